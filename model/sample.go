@@ -1,0 +1,66 @@
+package model
+
+import "math"
+
+// A Validity says what a reading is worth. Only Valid values reach features;
+// every other state is a reason for the gate, never a number (fail closed).
+type Validity uint8
+
+// The states of one channel in a Sample.
+const (
+	Absent      Validity = iota // no sensor gives it, or the trace's cell is empty
+	Valid                       // read, in range
+	OutOfRange                  // outside the channel's physical range, NaN or Inf
+	Stale                       // older than the channel's limit
+	Stuck                       // the same raw value for too long
+	Jumped                      // changed faster than physics allows
+	SensorError                 // the driver returned an error
+	Disagrees                   // contradicts another channel or sensor
+)
+
+var validityNames = [...]string{"absent", "valid", "out_of_range", "stale", "stuck", "jumped", "sensor_error", "disagrees"}
+
+// String returns the state's name in messages and files.
+func (v Validity) String() string {
+	if int(v) < len(validityNames) {
+		return validityNames[v]
+	}
+	return "unknown"
+}
+
+// A Sample is what is known of all channels at one moment of the sensing
+// clock. The zero value knows nothing.
+type Sample struct {
+	// TimeMs is the sensing clock in milliseconds: since start when live
+	// (monotonic), Unix time in a replay. It never goes back.
+	TimeMs int64
+	// Values, Validity and AgeMs are indexed by Channel. A value whose Validity
+	// is not Valid must not be used as a number. AgeMs is how long before
+	// TimeMs the value was measured.
+	Values   [NumChannels]float64
+	Validity [NumChannels]Validity
+	AgeMs    [NumChannels]int64
+}
+
+// Set stores a fresh reading. NaN, Inf and values outside the channel's range
+// are kept for the explanation but marked OutOfRange.
+func (s *Sample) Set(c Channel, v float64) {
+	info := &channels[c]
+	s.Values[c], s.AgeMs[c] = v, 0
+	// The comparison is written so that NaN fails it.
+	if v >= info.Min && v <= info.Max && !math.IsInf(v, 0) {
+		s.Validity[c] = Valid
+	} else {
+		s.Validity[c] = OutOfRange
+	}
+}
+
+// Fail marks a channel as not to be used, with the reason.
+func (s *Sample) Fail(c Channel, why Validity) {
+	s.Values[c], s.Validity[c] = math.NaN(), why
+}
+
+// Get returns the value and whether it may be used.
+func (s *Sample) Get(c Channel) (float64, bool) {
+	return s.Values[c], s.Validity[c] == Valid
+}
