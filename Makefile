@@ -1,0 +1,61 @@
+# fairwatt: `make` alone lists the targets. Needs Go and make; only `race` needs a C compiler.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+export CGO_ENABLED := 0
+
+TRACES ?=
+HTTP   ?= 127.0.0.1:8080
+ARGS   ?=
+BENCH_SOAK ?= 10m
+BUILD  := go build -trimpath
+STRIP  := -ldflags='-s -w'
+TOOL   := go tool -modfile=$(CURDIR)/tools/go.mod
+
+.PHONY: help build run test race bench verify proto arm train clean
+
+help: ## list the targets
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: ## build the four programs into bin/
+	$(BUILD) -o bin/ ./agent/cmd/agent ./aggregator/cmd/aggregator ./model/cmd/model ./firmware-sim
+
+run: build ## start the whole system on this machine and show it on http://127.0.0.1:8080 (TRACES=DIR replays your own traces)
+	bin/firmware-sim grid --http $(HTTP) $(if $(TRACES),--traces $(TRACES)) $(ARGS)
+
+test: ## run all tests (under 5 minutes on 2 cores)
+	go test -timeout 280s ./...
+
+race: ## run the tests under the race detector (needs gcc)
+	CGO_ENABLED=1 go test -race -timeout 1200s ./...
+
+long: ## run the tests, the long ones too
+	FAIRWATT_LONG=1 go test -timeout 1800s ./...
+
+bench: build arm ## measure speed and memory: a table, and build/bench.json (BENCH_SOAK=10m is how long the agent runs)
+	@mkdir -p build
+	cd tools && go build -o ../build/benchtable ./benchtable
+	build/benchtable --soak $(BENCH_SOAK) --out build/bench.json
+
+verify: ## check format, vet, static analysis, modules and generated code
+	@echo 'gofmt'; out=$$(gofmt -l $$(git ls-files '*.go')); test -z "$$out" || { echo "gofmt would change: $$out"; exit 1; }
+	go vet ./...
+	$(TOOL) staticcheck ./...
+	go mod tidy -diff
+	go mod verify
+	tools/check-proto.sh
+	tools/check-tree.sh
+
+proto: ## regenerate the protobuf code
+	tools/gen-proto.sh .
+
+arm: ## build stripped agents for armv6, armv7 and arm64 into bin/linux-*/
+	GOOS=linux GOARCH=arm GOARM=6 $(BUILD) $(STRIP) -o bin/linux-armv6/agent ./agent/cmd/agent
+	GOOS=linux GOARCH=arm GOARM=7 $(BUILD) $(STRIP) -o bin/linux-armv7/agent ./agent/cmd/agent
+	GOOS=linux GOARCH=arm64 $(BUILD) $(STRIP) -o bin/linux-arm64/agent ./agent/cmd/agent
+
+train: build ## train the network from DATA (default ../shared/data/weather) and compare it with the shipped weights
+	bin/model train --config configs/model/hazard-1.yaml --data $(or $(DATA),../shared/data/weather) --out build/hazard-1.fwnn
+	cmp build/hazard-1.fwnn model/nnet/weights/hazard-1.fwnn && echo "the shipped weights, bit for bit"
+
+clean: ## remove what was built
+	rm -rf bin build
