@@ -1,0 +1,178 @@
+package grid
+
+import (
+	"bytes"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	mqtt "github.com/mochi-mqtt/server/v2"
+	"github.com/mochi-mqtt/server/v2/listeners"
+	"github.com/mochi-mqtt/server/v2/packets"
+)
+
+// A role is what a certificate lets its holder do at the broker.
+type role uint8
+
+const (
+	roleDevice role = iota + 1 // an agent: its own topics, nothing else
+	roleDA                     // reads everything, writes its receipts and its status
+)
+
+// A broker is the grid's MQTT broker: a TLS listener where the certificate's
+// common name is the identity, and, when asked for, a plain one on loopback
+// that may only read. It can be stopped and started again on the same ports,
+// as a broker that fails does; nothing it held survives that.
+type broker struct {
+	tls      *tls.Config
+	roles    map[string]role // by certificate common name
+	openAddr string          // plain read-only listener; empty for none
+	log      *slog.Logger
+
+	// Dropped counts messages that the broker threw away because a
+	// subscriber's queue was full; any of them is a fault of the run.
+	Dropped atomic.Int64
+
+	mu     sync.Mutex
+	addr   string // of the TLS listener, fixed after the first start
+	server *mqtt.Server
+}
+
+func newBroker(config *tls.Config, roles map[string]role, openAddr string, log *slog.Logger) *broker {
+	return &broker{tls: config, roles: roles, openAddr: openAddr, addr: "127.0.0.1:0", log: log}
+}
+
+// Start opens the listeners.
+func (b *broker) Start() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.server != nil {
+		return errors.New("start broker: already running")
+	}
+	limits := mqtt.NewDefaultServerCapabilities()
+	// The defaults drop messages silently once 8192 wait for one subscriber.
+	limits.MaximumClientWritesPending = 1 << 18
+	limits.MaximumInflight = 65535
+	limits.MaximumPacketSize = 1 << 20
+	server := mqtt.New(&mqtt.Options{
+		Capabilities: limits,
+		Logger:       slog.New(slog.NewTextHandler(io.Discard, nil)),
+	})
+	if err := server.AddHook(&brokerHook{broker: b}, nil); err != nil {
+		return fmt.Errorf("start broker: %w", err)
+	}
+	secure := listeners.NewTCP(listeners.Config{ID: "tls", Address: b.addr, TLSConfig: b.tls})
+	if err := server.AddListener(secure); err != nil {
+		return fmt.Errorf("start broker on %s: %w", b.addr, err)
+	}
+	b.addr = secure.Address()
+	if b.openAddr != "" {
+		open := listeners.NewTCP(listeners.Config{ID: "open", Address: b.openAddr})
+		if err := server.AddListener(open); err != nil {
+			return errors.Join(fmt.Errorf("start broker on %s: %w", b.openAddr, err), server.Close())
+		}
+		b.openAddr = open.Address()
+	}
+	if err := server.Serve(); err != nil {
+		return errors.Join(fmt.Errorf("start broker: %w", err), server.Close())
+	}
+	b.server = server
+	return nil
+}
+
+// Stop closes the listeners and every connection. Stopping a stopped broker
+// does nothing.
+func (b *broker) Stop() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.server == nil {
+		return nil
+	}
+	err := b.server.Close()
+	b.server = nil
+	return err
+}
+
+// URL is where clients with a certificate connect.
+func (b *broker) URL() string { return "tls://" + b.addr }
+
+// brokerHook decides who may connect and which topics they may use.
+type brokerHook struct {
+	mqtt.HookBase
+	broker *broker
+}
+
+func (h *brokerHook) ID() string { return "fairwatt-access" }
+
+func (h *brokerHook) Provides(b byte) bool {
+	return bytes.Contains([]byte{mqtt.OnConnectAuthenticate, mqtt.OnACLCheck, mqtt.OnPublishDropped}, []byte{b})
+}
+
+// identity is the common name of the client's verified certificate, or "" for
+// a client of the open listener.
+func identity(cl *mqtt.Client) string {
+	conn, ok := cl.Net.Conn.(*tls.Conn)
+	if !ok {
+		return ""
+	}
+	certs := conn.ConnectionState().PeerCertificates
+	if len(certs) == 0 {
+		return ""
+	}
+	return certs[0].Subject.CommonName
+}
+
+func (h *brokerHook) OnConnectAuthenticate(cl *mqtt.Client, _ packets.Packet) bool {
+	if cl.Net.Listener == "open" {
+		return true
+	}
+	_, known := h.broker.roles[identity(cl)]
+	return known
+}
+
+func (h *brokerHook) OnACLCheck(cl *mqtt.Client, topic string, write bool) bool {
+	id := identity(cl)
+	allowed := mayUse(h.broker.roles[id], id, topic, write)
+	if !allowed {
+		h.broker.log.Warn("broker refused a topic", "client", cl.ID, "identity", id, "topic", topic, "write", write)
+	}
+	return allowed
+}
+
+func (h *brokerHook) OnPublishDropped(cl *mqtt.Client, pk packets.Packet) {
+	h.broker.Dropped.Add(1)
+	h.broker.log.Error("broker dropped a message", "subscriber", cl.ID, "topic", pk.TopicName)
+}
+
+// mayUse is the access rule, least privilege first: a device reads and writes
+// below its own id but never writes its commands or receipts; a DA reads
+// everything and writes receipts and its status in its own name; the open
+// listener only reads.
+func mayUse(r role, id, topic string, write bool) bool {
+	parts := strings.Split(topic, "/")
+	if parts[0] == "homeassistant" {
+		return r == roleDevice && (write && len(parts) == 4 && parts[2] == id || !write && topic == "homeassistant/status")
+	}
+	if parts[0] != "fairwatt" {
+		return false
+	}
+	if r != roleDevice && !write {
+		return true
+	}
+	if len(parts) < 5 || parts[1] != "v1" {
+		return false
+	}
+	switch r {
+	case roleDevice:
+		return parts[3] == id && (!write || parts[4] != "down" && parts[4] != "cmd")
+	case roleDA:
+		receipt := len(parts) == 7 && parts[4] == "down" && parts[5] == "receipt" && parts[6] == id
+		return receipt || parts[3] == id && parts[4] == "status"
+	}
+	return false
+}
