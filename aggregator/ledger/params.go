@@ -1,0 +1,169 @@
+package ledger
+
+import "fmt"
+
+// Limits that hold on every chain, so that no product of two of them leaves 64
+// bits: volume × price is at most 1e18.
+const (
+	// MaxEnergyWh bounds a traded volume: 1 GWh.
+	MaxEnergyWh = 1_000_000_000
+	// MaxPriceMicroPerKWh bounds a price: 1000 currency units a kWh.
+	MaxPriceMicroPerKWh = 1_000_000_000
+	// MaxMoneyMicro bounds the sum of all deposits: 1e12 currency units.
+	MaxMoneyMicro = 1_000_000_000_000_000_000
+	// MaxRegisterWh bounds a meter's register: 1 PWh.
+	MaxRegisterWh = 1_000_000_000_000_000
+	// MaxTimeMs bounds a time: the year 9999.
+	MaxTimeMs = 253_402_300_799_999
+	// MaxMeterClassE4 bounds an accuracy class: class 5.
+	MaxMeterClassE4 = 500
+	// MaxCauses and MaxCauseInputs bound the evidence of a gate change or hold.
+	MaxCauses      = 32
+	MaxCauseInputs = 32
+	// MaxQuotes bounds the sellers named in a response.
+	MaxQuotes = 64
+	// MaxTextBytes bounds a text written for people.
+	MaxTextBytes = 512
+)
+
+// Params are the rules of one chain that are numbers. They stand in the genesis
+// and never change. Durations are in milliseconds of block time.
+type Params struct {
+	// EpochBlocks is E: an epoch ends, and the next tree is built, after so
+	// many blocks.
+	EpochBlocks uint64 `json:"epoch_blocks"`
+	// SkewMs is how far a block's time may be from a voter's own clock
+	// ([CheckSkew]).
+	SkewMs int64 `json:"skew_ms"`
+	// MaxRecordsPerBlock and MaxRecordBytes bound a block; a record larger
+	// than MaxRecordBytes when sealed is refused at the door.
+	MaxRecordsPerBlock int `json:"max_records_per_block"`
+	MaxRecordBytes     int `json:"max_record_bytes"`
+
+	// The tree (paper, section 3.3): weights of trust and links in the score,
+	// the trust threshold in 1e-4 and the overhead threshold in microseconds.
+	WeightTrust int64 `json:"weight_trust"`
+	WeightLinks int64 `json:"weight_links"`
+	TThreE4     int64 `json:"t_thre_e4"`
+	WThreUs     int64 `json:"w_thre_us"`
+
+	// Credibility (paper, formula 8): credit ± w·volume. CreditWeightE6 is w
+	// in 1e-6 a kWh; credit starts at CreditStartE6 and a participant whose
+	// credit falls below BlacklistBelowE6 is blacklisted.
+	CreditWeightE6   int64 `json:"credit_weight_e6"`
+	CreditStartE6    int64 `json:"credit_start_e6"`
+	BlacklistBelowE6 int64 `json:"blacklist_below_e6"`
+	// Of every HoldQuotaTrades sales a seller ends, HoldQuota may fall short
+	// because of a hazard without harm to its credit; more count as broken.
+	HoldQuota       uint64 `json:"hold_quota"`
+	HoldQuotaTrades uint64 `json:"hold_quota_trades"`
+
+	// SettleWholeE4 is the part of the volume, in 1e-4, from which a delivery
+	// counts as whole.
+	SettleWholeE4 int64 `json:"settle_whole_e4"`
+	// LossE4 is the part of the energy, in 1e-4, that may be lost on the line
+	// between the two meters; RegisterStepWh is the resolution of a register.
+	// Together with both meters' classes they say how far the meters may
+	// differ ([Params.ToleranceWh]).
+	LossE4         int64 `json:"loss_e4"`
+	RegisterStepWh int64 `json:"register_step_wh"`
+
+	// MaxStandingMs is how far ahead an offer, request or Token may expire.
+	MaxStandingMs int64 `json:"max_standing_ms"`
+	// StartByMs after the payment, DeliverByMs after the start (a hold's time
+	// does not count), ResumeByMs after a hold, ConfirmByMs after the bill,
+	// DisputeMs after a confirmation that the meters belie.
+	StartByMs   int64 `json:"start_by_ms"`
+	DeliverByMs int64 `json:"deliver_by_ms"`
+	ResumeByMs  int64 `json:"resume_by_ms"`
+	ConfirmByMs int64 `json:"confirm_by_ms"`
+	DisputeMs   int64 `json:"dispute_ms"`
+	// AttestationMaxMs is the longest validity of a gate attestation.
+	AttestationMaxMs int64 `json:"attestation_max_ms"`
+}
+
+// DefaultParams returns the parameters `aggregator mc init` starts from.
+func DefaultParams() Params {
+	const minute = 60_000
+	return Params{
+		EpochBlocks:        100,
+		SkewMs:             5_000,
+		MaxRecordsPerBlock: 2_000,
+		MaxRecordBytes:     16 << 10,
+		WeightTrust:        1,
+		WeightLinks:        1,
+		TThreE4:            8_000,
+		WThreUs:            8_000,
+		CreditWeightE6:     10_000,
+		CreditStartE6:      1_000_000,
+		BlacklistBelowE6:   0,
+		HoldQuota:          3,
+		HoldQuotaTrades:    10,
+		SettleWholeE4:      9_500,
+		LossE4:             300,
+		RegisterStepWh:     1,
+		MaxStandingMs:      24 * 60 * minute,
+		StartByMs:          15 * minute,
+		DeliverByMs:        6 * 60 * minute,
+		ResumeByMs:         60 * minute,
+		ConfirmByMs:        15 * minute,
+		DisputeMs:          24 * 60 * minute,
+		AttestationMaxMs:   90_000,
+	}
+}
+
+// Validate names the first parameter outside its limits.
+func (p *Params) Validate() error {
+	const year = 366 * 24 * 3600 * 1000
+	for _, c := range []struct {
+		name           string
+		value, low, up int64
+	}{
+		{"epoch_blocks", int64(min(p.EpochBlocks, 1<<62)), 1, 1_000_000},
+		{"skew_ms", p.SkewMs, 1, 3_600_000},
+		{"max_records_per_block", int64(p.MaxRecordsPerBlock), 1, 100_000},
+		{"max_record_bytes", int64(p.MaxRecordBytes), 1 << 10, 1 << 20},
+		{"weight_trust", p.WeightTrust, 0, 1_000_000},
+		{"weight_links", p.WeightLinks, 0, 1_000_000},
+		{"t_thre_e4", p.TThreE4, 0, 10_000},
+		{"w_thre_us", p.WThreUs, 0, 1 << 31},
+		{"credit_weight_e6", p.CreditWeightE6, 1, 1_000_000_000},
+		{"credit_start_e6", p.CreditStartE6, -1_000_000_000_000, 1_000_000_000_000},
+		{"blacklist_below_e6", p.BlacklistBelowE6, -1_000_000_000_000, p.CreditStartE6},
+		{"hold_quota", int64(min(p.HoldQuota, 1<<62)), 0, 1_000_000},
+		{"hold_quota_trades", int64(min(p.HoldQuotaTrades, 1<<62)), 1, 1_000_000},
+		{"settle_whole_e4", p.SettleWholeE4, 1, 10_000},
+		{"loss_e4", p.LossE4, 0, 5_000},
+		{"register_step_wh", p.RegisterStepWh, 1, 10_000},
+		{"max_standing_ms", p.MaxStandingMs, 1, year},
+		{"start_by_ms", p.StartByMs, 1, year},
+		{"deliver_by_ms", p.DeliverByMs, 1, year},
+		{"resume_by_ms", p.ResumeByMs, 1, year},
+		{"confirm_by_ms", p.ConfirmByMs, 1, year},
+		{"dispute_ms", p.DisputeMs, 1, year},
+		{"attestation_max_ms", p.AttestationMaxMs, 1, 3_600_000},
+	} {
+		if c.value < c.low || c.value > c.up {
+			return fmt.Errorf("%s: %d, want %d to %d", c.name, c.value, c.low, c.up)
+		}
+	}
+	return nil
+}
+
+// ToleranceWh returns by how much two meters of the given accuracy classes
+// (1e-4) may differ over energyWh: line loss, both classes, and one register
+// step at the start and at the end, rounded up.
+func (p *Params) ToleranceWh(energyWh int64, classE4A, classE4B uint32) int64 {
+	parts := energyWh * (p.LossE4 + int64(classE4A) + int64(classE4B))
+	return (parts+9_999)/10_000 + 2*p.RegisterStepWh
+}
+
+// CheckSkew tells whether a block of time blockMs may be voted for by a data
+// aggregator whose wall clock says nowMs. The rules cannot check it: they have
+// no clock, and a verifier years later has no use for it.
+func (p *Params) CheckSkew(blockMs, nowMs int64) error {
+	if d := blockMs - nowMs; d > p.SkewMs || -d > p.SkewMs {
+		return fmt.Errorf("block time is %d ms from this clock, at most %d allowed (skew_ms)", d, p.SkewMs)
+	}
+	return nil
+}
