@@ -1,0 +1,100 @@
+package console
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"sort"
+	"strings"
+
+	"github.com/VictoriaMetrics/metrics"
+)
+
+// metrics writes the newest snapshot in the Prometheus text format. Values are
+// taken at the scrape, so that page and metrics cannot disagree.
+func (s *Server) metrics(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
+	writeSnapshot(w, s.src.Snapshot())
+	if s.opts.Metrics != nil {
+		s.opts.Metrics(w)
+	}
+	metrics.WriteProcessMetrics(w)
+}
+
+func writeSnapshot(w io.Writer, s *Snapshot) {
+	metrics.WriteGaugeUint64(w, fmt.Sprintf("fairwatt_build_info{version=%q}", s.Software), 1)
+	up := uint64(1)
+	if s.Fault != "" {
+		up = 0
+	}
+	metrics.WriteGaugeUint64(w, "fairwatt_da_up", up)
+	writeChain(w, s)
+	writeCounters(w, &s.Counters)
+	for i := range s.Generators {
+		writeGenerator(w, &s.Generators[i])
+	}
+}
+
+func writeChain(w io.Writer, s *Snapshot) {
+	c := &s.Chain
+	metrics.WriteGaugeUint64(w, "fairwatt_da_height", c.Height)
+	metrics.WriteGaugeUint64(w, "fairwatt_da_epoch", c.Epoch)
+	metrics.WriteGaugeUint64(w, "fairwatt_da_view", c.View)
+	metrics.WriteGaugeFloat64(w, "fairwatt_da_block_timestamp_seconds", float64(c.TimeMs)/1000)
+	metrics.WriteCounterUint64(w, "fairwatt_da_chain_records_total", c.Records)
+	metrics.WriteCounterUint64(w, "fairwatt_da_view_changes_total", c.ViewChanges)
+	metrics.WriteCounterUint64(w, "fairwatt_da_receipts_total", c.Receipts)
+	for _, status := range sortedKeys(s.TradeCount) {
+		metrics.WriteGaugeUint64(w, fmt.Sprintf("fairwatt_da_trades{status=%q}", status), uint64(s.TradeCount[status]))
+	}
+}
+
+func writeCounters(w io.Writer, c *Counters) {
+	metrics.WriteCounterUint64(w, "fairwatt_da_records_received_total", c.Received)
+	metrics.WriteCounterUint64(w, "fairwatt_da_records_accepted_total", c.Accepted)
+	metrics.WriteCounterUint64(w, "fairwatt_da_records_duplicate_total", c.Duplicates)
+	metrics.WriteCounterUint64(w, "fairwatt_da_records_dropped_total", c.Dropped)
+	for _, code := range sortedKeys(c.Refused) {
+		metrics.WriteCounterUint64(w, fmt.Sprintf("fairwatt_da_records_refused_total{code=%q}", code), c.Refused[code])
+	}
+	metrics.WriteCounterUint64(w, "fairwatt_da_blocks_forwarded_total", c.Forwarded)
+	metrics.WriteCounterUint64(w, "fairwatt_da_blocks_pulled_total", c.Pulled)
+	metrics.WriteCounterUint64(w, "fairwatt_da_blocks_missed_total", c.Missed)
+	metrics.WriteCounterUint64(w, "fairwatt_da_views_malformed_total", c.BadViews)
+	metrics.WriteGaugeUint64(w, "fairwatt_da_records_pending", uint64(max(c.Pending, 0)))
+	for _, q := range []struct {
+		label string
+		ms    float64
+	}{{"0.5", c.ATCT.P50}, {"0.95", c.ATCT.P95}, {"0.99", c.ATCT.P99}} {
+		metrics.WriteGaugeFloat64(w, fmt.Sprintf("fairwatt_da_commit_seconds{quantile=%q}", q.label), q.ms/1000)
+	}
+}
+
+func writeGenerator(w io.Writer, g *Generator) {
+	device := fmt.Sprintf("site=%q,device=%q", g.Site, g.ID)
+	open := uint64(0)
+	if g.State == "OPEN" {
+		open = 1
+	}
+	metrics.WriteGaugeUint64(w, "fairwatt_gate_open{"+device+"}", open)
+	for _, state := range []string{"init", "blocked", "clearing", "open", "expired"} {
+		v := uint64(0)
+		if strings.EqualFold(g.State, state) {
+			v = 1
+		}
+		metrics.WriteGaugeUint64(w, fmt.Sprintf("fairwatt_gate_state{%s,state=%q}", device, state), v)
+	}
+	metrics.WriteGaugeFloat64(w, "fairwatt_agent_last_seen_timestamp_seconds{"+device+"}", float64(g.LastSeenMs)/1000)
+	for _, kind := range sortedKeys(g.Scores) {
+		metrics.WriteGaugeFloat64(w, fmt.Sprintf("fairwatt_hazard_probability_ratio{%s,kind=%q}", device, kind), g.Scores[kind])
+	}
+}
+
+func sortedKeys[V any](m map[string]V) []string {
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	sort.Strings(keys)
+	return keys
+}

@@ -1,0 +1,330 @@
+package console
+
+import (
+	"context"
+	"embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"net/http"
+	"net/netip"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+//go:embed static/index.html static/app.js static/draw.js static/style.css static/favicon.svg
+var static embed.FS
+
+// maxBlocks is how many blocks one answer of /api/v1/blocks holds.
+const maxBlocks = 100
+
+// policy lets the page load its own files and nothing else; without inline
+// script or style, text that reached the markup could still not act.
+const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
+	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+
+// Options bound what clients can cost. The zero value is good.
+type Options struct {
+	// MaxStreams is how many event streams may be open at once (64).
+	MaxStreams int
+	// MinInterval is the least time between two events of one stream (500 ms).
+	MinInterval time.Duration
+	// Heartbeat is how often an idle stream says that it is alive (15 s).
+	Heartbeat time.Duration
+	// Hosts are further names under which the page may be asked for. IP
+	// addresses and localhost always may; other names are refused so that a
+	// page elsewhere cannot reach this one by pointing its name here.
+	Hosts []string
+	// Metrics, when set, appends further metrics to /metrics.
+	Metrics func(io.Writer)
+}
+
+func (o *Options) defaults() {
+	if o.MaxStreams == 0 {
+		o.MaxStreams = 64
+	}
+	if o.MinInterval == 0 {
+		o.MinInterval = 500 * time.Millisecond
+	}
+	if o.Heartbeat == 0 {
+		o.Heartbeat = 15 * time.Second
+	}
+}
+
+// A Server answers from a Source. It is safe for concurrent use.
+type Server struct {
+	src  Source
+	opts Options
+	mux  *http.ServeMux
+
+	streams chan struct{} // one token an open stream
+
+	cache struct {
+		sync.Mutex
+		version uint64
+		body    []byte
+	}
+}
+
+// New returns a Server for a Source.
+func New(src Source, opts Options) *Server {
+	opts.defaults()
+	s := &Server{src: src, opts: opts, mux: http.NewServeMux(), streams: make(chan struct{}, opts.MaxStreams)}
+	files, err := fs.Sub(static, "static")
+	if err != nil {
+		panic("console: embedded files are missing: " + err.Error()) // cannot happen in a built binary
+	}
+	s.mux.Handle("GET /", http.FileServerFS(files))
+	s.mux.HandleFunc("GET /api/v1/snapshot", s.snapshot)
+	s.mux.HandleFunc("GET /api/v1/generators", s.generators)
+	s.mux.HandleFunc("GET /api/v1/trades/{id}", s.trade)
+	s.mux.HandleFunc("GET /api/v1/blocks", s.blocks)
+	s.mux.HandleFunc("GET /api/v1/events", s.events)
+	s.mux.HandleFunc("GET /healthz", s.healthz)
+	s.mux.HandleFunc("GET /metrics", s.metrics)
+	return s
+}
+
+// Listen opens a TCP listener for the console. An address that others on the
+// network can reach is an error unless remote is set.
+func Listen(addr string, remote bool) (net.Listener, error) {
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return nil, fmt.Errorf("console address %q: %w", addr, err)
+	}
+	if !remote && !loopback(host) {
+		return nil, fmt.Errorf("console address %q is reachable from other machines: "+
+			"use 127.0.0.1, or allow it explicitly and put a reverse proxy with authentication before it", addr)
+	}
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		return nil, fmt.Errorf("listen for the console: %w", err)
+	}
+	return l, nil
+}
+
+func loopback(host string) bool {
+	if host == "localhost" {
+		return true
+	}
+	ip, err := netip.ParseAddr(host)
+	return err == nil && ip.IsLoopback()
+}
+
+// Handler returns the console as an http.Handler, with its limits and headers.
+func (s *Server) Handler() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("Content-Security-Policy", policy)
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("Referrer-Policy", "no-referrer")
+		h.Set("Cross-Origin-Resource-Policy", "same-origin")
+		h.Set("Cache-Control", "no-cache")
+		if !s.knownHost(r.Host) {
+			problem(w, http.StatusMisdirectedRequest, fmt.Errorf("host %q is not one of this console's names", r.Host))
+			return
+		}
+		s.mux.ServeHTTP(w, r)
+	})
+}
+
+func (s *Server) knownHost(hostport string) bool {
+	host := hostport
+	if h, _, err := net.SplitHostPort(hostport); err == nil {
+		host = h
+	}
+	host = strings.Trim(host, "[]")
+	if _, err := netip.ParseAddr(host); err == nil || host == "localhost" {
+		return true
+	}
+	for _, name := range s.opts.Hosts {
+		if strings.EqualFold(name, host) {
+			return true
+		}
+	}
+	return false
+}
+
+// Serve answers on the listener until the context ends, then closes it and
+// every open stream.
+func (s *Server) Serve(ctx context.Context, l net.Listener) error {
+	srv := &http.Server{
+		Handler:           s.Handler(),
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       10 * time.Second,
+		WriteTimeout:      10 * time.Second, // a stream moves its own deadline on
+		IdleTimeout:       60 * time.Second,
+		MaxHeaderBytes:    16 << 10,
+		BaseContext:       func(net.Listener) context.Context { return ctx },
+	}
+	stop := context.AfterFunc(ctx, func() { _ = srv.Close() })
+	defer stop()
+	if err := srv.Serve(l); err != nil && (ctx.Err() == nil || !errors.Is(err, http.ErrServerClosed)) {
+		return fmt.Errorf("serve console: %w", err)
+	}
+	return nil
+}
+
+// encoded returns the newest snapshot as JSON, encoded once a version.
+func (s *Server) encoded() (body []byte, version uint64, err error) {
+	snap := s.src.Snapshot()
+	s.cache.Lock()
+	defer s.cache.Unlock()
+	if s.cache.body == nil || s.cache.version != snap.Version {
+		if body, err = json.Marshal(snap); err != nil {
+			return nil, 0, fmt.Errorf("encode snapshot: %w", err)
+		}
+		s.cache.body, s.cache.version = body, snap.Version
+	}
+	return s.cache.body, s.cache.version, nil
+}
+
+func (s *Server) snapshot(w http.ResponseWriter, _ *http.Request) {
+	body, _, err := s.encoded()
+	if err != nil {
+		problem(w, http.StatusInternalServerError, err)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_, _ = w.Write(body) // the client is gone: nobody is left to tell
+}
+
+func (s *Server) generators(w http.ResponseWriter, _ *http.Request) {
+	answer(w, s.src.Snapshot().Generators)
+}
+
+func (s *Server) trade(w http.ResponseWriter, r *http.Request) {
+	id := r.PathValue("id")
+	t, ok := s.src.Trade(id)
+	if !ok {
+		problem(w, http.StatusNotFound, fmt.Errorf("no trade %q", id))
+		return
+	}
+	answer(w, t)
+}
+
+func (s *Server) blocks(w http.ResponseWriter, r *http.Request) {
+	from := uint64(1)
+	if text := r.URL.Query().Get("from"); text != "" {
+		v, err := strconv.ParseUint(text, 10, 64)
+		if err != nil || v == 0 {
+			problem(w, http.StatusBadRequest, fmt.Errorf("from=%q is not a height (1 is the first)", text))
+			return
+		}
+		from = v
+	}
+	blocks, err := s.src.Blocks(from, maxBlocks)
+	if err != nil {
+		problem(w, http.StatusInternalServerError, err)
+		return
+	}
+	out := struct {
+		Blocks []Block `json:"blocks"`
+		Next   uint64  `json:"next,omitempty"` // ask from here for more
+	}{Blocks: blocks}
+	if out.Blocks == nil {
+		out.Blocks = []Block{}
+	}
+	if len(blocks) == maxBlocks {
+		out.Next = blocks[len(blocks)-1].Height + 1
+	}
+	answer(w, out)
+}
+
+func (s *Server) healthz(w http.ResponseWriter, _ *http.Request) {
+	if fault := s.src.Snapshot().Fault; fault != "" {
+		problem(w, http.StatusServiceUnavailable, errors.New(fault))
+		return
+	}
+	answer(w, map[string]string{"status": "ok"})
+}
+
+// events streams snapshots. A client that cannot keep up skips versions; one
+// that reads nothing for ten seconds is cut off.
+func (s *Server) events(w http.ResponseWriter, r *http.Request) {
+	select {
+	case s.streams <- struct{}{}:
+		defer func() { <-s.streams }()
+	default:
+		w.Header().Set("Retry-After", "10")
+		problem(w, http.StatusServiceUnavailable, fmt.Errorf("already %d event streams are open", s.opts.MaxStreams))
+		return
+	}
+	w.Header().Set("Content-Type", "text/event-stream")
+	w.Header().Set("X-Accel-Buffering", "no")
+	stream := http.NewResponseController(w)
+	send := func(format string, args ...any) error {
+		if err := stream.SetWriteDeadline(time.Now().Add(10 * time.Second)); err != nil &&
+			!errors.Is(err, http.ErrNotSupported) {
+			return err
+		}
+		if _, err := fmt.Fprintf(w, format, args...); err != nil {
+			return err
+		}
+		return stream.Flush()
+	}
+	if err := send("retry: 2000\n\n"); err != nil {
+		return
+	}
+	for {
+		body, version, err := s.encoded()
+		if err != nil {
+			return
+		}
+		if err := send("event: snapshot\nid: %d\ndata: %s\n\n", version, body); err != nil {
+			return
+		}
+		if !s.pause(r.Context()) {
+			return
+		}
+		for changed := false; !changed; {
+			wait, cancel := context.WithTimeout(r.Context(), s.opts.Heartbeat)
+			err := s.src.Wait(wait, version)
+			cancel()
+			switch {
+			case err == nil:
+				changed = true
+			case r.Context().Err() != nil:
+				return
+			default:
+				if err := send(": alive\n\n"); err != nil {
+					return
+				}
+			}
+		}
+	}
+}
+
+// pause keeps a stream below its rate; it is false when the client has gone.
+func (s *Server) pause(ctx context.Context) bool {
+	t := time.NewTimer(s.opts.MinInterval)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+func answer(w http.ResponseWriter, v any) {
+	body, err := json.Marshal(v)
+	if err != nil {
+		problem(w, http.StatusInternalServerError, fmt.Errorf("encode answer: %w", err))
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_, _ = w.Write(append(body, '\n')) // the client is gone: nobody is left to tell
+}
+
+func problem(w http.ResponseWriter, status int, err error) {
+	body, _ := json.Marshal(map[string]string{"error": err.Error()}) // strings always encode
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_, _ = w.Write(append(body, '\n'))
+}

@@ -1,0 +1,178 @@
+package console
+
+import "context"
+
+// A Source is what the console shows.
+type Source interface {
+	// Snapshot returns the newest state. The value is never changed again.
+	Snapshot() *Snapshot
+	// Wait returns nil once the newest version differs from the one given, or
+	// the context's error.
+	Wait(ctx context.Context, version uint64) error
+	// Blocks returns up to limit blocks from a height on, ascending. A height
+	// above the chain gives none and no error.
+	Blocks(from uint64, limit int) ([]Block, error)
+	// Trade returns one trade by its id (the id of its Token).
+	Trade(id string) (Trade, bool)
+}
+
+// A Snapshot is one moment of one data aggregator. Times are Unix
+// milliseconds, UTC; money is in millionths of the currency unit; energy in Wh.
+type Snapshot struct {
+	Version    uint64         `json:"version"` // differs when anything else does
+	TimeMs     int64          `json:"time_ms"`
+	Name       string         `json:"name"` // of the community, from the genesis
+	DA         string         `json:"da"`   // whose view this is
+	Software   string         `json:"software"`
+	StartedMs  int64          `json:"started_ms"`
+	Simulated  bool           `json:"simulated"`       // some value shown comes from a simulation
+	Fault      string         `json:"fault,omitempty"` // why this DA takes no part in agreement
+	Generators []Generator    `json:"generators"`
+	Trades     []Trade        `json:"trades"` // newest first, bounded
+	TradeCount map[string]int `json:"trade_count"`
+	Chain      Chain          `json:"chain"`
+	Tree       Tree           `json:"tree"`
+	Counters   Counters       `json:"counters"`
+}
+
+// A Generator is what its agent last said of itself, over MQTT and on the chain.
+type Generator struct {
+	ID     string `json:"id"`
+	Site   string `json:"site"`
+	Online string `json:"online"` // online, offline (last will), unknown
+	// State is the gate's: INIT BLOCKED CLEARING OPEN, or EXPIRED when the
+	// agent's word is past its validity, which counts as blocked.
+	State        string             `json:"state"`
+	SinceMs      int64              `json:"since_ms"`
+	ValidUntilMs int64              `json:"valid_until_ms"`
+	ClearInS     float64            `json:"clear_in_s,omitempty"`
+	LastSeenMs   int64              `json:"last_seen_ms"`
+	Causes       []Cause            `json:"causes"`
+	Hazards      []Hazard           `json:"hazards"`
+	Scores       map[string]float64 `json:"scores,omitempty"` // by the network, 0 to 1
+	OnChain      string             `json:"on_chain,omitempty"`
+	Simulated    bool               `json:"simulated"`
+}
+
+// A Cause is why a gate is not open, or a warning.
+type Cause struct {
+	Rule    string  `json:"rule"`
+	Kind    string  `json:"kind"`
+	Level   string  `json:"level"`
+	Latched bool    `json:"latched,omitempty"`
+	Text    string  `json:"text"`
+	Inputs  []Input `json:"inputs"`
+}
+
+// An Input is a measured value a cause stands on.
+type Input struct {
+	Name      string   `json:"name"`
+	Value     *float64 `json:"value,omitempty"` // absent: nothing was measured
+	Unit      string   `json:"unit,omitempty"`
+	Op        string   `json:"op,omitempty"`
+	Threshold *float64 `json:"threshold,omitempty"`
+	AgeS      *float64 `json:"age_s,omitempty"`
+}
+
+// A Hazard is the newest word on one kind of hazard.
+type Hazard struct {
+	Kind  string   `json:"kind"`
+	Level string   `json:"level"`       // ok, warn, block
+	P     *float64 `json:"p,omitempty"` // the network's score
+}
+
+// A Trade as the chain has it.
+type Trade struct {
+	ID               string `json:"id"`
+	Status           string `json:"status"`
+	Seller           string `json:"seller"`
+	Buyer            string `json:"buyer"`
+	VolumeWh         int64  `json:"volume_wh"`
+	EnergyWh         int64  `json:"energy_wh"` // settled, else billed, else 0
+	PriceMicroPerKWh int64  `json:"price_micro_per_kwh"`
+	EscrowMicro      int64  `json:"escrow_micro"`
+	PaidMicro        int64  `json:"paid_micro"`
+	ReturnedMicro    int64  `json:"returned_micro"`
+	HeldByHazard     bool   `json:"held_by_hazard"` // ever
+	Reason           string `json:"reason,omitempty"`
+	Height           uint64 `json:"height"` // of its newest change
+	UpdatedMs        int64  `json:"updated_ms"`
+}
+
+// A Chain is where the ledger stands.
+type Chain struct {
+	ID             string   `json:"id"` // hex
+	Height         uint64   `json:"height"`
+	TimeMs         int64    `json:"time_ms"`
+	Epoch          uint64   `json:"epoch"`
+	View           uint64   `json:"view"`
+	AccountingNode string   `json:"accounting_node"`
+	Records        uint64   `json:"records"` // in all blocks
+	Applied        uint64   `json:"applied"`
+	ViewChanges    uint64   `json:"view_changes"`
+	Receipts       uint64   `json:"receipts"` // entries sent by this DA
+	Order          []string `json:"order"`    // of this epoch
+	Blocks         []Block  `json:"blocks"`   // newest first, bounded
+}
+
+// A Block is a summary of one certified block.
+type Block struct {
+	Height         uint64 `json:"height"`
+	Hash           string `json:"hash"` // hex, of the header
+	TimeMs         int64  `json:"time_ms"`
+	Epoch          uint64 `json:"epoch"`
+	View           uint64 `json:"view"`
+	AccountingNode string `json:"accounting_node"`
+	Records        int    `json:"records"`
+	Bytes          int    `json:"bytes"`
+	Votes          int    `json:"votes"`
+}
+
+// A Tree is the communication tree of the running view.
+type Tree struct {
+	Algorithm  string   `json:"algorithm"`
+	Nodes      []Node   `json:"nodes"` // in the order of the sequence
+	Edges      []Edge   `json:"edges"`
+	Unattached []string `json:"unattached,omitempty"`
+}
+
+// A Node of the tree is a data aggregator.
+type Node struct {
+	ID      string `json:"id"`
+	TrustE4 int64  `json:"trust_e4"` // trust value t_i in 1e-4
+	Links   int    `json:"links"`    // maximum linking number l_i
+	Root    bool   `json:"root,omitempty"`
+	Failed  bool   `json:"failed,omitempty"` // it led a view that failed in this epoch
+	Self    bool   `json:"self,omitempty"`
+}
+
+// An Edge carries blocks from parent to child.
+type Edge struct {
+	Parent     string `json:"parent"`
+	Child      string `json:"child"`
+	OverheadUs int64  `json:"overhead_us"` // communication overhead w, in microseconds
+}
+
+// Counters since this DA started.
+type Counters struct {
+	Received   uint64            `json:"received"`   // records over MQTT
+	Accepted   uint64            `json:"accepted"`   // at the door
+	Duplicates uint64            `json:"duplicates"` // seen before
+	Refused    map[string]uint64 `json:"refused"`    // by code, at the door and in blocks
+	Dropped    uint64            `json:"dropped"`    // not taken: queue full or over the rate; their senders send again
+	Forwarded  uint64            `json:"forwarded"`  // blocks sent on to children
+	Pulled     uint64            `json:"pulled"`     // blocks fetched because they did not come
+	Missed     uint64            `json:"missed"`     // blocks the tree did not bring in time
+	Pending    int               `json:"pending"`    // accepted, not yet in a block
+	BadViews   uint64            `json:"bad_views"`  // gate, hazard or status messages that could not be read
+	ATCT       Quantiles         `json:"atct_ms"`
+}
+
+// Quantiles of the time from a record's arrival at this DA until its block was
+// synced here, over the newest records, in ms.
+type Quantiles struct {
+	N   int     `json:"n"`
+	P50 float64 `json:"p50"`
+	P95 float64 `json:"p95"`
+	P99 float64 `json:"p99"`
+}

@@ -1,0 +1,180 @@
+'use strict';
+
+const $ = id => document.getElementById(id);
+const clock = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit', second: '2-digit' });
+const stamp = new Intl.DateTimeFormat(undefined, { year: 'numeric', month: 'short', day: 'numeric', hour: '2-digit', minute: '2-digit' });
+const whole = new Intl.NumberFormat();
+let ahead = 0; // the server's clock less ours, in ms
+
+const now = () => Date.now() + ahead;
+const when = t => !t ? 'never' : Math.abs(now() - t) < 43200e3 ? clock.format(t) : stamp.format(t);
+const time = t => el('time', t ? { datetime: new Date(t).toISOString(), title: stamp.format(t) } : {}, when(t));
+const kwh = wh => (wh / 1000).toLocaleString(undefined, { minimumFractionDigits: 3, maximumFractionDigits: 3 });
+const money = micro => (micro / 1e6).toLocaleString(undefined, { minimumFractionDigits: 2, maximumFractionDigits: 4 });
+const short = v => Math.abs(v) >= 1e4 ? whole.format(Math.round(v)) : String(Math.round(v * 1000) / 1000);
+const words = s => String(s).replace(/_/g, ' ');
+
+const gateLook = { OPEN: ['ok', '✔'], CLEARING: ['warn', '…'], INIT: ['warn', '…'], BLOCKED: ['bad', '✖'], EXPIRED: ['bad', '?'] };
+const tradeLook = { settled: 'ok', settled_partly: 'ok', held: 'warn', disputed: 'bad', failed: 'bad', refunded: 'warn' };
+const levelLook = { ok: 'ok', none: 'ok', warn: 'warn', block: 'bad' };
+
+// show replaces an element's children only when what they show has changed, so
+// that selected text and scroll positions survive.
+const shown = new Map();
+function show(id, value, make) {
+  const key = JSON.stringify(value);
+  if (shown.get(id) === key) return;
+  shown.set(id, key);
+  $(id).replaceChildren(...[make(value)].flat());
+}
+
+function facts(pairs) {
+  return pairs.map(([k, v]) => el('div', {}, el('dt', {}, k), el('dd', {}, v)));
+}
+
+function input(i) {
+  const value = i.value === undefined ? 'no value' : short(i.value);
+  const unit = i.unit ? ' ' + i.unit : '';
+  const limit = i.threshold === undefined ? '' : ` (limit ${i.op ? i.op + ' ' : ''}${short(i.threshold)}${unit})`;
+  const age = i.age_s > 0 ? `, ${short(i.age_s)} s old` : '';
+  return `${words(i.name)} ${value}${i.value === undefined ? '' : unit}${limit}${age}`;
+}
+
+function card(g) {
+  const [look, sign] = gateLook[g.state] || ['bad', '?'];
+  const causes = (g.causes || []).map(c => el('li', {},
+    el('span', { class: 'badge ' + (levelLook[c.level] || 'bad') }, `${c.rule} ${words(c.kind)}: ${c.level}${c.latched ? ', latched' : ''}`), ' ', c.text,
+    (c.inputs || []).length ? el('span', { class: 'inputs' }, c.inputs.map(input).join('; ')) : ''));
+  const hazards = (g.hazards || []).filter(h => h.level !== 'ok' && h.level !== 'none' && h.level !== '');
+  const calm = (g.hazards || []).length - hazards.length;
+  const scores = Object.entries(g.scores || {}).sort((a, b) => b[1] - a[1]);
+  return el('article', { class: 'card ' + look, 'aria-label': `${g.id}: gate ${g.state}` },
+    el('div', { class: 'top' },
+      el('div', {}, el('h3', {}, g.id), el('span', { class: 'muted small' }, g.site)),
+      el('div', {}, g.simulated ? el('span', { class: 'badge sim' }, 'simulated') : '', ' ',
+        el('span', { class: 'badge ' + (g.online === 'online' ? 'ok' : g.online === 'offline' ? 'bad' : 'warn') }, g.online))),
+    el('p', {}, el('span', { class: `state badge ${look}` }, `${sign} ${g.state}`),
+      g.since_ms ? [' since ', time(g.since_ms)] : ''),
+    g.state === 'EXPIRED' ? el('p', { class: 'small' }, 'Its last word is past its validity, so it counts as blocked.') : '',
+    g.clear_in_s > 0 ? el('p', { class: 'small' }, `opens in ${Math.ceil(g.clear_in_s)} s of its own clock if nothing new happens`) : '',
+    el('p', { class: 'small' }, 'Hazards: ',
+      hazards.length ? hazards.map(h => [el('span', { class: 'badge ' + (levelLook[h.level] || 'bad') }, `${words(h.kind)}: ${h.level}`), ' '])
+        : el('span', {}, 'none'),
+      hazards.length && calm ? el('span', { class: 'muted' }, `${calm} other kinds ok`) : ''),
+    causes.length ? el('ul', { class: 'causes', 'aria-label': 'Why' }, causes) : '',
+    scores.length ? el('div', { class: 'bars' }, el('span', { class: 'muted' }, 'Network scores'),
+      scores.slice(0, 4).map(([k, p]) => el('div', {}, el('span', {}, words(k)),
+        el('meter', { min: 0, max: 1, value: p, 'aria-label': `${words(k)} score` }), el('span', { class: 'num' }, p.toFixed(3))))) : '',
+    el('p', { class: 'muted small' }, 'last seen ', time(g.last_seen_ms), g.on_chain ? `; on the chain: ${g.on_chain}` : ''));
+}
+
+const cards = new Map();
+function generators(list) {
+  const box = $('cards');
+  const ids = new Set(list.map(g => g.site + '/' + g.id));
+  for (const [id, c] of cards) if (!ids.has(id)) { c.node.remove(); cards.delete(id); }
+  list.forEach((g, i) => {
+    const id = g.site + '/' + g.id, key = JSON.stringify(g), old = cards.get(id);
+    if (!old || old.key !== key) {
+      const node = card(g);
+      if (old) old.node.replaceWith(node); else box.insertBefore(node, box.children[i] || null);
+      cards.set(id, { key, node });
+    }
+  });
+  const open = list.filter(g => g.state === 'OPEN').length;
+  $('generators-note').textContent = list.length ? `${open} of ${list.length} gates open` : 'No agent has reported yet.';
+}
+
+function tradeRow(t) {
+  const cell = (label, value, cls) => el('td', { 'data-label': label, class: cls }, value);
+  return el('tr', {},
+    cell(null, el('span', { class: 'mono' }, t.id), 'wide'),
+    cell(null, [el('span', { class: 'badge ' + (tradeLook[t.status] || '') }, words(t.status)),
+      t.held_by_hazard ? [' ', el('span', { class: 'badge warn' }, 'hazard hold')] : ''], 'wide'),
+    cell('seller', t.seller || '–'), cell('buyer', t.buyer),
+    cell('kWh', (t.energy_wh ? kwh(t.energy_wh) + ' of ' : '') + kwh(t.volume_wh), 'num'),
+    cell('per kWh', t.price_micro_per_kwh ? money(t.price_micro_per_kwh) : '–', 'num'),
+    cell('paid', t.paid_micro ? money(t.paid_micro) : '–', 'num'),
+    el('td', { class: 'wide', 'data-label': t.reason ? 'why' : null }, t.reason || ''),
+    cell('at', time(t.updated_ms), 'nowrap'));
+}
+
+function blockRow(b) {
+  return el('tr', {}, el('td', { class: 'num' }, whole.format(b.height)), el('td', { class: 'nowrap' }, time(b.time_ms)),
+    el('td', { class: 'num' }, whole.format(b.records)), el('td', {}, b.accounting_node), el('td', { class: 'num' }, b.epoch),
+    el('td', { class: 'num' }, b.view), el('td', { class: 'num' }, b.votes));
+}
+
+function overview(s) {
+  const open = s.generators.filter(g => g.state === 'OPEN').length;
+  const done = (s.trade_count.settled || 0) + (s.trade_count.settled_partly || 0);
+  const tile = (v, k) => el('div', { class: 'tile' }, el('b', {}, v), el('span', {}, k));
+  return [tile(`${open} of ${s.generators.length}`, 'gates open'), tile(whole.format(done), 'trades settled'),
+    tile(whole.format(s.chain.height), 'blocks'), tile(whole.format(s.chain.records), 'records'),
+    tile(s.chain.accounting_node || '–', 'accounting node'),
+    tile(s.counters.atct_ms.n ? short(Math.round(s.counters.atct_ms.p50)) + ' ms' : '–', 'median time to final')];
+}
+
+function draw(s) {
+  ahead = s.time_ms - Date.now();
+  if (Math.abs(ahead) < 5000) ahead = 0;
+  $('name').textContent = s.name;
+  document.title = s.name ? `${s.name} – fairwatt` : 'fairwatt';
+  $('simulated').hidden = !s.simulated;
+  $('fault').hidden = !s.fault;
+  if ($('fault').textContent !== (s.fault || '')) $('fault').textContent = s.fault || '';
+  $('overview').replaceChildren(...overview(s));
+  generators(s.generators);
+
+  const order = ['escrowed', 'paid', 'delivering', 'held', 'billed', 'settled', 'settled_partly', 'refunded', 'disputed', 'failed'];
+  show('trade-count', s.trade_count, c => Object.keys(c).sort((a, b) => order.indexOf(a) - order.indexOf(b))
+    .map(k => el('li', { class: 'badge ' + (tradeLook[k] || '') }, `${words(k)}: ${whole.format(c[k])}`)));
+  show('trade-rows', s.trades, l => l.length ? l.map(tradeRow) : el('tr', {}, el('td', { colspan: 9, class: 'empty wide' }, 'No trade yet.')));
+  const all = Object.values(s.trade_count).reduce((a, b) => a + b, 0);
+  $('trades-note').textContent = all > s.trades.length ? `The newest ${s.trades.length} of ${whole.format(all)}.` : '';
+
+  const c = s.chain, n = s.counters;
+  show('chain-facts', [c.height, c.time_ms, c.records, c.applied, c.epoch, c.view, c.accounting_node, c.view_changes, c.receipts, c.order, c.id], () => facts([
+    ['Height', whole.format(c.height)], ['Newest block', time(c.time_ms)], ['Records', whole.format(c.records)],
+    ['Accounting node', c.accounting_node], ['Epoch', whole.format(c.epoch)], ['View', whole.format(c.view)],
+    ['View changes', whole.format(c.view_changes)], ['Receipts sent', whole.format(c.receipts)],
+    ['Order of this epoch', (c.order || []).join(', ')], ['Chain id', el('span', { class: 'mono', title: c.id }, c.id.slice(0, 16) + '…')]]));
+  show('block-rows', c.blocks, l => l.length ? l.map(blockRow) : el('tr', {}, el('td', { colspan: 7, class: 'empty' }, 'No block yet.')));
+  show('tree-box', s.tree, t => t.nodes.length ? drawTree(t) : el('p', { class: 'empty' }, 'No tree yet.'));
+  show('tree-facts', [n.forwarded, n.pulled, n.missed, s.tree], () => facts([
+    ['Forwarded to children', whole.format(n.forwarded)], ['Pulled after a miss', whole.format(n.pulled)],
+    ['Missed', whole.format(n.missed)], ['Built as', (s.tree.algorithm || '').toUpperCase()],
+    ...((s.tree.unattached || []).length ? [['Not attached', s.tree.unattached.join(', ')]] : [])]));
+  const q = n.atct_ms;
+  show('counter-facts', n, () => facts([
+    ['Received', whole.format(n.received)], ['Accepted', whole.format(n.accepted)], ['Duplicates', whole.format(n.duplicates)],
+    ['Waiting for a block', whole.format(n.pending)], ['Dropped', whole.format(n.dropped)], ['Unreadable views', whole.format(n.bad_views)],
+    ['Time to final p50', q.n ? short(q.p50) + ' ms' : '–'], ['p95', q.n ? short(q.p95) + ' ms' : '–'], ['p99', q.n ? short(q.p99) + ' ms' : '–']]));
+  show('refused', n.refused, r => Object.keys(r).sort().map(k => el('li', { class: 'badge warn' }, `refused ${words(k)}: ${whole.format(r[k])}`)));
+  $('footer').textContent = `Seen by ${s.da}, fairwatt ${s.software}, up since ${stamp.format(s.started_ms)}.`;
+}
+
+function state(text, cls) {
+  if ($('link').textContent === text) return;
+  $('link').textContent = text;
+  $('link').className = 'link ' + cls;
+}
+
+// The browser reconnects by itself while the connection only breaks; after an
+// HTTP error (too many streams, a proxy) it gives up, and we try again.
+let last = 0;
+function connect(delay) {
+  const es = new EventSource('api/v1/events');
+  es.addEventListener('snapshot', e => {
+    delay = 1000;
+    last = Date.now();
+    state('Live', 'live');
+    draw(JSON.parse(e.data));
+  });
+  es.addEventListener('error', () => {
+    state(last ? `Connection lost, shown as of ${clock.format(last)}` : 'No connection', 'lost');
+    if (es.readyState !== EventSource.CLOSED) return;
+    setTimeout(() => connect(Math.min(delay * 2, 30000)), delay);
+  });
+}
+connect(1000);
