@@ -1,0 +1,299 @@
+package agent
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"fairwatt/proto/fairwattpb"
+)
+
+// BuyerConfig is the buying side of a device. All times are of the wall clock.
+type BuyerConfig struct {
+	Device         string
+	Circuits       []CircuitConfig
+	RequestTTLMs   int64 // how long a request asks for an answer
+	RequestEveryMs int64 // pause between the end of one trade and the next request of a circuit
+	DisputeAfterMs int64 // how long the own meter may lag behind a bill
+	LossE4         int64 // of the line between seller and buyer, in 1e-4
+	ClassE4        int64 // accuracy class of both meters together, in 1e-4
+	ToleranceWh    int64 // pulses that may be cut off at either end
+	RetryMs        int64
+	GiveUpMs       int64 // after a payment; then the trade is forgotten
+}
+
+// A CircuitConfig is one circuit with a meter of its own: one trade at a time.
+type CircuitConfig struct {
+	Name                string
+	Meter               string // id of its meter
+	VolumeWh            int64
+	MaxPriceMicroPerKWh int64
+}
+
+// BuyerInput is what the buyer sees at one step.
+type BuyerInput struct {
+	WallMs      int64
+	ClockSynced bool
+	NoRequests  bool             // finish what runs, begin nothing
+	Registers   map[string]int64 // by circuit; a missing one cannot be read
+	Verdicts    []RecordVerdict
+}
+
+// The phases of a circuit.
+const (
+	buyIdle       = "idle"
+	buyRequesting = "requesting" // Request sent
+	buyChoosing   = "choosing"   // has a Token and quotes
+	buyPaying     = "paying"     // Pay sent
+	buyPaid       = "paid"       // waits for the Bill
+	buyBilled     = "billed"     // compares with the own meter
+	buyConfirming = "confirming" // Confirm sent
+)
+
+// A Circuit is the state of one circuit's trade.
+type Circuit struct {
+	Phase       string            `json:"phase"`
+	SinceWallMs int64             `json:"since_wall_ms"`
+	RetryWallMs int64             `json:"retry_wall_ms,omitempty"`
+	RequestID   string            `json:"request_id,omitempty"`
+	EndMs       int64             `json:"end_ms,omitempty"` // of the request, then of the token
+	Token       *fairwattpb.Token `json:"token,omitempty"`
+	Quotes      []Candidate       `json:"quotes,omitempty"`
+	Tried       []string          `json:"tried,omitempty"` // offers that refused this token
+	Offer       string            `json:"offer,omitempty"`
+	StartWh     int64             `json:"start_wh,omitempty"` // register at the Pay
+	BilledWh    int64             `json:"billed_wh,omitempty"`
+	Confirms    int               `json:"confirms,omitempty"`
+}
+
+// maxConfirms bounds the attempts at a refused Confirm; maxQuotes the quotes
+// looked at.
+const (
+	maxConfirms = 5
+	maxQuotes   = 256
+)
+
+// A Buyer is the buyer's side of trades as a state machine: no clock, no I/O.
+// Its exported fields are its whole state.
+type Buyer struct {
+	cfg BuyerConfig
+
+	Counter  uint64              `json:"counter"` // of requests
+	Circuits map[string]*Circuit `json:"circuits"`
+
+	out []Action
+}
+
+// NewBuyer returns a buyer without trades; unmarshal a kept state into it.
+func NewBuyer(cfg BuyerConfig) *Buyer {
+	return &Buyer{cfg: cfg, Circuits: make(map[string]*Circuit)}
+}
+
+// Step takes what happened and returns what to do, in order.
+func (b *Buyer) Step(in BuyerInput) []Action {
+	b.out = nil
+	for _, v := range in.Verdicts {
+		for _, c := range b.Circuits {
+			b.verdict(in, v, c)
+		}
+	}
+	for _, cfg := range b.cfg.Circuits {
+		c := b.Circuits[cfg.Name]
+		if c == nil {
+			c = &Circuit{Phase: buyIdle}
+			b.Circuits[cfg.Name] = c
+		}
+		b.step(in, cfg, c)
+	}
+	return b.out
+}
+
+func (b *Buyer) send(record *fairwattpb.Record, why *Choice) {
+	b.out = append(b.out, Action{Record: record, Why: why})
+}
+
+func (c *Circuit) enter(phase string, wallMs int64) {
+	c.Phase, c.SinceWallMs, c.RetryWallMs = phase, wallMs, 0
+}
+
+// free ends the circuit's trade; the next request comes after the pause.
+func (b *Buyer) free(in BuyerInput, c *Circuit, pauseMs int64) {
+	*c = Circuit{Phase: buyIdle, SinceWallMs: in.WallMs, RetryWallMs: in.WallMs + pauseMs}
+}
+
+// verdict takes one word of the chain for one circuit.
+func (b *Buyer) verdict(in BuyerInput, v RecordVerdict, c *Circuit) {
+	refused := v.Own && !v.Applied
+	switch body := v.Record.GetBody().(type) {
+	case *fairwattpb.Record_Request:
+		if refused && c.Phase == buyRequesting && body.Request.GetRequestId() == c.RequestID {
+			b.free(in, c, b.cfg.RetryMs)
+		}
+	case *fairwattpb.Record_Response:
+		if v.Applied && v.Height > 0 && c.Phase == buyRequesting && body.Response.GetRequestId() == c.RequestID {
+			b.answered(in, c, body.Response)
+		}
+	case *fairwattpb.Record_Pay:
+		if c.Phase != buyPaying || !v.Own || body.Pay.GetTokenId() != c.Token.GetTokenId() {
+			break
+		}
+		if v.Applied {
+			c.enter(buyPaid, in.WallMs)
+		} else {
+			// The token is still ours: another quote may do.
+			c.Tried = append(c.Tried, c.Offer)
+			c.enter(buyChoosing, in.WallMs)
+		}
+	case *fairwattpb.Record_Bill:
+		if v.Applied && v.Height > 0 && body.Bill.GetTradeId() == c.Token.GetTokenId() &&
+			(c.Phase == buyPaid || c.Phase == buyPaying) {
+			c.BilledWh = body.Bill.GetEnergyWh()
+			c.enter(buyBilled, in.WallMs)
+		}
+	case *fairwattpb.Record_Confirm:
+		if refused && c.Phase == buyConfirming && body.Confirm.GetTradeId() == c.Token.GetTokenId() {
+			c.Phase, c.RetryWallMs = buyBilled, in.WallMs+b.cfg.RetryMs
+		}
+	}
+	if n := v.Trade; n != nil && c.Token != nil && n.GetTradeId() == c.Token.GetTokenId() && tradeEnded(n.GetStatus()) {
+		b.free(in, c, b.cfg.RequestEveryMs)
+	}
+}
+
+// answered takes the MC's quotes.
+func (b *Buyer) answered(in BuyerInput, c *Circuit, r *fairwattpb.Response) {
+	if r.GetToken().GetBuyer() != b.cfg.Device || r.GetToken().GetTokenId() == "" {
+		return
+	}
+	c.Token, c.EndMs, c.Quotes = r.GetToken(), r.GetToken().GetValidUntilMs(), nil
+	for _, q := range r.GetQuotes()[:min(len(r.GetQuotes()), maxQuotes)] {
+		c.Quotes = append(c.Quotes, Candidate{
+			OfferID: q.GetOfferId(), Seller: q.GetSeller(), PriceMicroPerKWh: q.GetPriceMicroPerKwh(),
+			CreditE6: q.GetCreditE6(), VolumeWh: q.GetVolumeWh(),
+		})
+	}
+	c.enter(buyChoosing, in.WallMs)
+}
+
+// step moves one circuit by time and meter.
+func (b *Buyer) step(in BuyerInput, cfg CircuitConfig, c *Circuit) {
+	switch c.Phase {
+	case buyIdle:
+		b.request(in, cfg, c)
+	case buyRequesting:
+		if in.WallMs >= c.EndMs {
+			b.free(in, c, 0)
+			b.request(in, cfg, c)
+		}
+	case buyChoosing:
+		b.choose(in, cfg, c)
+	case buyPaying, buyPaid, buyConfirming:
+		if in.WallMs-c.SinceWallMs >= b.cfg.GiveUpMs {
+			b.free(in, c, 0)
+		}
+	case buyBilled:
+		b.confirm(in, cfg, c)
+	}
+}
+
+func (b *Buyer) request(in BuyerInput, cfg CircuitConfig, c *Circuit) {
+	_, meterOK := in.Registers[cfg.Name]
+	if in.NoRequests || !in.ClockSynced || !meterOK || in.WallMs < c.RetryWallMs {
+		return
+	}
+	b.Counter++
+	c.enter(buyRequesting, in.WallMs)
+	c.RequestID = fmt.Sprintf("%s-request-%d", b.cfg.Device, b.Counter)
+	c.EndMs = in.WallMs + b.cfg.RequestTTLMs
+	b.send(&fairwattpb.Record{Body: &fairwattpb.Record_Request{Request: &fairwattpb.Request{
+		RequestId: c.RequestID, VolumeWh: cfg.VolumeWh,
+		MaxPriceMicroPerKwh: cfg.MaxPriceMicroPerKWh, ExpiresMs: c.EndMs,
+	}}}, nil)
+}
+
+// choiceRule is the order in which quotes are compared.
+const choiceRule = "lowest price, then highest credit, then largest volume, then offer id"
+
+// rank sorts the quotes best first and says why some cannot be chosen.
+func (b *Buyer) rank(cfg CircuitConfig, c *Circuit) []Candidate {
+	quotes := slices.Clone(c.Quotes)
+	for i := range quotes {
+		q := &quotes[i]
+		switch {
+		case slices.Contains(c.Tried, q.OfferID):
+			q.Refused = "already_refused"
+		case q.PriceMicroPerKWh > cfg.MaxPriceMicroPerKWh:
+			q.Refused = "over_max_price"
+		case q.VolumeWh <= 0 || q.Seller == b.cfg.Device:
+			q.Refused = "not_for_us"
+		case AmountMicro(min(c.Token.GetVolumeWh(), q.VolumeWh), q.PriceMicroPerKWh) > c.Token.GetEscrowMicro():
+			q.Refused = "over_escrow"
+		}
+	}
+	slices.SortStableFunc(quotes, func(x, y Candidate) int {
+		return cmp.Or(
+			cmp.Compare(len(x.Refused), len(y.Refused)),
+			cmp.Compare(x.PriceMicroPerKWh, y.PriceMicroPerKWh),
+			cmp.Compare(y.CreditE6, x.CreditE6),
+			cmp.Compare(y.VolumeWh, x.VolumeWh),
+			cmp.Compare(x.OfferID, y.OfferID),
+		)
+	})
+	return quotes
+}
+
+// choose pays the best quote that has not refused yet.
+func (b *Buyer) choose(in BuyerInput, cfg CircuitConfig, c *Circuit) {
+	register, meterOK := in.Registers[cfg.Name]
+	if in.WallMs >= c.EndMs {
+		b.free(in, c, 0) // the ledger gives the escrow back
+		return
+	}
+	quotes := b.rank(cfg, c)
+	if len(quotes) == 0 || quotes[0].Refused != "" || !meterOK || !in.ClockSynced {
+		return // the token's end frees the circuit
+	}
+	best := quotes[0]
+	why := &Choice{RequestID: c.RequestID, Rule: choiceRule, Chosen: best.OfferID, Candidates: quotes}
+	volume := min(c.Token.GetVolumeWh(), best.VolumeWh)
+	c.enter(buyPaying, in.WallMs)
+	c.Offer, c.StartWh = best.OfferID, register
+	b.send(&fairwattpb.Record{Body: &fairwattpb.Record_Pay{Pay: &fairwattpb.Pay{
+		TokenId: c.Token.GetTokenId(), OfferId: best.OfferID, Seller: best.Seller, VolumeWh: volume,
+		PriceMicroPerKwh: best.PriceMicroPerKWh, AmountMicro: AmountMicro(volume, best.PriceMicroPerKWh),
+		BuyerReading: &fairwattpb.MeterReading{Meter: cfg.Meter, RegisterWh: register, TimeMs: in.WallMs},
+	}}}, why)
+}
+
+// confirm compares a bill with the own meter, read after the bill came. A
+// meter that shows too little is given time before the bill is disputed: the
+// last pulses may be on their way.
+func (b *Buyer) confirm(in BuyerInput, cfg CircuitConfig, c *Circuit) {
+	register, meterOK := in.Registers[cfg.Name]
+	waited := in.WallMs - c.SinceWallMs
+	if waited <= 0 || in.WallMs < c.RetryWallMs {
+		return
+	}
+	received := max(0, register-c.StartWh)
+	due := c.BilledWh*(10000-b.cfg.LossE4-b.cfg.ClassE4)/10000 - b.cfg.ToleranceWh
+	accepted := meterOK && received >= due
+	if !accepted && waited < b.cfg.DisputeAfterMs {
+		return
+	}
+	if c.Confirms++; c.Confirms > maxConfirms || !meterOK {
+		b.free(in, c, b.cfg.RequestEveryMs) // the seller's reading settles
+		return
+	}
+	reason := ""
+	if !accepted {
+		reason = fmt.Sprintf("own meter counted %d Wh of %d Wh billed, at least %d Wh expected", received, c.BilledWh, due)
+	}
+	since := c.SinceWallMs
+	c.enter(buyConfirming, in.WallMs)
+	c.SinceWallMs = since // the retry goes on where the wait was
+	b.send(&fairwattpb.Record{Body: &fairwattpb.Record_Confirm{Confirm: &fairwattpb.Confirm{
+		TradeId:  c.Token.GetTokenId(),
+		Reading:  &fairwattpb.MeterReading{Meter: cfg.Meter, RegisterWh: register, TimeMs: in.WallMs},
+		EnergyWh: received, Accepted: accepted, Reason: reason,
+	}}}, nil)
+}

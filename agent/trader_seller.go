@@ -1,0 +1,354 @@
+package agent
+
+import (
+	"fmt"
+
+	"fairwatt/proto/fairwattpb"
+)
+
+// SellerConfig is the selling side of a device. Times named Ms are of the
+// wall clock but for DeliveryMs, which is of the sensing clock.
+type SellerConfig struct {
+	Device           string
+	Meter            string // id of the meter whose register bills
+	PriceMicroPerKWh int64
+	MinWh, MaxWh     int64 // offers below MinWh are not made
+	DeliveryMs       int64 // how long one delivery lasts at most
+	OfferTTLMs       int64
+	StartWindowMs    int64 // after the Pay was seen; then the trade is given up
+	ResumeWindowMs   int64 // after a hold; then what was metered is billed
+	RetryMs          int64 // between attempts at a refused record
+	GiveUpMs         int64 // after the bill; then the trade is forgotten
+}
+
+// SellerInput is what the seller sees at one step.
+type SellerInput struct {
+	SensingMs, WallMs int64
+	ClockSynced       bool // without it nothing with a time limit is signed
+	GateOpen          bool
+	GateSeq           uint64
+	Causes            []*fairwattpb.Cause // why the gate is not open
+	RegisterWh        int64
+	MeterOK           bool
+	ExpectedWh        int64 // forecast over one delivery
+	Verdicts          []RecordVerdict
+}
+
+// The phases of a trade at the seller.
+const (
+	sellPaid       = "paid"       // waits for an open gate
+	sellStarting   = "starting"   // Start sent
+	sellDelivering = "delivering" // contactor closed
+	sellStopping   = "stopping"   // contactor opened, the last pulse is counted
+	sellHeld       = "held"       // hazard; Hold sent
+	sellResuming   = "resuming"   // Resume sent
+	sellBilled     = "billed"     // Bill sent
+)
+
+// A SellerTrade is one trade at the seller.
+type SellerTrade struct {
+	Delivery
+	PayID            []byte `json:"pay_id"`
+	PriceMicroPerKWh int64  `json:"price_micro_per_kwh"`
+	Phase            string `json:"phase"`
+	SinceWallMs      int64  `json:"since_wall_ms"` // of the phase
+	RetryWallMs      int64  `json:"retry_wall_ms,omitempty"`
+	RanMs            int64  `json:"ran_ms"`       // sensing time delivered so far
+	DeliveredWh      int64  `json:"delivered_wh"` // counted while the contactor was closed
+	RunFromWh        int64  `json:"run_from_wh"`  // register up to which DeliveredWh counts
+	Bills            int    `json:"bills,omitempty"`
+	lastSensingMs    int64  // of the present run; 0 outside one
+}
+
+// maxBills bounds the attempts at a refused Bill.
+const maxBills = 5
+
+// A Seller is the seller's side of trades as a state machine: no clock, no
+// I/O. Its exported fields are its whole state, kept by the agent in the same
+// transaction as the records it asks for. One trade delivers at a time;
+// others that were paid wait their turn.
+type Seller struct {
+	cfg SellerConfig
+
+	Counter     uint64         `json:"counter"` // of offers
+	OfferID     string         `json:"offer_id,omitempty"`
+	OfferWh     int64          `json:"offer_wh,omitempty"`
+	OfferEndMs  int64          `json:"offer_end_ms,omitempty"`
+	NextOfferMs int64          `json:"next_offer_ms,omitempty"`
+	Trades      []*SellerTrade `json:"trades,omitempty"`
+
+	out []Action
+}
+
+// NewSeller returns a seller without trades; unmarshal a kept state into it.
+func NewSeller(cfg SellerConfig) *Seller { return &Seller{cfg: cfg} }
+
+// Restarted is called once after a kept state was read: no contactor is
+// closed now, whatever the state says. What the meter counted since is the
+// trade's, as the contactor may have stayed closed while the agent was away.
+func (s *Seller) Restarted(registerWh int64) {
+	for _, t := range s.Trades {
+		if t.Phase == sellDelivering {
+			t.count(registerWh)
+			t.lastSensingMs = 0
+		}
+	}
+}
+
+// Step takes what happened and returns what to do, in order. The caller opens
+// the contactor of a running delivery itself, before Step, when the gate is
+// not open: RegisterWh is then the reading the Hold states.
+func (s *Seller) Step(in SellerInput) []Action {
+	s.out = nil
+	for _, v := range in.Verdicts {
+		s.verdict(in, v)
+	}
+	s.offer(in)
+	busy := false
+	for _, t := range s.Trades {
+		if busy && t.Phase == sellPaid {
+			s.expire(in, t)
+			continue
+		}
+		s.step(in, t)
+		busy = busy || t.Phase != sellBilled
+	}
+	kept := s.Trades[:0]
+	for _, t := range s.Trades {
+		if t.Phase != "" {
+			kept = append(kept, t)
+		}
+	}
+	s.Trades = kept
+	return s.out
+}
+
+func (s *Seller) send(record *fairwattpb.Record, attest bool) {
+	s.out = append(s.out, Action{Record: record, Attest: attest})
+}
+
+// trade finds a trade by id; nil for none.
+func (s *Seller) trade(id string) *SellerTrade {
+	for _, t := range s.Trades {
+		if t.TradeID == id && t.Phase != "" {
+			return t
+		}
+	}
+	return nil
+}
+
+// verdict takes one word of the chain.
+func (s *Seller) verdict(in SellerInput, v RecordVerdict) {
+	switch body := v.Record.GetBody().(type) {
+	case *fairwattpb.Record_Pay:
+		if v.Applied && v.Height > 0 {
+			s.paid(in, v, body.Pay)
+		}
+	case *fairwattpb.Record_Offer:
+		if v.Own && !v.Applied && body.Offer.GetOfferId() == s.OfferID {
+			s.OfferID, s.NextOfferMs = "", in.WallMs+s.cfg.RetryMs
+		}
+	case *fairwattpb.Record_Start:
+		s.began(in, v, s.trade(body.Start.GetTradeId()), sellStarting, sellPaid)
+	case *fairwattpb.Record_Resume:
+		s.began(in, v, s.trade(body.Resume.GetTradeId()), sellResuming, sellHeld)
+	case *fairwattpb.Record_Bill:
+		t := s.trade(body.Bill.GetTradeId())
+		if t != nil && v.Own && !v.Applied && t.Phase == sellBilled {
+			t.Phase, t.RetryWallMs = sellStopping, in.WallMs+s.cfg.RetryMs
+		}
+	}
+	if n := v.Trade; n != nil && tradeEnded(n.GetStatus()) {
+		if t := s.trade(n.GetTradeId()); t != nil {
+			s.open(in, t)
+			t.Phase = ""
+		}
+	}
+}
+
+// paid admits a trade: the Pay stands in a block.
+func (s *Seller) paid(in SellerInput, v RecordVerdict, pay *fairwattpb.Pay) {
+	if pay.GetSeller() != s.cfg.Device || pay.GetVolumeWh() <= 0 || s.trade(pay.GetTokenId()) != nil {
+		return
+	}
+	s.Trades = append(s.Trades, &SellerTrade{
+		Delivery: Delivery{
+			TradeID: pay.GetTokenId(), Buyer: v.Record.GetSender(),
+			BuyerMeter: pay.GetBuyerReading().GetMeter(), VolumeWh: pay.GetVolumeWh(),
+		},
+		PayID: append([]byte(nil), v.ID[:]...), PriceMicroPerKWh: pay.GetPriceMicroPerKwh(),
+		Phase: sellPaid, SinceWallMs: in.WallMs,
+	})
+	if pay.GetOfferId() == s.OfferID {
+		s.OfferWh -= pay.GetVolumeWh()
+	}
+}
+
+// began handles the verdict on a Start or Resume.
+func (s *Seller) began(in SellerInput, v RecordVerdict, t *SellerTrade, waiting, back string) {
+	if t == nil || !v.Own || t.Phase != waiting {
+		return
+	}
+	if !v.Applied {
+		t.Phase, t.RetryWallMs = back, in.WallMs+s.cfg.RetryMs
+		return
+	}
+	t.enter(sellDelivering, in.WallMs)
+	t.RunFromWh, t.lastSensingMs = in.RegisterWh, in.SensingMs
+	if in.GateOpen {
+		s.out = append(s.out, Action{CloseFor: &t.Delivery})
+	}
+}
+
+func (t *SellerTrade) enter(phase string, wallMs int64) {
+	t.Phase, t.SinceWallMs, t.RetryWallMs = phase, wallMs, 0
+}
+
+// count adds what the meter counted since the last count.
+func (t *SellerTrade) count(registerWh int64) {
+	if registerWh > t.RunFromWh {
+		t.DeliveredWh += registerWh - t.RunFromWh
+		t.RunFromWh = registerWh
+	}
+}
+
+// open ends the flow of a delivery.
+func (s *Seller) open(in SellerInput, t *SellerTrade) {
+	if t.Phase == sellDelivering {
+		t.count(in.RegisterWh)
+		t.lastSensingMs = 0
+		s.out = append(s.out, Action{OpenFor: t.TradeID})
+	}
+}
+
+// offer keeps the one standing offer in step with the gate and the forecast.
+func (s *Seller) offer(in SellerInput) {
+	busy := false
+	for _, t := range s.Trades {
+		busy = busy || (t.Phase != sellBilled && t.Phase != "")
+	}
+	if s.OfferID != "" && in.WallMs >= s.OfferEndMs {
+		s.OfferID = ""
+	}
+	if s.OfferID != "" && (busy || !in.GateOpen) {
+		// Volume 0 withdraws: what is taken, or unsafe, is not for sale.
+		s.send(&fairwattpb.Record{Body: &fairwattpb.Record_Offer{Offer: &fairwattpb.Offer{
+			OfferId: s.OfferID, PriceMicroPerKwh: s.cfg.PriceMicroPerKWh, ExpiresMs: s.OfferEndMs,
+		}}}, false)
+		s.OfferID, s.OfferWh = "", 0
+	}
+	volume := min(in.ExpectedWh, s.cfg.MaxWh)
+	if s.OfferID != "" || busy || !in.GateOpen || !in.MeterOK || !in.ClockSynced ||
+		volume < s.cfg.MinWh || volume <= 0 || in.WallMs < s.NextOfferMs {
+		return
+	}
+	s.Counter++
+	s.OfferID = fmt.Sprintf("%s-offer-%d", s.cfg.Device, s.Counter)
+	s.OfferWh, s.OfferEndMs = volume, in.WallMs+s.cfg.OfferTTLMs
+	s.send(&fairwattpb.Record{Body: &fairwattpb.Record_Offer{Offer: &fairwattpb.Offer{
+		OfferId: s.OfferID, VolumeWh: volume, PriceMicroPerKwh: s.cfg.PriceMicroPerKWh, ExpiresMs: s.OfferEndMs,
+	}}}, false)
+}
+
+// expire gives a paid trade up that could not start in time; its escrow goes
+// back by the ledger's own rule.
+func (s *Seller) expire(in SellerInput, t *SellerTrade) {
+	if in.WallMs-t.SinceWallMs >= s.cfg.StartWindowMs {
+		t.Phase = ""
+	}
+}
+
+// step moves one trade by time, gate and meter.
+func (s *Seller) step(in SellerInput, t *SellerTrade) {
+	switch t.Phase {
+	case sellPaid:
+		s.expire(in, t)
+		if t.Phase == sellPaid && s.mayBegin(in, t) {
+			t.Phase = sellStarting
+			s.send(&fairwattpb.Record{Body: &fairwattpb.Record_Start{Start: &fairwattpb.Start{
+				TradeId: t.TradeID, Reading: s.reading(in),
+			}}}, true)
+		}
+	case sellStarting, sellResuming:
+		if in.WallMs-t.SinceWallMs >= s.cfg.StartWindowMs+s.cfg.ResumeWindowMs+s.cfg.GiveUpMs {
+			t.Phase = "" // the ledger has long ended it
+		}
+	case sellDelivering:
+		s.deliver(in, t)
+	case sellStopping:
+		if in.MeterOK && in.WallMs >= t.RetryWallMs {
+			s.bill(in, t)
+		}
+	case sellHeld:
+		if in.WallMs-t.SinceWallMs >= s.cfg.ResumeWindowMs {
+			t.enter(sellStopping, in.WallMs)
+			s.step(in, t)
+		} else if s.mayBegin(in, t) {
+			t.Phase = sellResuming
+			s.send(&fairwattpb.Record{Body: &fairwattpb.Record_Resume{Resume: &fairwattpb.Resume{
+				TradeId: t.TradeID, Reading: s.reading(in),
+			}}}, true)
+		}
+	case sellBilled:
+		if in.WallMs-t.SinceWallMs >= s.cfg.GiveUpMs {
+			t.Phase = ""
+		}
+	}
+}
+
+// mayBegin is the gate in front of every Start and Resume.
+func (s *Seller) mayBegin(in SellerInput, t *SellerTrade) bool {
+	return in.GateOpen && in.MeterOK && in.ClockSynced && in.WallMs >= t.RetryWallMs
+}
+
+// deliver counts a running delivery and ends it when it is complete, or puts
+// it on hold.
+func (s *Seller) deliver(in SellerInput, t *SellerTrade) {
+	if t.lastSensingMs != 0 {
+		t.RanMs += max(0, in.SensingMs-t.lastSensingMs)
+	}
+	t.lastSensingMs = in.SensingMs
+	if in.MeterOK {
+		t.count(in.RegisterWh)
+	}
+	switch {
+	case !in.GateOpen:
+		s.open(in, t)
+		t.enter(sellHeld, in.WallMs)
+		s.send(&fairwattpb.Record{Body: &fairwattpb.Record_Hold{Hold: &fairwattpb.Hold{
+			TradeId: t.TradeID, GateSeq: in.GateSeq, Causes: in.Causes, Reading: s.reading(in),
+		}}}, false)
+	case t.DeliveredWh >= t.VolumeWh || t.RanMs >= s.cfg.DeliveryMs:
+		s.open(in, t)
+		t.enter(sellStopping, in.WallMs)
+	}
+}
+
+// bill claims what was metered, never more than was paid for.
+func (s *Seller) bill(in SellerInput, t *SellerTrade) {
+	t.Bills++
+	if t.Bills > maxBills {
+		t.Phase = ""
+		return
+	}
+	t.enter(sellBilled, in.WallMs)
+	energy := min(t.DeliveredWh, t.VolumeWh)
+	s.send(&fairwattpb.Record{Body: &fairwattpb.Record_Bill{Bill: &fairwattpb.Bill{
+		TradeId: t.TradeID, Reading: s.reading(in), EnergyWh: energy,
+		AmountMicro: AmountMicro(energy, t.PriceMicroPerKWh), PayId: t.PayID,
+	}}}, false)
+}
+
+func (s *Seller) reading(in SellerInput) *fairwattpb.MeterReading {
+	return &fairwattpb.MeterReading{Meter: s.cfg.Meter, RegisterWh: in.RegisterWh, TimeMs: in.WallMs}
+}
+
+// Active returns the trade whose contactor is closed; nil for none.
+func (s *Seller) Active() *SellerTrade {
+	for _, t := range s.Trades {
+		if t.Phase == sellDelivering {
+			return t
+		}
+	}
+	return nil
+}
