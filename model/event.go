@@ -1,0 +1,234 @@
+package model
+
+import (
+	"math"
+	"strconv"
+	"time"
+)
+
+// An EventType says which fields of an Event are filled.
+type EventType uint8
+
+// The types of events.
+const (
+	EventGate  EventType = iota // State, Reason, Causes, ClearInMs
+	EventAlert                  // Action, Kind, Level, ID, Rev, Causes
+	EventScore                  // Scores
+)
+
+var eventTypeNames = [...]string{"gate", "alert", "score"}
+
+// String returns the type's name in event lines.
+func (t EventType) String() string { return eventTypeNames[t] }
+
+// An Action is what an alert event does to the alert of its ID.
+type Action uint8
+
+// The actions. A consumer that knows ID and Rev may drop repeats.
+const (
+	ActionRaise Action = iota
+	ActionUpdate
+	ActionClear
+)
+
+var actionNames = [...]string{"raise", "update", "clear"}
+
+// String returns the action's name in event lines.
+func (a Action) String() string { return actionNames[a] }
+
+// An Event is one change of the judgement. Gate events come when the state or
+// the set of causes changes, alert events when a hazard kind's level or rules
+// change, score events when the network has scored a window.
+type Event struct {
+	TimeMs int64 // sensing clock: Unix ms in a replay
+	Type   EventType
+
+	State     State
+	Reason    string  // one sentence for people; never empty in a gate event
+	Causes    []Cause // gate: what blocks or holds; alert: why it is up, or what went
+	ClearInMs int64   // earliest opening from TimeMs; -1 while a cause is active, 0 when open
+
+	Action Action
+	Kind   Kind
+	Level  Level  // the alert's level now; in a clear, the level it had
+	ID     string // kind and counter: the same in raise, updates and clear
+	Rev    int    // 1 at raise, rising by one
+
+	Scores Scores
+}
+
+// AppendJSON appends the event as one JSON object without a newline. It uses
+// no reflection; the same event gives the same bytes on every architecture.
+func (e *Event) AppendJSON(b []byte) []byte {
+	b = append(b, `{"t":"`...)
+	b = time.UnixMilli(e.TimeMs).UTC().AppendFormat(b, "2006-01-02T15:04:05.000Z")
+	b = append(b, `","type":"`...)
+	b = append(b, e.Type.String()...)
+	b = append(b, '"')
+	switch e.Type {
+	case EventGate:
+		b = append(b, `,"state":"`...)
+		b = append(b, e.State.String()...)
+		b = append(b, `","reason":`...)
+		b = appendString(b, e.Reason)
+		if e.ClearInMs >= 0 {
+			b = append(b, `,"clear_in_s":`...)
+			b = appendNumber(b, float64(e.ClearInMs)/1000)
+		}
+		b = appendCauses(b, e.Causes)
+	case EventAlert:
+		b = append(b, `,"action":"`...)
+		b = append(b, e.Action.String()...)
+		b = append(b, `","kind":"`...)
+		b = append(b, e.Kind.String()...)
+		b = append(b, `","level":"`...)
+		b = append(b, e.Level.String()...)
+		b = append(b, `","id":`...)
+		b = appendString(b, e.ID)
+		b = append(b, `,"rev":`...)
+		b = strconv.AppendInt(b, int64(e.Rev), 10)
+		b = appendCauses(b, e.Causes)
+	case EventScore:
+		b = append(b, `,"p":`...)
+		b = e.Scores.appendJSON(b)
+	}
+	return append(b, '}')
+}
+
+// MarshalJSON implements json.Marshaler.
+func (e Event) MarshalJSON() ([]byte, error) { return e.AppendJSON(nil), nil }
+
+func appendCauses(b []byte, causes []Cause) []byte {
+	b = append(b, `,"causes":[`...)
+	for i := range causes {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = causes[i].AppendJSON(b)
+	}
+	return append(b, ']')
+}
+
+// A Summary accumulates what a replay reports at its end. The zero value is
+// ready.
+type Summary struct {
+	Samples int
+	Alerts  [NumKinds]int // raised, by kind
+	Events  int
+
+	firstMs, lastMs int64
+	blockedMs       int64
+	state           State
+	stateMs         int64
+}
+
+// Sample counts one judged sample at tMs.
+func (s *Summary) Sample(tMs int64) {
+	if s.Samples == 0 {
+		s.firstMs, s.stateMs = tMs, tMs
+	}
+	s.Samples++
+	s.lastMs = max(s.lastMs, tMs)
+}
+
+// Event counts one event.
+func (s *Summary) Event(e *Event) {
+	s.Events++
+	switch e.Type {
+	case EventGate:
+		if s.state != StateOpen {
+			s.blockedMs += e.TimeMs - s.stateMs
+		}
+		s.state, s.stateMs = e.State, e.TimeMs
+	case EventAlert:
+		if e.Action == ActionRaise {
+			s.Alerts[e.Kind]++
+		}
+	}
+}
+
+// SpanS returns the seconds from the first sample to the last.
+func (s *Summary) SpanS() float64 { return float64(s.lastMs-s.firstMs) / 1000 }
+
+// BlockedS returns the seconds of the span in which the gate was not open.
+func (s *Summary) BlockedS() float64 {
+	ms := s.blockedMs
+	if s.state != StateOpen && s.lastMs > s.stateMs {
+		ms += s.lastMs - s.stateMs
+	}
+	return float64(ms) / 1000
+}
+
+// AppendJSON appends the summary line of a replay, without a newline.
+func (s *Summary) AppendJSON(b []byte) []byte {
+	b = append(b, `{"type":"summary","samples":`...)
+	b = strconv.AppendInt(b, int64(s.Samples), 10)
+	b = append(b, `,"span_s":`...)
+	b = appendNumber(b, s.SpanS())
+	b = append(b, `,"blocked_s":`...)
+	b = appendNumber(b, s.BlockedS())
+	b = append(b, `,"alerts":{`...)
+	for k := range NumKinds {
+		if k > 0 {
+			b = append(b, ',')
+		}
+		b = appendString(b, k.String())
+		b = append(b, ':')
+		b = strconv.AppendInt(b, int64(s.Alerts[k]), 10)
+	}
+	b = append(b, `},"events":`...)
+	b = strconv.AppendInt(b, int64(s.Events), 10)
+	return append(b, '}')
+}
+
+// Scores are the network's hazard probabilities of one window.
+type Scores struct {
+	P   [NumKinds]float64 // 0 to 1, by kind
+	Has [NumKinds]bool    // whether the network scores the kind at all
+	Top []Contribution    // what moved the score most, largest first
+}
+
+// A Contribution is one feature's share in a score, against the station's
+// baseline.
+type Contribution struct {
+	Name         string
+	Value        float64
+	Unit         string
+	Contribution float64
+}
+
+// A Scorer turns features into hazard probabilities. It is called by the
+// judge's owner only, and may keep the Top slice for the next call.
+type Scorer interface {
+	Score(f *Features) (Scores, error)
+}
+
+// appendJSON writes the scored kinds, rounded to 1e-3: scores differ in their
+// last bits between architectures.
+func (s *Scores) appendJSON(b []byte) []byte {
+	b = append(b, '{')
+	first := true
+	for k := range NumKinds {
+		if !s.Has[k] {
+			continue
+		}
+		if !first {
+			b = append(b, ',')
+		}
+		first = false
+		b = appendString(b, k.String())
+		b = append(b, ':')
+		b = appendNumber(b, s.P[k])
+	}
+	return append(b, '}')
+}
+
+// check refuses what cannot be a probability.
+func (s *Scores) check() (Kind, bool) {
+	for k := range NumKinds {
+		if s.Has[k] && !(s.P[k] >= 0 && s.P[k] <= 1) || s.Has[k] && math.IsNaN(s.P[k]) {
+			return k, false
+		}
+	}
+	return 0, true
+}
