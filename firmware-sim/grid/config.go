@@ -1,0 +1,90 @@
+package grid
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// The kinds of trouble a run can be told to make (--misbehave).
+const (
+	// DropBlocks has one forwarder of the first tree drop every block it
+	// should relay.
+	DropBlocks = "drop-blocks"
+	// BrokerOutage stops the broker for ten seconds in the middle of the run.
+	BrokerOutage = "broker-outage"
+	// ForgedRecords has a stranger send records with wrong signatures, in
+	// other names, and records it has seen before.
+	ForgedRecords = "forged-records"
+)
+
+var misbehaviours = []string{DropBlocks, BrokerOutage, ForgedRecords}
+
+// A Config says how large the grid is, what weather it plays and what goes
+// wrong in it. DefaultConfig is the one `make run` uses.
+type Config struct {
+	For      time.Duration // 0: until stopped
+	DAs      int
+	Agents   int // generators
+	Buyers   int
+	Traces   []string // trace files; none: the built-in scenarios
+	Scenario string   // one built-in scenario instead of all of them
+	// Start is where each trace begins: "" or "peak-36h" for 36 h before its
+	// strongest gust, else an RFC 3339 time.
+	Start string
+	Seed  uint64
+	Speed float64 // trace seconds a second
+	HTTP  string  // address of the page; empty for none
+	MQTT  string  // address of the broker's open, read-only listener; empty for none
+	Links string  // grpc or memory
+	Data  string  // where DAs keep their chains; empty for a temporary folder
+
+	KillRootAfter time.Duration // 0: never
+	Misbehave     []string
+}
+
+// DefaultConfig returns the grid of `make run`.
+func DefaultConfig() Config {
+	return Config{DAs: 4, Agents: 6, Buyers: 3, Start: "peak-36h", Seed: 1, Speed: 3600, Links: "grpc"}
+}
+
+// Validate names the field that is wrong and says what would be right.
+func (c *Config) Validate() error {
+	switch {
+	case c.For < 0:
+		return fmt.Errorf("for: %v, want 0 or more", c.For)
+	case c.DAs < 1 || c.DAs > 50:
+		return fmt.Errorf("das: %d, want 1 to 50", c.DAs)
+	case c.Agents < 1 || c.Agents > 200:
+		return fmt.Errorf("agents: %d, want 1 to 200", c.Agents)
+	case c.Buyers < 1 || c.Buyers > 200:
+		return fmt.Errorf("buyers: %d, want 1 to 200", c.Buyers)
+	case !(c.Speed >= 1 && c.Speed <= 36000):
+		return fmt.Errorf("speed: %g, want 1 to 36000 trace seconds a second", c.Speed)
+	case c.Links != "grpc" && c.Links != "memory":
+		return fmt.Errorf("links: %q, want grpc or memory", c.Links)
+	case c.KillRootAfter < 0:
+		return fmt.Errorf("kill-root-after: %v, want 0 or more", c.KillRootAfter)
+	case c.KillRootAfter > 0 && c.DAs < 4:
+		return fmt.Errorf("kill-root-after: %d data aggregators tolerate no loss; want das 4 or more", c.DAs)
+	case len(c.Traces) > 0 && c.Scenario != "":
+		return fmt.Errorf("trace and scenario exclude each other")
+	}
+	if c.Start != "" && c.Start != "peak-36h" {
+		if _, err := time.Parse(time.RFC3339, c.Start); err != nil {
+			return fmt.Errorf("start: %q, want peak-36h or a time such as 2021-07-22T00:00:00Z", c.Start)
+		}
+	}
+	if slices.Contains(c.Misbehave, "all") {
+		c.Misbehave = slices.Clone(misbehaviours)
+	}
+	for _, kind := range c.Misbehave {
+		if !slices.Contains(misbehaviours, kind) {
+			return fmt.Errorf("misbehave: %q is none of %s, all", kind, strings.Join(misbehaviours, ", "))
+		}
+	}
+	return nil
+}
+
+func (c *Config) misbehaves(kind string) bool { return slices.Contains(c.Misbehave, kind) }

@@ -1,0 +1,92 @@
+package grid
+
+import (
+	"encoding/json"
+	"slices"
+)
+
+// A Report is what a run came to. Every number comes from the chain of a data
+// aggregator that was never told to fail, from the counters of the running
+// parts, or from the simulated meters; nothing is estimated.
+type Report struct {
+	DAs     int    `json:"das"`
+	Agents  int    `json:"agents"`
+	Buyers  int    `json:"buyers"`
+	Height  uint64 `json:"height"`
+	Records uint64 `json:"records"` // in blocks
+	Refused uint64 `json:"refused"` // of those, refused by a rule of the ledger
+
+	Trades Trades         `json:"trades"`
+	Alerts map[string]int `json:"alerts"` // raised, by hazard kind
+	// GateClosedS is the time that gates of generators were not open, summed,
+	// on the sensing clock (trace seconds).
+	GateClosedS int64 `json:"gate_closed_s"`
+
+	AccountingNodes map[string]uint64 `json:"accounting_nodes"` // blocks by DA
+	Epochs          uint64            `json:"epochs"`
+	ViewChanges     uint64            `json:"view_changes"`
+	// ViewChangeMs is how long after the root was killed the first block of
+	// another accounting node was stored; 0 where no root was killed.
+	ViewChangeMs int64  `json:"view_change_ms"`
+	Relay        Relay  `json:"relay"`
+	Dropped      uint64 `json:"dropped"`    // by outboxes and by the broker
+	Unanswered   uint64 `json:"unanswered"` // records still without a final receipt at the end
+	Door         Door   `json:"door"`
+
+	ATCTMs          Percentiles `json:"atct_ms"`
+	MoneyConserved  bool        `json:"money_conserved"`
+	EnergyConserved bool        `json:"energy_conserved"`
+	ChainVerified   bool        `json:"chain_verified"`
+	Problems        []string    `json:"problems,omitempty"` // why one of the three is false
+	Simulated       bool        `json:"simulated"`
+}
+
+// Trades counts trades by how they ended; Held is how many a hazard ever held.
+type Trades struct {
+	Requested     int `json:"requested"`
+	Settled       int `json:"settled"`
+	Held          int `json:"held_by_hazard"`
+	SettledPartly int `json:"settled_partly"`
+	Refunded      int `json:"refunded"`
+	Disputed      int `json:"disputed"`
+	Failed        int `json:"failed"`
+	Open          int `json:"open"`
+}
+
+// Relay counts what the tree did with blocks: forwarded by a parent, pulled by
+// a child whose parent did not.
+type Relay struct {
+	Forwarded uint64 `json:"forwarded"`
+	Pulled    uint64 `json:"pulled"`
+}
+
+// Door counts what the DAs refused before any block.
+type Door struct {
+	Accepted uint64            `json:"accepted"`
+	Refused  map[string]uint64 `json:"refused"` // by code
+}
+
+// Percentiles of a set of times in milliseconds.
+type Percentiles struct {
+	P50 float64 `json:"p50"`
+	P95 float64 `json:"p95"`
+	P99 float64 `json:"p99"`
+	N   int     `json:"n"`
+}
+
+// percentiles sorts its argument. The p-th percentile of n values is the
+// ceil(p*n)-th smallest.
+func percentiles(ms []float64) Percentiles {
+	if len(ms) == 0 {
+		return Percentiles{}
+	}
+	slices.Sort(ms)
+	at := func(percent int) float64 { return ms[(percent*len(ms)+99)/100-1] }
+	return Percentiles{P50: at(50), P95: at(95), P99: at(99), N: len(ms)}
+}
+
+// JSON returns the report as one indented object and a newline.
+func (r *Report) JSON() ([]byte, error) {
+	b, err := json.MarshalIndent(r, "", "  ")
+	return append(b, '\n'), err
+}
