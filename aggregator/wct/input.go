@@ -1,0 +1,219 @@
+package wct
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+)
+
+// Limits on an Input. They keep every sum below 2^63: a score is at most
+// MaxWeight*(1e4 + MaxLinks*1e4), a time at most MaxNodes*(MaxOverheadUs+1).
+const (
+	MaxInputBytes = 256 << 20         // one case in JSON
+	MaxNodes      = 1_000_000         // n
+	MaxLinks      = 1_000_000         // l of one node
+	MaxWeight     = 1_000_000         // wt, wl
+	MaxOverheadUs = 1_000_000_000_000 // one edge, and the threshold: 11.5 days
+	FullTrustE4   = 10_000            // trust 1.0
+)
+
+// An Input is what a tree is built from (section 3.2: N, t, l, W, w_t, w_l and
+// the two thresholds).
+type Input struct {
+	N int // nodes, numbered 0..N-1
+
+	TrustE4 []int64 // trust of each node, 0..10000 in steps of 1e-4
+	Links   []int   // how many children each node can serve at once; the link to its parent not counted
+
+	// Exactly one of the two is set. OverheadUs[i][j] is the time in
+	// microseconds that sending from i to j takes; it need not be symmetric and
+	// its diagonal is not used. SparseOverheadUs lists single edges; those it
+	// leaves out count as one microsecond over the threshold.
+	OverheadUs       [][]int64
+	SparseOverheadUs []Overhead
+
+	TrustWeight         int64 // w_t
+	LinkWeight          int64 // w_l
+	TrustThresholdE4    int64 // a node of at least this trust is trusted
+	OverheadThresholdUs int64 // an edge above this is too expensive
+}
+
+// An Overhead is the time that sending over one edge takes.
+type Overhead struct {
+	From, To int
+	Us       int64
+}
+
+// wireInput is an Input in JSON. Pointers tell a missing field from a zero.
+type wireInput struct {
+	N      *int      `json:"n"`
+	Trust  []int64   `json:"t_e4"`
+	Links  []int     `json:"l"`
+	Dense  [][]int64 `json:"w_us"`
+	Sparse [][]int64 `json:"w_sparse_us"`
+	WT     *int64    `json:"wt"`
+	WL     *int64    `json:"wl"`
+	TThre  *int64    `json:"t_thre_e4"`
+	WThre  *int64    `json:"w_thre_us"`
+	Name   any       `json:"name"`     // a case may carry its name,
+	Note   any       `json:"note"`     // a remark
+	Answer any       `json:"expected"` // and the known answer
+}
+
+// ParseInput reads one JSON object with the fields n, t_e4, l, w_us or
+// w_sparse_us (a list of [from, to, microseconds]), wt, wl, t_thre_e4 and
+// w_thre_us. All are required; name, note and expected are allowed and not
+// looked at; any other field is an error. The error names the field.
+func ParseInput(b []byte) (*Input, error) {
+	if len(b) > MaxInputBytes {
+		return nil, fmt.Errorf("input of %d bytes, at most %d", len(b), MaxInputBytes)
+	}
+	var w wireInput
+	d := json.NewDecoder(bytes.NewReader(b))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&w); err != nil {
+		if errors.Is(err, io.EOF) {
+			return nil, errors.New("no input")
+		}
+		return nil, fmt.Errorf("parse tree input: %w", err)
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return nil, errors.New("parse tree input: more after the object")
+	}
+	for _, f := range []struct {
+		name   string
+		absent bool
+	}{
+		{"n", w.N == nil}, {"t_e4", w.Trust == nil}, {"l", w.Links == nil},
+		{"wt", w.WT == nil}, {"wl", w.WL == nil}, {"t_thre_e4", w.TThre == nil}, {"w_thre_us", w.WThre == nil},
+	} {
+		if f.absent {
+			return nil, fmt.Errorf("missing field %s", f.name)
+		}
+	}
+	in := &Input{
+		N: *w.N, TrustE4: w.Trust, Links: w.Links, OverheadUs: w.Dense,
+		TrustWeight: *w.WT, LinkWeight: *w.WL, TrustThresholdE4: *w.TThre, OverheadThresholdUs: *w.WThre,
+	}
+	if w.Sparse != nil {
+		in.SparseOverheadUs = make([]Overhead, len(w.Sparse))
+		for k, e := range w.Sparse {
+			if len(e) != 3 {
+				return nil, fmt.Errorf("w_sparse_us[%d] has %d numbers, want [from, to, microseconds]", k, len(e))
+			}
+			// Checked before the conversion, so that a 32-bit int cannot wrap a
+			// wrong index into a right one.
+			if e[0] < 0 || e[0] >= MaxNodes || e[1] < 0 || e[1] >= MaxNodes {
+				return nil, fmt.Errorf("w_sparse_us[%d]: no node %d or %d", k, e[0], e[1])
+			}
+			in.SparseOverheadUs[k] = Overhead{From: int(e[0]), To: int(e[1]), Us: e[2]}
+		}
+	}
+	if err := in.Validate(); err != nil {
+		return nil, err
+	}
+	return in, nil
+}
+
+// Validate reports the first thing wrong with the input, naming the field as
+// in JSON. A nil error means that Build succeeds.
+func (in *Input) Validate() error {
+	if in.N < 1 || in.N > MaxNodes {
+		return fmt.Errorf("n is %d, want 1 to %d", in.N, MaxNodes)
+	}
+	if len(in.TrustE4) != in.N {
+		return fmt.Errorf("t_e4 has %d values for n = %d", len(in.TrustE4), in.N)
+	}
+	if len(in.Links) != in.N {
+		return fmt.Errorf("l has %d values for n = %d", len(in.Links), in.N)
+	}
+	for i, t := range in.TrustE4 {
+		if t < 0 || t > FullTrustE4 {
+			return fmt.Errorf("t_e4[%d] is %d, want 0 to %d", i, t, FullTrustE4)
+		}
+	}
+	for i, l := range in.Links {
+		if l < 0 || l > MaxLinks {
+			return fmt.Errorf("l[%d] is %d, want 0 to %d", i, l, MaxLinks)
+		}
+	}
+	for _, f := range []struct {
+		name     string
+		val, max int64
+	}{
+		{"wt", in.TrustWeight, MaxWeight}, {"wl", in.LinkWeight, MaxWeight},
+		{"t_thre_e4", in.TrustThresholdE4, FullTrustE4}, {"w_thre_us", in.OverheadThresholdUs, MaxOverheadUs},
+	} {
+		if f.val < 0 || f.val > f.max {
+			return fmt.Errorf("%s is %d, want 0 to %d", f.name, f.val, f.max)
+		}
+	}
+	return in.validateOverheads()
+}
+
+func (in *Input) validateOverheads() error {
+	switch {
+	case in.OverheadUs == nil && in.SparseOverheadUs == nil:
+		return errors.New("missing field w_us (or w_sparse_us)")
+	case in.OverheadUs != nil && in.SparseOverheadUs != nil:
+		return errors.New("both w_us and w_sparse_us are given")
+	case in.SparseOverheadUs != nil:
+		return in.validateSparse()
+	}
+	if len(in.OverheadUs) != in.N {
+		return fmt.Errorf("w_us has %d rows for n = %d", len(in.OverheadUs), in.N)
+	}
+	for i, row := range in.OverheadUs {
+		if len(row) != in.N {
+			return fmt.Errorf("w_us[%d] has %d values for n = %d", i, len(row), in.N)
+		}
+		for j, w := range row {
+			if w < 0 || w > MaxOverheadUs {
+				return fmt.Errorf("w_us[%d][%d] is %d, want 0 to %d", i, j, w, MaxOverheadUs)
+			}
+		}
+	}
+	return nil
+}
+
+func (in *Input) validateSparse() error {
+	keys := make([]uint64, len(in.SparseOverheadUs))
+	for k, e := range in.SparseOverheadUs {
+		if e.From < 0 || e.From >= in.N || e.To < 0 || e.To >= in.N {
+			return fmt.Errorf("w_sparse_us[%d]: no edge %d to %d with n = %d", k, e.From, e.To, in.N)
+		}
+		if e.Us < 0 || e.Us > MaxOverheadUs {
+			return fmt.Errorf("w_sparse_us[%d] is %d us, want 0 to %d", k, e.Us, MaxOverheadUs)
+		}
+		keys[k] = edgeKey(e.From, e.To)
+	}
+	slices.Sort(keys)
+	for k := 1; k < len(keys); k++ {
+		if keys[k] == keys[k-1] {
+			return fmt.Errorf("w_sparse_us lists edge %d to %d twice", keys[k]>>32, keys[k]&0xffffffff)
+		}
+	}
+	return nil
+}
+
+func edgeKey(from, to int) uint64 { return uint64(from)<<32 | uint64(to) }
+
+// overheads returns the look-up of W: microseconds from i to j.
+func (in *Input) overheads() func(i, j int) int64 {
+	if in.OverheadUs != nil {
+		return func(i, j int) int64 { return in.OverheadUs[i][j] }
+	}
+	listed := make(map[uint64]int64, len(in.SparseOverheadUs))
+	for _, e := range in.SparseOverheadUs {
+		listed[edgeKey(e.From, e.To)] = e.Us
+	}
+	return func(i, j int) int64 {
+		if us, ok := listed[edgeKey(i, j)]; ok {
+			return us
+		}
+		return in.OverheadThresholdUs + 1
+	}
+}

@@ -1,0 +1,170 @@
+package wct
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+)
+
+// An Algorithm names a way to build a tree.
+type Algorithm string
+
+// The algorithms.
+const (
+	WCT Algorithm = "wct" // the paper's weighted communication tree
+	LFT Algorithm = "lft" // most links first, no thresholds
+	TFT Algorithm = "tft" // most trust first, no thresholds
+	OCT Algorithm = "oct" // the overhead-aware tree; see ErrNotImplemented
+)
+
+// ErrNotImplemented is what Build returns for an algorithm that has a name but
+// no construction in this version.
+var ErrNotImplemented = errors.New("not implemented")
+
+// A Tree is a communication tree over the nodes of an Input.
+type Tree struct {
+	Algorithm  Algorithm
+	Sequence   []int    // all nodes in the order of attachment; the first is the root
+	Root       int      // the accounting node
+	Edges      [][2]int // {parent, child}, in the order of attachment
+	Unattached []int    // nodes no link was left for, in sequence order; never nil
+
+	// For WCT only: J is how many nodes are trusted (step 1), ExpensiveDemoted
+	// how many of them step 3 found too expensive for the root.
+	J                int
+	ExpensiveDemoted int
+
+	// By node: its parent or -1, and where its children begin and end in Edges.
+	parent, first, last []int
+}
+
+// NewTree attaches the sequence breadth first (step 4). The sequence is a
+// permutation of 0..len(links)-1; it panics if an index is not in links. With
+// the failed nodes moved to the sequence's end it gives the tree of a later
+// view.
+func NewTree(algorithm Algorithm, sequence, links []int) *Tree {
+	t := &Tree{Algorithm: algorithm, Sequence: slices.Clone(sequence)}
+	if len(sequence) == 0 {
+		t.Root, t.Unattached = -1, []int{}
+		return t
+	}
+	t.Root = sequence[0]
+	t.Edges, t.Unattached = Attach(sequence, links)
+	t.parent = slices.Repeat([]int{-1}, len(links))
+	t.first, t.last = make([]int, len(links)), make([]int, len(links))
+	for k, e := range t.Edges {
+		// Breadth-first attachment keeps the children of a node together.
+		if t.last[e[0]] == 0 {
+			t.first[e[0]] = k
+		}
+		t.last[e[0]] = k + 1
+		t.parent[e[1]] = e[0]
+	}
+	return t
+}
+
+// Attach gives each node of the sequence, root first, the next links[node]
+// nodes of it as children, until all are attached or no link is left. Both
+// results are never nil; edges are {parent, child} in order of attachment.
+// Section 3.2, step 4.
+func Attach(sequence, links []int) (edges [][2]int, unattached []int) {
+	edges, unattached = make([][2]int, 0, len(sequence)), []int{}
+	next := min(1, len(sequence)) // the first node without a parent
+	for p := 0; p < next && next < len(sequence); p++ {
+		parent := sequence[p]
+		for free := links[parent]; free > 0 && next < len(sequence); free-- {
+			edges = append(edges, [2]int{parent, sequence[next]})
+			next++
+		}
+	}
+	return edges, append(unattached, sequence[next:]...)
+}
+
+// Children returns the nodes that i forwards to, in order of attachment.
+func (t *Tree) Children(i int) []int {
+	if i < 0 || i >= len(t.parent) {
+		return nil
+	}
+	var c []int
+	for _, e := range t.Edges[t.first[i]:t.last[i]] {
+		c = append(c, e[1])
+	}
+	return c
+}
+
+// Parent returns the node that i receives from; false for the root, for an
+// unattached node and for a number that is no node.
+func (t *Tree) Parent(i int) (int, bool) {
+	if i < 0 || i >= len(t.parent) || t.parent[i] < 0 {
+		return 0, false
+	}
+	return t.parent[i], true
+}
+
+// Build validates the input and builds the tree. Errors: what Validate finds,
+// ErrNotImplemented for OCT, and an unknown algorithm's name.
+func Build(in *Input, algorithm Algorithm) (*Tree, error) {
+	if err := in.Validate(); err != nil {
+		return nil, err
+	}
+	switch algorithm {
+	case WCT:
+		sequence, j, demoted := weightedSequence(in)
+		t := NewTree(WCT, sequence, in.Links)
+		t.J, t.ExpensiveDemoted = j, demoted
+		return t, nil
+	case LFT:
+		return NewTree(LFT, sortedBy(in.N, func(i int) int64 { return int64(in.Links[i]) }), in.Links), nil
+	case TFT:
+		return NewTree(TFT, sortedBy(in.N, func(i int) int64 { return in.TrustE4[i] }), in.Links), nil
+	case OCT:
+		return nil, fmt.Errorf("the overhead-aware tree (oct): %w", ErrNotImplemented)
+	}
+	return nil, fmt.Errorf("unknown algorithm %q: want wct, lft or tft", algorithm)
+}
+
+// weightedSequence is steps 1 to 3 of section 3.2.
+func weightedSequence(in *Input) (sequence []int, j, demoted int) {
+	// Step 1: the trusted ones first, both parts in the given order.
+	sequence = make([]int, 0, in.N)
+	var untrusted []int
+	for i := range in.N {
+		if in.TrustE4[i] >= in.TrustThresholdE4 {
+			sequence = append(sequence, i)
+		} else {
+			untrusted = append(untrusted, i)
+		}
+	}
+	j = len(sequence)
+	if j == 0 {
+		return untrusted, 0, 0
+	}
+	// Step 2: by score, taken times 1e4 so that it is whole. The sort is
+	// stable, so ties stay in index order.
+	score := func(i int) int64 {
+		return in.TrustWeight*in.TrustE4[i] + in.LinkWeight*int64(in.Links[i])*FullTrustE4
+	}
+	slices.SortStableFunc(sequence, func(a, b int) int { return cmp.Compare(score(b), score(a)) })
+	// Step 3: what is expensive for the root goes behind what is not.
+	w, root := in.overheads(), sequence[0]
+	kept, expensive := sequence[:1:1], []int(nil)
+	for _, v := range sequence[1:] {
+		if w(root, v) > in.OverheadThresholdUs {
+			expensive = append(expensive, v)
+		} else {
+			kept = append(kept, v)
+		}
+	}
+	return slices.Concat(kept, expensive, untrusted), j, len(expensive)
+}
+
+// sortedBy returns 0..n-1 with the largest key first, ties by index.
+func sortedBy(n int, key func(int) int64) []int {
+	s := make([]int, n)
+	for i := range s {
+		s[i] = i
+	}
+	slices.SortStableFunc(s, func(a, b int) int { return cmp.Compare(key(b), key(a)) })
+	return s
+}
