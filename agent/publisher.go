@@ -117,9 +117,13 @@ func (p *publisher) attach() {
 func (p *publisher) run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	for i := range p.pipes {
-		g.Go(func() error { return p.loop(ctx, p.wakeups[i], func() (time.Duration, error) { return time.Hour, p.sendViews(ctx, i) }) })
+		g.Go(func() error {
+			return p.loop(ctx, p.wakeups[i], func() (time.Duration, error) { return time.Hour, p.sendViews(ctx, i) })
+		})
 	}
-	g.Go(func() error { return p.loop(ctx, p.wakeups[len(p.pipes)], func() (time.Duration, error) { return p.sendQueue(ctx) }) })
+	g.Go(func() error {
+		return p.loop(ctx, p.wakeups[len(p.pipes)], func() (time.Duration, error) { return p.sendQueue(ctx) })
+	})
 	return g.Wait()
 }
 
