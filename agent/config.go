@@ -1,0 +1,338 @@
+package agent
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/goccy/go-yaml"
+
+	"fairwatt/agent/sensor"
+	"fairwatt/model"
+	"fairwatt/proto/seal"
+)
+
+// A Config is an agent's configuration file. Unknown keys are errors.
+type Config struct {
+	Site   string `yaml:"site"`   // [a-z0-9-]
+	Device string `yaml:"device"` // [a-z0-9-]; also the MQTT client id and the participant id
+	// Simulated marks everything this agent says, to the chain.
+	Simulated bool `yaml:"simulated"`
+	// Data is the agent's directory: key, outbox and state. Relative paths of
+	// the file are relative to the file.
+	Data string `yaml:"data"`
+	// Genesis is the chain's genesis.json; without it the agent judges and
+	// publishes, but seals no record and trades nothing.
+	Genesis string `yaml:"genesis"`
+	// MQTT are broker URLs, tcp:// or tls://, the preferred one first.
+	MQTT     []string       `yaml:"mqtt"`
+	MQTTAuth MQTTAuthConfig `yaml:"mqtt_auth"`
+	TLS      TLSConfig      `yaml:"tls"`
+	// Bus is where the sensors are: empty for this machine, sim://host:port
+	// for a simulated board.
+	Bus     string          `yaml:"bus"`
+	Tick    time.Duration   `yaml:"tick"`    // between samples
+	Sensors []sensor.Config `yaml:"sensors"` // read in this order
+	Judge   model.Config    `yaml:"judge"`
+	// Network is "shipped" for the hazard network in this binary, or "none".
+	Network   string          `yaml:"network"`
+	Telemetry time.Duration   `yaml:"telemetry"` // between telemetry messages
+	Outbox    OutboxLimits    `yaml:"outbox"`
+	Sell      *SellConfig     `yaml:"sell"`
+	Buy       *BuyConfig      `yaml:"buy"`
+	Location  *LocationConfig `yaml:"location"`
+	// HomeAssistant publishes MQTT discovery for home automation.
+	HomeAssistant bool `yaml:"home_assistant"`
+}
+
+// MQTTAuthConfig is for brokers that ask for a password.
+type MQTTAuthConfig struct {
+	Username     string `yaml:"username"`
+	PasswordFile string `yaml:"password_file"`
+}
+
+// TLSConfig names the files of tls:// connections. The certificate's common
+// name is the device id.
+type TLSConfig struct {
+	CA   string `yaml:"ca"`
+	Cert string `yaml:"cert"`
+	Key  string `yaml:"key"`
+}
+
+// LocationConfig is where alerts are, in degrees.
+type LocationConfig struct {
+	Latitude  float64 `yaml:"latitude"`
+	Longitude float64 `yaml:"longitude"`
+}
+
+// SellConfig makes the device a seller.
+type SellConfig struct {
+	Meter            string        `yaml:"meter"` // sensor of kind s0 whose register bills
+	PriceMicroPerKWh int64         `yaml:"price_micro_per_kwh"`
+	MinWh            int64         `yaml:"min_wh"`
+	MaxWh            int64         `yaml:"max_wh"`
+	DeliveryH        float64       `yaml:"delivery_h"` // longest delivery, hours of the sensing clock
+	OfferTTL         time.Duration `yaml:"offer_ttl"`
+}
+
+// BuyConfig makes the device a buyer.
+type BuyConfig struct {
+	Circuits     []BuyCircuit  `yaml:"circuits"`
+	RequestTTL   time.Duration `yaml:"request_ttl"`
+	RequestEvery time.Duration `yaml:"request_every"` // pause of a circuit between trades
+	// MeterClassE4 is the accuracy class of the two meters together, 1e-4.
+	MeterClassE4 int64 `yaml:"meter_class_e4"`
+}
+
+// A BuyCircuit is a circuit with a meter of its own.
+type BuyCircuit struct {
+	Name                string `yaml:"name"`
+	Meter               string `yaml:"meter"` // sensor of kind s0
+	VolumeWh            int64  `yaml:"volume_wh"`
+	MaxPriceMicroPerKWh int64  `yaml:"max_price_micro_per_kwh"`
+}
+
+// DefaultConfig is what a file starts from.
+func DefaultConfig() Config {
+	return Config{
+		Data: "data", Tick: time.Second, Telemetry: 10 * time.Second, Network: "shipped",
+		Judge: model.DefaultConfig(), Outbox: DefaultOutboxLimits(),
+	}
+}
+
+// maxConfigBytes bounds a configuration file.
+const maxConfigBytes = 1 << 20
+
+// ParseConfig reads a configuration: defaults, then the file, then Validate.
+// A key it does not know is an error that names it and its line.
+func ParseConfig(r io.Reader) (*Config, error) {
+	b, err := io.ReadAll(io.LimitReader(r, maxConfigBytes+1))
+	if err != nil {
+		return nil, fmt.Errorf("read configuration: %w", err)
+	}
+	if len(b) > maxConfigBytes {
+		return nil, fmt.Errorf("configuration: over %d bytes", maxConfigBytes)
+	}
+	cfg := DefaultConfig()
+	if err := yaml.NewDecoder(bytes.NewReader(b), yaml.Strict()).Decode(&cfg); err != nil && err != io.EOF {
+		return nil, fmt.Errorf("configuration: %s", strings.TrimSpace(yaml.FormatError(err, false, false)))
+	}
+	cfg.fill()
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	return &cfg, nil
+}
+
+// LoadConfig reads a configuration file; its relative paths become relative
+// to the file's directory.
+func LoadConfig(path string) (*Config, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("open configuration: %w", err)
+	}
+	defer f.Close()
+	cfg, err := ParseConfig(f)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	dir := filepath.Dir(path)
+	for _, p := range []*string{&cfg.Data, &cfg.Genesis, &cfg.TLS.CA, &cfg.TLS.Cert, &cfg.TLS.Key, &cfg.MQTTAuth.PasswordFile} {
+		if *p != "" && !filepath.IsAbs(*p) {
+			*p = filepath.Join(dir, *p)
+		}
+	}
+	return cfg, nil
+}
+
+// fill gives the optional sections their defaults.
+func (c *Config) fill() {
+	if s := c.Sell; s != nil {
+		if s.DeliveryH == 0 {
+			s.DeliveryH = 1
+		}
+		if s.OfferTTL == 0 {
+			s.OfferTTL = 15 * time.Minute
+		}
+		if s.MinWh == 0 {
+			s.MinWh = 10
+		}
+	}
+	if b := c.Buy; b != nil {
+		if b.RequestTTL == 0 {
+			b.RequestTTL = 5 * time.Minute
+		}
+		if b.RequestEvery == 0 {
+			b.RequestEvery = time.Minute
+		}
+		if b.MeterClassE4 == 0 {
+			b.MeterClassE4 = 200 // two meters of class 1
+		}
+	}
+}
+
+// A ConfigError names the field that is wrong and what to write instead.
+type ConfigError struct {
+	Field string
+	Fix   string
+}
+
+func (e *ConfigError) Error() string { return "configuration: " + e.Field + ": " + e.Fix }
+
+// Validate names the first field that is wrong.
+func (c *Config) Validate() error {
+	for _, id := range []struct{ field, value string }{{"site", c.Site}, {"device", c.Device}} {
+		if !seal.ValidName(id.value) {
+			return &ConfigError{id.field, fmt.Sprintf("%q is not an id; use 1 to 64 of a-z, 0-9 and -", id.value)}
+		}
+	}
+	if c.Data == "" {
+		return &ConfigError{"data", "name a directory for key, outbox and state"}
+	}
+	if c.Tick < 10*time.Millisecond || c.Tick > time.Hour {
+		return &ConfigError{"tick", fmt.Sprintf("%s; use 10ms to 1h", c.Tick)}
+	}
+	if c.Telemetry < c.Tick {
+		return &ConfigError{"telemetry", fmt.Sprintf("%s is shorter than tick %s", c.Telemetry, c.Tick)}
+	}
+	if c.Network != "shipped" && c.Network != "none" {
+		return &ConfigError{"network", fmt.Sprintf("%q; use shipped or none", c.Network)}
+	}
+	if err := c.validateBrokers(); err != nil {
+		return err
+	}
+	if err := c.validateBuses(); err != nil {
+		return err
+	}
+	if err := c.Judge.Validate(); err != nil {
+		return &ConfigError{"judge", err.Error()}
+	}
+	if l := c.Location; l != nil && (l.Latitude < -90 || l.Latitude > 90 || l.Longitude < -180 || l.Longitude > 180) {
+		return &ConfigError{"location", "latitude is -90 to 90, longitude -180 to 180"}
+	}
+	if o := c.Outbox; o.MaxRecords < BatchMax || o.MaxBytes < 1<<16 || o.MaxAge < time.Minute || o.Resend < 100*time.Millisecond {
+		return &ConfigError{"outbox", "max_records is 64 or more, max_bytes 65536 or more, max_age 1m or more, resend 100ms or more"}
+	}
+	return c.validateTrade()
+}
+
+// maxBrokers bounds the broker list.
+const maxBrokers = 8
+
+func (c *Config) validateBrokers() error {
+	if len(c.MQTT) > maxBrokers {
+		return &ConfigError{"mqtt", fmt.Sprintf("%d brokers; at most %d", len(c.MQTT), maxBrokers)}
+	}
+	for i, broker := range c.MQTT {
+		field := fmt.Sprintf("mqtt[%d]", i)
+		u, err := url.Parse(broker)
+		if err != nil || u.Host == "" || (u.Scheme != "tcp" && u.Scheme != "tls") {
+			return &ConfigError{field, fmt.Sprintf("%q; use tcp://host:1883 or tls://host:8883", broker)}
+		}
+		if u.User != nil {
+			return &ConfigError{field, "holds a password; use mqtt_auth with a password_file"}
+		}
+		if u.Scheme == "tls" && c.TLS.CA == "" {
+			return &ConfigError{"tls.ca", "a tls:// broker needs the certificate authority's file"}
+		}
+	}
+	if (c.TLS.Cert == "") != (c.TLS.Key == "") {
+		return &ConfigError{"tls", "cert and key belong together"}
+	}
+	if (c.MQTTAuth.Username == "") != (c.MQTTAuth.PasswordFile == "") {
+		return &ConfigError{"mqtt_auth", "username and password_file belong together"}
+	}
+	return nil
+}
+
+// SimScheme is the scheme of a simulated board's address.
+const SimScheme = "sim://"
+
+func (c *Config) validateBuses() error {
+	if c.Bus != "" && !strings.HasPrefix(c.Bus, SimScheme) {
+		return &ConfigError{"bus", fmt.Sprintf("%q; leave it out for this machine's buses, or use sim://host:port", c.Bus)}
+	}
+	if c.Bus != "" && !c.Simulated {
+		return &ConfigError{"simulated", "a sim:// bus gives simulated values; write simulated: true"}
+	}
+	if len(c.Sensors) == 0 {
+		return &ConfigError{"sensors", "none; a gate without sensors never opens"}
+	}
+	seen := make(map[string]bool)
+	for i, s := range c.Sensors {
+		if err := s.Validate(); err != nil {
+			return &ConfigError{fmt.Sprintf("sensors[%d]", i), err.Error()}
+		}
+		name := s.Describe().Name
+		if seen[name] {
+			return &ConfigError{fmt.Sprintf("sensors[%d].name", i), fmt.Sprintf("%q stands twice; give each sensor a name", name)}
+		}
+		seen[name] = true
+	}
+	return nil
+}
+
+func (c *Config) validateTrade() error {
+	isMeter := func(name string) bool {
+		return slices.ContainsFunc(c.Sensors, func(s sensor.Config) bool {
+			return s.Describe().Name == name && s.Kind == sensor.KindS0
+		})
+	}
+	if s := c.Sell; s != nil {
+		switch {
+		case !isMeter(s.Meter):
+			return &ConfigError{"sell.meter", fmt.Sprintf("%q is no sensor of kind s0", s.Meter)}
+		case s.PriceMicroPerKWh <= 0 || s.PriceMicroPerKWh > 1e9:
+			return &ConfigError{"sell.price_micro_per_kwh", "use 1 to 1000000000 (millionths per kWh)"}
+		case s.MinWh < 1 || s.MaxWh < s.MinWh || s.MaxWh > 1e9:
+			return &ConfigError{"sell.max_wh", "use min_wh to 1000000000"}
+		case s.DeliveryH <= 0 || s.DeliveryH > 24:
+			return &ConfigError{"sell.delivery_h", "use a number above 0, up to 24"}
+		case s.OfferTTL < time.Second || s.OfferTTL > 24*time.Hour:
+			return &ConfigError{"sell.offer_ttl", "use 1s to 24h"}
+		}
+	}
+	if b := c.Buy; b != nil {
+		if len(b.Circuits) == 0 || len(b.Circuits) > 64 {
+			return &ConfigError{"buy.circuits", "use 1 to 64 circuits"}
+		}
+		if b.RequestTTL < time.Second || b.RequestTTL > 24*time.Hour || b.RequestEvery < 0 || b.MeterClassE4 < 0 || b.MeterClassE4 > 1000 {
+			return &ConfigError{"buy", "request_ttl is 1s to 24h, request_every not negative, meter_class_e4 0 to 1000"}
+		}
+		seen := make(map[string]bool)
+		for i, circuit := range b.Circuits {
+			field := fmt.Sprintf("buy.circuits[%d]", i)
+			switch {
+			case !seal.ValidName(circuit.Name) || seen[circuit.Name]:
+				return &ConfigError{field + ".name", fmt.Sprintf("%q; use an id that no other circuit has", circuit.Name)}
+			case !isMeter(circuit.Meter):
+				return &ConfigError{field + ".meter", fmt.Sprintf("%q is no sensor of kind s0", circuit.Meter)}
+			case circuit.VolumeWh < 1 || circuit.VolumeWh > 1e9:
+				return &ConfigError{field + ".volume_wh", "use 1 to 1000000000"}
+			case circuit.MaxPriceMicroPerKWh < 1 || circuit.MaxPriceMicroPerKWh > 1e9:
+				return &ConfigError{field + ".max_price_micro_per_kwh", "use 1 to 1000000000"}
+			}
+			seen[circuit.Name] = true
+		}
+	}
+	return nil
+}
+
+// Hash identifies the configuration in what the agent publishes: the SHA-256
+// of its YAML form, in hexadecimal.
+func (c *Config) Hash() (string, error) {
+	b, err := yaml.Marshal(c)
+	if err != nil {
+		return "", fmt.Errorf("marshal configuration: %w", err)
+	}
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:]), nil
+}

@@ -1,0 +1,132 @@
+package sensor
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"time"
+
+	"fairwatt/model"
+)
+
+// Registers and settings of the INA219 (SBOS448G, section 8.6).
+const (
+	inaConfig      = 0
+	inaBus         = 2
+	inaPower       = 3
+	inaCurrent     = 4
+	inaShunt       = 1
+	inaCalibrate   = 5
+	inaResetWord   = 0x8000
+	inaResetConfig = 0x399F
+	// 32 V, gain /8 (320 mV), both converters 16 samples of 12 bits, shunt and
+	// bus continuously: a fresh pair every 17 ms.
+	inaSettings = 1<<13 | 3<<11 | 0xC<<7 | 0xC<<3 | 7
+	inaReady    = 1 << 1
+	inaOverflow = 1 << 0
+	inaBusFull  = 8000  // 32 V, table 5
+	inaShuntMax = 32000 // 320 mV, table 7
+	inaPeriod   = 17100 * time.Microsecond
+	inaLimit    = 200 * time.Millisecond
+	inaPause    = 2 * time.Millisecond
+)
+
+var inaChannels = []model.Channel{model.DCVoltageV, model.DCCurrentA}
+
+// An INA219 measures voltage and current on the DC side.
+type INA219 struct {
+	chip
+	cal          uint16
+	lsbA         float64
+	voltageScale float64
+}
+
+// inaCalibration is equation 1: 0.04096 / (Current_LSB * R_shunt).
+func inaCalibration(maxA, ohm float64) float64 { return math.Trunc(0.04096 / (maxA / 32768 * ohm)) }
+
+func newINA219(cfg Config, c chip) *INA219 {
+	// Bit 0 of the register is not used; the unit is taken from the value that
+	// really stands in the chip.
+	cal := uint16(inaCalibration(cfg.MaxCurrentA, cfg.ShuntOhm)) &^ 1
+	return &INA219{chip: c, cal: max(cal, 2), lsbA: 0.04096 / (float64(max(cal, 2)) * cfg.ShuntOhm), voltageScale: cfg.VoltageScale}
+}
+
+// Channels implements Sensor.
+func (d *INA219) Channels() []model.Channel { return inaChannels }
+
+// Read implements Sensor. It awaits a conversion that ended after the last
+// Read: at most 17 ms on a healthy chip.
+func (d *INA219) Read(ctx context.Context, s *model.Sample) error {
+	v, a, err := d.measure(ctx)
+	if err != nil {
+		return failAll(s, inaChannels, err)
+	}
+	s.Set(model.DCVoltageV, v)
+	s.Set(model.DCCurrentA, a)
+	return nil
+}
+
+func (d *INA219) measure(ctx context.Context) (volts, amps float64, err error) {
+	if !d.ready {
+		if err := d.setup(ctx); err != nil {
+			return 0, 0, err
+		}
+		d.ready = true
+	}
+	var bus uint16
+	err = d.poll(ctx, "await conversion", inaPause, inaLimit, func() (ok bool, err error) {
+		bus, err = d.read16("read bus voltage", inaBus)
+		return bus&inaReady != 0, err
+	})
+	if err != nil {
+		return 0, 0, err
+	}
+	if bus&inaOverflow != 0 {
+		return 0, 0, d.fail("read bus voltage", fmt.Errorf("%w: math overflow flag", ErrSaturated))
+	}
+	if bus>>3 >= inaBusFull {
+		return 0, 0, d.fail("read bus voltage", ErrSaturated)
+	}
+	shunt, err := d.read16("read shunt", inaShunt)
+	if err != nil {
+		return 0, 0, err
+	}
+	if v := int16(shunt); v >= inaShuntMax || v <= -inaShuntMax {
+		return 0, 0, d.fail("read shunt", ErrSaturated)
+	}
+	current, err := d.read16("read current", inaCurrent)
+	if err != nil {
+		return 0, 0, err
+	}
+	// Reading the power register clears the ready bit (8.6.3.2), so that the
+	// next Read sees a new conversion.
+	if _, err := d.read16("read power", inaPower); err != nil {
+		return 0, 0, err
+	}
+	return float64(bus>>3) * 0.004 * d.voltageScale, float64(int16(current)) * d.lsbA, nil
+}
+
+// setup resets the chip. It has no id: the reset value of its configuration
+// stands in for one.
+func (d *INA219) setup(ctx context.Context) error {
+	if err := d.write16("reset", inaConfig, inaResetWord); err != nil {
+		return err
+	}
+	got, err := d.read16("read configuration", inaConfig)
+	if err != nil {
+		return err
+	}
+	if got != inaResetConfig {
+		return d.fail("read configuration", fmt.Errorf("%w: 0x%04x after reset, want 0x%04x", ErrWrongChip, got, inaResetConfig))
+	}
+	if err := d.write16("calibrate", inaCalibrate, d.cal); err != nil {
+		return err
+	}
+	if err := d.write16("configure", inaConfig, inaSettings); err != nil {
+		return err
+	}
+	if err := d.clock.Sleep(ctx, inaPeriod); err != nil {
+		return d.fail("configure", err)
+	}
+	return nil
+}
