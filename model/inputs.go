@@ -1,0 +1,180 @@
+package model
+
+// A pace is how far a channel may move in a time: delta within basisMs, and
+// in proportion beyond. A shorter time allows the same delta, because sensor
+// noise and resolution do not shrink with the sampling interval.
+type pace struct {
+	delta   float64
+	basisMs int64
+}
+
+// paces are the rate limits of the hazard notes, section 4 item 3. They catch
+// a wire that falls off or a sun-heated housing, not weather.
+var paces = [NumChannels]pace{
+	TemperatureC: {5, 60_000},
+	PressureHPa:  {2, 60_000},
+	HumidityPct:  {20, 60_000},
+	FrequencyHz:  {2, 1_000},
+}
+
+// noisy are the channels whose last digit must move: a value that stays the
+// same for long comes from a frozen sensor or driver.
+var noisy = [...]Channel{PressureHPa, FrequencyHz, VoltageV, VoltageAV, VoltageBV, VoltageCV}
+
+// A reading is what is known of one channel.
+type reading struct {
+	value      float64
+	measuredMs int64    // of value
+	seen       bool     // value has been valid once
+	state      Validity // of the last report
+	fresh      bool     // the present sample brought it
+	sameMs     int64    // since when the raw value has not moved
+	sameN      int      // over how many readings
+}
+
+// inputs judge what sensors report: range, rate of change, stuck values, age.
+// They hold each channel's last good reading, which counts until it is stale
+// or the sensor reports anything else.
+type inputs struct {
+	r         [NumChannels]reading
+	staleMs   [NumChannels]int64
+	canStick  [NumChannels]bool
+	stuckMs   int64
+	stuckN    int
+	silenceMs int64 // without any sample
+	lastMs    int64 // of the last sample
+	any       bool
+}
+
+func newInputs(c *Config) inputs {
+	in := inputs{stuckMs: seconds(c.StuckS), stuckN: c.StuckReadings}
+	byInterval := seconds(float64(1.5 * c.IntervalS))
+	for ch := range NumChannels {
+		in.staleMs[ch] = max(seconds(c.Stale.of(ch.Info().Group)), byInterval)
+	}
+	in.silenceMs = max(seconds(c.Stale.ElectricalS), byInterval)
+	// A meter that reports every quarter of an hour may well repeat itself.
+	if c.StuckS > 0 && c.IntervalS <= 60 {
+		for _, ch := range noisy {
+			in.canStick[ch] = true
+		}
+	}
+	return in
+}
+
+func (s *StaleLimits) of(g Group) float64 {
+	switch g {
+	case GroupTemperature, GroupEquipment:
+		return s.TemperatureS
+	case GroupWind:
+		return s.WindS
+	case GroupRain, GroupLight:
+		return s.RainS
+	case GroupLightning:
+		return s.LightningS
+	case GroupElectrical, GroupWaveform:
+		return s.ElectricalS
+	}
+	return s.ElectricalS
+}
+
+// take judges a sample at tMs and writes the verdict into its validities.
+func (in *inputs) take(s *Sample, tMs int64) {
+	in.lastMs, in.any = tMs, true
+	for c := range NumChannels {
+		r := &in.r[c]
+		r.fresh = false
+		switch s.Validity[c] {
+		case Absent: // the sensor had no turn; the last reading ages
+		case Valid:
+			in.accept(s, c, tMs)
+		default:
+			r.state = s.Validity[c]
+		}
+	}
+}
+
+func (in *inputs) accept(s *Sample, c Channel, tMs int64) {
+	r, v := &in.r[c], s.Values[c]
+	info := &channels[c]
+	measured := tMs - max(s.AgeMs[c], 0)
+	switch {
+	case !(v >= info.Min && v <= info.Max): // NaN fails the comparison
+		r.state = OutOfRange
+	case r.seen && measured <= r.measuredMs:
+		// The same measurement again: it has been judged, and only ages.
+		if r.state != Valid {
+			s.Fail(c, r.state)
+		}
+		return
+	case r.seen && paces[c].exceeded(v-r.value, measured-r.measuredMs):
+		r.state = Jumped
+	default:
+		if !r.seen || v != r.value {
+			r.sameMs, r.sameN = measured, 0
+		}
+		r.sameN++
+		r.value, r.measuredMs, r.seen, r.fresh, r.state = v, measured, true, true, Valid
+		if in.canStick[c] && measured-r.sameMs >= in.stuckMs && r.sameN >= in.stuckN {
+			r.state, r.fresh = Stuck, false
+		}
+	}
+	if r.state != Valid {
+		s.Fail(c, r.state)
+	}
+}
+
+func (p pace) exceeded(change float64, ms int64) bool {
+	if p.basisMs == 0 {
+		return false
+	}
+	if change < 0 {
+		change = -change
+	}
+	return change > p.delta*float64(max(ms, p.basisMs))/float64(p.basisMs)
+}
+
+// validity returns the channel's state at tMs.
+func (in *inputs) validity(c Channel, tMs int64) Validity {
+	r := &in.r[c]
+	if r.state == Valid && tMs-r.measuredMs > in.staleMs[c] {
+		return Stale
+	}
+	return r.state
+}
+
+// get returns the channel's value at tMs and whether it may be used.
+func (in *inputs) get(c Channel, tMs int64) (float64, bool) {
+	return in.r[c].value, in.validity(c, tMs) == Valid
+}
+
+// ageS returns how old the channel's value is, or 0 when there is none.
+func (in *inputs) ageS(c Channel, tMs int64) float64 {
+	if !in.r[c].seen {
+		return 0
+	}
+	return float64(tMs-in.r[c].measuredMs) / 1000
+}
+
+// silent reports whether no sample came for too long, or none at all yet.
+func (in *inputs) silent(tMs int64) bool {
+	return !in.any || tMs-in.lastMs > in.silenceMs
+}
+
+// deadline returns the first moment after tMs at which a reading, or the whole
+// stream of samples, becomes stale.
+func (in *inputs) deadline(tMs int64) int64 {
+	at := int64(never)
+	if in.any && in.lastMs+in.silenceMs >= tMs {
+		at = in.lastMs + in.silenceMs + 1
+	}
+	for c := range in.r {
+		r := &in.r[c]
+		if r.state == Valid {
+			if d := r.measuredMs + in.staleMs[c] + 1; d > tMs {
+				at = min(at, d)
+			}
+		}
+	}
+	return at
+}

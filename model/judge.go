@@ -1,0 +1,436 @@
+package model
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// A Judge turns samples into a gate state: plausibility and age, windows,
+// rules, the network's scores, the gate. It is a state machine on one clock
+// (the samples' TimeMs) with one owner: no goroutine, no lock, no file. The
+// same samples give the same events, whenever and however often Advance is
+// called between them.
+type Judge struct {
+	ev      evidence
+	states  []ruleState
+	served  RuleSet
+	latches RuleSet
+	missing []Unserved
+
+	gate  *Gate
+	sober *Gate // the gate as it would be without the network; see step
+	shown RuleSet
+	note  string // of an acknowledgement, for the next gate event
+
+	scorer    Scorer
+	extractor *Extractor
+	features  Features
+
+	sample Sample // the judged copy of the last sample
+	nowMs  int64
+	any    bool
+
+	alerts  [NumKinds]alert
+	counter int // of alert ids
+	events  []Event
+}
+
+// An alert is a hazard kind's standing alert.
+type alert struct {
+	level Level
+	rules RuleSet
+	id    string
+	rev   int
+	since int64
+}
+
+// NewJudge returns a judge in INIT. A nil scorer means rules only. The
+// configuration is checked and copied.
+func NewJudge(cfg Config, scorer Scorer) (*Judge, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, fmt.Errorf("judge configuration: %w", err)
+	}
+	limits, err := cfg.GridLimits()
+	if err != nil {
+		return nil, fmt.Errorf("judge configuration: %w", err)
+	}
+	cfg.Required = slices.Clone(cfg.Required)
+	j := &Judge{
+		ev: newEvidence(&cfg, limits), states: make([]ruleState, len(rules)),
+		gate: NewGate(cfg.Gate), sober: NewGate(cfg.Gate), scorer: scorer,
+	}
+	j.ev.score = newScoreState(&cfg)
+	if scorer != nil {
+		j.extractor = NewExtractor()
+	}
+	for i := range rules {
+		why := rules[i].unserved(&cfg)
+		if rules[i].isScore() && scorer == nil {
+			continue // no network is a choice, not a missing channel
+		}
+		if why != "" {
+			j.missing = append(j.missing, Unserved{rules[i].id, why})
+			continue
+		}
+		j.served = j.served.With(i)
+	}
+	for _, id := range cfg.Latch {
+		i, _ := ruleIndex(id) // Validate has refused unknown ones
+		j.latches = j.latches.With(i)
+	}
+	j.states[ruleInit] = ruleState{level: LevelBlock, held: LevelBlock}
+	return j, nil
+}
+
+func (r *rule) isScore() bool { return strings.HasPrefix(r.id, "M") }
+
+// Unserved lists the rules that cannot fire at this site, with the reason.
+func (j *Judge) Unserved() []Unserved { return slices.Clone(j.missing) }
+
+// Step judges one sample and returns what changed, in order. Timers due before
+// the sample run first, each at its own deadline. The returned slice and the
+// causes in it are the caller's until the next call. A sample whose TimeMs lies
+// before the last one is judged at the last one's time: the clock of the
+// judgement never goes back.
+func (j *Judge) Step(s *Sample) []Event {
+	j.events = j.events[:0]
+	tMs := s.TimeMs
+	if j.any {
+		tMs = max(tMs, j.nowMs)
+		j.runTimers(tMs - 1)
+	}
+	j.nowMs, j.any = tMs, true
+	j.sample = *s
+	j.sample.TimeMs = tMs
+	j.ev.take(&j.sample, tMs)
+	j.score(tMs)
+	j.judge(tMs)
+	j.runTimers(tMs)
+	return j.events
+}
+
+// Advance lets time pass without a sample: holds end and readings grow stale,
+// each at its own moment up to and including tMs.
+func (j *Judge) Advance(tMs int64) []Event {
+	j.events = j.events[:0]
+	if !j.any {
+		j.any = true
+		j.nowMs = tMs
+		j.judge(tMs)
+	}
+	j.runTimers(tMs)
+	j.nowMs = max(j.nowMs, tMs)
+	return j.events
+}
+
+// runTimers judges at every deadline up to and including tMs.
+func (j *Judge) runTimers(tMs int64) {
+	for {
+		at, ok := j.NextDeadlineMs()
+		if !ok || at > tMs {
+			return
+		}
+		j.nowMs = max(j.nowMs, at)
+		j.judge(j.nowMs)
+	}
+}
+
+// NextDeadlineMs returns the next moment at which Advance would change
+// anything, and whether there is one.
+func (j *Judge) NextDeadlineMs() (int64, bool) {
+	if !j.any {
+		return 0, false
+	}
+	at := j.ev.deadline(j.nowMs)
+	for i := range j.states {
+		if st := &j.states[i]; st.holding {
+			at = min(at, st.holdUntil)
+		}
+	}
+	if j.note != "" {
+		at = j.nowMs
+	}
+	for _, g := range [...]*Gate{j.gate, j.sober} {
+		if s, _ := g.State(); s == StateClearing {
+			at = min(at, max(g.OpensAtMs(), j.nowMs))
+		}
+	}
+	return at, at != never
+}
+
+// score runs the network when its period has passed.
+func (j *Judge) score(tMs int64) {
+	if j.scorer == nil {
+		return
+	}
+	j.extractor.Push(&j.sample)
+	sc := &j.ev.score
+	if tMs < sc.nextMs && (sc.known || sc.failure != "") {
+		return
+	}
+	sc.nextMs = tMs + seconds(j.ev.cfg.Score.PeriodS)
+	j.extractor.Features(&j.features)
+	scores, err := j.scorer.Score(&j.features)
+	if err != nil {
+		sc.fail(err.Error())
+		return
+	}
+	if k, ok := scores.check(); !ok {
+		sc.fail(k.String() + " score is no probability")
+		return
+	}
+	sc.take(scores, j.ev.cfg.Score.ClearRatio)
+	j.events = append(j.events, Event{TimeMs: tMs, Type: EventScore, Scores: scores})
+}
+
+// judge evaluates every rule at tMs and moves gate and alerts.
+func (j *Judge) judge(tMs int64) {
+	var in, sober GateInput
+	for i := range rules {
+		if !j.served.Has(i) {
+			continue
+		}
+		st, r := &j.states[i], &rules[i]
+		st.update(r.evaluate(&j.ev, tMs, max(st.level, st.held)), tMs, seconds(r.holdS(&j.ev)))
+		var mine GateInput
+		if st.level == LevelBlock {
+			mine.Active = mine.Active.With(i)
+		}
+		mine.Latching = j.latches & mine.Active
+		if st.holding && st.held == LevelBlock {
+			mine.HoldUntilMs = st.holdUntil
+		}
+		in.add(mine)
+		if !r.isScore() {
+			sober.add(mine)
+		}
+	}
+	j.moveGate(tMs, in, sober)
+	j.moveAlerts(tMs)
+}
+
+func (in *GateInput) add(other GateInput) {
+	in.Active |= other.Active
+	in.Latching |= other.Latching
+	in.HoldUntilMs = max(in.HoldUntilMs, other.HoldUntilMs)
+}
+
+// moveGate steps the gate until it stands still. A second gate sees the rules
+// without the network, and the first may open only when the second may: else
+// a block by the network could save an opening that the limit on reopenings
+// would count, and the gate would open earlier than without the network.
+func (j *Judge) moveGate(tMs int64, in, sober GateInput) {
+	for j.sober.Step(tMs, sober) {
+	}
+	if s, _ := j.sober.State(); s == StateClearing {
+		in.HoldUntilMs = max(in.HoldUntilMs, j.sober.OpensAtMs())
+	}
+	told := false
+	for j.gate.Step(tMs, in) {
+		j.tellGate(tMs)
+		told = true
+	}
+	state, _ := j.gate.State()
+	if !told && (j.note != "" || state == StateBlocked && j.shown != j.blocking()) {
+		j.tellGate(tMs)
+	}
+	j.note = ""
+}
+
+// blocking returns the rules that hold the gate: active or latched.
+func (j *Judge) blocking() RuleSet {
+	out := j.gate.Latched()
+	for i := range j.states {
+		if j.states[i].level == LevelBlock && j.served.Has(i) {
+			out = out.With(i)
+		}
+	}
+	return out
+}
+
+// tellGate appends a gate event with its reasons.
+func (j *Judge) tellGate(tMs int64) {
+	state, _ := j.gate.State()
+	e := Event{TimeMs: tMs, Type: EventGate, State: state, ClearInMs: j.clearInMs(tMs)}
+	e.Causes = j.causes(tMs)
+	e.Reason = j.reason(e.Causes, tMs)
+	j.shown = j.blocking()
+	j.events = append(j.events, e)
+}
+
+func (j *Judge) clearInMs(tMs int64) int64 {
+	at := j.gate.OpensAtMs()
+	if at == never {
+		return -1
+	}
+	return max(at-tMs, 0)
+}
+
+// causes lists what blocks the gate or holds it closed; none when it is open.
+func (j *Judge) causes(tMs int64) []Cause {
+	if state, _ := j.gate.State(); state == StateOpen {
+		return nil
+	}
+	var out []Cause
+	for i := range rules {
+		st, latched := &j.states[i], j.gate.Latched().Has(i)
+		blocks := max(st.level, st.held) == LevelBlock && j.served.Has(i)
+		if blocks || latched {
+			out = append(out, j.ev.explain(i, st, latched, tMs))
+		}
+	}
+	return out
+}
+
+// reason puts the gate's state into one sentence.
+func (j *Judge) reason(causes []Cause, tMs int64) string {
+	state, _ := j.gate.State()
+	text := ""
+	switch state {
+	case StateInit:
+		text = "nothing judged yet"
+	case StateBlocked:
+		var parts []string
+		for _, c := range causes {
+			parts = append(parts, c.Rule+": "+c.Text)
+		}
+		text = strings.Join(parts, "; ")
+		if text == "" {
+			text = "start"
+		}
+	case StateClearing:
+		text = "no cause is active; opens in " + wholeSeconds(j.clearInMs(tMs)) + " s"
+		var ids []string
+		for _, c := range causes {
+			ids = append(ids, c.Rule)
+		}
+		if ids != nil {
+			text += " if " + strings.Join(ids, ", ") + " stay clear"
+		}
+	case StateOpen:
+		text = "no cause is active and every clear time has run"
+	}
+	if j.note != "" {
+		text += "; " + j.note
+	}
+	return text
+}
+
+// moveAlerts raises, updates and clears one alert per hazard kind.
+func (j *Judge) moveAlerts(tMs int64) {
+	var level [NumKinds]Level
+	var by [NumKinds]RuleSet
+	for i := range rules {
+		st := &j.states[i]
+		if l := max(st.level, st.held); l != LevelNone && i != ruleInit && j.served.Has(i) {
+			level[rules[i].kind] = max(level[rules[i].kind], l)
+			by[rules[i].kind] = by[rules[i].kind].With(i)
+		}
+	}
+	for k := range NumKinds {
+		a := &j.alerts[k]
+		action := ActionUpdate
+		switch {
+		case level[k] == a.level && by[k] == a.rules:
+			continue
+		case a.level == LevelNone:
+			action = ActionRaise
+			j.counter++
+			a.id, a.rev, a.since = j.alertID(k), 0, tMs
+		case level[k] == LevelNone:
+			action = ActionClear
+		}
+		told := by[k]
+		e := Event{TimeMs: tMs, Type: EventAlert, Action: action, Kind: k, Level: level[k], ID: a.id}
+		if action == ActionClear {
+			told, e.Level = a.rules, a.level
+		}
+		a.rev++
+		e.Rev, e.Causes = a.rev, j.explainSet(told, tMs)
+		a.level, a.rules = level[k], by[k]
+		j.events = append(j.events, e)
+	}
+}
+
+func (j *Judge) alertID(k Kind) string {
+	id := k.String() + "-" + strconv.Itoa(j.counter)
+	if j.ev.cfg.Prefix != "" {
+		id = j.ev.cfg.Prefix + "-" + id
+	}
+	return id
+}
+
+func (j *Judge) explainSet(set RuleSet, tMs int64) []Cause {
+	var out []Cause
+	for i := range rules {
+		if set.Has(i) {
+			out = append(out, j.ev.explain(i, &j.states[i], j.gate.Latched().Has(i), tMs))
+		}
+	}
+	return out
+}
+
+// An AlertView is one standing alert.
+type AlertView struct {
+	ID      string
+	Kind    Kind
+	Level   Level
+	Rev     int
+	SinceMs int64
+	Causes  []Cause
+}
+
+// A View is what the judge holds at the moment, for status pages and retained
+// messages.
+type View struct {
+	State     State
+	SinceMs   int64
+	ClearInMs int64 // as in Event
+	Reason    string
+	Causes    []Cause
+	Scores    Scores
+	HasScores bool
+	Alerts    []AlertView
+}
+
+// View returns the present state with fresh explanations.
+func (j *Judge) View() View {
+	v := View{ClearInMs: j.clearInMs(j.nowMs), Causes: j.causes(j.nowMs), Scores: j.ev.score.scores, HasScores: j.ev.score.known}
+	v.State, v.SinceMs = j.gate.State()
+	v.Reason = j.reason(v.Causes, j.nowMs)
+	for k := range NumKinds {
+		if a := &j.alerts[k]; a.level != LevelNone {
+			v.Alerts = append(v.Alerts, AlertView{a.id, k, a.level, a.rev, a.since, j.explainSet(a.rules, j.nowMs)})
+		}
+	}
+	return v
+}
+
+// Sample returns the last sample as judged: what is implausible or stuck is
+// marked so. It is valid until the next Step.
+func (j *Judge) Sample() *Sample { return &j.sample }
+
+// Ack acknowledges the latch of a rule in the name of a person. It fails when
+// the rule is not latched or its condition still stands. The gate moves at the
+// next Step or Advance.
+func (j *Judge) Ack(ruleID, by string) error {
+	i, ok := ruleIndex(ruleID)
+	switch {
+	case !ok:
+		return fmt.Errorf("acknowledge %q: no such rule", ruleID)
+	case strings.TrimSpace(by) == "":
+		return fmt.Errorf("acknowledge %s: %w", ruleID, errors.New("no name given"))
+	}
+	if err := j.gate.Ack(i); err != nil {
+		return fmt.Errorf("acknowledge %s: %w", ruleID, err)
+	}
+	// The sober gate holds no latch of a score rule; then there is nothing to do.
+	if err := j.sober.Ack(i); err != nil && !errors.Is(err, errNotLatched) {
+		return fmt.Errorf("acknowledge %s: %w", ruleID, err)
+	}
+	j.note = ruleID + " acknowledged by " + by
+	return nil
+}

@@ -1,0 +1,380 @@
+package model
+
+import "slices"
+
+// A rule is one entry of the table: what it is called, what it speaks of,
+// where it comes from, what it needs, and two functions. evaluate gets the
+// level the rule has at the moment, so that a rule clears at another threshold
+// than it sets (hysteresis), and must keep that level when it no longer knows:
+// a sensor that goes away never opens the gate. explain fills the cause's
+// inputs; it runs only when something is told.
+type rule struct {
+	id       string
+	kind     Kind
+	level    Level // the highest it may reach
+	source   string
+	needs    [][]Channel // of every group at least one channel
+	holdS    func(e *evidence) float64
+	evaluate func(e *evidence, tMs int64, was Level) Level
+	explain  func(x *explainer)
+	only     Generator // only for this generator; empty: all
+}
+
+// Rule indexes that code names.
+const (
+	ruleInit = iota
+	ruleSensor
+)
+
+// rules is the table. Rules that arm others stand before them. Its order is
+// the order of causes in events.
+var rules = slices.Concat(sensorRules, electricalRules, weatherRules, scoreRules())
+
+// RuleInfo describes one rule for help texts and status pages.
+type RuleInfo struct {
+	ID     string
+	Kind   Kind
+	Level  Level
+	Source string
+}
+
+// Rules lists the rule table.
+func Rules() []RuleInfo {
+	out := make([]RuleInfo, len(rules))
+	for i, r := range rules {
+		out[i] = RuleInfo{r.id, r.kind, r.level, r.source}
+	}
+	return out
+}
+
+func ruleIndex(id string) (int, bool) {
+	i := slices.IndexFunc(rules, func(r rule) bool { return r.id == id })
+	return i, i >= 0
+}
+
+// An Unserved rule cannot fire at this site, with the reason.
+type Unserved struct {
+	Rule string
+	Why  string
+}
+
+// unserved returns why a rule cannot be served, or "".
+func (r *rule) unserved(c *Config) string {
+	if r.only != "" && r.only != c.Generator {
+		return "only for a generator of kind " + string(r.only)
+	}
+	if r.id == "E08" && c.RatedCurrentA == 0 {
+		return "no rated_current_a is configured"
+	}
+	if r.id == "W06" && c.IntervalS > 450 {
+		return "needs samples less than 450 s apart"
+	}
+	if c.Channels == nil {
+		return ""
+	}
+	for _, group := range r.needs {
+		if !slices.ContainsFunc(group, func(ch Channel) bool { return slices.Contains(c.Channels, ch) }) {
+			return "no channel " + group[0].String()
+		}
+	}
+	return ""
+}
+
+// A ruleState is where one rule stands. level is what its condition says now;
+// held is what it still stands for while its clear time runs.
+type ruleState struct {
+	level     Level
+	held      Level
+	holding   bool
+	holdUntil int64
+}
+
+// update moves the state to level at tMs.
+func (s *ruleState) update(level Level, tMs, holdMs int64) {
+	s.level = level
+	switch {
+	case level >= s.held:
+		s.held, s.holding = level, false
+		return
+	case !s.holding:
+		s.holding, s.holdUntil = true, tMs+holdMs
+	}
+	if tMs >= s.holdUntil {
+		s.held, s.holding = level, false
+	}
+}
+
+func holdConst(pick func(c *Config) float64) func(*evidence) float64 {
+	return func(e *evidence) float64 { return pick(&e.cfg) }
+}
+
+func initHoldS(e *evidence) float64 { return max(e.cfg.Gate.ValidS, e.limits.EnterServiceS) }
+
+func holdEnter(e *evidence) float64 { return e.limits.EnterServiceS }
+
+// keep returns the level a rule has while its condition is not known to be
+// over.
+func keep(stands bool, level Level) Level {
+	if stands {
+		return level
+	}
+	return LevelNone
+}
+
+var sensorRules = []rule{
+	{
+		id: "INIT", kind: KindSensor, level: LevelBlock,
+		source: "fail closed at power-up: all required inputs valid for 60 s and the enter-service time",
+		holdS:  initHoldS,
+		evaluate: func(e *evidence, tMs int64, was Level) Level {
+			// Once its time has run it never comes back: only a start sets it.
+			return keep(was != LevelNone && (e.blind(tMs) || !e.mayEnter(tMs)), LevelBlock)
+		},
+		explain: explainInit,
+	},
+	{
+		id: "E16", kind: KindSensor, level: LevelBlock,
+		source: "fail closed: a required input is missing, stale or implausible",
+		holdS:  holdConst(func(c *Config) float64 { return c.Gate.ValidS }),
+		evaluate: func(e *evidence, tMs int64, _ Level) Level {
+			return keep(e.blind(tMs), LevelBlock)
+		},
+		explain: explainSensor,
+	},
+}
+
+var electricalRules = []rule{
+	{
+		id: "E01", kind: KindLine, level: LevelBlock,
+		source: "IEEE 1547-2018 continuous operation 0.88 to 1.10 pu; clears by enter service",
+		needs:  [][]Channel{phases[:]},
+		holdS:  holdEnter,
+		evaluate: func(e *evidence, tMs int64, was Level) Level {
+			if was != LevelNone {
+				return keep(!e.seenAny(phases[:]) || !e.mayEnter(tMs), LevelBlock)
+			}
+			return keep(e.voltage.reached() && e.anyVoltage(tMs), LevelBlock)
+		},
+		explain: explainVoltage(func(l *GridLimits) (float64, float64) { return l.VoltageLowPU, l.VoltageHighPU }),
+	},
+	{
+		id: "E02", kind: KindLine, level: LevelBlock,
+		source: "far outside the ride-through region of IEEE 1547-2018: one reading is enough",
+		needs:  [][]Channel{phases[:]},
+		holdS:  holdEnter,
+		evaluate: func(e *evidence, tMs int64, was Level) Level {
+			if was != LevelNone {
+				return keep(!e.seenAny(phases[:]) || !e.mayEnter(tMs), LevelBlock)
+			}
+			_, low, ok := e.extreme(phases[:], tMs, true)
+			_, high, _ := e.extreme(phases[:], tMs, false)
+			return keep(ok && (e.outside(low, e.limits.VoltageFarLowPU, e.limits.VoltageFarHighPU) ||
+				e.outside(high, e.limits.VoltageFarLowPU, e.limits.VoltageFarHighPU)), LevelBlock)
+		},
+		explain: explainVoltage(func(l *GridLimits) (float64, float64) { return l.VoltageFarLowPU, l.VoltageFarHighPU }),
+	},
+	{
+		id: "E04", kind: KindLine, level: LevelBlock,
+		source: "IEEE 1547-2018 continuous operation 58.8 to 61.2 Hz; 49.0 to 51.0 Hz at 50 Hz",
+		needs:  [][]Channel{{FrequencyHz}},
+		holdS:  holdEnter,
+		evaluate: func(e *evidence, tMs int64, was Level) Level {
+			if was != LevelNone {
+				return keep(!e.in.r[FrequencyHz].seen || !e.mayEnter(tMs), LevelBlock)
+			}
+			_, ok := e.in.get(FrequencyHz, tMs)
+			return keep(ok && e.frequency.reached(), LevelBlock)
+		},
+		explain: explainFrequency,
+	},
+	{
+		id: "E08", kind: KindLine, level: LevelBlock,
+		source: "sustained overload of the rating: 1.10 for 60 s, 1.25 for 5 s",
+		needs:  [][]Channel{currents[:]},
+		holdS:  holdConst(func(c *Config) float64 { return c.Equipment.OverloadHoldS }),
+		evaluate: func(e *evidence, tMs int64, was Level) Level {
+			_, i, ok := e.extreme(currents[:], tMs, false)
+			if was != LevelNone {
+				return keep(!ok || i >= e.cfg.RatedCurrentA, LevelBlock)
+			}
+			q := &e.cfg.Equipment
+			return keep(ok && (lasted(e.overMs, tMs, q.OverloadS) || lasted(e.farOverMs, tMs, q.FarOverloadS)), LevelBlock)
+		},
+		explain: explainOverload,
+	},
+	{
+		id: "E13", kind: KindEquipment, level: LevelBlock,
+		source:   "equipment temperature: vendor's limit, warning below it; 5 K hysteresis",
+		needs:    [][]Channel{{EquipmentTemperatureC}},
+		holdS:    holdConst(func(c *Config) float64 { return c.Equipment.TemperatureHoldS }),
+		evaluate: evaluateTemperature,
+		explain:  explainTemperature,
+	},
+	{
+		id: "E15", kind: KindLine, level: LevelBlock,
+		source: "grid lost: every phase below 0.10 pu",
+		needs:  [][]Channel{phases[:]},
+		holdS:  holdEnter,
+		evaluate: func(e *evidence, tMs int64, was Level) Level {
+			if was != LevelNone {
+				return keep(!e.seenAny(phases[:]) || !e.mayEnter(tMs), LevelBlock)
+			}
+			_, high, ok := e.extreme(phases[:], tMs, false)
+			return keep(ok && high < e.limits.VoltageLostPU*e.cfg.NominalVoltageV, LevelBlock)
+		},
+		explain: explainVoltage(func(l *GridLimits) (float64, float64) { return l.VoltageLostPU, 0 }),
+	},
+}
+
+func (e *evidence) anyVoltage(tMs int64) bool {
+	_, _, ok := e.extreme(phases[:], tMs, true)
+	return ok
+}
+
+func lasted(since, tMs int64, s float64) bool {
+	return since != never && tMs-since >= seconds(s)
+}
+
+func evaluateTemperature(e *evidence, tMs int64, was Level) Level {
+	q := &e.cfg.Equipment
+	t, ok := e.in.get(EquipmentTemperatureC, tMs)
+	if !ok {
+		return was
+	}
+	switch {
+	case e.limit.reached(), was == LevelBlock && t >= q.TemperatureLimitC-q.HysteresisK:
+		return LevelBlock
+	case e.temp.reached(), was != LevelNone && t >= q.TemperatureWarnC-q.HysteresisK:
+		return LevelWarn
+	}
+	return LevelNone
+}
+
+var weatherRules = []rule{
+	{
+		id: "W07", kind: KindCyclone, level: LevelWarn,
+		source: "Met Office: falling very rapidly, more than 6.0 hPa in 3 h; arms W03 at 20 m/s",
+		needs:  [][]Channel{{PressureHPa}},
+		holdS:  func(*evidence) float64 { return 0 },
+		evaluate: func(e *evidence, tMs int64, was Level) Level {
+			level := above(e, tMs, PressureHPa, e.fall3h, was, LevelWarn, e.cfg.Weather.FallWarnHPa, e.cfg.Weather.FallClearHPa, true)
+			e.armed = level != LevelNone
+			return level
+		},
+		explain: func(x *explainer) {
+			w := &x.e.cfg.Weather
+			x.figure("pressure_fall_3h", PressureHPa, x.e.fall3h, "hPa", w.FallWarnHPa, w.FallClearHPa, ">")
+		},
+	},
+	{
+		id: "W03", kind: KindWind, level: LevelBlock,
+		source: "NWS severe gust 50 kt (25.7 m/s), 10-min highest gust below 18 m/s for 30 min to clear",
+		needs:  [][]Channel{{WindGustMPS}},
+		holdS:  holdConst(func(c *Config) float64 { return c.Weather.GustHoldS }),
+		evaluate: func(e *evidence, tMs int64, was Level) Level {
+			return above(e, tMs, WindGustMPS, e.gustMax, was, LevelBlock, e.gustLimit(), e.cfg.Weather.GustClearMPS, false)
+		},
+		explain: func(x *explainer) {
+			x.figure("gust", WindGustMPS, x.e.gustMax, "m/s", x.e.gustLimit(), x.e.cfg.Weather.GustClearMPS, ">=")
+		},
+	},
+	{
+		id: "W04", kind: KindWind, level: LevelWarn,
+		source: "10-min mean of Beaufort 8 (17.2 m/s)",
+		needs:  [][]Channel{{WindSpeedMPS}},
+		holdS:  holdConst(func(c *Config) float64 { return c.Weather.MeanWarnHoldS }),
+		evaluate: func(e *evidence, tMs int64, was Level) Level {
+			w := &e.cfg.Weather
+			return above(e, tMs, WindSpeedMPS, e.windMean, was, LevelWarn, w.MeanWarnMPS, w.MeanWarnClearMPS, false)
+		},
+		explain: func(x *explainer) {
+			w := &x.e.cfg.Weather
+			x.figure("wind_mean_10min", WindSpeedMPS, x.e.windMean, "m/s", w.MeanWarnMPS, w.MeanWarnClearMPS, ">=")
+		},
+	},
+	{
+		id: "W05", kind: KindWind, level: LevelBlock,
+		source: "10-min mean of Beaufort 10 (24.5 m/s)",
+		needs:  [][]Channel{{WindSpeedMPS}},
+		holdS:  holdConst(func(c *Config) float64 { return c.Weather.MeanBlockHoldS }),
+		evaluate: func(e *evidence, tMs int64, was Level) Level {
+			w := &e.cfg.Weather
+			return above(e, tMs, WindSpeedMPS, e.windMean, was, LevelBlock, w.MeanBlockMPS, w.MeanBlockClearMPS, false)
+		},
+		explain: func(x *explainer) {
+			w := &x.e.cfg.Weather
+			x.figure("wind_mean_10min", WindSpeedMPS, x.e.windMean, "m/s", w.MeanBlockMPS, w.MeanBlockClearMPS, ">=")
+		},
+	},
+	{
+		id: "W06", kind: KindWind, level: LevelBlock,
+		source:   "gust front: pressure jump, cooling and wind jump within 15 min",
+		needs:    [][]Channel{{PressureHPa}, {TemperatureC}, {WindGustMPS}},
+		holdS:    holdConst(func(c *Config) float64 { return c.Weather.SquallHoldS }),
+		evaluate: evaluateSquall,
+		explain: func(x *explainer) {
+			w, e := &x.e.cfg.Weather, x.e
+			x.figure("pressure_rise_15min", PressureHPa, e.rise15, "hPa", w.SquallRiseHPa, w.SquallRiseHPa, ">=")
+			x.figure("cooling_15min", TemperatureC, e.cooling15, "K", w.SquallCoolingK, w.SquallCoolingK, ">=")
+			x.figure("gust", WindGustMPS, e.gustMax15, "m/s", w.SquallGustMPS, w.SquallGustMPS, ">=")
+			x.figure("gust_rise_15min", WindGustMPS, e.gustRise15, "m/s", w.SquallGustRiseMPS, w.SquallGustRiseMPS, ">=")
+		},
+	},
+	{
+		id: "T01", kind: KindWind, level: LevelBlock, only: GeneratorWind,
+		source: "wind turbine cut-out: 10-min mean 25 m/s or gust 30 m/s, back at 20 m/s for 10 min",
+		needs:  [][]Channel{{WindSpeedMPS, WindGustMPS}},
+		holdS:  holdConst(func(c *Config) float64 { return c.Weather.CutInHoldS }),
+		evaluate: func(e *evidence, tMs int64, was Level) Level {
+			w := &e.cfg.Weather
+			level := LevelNone
+			if e.in.r[WindSpeedMPS].seen || was != LevelNone {
+				level = above(e, tMs, WindSpeedMPS, e.windMean, was, LevelBlock, w.CutOutMeanMPS, w.CutInMeanMPS, true)
+			}
+			return max(level, above(e, tMs, WindGustMPS, e.gustMax, LevelNone, LevelBlock, w.CutOutGustMPS, w.CutOutGustMPS, false))
+		},
+		explain: func(x *explainer) {
+			w := &x.e.cfg.Weather
+			x.figure("wind_mean_10min", WindSpeedMPS, x.e.windMean, "m/s", w.CutOutMeanMPS, w.CutInMeanMPS, ">=")
+			x.figure("gust", WindGustMPS, x.e.gustMax, "m/s", w.CutOutGustMPS, w.CutOutGustMPS, ">=")
+		},
+	},
+}
+
+// above is the shape of most weather rules: set at or above one threshold
+// (strictly above when strict), kept until below the other, and kept while the
+// channel is unknown. A strict rule's clear threshold is cleared at, too.
+func above(e *evidence, tMs int64, c Channel, f figure, was, level Level, set, clear float64, strict bool) Level {
+	_, ok := e.in.get(c, tMs)
+	if !ok || !f.ok {
+		return min(was, level)
+	}
+	limit := set
+	if was != LevelNone {
+		limit = clear
+	}
+	if f.v > limit || f.v == limit && !strict {
+		return level
+	}
+	return LevelNone
+}
+
+// gustLimit is W03's threshold: lower while W07 stands.
+func (e *evidence) gustLimit() float64 {
+	if e.armed {
+		return e.cfg.Weather.GustArmedMPS
+	}
+	return e.cfg.Weather.GustBlockMPS
+}
+
+func evaluateSquall(e *evidence, tMs int64, was Level) Level {
+	w := &e.cfg.Weather
+	for _, c := range [...]Channel{PressureHPa, TemperatureC, WindGustMPS} {
+		if _, ok := e.in.get(c, tMs); !ok {
+			return was
+		}
+	}
+	return keep(e.rise15.ok && e.cooling15.ok && e.gustRise15.ok &&
+		e.rise15.v >= w.SquallRiseHPa && e.cooling15.v >= w.SquallCoolingK &&
+		e.gustMax15.v >= w.SquallGustMPS && e.gustRise15.v >= w.SquallGustRiseMPS, LevelBlock)
+}

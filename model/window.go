@@ -1,0 +1,107 @@
+package model
+
+// A slot holds what came in during one step of a history.
+type slot struct {
+	index    int64 // time / step; a slot with another index is empty
+	sum      float64
+	n        int32
+	min, max float64
+}
+
+// A history keeps a channel's past in slots of equal length: constant memory
+// at 10 samples a second and at one an hour. Its windows end at the newest
+// reading, so that what they say changes with data only, never by waiting:
+// between samples a judgement may be repeated at any time with the same
+// result.
+type history struct {
+	stepMs int64
+	ring   []slot
+	last   int64
+	any    bool
+}
+
+// newHistory returns a history of at least spanMs in steps of stepMs.
+func newHistory(stepMs, spanMs int64) history {
+	return history{stepMs: stepMs, ring: make([]slot, spanMs/stepMs+2)}
+}
+
+func (h *history) at(index int64) *slot {
+	n := int64(len(h.ring))
+	return &h.ring[((index%n)+n)%n]
+}
+
+// find returns the slot of that index if it holds anything.
+func (h *history) find(index int64) (*slot, bool) {
+	if !h.any || index > h.last || index <= h.last-int64(len(h.ring)) {
+		return nil, false
+	}
+	s := h.at(index)
+	return s, s.index == index && s.n > 0
+}
+
+// push adds a reading. One that is older than the newest slot is left out.
+func (h *history) push(tMs int64, v float64) {
+	index := floorDiv(tMs, h.stepMs)
+	if h.any && index < h.last {
+		return
+	}
+	h.any, h.last = true, index
+	s := h.at(index)
+	if s.index != index || s.n == 0 {
+		*s = slot{index: index, min: v, max: v}
+	}
+	s.sum += v
+	s.n++
+	s.min, s.max = min(s.min, v), max(s.max, v)
+}
+
+// A span is what a history says about a stretch of time.
+type span struct{ mean, min, max float64 }
+
+// over returns the last spanMs up to and including the newest slot. A window
+// shorter than the sampling interval holds the newest reading alone.
+func (h *history) over(spanMs int64) (span, bool) {
+	s, ok := h.find(h.last)
+	if !ok {
+		return span{}, false
+	}
+	out := span{min: s.min, max: s.max}
+	var sum float64
+	var n int64
+	// Oldest first: the order of a float sum is part of the result.
+	for i := h.last - spanMs/h.stepMs + 1; i <= h.last; i++ {
+		if s, ok := h.find(i); ok {
+			sum += s.sum
+			n += int64(s.n)
+			out.min, out.max = min(out.min, s.min), max(out.max, s.max)
+		}
+	}
+	out.mean = sum / float64(n)
+	return out, true
+}
+
+// newest returns the mean of the newest slot.
+func (h *history) newest() (float64, bool) { return h.meanAt(h.last) }
+
+func (h *history) meanAt(index int64) (float64, bool) {
+	s, ok := h.find(index)
+	if !ok {
+		return 0, false
+	}
+	return s.sum / float64(s.n), true
+}
+
+// ago returns the mean of the slot that lies lagMs before the newest, or the
+// nearest one that lies within tolMs of it.
+func (h *history) ago(lagMs, tolMs int64) (float64, bool) {
+	index := h.last - lagMs/h.stepMs
+	for d := int64(0); d <= tolMs/h.stepMs; d++ {
+		if v, ok := h.meanAt(index - d); ok {
+			return v, true
+		}
+		if v, ok := h.meanAt(index + d); ok {
+			return v, true
+		}
+	}
+	return 0, false
+}
