@@ -1,0 +1,196 @@
+package trace
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"fairwatt/model"
+)
+
+// Limits of what is read. Rows are bounded by the reader's caller: streaming
+// needs one row of memory.
+const (
+	maxLineBytes = 1 << 20
+	maxColumns   = 256
+	maxMeta      = 1000
+)
+
+// version is the trace format's version; firstKey opens the first line.
+const (
+	version  = "1"
+	firstKey = "fairwatt-trace"
+)
+
+// LabelPrefix begins the names of columns that hold truth for evaluation.
+const LabelPrefix = "label_"
+
+// Meta is a trace's metadata: the known keys as fields, everything else in
+// Extra. A zero number means that the key is absent.
+type Meta struct {
+	Site           string
+	Latitude       float64 // degrees north
+	Longitude      float64 // degrees east
+	HasPosition    bool
+	IntervalS      float64
+	NominalVoltage float64 // V
+	NominalFreqHz  float64
+	Source         string
+	Licence        string
+	Simulated      bool
+	Composed       []string // channels that were computed, not recorded
+	Note           string
+	Extra          []KeyValue // unknown keys, in the order of the file
+}
+
+// A KeyValue is one metadata line.
+type KeyValue struct{ Key, Value string }
+
+// KeyValues lists the metadata in the order in which a Writer writes it.
+func (m *Meta) KeyValues() []KeyValue {
+	var out []KeyValue
+	add := func(k, v string) {
+		if v != "" {
+			out = append(out, KeyValue{k, v})
+		}
+	}
+	num := func(v float64) string {
+		if v == 0 {
+			return ""
+		}
+		return formatNumber(v)
+	}
+	add("site", m.Site)
+	if m.HasPosition {
+		add("latitude", formatNumber(m.Latitude))
+		add("longitude", formatNumber(m.Longitude))
+	}
+	add("interval_s", num(m.IntervalS))
+	add("nominal_voltage_v", num(m.NominalVoltage))
+	add("nominal_frequency_hz", num(m.NominalFreqHz))
+	add("source", m.Source)
+	add("licence", m.Licence)
+	if m.Simulated {
+		add("simulated", "true")
+	}
+	add("composed", strings.Join(m.Composed, ","))
+	add("note", m.Note)
+	for _, kv := range m.Extra {
+		add(kv.Key, kv.Value)
+	}
+	return out
+}
+
+// set stores one metadata line.
+func (m *Meta) set(key, value string) error {
+	positive := func(dst *float64) error {
+		v, err := parseNumber(value)
+		if err == nil && v <= 0 {
+			err = fmt.Errorf("must be above zero")
+		}
+		*dst = v
+		return err
+	}
+	degrees := func(dst *float64, limit float64) error {
+		v, err := parseNumber(value)
+		if err == nil && (v < -limit || v > limit) {
+			err = fmt.Errorf("is outside -%v to %v", limit, limit)
+		}
+		*dst, m.HasPosition = v, true
+		return err
+	}
+	var err error
+	switch key {
+	case "site":
+		m.Site = value
+	case "latitude":
+		err = degrees(&m.Latitude, 90)
+	case "longitude":
+		err = degrees(&m.Longitude, 180)
+	case "interval_s":
+		err = positive(&m.IntervalS)
+	case "nominal_voltage_v":
+		err = positive(&m.NominalVoltage)
+	case "nominal_frequency_hz":
+		err = positive(&m.NominalFreqHz)
+	case "source":
+		m.Source = value
+	case "licence":
+		m.Licence = value
+	case "simulated":
+		m.Simulated, err = strconv.ParseBool(value)
+	case "composed":
+		m.Composed = nil
+		for name := range strings.SplitSeq(value, ",") {
+			if name = strings.TrimSpace(name); name != "" {
+				m.Composed = append(m.Composed, name)
+			}
+		}
+	case "note":
+		m.Note = value
+	default:
+		m.Extra = append(m.Extra, KeyValue{key, value})
+	}
+	if err != nil {
+		return fmt.Errorf("key %s: %q: %w", key, value, err)
+	}
+	return nil
+}
+
+// check refuses metadata that could not be read back.
+func (m *Meta) check() error {
+	for _, kv := range m.KeyValues() {
+		if kv.Key == "" || kv.Key == firstKey || strings.ContainsAny(kv.Key, ":\r\n") || kv.Key != strings.TrimSpace(kv.Key) {
+			return fmt.Errorf("metadata key %q cannot be written", kv.Key)
+		}
+		if strings.ContainsAny(kv.Value, "\r\n") || kv.Value != strings.TrimSpace(kv.Value) {
+			return fmt.Errorf("metadata key %s: value %q cannot be written", kv.Key, kv.Value)
+		}
+	}
+	if m.HasPosition && !(m.Latitude >= -90 && m.Latitude <= 90 && m.Longitude >= -180 && m.Longitude <= 180) {
+		return fmt.Errorf("metadata: position %v, %v is not on earth", m.Latitude, m.Longitude)
+	}
+	return nil
+}
+
+// A Row is one moment of a trace: the sample that the judgement sees, and the
+// labels, which it never does. A label that the row leaves empty is missing
+// from the map.
+type Row struct {
+	Sample model.Sample
+	Labels map[string]float64
+}
+
+// A Trace is a whole trace in memory.
+type Trace struct {
+	Meta     Meta
+	Channels []model.Channel // in the order of the header
+	Labels   []string        // label columns, in the order of the header
+	Rows     []Row
+}
+
+// Configure fits a judge's configuration to a trace: interval, nominal values
+// and profile from its metadata, the channels of its header, and these as
+// required inputs where the configuration names none.
+func Configure(cfg *model.Config, m Meta, channels []model.Channel) {
+	if m.IntervalS > 0 {
+		cfg.IntervalS = m.IntervalS
+	}
+	cfg.SetNominal(m.NominalVoltage, m.NominalFreqHz)
+	cfg.Channels = slices.Clone(channels)
+	if len(cfg.Required) == 0 {
+		cfg.Required = model.RequiredOf(channels)
+	}
+}
+
+func cloneLabels(m map[string]float64) map[string]float64 {
+	if len(m) == 0 {
+		return nil
+	}
+	return maps.Clone(m)
+}
+
+// formatNumber writes the shortest text that reads back as v.
+func formatNumber(v float64) string { return strconv.FormatFloat(v, 'f', -1, 64) }

@@ -1,0 +1,140 @@
+package trace
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"fairwatt/model"
+)
+
+// A Writer writes a trace row by row. What it writes, a Reader reads back to
+// the same samples, and writing those again gives the same bytes.
+type Writer struct {
+	w        *bufio.Writer
+	channels []model.Channel
+	labels   []string
+	seconds  bool
+	buf      []byte
+	lastMs   int64
+	any      bool
+}
+
+// WriterOptions change how a trace is written.
+type WriterOptions struct {
+	Labels  []string // label columns, each beginning with LabelPrefix
+	Seconds bool     // write time as seconds, for samples whose clock is no wall clock
+}
+
+// NewWriter writes the metadata and the header row. Call Flush at the end.
+func NewWriter(w io.Writer, meta Meta, channels []model.Channel, opts WriterOptions) (*Writer, error) {
+	if err := meta.check(); err != nil {
+		return nil, fmt.Errorf("write trace: %w", err)
+	}
+	out := &Writer{
+		w: bufio.NewWriter(w), channels: slices.Clone(channels),
+		labels: slices.Clone(opts.Labels), seconds: opts.Seconds,
+	}
+	names := []string{"time"}
+	for _, c := range channels {
+		names = append(names, c.String())
+	}
+	for _, l := range opts.Labels {
+		if len(l) <= len(LabelPrefix) || !strings.HasPrefix(l, LabelPrefix) || strings.ContainsAny(l, ",\r\n\"") {
+			return nil, fmt.Errorf("write trace: %q is no label name", l)
+		}
+		names = append(names, l)
+	}
+	if len(names) > maxColumns {
+		return nil, fmt.Errorf("write trace: %d columns; at most %d are allowed", len(names), maxColumns)
+	}
+	for i, n := range names {
+		if slices.Contains(names[:i], n) {
+			return nil, fmt.Errorf("write trace: column %s stands twice", n)
+		}
+	}
+	fmt.Fprintf(out.w, "# %s: %s\n", firstKey, version)
+	for _, kv := range meta.KeyValues() {
+		fmt.Fprintf(out.w, "# %s: %s\n", kv.Key, kv.Value)
+	}
+	// A bufio.Writer keeps its first error for Flush and later writes.
+	if _, err := out.w.WriteString(strings.Join(names, ",") + "\n"); err != nil {
+		return nil, fmt.Errorf("write trace: %w", err)
+	}
+	return out, nil
+}
+
+// Write writes one sample. Only Valid values are written; every other state
+// becomes an empty cell, which reads back as missing.
+func (w *Writer) Write(s *model.Sample) error { return w.WriteRow(s, nil) }
+
+// WriteRow writes one sample with labels.
+func (w *Writer) WriteRow(s *model.Sample, labels map[string]float64) error {
+	switch {
+	case s.TimeMs < minTimeMs || s.TimeMs > maxTimeMs || w.seconds && s.TimeMs < 0:
+		return fmt.Errorf("write trace: time %d ms is out of range", s.TimeMs)
+	case w.any && s.TimeMs <= w.lastMs:
+		return fmt.Errorf("write trace: time %d ms is not after %d ms", s.TimeMs, w.lastMs)
+	}
+	w.any, w.lastMs = true, s.TimeMs
+	b := w.buf[:0]
+	if w.seconds {
+		b = appendMillis(b, s.TimeMs)
+	} else {
+		b = time.UnixMilli(s.TimeMs).UTC().AppendFormat(b, time.RFC3339Nano)
+	}
+	for _, c := range w.channels {
+		b = append(b, ',')
+		if v, ok := s.Get(c); ok {
+			b = strconv.AppendFloat(b, v, 'f', -1, 64)
+		}
+	}
+	for _, l := range w.labels {
+		b = append(b, ',')
+		if v, ok := labels[l]; ok && !math.IsNaN(v) && !math.IsInf(v, 0) {
+			b = strconv.AppendFloat(b, v, 'f', -1, 64)
+		}
+	}
+	w.buf = append(b, '\n')
+	if _, err := w.w.Write(w.buf); err != nil {
+		return fmt.Errorf("write trace: %w", err)
+	}
+	return nil
+}
+
+// appendMillis writes milliseconds as seconds without passing through a float.
+func appendMillis(b []byte, ms int64) []byte {
+	b = strconv.AppendInt(b, ms/1000, 10)
+	if frac := ms % 1000; frac != 0 {
+		b = append(b, '.', byte('0'+frac/100), byte('0'+frac/10%10), byte('0'+frac%10))
+		b = []byte(strings.TrimRight(string(b), "0"))
+	}
+	return b
+}
+
+// Flush writes what is buffered.
+func (w *Writer) Flush() error {
+	if err := w.w.Flush(); err != nil {
+		return fmt.Errorf("write trace: %w", err)
+	}
+	return nil
+}
+
+// Write writes a whole trace.
+func (t *Trace) Write(w io.Writer) error {
+	out, err := NewWriter(w, t.Meta, t.Channels, WriterOptions{Labels: t.Labels})
+	if err != nil {
+		return err
+	}
+	for i := range t.Rows {
+		if err := out.WriteRow(&t.Rows[i].Sample, t.Rows[i].Labels); err != nil {
+			return err
+		}
+	}
+	return out.Flush()
+}
