@@ -1,0 +1,455 @@
+package agent
+
+import (
+	"context"
+	"crypto"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"fairwatt/agent/sensor"
+	"fairwatt/model"
+)
+
+// Deps are the parts an agent is composed of.
+type Deps struct {
+	// Key signs records and attestations; nil only without a Chain.
+	Key crypto.Signer
+	// Chain is what records are sealed for; nil: the agent judges and
+	// publishes views, and trades nothing.
+	Chain *Chain
+	// Sensors are read in this order; Missing are those that could not be set
+	// up, and are reported.
+	Sensors []sensor.Sensor
+	Missing []MissingSensor
+	// Judge is owned by the agent from now on. Its kept state is restored by
+	// New.
+	Judge *model.Judge
+	// Outbox is closed by Run.
+	Outbox *Outbox
+	// Pipes are the brokers, the preferred one first. Run opens and closes
+	// them. Their will is Will(cfg).
+	Pipes []Pipe
+	Clock Clock
+	// Contactor lets a delivery flow; nil is NoContactor.
+	Contactor Contactor
+	// Version and ModelHash stand in info; an empty ModelHash means rules only.
+	Version, ModelHash string
+	Logger             *slog.Logger
+}
+
+// WillOf returns the last will of an agent's connections.
+func WillOf(cfg *Config) Will {
+	return Will{Topic: Topics{cfg.Site, cfg.Device}.Of("status"), Payload: "offline"}
+}
+
+// An Agent is the loop: tick, sense, judge, gate, seal, queue, publish; and
+// the owner's side of a trade. One goroutine of Run owns all of its state.
+type Agent struct {
+	cfg       Config
+	deps      Deps
+	log       *slog.Logger
+	clock     clockReader
+	now       moment
+	senses    *senses
+	sample    model.Sample
+	judge     *model.Judge
+	publisher *publisher
+	inbox     chan Message
+	receipts  *Receipts // nil without a chain
+	meters    []meter
+	trade     trading
+
+	saved    savedState
+	seq      uint64          // of views
+	pending  Commit          // gate records and alerts not on disk yet
+	verdicts []RecordVerdict // not seen by the traders yet
+	online   bool            // status says online
+	gateWall time.Time       // when the gate came into its state
+	levels   [model.NumKinds]model.Level
+	counters counters
+
+	lastGate, lastTelemetry, lastFlush time.Time
+
+	noRequests atomic.Bool
+
+	mu     sync.Mutex
+	status Status
+}
+
+// savedState is what survives a restart beside traders, meters and judge.
+type savedState struct {
+	GateSeq uint64 `json:"gate_seq"`
+	// GateState is that of the newest gate record; -1 before the first.
+	GateState int `json:"gate_state"`
+	// SeqReserved is above every view sequence number ever published.
+	SeqReserved uint64 `json:"seq_reserved"`
+}
+
+// counters are what went wrong, for telemetry.
+type counters struct {
+	badReceipts, refused, final, commitFailures, clockSteps uint64
+}
+
+// Status is a copy of the agent's state for its host.
+type Status struct {
+	Gate     model.State
+	GateSeq  uint64
+	Causes   []model.Cause
+	Sensors  []SensorStatus
+	Outbox   OutboxStats
+	Online   bool
+	Selling  int // trades at the seller that have not ended
+	Buying   int // circuits that are not idle
+	Final    uint64
+	Refused  uint64
+	Failures uint64 // commits that the disk refused
+}
+
+// The keys of the outbox's named states.
+const (
+	stateAgent  = "agent"
+	stateJudge  = "judge"
+	stateMeters = "meters"
+	stateSeller = "seller"
+	stateBuyer  = "buyer"
+)
+
+// seqBlock is how many view numbers are reserved with one write.
+const seqBlock = 1 << 16
+
+// New composes an agent and restores what a former run left in the outbox.
+func New(cfg Config, deps Deps) (*Agent, error) {
+	switch {
+	case deps.Judge == nil || deps.Outbox == nil || deps.Clock.SensingMs == nil || deps.Clock.Wall == nil:
+		return nil, errors.New("new agent: judge, outbox and both clocks are needed")
+	case deps.Chain != nil && deps.Key == nil:
+		return nil, errors.New("new agent: a chain needs a key to sign with")
+	case deps.Chain == nil && (cfg.Sell != nil || cfg.Buy != nil):
+		return nil, errors.New("new agent: trading needs a chain: name its genesis file")
+	}
+	if deps.Logger == nil {
+		deps.Logger = slog.New(slog.DiscardHandler)
+	}
+	if deps.Contactor == nil {
+		deps.Contactor = NoContactor{}
+	}
+	a := &Agent{
+		cfg: cfg, deps: deps, log: deps.Logger, clock: clockReader{clock: deps.Clock},
+		senses: newSenses(deps.Sensors, deps.Missing, deps.Logger), judge: deps.Judge,
+		publisher: newPublisher(deps.Pipes, deps.Outbox, Topics{cfg.Site, cfg.Device}, deps.Logger),
+		inbox:     make(chan Message, 256),
+		saved:     savedState{GateState: -1},
+	}
+	if deps.Chain != nil {
+		a.receipts = NewReceipts(deps.Chain.ID, deps.Chain.DAs)
+	}
+	a.now = a.clock.read()
+	a.gateWall = a.now.wall
+	if err := a.restore(); err != nil {
+		return nil, fmt.Errorf("new agent: %w", err)
+	}
+	return a, nil
+}
+
+// restore reads the kept states. One that cannot be read is an error: to go
+// on without it could pay a token twice or shorten a hold.
+func (a *Agent) restore() error {
+	if err := a.readState(stateAgent, func(b []byte) error { return json.Unmarshal(b, &a.saved) }); err != nil {
+		return err
+	}
+	a.seq = a.saved.SeqReserved
+	if err := a.readState(stateJudge, func(b []byte) error { return a.judge.Restore(b, a.now.sensingMs) }); err != nil {
+		return err
+	}
+	if err := a.restoreMeters(); err != nil {
+		return err
+	}
+	return a.restoreTrading()
+}
+
+func (a *Agent) readState(key string, parse func([]byte) error) error {
+	b, err := a.deps.Outbox.State(key)
+	if err != nil || len(b) == 0 {
+		return err
+	}
+	if err := parse(b); err != nil {
+		return fmt.Errorf("kept state %s: %w", key, err)
+	}
+	return nil
+}
+
+// StopRequests makes the buyer finish what runs and begin nothing new. It is
+// safe to call from any goroutine.
+func (a *Agent) StopRequests() { a.noRequests.Store(true) }
+
+// Status returns the state of the last step. It is safe to call from any
+// goroutine.
+func (a *Agent) Status() Status {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.status
+}
+
+// Run works until ctx ends, then says offline and closes pipes, sensors and
+// outbox. It returns nil after a clean stop.
+func (a *Agent) Run(ctx context.Context) error {
+	a.publisher.attach()
+	publishing, stopPublishing := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopPublishing()
+	for _, pipe := range a.deps.Pipes {
+		if a.receipts != nil {
+			pipe.Subscribe(a.publisher.topics.Of("down/receipt/+"), func(m Message) {
+				select {
+				case a.inbox <- m:
+				case <-publishing.Done():
+				}
+			})
+		}
+		if err := pipe.Open(); err != nil {
+			return errors.Join(err, a.close())
+		}
+	}
+	g := new(errgroup.Group)
+	g.Go(func() error { return a.publisher.run(publishing) })
+	g.Go(func() error {
+		defer stopPublishing()
+		return a.loop(ctx)
+	})
+	return errors.Join(g.Wait(), a.close())
+}
+
+// loop is the one owner of the agent's state.
+func (a *Agent) loop(ctx context.Context) error {
+	if err := a.publishInfo(); err != nil {
+		return err
+	}
+	ticker := time.NewTicker(a.cfg.Tick)
+	defer ticker.Stop()
+	for {
+		if err := a.tick(ctx); err != nil {
+			return err
+		}
+		if err := a.wait(ctx, ticker.C); err != nil {
+			return err
+		}
+		if ctx.Err() != nil {
+			return a.rest()
+		}
+	}
+}
+
+// wait handles receipts until the next tick.
+func (a *Agent) wait(ctx context.Context, tick <-chan time.Time) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick:
+			return nil
+		case m := <-a.inbox:
+			a.receive(m)
+			for range len(a.inbox) {
+				a.receive(<-a.inbox)
+			}
+			a.now = a.clock.read()
+			if err := a.act(); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// tick is one round of sensing and judging.
+func (a *Agent) tick(ctx context.Context) error {
+	a.now = a.clock.read()
+	if a.now.steppedMs != 0 {
+		a.counters.clockSteps++
+		a.log.Warn("wall clock stepped", "step_ms", a.now.steppedMs, "clock_synced", a.now.synced)
+	}
+	a.sample = model.Sample{TimeMs: a.now.sensingMs}
+	a.senses.read(ctx, &a.sample)
+	if ctx.Err() != nil {
+		return nil // the stop cut the reading short; it says nothing of the world
+	}
+	for _, e := range a.judge.Step(&a.sample) {
+		if err := a.event(&e); err != nil {
+			return err
+		}
+	}
+	if err := a.act(); err != nil {
+		return err
+	}
+	return a.periodic()
+}
+
+// event takes one change of the judgement.
+func (a *Agent) event(e *model.Event) error {
+	switch e.Type {
+	case model.EventGate:
+		return a.gateEvent(e)
+	case model.EventAlert:
+		return a.alertEvent(e)
+	}
+	return nil
+}
+
+// receive takes one receipt message.
+func (a *Agent) receive(m Message) {
+	da := m.Topic[strings.LastIndexByte(m.Topic, '/')+1:]
+	verdicts, err := a.receipts.Add(da, m.Payload)
+	if err != nil {
+		a.counters.badReceipts++
+		a.log.Warn("receipt refused", "da", da, "err", err)
+	}
+	for _, v := range verdicts {
+		rv, err := a.decode(v)
+		if err != nil {
+			a.counters.badReceipts++
+			a.log.Warn("receipt refused", "da", da, "err", err)
+			continue
+		}
+		a.verdicts = append(a.verdicts, rv)
+	}
+}
+
+// flushEvery is how often bulk records, meters and the judge's state are
+// written: what a power cut may cost.
+const flushEvery = 30 * time.Second
+
+// periodic does what time alone asks for.
+func (a *Agent) periodic() error {
+	if !a.online && anyValid(&a.sample) {
+		a.online = true
+		a.publisher.set("status", 1, true, []byte("online"))
+	}
+	now := a.now.wall
+	if due(now, &a.lastGate, gateEvery) {
+		if err := a.publishGate(); err != nil {
+			return err
+		}
+		if err := a.publishHazards(true); err != nil {
+			return err
+		}
+	}
+	if due(now, &a.lastTelemetry, a.cfg.Telemetry) {
+		if err := a.publishTelemetry(); err != nil {
+			return err
+		}
+	}
+	if due(now, &a.lastFlush, flushEvery) {
+		a.flush()
+	}
+	a.updateStatus()
+	return nil
+}
+
+// due says whether every has passed since last, and then moves last on.
+func due(now time.Time, last *time.Time, every time.Duration) bool {
+	if !last.IsZero() && now.Sub(*last) < every {
+		return false
+	}
+	*last = now
+	return true
+}
+
+// flush makes durable what may wait.
+func (a *Agent) flush() {
+	state, err := a.states()
+	if err == nil {
+		_, err = a.deps.Outbox.Commit(a.now.wallMs(), Commit{State: state})
+	}
+	if err == nil {
+		err = a.deps.Outbox.Flush(a.now.wallMs())
+	}
+	if err != nil {
+		a.counters.commitFailures++
+		a.log.Error("outbox", "err", err)
+		return
+	}
+	a.publisher.wakeQueue()
+}
+
+// states returns meters, judge and counters for a commit.
+func (a *Agent) states() (map[string][]byte, error) {
+	if a.seq >= a.saved.SeqReserved {
+		a.saved.SeqReserved = a.seq + seqBlock
+	}
+	agent, err := json.Marshal(&a.saved)
+	if err != nil {
+		return nil, fmt.Errorf("marshal agent state: %w", err)
+	}
+	meters, err := json.Marshal(a.registers())
+	if err != nil {
+		return nil, fmt.Errorf("marshal meters: %w", err)
+	}
+	return map[string][]byte{stateAgent: agent, stateMeters: meters, stateJudge: a.judge.Snapshot()}, nil
+}
+
+// rest is the clean end of the loop: no energy flows for a trade, everything
+// is on disk.
+func (a *Agent) rest() error {
+	a.now = a.clock.read()
+	var err error
+	if s := a.trade.seller; s != nil {
+		if t := s.Active(); t != nil {
+			err = a.deps.Contactor.Open(t.TradeID)
+		}
+	}
+	a.flush()
+	return err
+}
+
+// farewellTimeout bounds the last publication.
+const farewellTimeout = 3 * time.Second
+
+// close says offline and closes everything New was given.
+func (a *Agent) close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), farewellTimeout)
+	defer cancel()
+	for _, pipe := range a.deps.Pipes {
+		if pipe.Connected() {
+			if err := pipe.Publish(ctx, a.publisher.topics.Of("status"), 1, true, []byte("offline")); err != nil {
+				a.log.Warn("say offline", "err", err)
+			}
+		}
+		pipe.Close()
+	}
+	var errs []error
+	for _, s := range a.deps.Sensors {
+		if err := s.Halt(); err != nil {
+			errs = append(errs, fmt.Errorf("halt %s: %w", s.Name(), err))
+		}
+	}
+	errs = append(errs, a.deps.Outbox.Close(a.deps.Clock.Wall().UnixMilli()))
+	return errors.Join(errs...)
+}
+
+func (a *Agent) updateStatus() {
+	view := a.judge.View()
+	s := Status{
+		Gate: view.State, GateSeq: a.saved.GateSeq, Causes: append([]model.Cause(nil), view.Causes...),
+		Sensors: append([]SensorStatus(nil), a.senses.status...), Outbox: a.deps.Outbox.Stats(), Online: a.online,
+		Final: a.counters.final, Refused: a.counters.refused, Failures: a.counters.commitFailures,
+	}
+	if a.trade.seller != nil {
+		s.Selling = len(a.trade.seller.Trades)
+	}
+	if a.trade.buyer != nil {
+		for _, c := range a.trade.buyer.Circuits {
+			if c.Phase != buyIdle {
+				s.Buying++
+			}
+		}
+	}
+	a.mu.Lock()
+	a.status = s
+	a.mu.Unlock()
+}

@@ -1,0 +1,65 @@
+package agent
+
+import (
+	"encoding/json"
+
+	"fairwatt/agent/sensor"
+)
+
+// An energyMeter is a sensor with an energy register (S0 pulses). The
+// register is kept across restarts by the agent.
+type energyMeter interface {
+	sensor.Sensor
+	EnergyWh() uint64
+	RestoreRegister(wh uint64)
+}
+
+// A meter is an energyMeter by its configured name.
+type meter struct {
+	name string
+	energyMeter
+}
+
+// restoreMeters finds the meters among the sensors and gives them back the
+// registers of the last run.
+func (a *Agent) restoreMeters() error {
+	for _, s := range a.deps.Sensors {
+		if m, ok := s.(energyMeter); ok {
+			a.meters = append(a.meters, meter{s.Name(), m})
+		}
+	}
+	return a.readState(stateMeters, func(b []byte) error {
+		var kept map[string]uint64
+		if err := json.Unmarshal(b, &kept); err != nil {
+			return err
+		}
+		for _, m := range a.meters {
+			if wh, ok := kept[m.name]; ok {
+				m.RestoreRegister(wh)
+			}
+		}
+		return nil
+	})
+}
+
+// registers returns the meters' registers by name.
+func (a *Agent) registers() map[string]uint64 {
+	out := make(map[string]uint64, len(a.meters))
+	for _, m := range a.meters {
+		out[m.name] = m.EnergyWh()
+	}
+	return out
+}
+
+// register returns one meter's register; false when there is no such meter.
+func (a *Agent) register(name string) (int64, bool) {
+	for _, m := range a.meters {
+		if m.name == name {
+			return int64(m.EnergyWh()), true
+		}
+	}
+	return 0, false
+}
+
+// meterID is a meter's name on the chain.
+func meterID(device, name string) string { return device + "-" + name }

@@ -1,0 +1,231 @@
+package agent
+
+import (
+	"encoding/hex"
+	"fmt"
+	"time"
+
+	"fairwatt/model"
+	"fairwatt/proto/fairwattpb"
+)
+
+// nextSeq numbers views; the numbers rise over restarts (savedState).
+func (a *Agent) nextSeq() uint64 {
+	a.seq++
+	return a.seq
+}
+
+var gateStatePB = map[model.State]fairwattpb.GateState{
+	model.StateInit:     fairwattpb.GateState_GATE_STATE_INIT,
+	model.StateBlocked:  fairwattpb.GateState_GATE_STATE_BLOCKED,
+	model.StateClearing: fairwattpb.GateState_GATE_STATE_CLEARING,
+	model.StateOpen:     fairwattpb.GateState_GATE_STATE_OPEN,
+}
+
+// maxPending bounds the gate records that wait for a disk that refuses; the
+// newest state is what counts.
+const maxPending = 1024
+
+// gateEvent takes a change of the gate: a record when the state is another
+// one, a view in any case.
+func (a *Agent) gateEvent(e *model.Event) error {
+	a.log.Info("gate", "state", e.State.String(), "reason", e.Reason)
+	if int(e.State) != a.saved.GateState {
+		a.saved.GateState = int(e.State)
+		a.saved.GateSeq++
+		a.gateWall = a.now.wall
+		if a.deps.Chain != nil && len(a.pending.Record) < maxPending {
+			a.pending.Record = append(a.pending.Record, a.entry(&fairwattpb.Record{
+				Body: &fairwattpb.Record_GateChange{GateChange: &fairwattpb.GateChange{
+					GateSeq: a.saved.GateSeq, State: gateStatePB[e.State], Causes: causesPB(e.Causes),
+					ValidUntilMs: a.now.wallMs() + gateValid.Milliseconds(),
+				}},
+			}, false))
+		}
+	}
+	a.lastGate = a.now.wall
+	return a.publishGate()
+}
+
+// publishGate publishes the retained gate view.
+func (a *Agent) publishGate() error {
+	seq, view := a.nextSeq(), a.judge.View()
+	v := gateView{
+		Schema: "gate/1", ID: fmt.Sprintf("%s-gate-%d", a.cfg.Device, seq), Seq: seq,
+		TS: formatTime(a.now.wall), ClockSynced: a.now.synced, State: view.State,
+		Since: formatTime(a.gateWall), ValidUntil: formatTime(a.now.wall.Add(gateValid)),
+		Causes: view.Causes, GateSeq: a.saved.GateSeq, Simulated: a.cfg.Simulated,
+	}
+	if v.Causes == nil {
+		v.Causes = []model.Cause{}
+	}
+	if view.ClearInMs >= 0 {
+		v.ClearInS = rounded(float64(view.ClearInMs)/1000, 3)
+	}
+	if p := scoreMap(&view.Scores); p != nil && view.HasScores {
+		v.Model = &modelView{Name: modelName, SHA256: a.deps.ModelHash, P: p}
+		for _, c := range view.Scores.Top {
+			v.Model.Top = append(v.Model.Top, contributionView{c.Name, rounded(c.Value, 3), c.Unit, rounded(c.Contribution, 3)})
+		}
+	}
+	return a.set("gate", 1, true, v)
+}
+
+// modelName names the network in gate views.
+const modelName = "hazard-mlp"
+
+// set marshals and publishes a view.
+func (a *Agent) set(class string, qos byte, retained bool, view any) error {
+	b, err := marshalView(view)
+	if err != nil {
+		return err
+	}
+	a.publisher.set(class, qos, retained, b)
+	return nil
+}
+
+// alertEvent queues an alert message: it must reach somebody, so it survives
+// a broker that is away. Its hazard view follows.
+func (a *Agent) alertEvent(e *model.Event) error {
+	urgency, severity, certainty := capOf(e.Level, e.Causes)
+	v := alertView{
+		Schema: "alert/1", ID: e.ID, Rev: e.Rev, Action: e.Action.String(), TS: formatTime(a.now.wall),
+		Kind: e.Kind.String(), Level: e.Level.String(), Urgency: urgency, Severity: severity, Certainty: certainty,
+		Headline: headline(e.Kind, e.Level, e.Action, e.Causes), Rules: ruleIDs(e.Causes), Causes: e.Causes,
+		Simulated: a.cfg.Simulated,
+	}
+	switch {
+	case e.Action == model.ActionClear:
+		v.Instruction = "None; trading follows the gate."
+	case e.Level == model.LevelBlock:
+		v.Instruction = "Wait; the gate opens by itself when every cause has been clear long enough."
+		if clear := a.judge.View().ClearInMs; clear > 0 {
+			v.Expires = formatTime(a.now.wall.Add(time.Duration(clear) * time.Millisecond))
+		}
+	default:
+		v.Instruction = "Watch; trading goes on."
+	}
+	if l := a.cfg.Location; l != nil {
+		v.Location = &locationView{l.Latitude, l.Longitude}
+	}
+	b, err := marshalView(v)
+	if err != nil {
+		return err
+	}
+	a.log.Info("alert", "id", e.ID, "action", e.Action.String(), "kind", e.Kind.String(), "level", e.Level.String(), "headline", v.Headline)
+	if len(a.pending.Events) < maxPending {
+		a.pending.Events = append(a.pending.Events, QueuedEvent{Topic: a.publisher.topics.Of("alert"), Payload: b})
+	}
+	return a.publishHazards(false)
+}
+
+// publishHazards publishes the retained hazard views: those whose level
+// changed, or all.
+func (a *Agent) publishHazards(all bool) error {
+	view := a.judge.View()
+	var alerts [model.NumKinds]*model.AlertView
+	for i := range view.Alerts {
+		alerts[view.Alerts[i].Kind] = &view.Alerts[i]
+	}
+	for k := range model.NumKinds {
+		level := model.LevelNone
+		v := hazardView{Schema: "hazard/1", TS: formatTime(a.now.wall), Kind: k.String(), Level: "ok", Rules: []string{}}
+		if alert := alerts[k]; alert != nil {
+			level = alert.Level
+			v.Level, v.Rules = level.String(), ruleIDs(alert.Causes)
+			v.Text = headline(k, level, model.ActionRaise, alert.Causes)
+		}
+		if !all && level == a.levels[k] {
+			continue
+		}
+		a.levels[k] = level
+		if view.HasScores && view.Scores.Has[k] {
+			v.P = rounded(view.Scores.P[k], 3)
+		}
+		v.Seq = a.nextSeq()
+		v.ID = fmt.Sprintf("%s-hazard-%d", a.cfg.Device, v.Seq)
+		if err := a.set("hazard/"+k.String(), 1, true, v); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// publishTelemetry publishes the last sample; it is of the moment and not
+// kept for a broker that is away.
+func (a *Agent) publishTelemetry() error {
+	stats := a.deps.Outbox.Stats()
+	v := telemetryView{
+		Schema: "telemetry/1", Seq: a.nextSeq(), TS: formatTime(a.now.wall), Simulated: a.cfg.Simulated,
+		Energy: make(map[string]int64), Outbox: &stats, Sensors: make(map[string]sensorTelemetry),
+		Counters: map[string]uint64{
+			"records_final": a.counters.final, "records_refused": a.counters.refused,
+			"receipts_refused": a.counters.badReceipts, "commit_failures": a.counters.commitFailures,
+			"clock_steps": a.counters.clockSteps, "publish_failures": a.publisher.failures(),
+		},
+	}
+	v.fill(a.judge.Sample())
+	for name, wh := range a.registers() {
+		v.Energy[name] = int64(wh)
+	}
+	for _, s := range a.senses.status {
+		t := sensorTelemetry{DurationMS: s.TookMS, Failures: s.Failures}
+		if s.OK {
+			t.Success = 1
+		}
+		v.Sensors[s.Name] = t
+	}
+	return a.set("telemetry", 0, false, v)
+}
+
+// publishInfo publishes what does not change while the agent runs.
+func (a *Agent) publishInfo() error {
+	hash, err := a.cfg.Hash()
+	if err != nil {
+		return err
+	}
+	v := infoView{
+		Schema: "info/1", Serial: a.cfg.Device, Site: a.cfg.Site, Device: a.cfg.Device, Version: a.deps.Version,
+		ConfigHash: hash, ModelHash: a.deps.ModelHash, Capabilities: []string{"gate", "hazard", "alert", "telemetry"},
+		Sensors: a.senses.status, Simulated: a.cfg.Simulated,
+	}
+	if a.deps.Chain != nil {
+		v.ChainID = hex.EncodeToString(a.deps.Chain.ID[:])
+		v.Capabilities = append(v.Capabilities, "record")
+	}
+	if a.cfg.Sell != nil {
+		v.Capabilities = append(v.Capabilities, "sell")
+	}
+	if a.cfg.Buy != nil {
+		v.Capabilities = append(v.Capabilities, "buy")
+	}
+	return a.set("info", 1, true, v)
+}
+
+// A tradeView shows the owner's open trades.
+type tradeView struct {
+	Schema    string              `json:"schema"`
+	Seq       uint64              `json:"seq"`
+	TS        string              `json:"ts"`
+	OfferID   string              `json:"offer_id,omitempty"`
+	OfferWh   int64               `json:"offer_wh,omitempty"`
+	Selling   []*SellerTrade      `json:"selling"`
+	Buying    map[string]*Circuit `json:"buying"`
+	Simulated bool                `json:"simulated"`
+}
+
+// publishTrades publishes the retained view of open trades.
+func (a *Agent) publishTrades() error {
+	if a.trade.seller == nil && a.trade.buyer == nil {
+		return nil
+	}
+	v := tradeView{Schema: "trade/1", Seq: a.nextSeq(), TS: formatTime(a.now.wall), Selling: []*SellerTrade{}, Simulated: a.cfg.Simulated}
+	if s := a.trade.seller; s != nil {
+		v.OfferID, v.OfferWh = s.OfferID, s.OfferWh
+		v.Selling = append(v.Selling, s.Trades...)
+	}
+	if b := a.trade.buyer; b != nil {
+		v.Buying = b.Circuits
+	}
+	return a.set("trade", 1, true, v)
+}

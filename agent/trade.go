@@ -1,0 +1,370 @@
+package agent
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"google.golang.org/protobuf/proto"
+
+	"fairwatt/model"
+	"fairwatt/proto/fairwattpb"
+	"fairwatt/proto/seal"
+)
+
+// trading is the agent's share in trades: the two state machines and their
+// last state on disk, to go back to when a commit fails.
+type trading struct {
+	seller      *Seller
+	buyer       *Buyer
+	sellerState []byte
+	buyerState  []byte
+}
+
+// sellerConfig joins the owner's wishes with the chain's deadlines.
+func (a *Agent) sellerConfig() SellerConfig {
+	s, p := a.cfg.Sell, a.deps.Chain.Params
+	return SellerConfig{
+		Device: a.cfg.Device, Meter: meterID(a.cfg.Device, s.Meter), PriceMicroPerKWh: s.PriceMicroPerKWh,
+		MinWh: s.MinWh, MaxWh: s.MaxWh, DeliveryMs: int64(s.DeliveryH * 3_600_000),
+		OfferTTLMs: s.OfferTTL.Milliseconds(), StartWindowMs: p.StartByMs,
+		// Billed before the ledger's own deadline, which would fail the trade.
+		ResumeWindowMs: p.ResumeByMs * 8 / 10,
+		RetryMs:        retryMs, GiveUpMs: p.ConfirmByMs + p.ResumeByMs,
+	}
+}
+
+func (a *Agent) buyerConfig() BuyerConfig {
+	b, p := a.cfg.Buy, a.deps.Chain.Params
+	cfg := BuyerConfig{
+		Device: a.cfg.Device, RequestTTLMs: b.RequestTTL.Milliseconds(), RequestEveryMs: b.RequestEvery.Milliseconds(),
+		DisputeAfterMs: p.ConfirmByMs / 2, LossE4: p.LossE4, ClassE4: b.MeterClassE4,
+		ToleranceWh: 2 * max(1, p.RegisterStepWh), RetryMs: retryMs,
+		GiveUpMs: p.StartByMs + p.ResumeByMs + p.ConfirmByMs + tradeMaxMs,
+	}
+	for _, c := range b.Circuits {
+		cfg.Circuits = append(cfg.Circuits, CircuitConfig{
+			Name: c.Name, Meter: meterID(a.cfg.Device, c.Meter), VolumeWh: c.VolumeWh, MaxPriceMicroPerKWh: c.MaxPriceMicroPerKWh,
+		})
+	}
+	return cfg
+}
+
+const (
+	retryMs    = 1000                // between attempts at a refused record
+	tradeMaxMs = 24 * 60 * 60 * 1000 // no delivery is waited for longer
+)
+
+// restoreTrading makes the traders and gives them back their states.
+func (a *Agent) restoreTrading() error {
+	if a.cfg.Sell != nil {
+		a.trade.seller = NewSeller(a.sellerConfig())
+		if err := a.readState(stateSeller, func(b []byte) error {
+			a.trade.sellerState = b
+			return json.Unmarshal(b, a.trade.seller)
+		}); err != nil {
+			return err
+		}
+		register, _ := a.register(a.cfg.Sell.Meter)
+		a.trade.seller.Restarted(register)
+	}
+	if a.cfg.Buy != nil {
+		a.trade.buyer = NewBuyer(a.buyerConfig())
+		return a.readState(stateBuyer, func(b []byte) error {
+			a.trade.buyerState = b
+			return json.Unmarshal(b, a.trade.buyer)
+		})
+	}
+	return nil
+}
+
+// rollback returns the traders to their state on disk.
+func (a *Agent) rollback() error {
+	if a.trade.seller != nil {
+		a.trade.seller = NewSeller(a.sellerConfig())
+		if len(a.trade.sellerState) > 0 {
+			if err := json.Unmarshal(a.trade.sellerState, a.trade.seller); err != nil {
+				return fmt.Errorf("roll seller back: %w", err)
+			}
+		}
+	}
+	if a.trade.buyer != nil {
+		a.trade.buyer = NewBuyer(a.buyerConfig())
+		if len(a.trade.buyerState) > 0 {
+			if err := json.Unmarshal(a.trade.buyerState, a.trade.buyer); err != nil {
+				return fmt.Errorf("roll buyer back: %w", err)
+			}
+		}
+	}
+	return nil
+}
+
+// actRounds bounds how often a step may call for another: opening a contactor
+// asks for the reading after it.
+const actRounds = 4
+
+// act lets the traders act on what is new and commits it with everything else
+// that waits. A disk that refuses leaves all of it for the next time.
+func (a *Agent) act() error {
+	a.reflex()
+	for range actRounds {
+		again, err := a.actOnce()
+		if err != nil || !again {
+			return err
+		}
+	}
+	return nil
+}
+
+// reflex opens the contactor when the gate is not open, before anything is
+// written or sent.
+func (a *Agent) reflex() {
+	if a.trade.seller == nil || a.judge.View().State == model.StateOpen {
+		return
+	}
+	if t := a.trade.seller.Active(); t != nil {
+		a.openContactor(t.TradeID)
+	}
+}
+
+func (a *Agent) openContactor(tradeID string) {
+	if err := a.deps.Contactor.Open(tradeID); err != nil {
+		a.log.Error("open contactor", "trade", tradeID, "err", err)
+	}
+}
+
+func (a *Agent) actOnce() (again bool, err error) {
+	actions := a.stepTraders()
+	commit := a.pending
+	for _, action := range actions {
+		if action.Record != nil {
+			commit.Record = append(commit.Record[:len(commit.Record):len(commit.Record)], a.entry(action.Record, action.Attest))
+		}
+	}
+	if len(actions) == 0 && len(a.verdicts) == 0 && commit.empty() {
+		return false, nil
+	}
+	state, err := a.states()
+	if err != nil {
+		return false, err
+	}
+	if err := a.marshalTraders(state); err != nil {
+		return false, err
+	}
+	commit.State = state
+	sealed, err := a.deps.Outbox.Commit(a.now.wallMs(), commit)
+	if err != nil {
+		a.counters.commitFailures++
+		a.log.Error("nothing was sent; the disk refused", "err", err)
+		for _, action := range actions {
+			if action.OpenFor != "" {
+				a.openContactor(action.OpenFor) // the safe direction needs no record
+			}
+		}
+		return false, a.rollback()
+	}
+	a.pending, a.verdicts = Commit{}, nil
+	a.trade.sellerState, a.trade.buyerState = state[stateSeller], state[stateBuyer]
+	a.publisher.wakeQueue()
+	for _, r := range sealed {
+		a.log.Debug("sealed", "counter", r.Counter, "id", fmt.Sprintf("%x", r.ID[:8]))
+	}
+	return a.execute(actions), a.publishTrades()
+}
+
+// stepTraders runs both state machines on the present moment.
+func (a *Agent) stepTraders() []Action {
+	var actions []Action
+	if s := a.trade.seller; s != nil {
+		view := a.judge.View()
+		register, ok := a.register(a.cfg.Sell.Meter)
+		in := SellerInput{
+			SensingMs: a.now.sensingMs, WallMs: a.now.wallMs(), ClockSynced: a.now.synced,
+			GateOpen: view.State == model.StateOpen, GateSeq: a.saved.GateSeq, Causes: causesPB(view.Causes),
+			RegisterWh: register, MeterOK: ok, Verdicts: a.verdicts,
+		}
+		if p, ok := powerW(&a.sample); ok && p > 0 {
+			// Persistence forecast: as much power as now, for one delivery.
+			in.ExpectedWh = int64(min(p*a.cfg.Sell.DeliveryH, 1e9))
+		}
+		actions = append(actions, s.Step(in)...)
+	}
+	if b := a.trade.buyer; b != nil {
+		in := BuyerInput{
+			WallMs: a.now.wallMs(), ClockSynced: a.now.synced, NoRequests: a.noRequests.Load(),
+			Registers: make(map[string]int64), Verdicts: a.verdicts,
+		}
+		for _, c := range a.cfg.Buy.Circuits {
+			if wh, ok := a.register(c.Meter); ok {
+				in.Registers[c.Name] = wh
+			}
+		}
+		actions = append(actions, b.Step(in)...)
+	}
+	return actions
+}
+
+func (a *Agent) marshalTraders(state map[string][]byte) error {
+	for key, trader := range map[string]any{stateSeller: a.trade.seller, stateBuyer: a.trade.buyer} {
+		b, err := json.Marshal(trader)
+		if err != nil {
+			return fmt.Errorf("marshal %s: %w", key, err)
+		}
+		if string(b) != "null" {
+			state[key] = b
+		}
+	}
+	return nil
+}
+
+// execute does what needs no disk; it says whether the traders want to see
+// the meter again.
+func (a *Agent) execute(actions []Action) (again bool) {
+	for _, action := range actions {
+		switch {
+		case action.CloseFor != nil:
+			if err := a.deps.Contactor.Close(*action.CloseFor); err != nil {
+				a.log.Error("close contactor", "trade", action.CloseFor.TradeID, "err", err)
+			}
+		case action.OpenFor != "":
+			a.openContactor(action.OpenFor)
+			again = true
+		}
+		if action.Why != nil {
+			a.log.Info("seller chosen", "why", action.Why)
+		}
+	}
+	return again
+}
+
+// entry is the outbox entry that seals a record.
+func (a *Agent) entry(record *fairwattpb.Record, attest bool) Entry {
+	return Entry{Build: func(counter uint64) ([]byte, error) {
+		record.ChainId, record.Sender = a.deps.Chain.ID[:], a.cfg.Device
+		record.Counter, record.TimeMs, record.Simulated = counter, a.now.wallMs(), a.cfg.Simulated
+		if attest {
+			attestation, err := a.attest()
+			if err != nil {
+				return nil, err
+			}
+			switch body := record.Body.(type) {
+			case *fairwattpb.Record_Start:
+				body.Start.Attestation = attestation
+			case *fairwattpb.Record_Resume:
+				body.Resume.Attestation = attestation
+			}
+		}
+		payload, err := proto.MarshalOptions{Deterministic: true}.Marshal(record)
+		if err != nil {
+			return nil, fmt.Errorf("marshal record: %w", err)
+		}
+		return seal.Seal(a.deps.Key, a.cfg.Device, seal.DomainRecord, a.deps.Chain.ID, payload)
+	}}
+}
+
+var errNotOpen = errors.New("attest: the gate is not open")
+
+// attest seals the agent's word that its gate is open now.
+func (a *Agent) attest() ([]byte, error) {
+	if a.judge.View().State != model.StateOpen {
+		return nil, errNotOpen
+	}
+	valid := gateValid.Milliseconds()
+	if limit := a.deps.Chain.Params.AttestationMaxMs; limit > 0 {
+		valid = min(valid, limit)
+	}
+	payload, err := proto.MarshalOptions{Deterministic: true}.Marshal(&fairwattpb.GateAttestation{
+		ChainId: a.deps.Chain.ID[:], Device: a.cfg.Device, GateSeq: a.saved.GateSeq,
+		State: fairwattpb.GateState_GATE_STATE_OPEN, IssuedMs: a.now.wallMs(), ValidUntilMs: a.now.wallMs() + valid,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("marshal attestation: %w", err)
+	}
+	return seal.Seal(a.deps.Key, a.cfg.Device, seal.DomainAttestation, a.deps.Chain.ID, payload)
+}
+
+// decode turns a verdict into what the traders see, and takes the device's
+// own record out of the outbox.
+func (a *Agent) decode(v Verdict) (RecordVerdict, error) {
+	out := RecordVerdict{
+		Height: v.Height, Applied: v.Entry.GetOutcome().GetApplied(),
+		Code: v.Entry.GetOutcome().GetCode(), Reason: v.Entry.GetOutcome().GetReason(), Trade: v.Entry.GetTrade(),
+	}
+	copy(out.ID[:], v.Entry.GetRecordId())
+	sealed := v.Entry.GetRecord()
+	if v.Entry.GetSender() == a.cfg.Device && len(v.Entry.GetRecordId()) > 0 {
+		own, ok, err := a.deps.Outbox.Get(out.ID)
+		if err != nil {
+			return out, err
+		}
+		if !ok {
+			return out, nil // settled before; its trade notice may be new
+		}
+		out.Own, sealed = true, own.Sealed
+		a.deps.Outbox.Done(out.ID)
+		if out.Applied {
+			a.counters.final++
+		} else {
+			a.counters.refused++
+			a.log.Warn("record refused", "counter", own.Counter, "height", v.Height, "code", out.Code, "reason", out.Reason)
+		}
+	}
+	if len(sealed) == 0 {
+		return out, nil
+	}
+	// f+1 aggregators vouch for the bytes; checkEntry has tied them to the id.
+	signer, payload, err := seal.Peek(sealed)
+	if err != nil {
+		return out, fmt.Errorf("record in receipt: %w", err)
+	}
+	record := new(fairwattpb.Record)
+	if err := proto.Unmarshal(payload, record); err != nil {
+		return out, fmt.Errorf("record in receipt: %w", err)
+	}
+	if record.GetSender() != signer {
+		return out, fmt.Errorf("record in receipt: sender %q is not signer %q", record.GetSender(), signer)
+	}
+	out.Record = record
+	return out, nil
+}
+
+// Limits of the chain on causes.
+const (
+	maxCauses      = 32
+	maxCauseInputs = 32
+	maxCauseText   = 512
+)
+
+// causesPB is the record form of causes. Numbers become text, rounded for
+// people: aggregators never compare floats.
+func causesPB(causes []model.Cause) []*fairwattpb.Cause {
+	var out []*fairwattpb.Cause
+	for _, c := range causes[:min(len(causes), maxCauses)] {
+		pb := &fairwattpb.Cause{Rule: c.Rule, Kind: c.Kind.String(), Level: c.Level.String(), Text: cut(c.Text)}
+		for _, in := range c.Inputs[:min(len(c.Inputs), maxCauseInputs)] {
+			input := &fairwattpb.CauseInput{Name: in.Name, Unit: in.Unit, Value: formatValue(in.Value)}
+			if in.Op != "" {
+				input.Threshold = in.Op + " " + formatValue(in.Threshold)
+			}
+			pb.Inputs = append(pb.Inputs, input)
+		}
+		out = append(out, pb)
+	}
+	return out
+}
+
+func cut(text string) string {
+	if len(text) > maxCauseText {
+		text = text[:maxCauseText]
+	}
+	return strings.ToValidUTF8(text, "")
+}
+
+func formatValue(v float64) string {
+	if r := rounded(v, 3); r != nil {
+		return strconv.FormatFloat(*r, 'f', -1, 64)
+	}
+	return "none"
+}

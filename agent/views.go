@@ -1,0 +1,251 @@
+package agent
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+	"time"
+
+	"fairwatt/model"
+)
+
+// The JSON views: unsigned, for people and home automation. What is binding
+// is in the sealed records.
+
+// timeFormat is RFC 3339 with milliseconds.
+const timeFormat = "2006-01-02T15:04:05.000Z"
+
+func formatTime(t time.Time) string { return t.UTC().Format(timeFormat) }
+
+// gateValid is how long a gate view may be believed, gateEvery how often it
+// is repeated.
+const (
+	gateValid = 90 * time.Second
+	gateEvery = 30 * time.Second
+)
+
+type gateView struct {
+	Schema      string        `json:"schema"`
+	ID          string        `json:"id"`
+	Seq         uint64        `json:"seq"`
+	TS          string        `json:"ts"`
+	ClockSynced bool          `json:"clock_synced"`
+	State       model.State   `json:"state"`
+	Since       string        `json:"since"`
+	ValidUntil  string        `json:"valid_until"`
+	ClearInS    *float64      `json:"clear_in_s"` // null while a cause is active
+	Causes      []model.Cause `json:"causes"`
+	GateSeq     uint64        `json:"gate_seq"` // of the newest gate record
+	Simulated   bool          `json:"simulated"`
+	Model       *modelView    `json:"model,omitempty"`
+}
+
+type modelView struct {
+	Name   string             `json:"name"`
+	SHA256 string             `json:"sha256"`
+	P      map[string]float64 `json:"p"`
+	Top    []contributionView `json:"top,omitempty"`
+}
+
+type contributionView struct {
+	Name         string   `json:"name"`
+	Value        *float64 `json:"value"`
+	Unit         string   `json:"unit"`
+	Contribution *float64 `json:"contribution"`
+}
+
+type hazardView struct {
+	Schema string   `json:"schema"`
+	ID     string   `json:"id"`
+	Seq    uint64   `json:"seq"`
+	TS     string   `json:"ts"`
+	Kind   string   `json:"kind"`
+	Level  string   `json:"level"` // ok, warn, block
+	P      *float64 `json:"p"`     // null where the network does not score the kind
+	Rules  []string `json:"rules"`
+	Text   string   `json:"text"`
+}
+
+type alertView struct {
+	Schema      string        `json:"schema"`
+	ID          string        `json:"id"`
+	Rev         int           `json:"rev"`
+	Action      string        `json:"action"`
+	TS          string        `json:"ts"`
+	Kind        string        `json:"kind"`
+	Level       string        `json:"level"`
+	Urgency     string        `json:"urgency"`
+	Severity    string        `json:"severity"`
+	Certainty   string        `json:"certainty"`
+	Headline    string        `json:"headline"`
+	Instruction string        `json:"instruction"`
+	Expires     string        `json:"expires,omitempty"`
+	Rules       []string      `json:"rules"`
+	Causes      []model.Cause `json:"causes"`
+	Location    *locationView `json:"location,omitempty"`
+	Simulated   bool          `json:"simulated"`
+}
+
+type locationView struct {
+	Lat float64 `json:"lat"`
+	Lon float64 `json:"lon"`
+}
+
+type infoView struct {
+	Schema       string         `json:"schema"`
+	Serial       string         `json:"serial"`
+	Site         string         `json:"site"`
+	Device       string         `json:"device"`
+	Version      string         `json:"version"`
+	ConfigHash   string         `json:"config_sha256"`
+	ModelHash    string         `json:"model_sha256"` // empty: rules only
+	ChainID      string         `json:"chain_id,omitempty"`
+	Capabilities []string       `json:"capabilities"`
+	Sensors      []SensorStatus `json:"sensors"`
+	Simulated    bool           `json:"simulated"`
+}
+
+type telemetryView struct {
+	Schema    string                     `json:"schema"`
+	Seq       uint64                     `json:"seq"`
+	TS        string                     `json:"ts"`
+	Simulated bool                       `json:"simulated"`
+	AC        map[string]float64         `json:"ac,omitempty"`
+	DC        map[string]float64         `json:"dc,omitempty"`
+	Equipment map[string]float64         `json:"equipment,omitempty"`
+	WX        map[string]float64         `json:"wx,omitempty"`
+	Energy    map[string]int64           `json:"energy_wh,omitempty"` // registers, by meter
+	Invalid   map[model.Channel]string   `json:"invalid,omitempty"`   // channel: why it has no value
+	Outbox    *OutboxStats               `json:"outbox,omitempty"`
+	Sensors   map[string]sensorTelemetry `json:"sensors,omitempty"`
+	Counters  map[string]uint64          `json:"counters,omitempty"`
+}
+
+type sensorTelemetry struct {
+	Success    int     `json:"success"`
+	DurationMS float64 `json:"duration_ms"`
+	Failures   uint64  `json:"failures"`
+}
+
+// rounded cuts a value for people; NaN and Inf, which JSON cannot carry,
+// become null.
+func rounded(v float64, decimals int) *float64 {
+	if math.IsNaN(v) || math.IsInf(v, 0) {
+		return nil
+	}
+	p := math.Pow10(decimals)
+	r := math.Round(v*p) / p
+	return &r
+}
+
+// telemetryNames are the short names of the commonest channels in telemetry;
+// the others stand under their channel name.
+var telemetryNames = map[model.Channel]string{
+	model.VoltageV: "voltage", model.CurrentA: "current", model.FrequencyHz: "frequency",
+	model.PowerW: "power", model.PowerFactor: "power_factor", model.THDPct: "thd",
+	model.DCVoltageV: "voltage", model.DCCurrentA: "current",
+	model.TemperatureC: "temperature", model.HumidityPct: "humidity", model.PressureHPa: "pressure",
+	model.WindSpeedMPS: "wind_speed", model.WindGustMPS: "wind_gust", model.WindDirectionDeg: "wind_direction",
+	model.RainMM: "rain", model.Raining: "raining", model.IrradianceWPM2: "irradiance",
+	model.EquipmentTemperatureC: "temperature",
+}
+
+// fill sorts the sample's values into their sections.
+func (t *telemetryView) fill(s *model.Sample) {
+	t.AC, t.DC = make(map[string]float64), make(map[string]float64)
+	t.Equipment, t.WX = make(map[string]float64), make(map[string]float64)
+	t.Invalid = make(map[model.Channel]string)
+	for c := range model.NumChannels {
+		if s.Validity[c] == model.Absent {
+			continue
+		}
+		v, ok := s.Get(c)
+		if !ok {
+			t.Invalid[c] = s.Validity[c].String()
+			continue
+		}
+		section := t.WX
+		switch {
+		case c == model.DCVoltageV || c == model.DCCurrentA:
+			section = t.DC
+		case c.Info().Group == model.GroupElectrical || c.Info().Group == model.GroupWaveform:
+			section = t.AC
+		case c.Info().Group == model.GroupEquipment:
+			section = t.Equipment
+		}
+		name, short := telemetryNames[c]
+		if !short {
+			name = c.String()
+		}
+		section[name] = *rounded(v, 4)
+	}
+}
+
+// scoreMap returns the scored kinds, rounded to 1e-3; nil when none is.
+func scoreMap(s *model.Scores) map[string]float64 {
+	out := make(map[string]float64)
+	for k := range model.NumKinds {
+		if s.Has[k] {
+			if p := rounded(s.P[k], 3); p != nil {
+				out[k.String()] = *p
+			}
+		}
+	}
+	if len(out) == 0 {
+		return nil
+	}
+	return out
+}
+
+// capOf maps an alert to the terms of CAP 1.2 (urgency, severity, certainty):
+// measured blocks are observed and severe, what the network says is likely.
+func capOf(level model.Level, causes []model.Cause) (urgency, severity, certainty string) {
+	byModel := len(causes) > 0
+	for _, c := range causes {
+		byModel = byModel && isModelRule(c.Rule)
+	}
+	switch {
+	case byModel:
+		return "Expected", "Moderate", "Likely"
+	case level == model.LevelBlock:
+		return "Immediate", "Severe", "Observed"
+	default:
+		return "Expected", "Minor", "Possible"
+	}
+}
+
+// isModelRule says whether a rule id is the network's rather than a rule's.
+func isModelRule(rule string) bool { return len(rule) > 0 && rule[0] == 'M' }
+
+func ruleIDs(causes []model.Cause) []string {
+	out := make([]string, 0, len(causes))
+	for _, c := range causes {
+		out = append(out, c.Rule)
+	}
+	return out
+}
+
+// headline says what an alert is about in one line.
+func headline(kind model.Kind, level model.Level, action model.Action, causes []model.Cause) string {
+	text := fmt.Sprintf("%s hazard", kind)
+	if len(causes) > 0 && causes[0].Text != "" {
+		text = causes[0].Text
+	}
+	switch {
+	case action == model.ActionClear:
+		return kind.String() + ": clear again"
+	case level == model.LevelBlock:
+		return text + ": trading blocked"
+	default:
+		return text
+	}
+}
+
+// marshalView encodes a view; none holds what JSON cannot.
+func marshalView(v any) ([]byte, error) {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return nil, fmt.Errorf("marshal view: %w", err)
+	}
+	return b, nil
+}
