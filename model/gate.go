@@ -49,6 +49,8 @@ type Gate struct {
 	openings [maxReopens]int64 // times of the last openings, a ring
 	nOpen    int               // how many there have been
 	holdMs   int64             // last GateInput.HoldUntilMs
+	floorMs  int64             // what a restart has still to wait for
+	hasFloor bool
 }
 
 // NewGate returns a gate in INIT. The first Step takes it to BLOCKED.
@@ -90,6 +92,7 @@ func (g *Gate) Step(tMs int64, in GateInput) bool {
 	case g.state == StateClearing && tMs >= g.OpensAtMs():
 		g.openings[g.nOpen%maxReopens] = tMs
 		g.nOpen++
+		g.hasFloor = false
 		g.enter(StateOpen, tMs)
 	default:
 		return false
@@ -109,6 +112,9 @@ func (g *Gate) OpensAtMs() int64 {
 		at := max(g.clearMs, g.holdMs, g.blockMs+seconds(g.times.MinBlockS))
 		if g.strict {
 			at = max(at, g.clearMs+seconds(g.times.ReopenClearS))
+		}
+		if g.hasFloor {
+			at = max(at, g.floorMs)
 		}
 		return at
 	}

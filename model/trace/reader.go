@@ -62,7 +62,8 @@ type Reader struct {
 	channels []model.Channel
 	labels   []string
 	truth    map[string]float64
-	lastMs   int64
+	lastSecs float64   // of the last row, when time is in seconds
+	lastTime time.Time // of the last row, else
 	any      bool
 	seconds  bool // the time column holds seconds from the start
 	failed   error
@@ -291,6 +292,7 @@ const (
 // or seconds from the start.
 func (r *Reader) time(cell string) (int64, error) {
 	var ms int64
+	var at time.Time
 	secs, err := parseNumber(cell)
 	isSeconds := err == nil
 	switch {
@@ -299,21 +301,21 @@ func (r *Reader) time(cell string) (int64, error) {
 	case isSeconds:
 		ms = int64(math.Round(float64(secs * 1000)))
 	default:
-		t, err := time.Parse(time.RFC3339, cell)
-		if err != nil {
+		if at, err = time.Parse(time.RFC3339, cell); err != nil {
 			return 0, r.fail("time", "%q is neither RFC 3339 nor seconds", cell)
 		}
-		ms = t.UnixMilli()
+		ms = at.UnixMilli()
 	}
 	switch {
 	case ms < minTimeMs || ms > maxTimeMs:
 		return 0, r.fail("time", "%q is out of range", cell)
 	case r.any && isSeconds != r.seconds:
 		return 0, r.fail("time", "%q: RFC 3339 and seconds are mixed", cell)
-	case r.any && ms <= r.lastMs:
+	// A fast recording may have rows within one millisecond: compare as written.
+	case r.any && (isSeconds && secs <= r.lastSecs || !isSeconds && !at.After(r.lastTime)):
 		return 0, r.fail("time", "%q is not after the row before", cell)
 	}
-	r.lastMs, r.any, r.seconds = ms, true, isSeconds
+	r.lastSecs, r.lastTime, r.any, r.seconds = secs, at, true, isSeconds
 	return ms, nil
 }
 

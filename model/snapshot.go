@@ -1,0 +1,174 @@
+package model
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"math"
+)
+
+// A snapshot is "FWJ1", a body, and the CRC-32C of both. The body holds, in
+// uvarints: the alert counter; what the gate still has to wait for at least;
+// the ages of its last openings; then each rule that is not idle by its id,
+// level held, flags and remaining hold. Ids rather than indexes let a snapshot
+// survive a change of the rule table, and ages rather than times a restart of
+// the clock, which begins at zero when monotonic.
+const snapshotMagic = "FWJ1"
+
+const (
+	flagActive  = 1 << iota // the condition stood
+	flagLatched             // Ack was awaited
+)
+
+// maxSnapshot bounds what Restore accepts.
+const maxSnapshot = 1 << 16
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// Snapshot returns holds, latches and reopening history as bytes for Restore,
+// well under a kilobyte. Keep it on disk at every gate or alert event.
+func (j *Judge) Snapshot() []byte {
+	b := append([]byte(nil), snapshotMagic...)
+	b = binary.AppendUvarint(b, uint64(j.counter))
+	wait := int64(0)
+	if at := j.gate.OpensAtMs(); at != never {
+		wait = max(at-j.nowMs, 0)
+	}
+	b = binary.AppendUvarint(b, uint64(wait))
+	n := min(j.gate.nOpen, maxReopens)
+	b = binary.AppendUvarint(b, uint64(n))
+	for i := range n {
+		// Oldest first, so that Restore refills the ring in order.
+		at := j.gate.openings[(j.gate.nOpen-n+i)%maxReopens]
+		b = binary.AppendUvarint(b, uint64(max(j.nowMs-at, 0)))
+	}
+	for i := range rules {
+		st, latched := &j.states[i], j.gate.Latched().Has(i)
+		if i == ruleInit || (max(st.level, st.held) == LevelNone && !latched) {
+			continue
+		}
+		flags := byte(0)
+		if st.level != LevelNone {
+			flags |= flagActive
+		}
+		if latched {
+			flags |= flagLatched
+		}
+		remaining := int64(0)
+		if st.holding {
+			remaining = max(st.holdUntil-j.nowMs, 0)
+		}
+		b = append(b, byte(len(rules[i].id)))
+		b = append(b, rules[i].id...)
+		b = append(b, byte(max(st.level, st.held)), flags)
+		b = binary.AppendUvarint(b, uint64(remaining))
+	}
+	return binary.BigEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
+}
+
+var errSnapshot = errors.New("snapshot is damaged")
+
+// Restore takes over holds, latches and reopening history from a snapshot, at
+// the present time of a clock that may have begun again. Every hold that ran
+// runs again in full, or for what remained if that is longer: a restart never
+// shortens one. The time between is not counted. It must come before the first
+// Step, and leaves the judge untouched when it fails. A rule that the site no
+// longer has is held for its time and then dropped.
+func (j *Judge) Restore(snapshot []byte, nowMs int64) error {
+	if j.any {
+		return errors.New("restore judge: it has judged already")
+	}
+	body, err := openSnapshot(snapshot)
+	if err != nil {
+		return fmt.Errorf("restore judge: %w", err)
+	}
+	r := snapshotReader{b: body}
+	counter, wait := r.number(), r.number()
+	n := r.number()
+	if n > maxReopens {
+		return fmt.Errorf("restore judge: %w", errSnapshot)
+	}
+	openings := make([]int64, 0, maxReopens)
+	for range n {
+		openings = append(openings, nowMs-int64(r.number()))
+	}
+	states := make([]ruleState, len(rules))
+	copy(states, j.states)
+	latched, restWait := RuleSet(0), int64(wait)
+	for len(r.b) > 0 && !r.bad {
+		id, held, flags, remaining := r.rule()
+		i, known := ruleIndex(id)
+		if r.bad || held > LevelBlock || i == ruleInit {
+			return fmt.Errorf("restore judge: %w", errSnapshot)
+		}
+		if !known || !j.served.Has(i) {
+			restWait = max(restWait, remaining)
+			continue
+		}
+		full := max(remaining, seconds(rules[i].holdS(&j.ev)))
+		states[i] = ruleState{held: held, holding: true, holdUntil: nowMs + full}
+		if flags&flagActive != 0 {
+			// It stands until fresh data says that it is over.
+			states[i] = ruleState{level: held, held: held}
+		}
+		if flags&flagLatched != 0 {
+			latched = latched.With(i)
+		}
+	}
+	if r.bad || counter > math.MaxInt32 {
+		return fmt.Errorf("restore judge: %w", errSnapshot)
+	}
+	j.counter, j.states, j.nowMs = int(counter), states, nowMs
+	for _, g := range [...]*Gate{j.gate, j.sober} {
+		g.restore(openings, latched, nowMs+restWait)
+	}
+	return nil
+}
+
+// restore sets what outlives a restart of the gate.
+func (g *Gate) restore(openings []int64, latched RuleSet, floorMs int64) {
+	g.nOpen = copy(g.openings[:], openings)
+	g.latched, g.floorMs, g.hasFloor = latched, floorMs, true
+}
+
+func openSnapshot(b []byte) ([]byte, error) {
+	if len(b) < len(snapshotMagic)+4 || len(b) > maxSnapshot || string(b[:len(snapshotMagic)]) != snapshotMagic {
+		return nil, errors.New("not a snapshot of this version")
+	}
+	end := len(b) - 4
+	if crc32.Checksum(b[:end], castagnoli) != binary.BigEndian.Uint32(b[end:]) {
+		return nil, errSnapshot
+	}
+	return b[len(snapshotMagic):end], nil
+}
+
+// A snapshotReader reads a body; bad is set at the first thing that is wrong.
+type snapshotReader struct {
+	b   []byte
+	bad bool
+}
+
+// maxDuration bounds every time in a snapshot: ten years in milliseconds.
+const maxDuration = 10 * 366 * 86400 * 1000
+
+func (r *snapshotReader) number() uint64 {
+	v, n := binary.Uvarint(r.b)
+	if n <= 0 || v > maxDuration {
+		r.bad = true
+		return 0
+	}
+	r.b = r.b[n:]
+	return v
+}
+
+func (r *snapshotReader) rule() (id string, held Level, flags byte, remainingMs int64) {
+	if len(r.b) < 1 || len(r.b) < 1+int(r.b[0])+2 {
+		r.bad = true
+		return "", 0, 0, 0
+	}
+	n := 1 + int(r.b[0])
+	id, held, flags = string(r.b[1:n]), Level(r.b[n]), r.b[n+1]
+	r.b = r.b[n+2:]
+	return id, held, flags, int64(r.number())
+}
