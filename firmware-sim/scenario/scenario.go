@@ -1,0 +1,115 @@
+package scenario
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"fairwatt/model"
+)
+
+// maxRows bounds a trace: a year of quarter minutes.
+const maxRows = 4 * 60 * 24 * 366
+
+// Options say what to make.
+type Options struct {
+	Name     string // one of Names
+	Seed     uint64
+	Start    time.Time     // of the first interval; midnight of mean solar time is 16:00 UTC of the day before
+	Interval time.Duration // of the rows, a whole number of milliseconds
+	Span     time.Duration // of the trace
+	Plant    Plant
+}
+
+// DefaultOptions is a day of minutes from local midnight, with the plant that
+// suits the scenario: a turbine where wind is what happens.
+func DefaultOptions(name string, seed uint64) Options {
+	kind := PV
+	if name == Squall || name == Storm {
+		kind = Wind
+	}
+	plant := DefaultPlant(kind)
+	plant.Seed = seed
+	return Options{
+		Name: name, Seed: seed, Start: time.Date(2026, 6, 20, 16, 0, 0, 0, time.UTC),
+		Interval: time.Minute, Span: 24 * time.Hour, Plant: plant,
+	}
+}
+
+// Validate names the first option that is wrong.
+func (o Options) Validate() error {
+	switch {
+	case !slices.Contains(Names(), o.Name):
+		return fmt.Errorf("no scenario %q: there are %s", o.Name, strings.Join(Names(), ", "))
+	case o.Interval < 100*time.Millisecond || o.Interval > 6*time.Hour || o.Interval%time.Millisecond != 0:
+		return fmt.Errorf("interval %v, want whole milliseconds from 100ms to 6h", o.Interval)
+	case o.Span < o.Interval || o.Span/o.Interval > maxRows:
+		return fmt.Errorf("a span of %v in intervals of %v, want 1 to %d rows", o.Span, o.Interval, maxRows)
+	case o.Start.Year() < 1990 || o.Start.Year() > 2100:
+		return fmt.Errorf("start %v, want a year from 1990 to 2100", o.Start)
+	}
+	return o.Plant.Validate()
+}
+
+// Source is the text of a trace's source key.
+func (o Options) Source() string {
+	return fmt.Sprintf("firmware-sim scenario %s, seed %d, %s plant", o.Name, o.Seed, o.Plant.Kind)
+}
+
+// The labels: truth for evaluation, shown to no rule and no network.
+const (
+	LabelThunder = "label_thunder" // lightning in the interval
+	LabelLine    = "label_line"    // the grid's voltage is disturbed
+)
+
+// A Row is one interval; the sample's TimeMs is the Unix time of its end.
+type Row struct {
+	Sample  model.Sample
+	Thunder bool
+	Line    bool
+}
+
+// Channels lists the channels of every row, in the order of a header.
+func Channels() []model.Channel {
+	return append(slices.Clone(electrical), model.TemperatureC, model.HumidityPct, model.PressureHPa,
+		model.WindSpeedMPS, model.WindGustMPS, model.WindDirectionDeg, model.RainMM, model.Raining,
+		model.IrradianceWPM2, model.LightningKM, model.LightningCount)
+}
+
+// Generate makes the rows one after the other and hands each to emit; an error
+// of emit stops it and is returned. The same options give the same rows.
+func Generate(o Options, emit func(*Row) error) error {
+	if err := o.Validate(); err != nil {
+		return err
+	}
+	e := newEvent(o)
+	sky := newWeather(o, e)
+	composer, err := NewComposer(o.Plant)
+	if err != nil {
+		return err
+	}
+	// The weather steps at a minute or finer and meets every row's end.
+	steps := int64((o.Interval + time.Minute - 1) / time.Minute)
+	dt := o.Interval / time.Duration(steps)
+	for since := o.Interval; since <= o.Span; since += o.Interval {
+		gathered := newTally()
+		for k := steps - 1; k >= 0; k-- {
+			t := o.Start.Add(since - time.Duration(k)*dt)
+			gathered.add(sky.at(t, dt.Seconds()), dt.Seconds())
+		}
+		var row Row
+		row.Sample.TimeMs = o.Start.Add(since).UnixMilli()
+		gathered.into(&row.Sample)
+		pu := e.voltagePU(since, o.Interval)
+		composer.SetVoltagePU(pu)
+		if err := composer.Compose(&row.Sample); err != nil {
+			return err
+		}
+		row.Thunder, row.Line = gathered.sum.flashes > 0, pu != 1
+		if err := emit(&row); err != nil {
+			return err
+		}
+	}
+	return nil
+}
