@@ -222,7 +222,7 @@ func (e *Extractor) Push(s *Sample) {
 }
 
 func (e *Extractor) slot(index int64) *bucket {
-	return &e.ring[uint64(index)%numBuckets] // any fixed residue will do
+	return &e.ring[((index%numBuckets)+numBuckets)%numBuckets] // also before 1970
 }
 
 func (b *bucket) add(m int, s *Sample, c Channel) {
