@@ -151,6 +151,11 @@ type Edge struct {
 	Parent     string `json:"parent"`
 	Child      string `json:"child"`
 	OverheadUs int64  `json:"overhead_us"` // communication overhead w, in microseconds
+	// What this DA counted on the edge: forwarded at its upper end, pulled and
+	// missed at its lower end. Edges between others stay 0.
+	Forwarded uint64 `json:"forwarded"`
+	Pulled    uint64 `json:"pulled"`
+	Missed    uint64 `json:"missed"`
 }
 
 // Counters since this DA started.

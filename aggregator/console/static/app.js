@@ -25,7 +25,7 @@ function show(id, value, make) {
   const key = JSON.stringify(value);
   if (shown.get(id) === key) return;
   shown.set(id, key);
-  $(id).replaceChildren(...[make(value)].flat());
+  $(id).replaceChildren(...[make(value)].flat(Infinity));
 }
 
 function facts(pairs) {
@@ -88,10 +88,10 @@ function generators(list) {
 function tradeRow(t) {
   const cell = (label, value, cls) => el('td', { 'data-label': label, class: cls }, value);
   return el('tr', {},
-    cell(null, el('span', { class: 'mono' }, t.id), 'wide'),
+    cell(null, el('span', { class: 'mono' }, t.id), 'wide nowrap'),
     cell(null, [el('span', { class: 'badge ' + (tradeLook[t.status] || '') }, words(t.status)),
       t.held_by_hazard ? [' ', el('span', { class: 'badge warn' }, 'hazard hold')] : ''], 'wide'),
-    cell('seller', t.seller || '–'), cell('buyer', t.buyer),
+    cell('seller', t.seller || '–', 'nowrap'), cell('buyer', t.buyer, 'nowrap'),
     cell('kWh', (t.energy_wh ? kwh(t.energy_wh) + ' of ' : '') + kwh(t.volume_wh), 'num'),
     cell('per kWh', t.price_micro_per_kwh ? money(t.price_micro_per_kwh) : '–', 'num'),
     cell('paid', t.paid_micro ? money(t.paid_micro) : '–', 'num'),

@@ -9,7 +9,7 @@ function el(tag, attrs, ...children) {
     if (k === 'class') e.className = v;
     else e.setAttribute(k, v === true ? '' : String(v));
   }
-  for (const c of children.flat()) {
+  for (const c of children.flat(Infinity)) {
     if (c === undefined || c === null || c === '') continue;
     e.append(c instanceof Node ? c : document.createTextNode(String(c)));
   }
@@ -49,8 +49,8 @@ function drawTree(tree) {
   tree.nodes.filter(n => n.root).forEach(n => walk(n.id, 0));
   tree.nodes.filter(n => !parent.has(n.id)).forEach(n => walk(n.id, 0));
 
-  const W = 150, H = 118, top = 44, side = 78, r = 26;
-  const width = side * 2 + Math.max(0, column - 1) * W, height = top + deepest * H + 84;
+  const W = 172, H = 104, top = 46, side = 56, r = 26;
+  const width = side * 2 + 60 + Math.max(0, column - 1) * W, height = top + deepest * H + r + 16;
   const at = p => ({ x: side + p.x * W, y: top + p.y * H });
   const words = tree.nodes.map(n => describeNode(n, parent.get(n.id), overhead.get(n.id)));
   const root = svg('svg', { class: 'tree', viewBox: `0 0 ${width} ${height}`, width, height, role: 'img',
@@ -63,9 +63,9 @@ function drawTree(tree) {
   for (const [child, up] of parent) {
     if (!place.get(child) || !place.get(up)) continue;
     const a = at(place.get(up)), b = at(place.get(child));
-    const x = (a.x + b.x * 2) / 3, y = (a.y + b.y * 2) / 3 - 14;
-    root.append(svg('rect', { class: 'label', x: x - 28, y: y - 10, width: 56, height: 15, rx: 4 }));
-    root.append(svg('text', { class: 'sub', x, y: y + 2 }, ms(overhead.get(child))));
+    const x = (a.x + b.x) / 2, y = (a.y + b.y) / 2;
+    root.append(svg('rect', { class: 'label', x: x - 27, y: y - 9, width: 54, height: 16, rx: 4 }));
+    root.append(svg('text', { class: 'sub', x, y: y + 3 }, ms(overhead.get(child))));
   }
   for (const n of tree.nodes) {
     const p = at(place.get(n.id));
@@ -76,8 +76,8 @@ function drawTree(tree) {
     g.append(svg('text', { x: p.x, y: p.y + 4 }, n.id.length > 8 ? n.id.slice(0, 7) + '…' : n.id));
     const word = [n.root && 'root', n.failed && 'failed', n.self && 'this one'].filter(Boolean).join(', ');
     if (word) g.append(svg('text', { class: 'mark', x: p.x, y: p.y - r - 5 }, word));
-    g.append(svg('text', { class: 'sub', x: p.x, y: p.y + r + 15 }, `trust ${(n.trust_e4 / 1e4).toFixed(2)}`));
-    g.append(svg('text', { class: 'sub', x: p.x, y: p.y + r + 29 }, `${n.links} ${n.links === 1 ? 'link' : 'links'}`));
+    g.append(svg('text', { class: 'sub side', x: p.x + r + 8, y: p.y - 2 }, `trust ${(n.trust_e4 / 1e4).toFixed(2)}`));
+    g.append(svg('text', { class: 'sub side', x: p.x + r + 8, y: p.y + 13 }, `${n.links} ${n.links === 1 ? 'link' : 'links'}`));
     root.append(g);
   }
   return root;
