@@ -200,12 +200,13 @@ func (c *Config) SetNominal(voltageV, frequencyHz float64) {
 }
 
 // RequiredOf returns which of a trace's channels a replay requires when the
-// configuration names none: all but those that are empty by nature between
-// events (lightning distance and count) and waveform samples.
+// configuration names none: all but those that may be empty while all is well
+// (lightning distance and count between strokes, wind direction in a calm or
+// where it is variable) and waveform samples.
 func RequiredOf(channels []Channel) []Channel {
 	var out []Channel
 	for _, c := range channels {
-		if g := c.Info().Group; g != GroupLightning && g != GroupWaveform {
+		if g := c.Info().Group; g != GroupLightning && g != GroupWaveform && c != WindDirectionDeg {
 			out = append(out, c)
 		}
 	}

@@ -29,7 +29,7 @@ func (e *evidence) explain(i int, st *ruleState, latched bool, tMs int64) Cause 
 	r.explain(&x)
 	c.Text = strings.Join(x.texts, ", ")
 	if st.holding {
-		c.Text += "; must stay so for " + wholeSeconds(st.holdUntil-tMs) + " s"
+		c.Text += "; held for " + wholeSeconds(st.holdUntil-tMs) + " s"
 	}
 	if latched {
 		c.Text += "; waits for acknowledgement"
@@ -141,8 +141,7 @@ func (x *explainer) figure(name string, c Channel, f figure, unit string, set, c
 }
 
 func explainInit(x *explainer) {
-	x.say("start: all required inputs must be valid and the grid within its limits for " +
-		number(initHoldS(x.e)) + " s")
+	x.say("start: needs " + number(initHoldS(x.e)) + " s of valid required inputs and of a grid within its limits")
 	if x.e.blind(x.tMs) {
 		explainSensor(x)
 	}

@@ -308,7 +308,7 @@ func (j *Judge) reason(causes []Cause, tMs int64) string {
 			ids = append(ids, c.Rule)
 		}
 		if ids != nil {
-			text += " if " + strings.Join(ids, ", ") + " stay clear"
+			text += "; held by " + strings.Join(ids, ", ")
 		}
 	case StateOpen:
 		text = "no cause is active and every clear time has run"
@@ -350,6 +350,11 @@ func (j *Judge) moveAlerts(tMs int64) {
 		}
 		a.rev++
 		e.Rev, e.Causes = a.rev, j.explainSet(told, tMs)
+		for i := range e.Causes {
+			if e.Causes[i].Level == LevelNone { // it went: tell what the alert had
+				e.Causes[i].Level = e.Level
+			}
+		}
 		a.level, a.rules = level[k], by[k]
 		j.events = append(j.events, e)
 	}

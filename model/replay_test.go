@@ -152,7 +152,7 @@ func TestReplayLanyuTyphoon(t *testing.T) {
 	if again := replay(t, path, nil); !bytes.Equal(again.lines, r.lines) {
 		t.Error("a second replay gave other events")
 	}
-	t.Logf("%s\n%s", r.lines, r.summary.AppendJSON(nil))
+	t.Logf("%s", r.summary.AppendJSON(nil))
 }
 
 func TestReplayKinmenGale(t *testing.T) {
@@ -165,7 +165,7 @@ func TestReplayKinmenGale(t *testing.T) {
 	if e := r.at(r.lastMs); e.State != model.StateOpen {
 		t.Errorf("%s: want OPEN again before the end", e.AppendJSON(nil))
 	}
-	t.Logf("%s\n%s", r.lines, r.summary.AppendJSON(nil))
+	t.Logf("%s", r.summary.AppendJSON(nil))
 }
 
 func TestReplayDeBiltSummer(t *testing.T) {
