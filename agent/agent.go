@@ -59,6 +59,7 @@ type Agent struct {
 	clock     clockReader
 	now       moment
 	senses    *senses
+	viewer    *viewer
 	sample    model.Sample
 	judge     *model.Judge
 	publisher *publisher
@@ -68,12 +69,9 @@ type Agent struct {
 	trade     trading
 
 	saved    savedState
-	seq      uint64          // of views
 	pending  Commit          // gate records and alerts not on disk yet
 	verdicts []RecordVerdict // not seen by the traders yet
 	online   bool            // status says online
-	gateWall time.Time       // when the gate came into its state
-	levels   [model.NumKinds]model.Level
 	counters counters
 
 	lastGate, lastTelemetry, lastFlush time.Time
@@ -148,11 +146,18 @@ func New(cfg Config, deps Deps) (*Agent, error) {
 		inbox:     make(chan Message, 256),
 		saved:     savedState{GateState: -1},
 	}
+	a.viewer = &viewer{
+		device: cfg.Device, simulated: cfg.Simulated, location: cfg.Location, modelHash: deps.ModelHash,
+		set: func(class string, qos byte, retained bool, payload []byte) error {
+			a.publisher.set(class, qos, retained, payload)
+			return nil
+		},
+	}
 	if deps.Chain != nil {
 		a.receipts = NewReceipts(deps.Chain.ID, deps.Chain.DAs)
 	}
 	a.now = a.clock.read()
-	a.gateWall = a.now.wall
+	a.viewer.gateWall = a.now.wall
 	if err := a.restore(); err != nil {
 		return nil, fmt.Errorf("new agent: %w", err)
 	}
@@ -165,7 +170,7 @@ func (a *Agent) restore() error {
 	if err := a.readState(stateAgent, func(b []byte) error { return json.Unmarshal(b, &a.saved) }); err != nil {
 		return err
 	}
-	a.seq = a.saved.SeqReserved
+	a.viewer.seq = a.saved.SeqReserved
 	if err := a.readState(stateJudge, func(b []byte) error { return a.judge.Restore(b, a.now.sensingMs) }); err != nil {
 		return err
 	}
@@ -260,7 +265,7 @@ func (a *Agent) wait(ctx context.Context, tick <-chan time.Time) error {
 				a.receive(<-a.inbox)
 			}
 			a.now = a.clock.read()
-			if err := a.act(); err != nil {
+			if err := a.act(ctx); err != nil {
 				return err
 			}
 		}
@@ -284,7 +289,7 @@ func (a *Agent) tick(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := a.act(); err != nil {
+	if err := a.act(ctx); err != nil {
 		return err
 	}
 	return a.periodic()
@@ -379,8 +384,8 @@ func (a *Agent) flush() {
 
 // states returns meters, judge and counters for a commit.
 func (a *Agent) states() (map[string][]byte, error) {
-	if a.seq >= a.saved.SeqReserved {
-		a.saved.SeqReserved = a.seq + seqBlock
+	if a.viewer.seq >= a.saved.SeqReserved {
+		a.saved.SeqReserved = a.viewer.seq + seqBlock
 	}
 	agent, err := json.Marshal(&a.saved)
 	if err != nil {

@@ -1,9 +1,11 @@
 package agent
 
 import (
+	"context"
 	"encoding/json"
 
 	"fairwatt/agent/sensor"
+	"fairwatt/model"
 )
 
 // An energyMeter is a sensor with an energy register (S0 pulses). The
@@ -18,6 +20,7 @@ type energyMeter interface {
 type meter struct {
 	name string
 	energyMeter
+	ok bool // the last read succeeded
 }
 
 // restoreMeters finds the meters among the sensors and gives them back the
@@ -25,7 +28,7 @@ type meter struct {
 func (a *Agent) restoreMeters() error {
 	for _, s := range a.deps.Sensors {
 		if m, ok := s.(energyMeter); ok {
-			a.meters = append(a.meters, meter{s.Name(), m})
+			a.meters = append(a.meters, meter{name: s.Name(), energyMeter: m})
 		}
 	}
 	return a.readState(stateMeters, func(b []byte) error {
@@ -42,6 +45,16 @@ func (a *Agent) restoreMeters() error {
 	})
 }
 
+// readMeters brings the registers up to the moment; traders never act on an
+// older one. What the sample needs of the meters was read by the tick, which
+// also reports their failures.
+func (a *Agent) readMeters(ctx context.Context) {
+	var sample model.Sample
+	for i := range a.meters {
+		a.meters[i].ok = readOne(ctx, a.meters[i].energyMeter, &sample) == nil
+	}
+}
+
 // registers returns the meters' registers by name.
 func (a *Agent) registers() map[string]uint64 {
 	out := make(map[string]uint64, len(a.meters))
@@ -51,11 +64,11 @@ func (a *Agent) registers() map[string]uint64 {
 	return out
 }
 
-// register returns one meter's register; false when there is no such meter.
+// register returns one meter's register; false when it could not be read.
 func (a *Agent) register(name string) (int64, bool) {
 	for _, m := range a.meters {
 		if m.name == name {
-			return int64(m.EnergyWh()), true
+			return int64(m.EnergyWh()), m.ok
 		}
 	}
 	return 0, false

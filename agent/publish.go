@@ -2,18 +2,10 @@ package agent
 
 import (
 	"encoding/hex"
-	"fmt"
-	"time"
 
 	"fairwatt/model"
 	"fairwatt/proto/fairwattpb"
 )
-
-// nextSeq numbers views; the numbers rise over restarts (savedState).
-func (a *Agent) nextSeq() uint64 {
-	a.seq++
-	return a.seq
-}
 
 var gateStatePB = map[model.State]fairwattpb.GateState{
 	model.StateInit:     fairwattpb.GateState_GATE_STATE_INIT,
@@ -33,7 +25,7 @@ func (a *Agent) gateEvent(e *model.Event) error {
 	if int(e.State) != a.saved.GateState {
 		a.saved.GateState = int(e.State)
 		a.saved.GateSeq++
-		a.gateWall = a.now.wall
+		a.viewer.gateWall = a.now.wall
 		if a.deps.Chain != nil && len(a.pending.Record) < maxPending {
 			a.pending.Record = append(a.pending.Record, a.entry(&fairwattpb.Record{
 				Body: &fairwattpb.Record_GateChange{GateChange: &fairwattpb.GateChange{
@@ -49,106 +41,36 @@ func (a *Agent) gateEvent(e *model.Event) error {
 
 // publishGate publishes the retained gate view.
 func (a *Agent) publishGate() error {
-	seq, view := a.nextSeq(), a.judge.View()
-	v := gateView{
-		Schema: "gate/1", ID: fmt.Sprintf("%s-gate-%d", a.cfg.Device, seq), Seq: seq,
-		TS: formatTime(a.now.wall), ClockSynced: a.now.synced, State: view.State,
-		Since: formatTime(a.gateWall), ValidUntil: formatTime(a.now.wall.Add(gateValid)),
-		Causes: view.Causes, GateSeq: a.saved.GateSeq, Simulated: a.cfg.Simulated,
-	}
-	if v.Causes == nil {
-		v.Causes = []model.Cause{}
-	}
-	if view.ClearInMs >= 0 {
-		v.ClearInS = rounded(float64(view.ClearInMs)/1000, 3)
-	}
-	if p := scoreMap(&view.Scores); p != nil && view.HasScores {
-		v.Model = &modelView{Name: modelName, SHA256: a.deps.ModelHash, P: p}
-		for _, c := range view.Scores.Top {
-			v.Model.Top = append(v.Model.Top, contributionView{c.Name, rounded(c.Value, 3), c.Unit, rounded(c.Contribution, 3)})
-		}
-	}
-	return a.set("gate", 1, true, v)
-}
-
-// modelName names the network in gate views.
-const modelName = "hazard-mlp"
-
-// set marshals and publishes a view.
-func (a *Agent) set(class string, qos byte, retained bool, view any) error {
-	b, err := marshalView(view)
-	if err != nil {
-		return err
-	}
-	a.publisher.set(class, qos, retained, b)
-	return nil
-}
-
-// alertEvent queues an alert message: it must reach somebody, so it survives
-// a broker that is away. Its hazard view follows.
-func (a *Agent) alertEvent(e *model.Event) error {
-	urgency, severity, certainty := capOf(e.Level, e.Causes)
-	v := alertView{
-		Schema: "alert/1", ID: e.ID, Rev: e.Rev, Action: e.Action.String(), TS: formatTime(a.now.wall),
-		Kind: e.Kind.String(), Level: e.Level.String(), Urgency: urgency, Severity: severity, Certainty: certainty,
-		Headline: headline(e.Kind, e.Level, e.Action, e.Causes), Rules: ruleIDs(e.Causes), Causes: e.Causes,
-		Simulated: a.cfg.Simulated,
-	}
-	switch {
-	case e.Action == model.ActionClear:
-		v.Instruction = "None; trading follows the gate."
-	case e.Level == model.LevelBlock:
-		v.Instruction = "Wait; the gate opens by itself when every cause has been clear long enough."
-		if clear := a.judge.View().ClearInMs; clear > 0 {
-			v.Expires = formatTime(a.now.wall.Add(time.Duration(clear) * time.Millisecond))
-		}
-	default:
-		v.Instruction = "Watch; trading goes on."
-	}
-	if l := a.cfg.Location; l != nil {
-		v.Location = &locationView{l.Latitude, l.Longitude}
-	}
-	b, err := marshalView(v)
-	if err != nil {
-		return err
-	}
-	a.log.Info("alert", "id", e.ID, "action", e.Action.String(), "kind", e.Kind.String(), "level", e.Level.String(), "headline", v.Headline)
-	if len(a.pending.Events) < maxPending {
-		a.pending.Events = append(a.pending.Events, QueuedEvent{Topic: a.publisher.topics.Of("alert"), Payload: b})
-	}
-	return a.publishHazards(false)
+	view := a.judge.View()
+	return a.viewer.gate(a.now, &view, a.saved.GateSeq)
 }
 
 // publishHazards publishes the retained hazard views: those whose level
 // changed, or all.
 func (a *Agent) publishHazards(all bool) error {
 	view := a.judge.View()
-	var alerts [model.NumKinds]*model.AlertView
-	for i := range view.Alerts {
-		alerts[view.Alerts[i].Kind] = &view.Alerts[i]
+	return a.viewer.hazards(a.now, &view, all)
+}
+
+// set marshals and publishes a view.
+func (a *Agent) set(class string, qos byte, retained bool, view any) error {
+	return a.viewer.show(class, qos, retained, view)
+}
+
+// alertEvent queues an alert message: it must reach somebody, so it survives
+// a broker that is away. Its hazard view follows.
+func (a *Agent) alertEvent(e *model.Event) error {
+	view := a.judge.View()
+	v := a.viewer.alert(a.now, e, view.ClearInMs)
+	b, err := marshalView(v)
+	if err != nil {
+		return err
 	}
-	for k := range model.NumKinds {
-		level := model.LevelNone
-		v := hazardView{Schema: "hazard/1", TS: formatTime(a.now.wall), Kind: k.String(), Level: "ok", Rules: []string{}}
-		if alert := alerts[k]; alert != nil {
-			level = alert.Level
-			v.Level, v.Rules = level.String(), ruleIDs(alert.Causes)
-			v.Text = headline(k, level, model.ActionRaise, alert.Causes)
-		}
-		if !all && level == a.levels[k] {
-			continue
-		}
-		a.levels[k] = level
-		if view.HasScores && view.Scores.Has[k] {
-			v.P = rounded(view.Scores.P[k], 3)
-		}
-		v.Seq = a.nextSeq()
-		v.ID = fmt.Sprintf("%s-hazard-%d", a.cfg.Device, v.Seq)
-		if err := a.set("hazard/"+k.String(), 1, true, v); err != nil {
-			return err
-		}
+	a.log.Info("alert", "id", e.ID, "action", v.Action, "kind", v.Kind, "level", v.Level, "headline", v.Headline)
+	if len(a.pending.Events) < maxPending {
+		a.pending.Events = append(a.pending.Events, QueuedEvent{Topic: a.publisher.topics.Of("alert"), Payload: b})
 	}
-	return nil
+	return a.viewer.hazards(a.now, &view, false)
 }
 
 // publishTelemetry publishes the last sample; it is of the moment and not
@@ -156,7 +78,7 @@ func (a *Agent) publishHazards(all bool) error {
 func (a *Agent) publishTelemetry() error {
 	stats := a.deps.Outbox.Stats()
 	v := telemetryView{
-		Schema: "telemetry/1", Seq: a.nextSeq(), TS: formatTime(a.now.wall), Simulated: a.cfg.Simulated,
+		Schema: "telemetry/1", Seq: a.viewer.next(), TS: formatTime(a.now.wall), Simulated: a.cfg.Simulated,
 		Energy: make(map[string]int64), Outbox: &stats, Sensors: make(map[string]sensorTelemetry),
 		Counters: map[string]uint64{
 			"records_final": a.counters.final, "records_refused": a.counters.refused,
@@ -219,7 +141,7 @@ func (a *Agent) publishTrades() error {
 	if a.trade.seller == nil && a.trade.buyer == nil {
 		return nil
 	}
-	v := tradeView{Schema: "trade/1", Seq: a.nextSeq(), TS: formatTime(a.now.wall), Selling: []*SellerTrade{}, Simulated: a.cfg.Simulated}
+	v := tradeView{Schema: "trade/1", Seq: a.viewer.next(), TS: formatTime(a.now.wall), Selling: []*SellerTrade{}, Simulated: a.cfg.Simulated}
 	if s := a.trade.seller; s != nil {
 		v.OfferID, v.OfferWh = s.OfferID, s.OfferWh
 		v.Selling = append(v.Selling, s.Trades...)

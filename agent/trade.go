@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -107,9 +108,10 @@ const actRounds = 4
 
 // act lets the traders act on what is new and commits it with everything else
 // that waits. A disk that refuses leaves all of it for the next time.
-func (a *Agent) act() error {
+func (a *Agent) act(ctx context.Context) error {
 	a.reflex()
 	for range actRounds {
+		a.readMeters(ctx)
 		again, err := a.actOnce()
 		if err != nil || !again {
 			return err

@@ -31,6 +31,7 @@ type gateView struct {
 	TS          string        `json:"ts"`
 	ClockSynced bool          `json:"clock_synced"`
 	State       model.State   `json:"state"`
+	Reason      string        `json:"reason"`
 	Since       string        `json:"since"`
 	ValidUntil  string        `json:"valid_until"`
 	ClearInS    *float64      `json:"clear_in_s"` // null while a cause is active

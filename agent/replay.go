@@ -1,0 +1,163 @@
+package agent
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"fairwatt/model"
+)
+
+// A SampleSource gives samples in order and io.EOF at the end; a trace reader
+// is one.
+type SampleSource interface {
+	Next(*model.Sample) error
+}
+
+// A Replay runs the judgement of a live agent over recorded samples.
+type Replay struct {
+	Judge *model.Judge
+	// Events gets one JSON line an event and the summary last; nil for none.
+	Events io.Writer
+	// Scores also writes the network's scores.
+	Scores bool
+	// Speed is trace seconds per wall second; 0 is as fast as can be. The
+	// events do not depend on it.
+	Speed float64
+	// Pipe gets the views a live agent would publish; nil for none.
+	Pipe   Pipe
+	Topics Topics
+	// Simulated marks the views.
+	Simulated bool
+
+	out     *bufio.Writer
+	line    []byte
+	summary model.Summary
+	viewer  *viewer
+}
+
+// Run replays to the end of the source. The summary is complete also when it
+// ends early by an error.
+func (r *Replay) Run(ctx context.Context, source SampleSource) (*model.Summary, error) {
+	if r.Events != nil {
+		r.out = bufio.NewWriterSize(r.Events, 1<<16)
+	}
+	if r.Pipe != nil {
+		r.viewer = &viewer{device: r.Topics.Device, simulated: r.Simulated, set: func(class string, qos byte, retained bool, payload []byte) error {
+			return r.Pipe.Publish(ctx, r.Topics.Of(class), qos, retained, payload)
+		}}
+	}
+	err := r.run(ctx, source)
+	if err == nil && r.out != nil {
+		_, err = r.out.Write(append(r.summary.AppendJSON(r.line[:0]), '\n'))
+	}
+	if r.out != nil {
+		err = errors.Join(err, r.out.Flush())
+	}
+	return &r.summary, err
+}
+
+func (r *Replay) run(ctx context.Context, source SampleSource) error {
+	var sample model.Sample
+	pace := pacer{speed: r.Speed}
+	for {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		err := source.Next(&sample)
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		// Timers that are due on the way to the sample fire at their own time.
+		for {
+			at, ok := r.Judge.NextDeadlineMs()
+			if r.Speed == 0 || !ok || at >= sample.TimeMs {
+				break
+			}
+			if err := pace.wait(ctx, at); err != nil {
+				return err
+			}
+			if err := r.events(r.Judge.Advance(at)); err != nil {
+				return err
+			}
+		}
+		if err := pace.wait(ctx, sample.TimeMs); err != nil {
+			return err
+		}
+		r.summary.Sample(sample.TimeMs)
+		if err := r.events(r.Judge.Step(&sample)); err != nil {
+			return err
+		}
+	}
+}
+
+func (r *Replay) events(events []model.Event) error {
+	for i := range events {
+		e := &events[i]
+		if e.Type == model.EventScore && !r.Scores {
+			continue
+		}
+		r.summary.Event(e)
+		if r.out != nil {
+			r.line = append(e.AppendJSON(r.line[:0]), '\n')
+			if _, err := r.out.Write(r.line); err != nil {
+				return fmt.Errorf("write events: %w", err)
+			}
+		}
+		if r.viewer != nil {
+			if err := r.publish(e); err != nil {
+				return fmt.Errorf("publish replay: %w", err)
+			}
+		}
+	}
+	return nil
+}
+
+// publish shows an event as a live agent would; the trace's time is the time.
+func (r *Replay) publish(e *model.Event) error {
+	now := moment{sensingMs: e.TimeMs, wall: time.UnixMilli(e.TimeMs), synced: true}
+	view := r.Judge.View()
+	switch e.Type {
+	case model.EventGate:
+		r.viewer.gateWall = now.wall
+		return r.viewer.gate(now, &view, 0)
+	case model.EventAlert:
+		if err := r.viewer.show("alert", 1, false, r.viewer.alert(now, e, view.ClearInMs)); err != nil {
+			return err
+		}
+		return r.viewer.hazards(now, &view, false)
+	}
+	return nil
+}
+
+// A pacer maps trace time to wall time; with speed 0 it never waits.
+type pacer struct {
+	speed   float64
+	began   bool
+	startMs int64
+	start   time.Time
+}
+
+func (p *pacer) wait(ctx context.Context, tMs int64) error {
+	if p.speed == 0 {
+		return nil
+	}
+	if !p.began {
+		p.began, p.startMs, p.start = true, tMs, time.Now()
+	}
+	after := time.Duration(float64(tMs-p.startMs) / p.speed * float64(time.Millisecond))
+	timer := time.NewTimer(time.Until(p.start.Add(after)))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
