@@ -94,8 +94,8 @@ func (e event) squall(min float64) action {
 	a.pressureHPa = -1.6*rise((min+180)/170)*(1-rise((min-60)/240)) + 4.2*rise(min/8)*math.Exp(-max(0, min-25)/45)
 	front := bell((min - 6) / 4)
 	tail := rise(min/6) * math.Exp(-max(0, min)/35)
-	a.windMPS = 10.5*front + 4.5*tail
-	// The front's gusts reach 28 to 31 m/s whatever the breeze before it.
+	a.windMPS = 8*front + 4.5*tail
+	// The front's gusts reach 28 m/s and more whatever the breeze before it.
 	a.gustiness = (0.25 + 0.08*e.strength) * front
 	a.veerDeg = 110 * rise(min/10) * (1 - 0.5*rise((min-60)/180))
 	a.rainMMH = 48*rise((min-6)/8)*math.Exp(-max(0, min-14)/22) + 2*rise((min-6)/8)*(1-rise((min-60)/60))
@@ -113,7 +113,7 @@ func (e event) storm(x float64) action {
 		cover:       0.95 * bell(x/1.6),
 		coolingK:    3 * b,
 		pressureHPa: -16 * bell(x/1.3),
-		windMPS:     (14.5 + 1.5*e.strength) * b,
+		windMPS:     (12.8 + 1.5*e.strength) * b,
 		gustiness:   0.06 * b,
 		veerDeg:     70 * rise((x+1.5)/3),
 		rainMMH:     5 * b,

@@ -33,6 +33,9 @@ const (
 	gasConstant = 287.05
 )
 
+// wakeWPM2 is the irradiance below which a PV inverter sleeps.
+const wakeWPM2 = 1
+
 // DefaultPlant is a 5 kW plant on a 230 V, 50 Hz grid.
 func DefaultPlant(kind PlantKind) Plant {
 	return Plant{Kind: kind, RatedW: 5000, NominalVoltageV: 230, NominalFrequencyHz: 50, Seed: 1}
@@ -74,6 +77,9 @@ func cellTemperatureC(windMPS, irradiance, tempC float64) float64 {
 
 func (p Plant) dcPowerW(windMPS, irradiance, tempC float64) float64 {
 	if p.Kind == PV {
+		if irradiance < wakeWPM2 {
+			return 0
+		}
 		cell := cellTemperatureC(windMPS, irradiance, tempC)
 		return max(0, p.RatedW*irradiance/1000*(1-0.004*(cell-25)))
 	}
@@ -85,10 +91,8 @@ func (p Plant) dcPowerW(windMPS, irradiance, tempC float64) float64 {
 	share *= seaLevelPa / (gasConstant * (tempC + 273.15)) / refDensity
 	// Over rated wind the blades are turned so that the converter gives its
 	// rated power and no more.
-	return min(share, 1/ratedEfficiency) * p.RatedW
+	return min(share, 1.05) * p.RatedW
 }
-
-const ratedEfficiency = 1 / (1 + 0.006 + 0.014 + 0.018)
 
 // efficiency of the inverter at a DC power: own consumption, a part that grows
 // with current, one that grows with its square (Schmidt and Sauer 1996).
@@ -106,7 +110,7 @@ func (p Plant) dcVoltageV(windMPS, irradiance, tempC float64) float64 {
 	if p.Kind == Wind {
 		return 400
 	}
-	if irradiance < 1 {
+	if irradiance < wakeWPM2 {
 		return 0
 	}
 	cell := cellTemperatureC(windMPS, irradiance, tempC)

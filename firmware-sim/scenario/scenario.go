@@ -52,11 +52,6 @@ func (o Options) Validate() error {
 	return o.Plant.Validate()
 }
 
-// Source is the text of a trace's source key.
-func (o Options) Source() string {
-	return fmt.Sprintf("firmware-sim scenario %s, seed %d, %s plant", o.Name, o.Seed, o.Plant.Kind)
-}
-
 // The labels: truth for evaluation, shown to no rule and no network.
 const (
 	LabelThunder = "label_thunder" // lightning in the interval

@@ -70,7 +70,7 @@ func (w *weather) at(t time.Time, dtS float64) moment {
 
 	m.pressureHPa = 1011 + 1.2*math.Cos((solarHour-10)*math.Pi/6) + 0.9*w.press.within(dtS, 3) + a.pressureHPa
 
-	m.windMPS = max(0.4, 4.6+1.4*daily+1.1*w.breeze.within(dtS, 2.5)+a.windMPS)
+	m.windMPS = max(0.4, 5.8+1.4*daily+1.1*w.breeze.within(dtS, 2.5)+a.windMPS)
 	// Gust over mean: 1.3 to 1.7 over open land, more in an outflow.
 	m.gustMPS = m.windMPS * (1.5 + 0.1*w.gusty.within(dtS, 2) + a.gustiness)
 	m.directionDeg = math.Mod(140+25*w.veer.within(dtS, 3)+a.veerDeg+360, 360)

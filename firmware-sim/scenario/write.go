@@ -1,64 +1,104 @@
 package scenario
 
 import (
-	"bufio"
 	"fmt"
 	"io"
-	"strconv"
-	"time"
+	"slices"
+
+	"fairwatt/model"
+	"fairwatt/model/trace"
 )
 
-// Write writes a scenario as a trace (CSV, version 1).
+// Write writes a scenario as a trace (CSV, version 1), row by row.
 func Write(w io.Writer, o Options) error {
 	if err := o.Validate(); err != nil {
 		return err
 	}
-	out := bufio.NewWriter(w)
-	fmt.Fprintln(out, "# fairwatt-trace: 1")
-	for _, m := range o.metadata() {
-		fmt.Fprintf(out, "# %s: %s\n", m[0], m[1])
-	}
-	channels := Channels()
-	out.WriteString("time")
-	for _, c := range channels {
-		out.WriteString("," + c.String())
-	}
-	fmt.Fprintf(out, ",%s,%s\n", LabelThunder, LabelLine)
-	var line []byte
-	err := Generate(o, func(r *Row) error {
-		line = time.UnixMilli(r.Sample.TimeMs).UTC().AppendFormat(line[:0], time.RFC3339Nano)
-		for _, c := range channels {
-			line = append(line, ',')
-			if v, ok := r.Sample.Get(c); ok {
-				line = strconv.AppendFloat(line, v, 'f', -1, 64)
-			}
-		}
-		line = append(line, ',', '0'+byte(boolean(r.Thunder)), ',', '0'+byte(boolean(r.Line)), '\n')
-		_, err := out.Write(line)
-		return err
-	})
+	out, err := trace.NewWriter(w, o.meta(), Channels(), trace.WriterOptions{Labels: []string{LabelThunder, LabelLine}})
 	if err != nil {
 		return fmt.Errorf("write scenario: %w", err)
 	}
-	// A bufio.Writer keeps its first error, so this one covers all of the above.
-	if err := out.Flush(); err != nil {
+	if err := Generate(o, func(r *Row) error { return out.WriteRow(&r.Sample, r.labels()) }); err != nil {
 		return fmt.Errorf("write scenario: %w", err)
 	}
-	return nil
+	return out.Flush()
 }
 
-func (o Options) metadata() [][2]string {
-	number := func(v float64) string { return strconv.FormatFloat(v, 'f', -1, 64) }
-	return [][2]string{
-		{"site", "sim-" + o.Name},
-		{"latitude", number(latitude)},
-		{"longitude", number(longitude)},
-		{"interval_s", number(o.Interval.Seconds())},
-		{"nominal_voltage_v", number(o.Plant.NominalVoltageV)},
-		{"nominal_frequency_hz", number(o.Plant.NominalFrequencyHz)},
-		{"source", o.Source()},
-		{"licence", "Apache-2.0"},
-		{"simulated", "true"},
-		{"note", Describe(o.Name) + "; time is the end of the interval, gust its largest; lightning_km 63 is out of range"},
+// New returns a scenario as a trace in memory.
+func New(o Options) (*trace.Trace, error) {
+	tr := &trace.Trace{Meta: o.meta(), Channels: Channels(), Labels: []string{LabelThunder, LabelLine}}
+	err := Generate(o, func(r *Row) error {
+		tr.Rows = append(tr.Rows, trace.Row{Sample: r.Sample, Labels: r.labels()})
+		return nil
+	})
+	if err != nil {
+		return nil, err
 	}
+	return tr, nil
+}
+
+func (r *Row) labels() map[string]float64 {
+	return map[string]float64{LabelThunder: boolean(r.Thunder), LabelLine: boolean(r.Line)}
+}
+
+func (o Options) meta() trace.Meta {
+	return trace.Meta{
+		Site: "sim-" + o.Name, Latitude: latitude, Longitude: longitude, HasPosition: true,
+		IntervalS: o.Interval.Seconds(), NominalVoltage: o.Plant.NominalVoltageV, NominalFreqHz: o.Plant.NominalFrequencyHz,
+		Source:  fmt.Sprintf("firmware-sim scenario %s, seed %d, %s plant", o.Name, o.Seed, o.Plant.Kind),
+		Licence: "Apache-2.0", Simulated: true,
+		Note: Describe(o.Name) + "; time is the end of the interval, gust its largest; lightning_km 63 is out of range",
+	}
+}
+
+// Compose returns a copy of a recorded trace in which a plant stands in the
+// recorded weather: every electrical channel that the trace has no column for
+// is computed and listed in the metadata's composed key. Recorded columns stay
+// as they are, gaps included. A PV plant needs irradiance and temperature, a
+// turbine wind and temperature; a trace without them is an error that names
+// the channel. The same trace and plant give the same result.
+func Compose(tr *trace.Trace, plant Plant) (*trace.Trace, error) {
+	needs := []model.Channel{model.TemperatureC, model.IrradianceWPM2}
+	if plant.Kind == Wind {
+		needs[1] = model.WindSpeedMPS
+	}
+	if !slices.Contains(tr.Channels, model.PowerW) {
+		for _, n := range needs {
+			if !slices.Contains(tr.Channels, n) {
+				return nil, fmt.Errorf("compose a %s plant: the trace has no %s", plant.Kind, n)
+			}
+		}
+	}
+	composer, err := NewComposer(plant)
+	if err != nil {
+		return nil, err
+	}
+	out := &trace.Trace{Meta: tr.Meta, Labels: tr.Labels, Rows: make([]trace.Row, 0, len(tr.Rows))}
+	out.Channels = slices.Clone(tr.Channels)
+	out.Meta.Composed = slices.Clone(tr.Meta.Composed)
+	for _, ch := range electrical {
+		if !slices.Contains(tr.Channels, ch) {
+			out.Channels = append(out.Channels, ch)
+			out.Meta.Composed = append(out.Meta.Composed, ch.String())
+		}
+	}
+	if out.Meta.NominalVoltage == 0 {
+		out.Meta.NominalVoltage = plant.NominalVoltageV
+	}
+	if out.Meta.NominalFreqHz == 0 {
+		out.Meta.NominalFreqHz = plant.NominalFrequencyHz
+	}
+	for i := range tr.Rows {
+		row := trace.Row{Sample: tr.Rows[i].Sample, Labels: tr.Rows[i].Labels}
+		if err := composer.Compose(&row.Sample); err != nil {
+			return nil, fmt.Errorf("row %d: %w", i+1, err)
+		}
+		for _, ch := range electrical { // an empty cell in a recorded column stays empty
+			if tr.Rows[i].Sample.Validity[ch] == model.Absent && slices.Contains(tr.Channels, ch) {
+				row.Sample.Values[ch], row.Sample.Validity[ch] = 0, model.Absent
+			}
+		}
+		out.Rows = append(out.Rows, row)
+	}
+	return out, nil
 }
