@@ -1,0 +1,277 @@
+package ledger
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"fmt"
+	"slices"
+
+	"fairwatt/proto/fairwattpb"
+	"fairwatt/proto/seal"
+)
+
+// HeaderFields are what the accounting node chooses of a header; the rest
+// follows from the state and the records.
+type HeaderFields struct {
+	Epoch          uint64
+	View           uint64
+	AccountingNode string
+	TimeMs         int64
+}
+
+// A Dropped is a record that [State.Build] left out of the block.
+type Dropped struct {
+	ID      [32]byte
+	Sealed  []byte
+	Refusal *Refusal // why; nil when there was only no room
+}
+
+// An Option changes how Build and Verify go about their work, never what they
+// find.
+type Option func(*options)
+
+type options struct{ verified func(id [32]byte) bool }
+
+// WithVerified hands in the caller's memory of signatures: verified reports
+// whether the sealed record of this id passed [State.CheckRecord] of this
+// chain before. Such a record's signature is not checked again.
+func WithVerified(verified func(id [32]byte) bool) Option {
+	return func(o *options) { o.verified = verified }
+}
+
+// Build makes the next block of this state out of records, in their order, as
+// the accounting node does. What may not stand in a block is left out and
+// returned with the reason; what the market's rules refuse stays in, with its
+// outcome. It fails when the header fields are not those of the next block.
+func (s *State) Build(h HeaderFields, records [][]byte, opts ...Option) (*Staged, []Dropped, error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	header := &fairwattpb.BlockHeader{
+		ChainId: s.chain[:], Height: s.meta.Height + 1, Epoch: h.Epoch, View: h.View,
+		AccountingNode: h.AccountingNode, PrevHash: s.headerHash[:], TimeMs: h.TimeMs,
+	}
+	if err := s.checkHeader(header); err != nil {
+		return nil, nil, fmt.Errorf("build block: %w", err)
+	}
+	checked, refusals := s.checkAll(records, opts)
+	x := s.newExecution(h.TimeMs)
+	x.sweep()
+	st := &Staged{base: s.headerHash, header: header}
+	var dropped []Dropped
+	var sealed [][]byte
+	for i, c := range checked {
+		if refusals[i] != nil {
+			dropped = append(dropped, Dropped{seal.ID(records[i]), records[i], refusals[i]})
+			continue
+		}
+		if len(st.records) >= s.genesis.Params.MaxRecordsPerBlock {
+			dropped = append(dropped, Dropped{c.ID, c.Sealed, nil})
+			continue
+		}
+		refusal := x.apply(len(st.records), c)
+		if refusal != nil && refusal.Code == CodeReplayed {
+			dropped = append(dropped, Dropped{c.ID, c.Sealed, refusal})
+			continue
+		}
+		st.records, sealed = append(st.records, c), append(sealed, c.Sealed)
+		st.outcomes = append(st.outcomes, outcome(refusal))
+	}
+	if err := s.finish(x, st, sealed); err != nil {
+		return nil, nil, fmt.Errorf("build block: %w", err)
+	}
+	encoded, err := marshal(header)
+	if err != nil {
+		return nil, nil, fmt.Errorf("build block: %w", err)
+	}
+	st.headerHash = sha256.Sum256(encoded)
+	st.block = encodeBlock(encoded, sealed)
+	return st, dropped, nil
+}
+
+// Verify stages a block somebody else built: it checks the encoding, the
+// header, every record at the door, that no record is replayed, and by running
+// the block that all roots are right. It does not look at a clock
+// ([Params.CheckSkew]) or at a certificate ([State.VerifyCertified]).
+func (s *State) Verify(block []byte, opts ...Option) (*Staged, error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.verify(block, opts)
+}
+
+// VerifyCertified is [State.Verify] for a block that claims to be final: its
+// certificate must be one of this very block.
+func (s *State) VerifyCertified(cb *fairwattpb.CertifiedBlock, opts ...Option) (*Staged, error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	header, hash, _, err := DecodeBlock(cb.GetBlock())
+	if err != nil {
+		return nil, err
+	}
+	c, err := verifyCertificate(&s.voters, hash, cb.GetCertificate())
+	if err != nil {
+		return nil, err
+	}
+	if c.Height != header.Height {
+		return nil, fmt.Errorf("%w: height %d, the block's is %d", errCertificate, c.Height, header.Height)
+	}
+	return s.verify(cb.GetBlock(), opts)
+}
+
+func (s *State) verify(block []byte, opts []Option) (*Staged, error) {
+	header, hash, records, err := DecodeBlock(block)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.checkHeader(header); err != nil {
+		return nil, fmt.Errorf("%w: %w", errBlock, err)
+	}
+	if len(records) > s.genesis.Params.MaxRecordsPerBlock {
+		return nil, fmt.Errorf("%w: %d records, at most %d", errBlock, len(records), s.genesis.Params.MaxRecordsPerBlock)
+	}
+	checked, refusals := s.checkAll(records, opts)
+	x := s.newExecution(header.TimeMs)
+	x.sweep()
+	st := &Staged{base: s.headerHash, block: block, headerHash: hash, records: checked}
+	for i, c := range checked {
+		refusal := refusals[i]
+		if refusal == nil {
+			refusal = x.apply(i, c)
+			st.outcomes = append(st.outcomes, outcome(refusal))
+		}
+		if refusal != nil && (refusals[i] != nil || refusal.Code == CodeReplayed) {
+			return nil, fmt.Errorf("%w: record %d may not stand in a block: %w", errBlock, i, refusal)
+		}
+	}
+	// What the header says of the block's effect is compared with what
+	// happened, by letting finish fill in a header of our own.
+	ours := &fairwattpb.BlockHeader{
+		ChainId: header.ChainId, Height: header.Height, Epoch: header.Epoch, View: header.View,
+		AccountingNode: header.AccountingNode, PrevHash: header.PrevHash, TimeMs: header.TimeMs,
+	}
+	st.header = ours
+	if err := s.finish(x, st, records); err != nil {
+		return nil, fmt.Errorf("%w: %w", errBlock, err)
+	}
+	for _, root := range []struct {
+		name       string
+		ours, said []byte
+	}{
+		{"records_root", ours.RecordsRoot, header.RecordsRoot},
+		{"outcomes_root", ours.OutcomesRoot, header.OutcomesRoot},
+		{"state_root", ours.StateRoot, header.StateRoot},
+	} {
+		if !bytes.Equal(root.ours, root.said) {
+			return nil, fmt.Errorf("%w: %s is %x, the block says %x", errBlock, root.name, root.ours, root.said)
+		}
+	}
+	return st, nil
+}
+
+func outcome(r *Refusal) *fairwattpb.Outcome {
+	if r == nil {
+		return &fairwattpb.Outcome{Applied: true}
+	}
+	return &fairwattpb.Outcome{Code: r.Code, Reason: r.Reason}
+}
+
+// checkHeader checks those fields of a header that the state before it fixes.
+func (s *State) checkHeader(h *fairwattpb.BlockHeader) error {
+	leader := s.orderID(int(h.View % uint64(len(s.meta.Order))))
+	switch {
+	case !bytes.Equal(h.ChainId, s.chain[:]):
+		return fmt.Errorf("chain_id is of another chain")
+	case h.Height != s.meta.Height+1:
+		return fmt.Errorf("height: %d, want %d", h.Height, s.meta.Height+1)
+	case !bytes.Equal(h.PrevHash, s.headerHash[:]):
+		return fmt.Errorf("prev_hash: %x, the block below is %x", h.PrevHash, s.headerHash)
+	case h.Epoch != s.meta.Epoch:
+		return fmt.Errorf("epoch: %d, want %d", h.Epoch, s.meta.Epoch)
+	case h.AccountingNode != leader:
+		return fmt.Errorf("accounting_node: %q, in view %d of epoch %d it is %q", h.AccountingNode, h.View, h.Epoch, leader)
+	case h.TimeMs <= s.meta.TimeMs || h.TimeMs > MaxTimeMs:
+		return fmt.Errorf("time_ms: %d, want more than %d", h.TimeMs, s.meta.TimeMs)
+	}
+	return nil
+}
+
+// checkAll is the door for many records: element i of either result answers
+// records[i]. Signatures not verified before are verified in one batch. Keys
+// are those of the state below the block.
+func (s *State) checkAll(records [][]byte, opts []Option) ([]*Checked, []*Refusal) {
+	var o options
+	for _, opt := range opts {
+		opt(&o)
+	}
+	checked, refusals := make([]*Checked, len(records)), make([]*Refusal, len(records))
+	var unverified [][]byte
+	var at []int
+	for i, sealed := range records {
+		checked[i], refusals[i] = s.decodeRecord(sealed)
+		if refusals[i] == nil && (o.verified == nil || !o.verified(checked[i].ID)) {
+			unverified, at = append(unverified, sealed), append(at, i)
+		}
+	}
+	for n, opened := range seal.OpenBatch(unverified, seal.DomainRecord, s.chain, s.key) {
+		if opened.Err != nil {
+			i := at[n]
+			refusals[i] = refuse(CodeBadSignature, "the signature is not %q's", checked[i].Record.Sender)
+		}
+	}
+	return checked, refusals
+}
+
+// finish ends the execution: the epoch, the roots, and the effect on the tree.
+func (s *State) finish(x *execution, st *Staged, sealed [][]byte) error {
+	h := st.header
+	x.meta.Height, x.meta.TimeMs = h.Height, h.TimeMs
+	if h.Height+1-x.meta.EpochFirst >= s.genesis.Params.EpochBlocks {
+		st.endsEpoch = true
+		x.meta.Order = s.nextOrder(h.View)
+		x.meta.Epoch++
+		x.meta.EpochFirst = h.Height + 1
+	}
+	x.put(keyMeta, &x.meta)
+	if x.err != nil {
+		return x.err
+	}
+	var err error
+	h.RecordCount = uint32(len(sealed)) // bounded by max_records_per_block
+	if h.RecordsRoot, err = merkleRoot(sealed); err != nil {
+		return err
+	}
+	outcomes := make([][]byte, len(st.outcomes))
+	for i, o := range st.outcomes {
+		if outcomes[i], err = marshal(o); err != nil {
+			return err
+		}
+	}
+	if h.OutcomesRoot, err = merkleRoot(outcomes); err != nil {
+		return err
+	}
+	st.meta, st.notices = x.meta, x.notices
+	st.changes = x.changes()
+	st.update = s.tree.stage(st.changes)
+	h.StateRoot = st.update.root[:]
+	return nil
+}
+
+// nextOrder is the sequence of the epoch after one whose last block was decided
+// in the given view: the tree's, with those who led the views before, and so
+// failed, behind the others. More than n-1 views mean that everybody but the
+// one who got through failed.
+func (s *State) nextOrder(view uint64) string {
+	n := uint64(len(s.meta.Order))
+	failed := make(map[byte]bool)
+	for v := view - min(view, n-1); v < view; v++ {
+		failed[s.meta.Order[v%n]] = true
+	}
+	order := make([]byte, 0, n)
+	for _, last := range []bool{false, true} {
+		for _, i := range s.sequence {
+			if failed[byte(i)] == last {
+				order = append(order, byte(i))
+			}
+		}
+	}
+	return string(slices.Clip(order))
+}

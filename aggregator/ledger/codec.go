@@ -1,0 +1,111 @@
+package ledger
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+)
+
+// A codec visits the fields of a state value in their fixed order. One fields
+// method per value serves the encoder, the decoder and the description in
+// docs/ledger-format.md, so the three cannot drift apart.
+type codec interface {
+	u64(name string, v *uint64) // 8 bytes, big endian
+	i64(name string, v *int64)  // 8 bytes, big endian, two's complement
+	str(name string, v *string) // 2 bytes of length, big endian, then the bytes
+	flag(name string, v *bool)  // 1 byte, 0 or 1
+}
+
+// A value is what stands under a key of the state.
+type value interface{ fields(c codec) }
+
+func encodeValue(v value) []byte {
+	e := encoder{b: make([]byte, 0, 96)}
+	v.fields(&e)
+	return e.b
+}
+
+func decodeValue(b []byte, v value) error {
+	d := decoder{b: b}
+	v.fields(&d)
+	if d.err == nil && len(d.b) != 0 {
+		d.err = fmt.Errorf("%d bytes too many", len(d.b))
+	}
+	return d.err
+}
+
+type encoder struct{ b []byte }
+
+func (e *encoder) u64(_ string, v *uint64) { e.b = binary.BigEndian.AppendUint64(e.b, *v) }
+func (e *encoder) i64(_ string, v *int64)  { e.b = binary.BigEndian.AppendUint64(e.b, uint64(*v)) }
+
+func (e *encoder) str(_ string, v *string) {
+	e.b = binary.BigEndian.AppendUint16(e.b, uint16(len(*v))) // no text of the state reaches 64 KiB
+	e.b = append(e.b, *v...)
+}
+
+func (e *encoder) flag(_ string, v *bool) {
+	if *v {
+		e.b = append(e.b, 1)
+	} else {
+		e.b = append(e.b, 0)
+	}
+}
+
+var errCutOff = errors.New("cut off")
+
+type decoder struct {
+	b   []byte
+	err error // the first one; fields behind it stay zero
+}
+
+func (d *decoder) take(n int, name string) []byte {
+	if d.err == nil && len(d.b) < n {
+		d.err = fmt.Errorf("%s: %w", name, errCutOff)
+	}
+	if d.err != nil {
+		return nil
+	}
+	b := d.b[:n]
+	d.b = d.b[n:]
+	return b
+}
+
+func (d *decoder) u64(name string, v *uint64) {
+	if b := d.take(8, name); b != nil {
+		*v = binary.BigEndian.Uint64(b)
+	}
+}
+
+func (d *decoder) i64(name string, v *int64) {
+	if b := d.take(8, name); b != nil {
+		*v = int64(binary.BigEndian.Uint64(b))
+	}
+}
+
+func (d *decoder) str(name string, v *string) {
+	if b := d.take(2, name); b != nil {
+		if text := d.take(int(binary.BigEndian.Uint16(b)), name); text != nil {
+			*v = string(text)
+		}
+	}
+}
+
+func (d *decoder) flag(name string, v *bool) {
+	b := d.take(1, name)
+	switch {
+	case b == nil:
+	case b[0] > 1:
+		d.err = fmt.Errorf("%s: flag is %d", name, b[0])
+	default:
+		*v = b[0] == 1
+	}
+}
+
+// describer lists the fields as "name type", for the format's documentation.
+type describer struct{ lines []string }
+
+func (d *describer) u64(name string, _ *uint64) { d.lines = append(d.lines, name+" u64") }
+func (d *describer) i64(name string, _ *int64)  { d.lines = append(d.lines, name+" i64") }
+func (d *describer) str(name string, _ *string) { d.lines = append(d.lines, name+" str") }
+func (d *describer) flag(name string, _ *bool)  { d.lines = append(d.lines, name+" flag") }

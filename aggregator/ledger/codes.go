@@ -1,0 +1,104 @@
+package ledger
+
+import "fmt"
+
+// Codes of the door: a record refused with one of them may stand in no block.
+const (
+	// CodeMalformed: not the canonical encoding, or a field outside its limits.
+	CodeMalformed = "malformed"
+	// CodeTooLarge: longer than max_record_bytes.
+	CodeTooLarge = "too_large"
+	// CodeUnknownSigner: nobody of that name is registered.
+	CodeUnknownSigner = "unknown_signer"
+	// CodeBadSignature: the signer's key did not make this signature.
+	CodeBadSignature = "bad_signature"
+	// CodeWrongChain: made for another chain.
+	CodeWrongChain = "wrong_chain"
+	// CodeNotAllowed: the sender's role may not send this kind of record.
+	CodeNotAllowed = "not_allowed"
+	// CodeReplayed: the sender's counter was used before, or is too old to tell.
+	CodeReplayed = "replayed"
+)
+
+// Codes of the market: a record refused with one of them stands in its block
+// and changes nothing but its sender's replay window.
+const (
+	// CodeAlreadyRegistered: the id or the key is taken.
+	CodeAlreadyRegistered = "already_registered"
+	// CodeUnknownParticipant: the named participant is not registered for this.
+	CodeUnknownParticipant = "unknown_participant"
+	// CodeReferenceUsed: a deposit with this reference was made before.
+	CodeReferenceUsed = "reference_used"
+	// CodeMoneyLimit: the chain would hold more than its limit.
+	CodeMoneyLimit = "money_limit"
+	// CodeGateSeqOld: a gate change with this or a later number is known.
+	CodeGateSeqOld = "gate_seq_old"
+	// CodeGateNotOpen: the seller's gate is not open, by attestation or by chain.
+	CodeGateNotOpen = "gate_not_open"
+	// CodeAttestationInvalid: not the seller's signed word on its own gate.
+	CodeAttestationInvalid = "attestation_invalid"
+	// CodeAttestationExpired: not valid at block time, or for too long.
+	CodeAttestationExpired = "attestation_expired"
+	// CodeAttestationOld: the chain knows a newer gate change.
+	CodeAttestationOld = "attestation_old"
+	// CodeBlacklisted: the participant's credit fell below the limit.
+	CodeBlacklisted = "blacklisted"
+	// CodeExpired: too late at block time.
+	CodeExpired = "expired"
+	// CodeTooFar: expires further ahead than max_standing_ms allows.
+	CodeTooFar = "too_far"
+	// CodeRequestExists: the buyer has a standing request of this id.
+	CodeRequestExists = "request_exists"
+	// CodeRequestUnknown: the buyer has no standing request of this id.
+	CodeRequestUnknown = "request_unknown"
+	// CodeRequestAnswered: the request was answered before.
+	CodeRequestAnswered = "request_answered"
+	// CodeTokenExists: the Token's id is taken.
+	CodeTokenExists = "token_exists"
+	// CodeVolumeWrong: the volume is more than was asked, offered or paid for.
+	CodeVolumeWrong = "volume_wrong"
+	// CodeEscrowWrong: the escrow is not volume times the request's highest price.
+	CodeEscrowWrong = "escrow_wrong"
+	// CodeInsufficientFunds: the wallet or the escrow does not hold so much.
+	CodeInsufficientFunds = "insufficient_funds"
+	// CodeComplianceWrong: the Token claims more kept or broken promises than the chain.
+	CodeComplianceWrong = "compliance_wrong"
+	// CodeTradeUnknown: there is no trade (Token) of this id.
+	CodeTradeUnknown = "trade_unknown"
+	// CodeNotYours: the sender has not this part in the trade.
+	CodeNotYours = "not_yours"
+	// CodeAlreadyPaid: the Token was used.
+	CodeAlreadyPaid = "already_paid"
+	// CodeOfferUnknown: the seller has no standing offer of this id.
+	CodeOfferUnknown = "offer_unknown"
+	// CodeOwnOffer: buyer and seller are one.
+	CodeOwnOffer = "own_offer"
+	// CodePriceWrong: not the offer's price, or over the request's highest.
+	CodePriceWrong = "price_wrong"
+	// CodeAmountWrong: not price times energy to the millionth.
+	CodeAmountWrong = "amount_wrong"
+	// CodeMeterNotYours: the meter is another participant's, or not this trade's.
+	CodeMeterNotYours = "meter_not_yours"
+	// CodeMeterBusy: the meter measures another trade; a watt-hour counts once.
+	CodeMeterBusy = "meter_busy"
+	// CodeRegisterBack: the register is lower than a reading before.
+	CodeRegisterBack = "register_back"
+	// CodeWrongStatus: the trade's status does not allow this.
+	CodeWrongStatus = "wrong_status"
+	// CodeHoldWithoutHazard: the hold names no gate change newer than the start's, or an OPEN one.
+	CodeHoldWithoutHazard = "hold_without_hazard"
+	// CodeEnergyNotMetered: more, or other, energy than the meter counted.
+	CodeEnergyNotMetered = "energy_not_metered"
+	// CodePayIDWrong: the bill is not for this trade's payment.
+	CodePayIDWrong = "pay_id_wrong"
+)
+
+// A Refusal says why a record was refused: a code for programs and a reason for
+// people that names the field or the thing.
+type Refusal struct{ Code, Reason string }
+
+func (r *Refusal) Error() string { return r.Code + ": " + r.Reason }
+
+func refuse(code, format string, args ...any) *Refusal {
+	return &Refusal{Code: code, Reason: fmt.Sprintf(format, args...)}
+}

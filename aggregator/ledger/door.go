@@ -1,0 +1,305 @@
+package ledger
+
+import (
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"strings"
+
+	"fairwatt/proto/fairwattpb"
+	"fairwatt/proto/seal"
+)
+
+// A Checked is a record that passed the door. Record aliases nothing; Sealed is
+// the caller's slice.
+type Checked struct {
+	ID     [32]byte
+	Sealed []byte
+	Record *fairwattpb.Record
+}
+
+// CheckRecord is the door: it returns the record when it may stand in the next
+// block, and otherwise a [*Refusal]. It checks size, envelope, signer,
+// signature, encoding, chain, role, every field's limits, and that the counter
+// is new. Only the last can change with the state, so a caller may keep the
+// verdict by ID and leave the replay check to [State.Build]. It is safe for
+// concurrent use.
+func (s *State) CheckRecord(sealed []byte) (*Checked, error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	c, refusal := s.decodeRecord(sealed)
+	if refusal == nil {
+		refusal = s.checkSignature(c)
+	}
+	if refusal == nil {
+		refusal = s.checkFresh(c)
+	}
+	if refusal != nil {
+		return nil, refusal
+	}
+	return c, nil
+}
+
+func (s *State) checkSignature(c *Checked) *Refusal {
+	_, _, err := seal.Open(c.Sealed, seal.DomainRecord, s.chain, s.key)
+	if err != nil {
+		return refuse(CodeBadSignature, "the signature is not %q's", c.Record.Sender)
+	}
+	return nil
+}
+
+func (s *State) checkFresh(c *Checked) *Refusal {
+	w, err := decodeWindow(s.tree.get(keyWindow + c.Record.Sender))
+	if err != nil {
+		return refuse(CodeReplayed, "%v", err)
+	}
+	if !w.Accepts(c.Record.Counter) {
+		return replayed(&w, c)
+	}
+	return nil
+}
+
+func replayed(w *seal.Window, c *Checked) *Refusal {
+	return refuse(CodeReplayed, "counter %d of %q was used, or is too far behind %d", c.Record.Counter, c.Record.Sender, w.Last())
+}
+
+func decodeWindow(b []byte, ok bool) (seal.Window, error) {
+	var w seal.Window
+	if !ok {
+		return w, nil
+	}
+	err := w.UnmarshalBinary(b)
+	return w, err
+}
+
+// key returns the public key of whoever may sign records.
+func (s *State) key(signer string) (ed25519.PublicKey, bool) {
+	k, ok := s.keys[signer]
+	return k, ok
+}
+
+// decodeRecord is the door without signature and replay check.
+func (s *State) decodeRecord(sealed []byte) (*Checked, *Refusal) {
+	if len(sealed) > s.genesis.Params.MaxRecordBytes {
+		return nil, refuse(CodeTooLarge, "%d bytes, at most %d", len(sealed), s.genesis.Params.MaxRecordBytes)
+	}
+	signer, payload, err := seal.Peek(sealed)
+	if err != nil {
+		return nil, refuse(CodeMalformed, "%v", err)
+	}
+	participant, ok := s.participants[signer]
+	if !ok {
+		return nil, refuse(CodeUnknownSigner, "%q is not registered", signer)
+	}
+	r := &fairwattpb.Record{}
+	if err := unmarshal(payload, r); err != nil {
+		return nil, refuse(CodeMalformed, "%v", err)
+	}
+	if string(r.ChainId) != string(s.chain[:]) {
+		return nil, refuse(CodeWrongChain, "chain_id is of another chain")
+	}
+	if err := validateRecord(r, signer); err != nil {
+		return nil, refuse(CodeMalformed, "%v", err)
+	}
+	if !mayRecord(participant, r) {
+		return nil, refuse(CodeNotAllowed, "%q may not send a %s", signer, Kind(r))
+	}
+	return &Checked{ID: seal.ID(sealed), Sealed: sealed, Record: r}, nil
+}
+
+// Kind returns the name of a record's body, e.g. "gate_change"; empty when it
+// has none.
+func Kind(r *fairwattpb.Record) string {
+	m := r.ProtoReflect()
+	if f := m.WhichOneof(m.Descriptor().Oneofs().ByName("body")); f != nil {
+		return string(f.Name())
+	}
+	return ""
+}
+
+// mayRecord says which role may send which kind.
+func mayRecord(p *Participant, r *fairwattpb.Record) bool {
+	switch r.Body.(type) {
+	case *fairwattpb.Record_Registration, *fairwattpb.Record_Deposit, *fairwattpb.Record_Response:
+		return p.Centre
+	case *fairwattpb.Record_GateChange, *fairwattpb.Record_Reading:
+		return p.Seller || p.Buyer
+	case *fairwattpb.Record_Offer, *fairwattpb.Record_Start, *fairwattpb.Record_Hold,
+		*fairwattpb.Record_Resume, *fairwattpb.Record_Bill:
+		return p.Seller
+	case *fairwattpb.Record_Request, *fairwattpb.Record_Pay, *fairwattpb.Record_Confirm:
+		return p.Buyer
+	}
+	return false
+}
+
+// limits collects the first field outside its limits.
+type limits struct{ err error }
+
+func (l *limits) check(ok bool, field, want string) {
+	if l.err == nil && !ok {
+		l.err = fmt.Errorf("%s: want %s", field, want)
+	}
+}
+
+// maxIDBytes bounds the ids of offers, requests, Tokens and meters: two names
+// and a number.
+const maxIDBytes = 160
+
+func (l *limits) id(field, v string) {
+	ok := len(v) > 0 && len(v) <= maxIDBytes && !strings.ContainsFunc(v, notOfAnID)
+	l.check(ok, field, "1 to 160 of a-z, A-Z, 0-9, '.', '_', ':' and '-'")
+}
+
+func notOfAnID(r rune) bool {
+	letter := r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9'
+	return !letter && r != '.' && r != '_' && r != ':' && r != '-'
+}
+
+func (l *limits) name(field, v string) {
+	l.check(seal.ValidName(v), field, "1 to 64 of a-z, 0-9 and '-'")
+}
+
+func (l *limits) text(field, v string) { l.check(len(v) <= MaxTextBytes, field, "at most 512 bytes") }
+
+func (l *limits) between(field string, v, low, high int64) {
+	if l.err == nil && (v < low || v > high) {
+		l.err = fmt.Errorf("%s: %d, want %d to %d", field, v, low, high)
+	}
+}
+
+func (l *limits) time(field string, v int64) { l.between(field, v, 1, MaxTimeMs) }
+
+func (l *limits) reading(r *fairwattpb.MeterReading) {
+	l.check(r != nil, "reading", "a meter reading")
+	if r != nil {
+		l.id("reading.meter", r.Meter)
+		l.between("reading.register_wh", r.RegisterWh, 0, MaxRegisterWh)
+		l.time("reading.time_ms", r.TimeMs)
+	}
+}
+
+func (l *limits) causes(causes []*fairwattpb.Cause) {
+	l.check(len(causes) <= MaxCauses, "causes", "at most 32")
+	for _, c := range causes {
+		for _, text := range []string{c.Rule, c.Kind, c.Level, c.Text} {
+			l.text("causes", text)
+		}
+		l.check(len(c.Inputs) <= MaxCauseInputs, "causes.inputs", "at most 32")
+		for _, in := range c.Inputs {
+			for _, text := range []string{in.Name, in.Value, in.Unit, in.Threshold} {
+				l.text("causes.inputs", text)
+			}
+		}
+	}
+}
+
+// validateRecord checks what can be checked by looking at the record alone.
+func validateRecord(r *fairwattpb.Record, signer string) error {
+	if r.Sender != signer {
+		return fmt.Errorf("sender: %q, but the seal is %q's", r.Sender, signer)
+	}
+	l := &limits{}
+	l.check(r.Counter >= 1, "counter", "1 or more")
+	l.time("time_ms", r.TimeMs)
+	switch b := r.Body.(type) {
+	case *fairwattpb.Record_Registration:
+		l.registration(b.Registration)
+	case *fairwattpb.Record_Deposit:
+		l.name("to", b.Deposit.To)
+		l.between("amount_micro", b.Deposit.AmountMicro, 1, MaxMoneyMicro)
+		l.id("reference", b.Deposit.Reference)
+	case *fairwattpb.Record_GateChange:
+		l.check(b.GateChange.GateSeq >= 1, "gate_seq", "1 or more")
+		l.between("state", int64(b.GateChange.State), 1, 4)
+		l.causes(b.GateChange.Causes)
+		l.between("valid_until_ms", b.GateChange.ValidUntilMs, 0, MaxTimeMs)
+	case *fairwattpb.Record_Offer:
+		l.id("offer_id", b.Offer.OfferId)
+		l.between("volume_wh", b.Offer.VolumeWh, 0, MaxEnergyWh)
+		l.between("price_micro_per_kwh", b.Offer.PriceMicroPerKwh, 1, MaxPriceMicroPerKWh)
+		l.time("expires_ms", b.Offer.ExpiresMs)
+	case *fairwattpb.Record_Request:
+		l.id("request_id", b.Request.RequestId)
+		l.between("volume_wh", b.Request.VolumeWh, 1, MaxEnergyWh)
+		l.between("max_price_micro_per_kwh", b.Request.MaxPriceMicroPerKwh, 1, MaxPriceMicroPerKWh)
+		l.time("expires_ms", b.Request.ExpiresMs)
+	case *fairwattpb.Record_Response:
+		l.response(b.Response)
+	case *fairwattpb.Record_Pay:
+		l.id("token_id", b.Pay.TokenId)
+		l.id("offer_id", b.Pay.OfferId)
+		l.name("seller", b.Pay.Seller)
+		l.between("volume_wh", b.Pay.VolumeWh, 1, MaxEnergyWh)
+		l.between("price_micro_per_kwh", b.Pay.PriceMicroPerKwh, 1, MaxPriceMicroPerKWh)
+		l.between("amount_micro", b.Pay.AmountMicro, 0, MaxMoneyMicro)
+		l.reading(b.Pay.BuyerReading)
+	default:
+		l.delivery(r)
+	}
+	return l.err
+}
+
+func (l *limits) delivery(r *fairwattpb.Record) {
+	switch b := r.Body.(type) {
+	case *fairwattpb.Record_Start:
+		l.id("trade_id", b.Start.TradeId)
+		l.check(len(b.Start.Attestation) > 0, "attestation", "a sealed gate attestation")
+		l.reading(b.Start.Reading)
+	case *fairwattpb.Record_Hold:
+		l.id("trade_id", b.Hold.TradeId)
+		l.causes(b.Hold.Causes)
+		l.reading(b.Hold.Reading)
+	case *fairwattpb.Record_Resume:
+		l.id("trade_id", b.Resume.TradeId)
+		l.check(len(b.Resume.Attestation) > 0, "attestation", "a sealed gate attestation")
+		l.reading(b.Resume.Reading)
+	case *fairwattpb.Record_Reading:
+		l.id("trade_id", b.Reading.TradeId)
+		l.reading(b.Reading.Reading)
+	case *fairwattpb.Record_Bill:
+		l.id("trade_id", b.Bill.TradeId)
+		l.reading(b.Bill.Reading)
+		l.between("energy_wh", b.Bill.EnergyWh, 0, MaxEnergyWh)
+		l.between("amount_micro", b.Bill.AmountMicro, 0, MaxMoneyMicro)
+		l.check(len(b.Bill.PayId) == 32, "pay_id", "32 bytes")
+	case *fairwattpb.Record_Confirm:
+		l.id("trade_id", b.Confirm.TradeId)
+		l.reading(b.Confirm.Reading)
+		l.between("energy_wh", b.Confirm.EnergyWh, 0, MaxRegisterWh)
+		l.text("reason", b.Confirm.Reason)
+	default:
+		l.err = errors.New("body: none")
+	}
+}
+
+func (l *limits) registration(r *fairwattpb.Registration) {
+	l.name("id", r.Id)
+	l.name("site", r.Site)
+	if _, err := seal.ParseKey(r.PublicKey); err != nil && l.err == nil {
+		l.err = fmt.Errorf("public_key: %w", err)
+	}
+	if err := validateRoles(r.Roles); err != nil && l.err == nil {
+		l.err = err
+	}
+	l.between("meter_class_e4", int64(r.MeterClassE4), 0, MaxMeterClassE4)
+}
+
+func (l *limits) response(r *fairwattpb.Response) {
+	l.id("request_id", r.RequestId)
+	l.check(r.Token != nil, "token", "a Token")
+	if t := r.Token; t != nil {
+		l.id("token.token_id", t.TokenId)
+		l.name("token.buyer", t.Buyer)
+		l.between("token.escrow_micro", t.EscrowMicro, 1, MaxMoneyMicro)
+		l.between("token.volume_wh", t.VolumeWh, 1, MaxEnergyWh)
+		l.time("token.valid_until_ms", t.ValidUntilMs)
+	}
+	l.check(len(r.Quotes) <= MaxQuotes, "quotes", "at most 64")
+	for _, q := range r.Quotes {
+		l.id("quotes.offer_id", q.OfferId)
+		l.name("quotes.seller", q.Seller)
+		l.between("quotes.price_micro_per_kwh", q.PriceMicroPerKwh, 1, MaxPriceMicroPerKWh)
+		l.between("quotes.volume_wh", q.VolumeWh, 0, MaxEnergyWh)
+	}
+}

@@ -1,0 +1,284 @@
+package ledger
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"fairwatt/proto/fairwattpb"
+)
+
+// An execution runs one block over a state: first what is due, then the
+// records in order. It writes into an overlay and never into the state.
+type execution struct {
+	state   *State
+	params  *Params
+	timeMs  int64
+	meta    meta
+	overlay map[string][]byte // nil: deleted
+	notices []Notice
+	index   int // of the record being applied; -1 in the sweep
+	record  *Checked
+	// For undoing a record that turns out to be refused half way.
+	undo []undo
+	// err is the first sign that the state itself is damaged. No record can
+	// cause it; the block cannot be executed.
+	err error
+}
+
+type undo struct {
+	key   string
+	value []byte
+	had   bool
+}
+
+func (s *State) newExecution(timeMs int64) *execution {
+	return &execution{state: s, params: &s.genesis.Params, timeMs: timeMs, meta: s.meta, overlay: make(map[string][]byte), index: -1}
+}
+
+func (x *execution) fail(key string, err error) {
+	if x.err == nil {
+		x.err = fmt.Errorf("state entry %q: %w", key, err)
+	}
+}
+
+func (x *execution) bytes(key string) ([]byte, bool) {
+	if b, ok := x.overlay[key]; ok {
+		return b, b != nil
+	}
+	return x.state.tree.get(key)
+}
+
+// get reads the value under key into v and reports whether there is one.
+func (x *execution) get(key string, v value) bool {
+	b, ok := x.bytes(key)
+	if !ok {
+		return false
+	}
+	if err := decodeValue(b, v); err != nil {
+		x.fail(key, err)
+		return false
+	}
+	return true
+}
+
+func (x *execution) put(key string, v value) { x.putBytes(key, encodeValue(v)) }
+
+func (x *execution) putBytes(key string, b []byte) {
+	old, had := x.overlay[key]
+	x.undo = append(x.undo, undo{key, old, had})
+	if b == nil {
+		b = []byte{}
+	}
+	x.overlay[key] = b
+}
+
+func (x *execution) remove(key string) {
+	old, had := x.overlay[key]
+	x.undo = append(x.undo, undo{key, old, had})
+	x.overlay[key] = nil
+}
+
+// changes returns the overlay as changes in key order, without those that
+// leave everything as it was.
+func (x *execution) changes() []Change {
+	out := make([]Change, 0, len(x.overlay))
+	for key, v := range x.overlay {
+		old, had := x.state.tree.get(key)
+		if v == nil && !had || v != nil && had && string(old) == string(v) {
+			continue
+		}
+		out = append(out, Change{Key: []byte(key), Value: v, Delete: v == nil})
+	}
+	slices.SortFunc(out, func(a, b Change) int { return strings.Compare(string(a.Key), string(b.Key)) })
+	return out
+}
+
+// apply lets a checked record have its effect. It returns a refusal of code
+// CodeReplayed when the record may not stand in this block at all; any other
+// refusal is its outcome. Either way nothing but the sender's replay window is
+// left of a refused record.
+func (x *execution) apply(index int, c *Checked) *Refusal {
+	key := keyWindow + c.Record.Sender
+	w, err := decodeWindow(x.bytes(key))
+	if err != nil {
+		x.fail(key, err)
+	}
+	if !w.Accept(c.Record.Counter) {
+		return replayed(&w, c)
+	}
+	b, err := w.MarshalBinary()
+	if err != nil {
+		x.fail(key, err)
+	}
+	x.putBytes(key, b)
+	x.meta.Records++
+
+	x.undo = x.undo[:0]
+	x.index, x.record = index, c
+	before, notices := x.meta, len(x.notices)
+	refusal := x.dispatch(c.Record)
+	if refusal != nil {
+		for i := len(x.undo) - 1; i >= 0; i-- {
+			if u := x.undo[i]; u.had {
+				x.overlay[u.key] = u.value
+			} else {
+				delete(x.overlay, u.key)
+			}
+		}
+		x.meta = before
+		clear(x.notices[notices:])
+		x.notices = x.notices[:notices]
+	}
+	return refusal
+}
+
+func (x *execution) dispatch(r *fairwattpb.Record) *Refusal {
+	switch b := r.Body.(type) {
+	case *fairwattpb.Record_Registration:
+		return x.register(b.Registration)
+	case *fairwattpb.Record_Deposit:
+		return x.deposit(b.Deposit)
+	case *fairwattpb.Record_GateChange:
+		return x.gateChange(r.Sender, b.GateChange)
+	case *fairwattpb.Record_Offer:
+		return x.offer(r.Sender, b.Offer)
+	case *fairwattpb.Record_Request:
+		return x.request(r.Sender, b.Request)
+	case *fairwattpb.Record_Response:
+		return x.response(b.Response)
+	case *fairwattpb.Record_Pay:
+		return x.pay(r.Sender, b.Pay)
+	case *fairwattpb.Record_Start:
+		return x.start(r.Sender, b.Start)
+	case *fairwattpb.Record_Hold:
+		return x.hold(r.Sender, b.Hold)
+	case *fairwattpb.Record_Resume:
+		return x.resume(r.Sender, b.Resume)
+	case *fairwattpb.Record_Reading:
+		return x.reading(r.Sender, b.Reading)
+	case *fairwattpb.Record_Bill:
+		return x.bill(r.Sender, b.Bill)
+	case *fairwattpb.Record_Confirm:
+		return x.confirm(r.Sender, b.Confirm)
+	}
+	return refuse(CodeMalformed, "body: none") // the door lets none of these in
+}
+
+// A Notice tells somebody other than the sender of a record, or the sender
+// itself where a trade changed its status, what a block did.
+type Notice struct {
+	To string
+	// Index is the record's place in the block; -1 when the block's time did
+	// it and no record.
+	Index int
+	// Record is the sealed record; nil when To is its sender or Index is -1.
+	Record []byte
+	// Trade is set when a trade of To's changed its status.
+	Trade *fairwattpb.TradeNotice
+}
+
+// tell gives to the record being applied.
+func (x *execution) tell(to string, t *Trade) {
+	n := Notice{To: to, Index: x.index}
+	if x.record != nil && x.record.Record.Sender != to {
+		n.Record = x.record.Sealed
+	}
+	if t != nil {
+		n.Trade = &fairwattpb.TradeNotice{
+			TradeId: t.ID, Status: t.Status, PaidMicro: t.PaidMicro,
+			ReturnedMicro: t.ReturnedMicro, Reason: t.Reason,
+		}
+	}
+	x.notices = append(x.notices, n)
+}
+
+// turn gives the trade a status, tells both sides, and sets when the status
+// ends by itself (0: never).
+func (x *execution) turn(t *Trade, status, reason string, deadlineMs int64) {
+	x.setDeadline(t, deadlineMs)
+	t.Status, t.Reason = status, reason
+	x.tell(t.Buyer, t)
+	if t.Seller != "" {
+		x.tell(t.Seller, t)
+	}
+}
+
+func (x *execution) setDeadline(t *Trade, deadlineMs int64) {
+	if t.DeadlineMs != 0 {
+		x.remove(deadlineKey(t.DeadlineMs, dueTrade, t.ID))
+	}
+	if deadlineMs != 0 {
+		x.putBytes(deadlineKey(deadlineMs, dueTrade, t.ID), nil)
+	}
+	t.DeadlineMs = deadlineMs
+}
+
+func (x *execution) account(id string) (Account, bool) {
+	var a Account
+	ok := x.get(keyAccount+id, &a)
+	return a, ok
+}
+
+// toEscrow moves money from the buyer's wallet into the trade. The caller has
+// checked that the wallet holds it.
+func (x *execution) toEscrow(t *Trade, amountMicro int64) {
+	a, _ := x.account(t.Buyer)
+	a.WalletMicro -= amountMicro
+	x.put(keyAccount+t.Buyer, &a)
+	t.EscrowMicro += amountMicro
+	x.meta.WalletsMicro -= amountMicro
+	x.meta.EscrowMicro += amountMicro
+}
+
+// fromEscrow moves money from the trade into a wallet.
+func (x *execution) fromEscrow(t *Trade, to string, amountMicro int64) {
+	if amountMicro == 0 {
+		return
+	}
+	a, _ := x.account(to)
+	a.WalletMicro += amountMicro
+	x.put(keyAccount+to, &a)
+	t.EscrowMicro -= amountMicro
+	x.meta.EscrowMicro -= amountMicro
+	x.meta.WalletsMicro += amountMicro
+}
+
+func (x *execution) payOut(t *Trade, amountMicro int64) {
+	x.fromEscrow(t, t.Seller, amountMicro)
+	t.PaidMicro += amountMicro
+}
+
+func (x *execution) giveBack(t *Trade, amountMicro int64) {
+	x.fromEscrow(t, t.Buyer, amountMicro)
+	t.ReturnedMicro += amountMicro
+}
+
+// readMeter checks a reading of owner's meter and stores it. A meter belongs
+// to whoever used it first, its register never falls, and while it measures
+// one trade it measures no other.
+func (x *execution) readMeter(owner, trade string, r *fairwattpb.MeterReading) *Refusal {
+	var m meter
+	if x.get(keyMeter+r.Meter, &m) {
+		switch {
+		case m.Owner != owner:
+			return refuse(CodeMeterNotYours, "meter %q is %q's", r.Meter, m.Owner)
+		case r.RegisterWh < m.RegisterWh:
+			return refuse(CodeRegisterBack, "register of meter %q is %d Wh, was %d Wh", r.Meter, r.RegisterWh, m.RegisterWh)
+		case m.Trade != "" && m.Trade != trade:
+			return refuse(CodeMeterBusy, "meter %q measures trade %q", r.Meter, m.Trade)
+		}
+	}
+	m = meter{Owner: owner, RegisterWh: r.RegisterWh, Trade: trade}
+	x.put(keyMeter+r.Meter, &m)
+	return nil
+}
+
+// releaseMeter lets a meter measure another trade.
+func (x *execution) releaseMeter(id, trade string) {
+	var m meter
+	if id != "" && x.get(keyMeter+id, &m) && m.Trade == trade {
+		m.Trade = ""
+		x.put(keyMeter+id, &m)
+	}
+}

@@ -1,0 +1,232 @@
+package ledger
+
+import (
+	"crypto/ed25519"
+	"slices"
+	"strings"
+
+	"fairwatt/proto/fairwattpb"
+)
+
+// Genesis returns the chain's genesis; it must not be changed.
+func (s *State) Genesis() *Genesis { return s.genesis }
+
+// ChainID returns the chain's id.
+func (s *State) ChainID() [32]byte { return s.chain }
+
+// Height returns the height of the newest block, 0 before the first.
+func (s *State) Height() uint64 { return s.now().Height }
+
+// TimeMs returns the time of the newest block; the genesis' before the first.
+func (s *State) TimeMs() int64 { return s.now().TimeMs }
+
+// Epoch returns the number of the epoch the next block belongs to, from 1.
+func (s *State) Epoch() uint64 { return s.now().Epoch }
+
+// EpochFirstHeight and EpochLastHeight return the heights at which the epoch of
+// the next block begins and ends.
+func (s *State) EpochFirstHeight() uint64 { return s.now().EpochFirst }
+
+// EpochLastHeight: see [State.EpochFirstHeight].
+func (s *State) EpochLastHeight() uint64 {
+	return s.now().EpochFirst + s.genesis.Params.EpochBlocks - 1
+}
+
+func (s *State) now() meta {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.meta
+}
+
+// HeaderHash returns the hash of the newest block's header; the chain's id
+// before the first.
+func (s *State) HeaderHash() [32]byte {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.headerHash
+}
+
+// Root returns the state root, as the newest block's header has it.
+func (s *State) Root() [32]byte {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.tree.root()
+}
+
+// Order returns the data aggregators of the present epoch in the sequence of
+// the communication tree; the first is the root. In view k the accounting node
+// is number k mod n.
+func (s *State) Order() []string {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	ids := make([]string, len(s.meta.Order))
+	for i := range ids {
+		ids[i] = s.orderID(i)
+	}
+	return ids
+}
+
+func (s *State) orderID(i int) string { return s.genesis.Aggregators[s.meta.Order[i]].ID }
+
+// Entries returns the whole state in key order.
+func (s *State) Entries() []Entry {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	out := make([]Entry, 0, len(s.tree.items))
+	for _, it := range s.tree.items {
+		out = append(out, Entry{[]byte(it.key), it.value})
+	}
+	slices.SortFunc(out, func(a, b Entry) int { return strings.Compare(string(a.Key), string(b.Key)) })
+	return out
+}
+
+// lookup reads one value. Values were checked when they were made or loaded,
+// so an undecodable one counts as none.
+func (s *State) lookup(key string, v value) bool {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	b, ok := s.tree.get(key)
+	return ok && decodeValue(b, v) == nil
+}
+
+// collect returns the values under a prefix that keep accepts, in key order.
+func collect[T any, P interface {
+	*T
+	value
+}](s *State, prefix string, keep func(*T) bool,
+) []T {
+	s.mu.RLock()
+	var keys []string
+	for key := range s.tree.items {
+		if strings.HasPrefix(key, prefix) {
+			keys = append(keys, key)
+		}
+	}
+	s.mu.RUnlock()
+	slices.Sort(keys)
+	var out []T
+	for _, key := range keys {
+		var v T
+		if s.lookup(key, P(&v)) && keep(&v) {
+			out = append(out, v)
+		}
+	}
+	return out
+}
+
+// Participant returns who is registered under id. Data aggregators are not
+// participants; the genesis names them.
+func (s *State) Participant(id string) (Participant, bool) {
+	var p Participant
+	ok := s.lookup(keyParticipant+id, &p)
+	return p, ok
+}
+
+// Participants returns everybody registered, by id.
+func (s *State) Participants() []Participant {
+	return collect(s, keyParticipant, func(*Participant) bool { return true })
+}
+
+// Key returns the public key of a participant, for [seal.Open].
+func (s *State) Key(id string) (ed25519.PublicKey, bool) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.key(id)
+}
+
+// Account returns a seller's or buyer's account.
+func (s *State) Account(id string) (Account, bool) {
+	var a Account
+	ok := s.lookup(keyAccount+id, &a)
+	return a, ok
+}
+
+// Balance returns what is in id's wallet, in millionths; 0 without an account.
+func (s *State) Balance(id string) int64 {
+	a, _ := s.Account(id)
+	return a.WalletMicro
+}
+
+// Credit returns id's credibility in 1e-6; 0 without an account.
+func (s *State) Credit(id string) int64 {
+	a, _ := s.Account(id)
+	return a.CreditE6
+}
+
+// Offers returns the standing offers by seller, without those of blacklisted
+// sellers.
+func (s *State) Offers() []Offer {
+	return collect(s, keyOffer, func(o *Offer) bool {
+		a, _ := s.Account(o.Seller)
+		return !a.Blacklisted
+	})
+}
+
+// Request returns a buyer's standing request.
+func (s *State) Request(buyer, id string) (Request, bool) {
+	var r Request
+	ok := s.lookup(keyRequest+buyer+"/"+id, &r)
+	return r, ok
+}
+
+// Requests returns the standing requests by buyer and id.
+func (s *State) Requests() []Request {
+	return collect(s, keyRequest, func(*Request) bool { return true })
+}
+
+// Trade returns a trade by its id, which is its Token's.
+func (s *State) Trade(id string) (Trade, bool) {
+	var t Trade
+	ok := s.lookup(keyTrade+id, &t)
+	return t, ok
+}
+
+// Trades returns the trades that filter accepts, by id; nil accepts all.
+func (s *State) Trades(filter func(*Trade) bool) []Trade {
+	if filter == nil {
+		filter = func(*Trade) bool { return true }
+	}
+	return collect(s, keyTrade, filter)
+}
+
+// GateOf returns a device's newest gate change.
+func (s *State) GateOf(device string) (Gate, bool) {
+	var g Gate
+	ok := s.lookup(keyGate+device, &g)
+	return g, ok
+}
+
+// Totals are sums over the whole state.
+type Totals struct {
+	Records        uint64 // in all blocks
+	DepositedMicro int64  // by all deposits
+	WalletsMicro   int64  // in all wallets, added up now
+	EscrowMicro    int64  // in all escrows, added up now
+	TradesByStatus map[string]int
+	// Conserved: no wallet or escrow is negative, and wallets and escrow are
+	// together what was deposited.
+	Conserved bool
+}
+
+// Totals adds up the state.
+func (s *State) Totals() Totals {
+	m := s.now()
+	t := Totals{Records: m.Records, DepositedMicro: m.DepositedMicro, TradesByStatus: make(map[string]int)}
+	good := true
+	for _, a := range collect(s, keyAccount, func(*Account) bool { return true }) {
+		t.WalletsMicro += a.WalletMicro
+		good = good && a.WalletMicro >= 0
+	}
+	for _, trade := range s.Trades(nil) {
+		t.EscrowMicro += trade.EscrowMicro
+		t.TradesByStatus[trade.Status]++
+		good = good && trade.EscrowMicro >= 0
+	}
+	t.Conserved = good && t.WalletsMicro+t.EscrowMicro == t.DepositedMicro &&
+		t.WalletsMicro == m.WalletsMicro && t.EscrowMicro == m.EscrowMicro
+	return t
+}
+
+// EncodeOutcome returns the canonical bytes of an outcome: a leaf under
+// outcomes_root.
+func EncodeOutcome(o *fairwattpb.Outcome) ([]byte, error) { return marshal(o) }

@@ -1,0 +1,277 @@
+package ledger
+
+import (
+	"encoding/binary"
+	"fmt"
+	"strings"
+
+	"fairwatt/proto/fairwattpb"
+)
+
+// The kinds of keys of the state; a key is the kind's prefix and an id.
+const (
+	keyMeta        = "meta"
+	keyParticipant = "participant/" // id
+	keyAccount     = "account/"     // participant id
+	keyWindow      = "window/"      // signer
+	keyGate        = "gate/"        // device
+	keyMeter       = "meter/"       // meter id
+	keyOffer       = "offer/"       // seller
+	keyRequest     = "request/"     // buyer/request id
+	keyTrade       = "trade/"       // trade id
+	keyReference   = "reference/"   // of a deposit, as hex
+	keyPublicKey   = "key/"         // public key, text form
+	keyDeadline    = "deadline/"    // 8 bytes of time, big endian, then what is due
+)
+
+// What a deadline ends: a letter and an id.
+const (
+	dueOffer   = 'o'
+	dueRequest = 'r'
+	dueTrade   = 't'
+)
+
+func deadlineKey(timeMs int64, what byte, id string) string {
+	b := make([]byte, 0, len(keyDeadline)+9+len(id))
+	b = append(b, keyDeadline...)
+	b = binary.BigEndian.AppendUint64(b, uint64(timeMs))
+	b = append(b, what)
+	return string(append(b, id...))
+}
+
+func parseDeadlineKey(key string) (timeMs int64, what byte, id string, err error) {
+	rest, ok := strings.CutPrefix(key, keyDeadline)
+	if !ok || len(rest) < 10 {
+		return 0, 0, "", fmt.Errorf("malformed deadline key %q", key)
+	}
+	return int64(binary.BigEndian.Uint64([]byte(rest[:8]))), rest[8], rest[9:], nil
+}
+
+// meta is what the state knows of the chain as a whole.
+type meta struct {
+	Height, Records uint64
+	TimeMs          int64
+	Epoch           uint64
+	EpochFirst      uint64 // height of the epoch's first block
+	Order           string // the epoch's sequence: one byte per aggregator, its genesis index
+	DepositedMicro  int64
+	WalletsMicro    int64
+	EscrowMicro     int64
+}
+
+func (m *meta) fields(c codec) {
+	c.u64("height", &m.Height)
+	c.u64("records", &m.Records)
+	c.i64("time_ms", &m.TimeMs)
+	c.u64("epoch", &m.Epoch)
+	c.u64("epoch_first", &m.EpochFirst)
+	c.str("order", &m.Order)
+	c.i64("deposited_micro", &m.DepositedMicro)
+	c.i64("wallets_micro", &m.WalletsMicro)
+	c.i64("escrow_micro", &m.EscrowMicro)
+}
+
+// A Participant is somebody registered: by the genesis or by a Registration.
+type Participant struct {
+	ID           string
+	Site         string
+	Seller       bool
+	Buyer        bool
+	Centre       bool // a management centre
+	PublicKey    string
+	Simulated    bool
+	MeterClassE4 uint32 // accuracy class of its meter in 1e-4
+}
+
+func (p *Participant) fields(c codec) {
+	class := uint64(p.MeterClassE4)
+	c.str("id", &p.ID)
+	c.str("site", &p.Site)
+	c.flag("seller", &p.Seller)
+	c.flag("buyer", &p.Buyer)
+	c.flag("centre", &p.Centre)
+	c.str("public_key", &p.PublicKey)
+	c.flag("simulated", &p.Simulated)
+	c.u64("meter_class_e4", &class)
+	p.MeterClassE4 = uint32(class)
+}
+
+// An Account is a participant's wallet and compliance record.
+type Account struct {
+	WalletMicro int64
+	Kept        uint64 // s: promises kept
+	Broken      uint64 // f: promises broken
+	CreditE6    int64  // in 1e-6
+	Blacklisted bool
+	// Sales ended, and hazards forgiven, in the running quota period.
+	QuotaTrades uint64
+	QuotaUsed   uint64
+}
+
+func (a *Account) fields(c codec) {
+	c.i64("wallet_micro", &a.WalletMicro)
+	c.u64("kept", &a.Kept)
+	c.u64("broken", &a.Broken)
+	c.i64("credit_e6", &a.CreditE6)
+	c.flag("blacklisted", &a.Blacklisted)
+	c.u64("quota_trades", &a.QuotaTrades)
+	c.u64("quota_used", &a.QuotaUsed)
+}
+
+// A Gate is the newest gate change of a device.
+type Gate struct {
+	Seq       uint64
+	State     fairwattpb.GateState
+	ChangedMs int64 // time of the block that holds it
+}
+
+func (g *Gate) fields(c codec) {
+	state := uint64(g.State)
+	c.u64("seq", &g.Seq)
+	c.u64("state", &state)
+	c.i64("changed_ms", &g.ChangedMs)
+	g.State = fairwattpb.GateState(state)
+}
+
+// meter is the newest reading of an energy meter, and the trade it measures.
+type meter struct {
+	Owner      string
+	RegisterWh int64
+	Trade      string // empty when it measures none
+}
+
+func (m *meter) fields(c codec) {
+	c.str("owner", &m.Owner)
+	c.i64("register_wh", &m.RegisterWh)
+	c.str("trade", &m.Trade)
+}
+
+// An Offer is a seller's standing offer; VolumeWh is what is left of it.
+type Offer struct {
+	ID               string
+	Seller           string
+	VolumeWh         int64
+	PriceMicroPerKWh int64
+	ExpiresMs        int64
+}
+
+func (o *Offer) fields(c codec) {
+	c.str("id", &o.ID)
+	c.str("seller", &o.Seller)
+	c.i64("volume_wh", &o.VolumeWh)
+	c.i64("price_micro_per_kwh", &o.PriceMicroPerKWh)
+	c.i64("expires_ms", &o.ExpiresMs)
+}
+
+// A Request is a buyer's request; it stands until it expires, answered or not.
+type Request struct {
+	ID                  string
+	Buyer               string
+	VolumeWh            int64
+	MaxPriceMicroPerKWh int64
+	ExpiresMs           int64
+	Answered            bool
+}
+
+func (r *Request) fields(c codec) {
+	c.str("id", &r.ID)
+	c.str("buyer", &r.Buyer)
+	c.i64("volume_wh", &r.VolumeWh)
+	c.i64("max_price_micro_per_kwh", &r.MaxPriceMicroPerKWh)
+	c.i64("expires_ms", &r.ExpiresMs)
+	c.flag("answered", &r.Answered)
+}
+
+// The statuses of a trade. The first five are on the way, the others are ends;
+// a disputed trade has ended when its escrow is empty.
+const (
+	StatusEscrowed      = "escrowed"       // answered: money in escrow, Token out
+	StatusPaid          = "paid"           // bound to a seller
+	StatusDelivering    = "delivering"     // started
+	StatusHeld          = "held"           // interrupted by a hazard
+	StatusBilled        = "billed"         // delivered and billed, not confirmed
+	StatusSettled       = "settled"        // paid out for the whole volume
+	StatusSettledPartly = "settled_partly" // paid out for a part of it
+	StatusRefunded      = "refunded"       // money back, nobody's fault
+	StatusDisputed      = "disputed"       // the meters differ
+	StatusFailed        = "failed"         // money back, the seller's fault
+)
+
+// A Trade begins with the Response that puts a buyer's money in escrow; its id
+// is the Token's.
+type Trade struct {
+	ID                  string
+	Status              string
+	Reason              string // of the newest status, for people
+	Buyer               string
+	Seller              string // from the payment on
+	RequestID           string
+	OfferID             string
+	TokenVolumeWh       int64
+	MaxPriceMicroPerKWh int64
+	VolumeWh            int64 // paid for
+	PriceMicroPerKWh    int64
+	EscrowMicro         int64  // now in escrow
+	PaidMicro           int64  // went to the seller
+	ReturnedMicro       int64  // went back to the buyer
+	PayID               string // record id of the payment, 32 bytes
+	OpenedMs            int64  // block time of the response
+	DeadlineMs          int64  // when the status ends by itself; 0: never
+
+	SellerMeter     string
+	SegmentWh       int64 // seller's register where the running segment began
+	SellerMeteredWh int64 // of the closed segments
+	GateSeq         uint64
+	Held            bool // ever
+	HeldMs          int64
+	DeliverByMs     int64
+
+	BuyerMeter     string
+	BuyerStartWh   int64
+	BuyerMeteredWh int64
+	BilledWh       int64
+	BilledMicro    int64
+}
+
+func (t *Trade) fields(c codec) {
+	c.str("id", &t.ID)
+	c.str("status", &t.Status)
+	c.str("reason", &t.Reason)
+	c.str("buyer", &t.Buyer)
+	c.str("seller", &t.Seller)
+	c.str("request_id", &t.RequestID)
+	c.str("offer_id", &t.OfferID)
+	c.i64("token_volume_wh", &t.TokenVolumeWh)
+	c.i64("max_price_micro_per_kwh", &t.MaxPriceMicroPerKWh)
+	c.i64("volume_wh", &t.VolumeWh)
+	c.i64("price_micro_per_kwh", &t.PriceMicroPerKWh)
+	c.i64("escrow_micro", &t.EscrowMicro)
+	c.i64("paid_micro", &t.PaidMicro)
+	c.i64("returned_micro", &t.ReturnedMicro)
+	c.str("pay_id", &t.PayID)
+	c.i64("opened_ms", &t.OpenedMs)
+	c.i64("deadline_ms", &t.DeadlineMs)
+	c.str("seller_meter", &t.SellerMeter)
+	c.i64("segment_wh", &t.SegmentWh)
+	c.i64("seller_metered_wh", &t.SellerMeteredWh)
+	c.u64("gate_seq", &t.GateSeq)
+	c.flag("held", &t.Held)
+	c.i64("held_ms", &t.HeldMs)
+	c.i64("deliver_by_ms", &t.DeliverByMs)
+	c.str("buyer_meter", &t.BuyerMeter)
+	c.i64("buyer_start_wh", &t.BuyerStartWh)
+	c.i64("buyer_metered_wh", &t.BuyerMeteredWh)
+	c.i64("billed_wh", &t.BilledWh)
+	c.i64("billed_micro", &t.BilledMicro)
+}
+
+// Ended reports whether nothing can change the trade any more.
+func (t *Trade) Ended() bool {
+	switch t.Status {
+	case StatusSettled, StatusSettledPartly, StatusRefunded, StatusFailed:
+		return true
+	case StatusDisputed:
+		return t.EscrowMicro == 0
+	}
+	return false
+}
