@@ -68,7 +68,7 @@ func NewBatch(n int) *Batch {
 
 // Add puts one signature into the batch; the arguments are those of [Verify].
 func (b *Batch) Add(key ed25519.PublicKey, d Domain, chain [32]byte, signer string, payload, signature []byte) {
-	if len(d) > 255 || len(signer) > 255 || len(signature) != ed25519.SignatureSize || checkKey(key) != nil {
+	if len(d) > 255 || len(signer) > 255 || len(signature) != ed25519.SignatureSize || len(key) != ed25519.PublicKeySize {
 		b.refused = append(b.refused, true)
 		return
 	}

@@ -142,7 +142,7 @@ func Peek(sealed []byte) (signer string, payload []byte, err error) {
 // arguments, by the rules of ZIP-215 and refusing keys of small order. It is
 // for signatures that travel outside an envelope, such as votes.
 func Verify(key ed25519.PublicKey, d Domain, chain [32]byte, signer string, payload, signature []byte) bool {
-	if len(d) > 255 || len(signer) > 255 || checkKey(key) != nil {
+	if len(d) > 255 || len(signer) > 255 || len(key) != ed25519.PublicKeySize {
 		return false
 	}
 	return voi.VerifyWithOptions(voi.PublicKey(key), Preimage(d, chain, signer, payload), signature, zip215)
@@ -151,7 +151,13 @@ func Verify(key ed25519.PublicKey, d Domain, chain [32]byte, signer string, payl
 // ID returns the SHA-256 of a sealed message: the record id.
 func ID(sealed []byte) [32]byte { return sha256.Sum256(sealed) }
 
-var zip215 = &voi.Options{Verify: voi.VerifyOptionsZIP_215}
+// zip215 are the rules of ZIP-215, but for keys of small order.
+var zip215 = &voi.Options{Verify: &voi.VerifyOptions{
+	AllowSmallOrderA:   false,
+	AllowSmallOrderR:   true,
+	AllowNonCanonicalA: true,
+	AllowNonCanonicalR: true,
+}}
 
 type envelope struct {
 	signer             string

@@ -1,0 +1,193 @@
+// Package ledgertest makes small chains with known keys for tests: a genesis
+// with data aggregators, a management centre, sellers and buyers, and the
+// means to seal records, sign certificates and advance the chain by blocks.
+//
+// Every key is derived from its owner's name, so two runs make the same bytes.
+// The keys are worthless by construction; nothing but tests may import this.
+package ledgertest
+
+import (
+	"crypto/ed25519"
+	"crypto/sha256"
+	"fmt"
+
+	"fairwatt/aggregator/ledger"
+	"fairwatt/proto/fairwattpb"
+	"fairwatt/proto/seal"
+
+	"google.golang.org/protobuf/proto"
+)
+
+// Centre is the name of the management centre.
+const Centre = "mc"
+
+// StartMs is the creation time of every chain made here.
+const StartMs = 1_700_000_000_000
+
+// Key returns the key of the given name.
+func Key(name string) ed25519.PrivateKey {
+	seed := sha256.Sum256([]byte("fairwatt test key of " + name))
+	return ed25519.NewKeyFromSeed(seed[:])
+}
+
+// PublicKey returns the text form of [Key]'s public key.
+func PublicKey(name string) seal.PublicKey {
+	return seal.FormatKey(Key(name).Public().(ed25519.PublicKey))
+}
+
+// Genesis returns a valid genesis with das data aggregators ("da-1", ...),
+// links 2, 1, 1, ..., trust 0.85 and overheads of 1 ms; one centre; sellers
+// "seller-1", ... and buyers "buyer-1", ...; and the default parameters.
+func Genesis(das, sellers, buyers int) *ledger.Genesis {
+	g := &ledger.Genesis{
+		Version: ledger.GenesisVersion, Name: "test", CreatedMs: StartMs, Params: ledger.DefaultParams(),
+		Centres: []ledger.Centre{{ID: Centre, PublicKey: PublicKey(Centre)}},
+		Members: []ledger.Member{},
+	}
+	for i := range das {
+		id := fmt.Sprintf("da-%d", i+1)
+		links := 1
+		if i == 0 {
+			links = 2
+		}
+		g.Aggregators = append(g.Aggregators, ledger.DA{
+			ID: id, PublicKey: PublicKey(id), Address: fmt.Sprintf("127.0.0.1:%d", 9000+i), Links: links, TrustE4: 8500,
+		})
+		row := make([]int64, das)
+		for j := range row {
+			if i != j {
+				row[j] = 1000
+			}
+		}
+		g.OverheadUs = append(g.OverheadUs, row)
+	}
+	add := func(role string, n int) {
+		for i := range n {
+			id := fmt.Sprintf("%s-%d", role, i+1)
+			g.Members = append(g.Members, ledger.Member{
+				ID: id, Site: "site-" + id, Roles: []string{role}, PublicKey: PublicKey(id), Simulated: true, MeterClassE4: 100,
+			})
+		}
+	}
+	add("seller", sellers)
+	add("buyer", buyers)
+	return g
+}
+
+// A Chain is a growing chain. Its methods return errors instead of failing a
+// test, so that examples and benchmarks can use it too. It is not safe for
+// concurrent use.
+type Chain struct {
+	Genesis *ledger.Genesis
+	State   *ledger.State
+	Blocks  []*fairwattpb.CertifiedBlock
+	NowMs   int64 // time of the next record; [Chain.Advance] gives a block the next millisecond
+
+	counters map[string]uint64
+}
+
+// New starts a chain.
+func New(g *ledger.Genesis) (*Chain, error) {
+	s, err := ledger.NewState(g)
+	if err != nil {
+		return nil, err
+	}
+	return &Chain{Genesis: g, State: s, NowMs: g.CreatedMs, counters: make(map[string]uint64)}, nil
+}
+
+// Seal completes r with chain, sender, the sender's next counter and the time,
+// and seals it with the sender's key.
+func (c *Chain) Seal(sender string, r *fairwattpb.Record) ([]byte, error) {
+	c.counters[sender]++
+	return c.SealAs(sender, c.counters[sender], r)
+}
+
+// SealAs is Seal with a counter of the caller's choice.
+func (c *Chain) SealAs(sender string, counter uint64, r *fairwattpb.Record) ([]byte, error) {
+	chain := c.State.ChainID()
+	r = proto.Clone(r).(*fairwattpb.Record)
+	r.ChainId, r.Sender, r.Counter, r.TimeMs = chain[:], sender, counter, c.NowMs
+	payload, err := proto.MarshalOptions{Deterministic: true}.Marshal(r)
+	if err != nil {
+		return nil, err
+	}
+	return seal.Seal(Key(sender), sender, seal.DomainRecord, chain, payload)
+}
+
+// Attest seals a gate attestation of device, valid from now for validMs.
+func (c *Chain) Attest(device string, seq uint64, state fairwattpb.GateState, validMs int64) ([]byte, error) {
+	chain := c.State.ChainID()
+	payload, err := proto.MarshalOptions{Deterministic: true}.Marshal(&fairwattpb.GateAttestation{
+		ChainId: chain[:], Device: device, GateSeq: seq, State: state, IssuedMs: c.NowMs, ValidUntilMs: c.NowMs + validMs,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return seal.Seal(Key(device), device, seal.DomainAttestation, chain, payload)
+}
+
+// Fields returns the header fields of the next block in view 0 at the next
+// millisecond.
+func (c *Chain) Fields() ledger.HeaderFields {
+	return ledger.HeaderFields{Epoch: c.State.Epoch(), AccountingNode: c.State.Order()[0], TimeMs: c.NowMs + 1}
+}
+
+// Certify signs a block with a quorum of data aggregators.
+func (c *Chain) Certify(st *ledger.Staged) (*fairwattpb.CertifiedBlock, error) {
+	hash := st.HeaderHash()
+	metadata, aux := []byte("metadata"), []byte("aux")
+	cert := &fairwattpb.Certificate{Height: st.Header().GetHeight(), HeaderHash: hash[:], Metadata: metadata}
+	for _, da := range c.Genesis.DAs()[:c.Genesis.Quorum()] {
+		signature, err := ledger.SignVote(Key(da.ID), c.State.ChainID(), da.ID, hash, metadata, aux)
+		if err != nil {
+			return nil, err
+		}
+		cert.Votes = append(cert.Votes, &fairwattpb.Vote{Da: da.ID, Aux: aux, Signature: signature})
+	}
+	encoded, err := ledger.EncodeCertificate(cert)
+	if err != nil {
+		return nil, err
+	}
+	return &fairwattpb.CertifiedBlock{Block: st.Block(), Certificate: encoded}, nil
+}
+
+// Advance builds a block of the sealed records, certifies it, verifies it as
+// another aggregator would, and commits it. A record that may not stand in a
+// block is an error.
+func (c *Chain) Advance(sealed ...[]byte) (*ledger.Staged, error) {
+	built, dropped, err := c.State.Build(c.Fields(), sealed)
+	if err != nil {
+		return nil, err
+	}
+	if len(dropped) > 0 {
+		return nil, fmt.Errorf("left out: %w", dropped[0].Refusal)
+	}
+	cb, err := c.Certify(built)
+	if err != nil {
+		return nil, err
+	}
+	staged, err := c.State.VerifyCertified(cb)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.State.Commit(staged); err != nil {
+		return nil, err
+	}
+	c.Blocks = append(c.Blocks, cb)
+	c.NowMs = c.State.TimeMs()
+	return staged, nil
+}
+
+// Send seals one record and advances the chain by a block with it. It returns
+// the record's outcome.
+func (c *Chain) Send(sender string, r *fairwattpb.Record) (*fairwattpb.Outcome, error) {
+	sealed, err := c.Seal(sender, r)
+	if err != nil {
+		return nil, err
+	}
+	st, err := c.Advance(sealed)
+	if err != nil {
+		return nil, err
+	}
+	return st.Outcomes()[0], nil
+}
