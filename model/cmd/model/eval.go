@@ -1,0 +1,332 @@
+package main
+
+import (
+	"encoding/csv"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"slices"
+	"strconv"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"fairwatt/model/nnet"
+)
+
+// evalOptions are the flags of eval.
+type evalOptions struct {
+	task, inputs, stations, split, scores, weights string
+	data                                           []string
+	horizon                                        time.Duration
+	threshold                                      float64
+	json                                           bool
+}
+
+var splitParts = map[string]nnet.Part{
+	"test": nnet.PartTest, "validate": nnet.PartValidate, "train": nnet.PartTrain, "other": nnet.PartOther,
+}
+
+func evalCommand() *cobra.Command {
+	var o evalOptions
+	cmd := &cobra.Command{
+		Use:   "eval --task thunder|wind --data DIR|FILE",
+		Short: "Measure the network beside its baselines",
+		Long: `Eval scores recorded weather and prints, by rows and by event, how well the
+network and its baselines foretold what came. Rows the weights learnt or chose
+from are left out: what counts is the test split, and each site no split names
+("external"). A threshold is the one chosen on the validation split.
+
+thunder: onset within the horizon, no thunder now. wind: a gust of at least
+--threshold within the horizon, none such in the last 3 h. An event merges
+positive hours over gaps of up to 6 h. --inputs history uses whether it
+thundered in the last 6 h, from the label: a stand-in for a lightning sensor.`,
+		Example: `  model eval --task thunder --data ../shared/data/weather
+  model eval --task wind --data ../shared/data/weather/taiwan --stations all --json
+  model eval --task thunder --inputs base --data de_bilt_260.csv.gz --scores scores.csv`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd) },
+	}
+	f := cmd.Flags()
+	f.StringVar(&o.task, "task", "", "thunder, wind, line or sensor")
+	f.StringSliceVar(&o.data, "data", nil, "folder or trace file; may be repeated")
+	f.DurationVar(&o.horizon, "horizon", 0, "how far ahead (default 3h for thunder, 6h for wind)")
+	f.StringVar(&o.inputs, "inputs", "rain", "thunder: base, rain or history")
+	f.StringVar(&o.stations, "stations", "", "lowland or all (default lowland for wind, all for thunder)")
+	f.StringVar(&o.split, "split", "test", "rows to judge: test, validate, train or other")
+	f.Float64Var(&o.threshold, "threshold", 20.8, "wind: the gust that counts, in m/s")
+	f.StringVar(&o.scores, "scores", "", "write site,time,label,p,baseline to this CSV file")
+	f.StringVar(&o.weights, "weights", "", "weight file (default: the built-in weights)")
+	f.BoolVar(&o.json, "json", false, "print JSON")
+	return cmd
+}
+
+// check answers wrong usage before any work.
+func (o *evalOptions) check() error {
+	switch o.task {
+	case nnet.TaskThunder, nnet.TaskWind:
+	case "line", "sensor":
+		return fmt.Errorf("task %s is not implemented in this version", o.task)
+	case "":
+		return usageError{errors.New("--task is needed: thunder or wind")}
+	default:
+		return usageError{fmt.Errorf("unknown task %q: thunder, wind, line or sensor", o.task)}
+	}
+	if len(o.data) == 0 {
+		return usageError{errors.New("--data is needed")}
+	}
+	if !slices.Contains([]string{"base", "rain", "history"}, o.inputs) {
+		return usageError{fmt.Errorf("unknown inputs %q: base, rain or history", o.inputs)}
+	}
+	if !slices.Contains([]string{"", "lowland", "all"}, o.stations) {
+		return usageError{fmt.Errorf("unknown stations %q: lowland or all", o.stations)}
+	}
+	if _, ok := splitParts[o.split]; !ok {
+		return usageError{fmt.Errorf("unknown split %q: test, validate, train or other", o.split)}
+	}
+	if o.horizon < 0 || o.horizon > 48*time.Hour || o.horizon%time.Hour != 0 {
+		return usageError{fmt.Errorf("horizon %s: whole hours up to 48h are wanted", o.horizon)}
+	}
+	if !(o.threshold > 0 && o.threshold < 150) {
+		return usageError{fmt.Errorf("threshold %g m/s is not in (0, 150)", o.threshold)}
+	}
+	return nil
+}
+
+func (o *evalOptions) question() nnet.Question {
+	q := nnet.Question{
+		Task: o.task, HorizonMs: o.horizon.Milliseconds(), Part: splitParts[o.split], Lowland: o.stations == "lowland",
+	}
+	if o.task == nnet.TaskThunder {
+		q.Inputs = o.inputs
+	} else {
+		q.GustMPS = o.threshold
+		q.Lowland = o.stations != "all"
+	}
+	return q
+}
+
+func (o *evalOptions) run(cmd *cobra.Command) error {
+	if err := o.check(); err != nil {
+		return err
+	}
+	w, err := loadWeights(o.weights)
+	if err != nil {
+		return err
+	}
+	series, err := loadSeries(cmd.Context(), o.data, progress(cmd.ErrOrStderr(), "reading traces"))
+	if err != nil {
+		return err
+	}
+	if o.inputs == "history" {
+		for _, s := range series {
+			s.FillHistory()
+		}
+	}
+	reports, scores, err := evaluate(w, series, o.question(), o.split)
+	if err != nil {
+		return fmt.Errorf("evaluate %s: %w", o.task, err)
+	}
+	if o.scores != "" {
+		if err := writeScores(o.scores, scores); err != nil {
+			return fmt.Errorf("write scores: %w", err)
+		}
+	}
+	if o.json {
+		reports[0].External = reports[1:]
+		reports[0].Weights = fmt.Sprintf("%s v%d", w.Name, w.Version)
+		enc := json.NewEncoder(cmd.OutOrStdout())
+		enc.SetIndent("", "  ")
+		return enc.Encode(reports[0])
+	}
+	return printTable(cmd.OutOrStdout(), reports)
+}
+
+func loadWeights(path string) (*nnet.Weights, error) {
+	if path == "" {
+		w, err := nnet.ShippedWeights()
+		if err != nil {
+			return nil, fmt.Errorf("built-in weights: %w", err)
+		}
+		return w, nil
+	}
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("read weights: %w", err)
+	}
+	w, err := nnet.ParseWeights(b)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return w, nil
+}
+
+// evaluate answers the question for its split and, for the test split, for
+// every site outside all splits by itself. Data of outside sites only are
+// reported alone, so that one unseen trace can be asked about.
+func evaluate(w *nnet.Weights, series []*nnet.Series, q nnet.Question, split string) ([]report, []nnet.RowScore, error) {
+	var reports []report
+	var scores []nnet.RowScore
+	add := func(group string, q nnet.Question) error {
+		e, err := w.Evaluate(series, q)
+		if errors.Is(err, nnet.ErrNoRows) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		reports = append(reports, newReport(group, q, e))
+		scores = append(scores, e.Scores...)
+		return nil
+	}
+	if err := add(split, q); err != nil {
+		return nil, nil, err
+	}
+	if split == "test" {
+		seen := map[string]bool{}
+		for _, s := range series {
+			if key := nnet.SiteKey(s.Site); !seen[key] {
+				seen[key] = true
+				q.Part, q.Site = nnet.PartOther, s.Site
+				if err := add("external: "+s.Site, q); err != nil {
+					return nil, nil, err
+				}
+			}
+		}
+	}
+	if len(reports) == 0 {
+		return nil, nil, fmt.Errorf("%w of the %s split: the data lack the label, or the weights learnt from them (see --split)",
+			nnet.ErrNoRows, split)
+	}
+	return reports, scores, nil
+}
+
+// A report is one evaluation as JSON; times are in seconds, undefined numbers
+// null.
+type report struct {
+	Weights   string   `json:"weights,omitempty"`
+	Group     string   `json:"group"`
+	Task      string   `json:"task"`
+	Head      string   `json:"head"`
+	Stations  string   `json:"stations"`
+	Rows      int      `json:"rows"`
+	Sites     int      `json:"sites"`
+	SiteDays  float64  `json:"site_days"`
+	BaseRate  float64  `json:"base_rate"`
+	Result    result   `json:"network"`
+	result             // the network's figures stand at the top too
+	Baselines baseline `json:"baselines"`
+	External  []report `json:"external,omitempty"`
+}
+
+type baseline map[string]result
+
+type result struct {
+	AUC         *float64 `json:"roc_auc"`
+	AP          *float64 `json:"average_precision"`
+	Brier       *float64 `json:"brier"`
+	Threshold   float64  `json:"threshold"`
+	Events      int      `json:"events"`
+	Caught      int      `json:"events_caught"`
+	FalseAlarms float64  `json:"false_alarms_per_site_day"`
+	AlarmHours  float64  `json:"alarm_hours_per_site_day"`
+	LeadMedianS int64    `json:"lead_median_s"`
+	LeadP10S    int64    `json:"lead_p10_s"`
+}
+
+func finite(v float64) *float64 {
+	if math.IsNaN(v) || math.IsInf(v, 0) {
+		return nil
+	}
+	return &v
+}
+
+func newResult(r nnet.Result) result {
+	return result{
+		AUC: finite(r.AUC), AP: finite(r.AP), Brier: finite(r.Brier), Threshold: r.Threshold, Events: r.Events,
+		Caught: r.Caught, FalseAlarms: r.FalseAlarmsPerSiteDay, AlarmHours: r.AlarmHoursPerSiteDay,
+		LeadMedianS: r.LeadMedianMs / 1000, LeadP10S: r.LeadP10Ms / 1000,
+	}
+}
+
+func newReport(group string, q nnet.Question, e *nnet.Evaluation) report {
+	r := report{
+		Group: group, Task: q.Task, Head: e.Head, Stations: "all", Rows: e.Rows, Sites: e.Sites, SiteDays: e.SiteDays,
+		BaseRate: e.BaseRate, Result: newResult(e.Network), Baselines: baseline{},
+	}
+	if q.Lowland {
+		r.Stations = "lowland"
+	}
+	r.result = r.Result
+	for name, b := range e.Baselines {
+		r.Baselines[name] = newResult(b)
+	}
+	return r
+}
+
+func printTable(out io.Writer, reports []report) error {
+	for i, r := range reports {
+		if i > 0 {
+			fmt.Fprintln(out)
+		}
+		fmt.Fprintf(out, "%s, %s (%s stations): %d rows, %d sites, %.0f site-days, base rate %.5f, %d events\n",
+			r.Group, r.Head, r.Stations, r.Rows, r.Sites, r.SiteDays, r.BaseRate, r.Result.Events)
+		t := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
+		fmt.Fprintln(t, "score\tROC AUC\tAP\tBrier\tthreshold\tcaught\tfalse/site-day\talarm h/site-day\tlead median\tlead p10\t")
+		row := func(name string, x result) {
+			fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%.4g\t%d\t%.4f\t%.3f\t%s\t%s\t\n", name, number(x.AUC), number(x.AP), number(x.Brier),
+				x.Threshold, x.Caught, x.FalseAlarms, x.AlarmHours, seconds(x.LeadMedianS), seconds(x.LeadP10S))
+		}
+		row("network", r.Result)
+		names := make([]string, 0, len(r.Baselines))
+		for name := range r.Baselines {
+			names = append(names, name)
+		}
+		slices.Sort(names)
+		for _, name := range names {
+			row(name, r.Baselines[name])
+		}
+		if err := t.Flush(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func number(v *float64) string {
+	if v == nil {
+		return "-"
+	}
+	return strconv.FormatFloat(*v, 'f', 4, 64)
+}
+
+func seconds(s int64) string { return (time.Duration(s) * time.Second).String() }
+
+// writeScores writes one line a row: site,time,label,p,baseline.
+func writeScores(path string, scores []nnet.RowScore) error {
+	f, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	w := csv.NewWriter(f)
+	err = w.Write([]string{"site", "time", "label", "p", "baseline"})
+	for _, s := range scores {
+		if err != nil {
+			break
+		}
+		label := "0"
+		if s.Label {
+			label = "1"
+		}
+		err = w.Write([]string{
+			s.Site, time.UnixMilli(s.TimeMs).UTC().Format(time.RFC3339), label,
+			strconv.FormatFloat(s.P, 'g', 9, 64), strconv.FormatFloat(s.Baseline, 'g', 9, 64),
+		})
+	}
+	w.Flush()
+	return errors.Join(err, w.Error(), f.Close())
+}

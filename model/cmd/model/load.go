@@ -1,0 +1,106 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"fairwatt/model"
+	"fairwatt/model/nnet"
+	"fairwatt/model/trace"
+)
+
+// maxFiles bounds a folder given as data; the traces are kept in memory as
+// features, some 1 MB a site-year of hours.
+const maxFiles = 1000
+
+// traceFiles lists the traces under the given files and folders, in a fixed
+// order: the weights depend on it.
+func traceFiles(paths []string) ([]string, error) {
+	var out []string
+	for _, p := range paths {
+		var files []string
+		err := filepath.WalkDir(p, func(path string, d fs.DirEntry, err error) error {
+			if err != nil {
+				return err
+			}
+			name := strings.TrimSuffix(d.Name(), ".gz")
+			if !d.IsDir() && (path == p || strings.HasSuffix(name, ".csv")) {
+				files = append(files, path)
+			}
+			if len(out)+len(files) > maxFiles {
+				return fmt.Errorf("more than %d traces", maxFiles)
+			}
+			return nil
+		})
+		if err != nil {
+			return nil, fmt.Errorf("read data: %w", err)
+		}
+		slices.SortFunc(files, func(a, b string) int { return strings.Compare(filepath.ToSlash(a), filepath.ToSlash(b)) })
+		out = append(out, files...)
+	}
+	if len(out) == 0 {
+		return nil, errors.New("no traces (*.csv, *.csv.gz) in the given data")
+	}
+	return out, nil
+}
+
+// loadSeries reads the traces into series, reporting progress.
+func loadSeries(ctx context.Context, paths []string, progress func(done, total int)) ([]*nnet.Series, error) {
+	files, err := traceFiles(paths)
+	if err != nil {
+		return nil, err
+	}
+	var out []*nnet.Series
+	for i, f := range files {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		s, err := loadOne(f)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", f, err)
+		}
+		out = append(out, s)
+		progress(i+1, len(files))
+	}
+	return out, nil
+}
+
+// thunderLabel is the truth column of the thunder task.
+const thunderLabel = "label_thunder"
+
+// loadOne reads one trace. The truth goes beside the features, never through
+// a sample.
+func loadOne(path string) (_ *nnet.Series, err error) {
+	r, err := trace.Open(path, trace.Options{})
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, r.Close()) }()
+	site := r.Meta().Site
+	if site == "" {
+		site = strings.TrimSuffix(strings.TrimSuffix(filepath.Base(path), ".gz"), ".csv")
+	}
+	s := nnet.NewSeries(site)
+	var sample model.Sample
+	for {
+		if err := r.Next(&sample); errors.Is(err, io.EOF) {
+			return s, nil
+		} else if err != nil {
+			return nil, err
+		}
+		thunder := int8(-1)
+		if v, ok := r.Labels()[thunderLabel]; ok {
+			thunder = 0
+			if v > 0 {
+				thunder = 1
+			}
+		}
+		s.Add(&sample, thunder)
+	}
+}

@@ -1,0 +1,126 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/goccy/go-yaml"
+	"github.com/spf13/cobra"
+
+	"fairwatt/model/nnet"
+)
+
+func trainCommand() *cobra.Command {
+	var config, out string
+	var data []string
+	var verbose bool
+	cmd := &cobra.Command{
+		Use:   "train --config FILE --data DIR --out FILE",
+		Short: "Train the network and its baselines",
+		Long: `Train reads recorded weather (trace files), trains every head of the
+configuration with its logistic baseline, chooses epoch, calibration and warning
+threshold on the validation split only, and writes the weight file. The test
+split is never read for a choice. The same configuration, data and architecture
+give the same bytes; on amd64 those of the shipped weights.`,
+		Example: `  model train --config configs/model/hazard-1.yaml --data ../shared/data/weather --out hazard-1.fwnn`,
+		Args:    noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if config == "" || out == "" {
+				return usageError{errors.New("--config and --out are needed")}
+			}
+			cfg, err := readConfig(config)
+			if err != nil {
+				return err
+			}
+			level := slog.LevelInfo
+			if verbose {
+				level = slog.LevelDebug
+			}
+			stderr := cmd.ErrOrStderr()
+			log := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: level}))
+			series, err := loadSeries(cmd.Context(), data, progress(stderr, "reading traces"))
+			if err != nil {
+				return err
+			}
+			for _, s := range series {
+				s.FillHistory()
+			}
+			start := time.Now()
+			w, err := nnet.Train(cmd.Context(), cfg, series, log)
+			if err != nil {
+				return fmt.Errorf("train: %w", err)
+			}
+			b, err := w.Marshal()
+			if err != nil {
+				return err
+			}
+			if _, err := nnet.ParseWeights(b); err != nil {
+				return fmt.Errorf("trained weights do not load: %w", err)
+			}
+			if err := writeFile(out, b); err != nil {
+				return fmt.Errorf("write weights: %w", err)
+			}
+			log.Info("weights written", "file", out, "bytes", len(b), "seconds", int(time.Since(start).Seconds()))
+			return nil
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&config, "config", "", "training configuration (YAML)")
+	f.StringSliceVar(&data, "data", []string{"../shared/data/weather"}, "folder or trace file; may be repeated")
+	f.StringVar(&out, "out", "", "weight file to write")
+	f.BoolVar(&verbose, "verbose", false, "log every epoch")
+	return cmd
+}
+
+// readConfig reads a training configuration; unknown keys are errors.
+func readConfig(path string) (nnet.Config, error) {
+	var cfg nnet.Config
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return cfg, fmt.Errorf("read configuration: %w", err)
+	}
+	if err := yaml.UnmarshalWithOptions(b, &cfg, yaml.Strict()); err != nil {
+		return cfg, fmt.Errorf("configuration %s: %s", path, yaml.FormatError(err, false, false))
+	}
+	if err := cfg.Validate(); err != nil {
+		return cfg, fmt.Errorf("configuration %s: %w", path, err)
+	}
+	return cfg, nil
+}
+
+// writeFile replaces path in one step: a run that is stopped leaves the old
+// weights whole.
+func writeFile(path string, b []byte) error {
+	tmp, err := os.CreateTemp(filepath.Dir(path), ".weights-*")
+	if err != nil {
+		return err
+	}
+	_, err = tmp.Write(b)
+	if err = errors.Join(err, tmp.Chmod(0o644), tmp.Sync(), tmp.Close()); err != nil {
+		return errors.Join(err, os.Remove(tmp.Name()))
+	}
+	return os.Rename(tmp.Name(), path)
+}
+
+// progress shows a counter on stderr when it is a terminal.
+func progress(w io.Writer, what string) func(done, total int) {
+	f, ok := w.(*os.File)
+	if !ok {
+		return func(int, int) {}
+	}
+	if info, err := f.Stat(); err != nil || info.Mode()&os.ModeCharDevice == 0 {
+		return func(int, int) {}
+	}
+	return func(done, total int) {
+		end := ""
+		if done == total {
+			end = "\n"
+		}
+		fmt.Fprintf(f, "\r%s: %d of %d%s", what, done, total, end)
+	}
+}

@@ -1,0 +1,171 @@
+package nnet
+
+import (
+	"fmt"
+
+	G "gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+
+	// Gorgonia's tensors hold Go pointers through unsafe; the package that checks
+	// that the collector does not move them must know this Go version.
+	_ "go4.org/unsafe/assume-no-moving-gc"
+)
+
+// maybe is an error monad: the graph is written as a formula, the first error
+// sticks and is checked once.
+type maybe struct{ err error }
+
+func (m *maybe) do(f func() (*G.Node, error)) *G.Node {
+	if m.err != nil {
+		return nil
+	}
+	n, err := f()
+	m.err = err
+	return n
+}
+
+// A graphNet is the layers in one expression graph.
+type graphNet struct {
+	graph *G.ExprGraph
+	x     *G.Node // batch x In
+	logit *G.Node // batch x 1
+	w, b  []*G.Node
+}
+
+// newGraphNet builds the forward graph for a fixed batch, over tensors backed
+// by m's own slices: training changes m in place.
+func newGraphNet(m mlp, batch int) (*graphNet, error) {
+	g := G.NewGraph()
+	n := &graphNet{graph: g}
+	n.x = G.NewMatrix(g, tensor.Float32, G.WithShape(batch, m[0].In), G.WithName("x"),
+		G.WithValue(tensor.New(tensor.WithShape(batch, m[0].In), tensor.Of(tensor.Float32))))
+	var mb maybe
+	h := n.x
+	for l := range m {
+		w := G.NewMatrix(g, tensor.Float32, G.WithShape(m[l].In, m[l].Out), G.WithName(fmt.Sprintf("w%d", l)),
+			G.WithValue(tensor.New(tensor.WithShape(m[l].In, m[l].Out), tensor.WithBacking(m[l].W))))
+		b := G.NewMatrix(g, tensor.Float32, G.WithShape(1, m[l].Out), G.WithName(fmt.Sprintf("b%d", l)),
+			G.WithValue(tensor.New(tensor.WithShape(1, m[l].Out), tensor.WithBacking(m[l].B))))
+		n.w, n.b = append(n.w, w), append(n.b, b)
+		in := h
+		z := mb.do(func() (*G.Node, error) { return G.Mul(in, w) })
+		// Broadcasting over one row is refused by Gorgonia; a plain sum does there.
+		if batch == 1 {
+			h = mb.do(func() (*G.Node, error) { return G.Add(z, b) })
+		} else {
+			h = mb.do(func() (*G.Node, error) { return G.BroadcastAdd(z, b, nil, []byte{0}) })
+		}
+		if l < len(m)-1 {
+			sum := h
+			h = mb.do(func() (*G.Node, error) { return G.Tanh(sum) })
+		}
+	}
+	if mb.err != nil {
+		return nil, fmt.Errorf("build graph: %w", mb.err)
+	}
+	n.logit = h
+	return n, nil
+}
+
+// An inferencer runs one head's graph on one row. It owns its machine and its
+// input; it is not safe for concurrent use.
+type inferencer struct {
+	x   []float32 // the input tensor's backing
+	vm  G.VM
+	out G.Value
+}
+
+func newInferencer(m mlp) (*inferencer, error) {
+	n, err := newGraphNet(m.clone(), 1)
+	if err != nil {
+		return nil, err
+	}
+	inf := &inferencer{x: n.x.Value().Data().([]float32)}
+	G.Read(n.logit, &inf.out)
+	inf.vm = G.NewTapeMachine(n.graph)
+	return inf, nil
+}
+
+// run returns the logit of what stands in x.
+func (inf *inferencer) run() (float64, error) {
+	if err := inf.vm.RunAll(); err != nil {
+		inf.vm.Reset()
+		return 0, fmt.Errorf("run graph: %w", err)
+	}
+	var z float64
+	switch v := inf.out.Data().(type) {
+	case []float32:
+		z = float64(v[0])
+	case float32:
+		z = float64(v)
+	default:
+		inf.vm.Reset()
+		return 0, fmt.Errorf("run graph: output is %T", v)
+	}
+	inf.vm.Reset()
+	return z, nil
+}
+
+func (inf *inferencer) close() error { return inf.vm.Close() }
+
+// A trainer is the training graph with its gradients and solver.
+type trainer struct {
+	net    *graphNet
+	x, y   []float32
+	cost   G.Value
+	vm     G.VM
+	solver *G.AdamSolver
+	params []G.ValueGrad
+}
+
+// newTrainer builds the cost mean(softplus(z) - y*z), the cross-entropy of
+// sigmoid(z) in the form that does not overflow, over m's own weights.
+func newTrainer(m mlp, cfg Config) (*trainer, error) {
+	n, err := newGraphNet(m, cfg.Batch)
+	if err != nil {
+		return nil, err
+	}
+	yv := tensor.New(tensor.WithShape(cfg.Batch, 1), tensor.Of(tensor.Float32))
+	y := G.NewMatrix(n.graph, tensor.Float32, G.WithShape(cfg.Batch, 1), G.WithName("y"), G.WithValue(yv))
+	var mb maybe
+	sp := mb.do(func() (*G.Node, error) { return G.Softplus(n.logit) })
+	yz := mb.do(func() (*G.Node, error) { return G.HadamardProd(y, n.logit) })
+	d := mb.do(func() (*G.Node, error) { return G.Sub(sp, yz) })
+	cost := mb.do(func() (*G.Node, error) { return G.Mean(d) })
+	if mb.err != nil {
+		return nil, fmt.Errorf("build cost: %w", mb.err)
+	}
+	params := make(G.Nodes, 0, 2*len(n.w))
+	for l := range n.w {
+		params = append(params, n.w[l], n.b[l])
+	}
+	if _, err := G.Grad(cost, params...); err != nil {
+		return nil, fmt.Errorf("differentiate cost: %w", err)
+	}
+	t := &trainer{
+		net: n, x: n.x.Value().Data().([]float32), y: yv.Data().([]float32),
+		solver: G.NewAdamSolver(G.WithLearnRate(cfg.LearnRate), G.WithL2Reg(cfg.WeightDecay)),
+		params: G.NodesToValueGrads(params),
+	}
+	G.Read(cost, &t.cost)
+	t.vm = G.NewTapeMachine(n.graph, G.BindDualValues(params...))
+	return t, nil
+}
+
+// step learns from the rows in x and y and returns their mean cost.
+func (t *trainer) step() (float32, error) {
+	defer t.vm.Reset()
+	if err := t.vm.RunAll(); err != nil {
+		return 0, fmt.Errorf("training step: %w", err)
+	}
+	if err := t.solver.Step(t.params); err != nil {
+		return 0, fmt.Errorf("solver step: %w", err)
+	}
+	c, ok := t.cost.Data().(float32)
+	if !ok {
+		return 0, fmt.Errorf("training step: cost is %T", t.cost.Data())
+	}
+	return c, nil
+}
+
+func (t *trainer) close() error { return t.vm.Close() }

@@ -1,0 +1,133 @@
+package nnet
+
+import "math"
+
+// A dense layer: out = act(in*W + B). W is row-major, In rows of Out numbers.
+type dense struct {
+	In, Out int
+	W, B    []float32
+}
+
+// An mlp is layers with tanh between them and one linear output, a logit.
+type mlp []dense
+
+// shapes lists the layer widths from input to output.
+func (m mlp) shapes() []int {
+	out := []int{m[0].In}
+	for _, l := range m {
+		out = append(out, l.Out)
+	}
+	return out
+}
+
+func newMLP(shapes []int) mlp {
+	m := make(mlp, len(shapes)-1)
+	for i := range m {
+		in, out := shapes[i], shapes[i+1]
+		m[i] = dense{In: in, Out: out, W: make([]float32, in*out), B: make([]float32, out)}
+	}
+	return m
+}
+
+// clone copies all weights.
+func (m mlp) clone() mlp {
+	out := newMLP(m.shapes())
+	for i := range m {
+		copy(out[i].W, m[i].W)
+		copy(out[i].B, m[i].B)
+	}
+	return out
+}
+
+// logit is the reference: what the Gorgonia graph computes, in float64 and in
+// plain loops. It scores whole data sets in training and evaluation, where a
+// graph's overhead a row would dominate, and explains scores; a test holds the
+// graph to it. act, when not nil, receives each layer's activations.
+func (m mlp) logit(x []float32, act [][]float64) float64 {
+	var buf [2][maxWidth]float64
+	var in []float64
+	for l := range m {
+		d := &m[l]
+		out := buf[l%2][:d.Out]
+		for j := range out {
+			out[j] = float64(d.B[j])
+		}
+		for i := range d.In {
+			v := 0.0
+			if l == 0 {
+				v = float64(x[i])
+			} else {
+				v = in[i]
+			}
+			if v == 0 {
+				continue
+			}
+			row := d.W[i*d.Out : (i+1)*d.Out]
+			for j, w := range row {
+				// Rounded before it is added: no fused multiply-add (features_vector.go).
+				out[j] += float64(v * float64(w))
+			}
+		}
+		if l < len(m)-1 {
+			for j := range out {
+				out[j] = math.Tanh(out[j])
+			}
+		}
+		if act != nil {
+			copy(act[l], out)
+		}
+		in = out
+	}
+	return in[0]
+}
+
+// gradient returns d logit / d x at x.
+func (m mlp) gradient(x []float32) []float64 {
+	act := make([][]float64, len(m))
+	for l := range m {
+		act[l] = make([]float64, m[l].Out)
+	}
+	m.logit(x, act)
+	up := []float64{1}
+	for l := len(m) - 1; l >= 0; l-- {
+		d := &m[l]
+		down := make([]float64, d.In)
+		for i := range down {
+			for j, w := range d.W[i*d.Out : (i+1)*d.Out] {
+				down[i] += up[j] * float64(w)
+			}
+			if l > 0 {
+				a := act[l-1][i]
+				down[i] *= 1 - a*a
+			}
+		}
+		up = down
+	}
+	return up
+}
+
+// integratedGradients attributes logit(x) - logit(0) to the inputs: the
+// gradient averaged along the straight line from the baseline 0 to x, times x
+// (Sundararajan, Taly and Yan 2017), in 32 midpoint steps. 0 is the mean of
+// the training data, so a contribution says what this input adds to an
+// ordinary hour.
+func (m mlp) integratedGradients(x []float32) []float64 {
+	const steps = 32
+	at := make([]float32, len(x))
+	sum := make([]float64, len(x))
+	for s := range steps {
+		alpha := (float32(s) + 0.5) / steps
+		for i, v := range x {
+			at[i] = alpha * v
+		}
+		for i, g := range m.gradient(at) {
+			sum[i] += g
+		}
+	}
+	for i := range sum {
+		sum[i] *= float64(x[i]) / steps
+	}
+	return sum
+}
+
+func sigmoid(z float64) float64 { return 1 / (1 + math.Exp(-z)) }

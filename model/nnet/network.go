@@ -1,0 +1,192 @@
+package nnet
+
+import (
+	_ "embed"
+	"errors"
+	"fmt"
+	"math"
+
+	"fairwatt/model"
+)
+
+// shipped are the weights in the repository; docs/model.md is their card.
+//
+//go:embed weights/hazard-1.fwnn
+var shipped []byte
+
+// selfTestTolerance bounds how far this machine's answer may lie from the
+// training machine's: architectures fuse and order float32 sums differently,
+// by some 1e-6 here; a wrong weight or input order is off by far more.
+const selfTestTolerance = 1e-4
+
+// A selfTest is one feature vector with the probability the training machine
+// gave. It is in the order of model.Features, not of the head's inputs, so that
+// a wrong order of inputs shows.
+type selfTest struct {
+	X []float32 `json:"x"` // model.NumFeatures numbers, none missing
+	P float64   `json:"p"`
+}
+
+// newSelfTest makes a vector that moves every input off its mean, each by
+// another number of deviations.
+func newSelfTest(h *Head) selfTest {
+	t := selfTest{X: make([]float32, model.NumFeatures)}
+	for k, i := range h.inputs {
+		step := float32(k%5-2)*0.5 + 0.25
+		t.X[i] = h.mean[k] + float32(step*h.sd[k])
+	}
+	f := t.features()
+	t.P, _ = h.Probability(&f)
+	return t
+}
+
+func (t *selfTest) features() (f model.Features) {
+	copy(f.X[:], t.X)
+	return f
+}
+
+func (t *selfTest) check(h *Head) error {
+	if len(t.X) != model.NumFeatures {
+		return fmt.Errorf("self-test has %d features, want %d", len(t.X), model.NumFeatures)
+	}
+	f := t.features()
+	p, ok := h.Probability(&f)
+	if !ok || !(math.Abs(p-t.P) <= selfTestTolerance) {
+		return fmt.Errorf("self-test gives %g, want %g", p, t.P)
+	}
+	return nil
+}
+
+// A Network scores features: it holds one Gorgonia graph and machine per head
+// that may be used live, built once. It is owned by one goroutine.
+type Network struct {
+	weights *Weights
+	live    []liveHead // richest inputs first within a kind
+}
+
+type liveHead struct {
+	*Head
+	inf *inferencer
+}
+
+var _ model.Scorer = (*Network)(nil)
+
+// Load parses a weight file, checks it (ParseWeights) and builds the inference
+// graphs. Each graph must answer its head's self-test too.
+func Load(data []byte) (*Network, error) {
+	w, err := ParseWeights(data)
+	if err != nil {
+		return nil, err
+	}
+	return New(w)
+}
+
+// ShippedWeights parses the weights in the repository without building graphs.
+func ShippedWeights() (*Weights, error) { return ParseWeights(shipped) }
+
+// Shipped loads the weights in the repository.
+func Shipped() (*Network, error) { return Load(shipped) }
+
+// New builds a network from weights. The network keeps copies of the numbers.
+func New(w *Weights) (*Network, error) {
+	n := &Network{weights: w}
+	for _, h := range w.Heads {
+		if h.EvaluationOnly {
+			continue
+		}
+		inf, err := newInferencer(h.net)
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("head %q: %w", h.Name, err), n.Close())
+		}
+		l := liveHead{Head: h, inf: inf}
+		at := len(n.live)
+		for at > 0 && len(n.live[at-1].Inputs) < len(h.Inputs) {
+			at--
+		}
+		n.live = append(n.live[:at], append([]liveHead{l}, n.live[at:]...)...)
+		f := h.test.features()
+		if p, err := l.score(&f); err != nil || math.Abs(p-h.test.P) > selfTestTolerance {
+			err = fmt.Errorf("head %q: self-test of the graph gives %g, want %g: %w", h.Name, p, h.test.P, errOrMismatch(err))
+			return nil, errors.Join(err, n.Close())
+		}
+	}
+	return n, nil
+}
+
+var errMismatch = errors.New("mismatch")
+
+func errOrMismatch(err error) error {
+	if err == nil {
+		return errMismatch
+	}
+	return err
+}
+
+// Weights returns what the network was made of; it must not be changed.
+func (n *Network) Weights() *Weights { return n.weights }
+
+// Version names the weights in reports, as hazard-1.
+func (n *Network) Version() string { return fmt.Sprintf("%s v%d", n.weights.Name, n.weights.Version) }
+
+// WarnThreshold is the lowest probability from which a warning of this kind is
+// due, by any of the heads that Score may use for it; ok is false for kinds
+// the network does not know.
+func (n *Network) WarnThreshold(kind model.Kind) (p float64, ok bool) {
+	for _, l := range n.live {
+		if l.Kind == kind && (!ok || l.Warn < p) {
+			p, ok = l.Warn, true
+		}
+	}
+	return p, ok
+}
+
+// Score implements model.Scorer. For each kind the head with the most inputs
+// of which all required ones are there answers; a kind without such a head has
+// no score. When a head warns (p at or above its threshold), Top explains the
+// one furthest above its threshold; explaining costs some 0.1 ms and is not
+// done otherwise. An answer that is not a probability is an error.
+func (n *Network) Score(f *model.Features) (model.Scores, error) {
+	var s model.Scores
+	worst, excess := -1, 1.0
+	for i := range n.live {
+		l := &n.live[i]
+		if s.Has[l.Kind] || !l.ready(f) {
+			continue
+		}
+		p, err := l.score(f)
+		if err != nil {
+			return model.Scores{}, fmt.Errorf("head %q: %w", l.Name, err)
+		}
+		s.P[l.Kind], s.Has[l.Kind] = p, true
+		if r := p / l.Warn; r >= excess {
+			worst, excess = i, r
+		}
+	}
+	if worst >= 0 {
+		s.Top = n.live[worst].explain(f)
+	}
+	return s, nil
+}
+
+func (l *liveHead) score(f *model.Features) (float64, error) {
+	l.encode(f, l.inf.x)
+	z, err := l.inf.run()
+	if err != nil {
+		return 0, err
+	}
+	p := l.calibrated(z)
+	if !(p >= 0 && p <= 1) {
+		return 0, fmt.Errorf("score is %g, which is no probability", p)
+	}
+	return p, nil
+}
+
+// Close releases the machines. The network must not be used afterwards.
+func (n *Network) Close() error {
+	var err error
+	for _, l := range n.live {
+		err = errors.Join(err, l.inf.close())
+	}
+	n.live = nil
+	return err
+}

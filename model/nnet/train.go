@@ -1,0 +1,371 @@
+package nnet
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"math"
+	"math/rand/v2"
+
+	"fairwatt/model"
+	"fairwatt/model/nnet/skill"
+)
+
+// rows are the encoded rows of one part of a split, with their tracks.
+type rows struct {
+	f     []*model.Features
+	label []bool
+	track []skill.Track // P is filled by fill
+	site  []string      // of each track
+}
+
+// collect gathers the rows of one part. Sites that are no rows of it leave no
+// track.
+func collect(series []*Series, h *Head, part Part, lowlandOnly bool) (*rows, error) {
+	out := &rows{}
+	for _, s := range series {
+		if lowlandOnly && !h.Split.Lowland(s.Site) {
+			continue
+		}
+		t := skill.Track{Onset: h.Task.Onsets(s)}
+		for i, l := range h.Task.Labels(s) {
+			if l < 0 || !h.ready(&s.Features[i]) {
+				continue
+			}
+			p, err := h.Split.Part(s.Site, s.TimeMs[i])
+			if err != nil {
+				return nil, err
+			}
+			if p != part {
+				continue
+			}
+			out.f = append(out.f, &s.Features[i])
+			out.label = append(out.label, l == 1)
+			t.TimeMs = append(t.TimeMs, s.TimeMs[i])
+		}
+		if len(t.TimeMs) > 0 {
+			out.track = append(out.track, t)
+			out.site = append(out.site, s.Site)
+		}
+	}
+	return out, nil
+}
+
+// logits returns the logits of all rows.
+func (r *rows) logits(h *Head) []float64 {
+	x := make([]float32, 2*len(h.inputs))
+	z := make([]float64, len(r.f))
+	for i, f := range r.f {
+		h.encode(f, x)
+		z[i] = h.net.logit(x, nil)
+	}
+	return z
+}
+
+// Train trains every head of the configuration, and beside each its logistic
+// baseline, from the series. It is deterministic: the same configuration,
+// series in the same order and architecture give the same bits. Nothing is
+// read from the test parts. Progress goes to log.
+func Train(ctx context.Context, cfg Config, series []*Series, log *slog.Logger) (*Weights, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, fmt.Errorf("configuration: %w", err)
+	}
+	w := &Weights{Name: cfg.Name, Version: cfg.Version, Seed: cfg.Seed, Credits: cfg.Credits}
+	for _, hc := range cfg.Heads {
+		for _, role := range []string{RoleNetwork, RoleLogistic} {
+			h, err := trainHead(ctx, cfg, hc, role, series, log)
+			if err != nil {
+				return nil, fmt.Errorf("head %s (%s): %w", hc.Name, role, err)
+			}
+			w.Heads = append(w.Heads, h)
+		}
+		y, err := trainYardstick(hc, series)
+		if err != nil {
+			return nil, fmt.Errorf("head %s: %w", hc.Name, err)
+		}
+		if y != nil {
+			w.Yardsticks = append(w.Yardsticks, *y)
+		}
+	}
+	return w, nil
+}
+
+// newHead makes an untrained head.
+func newHead(hc HeadConfig, role string) (*Head, error) {
+	in, err := featureIndexes(hc.Inputs)
+	if err != nil {
+		return nil, fmt.Errorf("inputs: %w", err)
+	}
+	h := &Head{
+		Name: hc.Name, Role: role, Task: hc.task(), Inputs: hc.Inputs, Required: hc.Required,
+		EvaluationOnly: hc.EvaluationOnly || role != RoleNetwork, Split: hc.Split, FalseAlarms: hc.FalseAlarms,
+		inputs: in, a: 1,
+	}
+	if role == RoleLogistic {
+		h.Name += "/" + RoleLogistic
+	}
+	if h.Kind, err = h.Task.Kind(); err != nil {
+		return nil, err
+	}
+	if len(hc.Required) > 0 {
+		if h.required, err = featureIndexes(hc.Required); err != nil {
+			return nil, fmt.Errorf("required: %w", err)
+		}
+	}
+	return h, nil
+}
+
+func trainHead(ctx context.Context, cfg Config, hc HeadConfig, role string, series []*Series, log *slog.Logger) (*Head, error) {
+	h, err := newHead(hc, role)
+	if err != nil {
+		return nil, err
+	}
+	train, err := collect(series, h, PartTrain, false)
+	if err != nil {
+		return nil, err
+	}
+	validate, err := collect(series, h, PartValidate, true)
+	if err != nil {
+		return nil, err
+	}
+	for _, part := range []struct {
+		name string
+		r    *rows
+	}{{"training", train}, {"validation", validate}} {
+		if b := skill.BaseRate(part.r.label); !(b > 0 && b < 1) {
+			return nil, fmt.Errorf("%s rows: %d, of which a share of %g positive: need both kinds", part.name, len(part.r.f), b)
+		}
+	}
+	h.normalise(train)
+	shapes := []int{2 * len(h.inputs)}
+	if role == RoleNetwork {
+		shapes = append(shapes, hc.Hidden...)
+	}
+	h.net = newMLP(append(shapes, 1))
+	if err := h.fit(ctx, cfg, train, validate, log); err != nil {
+		return nil, err
+	}
+	z := validate.logits(h)
+	h.a, h.b = platt(z, validate.label)
+	p := make([]float64, len(z))
+	for i := range z {
+		p[i] = h.calibrated(z[i])
+	}
+	validate.fill(p)
+	h.Warn = skill.ThresholdFor(validate.track, hc.FalseAlarms, h.Task.HorizonMs)
+	h.Validation = Validation{Rows: len(p), AUC: skill.AUC(p, validate.label), AP: skill.AveragePrecision(p, validate.label)}
+	for _, l := range validate.label {
+		if l {
+			h.Validation.Positive++
+		}
+	}
+	h.test = newSelfTest(h)
+	log.Info("head trained", "head", h.Name, "rows", len(train.f), "validation_auc", h.Validation.AUC,
+		"validation_ap", h.Validation.AP, "platt_a", h.a, "platt_b", h.b, "warn", h.Warn)
+	return h, nil
+}
+
+// fill hands each track its share of the scores.
+func (r *rows) fill(p []float64) {
+	for i := range r.track {
+		n := len(r.track[i].TimeMs)
+		r.track[i].P, p = p[:n:n], p[n:]
+	}
+}
+
+// normalise sets mean and standard deviation of every input from the training
+// rows that have it. An input that never varies gets deviation 1.
+func (h *Head) normalise(r *rows) {
+	h.mean, h.sd = make([]float32, len(h.inputs)), make([]float32, len(h.inputs))
+	for k, i := range h.inputs {
+		n, sum, sq := 0.0, 0.0, 0.0
+		for _, f := range r.f {
+			if !f.Missing[i] {
+				n++
+				sum += float64(f.X[i])
+			}
+		}
+		if n == 0 {
+			h.sd[k] = 1
+			continue
+		}
+		mean := sum / n
+		for _, f := range r.f {
+			if !f.Missing[i] {
+				d := float64(f.X[i]) - mean
+				sq += d * d
+			}
+		}
+		h.mean[k], h.sd[k] = float32(mean), float32(math.Sqrt(sq/n))
+		if !(h.sd[k] > 1e-6) {
+			h.sd[k] = 1
+		}
+	}
+}
+
+// fit runs epochs until the validation score has not risen for cfg.Patience of
+// them, and keeps the best weights. The score is AUC + average precision: the
+// first sees the whole order, the second its top, where warnings are.
+func (h *Head) fit(ctx context.Context, cfg Config, train, validate *rows, log *slog.Logger) error {
+	rng := rand.New(rand.NewPCG(cfg.Seed, uint64(len(h.Name))))
+	initialise(h.net, rng)
+	t, err := newTrainer(h.net, cfg)
+	if err != nil {
+		return err
+	}
+	defer t.close()
+	var pos, neg []int
+	for i, l := range train.label {
+		if l {
+			pos = append(pos, i)
+		} else {
+			neg = append(neg, i)
+		}
+	}
+	best, bestScore, bestEpoch := h.net.clone(), math.Inf(-1), 0
+	for epoch := 1; epoch <= cfg.Epochs && epoch-bestEpoch <= cfg.Patience; epoch++ {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		cost, err := h.epoch(cfg, t, rng, train, pos, neg)
+		if err != nil {
+			return fmt.Errorf("epoch %d: %w", epoch, err)
+		}
+		z := validate.logits(h)
+		auc, ap := skill.AUC(z, validate.label), skill.AveragePrecision(z, validate.label)
+		log.Debug("epoch", "head", h.Name, "epoch", epoch, "cost", cost, "auc", auc, "ap", ap)
+		if auc+ap > bestScore {
+			best, bestScore, bestEpoch = h.net.clone(), auc+ap, epoch
+		}
+	}
+	h.net = best
+	return nil
+}
+
+// epoch draws cfg.RowsPerEpoch rows with replacement and learns from them.
+func (h *Head) epoch(cfg Config, t *trainer, rng *rand.Rand, train *rows, pos, neg []int) (float64, error) {
+	width, n := 2*len(h.inputs), len(h.inputs)
+	steps, sum := cfg.RowsPerEpoch/cfg.Batch, 0.0
+	for range steps {
+		for r := range cfg.Batch {
+			from := neg
+			if rng.Float64() < cfg.PositiveShare {
+				from = pos
+			}
+			i := from[rng.IntN(len(from))]
+			x := t.x[r*width : (r+1)*width]
+			h.encode(train.f[i], x)
+			for k := range n {
+				if rng.Float64() < cfg.InputDropout {
+					x[k], x[n+k] = 0, 1
+				}
+			}
+			t.y[r] = 0
+			if train.label[i] {
+				t.y[r] = 1
+			}
+		}
+		c, err := t.step()
+		if err != nil {
+			return 0, err
+		}
+		if math.IsNaN(float64(c)) || math.IsInf(float64(c), 0) {
+			return 0, fmt.Errorf("cost is %g: lower the learn rate", c)
+		}
+		sum += float64(c)
+	}
+	return sum / float64(steps), nil
+}
+
+// initialise draws Glorot-uniform weights from rng and zeroes the biases.
+// Gorgonia's own initialisers seed from the clock.
+func initialise(m mlp, rng *rand.Rand) {
+	for l := range m {
+		limit := math.Sqrt(6 / float64(m[l].In+m[l].Out))
+		for i := range m[l].W {
+			m[l].W[i] = float32((2*rng.Float64() - 1) * limit)
+		}
+		clear(m[l].B)
+	}
+}
+
+// platt fits p = sigmoid(a*z + b) to the labels by Newton's method, with
+// Platt's (1999) smoothed targets, and keeps a positive: calibration may not
+// turn the order round.
+func platt(z []float64, label []bool) (a, b float64) {
+	pos := 0.0
+	for _, l := range label {
+		if l {
+			pos++
+		}
+	}
+	neg := float64(len(label)) - pos
+	hi, lo := (pos+1)/(pos+2), 1/(neg+2)
+	a, b = 1, math.Log((pos+1)/(neg+1))
+	for range 100 {
+		var ga, gb, haa, hab, hbb float64
+		for i, v := range z {
+			t := lo
+			if label[i] {
+				t = hi
+			}
+			p := sigmoid(a*v + b)
+			d, w := p-t, max(p*(1-p), 1e-12)
+			ga += d * v
+			gb += d
+			haa += w * v * v
+			hab += w * v
+			hbb += w
+		}
+		haa += 1e-9
+		hbb += 1e-9
+		det := haa*hbb - hab*hab
+		if !(det > 0) {
+			break
+		}
+		da, db := (hbb*ga-hab*gb)/det, (haa*gb-hab*ga)/det
+		// A damped step: far from the optimum Newton overshoots.
+		scale := min(1, 2/max(math.Abs(da), math.Abs(db), 1e-12))
+		a, b = max(a-scale*da, 1e-3), b-scale*db
+		if math.Abs(da)+math.Abs(db) < 1e-10 {
+			break
+		}
+	}
+	return a, b
+}
+
+// A Yardstick is the baseline of one sensor and one threshold: a network that
+// does not beat it has learnt nothing worth its weights.
+type Yardstick struct {
+	Name      string  `json:"name"` // current_gust
+	Head      string  `json:"head"`
+	Input     string  `json:"input"`
+	Threshold float64 `json:"threshold"`
+}
+
+// yardstickName is the wind task's: the gust of the last hour.
+const yardstickName = "current_gust"
+
+// trainYardstick chooses its threshold as the head's own was chosen.
+func trainYardstick(hc HeadConfig, series []*Series) (*Yardstick, error) {
+	if hc.Task != TaskWind {
+		return nil, nil
+	}
+	h, err := newHead(hc, RoleNetwork)
+	if err != nil {
+		return nil, err
+	}
+	validate, err := collect(series, h, PartValidate, true)
+	if err != nil {
+		return nil, err
+	}
+	p := make([]float64, len(validate.f))
+	for i, f := range validate.f {
+		p[i] = float64(f.X[model.FeatureGust])
+	}
+	validate.fill(p)
+	return &Yardstick{
+		Name: yardstickName, Head: hc.Name, Input: model.FeatureNames()[model.FeatureGust],
+		Threshold: skill.ThresholdFor(validate.track, hc.FalseAlarms, h.Task.HorizonMs),
+	}, nil
+}
