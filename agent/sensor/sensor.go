@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"syscall"
 	"time"
 
@@ -100,6 +101,17 @@ func (e *Error) Unwrap() error { return e.Err }
 // acknowledges; the others return ENXIO (kernel: i2c/fault-codes).
 const eremoteio = syscall.Errno(121)
 
+// notAcknowledged tells a missing chip from a broken bus. periph's sysfs bus
+// formats the errno away, so its text is looked for as well.
+func notAcknowledged(err error) bool {
+	for _, e := range []syscall.Errno{syscall.ENXIO, eremoteio} {
+		if errors.Is(err, e) || strings.HasSuffix(err.Error(), e.Error()) {
+			return true
+		}
+	}
+	return false
+}
+
 // New makes the sensor of cfg on buses. It opens the bus or pin, and leaves the
 // chip alone until the first Read.
 func New(cfg Config, buses Buses) (Sensor, error) {
@@ -153,7 +165,7 @@ func (c *chip) tx(op string, w, r []byte) error {
 	switch {
 	case err == nil:
 		return nil
-	case errors.Is(err, syscall.ENXIO), errors.Is(err, eremoteio):
+	case notAcknowledged(err):
 		return c.fail(op, fmt.Errorf("%w: %w", ErrNoChip, err))
 	default:
 		return c.fail(op, err)

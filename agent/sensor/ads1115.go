@@ -1,0 +1,226 @@
+package sensor
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"periph.io/x/conn/v3/gpio"
+
+	"fairwatt/model"
+)
+
+// Registers and settings of the ADS1115 (SBAS444D, section 9.6).
+const (
+	adsConversion = 0
+	adsConfig     = 1
+	adsLow        = 2
+	adsHigh       = 3
+	adsStart      = 1 << 15 // writing: start; reading: no conversion is running
+	adsSingle     = 1 << 8
+	adsRate860    = 7 << 5
+	adsNoAlert    = 3
+	adsPeriod     = time.Second / 860
+	adsLimit      = 20 * time.Millisecond
+	adsPause      = 100 * time.Microsecond
+	// adsMaxSamples bounds a window: 100 cycles at 10 Hz at 860 SPS.
+	adsMaxSamples = 10000
+)
+
+// An ADS1115 samples AC voltages and currents and reduces them to RMS values
+// and frequency over whole cycles.
+type ADS1115 struct {
+	chip
+	inputs    []InputConfig
+	channels  []model.Channel
+	frequency int // index of the input that gives the frequency, -1 for none
+	cycles    int
+	nominal   float64
+	rdy       gpio.PinIn
+	samples   []point // kept for reuse
+}
+
+func isACVoltage(c model.Channel) bool {
+	return c == model.VoltageV || c >= model.VoltageAV && c <= model.VoltageNV
+}
+
+func isACCurrent(c model.Channel) bool { return c >= model.CurrentA && c <= model.CurrentNA }
+
+func newADS1115(cfg Config, c chip, buses Buses) (*ADS1115, error) {
+	d := &ADS1115{chip: c, frequency: -1, cycles: cfg.Cycles, nominal: cfg.NominalHz}
+	// Voltages first: the frequency found on them sets the windows of the rest.
+	for _, voltage := range []bool{true, false} {
+		for _, in := range cfg.Inputs {
+			if isACVoltage(in.Channel) != voltage {
+				continue
+			}
+			if voltage && d.frequency < 0 && in.Channel != model.VoltageNV {
+				d.frequency = len(d.inputs)
+			}
+			d.inputs = append(d.inputs, in)
+			d.channels = append(d.channels, in.Channel)
+		}
+	}
+	if d.frequency >= 0 {
+		d.channels = append(d.channels, model.FrequencyHz)
+	}
+	if cfg.ReadyPin == "" {
+		return d, nil
+	}
+	pin, err := buses.Pin(cfg.ReadyPin)
+	if err != nil {
+		return nil, &Error{c.kind, cfg.ReadyPin, c.addr, "open ready pin", err}
+	}
+	if err := pin.In(gpio.PullUp, gpio.FallingEdge); err != nil {
+		return nil, &Error{c.kind, cfg.ReadyPin, c.addr, "set up ready pin", err}
+	}
+	d.rdy = pin
+	return d, nil
+}
+
+// Channels implements Sensor.
+func (d *ADS1115) Channels() []model.Channel { return d.channels }
+
+// Read implements Sensor; it takes a window of cycles+1.5 periods for each
+// input. A line without voltage reads 0 V and has no frequency: the channel
+// is then absent, which is no error of the sensor.
+func (d *ADS1115) Read(ctx context.Context, s *model.Sample) error {
+	for _, ch := range d.channels {
+		s.Fail(ch, model.SensorError)
+	}
+	if !d.ready {
+		if err := d.setup(ctx); err != nil {
+			return err
+		}
+		d.ready = true
+	}
+	var first error
+	var hz float64
+	for i, in := range d.inputs {
+		err := d.sample(ctx, in)
+		if err == nil {
+			w := analyse(d.samples, d.cycles, hz)
+			s.Set(in.Channel, w.rms*in.Scale)
+			if i == d.frequency {
+				// Below one per cent of the range it is noise that crosses zero.
+				if w.rms < in.RangeV/100 || w.hz == 0 {
+					s.Fail(model.FrequencyHz, model.Absent)
+				} else {
+					hz = w.hz
+					s.Set(model.FrequencyHz, hz)
+				}
+			}
+			continue
+		}
+		if first == nil {
+			first = fmt.Errorf("%s: %w", in.Channel, err)
+		}
+		if !d.ready && ctx.Err() != nil {
+			break
+		}
+	}
+	return first
+}
+
+// setup checks that registers keep what is written: the chip has no id.
+func (d *ADS1115) setup(ctx context.Context) error {
+	low, high := uint16(0x8000), uint16(0x7FFF)
+	if d.rdy != nil {
+		// High threshold's top bit 1 and low threshold's 0 turn ALERT into a
+		// conversion-ready output (9.3.8).
+		low, high = 0, 0x8000
+	}
+	for _, r := range []struct {
+		op  string
+		reg byte
+		v   uint16
+	}{{"set low threshold", adsLow, low}, {"set high threshold", adsHigh, high}} {
+		if err := d.write16(r.op, r.reg, r.v); err != nil {
+			return err
+		}
+		got, err := d.read16(r.op, r.reg)
+		if err != nil {
+			return err
+		}
+		if got != r.v {
+			return d.fail(r.op, fmt.Errorf("%w: register %d holds 0x%04x, want 0x%04x", ErrWrongChip, r.reg, got, r.v))
+		}
+	}
+	return ctx.Err()
+}
+
+// point is one conversion: when (s) and how much (V at the input).
+type point struct{ t, v float64 }
+
+// sample fills d.samples with one window of an input.
+func (d *ADS1115) sample(ctx context.Context, in InputConfig) error {
+	d.samples = d.samples[:0]
+	window := time.Duration((float64(d.cycles) + 1.5) / d.nominal * 1.1 * float64(time.Second))
+	config := adsMux[in.Input]<<12 | adsRange[in.RangeV]<<9 | adsRate860
+	lsb := in.RangeV / 32768
+	if d.rdy != nil {
+		// Continuous, ALERT after each conversion. The write restarts the
+		// conversion, so the first edge already belongs to this input.
+		if err := d.write16("configure", adsConfig, config); err != nil {
+			return err
+		}
+	}
+	start := d.clock.Now()
+	for d.clock.Now()-start < window && len(d.samples) < adsMaxSamples {
+		var t time.Duration
+		var err error
+		if d.rdy != nil {
+			t, err = d.awaitEdge(ctx)
+		} else {
+			t, err = d.convert(ctx, config|adsStart|adsSingle|adsNoAlert)
+		}
+		if err != nil {
+			return err
+		}
+		code, err := d.read16("read conversion", adsConversion)
+		if err != nil {
+			return err
+		}
+		if code == 0x7FFF || code == 0x8000 {
+			// The converter clips (9.3.3): no RMS can be formed. The chip is in
+			// order, so it is not set up again.
+			err := d.fail("read conversion", ErrSaturated)
+			d.ready = true
+			return err
+		}
+		d.samples = append(d.samples, point{(t - start).Seconds(), float64(int16(code)) * lsb})
+	}
+	if len(d.samples) < 4*d.cycles {
+		err := d.fail("sample", fmt.Errorf("%w: %d in %v", ErrTooFewSamples, len(d.samples), window))
+		return err
+	}
+	return nil
+}
+
+// convert starts one conversion, awaits it, and returns when it began. The
+// instant is the host's own, so that the chip's oscillator (10 % tolerance)
+// does not enter the frequency.
+func (d *ADS1115) convert(ctx context.Context, config uint16) (time.Duration, error) {
+	if err := d.write16("start conversion", adsConfig, config); err != nil {
+		return 0, err
+	}
+	began := d.clock.Now()
+	if err := d.clock.Sleep(ctx, adsPeriod); err != nil {
+		return 0, d.fail("await conversion", err)
+	}
+	return began, d.poll(ctx, "await conversion", adsPause, adsLimit, func() (bool, error) {
+		got, err := d.read16("read configuration", adsConfig)
+		return got&adsStart != 0, err
+	})
+}
+
+// awaitEdge awaits ALERT/RDY and returns when it came.
+func (d *ADS1115) awaitEdge(ctx context.Context) (time.Duration, error) {
+	if err := ctx.Err(); err != nil {
+		return 0, d.fail("await ready pin", err)
+	}
+	if !d.rdy.WaitForEdge(adsLimit) {
+		return 0, d.fail("await ready pin", fmt.Errorf("%w (%v)", ErrNotReady, adsLimit))
+	}
+	return d.clock.Now(), nil
+}
