@@ -1,0 +1,363 @@
+package consensus
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"sort"
+
+	"fairwatt/proto/fairwattpb"
+	"fairwatt/proto/peerpb"
+	"fairwatt/proto/seal"
+
+	"github.com/hyperledger-labs/SmartBFT/pkg/types"
+	protos "github.com/hyperledger-labs/SmartBFT/smartbftprotos"
+	"google.golang.org/protobuf/proto"
+)
+
+// This file is what the library asks of its surroundings.
+
+// Nodes are the ids of the members.
+func (i *instance) Nodes() []uint64 {
+	ids := make([]uint64, i.n())
+	for k := range ids {
+		ids[k] = uint64(k + 1)
+	}
+	return ids
+}
+
+// SendConsensus sends a message to a member. A pre-prepare, which the library
+// sends to each in turn, goes down the tree once instead.
+func (i *instance) SendConsensus(target uint64, m *protos.Message) {
+	if i.ctx.Err() != nil {
+		return // stopped, or left behind
+	}
+	if m.GetPrePrepare() != nil {
+		i.sendMu.Lock()
+		again := i.sentPP == m
+		i.sentPP = m
+		i.sendMu.Unlock()
+		if !again {
+			i.originate(m)
+		}
+		return
+	}
+	i.node.send(i.name(target), i.encode(m))
+}
+
+// encode frames a message once for all its receivers, and keeps own votes to
+// send them again.
+func (i *instance) encode(m *protos.Message) []byte {
+	i.sendMu.Lock()
+	defer i.sendMu.Unlock()
+	if i.sentMsg == m {
+		return i.sentRaw
+	}
+	raw, err := proto.Marshal(m)
+	if err != nil {
+		i.fault(fmt.Errorf("encode message: %w", err))
+		return nil
+	}
+	i.sentMsg, i.sentRaw = m, i.node.frame(&peerpb.Frame{Epoch: i.epoch.Number, Body: &peerpb.Frame_Message{Message: raw}})
+	if p := m.GetPrepare(); p != nil && !p.GetAssist() {
+		i.votes[votePlace{p.GetView(), p.GetSeq(), false}] = m
+	}
+	if c := m.GetCommit(); c != nil && !c.GetAssist() {
+		i.votes[votePlace{c.GetView(), c.GetSeq(), true}] = m
+	}
+	return i.sentRaw
+}
+
+// SendTransaction sends a record to a member.
+func (i *instance) SendTransaction(target uint64, request []byte) {
+	i.node.send(i.name(target), i.node.frame(&peerpb.Frame{
+		Epoch: i.epoch.Number, Body: &peerpb.Frame_Records{Records: &peerpb.Records{Sealed: [][]byte{request}}},
+	}))
+}
+
+// AssembleProposal makes a block of the records at hand. The library takes no
+// error: without a block it gets a proposal that it will itself refuse.
+func (i *instance) AssembleProposal(metadata []byte, requests [][]byte) types.Proposal {
+	n := i.node
+	none := types.Proposal{Metadata: metadata}
+	md, err := viewMetadata(metadata)
+	if err != nil {
+		n.log.Error("propose block", "err", err)
+		return none
+	}
+	n.app.Lock()
+	payload, err := n.cfg.App.Propose(i.ctx, i.epoch.Number, md.GetViewId(), n.cfg.Self, requests)
+	n.app.Unlock()
+	if err != nil {
+		if i.ctx.Err() == nil {
+			n.log.Error("propose block", "epoch", i.epoch.Number, "seq", md.GetLatestSequence(), "err", err)
+		}
+		return none
+	}
+	block := &fairwattpb.Block{}
+	if err := proto.Unmarshal(payload, block); err != nil {
+		n.log.Error("propose block", "err", err)
+		return none
+	}
+	if len(block.GetRecords()) < len(requests) {
+		i.leftOut(block, requests)
+	}
+	return types.Proposal{Header: block.GetHeader(), Payload: payload, Metadata: metadata}
+}
+
+// leftOut drops the records that did not go into a block because they can not.
+func (i *instance) leftOut(block *fairwattpb.Block, requests [][]byte) {
+	in := make(map[string]bool, len(block.GetRecords()))
+	for _, r := range block.GetRecords() {
+		in[string(r)] = true
+	}
+	for _, r := range requests {
+		if in[string(r)] {
+			continue
+		}
+		id, _, err := i.node.cfg.App.CheckRecord(r)
+		if err == nil && i.node.pool.leftOut(id) {
+			err = errLeftOut
+		}
+		if err != nil {
+			if id == "" {
+				id = i.RequestID(r).ID
+			}
+			i.node.discard(i, id, r, err)
+		}
+	}
+}
+
+var errLeftOut = errors.New("left out of every block")
+
+// VerifyProposal checks a proposed block.
+func (i *instance) VerifyProposal(p types.Proposal) ([]types.RequestInfo, error) {
+	md, err := viewMetadata(p.Metadata)
+	if err != nil {
+		return nil, err
+	}
+	block := &fairwattpb.Block{}
+	if err := proto.Unmarshal(p.Payload, block); err != nil {
+		return nil, fmt.Errorf("decode block: %w", err)
+	}
+	if !bytes.Equal(block.GetHeader(), p.Header) {
+		return nil, errors.New("the block's header is not the proposal's")
+	}
+	n := i.node
+	n.app.Lock()
+	ids, err := n.cfg.App.Verify(p.Payload, i.epoch.Number, md.GetViewId(), i.name(i.leader(md.GetViewId())))
+	n.app.Unlock()
+	if err != nil {
+		return nil, err
+	}
+	i.verified.Clear()
+	i.verified.Store(sha256.Sum256(p.Payload), struct{}{})
+	infos := make([]types.RequestInfo, len(ids))
+	for k, id := range ids {
+		infos[k] = types.RequestInfo{ID: id}
+	}
+	return infos, nil
+}
+
+// VerifyRequest is the door's check.
+func (i *instance) VerifyRequest(val []byte) (types.RequestInfo, error) {
+	id, _, err := i.node.cfg.App.CheckRecord(val)
+	return types.RequestInfo{ID: id}, err
+}
+
+// RequestID names a record; the empty id stands for bytes that are none.
+func (i *instance) RequestID(req []byte) types.RequestInfo {
+	id, _, err := i.node.cfg.App.RecordID(req)
+	if err != nil {
+		return types.RequestInfo{}
+	}
+	return types.RequestInfo{ID: id}
+}
+
+// RequestsFromProposal names the records of a block.
+func (i *instance) RequestsFromProposal(p types.Proposal) []types.RequestInfo {
+	block := &fairwattpb.Block{}
+	if err := proto.Unmarshal(p.Payload, block); err != nil {
+		return nil
+	}
+	infos := make([]types.RequestInfo, 0, len(block.GetRecords()))
+	for _, r := range block.GetRecords() {
+		infos = append(infos, i.RequestID(r))
+	}
+	return infos
+}
+
+// VerificationSequence never changes within an instance.
+func (i *instance) VerificationSequence() uint64 { return 0 }
+
+// AuxiliaryData is what a vote carries beside the proposal.
+func (i *instance) AuxiliaryData(msg []byte) []byte { return msg }
+
+// votePayload is what a vote states: header (which holds chain, height, epoch
+// and view), metadata of the agreement, and auxiliary data, which a view
+// change leaves out. Package ledger verifies the same bytes offline.
+func votePayload(header, metadata, aux []byte) []byte {
+	h, m, a := sha256.Sum256(header), sha256.Sum256(metadata), sha256.Sum256(aux)
+	return append(append(h[:], m[:]...), a[:]...)
+}
+
+// SignProposal votes for a block.
+func (i *instance) SignProposal(p types.Proposal, aux []byte) *types.Signature {
+	return &types.Signature{ID: i.self, Msg: aux, Value: i.sign(seal.DomainVote, votePayload(p.Header, p.Metadata, aux))}
+}
+
+// VerifyConsenterSig checks a member's vote.
+func (i *instance) VerifyConsenterSig(s types.Signature, p types.Proposal) ([]byte, error) {
+	if err := i.verifyVote(s.ID, p.Header, p.Metadata, s.Msg, s.Value); err != nil {
+		return nil, err
+	}
+	return s.Msg, nil
+}
+
+func (i *instance) verifyVote(id uint64, header, metadata, aux, signature []byte) error {
+	da := i.name(id)
+	key, ok := i.node.key(da)
+	if !ok {
+		return fmt.Errorf("vote of node %d, which is no member", id)
+	}
+	if !seal.Verify(key, seal.DomainVote, i.node.cfg.ChainID, da, votePayload(header, metadata, aux), signature) {
+		return fmt.Errorf("invalid vote of %s", da)
+	}
+	return nil
+}
+
+// signedPayload binds view data to the epoch.
+func (i *instance) signedPayload(msg []byte) []byte {
+	return append(binary.BigEndian.AppendUint64(nil, i.epoch.Number), msg...)
+}
+
+// Sign signs view data.
+func (i *instance) Sign(msg []byte) []byte { return i.sign(domainViewData, i.signedPayload(msg)) }
+
+// VerifySignature checks view data.
+func (i *instance) VerifySignature(s types.Signature) error {
+	return i.verifySigned(s.ID, s.Msg, s.Value)
+}
+
+func (i *instance) verifySigned(id uint64, msg, signature []byte) error {
+	da := i.name(id)
+	key, ok := i.node.key(da)
+	if !ok {
+		return fmt.Errorf("signature of node %d, which is no member", id)
+	}
+	if !seal.Verify(key, domainViewData, i.node.cfg.ChainID, da, i.signedPayload(msg), signature) {
+		return fmt.Errorf("invalid signature of %s", da)
+	}
+	return nil
+}
+
+// certify makes a block and the votes for it a certified block.
+func (i *instance) certify(header, payload, metadata []byte, votes []types.Signature, seq uint64) (*fairwattpb.CertifiedBlock, error) {
+	hash := sha256.Sum256(header)
+	c := &fairwattpb.Certificate{Height: i.epoch.LastHeight + seq, HeaderHash: hash[:], Metadata: metadata}
+	seen := make(map[uint64]bool)
+	for _, v := range votes {
+		if i.name(v.ID) == "" || seen[v.ID] {
+			continue
+		}
+		seen[v.ID] = true
+		c.Votes = append(c.Votes, &fairwattpb.Vote{Da: i.name(v.ID), Aux: v.Msg, Signature: v.Value})
+	}
+	sort.Slice(c.Votes, func(a, b int) bool { return c.Votes[a].Da < c.Votes[b].Da })
+	raw, err := proto.MarshalOptions{Deterministic: true}.Marshal(c)
+	if err != nil {
+		return nil, fmt.Errorf("encode certificate: %w", err)
+	}
+	return &fairwattpb.CertifiedBlock{Block: payload, Certificate: raw}, nil
+}
+
+// decisionOf is the way back from a certified block of this epoch.
+func (i *instance) decisionOf(cb *fairwattpb.CertifiedBlock) (types.Proposal, []types.Signature, *protos.ViewMetadata, error) {
+	fail := func(err error) (types.Proposal, []types.Signature, *protos.ViewMetadata, error) {
+		return types.Proposal{}, nil, nil, err
+	}
+	block, c := &fairwattpb.Block{}, &fairwattpb.Certificate{}
+	if err := proto.Unmarshal(cb.GetBlock(), block); err != nil {
+		return fail(fmt.Errorf("decode block: %w", err))
+	}
+	if err := proto.Unmarshal(cb.GetCertificate(), c); err != nil {
+		return fail(fmt.Errorf("decode certificate: %w", err))
+	}
+	md, err := viewMetadata(c.GetMetadata())
+	if err != nil {
+		return fail(err)
+	}
+	if md.GetLatestSequence() != c.GetHeight()-i.epoch.LastHeight {
+		return fail(fmt.Errorf("sequence %d does not belong to height %d", md.GetLatestSequence(), c.GetHeight()))
+	}
+	var votes []types.Signature
+	for _, v := range c.GetVotes() {
+		votes = append(votes, types.Signature{ID: i.ids[v.GetDa()], Value: v.GetSignature(), Msg: v.GetAux()})
+	}
+	return types.Proposal{Header: block.GetHeader(), Payload: cb.GetBlock(), Metadata: c.GetMetadata()}, votes, md, nil
+}
+
+// Deliver stores a decided block before it returns. The last one of an epoch
+// ends the instance: the library takes an empty member list as its end.
+func (i *instance) Deliver(p types.Proposal, votes []types.Signature) types.Reconfig {
+	md, err := viewMetadata(p.Metadata)
+	if err != nil {
+		i.die(&faultError{err: err})
+	}
+	cb, err := i.certify(p.Header, p.Payload, p.Metadata, votes, md.GetLatestSequence())
+	if err != nil {
+		i.die(&faultError{err: err})
+	}
+	_, checked := i.verified.Load(sha256.Sum256(p.Payload))
+	ends, err := i.node.store(i, cb, md.GetLatestSequence(), checked)
+	if err != nil {
+		i.die(err)
+	}
+	i.decided(md)
+	return types.Reconfig{InLatestDecision: ends && i.endEpoch()}
+}
+
+// endEpoch ends the instance and reports whether it was the first to say so:
+// told twice, the library would lock itself up.
+func (i *instance) endEpoch() bool {
+	i.finish(nil)
+	return !i.reported.Swap(true)
+}
+
+// decided forgets what a decision makes old.
+func (i *instance) decided(md *protos.ViewMetadata) {
+	seq := md.GetLatestSequence()
+	for {
+		was := i.last.Load()
+		if seq <= was || i.last.CompareAndSwap(was, seq) {
+			break
+		}
+	}
+	i.entered(md.GetViewId())
+	i.sendMu.Lock()
+	for at := range i.votes {
+		if at.seq <= seq {
+			delete(i.votes, at)
+		}
+	}
+	i.sendMu.Unlock()
+	i.forget(seq)
+}
+
+// Sync fetches the blocks this node lacks of the epoch and returns the newest
+// decision it has.
+func (i *instance) Sync() types.SyncResponse {
+	i.node.fetchMissing(i.ctx, i)
+	p, votes, md, err := i.lastDecision()
+	if err != nil {
+		i.die(&faultError{err: err})
+	}
+	i.decided(md)
+	out := types.SyncResponse{Latest: types.Decision{Proposal: p, Signatures: votes}}
+	if i.node.over(i.epoch) {
+		out.Reconfig.InReplicatedDecisions = i.endEpoch()
+	}
+	return out
+}

@@ -1,0 +1,201 @@
+package consensus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sort"
+	"time"
+
+	"fairwatt/proto/fairwattpb"
+)
+
+const (
+	// fetchTimeout bounds a question for blocks to one DA.
+	fetchTimeout = 2 * time.Second
+	// fetchBlocks is how many are asked for at once.
+	fetchBlocks = 256
+	// behindFor is how long peers must be ahead, without a block here,
+	// before the instance is given up for catching up.
+	behindFor = 100 * time.Millisecond
+	// lostFor is the same within an epoch, where the library catches up
+	// itself when it can.
+	lostFor = 1500 * time.Millisecond
+)
+
+// errStopFetch ends a fetch at the end of an epoch.
+var errStopFetch = errors.New("enough")
+
+// sources returns the other members, those with the most blocks first.
+func (n *Node) sources(epoch Epoch) []string {
+	type source struct {
+		da     string
+		height uint64
+	}
+	var out []source
+	for _, da := range epoch.Order {
+		if ps := n.peers[da]; ps != nil && da != n.cfg.Self {
+			_, height := ps.claims()
+			out = append(out, source{da, height})
+		}
+	}
+	sort.SliceStable(out, func(a, b int) bool { return out[a].height > out[b].height })
+	names := make([]string, len(out))
+	for k, s := range out {
+		names[k] = s.da
+	}
+	return names
+}
+
+// fetchMissing fetches, verifies and stores what others have of the epoch and
+// this node has not. It asks those ahead, and one more when nobody seems so.
+func (n *Node) fetchMissing(ctx context.Context, i *instance) {
+	silent := 0
+	for _, da := range n.sources(i.epoch) {
+		_, claims := n.peers[da].claims()
+		if claims <= n.cfg.App.Height() {
+			if silent++; silent > 1 {
+				return
+			}
+		}
+		if n.over(i.epoch) || ctx.Err() != nil {
+			return
+		}
+		if err := n.fetchFrom(ctx, da, i, &i.epoch); err != nil && ctx.Err() == nil {
+			n.log.Debug("fetch blocks", "from", da, "err", err)
+		}
+	}
+}
+
+// fetchFrom takes over the blocks of one DA; with an epoch given, those up to
+// its end. An error that can not be mended by asking another is final.
+func (n *Node) fetchFrom(ctx context.Context, da string, i *instance, until *Epoch) error {
+	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
+	defer cancel()
+	for {
+		from := n.cfg.App.Height() + 1
+		got := 0
+		err := n.cfg.Link.Fetch(ctx, da, from, from+fetchBlocks-1, func(cb *fairwattpb.CertifiedBlock) error {
+			ends, err := n.adopt(cb)
+			if err != nil {
+				return err
+			}
+			got++
+			if i != nil {
+				i.clearPool(cb)
+			}
+			if ends && until != nil {
+				return errStopFetch
+			}
+			return nil
+		})
+		switch {
+		case errors.Is(err, errStopFetch):
+			return nil
+		case err != nil:
+			return err
+		case got < fetchBlocks:
+			return nil
+		}
+	}
+}
+
+// adopt verifies and stores the next block from another DA.
+func (n *Node) adopt(cb *fairwattpb.CertifiedBlock) (ends bool, err error) {
+	n.app.Lock()
+	defer n.app.Unlock()
+	if err := n.cfg.App.VerifyCertified(cb); err != nil {
+		return false, fmt.Errorf("fetched block %d: %w", n.cfg.App.Height()+1, err)
+	}
+	ends, err = n.commit(cb, n.cfg.App.Height()+1)
+	if err == nil {
+		n.count.fetched.Add(1)
+	}
+	return ends, err
+}
+
+// vouched returns the epoch and height that at least one honest peer has
+// reached: the (f+1)-th highest claims.
+func (n *Node) vouched(epoch Epoch) (number, height uint64) {
+	var epochs, heights []uint64
+	for _, da := range epoch.Order {
+		if ps := n.peers[da]; ps != nil && da != n.cfg.Self {
+			e, h := ps.claims()
+			epochs, heights = append(epochs, e), append(heights, h)
+		}
+	}
+	f := (len(epoch.Order) - 1) / 3
+	slices.Sort(epochs)
+	slices.Sort(heights)
+	return epochs[len(epochs)-1-f], heights[len(heights)-1-f]
+}
+
+// behind reports whether f + 1 peers are so far ahead that this node will not
+// get there by itself: stopped peers of an old epoch help nobody.
+func (n *Node) behind(epoch Epoch) bool {
+	number, height := n.vouched(epoch)
+	quiet := time.Duration(time.Now().UnixNano() - n.progress.Load())
+	return number > epoch.Number && quiet > behindFor || height > n.cfg.App.Height() && quiet > lostFor
+}
+
+// catchUp fetches blocks, over epochs, while no instance runs. At the start,
+// with nobody heard of yet, it asks around once; later it goes on until what
+// f + 1 peers claim is reached or nobody gives more.
+func (n *Node) catchUp(ctx context.Context, heard bool) error {
+	epoch := n.enter()
+	if err := epoch.validate(n.cfg.Self); err != nil {
+		return fmt.Errorf("consensus: %w", err)
+	}
+	for ctx.Err() == nil {
+		before := n.cfg.App.Height()
+		for _, da := range n.sources(epoch) {
+			if _, claims := n.peers[da].claims(); heard && claims <= n.cfg.App.Height() {
+				continue
+			}
+			err := n.askOne(ctx, da, heard)
+			var fault *faultError
+			if errors.As(err, &fault) && fault.final {
+				return err
+			}
+			if err != nil && ctx.Err() == nil {
+				n.log.Debug("catch up", "from", da, "err", err)
+			}
+		}
+		epoch = n.enter()
+		if _, height := n.vouched(epoch); height <= n.cfg.App.Height() || n.cfg.App.Height() == before {
+			return nil
+		}
+	}
+	return nil
+}
+
+// askOne is a shorter question at the start, when a DA may well not be up.
+func (n *Node) askOne(ctx context.Context, da string, heard bool) error {
+	if !heard {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, fetchTimeout/4)
+		defer cancel()
+	}
+	return n.fetchFrom(ctx, da, nil, nil)
+}
+
+// follow takes over the blocks of others until the epoch ends, without voting.
+func (n *Node) follow(ctx context.Context, epoch Epoch) error {
+	poll := time.NewTicker(behindFor)
+	defer poll.Stop()
+	for ctx.Err() == nil && n.cfg.App.Epoch().Number == epoch.Number {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-poll.C:
+		case <-n.wakeUp:
+		}
+		if _, height := n.vouched(epoch); height > n.cfg.App.Height() {
+			if err := n.catchUp(ctx, true); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}

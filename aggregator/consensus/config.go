@@ -1,0 +1,254 @@
+package consensus
+
+import (
+	"context"
+	"crypto"
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"fairwatt/proto/fairwattpb"
+	"fairwatt/proto/peerpb"
+	"fairwatt/proto/seal"
+)
+
+// Application is what agreement needs of the ledger's side. CheckRecord,
+// RecordID, Height and Block are called from many goroutines at once; of the
+// others never more than one runs at a time.
+type Application interface {
+	// Propose builds the next block of records, leaving out those that may
+	// not stand in it. A block without records is valid: it is the answer
+	// when none may.
+	Propose(ctx context.Context, epoch, view uint64, leader string, records [][]byte) (block []byte, err error)
+	// Verify checks everything about a proposed block (encoding, header,
+	// height, previous hash, time, every record, the roots) and that it is
+	// of this epoch, view and leader. It returns the ids of all its records.
+	// It may be called again for a block that it has seen.
+	Verify(block []byte, epoch, view uint64, leader string) (recordIDs []string, err error)
+	// RecordID returns the id of a record and its sender, unchecked. It is
+	// called often and must be cheap.
+	RecordID(sealed []byte) (id, client string, err error)
+	// CheckRecord is the full check at the door: an error says why the record
+	// can not stand in a block as things are.
+	CheckRecord(sealed []byte) (id, client string, err error)
+	// VerifyCertified checks a block decided by others against the
+	// application's state, with its certificate.
+	VerifyCertified(cb *fairwattpb.CertifiedBlock) error
+	// Commit stores a block that Verify or VerifyCertified has accepted, on
+	// disk before it returns. An error stops the node.
+	Commit(cb *fairwattpb.CertifiedBlock) (Decision, error)
+	// Height is that of the newest stored block, 0 before the first.
+	Height() uint64
+	// Block returns the stored block of a height in 1..Height.
+	Block(height uint64) (*fairwattpb.CertifiedBlock, error)
+	// Epoch is the one the next block belongs to.
+	Epoch() Epoch
+}
+
+// A Decision is what a committed block means to agreement.
+type Decision struct {
+	// EndsEpoch: the block is the last of its epoch, the next one is Next.
+	EndsEpoch bool
+	Next      Epoch
+}
+
+// An Epoch is the span of blocks over which members, their order and the
+// communication tree stand.
+type Epoch struct {
+	// Number is the epoch's, from 1.
+	Number uint64
+	// Order is the WCT sequence of all members, by DA id. The first is the
+	// root: the accounting node of view 0; view k's is Order[k mod n].
+	Order []string
+	// Links is each member's maximum linking number l_i: to how many others
+	// it forwards blocks.
+	Links map[string]int
+	// LastHeight is that of the last block before the epoch, 0 for the first
+	// epoch.
+	LastHeight uint64
+}
+
+func (e Epoch) validate(self string) error {
+	seen := make(map[string]bool, len(e.Order))
+	for _, da := range e.Order {
+		if seen[da] {
+			return fmt.Errorf("epoch %d: %q stands in the order twice", e.Number, da)
+		}
+		seen[da] = true
+	}
+	switch {
+	case e.Number == 0:
+		return errors.New("epoch 0: epochs count from 1")
+	case len(e.Order) < 4:
+		return fmt.Errorf("epoch %d: %d members, agreement needs 4 to bear a faulty one", e.Number, len(e.Order))
+	case !seen[self]:
+		return fmt.Errorf("epoch %d: %q is no member", e.Number, self)
+	}
+	return nil
+}
+
+// Link carries frames and questions between data aggregators. Whoever
+// implements it authenticates both ends.
+type Link interface {
+	// Send queues a frame for another DA and returns at once. Frames of one
+	// sender to one receiver arrive in order or not at all. The frame is not
+	// changed afterwards, by either side.
+	Send(to string, frame []byte)
+	// Pull asks a DA for a proposed block.
+	Pull(ctx context.Context, from string, ref *peerpb.PullRequest) (*peerpb.Relay, error)
+	// Fetch asks a DA for the certified blocks lo..hi and hands them to fn in
+	// order. It ends without an error where the DA's chain does.
+	Fetch(ctx context.Context, from string, lo, hi uint64, fn func(*fairwattpb.CertifiedBlock) error) error
+}
+
+// Relay says what a node does with blocks it is to forward.
+type Relay uint8
+
+// The ways to deal with blocks of others.
+const (
+	// RelayForward forwards each block to the node's children in the tree.
+	RelayForward Relay = iota
+	// RelayDrop forwards none: a misbehaving forwarder, to show what that
+	// does. The node's own blocks still go out.
+	RelayDrop
+)
+
+// Config describes a node. Fields without a stated default are required.
+type Config struct {
+	// Self is the DA's id.
+	Self string
+	// Key is the DA's ed25519 key; it signs votes and blocks sent out.
+	Key crypto.Signer
+	// ChainID binds every signature to the chain.
+	ChainID [32]byte
+	// Keys holds the public keys of all DAs that may ever be members.
+	Keys map[string]ed25519.PublicKey
+	// Dir is a folder of the node's own for the write-ahead logs. A node
+	// whose Dir is lost does not vote before the next epoch.
+	Dir  string
+	App  Application
+	Link Link
+	// Relay is how blocks of others are forwarded; RelayForward by default.
+	Relay Relay
+	// Dropped is told of each record that Submit took but that will not be
+	// in a block, and why. It may be nil.
+	Dropped func(sealed []byte, reason error)
+	// Logger may be nil: then the default one.
+	Logger *slog.Logger
+
+	// BatchRecords and BatchBytes bound a block (500, 1 MiB); a larger block
+	// means fewer fsyncs a record and a longer wait for its transfer.
+	BatchRecords int
+	BatchBytes   int
+	// BatchInterval is how long the accounting node waits for a block to
+	// fill (2 ms). Every block below BatchRecords waits it out.
+	BatchInterval time.Duration
+	// RecordBytes bounds one record (64 KiB).
+	RecordBytes int
+	// PendingRecords and PendingBytes bound what Submit keeps until it is
+	// decided (20000, 64 MiB). Full is [ErrBusy].
+	PendingRecords int
+	PendingBytes   int
+
+	// HeartbeatTimeout is the silence after which the leader is given up
+	// (500 ms). It must be well above the slowest round trip between DAs.
+	HeartbeatTimeout time.Duration
+	// ViewChangeTimeout is after what time a view change that does not end is
+	// begun again (1 s).
+	ViewChangeTimeout time.Duration
+	// ComplainTimeout is after what time without a block, while records wait,
+	// the leader is given up though it is alive (500 ms).
+	ComplainTimeout time.Duration
+	// ForwardTimeout is after what time an undecided record goes to all DAs
+	// and not to the leader alone (2 s); after as much again and half of it
+	// the leader is given up. It must be well above the time a record queues
+	// under load.
+	ForwardTimeout time.Duration
+	// PullDelay is how long a block may lag behind the first vote for it
+	// before it is fetched from a voter (10 ms).
+	PullDelay time.Duration
+	// StallTimeout is after what time without a block kept messages are
+	// processed, and the own votes sent, again (100 ms).
+	StallTimeout time.Duration
+}
+
+// MaxBlockBytes bounds BatchBytes.
+const MaxBlockBytes = 8 << 20
+
+func (c *Config) setDefaults() {
+	setInt := func(p *int, v int) {
+		if *p == 0 {
+			*p = v
+		}
+	}
+	setDuration := func(p *time.Duration, v time.Duration) {
+		if *p == 0 {
+			*p = v
+		}
+	}
+	setInt(&c.BatchRecords, 500)
+	setInt(&c.BatchBytes, 1<<20)
+	setInt(&c.RecordBytes, 64<<10)
+	setInt(&c.PendingRecords, 20000)
+	setInt(&c.PendingBytes, 64<<20)
+	setDuration(&c.BatchInterval, 2*time.Millisecond)
+	setDuration(&c.HeartbeatTimeout, 500*time.Millisecond)
+	setDuration(&c.ViewChangeTimeout, time.Second)
+	setDuration(&c.ComplainTimeout, 500*time.Millisecond)
+	setDuration(&c.ForwardTimeout, 2*time.Second)
+	setDuration(&c.PullDelay, 10*time.Millisecond)
+	setDuration(&c.StallTimeout, 100*time.Millisecond)
+	if c.Logger == nil {
+		c.Logger = slog.Default()
+	}
+}
+
+func (c *Config) validate() error {
+	own, known := c.Keys[c.Self]
+	switch {
+	case !seal.ValidName(c.Self):
+		return fmt.Errorf("consensus: self: %q is not a DA id", c.Self)
+	case c.Key == nil || c.App == nil || c.Link == nil || c.Dir == "":
+		return errors.New("consensus: key, app, link and dir are required")
+	case !known:
+		return fmt.Errorf("consensus: keys: none for %q itself", c.Self)
+	case !own.Equal(c.Key.Public()):
+		return fmt.Errorf("consensus: key: its public half is not the one known for %q", c.Self)
+	case c.BatchRecords < 1 || c.BatchBytes < 1 || c.BatchBytes > MaxBlockBytes:
+		return fmt.Errorf("consensus: batch of %d records and %d bytes, want at least 1 and at most %d bytes", c.BatchRecords, c.BatchBytes, MaxBlockBytes)
+	case c.RecordBytes < 1 || c.RecordBytes > c.BatchBytes:
+		return fmt.Errorf("consensus: record of %d bytes does not fit a batch of %d", c.RecordBytes, c.BatchBytes)
+	case c.BatchRecords > c.BatchBytes:
+		return errors.New("consensus: batch has more records than bytes")
+	case c.PendingRecords < 1 || c.PendingBytes < c.RecordBytes:
+		return errors.New("consensus: no room for a pending record")
+	case c.Relay > RelayDrop:
+		return fmt.Errorf("consensus: relay: unknown value %d", c.Relay)
+	}
+	for name, d := range map[string]time.Duration{
+		"batch_interval": c.BatchInterval, "heartbeat_timeout": c.HeartbeatTimeout,
+		"view_change_timeout": c.ViewChangeTimeout, "complain_timeout": c.ComplainTimeout,
+		"forward_timeout": c.ForwardTimeout, "pull_delay": c.PullDelay, "stall_timeout": c.StallTimeout,
+	} {
+		if d < time.Millisecond {
+			return fmt.Errorf("consensus: %s of %v, want at least 1 ms", name, d)
+		}
+	}
+	return nil
+}
+
+// ErrBusy is returned (wrapped) by [Node.Submit] when the pending records
+// leave no room: the sender is to wait and try again.
+var ErrBusy error = busyError{}
+
+type busyError struct{}
+
+func (busyError) Error() string { return "consensus: no room for another pending record" }
+
+// Temporary makes the refusal one to retry, for those who do not know ErrBusy.
+func (busyError) Temporary() bool { return true }
+
+// ErrStopped is returned by [Node.Submit] when the node does not run any more.
+var ErrStopped = errors.New("consensus: stopped")

@@ -1,0 +1,391 @@
+package consensus
+
+import (
+	"context"
+	"crypto"
+	"errors"
+	"fmt"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"fairwatt/proto/peerpb"
+	"fairwatt/proto/seal"
+
+	smart "github.com/hyperledger-labs/SmartBFT/pkg/consensus"
+	"github.com/hyperledger-labs/SmartBFT/pkg/types"
+	protos "github.com/hyperledger-labs/SmartBFT/smartbftprotos"
+	"google.golang.org/protobuf/proto"
+)
+
+// domainViewData is for what a DA says of itself in a view change.
+const domainViewData seal.Domain = "view-data"
+
+// errBehind ends an instance whose peers have gone on without it.
+var errBehind = errors.New("behind the other DAs")
+
+// A faultError ends an instance by its own failing. final ones end the node.
+type faultError struct {
+	err   error
+	final bool
+}
+
+func (e *faultError) Error() string { return e.err.Error() }
+func (e *faultError) Unwrap() error { return e.err }
+
+// instance is SmartBFT for one epoch. Members have node ids 1 + position in
+// the order; sequence s of it is block LastHeight + s.
+type instance struct {
+	node  *Node
+	epoch Epoch
+	self  uint64
+	ids   map[string]uint64
+	trees sync.Map // view -> *tree
+
+	ctx    context.Context
+	cancel context.CancelFunc
+	work   sync.WaitGroup
+	bft    *smart.Consensus
+	log    *watchedLog
+	ticks  [2]*time.Ticker
+	queues map[string]chan *peerpb.Frame
+	resend *protos.PrePrepare // to be sent once after a restart
+	booted bool
+
+	view     atomic.Uint64
+	viewFrom atomic.Int64 // when the view began, Unix ns
+	last     atomic.Uint64
+
+	sendMu   sync.Mutex
+	sentMsg  *protos.Message // the last message broadcast, and its frame
+	sentRaw  []byte
+	sentPP   *protos.Message
+	votes    map[votePlace]*protos.Message // own, of undecided sequences
+	keepMu   sync.Mutex
+	kept     map[keptKey]*protos.Message
+	wants    map[relayKey]*want
+	verified sync.Map // proposal hash -> struct{}: blocks the application accepted
+
+	ended     chan struct{}
+	endOnce   sync.Once
+	endErr    error
+	reported  atomic.Bool
+	abandoned bool
+}
+
+type votePlace struct {
+	view, seq uint64
+	commit    bool
+}
+
+func (i *instance) n() uint64 { return uint64(len(i.epoch.Order)) }
+
+// quorum is that of the library: ceil((n+f+1)/2).
+func (i *instance) quorum() int {
+	n := int(i.n())
+	return (n + i.faulty() + 2) / 2
+}
+
+func (i *instance) faulty() int { return (int(i.n()) - 1) / 3 }
+
+// leader returns the node id that leads a view.
+func (i *instance) leader(view uint64) uint64 { return view%i.n() + 1 }
+
+// name returns the DA of a node id, or "".
+func (i *instance) name(id uint64) string {
+	if id == 0 || id > i.n() {
+		return ""
+	}
+	return i.epoch.Order[id-1]
+}
+
+// open prepares the instance of an epoch from the log and the stored blocks.
+func (n *Node) open(ctx context.Context, epoch Epoch, entered bool) (*instance, error) {
+	i := &instance{
+		node: n, epoch: epoch, ids: make(map[string]uint64), queues: make(map[string]chan *peerpb.Frame),
+		votes: make(map[votePlace]*protos.Message), kept: make(map[keptKey]*protos.Message), wants: make(map[relayKey]*want),
+		ended: make(chan struct{}),
+	}
+	i.ctx, i.cancel = context.WithCancel(ctx)
+	for k, da := range epoch.Order {
+		i.ids[da] = uint64(k + 1)
+		if da != n.cfg.Self {
+			i.queues[da] = make(chan *peerpb.Frame, 1024)
+		}
+	}
+	i.self = i.ids[n.cfg.Self]
+	lib := &logger{log: n.log, fail: i.fault}
+	file, content, err := openLog(lib, n.cfg.Dir, epoch.Number, n.cfg.App.Height(), entered)
+	if err != nil {
+		i.cancel()
+		return nil, err
+	}
+	i.log = &watchedLog{WriteAheadLogFile: file, entered: i.entered, failed: func(err error) { i.finish(&faultError{err, true}) }}
+	last, signatures, md, err := i.lastDecision()
+	if err != nil {
+		i.cancel()
+		return nil, errors.Join(err, file.Close())
+	}
+	i.last.Store(md.GetLatestSequence())
+	state, err := recoverLog(content, md.GetLatestSequence())
+	if err != nil {
+		i.cancel()
+		return nil, errors.Join(err, file.Close())
+	}
+	if state.own != nil && i.leader(state.own.GetView()) == i.self && state.own.GetSeq() == md.GetLatestSequence()+1 {
+		i.resend = state.own
+	}
+	// The library looks for the view in the last entry alone; after a view
+	// change and a pre-prepare it is no more there.
+	md.ViewId = max(md.GetViewId(), state.view)
+	i.view.Store(md.GetViewId())
+	i.viewFrom.Store(time.Now().UnixNano())
+	i.ticks = [2]*time.Ticker{time.NewTicker(tick), time.NewTicker(tick)}
+	i.bft = &smart.Consensus{
+		Config: i.settings(state.seq > md.GetLatestSequence()+1), Application: i, Assembler: i,
+		WAL: i.log, WALInitialContent: state.content, Comm: i, Signer: i, Verifier: i, RequestInspector: i,
+		Synchronizer: i, Logger: lib, Metadata: md, LastProposal: last, LastSignatures: signatures,
+		Scheduler: i.ticks[0].C, ViewChangerTicker: i.ticks[1].C,
+	}
+	return i, nil
+}
+
+const tick = 20 * time.Millisecond
+
+func (i *instance) settings(sync bool) types.Configuration {
+	c := &i.node.cfg
+	return types.Configuration{
+		SelfID:               i.self,
+		RequestBatchMaxCount: uint64(c.BatchRecords), RequestBatchMaxBytes: uint64(c.BatchBytes), RequestBatchMaxInterval: c.BatchInterval,
+		IncomingMessageBufferSize: 5000, RequestPoolSize: 5000, RequestMaxBytes: uint64(c.RecordBytes),
+		// The pool of this package watches over records; the library's timers
+		// are far behind it.
+		RequestForwardTimeout: 20 * time.Minute, RequestComplainTimeout: 40 * time.Minute, RequestAutoRemoveTimeout: time.Hour,
+		RequestPoolSubmitTimeout: 500 * time.Millisecond,
+		ViewChangeResendInterval: min(200*time.Millisecond, c.ViewChangeTimeout), ViewChangeTimeout: c.ViewChangeTimeout,
+		LeaderHeartbeatTimeout: c.HeartbeatTimeout, LeaderHeartbeatCount: 10, NumOfTicksBehindBeforeSyncing: 10,
+		CollectTimeout: 100 * time.Millisecond, SyncOnStart: sync,
+	}
+}
+
+// lastDecision returns the newest stored block of the epoch in the library's
+// form; an empty one before the first.
+func (i *instance) lastDecision() (types.Proposal, []types.Signature, *protos.ViewMetadata, error) {
+	height := i.node.cfg.App.Height()
+	if height <= i.epoch.LastHeight {
+		return types.Proposal{}, nil, &protos.ViewMetadata{}, nil
+	}
+	cb, err := i.node.cfg.App.Block(height)
+	if err != nil {
+		return types.Proposal{}, nil, nil, fmt.Errorf("read block %d: %w", height, err)
+	}
+	p, signatures, md, err := i.decisionOf(cb)
+	if err != nil {
+		return types.Proposal{}, nil, nil, fmt.Errorf("stored block %d: %w", height, err)
+	}
+	return p, signatures, md, nil
+}
+
+// start runs the instance. The library may end the goroutine it runs on.
+func (i *instance) start() error {
+	done := make(chan error, 1)
+	go func() {
+		err := error(&faultError{err: errors.New("agreement did not start")})
+		defer func() { done <- err }()
+		err = i.bft.Start()
+	}()
+	if err := <-done; err != nil {
+		if cause := i.failure(); cause != nil {
+			return cause
+		}
+		return &faultError{err: err}
+	}
+	i.booted = true
+	for da, q := range i.queues {
+		i.work.Go(func() { i.serve(da, q) })
+	}
+	i.work.Go(i.dispatch)
+	if i.resend != nil {
+		i.originate(&protos.Message{Content: &protos.Message_PrePrepare{PrePrepare: i.resend}})
+	}
+	return nil
+}
+
+// stopTimeout is how long the library may take to stop. It can lock itself up
+// (a complaint while it closes); then its goroutines are left behind, cut off
+// from log and link, and said so.
+const stopTimeout = 3 * time.Second
+
+func (i *instance) stop() {
+	i.cancel()
+	i.finish(nil)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if i.booted {
+			i.bft.Stop()
+		}
+		i.work.Wait()
+	}()
+	timeout := time.NewTimer(stopTimeout)
+	defer timeout.Stop()
+	select {
+	case <-done:
+	case <-timeout.C:
+		i.node.log.Error("agreement did not stop, leaving it behind", "epoch", i.epoch.Number)
+	}
+	for _, t := range i.ticks {
+		t.Stop()
+	}
+	if err := i.log.Close(); err != nil {
+		i.node.log.Warn("close log", "epoch", i.epoch.Number, "err", err)
+	}
+}
+
+// finish ends the instance; the first reason counts.
+func (i *instance) finish(reason error) {
+	i.endOnce.Do(func() {
+		i.endErr = reason
+		close(i.ended)
+	})
+}
+
+// fault ends the instance for a failing of its own.
+func (i *instance) fault(err error) { i.finish(&faultError{err: err}) }
+
+func (i *instance) failure() error {
+	select {
+	case <-i.ended:
+		return i.endErr
+	default:
+		return nil
+	}
+}
+
+// entered notes that the library is in a view.
+func (i *instance) entered(view uint64) {
+	for {
+		now := i.view.Load()
+		if view <= now {
+			return
+		}
+		if i.view.CompareAndSwap(now, view) {
+			break
+		}
+	}
+	i.viewFrom.Store(time.Now().UnixNano())
+	i.node.count.viewChanges.Add(1)
+	i.node.log.Info("view changed", "epoch", i.epoch.Number, "view", view, "leader", i.name(i.leader(view)))
+	i.node.pool.notify()
+}
+
+// enqueue hands a frame to the sender's goroutine; a full queue slows the
+// sender's link down.
+func (i *instance) enqueue(from string, f *peerpb.Frame) {
+	q, ok := i.queues[from]
+	if !ok {
+		i.handle(from, f) // only a guard that is off lets this happen
+		return
+	}
+	select {
+	case q <- f:
+	case <-i.ctx.Done():
+	}
+}
+
+func (i *instance) serve(from string, q chan *peerpb.Frame) {
+	for {
+		select {
+		case <-i.ctx.Done():
+			return
+		case f := <-q:
+			i.handle(from, f)
+		}
+	}
+}
+
+func (i *instance) handle(from string, f *peerpb.Frame) {
+	defer func() {
+		if r := recover(); r != nil {
+			i.fault(fmt.Errorf("panic on a message of %s: %v", from, r))
+		}
+	}()
+	if r := f.GetRelay(); r != nil {
+		if err := i.takeRelay(from, r, ""); err != nil && !errors.Is(err, errOutdated) {
+			i.node.refuse(from, err)
+		}
+		return
+	}
+	m := &protos.Message{}
+	if err := proto.Unmarshal(f.GetMessage(), m); err != nil {
+		i.node.refuse(from, refuse("malformed", "message: %v", err))
+		return
+	}
+	sender := i.ids[from]
+	switch err := i.node.guard.message(i, sender, m); {
+	case errors.Is(err, errOutdated):
+		i.node.count.outdated.Add(1)
+		return
+	case err != nil:
+		i.node.refuse(from, err)
+		return
+	}
+	i.keep(sender, m)
+	i.expectBlock(sender, m)
+	i.feed(sender, m)
+}
+
+// feed hands a message to the library unless it is of a later view and from
+// the current leader: on that the library would give the leader up.
+func (i *instance) feed(sender uint64, m *protos.Message) {
+	if view, ok := messageView(m); ok && view > i.view.Load() && sender == i.leader(i.view.Load()) {
+		return // kept, and fed when the view has come
+	}
+	select {
+	case <-i.ended:
+	default:
+		i.bft.HandleMessage(sender, m)
+	}
+}
+
+func messageView(m *protos.Message) (uint64, bool) {
+	switch c := m.GetContent().(type) {
+	case *protos.Message_PrePrepare:
+		return c.PrePrepare.GetView(), true
+	case *protos.Message_Prepare:
+		return c.Prepare.GetView(), true
+	case *protos.Message_Commit:
+		return c.Commit.GetView(), true
+	}
+	return 0, false
+}
+
+func messageSeq(m *protos.Message) uint64 {
+	switch c := m.GetContent().(type) {
+	case *protos.Message_PrePrepare:
+		return c.PrePrepare.GetSeq()
+	case *protos.Message_Prepare:
+		return c.Prepare.GetSeq()
+	case *protos.Message_Commit:
+		return c.Commit.GetSeq()
+	}
+	return 0
+}
+
+// sign signs for this node, and ends the calling goroutine when it can not.
+func (i *instance) sign(d seal.Domain, payload []byte) []byte {
+	n := i.node
+	signature, err := n.cfg.Key.Sign(nil, seal.Preimage(d, n.cfg.ChainID, n.cfg.Self, payload), crypto.Hash(0))
+	if err != nil {
+		i.die(&faultError{fmt.Errorf("sign: %w", err), true})
+	}
+	return signature
+}
+
+// die ends the instance and, since the library has no way to be told no, the
+// goroutine that runs it.
+func (i *instance) die(err error) {
+	i.finish(err)
+	runtime.Goexit()
+}

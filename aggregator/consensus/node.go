@@ -1,0 +1,503 @@
+package consensus
+
+import (
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"fairwatt/proto/fairwattpb"
+	"fairwatt/proto/peerpb"
+
+	"golang.org/x/sync/errgroup"
+	"google.golang.org/protobuf/proto"
+)
+
+// Node is one DA's part in agreement. Make it with [New], route what the link
+// receives to Receive and the Serve methods, and call Run.
+type Node struct {
+	cfg   Config
+	log   *slog.Logger
+	pool  *pool
+	peers map[string]*peerState // by DA id, this node's own included
+	guard guard
+
+	app    sync.Mutex // one call of the application at a time
+	intake chan incoming
+	wakeUp chan struct{} // the main loop is to look at peers' heights
+
+	mu       sync.Mutex
+	epoch    Epoch
+	inst     *instance // nil while none runs
+	lastView uint64    // of the newest block, for leading records there
+	commits  chan struct{}
+	missed   map[string]*edgeCount
+	refused  map[string]uint64
+
+	blocks   blockStore
+	progress atomic.Int64 // when the newest block came, Unix ns
+	stopped  atomic.Bool
+	count    counters
+}
+
+type counters struct {
+	blocks, fetched, epochs, viewChanges, complaints, restarts      atomic.Uint64
+	forwarded, withheld, pulled, refused, outdated, reinjected      atomic.Uint64
+	resubmitted, droppedDoor, droppedLater, equivocated, relaysSent atomic.Uint64
+}
+
+type edgeCount struct{ forwarded, pulled, missed uint64 }
+
+// peerState is what is known of another DA.
+type peerState struct {
+	name string
+
+	mu     sync.Mutex
+	epoch  uint64
+	height uint64
+	held   []*peerpb.Frame
+	bytes  int
+}
+
+// incoming are records a peer handed over.
+type incoming struct {
+	from   string
+	sealed [][]byte
+}
+
+// Bounds of what is kept of a peer while it is not its turn.
+const (
+	heldFrames = 1024
+	heldBytes  = 24 << 20
+	maxFrame   = 64 << 20
+)
+
+// New checks the configuration. Nothing runs before Run.
+func New(cfg Config) (*Node, error) {
+	cfg.setDefaults()
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	n := &Node{
+		cfg: cfg, log: cfg.Logger.With("part", "consensus", "da", cfg.Self),
+		pool:  newPool(cfg.PendingRecords, cfg.PendingBytes),
+		peers: make(map[string]*peerState), guard: strictGuard,
+		intake: make(chan incoming, 256), wakeUp: make(chan struct{}, 1),
+		commits: make(chan struct{}), missed: make(map[string]*edgeCount), refused: make(map[string]uint64),
+	}
+	for id := range cfg.Keys {
+		n.peers[id] = &peerState{name: id}
+	}
+	n.epoch = cfg.App.Epoch()
+	if err := n.epoch.validate(cfg.Self); err != nil {
+		return nil, fmt.Errorf("consensus: %w", err)
+	}
+	return n, nil
+}
+
+// Run takes part in agreement until ctx ends, which is a nil error, or until
+// it can not go on: the application could not store a block, the log could not
+// be written, or the instance failed again and again.
+func (n *Node) Run(ctx context.Context) error {
+	defer n.stopped.Store(true)
+	n.progress.Store(time.Now().UnixNano())
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return n.loop(ctx) })
+	group.Go(func() error { n.watch(ctx); return nil })
+	for range 2 {
+		group.Go(func() error { n.takeIn(ctx); return nil })
+	}
+	return group.Wait()
+}
+
+// Submit checks a record and keeps it until a block decides it or it can not
+// stand in one any more. nil means kept. It returns what CheckRecord says, or
+// [ErrBusy].
+func (n *Node) Submit(ctx context.Context, sealed []byte) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if n.stopped.Load() {
+		return ErrStopped
+	}
+	if len(sealed) > n.cfg.RecordBytes {
+		return fmt.Errorf("consensus: record of %d bytes, at most %d", len(sealed), n.cfg.RecordBytes)
+	}
+	id, _, err := n.cfg.App.CheckRecord(sealed)
+	if err != nil {
+		return err
+	}
+	return n.pool.add(id, sealed, true, time.Now())
+}
+
+// Receive takes a frame from the link, which has proved that it is from that
+// DA. Frames of one sender must come one after the other.
+func (n *Node) Receive(from string, raw []byte) {
+	f := &peerpb.Frame{}
+	if len(raw) > maxFrame {
+		n.refuse(from, refuse("oversized", "frame of %d bytes", len(raw)))
+		return
+	}
+	if err := proto.Unmarshal(raw, f); err != nil {
+		n.refuse(from, refuse("malformed", "frame: %v", err))
+		return
+	}
+	sender, v, err := n.guard.frame(n, from, f)
+	if err != nil {
+		n.refuse(from, err)
+		return
+	}
+	ps := n.peers[sender]
+	if ps == nil {
+		n.refuse(from, refuse("unknown_sender", "%q", sender))
+		return
+	}
+	ps.note(f.GetEpoch(), f.GetHeight())
+	switch f.GetBody().(type) {
+	case *peerpb.Frame_Status:
+		return
+	case *peerpb.Frame_Records:
+		n.queueRecords(sender, f.GetRecords().GetSealed())
+		return
+	case *peerpb.Frame_Message, *peerpb.Frame_Relay:
+		n.sort(ps, f, v)
+	default:
+		n.refuse(from, refuse("malformed", "frame without a body"))
+	}
+}
+
+func (n *Node) sort(ps *peerState, f *peerpb.Frame, v verdict) {
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	switch v {
+	case verdictNow:
+		inst := n.instance()
+		if inst == nil {
+			ps.hold(f)
+			return
+		}
+		n.releaseHeld(ps, inst)
+		inst.enqueue(ps.name, f)
+	case verdictHold:
+		ps.hold(f)
+	case verdictDrop:
+		n.count.outdated.Add(1)
+	}
+}
+
+// hold keeps a frame, bounded; the newest give way, since what follows a gap
+// is of little use.
+func (ps *peerState) hold(f *peerpb.Frame) {
+	size := proto.Size(f)
+	if len(ps.held) >= heldFrames || ps.bytes+size > heldBytes {
+		return
+	}
+	ps.held = append(ps.held, f)
+	ps.bytes += size
+}
+
+// releaseHeld hands what was kept to the instance of its epoch, in order.
+// ps.mu is held.
+func (n *Node) releaseHeld(ps *peerState, inst *instance) {
+	if len(ps.held) == 0 {
+		return
+	}
+	held := ps.held
+	ps.held, ps.bytes = nil, 0
+	for _, f := range held {
+		switch {
+		case f.GetEpoch() == inst.epoch.Number:
+			inst.enqueue(ps.name, f)
+		case f.GetEpoch() > inst.epoch.Number:
+			ps.hold(f)
+		default:
+			n.count.outdated.Add(1)
+		}
+	}
+}
+
+func (ps *peerState) note(epoch, height uint64) {
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	ps.epoch, ps.height = max(ps.epoch, epoch), max(ps.height, height)
+}
+
+func (ps *peerState) claims() (epoch, height uint64) {
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	return ps.epoch, ps.height
+}
+
+func (n *Node) instance() *instance {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.inst
+}
+
+// running returns the epoch the node is in and whether its instance runs.
+func (n *Node) running() (epoch uint64, running bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.epoch.Number, n.inst != nil
+}
+
+// loop runs one instance an epoch, and in between what it takes to get there.
+func (n *Node) loop(ctx context.Context) error {
+	entered := false
+	var faults []time.Time
+	if err := n.catchUp(ctx, false); err != nil {
+		return err
+	}
+	for ctx.Err() == nil {
+		epoch := n.enter()
+		if err := epoch.validate(n.cfg.Self); err != nil {
+			return fmt.Errorf("consensus: %w", err)
+		}
+		err := n.runEpoch(ctx, epoch, entered)
+		entered = n.cfg.App.Epoch().Number != epoch.Number
+		var fault *faultError
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case err == nil:
+		case errors.Is(err, errBehind):
+			if err := n.catchUp(ctx, true); err != nil {
+				return err
+			}
+			entered = entered || n.cfg.App.Epoch().Number != epoch.Number
+		case errors.As(err, &fault) && !fault.final:
+			n.count.restarts.Add(1)
+			n.log.Warn("agreement restarts", "epoch", epoch.Number, "err", err)
+			now := time.Now()
+			faults = append(faults, now)
+			if len(faults) > maxFaults {
+				if now.Sub(faults[0]) < time.Minute {
+					return err
+				}
+				faults = faults[1:]
+			}
+			if err := n.catchUp(ctx, true); err != nil {
+				return err
+			}
+			entered = entered || n.cfg.App.Epoch().Number != epoch.Number
+		default:
+			return err
+		}
+	}
+	return nil
+}
+
+// maxFaults an instance may have in a minute before the node gives up.
+const maxFaults = 10
+
+// enter makes the application's epoch the node's.
+func (n *Node) enter() Epoch {
+	n.app.Lock()
+	epoch := n.cfg.App.Epoch()
+	n.app.Unlock()
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.epoch.Number != epoch.Number {
+		n.lastView = 0
+		n.count.epochs.Add(epoch.Number - n.epoch.Number)
+	}
+	n.epoch = epoch
+	return epoch
+}
+
+func (n *Node) runEpoch(ctx context.Context, epoch Epoch, entered bool) error {
+	inst, err := n.open(ctx, epoch, entered)
+	if errors.Is(err, errLostLog) {
+		n.log.Error("not voting in this epoch", "epoch", epoch.Number, "err", err)
+		return n.follow(ctx, epoch)
+	}
+	if err != nil {
+		return err
+	}
+	if err := inst.start(); err != nil {
+		inst.stop()
+		return err
+	}
+	n.mu.Lock()
+	n.inst = inst
+	n.mu.Unlock()
+	n.progress.Store(time.Now().UnixNano())
+	for _, ps := range n.peers {
+		ps.mu.Lock()
+		n.releaseHeld(ps, inst)
+		ps.mu.Unlock()
+	}
+	n.pool.notify()
+	for {
+		select {
+		case <-ctx.Done():
+		case <-inst.ended:
+		case <-n.wakeUp:
+			if !n.behind(epoch) {
+				continue
+			}
+			inst.finish(errBehind)
+		}
+		break
+	}
+	n.mu.Lock()
+	n.inst = nil
+	n.mu.Unlock()
+	inst.stop()
+	return inst.failure()
+}
+
+func (n *Node) refuse(from string, err error) {
+	var r *refusal
+	rule := "other"
+	if errors.As(err, &r) {
+		rule = r.rule
+	}
+	n.count.refused.Add(1)
+	n.mu.Lock()
+	n.refused[rule]++
+	first := n.refused[rule] == 1
+	n.mu.Unlock()
+	if first {
+		n.log.Warn("refused a message", "from", from, "rule", rule, "err", err)
+	}
+}
+
+// frame encodes a frame with the node's epoch unless one is given.
+func (n *Node) frame(f *peerpb.Frame) []byte {
+	if f.Epoch == 0 {
+		f.Epoch, _ = n.running()
+	}
+	f.Height, f.Sender = n.cfg.App.Height(), n.cfg.Self
+	raw, err := proto.Marshal(f)
+	if err != nil {
+		// Only a string that is not UTF-8 could be the cause; ids are.
+		n.log.Error("encode frame", "err", err)
+		return nil
+	}
+	return raw
+}
+
+func (n *Node) send(to string, frame []byte) {
+	if frame != nil && to != n.cfg.Self {
+		n.cfg.Link.Send(to, frame)
+	}
+}
+
+func (n *Node) key(da string) (ed25519.PublicKey, bool) {
+	k, ok := n.cfg.Keys[da]
+	return k, ok
+}
+
+// Stats returns the node's counts at this moment.
+func (n *Node) Stats() Stats {
+	c := &n.count
+	s := Stats{
+		Height: n.cfg.App.Height(),
+		Blocks: c.blocks.Load(), Fetched: c.fetched.Load(), Epochs: c.epochs.Load(),
+		ViewChanges: c.viewChanges.Load(), Complaints: c.complaints.Load(), Restarts: c.restarts.Load(),
+		Forwarded: c.forwarded.Load(), Withheld: c.withheld.Load(), Pulled: c.pulled.Load(),
+		Refused: c.refused.Load(), Outdated: c.outdated.Load(), Reinjected: c.reinjected.Load(),
+		Resubmitted: c.resubmitted.Load(), DroppedDoor: c.droppedDoor.Load(), DroppedLater: c.droppedLater.Load(),
+		Equivocated: c.equivocated.Load(), Missed: make(map[string]uint64),
+	}
+	s.Pending, s.PendingBytes = n.pool.size()
+	epoch, view, voting := n.position()
+	s.Epoch, s.View, s.Voting = epoch.Number, view, voting
+	s.Leader = epoch.Order[view%uint64(len(epoch.Order))]
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for da, e := range n.missed {
+		if e.missed > 0 {
+			s.Missed[da] = e.missed
+		}
+	}
+	s.RefusedBy = maps.Clone(n.refused)
+	return s
+}
+
+// position returns the epoch and view the node is in.
+func (n *Node) position() (epoch Epoch, view uint64, voting bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.inst != nil {
+		return n.inst.epoch, n.inst.view.Load(), true
+	}
+	return n.epoch, n.lastView, false
+}
+
+// Tree returns the communication tree of the view the node is in.
+func (n *Node) Tree() Tree {
+	epoch, view, _ := n.position()
+	t := newTree(epoch, view)
+	out := Tree{Epoch: epoch.Number, View: view, Root: t.order[0], Order: t.order, Direct: t.direct}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, e := range t.edges {
+		edge := Edge{From: e[0], To: e[1]}
+		if e[1] == n.cfg.Self && n.missed[e[0]] != nil {
+			edge.Pulled, edge.Missed = n.missed[e[0]].pulled, n.missed[e[0]].missed
+		}
+		if e[0] == n.cfg.Self && n.missed[e[1]] != nil {
+			edge.Forwarded = n.missed[e[1]].forwarded
+		}
+		out.Edges = append(out.Edges, edge)
+	}
+	return out
+}
+
+// edge returns the counts between this node and another; n.mu is held.
+func (n *Node) edge(da string) *edgeCount {
+	e, ok := n.missed[da]
+	if !ok {
+		e = &edgeCount{}
+		n.missed[da] = e
+	}
+	return e
+}
+
+// ServeFetch sends the stored blocks lo..hi: a Fetch handler for the link.
+func (n *Node) ServeFetch(ctx context.Context, lo, hi uint64, send func(*fairwattpb.CertifiedBlock) error) error {
+	for h := max(lo, 1); h <= min(hi, n.cfg.App.Height()); h++ {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		cb, err := n.cfg.App.Block(h)
+		if err != nil {
+			return fmt.Errorf("read block %d: %w", h, err)
+		}
+		if err := send(cb); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ServeFollow sends stored blocks from a height on and then each new one until
+// ctx ends: a Follow handler for the link.
+func (n *Node) ServeFollow(ctx context.Context, from uint64, send func(*fairwattpb.CertifiedBlock) error) error {
+	next := max(from, 1)
+	for {
+		n.mu.Lock()
+		more := n.commits
+		n.mu.Unlock()
+		height := n.cfg.App.Height()
+		if next <= height {
+			if err := n.ServeFetch(ctx, next, height, send); err != nil {
+				return err
+			}
+			next = height + 1
+			continue
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-more:
+		}
+	}
+}

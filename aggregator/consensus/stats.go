@@ -1,0 +1,60 @@
+package consensus
+
+// Stats is a node at one moment. Counters count from its start.
+type Stats struct {
+	Epoch  uint64 `json:"epoch"`
+	View   uint64 `json:"view"`
+	Leader string `json:"leader"`
+	Height uint64 `json:"height"`
+	// Voting is false while the node only follows: its log of this epoch is
+	// missing, or it is starting or catching up.
+	Voting bool `json:"voting"`
+	// Pending records and their bytes wait here for a decision.
+	Pending      int `json:"pending"`
+	PendingBytes int `json:"pending_bytes"`
+
+	Blocks       uint64 `json:"blocks"`        // committed, fetched ones included
+	Fetched      uint64 `json:"fetched"`       // of them, fetched from others
+	Epochs       uint64 `json:"epochs"`        // epochs ended
+	ViewChanges  uint64 `json:"view_changes"`  // views entered that were not an epoch's first
+	Complaints   uint64 `json:"complaints"`    // by the watchdog
+	Restarts     uint64 `json:"restarts"`      // of the agreement instance after a fault of its own
+	Forwarded    uint64 `json:"forwarded"`     // blocks of others sent on to a child
+	Withheld     uint64 `json:"withheld"`      // blocks not forwarded, by RelayDrop
+	Pulled       uint64 `json:"pulled"`        // blocks got by a pull
+	Refused      uint64 `json:"refused"`       // messages the guard stopped
+	Outdated     uint64 `json:"outdated"`      // messages of an earlier epoch or view
+	Reinjected   uint64 `json:"reinjected"`    // messages processed again after a stall
+	Resubmitted  uint64 `json:"resubmitted"`   // records handed over again
+	DroppedDoor  uint64 `json:"dropped_door"`  // records of peers refused for want of room
+	DroppedLater uint64 `json:"dropped_later"` // accepted records that can not stand in a block any more
+	Equivocated  uint64 `json:"equivocated"`   // two signed blocks of a leader for one place
+
+	// Missed counts, by DA, the blocks it should have forwarded to this node
+	// and did not.
+	Missed map[string]uint64 `json:"missed"`
+	// RefusedBy counts the messages refused by cause.
+	RefusedBy map[string]uint64 `json:"refused_by"`
+}
+
+// An Edge is one of the communication tree, From forwarding blocks to To.
+type Edge struct {
+	From string `json:"from"`
+	To   string `json:"to"`
+	// Forwarded, Pulled and Missed are this node's counts for the edge since
+	// its start: Forwarded when it is From, the others when it is To.
+	Forwarded uint64 `json:"forwarded"`
+	Pulled    uint64 `json:"pulled"`
+	Missed    uint64 `json:"missed"`
+}
+
+// A Tree is the communication tree of the view a node is in.
+type Tree struct {
+	Epoch uint64   `json:"epoch"`
+	View  uint64   `json:"view"`
+	Root  string   `json:"root"`
+	Order []string `json:"order"`
+	Edges []Edge   `json:"edges"`
+	// Direct are members no link was left for; the root sends to them itself.
+	Direct []string `json:"direct,omitempty"`
+}

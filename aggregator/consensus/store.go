@@ -1,0 +1,138 @@
+package consensus
+
+import (
+	"bytes"
+	"fmt"
+	"time"
+
+	"fairwatt/proto/fairwattpb"
+
+	"github.com/hyperledger-labs/SmartBFT/pkg/types"
+	protos "github.com/hyperledger-labs/SmartBFT/smartbftprotos"
+	"google.golang.org/protobuf/proto"
+)
+
+// store commits the decided block of a sequence and reports whether it ends
+// the epoch. checked says that the application has verified it.
+func (n *Node) store(i *instance, cb *fairwattpb.CertifiedBlock, seq uint64, checked bool) (ends bool, err error) {
+	n.app.Lock()
+	defer n.app.Unlock()
+	height, have := i.epoch.LastHeight+seq, n.cfg.App.Height()
+	switch {
+	case height <= have:
+		return n.sameBlock(i, cb, height)
+	case height > have+1:
+		return false, &faultError{err: fmt.Errorf("decided block %d while at %d: blocks are missing", height, have)}
+	}
+	if !checked {
+		if err := n.cfg.App.VerifyCertified(cb); err != nil {
+			return false, &faultError{err: fmt.Errorf("decided block %d: %w", height, err)}
+		}
+	}
+	return n.commit(cb, height)
+}
+
+// sameBlock checks that a block decided again is the one that is stored. That
+// it is not would mean that the chain has forked.
+func (n *Node) sameBlock(i *instance, cb *fairwattpb.CertifiedBlock, height uint64) (ends bool, err error) {
+	stored, err := n.cfg.App.Block(height)
+	if err != nil {
+		return false, &faultError{fmt.Errorf("read block %d: %w", height, err), true}
+	}
+	if !bytes.Equal(stored.GetBlock(), cb.GetBlock()) {
+		return false, &faultError{fmt.Errorf("FORK: a second block was certified at height %d; this node stops", height), true}
+	}
+	return n.cfg.App.Epoch().Number != i.epoch.Number, nil
+}
+
+// commit stores a verified block; n.app is held.
+func (n *Node) commit(cb *fairwattpb.CertifiedBlock, height uint64) (ends bool, err error) {
+	decision, err := n.cfg.App.Commit(cb)
+	if err != nil {
+		return false, &faultError{fmt.Errorf("store block %d: %w", height, err), true}
+	}
+	block := &fairwattpb.Block{}
+	if err := proto.Unmarshal(cb.GetBlock(), block); err != nil {
+		return false, &faultError{fmt.Errorf("decode block %d: %w", height, err), true}
+	}
+	ids := make([]string, 0, len(block.GetRecords()))
+	for _, r := range block.GetRecords() {
+		id, _, err := n.cfg.App.RecordID(r)
+		if err != nil {
+			return false, &faultError{fmt.Errorf("record of block %d: %w", height, err), true}
+		}
+		ids = append(ids, id)
+	}
+	n.pool.remove(ids, true)
+	n.count.blocks.Add(1)
+	n.progress.Store(time.Now().UnixNano())
+	n.mu.Lock()
+	close(n.commits)
+	n.commits = make(chan struct{})
+	n.mu.Unlock()
+	return decision.EndsEpoch, nil
+}
+
+// clearPool removes the records of a fetched block from the library's pool.
+func (i *instance) clearPool(cb *fairwattpb.CertifiedBlock) {
+	for _, info := range i.RequestsFromProposal(types.Proposal{Payload: cb.GetBlock()}) {
+		// It answers with an error when the record is not there: mostly so.
+		_ = i.bft.Pool.RemoveRequest(info)
+	}
+}
+
+// discard drops a record that can not stand in a block and says so.
+func (n *Node) discard(i *instance, id string, sealed []byte, reason error) {
+	if i != nil && i.booted {
+		_ = i.bft.Pool.RemoveRequest(types.RequestInfo{ID: id}) // not there: as wanted
+	}
+	gone := n.pool.remove([]string{id}, false)
+	if len(gone) == 0 || !gone[0].own {
+		return
+	}
+	n.count.droppedLater.Add(1)
+	if n.cfg.Dropped != nil {
+		n.cfg.Dropped(sealed, reason)
+	}
+}
+
+// over reports whether the application has left an epoch.
+func (n *Node) over(epoch Epoch) bool {
+	n.app.Lock()
+	defer n.app.Unlock()
+	return n.cfg.App.Epoch().Number != epoch.Number
+}
+
+// admitBlock lets the application look at a decision one block ahead before
+// the library stores it unseen.
+func (i *instance) admitBlock(p *protos.Proposal, signatures []*protos.Signature, seq uint64) error {
+	votes := make([]types.Signature, 0, len(signatures))
+	for _, s := range signatures {
+		votes = append(votes, types.Signature{ID: s.GetSigner(), Value: s.GetValue(), Msg: s.GetMsg()})
+	}
+	block := &fairwattpb.Block{}
+	if err := proto.Unmarshal(p.GetPayload(), block); err != nil || !bytes.Equal(block.GetHeader(), p.GetHeader()) {
+		return refuse("view_data_decision", "block of sequence %d does not fit its header", seq)
+	}
+	cb, err := i.certify(p.GetHeader(), p.GetPayload(), p.GetMetadata(), votes, seq)
+	if err != nil {
+		return refuse("view_data_decision", "%v", err)
+	}
+	n := i.node
+	n.app.Lock()
+	defer n.app.Unlock()
+	if n.cfg.App.Height() >= i.epoch.LastHeight+seq {
+		return nil // stored meanwhile
+	}
+	if err := n.cfg.App.VerifyCertified(cb); err != nil {
+		return refuse("view_data_decision", "%v", err)
+	}
+	return nil
+}
+
+// alreadyKnown tells the library's two harmless refusals from a lack of room.
+// It exports neither from a package that can be imported.
+func alreadyKnown(err error) bool {
+	text := err.Error()
+	return text == "request already exists" || text == "request already processed"
+}

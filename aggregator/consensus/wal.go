@@ -1,0 +1,205 @@
+package consensus
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/hyperledger-labs/SmartBFT/pkg/api"
+	"github.com/hyperledger-labs/SmartBFT/pkg/wal"
+	protos "github.com/hyperledger-labs/SmartBFT/smartbftprotos"
+	"google.golang.org/protobuf/proto"
+)
+
+// freshMark is a file that says that this node has not voted in the epoch of
+// the folder. It is made an epoch ahead and removed before the first vote, so
+// that a folder with neither mark nor log was tampered with or lost.
+const freshMark = "fresh"
+
+func epochDir(dir string, epoch uint64) string {
+	return filepath.Join(dir, fmt.Sprintf("epoch-%08d", epoch))
+}
+
+// errLostLog means that this node may have voted in the epoch and does not
+// know how.
+var errLostLog = errors.New("the log of this epoch is missing: not voting before the next one")
+
+// openLog opens or makes the log of an epoch. entered says that the node came
+// into the epoch just now by storing the last block of the one before, which
+// proves that it has not voted in it.
+func openLog(log api.Logger, dir string, epoch, height uint64, entered bool) (*wal.WriteAheadLogFile, [][]byte, error) {
+	own := epochDir(dir, epoch)
+	state, err := inspect(dir, own)
+	if err != nil {
+		return nil, nil, err
+	}
+	first := epoch == 1 && height == 0 && state.epochs == 0
+	if !state.log && !state.fresh && !entered && !first {
+		return nil, nil, errLostLog
+	}
+	if err := prepareEpoch(dir, epoch+1); err != nil {
+		return nil, nil, err
+	}
+	if state.fresh {
+		// The mark must be gone before the log exists: the library takes a
+		// folder that is not empty for one with a log.
+		if err := os.Remove(filepath.Join(own, freshMark)); err != nil {
+			return nil, nil, fmt.Errorf("begin log: %w", err)
+		}
+	}
+	options := &wal.Options{BufferSizeBytes: 64 << 10}
+	file, content, err := wal.InitializeAndReadAll(log, own, options)
+	if err != nil && state.log {
+		// A torn tail the library mends itself; an empty last file it does not.
+		if repairErr := wal.Repair(log, own); repairErr != nil {
+			return nil, nil, fmt.Errorf("open log: %w; repair: %w", err, repairErr)
+		}
+		file, content, err = wal.InitializeAndReadAll(log, own, options)
+	}
+	if err != nil {
+		return nil, nil, fmt.Errorf("open log: %w", err)
+	}
+	return file, content, removeOlder(dir, epoch)
+}
+
+type logState struct {
+	log, fresh bool
+	epochs     int // folders of any epoch
+}
+
+func inspect(dir, own string) (logState, error) {
+	var s logState
+	entries, err := os.ReadDir(dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return s, fmt.Errorf("open log: %w", err)
+	}
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), "epoch-") {
+			s.epochs++
+		}
+	}
+	entries, err = os.ReadDir(own)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return s, fmt.Errorf("open log: %w", err)
+	}
+	for _, e := range entries {
+		s.fresh = s.fresh || e.Name() == freshMark
+		s.log = s.log || strings.HasSuffix(e.Name(), ".wal")
+	}
+	return s, nil
+}
+
+// prepareEpoch marks an epoch as one this node has not voted in.
+func prepareEpoch(dir string, epoch uint64) error {
+	next := epochDir(dir, epoch)
+	s, err := inspect(dir, next)
+	if err != nil || s.log || s.fresh {
+		return err
+	}
+	if err := os.MkdirAll(next, 0o700); err != nil {
+		return fmt.Errorf("prepare log: %w", err)
+	}
+	if err := os.WriteFile(filepath.Join(next, freshMark), nil, 0o600); err != nil {
+		return fmt.Errorf("prepare log: %w", err)
+	}
+	return syncDir(dir, next)
+}
+
+func syncDir(dirs ...string) error {
+	for _, dir := range dirs {
+		d, err := os.Open(dir)
+		if err != nil {
+			return fmt.Errorf("sync folder: %w", err)
+		}
+		err = errors.Join(d.Sync(), d.Close())
+		if err != nil {
+			return fmt.Errorf("sync folder: %w", err)
+		}
+	}
+	return nil
+}
+
+func removeOlder(dir string, epoch uint64) error {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return fmt.Errorf("remove old logs: %w", err)
+	}
+	current := filepath.Base(epochDir(dir, epoch))
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), "epoch-") && len(e.Name()) == len(current) && e.Name() < current {
+			if err := os.RemoveAll(filepath.Join(dir, e.Name())); err != nil {
+				return fmt.Errorf("remove old logs: %w", err)
+			}
+		}
+	}
+	return nil
+}
+
+// recovered is what a log says about where its writer was.
+type recovered struct {
+	content [][]byte // for the library
+	view    uint64   // the highest it was in
+	seq     uint64   // of the newest pre-prepare
+	// own is the newest pre-prepare; a leader that crashed before sending it
+	// has to send it now.
+	own *protos.PrePrepare
+}
+
+// recoverLog reads a log of a node whose newest stored block is sequence last
+// of the epoch.
+func recoverLog(content [][]byte, last uint64) (recovered, error) {
+	r := recovered{content: content}
+	for i, entry := range content {
+		var m protos.SavedMessage
+		if err := proto.Unmarshal(entry, &m); err != nil {
+			return r, fmt.Errorf("read log: entry %d: %w", i, err)
+		}
+		switch {
+		case m.GetProposedRecord() != nil:
+			pp := m.GetProposedRecord().GetPrePrepare()
+			r.seq, r.view, r.own = pp.GetSeq(), max(r.view, pp.GetView()), pp
+			if i == len(content)-1 && pp.GetSeq() <= last {
+				// The library would propose this block again though it is
+				// stored.
+				r.content = nil
+			}
+		case m.GetNewView() != nil:
+			r.view = max(r.view, m.GetNewView().GetViewId())
+		}
+	}
+	if r.own != nil && r.own.GetSeq() <= last {
+		r.own = nil
+	}
+	return r, nil
+}
+
+// watchedLog is the log with a look at the views that pass: a new view is
+// written to it the moment it begins.
+type watchedLog struct {
+	*wal.WriteAheadLogFile
+	entered func(view uint64)
+	failed  func(error)
+}
+
+func (w *watchedLog) Append(entry []byte, truncateTo bool) error {
+	if err := w.WriteAheadLogFile.Append(entry, truncateTo); err != nil {
+		err = fmt.Errorf("write log: %w", err)
+		w.failed(err)
+		return err
+	}
+	// Entries that hold a block are large and of no interest here.
+	if truncateTo {
+		return nil
+	}
+	var m protos.SavedMessage
+	if err := proto.Unmarshal(entry, &m); err != nil {
+		return fmt.Errorf("read back log entry: %w", err)
+	}
+	if nv := m.GetNewView(); nv != nil {
+		w.entered(nv.GetViewId())
+	}
+	return nil
+}
