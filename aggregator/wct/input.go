@@ -87,8 +87,13 @@ func ParseInput(b []byte) (*Input, error) {
 		name   string
 		absent bool
 	}{
-		{"n", w.N == nil}, {"t_e4", w.Trust == nil}, {"l", w.Links == nil},
-		{"wt", w.WT == nil}, {"wl", w.WL == nil}, {"t_thre_e4", w.TThre == nil}, {"w_thre_us", w.WThre == nil},
+		{"n", w.N == nil},
+		{"t_e4", w.Trust == nil},
+		{"l", w.Links == nil},
+		{"wt", w.WT == nil},
+		{"wl", w.WL == nil},
+		{"t_thre_e4", w.TThre == nil},
+		{"w_thre_us", w.WThre == nil},
 	} {
 		if f.absent {
 			return nil, fmt.Errorf("missing field %s", f.name)
@@ -144,8 +149,10 @@ func (in *Input) Validate() error {
 		name     string
 		val, max int64
 	}{
-		{"wt", in.TrustWeight, MaxWeight}, {"wl", in.LinkWeight, MaxWeight},
-		{"t_thre_e4", in.TrustThresholdE4, FullTrustE4}, {"w_thre_us", in.OverheadThresholdUs, MaxOverheadUs},
+		{"wt", in.TrustWeight, MaxWeight},
+		{"wl", in.LinkWeight, MaxWeight},
+		{"t_thre_e4", in.TrustThresholdE4, FullTrustE4},
+		{"w_thre_us", in.OverheadThresholdUs, MaxOverheadUs},
 	} {
 		if f.val < 0 || f.val > f.max {
 			return fmt.Errorf("%s is %d, want 0 to %d", f.name, f.val, f.max)

@@ -30,7 +30,8 @@ blocks and who forwards them to whom.`,
 }
 
 func wctBuildCommand() *cobra.Command {
-	var in, algorithm string
+	var in string
+	algorithm := algorithmFlag(wct.WCT)
 	cmd := &cobra.Command{
 		Use:   "build [--in FILE|-] [--algorithm wct|lft|tft|oct]",
 		Short: "Build a tree and print it with its metrics",
@@ -65,8 +66,23 @@ oct (overhead-aware) is not implemented yet.`,
 		},
 	}
 	cmd.Flags().StringVar(&in, "in", "-", "file with the cases, - for standard input")
-	cmd.Flags().StringVar(&algorithm, "algorithm", string(wct.WCT), "wct, lft, tft or oct")
+	cmd.Flags().Var(&algorithm, "algorithm", "wct, lft, tft or oct")
 	return cmd
+}
+
+// An algorithmFlag is an algorithm's name; a wrong one is wrong usage, told
+// before anything is read.
+type algorithmFlag wct.Algorithm
+
+func (a *algorithmFlag) String() string { return string(*a) }
+func (a *algorithmFlag) Type() string   { return "name" }
+func (a *algorithmFlag) Set(name string) error {
+	switch v := wct.Algorithm(name); v {
+	case wct.WCT, wct.LFT, wct.TFT, wct.OCT:
+		*a = algorithmFlag(v)
+		return nil
+	}
+	return errors.New("want wct, lft, tft or oct")
 }
 
 // buildTrees answers every JSON object of r with one line. It stops at the
