@@ -191,10 +191,23 @@ func (d *ADS1115) sample(ctx context.Context, in InputConfig) error {
 		d.samples = append(d.samples, point{(t - start).Seconds(), float64(int16(code)) * lsb})
 	}
 	if len(d.samples) < 4*d.cycles {
-		err := d.fail("sample", fmt.Errorf("%w: %d in %v", ErrTooFewSamples, len(d.samples), window))
-		return err
+		return d.fail("sample", fmt.Errorf("%w: %d in %v", ErrTooFewSamples, len(d.samples), window))
+	}
+	if stuck(d.samples, in.RangeV/100) {
+		return d.fail("sample", fmt.Errorf("%w: %d times %.4f V", ErrStuck, len(d.samples), d.samples[0].v))
 	}
 	return nil
+}
+
+// stuck reports samples that are all the same and not about zero: a converter
+// has noise, and a line without voltage has no such mean.
+func stuck(p []point, zero float64) bool {
+	for _, q := range p {
+		if q.v != p[0].v {
+			return false
+		}
+	}
+	return p[0].v > zero || p[0].v < -zero
 }
 
 // convert starts one conversion, awaits it, and returns when it began. The

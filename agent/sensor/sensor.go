@@ -73,6 +73,8 @@ var (
 	ErrSaturated = errors.New("input beyond the converter's range")
 	// ErrSkipped: the chip marks the quantity as not measured.
 	ErrSkipped = errors.New("measurement skipped by the chip")
+	// ErrStuck: an AC input gives one and the same value all the time.
+	ErrStuck = errors.New("converter stuck at one value")
 	// ErrTooFewSamples: a window held too few samples to say anything.
 	ErrTooFewSamples = errors.New("too few samples in the window")
 )

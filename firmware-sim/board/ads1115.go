@@ -1,0 +1,224 @@
+package board
+
+import (
+	"fmt"
+	"math"
+	"time"
+
+	"fairwatt/model"
+)
+
+// railV is where an input floats that nothing drives: beyond every range.
+const railV = 10
+
+// ads1115 is the chip (SBAS444D). Each conversion takes the value of the
+// waveform at its middle. The waveform is a fundamental and a fifth harmonic
+// that together have the world's RMS; phases count from the board's start.
+type ads1115 struct {
+	cfg       ADS1115
+	nominalHz float64
+	f         *faults
+
+	world    [model.NumChannels]float64 // NaN when missing
+	present  bool
+	hz       float64
+	angle    float64 // of the fundamental at since, in turns
+	since    time.Duration
+	newHz    float64 // takes effect at the next transfer, with its phase kept
+	pointer  byte
+	config   uint16
+	low      uint16
+	high     uint16
+	started  time.Duration
+	lastCode map[uint16]int16
+}
+
+func newADS1115(cfg ADS1115, nominalHz float64, f *faults) (*ads1115, error) {
+	c := &ads1115{cfg: cfg, nominalHz: nominalHz, f: f, hz: nominalHz, newHz: nominalHz, lastCode: map[uint16]int16{}}
+	c.reset()
+	used := map[int]bool{}
+	for _, in := range cfg.Inputs {
+		if in.AIN < 0 || in.AIN > 3 || used[in.AIN] {
+			return nil, fmt.Errorf("ads1115@0x%02x: input %d is none of 0 to 3, or used twice", cfg.Address, in.AIN)
+		}
+		used[in.AIN] = true
+		if in.Channel >= model.NumChannels || !(in.Scale > 0) {
+			return nil, fmt.Errorf("ads1115@0x%02x: input %d needs a channel and a positive scale", cfg.Address, in.AIN)
+		}
+	}
+	return c, nil
+}
+
+func (c *ads1115) reset() { c.config, c.low, c.high = 0x8583, 0x8000, 0x7FFF }
+
+func (c *ads1115) info() Part {
+	p := Part{Chip: "ads1115", Address: c.cfg.Address}
+	for _, in := range c.cfg.Inputs {
+		p.Channels = append(p.Channels, in.Channel)
+	}
+	p.Channels = append(p.Channels, model.FrequencyHz)
+	return p
+}
+
+func (c *ads1115) feed(s *model.Sample) {
+	c.present = false
+	for i := range c.world {
+		c.world[i] = math.NaN()
+	}
+	for _, ch := range []model.Channel{model.THDPct, model.THDAPct, model.THDBPct, model.THDCPct} {
+		if v, ok := s.Get(ch); ok {
+			c.world[ch] = v
+		}
+	}
+	for _, in := range c.cfg.Inputs {
+		if v, ok := s.Get(in.Channel); ok {
+			c.world[in.Channel], c.present = v, true
+		}
+	}
+	c.newHz = c.nominalHz
+	if hz, ok := s.Get(model.FrequencyHz); ok && hz > 0 {
+		c.newHz = hz
+	}
+}
+
+func (c *ads1115) tx(now time.Duration, w, r []byte) bool {
+	if !c.present {
+		return false
+	}
+	if c.hz != c.newHz {
+		c.angle = c.phase(now)
+		c.since, c.hz = now, c.newHz
+	}
+	if len(w) > 0 {
+		c.pointer = w[0] & 3
+	}
+	if len(w) >= 3 {
+		c.write(now, uint16(w[1])<<8|uint16(w[2]))
+	}
+	if len(r) > 0 {
+		v := c.register(now)
+		for i := range r {
+			r[i] = byte(v >> (8 * (1 - i%2)))
+		}
+	}
+	return true
+}
+
+func (c *ads1115) write(now time.Duration, v uint16) {
+	switch c.pointer {
+	case 1:
+		// A start, a change of mode or of the input restarts the conversion.
+		if v&0x8000 != 0 || v&0x0100 == 0 {
+			c.started = now
+		}
+		c.config = v &^ 0x8000
+	case 2:
+		c.low = v
+	case 3:
+		c.high = v
+	}
+}
+
+func (c *ads1115) single() bool { return c.config&0x0100 != 0 }
+
+func (c *ads1115) period() time.Duration {
+	return time.Second / [8]time.Duration{8, 16, 32, 64, 128, 250, 475, 860}[c.config>>5&7]
+}
+
+func (c *ads1115) register(now time.Duration) uint16 {
+	if c.f.wrongChip {
+		return 0xFFFF // nothing keeps what is written
+	}
+	switch c.pointer {
+	case 1:
+		// In continuous mode a conversion is always running.
+		if c.single() && now-c.started >= c.period() && !c.f.stuckStatus {
+			return c.config | 0x8000
+		}
+		return c.config
+	case 2:
+		return c.low
+	case 3:
+		return c.high
+	}
+	return uint16(c.conversion(now))
+}
+
+// nextEdge is how long until ALERT/RDY falls; false when it never does.
+func (c *ads1115) nextEdge(now time.Duration) (time.Duration, bool) {
+	if !c.present || c.config&3 == 3 || c.high&0x8000 == 0 || c.low&0x8000 != 0 {
+		return 0, false
+	}
+	p := c.period()
+	n := (now-c.started)/p + 1
+	if c.single() && n > 1 {
+		return 0, false
+	}
+	return c.started + n*p - now, true
+}
+
+// conversion is the newest finished one.
+func (c *ads1115) conversion(now time.Duration) int16 {
+	p, mux := c.period(), c.config>>12&7
+	n := (now - c.started) / p
+	if c.single() {
+		n = min(n, 1)
+	}
+	if n < 1 || c.f.stuckValue {
+		return c.lastCode[mux]
+	}
+	volts := c.input(mux, c.started+n*p-p/2)
+	full := [8]float64{6.144, 4.096, 2.048, 1.024, 0.512, 0.256, 0.256, 0.256}[c.config>>9&7]
+	code := int16(min(max(math.Round(volts/full*32768), -32768), 32767))
+	c.lastCode[mux] = code
+	return code
+}
+
+// input is the voltage a multiplexer setting sees (table 8).
+func (c *ads1115) input(mux uint16, at time.Duration) float64 {
+	pair := [8][2]int{{0, 1}, {0, 3}, {1, 3}, {2, 3}, {0, -1}, {1, -1}, {2, -1}, {3, -1}}[mux]
+	return c.signal(pair[0], at) - c.signal(pair[1], at)
+}
+
+func (c *ads1115) phase(at time.Duration) float64 {
+	_, f := math.Modf(c.angle + c.hz*(at-c.since).Seconds())
+	return f
+}
+
+// signal is the voltage at one pin; a signal that the world does not have
+// floats to the rail.
+func (c *ads1115) signal(ain int, at time.Duration) float64 {
+	for _, in := range c.cfg.Inputs {
+		if in.AIN != ain {
+			continue
+		}
+		rms := c.world[in.Channel]
+		if math.IsNaN(rms) {
+			return railV
+		}
+		thd := 0.0
+		if v := c.world[thdOf(in.Channel)]; v > 0 {
+			thd = v / 100
+		}
+		// U1^2 + (thd*U1)^2 = U^2 (IEC 61000-4-7, total distortion against the
+		// fundamental).
+		u1 := rms * math.Sqrt2 / math.Sqrt(1+thd*thd)
+		turn := 2 * math.Pi * c.phase(at)
+		return u1 * (math.Sin(turn) + thd*math.Sin(5*turn)) / in.Scale
+	}
+	return 0
+}
+
+// thdOf is the distortion that belongs to a channel; currents are taken as
+// distorted as the voltage of their phase.
+func thdOf(ch model.Channel) model.Channel {
+	switch ch {
+	case model.VoltageAV, model.CurrentAA:
+		return model.THDAPct
+	case model.VoltageBV, model.CurrentBA:
+		return model.THDBPct
+	case model.VoltageCV, model.CurrentCA:
+		return model.THDCPct
+	}
+	return model.THDPct
+}

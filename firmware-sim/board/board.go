@@ -1,0 +1,333 @@
+package board
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"periph.io/x/conn/v3/gpio"
+	"periph.io/x/conn/v3/i2c"
+	"periph.io/x/conn/v3/physic"
+
+	"fairwatt/model"
+)
+
+// A Config lists what sits on a board.
+type Config struct {
+	BME280      []BME280
+	INA219      []INA219
+	ADS1115     []ADS1115
+	Anemometers []Anemometer
+	Meters      []Meter
+	// NominalHz is the frequency of a line that has none in the world; 50 if 0.
+	NominalHz float64
+}
+
+// A BME280 measures temperature_c, humidity_pct and pressure_hpa.
+type BME280 struct{ Address uint16 }
+
+// An INA219 measures dc_voltage_v through a divider and dc_current_a over a
+// shunt.
+type INA219 struct {
+	Address      uint16
+	ShuntOhm     float64
+	VoltageScale float64 // volts of the world for a volt at the pin
+}
+
+// An ADS1115 has an AC signal on some of its inputs.
+type ADS1115 struct {
+	Address  uint16
+	Inputs   []Input
+	ReadyPin string // name of the ALERT/RDY output, "" if it is not wired
+}
+
+// An Input is a signal on a pin of an ADS1115; AIN 0 to 3. Its negative end is
+// ground or the next pin, which then carries no signal.
+type Input struct {
+	AIN     int
+	Channel model.Channel // an RMS voltage or current
+	Scale   float64       // volts or amperes of the world for a volt at the pin
+}
+
+// An Anemometer gives one pulse for each MPSPerHz meters of wind.
+type Anemometer struct {
+	Pin      string
+	MPSPerHz float64
+}
+
+// A Meter gives ImpPerKWh pulses a kWh.
+type Meter struct {
+	Pin       string
+	ImpPerKWh int
+	// FollowPower counts the world's power_w, where positive, by itself. Not
+	// together with AddEnergyWh.
+	FollowPower bool
+}
+
+// Standard is the board that sensor.StandardConfigs reads.
+func Standard() Config {
+	return Config{
+		BME280: []BME280{{0x76}},
+		INA219: []INA219{{0x40, 0.0015, 25}},
+		ADS1115: []ADS1115{{Address: 0x48, ReadyPin: "RDY", Inputs: []Input{
+			{0, model.VoltageV, 325}, {2, model.CurrentA, 100},
+		}}},
+		Anemometers: []Anemometer{{"ANEMO", 2.4 / 3.6}},
+		Meters:      []Meter{{Pin: "S0-1", ImpPerKWh: 1000}, {Pin: "S0-2", ImpPerKWh: 1000}},
+	}
+}
+
+// ErrNoSuchPin is returned for a pin that the board does not have.
+var ErrNoSuchPin = errors.New("board has no such pin")
+
+// A NotAcknowledgedError is what the bus gives when no chip answers. It wraps
+// ENXIO, as the kernel's adapters return.
+type NotAcknowledgedError struct{ Address uint16 }
+
+// Error implements error.
+func (e *NotAcknowledgedError) Error() string {
+	return fmt.Sprintf("address 0x%02x not acknowledged", e.Address)
+}
+
+// Unwrap returns ENXIO.
+func (e *NotAcknowledgedError) Unwrap() error { return syscall.ENXIO }
+
+// A chip is one register-level simulation. All calls hold the board's lock.
+type chip interface {
+	info() Part
+	// tx is one transfer at the board's time. Not acknowledged is reported by
+	// ok = false.
+	tx(now time.Duration, w, r []byte) (ok bool)
+	feed(w *model.Sample)
+}
+
+// A Part is a chip or a pin of a board, for listings.
+type Part struct {
+	Chip     string
+	Address  uint16 // 0 for a pin
+	Pin      string // "" for a chip
+	Channels []model.Channel
+}
+
+// Name is how faults name the part: "bme280@0x76", or the pin.
+func (p Part) Name() string {
+	if p.Address == 0 {
+		return p.Pin
+	}
+	return fmt.Sprintf("%s@0x%02x", p.Chip, p.Address)
+}
+
+// A Board is chips, pins, a world and a clock.
+type Board struct {
+	mu     sync.Mutex
+	now    time.Duration // ahead of target by what drivers slept
+	target time.Duration // sum of the Advances
+	chips  map[uint16]chip
+	faults map[string]*faults // by Part.Name
+	pulses map[string]*pulsePin
+	ready  map[string]*ads1115
+	parts  []Part
+}
+
+// New builds the board. Two parts at one place and impossible values are
+// errors.
+func New(cfg Config) (*Board, error) {
+	b := &Board{
+		chips: map[uint16]chip{}, faults: map[string]*faults{},
+		pulses: map[string]*pulsePin{}, ready: map[string]*ads1115{},
+	}
+	if cfg.NominalHz == 0 {
+		cfg.NominalHz = 50
+	}
+	if !(cfg.NominalHz >= 1 && cfg.NominalHz <= 400) {
+		return nil, fmt.Errorf("nominal frequency: %g Hz is not within 1 and 400", cfg.NominalHz)
+	}
+	for _, c := range cfg.BME280 {
+		if err := b.addChip(&bme280{addr: c.Address, f: b.fault(Part{Chip: "bme280", Address: c.Address})}); err != nil {
+			return nil, err
+		}
+	}
+	for _, c := range cfg.INA219 {
+		if !(c.ShuntOhm > 0 && c.VoltageScale > 0) {
+			return nil, fmt.Errorf("ina219@0x%02x: shunt and voltage scale must be positive", c.Address)
+		}
+		if err := b.addChip(newINA219(c, b.fault(Part{Chip: "ina219", Address: c.Address}))); err != nil {
+			return nil, err
+		}
+	}
+	for _, c := range cfg.ADS1115 {
+		if err := b.addADS1115(c, cfg.NominalHz); err != nil {
+			return nil, err
+		}
+	}
+	return b, b.addPins(cfg)
+}
+
+func (b *Board) addADS1115(c ADS1115, nominalHz float64) error {
+	a, err := newADS1115(c, nominalHz, b.fault(Part{Chip: "ads1115", Address: c.Address}))
+	if err != nil {
+		return err
+	}
+	if c.ReadyPin != "" {
+		if _, taken := b.ready[c.ReadyPin]; taken {
+			return fmt.Errorf("pin %s: two parts", c.ReadyPin)
+		}
+		b.ready[c.ReadyPin] = a
+	}
+	return b.addChip(a)
+}
+
+func (b *Board) addPins(cfg Config) error {
+	for _, c := range cfg.Anemometers {
+		if !(c.MPSPerHz > 0) {
+			return fmt.Errorf("anemometer on %s: wind per hertz must be positive", c.Pin)
+		}
+		channels := []model.Channel{model.WindSpeedMPS, model.WindGustMPS}
+		p := &pulsePin{mpsPerHz: c.MPSPerHz}
+		if err := b.addPin(Part{Chip: "anemometer", Pin: c.Pin, Channels: channels}, p); err != nil {
+			return err
+		}
+	}
+	for _, c := range cfg.Meters {
+		if c.ImpPerKWh <= 0 {
+			return fmt.Errorf("meter on %s: impulses per kWh must be positive", c.Pin)
+		}
+		p := &pulsePin{impPerWh: float64(c.ImpPerKWh) / 1000, follow: c.FollowPower}
+		if err := b.addPin(Part{Chip: "s0", Pin: c.Pin}, p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (b *Board) fault(p Part) *faults {
+	f := &faults{}
+	b.faults[p.Name()] = f
+	return f
+}
+
+func (b *Board) addChip(c chip) error {
+	p := c.info()
+	if p.Address < 0x08 || p.Address > 0x77 {
+		return fmt.Errorf("%s: no 7-bit device address", p.Name())
+	}
+	if _, taken := b.chips[p.Address]; taken {
+		return fmt.Errorf("%s: two chips at one address", p.Name())
+	}
+	b.chips[p.Address] = c
+	b.parts = append(b.parts, p)
+	return nil
+}
+
+func (b *Board) addPin(part Part, p *pulsePin) error {
+	if part.Pin == "" {
+		return fmt.Errorf("%s: no pin named", part.Chip)
+	}
+	if b.pulses[part.Pin] != nil || b.ready[part.Pin] != nil {
+		return fmt.Errorf("pin %s: two parts", part.Pin)
+	}
+	p.name, p.f, p.bins = part.Pin, b.fault(part), make([]uint32, maxBins)
+	p.edges = make(chan struct{}, maxEdges)
+	b.pulses[part.Pin] = p
+	b.parts = append(b.parts, part)
+	return nil
+}
+
+// Describe lists the parts, chips first.
+func (b *Board) Describe() []Part { return slices.Clone(b.parts) }
+
+// Feed sets the world the chips measure, until the next Feed. The sample is not
+// kept.
+func (b *Board) Feed(s *model.Sample) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, c := range b.chips {
+		c.feed(s)
+	}
+	for _, p := range b.pulses {
+		p.feed(s)
+	}
+}
+
+// Advance lets d pass, less what drivers slept since the last Advance. A
+// negative d counts as none.
+func (b *Board) Advance(d time.Duration) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.target += max(d, 0)
+	if b.target > b.now {
+		b.run(b.target - b.now)
+	}
+}
+
+// run moves the clock. Caller holds mu.
+func (b *Board) run(d time.Duration) {
+	for _, p := range b.pulses {
+		p.run(b.now, b.now+d)
+	}
+	b.now += d
+}
+
+// Now is the board's clock: the time since it was made.
+func (b *Board) Now() time.Duration {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.now
+}
+
+// Sleep moves the board's clock by d and returns at once.
+func (b *Board) Sleep(ctx context.Context, d time.Duration) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.run(max(d, 0))
+	return nil
+}
+
+// I2C returns the board's one bus; its name is "", "sim" or "sim://...".
+func (b *Board) I2C(name string) (i2c.Bus, error) {
+	if name != "" && name != "sim" && !strings.HasPrefix(name, "sim://") {
+		return nil, fmt.Errorf("board has no bus %q", name)
+	}
+	return bus{b}, nil
+}
+
+// Pin returns a pulse pin, or the ready output of an ADS1115.
+func (b *Board) Pin(name string) (gpio.PinIn, error) {
+	if b.pulses[name] == nil && b.ready[name] == nil {
+		return nil, fmt.Errorf("%w: %s", ErrNoSuchPin, name)
+	}
+	return &pinIn{name: name, wait: b.waitEdge}, nil
+}
+
+type bus struct{ b *Board }
+
+func (bus) String() string { return "sim" }
+
+// SetSpeed implements i2c.Bus; the simulation has no speed.
+func (bus) SetSpeed(physic.Frequency) error { return nil }
+
+// Tx implements i2c.Bus.
+func (u bus) Tx(addr uint16, w, r []byte) error { return u.b.tx(addr, w, r) }
+
+func (b *Board) tx(addr uint16, w, r []byte) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	c, ok := b.chips[addr]
+	if !ok {
+		return &NotAcknowledgedError{addr}
+	}
+	f := b.faults[c.info().Name()]
+	b.run(f.delay())
+	if f.noAnswer || !c.tx(b.now, w, r) {
+		return &NotAcknowledgedError{addr}
+	}
+	return nil
+}

@@ -1,0 +1,251 @@
+package board
+
+import (
+	"fmt"
+	"math"
+	"syscall"
+	"time"
+
+	"periph.io/x/conn/v3/gpio"
+	"periph.io/x/conn/v3/pin"
+
+	"fairwatt/model"
+)
+
+const (
+	binWidth = 250 * time.Millisecond // sensor.BinWidth
+	maxBins  = int(time.Hour / binWidth)
+	maxEdges = 1024 // edges a pin keeps while nobody listens
+	gustSpan = 3 * time.Second
+)
+
+// pulsePin is an anemometer or a meter.
+type pulsePin struct {
+	name     string
+	f        *faults
+	mpsPerHz float64 // anemometer if > 0
+	impPerWh float64
+	follow   bool
+
+	missing    bool // the world has no wind
+	mean, gust float64
+	powerW     float64
+
+	part  float64 // of the next pulse
+	total uint64
+	last  time.Duration
+	bins  []uint32 // ring over time/binWidth
+	edges chan struct{}
+}
+
+func (p *pulsePin) feed(s *model.Sample) {
+	if p.mpsPerHz == 0 {
+		p.powerW, _ = s.Get(model.PowerW)
+		if math.IsNaN(p.powerW) || p.powerW < 0 || !p.follow {
+			p.powerW = 0
+		}
+		return
+	}
+	mean, ok := s.Get(model.WindSpeedMPS)
+	p.missing = !ok
+	p.mean, p.gust = 0, 0
+	if !ok {
+		return
+	}
+	p.mean, p.gust = mean, mean
+	if g, ok := s.Get(model.WindGustMPS); ok {
+		p.gust = max(g, mean)
+	}
+}
+
+// rate is pulses per second at a moment of the board's clock. Gusts come in
+// bursts of 3 s, the shortest cycle that still allows the mean but at least
+// every 6 s, so that a 10 s window seldom misses one.
+func (p *pulsePin) rate(t time.Duration) float64 {
+	if p.mpsPerHz == 0 {
+		return p.powerW / 3600 * p.impPerWh
+	}
+	if p.gust <= p.mean || p.mean == 0 {
+		return p.mean / p.mpsPerHz
+	}
+	cycle := 2 * gustSpan
+	if need := time.Duration(float64(gustSpan) * min(p.gust/p.mean, 200)); need > cycle {
+		cycle = (need + binWidth - 1) / binWidth * binWidth
+	}
+	if t%cycle < gustSpan {
+		return p.gust / p.mpsPerHz
+	}
+	low := (p.mean*cycle.Seconds() - p.gust*gustSpan.Seconds()) / (cycle - gustSpan).Seconds()
+	return max(0, low) / p.mpsPerHz
+}
+
+// meanRate is the rate over a span too long to be walked through.
+func (p *pulsePin) meanRate() float64 {
+	if p.mpsPerHz == 0 {
+		return p.rate(0)
+	}
+	return p.mean / p.mpsPerHz
+}
+
+// run makes the pulses of [from, to).
+func (p *pulsePin) run(from, to time.Duration) {
+	if walked := time.Duration(maxBins) * binWidth; to-from > walked {
+		// Older than what is kept: only the count matters.
+		skip := (to - from - walked) / binWidth * binWidth
+		p.emit(p.meanRate()*skip.Seconds(), from+skip, false)
+		from += skip
+	}
+	for from < to {
+		end := min((from/binWidth+1)*binWidth, to)
+		if from%binWidth == 0 {
+			p.bins[int(from/binWidth)%maxBins] = 0
+		}
+		p.emit(p.rate(from)*(end-from).Seconds(), end, true)
+		from = end
+	}
+}
+
+// emit adds a number of pulses, the last of them at a moment; whole ones count.
+func (p *pulsePin) emit(pulses float64, at time.Duration, inBin bool) {
+	if p.f.stuckValue {
+		return
+	}
+	p.part += pulses
+	whole := math.Floor(p.part + 1e-9)
+	if whole < 1 {
+		return
+	}
+	p.part = max(0, p.part-whole)
+	p.total += uint64(whole)
+	p.last = at
+	if inBin {
+		// A moment at the end of a bin still belongs to it.
+		p.bins[int((max(at, 1)-1)/binWidth)%maxBins] += uint32(whole)
+	}
+	for range int(min(whole, maxEdges)) {
+		select {
+		case p.edges <- struct{}{}:
+		default: // like a kernel's queue: what nobody fetches is lost
+			return
+		}
+	}
+}
+
+func (p *pulsePin) err() error {
+	if p.f.noAnswer || p.missing {
+		return fmt.Errorf("pin %s: no signal: %w", p.name, syscall.ENXIO)
+	}
+	return nil
+}
+
+// AddEnergyWh lets energy flow through the meter on a pin. Fractions of a pulse
+// are kept.
+func (b *Board) AddEnergyWh(pin string, wh float64) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	p := b.pulses[pin]
+	if p == nil || p.impPerWh == 0 {
+		return fmt.Errorf("%w with a meter: %s", ErrNoSuchPin, pin)
+	}
+	if !(wh >= 0 && wh <= 1e9) {
+		return fmt.Errorf("meter on %s: %g Wh is not within 0 and 1e9", pin, wh)
+	}
+	p.emit(wh*p.impPerWh, b.now, false)
+	return nil
+}
+
+// PulseCount returns the pulses of a pin since the board was made, and when the
+// newest one came.
+func (b *Board) PulseCount(pin string) (total uint64, last time.Duration, err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	p := b.pulses[pin]
+	if p == nil {
+		return 0, 0, fmt.Errorf("%w: %s", ErrNoSuchPin, pin)
+	}
+	return p.total, p.last, p.err()
+}
+
+// PulseBins returns the pulses in each whole 250 ms after since, oldest first,
+// and where the last of them ends. The newest hour is kept.
+func (b *Board) PulseBins(pin string, since time.Duration) (bins []uint32, end time.Duration, err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	p := b.pulses[pin]
+	if p == nil {
+		return nil, 0, fmt.Errorf("%w: %s", ErrNoSuchPin, pin)
+	}
+	if err := p.err(); err != nil {
+		return nil, 0, err
+	}
+	last := int64(b.now / binWidth) // this bin still runs
+	from := max(int64((max(since, 0)+binWidth-1)/binWidth), last-int64(maxBins)+1)
+	for i := from; i < last; i++ {
+		bins = append(bins, p.bins[int(i)%maxBins])
+	}
+	return bins, time.Duration(last) * binWidth, nil
+}
+
+// waitEdge awaits a pulse in real time, or a ready output in the board's.
+func (b *Board) waitEdge(name string, timeout time.Duration) bool {
+	b.mu.Lock()
+	if a := b.ready[name]; a != nil {
+		defer b.mu.Unlock()
+		if timeout < 0 {
+			timeout = time.Second
+		}
+		wait, ok := a.nextEdge(b.now)
+		if f := a.f; f.noAnswer || f.stuckStatus || !ok || wait > timeout {
+			b.run(timeout)
+			return false
+		}
+		b.run(wait)
+		return true
+	}
+	edges := b.pulses[name].edges
+	b.mu.Unlock()
+	if timeout < 0 {
+		<-edges
+		return true
+	}
+	t := time.NewTimer(timeout)
+	defer t.Stop()
+	select {
+	case <-edges:
+		return true
+	case <-t.C:
+		return false
+	}
+}
+
+// pinIn is a pin as periph sees it. Pulses rest high and fall.
+type pinIn struct {
+	name string
+	wait func(name string, timeout time.Duration) bool
+}
+
+var _ gpio.PinIn = (*pinIn)(nil)
+
+func (p *pinIn) String() string   { return p.name }
+func (p *pinIn) Halt() error      { return nil }
+func (p *pinIn) Name() string     { return p.name }
+func (p *pinIn) Number() int      { return -1 }
+func (p *pinIn) Function() string { return string(p.Func()) }
+
+// Func implements pin.PinFunc.
+func (p *pinIn) Func() pin.Func { return gpio.IN }
+
+// In implements gpio.PinIn; every setting gives falling edges.
+func (p *pinIn) In(gpio.Pull, gpio.Edge) error { return nil }
+
+// Read implements gpio.PinIn: a pulse is too short to be seen low.
+func (p *pinIn) Read() gpio.Level { return gpio.High }
+
+// WaitForEdge implements gpio.PinIn.
+func (p *pinIn) WaitForEdge(timeout time.Duration) bool { return p.wait(p.name, timeout) }
+
+// Pull implements gpio.PinIn.
+func (p *pinIn) Pull() gpio.Pull { return gpio.PullUp }
+
+// DefaultPull implements gpio.PinIn.
+func (p *pinIn) DefaultPull() gpio.Pull { return gpio.PullUp }

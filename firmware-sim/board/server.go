@@ -1,0 +1,154 @@
+package board
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"time"
+
+	pb "fairwatt/proto/fairwattpb"
+)
+
+// maxClients bounds the connections served at once; more are closed.
+const maxClients = 32
+
+// Serve gives the board's buses to clients of l until ctx ends, then closes l
+// and all connections and returns nil. Requests of all clients are carried out
+// one at a time. A client that breaks the protocol is cut off.
+func Serve(ctx context.Context, l net.Listener, b *Board) error {
+	var mu sync.Mutex
+	conns := map[net.Conn]bool{}
+	closeAll := func() {
+		_ = l.Close() // we are ending; its error says nothing more
+		mu.Lock()
+		defer mu.Unlock()
+		for c := range conns {
+			_ = c.Close()
+		}
+	}
+	stop := context.AfterFunc(ctx, closeAll)
+	var wg sync.WaitGroup
+	defer func() {
+		stop()
+		closeAll()
+		wg.Wait()
+	}()
+	for {
+		conn, err := l.Accept()
+		if err != nil {
+			if ctx.Err() != nil {
+				return nil
+			}
+			return fmt.Errorf("accept: %w", err)
+		}
+		mu.Lock()
+		full := len(conns) >= maxClients || ctx.Err() != nil
+		if !full {
+			conns[conn] = true
+		}
+		mu.Unlock()
+		if full {
+			_ = conn.Close()
+			continue
+		}
+		wg.Go(func() {
+			serveConn(conn, b)
+			mu.Lock()
+			delete(conns, conn)
+			mu.Unlock()
+			_ = conn.Close()
+		})
+	}
+}
+
+// serveConn answers until the connection ends or sends something unreadable.
+func serveConn(conn net.Conn, b *Board) {
+	r := bufio.NewReader(conn)
+	for {
+		var req pb.BusRequest
+		if err := readFrame(r, &req); err != nil {
+			return
+		}
+		if err := writeFrame(conn, b.answer(&req)); err != nil {
+			return
+		}
+	}
+}
+
+// answer carries out one request. Every failure is in the reply.
+func (b *Board) answer(req *pb.BusRequest) *pb.BusReply {
+	rep := &pb.BusReply{}
+	if err := b.perform(req, rep); err != nil {
+		kind := pb.BusError_KIND_BAD_REQUEST
+		var nack *NotAcknowledgedError
+		switch {
+		case errors.As(err, &nack), notAnswering(err):
+			kind = pb.BusError_KIND_NOT_ACKNOWLEDGED
+		case errors.Is(err, ErrNoSuchPin):
+			kind = pb.BusError_KIND_NO_SUCH_PIN
+		}
+		rep.Error = &pb.BusError{Kind: kind, Text: err.Error()}
+	}
+	rep.NowUs = b.Now().Microseconds()
+	return rep
+}
+
+func (b *Board) perform(req *pb.BusRequest, rep *pb.BusReply) error {
+	if req.SleepUs > maxSleepUs {
+		return fmt.Errorf("sleep of %d us is longer than a day", req.SleepUs)
+	}
+	if err := b.Sleep(context.Background(), us(int64(req.SleepUs))); err != nil {
+		return err
+	}
+	switch op := req.Op.(type) {
+	case nil:
+		return nil // a sleep alone
+	case *pb.BusRequest_I2C:
+		if len(op.I2C.W) > maxTransfer || op.I2C.Read > maxTransfer {
+			return fmt.Errorf("transfer longer than %d bytes", maxTransfer)
+		}
+		if op.I2C.Address > 0x3FF {
+			return fmt.Errorf("address 0x%x has more than 10 bits", op.I2C.Address)
+		}
+		rep.R = make([]byte, op.I2C.Read)
+		err := b.tx(uint16(op.I2C.Address), op.I2C.W, rep.R)
+		return err
+	case *pb.BusRequest_PinCount:
+		n, last, err := b.PulseCount(op.PinCount.Pin)
+		rep.Pulses, rep.LastUs = n, last.Microseconds()
+		return err
+	case *pb.BusRequest_PinBins:
+		since := min(max(op.PinBins.SinceUs, 0), int64(1)<<52)
+		bins, end, err := b.PulseBins(op.PinBins.Pin, us(since))
+		rep.Bins, rep.EndUs = bins, end.Microseconds()
+		return err
+	case *pb.BusRequest_PinEdge:
+		pin, err := b.Pin(op.PinEdge.Pin)
+		if err != nil {
+			return err
+		}
+		// Only ready outputs live in the board's time; a pulse pin would keep
+		// the connection waiting, so it tells what has come already.
+		timeout := time.Duration(0)
+		if b.ready[op.PinEdge.Pin] != nil {
+			timeout = us(int64(min(op.PinEdge.TimeoutUs, 1_000_000)))
+		}
+		rep.Edge = pin.WaitForEdge(timeout)
+		return nil
+	case *pb.BusRequest_Describe:
+		for _, p := range b.Describe() {
+			part := &pb.BoardPart{Chip: p.Chip, Address: uint32(p.Address), Pin: p.Pin}
+			for _, ch := range p.Channels {
+				part.Channels = append(part.Channels, ch.String())
+			}
+			rep.Parts = append(rep.Parts, part)
+		}
+		return nil
+	}
+	return fmt.Errorf("unknown operation %T", req.Op)
+}
+
+func us(n int64) time.Duration { return time.Duration(n) * time.Microsecond }
