@@ -28,9 +28,11 @@ func browser(t *testing.T, url string, args ...string) string {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
 	defer cancel()
-	all := append([]string{"--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+	all := append([]string{
+		"--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
 		"--disable-background-networking", "--disable-component-update", "--disable-sync", "--user-data-dir=" + t.TempDir(),
-		"--virtual-time-budget=3000", "--timeout=20000"}, args...)
+		"--virtual-time-budget=3000", "--timeout=20000",
+	}, args...)
 	out, err := exec.CommandContext(ctx, path, append(all, url)...).Output()
 	if err != nil {
 		t.Fatalf("chromium: %v", err)
@@ -56,9 +58,11 @@ func TestPageInABrowser(t *testing.T) {
 	srv := httptest.NewServer(once(New(newFixed(sample(time.Now().UnixMilli())), Options{}).Handler()))
 	defer srv.Close()
 	dom := browser(t, srv.URL+"/", "--dump-dom")
-	for _, want := range []string{"✔ OPEN", "✖ BLOCKED", "? EXPIRED", "W03 wind: block", "gust 31.4 m/s (&gt;= 25 m/s)",
+	for _, want := range []string{
+		"✔ OPEN", "✖ BLOCKED", "? EXPIRED", "W03 wind: block", "gust 31.4 m/s (&gt;= 25 m/s)",
 		"wind gust 31.4 m/s (limit &gt;= 25 m/s), 1.2 s old", "insulation 41 kohm", "latched", "t-house-1-41", "hazard hold", "2.491 of 2.500", "da-3 is the root",
-		"da-1 gets blocks from da-2 at 3.1 ms", "failed", "simulated", "refused replayed: 3", "Seaside community – fairwatt", "shown as of"} {
+		"da-1 gets blocks from da-2 at 3.1 ms", "failed", "simulated", "refused replayed: 3", "Seaside community – fairwatt", "shown as of",
+	} {
 		if !strings.Contains(dom, want) {
 			t.Errorf("the page does not say %q", want)
 		}
@@ -81,8 +85,10 @@ func TestScreenshots(t *testing.T) {
 		width, height int
 		dark          bool
 	}{{"desktop", 1280, 1500, false}, {"desktop-dark", 1280, 1500, true}, {"phone", 390, 3600, false}, {"phone-dark", 390, 3600, true}} {
-		args := []string{"--hide-scrollbars", fmt.Sprintf("--window-size=%d,%d", max(c.width, 500), c.height),
-			"--screenshot=" + filepath.Join(dir, c.name+".png")}
+		args := []string{
+			"--hide-scrollbars", fmt.Sprintf("--window-size=%d,%d", max(c.width, 500), c.height),
+			"--screenshot=" + filepath.Join(dir, c.name+".png"),
+		}
 		if c.dark {
 			args = append(args, "--blink-settings=preferredColorScheme=0")
 		}

@@ -69,8 +69,10 @@ func TestOnlyReading(t *testing.T) {
 
 func TestForeignHostIsRefused(t *testing.T) {
 	h := New(newFixed(sample(0)), Options{Hosts: []string{"fairwatt.example"}}).Handler()
-	for host, want := range map[string]int{"127.0.0.1:8080": 200, "[::1]:8080": 200, "localhost": 200, "FAIRWATT.example:80": 200,
-		"attacker.example": 421, "": 421} {
+	for host, want := range map[string]int{
+		"127.0.0.1:8080": 200, "[::1]:8080": 200, "localhost": 200, "FAIRWATT.example:80": 200,
+		"attacker.example": 421, "": 421,
+	} {
 		r := httptest.NewRequest(http.MethodGet, "/api/v1/snapshot", nil)
 		r.Host = host
 		w := httptest.NewRecorder()

@@ -108,7 +108,6 @@ type Chain struct {
 	View           uint64   `json:"view"`
 	AccountingNode string   `json:"accounting_node"`
 	Records        uint64   `json:"records"` // in all blocks
-	Applied        uint64   `json:"applied"`
 	ViewChanges    uint64   `json:"view_changes"`
 	Receipts       uint64   `json:"receipts"` // entries sent by this DA
 	Order          []string `json:"order"`    // of this epoch

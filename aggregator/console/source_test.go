@@ -73,50 +73,81 @@ func sample(nowMs int64) *Snapshot {
 	s := &Snapshot{
 		Version: 7, TimeMs: nowMs, Name: "Seaside community", DA: "da-1", Software: "0.1.0", StartedMs: nowMs - 3600e3, Simulated: true,
 		Generators: []Generator{
-			{ID: "pv-1", Site: "harbour", Online: "online", State: "OPEN", SinceMs: nowMs - 1800e3, ValidUntilMs: nowMs + 60e3,
+			{
+				ID: "pv-1", Site: "harbour", Online: "online", State: "OPEN", SinceMs: nowMs - 1800e3, ValidUntilMs: nowMs + 60e3,
 				LastSeenMs: nowMs - 900, Simulated: true, OnChain: "OPEN",
 				Hazards: []Hazard{{Kind: "thunderstorm", Level: "ok", P: number(0.031)}, {Kind: "wind", Level: "ok", P: number(0.12)}},
-				Scores:  map[string]float64{"thunderstorm": 0.031, "wind": 0.12, "rain": 0.004, "heat": 0.4}},
-			{ID: "wind-2", Site: "ridge", Online: "online", State: "BLOCKED", SinceMs: nowMs - 300e3, ValidUntilMs: nowMs + 60e3,
+				Scores:  map[string]float64{"thunderstorm": 0.031, "wind": 0.12, "rain": 0.004, "heat": 0.4},
+			},
+			{
+				ID: "wind-2", Site: "ridge", Online: "online", State: "BLOCKED", SinceMs: nowMs - 300e3, ValidUntilMs: nowMs + 60e3,
 				LastSeenMs: nowMs - 2100, Simulated: true, OnChain: "BLOCKED", ClearInS: 1740,
 				Causes: []Cause{
 					{Rule: "W03", Kind: "wind", Level: "block", Text: "gust 31.4 m/s (>= 25 m/s)", Inputs: []Input{
-						{Name: "wind_gust", Value: number(31.4), Unit: "m/s", Op: ">=", Threshold: number(25), AgeS: number(1.2)}}},
+						{Name: "wind_gust", Value: number(31.4), Unit: "m/s", Op: ">=", Threshold: number(25), AgeS: number(1.2)},
+					}},
 					{Rule: "E10", Kind: "equipment", Level: "block", Latched: true, Text: "insulation 41 kohm (< 100 kohm)", Inputs: []Input{
 						{Name: "insulation", Value: number(41), Unit: "kohm", Op: "<", Threshold: number(100), AgeS: number(30)},
-						{Name: "leakage", Unit: "mA"}}},
+						{Name: "leakage", Unit: "mA"},
+					}},
 					{Rule: "W05", Kind: "rain", Level: "warn", Text: hostile, Inputs: []Input{{Name: hostile, Value: number(12)}}},
 				},
 				Hazards: []Hazard{{Kind: "wind", Level: "block", P: number(0.93)}, {Kind: "rain", Level: "warn"}, {Kind: "heat", Level: "ok"}},
-				Scores:  map[string]float64{"wind": 0.931}},
-			{ID: "wind-3", Site: "ridge", Online: "offline", State: "EXPIRED", SinceMs: nowMs - 86400e3, ValidUntilMs: nowMs - 40e3,
-				LastSeenMs: nowMs - 130e3, Hazards: []Hazard{{Kind: "sensor", Level: "warn"}}},
-			{ID: "pv-4", Site: "harbour", Online: "online", State: "CLEARING", SinceMs: nowMs - 20e3, ValidUntilMs: nowMs + 80e3,
-				LastSeenMs: nowMs - 500, ClearInS: 280, Simulated: true},
+				Scores:  map[string]float64{"wind": 0.931},
+			},
+			{
+				ID: "wind-3", Site: "ridge", Online: "offline", State: "EXPIRED", SinceMs: nowMs - 86400e3, ValidUntilMs: nowMs - 40e3,
+				LastSeenMs: nowMs - 130e3, Hazards: []Hazard{{Kind: "sensor", Level: "warn"}},
+			},
+			{
+				ID: "pv-4", Site: "harbour", Online: "online", State: "CLEARING", SinceMs: nowMs - 20e3, ValidUntilMs: nowMs + 80e3,
+				LastSeenMs: nowMs - 500, ClearInS: 280, Simulated: true,
+			},
 		},
 		TradeCount: map[string]int{"settled": 118, "settled_partly": 6, "held": 1, "delivering": 2, "disputed": 1, "refunded": 9},
 		Trades: []Trade{
-			{ID: "t-house-2-42", Status: "held", Seller: "wind-2", Buyer: "house-2", VolumeWh: 4000, PriceMicroPerKWh: 182000,
-				HeldByHazard: true, Reason: "W03: gust 31.4 m/s (>= 25 m/s)", Height: 480, UpdatedMs: nowMs - 300e3},
-			{ID: "t-house-1-41", Status: "settled", Seller: "pv-1", Buyer: "house-1", VolumeWh: 2500, EnergyWh: 2491,
-				PriceMicroPerKWh: 150000, PaidMicro: 373650, ReturnedMicro: 1350, Height: 470, UpdatedMs: nowMs - 400e3},
-			{ID: "t-house-3-40", Status: "disputed", Seller: "pv-4", Buyer: "house-3", VolumeWh: 1000, EnergyWh: 990,
-				PriceMicroPerKWh: 160000, Reason: hostile, Height: 466, UpdatedMs: nowMs - 500e3},
+			{
+				ID: "t-house-2-42", Status: "held", Seller: "wind-2", Buyer: "house-2", VolumeWh: 4000, PriceMicroPerKWh: 182000,
+				HeldByHazard: true, Reason: "W03: gust 31.4 m/s (>= 25 m/s)", Height: 480, UpdatedMs: nowMs - 300e3,
+			},
+			{
+				ID: "t-house-1-41", Status: "settled", Seller: "pv-1", Buyer: "house-1", VolumeWh: 2500, EnergyWh: 2491,
+				PriceMicroPerKWh: 150000, PaidMicro: 373650, ReturnedMicro: 1350, Height: 470, UpdatedMs: nowMs - 400e3,
+			},
+			{
+				ID: "t-house-3-40", Status: "disputed", Seller: "pv-4", Buyer: "house-3", VolumeWh: 1000, EnergyWh: 990,
+				PriceMicroPerKWh: 160000, Reason: hostile, Height: 466, UpdatedMs: nowMs - 500e3,
+			},
 			{ID: "t-house-1-39", Status: "escrowed", Buyer: "house-1", VolumeWh: 3000, Height: 465, UpdatedMs: nowMs - 520e3},
 		},
-		Chain: Chain{ID: "5f2c9a0be1d44c17aa01bb239f7e6c558d2e4a6f70918b3cd2e1f0a9b8c7d6e5", Height: 482, TimeMs: nowMs - 700, Epoch: 24, View: 1,
-			AccountingNode: "da-3", Records: 20411, Applied: 20377, ViewChanges: 1, Receipts: 30113, Order: []string{"da-1", "da-3", "da-2", "da-4"}},
-		Tree: Tree{Algorithm: "wct",
-			Nodes: []Node{{ID: "da-3", TrustE4: 8500, Links: 2, Root: true}, {ID: "da-2", TrustE4: 8500, Links: 1, Self: true},
-				{ID: "da-4", TrustE4: 8200, Links: 1}, {ID: "da-1", TrustE4: 7900, Links: 1, Failed: true}},
-			Edges: []Edge{{Parent: "da-3", Child: "da-2", OverheadUs: 2000, Forwarded: 12}, {Parent: "da-3", Child: "da-4", OverheadUs: 14000},
-				{Parent: "da-2", Child: "da-1", OverheadUs: 3100, Forwarded: 480, Missed: 2, Pulled: 2}}},
-		Counters: Counters{Received: 20500, Accepted: 20420, Duplicates: 61, Refused: map[string]uint64{"replayed": 3, "invalid_signature": 2},
-			Forwarded: 480, Pulled: 2, Missed: 2, Pending: 9, ATCT: Quantiles{N: 8192, P50: 18.4, P95: 41.25, P99: 88.1}},
+		Chain: Chain{
+			ID: "5f2c9a0be1d44c17aa01bb239f7e6c558d2e4a6f70918b3cd2e1f0a9b8c7d6e5", Height: 482, TimeMs: nowMs - 700, Epoch: 24, View: 1,
+			AccountingNode: "da-3", Records: 20411, ViewChanges: 1, Receipts: 30113, Order: []string{"da-1", "da-3", "da-2", "da-4"},
+		},
+		Tree: Tree{
+			Algorithm: "wct",
+			Nodes: []Node{
+				{ID: "da-3", TrustE4: 8500, Links: 2, Root: true},
+				{ID: "da-2", TrustE4: 8500, Links: 1, Self: true},
+				{ID: "da-4", TrustE4: 8200, Links: 1},
+				{ID: "da-1", TrustE4: 7900, Links: 1, Failed: true},
+			},
+			Edges: []Edge{
+				{Parent: "da-3", Child: "da-2", OverheadUs: 2000, Forwarded: 12},
+				{Parent: "da-3", Child: "da-4", OverheadUs: 14000},
+				{Parent: "da-2", Child: "da-1", OverheadUs: 3100, Forwarded: 480, Missed: 2, Pulled: 2},
+			},
+		},
+		Counters: Counters{
+			Received: 20500, Accepted: 20420, Duplicates: 61, Refused: map[string]uint64{"replayed": 3, "invalid_signature": 2},
+			Forwarded: 480, Pulled: 2, Missed: 2, Pending: 9, ATCT: Quantiles{N: 8192, P50: 18.4, P95: 41.25, P99: 88.1},
+		},
 	}
 	for i := range uint64(8) {
-		s.Chain.Blocks = append(s.Chain.Blocks, Block{Height: 482 - i, TimeMs: nowMs - 700 - int64(i)*1100, Epoch: 24, View: 1,
-			AccountingNode: "da-3", Records: int(41 + i), Votes: 3, Bytes: 12000})
+		s.Chain.Blocks = append(s.Chain.Blocks, Block{
+			Height: 482 - i, TimeMs: nowMs - 700 - int64(i)*1100, Epoch: 24, View: 1,
+			AccountingNode: "da-3", Records: int(41 + i), Votes: 3, Bytes: 12000,
+		})
 	}
 	return s
 }

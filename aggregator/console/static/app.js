@@ -134,7 +134,7 @@ function draw(s) {
   $('trades-note').textContent = all > s.trades.length ? `The newest ${s.trades.length} of ${whole.format(all)}.` : '';
 
   const c = s.chain, n = s.counters;
-  show('chain-facts', [c.height, c.time_ms, c.records, c.applied, c.epoch, c.view, c.accounting_node, c.view_changes, c.receipts, c.order, c.id], () => facts([
+  show('chain-facts', [c.height, c.time_ms, c.records, c.epoch, c.view, c.accounting_node, c.view_changes, c.receipts, c.order, c.id], () => facts([
     ['Height', whole.format(c.height)], ['Newest block', time(c.time_ms)], ['Records', whole.format(c.records)],
     ['Accounting node', c.accounting_node], ['Epoch', whole.format(c.epoch)], ['View', whole.format(c.view)],
     ['View changes', whole.format(c.view_changes)], ['Receipts sent', whole.format(c.receipts)],

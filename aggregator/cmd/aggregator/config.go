@@ -1,0 +1,159 @@
+package main
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/goccy/go-yaml"
+
+	"fairwatt/aggregator/mc"
+)
+
+// maxConfigBytes bounds a configuration file.
+const maxConfigBytes = 1 << 20
+
+// tlsFiles name a holder's certificate and whom it trusts.
+type tlsFiles struct {
+	CA   string `yaml:"ca"`
+	Cert string `yaml:"cert"`
+	Key  string `yaml:"key"`
+}
+
+func (t *tlsFiles) resolve(dir string) {
+	t.CA, t.Cert, t.Key = resolve(dir, t.CA), resolve(dir, t.Cert), resolve(dir, t.Key)
+}
+
+func (t *tlsFiles) validate() error {
+	if t.CA == "" || t.Cert == "" || t.Key == "" {
+		return errors.New("tls: ca, cert and key are required")
+	}
+	return nil
+}
+
+func (t *tlsFiles) read() (tls.Certificate, *x509.CertPool, error) {
+	return mc.ReadTLS(t.Cert, t.Key, t.CA)
+}
+
+// daConfig is da.yaml.
+type daConfig struct {
+	ID      string   `yaml:"id"`
+	Genesis string   `yaml:"genesis"`
+	SealKey string   `yaml:"seal_key"`
+	Data    string   `yaml:"data"`
+	TLS     tlsFiles `yaml:"tls"`
+	Listen  string   `yaml:"listen"`
+	// MQTT are broker addresses, tcp:// or tls://.
+	MQTT         []string `yaml:"mqtt"`
+	MQTTUsername string   `yaml:"mqtt_username"`
+	// MQTTPasswordFile holds the password, for brokers without certificates.
+	MQTTPasswordFile string `yaml:"mqtt_password_file"`
+	// HTTP is where the page is; empty: nowhere.
+	HTTP       string   `yaml:"http"`
+	HTTPRemote bool     `yaml:"http_remote"`
+	HTTPHosts  []string `yaml:"http_hosts"`
+	LogLevel   string   `yaml:"log_level"`
+	// RecordsPerS bounds what one device may send.
+	RecordsPerS float64 `yaml:"records_per_s"`
+}
+
+func (c *daConfig) finish(dir string) error {
+	c.Genesis, c.SealKey, c.Data = resolve(dir, c.Genesis), resolve(dir, c.SealKey), resolve(dir, c.Data)
+	c.MQTTPasswordFile = resolve(dir, c.MQTTPasswordFile)
+	c.TLS.resolve(dir)
+	for name, v := range map[string]string{"id": c.ID, "genesis": c.Genesis, "seal_key": c.SealKey, "data": c.Data, "listen": c.Listen} {
+		if v == "" {
+			return fmt.Errorf("%s: is required", name)
+		}
+	}
+	if len(c.MQTT) == 0 {
+		return errors.New("mqtt: name at least one broker")
+	}
+	if c.RecordsPerS < 0 {
+		return fmt.Errorf("records_per_s: %v is negative", c.RecordsPerS)
+	}
+	return c.TLS.validate()
+}
+
+// mcConfig is mc.yaml.
+type mcConfig struct {
+	ID       string   `yaml:"id"`
+	Genesis  string   `yaml:"genesis"`
+	SealKey  string   `yaml:"seal_key"`
+	Counter  string   `yaml:"counter"`
+	TLS      tlsFiles `yaml:"tls"`
+	LogLevel string   `yaml:"log_level"`
+	// Simulated marks the centre's records.
+	Simulated bool `yaml:"simulated"`
+}
+
+func (c *mcConfig) finish(dir string) error {
+	c.Genesis, c.SealKey, c.Counter = resolve(dir, c.Genesis), resolve(dir, c.SealKey), resolve(dir, c.Counter)
+	c.TLS.resolve(dir)
+	for name, v := range map[string]string{"id": c.ID, "genesis": c.Genesis, "seal_key": c.SealKey, "counter": c.Counter} {
+		if v == "" {
+			return fmt.Errorf("%s: is required", name)
+		}
+	}
+	return c.TLS.validate()
+}
+
+// resolve makes a path of a configuration relative to the configuration's own
+// folder.
+func resolve(dir, path string) string {
+	if path == "" || filepath.IsAbs(path) {
+		return path
+	}
+	return filepath.Join(dir, path)
+}
+
+// readConfig reads a YAML file strictly: an unknown or repeated key is an error
+// that names its line.
+func readConfig(path string, into interface{ finish(dir string) error }) error {
+	if path == "" {
+		return usagef("--config FILE is required")
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return fmt.Errorf("read configuration: %w", err)
+	}
+	defer f.Close() // read only: nothing to lose
+	if err := decodeConfig(io.LimitReader(f, maxConfigBytes+1), into); err != nil {
+		return fmt.Errorf("configuration %s: %w", path, err)
+	}
+	if err := into.finish(filepath.Dir(path)); err != nil {
+		return fmt.Errorf("configuration %s: %w", path, err)
+	}
+	return nil
+}
+
+func decodeConfig(r io.Reader, into any) error {
+	b, err := io.ReadAll(r)
+	if err != nil {
+		return err
+	}
+	if len(b) > maxConfigBytes {
+		return fmt.Errorf("more than %d bytes", maxConfigBytes)
+	}
+	if err := yaml.UnmarshalWithOptions(b, into, yaml.Strict()); err != nil {
+		return errors.New(strings.TrimSpace(yaml.FormatError(err, false, false)))
+	}
+	return nil
+}
+
+// logger writes to stderr; stdout is for results.
+func logger(w io.Writer, level string) (*slog.Logger, error) {
+	var l slog.Level
+	if level != "" {
+		if err := l.UnmarshalText([]byte(level)); err != nil {
+			return nil, fmt.Errorf("log_level: %q is not debug, info, warn or error", level)
+		}
+	}
+	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: l})), nil
+}

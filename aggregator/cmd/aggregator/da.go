@@ -1,0 +1,124 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"net"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+
+	"fairwatt/aggregator"
+	"fairwatt/aggregator/console"
+	"fairwatt/aggregator/mc"
+	"fairwatt/aggregator/peer"
+)
+
+func daCommand() *cobra.Command {
+	var config string
+	cmd := &cobra.Command{
+		Use:   "da --config FILE",
+		Short: "Run a data aggregator",
+		Long: `Run a data aggregator until it is interrupted.
+
+It takes records from its MQTT brokers, agrees with the other aggregators on
+blocks, stores them in its data folder and answers senders with receipts. Where
+http is set it shows a page, an API and metrics. It may be stopped and started
+at any moment.`,
+		Example: "  aggregator da --config community/da-1/da.yaml",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			var c daConfig
+			if err := readConfig(config, &c); err != nil {
+				return err
+			}
+			return runDA(cmd.Context(), cmd, c)
+		},
+	}
+	cmd.Flags().StringVar(&config, "config", "", "configuration file (YAML)")
+	return cmd
+}
+
+func runDA(ctx context.Context, cmd *cobra.Command, c daConfig) error {
+	log, err := logger(cmd.ErrOrStderr(), c.LogLevel)
+	if err != nil {
+		return err
+	}
+	deps, err := daDeps(c)
+	if err != nil {
+		return err
+	}
+	deps.Logger = log
+	var page net.Listener
+	if c.HTTP != "" {
+		if page, err = console.Listen(c.HTTP, c.HTTPRemote); err != nil {
+			return err
+		}
+		defer page.Close() // the console closes it; this is for an early return
+	}
+	da, err := aggregator.New(aggregator.Config{ID: c.ID, Dir: c.Data, Software: thisBuild().Version, RecordsPerS: c.RecordsPerS}, deps)
+	if err != nil {
+		return err
+	}
+	log.Info("data aggregator", "da", c.ID, "height", da.State().Height(), "listen", c.Listen, "brokers", c.MQTT)
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return da.Run(ctx) })
+	if page != nil {
+		log.Info("page", "url", "http://"+page.Addr().String()+"/")
+		g.Go(func() error { return console.New(da, console.Options{Hosts: c.HTTPHosts}).Serve(ctx, page) })
+	}
+	return g.Wait()
+}
+
+// daDeps reads the keys and prepares the connections; nothing is dialled yet.
+func daDeps(c daConfig) (aggregator.Deps, error) {
+	var deps aggregator.Deps
+	var err error
+	if deps.Genesis, err = mc.ReadGenesis(c.Genesis); err != nil {
+		return deps, err
+	}
+	if deps.Key, err = mc.ReadKey(c.SealKey); err != nil {
+		return deps, err
+	}
+	cert, pool, err := c.TLS.read()
+	if err != nil {
+		return deps, err
+	}
+	peers := make(map[string]string)
+	for _, da := range deps.Genesis.DAs() {
+		if da.ID != c.ID {
+			peers[da.ID] = da.Address
+		}
+	}
+	if len(peers) == len(deps.Genesis.Aggregators) {
+		return deps, fmt.Errorf("the genesis names no data aggregator %q", c.ID)
+	}
+	var observers []string
+	for _, centre := range deps.Genesis.Centres {
+		observers = append(observers, centre.ID)
+	}
+	if deps.Link, err = peer.NewGRPC(peer.Config{Self: c.ID, ListenAddr: c.Listen, Peers: peers, TLS: mc.PeerTLS(cert, pool),
+		Observers: observers}); err != nil {
+		return deps, err
+	}
+	password := ""
+	if c.MQTTPasswordFile != "" {
+		b, err := os.ReadFile(c.MQTTPasswordFile)
+		if err != nil {
+			return deps, fmt.Errorf("read MQTT password: %w", err)
+		}
+		password = strings.TrimRight(string(b), "\r\n")
+	}
+	for _, url := range c.MQTT {
+		p, err := aggregator.NewMQTT(aggregator.MQTTConfig{URL: url, ClientID: c.ID, Username: c.MQTTUsername, Password: password,
+			TLS: &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{cert}, RootCAs: pool}})
+		if err != nil {
+			return deps, err
+		}
+		deps.Pipes = append(deps.Pipes, p)
+	}
+	return deps, nil
+}

@@ -1,0 +1,383 @@
+package main
+
+import (
+	"context"
+	"crypto/ed25519"
+	"encoding/json"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+
+	"fairwatt/aggregator/ledger"
+	"fairwatt/aggregator/mc"
+	"fairwatt/aggregator/peer"
+	"fairwatt/proto/fairwattpb"
+	"fairwatt/proto/seal"
+)
+
+func mcCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "mc",
+		Short: "Run and use the management centre",
+		Long: `Run and use the management centre: start a community, issue certificates,
+admit participants, credit wallets, answer requests.`,
+		Example: "  aggregator mc init --dir community --das 4",
+		Args:    cobra.NoArgs,
+		RunE:    helpOnly,
+	}
+	cmd.AddCommand(mcInitCommand(), mcRunCommand(), mcRegisterCommand(), mcDepositCommand(), mcIssueCommand())
+	return cmd
+}
+
+func mcInitCommand() *cobra.Command {
+	var dir, name, host string
+	var das, port int
+	var brokerHosts []string
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "init --dir DIR",
+		Short: "Start a community: certificate authority, genesis, keys",
+		Long: `Start a community in a new folder: the certificate authority, genesis.json, and
+a folder with keys, certificate and configuration for each data aggregator, the
+management centre and the MQTT broker.
+
+The folders are to be moved to the machines they are for; ca.key is to be kept
+away from all of them. Nothing that exists is overwritten. The chain's id is the
+hash of genesis.json: give that file to everybody who is to check the chain.`,
+		Example: `  aggregator mc init --dir community
+  aggregator mc init --dir community --name "Harbour street" --das 7 --host das.example.org --broker-host mqtt.example.org`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if dir == "" {
+				return usagef("--dir DIR is required")
+			}
+			if das < 4 || das > ledger.MaxDAs {
+				return usagef("--das %d: 4 to %d; four are needed to bear one that fails", das, ledger.MaxDAs)
+			}
+			g, err := mc.InitDir(dir, mc.Options{Name: name, DAs: mc.DefaultDAs(das, host, port), Centre: "mc-1",
+				BrokerHosts: brokerHosts, Now: time.Now()})
+			if err != nil {
+				return err
+			}
+			return printInit(cmd.OutOrStdout(), dir, g, asJSON)
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&dir, "dir", "", "folder to write, new or without a genesis")
+	f.StringVar(&name, "name", "fairwatt community", "name of the community, for people")
+	f.IntVar(&das, "das", 4, "number of data aggregators")
+	f.StringVar(&host, "host", "127.0.0.1", "host at which the aggregators reach each other")
+	f.IntVar(&port, "port", 7051, "port of the first aggregator, the others' rise from it")
+	f.StringSliceVar(&brokerHosts, "broker-host", nil, "further name or address of the broker (repeatable)")
+	f.BoolVar(&asJSON, "json", false, "print JSON")
+	return cmd
+}
+
+func printInit(w io.Writer, dir string, g *ledger.Genesis, asJSON bool) error {
+	id := g.ChainID()
+	if asJSON {
+		var das []string
+		for _, da := range g.Aggregators {
+			das = append(das, da.ID)
+		}
+		return json.NewEncoder(w).Encode(map[string]any{"dir": dir, "chain_id": fmt.Sprintf("%x", id), "name": g.Name, "das": das,
+			"mc": g.Centres[0].ID})
+	}
+	_, err := fmt.Fprintf(w, "chain    %x\ngenesis  %s\nmembers  %d data aggregators, centre %s\nnext     keep %s away from the machines that run\n",
+		id, filepath.Join(dir, mc.GenesisFile), len(g.Aggregators), g.Centres[0].ID, filepath.Join(dir, mc.CAKeyFile))
+	return err
+}
+
+// openCentre makes the centre of a configuration with links to all aggregators.
+func openCentre(cmd *cobra.Command, c mcConfig) (*mc.Centre, func() error, error) {
+	log, err := logger(cmd.ErrOrStderr(), c.LogLevel)
+	if err != nil {
+		return nil, nil, err
+	}
+	g, err := mc.ReadGenesis(c.Genesis)
+	if err != nil {
+		return nil, nil, err
+	}
+	key, err := mc.ReadKey(c.SealKey)
+	if err != nil {
+		return nil, nil, err
+	}
+	cert, pool, err := c.TLS.read()
+	if err != nil {
+		return nil, nil, err
+	}
+	var chains []mc.Chain
+	var clients []*peer.Client
+	closeAll := func() error {
+		var all error
+		for _, one := range clients {
+			all = errors.Join(all, one.Close())
+		}
+		return all
+	}
+	for _, da := range g.DAs() {
+		conf := mc.PeerTLS(cert, pool)
+		conf.ServerName = da.ID
+		client, err := peer.Dial(da.Address, conf)
+		if err != nil {
+			return nil, nil, errors.Join(err, closeAll())
+		}
+		clients = append(clients, client)
+		chains = append(chains, client)
+	}
+	centre, err := mc.NewCentre(mc.CentreConfig{ID: c.ID, Key: key, Genesis: g, Chains: chains, CounterFile: c.Counter,
+		Simulated: c.Simulated, Logger: log})
+	if err != nil {
+		return nil, nil, errors.Join(err, closeAll())
+	}
+	return centre, closeAll, nil
+}
+
+func mcRunCommand() *cobra.Command {
+	var config string
+	cmd := &cobra.Command{
+		Use:   "run --config FILE",
+		Short: "Answer the chain's requests until interrupted",
+		Long: `Follow the chain and answer each request with the sellers to choose from and a
+Token with the buyer's escrow, until interrupted. It keeps no state beside a
+record counter and may be stopped and started at any moment.`,
+		Example: "  aggregator mc run --config community/mc-1/mc.yaml",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			var c mcConfig
+			if err := readConfig(config, &c); err != nil {
+				return err
+			}
+			centre, closeAll, err := openCentre(cmd, c)
+			if err != nil {
+				return err
+			}
+			return errors.Join(centre.Run(cmd.Context()), closeAll())
+		},
+	}
+	cmd.Flags().StringVar(&config, "config", "", "configuration file (YAML)")
+	return cmd
+}
+
+// withCentre does one thing with a centre that follows the chain meanwhile.
+func withCentre(cmd *cobra.Command, config string, wait time.Duration, do func(context.Context, *mc.Centre) error) error {
+	var c mcConfig
+	if err := readConfig(config, &c); err != nil {
+		return err
+	}
+	centre, closeAll, err := openCentre(cmd, c)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(cmd.Context(), wait)
+	defer cancel()
+	g, running := errgroup.WithContext(ctx)
+	running, stop := context.WithCancel(running)
+	g.Go(func() error { return centre.Record(running) })
+	g.Go(func() error {
+		defer stop()
+		return do(running, centre)
+	})
+	return errors.Join(g.Wait(), closeAll())
+}
+
+func mcRegisterCommand() *cobra.Command {
+	var config, id, site, key string
+	var roles []string
+	var class float64
+	var simulated bool
+	var wait time.Duration
+	cmd := &cobra.Command{
+		Use:   "register --config FILE --id ID --site SITE --role seller|buyer --key KEY",
+		Short: "Admit a participant to the chain",
+		Long: `Admit a participant: put its id, site, roles and public key on the chain, and
+return when it stands there. The id is a pseudonym; who is behind it does not
+go on the chain.`,
+		Example: "  aggregator mc register --config community/mc-1/mc.yaml --id pv-1 --site harbour --role seller --key ed25519:AAAA...=",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			r := &fairwattpb.Registration{Id: id, Site: site, PublicKey: strings.TrimSpace(key), Simulated: simulated,
+				MeterClassE4: uint32(class*100 + 0.5)}
+			for _, role := range []struct {
+				name string
+				role fairwattpb.Role
+			}{{"seller", fairwattpb.Role_ROLE_SELLER}, {"buyer", fairwattpb.Role_ROLE_BUYER}} {
+				for _, want := range roles {
+					if want == role.name {
+						r.Roles = append(r.Roles, role.role)
+					}
+				}
+			}
+			switch {
+			case id == "" || site == "" || key == "":
+				return usagef("--id, --site and --key are required")
+			case len(roles) == 0 || len(r.Roles) != len(roles):
+				return usagef("--role %s: seller, buyer or both", strings.Join(roles, ","))
+			case class <= 0 || class > 5:
+				return usagef("--meter-class %v: above 0, at most 5", class)
+			}
+			if _, err := seal.ParseKey(r.GetPublicKey()); err != nil {
+				return usagef("--key: %w", err)
+			}
+			return withCentre(cmd, config, wait, func(ctx context.Context, c *mc.Centre) error { return c.Register(ctx, r) })
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&config, "config", "", "configuration file (YAML)")
+	f.StringVar(&id, "id", "", "the participant's id: a-z, 0-9, -")
+	f.StringVar(&site, "site", "", "its site, as in its MQTT topics")
+	f.StringSliceVar(&roles, "role", nil, "seller, buyer (repeatable)")
+	f.StringVar(&key, "key", "", "its public key, ed25519:...")
+	f.Float64Var(&class, "meter-class", 1, "accuracy class of its meter, in per cent")
+	f.BoolVar(&simulated, "simulated", false, "its values come from a simulation")
+	f.DurationVar(&wait, "wait", 30*time.Second, "how long to wait for the chain")
+	return cmd
+}
+
+func mcDepositCommand() *cobra.Command {
+	var config, to, amount, reference string
+	var wait time.Duration
+	cmd := &cobra.Command{
+		Use:   "deposit --config FILE --to ID --amount AMOUNT --reference TEXT",
+		Short: "Credit a participant's wallet",
+		Long: `Credit a wallet with money that was received, and return when the chain has it.
+The reference of the payment keeps it from being credited twice.`,
+		Example: "  aggregator mc deposit --config community/mc-1/mc.yaml --to house-1 --amount 25.50 --reference bank-2041",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if to == "" || reference == "" {
+				return usagef("--to and --reference are required")
+			}
+			micro, err := parseMoney(amount)
+			if err != nil {
+				return usagef("--amount: %w", err)
+			}
+			d := &fairwattpb.Deposit{To: to, AmountMicro: micro, Reference: reference}
+			return withCentre(cmd, config, wait, func(ctx context.Context, c *mc.Centre) error { return c.Deposit(ctx, d) })
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&config, "config", "", "configuration file (YAML)")
+	f.StringVar(&to, "to", "", "whose wallet")
+	f.StringVar(&amount, "amount", "", "amount in currency units, up to six decimals")
+	f.StringVar(&reference, "reference", "", "reference of the payment, used once")
+	f.DurationVar(&wait, "wait", 30*time.Second, "how long to wait for the chain")
+	return cmd
+}
+
+// parseMoney reads a positive amount with up to six decimals, without floats.
+func parseMoney(text string) (int64, error) {
+	whole, part, point := strings.Cut(text, ".")
+	if whole == "" || point && part == "" || len(part) > 6 || len(whole) > 12 {
+		return 0, fmt.Errorf("%q is not an amount like 25.50, with up to 12 digits before and 6 after the point", text)
+	}
+	var micro int64
+	for _, r := range whole + part + strings.Repeat("0", 6-len(part)) {
+		if r < '0' || r > '9' {
+			return 0, fmt.Errorf("%q is not an amount like 25.50", text)
+		}
+		micro = micro*10 + int64(r-'0')
+	}
+	if micro == 0 {
+		return 0, errors.New("nothing to credit")
+	}
+	return micro, nil
+}
+
+func mcIssueCommand() *cobra.Command {
+	var dir, id, role, csr, out string
+	var hosts []string
+	cmd := &cobra.Command{
+		Use:   "issue --dir DIR --id ID --role agent --out OUT",
+		Short: "Issue a certificate",
+		Long: `Issue a certificate for a year. With --csr the key stays with its holder and OUT
+is the certificate's file; without it, keys are made here, OUT is a new folder
+for them, and the public key to register is printed.`,
+		Example: `  aggregator mc issue --dir community --id pv-1 --role agent --out pv-1
+  aggregator mc issue --dir community --id pv-1 --role agent --csr pv-1.csr --out pv-1.crt`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if dir == "" || id == "" || role == "" || out == "" {
+				return usagef("--dir, --id, --role and --out are required")
+			}
+			if err := checkRole(dir, id, mc.Role(role)); err != nil {
+				return err
+			}
+			authority, err := mc.OpenAuthority(dir)
+			if err != nil {
+				return err
+			}
+			if csr != "" {
+				return signRequest(authority, csr, id, mc.Role(role), hosts, out)
+			}
+			key, err := mc.IssueDir(authority, out, id, mc.Role(role), hosts, time.Now())
+			if err != nil {
+				return err
+			}
+			_, err = fmt.Fprintln(cmd.OutOrStdout(), key)
+			return err
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&dir, "dir", "", "the community's folder, with ca.key")
+	f.StringVar(&id, "id", "", "the holder's id: a-z, 0-9, -")
+	f.StringVar(&role, "role", "", "agent, broker, da or mc")
+	f.StringVar(&csr, "csr", "", "certificate request (PEM) of a holder that made its own key")
+	f.StringVar(&out, "out", "", "folder, or with --csr file, to write")
+	f.StringSliceVar(&hosts, "host", nil, "name or address under which a server is reached (repeatable)")
+	return cmd
+}
+
+// checkRole keeps the ids of aggregators and centres from being certified for
+// anything else: on the links the common name is who somebody is.
+func checkRole(dir, id string, role mc.Role) error {
+	g, err := mc.ReadGenesis(filepath.Join(dir, mc.GenesisFile))
+	if err != nil {
+		return err
+	}
+	want := mc.Role("")
+	for _, da := range g.Aggregators {
+		if da.ID == id {
+			want = mc.RoleDA
+		}
+	}
+	for _, c := range g.Centres {
+		if c.ID == id {
+			want = mc.RoleMC
+		}
+	}
+	if want != "" && role != want {
+		return fmt.Errorf("%s is a %s in the genesis and gets no certificate as %s", id, want, role)
+	}
+	if want == "" && (role == mc.RoleDA || role == mc.RoleMC) {
+		return fmt.Errorf("the genesis names no %s %q", role, id)
+	}
+	return nil
+}
+
+func signRequest(a *mc.Authority, file, id string, role mc.Role, hosts []string, out string) error {
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return fmt.Errorf("read certificate request: %w", err)
+	}
+	block, _ := pem.Decode(b)
+	if block == nil || block.Type != "CERTIFICATE REQUEST" {
+		return fmt.Errorf("%s holds no PEM certificate request", file)
+	}
+	cert, err := a.SignRequest(block.Bytes, id, role, hosts, time.Now())
+	if err != nil {
+		return err
+	}
+	if _, ok := cert.PublicKey.(ed25519.PublicKey); !ok {
+		return fmt.Errorf("the request's key is a %T, not ed25519", cert.PublicKey)
+	}
+	return mc.WriteCertificate(out, cert)
+}

@@ -1,0 +1,106 @@
+package mc
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"time"
+
+	"fairwatt/aggregator/ledger"
+	"fairwatt/proto/fairwattpb"
+)
+
+// answerAll answers every open request that can be answered. The caller holds
+// mu.
+func (c *Centre) answerAll(now time.Time) error {
+	if len(c.open) == 0 {
+		return nil
+	}
+	sellers := c.sellers(now.UnixMilli())
+	for key, a := range c.open {
+		if a.inFlight {
+			continue
+		}
+		req, ok := c.state.Request(key.buyer, key.id)
+		if !ok || req.Answered || req.ExpiresMs <= now.UnixMilli() {
+			delete(c.open, key)
+			continue
+		}
+		resp, why := c.answer(req, sellers)
+		if resp == nil {
+			if why != a.waitNote {
+				a.waitNote = why
+				c.cfg.Logger.Info("request waits", "buyer", key.buyer, "request", key.id, "why", why)
+			}
+			continue
+		}
+		body := &fairwattpb.Record{Body: &fairwattpb.Record_Response{Response: resp}}
+		if err := c.enqueue(body, &requestKey{key.buyer, key.id}, nil); err != nil {
+			return fmt.Errorf("answer request %s of %s: %w", key.id, key.buyer, err)
+		}
+		a.inFlight = true
+	}
+	return nil
+}
+
+// sellers returns the standing offers of sellers that may deliver now, in the
+// order in which they are quoted: price, then credibility, then id.
+func (c *Centre) sellers(nowMs int64) []*fairwattpb.Quote {
+	var out []*fairwattpb.Quote
+	for _, o := range c.state.Offers() {
+		gate, ok := c.state.GateOf(o.Seller)
+		if !ok || gate.State != fairwattpb.GateState_GATE_STATE_OPEN || o.VolumeWh <= 0 || o.ExpiresMs <= nowMs {
+			continue
+		}
+		acc, ok := c.state.Account(o.Seller)
+		if !ok || acc.Blacklisted {
+			continue
+		}
+		out = append(out, &fairwattpb.Quote{
+			OfferId: o.ID, Seller: o.Seller, PriceMicroPerKwh: o.PriceMicroPerKWh,
+			VolumeWh: o.VolumeWh, CreditE6: acc.CreditE6,
+		})
+	}
+	slices.SortFunc(out, func(a, b *fairwattpb.Quote) int {
+		return cmp.Or(cmp.Compare(a.PriceMicroPerKwh, b.PriceMicroPerKwh), cmp.Compare(b.CreditE6, a.CreditE6),
+			cmp.Compare(a.Seller, b.Seller))
+	})
+	return out
+}
+
+// answer returns the response to a request, or nil and why it has to wait.
+func (c *Centre) answer(req ledger.Request, sellers []*fairwattpb.Quote) (*fairwattpb.Response, string) {
+	acc, ok := c.state.Account(req.Buyer)
+	if !ok || acc.Blacklisted {
+		return nil, "the buyer has no account or is blacklisted"
+	}
+	escrow, err := ledger.EscrowFor(req.VolumeWh, req.MaxPriceMicroPerKWh)
+	if err != nil {
+		return nil, err.Error()
+	}
+	if acc.WalletMicro < escrow {
+		return nil, fmt.Sprintf("the wallet holds %d micro, the escrow needs %d", acc.WalletMicro, escrow)
+	}
+	var quotes []*fairwattpb.Quote
+	for _, q := range sellers {
+		// One identity may sell and buy, but never in one trade (R3).
+		if q.Seller != req.Buyer && q.PriceMicroPerKwh <= req.MaxPriceMicroPerKWh && len(quotes) < ledger.MaxQuotes {
+			quotes = append(quotes, q)
+		}
+	}
+	if len(quotes) == 0 {
+		return nil, fmt.Sprintf("none of %d open sellers asks %d micro per kWh or less", len(sellers), req.MaxPriceMicroPerKWh)
+	}
+	return &fairwattpb.Response{
+		RequestId: req.ID,
+		Token: &fairwattpb.Token{
+			TokenId: tokenID(req), Buyer: req.Buyer, EscrowMicro: escrow, VolumeWh: req.VolumeWh,
+			ValidUntilMs: req.ExpiresMs, Kept: acc.Kept, Broken: acc.Broken,
+		},
+		Quotes: quotes,
+	}, ""
+}
+
+// tokenID is the same however often a request is answered, so that two answers
+// can never stand for two Tokens.
+func tokenID(req ledger.Request) string { return "t-" + req.Buyer + "-" + req.ID }

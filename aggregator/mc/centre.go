@@ -1,0 +1,396 @@
+package mc
+
+import (
+	"context"
+	"crypto"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	"google.golang.org/protobuf/proto"
+
+	"fairwatt/aggregator/ledger"
+	"fairwatt/proto/fairwattpb"
+	"fairwatt/proto/seal"
+)
+
+// A Chain is one data aggregator as the centre uses it: a link over gRPC, or
+// the aggregator itself when both run in one process.
+type Chain interface {
+	// Follow hands over the certified blocks from a height on, in order, then
+	// each new one, until the context ends or the aggregator fails.
+	Follow(ctx context.Context, from uint64, block func(*fairwattpb.CertifiedBlock) error) error
+	// Submit offers a sealed record. Nil means that it waits for a block; what
+	// became of it is on the chain.
+	Submit(ctx context.Context, sealed []byte) error
+}
+
+// CentreConfig is what a Centre needs.
+type CentreConfig struct {
+	ID      string
+	Key     crypto.Signer // the key the genesis names for ID
+	Genesis *ledger.Genesis
+	Chains  []Chain // the data aggregators; one is followed, f+1 are submitted to
+	// CounterFile keeps the record counter; empty keeps it in memory, for a
+	// chain that ends with the process.
+	CounterFile string
+	// Now is the wall clock; nil means time.Now.
+	Now func() time.Time
+	// Simulated marks the centre's records: set it on a chain of simulations.
+	Simulated bool
+	Logger    *slog.Logger
+}
+
+// Times of the centre. A record not seen on the chain is submitted again, to
+// the next aggregators.
+const (
+	resendEvery = 2 * time.Second
+	submitLimit = 3 * time.Second
+	quietAfter  = 300 * time.Millisecond // without a block: the chain's end is reached
+	stallAfter  = 10 * time.Second       // without a block while something waits: follow another
+	tick        = 100 * time.Millisecond
+)
+
+// maxPending bounds the records on their way to the chain.
+const maxPending = 4096
+
+// ErrRefused is what a record's sender gets when the chain did not apply it;
+// the code and reason are in the error's text.
+var ErrRefused = errors.New("refused by the chain")
+
+// A Centre follows the chain and answers what it asks.
+type Centre struct {
+	cfg     CentreConfig
+	chain   [32]byte
+	counter *counter
+
+	mu      sync.Mutex
+	state   *ledger.State
+	open    map[requestKey]*asked // requests on the chain without a response
+	pending map[[32]byte]*pending // our records on their way, by id
+	lastNew time.Time             // when the newest block came
+	stats   Stats
+}
+
+type requestKey struct{ buyer, id string }
+
+type asked struct {
+	inFlight bool
+	waitNote string // why it waits, so that the log says it once
+}
+
+type pending struct {
+	sealed  []byte
+	sentAt  time.Time
+	tries   int
+	done    chan<- error // nil: nobody waits
+	request *requestKey
+}
+
+// Stats count what a Centre did since its start.
+type Stats struct {
+	Height    uint64
+	Responses uint64 // on the chain
+	Waiting   int    // requests without a seller yet
+	Refused   uint64 // own records the chain did not apply
+}
+
+// NewCentre returns a Centre at the genesis. Run makes it work.
+func NewCentre(cfg CentreConfig) (*Centre, error) {
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	if len(cfg.Chains) == 0 {
+		return nil, errors.New("a management centre needs at least one data aggregator")
+	}
+	known := false
+	for _, c := range cfg.Genesis.Centres {
+		known = known || c.ID == cfg.ID
+	}
+	if !known {
+		return nil, fmt.Errorf("the genesis names no management centre %q", cfg.ID)
+	}
+	state, err := ledger.NewState(cfg.Genesis)
+	if err != nil {
+		return nil, fmt.Errorf("start state: %w", err)
+	}
+	n, err := openCounter(cfg.CounterFile)
+	if err != nil {
+		return nil, err
+	}
+	return &Centre{
+		cfg: cfg, chain: cfg.Genesis.ChainID(), counter: n, state: state,
+		open: make(map[requestKey]*asked), pending: make(map[[32]byte]*pending),
+	}, nil
+}
+
+// Stats returns what was done so far.
+func (c *Centre) Stats() Stats {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s := c.stats
+	s.Height = c.state.Height()
+	for _, a := range c.open {
+		if !a.inFlight {
+			s.Waiting++
+		}
+	}
+	return s
+}
+
+// Run follows the chain and answers until the context ends. It returns an error
+// only when the chain breaks its own rules, which no other aggregator can mend.
+func (c *Centre) Run(ctx context.Context) error { return c.run(ctx, true) }
+
+// Record is Run without answering requests: for a centre that only places a
+// registration or deposit while another one answers.
+func (c *Centre) Record(ctx context.Context) error { return c.run(ctx, false) }
+
+func (c *Centre) run(ctx context.Context, answer bool) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return c.follow(ctx) })
+	g.Go(func() error { return c.work(ctx, answer) })
+	if err := g.Wait(); err != nil && !errors.Is(err, context.Canceled) {
+		return err
+	}
+	return nil
+}
+
+// follow takes blocks from one aggregator, and from the next when that one
+// fails or falls silent while something waits.
+func (c *Centre) follow(ctx context.Context) error {
+	for i := 0; ; i = (i + 1) % len(c.cfg.Chains) {
+		c.mu.Lock()
+		from := c.state.Height() + 1
+		c.lastNew = c.cfg.Now()
+		c.mu.Unlock()
+		one, cancel := context.WithCancelCause(ctx)
+		watch := make(chan struct{})
+		go func() { defer close(watch); c.watchStall(one, cancel) }()
+		err := c.cfg.Chains[i].Follow(one, from, c.block)
+		cancel(nil)
+		<-watch
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		c.cfg.Logger.Warn("following another aggregator", "was", i, "err", err, "cause", context.Cause(one))
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(tick):
+		}
+	}
+}
+
+var errStalled = errors.New("no block although records wait")
+
+func (c *Centre) watchStall(ctx context.Context, cancel context.CancelCauseFunc) {
+	t := time.NewTicker(time.Second)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.C:
+		}
+		c.mu.Lock()
+		stalled := len(c.pending) > 0 && c.cfg.Now().Sub(c.lastNew) > stallAfter
+		c.mu.Unlock()
+		if stalled {
+			cancel(errStalled)
+			return
+		}
+	}
+}
+
+// block verifies and applies one certified block.
+func (c *Centre) block(cb *fairwattpb.CertifiedBlock) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	st, err := c.state.VerifyCertified(cb)
+	if err != nil {
+		return fmt.Errorf("block %d: %w", c.state.Height()+1, err)
+	}
+	if err := c.state.Commit(st); err != nil {
+		return fmt.Errorf("block %d: %w", c.state.Height()+1, err)
+	}
+	c.lastNew = c.cfg.Now()
+	outcomes := st.Outcomes()
+	for i, rec := range st.Records() {
+		c.seen(rec, outcomes[i])
+	}
+	return nil
+}
+
+// seen books one record of the chain.
+func (c *Centre) seen(rec *ledger.Checked, outcome *fairwattpb.Outcome) {
+	r := rec.Record
+	switch body := r.GetBody().(type) {
+	case *fairwattpb.Record_Request:
+		if outcome.GetApplied() {
+			c.open[requestKey{r.GetSender(), body.Request.GetRequestId()}] = &asked{}
+		}
+	case *fairwattpb.Record_Response:
+		if outcome.GetApplied() {
+			delete(c.open, requestKey{body.Response.GetToken().GetBuyer(), body.Response.GetRequestId()})
+		}
+	}
+	if r.GetSender() != c.cfg.ID {
+		return
+	}
+	c.counter.sawOnChain(r.GetCounter())
+	p := c.pending[rec.ID]
+	if p == nil {
+		return
+	}
+	delete(c.pending, rec.ID)
+	var err error
+	if !outcome.GetApplied() {
+		err = fmt.Errorf("%w: %s (%s)", ErrRefused, outcome.GetReason(), outcome.GetCode())
+		c.stats.Refused++
+		c.cfg.Logger.Warn("own record refused", "record", hex.EncodeToString(rec.ID[:8]), "code", outcome.GetCode(),
+			"reason", outcome.GetReason())
+	} else if p.request != nil {
+		c.stats.Responses++
+	}
+	if p.request != nil {
+		if a := c.open[*p.request]; a != nil {
+			a.inFlight = false // refused: the world moved on, look again
+		}
+	}
+	if p.done != nil {
+		p.done <- err
+	}
+}
+
+// work answers requests once the newest block is reached, and sends again what
+// is not on the chain yet.
+func (c *Centre) work(ctx context.Context, answer bool) error {
+	t := time.NewTicker(tick)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-t.C:
+		}
+		due, err := c.due(answer)
+		if err != nil {
+			return err
+		}
+		if len(due) > 0 {
+			c.submit(ctx, due)
+		}
+	}
+}
+
+// due makes the answers that are possible now and returns everything to send.
+func (c *Centre) due(answer bool) ([]*pending, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	now := c.cfg.Now()
+	// While old blocks still stream in, open requests may have their answers in
+	// the next block.
+	fresh := now.UnixMilli()-c.state.TimeMs() < 2*c.cfg.Genesis.Params.SkewMs
+	if answer && (fresh || now.Sub(c.lastNew) > quietAfter) {
+		if err := c.answerAll(now); err != nil {
+			return nil, err
+		}
+	}
+	var out []*pending
+	for _, p := range c.pending {
+		if now.Sub(p.sentAt) >= resendEvery {
+			p.sentAt = now
+			p.tries++
+			out = append(out, p)
+		}
+	}
+	return out, nil
+}
+
+// submit sends records to f+1 aggregators at once, so that one honest one has
+// them; each try begins at another.
+func (c *Centre) submit(ctx context.Context, due []*pending) {
+	ctx, cancel := context.WithTimeout(ctx, submitLimit)
+	defer cancel()
+	var g errgroup.Group
+	g.SetLimit(32)
+	for _, p := range due {
+		for i := range c.cfg.Genesis.Faulty() + 1 {
+			to := (p.tries - 1 + i) % len(c.cfg.Chains)
+			g.Go(func() error {
+				if err := c.cfg.Chains[to].Submit(ctx, p.sealed); err != nil && ctx.Err() == nil {
+					c.cfg.Logger.Warn("submit", "to", to, "err", err)
+				}
+				return nil
+			})
+		}
+	}
+	_ = g.Wait() // its functions return nil; what failed is sent again
+}
+
+// enqueue seals a body under the next counter and puts it on its way. The
+// caller holds mu.
+func (c *Centre) enqueue(body *fairwattpb.Record, request *requestKey, done chan<- error) error {
+	if len(c.pending) >= maxPending {
+		return fmt.Errorf("%d records already wait for the chain", maxPending)
+	}
+	n, err := c.counter.next()
+	if err != nil {
+		return err
+	}
+	body.ChainId, body.Sender, body.Counter = c.chain[:], c.cfg.ID, n
+	body.TimeMs, body.Simulated = c.cfg.Now().UnixMilli(), c.cfg.Simulated
+	payload, err := proto.MarshalOptions{Deterministic: true}.Marshal(body)
+	if err != nil {
+		return fmt.Errorf("encode record: %w", err)
+	}
+	sealed, err := seal.Seal(c.cfg.Key, c.cfg.ID, seal.DomainRecord, c.chain, payload)
+	if err != nil {
+		return fmt.Errorf("seal record: %w", err)
+	}
+	c.pending[seal.ID(sealed)] = &pending{sealed: sealed, done: done, request: request}
+	return nil
+}
+
+// Register puts a participant on the chain and returns when it stands there.
+func (c *Centre) Register(ctx context.Context, r *fairwattpb.Registration) error {
+	err := c.place(ctx, &fairwattpb.Record{Body: &fairwattpb.Record_Registration{Registration: r}})
+	if err != nil {
+		return fmt.Errorf("register %s: %w", r.GetId(), err)
+	}
+	return nil
+}
+
+// Deposit credits a wallet and returns when the chain has done so. The
+// reference makes a second deposit of the same payment impossible.
+func (c *Centre) Deposit(ctx context.Context, d *fairwattpb.Deposit) error {
+	err := c.place(ctx, &fairwattpb.Record{Body: &fairwattpb.Record_Deposit{Deposit: d}})
+	if err != nil {
+		return fmt.Errorf("deposit %s to %s: %w", d.GetReference(), d.GetTo(), err)
+	}
+	return nil
+}
+
+func (c *Centre) place(ctx context.Context, body *fairwattpb.Record) error {
+	done := make(chan error, 1)
+	c.mu.Lock()
+	err := c.enqueue(body, nil, done)
+	c.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return fmt.Errorf("not on the chain yet: %w", ctx.Err())
+	}
+}

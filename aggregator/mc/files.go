@@ -1,0 +1,148 @@
+package mc
+
+import (
+	"crypto"
+	"crypto/ed25519"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+)
+
+// maxKeyFile bounds what is read as a key or certificate.
+const maxKeyFile = 64 << 10
+
+// WriteKey writes a private key (PKCS #8 in PEM) readable by its owner alone.
+// It never replaces a file: a key that is overwritten is gone.
+func WriteKey(path string, key crypto.Signer) error {
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return fmt.Errorf("encode key: %w", err)
+	}
+	return writeNew(path, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), 0o600)
+}
+
+// ReadKey reads an ed25519 private key written by WriteKey. It refuses a file
+// that others on the machine may read.
+func ReadKey(path string) (ed25519.PrivateKey, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, fmt.Errorf("read key: %w", err)
+	}
+	if perm := info.Mode().Perm(); perm&0o077 != 0 {
+		return nil, fmt.Errorf("key %s may be read by others (mode %04o): chmod 600 it", path, perm)
+	}
+	block, err := readPEM(path, "PRIVATE KEY")
+	if err != nil {
+		return nil, err
+	}
+	key, err := x509.ParsePKCS8PrivateKey(block)
+	if err != nil {
+		return nil, fmt.Errorf("read key %s: %w", path, err)
+	}
+	k, ok := key.(ed25519.PrivateKey)
+	if !ok {
+		return nil, fmt.Errorf("key %s is a %T, not ed25519", path, key)
+	}
+	return k, nil
+}
+
+// WriteCertificate writes a certificate in PEM; an old one is replaced.
+func WriteCertificate(path string, cert *x509.Certificate) error {
+	if err := os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert.Raw}), 0o600); err != nil {
+		return fmt.Errorf("write certificate: %w", err)
+	}
+	return nil
+}
+
+// ReadCertificate reads a certificate in PEM.
+func ReadCertificate(path string) (*x509.Certificate, error) {
+	block, err := readPEM(path, "CERTIFICATE")
+	if err != nil {
+		return nil, err
+	}
+	cert, err := x509.ParseCertificate(block)
+	if err != nil {
+		return nil, fmt.Errorf("read certificate %s: %w", path, err)
+	}
+	return cert, nil
+}
+
+// ReadTLS reads a key pair for TLS and the authority to trust.
+func ReadTLS(certFile, keyFile, caFile string) (tls.Certificate, *x509.CertPool, error) {
+	cert, err := ReadCertificate(certFile)
+	if err != nil {
+		return tls.Certificate{}, nil, err
+	}
+	key, err := ReadKey(keyFile)
+	if err != nil {
+		return tls.Certificate{}, nil, err
+	}
+	if !key.Public().(ed25519.PublicKey).Equal(cert.PublicKey) {
+		return tls.Certificate{}, nil, fmt.Errorf("key %s does not belong to certificate %s", keyFile, certFile)
+	}
+	ca, err := ReadCertificate(caFile)
+	if err != nil {
+		return tls.Certificate{}, nil, err
+	}
+	pool := x509.NewCertPool()
+	pool.AddCert(ca)
+	return tls.Certificate{Certificate: [][]byte{cert.Raw}, PrivateKey: key, Leaf: cert}, pool, nil
+}
+
+// OpenAuthority reads the authority of a folder written by InitDir.
+func OpenAuthority(dir string) (*Authority, error) {
+	cert, err := ReadCertificate(filepath.Join(dir, CACertFile))
+	if err != nil {
+		return nil, err
+	}
+	key, err := ReadKey(filepath.Join(dir, CAKeyFile))
+	if err != nil {
+		return nil, err
+	}
+	if !key.Public().(ed25519.PublicKey).Equal(cert.PublicKey) {
+		return nil, fmt.Errorf("%s and %s do not belong together", CACertFile, CAKeyFile)
+	}
+	return &Authority{cert: cert, key: key}, nil
+}
+
+func readPEM(path, kind string) ([]byte, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", path, err)
+	}
+	if info.Size() > maxKeyFile {
+		return nil, fmt.Errorf("%s has %d bytes, more than a key or certificate needs", path, info.Size())
+	}
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", path, err)
+	}
+	block, rest := pem.Decode(b)
+	if block == nil || block.Type != kind {
+		return nil, fmt.Errorf("%s holds no PEM block %q", path, kind)
+	}
+	if extra, _ := pem.Decode(rest); extra != nil {
+		return nil, fmt.Errorf("%s holds more than one PEM block", path)
+	}
+	return block.Bytes, nil
+}
+
+// writeNew creates a file and syncs it; it fails when the file exists.
+func writeNew(path string, b []byte, mode os.FileMode) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
+	if err != nil {
+		return fmt.Errorf("create %s: %w", path, err)
+	}
+	_, err = f.Write(b)
+	if err == nil {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	return nil
+}

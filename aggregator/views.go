@@ -1,0 +1,255 @@
+package aggregator
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"fairwatt/aggregator/console"
+)
+
+// Limits of what a device may make an aggregator keep.
+const (
+	maxGenerators  = 10_000
+	maxCauses      = 32
+	maxInputs      = 32
+	maxScores      = 16
+	maxShownText   = 300
+	hazardSegments = "hazard/"
+)
+
+// views are the unsigned words of agents about themselves, for people to look
+// at. Nothing the chain decides depends on them.
+type views struct {
+	mu   sync.Mutex
+	byID map[string]*console.Generator // by site/device
+	bad  uint64
+}
+
+// gateView is the payload of .../gate, schema gate/1.
+type gateView struct {
+	Schema     string    `json:"schema"`
+	TS         time.Time `json:"ts"`
+	State      string    `json:"state"`
+	Since      time.Time `json:"since"`
+	ValidUntil time.Time `json:"valid_until"`
+	ClearInS   float64   `json:"clear_in_s"`
+	Simulated  bool      `json:"simulated"`
+	Causes     []struct {
+		Rule    string          `json:"rule"`
+		Kind    string          `json:"kind"`
+		Level   string          `json:"level"`
+		Latched bool            `json:"latched"`
+		Text    string          `json:"text"`
+		Inputs  []console.Input `json:"inputs"`
+	} `json:"causes"`
+	Model *struct {
+		P map[string]*float64 `json:"p"`
+	} `json:"model"`
+}
+
+type hazardView struct {
+	Level string   `json:"level"`
+	P     *float64 `json:"p"`
+}
+
+var (
+	gateStates   = []string{"INIT", "BLOCKED", "CLEARING", "OPEN"}
+	hazardLevels = []string{"", "ok", "none", "warn", "block"}
+	errUnknown   = errors.New("not a participant of this chain")
+)
+
+// take reads one gate, hazard or status message. known says whether a device is
+// registered at a site; others are not shown, or anybody who may publish could
+// fill the memory.
+func (v *views) take(m Message, now time.Time, known func(site, device string) bool) (online bool, t topic, err error) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	defer func() {
+		if err != nil && !errors.Is(err, errUnknown) {
+			v.bad++
+		}
+	}()
+	if t, err = parseTopic(m.Topic); err != nil {
+		return false, t, err
+	}
+	if len(m.Payload) > maxViewBytes {
+		return false, t, fmt.Errorf("%s: %d bytes, at most %d", m.Topic, len(m.Payload), maxViewBytes)
+	}
+	if !known(t.site, t.device) {
+		return false, t, fmt.Errorf("%s: %w", m.Topic, errUnknown)
+	}
+	if v.byID == nil {
+		v.byID = make(map[string]*console.Generator)
+	}
+	key := t.site + "/" + t.device
+	g := console.Generator{ID: t.device, Site: t.site, Online: "unknown"}
+	if old := v.byID[key]; old != nil {
+		g = *old
+	} else if len(v.byID) >= maxGenerators {
+		return false, t, fmt.Errorf("%s: %d devices are shown already", m.Topic, maxGenerators)
+	}
+	switch {
+	case t.class == "status":
+		err = readStatus(&g, m.Payload)
+	case t.class == "gate":
+		err = readGate(&g, m.Payload)
+	case strings.HasPrefix(t.class, hazardSegments):
+		err = readHazard(&g, strings.TrimPrefix(t.class, hazardSegments), m.Payload)
+	default:
+		err = errors.New("no such view")
+	}
+	if err != nil {
+		return false, t, fmt.Errorf("%s: %w", m.Topic, err)
+	}
+	if !m.Retained { // a retained word says nothing about when it was said
+		g.LastSeenMs = now.UnixMilli()
+	}
+	v.byID[key] = &g
+	return t.class == "status" && g.Online == "online", t, nil
+}
+
+func readStatus(g *console.Generator, payload []byte) error {
+	switch s := string(payload); s {
+	case "online", "offline":
+		g.Online = s
+		return nil
+	default:
+		return fmt.Errorf("status %.20q is neither online nor offline", s)
+	}
+}
+
+func readGate(g *console.Generator, payload []byte) error {
+	var w gateView
+	if err := json.Unmarshal(payload, &w); err != nil {
+		return fmt.Errorf("gate: %w", err)
+	}
+	if w.Schema != "" && w.Schema != "gate/1" {
+		return fmt.Errorf("gate: schema %.20q is not gate/1", w.Schema)
+	}
+	if !slices.Contains(gateStates, w.State) {
+		return fmt.Errorf("gate: state %.20q", w.State)
+	}
+	if len(w.Causes) > maxCauses {
+		return fmt.Errorf("gate: %d causes, at most %d", len(w.Causes), maxCauses)
+	}
+	g.State, g.SinceMs, g.ValidUntilMs = w.State, unixMs(w.Since), unixMs(w.ValidUntil)
+	g.ClearInS = finite(w.ClearInS)
+	g.Simulated = g.Simulated || w.Simulated
+	g.Causes = make([]console.Cause, 0, len(w.Causes))
+	for _, c := range w.Causes {
+		if len(c.Inputs) > maxInputs {
+			return fmt.Errorf("gate: cause %.20q has %d inputs, at most %d", c.Rule, len(c.Inputs), maxInputs)
+		}
+		inputs := make([]console.Input, len(c.Inputs))
+		for i, in := range c.Inputs {
+			in.Name, in.Unit, in.Op = clip(in.Name), clip(in.Unit), clip(in.Op)
+			inputs[i] = in
+		}
+		g.Causes = append(g.Causes, console.Cause{
+			Rule: clip(c.Rule), Kind: clip(c.Kind), Level: clip(c.Level),
+			Latched: c.Latched, Text: clip(c.Text), Inputs: inputs,
+		})
+	}
+	g.Scores = nil
+	if w.Model != nil && len(w.Model.P) > 0 && len(w.Model.P) <= maxScores {
+		g.Scores = make(map[string]float64, len(w.Model.P))
+		for kind, p := range w.Model.P {
+			if p != nil && *p >= 0 && *p <= 1 {
+				g.Scores[clip(kind)] = *p
+			}
+		}
+	}
+	return nil
+}
+
+func readHazard(g *console.Generator, kind string, payload []byte) error {
+	if kind == "" || len(kind) > 32 || strings.ContainsAny(kind, "/+#") {
+		return fmt.Errorf("hazard kind %.40q", kind)
+	}
+	var w hazardView
+	if err := json.Unmarshal(payload, &w); err != nil {
+		return fmt.Errorf("hazard: %w", err)
+	}
+	if !slices.Contains(hazardLevels, w.Level) {
+		return fmt.Errorf("hazard: level %.20q", w.Level)
+	}
+	if w.P != nil && !(*w.P >= 0 && *w.P <= 1) {
+		return fmt.Errorf("hazard: p %v is not in 0 to 1", *w.P)
+	}
+	if w.Level == "" || w.Level == "none" {
+		w.Level = "ok"
+	}
+	h := console.Hazard{Kind: kind, Level: w.Level, P: w.P}
+	list := slices.Clone(g.Hazards)
+	i, found := slices.BinarySearchFunc(list, kind, func(h console.Hazard, k string) int { return strings.Compare(h.Kind, k) })
+	switch {
+	case found:
+		list[i] = h
+	case len(list) >= maxScores:
+		return fmt.Errorf("hazard: more than %d kinds", maxScores)
+	default:
+		list = slices.Insert(list, i, h)
+	}
+	g.Hazards = list
+	return nil
+}
+
+// list returns the generators by site and id. One past its validity is shown as
+// expired: the market takes it for blocked.
+func (v *views) list(now time.Time) []console.Generator {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	out := make([]console.Generator, 0, len(v.byID))
+	for _, g := range v.byID {
+		if g.State == "" {
+			continue // a buyer has a status and no gate
+		}
+		c := *g
+		if c.ValidUntilMs > 0 && c.ValidUntilMs < now.UnixMilli() {
+			c.State = "EXPIRED"
+		}
+		out = append(out, c)
+	}
+	slices.SortFunc(out, func(a, b console.Generator) int {
+		if n := strings.Compare(a.Site, b.Site); n != 0 {
+			return n
+		}
+		return strings.Compare(a.ID, b.ID)
+	})
+	return out
+}
+
+func (v *views) badCount() uint64 {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.bad
+}
+
+func unixMs(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMilli()
+}
+
+func finite(x float64) float64 {
+	if math.IsNaN(x) || math.IsInf(x, 0) {
+		return 0
+	}
+	return x
+}
+
+// clip bounds a text written by a participant.
+func clip(s string) string {
+	s = strings.ToValidUTF8(s, "?")
+	if len(s) <= maxShownText {
+		return s
+	}
+	return strings.ToValidUTF8(s[:maxShownText], "") + "…"
+}
