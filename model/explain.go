@@ -115,12 +115,23 @@ func (x *explainer) channel(c Channel, op string, threshold float64) {
 	x.input(c.String(), v, c.Info().Unit, ageS, op, threshold)
 }
 
-// opposite is the comparison that is true when op is not.
-var opposite = map[string]string{">=": "<", ">": "<=", "<": ">="}
+func (b bound) op() string {
+	if b.strict {
+		return ">"
+	}
+	return ">="
+}
 
-// figure lists a window's figure: against the set threshold when it is beyond
-// that, else against the clear threshold it has passed or not yet passed.
-func (x *explainer) figure(name string, c Channel, f figure, unit string, set, clear float64, op string) {
+func (b bound) opposite() string {
+	if b.strict {
+		return "<="
+	}
+	return "<"
+}
+
+// figure lists a window's figure: against the bound that sets the rule when it
+// is beyond that, else against the one that clears it.
+func (x *explainer) figure(name string, c Channel, f figure, unit string, set, stay bound) {
 	ageS := x.e.in.ageS(c, x.tMs)
 	if v := x.e.in.validity(c, x.tMs); v != Valid || !f.ok {
 		if v == Valid {
@@ -129,14 +140,13 @@ func (x *explainer) figure(name string, c Channel, f figure, unit string, set, c
 		x.unknown(name, unit, ageS, v)
 		return
 	}
-	beyond := func(limit float64) bool { return f.v > limit || f.v == limit && op == ">=" }
 	switch {
-	case beyond(set):
-		x.input(name, f.v, unit, ageS, op, set)
-	case beyond(clear):
-		x.input(name, f.v, unit, ageS, op, clear)
+	case set.crossed(f.v):
+		x.input(name, f.v, unit, ageS, set.op(), set.v)
+	case stay.crossed(f.v):
+		x.input(name, f.v, unit, ageS, stay.op(), stay.v)
 	default:
-		x.input(name, f.v, unit, ageS, opposite[op], clear)
+		x.input(name, f.v, unit, ageS, stay.opposite(), stay.v)
 	}
 }
 

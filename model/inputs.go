@@ -101,8 +101,8 @@ func (in *inputs) accept(s *Sample, c Channel, tMs int64) {
 	switch {
 	case !(v >= info.Min && v <= info.Max): // NaN fails the comparison
 		r.state = OutOfRange
-	case r.seen && measured <= r.measuredMs:
-		// The same measurement again: it has been judged, and only ages.
+	case r.seen && (measured < r.measuredMs || measured == r.measuredMs && v == r.value):
+		// The same measurement again, or an older one: it has been judged.
 		if r.state != Valid {
 			s.Fail(c, r.state)
 		}

@@ -257,13 +257,13 @@ var weatherRules = []rule{
 		needs:  [][]Channel{{PressureHPa}},
 		holdS:  func(*evidence) float64 { return 0 },
 		evaluate: func(e *evidence, tMs int64, was Level) Level {
-			level := above(e, tMs, PressureHPa, e.fall3h, was, LevelWarn, e.cfg.Weather.FallWarnHPa, e.cfg.Weather.FallClearHPa, true)
+			level := above(e, tMs, PressureHPa, e.fall3h, was, LevelWarn, over(e.cfg.Weather.FallWarnHPa), from(e.cfg.Weather.FallClearHPa))
 			e.armed = level != LevelNone
 			return level
 		},
 		explain: func(x *explainer) {
 			w := &x.e.cfg.Weather
-			x.figure("pressure_fall_3h", PressureHPa, x.e.fall3h, "hPa", w.FallWarnHPa, w.FallClearHPa, ">")
+			x.figure("pressure_fall_3h", PressureHPa, x.e.fall3h, "hPa", over(w.FallWarnHPa), from(w.FallClearHPa))
 		},
 	},
 	{
@@ -272,10 +272,10 @@ var weatherRules = []rule{
 		needs:  [][]Channel{{WindGustMPS}},
 		holdS:  holdConst(func(c *Config) float64 { return c.Weather.GustHoldS }),
 		evaluate: func(e *evidence, tMs int64, was Level) Level {
-			return above(e, tMs, WindGustMPS, e.gustMax, was, LevelBlock, e.gustLimit(), e.cfg.Weather.GustClearMPS, false)
+			return above(e, tMs, WindGustMPS, e.gustMax, was, LevelBlock, from(e.gustLimit()), from(e.cfg.Weather.GustClearMPS))
 		},
 		explain: func(x *explainer) {
-			x.figure("gust", WindGustMPS, x.e.gustMax, "m/s", x.e.gustLimit(), x.e.cfg.Weather.GustClearMPS, ">=")
+			x.figure("gust", WindGustMPS, x.e.gustMax, "m/s", from(x.e.gustLimit()), from(x.e.cfg.Weather.GustClearMPS))
 		},
 	},
 	{
@@ -285,11 +285,11 @@ var weatherRules = []rule{
 		holdS:  holdConst(func(c *Config) float64 { return c.Weather.MeanWarnHoldS }),
 		evaluate: func(e *evidence, tMs int64, was Level) Level {
 			w := &e.cfg.Weather
-			return above(e, tMs, WindSpeedMPS, e.windMean, was, LevelWarn, w.MeanWarnMPS, w.MeanWarnClearMPS, false)
+			return above(e, tMs, WindSpeedMPS, e.windMean, was, LevelWarn, from(w.MeanWarnMPS), from(w.MeanWarnClearMPS))
 		},
 		explain: func(x *explainer) {
 			w := &x.e.cfg.Weather
-			x.figure("wind_mean_10min", WindSpeedMPS, x.e.windMean, "m/s", w.MeanWarnMPS, w.MeanWarnClearMPS, ">=")
+			x.figure("wind_mean_10min", WindSpeedMPS, x.e.windMean, "m/s", from(w.MeanWarnMPS), from(w.MeanWarnClearMPS))
 		},
 	},
 	{
@@ -299,11 +299,11 @@ var weatherRules = []rule{
 		holdS:  holdConst(func(c *Config) float64 { return c.Weather.MeanBlockHoldS }),
 		evaluate: func(e *evidence, tMs int64, was Level) Level {
 			w := &e.cfg.Weather
-			return above(e, tMs, WindSpeedMPS, e.windMean, was, LevelBlock, w.MeanBlockMPS, w.MeanBlockClearMPS, false)
+			return above(e, tMs, WindSpeedMPS, e.windMean, was, LevelBlock, from(w.MeanBlockMPS), from(w.MeanBlockClearMPS))
 		},
 		explain: func(x *explainer) {
 			w := &x.e.cfg.Weather
-			x.figure("wind_mean_10min", WindSpeedMPS, x.e.windMean, "m/s", w.MeanBlockMPS, w.MeanBlockClearMPS, ">=")
+			x.figure("wind_mean_10min", WindSpeedMPS, x.e.windMean, "m/s", from(w.MeanBlockMPS), from(w.MeanBlockClearMPS))
 		},
 	},
 	{
@@ -314,10 +314,10 @@ var weatherRules = []rule{
 		evaluate: evaluateSquall,
 		explain: func(x *explainer) {
 			w, e := &x.e.cfg.Weather, x.e
-			x.figure("pressure_rise_15min", PressureHPa, e.rise15, "hPa", w.SquallRiseHPa, w.SquallRiseHPa, ">=")
-			x.figure("cooling_15min", TemperatureC, e.cooling15, "K", w.SquallCoolingK, w.SquallCoolingK, ">=")
-			x.figure("gust", WindGustMPS, e.gustMax15, "m/s", w.SquallGustMPS, w.SquallGustMPS, ">=")
-			x.figure("gust_rise_15min", WindGustMPS, e.gustRise15, "m/s", w.SquallGustRiseMPS, w.SquallGustRiseMPS, ">=")
+			x.figure("pressure_rise_15min", PressureHPa, e.rise15, "hPa", from(w.SquallRiseHPa), from(w.SquallRiseHPa))
+			x.figure("cooling_15min", TemperatureC, e.cooling15, "K", from(w.SquallCoolingK), from(w.SquallCoolingK))
+			x.figure("gust", WindGustMPS, e.gustMax15, "m/s", from(w.SquallGustMPS), from(w.SquallGustMPS))
+			x.figure("gust_rise_15min", WindGustMPS, e.gustRise15, "m/s", from(w.SquallGustRiseMPS), from(w.SquallGustRiseMPS))
 		},
 	},
 	{
@@ -329,34 +329,40 @@ var weatherRules = []rule{
 			w := &e.cfg.Weather
 			level := LevelNone
 			if e.in.r[WindSpeedMPS].seen || was != LevelNone {
-				level = above(e, tMs, WindSpeedMPS, e.windMean, was, LevelBlock, w.CutOutMeanMPS, w.CutInMeanMPS, true)
+				level = above(e, tMs, WindSpeedMPS, e.windMean, was, LevelBlock, from(w.CutOutMeanMPS), over(w.CutInMeanMPS))
 			}
-			return max(level, above(e, tMs, WindGustMPS, e.gustMax, LevelNone, LevelBlock, w.CutOutGustMPS, w.CutOutGustMPS, false))
+			return max(level, above(e, tMs, WindGustMPS, e.gustMax, LevelNone, LevelBlock, from(w.CutOutGustMPS), from(w.CutOutGustMPS)))
 		},
 		explain: func(x *explainer) {
 			w := &x.e.cfg.Weather
-			x.figure("wind_mean_10min", WindSpeedMPS, x.e.windMean, "m/s", w.CutOutMeanMPS, w.CutInMeanMPS, ">=")
-			x.figure("gust", WindGustMPS, x.e.gustMax, "m/s", w.CutOutGustMPS, w.CutOutGustMPS, ">=")
+			x.figure("wind_mean_10min", WindSpeedMPS, x.e.windMean, "m/s", from(w.CutOutMeanMPS), over(w.CutInMeanMPS))
+			x.figure("gust", WindGustMPS, x.e.gustMax, "m/s", from(w.CutOutGustMPS), from(w.CutOutGustMPS))
 		},
 	},
 }
 
-// above is the shape of most weather rules: set at or above one threshold
-// (strictly above when strict), kept until below the other, and kept while the
-// channel is unknown. A strict rule's clear threshold is cleared at, too.
-func above(e *evidence, tMs int64, c Channel, f figure, was, level Level, set, clear float64, strict bool) Level {
+// A bound is a threshold that is crossed at its value, or only above it.
+type bound struct {
+	v      float64
+	strict bool
+}
+
+func from(v float64) bound { return bound{v, false} }
+func over(v float64) bound { return bound{v, true} }
+
+func (b bound) crossed(v float64) bool { return v > b.v || v == b.v && !b.strict }
+
+// above is the shape of most weather rules: set by crossing one bound, kept
+// while beyond the other, and kept while the channel is unknown.
+func above(e *evidence, tMs int64, c Channel, f figure, was, level Level, set, stay bound) Level {
 	_, ok := e.in.get(c, tMs)
 	if !ok || !f.ok {
 		return min(was, level)
 	}
-	limit := set
 	if was != LevelNone {
-		limit = clear
+		set = stay
 	}
-	if f.v > limit || f.v == limit && !strict {
-		return level
-	}
-	return LevelNone
+	return keep(set.crossed(f.v), level)
 }
 
 // gustLimit is W03's threshold: lower while W07 stands.
