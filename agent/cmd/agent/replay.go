@@ -1,0 +1,182 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"fairwatt/agent"
+	"fairwatt/model"
+	"fairwatt/model/trace"
+	"fairwatt/proto/seal"
+)
+
+type replayFlags struct {
+	trace, config, speed, events, mqtt string
+	scores, ignoreUnknown              bool
+}
+
+func replayCommand() *cobra.Command {
+	var f replayFlags
+	cmd := &cobra.Command{
+		Use:   "replay --trace FILE",
+		Short: "Judge a recorded trace as a live agent would",
+		Long: `Runs the very same judgement as live over a recorded trace, without hardware or
+broker, and writes what happened as JSON lines: gate, alert and (with --scores)
+score events in order, and a summary last. The events are the same bytes at
+every speed.
+
+Without --config the judge takes its nominal values, its interval and its
+required inputs from the trace's header. With --mqtt the gate, hazard and alert
+messages of a live agent are published too, with the trace's own times.`,
+		Example: `  agent replay --trace typhoon.csv
+  agent replay --trace day.csv.gz --speed 3600 --events day.jsonl --mqtt tcp://127.0.0.1:1883`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return f.run(cmd.Context(), cmd.OutOrStdout()) },
+	}
+	cmd.Flags().StringVar(&f.trace, "trace", "", "trace file, gzipped or not (required)")
+	cmd.Flags().StringVar(&f.config, "config", "", "agent configuration whose judge section applies")
+	cmd.Flags().StringVar(&f.speed, "speed", "max", `"max", or trace seconds per second`)
+	cmd.Flags().StringVar(&f.events, "events", "-", "where events go; - is stdout")
+	cmd.Flags().StringVar(&f.mqtt, "mqtt", "", "also publish to this broker, tcp://host:port")
+	cmd.Flags().BoolVar(&f.scores, "scores", false, "write the network's scores too")
+	cmd.Flags().BoolVar(&f.ignoreUnknown, "ignore-unknown", false, "skip columns that are no channel")
+	return cmd
+}
+
+// parseSpeed returns trace seconds per second, 0 for as fast as can be.
+func parseSpeed(text string) (float64, error) {
+	if text == "max" {
+		return 0, nil
+	}
+	speed, err := strconv.ParseFloat(text, 64)
+	if err != nil || !(speed > 0 && speed <= 1e9) {
+		return 0, usageError{fmt.Errorf("--speed %q: use max or a number above 0", text)}
+	}
+	return speed, nil
+}
+
+func (f *replayFlags) run(ctx context.Context, stdout io.Writer) (err error) {
+	if f.trace == "" {
+		return usageError{errors.New("replay: --trace is missing")}
+	}
+	speed, err := parseSpeed(f.speed)
+	if err != nil {
+		return err
+	}
+	reader, err := trace.Open(f.trace, trace.Options{IgnoreUnknown: f.ignoreUnknown})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, reader.Close()) }()
+
+	cfg := agent.DefaultConfig()
+	if f.config != "" {
+		loaded, err := agent.LoadConfig(f.config)
+		if err != nil {
+			return err
+		}
+		cfg = *loaded
+	}
+	trace.Configure(&cfg.Judge, reader.Meta(), reader.Channels())
+	network, err := loadNetwork(cfg.Network)
+	if err != nil {
+		logger(slog.LevelInfo).Warn("rules only", "err", err)
+		network = nil
+	}
+	if network != nil {
+		defer func() { err = errors.Join(err, network.close()) }()
+	}
+	judge, err := newJudge(cfg.Judge, network)
+	if err != nil {
+		return err
+	}
+	r := agent.Replay{Judge: judge, Events: stdout, Scores: f.scores, Speed: speed, Simulated: reader.Meta().Simulated}
+	if f.events != "-" {
+		file, err := os.Create(f.events)
+		if err != nil {
+			return fmt.Errorf("create events: %w", err)
+		}
+		defer func() { err = errors.Join(err, file.Close()) }()
+		r.Events = file
+	}
+	if f.mqtt != "" {
+		r.Topics = replayTopics(&cfg, reader.Meta())
+		pipe, err := connectReplay(ctx, f.mqtt)
+		if err != nil {
+			return err
+		}
+		defer pipe.Close()
+		r.Pipe = pipe
+	}
+	_, err = r.Run(ctx, reader)
+	return err
+}
+
+// replayTopics are the configuration's, or made of the trace's site.
+func replayTopics(cfg *agent.Config, m trace.Meta) agent.Topics {
+	if cfg.Site != "" {
+		return agent.Topics{Site: cfg.Site, Device: cfg.Device}
+	}
+	site := strings.Trim(strings.Map(func(r rune) rune {
+		switch {
+		case r >= 'a' && r <= 'z', r >= '0' && r <= '9':
+			return r
+		case r >= 'A' && r <= 'Z':
+			return r + 'a' - 'A'
+		}
+		return '-'
+	}, m.Site), "-")
+	if !seal.ValidName(site) {
+		site = "trace"
+	}
+	return agent.Topics{Site: site, Device: "replay"}
+}
+
+// connectTimeout bounds the wait for a broker by commands that need one.
+const connectTimeout = 10 * time.Second
+
+func connectReplay(ctx context.Context, url string) (agent.Pipe, error) {
+	pipe, err := agent.NewMQTT(agent.MQTTConfig{URL: url, Logger: logger(slog.LevelWarn)})
+	if err != nil {
+		return nil, usageError{err}
+	}
+	return pipe, awaitBroker(ctx, pipe, url)
+}
+
+// awaitBroker opens a pipe and waits until it is connected.
+func awaitBroker(ctx context.Context, pipe agent.Pipe, url string) error {
+	up := make(chan struct{}, 1)
+	pipe.OnUp(func() {
+		select {
+		case up <- struct{}{}:
+		default:
+		}
+	})
+	if err := pipe.Open(); err != nil {
+		return err
+	}
+	timer := time.NewTimer(connectTimeout)
+	defer timer.Stop()
+	select {
+	case <-up:
+		return nil
+	case <-timer.C:
+		pipe.Close()
+		return fmt.Errorf("connect to %s: no answer in %s", url, connectTimeout)
+	case <-ctx.Done():
+		pipe.Close()
+		return ctx.Err()
+	}
+}
+
+var _ agent.SampleSource = (*trace.Reader)(nil)
+var _ model.Scorer = (*network)(nil)

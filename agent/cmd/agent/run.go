@@ -1,0 +1,157 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"fairwatt/agent"
+)
+
+func runCommand() *cobra.Command {
+	var path, level string
+	cmd := &cobra.Command{
+		Use:   "run --config FILE",
+		Short: "Run the agent",
+		Long: `Runs the agent until it is told to stop (SIGINT, SIGTERM). It starts although
+a sensor is missing, and says which; the gate stays closed for what it cannot
+see. The gate always starts closed.`,
+		Example: "  agent run --config /etc/fairwatt/agent.yaml",
+		Args:    noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if path == "" {
+				return usageError{errors.New("run: --config is missing")}
+			}
+			var l slog.Level
+			if err := l.UnmarshalText([]byte(level)); err != nil {
+				return usageError{fmt.Errorf("--log %q: use debug, info, warn or error", level)}
+			}
+			cfg, err := agent.LoadConfig(path)
+			if err != nil {
+				return err
+			}
+			return runAgent(cmd.Context(), cfg, logger(l))
+		},
+	}
+	cmd.Flags().StringVar(&path, "config", "", "configuration file (required)")
+	cmd.Flags().StringVar(&level, "log", "info", "log level: debug, info, warn, error")
+	return cmd
+}
+
+// outboxFile is the name of the outbox in the data directory.
+const outboxFile = "agent.db"
+
+func runAgent(ctx context.Context, cfg *agent.Config, log *slog.Logger) (err error) {
+	if err := os.MkdirAll(cfg.Data, 0o700); err != nil {
+		return fmt.Errorf("make data directory: %w", err)
+	}
+	deps := agent.Deps{Version: readBuild().Version, Logger: log, Clock: agent.LiveClock(clockSynced)}
+	if cfg.Genesis != "" {
+		if deps.Chain, err = agent.LoadChain(cfg.Genesis); err != nil {
+			return err
+		}
+		if deps.Key, err = agent.LoadKey(filepath.Join(cfg.Data, agent.KeyFile)); err != nil {
+			return fmt.Errorf("%w (agent enroll --dir %s makes one)", err, cfg.Data)
+		}
+	} else {
+		log.Warn("no genesis: the gate is judged and published, but nothing is sealed or traded")
+	}
+	hw, err := openHardware(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, hw.close.Close()) }()
+	deps.Sensors, deps.Missing = hw.sensors, hw.missing
+
+	network, err := loadNetwork(cfg.Network)
+	if err != nil {
+		log.Warn("rules only", "err", err)
+		network = nil
+	}
+	judgeConfig := cfg.Judge
+	judgeConfig.IntervalS = cfg.Tick.Seconds()
+	judgeConfig.Prefix = cfg.Site + "-" + cfg.Device
+	for _, s := range hw.sensors {
+		judgeConfig.Channels = append(judgeConfig.Channels, s.Channels()...)
+	}
+	if deps.Judge, err = newJudge(judgeConfig, network); err != nil {
+		return err
+	}
+	for _, u := range deps.Judge.Unserved() {
+		log.Info("rule not served here", "rule", u.Rule, "why", u.Why)
+	}
+	if network != nil {
+		deps.ModelHash = network.hash
+		defer func() { err = errors.Join(err, network.close()) }()
+	}
+	if deps.Pipes, err = brokers(cfg, log); err != nil {
+		return err
+	}
+	if deps.Outbox, err = agent.OpenOutbox(filepath.Join(cfg.Data, outboxFile), cfg.Outbox); err != nil {
+		return err
+	}
+	a, err := agent.New(*cfg, deps)
+	if err != nil {
+		return errors.Join(err, deps.Outbox.Close(deps.Clock.Wall().UnixMilli()))
+	}
+	return a.Run(ctx)
+}
+
+// brokers prepares the connections of a configuration.
+func brokers(cfg *agent.Config, log *slog.Logger) ([]agent.Pipe, error) {
+	tlsConfig, err := tlsOf(cfg)
+	if err != nil {
+		return nil, err
+	}
+	password := ""
+	if cfg.MQTTAuth.PasswordFile != "" {
+		b, err := os.ReadFile(cfg.MQTTAuth.PasswordFile)
+		if err != nil {
+			return nil, fmt.Errorf("read MQTT password: %w", err)
+		}
+		password = strings.TrimRight(string(b), "\r\n")
+	}
+	var pipes []agent.Pipe
+	for _, url := range cfg.MQTT {
+		pipe, err := agent.NewMQTT(agent.MQTTConfig{
+			URL: url, ClientID: cfg.Device, Username: cfg.MQTTAuth.Username, Password: password,
+			TLS: tlsConfig, Will: agent.WillOf(cfg), Logger: log,
+		})
+		if err != nil {
+			return nil, err
+		}
+		pipes = append(pipes, pipe)
+	}
+	return pipes, nil
+}
+
+// tlsOf reads the files of tls:// connections; nil without a CA.
+func tlsOf(cfg *agent.Config) (*tls.Config, error) {
+	if cfg.TLS.CA == "" {
+		return nil, nil
+	}
+	pem, err := os.ReadFile(cfg.TLS.CA)
+	if err != nil {
+		return nil, fmt.Errorf("read CA: %w", err)
+	}
+	out := &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: x509.NewCertPool()}
+	if !out.RootCAs.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("CA %s: no certificate in it", cfg.TLS.CA)
+	}
+	if cfg.TLS.Cert != "" {
+		certificate, err := tls.LoadX509KeyPair(cfg.TLS.Cert, cfg.TLS.Key)
+		if err != nil {
+			return nil, fmt.Errorf("read client certificate: %w", err)
+		}
+		out.Certificates = []tls.Certificate{certificate}
+	}
+	return out, nil
+}
