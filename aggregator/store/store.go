@@ -1,32 +1,397 @@
-// Package store keeps blocks, certificates and state in bbolt.
 package store
 
 import (
+	"bytes"
+	"encoding/binary"
 	"errors"
+	"fmt"
+	"os"
+	"time"
 
 	"fairwatt/aggregator/ledger"
 	"fairwatt/proto/fairwattpb"
+
+	"go.etcd.io/bbolt"
+	bbolterrors "go.etcd.io/bbolt/errors"
+	"google.golang.org/protobuf/proto"
 )
 
-// ErrFork is returned by Append when another certified block stands at the height.
-var ErrFork = errors.New("store: a different certified block stands at this height")
+// ErrFork is returned (wrapped, with the height) by [Store.Append] for a block
+// that differs from the one stored at its height.
+var ErrFork = errors.New("store: fork: a different certified block stands at this height")
 
-type Store struct{}
+// ErrNotFound is returned (wrapped) by [Store.Block] for a height that is not
+// stored.
+var ErrNotFound = errors.New("store: no such block")
 
-func Open(path string, chainID [32]byte) (*Store, error) { return nil, errors.New("not yet") }
+var errDamaged = errors.New("store: damaged file")
+
+const version = "fairwatt-store-1"
+
+var (
+	bucketMeta   = []byte("meta")
+	bucketBlocks = []byte("blocks")
+	bucketState  = []byte("state")
+
+	metaVersion = []byte("version")
+	metaChain   = []byte("chain")
+	metaHeight  = []byte("height")
+	metaHeader  = []byte("header")
+)
+
+// A Store is an open chain file. Its methods may be called from several
+// goroutines; Appends wait for each other.
+type Store struct {
+	db *bbolt.DB
+}
+
+// lockTimeout is how long Open waits for another process to let go of the file.
+const lockTimeout = 2 * time.Second
+
+// Open opens or makes the file at path for the chain of the given id. It fails
+// when another process has it open, when it belongs to another chain, and when
+// it is damaged or no store at all.
+func Open(path string, chainID [32]byte) (*Store, error) {
+	s, err := open(path, &bbolt.Options{Timeout: lockTimeout})
+	if err != nil {
+		return nil, err
+	}
+	if err := s.init(chainID); err != nil {
+		return nil, errors.Join(fmt.Errorf("open store %s: %w", path, err), s.db.Close())
+	}
+	return s, nil
+}
+
+// OpenReadOnly opens an existing file to read, whichever chain it is of.
+func OpenReadOnly(path string) (*Store, error) {
+	s, err := open(path, &bbolt.Options{Timeout: lockTimeout, ReadOnly: true})
+	if err != nil {
+		return nil, err
+	}
+	if _, err := s.ChainID(); err != nil {
+		return nil, errors.Join(fmt.Errorf("open store %s: %w", path, err), s.db.Close())
+	}
+	return s, nil
+}
+
+func open(path string, options *bbolt.Options) (s *Store, err error) {
+	// bbolt maps the file and walks its pages: on a truncated one that can
+	// fault or panic. A damaged file is an error here, not our death.
+	defer func() {
+		if r := recover(); r != nil {
+			s, err = nil, fmt.Errorf("open store %s: %w: %v", path, errDamaged, r)
+		}
+	}()
+	if err := checkSize(path); err != nil {
+		return nil, fmt.Errorf("open store %s: %w", path, err)
+	}
+	db, err := bbolt.Open(path, 0o600, options)
+	switch {
+	case errors.Is(err, bbolterrors.ErrTimeout):
+		return nil, fmt.Errorf("open store %s: another process has it open", path)
+	case errors.Is(err, bbolterrors.ErrInvalid), errors.Is(err, bbolterrors.ErrChecksum), errors.Is(err, bbolterrors.ErrVersionMismatch):
+		return nil, fmt.Errorf("open store %s: %w: %w", path, errDamaged, err)
+	case err != nil:
+		return nil, fmt.Errorf("open store: %w", err)
+	}
+	return &Store{db: db}, nil
+}
+
+// checkSize finds a file that was cut off: it is shorter than the pages its
+// meta page counts. bbolt would map it and fault on the first missing page.
+func checkSize(path string) error {
+	info, err := os.Stat(path)
+	if errors.Is(err, os.ErrNotExist) || err == nil && info.Size() == 0 {
+		return nil // a new file
+	}
+	if err != nil {
+		return err
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close() // only read from
+	// Layout of bbolt's file format, version 2: a page header of 16 bytes,
+	// then magic, version, page size, flags (4 bytes each), root bucket (16),
+	// freelist, page count, transaction id, checksum (8 each).
+	const magic, metaBytes = 0xED0CDAED, 16 + 64
+	var newest, tx uint64
+	pageSize := int64(os.Getpagesize())
+	for i := range int64(2) {
+		page := make([]byte, metaBytes)
+		if _, err := f.ReadAt(page, i*pageSize); err != nil {
+			return fmt.Errorf("%w: too short for a meta page: %w", errDamaged, err)
+		}
+		meta := page[16:]
+		if binary.NativeEndian.Uint32(meta) != magic {
+			continue
+		}
+		pageSize = int64(binary.NativeEndian.Uint32(meta[8:]))
+		if id := binary.NativeEndian.Uint64(meta[48:]); id >= tx {
+			tx, newest = id, binary.NativeEndian.Uint64(meta[40:])
+		}
+	}
+	if newest == 0 {
+		return fmt.Errorf("%w: not a chain file", errDamaged)
+	}
+	if uint64(info.Size()) < newest*uint64(pageSize) {
+		return fmt.Errorf("%w: %d bytes, its pages need %d", errDamaged, info.Size(), newest*uint64(pageSize))
+	}
+	return nil
+}
+
+func (s *Store) init(chainID [32]byte) error {
+	return s.db.Update(func(tx *bbolt.Tx) error {
+		if meta := tx.Bucket(bucketMeta); meta != nil {
+			have, err := chainOf(meta)
+			if err != nil {
+				return err
+			}
+			if have != chainID {
+				return fmt.Errorf("it holds chain %x, not %x", have, chainID)
+			}
+			return nil
+		}
+		for _, name := range [][]byte{bucketMeta, bucketBlocks, bucketState} {
+			if _, err := tx.CreateBucket(name); err != nil {
+				return err
+			}
+		}
+		meta := tx.Bucket(bucketMeta)
+		return errors.Join(
+			meta.Put(metaVersion, []byte(version)),
+			meta.Put(metaChain, chainID[:]),
+			meta.Put(metaHeight, heightKey(0)),
+			meta.Put(metaHeader, chainID[:]),
+		)
+	})
+}
+
+func chainOf(meta *bbolt.Bucket) (id [32]byte, err error) {
+	if v := meta.Get(metaVersion); string(v) != version {
+		return id, fmt.Errorf("%w: version %q, want %q", errDamaged, v, version)
+	}
+	chain := meta.Get(metaChain)
+	if len(chain) != len(id) {
+		return id, fmt.Errorf("%w: chain id of %d bytes", errDamaged, len(chain))
+	}
+	return [32]byte(chain), nil
+}
+
+// ChainID returns the id of the chain the file holds.
+func (s *Store) ChainID() (id [32]byte, err error) {
+	err = s.view(func(tx *bbolt.Tx) error {
+		meta := tx.Bucket(bucketMeta)
+		if meta == nil || tx.Bucket(bucketBlocks) == nil || tx.Bucket(bucketState) == nil {
+			return fmt.Errorf("%w: not a chain file", errDamaged)
+		}
+		id, err = chainOf(meta)
+		return err
+	})
+	return id, err
+}
+
+// view is a read transaction in which a damaged page is an error.
+func (s *Store) view(fn func(tx *bbolt.Tx) error) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("%w: %v", errDamaged, r)
+		}
+	}()
+	return s.db.View(fn)
+}
+
+// Close closes the file.
+func (s *Store) Close() error {
+	if err := s.db.Close(); err != nil {
+		return fmt.Errorf("close store: %w", err)
+	}
+	return nil
+}
+
+func heightKey(h uint64) []byte { return binary.BigEndian.AppendUint64(nil, h) }
+
+func newest(tx *bbolt.Tx) (height uint64, header [32]byte, err error) {
+	meta := tx.Bucket(bucketMeta)
+	h, b := meta.Get(metaHeight), meta.Get(metaHeader)
+	if len(h) != 8 || len(b) != 32 {
+		return 0, header, fmt.Errorf("%w: no height", errDamaged)
+	}
+	return binary.BigEndian.Uint64(h), [32]byte(b), nil
+}
+
+// Height returns the height of the newest block, 0 when there is none or the
+// file cannot be read.
+func (s *Store) Height() uint64 {
+	var height uint64
+	if err := s.view(func(tx *bbolt.Tx) (err error) {
+		height, _, err = newest(tx)
+		return err
+	}); err != nil {
+		return 0
+	}
+	return height
+}
+
+// Append stores the certified block of the given height and its changes to the
+// state, in one transaction that is on disk when Append returns nil. A block
+// that is already there is not stored again and is no error; one that differs
+// from what is there is [ErrFork].
 func (s *Store) Append(cb *fairwattpb.CertifiedBlock, height uint64, changes []ledger.Change) error {
-	return errors.New("not yet")
-}
-func (s *Store) Height() uint64 { return 0 }
-func (s *Store) Block(h uint64) (*fairwattpb.CertifiedBlock, error) {
-	return nil, errors.New("not yet")
+	header, hash, _, err := ledger.DecodeBlock(cb.GetBlock())
+	if err != nil {
+		return fmt.Errorf("append block %d: %w", height, err)
+	}
+	if header.GetHeight() != height {
+		return fmt.Errorf("append block %d: its header says %d", height, header.GetHeight())
+	}
+	encoded, err := proto.Marshal(cb)
+	if err != nil {
+		return fmt.Errorf("append block %d: %w", height, err)
+	}
+	err = s.db.Update(func(tx *bbolt.Tx) error {
+		last, lastHash, err := newest(tx)
+		if err != nil {
+			return err
+		}
+		blocks := tx.Bucket(bucketBlocks)
+		switch {
+		case height <= last:
+			have := blocks.Get(heightKey(height))
+			if len(have) < 32 || !bytes.Equal(have[:32], hash[:]) {
+				return ErrFork
+			}
+			return nil
+		case height != last+1:
+			return fmt.Errorf("the newest is %d", last)
+		case !bytes.Equal(header.GetPrevHash(), lastHash[:]):
+			return fmt.Errorf("%w: its prev_hash is not the stored block below", ErrFork)
+		}
+		// Keys come in order, so pages fill up whole.
+		blocks.FillPercent = 0.95
+		if err := blocks.Put(heightKey(height), append(hash[:], encoded...)); err != nil {
+			return err
+		}
+		state := tx.Bucket(bucketState)
+		for _, c := range changes {
+			if c.Delete {
+				err = state.Delete(c.Key)
+			} else {
+				err = state.Put(c.Key, c.Value)
+			}
+			if err != nil {
+				return fmt.Errorf("state key %q: %w", c.Key, err)
+			}
+		}
+		meta := tx.Bucket(bucketMeta)
+		return errors.Join(meta.Put(metaHeight, heightKey(height)), meta.Put(metaHeader, hash[:]))
+	})
+	if err != nil {
+		return fmt.Errorf("append block %d: %w", height, err)
+	}
+	return nil
 }
 
+// Block returns the certified block of a height.
+func (s *Store) Block(height uint64) (*fairwattpb.CertifiedBlock, error) {
+	var cb *fairwattpb.CertifiedBlock
+	err := s.view(func(tx *bbolt.Tx) (err error) {
+		cb, err = decode(tx.Bucket(bucketBlocks).Get(heightKey(height)))
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("block %d: %w", height, err)
+	}
+	return cb, nil
+}
+
+func decode(b []byte) (*fairwattpb.CertifiedBlock, error) {
+	if b == nil {
+		return nil, ErrNotFound
+	}
+	if len(b) < 32 {
+		return nil, fmt.Errorf("%w: block of %d bytes", errDamaged, len(b))
+	}
+	cb := &fairwattpb.CertifiedBlock{}
+	if err := proto.Unmarshal(b[32:], cb); err != nil { // copies
+		return nil, fmt.Errorf("%w: %w", errDamaged, err)
+	}
+	return cb, nil
+}
+
+// Blocks calls fn for the blocks of the heights from to to, both included, as
+// far as they are stored, in order, and returns the first error. Each block is
+// read in a transaction of its own, so fn may take its time.
 func (s *Store) Blocks(from, to uint64, fn func(height uint64, cb *fairwattpb.CertifiedBlock) error) error {
-	return errors.New("not yet")
+	last := s.Height()
+	for h := max(from, 1); h <= min(to, last); h++ {
+		cb, err := s.Block(h)
+		if err != nil {
+			return err
+		}
+		if err := fn(h, cb); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
+// LoadState returns the state after the newest block; that of the genesis when
+// there is none. It fails when the stored state's root is not the one that
+// block says.
 func (s *Store) LoadState(g *ledger.Genesis) (*ledger.State, error) {
-	return nil, errors.New("not yet")
+	base, err := ledger.NewState(g)
+	if err != nil {
+		return nil, err
+	}
+	have, err := s.ChainID()
+	if err != nil {
+		return nil, fmt.Errorf("load state: %w", err)
+	}
+	if have != g.ChainID() {
+		return nil, fmt.Errorf("load state: the store holds chain %x, the genesis is of %x", have, g.ChainID())
+	}
+	var height uint64
+	var hash [32]byte
+	var entries []ledger.Entry
+	var cb *fairwattpb.CertifiedBlock
+	err = s.view(func(tx *bbolt.Tx) (err error) {
+		if height, hash, err = newest(tx); err != nil || height == 0 {
+			return err
+		}
+		if cb, err = decode(tx.Bucket(bucketBlocks).Get(heightKey(height))); err != nil {
+			return err
+		}
+		changed := make(map[string]bool)
+		err = tx.Bucket(bucketState).ForEach(func(k, v []byte) error {
+			entries = append(entries, ledger.Entry{Key: bytes.Clone(k), Value: append([]byte{}, v...)})
+			changed[string(k)] = true
+			return nil
+		})
+		for _, e := range base.Entries() {
+			if !changed[string(e.Key)] {
+				entries = append(entries, e)
+			}
+		}
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("load state: %w", err)
+	}
+	if height == 0 {
+		return base, nil
+	}
+	state, err := ledger.Restore(g, height, hash, entries)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errDamaged, err)
+	}
+	header, headerHash, _, err := ledger.DecodeBlock(cb.GetBlock())
+	if err != nil {
+		return nil, fmt.Errorf("%w: block %d: %w", errDamaged, height, err)
+	}
+	if root := state.Root(); headerHash != hash || !bytes.Equal(root[:], header.GetStateRoot()) {
+		return nil, fmt.Errorf("%w: state root after block %d is %x, its header says %x", errDamaged, height, root, header.GetStateRoot())
+	}
+	return state, nil
 }
-func (s *Store) Close() error { return nil }

@@ -10,6 +10,8 @@ import (
 	"crypto/ed25519"
 	"crypto/sha256"
 	"fmt"
+	"slices"
+	"strings"
 
 	"fairwatt/aggregator/ledger"
 	"fairwatt/proto/fairwattpb"
@@ -144,6 +146,7 @@ func (c *Chain) Certify(st *ledger.Staged) (*fairwattpb.CertifiedBlock, error) {
 		}
 		cert.Votes = append(cert.Votes, &fairwattpb.Vote{Da: da.ID, Aux: aux, Signature: signature})
 	}
+	slices.SortFunc(cert.Votes, func(a, b *fairwattpb.Vote) int { return strings.Compare(a.Da, b.Da) })
 	encoded, err := ledger.EncodeCertificate(cert)
 	if err != nil {
 		return nil, err
