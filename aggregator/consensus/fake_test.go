@@ -1,0 +1,477 @@
+package consensus
+
+import (
+	"bytes"
+	"context"
+	"crypto/ed25519"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"sync"
+	"testing"
+	"time"
+
+	"fairwatt/aggregator/peer"
+	"fairwatt/proto/fairwattpb"
+	"fairwatt/proto/seal"
+
+	"google.golang.org/protobuf/proto"
+)
+
+var testChain = sha256.Sum256([]byte("a chain for tests"))
+
+// fakeApp is a ledger that only chains blocks and refuses repeats. It lives in
+// memory and survives the node that uses it, as a disk would.
+type fakeApp struct {
+	mu      sync.Mutex
+	keys    map[string]ed25519.PublicKey
+	order   []string
+	links   map[string]int
+	every   uint64 // blocks an epoch
+	epoch   Epoch
+	blocks  []*fairwattpb.CertifiedBlock
+	seen    map[string]uint64 // record -> height
+	failed  map[string]bool   // in the running epoch
+	refused int               // blocks Verify refused
+	onBlock func(height uint64, records int)
+	sync    *os.File // synced at each commit when set
+}
+
+func newFakeApp(keys map[string]ed25519.PublicKey, order []string, links map[string]int, every uint64) *fakeApp {
+	return &fakeApp{
+		keys: keys, order: order, links: links, every: every, seen: make(map[string]uint64), failed: make(map[string]bool),
+		epoch: Epoch{Number: 1, Order: order, Links: links},
+	}
+}
+
+func recordID(sealed []byte) string { id := seal.ID(sealed); return hex.EncodeToString(id[:]) }
+
+func (a *fakeApp) RecordID(sealed []byte) (string, string, error) { return recordID(sealed), "", nil }
+
+var errSeen = errors.New("record is on the chain already")
+
+func (a *fakeApp) CheckRecord(sealed []byte) (string, string, error) {
+	if !bytes.HasPrefix(sealed, []byte("record")) {
+		return "", "", errors.New("no record")
+	}
+	id := recordID(sealed)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if _, ok := a.seen[id]; ok {
+		return id, "", errSeen
+	}
+	return id, "", nil
+}
+
+func (a *fakeApp) prev() []byte {
+	if len(a.blocks) == 0 {
+		return testChain[:]
+	}
+	b := &fairwattpb.Block{}
+	if err := proto.Unmarshal(a.blocks[len(a.blocks)-1].Block, b); err != nil {
+		panic(err)
+	}
+	h := sha256.Sum256(b.Header)
+	return h[:]
+}
+
+func rootOf(records [][]byte) []byte {
+	h := sha256.New()
+	for _, r := range records {
+		id := seal.ID(r)
+		h.Write(id[:])
+	}
+	return h.Sum(nil)
+}
+
+func (a *fakeApp) Propose(_ context.Context, epoch, view uint64, leader string, records [][]byte) ([]byte, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	b := &fairwattpb.Block{}
+	for _, r := range records {
+		if _, ok := a.seen[recordID(r)]; !ok {
+			b.Records = append(b.Records, r)
+		}
+	}
+	header, err := proto.Marshal(&fairwattpb.BlockHeader{
+		ChainId: testChain[:], Height: uint64(len(a.blocks)) + 1, Epoch: epoch, View: view, AccountingNode: leader,
+		PrevHash: a.prev(), TimeMs: time.Now().UnixMilli(), RecordCount: uint32(len(b.Records)), RecordsRoot: rootOf(b.Records),
+	})
+	if err != nil {
+		return nil, err
+	}
+	b.Header = header
+	return proto.Marshal(b)
+}
+
+func (a *fakeApp) check(raw []byte) (*fairwattpb.Block, *fairwattpb.BlockHeader, error) {
+	b, h := &fairwattpb.Block{}, &fairwattpb.BlockHeader{}
+	if err := errors.Join(proto.Unmarshal(raw, b), proto.Unmarshal(b.GetHeader(), h)); err != nil {
+		return nil, nil, err
+	}
+	switch {
+	case !bytes.Equal(h.ChainId, testChain[:]):
+		return nil, nil, errors.New("another chain")
+	case h.Height != uint64(len(a.blocks))+1:
+		return nil, nil, fmt.Errorf("height %d on top of %d", h.Height, len(a.blocks))
+	case !bytes.Equal(h.PrevHash, a.prev()):
+		return nil, nil, errors.New("previous hash")
+	case h.Epoch != a.epoch.Number:
+		return nil, nil, fmt.Errorf("epoch %d in %d", h.Epoch, a.epoch.Number)
+	case !bytes.Equal(h.RecordsRoot, rootOf(b.Records)):
+		return nil, nil, errors.New("records root")
+	}
+	for _, r := range b.Records {
+		if _, ok := a.seen[recordID(r)]; ok {
+			return nil, nil, errSeen
+		}
+	}
+	return b, h, nil
+}
+
+func (a *fakeApp) Verify(raw []byte, epoch, view uint64, leader string) ([]string, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	b, h, err := a.check(raw)
+	if err == nil && (h.Epoch != epoch || h.View != view || h.AccountingNode != leader) {
+		err = errors.New("header is of another place")
+	}
+	if err != nil {
+		a.refused++
+		return nil, err
+	}
+	ids := make([]string, len(b.Records))
+	for k, r := range b.Records {
+		ids[k] = recordID(r)
+	}
+	return ids, nil
+}
+
+func (a *fakeApp) VerifyCertified(cb *fairwattpb.CertifiedBlock) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	b, _, err := a.check(cb.GetBlock())
+	if err != nil {
+		return err
+	}
+	c := &fairwattpb.Certificate{}
+	if err := proto.Unmarshal(cb.GetCertificate(), c); err != nil {
+		return err
+	}
+	hash := sha256.Sum256(b.Header)
+	if !bytes.Equal(hash[:], c.HeaderHash) || c.Height != uint64(len(a.blocks))+1 {
+		return errors.New("certificate of another block")
+	}
+	votes := make(map[string]bool)
+	for _, v := range c.Votes {
+		if seal.Verify(a.keys[v.Da], seal.DomainVote, testChain, v.Da, votePayload(b.Header, c.Metadata, v.Aux), v.Signature) {
+			votes[v.Da] = true
+		}
+	}
+	n := len(a.order)
+	if quorum := (n + (n-1)/3 + 2) / 2; len(votes) < quorum {
+		return fmt.Errorf("%d valid votes, want %d", len(votes), quorum)
+	}
+	return nil
+}
+
+func (a *fakeApp) Commit(cb *fairwattpb.CertifiedBlock) (Decision, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	b, h, err := a.check(cb.GetBlock())
+	if err != nil {
+		return Decision{}, err
+	}
+	if a.sync != nil {
+		if _, err := a.sync.Write(cb.Block); err != nil {
+			return Decision{}, err
+		}
+		if err := a.sync.Sync(); err != nil {
+			return Decision{}, err
+		}
+	}
+	a.blocks = append(a.blocks, cb)
+	for _, r := range b.Records {
+		a.seen[recordID(r)] = h.Height
+	}
+	n := uint64(len(a.order))
+	for k := uint64(0); k < h.View && k < n; k++ {
+		a.failed[a.epoch.Order[k]] = true
+	}
+	if a.onBlock != nil {
+		a.onBlock(h.Height, len(b.Records))
+	}
+	if h.Height-a.epoch.LastHeight < a.every {
+		return Decision{}, nil
+	}
+	var order, last []string
+	for _, da := range a.order {
+		if a.failed[da] {
+			last = append(last, da)
+		} else {
+			order = append(order, da)
+		}
+	}
+	clear(a.failed)
+	a.epoch = Epoch{Number: a.epoch.Number + 1, Order: append(order, last...), Links: a.links, LastHeight: h.Height}
+	return Decision{EndsEpoch: true, Next: a.epoch}, nil
+}
+
+func (a *fakeApp) Height() uint64 {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return uint64(len(a.blocks))
+}
+
+func (a *fakeApp) Block(h uint64) (*fairwattpb.CertifiedBlock, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if h == 0 || h > uint64(len(a.blocks)) {
+		return nil, fmt.Errorf("no block %d", h)
+	}
+	return a.blocks[h-1], nil
+}
+
+func (a *fakeApp) Epoch() Epoch {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.epoch
+}
+
+func (a *fakeApp) has(id string) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	_, ok := a.seen[id]
+	return ok
+}
+
+// header returns the decoded header of a block.
+func (a *fakeApp) header(t *testing.T, height uint64) *fairwattpb.BlockHeader {
+	t.Helper()
+	cb, err := a.Block(height)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, h := &fairwattpb.Block{}, &fairwattpb.BlockHeader{}
+	if err := errors.Join(proto.Unmarshal(cb.Block, b), proto.Unmarshal(b.Header, h)); err != nil {
+		t.Fatal(err)
+	}
+	return h
+}
+
+// wait is how long anything may take in these tests.
+const wait = 15 * time.Second
+
+// cluster is a set of nodes over a network in memory.
+type cluster struct {
+	t     testing.TB
+	names []string
+	keys  map[string]ed25519.PrivateKey
+	pubs  map[string]ed25519.PublicKey
+	apps  map[string]*fakeApp
+	dirs  map[string]string
+	net   *peer.Memory
+	nodes map[string]*Node
+	stops map[string]func()
+	sent  []string
+	mu    sync.Mutex
+	tweak func(*Config)
+	mend  func(*Node)
+}
+
+func newCluster(t testing.TB, n int, every uint64, cfg peer.MemoryConfig) *cluster {
+	c := &cluster{
+		t: t, keys: make(map[string]ed25519.PrivateKey), pubs: make(map[string]ed25519.PublicKey), apps: make(map[string]*fakeApp),
+		dirs: make(map[string]string), net: peer.NewMemory(cfg), nodes: make(map[string]*Node), stops: make(map[string]func()),
+	}
+	links := make(map[string]int)
+	for k := range n {
+		name := fmt.Sprintf("da%d", k+1)
+		key := ed25519.NewKeyFromSeed(bytes.Repeat([]byte{byte(k + 1)}, 32))
+		c.names = append(c.names, name)
+		c.keys[name], c.pubs[name] = key, key.Public().(ed25519.PublicKey)
+		links[name] = 1
+	}
+	links[c.names[0]] = 2
+	for _, name := range c.names {
+		c.apps[name] = newFakeApp(c.pubs, c.names, links, every)
+		c.dirs[name] = t.TempDir()
+	}
+	t.Cleanup(c.stopAll)
+	return c
+}
+
+func (c *cluster) config(name string, link Link) Config {
+	log := slog.New(slog.NewTextHandler(io.Discard, nil))
+	if os.Getenv("FAIRWATT_LOG") != "" {
+		log = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	}
+	cfg := Config{
+		Self: name, Key: c.keys[name], ChainID: testChain, Keys: c.pubs, Dir: c.dirs[name], App: c.apps[name], Link: link, Logger: log,
+	}
+	if c.tweak != nil {
+		c.tweak(&cfg)
+	}
+	return cfg
+}
+
+func handlers(n *Node) peer.Handlers {
+	return peer.Handlers{
+		Frame: n.Receive, Pull: n.ServePull, Fetch: n.ServeFetch, Follow: n.ServeFollow,
+		Submit: func(ctx context.Context, _ string, sealed []byte) error { return n.Submit(ctx, sealed) },
+	}
+}
+
+func (c *cluster) start(names ...string) {
+	c.t.Helper()
+	for _, name := range names {
+		link := c.net.Join(name)
+		n, err := New(c.config(name, link))
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		if c.mend != nil {
+			c.mend(n)
+		}
+		c.run(name, n, link.Run)
+	}
+}
+
+func (c *cluster) run(name string, n *Node, link func(context.Context, peer.Handlers) error) {
+	ctx, cancel := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		if err := link(ctx, handlers(n)); err != nil {
+			c.t.Errorf("%s: link: %v", name, err)
+		}
+	})
+	wg.Go(func() {
+		if err := n.Run(ctx); err != nil {
+			c.t.Errorf("%s: %v", name, err)
+		}
+	})
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.nodes[name] = n
+	c.stops[name] = func() { cancel(); wg.Wait() }
+}
+
+func (c *cluster) stop(name string) {
+	c.mu.Lock()
+	stop := c.stops[name]
+	delete(c.stops, name)
+	delete(c.nodes, name)
+	c.mu.Unlock()
+	if stop != nil {
+		stop()
+	}
+}
+
+func (c *cluster) stopAll() {
+	for _, name := range c.names {
+		c.stop(name)
+	}
+}
+
+func (c *cluster) node(name string) *Node {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.nodes[name]
+}
+
+// submit hands a new record to a node, waiting for room.
+func (c *cluster) submit(name string, size int) {
+	c.mu.Lock()
+	text := fmt.Sprintf("record %d of %s ", len(c.sent), name)
+	sealed := append([]byte(text), make([]byte, max(0, size-len(text)))...)
+	c.sent = append(c.sent, recordID(sealed))
+	c.mu.Unlock()
+	for {
+		err := c.node(name).Submit(context.Background(), sealed)
+		if err == nil {
+			return
+		}
+		if !errors.Is(err, ErrBusy) {
+			c.t.Fatalf("submit: %v", err)
+		}
+		c.until("room", func() bool { r, _ := c.node(name).pool.size(); return r < 19000 })
+	}
+}
+
+// until waits for a condition.
+func (c *cluster) until(what string, ok func() bool) {
+	c.t.Helper()
+	deadline := time.NewTimer(wait)
+	defer deadline.Stop()
+	poll := time.NewTicker(2 * time.Millisecond)
+	defer poll.Stop()
+	for !ok() {
+		select {
+		case <-deadline.C:
+			for _, name := range c.names {
+				if n := c.node(name); n != nil {
+					c.t.Logf("%s: %+v", name, n.Stats())
+				}
+			}
+			c.t.Fatalf("waited %v for %s", wait, what)
+		case <-poll.C:
+		}
+	}
+}
+
+// allDecided waits until each named node holds every record submitted, then
+// checks that the chains are one and no record stands twice.
+func (c *cluster) allDecided(names ...string) {
+	c.t.Helper()
+	c.mu.Lock()
+	sent := c.sent
+	c.mu.Unlock()
+	for _, name := range names {
+		next := 0
+		c.until("the records at "+name, func() bool {
+			for next < len(sent) && c.apps[name].has(sent[next]) {
+				next++
+			}
+			return next == len(sent)
+		})
+	}
+	c.sameChain(names...)
+	for _, name := range names {
+		total := 0
+		app := c.apps[name]
+		for h := uint64(1); h <= app.Height(); h++ {
+			cb, err := app.Block(h)
+			if err != nil {
+				c.t.Fatal(err)
+			}
+			b := &fairwattpb.Block{}
+			if err := proto.Unmarshal(cb.Block, b); err != nil {
+				c.t.Fatal(err)
+			}
+			total += len(b.Records)
+		}
+		if total != len(sent) {
+			c.t.Errorf("%s: %d records on the chain, %d submitted", name, total, len(sent))
+		}
+	}
+}
+
+func (c *cluster) sameChain(names ...string) {
+	c.t.Helper()
+	for _, name := range names[1:] {
+		for h := uint64(1); h <= min(c.apps[names[0]].Height(), c.apps[name].Height()); h++ {
+			a, errA := c.apps[names[0]].Block(h)
+			b, errB := c.apps[name].Block(h)
+			if err := errors.Join(errA, errB); err != nil {
+				c.t.Fatal(err)
+			}
+			if !bytes.Equal(a.Block, b.Block) {
+				c.t.Fatalf("FORK between %s and %s at %d", names[0], name, h)
+			}
+		}
+	}
+}

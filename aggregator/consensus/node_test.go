@@ -1,0 +1,42 @@
+package consensus
+
+import (
+	"testing"
+	"time"
+
+	"fairwatt/aggregator/peer"
+
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+var lan = peer.MemoryConfig{Seed: 1, MinDelay: time.Millisecond, MaxDelay: 5 * time.Millisecond}
+
+// Ten and more epochs under load: nothing lost, nothing doubled, the block
+// over the tree.
+func TestEpochSwitchesLoseAndDoubleNothing(t *testing.T) {
+	c := newCluster(t, 4, 5, lan)
+	c.start(c.names...)
+	for k := 0; c.apps["da1"].Height() < 60; k++ {
+		if k > 20000 {
+			t.Fatal("too few blocks for the records submitted")
+		}
+		c.submit(c.names[k%4], 300)
+		if k%20 == 19 {
+			h := c.apps["da1"].Height()
+			c.until("the next block", func() bool { return c.apps["da1"].Height() > h })
+		}
+	}
+	c.allDecided(c.names...)
+	for _, name := range c.names {
+		s := c.node(name).Stats()
+		if s.Epochs < 10 || s.ViewChanges != 0 || s.Refused != 0 {
+			t.Errorf("%s: %d epochs, %d view changes, refused %v", name, s.Epochs, s.ViewChanges, s.RefusedBy)
+		}
+	}
+	// da1 has two links, so da2 forwards to da4.
+	if s := c.node("da2").Stats(); s.Forwarded == 0 {
+		t.Errorf("da2 forwarded nothing: %+v", s)
+	}
+}
