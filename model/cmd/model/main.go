@@ -1,4 +1,3 @@
-// Command model trains and evaluates the hazard network.
 package main
 
 import (

@@ -1,0 +1,188 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/csv"
+	"encoding/json"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"fairwatt/model/nnet"
+)
+
+func runModel(t *testing.T, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	var out, errs bytes.Buffer
+	code = run(t.Context(), args, &out, &errs)
+	return code, out.String(), errs.String()
+}
+
+func TestExitCodes(t *testing.T) {
+	dir := t.TempDir()
+	bad := filepath.Join(dir, "bad.yaml")
+	if err := os.WriteFile(bad, []byte("name: x\nlearning_rate: 1\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		args []string
+		code int
+		says string
+	}{
+		{[]string{}, 2, "command is needed"},
+		{[]string{"frobnicate"}, 2, "unknown command"},
+		{[]string{"eval"}, 2, "--task"},
+		{[]string{"eval", "--task", "hail", "--data", dir}, 2, "unknown task"},
+		{[]string{"eval", "--task", "wind"}, 2, "--data"},
+		{[]string{"eval", "--task", "wind", "--data", dir, "--stations", "hills"}, 2, "stations"},
+		{[]string{"eval", "--task", "thunder", "--data", dir, "--horizon", "90m"}, 2, "whole hours"},
+		{[]string{"eval", "--task", "line", "--data", dir}, 1, "not implemented"},
+		{[]string{"eval", "--task", "sensor", "--data", dir}, 1, "not implemented"},
+		{[]string{"eval", "--task", "wind", "--data", dir}, 1, "no traces"},
+		{[]string{"eval", "--task", "wind", "--data", filepath.Join(dir, "none")}, 1, "no such file"},
+		{[]string{"eval", "--nonsense"}, 2, "nonsense"},
+		{[]string{"train"}, 2, "--config"},
+		{[]string{"train", "--config", bad, "--out", filepath.Join(dir, "w")}, 1, "learning_rate"},
+		{[]string{"version", "x"}, 2, "unexpected"},
+		{[]string{"version"}, 0, ""},
+	} {
+		code, _, stderr := runModel(t, tt.args...)
+		if code != tt.code || !strings.Contains(stderr, tt.says) {
+			t.Errorf("model %s: exit %d, %q; want %d and %q", strings.Join(tt.args, " "), code, stderr, tt.code, tt.says)
+		}
+		if code != 0 && strings.Count(strings.TrimSpace(stderr), "\n") > 0 && tt.code == 2 {
+			t.Errorf("model %s: more than one line: %q", strings.Join(tt.args, " "), stderr)
+		}
+	}
+}
+
+// gale is a generated trace with a storm a week in.
+func gale(t *testing.T) string {
+	t.Helper()
+	var b strings.Builder
+	b.WriteString("# fairwatt-trace: 1\n# site: Testville\n# interval_s: 3600\n# simulated: true\n")
+	b.WriteString("time,temperature_c,humidity_pct,pressure_hpa,wind_speed_mps,wind_gust_mps,wind_direction_deg,rain_mm\n")
+	at := time.Date(2022, 9, 1, 0, 0, 0, 0, time.UTC)
+	for h := range 300 {
+		storm := math.Exp(-math.Pow(float64(h-170)/12, 2))
+		fmt.Fprintf(&b, "%s,%.1f,%.0f,%.1f,%.1f,%.1f,%d,%.1f\n", at.Add(time.Duration(h)*time.Hour).Format(time.RFC3339),
+			20-3*storm, 60+30*storm, 1010-25*storm, 4+14*storm, 7+22*storm, (180+h)%360, 4*storm)
+	}
+	path := filepath.Join(t.TempDir(), "gale.csv")
+	if err := os.WriteFile(path, []byte(b.String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestEvalOnAnUnseenTrace(t *testing.T) {
+	scores := filepath.Join(t.TempDir(), "scores.csv")
+	code, out, stderr := runModel(t, "eval", "--task", "wind", "--data", gale(t), "--scores", scores, "--json")
+	if code != 0 {
+		t.Fatalf("exit %d: %s", code, stderr)
+	}
+	var r report
+	if err := json.Unmarshal([]byte(out), &r); err != nil {
+		t.Fatal(err)
+	}
+	if r.Rows < 200 || r.Result.Events != 1 || r.Result.AUC == nil || *r.Result.AUC < 0.9 {
+		t.Errorf("one gale in 300 h: %+v", r)
+	}
+	for _, b := range []string{"logistic", "current_gust"} {
+		if _, ok := r.Baselines[b]; !ok {
+			t.Errorf("no baseline %s", b)
+		}
+	}
+	f, err := os.Open(scores)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	rows, err := csv.NewReader(f).ReadAll()
+	if err != nil || len(rows) != r.Rows+1 || strings.Join(rows[0], ",") != "site,time,label,p,baseline" {
+		t.Errorf("%d lines of scores, %v", len(rows), err)
+	}
+	code, out, _ = runModel(t, "eval", "--task", "wind", "--data", gale(t))
+	if code != 0 || !strings.Contains(out, "current_gust") || !strings.Contains(out, "external: Testville") {
+		t.Errorf("exit %d, table:\n%s", code, out)
+	}
+	// The trace has no thunder label: there is nothing to measure.
+	if code, _, stderr := runModel(t, "eval", "--task", "thunder", "--data", gale(t)); code != 1 || !strings.Contains(stderr, "no rows") {
+		t.Errorf("thunder without truth: exit %d, %s", code, stderr)
+	}
+}
+
+// sharedWeather finds the recordings, or skips.
+func sharedWeather(t *testing.T) string {
+	t.Helper()
+	shared := os.Getenv("FAIRWATT_SHARED")
+	if shared == "" {
+		shared = filepath.Join("..", "..", "..", "..", "shared")
+	}
+	dir := filepath.Join(shared, "data", "weather")
+	if _, err := os.Stat(dir); err != nil {
+		t.Skipf("the recorded weather is not here (set FAIRWATT_SHARED): %v", err)
+	}
+	return dir
+}
+
+// The shipped weights reach on the validation rows what their header says:
+// features, loader, splits and weights belong together.
+func TestShippedWeightsReproduceTheirFigures(t *testing.T) {
+	dir := filepath.Join(sharedWeather(t), "cities")
+	w, err := nnet.ShippedWeights()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var files []string
+	for _, c := range []string{"boston", "montreal", "new_york", "philadelphia", "pittsburgh", "toronto"} {
+		files = append(files, filepath.Join(dir, c+".csv.gz"))
+	}
+	series, err := loadSeries(context.Background(), files, func(int, int) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, inputs := range []string{"base", "rain"} {
+		h, err := w.Head(nnet.TaskThunder, inputs)
+		if err != nil {
+			t.Fatal(err)
+		}
+		e, err := w.Evaluate(series, nnet.Question{Task: nnet.TaskThunder, Inputs: inputs, Part: nnet.PartValidate})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if e.Rows != h.Validation.Rows || math.Abs(e.Network.AUC-h.Validation.AUC) > 0.005 {
+			t.Errorf("%s: %d rows, AUC %.4f; the header says %d, %.4f", h.Name, e.Rows, e.Network.AUC, h.Validation.Rows, h.Validation.AUC)
+		}
+	}
+}
+
+// Training again gives the shipped bytes on amd64. It takes minutes.
+func TestTrainReproducesShippedBytes(t *testing.T) {
+	if os.Getenv("FAIRWATT_LONG") == "" {
+		t.Skip("takes minutes: set FAIRWATT_LONG=1")
+	}
+	dir := sharedWeather(t)
+	out := filepath.Join(t.TempDir(), "w.fwnn")
+	root := filepath.Join("..", "..", "..")
+	code, _, stderr := runModel(t, "train", "--config", filepath.Join(root, "configs", "model", "hazard-1.yaml"), "--data", dir, "--out", out)
+	if code != 0 {
+		t.Fatal(stderr)
+	}
+	got, err := os.ReadFile(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, err := os.ReadFile(filepath.Join(root, "model", "nnet", "weights", "hazard-1.fwnn"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(got, want) {
+		t.Error("other bytes than the shipped weights")
+	}
+}
