@@ -74,5 +74,5 @@ func (a *Agent) register(name string) (int64, bool) {
 	return 0, false
 }
 
-// meterID is a meter's name on the chain.
-func meterID(device, name string) string { return device + "-" + name }
+// MeterID is a meter's name on the chain.
+func MeterID(device, name string) string { return device + "-" + name }

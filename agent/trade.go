@@ -28,7 +28,7 @@ type trading struct {
 func (a *Agent) sellerConfig() SellerConfig {
 	s, p := a.cfg.Sell, a.deps.Chain.Params
 	return SellerConfig{
-		Device: a.cfg.Device, Meter: meterID(a.cfg.Device, s.Meter), PriceMicroPerKWh: s.PriceMicroPerKWh,
+		Device: a.cfg.Device, Meter: MeterID(a.cfg.Device, s.Meter), PriceMicroPerKWh: s.PriceMicroPerKWh,
 		MinWh: s.MinWh, MaxWh: s.MaxWh, DeliveryMs: int64(s.DeliveryH * 3_600_000),
 		OfferTTLMs: s.OfferTTL.Milliseconds(), StartWindowMs: p.StartByMs,
 		// Billed before the ledger's own deadline, which would fail the trade.
@@ -47,7 +47,7 @@ func (a *Agent) buyerConfig() BuyerConfig {
 	}
 	for _, c := range b.Circuits {
 		cfg.Circuits = append(cfg.Circuits, CircuitConfig{
-			Name: c.Name, Meter: meterID(a.cfg.Device, c.Meter), VolumeWh: c.VolumeWh, MaxPriceMicroPerKWh: c.MaxPriceMicroPerKWh,
+			Name: c.Name, Meter: MeterID(a.cfg.Device, c.Meter), VolumeWh: c.VolumeWh, MaxPriceMicroPerKWh: c.MaxPriceMicroPerKWh,
 		})
 	}
 	return cfg

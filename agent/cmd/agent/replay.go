@@ -14,7 +14,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"fairwatt/agent"
-	"fairwatt/model"
 	"fairwatt/model/trace"
 	"fairwatt/proto/seal"
 )
@@ -87,15 +86,13 @@ func (f *replayFlags) run(ctx context.Context, stdout io.Writer) (err error) {
 		cfg = *loaded
 	}
 	trace.Configure(&cfg.Judge, reader.Meta(), reader.Channels())
-	network, err := loadNetwork(cfg.Network)
+	network, err := agent.LoadNetwork(cfg.Network)
 	if err != nil {
 		logger(slog.LevelInfo).Warn("rules only", "err", err)
 		network = nil
 	}
-	if network != nil {
-		defer func() { err = errors.Join(err, network.close()) }()
-	}
-	judge, err := newJudge(cfg.Judge, network)
+	defer func() { err = errors.Join(err, network.Close()) }()
+	judge, err := agent.NewJudge(cfg.Judge, network)
 	if err != nil {
 		return err
 	}
@@ -179,4 +176,3 @@ func awaitBroker(ctx context.Context, pipe agent.Pipe, url string) error {
 }
 
 var _ agent.SampleSource = (*trace.Reader)(nil)
-var _ model.Scorer = (*network)(nil)

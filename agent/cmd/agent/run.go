@@ -71,7 +71,7 @@ func runAgent(ctx context.Context, cfg *agent.Config, log *slog.Logger) (err err
 	defer func() { err = errors.Join(err, hw.close.Close()) }()
 	deps.Sensors, deps.Missing = hw.sensors, hw.missing
 
-	network, err := loadNetwork(cfg.Network)
+	network, err := agent.LoadNetwork(cfg.Network)
 	if err != nil {
 		log.Warn("rules only", "err", err)
 		network = nil
@@ -82,16 +82,14 @@ func runAgent(ctx context.Context, cfg *agent.Config, log *slog.Logger) (err err
 	for _, s := range hw.sensors {
 		judgeConfig.Channels = append(judgeConfig.Channels, s.Channels()...)
 	}
-	if deps.Judge, err = newJudge(judgeConfig, network); err != nil {
+	if deps.Judge, err = agent.NewJudge(judgeConfig, network); err != nil {
 		return err
 	}
 	for _, u := range deps.Judge.Unserved() {
 		log.Info("rule not served here", "rule", u.Rule, "why", u.Why)
 	}
-	if network != nil {
-		deps.ModelHash = network.hash
-		defer func() { err = errors.Join(err, network.close()) }()
-	}
+	deps.ModelHash = network.Hash()
+	defer func() { err = errors.Join(err, network.Close()) }()
 	if deps.Pipes, err = brokers(cfg, log); err != nil {
 		return err
 	}

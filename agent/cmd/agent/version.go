@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"fairwatt/agent"
 )
 
 // A build is what the toolchain knows of this binary.
@@ -63,9 +65,11 @@ func versionCommand() *cobra.Command {
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			b := readBuild()
-			if network, err := loadNetwork("shipped"); err == nil {
-				b.Network = network.hash
-				network.close()
+			if network, err := agent.LoadNetwork("shipped"); err == nil {
+				b.Network = network.Hash()
+				if err := network.Close(); err != nil {
+					return err
+				}
 			}
 			if asJSON {
 				return json.NewEncoder(cmd.OutOrStdout()).Encode(b)
