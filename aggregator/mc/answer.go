@@ -2,6 +2,7 @@ package mc
 
 import (
 	"cmp"
+	"crypto/sha256"
 	"fmt"
 	"slices"
 	"time"
@@ -102,5 +103,9 @@ func (c *Centre) answer(req ledger.Request, sellers []*fairwattpb.Quote) (*fairw
 }
 
 // tokenID is the same however often a request is answered, so that two answers
-// can never stand for two Tokens.
-func tokenID(req ledger.Request) string { return "t-" + req.Buyer + "-" + req.ID }
+// can never stand for two Tokens; it names the buyer for people, and tells apart
+// a later request of the same id by its expiry.
+func tokenID(req ledger.Request) string {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s/%s/%d", req.Buyer, req.ID, req.ExpiresMs))
+	return fmt.Sprintf("t-%.40s-%x", req.Buyer, sum[:6])
+}

@@ -1,0 +1,339 @@
+package aggregator_test
+
+import (
+	"context"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+	"google.golang.org/protobuf/proto"
+
+	"fairwatt/aggregator/consensus"
+	"fairwatt/aggregator/ledger"
+	"fairwatt/aggregator/ledger/ledgertest"
+	"fairwatt/proto/fairwattpb"
+	"fairwatt/proto/seal"
+)
+
+const (
+	open    = fairwattpb.GateState_GATE_STATE_OPEN
+	blocked = fairwattpb.GateState_GATE_STATE_BLOCKED
+)
+
+func applied(t *testing.T, what string, o *fairwattpb.Outcome) {
+	t.Helper()
+	if !o.GetApplied() {
+		t.Fatalf("%s: %s: %s", what, o.GetCode(), o.GetReason())
+	}
+}
+
+func refusedWith(t *testing.T, what, code string, o *fairwattpb.Outcome) {
+	t.Helper()
+	if o.GetApplied() || o.GetCode() != code || o.GetReason() == "" {
+		t.Errorf("%s: applied %v, code %q, reason %q; want a refusal %q with its reason", what, o.GetApplied(), o.GetCode(), o.GetReason(), code)
+	}
+}
+
+func testGenesis() *ledger.Genesis {
+	g := ledgertest.Genesis(4, 1, 1)
+	g.Params.EpochBlocks = 10
+	return g
+}
+
+// bought is what a trade needs up to the payment.
+type bought struct {
+	seller, buyer *device
+	token         *fairwattpb.Token
+	quote         *fairwattpb.Quote
+	payID         []byte
+}
+
+// buy drives seller and buyer to a paid trade of 2 kWh.
+func buy(t *testing.T, w *town, seller, buyer *device, requestID string) *bought {
+	t.Helper()
+	later := time.Now().Add(time.Hour).UnixMilli()
+	applied(t, "offer", seller.send(&fairwattpb.Record{Body: &fairwattpb.Record_Offer{Offer: &fairwattpb.Offer{
+		OfferId: "o-" + requestID, VolumeWh: 5000, PriceMicroPerKwh: 150_000, ExpiresMs: later}}}))
+	applied(t, "request", buyer.send(&fairwattpb.Record{Body: &fairwattpb.Record_Request{Request: &fairwattpb.Request{
+		RequestId: requestID, VolumeWh: 2000, MaxPriceMicroPerKwh: 200_000, ExpiresMs: later}}}))
+	resp := awaitResponse(t, w, buyer, requestID)
+	q := resp.GetQuotes()[0]
+	b := &bought{seller: seller, buyer: buyer, token: resp.GetToken(), quote: q}
+	buyer.counter++
+	pay := buyer.seal(buyer.id, buyer.counter, b.pay())
+	id := seal.ID(pay)
+	b.payID = id[:]
+	buyer.publish(pay)
+	e, _ := buyer.wait(idOf(pay))
+	applied(t, "pay", e.GetOutcome())
+	return b
+}
+
+func (b *bought) pay() *fairwattpb.Record {
+	return &fairwattpb.Record{Body: &fairwattpb.Record_Pay{Pay: &fairwattpb.Pay{TokenId: b.token.GetTokenId(), OfferId: b.quote.GetOfferId(),
+		Seller: b.seller.id, VolumeWh: 2000, PriceMicroPerKwh: b.quote.GetPriceMicroPerKwh(), AmountMicro: 300_000,
+		BuyerReading: reading("meter-"+b.buyer.id, 7000)}}}
+}
+
+func (b *bought) start(attestation []byte) *fairwattpb.Record {
+	return &fairwattpb.Record{Body: &fairwattpb.Record_Start{Start: &fairwattpb.Start{TradeId: b.token.GetTokenId(), Attestation: attestation,
+		Reading: reading("meter-"+b.seller.id, 100)}}}
+}
+
+// awaitResponse finds the centre's response among the records that receipts
+// brought.
+func awaitResponse(t *testing.T, w *town, buyer *device, requestID string) *fairwattpb.Response {
+	t.Helper()
+	deadline := time.After(20 * time.Second)
+	for {
+		buyer.mu.Lock()
+		records, heard := buyer.records, buyer.heard
+		buyer.mu.Unlock()
+		for _, sealed := range records {
+			_, payload, err := seal.Open(sealed, seal.DomainRecord, w.chain, w.das["da-1"].State().Key)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var r fairwattpb.Record
+			if err := proto.Unmarshal(payload, &r); err != nil {
+				t.Fatal(err)
+			}
+			if resp := r.GetResponse(); resp.GetRequestId() == requestID {
+				return resp
+			}
+		}
+		select {
+		case <-heard:
+		case <-deadline:
+			t.Fatalf("no response to %s", requestID)
+		}
+	}
+}
+
+// One trade through every seam, and each kind of bad record on its way: the
+// issue's list of refusals with receipts of f+1 aggregators.
+func TestTradeFromRegistrationToSettlement(t *testing.T) {
+	defer goleak.VerifyNone(t, goleak.IgnoreTopFunction("github.com/golang/glog.(*fileSink).flushDaemon"))
+	w := newTown(t, testGenesis())
+	t.Run("town", func(t *testing.T) { w.t = t; w.startAll(); trade(t, w) })
+}
+
+func trade(t *testing.T, w *town) {
+	centre, _ := w.centre(filepath.Join(w.dir, "counter.db"))
+	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
+	defer cancel()
+	reg := &fairwattpb.Registration{Id: "pv-9", Site: "harbour", Roles: []fairwattpb.Role{fairwattpb.Role_ROLE_SELLER},
+		PublicKey: string(ledgertest.PublicKey("pv-9")), MeterClassE4: 100, Simulated: true}
+	seller, buyer := w.device("pv-9", "harbour"), w.device("buyer-1", "site-buyer-1")
+	stranger := w.device("stranger", "harbour")
+
+	// Before it is registered nobody knows it.
+	early := seller.seal("pv-9", 1, seller.gate(1, open))
+	seller.publish(early)
+	e, height := seller.wait(idOf(early))
+	refusedWith(t, "an unknown sender", ledger.CodeUnknownSigner, e.GetOutcome())
+	if height != 0 {
+		t.Errorf("a record refused at the door has height %d", height)
+	}
+	if err := centre.Register(ctx, reg); err != nil {
+		t.Fatal(err)
+	}
+	if err := centre.Register(ctx, reg); err == nil {
+		t.Error("a second registration of one id went through")
+	}
+	if err := centre.Deposit(ctx, &fairwattpb.Deposit{To: "buyer-1", AmountMicro: 1_000_000, Reference: "r-1"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := centre.Deposit(ctx, &fairwattpb.Deposit{To: "buyer-1", AmountMicro: 1_000_000, Reference: "r-1"}); err == nil {
+		t.Error("one payment was credited twice")
+	}
+
+	applied(t, "gate", seller.send(seller.gate(1, open)))
+	b := buy(t, w, seller, buyer, "q1")
+	if b.token.GetEscrowMicro() != 400_000 || b.quote.GetSeller() != "pv-9" {
+		t.Errorf("token %v, quote %v", b.token, b.quote)
+	}
+	refusedWith(t, "a second pay for one Token", ledger.CodeAlreadyPaid, buyer.send(b.pay()))
+
+	// A start without an OPEN word, and against a newer BLOCKED on the chain.
+	refusedWith(t, "a start on a blocked gate's word", ledger.CodeGateNotOpen, seller.send(b.start(seller.attest(1, blocked))))
+	applied(t, "gate blocked", seller.send(seller.gate(2, blocked)))
+	refusedWith(t, "a start with an old OPEN", ledger.CodeAttestationOld, seller.send(b.start(seller.attest(1, open))))
+	refusedWith(t, "a start against a BLOCKED on the chain", ledger.CodeGateNotOpen, seller.send(b.start(seller.attest(2, open))))
+	applied(t, "gate open", seller.send(seller.gate(3, open)))
+	applied(t, "start", seller.send(b.start(seller.attest(3, open))))
+
+	// Bad records at the door.
+	forged := seller.seal("stranger", 90, seller.gate(4, blocked))
+	seller.publish(forged)
+	e, _ = seller.wait(idOf(forged))
+	refusedWith(t, "a wrong signature", ledger.CodeBadSignature, e.GetOutcome())
+	replay := seller.seal("pv-9", 1, seller.gate(9, blocked))
+	seller.publish(replay)
+	e, _ = seller.wait(idOf(replay))
+	refusedWith(t, "a counter used before", ledger.CodeReplayed, e.GetOutcome())
+	seller.counter++
+	elsewhere := seller.seal("pv-9", seller.counter, seller.gate(9, blocked))
+	stranger.publish(elsewhere)
+	e, _ = stranger.wait(idOf(elsewhere))
+	refusedWith(t, "a record on another's topic", "wrong_topic", e.GetOutcome())
+
+	applied(t, "bill", seller.send(&fairwattpb.Record{Body: &fairwattpb.Record_Bill{Bill: &fairwattpb.Bill{TradeId: b.token.GetTokenId(),
+		Reading: reading("meter-pv-9", 2100), EnergyWh: 2000, AmountMicro: 300_000, PayId: b.payID}}}))
+	applied(t, "confirm", buyer.send(&fairwattpb.Record{Body: &fairwattpb.Record_Confirm{Confirm: &fairwattpb.Confirm{
+		TradeId: b.token.GetTokenId(), Reading: reading("meter-buyer-1", 8980), EnergyWh: 1980, Accepted: true}}}))
+	n, _ := seller.wait(b.token.GetTokenId() + "/settled")
+	if n.GetTrade().GetPaidMicro() != 300_000 || n.GetTrade().GetReturnedMicro() != 100_000 || len(n.GetRecord()) == 0 {
+		t.Errorf("the seller was told %v", n.GetTrade())
+	}
+	buyer.wait(b.token.GetTokenId() + "/settled")
+	refusedWith(t, "a request of an empty wallet's worth", ledger.CodeInsufficientFunds, overspend(t, w, buyer))
+	checkTown(t, w, b.token.GetTokenId())
+}
+
+// overspend answers a request as if the wallet held what it does not: the chain
+// does not believe its centre.
+func overspend(t *testing.T, w *town, buyer *device) *fairwattpb.Outcome {
+	t.Helper()
+	applied(t, "request", buyer.send(&fairwattpb.Record{Body: &fairwattpb.Record_Request{Request: &fairwattpb.Request{
+		RequestId: "q-rich", VolumeWh: 1_000_000, MaxPriceMicroPerKwh: 200_000, ExpiresMs: time.Now().Add(time.Hour).UnixMilli()}}}))
+	centre := &device{w: w, id: ledgertest.Centre}
+	sealed := centre.seal(ledgertest.Centre, 1000, &fairwattpb.Record{Body: &fairwattpb.Record_Response{Response: &fairwattpb.Response{
+		RequestId: "q-rich", Token: &fairwattpb.Token{TokenId: "t-rich", Buyer: buyer.id, EscrowMicro: 200_000_000, VolumeWh: 1_000_000,
+			ValidUntilMs: time.Now().Add(time.Hour).UnixMilli()},
+		Quotes: []*fairwattpb.Quote{{OfferId: "o-q1", Seller: "pv-9", PriceMicroPerKwh: 150_000, VolumeWh: 3000, CreditE6: 1}}}}})
+	outcome := make(chan *fairwattpb.Outcome, 1)
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	go func() {
+		state, err := ledger.NewState(w.g)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		_ = w.da("da-2").Follow(ctx, 1, func(cb *fairwattpb.CertifiedBlock) error {
+			st, err := state.VerifyCertified(cb)
+			if err != nil {
+				return err
+			}
+			for i, id := range st.RecordIDs() {
+				if id == seal.ID(sealed) {
+					outcome <- st.Outcomes()[i]
+				}
+			}
+			return state.Commit(st)
+		})
+	}()
+	if err := w.da("da-1").Submit(ctx, sealed); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case o := <-outcome:
+		return o
+	case <-ctx.Done():
+		t.Fatal("the response did not come to stand on the chain")
+		return nil
+	}
+}
+
+// checkTown compares what the pages of all aggregators say.
+func checkTown(t *testing.T, w *town, tradeID string) {
+	t.Helper()
+	for _, da := range w.g.DAs() {
+		s := w.da(da.ID).Snapshot()
+		trade, ok := w.da(da.ID).Trade(tradeID)
+		if !ok || trade.Status != ledger.StatusSettled || trade.EnergyWh != 2000 {
+			t.Errorf("%s shows trade %+v", da.ID, trade)
+		}
+		if s.Chain.Height == 0 || len(s.Chain.Blocks) == 0 || s.Chain.Blocks[0].Votes < w.g.Quorum() || s.Chain.Records == 0 {
+			t.Errorf("%s shows chain %+v", da.ID, s.Chain)
+		}
+		if len(s.Tree.Nodes) != 4 || len(s.Tree.Edges) != 3 {
+			t.Errorf("%s shows tree %+v", da.ID, s.Tree)
+		}
+		for _, code := range []string{ledger.CodeUnknownSigner, ledger.CodeBadSignature, ledger.CodeReplayed, ledger.CodeAlreadyPaid, "wrong_topic"} {
+			if s.Counters.Refused[code] == 0 {
+				t.Errorf("%s counted no %s: %v", da.ID, code, s.Counters.Refused)
+			}
+		}
+		if s.Counters.Dropped != 0 || s.Counters.ATCT.N == 0 {
+			t.Errorf("%s: %+v", da.ID, s.Counters)
+		}
+		if !w.da(da.ID).State().Totals().Conserved {
+			t.Errorf("%s: money was made or lost", da.ID)
+		}
+	}
+}
+
+func TestRestartAndMissedReceipts(t *testing.T) {
+	w := newTown(t, testGenesis())
+	w.tune = func(c *consensus.Config) { c.HeartbeatTimeout = 300 * time.Millisecond }
+	w.startAll()
+	seller := w.device("seller-1", "site-seller-1")
+	applied(t, "gate", seller.send(seller.gate(1, open)))
+
+	// A record sent again is answered again, with the same outcome.
+	seller.counter++
+	sealed := seller.seal(seller.id, seller.counter, seller.gate(2, blocked))
+	seller.publish(sealed)
+	first, height := seller.wait(idOf(sealed))
+	seller.forgetReceipts()
+	seller.publish(sealed)
+	second, again := seller.wait(idOf(sealed))
+	if height != again || !proto.Equal(first, second) {
+		t.Errorf("first %v at %d, then %v at %d", first, height, second, again)
+	}
+
+	// An agent that comes online hears its newest receipts once more.
+	seller.forgetReceipts()
+	if err := w.broker.publish("fairwatt/v1/site-seller-1/seller-1/status", false, []byte("online")); err != nil {
+		t.Fatal(err)
+	}
+	if e, h := seller.wait(idOf(sealed)); h != height || !proto.Equal(first, e) {
+		t.Errorf("after online: %v at %d", e, h)
+	}
+
+	// Three of four go on; the fourth catches up.
+	w.halt("da-3")
+	for seq := uint64(3); seq < 30; seq++ { // over at least one epoch's end
+		applied(t, "gate", seller.send(seller.gate(seq, open)))
+	}
+	w.start("da-3")
+	deadline := time.Now().Add(20 * time.Second)
+	target := w.da("da-1").State().Height()
+	for w.da("da-3").State().Height() < target {
+		if time.Now().After(deadline) {
+			t.Fatalf("da-3 is at %d of %d", w.da("da-3").State().Height(), target)
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		_ = w.da("da-3").Wait(ctx, w.da("da-3").Snapshot().Version)
+		cancel()
+	}
+	applied(t, "gate", seller.send(seller.gate(40, open)))
+	if s := w.da("da-1").Snapshot(); s.Chain.Epoch < 2 {
+		t.Errorf("epoch %d after %d blocks", s.Chain.Epoch, s.Chain.Height)
+	}
+}
+
+// Receipts wait for a broker that is away; none is lost.
+func TestBrokerAway(t *testing.T) {
+	w := newTown(t, testGenesis())
+	w.startAll()
+	seller := w.device("seller-1", "site-seller-1")
+	applied(t, "gate", seller.send(seller.gate(1, open)))
+	seller.counter++
+	sealed := seller.seal(seller.id, seller.counter, seller.gate(2, open))
+	w.broker.setDown(true)
+	if err := w.da("da-1").Submit(context.Background(), sealed); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	if err := w.da("da-2").Follow(ctx, 2, func(*fairwattpb.CertifiedBlock) error { cancel(); return nil }); err == nil {
+		t.Fatal("Follow ended by itself")
+	}
+	w.broker.setDown(false)
+	e, _ := seller.wait(idOf(sealed))
+	applied(t, "gate", e.GetOutcome())
+}
