@@ -50,8 +50,14 @@ type ColumnMap struct {
 
 // ParseMap reads a column map. Unknown keys and channels are errors that name
 // them.
-func ParseMap(text []byte) (Map, error) {
-	var m Map
+func ParseMap(text []byte) (m Map, err error) {
+	defer func() {
+		// goccy/go-yaml v1.19.2 panics on some malformed documents (a tag
+		// where a list is expected; found by FuzzImportCSV).
+		if p := recover(); p != nil {
+			err = fmt.Errorf("column map: malformed YAML: %v", p)
+		}
+	}()
 	if err := yaml.UnmarshalWithOptions(text, &m, yaml.Strict()); err != nil {
 		return m, fmt.Errorf("column map: %w", err)
 	}
