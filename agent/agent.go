@@ -73,6 +73,7 @@ type Agent struct {
 	verdicts []RecordVerdict // not seen by the traders yet
 	online   bool            // status says online
 	counters counters
+	summary  model.Summary
 
 	lastGate, lastTelemetry, lastFlush time.Time
 
@@ -108,7 +109,8 @@ type Status struct {
 	Buying   int // circuits that are not idle
 	Final    uint64
 	Refused  uint64
-	Failures uint64 // commits that the disk refused
+	Failures uint64        // commits that the disk refused
+	Summary  model.Summary // of the judgement since the start
 }
 
 // The keys of the outbox's named states.
@@ -284,6 +286,7 @@ func (a *Agent) tick(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return nil // the stop cut the reading short; it says nothing of the world
 	}
+	a.summary.Sample(a.sample.TimeMs)
 	for _, e := range a.judge.Step(&a.sample) {
 		if err := a.event(&e); err != nil {
 			return err
@@ -297,6 +300,7 @@ func (a *Agent) tick(ctx context.Context) error {
 
 // event takes one change of the judgement.
 func (a *Agent) event(e *model.Event) error {
+	a.summary.Event(e)
 	switch e.Type {
 	case model.EventGate:
 		return a.gateEvent(e)
@@ -443,6 +447,7 @@ func (a *Agent) updateStatus() {
 		Gate: view.State, GateSeq: a.saved.GateSeq, Causes: append([]model.Cause(nil), view.Causes...),
 		Sensors: append([]SensorStatus(nil), a.senses.status...), Outbox: a.deps.Outbox.Stats(), Online: a.online,
 		Final: a.counters.final, Refused: a.counters.refused, Failures: a.counters.commitFailures,
+		Summary: a.summary,
 	}
 	if a.trade.seller != nil {
 		s.Selling = len(a.trade.seller.Trades)
