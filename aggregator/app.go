@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"sync"
 
+	"golang.org/x/sync/errgroup"
+
 	"fairwatt/aggregator/consensus"
 	"fairwatt/aggregator/ledger"
 	"fairwatt/proto/fairwattpb"
@@ -171,7 +173,10 @@ func (a *app) Commit(cb *fairwattpb.CertifiedBlock) (consensus.Decision, error) 
 		return consensus.Decision{}, d.fail("commit", err)
 	}
 	height := st.Header().GetHeight()
-	if err := d.store.Append(cb, height, st.Changes()); err != nil {
+	var disk errgroup.Group // two files, one wait
+	disk.Go(func() error { return d.store.Append(cb, height, st.Changes()) })
+	disk.Go(func() error { return d.answers.write(st) })
+	if err := disk.Wait(); err != nil {
 		return consensus.Decision{}, d.fail("store", err)
 	}
 	if err := d.state.Commit(st); err != nil {

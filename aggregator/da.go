@@ -151,12 +151,14 @@ func (d *DA) open() error {
 	if d.state, err = d.store.LoadState(d.deps.Genesis); err != nil {
 		return errors.Join(err, d.store.Close())
 	}
-	d.answers = newAnswers()
+	if d.answers, err = openAnswers(filepath.Join(d.cfg.Dir, AnswersFile), d.store); err != nil {
+		return errors.Join(err, d.store.Close())
+	}
 	d.outbox = newMailer(d)
 	d.door = newDoor(d)
 	d.app = newApp(d)
 	if err := d.history.load(d); err != nil {
-		return errors.Join(err, d.store.Close())
+		return errors.Join(err, d.Close())
 	}
 	cc := consensus.Config{
 		Self: d.cfg.ID, Key: d.deps.Key, ChainID: d.chain, Keys: keys, Dir: filepath.Join(d.cfg.Dir, "agreement"),
@@ -168,7 +170,7 @@ func (d *DA) open() error {
 		d.deps.Tune(&cc)
 	}
 	if d.node, err = consensus.New(cc); err != nil {
-		return errors.Join(err, d.store.Close())
+		return errors.Join(err, d.Close())
 	}
 	return nil
 }
@@ -211,11 +213,11 @@ func (d *DA) Run(ctx context.Context) error {
 	for _, p := range d.deps.Pipes {
 		p.Close()
 	}
-	return errors.Join(err, d.store.Close())
+	return errors.Join(err, d.Close())
 }
 
 // Close closes a DA that was never run.
-func (d *DA) Close() error { return d.store.Close() }
+func (d *DA) Close() error { return errors.Join(d.answers.close(), d.store.Close()) }
 
 // Submit takes one sealed record past the brokers: from the management centre,
 // or a load generator. The error is a refusal, or says to try again by a method

@@ -294,6 +294,19 @@ func TestRestartAndMissedReceipts(t *testing.T) {
 		t.Errorf("after online: %v at %d", e, h)
 	}
 
+	// Also after all of them were away at once.
+	for _, da := range w.g.DAs() {
+		w.halt(da.ID)
+	}
+	for _, da := range w.g.DAs() {
+		w.start(da.ID)
+	}
+	seller.forgetReceipts()
+	seller.publish(sealed)
+	if e, h := seller.wait(idOf(sealed)); h != height || !proto.Equal(first, e) {
+		t.Errorf("after all were away: %v at %d, want %v at %d", e, h, first, height)
+	}
+
 	// Three of four go on; the fourth catches up.
 	w.halt("da-3")
 	for seq := uint64(3); seq < 30; seq++ { // over at least one epoch's end
