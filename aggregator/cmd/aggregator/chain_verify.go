@@ -1,0 +1,206 @@
+package main
+
+import (
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"sort"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"fairwatt/aggregator/ledger"
+	"fairwatt/aggregator/store"
+	"fairwatt/proto/fairwattpb"
+)
+
+// A chainVerdict is what verifying a chain found out.
+type chainVerdict struct {
+	Chain          string         `json:"chain"`
+	GenesisTrusted bool           `json:"genesis_trusted"` // came from --genesis, not from the export
+	Height         uint64         `json:"height"`
+	Blocks         uint64         `json:"blocks"`
+	Records        uint64         `json:"records"`
+	Refused        uint64         `json:"refused"` // records that stand in a block without effect
+	StateRoot      string         `json:"state_root"`
+	DepositedMicro int64          `json:"deposited_micro"`
+	WalletsMicro   int64          `json:"wallets_micro"`
+	EscrowMicro    int64          `json:"escrow_micro"`
+	MoneyConserved bool           `json:"money_conserved"`
+	Trades         map[string]int `json:"trades"`
+}
+
+type verifyFlags struct {
+	genesis, export, data string
+	height                uint64
+	json                  bool
+}
+
+func chainVerifyCommand() *cobra.Command {
+	var f verifyFlags
+	cmd := &cobra.Command{
+		Use:   "verify [--genesis FILE] (--export FILE|- | --data DIR)",
+		Short: "Check a chain offline",
+		Long: `Check a chain offline, from its genesis to its last block.
+
+It decodes strictly and executes every block again: chain id, heights and
+previous hashes, every record's signature, the roots over records, outcomes and
+state, the accounting node of each view, and that a quorum of data aggregators
+signed each block. Balances, credit and penalties are part of the state, so
+they are checked with it. The first thing that is wrong is told with its height.
+
+Trust starts from the genesis: give the one you trust with --genesis. Without
+it, the export's own first line (or the data directory's genesis.json) is taken,
+with a warning. A chain that was cut off behind a whole block is a valid,
+shorter chain; --height says how far it must reach.`,
+		Example: `  aggregator chain verify --genesis genesis.json --export chain.jsonl
+  aggregator chain verify --genesis genesis.json --data community/da-1/data --json`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if (f.export == "") == (f.data == "") {
+				return usagef("give one of --export and --data")
+			}
+			v, err := f.verify(cmd.InOrStdin(), cmd.ErrOrStderr())
+			if err != nil {
+				return fmt.Errorf("chain not valid: %w", err)
+			}
+			return v.print(cmd.OutOrStdout(), f.json)
+		},
+	}
+	cmd.Flags().StringVar(&f.genesis, "genesis", "", "the trusted genesis")
+	cmd.Flags().StringVar(&f.export, "export", "", "export to verify; - is standard input")
+	cmd.Flags().StringVar(&f.data, "data", "", "data directory to verify")
+	cmd.Flags().Uint64Var(&f.height, "height", 0, "height the chain must reach at least")
+	cmd.Flags().BoolVar(&f.json, "json", false, "print JSON")
+	return cmd
+}
+
+func (f *verifyFlags) verify(in io.Reader, warn io.Writer) (v *chainVerdict, err error) {
+	if f.data != "" {
+		err = withChain(f.data, func(g *ledger.Genesis, s *store.Store) error {
+			if v, err = f.verifyBlocks(g, storeReader(s), warn); err != nil {
+				return err
+			}
+			// What a restarted aggregator would go on from.
+			_, err = s.LoadState(g)
+			return err
+		})
+		return v, err
+	}
+	if f.export != "-" {
+		file, err := os.Open(filepath.Clean(f.export))
+		if err != nil {
+			return nil, fmt.Errorf("open export: %w", err)
+		}
+		defer file.Close() // only read from
+		in = file
+	}
+	g, next, err := readExport(in)
+	if err != nil {
+		return nil, err
+	}
+	return f.verifyBlocks(g, next, warn)
+}
+
+func storeReader(s *store.Store) chainReader {
+	height, last := uint64(0), s.Height()
+	return func() (*fairwattpb.CertifiedBlock, error) {
+		if height >= last {
+			return nil, io.EOF
+		}
+		height++
+		return s.Block(height)
+	}
+}
+
+// verifyBlocks runs the chain of genesis own, which must be the trusted one if
+// there is one.
+func (f *verifyFlags) verifyBlocks(own *ledger.Genesis, next chainReader, warn io.Writer) (*chainVerdict, error) {
+	if f.genesis != "" {
+		trusted, err := readGenesis(f.genesis)
+		if err != nil {
+			return nil, err
+		}
+		if trusted.ChainID() != own.ChainID() {
+			return nil, fmt.Errorf("genesis: the chain is %x, the trusted genesis is of %x", own.ChainID(), trusted.ChainID())
+		}
+	} else {
+		fmt.Fprintln(warn, "warning: no --genesis given; the chain vouches for its own beginning")
+	}
+	state, err := ledger.NewState(own)
+	if err != nil {
+		return nil, err
+	}
+	v := &chainVerdict{GenesisTrusted: f.genesis != ""}
+	for {
+		height := state.Height() + 1
+		cb, err := next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return nil, fmt.Errorf("height %d: %w", height, err)
+		}
+		staged, err := state.VerifyCertified(cb)
+		if err != nil {
+			return nil, fmt.Errorf("height %d: %w", height, err)
+		}
+		for _, o := range staged.Outcomes() {
+			if !o.GetApplied() {
+				v.Refused++
+			}
+		}
+		if err := state.Commit(staged); err != nil {
+			return nil, fmt.Errorf("height %d: %w", height, err)
+		}
+	}
+	return v.complete(state, f.height)
+}
+
+func (v *chainVerdict) complete(state *ledger.State, want uint64) (*chainVerdict, error) {
+	chain, root, totals := state.ChainID(), state.Root(), state.Totals()
+	v.Chain, v.StateRoot = hex.EncodeToString(chain[:]), hex.EncodeToString(root[:])
+	v.Height, v.Blocks, v.Records = state.Height(), state.Height(), totals.Records
+	v.DepositedMicro, v.WalletsMicro, v.EscrowMicro = totals.DepositedMicro, totals.WalletsMicro, totals.EscrowMicro
+	v.MoneyConserved, v.Trades = totals.Conserved, totals.TradesByStatus
+	if v.Height < want {
+		return nil, fmt.Errorf("height %d: the chain ends, it must reach %d", v.Height, want)
+	}
+	if !v.MoneyConserved {
+		return nil, fmt.Errorf("height %d: money is not conserved: %d deposited, %d in wallets, %d in escrow",
+			v.Height, v.DepositedMicro, v.WalletsMicro, v.EscrowMicro)
+	}
+	return v, nil
+}
+
+func (v *chainVerdict) print(out io.Writer, asJSON bool) error {
+	if asJSON {
+		return json.NewEncoder(out).Encode(v)
+	}
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(w, "valid\tyes\nchain\t%s\nheight\t%d\nrecords\t%d, %d of them refused by the rules\nstate root\t%s\n",
+		v.Chain, v.Height, v.Records, v.Refused, v.StateRoot)
+	fmt.Fprintf(w, "money\t%s deposited = %s in wallets + %s in escrow\n", money(v.DepositedMicro), money(v.WalletsMicro), money(v.EscrowMicro))
+	statuses := make([]string, 0, len(v.Trades))
+	for s := range v.Trades {
+		statuses = append(statuses, s)
+	}
+	sort.Strings(statuses)
+	for _, s := range statuses {
+		fmt.Fprintf(w, "trades %s\t%d\n", s, v.Trades[s])
+	}
+	return w.Flush()
+}
+
+// money writes millionths as units.
+func money(micro int64) string {
+	sign := ""
+	if micro < 0 {
+		sign, micro = "-", -micro
+	}
+	return fmt.Sprintf("%s%d.%06d", sign, micro/1_000_000, micro%1_000_000)
+}
