@@ -16,9 +16,10 @@ type S0 struct {
 	channels  []model.Channel
 	imp       uint64
 
-	base  uint64 // pulses in the register when it was restored
-	count uint64 // pulses counted since; what the counter says less start
-	start uint64 // the counter's value when this sensor began
+	restoredWh uint64
+	base       uint64 // pulses of counters that have since begun anew
+	count      uint64 // pulses of the present counter
+	start      uint64 // its value when we began to count
 
 	known    bool
 	lastRead struct {
@@ -60,11 +61,12 @@ func (d *S0) Channels() []model.Channel { return d.channels }
 func (d *S0) Halt() error { return d.stop() }
 
 // RestoreRegister sets the register to what it was when it was last persisted;
-// pulses counted since New are added on top.
-func (d *S0) RestoreRegister(wh uint64) { d.base = (wh*d.imp + 999) / 1000 }
+// pulses counted since New are added on top. A meter whose pulse is no whole
+// number of Wh loses less than 1 Wh a restart, in favour of who pays.
+func (d *S0) RestoreRegister(wh uint64) { d.restoredWh = wh }
 
 // EnergyWh is the register in whole Wh as of the last Read. It never goes back.
-func (d *S0) EnergyWh() uint64 { return (d.base + d.count) * 1000 / d.imp }
+func (d *S0) EnergyWh() uint64 { return d.restoredWh + (d.base+d.count)*1000/d.imp }
 
 // Read implements Sensor.
 func (d *S0) Read(_ context.Context, s *model.Sample) error {
@@ -80,7 +82,7 @@ func (d *S0) Read(_ context.Context, s *model.Sample) error {
 		d.start = 0
 	}
 	d.count = total - d.start
-	s.Set(d.channels[0], float64(d.base+d.count)*1000/float64(d.imp))
+	s.Set(d.channels[0], float64(d.restoredWh)+float64(d.base+d.count)*1000/float64(d.imp))
 	if len(d.channels) > 1 {
 		s.Set(model.PowerW, d.power(total, edge))
 	}

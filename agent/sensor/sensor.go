@@ -93,7 +93,11 @@ func (e *Error) Error() string {
 	if e.Address == 0 {
 		return fmt.Sprintf("%s on pin %s: %s: %v", e.Chip, e.Bus, e.Op, e.Err)
 	}
-	return fmt.Sprintf("%s at 0x%02x on bus %s: %s: %v", e.Chip, e.Address, e.Bus, e.Op, e.Err)
+	place := fmt.Sprintf("%s at 0x%02x", e.Chip, e.Address)
+	if e.Bus != "" { // the only bus there is
+		place += " on bus " + e.Bus
+	}
+	return fmt.Sprintf("%s: %s: %v", place, e.Op, e.Err)
 }
 
 // Unwrap returns the cause.

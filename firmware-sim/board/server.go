@@ -114,8 +114,7 @@ func (b *Board) perform(req *pb.BusRequest, rep *pb.BusReply) error {
 			return fmt.Errorf("address 0x%x has more than 10 bits", op.I2C.Address)
 		}
 		rep.R = make([]byte, op.I2C.Read)
-		err := b.tx(uint16(op.I2C.Address), op.I2C.W, rep.R)
-		return err
+		return b.tx(uint16(op.I2C.Address), op.I2C.W, rep.R)
 	case *pb.BusRequest_PinCount:
 		n, last, err := b.PulseCount(op.PinCount.Pin)
 		rep.Pulses, rep.LastUs = n, last.Microseconds()

@@ -1,0 +1,87 @@
+package board
+
+import (
+	"bytes"
+	"errors"
+	"testing"
+
+	"google.golang.org/protobuf/proto"
+
+	pb "fairwatt/proto/fairwattpb"
+)
+
+// FuzzAnswer feeds a server's side with arbitrary frames: whatever can be read
+// is answered within the limits.
+func FuzzAnswer(f *testing.F) {
+	for _, req := range []*pb.BusRequest{
+		{SleepUs: 5},
+		{Op: &pb.BusRequest_I2C{I2C: &pb.I2CTransfer{Address: 0x76, W: []byte{0xD0}, Read: 1}}},
+		{Op: &pb.BusRequest_PinCount{PinCount: &pb.PinCount{Pin: "ANEMO"}}},
+		{Op: &pb.BusRequest_PinBins{PinBins: &pb.PinBins{Pin: "ANEMO", SinceUs: -1}}},
+		{Op: &pb.BusRequest_PinEdge{PinEdge: &pb.PinEdge{Pin: "RDY", TimeoutUs: 1 << 60}}},
+		{Op: &pb.BusRequest_Describe{Describe: &pb.Describe{}}},
+	} {
+		var b bytes.Buffer
+		if err := writeFrame(&b, req); err != nil {
+			f.Fatal(err)
+		}
+		f.Add(b.Bytes())
+	}
+	f.Add([]byte{0xFF, 0xFF, 0xFF, 0xFF})
+	f.Add([]byte{0, 0, 0, 9, 1})
+	b, err := New(Standard())
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		var req pb.BusRequest
+		if readFrame(bytes.NewReader(data), &req) != nil {
+			return
+		}
+		var out bytes.Buffer
+		if err := writeFrame(&out, b.answer(&req)); err != nil {
+			t.Fatal(err)
+		}
+		var rep pb.BusReply
+		if err := readFrame(&out, &rep); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+func TestFrameLimits(t *testing.T) {
+	var m pb.BusRequest
+	if err := readFrame(bytes.NewReader([]byte{0, 2, 0, 0}), &m); !errors.Is(err, errFrameSize) {
+		t.Errorf("frame of 128 KiB: %v", err)
+	}
+	if err := writeFrame(&bytes.Buffer{}, &pb.BusReply{R: make([]byte, maxFrame)}); !errors.Is(err, errFrameSize) {
+		t.Errorf("reply over the limit: %v", err)
+	}
+	// An hour of bins of any wind fits.
+	bins := make([]uint32, maxBins)
+	for i := range bins {
+		bins[i] = 1 << 20
+	}
+	if n := proto.Size(&pb.BusReply{Bins: bins}); n > maxFrame {
+		t.Errorf("an hour of bins has %d bytes", n)
+	}
+}
+
+func TestRequestLimits(t *testing.T) {
+	b, err := New(Standard())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, req := range []*pb.BusRequest{
+		{SleepUs: maxSleepUs + 1},
+		{Op: &pb.BusRequest_I2C{I2C: &pb.I2CTransfer{Address: 0x76, Read: maxTransfer + 1}}},
+		{Op: &pb.BusRequest_I2C{I2C: &pb.I2CTransfer{Address: 0x400}}},
+	} {
+		if rep := b.answer(req); rep.Error.GetKind() != pb.BusError_KIND_BAD_REQUEST {
+			t.Errorf("%v: %v", req, rep.Error)
+		}
+	}
+	if b.Now() != 0 {
+		t.Errorf("a refused sleep moved the clock to %v", b.Now())
+	}
+}
