@@ -54,8 +54,8 @@ func (c *Config) Validate() error {
 	switch {
 	case c.For < 0:
 		return fmt.Errorf("for: %v, want 0 or more", c.For)
-	case c.DAs < 1 || c.DAs > 50:
-		return fmt.Errorf("das: %d, want 1 to 50", c.DAs)
+	case c.DAs < 4 || c.DAs > 50:
+		return fmt.Errorf("das: %d, want 4 to 50: agreement needs four to bear one that fails", c.DAs)
 	case c.Agents < 1 || c.Agents > 200:
 		return fmt.Errorf("agents: %d, want 1 to 200", c.Agents)
 	case c.Buyers < 1 || c.Buyers > 200:
@@ -66,8 +66,6 @@ func (c *Config) Validate() error {
 		return fmt.Errorf("links: %q, want grpc or memory", c.Links)
 	case c.KillRootAfter < 0:
 		return fmt.Errorf("kill-root-after: %v, want 0 or more", c.KillRootAfter)
-	case c.KillRootAfter > 0 && c.DAs < 4:
-		return fmt.Errorf("kill-root-after: %d data aggregators tolerate no loss; want das 4 or more", c.DAs)
 	case len(c.Traces) > 0 && c.Scenario != "":
 		return fmt.Errorf("trace and scenario exclude each other")
 	}
@@ -88,3 +86,6 @@ func (c *Config) Validate() error {
 }
 
 func (c *Config) misbehaves(kind string) bool { return slices.Contains(c.Misbehave, kind) }
+
+// Misbehaviours lists the kinds of trouble.
+func Misbehaviours() []string { return slices.Clone(misbehaviours) }

@@ -1,0 +1,140 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+
+	"fairwatt/firmware-sim/board"
+	"fairwatt/firmware-sim/scenario"
+	"fairwatt/model"
+	"fairwatt/model/trace"
+)
+
+func boardCommand() *cobra.Command {
+	var path, listen, plant, start string
+	var speed float64
+	cmd := &cobra.Command{
+		Use:   "board --trace FILE --listen ADDR",
+		Short: "Serve one simulated sensor board over a socket",
+		Long: `Plays a trace to a board with a weather chip (BME280), a DC shunt (INA219), the
+mains (ADS1115), an anemometer and an energy meter, all simulated at register
+level, and serves its buses over a socket. An agent reads them with
+"bus: sim://ADDR" in its configuration. Channels the trace does not have are
+composed from its weather for the plant given. At its end the trace begins again.`,
+		Example: `  firmware-sim board --trace configs/traces/squall.csv --listen 127.0.0.1:7000
+  firmware-sim board --trace storm.csv.gz --speed 60 --plant wind --listen 127.0.0.1:7000`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if path == "" || listen == "" {
+				return usageError{errors.New("board: --trace and --listen are required")}
+			}
+			if !(speed > 0 && speed <= 1e6) {
+				return usageError{fmt.Errorf("speed: %g, want above 0 and up to 1000000", speed)}
+			}
+			samples, err := boardSamples(path, scenario.PlantKind(plant), start)
+			if err != nil {
+				return err
+			}
+			return serveBoard(cmd.Context(), samples, listen, speed)
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&path, "trace", "", "trace file to play (required)")
+	f.StringVar(&listen, "listen", "", "host:port to serve the buses on (required); anyone who reaches it can read them")
+	f.Float64Var(&speed, "speed", 1, "trace seconds a second")
+	f.StringVar(&plant, "plant", string(scenario.PV), "plant that adds missing electrical channels: pv or wind")
+	f.StringVar(&start, "start", "", "begin at this RFC 3339 time of the trace")
+	return cmd
+}
+
+// boardSamples reads a trace, completes it, and cuts what lies before start.
+func boardSamples(path string, plant scenario.PlantKind, start string) ([]model.Sample, error) {
+	tr, err := trace.ReadFile(path, trace.Options{})
+	if err != nil {
+		return nil, err
+	}
+	if tr, err = scenario.Compose(tr, scenario.DefaultPlant(plant)); err != nil {
+		return nil, err
+	}
+	samples := make([]model.Sample, len(tr.Rows))
+	for i := range tr.Rows {
+		samples[i] = tr.Rows[i].Sample
+	}
+	if start != "" {
+		from, err := time.Parse(time.RFC3339, start)
+		if err != nil {
+			return nil, usageError{fmt.Errorf("start: %w", err)}
+		}
+		samples = slices.DeleteFunc(samples, func(s model.Sample) bool { return s.TimeMs < from.UnixMilli() })
+	}
+	if len(samples) < 2 {
+		return nil, fmt.Errorf("trace %s: fewer than two rows to play", path)
+	}
+	return samples, nil
+}
+
+func serveBoard(ctx context.Context, samples []model.Sample, listen string, speed float64) error {
+	layout := board.Standard()
+	layout.Meters[0].FollowPower = true
+	b, err := board.New(layout)
+	if err != nil {
+		return err
+	}
+	l, err := net.Listen("tcp", listen)
+	if err != nil {
+		return fmt.Errorf("board: %w", err)
+	}
+	fmt.Fprintf(os.Stderr, "firmware-sim: board on sim://%s, %d samples at %g times real time. Simulated. Stop with Ctrl-C.\n",
+		l.Addr(), len(samples), speed)
+	for _, part := range b.Describe() {
+		fmt.Fprintf(os.Stderr, "  %s\n", part.Name())
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return board.Serve(ctx, l, b) })
+	g.Go(func() error {
+		for ctx.Err() == nil {
+			if err := board.Play(ctx, b, &rows{samples: samples}, speed, sleep); err != nil && ctx.Err() == nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return g.Wait()
+}
+
+// rows is a board.Source of samples in memory.
+type rows struct {
+	samples []model.Sample
+	next    int
+}
+
+// Next implements board.Source.
+func (r *rows) Next(s *model.Sample) error {
+	if r.next == len(r.samples) {
+		return io.EOF
+	}
+	*s = r.samples[r.next]
+	r.next++
+	return nil
+}
+
+// sleep is the wall's board.Sleeper.
+func sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-t.C:
+		return nil
+	}
+}

@@ -1,0 +1,134 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"fairwatt/firmware-sim/grid"
+)
+
+func gridCommand() *cobra.Command {
+	cfg := grid.DefaultConfig()
+	var folder, report, level string
+	cmd := &cobra.Command{
+		Use:   "grid",
+		Short: "Run the whole system on this machine",
+		Long: `Runs a broker, a management centre, data aggregators, generators with agents on
+simulated boards, and buyers, in one process. Weather comes from traces or from
+built-in scenarios; one hour of it passes in a second. Keys and certificates are
+made fresh for each run. All of it is simulated, and says so.`,
+		Example: `  firmware-sim grid --http 127.0.0.1:8080
+  firmware-sim grid --for 60s --report report.json
+  firmware-sim grid --traces ../weather --for 60s --kill-root-after 20s
+  firmware-sim grid --misbehave drop-blocks,broker-outage --for 60s`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if folder != "" {
+				found, err := tracesIn(folder)
+				if err != nil {
+					return usageError{err}
+				}
+				cfg.Traces = append(cfg.Traces, found...)
+			}
+			if err := cfg.Validate(); err != nil {
+				return usageError{err}
+			}
+			log, err := logger(level)
+			if err != nil {
+				return usageError{err}
+			}
+			result, err := grid.Run(cmd.Context(), cfg, grid.Options{
+				Software: version(), Logger: log, Out: os.Stderr, Progress: isTerminal(os.Stderr),
+			})
+			if err != nil {
+				return err
+			}
+			return writeReport(cmd.OutOrStdout(), result, report)
+		},
+	}
+	f := cmd.Flags()
+	f.DurationVar(&cfg.For, "for", cfg.For, "how long to run; 0: until stopped")
+	f.IntVar(&cfg.DAs, "das", cfg.DAs, "data aggregators, 4 or more")
+	f.IntVar(&cfg.Agents, "agents", cfg.Agents, "generators")
+	f.IntVar(&cfg.Buyers, "buyers", cfg.Buyers, "buyers")
+	f.StringArrayVar(&cfg.Traces, "trace", nil, "trace file; may be repeated, generator i takes trace i mod k")
+	f.StringVar(&folder, "traces", "", "folder whose .csv and .csv.gz files are the traces")
+	f.StringVar(&cfg.Scenario, "scenario", "", "one built-in scenario instead of all (firmware-sim scenario --list)")
+	f.StringVar(&cfg.Start, "start", cfg.Start, "where each trace begins: peak-36h (36 h before its strongest gust) or an RFC 3339 time")
+	f.Uint64Var(&cfg.Seed, "seed", cfg.Seed, "seed of scenarios and delays")
+	f.Float64Var(&cfg.Speed, "speed", cfg.Speed, "trace seconds a second")
+	f.StringVar(&cfg.HTTP, "http", cfg.HTTP, "address of the page; empty: none")
+	f.StringVar(&cfg.MQTT, "mqtt", cfg.MQTT, "address of a read-only MQTT listener for watching; empty: none")
+	f.StringVar(&cfg.Links, "links", cfg.Links, "links between data aggregators: grpc or memory")
+	f.StringVar(&cfg.Data, "data", cfg.Data, "folder for the chains, DIR/da-1, DIR/da-2, ...; empty: removed at the end")
+	f.DurationVar(&cfg.KillRootAfter, "kill-root-after", 0, "kill the accounting node after this time; 0: never")
+	f.StringSliceVar(&cfg.Misbehave, "misbehave", nil, "trouble to make: "+strings.Join(grid.Misbehaviours(), ", ")+", all")
+	f.StringVar(&report, "report", "", "file for the report (JSON); without it the report goes to stdout when --for is given")
+	f.StringVar(&level, "log", "error", "log level on stderr: debug, info, warn, error")
+	return cmd
+}
+
+// tracesIn lists the traces of a folder by name.
+func tracesIn(folder string) ([]string, error) {
+	var found []string
+	for _, pattern := range []string{"*.csv", "*.csv.gz"} {
+		paths, err := filepath.Glob(filepath.Join(folder, pattern))
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, paths...)
+	}
+	if len(found) == 0 {
+		return nil, fmt.Errorf("traces: no .csv or .csv.gz file in %s", folder)
+	}
+	slices.Sort(found)
+	return found, nil
+}
+
+func writeReport(stdout io.Writer, r *grid.Report, path string) error {
+	b, err := r.JSON()
+	if err != nil {
+		return err
+	}
+	if path == "" {
+		_, err = stdout.Write(b)
+		return err
+	}
+	return os.WriteFile(path, b, 0o644)
+}
+
+func logger(level string) (*slog.Logger, error) {
+	var l slog.Level
+	if err := l.UnmarshalText([]byte(level)); err != nil {
+		return nil, errors.New("log: use debug, info, warn or error")
+	}
+	return slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: l})), nil
+}
+
+func isTerminal(f *os.File) bool {
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
+}
+
+// version is the module's version, or the commit it was built from.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "(unknown)"
+	}
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" && len(s.Value) >= 12 {
+			return s.Value[:12]
+		}
+	}
+	return info.Main.Version
+}

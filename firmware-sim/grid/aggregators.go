@@ -1,0 +1,243 @@
+package grid
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+
+	"fairwatt/aggregator"
+	"fairwatt/aggregator/consensus"
+	"fairwatt/aggregator/ledger"
+	"fairwatt/aggregator/mc"
+	"fairwatt/aggregator/peer"
+)
+
+// An aggregatorNode is one data aggregator of the grid and what runs it.
+type aggregatorNode struct {
+	id   string
+	dir  string
+	da   *aggregator.DA
+	stop context.CancelFunc
+	done chan struct{} // closed when Run returned
+	err  error         // of Run, valid after done
+
+	mu     sync.Mutex
+	killed bool
+}
+
+func (n *aggregatorNode) isKilled() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.killed
+}
+
+// kill ends the node as a crash would look to the others: its links close.
+func (n *aggregatorNode) kill() {
+	n.mu.Lock()
+	n.killed = true
+	n.mu.Unlock()
+	n.stop()
+}
+
+// newCommunity opens a loopback listener for every data aggregator, and makes
+// keys, certificates and the genesis, all fresh.
+func newCommunity(cfg *Config) (*mc.Community, []net.Listener, error) {
+	listeners := make([]net.Listener, 0, cfg.DAs)
+	specs := mc.DefaultDAs(cfg.DAs, "127.0.0.1", 1)
+	for i := range specs {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return nil, nil, errors.Join(fmt.Errorf("listen for %s: %w", specs[i].ID, err), closeAll(listeners))
+		}
+		listeners = append(listeners, l)
+		specs[i].Address = l.Addr().String()
+	}
+	params := gridParams()
+	community, err := mc.NewCommunity(mc.Options{Name: "grid", DAs: specs, Centre: "mc-1", Params: &params, Now: time.Now()})
+	if err != nil {
+		return nil, nil, errors.Join(err, closeAll(listeners))
+	}
+	return community, listeners, nil
+}
+
+func closeAll(listeners []net.Listener) error {
+	var all error
+	for _, l := range listeners {
+		all = errors.Join(all, l.Close())
+	}
+	return all
+}
+
+// gridParams are the chain's numbers where an hour of weather is a second:
+// short epochs, and deadlines in seconds instead of hours.
+func gridParams() ledger.Params {
+	p := ledger.DefaultParams()
+	p.EpochBlocks = 20
+	p.MaxStandingMs = 10 * 60_000
+	p.StartByMs = 15_000
+	p.DeliverByMs = 30_000
+	p.ResumeByMs = 10_000
+	p.ConfirmByMs = 15_000
+	p.DisputeMs = 30_000
+	return p
+}
+
+// makeAggregators composes every data aggregator.
+func (g *grid) makeAggregators(listeners []net.Listener) error {
+	memory := peer.NewMemory(peer.MemoryConfig{Seed: g.cfg.Seed, MinDelay: time.Millisecond, MaxDelay: 3 * time.Millisecond})
+	for i, who := range g.community.DAs {
+		node := &aggregatorNode{id: who.ID, dir: filepath.Join(g.dataDir, who.ID), done: make(chan struct{})}
+		if err := os.MkdirAll(node.dir, 0o700); err != nil {
+			return fmt.Errorf("make folder of %s: %w", who.ID, err)
+		}
+		if err := writeGenesis(node.dir, g.community.Genesis); err != nil {
+			return err
+		}
+		link, err := g.link(who, listeners[i], memory)
+		if err != nil {
+			return err
+		}
+		pipe, err := aggregator.NewMQTT(aggregator.MQTTConfig{
+			URL: g.broker.URL(), ClientID: who.ID, TLS: g.clientTLS(who.TLS), Logger: g.log,
+		})
+		if err != nil {
+			return err
+		}
+		node.da, err = aggregator.New(
+			aggregator.Config{ID: who.ID, Dir: node.dir, Software: g.software},
+			aggregator.Deps{
+				Genesis: g.community.Genesis, Key: who.Key, Link: link, Pipes: []aggregator.Pipe{pipe},
+				Tune: g.tune(who.ID), Logger: g.log,
+			})
+		if err != nil {
+			return err
+		}
+		g.nodes = append(g.nodes, node)
+	}
+	return nil
+}
+
+// runAggregators starts them; each ends by itself with the context, or earlier
+// when it is killed.
+func (g *grid) runAggregators(ctx context.Context) {
+	for _, node := range g.nodes {
+		var running context.Context
+		running, node.stop = context.WithCancel(ctx)
+		go func() {
+			defer close(node.done)
+			node.err = node.da.Run(running)
+			if node.err != nil {
+				g.log.Error("data aggregator ended", "da", node.id, "err", node.err)
+			}
+		}()
+	}
+}
+
+// link makes the links of one data aggregator: gRPC over mutual TLS on
+// loopback, or memory.
+func (g *grid) link(who mc.Identity, listener net.Listener, memory *peer.Memory) (aggregator.Link, error) {
+	if g.cfg.Links == "memory" {
+		if err := listener.Close(); err != nil {
+			return nil, err
+		}
+		return memory.Join(who.ID), nil
+	}
+	peers := make(map[string]string)
+	for _, da := range g.community.Genesis.DAs() {
+		if da.ID != who.ID {
+			peers[da.ID] = da.Address
+		}
+	}
+	return peer.NewGRPC(peer.Config{
+		Self: who.ID, Listener: listener, Peers: peers, TLS: mc.PeerTLS(who.TLS, g.community.Authority.Pool()),
+		Observers: []string{g.community.Centre.ID}, Logger: g.log,
+	})
+}
+
+// tune tells the forwarder that shall drop blocks to do so.
+func (g *grid) tune(id string) func(*consensus.Config) {
+	if !g.cfg.misbehaves(DropBlocks) || id != g.forwarder() {
+		return nil
+	}
+	return func(c *consensus.Config) { c.Relay = consensus.RelayDrop }
+}
+
+// forwarder is the first data aggregator below the root that has links in the
+// first tree: the one told to drop blocks.
+func (g *grid) forwarder() string {
+	das := g.community.Genesis.DAs()
+	root := slices.MaxFunc(das, func(a, b ledger.DA) int { return a.Links - b.Links })
+	for _, da := range das {
+		if da.ID != root.ID && da.Links > 0 {
+			return da.ID
+		}
+	}
+	return ""
+}
+
+// chains are the data aggregators as the management centre reaches them.
+func (g *grid) chains() ([]mc.Chain, error) {
+	var chains []mc.Chain
+	for _, node := range g.nodes {
+		if g.cfg.Links == "memory" {
+			chains = append(chains, node.da)
+			continue
+		}
+		address := ""
+		for _, da := range g.community.Genesis.DAs() {
+			if da.ID == node.id {
+				address = da.Address
+			}
+		}
+		client, err := peer.Dial(address, mc.PeerTLS(g.community.Centre.TLS, g.community.Authority.Pool()))
+		if err != nil {
+			return nil, fmt.Errorf("dial %s: %w", node.id, err)
+		}
+		g.clients = append(g.clients, client)
+		chains = append(chains, client)
+	}
+	return chains, nil
+}
+
+// clientTLS is how a holder of a certificate connects to the broker.
+func (g *grid) clientTLS(cert tls.Certificate) *tls.Config {
+	return &tls.Config{MinVersion: tls.VersionTLS13, Certificates: []tls.Certificate{cert}, RootCAs: g.community.Authority.Pool()}
+}
+
+// brokerTLS is the broker's side: no client without a certificate.
+func brokerTLS(c *mc.Community) *tls.Config {
+	return &tls.Config{
+		MinVersion: tls.VersionTLS13, Certificates: []tls.Certificate{c.Broker},
+		ClientCAs: c.Authority.Pool(), ClientAuth: tls.RequireAndVerifyClientCert,
+	}
+}
+
+// writeGenesis puts the genesis beside a chain, for those who verify it.
+func writeGenesis(dir string, g *ledger.Genesis) error {
+	b, err := g.Marshal()
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(dir, mc.GenesisFile), append(b, '\n'), 0o600); err != nil {
+		return fmt.Errorf("write genesis: %w", err)
+	}
+	return nil
+}
+
+// alive returns the data aggregators that were not killed, in order.
+func (g *grid) alive() []*aggregatorNode {
+	var nodes []*aggregatorNode
+	for _, n := range g.nodes {
+		if !n.isKilled() {
+			nodes = append(nodes, n)
+		}
+	}
+	return nodes
+}

@@ -1,0 +1,83 @@
+package grid
+
+import (
+	"fmt"
+	"slices"
+
+	"fairwatt/agent/sensor"
+	"fairwatt/firmware-sim/board"
+	"fairwatt/model"
+)
+
+// The meter that counts a seller's deliveries.
+const (
+	sellerPin   = "S0-1"
+	sellerMeter = "delivery"
+)
+
+// generatorBoard is the standard board and the sensors on it, less those whose
+// quantities the weather does not have: a chip whose world is missing does not
+// answer, and would close the gate for ever.
+func generatorBoard(w weather) (board.Config, []sensor.Config) {
+	var sensors []sensor.Config
+	for _, c := range sensor.StandardConfigs() {
+		switch c.Kind {
+		case sensor.KindS0:
+			if c.Pin != sellerPin {
+				continue
+			}
+			c.Name = sellerMeter
+		case sensor.KindINA219:
+			if !w.has(model.DCVoltageV, model.DCCurrentA) {
+				continue
+			}
+		case sensor.KindBME280:
+			if !w.has(model.TemperatureC, model.HumidityPct, model.PressureHPa) {
+				continue
+			}
+		case sensor.KindAnemometer:
+			if !w.has(model.WindSpeedMPS) {
+				continue
+			}
+		}
+		sensors = append(sensors, c)
+	}
+	return board.Standard(), sensors
+}
+
+// houseBoard has a meter for every circuit of a buyer, and nothing else.
+func houseBoard() (board.Config, []sensor.Config) {
+	var layout board.Config
+	var sensors []sensor.Config
+	for i := range circuitsPerHouse {
+		pin, name := fmt.Sprintf("S0-%d", i+1), fmt.Sprintf("circuit-%d", i+1)
+		layout.Meters = append(layout.Meters, board.Meter{Pin: pin, ImpPerKWh: 1000})
+		sensors = append(sensors, sensor.Config{Kind: sensor.KindS0, Name: name, Pin: pin, Direction: "import"})
+	}
+	return layout, sensors
+}
+
+// has says whether the weather has all of some channels.
+func (w *weather) has(channels ...model.Channel) bool {
+	for _, c := range channels {
+		if !slices.Contains(w.tr.Channels, c) {
+			return false
+		}
+	}
+	return true
+}
+
+// measured lists what the sensors of a generator will give of its weather: what
+// the judgement may count on.
+func (w *weather) measured(sensors []sensor.Sensor) []model.Channel {
+	var channels []model.Channel
+	for _, s := range sensors {
+		for _, c := range s.Channels() {
+			// A meter counts by itself; an anemometer finds gusts by itself.
+			if w.has(c) || c == model.EnergyExportWh || c == model.WindGustMPS {
+				channels = append(channels, c)
+			}
+		}
+	}
+	return channels
+}

@@ -1,0 +1,337 @@
+package grid
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"fairwatt/aggregator/console"
+	"fairwatt/aggregator/mc"
+	"fairwatt/aggregator/peer"
+)
+
+// Times of a run.
+const (
+	// quietEnd is how long before the end no buyer begins anything new.
+	quietEnd = 5 * time.Second
+	// drainLimit bounds the wait, after the end, for receipts still under way.
+	drainLimit = 10 * time.Second
+	// enrolLimit bounds the start: agreement up, everybody registered.
+	enrolLimit = 30 * time.Second
+	// outage is how long the broker stays away.
+	outage = 10 * time.Second
+)
+
+// A grid is the whole system in one process.
+type grid struct {
+	cfg      Config
+	log      *slog.Logger
+	software string
+	dataDir  string
+	sources  int // distinct traces or scenarios
+
+	community *mc.Community
+	broker    *broker
+	nodes     []*aggregatorNode
+	clients   []*peer.Client
+	centre    *mc.Centre
+	world     *world
+	people    []*participant
+	watch     *watch
+	killed    killing
+	refusals  atomic.Uint64 // of what the stranger offered
+	// unansweredAtEnd is how many records had no final receipt when the agents
+	// were stopped.
+	unansweredAtEnd int
+}
+
+// killing is what became of the root that was killed.
+type killing struct {
+	root string
+	at   time.Time
+}
+
+// Options are what Run needs beside the configuration.
+type Options struct {
+	Software string
+	Logger   *slog.Logger
+	// Out is told where the page is and how the run goes, for people.
+	Out io.Writer
+	// Progress has a line for people rewritten every second.
+	Progress bool
+}
+
+// Run composes the system, runs it until cfg.For is over or ctx ends, stops it,
+// and reports. Everything it starts has ended when it returns.
+func Run(ctx context.Context, cfg Config, opts Options) (_ *Report, err error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	g := &grid{cfg: cfg, log: opts.Logger, software: opts.Software, dataDir: cfg.Data, watch: newWatch()}
+	if g.dataDir == "" {
+		if g.dataDir, err = os.MkdirTemp("", "fairwatt-grid-"); err != nil {
+			return nil, fmt.Errorf("make data folder: %w", err)
+		}
+		defer func() { err = errors.Join(err, os.RemoveAll(g.dataDir)) }()
+	}
+	weathers, err := loadWeather(&g.cfg)
+	if err != nil {
+		return nil, err
+	}
+	g.sources = len(weatherNames(&g.cfg))
+	if err := g.compose(weathers); err != nil {
+		return nil, err
+	}
+	running, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	group, running := errgroup.WithContext(running)
+	err = g.start(ctx, running, group, opts)
+	if err == nil {
+		err = g.play(ctx, running, opts)
+	}
+	g.stopAgents()
+	snapshot := g.snapshot()
+	stop()
+	err = errors.Join(err, group.Wait(), g.stopRest())
+	if err != nil {
+		return nil, err
+	}
+	return g.report(snapshot)
+}
+
+// compose makes every part without starting any.
+func (g *grid) compose(weathers []weather) error {
+	community, listeners, err := newCommunity(&g.cfg)
+	if err != nil {
+		return err
+	}
+	g.community = community
+	g.world = &world{
+		speed: g.cfg.Speed, lossE4: lineLossE4, log: g.log,
+		houses: make(map[string]*house), flows: make(map[string]*flow),
+	}
+	roles := make(map[string]role)
+	for _, who := range community.DAs {
+		roles[who.ID] = roleDA
+	}
+	for i, w := range weathers {
+		p, s, err := g.newGenerator(i, w)
+		if err != nil {
+			return errors.Join(err, closeAll(listeners))
+		}
+		g.people, g.world.sites = append(g.people, p), append(g.world.sites, s)
+		roles[p.id] = roleDevice
+	}
+	for i := range g.cfg.Buyers {
+		p, h, err := g.newHouse(i)
+		if err != nil {
+			return errors.Join(err, closeAll(listeners))
+		}
+		g.people = append(g.people, p)
+		g.world.houses[h.id] = h
+		roles[p.id] = roleDevice
+	}
+	g.broker = newBroker(brokerTLS(community), roles, g.cfg.MQTT, g.log)
+	if err := g.broker.Start(); err != nil {
+		return errors.Join(err, closeAll(listeners))
+	}
+	return g.makeAggregators(listeners)
+}
+
+// start brings everything up in order: agreement, the centre, the page, the
+// participants, then the weather and the agents.
+func (g *grid) start(ctx, running context.Context, group *errgroup.Group, opts Options) error {
+	g.runAggregators(running)
+	for _, node := range g.nodes {
+		group.Go(func() error { return g.watch.follow(running, node) })
+	}
+	chains, err := g.chains()
+	if err != nil {
+		return err
+	}
+	g.centre, err = mc.NewCentre(mc.CentreConfig{
+		ID: g.community.Centre.ID, Key: g.community.Centre.Key, Genesis: g.community.Genesis, Chains: chains,
+		Simulated: true, Logger: g.log,
+	})
+	if err != nil {
+		return err
+	}
+	group.Go(func() error { return g.centre.Run(running) })
+	if g.cfg.HTTP != "" {
+		listener, err := console.Listen(g.cfg.HTTP, false)
+		if err != nil {
+			return err
+		}
+		page := console.New(&source{g}, console.Options{})
+		group.Go(func() error { return page.Serve(running, listener) })
+		g.announce(opts.Out, listener.Addr())
+	}
+	enrolling, cancel := context.WithTimeout(ctx, enrolLimit)
+	defer cancel()
+	all, enrolling := errgroup.WithContext(enrolling)
+	for _, p := range g.people {
+		all.Go(func() error { return g.enrol(enrolling, p) })
+	}
+	if err := all.Wait(); err != nil {
+		return fmt.Errorf("start the grid: %w", err)
+	}
+	g.world.begin(time.Now())
+	group.Go(func() error { return g.world.run(running) })
+	for _, p := range g.people {
+		if err := g.composeAgent(p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// announce tells a person where to look.
+func (g *grid) announce(out io.Writer, page net.Addr) {
+	fmt.Fprintf(out, "fairwatt: %d data aggregators, %d generators and %d buyers in one process. All of it is simulated.\n",
+		g.cfg.DAs, g.cfg.Agents, g.cfg.Buyers)
+	fmt.Fprintf(out, "  page     http://%s\n", page)
+	fmt.Fprintf(out, "  weather  %s, %g trace seconds a second\n", strings.Join(baseNames(weatherNames(&g.cfg)), ", "), g.cfg.Speed)
+	if g.cfg.MQTT != "" {
+		fmt.Fprintf(out, "  mqtt     tcp://%s (read only)\n", g.broker.openAddr)
+	}
+	if g.cfg.For == 0 {
+		fmt.Fprintln(out, "Stop with Ctrl-C.")
+	}
+}
+
+// play runs the agents until the end, with the troubles the configuration asks
+// for, and lets what is under way come to rest.
+func (g *grid) play(ctx, running context.Context, opts Options) error {
+	agents, stopAgents := context.WithCancel(running)
+	defer stopAgents()
+	for _, p := range g.people {
+		go func() {
+			defer close(p.done)
+			p.err = p.agent.Run(agents)
+		}()
+		p.stop = stopAgents
+	}
+	var end, quiet <-chan time.Time
+	if g.cfg.For > 0 {
+		endTimer, quietTimer := time.NewTimer(g.cfg.For), time.NewTimer(max(0, g.cfg.For-quietEnd))
+		defer endTimer.Stop()
+		defer quietTimer.Stop()
+		end, quiet = endTimer.C, quietTimer.C
+	}
+	troubles, stopTroubles := context.WithCancel(running)
+	trouble := errgroup.Group{}
+	trouble.Go(func() error { return g.killRoot(troubles) })
+	trouble.Go(func() error { return g.breakBroker(troubles) })
+	trouble.Go(func() error { return g.forge(troubles) })
+	progress := newProgress(opts, g.cfg.For)
+	defer progress.close()
+	var err error
+	for done := false; !done; {
+		select {
+		case <-ctx.Done():
+			done = true
+		case <-end:
+			done = true
+		case <-running.Done():
+			err, done = errors.New("a part of the grid ended early"), true
+		case <-quiet:
+			g.stopRequests()
+		case <-progress.tick():
+			progress.show(g.snapshot())
+		}
+	}
+	stopTroubles()
+	err = errors.Join(err, trouble.Wait())
+	g.stopRequests()
+	err = errors.Join(err, g.drain(running))
+	g.unansweredAtEnd = g.unanswered()
+	return err
+}
+
+func (g *grid) stopRequests() {
+	for _, p := range g.people {
+		p.agent.StopRequests()
+	}
+}
+
+// drain waits until every outbox has its receipts, or the limit.
+func (g *grid) drain(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, drainLimit)
+	defer cancel()
+	look := time.NewTicker(100 * time.Millisecond)
+	defer look.Stop()
+	for g.unanswered() > 0 {
+		select {
+		case <-ctx.Done():
+			return nil // the report counts what is left
+		case <-look.C:
+		}
+	}
+	return nil
+}
+
+// unanswered is how many records wait for a final receipt.
+func (g *grid) unanswered() int {
+	n := 0
+	for _, p := range g.people {
+		n += p.outbox.Stats().Records
+	}
+	return n
+}
+
+// stopAgents ends every agent that runs and waits for it.
+func (g *grid) stopAgents() {
+	for _, p := range g.people {
+		if p.stop == nil {
+			continue
+		}
+		p.stop()
+		<-p.done
+		if p.err != nil {
+			g.log.Error("agent ended", "agent", p.id, "err", p.err)
+		}
+	}
+}
+
+// stopRest ends what is not in the errgroup: data aggregators, links of the
+// centre, networks and the broker.
+func (g *grid) stopRest() error {
+	var all error
+	for _, c := range g.clients {
+		all = errors.Join(all, c.Close())
+	}
+	for _, n := range g.nodes {
+		if n.stop == nil {
+			all = errors.Join(all, n.da.Close())
+			continue
+		}
+		n.stop()
+		<-n.done
+		all = errors.Join(all, n.err)
+	}
+	for _, p := range g.people {
+		if p.network != nil {
+			all = errors.Join(all, p.network.Close())
+		}
+	}
+	return errors.Join(all, g.broker.Stop())
+}
+
+// baseNames are file names without their folders.
+func baseNames(paths []string) []string {
+	names := make([]string, len(paths))
+	for i, p := range paths {
+		names[i] = filepath.Base(p)
+	}
+	return names
+}

@@ -1,0 +1,229 @@
+package grid
+
+import (
+	"bytes"
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"crypto/tls"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"fairwatt/agent"
+	"fairwatt/agent/sensor"
+	"fairwatt/aggregator/mc"
+	"fairwatt/firmware-sim/board"
+	"fairwatt/firmware-sim/scenario"
+	"fairwatt/model"
+	"fairwatt/model/trace"
+	"fairwatt/proto/fairwattpb"
+	"fairwatt/proto/seal"
+)
+
+// Prices and volumes of the market on one machine.
+const (
+	basePriceMicro   = 110_000    // a kWh
+	maxPriceMicro    = 200_000    // what buyers pay at most
+	openingBalance   = 50_000_000 // deposited for every buyer
+	requestVolumeWh  = 4_000
+	circuitsPerHouse = 2
+	gridMeterClassE4 = 100 // class 1
+)
+
+// A participant is one agent of the grid.
+type participant struct {
+	id, site  string
+	seller    bool
+	key       ed25519.PrivateKey
+	tls       tls.Certificate
+	board     *board.Board
+	sensors   []sensor.Sensor
+	config    agent.Config
+	clock     agent.Clock
+	contactor agent.Contactor
+
+	network *agent.Network // owned by this agent; nil for buyers
+	outbox  *agent.Outbox
+	agent   *agent.Agent
+	stop    context.CancelFunc // nil until it runs
+	done    chan struct{}      // closed when it has ended
+	err     error              // of its run, valid after done
+}
+
+// newParticipant makes keys and certificate.
+func (g *grid) newParticipant(id, site string) (*participant, error) {
+	_, key, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		return nil, fmt.Errorf("make key of %s: %w", id, err)
+	}
+	cert, err := g.community.Authority.IssueTLS(id, mc.RoleAgent, nil, time.Now())
+	if err != nil {
+		return nil, err
+	}
+	return &participant{id: id, site: site, key: key, tls: cert, done: make(chan struct{})}, nil
+}
+
+// newGenerator makes the agent of generator i and its site in the world.
+func (g *grid) newGenerator(i int, w weather) (*participant, *site, error) {
+	kind := "solar"
+	if i < g.sources {
+		kind = "turbine"
+	}
+	id := fmt.Sprintf("%s-%d", kind, i+1)
+	p, err := g.newParticipant(id, fmt.Sprintf("site-%d", i%g.sources+1))
+	if err != nil {
+		return nil, nil, err
+	}
+	p.seller = true
+	layout, sensors := generatorBoard(w)
+	if p.board, err = board.New(layout); err != nil {
+		return nil, nil, fmt.Errorf("board of %s: %w", id, err)
+	}
+	rows, spanMs := w.samples()
+	s := &site{id: id, board: p.board, meter: sellerPin, rows: rows, beginMs: rows[0].TimeMs, spanMs: spanMs, world: g.world}
+	p.contactor = contactor{s}
+	p.clock = agent.Clock{
+		SensingMs: func() int64 { return s.beginMs + g.world.sinceStart().Milliseconds() },
+		Wall:      time.Now,
+	}
+	p.config = g.baseConfig(p, sensors)
+	p.config.Tick = max(100*time.Millisecond, time.Duration(float64(w.intervalMs())/g.cfg.Speed)*time.Millisecond)
+	p.config.Judge.RatedCurrentA = scenario.DefaultPlant(scenario.PV).RatedCurrentA()
+	if kind == "turbine" {
+		p.config.Judge.Generator = model.GeneratorWind
+	}
+	if w.tr.Meta.HasPosition {
+		p.config.Location = &agent.LocationConfig{Latitude: w.tr.Meta.Latitude, Longitude: w.tr.Meta.Longitude}
+	}
+	if err := g.makeSensors(p); err != nil {
+		return nil, nil, err
+	}
+	trace.Configure(&p.config.Judge, w.tr.Meta, w.measured(p.sensors))
+	p.config.Sell = &agent.SellConfig{
+		Meter: sellerMeter, PriceMicroPerKWh: basePriceMicro + int64(i)*5_000, MinWh: 50, MaxWh: 20_000,
+		DeliveryH: 1 + float64(i%3)/2, OfferTTL: time.Minute,
+	}
+	p.config.Network = "shipped"
+	return p, s, nil
+}
+
+// newHouse makes the agent of a buyer: a board with a meter for each circuit.
+func (g *grid) newHouse(i int) (*participant, *house, error) {
+	id := fmt.Sprintf("home-%d", i+1)
+	p, err := g.newParticipant(id, "village")
+	if err != nil {
+		return nil, nil, err
+	}
+	layout, sensors := houseBoard()
+	if p.board, err = board.New(layout); err != nil {
+		return nil, nil, fmt.Errorf("board of %s: %w", id, err)
+	}
+	h := &house{id: id, board: p.board, pins: make(map[string]string)}
+	started := time.Now()
+	p.clock = agent.Clock{
+		SensingMs: func() int64 { return time.Since(started).Milliseconds() },
+		Wall:      time.Now,
+	}
+	p.config = g.baseConfig(p, sensors)
+	p.config.Network = "none"
+	p.config.Buy = &agent.BuyConfig{
+		RequestTTL: 30 * time.Second, RequestEvery: 300 * time.Millisecond, MeterClassE4: 2 * gridMeterClassE4,
+	}
+	for _, s := range sensors {
+		p.config.Buy.Circuits = append(p.config.Buy.Circuits, agent.BuyCircuit{
+			Name: s.Name, Meter: s.Name, VolumeWh: requestVolumeWh, MaxPriceMicroPerKWh: maxPriceMicro,
+		})
+		h.pins[agent.MeterID(id, s.Name)] = s.Pin
+	}
+	return p, h, g.makeSensors(p)
+}
+
+func (g *grid) baseConfig(p *participant, sensors []sensor.Config) agent.Config {
+	c := agent.DefaultConfig()
+	c.Site, c.Device, c.Simulated = p.site, p.id, true
+	c.Data = filepath.Join(g.dataDir, "agents", p.id)
+	c.MQTT = []string{g.broker.URL()}
+	c.Sensors = sensors
+	c.Telemetry = 5 * time.Second
+	c.Outbox.Resend = 2 * time.Second
+	c.Judge.Prefix = p.site + "-" + p.id
+	return c
+}
+
+// makeSensors opens the configured sensors on the participant's board.
+func (g *grid) makeSensors(p *participant) error {
+	for _, c := range p.config.Sensors {
+		s, err := sensor.New(c, p.board)
+		if err != nil {
+			return fmt.Errorf("sensor of %s: %w", p.id, err)
+		}
+		p.sensors = append(p.sensors, s)
+	}
+	return nil
+}
+
+// composeAgent makes the agent out of the same parts that `agent run` uses.
+func (g *grid) composeAgent(p *participant) error {
+	if err := os.MkdirAll(p.config.Data, 0o700); err != nil {
+		return fmt.Errorf("make folder of %s: %w", p.id, err)
+	}
+	network, err := agent.LoadNetwork(p.config.Network)
+	if err != nil {
+		return fmt.Errorf("network of %s: %w", p.id, err)
+	}
+	p.network = network
+	judge, err := agent.NewJudge(p.config.Judge, network)
+	if err != nil {
+		return fmt.Errorf("judgement of %s: %w", p.id, err)
+	}
+	if p.outbox, err = agent.OpenOutbox(filepath.Join(p.config.Data, "outbox.db"), p.config.Outbox); err != nil {
+		return fmt.Errorf("outbox of %s: %w", p.id, err)
+	}
+	pipe, err := agent.NewMQTT(agent.MQTTConfig{
+		URL: g.broker.URL(), ClientID: p.id, TLS: g.clientTLS(p.tls), Will: agent.WillOf(&p.config), Logger: g.log,
+	})
+	if err != nil {
+		return err
+	}
+	genesis, err := g.community.Genesis.Marshal()
+	if err != nil {
+		return err
+	}
+	chain, err := agent.ParseChain(bytes.Clone(genesis))
+	if err != nil {
+		return err
+	}
+	p.agent, err = agent.New(p.config, agent.Deps{
+		Key: p.key, Chain: chain, Sensors: p.sensors, Judge: judge, Outbox: p.outbox, Pipes: []agent.Pipe{pipe},
+		Clock: p.clock, Contactor: p.contactor, Version: g.software, ModelHash: network.Hash(), Logger: g.log.With("agent", p.id),
+	})
+	if err != nil {
+		return fmt.Errorf("agent %s: %w", p.id, err)
+	}
+	return nil
+}
+
+// enrol registers a participant and, for a buyer, deposits its money.
+func (g *grid) enrol(ctx context.Context, p *participant) error {
+	role := fairwattpb.Role_ROLE_BUYER
+	if p.seller {
+		role = fairwattpb.Role_ROLE_SELLER
+	}
+	err := g.centre.Register(ctx, &fairwattpb.Registration{
+		Id: p.id, Site: p.site, Roles: []fairwattpb.Role{role}, Simulated: true, MeterClassE4: gridMeterClassE4,
+		PublicKey: string(seal.FormatKey(p.key.Public().(ed25519.PublicKey))),
+	})
+	if err != nil {
+		return fmt.Errorf("register %s: %w", p.id, err)
+	}
+	if p.seller {
+		return nil
+	}
+	err = g.centre.Deposit(ctx, &fairwattpb.Deposit{To: p.id, AmountMicro: openingBalance, Reference: "opening " + p.id})
+	if err != nil {
+		return fmt.Errorf("deposit for %s: %w", p.id, err)
+	}
+	return nil
+}

@@ -1,0 +1,207 @@
+package grid
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+
+	"fairwatt/aggregator"
+	"fairwatt/aggregator/console"
+	"fairwatt/aggregator/ledger"
+	"fairwatt/aggregator/store"
+	"fairwatt/model"
+	"fairwatt/proto/fairwattpb"
+)
+
+// lineLossE4 is what the line between two meters loses, in 1e-4; the ledger
+// allows more (LossE4).
+const lineLossE4 = 200
+
+// report reads what the run came to from the stores of the data aggregators,
+// which are closed by now, and from the world's own counters.
+func (g *grid) report(page *console.Snapshot) (*Report, error) {
+	r := &Report{
+		DAs: g.cfg.DAs, Agents: g.cfg.Agents, Buyers: g.cfg.Buyers, Simulated: true,
+		Alerts: make(map[string]int), AccountingNodes: make(map[string]uint64),
+		Relay: g.relay(), Unanswered: uint64(g.unansweredAtEnd),
+		MoneyConserved: true, EnergyConserved: true, ChainVerified: true,
+	}
+	honest := g.alive()
+	state, err := g.verifyChains(r, honest)
+	if err != nil {
+		return nil, err
+	}
+	r.Height, r.Epochs = state.Height(), state.Epoch()
+	for _, n := range honest {
+		r.ViewChanges = max(r.ViewChanges, n.da.Stats().ViewChanges)
+	}
+	if g.killed.root != "" {
+		if at, ok := g.watch.firstOtherAfter(g.killed.root, g.killed.at); ok {
+			r.ViewChangeMs = max(1, at.Sub(g.killed.at).Milliseconds())
+		}
+	}
+	g.countTrades(r, state)
+	g.checkMoney(r, state)
+	g.checkEnergy(r, state)
+	g.countAgents(r)
+	r.Door = Door{Accepted: page.Counters.Accepted, Refused: page.Counters.Refused}
+	r.Dropped += uint64(g.broker.Dropped.Load())
+	ids := make([]string, len(honest))
+	for i, n := range honest {
+		ids[i] = n.id
+	}
+	r.ATCTMs = percentiles(g.watch.confirmationTimes(ids))
+	return r, nil
+}
+
+// problem notes why one of the report's promises is false.
+func (r *Report) problem(promise *bool, format string, args ...any) {
+	*promise = false
+	if len(r.Problems) < 20 {
+		r.Problems = append(r.Problems, fmt.Sprintf(format, args...))
+	}
+}
+
+// verifyChains executes the chain of every data aggregator again from the
+// genesis, as `aggregator chain verify` does, and returns the longest one's
+// state. Chains that disagree are a problem.
+func (g *grid) verifyChains(r *Report, honest []*aggregatorNode) (*ledger.State, error) {
+	var longest *ledger.State
+	hashes := make(map[uint64][32]byte)
+	for i, n := range honest {
+		state, err := ledger.NewState(g.community.Genesis)
+		if err != nil {
+			return nil, err
+		}
+		err = g.eachBlock(n, func(_ uint64, cb *fairwattpb.CertifiedBlock) error {
+			staged, err := state.VerifyCertified(cb)
+			if err != nil {
+				return err
+			}
+			height := staged.Header().GetHeight()
+			if seen, ok := hashes[height]; ok && seen != staged.HeaderHash() {
+				return fmt.Errorf("block %d differs between data aggregators", height)
+			}
+			hashes[height] = staged.HeaderHash()
+			if i == 0 {
+				r.countBlock(staged)
+			}
+			return state.Commit(staged)
+		})
+		if err != nil {
+			r.problem(&r.ChainVerified, "chain of %s: %v", n.id, err)
+			continue
+		}
+		if longest == nil || state.Height() > longest.Height() {
+			longest = state
+		}
+	}
+	if longest == nil {
+		return nil, errors.New("no data aggregator has a chain that verifies: " + fmt.Sprint(r.Problems))
+	}
+	return longest, nil
+}
+
+// countBlock adds a block to the report's counts.
+func (r *Report) countBlock(staged *ledger.Staged) {
+	r.AccountingNodes[staged.Header().GetAccountingNode()]++
+	for _, o := range staged.Outcomes() {
+		r.Records++
+		if !o.GetApplied() {
+			r.Refused++
+		}
+	}
+}
+
+func (g *grid) eachBlock(n *aggregatorNode, fn func(uint64, *fairwattpb.CertifiedBlock) error) (err error) {
+	db, err := store.Open(filepath.Join(n.dir, aggregator.StoreFile), g.community.Genesis.ChainID())
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	return db.Blocks(1, db.Height(), fn)
+}
+
+func (g *grid) countTrades(r *Report, state *ledger.State) {
+	for _, t := range state.Trades(nil) {
+		r.Trades.Requested++
+		if t.Held {
+			r.Trades.Held++
+		}
+		switch t.Status {
+		case "settled":
+			r.Trades.Settled++
+		case "settled_partly":
+			r.Trades.SettledPartly++
+		case "refunded":
+			r.Trades.Refunded++
+		case "disputed":
+			r.Trades.Disputed++
+		case "failed":
+			r.Trades.Failed++
+		default:
+			r.Trades.Open++
+		}
+	}
+	r.Trades.Requested += unansweredRequests(state)
+}
+
+// unansweredRequests are requests that no Token answered, so that no trade
+// stands for them.
+func unansweredRequests(state *ledger.State) int {
+	n := 0
+	for _, q := range state.Requests() {
+		if !q.Answered {
+			n++
+		}
+	}
+	return n
+}
+
+// checkMoney compares what was deposited with what wallets and escrow hold.
+func (g *grid) checkMoney(r *Report, state *ledger.State) {
+	t := state.Totals()
+	want := int64(g.cfg.Buyers) * openingBalance
+	if t.DepositedMicro != want || t.WalletsMicro+t.EscrowMicro != want {
+		r.problem(&r.MoneyConserved, "money: deposited %d, in wallets %d, in escrow %d, want %d in all",
+			t.DepositedMicro, t.WalletsMicro, t.EscrowMicro, want)
+	}
+}
+
+// checkEnergy holds every settled trade against what truly flowed: billed is no
+// more than what left the seller, and differs from what reached the buyer by no
+// more than loss and both meters' class (a pulse at either end is cut off).
+func (g *grid) checkEnergy(r *Report, state *ledger.State) {
+	p := g.community.Genesis.Params
+	for _, t := range state.Trades(nil) {
+		if t.Status != "settled" && t.Status != "settled_partly" {
+			continue
+		}
+		sold, received := g.world.delivered(t.ID)
+		billed := float64(t.BilledWh)
+		tolerance := billed*float64(p.LossE4+2*gridMeterClassE4)/10_000 + 2*float64(p.RegisterStepWh)
+		if billed > sold+1 {
+			r.problem(&r.EnergyConserved, "trade %s: billed %d Wh, %.1f Wh left the seller", t.ID, t.BilledWh, sold)
+		}
+		if d := billed - received; d > tolerance || d < -tolerance {
+			r.problem(&r.EnergyConserved, "trade %s: billed %d Wh, %.1f Wh reached the buyer", t.ID, t.BilledWh, received)
+		}
+	}
+}
+
+// countAgents adds what the agents counted.
+func (g *grid) countAgents(r *Report) {
+	closedS := 0.0
+	for _, p := range g.people {
+		status := p.agent.Status()
+		r.Dropped += status.Outbox.Dropped
+		if !p.seller {
+			continue
+		}
+		closedS += status.Summary.BlockedS()
+		for k := range model.NumKinds {
+			r.Alerts[k.String()] += status.Summary.Alerts[k]
+		}
+	}
+	r.GateClosedS = int64(closedS)
+}

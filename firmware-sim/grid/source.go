@@ -1,0 +1,104 @@
+package grid
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"time"
+
+	"fairwatt/aggregator/console"
+)
+
+// A source shows the page one data aggregator's view, and another's when that
+// one is gone.
+type source struct{ g *grid }
+
+func (s *source) node() console.Source {
+	alive := s.g.alive()
+	// The last of them is never the root, so a killed root keeps its page.
+	return alive[len(alive)-1].da
+}
+
+// Snapshot implements console.Source.
+func (s *source) Snapshot() *console.Snapshot { return s.g.snapshot() }
+
+// Wait implements console.Source.
+func (s *source) Wait(ctx context.Context, version uint64) error { return s.node().Wait(ctx, version) }
+
+// Blocks implements console.Source.
+func (s *source) Blocks(from uint64, limit int) ([]console.Block, error) {
+	return s.node().Blocks(from, limit)
+}
+
+// Trade implements console.Source.
+func (s *source) Trade(id string) (console.Trade, bool) { return s.node().Trade(id) }
+
+// snapshot is what the page shows, and what the report's trades are checked
+// against: one data aggregator's view, with the relay's counts of all of them.
+func (g *grid) snapshot() *console.Snapshot {
+	if len(g.nodes) == 0 {
+		return &console.Snapshot{}
+	}
+	snap := *(&source{g}).node().Snapshot()
+	relay := g.relay()
+	snap.Counters.Forwarded, snap.Counters.Pulled = relay.Forwarded, relay.Pulled
+	return &snap
+}
+
+// relay sums what all data aggregators forwarded and pulled.
+func (g *grid) relay() Relay {
+	var r Relay
+	for _, n := range g.nodes {
+		stats := n.da.Stats()
+		r.Forwarded += stats.Forwarded
+		r.Pulled += stats.Pulled
+	}
+	return r
+}
+
+// A progress rewrites one line on a terminal.
+type progress struct {
+	out     io.Writer
+	ticker  *time.Ticker
+	started time.Time
+	length  time.Duration
+}
+
+func newProgress(opts Options, length time.Duration) *progress {
+	p := &progress{out: opts.Out, started: time.Now(), length: length}
+	if opts.Progress {
+		p.ticker = time.NewTicker(time.Second)
+	}
+	return p
+}
+
+// tick never fires where no progress is wanted.
+func (p *progress) tick() <-chan time.Time {
+	if p.ticker == nil {
+		return nil
+	}
+	return p.ticker.C
+}
+
+func (p *progress) show(s *console.Snapshot) {
+	open := 0
+	for _, g := range s.Generators {
+		if g.State == "OPEN" {
+			open++
+		}
+	}
+	of := ""
+	if p.length > 0 {
+		of = fmt.Sprintf(" of %v", p.length)
+	}
+	fmt.Fprintf(p.out, "\r\033[K%v%s: block %d, epoch %d, %d trades settled, %d of %d gates open",
+		time.Since(p.started).Round(time.Second), of, s.Chain.Height, s.Chain.Epoch,
+		s.TradeCount["settled"]+s.TradeCount["settled_partly"], open, len(s.Generators))
+}
+
+func (p *progress) close() {
+	if p.ticker != nil {
+		p.ticker.Stop()
+		fmt.Fprintln(p.out)
+	}
+}

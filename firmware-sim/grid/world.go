@@ -1,0 +1,255 @@
+package grid
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"fairwatt/agent"
+	"fairwatt/firmware-sim/board"
+	"fairwatt/model"
+)
+
+// worldStep is how often the world moves on, in wall time. A contactor that
+// closes or opens between two steps moves it on at that very moment, so no
+// energy falls between them.
+const worldStep = 50 * time.Millisecond
+
+// A world is what the boards measure: the weather at every site, the power of
+// every generator, and the energy that flows from a seller to a buyer while a
+// contactor is closed. It runs on trace time: speed seconds a second.
+type world struct {
+	speed  float64
+	lossE4 int64
+	log    *slog.Logger
+	sites  []*site
+	houses map[string]*house // by id
+
+	mu      sync.Mutex
+	started time.Time
+	at      time.Duration // trace time since the start, integrated so far
+	flows   map[string]*flow
+}
+
+// A site is one generator: its weather and power, hour by hour, and its board.
+type site struct {
+	id    string
+	board *board.Board
+	meter string // pin of the S0 meter that counts deliveries
+	// beginMs is the trace time at which the run begins, Unix ms; the rows
+	// from there on repeat after a marked gap.
+	beginMs int64
+	rows    []model.Sample
+	spanMs  int64 // of one round through the rows, the gap included
+
+	fed    int // index of the row the board shows; -1 in the gap
+	powerW float64
+	world  *world
+}
+
+// A house is a buyer: a board with one S0 meter a circuit.
+type house struct {
+	id    string
+	board *board.Board
+	pins  map[string]string // pin by meter name
+}
+
+// A flow is one delivery: what truly left the seller and reached the buyer.
+type flow struct {
+	site       *site
+	house      *house
+	meter      string // of the buyer
+	closed     bool
+	soldWh     float64
+	receivedWh float64
+	volumeWh   int64
+}
+
+// run moves the world until the context ends.
+func (w *world) run(ctx context.Context) error {
+	tick := time.NewTicker(worldStep)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+			w.mu.Lock()
+			w.advance()
+			w.mu.Unlock()
+		}
+	}
+}
+
+// begin starts trace time and shows every board its first row.
+func (w *world) begin(now time.Time) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.started = now
+	for _, s := range w.sites {
+		s.fed = -2
+		s.feed(0)
+	}
+}
+
+// sinceStart is the trace time since the start.
+func (w *world) sinceStart() time.Duration {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return time.Duration(float64(time.Since(w.started)) * w.speed)
+}
+
+// advance integrates up to now. The caller holds mu.
+func (w *world) advance() {
+	now := time.Duration(float64(time.Since(w.started)) * w.speed)
+	// Rows change at their own moments, not at the steps.
+	for w.at < now {
+		next := now
+		for _, s := range w.sites {
+			if change := s.nextChange(w.at); change > w.at && change < next {
+				next = change
+			}
+		}
+		dt := next - w.at
+		for _, f := range w.flows {
+			f.carry(dt, w.lossE4, w.log)
+		}
+		for _, s := range w.sites {
+			s.board.Advance(dt)
+		}
+		for _, h := range w.houses {
+			h.board.Advance(dt)
+		}
+		w.at = next
+		for _, s := range w.sites {
+			s.feed(next)
+		}
+	}
+}
+
+// carry moves a delivery's energy of a span of trace time to both meters.
+func (f *flow) carry(dt time.Duration, lossE4 int64, log *slog.Logger) {
+	if !f.closed || f.site.powerW <= 0 {
+		return
+	}
+	soldWh := f.site.powerW * dt.Hours()
+	receivedWh := soldWh * float64(10_000-lossE4) / 10_000
+	f.soldWh += soldWh
+	f.receivedWh += receivedWh
+	if err := f.site.board.AddEnergyWh(f.site.meter, soldWh); err != nil {
+		log.Error("seller's meter", "site", f.site.id, "err", err)
+	}
+	if err := f.house.board.AddEnergyWh(f.house.pins[f.meter], receivedWh); err != nil {
+		log.Error("buyer's meter", "house", f.house.id, "err", err)
+	}
+}
+
+// feed shows the board the row that holds at a trace time since the start.
+func (s *site) feed(at time.Duration) {
+	i := s.rowAt(at.Milliseconds() % s.spanMs)
+	if i == s.fed {
+		return
+	}
+	s.fed = i
+	if i < 0 { // the gap between the trace's end and its beginning
+		s.powerW = 0
+		s.board.Feed(&model.Sample{})
+		return
+	}
+	row := &s.rows[i]
+	s.powerW, _ = row.Get(model.PowerW)
+	s.board.Feed(row)
+}
+
+// rowAt is the index of the newest row not after an offset from the first.
+func (s *site) rowAt(offsetMs int64) int {
+	lo, hi := 0, len(s.rows)
+	for lo < hi {
+		mid := (lo + hi) / 2
+		if s.rows[mid].TimeMs-s.beginMs <= offsetMs {
+			lo = mid + 1
+		} else {
+			hi = mid
+		}
+	}
+	last := len(s.rows) - 1
+	if lo-1 == last && offsetMs >= s.rows[last].TimeMs-s.beginMs+s.intervalMs() {
+		return -1
+	}
+	return lo - 1
+}
+
+// intervalMs is the usual distance of two rows.
+func (s *site) intervalMs() int64 {
+	if len(s.rows) < 2 {
+		return 3_600_000
+	}
+	return s.rows[1].TimeMs - s.rows[0].TimeMs
+}
+
+// nextChange is the trace time since the start at which the board will show
+// another row.
+func (s *site) nextChange(at time.Duration) time.Duration {
+	offset := at.Milliseconds()
+	round := offset / s.spanMs * s.spanMs
+	i := s.rowAt(offset % s.spanMs)
+	next := s.spanMs
+	switch {
+	case i >= 0 && i+1 < len(s.rows):
+		next = s.rows[i+1].TimeMs - s.beginMs
+	case i == len(s.rows)-1:
+		next = s.rows[i].TimeMs - s.beginMs + s.intervalMs()
+	}
+	return time.Duration(round+next) * time.Millisecond
+}
+
+// A contactor lets a seller's energy flow to the buyer its delivery names.
+type contactor struct{ site *site }
+
+// Close implements agent.Contactor.
+func (c contactor) Close(d agent.Delivery) error {
+	w := c.site.world
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.advance()
+	f := w.flows[d.TradeID]
+	if f == nil {
+		h := w.houses[d.Buyer]
+		if h == nil {
+			return fmt.Errorf("close contactor: no line to buyer %q", d.Buyer)
+		}
+		if _, ok := h.pins[d.BuyerMeter]; !ok {
+			return fmt.Errorf("close contactor: buyer %q has no meter %q", d.Buyer, d.BuyerMeter)
+		}
+		f = &flow{site: c.site, house: h, meter: d.BuyerMeter, volumeWh: d.VolumeWh}
+		w.flows[d.TradeID] = f
+	}
+	f.closed = true
+	return nil
+}
+
+// Open implements agent.Contactor.
+func (c contactor) Open(tradeID string) error {
+	w := c.site.world
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.advance()
+	if f := w.flows[tradeID]; f != nil {
+		f.closed = false
+	}
+	return nil
+}
+
+// delivered returns what truly left the seller and reached the buyer for a
+// trade, in Wh.
+func (w *world) delivered(tradeID string) (soldWh, receivedWh float64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	f := w.flows[tradeID]
+	if f == nil {
+		return 0, 0
+	}
+	return f.soldWh, f.receivedWh
+}
