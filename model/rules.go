@@ -15,6 +15,7 @@ type rule struct {
 	source   string
 	needs    [][]Channel // of every group at least one channel
 	holdS    func(e *evidence) float64
+	windowMs int64 // of the past that its clear condition looks at
 	evaluate func(e *evidence, tMs int64, was Level) Level
 	explain  func(x *explainer)
 	only     Generator // only for this generator; empty: all
@@ -268,9 +269,10 @@ var weatherRules = []rule{
 	},
 	{
 		id: "W03", kind: KindWind, level: LevelBlock,
-		source: "NWS severe gust 50 kt (25.7 m/s), 10-min highest gust below 18 m/s for 30 min to clear",
-		needs:  [][]Channel{{WindGustMPS}},
-		holdS:  holdConst(func(c *Config) float64 { return c.Weather.GustHoldS }),
+		source:   "NWS severe gust 50 kt (25.7 m/s), 10-min highest gust below 18 m/s for 30 min to clear",
+		needs:    [][]Channel{{WindGustMPS}},
+		windowMs: tenMinutesMs,
+		holdS:    holdConst(func(c *Config) float64 { return c.Weather.GustHoldS }),
 		evaluate: func(e *evidence, tMs int64, was Level) Level {
 			return above(e, tMs, WindGustMPS, e.gustMax, was, LevelBlock, from(e.gustLimit()), from(e.cfg.Weather.GustClearMPS))
 		},
@@ -280,9 +282,10 @@ var weatherRules = []rule{
 	},
 	{
 		id: "W04", kind: KindWind, level: LevelWarn,
-		source: "10-min mean of Beaufort 8 (17.2 m/s)",
-		needs:  [][]Channel{{WindSpeedMPS}},
-		holdS:  holdConst(func(c *Config) float64 { return c.Weather.MeanWarnHoldS }),
+		source:   "10-min mean of Beaufort 8 (17.2 m/s)",
+		needs:    [][]Channel{{WindSpeedMPS}},
+		windowMs: tenMinutesMs,
+		holdS:    holdConst(func(c *Config) float64 { return c.Weather.MeanWarnHoldS }),
 		evaluate: func(e *evidence, tMs int64, was Level) Level {
 			w := &e.cfg.Weather
 			return above(e, tMs, WindSpeedMPS, e.windMean, was, LevelWarn, from(w.MeanWarnMPS), from(w.MeanWarnClearMPS))
@@ -294,9 +297,10 @@ var weatherRules = []rule{
 	},
 	{
 		id: "W05", kind: KindWind, level: LevelBlock,
-		source: "10-min mean of Beaufort 10 (24.5 m/s)",
-		needs:  [][]Channel{{WindSpeedMPS}},
-		holdS:  holdConst(func(c *Config) float64 { return c.Weather.MeanBlockHoldS }),
+		source:   "10-min mean of Beaufort 10 (24.5 m/s)",
+		needs:    [][]Channel{{WindSpeedMPS}},
+		windowMs: tenMinutesMs,
+		holdS:    holdConst(func(c *Config) float64 { return c.Weather.MeanBlockHoldS }),
 		evaluate: func(e *evidence, tMs int64, was Level) Level {
 			w := &e.cfg.Weather
 			return above(e, tMs, WindSpeedMPS, e.windMean, was, LevelBlock, from(w.MeanBlockMPS), from(w.MeanBlockClearMPS))
@@ -310,6 +314,7 @@ var weatherRules = []rule{
 		id: "W06", kind: KindWind, level: LevelBlock,
 		source:   "gust front: pressure jump, cooling and wind jump within 15 min",
 		needs:    [][]Channel{{PressureHPa}, {TemperatureC}, {WindGustMPS}},
+		windowMs: fifteenMinutesMs,
 		holdS:    holdConst(func(c *Config) float64 { return c.Weather.SquallHoldS }),
 		evaluate: evaluateSquall,
 		explain: func(x *explainer) {
@@ -322,9 +327,10 @@ var weatherRules = []rule{
 	},
 	{
 		id: "T01", kind: KindWind, level: LevelBlock, only: GeneratorWind,
-		source: "wind turbine cut-out: 10-min mean 25 m/s or gust 30 m/s, back at 20 m/s for 10 min",
-		needs:  [][]Channel{{WindSpeedMPS, WindGustMPS}},
-		holdS:  holdConst(func(c *Config) float64 { return c.Weather.CutInHoldS }),
+		source:   "wind turbine cut-out: 10-min mean 25 m/s or gust 30 m/s, back at 20 m/s for 10 min",
+		needs:    [][]Channel{{WindSpeedMPS, WindGustMPS}},
+		windowMs: tenMinutesMs,
+		holdS:    holdConst(func(c *Config) float64 { return c.Weather.CutInHoldS }),
 		evaluate: func(e *evidence, tMs int64, was Level) Level {
 			w := &e.cfg.Weather
 			level := LevelNone

@@ -72,7 +72,8 @@ var errSnapshot = errors.New("snapshot is damaged")
 // Restore takes over holds, latches and reopening history from a snapshot, at
 // the present time of a clock that may have begun again. Every hold that ran
 // runs again in full, or for what remained if that is longer: a restart never
-// shortens one. The time between is not counted. It must come before the first
+// shortens one. The time between is not counted. What is forgotten is which
+// readings were implausible: a start asks for valid ones anew. It must come before the first
 // Step, and leaves the judge untouched when it fails. A rule that the site no
 // longer has is held for its time and then dropped.
 func (j *Judge) Restore(snapshot []byte, nowMs int64) error {
@@ -109,8 +110,12 @@ func (j *Judge) Restore(snapshot []byte, nowMs int64) error {
 		full := max(remaining, seconds(rules[i].holdS(&j.ev)))
 		states[i] = ruleState{held: held, holding: true, holdUntil: nowMs + full}
 		if flags&flagActive != 0 {
-			// It stands until fresh data says that it is over.
+			// It stands until fresh data says that it is over. The windows behind
+			// it are lost, so the gate waits for them as well.
 			states[i] = ruleState{level: held, held: held}
+			if held == LevelBlock {
+				restWait = max(restWait, full+rules[i].windowMs)
+			}
 		}
 		if flags&flagLatched != 0 {
 			latched = latched.With(i)
