@@ -232,7 +232,7 @@ func (b *Buyer) rank(cfg CircuitConfig, c *Circuit) []Candidate {
 	}
 	slices.SortStableFunc(quotes, func(x, y Candidate) int {
 		return cmp.Or(
-			cmp.Compare(len(x.Refused), len(y.Refused)),
+			cmp.Compare(refusedRank(x), refusedRank(y)),
 			cmp.Compare(x.PriceMicroPerKWh, y.PriceMicroPerKWh),
 			cmp.Compare(y.CreditE6, x.CreditE6),
 			cmp.Compare(y.VolumeWh, x.VolumeWh),
@@ -240,6 +240,14 @@ func (b *Buyer) rank(cfg CircuitConfig, c *Circuit) []Candidate {
 		)
 	})
 	return quotes
+}
+
+// refusedRank puts the quotes that cannot be chosen last.
+func refusedRank(c Candidate) int {
+	if c.Refused != "" {
+		return 1
+	}
+	return 0
 }
 
 // choose pays the best quote that has not refused yet.
