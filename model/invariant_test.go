@@ -350,3 +350,38 @@ func seal(body []byte) []byte {
 	b := append([]byte(snapshotMagic), body...)
 	return binary.BigEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
 }
+
+// A network's block must not save the openings that the limit on reopenings
+// counts: the gate would open earlier with the network than without.
+func TestNetworkCannotSaveReopenings(t *testing.T) {
+	f := &fakeScorer{}
+	change := func(c *Config) {
+		c.IntervalS, c.Required, c.Score.HoldS = 60, []Channel{WindGustMPS}, 0
+		c.Score.Kinds = map[string]ScoreLimit{"thunderstorm": {Block: 0.5}}
+	}
+	with, without := newRig(t, f, change), newRig(t, nil, change)
+	early := 0
+	for minute := range 150 {
+		f.p = 0
+		if minute < 19 {
+			f.p = 1
+		}
+		gust := 5.0
+		if minute > 5 && minute < 22 && minute%6 == 1 {
+			gust = -1 // implausible: a sensor block of the shortest kind
+		}
+		for _, r := range []*rig{with, without} {
+			r.step(60_000, map[Channel]float64{WindGustMPS: gust})
+		}
+		if without.state() == StateOpen && minute < 19 {
+			early++
+		}
+		if with.state() == StateOpen && without.state() != StateOpen {
+			t.Fatalf("minute %d: open with the network, not without", minute)
+		}
+	}
+	if early == 0 {
+		t.Error("the gate never opened without the network: nothing was tested")
+	}
+	with.wantOpen()
+}
