@@ -1,10 +1,12 @@
 package aggregator
 
 import (
+	"bytes"
 	"context"
 	"crypto"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -141,6 +143,9 @@ func (d *DA) open() error {
 	if err := os.MkdirAll(d.cfg.Dir, 0o700); err != nil {
 		return fmt.Errorf("make folder: %w", err)
 	}
+	if err := d.keepGenesis(); err != nil {
+		return err
+	}
 	keys, err := d.deps.Genesis.Keys()
 	if err != nil {
 		return err
@@ -175,8 +180,39 @@ func (d *DA) open() error {
 	return nil
 }
 
-// StoreFile is the name of the chain's file in a DA's folder.
-const StoreFile = "chain.db"
+// keepGenesis puts the genesis beside the chain, so that the folder can be
+// exported and verified by itself, and refuses a folder of another chain.
+func (d *DA) keepGenesis() error {
+	want, err := d.deps.Genesis.Marshal()
+	if err != nil {
+		return err
+	}
+	want = append(want, '\n')
+	path := filepath.Join(d.cfg.Dir, GenesisFile)
+	have, err := os.ReadFile(path)
+	switch {
+	case err == nil && bytes.Equal(have, want):
+		return nil
+	case err == nil:
+		return fmt.Errorf("%s holds another chain: its %s is not the genesis configured", d.cfg.Dir, GenesisFile)
+	case !errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("read genesis: %w", err)
+	}
+	tmp := path + ".new"
+	if err := os.WriteFile(tmp, want, 0o644); err != nil {
+		return fmt.Errorf("keep genesis: %w", err)
+	}
+	if err := os.Rename(tmp, path); err != nil {
+		return fmt.Errorf("keep genesis: %w", err)
+	}
+	return nil
+}
+
+// Names of files in a DA's folder.
+const (
+	StoreFile   = "chain.db"
+	GenesisFile = "genesis.json"
+)
 
 // Run takes part until the context ends or the DA can go on no more. It closes
 // the store; a DA runs once.

@@ -71,6 +71,7 @@ type Centre struct {
 	mu      sync.Mutex
 	state   *ledger.State
 	open    map[requestKey]*asked // requests on the chain without a response
+	placing []placing             // not sealed yet
 	pending map[[32]byte]*pending // our records on their way, by id
 	lastNew time.Time             // when the newest block came
 	stats   Stats
@@ -81,6 +82,13 @@ type requestKey struct{ buyer, id string }
 type asked struct {
 	inFlight bool
 	waitNote string // why it waits, so that the log says it once
+}
+
+// placing is a record that waits until the end of the chain is reached: only
+// then is it known which counters are free.
+type placing struct {
+	body *fairwattpb.Record
+	done chan<- error
 }
 
 type pending struct {
@@ -157,7 +165,7 @@ func (c *Centre) run(ctx context.Context, answer bool) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return c.follow(ctx) })
 	g.Go(func() error { return c.work(ctx, answer) })
-	if err := g.Wait(); err != nil && !errors.Is(err, context.Canceled) {
+	if err := g.Wait(); !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded) {
 		return err
 	}
 	return nil
@@ -299,10 +307,18 @@ func (c *Centre) due(answer bool) ([]*pending, error) {
 	// While old blocks still stream in, open requests may have their answers in
 	// the next block.
 	fresh := now.UnixMilli()-c.state.TimeMs() < 2*c.cfg.Genesis.Params.SkewMs
-	if answer && (fresh || now.Sub(c.lastNew) > quietAfter) {
-		if err := c.answerAll(now); err != nil {
-			return nil, err
+	if fresh || now.Sub(c.lastNew) > quietAfter {
+		if answer {
+			if err := c.answerAll(now); err != nil {
+				return nil, err
+			}
 		}
+		for _, p := range c.placing {
+			if err := c.enqueue(p.body, nil, p.done); err != nil {
+				p.done <- err
+			}
+		}
+		c.placing = nil
 	}
 	var out []*pending
 	for _, p := range c.pending {
@@ -382,10 +398,13 @@ func (c *Centre) Deposit(ctx context.Context, d *fairwattpb.Deposit) error {
 func (c *Centre) place(ctx context.Context, body *fairwattpb.Record) error {
 	done := make(chan error, 1)
 	c.mu.Lock()
-	err := c.enqueue(body, nil, done)
+	full := len(c.placing) >= maxPending
+	if !full {
+		c.placing = append(c.placing, placing{body, done})
+	}
 	c.mu.Unlock()
-	if err != nil {
-		return err
+	if full {
+		return fmt.Errorf("%d records already wait for the chain", maxPending)
 	}
 	select {
 	case err := <-done:

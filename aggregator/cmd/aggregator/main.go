@@ -69,7 +69,7 @@ wallets and answers requests for power.`,
 		Args:          cobra.NoArgs,
 		RunE:          helpOnly,
 	}
-	root.AddCommand(daCommand(), mcCommand(), wctCommand(), versionCommand())
+	root.AddCommand(daCommand(), mcCommand(), chainCommand(), wctCommand(), versionCommand())
 	return root
 }
 

@@ -173,6 +173,9 @@ func withCentre(cmd *cobra.Command, config string, wait time.Duration, do func(c
 	if err := readConfig(config, &c); err != nil {
 		return err
 	}
+	if c.LogLevel == "" {
+		c.LogLevel = "error" // the result says what matters
+	}
 	centre, closeAll, err := openCentre(cmd, c)
 	if err != nil {
 		return err
