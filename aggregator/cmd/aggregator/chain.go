@@ -143,8 +143,8 @@ func exportChain(out io.Writer, g *ledger.Genesis, s *store.Store, from, to uint
 	return nil
 }
 
-// A chainReader hands out the certified blocks of a chain, and io.EOF after
-// the last.
+// A chainReader hands out the certified blocks of a chain, and nil after the
+// last.
 type chainReader func() (*fairwattpb.CertifiedBlock, error)
 
 // readExport reads the genesis line of an export and returns a reader of the
@@ -162,10 +162,7 @@ func readExport(r io.Reader) (*ledger.Genesis, chainReader, error) {
 	}
 	return g, func() (*fairwattpb.CertifiedBlock, error) {
 		if !lines.Scan() {
-			if err := lines.Err(); err != nil {
-				return nil, err
-			}
-			return nil, io.EOF
+			return nil, lines.Err()
 		}
 		return ledger.DecodeExportLine(lines.Bytes())
 	}, nil

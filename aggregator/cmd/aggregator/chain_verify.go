@@ -3,7 +3,6 @@ package main
 import (
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -110,7 +109,7 @@ func storeReader(s *store.Store) chainReader {
 	height, last := uint64(0), s.Height()
 	return func() (*fairwattpb.CertifiedBlock, error) {
 		if height >= last {
-			return nil, io.EOF
+			return nil, nil
 		}
 		height++
 		return s.Block(height)
@@ -139,11 +138,11 @@ func (f *verifyFlags) verifyBlocks(own *ledger.Genesis, next chainReader, warn i
 	for {
 		height := state.Height() + 1
 		cb, err := next()
-		if errors.Is(err, io.EOF) {
-			break
-		}
 		if err != nil {
 			return nil, fmt.Errorf("height %d: %w", height, err)
+		}
+		if cb == nil {
+			break
 		}
 		staged, err := state.VerifyCertified(cb)
 		if err != nil {
