@@ -316,8 +316,16 @@ func (i *instance) Deliver(p types.Proposal, votes []types.Signature) types.Reco
 		i.die(err)
 	}
 	i.decided(md)
+	if i.seize.delivered(md.GetLatestSequence()) && !ends {
+		// The library would lock up behind this call: end the instance, which
+		// frees it, and start another.
+		i.finish(errSeized)
+		return types.Reconfig{InLatestDecision: !i.reported.Swap(true)}
+	}
 	return types.Reconfig{InLatestDecision: ends && i.endEpoch()}
 }
+
+var errSeized = &faultError{err: errors.New("smartbft aborted a view that had just decided")}
 
 // endEpoch ends the instance and reports whether it was the first to say so:
 // told twice, the library would lock itself up.
@@ -349,7 +357,9 @@ func (i *instance) decided(md *protos.ViewMetadata) {
 // Sync fetches the blocks this node lacks of the epoch and returns the newest
 // decision it has.
 func (i *instance) Sync() types.SyncResponse {
-	i.node.fetchMissing(i.ctx, i)
+	if err := i.node.fetchMissing(i.ctx, i); err != nil {
+		i.die(err)
+	}
 	p, votes, md, err := i.lastDecision()
 	if err != nil {
 		i.die(&faultError{err: err})

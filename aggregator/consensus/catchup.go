@@ -50,22 +50,29 @@ func (n *Node) sources(epoch Epoch) []string {
 
 // fetchMissing fetches, verifies and stores what others have of the epoch and
 // this node has not. It asks those ahead, and one more when nobody seems so.
-func (n *Node) fetchMissing(ctx context.Context, i *instance) {
+// The error is one that ends the node.
+func (n *Node) fetchMissing(ctx context.Context, i *instance) error {
 	silent := 0
 	for _, da := range n.sources(i.epoch) {
 		_, claims := n.peers[da].claims()
-		if claims <= n.cfg.App.Height() {
+		if claims <= n.height.Load() {
 			if silent++; silent > 1 {
-				return
+				return nil
 			}
 		}
 		if n.over(i.epoch) || ctx.Err() != nil {
-			return
+			return nil
 		}
-		if err := n.fetchFrom(ctx, da, i, &i.epoch); err != nil && ctx.Err() == nil {
+		err := n.fetchFrom(ctx, da, i, &i.epoch)
+		var fault *faultError
+		if errors.As(err, &fault) && fault.final {
+			return err
+		}
+		if err != nil && ctx.Err() == nil {
 			n.log.Debug("fetch blocks", "from", da, "err", err)
 		}
 	}
+	return nil
 }
 
 // fetchFrom takes over the blocks of one DA; with an epoch given, those up to
@@ -74,7 +81,7 @@ func (n *Node) fetchFrom(ctx context.Context, da string, i *instance, until *Epo
 	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
 	defer cancel()
 	for {
-		from := n.cfg.App.Height() + 1
+		from := n.height.Load() + 1
 		got := 0
 		err := n.cfg.Link.Fetch(ctx, da, from, from+fetchBlocks-1, func(cb *fairwattpb.CertifiedBlock) error {
 			ends, err := n.adopt(cb)
@@ -106,9 +113,9 @@ func (n *Node) adopt(cb *fairwattpb.CertifiedBlock) (ends bool, err error) {
 	n.app.Lock()
 	defer n.app.Unlock()
 	if err := n.cfg.App.VerifyCertified(cb); err != nil {
-		return false, fmt.Errorf("fetched block %d: %w", n.cfg.App.Height()+1, err)
+		return false, fmt.Errorf("fetched block %d: %w", n.height.Load()+1, err)
 	}
-	ends, err = n.commit(cb, n.cfg.App.Height()+1)
+	ends, err = n.commit(cb, n.height.Load()+1)
 	if err == nil {
 		n.count.fetched.Add(1)
 	}
@@ -136,7 +143,7 @@ func (n *Node) vouched(epoch Epoch) (number, height uint64) {
 func (n *Node) behind(epoch Epoch) bool {
 	number, height := n.vouched(epoch)
 	quiet := time.Duration(time.Now().UnixNano() - n.progress.Load())
-	return number > epoch.Number && quiet > behindFor || height > n.cfg.App.Height() && quiet > lostFor
+	return number > epoch.Number && quiet > behindFor || height > n.height.Load() && quiet > lostFor
 }
 
 // catchUp fetches blocks, over epochs, while no instance runs. At the start,
@@ -148,9 +155,9 @@ func (n *Node) catchUp(ctx context.Context, heard bool) error {
 		return fmt.Errorf("consensus: %w", err)
 	}
 	for ctx.Err() == nil {
-		before := n.cfg.App.Height()
+		before := n.height.Load()
 		for _, da := range n.sources(epoch) {
-			if _, claims := n.peers[da].claims(); heard && claims <= n.cfg.App.Height() {
+			if _, claims := n.peers[da].claims(); heard && claims <= n.height.Load() {
 				continue
 			}
 			err := n.askOne(ctx, da, heard)
@@ -163,7 +170,7 @@ func (n *Node) catchUp(ctx context.Context, heard bool) error {
 			}
 		}
 		epoch = n.enter()
-		if _, height := n.vouched(epoch); height <= n.cfg.App.Height() || n.cfg.App.Height() == before {
+		if _, height := n.vouched(epoch); height <= n.height.Load() || n.height.Load() == before {
 			return nil
 		}
 	}
@@ -191,7 +198,7 @@ func (n *Node) follow(ctx context.Context, epoch Epoch) error {
 		case <-poll.C:
 		case <-n.wakeUp:
 		}
-		if _, height := n.vouched(epoch); height > n.cfg.App.Height() {
+		if _, height := n.vouched(epoch); height > n.height.Load() {
 			if err := n.catchUp(ctx, true); err != nil {
 				return err
 			}

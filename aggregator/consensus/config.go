@@ -162,9 +162,9 @@ type Config struct {
 	// the leader is given up though it is alive (500 ms).
 	ComplainTimeout time.Duration
 	// ForwardTimeout is after what time an undecided record goes to all DAs
-	// and not to the leader alone (2 s); after as much again and half of it
-	// the leader is given up. It must be well above the time a record queues
-	// under load.
+	// and not to the leader alone (2 s). A leader that then decides records
+	// handed over later by as much is given up. It must be well above the
+	// time a record queues under load.
 	ForwardTimeout time.Duration
 	// PullDelay is how long a block may lag behind the first vote for it
 	// before it is fetched from a voter (10 ms).

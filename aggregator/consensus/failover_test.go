@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -12,6 +13,9 @@ import (
 
 // feed submits a record a millisecond, to the named nodes in turn, until stop.
 func (c *cluster) feed(names ...string) (stop func()) {
+	for _, name := range names {
+		c.until("it to run", func() bool { return c.node(name) != nil })
+	}
 	done, ended := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(ended)
@@ -26,7 +30,9 @@ func (c *cluster) feed(names ...string) (stop func()) {
 			}
 		}
 	}()
-	return func() { close(done); <-ended }
+	stop = sync.OnceFunc(func() { close(done); <-ended })
+	c.t.Cleanup(stop)
+	return stop
 }
 
 // A crashed leader is replaced by the next of the sequence within the

@@ -67,11 +67,11 @@ type instance struct {
 	wants    map[relayKey]*want
 	verified sync.Map // proposal hash -> struct{}: blocks the application accepted
 
-	ended     chan struct{}
-	endOnce   sync.Once
-	endErr    error
-	reported  atomic.Bool
-	abandoned bool
+	ended    chan struct{}
+	endOnce  sync.Once
+	endErr   error
+	reported atomic.Bool
+	seize    seizure
 }
 
 type votePlace struct {
@@ -115,7 +115,7 @@ func (n *Node) open(ctx context.Context, epoch Epoch, entered bool) (*instance, 
 		}
 	}
 	i.self = i.ids[n.cfg.Self]
-	lib := &logger{log: n.log, fail: i.fault}
+	lib := &logger{log: n.log, fail: i.fault, seize: &i.seize}
 	file, content, err := openLog(lib, n.cfg.Dir, epoch.Number, n.cfg.App.Height(), entered)
 	if err != nil {
 		i.cancel()

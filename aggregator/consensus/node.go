@@ -40,7 +40,8 @@ type Node struct {
 	refused  map[string]uint64
 
 	blocks   blockStore
-	progress atomic.Int64 // when the newest block came, Unix ns
+	progress atomic.Int64  // when the newest block came, Unix ns
+	height   atomic.Uint64 // of the newest block, as the application last said
 	stopped  atomic.Bool
 	count    counters
 }
@@ -94,6 +95,7 @@ func New(cfg Config) (*Node, error) {
 		n.peers[id] = &peerState{name: id}
 	}
 	n.epoch = cfg.App.Epoch()
+	n.height.Store(cfg.App.Height())
 	if err := n.epoch.validate(cfg.Self); err != nil {
 		return nil, fmt.Errorf("consensus: %w", err)
 	}
@@ -373,7 +375,7 @@ func (n *Node) frame(f *peerpb.Frame) []byte {
 	if f.Epoch == 0 {
 		f.Epoch, _ = n.running()
 	}
-	f.Height, f.Sender = n.cfg.App.Height(), n.cfg.Self
+	f.Height, f.Sender = n.height.Load(), n.cfg.Self
 	raw, err := proto.Marshal(f)
 	if err != nil {
 		// Only a string that is not UTF-8 could be the cause; ids are.
@@ -398,7 +400,7 @@ func (n *Node) key(da string) (ed25519.PublicKey, bool) {
 func (n *Node) Stats() Stats {
 	c := &n.count
 	s := Stats{
-		Height: n.cfg.App.Height(),
+		Height: n.height.Load(),
 		Blocks: c.blocks.Load(), Fetched: c.fetched.Load(), Epochs: c.epochs.Load(),
 		ViewChanges: c.viewChanges.Load(), Complaints: c.complaints.Load(), Restarts: c.restarts.Load(),
 		Forwarded: c.forwarded.Load(), Withheld: c.withheld.Load(), Pulled: c.pulled.Load(),
@@ -463,7 +465,7 @@ func (n *Node) edge(da string) *edgeCount {
 
 // ServeFetch sends the stored blocks lo..hi: a Fetch handler for the link.
 func (n *Node) ServeFetch(ctx context.Context, lo, hi uint64, send func(*fairwattpb.CertifiedBlock) error) error {
-	for h := max(lo, 1); h <= min(hi, n.cfg.App.Height()); h++ {
+	for h := max(lo, 1); h <= min(hi, n.height.Load()); h++ {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
@@ -486,7 +488,7 @@ func (n *Node) ServeFollow(ctx context.Context, from uint64, send func(*fairwatt
 		n.mu.Lock()
 		more := n.commits
 		n.mu.Unlock()
-		height := n.cfg.App.Height()
+		height := n.height.Load()
 		if next <= height {
 			if err := n.ServeFetch(ctx, next, height, send); err != nil {
 				return err

@@ -185,10 +185,11 @@ func (p *pool) front(limit int, before time.Time) []*record {
 	return out
 }
 
-// overtaken reports whether the oldest record, handed over at least twice, saw
-// records decided that were handed over later by more than margin: the leader
-// leaves it out on purpose.
-func (p *pool) overtaken(margin time.Duration) (*record, bool) {
+// overtaken returns the oldest record when the leader seems to leave it out on
+// purpose: records were decided that were handed over later by more than
+// margin, or it has waited ten times that; in both, since the view began. One
+// of this node's own must have been handed over twice.
+func (p *pool) overtaken(margin time.Duration, began, now time.Time) (*record, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	e := p.order.Front()
@@ -196,7 +197,17 @@ func (p *pool) overtaken(margin time.Duration) (*record, bool) {
 		return nil, false
 	}
 	r := e.Value.(*record)
-	return r, r.tries >= 2 && p.served.Sub(r.handed) > margin
+	since := r.at
+	if r.own {
+		if r.tries < 2 {
+			return r, false
+		}
+		since = r.handed
+	}
+	if since.Before(began) {
+		since = began
+	}
+	return r, p.served.Sub(since) > margin || now.Sub(r.at) > 10*margin && now.Sub(began) > 10*margin
 }
 
 // leftOut counts that a block had to leave the record out and reports whether

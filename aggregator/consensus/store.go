@@ -64,6 +64,7 @@ func (n *Node) commit(cb *fairwattpb.CertifiedBlock, height uint64) (ends bool, 
 		ids = append(ids, id)
 	}
 	n.pool.remove(ids, true)
+	n.height.Store(height)
 	n.count.blocks.Add(1)
 	n.progress.Store(time.Now().UnixNano())
 	n.mu.Lock()

@@ -194,7 +194,7 @@ func (w *watcher) tend(i *instance, now time.Time) {
 	}
 	if wait > n.cfg.ComplainTimeout && quiet > n.cfg.ComplainTimeout && due(&w.complain, now, n.cfg.ComplainTimeout) {
 		n.giveUp(i, "no block while records wait")
-	} else if r, yes := n.pool.overtaken(n.cfg.ForwardTimeout); yes && due(&w.complain, now, n.cfg.ForwardTimeout) {
+	} else if r, yes := n.pool.overtaken(n.cfg.ForwardTimeout, time.Unix(0, i.viewFrom.Load()), now); yes && due(&w.complain, now, n.cfg.ForwardTimeout) {
 		if _, _, err := n.cfg.App.CheckRecord(r.sealed); err != nil {
 			n.discard(i, r.id, r.sealed, err)
 			return

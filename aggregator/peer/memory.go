@@ -56,10 +56,39 @@ type MemoryLink struct {
 
 // lane carries the frames of one sender in order.
 type lane struct {
-	from  string
-	queue *queue
-	mu    sync.Mutex
-	due   []time.Time
+	from   string
+	wake   chan struct{} // holds a token while there may be frames
+	mu     sync.Mutex
+	frames []delayed
+}
+
+// delayed is a frame and the moment it arrives.
+type delayed struct {
+	frame []byte
+	due   time.Time
+}
+
+func (in *lane) push(d delayed) {
+	in.mu.Lock()
+	in.frames = append(in.frames, d)
+	if len(in.frames) > queueFrames {
+		in.frames = in.frames[1:]
+	}
+	in.mu.Unlock()
+	select {
+	case in.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (in *lane) pop() (d delayed, ok bool) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if len(in.frames) == 0 {
+		return delayed{}, false
+	}
+	d, in.frames = in.frames[0], in.frames[1:]
+	return d, true
 }
 
 var errUnreachable = errors.New("not reachable")
@@ -164,20 +193,10 @@ func (l *MemoryLink) serve(ctx context.Context, in *lane) {
 		select {
 		case <-ctx.Done():
 			return
-		case <-in.queue.wake:
+		case <-in.wake:
 		}
-		for {
-			in.mu.Lock()
-			frame := in.queue.pop()
-			var due time.Time
-			if frame != nil {
-				due, in.due = in.due[0], in.due[1:]
-			}
-			in.mu.Unlock()
-			if frame == nil {
-				break
-			}
-			if wait := time.Until(due); wait > 0 {
+		for d, ok := in.pop(); ok; d, ok = in.pop() {
+			if wait := time.Until(d.due); wait > 0 {
 				timer.Reset(wait)
 				select {
 				case <-ctx.Done():
@@ -186,7 +205,7 @@ func (l *MemoryLink) serve(ctx context.Context, in *lane) {
 				}
 			}
 			if l.on.Frame != nil {
-				l.on.Frame(in.from, frame)
+				l.on.Frame(in.from, d.frame)
 			}
 		}
 	}
@@ -205,14 +224,11 @@ func (l *MemoryLink) Send(to string, frame []byte) {
 	}
 	in, ok := target.in[l.id]
 	if !ok {
-		in = &lane{from: l.id, queue: newQueue(1<<20, 1<<30)}
+		in = &lane{from: l.id, wake: make(chan struct{}, 1)}
 		target.in[l.id] = in
 		target.grow <- in
 	}
-	in.mu.Lock()
-	defer in.mu.Unlock()
-	in.due = append(in.due, time.Now().Add(delay))
-	in.queue.push(frame)
+	in.push(delayed{frame, time.Now().Add(delay)})
 }
 
 // ask reaches a running DA and waits the delay of a question and its answer.
