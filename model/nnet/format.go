@@ -160,7 +160,7 @@ func ParseWeights(data []byte) (*Weights, error) {
 	if !ok || !found || err != nil || n < 2 || n > maxHeader || n > len(rest) {
 		return nil, fmt.Errorf("weights: bad header line %q", line)
 	}
-	w, err := parseHeader(rest[:n])
+	w, err := parseHeader(rest[:n], len(rest)-n)
 	if err != nil {
 		return nil, fmt.Errorf("weights: %w", err)
 	}
@@ -186,7 +186,8 @@ func ParseWeights(data []byte) (*Weights, error) {
 	return w, nil
 }
 
-func parseHeader(js []byte) (*Weights, error) {
+// parseHeader reads the JSON part; room is how many bytes of tensors follow.
+func parseHeader(js []byte, room int) (*Weights, error) {
 	dec := json.NewDecoder(bytes.NewReader(js))
 	dec.DisallowUnknownFields()
 	var hd header
@@ -208,12 +209,17 @@ func parseHeader(js []byte) (*Weights, error) {
 		if err != nil {
 			return nil, fmt.Errorf("header: head %q: %w", hd.Heads[i].Name, err)
 		}
+		// Room is made for tensors only when their text can be there.
+		if room -= hd.Heads[i].textBytes(); room < 0 {
+			return nil, fmt.Errorf("header: head %q: cut short before its tensors", hd.Heads[i].Name)
+		}
+		h.net = newMLP(hd.Heads[i].Shapes)
 		w.Heads = append(w.Heads, h)
 	}
 	return w, nil
 }
 
-// head checks one head's description and makes room for its tensors.
+// head checks one head's description; its tensors come later.
 func (hh *headHeader) head() (*Head, error) {
 	h := &Head{
 		Name: hh.Name, Role: hh.Role, Task: Task{Name: hh.Task, HorizonMs: hh.HorizonMs, GustMPS: hh.GustMPS},
@@ -257,8 +263,16 @@ func (hh *headHeader) head() (*Head, error) {
 			return nil, fmt.Errorf("shapes %v: width %d is not in 1..%d", hh.Shapes, s, maxWidth)
 		}
 	}
-	h.net = newMLP(hh.Shapes)
 	return h, nil
+}
+
+// textBytes is a lower bound of the length of the head's tensors in the file.
+func (hh *headHeader) textBytes() int {
+	n := 0
+	for l := range len(hh.Shapes) - 1 {
+		n += 4 * (hh.Shapes[l] + 1) * hh.Shapes[l+1]
+	}
+	return n
 }
 
 // A tensorReader reads tensors in the order they must stand; the first error

@@ -188,6 +188,7 @@ func TestWrongWeightsAreRefused(t *testing.T) {
 	for _, tt := range []struct{ name, old, new string }{
 		{"swapped inputs", "\"temperature_c\",\n    \"humidity_pct\"", "\"humidity_pct\",\n    \"temperature_c\""},
 		{"another shape", "    8,\n    8,\n", "    8,\n    9,\n"},
+		{"more than is there", "    8,\n    8,\n", "    8,\n    256,\n"},
 		{"wide", "    8,\n    8,\n", "    8,\n    100000000,\n"},
 		{"zero deviation", "\"sd\": [\n    2", "\"sd\": [\n    0"},
 		{"calibration", "\"platt_a\": 1.5", "\"platt_a\": -1.5"},

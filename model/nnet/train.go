@@ -2,6 +2,7 @@ package nnet
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"math"
@@ -206,14 +207,14 @@ func (h *Head) normalise(r *rows) {
 // fit runs epochs until the validation score has not risen for cfg.Patience of
 // them, and keeps the best weights. The score is AUC + average precision: the
 // first sees the whole order, the second its top, where warnings are.
-func (h *Head) fit(ctx context.Context, cfg Config, train, validate *rows, log *slog.Logger) error {
+func (h *Head) fit(ctx context.Context, cfg Config, train, validate *rows, log *slog.Logger) (err error) {
 	rng := rand.New(rand.NewPCG(cfg.Seed, uint64(len(h.Name))))
 	initialise(h.net, rng)
 	t, err := newTrainer(h.net, cfg)
 	if err != nil {
 		return err
 	}
-	defer t.close()
+	defer func() { err = errors.Join(err, t.close()) }()
 	var pos, neg []int
 	for i, l := range train.label {
 		if l {

@@ -6,8 +6,6 @@ import (
 	"runtime/debug"
 
 	"github.com/spf13/cobra"
-
-	"fairwatt/model/nnet"
 )
 
 func versionCommand() *cobra.Command {
@@ -19,18 +17,17 @@ func versionCommand() *cobra.Command {
 		Example: `  model version --json`,
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			n, err := nnet.Shipped()
+			w, err := loadWeights("")
 			if err != nil {
-				return fmt.Errorf("built-in weights: %w", err)
+				return err
 			}
-			defer n.Close()
 			v := struct {
 				Version  string   `json:"version"`
 				Revision string   `json:"revision"`
 				Go       string   `json:"go"`
 				Weights  string   `json:"weights"`
 				Heads    []string `json:"heads"`
-			}{Version: "unknown", Revision: "unknown", Weights: n.Version()}
+			}{Version: "unknown", Revision: "unknown", Weights: fmt.Sprintf("%s v%d", w.Name, w.Version)}
 			if info, ok := debug.ReadBuildInfo(); ok {
 				v.Version, v.Go = info.Main.Version, info.GoVersion
 				for _, s := range info.Settings {
@@ -39,7 +36,7 @@ func versionCommand() *cobra.Command {
 					}
 				}
 			}
-			for _, h := range n.Weights().Heads {
+			for _, h := range w.Heads {
 				v.Heads = append(v.Heads, h.Name)
 			}
 			out := cmd.OutOrStdout()
