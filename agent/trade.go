@@ -32,8 +32,8 @@ func (a *Agent) sellerConfig() SellerConfig {
 		MinWh: s.MinWh, MaxWh: s.MaxWh, DeliveryMs: int64(s.DeliveryH * 3_600_000),
 		OfferTTLMs: s.OfferTTL.Milliseconds(), StartWindowMs: p.StartByMs,
 		// Billed before the ledger's own deadline, which would fail the trade.
-		ResumeWindowMs: p.ResumeByMs * 8 / 10,
-		RetryMs:        retryMs, GiveUpMs: p.ConfirmByMs + p.ResumeByMs,
+		ResumeWindowMs: p.ResumeByMs * 8 / 10, DeliverWindowMs: p.DeliverByMs * 8 / 10,
+		RetryMs: retryMs, GiveUpMs: p.ConfirmByMs + p.ResumeByMs,
 	}
 }
 
@@ -41,7 +41,7 @@ func (a *Agent) buyerConfig() BuyerConfig {
 	b, p := a.cfg.Buy, a.deps.Chain.Params
 	cfg := BuyerConfig{
 		Device: a.cfg.Device, RequestTTLMs: b.RequestTTL.Milliseconds(), RequestEveryMs: b.RequestEvery.Milliseconds(),
-		DisputeAfterMs: p.ConfirmByMs / 2, LossE4: p.LossE4, ClassE4: b.MeterClassE4,
+		DisputeAfterMs: p.ConfirmByMs / 2, SettleMs: min(2*a.cfg.Tick.Milliseconds(), 5000), LossE4: p.LossE4, ClassE4: b.MeterClassE4,
 		ToleranceWh: 2 * max(1, p.RegisterStepWh), RetryMs: retryMs,
 		GiveUpMs: p.StartByMs + p.ResumeByMs + p.ConfirmByMs + tradeMaxMs,
 	}
@@ -287,6 +287,10 @@ func (a *Agent) attest() ([]byte, error) {
 	return seal.Seal(a.deps.Key, a.cfg.Device, seal.DomainAttestation, a.deps.Chain.ID, payload)
 }
 
+// codeReplayed is the door's answer to a record that was sent again after it
+// became final.
+const codeReplayed = "replayed"
+
 // decode turns a verdict into what the traders see, and takes the device's
 // own record out of the outbox.
 func (a *Agent) decode(v Verdict) (RecordVerdict, error) {
@@ -304,8 +308,13 @@ func (a *Agent) decode(v Verdict) (RecordVerdict, error) {
 		if !ok {
 			return out, nil // settled before; its trade notice may be new
 		}
-		out.Own, sealed = true, own.Sealed
 		a.deps.Outbox.Done(out.ID)
+		if v.Height == 0 && out.Code == codeReplayed {
+			// It stands in an earlier block, whose receipt says how.
+			a.log.Info("record was known to the chain", "counter", own.Counter)
+			return RecordVerdict{ID: out.ID, Trade: out.Trade}, nil
+		}
+		out.Own, sealed = true, own.Sealed
 		if out.Applied {
 			a.counters.final++
 		} else {

@@ -14,6 +14,7 @@ type BuyerConfig struct {
 	Circuits       []CircuitConfig
 	RequestTTLMs   int64 // how long a request asks for an answer
 	RequestEveryMs int64 // pause between the end of one trade and the next request of a circuit
+	SettleMs       int64 // how long the own meter must stand still before it is believed
 	DisputeAfterMs int64 // how long the own meter may lag behind a bill
 	LossE4         int64 // of the line between seller and buyer, in 1e-4
 	ClassE4        int64 // accuracy class of both meters together, in 1e-4
@@ -63,6 +64,8 @@ type Circuit struct {
 	Offer       string            `json:"offer,omitempty"`
 	StartWh     int64             `json:"start_wh,omitempty"` // register at the Pay
 	BilledWh    int64             `json:"billed_wh,omitempty"`
+	SeenWh      int64             `json:"seen_wh,omitempty"` // register after the bill
+	SeenMs      int64             `json:"seen_ms,omitempty"` // since when it shows that
 	Confirms    int               `json:"confirms,omitempty"`
 }
 
@@ -273,13 +276,20 @@ func (b *Buyer) choose(in BuyerInput, cfg CircuitConfig, c *Circuit) {
 	}}}, why)
 }
 
-// confirm compares a bill with the own meter, read after the bill came. A
-// meter that shows too little is given time before the bill is disputed: the
-// last pulses may be on their way.
+// confirm compares a bill with the own meter, read after the bill came. The
+// last pulses may be on their way: the meter is believed when it stands still,
+// or after a quarter of the time to dispute where other loads keep it moving;
+// one that shows too little is given all of that time.
 func (b *Buyer) confirm(in BuyerInput, cfg CircuitConfig, c *Circuit) {
 	register, meterOK := in.Registers[cfg.Name]
 	waited := in.WallMs - c.SinceWallMs
 	if waited <= 0 || in.WallMs < c.RetryWallMs {
+		return
+	}
+	if register != c.SeenWh || c.SeenMs == 0 {
+		c.SeenWh, c.SeenMs = register, in.WallMs
+	}
+	if in.WallMs-c.SeenMs < b.cfg.SettleMs && waited < b.cfg.DisputeAfterMs/4 {
 		return
 	}
 	received := max(0, register-c.StartWh)

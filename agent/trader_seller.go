@@ -16,6 +16,7 @@ type SellerConfig struct {
 	DeliveryMs       int64 // how long one delivery lasts at most
 	OfferTTLMs       int64
 	StartWindowMs    int64 // after the Pay was seen; then the trade is given up
+	DeliverWindowMs  int64 // after the start; then what was metered is billed
 	ResumeWindowMs   int64 // after a hold; then what was metered is billed
 	RetryMs          int64 // between attempts at a refused record
 	GiveUpMs         int64 // after the bill; then the trade is forgotten
@@ -53,9 +54,10 @@ type SellerTrade struct {
 	Phase            string `json:"phase"`
 	SinceWallMs      int64  `json:"since_wall_ms"` // of the phase
 	RetryWallMs      int64  `json:"retry_wall_ms,omitempty"`
-	RanMs            int64  `json:"ran_ms"`       // sensing time delivered so far
-	DeliveredWh      int64  `json:"delivered_wh"` // counted while the contactor was closed
-	RunFromWh        int64  `json:"run_from_wh"`  // register up to which DeliveredWh counts
+	RanMs            int64  `json:"ran_ms"`                    // sensing time delivered so far
+	DeliveredWh      int64  `json:"delivered_wh"`              // counted while the contactor was closed
+	RunFromWh        int64  `json:"run_from_wh"`               // register up to which DeliveredWh counts
+	StartedWallMs    int64  `json:"started_wall_ms,omitempty"` // the first Start was final
 	Bills            int    `json:"bills,omitempty"`
 	lastSensingMs    int64  // of the present run; 0 outside one
 }
@@ -194,6 +196,9 @@ func (s *Seller) began(in SellerInput, v RecordVerdict, t *SellerTrade, waiting,
 		return
 	}
 	t.enter(sellDelivering, in.WallMs)
+	if t.StartedWallMs == 0 {
+		t.StartedWallMs = in.WallMs
+	}
 	t.RunFromWh, t.lastSensingMs = in.RegisterWh, in.SensingMs
 	if in.GateOpen {
 		s.out = append(s.out, Action{CloseFor: &t.Delivery})
@@ -318,7 +323,7 @@ func (s *Seller) deliver(in SellerInput, t *SellerTrade) {
 		s.send(&fairwattpb.Record{Body: &fairwattpb.Record_Hold{Hold: &fairwattpb.Hold{
 			TradeId: t.TradeID, GateSeq: in.GateSeq, Causes: in.Causes, Reading: s.reading(in),
 		}}}, false)
-	case t.DeliveredWh >= t.VolumeWh || t.RanMs >= s.cfg.DeliveryMs:
+	case t.DeliveredWh >= t.VolumeWh, t.RanMs >= s.cfg.DeliveryMs, in.WallMs-t.StartedWallMs >= s.cfg.DeliverWindowMs:
 		s.open(in, t)
 		t.enter(sellStopping, in.WallMs)
 	}

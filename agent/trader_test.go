@@ -12,7 +12,7 @@ import (
 
 var testSeller = SellerConfig{
 	Device: "pv-1", Meter: "pv-1-s0", PriceMicroPerKWh: 200_000, MinWh: 10, MaxWh: 1000,
-	DeliveryMs: 3_600_000, OfferTTLMs: 60_000, StartWindowMs: 100_000, ResumeWindowMs: 60_000, RetryMs: 1000, GiveUpMs: 300_000,
+	DeliveryMs: 3_600_000, OfferTTLMs: 60_000, StartWindowMs: 100_000, DeliverWindowMs: 1 << 40, ResumeWindowMs: 60_000, RetryMs: 1000, GiveUpMs: 300_000,
 }
 
 func payRecord(trade, offer string, volume int64) *fairwattpb.Record {
@@ -230,7 +230,7 @@ func TestSellerInvariants(t *testing.T) {
 }
 
 var testBuyer = BuyerConfig{
-	Device: "home-1", RequestTTLMs: 10_000, RequestEveryMs: 5_000, DisputeAfterMs: 20_000, LossE4: 300, ClassE4: 200,
+	Device: "home-1", RequestTTLMs: 10_000, RequestEveryMs: 5_000, SettleMs: 100, DisputeAfterMs: 20_000, LossE4: 300, ClassE4: 200,
 	ToleranceWh: 2, RetryMs: 1000, GiveUpMs: 600_000,
 	Circuits: []CircuitConfig{{Name: "kitchen", Meter: "home-1-kitchen", VolumeWh: 300, MaxPriceMicroPerKWh: 300_000}},
 }
@@ -311,6 +311,8 @@ func TestBuyerConfirmsByItsOwnMeter(t *testing.T) {
 	wantKinds(t, b.Step(in))
 	in.WallMs += 100
 	in.Registers["kitchen"]++
+	wantKinds(t, b.Step(in)) // enough, but still moving
+	in.WallMs += 100
 	actions := b.Step(in)
 	wantKinds(t, actions, "Confirm")
 	if c := actions[0].Record.GetConfirm(); !c.GetAccepted() || c.GetEnergyWh() != 188 || c.GetReading().GetRegisterWh() != 238 {
