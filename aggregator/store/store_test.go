@@ -1,0 +1,235 @@
+package store_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"fairwatt/aggregator/ledger"
+	"fairwatt/aggregator/ledger/ledgertest"
+	"fairwatt/aggregator/store"
+	"fairwatt/proto/fairwattpb"
+
+	"google.golang.org/protobuf/proto"
+)
+
+func newChain(t testing.TB) *ledgertest.Chain {
+	t.Helper()
+	c, err := ledgertest.New(ledgertest.Genesis(4, 1, 1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// grow adds blocks with one deposit each to the chain and to the store.
+func grow(t testing.TB, c *ledgertest.Chain, s *store.Store, blocks int) {
+	t.Helper()
+	for range blocks {
+		sealed, err := c.Seal(ledgertest.Centre, &fairwattpb.Record{Body: &fairwattpb.Record_Deposit{Deposit: &fairwattpb.Deposit{
+			To: "buyer-1", AmountMicro: 7, Reference: fmt.Sprintf("deposit-%d", c.State.Height()),
+		}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		st, err := c.Advance(sealed)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Append(c.Blocks[len(c.Blocks)-1], c.State.Height(), st.Changes()); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func openStore(t testing.TB, path string, id [32]byte) *store.Store {
+	t.Helper()
+	s, err := store.Open(path, id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func TestReopen(t *testing.T) {
+	c, path := newChain(t), filepath.Join(t.TempDir(), "chain.db")
+	for round := range 3 {
+		s := openStore(t, path, c.State.ChainID())
+		if s.Height() != c.State.Height() {
+			t.Fatalf("round %d: height %d, want %d", round, s.Height(), c.State.Height())
+		}
+		state, err := s.LoadState(c.Genesis)
+		if err != nil || state.Root() != c.State.Root() || state.HeaderHash() != c.State.HeaderHash() || state.Height() != c.State.Height() {
+			t.Fatalf("round %d: loaded state differs: %v", round, err)
+		}
+		grow(t, c, s, 3)
+		next := uint64(2)
+		if err := s.Blocks(2, 100, func(h uint64, cb *fairwattpb.CertifiedBlock) error {
+			if h != next || !proto.Equal(cb, c.Blocks[h-1]) {
+				t.Errorf("block %d is not the one stored", h)
+			}
+			next++
+			return nil
+		}); err != nil || next != c.State.Height()+1 {
+			t.Fatalf("blocks up to %d, %v", next, err)
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestAppendRefuses(t *testing.T) {
+	c := newChain(t)
+	s := openStore(t, filepath.Join(t.TempDir(), "chain.db"), c.State.ChainID())
+	defer s.Close()
+	grow(t, c, s, 2)
+	// Another chain of the same genesis: same heights, other blocks.
+	other := newChain(t)
+	other.NowMs += 1000
+	for range 3 {
+		if _, err := other.Advance(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for h := uint64(1); h <= 3; h++ {
+		if err := s.Append(other.Blocks[h-1], h, nil); !errors.Is(err, store.ErrFork) {
+			t.Errorf("fork at height %d: %v", h, err)
+		}
+	}
+	if err := s.Append(c.Blocks[0], 1, nil); err != nil {
+		t.Errorf("the same block again: %v", err)
+	}
+	if err := s.Append(c.Blocks[0], 3, nil); err == nil {
+		t.Error("a block at the wrong height was stored")
+	}
+	if err := s.Append(&fairwattpb.CertifiedBlock{Block: []byte("x")}, 3, nil); err == nil {
+		t.Error("garbage was stored")
+	}
+	if _, err := s.Block(3); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("block 3: %v", err)
+	}
+	if state, err := s.LoadState(c.Genesis); err != nil || state.Root() != c.State.Root() {
+		t.Errorf("refused blocks left traces: %v", err)
+	}
+}
+
+func TestOpenRefuses(t *testing.T) {
+	c, dir := newChain(t), t.TempDir()
+	path := filepath.Join(dir, "chain.db")
+	s := openStore(t, path, c.State.ChainID())
+	grow(t, c, s, 20)
+	if _, err := store.Open(path, c.State.ChainID()); err == nil || !strings.Contains(err.Error(), "another process") {
+		t.Errorf("opened twice: %v", err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := store.Open(path, [32]byte{1}); err == nil || !strings.Contains(err.Error(), "holds chain") {
+		t.Errorf("another chain: %v", err)
+	}
+	whole, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, bytes.Repeat([]byte("not a chain\n"), 4000), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := store.Open(path, c.State.ChainID()); err == nil || !strings.Contains(err.Error(), "damaged") {
+		t.Errorf("garbage: %v", err)
+	}
+	for _, size := range []int{1, 5000, len(whole) / 2} {
+		if err := os.WriteFile(path, whole[:size], 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := store.Open(path, c.State.ChainID()); err == nil || !strings.Contains(err.Error(), "damaged") {
+			t.Errorf("cut to %d of %d bytes: %v", size, len(whole), err)
+		}
+	}
+	if _, err := store.OpenReadOnly(filepath.Join(dir, "none.db")); err == nil {
+		t.Error("a file that is not there was opened to read")
+	}
+}
+
+// TestDamagedState changes one byte of every stored account: LoadState must
+// notice by the state root.
+func TestDamagedState(t *testing.T) {
+	c, path := newChain(t), filepath.Join(t.TempDir(), "chain.db")
+	s := openStore(t, path, c.State.ChainID())
+	grow(t, c, s, 1)
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, found := []byte("account/buyer-1\x00\x00"), false
+	for from := 0; ; {
+		i := bytes.Index(b[from:], key)
+		if i < 0 {
+			break
+		}
+		from += i + len(key)
+		b[from+5] ^= 0x40 // in the wallet
+		found = true
+	}
+	if !found {
+		t.Fatal("no account in the file")
+	}
+	if err := os.WriteFile(path, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s = openStore(t, path, c.State.ChainID())
+	defer s.Close()
+	if _, err := s.LoadState(c.Genesis); err == nil || !strings.Contains(err.Error(), "state root") {
+		t.Errorf("damaged state loaded: %v", err)
+	}
+}
+
+// BenchmarkAppend stores blocks of 500 records, synced.
+func BenchmarkAppend(b *testing.B) {
+	g := ledgertest.Genesis(4, 500, 0)
+	g.Params.EpochBlocks = 1_000_000
+	c, err := ledgertest.New(g)
+	if err != nil {
+		b.Fatal(err)
+	}
+	s := openStore(b, filepath.Join(b.TempDir(), "chain.db"), c.State.ChainID())
+	defer s.Close()
+	const n = 500
+	for i := 0; b.Loop(); i++ {
+		b.StopTimer()
+		records := make([][]byte, n)
+		for j := range records {
+			if records[j], err = c.Seal(fmt.Sprintf("seller-%d", j+1), &fairwattpb.Record{Body: &fairwattpb.Record_GateChange{
+				GateChange: &fairwattpb.GateChange{GateSeq: uint64(i + 1), State: fairwattpb.GateState_GATE_STATE_OPEN},
+			}}); err != nil {
+				b.Fatal(err)
+			}
+		}
+		st, _, err := c.State.Build(c.Fields(), records, ledger.WithVerified(func([32]byte) bool { return true }))
+		if err != nil {
+			b.Fatal(err)
+		}
+		cb, err := c.Certify(st)
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.StartTimer()
+		if err := s.Append(cb, st.Header().GetHeight(), st.Changes()); err != nil {
+			b.Fatal(err)
+		}
+		b.StopTimer()
+		if err := c.State.Commit(st); err != nil {
+			b.Fatal(err)
+		}
+		c.NowMs = c.State.TimeMs()
+		b.StartTimer()
+	}
+	b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(b.N*n), "us/record")
+}
