@@ -10,6 +10,7 @@ import (
 // method per value serves the encoder, the decoder and the description in
 // docs/ledger-format.md, so the three cannot drift apart.
 type codec interface {
+	u32(name string, v *uint32) // 4 bytes, big endian
 	u64(name string, v *uint64) // 8 bytes, big endian
 	i64(name string, v *int64)  // 8 bytes, big endian, two's complement
 	str(name string, v *string) // 2 bytes of length, big endian, then the bytes
@@ -36,6 +37,7 @@ func decodeValue(b []byte, v value) error {
 
 type encoder struct{ b []byte }
 
+func (e *encoder) u32(_ string, v *uint32) { e.b = binary.BigEndian.AppendUint32(e.b, *v) }
 func (e *encoder) u64(_ string, v *uint64) { e.b = binary.BigEndian.AppendUint64(e.b, *v) }
 func (e *encoder) i64(_ string, v *int64)  { e.b = binary.BigEndian.AppendUint64(e.b, uint64(*v)) }
 
@@ -71,6 +73,12 @@ func (d *decoder) take(n int, name string) []byte {
 	return b
 }
 
+func (d *decoder) u32(name string, v *uint32) {
+	if b := d.take(4, name); b != nil {
+		*v = binary.BigEndian.Uint32(b)
+	}
+}
+
 func (d *decoder) u64(name string, v *uint64) {
 	if b := d.take(8, name); b != nil {
 		*v = binary.BigEndian.Uint64(b)
@@ -101,11 +109,3 @@ func (d *decoder) flag(name string, v *bool) {
 		*v = b[0] == 1
 	}
 }
-
-// describer lists the fields as "name type", for the format's documentation.
-type describer struct{ lines []string }
-
-func (d *describer) u64(name string, _ *uint64) { d.lines = append(d.lines, name+" u64") }
-func (d *describer) i64(name string, _ *int64)  { d.lines = append(d.lines, name+" i64") }
-func (d *describer) str(name string, _ *string) { d.lines = append(d.lines, name+" str") }
-func (d *describer) flag(name string, _ *bool)  { d.lines = append(d.lines, name+" flag") }

@@ -1,3 +1,96 @@
 // Package ledger holds the rules of the chain: which record and which block is
-// valid, and what it changes.
+// valid, and what it changes. Every data aggregator runs it, and so does
+// everybody who checks a chain; on the same blocks all of them come to the same
+// state, bit by bit.
+//
+// It is pure: no clock, no file, no network, no goroutine, no global variable,
+// no float. Time is the time in the blocks. docs/ledger-format.md says in bytes
+// what this package says in Go, for a verifier in another language.
+//
+// # The caller's duties
+//
+//  1. Call [State.CheckRecord] on what comes from outside, and keep the ids of
+//     what passed; hand that memory to Build and Verify ([WithVerified]), or
+//     they check every signature again.
+//  2. Before voting for a block, compare its time with your own clock
+//     ([Params.CheckSkew]).
+//  3. Stage a block ([State.Build] or [State.Verify]), let it be decided, store
+//     it with its changes, and only then [State.Commit] it.
+//  4. Check the certificate of a block that comes from elsewhere
+//     ([State.VerifyCertified]).
+//
+// # Door and market
+//
+// A record can be refused at two places. At the door, for what its bytes are:
+// not canonical, unknown signer, bad signature, wrong chain, a role that may
+// not send it, a field outside its limits, a counter used before. Such a record
+// stands in no block, and a block that has one is invalid. In the market, for
+// what it asks: to spend what is not there, to pay twice with one Token, to
+// start against a closed gate. Such a record stands in its block with an
+// [fairwattpb.Outcome] that says why, and changes nothing but its sender's
+// replay window, so the refusal can be proved to its sender and is not tried
+// again. The codes of both are constants here.
+//
+// # A trade
+//
+//	Request -> Response -> Pay -> Start -> Bill -> Confirm
+//	           escrowed    paid   delivering  billed   settled, settled_partly, disputed
+//	                                |   ^
+//	                          Hold  v   | Resume
+//	                                held
+//
+// Money moves by Deposit (into a wallet), Response (wallet to escrow), Pay
+// (what the price leaves of the escrow goes back), and at the trade's end
+// (escrow to the seller and back to the buyer). Each status has a deadline in
+// block time, swept at the start of each block:
+//
+//   - a Token not used: refunded, nobody's fault;
+//   - no start, or no bill: failed, the seller broke its promise; but refunded
+//     when a hazard excuses it (a hold in the trade, or a newest gate change
+//     that is not OPEN) and its quota is not used up;
+//   - a hold not ended: billed by the ledger with what the seller's meter had
+//     counted, refunded if that is nothing;
+//   - no confirmation: settled by the seller's meter, the buyer broke its
+//     promise, so silence steals nothing (R21, R26);
+//   - a dispute: divided. What both meters counted is paid, the difference is
+//     halved, and both sides' records say broken.
+//
+// The meter decides before the parties' words: a confirmation whose register
+// bears the bill out settles the trade whatever its accepted flag says. A
+// meter belongs to whoever used it first, its register never falls, and it
+// measures one trade at a time, so no watt-hour is sold twice; what the
+// seller's meter counts during a hold is not the trade's.
+//
+// Amounts may be rounded to either neighbouring millionth by whoever states
+// them (the difference is below one, and never above the escrow); the ledger's
+// own amounts are rounded half even. Sums are conserved exactly: deposits are
+// always wallets plus escrows ([State.Totals]).
+//
+// # Credibility, trust, tree
+//
+// The paper's rule is used literally: s or f counts one more, credit ± w·volume
+// (formula 8), below a limit the participant is blacklisted and can no longer
+// request, offer or pay; running trades finish. Its weakness (one large trade
+// buys the right to many frauds) is known and left for a mode beside this one.
+// Trust values are those of the genesis in this version; an epoch's sequence is
+// the communication tree's over them, with those who failed as accounting node
+// in the epoch before, as its last block's view shows, behind the others. There
+// is no second witness yet that would excuse a hold without using the quota,
+// no change of keys, and no way back from the blacklist.
+//
+// # The state
+//
+// The state is a map from keys to bytes with a Merkle root in each header. The
+// root is over 4096 buckets of keys: a block touches some hundreds of keys of
+// perhaps a million, and recomputes their buckets and paths only. A sparse
+// Merkle tree would give shorter proofs for single keys but costs some thirty
+// hashes a key, and nobody asks for such proofs yet; a hash over the list of
+// changes would be cheaper still but would not say what the state is.
+// Protobuf was not used for values since its encoding is not one-to-one.
+//
+// # Source
+//
+// Y. Yu et al., Intelligent Automation & Soft Computing 37(1), 583-598, 2023
+// (R numbers in comments count its requirements); RFC 6962 for the roots over
+// records and outcomes.
 package ledger

@@ -84,7 +84,6 @@ type Participant struct {
 }
 
 func (p *Participant) fields(c codec) {
-	class := uint64(p.MeterClassE4)
 	c.str("id", &p.ID)
 	c.str("site", &p.Site)
 	c.flag("seller", &p.Seller)
@@ -92,8 +91,7 @@ func (p *Participant) fields(c codec) {
 	c.flag("centre", &p.Centre)
 	c.str("public_key", &p.PublicKey)
 	c.flag("simulated", &p.Simulated)
-	c.u64("meter_class_e4", &class)
-	p.MeterClassE4 = uint32(class)
+	c.u32("meter_class_e4", &p.MeterClassE4)
 }
 
 // An Account is a participant's wallet and compliance record.
@@ -126,9 +124,9 @@ type Gate struct {
 }
 
 func (g *Gate) fields(c codec) {
-	state := uint64(g.State)
+	state := uint32(g.State)
 	c.u64("seq", &g.Seq)
-	c.u64("state", &state)
+	c.u32("state", &state)
 	c.i64("changed_ms", &g.ChangedMs)
 	g.State = fairwattpb.GateState(state)
 }
