@@ -125,11 +125,12 @@ type town struct {
 
 	mu   sync.Mutex
 	das  map[string]*aggregator.DA
+	runs map[string]*running
 	stop map[string]func() error
 }
 
 func newTown(t testing.TB, g *ledger.Genesis) *town {
-	w := &town{t: t, g: g, chain: g.ChainID(), dir: t.TempDir(), broker: &broker{}, das: map[string]*aggregator.DA{},
+	w := &town{t: t, g: g, chain: g.ChainID(), dir: t.TempDir(), broker: &broker{}, das: map[string]*aggregator.DA{}, runs: map[string]*running{},
 		stop: map[string]func() error{}, net: peer.NewMemory(peer.MemoryConfig{Seed: 1, MinDelay: 100 * time.Microsecond, MaxDelay: time.Millisecond})}
 	return w
 }
@@ -154,12 +155,26 @@ func (w *town) start(id string) {
 		w.t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- da.Run(ctx) }()
+	run := &running{ended: make(chan struct{})}
+	go func() { run.err = da.Run(ctx); close(run.ended) }()
 	w.mu.Lock()
-	w.das[id] = da
+	w.das[id], w.runs[id] = da, run
 	w.mu.Unlock()
-	w.stop[id] = func() error { cancel(); return <-done }
+	w.stop[id] = func() error { cancel(); <-run.ended; return run.err }
+}
+
+type running struct {
+	ended chan struct{}
+	err   error
+}
+
+// wait returns what an aggregator's Run returns by itself.
+func (w *town) wait(id string) error {
+	w.mu.Lock()
+	run := w.runs[id]
+	w.mu.Unlock()
+	<-run.ended
+	return run.err
 }
 
 // halt stops one aggregator; a clean stop is part of every test.

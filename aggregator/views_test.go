@@ -1,0 +1,168 @@
+package aggregator
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+)
+
+const gateJSON = `{"schema":"gate/1","id":"x","seq":4182,"ts":"2026-01-01T00:00:00.000Z","clock_synced":true,
+ "state":"BLOCKED","since":"2026-01-01T00:00:00.000Z","valid_until":"2026-01-01T00:01:30.000Z","clear_in_s":1800,
+ "causes":[{"rule":"W01","kind":"thunderstorm","level":"block","latched":false,"text":"lightning 8 km (<= 10 km)",
+            "inputs":[{"name":"lightning_distance","value":8,"unit":"km","age_s":1.2,"threshold":10,"op":"<="}]}],
+ "model":{"name":"hazard-mlp","sha256":"5f2c","p":{"thunderstorm":0.83,"wind":null},"top":[]}}`
+
+func everyone(string, string) bool { return true }
+
+func TestViewsShowWhatAgentsSay(t *testing.T) {
+	var v views
+	now := time.Date(2026, 1, 1, 0, 1, 0, 0, time.UTC)
+	for topic, payload := range map[string]string{
+		"fairwatt/v1/farm/pv-3/gate":                gateJSON,
+		"fairwatt/v1/farm/pv-3/status":              "online",
+		"fairwatt/v1/farm/pv-3/hazard/thunderstorm": `{"level":"block","p":0.83}`,
+		"fairwatt/v1/farm/pv-3/hazard/heat":         `{"level":"ok"}`,
+	} {
+		if _, _, err := v.take(Message{Topic: topic, Payload: []byte(payload)}, now, everyone); err != nil {
+			t.Fatal(err)
+		}
+	}
+	list := v.list(now)
+	if len(list) != 1 {
+		t.Fatalf("%d generators", len(list))
+	}
+	g := list[0]
+	if g.State != "BLOCKED" || g.Online != "online" || g.LastSeenMs != now.UnixMilli() || g.ClearInS != 1800 || len(g.Hazards) != 2 ||
+		g.Hazards[1].Kind != "thunderstorm" || g.Scores["thunderstorm"] != 0.83 || len(g.Scores) != 1 {
+		t.Errorf("%+v", g)
+	}
+	in := g.Causes[0].Inputs[0]
+	if in.Name != "lightning_distance" || *in.Value != 8 || *in.Threshold != 10 || in.Op != "<=" {
+		t.Errorf("%+v", in)
+	}
+	// Past its validity it counts as blocked, whatever it said.
+	if late := v.list(now.Add(time.Hour)); late[0].State != "EXPIRED" {
+		t.Errorf("an hour later: %s", late[0].State)
+	}
+}
+
+func TestViewsRefuse(t *testing.T) {
+	long := strings.Repeat("x", maxViewBytes+1)
+	var causes strings.Builder
+	for range maxCauses + 1 {
+		causes.WriteString(`{"rule":"W01"},`)
+	}
+	for topic, payload := range map[string]string{
+		"fairwatt/v1/farm/PV_3/gate":         gateJSON,
+		"fairwatt/v1/farm/<b>/gate":          gateJSON,
+		"other/v1/farm/pv-3/gate":            gateJSON,
+		"fairwatt/v1/farm/pv-3":              gateJSON,
+		"fairwatt/v1/farm/pv-3/gate":         `{"state":"AJAR"}`,
+		"fairwatt/v1/farm/pv-4/gate":         `{"schema":"gate/2","state":"OPEN"}`,
+		"fairwatt/v1/farm/pv-5/gate":         `{`,
+		"fairwatt/v1/farm/pv-6/gate":         `{"state":"OPEN","causes":[` + strings.TrimSuffix(causes.String(), ",") + `]}`,
+		"fairwatt/v1/farm/pv-7/gate":         long,
+		"fairwatt/v1/farm/pv-3/status":       "perhaps",
+		"fairwatt/v1/farm/pv-3/hazard/wind":  `{"level":"huge"}`,
+		"fairwatt/v1/farm/pv-3/hazard/rain":  `{"level":"ok","p":7}`,
+		"fairwatt/v1/farm/pv-3/hazard/a/b":   `{"level":"ok"}`,
+		"fairwatt/v1/farm/pv-3/telemetry":    `{}`,
+		"fairwatt/v1/farm/pv-3/hazard/storm": `[]`,
+	} {
+		var v views
+		if _, _, err := v.take(Message{Topic: topic, Payload: []byte(payload)}, time.Now(), everyone); err == nil {
+			t.Errorf("%s %.60s was taken", topic, payload)
+		}
+		if v.badCount() != 1 || len(v.list(time.Now())) != 0 {
+			t.Errorf("%s: %d counted, %d shown", topic, v.badCount(), len(v.list(time.Now())))
+		}
+	}
+	var v views
+	nobody := func(string, string) bool { return false }
+	if _, _, err := v.take(Message{Topic: "fairwatt/v1/farm/pv-3/gate", Payload: []byte(gateJSON)}, time.Now(), nobody); err == nil || len(v.byID) != 0 {
+		t.Errorf("a device that is not registered is shown: %v", err)
+	}
+}
+
+// A retained word is old news: it does not make its sender alive.
+func TestRetainedIsNotSeen(t *testing.T) {
+	var v views
+	if _, _, err := v.take(Message{Topic: "fairwatt/v1/farm/pv-3/gate", Payload: []byte(gateJSON), Retained: true}, time.Now(), everyone); err != nil {
+		t.Fatal(err)
+	}
+	if g := v.list(time.Now())[0]; g.LastSeenMs != 0 {
+		t.Errorf("last seen %d", g.LastSeenMs)
+	}
+}
+
+// Whatever a device publishes, the page's JSON can be made, and is bounded.
+func FuzzViews(f *testing.F) {
+	f.Add("gate", []byte(gateJSON))
+	f.Add("hazard/wind", []byte(`{"level":"warn","p":0.5}`))
+	f.Add("status", []byte("offline"))
+	f.Fuzz(func(t *testing.T, class string, payload []byte) {
+		var v views
+		now := time.Unix(1_800_000_000, 0)
+		_, _, _ = v.take(Message{Topic: "fairwatt/v1/farm/pv-3/" + class, Payload: payload}, now, everyone)
+		b, err := json.Marshal(v.list(now))
+		if err != nil {
+			t.Fatalf("%s %q: %v", class, payload, err)
+		}
+		if len(b) > 16*maxViewBytes {
+			t.Fatalf("%d bytes from %d", len(b), len(payload))
+		}
+	})
+}
+
+func TestTopicMatches(t *testing.T) {
+	for _, c := range []struct {
+		filter, name string
+		want         bool
+	}{
+		{"a/+/c", "a/b/c", true}, {"a/+/c", "a/b/d", false}, {"a/#", "a/b/c", true}, {"a/b", "a/b/c", false}, {"a/b/c", "a/b", false},
+		{"+/+", "a/b", true}, {"#", "a", true},
+	} {
+		if got := topicMatches(c.filter, c.name); got != c.want {
+			t.Errorf("topicMatches(%q, %q) = %v", c.filter, c.name, got)
+		}
+	}
+}
+
+func TestBucket(t *testing.T) {
+	now := time.Unix(0, 0)
+	b := bucket{at: now, tokens: 3}
+	for i, want := range []bool{true, true, true, false} {
+		if got := b.take(now, 2, 3); got != want {
+			t.Errorf("take %d = %v", i, got)
+		}
+	}
+	if b.take(now.Add(time.Second), 2, 3); !b.take(now.Add(time.Second), 2, 3) || b.take(now.Add(time.Second), 2, 3) {
+		t.Error("a second brings two")
+	}
+	if b.take(now.Add(-time.Hour), 2, 3) {
+		t.Error("a clock set back brings something")
+	}
+}
+
+func TestRecentForgetsTheOldest(t *testing.T) {
+	r := newRecent[int](100)
+	for i := range 1000 {
+		r.put([32]byte{byte(i), byte(i >> 8)}, i)
+		if len(r.now)+len(r.old) > 100 {
+			t.Fatalf("%d kept", len(r.now)+len(r.old))
+		}
+		if i >= 49 {
+			old := i - 49
+			if v, ok := r.get([32]byte{byte(old), byte(old >> 8)}); !ok || v != old {
+				t.Fatalf("after %d: %d is gone", i, old)
+			}
+		}
+	}
+}
+
+func TestQuantile(t *testing.T) {
+	if quantile(nil, 0.5) != 0 || quantile([]float64{7}, 0.99) != 7 || quantile([]float64{1, 2, 3, 4}, 0.5) != 3 {
+		t.Error("quantile")
+	}
+}
