@@ -120,9 +120,14 @@ func (g *grid) compose(weathers []weather) error {
 		speed: g.cfg.Speed, lossE4: lineLossE4, log: g.log,
 		houses: make(map[string]*house), flows: make(map[string]*flow),
 	}
+	// The map is complete before the first client connects.
 	roles := make(map[string]role)
 	for _, who := range community.DAs {
 		roles[who.ID] = roleDA
+	}
+	g.broker = newBroker(brokerTLS(community), roles, g.cfg.MQTT, g.log)
+	if err := g.broker.Start(); err != nil {
+		return errors.Join(err, closeAll(listeners))
 	}
 	for i, w := range weathers {
 		p, s, err := g.newGenerator(i, w)
@@ -140,10 +145,6 @@ func (g *grid) compose(weathers []weather) error {
 		g.people = append(g.people, p)
 		g.world.houses[h.id] = h
 		roles[p.id] = roleDevice
-	}
-	g.broker = newBroker(brokerTLS(community), roles, g.cfg.MQTT, g.log)
-	if err := g.broker.Start(); err != nil {
-		return errors.Join(err, closeAll(listeners))
 	}
 	return g.makeAggregators(listeners)
 }

@@ -30,6 +30,7 @@ const (
 	requestVolumeWh  = 4_000
 	circuitsPerHouse = 2
 	gridMeterClassE4 = 100 // class 1
+	houseTick        = 250 * time.Millisecond
 )
 
 // A participant is one agent of the grid.
@@ -100,6 +101,11 @@ func (g *grid) newGenerator(i int, w weather) (*participant, *site, error) {
 	if err := g.makeSensors(p); err != nil {
 		return nil, nil, err
 	}
+	for i, c := range sensors {
+		if c.Kind != sensor.KindS0 {
+			p.sensors[i] = steadySensor{p.sensors[i], s}
+		}
+	}
 	trace.Configure(&p.config.Judge, w.tr.Meta, w.measured(p.sensors))
 	p.config.Sell = &agent.SellConfig{
 		Meter: sellerMeter, PriceMicroPerKWh: basePriceMicro + int64(i)*5_000, MinWh: 50, MaxWh: 20_000,
@@ -127,7 +133,7 @@ func (g *grid) newHouse(i int) (*participant, *house, error) {
 		Wall:      time.Now,
 	}
 	p.config = g.baseConfig(p, sensors)
-	p.config.Network = "none"
+	p.config.Network, p.config.Tick = "none", houseTick
 	p.config.Buy = &agent.BuyConfig{
 		RequestTTL: 30 * time.Second, RequestEvery: 300 * time.Millisecond, MeterClassE4: 2 * gridMeterClassE4,
 	}
@@ -221,7 +227,7 @@ func (g *grid) enrol(ctx context.Context, p *participant) error {
 	if p.seller {
 		return nil
 	}
-	err = g.centre.Deposit(ctx, &fairwattpb.Deposit{To: p.id, AmountMicro: openingBalance, Reference: "opening " + p.id})
+	err = g.centre.Deposit(ctx, &fairwattpb.Deposit{To: p.id, AmountMicro: openingBalance, Reference: "opening-" + p.id})
 	if err != nil {
 		return fmt.Errorf("deposit for %s: %w", p.id, err)
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"fairwatt/agent"
+	"fairwatt/agent/sensor"
 	"fairwatt/firmware-sim/board"
 	"fairwatt/model"
 )
@@ -44,6 +45,10 @@ type site struct {
 	rows    []model.Sample
 	spanMs  int64 // of one round through the rows, the gap included
 
+	// reading is held by a driver while it measures: in trace time a step of
+	// the world is minutes, and no measurement may span one.
+	reading sync.Mutex
+
 	fed    int // index of the row the board shows; -1 in the gap
 	powerW float64
 	world  *world
@@ -61,10 +66,10 @@ type flow struct {
 	site       *site
 	house      *house
 	meter      string // of the buyer
+	volumeWh   int64  // at most this much
 	closed     bool
 	soldWh     float64
 	receivedWh float64
-	volumeWh   int64
 }
 
 // run moves the world until the context ends.
@@ -117,7 +122,9 @@ func (w *world) advance() {
 			f.carry(dt, w.lossE4, w.log)
 		}
 		for _, s := range w.sites {
+			s.reading.Lock()
 			s.board.Advance(dt)
+			s.reading.Unlock()
 		}
 		for _, h := range w.houses {
 			h.board.Advance(dt)
@@ -134,7 +141,8 @@ func (f *flow) carry(dt time.Duration, lossE4 int64, log *slog.Logger) {
 	if !f.closed || f.site.powerW <= 0 {
 		return
 	}
-	soldWh := f.site.powerW * dt.Hours()
+	// The contactor is set to the volume that was paid for and cuts it off there.
+	soldWh := min(f.site.powerW*dt.Hours(), float64(f.volumeWh)-f.soldWh)
 	receivedWh := soldWh * float64(10_000-lossE4) / 10_000
 	f.soldWh += soldWh
 	f.receivedWh += receivedWh
@@ -153,6 +161,8 @@ func (s *site) feed(at time.Duration) {
 		return
 	}
 	s.fed = i
+	s.reading.Lock()
+	defer s.reading.Unlock()
 	if i < 0 { // the gap between the trace's end and its beginning
 		s.powerW = 0
 		s.board.Feed(&model.Sample{})
@@ -203,6 +213,19 @@ func (s *site) nextChange(at time.Duration) time.Duration {
 		next = s.rows[i].TimeMs - s.beginMs + s.intervalMs()
 	}
 	return time.Duration(round+next) * time.Millisecond
+}
+
+// A steadySensor measures while its site's time stands still.
+type steadySensor struct {
+	sensor.Sensor
+	site *site
+}
+
+// Read implements sensor.Sensor.
+func (s steadySensor) Read(ctx context.Context, sample *model.Sample) error {
+	s.site.reading.Lock()
+	defer s.site.reading.Unlock()
+	return s.Sensor.Read(ctx, sample)
 }
 
 // A contactor lets a seller's energy flow to the buyer its delivery names.
