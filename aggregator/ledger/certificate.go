@@ -46,14 +46,12 @@ func SignVote(key crypto.Signer, chain [32]byte, da string, headerHash [32]byte,
 // VerifyVote reports whether signature is da's vote. It is false for everybody
 // who is not a data aggregator of g.
 func VerifyVote(g *Genesis, da string, headerHash [32]byte, metadata, aux, signature []byte) bool {
-	for _, member := range g.Aggregators {
-		if member.ID != da {
-			continue
-		}
-		key, err := seal.ParseKey(string(member.PublicKey))
-		return err == nil && seal.Verify(key, seal.DomainVote, g.ChainID(), da, votePayload(headerHash, metadata, aux), signature)
+	keys, err := g.Keys()
+	if err != nil {
+		return false
 	}
-	return false
+	key, ok := keys[da]
+	return ok && seal.Verify(key, seal.DomainVote, g.ChainID(), da, votePayload(headerHash, metadata, aux), signature)
 }
 
 // EncodeCertificate returns the canonical bytes of c.

@@ -45,6 +45,14 @@ type Genesis struct {
 	Centres []Centre `json:"centres"`
 	// Members are the participants registered from the start.
 	Members []Member `json:"members"`
+
+	// What ParseGenesis worked out once; nil in a genesis made by hand.
+	parsed *parsedGenesis
+}
+
+type parsedGenesis struct {
+	chainID [32]byte
+	keys    map[string]ed25519.PublicKey
 }
 
 // A DA is a data aggregator, as the genesis names it.
@@ -75,7 +83,7 @@ type Member struct {
 // ParseGenesis reads the canonical bytes of a genesis, with or without one
 // newline behind them, and refuses everything else: unknown, repeated or
 // reordered fields, other spacing, and values outside their limits, which it
-// names.
+// names. The genesis it returns must not be changed: it remembers its chain id.
 func ParseGenesis(b []byte) (*Genesis, error) {
 	if len(b) > MaxGenesisBytes {
 		return nil, fmt.Errorf("parse genesis: %d bytes, at most %d", len(b), MaxGenesisBytes)
@@ -100,6 +108,11 @@ func ParseGenesis(b []byte) (*Genesis, error) {
 	if !bytes.Equal(canonical, b) {
 		return nil, fmt.Errorf("parse genesis: not in canonical form (byte %d differs)", firstDifference(canonical, b))
 	}
+	keys, err := g.Keys()
+	if err != nil {
+		return nil, fmt.Errorf("parse genesis: %w", err)
+	}
+	g.parsed = &parsedGenesis{sha256.Sum256(canonical), keys}
 	return g, nil
 }
 
@@ -120,6 +133,9 @@ func (g *Genesis) Marshal() ([]byte, error) {
 // genesis is not valid: one from [ParseGenesis] is, and one made by hand must
 // pass [Genesis.Validate] first.
 func (g *Genesis) ChainID() [32]byte {
+	if g.parsed != nil {
+		return g.parsed.chainID
+	}
 	b, err := g.Marshal()
 	if err != nil {
 		panic("ledger: chain id of an invalid genesis: " + err.Error())
@@ -142,8 +158,12 @@ func (g *Genesis) Quorum() int {
 // tolerates.
 func (g *Genesis) Faulty() int { return (len(g.Aggregators) - 1) / 3 }
 
-// Keys returns the public keys of the data aggregators by id.
+// Keys returns the public keys of the data aggregators by id; the map must not
+// be changed.
 func (g *Genesis) Keys() (map[string]ed25519.PublicKey, error) {
+	if g.parsed != nil {
+		return g.parsed.keys, nil
+	}
 	keys := make(map[string]ed25519.PublicKey, len(g.Aggregators))
 	for _, da := range g.Aggregators {
 		key, err := seal.ParseKey(string(da.PublicKey))
