@@ -191,7 +191,7 @@ func (d *DA) keepGenesis() error {
 	path := filepath.Join(d.cfg.Dir, GenesisFile)
 	have, err := os.ReadFile(path)
 	switch {
-	case err == nil && bytes.Equal(have, want):
+	case err == nil && bytes.Equal(bytes.TrimSuffix(have, []byte("\n")), bytes.TrimSuffix(want, []byte("\n"))):
 		return nil
 	case err == nil:
 		return fmt.Errorf("%s holds another chain: its %s is not the genesis configured", d.cfg.Dir, GenesisFile)

@@ -76,8 +76,9 @@ func (b *broker) setDown(down bool) {
 
 // pipe is a DA's end of a broker.
 type pipe struct {
-	b    *broker
-	subs []subscription
+	b      *broker
+	subs   []subscription
+	opened chan struct{}
 }
 
 func (p *pipe) Subscribe(filter string, handle func(aggregator.Message)) {
@@ -88,6 +89,7 @@ func (p *pipe) Open() error {
 	p.b.mu.Lock()
 	defer p.b.mu.Unlock()
 	p.b.subs = append(p.b.subs, p.subs...)
+	close(p.opened)
 	return nil
 }
 
@@ -148,8 +150,9 @@ func (w *town) startAll() {
 
 func (w *town) start(id string) {
 	w.t.Helper()
+	own := &pipe{b: w.broker, opened: make(chan struct{})}
 	da, err := aggregator.New(aggregator.Config{ID: id, Dir: filepath.Join(w.dir, id), RecordsPerS: 1e6, Burst: 1e6}, aggregator.Deps{
-		Genesis: w.g, Key: ledgertest.Key(id), Link: w.net.Join(id), Pipes: []aggregator.Pipe{&pipe{b: w.broker}},
+		Genesis: w.g, Key: ledgertest.Key(id), Link: w.net.Join(id), Pipes: []aggregator.Pipe{own},
 		Logger: slog.New(slog.DiscardHandler), Tune: w.tune})
 	if err != nil {
 		w.t.Fatal(err)
@@ -161,6 +164,7 @@ func (w *town) start(id string) {
 	w.das[id], w.runs[id] = da, run
 	w.mu.Unlock()
 	w.stop[id] = func() error { cancel(); <-run.ended; return run.err }
+	<-own.opened
 }
 
 type running struct {

@@ -45,6 +45,7 @@ type gateView struct {
 		Kind    string          `json:"kind"`
 		Level   string          `json:"level"`
 		Latched bool            `json:"latched"`
+		Holding bool            `json:"holding"`
 		Text    string          `json:"text"`
 		Inputs  []console.Input `json:"inputs"`
 	} `json:"causes"`
@@ -148,12 +149,12 @@ func readGate(g *console.Generator, payload []byte) error {
 		}
 		inputs := make([]console.Input, len(c.Inputs))
 		for i, in := range c.Inputs {
-			in.Name, in.Unit, in.Op = clip(in.Name), clip(in.Unit), clip(in.Op)
+			in.Name, in.Unit, in.Op, in.State = clip(in.Name), clip(in.Unit), clip(in.Op), clip(in.State)
 			inputs[i] = in
 		}
 		g.Causes = append(g.Causes, console.Cause{
 			Rule: clip(c.Rule), Kind: clip(c.Kind), Level: clip(c.Level),
-			Latched: c.Latched, Text: clip(c.Text), Inputs: inputs,
+			Latched: c.Latched, Holding: c.Holding, Text: clip(c.Text), Inputs: inputs,
 		})
 	}
 	g.Scores = nil

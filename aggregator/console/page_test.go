@@ -60,7 +60,7 @@ func TestPageInABrowser(t *testing.T) {
 	dom := browser(t, srv.URL+"/", "--dump-dom")
 	for _, want := range []string{
 		"✔ OPEN", "✖ BLOCKED", "? EXPIRED", "W03 wind: block", "gust 31.4 m/s (&gt;= 25 m/s)",
-		"wind gust 31.4 m/s (limit &gt;= 25 m/s), 1.2 s old", "insulation 41 kohm", "latched", "t-house-1-41", "hazard hold", "2.491 of 2.500", "da-3 is the root",
+		"wind gust 31.4 m/s (limit &gt;= 25 m/s), 1.2 s old", "insulation 41 kohm", "leakage no value, stale", "latched", "t-house-1-41", "hazard hold", "2.491 of 2.500", "da-3 is the root",
 		"da-1 gets blocks from da-2 at 3.1 ms", "failed", "simulated", "refused replayed: 3", "Seaside community – fairwatt", "shown as of",
 	} {
 		if !strings.Contains(dom, want) {

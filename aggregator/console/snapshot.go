@@ -60,6 +60,7 @@ type Cause struct {
 	Kind    string  `json:"kind"`
 	Level   string  `json:"level"`
 	Latched bool    `json:"latched,omitempty"`
+	Holding bool    `json:"holding,omitempty"` // no longer so, and the time after it still runs
 	Text    string  `json:"text"`
 	Inputs  []Input `json:"inputs"`
 }
@@ -72,6 +73,7 @@ type Input struct {
 	Op        string   `json:"op,omitempty"`
 	Threshold *float64 `json:"threshold,omitempty"`
 	AgeS      *float64 `json:"age_s,omitempty"`
+	State     string   `json:"state,omitempty"` // why the value is not valid: stale, ...
 }
 
 // A Hazard is the newest word on one kind of hazard.

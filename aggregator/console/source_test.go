@@ -88,7 +88,7 @@ func sample(nowMs int64) *Snapshot {
 					}},
 					{Rule: "E10", Kind: "equipment", Level: "block", Latched: true, Text: "insulation 41 kohm (< 100 kohm)", Inputs: []Input{
 						{Name: "insulation", Value: number(41), Unit: "kohm", Op: "<", Threshold: number(100), AgeS: number(30)},
-						{Name: "leakage", Unit: "mA"},
+						{Name: "leakage", Unit: "mA", State: "stale"},
 					}},
 					{Rule: "W05", Kind: "rain", Level: "warn", Text: hostile, Inputs: []Input{{Name: hostile, Value: number(12)}}},
 				},

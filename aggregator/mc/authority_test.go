@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"net"
 	"os"
 	"path/filepath"
@@ -29,24 +30,34 @@ func authority(t *testing.T) *Authority {
 // handshake connects a client to a server and returns both sides' errors.
 func handshake(t *testing.T, server, client *tls.Config) error {
 	t.Helper()
-	a, b := net.Pipe()
-	deadline := time.Now().Add(5 * time.Second)
-	_ = a.SetDeadline(deadline)
-	_ = b.SetDeadline(deadline)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
 	done := make(chan error, 1)
 	go func() {
-		s := tls.Server(a, server)
-		err := s.Handshake()
-		_ = a.Close()
+		conn, err := l.Accept()
+		if err == nil {
+			_ = conn.SetDeadline(time.Now().Add(5 * time.Second))
+			err = tls.Server(conn, server).Handshake()
+			_ = conn.Close()
+		}
 		done <- err
 	}()
-	c := tls.Client(b, client)
-	err := c.Handshake()
-	if err == nil { // in TLS 1.3 the client is told of a refusal only after its handshake
-		err = <-done
+	conn, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
 	}
-	_ = b.Close()
-	return err
+	_ = conn.SetDeadline(time.Now().Add(5 * time.Second))
+	err = tls.Client(conn, client).Handshake()
+	if err != nil {
+		_ = conn.Close()
+	}
+	// In TLS 1.3 a client is told of a refusal only after its handshake.
+	serverErr := <-done
+	_ = conn.Close()
+	return errors.Join(err, serverErr)
 }
 
 func TestCertificatesOpenWhatTheirRoleMay(t *testing.T) {

@@ -37,13 +37,14 @@ function input(i) {
   const unit = i.unit ? ' ' + i.unit : '';
   const limit = i.threshold === undefined ? '' : ` (limit ${i.op ? i.op + ' ' : ''}${short(i.threshold)}${unit})`;
   const age = i.age_s > 0 ? `, ${short(i.age_s)} s old` : '';
-  return `${words(i.name)} ${value}${i.value === undefined ? '' : unit}${limit}${age}`;
+  const state = i.state ? `, ${words(i.state)}` : '';
+  return `${words(i.name)} ${value}${i.value === undefined ? '' : unit}${limit}${state}${age}`;
 }
 
 function card(g) {
   const [look, sign] = gateLook[g.state] || ['bad', '?'];
   const causes = (g.causes || []).map(c => el('li', {},
-    el('span', { class: 'badge ' + (levelLook[c.level] || 'bad') }, `${c.rule} ${words(c.kind)}: ${c.level}${c.latched ? ', latched' : ''}`), ' ', c.text,
+    el('span', { class: 'badge ' + (levelLook[c.level] || 'bad') }, `${c.rule} ${words(c.kind)}: ${c.level}${c.latched ? ', latched' : ''}${c.holding ? ', holding' : ''}`), ' ', c.text,
     (c.inputs || []).length ? el('span', { class: 'inputs' }, c.inputs.map(input).join('; ')) : ''));
   const hazards = (g.hazards || []).filter(h => h.level !== 'ok' && h.level !== 'none' && h.level !== '');
   const calm = (g.hazards || []).length - hazards.length;
