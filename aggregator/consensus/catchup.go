@@ -191,7 +191,7 @@ func (n *Node) askOne(ctx context.Context, da string, heard bool) error {
 func (n *Node) follow(ctx context.Context, epoch Epoch) error {
 	poll := time.NewTicker(behindFor)
 	defer poll.Stop()
-	for ctx.Err() == nil && n.cfg.App.Epoch().Number == epoch.Number {
+	for ctx.Err() == nil && !n.over(epoch) {
 		select {
 		case <-ctx.Done():
 			return nil

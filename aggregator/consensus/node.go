@@ -261,7 +261,7 @@ func (n *Node) loop(ctx context.Context) error {
 			return fmt.Errorf("consensus: %w", err)
 		}
 		err := n.runEpoch(ctx, epoch, entered)
-		entered = n.cfg.App.Epoch().Number != epoch.Number
+		entered = n.over(epoch)
 		var fault *faultError
 		switch {
 		case ctx.Err() != nil:
@@ -271,7 +271,7 @@ func (n *Node) loop(ctx context.Context) error {
 			if err := n.catchUp(ctx, true); err != nil {
 				return err
 			}
-			entered = entered || n.cfg.App.Epoch().Number != epoch.Number
+			entered = entered || n.over(epoch)
 		case errors.As(err, &fault) && !fault.final:
 			n.count.restarts.Add(1)
 			n.log.Warn("agreement restarts", "epoch", epoch.Number, "err", err)
@@ -286,7 +286,7 @@ func (n *Node) loop(ctx context.Context) error {
 			if err := n.catchUp(ctx, true); err != nil {
 				return err
 			}
-			entered = entered || n.cfg.App.Epoch().Number != epoch.Number
+			entered = entered || n.over(epoch)
 		default:
 			return err
 		}

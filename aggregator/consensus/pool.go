@@ -21,7 +21,8 @@ type record struct {
 	at     time.Time // when it came
 	handed time.Time // when it last went to a leader; zero: not yet
 	tries  int
-	left   int // how often a block of ours had to leave it out
+	left   int  // how often a block of ours had to leave it out
+	queued bool // stands in fresh
 	in     *list.Element
 }
 
@@ -57,7 +58,11 @@ func (p *pool) add(id string, sealed []byte, own bool, now time.Time) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if r, ok := p.byID[id]; ok {
-		r.own = r.own || own
+		if own && !r.own {
+			r.own = true
+			p.queue(r) // as another's it was passed over
+			p.notify()
+		}
 		return nil
 	}
 	if len(p.byID) >= p.maxRecords || p.bytes+len(sealed) > p.maxBytes {
@@ -67,9 +72,16 @@ func (p *pool) add(id string, sealed []byte, own bool, now time.Time) error {
 	r.in = p.order.PushBack(r)
 	p.byID[id] = r
 	p.bytes += len(sealed)
-	p.fresh = append(p.fresh, r)
+	p.queue(r)
 	p.notify()
 	return nil
+}
+
+func (p *pool) queue(r *record) {
+	if !r.queued && r.handed.IsZero() {
+		r.queued = true
+		p.fresh = append(p.fresh, r)
+	}
 }
 
 // remove forgets decided or refused records and returns those that were there.
@@ -104,12 +116,15 @@ func (p *pool) take(at place, leads bool, limit int, now time.Time) (out []*reco
 		p.place = at
 		p.fresh = p.fresh[:0]
 		for e := p.order.Front(); e != nil; e = e.Next() {
-			p.fresh = append(p.fresh, e.Value.(*record))
+			r := e.Value.(*record)
+			r.queued = true
+			p.fresh = append(p.fresh, r)
 		}
 	}
 	i := 0
 	for ; i < len(p.fresh) && len(out) < limit; i++ {
 		r := p.fresh[i]
+		r.queued = false
 		if r.in == nil || !leads && !r.own {
 			continue
 		}
@@ -133,6 +148,9 @@ func (p *pool) take(at place, leads bool, limit int, now time.Time) (out []*reco
 func (p *pool) putBack(rs []*record) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	for _, r := range rs {
+		r.queued = true
+	}
 	p.fresh = append(append(make([]*record, 0, len(rs)+len(p.fresh)), rs...), p.fresh...)
 }
 

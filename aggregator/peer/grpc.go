@@ -170,15 +170,19 @@ func (g *GRPC) pump(ctx context.Context, r *remote) error {
 		return err
 	}
 	r.queue.connected(true)
+	// The other end sends nothing before the end: this says when it is gone,
+	// also while there is nothing to send.
+	ended := make(chan error, 1)
+	go func() { ended <- stream.RecvMsg(new(peerpb.StreamEnd)) }()
 	for {
 		select {
-		case <-stream.Context().Done():
-			return stream.RecvMsg(new(peerpb.StreamEnd))
+		case err := <-ended:
+			return err
 		case <-r.queue.wake:
 		}
 		for frame := r.queue.pop(); frame != nil; frame = r.queue.pop() {
 			if err := stream.Send(&peerpb.Packet{Frame: frame}); err != nil {
-				return stream.RecvMsg(new(peerpb.StreamEnd)) // says why
+				return <-ended // says why
 			}
 			r.queue.sent(frame)
 		}

@@ -87,6 +87,10 @@ func (q *queue) connected(yes bool) {
 		q.stats.Connects++
 	}
 	q.stats.Connected = yes
+	select { // there may be frames the last connection did not come to
+	case q.wake <- struct{}{}:
+	default:
+	}
 }
 
 func (q *queue) snapshot() LinkStats {
