@@ -1,0 +1,100 @@
+package main
+
+import (
+	"os/exec"
+	"strings"
+	"testing"
+)
+
+// forbidden packages with the reason why the agent must not link them; a
+// prefix ends with a slash or is a whole path.
+var forbidden = map[string]string{
+	"google.golang.org/grpc":          "links between aggregators only; +5.7 MB",
+	"github.com/mochi-mqtt/":          "the agent is a client; a broker belongs on another machine",
+	"gonum.org/v1/plot":               "figures are drawn elsewhere; +7.1 MB",
+	"fairwatt/aggregator/":            "the two sides share only what is in the middle of the house",
+	"fairwatt/proto/peerpb":           "the service between aggregators",
+	"fairwatt/firmware-sim/grid":      "the whole system in one process",
+	"github.com/hyperledger-labs/":    "agreement is the aggregators' business",
+	"github.com/VictoriaMetrics/":     "the agent's figures are in its telemetry",
+	"github.com/charmbracelet/":       "agent monitor draws its own table",
+	"go.uber.org/zap":                 "the agent logs with log/slog",
+	"github.com/transparency-dev/":    "Merkle trees are built by aggregators",
+	"testing":                         "no test code in a program",
+	"github.com/prometheus/":          "+2.7 MB",
+	"filippo.io/age":                  "only the management centre encrypts a register",
+	"github.com/rogpeppe/go-internal": "test tool",
+	"pgregory.net/rapid":              "test tool",
+	"golang.org/x/tools":              "a build tool",
+	"gopkg.in/":                       "no second YAML",
+}
+
+// linked names every module outside the standard library that the agent may
+// link, with what it is there for. A new one is a decision, made here.
+var linked = map[string]string{
+	"github.com/eclipse/paho.mqtt.golang":     "MQTT client",
+	"github.com/gorilla/websocket":            "of paho",
+	"golang.org/x/net":                        "of paho (proxies)",
+	"github.com/goccy/go-yaml":                "configuration, strict and with line numbers",
+	"github.com/spf13/cobra":                  "command line",
+	"github.com/spf13/pflag":                  "of cobra",
+	"go.etcd.io/bbolt":                        "outbox",
+	"golang.org/x/sys":                        "of bbolt",
+	"golang.org/x/sync":                       "errgroup",
+	"google.golang.org/protobuf":              "records",
+	"github.com/oasisprotocol/curve25519-voi": "one semantics of signatures on both sides",
+	"golang.org/x/crypto":                     "of curve25519-voi",
+	"periph.io/x/conn":                        "buses",
+	"periph.io/x/devices":                     "drivers",
+	"periph.io/x/host":                        "the buses of this machine",
+	"gorgonia.org/gorgonia":                   "hazard network",
+	"gorgonia.org/tensor":                     "of gorgonia",
+	"gorgonia.org/vecf32":                     "of gorgonia",
+	"gorgonia.org/vecf64":                     "of gorgonia",
+	"gorgonia.org/dawson":                     "of gorgonia",
+	"gorgonia.org/cu":                         "of gorgonia",
+	"go4.org/unsafe/assume-no-moving-gc":      "of gorgonia",
+	"gonum.org/v1/gonum":                      "of gorgonia",
+	"github.com/apache/arrow":                 "of gorgonia's tensor",
+	"github.com/awalterschulze/gographviz":    "of gorgonia",
+	"github.com/chewxy/hm":                    "of gorgonia",
+	"github.com/chewxy/math32":                "of gorgonia",
+	"github.com/gogo/protobuf":                "of gorgonia's tensor",
+	"github.com/golang/protobuf":              "of gorgonia's tensor",
+	"github.com/google/flatbuffers":           "of gorgonia's tensor",
+	"github.com/leesper/go_rng":               "of gorgonia",
+	"github.com/pkg/errors":                   "of gorgonia",
+	"github.com/xtgo/set":                     "of gorgonia",
+	"golang.org/x/xerrors":                    "of gorgonia's tensor",
+	"golang.org/x/exp":                        "of gorgonia's tensor",
+	"fairwatt":                                "ourselves",
+}
+
+func TestLinkedPackages(t *testing.T) {
+	out, err := exec.Command("go", "list", "-deps", "-f", "{{if not .Standard}}{{.ImportPath}}{{else}}std {{.ImportPath}}{{end}}", ".").Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	packages := strings.Fields(strings.ReplaceAll(string(out), "std ", "std:"))
+	if len(packages) < 100 {
+		t.Fatalf("go list names %d packages only", len(packages))
+	}
+	for _, p := range packages {
+		path, standard := strings.CutPrefix(p, "std:")
+		for prefix, why := range forbidden {
+			if path == prefix || strings.HasPrefix(path, strings.TrimSuffix(prefix, "/")+"/") && prefix != "testing" {
+				t.Errorf("the agent links %s: %s", path, why)
+			}
+		}
+		if standard {
+			continue
+		}
+		known := false
+		for module := range linked {
+			known = known || path == module || strings.HasPrefix(path, module+"/")
+		}
+		if !known {
+			t.Errorf("the agent links %s: add its module to the list, with the reason, or do without", path)
+		}
+	}
+}
