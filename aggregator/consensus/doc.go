@@ -66,6 +66,24 @@
 // guard keeps out the messages known to cause them. An instance that does not
 // stop within 3 s is left behind, cut off from log and links, and logged.
 //
+// One deadlock of the library is foreseen: when a leader is given up while
+// blocks flow, its controller can abort a view whose decision is already queued
+// and then wait for ever for that view. The library's own log lines, pinned to
+// the version by a test, tell Deliver so, which stores the block and ends the
+// instance instead; the next one starts from the log.
+//
+// # Logs and restarts
+//
+// Each epoch has a folder epoch-<number> under Dir. Folder e+1 is made with a
+// mark "fresh" when epoch e begins; the mark goes before the first vote. So at a
+// start: a log means continue, a mark means that this node has not voted, and
+// neither means that the log is lost and the node follows without voting until
+// the next epoch. (A crash in the instant between removing the mark and
+// writing the log costs that epoch's votes too.) A log that ends in a block the
+// application has stored is not given to the library, which would propose it
+// again; a leader that recorded a block and crashed before sending it sends it
+// at the start.
+//
 // # Refused
 //
 // Reconfiguring one instance in place was as quick and keeps the library's
