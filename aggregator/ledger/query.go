@@ -89,25 +89,23 @@ func (s *State) lookup(key string, v value) bool {
 	return ok && decodeValue(b, v) == nil
 }
 
-// collect returns the values under a prefix that keep accepts, in key order.
+// collect returns the values of a kind of key that keep accepts, in key order.
 func collect[T any, P interface {
 	*T
 	value
 }](s *State, prefix string, keep func(*T) bool,
 ) []T {
 	s.mu.RLock()
-	var keys []string
-	for key := range s.tree.items {
-		if strings.HasPrefix(key, prefix) {
-			keys = append(keys, key)
-		}
+	found := make([]*item, 0, len(s.tree.kinds[prefix]))
+	for _, it := range s.tree.kinds[prefix] { // an item is never changed
+		found = append(found, it)
 	}
 	s.mu.RUnlock()
-	slices.Sort(keys)
+	slices.SortFunc(found, func(a, b *item) int { return strings.Compare(a.key, b.key) })
 	var out []T
-	for _, key := range keys {
+	for _, it := range found {
 		var v T
-		if s.lookup(key, P(&v)) && keep(&v) {
+		if decodeValue(it.value, P(&v)) == nil && keep(&v) {
 			out = append(out, v)
 		}
 	}

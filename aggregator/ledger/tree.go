@@ -64,15 +64,16 @@ func nodeHash(left, right *[32]byte) [32]byte {
 // children 2i and 2i+1, nodes[numBuckets+b] is the hash of bucket b.
 type tree struct {
 	items   map[string]*item
+	kinds   map[string]map[string]*item // the same by kind of key, for listing
 	buckets [numBuckets][]*item
 	nodes   [2 * numBuckets][32]byte
 }
 
 func newTree(entries []Entry) *tree {
-	t := &tree{items: make(map[string]*item, len(entries))}
+	t := &tree{items: make(map[string]*item, len(entries)), kinds: make(map[string]map[string]*item)}
 	for _, e := range entries {
 		it := newItem(string(e.Key), e.Value)
-		t.items[it.key] = it
+		t.add(it)
 		b := bucketOf(it.key)
 		t.buckets[b] = append(t.buckets[b], it)
 	}
@@ -84,6 +85,18 @@ func newTree(entries []Entry) *tree {
 		t.nodes[i] = nodeHash(&t.nodes[2*i], &t.nodes[2*i+1])
 	}
 	return t
+}
+
+// kindOf returns a key's prefix, up to and with its first slash.
+func kindOf(key string) string { return key[:strings.IndexByte(key, '/')+1] }
+
+func (t *tree) add(it *item) {
+	t.items[it.key] = it
+	kind := kindOf(it.key)
+	if t.kinds[kind] == nil {
+		t.kinds[kind] = make(map[string]*item)
+	}
+	t.kinds[kind][it.key] = it
 }
 
 func (t *tree) root() [32]byte { return t.nodes[1] }
@@ -188,9 +201,10 @@ func (u *treeUpdate) climb(t *tree, level []nodeUpdate) {
 func (t *tree) apply(u *treeUpdate) {
 	for _, key := range u.deleted {
 		delete(t.items, key)
+		delete(t.kinds[kindOf(key)], key)
 	}
 	for _, it := range u.set {
-		t.items[it.key] = it
+		t.add(it)
 	}
 	for _, b := range u.buckets {
 		t.buckets[b.bucket] = b.items
