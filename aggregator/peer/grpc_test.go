@@ -181,15 +181,11 @@ func TestStreamKeepsOrderAndReconnects(t *testing.T) {
 	}
 }
 
-func TestWhoMayCallWhat(t *testing.T) {
-	ca := newAuthority(t)
-	g := newLink(t, Config{
-		Self: "da1", Listener: listen(t, "127.0.0.1:0"), Peers: map[string]string{"da2": "127.0.0.1:1"},
-		TLS: ca.tls("da1"), Observers: []string{"mc"},
-	})
+// answers has a simple one to every call, and none to a frame.
+func answers(t *testing.T) Handlers {
 	block := &fairwattpb.CertifiedBlock{Block: []byte("b")}
 	busy := busyError{}
-	start(t, g, Handlers{
+	return Handlers{
 		Frame: func(string, []byte) { t.Error("a frame got through") },
 		Pull:  func(string, *peerpb.PullRequest) (*peerpb.Relay, error) { return &peerpb.Relay{}, nil },
 		Fetch: func(_ context.Context, lo, hi uint64, send func(*fairwattpb.CertifiedBlock) error) error {
@@ -216,7 +212,16 @@ func TestWhoMayCallWhat(t *testing.T) {
 			}
 			return nil
 		},
+	}
+}
+
+func TestWhoMayCallWhat(t *testing.T) {
+	ca := newAuthority(t)
+	g := newLink(t, Config{
+		Self: "da1", Listener: listen(t, "127.0.0.1:0"), Peers: map[string]string{"da2": "127.0.0.1:1"},
+		TLS: ca.tls("da1"), Observers: []string{"mc"},
 	})
+	start(t, g, answers(t))
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	client := func(cfg *tls.Config) *Client {
