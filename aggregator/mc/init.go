@@ -243,22 +243,18 @@ func writeIdentity(dir string, who Identity) error {
 	return WriteCertificate(filepath.Join(dir, TLSCertFile), who.TLS.Leaf)
 }
 
-// IssueDir makes a key to sign with and a TLS key and certificate for one
-// participant and writes them to a folder. The caller hands the public key on
-// to a registration.
-func IssueDir(a *Authority, dir, id string, role Role, hosts []string, now time.Time) (seal.PublicKey, error) {
-	c := &Community{Authority: a}
-	who, err := c.identity(id, role, hosts, now)
+// IssueDir makes a TLS key and certificate and writes them, with the
+// authority's certificate, to a folder. The key that signs records is not made
+// here: an agent makes its own and it never leaves the device.
+func IssueDir(a *Authority, dir, id string, role Role, hosts []string, now time.Time) error {
+	cert, err := a.IssueTLS(id, role, hosts, now)
 	if err != nil {
-		return "", err
+		return err
 	}
-	if err := writeIdentity(dir, who); err != nil {
-		return "", err
+	if err := writeIdentity(dir, Identity{ID: id, Role: role, TLS: cert}); err != nil {
+		return err
 	}
-	if err := WriteCertificate(filepath.Join(dir, CACertFile), a.cert); err != nil {
-		return "", err
-	}
-	return publicKey(who.Key), nil
+	return WriteCertificate(filepath.Join(dir, CACertFile), a.cert)
 }
 
 // ReadGenesis reads and checks a genesis file.

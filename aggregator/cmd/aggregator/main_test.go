@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"os"
 	"testing"
@@ -29,4 +30,31 @@ func TestParseMoney(t *testing.T) {
 			t.Errorf("parseMoney(%q) = %d", text, got)
 		}
 	}
+}
+
+// The files that explain the configuration are ones that can be read.
+func TestExampleConfigurations(t *testing.T) {
+	dir := "../../../configs/aggregator/"
+	var da daConfig
+	if err := readConfig(dir+"da.yaml", &da); err != nil {
+		t.Error(err)
+	}
+	var centre mcConfig
+	if err := readConfig(dir+"mc.yaml", &centre); err != nil {
+		t.Error(err)
+	}
+	if da.ID != "da-1" || da.LogLevel != "info" || centre.ID != "mc-1" {
+		t.Errorf("%+v\n%+v", da, centre)
+	}
+}
+
+func FuzzConfig(f *testing.F) {
+	f.Add([]byte("id: da-1\nmqtt: [tcp://h:1]\n"))
+	f.Add([]byte("id: !!binary x\n? [a]\n: &a *a\n"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		var c daConfig
+		if err := decodeConfig(bytes.NewReader(b), &c); err == nil {
+			_ = c.finish("/x") // must not panic on whatever was read
+		}
+	})
 }

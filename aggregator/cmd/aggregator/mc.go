@@ -300,10 +300,13 @@ func mcIssueCommand() *cobra.Command {
 	var hosts []string
 	cmd := &cobra.Command{
 		Use:   "issue --dir DIR --id ID --role agent --out OUT",
-		Short: "Issue a certificate",
-		Long: `Issue a certificate for a year. With --csr the key stays with its holder and OUT
-is the certificate's file; without it, keys are made here, OUT is a new folder
-for them, and the public key to register is printed.`,
+		Short: "Issue a certificate for connections",
+		Long: `Issue a certificate for connections, valid for a year, as tls.key, tls.crt and
+ca.crt in the folder OUT. With --csr the TLS key stays with its holder, and OUT
+is the certificate's file.
+
+The key that signs records is another one: an agent makes it itself (agent
+enroll), and its public half goes on the chain by mc register.`,
 		Example: `  aggregator mc issue --dir community --id pv-1 --role agent --out pv-1
   aggregator mc issue --dir community --id pv-1 --role agent --csr pv-1.csr --out pv-1.crt`,
 		Args: cobra.NoArgs,
@@ -321,12 +324,7 @@ for them, and the public key to register is printed.`,
 			if csr != "" {
 				return signRequest(authority, csr, id, mc.Role(role), hosts, out)
 			}
-			key, err := mc.IssueDir(authority, out, id, mc.Role(role), hosts, time.Now())
-			if err != nil {
-				return err
-			}
-			_, err = fmt.Fprintln(cmd.OutOrStdout(), key)
-			return err
+			return mc.IssueDir(authority, out, id, mc.Role(role), hosts, time.Now())
 		},
 	}
 	f := cmd.Flags()

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/ed25519"
+	"crypto/rand"
 	"crypto/tls"
 	"fmt"
 	"net"
@@ -134,11 +135,16 @@ func TestCommunityOnMosquitto(t *testing.T) {
 	centre := filepath.Join(dir, "mc-1", "mc.yaml")
 	background(t, "mc", "run", "--config", centre)
 	pv := filepath.Join(dir, "pv-1")
-	key := command(t, "mc", "issue", "--dir", dir, "--id", "pv-1", "--role", "agent", "--out", pv)
-	command(t, "mc", "register", "--config", centre, "--id", "pv-1", "--site", "harbour", "--role", "seller", "--role", "buyer", "--key", key)
+	command(t, "mc", "issue", "--dir", dir, "--id", "pv-1", "--role", "agent", "--out", pv)
+	public, private, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	command(t, "mc", "register", "--config", centre, "--id", "pv-1", "--site", "harbour", "--role", "seller", "--role", "buyer",
+		"--key", string(seal.FormatKey(public)))
 	command(t, "mc", "deposit", "--config", centre, "--to", "pv-1", "--amount", "12.5", "--reference", "r-1")
 
-	agent := newAgent(t, dir, pv, port+4)
+	agent := newAgent(t, dir, pv, port+4, private)
 	if height := agent.send(1); height == 0 {
 		t.Error("final at height 0")
 	}
@@ -188,7 +194,7 @@ type said struct {
 	outcome    *fairwattpb.Outcome
 }
 
-func newAgent(t *testing.T, dir, own string, port int) *agent {
+func newAgent(t *testing.T, dir, own string, port int, key ed25519.PrivateKey) *agent {
 	t.Helper()
 	cert, pool, err := mc.ReadTLS(filepath.Join(own, mc.TLSCertFile), filepath.Join(own, mc.TLSKeyFile), filepath.Join(own, mc.CACertFile))
 	if err != nil {
@@ -198,11 +204,8 @@ func newAgent(t *testing.T, dir, own string, port int) *agent {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a := &agent{t: t, chain: g.ChainID(), said: make(chan said, 1024), heard: map[string]bool{}}
+	a := &agent{t: t, key: key, chain: g.ChainID(), said: make(chan said, 1024), heard: map[string]bool{}}
 	if a.das, err = g.Keys(); err != nil {
-		t.Fatal(err)
-	}
-	if a.key, err = mc.ReadKey(filepath.Join(own, mc.SealKeyFile)); err != nil {
 		t.Fatal(err)
 	}
 	a.client = paho.NewClient(paho.NewClientOptions().AddBroker(fmt.Sprintf("tls://127.0.0.1:%d", port)).SetClientID("pv-1").
