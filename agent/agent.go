@@ -238,6 +238,11 @@ func (a *Agent) loop(ctx context.Context) error {
 	if err := a.publishInfo(); err != nil {
 		return err
 	}
+	if a.cfg.HomeAssistant {
+		if err := a.publishDiscovery(); err != nil {
+			return err
+		}
+	}
 	ticker := time.NewTicker(a.cfg.Tick)
 	defer ticker.Stop()
 	for {

@@ -331,8 +331,11 @@ func TestAgentGatesReportsAndStops(t *testing.T) {
 			t.Fatalf("in the storm: %+v", s)
 		}
 		kinds := w.kinds()
-		if want := []string{"BLOCKED", "CLEARING", "OPEN", "BLOCKED"}; !slices.Equal(kinds, want) {
-			t.Errorf("records %v, want %v", kinds, want)
+		// While the chips warm up the gate may fall back; it opens once and the
+		// storm closes it.
+		if want := []string{"CLEARING", "OPEN", "BLOCKED"}; len(kinds) < 4 || kinds[0] != "BLOCKED" ||
+			slices.Index(kinds, "OPEN") != len(kinds)-2 || !slices.Equal(kinds[len(kinds)-3:], want) {
+			t.Errorf("records %v, want them to begin with BLOCKED and end with %v", kinds, want)
 		}
 		for i, r := range w.log {
 			if r.GetCounter() != uint64(i+1) || r.GetGateChange().GetGateSeq() != uint64(i+1) || !r.GetSimulated() {

@@ -70,7 +70,11 @@ func newPublisher(pipes []Pipe, outbox *Outbox, topics Topics, log *slog.Logger)
 // set replaces the view of a class. A view that is not retained is dropped
 // for brokers that are away: telemetry is of the moment.
 func (p *publisher) set(class string, qos byte, retained bool, payload []byte) {
-	topic := p.topics.Of(class)
+	p.setTopic(p.topics.Of(class), qos, retained, payload)
+}
+
+// setTopic is set for a topic outside the device's own.
+func (p *publisher) setTopic(topic string, qos byte, retained bool, payload []byte) {
 	p.mu.Lock()
 	if _, known := p.views[topic]; !known {
 		p.order = append(p.order, topic)

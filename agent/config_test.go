@@ -1,0 +1,137 @@
+package agent
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestExampleConfigurations(t *testing.T) {
+	files, err := filepath.Glob("../configs/agent/*.yaml")
+	if err != nil || len(files) < 4 {
+		t.Fatalf("examples: %v, %v", files, err)
+	}
+	for _, path := range files {
+		cfg, err := LoadConfig(path)
+		if err != nil {
+			t.Errorf("%v", err)
+			continue
+		}
+		if cfg.Tick != time.Second || cfg.Outbox.MaxRecords == 0 {
+			t.Errorf("%s: defaults are missing: %+v", path, cfg)
+		}
+		hash, err := cfg.Hash()
+		if err != nil || len(hash) != 64 {
+			t.Errorf("%s: hash %q, %v", path, hash, err)
+		}
+		if !filepath.IsAbs(cfg.Data) && !strings.HasPrefix(cfg.Data, "../configs/agent") {
+			t.Errorf("%s: data %q is not relative to the file", path, cfg.Data)
+		}
+	}
+}
+
+func TestValidateNamesTheField(t *testing.T) {
+	base := `{site: a, device: b, sensors: [{kind: s0, name: m, pin: P}], `
+	for _, c := range []struct{ yaml, field string }{
+		{`{site: A, device: b}`, "site"},
+		{`{site: a, device: b+}`, "device"},
+		{base + `data: ""}`, "data"},
+		{base + `tick: 1ms}`, "tick"},
+		{base + `telemetry: 10ms}`, "telemetry"},
+		{base + `network: mine}`, "network"},
+		{base + `mqtt: ["http://x"]}`, "mqtt[0]"},
+		{base + `mqtt: ["tcp://u:p@x:1"]}`, "mqtt[0]"},
+		{base + `mqtt: ["tls://x:1"]}`, "tls.ca"},
+		{base + `tls: {cert: c}}`, "tls"},
+		{base + `mqtt_auth: {username: u}}`, "mqtt_auth"},
+		{base + `bus: "i2c-1"}`, "bus"},
+		{base + `bus: "sim://x"}`, "simulated"},
+		{`{site: a, device: b}`, "sensors"},
+		{`{site: a, device: b, sensors: [{kind: s1}]}`, "sensors[0]"},
+		{base + `judge: {interval_s: -1}}`, "judge"},
+		{base + `location: {latitude: 91}}`, "location"},
+		{base + `outbox: {max_records: 1}}`, "outbox"},
+		{base + `sell: {meter: x}}`, "sell.meter"},
+		{base + `sell: {meter: m}}`, "sell.price_micro_per_kwh"},
+		{base + `sell: {meter: m, price_micro_per_kwh: 1}}`, "sell.max_wh"},
+		{base + `sell: {meter: m, price_micro_per_kwh: 1, max_wh: 99, delivery_h: 25}}`, "sell.delivery_h"},
+		{base + `buy: {}}`, "buy.circuits"},
+		{base + `buy: {circuits: [{name: k, meter: x}]}}`, "buy.circuits[0].meter"},
+		{base + `buy: {circuits: [{name: k, meter: m}]}}`, "buy.circuits[0].volume_wh"},
+		{base + `buy: {circuits: [{name: k, meter: m, volume_wh: 1}]}}`, "buy.circuits[0].max_price_micro_per_kwh"},
+	} {
+		_, err := ParseConfig(strings.NewReader(c.yaml))
+		var wrong *ConfigError
+		if !errors.As(err, &wrong) || wrong.Field != c.field || wrong.Fix == "" {
+			t.Errorf("%s: %v, want the field %s", c.yaml, err, c.field)
+		}
+	}
+}
+
+func TestParseConfigNamesUnknownKeyAndLine(t *testing.T) {
+	_, err := ParseConfig(strings.NewReader("site: a\ndevice: b\nsensors:\n  - kind: bme280\n    adress: 0x76\n"))
+	if err == nil || !strings.Contains(err.Error(), `"adress"`) || !strings.Contains(err.Error(), "[5:") {
+		t.Errorf("err %v", err)
+	}
+}
+
+func FuzzParseConfig(f *testing.F) {
+	files, err := filepath.Glob("../configs/agent/*.yaml")
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, path := range files {
+		b, err := os.ReadFile(path)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(string(b))
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		cfg, err := ParseConfig(strings.NewReader(text))
+		if err == nil && cfg.Validate() != nil {
+			t.Fatal("ParseConfig returned a configuration that is not valid")
+		}
+	})
+}
+
+func TestKeyFile(t *testing.T) {
+	dir := t.TempDir()
+	public, err := Enroll(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, KeyFile)
+	key, err := LoadKey(path)
+	if err != nil || !public.Equal(key.Public()) {
+		t.Fatalf("LoadKey: %v", err)
+	}
+	if err := os.Chmod(path, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := LoadKey(path); err == nil || !strings.Contains(err.Error(), "lets others read it") {
+		t.Errorf("a key others may read: %v", err)
+	}
+	if err := errors.Join(os.Remove(path), os.WriteFile(path, []byte("junk"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := LoadKey(path); err == nil || !strings.Contains(err.Error(), "not a PEM block") {
+		t.Errorf("junk: %v", err)
+	}
+}
+
+func TestParseChainRefuses(t *testing.T) {
+	for _, c := range []struct{ json, want string }{
+		{`{`, "unexpected end"},
+		{`{"version":2}`, "version: 2"},
+		{`{"version":1}`, "aggregators: none"},
+		{`{"version":1,"aggregators":[{"id":"da-1","public_key":"x"}]}`, "aggregators: da-1: public_key"},
+	} {
+		if _, err := ParseChain([]byte(c.json)); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v", c.json, err)
+		}
+	}
+}

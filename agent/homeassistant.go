@@ -1,0 +1,110 @@
+package agent
+
+import (
+	"strings"
+
+	"fairwatt/model"
+)
+
+// Home Assistant MQTT device discovery (2024.11 and later): one retained
+// message describes the device and where its values are. Source: the project's
+// MQTT integration documentation, home-assistant.io.
+
+// haComponent is one entity. Empty fields are left out.
+type haComponent struct {
+	Platform        string `json:"platform"`
+	UniqueID        string `json:"unique_id"`
+	DefaultEntityID string `json:"default_entity_id,omitempty"`
+	Name            string `json:"name"`
+	DeviceClass     string `json:"device_class,omitempty"`
+	StateClass      string `json:"state_class,omitempty"`
+	Unit            string `json:"unit_of_measurement,omitempty"`
+	EntityCategory  string `json:"entity_category,omitempty"`
+	StateTopic      string `json:"state_topic"`
+	ValueTemplate   string `json:"value_template"`
+	AttributesTopic string `json:"json_attributes_topic,omitempty"`
+	ExpireAfter     int    `json:"expire_after,omitempty"` // seconds
+}
+
+type haDevice struct {
+	Device            map[string]any         `json:"device"`
+	Origin            map[string]string      `json:"origin"`
+	AvailabilityTopic string                 `json:"availability_topic"`
+	QoS               int                    `json:"qos"`
+	Components        map[string]haComponent `json:"components"`
+}
+
+// haChannels are the channels shown as sensors of their own: the section of
+// telemetry they stand in, name, device class and unit.
+var haChannels = map[model.Channel][4]string{
+	model.VoltageV:     {"ac", "AC voltage", "voltage", "V"},
+	model.CurrentA:     {"ac", "AC current", "current", "A"},
+	model.FrequencyHz:  {"ac", "Frequency", "frequency", "Hz"},
+	model.PowerW:       {"ac", "Power", "power", "W"},
+	model.TemperatureC: {"wx", "Temperature", "temperature", "°C"},
+	model.HumidityPct:  {"wx", "Humidity", "humidity", "%"},
+	model.PressureHPa:  {"wx", "Pressure", "atmospheric_pressure", "hPa"},
+	model.WindSpeedMPS: {"wx", "Wind speed", "wind_speed", "m/s"},
+	model.WindGustMPS:  {"wx", "Wind gust", "wind_speed", "m/s"},
+}
+
+// discovery describes the agent to Home Assistant. The gate is a safety
+// sensor: ON means unsafe, and "unavailable" must be taken for unsafe too.
+func (a *Agent) discovery() haDevice {
+	topic, id := a.publisher.topics.Of, a.haID()
+	prefix := strings.ReplaceAll(id, "-", "_")
+	d := haDevice{
+		Device: map[string]any{
+			"identifiers": []string{id}, "name": a.cfg.Site + " " + a.cfg.Device, "manufacturer": "fairwatt",
+			"model": "agent", "sw_version": a.deps.Version, "serial_number": a.cfg.Device,
+		},
+		Origin:            map[string]string{"name": "fairwatt", "sw_version": a.deps.Version},
+		AvailabilityTopic: topic("status"), QoS: 1,
+		Components: map[string]haComponent{
+			"gate": {
+				Platform: "binary_sensor", UniqueID: prefix + "_gate", DefaultEntityID: "binary_sensor." + prefix + "_trade_gate",
+				Name: "Trade gate", DeviceClass: "safety", StateTopic: topic("gate"), AttributesTopic: topic("gate"),
+				ValueTemplate: "{{ 'OFF' if value_json.state == 'OPEN' else 'ON' }}", ExpireAfter: int(gateValid.Seconds()),
+			},
+			"sensor_fault": {
+				Platform: "binary_sensor", UniqueID: prefix + "_sensor_fault", Name: "Sensor fault", DeviceClass: "problem",
+				EntityCategory: "diagnostic", StateTopic: topic("hazard/sensor"),
+				ValueTemplate: "{{ 'ON' if value_json.level != 'ok' else 'OFF' }}", ExpireAfter: int(gateValid.Seconds()),
+			},
+		},
+	}
+	for k := range model.NumKinds {
+		name := k.String()
+		d.Components["hazard_"+name] = haComponent{
+			Platform: "sensor", UniqueID: prefix + "_hazard_" + name, Name: strings.ToUpper(name[:1]) + name[1:] + " hazard",
+			StateTopic: topic("hazard/" + name), AttributesTopic: topic("hazard/" + name),
+			ValueTemplate: "{{ value_json.level }}", ExpireAfter: int(gateValid.Seconds()),
+		}
+	}
+	for _, s := range a.deps.Sensors {
+		for _, c := range s.Channels() {
+			if h, ok := haChannels[c]; ok {
+				d.Components[c.String()] = haComponent{
+					Platform: "sensor", UniqueID: prefix + "_" + c.String(), Name: h[1], DeviceClass: h[2], Unit: h[3],
+					StateClass: "measurement", StateTopic: topic("telemetry"),
+					// A value that is missing becomes None, never 0.
+					ValueTemplate: "{{ value_json." + h[0] + "." + telemetryNames[c] + " | default(None) }}",
+					ExpireAfter:   int(3 * max(1, a.cfg.Telemetry.Seconds())),
+				}
+			}
+		}
+	}
+	return d
+}
+
+func (a *Agent) haID() string { return a.cfg.Site + "-" + a.cfg.Device }
+
+// publishDiscovery publishes the retained description.
+func (a *Agent) publishDiscovery() error {
+	b, err := marshalView(a.discovery())
+	if err != nil {
+		return err
+	}
+	a.publisher.setTopic("homeassistant/device/"+a.haID()+"/config", 1, true, b)
+	return nil
+}
