@@ -18,6 +18,10 @@ import (
 // energy falls between them.
 const worldStep = 50 * time.Millisecond
 
+// settleTime is how long the boards run before anybody reads them, so that an
+// anemometer has turned.
+const settleTime = time.Minute
+
 // A world is what the boards measure: the weather at every site, the power of
 // every generator, and the energy that flows from a seller to a buyer while a
 // contactor is closed. It runs on trace time: speed seconds a second.
@@ -96,6 +100,7 @@ func (w *world) begin(now time.Time) {
 	for _, s := range w.sites {
 		s.fed = -2
 		s.feed(0)
+		s.board.Advance(settleTime)
 	}
 }
 
