@@ -27,75 +27,116 @@ func BenchmarkDoor(b *testing.B) { measureDoor(b, 2000, 0) }
 // BenchmarkDoorPaced is BenchmarkDoor at 4,000 records a second.
 func BenchmarkDoorPaced(b *testing.B) { measureDoor(b, 100_000, 4000) }
 
-// measureDoor submits b.N signed records of 40 senders to the DAs in turn, at
-// most inFlight at once, perS a second when it is not 0.
 func measureDoor(b *testing.B, inFlight, perS int) {
-	const senders = 40
-	g := ledgertest.Genesis(4, senders, 0)
-	g.Params.EpochBlocks = 100
-	w := newTown(b, g)
+	w := newTown(b, ledgertest.Genesis(4, 40, 0))
 	w.startAll()
-	records := sealGateChanges(b, w, senders, b.N)
+	next := 0
+	measure(b, w, 40, inFlight, perS, 1, func(ctx context.Context, _ int, sealed [][]byte) error {
+		next++ // the DAs in turn
+		return w.da(fmt.Sprintf("da-%d", next%4+1)).Submit(ctx, sealed[0])
+	})
+}
 
-	var mu sync.Mutex
-	submitted := make(map[[32]byte]time.Time, b.N)
-	seen := make(map[[32]byte]int, b.N)
-	var took []float64
-	room := make(chan struct{}, inFlight)
-	all := make(chan struct{})
+// measure submits b.N signed records of so many senders, in batches of one
+// sender, at most inFlight records at once, perS a second when it is not 0. It
+// reports how many a second became final at all DAs, and how long that took.
+func measure(b *testing.B, w *town, senders, inFlight, perS, batch int, submit func(ctx context.Context, sender int, sealed [][]byte) error) {
+	records := sealGateChanges(b, w, senders, b.N)
+	f := newFinality(b, w, inFlight)
 	ctx, cancel := context.WithCancel(context.Background())
 	var followers sync.WaitGroup
-	for _, da := range g.DAs() {
-		followers.Go(func() {
-			_ = w.da(da.ID).Follow(ctx, 1, func(cb *fairwattpb.CertifiedBlock) error {
-				now := time.Now()
-				var block fairwattpb.Block
-				if err := proto.Unmarshal(cb.GetBlock(), &block); err != nil {
-					return err
-				}
-				mu.Lock()
-				defer mu.Unlock()
-				for _, sealed := range block.GetRecords() {
-					id := seal.ID(sealed)
-					if seen[id]++; seen[id] < len(g.Aggregators) {
-						continue
-					}
-					took = append(took, float64(now.Sub(submitted[id]).Microseconds())/1000)
-					<-room
-					if len(took) == b.N {
-						close(all)
-					}
-				}
-				return nil
-			})
-		})
+	for _, da := range w.g.DAs() {
+		followers.Go(func() { _ = w.da(da.ID).Follow(ctx, 1, f.block) }) // ends with ctx
 	}
 	b.ResetTimer()
 	began := time.Now()
-	for i, sealed := range records {
-		if perS > 0 {
-			if ahead := time.Duration(i)*time.Second/time.Duration(perS) - time.Since(began); ahead > time.Millisecond {
-				time.Sleep(ahead) // the pace is what is measured at
+	for i := 0; i < b.N; i += senders * batch {
+		for s := range senders {
+			var sealed [][]byte
+			for k := i + s; k < min(b.N, i+senders*batch); k += senders {
+				sealed = append(sealed, records[k])
+			}
+			if len(sealed) == 0 {
+				continue
+			}
+			if perS > 0 {
+				if ahead := time.Duration(f.sent())*time.Second/time.Duration(perS) - time.Since(began); ahead > time.Millisecond {
+					time.Sleep(ahead) // the pace is what is measured at
+				}
+			}
+			f.submitted(sealed)
+			if err := submit(ctx, s, sealed); err != nil {
+				b.Fatal(err)
 			}
 		}
-		room <- struct{}{}
-		mu.Lock()
-		submitted[seal.ID(sealed)] = time.Now()
-		mu.Unlock()
-		if err := w.da(fmt.Sprintf("da-%d", i%4+1)).Submit(ctx, sealed); err != nil {
-			b.Fatal(err)
-		}
 	}
-	<-all
+	<-f.all
 	b.StopTimer()
 	elapsed := time.Since(began)
 	cancel()
 	followers.Wait()
-	slices.Sort(took)
+	slices.Sort(f.took)
 	b.ReportMetric(float64(b.N)/elapsed.Seconds(), "records/s")
-	b.ReportMetric(took[len(took)/2], "p50_ms")
-	b.ReportMetric(took[len(took)*99/100], "p99_ms")
+	b.ReportMetric(f.took[len(f.took)/2], "p50_ms")
+	b.ReportMetric(f.took[len(f.took)*99/100], "p99_ms")
 	b.ReportMetric(0, "ns/op")
+}
+
+// finality notes when each record is final at the last DA.
+type finality struct {
+	want, das int
+	room      chan struct{}
+	all       chan struct{}
+
+	mu   sync.Mutex
+	at   map[[32]byte]time.Time
+	seen map[[32]byte]int
+	took []float64 // ms
+}
+
+func newFinality(b *testing.B, w *town, inFlight int) *finality {
+	return &finality{want: b.N, das: len(w.g.Aggregators), room: make(chan struct{}, inFlight), all: make(chan struct{}),
+		at: make(map[[32]byte]time.Time, b.N), seen: make(map[[32]byte]int, b.N)}
+}
+
+func (f *finality) sent() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.at)
+}
+
+func (f *finality) submitted(sealed [][]byte) {
+	for range sealed {
+		f.room <- struct{}{}
+	}
+	now := time.Now()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, s := range sealed {
+		f.at[seal.ID(s)] = now
+	}
+}
+
+func (f *finality) block(cb *fairwattpb.CertifiedBlock) error {
+	now := time.Now()
+	var block fairwattpb.Block
+	if err := proto.Unmarshal(cb.GetBlock(), &block); err != nil {
+		return err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, sealed := range block.GetRecords() {
+		id := seal.ID(sealed)
+		if f.seen[id]++; f.seen[id] < f.das {
+			continue
+		}
+		f.took = append(f.took, float64(now.Sub(f.at[id]).Microseconds())/1000)
+		<-f.room
+		if len(f.took) == f.want {
+			close(f.all)
+		}
+	}
+	return nil
 }
 
 // sealGateChanges makes n signed records, dealt to the senders in turn.

@@ -124,6 +124,7 @@ type town struct {
 	broker *broker
 	net    *peer.Memory
 	tune   func(*consensus.Config)
+	pipe   func(id string) aggregator.Pipe // nil: the broker's
 
 	mu   sync.Mutex
 	das  map[string]*aggregator.DA
@@ -151,8 +152,13 @@ func (w *town) startAll() {
 func (w *town) start(id string) {
 	w.t.Helper()
 	own := &pipe{b: w.broker, opened: make(chan struct{})}
+	pipes := []aggregator.Pipe{own}
+	if w.pipe != nil {
+		pipes[0] = w.pipe(id)
+		close(own.opened)
+	}
 	da, err := aggregator.New(aggregator.Config{ID: id, Dir: filepath.Join(w.dir, id), RecordsPerS: 1e6, Burst: 1e6}, aggregator.Deps{
-		Genesis: w.g, Key: ledgertest.Key(id), Link: w.net.Join(id), Pipes: []aggregator.Pipe{own},
+		Genesis: w.g, Key: ledgertest.Key(id), Link: w.net.Join(id), Pipes: pipes,
 		Logger: slog.New(slog.DiscardHandler), Tune: w.tune})
 	if err != nil {
 		w.t.Fatal(err)
