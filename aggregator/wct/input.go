@@ -17,6 +17,7 @@ const (
 	MaxLinks      = 1_000_000         // l of one node
 	MaxWeight     = 1_000_000         // wt, wl
 	MaxOverheadUs = 1_000_000_000_000 // one edge, and the threshold: 11.5 days
+	MaxMeasured   = 100_000_000       // edges of a sparse list
 	FullTrustE4   = 10_000            // trust 1.0
 )
 
@@ -187,7 +188,10 @@ func (in *Input) validateOverheads() error {
 }
 
 func (in *Input) validateSparse() error {
-	keys := make([]uint64, len(in.SparseOverheadUs))
+	if len(in.SparseOverheadUs) > MaxMeasured {
+		return fmt.Errorf("w_sparse_us has %d edges, at most %d", len(in.SparseOverheadUs), MaxMeasured)
+	}
+	ends := make([]int32, in.N+1) // by sender, where its receivers end
 	for k, e := range in.SparseOverheadUs {
 		if e.From < 0 || e.From >= in.N || e.To < 0 || e.To >= in.N {
 			return fmt.Errorf("w_sparse_us[%d]: no edge %d to %d with n = %d", k, e.From, e.To, in.N)
@@ -195,32 +199,25 @@ func (in *Input) validateSparse() error {
 		if e.Us < 0 || e.Us > MaxOverheadUs {
 			return fmt.Errorf("w_sparse_us[%d] is %d us, want 0 to %d", k, e.Us, MaxOverheadUs)
 		}
-		keys[k] = edgeKey(e.From, e.To)
+		ends[e.From+1]++
 	}
-	slices.Sort(keys)
-	for k := 1; k < len(keys); k++ {
-		if keys[k] == keys[k-1] {
-			return fmt.Errorf("w_sparse_us lists edge %d to %d twice", keys[k]>>32, keys[k]&0xffffffff)
+	for i := range in.N {
+		ends[i+1] += ends[i]
+	}
+	to := make([]int32, len(in.SparseOverheadUs))
+	for _, e := range in.SparseOverheadUs {
+		to[ends[e.From]] = int32(e.To)
+		ends[e.From]++
+	}
+	for i, begin := 0, int32(0); i < in.N; i++ {
+		row := to[begin:ends[i]]
+		begin = ends[i]
+		slices.Sort(row)
+		for k := 1; k < len(row); k++ {
+			if row[k] == row[k-1] {
+				return fmt.Errorf("w_sparse_us lists edge %d to %d twice", i, row[k])
+			}
 		}
 	}
 	return nil
-}
-
-func edgeKey(from, to int) uint64 { return uint64(from)<<32 | uint64(to) }
-
-// overheads returns the look-up of W: microseconds from i to j.
-func (in *Input) overheads() func(i, j int) int64 {
-	if in.OverheadUs != nil {
-		return func(i, j int) int64 { return in.OverheadUs[i][j] }
-	}
-	listed := make(map[uint64]int64, len(in.SparseOverheadUs))
-	for _, e := range in.SparseOverheadUs {
-		listed[edgeKey(e.From, e.To)] = e.Us
-	}
-	return func(i, j int) int64 {
-		if us, ok := listed[edgeKey(i, j)]; ok {
-			return us
-		}
-		return in.OverheadThresholdUs + 1
-	}
 }

@@ -42,7 +42,7 @@ func Measure(in *Input, t *Tree) Metrics {
 	// Edges come in order of attachment, so a parent is done before its children.
 	for _, e := range t.Edges {
 		p, c := e[0], e[1]
-		us := w(p, c)
+		us := w.us(p, c)
 		depth[c], arrival[c] = depth[p]+1, arrival[p]+us
 		if depth[c] > len(widths) {
 			widths, slowest = append(widths, 0), append(slowest, 0)
@@ -120,7 +120,7 @@ func (s *senders) Pop() any {
 
 // busyTime is when the last node of the sequence has the block if each free
 // link, the earliest first, takes the next node.
-func busyTime(in *Input, sequence []int, w func(i, j int) int64) *int64 {
+func busyTime(in *Input, sequence []int, w *overheads) *int64 {
 	var end int64
 	free := &senders{}
 	if l := in.Links[sequence[0]]; l > 0 {
@@ -135,7 +135,7 @@ func busyTime(in *Input, sequence []int, w func(i, j int) int64) *int64 {
 		if s.links--; s.links == 0 {
 			heap.Pop(free)
 		}
-		done := from.us + w(sequence[from.position], to)
+		done := from.us + w.us(sequence[from.position], to)
 		end = max(end, done)
 		heap.Push(free, sender{done, from.position, 1})
 		if l := in.Links[to]; l > 0 {

@@ -5,18 +5,7 @@ import (
 	"testing"
 )
 
-// splitMix is SplitMix64, so that random inputs are the same everywhere.
-type splitMix uint64
-
 func newSplitMix(seed uint64) *splitMix { s := splitMix(seed); return &s }
-
-func (s *splitMix) below(m int) int {
-	*s += 0x9e3779b97f4a7c15
-	z := uint64(*s)
-	z = (z ^ z>>30) * 0xbf58476d1ce4e5b9
-	z = (z ^ z>>27) * 0x94d049bb133111eb
-	return int((z ^ z>>31) % uint64(m))
-}
 
 // randomInput draws n nodes as section 4 has them: links 3, 2, 1 for 5, 15 and
 // 80 %, trust over 0.8 for four of five, overheads of 1 to 10 ms.

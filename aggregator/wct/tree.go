@@ -36,7 +36,7 @@ type Tree struct {
 	ExpensiveDemoted int
 
 	// By node: its parent or -1, and where its children begin and end in Edges.
-	parent, first, last []int
+	parent, first, last []int32
 }
 
 // NewTree attaches the sequence breadth first (step 4). The sequence is a
@@ -51,17 +51,22 @@ func NewTree(algorithm Algorithm, sequence, links []int) *Tree {
 	}
 	t.Root = sequence[0]
 	t.Edges, t.Unattached = Attach(sequence, links)
-	t.parent = slices.Repeat([]int{-1}, len(links))
-	t.first, t.last = make([]int, len(links)), make([]int, len(links))
-	for k, e := range t.Edges {
-		// Breadth-first attachment keeps the children of a node together.
-		if t.last[e[0]] == 0 {
-			t.first[e[0]] = k
-		}
-		t.last[e[0]] = k + 1
-		t.parent[e[1]] = e[0]
-	}
+	t.index(len(links))
 	return t
+}
+
+// index fills what Parent and Children look up, from Edges over n nodes. The
+// children of a node stand together there.
+func (t *Tree) index(n int) {
+	t.parent = slices.Repeat([]int32{-1}, n)
+	t.first, t.last = make([]int32, n), make([]int32, n)
+	for k, e := range t.Edges {
+		if t.last[e[0]] == 0 {
+			t.first[e[0]] = int32(k)
+		}
+		t.last[e[0]] = int32(k) + 1
+		t.parent[e[1]] = int32(e[0])
+	}
 }
 
 // Attach gives each node of the sequence, root first, the next links[node]
@@ -99,7 +104,7 @@ func (t *Tree) Parent(i int) (int, bool) {
 	if i < 0 || i >= len(t.parent) || t.parent[i] < 0 {
 		return 0, false
 	}
-	return t.parent[i], true
+	return int(t.parent[i]), true
 }
 
 // Build validates the input and builds the tree. Errors: what Validate finds,
@@ -119,7 +124,7 @@ func Build(in *Input, algorithm Algorithm) (*Tree, error) {
 	case TFT:
 		return NewTree(TFT, sortedBy(in.N, func(i int) int64 { return in.TrustE4[i] }), in.Links), nil
 	case OCT:
-		return nil, fmt.Errorf("the overhead-aware tree (oct): %w", ErrNotImplemented)
+		return buildOCT(in), nil
 	}
 	return nil, fmt.Errorf("unknown algorithm %q: want wct, lft or tft", algorithm)
 }
@@ -147,10 +152,10 @@ func weightedSequence(in *Input) (sequence []int, j, demoted int) {
 	}
 	slices.SortStableFunc(sequence, func(a, b int) int { return cmp.Compare(score(b), score(a)) })
 	// Step 3: what is expensive for the root goes behind what is not.
-	w, root := in.overheads(), sequence[0]
+	over := in.from(sequence[0])
 	kept, expensive := sequence[:1:1], []int(nil)
 	for _, v := range sequence[1:] {
-		if w(root, v) > in.OverheadThresholdUs {
+		if over(v) > in.OverheadThresholdUs {
 			expensive = append(expensive, v)
 		} else {
 			kept = append(kept, v)

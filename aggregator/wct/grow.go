@@ -1,0 +1,175 @@
+package wct
+
+import (
+	"cmp"
+	"slices"
+)
+
+// An offer is one way to attach a node: when the block would be there.
+type offer struct {
+	us            int64 // arrival at the child
+	parent, child int32 // child -1: whoever is next, over an unmeasured edge
+}
+
+func (a offer) before(b offer) bool {
+	if a.us != b.us {
+		return a.us < b.us
+	}
+	if a.parent != b.parent {
+		return a.parent < b.parent
+	}
+	return a.child < b.child
+}
+
+// offers is a binary heap, earliest first.
+type offers []offer
+
+func (h *offers) push(o offer) {
+	*h = append(*h, o)
+	s := *h
+	for k := len(s) - 1; k > 0; {
+		up := (k - 1) / 2
+		if !s[k].before(s[up]) {
+			return
+		}
+		s[k], s[up] = s[up], s[k]
+		k = up
+	}
+}
+
+func (h *offers) pop() offer {
+	s := *h
+	top, last := s[0], len(s)-1
+	s[0] = s[last]
+	s = s[:last]
+	*h = s
+	for k := 0; ; {
+		c := 2*k + 1
+		if c >= last {
+			return top
+		}
+		if c+1 < last && s[c+1].before(s[c]) {
+			c++
+		}
+		if !s[c].before(s[k]) {
+			return top
+		}
+		s[k], s[c] = s[c], s[k]
+		k = c
+	}
+}
+
+// A grower builds a tree from the root outwards: those who multiply the block
+// first (trusted, two links or more), then the trusted chains, then the rest,
+// each time the node that the block can reach earliest.
+type grower struct {
+	in      *Input
+	w       *overheads
+	links   []int32
+	parent  []int32
+	arrival []int64
+	free    []int32 // links left, of attached nodes
+	done    []bool
+	pool    []int32 // who may be attached now, best first
+	inPool  []bool
+	heap    offers
+	reached []int32
+}
+
+// grow returns the parents of the tree it builds from the root; nodes for which
+// no link is left have none. O(m log m) for m measured edges.
+func grow(in *Input, w *overheads, root int, links []int32) []int32 {
+	g := &grower{
+		in: in, w: w, links: links, parent: noNodes(in.N), arrival: make([]int64, in.N),
+		free: make([]int32, in.N), done: make([]bool, in.N), inPool: make([]bool, in.N),
+	}
+	g.attach(offer{0, -1, int32(root)})
+	for _, pool := range growthOrder(in, links) {
+		g.pool, g.heap = pool, g.heap[:0]
+		for _, v := range pool {
+			g.inPool[v] = true
+		}
+		for _, u := range g.reached {
+			g.offer(u)
+		}
+		for len(g.heap) > 0 && len(g.pool) > 0 {
+			g.take(g.heap.pop())
+		}
+		for _, v := range pool {
+			g.inPool[v] = false
+		}
+	}
+	return g.parent
+}
+
+// growthOrder parts the nodes into those to attach first, second and last; in
+// each the most links, then the most trust, then the lowest index lead.
+func growthOrder(in *Input, links []int32) (pools [3][]int32) {
+	for i := range in.N {
+		k := 2
+		if in.TrustE4[i] >= in.TrustThresholdE4 && links[i] > 0 {
+			k = 1
+			if links[i] > 1 {
+				k = 0
+			}
+		}
+		pools[k] = append(pools[k], int32(i))
+	}
+	for _, p := range pools {
+		slices.SortFunc(p, func(a, b int32) int {
+			return cmp.Or(cmp.Compare(links[b], links[a]), cmp.Compare(in.TrustE4[b], in.TrustE4[a]), cmp.Compare(a, b))
+		})
+	}
+	return pools
+}
+
+// offer puts what u can do for the pool into the heap.
+func (g *grower) offer(u int32) {
+	if g.free[u] == 0 {
+		return
+	}
+	if g.w.dense != nil {
+		for _, v := range g.pool {
+			if !g.done[v] {
+				g.heap.push(offer{g.arrival[u] + g.w.dense[u][v], u, v})
+			}
+		}
+		return
+	}
+	for _, e := range g.w.row(int(u)) {
+		if g.inPool[e.node] && !g.done[e.node] {
+			g.heap.push(offer{g.arrival[u] + e.us, u, e.node})
+		}
+	}
+	g.heap.push(offer{g.arrival[u] + g.w.unmeasured, u, -1})
+}
+
+// take attaches the offer's child if both sides still can.
+func (g *grower) take(o offer) {
+	for len(g.pool) > 0 && g.done[g.pool[0]] {
+		g.pool = g.pool[1:]
+	}
+	if len(g.pool) == 0 || g.free[o.parent] == 0 {
+		return
+	}
+	if o.child < 0 {
+		again := o
+		if o.child = g.pool[0]; g.free[o.parent] > 1 {
+			g.heap.push(again)
+		}
+		o.us = g.arrival[o.parent] + g.w.us(int(o.parent), int(o.child))
+	}
+	if !g.done[o.child] {
+		g.attach(o)
+		g.offer(o.child)
+	}
+}
+
+func (g *grower) attach(o offer) {
+	g.parent[o.child], g.arrival[o.child], g.done[o.child] = o.parent, o.us, true
+	g.free[o.child] = g.links[o.child]
+	g.reached = append(g.reached, o.child)
+	if o.parent >= 0 {
+		g.free[o.parent]--
+	}
+}

@@ -1,0 +1,347 @@
+package wct
+
+import (
+	"cmp"
+	"math/bits"
+	"slices"
+)
+
+// A shape is a tree that can be changed: moving a subtree costs the way up to
+// the root, not the whole tree. For that it keeps, by node, how long the block
+// needs from there down and what share of trust gets through, both of which
+// follow from a node's children alone.
+//
+// Invariants, except between a move and its settle:
+//
+//  1. below[u] is the largest in[c] + below[c] over the children c, 0 for a leaf.
+//  2. reach[u] is trust[u] * sum over the children c of (one + reach[c]),
+//     rounded down: the expected number of nodes under u that a block at u gets to.
+//  3. sum and over count the edges' trust and those above the threshold.
+type shape struct {
+	w     *overheads
+	limit int64 // the overhead threshold
+	links []int32
+	trust []uint64
+	one   uint64 // 1.0 of reach
+
+	root                            int32
+	parent, first, next, prev, kids []int32
+	in                              []int64 // the overhead from the parent
+	below                           []int64
+	reach                           []uint64
+	size                            int   // attached nodes
+	sum                             int64 // trust sum, 1e-4
+	over                            int   // edges above the threshold
+
+	log     []change // what undo takes back, newest last
+	spare   []change // room for undo
+	touched []int32  // nodes whose children changed since the last settle
+	work    int      // steps done, the measure of the search's budget
+}
+
+// A change is a link that was cut or made (u under p), or what a node's below
+// and reach were.
+type change struct {
+	kind  changeKind
+	u, p  int32
+	below int64
+	reach uint64
+}
+
+type changeKind uint8
+
+const (
+	changeCut changeKind = iota
+	changeLink
+	changeValue
+)
+
+// oneFor is the fixed point of reach for n nodes: n*one*1e4 stays below 2^64.
+func oneFor(n int) uint64 { return 1 << (50 - bits.Len(uint(n))) }
+
+// newShape is a shape without any node in it.
+func newShape(in *Input, w *overheads) *shape {
+	s := &shape{
+		w: w, limit: in.OverheadThresholdUs, one: oneFor(in.N), root: -1,
+		links: make([]int32, in.N), trust: make([]uint64, in.N),
+		parent: noNodes(in.N), first: noNodes(in.N), next: noNodes(in.N), prev: noNodes(in.N),
+		kids: make([]int32, in.N), in: make([]int64, in.N), below: make([]int64, in.N), reach: make([]uint64, in.N),
+	}
+	for i := range in.N {
+		s.links[i], s.trust[i] = int32(in.Links[i]), uint64(in.TrustE4[i])
+	}
+	return s
+}
+
+func noNodes(n int) []int32 { return slices.Repeat([]int32{-1}, n) }
+
+// set makes the shape the tree with these parents (-1: root or not attached).
+func (s *shape) set(root int32, parent []int32) {
+	for i := range s.parent {
+		s.parent[i], s.first[i], s.next[i], s.prev[i], s.kids[i] = -1, -1, -1, -1, 0
+	}
+	s.size, s.sum, s.over, s.root = 1, 0, 0, root
+	for c, p := range parent {
+		if p >= 0 {
+			s.link(int32(c), p)
+		}
+	}
+	order := s.order()
+	s.size = len(order)
+	for _, u := range slices.Backward(order) {
+		s.below[u], s.reach[u] = s.values(u)
+	}
+	s.log, s.touched = s.log[:0], s.touched[:0]
+}
+
+// order lists the attached nodes breadth first.
+func (s *shape) order() []int32 {
+	order := append(make([]int32, 0, s.size), s.root)
+	for k := 0; k < len(order); k++ {
+		for c := s.first[order[k]]; c >= 0; c = s.next[c] {
+			order = append(order, c)
+		}
+	}
+	return order
+}
+
+// values are what invariants 1 and 2 say of u.
+func (s *shape) values(u int32) (below int64, reach uint64) {
+	for c := s.first[u]; c >= 0; c = s.next[c] {
+		below = max(below, s.in[c]+s.below[c])
+		reach += s.one + s.reach[c]
+	}
+	return below, reach * s.trust[u] / FullTrustE4
+}
+
+// link puts u, with what is under it, under p; p = -1 makes it the root.
+func (s *shape) link(u, p int32) {
+	s.log = append(s.log, change{kind: changeLink, u: u})
+	s.parent[u] = p
+	if p < 0 {
+		s.root = u
+		return
+	}
+	f := s.first[p]
+	s.next[u], s.prev[u], s.first[p] = f, -1, u
+	if f >= 0 {
+		s.prev[f] = u
+	}
+	s.kids[p]++
+	us := s.w.us(int(p), int(u))
+	s.in[u] = us
+	s.sum += int64(s.trust[p])
+	if us > s.limit {
+		s.over++
+	}
+	s.touched = append(s.touched, p)
+}
+
+// cut takes u, with what is under it, off its parent.
+func (s *shape) cut(u int32) {
+	p := s.parent[u]
+	s.log = append(s.log, change{kind: changeCut, u: u, p: p})
+	s.parent[u] = -1
+	if p < 0 {
+		return
+	}
+	if s.prev[u] >= 0 {
+		s.next[s.prev[u]] = s.next[u]
+	} else {
+		s.first[p] = s.next[u]
+	}
+	if s.next[u] >= 0 {
+		s.prev[s.next[u]] = s.prev[u]
+	}
+	s.kids[p]--
+	s.sum -= int64(s.trust[p])
+	if s.in[u] > s.limit {
+		s.over--
+	}
+	s.touched = append(s.touched, p)
+}
+
+// settle restores the invariants above every node touched.
+func (s *shape) settle() {
+	for _, u := range s.touched {
+		for ; u >= 0; u = s.parent[u] {
+			s.work++
+			below, reach := s.values(u)
+			if below == s.below[u] && reach == s.reach[u] {
+				break // then so is everything above
+			}
+			s.log = append(s.log, change{changeValue, u, -1, s.below[u], s.reach[u]})
+			s.below[u], s.reach[u] = below, reach
+		}
+	}
+	s.touched = s.touched[:0]
+}
+
+// keep makes what was done since the last keep or undo final.
+func (s *shape) keep() { s.log = s.log[:0] }
+
+// undo takes back what was done since the last keep or undo.
+func (s *shape) undo() {
+	log := s.log
+	s.log = s.spare[:0] // what undoing logs is not wanted
+	for _, c := range slices.Backward(log) {
+		switch c.kind {
+		case changeValue:
+			s.below[c.u], s.reach[c.u] = c.below, c.reach
+		case changeLink:
+			s.cut(c.u)
+		case changeCut:
+			s.link(c.u, c.p)
+		}
+	}
+	s.spare, s.log, s.touched = s.log, log[:0], s.touched[:0]
+}
+
+// isUnder says whether u is in the subtree of top.
+func (s *shape) isUnder(u, top int32) bool {
+	for ; u >= 0; u = s.parent[u] {
+		if u == top {
+			return true
+		}
+	}
+	return false
+}
+
+// swapSubtrees exchanges u and v with all that is under them. Neither may be
+// under the other.
+func (s *shape) swapSubtrees(u, v int32) {
+	pu, pv := s.parent[u], s.parent[v]
+	s.cut(u)
+	s.cut(v)
+	s.link(u, pv)
+	s.link(v, pu)
+}
+
+// swapNodes puts u in the place of v and v in that of u; what is under the
+// places stays there.
+func (s *shape) swapNodes(u, v int32) {
+	if s.parent[u] == v {
+		u, v = v, u
+	}
+	pu, pv := s.parent[u], s.parent[v]
+	s.cut(u)
+	if pv != u {
+		s.cut(v)
+	}
+	// All children are off before any is put on, lest one be moved twice.
+	from := len(s.log)
+	for s.first[u] >= 0 {
+		s.cut(s.first[u])
+	}
+	mid := len(s.log)
+	for s.first[v] >= 0 {
+		s.cut(s.first[v])
+	}
+	end := len(s.log)
+	for k := from; k < end; k++ {
+		c, p := s.log[k].u, v
+		if k >= mid {
+			p = u
+		}
+		if c != v {
+			s.link(c, p)
+		}
+	}
+	s.link(v, pu)
+	if pv == u {
+		pv = v
+	}
+	s.link(u, pv)
+}
+
+// A profile is what takes a walk over the whole shape to know.
+type profile struct {
+	levelUs int64 // Metrics.TimeLevelUs
+	width   int   // Metrics.ConcurrencyLevel
+	atOnce  int   // Metrics.ConcurrencyExact
+
+	order        []int32 // room to work in
+	arrival      []int64
+	starts, ends []int64
+}
+
+// levels fills the profile.
+func (s *shape) levels(p *profile) {
+	order, arrival := append(p.order[:0], s.root), append(p.arrival[:0], 0)
+	starts, ends := p.starts[:0], p.ends[:0]
+	p.levelUs, p.width = 0, 0
+	for k, end := 0, 1; k < end; {
+		var slow int64
+		for ; k < end; k++ {
+			u, at := order[k], arrival[k]
+			for c := s.first[u]; c >= 0; c = s.next[c] {
+				order, arrival = append(order, c), append(arrival, at+s.in[c])
+				slow = max(slow, s.in[c])
+			}
+			// When a node of one child has the block, one transfer ends and one
+			// starts: only leaves and forks change how many are under way.
+			switch kids := s.kids[u]; {
+			case k == 0:
+				for ; kids > 0; kids-- {
+					starts = append(starts, at)
+				}
+			case kids == 0:
+				ends = append(ends, at)
+			default:
+				for ; kids > 1; kids-- {
+					starts = append(starts, at)
+				}
+			}
+		}
+		p.width = max(p.width, len(order)-end)
+		p.levelUs += slow
+		end = len(order)
+	}
+	p.order, p.arrival, p.starts, p.ends = order, arrival, starts, ends
+	p.atOnce = mostUnderWay(starts, ends)
+	s.work += len(order) / 4
+}
+
+// mostUnderWay counts transfers as half-open intervals. It sorts its arguments.
+func mostUnderWay(starts, ends []int64) (most int) {
+	slices.Sort(starts)
+	slices.Sort(ends)
+	e := 0
+	for k, at := range starts {
+		for e < len(ends) && ends[e] <= at {
+			e++
+		}
+		most = max(most, k+1-e)
+	}
+	return most
+}
+
+// tree writes the shape down as a Tree. A node's children are in the order of
+// how long the block takes to the last under them, longest first.
+func (s *shape) tree() *Tree {
+	t := &Tree{Algorithm: OCT, Root: int(s.root), Unattached: []int{}, Edges: make([][2]int, 0, s.size-1)}
+	t.Sequence = append(make([]int, 0, len(s.parent)), t.Root)
+	var children []int32
+	for k := 0; k < len(t.Sequence); k++ {
+		p := int32(t.Sequence[k])
+		children = children[:0]
+		for c := s.first[p]; c >= 0; c = s.next[c] {
+			children = append(children, c)
+		}
+		slices.SortFunc(children, func(a, b int32) int {
+			return cmp.Or(cmp.Compare(s.in[b]+s.below[b], s.in[a]+s.below[a]), cmp.Compare(a, b))
+		})
+		for _, c := range children {
+			t.Edges = append(t.Edges, [2]int{int(p), int(c)})
+			t.Sequence = append(t.Sequence, int(c))
+		}
+	}
+	for i, p := range s.parent {
+		if p < 0 && int32(i) != s.root {
+			t.Unattached = append(t.Unattached, i)
+		}
+	}
+	t.Sequence = append(t.Sequence, t.Unattached...)
+	t.index(len(s.parent))
+	return t
+}
