@@ -71,6 +71,7 @@ type Agent struct {
 	saved    savedState
 	pending  Commit          // gate records and alerts not on disk yet
 	verdicts []RecordVerdict // not seen by the traders yet
+	judged   bool            // the judge changed since its state was written
 	online   bool            // status says online
 	counters counters
 	summary  model.Summary
@@ -308,8 +309,10 @@ func (a *Agent) event(e *model.Event) error {
 	a.summary.Event(e)
 	switch e.Type {
 	case model.EventGate:
+		a.judged = true
 		return a.gateEvent(e)
 	case model.EventAlert:
+		a.judged = true
 		return a.alertEvent(e)
 	}
 	return nil

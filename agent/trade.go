@@ -145,7 +145,7 @@ func (a *Agent) actOnce() (again bool, err error) {
 			commit.Record = append(commit.Record[:len(commit.Record):len(commit.Record)], a.entry(action.Record, action.Attest))
 		}
 	}
-	if len(actions) == 0 && len(a.verdicts) == 0 && commit.empty() {
+	if len(actions) == 0 && len(a.verdicts) == 0 && !a.judged && commit.empty() {
 		return false, nil
 	}
 	state, err := a.states()
@@ -167,7 +167,7 @@ func (a *Agent) actOnce() (again bool, err error) {
 		}
 		return false, a.rollback()
 	}
-	a.pending, a.verdicts = Commit{}, nil
+	a.pending, a.verdicts, a.judged = Commit{}, nil, false
 	a.trade.sellerState, a.trade.buyerState = state[stateSeller], state[stateBuyer]
 	a.publisher.wakeQueue()
 	for _, r := range sealed {

@@ -287,6 +287,7 @@ network: none
 sensors:
   - kind: bme280
   - kind: ads1115
+    ready_pin: RDY
     inputs:
       - {channel: voltage_v, input: "0-1", scale: 325}
       - {channel: current_a, input: "2-3", scale: 100}
