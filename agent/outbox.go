@@ -9,6 +9,7 @@ import (
 	"time"
 
 	bolt "go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
 
 	"fairwatt/proto/seal"
 )
@@ -134,7 +135,7 @@ func OpenOutbox(path string, limits OutboxLimits) (*Outbox, error) {
 	}
 	db, err := bolt.Open(path, 0o600, &bolt.Options{Timeout: time.Second})
 	if err != nil {
-		if errors.Is(err, bolt.ErrTimeout) {
+		if errors.Is(err, bolterrors.ErrTimeout) {
 			return nil, fmt.Errorf("open outbox %s: in use by another process", path)
 		}
 		return nil, fmt.Errorf("open outbox %s: %w", path, err)
