@@ -135,7 +135,7 @@ func (g *grid) newHouse(i int) (*participant, *house, error) {
 	p.config = g.baseConfig(p, sensors)
 	p.config.Network, p.config.Tick = "none", houseTick
 	p.config.Buy = &agent.BuyConfig{
-		RequestTTL: 30 * time.Second, RequestEvery: 300 * time.Millisecond, MeterClassE4: 2 * gridMeterClassE4,
+		RequestTTL: 6 * time.Second, RequestEvery: 200 * time.Millisecond, MeterClassE4: 2 * gridMeterClassE4,
 	}
 	for _, s := range sensors {
 		p.config.Buy.Circuits = append(p.config.Buy.Circuits, agent.BuyCircuit{

@@ -68,6 +68,7 @@ func (r *Report) problem(promise *bool, format string, args ...any) {
 func (g *grid) verifyChains(r *Report, honest []*aggregatorNode) (*ledger.State, error) {
 	var longest *ledger.State
 	hashes := make(map[uint64][32]byte)
+	stands := make(map[[32]byte]bool)
 	for i, n := range honest {
 		state, err := ledger.NewState(g.community.Genesis)
 		if err != nil {
@@ -84,7 +85,7 @@ func (g *grid) verifyChains(r *Report, honest []*aggregatorNode) (*ledger.State,
 			}
 			hashes[height] = staged.HeaderHash()
 			if i == 0 {
-				r.countBlock(staged)
+				r.countBlock(staged, stands)
 			}
 			return state.Commit(staged)
 		})
@@ -102,8 +103,15 @@ func (g *grid) verifyChains(r *Report, honest []*aggregatorNode) (*ledger.State,
 	return longest, nil
 }
 
-// countBlock adds a block to the report's counts.
-func (r *Report) countBlock(staged *ledger.Staged) {
+// countBlock adds a block to the report's counts. A record that stands already
+// is a problem: it was replayed.
+func (r *Report) countBlock(staged *ledger.Staged, stands map[[32]byte]bool) {
+	for _, id := range staged.RecordIDs() {
+		if stands[id] {
+			r.problem(&r.ChainVerified, "record %x stands twice", id)
+		}
+		stands[id] = true
+	}
 	r.AccountingNodes[staged.Header().GetAccountingNode()]++
 	for _, o := range staged.Outcomes() {
 		r.Records++
