@@ -349,4 +349,15 @@ func TestBrokerAway(t *testing.T) {
 	w.broker.setDown(false)
 	e, _ := seller.wait(idOf(sealed))
 	applied(t, "gate", e.GetOutcome())
+
+	// The page shows generators that are registered, and nobody else.
+	for _, who := range []string{"site-seller-1/seller-1", "site-buyer-1/buyer-1", "nowhere/seller-1", "site-x/ghost"} {
+		if err := w.broker.publish("fairwatt/v1/"+who+"/gate", false, []byte(`{"state":"OPEN"}`)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	list := w.da("da-4").Snapshot().Generators
+	if len(list) != 1 || list[0].ID != "seller-1" || list[0].State != "OPEN" || list[0].OnChain != "OPEN" || !list[0].Simulated {
+		t.Errorf("shown: %+v", list)
+	}
 }

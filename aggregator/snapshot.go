@@ -197,9 +197,13 @@ func (d *DA) Snapshot() *console.Snapshot {
 	return s
 }
 
-// generators joins what agents say of themselves with what is on the chain.
+// generators joins what agents say of themselves with what is on the chain. A
+// household that only buys judges its connection too, but generates nothing.
 func (d *DA) generators() []console.Generator {
-	list := d.views.list(d.now())
+	list := slices.DeleteFunc(d.views.list(d.now()), func(g console.Generator) bool {
+		p, ok := d.state.Participant(g.ID)
+		return !ok || !p.Seller
+	})
 	for i := range list {
 		g := &list[i]
 		if p, ok := d.state.Participant(g.ID); ok {
