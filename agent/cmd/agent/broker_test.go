@@ -112,6 +112,7 @@ func (b *mosquitto) start(t *testing.T, addr string) {
 	if err := b.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { b.stop(t) })
 	eventually(t, "mosquitto listens", func() bool {
 		conn, err := net.DialTimeout("tcp", addr, time.Second)
 		if err != nil {
