@@ -2,6 +2,7 @@ package aggregator
 
 import (
 	"encoding/json"
+	"log/slog"
 	"strings"
 	"testing"
 	"time"
@@ -165,4 +166,22 @@ func TestQuantile(t *testing.T) {
 	if quantile(nil, 0.5) != 0 || quantile([]float64{7}, 0.99) != 7 || quantile([]float64{1, 2, 3, 4}, 0.5) != 3 {
 		t.Error("quantile")
 	}
+}
+
+// Whatever a device publishes as records, the door survives it, and what it
+// lets pass is within its limits.
+func FuzzUnpack(f *testing.F) {
+	f.Add("fairwatt/v1/farm/pv-3/up/record", []byte{0x0a, 3, 'a', 'b', 'c'}, false)
+	f.Add("fairwatt/v1/farm/pv-3/up/record", []byte{}, true)
+	f.Add("x", []byte{0xff}, false)
+	f.Fuzz(func(t *testing.T, name string, payload []byte, retained bool) {
+		d := newDoor(&DA{cfg: Config{QueueMessages: 1}, log: slog.New(slog.DiscardHandler)})
+		items := d.unpack(Message{Topic: name, Payload: payload, Retained: retained})
+		if len(items) > maxBatchRecords || len(items) > 0 && (retained || len(payload) > maxBatchBytes) {
+			t.Fatalf("%d records from %d bytes on %q", len(items), len(payload), name)
+		}
+		if len(items) == 0 && d.counts.Refused["malformed"] != 1 {
+			t.Fatal("a message was neither taken nor counted")
+		}
+	})
 }
