@@ -36,13 +36,13 @@ func newFloor(s *shape) *floor {
 }
 
 // allows says whether no metric of the shape is worse than the floor's. It is
-// exact: no rounding can let a worse tree through.
-func (f *floor) allows(s *shape) bool {
+// exact: no rounding can let a worse tree through. The profile is filled if the
+// rest is allowed.
+func (f *floor) allows(s *shape, p *profile) bool {
 	if s.size < f.attached || s.sum < f.trustSum || s.over > f.over || s.below[s.root] > f.exactUs {
 		return false
 	}
-	var p profile
-	s.levels(&p)
+	s.levels(p)
 	return p.levelUs <= f.levelUs && p.width >= f.concurrencyLevel && p.atOnce >= f.concurrencyExact && f.coveredBy(s)
 }
 

@@ -102,16 +102,17 @@ func grow(in *Input, w *overheads, root int, links []int32) []int32 {
 	return g.parent
 }
 
-// growthOrder parts the nodes into those to attach first, second and last; in
-// each the most links, then the most trust, then the lowest index lead.
-func growthOrder(in *Input, links []int32) (pools [3][]int32) {
+// growthOrder parts the nodes into those to attach first to last; in each the most links, then the most trust, then the lowest index lead.
+func growthOrder(in *Input, links []int32) (pools [4][]int32) {
 	for i := range in.N {
-		k := 2
-		if in.TrustE4[i] >= in.TrustThresholdE4 && links[i] > 0 {
+		k := 3
+		switch trusted := in.TrustE4[i] >= in.TrustThresholdE4; {
+		case trusted && links[i] > 1:
+			k = 0
+		case trusted && links[i] == 1:
 			k = 1
-			if links[i] > 1 {
-				k = 0
-			}
+		case links[i] > 0:
+			k = 2
 		}
 		pools[k] = append(pools[k], int32(i))
 	}

@@ -33,6 +33,11 @@ type shape struct {
 	sum                             int64 // trust sum, 1e-4
 	over                            int   // edges above the threshold
 
+	// If stay is set, moved counts the nodes whose parent is another than there;
+	// -1 in stay means that any will do.
+	stay  []int32
+	moved int
+
 	log     []change // what undo takes back, newest last
 	spare   []change // room for undo
 	touched []int32  // nodes whose children changed since the last settle
@@ -80,7 +85,7 @@ func (s *shape) set(root int32, parent []int32) {
 	for i := range s.parent {
 		s.parent[i], s.first[i], s.next[i], s.prev[i], s.kids[i] = -1, -1, -1, -1, 0
 	}
-	s.size, s.sum, s.over, s.root = 1, 0, 0, root
+	s.size, s.sum, s.over, s.moved, s.root = 1, 0, 0, 0, root
 	for c, p := range parent {
 		if p >= 0 {
 			s.link(int32(c), p)
@@ -128,6 +133,7 @@ func (s *shape) link(u, p int32) {
 		s.prev[f] = u
 	}
 	s.kids[p]++
+	s.moved += s.astray(u, p)
 	us := s.w.us(int(p), int(u))
 	s.in[u] = us
 	s.sum += int64(s.trust[p])
@@ -135,6 +141,14 @@ func (s *shape) link(u, p int32) {
 		s.over++
 	}
 	s.touched = append(s.touched, p)
+}
+
+// astray is 1 if stay has another parent than p for u.
+func (s *shape) astray(u, p int32) int {
+	if s.stay == nil || s.stay[u] < 0 || s.stay[u] == p {
+		return 0
+	}
+	return 1
 }
 
 // cut takes u, with what is under it, off its parent.
@@ -154,6 +168,7 @@ func (s *shape) cut(u int32) {
 		s.prev[s.next[u]] = s.prev[u]
 	}
 	s.kids[p]--
+	s.moved -= s.astray(u, p)
 	s.sum -= int64(s.trust[p])
 	if s.in[u] > s.limit {
 		s.over--

@@ -2,13 +2,10 @@ package main
 
 import (
 	"bytes"
-	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
-
-	"fairwatt/aggregator/wct"
 )
 
 const (
@@ -79,8 +76,9 @@ func TestWCTBuildNamesWhatIsWrong(t *testing.T) {
 	}
 }
 
-func TestWCTBuildSaysThatOCTIsMissing(t *testing.T) {
-	if _, err := runWCT(oneCase, "--algorithm", "oct"); !errors.Is(err, wct.ErrNotImplemented) {
-		t.Errorf("error %v", err)
+func TestWCTBuildOCT(t *testing.T) {
+	out, err := runWCT(oneCase, "--algorithm", "oct")
+	if err != nil || !strings.Contains(out, `"algorithm":"oct"`) || !strings.Contains(out, `"edges":[[1,0]]`) {
+		t.Errorf("%s, error %v", out, err)
 	}
 }

@@ -16,9 +16,8 @@ func env(k string, d int) int {
 	return d
 }
 func TestTune(t *testing.T) {
-	wct.OctBudget = env("B", 20000)
-	wct.OctHot = int64(env("H", 64))
-	wct.DBG=env("DBG",0);wct.CAP=env("CAP",4096);wct.HARD=env("HARD",0);wct.HT=env("HT",1);wct.UP=env("UP",4);wct.DN=env("DN",2);wct.K0=env("K0",64);wct.K1=env("K1",16);wct.K2=env("K2",16);wct.P0=env("P0",64);wct.P1=env("P1",960);wct.WF=env("WF",1000);n := env("N", 50)
+
+	n := env("N", 50)
 	seeds := env("S", 40)
 	for _, m := range []Overheads{Uniform, Planar} {
 		var re, rl, abs float64
@@ -44,7 +43,8 @@ func TestTune(t *testing.T) {
 				fall++
 			}
 			if mb.TimeLevelUs > ma.TimeLevelUs || mb.TrustSumE4 < ma.TrustSumE4 || *mb.Coverage < *ma.Coverage || mb.ConcurrencyExact < ma.ConcurrencyExact || mb.ConcurrencyLevel < ma.ConcurrencyLevel || mb.EdgesOverThreshold > ma.EdgesOverThreshold {
-				worse++; fmt.Println(s,mb.TimeLevelUs>ma.TimeLevelUs,mb.TrustSumE4<ma.TrustSumE4,*mb.Coverage-*ma.Coverage,mb.ConcurrencyExact-ma.ConcurrencyExact,mb.ConcurrencyLevel-ma.ConcurrencyLevel,mb.EdgesOverThreshold-ma.EdgesOverThreshold,len(b.Edges),len(b.Unattached), ma, mb)
+				worse++
+				fmt.Println(s, mb.TimeLevelUs > ma.TimeLevelUs, mb.TrustSumE4 < ma.TrustSumE4, *mb.Coverage-*ma.Coverage, mb.ConcurrencyExact-ma.ConcurrencyExact, mb.ConcurrencyLevel-ma.ConcurrencyLevel, mb.EdgesOverThreshold-ma.EdgesOverThreshold, len(b.Edges), len(b.Unattached), ma, mb)
 			}
 		}
 		_ = t0
