@@ -9,6 +9,9 @@ ARGS   ?=
 BENCH_SOAK ?= 10m
 BUILD  := go build -trimpath
 STRIP  := -ldflags='-s -w'
+# Gorgonia and what it brings are built without inlining for the boards: it saves
+# 0.8 MB of 20, and one inference a second does not notice.
+SMALL  := $(foreach m,gorgonia.org gonum.org github.com/apache github.com/gogo github.com/awalterschulze,-gcflags='$(m)/...=-l')
 TOOL   := go tool -modfile=$(CURDIR)/tools/go.mod
 
 .PHONY: help build run test race bench verify proto arm train clean
@@ -49,9 +52,9 @@ proto: ## regenerate the protobuf code
 	tools/gen-proto.sh .
 
 arm: ## build stripped agents for armv6, armv7 and arm64 into bin/linux-*/
-	GOOS=linux GOARCH=arm GOARM=6 $(BUILD) $(STRIP) -o bin/linux-armv6/agent ./agent/cmd/agent
-	GOOS=linux GOARCH=arm GOARM=7 $(BUILD) $(STRIP) -o bin/linux-armv7/agent ./agent/cmd/agent
-	GOOS=linux GOARCH=arm64 $(BUILD) $(STRIP) -o bin/linux-arm64/agent ./agent/cmd/agent
+	GOOS=linux GOARCH=arm GOARM=6 $(BUILD) $(STRIP) $(SMALL) -o bin/linux-armv6/agent ./agent/cmd/agent
+	GOOS=linux GOARCH=arm GOARM=7 $(BUILD) $(STRIP) $(SMALL) -o bin/linux-armv7/agent ./agent/cmd/agent
+	GOOS=linux GOARCH=arm64 $(BUILD) $(STRIP) $(SMALL) -o bin/linux-arm64/agent ./agent/cmd/agent
 
 train: build ## train the network from DATA (default ../shared/data/weather) and compare it with the shipped weights
 	bin/model train --config configs/model/hazard-1.yaml --data $(or $(DATA),../shared/data/weather) --out build/hazard-1.fwnn

@@ -26,7 +26,7 @@ func (a *Agent) gateEvent(e *model.Event) error {
 		a.saved.GateState = int(e.State)
 		a.saved.GateSeq++
 		a.viewer.gateWall = a.now.wall
-		if a.deps.Chain != nil && len(a.pending.Record) < maxPending {
+		if a.deps.Chain != nil && !a.onlyBuys() && len(a.pending.Record) < maxPending {
 			a.pending.Record = append(a.pending.Record, a.entry(&fairwattpb.Record{
 				Body: &fairwattpb.Record_GateChange{GateChange: &fairwattpb.GateChange{
 					GateSeq: a.saved.GateSeq, State: gateStatePB[e.State], Causes: causesPB(e.Causes),
@@ -38,6 +38,10 @@ func (a *Agent) gateEvent(e *model.Event) error {
 	a.lastGate = a.now.wall
 	return a.publishGate()
 }
+
+// onlyBuys says that the device is a household's meter: it delivers nothing, so
+// its gate is nobody's business on the chain.
+func (a *Agent) onlyBuys() bool { return a.cfg.Buy != nil && a.cfg.Sell == nil }
 
 // publishGate publishes the retained gate view.
 func (a *Agent) publishGate() error {

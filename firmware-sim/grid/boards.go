@@ -27,6 +27,8 @@ func generatorBoard(w weather) (board.Config, []sensor.Config) {
 				continue
 			}
 			c.Name = sellerMeter
+		case sensor.KindADS1115:
+			c.ReadyPin = "RDY"
 		case sensor.KindINA219:
 			if !w.has(model.DCVoltageV, model.DCCurrentA) {
 				continue
