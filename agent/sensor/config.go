@@ -2,7 +2,10 @@ package sensor
 
 import (
 	"fmt"
+	"maps"
 	"math"
+	"slices"
+	"strings"
 	"time"
 
 	"fairwatt/model"
@@ -15,7 +18,23 @@ const (
 	KindADS1115    = "ads1115"
 	KindAnemometer = "anemometer"
 	KindS0         = "s0"
+	KindTMP102     = "tmp102"
+	KindSHT4x      = "sht4x"
+	KindRain       = "rain"
 )
+
+// A place is where a kind of sensor hangs, and so which settings locate it.
+type place uint8
+
+const (
+	onI2C place = iota + 1
+	onPin
+)
+
+var places = map[string]place{
+	KindBME280: onI2C, KindINA219: onI2C, KindADS1115: onI2C, KindTMP102: onI2C, KindSHT4x: onI2C,
+	KindAnemometer: onPin, KindS0: onPin, KindRain: onPin,
+}
 
 // A Config describes one sensor. Which fields matter depends on Kind; zero
 // means the default. A field that belongs to another kind is an error.
@@ -27,7 +46,7 @@ type Config struct {
 	// /dev/i2c-1, "sim://ADDR" for a board behind a socket.
 	Bus string `yaml:"bus,omitempty"`
 	// Address is the 7-bit I2C address. Defaults: bme280 0x76, ina219 0x40,
-	// ads1115 0x48.
+	// ads1115 0x48, tmp102 0x48, sht4x 0x44.
 	Address uint16 `yaml:"address,omitempty"`
 
 	// ShuntOhm (ina219) is the shunt, default 0.1.
@@ -52,10 +71,11 @@ type Config struct {
 	// NominalHz (ads1115) sizes the window: 50 (default) or 60.
 	NominalHz float64 `yaml:"nominal_frequency_hz,omitempty"`
 
-	// Pin (anemometer, s0) is the GPIO with the pulses.
+	// Pin (anemometer, s0, rain) is the GPIO with the pulses.
 	Pin string `yaml:"pin,omitempty"`
-	// Debounce (anemometer, s0) ignores edges closer than this: default 1 ms
-	// and 15 ms (an S0 pulse lasts 30 ms or more, IEC 62053-31).
+	// Debounce (anemometer, s0, rain) ignores edges closer than this: default
+	// 1 ms, 15 ms (an S0 pulse lasts 30 ms or more, IEC 62053-31) and 100 ms (a
+	// bucket's reed closes for about that).
 	Debounce time.Duration `yaml:"debounce,omitempty"`
 	// MPSPerHz and OffsetMPS (anemometer): speed = MPSPerHz * f + OffsetMPS
 	// while it turns. Default 0.667 (2.4 km/h a hertz) and 0.
@@ -69,6 +89,16 @@ type Config struct {
 	Direction string `yaml:"direction,omitempty"`
 	// Power (s0) also gives power_w, from the time between pulses.
 	Power bool `yaml:"power,omitempty"`
+
+	// Measures (tmp102) is "equipment" (default, equipment_temperature_c) or
+	// "air" (temperature_c).
+	Measures string `yaml:"measures,omitempty"`
+	// MMPerTip (rain) is the rain that tips the bucket once, default 0.2794
+	// (0.011 inch).
+	MMPerTip float64 `yaml:"mm_per_tip,omitempty"`
+	// WetFor (rain) is how long after a tip it counts as raining, default 15
+	// minutes: 1 mm/h tips the default bucket about every 17.
+	WetFor time.Duration `yaml:"wet_for,omitempty"`
 }
 
 // An InputConfig is one input of an ADS1115.
@@ -97,7 +127,7 @@ type Description struct{ Name, Chip, Bus, Address string }
 func (c Config) Describe() Description {
 	c = c.withDefaults()
 	d := Description{Name: c.Name, Chip: c.Kind, Bus: c.Bus, Address: fmt.Sprintf("0x%02x", c.Address)}
-	if c.Kind == KindAnemometer || c.Kind == KindS0 {
+	if places[c.Kind] == onPin {
 		d.Address = c.Pin
 	}
 	return d
@@ -128,6 +158,15 @@ func (c Config) withDefaults() Config {
 		for i := range c.Inputs {
 			orDefault(&c.Inputs[i].RangeV, 2.048)
 		}
+	case KindTMP102:
+		orDefault(&c.Address, 0x48)
+		orDefault(&c.Measures, "equipment")
+	case KindSHT4x:
+		orDefault(&c.Address, 0x44)
+	case KindRain:
+		orDefault(&c.Debounce, 100*time.Millisecond)
+		orDefault(&c.MMPerTip, 0.2794)
+		orDefault(&c.WetFor, 15*time.Minute)
 	case KindAnemometer:
 		orDefault(&c.Debounce, time.Millisecond)
 		orDefault(&c.MPSPerHz, 2.4/3.6)
@@ -155,29 +194,8 @@ func (c Config) Validate() error {
 }
 
 func (c Config) validate() error {
-	switch c.Kind {
-	case KindBME280, KindINA219, KindADS1115:
-		// 0x00-0x07 and 0x78-0x7f are reserved (UM10204, table 3).
-		if c.Address < 0x08 || c.Address > 0x77 {
-			return fmt.Errorf("address: 0x%02x is no 7-bit device address", c.Address)
-		}
-		if c.Pin != "" {
-			return fmt.Errorf("pin: not for a chip on a bus")
-		}
-	case KindAnemometer, KindS0:
-		if c.Pin == "" {
-			return fmt.Errorf("pin: missing")
-		}
-		if c.Address != 0 {
-			return fmt.Errorf("address: not for a pulse sensor")
-		}
-		if c.Debounce < 0 || c.Debounce > time.Second {
-			return fmt.Errorf("debounce: %v is not within 0 and 1s", c.Debounce)
-		}
-	case "":
-		return fmt.Errorf("kind: missing")
-	default:
-		return fmt.Errorf("kind: %q is none of bme280, ina219, ads1115, anemometer, s0", c.Kind)
+	if err := c.validatePlace(); err != nil {
+		return err
 	}
 	if err := c.foreign(); err != nil {
 		return err
@@ -190,12 +208,43 @@ func (c Config) validate() error {
 	case KindAnemometer:
 		return c.validateAnemometer()
 	case KindS0:
-		if c.ImpPerKWh < 1 || c.ImpPerKWh > 1_000_000 {
-			return fmt.Errorf("imp_per_kwh: %d is not within 1 and 1000000", c.ImpPerKWh)
+		return c.validateS0()
+	case KindTMP102:
+		if c.Measures != "equipment" && c.Measures != "air" {
+			return fmt.Errorf("measures: %q is neither equipment nor air", c.Measures)
 		}
-		if c.Direction != "export" && c.Direction != "import" {
-			return fmt.Errorf("direction: %q is neither export nor import", c.Direction)
+	case KindRain:
+		return c.validateRain()
+	}
+	return nil
+}
+
+// validatePlace checks where the sensor is looked for.
+func (c Config) validatePlace() error {
+	switch places[c.Kind] {
+	case onI2C:
+		// 0x00-0x07 and 0x78-0x7f are reserved (UM10204, table 3).
+		if c.Address < 0x08 || c.Address > 0x77 {
+			return fmt.Errorf("address: 0x%02x is no 7-bit device address", c.Address)
 		}
+		if c.Pin != "" {
+			return fmt.Errorf("pin: not for a chip on a bus")
+		}
+	case onPin:
+		if c.Pin == "" {
+			return fmt.Errorf("pin: missing")
+		}
+		if c.Address != 0 {
+			return fmt.Errorf("address: not for a pulse sensor")
+		}
+		if c.Debounce < 0 || c.Debounce > time.Second {
+			return fmt.Errorf("debounce: %v is not within 0 and 1s", c.Debounce)
+		}
+	default:
+		if c.Kind == "" {
+			return fmt.Errorf("kind: missing")
+		}
+		return fmt.Errorf("kind: %q is none of %s", c.Kind, strings.Join(slices.Sorted(maps.Keys(places)), ", "))
 	}
 	return nil
 }
@@ -204,8 +253,8 @@ func (c Config) validate() error {
 // effect.
 func (c Config) foreign() error {
 	for _, f := range []struct {
-		field, kind string
-		set         bool
+		field, kinds string
+		set          bool
 	}{
 		{"shunt_ohm", KindINA219, c.ShuntOhm != 0},
 		{"max_current_a", KindINA219, c.MaxCurrentA != 0},
@@ -220,8 +269,11 @@ func (c Config) foreign() error {
 		{"imp_per_kwh", KindS0, c.ImpPerKWh != 0},
 		{"direction", KindS0, c.Direction != ""},
 		{"power", KindS0, c.Power},
+		{"measures", KindTMP102, c.Measures != ""},
+		{"mm_per_tip", KindRain, c.MMPerTip != 0},
+		{"wet_for", KindRain, c.WetFor != 0},
 	} {
-		if f.set && f.kind != c.Kind {
+		if f.set && !slices.Contains(strings.Fields(f.kinds), c.Kind) {
 			return fmt.Errorf("%s: not for %s", f.field, c.Kind)
 		}
 	}
@@ -285,6 +337,30 @@ func (c Config) validateAnemometer() error {
 	}
 	if c.Window < gustWindow || c.Window > time.Hour {
 		return fmt.Errorf("window: %v is not within 3s and 1h", c.Window)
+	}
+	return nil
+}
+
+func (c Config) validateS0() error {
+	if c.ImpPerKWh < 1 || c.ImpPerKWh > 1_000_000 {
+		return fmt.Errorf("imp_per_kwh: %d is not within 1 and 1000000", c.ImpPerKWh)
+	}
+	return c.validateDirection()
+}
+
+func (c Config) validateDirection() error {
+	if c.Direction != "export" && c.Direction != "import" {
+		return fmt.Errorf("direction: %q is neither export nor import", c.Direction)
+	}
+	return nil
+}
+
+func (c Config) validateRain() error {
+	if !within(c.MMPerTip, 0.001, 10) {
+		return fmt.Errorf("mm_per_tip: %g is not within 0.001 and 10", c.MMPerTip)
+	}
+	if c.WetFor < time.Minute || c.WetFor > 24*time.Hour {
+		return fmt.Errorf("wet_for: %v is not within 1m and 24h", c.WetFor)
 	}
 	return nil
 }

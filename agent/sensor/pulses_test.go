@@ -191,6 +191,14 @@ func TestConfigErrors(t *testing.T) {
 		{"kind: s0\npin: P\naddress: 3", "address"},
 		{"kind: s0\npin: P\ndirection: up", "direction"},
 		{"kind: s0\npin: P\nimp_per_kwh: -1", "imp_per_kwh"},
+		{"kind: tmp102\nmeasures: oven", "measures"},
+		{"kind: tmp102\npin: P", "pin"},
+		{"kind: bme280\nmeasures: air", "measures"},
+		{"kind: sht4x\naddress: 0x7F", "address"},
+		{"kind: sht4x\nmm_per_tip: 1", "mm_per_tip"},
+		{"kind: rain", "pin"},
+		{"kind: rain\npin: P\nmm_per_tip: -1", "mm_per_tip"},
+		{"kind: rain\npin: P\nwet_for: 1s", "wet_for"},
 	} {
 		var cfg Config
 		if err := yaml.UnmarshalWithOptions([]byte(tt.yaml), &cfg, yaml.Strict()); err != nil {

@@ -75,6 +75,8 @@ var (
 	ErrSkipped = errors.New("measurement skipped by the chip")
 	// ErrStuck: an AC input gives one and the same value all the time.
 	ErrStuck = errors.New("converter stuck at one value")
+	// ErrChecksum: the bytes do not fit their checksum: noise on the line.
+	ErrChecksum = errors.New("checksum does not fit")
 	// ErrTooFewSamples: a window held too few samples to say anything.
 	ErrTooFewSamples = errors.New("too few samples in the window")
 )
@@ -130,6 +132,8 @@ func New(cfg Config, buses Buses) (Sensor, error) {
 		return newAnemometer(cfg, buses)
 	case KindS0:
 		return newS0(cfg, buses)
+	case KindRain:
+		return newRain(cfg, buses)
 	}
 	bus, err := buses.I2C(cfg.Bus)
 	if err != nil {
@@ -141,6 +145,10 @@ func New(cfg Config, buses Buses) (Sensor, error) {
 		return &BME280{chip: c}, nil
 	case KindINA219:
 		return newINA219(cfg, c), nil
+	case KindTMP102:
+		return newTMP102(cfg, c), nil
+	case KindSHT4x:
+		return &SHT4x{chip: c}, nil
 	default:
 		return newADS1115(cfg, c, buses)
 	}

@@ -22,8 +22,11 @@ type Config struct {
 	BME280      []BME280
 	INA219      []INA219
 	ADS1115     []ADS1115
+	TMP102      []TMP102
+	SHT4x       []SHT4x
 	Anemometers []Anemometer
 	Meters      []Meter
+	RainGauges  []RainGauge
 	// NominalHz is the frequency of a line that has none in the world; 50 if 0.
 	NominalHz float64
 }
@@ -52,6 +55,24 @@ type Input struct {
 	AIN     int
 	Channel model.Channel // an RMS voltage or current
 	Scale   float64       // volts or amperes of the world for a volt at the pin
+}
+
+// A TMP102 measures one temperature of the world.
+type TMP102 struct {
+	Address uint16
+	Channel model.Channel // equipment_temperature_c or temperature_c
+}
+
+// An SHT4x measures temperature_c and humidity_pct.
+type SHT4x struct {
+	Address uint16
+	Serial  uint32
+}
+
+// A RainGauge gives a pulse for each MMPerTip of rain_mm.
+type RainGauge struct {
+	Pin      string
+	MMPerTip float64
 }
 
 // An Anemometer gives one pulse for each MPSPerHz meters of wind.
@@ -147,29 +168,54 @@ func New(cfg Config) (*Board, error) {
 	if !(cfg.NominalHz >= 1 && cfg.NominalHz <= 400) {
 		return nil, fmt.Errorf("nominal frequency: %g Hz is not within 1 and 400", cfg.NominalHz)
 	}
-	for _, c := range cfg.BME280 {
-		if err := b.addChip(&bme280{addr: c.Address, f: b.fault(Part{Chip: "bme280", Address: c.Address})}); err != nil {
-			return nil, err
-		}
-	}
-	for _, c := range cfg.INA219 {
-		if !(c.ShuntOhm > 0 && c.VoltageScale > 0) {
-			return nil, fmt.Errorf("ina219@0x%02x: shunt and voltage scale must be positive", c.Address)
-		}
-		if err := b.addChip(newINA219(c, b.fault(Part{Chip: "ina219", Address: c.Address}))); err != nil {
-			return nil, err
-		}
-	}
-	for _, c := range cfg.ADS1115 {
-		if err := b.addADS1115(c, cfg.NominalHz); err != nil {
-			return nil, err
-		}
+	if err := b.addChips(cfg); err != nil {
+		return nil, err
 	}
 	return b, b.addPins(cfg)
 }
 
+func (b *Board) addChips(cfg Config) error {
+	for _, c := range cfg.BME280 {
+		f := &faults{}
+		if err := b.addChip(&bme280{addr: c.Address, f: f}, f); err != nil {
+			return err
+		}
+	}
+	for _, c := range cfg.INA219 {
+		if !(c.ShuntOhm > 0 && c.VoltageScale > 0) {
+			return fmt.Errorf("ina219@0x%02x: shunt and voltage scale must be positive", c.Address)
+		}
+		f := &faults{}
+		if err := b.addChip(newINA219(c, f), f); err != nil {
+			return err
+		}
+	}
+	for _, c := range cfg.TMP102 {
+		if c.Channel != model.EquipmentTemperatureC && c.Channel != model.TemperatureC {
+			return fmt.Errorf("tmp102@0x%02x: %s is no temperature", c.Address, c.Channel)
+		}
+		f := &faults{}
+		if err := b.addChip(newTMP102(c, f), f); err != nil {
+			return err
+		}
+	}
+	for _, c := range cfg.SHT4x {
+		f := &faults{}
+		if err := b.addChip(&sht4x{cfg: c, f: f}, f); err != nil {
+			return err
+		}
+	}
+	for _, c := range cfg.ADS1115 {
+		if err := b.addADS1115(c, cfg.NominalHz); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func (b *Board) addADS1115(c ADS1115, nominalHz float64) error {
-	a, err := newADS1115(c, nominalHz, b.fault(Part{Chip: "ads1115", Address: c.Address}))
+	f := &faults{}
+	a, err := newADS1115(c, nominalHz, f)
 	if err != nil {
 		return err
 	}
@@ -179,7 +225,7 @@ func (b *Board) addADS1115(c ADS1115, nominalHz float64) error {
 		}
 		b.ready[c.ReadyPin] = a
 	}
-	return b.addChip(a)
+	return b.addChip(a, f)
 }
 
 func (b *Board) addPins(cfg Config) error {
@@ -202,16 +248,19 @@ func (b *Board) addPins(cfg Config) error {
 			return err
 		}
 	}
+	for _, c := range cfg.RainGauges {
+		if !(c.MMPerTip > 0) {
+			return fmt.Errorf("rain gauge on %s: rain per tip must be positive", c.Pin)
+		}
+		p := &pulsePin{mmPerTip: c.MMPerTip}
+		if err := b.addPin(Part{Chip: "rain", Pin: c.Pin, Channels: []model.Channel{model.RainMM}}, p); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
-func (b *Board) fault(p Part) *faults {
-	f := &faults{}
-	b.faults[p.Name()] = f
-	return f
-}
-
-func (b *Board) addChip(c chip) error {
+func (b *Board) addChip(c chip, f *faults) error {
 	p := c.info()
 	if p.Address < 0x08 || p.Address > 0x77 {
 		return fmt.Errorf("%s: no 7-bit device address", p.Name())
@@ -219,7 +268,7 @@ func (b *Board) addChip(c chip) error {
 	if _, taken := b.chips[p.Address]; taken {
 		return fmt.Errorf("%s: two chips at one address", p.Name())
 	}
-	b.chips[p.Address] = c
+	b.chips[p.Address], b.faults[p.Name()] = c, f
 	b.parts = append(b.parts, p)
 	return nil
 }
@@ -231,7 +280,8 @@ func (b *Board) addPin(part Part, p *pulsePin) error {
 	if b.pulses[part.Pin] != nil || b.ready[part.Pin] != nil {
 		return fmt.Errorf("pin %s: two parts", part.Pin)
 	}
-	p.name, p.f, p.bins = part.Pin, b.fault(part), make([]uint32, maxBins)
+	p.name, p.f, p.bins = part.Pin, &faults{}, make([]uint32, maxBins)
+	b.faults[part.Name()] = p.f
 	p.edges = make(chan struct{}, maxEdges)
 	b.pulses[part.Pin] = p
 	b.parts = append(b.parts, part)

@@ -225,6 +225,9 @@ func faulty(t *testing.T, buses sensor.Buses, part string) sensor.Sensor {
 			return newSensors(t, buses)[i]
 		}
 	}
+	if cfg, ok := extraSensors()[part]; ok {
+		return newSensor(t, cfg, buses)
+	}
 	t.Fatalf("no sensor for %s", part)
 	return nil
 }

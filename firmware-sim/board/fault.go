@@ -2,6 +2,8 @@ package board
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -21,6 +23,8 @@ const (
 	// SlowBus: every transfer with the part takes Fault.Delay of the board's
 	// time (clock stretching); 10 ms if 0.
 	SlowBus FaultKind = "slow_bus"
+	// Garbled: a bit of every answer that has a checksum is turned over.
+	Garbled FaultKind = "garbled"
 )
 
 // A Fault breaks one part, named as Part.Name.
@@ -32,8 +36,8 @@ type Fault struct {
 
 // faults are those active at one part.
 type faults struct {
-	noAnswer, stuckValue, stuckStatus, wrongChip bool
-	slow                                         time.Duration
+	noAnswer, stuckValue, stuckStatus, wrongChip, garbled bool
+	slow                                                  time.Duration
 }
 
 func (f *faults) delay() time.Duration { return f.slow }
@@ -62,6 +66,9 @@ func (b *Board) setFault(f Fault, on bool) error {
 	if b.pulses[f.Part] != nil && f.Kind != NoAnswer && f.Kind != StuckValue {
 		return fmt.Errorf("fault of %s: a pin can not have %s", f.Part, f.Kind)
 	}
+	if chip, _, _ := strings.Cut(f.Part, "@"); f.Kind == Garbled && !slices.Contains([]string{"sht4x"}, chip) {
+		return fmt.Errorf("fault of %s: %s has no checksum", f.Part, chip)
+	}
 	switch f.Kind {
 	case NoAnswer:
 		at.noAnswer = on
@@ -71,6 +78,8 @@ func (b *Board) setFault(f Fault, on bool) error {
 		at.stuckStatus = on
 	case WrongChip:
 		at.wrongChip = on
+	case Garbled:
+		at.garbled = on
 	case SlowBus:
 		at.slow = 0
 		if on {

@@ -19,16 +19,18 @@ const (
 	gustSpan = 3 * time.Second
 )
 
-// pulsePin is an anemometer or a meter.
+// pulsePin is an anemometer, a meter or a rain gauge.
 type pulsePin struct {
 	name     string
 	f        *faults
 	mpsPerHz float64 // anemometer if > 0
+	mmPerTip float64 // rain gauge if > 0
 	impPerWh float64
 	follow   bool
 
-	missing    bool // the world has no wind
+	missing    bool // the world has no wind, or no rain gauge's reading
 	mean, gust float64
+	rain       amount
 	powerW     float64
 
 	part  float64 // of the next pulse
@@ -39,6 +41,10 @@ type pulsePin struct {
 }
 
 func (p *pulsePin) feed(s *model.Sample) {
+	if p.mmPerTip > 0 {
+		p.missing = !p.rain.feed(s, model.RainMM)
+		return
+	}
 	if p.mpsPerHz == 0 {
 		p.powerW, _ = s.Get(model.PowerW)
 		if math.IsNaN(p.powerW) || p.powerW < 0 || !p.follow {
@@ -87,12 +93,20 @@ func (p *pulsePin) meanRate() float64 {
 	return p.mean / p.mpsPerHz
 }
 
+// pulses are those of d, at so many a second; of rain, what flows in d.
+func (p *pulsePin) pulses(rate float64, d time.Duration) float64 {
+	if p.mmPerTip > 0 {
+		return p.rain.take(d) / p.mmPerTip
+	}
+	return rate * d.Seconds()
+}
+
 // run makes the pulses of [from, to).
 func (p *pulsePin) run(from, to time.Duration) {
 	if walked := time.Duration(maxBins) * binWidth; to-from > walked {
 		// Older than what is kept: only the count matters.
 		skip := (to - from - walked) / binWidth * binWidth
-		p.emit(p.meanRate()*skip.Seconds(), from+skip, false)
+		p.emit(p.pulses(p.meanRate(), skip), from+skip, false)
 		from += skip
 	}
 	for from < to {
@@ -100,7 +114,7 @@ func (p *pulsePin) run(from, to time.Duration) {
 		if from%binWidth == 0 {
 			p.bins[int(from/binWidth)%maxBins] = 0
 		}
-		p.emit(p.rate(from)*(end-from).Seconds(), end, true)
+		p.emit(p.pulses(p.rate(from), end-from), end, true)
 		from = end
 	}
 }
