@@ -31,7 +31,7 @@ func newFloor(s *shape) *floor {
 	}
 	var p profile
 	s.levels(&p)
-	f.levelUs, f.concurrencyLevel, f.concurrencyExact = p.levelUs, p.width, p.atOnce
+	f.levelUs, f.concurrencyLevel, f.concurrencyExact = p.levelUs, p.width, p.atOnce(s.size)
 	return f
 }
 
@@ -43,7 +43,7 @@ func (f *floor) allows(s *shape, p *profile) bool {
 		return false
 	}
 	s.levels(p)
-	return p.levelUs <= f.levelUs && p.width >= f.concurrencyLevel && p.atOnce >= f.concurrencyExact && f.coveredBy(s)
+	return p.levelUs <= f.levelUs && p.width >= f.concurrencyLevel && p.atOnce(f.concurrencyExact) >= f.concurrencyExact && f.coveredBy(s)
 }
 
 func (f *floor) coveredBy(s *shape) bool {

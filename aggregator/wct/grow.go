@@ -59,30 +59,41 @@ func (h *offers) pop() offer {
 	}
 }
 
-// A grower builds a tree from the root outwards: those who multiply the block
-// first (trusted, two links or more), then the trusted chains, then the rest,
-// each time the node that the block can reach earliest.
+// A grower builds a tree from the root outwards.
 type grower struct {
-	in      *Input
 	w       *overheads
-	links   []int32
+	links   []int32 // how many children each node may have
 	parent  []int32
 	arrival []int64
 	free    []int32 // links left, of attached nodes
 	done    []bool
-	pool    []int32 // who may be attached now, best first
-	inPool  []bool
-	heap    offers
-	reached []int32
+	reached []int32 // attached nodes, in order
+
+	// Of grow:
+	pool   []int32 // who may be attached now, best first
+	inPool []bool
+	heap   offers
+
+	// Of growLevels:
+	lastFork int64  // when the last node of two children or more has the block
+	near     []edge // room to work in
 }
 
-// grow returns the parents of the tree it builds from the root; nodes for which
-// no link is left have none. O(m log m) for m measured edges.
-func grow(in *Input, w *overheads, root int, links []int32) []int32 {
-	g := &grower{
-		in: in, w: w, links: links, parent: noNodes(in.N), arrival: make([]int64, in.N),
-		free: make([]int32, in.N), done: make([]bool, in.N), inPool: make([]bool, in.N),
+func newGrower(in *Input, w *overheads, links []int32) *grower {
+	return &grower{
+		w: w, links: links, parent: noNodes(in.N), arrival: make([]int64, in.N),
+		free: make([]int32, in.N), done: make([]bool, in.N),
 	}
+}
+
+// grow returns the parents of a tree with at most so many children a node. It
+// attaches those first that multiply the block (trusted, two links or more),
+// then the trusted chains, then the rest, each time the node that the block can
+// reach earliest. Nodes for which no link is left have no parent. O(m log m)
+// for m measured edges.
+func grow(in *Input, w *overheads, root int, links []int32) []int32 {
+	g := newGrower(in, w, links)
+	g.inPool = make([]bool, in.N)
 	g.attach(offer{0, -1, int32(root)})
 	for _, pool := range growthOrder(in, links) {
 		g.pool, g.heap = pool, g.heap[:0]

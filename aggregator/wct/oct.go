@@ -1,50 +1,65 @@
 package wct
 
+import "slices"
+
 // The search's budget, in steps of work: so many a node, but no more in all.
+// Annealing pays up to annealedNodes; what is hot for more does not cool down
+// within the budget. Beyond searchedNodes the search finds next to nothing.
 const (
-	workPerNode = 20_000
-	mostWork    = 4_000_000
+	workPerNode   = 20_000
+	mostWork      = 1_500_000
+	annealedNodes = 250
+	searchedNodes = 20_000
 )
 
 // An octBuilder holds what building and repairing our tree have in common.
 type octBuilder struct {
-	in    *Input
-	base  *Tree // the WCT of the input
-	shape *shape
-	floor *floor
-	links []int32 // how many children each node has in the WCT
+	in     *Input
+	base   *Tree // the WCT of the input
+	shape  *shape
+	floor  *floor
+	search *search
 }
 
 func newOCTBuilder(in *Input) *octBuilder {
 	b := &octBuilder{in: in, base: buildWCT(in), shape: newShape(in, in.overheads())}
 	b.shape.set(int32(b.base.Root), b.base.parent)
 	b.floor = newFloor(b.shape)
-	b.links = append([]int32(nil), b.shape.kids...)
+	b.search = newSearch(in, b.shape, b.floor)
+	b.search.remember() // the WCT itself is always allowed
 	return b
 }
 
-// build searches from the tree grown from the WCT's root with as many children
-// a node as it has in the WCT, which has the WCT's trust sum.
+// build starts from trees whose nodes have as many children each as in the
+// WCT, and therefore its trust sum, and searches on from there.
 func (b *octBuilder) build() *Tree {
-	sr := newSearch(b.in, b.shape, b.floor)
-	root := int32(b.base.Root)
-	sr.remember() // the WCT itself is always allowed
+	root, children := int32(b.base.Root), slices.Clone(b.shape.kids)
 	budget := min(workPerNode*b.in.N, mostWork)
-	sr.run(root, grow(b.in, b.shape.w, b.base.Root, b.links), budget, !sr.walk)
-	return b.tree(sr)
+	dense := b.shape.w.dense != nil
+	flat := growLevels(b.in, b.shape.w, b.base.Root, children)
+	b.shape.set(root, flat)
+	b.search.remember()
+	switch {
+	case b.in.N > searchedNodes:
+	case b.in.N > annealedNodes:
+		b.search.run(root, flat, budget, cold)
+	case dense:
+		b.search.run(root, grow(b.in, b.shape.w, b.base.Root, children), budget, hot)
+	default:
+		b.search.run(root, flat, budget/2, hot)
+		b.search.run(b.search.bestRoot, slices.Clone(b.search.best), budget/2, cold)
+	}
+	return b.tree()
 }
 
 // tree is the best tree of the search. If that is the WCT, its own order of
 // edges stays.
-func (b *octBuilder) tree(sr *search) *Tree {
-	b.shape.set(sr.bestRoot, sr.best)
+func (b *octBuilder) tree() *Tree {
+	b.shape.set(b.search.bestRoot, b.search.best)
 	t := b.shape.tree()
-	for i, p := range b.base.parent {
-		if t.parent[i] != p {
-			return t
-		}
+	if slices.Equal(t.parent, b.base.parent) {
+		t.Sequence, t.Edges = b.base.Sequence, b.base.Edges
+		t.index(b.in.N)
 	}
-	same := *b.base
-	same.Algorithm, same.J, same.ExpensiveDemoted = OCT, 0, 0
-	return &same
+	return t
 }

@@ -52,6 +52,24 @@ func (in *Input) overheads() *overheads {
 // row lists the measured edges that i sends over; for sparse overheads only.
 func (w *overheads) row(i int) []edge { return w.out[w.start[i]:w.start[i+1]] }
 
+// takers lists the edges that i may well send over: the measured ones, or the
+// cheapest of a dense row.
+func (w *overheads) takers(i int) []edge {
+	if w.dense == nil {
+		return w.row(i)
+	}
+	all := make([]edge, 0, len(w.dense))
+	for j, us := range w.dense[i] {
+		if j != i {
+			all = append(all, edge{int32(j), us})
+		}
+	}
+	slices.SortFunc(all, byUs)
+	return all[:min(len(all), considered)]
+}
+
+func byUs(a, b edge) int { return cmp.Or(cmp.Compare(a.us, b.us), cmp.Compare(a.node, b.node)) }
+
 // us is the time that sending from i to j takes, in microseconds.
 func (w *overheads) us(i, j int) int64 {
 	if w.dense != nil {

@@ -1,7 +1,7 @@
 package wct
 
 import (
-	"cmp"
+	"math"
 	"slices"
 )
 
@@ -22,10 +22,6 @@ const (
 	maxShortfall  = 1 << 20 // units; more does not count
 )
 
-// walkedNodes is up to how many nodes the search looks at the whole tree for
-// each change it is about to accept: level time and concurrency take that.
-const walkedNodes = 2000
-
 // A search improves a shape by annealing: it changes the tree at random, keeps
 // what is better, and what is a little worse now and then, ever less. It may
 // pass through trees below the floor, at a price that rises while it stays
@@ -42,7 +38,6 @@ type search struct {
 	nodes   []int32   // attached, in any order
 	typical int64     // a usual edge's overhead
 	penalty int64
-	walk    bool  // whether level time and concurrency count
 	moveUs  int64 // what an edge that differs from shape.stay costs
 
 	cost    int64
@@ -55,7 +50,7 @@ type search struct {
 }
 
 func newSearch(in *Input, s *shape, f *floor) *search {
-	sr := &search{shape: s, floor: f, rng: splitMix(in.hash()), walk: in.N <= walkedNodes}
+	sr := &search{shape: s, floor: f, rng: splitMix(in.hash())}
 	sr.typical = max(1, f.exactUs/8)
 	sr.senders, sr.takers = s.w.nearest(in.N)
 	return sr
@@ -94,9 +89,7 @@ func (w *overheads) nearest(n int) (senders, takers [][]int32) {
 // cheapest returns the nodes at the other ends of the cheapest edges, but not
 // self. It sorts the edges.
 func cheapest(edges []edge, self int32) []int32 {
-	slices.SortFunc(edges, func(a, b edge) int {
-		return cmp.Or(cmp.Compare(a.us, b.us), cmp.Compare(a.node, b.node))
-	})
+	slices.SortFunc(edges, byUs)
 	nodes := make([]int32, 0, min(near, len(edges)))
 	for _, e := range edges {
 		if e.node != self && len(nodes) < near {
@@ -106,12 +99,18 @@ func cheapest(edges []edge, self int32) []int32 {
 	return nodes
 }
 
-// run anneals from the given tree for about so many steps of work. With a cold
-// start it only ever takes what is better.
-func (s *search) run(root int32, parent []int32, budget int, cold bool) {
+// A start says how hot a search begins.
+type start bool
+
+const (
+	hot  start = true  // much worse trees are taken at first: for few nodes
+	cold start = false // only what is better is taken
+)
+
+// run searches from the given tree for about so many steps of work.
+func (s *search) run(root int32, parent []int32, budget int, from start) {
 	s.set(root, parent)
 	s.nodes, s.penalty, s.work = s.order(), firstPenalty, 0
-	s.remember()
 	if len(s.nodes) < 3 {
 		return
 	}
@@ -119,7 +118,7 @@ func (s *search) run(root int32, parent []int32, budget int, cold bool) {
 		// Halved so many times, with straight lines between.
 		left := (stages - stage) * halvings * 256 / stages
 		heat := s.typical / hotShare * (256 + left&255) >> (8 + halvings - left>>8)
-		if cold {
+		if from == cold {
 			heat = 0
 		}
 		if s.shortfall() > 0 {
@@ -130,9 +129,6 @@ func (s *search) run(root int32, parent []int32, budget int, cold bool) {
 		s.cost = s.value()
 		for until := budget / stages * int(stage+1); s.work < until; {
 			s.step(heat)
-		}
-		if !s.walk {
-			s.remember()
 		}
 	}
 }
@@ -156,32 +152,36 @@ func (s *search) step(heat int64) {
 		s.undo()
 		return
 	}
-	cost := s.value()
+	cost := s.valueUpTo(allowance)
 	if cost > allowance {
 		s.undo()
 		return
 	}
 	s.keep()
 	s.cost = cost
-	if s.walk && cost < s.bestCost {
+	if cost < s.bestCost {
 		s.remember()
 	}
 }
 
 // value is the cost of the shape as it is: times first, exact time counting
 // seven times the level time, then what is missing to the floor.
-func (s *search) value() int64 {
-	if !s.walk {
-		return s.leastValue()
-	}
+func (s *search) value() int64 { return s.valueUpTo(math.MaxInt64) }
+
+// valueUpTo is value, or any number above the limit if value is above it.
+func (s *search) valueUpTo(limit int64) int64 {
 	s.levels(&s.profile)
 	p, f := &s.profile, s.floor
-	units := widthShort * int64(max(0, f.concurrencyLevel-p.width)+max(0, f.concurrencyExact-p.atOnce))
+	units := widthShort * int64(max(0, f.concurrencyLevel-p.width))
 	if p.levelUs > f.levelUs {
 		units += anyShortfall
 	}
 	exact := s.below[s.root]
-	return s.leastValue() - exact/8 + p.levelUs/8 + s.price(units)
+	value := s.leastValue() - exact/8 + p.levelUs/8 + s.price(units)
+	if value > limit {
+		return value
+	}
+	return value + s.price(widthShort*int64(max(0, f.concurrencyExact-p.atOnce(f.concurrencyExact))))
 }
 
 // leastValue is as much of value as needs no walk: the level time is at least

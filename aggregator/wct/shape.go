@@ -273,11 +273,13 @@ func (s *shape) swapNodes(u, v int32) {
 type profile struct {
 	levelUs int64 // Metrics.TimeLevelUs
 	width   int   // Metrics.ConcurrencyLevel
-	atOnce  int   // Metrics.ConcurrencyExact
 
-	order        []int32 // room to work in
-	arrival      []int64
+	// When transfers begin and end, but for those pairs that a node of one
+	// child makes by receiving and sending at the same moment.
 	starts, ends []int64
+
+	order   []int32 // room to work in
+	arrival []int64
 }
 
 // levels fills the profile.
@@ -313,17 +315,31 @@ func (s *shape) levels(p *profile) {
 		end = len(order)
 	}
 	p.order, p.arrival, p.starts, p.ends = order, arrival, starts, ends
-	p.atOnce = mostUnderWay(starts, ends)
 	s.work += len(order) / 4
 }
 
-// mostUnderWay counts transfers as half-open intervals. It sorts its arguments.
-func mostUnderWay(starts, ends []int64) (most int) {
-	slices.Sort(starts)
-	slices.Sort(ends)
+// atOnce returns Metrics.ConcurrencyExact, or any number of at least enough if
+// it is that much. Transfers are half-open intervals.
+func (p *profile) atOnce(enough int) (most int) {
+	if len(p.starts) == 0 {
+		return 0 // one node
+	}
+	// Most are under way, as a rule, when the last fork has begun.
+	last := slices.Max(p.starts)
+	most = len(p.starts)
+	for _, at := range p.ends {
+		if at <= last {
+			most--
+		}
+	}
+	if most >= enough {
+		return most
+	}
+	slices.Sort(p.starts)
+	slices.Sort(p.ends)
 	e := 0
-	for k, at := range starts {
-		for e < len(ends) && ends[e] <= at {
+	for k, at := range p.starts {
+		for e < len(p.ends) && p.ends[e] <= at {
 			e++
 		}
 		most = max(most, k+1-e)

@@ -144,12 +144,16 @@ func weightedSequence(in *Input) (sequence []int, j, demoted int) {
 	if j == 0 {
 		return untrusted, 0, 0
 	}
-	// Step 2: by score, taken times 1e4 so that it is whole. The sort is
-	// stable, so ties stay in index order.
-	score := func(i int) int64 {
-		return in.TrustWeight*in.TrustE4[i] + in.LinkWeight*int64(in.Links[i])*FullTrustE4
+	// Step 2: by score, taken times 1e4 so that it is whole. Ties stay in index
+	// order.
+	scored := make([]ranked, j)
+	for k, i := range sequence {
+		scored[k] = ranked{in.TrustWeight*in.TrustE4[i] + in.LinkWeight*int64(in.Links[i])*FullTrustE4, int32(i)}
 	}
-	slices.SortStableFunc(sequence, func(a, b int) int { return cmp.Compare(score(b), score(a)) })
+	rank(scored)
+	for k, r := range scored {
+		sequence[k] = int(r.node)
+	}
 	// Step 3: what is expensive for the root goes behind what is not.
 	over := in.from(sequence[0])
 	kept, expensive := sequence[:1:1], []int(nil)
@@ -165,10 +169,30 @@ func weightedSequence(in *Input) (sequence []int, j, demoted int) {
 
 // sortedBy returns 0..n-1 with the largest key first, ties by index.
 func sortedBy(n int, key func(int) int64) []int {
-	s := make([]int, n)
-	for i := range s {
-		s[i] = i
+	all, s := make([]ranked, n), make([]int, n)
+	for i := range all {
+		all[i] = ranked{key(i), int32(i)}
 	}
-	slices.SortStableFunc(s, func(a, b int) int { return cmp.Compare(key(b), key(a)) })
+	rank(all)
+	for k, r := range all {
+		s[k] = int(r.node)
+	}
 	return s
+}
+
+// A ranked node has the key beside it: a sort that looks keys up elsewhere
+// spends its time waiting for memory.
+type ranked struct {
+	key  int64
+	node int32
+}
+
+// rank sorts by key, the largest first, ties by node.
+func rank(r []ranked) {
+	slices.SortFunc(r, func(a, b ranked) int {
+		if a.key != b.key {
+			return cmp.Compare(b.key, a.key)
+		}
+		return cmp.Compare(a.node, b.node)
+	})
 }
