@@ -63,3 +63,18 @@ func (b *octBuilder) tree() *Tree {
 	}
 	return t
 }
+
+// BuildLong is Build with OCT and so many times its usual budget, annealed
+// however many nodes there are: what there is to gain by more patience. It
+// never returns a slower tree than Build does.
+func BuildLong(in *Input, times int) (*Tree, error) {
+	if err := in.Validate(); err != nil {
+		return nil, err
+	}
+	b := newOCTBuilder(in)
+	children := slices.Clone(b.shape.kids)
+	b.build()
+	from := grow(in, b.shape.w, b.base.Root, children)
+	b.search.run(int32(b.base.Root), from, times*workPerNode*in.N, hot)
+	return b.tree(), nil
+}
