@@ -21,6 +21,7 @@ const (
 	KindTMP102     = "tmp102"
 	KindSHT4x      = "sht4x"
 	KindRain       = "rain"
+	KindAS3935     = "as3935"
 )
 
 // A place is where a kind of sensor hangs, and so which settings locate it.
@@ -33,6 +34,7 @@ const (
 
 var places = map[string]place{
 	KindBME280: onI2C, KindINA219: onI2C, KindADS1115: onI2C, KindTMP102: onI2C, KindSHT4x: onI2C,
+	KindAS3935:     onI2C,
 	KindAnemometer: onPin, KindS0: onPin, KindRain: onPin,
 }
 
@@ -46,7 +48,7 @@ type Config struct {
 	// /dev/i2c-1, "sim://ADDR" for a board behind a socket.
 	Bus string `yaml:"bus,omitempty"`
 	// Address is the 7-bit I2C address. Defaults: bme280 0x76, ina219 0x40,
-	// ads1115 0x48, tmp102 0x48, sht4x 0x44.
+	// ads1115 0x48, tmp102 0x48, sht4x 0x44, as3935 0x03.
 	Address uint16 `yaml:"address,omitempty"`
 
 	// ShuntOhm (ina219) is the shunt, default 0.1.
@@ -99,6 +101,18 @@ type Config struct {
 	// WetFor (rain) is how long after a tip it counts as raining, default 15
 	// minutes: 1 mm/h tips the default bucket about every 17.
 	WetFor time.Duration `yaml:"wet_for,omitempty"`
+
+	// TuningCap (as3935) is the antenna's tuning in steps of 8 pF, 0 to 15, as
+	// the module's maker prints it.
+	TuningCap int `yaml:"tuning_cap,omitempty"`
+	// Indoor (as3935) is the more sensitive setting for a detector in a house.
+	Indoor bool `yaml:"indoor,omitempty"`
+	// IRQPin (as3935) is the GPIO wired to IRQ. Recommended: without it an event
+	// that comes within 2 ms of a Read may be lost.
+	IRQPin string `yaml:"irq_pin,omitempty"`
+	// MinStrikes (as3935) within 15 minutes before the first is reported: 1
+	// (default), 5, 9 or 16.
+	MinStrikes int `yaml:"min_strikes,omitempty"`
 }
 
 // An InputConfig is one input of an ADS1115.
@@ -163,6 +177,9 @@ func (c Config) withDefaults() Config {
 		orDefault(&c.Measures, "equipment")
 	case KindSHT4x:
 		orDefault(&c.Address, 0x44)
+	case KindAS3935:
+		orDefault(&c.Address, 0x03)
+		orDefault(&c.MinStrikes, 1)
 	case KindRain:
 		orDefault(&c.Debounce, 100*time.Millisecond)
 		orDefault(&c.MMPerTip, 0.2794)
@@ -215,6 +232,8 @@ func (c Config) validate() error {
 		}
 	case KindRain:
 		return c.validateRain()
+	case KindAS3935:
+		return c.validateAS3935()
 	}
 	return nil
 }
@@ -223,8 +242,13 @@ func (c Config) validate() error {
 func (c Config) validatePlace() error {
 	switch places[c.Kind] {
 	case onI2C:
-		// 0x00-0x07 and 0x78-0x7f are reserved (UM10204, table 3).
-		if c.Address < 0x08 || c.Address > 0x77 {
+		// 0x00-0x07 and 0x78-0x7f are reserved (UM10204, table 3); the AS3935
+		// uses three of them all the same.
+		reserved := c.Address < 0x08 || c.Address > 0x77
+		if c.Kind == KindAS3935 {
+			reserved = c.Address < 0x01 || c.Address > 0x03
+		}
+		if reserved {
 			return fmt.Errorf("address: 0x%02x is no 7-bit device address", c.Address)
 		}
 		if c.Pin != "" {
@@ -272,6 +296,10 @@ func (c Config) foreign() error {
 		{"measures", KindTMP102, c.Measures != ""},
 		{"mm_per_tip", KindRain, c.MMPerTip != 0},
 		{"wet_for", KindRain, c.WetFor != 0},
+		{"tuning_cap", KindAS3935, c.TuningCap != 0},
+		{"indoor", KindAS3935, c.Indoor},
+		{"irq_pin", KindAS3935, c.IRQPin != ""},
+		{"min_strikes", KindAS3935, c.MinStrikes != 0},
 	} {
 		if f.set && !slices.Contains(strings.Fields(f.kinds), c.Kind) {
 			return fmt.Errorf("%s: not for %s", f.field, c.Kind)
@@ -361,6 +389,16 @@ func (c Config) validateRain() error {
 	}
 	if c.WetFor < time.Minute || c.WetFor > 24*time.Hour {
 		return fmt.Errorf("wet_for: %v is not within 1m and 24h", c.WetFor)
+	}
+	return nil
+}
+
+func (c Config) validateAS3935() error {
+	if c.TuningCap < 0 || c.TuningCap > 15 {
+		return fmt.Errorf("tuning_cap: %d is not within 0 and 15", c.TuningCap)
+	}
+	if !slices.Contains([]int{1, 5, 9, 16}, c.MinStrikes) {
+		return fmt.Errorf("min_strikes: %d is none of 1, 5, 9, 16", c.MinStrikes)
 	}
 	return nil
 }

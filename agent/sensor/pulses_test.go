@@ -197,6 +197,10 @@ func TestConfigErrors(t *testing.T) {
 		{"kind: sht4x\naddress: 0x7F", "address"},
 		{"kind: sht4x\nmm_per_tip: 1", "mm_per_tip"},
 		{"kind: rain", "pin"},
+		{"kind: as3935\naddress: 0x04", "address"},
+		{"kind: as3935\ntuning_cap: 16", "tuning_cap"},
+		{"kind: as3935\nmin_strikes: 2", "min_strikes"},
+		{"kind: rain\npin: P\nindoor: true", "indoor"},
 		{"kind: rain\npin: P\nmm_per_tip: -1", "mm_per_tip"},
 		{"kind: rain\npin: P\nwet_for: 1s", "wet_for"},
 	} {

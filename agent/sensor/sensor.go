@@ -149,6 +149,8 @@ func New(cfg Config, buses Buses) (Sensor, error) {
 		return newTMP102(cfg, c), nil
 	case KindSHT4x:
 		return &SHT4x{chip: c}, nil
+	case KindAS3935:
+		return newAS3935(cfg, c, buses)
 	default:
 		return newADS1115(cfg, c, buses)
 	}

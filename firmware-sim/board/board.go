@@ -24,6 +24,7 @@ type Config struct {
 	ADS1115     []ADS1115
 	TMP102      []TMP102
 	SHT4x       []SHT4x
+	AS3935      []AS3935
 	Anemometers []Anemometer
 	Meters      []Meter
 	RainGauges  []RainGauge
@@ -67,6 +68,20 @@ type TMP102 struct {
 type SHT4x struct {
 	Address uint16
 	Serial  uint32
+}
+
+// An AS3935 hears the strokes of lightning_count and lightning_km.
+type AS3935 struct {
+	Address uint16
+	IRQPin  string // name of the IRQ output, "" if it is not wired
+	BestCap int    // TUN_CAP that tunes its antenna to 500 kHz
+	// NoiseUV is the noise around it, in microvolts as the floor's table has
+	// them. DisturbersPerHour come at random, by Seed; FalseShare of those that
+	// pass the filters it takes for lightning.
+	NoiseUV           float64
+	DisturbersPerHour float64
+	FalseShare        float64
+	Seed              uint64
 }
 
 // A RainGauge gives a pulse for each MMPerTip of rain_mm.
@@ -152,15 +167,21 @@ type Board struct {
 	faults map[string]*faults // by Part.Name
 	pulses map[string]*pulsePin
 	ready  map[string]*ads1115
+	irqs   map[string]*as3935
 	parts  []Part
+	// runners are the chips in which something goes on between transfers.
+	runners []runner
 }
+
+// A runner lives through [from, to). All calls hold the board's lock.
+type runner interface{ run(from, to time.Duration) }
 
 // New builds the board. Two parts at one place and impossible values are
 // errors.
 func New(cfg Config) (*Board, error) {
 	b := &Board{
 		chips: map[uint16]chip{}, faults: map[string]*faults{},
-		pulses: map[string]*pulsePin{}, ready: map[string]*ads1115{},
+		pulses: map[string]*pulsePin{}, ready: map[string]*ads1115{}, irqs: map[string]*as3935{},
 	}
 	if cfg.NominalHz == 0 {
 		cfg.NominalHz = 50
@@ -205,12 +226,32 @@ func (b *Board) addChips(cfg Config) error {
 			return err
 		}
 	}
+	for _, c := range cfg.AS3935 {
+		if err := b.addAS3935(c); err != nil {
+			return err
+		}
+	}
 	for _, c := range cfg.ADS1115 {
 		if err := b.addADS1115(c, cfg.NominalHz); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+func (b *Board) addAS3935(c AS3935) error {
+	f := &faults{}
+	a, err := newAS3935(c, f)
+	if err != nil {
+		return err
+	}
+	if c.IRQPin != "" {
+		if b.irqs[c.IRQPin] != nil {
+			return fmt.Errorf("pin %s: two parts", c.IRQPin)
+		}
+		b.irqs[c.IRQPin] = a
+	}
+	return b.addChip(a, f)
 }
 
 func (b *Board) addADS1115(c ADS1115, nominalHz float64) error {
@@ -220,7 +261,7 @@ func (b *Board) addADS1115(c ADS1115, nominalHz float64) error {
 		return err
 	}
 	if c.ReadyPin != "" {
-		if _, taken := b.ready[c.ReadyPin]; taken {
+		if b.ready[c.ReadyPin] != nil || b.irqs[c.ReadyPin] != nil {
 			return fmt.Errorf("pin %s: two parts", c.ReadyPin)
 		}
 		b.ready[c.ReadyPin] = a
@@ -262,7 +303,11 @@ func (b *Board) addPins(cfg Config) error {
 
 func (b *Board) addChip(c chip, f *faults) error {
 	p := c.info()
-	if p.Address < 0x08 || p.Address > 0x77 {
+	reserved := p.Address < 0x08 || p.Address > 0x77
+	if p.Chip == "as3935" { // it uses reserved ones
+		reserved = p.Address < 0x01 || p.Address > 0x03
+	}
+	if reserved {
 		return fmt.Errorf("%s: no 7-bit device address", p.Name())
 	}
 	if _, taken := b.chips[p.Address]; taken {
@@ -270,14 +315,21 @@ func (b *Board) addChip(c chip, f *faults) error {
 	}
 	b.chips[p.Address], b.faults[p.Name()] = c, f
 	b.parts = append(b.parts, p)
+	if r, ok := c.(runner); ok {
+		b.runners = append(b.runners, r)
+	}
 	return nil
+}
+
+func (b *Board) hasPin(name string) bool {
+	return b.pulses[name] != nil || b.ready[name] != nil || b.irqs[name] != nil
 }
 
 func (b *Board) addPin(part Part, p *pulsePin) error {
 	if part.Pin == "" {
 		return fmt.Errorf("%s: no pin named", part.Chip)
 	}
-	if b.pulses[part.Pin] != nil || b.ready[part.Pin] != nil {
+	if b.hasPin(part.Pin) {
 		return fmt.Errorf("pin %s: two parts", part.Pin)
 	}
 	p.name, p.f, p.bins = part.Pin, &faults{}, make([]uint32, maxBins)
@@ -320,6 +372,9 @@ func (b *Board) run(d time.Duration) {
 	for _, p := range b.pulses {
 		p.run(b.now, b.now+d)
 	}
+	for _, c := range b.runners {
+		c.run(b.now, b.now+d)
+	}
 	b.now += d
 }
 
@@ -349,12 +404,13 @@ func (b *Board) I2C(name string) (i2c.Bus, error) {
 	return bus{b}, nil
 }
 
-// Pin returns a pulse pin, or the ready output of an ADS1115.
+// Pin returns a pulse pin, or the ready output of an ADS1115 or the IRQ of an
+// AS3935.
 func (b *Board) Pin(name string) (gpio.PinIn, error) {
-	if b.pulses[name] == nil && b.ready[name] == nil {
+	if !b.hasPin(name) {
 		return nil, fmt.Errorf("%w: %s", ErrNoSuchPin, name)
 	}
-	return &pinIn{name: name, wait: b.waitEdge}, nil
+	return &pinIn{name: name, wait: b.waitEdge, level: b.level}, nil
 }
 
 type bus struct{ b *Board }

@@ -187,7 +187,14 @@ func (c *Client) Pin(name string) (gpio.PinIn, error) {
 	if _, err := c.edge(name, 0); err != nil {
 		return nil, err
 	}
-	return &pinIn{name: name, wait: c.waitEdge}, nil
+	return &pinIn{name: name, wait: c.waitEdge, level: c.level}, nil
+}
+
+// level asks for a pin's level. A board that is gone has none: high, which makes
+// a driver look at the chip, where it finds the error.
+func (c *Client) level(name string) gpio.Level {
+	rep, err := c.do(&pb.BusRequest{Op: &pb.BusRequest_PinRead{PinRead: &pb.PinRead{Pin: name}}})
+	return gpio.Level(err != nil || rep.High)
 }
 
 func (c *Client) edge(name string, timeout time.Duration) (bool, error) {

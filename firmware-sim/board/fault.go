@@ -25,6 +25,11 @@ const (
 	SlowBus FaultKind = "slow_bus"
 	// Garbled: a bit of every answer that has a checksum is turned over.
 	Garbled FaultKind = "garbled"
+	// Noise: an AS3935 hears Fault.Value more microvolts of noise; 3000, above
+	// every floor, if 0.
+	Noise FaultKind = "noise"
+	// Disturbers: an AS3935 hears Fault.Value more an hour; 1800 if 0.
+	Disturbers FaultKind = "disturbers"
 )
 
 // A Fault breaks one part, named as Part.Name.
@@ -32,12 +37,30 @@ type Fault struct {
 	Part  string
 	Kind  FaultKind
 	Delay time.Duration
+	Value float64 // of Noise and Disturbers
+}
+
+// onlyChips are the chips that a special fault is for.
+var onlyChips = map[FaultKind][]string{
+	Garbled: {"sht4x"}, Noise: {"as3935"}, Disturbers: {"as3935"},
+}
+
+// valueIf is a fault's value, or its default, or 0 when it is taken away.
+func valueIf(on bool, v, byDefault float64) float64 {
+	switch {
+	case !on:
+		return 0
+	case v == 0:
+		return byDefault
+	}
+	return v
 }
 
 // faults are those active at one part.
 type faults struct {
 	noAnswer, stuckValue, stuckStatus, wrongChip, garbled bool
 	slow                                                  time.Duration
+	noiseUV, disturbersPerHour                            float64
 }
 
 func (f *faults) delay() time.Duration { return f.slow }
@@ -46,6 +69,9 @@ func (f *faults) delay() time.Duration { return f.slow }
 func (b *Board) Inject(f Fault) error {
 	if f.Delay < 0 {
 		return fmt.Errorf("fault of %s: delay %v", f.Part, f.Delay)
+	}
+	if !(f.Value >= 0 && f.Value <= 1e5) {
+		return fmt.Errorf("fault of %s: value %g is not within 0 and 100000", f.Part, f.Value)
 	}
 	if f.Delay == 0 {
 		f.Delay = 10 * time.Millisecond
@@ -66,8 +92,9 @@ func (b *Board) setFault(f Fault, on bool) error {
 	if b.pulses[f.Part] != nil && f.Kind != NoAnswer && f.Kind != StuckValue {
 		return fmt.Errorf("fault of %s: a pin can not have %s", f.Part, f.Kind)
 	}
-	if chip, _, _ := strings.Cut(f.Part, "@"); f.Kind == Garbled && !slices.Contains([]string{"sht4x"}, chip) {
-		return fmt.Errorf("fault of %s: %s has no checksum", f.Part, chip)
+	chip, _, _ := strings.Cut(f.Part, "@")
+	if only, ok := onlyChips[f.Kind]; ok && !slices.Contains(only, chip) {
+		return fmt.Errorf("fault of %s: %s can not have %s", f.Part, chip, f.Kind)
 	}
 	switch f.Kind {
 	case NoAnswer:
@@ -80,6 +107,10 @@ func (b *Board) setFault(f Fault, on bool) error {
 		at.wrongChip = on
 	case Garbled:
 		at.garbled = on
+	case Noise:
+		at.noiseUV = valueIf(on, f.Value, 3000)
+	case Disturbers:
+		at.disturbersPerHour = valueIf(on, f.Value, 1800)
 	case SlowBus:
 		at.slow = 0
 		if on {

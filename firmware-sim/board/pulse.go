@@ -216,6 +216,18 @@ func (b *Board) waitEdge(name string, timeout time.Duration) bool {
 		b.run(wait)
 		return true
 	}
+	if a := b.irqs[name]; a != nil {
+		defer b.mu.Unlock()
+		if timeout < 0 {
+			timeout = time.Second
+		}
+		for end := b.now + timeout; !a.high(b.now); b.run(min(binWidth, end-b.now)) {
+			if b.now >= end {
+				return false
+			}
+		}
+		return true
+	}
 	edges := b.pulses[name].edges
 	b.mu.Unlock()
 	if timeout < 0 {
@@ -237,10 +249,22 @@ func (b *Board) waitEdge(name string, timeout time.Duration) bool {
 	}
 }
 
-// pinIn is a pin as periph sees it. Pulses rest high and fall.
+// level is a pin's: of a pulse pin always high, a pulse being too short to be
+// seen.
+func (b *Board) level(name string) gpio.Level {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if a := b.irqs[name]; a != nil {
+		return gpio.Level(a.high(b.now))
+	}
+	return gpio.High
+}
+
+// pinIn is a pin as periph sees it. Pulses rest high and fall; IRQ rests low.
 type pinIn struct {
-	name string
-	wait func(name string, timeout time.Duration) bool
+	name  string
+	wait  func(name string, timeout time.Duration) bool
+	level func(name string) gpio.Level
 }
 
 var _ gpio.PinIn = (*pinIn)(nil)
@@ -254,11 +278,11 @@ func (p *pinIn) Function() string { return string(p.Func()) }
 // Func implements pin.PinFunc.
 func (p *pinIn) Func() pin.Func { return gpio.IN }
 
-// In implements gpio.PinIn; every setting gives falling edges.
+// In implements gpio.PinIn; every setting gives the edges that the part makes.
 func (p *pinIn) In(gpio.Pull, gpio.Edge) error { return nil }
 
-// Read implements gpio.PinIn: a pulse is too short to be seen low.
-func (p *pinIn) Read() gpio.Level { return gpio.High }
+// Read implements gpio.PinIn.
+func (p *pinIn) Read() gpio.Level { return p.level(p.name) }
 
 // WaitForEdge implements gpio.PinIn.
 func (p *pinIn) WaitForEdge(timeout time.Duration) bool { return p.wait(p.name, timeout) }

@@ -132,10 +132,17 @@ func (b *Board) perform(req *pb.BusRequest, rep *pb.BusReply) error {
 		// Only ready outputs live in the board's time; a pulse pin would keep
 		// the connection waiting, so it tells what has come already.
 		timeout := time.Duration(0)
-		if b.ready[op.PinEdge.Pin] != nil {
+		if b.pulses[op.PinEdge.Pin] == nil {
 			timeout = us(int64(min(op.PinEdge.TimeoutUs, 1_000_000)))
 		}
 		rep.Edge = pin.WaitForEdge(timeout)
+		return nil
+	case *pb.BusRequest_PinRead:
+		pin, err := b.Pin(op.PinRead.Pin)
+		if err != nil {
+			return err
+		}
+		rep.High = bool(pin.Read())
 		return nil
 	case *pb.BusRequest_Describe:
 		for _, p := range b.Describe() {

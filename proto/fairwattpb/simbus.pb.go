@@ -32,6 +32,8 @@ const (
 	BusError_KIND_NOT_ACKNOWLEDGED BusError_Kind = 1
 	BusError_KIND_NO_SUCH_PIN      BusError_Kind = 2
 	BusError_KIND_BAD_REQUEST      BusError_Kind = 3
+	BusError_KIND_NO_SUCH_PORT     BusError_Kind = 4
+	BusError_KIND_TIMEOUT          BusError_Kind = 5
 )
 
 // Enum value maps for BusError_Kind.
@@ -41,12 +43,16 @@ var (
 		1: "KIND_NOT_ACKNOWLEDGED",
 		2: "KIND_NO_SUCH_PIN",
 		3: "KIND_BAD_REQUEST",
+		4: "KIND_NO_SUCH_PORT",
+		5: "KIND_TIMEOUT",
 	}
 	BusError_Kind_value = map[string]int32{
 		"KIND_UNSPECIFIED":      0,
 		"KIND_NOT_ACKNOWLEDGED": 1,
 		"KIND_NO_SUCH_PIN":      2,
 		"KIND_BAD_REQUEST":      3,
+		"KIND_NO_SUCH_PORT":     4,
+		"KIND_TIMEOUT":          5,
 	}
 )
 
@@ -74,7 +80,7 @@ func (x BusError_Kind) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use BusError_Kind.Descriptor instead.
 func (BusError_Kind) EnumDescriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_simbus_proto_rawDescGZIP(), []int{7, 0}
+	return file_proto_fairwattpb_simbus_proto_rawDescGZIP(), []int{10, 0}
 }
 
 type BusRequest struct {
@@ -88,6 +94,9 @@ type BusRequest struct {
 	//	*BusRequest_PinBins
 	//	*BusRequest_PinEdge
 	//	*BusRequest_Describe
+	//	*BusRequest_PinRead
+	//	*BusRequest_SerialWrite
+	//	*BusRequest_SerialRead
 	Op            isBusRequest_Op `protobuf_oneof:"op"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -182,6 +191,33 @@ func (x *BusRequest) GetDescribe() *Describe {
 	return nil
 }
 
+func (x *BusRequest) GetPinRead() *PinRead {
+	if x != nil {
+		if x, ok := x.Op.(*BusRequest_PinRead); ok {
+			return x.PinRead
+		}
+	}
+	return nil
+}
+
+func (x *BusRequest) GetSerialWrite() *SerialWrite {
+	if x != nil {
+		if x, ok := x.Op.(*BusRequest_SerialWrite); ok {
+			return x.SerialWrite
+		}
+	}
+	return nil
+}
+
+func (x *BusRequest) GetSerialRead() *SerialRead {
+	if x != nil {
+		if x, ok := x.Op.(*BusRequest_SerialRead); ok {
+			return x.SerialRead
+		}
+	}
+	return nil
+}
+
 type isBusRequest_Op interface {
 	isBusRequest_Op()
 }
@@ -206,6 +242,18 @@ type BusRequest_Describe struct {
 	Describe *Describe `protobuf:"bytes,6,opt,name=describe,proto3,oneof"`
 }
 
+type BusRequest_PinRead struct {
+	PinRead *PinRead `protobuf:"bytes,7,opt,name=pin_read,json=pinRead,proto3,oneof"`
+}
+
+type BusRequest_SerialWrite struct {
+	SerialWrite *SerialWrite `protobuf:"bytes,8,opt,name=serial_write,json=serialWrite,proto3,oneof"`
+}
+
+type BusRequest_SerialRead struct {
+	SerialRead *SerialRead `protobuf:"bytes,9,opt,name=serial_read,json=serialRead,proto3,oneof"`
+}
+
 func (*BusRequest_I2C) isBusRequest_Op() {}
 
 func (*BusRequest_PinCount) isBusRequest_Op() {}
@@ -215,6 +263,12 @@ func (*BusRequest_PinBins) isBusRequest_Op() {}
 func (*BusRequest_PinEdge) isBusRequest_Op() {}
 
 func (*BusRequest_Describe) isBusRequest_Op() {}
+
+func (*BusRequest_PinRead) isBusRequest_Op() {}
+
+func (*BusRequest_SerialWrite) isBusRequest_Op() {}
+
+func (*BusRequest_SerialRead) isBusRequest_Op() {}
 
 // Write w to the address, then read so many bytes.
 type I2CTransfer struct {
@@ -462,25 +516,185 @@ func (*Describe) Descriptor() ([]byte, []int) {
 	return file_proto_fairwattpb_simbus_proto_rawDescGZIP(), []int{5}
 }
 
+// The level of a pin.
+type PinRead struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Pin           string                 `protobuf:"bytes,1,opt,name=pin,proto3" json:"pin,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PinRead) Reset() {
+	*x = PinRead{}
+	mi := &file_proto_fairwattpb_simbus_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PinRead) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PinRead) ProtoMessage() {}
+
+func (x *PinRead) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_fairwattpb_simbus_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PinRead.ProtoReflect.Descriptor instead.
+func (*PinRead) Descriptor() ([]byte, []int) {
+	return file_proto_fairwattpb_simbus_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *PinRead) GetPin() string {
+	if x != nil {
+		return x.Pin
+	}
+	return ""
+}
+
+// Send bytes on a serial line.
+type SerialWrite struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Port          string                 `protobuf:"bytes,1,opt,name=port,proto3" json:"port,omitempty"`
+	Data          []byte                 `protobuf:"bytes,2,opt,name=data,proto3" json:"data,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SerialWrite) Reset() {
+	*x = SerialWrite{}
+	mi := &file_proto_fairwattpb_simbus_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SerialWrite) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SerialWrite) ProtoMessage() {}
+
+func (x *SerialWrite) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_fairwattpb_simbus_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SerialWrite.ProtoReflect.Descriptor instead.
+func (*SerialWrite) Descriptor() ([]byte, []int) {
+	return file_proto_fairwattpb_simbus_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *SerialWrite) GetPort() string {
+	if x != nil {
+		return x.Port
+	}
+	return ""
+}
+
+func (x *SerialWrite) GetData() []byte {
+	if x != nil {
+		return x.Data
+	}
+	return nil
+}
+
+// Await bytes from a serial line, in the board's time.
+type SerialRead struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Port          string                 `protobuf:"bytes,1,opt,name=port,proto3" json:"port,omitempty"`
+	Max           uint32                 `protobuf:"varint,2,opt,name=max,proto3" json:"max,omitempty"`
+	TimeoutUs     uint64                 `protobuf:"varint,3,opt,name=timeout_us,json=timeoutUs,proto3" json:"timeout_us,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SerialRead) Reset() {
+	*x = SerialRead{}
+	mi := &file_proto_fairwattpb_simbus_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SerialRead) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SerialRead) ProtoMessage() {}
+
+func (x *SerialRead) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_fairwattpb_simbus_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SerialRead.ProtoReflect.Descriptor instead.
+func (*SerialRead) Descriptor() ([]byte, []int) {
+	return file_proto_fairwattpb_simbus_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *SerialRead) GetPort() string {
+	if x != nil {
+		return x.Port
+	}
+	return ""
+}
+
+func (x *SerialRead) GetMax() uint32 {
+	if x != nil {
+		return x.Max
+	}
+	return 0
+}
+
+func (x *SerialRead) GetTimeoutUs() uint64 {
+	if x != nil {
+		return x.TimeoutUs
+	}
+	return 0
+}
+
 type BusReply struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The board's clock after the operation.
 	NowUs         int64        `protobuf:"varint,1,opt,name=now_us,json=nowUs,proto3" json:"now_us,omitempty"`
 	Error         *BusError    `protobuf:"bytes,2,opt,name=error,proto3" json:"error,omitempty"`
-	R             []byte       `protobuf:"bytes,3,opt,name=r,proto3" json:"r,omitempty"`                          // I2CTransfer
+	R             []byte       `protobuf:"bytes,3,opt,name=r,proto3" json:"r,omitempty"`                          // I2CTransfer, SerialRead
 	Pulses        uint64       `protobuf:"varint,4,opt,name=pulses,proto3" json:"pulses,omitempty"`               // PinCount
 	LastUs        int64        `protobuf:"varint,5,opt,name=last_us,json=lastUs,proto3" json:"last_us,omitempty"` // PinCount
 	Bins          []uint32     `protobuf:"varint,6,rep,packed,name=bins,proto3" json:"bins,omitempty"`            // PinBins
 	EndUs         int64        `protobuf:"varint,7,opt,name=end_us,json=endUs,proto3" json:"end_us,omitempty"`    // PinBins
 	Edge          bool         `protobuf:"varint,8,opt,name=edge,proto3" json:"edge,omitempty"`                   // PinEdge
 	Parts         []*BoardPart `protobuf:"bytes,9,rep,name=parts,proto3" json:"parts,omitempty"`                  // Describe
+	High          bool         `protobuf:"varint,10,opt,name=high,proto3" json:"high,omitempty"`                  // PinRead
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *BusReply) Reset() {
 	*x = BusReply{}
-	mi := &file_proto_fairwattpb_simbus_proto_msgTypes[6]
+	mi := &file_proto_fairwattpb_simbus_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -492,7 +706,7 @@ func (x *BusReply) String() string {
 func (*BusReply) ProtoMessage() {}
 
 func (x *BusReply) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_simbus_proto_msgTypes[6]
+	mi := &file_proto_fairwattpb_simbus_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -505,7 +719,7 @@ func (x *BusReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BusReply.ProtoReflect.Descriptor instead.
 func (*BusReply) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_simbus_proto_rawDescGZIP(), []int{6}
+	return file_proto_fairwattpb_simbus_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *BusReply) GetNowUs() int64 {
@@ -571,6 +785,13 @@ func (x *BusReply) GetParts() []*BoardPart {
 	return nil
 }
 
+func (x *BusReply) GetHigh() bool {
+	if x != nil {
+		return x.High
+	}
+	return false
+}
+
 type BusError struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Kind          BusError_Kind          `protobuf:"varint,1,opt,name=kind,proto3,enum=fairwatt.v1.BusError_Kind" json:"kind,omitempty"`
@@ -581,7 +802,7 @@ type BusError struct {
 
 func (x *BusError) Reset() {
 	*x = BusError{}
-	mi := &file_proto_fairwattpb_simbus_proto_msgTypes[7]
+	mi := &file_proto_fairwattpb_simbus_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -593,7 +814,7 @@ func (x *BusError) String() string {
 func (*BusError) ProtoMessage() {}
 
 func (x *BusError) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_simbus_proto_msgTypes[7]
+	mi := &file_proto_fairwattpb_simbus_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -606,7 +827,7 @@ func (x *BusError) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BusError.ProtoReflect.Descriptor instead.
 func (*BusError) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_simbus_proto_rawDescGZIP(), []int{7}
+	return file_proto_fairwattpb_simbus_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *BusError) GetKind() BusError_Kind {
@@ -630,13 +851,14 @@ type BoardPart struct {
 	Address       uint32                 `protobuf:"varint,2,opt,name=address,proto3" json:"address,omitempty"` // 0 for a pin
 	Pin           string                 `protobuf:"bytes,3,opt,name=pin,proto3" json:"pin,omitempty"`
 	Channels      []string               `protobuf:"bytes,4,rep,name=channels,proto3" json:"channels,omitempty"`
+	Port          string                 `protobuf:"bytes,5,opt,name=port,proto3" json:"port,omitempty"` // serial line, "" if it is not on one
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *BoardPart) Reset() {
 	*x = BoardPart{}
-	mi := &file_proto_fairwattpb_simbus_proto_msgTypes[8]
+	mi := &file_proto_fairwattpb_simbus_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -648,7 +870,7 @@ func (x *BoardPart) String() string {
 func (*BoardPart) ProtoMessage() {}
 
 func (x *BoardPart) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_simbus_proto_msgTypes[8]
+	mi := &file_proto_fairwattpb_simbus_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -661,7 +883,7 @@ func (x *BoardPart) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BoardPart.ProtoReflect.Descriptor instead.
 func (*BoardPart) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_simbus_proto_rawDescGZIP(), []int{8}
+	return file_proto_fairwattpb_simbus_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *BoardPart) GetChip() string {
@@ -692,11 +914,18 @@ func (x *BoardPart) GetChannels() []string {
 	return nil
 }
 
+func (x *BoardPart) GetPort() string {
+	if x != nil {
+		return x.Port
+	}
+	return ""
+}
+
 var File_proto_fairwattpb_simbus_proto protoreflect.FileDescriptor
 
 const file_proto_fairwattpb_simbus_proto_rawDesc = "" +
 	"\n" +
-	"\x1dproto/fairwattpb/simbus.proto\x12\vfairwatt.v1\"\xac\x02\n" +
+	"\x1dproto/fairwattpb/simbus.proto\x12\vfairwatt.v1\"\xda\x03\n" +
 	"\n" +
 	"BusRequest\x12\x19\n" +
 	"\bsleep_us\x18\x01 \x01(\x04R\asleepUs\x12,\n" +
@@ -704,7 +933,11 @@ const file_proto_fairwattpb_simbus_proto_rawDesc = "" +
 	"\tpin_count\x18\x03 \x01(\v2\x15.fairwatt.v1.PinCountH\x00R\bpinCount\x121\n" +
 	"\bpin_bins\x18\x04 \x01(\v2\x14.fairwatt.v1.PinBinsH\x00R\apinBins\x121\n" +
 	"\bpin_edge\x18\x05 \x01(\v2\x14.fairwatt.v1.PinEdgeH\x00R\apinEdge\x123\n" +
-	"\bdescribe\x18\x06 \x01(\v2\x15.fairwatt.v1.DescribeH\x00R\bdescribeB\x04\n" +
+	"\bdescribe\x18\x06 \x01(\v2\x15.fairwatt.v1.DescribeH\x00R\bdescribe\x121\n" +
+	"\bpin_read\x18\a \x01(\v2\x14.fairwatt.v1.PinReadH\x00R\apinRead\x12=\n" +
+	"\fserial_write\x18\b \x01(\v2\x18.fairwatt.v1.SerialWriteH\x00R\vserialWrite\x12:\n" +
+	"\vserial_read\x18\t \x01(\v2\x17.fairwatt.v1.SerialReadH\x00R\n" +
+	"serialReadB\x04\n" +
 	"\x02op\"I\n" +
 	"\vI2CTransfer\x12\x18\n" +
 	"\aaddress\x18\x01 \x01(\rR\aaddress\x12\f\n" +
@@ -720,7 +953,18 @@ const file_proto_fairwattpb_simbus_proto_rawDesc = "" +
 	"\n" +
 	"timeout_us\x18\x02 \x01(\x04R\ttimeoutUs\"\n" +
 	"\n" +
-	"\bDescribe\"\xfa\x01\n" +
+	"\bDescribe\"\x1b\n" +
+	"\aPinRead\x12\x10\n" +
+	"\x03pin\x18\x01 \x01(\tR\x03pin\"5\n" +
+	"\vSerialWrite\x12\x12\n" +
+	"\x04port\x18\x01 \x01(\tR\x04port\x12\x12\n" +
+	"\x04data\x18\x02 \x01(\fR\x04data\"Q\n" +
+	"\n" +
+	"SerialRead\x12\x12\n" +
+	"\x04port\x18\x01 \x01(\tR\x04port\x12\x10\n" +
+	"\x03max\x18\x02 \x01(\rR\x03max\x12\x1d\n" +
+	"\n" +
+	"timeout_us\x18\x03 \x01(\x04R\ttimeoutUs\"\x8e\x02\n" +
 	"\bBusReply\x12\x15\n" +
 	"\x06now_us\x18\x01 \x01(\x03R\x05nowUs\x12+\n" +
 	"\x05error\x18\x02 \x01(\v2\x15.fairwatt.v1.BusErrorR\x05error\x12\f\n" +
@@ -730,20 +974,25 @@ const file_proto_fairwattpb_simbus_proto_rawDesc = "" +
 	"\x04bins\x18\x06 \x03(\rR\x04bins\x12\x15\n" +
 	"\x06end_us\x18\a \x01(\x03R\x05endUs\x12\x12\n" +
 	"\x04edge\x18\b \x01(\bR\x04edge\x12,\n" +
-	"\x05parts\x18\t \x03(\v2\x16.fairwatt.v1.BoardPartR\x05parts\"\xb3\x01\n" +
+	"\x05parts\x18\t \x03(\v2\x16.fairwatt.v1.BoardPartR\x05parts\x12\x12\n" +
+	"\x04high\x18\n" +
+	" \x01(\bR\x04high\"\xdd\x01\n" +
 	"\bBusError\x12.\n" +
 	"\x04kind\x18\x01 \x01(\x0e2\x1a.fairwatt.v1.BusError.KindR\x04kind\x12\x12\n" +
-	"\x04text\x18\x02 \x01(\tR\x04text\"c\n" +
+	"\x04text\x18\x02 \x01(\tR\x04text\"\x8c\x01\n" +
 	"\x04Kind\x12\x14\n" +
 	"\x10KIND_UNSPECIFIED\x10\x00\x12\x19\n" +
 	"\x15KIND_NOT_ACKNOWLEDGED\x10\x01\x12\x14\n" +
 	"\x10KIND_NO_SUCH_PIN\x10\x02\x12\x14\n" +
-	"\x10KIND_BAD_REQUEST\x10\x03\"g\n" +
+	"\x10KIND_BAD_REQUEST\x10\x03\x12\x15\n" +
+	"\x11KIND_NO_SUCH_PORT\x10\x04\x12\x10\n" +
+	"\fKIND_TIMEOUT\x10\x05\"{\n" +
 	"\tBoardPart\x12\x12\n" +
 	"\x04chip\x18\x01 \x01(\tR\x04chip\x12\x18\n" +
 	"\aaddress\x18\x02 \x01(\rR\aaddress\x12\x10\n" +
 	"\x03pin\x18\x03 \x01(\tR\x03pin\x12\x1a\n" +
-	"\bchannels\x18\x04 \x03(\tR\bchannelsB\x1bZ\x19fairwatt/proto/fairwattpbb\x06proto3"
+	"\bchannels\x18\x04 \x03(\tR\bchannels\x12\x12\n" +
+	"\x04port\x18\x05 \x01(\tR\x04portB\x1bZ\x19fairwatt/proto/fairwattpbb\x06proto3"
 
 var (
 	file_proto_fairwattpb_simbus_proto_rawDescOnce sync.Once
@@ -758,7 +1007,7 @@ func file_proto_fairwattpb_simbus_proto_rawDescGZIP() []byte {
 }
 
 var file_proto_fairwattpb_simbus_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_proto_fairwattpb_simbus_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
+var file_proto_fairwattpb_simbus_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
 var file_proto_fairwattpb_simbus_proto_goTypes = []any{
 	(BusError_Kind)(0),  // 0: fairwatt.v1.BusError.Kind
 	(*BusRequest)(nil),  // 1: fairwatt.v1.BusRequest
@@ -767,24 +1016,30 @@ var file_proto_fairwattpb_simbus_proto_goTypes = []any{
 	(*PinBins)(nil),     // 4: fairwatt.v1.PinBins
 	(*PinEdge)(nil),     // 5: fairwatt.v1.PinEdge
 	(*Describe)(nil),    // 6: fairwatt.v1.Describe
-	(*BusReply)(nil),    // 7: fairwatt.v1.BusReply
-	(*BusError)(nil),    // 8: fairwatt.v1.BusError
-	(*BoardPart)(nil),   // 9: fairwatt.v1.BoardPart
+	(*PinRead)(nil),     // 7: fairwatt.v1.PinRead
+	(*SerialWrite)(nil), // 8: fairwatt.v1.SerialWrite
+	(*SerialRead)(nil),  // 9: fairwatt.v1.SerialRead
+	(*BusReply)(nil),    // 10: fairwatt.v1.BusReply
+	(*BusError)(nil),    // 11: fairwatt.v1.BusError
+	(*BoardPart)(nil),   // 12: fairwatt.v1.BoardPart
 }
 var file_proto_fairwattpb_simbus_proto_depIdxs = []int32{
-	2, // 0: fairwatt.v1.BusRequest.i2c:type_name -> fairwatt.v1.I2CTransfer
-	3, // 1: fairwatt.v1.BusRequest.pin_count:type_name -> fairwatt.v1.PinCount
-	4, // 2: fairwatt.v1.BusRequest.pin_bins:type_name -> fairwatt.v1.PinBins
-	5, // 3: fairwatt.v1.BusRequest.pin_edge:type_name -> fairwatt.v1.PinEdge
-	6, // 4: fairwatt.v1.BusRequest.describe:type_name -> fairwatt.v1.Describe
-	8, // 5: fairwatt.v1.BusReply.error:type_name -> fairwatt.v1.BusError
-	9, // 6: fairwatt.v1.BusReply.parts:type_name -> fairwatt.v1.BoardPart
-	0, // 7: fairwatt.v1.BusError.kind:type_name -> fairwatt.v1.BusError.Kind
-	8, // [8:8] is the sub-list for method output_type
-	8, // [8:8] is the sub-list for method input_type
-	8, // [8:8] is the sub-list for extension type_name
-	8, // [8:8] is the sub-list for extension extendee
-	0, // [0:8] is the sub-list for field type_name
+	2,  // 0: fairwatt.v1.BusRequest.i2c:type_name -> fairwatt.v1.I2CTransfer
+	3,  // 1: fairwatt.v1.BusRequest.pin_count:type_name -> fairwatt.v1.PinCount
+	4,  // 2: fairwatt.v1.BusRequest.pin_bins:type_name -> fairwatt.v1.PinBins
+	5,  // 3: fairwatt.v1.BusRequest.pin_edge:type_name -> fairwatt.v1.PinEdge
+	6,  // 4: fairwatt.v1.BusRequest.describe:type_name -> fairwatt.v1.Describe
+	7,  // 5: fairwatt.v1.BusRequest.pin_read:type_name -> fairwatt.v1.PinRead
+	8,  // 6: fairwatt.v1.BusRequest.serial_write:type_name -> fairwatt.v1.SerialWrite
+	9,  // 7: fairwatt.v1.BusRequest.serial_read:type_name -> fairwatt.v1.SerialRead
+	11, // 8: fairwatt.v1.BusReply.error:type_name -> fairwatt.v1.BusError
+	12, // 9: fairwatt.v1.BusReply.parts:type_name -> fairwatt.v1.BoardPart
+	0,  // 10: fairwatt.v1.BusError.kind:type_name -> fairwatt.v1.BusError.Kind
+	11, // [11:11] is the sub-list for method output_type
+	11, // [11:11] is the sub-list for method input_type
+	11, // [11:11] is the sub-list for extension type_name
+	11, // [11:11] is the sub-list for extension extendee
+	0,  // [0:11] is the sub-list for field type_name
 }
 
 func init() { file_proto_fairwattpb_simbus_proto_init() }
@@ -798,6 +1053,9 @@ func file_proto_fairwattpb_simbus_proto_init() {
 		(*BusRequest_PinBins)(nil),
 		(*BusRequest_PinEdge)(nil),
 		(*BusRequest_Describe)(nil),
+		(*BusRequest_PinRead)(nil),
+		(*BusRequest_SerialWrite)(nil),
+		(*BusRequest_SerialRead)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -805,7 +1063,7 @@ func file_proto_fairwattpb_simbus_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_proto_fairwattpb_simbus_proto_rawDesc), len(file_proto_fairwattpb_simbus_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   9,
+			NumMessages:   12,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
