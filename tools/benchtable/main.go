@@ -31,17 +31,68 @@ type figure struct {
 	Note  string  `json:"note"`
 }
 
-// suites are the packages whose benchmarks are run, each with its own time.
-var suites = []struct{ pkg, bench, benchtime, note string }{
-	{"./model", ".", "1s", "pure judgement"},
-	{"./model/trace", ".", "1s", "trace reading"},
-	{"./model/nnet", ".", "1s", "one inference, batch 1"},
-	{"./proto/seal", ".", "1s", ""},
-	{"./aggregator/wct", ".", "1x", "communication trees"},
-	{"./aggregator/ledger", ".", "1s", ""},
-	{"./aggregator/store", ".", "1s", "with fsync"},
-	{"./aggregator", ".", "1x", "4 DAs in one process, fsync, at the DA's door"},
-	{"./firmware-sim/grid", ".", "1x", "4 DAs in one process, fsync, through the broker"},
+// A suite is a package's benchmarks, how long they run, and what the table
+// calls their results. Results without a name of their own are left out.
+type suite struct {
+	pkg, bench, benchtime string
+	rows                  []row
+}
+
+// A row is one result's place in the table.
+type row struct {
+	bench, unit string  // as the benchmark reports them
+	name, in    string  // in the table, and its unit there
+	scale       float64 // times this
+	perOp       float64 // instead of scale: this many things an operation, in things a second
+	note        string
+}
+
+// yearSamples is how many rows BenchmarkReplayYear replays a round.
+const yearSamples = 8760
+
+// The benchmarks of agreement get a number of records, not a time: each builds
+// its own four data aggregators.
+const (
+	doorRecords   = "40000x"
+	pacedRecords  = "32000x"
+	brokerRecords = "30000x"
+)
+
+var suites = []suite{
+	{"./model", "JudgeStep|ReplayYear|Extractor", "500ms", []row{
+		{"ReplayYear", "ns/op", "judgement, replayed", "samples/s", 0, yearSamples, "a year of hourly samples, trace reading included, without the network"},
+		{"JudgeStep", "ns/op", "judgement, one sample", "us", 1e-3, 0, "rules and gate"},
+		{"ExtractorFeatures", "ns/op", "features for the network", "us", 1e-3, 0, ""},
+	}},
+	{"./model/trace", "Reader", "500ms", []row{{"Reader", "MB/s", "trace reading", "MB/s", 1, 0, ""}}},
+	{"./model/nnet", "Score", "500ms", []row{{"Score", "ns/op", "inference", "us", 1e-3, 0, "batch 1, pure Go"}}},
+	{"./proto/seal", ".", "500ms", []row{
+		{"Seal", "ns/op", "seal a record", "us", 1e-3, 0, "ed25519"},
+		{"Open", "ns/op", "verify a record", "us", 1e-3, 0, "ed25519"},
+		{"OpenBatch500", "us/message", "verify a record, batched", "us", 1, 0, "batches of 500"},
+	}},
+	{"./aggregator/wct", "Build", "1x", []row{
+		{"Build/n=1000", "ns/op", "communication tree, 1000 nodes", "ms", 1e-6, 0, ""},
+		{"Build/n=100000", "ns/op", "communication tree, 100000 nodes", "ms", 1e-6, 0, ""},
+	}},
+	{"./aggregator/ledger", ".", "500ms", []row{
+		{"Build", "us/record", "execute a record, leader", "us", 1, 0, "blocks of 500"},
+		{"Verify/with_signatures", "us/record", "execute a record, follower", "us", 1, 0, "blocks of 500"},
+		{"CheckRecord", "ns/op", "check a record at the door", "us", 1e-3, 0, ""},
+	}},
+	{"./aggregator/store", ".", "100x", []row{{"Append", "ns/op", "store a block", "ms", 1e-6, 0, "500 records, with fsync"}}},
+	{"./aggregator", "Door$", doorRecords, agreement("Door", "door", "4 DAs in one process, fsync, memory links, 2000 in flight")},
+	{"./aggregator", "DoorPaced$", pacedRecords, agreement("DoorPaced", "door at 4000 records/s", "4 DAs in one process, fsync, memory links")},
+	{"./firmware-sim/grid", "ThroughBroker$", brokerRecords, agreement("ThroughBroker", "broker", "4 DAs in one process, fsync, gRPC and MQTT with mutual TLS")},
+}
+
+// agreement are the rows of a benchmark that sends records to four DAs.
+func agreement(bench, name, note string) []row {
+	return []row{
+		{bench, "records/s", name + ": records", "records/s", 1, 0, note},
+		{bench, "p50_ms", name + ": ATCT p50", "ms", 1, 0, "to final at every DA"},
+		{bench, "p99_ms", name + ": ATCT p99", "ms", 1, 0, "to final at every DA"},
+	}
 }
 
 func main() {
@@ -57,13 +108,18 @@ func main() {
 func run(ctx context.Context, soak time.Duration, out string) error {
 	var figures []figure
 	for _, s := range suites {
-		fmt.Fprintf(os.Stderr, "benchmarks of %s ...\n", s.pkg)
-		got, err := benchmarks(ctx, s.pkg, s.bench, s.benchtime, s.note)
+		fmt.Fprintf(os.Stderr, "benchmarks of %s (%s) ...\n", s.pkg, s.bench)
+		got, err := benchmarks(ctx, s)
 		if err != nil {
 			return err
 		}
 		figures = append(figures, got...)
 	}
+	replay, err := replayYear(ctx)
+	if err != nil {
+		return fmt.Errorf("replay: %w", err)
+	}
+	figures = append(figures, replay...)
 	sizes, err := binarySizes()
 	if err != nil {
 		return err
@@ -87,39 +143,108 @@ func run(ctx context.Context, soak time.Duration, out string) error {
 	return os.WriteFile(out, append(b, '\n'), 0o644)
 }
 
-// benchmarks runs one package's benchmarks and returns a figure for each
-// reported unit.
-func benchmarks(ctx context.Context, pkg, bench, benchtime, note string) ([]figure, error) {
-	ctx, cancel := context.WithTimeout(ctx, 20*time.Minute)
+// benchmarks runs one suite and returns its rows.
+func benchmarks(ctx context.Context, s suite) ([]figure, error) {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
 	defer cancel()
 	var stdout bytes.Buffer
-	cmd := exec.CommandContext(ctx, "go", "test", "-run", "^$", "-bench", bench, "-benchtime", benchtime, "-benchmem", "-timeout", "20m", pkg)
+	cmd := exec.CommandContext(ctx, "go", "test", "-run", "^$", "-bench", s.bench, "-benchtime", s.benchtime, "-timeout", "4m", s.pkg)
 	cmd.Stdout, cmd.Stderr = &stdout, os.Stderr
 	if err := cmd.Run(); err != nil {
-		return nil, fmt.Errorf("benchmarks of %s: %w\n%s", pkg, err, stdout.String())
+		return nil, fmt.Errorf("benchmarks of %s: %w\n%s", s.pkg, err, stdout.String())
 	}
-	return parse(&stdout, pkg, note)
+	figures, err := parse(&stdout, s.rows)
+	if err != nil {
+		return nil, fmt.Errorf("benchmarks of %s: %w", s.pkg, err)
+	}
+	return figures, nil
 }
 
-func parse(r io.Reader, pkg, note string) ([]figure, error) {
-	var figures []figure
-	reader := benchfmt.NewReader(r, pkg)
+// parse reads the output of `go test -bench` and returns a figure for each row,
+// in the rows' order. A row without a result is an error: a benchmark that was
+// renamed must not vanish from the table.
+func parse(r io.Reader, rows []row) ([]figure, error) {
+	type key struct{ bench, unit string }
+	results := make(map[key]float64)
+	reader := benchfmt.NewReader(r, "benchmarks")
 	for reader.Scan() {
 		switch rec := reader.Result().(type) {
 		case *benchfmt.Result:
-			name := strings.TrimPrefix(pkg, "./") + " " + rec.Name.String()
 			for _, v := range rec.Values {
 				value, unit := v.Value, v.Unit
 				if v.OrigUnit != "" {
 					value, unit = v.OrigValue, v.OrigUnit
 				}
-				figures = append(figures, figure{name, value, unit, note})
+				results[key{benchName(rec), unit}] = value
 			}
 		case *benchfmt.SyntaxError:
-			return nil, fmt.Errorf("benchmark output of %s: %w", pkg, rec)
+			return nil, rec
 		}
 	}
-	return figures, reader.Err()
+	if err := reader.Err(); err != nil {
+		return nil, err
+	}
+	figures := make([]figure, len(rows))
+	for i, row := range rows {
+		value, ok := results[key{row.bench, row.unit}]
+		if !ok {
+			return nil, fmt.Errorf("no result %s of Benchmark%s", row.unit, row.bench)
+		}
+		if row.perOp > 0 { // of ns/op
+			value = row.perOp * 1e9 / value
+		} else {
+			value *= row.scale
+		}
+		figures[i] = figure{row.name, value, row.in, row.note}
+	}
+	return figures, nil
+}
+
+// benchName is a benchmark's name with its parameters, without the number of
+// processors at the end.
+func benchName(r *benchfmt.Result) string {
+	base, parts := r.Name.Parts()
+	for _, p := range parts {
+		if !bytes.HasPrefix(p, []byte("-")) {
+			base = append(base[:len(base):len(base)], p...)
+		}
+	}
+	return string(base)
+}
+
+// replayYear replays a year of hourly samples, made for it, with the agent
+// itself: start, network and events included.
+func replayYear(ctx context.Context) ([]figure, error) {
+	dir, err := os.MkdirTemp("", "fairwatt-replay-")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
+	defer cancel()
+	trace := filepath.Join(dir, "year.csv")
+	err = command(ctx, "bin/firmware-sim", "scenario", "--name", "calm", "--interval", "1h", "--hours", fmt.Sprint(yearSamples), "--out", trace)
+	if err != nil {
+		return nil, err
+	}
+	began := time.Now()
+	if err := command(ctx, "bin/agent", "replay", "--trace", trace, "--events", filepath.Join(dir, "events.jsonl")); err != nil {
+		return nil, err
+	}
+	took := time.Since(began).Seconds()
+	note := "the whole program, with the network"
+	return []figure{
+		{"agent replay, a year of hourly samples", took, "s", note},
+		{"agent replay", yearSamples / took, "samples/s", note},
+	}, nil
+}
+
+// command runs a program and gives what it said when it fails.
+func command(ctx context.Context, name string, args ...string) error {
+	if out, err := exec.CommandContext(ctx, name, args...).CombinedOutput(); err != nil {
+		return fmt.Errorf("%s %s: %w: %s", name, strings.Join(args, " "), err, out)
+	}
+	return nil
 }
 
 func binarySizes() ([]figure, error) {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -15,8 +16,8 @@ import (
 )
 
 // soakAgent runs the agent on a simulated board at one sample a second and
-// returns its resident memory at the end. A Mosquitto broker takes its
-// messages where one is installed; the figure's note says which it was.
+// returns its resident memory at the end and at its highest. A Mosquitto broker
+// takes its messages where one is installed; the figure's note says which it was.
 func soakAgent(ctx context.Context, soak time.Duration) ([]figure, error) {
 	dir, err := os.MkdirTemp("", "fairwatt-soak-")
 	if err != nil {
@@ -52,8 +53,8 @@ func soakAgent(ctx context.Context, soak time.Duration) ([]figure, error) {
 	if err := awaitListener(ctx, boardAddr); err != nil {
 		return nil, fmt.Errorf("board: %w", err)
 	}
-	config := filepath.Join(dir, "agent.yaml")
-	if err := writeSoakConfig(config, dir, boardAddr, mqttAddr); err != nil {
+	config, err := writeSoakConfig(ctx, dir, boardAddr, mqttAddr)
+	if err != nil {
 		return nil, err
 	}
 	agent := exec.CommandContext(ctx, "bin/agent", "run", "--config", config)
@@ -68,15 +69,66 @@ func soakAgent(ctx context.Context, soak time.Duration) ([]figure, error) {
 		return nil, fmt.Errorf("the agent ended early: %w", err)
 	case <-time.After(soak):
 	}
-	rss, err := residentMB(agent.Process.Pid)
+	rss, err := memoryMB(agent.Process.Pid, "VmRSS")
+	if err != nil {
+		return nil, err
+	}
+	peak, err := memoryMB(agent.Process.Pid, "VmHWM")
 	if err != nil {
 		return nil, err
 	}
 	if err := agent.Process.Signal(os.Interrupt); err != nil {
 		return nil, err
 	}
-	<-exited
-	return []figure{{"agent VmRSS", rss, "MB", fmt.Sprintf("after %v at one sample a second, %s", soak, note)}}, nil
+	if err := <-exited; err != nil {
+		return nil, fmt.Errorf("the agent did not end well: %w", err)
+	}
+	note = fmt.Sprintf("after %v at one sample a second, %s", soak, note)
+	return []figure{{"agent VmRSS", rss, "MB", note}, {"agent VmRSS at its highest", peak, "MB", note}}, nil
+}
+
+// soakConfig is a seller with every sensor of the simulated board and the
+// shipped network: what a Pi at a generator runs. Its data aggregators are
+// elsewhere and never answer, so its outbox fills as well.
+const soakConfig = `site: bench
+device: pv-1
+simulated: true
+data: %[1]s/data
+genesis: %[1]s/community/genesis.json
+mqtt: [tcp://%[3]s]
+bus: sim://%[2]s
+tick: 1s
+sensors:
+  - {kind: bme280}
+  - {kind: ina219, shunt_ohm: 0.0015, voltage_scale: 25}
+  - kind: ads1115
+    ready_pin: RDY
+    inputs:
+      - {channel: voltage_v, input: "0-1", scale: 325}
+      - {channel: current_a, input: "2-3", scale: 100}
+  - {kind: anemometer, pin: ANEMO}
+  - {kind: s0, name: sold, pin: S0-1, direction: export}
+judge:
+  grid: eu-50
+  nominal_voltage_v: 230
+  nominal_frequency_hz: 50
+  required: [voltage_v, frequency_hz, temperature_c, wind_gust_mps]
+sell:
+  meter: sold
+  price_micro_per_kwh: 180000
+  min_wh: 100
+  max_wh: 5000
+  delivery_h: 1
+`
+
+// writeSoakConfig makes a community and an agent's configuration in it, and
+// returns the configuration's path.
+func writeSoakConfig(ctx context.Context, dir, boardAddr, mqttAddr string) (string, error) {
+	if err := command(ctx, "bin/aggregator", "mc", "init", "--dir", filepath.Join(dir, "community")); err != nil {
+		return "", err
+	}
+	path := filepath.Join(dir, "agent.yaml")
+	return path, os.WriteFile(path, fmt.Appendf(nil, soakConfig, dir, boardAddr, mqttAddr), 0o600)
 }
 
 // start runs a program in the background and returns what ends it.
@@ -139,21 +191,26 @@ func awaitListener(ctx context.Context, addr string) error {
 	}
 }
 
-// residentMB reads VmRSS of a process in millions of bytes.
-func residentMB(pid int) (float64, error) {
+// memoryMB reads a size of a process, such as VmRSS, in millions of bytes.
+func memoryMB(pid int, key string) (float64, error) {
 	f, err := os.Open(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
 		return 0, err
 	}
 	defer f.Close()
-	lines := bufio.NewScanner(f)
+	return statusMB(f, key)
+}
+
+// statusMB finds a size in the text of /proc/PID/status.
+func statusMB(r io.Reader, key string) (float64, error) {
+	lines := bufio.NewScanner(r)
 	for lines.Scan() {
-		rest, ok := strings.CutPrefix(lines.Text(), "VmRSS:")
+		rest, ok := strings.CutPrefix(lines.Text(), key+":")
 		if !ok {
 			continue
 		}
 		kib, err := strconv.ParseFloat(strings.TrimSpace(strings.TrimSuffix(rest, "kB")), 64)
 		return kib * 1024 / 1e6, err
 	}
-	return 0, errors.Join(errors.New("no VmRSS line"), lines.Err())
+	return 0, errors.Join(fmt.Errorf("no %s line", key), lines.Err())
 }

@@ -1,0 +1,75 @@
+package main
+
+import (
+	"strings"
+	"testing"
+)
+
+const output = `goos: linux
+goarch: amd64
+pkg: fairwatt/example
+BenchmarkReplayYear-2   	      18	  20000000 ns/op	  56.15 MB/s	 1343962 B/op
+BenchmarkBuild/n=1000-2 	       1	   1500000 ns/op
+BenchmarkBuild/n=10-2   	       1	      1500 ns/op
+BenchmarkDoor-2         	   50000	         0 ns/op	        88.50 p50_ms	       210.0 p99_ms	      9000 records/s
+PASS
+ok  	fairwatt/example	2.0s
+`
+
+func TestParse(t *testing.T) {
+	rows := []row{
+		{"ReplayYear", "ns/op", "replay", "samples/s", 0, 8760, ""},
+		{"ReplayYear", "MB/s", "reading", "MB/s", 1, 0, ""},
+		{"Build/n=1000", "ns/op", "tree", "ms", 1e-6, 0, "of 1000"},
+	}
+	figures, err := parse(strings.NewReader(output), append(rows, agreement("Door", "door", "here")...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []figure{
+		{"replay", 438_000, "samples/s", ""},
+		{"reading", 56.15, "MB/s", ""},
+		{"tree", 1.5, "ms", "of 1000"},
+		{"door: records", 9000, "records/s", "here"},
+		{"door: ATCT p50", 88.5, "ms", "to final at every DA"},
+		{"door: ATCT p99", 210, "ms", "to final at every DA"},
+	}
+	if len(figures) != len(want) {
+		t.Fatalf("%d figures, want %d: %v", len(figures), len(want), figures)
+	}
+	for i, w := range want {
+		g := figures[i]
+		if d := g.Value - w.Value; g.Name != w.Name || g.Unit != w.Unit || g.Note != w.Note || d > 1e-6*w.Value || d < -1e-6*w.Value {
+			t.Errorf("figure %d: %+v, want %+v", i, g, w)
+		}
+	}
+}
+
+func TestParseMissesABenchmark(t *testing.T) {
+	for _, r := range []row{
+		{bench: "Renamed", unit: "ns/op"},
+		{bench: "Door", unit: "p95_ms"},
+		{bench: "Build", unit: "ns/op"}, // only with a parameter
+	} {
+		_, err := parse(strings.NewReader(output), []row{r})
+		if err == nil || !strings.Contains(err.Error(), r.bench) {
+			t.Errorf("%s %s: error %v, want one that names the benchmark", r.bench, r.unit, err)
+		}
+	}
+	if _, err := parse(strings.NewReader("BenchmarkDoor-2 many 5 ns/op\n"), nil); err == nil {
+		t.Error("a malformed line gives no error")
+	}
+}
+
+func TestStatusMB(t *testing.T) {
+	const status = "Name:\tagent\nVmHWM:\t   24000 kB\nVmRSS:\t   20000 kB\n"
+	if mb, err := statusMB(strings.NewReader(status), "VmRSS"); err != nil || mb != 20.48 {
+		t.Errorf("VmRSS %v, error %v, want 20.48", mb, err)
+	}
+	if _, err := statusMB(strings.NewReader(status), "VmSwap"); err == nil {
+		t.Error("a missing line gives no error")
+	}
+	if _, err := statusMB(strings.NewReader("VmRSS:\tmany kB\n"), "VmRSS"); err == nil {
+		t.Error("a malformed size gives no error")
+	}
+}
