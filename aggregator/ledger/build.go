@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"fmt"
-	"slices"
 
 	"fairwatt/proto/fairwattpb"
 	"fairwatt/proto/seal"
@@ -226,7 +225,7 @@ func (s *State) finish(x *execution, st *Staged, sealed [][]byte) error {
 	x.meta.Height, x.meta.TimeMs = h.Height, h.TimeMs
 	if h.Height+1-x.meta.EpochFirst >= s.genesis.Params.EpochBlocks {
 		st.endsEpoch = true
-		x.meta.Order = s.nextOrder(h.View)
+		s.nextOrder(&x.meta, h.View)
 		x.meta.Epoch++
 		x.meta.EpochFirst = h.Height + 1
 	}
@@ -253,25 +252,4 @@ func (s *State) finish(x *execution, st *Staged, sealed [][]byte) error {
 	st.update = s.tree.stage(st.changes)
 	h.StateRoot = st.update.root[:]
 	return nil
-}
-
-// nextOrder is the sequence of the epoch after one whose last block was decided
-// in the given view: the tree's, with those who led the views before, and so
-// failed, behind the others. More than n-1 views mean that everybody but the
-// one who got through failed.
-func (s *State) nextOrder(view uint64) string {
-	n := uint64(len(s.meta.Order))
-	failed := make(map[byte]bool)
-	for v := view - min(view, n-1); v < view; v++ {
-		failed[s.meta.Order[v%n]] = true
-	}
-	order := make([]byte, 0, n)
-	for _, last := range []bool{false, true} {
-		for _, i := range s.sequence {
-			if failed[byte(i)] == last {
-				order = append(order, byte(i))
-			}
-		}
-	}
-	return string(slices.Clip(order))
 }

@@ -205,6 +205,23 @@ func TestEpochOrder(t *testing.T) {
 	if got := fmt.Sprint(w.State.Order()); got != order {
 		t.Errorf("the failure is not forgotten after one epoch: %s", got)
 	}
+	// The second failure in a row of da-1 costs it two epochs, the third four.
+	for _, step := range []struct {
+		view uint64
+		want string
+	}{
+		{1, "[da-2 da-3 da-4 da-1]"}, {0, "[da-2 da-3 da-4 da-1]"}, {0, order},
+		{1, "[da-2 da-3 da-4 da-1]"}, {0, "[da-2 da-3 da-4 da-1]"}, {0, "[da-2 da-3 da-4 da-1]"},
+		{0, "[da-2 da-3 da-4 da-1]"}, {0, order},
+		// It led this one to its end: all is forgotten.
+		{0, order}, {1, "[da-2 da-3 da-4 da-1]"}, {0, order},
+	} {
+		advance(0)
+		advance(step.view)
+		if got := fmt.Sprint(w.State.Order()); got != step.want {
+			t.Fatalf("epoch %d: order %s, want %s", w.State.Epoch(), got, step.want)
+		}
+	}
 	advance(0)
 	advance(9) // everybody but da-2 has failed
 	if got := fmt.Sprint(w.State.Order()); got != "[da-2 da-1 da-3 da-4]" {

@@ -73,8 +73,9 @@
 // request, offer or pay; running trades finish. Its weakness (one large trade
 // buys the right to many frauds) is known and left for a mode beside this one.
 // Trust values are those of the genesis in this version; an epoch's sequence is
-// the communication tree's over them, with those who failed as accounting node
-// in the epoch before, as its last block's view shows, behind the others. There
+// the communication tree's over them, with those who failed as accounting node,
+// as the view of an epoch's last block shows, behind the others: for one epoch,
+// then two, four, up to 32 while they fail in a row. There
 // is no second witness yet that would excuse a hold without using the quota,
 // no change of keys, and no way back from the blacklist.
 //

@@ -56,7 +56,8 @@ func NewState(g *Genesis) (*State, error) {
 	for i, n := range s.sequence {
 		order[i] = byte(n)
 	}
-	m := meta{TimeMs: g.CreatedMs, Epoch: 1, EpochFirst: 1, Order: string(order)}
+	none := string(make([]byte, len(order)))
+	m := meta{TimeMs: g.CreatedMs, Epoch: 1, EpochFirst: 1, Order: string(order), Strikes: none, Benched: none}
 	entries := []Entry{{[]byte(keyMeta), encodeValue(&m)}}
 	add := func(p *Participant) {
 		entries = append(entries,
