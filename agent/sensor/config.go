@@ -22,6 +22,7 @@ const (
 	KindSHT4x      = "sht4x"
 	KindRain       = "rain"
 	KindAS3935     = "as3935"
+	KindPZEM       = "pzem"
 )
 
 // A place is where a kind of sensor hangs, and so which settings locate it.
@@ -30,12 +31,14 @@ type place uint8
 const (
 	onI2C place = iota + 1
 	onPin
+	onSerial
 )
 
 var places = map[string]place{
 	KindBME280: onI2C, KindINA219: onI2C, KindADS1115: onI2C, KindTMP102: onI2C, KindSHT4x: onI2C,
 	KindAS3935:     onI2C,
 	KindAnemometer: onPin, KindS0: onPin, KindRain: onPin,
+	KindPZEM: onSerial,
 }
 
 // A Config describes one sensor. Which fields matter depends on Kind; zero
@@ -48,7 +51,8 @@ type Config struct {
 	// /dev/i2c-1, "sim://ADDR" for a board behind a socket.
 	Bus string `yaml:"bus,omitempty"`
 	// Address is the 7-bit I2C address. Defaults: bme280 0x76, ina219 0x40,
-	// ads1115 0x48, tmp102 0x48, sht4x 0x44, as3935 0x03.
+	// ads1115 0x48, tmp102 0x48, sht4x 0x44, as3935 0x03. Of a pzem it is the
+	// Modbus address, 1 (default) to 247, or 248 for the only one on its line.
 	Address uint16 `yaml:"address,omitempty"`
 
 	// ShuntOhm (ina219) is the shunt, default 0.1.
@@ -87,7 +91,7 @@ type Config struct {
 	Window time.Duration `yaml:"window,omitempty"`
 	// ImpPerKWh (s0) is printed on the meter, default 1000.
 	ImpPerKWh int `yaml:"imp_per_kwh,omitempty"`
-	// Direction (s0) is "export" (default) or "import".
+	// Direction (s0, pzem) is "export" (default) or "import".
 	Direction string `yaml:"direction,omitempty"`
 	// Power (s0) also gives power_w, from the time between pulses.
 	Power bool `yaml:"power,omitempty"`
@@ -113,6 +117,13 @@ type Config struct {
 	// MinStrikes (as3935) within 15 minutes before the first is reported: 1
 	// (default), 5, 9 or 16.
 	MinStrikes int `yaml:"min_strikes,omitempty"`
+
+	// Port (pzem) is the serial line, as the application's Buses name it:
+	// "/dev/ttyUSB0".
+	Port string `yaml:"port,omitempty"`
+	// Phase (pzem) is "a", "b" or "c" where three meters measure three phases:
+	// voltage_a_v and so on, the frequency from phase a, no energy.
+	Phase string `yaml:"phase,omitempty"`
 }
 
 // An InputConfig is one input of an ADS1115.
@@ -143,6 +154,9 @@ func (c Config) Describe() Description {
 	d := Description{Name: c.Name, Chip: c.Kind, Bus: c.Bus, Address: fmt.Sprintf("0x%02x", c.Address)}
 	if places[c.Kind] == onPin {
 		d.Address = c.Pin
+	}
+	if places[c.Kind] == onSerial {
+		d.Bus = c.Port
 	}
 	return d
 }
@@ -180,6 +194,9 @@ func (c Config) withDefaults() Config {
 	case KindAS3935:
 		orDefault(&c.Address, 0x03)
 		orDefault(&c.MinStrikes, 1)
+	case KindPZEM:
+		orDefault(&c.Address, 1)
+		orDefault(&c.Direction, "export")
 	case KindRain:
 		orDefault(&c.Debounce, 100*time.Millisecond)
 		orDefault(&c.MMPerTip, 0.2794)
@@ -193,9 +210,12 @@ func (c Config) withDefaults() Config {
 		orDefault(&c.ImpPerKWh, 1000)
 		orDefault(&c.Direction, "export")
 	}
-	if c.Pin != "" {
+	switch {
+	case c.Pin != "":
 		orDefault(&c.Name, c.Kind+"@"+c.Pin)
-	} else {
+	case c.Port != "":
+		orDefault(&c.Name, fmt.Sprintf("%s@%s/0x%02x", c.Kind, c.Port, c.Address))
+	default:
 		orDefault(&c.Name, fmt.Sprintf("%s@0x%02x", c.Kind, c.Address))
 	}
 	return c
@@ -234,6 +254,11 @@ func (c Config) validate() error {
 		return c.validateRain()
 	case KindAS3935:
 		return c.validateAS3935()
+	case KindPZEM:
+		if _, ok := pzemPhases[c.Phase]; !ok {
+			return fmt.Errorf("phase: %q is none of a, b, c", c.Phase)
+		}
+		return c.validateDirection()
 	}
 	return nil
 }
@@ -264,6 +289,16 @@ func (c Config) validatePlace() error {
 		if c.Debounce < 0 || c.Debounce > time.Second {
 			return fmt.Errorf("debounce: %v is not within 0 and 1s", c.Debounce)
 		}
+	case onSerial:
+		if c.Port == "" {
+			return fmt.Errorf("port: missing")
+		}
+		if c.Address < 1 || c.Address > modbusAnyone {
+			return fmt.Errorf("address: %d is not within 1 and %d", c.Address, modbusAnyone)
+		}
+		if c.Pin != "" {
+			return fmt.Errorf("pin: not for a meter on a serial line")
+		}
 	default:
 		if c.Kind == "" {
 			return fmt.Errorf("kind: missing")
@@ -291,7 +326,7 @@ func (c Config) foreign() error {
 		{"offset_mps", KindAnemometer, c.OffsetMPS != 0},
 		{"window", KindAnemometer, c.Window != 0},
 		{"imp_per_kwh", KindS0, c.ImpPerKWh != 0},
-		{"direction", KindS0, c.Direction != ""},
+		{"direction", KindS0 + " " + KindPZEM, c.Direction != ""},
 		{"power", KindS0, c.Power},
 		{"measures", KindTMP102, c.Measures != ""},
 		{"mm_per_tip", KindRain, c.MMPerTip != 0},
@@ -300,6 +335,8 @@ func (c Config) foreign() error {
 		{"indoor", KindAS3935, c.Indoor},
 		{"irq_pin", KindAS3935, c.IRQPin != ""},
 		{"min_strikes", KindAS3935, c.MinStrikes != 0},
+		{"port", KindPZEM, c.Port != ""},
+		{"phase", KindPZEM, c.Phase != ""},
 	} {
 		if f.set && !slices.Contains(strings.Fields(f.kinds), c.Kind) {
 			return fmt.Errorf("%s: not for %s", f.field, c.Kind)

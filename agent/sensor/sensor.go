@@ -27,8 +27,8 @@ type Sensor interface {
 	Halt() error
 }
 
-// Buses is where sensors find their chips. It may also implement [Clock] and
-// [Counters].
+// Buses is where sensors find their chips. It may also implement [Clock],
+// [Counters] and [Serials].
 type Buses interface {
 	I2C(name string) (i2c.Bus, error)
 	Pin(name string) (gpio.PinIn, error)
@@ -134,6 +134,8 @@ func New(cfg Config, buses Buses) (Sensor, error) {
 		return newS0(cfg, buses)
 	case KindRain:
 		return newRain(cfg, buses)
+	case KindPZEM:
+		return newPZEM(cfg, buses)
 	}
 	bus, err := buses.I2C(cfg.Bus)
 	if err != nil {

@@ -25,6 +25,7 @@ type Config struct {
 	TMP102      []TMP102
 	SHT4x       []SHT4x
 	AS3935      []AS3935
+	PZEM        []PZEM
 	Anemometers []Anemometer
 	Meters      []Meter
 	RainGauges  []RainGauge
@@ -82,6 +83,13 @@ type AS3935 struct {
 	DisturbersPerHour float64
 	FalseShare        float64
 	Seed              uint64
+}
+
+// A PZEM measures voltage, current and power of a phase on a serial line.
+type PZEM struct {
+	Port    string
+	Address byte   // 1 to 0xF7
+	Phase   string // "a", "b" or "c", or "" for the channels without one
 }
 
 // A RainGauge gives a pulse for each MMPerTip of rain_mm.
@@ -147,13 +155,17 @@ type Part struct {
 	Chip     string
 	Address  uint16 // 0 for a pin
 	Pin      string // "" for a chip
+	Port     string // "" if it is on no serial line
 	Channels []model.Channel
 }
 
-// Name is how faults name the part: "bme280@0x76", or the pin.
+// Name is how faults name the part: "bme280@0x76", "pzem@PORT/0x01", or the pin.
 func (p Part) Name() string {
 	if p.Address == 0 {
 		return p.Pin
+	}
+	if p.Port != "" {
+		return fmt.Sprintf("%s@%s/0x%02x", p.Chip, p.Port, p.Address)
 	}
 	return fmt.Sprintf("%s@0x%02x", p.Chip, p.Address)
 }
@@ -168,6 +180,7 @@ type Board struct {
 	pulses map[string]*pulsePin
 	ready  map[string]*ads1115
 	irqs   map[string]*as3935
+	lines  map[string]*line
 	parts  []Part
 	// runners are the chips in which something goes on between transfers.
 	runners []runner
@@ -181,7 +194,7 @@ type runner interface{ run(from, to time.Duration) }
 func New(cfg Config) (*Board, error) {
 	b := &Board{
 		chips: map[uint16]chip{}, faults: map[string]*faults{},
-		pulses: map[string]*pulsePin{}, ready: map[string]*ads1115{}, irqs: map[string]*as3935{},
+		pulses: map[string]*pulsePin{}, ready: map[string]*ads1115{}, irqs: map[string]*as3935{}, lines: map[string]*line{},
 	}
 	if cfg.NominalHz == 0 {
 		cfg.NominalHz = 50
@@ -191,6 +204,11 @@ func New(cfg Config) (*Board, error) {
 	}
 	if err := b.addChips(cfg); err != nil {
 		return nil, err
+	}
+	for _, c := range cfg.PZEM {
+		if err := b.addPZEM(c, cfg.NominalHz); err != nil {
+			return nil, err
+		}
 	}
 	return b, b.addPins(cfg)
 }
@@ -267,6 +285,26 @@ func (b *Board) addADS1115(c ADS1115, nominalHz float64) error {
 		b.ready[c.ReadyPin] = a
 	}
 	return b.addChip(a, f)
+}
+
+func (b *Board) addPZEM(c PZEM, nominalHz float64) error {
+	m, err := newPZEM(c, nominalHz)
+	if err != nil {
+		return err
+	}
+	part := m.info()
+	if b.faults[part.Name()] != nil {
+		return fmt.Errorf("%s: two meters at one address", part.Name())
+	}
+	if b.lines[c.Port] == nil {
+		b.lines[c.Port] = &line{}
+	}
+	l := b.lines[c.Port]
+	l.meters = append(l.meters, m)
+	b.faults[part.Name()] = m.f
+	b.parts = append(b.parts, part)
+	b.runners = append(b.runners, m)
+	return nil
 }
 
 func (b *Board) addPins(cfg Config) error {
@@ -353,6 +391,11 @@ func (b *Board) Feed(s *model.Sample) {
 	}
 	for _, p := range b.pulses {
 		p.feed(s)
+	}
+	for _, l := range b.lines {
+		for _, m := range l.meters {
+			m.feed(s)
+		}
 	}
 }
 

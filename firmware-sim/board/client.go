@@ -5,7 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
+	"os"
 	"strings"
 	"sync"
 	"syscall"
@@ -142,6 +144,10 @@ func replyError(req *pb.BusRequest, e *pb.BusError) error {
 		return &remoteError{e.Text, syscall.ENXIO}
 	case pb.BusError_KIND_NO_SUCH_PIN:
 		return &remoteError{e.Text, ErrNoSuchPin}
+	case pb.BusError_KIND_NO_SUCH_PORT:
+		return &remoteError{e.Text, ErrNoSuchPort}
+	case pb.BusError_KIND_TIMEOUT:
+		return &remoteError{e.Text, os.ErrDeadlineExceeded}
 	}
 	return fmt.Errorf("board: %s", e.Text)
 }
@@ -227,6 +233,35 @@ func (c *Client) waitEdge(name string, timeout time.Duration) bool {
 	}
 }
 
+// Serial opens a serial line of the board (sensor.Serials).
+func (c *Client) Serial(name string) (io.ReadWriteCloser, error) {
+	if len(name) > maxPinName {
+		return nil, fmt.Errorf("%w: %.16s...", ErrNoSuchPort, name)
+	}
+	if _, err := c.readSerial(name, nil, 0); err != nil {
+		return nil, err
+	}
+	return &port{name: name, line: c, timeout: time.Second}, nil
+}
+
+func (c *Client) readSerial(name string, p []byte, timeout time.Duration) (int, error) {
+	op := &pb.SerialRead{Port: name, Max: uint32(min(len(p), maxTransfer)), TimeoutUs: uint64(timeout.Microseconds())}
+	rep, err := c.do(&pb.BusRequest{Op: &pb.BusRequest_SerialRead{SerialRead: op}})
+	if err != nil {
+		return 0, err
+	}
+	if len(rep.R) > len(p) {
+		return 0, fmt.Errorf("board %s: %d bytes read, want up to %d", c.addr, len(rep.R), len(p))
+	}
+	return copy(p, rep.R), nil
+}
+
+func (c *Client) writeSerial(name string, w []byte) error {
+	op := &pb.SerialWrite{Port: name, Data: w}
+	_, err := c.do(&pb.BusRequest{Op: &pb.BusRequest_SerialWrite{SerialWrite: op}})
+	return err
+}
+
 // PulseCount implements sensor.Counters.
 func (c *Client) PulseCount(pin string) (total uint64, last time.Duration, err error) {
 	rep, err := c.do(&pb.BusRequest{Op: &pb.BusRequest_PinCount{PinCount: &pb.PinCount{Pin: pin}}})
@@ -254,7 +289,7 @@ func (c *Client) Describe() ([]Part, error) {
 	}
 	var parts []Part
 	for _, p := range rep.Parts {
-		part := Part{Chip: p.Chip, Address: uint16(p.Address), Pin: p.Pin}
+		part := Part{Chip: p.Chip, Address: uint16(p.Address), Pin: p.Pin, Port: p.Port}
 		for _, name := range p.Channels {
 			ch, err := model.ParseChannel(name)
 			if err != nil {

@@ -42,7 +42,7 @@ type Fault struct {
 
 // onlyChips are the chips that a special fault is for.
 var onlyChips = map[FaultKind][]string{
-	Garbled: {"sht4x"}, Noise: {"as3935"}, Disturbers: {"as3935"},
+	Garbled: {"sht4x", "pzem"}, Noise: {"as3935"}, Disturbers: {"as3935"},
 }
 
 // valueIf is a fault's value, or its default, or 0 when it is taken away.

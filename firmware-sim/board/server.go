@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"sync"
 	"time"
 
@@ -89,6 +90,10 @@ func (b *Board) answer(req *pb.BusRequest) *pb.BusReply {
 			kind = pb.BusError_KIND_NOT_ACKNOWLEDGED
 		case errors.Is(err, ErrNoSuchPin):
 			kind = pb.BusError_KIND_NO_SUCH_PIN
+		case errors.Is(err, ErrNoSuchPort):
+			kind = pb.BusError_KIND_NO_SUCH_PORT
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			kind = pb.BusError_KIND_TIMEOUT
 		}
 		rep.Error = &pb.BusError{Kind: kind, Text: err.Error()}
 	}
@@ -144,9 +149,19 @@ func (b *Board) perform(req *pb.BusRequest, rep *pb.BusReply) error {
 		}
 		rep.High = bool(pin.Read())
 		return nil
+	case *pb.BusRequest_SerialWrite:
+		if len(op.SerialWrite.Data) > maxTransfer {
+			return fmt.Errorf("frame longer than %d bytes", maxTransfer)
+		}
+		return b.writeSerial(op.SerialWrite.Port, op.SerialWrite.Data)
+	case *pb.BusRequest_SerialRead:
+		p := make([]byte, min(op.SerialRead.Max, maxTransfer))
+		n, err := b.readSerial(op.SerialRead.Port, p, us(int64(min(op.SerialRead.TimeoutUs, maxSleepUs))))
+		rep.R = p[:n]
+		return err
 	case *pb.BusRequest_Describe:
 		for _, p := range b.Describe() {
-			part := &pb.BoardPart{Chip: p.Chip, Address: uint32(p.Address), Pin: p.Pin}
+			part := &pb.BoardPart{Chip: p.Chip, Address: uint32(p.Address), Pin: p.Pin, Port: p.Port}
 			for _, ch := range p.Channels {
 				part.Channels = append(part.Channels, ch.String())
 			}

@@ -7,6 +7,7 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	"fairwatt/model"
 	pb "fairwatt/proto/fairwattpb"
 )
 
@@ -20,6 +21,9 @@ func FuzzAnswer(f *testing.F) {
 		{Op: &pb.BusRequest_PinBins{PinBins: &pb.PinBins{Pin: "ANEMO", SinceUs: -1}}},
 		{Op: &pb.BusRequest_PinEdge{PinEdge: &pb.PinEdge{Pin: "RDY", TimeoutUs: 1 << 60}}},
 		{Op: &pb.BusRequest_Describe{Describe: &pb.Describe{}}},
+		{Op: &pb.BusRequest_PinRead{PinRead: &pb.PinRead{Pin: "IRQ"}}},
+		{Op: &pb.BusRequest_SerialWrite{SerialWrite: &pb.SerialWrite{Port: "RS485", Data: []byte{1, 4, 0, 0, 0, 10, 0x70, 0x0D}}}},
+		{Op: &pb.BusRequest_SerialRead{SerialRead: &pb.SerialRead{Port: "RS485", Max: 1 << 30, TimeoutUs: 1 << 60}}},
 	} {
 		var b bytes.Buffer
 		if err := writeFrame(&b, req); err != nil {
@@ -29,10 +33,17 @@ func FuzzAnswer(f *testing.F) {
 	}
 	f.Add([]byte{0xFF, 0xFF, 0xFF, 0xFF})
 	f.Add([]byte{0, 0, 0, 9, 1})
-	b, err := New(Standard())
+	layout := Standard()
+	layout.AS3935 = []AS3935{{Address: 3, IRQPin: "IRQ"}}
+	layout.PZEM = []PZEM{{Port: "RS485", Address: 1}}
+	b, err := New(layout)
 	if err != nil {
 		f.Fatal(err)
 	}
+	var s model.Sample
+	s.Set(model.VoltageV, 230)
+	s.Set(model.CurrentA, 1)
+	b.Feed(&s)
 	f.Fuzz(func(t *testing.T, data []byte) {
 		var req pb.BusRequest
 		if readFrame(bytes.NewReader(data), &req) != nil {
