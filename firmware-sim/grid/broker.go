@@ -30,8 +30,7 @@ const (
 // as a broker that fails does; nothing it held survives that.
 type broker struct {
 	tls      *tls.Config
-	roles    map[string]role // by certificate common name
-	openAddr string          // plain read-only listener; empty for none
+	openAddr string // plain read-only listener; empty for none
 	log      *slog.Logger
 
 	// Dropped counts messages that the broker threw away because a
@@ -41,10 +40,27 @@ type broker struct {
 	mu     sync.Mutex
 	addr   string // of the TLS listener, fixed after the first start
 	server *mqtt.Server
+
+	access sync.RWMutex // of roles; connections are judged while mu is held
+	roles  map[string]role
 }
 
-func newBroker(config *tls.Config, roles map[string]role, openAddr string, log *slog.Logger) *broker {
-	return &broker{tls: config, roles: roles, openAddr: openAddr, addr: "127.0.0.1:0", log: log}
+func newBroker(config *tls.Config, openAddr string, log *slog.Logger) *broker {
+	return &broker{tls: config, openAddr: openAddr, addr: "127.0.0.1:0", log: log, roles: make(map[string]role)}
+}
+
+// Admit lets the holder of a certificate with this common name connect.
+func (b *broker) Admit(id string, r role) {
+	b.access.Lock()
+	defer b.access.Unlock()
+	b.roles[id] = r
+}
+
+// roleOf is 0 for those nobody admitted.
+func (b *broker) roleOf(id string) role {
+	b.access.RLock()
+	defer b.access.RUnlock()
+	return b.roles[id]
 }
 
 // Start opens the listeners.
@@ -99,7 +115,11 @@ func (b *broker) Stop() error {
 }
 
 // URL is where clients with a certificate connect.
-func (b *broker) URL() string { return "tls://" + b.addr }
+func (b *broker) URL() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return "tls://" + b.addr
+}
 
 // brokerHook decides who may connect and which topics they may use.
 type brokerHook struct {
@@ -131,13 +151,12 @@ func (h *brokerHook) OnConnectAuthenticate(cl *mqtt.Client, _ packets.Packet) bo
 	if cl.Net.Listener == "open" {
 		return true
 	}
-	_, known := h.broker.roles[identity(cl)]
-	return known
+	return h.broker.roleOf(identity(cl)) != 0
 }
 
 func (h *brokerHook) OnACLCheck(cl *mqtt.Client, topic string, write bool) bool {
 	id := identity(cl)
-	allowed := mayUse(h.broker.roles[id], id, topic, write)
+	allowed := mayUse(h.broker.roleOf(id), id, topic, write)
 	if !allowed {
 		h.broker.log.Warn("broker refused a topic", "client", cl.ID, "identity", id, "topic", topic, "write", write)
 	}

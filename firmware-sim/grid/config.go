@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"fairwatt/firmware-sim/scenario"
 )
 
 // The kinds of trouble a run can be told to make (--misbehave).
@@ -68,6 +70,10 @@ func (c *Config) Validate() error {
 		return fmt.Errorf("kill-root-after: %v, want 0 or more", c.KillRootAfter)
 	case len(c.Traces) > 0 && c.Scenario != "":
 		return fmt.Errorf("trace and scenario exclude each other")
+	case len(c.Traces) > c.Agents:
+		return fmt.Errorf("agents: %d, want %d or more: each trace drives a generator", c.Agents, len(c.Traces))
+	case c.Scenario != "" && !slices.Contains(scenario.Names(), c.Scenario):
+		return fmt.Errorf("scenario: %q is none of %s", c.Scenario, strings.Join(scenario.Names(), ", "))
 	}
 	if c.Start != "" && c.Start != "peak-36h" {
 		if _, err := time.Parse(time.RFC3339, c.Start); err != nil {

@@ -49,7 +49,8 @@ type grid struct {
 	people    []*participant
 	watch     *watch
 	killed    killing
-	refusals  atomic.Uint64 // of what the stranger offered
+	// forgedRefused counts what the stranger offered in vain.
+	forgedRefused atomic.Uint64
 	// unansweredAtEnd is how many records had no final receipt when the agents
 	// were stopped.
 	unansweredAtEnd int
@@ -90,7 +91,7 @@ func Run(ctx context.Context, cfg Config, opts Options) (_ *Report, err error) {
 	}
 	g.sources = len(weatherNames(&g.cfg))
 	if err := g.compose(weathers); err != nil {
-		return nil, err
+		return nil, errors.Join(err, g.stopRest())
 	}
 	running, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
@@ -116,16 +117,11 @@ func (g *grid) compose(weathers []weather) error {
 		return err
 	}
 	g.community = community
-	g.world = &world{
-		speed: g.cfg.Speed, lossE4: lineLossE4, log: g.log,
-		houses: make(map[string]*house), flows: make(map[string]*flow),
-	}
-	// The map is complete before the first client connects.
-	roles := make(map[string]role)
+	g.world = newWorld(g.cfg.Speed, g.log)
+	g.broker = newBroker(brokerTLS(community), g.cfg.MQTT, g.log)
 	for _, who := range community.DAs {
-		roles[who.ID] = roleDA
+		g.broker.Admit(who.ID, roleDA)
 	}
-	g.broker = newBroker(brokerTLS(community), roles, g.cfg.MQTT, g.log)
 	if err := g.broker.Start(); err != nil {
 		return errors.Join(err, closeAll(listeners))
 	}
@@ -135,7 +131,7 @@ func (g *grid) compose(weathers []weather) error {
 			return errors.Join(err, closeAll(listeners))
 		}
 		g.people, g.world.sites = append(g.people, p), append(g.world.sites, s)
-		roles[p.id] = roleDevice
+		g.broker.Admit(p.id, roleDevice)
 	}
 	for i := range g.cfg.Buyers {
 		p, h, err := g.newHouse(i)
@@ -144,7 +140,7 @@ func (g *grid) compose(weathers []weather) error {
 		}
 		g.people = append(g.people, p)
 		g.world.houses[h.id] = h
-		roles[p.id] = roleDevice
+		g.broker.Admit(p.id, roleDevice)
 	}
 	return g.makeAggregators(listeners)
 }
@@ -186,7 +182,7 @@ func (g *grid) start(ctx, running context.Context, group *errgroup.Group, opts O
 	if err := all.Wait(); err != nil {
 		return fmt.Errorf("start the grid: %w", err)
 	}
-	g.world.begin(time.Now())
+	g.world.begin()
 	group.Go(func() error { return g.world.run(running) })
 	for _, p := range g.people {
 		if err := g.composeAgent(p); err != nil {
@@ -325,7 +321,10 @@ func (g *grid) stopRest() error {
 			all = errors.Join(all, p.network.Close())
 		}
 	}
-	return errors.Join(all, g.broker.Stop())
+	if g.broker != nil {
+		all = errors.Join(all, g.broker.Stop())
+	}
+	return all
 }
 
 // baseNames are file names without their folders.

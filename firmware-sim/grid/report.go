@@ -31,6 +31,7 @@ type Report struct {
 	Relay        Relay  `json:"relay"`
 	Dropped      uint64 `json:"dropped"`    // by outboxes and by the broker
 	Unanswered   uint64 `json:"unanswered"` // records still without a final receipt at the end
+	Forged       uint64 `json:"forged"`     // submissions of a stranger that were refused
 	Door         Door   `json:"door"`
 
 	ATCTMs          Percentiles `json:"atct_ms"`

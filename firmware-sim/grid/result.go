@@ -22,8 +22,8 @@ const lineLossE4 = 200
 func (g *grid) report(page *console.Snapshot) (*Report, error) {
 	r := &Report{
 		DAs: g.cfg.DAs, Agents: g.cfg.Agents, Buyers: g.cfg.Buyers, Simulated: true,
-		Alerts: make(map[string]int), AccountingNodes: make(map[string]uint64),
-		Relay: g.relay(), Unanswered: uint64(g.unansweredAtEnd),
+		Alerts: make(map[string]int),
+		Relay:  g.relay(), Unanswered: uint64(g.unansweredAtEnd), Forged: g.forgedRefused.Load(),
 		MoneyConserved: true, EnergyConserved: true, ChainVerified: true,
 	}
 	honest := g.alive()
@@ -68,8 +68,8 @@ func (r *Report) problem(promise *bool, format string, args ...any) {
 func (g *grid) verifyChains(r *Report, honest []*aggregatorNode) (*ledger.State, error) {
 	var longest *ledger.State
 	hashes := make(map[uint64][32]byte)
-	stands := make(map[[32]byte]bool)
-	for i, n := range honest {
+	for _, n := range honest {
+		counts := newTally()
 		state, err := ledger.NewState(g.community.Genesis)
 		if err != nil {
 			return nil, err
@@ -84,8 +84,8 @@ func (g *grid) verifyChains(r *Report, honest []*aggregatorNode) (*ledger.State,
 				return fmt.Errorf("block %d differs between data aggregators", height)
 			}
 			hashes[height] = staged.HeaderHash()
-			if i == 0 {
-				r.countBlock(staged, stands)
+			if err := counts.add(staged); err != nil {
+				return err
 			}
 			return state.Commit(staged)
 		})
@@ -95,6 +95,7 @@ func (g *grid) verifyChains(r *Report, honest []*aggregatorNode) (*ledger.State,
 		}
 		if longest == nil || state.Height() > longest.Height() {
 			longest = state
+			r.Records, r.Refused, r.AccountingNodes = counts.records, counts.refused, counts.accounting
 		}
 	}
 	if longest == nil {
@@ -103,22 +104,33 @@ func (g *grid) verifyChains(r *Report, honest []*aggregatorNode) (*ledger.State,
 	return longest, nil
 }
 
-// countBlock adds a block to the report's counts. A record that stands already
-// is a problem: it was replayed.
-func (r *Report) countBlock(staged *ledger.Staged, stands map[[32]byte]bool) {
+// A tally counts what the blocks of one chain hold.
+type tally struct {
+	records, refused uint64
+	accounting       map[string]uint64 // blocks by accounting node
+	stands           map[[32]byte]bool // the records so far
+}
+
+func newTally() *tally {
+	return &tally{accounting: make(map[string]uint64), stands: make(map[[32]byte]bool)}
+}
+
+// add counts a block. A record that stands already is an error: it was replayed.
+func (t *tally) add(staged *ledger.Staged) error {
 	for _, id := range staged.RecordIDs() {
-		if stands[id] {
-			r.problem(&r.ChainVerified, "record %x stands twice", id)
+		if t.stands[id] {
+			return fmt.Errorf("record %x stands twice", id)
 		}
-		stands[id] = true
+		t.stands[id] = true
 	}
-	r.AccountingNodes[staged.Header().GetAccountingNode()]++
+	t.accounting[staged.Header().GetAccountingNode()]++
 	for _, o := range staged.Outcomes() {
-		r.Records++
+		t.records++
 		if !o.GetApplied() {
-			r.Refused++
+			t.refused++
 		}
 	}
+	return nil
 }
 
 func (g *grid) eachBlock(n *aggregatorNode, fn func(uint64, *fairwattpb.CertifiedBlock) error) (err error) {

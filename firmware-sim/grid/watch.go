@@ -15,9 +15,8 @@ import (
 // A watch sees every block become final at every data aggregator and keeps the
 // moments: what the times in the report are made of.
 type watch struct {
-	mu      sync.Mutex
-	blocks  map[uint64]*seenBlock
-	changed chan struct{} // closed at the next block anywhere
+	mu     sync.Mutex
+	blocks map[uint64]*seenBlock
 }
 
 type seenBlock struct {
@@ -27,7 +26,7 @@ type seenBlock struct {
 }
 
 func newWatch() *watch {
-	return &watch{blocks: make(map[uint64]*seenBlock), changed: make(chan struct{})}
+	return &watch{blocks: make(map[uint64]*seenBlock)}
 }
 
 // follow stamps the blocks of one data aggregator until the context ends.
@@ -61,8 +60,6 @@ func (w *watch) see(da string, block []byte, at time.Time) error {
 		w.blocks[header.GetHeight()] = b
 	}
 	b.final[da] = at
-	close(w.changed)
-	w.changed = make(chan struct{})
 	return nil
 }
 

@@ -28,6 +28,7 @@ const settleTime = time.Minute
 type world struct {
 	speed  float64
 	lossE4 int64
+	now    func() time.Time // the wall's clock
 	log    *slog.Logger
 	sites  []*site
 	houses map[string]*house // by id
@@ -76,6 +77,13 @@ type flow struct {
 	receivedWh float64
 }
 
+func newWorld(speed float64, log *slog.Logger) *world {
+	return &world{
+		speed: speed, lossE4: lineLossE4, now: time.Now, log: log,
+		houses: make(map[string]*house), flows: make(map[string]*flow),
+	}
+}
+
 // run moves the world until the context ends.
 func (w *world) run(ctx context.Context) error {
 	tick := time.NewTicker(worldStep)
@@ -93,10 +101,10 @@ func (w *world) run(ctx context.Context) error {
 }
 
 // begin starts trace time and shows every board its first row.
-func (w *world) begin(now time.Time) {
+func (w *world) begin() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.started = now
+	w.started = w.now()
 	for _, s := range w.sites {
 		s.fed = -2
 		s.feed(0)
@@ -108,12 +116,17 @@ func (w *world) begin(now time.Time) {
 func (w *world) sinceStart() time.Duration {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return time.Duration(float64(time.Since(w.started)) * w.speed)
+	return w.traceNow()
+}
+
+// traceNow is the trace time of this moment. The caller holds mu.
+func (w *world) traceNow() time.Duration {
+	return time.Duration(float64(w.now().Sub(w.started)) * w.speed)
 }
 
 // advance integrates up to now. The caller holds mu.
 func (w *world) advance() {
-	now := time.Duration(float64(time.Since(w.started)) * w.speed)
+	now := w.traceNow()
 	// Rows change at their own moments, not at the steps.
 	for w.at < now {
 		next := now
@@ -123,9 +136,7 @@ func (w *world) advance() {
 			}
 		}
 		dt := next - w.at
-		for _, f := range w.flows {
-			f.carry(dt, w.lossE4, w.log)
-		}
+		w.carry(dt)
 		for _, s := range w.sites {
 			s.reading.Lock()
 			s.board.Advance(dt)
@@ -141,13 +152,33 @@ func (w *world) advance() {
 	}
 }
 
-// carry moves a delivery's energy of a span of trace time to both meters.
-func (f *flow) carry(dt time.Duration, lossE4 int64, log *slog.Logger) {
-	if !f.closed || f.site.powerW <= 0 {
-		return
+// carry moves the energy of a span of trace time over every closed contactor.
+// A generator that delivers to several buyers at once shares its power among
+// them.
+func (w *world) carry(dt time.Duration) {
+	takers := make(map[*site]int)
+	for _, f := range w.flows {
+		if f.flowing() {
+			takers[f.site]++
+		}
 	}
+	for _, f := range w.flows {
+		if f.flowing() {
+			f.carry(dt, f.site.powerW/float64(takers[f.site]), w.lossE4, w.log)
+		}
+	}
+}
+
+// flowing says whether energy moves: the contactor is closed, the generator
+// gives power, and the volume that was paid for is not reached.
+func (f *flow) flowing() bool {
+	return f.closed && f.site.powerW > 0 && f.soldWh < float64(f.volumeWh)
+}
+
+// carry moves a delivery's energy of a span of trace time to both meters.
+func (f *flow) carry(dt time.Duration, powerW float64, lossE4 int64, log *slog.Logger) {
 	// The contactor is set to the volume that was paid for and cuts it off there.
-	soldWh := min(f.site.powerW*dt.Hours(), float64(f.volumeWh)-f.soldWh)
+	soldWh := min(powerW*dt.Hours(), float64(f.volumeWh)-f.soldWh)
 	receivedWh := soldWh * float64(10_000-lossE4) / 10_000
 	f.soldWh += soldWh
 	f.receivedWh += receivedWh

@@ -1,0 +1,96 @@
+package grid
+
+import (
+	"math"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestConfigValidate(t *testing.T) {
+	ok := DefaultConfig()
+	if err := ok.Validate(); err != nil {
+		t.Fatalf("the default: %v", err)
+	}
+	for name, c := range map[string]struct {
+		change func(*Config)
+		want   string // in the error
+	}{
+		"negative length":        {func(c *Config) { c.For = -time.Second }, "for: -1s"},
+		"too few aggregators":    {func(c *Config) { c.DAs = 3 }, "das: 3"},
+		"too many aggregators":   {func(c *Config) { c.DAs = 51 }, "das: 51"},
+		"no generators":          {func(c *Config) { c.Agents = 0 }, "agents: 0"},
+		"too many generators":    {func(c *Config) { c.Agents = 201 }, "agents: 201"},
+		"no buyers":              {func(c *Config) { c.Buyers = 0 }, "buyers: 0"},
+		"too many buyers":        {func(c *Config) { c.Buyers = 201 }, "buyers: 201"},
+		"slower than real":       {func(c *Config) { c.Speed = 0.5 }, "speed: 0.5"},
+		"too fast":               {func(c *Config) { c.Speed = 36001 }, "speed: 36001"},
+		"no number":              {func(c *Config) { c.Speed = math.NaN() }, "speed: NaN"},
+		"unknown links":          {func(c *Config) { c.Links = "pigeon" }, `links: "pigeon"`},
+		"negative kill":          {func(c *Config) { c.KillRootAfter = -1 }, "kill-root-after"},
+		"trace and scenario":     {func(c *Config) { c.Traces, c.Scenario = []string{"a.csv"}, "calm" }, "exclude each other"},
+		"unknown scenario":       {func(c *Config) { c.Scenario = "flood" }, `scenario: "flood" is none of calm`},
+		"more traces than wind":  {func(c *Config) { c.Traces, c.Agents = []string{"a.csv", "b.csv"}, 1 }, "agents: 1, want 2 or more"},
+		"start that is no time":  {func(c *Config) { c.Start = "yesterday" }, `start: "yesterday"`},
+		"start without a zone":   {func(c *Config) { c.Start = "2021-07-22T00:00:00" }, "start: "},
+		"unknown misbehaviour":   {func(c *Config) { c.Misbehave = []string{"sulk"} }, `misbehave: "sulk" is none of drop-blocks`},
+		"a known and an unknown": {func(c *Config) { c.Misbehave = []string{DropBlocks, ""} }, `misbehave: ""`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cfg := DefaultConfig()
+			c.change(&cfg)
+			err := cfg.Validate()
+			if err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("error %v, want one with %q", err, c.want)
+			}
+		})
+	}
+}
+
+func TestConfigAllMisbehaviours(t *testing.T) {
+	cfg := DefaultConfig()
+	cfg.Misbehave = []string{"all"}
+	if err := cfg.Validate(); err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(cfg.Misbehave, Misbehaviours()) {
+		t.Errorf("all is %v, want %v", cfg.Misbehave, Misbehaviours())
+	}
+	for _, kind := range Misbehaviours() {
+		if !cfg.misbehaves(kind) {
+			t.Errorf("all does not hold %s", kind)
+		}
+	}
+	// Nobody can change the list of kinds through what all became.
+	cfg.Misbehave[0] = "changed"
+	if Misbehaviours()[0] == "changed" {
+		t.Error("the configuration shares the list of kinds")
+	}
+}
+
+func TestPercentiles(t *testing.T) {
+	upTo := func(n int) []float64 {
+		ms := make([]float64, n)
+		for i := range ms {
+			ms[i] = float64(n - i) // falling: they are to be sorted
+		}
+		return ms
+	}
+	for _, c := range []struct {
+		ms   []float64
+		want Percentiles
+	}{
+		{nil, Percentiles{}},
+		{[]float64{7}, Percentiles{7, 7, 7, 1}},
+		{[]float64{9, 1}, Percentiles{1, 9, 9, 2}},
+		{upTo(99), Percentiles{50, 95, 99, 99}},
+		{upTo(100), Percentiles{50, 95, 99, 100}},
+		{upTo(101), Percentiles{51, 96, 100, 101}},
+		{upTo(200), Percentiles{100, 190, 198, 200}},
+	} {
+		if got := percentiles(c.ms); got != c.want {
+			t.Errorf("of %d: %+v, want %+v", len(c.ms), got, c.want)
+		}
+	}
+}
