@@ -17,6 +17,7 @@ const (
 	MaxLinks      = 1_000_000         // l of one node
 	MaxWeight     = 1_000_000         // wt, wl
 	MaxOverheadUs = 1_000_000_000_000 // one edge, and the threshold: 11.5 days
+	MaxIDBytes    = 256               // one id
 	MaxMeasured   = 100_000_000       // edges of a sparse list
 	FullTrustE4   = 10_000            // trust 1.0
 )
@@ -25,6 +26,11 @@ const (
 // the two thresholds).
 type Input struct {
 	N int // nodes, numbered 0..N-1
+
+	// IDs, if not nil, are the nodes' names, all different. Ties then go to the
+	// lower id, and the order in which the nodes are given says nothing.
+	// Without, ties go to the lower number.
+	IDs []string
 
 	TrustE4 []int64 // trust of each node, 0..10000 in steps of 1e-4
 	Links   []int   // how many children each node can serve at once; the link to its parent not counted
@@ -51,6 +57,7 @@ type Overhead struct {
 // wireInput is an Input in JSON. Pointers tell a missing field from a zero.
 type wireInput struct {
 	N      *int      `json:"n"`
+	IDs    []string  `json:"ids"`
 	Trust  []int64   `json:"t_e4"`
 	Links  []int     `json:"l"`
 	Dense  [][]int64 `json:"w_us"`
@@ -66,7 +73,7 @@ type wireInput struct {
 
 // ParseInput reads one JSON object with the fields n, t_e4, l, w_us or
 // w_sparse_us (a list of [from, to, microseconds]), wt, wl, t_thre_e4 and
-// w_thre_us. All are required; name, note and expected are allowed and not
+// w_thre_us. All are required; ids may be given; name, note and expected are allowed and not
 // looked at; any other field is an error. The error names the field.
 func ParseInput(b []byte) (*Input, error) {
 	if len(b) > MaxInputBytes {
@@ -101,7 +108,7 @@ func ParseInput(b []byte) (*Input, error) {
 		}
 	}
 	in := &Input{
-		N: *w.N, TrustE4: w.Trust, Links: w.Links, OverheadUs: w.Dense,
+		N: *w.N, IDs: w.IDs, TrustE4: w.Trust, Links: w.Links, OverheadUs: w.Dense,
 		TrustWeight: *w.WT, LinkWeight: *w.WL, TrustThresholdE4: *w.TThre, OverheadThresholdUs: *w.WThre,
 	}
 	if w.Sparse != nil {
@@ -136,6 +143,9 @@ func (in *Input) Validate() error {
 	if len(in.Links) != in.N {
 		return fmt.Errorf("l has %d values for n = %d", len(in.Links), in.N)
 	}
+	if err := in.validateIDs(); err != nil {
+		return err
+	}
 	for i, t := range in.TrustE4 {
 		if t < 0 || t > FullTrustE4 {
 			return fmt.Errorf("t_e4[%d] is %d, want 0 to %d", i, t, FullTrustE4)
@@ -160,6 +170,26 @@ func (in *Input) Validate() error {
 		}
 	}
 	return in.validateOverheads()
+}
+
+func (in *Input) validateIDs() error {
+	if in.IDs == nil {
+		return nil
+	}
+	if len(in.IDs) != in.N {
+		return fmt.Errorf("ids has %d values for n = %d", len(in.IDs), in.N)
+	}
+	seen := make(map[string]int, in.N)
+	for i, id := range in.IDs {
+		if id == "" || len(id) > MaxIDBytes {
+			return fmt.Errorf("ids[%d] has %d bytes, want 1 to %d", i, len(id), MaxIDBytes)
+		}
+		if k, there := seen[id]; there {
+			return fmt.Errorf("ids[%d] and ids[%d] are both %q", k, i, id)
+		}
+		seen[id] = i
+	}
+	return nil
 }
 
 func (in *Input) validateOverheads() error {

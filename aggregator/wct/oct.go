@@ -7,7 +7,7 @@ import "slices"
 // within the budget. Beyond searchedNodes the search finds next to nothing.
 const (
 	workPerNode   = 20_000
-	mostWork      = 1_500_000
+	mostWork      = 1_200_000
 	annealedNodes = 250
 	searchedNodes = 20_000
 )
@@ -71,10 +71,13 @@ func BuildLong(in *Input, times int) (*Tree, error) {
 	if err := in.Validate(); err != nil {
 		return nil, err
 	}
+	in, order := in.sortedByID()
 	b := newOCTBuilder(in)
 	children := slices.Clone(b.shape.kids)
 	b.build()
 	from := grow(in, b.shape.w, b.base.Root, children)
 	b.search.run(int32(b.base.Root), from, times*workPerNode*in.N, hot)
-	return b.tree(), nil
+	t := b.tree()
+	t.renumber(order)
+	return t, nil
 }

@@ -38,7 +38,9 @@ type search struct {
 	nodes   []int32   // attached, in any order
 	typical int64     // a usual edge's overhead
 	penalty int64
-	moveUs  int64 // what an edge that differs from shape.stay costs
+
+	moveUs   int64 // what an edge that differs from shape.stay costs
+	enoughUs int64 // an exact time below this is not worth moving for
 
 	cost    int64
 	path    []int32
@@ -99,12 +101,13 @@ func cheapest(edges []edge, self int32) []int32 {
 	return nodes
 }
 
-// A start says how hot a search begins.
-type start bool
+// A start says how hot a search begins, in 1/256 of hot.
+type start int64
 
 const (
-	hot  start = true  // much worse trees are taken at first: for few nodes
-	cold start = false // only what is better is taken
+	hot  start = 256 // much worse trees are taken at first: for few nodes
+	warm start = 32  // a little worse ones are
+	cold start = 0   // only what is better is taken
 )
 
 // run searches from the given tree for about so many steps of work.
@@ -117,10 +120,7 @@ func (s *search) run(root int32, parent []int32, budget int, from start) {
 	for stage := range int64(stages) {
 		// Halved so many times, with straight lines between.
 		left := (stages - stage) * halvings * 256 / stages
-		heat := s.typical / hotShare * (256 + left&255) >> (8 + halvings - left>>8)
-		if from == cold {
-			heat = 0
-		}
+		heat := s.typical / hotShare * int64(from) >> 8 * (256 + left&255) >> (8 + halvings - left>>8)
 		if s.shortfall() > 0 {
 			s.penalty = min(s.penalty+s.penalty/4, mostPenalty)
 		} else {
@@ -136,12 +136,13 @@ func (s *search) run(root int32, parent []int32, budget int, from start) {
 // step proposes one change and keeps it or not.
 func (s *search) step(heat int64) {
 	s.work++
-	// A tree below the floor's trust is never passed through: there is little
-	// room above it, and the way back is hard to find.
+	trust := s.sum
 	if !s.propose() {
 		return
 	}
-	if s.sum < s.floor.trustSum {
+	// The floor's trust is never gone below: there is little room above it, and
+	// the way back is hard to find.
+	if s.sum < s.floor.trustSum && s.sum < trust {
 		s.undo()
 		return
 	}
@@ -159,7 +160,7 @@ func (s *search) step(heat int64) {
 	}
 	s.keep()
 	s.cost = cost
-	if cost < s.bestCost {
+	if s.best == nil || cost < s.bestCost {
 		s.remember()
 	}
 }
@@ -176,7 +177,7 @@ func (s *search) valueUpTo(limit int64) int64 {
 	if p.levelUs > f.levelUs {
 		units += anyShortfall
 	}
-	exact := s.below[s.root]
+	exact := s.exactUs()
 	value := s.leastValue() - exact/8 + p.levelUs/8 + s.price(units)
 	if value > limit {
 		return value
@@ -184,10 +185,13 @@ func (s *search) valueUpTo(limit int64) int64 {
 	return value + s.price(widthShort*int64(max(0, f.concurrencyExact-p.atOnce(f.concurrencyExact))))
 }
 
+// exactUs is the exact time as far as it counts.
+func (s *search) exactUs() int64 { return max(s.below[s.root], s.enoughUs) }
+
 // leastValue is as much of value as needs no walk: the level time is at least
 // the exact time.
 func (s *search) leastValue() int64 {
-	return s.below[s.root] + s.price(s.shortfall()) + int64(s.moved)*s.moveUs
+	return s.exactUs() + s.price(s.shortfall()) + int64(s.moved)*s.moveUs
 }
 
 // price is what units below the floor cost in microseconds.
@@ -198,6 +202,9 @@ func (s *search) price(units int64) int64 { return units * s.typical >> 10 * s.p
 func (s *search) shortfall() int64 {
 	f := s.floor
 	var units int64
+	if d := f.trustSum - s.sum; d > 0 {
+		units += anyShortfall + d
+	}
 	if r := s.reach[s.root]; r < f.reach+f.rounded {
 		units += anyShortfall + int64((f.reach+f.rounded-r)/(s.one/FullTrustE4))
 	}
@@ -213,7 +220,7 @@ func (s *search) shortfall() int64 {
 // remember makes the shape the best if it is and the floor allows it.
 func (s *search) remember() {
 	// What is allowed costs the same at every penalty: nothing for the floor.
-	exact := s.below[s.root]
+	exact := s.exactUs()
 	if s.best != nil && exact-exact/8 > s.bestCost || !s.floor.allows(s.shape, &s.profile) {
 		return
 	}

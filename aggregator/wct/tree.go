@@ -108,6 +108,17 @@ func Build(in *Input, algorithm Algorithm) (*Tree, error) {
 	if err := in.Validate(); err != nil {
 		return nil, err
 	}
+	sorted, order := in.sortedByID()
+	t, err := buildSorted(sorted, algorithm)
+	if err != nil {
+		return nil, err
+	}
+	t.renumber(order)
+	return t, nil
+}
+
+// buildSorted builds the tree of a valid input whose order breaks ties.
+func buildSorted(in *Input, algorithm Algorithm) (*Tree, error) {
 	switch algorithm {
 	case WCT:
 		return buildWCT(in), nil

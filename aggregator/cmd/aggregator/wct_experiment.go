@@ -36,7 +36,7 @@ a star, a random tree, gossip and a lower bound.
   figure 7       concurrent communication time
   figure 8       node concurrency
   table2         everything at 50 and 200 nodes, with the best tree found by a
-                 long search for the first 30 seeds of 50 nodes
+                 long search for the first 20 seeds of 50 nodes
 
 Each gives a CSV file with means and 95 % intervals; the figures also SVG and PNG
 plots; "all" also claims.csv, in how many networks each of the paper's claims

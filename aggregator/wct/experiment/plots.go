@@ -71,8 +71,15 @@ func (r *Results) WritePlot(w io.Writer, p Plot, format string) error {
 	pl.Title.Text = fmt.Sprintf("Figure %s: %s, %s overheads, weights %s", p.Figure, title.title, p.Overheads, p.Weights)
 	pl.X.Label.Text, pl.Y.Label.Text = "nodes", title.axis
 	pl.X.Min = 0
+	if p.Figure != Figure6 {
+		pl.Y.Min = 0
+	}
 	pl.Legend.Top = p.Figure != Figure6
 	pl.Legend.Left = p.Figure != Figure6
+	pl.Legend.XOffs, pl.Legend.YOffs = vg.Points(8), vg.Points(-4)
+	if p.Figure == Figure6 {
+		pl.Legend.XOffs, pl.Legend.YOffs = vg.Points(-8), vg.Points(24)
+	}
 	pl.Legend.TextStyle.Font.Size = vg.Points(8)
 	pl.Legend.ThumbnailWidth = vg.Points(24)
 	pl.Add(plotter.NewGrid())

@@ -75,7 +75,7 @@ type Options struct {
 }
 
 // BestSeeds is how many networks the best tree is usually searched for in.
-const BestSeeds = 30
+const BestSeeds = 20
 
 // bestNodes is the size at which the best tree is searched for, and bestTimes
 // how many of oct's budgets that takes.
