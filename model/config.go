@@ -151,6 +151,12 @@ type Config struct {
 	Limits          GridLimits      `yaml:"limits"`
 	Weather         WeatherLimits   `yaml:"weather"`
 	Equipment       EquipmentLimits `yaml:"equipment"`
+	Quality         QualityLimits   `yaml:"quality"`
+	Earth           EarthLimits     `yaml:"earth"`
+	Lightning       LightningLimits `yaml:"lightning"`
+	Cyclone         CycloneLimits   `yaml:"cyclone"`
+	Icing           IcingLimits     `yaml:"icing"`
+	Position        *Position       `yaml:"position"` // nil: W08 and the night check cannot be served
 	Stale           StaleLimits     `yaml:"stale"`
 	StuckS          float64         `yaml:"stuck_s"`        // pressure, voltage, frequency unchanged this long; 0: off
 	StuckReadings   int             `yaml:"stuck_readings"` // and over this many readings
@@ -178,6 +184,9 @@ func DefaultConfig() Config {
 			OverloadRatio: 1.10, OverloadS: 60, FarOverloadRatio: 1.25, FarOverloadS: 5, OverloadHoldS: 300,
 			TemperatureWarnC: 80, TemperatureLimitC: 90, HysteresisK: 5, TemperatureHoldS: 600,
 		},
+		Quality: defaultQuality(), Earth: defaultEarth(), Lightning: defaultLightning(),
+		Cyclone: defaultCyclone(), Icing: defaultIcing(),
+		Latch:  []string{"E09", "E10", "E12"},
 		Stale:  StaleLimits{ElectricalS: 5, TemperatureS: 60, WindS: 180, RainS: 180, LightningS: 60},
 		StuckS: 1800, StuckReadings: 120,
 		Gate:  GateTimes{MinBlockS: 300, ValidS: 60, MaxReopens: 3, ReopenClearS: 3600},
@@ -258,12 +267,12 @@ func (c *Config) Validate() error {
 	if !slices.Contains([]Generator{GeneratorPV, GeneratorWind, GeneratorMeter}, c.Generator) {
 		return fmt.Errorf("generator: unknown kind %q (known: pv, wind, meter)", c.Generator)
 	}
-	for _, f := range c.fields(&l) {
+	for _, f := range append(c.fields(&l), c.hazardFields()...) {
 		if !(f.value >= f.lo && f.value <= f.hi) { // NaN fails too
 			return fmt.Errorf("%s: %v is outside %v to %v", f.name, f.value, f.lo, f.hi)
 		}
 	}
-	for _, o := range c.orders(&l) {
+	for _, o := range append(c.orders(&l), c.hazardOrders()...) {
 		if o.low > o.high {
 			return fmt.Errorf("%s: %v must not be above %v", o.name, o.low, o.high)
 		}

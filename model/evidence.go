@@ -49,17 +49,25 @@ type evidence struct {
 	overMs, farOverMs               int64       // E08: since when, or never
 	armed                           bool        // W07 stands, so W03 blocks earlier
 
+	quality      quality
+	earth        earth
+	lightning    lightning
+	cyclone      cyclone
+	icingMs      int64 // W10: since when, or never
+	external     external
+	wallOffsetMs int64 // Unix time less the sensing clock, as told at the start
+	wallKnown    bool
+
 	score scoreState
 }
 
 func newEvidence(c *Config, limits GridLimits) evidence {
 	// N of M counts windows of a second or so. Where a reading stands for
 	// longer than that whole window, it speaks for itself.
-	n, m := 3, 5
+	n, m, n3 := c.Quality.PersistN, c.Quality.PersistM, c.Quality.TemperatureN
 	if c.IntervalS >= 5 {
-		n, m = 1, 1
+		n, m, n3 = 1, 1, 1
 	}
-	n3 := min(n, 3)
 	return evidence{
 		cfg: *c, limits: limits, required: c.Required, in: newInputs(c),
 		wind:        newHistory(10_000, tenMinutesMs),
@@ -69,6 +77,8 @@ func newEvidence(c *Config, limits GridLimits) evidence {
 		voltage:     persistence{n: n, m: m}, frequency: persistence{n: n, m: m},
 		temp: persistence{n: n3, m: n3}, limit: persistence{n: n3, m: n3},
 		overMs: never, farOverMs: never,
+		quality: newQuality(), earth: earth{stepMs: longAgo}, lightning: newLightning(),
+		cyclone: cyclone{setMs: never}, icingMs: never,
 	}
 }
 
@@ -78,6 +88,11 @@ func (e *evidence) take(s *Sample, tMs int64) {
 	e.in.take(s, tMs)
 	e.takeWeather()
 	e.takeElectrical(tMs)
+	e.takeQuality()
+	e.takeEarth(tMs)
+	e.takeLightning(tMs)
+	e.takeCyclone(tMs)
+	e.takeIcing(tMs)
 	if r := &e.in.r[EquipmentTemperatureC]; r.fresh {
 		e.temp.push(r.value >= e.cfg.Equipment.TemperatureWarnC)
 		e.limit.push(r.value >= e.cfg.Equipment.TemperatureLimitC)
@@ -223,10 +238,20 @@ func (e *evidence) deadline(tMs int64) int64 {
 	for _, d := range [...]struct {
 		since int64
 		s     float64
-	}{{e.overMs, e.cfg.Equipment.OverloadS}, {e.farOverMs, e.cfg.Equipment.FarOverloadS}} {
+	}{
+		{e.overMs, e.cfg.Equipment.OverloadS}, {e.farOverMs, e.cfg.Equipment.FarOverloadS},
+		{e.cyclone.setMs, e.cycloneSetS()}, {e.icingMs, e.cfg.Icing.SetS},
+	} {
 		if d.since != never && d.since+seconds(d.s) > tMs {
 			at = min(at, d.since+seconds(d.s))
 		}
 	}
-	return at
+	// What acts at its own moment only is over a millisecond later.
+	l := &e.lightning
+	for _, pulse := range [...]int64{l.blockMs, l.warnMs, l.farMs, e.earth.stepMs} {
+		if pulse >= tMs {
+			at = min(at, pulse+1)
+		}
+	}
+	return min(at, e.external.deadline(tMs))
 }

@@ -28,7 +28,10 @@ func (e *evidence) explain(i int, st *ruleState, latched bool, tMs int64) Cause 
 	x := explainer{e: e, tMs: tMs, state: st, cause: &c}
 	r.explain(&x)
 	c.Text = strings.Join(x.texts, ", ")
-	if st.holding {
+	switch {
+	case st.holding && st.holdUntil == never:
+		c.Text += "; held over a restart until a sample comes"
+	case st.holding:
 		c.Text += "; held for " + wholeSeconds(st.holdUntil-tMs) + " s"
 	}
 	if latched {

@@ -29,6 +29,9 @@ type Judge struct {
 	extractor *Extractor
 	features  Features
 
+	resumeMs   []int64 // by rule: the hold that a restart left, until the first sample
+	restoredMs int64
+
 	sample Sample // the judged copy of the last sample
 	nowMs  int64
 	any    bool
@@ -77,6 +80,7 @@ func NewJudge(cfg Config, scorer Scorer) (*Judge, error) {
 		}
 		j.served = j.served.With(i)
 	}
+	j.missing = append(j.missing, noChannel...)
 	for _, id := range cfg.Latch {
 		i, _ := ruleIndex(id) // Validate has refused unknown ones
 		j.latches = j.latches.With(i)
@@ -103,6 +107,9 @@ func (j *Judge) Step(s *Sample) []Event {
 		j.runTimers(tMs - 1)
 	}
 	j.nowMs, j.any = tMs, true
+	if j.resumeMs != nil {
+		j.resume(tMs)
+	}
 	j.sample = *s
 	j.sample.TimeMs = tMs
 	j.ev.take(&j.sample, tMs)
@@ -194,7 +201,7 @@ func (j *Judge) judge(tMs int64) {
 			continue
 		}
 		st, r := &j.states[i], &rules[i]
-		st.update(r.evaluate(&j.ev, tMs, max(st.level, st.held)), tMs, seconds(r.holdS(&j.ev)))
+		st.update(r, &j.ev, r.evaluate(&j.ev, tMs, max(st.level, st.held)), tMs)
 		var mine GateInput
 		if st.level == LevelBlock {
 			mine.Active = mine.Active.With(i)
@@ -412,6 +419,19 @@ func (j *Judge) View() View {
 		}
 	}
 	return v
+}
+
+// SetWall tells once, before the first Step and Restore, that the wall clock
+// read unixMs when the sensing clock read tMs (equal in a replay). It serves
+// what needs the time of day: the usual pressure of W08 over a restart, and
+// whether it is night. The wall clock is not asked again, so its jumps change
+// nothing.
+func (j *Judge) SetWall(unixMs, tMs int64) error {
+	if j.any {
+		return errors.New("set wall clock: it has judged already")
+	}
+	j.ev.wallOffsetMs, j.ev.wallKnown = unixMs-tMs, true
+	return nil
 }
 
 // Sample returns the last sample as judged: what is implausible or stuck is

@@ -19,6 +19,9 @@ type rule struct {
 	evaluate func(e *evidence, tMs int64, was Level) Level
 	explain  func(x *explainer)
 	only     Generator // only for this generator; empty: all
+	// until, where the clear time counts from something that happened rather
+	// than from the end of the condition, says when it ends.
+	until func(e *evidence) (tMs int64, known bool)
 }
 
 // Rule indexes that code names.
@@ -29,7 +32,8 @@ const (
 
 // rules is the table. Rules that arm others stand before them. Its order is
 // the order of causes in events.
-var rules = slices.Concat(sensorRules, electricalRules, weatherRules, scoreRules())
+var rules = slices.Concat(sensorRules, electricalRules, qualityRules, earthRules,
+	weatherRules, lightningRules, cycloneRules, scoreRules(), externalRules())
 
 // RuleInfo describes one rule for help texts and status pages.
 type RuleInfo struct {
@@ -70,6 +74,12 @@ func (r *rule) unserved(c *Config) string {
 	if r.id == "W06" && c.IntervalS > 450 {
 		return "needs samples less than 450 s apart"
 	}
+	if r.id == "E05" && c.IntervalS > c.Quality.ROCOFWindowS {
+		return "needs a frequency at least every " + number(c.Quality.ROCOFWindowS) + " s"
+	}
+	if why := r.beyondTropics(c); why != "" {
+		return why
+	}
 	if c.Channels == nil {
 		return ""
 	}
@@ -91,14 +101,23 @@ type ruleState struct {
 }
 
 // update moves the state to level at tMs.
-func (s *ruleState) update(level Level, tMs, holdMs int64) {
+func (s *ruleState) update(r *rule, e *evidence, level Level, tMs int64) {
 	s.level = level
-	switch {
-	case level >= s.held:
+	if level >= s.held {
 		s.held, s.holding = level, false
 		return
+	}
+	untilMs, known := int64(0), false
+	if r.until != nil {
+		untilMs, known = r.until(e)
+	}
+	switch {
+	case s.holding && known:
+		s.holdUntil = max(s.holdUntil, untilMs)
+	case known:
+		s.holding, s.holdUntil = true, untilMs
 	case !s.holding:
-		s.holding, s.holdUntil = true, tMs+holdMs
+		s.holding, s.holdUntil = true, tMs+seconds(r.holdS(e))
 	}
 	if tMs >= s.holdUntil {
 		s.held, s.holding = level, false
@@ -249,6 +268,12 @@ func evaluateTemperature(e *evidence, tMs int64, was Level) Level {
 		return LevelWarn
 	}
 	return LevelNone
+}
+
+// noChannel lists the rules of the hazard notes that no channel can feed.
+var noChannel = []Unserved{
+	{"E11", "no channel carries an arc detector's flag"},
+	{"E14", "no channel carries an inverter's status and event bits"},
 }
 
 var weatherRules = []rule{

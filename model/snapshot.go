@@ -8,13 +8,14 @@ import (
 	"math"
 )
 
-// A snapshot is "FWJ1", a body, and the CRC-32C of both. The body holds, in
+// A snapshot is "FWJ2", a body, and the CRC-32C of both. The body holds, in
 // uvarints: the alert counter; what the gate still has to wait for at least;
-// the ages of its last openings; then each rule that is not idle by its id,
-// level held, flags and remaining hold. Ids rather than indexes let a snapshot
+// the ages of its last openings; the official warnings in force; the usual
+// pressure of W08 by Unix hour, where the wall clock is known; then each rule
+// that is not idle by its id, level held, flags and remaining hold. Ids rather than indexes let a snapshot
 // survive a change of the rule table, and ages rather than times a restart of
 // the clock, which begins at zero when monotonic.
-const snapshotMagic = "FWJ1"
+const snapshotMagic = "FWJ2"
 
 const (
 	flagActive  = 1 << iota // the condition stood
@@ -27,7 +28,7 @@ const maxSnapshot = 1 << 16
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // Snapshot returns holds, latches and reopening history as bytes for Restore,
-// well under a kilobyte. Keep it on disk at every gate or alert event.
+// under a kilobyte, and two more of usual pressure where W08 is served. Keep it on disk at every gate or alert event.
 func (j *Judge) Snapshot() []byte {
 	b := append([]byte(nil), snapshotMagic...)
 	b = binary.AppendUvarint(b, uint64(j.counter))
@@ -43,6 +44,8 @@ func (j *Judge) Snapshot() []byte {
 		at := j.gate.openings[(j.gate.nOpen-n+i)%maxReopens]
 		b = binary.AppendUvarint(b, uint64(max(j.nowMs-at, 0)))
 	}
+	b = j.ev.external.append(b, j.nowMs)
+	b = j.ev.appendBaseline(b)
 	for i := range rules {
 		st, latched := &j.states[i], j.gate.Latched().Has(i)
 		if i == ruleInit || (max(st.level, st.held) == LevelNone && !latched) {
@@ -58,6 +61,9 @@ func (j *Judge) Snapshot() []byte {
 		remaining := int64(0)
 		if st.holding {
 			remaining = max(st.holdUntil-j.nowMs, 0)
+			if st.holdUntil == never { // restored, and no sample since
+				remaining = j.resumeMs[i]
+			}
 		}
 		b = append(b, byte(len(rules[i].id)))
 		b = append(b, rules[i].id...)
@@ -72,10 +78,12 @@ var errSnapshot = errors.New("snapshot is damaged")
 // Restore takes over holds, latches and reopening history from a snapshot, at
 // the present time of a clock that may have begun again. Every hold that ran
 // runs again in full, or for what remained if that is longer: a restart never
-// shortens one. The time between is not counted. What is forgotten is which
-// readings were implausible: a start asks for valid ones anew. It must come before the first
-// Step, and leaves the judge untouched when it fails. A rule that the site no
-// longer has is held for its time and then dropped.
+// shortens one. The time between is not counted, and neither is the time until
+// the first sample. What is forgotten is which readings were implausible: a
+// start asks for valid ones anew. It must come before the first Step, after
+// SetWall if the usual pressure is to come along, and leaves the judge
+// untouched when it fails. A rule that the site no longer has is held for its
+// time and then dropped.
 func (j *Judge) Restore(snapshot []byte, nowMs int64) error {
 	if j.any {
 		return errors.New("restore judge: it has judged already")
@@ -94,7 +102,15 @@ func (j *Judge) Restore(snapshot []byte, nowMs int64) error {
 	for range n {
 		openings = append(openings, nowMs-int64(r.number()))
 	}
-	states := make([]ruleState, len(rules))
+	warnings, err := r.warnings(nowMs)
+	if err != nil {
+		return fmt.Errorf("restore judge: %w", err)
+	}
+	base, err := r.baseline()
+	if err != nil {
+		return fmt.Errorf("restore judge: %w", err)
+	}
+	states, resume := make([]ruleState, len(rules)), make([]int64, len(rules))
 	copy(states, j.states)
 	latched, restWait := RuleSet(0), int64(wait)
 	for len(r.b) > 0 && !r.bad {
@@ -108,7 +124,8 @@ func (j *Judge) Restore(snapshot []byte, nowMs int64) error {
 			continue
 		}
 		full := max(remaining, seconds(rules[i].holdS(&j.ev)))
-		states[i] = ruleState{held: held, holding: true, holdUntil: nowMs + full}
+		states[i] = ruleState{held: held, holding: true, holdUntil: never}
+		resume[i] = full
 		if flags&flagActive != 0 {
 			// It stands until fresh data says that it is over. The windows behind
 			// it are lost, so the gate waits for them as well.
@@ -125,10 +142,31 @@ func (j *Judge) Restore(snapshot []byte, nowMs int64) error {
 		return fmt.Errorf("restore judge: %w", errSnapshot)
 	}
 	j.counter, j.states, j.nowMs = int(counter), states, nowMs
+	j.resumeMs, j.restoredMs = resume, nowMs
+	j.ev.external, j.ev.lightning.quietMs = warnings, longAgo
+	if j.ev.wallKnown {
+		j.ev.cyclone.base = base
+	}
 	for _, g := range [...]*Gate{j.gate, j.sober} {
 		g.restore(openings, latched, nowMs+restWait)
 	}
 	return nil
+}
+
+// resume starts what a restart left to wait for, at the first sample: before
+// it nothing is known, and what is not known does not clear.
+func (j *Judge) resume(tMs int64) {
+	for i := range j.resumeMs {
+		if st := &j.states[i]; st.holding && st.holdUntil == never {
+			st.holdUntil = tMs + j.resumeMs[i]
+		}
+	}
+	for _, g := range [...]*Gate{j.gate, j.sober} {
+		if g.hasFloor {
+			g.floorMs += max(tMs-j.restoredMs, 0)
+		}
+	}
+	j.resumeMs = nil
 }
 
 // restore sets what outlives a restart of the gate.

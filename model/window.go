@@ -69,8 +69,14 @@ func (h *history) over(spanMs int64) (span, bool) {
 	var sum float64
 	var n int64
 	// Oldest first: the order of a float sum is part of the result.
-	for i := h.last - spanMs/h.stepMs + 1; i <= h.last; i++ {
-		if s, ok := h.find(i); ok {
+	first := max(h.last-spanMs/h.stepMs, h.last-int64(len(h.ring))) + 1
+	at := int(((first % int64(len(h.ring))) + int64(len(h.ring))) % int64(len(h.ring)))
+	for i := first; i <= h.last; i++ {
+		s := &h.ring[at]
+		if at++; at == len(h.ring) {
+			at = 0
+		}
+		if s.index == i && s.n > 0 {
 			sum += s.sum
 			n += int64(s.n)
 			out.min, out.max = min(out.min, s.min), max(out.max, s.max)

@@ -1,0 +1,175 @@
+package model
+
+// longAgo is a time before all others.
+const longAgo = -1 << 62
+
+// lightning is what W01 and W02 look at. A stroke is a reading of
+// lightning_km, unless lightning_count says in the same sample that there was
+// none; a count alone is strokes at an unknown distance, which confirm another
+// and do nothing else. All times are of the sensing clock, or longAgo.
+type lightning struct {
+	strokes history // how many, over the time in which they confirm
+	newest  int64   // of any stroke
+
+	nearMs    int64   // last stroke within NearKM
+	nearKM    float64 // its distance
+	confirmed int64   // the near stroke that has been confirmed
+	rangeMs   int64   // last stroke within FarKM
+	rangeKM   float64
+
+	blockMs, warnMs, farMs int64 // last time W01 blocked, W01 warned, W02 warned
+	// quietMs is since when a detector that hears has heard no stroke within
+	// FarKM. Deafness counts as a stroke.
+	quietMs int64
+}
+
+// strokeWindowMs is how far the count of strokes reaches back.
+const strokeWindowMs = fifteenMinutesMs
+
+func newLightning() lightning {
+	return lightning{
+		strokes: newHistory(1000, strokeWindowMs),
+		newest:  longAgo, nearMs: longAgo, confirmed: longAgo, rangeMs: longAgo,
+		blockMs: longAgo, warnMs: longAgo, farMs: longAgo, quietMs: longAgo,
+	}
+}
+
+// recent counts the strokes within the confirming time before tMs.
+func (l *lightning) recent(tMs int64, withinMs int64) int {
+	n := 0.0
+	for i := floorDiv(tMs-withinMs, l.strokes.stepMs) + 1; i <= l.strokes.last; i++ {
+		if s, ok := l.strokes.find(i); ok {
+			n += s.sum
+		}
+	}
+	return int(n)
+}
+
+func (e *evidence) takeLightning(tMs int64) {
+	l, cfg := &e.lightning, &e.cfg.Lightning
+	km, count := &e.in.r[LightningKM], &e.in.r[LightningCount]
+	strokes := 0.0
+	switch {
+	case count.fresh:
+		strokes = count.value
+	case km.fresh:
+		strokes = 1
+	}
+	if strokes > 0 {
+		l.strokes.push(tMs, strokes)
+		l.newest = tMs
+	}
+	if strokes > 0 && km.fresh && km.value <= cfg.FarKM {
+		l.rangeMs, l.rangeKM, l.quietMs = tMs, km.value, tMs
+		if km.value <= cfg.NearKM {
+			l.nearMs, l.nearKM, l.warnMs = tMs, km.value, tMs
+		} else {
+			l.farMs = tMs
+		}
+	}
+	if l.nearMs != longAgo && l.confirmed != l.nearMs && tMs-l.nearMs <= seconds(cfg.ConfirmS) && e.strokeIsConfirmed(tMs) {
+		l.confirmed, l.blockMs = l.nearMs, tMs
+	}
+}
+
+// strokeIsConfirmed asks for a second witness: inverters and switched
+// supplies near the antenna make false strokes. Witnesses are other strokes, a
+// pressure jump, and an official warning in force.
+func (e *evidence) strokeIsConfirmed(tMs int64) bool {
+	cfg := &e.cfg.Lightning
+	return e.lightning.recent(tMs, seconds(cfg.ConfirmS)) >= cfg.ConfirmStrikes ||
+		e.pressureJumped(tMs) || e.external.level(tMs) != LevelNone
+}
+
+func (e *evidence) pressureJumped(tMs int64) bool {
+	_, ok := e.in.get(PressureHPa, tMs)
+	return ok && e.rise15.ok && e.rise15.v >= e.cfg.Weather.SquallRiseHPa
+}
+
+// deaf reports whether a detector that gives a count (which it does also
+// without strokes) has fallen silent: what stands then stays.
+func (e *evidence) deaf(tMs int64) bool {
+	return e.in.r[LightningCount].seen && e.in.validity(LightningCount, tMs) != Valid
+}
+
+// strokeLevel is the shape of both lightning rules: a stroke acts at its own
+// moment, the clear time does the rest.
+func strokeLevel(e *evidence, tMs int64, was Level, acts Level) Level {
+	if was > acts && e.deaf(tMs) {
+		e.lightning.quietMs = max(e.lightning.quietMs, tMs)
+		return was
+	}
+	return acts
+}
+
+// strokesClear says when the clear time ends: it begins anew with every stroke
+// within FarKM.
+func strokesClear(e *evidence) (int64, bool) {
+	l := &e.lightning
+	return l.quietMs + seconds(e.cfg.Lightning.HoldS), l.quietMs != longAgo
+}
+
+var lightningRules = []rule{
+	{
+		id: "W01", kind: KindThunderstorm, level: LevelBlock,
+		source: "30/30 rule (NOAA): stroke within 10 km, confirmed; 30 min without one within 20 km. A single unconfirmed one warns",
+		needs:  [][]Channel{{LightningKM}},
+		holdS:  holdConst(func(c *Config) float64 { return c.Lightning.HoldS }),
+		until:  strokesClear,
+		evaluate: func(e *evidence, tMs int64, was Level) Level {
+			acts := LevelNone
+			switch {
+			case tMs <= e.lightning.blockMs:
+				acts = LevelBlock
+			case tMs <= e.lightning.warnMs:
+				acts = LevelWarn
+			}
+			return strokeLevel(e, tMs, was, acts)
+		},
+		explain: func(x *explainer) {
+			l, cfg := &x.e.lightning, &x.e.cfg.Lightning
+			x.stroke(l.nearMs, l.nearKM, cfg.NearKM)
+			if n := l.recent(x.tMs, seconds(cfg.ConfirmS)); l.nearMs != longAgo {
+				op := "<"
+				if n >= cfg.ConfirmStrikes {
+					op = ">="
+				}
+				x.input("strokes", float64(n), "", 0, op, float64(cfg.ConfirmStrikes))
+			}
+			if x.e.pressureJumped(x.tMs) {
+				x.input("pressure_rise_15min", x.e.rise15.v, "hPa", x.e.in.ageS(PressureHPa, x.tMs), ">=", x.e.cfg.Weather.SquallRiseHPa)
+			}
+			if l.rangeMs > l.nearMs {
+				x.stroke(l.rangeMs, l.rangeKM, cfg.FarKM)
+			}
+			if x.e.deaf(x.tMs) {
+				x.channel(LightningCount, "", 0)
+			}
+		},
+	},
+	{
+		id: "W02", kind: KindThunderstorm, level: LevelWarn,
+		source: "stroke within 10 to 20 km; 30 min without one (the electric field has no channel)",
+		needs:  [][]Channel{{LightningKM}},
+		holdS:  holdConst(func(c *Config) float64 { return c.Lightning.HoldS }),
+		until:  strokesClear,
+		evaluate: func(e *evidence, tMs int64, was Level) Level {
+			return strokeLevel(e, tMs, was, keep(tMs <= e.lightning.farMs, LevelWarn))
+		},
+		explain: func(x *explainer) {
+			x.stroke(x.e.lightning.rangeMs, x.e.lightning.rangeKM, x.e.cfg.Lightning.FarKM)
+			if x.e.deaf(x.tMs) {
+				x.channel(LightningCount, "", 0)
+			}
+		},
+	},
+}
+
+// stroke lists one stroke, or that it was before a restart.
+func (x *explainer) stroke(tMs int64, km, limit float64) {
+	if tMs == longAgo {
+		x.say("a stroke before the last start")
+		return
+	}
+	x.input("lightning_distance", km, "km", float64(x.tMs-tMs)/1000, "<=", limit)
+}
