@@ -1,0 +1,253 @@
+package trace
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/goccy/go-yaml"
+
+	"fairwatt/model"
+)
+
+// A ComtradeMap says which channel of a recording is which of ours, where its
+// own names do not, and what no recording says. It is written in YAML;
+// docs/waveforms.md has an example.
+type ComtradeMap struct {
+	Channels map[string]ComtradeSource `yaml:"channels"`
+	// Only leaves out every channel that the map does not name.
+	Only bool `yaml:"only"`
+	// NominalVoltageV is the nominal phase-to-neutral RMS voltage on the
+	// primary side; without it dips are judged against the voltage before.
+	NominalVoltageV float64 `yaml:"nominal_voltage_v"`
+	// NominalFrequencyHz stands in for a configuration without line frequency.
+	NominalFrequencyHz float64 `yaml:"nominal_frequency_hz"`
+}
+
+// A ComtradeSource names a channel of the recording by its number among the
+// analog ones (from 1) or by its name; Scale multiplies its value (0: 1).
+type ComtradeSource struct {
+	Number int     `yaml:"number"`
+	Name   string  `yaml:"name"`
+	Scale  float64 `yaml:"scale"`
+}
+
+// ParseComtradeMap reads a map. Unknown keys and channels are errors.
+func ParseComtradeMap(text []byte) (m *ComtradeMap, err error) {
+	defer func() {
+		// As in ParseMap: the YAML library panics on some malformed documents.
+		if p := recover(); p != nil {
+			m, err = nil, fmt.Errorf("recording map: malformed YAML: %v", p)
+		}
+	}()
+	m = &ComtradeMap{}
+	if err := yaml.UnmarshalWithOptions(text, m, yaml.Strict()); err != nil {
+		return nil, fmt.Errorf("recording map: %w", err)
+	}
+	for name, s := range m.Channels {
+		if _, err := model.ParseChannel(name); err != nil {
+			return nil, fmt.Errorf("recording map: channels: %w", err)
+		}
+		if (s.Number == 0) == (s.Name == "") {
+			return nil, fmt.Errorf("recording map: channels.%s: give either number or name", name)
+		}
+	}
+	if !(m.NominalVoltageV >= 0) || !(m.NominalFrequencyHz >= 0 && m.NominalFrequencyHz <= 400) {
+		return nil, fmt.Errorf("recording map: nominal voltage %v V or frequency %v Hz is out of range", m.NominalVoltageV, m.NominalFrequencyHz)
+	}
+	return m, nil
+}
+
+// A comtradeSource is a model channel with its place in a record.
+type comtradeSource struct {
+	channel model.Channel
+	index   int
+	scale   float64
+}
+
+// sources resolves which analog channels become which of ours: those of the
+// map first, then the first channel of each phase and quantity in the order of
+// the file. The names of analog channels left over are returned too.
+func (c *ComtradeConfig) sources(m *ComtradeMap) (out []comtradeSource, left []string, err error) {
+	var taken [model.NumChannels]bool
+	used := make([]bool, len(c.Analogs))
+	add := func(ch model.Channel, i int, scale float64) {
+		taken[ch], used[i] = true, true
+		out = append(out, comtradeSource{ch, i, float64(scale * c.Analogs[i].Factor())})
+	}
+	if m != nil {
+		for ch := range model.NumChannels {
+			s, ok := m.Channels[ch.String()]
+			if !ok {
+				continue
+			}
+			i := s.Number - 1
+			if s.Name != "" {
+				i = slices.IndexFunc(c.Analogs, func(a ComtradeAnalog) bool { return a.Name == s.Name })
+			}
+			if i < 0 || i >= len(c.Analogs) {
+				return nil, nil, fmt.Errorf("recording map: channels.%s: the recording has no analog channel %q, number %d", ch, s.Name, s.Number)
+			}
+			if s.Scale == 0 {
+				s.Scale = 1
+			}
+			add(ch, i, s.Scale*unitScale(c.Analogs[i].Unit))
+		}
+	}
+	digits := c.countsPhases()
+	for i := range c.Analogs {
+		if m != nil && m.Only {
+			break
+		}
+		ch, ok := c.Analogs[i].channel(digits)
+		if ok && !taken[ch] && !used[i] {
+			add(ch, i, unitScale(c.Analogs[i].Unit))
+		}
+	}
+	for i := range c.Analogs {
+		if !used[i] {
+			left = append(left, c.Analogs[i].Name)
+		}
+	}
+	slices.SortFunc(out, func(a, b comtradeSource) int { return int(a.channel) - int(b.channel) })
+	return out, left, nil
+}
+
+// unitScale turns a unit with prefix into volts or amperes.
+func unitScale(unit string) float64 {
+	switch strings.TrimSpace(unit) {
+	case "kV", "KV", "kA", "KA", "kv", "ka":
+		return 1e3
+	case "mV", "mA":
+		return 1e-3
+	case "MV", "MA":
+		return 1e6
+	}
+	return 1
+}
+
+const (
+	quantityNone = iota
+	quantityVoltage
+	quantityCurrent
+)
+
+// channel says what an analog channel is: its quantity by its unit, else by
+// its name, its phase by its phase field, else by its name. digits allows U1,
+// U2, U3 as phases.
+func (a *ComtradeAnalog) channel(digits bool) (model.Channel, bool) {
+	words := nameWords(a.Name)
+	for _, w := range words {
+		// Quantities that a device computed are not waveforms.
+		switch w {
+		case "MAG", "ANG", "ANGLE", "PHASE", "RMS", "DIFF", "BIAS", "FREQ", "THD", "RES1", "DC":
+			return 0, false
+		}
+	}
+	quantity := quantityNone
+	switch unit := strings.ToUpper(strings.TrimSpace(a.Unit)); {
+	case strings.HasSuffix(unit, "V") && len(unit) <= 2:
+		quantity = quantityVoltage
+	case strings.HasSuffix(unit, "A") && len(unit) <= 2 && unit != "VA":
+		quantity = quantityCurrent
+	case unit != "":
+		return 0, false
+	}
+	phase, fromField := fieldPhase(a.Phase)
+	named, namedQuantity := byte(0), quantityNone
+	for i := len(words) - 1; i >= 0 && named == 0; i-- {
+		named, namedQuantity = wordPhase(words[i], digits)
+	}
+	if !fromField {
+		if strings.ContainsAny(a.Phase, "ABC123") { // a field that says AB: between phases
+			return 0, false
+		}
+		phase = named
+	}
+	if quantity == quantityNone {
+		quantity = namedQuantity
+	}
+	if quantity == quantityNone || phase == 0 {
+		return 0, false
+	}
+	base := model.VoltageVInst
+	if quantity == quantityCurrent {
+		base = model.CurrentAInst
+	}
+	return base + model.Channel(strings.IndexByte("1ABCN", phase)), true
+}
+
+// countsPhases tells whether the names number the phases: U3 or I3 occurs, so
+// U1 is no positive sequence.
+func (c *ComtradeConfig) countsPhases() bool {
+	for i := range c.Analogs {
+		for _, w := range nameWords(c.Analogs[i].Name) {
+			if len(w) == 2 && w[1] == '3' && strings.IndexByte("UVIE", w[0]) >= 0 {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// lookalikes are Cyrillic letters that recorders write for Latin ones.
+var lookalikes = strings.NewReplacer("А", "A", "В", "B", "С", "C", "І", "I", "Е", "E", "К", "K", "М", "M", "О", "O")
+
+func nameWords(name string) []string {
+	return strings.FieldsFunc(lookalikes.Replace(strings.ToUpper(name)), func(r rune) bool {
+		return !(r >= 'A' && r <= 'Z' || r >= '0' && r <= '9')
+	})
+}
+
+// fieldPhase reads a phase field. Phase "1" to "3" and R, S, T are A, B, C.
+func fieldPhase(field string) (byte, bool) {
+	switch strings.ToUpper(strings.TrimSpace(field)) {
+	case "A", "AN", "R", "L1", "1", "RN", "L1N":
+		return 'A', true
+	case "B", "BN", "S", "L2", "2", "SN", "L2N":
+		return 'B', true
+	case "C", "CN", "T", "L3", "3", "TN", "L3N":
+		return 'C', true
+	case "N", "G", "E", "0", "NG":
+		return 'N', true
+	}
+	return 0, false
+}
+
+// wordPhase reads a word such as UA, IL1, VAN, 3U0, IN, U.
+func wordPhase(w string, digits bool) (phase byte, quantity int) {
+	tripled := strings.HasPrefix(w, "3")
+	w = strings.TrimPrefix(w, "3")
+	if w == "" {
+		return 0, quantityNone
+	}
+	switch w[0] {
+	case 'U', 'V', 'E':
+		quantity = quantityVoltage
+	case 'I':
+		quantity = quantityCurrent
+	default:
+		return 0, quantityNone
+	}
+	rest := w[1:]
+	if len(rest) == 2 && rest[0] == 'L' && rest[1] >= 'A' && rest[1] <= 'C' {
+		rest = rest[1:] // ULA
+	}
+	switch {
+	case tripled && rest != "0" && rest != "O":
+		return 0, quantityNone
+	case rest == "":
+		if w[0] == 'E' {
+			return 0, quantityNone
+		}
+		return '1', quantity
+	case rest == "0", rest == "O", rest == "N", rest == "G", rest == "E", rest == "NE", rest == "NG", rest == "RES":
+		return 'N', quantity
+	case len(rest) == 1 && rest[0] >= '1' && rest[0] <= '3' && !digits:
+		return 0, quantityNone // a sequence component as likely as a phase
+	}
+	if p, ok := fieldPhase(strings.TrimSuffix(rest, "G")); ok && p != 'N' {
+		return p, quantity
+	}
+	return 0, quantityNone
+}

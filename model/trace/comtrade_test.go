@@ -1,0 +1,455 @@
+package trace
+
+import (
+	"bytes"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"fairwatt/model"
+)
+
+const vectorCfg = `SITE,AGENT,2013
+3,2A,1D
+1,VA,A,,V,0.1,0,0,-32767,32767,1,1,P
+2,IA,A,,A,0.01,0,0,-32767,32767,1,1,P
+1,TRIP,,,0
+50
+1
+1000,3
+01/01/2026,00:00:00.000000
+01/01/2026,00:00:00.001000
+ASCII
+1
+0,0
+0,0
+`
+
+func readAll(t *testing.T, r *ComtradeReader) (samples []model.Sample, err error) {
+	t.Helper()
+	for {
+		var s model.Sample
+		if err := r.Next(&s); err != nil {
+			if errors.Is(err, io.EOF) {
+				err = nil
+			}
+			return samples, err
+		}
+		samples = append(samples, s)
+	}
+}
+
+func TestComtradeASCIIVector(t *testing.T) {
+	cfg, err := ReadComtradeConfig(strings.NewReader(vectorCfg))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := NewComtradeReader(cfg, strings.NewReader("1,0,3250,100,0\n\n2,1000,3248,99999,0\r\n3,2000,-10,-5,1\x1a"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := readAll(t, r)
+	if err != nil || len(got) != 3 {
+		t.Fatalf("%d samples, %v", len(got), err)
+	}
+	start := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC).UnixMilli()
+	for i, want := range [][2]float64{{325, 1}, {324.8, math.NaN()}, {-1, -.05}} {
+		v, _ := got[i].Get(model.VoltageAVInst)
+		c, known := got[i].Get(model.CurrentAAInst)
+		if math.Abs(v-want[0]) > 1e-9 || known == math.IsNaN(want[1]) || known && math.Abs(c-want[1]) > 1e-9 || got[i].TimeMs != start+int64(i) {
+			t.Errorf("sample %d: %v V, %v A (%v) at %d; want %v", i, v, c, known, got[i].TimeMs, want)
+		}
+	}
+	if !r.Record().Digitals[0] || r.SampleRateHz() != 1000 || r.Elapsed() != .002 {
+		t.Errorf("last record %+v at %v s, %v Hz", r.Record(), r.Elapsed(), r.SampleRateHz())
+	}
+}
+
+func TestComtradeBinaryVector(t *testing.T) {
+	cfg := &ComtradeConfig{
+		Revision: 1999, Format: ComtradeBinary, TimeMult: 1, Rates: []ComtradeRate{{1000, 1}},
+		Analogs:  []ComtradeAnalog{{Name: "VA", Unit: "V", A: 1}, {Name: "VB", Unit: "V", A: 1}},
+		Digitals: make([]ComtradeDigital, 3),
+	}
+	const want = "0100000000000000640038ff0500"
+	var out bytes.Buffer
+	e := NewComtradeEncoder(cfg, &out)
+	rec := ComtradeRecord{HasStamp: true, Analogs: []float64{100, -200}, Digitals: []bool{true, false, true}}
+	if err := errors.Join(e.Write(&rec), e.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if got := hex.EncodeToString(out.Bytes()); got != want {
+		t.Errorf("wrote %s, want %s", got, want)
+	}
+	var back ComtradeRecord
+	if err := NewComtradeDecoder(cfg, &out).Next(&back); err != nil {
+		t.Fatal(err)
+	}
+	if fmt.Sprint(back) != "{1 0 true [100 -200] [true false true]}" {
+		t.Errorf("read %v", back)
+	}
+}
+
+// drawRecording draws a configuration and records whose values lie on its
+// scale.
+func drawRecording(t *rapid.T) (*ComtradeConfig, []ComtradeRecord) {
+	name := rapid.StringMatching(`[A-Z][A-Za-z0-9 _.]{0,8}[A-Z]`)
+	c := &ComtradeConfig{
+		Station: name.Draw(t, "station"), Device: name.Draw(t, "device"), TimeMult: 1,
+		Revision: rapid.SampledFrom([]int{1991, 1999, 2001, 2013}).Draw(t, "revision"),
+		LineHz:   rapid.SampledFrom([]float64{50, 60}).Draw(t, "line"),
+		Start:    time.Date(2020, 3, rapid.IntRange(1, 28).Draw(t, "day"), 23, 59, 59, 123456000, time.UTC),
+	}
+	formats := 2
+	if c.Revision >= 2013 {
+		formats = 4
+		c.TimeCode = rapid.SampledFrom([]string{"0", "-5h30", "+2", "x"}).Draw(t, "code")
+		c.LocalCode, c.Quality, c.LeapSecond = c.TimeCode, "B", "3"
+		c.Nanoseconds = rapid.Bool().Draw(t, "nanos")
+	}
+	c.Trigger = c.Start.Add(time.Second)
+	c.Format = ComtradeFormat(rapid.IntRange(0, formats-1).Draw(t, "format"))
+	for i := range rapid.IntRange(1, 6).Draw(t, "analogs") {
+		a := ComtradeAnalog{Name: fmt.Sprintf("U%c%d", 'A'+i%3, i), Unit: "V", A: rapid.SampledFrom([]float64{1, .5, .25, 2}).Draw(t, "a"), B: float64(i), Primary: 1, SecondaryRated: 1}
+		if c.Revision >= 1999 {
+			a.Primary, a.SecondaryRated, a.Secondary = 100, 4, rapid.Bool().Draw(t, "secondary")
+		}
+		c.Analogs = append(c.Analogs, a)
+	}
+	for i := range rapid.IntRange(0, 33).Draw(t, "digitals") {
+		c.Digitals = append(c.Digitals, ComtradeDigital{Name: fmt.Sprintf("D%d", i), Normal: i%2 == 0})
+	}
+	n := rapid.IntRange(1, 20).Draw(t, "samples")
+	c.Timed = rapid.Bool().Draw(t, "timed")
+	if c.Timed {
+		c.Rates = []ComtradeRate{{0, int64(n)}}
+	} else {
+		c.Rates = []ComtradeRate{{1000, int64(n / 2)}, {4800.5, int64(n)}}
+	}
+	var records []ComtradeRecord
+	for i := range n {
+		r := ComtradeRecord{Number: int64(i + 1), Stamp: float64(i * 250), HasStamp: true}
+		for k := range c.Analogs {
+			v := c.Analogs[k].value(float64(rapid.IntRange(-32767, 32767).Draw(t, "raw")))
+			if rapid.IntRange(0, 9).Draw(t, "missing") == 0 {
+				v = math.NaN()
+			}
+			r.Analogs = append(r.Analogs, v)
+		}
+		for range c.Digitals {
+			r.Digitals = append(r.Digitals, rapid.Bool().Draw(t, "digital"))
+		}
+		records = append(records, r)
+	}
+	return c, records
+}
+
+func TestComtradeRoundTrip(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		cfg, records := drawRecording(t)
+		text, err := cfg.Append(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		back, err := ReadComtradeConfig(bytes.NewReader(text))
+		if err != nil {
+			t.Fatalf("%v in\n%s", err, text)
+		}
+		if fmt.Sprintf("%+v", back) != fmt.Sprintf("%+v", cfg) {
+			t.Fatalf("read  %+v\nwrote %+v\n%s", back, cfg, text)
+		}
+		data, err := cfg.encode(records)
+		if err != nil {
+			t.Fatal(err)
+		}
+		dec := NewComtradeDecoder(back, bytes.NewReader(data))
+		for i := range records {
+			var r ComtradeRecord
+			if err := dec.Next(&r); err != nil {
+				t.Fatal(err)
+			}
+			if fmt.Sprint(r) != fmt.Sprint(records[i]) {
+				t.Fatalf("record %d: read %v, wrote %v", i, r, records[i])
+			}
+		}
+		if err := dec.Next(&ComtradeRecord{}); !errors.Is(err, io.EOF) {
+			t.Fatalf("after the last record: %v", err)
+		}
+		// Cut anywhere before the last record is whole, it is short or malformed.
+		cut := rapid.IntRange(0, len(data)-4).Draw(t, "cut")
+		dec = NewComtradeDecoder(back, bytes.NewReader(data[:cut]))
+		for err = nil; err == nil; {
+			err = dec.Next(&ComtradeRecord{})
+		}
+		if errors.Is(err, io.EOF) && cfg.Format != ComtradeASCII {
+			t.Fatalf("cut at %d of %d bytes: no error", cut, len(data))
+		}
+	})
+}
+
+func TestComtradeFiles(t *testing.T) {
+	cfg, err := ReadComtradeConfig(strings.NewReader(vectorCfg))
+	if err != nil {
+		t.Fatal(err)
+	}
+	records := []ComtradeRecord{
+		{Stamp: 0, HasStamp: true, Analogs: []float64{325, 1}, Digitals: []bool{false}},
+		{Stamp: 1000, HasStamp: true, Analogs: []float64{324.8, math.NaN()}, Digitals: []bool{true}},
+		{Stamp: 2000, HasStamp: true, Analogs: []float64{-1, -.05}, Digitals: []bool{false}},
+	}
+	for _, format := range []ComtradeFormat{ComtradeASCII, ComtradeBinary, ComtradeBinary32, ComtradeFloat32} {
+		for _, name := range []string{"a.cfg", "a.cff"} {
+			cfg.Format = format
+			path := filepath.Join(t.TempDir(), name)
+			if err := WriteComtrade(path, cfg, records); err != nil {
+				t.Fatal(err)
+			}
+			r, err := OpenComtrade(path, nil)
+			if err != nil {
+				t.Fatalf("%s %s: %v", name, format, err)
+			}
+			got, err := readAll(t, r)
+			if err := errors.Join(err, r.Close()); err != nil || len(got) != 3 {
+				t.Fatalf("%s %s: %d samples, %v", name, format, len(got), err)
+			}
+			if v, _ := got[1].Get(model.VoltageAVInst); math.Abs(v-324.8) > 1e-4 || got[1].Validity[model.CurrentAAInst] != model.Absent {
+				t.Errorf("%s %s: sample 1: %v V, current %v", name, format, v, got[1].Validity[model.CurrentAAInst])
+			}
+			shorten(t, path, format)
+		}
+	}
+}
+
+// shorten cuts the file's end off and expects a clear error.
+func shorten(t *testing.T, path string, format ComtradeFormat) {
+	t.Helper()
+	if strings.HasSuffix(path, ".cfg") {
+		path = strings.TrimSuffix(path, ".cfg") + ".dat"
+	}
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cut := 3
+	if format == ComtradeASCII {
+		cut = len(b) - bytes.LastIndexByte(b[:len(b)-2], '\n') + 1
+	}
+	if err := os.WriteFile(path, b[:len(b)-cut], 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if strings.HasSuffix(path, ".dat") {
+		path = strings.TrimSuffix(path, ".dat") + ".cfg"
+	}
+	r, err := OpenComtrade(path, nil)
+	if err == nil {
+		_, err = readAll(t, r)
+		if err := r.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !errors.Is(err, ErrComtradeShort) {
+		t.Errorf("%s of %s cut short: %v", filepath.Base(path), format, err)
+	}
+}
+
+func TestComtradeNames(t *testing.T) {
+	for _, c := range []struct {
+		name, phase, unit string
+		want              model.Channel
+		known             bool
+	}{
+		{"UA", "", "V", model.VoltageAVInst, true},
+		{"3U0", "", "V", model.VoltageNVInst, true},
+		{"IL1", "", "A", model.CurrentAAInst, true},
+		{"I2", "", "A", 0, false},
+		{"LINE SUM ILC", "", "A", model.CurrentCAInst, true},
+		{"LINE UN", "", "V", model.VoltageNVInst, true},
+		{"F4-IG", "G", "A", model.CurrentNAInst, true},
+		{"SRC 1 Vag Mag", "_", "kV", 0, false},
+		{"SRC 1 Vag", "_", "kV", model.VoltageAVInst, true},
+		{"I DIFF LA", "", "one", 0, false},
+		{"UAB", "", "V", 0, false},
+		{"Line", "AB", "V", 0, false},
+		{"Line", "C", "kV", model.VoltageCVInst, true},
+		{"Ток IВ", "", "", model.CurrentBAInst, true},
+		{"U", "", "V", model.VoltageVInst, true},
+		{"VT", "T", "V", model.VoltageCVInst, true},
+		{"Angle", "A", "deg", 0, false},
+		{"3I", "", "A", 0, false},
+		{"", "", "", 0, false},
+	} {
+		a := ComtradeAnalog{Name: c.name, Phase: c.phase, Unit: c.unit}
+		got, known := a.channel(false)
+		if known != c.known || known && got != c.want {
+			t.Errorf("%+v: %v %v, want %v %v", a, got, known, c.want, c.known)
+		}
+	}
+	a := ComtradeAnalog{Name: "U2", Unit: "V"}
+	if got, _ := a.channel(true); got != model.VoltageBVInst {
+		t.Errorf("U2 beside U3 is %v", got)
+	}
+}
+
+func TestComtradeMapAndScale(t *testing.T) {
+	cfg, err := ReadComtradeConfig(strings.NewReader(strings.NewReplacer("VA,A,,V,0.1,0,0,-32767,32767,1,1,P", "x\xe0y,,,kV,0.1,0,0,-9,9,20,2,S", "2013", "2007").Replace(vectorCfg)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := ParseComtradeMap([]byte("channels:\n  voltage_b_v_inst: {number: 1, scale: 2}\n  current_n_a_inst: {name: IA}\nnominal_voltage_v: 230\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := NewComtradeReader(cfg, strings.NewReader("1,0,1,1,0\n2,0,1,1,0\n3,0,1,1,0\n"), m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := readAll(t, r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, _ := got[0].Get(model.VoltageBVInst)
+	i, _ := got[0].Get(model.CurrentNAInst)
+	if math.Abs(v-.1*10*1000*2) > 1e-9 || i != .01 || r.Meta().NominalVoltage != 230 || cfg.Analogs[0].Name != "xày" {
+		t.Errorf("%v V, %v A, %+v, %q", v, i, r.Meta(), cfg.Analogs[0].Name)
+	}
+	for _, bad := range []string{"channels: {no_such: {number: 1}}", "channels: {voltage_v_inst: {}}", "nominal_voltage_v: -1", "x: 1", "channels: ["} {
+		if _, err := ParseComtradeMap([]byte(bad)); err == nil {
+			t.Errorf("map %q was accepted", bad)
+		}
+	}
+}
+
+func TestComtradeRefuses(t *testing.T) {
+	for _, c := range []struct{ from, to, want string }{
+		{"3,2A,1D", "3,2A,2D", "are not"},
+		{"3,2A,1D", "2000000001,2000000000A,1D", "2000000000A"},
+		{"3,2A,1D", "3,2,1D", "does not end in A"},
+		{"1000,3", "1000,-3", "last sample"},
+		{"1000,3", "1000,99999999999999999999", "last sample"},
+		{"ASCII", "UTF-16", "data format"},
+		{"0.1,0", "0x1,0", "is not a number"},
+		{"01/01/2026,00:00:00.000000", "31/02/2026,00:00:00", "no such day"},
+		{"\n50\n", "\nNaN\n", "line frequency"},
+		{"ASCII\n1\n", "ASCII\n-1\n", "time multiplier"},
+		{"ASCII\n1\n0,0", "ASCII\n1\nnoon,0", "time code"},
+		{"0.1,0,0,-32767,32767,1,1,P", "0.1,0,0,-32767,32767,1,0,S", "ratio"},
+		{"\nASCII\n1\n0,0\n0,0\n", "\n", "ends too early"},
+	} {
+		text := strings.Replace(vectorCfg, c.from, c.to, 1)
+		if text == vectorCfg {
+			t.Fatalf("%q is not in the vector", c.from)
+		}
+		_, err := ReadComtradeConfig(strings.NewReader(text))
+		if err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%q for %q: %v", c.to, c.from, err)
+		}
+	}
+	cfg, err := ReadComtradeConfig(strings.NewReader(vectorCfg))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, dat := range []string{"1,0,1,1\n", "1,0,a,1,0\n", "1,0,1,1,2\n", "1,0,1,1,0,7\n", "x,0,1,1,0\n", ""} {
+		r, err := NewComtradeReader(cfg, strings.NewReader(dat), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err = readAll(t, r); err == nil {
+			t.Errorf("data %q was accepted", dat)
+		}
+	}
+}
+
+func TestComtradeTimes(t *testing.T) {
+	for _, c := range []struct {
+		text  string
+		month bool
+		want  string
+	}{
+		{"25/05/2017,08:13:16.587000", false, "2017-05-25T08:13:16.587Z"},
+		{"05/25/91,08:13:16.5", true, "1991-05-25T08:13:16.5Z"},
+		{"25/05/91,08:13:16", true, "1991-05-25T08:13:16Z"},
+		{"05/25/2001,8:3:6.123456789", false, "2001-05-25T08:03:06.123456789Z"},
+		{"00/00/0000,00:00:00.000", false, "0001-01-01T00:00:00Z"},
+	} {
+		at, _, err := cfgTime(strings.Split(c.text, ","), c.month)
+		if err != nil || at.Format(time.RFC3339Nano) != c.want {
+			t.Errorf("%s: %v, %v", c.text, at.Format(time.RFC3339Nano), err)
+		}
+	}
+}
+
+func FuzzComtrade(f *testing.F) {
+	f.Add([]byte(vectorCfg), []byte("1,0,3250,100,0\n2,1000,3248,99999,0\n3,2000,-10,-5,1\n"))
+	f.Add([]byte(strings.Replace(vectorCfg, "ASCII", "BINARY", 1)), make([]byte, 60))
+	f.Add([]byte(strings.Replace(vectorCfg, "1\n1000,3", "0\n0,3", 1)), []byte("1,0,3250,100,0\n2,1000,3248,99999,0\n"))
+	f.Fuzz(func(t *testing.T, text, data []byte) {
+		if cff, err := NewComtradeCFF(bytes.NewReader(data), nil); err == nil {
+			drain(t, cff)
+		}
+		cfg, err := ReadComtradeConfig(bytes.NewReader(text))
+		if err != nil {
+			return
+		}
+		r, err := NewComtradeReader(cfg, bytes.NewReader(data), nil)
+		if err != nil {
+			return
+		}
+		drain(t, r)
+	})
+}
+
+func drain(t *testing.T, r *ComtradeReader) {
+	last := int64(math.MinInt64)
+	for range 10000 {
+		var s model.Sample
+		if err := r.Next(&s); err != nil {
+			if again := r.Next(&s); again == nil {
+				t.Fatalf("after %v the reader goes on", err)
+			}
+			return
+		}
+		if s.TimeMs < last {
+			t.Fatal("time goes back")
+		}
+		last = s.TimeMs
+	}
+}
+
+func FuzzComtradeMap(f *testing.F) {
+	f.Add([]byte("channels:\n  voltage_b_v_inst: {number: 1, scale: 2}\n"))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		if m, err := ParseComtradeMap(text); err == nil && m == nil {
+			t.Fatal("neither map nor error")
+		}
+	})
+}
+
+func BenchmarkComtradeBinary(b *testing.B) {
+	cfg := &ComtradeConfig{Revision: 2013, Format: ComtradeBinary, TimeMult: 1, Rates: []ComtradeRate{{10000, 10000}}}
+	for _, n := range []string{"UA", "UB", "UC", "IA", "IB", "IC", "IN", "UN"} {
+		cfg.Analogs = append(cfg.Analogs, ComtradeAnalog{Name: n, A: .01})
+	}
+	data := make([]byte, cfg.Samples()*cfg.recordBytes())
+	b.ReportAllocs()
+	samples := 0
+	for b.Loop() {
+		r, err := NewComtradeReader(cfg, bytes.NewReader(data), nil)
+		if err != nil {
+			b.Fatal(err)
+		}
+		var s model.Sample
+		for r.Next(&s) == nil {
+			samples++
+		}
+	}
+	b.ReportMetric(float64(samples)/b.Elapsed().Seconds(), "samples/s")
+}
