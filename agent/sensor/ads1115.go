@@ -25,6 +25,8 @@ const (
 	adsPause      = 100 * time.Microsecond
 	// adsMaxSamples bounds a window: 100 cycles at 10 Hz at 860 SPS.
 	adsMaxSamples = 10000
+	// adsRestarts bounds how often a window with a gap is begun anew.
+	adsRestarts = 3
 )
 
 // An ADS1115 samples AC voltages and currents and reduces them to RMS values
@@ -165,7 +167,8 @@ func (d *ADS1115) sample(ctx context.Context, in InputConfig) error {
 			return err
 		}
 	}
-	start := d.clock.Now()
+	start, last, restarts := d.clock.Now(), time.Duration(0), 0
+	maxGap := time.Duration(float64(time.Second) / d.nominal / 4)
 	for d.clock.Now()-start < window && len(d.samples) < adsMaxSamples {
 		var t time.Duration
 		var err error
@@ -188,6 +191,15 @@ func (d *ADS1115) sample(ctx context.Context, in InputConfig) error {
 			d.ready = true
 			return err
 		}
+		// Over a gap of a quarter cycle, as a busy machine makes them, crossings
+		// are missed and the frequency would be false: the window begins anew.
+		if len(d.samples) > 0 && t-last > maxGap {
+			if restarts++; restarts > adsRestarts {
+				return d.fail("sample", fmt.Errorf("%w: a gap of %v, again and again", ErrTooFewSamples, t-last))
+			}
+			d.samples, start = d.samples[:0], t
+		}
+		last = t
 		d.samples = append(d.samples, point{(t - start).Seconds(), float64(int16(code)) * lsb})
 	}
 	if len(d.samples) < 4*d.cycles {

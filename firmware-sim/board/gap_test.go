@@ -1,0 +1,75 @@
+package board_test
+
+import (
+	"errors"
+	"math"
+	"testing"
+	"time"
+
+	"periph.io/x/conn/v3/gpio"
+
+	"fairwatt/agent/sensor"
+	"fairwatt/firmware-sim/board"
+	"fairwatt/model"
+)
+
+// jumpy lets the board's clock jump in the middle of a measurement, as a board
+// behind a socket does when its world moves on between two transfers.
+type jumpy struct {
+	*board.Board
+	edges int
+	every int // edges between two jumps
+	jumps int // so many at most
+}
+
+func (j *jumpy) Pin(name string) (gpio.PinIn, error) {
+	p, err := j.Board.Pin(name)
+	return jumpyPin{p, j}, err
+}
+
+type jumpyPin struct {
+	gpio.PinIn
+	j *jumpy
+}
+
+func (p jumpyPin) WaitForEdge(timeout time.Duration) bool {
+	p.j.edges++
+	if p.j.edges%p.j.every == 0 && p.j.jumps > 0 {
+		p.j.jumps--
+		p.j.Advance(p.j.Now() + 87*time.Millisecond)
+	}
+	return p.PinIn.WaitForEdge(timeout)
+}
+
+// A gap in the samples costs a new window, not a false frequency; gap after gap
+// is an error.
+func TestADS1115WindowWithAGap(t *testing.T) {
+	for _, test := range []struct {
+		jumps int
+		want  error
+	}{{1, nil}, {3, nil}, {1000, sensor.ErrTooFewSamples}} {
+		b, err := board.New(board.Standard())
+		if err != nil {
+			t.Fatal(err)
+		}
+		var world model.Sample
+		world.Set(model.VoltageV, 230)
+		world.Set(model.CurrentA, 10)
+		world.Set(model.FrequencyHz, 50)
+		b.Feed(&world)
+		cfg := sensor.StandardConfigs()[2]
+		cfg.ReadyPin = "RDY"
+		d, err := sensor.New(cfg, &jumpy{Board: b, every: 60, jumps: test.jumps})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var s model.Sample
+		if err := d.Read(t.Context(), &s); !errors.Is(err, test.want) {
+			t.Errorf("%d jumps: %v, want %v", test.jumps, err, test.want)
+		}
+		hz, ok := s.Get(model.FrequencyHz)
+		if ok != (test.want == nil) || ok && math.Abs(hz-50) > 0.05 {
+			t.Errorf("%d jumps: %.3f Hz, %v", test.jumps, hz, ok)
+		}
+	}
+}
