@@ -40,7 +40,17 @@ composed from its weather for the plant given. At its end the trace begins again
 			if !(speed > 0 && speed <= 1e6) {
 				return usageError{fmt.Errorf("speed: %g, want above 0 and up to 1000000", speed)}
 			}
-			samples, err := boardSamples(path, scenario.PlantKind(plant), start)
+			if err := scenario.DefaultPlant(scenario.PlantKind(plant)).Validate(); err != nil {
+				return usageError{err}
+			}
+			var from time.Time
+			if start != "" {
+				var err error
+				if from, err = time.Parse(time.RFC3339, start); err != nil {
+					return usageError{fmt.Errorf("start: %w", err)}
+				}
+			}
+			samples, err := boardSamples(path, scenario.PlantKind(plant), from)
 			if err != nil {
 				return err
 			}
@@ -56,24 +66,21 @@ composed from its weather for the plant given. At its end the trace begins again
 	return cmd
 }
 
-// boardSamples reads a trace, completes it, and cuts what lies before start.
-func boardSamples(path string, plant scenario.PlantKind, start string) ([]model.Sample, error) {
+// boardSamples reads a trace, completes it, and cuts what lies before a time,
+// unless that is zero.
+func boardSamples(path string, plant scenario.PlantKind, from time.Time) ([]model.Sample, error) {
 	tr, err := trace.ReadFile(path, trace.Options{})
 	if err != nil {
 		return nil, err
 	}
 	if tr, err = scenario.Compose(tr, scenario.DefaultPlant(plant)); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("trace %s: %w", path, err)
 	}
 	samples := make([]model.Sample, len(tr.Rows))
 	for i := range tr.Rows {
 		samples[i] = tr.Rows[i].Sample
 	}
-	if start != "" {
-		from, err := time.Parse(time.RFC3339, start)
-		if err != nil {
-			return nil, usageError{fmt.Errorf("start: %w", err)}
-		}
+	if !from.IsZero() {
 		samples = slices.DeleteFunc(samples, func(s model.Sample) bool { return s.TimeMs < from.UnixMilli() })
 	}
 	if len(samples) < 2 {

@@ -74,24 +74,30 @@ type Options struct {
 
 // Run composes the system, runs it until cfg.For is over or ctx ends, stops it,
 // and reports. Everything it starts has ended when it returns.
-func Run(ctx context.Context, cfg Config, opts Options) (_ *Report, err error) {
+func Run(ctx context.Context, cfg Config, opts Options) (*Report, error) {
+	r, _, err := run(ctx, cfg, opts)
+	return r, err
+}
+
+// run is Run, and also returns what the page showed last.
+func run(ctx context.Context, cfg Config, opts Options) (_ *Report, _ *console.Snapshot, err error) {
 	if err := cfg.Validate(); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	g := &grid{cfg: cfg, log: opts.Logger, software: opts.Software, dataDir: cfg.Data, watch: newWatch()}
 	if g.dataDir == "" {
 		if g.dataDir, err = os.MkdirTemp("", "fairwatt-grid-"); err != nil {
-			return nil, fmt.Errorf("make data folder: %w", err)
+			return nil, nil, fmt.Errorf("make data folder: %w", err)
 		}
 		defer func() { err = errors.Join(err, os.RemoveAll(g.dataDir)) }()
 	}
 	weathers, err := loadWeather(&g.cfg)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	g.sources = len(weatherNames(&g.cfg))
 	if err := g.compose(weathers); err != nil {
-		return nil, errors.Join(err, g.stopRest())
+		return nil, nil, errors.Join(err, g.stopRest())
 	}
 	running, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
@@ -105,9 +111,10 @@ func Run(ctx context.Context, cfg Config, opts Options) (_ *Report, err error) {
 	stop()
 	err = errors.Join(err, group.Wait(), g.stopRest())
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return g.report(snapshot)
+	r, err := g.report(snapshot)
+	return r, snapshot, err
 }
 
 // compose makes every part without starting any.

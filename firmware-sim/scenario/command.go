@@ -9,7 +9,14 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// Command is `firmware-sim scenario`.
+// A UsageError is an error of the command line, not of the work.
+type UsageError struct{ error }
+
+// Unwrap returns what is wrong.
+func (e UsageError) Unwrap() error { return e.error }
+
+// Command is `firmware-sim scenario`. What is wrong with its flags is a
+// UsageError.
 func Command() *cobra.Command {
 	var (
 		name, out, plant, start string
@@ -36,13 +43,13 @@ with several days, what happens is on the middle one.`,
 				return printList(cmd)
 			}
 			if name == "" {
-				return errors.New("which scenario? --name NAME, or --list")
+				return UsageError{errors.New("which scenario? --name NAME, or --list")}
 			}
 			o := DefaultOptions(name, seed)
 			o.Interval = interval
 			// Limited before it is converted: a huge or NaN span would wrap.
 			if !(hours > 0 && hours <= 24*366*10) {
-				return fmt.Errorf("--hours %v, want more than 0 and at most 10 years", hours)
+				return UsageError{fmt.Errorf("--hours %v, want more than 0 and at most 10 years", hours)}
 			}
 			o.Span = time.Duration(hours * float64(time.Hour))
 			o.Plant.RatedW = rated
@@ -52,12 +59,12 @@ with several days, what happens is on the middle one.`,
 			if start != "" {
 				t, err := time.Parse(time.RFC3339, start)
 				if err != nil {
-					return fmt.Errorf("--start: %w", err)
+					return UsageError{fmt.Errorf("--start: %w", err)}
 				}
 				o.Start = t.UTC()
 			}
 			if err := o.Validate(); err != nil {
-				return err
+				return UsageError{err}
 			}
 			return writeTo(cmd, out, o)
 		},
