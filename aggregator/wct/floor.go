@@ -15,6 +15,7 @@ type floor struct {
 	rounded          uint64 // by how much reach may be too low
 	covered          *big.Rat
 	over             int
+	doubtful         int32 // trusted forwarders only, as far as they suffice
 	exactUs, levelUs int64
 	concurrencyLevel int
 	concurrencyExact int
@@ -24,7 +25,7 @@ type floor struct {
 func newFloor(s *shape) *floor {
 	f := &floor{
 		attached: s.size, trustSum: s.sum, reach: s.reach[s.root], rounded: s.rounded(),
-		over: s.over, exactUs: s.below[s.root],
+		over: s.over, doubtful: s.doubtful, exactUs: s.below[s.root],
 	}
 	if s.size <= exactCoverageNodes {
 		f.covered = s.covered()
@@ -39,7 +40,7 @@ func newFloor(s *shape) *floor {
 // exact: no rounding can let a worse tree through. The profile is filled if the
 // rest is allowed.
 func (f *floor) allows(s *shape, p *profile) bool {
-	if s.size < f.attached || s.sum < f.trustSum || s.over > f.over || s.below[s.root] > f.exactUs {
+	if s.size < f.attached || s.sum < f.trustSum || s.over > f.over || s.doubtful > f.doubtful || s.below[s.root] > f.exactUs {
 		return false
 	}
 	s.levels(p)

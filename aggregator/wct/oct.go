@@ -7,7 +7,7 @@ import "slices"
 // within the budget. Beyond searchedNodes the search finds next to nothing.
 const (
 	workPerNode   = 20_000
-	mostWork      = 1_200_000
+	mostWork      = 1_000_000
 	annealedNodes = 250
 	searchedNodes = 20_000
 )

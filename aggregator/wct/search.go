@@ -17,7 +17,7 @@ const (
 	firstPenalty  = 960     // to begin with
 	mostPenalty   = 4096    //
 	anyShortfall  = 64      // units for being below the floor at all
-	edgeShortfall = 2000    // units for one edge too many over the threshold
+	edgeShortfall = 2000    // units for one edge too many over the threshold or from a node not trusted
 	widthShort    = 1000    // units for one transfer too few at once
 	maxShortfall  = 1 << 20 // units; more does not count
 )
@@ -136,13 +136,13 @@ func (s *search) run(root int32, parent []int32, budget int, from start) {
 // step proposes one change and keeps it or not.
 func (s *search) step(heat int64) {
 	s.work++
-	trust := s.sum
+	trust, doubtful := s.sum, s.doubtful
 	if !s.propose() {
 		return
 	}
 	// The floor's trust is never gone below: there is little room above it, and
 	// the way back is hard to find.
-	if s.sum < s.floor.trustSum && s.sum < trust {
+	if s.sum < s.floor.trustSum && s.sum < trust || s.doubtful > s.floor.doubtful && s.doubtful > doubtful {
 		s.undo()
 		return
 	}
@@ -208,7 +208,7 @@ func (s *search) shortfall() int64 {
 	if r := s.reach[s.root]; r < f.reach+f.rounded {
 		units += anyShortfall + int64((f.reach+f.rounded-r)/(s.one/FullTrustE4))
 	}
-	if d := s.over - f.over; d > 0 {
+	if d := max(0, s.over-f.over) + int(max(0, s.doubtful-f.doubtful)); d > 0 {
 		units += edgeShortfall * int64(d)
 	}
 	if s.below[s.root] > f.exactUs {

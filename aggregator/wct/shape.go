@@ -16,13 +16,15 @@ import (
 //  1. below[u] is the largest in[c] + below[c] over the children c, 0 for a leaf.
 //  2. reach[u] is trust[u] * sum over the children c of (one + reach[c]),
 //     rounded down: the expected number of nodes under u that a block at u gets to.
-//  3. sum and over count the edges' trust and those above the threshold.
+//  3. sum, over and doubtful count the edges' trust, those above the threshold
+//     and those whose sender is not trusted.
 type shape struct {
 	w     *overheads
 	limit int64 // the overhead threshold
 	links []int32
 	trust []uint64
-	one   uint64 // 1.0 of reach
+	doubt []int32 // 1 for a node that is not trusted
+	one   uint64  // 1.0 of reach
 
 	root                            int32
 	parent, first, next, prev, kids []int32
@@ -32,6 +34,7 @@ type shape struct {
 	size                            int   // attached nodes
 	sum                             int64 // trust sum, 1e-4
 	over                            int   // edges above the threshold
+	doubtful                        int32 // edges whose sender is not trusted
 
 	// If stay is set, moved counts the nodes whose parent is another than there;
 	// -1 in stay means that any will do.
@@ -68,12 +71,15 @@ func oneFor(n int) uint64 { return 1 << (50 - bits.Len(uint(n))) }
 func newShape(in *Input, w *overheads) *shape {
 	s := &shape{
 		w: w, limit: in.OverheadThresholdUs, one: oneFor(in.N), root: -1,
-		links: make([]int32, in.N), trust: make([]uint64, in.N),
+		links: make([]int32, in.N), trust: make([]uint64, in.N), doubt: make([]int32, in.N),
 		parent: noNodes(in.N), first: noNodes(in.N), next: noNodes(in.N), prev: noNodes(in.N),
 		kids: make([]int32, in.N), in: make([]int64, in.N), below: make([]int64, in.N), reach: make([]uint64, in.N),
 	}
 	for i := range in.N {
 		s.links[i], s.trust[i] = int32(in.Links[i]), uint64(in.TrustE4[i])
+		if in.TrustE4[i] < in.TrustThresholdE4 {
+			s.doubt[i] = 1
+		}
 	}
 	return s
 }
@@ -85,7 +91,7 @@ func (s *shape) set(root int32, parent []int32) {
 	for i := range s.parent {
 		s.parent[i], s.first[i], s.next[i], s.prev[i], s.kids[i] = -1, -1, -1, -1, 0
 	}
-	s.size, s.sum, s.over, s.moved, s.root = 1, 0, 0, 0, root
+	s.size, s.sum, s.over, s.doubtful, s.moved, s.root = 1, 0, 0, 0, 0, root
 	for c, p := range parent {
 		if p >= 0 {
 			s.link(int32(c), p)
@@ -137,6 +143,7 @@ func (s *shape) link(u, p int32) {
 	us := s.w.us(int(p), int(u))
 	s.in[u] = us
 	s.sum += int64(s.trust[p])
+	s.doubtful += s.doubt[p]
 	if us > s.limit {
 		s.over++
 	}
@@ -170,6 +177,7 @@ func (s *shape) cut(u int32) {
 	s.kids[p]--
 	s.moved -= s.astray(u, p)
 	s.sum -= int64(s.trust[p])
+	s.doubtful -= s.doubt[p]
 	if s.in[u] > s.limit {
 		s.over--
 	}

@@ -25,7 +25,7 @@ blocks and who forwards them to whom.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(wctBuildCommand(), wctExperimentCommand())
+	cmd.AddCommand(wctBuildCommand(), wctExperimentCommand(), wctDrawCommand())
 	return cmd
 }
 
