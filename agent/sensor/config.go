@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"math"
+	"net"
 	"slices"
 	"strings"
 	"time"
@@ -23,6 +24,7 @@ const (
 	KindRain       = "rain"
 	KindAS3935     = "as3935"
 	KindPZEM       = "pzem"
+	KindSunSpec    = "sunspec"
 )
 
 // A place is where a kind of sensor hangs, and so which settings locate it.
@@ -32,13 +34,14 @@ const (
 	onI2C place = iota + 1
 	onPin
 	onSerial
+	onNetwork
 )
 
 var places = map[string]place{
 	KindBME280: onI2C, KindINA219: onI2C, KindADS1115: onI2C, KindTMP102: onI2C, KindSHT4x: onI2C,
 	KindAS3935:     onI2C,
 	KindAnemometer: onPin, KindS0: onPin, KindRain: onPin,
-	KindPZEM: onSerial,
+	KindPZEM: onSerial, KindSunSpec: onNetwork,
 }
 
 // A Config describes one sensor. Which fields matter depends on Kind; zero
@@ -52,7 +55,8 @@ type Config struct {
 	Bus string `yaml:"bus,omitempty"`
 	// Address is the 7-bit I2C address. Defaults: bme280 0x76, ina219 0x40,
 	// ads1115 0x48, tmp102 0x48, sht4x 0x44, as3935 0x03. Of a pzem it is the
-	// Modbus address, 1 (default) to 247, or 248 for the only one on its line.
+	// Modbus address, 1 (default) to 247, or 248 for the only one on its line; of
+	// a sunspec device its unit, 1 (default) to 247, often 126.
 	Address uint16 `yaml:"address,omitempty"`
 
 	// ShuntOhm (ina219) is the shunt, default 0.1.
@@ -124,6 +128,14 @@ type Config struct {
 	// Phase (pzem) is "a", "b" or "c" where three meters measure three phases:
 	// voltage_a_v and so on, the frequency from phase a, no energy.
 	Phase string `yaml:"phase,omitempty"`
+
+	// Endpoint (sunspec) is "host:port"; port 502 if left out.
+	Endpoint string `yaml:"endpoint,omitempty"`
+	// Channels (sunspec) are those to be read of what the device has. Default
+	// power_w, frequency_hz and energy_export_wh.
+	Channels []model.Channel `yaml:"channels,omitempty"`
+	// Timeout (sunspec) of one exchange, default 1 s, 50 ms to 10 s.
+	Timeout time.Duration `yaml:"timeout,omitempty"`
 }
 
 // An InputConfig is one input of an ADS1115.
@@ -155,8 +167,11 @@ func (c Config) Describe() Description {
 	if places[c.Kind] == onPin {
 		d.Address = c.Pin
 	}
-	if places[c.Kind] == onSerial {
+	switch places[c.Kind] {
+	case onSerial:
 		d.Bus = c.Port
+	case onNetwork:
+		d.Bus = c.Endpoint
 	}
 	return d
 }
@@ -197,6 +212,15 @@ func (c Config) withDefaults() Config {
 	case KindPZEM:
 		orDefault(&c.Address, 1)
 		orDefault(&c.Direction, "export")
+	case KindSunSpec:
+		orDefault(&c.Address, 1)
+		orDefault(&c.Timeout, time.Second)
+		if len(c.Channels) == 0 {
+			c.Channels = []model.Channel{model.PowerW, model.FrequencyHz, model.EnergyExportWh}
+		}
+		if c.Endpoint != "" && !strings.Contains(c.Endpoint, ":") {
+			c.Endpoint += ":502"
+		}
 	case KindRain:
 		orDefault(&c.Debounce, 100*time.Millisecond)
 		orDefault(&c.MMPerTip, 0.2794)
@@ -213,6 +237,8 @@ func (c Config) withDefaults() Config {
 	switch {
 	case c.Pin != "":
 		orDefault(&c.Name, c.Kind+"@"+c.Pin)
+	case c.Endpoint != "":
+		orDefault(&c.Name, fmt.Sprintf("%s@%s/%d", c.Kind, c.Endpoint, c.Address))
 	case c.Port != "":
 		orDefault(&c.Name, fmt.Sprintf("%s@%s/0x%02x", c.Kind, c.Port, c.Address))
 	default:
@@ -254,6 +280,8 @@ func (c Config) validate() error {
 		return c.validateRain()
 	case KindAS3935:
 		return c.validateAS3935()
+	case KindSunSpec:
+		return c.validateSunSpec()
 	case KindPZEM:
 		if _, ok := pzemPhases[c.Phase]; !ok {
 			return fmt.Errorf("phase: %q is none of a, b, c", c.Phase)
@@ -299,6 +327,16 @@ func (c Config) validatePlace() error {
 		if c.Pin != "" {
 			return fmt.Errorf("pin: not for a meter on a serial line")
 		}
+	case onNetwork:
+		if _, _, err := net.SplitHostPort(c.Endpoint); err != nil {
+			return fmt.Errorf("endpoint: %q is no host:port", c.Endpoint)
+		}
+		if c.Address < 1 || c.Address > 247 {
+			return fmt.Errorf("address: unit %d is not within 1 and 247", c.Address)
+		}
+		if c.Pin != "" {
+			return fmt.Errorf("pin: not for a device on a network")
+		}
 	default:
 		if c.Kind == "" {
 			return fmt.Errorf("kind: missing")
@@ -337,6 +375,9 @@ func (c Config) foreign() error {
 		{"min_strikes", KindAS3935, c.MinStrikes != 0},
 		{"port", KindPZEM, c.Port != ""},
 		{"phase", KindPZEM, c.Phase != ""},
+		{"endpoint", KindSunSpec, c.Endpoint != ""},
+		{"channels", KindSunSpec, len(c.Channels) != 0},
+		{"timeout", KindSunSpec, c.Timeout != 0},
 	} {
 		if f.set && !slices.Contains(strings.Fields(f.kinds), c.Kind) {
 			return fmt.Errorf("%s: not for %s", f.field, c.Kind)
@@ -436,6 +477,25 @@ func (c Config) validateAS3935() error {
 	}
 	if !slices.Contains([]int{1, 5, 9, 16}, c.MinStrikes) {
 		return fmt.Errorf("min_strikes: %d is none of 1, 5, 9, 16", c.MinStrikes)
+	}
+	return nil
+}
+
+func (c Config) validateSunSpec() error {
+	if c.Timeout < 50*time.Millisecond || c.Timeout > 10*time.Second {
+		return fmt.Errorf("timeout: %v is not within 50ms and 10s", c.Timeout)
+	}
+	for i, ch := range c.Channels {
+		if slices.Contains(c.Channels[:i], ch) {
+			return fmt.Errorf("channels[%d]: %s twice", i, ch)
+		}
+		known := false
+		for _, points := range sunModels {
+			known = known || slices.ContainsFunc(points, func(p sunPoint) bool { return p.channel == ch })
+		}
+		if !known {
+			return fmt.Errorf("channels[%d]: no SunSpec model read here gives %s", i, ch)
+		}
 	}
 	return nil
 }

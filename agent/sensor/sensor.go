@@ -28,7 +28,7 @@ type Sensor interface {
 }
 
 // Buses is where sensors find their chips. It may also implement [Clock],
-// [Counters] and [Serials].
+// [Counters], [Serials] and [Dialers].
 type Buses interface {
 	I2C(name string) (i2c.Bus, error)
 	Pin(name string) (gpio.PinIn, error)
@@ -136,6 +136,8 @@ func New(cfg Config, buses Buses) (Sensor, error) {
 		return newRain(cfg, buses)
 	case KindPZEM:
 		return newPZEM(cfg, buses)
+	case KindSunSpec:
+		return newSunSpec(cfg, buses), nil
 	}
 	bus, err := buses.I2C(cfg.Bus)
 	if err != nil {

@@ -1,0 +1,334 @@
+package sensor
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"slices"
+	"strings"
+	"time"
+
+	"fairwatt/model"
+)
+
+// Limits of a SunSpec device.
+const (
+	sunMarkerHi, sunMarkerLo = 0x5375, 0x6E53 // "SunS"
+	sunEnd                   = 0xFFFF
+	sunMaxModels             = 64
+	sunCommonLen             = 66 // registers behind the common model's header
+	sunRetry                 = 5 * time.Second
+	mbapHeader               = 7
+	mbapMaxPDU               = 253
+)
+
+// sunBases are where the marker may stand, in the order to look.
+var sunBases = []int{40000, 0, 50000}
+
+// Dialers is implemented by Buses that reach devices over a network in their
+// own way; without it the system's is used.
+type Dialers interface {
+	DialContext(ctx context.Context, network, address string) (net.Conn, error)
+}
+
+// A SunSpec reads an inverter or a weather station that speaks SunSpec over
+// Modbus TCP: models 101 to 103, 111 to 113, 307 and 701. It only ever reads.
+//
+// Its time limits are those of the network and so of the wall's clock.
+type SunSpec struct {
+	name, endpoint string
+	unit           byte
+	timeout        time.Duration
+	channels       []model.Channel
+	dial           func(ctx context.Context, network, address string) (net.Conn, error)
+	clock          Clock
+
+	conn    net.Conn // nil when there is none
+	next    uint16   // transaction
+	found   []sunFound
+	device  SunSpecDevice
+	failed  error         // why there is no connection
+	retryAt time.Duration // not before this
+}
+
+// A sunFound is a model in the device.
+type sunFound struct {
+	id    uint16
+	start int // register of the ID
+	size  int // registers, with the header
+}
+
+// A SunSpecDevice says what answered.
+type SunSpecDevice struct {
+	Manufacturer, Model, Version, Serial string
+	Models                               []uint16 // all, in their order
+	// State and Events are the inverter's own as of the last Read: St and Evt1
+	// of models 101 to 113, InvSt and Alrm of 701. Bits 0 (ground fault), 12
+	// (blown string fuse) and 15 (hardware test failure) ask for a person.
+	State  uint16
+	Events uint32
+}
+
+func newSunSpec(cfg Config, buses Buses) *SunSpec {
+	d := &SunSpec{
+		name: cfg.Name, endpoint: cfg.Endpoint, unit: byte(cfg.Address), timeout: cfg.Timeout,
+		channels: slices.Clone(cfg.Channels), clock: clockOf(buses), dial: (&net.Dialer{}).DialContext,
+	}
+	if b, ok := buses.(Dialers); ok {
+		d.dial = b.DialContext
+	}
+	return d
+}
+
+// Name implements Sensor.
+func (d *SunSpec) Name() string { return d.name }
+
+// Channels implements Sensor.
+func (d *SunSpec) Channels() []model.Channel { return d.channels }
+
+// Device tells what answered; empty before the first good Read.
+func (d *SunSpec) Device() SunSpecDevice { return d.device }
+
+// Halt implements Sensor: it closes the connection.
+func (d *SunSpec) Halt() error {
+	if d.conn == nil {
+		return nil
+	}
+	err := d.conn.Close()
+	d.conn = nil
+	if err != nil {
+		return d.fail("close", err)
+	}
+	return nil
+}
+
+func (d *SunSpec) fail(op string, err error) error {
+	return &Error{KindSunSpec, d.endpoint, uint16(d.unit), op, err}
+}
+
+// Read implements Sensor. A channel that no model of the device implements is
+// failed with ErrSkipped, the others are given. After a failed connection the
+// next attempt is made 5 s later, so that a device that is off at night does not
+// hold up the other sensors.
+func (d *SunSpec) Read(ctx context.Context, s *model.Sample) error {
+	values, err := d.measure(ctx)
+	if err != nil {
+		var refused *ModbusError
+		if !errors.As(err, &refused) && d.conn != nil {
+			_ = d.conn.Close() // given up; its error says nothing more
+			d.conn = nil
+		}
+		return failAll(s, d.channels, err)
+	}
+	var missing []string
+	for _, ch := range d.channels {
+		if v, ok := values[ch]; ok {
+			s.Set(ch, v)
+			continue
+		}
+		s.Fail(ch, model.SensorError)
+		missing = append(missing, ch.String())
+	}
+	if missing != nil {
+		return d.fail("read", fmt.Errorf("%w: %s, models %v", ErrSkipped, strings.Join(missing, " "), d.device.Models))
+	}
+	return nil
+}
+
+func (d *SunSpec) measure(ctx context.Context) (map[model.Channel]float64, error) {
+	if err := d.connect(ctx); err != nil {
+		return nil, err
+	}
+	values := map[model.Channel]float64{}
+	for _, m := range d.found {
+		points := sunModels[m.id]
+		regs, err := d.registers(ctx, m.start, m.needed(points))
+		if err != nil {
+			return nil, d.fail(fmt.Sprintf("read model %d", m.id), err)
+		}
+		if regs[0] != m.id || int(regs[1])+2 != m.size {
+			d.found = nil // its map has changed; looked through anew at the next Read
+			return nil, d.fail("read", fmt.Errorf("%w: model %d of %d registers where %d was", ErrWrongChip, regs[0], regs[1], m.id))
+		}
+		if err := d.take(values, points, regs); err != nil {
+			return nil, d.fail(fmt.Sprintf("read model %d", m.id), err)
+		}
+		if at, ok := sunEvents[m.id]; ok && at.events+2 <= len(regs) {
+			d.device.State, d.device.Events = regs[at.state], uint32(sunUint(regs[at.events:], 2))
+		}
+	}
+	return values, nil
+}
+
+// take adds a model's values to those of the models before it, which go first.
+func (d *SunSpec) take(values map[model.Channel]float64, points []sunPoint, regs []uint16) error {
+	own := map[model.Channel]float64{}
+	for _, p := range points {
+		v, ok, err := p.value(regs)
+		if err != nil {
+			return fmt.Errorf("%s: %w", p.channel, err)
+		}
+		if before, twice := own[p.channel]; ok && (!twice || v > before) {
+			own[p.channel] = v
+		}
+	}
+	for ch, v := range own {
+		if _, known := values[ch]; !known {
+			values[ch] = v
+		}
+	}
+	return nil
+}
+
+// needed is how much of a model its points need: one request.
+func (m sunFound) needed(points []sunPoint) int {
+	n := 2
+	for _, p := range points {
+		n = max(n, p.offset+p.form.registers(), p.scale+1)
+	}
+	if at, ok := sunEvents[m.id]; ok {
+		n = max(n, at.events+2)
+	}
+	return min(n, m.size, modbusMaxRead)
+}
+
+// connect dials and looks the device through, if that is not done.
+func (d *SunSpec) connect(ctx context.Context) error {
+	if d.conn == nil {
+		if d.failed != nil && d.clock.Now() < d.retryAt {
+			return d.failed
+		}
+		dial, cancel := context.WithTimeout(ctx, d.timeout)
+		defer cancel()
+		conn, err := d.dial(dial, "tcp", d.endpoint)
+		if err != nil {
+			d.failed, d.retryAt = d.fail("connect", fmt.Errorf("%w: %w", ErrNoChip, err)), d.clock.Now()+sunRetry
+			return d.failed
+		}
+		d.conn, d.failed, d.found = conn, nil, nil
+	}
+	if d.found != nil {
+		return nil
+	}
+	found, device, err := d.discover(ctx)
+	if err != nil {
+		return d.fail("discover", err)
+	}
+	d.found, d.device = found, device
+	return nil
+}
+
+// discover finds the marker and walks from model to model.
+func (d *SunSpec) discover(ctx context.Context) (found []sunFound, device SunSpecDevice, err error) {
+	start, err := d.marker(ctx)
+	if err != nil {
+		return nil, device, err
+	}
+	for range sunMaxModels {
+		if start+2 > 0x10000 {
+			return nil, device, fmt.Errorf("%w: models beyond the last register", errModbusFrame)
+		}
+		head, err := d.registers(ctx, start, 2)
+		if err != nil {
+			return nil, device, err
+		}
+		m := sunFound{head[0], start, int(head[1]) + 2}
+		if m.id == sunEnd {
+			if len(found) == 0 {
+				return nil, device, fmt.Errorf("%w: none of its models %v can be read", ErrWrongChip, device.Models)
+			}
+			return found, device, nil
+		}
+		if start+m.size > 0x10000 {
+			return nil, device, fmt.Errorf("%w: model %d of %d registers at %d", errModbusFrame, m.id, head[1], start)
+		}
+		device.Models = append(device.Models, m.id)
+		if m.id == 1 && m.size >= sunCommonLen {
+			r, err := d.registers(ctx, start, sunCommonLen)
+			if err != nil {
+				return nil, device, err
+			}
+			device.Manufacturer, device.Model = sunText(r[2:18]), sunText(r[18:34])
+			device.Version, device.Serial = sunText(r[42:50]), sunText(r[50:66])
+		}
+		if _, ok := sunModels[m.id]; ok {
+			found = append(found, m)
+		}
+		start += m.size
+	}
+	return nil, device, fmt.Errorf("%w: no end after %d models", errModbusFrame, sunMaxModels)
+}
+
+// marker returns the register behind "SunS". A base that the device refuses is
+// not it.
+func (d *SunSpec) marker(ctx context.Context) (int, error) {
+	var refused *ModbusError
+	for _, base := range sunBases {
+		r, err := d.registers(ctx, base, 2)
+		switch {
+		case errors.As(err, &refused):
+		case err != nil:
+			return 0, err
+		case r[0] == sunMarkerHi && r[1] == sunMarkerLo:
+			return base + 2, nil
+		}
+	}
+	return 0, fmt.Errorf("%w: no SunSpec marker at %v", ErrWrongChip, sunBases)
+}
+
+// registers is one exchange.
+func (d *SunSpec) registers(ctx context.Context, start, count int) ([]uint16, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if err := d.conn.SetDeadline(time.Now().Add(d.timeout)); err != nil {
+		return nil, err
+	}
+	stop := context.AfterFunc(ctx, func() { _ = d.conn.SetDeadline(time.Unix(1, 0)) })
+	defer stop()
+	d.next++
+	pdu := modbusPDU(modbusHolding, uint16(start), uint16(count))
+	if _, err := d.conn.Write(mbapFrame(d.next, d.unit, pdu)); err != nil {
+		return nil, fmt.Errorf("send: %w", err)
+	}
+	answer, err := readMBAP(d.conn, d.next, d.unit)
+	if err != nil {
+		var slow net.Error
+		if errors.As(err, &slow) && slow.Timeout() {
+			err = fmt.Errorf("%w: %w", ErrNotReady, err)
+		}
+		return nil, err
+	}
+	return parseModbusPDU(modbusHolding, count, answer)
+}
+
+// mbapFrame wraps a PDU for TCP (Modbus messaging on TCP/IP V1.0b, 3.1.3).
+func mbapFrame(transaction uint16, unit byte, pdu []byte) []byte {
+	b := binary.BigEndian.AppendUint16(nil, transaction)
+	b = append(b, 0, 0)
+	b = binary.BigEndian.AppendUint16(b, uint16(len(pdu)+1))
+	return append(append(b, unit), pdu...)
+}
+
+// readMBAP reads the answer to a transaction.
+func readMBAP(r io.Reader, transaction uint16, unit byte) ([]byte, error) {
+	var head [mbapHeader]byte
+	if _, err := io.ReadFull(r, head[:]); err != nil {
+		return nil, fmt.Errorf("receive: %w", err)
+	}
+	n := int(binary.BigEndian.Uint16(head[4:])) - 1
+	switch {
+	case head[2] != 0 || head[3] != 0 || n < 2 || n > mbapMaxPDU:
+		return nil, fmt.Errorf("%w: header % x", errModbusFrame, head)
+	case binary.BigEndian.Uint16(head[:]) != transaction || head[6] != unit:
+		return nil, fmt.Errorf("%w: answer to another request", errModbusFrame)
+	}
+	b := make([]byte, n)
+	if _, err := io.ReadFull(r, b); err != nil {
+		return nil, fmt.Errorf("receive: %w", err)
+	}
+	return b, nil
+}

@@ -1,0 +1,190 @@
+package sensor
+
+import (
+	"errors"
+	"fmt"
+	"math"
+
+	"fairwatt/model"
+)
+
+// A sunType is how SunSpec stores a number (device information model
+// specification 1.1, section 6.4), each with its own way to say "not
+// implemented".
+type sunType uint8
+
+const (
+	sunInt16   sunType = iota // 0x8000
+	sunUint16                 // 0xFFFF
+	sunUint32                 // 0xFFFFFFFF
+	sunAcc32                  // 0
+	sunUint64                 // all ones
+	sunFloat32                // NaN
+)
+
+// registers is how many a type takes.
+func (t sunType) registers() int {
+	switch t {
+	case sunInt16, sunUint16:
+		return 1
+	case sunUint64:
+		return 4
+	}
+	return 2
+}
+
+// A sunPoint is where a channel stands in a model. Several points of a channel
+// are places of the same kind (temperatures): the greatest counts.
+type sunPoint struct {
+	channel model.Channel
+	offset  int // from the model's ID register
+	form    sunType
+	scale   int     // offset of the scale factor's register, 0 without
+	unit    float64 // one of the point in units of the channel
+	abs     bool    // the channel has no sign
+}
+
+// sunModels are the models that can be read. 1 is read for the identity only.
+// Power factors of the 10x models are per cent.
+var sunModels = map[uint16][]sunPoint{
+	101: append([]sunPoint{
+		{model.VoltageV, 10, sunUint16, 13, 1, false},
+		{model.CurrentA, 2, sunUint16, 6, 1, false},
+	}, sunInverter...),
+	102: append([]sunPoint{
+		{model.VoltageAV, 10, sunUint16, 13, 1, false}, {model.VoltageBV, 11, sunUint16, 13, 1, false},
+		{model.CurrentAA, 3, sunUint16, 6, 1, false}, {model.CurrentBA, 4, sunUint16, 6, 1, false},
+	}, sunInverter...),
+	103: append([]sunPoint{
+		{model.VoltageAV, 10, sunUint16, 13, 1, false}, {model.VoltageBV, 11, sunUint16, 13, 1, false}, {model.VoltageCV, 12, sunUint16, 13, 1, false},
+		{model.CurrentAA, 3, sunUint16, 6, 1, false}, {model.CurrentBA, 4, sunUint16, 6, 1, false}, {model.CurrentCA, 5, sunUint16, 6, 1, false},
+	}, sunInverter...),
+	111: append([]sunPoint{
+		{model.VoltageV, 16, sunFloat32, 0, 1, false}, {model.CurrentA, 2, sunFloat32, 0, 1, false},
+	}, sunInverterFloat...),
+	112: append([]sunPoint{
+		{model.VoltageAV, 16, sunFloat32, 0, 1, false}, {model.VoltageBV, 18, sunFloat32, 0, 1, false},
+		{model.CurrentAA, 4, sunFloat32, 0, 1, false}, {model.CurrentBA, 6, sunFloat32, 0, 1, false},
+	}, sunInverterFloat...),
+	113: append([]sunPoint{
+		{model.VoltageAV, 16, sunFloat32, 0, 1, false}, {model.VoltageBV, 18, sunFloat32, 0, 1, false}, {model.VoltageCV, 20, sunFloat32, 0, 1, false},
+		{model.CurrentAA, 4, sunFloat32, 0, 1, false}, {model.CurrentBA, 6, sunFloat32, 0, 1, false}, {model.CurrentCA, 8, sunFloat32, 0, 1, false},
+	}, sunInverterFloat...),
+	// Whole hPa and whole m/s: too coarse for rules on tendencies and squalls.
+	307: {
+		{model.TemperatureC, 2, sunInt16, 0, 0.1, false}, {model.HumidityPct, 3, sunInt16, 0, 1, false},
+		{model.PressureHPa, 4, sunInt16, 0, 1, false}, {model.WindSpeedMPS, 5, sunInt16, 0, 1, false},
+		{model.WindDirectionDeg, 6, sunInt16, 0, 1, false},
+	},
+	701: {
+		{model.PowerW, 10, sunInt16, 116, 1, false}, {model.PowerFactor, 13, sunInt16, 117, 1, false},
+		{model.CurrentA, 14, sunInt16, 113, 1, true}, {model.VoltageV, 16, sunUint16, 114, 1, false},
+		{model.FrequencyHz, 17, sunUint32, 115, 1, false},
+		{model.EnergyExportWh, 19, sunUint64, 120, 1, false}, {model.EnergyImportWh, 23, sunUint64, 120, 1, false},
+		{model.EquipmentTemperatureC, 36, sunInt16, 122, 1, false}, {model.EquipmentTemperatureC, 37, sunInt16, 122, 1, false},
+		{model.EquipmentTemperatureC, 38, sunInt16, 122, 1, false}, {model.EquipmentTemperatureC, 39, sunInt16, 122, 1, false},
+		{model.EquipmentTemperatureC, 40, sunInt16, 122, 1, false},
+		{model.PowerAW, 41, sunInt16, 116, 1, false}, {model.PowerFactorA, 44, sunInt16, 117, 1, false},
+		{model.CurrentAA, 45, sunInt16, 113, 1, true}, {model.VoltageAV, 47, sunUint16, 114, 1, false},
+		{model.PowerBW, 64, sunInt16, 116, 1, false}, {model.PowerFactorB, 67, sunInt16, 117, 1, false},
+		{model.CurrentBA, 68, sunInt16, 113, 1, true}, {model.VoltageBV, 70, sunUint16, 114, 1, false},
+		{model.PowerCW, 87, sunInt16, 116, 1, false}, {model.PowerFactorC, 90, sunInt16, 117, 1, false},
+		{model.CurrentCA, 91, sunInt16, 113, 1, true}, {model.VoltageCV, 93, sunUint16, 114, 1, false},
+	},
+}
+
+// sunInverter is what models 101 to 103 share, sunInverterFloat 111 to 113.
+var (
+	sunInverter = []sunPoint{
+		{model.PowerW, 14, sunInt16, 15, 1, false}, {model.FrequencyHz, 16, sunUint16, 17, 1, false},
+		{model.PowerFactor, 22, sunInt16, 23, 0.01, false}, {model.EnergyExportWh, 24, sunAcc32, 26, 1, false},
+		{model.DCCurrentA, 27, sunUint16, 28, 1, false}, {model.DCVoltageV, 29, sunUint16, 30, 1, false},
+		{model.EquipmentTemperatureC, 33, sunInt16, 37, 1, false}, {model.EquipmentTemperatureC, 34, sunInt16, 37, 1, false},
+		{model.EquipmentTemperatureC, 35, sunInt16, 37, 1, false}, {model.EquipmentTemperatureC, 36, sunInt16, 37, 1, false},
+	}
+	sunInverterFloat = []sunPoint{
+		{model.PowerW, 22, sunFloat32, 0, 1, false}, {model.FrequencyHz, 24, sunFloat32, 0, 1, false},
+		{model.PowerFactor, 30, sunFloat32, 0, 0.01, false}, {model.EnergyExportWh, 32, sunFloat32, 0, 1, false},
+		{model.DCCurrentA, 34, sunFloat32, 0, 1, false}, {model.DCVoltageV, 36, sunFloat32, 0, 1, false},
+		{model.EquipmentTemperatureC, 40, sunFloat32, 0, 1, false}, {model.EquipmentTemperatureC, 42, sunFloat32, 0, 1, false},
+		{model.EquipmentTemperatureC, 44, sunFloat32, 0, 1, false}, {model.EquipmentTemperatureC, 46, sunFloat32, 0, 1, false},
+	}
+)
+
+// sunEvents are where a model's state and first event bits stand.
+var sunEvents = map[uint16]struct{ state, events int }{
+	101: {38, 40}, 102: {38, 40}, 103: {38, 40}, 111: {48, 50}, 112: {48, 50}, 113: {48, 50}, 701: {4, 6},
+}
+
+var errScaleFactor = errors.New("scale factor out of bounds")
+
+// value reads the point out of a model's registers, which begin with its ID; ok
+// is false where the device does not implement it.
+func (p sunPoint) value(regs []uint16) (v float64, ok bool, err error) {
+	if p.offset+p.form.registers() > len(regs) || p.scale >= len(regs) {
+		return 0, false, nil // an older, shorter revision of the model
+	}
+	v, ok = sunNumber(p.form, regs[p.offset:])
+	if !ok {
+		return 0, false, nil
+	}
+	if p.scale > 0 {
+		sf := int16(regs[p.scale])
+		if sf == math.MinInt16 { // not implemented: the value is unusable (6.4.6)
+			return 0, false, nil
+		}
+		if sf < -10 || sf > 10 {
+			return 0, false, fmt.Errorf("%w: %d", errScaleFactor, sf)
+		}
+		v *= math.Pow10(int(sf))
+	}
+	if p.abs {
+		v = math.Abs(v)
+	}
+	return v * p.unit, true, nil
+}
+
+// sunNumber is a raw number; false for its type's "not implemented".
+func sunNumber(form sunType, r []uint16) (float64, bool) {
+	switch form {
+	case sunInt16:
+		return float64(int16(r[0])), r[0] != 0x8000
+	case sunUint16:
+		return float64(r[0]), r[0] != 0xFFFF
+	case sunUint32:
+		v := sunUint(r, 2)
+		return float64(v), v != math.MaxUint32
+	case sunAcc32:
+		v := sunUint(r, 2)
+		return float64(v), v != 0
+	case sunUint64:
+		v := sunUint(r, 4)
+		return float64(v), v != math.MaxUint64
+	default:
+		v := float64(math.Float32frombits(uint32(sunUint(r, 2))))
+		return v, !math.IsNaN(v)
+	}
+}
+
+func sunUint(r []uint16, n int) (v uint64) {
+	for _, w := range r[:n] {
+		v = v<<16 | uint64(w)
+	}
+	return v
+}
+
+// sunText is a string of two characters a register, ended by NUL.
+func sunText(r []uint16) string {
+	var b []byte
+	for _, w := range r {
+		for _, c := range [2]byte{byte(w >> 8), byte(w)} {
+			if c == 0 {
+				return string(b)
+			}
+			if c >= ' ' && c <= '~' {
+				b = append(b, c)
+			}
+		}
+	}
+	return string(b)
+}

@@ -1,0 +1,147 @@
+package sunspec
+
+import (
+	"math"
+
+	"fairwatt/model"
+)
+
+type form uint8
+
+const (
+	i16 form = iota
+	u16
+	u32
+	acc32
+	u64
+	f32
+)
+
+// A point is a channel's place in a model: offset and scale count from the ID.
+type point struct {
+	channel model.Channel
+	form    form
+	offset  int
+	scale   int     // 0: none
+	factor  float64 // channel to point
+}
+
+type layout struct {
+	length int // registers behind the header
+	points []point
+	unused []int // int16 registers that say "not implemented"
+}
+
+var layouts = map[uint16]layout{
+	101: inverter(1), 102: inverter(2), 103: inverter(3),
+	111: inverterFloat(1), 112: inverterFloat(2), 113: inverterFloat(3),
+	307: {11, []point{
+		{model.TemperatureC, i16, 2, 0, 10}, {model.HumidityPct, i16, 3, 0, 1}, {model.PressureHPa, i16, 4, 0, 1},
+		{model.WindSpeedMPS, i16, 5, 0, 1}, {model.WindDirectionDeg, i16, 6, 0, 1},
+	}, []int{7, 8, 9, 10, 11, 12}},
+	701: {153, []point{
+		{model.PowerW, i16, 10, 116, 1}, {model.PowerFactor, i16, 13, 117, 1}, {model.CurrentA, i16, 14, 113, 1},
+		{model.VoltageV, u16, 16, 114, 1}, {model.FrequencyHz, u32, 17, 115, 1},
+		{model.EnergyExportWh, u64, 19, 120, 1}, {model.EnergyImportWh, u64, 23, 120, 1},
+		{model.EquipmentTemperatureC, i16, 37, 122, 1},
+		{model.PowerAW, i16, 41, 116, 1}, {model.CurrentAA, i16, 45, 113, 1}, {model.VoltageAV, u16, 47, 114, 1}, {model.PowerFactorA, i16, 44, 117, 1},
+		{model.PowerBW, i16, 64, 116, 1}, {model.CurrentBA, i16, 68, 113, 1}, {model.VoltageBV, u16, 70, 114, 1}, {model.PowerFactorB, i16, 67, 117, 1},
+		{model.PowerCW, i16, 87, 116, 1}, {model.CurrentCA, i16, 91, 113, 1}, {model.VoltageCV, u16, 93, 114, 1}, {model.PowerFactorC, i16, 90, 117, 1},
+	}, []int{11, 12, 35, 36, 38, 39, 40}},
+}
+
+var phases = [3]struct{ voltage, current model.Channel }{
+	{model.VoltageAV, model.CurrentAA}, {model.VoltageBV, model.CurrentBA}, {model.VoltageCV, model.CurrentCA},
+}
+
+// inverter is model 101, 102 or 103 by its phases.
+func inverter(n int) layout {
+	l := layout{50, []point{
+		{model.PowerW, i16, 14, 15, 1}, {model.FrequencyHz, u16, 16, 17, 1}, {model.PowerFactor, i16, 22, 23, 100},
+		{model.EnergyExportWh, acc32, 24, 26, 1}, {model.DCCurrentA, u16, 27, 28, 1}, {model.DCVoltageV, u16, 29, 30, 1},
+		{model.EquipmentTemperatureC, i16, 33, 37, 1},
+	}, []int{18, 19, 20, 21, 31, 32, 34, 35, 36}}
+	if n == 1 {
+		l.points = append(l.points, point{model.VoltageV, u16, 10, 13, 1}, point{model.CurrentA, u16, 2, 6, 1})
+		return l
+	}
+	for i, p := range phases[:n] {
+		l.points = append(l.points, point{p.voltage, u16, 10 + i, 13, 1}, point{p.current, u16, 3 + i, 6, 1})
+	}
+	return l
+}
+
+// inverterFloat is model 111, 112 or 113.
+func inverterFloat(n int) layout {
+	l := layout{60, []point{
+		{model.PowerW, f32, 22, 0, 1}, {model.FrequencyHz, f32, 24, 0, 1}, {model.PowerFactor, f32, 30, 0, 100},
+		{model.EnergyExportWh, f32, 32, 0, 1}, {model.DCCurrentA, f32, 34, 0, 1}, {model.DCVoltageV, f32, 36, 0, 1},
+		{model.EquipmentTemperatureC, f32, 42, 0, 1},
+		// Places without a world of their own: never valid.
+		{model.VibrationMPS2, f32, 40, 0, math.NaN()}, {model.VibrationMPS2, f32, 44, 0, math.NaN()}, {model.VibrationMPS2, f32, 46, 0, math.NaN()},
+	}, nil}
+	if n == 1 {
+		l.points = append(l.points, point{model.VoltageV, f32, 16, 0, 1}, point{model.CurrentA, f32, 2, 0, 1})
+		return l
+	}
+	for i, p := range phases[:n] {
+		l.points = append(l.points, point{p.voltage, f32, 16 + 2*i, 0, 1}, point{p.current, f32, 4 + 2*i, 0, 1})
+	}
+	return l
+}
+
+// limit is the greatest number of a form.
+func (f form) limit() float64 {
+	switch f {
+	case i16:
+		return math.MaxInt16
+	case u16:
+		return math.MaxUint16 - 1
+	}
+	return math.MaxUint32 - 1
+}
+
+// finest is the smallest scale factor from -3 on that the value fits with.
+func (p point) finest(v float64) int {
+	sf := -3
+	for ; sf < 10 && math.Abs(v)/math.Pow10(sf) > p.form.limit(); sf++ {
+	}
+	return sf
+}
+
+// put stores a number, or the form's "not implemented" for NaN.
+func (p point) put(r []uint16, v float64, sf int) {
+	missing := math.IsNaN(v)
+	raw := math.Round(v / math.Pow10(sf))
+	switch p.form {
+	case i16:
+		r[0] = 0x8000
+		if !missing {
+			r[0] = uint16(int16(raw))
+		}
+	case u16:
+		r[0] = 0xFFFF
+		if !missing {
+			r[0] = uint16(max(raw, 0))
+		}
+	case f32:
+		bits := math.Float32bits(float32(v))
+		r[0], r[1] = uint16(bits>>16), uint16(bits)
+	case acc32:
+		putUint(r[:2], max(raw, 0), missing, 0)
+	case u32:
+		putUint(r[:2], max(raw, 0), missing, math.MaxUint32)
+	case u64:
+		putUint(r[:4], max(raw, 0), missing, math.MaxUint64)
+	}
+}
+
+func putUint(r []uint16, raw float64, missing bool, sentinel uint64) {
+	n := sentinel
+	if !missing {
+		n = uint64(raw)
+	}
+	for i := range r {
+		r[len(r)-1-i] = uint16(n >> (16 * i))
+	}
+}
