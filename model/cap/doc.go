@@ -1,0 +1,36 @@
+// Package cap reads and writes the Common Alerting Protocol, version 1.2
+// (OASIS CAP-v1.2), and joins it to the hazard judgement: an official warning
+// is one more witness (rule W09), and the judgement's own alerts can be told in
+// the same format.
+//
+// [Parse] is strict and safe on hostile bytes: no document type, no entities
+// beyond XML's five, no processing instruction but the XML declaration, at most
+// 1 MiB, 8 levels deep and a bounded number of elements; every required element
+// and every enumeration is checked. [Alert.AppendXML] writes what Parse reads.
+//
+// A [Desk] decides what an alert means for one site: is it actual and public,
+// does its area hold the site, is it over, which earlier one does it replace or
+// cancel. Its answer is a list of [Order] values for model.Judge.Warn and
+// Withdraw. [FromEvent] maps an alert event to CAP; its status is Test unless
+// the operator configured another, because a private device must not feed
+// public systems.
+//
+// # The caller's duties
+//
+// Hand in alerts in the order of arrival with both clocks: expiry is told in
+// wall time and kept on the sensing clock from then on, so that a jump of the
+// wall clock neither ends nor prolongs a block. Only feed what came over a
+// channel that was authenticated: CAP's own signature is not checked.
+//
+// # Design
+//
+// An alert only ever closes the gate: it can lift its own block (expiry,
+// Cancel, Update), never another cause. Where an alert gives no geometry, its
+// area is known by name only; then the site configures which names and geocodes
+// are its own, and with none configured the alert warns but does not block.
+// A message without expiry is taken to last for a configured time.
+//
+// The element set and enumerations are those of OASIS CAP-v1.2 as recalled and
+// as documented by its users; signatures, resources' bodies and the profiles of
+// single countries are left out.
+package cap
