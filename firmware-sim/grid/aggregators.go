@@ -48,7 +48,7 @@ func (n *aggregatorNode) kill() {
 
 // newCommunity opens a loopback listener for every data aggregator, and makes
 // keys, certificates and the genesis, all fresh.
-func newCommunity(cfg *Config) (*mc.Community, []net.Listener, error) {
+func newCommunity(cfg *Config, params ledger.Params) (*mc.Community, []net.Listener, error) {
 	listeners := make([]net.Listener, 0, cfg.DAs)
 	specs := mc.DefaultDAs(cfg.DAs, "127.0.0.1", 1)
 	for i := range specs {
@@ -59,7 +59,6 @@ func newCommunity(cfg *Config) (*mc.Community, []net.Listener, error) {
 		listeners = append(listeners, l)
 		specs[i].Address = l.Addr().String()
 	}
-	params := gridParams()
 	community, err := mc.NewCommunity(mc.Options{Name: "grid", DAs: specs, Centre: "mc-1", Params: &params, Now: time.Now()})
 	if err != nil {
 		return nil, nil, errors.Join(err, closeAll(listeners))

@@ -119,7 +119,7 @@ func run(ctx context.Context, cfg Config, opts Options) (_ *Report, _ *console.S
 
 // compose makes every part without starting any.
 func (g *grid) compose(weathers []weather) error {
-	community, listeners, err := newCommunity(&g.cfg)
+	community, listeners, err := newCommunity(&g.cfg, gridParams())
 	if err != nil {
 		return err
 	}
@@ -159,15 +159,7 @@ func (g *grid) start(ctx, running context.Context, group *errgroup.Group, opts O
 	for _, node := range g.nodes {
 		group.Go(func() error { return g.watch.follow(running, node) })
 	}
-	chains, err := g.chains()
-	if err != nil {
-		return err
-	}
-	g.centre, err = mc.NewCentre(mc.CentreConfig{
-		ID: g.community.Centre.ID, Key: g.community.Centre.Key, Genesis: g.community.Genesis, Chains: chains,
-		Simulated: true, Logger: g.log,
-	})
-	if err != nil {
+	if err := g.makeCentre(); err != nil {
 		return err
 	}
 	group.Go(func() error { return g.centre.Run(running) })
@@ -197,6 +189,19 @@ func (g *grid) start(ctx, running context.Context, group *errgroup.Group, opts O
 		}
 	}
 	return nil
+}
+
+// makeCentre composes the management centre.
+func (g *grid) makeCentre() error {
+	chains, err := g.chains()
+	if err != nil {
+		return err
+	}
+	g.centre, err = mc.NewCentre(mc.CentreConfig{
+		ID: g.community.Centre.ID, Key: g.community.Centre.Key, Genesis: g.community.Genesis, Chains: chains,
+		Simulated: true, Logger: g.log,
+	})
+	return err
 }
 
 // announce tells a person where to look.
