@@ -34,7 +34,7 @@ var splitParts = map[string]nnet.Part{
 func evalCommand() *cobra.Command {
 	var o evalOptions
 	cmd := &cobra.Command{
-		Use:   "eval --task thunder|wind --data DIR|FILE",
+		Use:   "eval --task thunder|wind|line|sensor --data DIR|FILE",
 		Short: "Measure the network beside its baselines",
 		Long: `Eval scores recorded weather and prints, by rows and by event, how well the
 network and its baselines foretold what came. Rows the weights learnt or chose
@@ -44,9 +44,16 @@ from are left out: what counts is the test split, and each site no split names
 thunder: onset within the horizon, no thunder now. wind: a gust of at least
 --threshold within the horizon, none such in the last 3 h. An event merges
 positive hours over gaps of up to 6 h. --inputs history uses whether it
-thundered in the last 6 h, from the label: a stand-in for a lightning sensor.`,
+thundered in the last 6 h, from the label: a stand-in for a lightning sensor.
+
+line: simulated three-phase rows (columns Ia..Vc and G,A,B,C or Output): a small
+network is trained without one fault type and judged on it, for each type, loads
+rescaled per simulation. sensor: recorded series with marked stale or
+interpolated stretches; the rules that find them, and plain ones beside.`,
 		Example: `  model eval --task thunder --data ../shared/data/weather
   model eval --task wind --data ../shared/data/weather/taiwan --stations all --json
+  model eval --task line --data ../shared/data/electrical
+  model eval --task sensor --data ../shared/data/sensor
   model eval --task thunder --inputs base --data de_bilt_260.csv.gz --scores scores.csv`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd) },
@@ -68,11 +75,9 @@ thundered in the last 6 h, from the label: a stand-in for a lightning sensor.`,
 // check answers wrong usage before any work.
 func (o *evalOptions) check() error {
 	switch o.task {
-	case nnet.TaskThunder, nnet.TaskWind:
-	case "line", "sensor":
-		return fmt.Errorf("task %s is not implemented in this version", o.task)
+	case nnet.TaskThunder, nnet.TaskWind, taskLine, taskSensor:
 	case "":
-		return usageError{errors.New("--task is needed: thunder or wind")}
+		return usageError{errors.New("--task is needed: thunder, wind, line or sensor")}
 	default:
 		return usageError{fmt.Errorf("unknown task %q: thunder, wind, line or sensor", o.task)}
 	}
@@ -113,6 +118,12 @@ func (o *evalOptions) question() nnet.Question {
 func (o *evalOptions) run(cmd *cobra.Command) error {
 	if err := o.check(); err != nil {
 		return err
+	}
+	switch o.task {
+	case taskLine:
+		return o.runLine(cmd)
+	case taskSensor:
+		return o.runSensor(cmd)
 	}
 	w, err := loadWeights(o.weights)
 	if err != nil {
