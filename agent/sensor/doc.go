@@ -4,13 +4,20 @@
 //	bme280      temperature, humidity, pressure        Bosch BST-BME280-DS002
 //	ina219      DC voltage and current                 TI SBOS448G
 //	ads1115     AC voltage, current, frequency         TI SBAS444D
+//	tmp102      temperature of equipment               TI SBOS397
+//	sht4x       temperature, humidity, with checksums  Sensirion, datasheet 6.6
+//	as3935      lightning                              ams, datasheet 1-03
 //	anemometer  mean wind and 3-s gust from pulses     WMO-No. 8, part I, chapter 5
+//	rain        rain from a tipping bucket             WMO-No. 8, part I, chapter 6
 //	s0          energy register from meter pulses      IEC 62053-31
+//	pzem        AC values of a phase, Modbus RTU       Peacefair, PZEM-004T V3.0 manual
+//	sunspec     inverters and met stations, Modbus TCP SunSpec models 101-103, 111-113, 307, 701
 //
 // The package knows periph's conn interfaces only. Opening real buses is the
 // application's business: it hands in a [Buses], made of a Pi's /dev/i2c-* and
 // GPIO lines, of a simulated board, or of a board behind a socket. The same
-// driver code runs on all three.
+// driver code runs on all three. Serial lines come from Buses that are
+// [Serials]; SunSpec devices are dialled, by the Buses if they are [Dialers].
 //
 // # The caller's duties
 //
@@ -36,7 +43,9 @@
 // Every wait is bounded in two ways, by the clock and by a number of polls. A
 // stuck status bit gives [ErrNotReady], never a hang, and needs no goroutine to
 // watch it. What can not be bounded here is one transfer on a hardware bus: the
-// kernel's adapter timeout (1 s by default) does that.
+// kernel's adapter timeout (1 s by default) does that. Serial lines and
+// connections have their own time limits, on the wall's clock where they are
+// real: half a second an exchange on a line, Config.Timeout on a network.
 //
 // # Why not the drivers of periph/devices
 //
@@ -44,8 +53,10 @@
 // leaks a goroutine for each stuck chip and can never halt it; ina219 fixes the
 // 16 V range, never looks at the conversion-ready bit and drops the causes of
 // errors; ads1x15 sleeps a nominal conversion time without checking that the
-// conversion is done, and its continuous mode can deadlock on Halt. The drivers
-// here are small enough to be checked byte by byte, and the tests read the same
+// conversion is done, and its continuous mode can deadlock on Halt; tmp102 drops
+// the errors of reading its settings, so a missing chip is set up as if it were
+// there, ends at 128 C, and warms its chip by converting all the time. sht4x,
+// as3935, PZEM and SunSpec have none. The drivers here are small enough to be checked byte by byte, and the tests read the same
 // simulated chips through periph's drivers as an independent check.
 //
 // # What an ADS1115 can not tell
@@ -56,6 +67,36 @@
 // at best 17 samples a cycle: RMS and frequency are sound, harmonics are not
 // reported. Its filter droops by about half a per cent at 50 Hz; the channel's
 // scale, calibrated at mains frequency, absorbs that.
+//
+// # Lightning
+//
+// An AS3935 reports what it takes for strokes, not strokes: inverters, displays
+// and motors nearby make it report too. The driver raises the noise floor and
+// the rejection of disturbers as the chip asks for it and lowers them again by
+// the hour; each step makes it deafer. When it is deaf all the same (noise above
+// the highest floor, or disturbers that each silence it for 1.5 s) Read fails
+// with [ErrDegraded]: "no lightning" is never said by a detector that could not
+// have heard any. [AS3935.Health] counts false events by the hour. Asking for a
+// second stroke or another witness is the judgement's business.
+//
+// lightning_km is the chip's estimate of the distance to the storm's edge. It is
+// given with a stroke only. lightning_count 0 is the chip's sign of life: each
+// Read compares its settings with what they should be, so that a chip that lost
+// its supply and its calibration is found and set up again.
+//
+// # Three phases
+//
+// Three PZEM with phase a, b and c, or two ADS1115 with inputs for voltage_a_v
+// and so on, give the channels of the phases. There is no channel for the energy
+// of one phase, and one frequency, taken from phase a.
+//
+// # SunSpec
+//
+// The reader looks for the marker at 40000, 0 and 50000, walks through all
+// models, and reads those it knows; scale factors are fetched with the values
+// each time, in one request. It sends nothing but function 3. Where two models
+// give a channel the first counts; where a model has several temperatures the
+// highest. Rain of model 307 is left out: its standard does not say since when.
 //
 // # Wind
 //

@@ -57,6 +57,9 @@ type as3935 struct {
 	raised    time.Duration // when IRQ rose; valid if irq
 	irq       bool
 	quiet     time.Duration // noise is looked for from here on
+
+	cycles float64       // of the antenna that IRQ has shown, until shown
+	shown  time.Duration // divided by LCO_FDIV
 }
 
 type asStroke struct {
@@ -248,9 +251,12 @@ func (c *as3935) noiseHigh() bool {
 	return c.cfg.NoiseUV+c.f.noiseUV > floor[c.reg[1]>>4&7]
 }
 
-// high is the level of IRQ.
-func (c *as3935) high(now time.Duration) bool {
-	if !c.present || c.f.noAnswer || c.f.stuckStatus {
+// high is the level at the end of the IRQ wire.
+func (c *as3935) high(now time.Duration) bool { return !c.f.stuckStatus && c.waiting(now) }
+
+// waiting says whether an event is there to be read.
+func (c *as3935) waiting(now time.Duration) bool {
+	if !c.present || c.f.noAnswer {
 		return false
 	}
 	if !c.irq && now >= c.quiet && c.calibrated(now) && c.noiseHigh() {
@@ -262,6 +268,15 @@ func (c *as3935) high(now time.Duration) bool {
 // tunedHz is the antenna's frequency.
 func (c *as3935) tunedHz() float64 {
 	return asLCOHz * (1 - asLCOStep*float64(int(c.reg[8]&15)-c.cfg.BestCap))
+}
+
+// count adds the cycles that IRQ shows while DISP_LCO is set.
+func (c *as3935) count(now time.Duration) uint64 {
+	if c.reg[8]&0x80 != 0 && !c.f.stuckStatus {
+		c.cycles += c.tunedHz() / float64(int(16)<<(c.reg[3]>>6)) * (now - c.shown).Seconds()
+	}
+	c.shown = now
+	return uint64(c.cycles)
 }
 
 func (c *as3935) calibrated(now time.Duration) bool {
@@ -286,6 +301,7 @@ func (c *as3935) tx(now time.Duration, w, r []byte) bool {
 }
 
 func (c *as3935) write(now time.Duration, reg, v byte) {
+	c.count(now) // with the settings up to now
 	switch reg {
 	case 0:
 		c.reg[0] = v & 0x3F
@@ -332,7 +348,7 @@ func (c *as3935) read(now time.Duration, reg byte) byte {
 
 // take reads the INT field, which ends the event, valid or not yet.
 func (c *as3935) take(now time.Duration) byte {
-	if !c.high(now) {
+	if !c.waiting(now) {
 		return 0
 	}
 	bits := c.pending

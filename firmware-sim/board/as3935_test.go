@@ -318,3 +318,63 @@ func TestIRQWait(t *testing.T) {
 		}
 	}
 }
+
+// Tuning finds the antenna's best setting, and says when there is none.
+func TestTune(t *testing.T) {
+	for _, remote := range []bool{false, true} {
+		b := newBoard(t, lightningBoard(board.AS3935{}))
+		(&strokes{b: b}).next(time.Minute, 0, 0)
+		var buses sensor.Buses = b
+		if remote {
+			buses = serve(t, b)
+		}
+		cap, hz, err := sensor.TuneAS3935(t.Context(), lightningConfig, buses)
+		if err != nil || cap != 6 || hz < 499_000 || hz > 501_000 {
+			t.Errorf("remote %v: tuning %d, %g Hz, %v", remote, cap, hz, err)
+		}
+		cfg := lightningConfig
+		cfg.TuningCap = cap
+		if _, _, errs := listen(t, b, newSensor(t, cfg, buses), 5); errs != nil {
+			t.Errorf("afterwards: %v", errs)
+		}
+		// A cut wire shows nothing.
+		if err := b.Inject(board.Fault{Part: "as3935@0x03", Kind: board.StuckStatus}); err != nil {
+			t.Fatal(err)
+		}
+		if _, hz, err := sensor.TuneAS3935(t.Context(), lightningConfig, buses); !errors.Is(err, sensor.ErrNotReady) || hz != 0 {
+			t.Errorf("cut wire: %g Hz, %v", hz, err)
+		}
+	}
+	cfg := lightningConfig
+	cfg.IRQPin = ""
+	if _, _, err := sensor.TuneAS3935(t.Context(), cfg, newBoard(t, lightningBoard(board.AS3935{}))); err == nil {
+		t.Error("tuned without the pin")
+	}
+}
+
+// With a cut IRQ wire, or none, the chip is polled: strokes still come, but for
+// those that a Read falls upon.
+func TestCutIRQ(t *testing.T) {
+	b := newBoard(t, lightningBoard(board.AS3935{}))
+	w := &strokes{b: b}
+	w.next(time.Minute, 0, 0)
+	d := newSensor(t, lightningConfig, b)
+	listen(t, b, d, 5)
+	if err := b.Inject(board.Fault{Part: "as3935@0x03", Kind: board.StuckStatus}); err != nil {
+		t.Fatal(err)
+	}
+	w.next(time.Minute, 20, 10)
+	heard := 0
+	for range 60 {
+		b.Advance(time.Second + 10*time.Millisecond) // not in step with the strokes
+		var s model.Sample
+		if err := d.Read(t.Context(), &s); err != nil {
+			t.Fatal(err)
+		}
+		n, _ := s.Get(model.LightningCount)
+		heard += int(n)
+	}
+	if heard < 14 {
+		t.Errorf("%d of 20 strokes heard without IRQ", heard)
+	}
+}

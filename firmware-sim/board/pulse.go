@@ -169,10 +169,14 @@ func (b *Board) AddEnergyWh(pin string, wh float64) error {
 }
 
 // PulseCount returns the pulses of a pin since the board was made, and when the
-// newest one came.
+// newest one came. Of an IRQ output they are the cycles of an antenna that is
+// shown there for tuning.
 func (b *Board) PulseCount(pin string) (total uint64, last time.Duration, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if a := b.irqs[pin]; a != nil {
+		return a.count(b.now), b.now, nil
+	}
 	p := b.pulses[pin]
 	if p == nil {
 		return 0, 0, fmt.Errorf("%w: %s", ErrNoSuchPin, pin)

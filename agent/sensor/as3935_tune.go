@@ -1,0 +1,86 @@
+package sensor
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"time"
+)
+
+// Tuning an AS3935: its antenna's oscillation is shown on IRQ, divided by 128,
+// and counted for a while at each setting of the capacitors.
+const (
+	asAntennaHz = 500_000
+	asTolerance = 0.035 // the chip can not calibrate beyond (datasheet, "antenna tuning")
+	asDispLCO   = 0x80  // of register 8
+	asDivideBy  = 128   // LCO_FDIV 11
+	asCountFor  = 200 * time.Millisecond
+	asCaps      = 16
+)
+
+// TuneAS3935 finds the tuning_cap that brings the antenna nearest to 500 kHz,
+// and the frequency it then has. It needs the IRQ pin, takes 4 s, and leaves the
+// detector deaf until a sensor sets it up anew. At 4000 edges a second a busy
+// machine may miss some: a frequency that is too low at every setting tells.
+func TuneAS3935(ctx context.Context, cfg Config, buses Buses) (setting int, hz float64, err error) {
+	cfg = cfg.withDefaults()
+	if err := cfg.Validate(); err != nil {
+		return 0, 0, err
+	}
+	if cfg.Kind != KindAS3935 || cfg.IRQPin == "" {
+		return 0, 0, fmt.Errorf("sensor %s: irq_pin: needed to tune an as3935", cfg.Name)
+	}
+	bus, err := buses.I2C(cfg.Bus)
+	if err != nil {
+		return 0, 0, &Error{cfg.Kind, cfg.Bus, cfg.Address, "open bus", err}
+	}
+	d := &AS3935{chip: chip{kind: cfg.Kind, name: cfg.Name, busName: cfg.Bus, bus: bus, addr: cfg.Address, clock: clockOf(buses)}}
+	counter, stop, err := counterOf(cfg.Kind, cfg.IRQPin, 0, buses)
+	if err != nil {
+		return 0, 0, err
+	}
+	defer func() {
+		if e := stop(); err == nil {
+			err = e
+		}
+	}()
+	if err := d.command(ctx, "tune", asGain+3, asMark); err != nil {
+		return 0, 0, err
+	}
+	for c := range asCaps {
+		got, err := d.antenna(ctx, cfg.IRQPin, byte(c), counter)
+		if err != nil {
+			return 0, 0, err
+		}
+		if math.Abs(got-asAntennaHz) < math.Abs(hz-asAntennaHz) {
+			setting, hz = c, got
+		}
+	}
+	if err := d.command(ctx, "tune", asTuning, byte(setting)); err != nil {
+		return 0, 0, err
+	}
+	if math.Abs(hz-asAntennaHz) > asTolerance*asAntennaHz {
+		return setting, hz, d.fail("tune", fmt.Errorf("%w: antenna at %.0f Hz at best, not within 3.5 %% of %d", ErrNotReady, hz, asAntennaHz))
+	}
+	return setting, hz, nil
+}
+
+// antenna measures the antenna's frequency at one setting.
+func (d *AS3935) antenna(ctx context.Context, pin string, setting byte, counter Counters) (float64, error) {
+	if err := d.command(ctx, "tune", asTuning, asDispLCO|setting); err != nil {
+		return 0, err
+	}
+	before, _, err := counter.PulseCount(pin)
+	if err != nil {
+		return 0, d.fail("tune", err)
+	}
+	start := d.clock.Now()
+	if err := d.clock.Sleep(ctx, asCountFor); err != nil {
+		return 0, d.fail("tune", err)
+	}
+	after, _, err := counter.PulseCount(pin)
+	if err != nil {
+		return 0, d.fail("tune", err)
+	}
+	return float64(after-before) * asDivideBy / (d.clock.Now() - start).Seconds(), nil
+}
