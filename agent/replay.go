@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"fairwatt/model"
+	"fairwatt/model/waveform"
 )
 
 // A SampleSource gives samples in order and io.EOF at the end; a trace reader
@@ -32,6 +33,13 @@ type Replay struct {
 	Topics Topics
 	// Simulated marks the views.
 	Simulated bool
+	// Waveform judges waveform samples beside the judge; nil for none. SampleRate
+	// gives the sampling rate (Hz) at the sample that the source gave last.
+	Waveform   *waveform.Detector
+	SampleRate func() float64
+	// FillRMS hands the judge the RMS values and the frequency of the waveforms
+	// where the trace has none of its own.
+	FillRMS bool
 
 	out     *bufio.Writer
 	line    []byte
@@ -91,10 +99,27 @@ func (r *Replay) run(ctx context.Context, source SampleSource) error {
 			return err
 		}
 		r.summary.Sample(sample.TimeMs)
+		waves := r.waveforms(&sample)
 		if err := r.events(r.Judge.Step(&sample)); err != nil {
 			return err
 		}
+		if err := r.events(waves); err != nil {
+			return err
+		}
 	}
+}
+
+// waveforms returns what the waveforms say at a sample; nothing of it reaches
+// the gate but the RMS values that FillRMS asks for.
+func (r *Replay) waveforms(s *model.Sample) []model.Event {
+	if r.Waveform == nil {
+		return nil
+	}
+	events := r.Waveform.Push(s, r.SampleRate())
+	if r.FillRMS {
+		r.Waveform.Fill(s)
+	}
+	return events
 }
 
 func (r *Replay) events(events []model.Event) error {

@@ -297,14 +297,19 @@ func (a *alertState) events(d *Detector) []model.Event {
 
 var phaseNames = [...]string{"", "phase A ", "phase B ", "phase C ", "neutral "}
 
-func (d *Detector) cause(c *condition) model.Cause {
-	out := model.Cause{Rule: c.rule, Kind: model.KindLine, Level: model.LevelWarn, Holding: c.good > 0}
+func (d *Detector) cause(c *condition) (out model.Cause) {
+	out = model.Cause{Rule: c.rule, Kind: model.KindLine, Level: model.LevelWarn, Holding: c.good > 0}
 	in := model.Input{Value: c.value, Threshold: c.limit, Unit: "V", Op: ">", State: model.Valid}
 	part := func() float64 { return 100 * c.value / d.refs[c.signal].value }
 	basis := "what it was before"
 	if d.cfg.NominalV > 0 {
 		basis = "nominal"
 	}
+	defer func() {
+		if out.Holding {
+			out.Text = "Over, waiting for good cycles: " + out.Text
+		}
+	}()
 	switch c.rule {
 	case RuleDip:
 		in.Op = "<"

@@ -19,8 +19,8 @@ import (
 )
 
 type replayFlags struct {
-	trace, config, speed, events, mqtt string
-	scores, ignoreUnknown              bool
+	trace, config, speed, events, mqtt, mapFile string
+	scores, ignoreUnknown                       bool
 }
 
 func replayCommand() *cobra.Command {
@@ -35,13 +35,21 @@ every speed.
 
 Without --config the judge takes its nominal values, its interval and its
 required inputs from the trace's header. With --mqtt the gate, hazard and alert
-messages of a live agent are published too, with the trace's own times.`,
+messages of a live agent are published too, with the trace's own times.
+
+A COMTRADE recording (.cfg with its .dat beside it, or .cff) is read as a trace
+of waveforms; --map names its channels where their own names do not. Waveforms,
+of a recording or of the _inst columns of a trace, raise alerts of kind line
+within cycles: dips, swells, interruptions, residual voltage and current,
+over-current. They stand beside the rules of the gate and do not close it.`,
 		Example: `  agent replay --trace typhoon.csv
+  agent replay --trace fault.cfg --map substation.yaml
   agent replay --trace day.csv.gz --speed 3600 --events day.jsonl --mqtt tcp://127.0.0.1:1883`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return f.run(cmd.Context(), cmd.OutOrStdout()) },
 	}
-	cmd.Flags().StringVar(&f.trace, "trace", "", "trace file, gzipped or not (required)")
+	cmd.Flags().StringVar(&f.trace, "trace", "", "trace file, gzipped or not, or a recording .cfg or .cff (required)")
+	cmd.Flags().StringVar(&f.mapFile, "map", "", "channels of a COMTRADE recording, YAML")
 	cmd.Flags().StringVar(&f.config, "config", "", "agent configuration whose judge section applies")
 	cmd.Flags().StringVar(&f.speed, "speed", "max", `"max", or trace seconds per second`)
 	cmd.Flags().StringVar(&f.events, "events", "-", "where events go; - is stdout")
@@ -71,7 +79,7 @@ func (f *replayFlags) run(ctx context.Context, stdout io.Writer) (err error) {
 	if err != nil {
 		return err
 	}
-	reader, err := trace.Open(f.trace, trace.Options{IgnoreUnknown: f.ignoreUnknown})
+	reader, err := f.open()
 	if err != nil {
 		return err
 	}
@@ -85,7 +93,10 @@ func (f *replayFlags) run(ctx context.Context, stdout io.Writer) (err error) {
 		}
 		cfg = *loaded
 	}
-	trace.Configure(&cfg.Judge, reader.Meta(), reader.Channels())
+	waves, err := f.waveforms(&cfg, reader)
+	if err != nil {
+		return err
+	}
 	network, err := agent.LoadNetwork(cfg.Network)
 	if err != nil {
 		logger(slog.LevelInfo).Warn("rules only", "err", err)
@@ -96,7 +107,10 @@ func (f *replayFlags) run(ctx context.Context, stdout io.Writer) (err error) {
 	if err != nil {
 		return err
 	}
-	r := agent.Replay{Judge: judge, Events: stdout, Scores: f.scores, Speed: speed, Simulated: reader.Meta().Simulated}
+	r := agent.Replay{
+		Judge: judge, Events: stdout, Scores: f.scores, Speed: speed, Simulated: reader.Meta().Simulated,
+		Waveform: waves.detector, SampleRate: waves.rate, FillRMS: waves.fill,
+	}
 	if f.events != "-" {
 		file, err := os.Create(f.events)
 		if err != nil {
@@ -115,6 +129,10 @@ func (f *replayFlags) run(ctx context.Context, stdout io.Writer) (err error) {
 		r.Pipe = pipe
 	}
 	_, err = r.Run(ctx, reader)
+	if waves.detector != nil && waves.detector.Skipped() > 0 {
+		logger(slog.LevelInfo).Warn("waveforms not judged: the sampling rate is unknown, below 8 samples a cycle or above 100 kHz",
+			"samples", waves.detector.Skipped())
+	}
 	return err
 }
 
@@ -174,5 +192,3 @@ func awaitBroker(ctx context.Context, pipe agent.Pipe, url string) error {
 		return ctx.Err()
 	}
 }
-
-var _ agent.SampleSource = (*trace.Reader)(nil)

@@ -1,0 +1,99 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"fairwatt/agent"
+	"fairwatt/model"
+	"fairwatt/model/trace"
+	"fairwatt/model/waveform"
+)
+
+// A recording is what a replay reads: a trace or a COMTRADE recording.
+type recording interface {
+	agent.SampleSource
+	io.Closer
+	Meta() trace.Meta
+	Channels() []model.Channel
+}
+
+func (f *replayFlags) open() (recording, error) {
+	if !trace.IsComtrade(f.trace) {
+		if f.mapFile != "" {
+			return nil, usageError{errors.New("replay: --map is for COMTRADE recordings (.cfg, .cff)")}
+		}
+		return trace.Open(f.trace, trace.Options{IgnoreUnknown: f.ignoreUnknown})
+	}
+	var channels *trace.ComtradeMap
+	if f.mapFile != "" {
+		text, err := os.ReadFile(f.mapFile)
+		if err != nil {
+			return nil, fmt.Errorf("read recording map: %w", err)
+		}
+		if channels, err = trace.ParseComtradeMap(text); err != nil {
+			return nil, fmt.Errorf("%s: %w", f.mapFile, err)
+		}
+	}
+	return trace.OpenComtrade(f.trace, channels)
+}
+
+// waveforms is how a replay judges waveforms; the detector is nil where there
+// are none.
+type waveforms struct {
+	detector *waveform.Detector
+	rate     func() float64
+	fill     bool
+}
+
+// waveforms fits the judge's configuration to the recording, and makes a
+// detector for its waveforms. The nominal voltage counts where the recording,
+// its map or a configuration gives one; else dips are judged against the voltage
+// before, and the gate's rules get no RMS values, for they know only nominal.
+func (f *replayFlags) waveforms(cfg *agent.Config, source recording) (w waveforms, err error) {
+	meta, channels := source.Meta(), source.Channels()
+	if !waveform.Has(channels) {
+		trace.Configure(&cfg.Judge, meta, channels)
+		return w, nil
+	}
+	c := waveform.DefaultConfig()
+	if f.config != "" {
+		c.NominalHz, c.NominalV, c.RatedA = cfg.Judge.NominalFreqHz, cfg.Judge.NominalVoltageV, cfg.Judge.RatedCurrentA
+	}
+	if meta.NominalFreqHz > 0 {
+		c.NominalHz = meta.NominalFreqHz
+	}
+	if meta.NominalVoltage > 0 {
+		c.NominalV = meta.NominalVoltage
+	}
+	if w.detector, err = waveform.New(c, channels); err != nil {
+		return w, fmt.Errorf("waveforms of %s: %w", f.trace, err)
+	}
+	if w.fill = c.NominalV > 0; w.fill {
+		for _, ch := range w.detector.Composed() {
+			channels = appendOnce(channels, ch)
+		}
+	}
+	trace.Configure(&cfg.Judge, meta, channels)
+	if r, ok := source.(*trace.ComtradeReader); ok {
+		w.rate = r.SampleRateHz
+		return w, nil
+	}
+	rate := 0.0
+	if meta.IntervalS > 0 {
+		rate = 1 / meta.IntervalS
+	}
+	w.rate = func() float64 { return rate }
+	return w, nil
+}
+
+func appendOnce(channels []model.Channel, c model.Channel) []model.Channel {
+	for _, have := range channels {
+		if have == c {
+			return channels
+		}
+	}
+	return append(channels, c)
+}
