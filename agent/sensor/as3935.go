@@ -272,7 +272,7 @@ func (d *AS3935) adapt(event byte, now time.Duration) error {
 		return nil
 	}
 	d.changed = now
-	return d.tx("adapt", []byte{asGain + 1, after[1], after[2]}, nil)
+	return d.write("adapt", asGain+1, after[1], after[2])
 }
 
 // degraded says why "no lightning" can not be believed now: noise above the
@@ -312,11 +312,22 @@ func (d *AS3935) setup(ctx context.Context) error {
 		d.changed = d.clock.Now()
 	}
 	set := d.settings()
-	if err := d.tx("configure", []byte{asGain, set[0], set[1], set[2], asMark}, nil); err != nil {
+	if err := d.write("configure", asGain, set[0], set[1], set[2], asMark); err != nil {
 		return err
 	}
-	for _, v := range []byte{set[2], set[2] &^ asClearStats, set[2]} {
-		if err := d.tx("clear statistics", []byte{asGain + 2, v}, nil); err != nil {
+	for _, v := range []byte{set[2] &^ asClearStats, set[2]} { // high, low, high
+		if err := d.write("clear statistics", asGain+2, v); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// write writes registers from reg on, one transfer each: the chip counts its
+// address up for reads, but nothing says so for writes.
+func (d *AS3935) write(op string, reg byte, values ...byte) error {
+	for i, v := range values {
+		if err := d.tx(op, []byte{reg + byte(i), v}, nil); err != nil {
 			return err
 		}
 	}

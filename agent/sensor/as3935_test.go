@@ -27,7 +27,7 @@ func asSetup() []i2ctest.IO {
 		[]i2ctest.IO{{Addr: 3, W: []byte{0}, R: []byte{0x24, 0x22, 0xC2}}},
 		asOps([]byte{8, 5}, []byte{0x3D, 0x96}, []byte{8, 0x45}, []byte{8, 5}),
 		[]i2ctest.IO{{Addr: 3, W: []byte{0x3A}, R: []byte{0x80, 0x80}}},
-		asOps([]byte{0, 0x1C, 0x22, 0xC2, 0xC0}, []byte{2, 0xC2}, []byte{2, 0x82}, []byte{2, 0xC2}),
+		asOps([]byte{0, 0x1C}, []byte{1, 0x22}, []byte{2, 0xC2}, []byte{3, 0xC0}, []byte{2, 0x82}, []byte{2, 0xC2}),
 	)
 }
 
@@ -44,7 +44,7 @@ func TestAS3935Bytes(t *testing.T) {
 		asRead(0x22, 0x42, 8, 0x3F),
 		asRead(0x22, 0x42, 8, 0x07),
 		asRead(0x22, 0x42, 0, 0x0C),
-		asRead(0x22, 0x42, 1, 0x3F), {Addr: 3, W: []byte{1, 0x32, 0xC2}},
+		asRead(0x22, 0x42, 1, 0x3F), {Addr: 3, W: []byte{1, 0x32}}, {Addr: 3, W: []byte{2, 0xC2}},
 		asRead(0x32, 0x42, 4, 0x3F),
 		asRead(0x32, 0x42, 5, 0x3F),
 	})}
@@ -125,7 +125,7 @@ func FuzzAS3935Answer(f *testing.F) {
 		copy(r[:], answer)
 		ops := append(asSetup(), i2ctest.IO{Addr: 3, W: []byte{0}, R: r[:]})
 		if r[3]&15 == 1 {
-			ops = append(ops, i2ctest.IO{Addr: 3, W: []byte{1, 0x32, 0xC2}})
+			ops = append(ops, asOps([]byte{1, 0x32}, []byte{2, 0xC2})...)
 		}
 		d, err := New(Config{Kind: KindAS3935, TuningCap: 5}, &fakeBuses{bus: &i2ctest.Playback{DontPanic: true, Ops: ops}})
 		if err != nil {

@@ -116,7 +116,8 @@ func (c *as3935) run(from, to time.Duration) {
 	if c.f.noAnswer { // without supply
 		c.reset()
 	}
-	if c.f.stuckValue {
+	if c.f.stuckValue { // its antenna is off
+		c.strokes.take(to - from)
 		return
 	}
 	for at := from; at < to; {
@@ -290,8 +291,8 @@ func (c *as3935) tx(now time.Duration, w, r []byte) bool {
 	}
 	if len(w) > 0 {
 		c.pointer = w[0]
-		for i, v := range w[1:] {
-			c.write(now, w[0]+byte(i), v)
+		if len(w) > 1 { // one register a transfer; what follows is not taken
+			c.write(now, w[0], w[1])
 		}
 	}
 	for i := range r {

@@ -378,3 +378,26 @@ func TestCutIRQ(t *testing.T) {
 		t.Errorf("%d of 20 strokes heard without IRQ", heard)
 	}
 }
+
+// A detector without an antenna looks like fair weather: nothing on the bus can
+// tell, only other witnesses.
+func TestLostAntenna(t *testing.T) {
+	b := newBoard(t, lightningBoard(board.AS3935{}))
+	w := &strokes{b: b}
+	w.next(time.Minute, 0, 0)
+	d := newSensor(t, lightningConfig, b)
+	fault := board.Fault{Part: "as3935@0x03", Kind: board.StuckValue}
+	if err := b.Inject(fault); err != nil {
+		t.Fatal(err)
+	}
+	w.next(time.Minute, 20, 10)
+	if n, _, errs := listen(t, b, d, 60); n != 0 || errs != nil {
+		t.Errorf("%d strokes, %v", n, errs)
+	}
+	if err := b.Remove(fault); err != nil {
+		t.Fatal(err)
+	}
+	if n, _, _ := listen(t, b, d, 60); n != 0 {
+		t.Errorf("%d strokes come late", n)
+	}
+}

@@ -199,3 +199,21 @@ func TestExtraMissingWorld(t *testing.T) {
 		}
 	}
 }
+
+// A slow bus costs time, not values.
+func TestExtraSlowBus(t *testing.T) {
+	for _, part := range []string{"tmp102@0x49", "sht4x@0x44"} {
+		b := newBoard(t, extra())
+		b.Feed(world(extraWorld()))
+		if err := b.Inject(board.Fault{Part: part, Kind: board.SlowBus, Delay: 10 * time.Millisecond}); err != nil {
+			t.Fatal(err)
+		}
+		var s model.Sample
+		if err := newSensor(t, extraSensors()[part], b).Read(t.Context(), &s); err != nil {
+			t.Errorf("%s: %v", part, err)
+		}
+		if b.Now() < 50*time.Millisecond {
+			t.Errorf("%s took %v", part, b.Now())
+		}
+	}
+}
