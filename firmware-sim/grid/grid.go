@@ -38,7 +38,8 @@ type grid struct {
 	log      *slog.Logger
 	software string
 	dataDir  string
-	sources  int // distinct traces or scenarios
+	sources  int      // distinct traces or scenarios
+	composed []string // channels computed for lack of a recording
 
 	community *mc.Community
 	broker    *broker
@@ -132,6 +133,7 @@ func (g *grid) compose(weathers []weather) error {
 	if err := g.broker.Start(); err != nil {
 		return errors.Join(err, closeAll(listeners))
 	}
+	g.composed = composedIn(weathers)
 	for i, w := range weathers {
 		p, s, err := g.newGenerator(i, w)
 		if err != nil {
@@ -171,6 +173,8 @@ func (g *grid) start(ctx, running context.Context, group *errgroup.Group, opts O
 		page := console.New(&source{g}, console.Options{})
 		group.Go(func() error { return page.Serve(running, listener) })
 		g.announce(opts.Out, listener.Addr())
+	} else {
+		g.announce(opts.Out, nil)
 	}
 	enrolling, cancel := context.WithTimeout(ctx, enrolLimit)
 	defer cancel()
@@ -204,12 +208,17 @@ func (g *grid) makeCentre() error {
 	return err
 }
 
-// announce tells a person where to look.
+// announce tells a person what runs and where to look.
 func (g *grid) announce(out io.Writer, page net.Addr) {
 	fmt.Fprintf(out, "fairwatt: %d data aggregators, %d generators and %d buyers in one process. All of it is simulated.\n",
 		g.cfg.DAs, g.cfg.Agents, g.cfg.Buyers)
-	fmt.Fprintf(out, "  page     http://%s\n", page)
+	if page != nil {
+		fmt.Fprintf(out, "  page     http://%s\n", page)
+	}
 	fmt.Fprintf(out, "  weather  %s, %g trace seconds a second\n", strings.Join(baseNames(weatherNames(&g.cfg)), ", "), g.cfg.Speed)
+	if len(g.composed) > 0 {
+		fmt.Fprintf(out, "  composed %s: computed from the weather, not recorded\n", strings.Join(g.composed, ", "))
+	}
 	if g.cfg.MQTT != "" {
 		fmt.Fprintf(out, "  mqtt     tcp://%s (read only)\n", g.broker.openAddr)
 	}

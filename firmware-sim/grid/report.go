@@ -40,6 +40,7 @@ type Report struct {
 	ChainVerified   bool        `json:"chain_verified"`
 	Problems        []string    `json:"problems,omitempty"` // why one of the three is false
 	Simulated       bool        `json:"simulated"`
+	Composed        []string    `json:"composed,omitempty"` // channels computed, not recorded
 }
 
 // Trades counts trades by how they ended; Held is how many a hazard ever held.

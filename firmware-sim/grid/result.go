@@ -21,7 +21,7 @@ const lineLossE4 = 200
 // which are closed by now, and from the world's own counters.
 func (g *grid) report(page *console.Snapshot) (*Report, error) {
 	r := &Report{
-		DAs: g.cfg.DAs, Agents: g.cfg.Agents, Buyers: g.cfg.Buyers, Simulated: true,
+		DAs: g.cfg.DAs, Agents: g.cfg.Agents, Buyers: g.cfg.Buyers, Simulated: true, Composed: g.composed,
 		Alerts: make(map[string]int),
 		Relay:  g.relay(), Unanswered: uint64(g.unansweredAtEnd), Forged: g.forgedRefused.Load(),
 		MoneyConserved: true, EnergyConserved: true, ChainVerified: true,

@@ -3,6 +3,7 @@ package grid
 import (
 	"fmt"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"fairwatt/firmware-sim/scenario"
@@ -159,4 +160,15 @@ func (w *weather) samples() (rows []model.Sample, spanMs int64) {
 	}
 	first, last := rows[0].TimeMs, rows[len(rows)-1].TimeMs
 	return rows, last - first + 3*w.intervalMs()
+}
+
+// composedIn lists the channels that some generator's weather did not record,
+// by name.
+func composedIn(weathers []weather) []string {
+	var names []string
+	for _, w := range weathers {
+		names = append(names, w.tr.Meta.Composed...)
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
 }
