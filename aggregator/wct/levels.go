@@ -63,6 +63,12 @@ func (g *grower) growLevel(level []int32, classes [][]int32, slots int) {
 			continue
 		}
 		take := min(left, len(class))
+		if g.links[class[0]] > 1 && take > 0 {
+			// Forks of this very level may be as late as this.
+			for _, u := range level {
+				g.lastFork = max(g.lastFork, g.arrival[u]+g.w.unmeasured)
+			}
+		}
 		quota[g.links[class[0]]] = take
 		left -= take
 		if g.links[class[0]] == 1 {

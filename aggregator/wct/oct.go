@@ -26,7 +26,9 @@ func newOCTBuilder(in *Input) *octBuilder {
 	b.shape.set(int32(b.base.Root), b.base.parent)
 	b.floor = newFloor(b.shape)
 	b.search = newSearch(in, b.shape, b.floor)
-	b.search.remember() // the WCT itself is always allowed
+	// The WCT itself is always allowed.
+	b.search.best, b.search.bestRoot = slices.Clone(b.shape.parent), b.shape.root
+	b.search.bestCost = b.floor.exactUs - b.floor.exactUs/8 + b.floor.levelUs/8
 	return b
 }
 

@@ -2,7 +2,6 @@ package wct
 
 import (
 	"math"
-	"slices"
 )
 
 // What the search is tuned by. The values are those that did best on the
@@ -67,7 +66,7 @@ func (w *overheads) nearest(n int) (senders, takers [][]int32) {
 			for _, e := range w.row(i) {
 				in[e.node] = append(in[e.node], edge{int32(i), e.us})
 			}
-			takers[i] = cheapest(slices.Clone(w.row(i)), int32(i))
+			takers[i] = cheapest(w.row(i), int32(i))
 		}
 		for i := range n {
 			senders[i] = cheapest(in[i], int32(i))
@@ -89,14 +88,24 @@ func (w *overheads) nearest(n int) (senders, takers [][]int32) {
 }
 
 // cheapest returns the nodes at the other ends of the cheapest edges, but not
-// self. It sorts the edges.
+// self, cheapest first.
 func cheapest(edges []edge, self int32) []int32 {
-	slices.SortFunc(edges, byUs)
-	nodes := make([]int32, 0, min(near, len(edges)))
+	var best [near]edge
+	n := 0
 	for _, e := range edges {
-		if e.node != self && len(nodes) < near {
-			nodes = append(nodes, e.node)
+		if e.node == self || n == near && byUs(e, best[near-1]) >= 0 {
+			continue
 		}
+		n = min(n+1, near)
+		k := n - 1
+		for ; k > 0 && byUs(e, best[k-1]) < 0; k-- {
+			best[k] = best[k-1]
+		}
+		best[k] = e
+	}
+	nodes := make([]int32, n)
+	for k := range nodes {
+		nodes[k] = best[k].node
 	}
 	return nodes
 }

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -23,7 +24,7 @@ func wctExperimentCommand() *cobra.Command {
 	var seeds, workers int
 	var dir string
 	cmd := &cobra.Command{
-		Use:   "experiment [--figure 6|7|8|table2|all] [--seeds N] [--out DIR]",
+		Use:   "experiment [--figure 6|7|8|table2|scale|all] [--seeds N] [--out DIR]",
 		Short: "Repeat the paper's experiments on communication trees",
 		Long: `Repeat the paper's experiments on communication trees.
 
@@ -35,6 +36,8 @@ a star, a random tree, gossip and a lower bound.
   figure 6       overall trust (and expected coverage)
   figure 7       concurrent communication time
   figure 8       node concurrency
+  scale          how long building a tree takes, 1000 to 1,000,000 nodes (not in
+                 all: it depends on the machine)
   table2         everything at 50 and 200 nodes, with the best tree found by a
                  long search for the first 20 seeds of 50 nodes
 
@@ -54,12 +57,14 @@ holds. The same command writes the same bytes every time.`,
 			return runExperiment(cmd.Context(), figure, seeds, workers, dir, cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},
 	}
-	cmd.Flags().Var(&figure, "figure", "6, 7, 8, table2 or all")
+	cmd.Flags().Var(&figure, "figure", "6, 7, 8, table2, scale or all")
 	cmd.Flags().IntVar(&seeds, "seeds", 200, "networks of each size and overhead model")
 	cmd.Flags().StringVar(&dir, "out", "wct-experiment", "directory for the files, made if missing")
 	cmd.Flags().IntVar(&workers, "workers", runtime.NumCPU(), "networks measured at once; changes nothing but the time")
 	return cmd
 }
+
+const scaleFigure = "scale"
 
 // A figureFlag is a figure's name or all.
 type figureFlag string
@@ -67,14 +72,17 @@ type figureFlag string
 func (f *figureFlag) String() string { return string(*f) }
 func (f *figureFlag) Type() string   { return "name" }
 func (f *figureFlag) Set(name string) error {
-	if name != "all" && !slices.Contains(experiment.Figures, experiment.Figure(name)) {
-		return errors.New("want 6, 7, 8, table2 or all")
+	if name != "all" && name != scaleFigure && !slices.Contains(experiment.Figures, experiment.Figure(name)) {
+		return errors.New("want 6, 7, 8, table2, scale or all")
 	}
 	*f = figureFlag(name)
 	return nil
 }
 
 func runExperiment(ctx context.Context, figure figureFlag, seeds, workers int, dir string, out, progress io.Writer) error {
+	if figure == scaleFigure {
+		return runScale(ctx, dir, out)
+	}
 	figures := experiment.Figures
 	if figure != "all" {
 		figures = []experiment.Figure{experiment.Figure(figure)}
@@ -94,10 +102,7 @@ func runExperiment(ctx context.Context, figure figureFlag, seeds, workers int, d
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return fmt.Errorf("make directory for results: %w", err)
-	}
-	w := resultWriter{dir: dir, out: out}
+	w := newResultWriter(dir, out)
 	for _, f := range figures {
 		name := "figure" + string(f)
 		if f == experiment.Table2 {
@@ -121,6 +126,27 @@ type resultWriter struct {
 	dir string
 	out io.Writer
 	err error
+}
+
+func newResultWriter(dir string, out io.Writer) *resultWriter {
+	w := &resultWriter{dir: dir, out: out}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		w.err = fmt.Errorf("make directory for results: %w", err)
+	}
+	return w
+}
+
+func runScale(ctx context.Context, dir string, out io.Writer) error {
+	points, err := experiment.Scale(ctx, time.Now)
+	if err != nil {
+		return err
+	}
+	w := newResultWriter(dir, out)
+	w.write("scale.csv", func(to io.Writer) error { return experiment.WriteScaleCSV(to, points) })
+	for _, format := range []string{"svg", "png"} {
+		w.write("scale."+format, func(to io.Writer) error { return experiment.WriteScalePlot(to, points, format) })
+	}
+	return w.err
 }
 
 func (w *resultWriter) write(name string, content func(io.Writer) error) {

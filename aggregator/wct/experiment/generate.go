@@ -34,9 +34,21 @@ func (s *splitMix) shuffle(v []int) {
 // links 3, 2 and 1 for 5, 15 and 80 % of the nodes, rounded half up, and eight
 // honest ones of ten. Weights are 1:1, the thresholds 0.8 and 8 ms.
 func Generate(n int, seed uint64, model Overheads) *wct.Input {
-	rng := splitMix(seed*1000003 + uint64(n))
+	in, rng := generateNodes(n, seed)
+	in.OverheadUs = make([][]int64, n)
+	for i := range n {
+		in.OverheadUs[i] = make([]int64, n)
+	}
+	drawOverheads(in, rng, model)
+	return in
+}
+
+// generateNodes draws everything but the overheads.
+func generateNodes(n int, seed uint64) (*wct.Input, *splitMix) {
+	state := splitMix(seed*1000003 + uint64(n))
+	rng := &state
 	in := &wct.Input{
-		N: n, TrustE4: make([]int64, n), Links: make([]int, n), OverheadUs: make([][]int64, n),
+		N: n, TrustE4: make([]int64, n), Links: make([]int, n),
 		TrustWeight: 1, LinkWeight: 1, TrustThresholdE4: 8000, OverheadThresholdUs: 8000,
 	}
 	three, two := (5*n+50)/100, (15*n+50)/100
@@ -60,10 +72,8 @@ func Generate(n int, seed uint64, model Overheads) *wct.Input {
 		} else {
 			in.TrustE4[i] = int64(rng.below(8000))
 		}
-		in.OverheadUs[i] = make([]int64, n)
 	}
-	drawOverheads(in, &rng, model)
-	return in
+	return in, rng
 }
 
 func drawOverheads(in *wct.Input, rng *splitMix, model Overheads) {

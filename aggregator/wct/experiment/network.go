@@ -156,28 +156,40 @@ func gossip(in *wct.Input, root int, seed uint64) Values {
 // ways to all, from whichever root is best, with no limit on links.
 func lowerBound(in *wct.Input) Values {
 	best := int64(math.MaxInt64)
-	dist, done := make([]int64, in.N), make([]bool, in.N)
+	type distance struct {
+		us   int64
+		node int
+	}
+	left := make([]distance, in.N)
 	for root := range in.N {
-		for i := range dist {
-			dist[i], done[i] = in.OverheadUs[root][i], i == root
+		left = left[:0]
+		for i, us := range in.OverheadUs[root] {
+			if i != root {
+				left = append(left, distance{us, i})
+			}
 		}
+		// Dijkstra: the nearest of those left is final. A root is given up once
+		// it is no better than the best.
 		var last int64
-		for range in.N - 1 {
-			u := -1
-			for i, d := range dist {
-				if !done[i] && (u < 0 || d < dist[u]) {
-					u = i
+		for len(left) > 0 && last < best {
+			nearest := 0
+			for k := range left {
+				if left[k].us < left[nearest].us {
+					nearest = k
 				}
 			}
-			done[u], last = true, dist[u]
-			if last >= best {
-				break // this root is no better
-			}
-			for i, w := range in.OverheadUs[u] {
-				dist[i] = min(dist[i], last+w)
+			at := left[nearest]
+			last = at.us
+			left[nearest] = left[len(left)-1]
+			left = left[:len(left)-1]
+			row := in.OverheadUs[at.node]
+			for k := range left {
+				left[k].us = min(left[k].us, last+row[left[k].node])
 			}
 		}
-		best = min(best, last)
+		if len(left) == 0 {
+			best = min(best, last)
+		}
 	}
 	v := noValues()
 	v[ExactMs] = float64(best) / 1000
