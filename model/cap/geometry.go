@@ -61,21 +61,28 @@ func (c Circle) Contains(p Point) bool {
 }
 
 // Contains reports whether a place lies in the ring, by the even-odd rule in
-// the plane of latitude and longitude. Longitudes are taken relative to the
-// place, so that a ring over the date line is whole.
+// the plane of latitude and longitude. The ring is followed from its first
+// point by the shorter way round, so that one over the date line is whole.
 func (p Polygon) Contains(at Point) bool {
-	in := false
+	in := [3]bool{} // the place as it is, and once round the earth either way
+	if len(p) == 0 {
+		return false
+	}
+	ax := wrap(p[0].Lon - at.Lon)
 	for i := 1; i < len(p); i++ {
 		a, b := p[i-1], p[i]
-		ax, bx := wrap(a.Lon-at.Lon), wrap(b.Lon-at.Lon)
-		if math.Abs(ax-bx) > 180 { // the edge passes behind, on the other side of the earth
-			continue
+		bx := ax + wrap(b.Lon-a.Lon)
+		if (a.Lat > at.Lat) != (b.Lat > at.Lat) {
+			cross := ax + (at.Lat-a.Lat)/(b.Lat-a.Lat)*(bx-ax)
+			for turn := range in {
+				if cross > float64(360*(turn-1)) {
+					in[turn] = !in[turn]
+				}
+			}
 		}
-		if (a.Lat > at.Lat) != (b.Lat > at.Lat) && 0 < ax+(at.Lat-a.Lat)/(b.Lat-a.Lat)*(bx-ax) {
-			in = !in
-		}
+		ax = bx
 	}
-	return in
+	return in[0] || in[1] || in[2]
 }
 
 // wrap brings a difference of longitudes into -180 to 180.
