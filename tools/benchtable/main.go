@@ -53,9 +53,9 @@ const yearSamples = 8760
 // The benchmarks of agreement get a number of records, not a time: each builds
 // its own four data aggregators.
 const (
-	doorRecords   = "40000x"
-	pacedRecords  = "32000x"
-	brokerRecords = "30000x"
+	doorRecords   = "30000x"
+	pacedRecords  = "20000x"
+	brokerRecords = "20000x"
 )
 
 var suites = []suite{
