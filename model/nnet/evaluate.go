@@ -26,6 +26,7 @@ type Result struct {
 	AUC                   float64
 	AP                    float64
 	Brier                 float64 // NaN for a score that is no probability
+	BrierSkill            float64 // against the base rate of the same rows
 	Threshold             float64
 	Events                int
 	Caught                int
@@ -46,7 +47,18 @@ type Evaluation struct {
 	Network   Result
 	Baselines map[string]Result
 	Scores    []RowScore
+	// AUC90 and AP90 are the network's central 90 % over a bootstrap of whole
+	// days, Reliability its probabilities beside what came, in ten bins of equal
+	// numbers of rows.
+	AUC90, AP90 skill.Interval
+	Reliability []skill.Bin
+	// Warnings counts the rows at or above the threshold, ExplainedDown those of
+	// them whose score falls when the three named inputs are set to their means.
+	Warnings, ExplainedDown int
 }
+
+// bootstrapDraws bounds the cost: an interval's ends need no third digit.
+const bootstrapDraws = 200
 
 // A RowScore is one evaluated row.
 type RowScore struct {
@@ -123,6 +135,9 @@ func (w *Weights) Evaluate(series []*Series, q Question) (*Evaluation, error) {
 		}
 		e.Baselines[y.Name] = r.result(baseline, y.Threshold, horizon, false)
 	}
+	e.Warnings, e.ExplainedDown = r.explained(h, p)
+	e.Reliability = skill.Reliability(p, r.label, 10)
+	e.AUC90, e.AP90 = skill.Bootstrap(p, r.label, r.days(), bootstrapDraws)
 	i := 0
 	for t := range r.track {
 		e.SiteDays += float64(len(r.track[t].TimeMs)) / 24
@@ -132,6 +147,41 @@ func (w *Weights) Evaluate(series []*Series, q Question) (*Evaluation, error) {
 		}
 	}
 	return e, nil
+}
+
+// days numbers the rows' days. A day is one block over all sites: a front
+// reaches several of them.
+func (r *rows) days() []int {
+	var out []int
+	for _, t := range r.track {
+		for _, at := range t.TimeMs {
+			out = append(out, int(at/skill.DayMs))
+		}
+	}
+	return out
+}
+
+// explained counts the warned rows, and those whose score falls when the
+// inputs the explanation names are neutralised.
+func (r *rows) explained(h *Head, p []float64) (warned, down int) {
+	for i, f := range r.f {
+		if p[i] < h.Warn {
+			continue
+		}
+		warned++
+		neutral := *f
+		for _, c := range h.explain(f) {
+			for k, name := range h.Inputs {
+				if name == c.Name {
+					neutral.X[h.inputs[k]] = h.mean[k]
+				}
+			}
+		}
+		if q, ok := h.Probability(&neutral); ok && q < p[i] {
+			down++
+		}
+	}
+	return warned, down
 }
 
 func onlySite(series []*Series, site string) []*Series {
@@ -159,13 +209,14 @@ func (r *rows) result(p []float64, threshold float64, horizonMs int64, probabili
 	r.fill(p)
 	a := skill.Judge(r.track, threshold, horizonMs)
 	out := Result{
-		AUC: skill.AUC(p, r.label), AP: skill.AveragePrecision(p, r.label), Brier: math.NaN(), Threshold: threshold,
+		AUC: skill.AUC(p, r.label), AP: skill.AveragePrecision(p, r.label), Brier: math.NaN(), BrierSkill: math.NaN(), Threshold: threshold,
 		Events: a.Events, Caught: a.Caught, FalseAlarmsPerSiteDay: a.FalseAlarmsPerSiteDay(),
 		AlarmHoursPerSiteDay: a.AlarmHours / a.SiteDays,
 		LeadMedianMs:         a.LeadQuantileMs(0.5), LeadP10Ms: a.LeadQuantileMs(0.1),
 	}
 	if probability {
 		out.Brier = skill.Brier(p, r.label)
+		out.BrierSkill = skill.BrierSkill(p, r.label)
 	}
 	return out
 }

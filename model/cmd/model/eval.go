@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"fairwatt/model/nnet"
+	"fairwatt/model/nnet/skill"
 )
 
 // evalOptions are the flags of eval.
@@ -232,6 +233,12 @@ type report struct {
 	result             // the network's figures stand at the top too
 	Baselines baseline `json:"baselines"`
 	External  []report `json:"external,omitempty"`
+
+	AUC90           [2]*float64 `json:"roc_auc_90"` // by a bootstrap of whole days
+	AP90            [2]*float64 `json:"average_precision_90"`
+	Reliability     []skill.Bin `json:"reliability"`
+	Warnings        int         `json:"warning_rows"`
+	ExplanationHeld int         `json:"explanation_held"` // of these, score falls without the named inputs
 }
 
 type baseline map[string]result
@@ -240,6 +247,7 @@ type result struct {
 	AUC         *float64 `json:"roc_auc"`
 	AP          *float64 `json:"average_precision"`
 	Brier       *float64 `json:"brier"`
+	BrierSkill  *float64 `json:"brier_skill"`
 	Threshold   float64  `json:"threshold"`
 	Events      int      `json:"events"`
 	Caught      int      `json:"events_caught"`
@@ -258,16 +266,19 @@ func finite(v float64) *float64 {
 
 func newResult(r nnet.Result) result {
 	return result{
-		AUC: finite(r.AUC), AP: finite(r.AP), Brier: finite(r.Brier), Threshold: r.Threshold, Events: r.Events,
+		AUC: finite(r.AUC), AP: finite(r.AP), Brier: finite(r.Brier), BrierSkill: finite(r.BrierSkill), Threshold: r.Threshold, Events: r.Events,
 		Caught: r.Caught, FalseAlarms: r.FalseAlarmsPerSiteDay, AlarmHours: r.AlarmHoursPerSiteDay,
 		LeadMedianS: r.LeadMedianMs / 1000, LeadP10S: r.LeadP10Ms / 1000,
 	}
 }
 
+func ends(i skill.Interval) [2]*float64 { return [2]*float64{finite(i.Low), finite(i.High)} }
+
 func newReport(group string, q nnet.Question, e *nnet.Evaluation) report {
 	r := report{
 		Group: group, Task: q.Task, Head: e.Head, Stations: "all", Rows: e.Rows, Sites: e.Sites, SiteDays: e.SiteDays,
 		BaseRate: e.BaseRate, Result: newResult(e.Network), Baselines: baseline{},
+		AUC90: ends(e.AUC90), AP90: ends(e.AP90), Reliability: e.Reliability, Warnings: e.Warnings, ExplanationHeld: e.ExplainedDown,
 	}
 	if q.Lowland {
 		r.Stations = "lowland"
@@ -287,9 +298,9 @@ func printTable(out io.Writer, reports []report) error {
 		fmt.Fprintf(out, "%s, %s (%s stations): %d rows, %d sites, %.0f site-days, base rate %.5f, %d events\n",
 			r.Group, r.Head, r.Stations, r.Rows, r.Sites, r.SiteDays, r.BaseRate, r.Result.Events)
 		t := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
-		fmt.Fprintln(t, "score\tROC AUC\tAP\tBrier\tthreshold\tcaught\tfalse/site-day\talarm h/site-day\tlead median\tlead p10\t")
+		fmt.Fprintln(t, "score\tROC AUC\tAP\tBrier\tskill\tthreshold\tcaught\tfalse/site-day\talarm h/site-day\tlead median\tlead p10\t")
 		row := func(name string, x result) {
-			fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%.4g\t%d\t%.4f\t%.3f\t%s\t%s\t\n", name, number(x.AUC), number(x.AP), number(x.Brier),
+			fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%.4g\t%d\t%.4f\t%.3f\t%s\t%s\t\n", name, number(x.AUC), number(x.AP), number(x.Brier), number(x.BrierSkill),
 				x.Threshold, x.Caught, x.FalseAlarms, x.AlarmHours, seconds(x.LeadMedianS), seconds(x.LeadP10S))
 		}
 		row("network", r.Result)
@@ -304,6 +315,8 @@ func printTable(out io.Writer, reports []report) error {
 		if err := t.Flush(); err != nil {
 			return err
 		}
+		fmt.Fprintf(out, "network, 90%% by days: ROC AUC %s to %s, AP %s to %s; %d warned hours, in %d of them the score falls without the named inputs\n",
+			number(r.AUC90[0]), number(r.AUC90[1]), number(r.AP90[0]), number(r.AP90[1]), r.Warnings, r.ExplanationHeld)
 	}
 	return nil
 }
