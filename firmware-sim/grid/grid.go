@@ -108,6 +108,7 @@ func run(ctx context.Context, cfg Config, opts Options) (_ *Report, _ *console.S
 		err = g.play(ctx, running, opts)
 	}
 	g.stopAgents()
+	g.awaitRest(running)
 	snapshot := g.snapshot()
 	stop()
 	err = errors.Join(err, group.Wait(), g.stopRest())
@@ -296,6 +297,36 @@ func (g *grid) drain(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// awaitRest waits until every living data aggregator has the same chain, the
+// page shows it, and no record waits for a block: what the page shows last is
+// then what the report reads from the chains. It gives up after drainLimit.
+func (g *grid) awaitRest(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, drainLimit)
+	defer cancel()
+	look := time.NewTicker(20 * time.Millisecond)
+	defer look.Stop()
+	for !g.atRest() {
+		select {
+		case <-ctx.Done():
+			return // the report stands on the chains, whatever the page showed
+		case <-look.C:
+		}
+	}
+}
+
+func (g *grid) atRest() bool {
+	if len(g.nodes) == 0 {
+		return true
+	}
+	height := g.snapshot().Chain.Height
+	for _, n := range g.alive() {
+		if n.da.State().Height() != height || n.da.Stats().Pending > 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // unanswered is how many records wait for a final receipt.
