@@ -46,7 +46,11 @@ func (b *octBuilder) build() *Tree {
 	case b.in.N > annealedNodes:
 		b.search.run(root, flat, budget, cold)
 	case dense:
+		found := b.search.bestCost
 		b.search.run(root, grow(b.in, b.shape.w, b.base.Root, children), budget, hot)
+		if b.search.bestCost == found { // it went astray
+			b.search.run(root, flat, budget/2, cold)
+		}
 	default:
 		b.search.run(root, flat, budget/2, hot)
 		b.search.run(b.search.bestRoot, slices.Clone(b.search.best), budget/2, cold)

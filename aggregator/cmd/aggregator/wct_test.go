@@ -82,3 +82,47 @@ func TestWCTBuildOCT(t *testing.T) {
 		t.Errorf("%s, error %v", out, err)
 	}
 }
+
+func TestWCTExperimentWritesFiles(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "results")
+	var out, errOut bytes.Buffer
+	args := []string{"wct", "experiment", "--figure", "table2", "--seeds", "1", "--out", dir}
+	if code := run(t.Context(), args, strings.NewReader(""), &out, &errOut); code != 0 {
+		t.Fatalf("exit %d: %s", code, errOut.String())
+	}
+	b, err := os.ReadFile(filepath.Join(dir, "table2.csv"))
+	if err != nil || !strings.Contains(string(b), "uniform,50,best found") || !strings.Contains(out.String(), "table2.csv") {
+		t.Errorf("%v, %s", err, out.String())
+	}
+	for _, c := range [][]string{
+		{"--figure", "5"}, {"--seeds", "0"}, {"--seeds", "100001"}, {"--workers", "0"}, {"more"},
+	} {
+		if code := run(t.Context(), append([]string{"wct", "experiment", "--out", dir}, c...), strings.NewReader(""), &out, &errOut); code != 2 {
+			t.Errorf("%v: exit %d, want 2", c, code)
+		}
+	}
+}
+
+func TestWCTDraw(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "tree.svg")
+	for _, algorithm := range []string{"wct", "lft", "tft", "oct"} {
+		var out, errOut bytes.Buffer
+		args := []string{"wct", "draw", "--algorithm", algorithm, "--out", file}
+		if code := run(t.Context(), args, strings.NewReader(oneCase), &out, &errOut); code != 0 {
+			t.Fatalf("%s: exit %d: %s", algorithm, code, errOut.String())
+		}
+		b, err := os.ReadFile(file)
+		if err != nil || !strings.HasPrefix(string(b), "<svg") || !strings.Contains(string(b), "("+algorithm+")") {
+			t.Errorf("%s: %v, %s", algorithm, err, b)
+		}
+	}
+	var out, errOut bytes.Buffer
+	if code := run(t.Context(), []string{"wct", "draw"}, strings.NewReader(oneCase), &out, &errOut); code != 0 || !strings.HasPrefix(out.String(), "<svg") {
+		t.Errorf("standard output: exit %d, %s", code, out.String())
+	}
+	for _, c := range []struct{ stdin, file string }{{"{}", "-"}, {"", "-"}, {"", filepath.Join(t.TempDir(), "none.json")}} {
+		if code := run(t.Context(), []string{"wct", "draw", "--in", c.file}, strings.NewReader(c.stdin), &out, &errOut); code != 1 {
+			t.Errorf("%+v: exit %d, want 1", c, code)
+		}
+	}
+}
