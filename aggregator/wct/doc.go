@@ -1,6 +1,7 @@
 // Package wct builds and measures communication trees: the weighted
 // communication tree (WCT) of the paper, and the two baselines it is compared
-// with, links first (LFT) and trust first (TFT).
+// with, links first (LFT) and trust first (TFT); and the overhead-aware tree
+// (OCT), which is faster and no worse.
 //
 // # What a caller must do
 //
@@ -25,7 +26,7 @@
 //
 // # Where the paper is silent or wrong
 //
-// This package is the paper's mode: it does what the text says, weaknesses
+// WCT, LFT and TFT are the paper's mode: they do what the text says, weaknesses
 // included, so that they can be measured.
 //
 //   - Ties go to the lower index. An index can be gamed; a system that lets
@@ -53,6 +54,36 @@
 // unlisted pairs are unmeasured. An unmeasured edge counts as one microsecond
 // over the threshold: nobody may gain by not measuring.
 //
-// An overhead-aware tree ("oct") is named by ParseAlgorithm's callers but not
-// built here; asking for it is ErrNotImplemented.
+// # The overhead-aware tree
+//
+// OCT is ours. The WCT's edges ignore the overheads beyond the root's own; ours
+// is built for the time at which the last node has the block, and falls below
+// the WCT of the same input in nothing: attached nodes, trust sum, coverage,
+// both concurrencies, both times, edges over the threshold, and edges from
+// untrusted nodes. If nothing better is found it is the WCT. Read its Edges:
+// Attach(Sequence) gives another tree, since not every link is used.
+//
+// It starts from trees whose nodes forward to as many as in the WCT, which has
+// the WCT's trust sum: grow attaches by earliest arrival, growLevels matches
+// level by level. Then search anneals (dense, up to 250 nodes) or only descends
+// (up to 20,000): it exchanges nodes and subtrees, moves subtrees, re-hangs
+// links of a chain. A change costs the way up to the root (shape), and a walk
+// over the tree only if it is about to be accepted. What may be returned is
+// decided without rounding (floor): coverages that the fixed point cannot tell
+// apart are compared as fractions.
+//
+// The search counts steps and draws from SplitMix64 seeded by a hash of the
+// input, and every number in it is whole, so all architectures and all data
+// aggregators get the same tree. Refused: floats in the annealing's acceptance
+// (the logarithm is a straight line between powers of two instead), wall time
+// as a budget, and a linear program: at 200 nodes it takes longer than the tree
+// is in use.
+//
+// Repair mends a tree after one change; Update keeps a tree in use until a
+// rebuilt one gains enough. docs/experiments.md has the figures.
+//
+// # Ids
+//
+// With Input.IDs the order in which nodes are given says nothing: ties go to
+// the lower id.
 package wct
