@@ -100,17 +100,22 @@ func agreement(bench, name, note string) []row {
 
 func main() {
 	soak := flag.Duration("soak", 10*time.Minute, "how long the agent runs before its memory is read; 0 leaves it out")
+	sizes := flag.Bool("sizes", false, "only sizes and memory, no speed")
 	out := flag.String("out", "build/bench.json", "where the JSON goes")
 	flag.Parse()
-	if err := run(context.Background(), *soak, *out); err != nil {
+	chosen := suites
+	if *sizes {
+		chosen = nil
+	}
+	if err := run(context.Background(), chosen, *soak, *out); err != nil {
 		fmt.Fprintln(os.Stderr, "benchtable:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, soak time.Duration, out string) error {
+func run(ctx context.Context, chosen []suite, soak time.Duration, out string) error {
 	var figures []figure
-	for _, s := range suites {
+	for _, s := range chosen {
 		fmt.Fprintf(os.Stderr, "benchmarks of %s (%s) ...\n", s.pkg, s.bench)
 		got, err := benchmarks(ctx, s)
 		if err != nil {

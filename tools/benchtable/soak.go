@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -58,7 +59,8 @@ func soakAgent(ctx context.Context, soak time.Duration) ([]figure, error) {
 		return nil, err
 	}
 	agent := exec.CommandContext(ctx, "bin/agent", "run", "--config", config)
-	agent.Stderr = os.Stderr
+	var said bytes.Buffer // shown when it ends early
+	agent.Stderr = &said
 	if err := agent.Start(); err != nil {
 		return nil, err
 	}
@@ -66,7 +68,7 @@ func soakAgent(ctx context.Context, soak time.Duration) ([]figure, error) {
 	go func() { exited <- agent.Wait() }()
 	select {
 	case err := <-exited:
-		return nil, fmt.Errorf("the agent ended early: %w", err)
+		return nil, fmt.Errorf("the agent ended early: %w: %s", err, said.Bytes()[max(0, said.Len()-2000):])
 	case <-time.After(soak):
 	}
 	rss, err := memoryMB(agent.Process.Pid, "VmRSS")
@@ -127,6 +129,9 @@ func writeSoakConfig(ctx context.Context, dir, boardAddr, mqttAddr string) (stri
 	if err := command(ctx, "bin/aggregator", "mc", "init", "--dir", filepath.Join(dir, "community")); err != nil {
 		return "", err
 	}
+	if err := command(ctx, "bin/agent", "enroll", "--dir", filepath.Join(dir, "data")); err != nil {
+		return "", err
+	}
 	path := filepath.Join(dir, "agent.yaml")
 	return path, os.WriteFile(path, fmt.Appendf(nil, soakConfig, dir, boardAddr, mqttAddr), 0o600)
 }
@@ -134,7 +139,6 @@ func writeSoakConfig(ctx context.Context, dir, boardAddr, mqttAddr string) (stri
 // start runs a program in the background and returns what ends it.
 func start(ctx context.Context, name string, args ...string) (stop func(), err error) {
 	cmd := exec.CommandContext(ctx, name, args...)
-	cmd.Stderr = os.Stderr
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
