@@ -70,6 +70,7 @@ func (r *Replay) Run(ctx context.Context, source SampleSource) (*model.Summary, 
 
 func (r *Replay) run(ctx context.Context, source SampleSource) error {
 	var sample model.Sample
+	var first int64
 	pace := pacer{speed: r.Speed}
 	for {
 		if err := ctx.Err(); err != nil {
@@ -100,14 +101,24 @@ func (r *Replay) run(ctx context.Context, source SampleSource) error {
 		}
 		r.summary.Sample(sample.TimeMs)
 		waves := r.waveforms(&sample)
-		if err := r.events(r.Judge.Step(&sample)); err != nil {
-			return err
+		if r.summary.Samples == 1 {
+			first = sample.TimeMs
+		}
+		// The judge waits for the first values of the waveforms, or it would begin
+		// with an alert that they are missing.
+		if !r.FillRMS || sample.TimeMs-first >= warmUpMs {
+			if err := r.events(r.Judge.Step(&sample)); err != nil {
+				return err
+			}
 		}
 		if err := r.events(waves); err != nil {
 			return err
 		}
 	}
 }
+
+// warmUpMs is enough for the first window of waveforms to be complete.
+const warmUpMs = 300
 
 // waveforms returns what the waveforms say at a sample; nothing of it reaches
 // the gate but the RMS values that FillRMS asks for.

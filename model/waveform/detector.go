@@ -210,11 +210,20 @@ func (d *Detector) tune(rateHz float64) {
 	}
 	d.rate, d.perCycle = rateHz, rateHz/d.cfg.NominalHz
 	size := int(d.perCycle*windowCycles*1.06) + 2
+	// What the rings hold is not read again until it is overwritten, so they are
+	// reused: a recording whose rate jumps at every sample costs no memory.
 	for _, s := range d.used {
-		d.ring[s] = make([]float64, size)
+		d.ring[s] = resize(d.ring[s], size)
 	}
-	d.window.size(size)
+	d.window.scratch = resize(d.window.scratch, size)
 	d.empty()
+}
+
+func resize(x []float64, n int) []float64 {
+	if cap(x) < n {
+		return make([]float64, n)
+	}
+	return x[:n]
 }
 
 func (d *Detector) empty() {

@@ -34,8 +34,6 @@ type windowState struct {
 	scratch []float64
 }
 
-func (w *windowState) size(n int) { w.scratch = make([]float64, n) }
-
 func (w *windowState) restart() { w.n, w.flagged = 0, false }
 
 func (w *windowState) flag(healthy bool) { w.flagged = w.flagged || !healthy }
