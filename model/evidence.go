@@ -55,7 +55,9 @@ type evidence struct {
 	cyclone      cyclone
 	icingMs      int64 // W10: since when, or never
 	external     external
-	wallOffsetMs int64 // Unix time less the sensing clock, as told at the start
+	checks       checks
+	disagree     ChannelSet // of the last sample
+	wallOffsetMs int64      // Unix time less the sensing clock, as told at the start
 	wallKnown    bool
 
 	score scoreState
@@ -86,7 +88,9 @@ func newEvidence(c *Config, limits GridLimits) evidence {
 // written into the sample.
 func (e *evidence) take(s *Sample, tMs int64) {
 	e.in.take(s, tMs)
+	e.disagree = s.Disagree
 	e.takeWeather()
+	e.cross(s, tMs)
 	e.takeElectrical(tMs)
 	e.takeQuality()
 	e.takeEarth(tMs)

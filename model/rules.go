@@ -32,7 +32,7 @@ const (
 
 // rules is the table. Rules that arm others stand before them. Its order is
 // the order of causes in events.
-var rules = slices.Concat(sensorRules, electricalRules, qualityRules, earthRules,
+var rules = slices.Concat(sensorRules, votingRules, electricalRules, qualityRules, earthRules,
 	weatherRules, lightningRules, cycloneRules, scoreRules(), externalRules())
 
 // RuleInfo describes one rule for help texts and status pages.

@@ -40,6 +40,9 @@ type Sample struct {
 	Values   [NumChannels]float64
 	Validity [NumChannels]Validity
 	AgeMs    [NumChannels]int64
+	// Disagree holds the channels whose value several sensors did not agree on
+	// (see Vote).
+	Disagree ChannelSet
 }
 
 // Set stores a fresh reading. NaN, Inf and values outside the channel's range

@@ -1,0 +1,130 @@
+package model
+
+// crossTimes is how many readings in a row must contradict each other before
+// a channel is refused: two sensors are never read at the same moment.
+const crossTimes = 3
+
+// checks counts contradictions in a row.
+type checks struct {
+	power, phases, gust, night int
+}
+
+// cross compares channels with each other after each has been judged alone,
+// and refuses the one that cannot be right: the state Disagrees is a reason
+// for the gate where the channel is required.
+func (e *evidence) cross(s *Sample, tMs int64) {
+	k := &e.checks
+	e.refuse(s, &k.power, e.powerContradicts(tMs), PowerW)
+	e.refuse(s, &k.phases, e.phasesContradict(tMs), PowerW)
+	e.refuse(s, &k.gust, e.gustContradicts(tMs), WindGustMPS)
+	e.refuse(s, &k.night, e.sunAtNight(tMs), IrradianceWPM2)
+}
+
+func (e *evidence) refuse(s *Sample, n *int, contradicts bool, c Channel) {
+	if *n = run(*n, contradicts); *n >= crossTimes {
+		e.in.r[c].state, e.in.r[c].fresh = Disagrees, false
+		s.Fail(c, Disagrees)
+	}
+}
+
+// powerFloorW is what a meter at rest may show.
+const powerFloorW = 50
+
+// powerContradicts compares power with voltage times current, 10 % apart: it
+// cannot be more than that, and with a power factor it is that share of it.
+func (e *evidence) powerContradicts(tMs int64) bool {
+	p, okP := e.in.get(PowerW, tMs)
+	v, okV := e.in.get(VoltageV, tMs)
+	i, okI := e.in.get(CurrentA, tMs)
+	if !okP || !okV || !okI {
+		return false
+	}
+	apparent, p := float64(v*i), max(p, -p)
+	if p > float64(1.1*apparent)+powerFloorW {
+		return true
+	}
+	f, ok := e.in.get(PowerFactor, tMs)
+	return ok && p < float64(max(f, -f)*apparent)-float64(0.1*apparent)-powerFloorW
+}
+
+// phasesContradict compares power with the sum of the phases, 10 % apart.
+func (e *evidence) phasesContradict(tMs int64) bool {
+	p, ok := e.in.get(PowerW, tMs)
+	a, okA := e.in.get(PowerAW, tMs)
+	b, okB := e.in.get(PowerBW, tMs)
+	c, okC := e.in.get(PowerCW, tMs)
+	if !ok || !okA || !okB || !okC {
+		return false
+	}
+	d := p - (a + b + c)
+	return max(d, -d) > float64(0.1*max(p, -p))+powerFloorW
+}
+
+// gustContradicts: the highest gust of ten minutes is never below their mean.
+// A blocked or iced cup shows itself so.
+func (e *evidence) gustContradicts(tMs int64) bool {
+	_, okW := e.in.get(WindSpeedMPS, tMs)
+	_, okG := e.in.get(WindGustMPS, tMs)
+	return okW && okG && e.windMean.ok && e.gustMax.ok && e.gustMax.v < float64(0.9*e.windMean.v)-0.5
+}
+
+// sunAtNight: light that a pyranometer cannot see with the sun well below the
+// horizon.
+func (e *evidence) sunAtNight(tMs int64) bool {
+	g, ok := e.in.get(IrradianceWPM2, tMs)
+	if !ok || !e.wallKnown || e.cfg.Position == nil || g <= 20 {
+		return false
+	}
+	// Twice: at both ends of what the reading may be a mean of.
+	p, unix := e.cfg.Position, tMs+e.wallOffsetMs
+	return sunSine(p, unix) < nightSine && sunSine(p, unix-seconds(e.cfg.IntervalS)) < nightSine
+}
+
+// nightSine is the sine of 6 degrees below the horizon, the end of civil
+// twilight.
+const nightSine = -0.10452846
+
+// sunSine returns the sine of the sun's height above the horizon, within about
+// a degree (declination and equation of time after Cooper and Spencer, as
+// textbooks give them). It is made of products that no target may fuse,
+// because it is compared.
+func sunSine(p *Position, unixMs int64) float64 {
+	const dayMs = 86_400_000
+	const yearE4 = 3_652_425                                      // days of a mean year, in 1e-4
+	day := float64(floorDiv(unixMs, dayMs)*10_000%yearE4)/1e4 + 1 // of the year, within a day or so
+	turn := float64(float64(day-81) * (360.0 / 365.0))
+	decl := float64(23.45 * sinDeg(turn))
+	eot := float64(9.87*sinDeg(2*turn)) - float64(7.53*cosDeg(turn)) - float64(1.5*sinDeg(turn)) // minutes
+	ofDay := float64(unixMs-floorDiv(unixMs, dayMs)*dayMs) / 60_000                              // minutes
+	hour := float64((ofDay+eot-720)*0.25) + p.Longitude                                          // degrees from noon
+	flat := float64(cosDeg(p.Latitude) * cosDeg(decl))
+	return float64(sinDeg(p.Latitude)*sinDeg(decl)) + float64(flat*cosDeg(hour))
+}
+
+func cosDeg(d float64) float64 { return sinDeg(d + 90) }
+
+// sinDeg is the sine of an angle in degrees, within 1e-6: a Taylor polynomial
+// over a quarter turn. math.Sin may differ in its last bit between targets.
+func sinDeg(d float64) float64 {
+	const toRadians = 0.017453292519943295
+	for d > 180 {
+		d -= 360
+	}
+	for d < -180 {
+		d += 360
+	}
+	switch {
+	case d > 90:
+		d = 180 - d
+	case d < -90:
+		d = -180 - d
+	}
+	x := float64(d * toRadians)
+	x2 := float64(x * x)
+	sum, term := x, x
+	for n := 3.0; n <= 11; n += 2 {
+		term = -float64(term*x2) / (n * (n - 1))
+		sum += term
+	}
+	return sum
+}

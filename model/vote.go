@@ -1,0 +1,157 @@
+package model
+
+import "slices"
+
+// A Reading is what one of several sensors of a kind says of a channel.
+type Reading struct {
+	Value    float64
+	Validity Validity
+	AgeMs    int64
+}
+
+// maxVoters bounds how many sensors of a kind vote.
+const maxVoters = 8
+
+// agreement is how far two sensors of a kind may lie apart: the larger of an
+// absolute difference and a share of the larger value. It is about the sum of
+// two cheap sensors' errors; zero values compare exactly.
+type agreement struct{ abs, share float64 }
+
+var agreements = [NumChannels]agreement{
+	VoltageV: {2, 0.02}, VoltageAV: {2, 0.02}, VoltageBV: {2, 0.02}, VoltageCV: {2, 0.02}, VoltageNV: {2, 0.02},
+	CurrentA: {0.2, 0.05}, CurrentAA: {0.2, 0.05}, CurrentBA: {0.2, 0.05}, CurrentCA: {0.2, 0.05}, CurrentNA: {0.2, 0.05},
+	FrequencyHz: {0.05, 0}, PowerW: {20, 0.05}, PowerAW: {20, 0.05}, PowerBW: {20, 0.05}, PowerCW: {20, 0.05},
+	THDPct: {1, 0.1}, THDAPct: {1, 0.1}, THDBPct: {1, 0.1}, THDCPct: {1, 0.1},
+	DCVoltageV: {5, 0.02}, DCCurrentA: {0.2, 0.05}, InsulationKOhm: {5, 0.2}, LeakageMA: {3, 0.1},
+	EquipmentTemperatureC: {3, 0}, VibrationMPS2: {0.5, 0.2}, RotorRPM: {2, 0.03},
+	TemperatureC: {1.5, 0}, HumidityPct: {8, 0}, PressureHPa: {2, 0},
+	WindSpeedMPS: {1, 0.15}, WindGustMPS: {1.5, 0.15}, WindDirectionDeg: {30, 0},
+	RainMM: {0.5, 0.2}, IrradianceWPM2: {50, 0.15}, LightningKM: {7, 0}, LightningCount: {1, 0.5},
+}
+
+func (a agreement) holds(x, y float64) bool {
+	d, most := x-y, max(x, y, -x, -y)
+	return max(d, -d) <= max(a.abs, float64(a.share*most))
+}
+
+// A Verdict is what several sensors of a kind say together.
+type Verdict struct {
+	Reading       // what counts
+	Disagree bool // not all that can be read say the same
+	Outlier  int  // of three or more, the one that stands alone; else -1
+}
+
+// Vote joins what sensors of a kind say of channel c, whose nominal value is
+// given for voltages and frequency. One usable sensor counts by itself. Of two
+// that disagree the unsafe one counts: the lower insulation, distance of
+// lightning, and pressure; the voltage or frequency farther from nominal; the
+// larger of all else. Of three or more the middle one counts, the unsafe one
+// of the two middle ones of an even number; the one that is farthest from it
+// is named when it disagrees. Where none is usable, nor is the result. More
+// than eight sensors are not looked at.
+//
+// The caller puts the result into its sample with Sample.SetVote.
+func Vote(c Channel, nominal float64, readings []Reading) Verdict {
+	var index [maxVoters]int
+	n := 0
+	for i := range min(len(readings), maxVoters) {
+		r := &readings[i]
+		if info := &channels[c]; r.Validity == Valid && r.Value >= info.Min && r.Value <= info.Max {
+			index[n] = i
+			n++
+		}
+	}
+	if n == 0 {
+		out := Verdict{Outlier: -1}
+		for _, r := range readings {
+			v := r.Validity
+			if v == Valid {
+				v = OutOfRange
+			}
+			out.Validity = max(out.Validity, v)
+		}
+		return out
+	}
+	usable := index[:n]
+	slices.SortStableFunc(usable, func(a, b int) int {
+		switch x, y := readings[a].Value, readings[b].Value; {
+		case x < y:
+			return -1
+		case x > y:
+			return 1
+		}
+		return 0
+	})
+	at := usable[n/2]
+	if n%2 == 0 && unsafer(c, nominal, readings[usable[n/2-1]].Value, readings[at].Value) {
+		at = usable[n/2-1]
+	}
+	out := Verdict{Reading: readings[at], Outlier: -1}
+	worst := -1.0
+	for _, i := range usable {
+		d := readings[i].Value - out.Value
+		if d = max(d, -d); !agreements[c].holds(readings[i].Value, out.Value) && d > worst {
+			worst, out.Disagree = d, true
+			if n >= 3 {
+				out.Outlier = i
+			}
+		}
+	}
+	return out
+}
+
+// unsafer reports whether a is the more dangerous of two values.
+func unsafer(c Channel, nominal, a, b float64) bool {
+	switch c {
+	case InsulationKOhm, LightningKM, PressureHPa:
+		return a < b
+	case VoltageV, VoltageAV, VoltageBV, VoltageCV, FrequencyHz:
+		return max(a-nominal, nominal-a) > max(b-nominal, nominal-b)
+	}
+	return a > b
+}
+
+// A ChannelSet is a set of channels.
+type ChannelSet uint64
+
+// Has reports whether c is in the set.
+func (s ChannelSet) Has(c Channel) bool { return s&(1<<c) != 0 }
+
+// With returns the set with c added.
+func (s ChannelSet) With(c Channel) ChannelSet { return s | 1<<c }
+
+// SetVote stores what several sensors said together. Their disagreement is
+// kept beside the value, and rule S01 tells of it.
+func (s *Sample) SetVote(c Channel, v Verdict) {
+	if v.Validity == Valid {
+		s.Set(c, v.Value)
+		s.AgeMs[c] = v.AgeMs
+	} else {
+		s.Fail(c, v.Validity)
+	}
+	if v.Disagree {
+		s.Disagree = s.Disagree.With(c)
+	}
+}
+
+// votingRules tell of sensors that disagree; what counts then is the unsafe
+// one, so a warning is enough.
+var votingRules = []rule{{
+	id: "S01", kind: KindSensor, level: LevelWarn,
+	source: "voting: of two sensors the unsafe one counts, of three the middle one; a disagreement warns",
+	holdS:  func(e *evidence) float64 { return e.cfg.Gate.ValidS },
+	evaluate: func(e *evidence, _ int64, _ Level) Level {
+		return keep(e.disagree != 0, LevelWarn)
+	},
+	explain: func(x *explainer) {
+		for c := range NumChannels {
+			if x.e.disagree.Has(c) {
+				x.say("sensors of " + c.String() + " disagree")
+				x.channel(c, "", 0)
+			}
+		}
+		if x.e.disagree == 0 {
+			x.say("all sensors agree again")
+		}
+	},
+}}
