@@ -21,6 +21,7 @@ const (
 	sunMaxModels             = 64
 	sunCommonLen             = 66 // registers behind the common model's header
 	sunRetry                 = 5 * time.Second
+	sunPatience              = 3 // failures in a row before a pause
 	mbapHeader               = 7
 	mbapMaxPDU               = 253
 )
@@ -48,10 +49,20 @@ type SunSpec struct {
 
 	conn    net.Conn // nil when there is none
 	next    uint16   // transaction
+	walk    *sunWalk // discovery under way
 	found   []sunFound
 	device  SunSpecDevice
+	fails   int           // in a row
 	failed  error         // why there is no connection
 	retryAt time.Duration // not before this
+}
+
+// A sunWalk is how far discovery has come. It goes on after a time-out, so that
+// a slow device with many models is found through in several Reads.
+type sunWalk struct {
+	next   int // register of the next model
+	found  []sunFound
+	device SunSpecDevice
 }
 
 // A sunFound is a model in the device.
@@ -110,19 +121,16 @@ func (d *SunSpec) fail(op string, err error) error {
 }
 
 // Read implements Sensor. A channel that no model of the device implements is
-// failed with ErrSkipped, the others are given. After a failed connection the
-// next attempt is made 5 s later, so that a device that is off at night does not
-// hold up the other sensors.
+// failed with ErrSkipped, the others are given. After a failed connection, or
+// three failures in a row, the next attempt is made 5 s later, so that a device
+// that is off at night does not hold up the other sensors.
 func (d *SunSpec) Read(ctx context.Context, s *model.Sample) error {
 	values, err := d.measure(ctx)
 	if err != nil {
-		var refused *ModbusError
-		if !errors.As(err, &refused) && d.conn != nil {
-			_ = d.conn.Close() // given up; its error says nothing more
-			d.conn = nil
-		}
+		d.giveUp(err)
 		return failAll(s, d.channels, err)
 	}
+	d.fails = 0
 	var missing []string
 	for _, ch := range d.channels {
 		if v, ok := values[ch]; ok {
@@ -136,6 +144,20 @@ func (d *SunSpec) Read(ctx context.Context, s *model.Sample) error {
 		return d.fail("read", fmt.Errorf("%w: %s, models %v", ErrSkipped, strings.Join(missing, " "), d.device.Models))
 	}
 	return nil
+}
+
+// giveUp ends a connection that has failed; one that works and carries refusals
+// stays.
+func (d *SunSpec) giveUp(err error) {
+	var refused *ModbusError
+	if errors.As(err, &refused) || d.conn == nil {
+		return
+	}
+	_ = d.conn.Close() // given up; its error says nothing more
+	d.conn = nil
+	if d.fails++; d.fails >= sunPatience {
+		d.failed, d.retryAt = err, d.clock.Now()+sunRetry
+	}
 }
 
 func (d *SunSpec) measure(ctx context.Context) (map[model.Channel]float64, error) {
@@ -213,53 +235,69 @@ func (d *SunSpec) connect(ctx context.Context) error {
 	if d.found != nil {
 		return nil
 	}
-	found, device, err := d.discover(ctx)
-	if err != nil {
+	if err := d.discover(ctx); err != nil {
+		var refused *ModbusError
+		if !errors.Is(err, ErrNotReady) && !errors.As(err, &refused) {
+			d.walk = nil // begun anew
+		}
 		return d.fail("discover", err)
 	}
-	d.found, d.device = found, device
+	d.found, d.device, d.walk = d.walk.found, d.walk.device, nil
 	return nil
 }
 
 // discover finds the marker and walks from model to model.
-func (d *SunSpec) discover(ctx context.Context) (found []sunFound, device SunSpecDevice, err error) {
-	start, err := d.marker(ctx)
-	if err != nil {
-		return nil, device, err
-	}
-	for range sunMaxModels {
-		if start+2 > 0x10000 {
-			return nil, device, fmt.Errorf("%w: models beyond the last register", errModbusFrame)
-		}
-		head, err := d.registers(ctx, start, 2)
+func (d *SunSpec) discover(ctx context.Context) error {
+	if d.walk == nil {
+		start, err := d.marker(ctx)
 		if err != nil {
-			return nil, device, err
+			return err
 		}
-		m := sunFound{head[0], start, int(head[1]) + 2}
-		if m.id == sunEnd {
-			if len(found) == 0 {
-				return nil, device, fmt.Errorf("%w: none of its models %v can be read", ErrWrongChip, device.Models)
-			}
-			return found, device, nil
-		}
-		if start+m.size > 0x10000 {
-			return nil, device, fmt.Errorf("%w: model %d of %d registers at %d", errModbusFrame, m.id, head[1], start)
-		}
-		device.Models = append(device.Models, m.id)
-		if m.id == 1 && m.size >= sunCommonLen {
-			r, err := d.registers(ctx, start, sunCommonLen)
-			if err != nil {
-				return nil, device, err
-			}
-			device.Manufacturer, device.Model = sunText(r[2:18]), sunText(r[18:34])
-			device.Version, device.Serial = sunText(r[42:50]), sunText(r[50:66])
-		}
-		if _, ok := sunModels[m.id]; ok {
-			found = append(found, m)
-		}
-		start += m.size
+		d.walk = &sunWalk{next: start}
 	}
-	return nil, device, fmt.Errorf("%w: no end after %d models", errModbusFrame, sunMaxModels)
+	w := d.walk
+	for len(w.device.Models) < sunMaxModels {
+		if w.next+2 > 0x10000 {
+			return fmt.Errorf("%w: models beyond the last register", errModbusFrame)
+		}
+		head, err := d.registers(ctx, w.next, 2)
+		if err != nil {
+			return err
+		}
+		m := sunFound{head[0], w.next, int(head[1]) + 2}
+		if m.id == sunEnd {
+			if len(w.found) == 0 {
+				return fmt.Errorf("%w: none of its models %v can be read", ErrWrongChip, w.device.Models)
+			}
+			return nil
+		}
+		if err := d.visit(ctx, m); err != nil {
+			return err
+		}
+	}
+	return fmt.Errorf("%w: no end after %d models", errModbusFrame, sunMaxModels)
+}
+
+// visit notes a model and steps to the next.
+func (d *SunSpec) visit(ctx context.Context, m sunFound) error {
+	w := d.walk
+	if m.start+m.size > 0x10000 {
+		return fmt.Errorf("%w: model %d of %d registers at %d", errModbusFrame, m.id, m.size-2, m.start)
+	}
+	if m.id == 1 && m.size >= sunCommonLen {
+		r, err := d.registers(ctx, m.start, sunCommonLen)
+		if err != nil {
+			return err
+		}
+		w.device.Manufacturer, w.device.Model = sunText(r[2:18]), sunText(r[18:34])
+		w.device.Version, w.device.Serial = sunText(r[42:50]), sunText(r[50:66])
+	}
+	if _, ok := sunModels[m.id]; ok {
+		w.found = append(w.found, m)
+	}
+	w.device.Models = append(w.device.Models, m.id)
+	w.next += m.size
+	return nil
 }
 
 // marker returns the register behind "SunS". A base that the device refuses is
@@ -282,7 +320,7 @@ func (d *SunSpec) marker(ctx context.Context) (int, error) {
 // registers is one exchange.
 func (d *SunSpec) registers(ctx context.Context, start, count int) ([]uint16, error) {
 	if err := ctx.Err(); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: %w", ErrNotReady, err)
 	}
 	if err := d.conn.SetDeadline(time.Now().Add(d.timeout)); err != nil {
 		return nil, err

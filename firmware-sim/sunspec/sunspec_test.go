@@ -8,6 +8,7 @@ import (
 	"net"
 	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"go.uber.org/goleak"
@@ -258,6 +259,92 @@ func TestNoDevice(t *testing.T) {
 	if err := reader(t, addr, model.PowerW).Read(ctx, &s); !errors.Is(err, context.Canceled) {
 		t.Errorf("cancelled: %v", err)
 	}
+}
+
+// pipes dials a device without a network, so that a test has its own time.
+type pipes struct {
+	noBuses
+	device *sunspec.Device
+	dialed int
+}
+
+func (p *pipes) DialContext(ctx context.Context, _, _ string) (net.Conn, error) {
+	p.dialed++
+	here, there := net.Pipe()
+	go p.device.ServeConn(context.Background(), there)
+	return here, ctx.Err()
+}
+
+// A device that takes a second for each answer is found through over several
+// Reads, none of which takes longer than the caller allows.
+func TestSlowDevice(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		device, err := sunspec.New(sunspec.Config{Unit: 1, Base: 0, Extra: make([]int, 9), Models: []uint16{101}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := device.Inject(sunspec.Slow); err != nil {
+			t.Fatal(err)
+		}
+		device.Feed(world(map[model.Channel]float64{model.PowerW: 700}))
+		cfg := sensor.Config{Kind: sensor.KindSunSpec, Endpoint: "x:502", Channels: []model.Channel{model.PowerW}, Timeout: 5 * time.Second}
+		d, err := sensor.New(cfg, &pipes{device: device})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var s model.Sample
+		reads := 0
+		for err = errors.New("none yet"); err != nil && reads < 40; reads++ {
+			ctx, cancel := context.WithTimeout(t.Context(), 3500*time.Millisecond)
+			start := time.Now()
+			err = d.Read(ctx, &s)
+			cancel()
+			if took := time.Since(start); took > 3500*time.Millisecond {
+				t.Errorf("read %d took %v", reads, took)
+			}
+			time.Sleep(time.Second)
+		}
+		if err != nil || s.Values[model.PowerW] != 700 {
+			t.Errorf("after %d reads: %g W, %v", reads, s.Values[model.PowerW], err)
+		}
+		if err := d.Halt(); err != nil {
+			t.Error(err)
+		}
+		time.Sleep(2 * time.Second) // the device sees that we hung up
+	})
+}
+
+// A device that has gone silent is asked three times in a row, then every 5 s.
+func TestSilentDevice(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		device, err := sunspec.New(sunspec.Config{Unit: 1, Models: []uint16{101}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := device.Inject(sunspec.Silent); err != nil {
+			t.Fatal(err)
+		}
+		buses := &pipes{device: device}
+		d, err := sensor.New(sensor.Config{Kind: sensor.KindSunSpec, Endpoint: "x:502"}, buses)
+		if err != nil {
+			t.Fatal(err)
+		}
+		start, slow := time.Now(), 0
+		for time.Since(start) < time.Minute {
+			var s model.Sample
+			before := time.Now()
+			if err := d.Read(t.Context(), &s); !errors.Is(err, sensor.ErrNotReady) {
+				t.Fatal(err)
+			}
+			if time.Since(before) > 0 {
+				slow++
+			}
+			time.Sleep(100 * time.Millisecond)
+		}
+		if buses.dialed != slow || slow < 10 || slow > 15 {
+			t.Errorf("%d reads of a minute had to wait, %d connections", slow, buses.dialed)
+		}
+	})
 }
 
 func TestBadConfigs(t *testing.T) {
