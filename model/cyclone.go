@@ -123,6 +123,7 @@ func (r *rule) beyondTropics(c *Config) string {
 var cycloneRules = []rule{
 	{
 		id: "W08", kind: KindCyclone, level: LevelBlock,
+		settings: "cyclone.anomaly_hpa cyclone.anomaly_clear_hpa cyclone.mean_wind_mps cyclone.set_s cyclone.min_days cyclone.max_days cyclone.max_latitude_deg",
 		source:   "mariner's rule (Mariner's Handbook, recalled): pressure 5 hPa below the usual of the hour, with Beaufort 6; clears on pressure, wind and 60 min together",
 		needs:    [][]Channel{{PressureHPa}, {WindSpeedMPS}},
 		windowMs: tenMinutesMs,
@@ -152,9 +153,10 @@ var cycloneRules = []rule{
 	},
 	{
 		id: "W10", kind: KindEquipment, level: LevelBlock,
-		source: "icing: -10 to 1.5 C at 95 % humidity for 30 min; warns, or blocks where a site asks for it (hail and flood switches and a turbine's power curve have no channel)",
-		needs:  [][]Channel{{TemperatureC}, {HumidityPct}},
-		holdS:  holdConst(func(c *Config) float64 { return c.Icing.HoldS }),
+		settings: "icing.low_c icing.high_c icing.humidity_pct icing.set_s icing.clear_c icing.humidity_clear_pct icing.block",
+		source:   "icing: -10 to 1.5 C at 95 % humidity for 30 min; warns, or blocks where a site asks for it (hail and flood switches and a turbine's power curve have no channel)",
+		needs:    [][]Channel{{TemperatureC}, {HumidityPct}},
+		holdS:    holdConst(func(c *Config) float64 { return c.Icing.HoldS }),
 		evaluate: func(e *evidence, tMs int64, was Level) Level {
 			i, level := &e.cfg.Icing, LevelWarn
 			if i.Block {

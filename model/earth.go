@@ -28,9 +28,10 @@ func (c *Config) insulationLimit() float64 {
 var earthRules = []rule{
 	{
 		id: "E09", kind: KindLine, level: LevelBlock,
-		source: "IEC 62109-2 residual current: 300 mA continuous or a sudden step of 30 mA; warns at half",
-		needs:  [][]Channel{{LeakageMA}},
-		holdS:  holdConst(func(c *Config) float64 { return c.Earth.LeakageHoldS }),
+		settings: "earth.leakage_warn_ma earth.leakage_limit_ma earth.leakage_step_ma earth.leakage_step_s",
+		source:   "IEC 62109-2 residual current: 300 mA continuous or a sudden step of 30 mA; warns at half",
+		needs:    [][]Channel{{LeakageMA}},
+		holdS:    holdConst(func(c *Config) float64 { return c.Earth.LeakageHoldS }),
 		evaluate: func(e *evidence, tMs int64, was Level) Level {
 			if tMs <= e.earth.stepMs {
 				return LevelBlock
@@ -65,9 +66,10 @@ var earthRules = []rule{
 	},
 	{
 		id: "E10", kind: KindLine, level: LevelBlock,
-		source: "IEC 62109-2 4.8.2 (recalled): insulation of the array at least Vmax / 30 mA",
-		needs:  [][]Channel{{InsulationKOhm}},
-		holdS:  holdConst(func(c *Config) float64 { return c.Earth.InsulationHoldS }),
+		settings: "earth.insulation_min_kohm earth.insulation_clear_ratio earth.max_dc_voltage_v",
+		source:   "IEC 62109-2 4.8.2 (recalled): insulation of the array at least Vmax / 30 mA",
+		needs:    [][]Channel{{InsulationKOhm}},
+		holdS:    holdConst(func(c *Config) float64 { return c.Earth.InsulationHoldS }),
 		evaluate: func(e *evidence, tMs int64, was Level) Level {
 			r, ok := e.in.get(InsulationKOhm, tMs)
 			if !ok {
@@ -92,9 +94,10 @@ var earthRules = []rule{
 	},
 	{
 		id: "E12", kind: KindLine, level: LevelBlock,
-		source: "string voltage above the array's maximum, or reversed",
-		needs:  [][]Channel{{DCVoltageV}},
-		holdS:  holdConst(func(c *Config) float64 { return c.Earth.DCHoldS }),
+		settings: "earth.max_dc_voltage_v earth.reversed_dc_v",
+		source:   "string voltage above the array's maximum, or reversed",
+		needs:    [][]Channel{{DCVoltageV}},
+		holdS:    holdConst(func(c *Config) float64 { return c.Earth.DCHoldS }),
 		evaluate: func(e *evidence, tMs int64, was Level) Level {
 			v, ok := e.in.get(DCVoltageV, tMs)
 			if !ok {

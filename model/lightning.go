@@ -112,10 +112,11 @@ func strokesClear(e *evidence) (int64, bool) {
 var lightningRules = []rule{
 	{
 		id: "W01", kind: KindThunderstorm, level: LevelBlock,
-		source: "30/30 rule (NOAA): stroke within 10 km, confirmed; 30 min without one within 20 km. A single unconfirmed one warns",
-		needs:  [][]Channel{{LightningKM}},
-		holdS:  holdConst(func(c *Config) float64 { return c.Lightning.HoldS }),
-		until:  strokesClear,
+		settings: "lightning.near_km lightning.far_km lightning.confirm_strikes lightning.confirm_s",
+		source:   "30/30 rule (NOAA): stroke within 10 km, confirmed; 30 min without one within 20 km. A single unconfirmed one warns",
+		needs:    [][]Channel{{LightningKM}},
+		holdS:    holdConst(func(c *Config) float64 { return c.Lightning.HoldS }),
+		until:    strokesClear,
 		evaluate: func(e *evidence, tMs int64, was Level) Level {
 			acts := LevelNone
 			switch {
@@ -149,10 +150,11 @@ var lightningRules = []rule{
 	},
 	{
 		id: "W02", kind: KindThunderstorm, level: LevelWarn,
-		source: "stroke within 10 to 20 km; 30 min without one (the electric field has no channel)",
-		needs:  [][]Channel{{LightningKM}},
-		holdS:  holdConst(func(c *Config) float64 { return c.Lightning.HoldS }),
-		until:  strokesClear,
+		settings: "lightning.near_km lightning.far_km",
+		source:   "stroke within 10 to 20 km; 30 min without one (the electric field has no channel)",
+		needs:    [][]Channel{{LightningKM}},
+		holdS:    holdConst(func(c *Config) float64 { return c.Lightning.HoldS }),
+		until:    strokesClear,
 		evaluate: func(e *evidence, tMs int64, was Level) Level {
 			return strokeLevel(e, tMs, was, keep(tMs <= e.lightning.farMs, LevelWarn))
 		},

@@ -160,6 +160,7 @@ func (e *evidence) highestMean() (Channel, figure) {
 var qualityRules = []rule{
 	{
 		id: "E03", kind: KindLine, level: LevelBlock,
+		settings: "quality.mean_high_pu quality.mean_high_clear_pu",
 		source:   "EN 50549-1 / VDE-AR-N 4105 (recalled): 10-min mean above 1.10 pu; back below 1.08 pu and enter service",
 		needs:    [][]Channel{phases[:]},
 		windowMs: tenMinutesMs,
@@ -183,9 +184,10 @@ var qualityRules = []rule{
 	},
 	{
 		id: "E05", kind: KindLine, level: LevelBlock,
-		source: "loss-of-mains ROCOF of 1 Hz/s over 500 ms (EREC G99, recalled)",
-		needs:  [][]Channel{{FrequencyHz}},
-		holdS:  holdConst(func(c *Config) float64 { return c.Quality.ROCOFHoldS }),
+		settings: "quality.rocof_hz_per_s quality.rocof_clear_hz_per_s quality.rocof_window_s",
+		source:   "loss-of-mains ROCOF of 1 Hz/s over 500 ms (EREC G99, recalled)",
+		needs:    [][]Channel{{FrequencyHz}},
+		holdS:    holdConst(func(c *Config) float64 { return c.Quality.ROCOFHoldS }),
 		evaluate: func(e *evidence, tMs int64, was Level) Level {
 			q := &e.cfg.Quality
 			return above(e, tMs, FrequencyHz, e.quality.rocof, was, LevelBlock, over(q.ROCOFHzPS), from(q.ROCOFClearHzPS))
@@ -197,6 +199,7 @@ var qualityRules = []rule{
 	},
 	{
 		id: "E06", kind: KindLine, level: LevelBlock,
+		settings: "quality.unbalance_warn_pct quality.unbalance_block_pct quality.unbalance_hysteresis_pct",
 		source:   "EN 50160 voltage unbalance of 2 % (recalled), by the formula of IEC 61000-4-30; blocks at 5 %",
 		needs:    [][]Channel{{VoltageAV}, {VoltageBV}, {VoltageCV}},
 		windowMs: tenMinutesMs,
@@ -210,6 +213,7 @@ var qualityRules = []rule{
 	},
 	{
 		id: "E07", kind: KindLine, level: LevelWarn,
+		settings: "quality.thd_warn_pct quality.thd_clear_pct",
 		source:   "EN 50160 total harmonic distortion of 8 % (recalled), 10-min mean of the worst phase",
 		needs:    [][]Channel{thds[:]},
 		windowMs: tenMinutesMs,

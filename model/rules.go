@@ -1,6 +1,10 @@
 package model
 
-import "slices"
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
 
 // A rule is one entry of the table: what it is called, what it speaks of,
 // where it comes from, what it needs, and two functions. evaluate gets the
@@ -13,6 +17,7 @@ type rule struct {
 	kind     Kind
 	level    Level // the highest it may reach
 	source   string
+	settings string      // the settings it reads, besides its clear time
 	needs    [][]Channel // of every group at least one channel
 	holdS    func(e *evidence) float64
 	windowMs int64 // of the past that its clear condition looks at
@@ -35,19 +40,21 @@ const (
 var rules = slices.Concat(sensorRules, votingRules, electricalRules, qualityRules, earthRules,
 	weatherRules, lightningRules, cycloneRules, scoreRules(), externalRules())
 
-// RuleInfo describes one rule for help texts and status pages.
+// RuleInfo describes one rule for help texts, status pages and the manual.
 type RuleInfo struct {
-	ID     string
-	Kind   Kind
-	Level  Level
-	Source string
+	ID       string
+	Kind     Kind
+	Level    Level // the highest it may reach
+	Source   string
+	Needs    [][]Channel // of every group at least one channel
+	Settings []string    // names of the settings it reads, as in Config's YAML
 }
 
 // Rules lists the rule table.
 func Rules() []RuleInfo {
 	out := make([]RuleInfo, len(rules))
 	for i, r := range rules {
-		out[i] = RuleInfo{r.id, r.kind, r.level, r.source}
+		out[i] = RuleInfo{r.id, r.kind, r.level, r.source, r.needs, strings.Fields(r.settings)}
 	}
 	return out
 }
@@ -56,6 +63,26 @@ func ruleIndex(id string) (int, bool) {
 	i := slices.IndexFunc(rules, func(r rule) bool { return r.id == id })
 	return i, i >= 0
 }
+
+// HoldS returns the clear time of a rule under a configuration: how long it
+// stands after its condition is over. The configuration must be valid.
+func (c *Config) HoldS(ruleID string) (float64, error) {
+	i, ok := ruleIndex(ruleID)
+	if !ok {
+		return 0, fmt.Errorf("no rule %q", ruleID)
+	}
+	limits, err := c.GridLimits()
+	if err != nil {
+		return 0, err
+	}
+	e := newEvidence(c, limits)
+	e.score = newScoreState(c)
+	return rules[i].holdS(&e), nil
+}
+
+// NoChannel lists the rules of the hazard table that no channel can feed at
+// any site.
+func NoChannel() []Unserved { return slices.Clone(noChannel) }
 
 // An Unserved rule cannot fire at this site, with the reason.
 type Unserved struct {
@@ -144,8 +171,9 @@ func keep(stands bool, level Level) Level {
 var sensorRules = []rule{
 	{
 		id: "INIT", kind: KindSensor, level: LevelBlock,
-		source: "fail closed at power-up: all required inputs valid for 60 s and the enter-service time",
-		holdS:  initHoldS,
+		settings: "gate.valid_s limits.enter_service_s",
+		source:   "fail closed at power-up: all required inputs valid for 60 s and the enter-service time",
+		holdS:    initHoldS,
 		evaluate: func(e *evidence, tMs int64, was Level) Level {
 			// Once its time has run it never comes back: only a start sets it.
 			return keep(was != LevelNone && (e.blind(tMs) || !e.mayEnter(tMs)), LevelBlock)
@@ -154,8 +182,9 @@ var sensorRules = []rule{
 	},
 	{
 		id: "E16", kind: KindSensor, level: LevelBlock,
-		source: "fail closed: a required input is missing, stale or implausible",
-		holdS:  holdConst(func(c *Config) float64 { return c.Gate.ValidS }),
+		settings: "gate.valid_s stale.electrical_s stale.temperature_s stale.wind_s stale.rain_s stale.lightning_s stuck_s stuck_readings",
+		source:   "fail closed: a required input is missing, stale or implausible",
+		holdS:    holdConst(func(c *Config) float64 { return c.Gate.ValidS }),
 		evaluate: func(e *evidence, tMs int64, _ Level) Level {
 			return keep(e.blind(tMs), LevelBlock)
 		},
@@ -166,9 +195,10 @@ var sensorRules = []rule{
 var electricalRules = []rule{
 	{
 		id: "E01", kind: KindLine, level: LevelBlock,
-		source: "IEEE 1547-2018 continuous operation 0.88 to 1.10 pu; clears by enter service",
-		needs:  [][]Channel{phases[:]},
-		holdS:  holdEnter,
+		settings: "limits.voltage_low_pu limits.voltage_high_pu quality.persist_readings quality.persist_of",
+		source:   "IEEE 1547-2018 continuous operation 0.88 to 1.10 pu; clears by enter service",
+		needs:    [][]Channel{phases[:]},
+		holdS:    holdEnter,
 		evaluate: func(e *evidence, tMs int64, was Level) Level {
 			if was != LevelNone {
 				return keep(!e.seenAny(phases[:]) || !e.mayEnter(tMs), LevelBlock)
@@ -179,9 +209,10 @@ var electricalRules = []rule{
 	},
 	{
 		id: "E02", kind: KindLine, level: LevelBlock,
-		source: "far outside the ride-through region of IEEE 1547-2018: one reading is enough",
-		needs:  [][]Channel{phases[:]},
-		holdS:  holdEnter,
+		settings: "limits.voltage_far_low_pu limits.voltage_far_high_pu",
+		source:   "far outside the ride-through region of IEEE 1547-2018: one reading is enough",
+		needs:    [][]Channel{phases[:]},
+		holdS:    holdEnter,
 		evaluate: func(e *evidence, tMs int64, was Level) Level {
 			if was != LevelNone {
 				return keep(!e.seenAny(phases[:]) || !e.mayEnter(tMs), LevelBlock)
@@ -195,9 +226,10 @@ var electricalRules = []rule{
 	},
 	{
 		id: "E04", kind: KindLine, level: LevelBlock,
-		source: "IEEE 1547-2018 continuous operation 58.8 to 61.2 Hz; 49.0 to 51.0 Hz at 50 Hz",
-		needs:  [][]Channel{{FrequencyHz}},
-		holdS:  holdEnter,
+		settings: "limits.frequency_low_hz limits.frequency_high_hz quality.persist_readings quality.persist_of",
+		source:   "IEEE 1547-2018 continuous operation 58.8 to 61.2 Hz; 49.0 to 51.0 Hz at 50 Hz",
+		needs:    [][]Channel{{FrequencyHz}},
+		holdS:    holdEnter,
 		evaluate: func(e *evidence, tMs int64, was Level) Level {
 			if was != LevelNone {
 				return keep(!e.in.r[FrequencyHz].seen || !e.mayEnter(tMs), LevelBlock)
@@ -209,9 +241,10 @@ var electricalRules = []rule{
 	},
 	{
 		id: "E08", kind: KindLine, level: LevelBlock,
-		source: "sustained overload of the rating: 1.10 for 60 s, 1.25 for 5 s",
-		needs:  [][]Channel{currents[:]},
-		holdS:  holdConst(func(c *Config) float64 { return c.Equipment.OverloadHoldS }),
+		settings: "rated_current_a equipment.overload_ratio equipment.overload_s equipment.far_overload_ratio equipment.far_overload_s",
+		source:   "sustained overload of the rating: 1.10 for 60 s, 1.25 for 5 s",
+		needs:    [][]Channel{currents[:]},
+		holdS:    holdConst(func(c *Config) float64 { return c.Equipment.OverloadHoldS }),
 		evaluate: func(e *evidence, tMs int64, was Level) Level {
 			_, i, ok := e.extreme(currents[:], tMs, false)
 			if was != LevelNone {
@@ -224,6 +257,7 @@ var electricalRules = []rule{
 	},
 	{
 		id: "E13", kind: KindEquipment, level: LevelBlock,
+		settings: "equipment.temperature_warn_c equipment.temperature_limit_c equipment.hysteresis_k quality.temperature_persist_times",
 		source:   "equipment temperature: vendor's limit, warning below it; 5 K hysteresis",
 		needs:    [][]Channel{{EquipmentTemperatureC}},
 		holdS:    holdConst(func(c *Config) float64 { return c.Equipment.TemperatureHoldS }),
@@ -232,9 +266,10 @@ var electricalRules = []rule{
 	},
 	{
 		id: "E15", kind: KindLine, level: LevelBlock,
-		source: "grid lost: every phase below 0.10 pu",
-		needs:  [][]Channel{phases[:]},
-		holdS:  holdEnter,
+		settings: "limits.voltage_lost_pu",
+		source:   "grid lost: every phase below 0.10 pu",
+		needs:    [][]Channel{phases[:]},
+		holdS:    holdEnter,
 		evaluate: func(e *evidence, tMs int64, was Level) Level {
 			if was != LevelNone {
 				return keep(!e.seenAny(phases[:]) || !e.mayEnter(tMs), LevelBlock)
@@ -279,9 +314,10 @@ var noChannel = []Unserved{
 var weatherRules = []rule{
 	{
 		id: "W07", kind: KindCyclone, level: LevelWarn,
-		source: "Met Office: falling very rapidly, more than 6.0 hPa in 3 h; arms W03 at 20 m/s",
-		needs:  [][]Channel{{PressureHPa}},
-		holdS:  func(*evidence) float64 { return 0 },
+		settings: "weather.fall_warn_hpa weather.fall_clear_hpa",
+		source:   "Met Office: falling very rapidly, more than 6.0 hPa in 3 h; arms W03 at 20 m/s",
+		needs:    [][]Channel{{PressureHPa}},
+		holdS:    func(*evidence) float64 { return 0 },
 		evaluate: func(e *evidence, tMs int64, was Level) Level {
 			level := above(e, tMs, PressureHPa, e.fall3h, was, LevelWarn, over(e.cfg.Weather.FallWarnHPa), from(e.cfg.Weather.FallClearHPa))
 			e.armed = level != LevelNone
@@ -294,6 +330,7 @@ var weatherRules = []rule{
 	},
 	{
 		id: "W03", kind: KindWind, level: LevelBlock,
+		settings: "weather.gust_block_mps weather.gust_armed_mps weather.gust_clear_mps",
 		source:   "NWS severe gust 50 kt (25.7 m/s), 10-min highest gust below 18 m/s for 30 min to clear",
 		needs:    [][]Channel{{WindGustMPS}},
 		windowMs: tenMinutesMs,
@@ -307,6 +344,7 @@ var weatherRules = []rule{
 	},
 	{
 		id: "W04", kind: KindWind, level: LevelWarn,
+		settings: "weather.mean_warn_mps weather.mean_warn_clear_mps",
 		source:   "10-min mean of Beaufort 8 (17.2 m/s)",
 		needs:    [][]Channel{{WindSpeedMPS}},
 		windowMs: tenMinutesMs,
@@ -322,6 +360,7 @@ var weatherRules = []rule{
 	},
 	{
 		id: "W05", kind: KindWind, level: LevelBlock,
+		settings: "weather.mean_block_mps weather.mean_block_clear_mps",
 		source:   "10-min mean of Beaufort 10 (24.5 m/s)",
 		needs:    [][]Channel{{WindSpeedMPS}},
 		windowMs: tenMinutesMs,
@@ -337,6 +376,7 @@ var weatherRules = []rule{
 	},
 	{
 		id: "W06", kind: KindWind, level: LevelBlock,
+		settings: "weather.squall_rise_hpa weather.squall_cooling_k weather.squall_gust_mps weather.squall_gust_rise_mps",
 		source:   "gust front: pressure jump, cooling and wind jump within 15 min",
 		needs:    [][]Channel{{PressureHPa}, {TemperatureC}, {WindGustMPS}},
 		windowMs: fifteenMinutesMs,
@@ -352,6 +392,7 @@ var weatherRules = []rule{
 	},
 	{
 		id: "T01", kind: KindWind, level: LevelBlock, only: GeneratorWind,
+		settings: "weather.cut_out_mean_mps weather.cut_out_gust_mps weather.cut_in_mean_mps",
 		source:   "wind turbine cut-out: 10-min mean 25 m/s or gust 30 m/s, back at 20 m/s for 10 min",
 		needs:    [][]Channel{{WindSpeedMPS, WindGustMPS}},
 		windowMs: tenMinutesMs,

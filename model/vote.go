@@ -138,8 +138,9 @@ func (s *Sample) SetVote(c Channel, v Verdict) {
 // one, so a warning is enough.
 var votingRules = []rule{{
 	id: "S01", kind: KindSensor, level: LevelWarn,
-	source: "voting: of two sensors the unsafe one counts, of three the middle one; a disagreement warns",
-	holdS:  func(e *evidence) float64 { return e.cfg.Gate.ValidS },
+	settings: "gate.valid_s",
+	source:   "voting: of two sensors the unsafe one counts, of three the middle one; a disagreement warns",
+	holdS:    func(e *evidence) float64 { return e.cfg.Gate.ValidS },
 	evaluate: func(e *evidence, _ int64, _ Level) Level {
 		return keep(e.disagree != 0, LevelWarn)
 	},
