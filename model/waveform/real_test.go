@@ -84,7 +84,7 @@ func replayFrom(t *testing.T, name string, skip int) (alerts []alert, d *wavefor
 //     exceeds 5 A; at sample 971 (971 ms) it is 31 A, at 972 -585 A, at 973
 //     -1350 A, while the voltage of phase C collapses from 972 on. The relay's own
 //     differential start comes at 987, its trip at 998.
-//   - earth fault, 3U0: from sample 48 to 198 the difference never exceeds 0.1 V
+//   - earth fault, 3U0: from sample 48 to 198 the difference never exceeds 0.04 V
 //     (secondary); at sample 199 (82.9 ms) it is 2.9 V, at 200 10.4 V, at 210
 //     52 V. The recorder's trigger stands at 90 ms.
 //
@@ -143,7 +143,7 @@ func TestRealFaultsAtEveryAlignment(t *testing.T) {
 
 // The third recording is of a line with single-pole tripping, seen by one relay:
 // phase B collapses at sample 370 (462.1 ms; found as above: the difference of the
-// B voltage to the cycle before is 28 V secondary there and below 0.1 V up to
+// B voltage to the cycle before is 28 V secondary there and below 0.2 V up to
 // 369), the relay triggers at 505 ms, pole B is open for half a second, then all
 // three poles open. docs/waveforms.md tells it; this holds it to that.
 func TestRealRelayEvent(t *testing.T) {

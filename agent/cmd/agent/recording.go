@@ -49,9 +49,10 @@ type waveforms struct {
 }
 
 // waveforms fits the judge's configuration to the recording, and makes a
-// detector for its waveforms. The nominal voltage counts where the recording,
-// its map or a configuration gives one; else dips are judged against the voltage
-// before, and the gate's rules get no RMS values, for they know only nominal.
+// detector for its waveforms. The nominal voltage is that of the trace or of the
+// recording's map, and for a trace the configuration's; a recording is of another
+// place than the agent's. Without one dips are judged against the voltage before,
+// and the gate's rules get no RMS values, for they know only nominal.
 func (f *replayFlags) waveforms(cfg *agent.Config, source recording) (w waveforms, err error) {
 	meta, channels := source.Meta(), source.Channels()
 	if !waveform.Has(channels) {
@@ -59,7 +60,8 @@ func (f *replayFlags) waveforms(cfg *agent.Config, source recording) (w waveform
 		return w, nil
 	}
 	c := waveform.DefaultConfig()
-	if f.config != "" {
+	comtrade, isComtrade := source.(*trace.ComtradeReader)
+	if f.config != "" && !isComtrade {
 		c.NominalHz, c.NominalV, c.RatedA = cfg.Judge.NominalFreqHz, cfg.Judge.NominalVoltageV, cfg.Judge.RatedCurrentA
 	}
 	if meta.NominalFreqHz > 0 {
@@ -77,8 +79,8 @@ func (f *replayFlags) waveforms(cfg *agent.Config, source recording) (w waveform
 		}
 	}
 	trace.Configure(&cfg.Judge, meta, channels)
-	if r, ok := source.(*trace.ComtradeReader); ok {
-		w.rate = r.SampleRateHz
+	if isComtrade {
+		w.rate = comtrade.SampleRateHz
 		return w, nil
 	}
 	rate := 0.0
