@@ -75,9 +75,8 @@
 // The search counts steps and draws from SplitMix64 seeded by a hash of the
 // input, and every number in it is whole, so all architectures and all data
 // aggregators get the same tree. Refused: floats in the annealing's acceptance
-// (the logarithm is a straight line between powers of two instead), wall time
-// as a budget, and a linear program: at 200 nodes it takes longer than the tree
-// is in use.
+// (the logarithm is a straight line between powers of two instead), and wall
+// time as a budget.
 //
 // Repair mends a tree after one change; Update keeps a tree in use until a
 // rebuilt one gains enough. docs/experiments.md has the figures.

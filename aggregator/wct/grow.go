@@ -75,6 +75,7 @@ type grower struct {
 	heap   offers
 
 	// Of growLevels:
+	classes  []*class
 	lastFork int64  // when the last node of two children or more has the block
 	near     []edge // room to work in
 }

@@ -17,7 +17,12 @@ const considered = 32
 func growLevels(in *Input, w *overheads, root int, children []int32) []int32 {
 	g := newGrower(in, w, children)
 	g.attach(offer{0, -1, int32(root)})
-	classes := byChildren(in, children)
+	g.classes = byChildren(in, children)
+	for _, c := range g.classes {
+		if c.links == g.links[root] {
+			c.left--
+		}
+	}
 	for begin := 0; begin < len(g.reached); {
 		level := slices.Clone(g.reached[begin:])
 		begin = len(g.reached)
@@ -28,51 +33,61 @@ func growLevels(in *Input, w *overheads, root int, children []int32) []int32 {
 				g.lastFork = max(g.lastFork, g.arrival[u])
 			}
 		}
-		g.growLevel(level, classes, slots)
+		g.growLevel(level, slots)
 	}
 	return g.parent
 }
 
-// byChildren parts the nodes by their number of children, most first; of those
-// with the same number the most trusted comes first.
-func byChildren(in *Input, children []int32) [][]int32 {
+// A class is the nodes of one number of children, the most trusted first.
+type class struct {
+	links int32
+	nodes []int32 // with some at the front that are attached by now
+	left  int     // not attached
+}
+
+// byChildren parts the nodes into classes, most children first.
+func byChildren(in *Input, children []int32) []*class {
 	all := make([]ranked, in.N)
 	for i := range all {
 		all[i] = ranked{int64(children[i])*(FullTrustE4+1) + in.TrustE4[i], int32(i)}
 	}
 	rank(all)
-	var classes [][]int32
+	var classes []*class
 	for k, r := range all {
 		if k == 0 || children[r.node] != children[all[k-1].node] {
-			classes = append(classes, nil)
+			classes = append(classes, &class{links: children[r.node]})
 		}
-		last := len(classes) - 1
-		classes[last] = append(classes[last], r.node)
+		c := classes[len(classes)-1]
+		c.nodes = append(c.nodes, r.node)
+		c.left++
 	}
 	return classes
 }
 
 // growLevel attaches so many nodes below the level, the best classes first.
-func (g *grower) growLevel(level []int32, classes [][]int32, slots int) {
+func (g *grower) growLevel(level []int32, slots int) {
 	quota := make(map[int32]int) // by number of children
 	left := slots
 	chain := 0 // nodes of one child that remain for later levels
-	for k, class := range classes {
-		class = slices.DeleteFunc(class, func(v int32) bool { return g.done[v] })
-		if classes[k] = class; len(class) == 0 {
-			continue
+	begin := len(g.reached)
+	g.classes = slices.DeleteFunc(g.classes, func(c *class) bool {
+		for c.left > 0 && len(c.nodes) > 0 && g.done[c.nodes[0]] {
+			c.nodes = c.nodes[1:]
 		}
-		take := min(left, len(class))
-		if g.links[class[0]] > 1 && take > 0 {
+		return c.left == 0
+	})
+	for _, c := range g.classes {
+		take := min(left, c.left)
+		if c.links > 1 && take > 0 {
 			// Forks of this very level may be as late as this.
 			for _, u := range level {
 				g.lastFork = max(g.lastFork, g.arrival[u]+g.w.unmeasured)
 			}
 		}
-		quota[g.links[class[0]]] = take
+		quota[c.links] = take
 		left -= take
-		if g.links[class[0]] == 1 {
-			chain = len(class) - take
+		if c.links == 1 {
+			chain = c.left - take
 		}
 	}
 	// A node of one child may be reached early by as much as the levels to come
@@ -81,17 +96,27 @@ func (g *grower) growLevel(level []int32, classes [][]int32, slots int) {
 	g.matchLevel(level, quota, early)
 	// The rest goes wherever a link is left.
 	k := 0
-	for _, class := range classes {
-		for _, v := range class {
-			if g.done[v] || quota[g.links[v]] == 0 {
+	for _, c := range g.classes {
+		for _, v := range c.nodes {
+			if quota[c.links] == 0 {
+				break
+			}
+			if g.done[v] {
 				continue
 			}
 			for g.free[level[k]] == 0 {
 				k++
 			}
-			quota[g.links[v]]--
+			quota[c.links]--
 			g.attach(offer{g.arrival[level[k]] + g.w.us(int(level[k]), int(v)), level[k], v})
 		}
+	}
+	attached := make(map[int32]int)
+	for _, v := range g.reached[begin:] {
+		attached[g.links[v]]++
+	}
+	for _, c := range g.classes {
+		c.left -= attached[c.links]
 	}
 }
 

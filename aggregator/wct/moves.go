@@ -37,6 +37,7 @@ func (s *search) pick() int32 {
 		}
 		u = last
 	}
+	s.work += len(s.path) >> 6 // of note only in very deep trees
 	return s.path[s.rng.below(len(s.path))]
 }
 

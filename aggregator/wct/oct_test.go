@@ -208,6 +208,7 @@ func TestShapeKeepsItsInvariants(t *testing.T) {
 		b := newOCTBuilder(in)
 		s := b.search
 		s.nodes = s.order()
+		s.senders, s.takers = s.w.nearest(in.N)
 		s.stay = slices.Clone(b.base.parent)
 		if len(s.nodes) < 3 {
 			return

@@ -191,9 +191,16 @@ func (b *octBuilder) patch(before []int32, fallback int32) (root int32, parents 
 	parents = slices.Clone(before)
 	kids := make([]int32, n)
 	size := slices.Repeat([]int{1}, n)
+	up := make([]int32, n) // towards the top of a node's part, which is its own
+	for v, p := range before {
+		if up[v] = p; p < 0 {
+			up[v] = int32(v)
+		}
+	}
 	top := func(v int32) int32 {
-		for parents[v] >= 0 {
-			v = parents[v]
+		for up[v] != v {
+			up[v] = up[up[v]]
+			v = up[v]
 		}
 		return v
 	}
@@ -228,7 +235,7 @@ func (b *octBuilder) patch(before []int32, fallback int32) (root int32, parents 
 		if at < 0 {
 			return 0, nil, false
 		}
-		parents[v] = at
+		parents[v], up[v] = at, root
 		kids[at]++
 	}
 	return root, parents, true

@@ -52,8 +52,8 @@ type search struct {
 
 func newSearch(in *Input, s *shape, f *floor) *search {
 	sr := &search{shape: s, floor: f, rng: splitMix(in.hash())}
-	sr.typical = max(1, f.exactUs/8)
-	sr.senders, sr.takers = s.w.nearest(in.N)
+	// The limit, an hour, keeps products of it below 2^63.
+	sr.typical = max(1, min(f.exactUs/8, 1<<32))
 	return sr
 }
 
@@ -125,6 +125,9 @@ func (s *search) run(root int32, parent []int32, budget int, from start) {
 	s.nodes, s.penalty, s.work = s.order(), firstPenalty, 0
 	if len(s.nodes) < 3 {
 		return
+	}
+	if s.senders == nil {
+		s.senders, s.takers = s.w.nearest(len(s.parent))
 	}
 	for stage := range int64(stages) {
 		// Halved so many times, with straight lines between.

@@ -222,12 +222,13 @@ func (s *shape) undo() {
 
 // isUnder says whether u is in the subtree of top.
 func (s *shape) isUnder(u, top int32) bool {
-	for ; u >= 0; u = s.parent[u] {
-		if u == top {
-			return true
-		}
+	steps := 0
+	for u >= 0 && u != top {
+		u = s.parent[u]
+		steps++
 	}
-	return false
+	s.work += steps >> 6 // of note only in very deep trees
+	return u == top
 }
 
 // swapSubtrees exchanges u and v with all that is under them. Neither may be
