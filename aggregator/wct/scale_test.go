@@ -67,3 +67,17 @@ func BenchmarkOCTDense(b *testing.B) {
 		})
 	}
 }
+
+// TestDeepChain: with one link each the tree is as deep as it has nodes, which
+// must not cost the square of that.
+func TestDeepChain(t *testing.T) {
+	in := measuredInput(30_000, 2)
+	for i := range in.Links {
+		in.Links[i] = 1
+	}
+	for _, a := range []Algorithm{WCT, OCT} {
+		if m := Measure(in, build(t, in, a)); m.Depth != in.N-1 {
+			t.Errorf("%s: depth %d", a, m.Depth)
+		}
+	}
+}
