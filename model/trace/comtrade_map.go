@@ -22,6 +22,9 @@ type ComtradeMap struct {
 	NominalVoltageV float64 `yaml:"nominal_voltage_v"`
 	// NominalFrequencyHz stands in for a configuration without line frequency.
 	NominalFrequencyHz float64 `yaml:"nominal_frequency_hz"`
+	// NeutralConductor says that current N is that of the neutral conductor of
+	// four wires, not the sum of the phases.
+	NeutralConductor bool `yaml:"neutral_conductor"`
 }
 
 // A ComtradeSource names a channel of the recording by its number among the

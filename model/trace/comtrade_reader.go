@@ -20,6 +20,7 @@ type ComtradeReader struct {
 	sources []comtradeSource
 	left    []string
 	meta    Meta
+	neutral bool // current N is that of a conductor
 	closer  io.Closer
 
 	recs    [2]ComtradeRecord // the sample to give next, and the one given last
@@ -53,6 +54,7 @@ func NewComtradeReader(cfg *ComtradeConfig, data io.Reader, m *ComtradeMap) (*Co
 	if m == nil {
 		m = &ComtradeMap{}
 	}
+	r.neutral = m.NeutralConductor
 	r.fillMeta(m)
 	r.errs[0] = r.dec.Next(&r.recs[0])
 	return r, nil
@@ -97,6 +99,10 @@ func (r *ComtradeReader) Channels() []model.Channel {
 	}
 	return out
 }
+
+// NeutralConductor tells whether the map says that current N is that of the
+// neutral conductor.
+func (r *ComtradeReader) NeutralConductor() bool { return r.neutral }
 
 // Unmapped returns the names of the analog channels that the samples leave out.
 func (r *ComtradeReader) Unmapped() []string { return slices.Clone(r.left) }

@@ -304,7 +304,7 @@ func TestComtradeMapAndScale(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, err := ParseComtradeMap([]byte("channels:\n  voltage_b_v_inst: {number: 1, scale: 2}\n  current_n_a_inst: {name: IA}\nnominal_voltage_v: 230\n"))
+	m, err := ParseComtradeMap([]byte("channels:\n  voltage_b_v_inst: {number: 1, scale: 2}\n  current_n_a_inst: {name: IA}\nneutral_conductor: true\nnominal_voltage_v: 230\n"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -318,7 +318,7 @@ func TestComtradeMapAndScale(t *testing.T) {
 	}
 	v, _ := got[0].Get(model.VoltageBVInst)
 	i, _ := got[0].Get(model.CurrentNAInst)
-	if math.Abs(v-.1*10*1000*2) > 1e-9 || i != .01 || r.Meta().NominalVoltage != 230 || cfg.Analogs[0].Name != "xày" {
+	if math.Abs(v-.1*10*1000*2) > 1e-9 || i != .01 || r.Meta().NominalVoltage != 230 || !r.NeutralConductor() || cfg.Analogs[0].Name != "xày" {
 		t.Errorf("%v V, %v A, %+v, %q", v, i, r.Meta(), cfg.Analogs[0].Name)
 	}
 	for _, bad := range []string{"channels: {no_such: {number: 1}}", "channels: {voltage_v_inst: {}}", "nominal_voltage_v: -1", "x: 1", "channels: ["} {

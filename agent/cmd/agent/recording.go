@@ -64,6 +64,9 @@ func (f *replayFlags) waveforms(cfg *agent.Config, source recording) (w waveform
 	if f.config != "" && !isComtrade {
 		c.NominalHz, c.NominalV, c.RatedA = cfg.Judge.NominalFreqHz, cfg.Judge.NominalVoltageV, cfg.Judge.RatedCurrentA
 	}
+	if isComtrade {
+		c.NeutralConductor = comtrade.NeutralConductor()
+	}
 	if meta.NominalFreqHz > 0 {
 		c.NominalHz = meta.NominalFreqHz
 	}
