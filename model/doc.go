@@ -6,7 +6,9 @@
 //
 //  1. Plausibility and age. A reading outside its physical range, one that
 //     moved faster than physics allows, one that has not moved for too long,
-//     and one that is too old are not numbers any more but reasons.
+//     one that contradicts another channel, and one that is too old are not
+//     numbers any more but reasons. Where a site has several sensors of a kind,
+//     [Vote] joins them before the sample is judged.
 //  2. Windows: 10-minute mean and highest gust, 15-minute changes, the 3-hour
 //     fall of pressure, "3 of the last 5". Their memory is constant at ten
 //     samples a second and at one an hour.
@@ -26,7 +28,10 @@
 // One goroutine owns a Judge. Call Step with samples in order of the sensing
 // clock, which is monotonic live and the trace's time in a replay; never wall
 // time. Between samples call Advance at NextDeadlineMs (or more often: more
-// calls change nothing), or a sensor that falls silent goes unnoticed. Name
+// calls change nothing), or a sensor that falls silent goes unnoticed. Tell
+// the wall clock once by SetWall, before Restore, where W08's usual pressure
+// shall outlive a restart and light at night be noticed. Hand official warnings
+// to Warn (model/cap reads them). Name
 // the required inputs in the configuration: a judge that requires nothing
 // notices only the end of all samples. Keep Snapshot on disk and hand it to
 // Restore. The events of a call are valid until the next.
@@ -39,7 +44,9 @@
 // invariants are property tests: (a) without a cause the gate opens in the
 // end; (b) with one it is never open; (c) taking a sensor away never opens it;
 // (d) adding a score never opens it; (e) only differences of the sensing clock
-// count; (f) a restart never shortens a hold.
+// count; (f) a restart never shortens a hold. So is: faults of sensors, in any
+// order, never open it. docs/fail-safe.md lists faults and reactions as tests
+// observed them.
 //
 // # Design
 //
@@ -53,8 +60,10 @@
 // on reopenings would otherwise let a network's block save an opening.
 //
 // Refused: replacing a bad value by the last good one (a stuck sensor would
-// look calm); a median over sensors (one site has one of each); timers of the
-// operating system (a replay must give the events of the live run); float
+// look calm); averaging two sensors that disagree (the mean of a true value and
+// a false one is false: the unsafe one counts); a curve fitted to the daily
+// course of pressure (the same hour of the past days takes it out as well, in
+// integers); timers of the operating system (a replay must give the events of the live run); float
 // scores in gate and alert events (they differ in the last bits between
 // architectures; the score events carry them, rounded).
 //
