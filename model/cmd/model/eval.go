@@ -21,11 +21,11 @@ import (
 
 // evalOptions are the flags of eval.
 type evalOptions struct {
-	task, inputs, stations, split, scores, weights string
-	data                                           []string
-	horizon                                        time.Duration
-	threshold                                      float64
-	json                                           bool
+	task, inputs, stations, split, scores, weights, reliability string
+	data                                                        []string
+	horizon                                                     time.Duration
+	threshold                                                   float64
+	json                                                        bool
 }
 
 var splitParts = map[string]nnet.Part{
@@ -68,6 +68,7 @@ interpolated stretches; the rules that find them, and plain ones beside.`,
 	f.StringVar(&o.split, "split", "test", "rows to judge: test, validate, train or other")
 	f.Float64Var(&o.threshold, "threshold", 20.8, "wind: the gust that counts, in m/s")
 	f.StringVar(&o.scores, "scores", "", "write site,time,label,p,baseline to this CSV file")
+	f.StringVar(&o.reliability, "reliability", "", "draw the first group's reliability into this SVG file")
 	f.StringVar(&o.weights, "weights", "", "weight file (default: the built-in weights)")
 	f.BoolVar(&o.json, "json", false, "print JSON")
 	return cmd
@@ -146,6 +147,11 @@ func (o *evalOptions) run(cmd *cobra.Command) error {
 	if o.scores != "" {
 		if err := writeScores(o.scores, scores); err != nil {
 			return fmt.Errorf("write scores: %w", err)
+		}
+	}
+	if o.reliability != "" {
+		if err := writeReliability(o.reliability, reports[0]); err != nil {
+			return fmt.Errorf("draw reliability: %w", err)
 		}
 	}
 	if o.json {

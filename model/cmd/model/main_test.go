@@ -82,7 +82,7 @@ func gale(t *testing.T) string {
 
 func TestEvalOnAnUnseenTrace(t *testing.T) {
 	scores := filepath.Join(t.TempDir(), "scores.csv")
-	code, out, stderr := runModel(t, "eval", "--task", "wind", "--data", gale(t), "--scores", scores, "--json")
+	code, out, stderr := runModel(t, "eval", "--task", "wind", "--data", gale(t), "--scores", scores, "--json", "--reliability", scores+".svg")
 	if code != 0 {
 		t.Fatalf("exit %d: %s", code, stderr)
 	}
@@ -97,6 +97,9 @@ func TestEvalOnAnUnseenTrace(t *testing.T) {
 		if _, ok := r.Baselines[b]; !ok {
 			t.Errorf("no baseline %s", b)
 		}
+	}
+	if svg, err := os.ReadFile(scores + ".svg"); err != nil || strings.Count(string(svg), "<circle") != 10 {
+		t.Errorf("reliability: %v, %d points, want 10", err, strings.Count(string(svg), "<circle"))
 	}
 	f, err := os.Open(scores)
 	if err != nil {
