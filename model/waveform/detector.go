@@ -32,6 +32,7 @@ const (
 const (
 	minPerCycle  = 8
 	maxRateHz    = 100e3
+	foldAt       = 1 << 19 // samples; several times what the rings hold
 	windowCycles = 12 // kept of each signal
 )
 
@@ -183,6 +184,10 @@ func (d *Detector) Push(s *model.Sample, rateHz float64) []model.Event {
 		return nil
 	}
 	d.nextHalf += d.perCycle / 2
+	if d.filled > foldAt { // on a 32-bit board the count would overflow within days
+		d.filled -= foldAt / 2
+		d.nextHalf -= foldAt / 2
+	}
 	d.measure(s.TimeMs)
 	return d.judge()
 }

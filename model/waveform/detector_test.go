@@ -112,6 +112,20 @@ func TestFaultsWithinTwoCycles(t *testing.T) {
 	})
 }
 
+// After millions of samples the detector is what it was: nothing raised, and a
+// dip found as fast.
+func TestLongRun(t *testing.T) {
+	n, d := healthy(1003, 50), detector(t, 50, 0)
+	const long = 1_300_000
+	if got := n.run(d, 0, long); len(got) > 0 {
+		t.Fatalf("sample %d: %s", got[0].sample, rules(&got[0].event))
+	}
+	n.u[1] = 60
+	if got := n.run(d, long, long+40); len(got) == 0 {
+		t.Error("a dip is not found within two cycles")
+	}
+}
+
 // Ids stay, revisions rise, the first event raises.
 func TestAlertLife(t *testing.T) {
 	n := healthy(2000, 50)
