@@ -31,10 +31,10 @@
 // calls change nothing), or a sensor that falls silent goes unnoticed. Tell
 // the wall clock once by SetWall, before Restore, where W08's usual pressure
 // shall outlive a restart and light at night be noticed. Hand official warnings
-// to Warn (model/cap reads them). Name
-// the required inputs in the configuration: a judge that requires nothing
-// notices only the end of all samples. Keep Snapshot on disk and hand it to
-// Restore. The events of a call are valid until the next.
+// to Warn (model/cap reads them). Name the required inputs in the
+// configuration: a judge that requires nothing notices only the end of all
+// samples. Keep Snapshot on disk and hand it to Restore. The events of a call
+// are valid until the next.
 //
 // # Failing closed
 //

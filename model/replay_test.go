@@ -43,8 +43,14 @@ func replay(t testing.TB, path string, scorer model.Scorer) replayed {
 	defer r.Close()
 	cfg := model.DefaultConfig()
 	trace.Configure(&cfg, r.Meta(), r.Channels())
+	if m := r.Meta(); m.HasPosition { // so that W08 and the check for light at night judge as well
+		cfg.Position = &model.Position{Latitude: m.Latitude, Longitude: m.Longitude}
+	}
 	j, err := model.NewJudge(cfg, scorer)
 	if err != nil {
+		t.Fatal(err)
+	}
+	if err := j.SetWall(0, 0); err != nil {
 		t.Fatal(err)
 	}
 	var out replayed
@@ -148,6 +154,9 @@ func TestReplayLanyuTyphoon(t *testing.T) {
 	at, ok := r.firstBlockBy("W03")
 	if limit := ms(t, "2021-07-23T21:00:00Z"); !ok || at > limit {
 		t.Errorf("blocked by W03 at %v (%v), want by %v", at, ok, limit)
+	}
+	if at, ok := r.firstBlockBy("W08"); !ok || at > ms(t, "2021-07-24T00:00:00Z") {
+		t.Errorf("a typhoon was first called a cyclone at %v (%v)", at, ok)
 	}
 	if again := replay(t, path, nil); !bytes.Equal(again.lines, r.lines) {
 		t.Error("a second replay gave other events")
