@@ -33,7 +33,7 @@ const (
 	minPerCycle  = 8
 	maxRateHz    = 100e3
 	foldAt       = 1 << 19 // samples; several times what the rings hold
-	windowCycles = 12 // kept of each signal
+	windowCycles = 12      // kept of each signal
 )
 
 func (s signal) channel() model.Channel { return model.VoltageVInst + model.Channel(s) }
