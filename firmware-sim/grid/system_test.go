@@ -132,7 +132,7 @@ func TestWholeSystem(t *testing.T) {
 		for range 550 { // on a busy machine it takes its time
 			<-tick.C
 			if url := out.page(); url != "" {
-				if l.snapshot, l.err = look(url); l.err == nil && l.snapshot.TradeCount["settled"] >= 3 && l.snapshot.Chain.Epoch >= 2 && len(l.snapshot.Generators) == 3 {
+				if l.snapshot, l.err = look(url); l.err == nil && l.snapshot.TradeCount["settled"] >= 3 && l.snapshot.Chain.Epoch >= 2 {
 					break
 				}
 			}
@@ -152,8 +152,8 @@ func TestWholeSystem(t *testing.T) {
 	if l.err != nil {
 		t.Fatalf("the page: %v", l.err)
 	}
-	if s := l.snapshot; s.Chain.Height == 0 || s.Chain.Height > r.Height || len(s.Generators) != 3 {
-		t.Errorf("in the middle the page shows block %d of %d and %d generators", s.Chain.Height, r.Height, len(s.Generators))
+	if s := l.snapshot; s.Chain.Height == 0 || s.Chain.Height > r.Height {
+		t.Errorf("in the middle the page shows block %d of %d", s.Chain.Height, r.Height)
 	}
 }
 
