@@ -423,13 +423,19 @@ func TestClockThatGoesBackIsHeld(t *testing.T) {
 }
 
 func TestStepDoesNotAllocate(t *testing.T) {
-	r := newRig(t, nil, func(c *Config) { c.StuckS = 0 })
+	r := newRig(t, nil, func(c *Config) {
+		c.StuckS, c.RatedCurrentA, c.Position = 0, 10, &Position{Latitude: 20, Longitude: 120}
+	})
 	s := Sample{TimeMs: 0}
 	for range 400 {
 		s.TimeMs += 1000
-		s.Set(VoltageV, 230)
-		s.Set(WindGustMPS, 5)
-		s.Set(PressureHPa, 1000)
+		for c, v := range map[Channel]float64{
+			VoltageV: 230, VoltageAV: 230, VoltageBV: 231, VoltageCV: 229, FrequencyHz: 50, CurrentA: 5, PowerW: 1100, THDPct: 2,
+			WindSpeedMPS: 4, WindGustMPS: 5, PressureHPa: 1000, TemperatureC: 20, HumidityPct: 50, IrradianceWPM2: 300,
+			LeakageMA: 5, InsulationKOhm: 900, DCVoltageV: 500, EquipmentTemperatureC: 40, LightningCount: 0,
+		} {
+			s.Set(c, v)
+		}
 		r.j.Step(&s)
 	}
 	if n := testing.AllocsPerRun(1000, func() {
