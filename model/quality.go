@@ -82,7 +82,7 @@ func (e *evidence) takeQuality() {
 	// Below half the nominal voltage E02 and E15 speak; a ratio of next to
 	// nothing means nothing.
 	if a.fresh && b.fresh && c.fresh && max(a.value, b.value, c.value) >= e.cfg.NominalVoltageV/2 {
-		q.unbalance.push(a.measuredMs, 100*PhaseUnbalance(a.value, b.value, c.value))
+		q.unbalance.push(a.measuredMs, float64(100*PhaseUnbalance(a.value, b.value, c.value)))
 		w1, ok1 := q.unbalance.over(60_000)
 		w10, ok10 := q.unbalance.over(tenMinutesMs)
 		q.unbalance1, q.unbalance10 = figure{w1.mean, ok1}, figure{w10.mean, ok10}
