@@ -210,7 +210,7 @@ func (in *Input) validateOverheads() error {
 		}
 		for j, w := range row {
 			if w < 0 || w > MaxOverheadUs {
-				return fmt.Errorf("w_us[%d][%d] is %d, want 0 to %d", i, j, w, MaxOverheadUs)
+				return fmt.Errorf("w_us[%d][%d] is %d, want 0 to %d", i, j, w, int64(MaxOverheadUs))
 			}
 		}
 	}
@@ -227,7 +227,7 @@ func (in *Input) validateSparse() error {
 			return fmt.Errorf("w_sparse_us[%d]: no edge %d to %d with n = %d", k, e.From, e.To, in.N)
 		}
 		if e.Us < 0 || e.Us > MaxOverheadUs {
-			return fmt.Errorf("w_sparse_us[%d] is %d us, want 0 to %d", k, e.Us, MaxOverheadUs)
+			return fmt.Errorf("w_sparse_us[%d] is %d us, want 0 to %d", k, e.Us, int64(MaxOverheadUs))
 		}
 		ends[e.From+1]++
 	}

@@ -36,7 +36,7 @@ func newOCTBuilder(in *Input) *octBuilder {
 // WCT, and therefore its trust sum, and searches on from there.
 func (b *octBuilder) build() *Tree {
 	root, children := int32(b.base.Root), slices.Clone(b.shape.kids)
-	budget := min(workPerNode*b.in.N, mostWork)
+	budget := workPerNode * min(b.in.N, mostWork/workPerNode)
 	dense := b.shape.w.dense != nil
 	flat := growLevels(b.in, b.shape.w, b.base.Root, children)
 	b.shape.set(root, flat)

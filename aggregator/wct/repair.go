@@ -245,7 +245,7 @@ func (b *octBuilder) patch(before []int32, fallback int32) (root int32, parents 
 // returns the allowed tree within the limit that moves least; nil if it finds
 // none.
 func (b *octBuilder) mendFrom(root int32, parents, before []int32, limit int64) *Tree {
-	budget := min(workPerNode*b.in.N, mostWork) / 2
+	budget := workPerNode * min(b.in.N, mostWork/workPerNode) / 2
 	b.shape.stay = before
 	var best *Tree
 	fewest := 0
