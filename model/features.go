@@ -38,39 +38,83 @@ const (
 	FeatureRaining
 	FeatureIrradiance
 	FeatureLightning6h
+
+	// Against the station's own past days (features_days.go).
+	FeatureTemperatureChange6h
+	FeatureTemperatureChange24h
+	FeatureDewPointChange6h
+	FeatureDewPointChange24h
+	FeaturePressureChange12h
+	FeaturePressureChange24h
+	FeatureTemperatureAnomaly
+	FeatureDewPointAnomaly
+	FeaturePressureAnomaly
+	FeatureWindAnomaly
+	FeatureTemperatureScore
+	FeatureDewPointScore
+	FeaturePressureScore
+	FeatureWindScore
+	FeatureAboveMinimum24h
+	FeatureBelowMaximum24h
+	FeatureTemperatureMean
+	FeatureDewPointMean
+	FeatureTemperatureSpread
+	FeaturePressureSpread
+	FeatureRainHours24h
 	NumFeatures // how many there are; not a feature
 )
 
 // featureVersion goes into the schema hash. Raise it when the meaning of a
 // feature changes while its name stays, so that old weights are refused.
-const featureVersion = "fairwatt-features-1"
+const featureVersion = "fairwatt-features-2"
 
 var features = [NumFeatures]struct{ name, unit string }{
-	FeatureTemperature:         {"temperature_c", "C"},
-	FeatureHumidity:            {"humidity_pct", "%"},
-	FeatureDewPoint:            {"dew_point_c", "C"},
-	FeatureDewPointDepression:  {"dew_point_depression_c", "C"},
-	FeatureTemperatureChange1h: {"temperature_change_1h_c", "C"},
-	FeatureTemperatureChange3h: {"temperature_change_3h_c", "C"},
-	FeatureDewPointChange3h:    {"dew_point_change_3h_c", "C"},
-	FeaturePressureChange1h:    {"pressure_change_1h_hpa", "hPa"},
-	FeaturePressureChange3h:    {"pressure_change_3h_hpa", "hPa"},
-	FeaturePressureChange6h:    {"pressure_change_6h_hpa", "hPa"},
-	FeatureWindSpeed:           {"wind_speed_mps", "m/s"},
-	FeatureWindChange1h:        {"wind_speed_change_1h_mps", "m/s"},
-	FeatureWindChange3h:        {"wind_speed_change_3h_mps", "m/s"},
-	FeatureGust:                {"wind_gust_1h_mps", "m/s"},
-	FeatureGustMax3h:           {"wind_gust_3h_mps", "m/s"},
-	FeatureGustMax6h:           {"wind_gust_6h_mps", "m/s"},
-	FeatureGustChange1h:        {"wind_gust_change_1h_mps", "m/s"},
-	FeatureGustFactor:          {"gust_factor", ""},
-	FeatureDirectionChangeSin:  {"wind_direction_change_3h_sin", ""},
-	FeatureDirectionChangeCos:  {"wind_direction_change_3h_cos", ""},
-	FeatureRain1h:              {"rain_1h_mm", "mm"},
-	FeatureRain3h:              {"rain_3h_mm", "mm"},
-	FeatureRaining:             {"raining", ""},
-	FeatureIrradiance:          {"irradiance_1h_wpm2", "W/m2"},
-	FeatureLightning6h:         {"lightning_6h", ""},
+	FeatureTemperature:          {"temperature_c", "C"},
+	FeatureHumidity:             {"humidity_pct", "%"},
+	FeatureDewPoint:             {"dew_point_c", "C"},
+	FeatureDewPointDepression:   {"dew_point_depression_c", "C"},
+	FeatureTemperatureChange1h:  {"temperature_change_1h_c", "C"},
+	FeatureTemperatureChange3h:  {"temperature_change_3h_c", "C"},
+	FeatureDewPointChange3h:     {"dew_point_change_3h_c", "C"},
+	FeaturePressureChange1h:     {"pressure_change_1h_hpa", "hPa"},
+	FeaturePressureChange3h:     {"pressure_change_3h_hpa", "hPa"},
+	FeaturePressureChange6h:     {"pressure_change_6h_hpa", "hPa"},
+	FeatureWindSpeed:            {"wind_speed_mps", "m/s"},
+	FeatureWindChange1h:         {"wind_speed_change_1h_mps", "m/s"},
+	FeatureWindChange3h:         {"wind_speed_change_3h_mps", "m/s"},
+	FeatureGust:                 {"wind_gust_1h_mps", "m/s"},
+	FeatureGustMax3h:            {"wind_gust_3h_mps", "m/s"},
+	FeatureGustMax6h:            {"wind_gust_6h_mps", "m/s"},
+	FeatureGustChange1h:         {"wind_gust_change_1h_mps", "m/s"},
+	FeatureGustFactor:           {"gust_factor", ""},
+	FeatureDirectionChangeSin:   {"wind_direction_change_3h_sin", ""},
+	FeatureDirectionChangeCos:   {"wind_direction_change_3h_cos", ""},
+	FeatureRain1h:               {"rain_1h_mm", "mm"},
+	FeatureRain3h:               {"rain_3h_mm", "mm"},
+	FeatureRaining:              {"raining", ""},
+	FeatureIrradiance:           {"irradiance_1h_wpm2", "W/m2"},
+	FeatureLightning6h:          {"lightning_6h", ""},
+	FeatureTemperatureChange6h:  {"temperature_change_6h_c", "C"},
+	FeatureTemperatureChange24h: {"temperature_change_24h_c", "C"},
+	FeatureDewPointChange6h:     {"dew_point_change_6h_c", "C"},
+	FeatureDewPointChange24h:    {"dew_point_change_24h_c", "C"},
+	FeaturePressureChange12h:    {"pressure_change_12h_hpa", "hPa"},
+	FeaturePressureChange24h:    {"pressure_change_24h_hpa", "hPa"},
+	FeatureTemperatureAnomaly:   {"temperature_anomaly_5d_c", "C"},
+	FeatureDewPointAnomaly:      {"dew_point_anomaly_5d_c", "C"},
+	FeaturePressureAnomaly:      {"pressure_anomaly_5d_hpa", "hPa"},
+	FeatureWindAnomaly:          {"wind_speed_anomaly_5d_mps", "m/s"},
+	FeatureTemperatureScore:     {"temperature_score_5d", ""},
+	FeatureDewPointScore:        {"dew_point_score_5d", ""},
+	FeaturePressureScore:        {"pressure_score_5d", ""},
+	FeatureWindScore:            {"wind_speed_score_5d", ""},
+	FeatureAboveMinimum24h:      {"temperature_above_minimum_24h_c", "C"},
+	FeatureBelowMaximum24h:      {"temperature_below_maximum_24h_c", "C"},
+	FeatureTemperatureMean:      {"temperature_mean_5d_c", "C"},
+	FeatureDewPointMean:         {"dew_point_mean_5d_c", "C"},
+	FeatureTemperatureSpread:    {"temperature_spread_5d_c", "C"},
+	FeaturePressureSpread:       {"pressure_spread_5d_hpa", "hPa"},
+	FeatureRainHours24h:         {"rain_hours_24h", "h"},
 }
 
 // FeatureNames returns the features' names in the order of Features.X, units
@@ -157,12 +201,13 @@ type bucket struct {
 
 // An Extractor turns samples at any rate from one a second to one an hour into
 // Features. All windows are in time, not in samples. It has a fixed size
-// (about 11 kB), allocates nothing after NewExtractor and is owned by one
+// (about 25 kB), allocates nothing after NewExtractor and is owned by one
 // goroutine.
 type Extractor struct {
 	ring   [numBuckets]bucket
 	last   int64 // index of the newest bucket
 	any    bool
+	days   days
 	rainMs int64 // when the last counted rain amount was measured
 	hasMs  bool
 }
@@ -203,6 +248,7 @@ func (e *Extractor) Push(s *Sample) {
 		}
 	}
 	e.any, e.last = true, index
+	e.days.push(s)
 	b.add(meanTemperature, s, TemperatureC)
 	b.add(meanHumidity, s, HumidityPct)
 	b.add(meanPressure, s, PressureHPa)

@@ -164,6 +164,8 @@ func (e *Extractor) Features(f *Features) {
 	f.set(FeatureTemperatureChange1h, t.minus(e.at(meanTemperature, h)))
 	f.set(FeatureTemperatureChange3h, t.minus(e.at(meanTemperature, 3*h)))
 	f.set(FeatureDewPointChange3h, td.minus(e.dewPoint(3*h)))
+	f.set(FeatureTemperatureChange6h, t.minus(e.at(meanTemperature, 6*h)))
+	f.set(FeatureDewPointChange6h, td.minus(e.dewPoint(6*h)))
 	f.set(FeaturePressureChange1h, p.minus(e.at(meanPressure, h)))
 	f.set(FeaturePressureChange3h, p.minus(e.at(meanPressure, 3*h)))
 	f.set(FeaturePressureChange6h, p.minus(e.at(meanPressure, 6*h)))
@@ -179,6 +181,7 @@ func (e *Extractor) Features(f *Features) {
 	f.set(FeatureRaining, e.rainingNow())
 	f.set(FeatureIrradiance, e.mean(meanIrradiance, 0, h))
 	f.set(FeatureLightning6h, e.lightning6h())
+	e.days.features(f, t, td, p, w)
 }
 
 func (e *Extractor) gusts(f *Features) {

@@ -24,6 +24,10 @@ type Config struct {
 	LearnRate    float64 `yaml:"learn_rate"`     // of Adam
 	WeightDecay  float64 `yaml:"weight_decay"`   // L2, on every weight
 	InputDropout float64 `yaml:"input_dropout"`  // share of inputs shown as missing while training
+	// AverageSteps, when not 0, keeps an exponential average of the weights over
+	// about so many steps; the average is validated and shipped (Polyak and
+	// Juditsky 1992). It stands for an ensemble at the cost of one network.
+	AverageSteps int `yaml:"average_steps"`
 	// PositiveShare of the rows drawn are positive ones (class weighting by
 	// sampling); calibration undoes it.
 	PositiveShare float64 `yaml:"positive_share"`
@@ -52,6 +56,9 @@ type HeadConfig struct {
 	// validation rows.
 	FalseAlarms float64 `yaml:"false_alarms_per_site_day"`
 	Split       Split   `yaml:"split"`
+	// TrainLowland leaves the split's not_lowland sites out of training too, not
+	// only out of validation and the figures.
+	TrainLowland bool `yaml:"train_lowland"`
 }
 
 // Limits on shapes, for configurations and for weight files.
@@ -87,6 +94,8 @@ func (c Config) Validate() error {
 		return fmt.Errorf("weight_decay: %g is not in [0, 1)", c.WeightDecay)
 	case !(c.InputDropout >= 0 && c.InputDropout < 1):
 		return fmt.Errorf("input_dropout: %g is not in [0, 1)", c.InputDropout)
+	case c.AverageSteps < 0 || c.AverageSteps > 1_000_000:
+		return fmt.Errorf("average_steps: %d is not in 0..1e6", c.AverageSteps)
 	case !(c.PositiveShare > 0 && c.PositiveShare < 1):
 		return fmt.Errorf("positive_share: %g is not in (0, 1)", c.PositiveShare)
 	case len(c.Heads) == 0 || len(c.Heads) > maxHeads:

@@ -121,7 +121,7 @@ func trainHead(ctx context.Context, cfg Config, hc HeadConfig, role string, seri
 	if err != nil {
 		return nil, err
 	}
-	train, err := collect(series, h, PartTrain, false)
+	train, err := collect(series, h, PartTrain, hc.TrainLowland)
 	if err != nil {
 		return nil, err
 	}
@@ -223,12 +223,16 @@ func (h *Head) fit(ctx context.Context, cfg Config, train, validate *rows, log *
 			neg = append(neg, i)
 		}
 	}
+	learning := h.net
+	if cfg.AverageSteps > 0 {
+		h.net = learning.clone()
+	}
 	best, bestScore, bestEpoch := h.net.clone(), math.Inf(-1), 0
 	for epoch := 1; epoch <= cfg.Epochs && epoch-bestEpoch <= cfg.Patience; epoch++ {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		cost, err := h.epoch(cfg, t, rng, train, pos, neg)
+		cost, err := h.epoch(cfg, t, rng, train, pos, neg, learning)
 		if err != nil {
 			return fmt.Errorf("epoch %d: %w", epoch, err)
 		}
@@ -244,7 +248,7 @@ func (h *Head) fit(ctx context.Context, cfg Config, train, validate *rows, log *
 }
 
 // epoch draws cfg.RowsPerEpoch rows with replacement and learns from them.
-func (h *Head) epoch(cfg Config, t *trainer, rng *rand.Rand, train *rows, pos, neg []int) (float64, error) {
+func (h *Head) epoch(cfg Config, t *trainer, rng *rand.Rand, train *rows, pos, neg []int, learning mlp) (float64, error) {
 	width, n := 2*len(h.inputs), len(h.inputs)
 	steps, sum := cfg.RowsPerEpoch/cfg.Batch, 0.0
 	for range steps {
@@ -274,8 +278,23 @@ func (h *Head) epoch(cfg Config, t *trainer, rng *rand.Rand, train *rows, pos, n
 			return 0, fmt.Errorf("cost is %g: lower the learn rate", c)
 		}
 		sum += float64(c)
+		if cfg.AverageSteps > 0 {
+			h.net.approach(learning, 1/float32(cfg.AverageSteps))
+		}
 	}
 	return sum / float64(steps), nil
+}
+
+// approach moves every weight of m by a share of the way to that of o.
+func (m mlp) approach(o mlp, share float32) {
+	for l := range m {
+		for i, w := range o[l].W {
+			m[l].W[i] += float32((w - m[l].W[i]) * share)
+		}
+		for i, b := range o[l].B {
+			m[l].B[i] += float32((b - m[l].B[i]) * share)
+		}
+	}
 }
 
 // initialise draws Glorot-uniform weights from rng and zeroes the biases.
