@@ -27,6 +27,7 @@ type MQTTConfig struct {
 const (
 	keepAlive      = 20 * time.Second
 	publishTimeout = 10 * time.Second
+	subscribeRetry = time.Second
 )
 
 // An MQTT is a Pipe over a paho client. Its session stays at the broker, so
@@ -94,11 +95,8 @@ func (m *MQTT) up() {
 	subs := append([]mqttSubscription(nil), m.subs...)
 	m.mu.Unlock()
 	for _, s := range subs {
-		token := m.client.Subscribe(s.filter, 1, func(_ paho.Client, msg paho.Message) { s.handle(message(msg)) })
-		if !token.WaitTimeout(publishTimeout) {
-			m.cfg.Logger.Error("subscribe", "broker", m.cfg.URL, "filter", s.filter, "err", "no answer from the broker")
-		} else if err := token.Error(); err != nil {
-			m.cfg.Logger.Error("subscribe", "broker", m.cfg.URL, "filter", s.filter, "err", err)
+		for !m.subscribe(s) && m.client.IsConnectionOpen() {
+			time.Sleep(subscribeRetry) // nothing tells when the broker would agree
 		}
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), publishTimeout)
@@ -106,6 +104,33 @@ func (m *MQTT) up() {
 	if err := m.Publish(ctx, StatusTopic(m.cfg.ClientID), 1, true, []byte("online")); err != nil {
 		m.cfg.Logger.Error("announce", "broker", m.cfg.URL, "err", err)
 	}
+}
+
+// subscribe says whether the broker granted a subscription.
+func (m *MQTT) subscribe(s mqttSubscription) bool {
+	token := m.client.Subscribe(s.filter, 1, func(_ paho.Client, msg paho.Message) { s.handle(message(msg)) })
+	err := errNoAnswer
+	if token.WaitTimeout(publishTimeout) {
+		if err = token.Error(); err == nil && granted(token, s.filter) {
+			return true
+		}
+		if err == nil {
+			err = errNotGranted
+		}
+	}
+	m.cfg.Logger.Error("subscribe", "broker", m.cfg.URL, "filter", s.filter, "err", err)
+	return false
+}
+
+var (
+	errNoAnswer   = errors.New("no answer from the broker")
+	errNotGranted = errors.New("the broker does not grant it; see its access list")
+)
+
+// granted reads the code of the SUBACK: 0x80 is a refusal (MQTT 3.1.1, 3.9.3).
+func granted(token paho.Token, filter string) bool {
+	t, ok := token.(*paho.SubscribeToken)
+	return !ok || t.Result()[filter] != 0x80
 }
 
 // stray takes what the broker kept for this session before the subscriptions

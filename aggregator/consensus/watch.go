@@ -135,6 +135,7 @@ func (n *Node) watch(ctx context.Context) {
 type watcher struct {
 	node                                  *Node
 	status, stall, complain, check, share time.Time
+	complaints                            int // not long ago
 }
 
 func due(last *time.Time, now time.Time, every time.Duration) bool {
@@ -192,7 +193,8 @@ func (w *watcher) tend(i *instance, now time.Time) {
 		// records too.
 		n.shareRecords(i, n.pool.front(shareRecords, now))
 	}
-	if wait > n.cfg.ComplainTimeout && quiet > n.cfg.ComplainTimeout && due(&w.complain, now, n.cfg.ComplainTimeout) {
+	if patience := w.patience(now); wait > patience && quiet > patience && due(&w.complain, now, patience) {
+		w.complaints++
 		n.giveUp(i, "no block while records wait")
 	} else if r, yes := n.pool.overtaken(n.cfg.ForwardTimeout, time.Unix(0, i.viewFrom.Load()), now); yes && due(&w.complain, now, n.cfg.ForwardTimeout) {
 		if _, _, err := n.cfg.App.CheckRecord(r.sealed); err != nil {
@@ -202,6 +204,22 @@ func (w *watcher) tend(i *instance, now time.Time) {
 		n.giveUp(i, "it leaves out a record that others overtake")
 	}
 }
+
+// patience is how long the node bears no block: twice as long after each
+// complaint, up to eight times, until a while has passed without one. On a
+// machine too busy to make a block in time, one leader after the other would
+// be given up otherwise.
+func (w *watcher) patience(now time.Time) time.Duration {
+	timeout := w.node.cfg.ComplainTimeout
+	if now.Sub(w.complain) > calmAfter*timeout {
+		w.complaints = 0
+	}
+	return timeout << min(w.complaints, 3)
+}
+
+// calmAfter is after how many complain timeouts without a complaint all is
+// forgotten.
+const calmAfter = 20
 
 // giveUp votes for the next leader. The view goes on until a quorum does: one
 // that suspects alone stays useful.
