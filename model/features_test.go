@@ -189,7 +189,7 @@ func TestFeatureSchema(t *testing.T) {
 	if units[FeatureGust] != "m/s" {
 		t.Errorf("unit of the gust is %q", units[FeatureGust])
 	}
-	if FeatureSchemaHash() != FeatureSchemaHash() {
+	if first, second := FeatureSchemaHash(), FeatureSchemaHash(); first != second {
 		t.Error("hash is not stable")
 	}
 }

@@ -188,7 +188,7 @@ func (c *Client) I2C(string) (i2c.Bus, error) { return clientBus{c}, nil }
 // Pin returns a pin of the board.
 func (c *Client) Pin(name string) (gpio.PinIn, error) {
 	if len(name) > maxPinName {
-		return nil, fmt.Errorf("%w: %.16s...", ErrNoSuchPin, name)
+		return nil, fmt.Errorf("%w: %.16q, cut off", ErrNoSuchPin, name)
 	}
 	if _, err := c.edge(name, 0); err != nil {
 		return nil, err
@@ -236,7 +236,7 @@ func (c *Client) waitEdge(name string, timeout time.Duration) bool {
 // Serial opens a serial line of the board (sensor.Serials).
 func (c *Client) Serial(name string) (io.ReadWriteCloser, error) {
 	if len(name) > maxPinName {
-		return nil, fmt.Errorf("%w: %.16s...", ErrNoSuchPort, name)
+		return nil, fmt.Errorf("%w: %.16q, cut off", ErrNoSuchPort, name)
 	}
 	if _, err := c.readSerial(name, nil, 0); err != nil {
 		return nil, err
