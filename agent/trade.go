@@ -139,6 +139,13 @@ func (a *Agent) openContactor(tradeID string) {
 
 func (a *Agent) actOnce() (again bool, err error) {
 	actions := a.stepTraders()
+	// Opening is the safe direction and needs no record first; and what flowed
+	// while the disk works would be delivered and never billed.
+	for _, action := range actions {
+		if action.OpenFor != "" {
+			a.openContactor(action.OpenFor)
+		}
+	}
 	commit := a.pending
 	for _, action := range actions {
 		if action.Record != nil {
@@ -160,11 +167,6 @@ func (a *Agent) actOnce() (again bool, err error) {
 	if err != nil {
 		a.counters.commitFailures++
 		a.log.Error("nothing was sent; the disk refused", "err", err)
-		for _, action := range actions {
-			if action.OpenFor != "" {
-				a.openContactor(action.OpenFor) // the safe direction needs no record
-			}
-		}
 		return false, a.rollback()
 	}
 	a.pending, a.verdicts, a.judged = Commit{}, nil, false
@@ -231,8 +233,7 @@ func (a *Agent) execute(actions []Action) (again bool) {
 				a.log.Error("close contactor", "trade", action.CloseFor.TradeID, "err", err)
 			}
 		case action.OpenFor != "":
-			a.openContactor(action.OpenFor)
-			again = true
+			again = true // it is open already; the reading after that is wanted
 		}
 		if action.Why != nil {
 			a.log.Info("seller chosen", "why", action.Why)
