@@ -11,14 +11,14 @@ import (
 
 	"fairwatt/aggregator/consensus"
 	"fairwatt/aggregator/ledger"
+	"fairwatt/aggregator/wct"
 	"fairwatt/proto/fairwattpb"
 	"fairwatt/proto/seal"
 )
 
 // app is the ledger and the store as agreement sees them.
 type app struct {
-	da    *DA
-	links map[string]int
+	da *DA
 
 	verified *recent[struct{}] // ids of records whose signature was checked here
 
@@ -34,14 +34,10 @@ var _ consensus.Application = (*app)(nil)
 const maxStaged = 16
 
 func newApp(d *DA) *app {
-	a := &app{
-		da: d, links: make(map[string]int), verified: newRecent[struct{}](200_000),
+	return &app{
+		da: d, verified: newRecent[struct{}](200_000),
 		staged: make(map[[32]byte]*ledger.Staged),
 	}
-	for _, da := range d.deps.Genesis.DAs() {
-		a.links[da.ID] = da.Links
-	}
-	return a
 }
 
 func (a *app) known(id [32]byte) bool {
@@ -226,7 +222,11 @@ func (a *app) Block(height uint64) (*fairwattpb.CertifiedBlock, error) {
 // Epoch implements consensus.Application.
 func (a *app) Epoch() consensus.Epoch {
 	s := a.da.state
-	return consensus.Epoch{Number: s.Epoch(), Order: s.Order(), Links: a.links, LastHeight: s.EpochFirstHeight() - 1}
+	network, benched := s.Network()
+	return consensus.Epoch{
+		Number: s.Epoch(), Order: network.IDs, LastHeight: s.EpochFirstHeight() - 1,
+		Network: network, Failed: benched, Tree: wct.Algorithm(a.da.deps.Genesis.Params.Tree),
+	}
 }
 
 func (a *app) find(hash [32]byte) *ledger.Staged {

@@ -1,6 +1,7 @@
 package aggregator_test
 
 import (
+	"bytes"
 	"context"
 	"path/filepath"
 	"testing"
@@ -251,6 +252,9 @@ func checkTown(t *testing.T, w *town, tradeID string) {
 		}
 		if len(s.Tree.Nodes) != 4 || len(s.Tree.Edges) != 3 {
 			t.Errorf("%s shows tree %+v", da.ID, s.Tree)
+		}
+		if picture, err := w.da(da.ID).TreeSVG(); err != nil || !bytes.Contains(picture, []byte("(oct), 4 nodes")) || !bytes.Contains(picture, []byte("this one</text>")) {
+			t.Errorf("%s draws %.200s, %v", da.ID, picture, err)
 		}
 		for _, code := range []string{ledger.CodeUnknownSigner, ledger.CodeBadSignature, ledger.CodeReplayed, ledger.CodeAlreadyPaid, "wrong_topic"} {
 			if s.Counters.Refused[code] == 0 {

@@ -6,12 +6,15 @@ import (
 	"encoding/hex"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 
 	"google.golang.org/protobuf/proto"
 
+	"fairwatt/aggregator/consensus"
 	"fairwatt/aggregator/console"
 	"fairwatt/aggregator/ledger"
+	"fairwatt/aggregator/wct"
 	"fairwatt/proto/fairwattpb"
 )
 
@@ -235,32 +238,55 @@ func gateWord(s fairwattpb.GateState) string {
 // says of its nodes and edges.
 func (d *DA) tree() console.Tree {
 	t := d.node.Tree()
-	g := d.deps.Genesis
-	index := make(map[string]int, len(g.Aggregators))
-	for i, da := range g.Aggregators {
-		index[da.ID] = i
+	failed := failedIn(&t)
+	index := make(map[string]int, len(t.Members))
+	for k, id := range t.Members {
+		index[id] = k
 	}
-	// The leaders of views 0..k-1 of an epoch have failed in it.
-	failed := make(map[string]bool)
-	if order := d.state.Order(); len(order) > 0 {
-		for k := range min(t.View, uint64(len(order))) {
-			failed[order[k]] = true
-		}
-	}
-	delete(failed, t.Root)
-	out := console.Tree{Algorithm: "wct", Nodes: []console.Node{}, Edges: []console.Edge{}, Unattached: t.Direct}
+	out := console.Tree{Algorithm: string(t.Built.Algorithm), Nodes: []console.Node{}, Edges: []console.Edge{}, Unattached: t.Direct}
 	for _, id := range t.Order {
-		da := g.Aggregators[index[id]]
+		k := index[id]
 		out.Nodes = append(out.Nodes, console.Node{
-			ID: id, TrustE4: da.TrustE4, Links: da.Links, Root: id == t.Root,
-			Failed: failed[id], Self: id == d.cfg.ID,
+			ID: id, TrustE4: t.Network.TrustE4[k], Links: t.Network.Links[k], Root: id == t.Root,
+			Failed: failed[k], Self: id == d.cfg.ID,
 		})
 	}
 	for _, e := range t.Edges {
 		out.Edges = append(out.Edges, console.Edge{
 			Parent: e.From, Child: e.To,
-			OverheadUs: g.OverheadUs[index[e.From]][index[e.To]], Forwarded: e.Forwarded, Pulled: e.Pulled, Missed: e.Missed,
+			OverheadUs: t.Network.OverheadUs[index[e.From]][index[e.To]], Forwarded: e.Forwarded, Pulled: e.Pulled, Missed: e.Missed,
 		})
 	}
 	return out
+}
+
+// failedIn marks the leaders of views 0..k-1 of an epoch, which have failed in
+// it, by place in the epoch's order.
+func failedIn(t *consensus.Tree) map[int]bool {
+	failed := make(map[int]bool)
+	for k := range min(t.View, uint64(len(t.Members))) {
+		failed[int(k)] = t.Members[k] != t.Root
+	}
+	return failed
+}
+
+// TreeSVG implements console.Source.
+func (d *DA) TreeSVG() ([]byte, error) {
+	t := d.node.Tree()
+	failed := failedIn(&t)
+	marks := make(map[int]string)
+	for k, id := range t.Members {
+		var words []string
+		if id == t.Root {
+			words = append(words, "root")
+		}
+		if failed[k] {
+			words = append(words, "failed")
+		}
+		if id == d.cfg.ID {
+			words = append(words, "this one")
+		}
+		marks[k] = strings.Join(words, ", ")
+	}
+	return wct.SVG(t.Network, t.Built, marks)
 }

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"time"
 
+	"fairwatt/aggregator/wct"
 	"fairwatt/proto/fairwattpb"
 	"fairwatt/proto/peerpb"
 	"fairwatt/proto/seal"
@@ -62,9 +63,15 @@ type Epoch struct {
 	// Order is the WCT sequence of all members, by DA id. The first is the
 	// root: the accounting node of view 0; view k's is Order[k mod n].
 	Order []string
-	// Links is each member's maximum linking number l_i: to how many others
-	// it forwards blocks.
-	Links map[string]int
+	// Network is what the trees of the epoch's views are built from: node k
+	// is Order[k]. It is not changed.
+	Network *wct.Input
+	// Failed marks the members, by place in the order, that have failed of
+	// late: they forward only where nobody else can. Nil is none.
+	Failed []bool
+	// Tree is how the trees are built: wct (breadth first, the paper's) or
+	// oct (aware of the overheads).
+	Tree wct.Algorithm
 	// LastHeight is that of the last block before the epoch, 0 for the first
 	// epoch.
 	LastHeight uint64
@@ -85,6 +92,15 @@ func (e Epoch) validate(self string) error {
 		return fmt.Errorf("epoch %d: %d members, agreement needs 4 to bear a faulty one", e.Number, len(e.Order))
 	case !seen[self]:
 		return fmt.Errorf("epoch %d: %q is no member", e.Number, self)
+	case e.Network == nil || e.Network.N != len(e.Order):
+		return fmt.Errorf("epoch %d: the network is not of its %d members", e.Number, len(e.Order))
+	case e.Failed != nil && len(e.Failed) != len(e.Order):
+		return fmt.Errorf("epoch %d: %d marks of failure for %d members", e.Number, len(e.Failed), len(e.Order))
+	case e.Tree != wct.WCT && e.Tree != wct.OCT:
+		return fmt.Errorf("epoch %d: tree %q, want wct or oct", e.Number, e.Tree)
+	}
+	if err := e.Network.Validate(); err != nil {
+		return fmt.Errorf("epoch %d: network: %w", e.Number, err)
 	}
 	return nil
 }

@@ -11,11 +11,13 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"slices"
 	"sync"
 	"testing"
 	"time"
 
 	"fairwatt/aggregator/peer"
+	"fairwatt/aggregator/wct"
 	"fairwatt/proto/fairwattpb"
 	"fairwatt/proto/seal"
 
@@ -44,8 +46,22 @@ type fakeApp struct {
 func newFakeApp(keys map[string]ed25519.PublicKey, order []string, links map[string]int, every uint64) *fakeApp {
 	return &fakeApp{
 		keys: keys, order: order, links: links, every: every, seen: make(map[string]uint64), failed: make(map[string]bool),
-		epoch: Epoch{Number: 1, Order: order, Links: links},
+		epoch: testEpoch(1, order, nil, links, 0),
 	}
+}
+
+// testEpoch is an epoch of members that all trust each other, 1 ms apart; last
+// are those that failed.
+func testEpoch(number uint64, order, last []string, links map[string]int, lastHeight uint64) Epoch {
+	e := Epoch{Number: number, Order: slices.Concat(order, last), LastHeight: lastHeight, Tree: wct.OCT}
+	in := &wct.Input{N: len(e.Order), TrustWeight: 1, LinkWeight: 1, TrustThresholdE4: 8000, OverheadThresholdUs: 8000}
+	for k, da := range e.Order {
+		in.TrustE4, in.Links = append(in.TrustE4, 8500), append(in.Links, links[da])
+		in.OverheadUs = append(in.OverheadUs, slices.Repeat([]int64{1000}, in.N))
+		e.Failed = append(e.Failed, k >= len(order))
+	}
+	e.Network = in
+	return e
 }
 
 func recordID(sealed []byte) string { id := seal.ID(sealed); return hex.EncodeToString(id[:]) }
@@ -217,7 +233,7 @@ func (a *fakeApp) Commit(cb *fairwattpb.CertifiedBlock) (Decision, error) {
 		}
 	}
 	clear(a.failed)
-	a.epoch = Epoch{Number: a.epoch.Number + 1, Order: append(order, last...), Links: a.links, LastHeight: h.Height}
+	a.epoch = testEpoch(a.epoch.Number+1, order, last, a.links, h.Height)
 	return Decision{EndsEpoch: true, Next: a.epoch}, nil
 }
 

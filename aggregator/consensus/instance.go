@@ -37,11 +37,11 @@ func (e *faultError) Unwrap() error { return e.err }
 // instance is SmartBFT for one epoch. Members have node ids 1 + position in
 // the order; sequence s of it is block LastHeight + s.
 type instance struct {
-	node  *Node
-	epoch Epoch
-	self  uint64
-	ids   map[string]uint64
-	trees sync.Map // view -> *tree
+	node   *Node
+	epoch  Epoch
+	self   uint64
+	ids    map[string]uint64
+	forest *forest
 
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -103,7 +103,7 @@ func (i *instance) name(id uint64) string {
 // open prepares the instance of an epoch from the log and the stored blocks.
 func (n *Node) open(ctx context.Context, epoch Epoch, entered bool) (*instance, error) {
 	i := &instance{
-		node: n, epoch: epoch, ids: make(map[string]uint64), queues: make(map[string]chan *peerpb.Frame),
+		node: n, epoch: epoch, forest: n.forestOf(epoch), ids: make(map[string]uint64), queues: make(map[string]chan *peerpb.Frame),
 		votes: make(map[votePlace]*protos.Message), kept: make(map[keptKey]*protos.Message), wants: make(map[relayKey]*want),
 		ended: make(chan struct{}),
 	}

@@ -33,6 +33,7 @@ type Node struct {
 
 	mu       sync.Mutex
 	epoch    Epoch
+	forest   *forest   // of the epoch last asked for
 	inst     *instance // nil while none runs
 	lastView uint64    // of the newest block, for leading records there
 	commits  chan struct{}
@@ -436,8 +437,11 @@ func (n *Node) position() (epoch Epoch, view uint64, voting bool) {
 // Tree returns the communication tree of the view the node is in.
 func (n *Node) Tree() Tree {
 	epoch, view, _ := n.position()
-	t := newTree(epoch, view)
-	out := Tree{Epoch: epoch.Number, View: view, Root: t.order[0], Order: t.order, Direct: t.direct}
+	t := n.forestOf(epoch).tree(view)
+	out := Tree{
+		Epoch: epoch.Number, View: view, Root: t.order[0], Order: t.order, Direct: t.direct,
+		Members: epoch.Order, Network: epoch.Network, Built: t.built,
+	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for _, e := range t.edges {

@@ -7,8 +7,10 @@ import (
 	"testing"
 	"time"
 
+	"fairwatt/aggregator/wct"
 	protos "github.com/hyperledger-labs/SmartBFT/smartbftprotos"
 	"google.golang.org/protobuf/proto"
+
 	"pgregory.net/rapid"
 )
 
@@ -146,22 +148,39 @@ func TestRecoverLog(t *testing.T) {
 }
 
 // The tree of each view has its leader as root, those that failed at the end
-// of the sequence, and everybody in it.
+// of the sequence and without children as long as the others' links suffice,
+// and everybody in it.
 func TestTreeOfViews(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		n := rapid.IntRange(4, 12).Draw(t, "n")
-		e := Epoch{Number: 1, Links: make(map[string]int)}
+		var order []string
+		links := make(map[string]int)
 		for k := range n {
 			da := fmt.Sprintf("da%d", k)
-			e.Order = append(e.Order, da)
-			e.Links[da] = rapid.IntRange(0, 3).Draw(t, "links")
+			order = append(order, da)
+			links[da] = rapid.IntRange(0, 3).Draw(t, "links")
 		}
+		benched := rapid.IntRange(0, n-1).Draw(t, "benched")
+		e := testEpoch(1, order[:n-benched], order[n-benched:], links, 0)
+		e.Tree = rapid.SampledFrom([]wct.Algorithm{wct.WCT, wct.OCT}).Draw(t, "tree")
+		for i := range n {
+			for j := range n {
+				e.Network.OverheadUs[i][j] = rapid.Int64Range(1, 10_000).Draw(t, "overhead")
+			}
+		}
+		if err := e.validate("da0"); err != nil {
+			t.Fatal(err)
+		}
+		f := &forest{epoch: e, views: make(map[uint64]func() *tree)}
 		view := rapid.Uint64Range(0, 40).Draw(t, "view")
-		tr := newTree(e, view)
+		tr := f.tree(view)
 		k := int(view % uint64(n))
 		want := append(slices.Clone(e.Order[k:]), e.Order[:k]...)
 		if !slices.Equal(tr.order, want) {
 			t.Fatalf("order %v, want %v", tr.order, want)
+		}
+		if tr != f.tree(view+uint64(n)) && view >= uint64(n) {
+			t.Fatal("the tree of a repeated view was built again")
 		}
 		reached := map[string]int{tr.order[0]: 1}
 		for _, da := range e.Order {
@@ -177,7 +196,62 @@ func TestTreeOfViews(t *testing.T) {
 				t.Fatalf("%s is reached %d times", da, reached[da])
 			}
 		}
+		checkFailedForwardLast(t, e, tr, view)
 	})
+}
+
+// checkFailedForwardLast: where the links of those that did not fail suffice
+// for everybody, who failed has no children.
+func checkFailedForwardLast(t *rapid.T, e Epoch, tr *tree, view uint64) {
+	n := len(e.Order)
+	failed := func(da string) bool {
+		k := slices.Index(e.Order, da)
+		return da != tr.order[0] && (e.Failed[k] || uint64(k) < view || view >= uint64(n))
+	}
+	// Breadth first over the sequence is the floor.
+	sequence := make([]int, n)
+	for k, da := range tr.order {
+		sequence[k] = slices.Index(e.Order, da)
+	}
+	floor, _ := wct.Attach(sequence, e.Network.Links)
+	var least, got int
+	for _, edge := range floor {
+		if failed(e.Order[edge[0]]) {
+			least++
+		}
+	}
+	for _, edge := range tr.edges {
+		if failed(edge[0]) {
+			got++
+		}
+	}
+	if got > least {
+		t.Fatalf("those that failed forward %d blocks, breadth first they would %d", got, least)
+	}
+}
+
+// Epochs of the same network, order and failures share their trees; with news
+// they do not.
+func TestForestIsSharedOnlyWithoutNews(t *testing.T) {
+	order := []string{"da1", "da2", "da3", "da4"}
+	links := map[string]int{"da1": 2, "da2": 1, "da3": 1, "da4": 1}
+	n := &Node{}
+	first := n.forestOf(testEpoch(1, order, nil, links, 0))
+	if n.forestOf(testEpoch(2, order, nil, links, 10)) != first {
+		t.Error("an epoch without news got trees of its own")
+	}
+	spoiled := testEpoch(3, order, nil, links, 20)
+	spoiled.Network.OverheadUs[0][1] = 9000
+	for name, e := range map[string]Epoch{
+		"failure":  testEpoch(3, order[1:], order[:1], links, 20),
+		"order":    testEpoch(3, []string{"da2", "da1", "da3", "da4"}, nil, links, 20),
+		"overhead": spoiled,
+	} {
+		n.forest = first
+		if n.forestOf(e) == first {
+			t.Errorf("%s: the old trees stayed", name)
+		}
+	}
 }
 
 func TestConfigErrors(t *testing.T) {

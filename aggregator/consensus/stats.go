@@ -1,5 +1,7 @@
 package consensus
 
+import "fairwatt/aggregator/wct"
+
 // Stats is a node at one moment. Counters count from its start.
 type Stats struct {
 	Epoch  uint64 `json:"epoch"`
@@ -57,4 +59,10 @@ type Tree struct {
 	Edges []Edge   `json:"edges"`
 	// Direct are members no link was left for; the root sends to them itself.
 	Direct []string `json:"direct,omitempty"`
+
+	// Built is the same tree over Network, in which node k is Members[k]: for
+	// whoever draws or measures it. Neither is to be changed.
+	Members []string   `json:"-"`
+	Network *wct.Input `json:"-"`
+	Built   *wct.Tree  `json:"-"`
 }

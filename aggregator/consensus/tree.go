@@ -1,14 +1,18 @@
 package consensus
 
 import (
+	"fmt"
+	"reflect"
 	"slices"
+	"sync"
 
 	"fairwatt/aggregator/wct"
 )
 
-// tree is the communication tree of one view: the epoch's sequence with those
-// that led the views before, and failed, moved to its end.
+// tree is the communication tree of one view: led by the view's leader, with
+// those that failed (the leaders of the views before among them) last.
 type tree struct {
+	built    *wct.Tree // node k is the epoch's Order[k]
 	order    []string
 	edges    [][2]string
 	parent   map[string]string
@@ -16,25 +20,35 @@ type tree struct {
 	direct   []string // no link left for them: served by the root
 }
 
+// newTree builds the tree of a view of a validated epoch. Who failed counts as
+// not trusted, so that it is a leaf as long as others have links.
 func newTree(epoch Epoch, view uint64) *tree {
 	n := len(epoch.Order)
-	sequence, links := make([]int, n), make([]int, n)
-	for k, da := range epoch.Order {
+	sequence := make([]int, n)
+	network := *epoch.Network
+	network.TrustE4 = slices.Clone(network.TrustE4)
+	for k := range sequence {
 		sequence[k] = (k + int(view%uint64(n))) % n
-		links[k] = epoch.Links[da]
+		// All but the leader itself: after n views everybody has led.
+		if k > 0 && (epoch.Failed != nil && epoch.Failed[sequence[k]] || n-k <= int(min(view, uint64(n-1)))) {
+			network.TrustE4[sequence[k]] = 0
+		}
 	}
-	t := &tree{parent: make(map[string]string), children: make(map[string][]string)}
+	built, err := wct.BuildLed(&network, epoch.Tree, sequence)
+	if err != nil {
+		panic(fmt.Sprintf("consensus: tree of a validated epoch: %v", err))
+	}
+	t := &tree{built: built, parent: make(map[string]string), children: make(map[string][]string)}
 	for _, k := range sequence {
 		t.order = append(t.order, epoch.Order[k])
 	}
-	edges, unattached := wct.Attach(sequence, links)
-	for _, e := range edges {
+	for _, e := range built.Edges {
 		from, to := epoch.Order[e[0]], epoch.Order[e[1]]
 		t.edges = append(t.edges, [2]string{from, to})
 		t.parent[to] = from
 		t.children[from] = append(t.children[from], to)
 	}
-	for _, k := range unattached {
+	for _, k := range built.Unattached {
 		da := epoch.Order[k]
 		t.direct = append(t.direct, da)
 		t.parent[da] = t.order[0]
@@ -50,11 +64,44 @@ func (t *tree) receivers(da string) []string {
 	return t.children[da]
 }
 
-func (i *instance) tree(view uint64) *tree {
-	view %= i.n()
-	if t, ok := i.trees.Load(view); ok {
-		return t.(*tree)
-	}
-	t, _ := i.trees.LoadOrStore(view, newTree(i.epoch, view))
-	return t.(*tree)
+// A forest holds the trees of an epoch's views. Each is built once, when it is
+// first asked for: with many members that takes some ten milliseconds.
+type forest struct {
+	epoch Epoch
+
+	mu    sync.Mutex
+	views map[uint64]func() *tree
 }
+
+func (f *forest) tree(view uint64) *tree {
+	n := uint64(len(f.epoch.Order))
+	if view >= n { // from then on all others have failed, and views repeat
+		view = n + view%n
+	}
+	f.mu.Lock()
+	get := f.views[view]
+	if get == nil {
+		get = sync.OnceValue(func() *tree { return newTree(f.epoch, view) })
+		f.views[view] = get
+	}
+	f.mu.Unlock()
+	return get()
+}
+
+// grows says whether the forest's trees are those of the epoch, too.
+func (f *forest) grows(epoch Epoch) bool {
+	return f.epoch.Tree == epoch.Tree && slices.Equal(f.epoch.Order, epoch.Order) &&
+		slices.Equal(f.epoch.Failed, epoch.Failed) && reflect.DeepEqual(f.epoch.Network, epoch.Network)
+}
+
+// forestOf returns the trees of an epoch. Epochs without news share them.
+func (n *Node) forestOf(epoch Epoch) *forest {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.forest == nil || !n.forest.grows(epoch) {
+		n.forest = &forest{epoch: epoch, views: make(map[uint64]func() *tree)}
+	}
+	return n.forest
+}
+
+func (i *instance) tree(view uint64) *tree { return i.forest.tree(view) }

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -55,7 +56,14 @@ func once(h http.Handler) http.Handler {
 
 // The page says everything in words, and text from outside stays text.
 func TestPageInABrowser(t *testing.T) {
-	srv := httptest.NewServer(once(New(newFixed(sample(time.Now().UnixMilli())), Options{}).Handler()))
+	var pictures atomic.Int64
+	handler := once(New(newFixed(sample(time.Now().UnixMilli())), Options{}).Handler())
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/api/v1/tree.svg" {
+			pictures.Add(1)
+		}
+		handler.ServeHTTP(w, r)
+	}))
 	defer srv.Close()
 	dom := browser(t, srv.URL+"/", "--dump-dom")
 	for _, want := range []string{
@@ -66,6 +74,9 @@ func TestPageInABrowser(t *testing.T) {
 		if !strings.Contains(dom, want) {
 			t.Errorf("the page does not say %q", want)
 		}
+	}
+	if pictures.Load() == 0 {
+		t.Error("the page did not ask for the picture of the tree")
 	}
 	if strings.Contains(dom, "<title>pwned") || !strings.Contains(dom, "&lt;img src=x") {
 		t.Error("text from outside became markup")

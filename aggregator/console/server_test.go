@@ -57,6 +57,19 @@ func TestAnswers(t *testing.T) {
 	}
 }
 
+// The picture brings its own style, so it has a policy of its own: still no
+// script and nothing loaded.
+func TestTreePicture(t *testing.T) {
+	w := get(t, New(newFixed(sample(1_790_000_000_000)), Options{}).Handler(), "/api/v1/tree.svg")
+	if w.Code != 200 || w.Header().Get("Content-Type") != "image/svg+xml" || !strings.Contains(w.Body.String(), ">this one</text>") {
+		t.Errorf("%d %s: %.300s", w.Code, w.Header().Get("Content-Type"), w.Body)
+	}
+	csp := w.Header().Get("Content-Security-Policy")
+	if !strings.HasPrefix(csp, "default-src 'none';") || strings.Contains(csp, "script") {
+		t.Errorf("policy %q", csp)
+	}
+}
+
 func TestOnlyReading(t *testing.T) {
 	h := New(newFixed(sample(0)), Options{}).Handler()
 	r := httptest.NewRequest(http.MethodPost, "http://127.0.0.1:8080/api/v1/snapshot", strings.NewReader("{}"))

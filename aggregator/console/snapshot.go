@@ -14,6 +14,8 @@ type Source interface {
 	Blocks(from uint64, limit int) ([]Block, error)
 	// Trade returns one trade by its id (the id of its Token).
 	Trade(id string) (Trade, bool)
+	// TreeSVG draws the communication tree of the running view.
+	TreeSVG() ([]byte, error)
 }
 
 // A Snapshot is one moment of one data aggregator. Times are Unix

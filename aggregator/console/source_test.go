@@ -3,6 +3,8 @@ package console
 import (
 	"context"
 	"sync"
+
+	"fairwatt/aggregator/wct"
 )
 
 // hostile is text that would act if it ever became markup.
@@ -64,6 +66,20 @@ func (f *fixed) Trade(id string) (Trade, bool) {
 		}
 	}
 	return Trade{}, false
+}
+
+// TreeSVG draws the tree of the sample.
+func (f *fixed) TreeSVG() ([]byte, error) {
+	in := &wct.Input{
+		N: 4, IDs: []string{"da-3", "da-2", "da-4", "da-1"}, TrustE4: []int64{8500, 8500, 8200, 7900}, Links: []int{2, 1, 1, 1},
+		OverheadUs:  [][]int64{{0, 2000, 14000, 5000}, {2000, 0, 4000, 3100}, {14000, 4000, 0, 6000}, {5000, 3100, 6000, 0}},
+		TrustWeight: 1, LinkWeight: 1, TrustThresholdE4: 8000, OverheadThresholdUs: 8000,
+	}
+	t, err := wct.BuildLed(in, wct.WCT, []int{0, 1, 2, 3})
+	if err != nil {
+		return nil, err
+	}
+	return wct.SVG(in, t, map[int]string{0: "root", 1: "this one", 3: "failed"})
 }
 
 func number(v float64) *float64 { return &v }

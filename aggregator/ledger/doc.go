@@ -75,7 +75,8 @@
 // Trust values are those of the genesis in this version; an epoch's sequence is
 // the communication tree's over them, with those who failed as accounting node,
 // as the view of an epoch's last block shows, behind the others: for one epoch,
-// then two, four, up to 32 while they fail in a row. There
+// then two, four, up to 32 while they fail in a row. Which tree hangs below an
+// accounting node ([Params].Tree) changes no block and no state. There
 // is no second witness yet that would excuse a hold without using the quota,
 // no change of keys, and no way back from the blacklist.
 //

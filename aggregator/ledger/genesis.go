@@ -10,6 +10,7 @@ import (
 	"io"
 	"math"
 
+	"fairwatt/aggregator/wct"
 	"fairwatt/proto/fairwattpb"
 	"fairwatt/proto/seal"
 )
@@ -173,6 +174,27 @@ func (g *Genesis) Keys() (map[string]ed25519.PublicKey, error) {
 		keys[da.ID] = key
 	}
 	return keys, nil
+}
+
+// network is what trees over these data aggregators, in this order, are built
+// from.
+func (g *Genesis) network(order []int) *wct.Input {
+	in := &wct.Input{
+		N: len(order), TrustWeight: g.Params.WeightTrust, LinkWeight: g.Params.WeightLinks,
+		TrustThresholdE4: g.Params.TThreE4, OverheadThresholdUs: g.Params.WThreUs,
+	}
+	for _, i := range order {
+		da := g.Aggregators[i]
+		in.IDs = append(in.IDs, da.ID)
+		in.TrustE4 = append(in.TrustE4, da.TrustE4)
+		in.Links = append(in.Links, da.Links)
+		row := make([]int64, 0, len(order))
+		for _, j := range order {
+			row = append(row, g.OverheadUs[i][j])
+		}
+		in.OverheadUs = append(in.OverheadUs, row)
+	}
+	return in
 }
 
 // Validate checks every field and names the one that is wrong.

@@ -1,6 +1,10 @@
 package ledger
 
-import "fmt"
+import (
+	"fmt"
+
+	"fairwatt/aggregator/wct"
+)
 
 // Limits that hold on every chain, so that no product of two of them leaves 64
 // bits: volume × price is at most 1e18.
@@ -26,8 +30,8 @@ const (
 	MaxTextBytes = 512
 )
 
-// Params are the rules of one chain that are numbers. They stand in the genesis
-// and never change. Durations are in milliseconds of block time.
+// Params are the rules of one chain that are numbers, and how its trees are
+// built. They stand in the genesis and never change. Durations are in milliseconds of block time.
 type Params struct {
 	// EpochBlocks is E: an epoch ends, and the next tree is built, after so
 	// many blocks.
@@ -46,6 +50,10 @@ type Params struct {
 	WeightLinks int64 `json:"weight_links"`
 	TThreE4     int64 `json:"t_thre_e4"`
 	WThreUs     int64 `json:"w_thre_us"`
+	// Tree is how a block is passed on from the accounting node: "oct", the
+	// overhead-aware tree, or "wct", the paper's. The sequence of accounting
+	// nodes is the paper's in both.
+	Tree string `json:"tree"`
 
 	// Credibility (paper, formula 8): credit ± w·volume. CreditWeightE6 is w
 	// in 1e-6 a kWh; credit starts at CreditStartE6 and a participant whose
@@ -94,6 +102,7 @@ func DefaultParams() Params {
 		WeightLinks:        1,
 		TThreE4:            8_000,
 		WThreUs:            8_000,
+		Tree:               string(wct.OCT),
 		CreditWeightE6:     10_000,
 		CreditStartE6:      1_000_000,
 		BlacklistBelowE6:   0,
@@ -146,6 +155,9 @@ func (p *Params) Validate() error {
 		if c.value < c.low || c.value > c.up {
 			return fmt.Errorf("%s: %d, want %d to %d", c.name, c.value, c.low, c.up)
 		}
+	}
+	if p.Tree != string(wct.OCT) && p.Tree != string(wct.WCT) {
+		return fmt.Errorf("tree: %q, want %q or %q", p.Tree, wct.OCT, wct.WCT)
 	}
 	return nil
 }

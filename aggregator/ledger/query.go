@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"fairwatt/aggregator/wct"
 	"fairwatt/proto/fairwattpb"
 )
 
@@ -64,6 +65,22 @@ func (s *State) Order() []string {
 		ids[i] = s.orderID(i)
 	}
 	return ids
+}
+
+// Network returns what the communication trees of the present epoch are built
+// from, node k being Order()[k], and which nodes are benched for having failed.
+// Trust values are what they are: whoever builds a tree counts the benched as
+// not trusted.
+func (s *State) Network() (network *wct.Input, benched []bool) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	order := make([]int, len(s.meta.Order))
+	benched = make([]bool, len(order))
+	for k := range order {
+		order[k] = int(s.meta.Order[k])
+		benched[k] = s.meta.Benched[order[k]] > 0
+	}
+	return s.genesis.network(order), benched
 }
 
 func (s *State) orderID(i int) string { return s.genesis.Aggregators[s.meta.Order[i]].ID }

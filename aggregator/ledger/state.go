@@ -119,15 +119,12 @@ func newState(g *Genesis) (*State, error) {
 		return nil, err
 	}
 	s.voters = voters{chain: s.chain, keys: keys, quorum: g.Quorum()}
-	in := &wct.Input{
-		N: len(g.Aggregators), OverheadUs: g.OverheadUs,
-		TrustWeight: g.Params.WeightTrust, LinkWeight: g.Params.WeightLinks,
-		TrustThresholdE4: g.Params.TThreE4, OverheadThresholdUs: g.Params.WThreUs,
+	everybody := make([]int, len(g.Aggregators))
+	for i := range everybody {
+		everybody[i] = i
 	}
-	for _, da := range g.Aggregators {
-		in.TrustE4 = append(in.TrustE4, da.TrustE4)
-		in.Links = append(in.Links, da.Links)
-	}
+	in := g.network(everybody)
+	in.IDs = nil // ties go to whom the genesis names first
 	t, err := wct.Build(in, wct.WCT)
 	if err != nil {
 		return nil, fmt.Errorf("communication tree of the genesis: %w", err)

@@ -21,6 +21,9 @@ type MemoryConfig struct {
 	// MinDelay and MaxDelay bound a frame's delay, and that of a question
 	// each way.
 	MinDelay, MaxDelay time.Duration
+	// Between is what a frame from one DA to another takes beside that; nil
+	// is nothing. It is called from many goroutines.
+	Between func(from, to string) time.Duration
 	// Loss is the fraction of frames lost, 0 to 1. Questions are not lost.
 	Loss float64
 }
@@ -156,7 +159,11 @@ func (m *Memory) route(from, to string, lossy bool) (*MemoryLink, time.Duration,
 	if lossy && m.cfg.Loss > 0 && m.rng.Float64() < m.cfg.Loss {
 		return nil, 0, false
 	}
-	return target, m.delay(), true
+	d := m.delay()
+	if m.cfg.Between != nil {
+		d += m.cfg.Between(from, to)
+	}
+	return target, d, true
 }
 
 // Run delivers frames to h until ctx ends.

@@ -78,6 +78,10 @@
 // (the logarithm is a straight line between powers of two instead), and wall
 // time as a budget.
 //
+// BuildLed builds the tree under a root that is given: the running system's
+// sequence of accounting nodes is the paper's, and the tree below each is ours
+// (or the paper's, by choice). Its floor is the attachment of that sequence.
+//
 // Repair mends a tree after one change; Update keeps a tree in use until a
 // rebuilt one gains enough. docs/experiments.md has the figures.
 //

@@ -83,6 +83,9 @@ func (s *search) trySwapNodes(u, v int32) bool {
 	if u == v || s.kids[u] > s.links[v] || s.kids[v] > s.links[u] || !s.attached(v) {
 		return false
 	}
+	if s.rootStays && (u == s.root || v == s.root) {
+		return false
+	}
 	s.swapNodes(u, v)
 	return true
 }

@@ -15,14 +15,14 @@ const (
 // An octBuilder holds what building and repairing our tree have in common.
 type octBuilder struct {
 	in     *Input
-	base   *Tree // the WCT of the input
+	base   *Tree // what may not be fallen below: the WCT of the input
 	shape  *shape
 	floor  *floor
 	search *search
 }
 
-func newOCTBuilder(in *Input) *octBuilder {
-	b := &octBuilder{in: in, base: buildWCT(in), shape: newShape(in, in.overheads())}
+func newOCTBuilder(in *Input, base *Tree) *octBuilder {
+	b := &octBuilder{in: in, base: base, shape: newShape(in, in.overheads())}
 	b.shape.set(int32(b.base.Root), b.base.parent)
 	b.floor = newFloor(b.shape)
 	b.search = newSearch(in, b.shape, b.floor)
@@ -78,7 +78,7 @@ func BuildLong(in *Input, times int) (*Tree, error) {
 		return nil, err
 	}
 	in, order := in.sortedByID()
-	b := newOCTBuilder(in)
+	b := newOCTBuilder(in, buildWCT(in))
 	children := slices.Clone(b.shape.kids)
 	b.build()
 	from := grow(in, b.shape.w, b.base.Root, children)

@@ -173,7 +173,7 @@ func TestOCTAgainstAllTrees(t *testing.T) {
 		for i := range n {
 			in.Links[i] = 1 + rng.below(3)
 		}
-		b := newOCTBuilder(in)
+		b := newOCTBuilder(in, buildWCT(in))
 		best := int64(math.MaxInt64)
 		parents32 := make([]int32, n)
 		eachTree(n, in.Links, func(root int, parents []int) {
@@ -205,7 +205,7 @@ func TestOCTAgainstAllTrees(t *testing.T) {
 func TestShapeKeepsItsInvariants(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		in := drawInput(t, 25)
-		b := newOCTBuilder(in)
+		b := newOCTBuilder(in, buildWCT(in))
 		s := b.search
 		s.nodes = s.order()
 		s.senders, s.takers = s.w.nearest(in.N)
@@ -242,7 +242,7 @@ func TestShapeKeepsItsInvariants(t *testing.T) {
 func TestProfileIsMeasure(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		in := drawInput(t, 40)
-		b := newOCTBuilder(in)
+		b := newOCTBuilder(in, buildWCT(in))
 		b.shape.set(int32(b.base.Root), b.base.parent)
 		var p profile
 		b.shape.levels(&p)

@@ -146,7 +146,7 @@ func mend(in *Input, rebuilt *Tree, before []int32) *Tree {
 	if order != nil {
 		rebuilt, before = unnumbered(rebuilt, order), unnumberedParents(before, order)
 	}
-	b := newOCTBuilder(sorted)
+	b := newOCTBuilder(sorted, buildWCT(sorted))
 	best := rebuilt
 	if root, parents, ok := b.patch(before, int32(rebuilt.Root)); ok {
 		if t := b.mendFrom(root, parents, before, limit); t != nil && countMoved(before, t) < countMoved(before, rebuilt) {

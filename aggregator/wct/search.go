@@ -38,6 +38,8 @@ type search struct {
 	typical int64     // a usual edge's overhead
 	penalty int64
 
+	rootStays bool // nobody takes the root's place
+
 	moveUs   int64 // what an edge that differs from shape.stay costs
 	enoughUs int64 // an exact time below this is not worth moving for
 

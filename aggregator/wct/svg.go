@@ -13,7 +13,7 @@ const MaxDrawn = 5000
 // Measures of the picture, in pixels.
 const (
 	svgColumn, svgRow = 128, 92 // from node to node
-	svgSide, svgTop   = 44, 96  // free space
+	svgSide, svgTop   = 44, 112 // free space
 	svgRadius         = 19
 )
 
@@ -32,6 +32,20 @@ text { fill: #17211b; font-size: 12px; text-anchor: middle; }
 .root { stroke-width: 4; }
 .untrusted { fill: #fdf0d5; stroke: #7a4a00; stroke-dasharray: 4 2; }
 .alone { fill: #fff; stroke: #9b1c1c; stroke-dasharray: 2 3; }
+.mark { font-size: 11px; font-weight: 700; paint-order: stroke; stroke: #fff; stroke-width: 3px; }
+@media (prefers-color-scheme: dark) {
+svg { background: #1a211d; }
+text { fill: #e4ebe6; }
+.line, .sub, .ms { fill: #a3b0a8; }
+.sub, .mark { stroke: #1a211d; }
+.edge { stroke: #a3b0a8; }
+.over { stroke: #ff8f8f; }
+.overms { fill: #ff8f8f; }
+.label { fill: #1a211d; }
+.node { fill: #17392a; stroke: #63d39b; }
+.untrusted { fill: #40300f; stroke: #f0b95a; }
+.alone { fill: #1a211d; stroke: #ff8f8f; }
+}
 </style>
 `
 
@@ -42,6 +56,7 @@ type drawing struct {
 	in     *Input
 	t      *Tree
 	w      *overheads
+	marks  map[int]string
 	x, y   []int
 	column int
 	depth  int
@@ -49,20 +64,21 @@ type drawing struct {
 
 // SVG draws the tree as a standalone picture: score (of trusted nodes), trust
 // and links of each node, the overhead of each edge; edges over the threshold,
-// untrusted nodes and those not attached are marked. The same tree gives the
-// same bytes. An input of more than MaxDrawn nodes is an error.
-func SVG(in *Input, t *Tree) ([]byte, error) {
+// untrusted nodes and those not attached are marked. The same tree and marks
+// (words to stand over nodes, such as "failed"; nil is none) give the same
+// bytes. An input of more than MaxDrawn nodes is an error.
+func SVG(in *Input, t *Tree, marks map[int]string) ([]byte, error) {
 	if in.N > MaxDrawn {
 		return nil, fmt.Errorf("tree of %d nodes, at most %d are drawn", in.N, MaxDrawn)
 	}
 	if len(t.parent) != in.N {
 		return nil, fmt.Errorf("tree of %d nodes for n = %d", len(t.parent), in.N)
 	}
-	d := &drawing{in: in, t: t, w: in.overheads(), x: make([]int, in.N), y: make([]int, in.N)}
+	d := &drawing{in: in, t: t, w: in.overheads(), marks: marks, x: make([]int, in.N), y: make([]int, in.N)}
 	d.place()
 	columns := max(d.column, 4)
 	width := 2*svgSide + columns*svgColumn
-	height := svgTop + d.depth*svgRow + svgRadius + 56
+	height := svgTop + d.depth*svgRow + svgRadius + 72
 	fmt.Fprintf(d, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" width="%d" height="%d" role="img">`+"\n", width, height, width, height)
 	d.head(height)
 	for _, e := range t.Edges {
@@ -125,14 +141,23 @@ func (d *drawing) head(height int) {
 	if m.Trust != nil {
 		trust = fmt.Sprintf("%.4f, coverage %.4f", *m.Trust, *m.Coverage)
 	}
-	fmt.Fprintf(d, `<text class="line" x="%d" y="46">last receipt after %s, level by level %s; trust %s; %d at once; %d of %d edges over %s</text>`+"\n",
-		svgSide/2, milliseconds(m.TimeExactUs), milliseconds(m.TimeLevelUs), trust, m.ConcurrencyExact,
-		m.EdgesOverThreshold, len(d.t.Edges), milliseconds(d.in.OverheadThresholdUs))
-	foot := "thick ring: root; amber, dashed: trust under the threshold; red, dashed edge: over the overhead threshold"
+	foot := "amber, dashed: trust under the threshold"
 	if len(d.t.Unattached) > 0 {
 		foot += "; white, in the last row: no link was left"
 	}
-	fmt.Fprintf(d, `<text class="line" x="%d" y="%d">%s</text>`+"\n", svgSide/2, height-12, foot)
+	for _, line := range []struct {
+		y    int
+		text string
+	}{
+		{46, fmt.Sprintf("last receipt after %s, level by level %s; %d at once",
+			milliseconds(m.TimeExactUs), milliseconds(m.TimeLevelUs), m.ConcurrencyExact)},
+		{62, fmt.Sprintf("trust %s; %d of %d edges over %s",
+			trust, m.EdgesOverThreshold, len(d.t.Edges), milliseconds(d.in.OverheadThresholdUs))},
+		{height - 28, "thick ring: root; red, dashed edge: over the overhead threshold"},
+		{height - 12, foot},
+	} {
+		fmt.Fprintf(d, `<text class="line" x="%d" y="%d">%s</text>`+"\n", svgSide/2, line.y, line.text)
+	}
 }
 
 func (d *drawing) edge(p, c int) {
@@ -180,6 +205,9 @@ func (d *drawing) node(i int) {
 	fmt.Fprintf(d, `<g><title>%s: %s, %s</title><circle class="%s" cx="%d" cy="%d" r="%d"/>`,
 		escaped(name), about[0], about[1], class, d.x[i], d.y[i], svgRadius)
 	fmt.Fprintf(d, `<text x="%d" y="%d">%s</text>`, d.x[i], d.y[i]+4, escaped(shortened(name)))
+	if word := d.marks[i]; word != "" {
+		fmt.Fprintf(d, `<text class="mark" x="%d" y="%d">%s</text>`, d.x[i], d.y[i]-svgRadius-5, escaped(word))
+	}
 	for k, line := range about {
 		fmt.Fprintf(d, `<text class="sub" x="%d" y="%d">%s</text>`, d.x[i]+svgRadius+5, d.y[i]-7+12*k, line)
 	}

@@ -25,7 +25,8 @@ func TestSVGShowsEveryNodeAndEdge(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		picture, err := SVG(in, tree)
+		marks := map[int]string{in.N - 1: "failed & <gone>"}
+		picture, err := SVG(in, tree, marks)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -50,6 +51,9 @@ func TestSVGShowsEveryNodeAndEdge(t *testing.T) {
 				}
 			}
 		}
+		if !bytes.Contains(picture, []byte(">failed &amp; &lt;gone&gt;</text>")) {
+			t.Fatal("the mark is not drawn")
+		}
 		if circles != in.N || lines != len(tree.Edges) || over != Measure(in, tree).EdgesOverThreshold {
 			t.Fatalf("%d circles for %d nodes, %d lines for %d edges, %d marked", circles, in.N, lines, len(tree.Edges), over)
 		}
@@ -59,10 +63,10 @@ func TestSVGShowsEveryNodeAndEdge(t *testing.T) {
 func TestSVGRefuses(t *testing.T) {
 	in := uniform([]int64{9000}, []int{1})
 	tree := build(t, in, WCT)
-	if _, err := SVG(uniform([]int64{9000, 9000}, []int{1, 1}), tree); err == nil {
+	if _, err := SVG(uniform([]int64{9000, 9000}, []int{1, 1}), tree, nil); err == nil {
 		t.Error("a tree of another network was drawn")
 	}
-	if _, err := SVG(sparseInput(newSplitMix(1), MaxDrawn+1), tree); err == nil {
+	if _, err := SVG(sparseInput(newSplitMix(1), MaxDrawn+1), tree, nil); err == nil {
 		t.Error("too many nodes were drawn")
 	}
 }

@@ -35,9 +35,7 @@ type Tree struct {
 }
 
 // NewTree attaches the sequence breadth first (step 4). The sequence is a
-// permutation of 0..len(links)-1; it panics if an index is not in links. With
-// the failed nodes moved to the sequence's end it gives the tree of a later
-// view.
+// permutation of 0..len(links)-1; it panics if an index is not in links.
 func NewTree(algorithm Algorithm, sequence, links []int) *Tree {
 	t := &Tree{Algorithm: algorithm, Sequence: slices.Clone(sequence)}
 	if len(sequence) == 0 {
@@ -117,6 +115,49 @@ func Build(in *Input, algorithm Algorithm) (*Tree, error) {
 	return t, nil
 }
 
+// BuildLed builds the tree of a sequence that is given, whose first node is the
+// root: the tree of a view whose leader is not chosen by score, with those that
+// failed moved to the sequence's end (and of trust 0 in the input, so that they
+// forward only where nobody else can). WCT, LFT and TFT attach the sequence
+// breadth first; OCT may not be worse than that tree in any metric and keeps
+// its root. Ties go to the node earlier in the sequence; ids are not looked at.
+// Errors: those of Build, and a sequence that is no permutation of the nodes.
+func BuildLed(in *Input, algorithm Algorithm, sequence []int) (*Tree, error) {
+	if err := in.Validate(); err != nil {
+		return nil, err
+	}
+	seen := make([]bool, in.N)
+	for _, v := range sequence {
+		if v < 0 || v >= in.N || seen[v] {
+			return nil, fmt.Errorf("sequence: %d is no node of 0..%d or stands twice", v, in.N-1)
+		}
+		seen[v] = true
+	}
+	if len(sequence) != in.N {
+		return nil, fmt.Errorf("sequence of %d nodes, want %d", len(sequence), in.N)
+	}
+	switch algorithm {
+	case WCT, LFT, TFT:
+		return NewTree(algorithm, sequence, in.Links), nil
+	case OCT:
+		led := in.picked(sequence)
+		identity := make([]int, in.N)
+		for i := range identity {
+			identity[i] = i
+		}
+		b := newOCTBuilder(led, NewTree(WCT, identity, led.Links))
+		b.search.rootStays = true
+		t := b.build()
+		t.renumber(sequence)
+		return t, nil
+	}
+	return nil, unknownAlgorithm(algorithm)
+}
+
+func unknownAlgorithm(a Algorithm) error {
+	return fmt.Errorf("unknown algorithm %q: want wct, lft, tft or oct", a)
+}
+
 // buildSorted builds the tree of a valid input whose order breaks ties.
 func buildSorted(in *Input, algorithm Algorithm) (*Tree, error) {
 	switch algorithm {
@@ -127,9 +168,9 @@ func buildSorted(in *Input, algorithm Algorithm) (*Tree, error) {
 	case TFT:
 		return NewTree(TFT, sortedBy(in.N, func(i int) int64 { return in.TrustE4[i] }), in.Links), nil
 	case OCT:
-		return newOCTBuilder(in).build(), nil
+		return newOCTBuilder(in, buildWCT(in)).build(), nil
 	}
-	return nil, fmt.Errorf("unknown algorithm %q: want wct, lft, tft or oct", algorithm)
+	return nil, unknownAlgorithm(algorithm)
 }
 
 func buildWCT(in *Input) *Tree {

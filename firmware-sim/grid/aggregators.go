@@ -5,10 +5,11 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"math"
+	"math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
-	"slices"
 	"sync"
 	"time"
 
@@ -17,6 +18,7 @@ import (
 	"fairwatt/aggregator/ledger"
 	"fairwatt/aggregator/mc"
 	"fairwatt/aggregator/peer"
+	"fairwatt/aggregator/wct"
 )
 
 // An aggregatorNode is one data aggregator of the grid and what runs it.
@@ -59,11 +61,38 @@ func newCommunity(cfg *Config, params ledger.Params) (*mc.Community, []net.Liste
 		listeners = append(listeners, l)
 		specs[i].Address = l.Addr().String()
 	}
-	community, err := mc.NewCommunity(mc.Options{Name: "grid", DAs: specs, Centre: "mc-1", Params: &params, Now: time.Now()})
+	params.Tree = cfg.Tree
+	options := mc.Options{Name: "grid", DAs: specs, Centre: "mc-1", Params: &params, Now: time.Now()}
+	if cfg.Links == "memory" {
+		options.OverheadUs = drawOverheads(cfg.DAs, cfg.Seed)
+	}
+	community, err := mc.NewCommunity(options)
 	if err != nil {
 		return nil, nil, errors.Join(err, closeAll(listeners))
 	}
 	return community, listeners, nil
+}
+
+// drawOverheads places the data aggregators on a square of 3 ms and returns
+// what sending takes between each two: half a millisecond and the distance.
+// Links in memory take this long; what gRPC on loopback takes is not drawn.
+func drawOverheads(das int, seed uint64) [][]int64 {
+	rng := rand.New(rand.NewPCG(seed, 0x7472656573))
+	points := make([][2]float64, das)
+	for i := range points {
+		points[i] = [2]float64{3000 * rng.Float64(), 3000 * rng.Float64()}
+	}
+	w := make([][]int64, das)
+	for i, a := range points {
+		for j, b := range points {
+			us := int64(0)
+			if i != j {
+				us = 500 + int64(math.Hypot(a[0]-b[0], a[1]-b[1]))
+			}
+			w[i] = append(w[i], us)
+		}
+	}
+	return w
 }
 
 func closeAll(listeners []net.Listener) error {
@@ -90,7 +119,14 @@ func gridParams() ledger.Params {
 
 // makeAggregators composes every data aggregator.
 func (g *grid) makeAggregators(listeners []net.Listener) error {
-	memory := peer.NewMemory(peer.MemoryConfig{Seed: g.cfg.Seed, MinDelay: time.Millisecond, MaxDelay: 3 * time.Millisecond})
+	memory := peer.NewMemory(peer.MemoryConfig{Seed: g.cfg.Seed, Between: g.delay()})
+	forwarder, err := firstForwarder(g.community.Genesis)
+	if err != nil {
+		return err
+	}
+	if forwarder == "" && g.cfg.misbehaves(DropBlocks) {
+		return fmt.Errorf("misbehave: %s: the first tree has nobody below the root who passes blocks on", DropBlocks)
+	}
 	for i, who := range g.community.DAs {
 		node := &aggregatorNode{id: who.ID, dir: filepath.Join(g.dataDir, who.ID), done: make(chan struct{})}
 		if err := os.MkdirAll(node.dir, 0o700); err != nil {
@@ -113,7 +149,7 @@ func (g *grid) makeAggregators(listeners []net.Listener) error {
 			aggregator.Config{ID: who.ID, Dir: node.dir, Software: g.software},
 			aggregator.Deps{
 				Genesis: g.community.Genesis, Key: who.Key, Link: link, Pipes: []aggregator.Pipe{pipe},
-				Tune: g.tune(who.ID), Logger: g.log,
+				Tune: g.tune(who.ID == forwarder), Logger: g.log,
 			})
 		if err != nil {
 			return err
@@ -160,25 +196,48 @@ func (g *grid) link(who mc.Identity, listener net.Listener, memory *peer.Memory)
 	})
 }
 
+// delay is what a frame takes between two data aggregators in memory: the
+// overhead that the genesis names.
+func (g *grid) delay() func(from, to string) time.Duration {
+	place := make(map[string]int)
+	for i, da := range g.community.Genesis.Aggregators {
+		place[da.ID] = i
+	}
+	return func(from, to string) time.Duration {
+		return time.Duration(g.community.Genesis.OverheadUs[place[from]][place[to]]) * time.Microsecond
+	}
+}
+
 // tune tells the forwarder that shall drop blocks to do so.
-func (g *grid) tune(id string) func(*consensus.Config) {
-	if !g.cfg.misbehaves(DropBlocks) || id != g.forwarder() {
+func (g *grid) tune(forwarder bool) func(*consensus.Config) {
+	if !g.cfg.misbehaves(DropBlocks) || !forwarder {
 		return nil
 	}
 	return func(c *consensus.Config) { c.Relay = consensus.RelayDrop }
 }
 
-// forwarder is the first data aggregator below the root that has links in the
-// first tree: the one told to drop blocks.
-func (g *grid) forwarder() string {
-	das := g.community.Genesis.DAs()
-	root := slices.MaxFunc(das, func(a, b ledger.DA) int { return a.Links - b.Links })
-	for _, da := range das {
-		if da.ID != root.ID && da.Links > 0 {
-			return da.ID
+// firstForwarder is the first data aggregator below the root that passes
+// blocks on in the first tree: the one told to drop them. "" if none does.
+func firstForwarder(genesis *ledger.Genesis) (string, error) {
+	state, err := ledger.NewState(genesis)
+	if err != nil {
+		return "", err
+	}
+	network, _ := state.Network()
+	sequence := make([]int, network.N)
+	for k := range sequence {
+		sequence[k] = k
+	}
+	t, err := wct.BuildLed(network, wct.Algorithm(genesis.Params.Tree), sequence)
+	if err != nil {
+		return "", fmt.Errorf("first tree: %w", err)
+	}
+	for _, e := range t.Edges {
+		if e[0] != t.Root {
+			return network.IDs[e[0]], nil
 		}
 	}
-	return ""
+	return "", nil
 }
 
 // chains are the data aggregators as the management centre reaches them.

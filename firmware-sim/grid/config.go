@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"fairwatt/aggregator/wct"
 	"fairwatt/firmware-sim/scenario"
 )
 
@@ -40,6 +41,7 @@ type Config struct {
 	HTTP  string  // address of the page; empty for none
 	MQTT  string  // address of the broker's open, read-only listener; empty for none
 	Links string  // grpc or memory
+	Tree  string  // oct or wct: how blocks are passed on
 	Data  string  // where DAs keep their chains; empty for a temporary folder
 
 	KillRootAfter time.Duration // 0: never
@@ -48,7 +50,7 @@ type Config struct {
 
 // DefaultConfig returns the grid of `make run`.
 func DefaultConfig() Config {
-	return Config{DAs: 4, Agents: 6, Buyers: 3, Start: "peak-36h", Seed: 1, Speed: 3600, Links: "grpc"}
+	return Config{DAs: 4, Agents: 6, Buyers: 3, Start: "peak-36h", Seed: 1, Speed: 3600, Links: "grpc", Tree: string(wct.OCT)}
 }
 
 // Validate names the field that is wrong and says what would be right.
@@ -66,6 +68,8 @@ func (c *Config) Validate() error {
 		return fmt.Errorf("speed: %g, want 1 to 36000 trace seconds a second", c.Speed)
 	case c.Links != "grpc" && c.Links != "memory":
 		return fmt.Errorf("links: %q, want grpc or memory", c.Links)
+	case c.Tree != string(wct.OCT) && c.Tree != string(wct.WCT):
+		return fmt.Errorf("tree: %q, want oct or wct", c.Tree)
 	case c.KillRootAfter < 0:
 		return fmt.Errorf("kill-root-after: %v, want 0 or more", c.KillRootAfter)
 	case len(c.Traces) > 0 && c.Scenario != "":

@@ -28,6 +28,7 @@ type Report struct {
 	// ViewChangeMs is how long after the root was killed the first block of
 	// another accounting node was stored; 0 where no root was killed.
 	ViewChangeMs int64  `json:"view_change_ms"`
+	Tree         string `json:"tree"` // oct or wct
 	Relay        Relay  `json:"relay"`
 	Dropped      uint64 `json:"dropped"`    // by outboxes and by the broker
 	Unanswered   uint64 `json:"unanswered"` // records still without a final receipt at the end

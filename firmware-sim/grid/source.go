@@ -33,6 +33,9 @@ func (s *source) Blocks(from uint64, limit int) ([]console.Block, error) {
 // Trade implements console.Source.
 func (s *source) Trade(id string) (console.Trade, bool) { return s.node().Trade(id) }
 
+// TreeSVG implements console.Source.
+func (s *source) TreeSVG() ([]byte, error) { return s.node().TreeSVG() }
+
 // snapshot is what the page shows, and what the report's trades are checked
 // against: one data aggregator's view, with the relay's counts of all of them.
 func (g *grid) snapshot() *console.Snapshot {

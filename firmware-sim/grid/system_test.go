@@ -202,6 +202,17 @@ func TestWholeSystemBrokerAwayAndStranger(t *testing.T) {
 	}
 }
 
+// Drawn overheads, which links in memory take, and both trees.
+func TestWholeSystemBothTrees(t *testing.T) {
+	long(t)
+	for _, tree := range []string{"oct", "wct"} {
+		r := play(t, func(c *Config) { c.For, c.DAs, c.Links, c.Tree = 20*time.Second, 10, "memory", tree }, nil)
+		if r.Trades.Settled < 5 || r.Relay.Forwarded == 0 || r.Tree != tree {
+			t.Errorf("%s: %d trades settled, %d blocks forwarded, tree %q", tree, r.Trades.Settled, r.Relay.Forwarded, r.Tree)
+		}
+	}
+}
+
 // Seven data aggregators, so that the tree has more than one forwarder.
 func TestWholeSystemSevenAggregators(t *testing.T) {
 	long(t)

@@ -19,6 +19,7 @@ import (
 	"fairwatt/aggregator/ledger"
 	"fairwatt/aggregator/mc"
 	"fairwatt/aggregator/peer"
+	"fairwatt/aggregator/wct"
 	"fairwatt/proto/fairwattpb"
 	"fairwatt/proto/seal"
 )
@@ -38,7 +39,7 @@ admit participants, credit wallets, answer requests.`,
 }
 
 func mcInitCommand() *cobra.Command {
-	var dir, name, host string
+	var dir, name, host, overheads, tree string
 	var das, port int
 	var brokerHosts []string
 	var asJSON bool
@@ -62,8 +63,17 @@ hash of genesis.json: give that file to everybody who is to check the chain.`,
 			if das < 4 || das > ledger.MaxDAs {
 				return usagef("--das %d: 4 to %d; four are needed to bear one that fails", das, ledger.MaxDAs)
 			}
-			g, err := mc.InitDir(dir, mc.Options{Name: name, DAs: mc.DefaultDAs(das, host, port), Centre: "mc-1",
-				BrokerHosts: brokerHosts, Now: time.Now()})
+			params := ledger.DefaultParams()
+			params.Tree = tree
+			options := mc.Options{Name: name, DAs: mc.DefaultDAs(das, host, port), Centre: "mc-1",
+				Params: &params, BrokerHosts: brokerHosts, Now: time.Now()}
+			if overheads != "" {
+				var err error
+				if options.OverheadUs, err = readOverheads(overheads, das); err != nil {
+					return err
+				}
+			}
+			g, err := mc.InitDir(dir, options)
 			if err != nil {
 				return err
 			}
@@ -77,8 +87,36 @@ hash of genesis.json: give that file to everybody who is to check the chain.`,
 	f.StringVar(&host, "host", "127.0.0.1", "host at which the aggregators reach each other")
 	f.IntVar(&port, "port", 7051, "port of the first aggregator, the others' rise from it")
 	f.StringSliceVar(&brokerHosts, "broker-host", nil, "further name or address of the broker (repeatable)")
+	f.StringVar(&overheads, "overheads", "", "file with the measured overheads between the aggregators: a JSON list of rows, microseconds from row to column")
+	f.StringVar(&tree, "tree", string(wct.OCT), "tree that blocks go down: oct (aware of the overheads) or wct (the paper's)")
 	f.BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd
+}
+
+// readOverheads reads w(i,j) of n aggregators. What the numbers may be is the
+// genesis' to say.
+func readOverheads(file string, n int) ([][]int64, error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, fmt.Errorf("open overheads: %w", err)
+	}
+	defer f.Close() // read only: nothing to lose
+	const most = 16 << 20
+	b, err := io.ReadAll(io.LimitReader(f, most+1))
+	if err != nil {
+		return nil, fmt.Errorf("read overheads: %w", err)
+	}
+	if len(b) > most {
+		return nil, fmt.Errorf("overheads %s: more than %d bytes", file, most)
+	}
+	var w [][]int64
+	if err := json.Unmarshal(b, &w); err != nil {
+		return nil, fmt.Errorf("overheads %s: want rows such as [[0,1500],[1500,0]], in microseconds: %w", file, err)
+	}
+	if len(w) != n {
+		return nil, fmt.Errorf("overheads %s: %d rows for %d aggregators (--das)", file, len(w), n)
+	}
+	return w, nil
 }
 
 func printInit(w io.Writer, dir string, g *ledger.Genesis, asJSON bool) error {

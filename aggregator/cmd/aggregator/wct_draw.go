@@ -67,5 +67,5 @@ func drawTree(file string, stdin io.Reader, algorithm wct.Algorithm) ([]byte, er
 	if err != nil {
 		return nil, err
 	}
-	return wct.SVG(in, tree)
+	return wct.SVG(in, tree, nil)
 }

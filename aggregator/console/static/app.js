@@ -141,7 +141,8 @@ function draw(s) {
     ['View changes', whole.format(c.view_changes)], ['Receipts sent', whole.format(c.receipts)],
     ['Order of this epoch', (c.order || []).join(', ')], ['Chain id', el('span', { class: 'mono', title: c.id }, c.id.slice(0, 16) + '…')]]));
   show('block-rows', c.blocks, l => l.length ? l.map(blockRow) : el('tr', {}, el('td', { colspan: 7, class: 'empty' }, 'No block yet.')));
-  show('tree-box', s.tree, t => t.nodes.length ? drawTree(t) : el('p', { class: 'empty' }, 'No tree yet.'));
+  const drawn = [c.epoch, c.view, s.tree.nodes, s.tree.edges.map(e => [e.parent, e.child, e.overhead_us])];
+  show('tree-box', drawn, () => s.tree.nodes.length ? treePicture(s.tree, c.epoch, c.view) : el('p', { class: 'empty' }, 'No tree yet.'));
   show('tree-facts', [n.forwarded, n.pulled, n.missed, s.tree], () => facts([
     ['Forwarded to children', whole.format(n.forwarded)], ['Pulled after a miss', whole.format(n.pulled)],
     ['Missed', whole.format(n.missed)], ['Built as', (s.tree.algorithm || '').toUpperCase()],
