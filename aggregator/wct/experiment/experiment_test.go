@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/csv"
 	"math"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -208,5 +209,39 @@ func TestScalePlot(t *testing.T) {
 	b.Reset()
 	if err := WriteScaleCSV(&b, points); err != nil || strings.Count(b.String(), "\n") != 5 || !strings.Contains(b.String(), "oct,1000,16,80.00,80.000,50.0") {
 		t.Errorf("%s, %v", b.String(), err)
+	}
+}
+
+// docs/experiments.md, "In the running system": that the root is given costs
+// next to nothing.
+func TestGivenRootCostsLittle(t *testing.T) {
+	seeds := uint64(4)
+	if os.Getenv("FAIRWATT_LONG") != "" {
+		seeds = 16
+	}
+	for _, model := range []Overheads{Uniform, Planar} {
+		var free, led float64
+		for seed := uint64(1); seed <= seeds; seed++ {
+			in := Generate(50, seed, model)
+			base, err := wct.Build(in, wct.WCT)
+			if err != nil {
+				t.Fatal(err)
+			}
+			chosen, err := wct.Build(in, wct.OCT)
+			if err != nil {
+				t.Fatal(err)
+			}
+			given, err := wct.BuildLed(in, wct.OCT, base.Sequence)
+			if err != nil {
+				t.Fatal(err)
+			}
+			us := float64(wct.Measure(in, base).TimeExactUs) * float64(seeds)
+			free += float64(wct.Measure(in, chosen).TimeExactUs) / us
+			led += float64(wct.Measure(in, given).TimeExactUs) / us
+		}
+		t.Logf("%s, %d networks of 50: exact time %.3f of the WCT's with a free root, %.3f with the WCT's", model, seeds, free, led)
+		if led > free*1.1 {
+			t.Errorf("%s: %.3f with the WCT's root, %.3f with a free one", model, led, free)
+		}
 	}
 }
