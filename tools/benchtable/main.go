@@ -71,9 +71,14 @@ var suites = []suite{
 		{"Open", "ns/op", "verify a record", "us", 1e-3, 0, "ed25519"},
 		{"OpenBatch500", "us/message", "verify a record, batched", "us", 1, 0, "batches of 500"},
 	}},
-	{"./aggregator/wct", "Build", "1x", []row{
-		{"Build/n=1000", "ns/op", "communication tree, 1000 nodes", "ms", 1e-6, 0, ""},
-		{"Build/n=100000", "ns/op", "communication tree, 100000 nodes", "ms", 1e-6, 0, ""},
+	{"./aggregator/wct", "Scale|OCTDense", "3x", []row{
+		{"ScaleWCT/n=1000", "ns/op", "WCT, 1000 nodes", "ms", 1e-6, 0, "4 measured receivers each"},
+		{"ScaleWCT/n=1000000", "ns/op", "WCT, 1000000 nodes", "ms", 1e-6, 0, "4 measured receivers each; to stay under 1000"},
+		{"ScaleWCT/n=1000000", "B/node", "WCT, 1000000 nodes: memory", "bytes/node", 1, 0, "allocated in all; to stay under 200"},
+		{"OCTDense/n=4", "ns/op", "oct, 4 nodes", "ms", 1e-6, 0, "all overheads measured"},
+		{"OCTDense/n=50", "ns/op", "oct, 50 nodes", "ms", 1e-6, 0, "all overheads measured"},
+		{"OCTDense/n=200", "ns/op", "oct, 200 nodes", "ms", 1e-6, 0, "all overheads measured; to stay under 300"},
+		{"ScaleOCT/n=100000", "ns/op", "oct, 100000 nodes", "ms", 1e-6, 0, "16 measured receivers each; to stay under 5000"},
 	}},
 	{"./aggregator/ledger", ".", "500ms", []row{
 		{"Build", "us/record", "execute a record, leader", "us", 1, 0, "blocks of 500"},
