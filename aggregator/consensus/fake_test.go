@@ -279,6 +279,18 @@ func (a *fakeApp) header(t *testing.T, height uint64) *fairwattpb.BlockHeader {
 	return h
 }
 
+// lastOf is the header of the last block of an epoch that has ended.
+func (a *fakeApp) lastOf(t *testing.T, epoch uint64) *fairwattpb.BlockHeader {
+	t.Helper()
+	for height := a.Height(); height > 0; height-- {
+		if h := a.header(t, height); h.Epoch == epoch {
+			return h
+		}
+	}
+	t.Fatalf("no block of epoch %d", epoch)
+	return nil
+}
+
 // wait is how long anything may take in these tests.
 const wait = 15 * time.Second
 
