@@ -28,6 +28,9 @@ type Config struct {
 	// about so many steps; the average is validated and shipped (Polyak and
 	// Juditsky 1992). It stands for an ensemble at the cost of one network.
 	AverageSteps int `yaml:"average_steps"`
+	// Members is of how many networks, each from a seed of its own, a head's is
+	// the mean (1); the logistic baseline has one.
+	Members int `yaml:"members"`
 	// PositiveShare of the rows drawn are positive ones (class weighting by
 	// sampling); calibration undoes it.
 	PositiveShare float64 `yaml:"positive_share"`
@@ -63,9 +66,10 @@ type HeadConfig struct {
 
 // Limits on shapes, for configurations and for weight files.
 const (
-	maxHeads  = 16
-	maxLayers = 4
-	maxWidth  = 256
+	maxHeads   = 16
+	maxLayers  = 4
+	maxWidth   = 256
+	maxMembers = 16
 )
 
 // Task returns the head's task.
@@ -96,6 +100,8 @@ func (c Config) Validate() error {
 		return fmt.Errorf("input_dropout: %g is not in [0, 1)", c.InputDropout)
 	case c.AverageSteps < 0 || c.AverageSteps > 1_000_000:
 		return fmt.Errorf("average_steps: %d is not in 0..1e6", c.AverageSteps)
+	case c.Members < 0 || c.Members > maxMembers:
+		return fmt.Errorf("members: %d is not in 0..%d", c.Members, maxMembers)
 	case !(c.PositiveShare > 0 && c.PositiveShare < 1):
 		return fmt.Errorf("positive_share: %g is not in (0, 1)", c.PositiveShare)
 	case len(c.Heads) == 0 || len(c.Heads) > maxHeads:
@@ -105,6 +111,11 @@ func (c Config) Validate() error {
 	for i, h := range c.Heads {
 		if err := h.validate(); err != nil {
 			return fmt.Errorf("heads[%d] %q: %w", i, h.Name, err)
+		}
+		for _, width := range h.Hidden {
+			if width*c.Members > maxWidth {
+				return fmt.Errorf("heads[%d] %q: hidden: %d members of width %d are more than %d", i, h.Name, c.Members, width, maxWidth)
+			}
 		}
 		if names[h.Name] {
 			return fmt.Errorf("heads[%d]: name %q is taken", i, h.Name)

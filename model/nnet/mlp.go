@@ -39,6 +39,42 @@ func (m mlp) clone() mlp {
 	return out
 }
 
+// mean is the network whose logit is the mean of the given ones' logits, all of
+// the same shapes: it has them side by side, and no weight between them.
+func mean(nets []mlp) mlp {
+	if len(nets) == 1 {
+		return nets[0]
+	}
+	shapes := nets[0].shapes()
+	last := len(shapes) - 1
+	for l := 1; l < last; l++ {
+		shapes[l] *= len(nets)
+	}
+	m := newMLP(shapes)
+	share := 1 / float32(len(nets))
+	for k, one := range nets {
+		for l := range m {
+			from, to := &one[l], &m[l]
+			row, column, scale := k*from.In, k*from.Out, float32(1)
+			if l == 0 {
+				row = 0
+			}
+			if l == last-1 {
+				column, scale = 0, share
+			}
+			for i := range from.In {
+				for j := range from.Out {
+					to.W[(row+i)*to.Out+column+j] += float32(scale * from.W[i*from.Out+j])
+				}
+			}
+			for j := range from.Out {
+				to.B[column+j] += float32(scale * from.B[j])
+			}
+		}
+	}
+	return m
+}
+
 // logit is the reference: what the Gorgonia graph computes, in float64 and in
 // plain loops. It scores whole data sets in training and evaluation, where a
 // graph's overhead a row would dominate, and explains scores; a test holds the

@@ -256,3 +256,41 @@ func BenchmarkScore(b *testing.B) {
 		}
 	}
 }
+
+// The mean of networks has the mean of their logits, with hidden layers and
+// without, by plain loops and by the graph.
+func TestMeanOfNetworks(t *testing.T) {
+	rng := rand.New(rand.NewPCG(7, 7))
+	for _, shapes := range [][]int{{6, 1}, {6, 5, 1}, {6, 5, 3, 1}} {
+		for _, members := range []int{1, 2, 3, 4} {
+			nets := make([]mlp, members)
+			for k := range nets {
+				nets[k] = newMLP(shapes)
+				initialise(nets[k], rng)
+				nets[k][len(nets[k])-1].B[0] = float32(k)
+			}
+			m := mean(nets)
+			inf, err := newInferencer(m)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for range 20 {
+				x, want := make([]float32, 6), 0.0
+				for i := range x {
+					x[i] = float32(rng.NormFloat64())
+				}
+				for _, n := range nets {
+					want += n.logit(x, nil) / float64(members)
+				}
+				copy(inf.x, x)
+				graph, err := inf.run()
+				if got := m.logit(x, nil); err != nil || math.Abs(got-want) > 1e-5 || math.Abs(graph-want) > 1e-5 {
+					t.Fatalf("%v, %d members: %g, by graph %g (%v), want %g", shapes, members, got, graph, err, want)
+				}
+			}
+			if err := inf.close(); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+}

@@ -7,6 +7,9 @@ import (
 	"log/slog"
 	"math"
 	"math/rand/v2"
+	"runtime"
+
+	"golang.org/x/sync/errgroup"
 
 	"fairwatt/model"
 	"fairwatt/model/nnet/skill"
@@ -142,10 +145,29 @@ func trainHead(ctx context.Context, cfg Config, hc HeadConfig, role string, seri
 	if role == RoleNetwork {
 		shapes = append(shapes, hc.Hidden...)
 	}
-	h.net = newMLP(append(shapes, 1))
-	if err := h.fit(ctx, cfg, train, validate, log); err != nil {
+	shapes = append(shapes, 1)
+	members := 1
+	if role == RoleNetwork {
+		members = max(1, cfg.Members)
+	}
+	nets := make([]mlp, members)
+	var group errgroup.Group
+	group.SetLimit(runtime.GOMAXPROCS(0)) // each has a graph of its own, and the order does not matter
+	for k := range nets {
+		group.Go(func() error {
+			one := *h
+			one.net = newMLP(shapes)
+			if err := one.fit(ctx, cfg, cfg.Seed+uint64(k), train, validate, log.With("member", k)); err != nil {
+				return err
+			}
+			nets[k] = one.net
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
 		return nil, err
 	}
+	h.net = mean(nets)
 	z := validate.logits(h)
 	h.a, h.b = platt(z, validate.label)
 	p := make([]float64, len(z))
@@ -207,8 +229,8 @@ func (h *Head) normalise(r *rows) {
 // fit runs epochs until the validation score has not risen for cfg.Patience of
 // them, and keeps the best weights. The score is AUC + average precision: the
 // first sees the whole order, the second its top, where warnings are.
-func (h *Head) fit(ctx context.Context, cfg Config, train, validate *rows, log *slog.Logger) (err error) {
-	rng := rand.New(rand.NewPCG(cfg.Seed, uint64(len(h.Name))))
+func (h *Head) fit(ctx context.Context, cfg Config, seed uint64, train, validate *rows, log *slog.Logger) (err error) {
+	rng := rand.New(rand.NewPCG(seed, uint64(len(h.Name))))
 	initialise(h.net, rng)
 	t, err := newTrainer(h.net, cfg)
 	if err != nil {

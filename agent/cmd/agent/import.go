@@ -14,27 +14,41 @@ import (
 )
 
 type importFlags struct {
-	format, mapFile, out, dir string
+	format, mapFile, out, dir, month string
+	elevationM                       float64
+	hasElevation                     bool
 }
 
 func importCommand() *cobra.Command {
 	var f importFlags
 	cmd := &cobra.Command{
-		Use:   "import --format knmi|csv [--map FILE] FILE...",
+		Use:   "import --format knmi|csv|metar|isd-lite [--map FILE] FILE...",
 		Short: "Turn somebody's recordings into traces",
 		Long: `Reads recordings in another format and writes them as traces.
 
-  knmi  hourly observations as the Royal Netherlands Meteorological Institute
-        publishes them
-  csv   any CSV with a header row, through a column map in YAML (--map)
+  knmi      hourly observations as the Royal Netherlands Meteorological Institute
+            publishes them
+  metar     aerodrome reports (METAR, SPECI) of one station, one a line: with a
+            date before each, as a CSV with the columns valid and metar, or
+            reports alone (--month says of which month the first is). The
+            pressure is at sea level unless --elevation-m is given
+  isd-lite  hourly weather as NOAA publishes it, fixed columns, a station a file
+  csv       any CSV with a header row, through a column map in YAML (--map)
 
 One file goes to --out (default stdout); several go to --dir, each under its own
 name with the ending .csv. Files there are not overwritten.`,
 		Example: `  agent import --format knmi uurgeg_260.txt --out de_bilt.csv
+  agent import --format metar --month 2024-07 --elevation-m 112 reports.txt
+  agent import --format isd-lite --dir traces 010010-99999-202*.gz
   agent import --format csv --map inverter.yaml --dir traces 2025-*.csv`,
-		RunE: func(cmd *cobra.Command, args []string) error { return f.run(cmd.OutOrStdout(), args) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			f.hasElevation = cmd.Flags().Changed("elevation-m")
+			return f.run(cmd.OutOrStdout(), args)
+		},
 	}
-	cmd.Flags().StringVar(&f.format, "format", "", "knmi or csv (required)")
+	cmd.Flags().StringVar(&f.format, "format", "", "knmi, metar, isd-lite or csv (required)")
+	cmd.Flags().StringVar(&f.month, "month", "", "month of the first report, as 2024-07, for metar without dates")
+	cmd.Flags().Float64Var(&f.elevationM, "elevation-m", 0, "height of the station in metres, for metar")
 	cmd.Flags().StringVar(&f.mapFile, "map", "", "column map, for csv")
 	cmd.Flags().StringVar(&f.out, "out", "-", "trace to write; - is stdout")
 	cmd.Flags().StringVar(&f.dir, "dir", "", "directory of the traces, for several files")
@@ -65,12 +79,23 @@ func (f *importFlags) run(stdout io.Writer, files []string) error {
 }
 
 func (f *importFlags) parser() (func(io.Reader) (*trace.Trace, error), error) {
+	if f.format != "csv" && f.mapFile != "" {
+		return nil, usageError{errors.New("import: --map is for csv")}
+	}
+	if f.format != "metar" && (f.month != "" || f.hasElevation) {
+		return nil, usageError{errors.New("import: --month and --elevation-m are for metar")}
+	}
 	switch f.format {
 	case "knmi":
-		if f.mapFile != "" {
-			return nil, usageError{errors.New("import: --map is for csv")}
-		}
 		return trace.ImportKNMI, nil
+	case "isd-lite":
+		return trace.ImportISDLite, nil
+	case "metar":
+		if !(f.elevationM > -500 && f.elevationM < 9000) {
+			return nil, usageError{fmt.Errorf("import: --elevation-m %g: want metres above the sea", f.elevationM)}
+		}
+		o := trace.METAROptions{Month: f.month, ElevationM: f.elevationM, HasElevation: f.hasElevation}
+		return func(r io.Reader) (*trace.Trace, error) { return trace.ImportMETAR(r, o) }, nil
 	case "csv":
 		if f.mapFile == "" {
 			return nil, usageError{errors.New("import: csv needs --map")}
@@ -85,7 +110,7 @@ func (f *importFlags) parser() (func(io.Reader) (*trace.Trace, error), error) {
 		}
 		return func(r io.Reader) (*trace.Trace, error) { return trace.ImportCSV(r, m) }, nil
 	}
-	return nil, usageError{fmt.Errorf("import: --format %q: use knmi or csv", f.format)}
+	return nil, usageError{fmt.Errorf("import: --format %q: use knmi, metar, isd-lite or csv", f.format)}
 }
 
 func importFile(path string, parse func(io.Reader) (*trace.Trace, error)) (*trace.Trace, error) {
