@@ -37,6 +37,10 @@ type Replay struct {
 	// gives the sampling rate (Hz) at the sample that the source gave last.
 	Waveform   *waveform.Detector
 	SampleRate func() float64
+	// UnixTime says, once the first sample is there, whether the source's times
+	// are Unix times rather than from a start of their own; nil is no. The time
+	// of day serves the usual pressure of an hour and the sun's height.
+	UnixTime func() bool
 	// FillRMS hands the judge the RMS values and the frequency of the waveforms
 	// where the trace has none of its own.
 	FillRMS bool
@@ -103,6 +107,11 @@ func (r *Replay) run(ctx context.Context, source SampleSource) error {
 		waves := r.waveforms(&sample)
 		if r.summary.Samples == 1 {
 			first = sample.TimeMs
+			if r.UnixTime != nil && r.UnixTime() {
+				if err := r.Judge.SetWall(first, first); err != nil {
+					return err
+				}
+			}
 		}
 		// The judge waits for the first values of the waveforms, or it would begin
 		// with an alert that they are missing.

@@ -156,6 +156,7 @@ type Config struct {
 	Lightning       LightningLimits `yaml:"lightning"`
 	Cyclone         CycloneLimits   `yaml:"cyclone"`
 	Icing           IcingLimits     `yaml:"icing"`
+	Machine         MachineLimits   `yaml:"machine"`
 	Position        *Position       `yaml:"position"` // nil: W08 and the night check cannot be served
 	Stale           StaleLimits     `yaml:"stale"`
 	StuckS          float64         `yaml:"stuck_s"`        // pressure, voltage, frequency unchanged this long; 0: off
@@ -185,7 +186,7 @@ func DefaultConfig() Config {
 			TemperatureWarnC: 80, TemperatureLimitC: 90, HysteresisK: 5, TemperatureHoldS: 600,
 		},
 		Quality: defaultQuality(), Earth: defaultEarth(), Lightning: defaultLightning(),
-		Cyclone: defaultCyclone(), Icing: defaultIcing(),
+		Cyclone: defaultCyclone(), Icing: defaultIcing(), Machine: defaultMachine(),
 		Latch:  []string{"E09", "E10", "E12"},
 		Stale:  StaleLimits{ElectricalS: 5, TemperatureS: 60, WindS: 180, RainS: 180, LightningS: 60},
 		StuckS: 1800, StuckReadings: 120,
@@ -267,12 +268,12 @@ func (c *Config) Validate() error {
 	if !slices.Contains([]Generator{GeneratorPV, GeneratorWind, GeneratorMeter}, c.Generator) {
 		return fmt.Errorf("generator: unknown kind %q (known: pv, wind, meter)", c.Generator)
 	}
-	for _, f := range append(c.fields(&l), c.hazardFields()...) {
+	for _, f := range slices.Concat(c.fields(&l), c.hazardFields(), c.Machine.fields()) {
 		if !(f.value >= f.lo && f.value <= f.hi) { // NaN fails too
 			return fmt.Errorf("%s: %v is outside %v to %v", f.name, f.value, f.lo, f.hi)
 		}
 	}
-	for _, o := range append(c.orders(&l), c.hazardOrders()...) {
+	for _, o := range slices.Concat(c.orders(&l), c.hazardOrders(), c.Machine.orders()) {
 		if o.low > o.high {
 			return fmt.Errorf("%s: %v must not be above %v", o.name, o.low, o.high)
 		}

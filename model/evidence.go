@@ -53,6 +53,7 @@ type evidence struct {
 	earth        earth
 	lightning    lightning
 	cyclone      cyclone
+	machine      machine
 	icingMs      int64 // W10: since when, or never
 	external     external
 	checks       checks
@@ -80,7 +81,7 @@ func newEvidence(c *Config, limits GridLimits) evidence {
 		temp: persistence{n: n3, m: n3}, limit: persistence{n: n3, m: n3},
 		overMs: never, farOverMs: never,
 		quality: newQuality(), earth: earth{stepMs: longAgo}, lightning: newLightning(),
-		cyclone: cyclone{setMs: never}, icingMs: never,
+		cyclone: cyclone{setMs: never}, icingMs: never, machine: newMachine(n3),
 	}
 }
 
@@ -97,6 +98,7 @@ func (e *evidence) take(s *Sample, tMs int64) {
 	e.takeLightning(tMs)
 	e.takeCyclone(tMs)
 	e.takeIcing(tMs)
+	e.takeMachine(tMs)
 	if r := &e.in.r[EquipmentTemperatureC]; r.fresh {
 		e.temp.push(r.value >= e.cfg.Equipment.TemperatureWarnC)
 		e.limit.push(r.value >= e.cfg.Equipment.TemperatureLimitC)

@@ -37,7 +37,7 @@ const (
 
 // rules is the table. Rules that arm others stand before them. Its order is
 // the order of causes in events.
-var rules = slices.Concat(sensorRules, votingRules, electricalRules, qualityRules, earthRules,
+var rules = slices.Concat(sensorRules, votingRules, electricalRules, qualityRules, earthRules, machineRules,
 	weatherRules, lightningRules, cycloneRules, scoreRules(), externalRules())
 
 // RuleInfo describes one rule for help texts, status pages and the manual.
@@ -97,6 +97,9 @@ func (r *rule) unserved(c *Config) string {
 	}
 	if r.id == "E08" && c.RatedCurrentA == 0 {
 		return "no rated_current_a is configured"
+	}
+	if r.id == "P01" && c.Machine.RatedPowerW == 0 {
+		return "no machine.rated_power_w is configured"
 	}
 	if r.id == "W06" && c.IntervalS > 450 {
 		return "needs samples less than 450 s apart"

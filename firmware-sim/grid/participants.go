@@ -184,6 +184,11 @@ func (g *grid) composeAgent(p *participant) error {
 	if err != nil {
 		return fmt.Errorf("judgement of %s: %w", p.id, err)
 	}
+	// The sensing clock of the grid is the trace's time.
+	at := p.clock.SensingMs()
+	if err := judge.SetWall(at, at); err != nil {
+		return fmt.Errorf("judgement of %s: %w", p.id, err)
+	}
 	if p.outbox, err = agent.OpenOutbox(filepath.Join(p.config.Data, "outbox.db"), p.config.Outbox); err != nil {
 		return fmt.Errorf("outbox of %s: %w", p.id, err)
 	}

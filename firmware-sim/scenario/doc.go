@@ -23,8 +23,10 @@
 // or shorter step changes the noise but not its statistics. Humidity follows
 // from temperature and dew point by Magnus' formula; pressure carries the
 // semi-diurnal tide. The gust is the largest 3-s mean, from the mean wind and a
-// gust factor. Events (Squall, Sag, Storm) act on those quantities, never on
+// gust factor. Events (Squall, Sag, Storm, Cyclone) act on those quantities, never on
 // the written rows, so the rows stay coherent.
+//
+// Faults of the plant (LostString, HotBearing, MeterDrift) act on the Composer.
 //
 // Electrical channels are then computed from each row's own weather by the same
 // Composer that completes recordings: a plant's power, the voltage it meets,

@@ -11,10 +11,19 @@ const (
 	Squall = "squall" // a squall line: pressure jump, gust front, cooling, then rain and lightning
 	Sag    = "sag"    // a fair day on which the grid's voltage drops to 0.8 of nominal for a while
 	Storm  = "storm"  // a gale that builds, blows for hours and goes
+
+	Cyclone    = "cyclone"     // a tropical cyclone whose calm eye passes over the place
+	LostString = "lost-string" // a fair day on which one of three strings of modules drops out
+	HotBearing = "hot-bearing" // a bearing of a turbine runs hot and shakes, more and more
+	MeterDrift = "meter-drift" // a power meter that shows ever more than flows
 )
 
 // Names lists the scenarios.
-func Names() []string { return []string{Calm, Squall, Sag, Storm} }
+func Names() []string { return append(Everyday(), Cyclone, LostString, HotBearing, MeterDrift) }
+
+// Everyday lists those that a grid plays if it is not told which: weather and a
+// disturbance of the grid, as they come by everywhere.
+func Everyday() []string { return []string{Calm, Squall, Sag, Storm} }
 
 // Describe says in a line what happens in a scenario; "" if there is none of
 // that name.
@@ -28,6 +37,14 @@ func Describe(name string) string {
 		return "a fair day on which the voltage drops to 0.8 of nominal for a while"
 	case Storm:
 		return "a gale that builds, blows for hours and goes"
+	case Cyclone:
+		return "a tropical cyclone (Holland 1980) whose calm eye passes over the place"
+	case LostString:
+		return "a fair day on which one of three strings of modules drops out before noon"
+	case HotBearing:
+		return "a bearing of a turbine that runs hot and shakes, more and more"
+	case MeterDrift:
+		return "a power meter that drifts until it shows a quarter more than flows"
 	}
 	return ""
 }
@@ -57,6 +74,15 @@ func newEvent(o Options) event {
 		e.cloudiness = 0.3
 		e.startS = 0.53 * o.Span.Seconds()
 		e.lengthS = max(2.2*3600, 0.09*o.Span.Seconds())
+	case Cyclone:
+		// After days of fair weather: what is usual must be known.
+		e.cloudiness, e.startS = -0.4, 0.8*o.Span.Seconds()
+	case LostString:
+		e.cloudiness, e.startS = -2.5, day+10.5*3600
+	case HotBearing:
+		e.startS, e.lengthS = day+9*3600, 5*3600
+	case MeterDrift:
+		e.cloudiness, e.startS, e.lengthS = -2.5, day+7*3600, 8*3600
 	}
 	if e.startS >= o.Span.Seconds() { // a span shorter than a day
 		e.startS = o.Span.Seconds() / 2
@@ -79,8 +105,28 @@ func (e event) at(sinceS float64) action {
 		return e.squall((sinceS - e.startS) / 60)
 	case Storm:
 		return e.storm((sinceS - e.startS) / e.lengthS)
+	case Cyclone:
+		return e.cyclone(sinceS - e.startS)
 	}
 	return action{}
+}
+
+// plantFault is what is wrong with the plant over the interval that ends at
+// sinceS.
+func (e event) plantFault(sinceS float64) Fault {
+	f := Fault{Strings: 1}
+	switch e.name {
+	case LostString:
+		if sinceS > e.startS {
+			f.Strings = 2.0 / 3
+		}
+	case HotBearing:
+		worn := rise((sinceS - e.startS) / e.lengthS)
+		f.HeatK, f.VibrationMPS2 = 65*worn, 18*worn
+	case MeterDrift:
+		f.MeterDrift = 0.25 * rise((sinceS-e.startS)/e.lengthS)
+	}
+	return f
 }
 
 // squall is the passage of a squall line, in minutes from the gust front's

@@ -22,19 +22,24 @@ type Options struct {
 	Plant    Plant
 }
 
-// DefaultOptions is a day of minutes from local midnight, with the plant that
-// suits the scenario: a turbine where wind is what happens.
+// DefaultOptions is a day of minutes from local midnight (five days of five
+// minutes for a cyclone), with the plant that suits the scenario: a turbine
+// where wind is what happens.
 func DefaultOptions(name string, seed uint64) Options {
 	kind := PV
-	if name == Squall || name == Storm {
+	if name == Squall || name == Storm || name == Cyclone || name == HotBearing {
 		kind = Wind
 	}
 	plant := DefaultPlant(kind)
 	plant.Seed = seed
-	return Options{
+	o := Options{
 		Name: name, Seed: seed, Start: time.Date(2026, 6, 20, 16, 0, 0, 0, time.UTC),
 		Interval: time.Minute, Span: 24 * time.Hour, Plant: plant,
 	}
+	if name == Cyclone { // it is known by what days before it were like
+		o.Interval, o.Span = 5*time.Minute, 5*24*time.Hour
+	}
+	return o
 }
 
 // Validate names the first option that is wrong.
@@ -56,18 +61,38 @@ func (o Options) Validate() error {
 const (
 	LabelThunder = "label_thunder" // lightning in the interval
 	LabelLine    = "label_line"    // the grid's voltage is disturbed
+	LabelPlant   = "label_plant"   // something is wrong with the plant or its meter
 )
+
+// Labels lists the label columns of a scenario.
+func (o Options) Labels() []string {
+	labels := []string{LabelThunder, LabelLine}
+	if o.faulty() {
+		labels = append(labels, LabelPlant)
+	}
+	return labels
+}
+
+// faulty scenarios are about the plant, not the weather.
+func (o Options) faulty() bool {
+	return o.Name == LostString || o.Name == HotBearing || o.Name == MeterDrift
+}
 
 // A Row is one interval; the sample's TimeMs is the Unix time of its end.
 type Row struct {
 	Sample  model.Sample
 	Thunder bool
 	Line    bool
+	Plant   bool
 }
 
 // Channels lists the channels of every row, in the order of a header.
-func Channels() []model.Channel {
-	return append(slices.Clone(electrical), model.TemperatureC, model.HumidityPct, model.PressureHPa,
+func (o Options) Channels() []model.Channel {
+	out := slices.Clone(electrical)
+	if o.Name == HotBearing {
+		out = append(out, model.VibrationMPS2, model.RotorRPM)
+	}
+	return append(out, model.TemperatureC, model.HumidityPct, model.PressureHPa,
 		model.WindSpeedMPS, model.WindGustMPS, model.WindDirectionDeg, model.RainMM, model.Raining,
 		model.IrradianceWPM2, model.LightningKM, model.LightningCount)
 }
@@ -98,10 +123,15 @@ func Generate(o Options, emit func(*Row) error) error {
 		gathered.into(&row.Sample)
 		pu := e.voltagePU(since, o.Interval)
 		composer.SetVoltagePU(pu)
+		fault := e.plantFault(since.Seconds())
+		composer.SetFault(fault)
 		if err := composer.Compose(&row.Sample); err != nil {
 			return err
 		}
-		row.Thunder, row.Line = gathered.sum.flashes > 0, pu != 1
+		if o.Name == HotBearing {
+			composer.machinery(&row.Sample, o.Interval.Seconds())
+		}
+		row.Thunder, row.Line, row.Plant = gathered.sum.flashes > 0, pu != 1, fault.any()
 		if err := emit(&row); err != nil {
 			return err
 		}

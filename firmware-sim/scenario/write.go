@@ -14,11 +14,11 @@ func Write(w io.Writer, o Options) error {
 	if err := o.Validate(); err != nil {
 		return err
 	}
-	out, err := trace.NewWriter(w, o.meta(), Channels(), trace.WriterOptions{Labels: []string{LabelThunder, LabelLine}})
+	out, err := trace.NewWriter(w, o.meta(), o.Channels(), trace.WriterOptions{Labels: o.Labels()})
 	if err != nil {
 		return fmt.Errorf("write scenario: %w", err)
 	}
-	if err := Generate(o, func(r *Row) error { return out.WriteRow(&r.Sample, r.labels()) }); err != nil {
+	if err := Generate(o, func(r *Row) error { return out.WriteRow(&r.Sample, o.truth(r)) }); err != nil {
 		return fmt.Errorf("write scenario: %w", err)
 	}
 	return out.Flush()
@@ -26,9 +26,9 @@ func Write(w io.Writer, o Options) error {
 
 // New returns a scenario as a trace in memory.
 func New(o Options) (*trace.Trace, error) {
-	tr := &trace.Trace{Meta: o.meta(), Channels: Channels(), Labels: []string{LabelThunder, LabelLine}}
+	tr := &trace.Trace{Meta: o.meta(), Channels: o.Channels(), Labels: o.Labels()}
 	err := Generate(o, func(r *Row) error {
-		tr.Rows = append(tr.Rows, trace.Row{Sample: r.Sample, Labels: r.labels()})
+		tr.Rows = append(tr.Rows, trace.Row{Sample: r.Sample, Labels: o.truth(r)})
 		return nil
 	})
 	if err != nil {
@@ -37,8 +37,12 @@ func New(o Options) (*trace.Trace, error) {
 	return tr, nil
 }
 
-func (r *Row) labels() map[string]float64 {
-	return map[string]float64{LabelThunder: boolean(r.Thunder), LabelLine: boolean(r.Line)}
+func (o Options) truth(r *Row) map[string]float64 {
+	truth := map[string]float64{LabelThunder: boolean(r.Thunder), LabelLine: boolean(r.Line)}
+	if o.faulty() {
+		truth[LabelPlant] = boolean(r.Plant)
+	}
+	return truth
 }
 
 func (o Options) meta() trace.Meta {

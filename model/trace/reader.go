@@ -115,6 +115,10 @@ func decompress(in io.Reader) (io.Reader, error) {
 	return z, nil
 }
 
+// FromStart says whether the trace's times are seconds from its start rather
+// than points in time; it is known once a row was read.
+func (r *Reader) FromStart() bool { return r.seconds }
+
 // Close closes the file that Open opened.
 func (r *Reader) Close() error {
 	if r.closer == nil {

@@ -179,6 +179,9 @@ func Configure(cfg *model.Config, m Meta, channels []model.Channel) {
 		cfg.IntervalS = m.IntervalS
 	}
 	cfg.SetNominal(m.NominalVoltage, m.NominalFreqHz)
+	if m.HasPosition {
+		cfg.Position = &model.Position{Latitude: m.Latitude, Longitude: m.Longitude}
+	}
 	cfg.Channels = slices.Clone(channels)
 	if len(cfg.Required) == 0 {
 		cfg.Required = model.RequiredOf(channels)

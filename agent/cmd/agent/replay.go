@@ -111,6 +111,9 @@ func (f *replayFlags) run(ctx context.Context, stdout io.Writer) (err error) {
 		Judge: judge, Events: stdout, Scores: f.scores, Speed: speed, Simulated: reader.Meta().Simulated,
 		Waveform: waves.detector, SampleRate: waves.rate, FillRMS: waves.fill,
 	}
+	if plain, ok := reader.(*trace.Reader); ok {
+		r.UnixTime = func() bool { return !plain.FromStart() }
+	}
 	if f.events != "-" {
 		file, err := os.Create(f.events)
 		if err != nil {

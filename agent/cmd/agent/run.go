@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"fairwatt/agent"
+	"fairwatt/model"
 )
 
 func runCommand() *cobra.Command {
@@ -82,8 +83,17 @@ func runAgent(ctx context.Context, cfg *agent.Config, log *slog.Logger) (err err
 	for _, s := range hw.sensors {
 		judgeConfig.Channels = append(judgeConfig.Channels, s.Channels()...)
 	}
+	if l := cfg.Location; l != nil {
+		judgeConfig.Position = &model.Position{Latitude: l.Latitude, Longitude: l.Longitude}
+	}
 	if deps.Judge, err = agent.NewJudge(judgeConfig, network); err != nil {
 		return err
+	}
+	// A clock that nobody has set says nothing of the time of day.
+	if clockSynced() {
+		if err := deps.Judge.SetWall(deps.Clock.Wall().UnixMilli(), deps.Clock.SensingMs()); err != nil {
+			return err
+		}
 	}
 	for _, u := range deps.Judge.Unserved() {
 		log.Info("rule not served here", "rule", u.Rule, "why", u.Why)
