@@ -51,6 +51,7 @@ type evidence struct {
 
 	quality      quality
 	earth        earth
+	condition    condition
 	lightning    lightning
 	cyclone      cyclone
 	icingMs      int64 // W10: since when, or never
@@ -80,7 +81,7 @@ func newEvidence(c *Config, limits GridLimits) evidence {
 		temp: persistence{n: n3, m: n3}, limit: persistence{n: n3, m: n3},
 		overMs: never, farOverMs: never,
 		quality: newQuality(), earth: earth{stepMs: longAgo}, lightning: newLightning(),
-		cyclone: cyclone{setMs: never}, icingMs: never,
+		cyclone: cyclone{setMs: never}, icingMs: never, condition: newCondition(),
 	}
 }
 
@@ -94,6 +95,7 @@ func (e *evidence) take(s *Sample, tMs int64) {
 	e.takeElectrical(tMs)
 	e.takeQuality()
 	e.takeEarth(tMs)
+	e.takeCondition(tMs)
 	e.takeLightning(tMs)
 	e.takeCyclone(tMs)
 	e.takeIcing(tMs)
