@@ -91,6 +91,9 @@ func (m *metarImport) run(in io.Reader) (*Trace, error) {
 		if err != nil {
 			return nil, fmt.Errorf("month %q: want a year and a month, as 2024-07", m.options.Month)
 		}
+		if err := checkYear(month); err != nil {
+			return nil, fmt.Errorf("month %q: %w", m.options.Month, err)
+		}
 		m.month = month
 	}
 	plain, err := decompress(in)
@@ -254,13 +257,18 @@ func parseDate(words []string) (time.Time, error) {
 		"2006-01-02", "2006/01/02", "20060102",
 	} {
 		if t, err := time.Parse(layout, text); err == nil {
-			if y := t.UTC().Year(); y < 1930 || y > 2200 {
-				return time.Time{}, fmt.Errorf("year %d is outside 1930 to 2200", y)
-			}
-			return t.UTC(), nil
+			return t.UTC(), checkYear(t.UTC())
 		}
 	}
 	return time.Time{}, fmt.Errorf("%.40q before the report is no date: want 2024-01-02 03:00", text)
+}
+
+// checkYear refuses what is no time of reports, a slip of the finger mostly.
+func checkYear(t time.Time) error {
+	if y := t.Year(); y < 1930 || y > 2200 {
+		return fmt.Errorf("year %d is outside 1930 to 2200", y)
+	}
+	return nil
 }
 
 func (m *metarImport) add(text string, date time.Time, line int) error {

@@ -218,6 +218,7 @@ func TestImportMETARRefuses(t *testing.T) {
 	for name, c := range map[string]struct{ text, month, want string }{
 		"no date":         {good, "", "line 1: the report has no year and month: name that of the first by --month 2024-07"},
 		"month":           {good, "July", `month "July": want a year and a month`},
+		"month's year":    {good, "0000-01", "year 0 is outside"},
 		"no such day":     {"METAR EHAM 310255Z 22015KT", "2024-06", "2024-06 has no day 31"},
 		"nothing":         {"# x\n", "2024-01", "no reports"},
 		"only nil":        {"METAR EHAM 020255Z NIL=", "2024-01", "no reports"},
