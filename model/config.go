@@ -87,7 +87,7 @@ type WeatherLimits struct {
 	CutInHoldS        float64 `yaml:"cut_in_hold_s"`        // T01
 }
 
-// EquipmentLimits are the thresholds of E08 and E13.
+// EquipmentLimits are the thresholds of E08, E13 and T02.
 type EquipmentLimits struct {
 	OverloadRatio     float64 `yaml:"overload_ratio"`      // E08: of the rating
 	OverloadS         float64 `yaml:"overload_s"`          // for this long
@@ -98,6 +98,11 @@ type EquipmentLimits struct {
 	TemperatureLimitC float64 `yaml:"temperature_limit_c"` // E13
 	HysteresisK       float64 `yaml:"hysteresis_k"`        // E13
 	TemperatureHoldS  float64 `yaml:"temperature_hold_s"`  // E13
+
+	VibrationWarnMPS2   float64 `yaml:"vibration_warn_mps2"`   // T02
+	VibrationLimitMPS2  float64 `yaml:"vibration_limit_mps2"`  // T02
+	VibrationClearRatio float64 `yaml:"vibration_clear_ratio"` // T02, of either
+	VibrationHoldS      float64 `yaml:"vibration_hold_s"`      // T02
 }
 
 // StaleLimits are the ages beyond which a reading is worth nothing, by group of
@@ -146,6 +151,7 @@ type Config struct {
 	NominalVoltageV float64         `yaml:"nominal_voltage_v"`
 	NominalFreqHz   float64         `yaml:"nominal_frequency_hz"` // informs; the limits are the profile's
 	RatedCurrentA   float64         `yaml:"rated_current_a"`      // 0: E08 cannot be served
+	RatedPowerW     float64         `yaml:"rated_power_w"`        // of the PV array at 1000 W/m2; 0: P01 cannot be served
 	IntervalS       float64         `yaml:"interval_s"`           // between samples
 	Required        []Channel       `yaml:"required"`
 	Limits          GridLimits      `yaml:"limits"`
@@ -153,10 +159,11 @@ type Config struct {
 	Equipment       EquipmentLimits `yaml:"equipment"`
 	Quality         QualityLimits   `yaml:"quality"`
 	Earth           EarthLimits     `yaml:"earth"`
+	Yield           YieldLimits     `yaml:"yield"`
+	Meter           MeterLimits     `yaml:"meter"`
 	Lightning       LightningLimits `yaml:"lightning"`
 	Cyclone         CycloneLimits   `yaml:"cyclone"`
 	Icing           IcingLimits     `yaml:"icing"`
-	Machine         MachineLimits   `yaml:"machine"`
 	Position        *Position       `yaml:"position"` // nil: W08 and the night check cannot be served
 	Stale           StaleLimits     `yaml:"stale"`
 	StuckS          float64         `yaml:"stuck_s"`        // pressure, voltage, frequency unchanged this long; 0: off
@@ -184,9 +191,10 @@ func DefaultConfig() Config {
 		Equipment: EquipmentLimits{
 			OverloadRatio: 1.10, OverloadS: 60, FarOverloadRatio: 1.25, FarOverloadS: 5, OverloadHoldS: 300,
 			TemperatureWarnC: 80, TemperatureLimitC: 90, HysteresisK: 5, TemperatureHoldS: 600,
+			VibrationWarnMPS2: 10, VibrationLimitMPS2: 16, VibrationClearRatio: 0.8, VibrationHoldS: 600,
 		},
-		Quality: defaultQuality(), Earth: defaultEarth(), Lightning: defaultLightning(),
-		Cyclone: defaultCyclone(), Icing: defaultIcing(), Machine: defaultMachine(),
+		Quality: defaultQuality(), Earth: defaultEarth(), Yield: defaultYield(), Meter: defaultMeter(), Lightning: defaultLightning(),
+		Cyclone: defaultCyclone(), Icing: defaultIcing(),
 		Latch:  []string{"E09", "E10", "E12"},
 		Stale:  StaleLimits{ElectricalS: 5, TemperatureS: 60, WindS: 180, RainS: 180, LightningS: 60},
 		StuckS: 1800, StuckReadings: 120,
@@ -268,12 +276,12 @@ func (c *Config) Validate() error {
 	if !slices.Contains([]Generator{GeneratorPV, GeneratorWind, GeneratorMeter}, c.Generator) {
 		return fmt.Errorf("generator: unknown kind %q (known: pv, wind, meter)", c.Generator)
 	}
-	for _, f := range slices.Concat(c.fields(&l), c.hazardFields(), c.Machine.fields()) {
+	for _, f := range slices.Concat(c.fields(&l), c.hazardFields(), c.conditionFields()) {
 		if !(f.value >= f.lo && f.value <= f.hi) { // NaN fails too
 			return fmt.Errorf("%s: %v is outside %v to %v", f.name, f.value, f.lo, f.hi)
 		}
 	}
-	for _, o := range slices.Concat(c.orders(&l), c.hazardOrders(), c.Machine.orders()) {
+	for _, o := range slices.Concat(c.orders(&l), c.hazardOrders(), c.conditionOrders()) {
 		if o.low > o.high {
 			return fmt.Errorf("%s: %v must not be above %v", o.name, o.low, o.high)
 		}

@@ -51,9 +51,9 @@ type evidence struct {
 
 	quality      quality
 	earth        earth
+	condition    condition
 	lightning    lightning
 	cyclone      cyclone
-	machine      machine
 	icingMs      int64 // W10: since when, or never
 	external     external
 	checks       checks
@@ -81,7 +81,7 @@ func newEvidence(c *Config, limits GridLimits) evidence {
 		temp: persistence{n: n3, m: n3}, limit: persistence{n: n3, m: n3},
 		overMs: never, farOverMs: never,
 		quality: newQuality(), earth: earth{stepMs: longAgo}, lightning: newLightning(),
-		cyclone: cyclone{setMs: never}, icingMs: never, machine: newMachine(n3),
+		cyclone: cyclone{setMs: never}, icingMs: never, condition: newCondition(),
 	}
 }
 
@@ -95,10 +95,10 @@ func (e *evidence) take(s *Sample, tMs int64) {
 	e.takeElectrical(tMs)
 	e.takeQuality()
 	e.takeEarth(tMs)
+	e.takeCondition(tMs)
 	e.takeLightning(tMs)
 	e.takeCyclone(tMs)
 	e.takeIcing(tMs)
-	e.takeMachine(tMs)
 	if r := &e.in.r[EquipmentTemperatureC]; r.fresh {
 		e.temp.push(r.value >= e.cfg.Equipment.TemperatureWarnC)
 		e.limit.push(r.value >= e.cfg.Equipment.TemperatureLimitC)

@@ -37,8 +37,8 @@ const (
 
 // rules is the table. Rules that arm others stand before them. Its order is
 // the order of causes in events.
-var rules = slices.Concat(sensorRules, votingRules, electricalRules, qualityRules, earthRules, machineRules,
-	weatherRules, lightningRules, cycloneRules, scoreRules(), externalRules())
+var rules = slices.Concat(sensorRules, votingRules, electricalRules, qualityRules, earthRules,
+	conditionRules, weatherRules, lightningRules, cycloneRules, scoreRules(), externalRules())
 
 // RuleInfo describes one rule for help texts, status pages and the manual.
 type RuleInfo struct {
@@ -98,8 +98,8 @@ func (r *rule) unserved(c *Config) string {
 	if r.id == "E08" && c.RatedCurrentA == 0 {
 		return "no rated_current_a is configured"
 	}
-	if r.id == "P01" && c.Machine.RatedPowerW == 0 {
-		return "no machine.rated_power_w is configured"
+	if r.id == "P01" && c.RatedPowerW == 0 {
+		return "no rated_power_w is configured"
 	}
 	if r.id == "W06" && c.IntervalS > 450 {
 		return "needs samples less than 450 s apart"
@@ -308,10 +308,13 @@ func evaluateTemperature(e *evidence, tMs int64, was Level) Level {
 	return LevelNone
 }
 
-// noChannel lists the rules of the hazard notes that no channel can feed.
+// noChannel lists the rules of the hazard notes that no channel can feed, and
+// the parts of rules.
 var noChannel = []Unserved{
 	{"E11", "no channel carries an arc detector's flag"},
 	{"E14", "no channel carries an inverter's status and event bits"},
+	{"W02", "in part: no channel carries the electric field"},
+	{"W10", "in part: no channel carries a hail or flood switch; a turbine's power curve is not known"},
 }
 
 var weatherRules = []rule{

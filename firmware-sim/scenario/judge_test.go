@@ -154,7 +154,7 @@ func TestLostStringIsWarnedOf(t *testing.T) {
 	for seed := range uint64(5) {
 		o := DefaultOptions(LostString, seed)
 		warned := 0.0
-		judged(t, o, func(c *model.Config) { c.Machine.RatedPowerW = o.Plant.RatedW }, func(i int, _ *model.Sample, v model.View) {
+		judged(t, o, func(c *model.Config) { c.RatedPowerW = o.Plant.RatedW }, func(i int, _ *model.Sample, v model.View) {
 			if level, ok := standing(v, "P01"); ok && warned == 0 {
 				warned = float64(i+1) * o.Interval.Hours()
 				if level != model.LevelWarn || v.State != model.StateOpen {
@@ -167,7 +167,7 @@ func TestLostStringIsWarnedOf(t *testing.T) {
 		}
 	}
 	o := DefaultOptions(Calm, 1) // the control
-	judged(t, o, func(c *model.Config) { c.Machine.RatedPowerW = o.Plant.RatedW }, func(i int, _ *model.Sample, v model.View) {
+	judged(t, o, func(c *model.Config) { c.RatedPowerW = o.Plant.RatedW }, func(i int, _ *model.Sample, v model.View) {
 		if _, ok := standing(v, "P01"); ok {
 			t.Fatalf("calm day: P01 at row %d", i)
 		}

@@ -12,9 +12,9 @@
 // What a [Writer] writes reads back to the same samples, and writing those
 // again gives the same bytes.
 //
-// [ImportKNMI] and [ImportCSV] make traces of other formats. An import keeps
-// the whole trace in memory, because it may end with an error and half an
-// import should not look like one.
+// [ImportKNMI], [ImportMETAR], [ImportISDLite] and [ImportCSV] make traces of
+// other formats. An import keeps the whole trace in memory, because it may end
+// with an error and half an import should not look like one.
 //
 // # The caller's duties
 //
@@ -27,5 +27,17 @@
 // encoding/csv is used for foreign files only: it would accept quoted fields,
 // which the format does not have, and reports less about where a row breaks.
 // Numbers are plain decimal; NaN, Inf and hexadecimal are refused. Text is
-// limited to 1 MiB a line and 256 columns.
+// limited to 1 MiB a line and 256 columns; reports to 4096 characters.
+//
+// METAR is read by a decoder of our own for the few groups that have a channel:
+// a search found no well-kept Go library, and the agent links this package.
+// Refused there: a gust made up where none is reported (the mean
+// is a bound that is true), a pressure that changes from SLP to QNH within a
+// file (it would look like weather), forecasts (TEMPO, BECMG, TAF).
+//
+// # Sources
+//
+// METAR: WMO-No. 306, FM 15, and FMH-1 for the remarks of the United States,
+// both recalled. ISD-Lite: NOAA NCEI's format documentation of June 2006.
+// Magnus' constants: Alduchov and Eskridge (1996).
 package trace

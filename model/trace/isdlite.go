@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -12,110 +13,166 @@ import (
 	"fairwatt/model"
 )
 
-// The fields of a line of ISD-Lite, in order (NOAA NCEI, ISD-Lite format
-// document, 2006): year, month, day, hour, then these in tenths, but for
-// direction and sky, -9999 where missing.
+// isdColumns names the twelve columns of a line, for errors.
+var isdColumns = [12]string{
+	"year", "month", "day", "hour", "air temperature", "dew point", "sea level pressure",
+	"wind direction", "wind speed", "sky condition", "precipitation 1 h", "precipitation 6 h",
+}
+
+// Places in isdColumns.
 const (
-	isdTemperature = iota + 4
+	isdTemperature = 4 + iota
 	isdDewPoint
 	isdPressure
 	isdDirection
 	isdSpeed
-	_ // sky condition
+	isdSky
 	isdRain1h
-	isdRain6h
-	isdFields
 )
 
+// isdMissing marks a missing value.
 const isdMissing = -9999
 
-// ImportISDLite reads hourly weather as NOAA publishes it in the ISD-Lite
-// format, plain or compressed, one station a file; years may stand one behind
-// the other. Time is the hour in UTC. Humidity is composed of temperature and
-// dew point; the pressure is at sea level; a rain amount of -1 (a trace) becomes
-// 0.05 mm; a direction of 0 is a calm. There is no gust and no thunder in this
-// format. Site and position are to be added by whoever knows them.
-func ImportISDLite(in io.Reader) (*Trace, error) {
-	plain, err := decompress(in)
+// maxReportBytes bounds a line of ISD-Lite or METAR: those that stations send
+// have a few hundred bytes.
+const maxReportBytes = 4096
+
+// ImportISDLite reads ISD-Lite, the hourly subset of NOAA's Integrated Surface
+// Database: a line an hour of twelve columns, 61 characters wide, as NCEI's
+// format description (June 2006) has it. Values are tenths of C, hPa, m/s and
+// mm, -9999 is missing; a rain of -1 is a trace and becomes 0.05 mm.
+//
+// Humidity is computed from temperature and dew point and listed as composed.
+// The pressure is that at sea level: the format has no other. The wind is a
+// mean, and there are no gusts. A direction of 0 (calm) becomes missing. Sky
+// condition and the rain of six hours have no channel and are left out, as is
+// a channel that no line has a value of.
+//
+// Files may be gzipped and strung together, in any order: lines are sorted. The
+// same hour twice is an error that names both lines, because the format does
+// not say which station a line is of.
+func ImportISDLite(in io.Reader, place Place) (*Trace, error) {
+	t, err := importISDLite(in, place)
 	if err != nil {
 		return nil, fmt.Errorf("import ISD-Lite: %w", err)
-	}
-	t := &Trace{
-		Meta: Meta{
-			IntervalS: 3600, Source: "NOAA National Centers for Environmental Information, ISD-Lite",
-			Composed: []string{model.HumidityPct.String()},
-			Note:     "pressure is at sea level; rain 0.05 stands for a trace",
-		},
-		Channels: []model.Channel{
-			model.TemperatureC, model.HumidityPct, model.PressureHPa, model.WindSpeedMPS, model.WindDirectionDeg, model.RainMM,
-		},
-	}
-	scan := bufio.NewScanner(plain)
-	scan.Buffer(make([]byte, 0, 4096), maxLineBytes)
-	line := 0
-	for scan.Scan() {
-		line++
-		text := strings.TrimSpace(scan.Text())
-		if text == "" {
-			continue
-		}
-		if len(t.Rows) == maxRows {
-			return nil, fmt.Errorf("import ISD-Lite: %w", &Error{Line: line, Err: fmt.Errorf("more than %d rows", maxRows)})
-		}
-		row, err := isdRow(text)
-		if n := len(t.Rows); err == nil && n > 0 && row.Sample.TimeMs <= t.Rows[n-1].Sample.TimeMs {
-			err = errors.New("not after the line before: put the years in order")
-		}
-		if err != nil {
-			return nil, fmt.Errorf("import ISD-Lite: %w", &Error{Line: line, Err: err})
-		}
-		t.Rows = append(t.Rows, row)
-	}
-	if err := scan.Err(); err != nil {
-		return nil, fmt.Errorf("import ISD-Lite: %w", &Error{Line: line + 1, Err: err})
-	}
-	if len(t.Rows) == 0 {
-		return nil, fmt.Errorf("import ISD-Lite: %w", &Error{Line: line + 1, Err: errors.New("no observation")})
 	}
 	return t, nil
 }
 
-func isdRow(text string) (row Row, err error) {
-	words := strings.Fields(text)
-	if len(words) != isdFields {
-		return row, fmt.Errorf("%d numbers, a line of ISD-Lite has %d", len(words), isdFields)
+func importISDLite(in io.Reader, place Place) (*Trace, error) {
+	if err := place.check(); err != nil {
+		return nil, err
 	}
-	var v [isdFields]int
-	for i, w := range words {
-		if v[i], err = strconv.Atoi(w); err != nil {
-			return row, fmt.Errorf("number %d: %.20q is not a whole number", i+1, w)
+	plain, err := decompress(in)
+	if err != nil {
+		return nil, err
+	}
+	scan := bufio.NewScanner(plain)
+	scan.Buffer(make([]byte, 0, maxReportBytes), maxReportBytes)
+	var rows []observed
+	line := 0
+	for scan.Scan() {
+		line++
+		text := strings.TrimRight(scan.Text(), " \t\r")
+		if text == "" {
+			continue
 		}
+		if len(rows) == maxRows {
+			return nil, &Error{Line: line, Err: fmt.Errorf("more than %d rows: split the file by years", maxRows)}
+		}
+		row, err := isdRow(text)
+		if err != nil {
+			if at := (*Error)(nil); errors.As(err, &at) {
+				at.Line = line
+			}
+			return nil, err
+		}
+		rows = append(rows, observed{Row: row, line: line})
+	}
+	if err := scan.Err(); err != nil {
+		return nil, &Error{Line: line + 1, Err: err}
+	}
+	if len(rows) == 0 {
+		return nil, &Error{Line: line + 1, Err: errors.New("no observations")}
+	}
+	return isdTrace(rows, place)
+}
+
+func isdTrace(rows []observed, place Place) (*Trace, error) {
+	sortObserved(rows)
+	t := &Trace{Meta: Meta{
+		Source:   "NOAA NCEI, Integrated Surface Database, ISD-Lite",
+		Composed: []string{model.HumidityPct.String()},
+		Note:     "pressure is that at sea level; humidity is computed from the dew point; rain 0.05 stands for a trace; no gusts",
+	}}
+	for i := range rows {
+		if i > 0 && rows[i].Sample.TimeMs == rows[i-1].Sample.TimeMs {
+			return nil, &Error{Line: rows[i].line, Err: fmt.Errorf("the hour of line %d again: one trace, one station, each year once", rows[i-1].line)}
+		}
+		t.Rows = append(t.Rows, rows[i].Row)
+	}
+	t.Channels = keepFilled(rows, []model.Channel{
+		model.TemperatureC, model.HumidityPct, model.PressureHPa,
+		model.WindSpeedMPS, model.WindDirectionDeg, model.RainMM,
+	})
+	if len(t.Channels) == 0 {
+		return nil, &Error{Line: rows[0].line, Err: errors.New("no value in any line: all are -9999")}
+	}
+	if !slices.Contains(t.Channels, model.HumidityPct) {
+		t.Meta.Composed = nil
+	}
+	t.Meta.IntervalS = usualGapS(rows)
+	place.into(&t.Meta)
+	return t, nil
+}
+
+// isdRow reads one line. Its errors are *Error without a line.
+func isdRow(text string) (Row, error) {
+	var row Row
+	fields := strings.Fields(text)
+	if len(fields) != len(isdColumns) {
+		return row, &Error{Err: fmt.Errorf("%d columns, want %d (%s, ...): is this ISD-Lite, and whole?", len(fields), len(isdColumns), strings.Join(isdColumns[:4], ", "))}
+	}
+	var v [len(isdColumns)]int
+	for i, f := range fields {
+		n, err := strconv.ParseInt(f, 10, 32)
+		if err != nil {
+			return row, &Error{Column: isdColumns[i], Err: fmt.Errorf("%q is not a whole number", f)}
+		}
+		v[i] = int(n)
 	}
 	at := time.Date(v[0], time.Month(v[1]), v[2], v[3], 0, 0, 0, time.UTC)
-	if v[0] < 1900 || v[0] > 9999 || v[3] < 0 || v[3] > 23 || at.Month() != time.Month(v[1]) || at.Day() != v[2] {
-		return row, fmt.Errorf("%04d %02d %02d %02d is no hour of a day", v[0], v[1], v[2], v[3])
+	if v[0] < 1900 || v[0] > 2200 || int(at.Month()) != v[1] || at.Day() != v[2] || at.Hour() != v[3] {
+		return row, &Error{Column: "year", Err: fmt.Errorf("%s is no date and hour (0 to 23)", strings.Join(fields[:4], " "))}
 	}
 	s := &row.Sample
 	s.TimeMs = at.UnixMilli()
-	tenths := func(c model.Channel, field int) {
-		if v[field] != isdMissing {
-			s.Set(c, float64(v[field])/10)
+	for _, c := range [...]struct {
+		column  int
+		channel model.Channel
+	}{{isdTemperature, model.TemperatureC}, {isdPressure, model.PressureHPa}, {isdSpeed, model.WindSpeedMPS}, {isdRain1h, model.RainMM}} {
+		if v[c.column] != isdMissing {
+			s.Set(c.channel, float64(v[c.column])/10)
 		}
 	}
-	tenths(model.TemperatureC, isdTemperature)
-	tenths(model.PressureHPa, isdPressure)
-	tenths(model.WindSpeedMPS, isdSpeed)
+	switch {
+	case v[isdRain1h] == -1:
+		s.Set(model.RainMM, rainTraceMM)
+	case v[isdRain1h] < 0 && v[isdRain1h] != isdMissing:
+		return row, &Error{Column: isdColumns[isdRain1h], Err: fmt.Errorf("%d is less than nothing (-1 is a trace, -9999 missing)", v[isdRain1h])}
+	}
 	if v[isdTemperature] != isdMissing && v[isdDewPoint] != isdMissing {
-		s.Set(model.HumidityPct, humidity(float64(v[isdTemperature])/10, float64(v[isdDewPoint])/10))
+		t, dew := float64(v[isdTemperature])/10, float64(v[isdDewPoint])/10
+		if !(t > -150 && t < 150 && dew > -150 && dew < 150) { // beyond it Magnus' formula means nothing
+			return row, &Error{Column: isdColumns[isdDewPoint], Err: fmt.Errorf("%v C at %v C is not of this earth", dew, t)}
+		}
+		s.Set(model.HumidityPct, dewHumidityPct(t, dew))
 	}
 	if d := v[isdDirection]; d != isdMissing && d != 0 {
+		if d < 0 || d > 360 {
+			return row, &Error{Column: isdColumns[isdDirection], Err: fmt.Errorf("%d is outside 0 to 360 degrees", d)}
+		}
 		s.Set(model.WindDirectionDeg, float64(d))
-	}
-	switch v[isdRain1h] {
-	case -1:
-		s.Set(model.RainMM, 0.05)
-	default:
-		tenths(model.RainMM, isdRain1h)
 	}
 	return row, nil
 }

@@ -2,285 +2,467 @@ package trace
 
 import (
 	"bufio"
-	"bytes"
+	"encoding/csv"
 	"errors"
 	"fmt"
 	"io"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	"fairwatt/model"
 )
 
-// METAROptions say what a file of reports does not say itself.
+// METAROptions say what the reports themselves do not.
 type METAROptions struct {
-	// Month, "2024-07", is that of the first report where lines carry no date:
-	// a METAR names day, hour and minute only.
+	// Month is that of the first report, "2024-07": for files whose lines have
+	// no date. Later reports follow from day to day; a gap of two weeks or more
+	// needs a date before each line.
 	Month string
-	// ElevationM is the station's height in metres; with HasElevation the
-	// pressure is taken down to the station by the ICAO standard atmosphere.
-	// Without, it is the QNH, at sea level.
-	ElevationM   float64
-	HasElevation bool
+	Place Place
 }
 
-// ImportMETAR reads aerodrome reports (METAR and SPECI, WMO No. 306 code forms
-// FM 15 and FM 16), one a line, plain or compressed, of one station. A line may
-// be
+// ImportMETAR reads METAR and SPECI reports of one station, a report a line:
 //
-//   - a row of a CSV with a header that names the columns valid (UTC) and metar;
-//   - a date and the report: "2024-07-01 00:53 METAR ...", "202407010053 ...",
-//     "2024/07/01 00:53 KJFK ...";
-//   - a date alone, for the reports that follow it;
-//   - a report alone, with METAROptions.Month for the first one.
+//	METAR EHAM 020255Z 22015G27KT ...          with METAROptions.Month
+//	2024-01-02 02:55,METAR EHAM 020255Z ...    a date before it, with or without time;
+//	202401020255 METAR EHAM 020255Z ...        also 2024/01/02 02:55, 2024-01-02T02:55Z,
+//	EHAM,2024,01,02,02,55,METAR EHAM ...       and on a line of its own
+//	station,valid,...,metar                    a CSV with such a header
 //
-// Reports are sorted by time; of two of one time the later in the file counts
-// (COR). What a report does not say stays empty: with one exception, the gust,
-// which a report names only if it is 10 kt above the mean. Without one the mean
-// stands for it, and the trace lists the channel as composed. Humidity is
-// composed of temperature and dew point. label_thunder is 1 where the report
-// has a thunderstorm at or near the aerodrome (TS, VCTS). Rain is the amount of
-// the hour (remark P), from reports of the usual minute only.
+// A report may go on in lines that begin with a space and may end with '='.
+// Lines that begin with '#' and empty ones are passed over. Reports may be in
+// any order. One that is sent again for the same minute replaces the former,
+// unless that is a correction (COR) and it is not; NIL reports are left out.
+// Both are counted in the metadata key metar.
+//
+// Speeds become m/s. Where no gust is reported, which means less than 10 kt
+// above the mean, the gust is the mean: a lower bound. A wind that varies or
+// is calm has no direction. Humidity is computed. The pressure is that at the
+// station, computed from QNH, where the elevation is known; else the sea level
+// pressure of the remarks where at least half the reports have it; else QNH,
+// which is a sea level pressure too. The note says which.
+//
+// raining is 1 with rain, drizzle or unknown precipitation at the station, at
+// the time or recently; label_thunder is 1 with thunder at the station, in its
+// vicinity, recent, or in the remarks' times. An automatic station without the
+// sensor leaves them empty. Rain amounts come from the remarks' group P.
 func ImportMETAR(in io.Reader, o METAROptions) (*Trace, error) {
-	plain, err := decompress(in)
+	m := &metarImport{options: o, place: o.Place}
+	t, err := m.run(in)
 	if err != nil {
 		return nil, fmt.Errorf("import METAR: %w", err)
 	}
-	m := metarImport{options: o}
-	if o.Month != "" {
-		if m.near, err = time.Parse("2006-01", o.Month); err != nil {
-			return nil, fmt.Errorf("import METAR: month %q: want 2024-07", o.Month)
+	return t, nil
+}
+
+// A metarImport is the state of one import.
+type metarImport struct {
+	options METAROptions
+	place   Place
+	station string
+	month   time.Time // of options, or zero
+	last    time.Time // of the report before, or zero
+	dated   time.Time // of a line with nothing but a date, or zero
+
+	columns  []string // of a CSV
+	text     string   // of a report that may go on
+	textLine int
+	reports  []metarObserved
+	absent   int
+	repeated int
+}
+
+// A metarObserved is a report with its time and line.
+type metarObserved struct {
+	*metarReport
+	at   time.Time
+	line int
+}
+
+func (m *metarImport) run(in io.Reader) (*Trace, error) {
+	if err := m.place.check(); err != nil {
+		return nil, err
+	}
+	if m.options.Month != "" {
+		month, err := time.Parse("2006-01", m.options.Month)
+		if err != nil {
+			return nil, fmt.Errorf("month %q: want a year and a month, as 2024-07", m.options.Month)
 		}
-		m.inMonth = true
+		if err := checkYear(month); err != nil {
+			return nil, fmt.Errorf("month %q: %w", m.options.Month, err)
+		}
+		m.month = month
+	}
+	plain, err := decompress(in)
+	if err != nil {
+		return nil, err
 	}
 	scan := bufio.NewScanner(plain)
-	scan.Buffer(make([]byte, 0, 4096), maxLineBytes)
+	scan.Buffer(make([]byte, 0, maxReportBytes), maxReportBytes)
+	line := 0
 	for scan.Scan() {
-		m.line++
-		if err := m.take(string(bytes.TrimSpace(scan.Bytes()))); err != nil {
-			return nil, fmt.Errorf("import METAR: %w", &Error{Line: m.line, Err: err})
+		line++
+		if at, err := m.take(scan.Text(), line); err != nil {
+			return nil, &Error{Line: at, Err: err}
 		}
 	}
 	if err := scan.Err(); err != nil {
-		return nil, fmt.Errorf("import METAR: %w", &Error{Line: m.line + 1, Err: err})
+		return nil, &Error{Line: line + 1, Err: err}
+	}
+	if at, err := m.flush(); err != nil {
+		return nil, &Error{Line: at, Err: err}
 	}
 	if len(m.reports) == 0 {
-		return nil, fmt.Errorf("import METAR: %w", &Error{Line: m.line + 1, Err: errors.New("no report")})
+		return nil, &Error{Line: line + 1, Err: errors.New("no reports")}
 	}
-	return m.trace(), nil
+	return m.trace()
 }
 
-// metarImport is the state of one import.
-type metarImport struct {
-	options METAROptions
-	line    int
-	station string
-	near    time.Time // a report is of the day nearest to this; zero: unknown
-	inMonth bool      // near is a month, the first report is in it
-	valid   int       // columns of a CSV, from 1; 0: none
-	metar   int
-	columns int
-	reports []metarReport
+// take reads one line, and returns the line that an error speaks of.
+func (m *metarImport) take(text string, line int) (int, error) {
+	trimmed := strings.TrimSpace(text)
+	switch {
+	case trimmed == "" || trimmed[0] == '#':
+		return m.flush()
+	case m.columns != nil:
+		return line, m.csvRow(trimmed, line)
+	case len(m.reports) == 0 && m.text == "" && isCSVHeader(trimmed):
+		m.columns = strings.Split(strings.ToLower(trimmed), ",")
+		return line, nil
+	case (text[0] == ' ' || text[0] == '\t') && m.text != "" && !strings.Contains(m.text, "="):
+		if len(m.text)+len(trimmed) > maxReportBytes {
+			return line, fmt.Errorf("a report of more than %d characters", maxReportBytes)
+		}
+		m.text += " " + trimmed
+		return line, nil
+	}
+	if at, err := m.flush(); err != nil {
+		return at, err
+	}
+	m.text, m.textLine = trimmed, line
+	return line, nil
 }
 
-func (m *metarImport) take(line string) error {
-	if line == "" || line[0] == '#' {
-		return nil
+// flush reads the report that no further line belongs to.
+func (m *metarImport) flush() (int, error) {
+	text, line := m.text, m.textLine
+	m.text = ""
+	if text == "" {
+		return line, nil
 	}
-	if m.line == 1 && m.header(line) {
-		return nil
+	report, rest, _ := strings.Cut(text, "=")
+	if strings.Trim(rest, " ,;\"") != "" {
+		return line, errors.New("more than one report in a line")
 	}
-	if m.valid > 0 {
-		cells := strings.SplitN(line, ",", m.columns)
-		if len(cells) != m.columns {
-			return fmt.Errorf("%d columns, the header has %d", len(cells), m.columns)
-		}
-		at, err := time.Parse("2006-01-02 15:04", strings.Trim(cells[m.valid-1], `"`))
-		if err != nil {
-			return fmt.Errorf("column valid: %q is no time such as 2024-07-01 00:53", cells[m.valid-1])
-		}
-		m.near, m.inMonth = at, false
-		return m.report(strings.Trim(cells[m.metar-1], `"`))
+	date, report, err := splitDate(report)
+	if err != nil {
+		return line, err
 	}
-	at, rest := leadingDate(line)
-	if !at.IsZero() {
-		m.near, m.inMonth = at, false
-		if rest == "" {
-			return nil
-		}
+	if report == "" {
+		m.dated = date
+		return line, nil
 	}
-	return m.report(rest)
+	if date.IsZero() {
+		date = m.dated
+	}
+	m.dated = time.Time{}
+	return line, m.add(report, date, line)
 }
 
-// header recognises a CSV's header and says whether the line is one.
-func (m *metarImport) header(line string) bool {
-	names := strings.Split(strings.ToLower(line), ",")
-	valid, metar := slices.Index(names, "valid"), slices.Index(names, "metar")
-	if valid < 0 || metar < 0 {
-		return false
-	}
-	m.valid, m.metar, m.columns = valid+1, metar+1, len(names)
-	return true
+func isCSVHeader(text string) bool {
+	names := strings.Split(strings.ToLower(text), ",")
+	return slices.Contains(names, "valid") && slices.Contains(names, "metar")
 }
 
-// leadingDate cuts a date and time off a line; the zero time if there is none.
-func leadingDate(line string) (at time.Time, rest string) {
-	for _, layout := range []string{"2006-01-02 15:04", "2006/01/02 15:04", "2006-01-02T15:04Z", "200601021504"} {
-		if len(line) < len(layout) || len(line) > len(layout) && line[len(layout)] != ' ' && line[len(layout)] != ',' {
-			continue
-		}
-		if t, err := time.Parse(layout, line[:len(layout)]); err == nil {
-			return t, strings.TrimLeft(line[len(layout):], " ,")
-		}
+func (m *metarImport) csvRow(text string, line int) error {
+	cells, err := csv.NewReader(strings.NewReader(text)).Read()
+	if err != nil {
+		return fmt.Errorf("CSV: %w", err)
 	}
-	return time.Time{}, line
-}
-
-func (m *metarImport) report(text string) error {
-	r, ok, err := parseMETAR(text)
-	if err != nil || !ok {
+	if len(cells) != len(m.columns) {
+		return fmt.Errorf("%d columns, the header has %d", len(cells), len(m.columns))
+	}
+	cell := func(name string) string {
+		if i := slices.Index(m.columns, name); i >= 0 {
+			return strings.TrimSpace(cells[i])
+		}
+		return ""
+	}
+	if err := m.csvPlace(cell("lat"), cell("lon"), cell("elevation")); err != nil {
 		return err
 	}
-	switch {
-	case m.station == "":
-		m.station = r.station
-	case m.station != r.station:
-		return fmt.Errorf("station %s after %s: one file, one station", r.station, m.station)
-	case len(m.reports) == maxRows:
-		return fmt.Errorf("more than %d reports", maxRows)
+	report := strings.TrimSuffix(cell("metar"), "=")
+	if report == "" || report == "M" || report == "null" {
+		m.absent++
+		return nil
 	}
-	if m.near.IsZero() {
-		return errors.New("no line names a date: give the month of the first report (--month 2024-07)")
+	date, err := parseDate(strings.FieldsFunc(cell("valid"), isSeparator))
+	if err != nil {
+		return fmt.Errorf("column valid: %w", err)
 	}
-	if m.near.Year() < 1900 {
-		return fmt.Errorf("the year %d is before all aerodromes", m.near.Year())
+	return m.add(report, date, line)
+}
+
+// csvPlace adopts what a CSV says of its station, unless the caller has said.
+func (m *metarImport) csvPlace(lat, lon, elevation string) error {
+	p := &m.place
+	if la, errA := parseNumber(lat); errA == nil && lat != "" && !p.HasPosition {
+		if lo, errO := parseNumber(lon); errO == nil && lon != "" {
+			p.Latitude, p.Longitude, p.HasPosition = la, lo, true
+		}
 	}
-	if !r.date(m.near, m.inMonth) {
-		return fmt.Errorf("%02d%02d%02dZ is no time near %s", r.day, r.hour, r.minute, m.near.Format("2006-01-02"))
+	if e, err := parseNumber(elevation); err == nil && elevation != "" && !p.HasElevation {
+		p.ElevationM, p.HasElevation = e, true
 	}
-	m.near, m.inMonth = r.at, false
-	m.reports = append(m.reports, r)
+	return p.check()
+}
+
+func isSeparator(r rune) bool { return r == ' ' || r == ',' || r == ';' || r == '\t' || r == '"' }
+
+// splitDate separates what stands before a report from the report; either may
+// be missing.
+func splitDate(text string) (time.Time, string, error) {
+	words := strings.FieldsFunc(strings.ToUpper(text), isSeparator)
+	at := 0
+	for at < len(words) && words[at] != "METAR" && words[at] != "SPECI" &&
+		!(isStation(words[at]) && at+1 < len(words) && isTime(words[at+1])) {
+		at++
+	}
+	before := words[:at]
+	if len(before) == 6 && isStation(before[0]) {
+		before = before[1:] // EHAM,2024,01,02,02,55,METAR EHAM ...
+	}
+	if len(before) == 0 {
+		return time.Time{}, strings.Join(words[at:], " "), nil
+	}
+	date, err := parseDate(before)
+	if err != nil && at == len(words) {
+		err = fmt.Errorf("%.60q is no METAR or SPECI report (METAR EHAM 020255Z ...)", text)
+	}
+	return date, strings.Join(words[at:], " "), err
+}
+
+// parseDate reads a date, perhaps with a time, all UTC.
+func parseDate(words []string) (time.Time, error) {
+	text := strings.Join(words, " ")
+	if len(words) == 5 {
+		text = strings.Join(words[:3], "-") + " " + strings.Join(words[3:], ":")
+	}
+	for _, layout := range [...]string{
+		"2006-01-02 15:04", "2006-01-02 15:04:05", "2006/01/02 15:04", "2006/01/02 15:04:05", "200601021504", "200601021504Z",
+		"2006-01-02T15:04Z", "2006-01-02T15:04:05Z", "2006-01-02T15:04:05Z07:00", "2006-01-02 15:04Z", "2006-01-02 15:04:05Z07:00",
+		"2006-01-02", "2006/01/02", "20060102",
+	} {
+		if t, err := time.Parse(layout, text); err == nil {
+			return t.UTC(), checkYear(t.UTC())
+		}
+	}
+	return time.Time{}, fmt.Errorf("%.40q before the report is no date: want 2024-01-02 03:00", text)
+}
+
+// checkYear refuses what is no time of reports, a slip of the finger mostly.
+func checkYear(t time.Time) error {
+	if y := t.Year(); y < 1930 || y > 2200 {
+		return fmt.Errorf("year %d is outside 1930 to 2200", y)
+	}
 	return nil
 }
 
-// date gives the report the day nearest to a time, or one in its month.
-func (r *metarReport) date(near time.Time, inMonth bool) bool {
-	found := false
-	for shift := -1; shift <= 1; shift++ {
-		month := time.Date(near.Year(), near.Month()+time.Month(shift), 1, 0, 0, 0, 0, time.UTC)
-		at := time.Date(month.Year(), month.Month(), r.day, r.hour, r.minute, 0, 0, time.UTC)
-		if at.Month() != month.Month() || inMonth && shift != 0 {
-			continue // no such day there
-		}
-		if !found || at.Sub(near).Abs() < r.at.Sub(near).Abs() {
-			r.at, found = at, true
-		}
+func (m *metarImport) add(text string, date time.Time, line int) error {
+	if len(m.reports) == maxRows {
+		return fmt.Errorf("more than %d reports: split the file by years", maxRows)
 	}
-	return found
+	r, err := parseMETAR(text)
+	if err != nil {
+		return err
+	}
+	if m.station == "" {
+		m.station = r.station
+	}
+	if m.station != r.station {
+		return fmt.Errorf("station %s after %s: one file, one station", r.station, m.station)
+	}
+	at, err := m.when(r, date)
+	if err != nil {
+		return err
+	}
+	m.last = at
+	if r.absent {
+		m.absent++
+		return nil
+	}
+	m.reports = append(m.reports, metarObserved{r, at, line})
+	return nil
 }
 
-// trace turns the reports into rows.
-func (m *metarImport) trace() *Trace {
-	slices.SortStableFunc(m.reports, func(a, b metarReport) int { return a.at.Compare(b.at) })
-	last := m.reports[:1]
-	for _, r := range m.reports[1:] {
-		if r.at.Equal(last[len(last)-1].at) {
-			last[len(last)-1] = r
+// when finds year and month of a report's day: those that bring it nearest to
+// the date before it, or to the report before.
+func (m *metarImport) when(r *metarReport, date time.Time) (time.Time, error) {
+	near := date
+	switch {
+	case !date.IsZero():
+	case !m.last.IsZero():
+		near = m.last
+	case !m.month.IsZero():
+		at := time.Date(m.month.Year(), m.month.Month(), r.day, r.hour, r.minute, 0, 0, time.UTC)
+		if at.Month() != m.month.Month() {
+			return at, fmt.Errorf("%s has no day %d", m.options.Month, r.day)
+		}
+		return at, nil
+	default:
+		return near, errors.New("the report has no year and month: name that of the first by --month 2024-07, or put a date before each report")
+	}
+	var best time.Time
+	for step := -1; step <= 1; step++ {
+		first := time.Date(near.Year(), near.Month()+time.Month(step), 1, 0, 0, 0, 0, time.UTC)
+		at := time.Date(first.Year(), first.Month(), r.day, r.hour, r.minute, 0, 0, time.UTC)
+		if at.Month() == first.Month() && (best.IsZero() || at.Sub(near).Abs() < best.Sub(near).Abs()) {
+			best = at
+		}
+	}
+	if !date.IsZero() && best.Sub(date).Abs() > 36*time.Hour {
+		return best, fmt.Errorf("day %d of the report is far from its date %s", r.day, date.Format("2006-01-02"))
+	}
+	return best, nil
+}
+
+// trace makes rows of the reports.
+func (m *metarImport) trace() (*Trace, error) {
+	slices.SortStableFunc(m.reports, func(a, b metarObserved) int { return a.at.Compare(b.at) })
+	kept := m.reports[:0]
+	for _, r := range m.reports {
+		n := len(kept)
+		switch {
+		case n == 0 || !kept[n-1].at.Equal(r.at):
+			kept = append(kept, r)
 			continue
+		case r.corrected || !kept[n-1].corrected:
+			kept[n-1] = r
 		}
-		last = append(last, r)
+		m.repeated++
 	}
-	m.reports = last
-	t := &Trace{
-		Meta: Meta{
-			Site: m.station, IntervalS: m.intervalS(), Source: "METAR reports of " + m.station,
-			Composed: []string{model.HumidityPct.String(), model.WindGustMPS.String()},
-			Note:     "pressure is the QNH, at sea level; where no gust was reported the mean wind stands for it",
-		},
-		Channels: []model.Channel{
-			model.TemperatureC, model.HumidityPct, model.PressureHPa, model.WindSpeedMPS, model.WindGustMPS,
-			model.WindDirectionDeg, model.RainMM, model.Raining,
-		},
-		Labels: []string{KNMILabel},
-	}
-	if m.options.HasElevation {
-		t.Meta.Composed = append(t.Meta.Composed, model.PressureHPa.String())
-		t.Meta.Note = fmt.Sprintf("pressure is the QNH taken to %g m by the standard atmosphere; where no gust was reported the mean wind stands for it",
-			m.options.ElevationM)
-	}
+	m.reports = kept
+	pressure, said := m.pressure()
+	gauge := slices.ContainsFunc(kept, func(r metarObserved) bool { return r.rainMM.ok })
 	usual := m.usualMinute()
-	for i := range m.reports {
-		t.Rows = append(t.Rows, m.row(&m.reports[i], usual))
-	}
-	return t
-}
-
-func (m *metarImport) row(r *metarReport, usual int) Row {
-	var row Row
-	s := &row.Sample
-	s.TimeMs = r.at.UnixMilli()
-	set := func(c model.Channel, v float64, known bool) {
-		if known {
-			s.Set(c, v)
+	rows := make([]observed, len(kept))
+	for i, r := range kept {
+		rows[i] = observed{Row: r.row(pressure), line: r.line}
+		rows[i].Sample.TimeMs = r.at.UnixMilli()
+		routine := r.kind == "METAR" || r.kind == "" && r.minute == usual
+		if gauge && routine {
+			switch {
+			case r.rainMM.ok:
+				rows[i].Sample.Set(model.RainMM, r.rainMM.v)
+			case r.rainGauge:
+				rows[i].Sample.Set(model.RainMM, 0)
+			}
 		}
 	}
-	set(model.TemperatureC, r.temperatureC, r.hasTemperature)
-	set(model.HumidityPct, humidity(r.temperatureC, r.dewPointC), r.hasTemperature && r.hasDewPoint)
-	pressure := r.qnhHPa
-	if m.options.HasElevation {
-		// ICAO Doc 7488: 15 C and 6.5 K/km below 11 km.
-		pressure = math.Round(pressure*math.Pow(1-0.0065*m.options.ElevationM/288.15, 5.25588)*10) / 10
+	t := &Trace{Meta: Meta{
+		Site: "METAR " + m.station, IntervalS: usualGapS(rows), Source: "METAR and SPECI reports of " + m.station,
+		Note: said + "; humidity is computed from the dew point; where no gust is reported it is the mean; rain 0.05 stands for a trace",
+		Extra: []KeyValue{{"metar", strconv.Itoa(len(kept)) + " reports, " + strconv.Itoa(m.absent) + " NIL, " +
+			strconv.Itoa(m.repeated) + " replaced"}},
+	}, Labels: []string{KNMILabel}}
+	m.place.into(&t.Meta)
+	t.Channels = keepFilled(rows, []model.Channel{
+		model.TemperatureC, model.HumidityPct, model.PressureHPa, model.WindSpeedMPS, model.WindGustMPS,
+		model.WindDirectionDeg, model.RainMM, model.Raining,
+	})
+	if len(t.Channels) == 0 {
+		return nil, &Error{Line: rows[0].line, Err: errors.New("no report has a wind, temperature, pressure or weather that can be read")}
 	}
-	set(model.PressureHPa, pressure, r.hasQNH)
-	set(model.WindSpeedMPS, r.windMPS, r.hasWind)
-	set(model.WindGustMPS, max(r.gustMPS, r.windMPS), r.hasWind)
-	set(model.WindDirectionDeg, r.directionDeg, r.hasDirection)
-	set(model.RainMM, r.rainMM, r.hasRain && r.minute == usual)
-	if r.weatherKnown {
-		raining, thunder := 0.0, 0.0
-		if r.raining {
-			raining = 1
+	for _, c := range [...]model.Channel{model.HumidityPct, model.PressureHPa} {
+		if slices.Contains(t.Channels, c) && (c == model.HumidityPct || m.place.HasElevation) {
+			t.Meta.Composed = append(t.Meta.Composed, c.String())
 		}
-		if r.thunder {
-			thunder = 1
-		}
-		s.Set(model.Raining, raining)
-		row.Labels = map[string]float64{KNMILabel: thunder}
 	}
-	return row
+	for i := range rows {
+		t.Rows = append(t.Rows, rows[i].Row)
+	}
+	return t, nil
 }
 
-// humidity is that of air with this dew point, in whole percent: both come in
-// tenths of a degree at best. Magnus formula, as the features use it.
-func humidity(temperatureC, dewPointC float64) float64 {
-	saturation := func(t float64) float64 { return math.Exp(17.625 * t / (243.04 + t)) }
-	return min(math.Round(100*saturation(dewPointC)/saturation(temperatureC)), 100)
-}
-
-// usualMinute is the minute at which most reports are made.
+// usualMinute is the minute of the hour at which most reports are made; CSV
+// files often leave out whether a report is a routine one.
 func (m *metarImport) usualMinute() int {
 	var count [60]int
 	best := 0
-	for i := range m.reports {
-		minute := m.reports[i].minute
-		if count[minute]++; count[minute] > count[best] {
-			best = minute
+	for _, r := range m.reports {
+		if count[r.minute]++; count[r.minute] > count[best] {
+			best = r.minute
 		}
 	}
 	return best
 }
 
-// intervalS is the usual time between reports, in whole minutes.
-func (m *metarImport) intervalS() float64 {
-	gaps := make(map[float64]int)
-	best := 3600.0
-	for i := 1; i < len(m.reports); i++ {
-		gap := m.reports[i].at.Sub(m.reports[i-1].at).Seconds()
-		if gaps[gap]++; gaps[gap] > gaps[best] || gaps[gap] == gaps[best] && gap > best {
-			best = gap
+// pressure says which pressure the reports are read for, and tells it in
+// words. It is one kind for the whole file: a change from one to the other
+// would look like weather.
+func (m *metarImport) pressure() (func(*metarReport) quantity, string) {
+	if m.place.HasElevation {
+		h := m.place.ElevationM
+		return func(r *metarReport) quantity {
+			if !r.qnhHPa.ok {
+				return quantity{}
+			}
+			return known(tenths(stationHPa(r.qnhHPa.v, h)))
+		}, "pressure is that at the station, computed from QNH for " + formatNumber(h) + " m"
+	}
+	n := 0
+	for _, r := range m.reports {
+		if r.seaLevelHPa.ok {
+			n++
 		}
 	}
-	return best
+	if 2*n >= len(m.reports) {
+		return func(r *metarReport) quantity { return r.seaLevelHPa }, "pressure is that at sea level (SLP), not at the station"
+	}
+	return func(r *metarReport) quantity { return r.qnhHPa }, "pressure is QNH, a pressure at sea level in whole steps, not that at the station"
+}
+
+// stationHPa is the pressure at an elevation in the standard atmosphere whose
+// sea level pressure is qnh: QNH is defined the other way round.
+func stationHPa(qnhHPa, elevationM float64) float64 {
+	const n = 0.190263 // gas constant times lapse rate, by gravity
+	at := math.Pow(qnhHPa, n) - math.Pow(1013.25, n)*0.0065*elevationM/288.15
+	return math.Pow(at, 1/n)
+}
+
+func (r *metarReport) row(pressure func(*metarReport) quantity) Row {
+	var row Row
+	set := func(c model.Channel, q quantity) {
+		if q.ok {
+			row.Sample.Set(c, q.v)
+		}
+	}
+	gust := r.gustMPS
+	if r.windMPS.ok {
+		gust = known(max(r.windMPS.v, gust.v))
+	}
+	set(model.TemperatureC, r.temperatureC)
+	set(model.PressureHPa, pressure(r))
+	set(model.WindSpeedMPS, r.windMPS)
+	set(model.WindGustMPS, gust)
+	set(model.WindDirectionDeg, r.directionDeg)
+	if r.temperatureC.ok && r.dewC.ok {
+		row.Sample.Set(model.HumidityPct, dewHumidityPct(r.temperatureC.v, r.dewC.v))
+	}
+	truth := func(b bool) float64 {
+		if b {
+			return 1
+		}
+		return 0
+	}
+	if !r.weatherUnknown || r.raining {
+		row.Sample.Set(model.Raining, truth(r.raining))
+	}
+	if r.thunder || !r.weatherUnknown && !r.thunderUnknown {
+		row.Labels = map[string]float64{KNMILabel: truth(r.thunder)}
+	}
+	return row
 }

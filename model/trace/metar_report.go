@@ -5,260 +5,377 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-	"time"
 )
 
-// A metarReport is what a trace needs of one report.
+// A quantity is a value that a report may lack.
+type quantity struct {
+	v  float64
+	ok bool
+}
+
+func known(v float64) quantity { return quantity{v, true} }
+
+// A metarReport is what this package reads of one report.
 type metarReport struct {
 	station           string
+	kind              string // METAR, SPECI, or "" where the report does not say
+	corrected, absent bool   // COR; NIL
 	day, hour, minute int
-	at                time.Time
 
-	hasWind, hasDirection             bool
-	windMPS, gustMPS, directionDeg    float64
-	hasTemperature, hasDewPoint       bool
-	temperatureC, dewPointC           float64
-	hasQNH                            bool
-	qnhHPa                            float64
-	hasRain                           bool
-	rainMM                            float64 // of the hour
-	weatherKnown, raining, thunder    bool
-	temperatureTenths, dewPointTenths bool // from the remark, finer than the body
+	windMPS, gustMPS, directionDeg quantity
+	temperatureC, dewC             quantity
+	qnhHPa, seaLevelHPa            quantity
+	weatherUnknown                 bool // the station could not tell
+	thunderUnknown                 bool
+	raining, thunder               bool
+	rainMM                         quantity // of the hour, from the group P
+	rainGauge                      bool     // the station has one, so no group P means no rain
 }
 
-// Conversions: the international knot and inch, and the conventional inch of
-// mercury.
-const (
-	mpsPerKnot = 1852.0 / 3600
-	mpsPerKmh  = 1 / 3.6
-	hPaPerInHg = 33.86389
-	mmPerInch  = 25.4
-)
+// parseMETAR reads one report: what is said of wind, temperature, pressure and
+// weather, up to the forecast trend, and of the remarks what the United States
+// put there in figures. Everything else is passed over; a group of those that
+// is not understood is a missing value, because stations send odd ones.
+func parseMETAR(text string) (*metarReport, error) {
+	r := &metarReport{}
+	words := strings.Fields(strings.ToUpper(text))
+	words, err := r.head(words)
+	if err != nil {
+		return nil, err
+	}
+	part := r.body
+	for i, w := range words {
+		switch {
+		case w == "RMK":
+			r.remarks(words[i+1:])
+			return r, nil
+		case isTrend(w):
+			part = nil // a forecast is no observation
+		case part != nil:
+			part(w)
+		}
+	}
+	return r, nil
+}
 
-// parseMETAR reads one report. ok is false for one without observations (NIL).
-// Groups it does not know are passed over: there are many, and most are of no
-// use here. A forecast that follows (TEMPO, BECMG, NOSIG) is no observation.
-func parseMETAR(text string) (r metarReport, ok bool, err error) {
-	words := strings.Fields(strings.TrimSuffix(strings.TrimSpace(text), "="))
-	for len(words) > 0 && (words[0] == "METAR" || words[0] == "SPECI" || words[0] == "COR") {
+// head reads kind, station, time and modifiers, and returns the rest.
+func (r *metarReport) head(words []string) ([]string, error) {
+	next := func() string {
+		if len(words) == 0 {
+			return ""
+		}
+		return words[0]
+	}
+	for next() == "METAR" || next() == "SPECI" || next() == "COR" {
+		if next() == "COR" {
+			r.corrected = true
+		} else {
+			r.kind = next()
+		}
 		words = words[1:]
 	}
-	if len(words) < 2 {
-		return r, false, errors.New("no METAR: want a station and a time, such as EDDF 010053Z")
+	if !isStation(next()) {
+		return nil, fmt.Errorf("%q is no station: want METAR or SPECI, four letters, day and time, as in METAR EHAM 020255Z", next())
 	}
-	r.station = words[0]
-	if len(r.station) != 4 || !upperOrDigits(r.station) {
-		return r, false, fmt.Errorf("no METAR: %.20q is no station of four letters", r.station)
+	r.station, words = next(), words[1:]
+	if next() == "NIL" {
+		return nil, errors.New("a report without a time")
 	}
-	if !r.time(words[1]) {
-		return r, false, fmt.Errorf("no METAR: %.20q is no time such as 010053Z", words[1])
+	if !r.time(next()) {
+		return nil, fmt.Errorf("%q is no day and time: want them as 020255Z", next())
 	}
-	r.weatherKnown = true
-	for i, w := range words[2:] {
-		w = strings.TrimSuffix(w, "=")
-		switch w {
-		case "NIL":
-			return r, false, nil
-		case "TEMPO", "BECMG", "NOSIG":
-			return r, true, nil
-		case "RMK":
-			for _, remark := range words[2+i+1:] {
-				r.remark(strings.TrimSuffix(remark, "="))
-			}
-			return r, true, nil
-		case "//": // an automatic station that cannot tell the weather
-			r.weatherKnown = false
-			continue
+	words = words[1:]
+	for {
+		w := next()
+		switch {
+		case w == "NIL":
+			r.absent = true
+		case w == "COR", len(w) == 3 && w[:2] == "CC" && w[2] >= 'A' && w[2] <= 'Z':
+			r.corrected = true
+		case w != "AUTO":
+			return words, nil
 		}
-		_ = r.wind(w) || r.temperature(w) || r.qnh(w) || r.weather(w)
+		words = words[1:]
 	}
-	return r, true, nil
 }
 
-func upperOrDigits(s string) bool {
-	for _, c := range []byte(s) {
-		if !(c >= 'A' && c <= 'Z' || c >= '0' && c <= '9') {
+func isStation(w string) bool {
+	if len(w) != 4 || w[0] < 'A' || w[0] > 'Z' {
+		return false
+	}
+	for i := range len(w) {
+		if !(w[i] >= 'A' && w[i] <= 'Z' || isDigit(w[i])) {
 			return false
 		}
 	}
 	return true
 }
 
-// digits reads a whole number of exactly so many digits.
-func digits(s string, n int) (v int, ok bool) {
-	if len(s) != n {
+func isDigit(b byte) bool { return b >= '0' && b <= '9' }
+
+// digits reads a number of digits alone.
+func digits(w string) (int, bool) {
+	if w == "" || len(w) > 8 {
 		return 0, false
 	}
-	for _, c := range []byte(s) {
-		if c < '0' || c > '9' {
+	for i := range len(w) {
+		if !isDigit(w[i]) {
 			return 0, false
 		}
-		v = 10*v + int(c-'0')
 	}
-	return v, true
+	n, err := strconv.Atoi(w)
+	return n, err == nil
+}
+
+func isTime(w string) bool {
+	_, ok := digits(strings.TrimSuffix(w, "Z"))
+	return ok && len(w) == 7 && w[6] == 'Z'
 }
 
 func (r *metarReport) time(w string) bool {
-	v, ok := digits(strings.TrimSuffix(w, "Z"), 6)
-	if !ok || w[len(w)-1] != 'Z' {
+	if !isTime(w) {
 		return false
 	}
-	r.day, r.hour, r.minute = v/10000, v/100%100, v%100
+	n, _ := digits(w[:6])
+	r.day, r.hour, r.minute = n/10000, n/100%100, n%100
 	return r.day >= 1 && r.day <= 31 && r.hour < 24 && r.minute < 60
 }
 
-// wind reads dddff(f)Gff(f)KT, MPS or KMH; VRB and 00000 have no direction.
+func isTrend(w string) bool {
+	switch w {
+	case "NOSIG", "TEMPO", "BECMG", "INTER", "PROB30", "PROB40":
+		return true
+	}
+	return false
+}
+
+func (r *metarReport) body(w string) {
+	switch {
+	case w == "//":
+		r.weatherUnknown = true
+	case r.wind(w), r.temperatures(w), r.qnh(w):
+	default:
+		r.weather(w)
+	}
+}
+
+// wind reads 22015G27KT and its like. Only the first group counts.
 func (r *metarReport) wind(w string) bool {
-	unit := 0.0
-	for suffix, mps := range map[string]float64{"KT": mpsPerKnot, "MPS": 1, "KMH": mpsPerKmh} {
-		if rest, found := strings.CutSuffix(w, suffix); found {
-			w, unit = rest, mps
+	scale := 0.0
+	for _, unit := range [...]struct {
+		name string
+		mps  float64
+	}{{"KT", mpsPerKnot}, {"MPS", 1}, {"KMH", 1 / 3.6}} {
+		if text, ok := strings.CutSuffix(w, unit.name); ok {
+			w, scale = text, unit.mps
+			break
 		}
 	}
-	if unit == 0 || len(w) < 5 {
+	if scale == 0 || len(w) < 5 || r.windMPS.ok {
 		return false
 	}
-	direction, speed, variable := w[:3], w[3:], w[:3] == "VRB"
-	degrees, ok := digits(direction, 3)
-	if !variable && (!ok || degrees > 360) {
-		return false // also ///
+	direction, rest := w[:3], w[3:]
+	mean, gust, _ := strings.Cut(rest, "G")
+	// P stands before a value that is off the scale: it is at least that.
+	n, ok := digits(strings.TrimPrefix(mean, "P"))
+	if !ok || len(mean) < 2 {
+		return strings.HasPrefix(rest, "//")
 	}
-	speed, gust, gusty := strings.Cut(speed, "G")
-	mean, ok := windNumber(speed)
-	if !ok {
-		return false
+	r.windMPS = known(tenths(float64(n) * scale))
+	if g, ok := digits(strings.TrimPrefix(gust, "P")); ok {
+		r.gustMPS = known(tenths(float64(g) * scale))
 	}
-	r.hasWind, r.windMPS = true, tenth(mean*unit)
-	r.hasDirection, r.directionDeg = !variable && mean > 0, float64(degrees)
-	if v, ok := windNumber(gust); gusty && ok {
-		r.gustMPS = tenth(v * unit)
+	if d, ok := digits(direction); ok && d <= 360 && n > 0 && d > 0 {
+		r.directionDeg = known(float64(d))
 	}
 	return true
 }
 
-// windNumber reads two or three digits, with a P before them for "more than".
-func windNumber(s string) (float64, bool) {
-	s = strings.TrimPrefix(s, "P")
-	if len(s) != 2 && len(s) != 3 {
+// temperatures reads 12/M01; either may be missing.
+func (r *metarReport) temperatures(w string) bool {
+	t, dew, ok := strings.Cut(w, "/")
+	if !ok || r.temperatureC.ok {
+		return false
+	}
+	air, okT := celsius(t)
+	if !okT {
+		return false
+	}
+	switch d, okD := celsius(dew); {
+	case okD:
+		r.temperatureC, r.dewC = known(air), known(d)
+	case dew == "" || dew == "//" || dew == "XX":
+		r.temperatureC = known(air)
+	default:
+		return false
+	}
+	return true
+}
+
+func celsius(w string) (float64, bool) {
+	text, minus := strings.CutPrefix(w, "M")
+	n, ok := digits(text)
+	if !ok || len(text) != 2 {
 		return 0, false
 	}
-	v, ok := digits(s, len(s))
-	return float64(v), ok
-}
-
-// tenth rounds to what the code can carry: a knot is half a metre a second.
-func tenth(v float64) float64 {
-	rounded, err := strconv.ParseFloat(strconv.FormatFloat(v, 'f', 1, 64), 64)
-	if err != nil {
-		return v // a number that was just written reads back
-	}
-	return rounded
-}
-
-// temperature reads 12/08, M02/M05 or 17/.
-func (r *metarReport) temperature(w string) bool {
-	t, d, found := strings.Cut(w, "/")
-	if !found {
-		return false
-	}
-	v, ok := wholeDegrees(t)
-	if !ok {
-		return false
-	}
-	if !r.temperatureTenths {
-		r.temperatureC, r.hasTemperature = v, true
-	}
-	if v, ok := wholeDegrees(d); ok && !r.dewPointTenths {
-		r.dewPointC, r.hasDewPoint = v, true
-	}
-	return true
-}
-
-func wholeDegrees(s string) (float64, bool) {
-	rest, minus := strings.CutPrefix(s, "M")
-	v, ok := digits(rest, 2)
 	if minus {
-		v = -v
+		n = -n
 	}
-	return float64(v), ok
+	return float64(n), true
 }
 
-// qnh reads Q1013 (hPa) or A2992 (hundredths of an inch of mercury).
+// qnh reads Q1013 (hPa) and A2992 (hundredths of an inch of mercury).
 func (r *metarReport) qnh(w string) bool {
-	if len(w) != 5 || w[0] != 'Q' && w[0] != 'A' {
+	if len(w) != 5 || r.qnhHPa.ok {
 		return false
 	}
-	v, ok := digits(w[1:], 4)
-	if !ok {
+	n, ok := digits(w[1:])
+	switch {
+	case !ok:
+		return false
+	case w[0] == 'Q' && n >= 800 && n <= 1100:
+		r.qnhHPa = known(float64(n))
+	case w[0] == 'A' && n >= 2400 && n <= 3250:
+		r.qnhHPa = known(tenths(float64(n) / 100 * hPaPerInHg))
+	default:
 		return false
 	}
-	hPa := float64(v)
-	if w[0] == 'A' {
-		hPa = tenth(hPa / 100 * hPaPerInHg)
-	}
-	if hPa < 800 || hPa > 1100 {
-		return false
-	}
-	r.qnhHPa, r.hasQNH = hPa, true
 	return true
 }
 
-// Codes of present weather (WMO code table 4678).
-const (
-	descriptors = "MI BC PR DR BL SH TS FZ "
-	wet         = "DZ RA GR GS PL UP "
-	others      = "SN SG IC BR FG FU VA DU SA HZ PY PO SQ FC SS DS "
-)
+// weatherCodes are the abbreviations of table 4678 (WMO manual on codes).
+const weatherCodes = " MI BC PR DR BL SH TS FZ DZ RA SN SG IC PL GR GS UP BR FG FU VA DU SA HZ PY PO SQ FC SS DS "
 
-// weather reads one group of present weather, such as -SHRA, +TSRAGR or VCTS.
-// What is near (VC) does not rain here; RE is of the past.
-func (r *metarReport) weather(w string) bool {
-	w = strings.TrimLeft(w, "+-")
-	codes, near := strings.CutPrefix(w, "VC")
-	if len(codes) == 0 || len(codes)%2 != 0 || len(codes) > 10 {
-		return false
+// weather reads +TSRA, VCTS, RERA and the like. Thunder in the vicinity counts
+// as thunder, as it is heard; rain in the vicinity is not here. What was recent
+// belongs to the time that the report ends.
+func (r *metarReport) weather(w string) {
+	code := strings.TrimLeft(w, "+-")
+	near := false
+	if c, ok := strings.CutPrefix(code, "VC"); ok {
+		code, near = c, true
+	} else if c, ok := strings.CutPrefix(code, "RE"); ok {
+		code = c
+	}
+	if len(code) < 2 || len(code) > 8 || len(code)%2 != 0 {
+		return
 	}
 	raining, thunder := false, false
-	for ; codes != ""; codes = codes[2:] {
-		switch code := codes[:2] + " "; {
-		case strings.Contains(descriptors, code):
-			thunder = thunder || code == "TS "
-		case strings.Contains(wet, code):
-			raining = !near
-		case !strings.Contains(others, code):
+	for i := 0; i < len(code); i += 2 {
+		pair := code[i : i+2]
+		if !strings.Contains(weatherCodes, " "+pair+" ") {
+			return
+		}
+		thunder = thunder || pair == "TS"
+		raining = raining || pair == "RA" || pair == "DZ" || pair == "UP"
+	}
+	r.thunder = r.thunder || thunder
+	r.raining = r.raining || raining && !near
+}
+
+// remarks reads the figures that follow RMK in North America.
+func (r *metarReport) remarks(words []string) {
+	noGauge := false
+	for i, w := range words {
+		switch {
+		case w == "AO2" || w == "AO2A":
+			r.rainGauge = true
+		case w == "PNO":
+			noGauge = true
+		case w == "PWINO":
+			r.weatherUnknown = true
+		case w == "TSNO":
+			r.thunderUnknown = true
+		case w == "WND" && i > 0 && words[i-1] == "PK" && i+1 < len(words):
+			r.peakWind(words[i+1])
+		case r.seaLevel(w), r.exact(w), r.rain(w):
+		case thunderTimes(w):
+			r.thunder = true
+		}
+	}
+	r.rainGauge = r.rainGauge && !noGauge
+}
+
+// peakWind reads 28045/1955: the strongest wind since the last report, in
+// knots.
+func (r *metarReport) peakWind(w string) {
+	w, _, ok := strings.Cut(w, "/")
+	if n, okN := digits(w); ok && okN && (len(w) == 5 || len(w) == 6) {
+		r.gustMPS = known(max(r.gustMPS.v, tenths(float64(n%1000)*mpsPerKnot)))
+	}
+}
+
+// seaLevel reads SLP134: 1013.4 hPa, or 9.. from 500 on.
+func (r *metarReport) seaLevel(w string) bool {
+	text, ok := strings.CutPrefix(w, "SLP")
+	n, okN := digits(text)
+	if !ok || !okN || len(text) != 3 {
+		return false
+	}
+	hundreds := 10000
+	if n >= 500 {
+		hundreds = 9000
+	}
+	r.seaLevelHPa = known(float64(hundreds+n) / 10)
+	return true
+}
+
+// exact reads T00831044: temperature and dew point in tenths, 1 for minus.
+func (r *metarReport) exact(w string) bool {
+	text, ok := strings.CutPrefix(w, "T")
+	if _, okN := digits(text); !ok || !okN || len(text) != 4 && len(text) != 8 {
+		return false
+	}
+	value := func(s string) (quantity, bool) {
+		n, _ := digits(s[1:])
+		switch s[0] {
+		case '0':
+			return known(float64(n) / 10), true
+		case '1':
+			return known(float64(-n) / 10), true
+		}
+		return quantity{}, false
+	}
+	t, ok := value(text[:4])
+	if !ok {
+		return false
+	}
+	r.temperatureC = t
+	if len(text) == 8 {
+		if d, ok := value(text[4:]); ok {
+			r.dewC = d
+		}
+	}
+	return true
+}
+
+// rain reads P0012: hundredths of an inch since the last routine report; 0 is
+// a trace.
+func (r *metarReport) rain(w string) bool {
+	text, ok := strings.CutPrefix(w, "P")
+	n, okN := digits(text)
+	if !ok || !okN || len(text) != 4 {
+		return false
+	}
+	r.rainMM = known(rainTraceMM)
+	if n > 0 {
+		r.rainMM = known(float64(254*n) / 1000) // an inch is 25.4 mm
+	}
+	return true
+}
+
+// thunderTimes recognises TSB05E20, alone or behind the times of other
+// weather: thunder began or ended within the hour.
+func thunderTimes(w string) bool {
+	for i := range len(w) {
+		if !(w[i] >= 'A' && w[i] <= 'Z' || isDigit(w[i])) {
 			return false
 		}
 	}
-	r.raining, r.thunder = r.raining || raining, r.thunder || thunder
-	return true
-}
-
-// remark reads what North American stations add: temperature and dew point in
-// tenths (T01170083), rain of the hour in hundredths of an inch (P0012).
-func (r *metarReport) remark(w string) {
-	switch {
-	case len(w) == 9 && w[0] == 'T':
-		t, okT := tenthsOfDegrees(w[1:5])
-		d, okD := tenthsOfDegrees(w[5:])
-		if okT && okD {
-			r.temperatureC, r.hasTemperature, r.temperatureTenths = t, true, true
-			r.dewPointC, r.hasDewPoint, r.dewPointTenths = d, true, true
-		}
-	case len(w) == 5 && w[0] == 'P':
-		if v, ok := digits(w[1:], 4); ok {
-			r.rainMM, r.hasRain = tenth(float64(v)/100*mmPerInch), true
+	for _, mark := range [...]string{"TSB", "TSE"} {
+		if i := strings.Index(w, mark); i >= 0 && i+3 < len(w) && isDigit(w[i+3]) {
+			return true
 		}
 	}
-}
-
-// tenthsOfDegrees reads sTTT, s being 1 for below zero.
-func tenthsOfDegrees(s string) (float64, bool) {
-	v, ok := digits(s, 4)
-	if !ok || v >= 2000 {
-		return 0, false
-	}
-	if v >= 1000 {
-		return -float64(v-1000) / 10, true
-	}
-	return float64(v) / 10, true
+	return false
 }

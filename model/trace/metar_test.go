@@ -2,207 +2,309 @@ package trace
 
 import (
 	"bytes"
+	"fmt"
+	"math"
 	"strings"
 	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"fairwatt/model"
 )
 
-func written(t *testing.T, tr *Trace) string {
+// rowsOf imports reports and returns the trace's text without metadata.
+func rowsOf(t *testing.T, text string, o METAROptions) string {
 	t.Helper()
+	tr, err := ImportMETAR(strings.NewReader(text), o)
+	if err != nil {
+		t.Fatal(err)
+	}
 	var b bytes.Buffer
 	if err := tr.Write(&b); err != nil {
 		t.Fatal(err)
 	}
-	return b.String()
+	_, rows, ok := strings.Cut(b.String(), "\ntime,")
+	if !ok {
+		t.Fatalf("no header in %s", b.String())
+	}
+	return "time," + rows
 }
 
-// Made-up reports with every group that is read, in and out of order, with a
-// correction, a special between the hours and the turn of a month.
-const metarText = `# made up
-METAR EDXX 302350Z 24015G28KT 9999 FEW030CB 21/17 Q1009 NOSIG=
-METAR EDXX 010050Z VRB02KT 9000 VCTS BKN040 M01/M03 Q1010 TEMPO +TSRA=
-SPECI EDXX 010107Z 27022G41KT 240V310 2000 +TSRAGR BKN020CB 14/13 Q1012=
-METAR EDXX 010150Z 00000KT CAVOK 13/ Q1013=
-METAR EDXX 010250Z NIL=
-METAR EDXX 010350Z AUTO /////KT //// // ////// ///// Q////=
-METAR EDXX 010450Z 36003MPS 5000 RETS BR 12/12 Q1013=
-METAR COR EDXX 010450Z 36004MPS 5000 -DZ BR 12/12 Q1014=
+// Made-up reports in the form of the real ones: a change of the month, a
+// special report in two lines, an automatic one that sees nothing, one that is
+// corrected, one that is nil.
+const metarText = `# from a friend
+METAR EHAM 312325Z 22015G27KT 190V250 9999 -RA SCT012 BKN020 12/M01 Q1013 TEMPO 4000 TSRA=
+METAR EHAM 312355Z VRB03KT CAVOK 10/10 Q0998 NOSIG=
+SPECI EHAM 010010Z 23025G40KT 3000 +TSRAGR SCT012CB
+     14/12 Q0997 BECMG 9999=
+
+METAR EHAM 010025Z AUTO /////KT //// // ////// 12/// Q////=
+METAR EHAM 010055Z COR 00000MPS 9999 RETS 12/09 A2992=
+METAR EHAM 010055Z 00000KT 9999 12/09 A2992=
+METAR EHAM 010125Z NIL=
+METAR EHAM 010125Z 36072KMH 9999 NSC M00/M05 Q1013=
 `
 
 func TestImportMETAR(t *testing.T) {
-	tr, err := ImportMETAR(strings.NewReader(metarText), METAROptions{Month: "2024-06"})
+	tr, err := ImportMETAR(strings.NewReader(metarText), METAROptions{Month: "2024-07"})
 	if err != nil {
 		t.Fatal(err)
 	}
+	var b bytes.Buffer
+	if err := tr.Write(&b); err != nil {
+		t.Fatal(err)
+	}
 	want := `# fairwatt-trace: 1
-# site: EDXX
-# interval_s: 3600
-# source: METAR reports of EDXX
-# composed: humidity_pct,wind_gust_mps
-# note: pressure is the QNH, at sea level; where no gust was reported the mean wind stands for it
-time,temperature_c,humidity_pct,pressure_hpa,wind_speed_mps,wind_gust_mps,wind_direction_deg,rain_mm,raining,label_thunder
-2024-06-30T23:50:00Z,21,78,1009,7.7,14.4,240,,0,0
-2024-07-01T00:50:00Z,-1,86,1010,1,1,,,0,1
-2024-07-01T01:07:00Z,14,94,1012,11.3,21.1,270,,1,1
-2024-07-01T01:50:00Z,13,,1013,0,0,,,0,0
-2024-07-01T03:50:00Z,,,,,,,,,
-2024-07-01T04:50:00Z,12,100,1014,4,4,360,,1,0
+# site: METAR EHAM
+# interval_s: 1800
+# source: METAR and SPECI reports of EHAM
+# composed: humidity_pct
+# note: pressure is QNH, a pressure at sea level in whole steps, not that at the station; humidity is computed from the dew point; where no gust is reported it is the mean; rain 0.05 stands for a trace
+# metar: 6 reports, 1 NIL, 1 replaced
+time,temperature_c,humidity_pct,pressure_hpa,wind_speed_mps,wind_gust_mps,wind_direction_deg,raining,label_thunder
+2024-07-31T23:25:00Z,12,40.6,1013,7.7,13.9,220,1,0
+2024-07-31T23:55:00Z,10,100,998,1.5,1.5,,0,0
+2024-08-01T00:10:00Z,14,87.7,997,12.9,20.6,230,1,1
+2024-08-01T00:25:00Z,12,,,,,,,
+2024-08-01T00:55:00Z,12,81.9,1013.2,0,0,,0,1
+2024-08-01T01:25:00Z,0,69.1,1013,20,20,360,0,0
 `
-	if got := written(t, tr); got != want {
+	if b.String() != want {
+		t.Errorf("got\n%s\nwant\n%s", b.String(), want)
+	}
+}
+
+// The remarks of North America: peak wind, tenths of degrees, rain, times of
+// thunder; and the columns of the Iowa Environmental Mesonet.
+func TestImportMETARFromCSV(t *testing.T) {
+	const text = `#DEBUG,
+station,valid,lon,lat,elevation,metar
+KDEN,2024-01-02 02:53,-104.65,39.84,1655.0,"KDEN 020253Z 17004KT 10SM FEW080 M01/M07 A3012 RMK AO2 SLP213 T10061067 53001"
+KDEN,2024-01-02 03:53,-104.65,39.84,1655.0,KDEN 020353Z 17014G21KT 2SM -RA BKN080 01/M01 A3011 RMK AO2 PK WND 18045/0305 RAB05TSB05E20 SLP211 P0012 T00061006
+KDEN,2024-01-02 04:10,-104.65,39.84,1655.0,KDEN 020410Z AUTO 17014KT 2SM BKN080 01/M01 A3011 RMK AO2 TSNO P0001
+KDEN,2024-01-02 04:53,-104.65,39.84,1655.0,KDEN 020453Z AUTO 17014KT 10SM UP CLR 01/M01 A3011 RMK AO2 P0000
+KDEN,2024-01-02 05:53,-104.65,39.84,1655.0,KDEN 020553Z AUTO 17014KT 10SM CLR 01/M01 A3011 RMK AO2 PNO PWINO
+KDEN,2024-01-02 06:53,-104.65,39.84,1655.0,M
+`
+	want := `time,temperature_c,humidity_pct,pressure_hpa,wind_speed_mps,wind_gust_mps,wind_direction_deg,rain_mm,raining,label_thunder
+2024-01-02T02:53:00Z,-0.6,63.4,835.3,2.1,2.1,170,0,0,0
+2024-01-02T03:53:00Z,0.6,91.7,835,7.2,23.1,170,3.048,1,1
+2024-01-02T04:10:00Z,1,86.5,835,7.2,7.2,170,,0,
+2024-01-02T04:53:00Z,1,86.5,835,7.2,7.2,170,0.05,1,0
+2024-01-02T05:53:00Z,1,86.5,835,7.2,7.2,170,,,
+`
+	if got := rowsOf(t, text, METAROptions{}); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
 }
 
-// Every layout of a line gives the same trace. North American units and
-// remarks; the rain of a special would be counted twice and is left out.
-func TestImportMETARLayouts(t *testing.T) {
-	reports := []string{
-		"KXXX 312353Z 18010KT 10SM -RA BKN015 18/17 A2992 RMK AO2 SLP132 P0012 T01830172",
-		"KXXX 010020Z 18010P99KT 1 1/2SM TSRA BKN015 18/17 A2990 RMK AO2 P0030 T01830172",
-		"KXXX 010053Z 20012KT 10SM FEW015 M05/M11 A3001 RMK AO2 T10561111",
-	}
-	times := []string{"2023-12-31 23:53", "2024-01-01 00:20", "2024-01-01 00:53"}
-	want := `2023-12-31T23:53:00Z,18.3,93,1013.2,5.1,5.1,180,3,1,0
-2024-01-01T00:20:00Z,18.3,93,1012.5,,,,,1,1
-2024-01-01T00:53:00Z,-5.6,65,1016.3,6.2,6.2,200,,0,0
-`
-	layouts := map[string]func(i int) string{
-		"csv":    func(i int) string { return `KXXX,"` + times[i] + `",5.00,` + reports[i] },
-		"dashes": func(i int) string { return times[i] + " METAR " + reports[i] },
-		"ogimet": func(i int) string {
-			return strings.NewReplacer("-", "", ":", "", " ", "").Replace(times[i]) + " METAR " + reports[i] + "="
-		},
-		"two lines": func(i int) string { return strings.ReplaceAll(times[i], "-", "/") + "\n" + reports[i] },
-		"day only":  func(i int) string { return times[i][:11] + "12:00 " + reports[i] },
-	}
-	for name, layout := range layouts {
-		text := ""
-		if name == "csv" {
-			text = "station,valid,p01i,metar\n"
-		}
-		for i := range reports {
-			text += layout(i) + "\n"
-		}
-		tr, err := ImportMETAR(strings.NewReader(text), METAROptions{})
-		if err != nil {
-			t.Errorf("%s: %v", name, err)
-			continue
-		}
-		if got := written(t, tr); !strings.HasSuffix(got, "\n"+want) {
-			t.Errorf("%s: got\n%s\nwant at the end\n%s", name, got, want)
+// Every layout of a line says the same.
+func TestMETARLayouts(t *testing.T) {
+	const report = "METAR EHAM 020255Z 22015KT 9999 12/05 Q1013"
+	want := rowsOf(t, report, METAROptions{Month: "2024-01"})
+	for name, text := range map[string]string{
+		"date and time":        "2024-01-02 03:00," + report + "=",
+		"date alone":           "2024-01-02 " + report,
+		"slashes":              "2024/01/02 02:55 " + report,
+		"on a line before":     "2024/01/02 02:55\n" + report,
+		"digits":               "202401020255 " + report + "=",
+		"ISO 8601":             "2024-01-02T02:55Z;" + report,
+		"numbers":              "EHAM,2024,01,02,02,55," + report + "=",
+		"quoted":               `2024-01-02 02:55,"` + report + `"`,
+		"without its kind":     "2024-01-02 02:55 EHAM 020255Z 22015KT 9999 12/05 Q1013",
+		"small letters":        strings.ToLower("2024-01-02 02:55 " + report),
+		"a date after newyear": "2024-01-03 00:10 " + report,
+		"CSV":                  "station,valid,metar\nEHAM,2024-01-02 02:55," + report,
+		"two lines":            "2024-01-02 METAR EHAM 020255Z\r\n  22015KT 9999 12/05 Q1013=\r\n",
+	} {
+		if got := rowsOf(t, text, METAROptions{}); got != want {
+			t.Errorf("%s: got\n%s\nwant\n%s", name, got, want)
 		}
 	}
 }
 
-// QNH is what the station's pressure is at sea level: 1013.25 hPa there is
-// 954.6 hPa at 500 m in the standard atmosphere.
-func TestMETARPressureAtTheStation(t *testing.T) {
-	tr, err := ImportMETAR(strings.NewReader("EDXX 010050Z 00000KT 10/10 Q1013"), METAROptions{Month: "2024-07", ElevationM: 500, HasElevation: true})
+func TestMETARGroups(t *testing.T) {
+	nan := math.NaN()
+	for _, c := range []struct {
+		body                       string
+		wind, gust, dir, temp, hPa float64 // NaN: missing
+		raining, thunder           float64
+		noWeather                  bool // raining and thunder are missing
+	}{
+		{body: "22015G27KT 9999 12/05 Q1013", wind: 7.7, gust: 13.9, dir: 220, temp: 12, hPa: 1013},
+		{body: "220P99GP99KT 12/05 Q1013", wind: 50.9, gust: 50.9, dir: 220, temp: 12, hPa: 1013},
+		{body: "22010G18MPS 12/05 Q1013", wind: 10, gust: 18, dir: 220, temp: 12, hPa: 1013},
+		{body: "22015KT 31008KT 12/05 11/04 Q1013 Q0999", wind: 7.7, gust: 7.7, dir: 220, temp: 12, hPa: 1013},
+		{body: "///15KT 12/05 Q1013", wind: 7.7, gust: 7.7, dir: nan, temp: 12, hPa: 1013},
+		{body: "/////KT ///// Q1013", wind: nan, gust: nan, dir: nan, temp: nan, hPa: 1013},
+		{body: "22015KT R06/1200 1/2SM 12/ Q9999", wind: 7.7, gust: 7.7, dir: 220, temp: 12, hPa: nan},
+		{body: "22015KT M12/M15 A2800", wind: 7.7, gust: 7.7, dir: 220, temp: -12, hPa: 948.2},
+		{body: "22015KT VCTS 12/05 Q1013", wind: 7.7, gust: 7.7, dir: 220, temp: 12, hPa: 1013, thunder: 1},
+		{body: "22015KT VCSH VCRA SHSN 12/05 Q1013", wind: 7.7, gust: 7.7, dir: 220, temp: 12, hPa: 1013},
+		{body: "22015KT +TSRAGR 12/05 Q1013", wind: 7.7, gust: 7.7, dir: 220, temp: 12, hPa: 1013, raining: 1, thunder: 1},
+		{body: "22015KT FZDZ 12/05 Q1013 RERA", wind: 7.7, gust: 7.7, dir: 220, temp: 12, hPa: 1013, raining: 1},
+		{body: "22015KT FZRASN 12/05 Q1013", wind: 7.7, gust: 7.7, dir: 220, temp: 12, hPa: 1013, raining: 1},
+		{body: "22015KT 12/05 Q1013 TEMPO 01008KT TSRA Q0900", wind: 7.7, gust: 7.7, dir: 220, temp: 12, hPa: 1013},
+		{body: "22015KT // 12/05 Q1013", wind: 7.7, gust: 7.7, dir: 220, temp: 12, hPa: 1013, noWeather: true},
+	} {
+		tr, err := ImportMETAR(strings.NewReader("METAR EHAM 020255Z "+c.body), METAROptions{Month: "2024-01"})
+		if err != nil {
+			t.Errorf("%s: %v", c.body, err)
+			continue
+		}
+		row := &tr.Rows[0]
+		for _, v := range []struct {
+			channel model.Channel
+			want    float64
+		}{
+			{model.WindSpeedMPS, c.wind}, {model.WindGustMPS, c.gust}, {model.WindDirectionDeg, c.dir},
+			{model.TemperatureC, c.temp}, {model.PressureHPa, c.hPa},
+		} {
+			if got, ok := row.Sample.Get(v.channel); ok == math.IsNaN(v.want) || ok && got != v.want {
+				t.Errorf("%s: %s %v (%v), want %v", c.body, v.channel, got, ok, v.want)
+			}
+		}
+		if got, ok := row.Sample.Get(model.Raining); ok == c.noWeather || ok && got != c.raining {
+			t.Errorf("%s: raining %v (%v), want %v", c.body, got, ok, c.raining)
+		}
+		if got, ok := row.Labels[KNMILabel]; ok == c.noWeather || ok && got != c.thunder {
+			t.Errorf("%s: thunder %v (%v), want %v", c.body, got, ok, c.thunder)
+		}
+	}
+}
+
+// Without an elevation, SLP where most reports have it, and then only there.
+func TestMETARPressureIsOfOneKind(t *testing.T) {
+	const text = `METAR KAAA 020253Z 17004KT 01/M01 A3012 RMK SLP213
+SPECI KAAA 020310Z 17004KT 01/M01 A3012
+METAR KAAA 020353Z 17004KT 01/M01 A3012 RMK SLP998
+`
+	tr, err := ImportMETAR(strings.NewReader(text), METAROptions{Month: "2024-01"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := written(t, tr); !strings.Contains(got, ",954.4,") || !strings.Contains(got, "composed: humidity_pct,wind_gust_mps,pressure_hpa") {
-		t.Errorf("got\n%s", got)
+	var got []string
+	for i := range tr.Rows {
+		v, ok := tr.Rows[i].Sample.Get(model.PressureHPa)
+		got = append(got, fmt.Sprint(v, ok))
+	}
+	if fmt.Sprint(got) != "[1021.3 true 0 false 999.8 true]" || !strings.Contains(tr.Meta.Note, "at sea level (SLP)") {
+		t.Errorf("pressures %v; %s", got, tr.Meta.Note)
+	}
+	tr, err = ImportMETAR(strings.NewReader(text), METAROptions{Month: "2024-01", Place: Place{ElevationM: 0, HasElevation: true}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if v, _ := tr.Rows[1].Sample.Get(model.PressureHPa); v != 1020 {
+		t.Errorf("at sea level the station has %v hPa, want QNH", v)
+	}
+}
+
+// The ICAO standard atmosphere: 1013.25 hPa at sea level, 898.75 at 1000 m,
+// 795.0 at 2000 m.
+func TestStationPressure(t *testing.T) {
+	for _, c := range []struct{ m, want float64 }{{0, 1013.25}, {1000, 898.75}, {2000, 794.95}, {-3, 1013.61}} {
+		if got := stationHPa(1013.25, c.m); math.Abs(got-c.want) > 0.05 {
+			t.Errorf("%v m: %v hPa, want %v", c.m, got, c.want)
+		}
 	}
 }
 
 func TestImportMETARRefuses(t *testing.T) {
-	const ok = "2024-07-01 00:50 EDXX 010050Z 00000KT\n"
-	for _, c := range []struct{ name, text, month, want string }{
-		{"nothing", "# a remark\n", "", "line 2: no report"},
-		{"no date", "EDXX 010050Z 00000KT\n", "", "line 1: no line names a date: give the month"},
-		{"month", ok, "July", `month "July": want 2024-07`},
-		{"prose", ok + "no data for this period\n", "", `line 2: no METAR: "no" is no station`},
-		{"time", ok + "EDXX 1Z 00000KT\n", "", `line 2: no METAR: "1Z" is no time`},
-		{"hour", ok + "EDXX 012450Z 00000KT\n", "", `line 2: no METAR: "012450Z" is no time`},
-		{"station", ok + "EDYY 010150Z 00000KT\n", "", "line 2: station EDYY after EDXX"},
-		{"no such day", "EDXX 310050Z 00000KT\n", "2024-02", "310050Z is no time near 2024-02"},
-		{"columns", "station,valid,metar\nEDXX,2024-07-01 00:50\n", "", "line 2: 2 columns, the header has 3"},
-		{"csv time", "station,valid,metar\nEDXX,yesterday,EDXX 010050Z\n", "", `column valid: "yesterday" is no time`},
+	const good = "METAR EHAM 020255Z 22015KT 9999 12/05 Q1013"
+	long := "METAR EHAM 020255Z " + strings.Repeat("FEW010 ", 600)
+	for name, c := range map[string]struct{ text, month, want string }{
+		"no date":         {good, "", "line 1: the report has no year and month: name that of the first by --month 2024-07"},
+		"month":           {good, "July", `month "July": want a year and a month`},
+		"month's year":    {good, "0000-01", "year 0 is outside"},
+		"no such day":     {"METAR EHAM 310255Z 22015KT", "2024-06", "2024-06 has no day 31"},
+		"nothing":         {"# x\n", "2024-01", "no reports"},
+		"only nil":        {"METAR EHAM 020255Z NIL=", "2024-01", "no reports"},
+		"garbage":         {good + "\n<pre>hello</pre>", "2024-01", `line 2: "<pre>hello</pre>" is no METAR or SPECI report`},
+		"a forecast":      {"TAF EHAM 020255Z 0203/0309 22015KT", "2024-01", `"TAF" before the report is no date`},
+		"two in a line":   {good + "= " + good, "2024-01", "line 1: more than one report in a line"},
+		"two stations":    {good + "\nMETAR EHRD 020325Z 22015KT", "2024-01", "line 2: station EHRD after EHAM: one file, one station"},
+		"time":            {"METAR EHAM 322555Z 22015KT", "2024-01", `"322555Z" is no day and time`},
+		"no station":      {"METAR 020255Z 22015KT", "2024-01", `"020255Z" is no station`},
+		"date far off":    {"2024-01-09 03:00 " + good, "", "day 2 of the report is far from its date 2024-01-09"},
+		"date":            {"2024-13-02 03:00 " + good, "", `"2024-13-02 03:00" before the report is no date`},
+		"year":            {"1066-01-02 03:00 " + good, "", "year 1066"},
+		"no values":       {"METAR EHAM 020255Z AUTO // RMK X", "2024-01", "no report has a wind"},
+		"long line":       {good + "\n" + long, "2024-01", "line 2"},
+		"long report":     {strings.ReplaceAll(long, " FEW010 FEW010 FEW010 FEW010", "\n FEW010 FEW010 FEW010 FEW010"), "2024-01", "a report of more than 4096 characters"},
+		"short CSV row":   {"station,valid,metar\nEHAM,2024-01-02 02:55\n", "", "line 2: 2 columns, the header has 3"},
+		"CSV date":        {"station,valid,metar\nEHAM,yesterday," + good, "", "line 2: column valid"},
+		"CSV quote":       {"station,valid,metar\nEHAM,2024-01-02 02:55,\"" + good, "", "line 2: CSV"},
+		"CSV elevation":   {"valid,elevation,metar\n2024-01-02 02:55,99999," + good, "", "elevation 99999 m is outside"},
+		"time before nil": {"METAR EHAM NIL=", "2024-01", "a report without a time"},
 	} {
-		t.Run(c.name, func(t *testing.T) {
+		t.Run(name, func(t *testing.T) {
 			_, err := ImportMETAR(strings.NewReader(c.text), METAROptions{Month: c.month})
 			if err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("error %v, want %q", err, c.want)
 			}
 		})
 	}
-}
-
-// Whatever comes in, there is an error or a trace that reads back.
-func FuzzImportMETAR(f *testing.F) {
-	f.Add(metarText, "2024-06")
-	f.Add("station,valid,metar\nKXXX,2024-01-01 00:53,KXXX 010053Z 20012KT M05/M11 A3001 RMK P0001 T10561111\n", "")
-	f.Add("202401010053 METAR KXXX 010053Z VRBP99G99KMH +TSRAGRGSPL // 99/M99 Q9999=\n", "")
-	f.Fuzz(func(t *testing.T, text, month string) {
-		tr, err := ImportMETAR(strings.NewReader(text), METAROptions{Month: month})
-		if err == nil {
-			readsBack(t, tr)
+	for _, p := range []Place{{HasElevation: true, ElevationM: math.NaN()}, {HasPosition: true, Latitude: 91}} {
+		if _, err := ImportMETAR(strings.NewReader(good), METAROptions{Month: "2024-01", Place: p}); err == nil {
+			t.Errorf("%+v is accepted", p)
 		}
-	})
-}
-
-func readsBack(t *testing.T, tr *Trace) {
-	t.Helper()
-	text := written(t, tr)
-	again, err := Read(strings.NewReader(text), Options{})
-	if err != nil {
-		t.Fatalf("%v\n%s", err, text)
-	}
-	if len(again.Rows) != len(tr.Rows) {
-		t.Fatalf("%d rows, were %d", len(again.Rows), len(tr.Rows))
 	}
 }
 
-const isdText = `2024 01 01 00   117   106 10132   360    20     8    12 -9999
-2024 01 01 01   -12   -35 10125     0     0     8    -1 -9999
-
-2024 01 01 03 -9999    50 -9999 -9999 -9999 -9999 -9999    15
-`
-
-func TestImportISDLite(t *testing.T) {
-	tr, err := ImportISDLite(strings.NewReader(isdText))
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := `# fairwatt-trace: 1
-# interval_s: 3600
-# source: NOAA National Centers for Environmental Information, ISD-Lite
-# composed: humidity_pct
-# note: pressure is at sea level; rain 0.05 stands for a trace
-time,temperature_c,humidity_pct,pressure_hpa,wind_speed_mps,wind_direction_deg,rain_mm
-2024-01-01T00:00:00Z,11.7,93,1013.2,2,360,1.2
-2024-01-01T01:00:00Z,-1.2,84,1012.5,0,,0.05
-2024-01-01T03:00:00Z,,,,,,
-`
-	if got := written(t, tr); got != want {
-		t.Errorf("got\n%s\nwant\n%s", got, want)
-	}
-}
-
-func TestImportISDLiteRefuses(t *testing.T) {
-	const ok = "2024 01 01 00   117   106 10132   360    20     8    12 -9999\n"
-	for _, c := range []struct{ name, text, want string }{
-		{"nothing", "\n", "line 2: no observation"},
-		{"short", "2024 01 01 00 117\n", "line 1: 5 numbers, a line of ISD-Lite has 12"},
-		{"word", strings.Replace(ok, "117", "hot", 1), `number 5: "hot" is not a whole number`},
-		{"day", strings.Replace(ok, "01 01", "02 30", 1), "2024 02 30 00 is no hour of a day"},
-		{"hour", strings.Replace(ok, "01 00 ", "01 24 ", 1), "2024 01 01 24 is no hour of a day"},
-		{"order", ok + ok, "line 2: not after the line before"},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			_, err := ImportISDLite(strings.NewReader(c.text))
-			if err == nil || !strings.Contains(err.Error(), c.want) {
-				t.Errorf("error %v, want %q", err, c.want)
+// Reports without dates keep their times through any number of months, in
+// either order, as long as no two are two weeks apart.
+func TestMETARMonthsFollow(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		at := time.Date(rapid.IntRange(1990, 2030).Draw(t, "year"), time.Month(rapid.IntRange(1, 12).Draw(t, "month")),
+			rapid.IntRange(1, 28).Draw(t, "day"), 0, 30, 0, 0, time.UTC)
+		month := at.Format("2006-01")
+		sign := rapid.SampledFrom([]int{1, -1}).Draw(t, "order")
+		var b strings.Builder
+		want := map[int64]bool{}
+		for _, hours := range rapid.SliceOfN(rapid.IntRange(1, 14*24-1), 1, 60).Draw(t, "gaps") {
+			fmt.Fprintf(&b, "METAR EHAM %sZ 22015KT\n", at.Format("021504"))
+			want[at.UnixMilli()] = true
+			at = at.Add(time.Duration(sign*hours) * time.Hour)
+		}
+		tr, err := ImportMETAR(strings.NewReader(b.String()), METAROptions{Month: month})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(tr.Rows) != len(want) {
+			t.Fatalf("%d rows, want %d", len(tr.Rows), len(want))
+		}
+		for i := range tr.Rows {
+			if !want[tr.Rows[i].Sample.TimeMs] {
+				t.Fatalf("%v was never", time.UnixMilli(tr.Rows[i].Sample.TimeMs).UTC())
 			}
-		})
-	}
-}
-
-func FuzzImportISDLite(f *testing.F) {
-	f.Add(isdText)
-	f.Fuzz(func(t *testing.T, text string) {
-		if tr, err := ImportISDLite(strings.NewReader(text)); err == nil {
-			readsBack(t, tr)
 		}
 	})
+}
+
+func FuzzImportMETAR(f *testing.F) {
+	f.Add([]byte(metarText), "2024-07")
+	f.Add([]byte("station,valid,lon,lat,elevation,metar\nKDEN,2024-01-02 02:53,-104.65,39.84,1655.0,KDEN 020253Z 17004KT A3012 RMK AO2 SLP213 P0001 T10061067\n"), "")
+	f.Add([]byte("2024/01/02 02:55\nEHAM 020255Z 22015G27KT 12/M01 Q1013=\n"), "")
+	f.Fuzz(func(t *testing.T, b []byte, month string) {
+		tr, err := ImportMETAR(bytes.NewReader(b), METAROptions{Month: month})
+		if err != nil {
+			return
+		}
+		checkImported(t, tr)
+	})
+}
+
+// checkImported demands that what was imported is a trace.
+func checkImported(t *testing.T, tr *Trace) {
+	var out bytes.Buffer
+	if err := tr.Write(&out); err != nil {
+		t.Fatalf("cannot be written: %v", err)
+	}
+	again, err := Read(&out, Options{})
+	if err != nil || len(again.Rows) != len(tr.Rows) {
+		t.Fatalf("cannot be read: %v", err)
+	}
 }

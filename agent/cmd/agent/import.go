@@ -6,6 +6,8 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -14,9 +16,9 @@ import (
 )
 
 type importFlags struct {
-	format, mapFile, out, dir, month string
-	elevationM                       float64
-	hasElevation                     bool
+	format, mapFile, out, dir string
+	month, elevation          string
+	site, position            string
 }
 
 func importCommand() *cobra.Command {
@@ -26,30 +28,32 @@ func importCommand() *cobra.Command {
 		Short: "Turn somebody's recordings into traces",
 		Long: `Reads recordings in another format and writes them as traces.
 
-  knmi      hourly observations as the Royal Netherlands Meteorological Institute
-            publishes them
-  metar     aerodrome reports (METAR, SPECI) of one station, one a line: with a
-            date before each, as a CSV with the columns valid and metar, or
-            reports alone (--month says of which month the first is). The
-            pressure is at sea level unless --elevation-m is given
-  isd-lite  hourly weather as NOAA publishes it, fixed columns, a station a file
-  csv       any CSV with a header row, through a column map in YAML (--map)
+  knmi  hourly observations as the Royal Netherlands Meteorological Institute
+        publishes them
+  csv   any CSV with a header row, through a column map in YAML (--map)
+  metar airport reports (METAR and SPECI), one a line: alone (then --month
+        names that of the first), with a date before each, or a CSV with the
+        columns valid and metar
+  isd-lite  hourly lines of NOAA's Integrated Surface Database
+
+METAR gives a pressure at sea level (QNH); with --elevation it becomes that at
+the station. A file may be gzipped, and - is standard input; to make one trace
+of several files, string them together.
 
 One file goes to --out (default stdout); several go to --dir, each under its own
 name with the ending .csv. Files there are not overwritten.`,
 		Example: `  agent import --format knmi uurgeg_260.txt --out de_bilt.csv
-  agent import --format metar --month 2024-07 --elevation-m 112 reports.txt
-  agent import --format isd-lite --dir traces 010010-99999-202*.gz
-  agent import --format csv --map inverter.yaml --dir traces 2025-*.csv`,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			f.hasElevation = cmd.Flags().Changed("elevation-m")
-			return f.run(cmd.OutOrStdout(), args)
-		},
+  agent import --format csv --map inverter.yaml --dir traces 2025-*.csv
+  agent import --format metar --month 2024-07 --elevation -3 eham.txt --out eham.csv
+  cat 062600-99999-20*.gz | agent import --format isd-lite --site "De Bilt" --position 52.1,5.18 - --out de_bilt.csv`,
+		RunE: func(cmd *cobra.Command, args []string) error { return f.run(cmd.OutOrStdout(), args) },
 	}
-	cmd.Flags().StringVar(&f.format, "format", "", "knmi, metar, isd-lite or csv (required)")
-	cmd.Flags().StringVar(&f.month, "month", "", "month of the first report, as 2024-07, for metar without dates")
-	cmd.Flags().Float64Var(&f.elevationM, "elevation-m", 0, "height of the station in metres, for metar")
+	cmd.Flags().StringVar(&f.format, "format", "", "knmi, csv, metar or isd-lite (required)")
 	cmd.Flags().StringVar(&f.mapFile, "map", "", "column map, for csv")
+	cmd.Flags().StringVar(&f.month, "month", "", "year and month of the first report, as 2024-07, for metar without dates")
+	cmd.Flags().StringVar(&f.elevation, "elevation", "", "the station's height over sea level in metres, for metar")
+	cmd.Flags().StringVar(&f.site, "site", "", "name of the place, for metar and isd-lite")
+	cmd.Flags().StringVar(&f.position, "position", "", "degrees north and east, as 52.1,5.18, for metar and isd-lite")
 	cmd.Flags().StringVar(&f.out, "out", "-", "trace to write; - is stdout")
 	cmd.Flags().StringVar(&f.dir, "dir", "", "directory of the traces, for several files")
 	return cmd
@@ -79,22 +83,20 @@ func (f *importFlags) run(stdout io.Writer, files []string) error {
 }
 
 func (f *importFlags) parser() (func(io.Reader) (*trace.Trace, error), error) {
-	if f.format != "csv" && f.mapFile != "" {
-		return nil, usageError{errors.New("import: --map is for csv")}
+	if err := f.foreign(); err != nil {
+		return nil, usageError{err}
 	}
-	if f.format != "metar" && (f.month != "" || f.hasElevation) {
-		return nil, usageError{errors.New("import: --month and --elevation-m are for metar")}
+	place, err := f.place()
+	if err != nil {
+		return nil, usageError{err}
 	}
 	switch f.format {
 	case "knmi":
 		return trace.ImportKNMI, nil
 	case "isd-lite":
-		return trace.ImportISDLite, nil
+		return func(r io.Reader) (*trace.Trace, error) { return trace.ImportISDLite(r, place) }, nil
 	case "metar":
-		if !(f.elevationM > -500 && f.elevationM < 9000) {
-			return nil, usageError{fmt.Errorf("import: --elevation-m %g: want metres above the sea", f.elevationM)}
-		}
-		o := trace.METAROptions{Month: f.month, ElevationM: f.elevationM, HasElevation: f.hasElevation}
+		o := trace.METAROptions{Month: f.month, Place: place}
 		return func(r io.Reader) (*trace.Trace, error) { return trace.ImportMETAR(r, o) }, nil
 	case "csv":
 		if f.mapFile == "" {
@@ -110,10 +112,53 @@ func (f *importFlags) parser() (func(io.Reader) (*trace.Trace, error), error) {
 		}
 		return func(r io.Reader) (*trace.Trace, error) { return trace.ImportCSV(r, m) }, nil
 	}
-	return nil, usageError{fmt.Errorf("import: --format %q: use knmi, metar, isd-lite or csv", f.format)}
+	return nil, usageError{fmt.Errorf("import: --format %q: use knmi, csv, metar or isd-lite", f.format)}
+}
+
+// foreign names a flag that the format has no use for.
+func (f *importFlags) foreign() error {
+	for _, c := range []struct{ name, value, formats string }{
+		{"map", f.mapFile, "csv"}, {"month", f.month, "metar"}, {"elevation", f.elevation, "metar"},
+		{"site", f.site, "metar isd-lite"}, {"position", f.position, "metar isd-lite"},
+	} {
+		if c.value != "" && f.format != "" && !slices.Contains(strings.Fields(c.formats), f.format) {
+			return fmt.Errorf("import: --%s is for %s", c.name, strings.Join(strings.Fields(c.formats), " and "))
+		}
+	}
+	return nil
+}
+
+func (f *importFlags) place() (trace.Place, error) {
+	p := trace.Place{Site: f.site}
+	number := func(flag, text string, dst *float64) error {
+		v, err := strconv.ParseFloat(strings.TrimSpace(text), 64)
+		if err != nil {
+			return fmt.Errorf("import: --%s: %q is not a number", flag, text)
+		}
+		*dst = v
+		return nil
+	}
+	if f.elevation != "" {
+		p.HasElevation = true
+		if err := number("elevation", f.elevation, &p.ElevationM); err != nil {
+			return p, err
+		}
+	}
+	if f.position != "" {
+		north, east, ok := strings.Cut(f.position, ",")
+		if !ok {
+			return p, fmt.Errorf("import: --position %q: want degrees north and east, as 52.1,5.18", f.position)
+		}
+		p.HasPosition = true
+		return p, errors.Join(number("position", north, &p.Latitude), number("position", east, &p.Longitude))
+	}
+	return p, nil
 }
 
 func importFile(path string, parse func(io.Reader) (*trace.Trace, error)) (*trace.Trace, error) {
+	if path == "-" {
+		return parse(os.Stdin)
+	}
 	in, err := os.Open(path)
 	if err != nil {
 		return nil, err
