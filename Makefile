@@ -16,10 +16,10 @@ SMALL  := $(foreach m,gorgonia.org gonum.org google.golang.org github.com/apache
 	-gcflags=net/http=-l
 TOOL   := go tool -modfile=$(CURDIR)/tools/go.mod
 
-.PHONY: help build run test race bench verify proto arm train clean
+.PHONY: help build run test race bench verify proto arm train evaluate clean
 
 help: ## list the targets
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## build the four programs into bin/
 	$(BUILD) -o bin/ ./agent/cmd/agent ./aggregator/cmd/aggregator ./model/cmd/model ./firmware-sim
@@ -61,6 +61,10 @@ arm: ## build stripped agents for armv6, armv7 and arm64 into bin/linux-*/
 train: build ## train the network from DATA (default ../shared/data/weather) and compare it with the shipped weights
 	bin/model train --config configs/model/hazard-1.yaml --data $(or $(DATA),../shared/data/weather) --out build/hazard-1.fwnn
 	cmp build/hazard-1.fwnn model/nnet/weights/hazard-1.fwnn && echo "the shipped weights, bit for bit"
+
+evaluate: build ## measure network and rules beside baselines and goals on DATA (default ../shared/data)
+	@mkdir -p build
+	bin/model evaluate --data $(or $(DATA),../shared/data) --out build/evaluate.json
 
 clean: ## remove what was built
 	rm -rf bin build

@@ -25,6 +25,8 @@ type Replay struct {
 	Events io.Writer
 	// Scores also writes the network's scores.
 	Scores bool
+	// All gets every event, scores included; nil for none.
+	All io.Writer
 	// Speed is trace seconds per wall second; 0 is as fast as can be. The
 	// events do not depend on it.
 	Speed float64
@@ -46,6 +48,7 @@ type Replay struct {
 	FillRMS bool
 
 	out     *bufio.Writer
+	all     *bufio.Writer
 	line    []byte
 	summary model.Summary
 	viewer  *viewer
@@ -62,7 +65,13 @@ func (r *Replay) Run(ctx context.Context, source SampleSource) (*model.Summary, 
 			return r.Pipe.Publish(ctx, r.Topics.Of(class), qos, retained, payload)
 		}}
 	}
+	if r.All != nil {
+		r.all = bufio.NewWriterSize(r.All, 1<<16)
+	}
 	err := r.run(ctx, source)
+	if r.all != nil {
+		err = errors.Join(err, r.all.Flush())
+	}
 	if err == nil && r.out != nil {
 		_, err = r.out.Write(append(r.summary.AppendJSON(r.line[:0]), '\n'))
 	}
@@ -145,6 +154,12 @@ func (r *Replay) waveforms(s *model.Sample) []model.Event {
 func (r *Replay) events(events []model.Event) error {
 	for i := range events {
 		e := &events[i]
+		if r.all != nil {
+			r.line = append(e.AppendJSON(r.line[:0]), '\n')
+			if _, err := r.all.Write(r.line); err != nil {
+				return fmt.Errorf("write events: %w", err)
+			}
+		}
 		if e.Type == model.EventScore && !r.Scores {
 			continue
 		}

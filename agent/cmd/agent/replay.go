@@ -19,8 +19,8 @@ import (
 )
 
 type replayFlags struct {
-	trace, config, speed, events, mqtt, mapFile string
-	scores, ignoreUnknown                       bool
+	trace, config, speed, events, mqtt, mapFile, plot string
+	scores, ignoreUnknown                             bool
 }
 
 func replayCommand() *cobra.Command {
@@ -41,8 +41,13 @@ A COMTRADE recording (.cfg with its .dat beside it, or .cff) is read as a trace
 of waveforms; --map names its channels where their own names do not. Waveforms,
 of a recording or of the _inst columns of a trace, raise alerts of kind line
 within cycles: dips, swells, interruptions, residual voltage and current,
-over-current. They stand beside the rules of the gate and do not close it.`,
+over-current. They stand beside the rules of the gate and do not close it.
+
+--plot draws gate, alerts, scores and channels over time, in the local time
+zone. The program "model" does it, which is looked for beside this one and in
+PATH: the agent of a board carries nothing to draw with.`,
 		Example: `  agent replay --trace typhoon.csv
+  agent replay --trace typhoon.csv --events typhoon.jsonl --plot typhoon.svg
   agent replay --trace fault.cfg --map substation.yaml
   agent replay --trace day.csv.gz --speed 3600 --events day.jsonl --mqtt tcp://127.0.0.1:1883`,
 		Args: noArgs,
@@ -53,6 +58,7 @@ over-current. They stand beside the rules of the gate and do not close it.`,
 	cmd.Flags().StringVar(&f.config, "config", "", "agent configuration whose judge section applies")
 	cmd.Flags().StringVar(&f.speed, "speed", "max", `"max", or trace seconds per second`)
 	cmd.Flags().StringVar(&f.events, "events", "-", "where events go; - is stdout")
+	cmd.Flags().StringVar(&f.plot, "plot", "", "draw the replay into this file, .svg or .png")
 	cmd.Flags().StringVar(&f.mqtt, "mqtt", "", "also publish to this broker, tcp://host:port")
 	cmd.Flags().BoolVar(&f.scores, "scores", false, "write the network's scores too")
 	cmd.Flags().BoolVar(&f.ignoreUnknown, "ignore-unknown", false, "skip columns that are no channel")
@@ -79,6 +85,11 @@ func (f *replayFlags) run(ctx context.Context, stdout io.Writer) (err error) {
 	if err != nil {
 		return err
 	}
+	plotter, err := newPlotter(f.plot)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, plotter.close()) }()
 	reader, err := f.open()
 	if err != nil {
 		return err
@@ -122,6 +133,9 @@ func (f *replayFlags) run(ctx context.Context, stdout io.Writer) (err error) {
 		defer func() { err = errors.Join(err, file.Close()) }()
 		r.Events = file
 	}
+	if plotter != nil {
+		r.All = plotter.events
+	}
 	if f.mqtt != "" {
 		r.Topics = replayTopics(&cfg, reader.Meta())
 		pipe, err := connectReplay(ctx, f.mqtt)
@@ -131,7 +145,9 @@ func (f *replayFlags) run(ctx context.Context, stdout io.Writer) (err error) {
 		defer pipe.Close()
 		r.Pipe = pipe
 	}
-	_, err = r.Run(ctx, reader)
+	if _, err = r.Run(ctx, reader); err == nil {
+		err = plotter.draw(ctx, f.trace, f.mapFile)
+	}
 	if waves.detector != nil && waves.detector.Skipped() > 0 {
 		logger(slog.LevelInfo).Warn("waveforms not judged: the sampling rate is unknown, below 8 samples a cycle or above 100 kHz",
 			"samples", waves.detector.Skipped())

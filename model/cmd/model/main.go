@@ -56,11 +56,11 @@ baselines, and says which weights are built in. docs/model.md is the model card.
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return usageError{errors.New("a command is needed: train, eval or version; see model --help")}
+			return usageError{errors.New("a command is needed: train, eval, evaluate, plot or version; see model --help")}
 		},
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(trainCommand(), evalCommand(), versionCommand())
+	root.AddCommand(trainCommand(), evalCommand(), evaluateCommand(), plotCommand(), versionCommand())
 	return root
 }
 

@@ -107,13 +107,19 @@ func writeFile(path string, b []byte) error {
 	return os.Rename(tmp.Name(), path)
 }
 
-// progress shows a counter on stderr when it is a terminal.
-func progress(w io.Writer, what string) func(done, total int) {
+// isTerminal says whether somebody may be looking.
+func isTerminal(w io.Writer) bool {
 	f, ok := w.(*os.File)
 	if !ok {
-		return func(int, int) {}
+		return false
 	}
-	if info, err := f.Stat(); err != nil || info.Mode()&os.ModeCharDevice == 0 {
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
+}
+
+// progress shows a counter on stderr when it is a terminal.
+func progress(w io.Writer, what string) func(done, total int) {
+	if !isTerminal(w) {
 		return func(int, int) {}
 	}
 	return func(done, total int) {
@@ -121,6 +127,6 @@ func progress(w io.Writer, what string) func(done, total int) {
 		if done == total {
 			end = "\n"
 		}
-		fmt.Fprintf(f, "\r%s: %d of %d%s", what, done, total, end)
+		fmt.Fprintf(w, "\r%s: %d of %d%s", what, done, total, end)
 	}
 }
