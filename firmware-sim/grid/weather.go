@@ -66,7 +66,7 @@ func weatherNames(cfg *Config) []string {
 	case cfg.Scenario != "":
 		return []string{cfg.Scenario}
 	}
-	return scenario.Names()
+	return scenario.Usual()
 }
 
 // readWeather reads a trace and composes what its plant adds.

@@ -23,6 +23,7 @@ type Composer struct {
 	lastMs    int64
 	started   bool
 	heatK     float64 // of the inverter over the air
+	fault     plantFault
 
 	voltage, frequency, factor, dc *noise
 }
@@ -34,7 +35,7 @@ func NewComposer(plant Plant) (*Composer, error) {
 		return nil, err
 	}
 	return &Composer{
-		plant: plant, voltagePU: 1,
+		plant: plant, voltagePU: 1, fault: plantFault{arrays: 1, meter: 1},
 		voltage:   newNoise(plant.Seed, "voltage", 1200),
 		frequency: newNoise(plant.Seed, "frequency", 300),
 		factor:    newNoise(plant.Seed, "power factor", 900),
@@ -66,7 +67,7 @@ func (c *Composer) Compose(s *model.Sample) error {
 
 	wind, irradiance, tempC, ok := c.weather(s)
 	if ok {
-		put(s, model.PowerW, round(p.PowerW(wind, irradiance, tempC), 1))
+		put(s, model.PowerW, round(c.powerW(wind, irradiance, tempC), 1))
 	}
 	power, known := s.Get(model.PowerW)
 	if !known {
@@ -91,8 +92,20 @@ func (c *Composer) Compose(s *model.Sample) error {
 	}
 	// An inverter's heat follows its load over about ten minutes.
 	c.heatK += (3 + 22*load - c.heatK) * (dtS / (dtS + 600))
-	put(s, model.EquipmentTemperatureC, round(tempC+c.heatK, 2))
+	put(s, model.EquipmentTemperatureC, round(tempC+c.heatK+c.fault.heatK, 2))
 	return nil
+}
+
+// powerW is the AC power of the plant as far as it is whole.
+func (c *Composer) powerW(wind, irradiance, tempC float64) float64 {
+	switch {
+	case c.fault.stopped:
+		return 0
+	case c.fault.arrays < 1:
+		dc := c.fault.arrays * c.plant.dcPowerW(wind, irradiance, tempC)
+		return min(c.plant.RatedW, dc*c.plant.efficiency(dc))
+	}
+	return c.plant.PowerW(wind, irradiance, tempC)
 }
 
 // current gives what flows at the sample's voltage, never more than rated: at

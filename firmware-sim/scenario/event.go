@@ -11,10 +11,19 @@ const (
 	Squall = "squall" // a squall line: pressure jump, gust front, cooling, then rain and lightning
 	Sag    = "sag"    // a fair day on which the grid's voltage drops to 0.8 of nominal for a while
 	Storm  = "storm"  // a gale that builds, blows for hours and goes
+
+	Cyclone       = "cyclone"        // a typhoon whose eye passes over the place
+	LostString    = "lost-string"    // a PV plant loses one of three strings for some hours
+	HotBearing    = "hot-bearing"    // a turbine's bearing runs hot and shakes until it is stopped
+	DriftingMeter = "drifting-meter" // the meter's power drifts away from voltage times current
 )
 
 // Names lists the scenarios.
-func Names() []string { return []string{Calm, Squall, Sag, Storm} }
+func Names() []string { return append(Usual(), Cyclone, LostString, HotBearing, DriftingMeter) }
+
+// Usual lists the scenarios that a neighbourhood sees now and then: what a grid
+// plays that is not told otherwise.
+func Usual() []string { return []string{Calm, Squall, Sag, Storm} }
 
 // Describe says in a line what happens in a scenario; "" if there is none of
 // that name.
@@ -28,6 +37,14 @@ func Describe(name string) string {
 		return "a fair day on which the voltage drops to 0.8 of nominal for a while"
 	case Storm:
 		return "a gale that builds, blows for hours and goes"
+	case Cyclone:
+		return "a typhoon (Holland 1980) whose calm eye passes over the place"
+	case LostString:
+		return "a fair day on which a PV plant loses one of three strings for some hours"
+	case HotBearing:
+		return "a breezy day on which a turbine's bearing heats and shakes until it is stopped"
+	case DriftingMeter:
+		return "a fair day on which the meter's power drifts 25 % away from voltage times current"
 	}
 	return ""
 }
@@ -37,8 +54,9 @@ type event struct {
 	name       string
 	cloudiness float64 // logit of the usual cloud cover
 	startS     float64 // of what happens, in seconds from the trace's start
-	lengthS    float64 // of the sag, or the deviation of the storm
+	lengthS    float64 // of the sag or the fault, or the deviation of the storm
 	strength   float64 // of gusts, 0..1 within the scenario's range
+	vortex     vortex  // of the cyclone
 }
 
 // newEvent places the event: on the middle day of the span, so that there is
@@ -57,6 +75,15 @@ func newEvent(o Options) event {
 		e.cloudiness = 0.3
 		e.startS = 0.53 * o.Span.Seconds()
 		e.lengthS = max(2.2*3600, 0.09*o.Span.Seconds())
+	case Cyclone:
+		// Late, because the usual pressure must be known before.
+		e.cloudiness, e.startS, e.vortex = -0.8, 0.7*o.Span.Seconds(), newVortex(e.strength)
+	case LostString:
+		e.startS, e.lengthS = day+10.5*3600, max(6*3600, 4*o.Interval.Seconds())
+	case HotBearing:
+		e.startS, e.lengthS = day+9*3600, max(5*3600, 4*o.Interval.Seconds())
+	case DriftingMeter:
+		e.startS, e.lengthS = day+8*3600, max(7*3600, 4*o.Interval.Seconds())
 	}
 	if e.startS >= o.Span.Seconds() { // a span shorter than a day
 		e.startS = o.Span.Seconds() / 2
@@ -67,6 +94,8 @@ func newEvent(o Options) event {
 // An action is what the event adds at one moment.
 type action struct {
 	cover                  float64 // cloud cover at least this
+	calms                  float64 // share of the usual breeze that is gone
+	fromDeg, turns         float64 // wind's direction, and its share against the usual one
 	coolingK, pressureHPa  float64
 	windMPS, gustiness     float64
 	veerDeg, rainMMH       float64
@@ -79,6 +108,10 @@ func (e event) at(sinceS float64) action {
 		return e.squall((sinceS - e.startS) / 60)
 	case Storm:
 		return e.storm((sinceS - e.startS) / e.lengthS)
+	case Cyclone:
+		return e.vortex.at((sinceS - e.startS) / 3600)
+	case HotBearing:
+		return action{windMPS: 3 * bell((sinceS-e.startS-e.lengthS/2)/e.lengthS)}
 	}
 	return action{}
 }

@@ -12,11 +12,15 @@ import (
 // each scenario meets the rule that it was made for and no other hazard, and
 // its gate is open before and after.
 func TestJudgementOfCommittedTraces(t *testing.T) {
-	allowed := map[string][]string{Squall: {"W03", "W06", "W01"}, Sag: {"E01"}, Storm: {"W03", "W05"}} // the first is a must
+	allowed := map[string][]string{ // the first is a must
+		Squall: {"W03", "W06", "W01"}, Sag: {"E01"}, Storm: {"W03", "W05"},
+		Cyclone: {"W08", "W03", "W05"}, HotBearing: {"E13", "T02"}, DriftingMeter: {"E16"},
+	}
 	for file, o := range committed() {
 		tr := mustNew(t, o)
 		cfg := model.DefaultConfig()
 		trace.Configure(&cfg, tr.Meta, tr.Channels)
+		cfg.Position = &model.Position{Latitude: tr.Meta.Latitude, Longitude: tr.Meta.Longitude}
 		judge, err := model.NewJudge(cfg, nil)
 		if err != nil {
 			t.Fatal(err)

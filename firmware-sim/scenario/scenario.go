@@ -23,18 +23,25 @@ type Options struct {
 }
 
 // DefaultOptions is a day of minutes from local midnight, with the plant that
-// suits the scenario: a turbine where wind is what happens.
+// suits the scenario: a turbine where wind is what happens. A cyclone has six
+// days in steps of ten minutes: the rule that it is for compares with the
+// pressure of the days before.
 func DefaultOptions(name string, seed uint64) Options {
 	kind := PV
-	if name == Squall || name == Storm {
+	switch name {
+	case Squall, Storm, Cyclone, HotBearing:
 		kind = Wind
 	}
 	plant := DefaultPlant(kind)
 	plant.Seed = seed
-	return Options{
+	o := Options{
 		Name: name, Seed: seed, Start: time.Date(2026, 6, 20, 16, 0, 0, 0, time.UTC),
 		Interval: time.Minute, Span: 24 * time.Hour, Plant: plant,
 	}
+	if name == Cyclone {
+		o.Interval, o.Span = 10*time.Minute, 6*24*time.Hour
+	}
+	return o
 }
 
 // Validate names the first option that is wrong.
@@ -56,21 +63,48 @@ func (o Options) Validate() error {
 const (
 	LabelThunder = "label_thunder" // lightning in the interval
 	LabelLine    = "label_line"    // the grid's voltage is disturbed
+
+	LabelCyclone   = "label_cyclone"   // within the gales around a cyclone's centre, the eye too
+	LabelEquipment = "label_equipment" // the plant has a fault, up to its repair
+	LabelSensor    = "label_sensor"    // a sensor or meter is wrong
 )
+
+// Labels lists the label columns of a scenario: thunder and line, and what the
+// scenario is for where that is neither.
+func Labels(name string) []string {
+	labels := []string{LabelThunder, LabelLine}
+	switch name {
+	case Cyclone:
+		return append(labels, LabelCyclone)
+	case LostString, HotBearing:
+		return append(labels, LabelEquipment)
+	case DriftingMeter:
+		return append(labels, LabelSensor)
+	}
+	return labels
+}
 
 // A Row is one interval; the sample's TimeMs is the Unix time of its end.
 type Row struct {
 	Sample  model.Sample
 	Thunder bool
 	Line    bool
+	Special bool // the third of Labels, if there is one
 }
 
-// Channels lists the channels of every row, in the order of a header.
-func Channels() []model.Channel {
-	return append(slices.Clone(electrical), model.TemperatureC, model.HumidityPct, model.PressureHPa,
+// Channels lists the channels of every row, in the order of a header. A
+// turbine's bearing is watched in the scenario that is about one.
+func (o Options) Channels() []model.Channel {
+	channels := slices.Clone(electrical)
+	if o.bearing() {
+		channels = append(channels, model.VibrationMPS2, model.RotorRPM)
+	}
+	return append(channels, model.TemperatureC, model.HumidityPct, model.PressureHPa,
 		model.WindSpeedMPS, model.WindGustMPS, model.WindDirectionDeg, model.RainMM, model.Raining,
 		model.IrradianceWPM2, model.LightningKM, model.LightningCount)
 }
+
+func (o Options) bearing() bool { return o.Name == HotBearing && o.Plant.Kind == Wind }
 
 // Generate makes the rows one after the other and hands each to emit; an error
 // of emit stops it and is returned. The same options give the same rows.
@@ -84,6 +118,7 @@ func Generate(o Options, emit func(*Row) error) error {
 	if err != nil {
 		return err
 	}
+	shaking := newNoise(o.Seed, "vibration", 60)
 	// The weather steps at a minute or finer and meets every row's end.
 	steps := int64((o.Interval + time.Minute - 1) / time.Minute)
 	dt := o.Interval / time.Duration(steps)
@@ -98,10 +133,19 @@ func Generate(o Options, emit func(*Row) error) error {
 		gathered.into(&row.Sample)
 		pu := e.voltagePU(since, o.Interval)
 		composer.SetVoltagePU(pu)
+		composer.fault = e.faultAt(since.Seconds(), o.Plant.Kind)
 		if err := composer.Compose(&row.Sample); err != nil {
 			return err
 		}
+		if o.bearing() {
+			composer.shake(&row.Sample, shaking.within(o.Interval.Seconds(), 3))
+		}
+		composer.misread(&row.Sample)
 		row.Thunder, row.Line = gathered.sum.flashes > 0, pu != 1
+		row.Special = composer.fault.active
+		if o.Name == Cyclone {
+			row.Special = e.vortex.km((since.Seconds()-e.startS)/3600) <= e.vortex.galeKM
+		}
 		if err := emit(&row); err != nil {
 			return err
 		}

@@ -326,7 +326,7 @@ func (m *metarImport) when(r *metarReport, date time.Time) (time.Time, error) {
 	if !date.IsZero() && best.Sub(date).Abs() > 36*time.Hour {
 		return best, fmt.Errorf("day %d of the report is far from its date %s", r.day, date.Format("2006-01-02"))
 	}
-	return best, nil
+	return best, checkYear(best) // a file of nothing but gaps could go on for ever
 }
 
 // trace makes rows of the reports.
