@@ -66,7 +66,7 @@ func weatherNames(cfg *Config) []string {
 	case cfg.Scenario != "":
 		return []string{cfg.Scenario}
 	}
-	return scenario.Usual()
+	return scenario.Everyday()
 }
 
 // readWeather reads a trace and composes what its plant adds.

@@ -157,8 +157,8 @@ func TestEachTraceDrivesATurbine(t *testing.T) {
 
 func TestBuiltInWeather(t *testing.T) {
 	cfg := DefaultConfig()
-	if got := weatherNames(&cfg); !slices.Equal(got, scenario.Usual()) {
-		t.Errorf("by default %v, want %v", got, scenario.Usual())
+	if got := weatherNames(&cfg); !slices.Equal(got, scenario.Everyday()) {
+		t.Errorf("by default %v, want all of %v", got, scenario.Everyday())
 	}
 	cfg.Scenario, cfg.Agents = "storm", 2
 	all, err := loadWeather(&cfg)

@@ -31,7 +31,7 @@
 // Electrical channels are then computed from each row's own weather by the same
 // Composer that completes recordings: a plant's power, the voltage it meets,
 // the current that follows, the energy its meter has counted. Faults of the
-// plant (LostString, HotBearing) act there; a DriftingMeter alone changes a
+// plant (LostString, HotBearing) act there; a MeterDrift alone changes a
 // value that is written, because that is what it does. LostString needs a PV
 // plant and HotBearing a turbine: with the other kind the day is fair.
 //

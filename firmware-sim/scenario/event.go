@@ -12,18 +12,18 @@ const (
 	Sag    = "sag"    // a fair day on which the grid's voltage drops to 0.8 of nominal for a while
 	Storm  = "storm"  // a gale that builds, blows for hours and goes
 
-	Cyclone       = "cyclone"        // a typhoon whose eye passes over the place
-	LostString    = "lost-string"    // a PV plant loses one of three strings for some hours
-	HotBearing    = "hot-bearing"    // a turbine's bearing runs hot and shakes until it is stopped
-	DriftingMeter = "drifting-meter" // the meter's power drifts away from voltage times current
+	Cyclone    = "cyclone"     // a typhoon whose eye passes over the place
+	LostString = "lost-string" // a PV plant loses one of three strings for some hours
+	HotBearing = "hot-bearing" // a turbine's bearing runs hot and shakes until it is stopped
+	MeterDrift = "meter-drift" // the meter's power drifts away from voltage times current
 )
 
 // Names lists the scenarios.
-func Names() []string { return append(Usual(), Cyclone, LostString, HotBearing, DriftingMeter) }
+func Names() []string { return append(Everyday(), Cyclone, LostString, HotBearing, MeterDrift) }
 
-// Usual lists the scenarios that a neighbourhood sees now and then: what a grid
+// Everyday lists the scenarios that a neighbourhood sees now and then: what a grid
 // plays that is not told otherwise.
-func Usual() []string { return []string{Calm, Squall, Sag, Storm} }
+func Everyday() []string { return []string{Calm, Squall, Sag, Storm} }
 
 // Describe says in a line what happens in a scenario; "" if there is none of
 // that name.
@@ -43,7 +43,7 @@ func Describe(name string) string {
 		return "a fair day on which a PV plant loses one of three strings for some hours"
 	case HotBearing:
 		return "a breezy day on which a turbine's bearing heats and shakes until it is stopped"
-	case DriftingMeter:
+	case MeterDrift:
 		return "a fair day on which the meter's power drifts 25 % away from voltage times current"
 	}
 	return ""
@@ -82,7 +82,7 @@ func newEvent(o Options) event {
 		e.startS, e.lengthS = day+10.5*3600, max(6*3600, 4*o.Interval.Seconds())
 	case HotBearing:
 		e.startS, e.lengthS = day+9*3600, max(5*3600, 4*o.Interval.Seconds())
-	case DriftingMeter:
+	case MeterDrift:
 		e.startS, e.lengthS = day+8*3600, max(7*3600, 4*o.Interval.Seconds())
 	}
 	if e.startS >= o.Span.Seconds() { // a span shorter than a day

@@ -41,7 +41,7 @@ func (e event) faultAt(sinceS float64, kind PlantKind) plantFault {
 	case e.name == HotBearing && kind == Wind && x > 1 && x <= 1+bearingStopped:
 		f.active, f.stopped = true, true
 		f.heatK = bearingHeatK * math.Exp(-(x-1)*e.lengthS/bearingCoolS)
-	case e.name == DriftingMeter && x > 0 && x <= meterSwapped:
+	case e.name == MeterDrift && x > 0 && x <= meterSwapped:
 		f.active, f.meter = true, 1+meterDrift*min(x, 1)
 	}
 	return f

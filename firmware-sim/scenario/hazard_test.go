@@ -267,10 +267,10 @@ func TestHotBearingClosesTheGateInTime(t *testing.T) {
 }
 
 // The drift is told of before 7 %, and the meter refused before 20 %.
-func TestDriftingMeterIsToldEarly(t *testing.T) {
+func TestMeterDriftIsToldEarly(t *testing.T) {
 	highest, refusedMost := 0.0, 0.0
 	for seed := range uint64(20) {
-		o := DefaultOptions(DriftingMeter, seed)
+		o := DefaultOptions(MeterDrift, seed)
 		rows := judge(t, o)
 		allowedBlocks(t, seed, rows, "E16")
 		drift := func(r *judgedRow) float64 {

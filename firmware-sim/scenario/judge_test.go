@@ -14,7 +14,7 @@ import (
 func TestJudgementOfCommittedTraces(t *testing.T) {
 	allowed := map[string][]string{ // the first is a must
 		Squall: {"W03", "W06", "W01"}, Sag: {"E01"}, Storm: {"W03", "W05"},
-		Cyclone: {"W08", "W03", "W05"}, HotBearing: {"E13", "T02"}, DriftingMeter: {"E16"},
+		Cyclone: {"W08", "W03", "W05"}, HotBearing: {"E13", "T02"}, MeterDrift: {"E16"},
 	}
 	for file, o := range committed() {
 		tr := mustNew(t, o)

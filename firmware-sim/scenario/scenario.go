@@ -78,7 +78,7 @@ func Labels(name string) []string {
 		return append(labels, LabelCyclone)
 	case LostString, HotBearing:
 		return append(labels, LabelEquipment)
-	case DriftingMeter:
+	case MeterDrift:
 		return append(labels, LabelSensor)
 	}
 	return labels
