@@ -178,7 +178,7 @@ func isCSVHeader(text string) bool {
 }
 
 func (m *metarImport) csvRow(text string, line int) error {
-	cells, err := csv.NewReader(strings.NewReader(text)).Read()
+	cells, err := m.cells(text)
 	if err != nil {
 		return fmt.Errorf("CSV: %w", err)
 	}
@@ -204,6 +204,16 @@ func (m *metarImport) csvRow(text string, line int) error {
 		return fmt.Errorf("column valid: %w", err)
 	}
 	return m.add(report, date, line)
+}
+
+// cells splits a row. A report in the last column may hold commas of its own:
+// not every archive puts quotes around it.
+func (m *metarImport) cells(text string) ([]string, error) {
+	n := len(m.columns)
+	if m.columns[n-1] == "metar" && !strings.Contains(text, `"`) {
+		return strings.SplitN(text, ",", n), nil
+	}
+	return csv.NewReader(strings.NewReader(text)).Read()
 }
 
 // csvPlace adopts what a CSV says of its station, unless the caller has said.
