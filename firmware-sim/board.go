@@ -26,8 +26,9 @@ func boardCommand() *cobra.Command {
 		Use:   "board --trace FILE --listen ADDR",
 		Short: "Serve one simulated sensor board over a socket",
 		Long: `Plays a trace to a board with a weather chip (BME280), a DC shunt (INA219), the
-mains (ADS1115), an anemometer and an energy meter, all simulated at register
-level, and serves its buses over a socket. An agent reads them with
+mains (ADS1115), an anemometer, an energy meter, a thermometer on the equipment
+(TMP102 at 0x49) and a power meter (PZEM-004T on the serial line METER), all
+simulated at register level, and serves its buses over a socket. An agent reads them with
 "bus: sim://ADDR" in its configuration. Channels the trace does not have are
 composed from its weather for the plant given. At its end the trace begins again.`,
 		Example: `  firmware-sim board --trace configs/traces/squall.csv --listen 127.0.0.1:7000
@@ -92,6 +93,8 @@ func boardSamples(path string, plant scenario.PlantKind, from time.Time) ([]mode
 func serveBoard(ctx context.Context, samples []model.Sample, listen string, speed float64) error {
 	layout := board.Standard()
 	layout.Meters[0].FollowPower = true
+	layout.TMP102 = []board.TMP102{{Address: 0x49, Channel: model.EquipmentTemperatureC}}
+	layout.PZEM = []board.PZEM{{Port: "METER", Address: 1}}
 	b, err := board.New(layout)
 	if err != nil {
 		return err

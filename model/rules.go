@@ -311,8 +311,10 @@ func evaluateTemperature(e *evidence, tMs int64, was Level) Level {
 // noChannel lists the rules of the hazard notes that no channel can feed, and
 // the parts of rules.
 var noChannel = []Unserved{
+	{"E10", "in part: no channel carries an inverter's ground fault bit"},
 	{"E11", "no channel carries an arc detector's flag"},
 	{"E14", "no channel carries an inverter's status and event bits"},
+	{"E15", "in part: no channel carries an island flag"},
 	{"W02", "in part: no channel carries the electric field"},
 	{"W10", "in part: no channel carries a hail or flood switch; a turbine's power curve is not known"},
 }

@@ -6,6 +6,7 @@ import (
 
 	"fairwatt/agent/sensor"
 	"fairwatt/firmware-sim/board"
+	"fairwatt/firmware-sim/scenario"
 	"fairwatt/model"
 )
 
@@ -15,9 +16,18 @@ const (
 	sellerMeter = "delivery"
 )
 
+// What a generator has besides where the weather's scenario is about a fault
+// of the plant or of its meter.
+const (
+	thermometerAddress = 0x49
+	meterPort          = "METER"
+)
+
 // generatorBoard is the standard board and the sensors on it, less those whose
 // quantities the weather does not have: a chip whose world is missing does not
-// answer, and would close the gate for ever.
+// answer, and would close the gate for ever. Where the scenario is about a
+// fault of the plant there is a thermometer on it, and where it is about a
+// meter, that meter.
 func generatorBoard(w weather) (board.Config, []sensor.Config) {
 	var sensors []sensor.Config
 	for _, c := range sensor.StandardConfigs() {
@@ -44,8 +54,20 @@ func generatorBoard(w weather) (board.Config, []sensor.Config) {
 		}
 		sensors = append(sensors, c)
 	}
-	return board.Standard(), sensors
+	layout := board.Standard()
+	if w.about(scenario.LabelEquipment) && w.has(model.EquipmentTemperatureC) {
+		layout.TMP102 = append(layout.TMP102, board.TMP102{Address: thermometerAddress, Channel: model.EquipmentTemperatureC})
+		sensors = append(sensors, sensor.Config{Kind: sensor.KindTMP102, Address: thermometerAddress})
+	}
+	if w.about(scenario.LabelSensor) && w.has(model.PowerW, model.PowerFactor) {
+		layout.PZEM = append(layout.PZEM, board.PZEM{Port: meterPort, Address: 1})
+		sensors = append(sensors, sensor.Config{Kind: sensor.KindPZEM, Port: meterPort})
+	}
+	return layout, sensors
 }
+
+// about says whether the weather has a column of truth.
+func (w *weather) about(label string) bool { return slices.Contains(w.tr.Labels, label) }
 
 // houseBoard has a meter for every circuit of a buyer, and nothing else.
 func houseBoard() (board.Config, []sensor.Config) {

@@ -46,12 +46,16 @@ with several days, what happens is on the middle one.`,
 				return UsageError{errors.New("which scenario? --name NAME, or --list")}
 			}
 			o := DefaultOptions(name, seed)
-			o.Interval = interval
+			if cmd.Flags().Changed("interval") {
+				o.Interval = interval
+			}
 			// Limited before it is converted: a huge or NaN span would wrap.
 			if !(hours > 0 && hours <= 24*366*10) {
 				return UsageError{fmt.Errorf("--hours %v, want more than 0 and at most 10 years", hours)}
 			}
-			o.Span = time.Duration(hours * float64(time.Hour))
+			if cmd.Flags().Changed("hours") {
+				o.Span = time.Duration(hours * float64(time.Hour))
+			}
 			o.Plant.RatedW = rated
 			if plant != "" {
 				o.Plant.Kind = PlantKind(plant)
@@ -72,10 +76,10 @@ with several days, what happens is on the middle one.`,
 	f := cmd.Flags()
 	f.StringVar(&name, "name", "", "which scenario (see --list)")
 	f.Uint64Var(&seed, "seed", 1, "seed of everything that is drawn")
-	f.DurationVar(&interval, "interval", time.Minute, "time between rows")
-	f.Float64Var(&hours, "hours", 24, "length of the trace")
+	f.DurationVar(&interval, "interval", time.Minute, "time between rows (a cyclone: 10m)")
+	f.Float64Var(&hours, "hours", 24, "length of the trace (a cyclone: 144)")
 	f.StringVar(&out, "out", "-", "file to write, - for standard output")
-	f.StringVar(&plant, "plant", "", "pv or wind (default: wind for squall and storm, else pv)")
+	f.StringVar(&plant, "plant", "", "pv or wind (default: wind for squall, storm, cyclone and hot-bearing, else pv)")
 	f.Float64Var(&rated, "rated", 5000, "the plant's rated power in W")
 	f.StringVar(&start, "start", "", "start of the trace, RFC 3339 (default 2026-06-20T16:00:00Z)")
 	f.BoolVar(&list, "list", false, "list the scenarios and stop")
@@ -84,7 +88,7 @@ with several days, what happens is on the middle one.`,
 
 func printList(cmd *cobra.Command) error {
 	for _, n := range Names() {
-		if _, err := fmt.Fprintf(cmd.OutOrStdout(), "%-8s %s\n", n, Describe(n)); err != nil {
+		if _, err := fmt.Fprintf(cmd.OutOrStdout(), "%-14s %s\n", n, Describe(n)); err != nil {
 			return err
 		}
 	}

@@ -23,21 +23,10 @@ type Composer struct {
 	lastMs    int64
 	started   bool
 	heatK     float64 // of the inverter over the air
-	fault     Fault
+	fault     plantFault
 
-	voltage, frequency, factor, dc, shake *noise
+	voltage, frequency, factor, dc *noise
 }
-
-// A Fault is what is wrong with a plant; the zero value but for Strings, which
-// is 1, is nothing.
-type Fault struct {
-	Strings       float64 // share of the modules that still give power
-	HeatK         float64 // of a bearing or joint, over its usual temperature
-	VibrationMPS2 float64 // over the usual
-	MeterDrift    float64 // of the power meter: 0.1 shows a tenth too much
-}
-
-func (f Fault) any() bool { return f != Fault{Strings: 1} }
 
 // NewComposer returns a composer whose energy register starts at 0 with the
 // first sample.
@@ -46,21 +35,17 @@ func NewComposer(plant Plant) (*Composer, error) {
 		return nil, err
 	}
 	return &Composer{
-		plant: plant, voltagePU: 1, fault: Fault{Strings: 1},
+		plant: plant, voltagePU: 1, fault: plantFault{arrays: 1, meter: 1},
 		voltage:   newNoise(plant.Seed, "voltage", 1200),
 		frequency: newNoise(plant.Seed, "frequency", 300),
 		factor:    newNoise(plant.Seed, "power factor", 900),
 		dc:        newNoise(plant.Seed, "dc voltage", 300),
-		shake:     newNoise(plant.Seed, "vibration", 60),
 	}, nil
 }
 
 // SetVoltagePU sets the grid's voltage from the next sample on, in units of
 // nominal; 1 is normal, 0.8 a sag.
 func (c *Composer) SetVoltagePU(pu float64) { c.voltagePU = pu }
-
-// SetFault sets what is wrong with the plant from the next sample on.
-func (c *Composer) SetFault(f Fault) { c.fault = f }
 
 // Compose fills the electrical channels that s lacks. s.TimeMs rises from call
 // to call by any amount; the power of a sample counts for the time since the
@@ -82,7 +67,7 @@ func (c *Composer) Compose(s *model.Sample) error {
 
 	wind, irradiance, tempC, ok := c.weather(s)
 	if ok {
-		put(s, model.PowerW, round(p.acPowerW(c.fault.Strings*p.dcPowerW(wind, irradiance, tempC)), 1))
+		put(s, model.PowerW, round(c.powerW(wind, irradiance, tempC), 1))
 	}
 	power, known := s.Get(model.PowerW)
 	if !known {
@@ -92,17 +77,12 @@ func (c *Composer) Compose(s *model.Sample) error {
 	put(s, model.PowerFactor, round(min(1, 0.995-0.06*(1-load)*(1-load)+0.001*wobble), 4))
 	c.current(s, power)
 	power, _ = s.Get(model.PowerW)
-	trueW := power
-	if c.fault.MeterDrift != 0 {
-		power = round(power*(1+c.fault.MeterDrift), 1)
-		s.Set(model.PowerW, power)
-	}
 	c.energyWh += max(0, power) * dtS / 3600
 	put(s, model.EnergyExportWh, round(c.energyWh, 2))
 	if !ok {
 		return nil
 	}
-	dcPower := p.dcFor(trueW)
+	dcPower := p.dcFor(power)
 	dcVoltage := round(p.dcVoltageV(wind, irradiance, tempC)*(1+0.004*dcWobble), 2)
 	put(s, model.DCVoltageV, dcVoltage)
 	if dcVoltage > 0 {
@@ -112,8 +92,20 @@ func (c *Composer) Compose(s *model.Sample) error {
 	}
 	// An inverter's heat follows its load over about ten minutes.
 	c.heatK += (3 + 22*load - c.heatK) * (dtS / (dtS + 600))
-	put(s, model.EquipmentTemperatureC, round(tempC+c.heatK+c.fault.HeatK, 2))
+	put(s, model.EquipmentTemperatureC, round(tempC+c.heatK+c.fault.heatK, 2))
 	return nil
+}
+
+// powerW is the AC power of the plant as far as it is whole.
+func (c *Composer) powerW(wind, irradiance, tempC float64) float64 {
+	switch {
+	case c.fault.stopped:
+		return 0
+	case c.fault.arrays < 1:
+		dc := c.fault.arrays * c.plant.dcPowerW(wind, irradiance, tempC)
+		return min(c.plant.RatedW, dc*c.plant.efficiency(dc))
+	}
+	return c.plant.PowerW(wind, irradiance, tempC)
 }
 
 // current gives what flows at the sample's voltage, never more than rated: at
@@ -130,18 +122,6 @@ func (c *Composer) current(s *model.Sample, power float64) {
 		s.Set(model.PowerW, round(voltage*limit*factor, 1))
 	}
 	put(s, model.CurrentA, round(current, 3))
-}
-
-// machinery fills the channels of a turbine's drive train, which plants have
-// only where something is the matter with it.
-func (c *Composer) machinery(s *model.Sample, dtS float64) {
-	load := max(0, min(1, s.Values[model.PowerW]/c.plant.RatedW))
-	turning := 0.0
-	if s.Values[model.PowerW] > 0 {
-		turning = 1
-	}
-	s.Set(model.RotorRPM, round(turning*(60+140*load), 0))
-	s.Set(model.VibrationMPS2, round(max(0.05, turning*(1.2+2*load+0.3*c.shake.within(dtS, 3))+c.fault.VibrationMPS2), 2))
 }
 
 // weather returns what the plant needs, and whether it is there.

@@ -23,19 +23,23 @@
 // or shorter step changes the noise but not its statistics. Humidity follows
 // from temperature and dew point by Magnus' formula; pressure carries the
 // semi-diurnal tide. The gust is the largest 3-s mean, from the mean wind and a
-// gust factor. Events (Squall, Sag, Storm, Cyclone) act on those quantities, never on
-// the written rows, so the rows stay coherent.
-//
-// Faults of the plant (LostString, HotBearing, MeterDrift) act on the Composer.
+// gust factor. Events (Squall, Sag, Storm, Cyclone) act on those quantities,
+// never on the written rows, so the rows stay coherent. The cyclone has the
+// pressure and gradient wind of Holland (1980); its centre moves past the place
+// so closely that the calm eye passes over it.
 //
 // Electrical channels are then computed from each row's own weather by the same
 // Composer that completes recordings: a plant's power, the voltage it meets,
-// the current that follows, the energy its meter has counted.
+// the current that follows, the energy its meter has counted. Faults of the
+// plant (LostString, HotBearing) act there; a MeterDrift alone changes a
+// value that is written, because that is what it does. LostString needs a PV
+// plant and HotBearing a turbine: with the other kind the day is fair.
 //
 // # What was refused
 //
 // A sag shorter than an interval cannot be seen in its rows, so the sag lasts
-// at least four intervals, however long those are. No turbulence spectrum and
-// no grid model: nothing that reads these traces looks for them. No skill
+// at least four intervals, however long those are; so do faults. No asymmetry
+// of a cyclone beyond its own motion, no spectrum of a bearing or of turbulence
+// and no grid model: nothing that reads these traces looks for them. No skill
 // may be claimed from them either: rules and weather here share an author.
 package scenario

@@ -12,17 +12,17 @@ const (
 	Sag    = "sag"    // a fair day on which the grid's voltage drops to 0.8 of nominal for a while
 	Storm  = "storm"  // a gale that builds, blows for hours and goes
 
-	Cyclone    = "cyclone"     // a tropical cyclone whose calm eye passes over the place
-	LostString = "lost-string" // a fair day on which one of three strings of modules drops out
-	HotBearing = "hot-bearing" // a bearing of a turbine runs hot and shakes, more and more
-	MeterDrift = "meter-drift" // a power meter that shows ever more than flows
+	Cyclone    = "cyclone"     // a typhoon whose eye passes over the place
+	LostString = "lost-string" // a PV plant loses one of three strings for some hours
+	HotBearing = "hot-bearing" // a turbine's bearing runs hot and shakes until it is stopped
+	MeterDrift = "meter-drift" // the meter's power drifts away from voltage times current
 )
 
 // Names lists the scenarios.
 func Names() []string { return append(Everyday(), Cyclone, LostString, HotBearing, MeterDrift) }
 
-// Everyday lists those that a grid plays if it is not told which: weather and a
-// disturbance of the grid, as they come by everywhere.
+// Everyday lists the scenarios that a neighbourhood sees now and then: what a grid
+// plays that is not told otherwise.
 func Everyday() []string { return []string{Calm, Squall, Sag, Storm} }
 
 // Describe says in a line what happens in a scenario; "" if there is none of
@@ -38,13 +38,13 @@ func Describe(name string) string {
 	case Storm:
 		return "a gale that builds, blows for hours and goes"
 	case Cyclone:
-		return "a tropical cyclone (Holland 1980) whose calm eye passes over the place"
+		return "a typhoon (Holland 1980) whose calm eye passes over the place"
 	case LostString:
-		return "a fair day on which one of three strings of modules drops out before noon"
+		return "a fair day on which a PV plant loses one of three strings for some hours"
 	case HotBearing:
-		return "a bearing of a turbine that runs hot and shakes, more and more"
+		return "a breezy day on which a turbine's bearing heats and shakes until it is stopped"
 	case MeterDrift:
-		return "a power meter that drifts until it shows a quarter more than flows"
+		return "a fair day on which the meter's power drifts 25 % away from voltage times current"
 	}
 	return ""
 }
@@ -54,8 +54,9 @@ type event struct {
 	name       string
 	cloudiness float64 // logit of the usual cloud cover
 	startS     float64 // of what happens, in seconds from the trace's start
-	lengthS    float64 // of the sag, or the deviation of the storm
+	lengthS    float64 // of the sag or the fault, or the deviation of the storm
 	strength   float64 // of gusts, 0..1 within the scenario's range
+	vortex     vortex  // of the cyclone
 }
 
 // newEvent places the event: on the middle day of the span, so that there is
@@ -75,14 +76,14 @@ func newEvent(o Options) event {
 		e.startS = 0.53 * o.Span.Seconds()
 		e.lengthS = max(2.2*3600, 0.09*o.Span.Seconds())
 	case Cyclone:
-		// After days of fair weather: what is usual must be known.
-		e.cloudiness, e.startS = -0.4, 0.8*o.Span.Seconds()
+		// Late, because the usual pressure must be known before.
+		e.cloudiness, e.startS, e.vortex = -0.8, 0.7*o.Span.Seconds(), newVortex(e.strength)
 	case LostString:
-		e.cloudiness, e.startS = -2.5, day+10.5*3600
+		e.startS, e.lengthS = day+10.5*3600, max(6*3600, 4*o.Interval.Seconds())
 	case HotBearing:
-		e.startS, e.lengthS = day+9*3600, 5*3600
+		e.startS, e.lengthS = day+9*3600, max(5*3600, 4*o.Interval.Seconds())
 	case MeterDrift:
-		e.cloudiness, e.startS, e.lengthS = -2.5, day+7*3600, 8*3600
+		e.startS, e.lengthS = day+8*3600, max(7*3600, 4*o.Interval.Seconds())
 	}
 	if e.startS >= o.Span.Seconds() { // a span shorter than a day
 		e.startS = o.Span.Seconds() / 2
@@ -93,6 +94,8 @@ func newEvent(o Options) event {
 // An action is what the event adds at one moment.
 type action struct {
 	cover                  float64 // cloud cover at least this
+	calms                  float64 // share of the usual breeze that is gone
+	fromDeg, turns         float64 // wind's direction, and its share against the usual one
 	coolingK, pressureHPa  float64
 	windMPS, gustiness     float64
 	veerDeg, rainMMH       float64
@@ -106,27 +109,11 @@ func (e event) at(sinceS float64) action {
 	case Storm:
 		return e.storm((sinceS - e.startS) / e.lengthS)
 	case Cyclone:
-		return e.cyclone(sinceS - e.startS)
+		return e.vortex.at((sinceS - e.startS) / 3600)
+	case HotBearing:
+		return action{windMPS: 3 * bell((sinceS-e.startS-e.lengthS/2)/e.lengthS)}
 	}
 	return action{}
-}
-
-// plantFault is what is wrong with the plant over the interval that ends at
-// sinceS.
-func (e event) plantFault(sinceS float64) Fault {
-	f := Fault{Strings: 1}
-	switch e.name {
-	case LostString:
-		if sinceS > e.startS {
-			f.Strings = 2.0 / 3
-		}
-	case HotBearing:
-		worn := rise((sinceS - e.startS) / e.lengthS)
-		f.HeatK, f.VibrationMPS2 = 65*worn, 18*worn
-	case MeterDrift:
-		f.MeterDrift = 0.25 * rise((sinceS-e.startS)/e.lengthS)
-	}
-	return f
 }
 
 // squall is the passage of a squall line, in minutes from the gust front's

@@ -65,10 +65,9 @@ func (p Plant) RatedCurrentA() float64 { return p.RatedW / p.NominalVoltageV }
 // temperature (C) and wind that cools the cells, or from the mean wind (m/s)
 // and the air's density. It is at least 0 and at most RatedW.
 func (p Plant) PowerW(windMPS, irradiance, tempC float64) float64 {
-	return p.acPowerW(p.dcPowerW(windMPS, irradiance, tempC))
+	dc := p.dcPowerW(windMPS, irradiance, tempC)
+	return min(p.RatedW, dc*p.efficiency(dc))
 }
-
-func (p Plant) acPowerW(dc float64) float64 { return min(p.RatedW, dc*p.efficiency(dc)) }
 
 // cellTemperatureC is Faiman's model (2008) with a free-standing module's
 // coefficients.

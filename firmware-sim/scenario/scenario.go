@@ -22,12 +22,14 @@ type Options struct {
 	Plant    Plant
 }
 
-// DefaultOptions is a day of minutes from local midnight (five days of five
-// minutes for a cyclone), with the plant that suits the scenario: a turbine
-// where wind is what happens.
+// DefaultOptions is a day of minutes from local midnight, with the plant that
+// suits the scenario: a turbine where wind is what happens. A cyclone has six
+// days in steps of ten minutes: the rule that it is for compares with the
+// pressure of the days before.
 func DefaultOptions(name string, seed uint64) Options {
 	kind := PV
-	if name == Squall || name == Storm || name == Cyclone || name == HotBearing {
+	switch name {
+	case Squall, Storm, Cyclone, HotBearing:
 		kind = Wind
 	}
 	plant := DefaultPlant(kind)
@@ -36,8 +38,8 @@ func DefaultOptions(name string, seed uint64) Options {
 		Name: name, Seed: seed, Start: time.Date(2026, 6, 20, 16, 0, 0, 0, time.UTC),
 		Interval: time.Minute, Span: 24 * time.Hour, Plant: plant,
 	}
-	if name == Cyclone { // it is known by what days before it were like
-		o.Interval, o.Span = 5*time.Minute, 5*24*time.Hour
+	if name == Cyclone {
+		o.Interval, o.Span = 10*time.Minute, 6*24*time.Hour
 	}
 	return o
 }
@@ -61,21 +63,25 @@ func (o Options) Validate() error {
 const (
 	LabelThunder = "label_thunder" // lightning in the interval
 	LabelLine    = "label_line"    // the grid's voltage is disturbed
-	LabelPlant   = "label_plant"   // something is wrong with the plant or its meter
+
+	LabelCyclone   = "label_cyclone"   // within the gales around a cyclone's centre, the eye too
+	LabelEquipment = "label_equipment" // the plant has a fault, up to its repair
+	LabelSensor    = "label_sensor"    // a sensor or meter is wrong
 )
 
-// Labels lists the label columns of a scenario.
-func (o Options) Labels() []string {
+// Labels lists the label columns of a scenario: thunder and line, and what the
+// scenario is for where that is neither.
+func Labels(name string) []string {
 	labels := []string{LabelThunder, LabelLine}
-	if o.faulty() {
-		labels = append(labels, LabelPlant)
+	switch name {
+	case Cyclone:
+		return append(labels, LabelCyclone)
+	case LostString, HotBearing:
+		return append(labels, LabelEquipment)
+	case MeterDrift:
+		return append(labels, LabelSensor)
 	}
 	return labels
-}
-
-// faulty scenarios are about the plant, not the weather.
-func (o Options) faulty() bool {
-	return o.Name == LostString || o.Name == HotBearing || o.Name == MeterDrift
 }
 
 // A Row is one interval; the sample's TimeMs is the Unix time of its end.
@@ -83,19 +89,22 @@ type Row struct {
 	Sample  model.Sample
 	Thunder bool
 	Line    bool
-	Plant   bool
+	Special bool // the third of Labels, if there is one
 }
 
-// Channels lists the channels of every row, in the order of a header.
+// Channels lists the channels of every row, in the order of a header. A
+// turbine's bearing is watched in the scenario that is about one.
 func (o Options) Channels() []model.Channel {
-	out := slices.Clone(electrical)
-	if o.Name == HotBearing {
-		out = append(out, model.VibrationMPS2, model.RotorRPM)
+	channels := slices.Clone(electrical)
+	if o.bearing() {
+		channels = append(channels, model.VibrationMPS2, model.RotorRPM)
 	}
-	return append(out, model.TemperatureC, model.HumidityPct, model.PressureHPa,
+	return append(channels, model.TemperatureC, model.HumidityPct, model.PressureHPa,
 		model.WindSpeedMPS, model.WindGustMPS, model.WindDirectionDeg, model.RainMM, model.Raining,
 		model.IrradianceWPM2, model.LightningKM, model.LightningCount)
 }
+
+func (o Options) bearing() bool { return o.Name == HotBearing && o.Plant.Kind == Wind }
 
 // Generate makes the rows one after the other and hands each to emit; an error
 // of emit stops it and is returned. The same options give the same rows.
@@ -109,6 +118,7 @@ func Generate(o Options, emit func(*Row) error) error {
 	if err != nil {
 		return err
 	}
+	shaking := newNoise(o.Seed, "vibration", 60)
 	// The weather steps at a minute or finer and meets every row's end.
 	steps := int64((o.Interval + time.Minute - 1) / time.Minute)
 	dt := o.Interval / time.Duration(steps)
@@ -123,15 +133,19 @@ func Generate(o Options, emit func(*Row) error) error {
 		gathered.into(&row.Sample)
 		pu := e.voltagePU(since, o.Interval)
 		composer.SetVoltagePU(pu)
-		fault := e.plantFault(since.Seconds())
-		composer.SetFault(fault)
+		composer.fault = e.faultAt(since.Seconds(), o.Plant.Kind)
 		if err := composer.Compose(&row.Sample); err != nil {
 			return err
 		}
-		if o.Name == HotBearing {
-			composer.machinery(&row.Sample, o.Interval.Seconds())
+		if o.bearing() {
+			composer.shake(&row.Sample, shaking.within(o.Interval.Seconds(), 3))
 		}
-		row.Thunder, row.Line, row.Plant = gathered.sum.flashes > 0, pu != 1, fault.any()
+		composer.misread(&row.Sample)
+		row.Thunder, row.Line = gathered.sum.flashes > 0, pu != 1
+		row.Special = composer.fault.active
+		if o.Name == Cyclone {
+			row.Special = e.vortex.km((since.Seconds()-e.startS)/3600) <= e.vortex.galeKM
+		}
 		if err := emit(&row); err != nil {
 			return err
 		}

@@ -70,10 +70,14 @@ func (w *weather) at(t time.Time, dtS float64) moment {
 
 	m.pressureHPa = 1011 + 1.2*math.Cos((solarHour-10)*math.Pi/6) + 0.9*w.press.within(dtS, 3) + a.pressureHPa
 
-	m.windMPS = max(0.4, 5.8+1.4*daily+1.1*w.breeze.within(dtS, 2.5)+a.windMPS)
+	breeze := 5.8 + 1.4*daily + 1.1*w.breeze.within(dtS, 2.5)
+	m.windMPS = max(0.4, breeze*(1-a.calms)+a.windMPS)
 	// Gust over mean: 1.3 to 1.7 over open land, more in an outflow.
 	m.gustMPS = m.windMPS * (1.5 + 0.1*w.gusty.within(dtS, 2) + a.gustiness)
 	m.directionDeg = math.Mod(140+25*w.veer.within(dtS, 3)+a.veerDeg+360, 360)
+	if a.turns > 0 {
+		m.directionDeg = between(m.directionDeg, a.fromDeg, a.turns)
+	}
 
 	m.rainMM = a.rainMMH * max(0, 1+0.4*w.shower.within(dtS, 2)) * dtS / 3600
 	if a.flashesPerMin > 0 {
@@ -81,6 +85,14 @@ func (w *weather) at(t time.Time, dtS float64) moment {
 		m.flashKM = a.flashKM
 	}
 	return m
+}
+
+// between is the direction of the mean of two winds of equal strength.
+func between(aDeg, bDeg, shareOfB float64) float64 {
+	aSin, aCos := math.Sincos(aDeg * math.Pi / 180)
+	bSin, bCos := math.Sincos(bDeg * math.Pi / 180)
+	sin, cos := aSin+shareOfB*(bSin-aSin), aCos+shareOfB*(bCos-aCos)
+	return math.Mod(math.Atan2(sin, cos)*180/math.Pi+360, 360)
 }
 
 // poisson draws a number of events by Knuth's product; mean is below 100 here.

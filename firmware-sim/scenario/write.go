@@ -14,11 +14,11 @@ func Write(w io.Writer, o Options) error {
 	if err := o.Validate(); err != nil {
 		return err
 	}
-	out, err := trace.NewWriter(w, o.meta(), o.Channels(), trace.WriterOptions{Labels: o.Labels()})
+	out, err := trace.NewWriter(w, o.meta(), o.Channels(), trace.WriterOptions{Labels: Labels(o.Name)})
 	if err != nil {
 		return fmt.Errorf("write scenario: %w", err)
 	}
-	if err := Generate(o, func(r *Row) error { return out.WriteRow(&r.Sample, o.truth(r)) }); err != nil {
+	if err := Generate(o, func(r *Row) error { return out.WriteRow(&r.Sample, r.labels(o.Name)) }); err != nil {
 		return fmt.Errorf("write scenario: %w", err)
 	}
 	return out.Flush()
@@ -26,9 +26,9 @@ func Write(w io.Writer, o Options) error {
 
 // New returns a scenario as a trace in memory.
 func New(o Options) (*trace.Trace, error) {
-	tr := &trace.Trace{Meta: o.meta(), Channels: o.Channels(), Labels: o.Labels()}
+	tr := &trace.Trace{Meta: o.meta(), Channels: o.Channels(), Labels: Labels(o.Name)}
 	err := Generate(o, func(r *Row) error {
-		tr.Rows = append(tr.Rows, trace.Row{Sample: r.Sample, Labels: o.truth(r)})
+		tr.Rows = append(tr.Rows, trace.Row{Sample: r.Sample, Labels: r.labels(o.Name)})
 		return nil
 	})
 	if err != nil {
@@ -37,12 +37,13 @@ func New(o Options) (*trace.Trace, error) {
 	return tr, nil
 }
 
-func (o Options) truth(r *Row) map[string]float64 {
-	truth := map[string]float64{LabelThunder: boolean(r.Thunder), LabelLine: boolean(r.Line)}
-	if o.faulty() {
-		truth[LabelPlant] = boolean(r.Plant)
+func (r *Row) labels(scenario string) map[string]float64 {
+	truth := []bool{r.Thunder, r.Line, r.Special}
+	m := map[string]float64{}
+	for i, name := range Labels(scenario) {
+		m[name] = boolean(truth[i])
 	}
-	return truth
+	return m
 }
 
 func (o Options) meta() trace.Meta {

@@ -178,7 +178,7 @@ func isCSVHeader(text string) bool {
 }
 
 func (m *metarImport) csvRow(text string, line int) error {
-	cells, err := csv.NewReader(strings.NewReader(text)).Read()
+	cells, err := m.cells(text)
 	if err != nil {
 		return fmt.Errorf("CSV: %w", err)
 	}
@@ -204,6 +204,16 @@ func (m *metarImport) csvRow(text string, line int) error {
 		return fmt.Errorf("column valid: %w", err)
 	}
 	return m.add(report, date, line)
+}
+
+// cells splits a row. A report in the last column may hold commas of its own:
+// not every archive puts quotes around it.
+func (m *metarImport) cells(text string) ([]string, error) {
+	n := len(m.columns)
+	if m.columns[n-1] == "metar" && !strings.Contains(text, `"`) {
+		return strings.SplitN(text, ",", n), nil
+	}
+	return csv.NewReader(strings.NewReader(text)).Read()
 }
 
 // csvPlace adopts what a CSV says of its station, unless the caller has said.
@@ -326,7 +336,7 @@ func (m *metarImport) when(r *metarReport, date time.Time) (time.Time, error) {
 	if !date.IsZero() && best.Sub(date).Abs() > 36*time.Hour {
 		return best, fmt.Errorf("day %d of the report is far from its date %s", r.day, date.Format("2006-01-02"))
 	}
-	return best, nil
+	return best, checkYear(best) // a file of nothing but gaps could go on for ever
 }
 
 // trace makes rows of the reports.

@@ -117,6 +117,8 @@ func TestMETARLayouts(t *testing.T) {
 		"small letters":        strings.ToLower("2024-01-02 02:55 " + report),
 		"a date after newyear": "2024-01-03 00:10 " + report,
 		"CSV":                  "station,valid,metar\nEHAM,2024-01-02 02:55," + report,
+		"CSV in quotes":        "valid,metar,remark\n2024-01-02 02:55,\"" + report + "\",x",
+		"a comma in it":        "station,valid,metar\nEHAM,2024-01-02 02:55," + report + " RMK AO2, odd",
 		"two lines":            "2024-01-02 METAR EHAM 020255Z\r\n  22015KT 9999 12/05 Q1013=\r\n",
 	} {
 		if got := rowsOf(t, text, METAROptions{}); got != want {
