@@ -189,3 +189,83 @@ func TestTrainReproducesShippedBytes(t *testing.T) {
 		t.Error("other bytes than the shipped weights")
 	}
 }
+
+// A picture of a replay is written; what is wrong is said before.
+func TestPlot(t *testing.T) {
+	dir := t.TempDir()
+	events, out := filepath.Join(dir, "events.jsonl"), filepath.Join(dir, "gale.svg")
+	lines := `{"t":"2022-09-01T00:05:00.000Z","type":"gate","state":"OPEN","reason":"x","causes":[]}
+{"t":"2022-09-08T02:00:00.000Z","type":"score","p":{"wind":0.5}}
+{"type":"summary","samples":300}
+`
+	if err := os.WriteFile(events, []byte(lines), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	trace := gale(t)
+	if code, _, stderr := runModel(t, "plot", "--trace", trace, "--events", events, "--out", out, "--zone", "UTC"); code != 0 {
+		t.Fatalf("exit %d: %s", code, stderr)
+	}
+	if svg, err := os.ReadFile(out); err != nil || !strings.Contains(string(svg), "Testville, from 1 September 2022 (simulated)") {
+		t.Errorf("%v, %.300s", err, svg)
+	}
+	for want, args := range map[string][]string{
+		"name it .svg or .png":   {"--out", filepath.Join(dir, "gale.pdf")},
+		"--zone":                 {"--out", out, "--zone", "Atlantis/Harbour"},
+		"are needed":             {},
+		"events line 1: no type": {"--out", out, "--events", trace + ".none"},
+	} {
+		all := append([]string{"plot", "--trace", trace, "--events", events}, args...)
+		if want == "events line 1: no type" {
+			if err := os.WriteFile(trace+".none", []byte("{}\n"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if code, _, stderr := runModel(t, all...); code == 0 || !strings.Contains(stderr, want) {
+			t.Errorf("%v: exit %d, %s, want %q", args, code, stderr, want)
+		}
+	}
+}
+
+// Without recordings evaluate says what it skipped, and fails at nothing.
+func TestEvaluateSkipsWhatIsNotThere(t *testing.T) {
+	out := filepath.Join(t.TempDir(), "evaluate.json")
+	code, text, stderr := runModel(t, "evaluate", "--data", t.TempDir(), "--out", out)
+	if code != 0 || strings.Count(text, "SKIPPED ") != 6 {
+		t.Errorf("exit %d, %s\n%s", code, stderr, text)
+	}
+	b, err := os.ReadFile(out)
+	var e evaluation
+	if err != nil || json.Unmarshal(b, &e) != nil || len(e.Skipped) != 6 || len(e.Goals) != 0 {
+		t.Errorf("%v: %s", err, b)
+	}
+}
+
+// A network blocks only where it catches more than the rules and the present
+// gust, at the price.
+func TestVerdicts(t *testing.T) {
+	net := func(caught int, hours float64) report {
+		return report{Result: result{Events: 20, Caught: caught, AlarmHours: hours / 30.44}, Baselines: baseline{}}
+	}
+	with := func(r report, rules, gust int) report {
+		r.Baselines["rules"], r.Baselines["current_gust"] = result{Caught: rules}, result{Caught: gust}
+		return r
+	}
+	for _, c := range []struct {
+		name   string
+		r      report
+		blocks bool
+		why    string
+	}{
+		{"no rules to compare with", net(20, 1), false, "lightning sensor"},
+		{"as good as the rules", with(net(5, 1), 5, 1), false, "no more events than the rules"},
+		{"as good as the gust", with(net(9, 1), 5, 9), false, "present gust"},
+		{"too dear", with(net(12, 11), 5, 9), false, "more than 10 hours"},
+		{"better", with(net(12, 9), 5, 9), true, "may block"},
+	} {
+		e := &evaluation{}
+		e.decide(c.name, c.r)
+		if v := e.Verdicts[0]; v.Blocks != c.blocks || !strings.Contains(v.Why, c.why) {
+			t.Errorf("%s: %v, %s", c.name, v.Blocks, v.Why)
+		}
+	}
+}
