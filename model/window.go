@@ -1,5 +1,7 @@
 package model
 
+import "math"
+
 // A slot holds what came in during one step of a history.
 type slot struct {
 	index    int64 // time / step; a slot with another index is empty
@@ -18,6 +20,17 @@ type history struct {
 	ring   []slot
 	last   int64
 	any    bool
+	closed [2]window // of the lengths asked for last
+}
+
+// A window is the sum of the slots of a stretch of time but for the newest
+// slot, which readings still come into. Ten readings come into a slot at one a
+// second; sixty slots need not be added up for each of them.
+type window struct {
+	spanMs, last int64
+	sum          float64
+	n            int64
+	min, max     float64
 }
 
 // newHistory returns a history of at least spanMs in steps of stepMs.
@@ -65,25 +78,43 @@ func (h *history) over(spanMs int64) (span, bool) {
 	if !ok {
 		return span{}, false
 	}
-	out := span{min: s.min, max: s.max}
-	var sum float64
-	var n int64
-	// Oldest first: the order of a float sum is part of the result.
+	w := h.window(spanMs)
+	// The newest last: the order of a float sum is part of the result.
+	return span{
+		mean: (w.sum + s.sum) / float64(w.n+int64(s.n)),
+		min:  min(w.min, s.min), max: max(w.max, s.max),
+	}, true
+}
+
+// window returns the closed slots of a stretch of time.
+func (h *history) window(spanMs int64) *window {
+	w := &h.closed[0]
+	if w.spanMs != spanMs {
+		w = &h.closed[1]
+		if w.spanMs != spanMs {
+			h.closed[0], h.closed[1] = h.closed[1], h.closed[0]
+			w = &h.closed[0]
+		}
+	}
+	if w.spanMs == spanMs && w.last == h.last {
+		return w
+	}
+	*w = window{spanMs: spanMs, last: h.last, min: math.Inf(1), max: math.Inf(-1)}
+	// Oldest first.
 	first := max(h.last-spanMs/h.stepMs, h.last-int64(len(h.ring))) + 1
 	at := int(((first % int64(len(h.ring))) + int64(len(h.ring))) % int64(len(h.ring)))
-	for i := first; i <= h.last; i++ {
+	for i := first; i < h.last; i++ {
 		s := &h.ring[at]
 		if at++; at == len(h.ring) {
 			at = 0
 		}
 		if s.index == i && s.n > 0 {
-			sum += s.sum
-			n += int64(s.n)
-			out.min, out.max = min(out.min, s.min), max(out.max, s.max)
+			w.sum += s.sum
+			w.n += int64(s.n)
+			w.min, w.max = min(w.min, s.min), max(w.max, s.max)
 		}
 	}
-	out.mean = sum / float64(n)
-	return out, true
+	return w
 }
 
 // newest returns the mean of the newest slot.

@@ -65,7 +65,16 @@ var suites = []suite{
 		{"ExtractorFeatures", "ns/op", "features for the network", "us", 1e-3, 0, ""},
 	}},
 	{"./model/trace", "Reader", "500ms", []row{{"Reader", "MB/s", "trace reading", "MB/s", 1, 0, ""}}},
-	{"./model/nnet", "Score", "500ms", []row{{"Score", "ns/op", "inference", "us", 1e-3, 0, "batch 1, pure Go"}}},
+	{"./model/nnet", "Score$", "500ms", []row{{"Score", "ns/op", "inference", "us", 1e-3, 0, "batch 1, pure Go, two heads"}}},
+	{"./model/nnet", "Judgement$", "20000x", []row{
+		{"Judgement", "p50_us", "live judgement, p50", "us", 1, 0, "features, rules, network and gate, every sensor"},
+		{"Judgement", "p99_us", "live judgement, p99", "us", 1, 0, "the same; to stay under 1000"},
+		{"Judgement", "pct_of_10Hz", "live judgement, share of a period at 10 Hz", "%", 1, 0, "mean, the network asked every time"},
+	}},
+	{"./model/nnet", "ReplaySeconds|ScoreRows", "2s", []row{
+		{"ReplaySeconds", "samples/s", "batch replay", "samples/s", 1, 0, "features, rules, gate and the network once a minute of trace; a trace a core; 500000 aimed at"},
+		{"ScoreRows", "rows/s", "batch scoring", "rows/s", 1, 0, "the network on every row, all cores; 500000 aimed at"},
+	}},
 	{"./proto/seal", ".", "500ms", []row{
 		{"Seal", "ns/op", "seal a record", "us", 1e-3, 0, "ed25519"},
 		{"Open", "ns/op", "verify a record", "us", 1e-3, 0, "ed25519"},
