@@ -14,7 +14,7 @@ func (h *history) overAnew(spanMs int64) (span, bool) {
 	}
 	out := span{min: newest.min, max: newest.max}
 	sum, n := 0.0, int64(0)
-	for i := max(h.last-spanMs/h.stepMs, h.last-int64(len(h.ring))) + 1; i <= h.last; i++ {
+	for i := min(max(h.last-spanMs/h.stepMs, h.last-int64(len(h.ring)))+1, h.last); i <= h.last; i++ {
 		if s, ok := h.find(i); ok {
 			sum, n = sum+s.sum, n+int64(s.n)
 			out.min, out.max = min(out.min, s.min), max(out.max, s.max)
