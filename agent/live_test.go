@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"crypto"
 	"fmt"
 	"log/slog"
 	"os"
@@ -77,6 +78,9 @@ type liveSite struct {
 	db      string
 	scorer  model.Scorer
 	super   *Supervisor
+	chain   *Chain
+	key     crypto.Signer
+	wall    func() time.Time // nil: time.Now
 	outbox  *Outbox
 	log     *logLines
 
@@ -144,9 +148,14 @@ func (s *liveSite) start() {
 	if s.pipe == nil {
 		s.pipe = s.broker.Pipe(WillOf(&cfg))
 	}
+	clock := LiveClock(nil)
+	if s.wall != nil {
+		clock.Wall = s.wall
+	}
 	s.agent, err = New(cfg, Deps{
+		Chain: s.chain, Key: s.key,
 		Sensors: s.sensors, Missing: s.missing, Judge: judge, Outbox: s.outbox, Pipes: []Pipe{s.pipe},
-		Clock: LiveClock(nil), Version: "test", Supervisor: s.super, Logger: slog.New(slog.NewTextHandler(s.log, nil)),
+		Clock: clock, Version: "test", Supervisor: s.super, Logger: s.agentLog(),
 	})
 	if err != nil {
 		s.t.Fatal(err)
@@ -155,6 +164,8 @@ func (s *liveSite) start() {
 	s.stop, s.done = cancel, make(chan error, 1)
 	go func(a *Agent) { s.done <- a.Run(ctx) }(s.agent)
 }
+
+func (s *liveSite) agentLog() *slog.Logger { return slog.New(slog.NewTextHandler(s.log, nil)) }
 
 // wait lets time pass.
 func (s *liveSite) wait(d time.Duration) {
@@ -166,7 +177,7 @@ func (s *liveSite) wait(d time.Duration) {
 func (s *liveSite) open() {
 	s.t.Helper()
 	s.start()
-	s.wait(7 * time.Minute)
+	s.wait(7*time.Minute + 500*time.Millisecond) // half a tick past a sample
 	if got := s.agent.Status(); got.Gate != model.StateOpen {
 		s.t.Fatalf("in quiet weather %v: %+v", got.Gate, got.Causes)
 	}
