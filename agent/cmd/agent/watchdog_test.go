@@ -182,6 +182,24 @@ func TestGuardRefuses(t *testing.T) {
 	}
 }
 
+// The unit that is shipped suits the agent.
+func TestUnitSuitsTheAgent(t *testing.T) {
+	b, err := os.ReadFile("../../../configs/agent/fairwatt-agent.service")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(b), "\nWatchdogSec=")
+	seconds, _, _ := strings.Cut(rest, "\n")
+	n, err := strconv.Atoi(seconds)
+	if err != nil || !strings.Contains(string(b), "\nType=notify\n") {
+		t.Fatalf("WatchdogSec %q, %v", seconds, err)
+	}
+	cfg := agent.DefaultConfig()
+	if _, err := newGuard(&cfg, notifier{socket: "x", slot: time.Duration(n) * time.Second}); err != nil {
+		t.Error(err)
+	}
+}
+
 // The agent as a service: ready once it has judged, kicked while it runs, told
 // that it stops.
 func TestRunTellsSystemd(t *testing.T) {
