@@ -158,8 +158,8 @@ func sensorFaults() []agentFault {
 			s.pipe = pipe
 			return s.hang(func() (undo func()) {
 				stuck := make(chan struct{})
-				pipe.stuck = stuck
-				return func() { pipe.stuck = nil; close(stuck) }
+				pipe.stick(stuck)
+				return func() { pipe.stick(nil); close(stuck) }
 			})
 		}},
 		{"two sensors of a kind disagree, one calm, one at 12 m/s", func(s *liveSite) string {

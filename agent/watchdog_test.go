@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -134,15 +135,25 @@ func hung(release <-chan struct{}) func(context.Context, *model.Sample) error {
 	}
 }
 
-// A stuckPipe is connected, and its publications never end while it is stuck.
+// A stuckPipe is connected, and its publications do not end while it is stuck.
 type stuckPipe struct {
 	*MemoryPipe
+	mu    sync.Mutex
 	stuck chan struct{} // nil: it works; closed: let go
 }
 
+func (p *stuckPipe) stick(on chan struct{}) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.stuck = on
+}
+
 func (p *stuckPipe) Publish(ctx context.Context, topic string, qos byte, retained bool, payload []byte) error {
-	if p.stuck != nil {
-		<-p.stuck
+	p.mu.Lock()
+	stuck := p.stuck
+	p.mu.Unlock()
+	if stuck != nil {
+		<-stuck
 	}
 	return p.MemoryPipe.Publish(ctx, topic, qos, retained, payload)
 }
@@ -190,14 +201,14 @@ func TestAgentIsNotKickedWhenPublishingHangs(t *testing.T) {
 		s.pipe = pipe
 		s.open()
 		stuck := make(chan struct{})
-		pipe.stuck = stuck
+		pipe.stick(stuck)
 		s.wait(31 * time.Second) // the next gate view
 		before := d.kicks
 		s.wait(time.Minute)
 		if d.kicks != before {
 			t.Errorf("%d kicks while publishing hangs", d.kicks-before)
 		}
-		pipe.stuck = nil
+		pipe.stick(nil)
 		close(stuck)
 		s.end()
 	})
