@@ -40,6 +40,8 @@ type Deps struct {
 	Clock Clock
 	// Contactor lets a delivery flow; nil is NoContactor.
 	Contactor Contactor
+	// Supervisor is told what goes round, for a watchdog; nil for none.
+	Supervisor *Supervisor
 	// Version and ModelHash stand in info; an empty ModelHash means rules only.
 	Version, ModelHash string
 	Logger             *slog.Logger
@@ -58,13 +60,17 @@ type Agent struct {
 	log       *slog.Logger
 	clock     clockReader
 	now       moment
-	senses    *senses
+	senses    *Senses
 	viewer    *viewer
 	sample    model.Sample
 	judge     *model.Judge
 	publisher *publisher
 	inbox     chan Message
-	receipts  *Receipts // nil without a chain
+	feed      *feed        // of official warnings; nil without
+	warned    chan Message // official warnings by MQTT
+	stepped   bool         // the judge has had its first sample
+	beganMs   int64        // sensing clock of the start
+	receipts  *Receipts    // nil without a chain
 	meters    []meter
 	trade     trading
 
@@ -91,6 +97,8 @@ type savedState struct {
 	GateState int `json:"gate_state"`
 	// SeqReserved is above every view sequence number ever published.
 	SeqReserved uint64 `json:"seq_reserved"`
+	// CAP are the newest CAP messages of the standing alerts, by kind.
+	CAP map[string]capReference `json:"cap,omitempty"`
 }
 
 // counters are what went wrong, for telemetry.
@@ -142,12 +150,19 @@ func New(cfg Config, deps Deps) (*Agent, error) {
 	if deps.Contactor == nil {
 		deps.Contactor = NoContactor{}
 	}
+	senses, err := NewSenses(deps.Sensors, deps.Missing, cfg.Judge, deps.Logger)
+	if err != nil {
+		return nil, fmt.Errorf("new agent: %w", err)
+	}
 	a := &Agent{
 		cfg: cfg, deps: deps, log: deps.Logger, clock: clockReader{clock: deps.Clock},
-		senses: newSenses(deps.Sensors, deps.Missing, deps.Logger), judge: deps.Judge,
+		senses: senses, judge: deps.Judge,
 		publisher: newPublisher(deps.Pipes, deps.Outbox, Topics{cfg.Site, cfg.Device}, deps.Logger),
-		inbox:     make(chan Message, 256),
-		saved:     savedState{GateState: -1},
+		inbox:     make(chan Message, 256), warned: make(chan Message, 16),
+		saved: savedState{GateState: -1},
+	}
+	if deps.Supervisor != nil {
+		a.publisher.alive = func() { deps.Supervisor.Beat(StagePublish) }
 	}
 	a.viewer = &viewer{
 		device: cfg.Device, simulated: cfg.Simulated, location: cfg.Location, modelHash: deps.ModelHash,
@@ -160,11 +175,33 @@ func New(cfg Config, deps Deps) (*Agent, error) {
 		a.receipts = NewReceipts(deps.Chain.ID, deps.Chain.DAs)
 	}
 	a.now = a.clock.read()
-	a.viewer.gateWall = a.now.wall
+	a.viewer.gateWall, a.beganMs = a.now.wall, a.now.sensingMs
+	if cfg.Warnings != nil {
+		if a.feed, err = newFeed(*cfg.Warnings, cfg.Location, a.now, deps.Logger); err != nil {
+			return nil, fmt.Errorf("new agent: %w", err)
+		}
+	}
+	if err := a.setWall(); err != nil {
+		return nil, fmt.Errorf("new agent: %w", err)
+	}
 	if err := a.restore(); err != nil {
 		return nil, fmt.Errorf("new agent: %w", err)
 	}
 	return a, nil
+}
+
+// setWall tells the judge what the wall clock of the measured world reads. One
+// that nothing has set would put noon into the night and yesterday's pressure
+// into another month: then the judge knows none until the next start.
+func (a *Agent) setWall() error {
+	switch {
+	case a.deps.Clock.WorldMs != nil:
+		return a.judge.SetWall(a.deps.Clock.WorldMs(), a.now.sensingMs)
+	case !a.now.synced:
+		a.log.Warn("wall clock not synchronised: usual pressure (W08) and night are unknown until the next start")
+		return nil
+	}
+	return a.judge.SetWall(a.now.wallMs(), a.now.sensingMs)
 }
 
 // restore reads the kept states. One that cannot be read is an error: to go
@@ -221,6 +258,14 @@ func (a *Agent) Run(ctx context.Context) error {
 				}
 			})
 		}
+		if a.feed != nil && a.feed.cfg.Topic != "" {
+			pipe.Subscribe(a.feed.cfg.Topic, func(m Message) {
+				select {
+				case a.warned <- m:
+				case <-publishing.Done():
+				}
+			})
+		}
 		if err := pipe.Open(); err != nil {
 			return errors.Join(err, a.close())
 		}
@@ -259,10 +304,26 @@ func (a *Agent) loop(ctx context.Context) error {
 	}
 }
 
-// wait handles receipts until the next tick.
+// wait handles receipts and warnings until the next tick.
 func (a *Agent) wait(ctx context.Context, tick <-chan time.Time) error {
 	for {
+		var warned <-chan Message
+		if a.stepped { // a judgement that begins with a warning would miss all sensors
+			warned = a.warned
+		}
 		select {
+		case m := <-warned:
+			a.now = a.clock.read()
+			heardMs := a.now.sensingMs
+			if m.Retained {
+				heardMs = retainedMs
+			}
+			if err := a.warning(m.Payload, heardMs); err != nil {
+				return err
+			}
+			if err := a.act(ctx); err != nil {
+				return err
+			}
 		case <-ctx.Done():
 			return nil
 		case <-tick:
@@ -288,20 +349,65 @@ func (a *Agent) tick(ctx context.Context) error {
 		a.log.Warn("wall clock stepped", "step_ms", a.now.steppedMs, "clock_synced", a.now.synced)
 	}
 	a.sample = model.Sample{TimeMs: a.now.sensingMs}
-	a.senses.read(ctx, &a.sample)
+	a.senses.Read(ctx, &a.sample)
 	if ctx.Err() != nil {
 		return nil // the stop cut the reading short; it says nothing of the world
 	}
-	a.summary.Sample(a.sample.TimeMs)
-	for _, e := range a.judge.Step(&a.sample) {
-		if err := a.event(&e); err != nil {
-			return err
-		}
+	a.beat(StageSense)
+	if err := a.step(); err != nil {
+		return err
 	}
+	a.beat(StageJudge)
 	if err := a.act(ctx); err != nil {
 		return err
 	}
-	return a.periodic()
+	if err := a.periodic(); err != nil {
+		return err
+	}
+	a.beat(StageGate)
+	if a.deps.Supervisor != nil {
+		a.publisher.ping()
+	}
+	return nil
+}
+
+func (a *Agent) beat(s Stage) {
+	if a.deps.Supervisor != nil {
+		a.deps.Supervisor.Beat(s)
+	}
+}
+
+// warmUpMaxMs bounds how long the first judgement waits for sensors that count:
+// an anemometer needs 3 s.
+const warmUpMaxMs = 10_000
+
+// step judges the sample and what official warnings there are. The first sample
+// is kept back while a sensor has not counted long enough to say anything, or
+// every start would raise an alert about it; the gate is closed meanwhile.
+func (a *Agent) step() error {
+	if !a.stepped && a.senses.Warming() && a.now.sensingMs-a.beganMs < warmUpMaxMs {
+		return nil
+	}
+	a.summary.Sample(a.sample.TimeMs)
+	if err := a.eventsOf(a.judge.Step(&a.sample)); err != nil {
+		return err
+	}
+	if !a.stepped {
+		a.stepped = true
+		if err := a.cancelOrphans(); err != nil {
+			a.log.Error("cancel CAP alerts of before the restart", "err", err)
+		}
+	}
+	return a.heed()
+}
+
+func (a *Agent) eventsOf(events []model.Event) error {
+	for i := range events {
+		if err := a.event(&events[i]); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // event takes one change of the judgement.

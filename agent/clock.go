@@ -16,6 +16,9 @@ type Clock struct {
 	// Synced says whether the wall clock may be trusted (NTP or RTC). Without
 	// that the agent judges and reports, but signs no trade. Nil is always.
 	Synced func() bool
+	// WorldMs is the time of day where the sensors are, Unix milliseconds, at
+	// the start; nil is Wall's. In a replay or grid it is the trace's.
+	WorldMs func() int64
 }
 
 // LiveClock is the clock of real hardware: monotonic since now.

@@ -49,6 +49,11 @@ type Config struct {
 	Sell      *SellConfig     `yaml:"sell"`
 	Buy       *BuyConfig      `yaml:"buy"`
 	Location  *LocationConfig `yaml:"location"`
+	// Warnings are official warnings that the judge heeds.
+	Warnings *WarningsConfig `yaml:"warnings"`
+	// CAPAlerts has the alerts told as CAP 1.2 too.
+	CAPAlerts *CAPAlertsConfig `yaml:"cap_alerts"`
+	Watchdog  WatchdogConfig   `yaml:"watchdog"`
 	// HomeAssistant publishes MQTT discovery for home automation.
 	HomeAssistant bool `yaml:"home_assistant"`
 }
@@ -67,11 +72,30 @@ type TLSConfig struct {
 	Key  string `yaml:"key"`
 }
 
-// LocationConfig is where alerts are, in degrees.
+// LocationConfig is where the device is, in degrees: for alerts, official
+// warnings, and the rules that need it (W08; light at night). It is also the
+// judge's position, unless that is configured by itself.
 type LocationConfig struct {
 	Latitude  float64 `yaml:"latitude"`
 	Longitude float64 `yaml:"longitude"`
 }
+
+// WatchdogConfig is a hardware watchdog. systemd's needs no configuration.
+type WatchdogConfig struct {
+	// Device is the watchdog's file, such as /dev/watchdog; empty for none.
+	Device string `yaml:"device"`
+	// Timeout is after how long without a kick the machine restarts; default
+	// 15s, the most a Raspberry Pi's can.
+	Timeout time.Duration `yaml:"timeout"`
+}
+
+// watchdogSlack is how much longer than a tick a round may take: a publication
+// to a dead broker ends after 10 s.
+const watchdogSlack = 11 * time.Second
+
+// SlotTooShort says whether a watchdog of that timeout would bite an agent that
+// is well.
+func (c *Config) SlotTooShort(timeout time.Duration) bool { return timeout < c.Tick+watchdogSlack }
 
 // SellConfig makes the device a seller.
 type SellConfig struct {
@@ -145,7 +169,7 @@ func LoadConfig(path string) (*Config, error) {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	dir := filepath.Dir(path)
-	for _, p := range []*string{&cfg.Data, &cfg.Genesis, &cfg.TLS.CA, &cfg.TLS.Cert, &cfg.TLS.Key, &cfg.MQTTAuth.PasswordFile} {
+	for _, p := range []*string{&cfg.Data, &cfg.Genesis, &cfg.TLS.CA, &cfg.TLS.Cert, &cfg.TLS.Key, &cfg.MQTTAuth.PasswordFile, cfg.warningsFile()} {
 		if *p != "" && !filepath.IsAbs(*p) {
 			*p = filepath.Join(dir, *p)
 		}
@@ -153,8 +177,28 @@ func LoadConfig(path string) (*Config, error) {
 	return cfg, nil
 }
 
+// warningsFile is the path of the warnings' file, empty for none.
+func (c *Config) warningsFile() *string {
+	if c.Warnings == nil {
+		return new(string)
+	}
+	return &c.Warnings.File
+}
+
 // fill gives the optional sections their defaults.
 func (c *Config) fill() {
+	if l := c.Location; l != nil && c.Judge.Position == nil {
+		c.Judge.Position = &model.Position{Latitude: l.Latitude, Longitude: l.Longitude}
+	}
+	if w := c.Warnings; w != nil && w.StaleAfter == 0 {
+		w.StaleAfter = 15 * time.Minute
+	}
+	if w := &c.Watchdog; w.Device != "" && w.Timeout == 0 {
+		w.Timeout = 15 * time.Second
+	}
+	if c.CAPAlerts != nil {
+		c.CAPAlerts.fill(c)
+	}
 	if s := c.Sell; s != nil {
 		if s.DeliveryH == 0 {
 			s.DeliveryH = 1
@@ -212,16 +256,47 @@ func (c *Config) Validate() error {
 	if err := c.validateBuses(); err != nil {
 		return err
 	}
+	if err := c.validateLocation(); err != nil {
+		return err
+	}
 	if err := c.Judge.Validate(); err != nil {
 		return &ConfigError{"judge", err.Error()}
 	}
-	if l := c.Location; l != nil && (l.Latitude < -90 || l.Latitude > 90 || l.Longitude < -180 || l.Longitude > 180) {
-		return &ConfigError{"location", "latitude is -90 to 90, longitude -180 to 180"}
+	if c.Warnings != nil {
+		if err := c.Warnings.validate(c.Location); err != nil {
+			return err
+		}
+	}
+	if c.CAPAlerts != nil {
+		if err := c.CAPAlerts.validate(c); err != nil {
+			return err
+		}
+	}
+	if w := c.Watchdog; w.Device != "" && (c.SlotTooShort(w.Timeout) || w.Timeout > time.Hour || w.Timeout%time.Second != 0) {
+		return &ConfigError{"watchdog.timeout", fmt.Sprintf("%s; use whole seconds, at least the tick and %s, at most 1h", w.Timeout, watchdogSlack)}
+	} else if w.Device == "" && w.Timeout != 0 {
+		return &ConfigError{"watchdog.device", "missing; a timeout alone has no effect"}
 	}
 	if o := c.Outbox; o.MaxRecords < BatchMax || o.MaxBytes < 1<<16 || o.MaxAge < time.Minute || o.Resend < 100*time.Millisecond {
 		return &ConfigError{"outbox", "max_records is 64 or more, max_bytes 65536 or more, max_age 1m or more, resend 100ms or more"}
 	}
 	return c.validateTrade()
+}
+
+// validateLocation refuses two places for one device.
+func (c *Config) validateLocation() error {
+	l := c.Location
+	if l == nil {
+		return nil
+	}
+	// The comparisons are written so that NaN fails them.
+	if !(l.Latitude >= -90 && l.Latitude <= 90 && l.Longitude >= -180 && l.Longitude <= 180) {
+		return &ConfigError{"location", "latitude is -90 to 90, longitude -180 to 180"}
+	}
+	if p := c.Judge.Position; p != nil && (p.Latitude != l.Latitude || p.Longitude != l.Longitude) {
+		return &ConfigError{"judge.position", "is another place than location; leave one of them out"}
+	}
+	return nil
 }
 
 // maxBrokers bounds the broker list.

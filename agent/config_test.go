@@ -53,6 +53,21 @@ func TestValidateNamesTheField(t *testing.T) {
 		{`{site: a, device: b, sensors: [{kind: s1}]}`, "sensors[0]"},
 		{base + `judge: {interval_s: -1}}`, "judge"},
 		{base + `location: {latitude: 91}}`, "location"},
+		{base + `location: {latitude: .nan}}`, "location"},
+		{base + `location: {latitude: 1}, judge: {position: {latitude: 2}}}`, "judge.position"},
+		{base + `warnings: {}}`, "warnings"},
+		{base + `warnings: {topic: "a/#/b"}}`, "warnings.topic"},
+		{base + `warnings: {topic: "a+/b"}}`, "warnings.topic"},
+		{base + `warnings: {file: f, stale_after: 1s}}`, "warnings.stale_after"},
+		{base + `warnings: {file: f, statuses: [Real]}}`, "warnings"},
+		{base + `simulated: true, cap_alerts: {status: Actual}}`, "cap_alerts.status"},
+		{base + `cap_alerts: {status: Real}}`, "cap_alerts"},
+		{base + `cap_alerts: {sender: "a b"}}`, "cap_alerts"},
+		{base + `cap_alerts: {radius_km: -1}}`, "cap_alerts.radius_km"},
+		{base + `cap_alerts: {valid_for: 1s}}`, "cap_alerts.valid_for"},
+		{base + `watchdog: {timeout: 15s}}`, "watchdog.device"},
+		{base + `watchdog: {device: /dev/watchdog, timeout: 5s}}`, "watchdog.timeout"},
+		{base + `watchdog: {device: /dev/watchdog}, tick: 1m, telemetry: 1m}`, "watchdog.timeout"},
 		{base + `outbox: {max_records: 1}}`, "outbox"},
 		{base + `sell: {meter: x}}`, "sell.meter"},
 		{base + `sell: {meter: m}}`, "sell.price_micro_per_kwh"},
@@ -68,6 +83,20 @@ func TestValidateNamesTheField(t *testing.T) {
 		if !errors.As(err, &wrong) || wrong.Field != c.field || wrong.Fix == "" {
 			t.Errorf("%s: %v, want the field %s", c.yaml, err, c.field)
 		}
+	}
+}
+
+func TestLocationAndDefaultsOfOptionalSections(t *testing.T) {
+	cfg, err := ParseConfig(strings.NewReader(`{site: a, device: b, sensors: [{kind: s0, name: m, pin: P}], location: {latitude: 20, longitude: 110},
+		warnings: {file: w.xml}, cap_alerts: {}, watchdog: {device: /dev/watchdog}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p := cfg.Judge.Position; p == nil || p.Latitude != 20 || p.Longitude != 110 {
+		t.Errorf("the judge's position is %v", p)
+	}
+	if cfg.Warnings.StaleAfter != 15*time.Minute || cfg.CAPAlerts.Status != "Test" || cfg.CAPAlerts.Sender != "fairwatt:a:b" || cfg.Watchdog.Timeout != 15*time.Second {
+		t.Errorf("defaults: %+v, %+v, %+v", cfg.Warnings, cfg.CAPAlerts, cfg.Watchdog)
 	}
 }
 

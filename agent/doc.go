@@ -27,6 +27,11 @@
 //     the disk refuses, they are rolled back and asked again.
 //   - A contactor closes only after a Start or Resume is final and opens on
 //     the tick the gate closes, before anything is written.
+//   - Sensors of a kind vote ([Senses]); official warnings ([WarningsConfig])
+//     only ever close the gate, and their silence is a warning.
+//   - A watchdog is kicked by a [Supervisor] after a whole round (sense, judge,
+//     gate, publish) and by nothing else. A broker that is away is a round; a
+//     driver or a publication that never ends is none.
 //   - Views (JSON) are retained, carry when they were made and until when they
 //     may be believed, and are repeated every 30 s. Alerts are queued until a
 //     broker has them; late ones say "historical". Telemetry is of the moment.
@@ -35,14 +40,19 @@
 //
 //  1. Hand in both clocks ([Clock]); the sensing clock never goes back.
 //  2. Give each pipe the will of [WillOf], and do not open it.
-//  3. Call Run once. It closes what it was given.
+//  3. Where the sensors' world has a time of its own (replay, grid), give it as
+//     Clock.WorldMs: the judge is told the time of day once, at the start.
+//  4. Call Run once. It closes what it was given.
 //
 // # What was refused
 //
 // Storing paho's in-flight messages: its store sends again on its own, beside
 // the outbox, out of order. Acknowledging records by PUBACK: the broker is not
 // the chain. Telemetry through the outbox: at one message a second it would
-// wear out an SD card for values nobody reads a day later. Billing by V times
+// wear out an SD card for values nobody reads a day later. A timer that kicks the
+// watchdog: it would go on while the loop stands still. A goroutine for each
+// sensor, to outlive a driver that hangs: it would leak, and the chip would be
+// lost all the same; the watchdog's restart sets it up again. Billing by V times
 // I: only a meter's register is billed, rounded down.
 //
 // Topics and payloads follow the project's interface notes; the trade's steps

@@ -108,6 +108,9 @@ func (d *FleetDevice) take(class []string, payload []byte) (string, error) {
 		}
 		return "", nil
 	case "alert":
+		if len(class) > 1 { // its CAP form is for other programs
+			return "", nil
+		}
 		var v struct {
 			Schema   string `json:"schema"`
 			Action   string `json:"action"`

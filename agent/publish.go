@@ -74,6 +74,9 @@ func (a *Agent) alertEvent(e *model.Event) error {
 	if len(a.pending.Events) < maxPending {
 		a.pending.Events = append(a.pending.Events, QueuedEvent{Topic: a.publisher.topics.Of("alert"), Payload: b})
 	}
+	if err := a.capAlert(e); err != nil { // the alert itself is told all the same
+		a.log.Error("tell alert as CAP", "id", e.ID, "err", err)
+	}
 	return a.viewer.hazards(a.now, &view, false)
 }
 
@@ -84,11 +87,21 @@ func (a *Agent) publishTelemetry() error {
 	v := telemetryView{
 		Schema: "telemetry/1", Seq: a.viewer.next(), TS: formatTime(a.now.wall), Simulated: a.cfg.Simulated,
 		Energy: make(map[string]int64), Outbox: &stats, Sensors: make(map[string]sensorTelemetry),
+		Votes: make(map[model.Channel]Vote),
 		Counters: map[string]uint64{
 			"records_final": a.counters.final, "records_refused": a.counters.refused,
 			"receipts_refused": a.counters.badReceipts, "commit_failures": a.counters.commitFailures,
 			"clock_steps": a.counters.clockSteps, "publish_failures": a.publisher.failures(),
 		},
+	}
+	if a.feed != nil {
+		v.Counters["warnings_read"], v.Counters["warnings_refused"] = a.feed.read, a.feed.refused
+	}
+	if a.deps.Supervisor != nil {
+		v.Counters["watchdog_kicks"], v.Counters["watchdog_missed"] = a.deps.Supervisor.Counts()
+	}
+	for _, vote := range a.senses.Votes() {
+		v.Votes[vote.Channel] = vote
 	}
 	v.fill(a.judge.Sample())
 	for name, wh := range a.registers() {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -42,6 +43,11 @@ type publisher struct {
 	wakeups []chan struct{}   // one per view goroutine, then the queue's
 
 	failed uint64 // publications that failed, guarded by mu
+
+	// alive is called when every loop has gone round since the last ping.
+	alive    func()
+	pings    uint64   // guarded by mu, as are
+	answered []uint64 // the last ping that each loop has seen
 }
 
 // A view is the newest payload of a topic.
@@ -64,7 +70,28 @@ func newPublisher(pipes []Pipe, outbox *Outbox, topics Topics, log *slog.Logger)
 		p.wakeups = append(p.wakeups, make(chan struct{}, 1))
 	}
 	p.wakeups = append(p.wakeups, make(chan struct{}, 1))
+	p.answered = make([]uint64, len(p.wakeups))
 	return p
+}
+
+// ping asks every loop for a sign of life.
+func (p *publisher) ping() {
+	p.mu.Lock()
+	p.pings++
+	p.mu.Unlock()
+	p.wake(p.wakeups...)
+}
+
+// answer is loop i's sign of life. The last loop to answer a ping tells.
+func (p *publisher) answer(i int) {
+	p.mu.Lock()
+	before := slices.Min(p.answered)
+	p.answered[i] = p.pings
+	tell := slices.Min(p.answered) > before && p.alive != nil
+	p.mu.Unlock()
+	if tell {
+		p.alive()
+	}
 }
 
 // set replaces the view of a class. A view that is not retained is dropped
@@ -122,22 +149,24 @@ func (p *publisher) run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	for i := range p.pipes {
 		g.Go(func() error {
-			return p.loop(ctx, p.wakeups[i], func() (time.Duration, error) { return time.Hour, p.sendViews(ctx, i) })
+			return p.loop(ctx, i, func() (time.Duration, error) { return time.Hour, p.sendViews(ctx, i) })
 		})
 	}
 	g.Go(func() error {
-		return p.loop(ctx, p.wakeups[len(p.pipes)], func() (time.Duration, error) { return p.sendQueue(ctx) })
+		return p.loop(ctx, len(p.pipes), func() (time.Duration, error) { return p.sendQueue(ctx) })
 	})
 	return g.Wait()
 }
 
 // loop calls send whenever it is woken or the wait it asked for is over.
-func (p *publisher) loop(ctx context.Context, wake <-chan struct{}, send func() (time.Duration, error)) error {
+func (p *publisher) loop(ctx context.Context, i int, send func() (time.Duration, error)) error {
+	wake := p.wakeups[i]
 	for {
 		wait, err := send()
 		if ctx.Err() != nil {
 			return nil
 		}
+		p.answer(i)
 		if err != nil {
 			wait = retryAfter
 			if !errors.Is(err, ErrNotConnected) {

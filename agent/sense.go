@@ -2,7 +2,10 @@ package agent
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"fairwatt/agent/sensor"
@@ -28,15 +31,22 @@ type MissingSensor struct {
 // the judgement of the others.
 const readTimeout = 3 * time.Second
 
-// senses reads all sensors in their order into one sample.
-type senses struct {
+// Senses reads all sensors in their order into one sample; where several give
+// one channel, they vote. One goroutine owns it.
+type Senses struct {
 	sensors []sensor.Sensor
 	status  []SensorStatus // of sensors, then of the missing ones
+	votes   []ballot       // in the order of the channels
+	shares  []bool         // by sensor: it votes on something
+	warming bool
 	log     *slog.Logger
 }
 
-func newSenses(sensors []sensor.Sensor, missing []MissingSensor, log *slog.Logger) *senses {
-	s := &senses{sensors: sensors, log: log}
+// NewSenses prepares the reading of sensors. judge gives the nominal values
+// that tell which of two voltages is the unsafe one. It fails when more sensors
+// give a channel than can vote.
+func NewSenses(sensors []sensor.Sensor, missing []MissingSensor, judge model.Config, log *slog.Logger) (*Senses, error) {
+	s := &Senses{sensors: sensors, log: log, shares: make([]bool, len(sensors))}
 	for _, one := range sensors {
 		s.status = append(s.status, SensorStatus{Name: one.Name(), OK: true})
 	}
@@ -44,19 +54,57 @@ func newSenses(sensors []sensor.Sensor, missing []MissingSensor, log *slog.Logge
 		log.Error("sensor missing; the agent starts without it", "sensor", m.Name, "err", m.Err)
 		s.status = append(s.status, SensorStatus{Name: m.Name, Error: m.Err.Error(), Failures: 1})
 	}
-	return s
+	for c := range model.NumChannels {
+		b := ballot{channel: c, nominal: nominalOf(c, judge), outlier: -1}
+		for i, one := range sensors {
+			if slices.Contains(one.Channels(), c) {
+				b.voters = append(b.voters, i)
+			}
+		}
+		if len(b.voters) < 2 || c == model.EnergyExportWh || c == model.EnergyImportWh {
+			continue
+		}
+		if len(b.voters) > model.MaxVoters {
+			return nil, fmt.Errorf("sensors: %d give %s; at most %d can vote", len(b.voters), c, model.MaxVoters)
+		}
+		b.readings = make([]model.Reading, len(b.voters))
+		for _, i := range b.voters {
+			s.shares[i] = true
+		}
+		s.votes = append(s.votes, b)
+	}
+	return s, nil
 }
 
-// read fills the sample. A sensor that fails marks its channels and is logged
+// Channels returns what the sensors give together, each once, in order.
+func (s *Senses) Channels() []model.Channel {
+	var out []model.Channel
+	for c := range model.NumChannels {
+		if slices.ContainsFunc(s.sensors, func(one sensor.Sensor) bool { return slices.Contains(one.Channels(), c) }) {
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
+// Read fills the sample. A sensor that fails marks its channels and is logged
 // once, and once again when it is back.
-func (s *senses) read(ctx context.Context, sample *model.Sample) {
+func (s *Senses) Read(ctx context.Context, sample *model.Sample) {
+	s.warming = false
+	var own model.Sample
 	for i, one := range s.sensors {
 		status := &s.status[i]
+		into := sample
+		if s.shares[i] {
+			own = model.Sample{TimeMs: sample.TimeMs}
+			into = &own
+		}
 		start := time.Now()
-		err := readOne(ctx, one, sample)
+		err := readOne(ctx, one, into)
 		status.TookMS = float64(time.Since(start).Microseconds()) / 1000
 		switch {
 		case err != nil:
+			s.warming = s.warming || errors.Is(err, sensor.ErrTooFewSamples)
 			status.Failures++
 			if status.OK || status.Error != err.Error() {
 				s.log.Warn("sensor", "sensor", status.Name, "err", err)
@@ -66,8 +114,32 @@ func (s *senses) read(ctx context.Context, sample *model.Sample) {
 			s.log.Info("sensor is back", "sensor", status.Name)
 			status.OK, status.Error = true, ""
 		}
+		if s.shares[i] {
+			s.hand(i, &own, sample)
+		}
+	}
+	for i := range s.votes {
+		s.vote(&s.votes[i], sample)
 	}
 }
+
+// hand passes on what sensor i said: to the ballots it votes in, else to the
+// sample.
+func (s *Senses) hand(i int, own, sample *model.Sample) {
+	for _, c := range s.sensors[i].Channels() {
+		b := slices.IndexFunc(s.votes, func(b ballot) bool { return b.channel == c })
+		if b < 0 {
+			sample.Values[c], sample.Validity[c], sample.AgeMs[c] = own.Values[c], own.Validity[c], own.AgeMs[c]
+			continue
+		}
+		at := slices.Index(s.votes[b].voters, i)
+		s.votes[b].readings[at] = model.Reading{Value: own.Values[c], Validity: own.Validity[c], AgeMs: own.AgeMs[c]}
+	}
+}
+
+// Warming says that a sensor of the last Read has not counted for long enough
+// to say anything: it is not broken, it has just been started.
+func (s *Senses) Warming() bool { return s.warming }
 
 func readOne(ctx context.Context, one sensor.Sensor, sample *model.Sample) error {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)

@@ -117,6 +117,7 @@ type telemetryView struct {
 	WX        map[string]float64         `json:"wx,omitempty"`
 	Energy    map[string]int64           `json:"energy_wh,omitempty"` // registers, by meter
 	Invalid   map[model.Channel]string   `json:"invalid,omitempty"`   // channel: why it has no value
+	Votes     map[model.Channel]Vote     `json:"votes,omitempty"`     // where several sensors give one channel
 	Outbox    *OutboxStats               `json:"outbox,omitempty"`
 	Sensors   map[string]sensorTelemetry `json:"sensors,omitempty"`
 	Counters  map[string]uint64          `json:"counters,omitempty"`

@@ -43,6 +43,10 @@ func TestVote(t *testing.T) {
 		{"three, one alone", WindGustMPS, []float64{5, 30, 5.5}, 5.5, Valid, true, 1},
 		{"three agree", WindGustMPS, []float64{5, 5.5, 6}, 5.5, Valid, false, -1},
 		{"four, unsafe middle", WindGustMPS, []float64{5, 6, 20, 21}, 20, Valid, true, 0},
+		{"directions agree across north", WindDirectionDeg, []float64{355, 5}, 5, Valid, false, -1},
+		{"the middle direction across north", WindDirectionDeg, []float64{350, 10, 1}, 1, Valid, false, -1},
+		{"a direction alone", WindDirectionDeg, []float64{350, 180, 355}, 350, Valid, true, 1},
+		{"power factors of two meters", PowerFactor, []float64{0.98, 0.99}, 0.99, Valid, false, -1},
 		{"NaN does not vote", PressureHPa, []float64{math.NaN(), 1000}, 1000, Valid, false, -1},
 	} {
 		got := Vote(c.channel, 230, readings(c.values...))

@@ -9,8 +9,8 @@ type Reading struct {
 	AgeMs    int64
 }
 
-// maxVoters bounds how many sensors of a kind vote.
-const maxVoters = 8
+// MaxVoters bounds how many sensors of a kind vote.
+const MaxVoters = 8
 
 // agreement is how far two sensors of a kind may lie apart: the larger of an
 // absolute difference and a share of the larger value. It is about the sum of
@@ -20,6 +20,7 @@ type agreement struct{ abs, share float64 }
 var agreements = [NumChannels]agreement{
 	VoltageV: {2, 0.02}, VoltageAV: {2, 0.02}, VoltageBV: {2, 0.02}, VoltageCV: {2, 0.02}, VoltageNV: {2, 0.02},
 	CurrentA: {0.2, 0.05}, CurrentAA: {0.2, 0.05}, CurrentBA: {0.2, 0.05}, CurrentCA: {0.2, 0.05}, CurrentNA: {0.2, 0.05},
+	PowerFactor: {0.05, 0}, PowerFactorA: {0.05, 0}, PowerFactorB: {0.05, 0}, PowerFactorC: {0.05, 0},
 	FrequencyHz: {0.05, 0}, PowerW: {20, 0.05}, PowerAW: {20, 0.05}, PowerBW: {20, 0.05}, PowerCW: {20, 0.05},
 	THDPct: {1, 0.1}, THDAPct: {1, 0.1}, THDBPct: {1, 0.1}, THDCPct: {1, 0.1},
 	DCVoltageV: {5, 0.02}, DCCurrentA: {0.2, 0.05}, InsulationKOhm: {5, 0.2}, LeakageMA: {3, 0.1},
@@ -29,9 +30,18 @@ var agreements = [NumChannels]agreement{
 	RainMM: {0.5, 0.2}, IrradianceWPM2: {50, 0.15}, LightningKM: {7, 0}, LightningCount: {1, 0.5},
 }
 
-func (a agreement) holds(x, y float64) bool {
-	d, most := x-y, max(x, y, -x, -y)
-	return max(d, -d) <= max(a.abs, float64(a.share*most))
+func (a agreement) holds(d, x, y float64) bool {
+	return d <= max(a.abs, float64(a.share*max(x, y, -x, -y)))
+}
+
+// apart returns how far two values of a channel lie apart; directions are 2
+// degrees apart across north, not 358.
+func apart(c Channel, x, y float64) float64 {
+	d := max(x-y, y-x)
+	if c == WindDirectionDeg {
+		d = min(d, 360-d)
+	}
+	return d
 }
 
 // A Verdict is what several sensors of a kind say together.
@@ -47,14 +57,15 @@ type Verdict struct {
 // lightning, and pressure; the voltage or frequency farther from nominal; the
 // larger of all else. Of three or more the middle one counts, the unsafe one
 // of the two middle ones of an even number; the one that is farthest from it
-// is named when it disagrees. Where none is usable, nor is the result. More
+// is named when it disagrees. Of directions, which have no order, the one nearest
+// to all the others counts. Where none is usable, nor is the result. More
 // than eight sensors are not looked at.
 //
 // The caller puts the result into its sample with Sample.SetVote.
 func Vote(c Channel, nominal float64, readings []Reading) Verdict {
-	var index [maxVoters]int
+	var index [MaxVoters]int
 	n := 0
-	for i := range min(len(readings), maxVoters) {
+	for i := range min(len(readings), MaxVoters) {
 		r := &readings[i]
 		if info := &channels[c]; r.Validity == Valid && r.Value >= info.Min && r.Value <= info.Max {
 			index[n] = i
@@ -82,15 +93,12 @@ func Vote(c Channel, nominal float64, readings []Reading) Verdict {
 		}
 		return 0
 	})
-	at := usable[n/2]
-	if n%2 == 0 && unsafer(c, nominal, readings[usable[n/2-1]].Value, readings[at].Value) {
-		at = usable[n/2-1]
-	}
+	at := middle(c, nominal, readings, usable)
 	out := Verdict{Reading: readings[at], Outlier: -1}
 	worst := -1.0
 	for _, i := range usable {
-		d := readings[i].Value - out.Value
-		if d = max(d, -d); !agreements[c].holds(readings[i].Value, out.Value) && d > worst {
+		d := apart(c, readings[i].Value, out.Value)
+		if !agreements[c].holds(d, readings[i].Value, out.Value) && d > worst {
 			worst, out.Disagree = d, true
 			if n >= 3 {
 				out.Outlier = i
@@ -98,6 +106,31 @@ func Vote(c Channel, nominal float64, readings []Reading) Verdict {
 		}
 	}
 	return out
+}
+
+// middle returns the index of the reading that counts; usable are indexes in
+// the order of their values. Directions have no order: the one that is nearest
+// to all the others counts.
+func middle(c Channel, nominal float64, readings []Reading, usable []int) int {
+	n := len(usable)
+	at := usable[n/2]
+	if c == WindDirectionDeg {
+		least := -1.0
+		for _, i := range usable {
+			sum := 0.0
+			for _, k := range usable {
+				sum += apart(c, readings[i].Value, readings[k].Value)
+			}
+			if least < 0 || sum < least {
+				least, at = sum, i
+			}
+		}
+		return at
+	}
+	if n%2 == 0 && unsafer(c, nominal, readings[usable[n/2-1]].Value, readings[at].Value) {
+		at = usable[n/2-1]
+	}
+	return at
 }
 
 // unsafer reports whether a is the more dangerous of two values.

@@ -88,6 +88,7 @@ pattern write fairwatt/v1/+/%u/telemetry
 pattern write fairwatt/v1/+/%u/gate
 pattern write fairwatt/v1/+/%u/hazard/#
 pattern write fairwatt/v1/+/%u/alert
+pattern write fairwatt/v1/+/%u/alert/cap
 pattern write fairwatt/v1/+/%u/cmd/result
 pattern write homeassistant/device/%u/config
 pattern read fairwatt/v1/+/%u/down/#

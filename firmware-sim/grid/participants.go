@@ -85,10 +85,9 @@ func (g *grid) newGenerator(i int, w weather) (*participant, *site, error) {
 	rows, spanMs := w.samples()
 	s := &site{id: id, board: p.board, meter: sellerPin, rows: rows, beginMs: rows[0].TimeMs, spanMs: spanMs, world: g.world}
 	p.contactor = contactor{s}
-	p.clock = agent.Clock{
-		SensingMs: func() int64 { return s.beginMs + g.world.sinceStart().Milliseconds() },
-		Wall:      time.Now,
-	}
+	// It is the trace's time of day where the sensors are, not this machine's.
+	sensingMs := func() int64 { return s.beginMs + g.world.sinceStart().Milliseconds() }
+	p.clock = agent.Clock{SensingMs: sensingMs, Wall: time.Now, WorldMs: sensingMs}
 	p.config = g.baseConfig(p, sensors)
 	p.config.Tick = max(100*time.Millisecond, time.Duration(float64(w.intervalMs())/g.cfg.Speed)*time.Millisecond)
 	p.config.Judge.RatedCurrentA = scenario.DefaultPlant(scenario.PV).RatedCurrentA()
@@ -97,6 +96,7 @@ func (g *grid) newGenerator(i int, w weather) (*participant, *site, error) {
 	}
 	if w.tr.Meta.HasPosition {
 		p.config.Location = &agent.LocationConfig{Latitude: w.tr.Meta.Latitude, Longitude: w.tr.Meta.Longitude}
+		p.config.Judge.Position = &model.Position{Latitude: w.tr.Meta.Latitude, Longitude: w.tr.Meta.Longitude}
 	}
 	if err := g.makeSensors(p); err != nil {
 		return nil, nil, err
@@ -182,11 +182,6 @@ func (g *grid) composeAgent(p *participant) error {
 	p.network = network
 	judge, err := agent.NewJudge(p.config.Judge, network)
 	if err != nil {
-		return fmt.Errorf("judgement of %s: %w", p.id, err)
-	}
-	// The sensing clock of the grid is the trace's time.
-	at := p.clock.SensingMs()
-	if err := judge.SetWall(at, at); err != nil {
 		return fmt.Errorf("judgement of %s: %w", p.id, err)
 	}
 	if p.outbox, err = agent.OpenOutbox(filepath.Join(p.config.Data, "outbox.db"), p.config.Outbox); err != nil {

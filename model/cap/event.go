@@ -53,7 +53,8 @@ const maxHeadline = 160
 // FromEvent maps an alert event, sent at a wall time, to a CAP message. A
 // raise makes an Alert, an update an Update and a clear a Cancel of the message
 // before, which previous names; without it an update makes an Alert of its own,
-// and a clear fails.
+// and a clear fails. A raise with a message before, of an alert that a restart
+// has cut off, makes an Update too.
 //
 // What was measured is Observed: a block Immediate and Severe, a warning
 // Expected and Minor. What only the network says is Expected and Moderate when
@@ -70,7 +71,7 @@ func FromEvent(e *model.Event, o Origin, sent time.Time, previous *Reference) (*
 		a.Status = "Test"
 	}
 	switch {
-	case previous != nil && e.Action == model.ActionUpdate:
+	case previous != nil && e.Action != model.ActionClear:
 		a.MsgType, a.References = "Update", []Reference{*previous}
 	case previous != nil && e.Action == model.ActionClear:
 		a.MsgType, a.References = "Cancel", []Reference{*previous}

@@ -6,13 +6,18 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
+	"maps"
+	"slices"
 	"strconv"
+	"strings"
 	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"fairwatt/agent"
+	"fairwatt/agent/sensor"
 	"fairwatt/model"
 )
 
@@ -98,38 +103,92 @@ func check(ctx context.Context, cfg *agent.Config) (lines []checkLine, err error
 		}
 		lines = append(lines, line)
 	}
+	var voters []sensor.Sensor
 	for i, one := range hw.sensors {
-		d := hw.configs[i].Describe()
-		var sample model.Sample
-		readErr := one.Read(ctx, &sample)
-		for deadline := time.Now().Add(settle); readErr != nil && time.Now().Before(deadline) && d.Address == hw.configs[i].Pin; {
-			timer := time.NewTimer(time.Second)
-			select {
-			case <-timer.C:
-			case <-ctx.Done():
-				timer.Stop()
-				return nil, ctx.Err()
-			}
-			sample = model.Sample{}
-			readErr = one.Read(ctx, &sample)
+		read, err := readSettled(ctx, one, hw.configs[i].Describe().Address == hw.configs[i].Pin)
+		if err != nil {
+			return nil, err
 		}
-		for _, c := range one.Channels() {
-			line := checkLine{
-				Sensor: d.Name, Bus: d.Bus, Address: d.Address, Chip: d.Chip,
-				Channel: c.String(), Unit: c.Info().Unit,
-			}
-			if v, ok := sample.Get(c); ok {
-				line.Value, line.OK = &v, true
-			} else if readErr != nil {
-				line.Why = readErr.Error()
-			} else {
-				line.Why = sample.Validity[c].String()
-			}
-			lines = append(lines, line)
-		}
+		lines = append(lines, linesOf(one, hw.configs[i].Describe(), read)...)
+		voters = append(voters, read)
 		if err := one.Halt(); err != nil {
-			return nil, fmt.Errorf("halt %s: %w", d.Name, err)
+			return nil, fmt.Errorf("halt %s: %w", one.Name(), err)
 		}
+	}
+	votes, err := voteLines(ctx, cfg, voters)
+	return append(lines, votes...), err
+}
+
+// readOnce is a sensor that says again what it said at its one reading.
+type readOnce struct {
+	sensor.Sensor
+	sample model.Sample
+	err    error
+}
+
+// Read implements sensor.Sensor.
+func (r *readOnce) Read(_ context.Context, s *model.Sample) error {
+	for _, c := range r.Channels() {
+		s.Values[c], s.Validity[c], s.AgeMs[c] = r.sample.Values[c], r.sample.Validity[c], r.sample.AgeMs[c]
+	}
+	return r.err
+}
+
+// readSettled reads a sensor, one that counts pulses until it has a value or
+// the time is up.
+func readSettled(ctx context.Context, one sensor.Sensor, counts bool) (*readOnce, error) {
+	r := &readOnce{Sensor: one}
+	r.err = one.Read(ctx, &r.sample)
+	for deadline := time.Now().Add(settle); r.err != nil && time.Now().Before(deadline) && counts; {
+		timer := time.NewTimer(time.Second)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return nil, ctx.Err()
+		}
+		r.sample = model.Sample{}
+		r.err = one.Read(ctx, &r.sample)
+	}
+	return r, nil
+}
+
+// linesOf are the channels of one sensor.
+func linesOf(one sensor.Sensor, d sensor.Description, read *readOnce) (lines []checkLine) {
+	for _, c := range one.Channels() {
+		line := checkLine{
+			Sensor: d.Name, Bus: d.Bus, Address: d.Address, Chip: d.Chip, Channel: c.String(), Unit: c.Info().Unit,
+		}
+		if v, ok := read.sample.Get(c); ok {
+			line.Value, line.OK = &v, true
+		} else if read.err != nil {
+			line.Why = read.err.Error()
+		} else {
+			line.Why = read.sample.Validity[c].String()
+		}
+		lines = append(lines, line)
+	}
+	return lines
+}
+
+// voteLines are the channels that several sensors give, with what counts of
+// them. Sensors that disagree do not pass the check.
+func voteLines(ctx context.Context, cfg *agent.Config, read []sensor.Sensor) (lines []checkLine, err error) {
+	senses, err := agent.NewSenses(read, nil, cfg.Judge, slog.New(slog.DiscardHandler))
+	if err != nil {
+		return nil, err
+	}
+	var sample model.Sample
+	senses.Read(ctx, &sample)
+	for _, v := range senses.Votes() {
+		line := checkLine{
+			Sensor: "vote of " + strings.Join(slices.Sorted(maps.Keys(v.Sensors)), ", "), Chip: "-",
+			Channel: v.Channel.String(), Value: v.Value, Unit: v.Channel.Info().Unit, OK: v.Value != nil && !v.Disagree,
+		}
+		if !line.OK {
+			line.Why = v.String()
+		}
+		lines = append(lines, line)
 	}
 	return lines, nil
 }

@@ -39,7 +39,7 @@ var linked = map[string]string{
 	"github.com/spf13/cobra":                  "command line",
 	"github.com/spf13/pflag":                  "of cobra",
 	"go.etcd.io/bbolt":                        "outbox",
-	"golang.org/x/sys":                        "of bbolt",
+	"golang.org/x/sys":                        "serial ports, watchdog; of bbolt",
 	"golang.org/x/sync":                       "errgroup",
 	"google.golang.org/protobuf":              "records",
 	"github.com/oasisprotocol/curve25519-voi": "one semantics of signatures on both sides",

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"time"
 
@@ -78,6 +79,10 @@ func record(ctx context.Context, cfg *agent.Config, path string, length time.Dur
 	if l := cfg.Location; l != nil {
 		meta.Latitude, meta.Longitude, meta.HasPosition = l.Latitude, l.Longitude, true
 	}
+	senses, err := agent.NewSenses(hw.sensors, hw.missing, cfg.Judge, logger(slog.LevelInfo))
+	if err != nil {
+		return err
+	}
 	w, err := trace.NewWriter(file, meta, channelsOf(hw), trace.WriterOptions{})
 	if err != nil {
 		return err
@@ -91,12 +96,7 @@ func record(ctx context.Context, cfg *agent.Config, path string, length time.Dur
 	defer ticker.Stop()
 	for ctx.Err() == nil {
 		sample := model.Sample{TimeMs: time.Now().UnixMilli()}
-		for _, s := range hw.sensors {
-			// A reading that fails marks its channels, which become empty cells.
-			if err := s.Read(ctx, &sample); err != nil && ctx.Err() == nil {
-				fmt.Fprintln(os.Stderr, "agent: record:", err)
-			}
-		}
+		senses.Read(ctx, &sample) // what fails or cannot agree is logged; its cells are empty
 		if ctx.Err() != nil {
 			break
 		}

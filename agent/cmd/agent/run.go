@@ -14,7 +14,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"fairwatt/agent"
-	"fairwatt/model"
 )
 
 func runCommand() *cobra.Command {
@@ -51,10 +50,20 @@ see. The gate always starts closed.`,
 const outboxFile = "agent.db"
 
 func runAgent(ctx context.Context, cfg *agent.Config, log *slog.Logger) (err error) {
+	notifier, err := newNotifier(os.Getenv)
+	if err != nil {
+		return err
+	}
+	guard, err := newGuard(cfg, notifier)
+	if err != nil {
+		return err
+	}
 	if err := os.MkdirAll(cfg.Data, 0o700); err != nil {
 		return fmt.Errorf("make data directory: %w", err)
 	}
-	deps := agent.Deps{Version: readBuild().Version, Logger: log, Clock: agent.LiveClock(clockSynced)}
+	deps := agent.Deps{
+		Version: readBuild().Version, Logger: log, Clock: agent.LiveClock(clockSynced), Supervisor: guard.supervisor(log),
+	}
 	if cfg.Genesis != "" {
 		if deps.Chain, err = agent.LoadChain(cfg.Genesis); err != nil {
 			return err
@@ -80,20 +89,9 @@ func runAgent(ctx context.Context, cfg *agent.Config, log *slog.Logger) (err err
 	judgeConfig := cfg.Judge
 	judgeConfig.IntervalS = cfg.Tick.Seconds()
 	judgeConfig.Prefix = cfg.Site + "-" + cfg.Device
-	for _, s := range hw.sensors {
-		judgeConfig.Channels = append(judgeConfig.Channels, s.Channels()...)
-	}
-	if l := cfg.Location; l != nil {
-		judgeConfig.Position = &model.Position{Latitude: l.Latitude, Longitude: l.Longitude}
-	}
+	judgeConfig.Channels = append(judgeConfig.Channels, channelsOf(hw)...)
 	if deps.Judge, err = agent.NewJudge(judgeConfig, network); err != nil {
 		return err
-	}
-	// A clock that nobody has set says nothing of the time of day.
-	if clockSynced() {
-		if err := deps.Judge.SetWall(deps.Clock.Wall().UnixMilli(), deps.Clock.SensingMs()); err != nil {
-			return err
-		}
 	}
 	for _, u := range deps.Judge.Unserved() {
 		log.Info("rule not served here", "rule", u.Rule, "why", u.Why)
@@ -107,10 +105,15 @@ func runAgent(ctx context.Context, cfg *agent.Config, log *slog.Logger) (err err
 		return err
 	}
 	a, err := agent.New(*cfg, deps)
+	if err == nil {
+		err = guard.arm(setWatchdogTimeout)
+	}
 	if err != nil {
 		return errors.Join(err, deps.Outbox.Close(deps.Clock.Wall().UnixMilli()))
 	}
-	return a.Run(ctx)
+	defer guard.watchStop(ctx, log)()
+	err = a.Run(ctx)
+	return errors.Join(err, guard.end(err == nil))
 }
 
 // brokers prepares the connections of a configuration.
