@@ -35,7 +35,10 @@ func (f *fakeSensor) Read(ctx context.Context, s *model.Sample) error {
 	f.mu.Lock()
 	read := f.read
 	f.mu.Unlock()
-	return read(ctx, s)
+	err := read(ctx, s)
+	f.mu.Lock() // see wait: a slow reading began before what the test did meanwhile
+	defer f.mu.Unlock()
+	return err
 }
 
 func (f *fakeSensor) become(read func(ctx context.Context, s *model.Sample) error) {
@@ -167,8 +170,14 @@ func (s *liveSite) start() {
 
 func (s *liveSite) agentLog() *slog.Logger { return slog.New(slog.NewTextHandler(s.log, nil)) }
 
-// wait lets time pass.
+// wait lets time pass. What the test has read of the agent lies before what its
+// loop writes next: the loop takes a sensor's lock first, in each tick.
 func (s *liveSite) wait(d time.Duration) {
+	for _, one := range s.sensors {
+		if f, ok := one.(*fakeSensor); ok {
+			f.become(f.read)
+		}
+	}
 	time.Sleep(d)
 	synctest.Wait()
 }
