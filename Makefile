@@ -10,10 +10,11 @@ BENCH_SOAK ?= 10m
 BUILD  := go build -trimpath
 STRIP  := -ldflags='-s -w'
 # For the boards, what is big and seldom runs is built without inlining: it saves
-# 1.2 MB of 20, and one judgement a second does not notice.
+# 1.5 MB of 20, and one judgement a second does not notice.
 SMALL  := $(foreach m,gorgonia.org gonum.org google.golang.org github.com/apache github.com/gogo github.com/golang \
-	github.com/google github.com/awalterschulze github.com/goccy github.com/spf13 text/template regexp,-gcflags='$(m)/...=-l') \
-	-gcflags=net/http=-l
+	github.com/google github.com/awalterschulze github.com/goccy github.com/spf13 github.com/eclipse go.etcd.io periph.io \
+	text/template html/template regexp,-gcflags='$(m)/...=-l') \
+	$(foreach m,net/http encoding/xml encoding/json encoding/gob crypto/tls crypto/x509,-gcflags=$(m)=-l)
 TOOL   := go tool -modfile=$(CURDIR)/tools/go.mod
 
 .PHONY: help build run test race bench verify proto arm train evaluate clean
