@@ -62,6 +62,13 @@ type HeadConfig struct {
 	// TrainLowland leaves the split's not_lowland sites out of training too, not
 	// only out of validation and the figures.
 	TrainLowland bool `yaml:"train_lowland"`
+	// Noise, by input and in its unit, is the standard deviation of what is added
+	// to an input while training: recordings in whole numbers would else teach
+	// steps that a finer sensor does not have.
+	Noise map[string]float64 `yaml:"noise"`
+	// LinearShare is the weight of the logistic regression's logit in the answer,
+	// the network's having the rest; 0 is the network alone.
+	LinearShare float64 `yaml:"linear_share"`
 }
 
 // Limits on shapes, for configurations and for weight files.
@@ -113,7 +120,7 @@ func (c Config) Validate() error {
 			return fmt.Errorf("heads[%d] %q: %w", i, h.Name, err)
 		}
 		for _, width := range h.Hidden {
-			if width*c.Members > maxWidth {
+			if width*max(c.Members, 1)+1 > maxWidth { // and one unit for linear_share
 				return fmt.Errorf("heads[%d] %q: hidden: %d members of width %d are more than %d", i, h.Name, c.Members, width, maxWidth)
 			}
 		}
@@ -144,6 +151,20 @@ func (h HeadConfig) validate() error {
 	for _, r := range h.Required {
 		if !slices.Contains(h.Inputs, r) {
 			return fmt.Errorf("required: %q is not an input", r)
+		}
+	}
+	if !(h.LinearShare >= 0 && h.LinearShare < 1) {
+		return fmt.Errorf("linear_share: %g is not in [0, 1)", h.LinearShare)
+	}
+	if h.LinearShare > 0 && len(h.Hidden) == 0 {
+		return errors.New("linear_share: a network without hidden layers is linear already")
+	}
+	for name, v := range h.Noise {
+		if !slices.Contains(h.Inputs, name) {
+			return fmt.Errorf("noise: %q is not an input", name)
+		}
+		if !(v > 0 && v < 100) {
+			return fmt.Errorf("noise: %s: %g is not in (0, 100)", name, v)
 		}
 	}
 	if len(h.Hidden) > maxLayers-1 {

@@ -76,13 +76,15 @@ func Train(ctx context.Context, cfg Config, series []*Series, log *slog.Logger) 
 	}
 	w := &Weights{Name: cfg.Name, Version: cfg.Version, Seed: cfg.Seed, Credits: cfg.Credits}
 	for _, hc := range cfg.Heads {
-		for _, role := range []string{RoleNetwork, RoleLogistic} {
-			h, err := trainHead(ctx, cfg, hc, role, series, log)
-			if err != nil {
-				return nil, fmt.Errorf("head %s (%s): %w", hc.Name, role, err)
-			}
-			w.Heads = append(w.Heads, h)
+		logistic, err := trainHead(ctx, cfg, hc, RoleLogistic, nil, series, log)
+		if err != nil {
+			return nil, fmt.Errorf("head %s (%s): %w", hc.Name, RoleLogistic, err)
 		}
+		network, err := trainHead(ctx, cfg, hc, RoleNetwork, logistic, series, log)
+		if err != nil {
+			return nil, fmt.Errorf("head %s (%s): %w", hc.Name, RoleNetwork, err)
+		}
+		w.Heads = append(w.Heads, network, logistic)
 		y, err := trainYardstick(hc, series)
 		if err != nil {
 			return nil, fmt.Errorf("head %s: %w", hc.Name, err)
@@ -119,7 +121,7 @@ func newHead(hc HeadConfig, role string) (*Head, error) {
 	return h, nil
 }
 
-func trainHead(ctx context.Context, cfg Config, hc HeadConfig, role string, series []*Series, log *slog.Logger) (*Head, error) {
+func trainHead(ctx context.Context, cfg Config, hc HeadConfig, role string, logistic *Head, series []*Series, log *slog.Logger) (*Head, error) {
 	h, err := newHead(hc, role)
 	if err != nil {
 		return nil, err
@@ -150,14 +152,14 @@ func trainHead(ctx context.Context, cfg Config, hc HeadConfig, role string, seri
 	if role == RoleNetwork {
 		members = max(1, cfg.Members)
 	}
-	nets := make([]mlp, members)
+	nets, noise := make([]mlp, members), h.noise(hc.Noise)
 	var group errgroup.Group
 	group.SetLimit(runtime.GOMAXPROCS(0)) // each has a graph of its own, and the order does not matter
 	for k := range nets {
 		group.Go(func() error {
 			one := *h
 			one.net = newMLP(shapes)
-			if err := one.fit(ctx, cfg, cfg.Seed+uint64(k), train, validate, log.With("member", k)); err != nil {
+			if err := one.fit(ctx, cfg, cfg.Seed+uint64(k), noise, train, validate, log.With("member", k)); err != nil {
 				return err
 			}
 			nets[k] = one.net
@@ -168,6 +170,9 @@ func trainHead(ctx context.Context, cfg Config, hc HeadConfig, role string, seri
 		return nil, err
 	}
 	h.net = mean(nets)
+	if role == RoleNetwork && hc.LinearShare > 0 {
+		h.net = h.net.withLinear(logistic.net[0], float32(hc.LinearShare))
+	}
 	z := validate.logits(h)
 	h.a, h.b = platt(z, validate.label)
 	p := make([]float64, len(z))
@@ -226,10 +231,20 @@ func (h *Head) normalise(r *rows) {
 	}
 }
 
+// noise returns the deviation of each input's training noise in standardised
+// units.
+func (h *Head) noise(byName map[string]float64) []float32 {
+	out := make([]float32, len(h.inputs))
+	for k, name := range h.Inputs {
+		out[k] = float32(byName[name]) / h.sd[k]
+	}
+	return out
+}
+
 // fit runs epochs until the validation score has not risen for cfg.Patience of
 // them, and keeps the best weights. The score is AUC + average precision: the
 // first sees the whole order, the second its top, where warnings are.
-func (h *Head) fit(ctx context.Context, cfg Config, seed uint64, train, validate *rows, log *slog.Logger) (err error) {
+func (h *Head) fit(ctx context.Context, cfg Config, seed uint64, noise []float32, train, validate *rows, log *slog.Logger) (err error) {
 	rng := rand.New(rand.NewPCG(seed, uint64(len(h.Name))))
 	initialise(h.net, rng)
 	t, err := newTrainer(h.net, cfg)
@@ -249,12 +264,13 @@ func (h *Head) fit(ctx context.Context, cfg Config, seed uint64, train, validate
 	if cfg.AverageSteps > 0 {
 		h.net = learning.clone()
 	}
+	draw := &drawing{rng: rng, train: train, pos: pos, neg: neg, noise: noise}
 	best, bestScore, bestEpoch := h.net.clone(), math.Inf(-1), 0
 	for epoch := 1; epoch <= cfg.Epochs && epoch-bestEpoch <= cfg.Patience; epoch++ {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		cost, err := h.epoch(cfg, t, rng, train, pos, neg, learning)
+		cost, err := h.epoch(cfg, t, draw, learning)
 		if err != nil {
 			return fmt.Errorf("epoch %d: %w", epoch, err)
 		}
@@ -269,26 +285,43 @@ func (h *Head) fit(ctx context.Context, cfg Config, seed uint64, train, validate
 	return nil
 }
 
+// A drawing is where training rows come from.
+type drawing struct {
+	rng      *rand.Rand
+	train    *rows
+	pos, neg []int
+	noise    []float32 // by input, in standardised units; 0: none
+}
+
+// row writes a random training row to x, with noise and with some inputs hidden,
+// and says whether it is a positive one.
+func (d *drawing) row(h *Head, cfg Config, x []float32) bool {
+	n := len(h.inputs)
+	from := d.neg
+	if d.rng.Float64() < cfg.PositiveShare {
+		from = d.pos
+	}
+	i := from[d.rng.IntN(len(from))]
+	h.encode(d.train.f[i], x)
+	for k := range n {
+		if d.noise[k] > 0 && x[n+k] == 0 {
+			x[k] += float32(float32(d.rng.NormFloat64()) * d.noise[k])
+		}
+		if d.rng.Float64() < cfg.InputDropout {
+			x[k], x[n+k] = 0, 1
+		}
+	}
+	return d.train.label[i]
+}
+
 // epoch draws cfg.RowsPerEpoch rows with replacement and learns from them.
-func (h *Head) epoch(cfg Config, t *trainer, rng *rand.Rand, train *rows, pos, neg []int, learning mlp) (float64, error) {
-	width, n := 2*len(h.inputs), len(h.inputs)
+func (h *Head) epoch(cfg Config, t *trainer, draw *drawing, learning mlp) (float64, error) {
+	width := 2 * len(h.inputs)
 	steps, sum := cfg.RowsPerEpoch/cfg.Batch, 0.0
 	for range steps {
 		for r := range cfg.Batch {
-			from := neg
-			if rng.Float64() < cfg.PositiveShare {
-				from = pos
-			}
-			i := from[rng.IntN(len(from))]
-			x := t.x[r*width : (r+1)*width]
-			h.encode(train.f[i], x)
-			for k := range n {
-				if rng.Float64() < cfg.InputDropout {
-					x[k], x[n+k] = 0, 1
-				}
-			}
 			t.y[r] = 0
-			if train.label[i] {
+			if draw.row(h, cfg, t.x[r*width:(r+1)*width]) {
 				t.y[r] = 1
 			}
 		}
