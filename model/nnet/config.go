@@ -66,9 +66,8 @@ type HeadConfig struct {
 	// to an input while training: recordings in whole numbers would else teach
 	// steps that a finer sensor does not have.
 	Noise map[string]float64 `yaml:"noise"`
-	// LinearShare is the weight of the logistic regression's logit in the answer,
-	// the network's having the rest; 0 is the network alone.
-	LinearShare float64 `yaml:"linear_share"`
+	// Members overrides the configuration's; 0 keeps that.
+	Members int `yaml:"members"`
 }
 
 // Limits on shapes, for configurations and for weight files.
@@ -120,8 +119,8 @@ func (c Config) Validate() error {
 			return fmt.Errorf("heads[%d] %q: %w", i, h.Name, err)
 		}
 		for _, width := range h.Hidden {
-			if width*max(c.Members, 1)+1 > maxWidth { // and one unit for linear_share
-				return fmt.Errorf("heads[%d] %q: hidden: %d members of width %d are more than %d", i, h.Name, c.Members, width, maxWidth)
+			if n := c.members(h); width*n > maxWidth {
+				return fmt.Errorf("heads[%d] %q: hidden: %d members of width %d are more than %d", i, h.Name, n, width, maxWidth)
 			}
 		}
 		if names[h.Name] {
@@ -130,6 +129,14 @@ func (c Config) Validate() error {
 		names[h.Name] = true
 	}
 	return nil
+}
+
+// members is how many networks a head is the mean of.
+func (c Config) members(h HeadConfig) int {
+	if h.Members > 0 {
+		return h.Members
+	}
+	return max(c.Members, 1)
 }
 
 func (h HeadConfig) validate() error {
@@ -153,11 +160,8 @@ func (h HeadConfig) validate() error {
 			return fmt.Errorf("required: %q is not an input", r)
 		}
 	}
-	if !(h.LinearShare >= 0 && h.LinearShare < 1) {
-		return fmt.Errorf("linear_share: %g is not in [0, 1)", h.LinearShare)
-	}
-	if h.LinearShare > 0 && len(h.Hidden) == 0 {
-		return errors.New("linear_share: a network without hidden layers is linear already")
+	if h.Members < 0 || h.Members > maxMembers {
+		return fmt.Errorf("members: %d is not in 0..%d", h.Members, maxMembers)
 	}
 	for name, v := range h.Noise {
 		if !slices.Contains(h.Inputs, name) {

@@ -75,50 +75,6 @@ func mean(nets []mlp) mlp {
 	return m
 }
 
-// linearGain keeps the linear path in the straight part of tanh: a logit of 10
-// goes through as 9.9.
-const linearGain = 0.01
-
-// withLinear gives the network a straight path beside its hidden layers: one unit
-// more in each of them carries the linear layer's logit, scaled down to where
-// tanh is straight. The answer is (1-share) of the network's logit and share of
-// the linear one. The network then corrects a regression, and need not learn
-// again from few events that more wind is more dangerous.
-func (m mlp) withLinear(linear dense, share float32) mlp {
-	shapes := m.shapes()
-	for l := 1; l < len(shapes)-1; l++ {
-		shapes[l]++
-	}
-	out := newMLP(shapes)
-	last := len(out) - 1
-	for l := range m {
-		scale := float32(1)
-		if l == last {
-			scale = 1 - share
-		}
-		for i := range m[l].In {
-			for j := range m[l].Out {
-				out[l].W[i*out[l].Out+j] = float32(m[l].W[i*m[l].Out+j] * scale)
-			}
-		}
-		for j, b := range m[l].B {
-			out[l].B[j] = float32(b * scale)
-		}
-		switch l {
-		case 0:
-			for i, w := range linear.W {
-				out[0].W[i*out[0].Out+m[0].Out] = float32(w * linearGain)
-			}
-			out[0].B[m[0].Out] = float32(linear.B[0] * linearGain)
-		case last:
-			out[l].W[m[l].In] = share / linearGain
-		default:
-			out[l].W[m[l].In*out[l].Out+m[l].Out] = 1
-		}
-	}
-	return out
-}
-
 // logit is the reference: what the Gorgonia graph computes, in float64 and in
 // plain loops. It scores whole data sets in training and evaluation, where a
 // graph's overhead a row would dominate, and explains scores; a test holds the

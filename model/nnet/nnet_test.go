@@ -191,7 +191,6 @@ func TestConfigErrorsNameTheField(t *testing.T) {
 		"task":          func(c *Config) { c.Heads[0].Task = "hail" },
 		"members":       func(c *Config) { c.Members = maxMembers + 1 },
 		"of width 64":   func(c *Config) { c.Members, c.Heads[0].Hidden = 8, []int{64} },
-		"linear_share":  func(c *Config) { c.Heads[0].LinearShare, c.Heads[0].Hidden = 0.5, nil },
 		"not an input":  func(c *Config) { c.Heads[0].Noise = map[string]float64{"rain_1h_mm": 1} },
 		"noise":         func(c *Config) { c.Heads[0].Noise = map[string]float64{"temperature_c": math.NaN()} },
 	} {

@@ -76,15 +76,13 @@ func Train(ctx context.Context, cfg Config, series []*Series, log *slog.Logger) 
 	}
 	w := &Weights{Name: cfg.Name, Version: cfg.Version, Seed: cfg.Seed, Credits: cfg.Credits}
 	for _, hc := range cfg.Heads {
-		logistic, err := trainHead(ctx, cfg, hc, RoleLogistic, nil, series, log)
-		if err != nil {
-			return nil, fmt.Errorf("head %s (%s): %w", hc.Name, RoleLogistic, err)
+		for _, role := range []string{RoleNetwork, RoleLogistic} {
+			h, err := trainHead(ctx, cfg, hc, role, series, log)
+			if err != nil {
+				return nil, fmt.Errorf("head %s (%s): %w", hc.Name, role, err)
+			}
+			w.Heads = append(w.Heads, h)
 		}
-		network, err := trainHead(ctx, cfg, hc, RoleNetwork, logistic, series, log)
-		if err != nil {
-			return nil, fmt.Errorf("head %s (%s): %w", hc.Name, RoleNetwork, err)
-		}
-		w.Heads = append(w.Heads, network, logistic)
 		y, err := trainYardstick(hc, series)
 		if err != nil {
 			return nil, fmt.Errorf("head %s: %w", hc.Name, err)
@@ -121,7 +119,7 @@ func newHead(hc HeadConfig, role string) (*Head, error) {
 	return h, nil
 }
 
-func trainHead(ctx context.Context, cfg Config, hc HeadConfig, role string, logistic *Head, series []*Series, log *slog.Logger) (*Head, error) {
+func trainHead(ctx context.Context, cfg Config, hc HeadConfig, role string, series []*Series, log *slog.Logger) (*Head, error) {
 	h, err := newHead(hc, role)
 	if err != nil {
 		return nil, err
@@ -150,7 +148,7 @@ func trainHead(ctx context.Context, cfg Config, hc HeadConfig, role string, logi
 	shapes = append(shapes, 1)
 	members := 1
 	if role == RoleNetwork {
-		members = max(1, cfg.Members)
+		members = cfg.members(hc)
 	}
 	nets, noise := make([]mlp, members), h.noise(hc.Noise)
 	var group errgroup.Group
@@ -170,9 +168,6 @@ func trainHead(ctx context.Context, cfg Config, hc HeadConfig, role string, logi
 		return nil, err
 	}
 	h.net = mean(nets)
-	if role == RoleNetwork && hc.LinearShare > 0 {
-		h.net = h.net.withLinear(logistic.net[0], float32(hc.LinearShare))
-	}
 	z := validate.logits(h)
 	h.a, h.b = platt(z, validate.label)
 	p := make([]float64, len(z))
