@@ -88,14 +88,18 @@ func (e *evaluation) printGate() error {
 	}
 	fmt.Fprintf(e.out, "== May the network block? (validation rows; events caught / hours blocked; a network may cost %.0f h an event)\n", priceHours)
 	t := tabwriter.NewWriter(e.out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "head\tevents\tstation-months\trules block\trules warn or block\tnetwork\tat the rules' hours\tdecision")
+	fmt.Fprintln(t, "head\tevents\tstation-months\trules block\trules warn or block\tnetwork\tat the rules' hours\tpresent gust\tdecision")
 	for _, d := range e.Verdicts {
 		answer := "warns"
 		if d.Blocks {
 			answer = "may block"
 		}
 		s := func(x stand) string { return fmt.Sprintf("%d / %.0f", x.Caught, x.Hours) }
-		fmt.Fprintf(t, "%s\t%d\t%.1f\t%s\t%s\t%s\t%s\t%s: %s\n", d.Task, d.Events, d.SiteMonths, s(d.RulesBlock), s(d.RulesWarn), s(d.Network), s(d.SameHours), answer, d.Why)
+		gust := "-"
+		if d.Yardstick != nil {
+			gust = s(*d.Yardstick)
+		}
+		fmt.Fprintf(t, "%s\t%d\t%.1f\t%s\t%s\t%s\t%s\t%s\t%s: %s\n", d.Task, d.Events, d.SiteMonths, s(d.RulesBlock), s(d.RulesWarn), s(d.Network), s(d.SameHours), gust, answer, d.Why)
 	}
 	return t.Flush()
 }

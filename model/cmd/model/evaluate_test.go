@@ -54,11 +54,23 @@ func TestGateDecision(t *testing.T) {
 		{"the rules have nothing to say", stand{}, stand{2, 10}, stand{}, 24, true, "5.0 blocked hours"},
 		{"neither catches any", stand{}, stand{0, 10}, stand{}, 24, false, "catches 0 events"},
 	} {
-		d := gateDecision{RulesWarn: c.rules, Network: c.net, SameHours: c.eq, PriceHours: c.price}
+		d := gateDecision{RulesWarn: c.rules, Network: c.net, SameHours: c.eq, PriceHours: c.price, RulesFed: true}
 		d.conclude()
 		if d.Blocks != c.want || !strings.Contains(d.Why, c.why) {
 			t.Errorf("%s: %v, %q", c.name, d.Blocks, d.Why)
 		}
+	}
+	good := gateDecision{Network: stand{6, 40}, PriceHours: 24, Yardstick: &stand{6, 39}, RulesFed: true}
+	if good.conclude(); good.Blocks || !strings.Contains(good.Why, "present gust") {
+		t.Errorf("no better than the present gust: %v, %q", good.Blocks, good.Why)
+	}
+	good.Yardstick.Caught = 5
+	if good.conclude(); !good.Blocks {
+		t.Errorf("better than the present gust: %q", good.Why)
+	}
+	good.RulesFed, good.Blocks = false, false
+	if good.conclude(); good.Blocks {
+		t.Error("blocks although the rules were never fed")
 	}
 }
 

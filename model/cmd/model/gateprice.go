@@ -34,7 +34,13 @@ type gateDecision struct {
 	Network    stand   `json:"network_at_its_threshold"`
 	// SameHours is the network at the lowest threshold that costs no more blocked
 	// hours than the rules that warn or block.
-	SameHours  stand   `json:"network_at_the_rules_hours"`
+	SameHours stand `json:"network_at_the_rules_hours"`
+	// Yardstick is a threshold on the present gust at no more blocked hours than
+	// the network's: a rule that anybody can write (wind only).
+	Yardstick *stand `json:"current_gust_at_the_networks_hours,omitempty"`
+	// RulesFed is false where the recordings lack the sensor that the hazard's own
+	// rules live on: then nothing can be shown to beat them.
+	RulesFed   bool    `json:"rules_fed"`
 	PriceHours float64 `json:"blocked_hours_per_event_allowed"`
 	Blocks     bool    `json:"network_may_block"`
 	Why        string  `json:"why"`
@@ -83,7 +89,7 @@ func taskKinds(task string) []model.Kind {
 func decide(h *nnet.Head, recs []*recording) (gateDecision, error) {
 	d := gateDecision{Task: h.Name, PriceHours: priceHours}
 	var tracks []skill.Track
-	var levels [][]float64
+	var levels, gusts [][]float64
 	for _, r := range recs {
 		if !h.Split.Lowland(r.site) {
 			continue
@@ -94,7 +100,7 @@ func decide(h *nnet.Head, recs []*recording) (gateDecision, error) {
 			return d, fmt.Errorf("rules on %s: %w", r.site, err)
 		}
 		t := skill.Track{Onset: h.Task.Onsets(s)}
-		var l []float64
+		var l, g []float64
 		for i, label := range h.Task.Labels(s) {
 			part, err := h.Split.Part(r.site, s.TimeMs[i])
 			if err != nil {
@@ -106,10 +112,12 @@ func decide(h *nnet.Head, recs []*recording) (gateDecision, error) {
 			}
 			t.TimeMs, t.P = append(t.TimeMs, s.TimeMs[i]), append(t.P, p)
 			l = append(l, float64(level[i]))
+			g = append(g, float64(s.Features[i].X[model.FeatureGust]))
+			d.RulesFed = d.RulesFed || fed(h.Kind, &r.samples[i])
 		}
 		if len(l) > 0 {
 			d.Rows += len(l)
-			tracks, levels = append(tracks, t), append(levels, l)
+			tracks, levels, gusts = append(tracks, t), append(levels, l), append(gusts, g)
 		}
 	}
 	if d.Rows == 0 {
@@ -121,34 +129,56 @@ func decide(h *nnet.Head, recs []*recording) (gateDecision, error) {
 		d.Events, d.SiteMonths = a.Events, a.SiteDays/monthDays
 		return stand{a.Caught, a.AlarmHours}
 	}
-	rules := make([]skill.Track, len(tracks))
+	rules, gust := make([]skill.Track, len(tracks)), make([]skill.Track, len(tracks))
 	for i, t := range tracks {
 		rules[i] = skill.Track{TimeMs: t.TimeMs, P: levels[i], Onset: t.Onset}
+		gust[i] = skill.Track{TimeMs: t.TimeMs, P: gusts[i], Onset: t.Onset}
 	}
 	d.RulesBlock, d.RulesWarn = at(rules, float64(model.LevelBlock)), at(rules, float64(model.LevelWarn))
 	d.Network = at(tracks, h.Warn)
 	d.SameHours = at(tracks, thresholdForHours(tracks, d.RulesWarn.Hours))
+	if h.Task.Name == nnet.TaskWind {
+		y := at(gust, thresholdForHours(gust, d.Network.Hours))
+		d.Yardstick = &y
+	}
 	d.conclude()
 	return d, nil
 }
 
-// conclude is the decision: the network beats the rules at equal blocked hours,
-// or adds events where the rules have nothing to say, and at its threshold costs
-// no more than the price.
+// fed says whether a sample has what the rules of a hazard live on.
+func fed(kind model.Kind, s *model.Sample) bool {
+	sensors := []model.Channel{model.WindGustMPS, model.WindSpeedMPS}
+	if kind == model.KindThunderstorm {
+		sensors = []model.Channel{model.LightningKM, model.LightningCount}
+	}
+	for _, c := range sensors {
+		if _, ok := s.Get(c); ok {
+			return true
+		}
+	}
+	return false
+}
+
+// conclude is the decision: the network catches more than the rules and more than
+// the yardstick at equal blocked hours, and at its threshold costs no more than
+// the price. Rules that block no hour at all are beaten by any event caught.
 func (d *gateDecision) conclude() {
 	perEvent := math.Inf(1)
 	if d.Network.Caught > 0 {
 		perEvent = d.Network.Hours / float64(d.Network.Caught)
 	}
 	beats := d.SameHours.Caught > d.RulesWarn.Caught || (d.RulesWarn.Hours == 0 && d.Network.Caught > 0)
-	d.Blocks = beats && perEvent <= d.PriceHours
 	switch {
+	case !d.RulesFed:
+		d.Why = fmt.Sprintf("the rules for this hazard need a sensor that the recordings lack, so it cannot be shown to beat them (%.1f blocked hours an event)", perEvent)
 	case !beats:
 		d.Why = fmt.Sprintf("at the rules' %.0f blocked hours it catches %d events, the rules %d", d.RulesWarn.Hours, d.SameHours.Caught, d.RulesWarn.Caught)
-	case !d.Blocks:
+	case d.Yardstick != nil && d.Network.Caught <= d.Yardstick.Caught:
+		d.Why = fmt.Sprintf("a threshold on the present gust catches %d events for %.0f blocked hours", d.Yardstick.Caught, d.Yardstick.Hours)
+	case perEvent > d.PriceHours:
 		d.Why = fmt.Sprintf("it catches more than the rules, but for %.1f blocked hours an event; %.0f are allowed", perEvent, d.PriceHours)
 	default:
-		d.Why = fmt.Sprintf("it catches more than the rules for %.1f blocked hours an event; %.0f are allowed", perEvent, d.PriceHours)
+		d.Blocks, d.Why = true, fmt.Sprintf("it catches more than the rules for %.1f blocked hours an event; %.0f are allowed", perEvent, d.PriceHours)
 	}
 }
 
