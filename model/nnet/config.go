@@ -62,6 +62,12 @@ type HeadConfig struct {
 	// TrainLowland leaves the split's not_lowland sites out of training too, not
 	// only out of validation and the figures.
 	TrainLowland bool `yaml:"train_lowland"`
+	// Noise, by input and in its unit, is the standard deviation of what is added
+	// to an input while training: recordings in whole numbers would else teach
+	// steps that a finer sensor does not have.
+	Noise map[string]float64 `yaml:"noise"`
+	// Members overrides the configuration's; 0 keeps that.
+	Members int `yaml:"members"`
 }
 
 // Limits on shapes, for configurations and for weight files.
@@ -113,8 +119,8 @@ func (c Config) Validate() error {
 			return fmt.Errorf("heads[%d] %q: %w", i, h.Name, err)
 		}
 		for _, width := range h.Hidden {
-			if width*c.Members > maxWidth {
-				return fmt.Errorf("heads[%d] %q: hidden: %d members of width %d are more than %d", i, h.Name, c.Members, width, maxWidth)
+			if n := c.members(h); width*n > maxWidth {
+				return fmt.Errorf("heads[%d] %q: hidden: %d members of width %d are more than %d", i, h.Name, n, width, maxWidth)
 			}
 		}
 		if names[h.Name] {
@@ -123,6 +129,14 @@ func (c Config) Validate() error {
 		names[h.Name] = true
 	}
 	return nil
+}
+
+// members is how many networks a head is the mean of.
+func (c Config) members(h HeadConfig) int {
+	if h.Members > 0 {
+		return h.Members
+	}
+	return max(c.Members, 1)
 }
 
 func (h HeadConfig) validate() error {
@@ -144,6 +158,17 @@ func (h HeadConfig) validate() error {
 	for _, r := range h.Required {
 		if !slices.Contains(h.Inputs, r) {
 			return fmt.Errorf("required: %q is not an input", r)
+		}
+	}
+	if h.Members < 0 || h.Members > maxMembers {
+		return fmt.Errorf("members: %d is not in 0..%d", h.Members, maxMembers)
+	}
+	for name, v := range h.Noise {
+		if !slices.Contains(h.Inputs, name) {
+			return fmt.Errorf("noise: %q is not an input", name)
+		}
+		if !(v > 0 && v < 100) {
+			return fmt.Errorf("noise: %s: %g is not in (0, 100)", name, v)
 		}
 	}
 	if len(h.Hidden) > maxLayers-1 {

@@ -189,6 +189,10 @@ func TestConfigErrorsNameTheField(t *testing.T) {
 		"hidden":        func(c *Config) { c.Heads[0].Hidden = []int{1 << 20} },
 		"validate_from": func(c *Config) { c.Heads[1].Split.TestFrom = "" },
 		"task":          func(c *Config) { c.Heads[0].Task = "hail" },
+		"members":       func(c *Config) { c.Members = maxMembers + 1 },
+		"of width 64":   func(c *Config) { c.Members, c.Heads[0].Hidden = 8, []int{64} },
+		"not an input":  func(c *Config) { c.Heads[0].Noise = map[string]float64{"rain_1h_mm": 1} },
+		"noise":         func(c *Config) { c.Heads[0].Noise = map[string]float64{"temperature_c": math.NaN()} },
 	} {
 		c := tinyConfig()
 		change(&c)

@@ -148,16 +148,16 @@ func trainHead(ctx context.Context, cfg Config, hc HeadConfig, role string, seri
 	shapes = append(shapes, 1)
 	members := 1
 	if role == RoleNetwork {
-		members = max(1, cfg.Members)
+		members = cfg.members(hc)
 	}
-	nets := make([]mlp, members)
+	nets, noise := make([]mlp, members), h.noise(hc.Noise)
 	var group errgroup.Group
 	group.SetLimit(runtime.GOMAXPROCS(0)) // each has a graph of its own, and the order does not matter
 	for k := range nets {
 		group.Go(func() error {
 			one := *h
 			one.net = newMLP(shapes)
-			if err := one.fit(ctx, cfg, cfg.Seed+uint64(k), train, validate, log.With("member", k)); err != nil {
+			if err := one.fit(ctx, cfg, cfg.Seed+uint64(k), noise, train, validate, log.With("member", k)); err != nil {
 				return err
 			}
 			nets[k] = one.net
@@ -226,10 +226,20 @@ func (h *Head) normalise(r *rows) {
 	}
 }
 
+// noise returns the deviation of each input's training noise in standardised
+// units.
+func (h *Head) noise(byName map[string]float64) []float32 {
+	out := make([]float32, len(h.inputs))
+	for k, name := range h.Inputs {
+		out[k] = float32(byName[name]) / h.sd[k]
+	}
+	return out
+}
+
 // fit runs epochs until the validation score has not risen for cfg.Patience of
 // them, and keeps the best weights. The score is AUC + average precision: the
 // first sees the whole order, the second its top, where warnings are.
-func (h *Head) fit(ctx context.Context, cfg Config, seed uint64, train, validate *rows, log *slog.Logger) (err error) {
+func (h *Head) fit(ctx context.Context, cfg Config, seed uint64, noise []float32, train, validate *rows, log *slog.Logger) (err error) {
 	rng := rand.New(rand.NewPCG(seed, uint64(len(h.Name))))
 	initialise(h.net, rng)
 	t, err := newTrainer(h.net, cfg)
@@ -249,12 +259,13 @@ func (h *Head) fit(ctx context.Context, cfg Config, seed uint64, train, validate
 	if cfg.AverageSteps > 0 {
 		h.net = learning.clone()
 	}
+	draw := &drawing{rng: rng, train: train, pos: pos, neg: neg, noise: noise}
 	best, bestScore, bestEpoch := h.net.clone(), math.Inf(-1), 0
 	for epoch := 1; epoch <= cfg.Epochs && epoch-bestEpoch <= cfg.Patience; epoch++ {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		cost, err := h.epoch(cfg, t, rng, train, pos, neg, learning)
+		cost, err := h.epoch(cfg, t, draw, learning)
 		if err != nil {
 			return fmt.Errorf("epoch %d: %w", epoch, err)
 		}
@@ -269,26 +280,43 @@ func (h *Head) fit(ctx context.Context, cfg Config, seed uint64, train, validate
 	return nil
 }
 
+// A drawing is where training rows come from.
+type drawing struct {
+	rng      *rand.Rand
+	train    *rows
+	pos, neg []int
+	noise    []float32 // by input, in standardised units; 0: none
+}
+
+// row writes a random training row to x, with noise and with some inputs hidden,
+// and says whether it is a positive one.
+func (d *drawing) row(h *Head, cfg Config, x []float32) bool {
+	n := len(h.inputs)
+	from := d.neg
+	if d.rng.Float64() < cfg.PositiveShare {
+		from = d.pos
+	}
+	i := from[d.rng.IntN(len(from))]
+	h.encode(d.train.f[i], x)
+	for k := range n {
+		if d.noise[k] > 0 && x[n+k] == 0 {
+			x[k] += float32(float32(d.rng.NormFloat64()) * d.noise[k])
+		}
+		if d.rng.Float64() < cfg.InputDropout {
+			x[k], x[n+k] = 0, 1
+		}
+	}
+	return d.train.label[i]
+}
+
 // epoch draws cfg.RowsPerEpoch rows with replacement and learns from them.
-func (h *Head) epoch(cfg Config, t *trainer, rng *rand.Rand, train *rows, pos, neg []int, learning mlp) (float64, error) {
-	width, n := 2*len(h.inputs), len(h.inputs)
+func (h *Head) epoch(cfg Config, t *trainer, draw *drawing, learning mlp) (float64, error) {
+	width := 2 * len(h.inputs)
 	steps, sum := cfg.RowsPerEpoch/cfg.Batch, 0.0
 	for range steps {
 		for r := range cfg.Batch {
-			from := neg
-			if rng.Float64() < cfg.PositiveShare {
-				from = pos
-			}
-			i := from[rng.IntN(len(from))]
-			x := t.x[r*width : (r+1)*width]
-			h.encode(train.f[i], x)
-			for k := range n {
-				if rng.Float64() < cfg.InputDropout {
-					x[k], x[n+k] = 0, 1
-				}
-			}
 			t.y[r] = 0
-			if train.label[i] {
+			if draw.row(h, cfg, t.x[r*width:(r+1)*width]) {
 				t.y[r] = 1
 			}
 		}

@@ -259,6 +259,8 @@ type result struct {
 	Caught      int      `json:"events_caught"`
 	FalseAlarms float64  `json:"false_alarms_per_site_day"`
 	AlarmHours  float64  `json:"alarm_hours_per_site_day"`
+	FalseMonth  float64  `json:"false_alarms_per_station_month"`
+	HoursMonth  float64  `json:"alarm_hours_per_station_month"` // what a block would cost
 	LeadMedianS int64    `json:"lead_median_s"`
 	LeadP10S    int64    `json:"lead_p10_s"`
 }
@@ -274,6 +276,7 @@ func newResult(r nnet.Result) result {
 	return result{
 		AUC: finite(r.AUC), AP: finite(r.AP), Brier: finite(r.Brier), BrierSkill: finite(r.BrierSkill), Threshold: r.Threshold, Events: r.Events,
 		Caught: r.Caught, FalseAlarms: r.FalseAlarmsPerSiteDay, AlarmHours: r.AlarmHoursPerSiteDay,
+		FalseMonth: r.FalseAlarmsPerSiteDay * monthDays, HoursMonth: r.AlarmHoursPerSiteDay * monthDays,
 		LeadMedianS: r.LeadMedianMs / 1000, LeadP10S: r.LeadP10Ms / 1000,
 	}
 }
@@ -304,10 +307,10 @@ func printTable(out io.Writer, reports []report) error {
 		fmt.Fprintf(out, "%s, %s (%s stations): %d rows, %d sites, %.0f site-days, base rate %.5f, %d events\n",
 			r.Group, r.Head, r.Stations, r.Rows, r.Sites, r.SiteDays, r.BaseRate, r.Result.Events)
 		t := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
-		fmt.Fprintln(t, "score\tROC AUC\tAP\tBrier\tskill\tthreshold\tcaught\tfalse/site-day\talarm h/site-day\tlead median\tlead p10\t")
+		fmt.Fprintln(t, "score\tROC AUC\tAP\tBrier\tskill\tthreshold\tcaught\tfalse/site-day\t/station-month\talarm h/station-month\tlead median\tlead p10\t")
 		row := func(name string, x result) {
-			fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%.4g\t%d\t%.4f\t%.3f\t%s\t%s\t\n", name, number(x.AUC), number(x.AP), number(x.Brier), number(x.BrierSkill),
-				x.Threshold, x.Caught, x.FalseAlarms, x.AlarmHours, seconds(x.LeadMedianS), seconds(x.LeadP10S))
+			fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%.4g\t%d\t%.4f\t%.2f\t%.2f\t%s\t%s\t\n", name, number(x.AUC), number(x.AP), number(x.Brier), number(x.BrierSkill),
+				x.Threshold, x.Caught, x.FalseAlarms, x.FalseMonth, x.HoursMonth, seconds(x.LeadMedianS), seconds(x.LeadP10S))
 		}
 		row("network", r.Result)
 		names := make([]string, 0, len(r.Baselines))

@@ -61,7 +61,7 @@ func loadSeries(ctx context.Context, paths []string, progress func(done, total i
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		s, err := loadOne(f, nil)
+		s, err := loadOne(f)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", f, err)
 		}
@@ -75,8 +75,8 @@ func loadSeries(ctx context.Context, paths []string, progress func(done, total i
 const thunderLabel = "label_thunder"
 
 // loadOne reads one trace. The truth goes beside the features, never through
-// a sample. change, if not nil, may alter each sample, or say that it is lost.
-func loadOne(path string, change func(*model.Sample) (lost bool)) (_ *nnet.Series, err error) {
+// a sample.
+func loadOne(path string) (_ *nnet.Series, err error) {
 	r, err := trace.Open(path, trace.Options{})
 	if err != nil {
 		return nil, err
@@ -94,16 +94,6 @@ func loadOne(path string, change func(*model.Sample) (lost bool)) (_ *nnet.Serie
 		} else if err != nil {
 			return nil, err
 		}
-		thunder := int8(-1)
-		if v, ok := r.Labels()[thunderLabel]; ok {
-			thunder = 0
-			if v > 0 {
-				thunder = 1
-			}
-		}
-		if change != nil && change(&sample) {
-			sample = model.Sample{TimeMs: sample.TimeMs}
-		}
-		s.Add(&sample, thunder)
+		s.Add(&sample, thunderOf(r.Labels()))
 	}
 }

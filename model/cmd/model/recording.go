@@ -1,0 +1,105 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"strings"
+
+	"fairwatt/model"
+	"fairwatt/model/nnet"
+	"fairwatt/model/trace"
+)
+
+// A recording is a trace in memory: the suites that replay it with one sensor
+// broken after another read the file once.
+type recording struct {
+	site    string
+	samples []model.Sample
+	thunder []int8
+}
+
+// readRecording reads what of a trace lies at or after fromMs.
+func readRecording(path string, fromMs int64) (_ *recording, err error) {
+	r, err := trace.Open(path, trace.Options{})
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, r.Close()) }()
+	out := &recording{site: r.Meta().Site}
+	if out.site == "" {
+		out.site = strings.TrimSuffix(strings.TrimSuffix(filepath.Base(path), ".gz"), ".csv")
+	}
+	var sample model.Sample
+	for {
+		if err := r.Next(&sample); errors.Is(err, io.EOF) {
+			return out, nil
+		} else if err != nil {
+			return nil, err
+		}
+		if sample.TimeMs < fromMs {
+			continue
+		}
+		out.samples = append(out.samples, sample)
+		out.thunder = append(out.thunder, thunderOf(r.Labels()))
+	}
+}
+
+// thunderOf is the truth of a row: 1, 0, or -1 where the trace does not say.
+func thunderOf(labels map[string]float64) int8 {
+	v, ok := labels[thunderLabel]
+	switch {
+	case !ok:
+		return -1
+	case v > 0:
+		return 1
+	}
+	return 0
+}
+
+// readRecordings reads the traces whose site keep wants.
+func readRecordings(ctx context.Context, dir string, fromMs int64, keep func(site string) bool) ([]*recording, error) {
+	files, err := traceFiles([]string{dir})
+	if err != nil {
+		return nil, err
+	}
+	var out []*recording
+	for _, f := range files {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		name, _, _ := strings.Cut(filepath.Base(f), ".")
+		if !keep(name) {
+			continue
+		}
+		r, err := readRecording(f, fromMs)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", f, err)
+		}
+		out = append(out, r)
+	}
+	return out, nil
+}
+
+// series extracts the features of every sample as it was or, with a distortion,
+// as a broken sensor would have given it. The truth is always the recorded one.
+func (r *recording) series(change *distortion) *nnet.Series {
+	if change == nil {
+		s := nnet.NewSeries(r.site)
+		for i := range r.samples {
+			s.Add(&r.samples[i], r.thunder[i])
+		}
+		return s
+	}
+	truth, e := r.series(nil), model.NewExtractor()
+	apply := change.start()
+	for i := range r.samples {
+		s := r.samples[i]
+		apply(&s)
+		e.Push(&s)
+		e.Features(&truth.Features[i])
+	}
+	return truth
+}
