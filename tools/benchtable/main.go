@@ -10,6 +10,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -127,33 +128,30 @@ func main() {
 	}
 }
 
+// run measures part by part. A part that fails is named at once and in the error;
+// the others are measured, printed and written all the same.
 func run(ctx context.Context, chosen []suite, soak time.Duration, out string) error {
 	var figures []figure
+	var failed []error
+	part := func(name string, measure func() ([]figure, error)) {
+		fmt.Fprintf(os.Stderr, "%s ...\n", name)
+		began := time.Now()
+		got, err := measure()
+		if err != nil {
+			err = fmt.Errorf("%s: %w", name, err)
+			fmt.Fprintln(os.Stderr, "FAILED:", err)
+			failed = append(failed, err)
+		}
+		figures = append(figures, got...)
+		fmt.Fprintf(os.Stderr, "  took %.0f s\n", time.Since(began).Seconds())
+	}
 	for _, s := range chosen {
-		fmt.Fprintf(os.Stderr, "benchmarks of %s (%s) ...\n", s.pkg, s.bench)
-		got, err := benchmarks(ctx, s)
-		if err != nil {
-			return err
-		}
-		figures = append(figures, got...)
+		part(fmt.Sprintf("benchmarks of %s (%s)", s.pkg, s.bench), func() ([]figure, error) { return benchmarks(ctx, s) })
 	}
-	replay, err := replayYear(ctx)
-	if err != nil {
-		return fmt.Errorf("replay: %w", err)
-	}
-	figures = append(figures, replay...)
-	sizes, err := binarySizes()
-	if err != nil {
-		return err
-	}
-	figures = append(figures, sizes...)
+	part("replay", func() ([]figure, error) { return replayYear(ctx) })
+	part("sizes", binarySizes)
 	if soak > 0 {
-		fmt.Fprintf(os.Stderr, "agent on a simulated board for %v ...\n", soak)
-		got, err := soakAgent(ctx, soak)
-		if err != nil {
-			return fmt.Errorf("soak: %w", err)
-		}
-		figures = append(figures, got...)
+		part(fmt.Sprintf("agent on a simulated board for %v", soak), func() ([]figure, error) { return soakAgent(ctx, soak) })
 	}
 	if err := printTable(os.Stdout, figures); err != nil {
 		return err
@@ -162,7 +160,8 @@ func run(ctx context.Context, chosen []suite, soak time.Duration, out string) er
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(out, append(b, '\n'), 0o644)
+	failed = append(failed, os.WriteFile(out, append(b, '\n'), 0o644))
+	return errors.Join(failed...)
 }
 
 // benchmarks runs one suite and returns its rows.

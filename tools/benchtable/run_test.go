@@ -1,0 +1,27 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// Every part that fails is named, and the table is written all the same. Here
+// nothing is built, so that all of them fail.
+func TestFailedPartsAreNamedAndHideNothing(t *testing.T) {
+	t.Chdir(t.TempDir())
+	out := filepath.Join(t.TempDir(), "bench.json")
+	err := run(t.Context(), []suite{{pkg: "./none", bench: "X", benchtime: "1x"}}, 0, out)
+	if err == nil {
+		t.Fatal("no error")
+	}
+	for _, part := range []string{"./none", "replay: ", "sizes: "} {
+		if !strings.Contains(err.Error(), part) {
+			t.Errorf("%q is not named in: %v", part, err)
+		}
+	}
+	if _, err := os.Stat(out); err != nil {
+		t.Error(err)
+	}
+}
