@@ -170,7 +170,7 @@ func (p *picture) compose(c draw.Canvas, panels []*plot.Plot, rows int) {
 	}
 }
 
-// ticks are round moments of the zone's calendar, ten or so on the axis.
+// ticks are round moments of the zone's calendar, as many as there is room for.
 func (p *picture) ticks(_, _ float64) []plot.Tick {
 	if !p.absolute || p.endS < 2 {
 		return plot.DefaultTicks{}.Ticks(0, p.endS)
@@ -189,7 +189,7 @@ func (p *picture) ticks(_, _ float64) []plot.Tick {
 		layout string
 	},
 	) bool {
-		return p.endS/s.every.Seconds() <= 12
+		return p.endS/s.every.Seconds() <= float64(130/len(s.layout)) // as many as there is room for
 	})
 	if i < 0 {
 		i = len(steps) - 1
