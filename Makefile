@@ -60,6 +60,7 @@ arm: ## build stripped agents for armv6, armv7 and arm64 into bin/linux-*/
 	GOOS=linux GOARCH=arm64 $(BUILD) $(STRIP) $(SMALL) -o bin/linux-arm64/agent ./agent/cmd/agent
 
 train: build ## train the network from DATA (default ../shared/data/weather) and compare it with the shipped weights
+	@mkdir -p build
 	bin/model train --config configs/model/hazard-1.yaml --data $(or $(DATA),../shared/data/weather) --out build/hazard-1.fwnn
 	cmp build/hazard-1.fwnn model/nnet/weights/hazard-1.fwnn && echo "the shipped weights, bit for bit"
 

@@ -29,8 +29,10 @@
 // gradients and is what the graph is tested against.
 //
 // Training is deterministic: seeded initialisers of our own (Gorgonia's seed
-// from the clock), seeded sampling, one goroutine. Epoch, calibration and
-// threshold are chosen on the validation split; the test split is read by
+// from the clock), seeded sampling, a graph, a generator and a goroutine for each
+// member. Members of a head are joined into one block-diagonal network whose
+// logit is their mean: file, graph and explanation need not know. Epoch,
+// calibration and threshold are chosen on the validation split; the test split is read by
 // evaluation alone.
 //
 // # Refused
@@ -39,6 +41,8 @@
 // and answers nonsense; the format here is text with names, shapes, schema hash,
 // checksum and a self-test (format.go). A recurrent or convolutional network:
 // 10 to 100 times the cost on a Pi, for hourly labels that do not carry it.
+// A linear path beside the network and soft targets for the wind head: they
+// validated within the spread of seeds (docs/model.md).
 // Hour and season as inputs: a sample's clock is monotonic. Absolute pressure
 // and wind direction: they name the station.
 //

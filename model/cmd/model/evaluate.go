@@ -180,7 +180,7 @@ func (e *evaluation) measure(w *nnet.Weights, series []*nnet.Series, q nnet.Ques
 	}
 	e.Weather = append(e.Weather, reports...)
 	for _, r := range reports {
-		e.explained(r)
+		e.explained(r, q)
 	}
 	fmt.Fprintf(e.out, "== %s, within %s\n", reports[0].Head, time.Duration(q.HorizonMs)*time.Millisecond)
 	if err := printTable(e.out, reports); err != nil {
@@ -192,11 +192,11 @@ func (e *evaluation) measure(w *nnet.Weights, series []*nnet.Series, q nnet.Ques
 
 // explained files the check of the explanations: in every warned hour the score
 // falls when the inputs named for it are set to their training means.
-func (e *evaluation) explained(r report) {
+func (e *evaluation) explained(r report, q nnet.Question) {
 	if r.Warnings == 0 {
 		return
 	}
-	e.add(goal{Task: r.Head, Figure: "explanations that hold", Rows: fmt.Sprintf("%s, %s", r.Group, r.Stations),
+	e.add(goal{Task: fmt.Sprintf("%s %d h", r.Head, q.HorizonMs/hourMs), Figure: "explanations that hold", Rows: fmt.Sprintf("%s, %s", r.Group, r.Stations),
 		Value: float64(r.ExplanationHeld) / float64(r.Warnings), Goal: 1, Beside: fmt.Sprintf("%d of %d warned hours", r.ExplanationHeld, r.Warnings)})
 }
 

@@ -30,6 +30,11 @@ func distortions(sensors [][]model.Channel) []distortion {
 				return each(group, func(s *model.Sample, c model.Channel) { s.Fail(c, model.Absent) })
 			}},
 			distortion{name + " stuck every second day", func() func(*model.Sample) { return stuck(group) }},
+		)
+		if group[0] == model.Raining {
+			continue // yes or no has no gain
+		}
+		out = append(out,
 			distortion{name + " +10 %", func() func(*model.Sample) { return scaled(group, 1.1) }},
 			distortion{name + " -10 %", func() func(*model.Sample) { return scaled(group, 0.9) }},
 		)
