@@ -105,14 +105,39 @@ func (m *MQTT) up() {
 	subs, ups := append([]subscription{}, m.subs...), append([]func(){}, m.onUp...)
 	m.mu.Unlock()
 	for _, s := range subs {
-		if err := m.subscribe(s); err != nil {
-			m.cfg.Logger.Error("subscribe", "broker", m.cfg.URL, "filter", s.filter, "err", err)
-		}
+		m.persist(s)
 	}
 	for _, f := range ups {
 		f()
 	}
 }
+
+// persist subscribes until the broker grants it or the connection goes: a
+// receipt that is not heard of would be waited for without end.
+func (m *MQTT) persist(s subscription) {
+	for {
+		err := m.subscribe(s)
+		if err == nil {
+			return
+		}
+		m.cfg.Logger.Error("subscribe", "broker", m.cfg.URL, "filter", s.filter, "err", err)
+		m.mu.Lock()
+		lost := m.lost
+		m.mu.Unlock()
+		retry := time.NewTimer(subscribeRetry) // nothing tells when the broker would agree
+		select {
+		case <-retry.C:
+		case <-lost:
+			retry.Stop()
+			return
+		}
+		if !m.Connected() {
+			return
+		}
+	}
+}
+
+const subscribeRetry = time.Second
 
 func (m *MQTT) subscribe(s subscription) error {
 	token := m.client.Subscribe(s.filter, 1, func(_ paho.Client, msg paho.Message) {
@@ -121,7 +146,15 @@ func (m *MQTT) subscribe(s subscription) error {
 	if !token.WaitTimeout(m.cfg.PublishTimeout) {
 		return errors.New("no answer from the broker")
 	}
-	return token.Error()
+	if err := token.Error(); err != nil {
+		return err
+	}
+	// 0x80 is a refusal (MQTT 3.1.1, 3.9.3); some brokers say why in codes above
+	// it, and one of them (mochi v2.7.9) refuses for a moment.
+	if t, ok := token.(*paho.SubscribeToken); ok && t.Result()[s.filter] >= 0x80 {
+		return fmt.Errorf("the broker does not grant it; see its access list (code 0x%02x)", t.Result()[s.filter])
+	}
+	return nil
 }
 
 // Subscribe implements Pipe.
@@ -133,9 +166,7 @@ func (m *MQTT) Subscribe(filter string, handle func(Message)) {
 	if !m.Connected() {
 		return // up subscribes
 	}
-	if err := m.subscribe(s); err != nil {
-		m.cfg.Logger.Error("subscribe", "broker", m.cfg.URL, "filter", filter, "err", err)
-	}
+	m.persist(s)
 }
 
 // OnUp implements Pipe.

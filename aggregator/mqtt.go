@@ -91,13 +91,8 @@ func NewMQTT(cfg MQTTConfig) (*MQTT, error) {
 // up runs on a goroutine of paho's after each connection.
 func (m *MQTT) up() {
 	m.cfg.Logger.Info("broker connected", "broker", m.cfg.URL)
-	m.mu.Lock()
-	subs := append([]mqttSubscription(nil), m.subs...)
-	m.mu.Unlock()
-	for _, s := range subs {
-		for !m.subscribe(s) && m.client.IsConnectionOpen() {
-			time.Sleep(subscribeRetry) // nothing tells when the broker would agree
-		}
+	for !m.subscribe() && m.client.IsConnectionOpen() {
+		time.Sleep(subscribeRetry) // nothing tells when the broker would agree
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), publishTimeout)
 	defer cancel()
@@ -106,20 +101,32 @@ func (m *MQTT) up() {
 	}
 }
 
-// subscribe says whether the broker granted a subscription.
-func (m *MQTT) subscribe(s mqttSubscription) bool {
-	token := m.client.Subscribe(s.filter, 1, func(_ paho.Client, msg paho.Message) { s.handle(message(msg)) })
+// subscribe says whether the broker granted every subscription. They go out in
+// one packet: retained messages of the first would come before the second, and
+// a broker (mochi v2.7.9) refuses a subscription whose packet number is that of
+// a message it has not got acknowledged, though the two count for themselves
+// (MQTT 3.1.1, 2.3.1).
+func (m *MQTT) subscribe() bool {
+	filters := make(map[string]byte)
+	m.mu.Lock()
+	for _, s := range m.subs {
+		filters[s.filter] = 1
+	}
+	m.mu.Unlock()
+	if len(filters) == 0 {
+		return true
+	}
+	token := m.client.SubscribeMultiple(filters, m.stray)
 	err := errNoAnswer
 	if token.WaitTimeout(publishTimeout) {
-		if err = token.Error(); err == nil && granted(token, s.filter) {
-			return true
-		}
-		if err == nil {
-			err = errNotGranted
+		if err = token.Error(); err == nil {
+			err = refusedFilter(token)
 		}
 	}
-	m.cfg.Logger.Error("subscribe", "broker", m.cfg.URL, "filter", s.filter, "err", err)
-	return false
+	if err != nil {
+		m.cfg.Logger.Error("subscribe", "broker", m.cfg.URL, "err", err)
+	}
+	return err == nil
 }
 
 var (
@@ -127,14 +134,24 @@ var (
 	errNotGranted = errors.New("the broker does not grant it; see its access list")
 )
 
-// granted reads the code of the SUBACK: 0x80 is a refusal (MQTT 3.1.1, 3.9.3).
-func granted(token paho.Token, filter string) bool {
+// refusedFilter reads the codes of the SUBACK: 0x80 is a refusal (MQTT 3.1.1,
+// 3.9.3), and mochi says why in codes above it.
+func refusedFilter(token paho.Token) error {
 	t, ok := token.(*paho.SubscribeToken)
-	return !ok || t.Result()[filter] != 0x80
+	if !ok {
+		return nil
+	}
+	for filter, code := range t.Result() {
+		if code >= 0x80 {
+			return fmt.Errorf("%s: %w (code 0x%02x)", filter, errNotGranted, code)
+		}
+	}
+	return nil
 }
 
-// stray takes what the broker kept for this session before the subscriptions
-// of this connection stand: after a restart it comes at once.
+// stray hands a message to the subscription it matches. It takes, too, what the
+// broker kept for this session before the subscriptions of this connection
+// stand: after a restart that comes at once.
 func (m *MQTT) stray(_ paho.Client, msg paho.Message) {
 	m.mu.Lock()
 	subs := append([]mqttSubscription(nil), m.subs...)

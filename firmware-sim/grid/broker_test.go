@@ -3,12 +3,15 @@ package grid
 import (
 	"crypto/tls"
 	"log/slog"
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	paho "github.com/eclipse/paho.mqtt.golang"
 
+	"fairwatt/aggregator"
 	"fairwatt/aggregator/mc"
 )
 
@@ -269,4 +272,56 @@ func TestBrokerComesBackOnItsPorts(t *testing.T) {
 		t.Errorf("on %s and %s, before on %s and %s", w.broker.URL(), w.broker.openAddr, url, open)
 	}
 	w.connect(url, "pv-1", w.certificate(w.community.Authority, "pv-1"))
+}
+
+// Every data aggregator hears every class of message, however the retained ones
+// of the others come in between its subscriptions. (The broker used to refuse
+// one in two starts the third subscription of somebody.)
+func TestEveryAggregatorHearsEveryClass(t *testing.T) {
+	classes := []string{"up/record", "status", "gate", "hazard/wind"}
+	for range 8 {
+		w := newBrokerTown(t)
+		heard := make(chan string, 1024)
+		missing := make(map[string]bool)
+		for _, da := range w.community.DAs {
+			w.broker.Admit(da.ID, roleDA)
+			pipe, err := aggregator.NewMQTT(aggregator.MQTTConfig{
+				URL: w.broker.URL(), ClientID: da.ID,
+				TLS: &tls.Config{MinVersion: tls.VersionTLS13, RootCAs: w.community.Authority.Pool(), Certificates: []tls.Certificate{da.TLS}},
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, filter := range []string{"fairwatt/v1/+/+/up/record", "fairwatt/v1/+/+/status", "fairwatt/v1/+/+/gate", "fairwatt/v1/+/+/hazard/+"} {
+				pipe.Subscribe(filter, func(m aggregator.Message) {
+					if class, ok := strings.CutPrefix(m.Topic, "fairwatt/v1/site-1/pv-1/"); ok {
+						heard <- da.ID + " " + class
+					}
+				})
+			}
+			for _, class := range classes {
+				missing[da.ID+" "+class] = true
+			}
+			if err := pipe.Open(); err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(pipe.Close)
+		}
+		device := w.connect(w.broker.URL(), "pv-1", w.certificate(w.community.Authority, "pv-1"))
+		again := time.NewTicker(50 * time.Millisecond)
+		defer again.Stop()
+		deadline := time.After(20 * time.Second)
+		for len(missing) > 0 {
+			select {
+			case what := <-heard:
+				delete(missing, what)
+			case <-again.C:
+				for _, class := range classes {
+					publish(t, device, "fairwatt/v1/site-1/pv-1/"+class, "x")
+				}
+			case <-deadline:
+				t.Fatalf("never heard: %v", slices.Sorted(maps.Keys(missing)))
+			}
+		}
+	}
 }
