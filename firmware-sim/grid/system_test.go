@@ -61,6 +61,9 @@ func comparePage(t *testing.T, r *Report, page *console.Snapshot) {
 	if page.Chain.Height != r.Height || page.Chain.Records != r.Records {
 		t.Errorf("page: block %d, %d records; report: block %d, %d records", page.Chain.Height, page.Chain.Records, r.Height, r.Records)
 	}
+	if len(page.Generators) != r.Agents {
+		t.Errorf("%d generators on the page, %d in the grid", len(page.Generators), r.Agents)
+	}
 	open := 0
 	for status, n := range page.TradeCount {
 		switch status {
