@@ -312,7 +312,7 @@ func (e *evaluation) print() error {
 		if g.AtMost {
 			sign = "<="
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%.4f\t%s %g\t%s\t%s\n", g.Task, g.Figure, g.Rows, g.Value, sign, g.Goal, word, g.Beside)
+		fmt.Fprintf(t, "%s\t%s\t%s\t%.4f\t%s %.4g\t%s\t%s\n", g.Task, g.Figure, g.Rows, g.Value, sign, g.Goal, word, g.Beside)
 	}
 	return t.Flush()
 }
