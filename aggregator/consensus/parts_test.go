@@ -182,6 +182,9 @@ func TestTreeOfViews(t *testing.T) {
 		if tr != f.tree(view+uint64(n)) && view >= uint64(n) {
 			t.Fatal("the tree of a repeated view was built again")
 		}
+		if view >= uint64(n) && tr == f.tree(view%uint64(n)) {
+			t.Fatal("once all have failed, the tree is that of before")
+		}
 		reached := map[string]int{tr.order[0]: 1}
 		for _, da := range e.Order {
 			for _, to := range tr.receivers(da) {
@@ -240,11 +243,14 @@ func TestForestIsSharedOnlyWithoutNews(t *testing.T) {
 	if n.forestOf(testEpoch(2, order, nil, links, 10)) != first {
 		t.Error("an epoch without news got trees of its own")
 	}
+	marked := testEpoch(3, order, nil, links, 20)
+	marked.Failed[3] = true
 	spoiled := testEpoch(3, order, nil, links, 20)
 	spoiled.Network.OverheadUs[0][1] = 9000
 	for name, e := range map[string]Epoch{
 		"failure":  testEpoch(3, order[1:], order[:1], links, 20),
 		"order":    testEpoch(3, []string{"da2", "da1", "da3", "da4"}, nil, links, 20),
+		"mark":     marked,
 		"overhead": spoiled,
 	} {
 		n.forest = first

@@ -19,9 +19,6 @@ type Question struct {
 	Lowland   bool   // leave out the sites the split names as mountains and islets
 	Part      Part   // rows of this part of the split
 	Site      string // only this site; empty: all
-	// Brief leaves out what takes long: intervals, reliability, explanations
-	// and the scores of each row.
-	Brief bool
 }
 
 // A Result is the skill of one score on one set of rows.
@@ -140,9 +137,6 @@ func (w *Weights) Evaluate(series []*Series, q Question) (*Evaluation, error) {
 	}
 	if q.Task == TaskWind {
 		e.Baselines[RulesName] = r.result(r.byRules(), 0.5, horizon, false)
-	}
-	if q.Brief {
-		return e, nil
 	}
 	e.Warnings, e.ExplainedDown = r.explained(h, p)
 	e.Reliability = skill.Reliability(p, r.label, 10)

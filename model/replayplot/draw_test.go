@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -123,6 +124,11 @@ func TestGapsBreakLines(t *testing.T) {
 	gone := func(i int) bool { return i >= 100 && i < 110 || i == 200 }
 	if n := len(p.runs(minutes(300, gone), model.WindSpeedMPS)); n != 3 {
 		t.Errorf("%d runs with two gaps, want 3", n)
+	}
+	short := minutes(300, never) // rows that are not there are a gap, too
+	short.Rows = slices.Delete(short.Rows, 100, 110)
+	if n := len(p.runs(short, model.WindSpeedMPS)); n != 2 {
+		t.Errorf("%d runs where rows are missing, want 2", n)
 	}
 	if all := strings.Join(texts(t, drawn(t, minutes(10, never), "", o)), "|"); strings.Contains(all, "score") {
 		t.Error("a panel of no scores")
