@@ -253,7 +253,7 @@ func (m *Map) row(cells []string, timeIndex int, zone *time.Location, sources []
 		if cell == "" || slices.Contains(s.missing, cell) {
 			continue
 		}
-		v, err := parseNumber(cell)
+		v, err := ParseNumber(cell)
 		if err != nil {
 			return row, &Error{Column: s.Column, Err: fmt.Errorf("%q %w", cell, err)}
 		}
@@ -274,14 +274,14 @@ func (t *TimeMap) parse(cell string, zone *time.Location) (int64, error) {
 	ms := int64(math.MinInt64)
 	switch t.Layout {
 	case "unix", "unix_ms":
-		v, err := parseNumber(cell)
+		v, err := ParseNumber(cell)
 		if err != nil {
 			return 0, fmt.Errorf("%q %w", cell, err)
 		}
 		if t.Layout == "unix" {
 			v *= 1000
 		}
-		if v >= minTimeMs && v <= maxTimeMs {
+		if v >= MinTimeMs && v <= MaxTimeMs {
 			ms = int64(math.Round(v))
 		}
 	default:
@@ -291,7 +291,7 @@ func (t *TimeMap) parse(cell string, zone *time.Location) (int64, error) {
 		}
 		ms = at.UnixMilli()
 	}
-	if ms < minTimeMs || ms > maxTimeMs {
+	if ms < MinTimeMs || ms > MaxTimeMs {
 		return 0, fmt.Errorf("%q is out of range", cell)
 	}
 	return ms, nil

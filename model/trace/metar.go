@@ -219,12 +219,12 @@ func (m *metarImport) cells(text string) ([]string, error) {
 // csvPlace adopts what a CSV says of its station, unless the caller has said.
 func (m *metarImport) csvPlace(lat, lon, elevation string) error {
 	p := &m.place
-	if la, errA := parseNumber(lat); errA == nil && lat != "" && !p.HasPosition {
-		if lo, errO := parseNumber(lon); errO == nil && lon != "" {
+	if la, errA := ParseNumber(lat); errA == nil && lat != "" && !p.HasPosition {
+		if lo, errO := ParseNumber(lon); errO == nil && lon != "" {
 			p.Latitude, p.Longitude, p.HasPosition = la, lo, true
 		}
 	}
-	if e, err := parseNumber(elevation); err == nil && elevation != "" && !p.HasElevation {
+	if e, err := ParseNumber(elevation); err == nil && elevation != "" && !p.HasElevation {
 		p.ElevationM, p.HasElevation = e, true
 	}
 	return p.check()

@@ -86,7 +86,7 @@ func (m *Meta) KeyValues() []KeyValue {
 // set stores one metadata line.
 func (m *Meta) set(key, value string) error {
 	positive := func(dst *float64) error {
-		v, err := parseNumber(value)
+		v, err := ParseNumber(value)
 		if err == nil && v <= 0 {
 			err = fmt.Errorf("must be above zero")
 		}
@@ -94,7 +94,7 @@ func (m *Meta) set(key, value string) error {
 		return err
 	}
 	degrees := func(dst *float64, limit float64) error {
-		v, err := parseNumber(value)
+		v, err := ParseNumber(value)
 		if err == nil && (v < -limit || v > limit) {
 			err = fmt.Errorf("is outside -%v to %v", limit, limit)
 		}

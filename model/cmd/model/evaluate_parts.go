@@ -10,7 +10,7 @@ import (
 
 	"fairwatt/model"
 	"fairwatt/model/nnet"
-	"fairwatt/model/trace"
+	"fairwatt/model/trace/comtrade"
 	"fairwatt/model/waveform"
 )
 
@@ -105,7 +105,7 @@ func (e *evaluation) recordings(_ context.Context, o *evaluateOptions, _ *nnet.W
 
 func (r faultRecording) flag(path string) (f flagged, err error) {
 	f.Recording = r.file
-	in, err := trace.OpenComtrade(path, nil)
+	in, err := comtrade.Open(path, nil)
 	if err != nil {
 		return f, err
 	}
