@@ -42,7 +42,7 @@ func (f Format) String() string {
 	return fmt.Sprintf("format(%d)", uint8(f))
 }
 
-// A Analog describes an analog channel: value = A x raw + B in Unit.
+// An Analog describes an analog channel: value = A x raw + B in Unit.
 type Analog struct {
 	Name, Phase, Circuit, Unit string
 	A, B                       float64
@@ -118,7 +118,7 @@ func (c *Config) recordBytes() int64 {
 	return 8 + width*int64(len(c.Analogs)) + 2*int64((len(c.Digitals)+15)/16)
 }
 
-// A Error says where a recording is wrong.
+// An Error says where a recording is wrong.
 type Error struct {
 	File string // "cfg", "dat" or "cff"
 	Line int64  // line of a text file or record of a binary one, from 1; 0: the whole

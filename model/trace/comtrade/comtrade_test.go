@@ -82,7 +82,7 @@ func TestBinaryVector(t *testing.T) {
 	}
 	const want = "0100000000000000640038ff0500"
 	var out bytes.Buffer
-	e := NewEncoder(cfg, &out)
+	e := newEncoder(cfg, &out)
 	rec := Record{HasStamp: true, Analogs: []float64{100, -200}, Digitals: []bool{true, false, true}}
 	if err := errors.Join(e.Write(&rec), e.Close()); err != nil {
 		t.Fatal(err)
@@ -156,7 +156,7 @@ func drawRecording(t *rapid.T) (*Config, []Record) {
 func TestRoundTrip(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		cfg, records := drawRecording(t)
-		text, err := cfg.Append(nil)
+		text, err := cfg.append(nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -210,7 +210,7 @@ func TestFiles(t *testing.T) {
 		for _, name := range []string{"a.cfg", "a.cff"} {
 			cfg.Format = format
 			path := filepath.Join(t.TempDir(), name)
-			if err := Write(path, cfg, records); err != nil {
+			if err := writeRecording(path, cfg, records); err != nil {
 				t.Fatal(err)
 			}
 			r, err := Open(path, nil)

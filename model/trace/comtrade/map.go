@@ -38,7 +38,7 @@ type Selector struct {
 // ParseMap reads a map. Unknown keys and channels are errors.
 func ParseMap(text []byte) (m *Map, err error) {
 	defer func() {
-		// As in ParseMap: the YAML library panics on some malformed documents.
+		// goccy/go-yaml v1.19.2 panics on some malformed documents.
 		if p := recover(); p != nil {
 			m, err = nil, fmt.Errorf("recording map: malformed YAML: %v", p)
 		}

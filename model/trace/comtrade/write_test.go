@@ -15,9 +15,12 @@ import (
 	"time"
 )
 
-// Append writes the configuration as a .cfg of its revision (before 1999 the
+// What writes COMTRADE stands here: the round trip of every format needs it, no
+// program does.
+
+// append writes the configuration as a .cfg of its revision (before 1999 the
 // form of 1991, before 2013 that of 1999) to b.
-func (c *Config) Append(b []byte) ([]byte, error) {
+func (c *Config) append(b []byte) ([]byte, error) {
 	if err := c.check(); err != nil {
 		return nil, fmt.Errorf("write comtrade cfg: %w", err)
 	}
@@ -121,22 +124,22 @@ func (c *Config) check() error {
 	return nil
 }
 
-// A Encoder writes the records of a data file.
-type Encoder struct {
+// An encoder writes the records of a data file.
+type encoder struct {
 	cfg  *Config
 	w    *bufio.Writer
 	line []byte
 	n    int64
 }
 
-// NewEncoder writes data for cfg to w. Call Close at the end.
-func NewEncoder(cfg *Config, w io.Writer) *Encoder {
-	return &Encoder{cfg: cfg, w: bufio.NewWriter(w)}
+// newEncoder writes data for cfg to w. Call Close at the end.
+func newEncoder(cfg *Config, w io.Writer) *encoder {
+	return &encoder{cfg: cfg, w: bufio.NewWriter(w)}
 }
 
 // Write writes one record. Its number is counted here. A value that the raw
 // range of the format cannot hold is an error, NaN is written as missing.
-func (e *Encoder) Write(r *Record) error {
+func (e *encoder) Write(r *Record) error {
 	if len(r.Analogs) != len(e.cfg.Analogs) || len(r.Digitals) != len(e.cfg.Digitals) {
 		return fmt.Errorf("write comtrade dat: %d and %d values for %d and %d channels",
 			len(r.Analogs), len(r.Digitals), len(e.cfg.Analogs), len(e.cfg.Digitals))
@@ -168,7 +171,7 @@ func (a *Analog) raw(v, limit float64) (int64, error) {
 	return int64(raw), nil
 }
 
-func (e *Encoder) text(r *Record) error {
+func (e *encoder) text(r *Record) error {
 	b := strconv.AppendInt(e.line, e.n, 10)
 	b = append(b, ',')
 	if r.HasStamp {
@@ -197,7 +200,7 @@ func (e *Encoder) text(r *Record) error {
 	return nil
 }
 
-func (e *Encoder) binary(r *Record) error {
+func (e *encoder) binary(r *Record) error {
 	le := binary.LittleEndian
 	stamp := uint32(missingStamp)
 	if r.HasStamp {
@@ -245,7 +248,7 @@ func (e *Encoder) binary(r *Record) error {
 
 // Close writes what is buffered and checks that as many records were written
 // as the configuration announces. The caller closes the file itself.
-func (e *Encoder) Close() error {
+func (e *encoder) Close() error {
 	err := e.w.Flush()
 	if e.n != e.cfg.Samples() {
 		err = errors.Join(err, fmt.Errorf("%d records for %d samples", e.n, e.cfg.Samples()))
@@ -256,10 +259,10 @@ func (e *Encoder) Close() error {
 	return nil
 }
 
-// Write writes a recording to path: a .cff, or a .cfg with its .dat
+// writeRecording writes a recording to path: a .cff, or a .cfg with its .dat
 // beside it. Files that exist are not overwritten.
-func Write(path string, cfg *Config, records []Record) error {
-	text, err := cfg.Append(nil)
+func writeRecording(path string, cfg *Config, records []Record) error {
+	text, err := cfg.append(nil)
 	if err != nil {
 		return err
 	}
@@ -278,7 +281,7 @@ func Write(path string, cfg *Config, records []Record) error {
 
 func (c *Config) encode(records []Record) ([]byte, error) {
 	var data strings.Builder
-	e := NewEncoder(c, &data)
+	e := newEncoder(c, &data)
 	for i := range records {
 		if err := e.Write(&records[i]); err != nil {
 			return nil, err
