@@ -86,7 +86,7 @@ func Open(path string, opts Options) (*Reader, error) {
 // NewReader reads a trace's header from in, which may be gzipped: that is told
 // by its first bytes, not by a name.
 func NewReader(in io.Reader, opts Options) (*Reader, error) {
-	plain, err := decompress(in)
+	plain, err := Decompress(in)
 	if err != nil {
 		return nil, err
 	}
@@ -99,7 +99,9 @@ func NewReader(in io.Reader, opts Options) (*Reader, error) {
 	return r, nil
 }
 
-func decompress(in io.Reader) (io.Reader, error) {
+// Decompress unpacks gzip, which it knows by the first two bytes; other data
+// passes through as it is.
+func Decompress(in io.Reader) (io.Reader, error) {
 	b := bufio.NewReader(in)
 	head, err := b.Peek(2)
 	if err != nil && !errors.Is(err, io.EOF) {
@@ -206,7 +208,7 @@ func (r *Reader) metaLine(meta string) error {
 	if !ok || k == "" {
 		return r.fail("", "metadata must be %q", "# key: value")
 	}
-	if err := r.meta.set(k, strings.TrimSpace(v)); err != nil {
+	if err := r.meta.Set(k, strings.TrimSpace(v)); err != nil {
 		return r.fail("", "metadata %w", err)
 	}
 	return nil

@@ -83,8 +83,8 @@ func (m *Meta) KeyValues() []KeyValue {
 	return out
 }
 
-// set stores one metadata line.
-func (m *Meta) set(key, value string) error {
+// Set stores one metadata line. An unknown key goes to Extra.
+func (m *Meta) Set(key, value string) error {
 	positive := func(dst *float64) error {
 		v, err := ParseNumber(value)
 		if err == nil && v <= 0 {
@@ -139,8 +139,8 @@ func (m *Meta) set(key, value string) error {
 	return nil
 }
 
-// check refuses metadata that could not be read back.
-func (m *Meta) check() error {
+// Check refuses metadata that a Writer could not write so that it reads back.
+func (m *Meta) Check() error {
 	for _, kv := range m.KeyValues() {
 		if kv.Key == "" || kv.Key == firstKey || strings.ContainsAny(kv.Key, ":\r\n") || kv.Key != strings.TrimSpace(kv.Key) {
 			return fmt.Errorf("metadata key %q cannot be written", kv.Key)

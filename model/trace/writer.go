@@ -33,7 +33,7 @@ type WriterOptions struct {
 
 // NewWriter writes the metadata and the header row. Call Flush at the end.
 func NewWriter(w io.Writer, meta Meta, channels []model.Channel, opts WriterOptions) (*Writer, error) {
-	if err := meta.check(); err != nil {
+	if err := meta.Check(); err != nil {
 		return nil, fmt.Errorf("write trace: %w", err)
 	}
 	out := &Writer{
