@@ -27,6 +27,9 @@ const (
 // LabelPrefix begins the names of columns that hold truth for evaluation.
 const LabelPrefix = "label_"
 
+// LabelThunder is the label of thunder: 1 where it was observed, 0 where not.
+const LabelThunder = LabelPrefix + "thunder"
+
 // Meta is a trace's metadata: the known keys as fields, everything else in
 // Extra. A zero number means that the key is absent.
 type Meta struct {

@@ -39,9 +39,6 @@ var knmiColumns = [...]knmiColumn{
 // knmiThunder is the column that says that thunder was observed ("onweer").
 const knmiThunder = "O"
 
-// ThunderLabel is the label column that ImportKNMI and ImportMETAR fill.
-const ThunderLabel = "label_thunder"
-
 // ImportKNMI reads hourly observations as the Royal Netherlands Meteorological
 // Institute publishes them: header lines beginning with '#' (the last one
 // names the columns), then comma-separated, space-padded values in tenths.
@@ -126,7 +123,7 @@ func (k *knmi) setColumns(names []string) {
 		}
 	}
 	if k.index(knmiThunder) >= 0 {
-		k.trace.Labels = []string{ThunderLabel}
+		k.trace.Labels = []string{trace.LabelThunder}
 	}
 }
 
@@ -173,7 +170,7 @@ func (k *knmi) row(cells []string) error {
 		if cells[i] != "0" && cells[i] != "1" {
 			return k.fail(knmiThunder, "%q is neither 0 nor 1", cells[i])
 		}
-		row.Labels = map[string]float64{ThunderLabel: float64(cells[i][0] - '0')}
+		row.Labels = map[string]float64{trace.LabelThunder: float64(cells[i][0] - '0')}
 	}
 	k.trace.Rows = append(k.trace.Rows, row)
 	return nil

@@ -378,7 +378,7 @@ func (m *metarImport) trace() (*trace.Trace, error) {
 		Note: said + "; humidity is computed from the dew point; where no gust is reported it is the mean; rain 0.05 stands for a trace",
 		Extra: []trace.KeyValue{{Key: "metar", Value: strconv.Itoa(len(kept)) + " reports, " + strconv.Itoa(m.absent) + " NIL, " +
 			strconv.Itoa(m.repeated) + " replaced"}},
-	}, Labels: []string{ThunderLabel}}
+	}, Labels: []string{trace.LabelThunder}}
 	m.place.into(&t.Meta)
 	t.Channels = keepFilled(rows, []model.Channel{
 		model.TemperatureC, model.HumidityPct, model.PressureHPa, model.WindSpeedMPS, model.WindGustMPS,
@@ -473,7 +473,7 @@ func (r *metarReport) row(pressure func(*metarReport) quantity) trace.Row {
 		row.Sample.Set(model.Raining, truth(r.raining))
 	}
 	if r.thunder || !r.weatherUnknown && !r.thunderUnknown {
-		row.Labels = map[string]float64{ThunderLabel: truth(r.thunder)}
+		row.Labels = map[string]float64{trace.LabelThunder: truth(r.thunder)}
 	}
 	return row
 }

@@ -172,7 +172,7 @@ func TestMETARGroups(t *testing.T) {
 		if got, ok := row.Sample.Get(model.Raining); ok == c.noWeather || ok && got != c.raining {
 			t.Errorf("%s: raining %v (%v), want %v", c.body, got, ok, c.raining)
 		}
-		if got, ok := row.Labels[ThunderLabel]; ok == c.noWeather || ok && got != c.thunder {
+		if got, ok := row.Labels[trace.LabelThunder]; ok == c.noWeather || ok && got != c.thunder {
 			t.Errorf("%s: thunder %v (%v), want %v", c.body, got, ok, c.thunder)
 		}
 	}
