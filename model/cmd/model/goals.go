@@ -40,7 +40,7 @@ func (g *goal) judge() {
 	}
 }
 
-// evaluation gathers all that evaluate prints.
+// evaluation gathers all that evaluate prints without a task.
 type evaluation struct {
 	Weights    string         `json:"weights"`
 	Goals      []goal         `json:"goals"`
@@ -56,42 +56,7 @@ type evaluation struct {
 	progress func(what string)
 }
 
-type evaluateOptions struct {
-	data, weights, out, reliability string
-	robust                          bool
-}
-
-func evaluateCommand() *cobra.Command {
-	var o evaluateOptions
-	cmd := &cobra.Command{
-		Use:   "evaluate --data DIR",
-		Short: "Measure everything beside its baselines and its goals",
-		Long: `Evaluate runs every evaluation there is data for and ends with a table of goals:
-what was aimed at, what was reached, and what plain baselines reach on the same
-rows. DIR holds weather/{cities,knmi,montreal,taiwan}, electrical, sensor and
-comtrade; what is missing is skipped with a reason.
-
-The network may block only for a task in which it catches more events than the
-rules at equal blocked hours on the validation rows, at a price that is printed.`,
-		Example: `  model evaluate --data ../shared/data --out build/evaluate.json`,
-		Args:    noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			if o.data == "" {
-				return usageError{errors.New("--data is needed")}
-			}
-			return o.run(cmd)
-		},
-	}
-	f := cmd.Flags()
-	f.StringVar(&o.data, "data", "", "folder of the recordings (required)")
-	f.StringVar(&o.weights, "weights", "", "weight file (default: the built-in weights)")
-	f.StringVar(&o.out, "out", "", "also write the figures as JSON to this file")
-	f.StringVar(&o.reliability, "reliability", "", "draw the reliability of thunder-rain on the test cities into this SVG file")
-	f.BoolVar(&o.robust, "robust", true, "also measure with sensors dropped, frozen, biased and readings lost")
-	return cmd
-}
-
-func (o *evaluateOptions) run(cmd *cobra.Command) error {
+func (o *evaluateOptions) runGoals(cmd *cobra.Command) error {
 	w, err := loadWeights(o.weights)
 	if err != nil {
 		return err
@@ -151,7 +116,7 @@ func (o *evaluateOptions) run(cmd *cobra.Command) error {
 // missing returns the first folder that is not there.
 func (o *evaluateOptions) missing(dirs []string) (string, bool) {
 	for _, d := range dirs {
-		path := filepath.Join(o.data, filepath.FromSlash(d))
+		path := filepath.Join(o.data[0], filepath.FromSlash(d))
 		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
 			return path, true
 		}
@@ -162,7 +127,7 @@ func (o *evaluateOptions) missing(dirs []string) (string, bool) {
 func (o *evaluateOptions) paths(dirs ...string) []string {
 	var out []string
 	for _, d := range dirs {
-		out = append(out, filepath.Join(o.data, filepath.FromSlash(d)))
+		out = append(out, filepath.Join(o.data[0], filepath.FromSlash(d)))
 	}
 	return out
 }
@@ -174,7 +139,7 @@ func (e *evaluation) add(g goal) {
 
 // measure evaluates a question, prints its tables and keeps them.
 func (e *evaluation) measure(w *nnet.Weights, series []*nnet.Series, q nnet.Question, split string) ([]report, error) {
-	reports, _, err := evaluate(w, series, q, split)
+	reports, _, err := answer(w, series, q, split)
 	if err != nil {
 		return nil, err
 	}
