@@ -86,7 +86,7 @@ func Open(path string, opts Options) (*Reader, error) {
 // NewReader reads a trace's header from in, which may be gzipped: that is told
 // by its first bytes, not by a name.
 func NewReader(in io.Reader, opts Options) (*Reader, error) {
-	plain, err := decompress(in)
+	plain, err := Decompress(in)
 	if err != nil {
 		return nil, err
 	}
@@ -99,7 +99,9 @@ func NewReader(in io.Reader, opts Options) (*Reader, error) {
 	return r, nil
 }
 
-func decompress(in io.Reader) (io.Reader, error) {
+// Decompress unpacks gzip, which it knows by the first two bytes; other data
+// passes through as it is.
+func Decompress(in io.Reader) (io.Reader, error) {
 	b := bufio.NewReader(in)
 	head, err := b.Peek(2)
 	if err != nil && !errors.Is(err, io.EOF) {
@@ -206,7 +208,7 @@ func (r *Reader) metaLine(meta string) error {
 	if !ok || k == "" {
 		return r.fail("", "metadata must be %q", "# key: value")
 	}
-	if err := r.meta.set(k, strings.TrimSpace(v)); err != nil {
+	if err := r.meta.Set(k, strings.TrimSpace(v)); err != nil {
 		return r.fail("", "metadata %w", err)
 	}
 	return nil
@@ -269,7 +271,7 @@ func (r *Reader) Next(s *model.Sample) error {
 		if cell == "" || col.skip {
 			continue
 		}
-		v, err := parseNumber(cell)
+		v, err := ParseNumber(cell)
 		if err != nil {
 			return r.fail(col.name, "%q %w", cell, err)
 		}
@@ -286,10 +288,10 @@ func (r *Reader) Next(s *model.Sample) error {
 }
 
 // Times are bounded so that no arithmetic on milliseconds overflows: the years
-// 1 to 9999.
+// 1 to 9999. Every reader of recordings keeps to them.
 const (
-	minTimeMs = -62135596800000
-	maxTimeMs = 253402300799999
+	MinTimeMs = -62135596800000
+	MaxTimeMs = 253402300799999
 )
 
 // time reads the time column. The first row decides whether it holds RFC 3339
@@ -297,10 +299,10 @@ const (
 func (r *Reader) time(cell string) (int64, error) {
 	var ms int64
 	var at time.Time
-	secs, err := parseNumber(cell)
+	secs, err := ParseNumber(cell)
 	isSeconds := err == nil
 	switch {
-	case isSeconds && (secs < 0 || secs > maxTimeMs/1000):
+	case isSeconds && (secs < 0 || secs > MaxTimeMs/1000):
 		return 0, r.fail("time", "%q seconds are out of range", cell)
 	case isSeconds:
 		ms = int64(math.Round(float64(secs * 1000)))
@@ -311,7 +313,7 @@ func (r *Reader) time(cell string) (int64, error) {
 		ms = at.UnixMilli()
 	}
 	switch {
-	case ms < minTimeMs || ms > maxTimeMs:
+	case ms < MinTimeMs || ms > MaxTimeMs:
 		return 0, r.fail("time", "%q is out of range", cell)
 	case r.any && isSeconds != r.seconds:
 		return 0, r.fail("time", "%q: RFC 3339 and seconds are mixed", cell)
@@ -323,21 +325,22 @@ func (r *Reader) time(cell string) (int64, error) {
 	return ms, nil
 }
 
-var errNotNumber = errors.New("is not a number")
+// ErrNotNumber is ParseNumber's error.
+var ErrNotNumber = errors.New("is not a number")
 
-// parseNumber reads a plain decimal number: no hexadecimal, underscore, Inf or
-// NaN, which strconv would take.
-func parseNumber(cell string) (float64, error) {
+// ParseNumber reads a plain decimal number, as a trace has it: no hexadecimal,
+// underscore, Inf or NaN, which strconv would take.
+func ParseNumber(cell string) (float64, error) {
 	for i := range len(cell) {
 		switch c := cell[i]; {
 		case c >= '0' && c <= '9', c == '.', c == '-', c == '+', c == 'e', c == 'E':
 		default:
-			return 0, errNotNumber
+			return 0, ErrNotNumber
 		}
 	}
 	v, err := strconv.ParseFloat(cell, 64)
 	if err != nil {
-		return 0, errNotNumber
+		return 0, ErrNotNumber
 	}
 	return v, nil
 }

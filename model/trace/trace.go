@@ -27,6 +27,9 @@ const (
 // LabelPrefix begins the names of columns that hold truth for evaluation.
 const LabelPrefix = "label_"
 
+// LabelThunder is the label of thunder: 1 where it was observed, 0 where not.
+const LabelThunder = LabelPrefix + "thunder"
+
 // Meta is a trace's metadata: the known keys as fields, everything else in
 // Extra. A zero number means that the key is absent.
 type Meta struct {
@@ -83,10 +86,10 @@ func (m *Meta) KeyValues() []KeyValue {
 	return out
 }
 
-// set stores one metadata line.
-func (m *Meta) set(key, value string) error {
+// Set stores one metadata line. An unknown key goes to Extra.
+func (m *Meta) Set(key, value string) error {
 	positive := func(dst *float64) error {
-		v, err := parseNumber(value)
+		v, err := ParseNumber(value)
 		if err == nil && v <= 0 {
 			err = fmt.Errorf("must be above zero")
 		}
@@ -94,7 +97,7 @@ func (m *Meta) set(key, value string) error {
 		return err
 	}
 	degrees := func(dst *float64, limit float64) error {
-		v, err := parseNumber(value)
+		v, err := ParseNumber(value)
 		if err == nil && (v < -limit || v > limit) {
 			err = fmt.Errorf("is outside -%v to %v", limit, limit)
 		}
@@ -139,8 +142,8 @@ func (m *Meta) set(key, value string) error {
 	return nil
 }
 
-// check refuses metadata that could not be read back.
-func (m *Meta) check() error {
+// Check refuses metadata that a Writer could not write so that it reads back.
+func (m *Meta) Check() error {
 	for _, kv := range m.KeyValues() {
 		if kv.Key == "" || kv.Key == firstKey || strings.ContainsAny(kv.Key, ":\r\n") || kv.Key != strings.TrimSpace(kv.Key) {
 			return fmt.Errorf("metadata key %q cannot be written", kv.Key)

@@ -187,7 +187,7 @@ func drawTrace(t *rapid.T) *Trace {
 	if rapid.Bool().Draw(t, "labelled") {
 		tr.Labels = []string{"label_thunder"}
 	}
-	ms := rapid.Int64Range(minTimeMs, maxTimeMs-1e9).Draw(t, "start")
+	ms := rapid.Int64Range(MinTimeMs, MaxTimeMs-1e9).Draw(t, "start")
 	for range rapid.IntRange(0, 10).Draw(t, "rows") {
 		ms += rapid.Int64Range(1, 1e6).Draw(t, "dt")
 		row := Row{Sample: model.Sample{TimeMs: ms}}

@@ -33,7 +33,7 @@ type WriterOptions struct {
 
 // NewWriter writes the metadata and the header row. Call Flush at the end.
 func NewWriter(w io.Writer, meta Meta, channels []model.Channel, opts WriterOptions) (*Writer, error) {
-	if err := meta.check(); err != nil {
+	if err := meta.Check(); err != nil {
 		return nil, fmt.Errorf("write trace: %w", err)
 	}
 	out := &Writer{
@@ -76,7 +76,7 @@ func (w *Writer) Write(s *model.Sample) error { return w.WriteRow(s, nil) }
 // WriteRow writes one sample with labels.
 func (w *Writer) WriteRow(s *model.Sample, labels map[string]float64) error {
 	switch {
-	case s.TimeMs < minTimeMs || s.TimeMs > maxTimeMs || w.seconds && s.TimeMs < 0:
+	case s.TimeMs < MinTimeMs || s.TimeMs > MaxTimeMs || w.seconds && s.TimeMs < 0:
 		return fmt.Errorf("write trace: time %d ms is out of range", s.TimeMs)
 	case w.any && s.TimeMs <= w.lastMs:
 		return fmt.Errorf("write trace: time %d ms is not after %d ms", s.TimeMs, w.lastMs)

@@ -9,7 +9,7 @@ import (
 	"testing"
 
 	"fairwatt/model"
-	"fairwatt/model/trace"
+	"fairwatt/model/trace/comtrade"
 	"fairwatt/model/waveform"
 )
 
@@ -50,7 +50,7 @@ func replayFrom(t *testing.T, name string, skip int) (alerts []alert, d *wavefor
 	if _, err := os.Stat(path); err != nil {
 		t.Skipf("no real recording: %v", err)
 	}
-	r, err := trace.OpenComtrade(path, nil)
+	r, err := comtrade.Open(path, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

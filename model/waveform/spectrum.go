@@ -88,13 +88,3 @@ func Symmetrical(a, b, c complex128) (zero, positive, negative complex128) {
 	back := cmplx.Conj(turn)
 	return (a + b + c) / 3, (a + turn*b + back*c) / 3, (a + back*b + turn*c) / 3
 }
-
-// UnbalanceOfLines returns the negative over the positive sequence voltage from
-// the three voltages between the phases, magnitudes only (IEC 61000-4-30,
-// 5.7.1); NaN where they form no triangle.
-func UnbalanceOfLines(ab, bc, ca float64) float64 {
-	q := func(v float64) float64 { return v * v }
-	beta := (q(q(ab)) + q(q(bc)) + q(q(ca))) / q(q(ab)+q(bc)+q(ca))
-	root := math.Sqrt(3 - 6*beta)
-	return math.Sqrt((1 - root) / (1 + root))
-}

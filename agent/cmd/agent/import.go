@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"fairwatt/model/trace"
+	"fairwatt/model/trace/weather"
 )
 
 type importFlags struct {
@@ -92,12 +93,12 @@ func (f *importFlags) parser() (func(io.Reader) (*trace.Trace, error), error) {
 	}
 	switch f.format {
 	case "knmi":
-		return trace.ImportKNMI, nil
+		return weather.ImportKNMI, nil
 	case "isd-lite":
-		return func(r io.Reader) (*trace.Trace, error) { return trace.ImportISDLite(r, place) }, nil
+		return func(r io.Reader) (*trace.Trace, error) { return weather.ImportISDLite(r, place) }, nil
 	case "metar":
-		o := trace.METAROptions{Month: f.month, Place: place}
-		return func(r io.Reader) (*trace.Trace, error) { return trace.ImportMETAR(r, o) }, nil
+		o := weather.METAROptions{Month: f.month, Place: place}
+		return func(r io.Reader) (*trace.Trace, error) { return weather.ImportMETAR(r, o) }, nil
 	case "csv":
 		if f.mapFile == "" {
 			return nil, usageError{errors.New("import: csv needs --map")}
@@ -106,11 +107,11 @@ func (f *importFlags) parser() (func(io.Reader) (*trace.Trace, error), error) {
 		if err != nil {
 			return nil, fmt.Errorf("read column map: %w", err)
 		}
-		m, err := trace.ParseMap(text)
+		m, err := weather.ParseMap(text)
 		if err != nil {
 			return nil, fmt.Errorf("column map %s: %w", f.mapFile, err)
 		}
-		return func(r io.Reader) (*trace.Trace, error) { return trace.ImportCSV(r, m) }, nil
+		return func(r io.Reader) (*trace.Trace, error) { return weather.ImportCSV(r, m) }, nil
 	}
 	return nil, usageError{fmt.Errorf("import: --format %q: use knmi, csv, metar or isd-lite", f.format)}
 }
@@ -128,8 +129,8 @@ func (f *importFlags) foreign() error {
 	return nil
 }
 
-func (f *importFlags) place() (trace.Place, error) {
-	p := trace.Place{Site: f.site}
+func (f *importFlags) place() (weather.Place, error) {
+	p := weather.Place{Site: f.site}
 	number := func(flag, text string, dst *float64) error {
 		v, err := strconv.ParseFloat(strings.TrimSpace(text), 64)
 		if err != nil {

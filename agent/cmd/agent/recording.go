@@ -9,6 +9,7 @@ import (
 	"fairwatt/agent"
 	"fairwatt/model"
 	"fairwatt/model/trace"
+	"fairwatt/model/trace/comtrade"
 	"fairwatt/model/waveform"
 )
 
@@ -21,23 +22,23 @@ type recording interface {
 }
 
 func (f *replayFlags) open() (recording, error) {
-	if !trace.IsComtrade(f.trace) {
+	if !comtrade.IsRecording(f.trace) {
 		if f.mapFile != "" {
 			return nil, usageError{errors.New("replay: --map is for COMTRADE recordings (.cfg, .cff)")}
 		}
 		return trace.Open(f.trace, trace.Options{IgnoreUnknown: f.ignoreUnknown})
 	}
-	var channels *trace.ComtradeMap
+	var channels *comtrade.Map
 	if f.mapFile != "" {
 		text, err := os.ReadFile(f.mapFile)
 		if err != nil {
 			return nil, fmt.Errorf("read recording map: %w", err)
 		}
-		if channels, err = trace.ParseComtradeMap(text); err != nil {
+		if channels, err = comtrade.ParseMap(text); err != nil {
 			return nil, fmt.Errorf("%s: %w", f.mapFile, err)
 		}
 	}
-	return trace.OpenComtrade(f.trace, channels)
+	return comtrade.Open(f.trace, channels)
 }
 
 // waveforms is how a replay judges waveforms; the detector is nil where there
@@ -60,12 +61,12 @@ func (f *replayFlags) waveforms(cfg *agent.Config, source recording) (w waveform
 		return w, nil
 	}
 	c := waveform.DefaultConfig()
-	comtrade, isComtrade := source.(*trace.ComtradeReader)
+	fault, isComtrade := source.(*comtrade.Reader)
 	if f.config != "" && !isComtrade {
 		c.NominalHz, c.NominalV, c.RatedA = cfg.Judge.NominalFreqHz, cfg.Judge.NominalVoltageV, cfg.Judge.RatedCurrentA
 	}
 	if isComtrade {
-		c.NeutralConductor = comtrade.NeutralConductor()
+		c.NeutralConductor = fault.NeutralConductor()
 	}
 	if meta.NominalFreqHz > 0 {
 		c.NominalHz = meta.NominalFreqHz
@@ -83,7 +84,7 @@ func (f *replayFlags) waveforms(cfg *agent.Config, source recording) (w waveform
 	}
 	trace.Configure(&cfg.Judge, meta, channels)
 	if isComtrade {
-		w.rate = comtrade.SampleRateHz
+		w.rate = fault.SampleRateHz
 		return w, nil
 	}
 	rate := 0.0

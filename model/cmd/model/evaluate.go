@@ -1,17 +1,10 @@
 package main
 
 import (
-	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"io/fs"
-	"math"
-	"os"
-	"path/filepath"
+	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -19,300 +12,153 @@ import (
 	"fairwatt/model/nnet"
 )
 
-// A goal is one figure that the network or a rule is to reach.
-type goal struct {
-	Task    string  `json:"task"`
-	Figure  string  `json:"figure"`
-	Rows    string  `json:"rows"` // which rows it was measured on
-	Value   float64 `json:"value"`
-	Goal    float64 `json:"goal"`
-	AtMost  bool    `json:"at_most,omitempty"` // else at least
-	Met     bool    `json:"met"`
-	Beside  string  `json:"beside"` // baselines, in words
-	Skipped string  `json:"skipped,omitempty"`
-}
-
-func (g *goal) judge() {
-	if g.AtMost {
-		g.Met = g.Value <= g.Goal
-	} else {
-		g.Met = g.Value >= g.Goal
-	}
-}
-
-// evaluation gathers all that evaluate prints.
-type evaluation struct {
-	Weights    string         `json:"weights"`
-	Goals      []goal         `json:"goals"`
-	Verdicts   []gateDecision `json:"verdicts"`
-	Weather    []report       `json:"weather"`
-	Line       []lineReport   `json:"line"`
-	Sensor     []sensorReport `json:"sensor"`
-	Recordings []flagged      `json:"recordings"`
-	Robustness []robustRow    `json:"robustness"`
-	Skipped    []string       `json:"skipped"`
-
-	out      io.Writer
-	progress func(what string)
-}
-
+// evaluateOptions are the flags of evaluate. Some are for one task, some for
+// all goals; check refuses the others.
 type evaluateOptions struct {
-	data, weights, out, reliability string
-	robust                          bool
+	task                    string
+	data                    []string
+	weights, reliability    string
+	inputs, stations, split string // one task
+	scores                  string
+	horizon                 time.Duration
+	threshold               float64
+	json                    bool
+	out                     string // all goals
+	robust                  bool
+}
+
+// The flags that only one task, or only the goals, have a use for.
+var (
+	taskFlags = []string{"horizon", "inputs", "stations", "split", "threshold", "scores", "json"}
+	goalFlags = []string{"out", "robust"}
+)
+
+// The tasks that are no hazard of the network.
+const (
+	taskLine   = "line"
+	taskSensor = "sensor"
+)
+
+var splitParts = map[string]nnet.Part{
+	"test": nnet.PartTest, "validate": nnet.PartValidate, "train": nnet.PartTrain, "other": nnet.PartOther,
 }
 
 func evaluateCommand() *cobra.Command {
 	var o evaluateOptions
 	cmd := &cobra.Command{
-		Use:   "evaluate --data DIR",
-		Short: "Measure everything beside its baselines and its goals",
-		Long: `Evaluate runs every evaluation there is data for and ends with a table of goals:
-what was aimed at, what was reached, and what plain baselines reach on the same
-rows. DIR holds weather/{cities,knmi,montreal,taiwan}, electrical, sensor and
-comtrade; what is missing is skipped with a reason.
+		Use:     "evaluate [--task thunder|wind|line|sensor] --data DIR|FILE",
+		Aliases: []string{"eval"},
+		Short:   "Measure network and rules beside their baselines and goals",
+		Long: `Evaluate measures network and rules on recordings, beside baselines on the same
+rows. With --task it prints the table of one task. Without, it runs every task
+there is data for and ends with a table of goals: what was aimed at and what was
+reached. Then --data is one folder that holds weather/{cities,knmi,montreal,taiwan},
+electrical, sensor and comtrade; what is missing is skipped with a reason.
 
-The network may block only for a task in which it catches more events than the
-rules at equal blocked hours on the validation rows, at a price that is printed.`,
-		Example: `  model evaluate --data ../shared/data --out build/evaluate.json`,
-		Args:    noArgs,
+Rows that the weights learnt or chose from are left out: what counts is the test
+split, and each site that no split names ("external"). A threshold is the one
+chosen on the validation split. The network may block only for a task in which
+it catches more events than the rules at equal blocked hours on the validation
+rows, at a price that is printed.
+
+thunder: onset within the horizon, no thunder now. wind: a gust of at least
+--threshold within the horizon, none such in the last 3 h. An event merges
+positive hours over gaps of up to 6 h. --inputs history uses whether it
+thundered in the last 6 h, from the label: a stand-in for a lightning sensor.
+
+line: simulated three-phase rows (columns Ia..Vc and G,A,B,C or Output). A small
+network is trained without one fault type and judged on it, for each type; loads
+are rescaled per simulation. sensor: recorded series with marked stale or
+interpolated stretches, the rules that find them and plain ones beside.`,
+		Example: `  model evaluate --data ../shared/data --out build/evaluate.json
+  model evaluate --task thunder --data ../shared/data/weather
+  model evaluate --task wind --data ../shared/data/weather/taiwan --stations all --json
+  model evaluate --task line --data ../shared/data/electrical
+  model evaluate --task sensor --data ../shared/data/sensor
+  model evaluate --task thunder --inputs base --data de_bilt_260.csv.gz --scores scores.csv`,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if o.data == "" {
-				return usageError{errors.New("--data is needed")}
+			if err := o.check(cmd.Flags().Changed); err != nil {
+				return usageError{err}
 			}
 			return o.run(cmd)
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&o.data, "data", "", "folder of the recordings (required)")
+	f.StringVar(&o.task, "task", "", "thunder, wind, line or sensor (default: all, with the goals)")
+	f.StringSliceVar(&o.data, "data", nil, "folder or trace file; may be repeated with --task")
 	f.StringVar(&o.weights, "weights", "", "weight file (default: the built-in weights)")
-	f.StringVar(&o.out, "out", "", "also write the figures as JSON to this file")
-	f.StringVar(&o.reliability, "reliability", "", "draw the reliability of thunder-rain on the test cities into this SVG file")
-	f.BoolVar(&o.robust, "robust", true, "also measure with sensors dropped, frozen, biased and readings lost")
+	f.StringVar(&o.reliability, "reliability", "", "draw the reliability of the task's first group, else of thunder-rain on the test cities, into this SVG file")
+	f.DurationVar(&o.horizon, "horizon", 0, "with --task: how far ahead (default 3h for thunder, 6h for wind)")
+	f.StringVar(&o.inputs, "inputs", "rain", "with --task thunder: base, rain or history")
+	f.StringVar(&o.stations, "stations", "", "with --task: lowland or all (default lowland for wind, all for thunder)")
+	f.StringVar(&o.split, "split", "test", "with --task: rows to judge: test, validate, train or other")
+	f.Float64Var(&o.threshold, "threshold", 20.8, "with --task wind: the gust that counts, in m/s")
+	f.StringVar(&o.scores, "scores", "", "with --task: write site,time,label,p,baseline to this CSV file")
+	f.BoolVar(&o.json, "json", false, "with --task: print JSON")
+	f.StringVar(&o.out, "out", "", "without --task: also write the figures as JSON to this file")
+	f.BoolVar(&o.robust, "robust", true, "without --task: also measure with sensors dropped, frozen, biased and readings lost")
 	return cmd
 }
 
-func (o *evaluateOptions) run(cmd *cobra.Command) error {
-	w, err := loadWeights(o.weights)
-	if err != nil {
-		return err
+// check answers wrong usage before any work. changed tells whether a flag was
+// given.
+func (o *evaluateOptions) check(changed func(flag string) bool) error {
+	switch o.task {
+	case nnet.TaskThunder, nnet.TaskWind, taskLine, taskSensor:
+		return o.checkTask(changed)
+	case "":
+		return o.checkGoals(changed)
 	}
-	stderr := cmd.ErrOrStderr()
-	e := &evaluation{Weights: fmt.Sprintf("%s v%d", w.Name, w.Version), out: cmd.OutOrStdout(), progress: func(what string) {
-		if isTerminal(stderr) {
-			fmt.Fprintf(stderr, "\r\033[K%s", what)
-		}
-	}}
-	ctx := cmd.Context()
-	parts := []struct {
-		name string
-		dirs []string
-		run  func(context.Context, *evaluateOptions, *nnet.Weights) error
-	}{
-		{"thunder", []string{"weather/cities", "weather/knmi", "weather/montreal"}, e.thunder},
-		{"wind", []string{"weather/taiwan", "weather/knmi"}, e.wind},
-		{"line faults", []string{"electrical"}, e.line},
-		{"sensors", []string{"sensor"}, e.sensor},
-		{"fault recordings", []string{"comtrade"}, e.recordings},
-		{"gate decisions", []string{"weather/cities", "weather/taiwan"}, e.gate},
-		{"robustness", []string{"weather/cities", "weather/taiwan"}, e.robust},
+	return fmt.Errorf("unknown task %q: thunder, wind, line or sensor", o.task)
+}
+
+func (o *evaluateOptions) checkGoals(changed func(flag string) bool) error {
+	if i := slices.IndexFunc(taskFlags, changed); i >= 0 {
+		return fmt.Errorf("--%s is for one task: --task thunder, wind, line or sensor is needed", taskFlags[i])
 	}
-	ran := 0
-	for _, p := range parts {
-		if p.name == "robustness" && !o.robust {
-			continue
-		}
-		if dir, missing := o.missing(p.dirs); missing {
-			e.Skipped = append(e.Skipped, p.name)
-			fmt.Fprintf(e.out, "SKIPPED %s: no folder %s\n\n", p.name, dir)
-			continue
-		}
-		e.progress(p.name + " ...")
-		if err := p.run(ctx, o, w); err != nil {
-			return fmt.Errorf("%s: %w", p.name, err)
-		}
-		ran++
-	}
-	e.progress("")
-	if ran > 0 {
-		if err := e.print(); err != nil {
-			return err
-		}
-	}
-	if o.out == "" {
+	switch len(o.data) {
+	case 1:
 		return nil
+	case 0:
+		return errors.New("--data is needed")
 	}
-	b, err := json.MarshalIndent(e, "", "  ")
-	if err != nil {
-		return fmt.Errorf("encode evaluation: %w", err)
-	}
-	return os.WriteFile(o.out, append(b, '\n'), 0o644)
+	return fmt.Errorf("%d folders (%s): one folder holds the data of all goals", len(o.data), strings.Join(o.data, ", "))
 }
 
-// missing returns the first folder that is not there.
-func (o *evaluateOptions) missing(dirs []string) (string, bool) {
-	for _, d := range dirs {
-		path := filepath.Join(o.data, filepath.FromSlash(d))
-		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-			return path, true
-		}
+func (o *evaluateOptions) checkTask(changed func(flag string) bool) error {
+	if i := slices.IndexFunc(goalFlags, changed); i >= 0 {
+		return fmt.Errorf("--%s is for all goals: leave --task out", goalFlags[i])
 	}
-	return "", false
-}
-
-func (o *evaluateOptions) paths(dirs ...string) []string {
-	var out []string
-	for _, d := range dirs {
-		out = append(out, filepath.Join(o.data, filepath.FromSlash(d)))
+	if len(o.data) == 0 {
+		return errors.New("--data is needed")
 	}
-	return out
-}
-
-func (e *evaluation) add(g goal) {
-	g.judge()
-	e.Goals = append(e.Goals, g)
-}
-
-// measure evaluates a question, prints its tables and keeps them.
-func (e *evaluation) measure(w *nnet.Weights, series []*nnet.Series, q nnet.Question, split string) ([]report, error) {
-	reports, _, err := evaluate(w, series, q, split)
-	if err != nil {
-		return nil, err
+	if !slices.Contains([]string{"base", "rain", "history"}, o.inputs) {
+		return fmt.Errorf("unknown inputs %q: base, rain or history", o.inputs)
 	}
-	e.Weather = append(e.Weather, reports...)
-	for _, r := range reports {
-		e.explained(r, q)
+	if !slices.Contains([]string{"", "lowland", "all"}, o.stations) {
+		return fmt.Errorf("unknown stations %q: lowland or all", o.stations)
 	}
-	fmt.Fprintf(e.out, "== %s, within %s\n", reports[0].Head, time.Duration(q.HorizonMs)*time.Millisecond)
-	if err := printTable(e.out, reports); err != nil {
-		return nil, err
+	if _, ok := splitParts[o.split]; !ok {
+		return fmt.Errorf("unknown split %q: test, validate, train or other", o.split)
 	}
-	_, err = fmt.Fprintln(e.out)
-	return reports, err
-}
-
-// explained files the check of the explanations: in every warned hour the score
-// falls when the inputs named for it are set to their training means.
-func (e *evaluation) explained(r report, q nnet.Question) {
-	if r.Warnings == 0 {
-		return
+	if o.horizon < 0 || o.horizon > 48*time.Hour || o.horizon%time.Hour != 0 {
+		return fmt.Errorf("horizon %s: whole hours up to 48h are wanted", o.horizon)
 	}
-	e.add(goal{Task: fmt.Sprintf("%s %d h", r.Head, q.HorizonMs/hourMs), Figure: "explanations that hold", Rows: fmt.Sprintf("%s, %s", r.Group, r.Stations),
-		Value: float64(r.ExplanationHeld) / float64(r.Warnings), Goal: 1, Beside: fmt.Sprintf("%d of %d warned hours", r.ExplanationHeld, r.Warnings)})
-}
-
-func value(v *float64) float64 {
-	if v == nil {
-		return 0
-	}
-	return *v
-}
-
-const hourMs = 3_600_000
-
-func (e *evaluation) thunder(ctx context.Context, o *evaluateOptions, w *nnet.Weights) error {
-	series, err := loadSeries(ctx, o.paths("weather/cities", "weather/knmi", "weather/montreal"), func(int, int) {})
-	if err != nil {
-		return err
-	}
-	for _, s := range series {
-		s.FillHistory()
-	}
-	goals := map[string][2]float64{"rain": {0.78, 0.115}, "history": {0.81, 0.15}}
-	for _, inputs := range []string{"base", "rain", "history"} {
-		q := nnet.Question{Task: nnet.TaskThunder, HorizonMs: 3 * hourMs, Inputs: inputs, Part: nnet.PartTest}
-		reports, err := e.measure(w, series, q, "test")
-		if err != nil {
-			return err
-		}
-		r := reports[0]
-		l := r.Baselines["logistic"]
-		if g, ok := goals[inputs]; ok {
-			e.add(goal{Task: "thunder 3 h, " + inputs, Figure: "ROC AUC", Rows: "test cities", Value: value(r.Result.AUC), Goal: g[0], Beside: "logistic " + number(l.AUC)})
-			e.add(goal{Task: "thunder 3 h, " + inputs, Figure: "AP", Rows: "test cities", Value: value(r.Result.AP), Goal: g[1], Beside: "logistic " + number(l.AP)})
-		}
-		if inputs != "rain" {
-			continue
-		}
-		if o.reliability != "" {
-			if err := writeReliability(o.reliability, r); err != nil {
-				return fmt.Errorf("draw reliability: %w", err)
-			}
-		}
-		for _, x := range reports[1:] {
-			if strings.Contains(x.Group, "De Bilt") {
-				e.add(goal{Task: "thunder 3 h, rain", Figure: "ROC AUC", Rows: "De Bilt 2000, whole", Value: value(x.Result.AUC), Goal: 0.77,
-					Beside: "logistic " + number(x.Baselines["logistic"].AUC)})
-			}
-		}
-		q.HorizonMs = hourMs // the same head, trained for three hours
-		if _, err := e.measure(w, series, q, "test"); err != nil {
-			return err
-		}
+	if !(o.threshold > 0 && o.threshold < 150) {
+		return fmt.Errorf("threshold %g m/s is not in (0, 150)", o.threshold)
 	}
 	return nil
 }
 
-func (e *evaluation) wind(ctx context.Context, o *evaluateOptions, w *nnet.Weights) error {
-	series, err := loadSeries(ctx, o.paths("weather/taiwan", "weather/knmi"), func(int, int) {})
-	if err != nil {
-		return err
+func (o *evaluateOptions) run(cmd *cobra.Command) error {
+	switch o.task {
+	case "":
+		return o.runGoals(cmd)
+	case taskLine:
+		return o.runLine(cmd)
+	case taskSensor:
+		return o.runSensor(cmd)
 	}
-	for _, hours := range []int64{6, 3} {
-		q := nnet.Question{Task: nnet.TaskWind, HorizonMs: hours * hourMs, GustMPS: 20.8, Lowland: true, Part: nnet.PartValidate}
-		validate, err := e.measure(w, series, q, "validate")
-		if err != nil {
-			return err
-		}
-		q.Part = nnet.PartTest
-		test, err := e.measure(w, series, q, "test")
-		if err != nil {
-			return err
-		}
-		q.Lowland = false
-		if _, err := e.measure(w, series, q, "test"); err != nil {
-			return err
-		}
-		task := fmt.Sprintf("wind %d h, lowland", hours)
-		if hours == 6 {
-			e.ratio(task, "test", test[0], 1.5)
-			continue
-		}
-		e.ratio(task, "validation", validate[0], above1)
-		e.ratio(task, "test", test[0], above1)
-	}
-	return nil
-}
-
-// above1 is the goal of being better at all.
-var above1 = math.Nextafter(1, 2)
-
-// ratio is the network's AP in units of the current gust's.
-func (e *evaluation) ratio(task, rows string, r report, want float64) {
-	gust := value(r.Baselines["current_gust"].AP)
-	g := goal{Task: task, Figure: "AP / current gust's AP", Rows: rows, Value: value(r.Result.AP) / gust, Goal: want,
-		Beside: fmt.Sprintf("network %s, current gust %.4f, logistic %s", number(r.Result.AP), gust, number(r.Baselines["logistic"].AP))}
-	e.add(g)
-}
-
-func (e *evaluation) print() error {
-	if err := e.printGate(); err != nil {
-		return err
-	}
-	if err := e.printRobust(); err != nil {
-		return err
-	}
-	t := tabwriter.NewWriter(e.out, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(e.out, "\n== Goals (%s)\n", e.Weights)
-	fmt.Fprintln(t, "task\tfigure\trows\treached\tgoal\t\tbeside")
-	for _, g := range e.Goals {
-		word, sign := "short", ">="
-		if g.Met {
-			word = "met"
-		}
-		if g.AtMost {
-			sign = "<="
-		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%.4f\t%s %.4g\t%s\t%s\n", g.Task, g.Figure, g.Rows, g.Value, sign, g.Goal, word, g.Beside)
-	}
-	return t.Flush()
+	return o.runWeather(cmd)
 }

@@ -71,9 +71,6 @@ func loadSeries(ctx context.Context, paths []string, progress func(done, total i
 	return out, nil
 }
 
-// thunderLabel is the truth column of the thunder task.
-const thunderLabel = "label_thunder"
-
 // loadOne reads one trace. The truth goes beside the features, never through
 // a sample.
 func loadOne(path string) (_ *nnet.Series, err error) {

@@ -47,7 +47,8 @@ func rootCommand() *cobra.Command {
 		Use:   "model",
 		Short: "Train and evaluate the hazard network",
 		Long: `model trains the hazard network on recorded weather, evaluates it beside plain
-baselines, and says which weights are built in. docs/model.md is the model card.`,
+baselines, draws replays, and says which weights are built in. docs/model.md is
+the model card.`,
 		SilenceUsage: true, SilenceErrors: true,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 0 {
@@ -56,11 +57,11 @@ baselines, and says which weights are built in. docs/model.md is the model card.
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return usageError{errors.New("a command is needed: train, eval, evaluate, plot or version; see model --help")}
+			return usageError{errors.New("a command is needed: train, evaluate, plot or version; see model --help")}
 		},
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(trainCommand(), evalCommand(), evaluateCommand(), plotCommand(), versionCommand())
+	root.AddCommand(trainCommand(), evaluateCommand(), plotCommand(), versionCommand())
 	return root
 }
 

@@ -36,11 +36,24 @@ func TestExitCodes(t *testing.T) {
 	}{
 		{[]string{}, 2, "command is needed"},
 		{[]string{"frobnicate"}, 2, "unknown command"},
-		{[]string{"eval"}, 2, "--task"},
+		{[]string{"eval"}, 2, "--data is needed"},
+		{[]string{"evaluate"}, 2, "--data is needed"},
 		{[]string{"eval", "--task", "hail", "--data", dir}, 2, "unknown task"},
 		{[]string{"eval", "--task", "wind"}, 2, "--data"},
 		{[]string{"eval", "--task", "wind", "--data", dir, "--stations", "hills"}, 2, "stations"},
+		{[]string{"eval", "--task", "thunder", "--data", dir, "--inputs", "snow"}, 2, "unknown inputs"},
+		{[]string{"eval", "--task", "thunder", "--data", dir, "--split", "best"}, 2, "unknown split"},
 		{[]string{"eval", "--task", "thunder", "--data", dir, "--horizon", "90m"}, 2, "whole hours"},
+		{[]string{"eval", "--task", "thunder", "--data", dir, "--horizon", "-1h"}, 2, "whole hours"},
+		{[]string{"eval", "--task", "thunder", "--data", dir, "--horizon", "49h"}, 2, "whole hours"},
+		{[]string{"eval", "--task", "thunder", "--data", dir, "--horizon", "48h"}, 1, "no traces"},
+		{[]string{"eval", "--task", "wind", "--data", dir, "--threshold", "0"}, 2, "not in (0, 150)"},
+		{[]string{"eval", "--task", "wind", "--data", dir, "--threshold", "150"}, 2, "not in (0, 150)"},
+		{[]string{"evaluate", "--data", dir, "--json"}, 2, "--json is for one task"},
+		{[]string{"evaluate", "--data", dir, "--horizon", "3h"}, 2, "--horizon is for one task"},
+		{[]string{"evaluate", "--data", dir, "--data", bad}, 2, "one folder holds"},
+		{[]string{"evaluate", "--task", "wind", "--data", dir, "--out", "x"}, 2, "--out is for all goals"},
+		{[]string{"evaluate", "--task", "wind", "--data", dir, "--robust=false"}, 2, "--robust is for all goals"},
 		{[]string{"eval", "--task", "line", "--data", dir}, 1, "no traces"},
 		{[]string{"eval", "--task", "sensor", "--data", dir}, 1, "no traces"},
 		{[]string{"eval", "--task", "wind", "--data", dir}, 1, "no traces"},
@@ -113,6 +126,9 @@ func TestEvalOnAnUnseenTrace(t *testing.T) {
 	code, out, _ = runModel(t, "eval", "--task", "wind", "--data", gale(t))
 	if code != 0 || !strings.Contains(out, "current_gust") || !strings.Contains(out, "external: Testville") {
 		t.Errorf("exit %d, table:\n%s", code, out)
+	}
+	if _, long, _ := runModel(t, "evaluate", "--task", "wind", "--data", gale(t)); long != out {
+		t.Errorf("eval and evaluate differ:\n%s\n%s", out, long)
 	}
 	// The trace has no thunder label: there is nothing to measure.
 	if code, _, stderr := runModel(t, "eval", "--task", "thunder", "--data", gale(t)); code != 1 || !strings.Contains(stderr, "no rows") {

@@ -16,6 +16,7 @@ import (
 	"fairwatt/model/nnet"
 	"fairwatt/model/replayplot"
 	"fairwatt/model/trace"
+	"fairwatt/model/trace/comtrade"
 )
 
 type plotOptions struct{ trace, events, out, zone, mapFile string }
@@ -100,21 +101,20 @@ func warnThresholds() (map[string]float64, error) {
 }
 
 func (o *plotOptions) readTrace() (*trace.Trace, error) {
-	ext := strings.ToLower(filepath.Ext(o.trace))
-	if ext != ".cfg" && ext != ".cff" {
+	if !comtrade.IsRecording(o.trace) {
 		return trace.ReadFile(o.trace, trace.Options{IgnoreUnknown: true})
 	}
-	var channels *trace.ComtradeMap
+	var channels *comtrade.Map
 	if o.mapFile != "" {
 		b, err := os.ReadFile(o.mapFile)
 		if err != nil {
 			return nil, fmt.Errorf("read map: %w", err)
 		}
-		if channels, err = trace.ParseComtradeMap(b); err != nil {
+		if channels, err = comtrade.ParseMap(b); err != nil {
 			return nil, fmt.Errorf("map %s: %w", o.mapFile, err)
 		}
 	}
-	r, err := trace.OpenComtrade(o.trace, channels)
+	r, err := comtrade.Open(o.trace, channels)
 	if err != nil {
 		return nil, err
 	}

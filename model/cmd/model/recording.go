@@ -49,7 +49,7 @@ func readRecording(path string, fromMs int64) (_ *recording, err error) {
 
 // thunderOf is the truth of a row: 1, 0, or -1 where the trace does not say.
 func thunderOf(labels map[string]float64) int8 {
-	v, ok := labels[thunderLabel]
+	v, ok := labels[trace.LabelThunder]
 	switch {
 	case !ok:
 		return -1

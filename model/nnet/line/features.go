@@ -2,13 +2,9 @@ package line
 
 import "math"
 
-// NumFeatures is the length of a row's feature vector.
+// NumFeatures is the length of a row's feature vector: the logarithms of the
+// lowest apparent impedance and of the lowest voltage of a phase.
 const NumFeatures = 2
-
-// FeatureNames names them.
-func FeatureNames() [NumFeatures]string {
-	return [NumFeatures]string{"log_impedance_min", "log_voltage_min"}
-}
 
 // floor keeps logarithms finite: an amplitude this far under the largest is
 // zero.

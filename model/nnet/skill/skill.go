@@ -83,20 +83,6 @@ func Brier(p []float64, label []bool) float64 {
 	return sum / float64(len(p))
 }
 
-// LogLoss is the mean negative log likelihood, with probabilities kept 1e-7
-// away from 0 and 1.
-func LogLoss(p []float64, label []bool) float64 {
-	sum := 0.0
-	for i, v := range p {
-		v = min(max(v, 1e-7), 1-1e-7)
-		if !label[i] {
-			v = 1 - v
-		}
-		sum -= math.Log(v)
-	}
-	return sum / float64(len(p))
-}
-
 // BaseRate is the share of positive rows.
 func BaseRate(label []bool) float64 {
 	n := 0

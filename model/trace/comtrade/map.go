@@ -1,4 +1,4 @@
-package trace
+package comtrade
 
 import (
 	"fmt"
@@ -10,11 +10,11 @@ import (
 	"fairwatt/model"
 )
 
-// A ComtradeMap says which channel of a recording is which of ours, where its
+// A Map says which channel of a recording is which of ours, where its
 // own names do not, and what no recording says. It is written in YAML;
 // docs/waveforms.md has an example.
-type ComtradeMap struct {
-	Channels map[string]ComtradeSource `yaml:"channels"`
+type Map struct {
+	Channels map[string]Selector `yaml:"channels"`
 	// Only leaves out every channel that the map does not name.
 	Only bool `yaml:"only"`
 	// NominalVoltageV is the nominal phase-to-neutral RMS voltage on the
@@ -27,23 +27,23 @@ type ComtradeMap struct {
 	NeutralConductor bool `yaml:"neutral_conductor"`
 }
 
-// A ComtradeSource names a channel of the recording by its number among the
+// A Selector names a channel of the recording by its number among the
 // analog ones (from 1) or by its name; Scale multiplies its value (0: 1).
-type ComtradeSource struct {
+type Selector struct {
 	Number int     `yaml:"number"`
 	Name   string  `yaml:"name"`
 	Scale  float64 `yaml:"scale"`
 }
 
-// ParseComtradeMap reads a map. Unknown keys and channels are errors.
-func ParseComtradeMap(text []byte) (m *ComtradeMap, err error) {
+// ParseMap reads a map. Unknown keys and channels are errors.
+func ParseMap(text []byte) (m *Map, err error) {
 	defer func() {
-		// As in ParseMap: the YAML library panics on some malformed documents.
+		// goccy/go-yaml v1.19.2 panics on some malformed documents.
 		if p := recover(); p != nil {
 			m, err = nil, fmt.Errorf("recording map: malformed YAML: %v", p)
 		}
 	}()
-	m = &ComtradeMap{}
+	m = &Map{}
 	if err := yaml.UnmarshalWithOptions(text, m, yaml.Strict()); err != nil {
 		return nil, fmt.Errorf("recording map: %w", err)
 	}
@@ -61,8 +61,8 @@ func ParseComtradeMap(text []byte) (m *ComtradeMap, err error) {
 	return m, nil
 }
 
-// A comtradeSource is a model channel with its place in a record.
-type comtradeSource struct {
+// A source is a model channel with its place in a record.
+type source struct {
 	channel model.Channel
 	index   int
 	scale   float64
@@ -71,12 +71,12 @@ type comtradeSource struct {
 // sources resolves which analog channels become which of ours: those of the
 // map first, then the first channel of each phase and quantity in the order of
 // the file. The names of analog channels left over are returned too.
-func (c *ComtradeConfig) sources(m *ComtradeMap) (out []comtradeSource, left []string, err error) {
+func (c *Config) sources(m *Map) (out []source, left []string, err error) {
 	var taken [model.NumChannels]bool
 	used := make([]bool, len(c.Analogs))
 	add := func(ch model.Channel, i int, scale float64) {
 		taken[ch], used[i] = true, true
-		out = append(out, comtradeSource{ch, i, float64(scale * c.Analogs[i].Factor())})
+		out = append(out, source{ch, i, float64(scale * c.Analogs[i].Factor())})
 	}
 	if m != nil {
 		for ch := range model.NumChannels {
@@ -86,7 +86,7 @@ func (c *ComtradeConfig) sources(m *ComtradeMap) (out []comtradeSource, left []s
 			}
 			i := s.Number - 1
 			if s.Name != "" {
-				i = slices.IndexFunc(c.Analogs, func(a ComtradeAnalog) bool { return a.Name == s.Name })
+				i = slices.IndexFunc(c.Analogs, func(a Analog) bool { return a.Name == s.Name })
 			}
 			if i < 0 || i >= len(c.Analogs) {
 				return nil, nil, fmt.Errorf("recording map: channels.%s: the recording has no analog channel %q, number %d", ch, s.Name, s.Number)
@@ -112,7 +112,7 @@ func (c *ComtradeConfig) sources(m *ComtradeMap) (out []comtradeSource, left []s
 			left = append(left, c.Analogs[i].Name)
 		}
 	}
-	slices.SortFunc(out, func(a, b comtradeSource) int { return int(a.channel) - int(b.channel) })
+	slices.SortFunc(out, func(a, b source) int { return int(a.channel) - int(b.channel) })
 	return out, left, nil
 }
 
@@ -138,7 +138,7 @@ const (
 // channel says what an analog channel is: its quantity by its unit, else by
 // its name, its phase by its phase field, else by its name. digits allows U1,
 // U2, U3 as phases.
-func (a *ComtradeAnalog) channel(digits bool) (model.Channel, bool) {
+func (a *Analog) channel(digits bool) (model.Channel, bool) {
 	words := nameWords(a.Name)
 	for _, w := range words {
 		// Quantities that a device computed are not waveforms.
@@ -182,7 +182,7 @@ func (a *ComtradeAnalog) channel(digits bool) (model.Channel, bool) {
 
 // countsPhases tells whether the names number the phases: U3 or I3 occurs, so
 // U1 is no positive sequence.
-func (c *ComtradeConfig) countsPhases() bool {
+func (c *Config) countsPhases() bool {
 	for i := range c.Analogs {
 		for _, w := range nameWords(c.Analogs[i].Name) {
 			if len(w) == 2 && w[1] == '3' && strings.IndexByte("UVIE", w[0]) >= 0 {

@@ -1,4 +1,4 @@
-package trace
+package comtrade
 
 import (
 	"bytes"
@@ -10,29 +10,31 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"fairwatt/model/trace"
 )
 
-// ReadComtradeConfig reads a .cfg. Blank lines, spaces around fields, a
+// ReadConfig reads a .cfg. Blank lines, spaces around fields, a
 // trailing 0x1A, missing last lines of older revisions and names that are not
 // UTF-8 (read as Latin-1) are accepted: real recorders write them. A count, a
 // number or a format that makes no sense is an error with its line.
-func ReadComtradeConfig(in io.Reader) (*ComtradeConfig, error) {
-	text, err := io.ReadAll(io.LimitReader(in, maxComtradeText+1))
+func ReadConfig(in io.Reader) (*Config, error) {
+	text, err := io.ReadAll(io.LimitReader(in, maxText+1))
 	if err != nil {
 		return nil, fmt.Errorf("read comtrade cfg: %w", err)
 	}
-	return parseComtradeConfig(text)
+	return parseConfig(text)
 }
 
-func parseComtradeConfig(text []byte) (*ComtradeConfig, error) {
-	if len(text) > maxComtradeText {
-		return nil, &ComtradeError{File: "cfg", Err: fmt.Errorf("longer than %d bytes", maxComtradeText)}
+func parseConfig(text []byte) (*Config, error) {
+	if len(text) > maxText {
+		return nil, &Error{File: "cfg", Err: fmt.Errorf("longer than %d bytes", maxText)}
 	}
 	text = bytes.TrimPrefix(text, []byte("\ufeff"))
-	p := &cfgParser{rest: text, c: &ComtradeConfig{TimeMult: 1}}
+	p := &cfgParser{rest: text, c: &Config{TimeMult: 1}}
 	for _, part := range []func() error{p.station, p.channels, p.rates, p.times, p.tail} {
 		if err := part(); err != nil {
-			return nil, &ComtradeError{File: "cfg", Line: p.line, Err: err}
+			return nil, &Error{File: "cfg", Line: p.line, Err: err}
 		}
 	}
 	return p.c, nil
@@ -41,7 +43,7 @@ func parseComtradeConfig(text []byte) (*ComtradeConfig, error) {
 type cfgParser struct {
 	rest []byte
 	line int64
-	c    *ComtradeConfig
+	c    *Config
 }
 
 var errCfgEnds = errors.New("the configuration ends too early")
@@ -56,8 +58,8 @@ func (p *cfgParser) fields() ([]string, error) {
 		if len(line) == 0 {
 			continue
 		}
-		if len(line) > maxComtradeLine {
-			return nil, fmt.Errorf("longer than %d bytes", maxComtradeLine)
+		if len(line) > maxLine {
+			return nil, fmt.Errorf("longer than %d bytes", maxLine)
 		}
 		out := strings.Split(toUTF8(line), ",")
 		for i := range out {
@@ -106,15 +108,15 @@ func (p *cfgParser) channels() error {
 	if len(f) < 3 {
 		return fmt.Errorf("channel counts: %d fields; wanted total, analog A, digital D", len(f))
 	}
-	analogs, err := cfgCount(f[1], "A", maxComtradeAnalogs)
+	analogs, err := cfgCount(f[1], "A", maxAnalogs)
 	if err != nil {
 		return err
 	}
-	digitals, err := cfgCount(f[2], "D", maxComtradeDigitals)
+	digitals, err := cfgCount(f[2], "D", maxDigitals)
 	if err != nil {
 		return err
 	}
-	if total, err := cfgCount(f[0], "", maxComtradeAnalogs+maxComtradeDigitals); err != nil || total != analogs+digitals {
+	if total, err := cfgCount(f[0], "", maxAnalogs+maxDigitals); err != nil || total != analogs+digitals {
 		return fmt.Errorf("%s channels are not %d analog and %d digital ones", f[0], analogs, digitals)
 	}
 	for range analogs {
@@ -154,16 +156,16 @@ func cfgCount(field, suffix string, limit int) (int, error) {
 	return n, nil
 }
 
-func cfgAnalog(f []string) (ComtradeAnalog, error) {
+func cfgAnalog(f []string) (Analog, error) {
 	if len(f) < 10 {
-		return ComtradeAnalog{}, fmt.Errorf("analog channel: %d fields; at least 10 are needed", len(f))
+		return Analog{}, fmt.Errorf("analog channel: %d fields; at least 10 are needed", len(f))
 	}
-	a := ComtradeAnalog{Name: f[1], Phase: f[2], Circuit: f[3], Unit: f[4], Primary: 1, SecondaryRated: 1}
+	a := Analog{Name: f[1], Phase: f[2], Circuit: f[3], Unit: f[4], Primary: 1, SecondaryRated: 1}
 	for i, dst := range []*float64{&a.A, &a.B, &a.SkewUS, &a.Min, &a.Max, &a.Primary, &a.SecondaryRated} {
 		if 5+i >= len(f) || f[5+i] == "" && i >= 1 {
 			continue
 		}
-		v, err := parseNumber(f[5+i])
+		v, err := trace.ParseNumber(f[5+i])
 		if err != nil {
 			return a, fmt.Errorf("analog channel %s, field %d: %q %w", a.Name, 6+i, f[5+i], err)
 		}
@@ -189,11 +191,11 @@ func cfgAnalog(f []string) (ComtradeAnalog, error) {
 
 // cfgDigital takes both forms: number, name, normal (1991) and number, name,
 // phase, circuit, normal.
-func cfgDigital(f []string) (ComtradeDigital, error) {
+func cfgDigital(f []string) (Digital, error) {
 	if len(f) < 2 {
-		return ComtradeDigital{}, fmt.Errorf("digital channel: %d fields; at least 2 are needed", len(f))
+		return Digital{}, fmt.Errorf("digital channel: %d fields; at least 2 are needed", len(f))
 	}
-	d := ComtradeDigital{Name: f[1]}
+	d := Digital{Name: f[1]}
 	normal := ""
 	switch {
 	case len(f) >= 5:
@@ -214,7 +216,7 @@ func (p *cfgParser) rates() error {
 		return err
 	}
 	if f[0] != "" {
-		if p.c.LineHz, err = parseNumber(f[0]); err != nil || p.c.LineHz < 0 || p.c.LineHz > 1000 {
+		if p.c.LineHz, err = trace.ParseNumber(f[0]); err != nil || p.c.LineHz < 0 || p.c.LineHz > 1000 {
 			return fmt.Errorf("line frequency %q is not a number from 0 to 1000", f[0])
 		}
 	}
@@ -222,8 +224,8 @@ func (p *cfgParser) rates() error {
 		return err
 	}
 	n, err := strconv.Atoi(f[0])
-	if err != nil || n < 0 || n > maxComtradeRates {
-		return fmt.Errorf("number of sampling rates %q is not from 0 to %d", f[0], maxComtradeRates)
+	if err != nil || n < 0 || n > maxRates {
+		return fmt.Errorf("number of sampling rates %q is not from 0 to %d", f[0], maxRates)
 	}
 	p.c.Timed = n == 0
 	var before int64
@@ -234,12 +236,12 @@ func (p *cfgParser) rates() error {
 		if len(f) < 2 {
 			return errors.New("sampling rate: wanted rate, last sample")
 		}
-		r := ComtradeRate{}
-		if r.Hz, err = parseNumber(f[0]); err != nil || r.Hz < 0 || r.Hz > 1e9 {
+		r := Rate{}
+		if r.Hz, err = trace.ParseNumber(f[0]); err != nil || r.Hz < 0 || r.Hz > 1e9 {
 			return fmt.Errorf("sampling rate %q is not from 0 to 1e9 Hz", f[0])
 		}
-		if r.Last, err = strconv.ParseInt(f[1], 10, 64); err != nil || r.Last < before || r.Last > maxComtradeSamples {
-			return fmt.Errorf("last sample %q is not from %d to %d", f[1], before, int64(maxComtradeSamples))
+		if r.Last, err = strconv.ParseInt(f[1], 10, 64); err != nil || r.Last < before || r.Last > maxSamples {
+			return fmt.Errorf("last sample %q is not from %d to %d", f[1], before, int64(maxSamples))
 		}
 		if n > 0 && r.Hz < 1e-6 {
 			if n > 1 {
@@ -327,14 +329,14 @@ func (p *cfgParser) tail() error {
 	if err != nil {
 		return err
 	}
-	p.c.Format = ComtradeFormat(len(comtradeFormats))
-	for i, name := range comtradeFormats {
+	p.c.Format = Format(len(formats))
+	for i, name := range formats {
 		if strings.EqualFold(f[0], name) {
-			p.c.Format = ComtradeFormat(i)
+			p.c.Format = Format(i)
 		}
 	}
-	if int(p.c.Format) == len(comtradeFormats) {
-		return fmt.Errorf("data format %q is not one of %s", f[0], strings.Join(comtradeFormats[:], ", "))
+	if int(p.c.Format) == len(formats) {
+		return fmt.Errorf("data format %q is not one of %s", f[0], strings.Join(formats[:], ", "))
 	}
 	for line := range 3 {
 		if f, err = p.fields(); errors.Is(err, errCfgEnds) {
@@ -349,7 +351,7 @@ func (p *cfgParser) tail() error {
 		}
 		switch line {
 		case 0:
-			v, err := parseNumber(f[0])
+			v, err := trace.ParseNumber(f[0])
 			if err != nil || v <= 0 || v > 1e9 {
 				return fmt.Errorf("time multiplier %q is not above 0 and at most 1e9", f[0])
 			}

@@ -1,4 +1,4 @@
-package trace
+package weather
 
 import (
 	"fmt"
@@ -6,6 +6,15 @@ import (
 	"slices"
 
 	"fairwatt/model"
+	"fairwatt/model/trace"
+)
+
+// Limits of what is read. An import keeps its whole trace in memory.
+const (
+	maxLineBytes = 1 << 20 // KNMI; the others have maxReportBytes
+	maxColumns   = 256
+	maxSkipLines = 1000
+	maxRows      = 1 << 19 // 60 years of hours
 )
 
 // Conversions of units: a knot is 1852 m an hour; an inch of mercury is that of
@@ -33,7 +42,7 @@ func tenths(v float64) float64 { return math.Round(v*10) / 10 }
 
 // An observed row remembers its line, for errors found after sorting.
 type observed struct {
-	Row
+	trace.Row
 	line int
 }
 
@@ -121,7 +130,7 @@ func (p *Place) check() error {
 	return nil
 }
 
-func (p *Place) into(m *Meta) {
+func (p *Place) into(m *trace.Meta) {
 	if p.Site != "" {
 		m.Site = p.Site
 	}

@@ -19,92 +19,7 @@ import (
 	"fairwatt/model/nnet/skill"
 )
 
-// evalOptions are the flags of eval.
-type evalOptions struct {
-	task, inputs, stations, split, scores, weights, reliability string
-	data                                                        []string
-	horizon                                                     time.Duration
-	threshold                                                   float64
-	json                                                        bool
-}
-
-var splitParts = map[string]nnet.Part{
-	"test": nnet.PartTest, "validate": nnet.PartValidate, "train": nnet.PartTrain, "other": nnet.PartOther,
-}
-
-func evalCommand() *cobra.Command {
-	var o evalOptions
-	cmd := &cobra.Command{
-		Use:   "eval --task thunder|wind|line|sensor --data DIR|FILE",
-		Short: "Measure the network beside its baselines",
-		Long: `Eval scores recorded weather and prints, by rows and by event, how well the
-network and its baselines foretold what came. Rows the weights learnt or chose
-from are left out: what counts is the test split, and each site no split names
-("external"). A threshold is the one chosen on the validation split.
-
-thunder: onset within the horizon, no thunder now. wind: a gust of at least
---threshold within the horizon, none such in the last 3 h. An event merges
-positive hours over gaps of up to 6 h. --inputs history uses whether it
-thundered in the last 6 h, from the label: a stand-in for a lightning sensor.
-
-line: simulated three-phase rows (columns Ia..Vc and G,A,B,C or Output): a small
-network is trained without one fault type and judged on it, for each type, loads
-rescaled per simulation. sensor: recorded series with marked stale or
-interpolated stretches; the rules that find them, and plain ones beside.`,
-		Example: `  model eval --task thunder --data ../shared/data/weather
-  model eval --task wind --data ../shared/data/weather/taiwan --stations all --json
-  model eval --task line --data ../shared/data/electrical
-  model eval --task sensor --data ../shared/data/sensor
-  model eval --task thunder --inputs base --data de_bilt_260.csv.gz --scores scores.csv`,
-		Args: noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd) },
-	}
-	f := cmd.Flags()
-	f.StringVar(&o.task, "task", "", "thunder, wind, line or sensor")
-	f.StringSliceVar(&o.data, "data", nil, "folder or trace file; may be repeated")
-	f.DurationVar(&o.horizon, "horizon", 0, "how far ahead (default 3h for thunder, 6h for wind)")
-	f.StringVar(&o.inputs, "inputs", "rain", "thunder: base, rain or history")
-	f.StringVar(&o.stations, "stations", "", "lowland or all (default lowland for wind, all for thunder)")
-	f.StringVar(&o.split, "split", "test", "rows to judge: test, validate, train or other")
-	f.Float64Var(&o.threshold, "threshold", 20.8, "wind: the gust that counts, in m/s")
-	f.StringVar(&o.scores, "scores", "", "write site,time,label,p,baseline to this CSV file")
-	f.StringVar(&o.reliability, "reliability", "", "draw the first group's reliability into this SVG file")
-	f.StringVar(&o.weights, "weights", "", "weight file (default: the built-in weights)")
-	f.BoolVar(&o.json, "json", false, "print JSON")
-	return cmd
-}
-
-// check answers wrong usage before any work.
-func (o *evalOptions) check() error {
-	switch o.task {
-	case nnet.TaskThunder, nnet.TaskWind, taskLine, taskSensor:
-	case "":
-		return usageError{errors.New("--task is needed: thunder, wind, line or sensor")}
-	default:
-		return usageError{fmt.Errorf("unknown task %q: thunder, wind, line or sensor", o.task)}
-	}
-	if len(o.data) == 0 {
-		return usageError{errors.New("--data is needed")}
-	}
-	if !slices.Contains([]string{"base", "rain", "history"}, o.inputs) {
-		return usageError{fmt.Errorf("unknown inputs %q: base, rain or history", o.inputs)}
-	}
-	if !slices.Contains([]string{"", "lowland", "all"}, o.stations) {
-		return usageError{fmt.Errorf("unknown stations %q: lowland or all", o.stations)}
-	}
-	if _, ok := splitParts[o.split]; !ok {
-		return usageError{fmt.Errorf("unknown split %q: test, validate, train or other", o.split)}
-	}
-	if o.horizon < 0 || o.horizon > 48*time.Hour || o.horizon%time.Hour != 0 {
-		return usageError{fmt.Errorf("horizon %s: whole hours up to 48h are wanted", o.horizon)}
-	}
-	if !(o.threshold > 0 && o.threshold < 150) {
-		return usageError{fmt.Errorf("threshold %g m/s is not in (0, 150)", o.threshold)}
-	}
-	return nil
-}
-
-func (o *evalOptions) question() nnet.Question {
+func (o *evaluateOptions) question() nnet.Question {
 	q := nnet.Question{
 		Task: o.task, HorizonMs: o.horizon.Milliseconds(), Part: splitParts[o.split], Lowland: o.stations == "lowland",
 	}
@@ -117,16 +32,7 @@ func (o *evalOptions) question() nnet.Question {
 	return q
 }
 
-func (o *evalOptions) run(cmd *cobra.Command) error {
-	if err := o.check(); err != nil {
-		return err
-	}
-	switch o.task {
-	case taskLine:
-		return o.runLine(cmd)
-	case taskSensor:
-		return o.runSensor(cmd)
-	}
+func (o *evaluateOptions) runWeather(cmd *cobra.Command) error {
 	w, err := loadWeights(o.weights)
 	if err != nil {
 		return err
@@ -140,7 +46,7 @@ func (o *evalOptions) run(cmd *cobra.Command) error {
 			s.FillHistory()
 		}
 	}
-	reports, scores, err := evaluate(w, series, o.question(), o.split)
+	reports, scores, err := answer(w, series, o.question(), o.split)
 	if err != nil {
 		return fmt.Errorf("evaluate %s: %w", o.task, err)
 	}
@@ -183,10 +89,10 @@ func loadWeights(path string) (*nnet.Weights, error) {
 	return w, nil
 }
 
-// evaluate answers the question for its split and, for the test split, for
+// answer answers the question for its split and, for the test split, for
 // every site outside all splits by itself. Data of outside sites only are
 // reported alone, so that one unseen trace can be asked about.
-func evaluate(w *nnet.Weights, series []*nnet.Series, q nnet.Question, split string) ([]report, []nnet.RowScore, error) {
+func answer(w *nnet.Weights, series []*nnet.Series, q nnet.Question, split string) ([]report, []nnet.RowScore, error) {
 	var reports []report
 	var scores []nnet.RowScore
 	add := func(group string, q nnet.Question) error {

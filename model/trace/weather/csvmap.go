@@ -1,4 +1,4 @@
-package trace
+package weather
 
 import (
 	"bufio"
@@ -15,6 +15,7 @@ import (
 	"github.com/goccy/go-yaml"
 
 	"fairwatt/model"
+	"fairwatt/model/trace"
 )
 
 // A Map says how the columns of somebody's CSV become a trace. It is written
@@ -75,8 +76,8 @@ func (m *Map) check() error {
 		return errors.New("time.layout: missing")
 	case len(m.Channels) == 0:
 		return errors.New("channels: none")
-	case m.SkipLines < 0 || m.SkipLines > maxMeta:
-		return fmt.Errorf("skip_lines: %d is outside 0 to %d", m.SkipLines, maxMeta)
+	case m.SkipLines < 0 || m.SkipLines > maxSkipLines:
+		return fmt.Errorf("skip_lines: %d is outside 0 to %d", m.SkipLines, maxSkipLines)
 	case len([]rune(m.Separator)) > 1:
 		return fmt.Errorf("separator: %q is more than one character", m.Separator)
 	case m.Separator == "\"" || m.Separator == "\r" || m.Separator == "\n":
@@ -97,20 +98,20 @@ func (m *Map) check() error {
 		m.channels[ch] = name
 	}
 	for name, c := range m.Labels {
-		if len(name) <= len(LabelPrefix) || !strings.HasPrefix(name, LabelPrefix) || strings.ContainsAny(name, ",\"\r\n") {
-			return fmt.Errorf("labels: %q must begin with %s", name, LabelPrefix)
+		if len(name) <= len(trace.LabelPrefix) || !strings.HasPrefix(name, trace.LabelPrefix) || strings.ContainsAny(name, ",\"\r\n") {
+			return fmt.Errorf("labels: %q must begin with %s", name, trace.LabelPrefix)
 		}
 		if c.Column == "" {
 			return fmt.Errorf("labels.%s.column: missing", name)
 		}
 	}
-	var meta Meta
+	var meta trace.Meta
 	for k, v := range m.Meta {
-		if err := meta.set(k, v); err != nil {
+		if err := meta.Set(k, v); err != nil {
 			return fmt.Errorf("meta: %w", err)
 		}
 	}
-	return meta.check()
+	return meta.Check()
 }
 
 // A csvSource is one column of the trace with the cell it comes from.
@@ -125,7 +126,7 @@ type csvSource struct {
 
 // ImportCSV reads a CSV with a header row through a column map. Rows must be
 // in order of time.
-func ImportCSV(in io.Reader, m Map) (*Trace, error) {
+func ImportCSV(in io.Reader, m Map) (*trace.Trace, error) {
 	if err := m.check(); err != nil {
 		return nil, fmt.Errorf("column map: %w", err)
 	}
@@ -136,15 +137,15 @@ func ImportCSV(in io.Reader, m Map) (*Trace, error) {
 	return t, nil
 }
 
-func (m *Map) read(in io.Reader) (*Trace, error) {
-	plain, err := decompress(in)
+func (m *Map) read(in io.Reader) (*trace.Trace, error) {
+	plain, err := trace.Decompress(in)
 	if err != nil {
 		return nil, err
 	}
 	b := bufio.NewReader(plain)
 	for i := range m.SkipLines {
 		if _, err := b.ReadString('\n'); err != nil {
-			return nil, &Error{Line: i + 1, Err: err}
+			return nil, &trace.Error{Line: i + 1, Err: err}
 		}
 	}
 	r := csv.NewReader(b)
@@ -154,7 +155,7 @@ func (m *Map) read(in io.Reader) (*Trace, error) {
 	}
 	header, err := r.Read()
 	if err != nil {
-		return nil, &Error{Line: m.SkipLines + 1, Err: err}
+		return nil, &trace.Error{Line: m.SkipLines + 1, Err: err}
 	}
 	header = slices.Clone(header)
 	header[0] = strings.TrimPrefix(header[0], "\ufeff")
@@ -163,11 +164,11 @@ func (m *Map) read(in io.Reader) (*Trace, error) {
 	}
 	timeIndex := slices.Index(header, m.Time.Column)
 	if timeIndex < 0 {
-		return nil, &Error{Line: m.SkipLines + 1, Column: m.Time.Column, Err: errors.New("is not in the header")}
+		return nil, &trace.Error{Line: m.SkipLines + 1, Column: m.Time.Column, Err: errors.New("is not in the header")}
 	}
-	t := &Trace{}
+	t := &trace.Trace{}
 	for _, k := range slices.Sorted(maps.Keys(m.Meta)) {
-		if err := t.Meta.set(k, m.Meta[k]); err != nil {
+		if err := t.Meta.Set(k, m.Meta[k]); err != nil {
 			return nil, err
 		}
 	}
@@ -190,13 +191,13 @@ func (m *Map) read(in io.Reader) (*Trace, error) {
 		line, _ := r.FieldPos(0)
 		row, err := m.row(cells, timeIndex, zone, sources)
 		if n := len(t.Rows); err == nil && n > 0 && row.Sample.TimeMs <= t.Rows[n-1].Sample.TimeMs {
-			err = &Error{Column: m.Time.Column, Err: fmt.Errorf("%q is not after the row before", cells[timeIndex])}
+			err = &trace.Error{Column: m.Time.Column, Err: fmt.Errorf("%q is not after the row before", cells[timeIndex])}
 		}
 		if err == nil && len(t.Rows) == maxRows {
-			err = &Error{Err: fmt.Errorf("more than %d rows", maxRows)}
+			err = &trace.Error{Err: fmt.Errorf("more than %d rows", maxRows)}
 		}
 		if err != nil {
-			if at := (*Error)(nil); errors.As(err, &at) {
+			if at := (*trace.Error)(nil); errors.As(err, &at) {
 				at.Line = line + m.SkipLines
 			}
 			return nil, err
@@ -207,12 +208,12 @@ func (m *Map) read(in io.Reader) (*Trace, error) {
 
 // sources resolves the map against a header: channels in the order of the
 // channel list, then labels by name, so that an import is always the same.
-func (m *Map) sources(t *Trace, header []string) ([]csvSource, error) {
+func (m *Map) sources(t *trace.Trace, header []string) ([]csvSource, error) {
 	var out []csvSource
 	add := func(name string, c ColumnMap, ch model.Channel, isLabel bool) error {
 		i := slices.Index(header, c.Column)
 		if i < 0 {
-			return &Error{Line: m.SkipLines + 1, Column: c.Column, Err: fmt.Errorf("is not in the header (wanted for %s)", name)}
+			return &trace.Error{Line: m.SkipLines + 1, Column: c.Column, Err: fmt.Errorf("is not in the header (wanted for %s)", name)}
 		}
 		if c.Scale == 0 {
 			c.Scale = 1
@@ -240,11 +241,11 @@ func (m *Map) sources(t *Trace, header []string) ([]csvSource, error) {
 	return out, nil
 }
 
-func (m *Map) row(cells []string, timeIndex int, zone *time.Location, sources []csvSource) (Row, error) {
-	var row Row
+func (m *Map) row(cells []string, timeIndex int, zone *time.Location, sources []csvSource) (trace.Row, error) {
+	var row trace.Row
 	ms, err := m.Time.parse(strings.TrimSpace(cells[timeIndex]), zone)
 	if err != nil {
-		return row, &Error{Column: m.Time.Column, Err: err}
+		return row, &trace.Error{Column: m.Time.Column, Err: err}
 	}
 	row.Sample.TimeMs = ms
 	for i := range sources {
@@ -253,9 +254,9 @@ func (m *Map) row(cells []string, timeIndex int, zone *time.Location, sources []
 		if cell == "" || slices.Contains(s.missing, cell) {
 			continue
 		}
-		v, err := parseNumber(cell)
+		v, err := trace.ParseNumber(cell)
 		if err != nil {
-			return row, &Error{Column: s.Column, Err: fmt.Errorf("%q %w", cell, err)}
+			return row, &trace.Error{Column: s.Column, Err: fmt.Errorf("%q %w", cell, err)}
 		}
 		v = float64(v*s.Scale) + s.Offset
 		if s.isLabel {
@@ -274,14 +275,14 @@ func (t *TimeMap) parse(cell string, zone *time.Location) (int64, error) {
 	ms := int64(math.MinInt64)
 	switch t.Layout {
 	case "unix", "unix_ms":
-		v, err := parseNumber(cell)
+		v, err := trace.ParseNumber(cell)
 		if err != nil {
 			return 0, fmt.Errorf("%q %w", cell, err)
 		}
 		if t.Layout == "unix" {
 			v *= 1000
 		}
-		if v >= minTimeMs && v <= maxTimeMs {
+		if v >= trace.MinTimeMs && v <= trace.MaxTimeMs {
 			ms = int64(math.Round(v))
 		}
 	default:
@@ -291,7 +292,7 @@ func (t *TimeMap) parse(cell string, zone *time.Location) (int64, error) {
 		}
 		ms = at.UnixMilli()
 	}
-	if ms < minTimeMs || ms > maxTimeMs {
+	if ms < trace.MinTimeMs || ms > trace.MaxTimeMs {
 		return 0, fmt.Errorf("%q is out of range", cell)
 	}
 	return ms, nil

@@ -1,4 +1,4 @@
-package trace
+package comtrade
 
 import (
 	"errors"
@@ -27,7 +27,7 @@ func recording(t *testing.T, name string) string {
 // The three recordings are of relays of three makers and have between them a
 // revision year that no standard has, Cyrillic names in Windows-1251, blank
 // lines, 83 sampling rates, none, and transformer ratios.
-func TestComtradeReal(t *testing.T) {
+func TestReal(t *testing.T) {
 	for _, c := range []struct {
 		name     string
 		samples  int
@@ -40,7 +40,7 @@ func TestComtradeReal(t *testing.T) {
 		{"earthfault_UABC3U0_2017-05-25.cfg", 5316, 2.2115, 4, model.VoltageNVInst, 5823},
 		{"ge_c60_2012-04-06.cfg", 1360, 1.698, 8, model.VoltageBVInst, 282e3},
 	} {
-		r, err := OpenComtrade(recording(t, c.name), nil)
+		r, err := Open(recording(t, c.name), nil)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,4 +1,4 @@
-package trace
+package comtrade
 
 import (
 	"bufio"
@@ -15,14 +15,18 @@ import (
 	"time"
 )
 
-// Append writes the configuration as a .cfg of its revision (before 1999 the
+// What writes COMTRADE stands here: the round trip of every format needs it, no
+// program does.
+
+// append writes the configuration as a .cfg of its revision (before 1999 the
 // form of 1991, before 2013 that of 1999) to b.
-func (c *ComtradeConfig) Append(b []byte) ([]byte, error) {
+func (c *Config) append(b []byte) ([]byte, error) {
 	if err := c.check(); err != nil {
 		return nil, fmt.Errorf("write comtrade cfg: %w", err)
 	}
 	line := func(fields ...string) { b = append(append(b, strings.Join(fields, ",")...), '\r', '\n') }
-	num, count := formatNumber, strconv.Itoa
+	count := strconv.Itoa
+	num := func(v float64) string { return strconv.FormatFloat(v, 'f', -1, 64) }
 	head := []string{c.Station, c.Device}
 	if c.Revision >= 1999 {
 		head = append(head, count(c.Revision))
@@ -79,7 +83,7 @@ func (c *ComtradeConfig) Append(b []byte) ([]byte, error) {
 	return b, nil
 }
 
-func (c *ComtradeConfig) time(t time.Time, offset time.Duration) string {
+func (c *Config) time(t time.Time, offset time.Duration) string {
 	if t.IsZero() {
 		return "00/00/0000,00:00:00.000000"
 	}
@@ -94,7 +98,7 @@ func (c *ComtradeConfig) time(t time.Time, offset time.Duration) string {
 }
 
 // check refuses what could not be read back.
-func (c *ComtradeConfig) check() error {
+func (c *Config) check() error {
 	texts := []string{c.Station, c.Device, c.TimeCode, c.LocalCode, c.Quality, c.LeapSecond}
 	for _, a := range c.Analogs {
 		texts = append(texts, a.Name, a.Phase, a.Circuit, a.Unit)
@@ -108,11 +112,11 @@ func (c *ComtradeConfig) check() error {
 		}
 	}
 	switch {
-	case len(c.Analogs) > maxComtradeAnalogs || len(c.Digitals) > maxComtradeDigitals || len(c.Rates) > maxComtradeRates:
+	case len(c.Analogs) > maxAnalogs || len(c.Digitals) > maxDigitals || len(c.Rates) > maxRates:
 		return errors.New("too many channels or sampling rates")
-	case len(c.Rates) == 0 || c.Samples() > maxComtradeSamples:
+	case len(c.Rates) == 0 || c.Samples() > maxSamples:
 		return errors.New("the number of samples is missing or too large")
-	case int(c.Format) >= len(comtradeFormats) || c.Format >= ComtradeBinary32 && c.Revision < 2013:
+	case int(c.Format) >= len(formats) || c.Format >= Binary32 && c.Revision < 2013:
 		return fmt.Errorf("revision %d has no format %s", c.Revision, c.Format)
 	case c.TimeMult <= 0:
 		return errors.New("the time multiplier is not above zero")
@@ -120,22 +124,22 @@ func (c *ComtradeConfig) check() error {
 	return nil
 }
 
-// A ComtradeEncoder writes the records of a data file.
-type ComtradeEncoder struct {
-	cfg  *ComtradeConfig
+// An encoder writes the records of a data file.
+type encoder struct {
+	cfg  *Config
 	w    *bufio.Writer
 	line []byte
 	n    int64
 }
 
-// NewComtradeEncoder writes data for cfg to w. Call Close at the end.
-func NewComtradeEncoder(cfg *ComtradeConfig, w io.Writer) *ComtradeEncoder {
-	return &ComtradeEncoder{cfg: cfg, w: bufio.NewWriter(w)}
+// newEncoder writes data for cfg to w. Call Close at the end.
+func newEncoder(cfg *Config, w io.Writer) *encoder {
+	return &encoder{cfg: cfg, w: bufio.NewWriter(w)}
 }
 
 // Write writes one record. Its number is counted here. A value that the raw
 // range of the format cannot hold is an error, NaN is written as missing.
-func (e *ComtradeEncoder) Write(r *ComtradeRecord) error {
+func (e *encoder) Write(r *Record) error {
 	if len(r.Analogs) != len(e.cfg.Analogs) || len(r.Digitals) != len(e.cfg.Digitals) {
 		return fmt.Errorf("write comtrade dat: %d and %d values for %d and %d channels",
 			len(r.Analogs), len(r.Digitals), len(e.cfg.Analogs), len(e.cfg.Digitals))
@@ -143,7 +147,7 @@ func (e *ComtradeEncoder) Write(r *ComtradeRecord) error {
 	e.n++
 	e.line = e.line[:0]
 	var err error
-	if e.cfg.Format == ComtradeASCII {
+	if e.cfg.Format == ASCII {
 		err = e.text(r)
 	} else {
 		err = e.binary(r)
@@ -159,7 +163,7 @@ func (e *ComtradeEncoder) Write(r *ComtradeRecord) error {
 
 // raw is the integer that stands for a value, or an error when the value does
 // not fit a range.
-func (a *ComtradeAnalog) raw(v, limit float64) (int64, error) {
+func (a *Analog) raw(v, limit float64) (int64, error) {
 	raw := math.Round((v - a.B) / a.A)
 	if !(math.Abs(raw) <= limit) {
 		return 0, fmt.Errorf("channel %s: %v does not fit its scale", a.Name, v)
@@ -167,7 +171,7 @@ func (a *ComtradeAnalog) raw(v, limit float64) (int64, error) {
 	return int64(raw), nil
 }
 
-func (e *ComtradeEncoder) text(r *ComtradeRecord) error {
+func (e *encoder) text(r *Record) error {
 	b := strconv.AppendInt(e.line, e.n, 10)
 	b = append(b, ',')
 	if r.HasStamp {
@@ -196,7 +200,7 @@ func (e *ComtradeEncoder) text(r *ComtradeRecord) error {
 	return nil
 }
 
-func (e *ComtradeEncoder) binary(r *ComtradeRecord) error {
+func (e *encoder) binary(r *Record) error {
 	le := binary.LittleEndian
 	stamp := uint32(missingStamp)
 	if r.HasStamp {
@@ -208,11 +212,11 @@ func (e *ComtradeEncoder) binary(r *ComtradeRecord) error {
 	b := le.AppendUint32(le.AppendUint32(e.line, uint32(e.n)), stamp)
 	for i, v := range r.Analogs {
 		a := &e.cfg.Analogs[i]
-		if e.cfg.Format == ComtradeFloat32 {
+		if e.cfg.Format == Float32 {
 			b = le.AppendUint32(b, math.Float32bits(float32((v-a.B)/a.A)))
 			continue
 		}
-		wide := e.cfg.Format == ComtradeBinary32
+		wide := e.cfg.Format == Binary32
 		raw, limit := int64(missing16), float64(math.MaxInt16)
 		if wide {
 			raw, limit = missing32, math.MaxInt32
@@ -244,7 +248,7 @@ func (e *ComtradeEncoder) binary(r *ComtradeRecord) error {
 
 // Close writes what is buffered and checks that as many records were written
 // as the configuration announces. The caller closes the file itself.
-func (e *ComtradeEncoder) Close() error {
+func (e *encoder) Close() error {
 	err := e.w.Flush()
 	if e.n != e.cfg.Samples() {
 		err = errors.Join(err, fmt.Errorf("%d records for %d samples", e.n, e.cfg.Samples()))
@@ -255,10 +259,10 @@ func (e *ComtradeEncoder) Close() error {
 	return nil
 }
 
-// WriteComtrade writes a recording to path: a .cff, or a .cfg with its .dat
+// writeRecording writes a recording to path: a .cff, or a .cfg with its .dat
 // beside it. Files that exist are not overwritten.
-func WriteComtrade(path string, cfg *ComtradeConfig, records []ComtradeRecord) error {
-	text, err := cfg.Append(nil)
+func writeRecording(path string, cfg *Config, records []Record) error {
+	text, err := cfg.append(nil)
 	if err != nil {
 		return err
 	}
@@ -275,9 +279,9 @@ func WriteComtrade(path string, cfg *ComtradeConfig, records []ComtradeRecord) e
 	return writeNew(strings.TrimSuffix(path, filepath.Ext(path))+".dat", data)
 }
 
-func (c *ComtradeConfig) encode(records []ComtradeRecord) ([]byte, error) {
+func (c *Config) encode(records []Record) ([]byte, error) {
 	var data strings.Builder
-	e := NewComtradeEncoder(c, &data)
+	e := newEncoder(c, &data)
 	for i := range records {
 		if err := e.Write(&records[i]); err != nil {
 			return nil, err
@@ -290,10 +294,10 @@ func (c *ComtradeConfig) encode(records []ComtradeRecord) ([]byte, error) {
 }
 
 // appendCFF appends a combined file with empty INF and HDR sections.
-func appendCFF(b []byte, c *ComtradeConfig, text, data []byte) []byte {
+func appendCFF(b []byte, c *Config, text, data []byte) []byte {
 	b = append(append(b, "--- file type: CFG ---\r\n"...), text...)
 	b = append(b, "--- file type: INF ---\r\n--- file type: HDR ---\r\n"...)
-	if c.Format == ComtradeASCII {
+	if c.Format == ASCII {
 		b = append(b, "--- file type: DAT ASCII ---\r\n"...)
 	} else {
 		b = fmt.Appendf(b, "--- file type: DAT %s: %d ---\r\n", c.Format, len(data))

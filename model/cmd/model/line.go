@@ -71,7 +71,7 @@ type lineReport struct {
 	Baselines map[string]lineScore `json:"baselines"`
 }
 
-func (o *evalOptions) runLine(cmd *cobra.Command) error {
+func (o *evaluateOptions) runLine(cmd *cobra.Command) error {
 	files, err := traceFiles(o.data)
 	if err != nil {
 		return err
@@ -82,7 +82,7 @@ func (o *evalOptions) runLine(cmd *cobra.Command) error {
 		if err != nil {
 			return fmt.Errorf("%s: %w", path, err)
 		}
-		r, err := evalLine(cmd.Context(), set)
+		r, err := measureLine(cmd.Context(), set)
 		if err != nil {
 			return fmt.Errorf("%s: %w", path, err)
 		}
@@ -106,9 +106,9 @@ func readLineSet(path string) (_ *line.Set, err error) {
 	return line.Read(f, name)
 }
 
-// evalLine measures the network and, on the same rows, logistic regression and
+// measureLine measures the network and, on the same rows, logistic regression and
 // the plain rule.
-func evalLine(ctx context.Context, set *line.Set) ([]lineReport, error) {
+func measureLine(ctx context.Context, set *line.Set) ([]lineReport, error) {
 	fit := func(hidden []int) line.Fit {
 		return func(ctx context.Context, x [][]float32, fault []bool) (func([]float32) float64, error) {
 			c, err := nnet.TrainClassifier(ctx, lineTraining(), hidden, x, fault)

@@ -1,4 +1,4 @@
-package trace
+package weather
 
 import (
 	"bufio"
@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"fairwatt/model"
+	"fairwatt/model/trace"
 )
 
 // knmiColumn says how one column of KNMI's hourly text becomes a channel.
@@ -38,12 +39,6 @@ var knmiColumns = [...]knmiColumn{
 // knmiThunder is the column that says that thunder was observed ("onweer").
 const knmiThunder = "O"
 
-// KNMILabel is the label column that ImportKNMI fills.
-const KNMILabel = "label_thunder"
-
-// maxRows bounds what an import keeps: 60 years of hours.
-const maxRows = 1 << 19
-
 // ImportKNMI reads hourly observations as the Royal Netherlands Meteorological
 // Institute publishes them: header lines beginning with '#' (the last one
 // names the columns), then comma-separated, space-padded values in tenths.
@@ -51,14 +46,14 @@ const maxRows = 1 << 19
 // than 0.05 mm and becomes 0.05 (a trace); a wind direction of 0 (calm) or 990
 // (variable) becomes missing. One file holds one station; the credit goes into
 // the metadata.
-func ImportKNMI(in io.Reader) (*Trace, error) {
-	plain, err := decompress(in)
+func ImportKNMI(in io.Reader) (*trace.Trace, error) {
+	plain, err := trace.Decompress(in)
 	if err != nil {
 		return nil, fmt.Errorf("import KNMI: %w", err)
 	}
 	scan := bufio.NewScanner(plain)
 	scan.Buffer(make([]byte, 0, 4096), maxLineBytes)
-	k := knmi{trace: &Trace{Meta: Meta{
+	k := knmi{trace: &trace.Trace{Meta: trace.Meta{
 		IntervalS: 3600,
 		Source:    "Royal Netherlands Meteorological Institute (KNMI), hourly data",
 		Licence:   "CC BY 4.0; credit KNMI",
@@ -71,24 +66,24 @@ func ImportKNMI(in io.Reader) (*Trace, error) {
 		}
 	}
 	if err := scan.Err(); err != nil {
-		return nil, fmt.Errorf("import KNMI: %w", &Error{Line: k.line + 1, Err: err})
+		return nil, fmt.Errorf("import KNMI: %w", &trace.Error{Line: k.line + 1, Err: err})
 	}
 	if k.columns == nil || len(k.trace.Rows) == 0 {
-		return nil, fmt.Errorf("import KNMI: %w", &Error{Line: k.line + 1, Err: errors.New("no observations")})
+		return nil, fmt.Errorf("import KNMI: %w", &trace.Error{Line: k.line + 1, Err: errors.New("no observations")})
 	}
 	return k.trace, nil
 }
 
 // knmi is the state of one import.
 type knmi struct {
-	trace   *Trace
+	trace   *trace.Trace
 	line    int
 	columns []string
 	station string
 }
 
 func (k *knmi) fail(column, format string, args ...any) error {
-	return &Error{Line: k.line, Column: column, Err: fmt.Errorf(format, args...)}
+	return &trace.Error{Line: k.line, Column: column, Err: fmt.Errorf(format, args...)}
 }
 
 func (k *knmi) take(line string) error {
@@ -128,7 +123,7 @@ func (k *knmi) setColumns(names []string) {
 		}
 	}
 	if k.index(knmiThunder) >= 0 {
-		k.trace.Labels = []string{KNMILabel}
+		k.trace.Labels = []string{trace.LabelThunder}
 	}
 }
 
@@ -161,7 +156,7 @@ func (k *knmi) row(cells []string) error {
 	if err != nil || hour < 1 || hour > 24 {
 		return k.fail("HH", "%q is no hour from 1 to 24", cells[2])
 	}
-	row := Row{}
+	row := trace.Row{}
 	row.Sample.TimeMs = day.Add(time.Duration(hour) * time.Hour).UnixMilli()
 	if n := len(k.trace.Rows); n > 0 && row.Sample.TimeMs <= k.trace.Rows[n-1].Sample.TimeMs {
 		return k.fail("HH", "%s %s is not after the row before", cells[1], cells[2])
@@ -175,7 +170,7 @@ func (k *knmi) row(cells []string) error {
 		if cells[i] != "0" && cells[i] != "1" {
 			return k.fail(knmiThunder, "%q is neither 0 nor 1", cells[i])
 		}
-		row.Labels = map[string]float64{KNMILabel: float64(cells[i][0] - '0')}
+		row.Labels = map[string]float64{trace.LabelThunder: float64(cells[i][0] - '0')}
 	}
 	k.trace.Rows = append(k.trace.Rows, row)
 	return nil

@@ -1,4 +1,4 @@
-package trace
+package comtrade
 
 import (
 	"bufio"
@@ -9,11 +9,13 @@ import (
 	"math"
 	"strconv"
 	"strings"
+
+	"fairwatt/model/trace"
 )
 
-// A ComtradeRecord is one sample of a recording as it was written: analog
+// A Record is one sample of a recording as it was written: analog
 // values in the unit and on the side of their channel, NaN where missing.
-type ComtradeRecord struct {
+type Record struct {
 	Number int64 // as the file says, usually from 1
 	// Stamp is the time stamp in the file's base unit (micro- or nanoseconds
 	// before the time multiplier); it is missing where HasStamp is false.
@@ -31,19 +33,19 @@ const (
 	missingStamp = math.MaxUint32
 )
 
-// A ComtradeDecoder reads the records of a data file, one at a time.
-type ComtradeDecoder struct {
-	cfg  *ComtradeConfig
+// A Decoder reads the records of a data file, one at a time.
+type Decoder struct {
+	cfg  *Config
 	in   *bufio.Reader
 	buf  []byte // one binary record
 	line int64  // of a text file
 	n    int64  // records read
 }
 
-// NewComtradeDecoder reads the data that cfg describes.
-func NewComtradeDecoder(cfg *ComtradeConfig, data io.Reader) *ComtradeDecoder {
-	d := &ComtradeDecoder{cfg: cfg, in: bufio.NewReaderSize(data, maxComtradeLine)}
-	if cfg.Format != ComtradeASCII {
+// NewDecoder reads the data that cfg describes.
+func NewDecoder(cfg *Config, data io.Reader) *Decoder {
+	d := &Decoder{cfg: cfg, in: bufio.NewReaderSize(data, maxLine)}
+	if cfg.Format != ASCII {
 		d.buf = make([]byte, cfg.recordBytes())
 	}
 	return d
@@ -51,8 +53,8 @@ func NewComtradeDecoder(cfg *ComtradeConfig, data io.Reader) *ComtradeDecoder {
 
 // Next reads the next record into r, whose slices it reuses. After the last
 // sample that the configuration announces it returns io.EOF; what follows in
-// the file is not read. Data that ends before is ErrComtradeShort.
-func (d *ComtradeDecoder) Next(r *ComtradeRecord) error {
+// the file is not read. Data that ends before is ErrShort.
+func (d *Decoder) Next(r *Record) error {
 	if d.n >= d.cfg.Samples() {
 		return io.EOF
 	}
@@ -62,35 +64,35 @@ func (d *ComtradeDecoder) Next(r *ComtradeRecord) error {
 	}
 	r.Analogs, r.Digitals = r.Analogs[:0], r.Digitals[:0]
 	var err error
-	if d.cfg.Format == ComtradeASCII {
+	if d.cfg.Format == ASCII {
 		err = d.text(r)
 	} else {
 		err = d.binary(r)
 	}
 	if err != nil {
 		at := d.n + 1
-		if d.cfg.Format == ComtradeASCII {
+		if d.cfg.Format == ASCII {
 			at = d.line
 		}
-		return &ComtradeError{File: "dat", Line: at, Err: err}
+		return &Error{File: "dat", Line: at, Err: err}
 	}
 	d.n++
 	return nil
 }
 
-func (d *ComtradeDecoder) short() error {
-	return fmt.Errorf("%w: it ends after %d of %d samples", ErrComtradeShort, d.n, d.cfg.Samples())
+func (d *Decoder) short() error {
+	return fmt.Errorf("%w: it ends after %d of %d samples", ErrShort, d.n, d.cfg.Samples())
 }
 
 // text reads one line; blank lines and a trailing 0x1A do not count.
-func (d *ComtradeDecoder) text(r *ComtradeRecord) error {
+func (d *Decoder) text(r *Record) error {
 	var line string
 	var last bool // the file ends with this line
 	for line == "" {
 		d.line++
 		raw, err := d.in.ReadSlice('\n')
 		if errors.Is(err, bufio.ErrBufferFull) {
-			return fmt.Errorf("longer than %d bytes", maxComtradeLine)
+			return fmt.Errorf("longer than %d bytes", maxLine)
 		}
 		if err != nil && !errors.Is(err, io.EOF) {
 			return err
@@ -108,7 +110,7 @@ func (d *ComtradeDecoder) text(r *ComtradeRecord) error {
 	return err
 }
 
-func (d *ComtradeDecoder) fields(r *ComtradeRecord, line string) error {
+func (d *Decoder) fields(r *Record, line string) error {
 	want := 2 + len(d.cfg.Analogs) + len(d.cfg.Digitals)
 	rest, more, field := line, true, ""
 	for i := range want {
@@ -126,26 +128,26 @@ func (d *ComtradeDecoder) fields(r *ComtradeRecord, line string) error {
 	return nil
 }
 
-func (d *ComtradeDecoder) field(r *ComtradeRecord, i int, s string) error {
+func (d *Decoder) field(r *Record, i int, s string) error {
 	var err error
 	analog := i - 2
 	switch digital := analog - len(d.cfg.Analogs); {
 	case i == 0:
 		if r.Number, err = strconv.ParseInt(s, 10, 64); err != nil {
-			return fmt.Errorf("sample number %q %w", s, errNotNumber)
+			return fmt.Errorf("sample number %q %w", s, trace.ErrNotNumber)
 		}
 	case i == 1:
 		r.Stamp, r.HasStamp = 0, s != ""
 		if s == "" {
 			return nil
 		}
-		if r.Stamp, err = parseNumber(s); err != nil {
+		if r.Stamp, err = trace.ParseNumber(s); err != nil {
 			return fmt.Errorf("time stamp %q %w", s, err)
 		}
 	case digital < 0:
 		v := math.NaN()
 		if s != "" {
-			if v, err = parseNumber(s); err != nil {
+			if v, err = trace.ParseNumber(s); err != nil {
 				return fmt.Errorf("channel %s: %q %w", d.cfg.Analogs[analog].Name, s, err)
 			}
 		}
@@ -164,9 +166,9 @@ func (d *ComtradeDecoder) field(r *ComtradeRecord, i int, s string) error {
 
 // value scales a raw value. The product is rounded by itself, so that every
 // architecture gives the same number.
-func (a *ComtradeAnalog) value(raw float64) float64 { return float64(a.A*raw) + a.B }
+func (a *Analog) value(raw float64) float64 { return float64(a.A*raw) + a.B }
 
-func (d *ComtradeDecoder) binary(r *ComtradeRecord) error {
+func (d *Decoder) binary(r *Record) error {
 	if _, err := io.ReadFull(d.in, d.buf); err != nil {
 		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 			return d.short()
@@ -181,12 +183,12 @@ func (d *ComtradeDecoder) binary(r *ComtradeRecord) error {
 	for i := range d.cfg.Analogs {
 		v := math.NaN()
 		switch d.cfg.Format {
-		case ComtradeBinary:
+		case Binary:
 			if raw := int16(le.Uint16(b)); raw != missing16 {
 				v = float64(raw)
 			}
 			b = b[2:]
-		case ComtradeBinary32:
+		case Binary32:
 			if raw := int32(le.Uint32(b)); raw != missing32 {
 				v = float64(raw)
 			}

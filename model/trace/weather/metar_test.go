@@ -1,4 +1,4 @@
-package trace
+package weather
 
 import (
 	"bytes"
@@ -11,6 +11,7 @@ import (
 	"pgregory.net/rapid"
 
 	"fairwatt/model"
+	"fairwatt/model/trace"
 )
 
 // rowsOf imports reports and returns the trace's text without metadata.
@@ -171,7 +172,7 @@ func TestMETARGroups(t *testing.T) {
 		if got, ok := row.Sample.Get(model.Raining); ok == c.noWeather || ok && got != c.raining {
 			t.Errorf("%s: raining %v (%v), want %v", c.body, got, ok, c.raining)
 		}
-		if got, ok := row.Labels[KNMILabel]; ok == c.noWeather || ok && got != c.thunder {
+		if got, ok := row.Labels[trace.LabelThunder]; ok == c.noWeather || ok && got != c.thunder {
 			t.Errorf("%s: thunder %v (%v), want %v", c.body, got, ok, c.thunder)
 		}
 	}
@@ -300,12 +301,12 @@ func FuzzImportMETAR(f *testing.F) {
 }
 
 // checkImported demands that what was imported is a trace.
-func checkImported(t *testing.T, tr *Trace) {
+func checkImported(t *testing.T, tr *trace.Trace) {
 	var out bytes.Buffer
 	if err := tr.Write(&out); err != nil {
 		t.Fatalf("cannot be written: %v", err)
 	}
-	again, err := Read(&out, Options{})
+	again, err := trace.Read(&out, trace.Options{})
 	if err != nil || len(again.Rows) != len(tr.Rows) {
 		t.Fatalf("cannot be read: %v", err)
 	}

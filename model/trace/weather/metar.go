@@ -1,4 +1,4 @@
-package trace
+package weather
 
 import (
 	"bufio"
@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"fairwatt/model"
+	"fairwatt/model/trace"
 )
 
 // METAROptions say what the reports themselves do not.
@@ -49,7 +50,7 @@ type METAROptions struct {
 // the time or recently; label_thunder is 1 with thunder at the station, in its
 // vicinity, recent, or in the remarks' times. An automatic station without the
 // sensor leaves them empty. Rain amounts come from the remarks' group P.
-func ImportMETAR(in io.Reader, o METAROptions) (*Trace, error) {
+func ImportMETAR(in io.Reader, o METAROptions) (*trace.Trace, error) {
 	m := &metarImport{options: o, place: o.Place}
 	t, err := m.run(in)
 	if err != nil {
@@ -82,7 +83,7 @@ type metarObserved struct {
 	line int
 }
 
-func (m *metarImport) run(in io.Reader) (*Trace, error) {
+func (m *metarImport) run(in io.Reader) (*trace.Trace, error) {
 	if err := m.place.check(); err != nil {
 		return nil, err
 	}
@@ -96,7 +97,7 @@ func (m *metarImport) run(in io.Reader) (*Trace, error) {
 		}
 		m.month = month
 	}
-	plain, err := decompress(in)
+	plain, err := trace.Decompress(in)
 	if err != nil {
 		return nil, err
 	}
@@ -106,17 +107,17 @@ func (m *metarImport) run(in io.Reader) (*Trace, error) {
 	for scan.Scan() {
 		line++
 		if at, err := m.take(scan.Text(), line); err != nil {
-			return nil, &Error{Line: at, Err: err}
+			return nil, &trace.Error{Line: at, Err: err}
 		}
 	}
 	if err := scan.Err(); err != nil {
-		return nil, &Error{Line: line + 1, Err: err}
+		return nil, &trace.Error{Line: line + 1, Err: err}
 	}
 	if at, err := m.flush(); err != nil {
-		return nil, &Error{Line: at, Err: err}
+		return nil, &trace.Error{Line: at, Err: err}
 	}
 	if len(m.reports) == 0 {
-		return nil, &Error{Line: line + 1, Err: errors.New("no reports")}
+		return nil, &trace.Error{Line: line + 1, Err: errors.New("no reports")}
 	}
 	return m.trace()
 }
@@ -219,12 +220,12 @@ func (m *metarImport) cells(text string) ([]string, error) {
 // csvPlace adopts what a CSV says of its station, unless the caller has said.
 func (m *metarImport) csvPlace(lat, lon, elevation string) error {
 	p := &m.place
-	if la, errA := parseNumber(lat); errA == nil && lat != "" && !p.HasPosition {
-		if lo, errO := parseNumber(lon); errO == nil && lon != "" {
+	if la, errA := trace.ParseNumber(lat); errA == nil && lat != "" && !p.HasPosition {
+		if lo, errO := trace.ParseNumber(lon); errO == nil && lon != "" {
 			p.Latitude, p.Longitude, p.HasPosition = la, lo, true
 		}
 	}
-	if e, err := parseNumber(elevation); err == nil && elevation != "" && !p.HasElevation {
+	if e, err := trace.ParseNumber(elevation); err == nil && elevation != "" && !p.HasElevation {
 		p.ElevationM, p.HasElevation = e, true
 	}
 	return p.check()
@@ -340,7 +341,7 @@ func (m *metarImport) when(r *metarReport, date time.Time) (time.Time, error) {
 }
 
 // trace makes rows of the reports.
-func (m *metarImport) trace() (*Trace, error) {
+func (m *metarImport) trace() (*trace.Trace, error) {
 	slices.SortStableFunc(m.reports, func(a, b metarObserved) int { return a.at.Compare(b.at) })
 	kept := m.reports[:0]
 	for _, r := range m.reports {
@@ -372,19 +373,19 @@ func (m *metarImport) trace() (*Trace, error) {
 			}
 		}
 	}
-	t := &Trace{Meta: Meta{
+	t := &trace.Trace{Meta: trace.Meta{
 		Site: "METAR " + m.station, IntervalS: usualGapS(rows), Source: "METAR and SPECI reports of " + m.station,
 		Note: said + "; humidity is computed from the dew point; where no gust is reported it is the mean; rain 0.05 stands for a trace",
-		Extra: []KeyValue{{"metar", strconv.Itoa(len(kept)) + " reports, " + strconv.Itoa(m.absent) + " NIL, " +
+		Extra: []trace.KeyValue{{Key: "metar", Value: strconv.Itoa(len(kept)) + " reports, " + strconv.Itoa(m.absent) + " NIL, " +
 			strconv.Itoa(m.repeated) + " replaced"}},
-	}, Labels: []string{KNMILabel}}
+	}, Labels: []string{trace.LabelThunder}}
 	m.place.into(&t.Meta)
 	t.Channels = keepFilled(rows, []model.Channel{
 		model.TemperatureC, model.HumidityPct, model.PressureHPa, model.WindSpeedMPS, model.WindGustMPS,
 		model.WindDirectionDeg, model.RainMM, model.Raining,
 	})
 	if len(t.Channels) == 0 {
-		return nil, &Error{Line: rows[0].line, Err: errors.New("no report has a wind, temperature, pressure or weather that can be read")}
+		return nil, &trace.Error{Line: rows[0].line, Err: errors.New("no report has a wind, temperature, pressure or weather that can be read")}
 	}
 	for _, c := range [...]model.Channel{model.HumidityPct, model.PressureHPa} {
 		if slices.Contains(t.Channels, c) && (c == model.HumidityPct || m.place.HasElevation) {
@@ -421,7 +422,7 @@ func (m *metarImport) pressure() (func(*metarReport) quantity, string) {
 				return quantity{}
 			}
 			return known(tenths(stationHPa(r.qnhHPa.v, h)))
-		}, "pressure is that at the station, computed from QNH for " + formatNumber(h) + " m"
+		}, "pressure is that at the station, computed from QNH for " + strconv.FormatFloat(h, 'f', -1, 64) + " m"
 	}
 	n := 0
 	for _, r := range m.reports {
@@ -443,8 +444,8 @@ func stationHPa(qnhHPa, elevationM float64) float64 {
 	return math.Pow(at, 1/n)
 }
 
-func (r *metarReport) row(pressure func(*metarReport) quantity) Row {
-	var row Row
+func (r *metarReport) row(pressure func(*metarReport) quantity) trace.Row {
+	var row trace.Row
 	set := func(c model.Channel, q quantity) {
 		if q.ok {
 			row.Sample.Set(c, q.v)
@@ -472,7 +473,7 @@ func (r *metarReport) row(pressure func(*metarReport) quantity) Row {
 		row.Sample.Set(model.Raining, truth(r.raining))
 	}
 	if r.thunder || !r.weatherUnknown && !r.thunderUnknown {
-		row.Labels = map[string]float64{KNMILabel: truth(r.thunder)}
+		row.Labels = map[string]float64{trace.LabelThunder: truth(r.thunder)}
 	}
 	return row
 }

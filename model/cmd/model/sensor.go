@@ -18,12 +18,6 @@ import (
 	"fairwatt/model/nnet/stretch"
 )
 
-// The tasks that are no hazard of the network.
-const (
-	taskLine   = "line"
-	taskSensor = "sensor"
-)
-
 // The columns that mark a sensor's faults.
 const (
 	staleMask  = "stale_data_mask"
@@ -56,7 +50,7 @@ type sensorReport struct {
 	Baselines map[string]sensorScore `json:"baselines"`
 }
 
-func (o *evalOptions) runSensor(cmd *cobra.Command) error {
+func (o *evaluateOptions) runSensor(cmd *cobra.Command) error {
 	files, err := traceFiles(o.data)
 	if err != nil {
 		return err

@@ -1,4 +1,4 @@
-package trace
+package weather
 
 import (
 	"bufio"
@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"fairwatt/model"
+	"fairwatt/model/trace"
 )
 
 // isdColumns names the twelve columns of a line, for errors.
@@ -51,7 +52,7 @@ const maxReportBytes = 4096
 // Files may be gzipped and strung together, in any order: lines are sorted. The
 // same hour twice is an error that names both lines, because the format does
 // not say which station a line is of.
-func ImportISDLite(in io.Reader, place Place) (*Trace, error) {
+func ImportISDLite(in io.Reader, place Place) (*trace.Trace, error) {
 	t, err := importISDLite(in, place)
 	if err != nil {
 		return nil, fmt.Errorf("import ISD-Lite: %w", err)
@@ -59,11 +60,11 @@ func ImportISDLite(in io.Reader, place Place) (*Trace, error) {
 	return t, nil
 }
 
-func importISDLite(in io.Reader, place Place) (*Trace, error) {
+func importISDLite(in io.Reader, place Place) (*trace.Trace, error) {
 	if err := place.check(); err != nil {
 		return nil, err
 	}
-	plain, err := decompress(in)
+	plain, err := trace.Decompress(in)
 	if err != nil {
 		return nil, err
 	}
@@ -78,11 +79,11 @@ func importISDLite(in io.Reader, place Place) (*Trace, error) {
 			continue
 		}
 		if len(rows) == maxRows {
-			return nil, &Error{Line: line, Err: fmt.Errorf("more than %d rows: split the file by years", maxRows)}
+			return nil, &trace.Error{Line: line, Err: fmt.Errorf("more than %d rows: split the file by years", maxRows)}
 		}
 		row, err := isdRow(text)
 		if err != nil {
-			if at := (*Error)(nil); errors.As(err, &at) {
+			if at := (*trace.Error)(nil); errors.As(err, &at) {
 				at.Line = line
 			}
 			return nil, err
@@ -90,24 +91,24 @@ func importISDLite(in io.Reader, place Place) (*Trace, error) {
 		rows = append(rows, observed{Row: row, line: line})
 	}
 	if err := scan.Err(); err != nil {
-		return nil, &Error{Line: line + 1, Err: err}
+		return nil, &trace.Error{Line: line + 1, Err: err}
 	}
 	if len(rows) == 0 {
-		return nil, &Error{Line: line + 1, Err: errors.New("no observations")}
+		return nil, &trace.Error{Line: line + 1, Err: errors.New("no observations")}
 	}
 	return isdTrace(rows, place)
 }
 
-func isdTrace(rows []observed, place Place) (*Trace, error) {
+func isdTrace(rows []observed, place Place) (*trace.Trace, error) {
 	sortObserved(rows)
-	t := &Trace{Meta: Meta{
+	t := &trace.Trace{Meta: trace.Meta{
 		Source:   "NOAA NCEI, Integrated Surface Database, ISD-Lite",
 		Composed: []string{model.HumidityPct.String()},
 		Note:     "pressure is that at sea level; humidity is computed from the dew point; rain 0.05 stands for a trace; no gusts",
 	}}
 	for i := range rows {
 		if i > 0 && rows[i].Sample.TimeMs == rows[i-1].Sample.TimeMs {
-			return nil, &Error{Line: rows[i].line, Err: fmt.Errorf("the hour of line %d again: one trace, one station, each year once", rows[i-1].line)}
+			return nil, &trace.Error{Line: rows[i].line, Err: fmt.Errorf("the hour of line %d again: one trace, one station, each year once", rows[i-1].line)}
 		}
 		t.Rows = append(t.Rows, rows[i].Row)
 	}
@@ -116,7 +117,7 @@ func isdTrace(rows []observed, place Place) (*Trace, error) {
 		model.WindSpeedMPS, model.WindDirectionDeg, model.RainMM,
 	})
 	if len(t.Channels) == 0 {
-		return nil, &Error{Line: rows[0].line, Err: errors.New("no value in any line: all are -9999")}
+		return nil, &trace.Error{Line: rows[0].line, Err: errors.New("no value in any line: all are -9999")}
 	}
 	if !slices.Contains(t.Channels, model.HumidityPct) {
 		t.Meta.Composed = nil
@@ -126,24 +127,24 @@ func isdTrace(rows []observed, place Place) (*Trace, error) {
 	return t, nil
 }
 
-// isdRow reads one line. Its errors are *Error without a line.
-func isdRow(text string) (Row, error) {
-	var row Row
+// isdRow reads one line. Its errors are *trace.Error without a line.
+func isdRow(text string) (trace.Row, error) {
+	var row trace.Row
 	fields := strings.Fields(text)
 	if len(fields) != len(isdColumns) {
-		return row, &Error{Err: fmt.Errorf("%d columns, want %d (%s, ...): is this ISD-Lite, and whole?", len(fields), len(isdColumns), strings.Join(isdColumns[:4], ", "))}
+		return row, &trace.Error{Err: fmt.Errorf("%d columns, want %d (%s, ...): is this ISD-Lite, and whole?", len(fields), len(isdColumns), strings.Join(isdColumns[:4], ", "))}
 	}
 	var v [len(isdColumns)]int
 	for i, f := range fields {
 		n, err := strconv.ParseInt(f, 10, 32)
 		if err != nil {
-			return row, &Error{Column: isdColumns[i], Err: fmt.Errorf("%q is not a whole number", f)}
+			return row, &trace.Error{Column: isdColumns[i], Err: fmt.Errorf("%q is not a whole number", f)}
 		}
 		v[i] = int(n)
 	}
 	at := time.Date(v[0], time.Month(v[1]), v[2], v[3], 0, 0, 0, time.UTC)
 	if v[0] < 1900 || v[0] > 2200 || int(at.Month()) != v[1] || at.Day() != v[2] || at.Hour() != v[3] {
-		return row, &Error{Column: "year", Err: fmt.Errorf("%s is no date and hour (0 to 23)", strings.Join(fields[:4], " "))}
+		return row, &trace.Error{Column: "year", Err: fmt.Errorf("%s is no date and hour (0 to 23)", strings.Join(fields[:4], " "))}
 	}
 	s := &row.Sample
 	s.TimeMs = at.UnixMilli()
@@ -159,18 +160,18 @@ func isdRow(text string) (Row, error) {
 	case v[isdRain1h] == -1:
 		s.Set(model.RainMM, rainTraceMM)
 	case v[isdRain1h] < 0 && v[isdRain1h] != isdMissing:
-		return row, &Error{Column: isdColumns[isdRain1h], Err: fmt.Errorf("%d is less than nothing (-1 is a trace, -9999 missing)", v[isdRain1h])}
+		return row, &trace.Error{Column: isdColumns[isdRain1h], Err: fmt.Errorf("%d is less than nothing (-1 is a trace, -9999 missing)", v[isdRain1h])}
 	}
 	if v[isdTemperature] != isdMissing && v[isdDewPoint] != isdMissing {
 		t, dew := float64(v[isdTemperature])/10, float64(v[isdDewPoint])/10
 		if !(t > -150 && t < 150 && dew > -150 && dew < 150) { // beyond it Magnus' formula means nothing
-			return row, &Error{Column: isdColumns[isdDewPoint], Err: fmt.Errorf("%v C at %v C is not of this earth", dew, t)}
+			return row, &trace.Error{Column: isdColumns[isdDewPoint], Err: fmt.Errorf("%v C at %v C is not of this earth", dew, t)}
 		}
 		s.Set(model.HumidityPct, dewHumidityPct(t, dew))
 	}
 	if d := v[isdDirection]; d != isdMissing && d != 0 {
 		if d < 0 || d > 360 {
-			return row, &Error{Column: isdColumns[isdDirection], Err: fmt.Errorf("%d is outside 0 to 360 degrees", d)}
+			return row, &trace.Error{Column: isdColumns[isdDirection], Err: fmt.Errorf("%d is outside 0 to 360 degrees", d)}
 		}
 		s.Set(model.WindDirectionDeg, float64(d))
 	}

@@ -1,4 +1,4 @@
-package trace
+package comtrade
 
 import (
 	"bytes"
@@ -34,7 +34,7 @@ ASCII
 0,0
 `
 
-func readAll(t *testing.T, r *ComtradeReader) (samples []model.Sample, err error) {
+func readAll(t *testing.T, r *Reader) (samples []model.Sample, err error) {
 	t.Helper()
 	for {
 		var s model.Sample
@@ -48,12 +48,12 @@ func readAll(t *testing.T, r *ComtradeReader) (samples []model.Sample, err error
 	}
 }
 
-func TestComtradeASCIIVector(t *testing.T) {
-	cfg, err := ReadComtradeConfig(strings.NewReader(vectorCfg))
+func TestASCIIVector(t *testing.T) {
+	cfg, err := ReadConfig(strings.NewReader(vectorCfg))
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := NewComtradeReader(cfg, strings.NewReader("1,0,3250,100,0\n\n2,1000,3248,99999,0\r\n3,2000,-10,-5,1\x1a"), nil)
+	r, err := NewReader(cfg, strings.NewReader("1,0,3250,100,0\n\n2,1000,3248,99999,0\r\n3,2000,-10,-5,1\x1a"), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,24 +74,24 @@ func TestComtradeASCIIVector(t *testing.T) {
 	}
 }
 
-func TestComtradeBinaryVector(t *testing.T) {
-	cfg := &ComtradeConfig{
-		Revision: 1999, Format: ComtradeBinary, TimeMult: 1, Rates: []ComtradeRate{{1000, 1}},
-		Analogs:  []ComtradeAnalog{{Name: "VA", Unit: "V", A: 1}, {Name: "VB", Unit: "V", A: 1}},
-		Digitals: make([]ComtradeDigital, 3),
+func TestBinaryVector(t *testing.T) {
+	cfg := &Config{
+		Revision: 1999, Format: Binary, TimeMult: 1, Rates: []Rate{{1000, 1}},
+		Analogs:  []Analog{{Name: "VA", Unit: "V", A: 1}, {Name: "VB", Unit: "V", A: 1}},
+		Digitals: make([]Digital, 3),
 	}
 	const want = "0100000000000000640038ff0500"
 	var out bytes.Buffer
-	e := NewComtradeEncoder(cfg, &out)
-	rec := ComtradeRecord{HasStamp: true, Analogs: []float64{100, -200}, Digitals: []bool{true, false, true}}
+	e := newEncoder(cfg, &out)
+	rec := Record{HasStamp: true, Analogs: []float64{100, -200}, Digitals: []bool{true, false, true}}
 	if err := errors.Join(e.Write(&rec), e.Close()); err != nil {
 		t.Fatal(err)
 	}
 	if got := hex.EncodeToString(out.Bytes()); got != want {
 		t.Errorf("wrote %s, want %s", got, want)
 	}
-	var back ComtradeRecord
-	if err := NewComtradeDecoder(cfg, &out).Next(&back); err != nil {
+	var back Record
+	if err := NewDecoder(cfg, &out).Next(&back); err != nil {
 		t.Fatal(err)
 	}
 	if fmt.Sprint(back) != "{1 0 true [100 -200] [true false true]}" {
@@ -101,9 +101,9 @@ func TestComtradeBinaryVector(t *testing.T) {
 
 // drawRecording draws a configuration and records whose values lie on its
 // scale.
-func drawRecording(t *rapid.T) (*ComtradeConfig, []ComtradeRecord) {
+func drawRecording(t *rapid.T) (*Config, []Record) {
 	name := rapid.StringMatching(`[A-Z][A-Za-z0-9 _.]{0,8}[A-Z]`)
-	c := &ComtradeConfig{
+	c := &Config{
 		Station: name.Draw(t, "station"), Device: name.Draw(t, "device"), TimeMult: 1,
 		Revision: rapid.SampledFrom([]int{1991, 1999, 2001, 2013}).Draw(t, "revision"),
 		LineHz:   rapid.SampledFrom([]float64{50, 60}).Draw(t, "line"),
@@ -117,27 +117,27 @@ func drawRecording(t *rapid.T) (*ComtradeConfig, []ComtradeRecord) {
 		c.Nanoseconds = rapid.Bool().Draw(t, "nanos")
 	}
 	c.Trigger = c.Start.Add(time.Second)
-	c.Format = ComtradeFormat(rapid.IntRange(0, formats-1).Draw(t, "format"))
+	c.Format = Format(rapid.IntRange(0, formats-1).Draw(t, "format"))
 	for i := range rapid.IntRange(1, 6).Draw(t, "analogs") {
-		a := ComtradeAnalog{Name: fmt.Sprintf("U%c%d", 'A'+i%3, i), Unit: "V", A: rapid.SampledFrom([]float64{1, .5, .25, 2}).Draw(t, "a"), B: float64(i), Primary: 1, SecondaryRated: 1}
+		a := Analog{Name: fmt.Sprintf("U%c%d", 'A'+i%3, i), Unit: "V", A: rapid.SampledFrom([]float64{1, .5, .25, 2}).Draw(t, "a"), B: float64(i), Primary: 1, SecondaryRated: 1}
 		if c.Revision >= 1999 {
 			a.Primary, a.SecondaryRated, a.Secondary = 100, 4, rapid.Bool().Draw(t, "secondary")
 		}
 		c.Analogs = append(c.Analogs, a)
 	}
 	for i := range rapid.IntRange(0, 33).Draw(t, "digitals") {
-		c.Digitals = append(c.Digitals, ComtradeDigital{Name: fmt.Sprintf("D%d", i), Normal: i%2 == 0})
+		c.Digitals = append(c.Digitals, Digital{Name: fmt.Sprintf("D%d", i), Normal: i%2 == 0})
 	}
 	n := rapid.IntRange(1, 20).Draw(t, "samples")
 	c.Timed = rapid.Bool().Draw(t, "timed")
 	if c.Timed {
-		c.Rates = []ComtradeRate{{0, int64(n)}}
+		c.Rates = []Rate{{0, int64(n)}}
 	} else {
-		c.Rates = []ComtradeRate{{1000, int64(n / 2)}, {4800.5, int64(n)}}
+		c.Rates = []Rate{{1000, int64(n / 2)}, {4800.5, int64(n)}}
 	}
-	var records []ComtradeRecord
+	var records []Record
 	for i := range n {
-		r := ComtradeRecord{Number: int64(i + 1), Stamp: float64(i * 250), HasStamp: true}
+		r := Record{Number: int64(i + 1), Stamp: float64(i * 250), HasStamp: true}
 		for k := range c.Analogs {
 			v := c.Analogs[k].value(float64(rapid.IntRange(-32767, 32767).Draw(t, "raw")))
 			if rapid.IntRange(0, 9).Draw(t, "missing") == 0 {
@@ -153,14 +153,14 @@ func drawRecording(t *rapid.T) (*ComtradeConfig, []ComtradeRecord) {
 	return c, records
 }
 
-func TestComtradeRoundTrip(t *testing.T) {
+func TestRoundTrip(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		cfg, records := drawRecording(t)
-		text, err := cfg.Append(nil)
+		text, err := cfg.append(nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		back, err := ReadComtradeConfig(bytes.NewReader(text))
+		back, err := ReadConfig(bytes.NewReader(text))
 		if err != nil {
 			t.Fatalf("%v in\n%s", err, text)
 		}
@@ -171,9 +171,9 @@ func TestComtradeRoundTrip(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		dec := NewComtradeDecoder(back, bytes.NewReader(data))
+		dec := NewDecoder(back, bytes.NewReader(data))
 		for i := range records {
-			var r ComtradeRecord
+			var r Record
 			if err := dec.Next(&r); err != nil {
 				t.Fatal(err)
 			}
@@ -181,39 +181,39 @@ func TestComtradeRoundTrip(t *testing.T) {
 				t.Fatalf("record %d: read %v, wrote %v", i, r, records[i])
 			}
 		}
-		if err := dec.Next(&ComtradeRecord{}); !errors.Is(err, io.EOF) {
+		if err := dec.Next(&Record{}); !errors.Is(err, io.EOF) {
 			t.Fatalf("after the last record: %v", err)
 		}
 		// Cut anywhere before the last record is whole, it is short or malformed.
 		cut := rapid.IntRange(0, len(data)-4).Draw(t, "cut")
-		dec = NewComtradeDecoder(back, bytes.NewReader(data[:cut]))
+		dec = NewDecoder(back, bytes.NewReader(data[:cut]))
 		for err = nil; err == nil; {
-			err = dec.Next(&ComtradeRecord{})
+			err = dec.Next(&Record{})
 		}
-		if errors.Is(err, io.EOF) && cfg.Format != ComtradeASCII {
+		if errors.Is(err, io.EOF) && cfg.Format != ASCII {
 			t.Fatalf("cut at %d of %d bytes: no error", cut, len(data))
 		}
 	})
 }
 
-func TestComtradeFiles(t *testing.T) {
-	cfg, err := ReadComtradeConfig(strings.NewReader(vectorCfg))
+func TestFiles(t *testing.T) {
+	cfg, err := ReadConfig(strings.NewReader(vectorCfg))
 	if err != nil {
 		t.Fatal(err)
 	}
-	records := []ComtradeRecord{
+	records := []Record{
 		{Stamp: 0, HasStamp: true, Analogs: []float64{325, 1}, Digitals: []bool{false}},
 		{Stamp: 1000, HasStamp: true, Analogs: []float64{324.8, math.NaN()}, Digitals: []bool{true}},
 		{Stamp: 2000, HasStamp: true, Analogs: []float64{-1, -.05}, Digitals: []bool{false}},
 	}
-	for _, format := range []ComtradeFormat{ComtradeASCII, ComtradeBinary, ComtradeBinary32, ComtradeFloat32} {
+	for _, format := range []Format{ASCII, Binary, Binary32, Float32} {
 		for _, name := range []string{"a.cfg", "a.cff"} {
 			cfg.Format = format
 			path := filepath.Join(t.TempDir(), name)
-			if err := WriteComtrade(path, cfg, records); err != nil {
+			if err := writeRecording(path, cfg, records); err != nil {
 				t.Fatal(err)
 			}
-			r, err := OpenComtrade(path, nil)
+			r, err := Open(path, nil)
 			if err != nil {
 				t.Fatalf("%s %s: %v", name, format, err)
 			}
@@ -230,7 +230,7 @@ func TestComtradeFiles(t *testing.T) {
 }
 
 // shorten cuts the file's end off and expects a clear error.
-func shorten(t *testing.T, path string, format ComtradeFormat) {
+func shorten(t *testing.T, path string, format Format) {
 	t.Helper()
 	if strings.HasSuffix(path, ".cfg") {
 		path = strings.TrimSuffix(path, ".cfg") + ".dat"
@@ -240,7 +240,7 @@ func shorten(t *testing.T, path string, format ComtradeFormat) {
 		t.Fatal(err)
 	}
 	cut := 3
-	if format == ComtradeASCII {
+	if format == ASCII {
 		cut = len(b) - bytes.LastIndexByte(b[:len(b)-2], '\n') + 1
 	}
 	if err := os.WriteFile(path, b[:len(b)-cut], 0o644); err != nil {
@@ -249,19 +249,19 @@ func shorten(t *testing.T, path string, format ComtradeFormat) {
 	if strings.HasSuffix(path, ".dat") {
 		path = strings.TrimSuffix(path, ".dat") + ".cfg"
 	}
-	r, err := OpenComtrade(path, nil)
+	r, err := Open(path, nil)
 	if err == nil {
 		_, err = readAll(t, r)
 		if err := r.Close(); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if !errors.Is(err, ErrComtradeShort) {
+	if !errors.Is(err, ErrShort) {
 		t.Errorf("%s of %s cut short: %v", filepath.Base(path), format, err)
 	}
 }
 
-func TestComtradeNames(t *testing.T) {
+func TestNames(t *testing.T) {
 	for _, c := range []struct {
 		name, phase, unit string
 		want              model.Channel
@@ -287,28 +287,28 @@ func TestComtradeNames(t *testing.T) {
 		{"3I", "", "A", 0, false},
 		{"", "", "", 0, false},
 	} {
-		a := ComtradeAnalog{Name: c.name, Phase: c.phase, Unit: c.unit}
+		a := Analog{Name: c.name, Phase: c.phase, Unit: c.unit}
 		got, known := a.channel(false)
 		if known != c.known || known && got != c.want {
 			t.Errorf("%+v: %v %v, want %v %v", a, got, known, c.want, c.known)
 		}
 	}
-	a := ComtradeAnalog{Name: "U2", Unit: "V"}
+	a := Analog{Name: "U2", Unit: "V"}
 	if got, _ := a.channel(true); got != model.VoltageBVInst {
 		t.Errorf("U2 beside U3 is %v", got)
 	}
 }
 
-func TestComtradeMapAndScale(t *testing.T) {
-	cfg, err := ReadComtradeConfig(strings.NewReader(strings.NewReplacer("VA,A,,V,0.1,0,0,-32767,32767,1,1,P", "x\xe0y,,,kV,0.1,0,0,-9,9,20,2,S", "2013", "2007").Replace(vectorCfg)))
+func TestMapAndScale(t *testing.T) {
+	cfg, err := ReadConfig(strings.NewReader(strings.NewReplacer("VA,A,,V,0.1,0,0,-32767,32767,1,1,P", "x\xe0y,,,kV,0.1,0,0,-9,9,20,2,S", "2013", "2007").Replace(vectorCfg)))
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, err := ParseComtradeMap([]byte("channels:\n  voltage_b_v_inst: {number: 1, scale: 2}\n  current_n_a_inst: {name: IA}\nneutral_conductor: true\nnominal_voltage_v: 230\n"))
+	m, err := ParseMap([]byte("channels:\n  voltage_b_v_inst: {number: 1, scale: 2}\n  current_n_a_inst: {name: IA}\nneutral_conductor: true\nnominal_voltage_v: 230\n"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := NewComtradeReader(cfg, strings.NewReader("1,0,1,1,0\n2,0,1,1,0\n3,0,1,1,0\n"), m)
+	r, err := NewReader(cfg, strings.NewReader("1,0,1,1,0\n2,0,1,1,0\n3,0,1,1,0\n"), m)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -322,13 +322,13 @@ func TestComtradeMapAndScale(t *testing.T) {
 		t.Errorf("%v V, %v A, %+v, %q", v, i, r.Meta(), cfg.Analogs[0].Name)
 	}
 	for _, bad := range []string{"channels: {no_such: {number: 1}}", "channels: {voltage_v_inst: {}}", "nominal_voltage_v: -1", "x: 1", "channels: ["} {
-		if _, err := ParseComtradeMap([]byte(bad)); err == nil {
+		if _, err := ParseMap([]byte(bad)); err == nil {
 			t.Errorf("map %q was accepted", bad)
 		}
 	}
 }
 
-func TestComtradeRefuses(t *testing.T) {
+func TestRefuses(t *testing.T) {
 	for _, c := range []struct{ from, to, want string }{
 		{"3,2A,1D", "3,2A,2D", "are not"},
 		{"3,2A,1D", "2000000001,2000000000A,1D", "2000000000A"},
@@ -348,17 +348,17 @@ func TestComtradeRefuses(t *testing.T) {
 		if text == vectorCfg {
 			t.Fatalf("%q is not in the vector", c.from)
 		}
-		_, err := ReadComtradeConfig(strings.NewReader(text))
+		_, err := ReadConfig(strings.NewReader(text))
 		if err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%q for %q: %v", c.to, c.from, err)
 		}
 	}
-	cfg, err := ReadComtradeConfig(strings.NewReader(vectorCfg))
+	cfg, err := ReadConfig(strings.NewReader(vectorCfg))
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, dat := range []string{"1,0,1,1\n", "1,0,a,1,0\n", "1,0,1,1,2\n", "1,0,1,1,0,7\n", "x,0,1,1,0\n", ""} {
-		r, err := NewComtradeReader(cfg, strings.NewReader(dat), nil)
+		r, err := NewReader(cfg, strings.NewReader(dat), nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -368,7 +368,7 @@ func TestComtradeRefuses(t *testing.T) {
 	}
 }
 
-func TestComtradeTimes(t *testing.T) {
+func TestTimes(t *testing.T) {
 	for _, c := range []struct {
 		text  string
 		month bool
@@ -387,19 +387,19 @@ func TestComtradeTimes(t *testing.T) {
 	}
 }
 
-func FuzzComtrade(f *testing.F) {
+func Fuzz(f *testing.F) {
 	f.Add([]byte(vectorCfg), []byte("1,0,3250,100,0\n2,1000,3248,99999,0\n3,2000,-10,-5,1\n"))
 	f.Add([]byte(strings.Replace(vectorCfg, "ASCII", "BINARY", 1)), make([]byte, 60))
 	f.Add([]byte(strings.Replace(vectorCfg, "1\n1000,3", "0\n0,3", 1)), []byte("1,0,3250,100,0\n2,1000,3248,99999,0\n"))
 	f.Fuzz(func(t *testing.T, text, data []byte) {
-		if cff, err := NewComtradeCFF(bytes.NewReader(data), nil); err == nil {
+		if cff, err := NewCFFReader(bytes.NewReader(data), nil); err == nil {
 			drain(t, cff)
 		}
-		cfg, err := ReadComtradeConfig(bytes.NewReader(text))
+		cfg, err := ReadConfig(bytes.NewReader(text))
 		if err != nil {
 			return
 		}
-		r, err := NewComtradeReader(cfg, bytes.NewReader(data), nil)
+		r, err := NewReader(cfg, bytes.NewReader(data), nil)
 		if err != nil {
 			return
 		}
@@ -407,7 +407,7 @@ func FuzzComtrade(f *testing.F) {
 	})
 }
 
-func drain(t *testing.T, r *ComtradeReader) {
+func drain(t *testing.T, r *Reader) {
 	last := int64(math.MinInt64)
 	for range 10000 {
 		var s model.Sample
@@ -424,25 +424,25 @@ func drain(t *testing.T, r *ComtradeReader) {
 	}
 }
 
-func FuzzComtradeMap(f *testing.F) {
+func FuzzMap(f *testing.F) {
 	f.Add([]byte("channels:\n  voltage_b_v_inst: {number: 1, scale: 2}\n"))
 	f.Fuzz(func(t *testing.T, text []byte) {
-		if m, err := ParseComtradeMap(text); err == nil && m == nil {
+		if m, err := ParseMap(text); err == nil && m == nil {
 			t.Fatal("neither map nor error")
 		}
 	})
 }
 
-func BenchmarkComtradeBinary(b *testing.B) {
-	cfg := &ComtradeConfig{Revision: 2013, Format: ComtradeBinary, TimeMult: 1, Rates: []ComtradeRate{{10000, 10000}}}
+func BenchmarkBinary(b *testing.B) {
+	cfg := &Config{Revision: 2013, Format: Binary, TimeMult: 1, Rates: []Rate{{10000, 10000}}}
 	for _, n := range []string{"UA", "UB", "UC", "IA", "IB", "IC", "IN", "UN"} {
-		cfg.Analogs = append(cfg.Analogs, ComtradeAnalog{Name: n, A: .01})
+		cfg.Analogs = append(cfg.Analogs, Analog{Name: n, A: .01})
 	}
 	data := make([]byte, cfg.Samples()*cfg.recordBytes())
 	b.ReportAllocs()
 	samples := 0
 	for b.Loop() {
-		r, err := NewComtradeReader(cfg, bytes.NewReader(data), nil)
+		r, err := NewReader(cfg, bytes.NewReader(data), nil)
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -10,7 +10,7 @@ import (
 
 	"fairwatt/model"
 	"fairwatt/model/nnet"
-	"fairwatt/model/trace"
+	"fairwatt/model/trace/comtrade"
 	"fairwatt/model/waveform"
 )
 
@@ -24,7 +24,7 @@ func (e *evaluation) line(ctx context.Context, o *evaluateOptions, _ *nnet.Weigh
 		if err != nil {
 			return fmt.Errorf("%s: %w", path, err)
 		}
-		r, err := evalLine(ctx, set)
+		r, err := measureLine(ctx, set)
 		if err != nil {
 			return fmt.Errorf("%s: %w", path, err)
 		}
@@ -92,7 +92,7 @@ type flagged struct {
 
 func (e *evaluation) recordings(_ context.Context, o *evaluateOptions, _ *nnet.Weights) error {
 	for _, r := range faultRecordings {
-		f, err := r.flag(filepath.Join(o.data, "comtrade", r.file))
+		f, err := r.flag(filepath.Join(o.data[0], "comtrade", r.file))
 		if err != nil {
 			return err
 		}
@@ -105,7 +105,7 @@ func (e *evaluation) recordings(_ context.Context, o *evaluateOptions, _ *nnet.W
 
 func (r faultRecording) flag(path string) (f flagged, err error) {
 	f.Recording = r.file
-	in, err := trace.OpenComtrade(path, nil)
+	in, err := comtrade.Open(path, nil)
 	if err != nil {
 		return f, err
 	}

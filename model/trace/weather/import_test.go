@@ -1,4 +1,4 @@
-package trace
+package weather
 
 import (
 	"bytes"
@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"fairwatt/model"
+	"fairwatt/model/trace"
 )
 
 // The layout of KNMI's hourly files, with made-up values.
@@ -161,7 +162,7 @@ func FuzzImportKNMI(f *testing.F) {
 		if err := tr.Write(&out); err != nil {
 			return // a station name that is no metadata value
 		}
-		if _, err := Read(&out, Options{}); err != nil {
+		if _, err := trace.Read(&out, trace.Options{}); err != nil {
 			t.Fatalf("what was imported cannot be read: %v", err)
 		}
 	})

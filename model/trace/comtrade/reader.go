@@ -1,4 +1,4 @@
-package trace
+package comtrade
 
 import (
 	"errors"
@@ -10,21 +10,22 @@ import (
 	"strings"
 
 	"fairwatt/model"
+	"fairwatt/model/trace"
 )
 
-// A ComtradeReader reads a recording as a trace of waveform channels, on the
+// A Reader reads a recording as a trace of waveform channels, on the
 // primary side, in the memory of two records.
-type ComtradeReader struct {
-	cfg     *ComtradeConfig
-	dec     *ComtradeDecoder
-	sources []comtradeSource
+type Reader struct {
+	cfg     *Config
+	dec     *Decoder
+	sources []source
 	left    []string
-	meta    Meta
+	meta    trace.Meta
 	neutral bool // current N is that of a conductor
 	closer  io.Closer
 
-	recs    [2]ComtradeRecord // the sample to give next, and the one given last
-	errs    [2]error          // why there is no such sample
+	recs    [2]Record // the sample to give next, and the one given last
+	errs    [2]error  // why there is no such sample
 	cur     int
 	given   int64   // samples given
 	segment int     // index into Rates
@@ -34,25 +35,25 @@ type ComtradeReader struct {
 	rateHz  float64
 }
 
-// NewComtradeReader reads data as cfg describes it; m may be nil.
-func NewComtradeReader(cfg *ComtradeConfig, data io.Reader, m *ComtradeMap) (*ComtradeReader, error) {
+// NewReader reads data as cfg describes it; m may be nil.
+func NewReader(cfg *Config, data io.Reader, m *Map) (*Reader, error) {
 	if len(cfg.Rates) == 0 {
-		return nil, &ComtradeError{File: "cfg", Err: errors.New("no sampling rate and no sample count")}
+		return nil, &Error{File: "cfg", Err: errors.New("no sampling rate and no sample count")}
 	}
 	sources, left, err := cfg.sources(m)
 	if err != nil {
 		return nil, err
 	}
 	if len(sources) == 0 {
-		return nil, &ComtradeError{File: "cfg", Err: fmt.Errorf("no channel is known by phase and quantity (there are: %s); name them in a map",
+		return nil, &Error{File: "cfg", Err: fmt.Errorf("no channel is known by phase and quantity (there are: %s); name them in a map",
 			strings.Join(left[:min(len(left), 10)], ", "))}
 	}
-	r := &ComtradeReader{cfg: cfg, dec: NewComtradeDecoder(cfg, data), sources: sources, left: left}
+	r := &Reader{cfg: cfg, dec: NewDecoder(cfg, data), sources: sources, left: left}
 	if !cfg.Start.IsZero() {
 		r.startMs = float64(cfg.Start.UnixMicro()) / 1000
 	}
 	if m == nil {
-		m = &ComtradeMap{}
+		m = &Map{}
 	}
 	r.neutral = m.NeutralConductor
 	r.fillMeta(m)
@@ -60,7 +61,7 @@ func NewComtradeReader(cfg *ComtradeConfig, data io.Reader, m *ComtradeMap) (*Co
 	return r, nil
 }
 
-func (r *ComtradeReader) fillMeta(m *ComtradeMap) {
+func (r *Reader) fillMeta(m *Map) {
 	clean := func(s string) string {
 		return strings.TrimSpace(strings.Map(func(c rune) rune {
 			if c < ' ' || c == 0x7f {
@@ -70,7 +71,7 @@ func (r *ComtradeReader) fillMeta(m *ComtradeMap) {
 		}, s))
 	}
 	c := r.cfg
-	r.meta = Meta{
+	r.meta = trace.Meta{
 		Site: clean(c.Station), NominalFreqHz: c.LineHz, NominalVoltage: m.NominalVoltageV,
 		Source: clean("COMTRADE " + strconv.Itoa(c.Revision) + " " + c.Format.String() + ", device " + c.Device),
 	}
@@ -81,18 +82,18 @@ func (r *ComtradeReader) fillMeta(m *ComtradeMap) {
 		r.meta.IntervalS = 1 / c.Rates[0].Hz
 	}
 	if !c.Trigger.IsZero() {
-		r.meta.Extra = append(r.meta.Extra, KeyValue{"trigger", c.Trigger.Format("2006-01-02T15:04:05.999999999Z")})
+		r.meta.Extra = append(r.meta.Extra, trace.KeyValue{Key: "trigger", Value: c.Trigger.Format("2006-01-02T15:04:05.999999999Z")})
 	}
 }
 
 // Config returns what the recording says of itself. It belongs to the reader.
-func (r *ComtradeReader) Config() *ComtradeConfig { return r.cfg }
+func (r *Reader) Config() *Config { return r.cfg }
 
 // Meta returns the metadata of the recording as a trace's.
-func (r *ComtradeReader) Meta() Meta { return r.meta }
+func (r *Reader) Meta() trace.Meta { return r.meta }
 
 // Channels returns the channels that the samples fill.
-func (r *ComtradeReader) Channels() []model.Channel {
+func (r *Reader) Channels() []model.Channel {
 	var out []model.Channel
 	for _, s := range r.sources {
 		out = append(out, s.channel)
@@ -102,25 +103,25 @@ func (r *ComtradeReader) Channels() []model.Channel {
 
 // NeutralConductor tells whether the map says that current N is that of the
 // neutral conductor.
-func (r *ComtradeReader) NeutralConductor() bool { return r.neutral }
+func (r *Reader) NeutralConductor() bool { return r.neutral }
 
 // Unmapped returns the names of the analog channels that the samples leave out.
-func (r *ComtradeReader) Unmapped() []string { return slices.Clone(r.left) }
+func (r *Reader) Unmapped() []string { return slices.Clone(r.left) }
 
 // SampleRateHz is the sampling rate at the sample that Next gave last: of the
 // configuration, or measured between time stamps.
-func (r *ComtradeReader) SampleRateHz() float64 { return r.rateHz }
+func (r *Reader) SampleRateHz() float64 { return r.rateHz }
 
 // Elapsed returns the seconds from the first sample to the one that Next gave
 // last, finer than the milliseconds of a Sample.
-func (r *ComtradeReader) Elapsed() float64 { return r.ns / 1e9 }
+func (r *Reader) Elapsed() float64 { return r.ns / 1e9 }
 
 // Record returns the record behind the sample that Next gave last: every
 // analog channel in its own unit, and the status channels.
-func (r *ComtradeReader) Record() *ComtradeRecord { return &r.recs[1-r.cur] }
+func (r *Reader) Record() *Record { return &r.recs[1-r.cur] }
 
-// Close closes the file that OpenComtrade opened.
-func (r *ComtradeReader) Close() error {
+// Close closes the file that Open opened.
+func (r *Reader) Close() error {
 	if r.closer == nil {
 		return nil
 	}
@@ -130,7 +131,7 @@ func (r *ComtradeReader) Close() error {
 // Next reads the next sample into s: io.EOF at the end, an error where the
 // recording is malformed or ends early, which later calls repeat. A missing
 // value leaves its channel Absent.
-func (r *ComtradeReader) Next(s *model.Sample) error {
+func (r *Reader) Next(s *model.Sample) error {
 	if err := r.errs[r.cur]; err != nil {
 		return err
 	}
@@ -141,12 +142,12 @@ func (r *ComtradeReader) Next(s *model.Sample) error {
 	}
 	r.errs[1-r.cur] = r.dec.Next(ahead)
 	if err := r.clock(now, ahead, before); err != nil {
-		r.errs[r.cur] = &ComtradeError{File: "dat", Line: r.given + 1, Err: err}
+		r.errs[r.cur] = &Error{File: "dat", Line: r.given + 1, Err: err}
 		return r.errs[r.cur]
 	}
 	*s = model.Sample{TimeMs: int64(math.Floor(r.startMs + r.ns/1e6))}
-	if s.TimeMs < minTimeMs || s.TimeMs > maxTimeMs {
-		r.errs[r.cur] = &ComtradeError{File: "dat", Line: r.given + 1, Err: errors.New("its time is out of range")}
+	if s.TimeMs < trace.MinTimeMs || s.TimeMs > trace.MaxTimeMs {
+		r.errs[r.cur] = &Error{File: "dat", Line: r.given + 1, Err: errors.New("its time is out of range")}
 		return r.errs[r.cur]
 	}
 	for _, src := range r.sources {
@@ -160,7 +161,7 @@ func (r *ComtradeReader) Next(s *model.Sample) error {
 }
 
 // stampNS is a record's time stamp in nanoseconds.
-func (r *ComtradeReader) stampNS(rec *ComtradeRecord) float64 {
+func (r *Reader) stampNS(rec *Record) float64 {
 	unit := 1000.0
 	if r.cfg.Nanoseconds {
 		unit = 1
@@ -170,7 +171,7 @@ func (r *ComtradeReader) stampNS(rec *ComtradeRecord) float64 {
 
 // clock sets time and rate of the sample now; before is the time stamp of the
 // one before it, in nanoseconds.
-func (r *ComtradeReader) clock(now, ahead *ComtradeRecord, before float64) error {
+func (r *Reader) clock(now, ahead *Record, before float64) error {
 	if !r.cfg.Timed {
 		for r.segment+1 < len(r.cfg.Rates) && r.given >= r.cfg.Rates[r.segment].Last {
 			r.segment++

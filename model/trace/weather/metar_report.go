@@ -1,4 +1,4 @@
-package trace
+package weather
 
 import (
 	"errors"

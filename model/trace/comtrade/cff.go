@@ -1,4 +1,4 @@
-package trace
+package comtrade
 
 import (
 	"bufio"
@@ -15,23 +15,23 @@ import (
 // "--- file type: DAT BINARY: 4321 ---".
 var cffSection = regexp.MustCompile(`(?i)^-+\s*file type:\s*([a-z]+)\s*([a-z0-9]*)\s*(?::\s*([0-9]+))?\s*-+\s*$`)
 
-// NewComtradeCFF reads a combined file: CFG, INF, HDR and DAT in one stream.
+// NewCFFReader reads a combined file: CFG, INF, HDR and DAT in one stream.
 // The data must come after the configuration, as the standard has it; INF and
 // HDR, where they stand before, are skipped.
-func NewComtradeCFF(in io.Reader, m *ComtradeMap) (*ComtradeReader, error) {
-	b := bufio.NewReaderSize(in, maxComtradeLine)
+func NewCFFReader(in io.Reader, m *Map) (*Reader, error) {
+	b := bufio.NewReaderSize(in, maxLine)
 	var text bytes.Buffer
 	section, read := "", 0
 	for {
 		line, err := b.ReadSlice('\n')
 		if errors.Is(err, bufio.ErrBufferFull) {
-			return nil, &ComtradeError{File: "cff", Err: fmt.Errorf("a line before the data is longer than %d bytes", maxComtradeLine)}
+			return nil, &Error{File: "cff", Err: fmt.Errorf("a line before the data is longer than %d bytes", maxLine)}
 		}
 		if err != nil && !errors.Is(err, io.EOF) {
 			return nil, fmt.Errorf("read comtrade cff: %w", err)
 		}
-		if read += len(line); read > maxComtradeText {
-			return nil, &ComtradeError{File: "cff", Err: fmt.Errorf("more than %d bytes before the data", maxComtradeText)}
+		if read += len(line); read > maxText {
+			return nil, &Error{File: "cff", Err: fmt.Errorf("more than %d bytes before the data", maxText)}
 		}
 		if head := cffSection.FindSubmatch(bytes.TrimSpace(bytes.TrimPrefix(line, []byte("\ufeff")))); head != nil {
 			if section = strings.ToUpper(string(head[1])); section == "DAT" {
@@ -43,31 +43,31 @@ func NewComtradeCFF(in io.Reader, m *ComtradeMap) (*ComtradeReader, error) {
 			text.Write(line)
 		}
 		if err != nil {
-			return nil, &ComtradeError{File: "cff", Err: errors.New("it ends before its section of data")}
+			return nil, &Error{File: "cff", Err: errors.New("it ends before its section of data")}
 		}
 	}
 }
 
-func cffData(b io.Reader, text []byte, format, bytesText string, m *ComtradeMap) (*ComtradeReader, error) {
+func cffData(b io.Reader, text []byte, format, bytesText string, m *Map) (*Reader, error) {
 	if len(text) == 0 {
-		return nil, &ComtradeError{File: "cff", Err: errors.New("no configuration before the data")}
+		return nil, &Error{File: "cff", Err: errors.New("no configuration before the data")}
 	}
-	cfg, err := parseComtradeConfig(text)
+	cfg, err := parseConfig(text)
 	if err != nil {
 		return nil, err
 	}
 	// Real files write "BINARY" for every binary format; the configuration decides.
-	if isText := strings.EqualFold(format, "ASCII"); isText != (cfg.Format == ComtradeASCII) {
-		return nil, &ComtradeError{File: "cff", Err: fmt.Errorf("its data section is %q and its configuration says %s", format, cfg.Format)}
+	if isText := strings.EqualFold(format, "ASCII"); isText != (cfg.Format == ASCII) {
+		return nil, &Error{File: "cff", Err: fmt.Errorf("its data section is %q and its configuration says %s", format, cfg.Format)}
 	}
-	if bytesText != "" && cfg.Format != ComtradeASCII {
+	if bytesText != "" && cfg.Format != ASCII {
 		size, err := strconv.ParseInt(bytesText, 10, 64)
 		if err != nil {
-			return nil, &ComtradeError{File: "cff", Err: fmt.Errorf("size of the data: %w", err)}
+			return nil, &Error{File: "cff", Err: fmt.Errorf("size of the data: %w", err)}
 		}
 		if err := cfg.checkSize(size); err != nil {
 			return nil, err
 		}
 	}
-	return NewComtradeReader(cfg, b, m)
+	return NewReader(cfg, b, m)
 }
