@@ -59,7 +59,7 @@ func runDA(ctx context.Context, cmd *cobra.Command, c daConfig) error {
 		}
 		defer page.Close() // the console closes it; this is for an early return
 	}
-	da, err := aggregator.New(aggregator.Config{ID: c.ID, Dir: c.Data, Software: thisBuild().Version, RecordsPerS: c.RecordsPerS}, deps)
+	da, err := aggregator.New(aggregator.Config{ID: c.ID, Dir: c.Data, Software: readBuild().Version, RecordsPerS: c.RecordsPerS}, deps)
 	if err != nil {
 		return err
 	}
