@@ -29,7 +29,7 @@ blocks, stores them in its data folder and answers senders with receipts. Where
 http is set it shows a page, an API and metrics. It may be stopped and started
 at any moment.`,
 		Example: "  aggregator da --config community/da-1/da.yaml",
-		Args:    cobra.NoArgs,
+		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			var c daConfig
 			if err := readConfig(config, &c); err != nil {
