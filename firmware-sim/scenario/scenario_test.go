@@ -323,3 +323,9 @@ func TestComposeRecordings(t *testing.T) {
 		}
 	}
 }
+
+// dewPointC is humidityPct the other way round.
+func dewPointC(temperatureC, humidityPct float64) float64 {
+	g := math.Log(humidityPct/100) + 17.62*temperatureC/(243.12+temperatureC)
+	return 243.12 * g / (17.62 - g)
+}
