@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -33,13 +32,13 @@ simulated at register level, and serves its buses over a socket. An agent reads 
 composed from its weather for the plant given. At its end the trace begins again.`,
 		Example: `  firmware-sim board --trace configs/traces/squall.csv --listen 127.0.0.1:7000
   firmware-sim board --trace storm.csv.gz --speed 60 --plant wind --listen 127.0.0.1:7000`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if path == "" || listen == "" {
-				return usageError{errors.New("board: --trace and --listen are required")}
+				return usagef("board: --trace and --listen are required")
 			}
 			if !(speed > 0 && speed <= 1e6) {
-				return usageError{fmt.Errorf("speed: %g, want above 0 and up to 1000000", speed)}
+				return usagef("speed: %g, want above 0 and up to 1000000", speed)
 			}
 			if err := scenario.DefaultPlant(scenario.PlantKind(plant)).Validate(); err != nil {
 				return usageError{err}
@@ -48,7 +47,7 @@ composed from its weather for the plant given. At its end the trace begins again
 			if start != "" {
 				var err error
 				if from, err = time.Parse(time.RFC3339, start); err != nil {
-					return usageError{fmt.Errorf("start: %w", err)}
+					return usagef("start: %w", err)
 				}
 			}
 			samples, err := boardSamples(path, scenario.PlantKind(plant), from)

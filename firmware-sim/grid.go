@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"runtime/debug"
 	"slices"
 	"strings"
 
@@ -30,7 +29,7 @@ made fresh for each run. All of it is simulated, and says so.`,
   firmware-sim grid --for 60s --report report.json
   firmware-sim grid --traces ../weather --for 60s --kill-root-after 20s
   firmware-sim grid --misbehave drop-blocks,broker-outage --for 60s`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if folder != "" {
 				found, err := tracesIn(folder)
@@ -47,7 +46,7 @@ made fresh for each run. All of it is simulated, and says so.`,
 				return usageError{err}
 			}
 			result, err := grid.Run(cmd.Context(), cfg, grid.Options{
-				Software: version(), Logger: log, Out: os.Stderr, Progress: isTerminal(os.Stderr),
+				Software: software(), Logger: log, Out: os.Stderr, Progress: isTerminal(os.Stderr),
 			})
 			if err != nil {
 				return err
@@ -120,16 +119,11 @@ func isTerminal(f *os.File) bool {
 	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }
 
-// version is the module's version, or the commit it was built from.
-func version() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return "(unknown)"
+// software is the commit that this was built from, in short, or its version.
+func software() string {
+	b := readBuild()
+	if len(b.Revision) >= 12 {
+		return b.Revision[:12]
 	}
-	for _, s := range info.Settings {
-		if s.Key == "vcs.revision" && len(s.Value) >= 12 {
-			return s.Value[:12]
-		}
-	}
-	return info.Main.Version
+	return b.Version
 }

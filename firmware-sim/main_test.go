@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"net"
@@ -25,9 +26,9 @@ const asProgram = "FAIRWATT_TEST_AS_FIRMWARE_SIM"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(asProgram) != "" {
-		os.Exit(run())
+		os.Exit(program())
 	}
-	testscript.Main(m, map[string]func(){"firmware-sim": func() { os.Exit(run()) }})
+	testscript.Main(m, map[string]func(){"firmware-sim": func() { os.Exit(program()) }})
 }
 
 func TestScripts(t *testing.T) {
@@ -51,6 +52,25 @@ func ends(code int) func(*testscript.TestScript, bool, []string) {
 		}
 		if said := ts.ReadFile("stderr"); strings.Count(said, "\n") != 1 {
 			ts.Fatalf("%s: not one line on stderr: %q", strings.Join(args, " "), said)
+		}
+	}
+}
+
+// The files that make the four programs alike are the same files.
+func TestFourProgramsShareTheirShell(t *testing.T) {
+	for _, name := range []string{"shell.go", "version.go", "shell_test.go", "testdata/shell/shell.txtar"} {
+		ours, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, program := range []string{"../agent/cmd/agent", "../aggregator/cmd/aggregator", "../model/cmd/model"} {
+			theirs, err := os.ReadFile(filepath.Join(program, name))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !bytes.Equal(ours, theirs) {
+				t.Errorf("%s differs between firmware-sim and %s", name, program)
+			}
 		}
 	}
 }

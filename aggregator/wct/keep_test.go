@@ -78,3 +78,120 @@ func TestUpdateReshapesForAReason(t *testing.T) {
 		t.Error("a tree of another network was taken")
 	}
 }
+
+// byTrust is a uniform input in which links have no weight: the sequence
+// follows trust.
+func byTrust(trust []int64, links ...int) *Input {
+	in := uniform(trust, links)
+	in.LinkWeight = 0
+	return in
+}
+
+// A tree that reaches fewer nodes than a rebuilt one is given up, however much
+// a rebuilt tree must gain in anything else.
+func TestUpdateSpansWhatCanBeSpanned(t *testing.T) {
+	unmoved := Hysteresis{TimePercent: 1000, TrustPercent: 1000, TrustMarginE4: FullTrustE4}
+	in := byTrust([]int64{9900, 9800, 9700, 9600}, 1, 0, 1, 1)
+	tree := build(t, in, WCT)
+	if len(tree.Unattached) != 2 {
+		t.Fatalf("%v unattached, want two nodes", tree.Unattached)
+	}
+	if _, reason, err := Update(in, tree, unmoved); err != nil || reason != ReasonKept {
+		t.Errorf("nothing changed: %s, %v", reason, err)
+	}
+	in.Links[1] = 1
+	now, reason, err := Update(in, tree, unmoved)
+	if err != nil || reason != ReasonSpan || len(now.Unattached) != 0 {
+		t.Errorf("links for all: %s, %v, unattached %v", reason, err, now.Unattached)
+	}
+}
+
+// A forwarder may lack the margin of trust to the threshold, and no more.
+func TestUpdateBearsWithTheMargin(t *testing.T) {
+	h := DefaultHysteresis()
+	h.TrustPercent = 50
+	for trust, want := range map[int64]Reason{7800: ReasonKept, 7799: ReasonUntrusted} {
+		in := uniform([]int64{9900, 9800, 9700, 9600, 9500, 9400}, []int{2, 2, 1, 1, 1, 1})
+		tree := build(t, in, OCT)
+		in.TrustE4[1] = trust
+		if _, reason, err := Update(in, tree, h); err != nil || reason != want {
+			t.Errorf("forwarder of trust %d: %s, %v, want %s", trust, reason, err, want)
+		}
+	}
+}
+
+// The overhead-aware tree is given up when a rebuilt one is faster by more than
+// the hysteresis. The other trees are not built for time and stay.
+func TestUpdateWeighsTime(t *testing.T) {
+	chain := func() *Input { return byTrust([]int64{10_000, 10_000, 10_000}, 1, 1, 1) }
+	for _, c := range []struct {
+		was  int64 // time of the tree in use; a rebuilt one takes 1000
+		h    Hysteresis
+		want Reason
+	}{
+		{1100, DefaultHysteresis(), ReasonKept},
+		{1101, DefaultHysteresis(), ReasonTime},
+		{1000, Hysteresis{}, ReasonKept},
+		{1001, Hysteresis{}, ReasonTime},
+	} {
+		in := chain()
+		tree := build(t, in, OCT)
+		a, b, d := tree.Sequence[0], tree.Sequence[1], tree.Sequence[2]
+		for i := range in.N {
+			in.OverheadUs[i] = []int64{7000, 7000, 7000}
+		}
+		in.OverheadUs[a][b], in.OverheadUs[b][d] = c.was-500, 500
+		in.OverheadUs[d][b], in.OverheadUs[b][a] = 500, 500
+		if _, reason, err := Update(in, tree, c.h); err != nil || reason != c.want {
+			t.Errorf("%d us against 1000, hysteresis %+v: %s, %v, want %s", c.was, c.h, reason, err, c.want)
+		}
+	}
+	in := byTrust([]int64{9900, 9800, 9700}, 1, 1, 1)
+	in.OverheadUs = [][]int64{{0, 5000, 1000}, {1000, 0, 5000}, {1000, 1000, 0}}
+	tree := build(t, in, TFT)
+	in.TrustE4[1] = 9699
+	if rebuilt := build(t, in, TFT); Measure(in, rebuilt).TimeExactUs*5 != Measure(in, tree).TimeExactUs {
+		t.Fatal("the rebuilt tree is not faster, so this shows nothing")
+	}
+	if _, reason, err := Update(in, tree, DefaultHysteresis()); err != nil || reason != ReasonKept {
+		t.Errorf("tft: %s, %v", reason, err)
+	}
+}
+
+// A tree is given up when the WCT has more trust or more coverage than it, by
+// more than the hysteresis; either is enough.
+func TestUpdateWeighsTrust(t *testing.T) {
+	for _, c := range []struct {
+		name        string
+		before, now int64 // trust of node 0, which has four links; the others have 0.95 and one
+		linkWeight  int64
+		percent     int64
+		want        Reason
+	}{
+		// A star of 0.90 has trust sum 3.60 and coverage 3.60, the chain that
+		// the WCT has now 3.80 and 3.52.
+		{"trust sum", 9600, 9000, 0, 5, ReasonTrust},
+		{"trust sum", 9600, 9000, 0, 6, ReasonKept},
+		// The chain has coverage 3.52, the star of 0.94 that the WCT has now
+		// 3.76, and no more trust.
+		{"coverage", 7000, 9400, 1, 6, ReasonTrust},
+		{"coverage", 7000, 9400, 1, 7, ReasonKept},
+	} {
+		in := byTrust([]int64{c.before, 9500, 9500, 9500, 9500}, 4, 1, 1, 1, 1)
+		in.LinkWeight = c.linkWeight
+		tree := build(t, in, WCT)
+		in.TrustE4[0] = c.now
+		if _, reason, err := Update(in, tree, Hysteresis{TrustPercent: c.percent}); err != nil || reason != c.want {
+			t.Errorf("%s, %d %%: %s, %v, want %s", c.name, c.percent, reason, err, c.want)
+		}
+	}
+}
+
+func TestUpdateRefuses(t *testing.T) {
+	in := byTrust([]int64{9000}, 1)
+	tree := build(t, in, WCT)
+	in.TrustE4[0] = -1
+	if _, _, err := Update(in, tree, Hysteresis{}); err == nil {
+		t.Error("an input that is not valid was taken")
+	}
+}

@@ -5,10 +5,12 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"sync"
@@ -18,6 +20,7 @@ import (
 	"go.uber.org/goleak"
 
 	"fairwatt/aggregator/console"
+	"fairwatt/aggregator/mc"
 )
 
 // play runs a grid to its end, or until during stops it, checks what must be true of every run, and
@@ -51,6 +54,14 @@ func play(t *testing.T, change func(*Config), during func(out *output, stop func
 		t.Errorf("%d messages dropped, %d records unanswered", r.Dropped, r.Unanswered)
 	}
 	comparePage(t, r, page)
+	// Each data aggregator's folder can be verified by itself: its chain has the
+	// genesis next to it.
+	for i := range r.DAs {
+		dir := filepath.Join(cfg.Data, fmt.Sprint("da-", i+1))
+		if _, err := mc.ReadGenesis(filepath.Join(dir, mc.GenesisFile)); err != nil {
+			t.Errorf("genesis in %s: %v", dir, err)
+		}
+	}
 	return r
 }
 

@@ -35,12 +35,7 @@ func clearSkyWPM2(sinElev float64) float64 {
 // (Kasten and Czeplak 1980).
 func cloudFactor(cover float64) float64 { return 1 - 0.75*math.Pow(cover, 3.4) }
 
-// dewPointC and humidityPct are Magnus' formula over water (17.62, 243.12).
-func dewPointC(temperatureC, humidityPct float64) float64 {
-	g := math.Log(humidityPct/100) + 17.62*temperatureC/(243.12+temperatureC)
-	return 243.12 * g / (17.62 - g)
-}
-
+// humidityPct is Magnus' formula over water (17.62, 243.12).
 func humidityPct(temperatureC, dewC float64) float64 {
 	return 100 * math.Exp(17.62*dewC/(243.12+dewC)-17.62*temperatureC/(243.12+temperatureC))
 }

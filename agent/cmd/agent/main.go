@@ -4,36 +4,16 @@
 package main
 
 import (
-	"context"
-	"errors"
+	"crypto/sha256"
 	"fmt"
 	"log/slog"
 	"os"
-	"os/signal"
-	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
+
+	"fairwatt/model/nnet"
 )
-
-func main() { os.Exit(run()) }
-
-// usageError marks what is wrong with the command line; it exits with 2.
-type usageError struct{ error }
-
-func run() int {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	err := rootCommand().ExecuteContext(ctx)
-	if err == nil {
-		return 0
-	}
-	fmt.Fprintln(os.Stderr, "agent:", err)
-	var usage usageError
-	if errors.As(err, &usage) {
-		return 2
-	}
-	return 1
-}
 
 func rootCommand() *cobra.Command {
 	root := &cobra.Command{
@@ -45,28 +25,43 @@ its owner over MQTT.
 
 It is a trading interlock, not a protection device: it never replaces a fuse,
 a residual-current device, a grid protection relay or a lightning warning.`,
-		SilenceErrors: true,
-		SilenceUsage:  true,
-		Args:          noArgs,
-		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Args: noArgs,
+		RunE: helpOnly,
 	}
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.AddCommand(
 		runCommand(), replayCommand(), checkCommand(), recordCommand(), monitorCommand(),
-		importCommand(), enrollCommand(), tradeCommand(), versionCommand(),
+		importCommand(), enrollCommand(), tradeCommand(), versionCommand(withNetwork),
 	)
 	return root
-}
-
-// noArgs refuses arguments as wrong usage.
-func noArgs(cmd *cobra.Command, args []string) error {
-	if len(args) > 0 {
-		return usageError{fmt.Errorf("%s: unknown command or argument %q", cmd.CommandPath(), args[0])}
-	}
-	return nil
 }
 
 // logger writes to stderr; JSON goes to stdout only.
 func logger(level slog.Level) *slog.Logger {
 	return slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level}))
+}
+
+// withNetwork adds what is known of the hazard network in this binary.
+func withNetwork(b *build) error {
+	weights, err := nnet.ShippedWeights()
+	if err != nil {
+		return fmt.Errorf("built-in weights: %w", err)
+	}
+	file, err := weights.Marshal()
+	if err != nil {
+		return fmt.Errorf("hash the built-in weights: %w", err)
+	}
+	b.Network = fmt.Sprintf("%x", sha256.Sum256(file))
+	b.Weights = fmt.Sprintf("%s v%d", weights.Name, weights.Version)
+	for _, h := range weights.Heads {
+		b.Heads = append(b.Heads, h.Name)
+	}
+	return nil
+}
+
+// notBefore is a time that has certainly passed.
+func notBefore() time.Time {
+	if t := readBuild().Time; !t.IsZero() {
+		return t
+	}
+	return time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 }

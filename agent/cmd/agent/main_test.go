@@ -13,9 +13,9 @@ const asAgent = "FAIRWATT_TEST_AS_AGENT"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(asAgent) != "" {
-		os.Exit(run())
+		os.Exit(program())
 	}
-	testscript.Main(m, map[string]func(){"agent": func() { os.Exit(run()) }})
+	testscript.Main(m, map[string]func(){"agent": func() { os.Exit(program()) }})
 }
 
 func TestScripts(t *testing.T) {

@@ -36,7 +36,7 @@ func chainCommand() *cobra.Command {
 A data directory (--data) holds chain.db and genesis.json. A running data
 aggregator has its chain.db open; stop it first, or export from another one.
 docs/ledger-format.md describes every byte.`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(chainShowCommand(), chainExportCommand(), chainVerifyCommand())
@@ -96,7 +96,7 @@ from them for people and scripts, and chain verify checks that it is theirs. An
 export can be verified if it starts at height 1, the default.`,
 		Example: `  aggregator chain export --data community/da-1/data > chain.jsonl
   aggregator chain export --data community/da-1/data --from 100 --to 120`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if data == "" {
 				return usagef("--data is required")

@@ -30,7 +30,7 @@ func chainShowCommand() *cobra.Command {
 Times are local. Nothing is verified; chain verify does that.`,
 		Example: `  aggregator chain show --data community/da-1/data
   aggregator chain show --data community/da-1/data --height 42`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if data == "" {
 				return usagef("--data is required")

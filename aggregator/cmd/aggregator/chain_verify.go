@@ -58,7 +58,7 @@ with a warning. A chain that was cut off behind a whole block is a valid,
 shorter chain; --height says how far it must reach.`,
 		Example: `  aggregator chain verify --genesis genesis.json --export chain.jsonl
   aggregator chain verify --genesis genesis.json --data community/da-1/data --json`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if (f.export == "") == (f.data == "") {
 				return usagef("give one of --export and --data")

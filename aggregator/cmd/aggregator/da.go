@@ -30,7 +30,7 @@ blocks, stores them in its data folder and answers senders with receipts. Where
 http is set it shows a page, an API and metrics. It may be stopped and started
 at any moment.`,
 		Example: "  aggregator da --config community/da-1/da.yaml",
-		Args:    cobra.NoArgs,
+		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			var c daConfig
 			if err := readConfig(config, &c); err != nil {
@@ -60,7 +60,7 @@ func runDA(ctx context.Context, cmd *cobra.Command, c daConfig) error {
 		}
 		defer page.Close() // the console closes it; this is for an early return
 	}
-	da, err := aggregator.New(aggregator.Config{ID: c.ID, Dir: c.Data, Software: thisBuild().Version, RecordsPerS: c.RecordsPerS}, deps)
+	da, err := aggregator.New(aggregator.Config{ID: c.ID, Dir: c.Data, Software: readBuild().Version, RecordsPerS: c.RecordsPerS}, deps)
 	if err != nil {
 		return err
 	}

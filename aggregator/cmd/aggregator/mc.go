@@ -31,7 +31,7 @@ func mcCommand() *cobra.Command {
 		Long: `Run and use the management centre: start a community, issue certificates,
 admit participants, credit wallets, answer requests.`,
 		Example: "  aggregator mc init --dir community --das 4",
-		Args:    cobra.NoArgs,
+		Args:    noArgs,
 		RunE:    helpOnly,
 	}
 	cmd.AddCommand(mcInitCommand(), mcRunCommand(), mcRegisterCommand(), mcDepositCommand(), mcIssueCommand())
@@ -55,7 +55,7 @@ away from all of them. Nothing that exists is overwritten. The chain's id is the
 hash of genesis.json: give that file to everybody who is to check the chain.`,
 		Example: `  aggregator mc init --dir community
   aggregator mc init --dir community --name "Harbour street" --das 7 --host das.example.org --broker-host mqtt.example.org`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if dir == "" {
 				return usagef("--dir DIR is required")
@@ -188,7 +188,7 @@ func mcRunCommand() *cobra.Command {
 Token with the buyer's escrow, until interrupted. It keeps no state beside a
 record counter and may be stopped and started at any moment.`,
 		Example: "  aggregator mc run --config community/mc-1/mc.yaml",
-		Args:    cobra.NoArgs,
+		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			var c mcConfig
 			if err := readConfig(config, &c); err != nil {
@@ -243,7 +243,7 @@ func mcRegisterCommand() *cobra.Command {
 return when it stands there. The id is a pseudonym; who is behind it does not
 go on the chain.`,
 		Example: "  aggregator mc register --config community/mc-1/mc.yaml --id pv-1 --site harbour --role seller --key ed25519:AAAA...=",
-		Args:    cobra.NoArgs,
+		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			r := &fairwattpb.Registration{Id: id, Site: site, PublicKey: strings.TrimSpace(key), Simulated: simulated,
 				MeterClassE4: uint32(class*100 + 0.5)}
@@ -292,7 +292,7 @@ func mcDepositCommand() *cobra.Command {
 		Long: `Credit a wallet with money that was received, and return when the chain has it.
 The reference of the payment keeps it from being credited twice.`,
 		Example: "  aggregator mc deposit --config community/mc-1/mc.yaml --to house-1 --amount 25.50 --reference bank-2041",
-		Args:    cobra.NoArgs,
+		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if to == "" || reference == "" {
 				return usagef("--to and --reference are required")
@@ -347,7 +347,7 @@ The key that signs records is another one: an agent makes it itself (agent
 enroll), and its public half goes on the chain by mc register.`,
 		Example: `  aggregator mc issue --dir community --id pv-1 --role agent --out pv-1
   aggregator mc issue --dir community --id pv-1 --role agent --csr pv-1.csr --out pv-1.crt`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if dir == "" || id == "" || role == "" || out == "" {
 				return usagef("--dir, --id, --role and --out are required")

@@ -22,7 +22,7 @@ func wctCommand() *cobra.Command {
 
 The weighted communication tree (WCT) decides which data aggregator makes the
 blocks and who forwards them to whom.`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(wctBuildCommand(), wctExperimentCommand(), wctDrawCommand())
@@ -51,7 +51,7 @@ Algorithms: wct (the paper's), lft (most links first), tft (most trust first);
 oct (ours: no worse than wct in any metric, and faster).`,
 		Example: `  aggregator wct build --in case.json
   cat cases.jsonl | aggregator wct build --algorithm tft`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			r := cmd.InOrStdin()
 			if in != "-" {

@@ -23,7 +23,7 @@ trust, its links and, if trusted, its score; every edge its overhead. Edges over
 the overhead threshold, untrusted nodes and nodes that no link was left for are
 marked.`,
 		Example: `  aggregator wct draw --in case.json --algorithm oct --out tree.svg`,
-		Args:    cobra.NoArgs,
+		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			picture, err := drawTree(in, cmd.InOrStdin(), wct.Algorithm(algorithm))
 			if err != nil {

@@ -46,7 +46,7 @@ plots; "all" also claims.csv, in how many networks each of the paper's claims
 holds. The same command writes the same bytes every time.`,
 		Example: `  aggregator wct experiment --figure all --seeds 200 --out results
   aggregator wct experiment --figure 7 --seeds 20`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if seeds < 1 || seeds > maxSeeds {
 				return usagef("--seeds is %d, want 1 to %d", seeds, maxSeeds)

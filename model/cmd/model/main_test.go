@@ -13,13 +13,19 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rogpeppe/go-internal/testscript"
+
 	"fairwatt/model/nnet"
 )
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"model": func() { os.Exit(program()) }})
+}
 
 func runModel(t *testing.T, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
 	var out, errs bytes.Buffer
-	code = run(t.Context(), args, &out, &errs)
+	code = run(t.Context(), args, strings.NewReader(""), &out, &errs)
 	return code, out.String(), errs.String()
 }
 
@@ -34,7 +40,7 @@ func TestExitCodes(t *testing.T) {
 		code int
 		says string
 	}{
-		{[]string{}, 2, "command is needed"},
+		{[]string{}, 0, ""},
 		{[]string{"frobnicate"}, 2, "unknown command"},
 		{[]string{"eval"}, 2, "--data is needed"},
 		{[]string{"evaluate"}, 2, "--data is needed"},

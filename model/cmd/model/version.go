@@ -3,47 +3,99 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"runtime"
 	"runtime/debug"
+	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 )
 
-func versionCommand() *cobra.Command {
+// This file is the same, byte for byte, in the four programs: scripts find the
+// same keys in each. A test of firmware-sim compares the copies.
+
+// A build is what the toolchain knows of this binary, and the hazard network in
+// it if there is one.
+type build struct {
+	Version  string    `json:"version"`  // "devel" if it was not built from a version
+	Revision string    `json:"revision"` // "unknown" if it was not built from a repository
+	Time     time.Time `json:"time"`     // of the revision; zero if unknown
+	Dirty    bool      `json:"dirty"`    // built from more than the revision
+	Modified bool      `json:"modified"` // Dirty, for scripts that know it by this name
+	Go       string    `json:"go"`
+	Platform string    `json:"platform"`
+
+	Network string   `json:"network_sha256,omitempty"`
+	Weights string   `json:"weights,omitempty"` // name and version of the network's weights
+	Heads   []string `json:"heads,omitempty"`
+}
+
+func readBuild() build {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		info = &debug.BuildInfo{}
+	}
+	return buildOf(info)
+}
+
+func buildOf(info *debug.BuildInfo) build {
+	b := build{Version: "devel", Revision: "unknown", Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH}
+	if v := info.Main.Version; v != "" && v != "(devel)" {
+		b.Version = v
+	}
+	for _, s := range info.Settings {
+		switch s.Key {
+		case "vcs.revision":
+			b.Revision = s.Value
+		case "vcs.modified":
+			b.Dirty = s.Value == "true"
+			b.Modified = b.Dirty
+		case "vcs.time":
+			if t, err := time.Parse(time.RFC3339, s.Value); err == nil {
+				b.Time = t
+			}
+		}
+	}
+	return b
+}
+
+// text is the build for people, a line for each thing that it knows.
+func (b build) text(program string) string {
+	dirty := ""
+	if b.Dirty {
+		dirty = ", modified"
+	}
+	var s strings.Builder
+	fmt.Fprintf(&s, "%s %s (revision %s%s, %s, %s)\n", program, b.Version, b.Revision, dirty, b.Go, b.Platform)
+	if b.Network != "" {
+		fmt.Fprintf(&s, "network %s\n", b.Network)
+	}
+	if b.Weights != "" {
+		fmt.Fprintf(&s, "weights %s, heads %s\n", b.Weights, strings.Join(b.Heads, " "))
+	}
+	return s.String()
+}
+
+// versionCommand prints the build. The program's complete adds what it knows of
+// its network; it may be nil.
+func versionCommand(complete func(*build) error) *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
-		Use:     "version",
-		Short:   "Say which program and which weights these are",
-		Long:    `Version prints the program's revision and the built-in weights with their heads.`,
-		Example: `  model version --json`,
-		Args:    noArgs,
+		Use:   "version",
+		Short: "Print what this binary was built from",
+		Long:  "Prints the version, the revision it was built from, Go's version, the platform, and the hazard network if one is built in.",
+		Args:  noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			w, err := loadWeights("")
-			if err != nil {
-				return err
-			}
-			v := struct {
-				Version  string   `json:"version"`
-				Revision string   `json:"revision"`
-				Go       string   `json:"go"`
-				Weights  string   `json:"weights"`
-				Heads    []string `json:"heads"`
-			}{Version: "unknown", Revision: "unknown", Weights: fmt.Sprintf("%s v%d", w.Name, w.Version)}
-			if info, ok := debug.ReadBuildInfo(); ok {
-				v.Version, v.Go = info.Main.Version, info.GoVersion
-				for _, s := range info.Settings {
-					if s.Key == "vcs.revision" {
-						v.Revision = s.Value
-					}
+			b := readBuild()
+			if complete != nil {
+				if err := complete(&b); err != nil {
+					return err
 				}
 			}
-			for _, h := range w.Heads {
-				v.Heads = append(v.Heads, h.Name)
-			}
-			out := cmd.OutOrStdout()
 			if asJSON {
-				return json.NewEncoder(out).Encode(v)
+				return json.NewEncoder(cmd.OutOrStdout()).Encode(b)
 			}
-			_, err = fmt.Fprintf(out, "model %s (%s, %s), weights %s\n", v.Version, v.Revision, v.Go, v.Weights)
+			_, err := fmt.Fprint(cmd.OutOrStdout(), b.text(cmd.Root().Name()))
 			return err
 		},
 	}

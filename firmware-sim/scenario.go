@@ -1,4 +1,4 @@
-package scenario
+package main
 
 import (
 	"errors"
@@ -7,17 +7,11 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"fairwatt/firmware-sim/scenario"
 )
 
-// A UsageError is an error of the command line, not of the work.
-type UsageError struct{ error }
-
-// Unwrap returns what is wrong.
-func (e UsageError) Unwrap() error { return e.error }
-
-// Command is `firmware-sim scenario`. What is wrong with its flags is a
-// UsageError.
-func Command() *cobra.Command {
+func scenarioCommand() *cobra.Command {
 	var (
 		name, out, plant, start string
 		seed                    uint64
@@ -37,38 +31,38 @@ with several days, what happens is on the middle one.`,
 		Example: `  firmware-sim scenario --list
   firmware-sim scenario --name squall --seed 1 --interval 60s --hours 24 --out squall.csv
   firmware-sim scenario --name storm --interval 1h --hours 96 --plant wind --out -`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if list {
 				return printList(cmd)
 			}
 			if name == "" {
-				return UsageError{errors.New("which scenario? --name NAME, or --list")}
+				return usagef("scenario: --name is missing; --list lists the names")
 			}
-			o := DefaultOptions(name, seed)
+			o := scenario.DefaultOptions(name, seed)
 			if cmd.Flags().Changed("interval") {
 				o.Interval = interval
 			}
 			// Limited before it is converted: a huge or NaN span would wrap.
 			if !(hours > 0 && hours <= 24*366*10) {
-				return UsageError{fmt.Errorf("--hours %v, want more than 0 and at most 10 years", hours)}
+				return usagef("--hours %v, want more than 0 and at most 10 years", hours)
 			}
 			if cmd.Flags().Changed("hours") {
 				o.Span = time.Duration(hours * float64(time.Hour))
 			}
 			o.Plant.RatedW = rated
 			if plant != "" {
-				o.Plant.Kind = PlantKind(plant)
+				o.Plant.Kind = scenario.PlantKind(plant)
 			}
 			if start != "" {
 				t, err := time.Parse(time.RFC3339, start)
 				if err != nil {
-					return UsageError{fmt.Errorf("--start: %w", err)}
+					return usagef("--start: %w", err)
 				}
 				o.Start = t.UTC()
 			}
 			if err := o.Validate(); err != nil {
-				return UsageError{err}
+				return usageError{err}
 			}
 			return writeTo(cmd, out, o)
 		},
@@ -87,8 +81,8 @@ with several days, what happens is on the middle one.`,
 }
 
 func printList(cmd *cobra.Command) error {
-	for _, n := range Names() {
-		if _, err := fmt.Fprintf(cmd.OutOrStdout(), "%-14s %s\n", n, Describe(n)); err != nil {
+	for _, n := range scenario.Names() {
+		if _, err := fmt.Fprintf(cmd.OutOrStdout(), "%-14s %s\n", n, scenario.Describe(n)); err != nil {
 			return err
 		}
 	}
@@ -97,15 +91,15 @@ func printList(cmd *cobra.Command) error {
 
 // writeTo writes to the file, or to standard output for "-". A file that could
 // not be finished is removed: half a trace must not pass for one.
-func writeTo(cmd *cobra.Command, path string, o Options) error {
+func writeTo(cmd *cobra.Command, path string, o scenario.Options) error {
 	if path == "-" {
-		return Write(cmd.OutOrStdout(), o)
+		return scenario.Write(cmd.OutOrStdout(), o)
 	}
 	file, err := os.Create(path)
 	if err != nil {
 		return fmt.Errorf("create trace: %w", err)
 	}
-	if err := errors.Join(Write(file, o), file.Close()); err != nil {
+	if err := errors.Join(scenario.Write(file, o), file.Close()); err != nil {
 		return errors.Join(err, os.Remove(path))
 	}
 	return nil
