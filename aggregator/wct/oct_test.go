@@ -292,6 +292,25 @@ func TestOrderOfNodesDoesNotMatter(t *testing.T) {
 	})
 }
 
+// TestIDsInOrderChangeNothing: ids that rise with the numbers give the tree that
+// the numbers give, over dense and sparse overheads.
+func TestIDsInOrderChangeNothing(t *testing.T) {
+	for seed := range uint64(5) {
+		for _, in := range []*Input{randomInput(newSplitMix(seed), 12), measuredInput(12+int(seed), 5)} {
+			for _, a := range []Algorithm{WCT, OCT} {
+				want := build(t, in, a)
+				named := *in
+				for i := range in.N {
+					named.IDs = append(named.IDs, fmt.Sprintf("da-%03d", i))
+				}
+				if got := build(t, &named, a); !slices.Equal(got.Edges, want.Edges) {
+					t.Errorf("%s, seed %d: %v with ids, %v without", a, seed, got.Edges, want.Edges)
+				}
+			}
+		}
+	}
+}
+
 func countUp(n int) []int {
 	v := make([]int, n)
 	for i := range v {

@@ -206,6 +206,18 @@ func TestR54CommunicationTimes(t *testing.T) {
 	}
 }
 
+// R54: a node without a link takes nothing over, however early it has the block.
+// Reference: section 3.2, data communication.
+func TestR54NoLinkSendsNothing(t *testing.T) {
+	in := uniform([]int64{9900, 9800, 9700, 9600}, []int{1, 0, 1, 1})
+	in.OverheadUs[0][2] = 5000
+	// At 1 ms node 1 has the block; node 3 waits for the root, which is busy
+	// with node 2 until 6 ms.
+	if m := Measure(in, NewTree(WCT, []int{0, 1, 2, 3}, in.Links)); m.TimeBusyUs == nil || *m.TimeBusyUs != 7000 {
+		t.Errorf("busy time %v, want 7000", m.TimeBusyUs)
+	}
+}
+
 // R55: overall trust weighs each node's trust by the children it serves;
 // concurrency is the widest level, or the most transfers at one moment, where
 // one that ends when another starts does not overlap it.
