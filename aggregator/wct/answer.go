@@ -29,8 +29,8 @@ type wireAnswer struct {
 	ExpensiveDemoted *int      `json:"expensive_demoted,omitempty"`
 }
 
-// MarshalJSON writes the tree and its metrics as one flat object; j and
-// expensive_demoted are there for WCT only.
+// MarshalJSON writes the tree and its metrics as one flat object. Only a WCT has
+// j and expensive_demoted.
 func (a Answer) MarshalJSON() ([]byte, error) {
 	t, m := a.Tree, a.Metrics
 	w := wireAnswer{

@@ -2,20 +2,21 @@ package wct
 
 import "math/big"
 
-// exactCoverageNodes is up to how many nodes two coverages that the fixed
-// point cannot tell apart are compared exactly. Beyond, such a tree is refused.
+// exactCoverageNodes is the most nodes for which two coverages are compared
+// exactly if the fixed point cannot tell them apart. A larger tree is refused
+// then.
 const exactCoverageNodes = 4096
 
-// A floor is what our tree may not fall below: the metrics of the WCT of the
-// same input.
+// A floor holds the metrics of the WCT. Our tree of the same input is never worse
+// in any of them.
 type floor struct {
 	attached         int
 	trustSum         int64
 	reach            uint64 // covered nodes, in 1/one, each node rounded down
-	rounded          uint64 // by how much reach may be too low
+	rounded          uint64 // reach may be too low by so much
 	covered          *big.Rat
 	over             int
-	doubtful         int32 // trusted forwarders only, as far as they suffice
+	doubtful         int32 // edges from untrusted nodes
 	exactUs, levelUs int64
 	concurrencyLevel int
 	concurrencyExact int
@@ -37,8 +38,8 @@ func newFloor(s *shape) *floor {
 }
 
 // allows says whether no metric of the shape is worse than the floor's. It is
-// exact: no rounding can let a worse tree through. The profile is filled if the
-// rest is allowed.
+// exact: no rounding lets a worse tree through. It fills the profile only if
+// nothing cheaper to check refuses the shape.
 func (f *floor) allows(s *shape, p *profile) bool {
 	if s.size < f.attached || s.sum < f.trustSum || s.over > f.over || s.doubtful > f.doubtful || s.below[s.root] > f.exactUs {
 		return false
@@ -59,9 +60,9 @@ func (f *floor) coveredBy(s *shape) bool {
 	return s.covered().Cmp(f.covered) >= 0
 }
 
-// rounded bounds how much lower reach is than the true value: every division
-// that left a remainder took less than one unit, and what is passed on up the
-// tree only shrinks.
+// rounded bounds how far reach is below the true value: every division that left
+// a remainder took less than one unit, and the loss only shrinks on its way up
+// the tree.
 func (s *shape) rounded() (units uint64) {
 	for _, u := range s.order() {
 		var sum uint64
@@ -77,8 +78,8 @@ func (s *shape) rounded() (units uint64) {
 
 // covered is the expected number of nodes that get the block, exactly.
 func (s *shape) covered() *big.Rat {
-	// The sum over the levels d of (sum of the products of d trusts)/1e4^d, from
-	// the deepest level up (Horner).
+	// The sum over the levels d of (sum of the products of d trusts)/1e4^d,
+	// computed from the deepest level up (Horner).
 	chance := make([]*big.Int, len(s.parent))
 	chance[s.root] = big.NewInt(1)
 	var levels []*big.Int

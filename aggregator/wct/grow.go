@@ -5,10 +5,11 @@ import (
 	"slices"
 )
 
-// An offer is one way to attach a node: when the block would be there.
+// An offer is one way to attach a node, with the time at which the block would
+// arrive.
 type offer struct {
 	us            int64 // arrival at the child
-	parent, child int32 // child -1: whoever is next, over an unmeasured edge
+	parent, child int32 // child -1: the next node of the pool, over an unmeasured edge
 }
 
 func (a offer) before(b offer) bool {
@@ -70,13 +71,13 @@ type grower struct {
 	reached []int32 // attached nodes, in order
 
 	// Of grow:
-	pool   []int32 // who may be attached now, best first
+	pool   []int32 // nodes that may be attached now, best first
 	inPool []bool
 	heap   offers
 
 	// Of growLevels:
 	classes  []*class
-	lastFork int64  // when the last node of two children or more has the block
+	lastFork int64  // the time at which the last node of two children or more has the block
 	near     []edge // room to work in
 }
 
@@ -88,10 +89,10 @@ func newGrower(in *Input, w *overheads, links []int32) *grower {
 }
 
 // grow returns the parents of a tree with at most so many children a node. It
-// attaches those first that multiply the block (trusted, two links or more),
-// then the trusted chains, then the rest, each time the node that the block can
-// reach earliest. Nodes for which no link is left have no parent. O(m log m)
-// for m measured edges.
+// first attaches nodes that multiply the block (trusted, two links or more),
+// then trusted chains, then the other nodes; among these always the node that
+// the block can reach earliest. A node for which no link is left has no parent.
+// O(m log m) for m measured edges.
 func grow(in *Input, w *overheads, root int, links []int32) []int32 {
 	g := newGrower(in, w, links)
 	g.inPool = make([]bool, in.N)
@@ -114,7 +115,8 @@ func grow(in *Input, w *overheads, root int, links []int32) []int32 {
 	return g.parent
 }
 
-// growthOrder parts the nodes into those to attach first to last; in each the most links, then the most trust, then the lowest index lead.
+// growthOrder divides the nodes into pools, the first to attach first. In each
+// pool the most links lead, then the most trust, then the lowest index.
 func growthOrder(in *Input, links []int32) (pools [4][]int32) {
 	for i := range in.N {
 		k := 3
@@ -136,7 +138,7 @@ func growthOrder(in *Input, links []int32) (pools [4][]int32) {
 	return pools
 }
 
-// offer puts what u can do for the pool into the heap.
+// offer puts the offers of u to the pool into the heap.
 func (g *grower) offer(u int32) {
 	if g.free[u] == 0 {
 		return
@@ -157,7 +159,8 @@ func (g *grower) offer(u int32) {
 	g.heap.push(offer{g.arrival[u] + g.w.unmeasured, u, -1})
 }
 
-// take attaches the offer's child if both sides still can.
+// take attaches the offer's child if the child is free and the parent has a link
+// left.
 func (g *grower) take(o offer) {
 	for len(g.pool) > 0 && g.done[g.pool[0]] {
 		g.pool = g.pool[1:]

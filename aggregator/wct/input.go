@@ -9,7 +9,7 @@ import (
 	"slices"
 )
 
-// Limits on an Input. They keep every sum below 2^63: a score is at most
+// Limits of an Input. They keep every sum below 2^63: a score is at most
 // MaxWeight*(1e4 + MaxLinks*1e4), a time at most MaxNodes*(MaxOverheadUs+1).
 const (
 	MaxInputBytes = 256 << 20         // one case in JSON
@@ -22,23 +22,23 @@ const (
 	FullTrustE4   = 10_000            // trust 1.0
 )
 
-// An Input is what a tree is built from (section 3.2: N, t, l, W, w_t, w_l and
-// the two thresholds).
+// An Input is everything that a tree depends on (section 3.2: N, t, l, W, w_t,
+// w_l and the two thresholds).
 type Input struct {
 	N int // nodes, numbered 0..N-1
 
 	// IDs, if not nil, are the nodes' names, all different. Ties then go to the
-	// lower id, and the order in which the nodes are given says nothing.
-	// Without, ties go to the lower number.
+	// lower id, and the order of the nodes does not matter. Without IDs, ties
+	// go to the lower number.
 	IDs []string
 
 	TrustE4 []int64 // trust of each node, 0..10000 in steps of 1e-4
-	Links   []int   // how many children each node can serve at once; the link to its parent not counted
+	Links   []int   // children that each node can serve at once, not counting its parent
 
 	// Exactly one of the two is set. OverheadUs[i][j] is the time in
-	// microseconds that sending from i to j takes; it need not be symmetric and
-	// its diagonal is not used. SparseOverheadUs lists single edges; those it
-	// leaves out count as one microsecond over the threshold.
+	// microseconds that sending from i to j takes. It need not be symmetric, and
+	// its diagonal does not count. SparseOverheadUs lists single edges; an edge
+	// not in the list counts as one microsecond over the threshold.
 	OverheadUs       [][]int64
 	SparseOverheadUs []Overhead
 
@@ -73,8 +73,8 @@ type wireInput struct {
 
 // ParseInput reads one JSON object with the fields n, t_e4, l, w_us or
 // w_sparse_us (a list of [from, to, microseconds]), wt, wl, t_thre_e4 and
-// w_thre_us. All are required; ids may be given; name, note and expected are allowed and not
-// looked at; any other field is an error. The error names the field.
+// w_thre_us. All are required. ids is optional; name, note and expected are
+// allowed and ignored. Any other field is an error that names the field.
 func ParseInput(b []byte) (*Input, error) {
 	if len(b) > MaxInputBytes {
 		return nil, fmt.Errorf("input of %d bytes, at most %d", len(b), MaxInputBytes)

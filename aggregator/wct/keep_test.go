@@ -4,7 +4,7 @@ import (
 	"testing"
 )
 
-// noisy is the input with every overhead off by up to so many percent and
+// noisy returns the input with every overhead off by up to so many percent and
 // every trust by up to so many 1e-4.
 func noisy(in *Input, rng *splitMix, percent, trustE4 int) *Input {
 	n := *in
@@ -22,8 +22,8 @@ func noisy(in *Input, rng *splitMix, percent, trustE4 int) *Input {
 	return &n
 }
 
-// TestNoiseDoesNotReshape: 2 % of overhead and 0.0005 of trust, ten times over,
-// leave both the WCT and ours alone, though building anew would move edges
+// TestNoiseDoesNotReshape: noise of 2 % in overheads and 0.0005 in trust, drawn
+// ten times, changes neither the WCT nor ours, though a rebuild would move edges
 // nearly every time.
 func TestNoiseDoesNotReshape(t *testing.T) {
 	for _, a := range []Algorithm{WCT, OCT} {
@@ -43,7 +43,7 @@ func TestNoiseDoesNotReshape(t *testing.T) {
 			moved += countMoved(tree.parent, build(t, now, a))
 		}
 		if moved == 0 {
-			t.Errorf("%s: building anew moved nothing, so this shows nothing", a)
+			t.Errorf("%s: a rebuild moved nothing, so this shows nothing", a)
 		}
 	}
 }

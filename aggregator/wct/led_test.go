@@ -8,8 +8,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// A tree that is led by somebody else is no worse than the attachment of the
-// same sequence, and its root is the one that leads.
+// A tree with a given root keeps that root and is never worse than the attachment
+// of its sequence.
 func TestLedTreeKeepsItsRootAndFloor(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		in := drawInput(t, 40)

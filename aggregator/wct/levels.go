@@ -9,11 +9,11 @@ import (
 const considered = 32
 
 // growLevels returns the parents of a tree that is as flat as these numbers of
-// children allow: each level takes the nodes with the most, and each of those
-// is put under a node of the level above that has a cheap edge to it, if any.
-// The arrivals within a level are kept close together and leaves are not
-// reached before the last fork, which keeps many transfers under way at once.
-// O(m log d) for m measured edges of which a node has d.
+// children allow. Each level takes the nodes with the most children. Each of
+// them goes under a node of the level above with a cheap edge to it, if there is
+// one. Arrivals within a level stay close together, and no leaf is reached
+// before the last fork: so many transfers are under way at once. O(m log d) for
+// m measured edges, d to a node.
 func growLevels(in *Input, w *overheads, root int, children []int32) []int32 {
 	g := newGrower(in, w, children)
 	g.attach(offer{0, -1, int32(root)})
@@ -38,14 +38,14 @@ func growLevels(in *Input, w *overheads, root int, children []int32) []int32 {
 	return g.parent
 }
 
-// A class is the nodes of one number of children, the most trusted first.
+// A class holds the nodes with one number of children, the most trusted first.
 type class struct {
 	links int32
-	nodes []int32 // with some at the front that are attached by now
-	left  int     // not attached
+	nodes []int32 // some at the front may be attached by now
+	left  int     // nodes not attached
 }
 
-// byChildren parts the nodes into classes, most children first.
+// byChildren divides the nodes into classes, most children first.
 func byChildren(in *Input, children []int32) []*class {
 	all := make([]ranked, in.N)
 	for i := range all {
@@ -64,7 +64,8 @@ func byChildren(in *Input, children []int32) []*class {
 	return classes
 }
 
-// growLevel attaches so many nodes below the level, the best classes first.
+// growLevel attaches nodes below the level, one for each slot, the best classes
+// first.
 func (g *grower) growLevel(level []int32, slots int) {
 	quota := make(map[int32]int) // by number of children
 	left := slots
@@ -79,7 +80,7 @@ func (g *grower) growLevel(level []int32, slots int) {
 	for _, c := range g.classes {
 		take := min(left, c.left)
 		if c.links > 1 && take > 0 {
-			// Forks of this very level may be as late as this.
+			// A fork of this level may have the block as late as this.
 			for _, u := range level {
 				g.lastFork = max(g.lastFork, g.arrival[u]+g.w.unmeasured)
 			}
@@ -90,11 +91,11 @@ func (g *grower) growLevel(level []int32, slots int) {
 			chain = c.left - take
 		}
 	}
-	// A node of one child may be reached early by as much as the levels to come
-	// take, if they are slow.
+	// A node of one child may have the block early, by as much as slow levels
+	// to come take.
 	early := g.w.unmeasured * int64(1+chain/max(1, slots))
 	g.matchLevel(level, quota, early)
-	// The rest goes wherever a link is left.
+	// The other nodes go wherever a link is left.
 	k := 0
 	for _, c := range g.classes {
 		for _, v := range c.nodes {
@@ -120,9 +121,9 @@ func (g *grower) growLevel(level []int32, slots int) {
 	}
 }
 
-// matchLevel lets those of the level that have the block last choose first.
-// Each takes, of its edges below the threshold, the dearest that is no later
-// than what has been taken, else the cheapest.
+// matchLevel lets the nodes of the level that have the block last choose first.
+// Of its edges below the threshold, each node takes the most expensive one that
+// arrives no later than those already taken, or else the cheapest.
 func (g *grower) matchLevel(level []int32, quota map[int32]int, early int64) {
 	slices.SortFunc(level, func(a, b int32) int {
 		return cmp.Or(cmp.Compare(g.arrival[b], g.arrival[a]), cmp.Compare(a, b))

@@ -6,11 +6,11 @@ import (
 	"slices"
 )
 
-// Metrics measures one tree. Times are microseconds from the root's first send
-// to the last receipt among the attached nodes; verifying and voting are not
-// counted.
+// Metrics are the measures of one tree. Times are microseconds from the root's
+// first send until the last attached node has the block. Verifying and voting do
+// not count.
 type Metrics struct {
-	TimeLevelUs      int64  // each level waits for the one above: sum of the levels' largest overheads
+	TimeLevelUs      int64  // each level waits for the level above: sum of the levels' largest overheads
 	TimeExactUs      int64  // each node sends to its children as soon as it has the block
 	TimeBusyUs       *int64 // free links take the next node of the sequence; nil if the root has no link
 	ConcurrencyLevel int    // nodes in the widest level below the root
@@ -22,9 +22,9 @@ type Metrics struct {
 	TrustSumE4 int64 // sum over nodes of trust times number of children
 
 	// Trust is TrustSumE4 over the n-1 forwarding tasks, in 0..1 (formula 13).
-	// Coverage is the mean over the nodes other than the root of the product
-	// of their ancestors' trust: the expected share of nodes a block reaches
-	// if nobody sends twice; an unattached node counts as not reached. Both
+	// Coverage is the expected share of nodes that a block reaches if no node
+	// sends twice: the mean, over the nodes other than the root, of the product
+	// of their ancestors' trust. An unattached node counts as not reached. Both
 	// are nil for n = 1.
 	Trust, Coverage *float64
 }
@@ -72,7 +72,7 @@ func Measure(in *Input, t *Tree) Metrics {
 	return m
 }
 
-// mostAtOnce counts transfers as half-open intervals: one that ends when
+// mostAtOnce counts transfers as half-open intervals: a transfer that ends when
 // another begins does not overlap it.
 func mostAtOnce(edges [][2]int, arrival []int64) int {
 	type change struct {
@@ -94,9 +94,9 @@ func mostAtOnce(edges [][2]int, arrival []int64) int {
 	return most
 }
 
-// A sender is the links of one node that fall free at one moment.
+// A sender stands for the links of one node that fall free at one moment.
 type sender struct {
-	us       int64 // when
+	us       int64 // the moment
 	position int   // of the node in the sequence
 	links    int
 }
@@ -118,8 +118,9 @@ func (s *senders) Pop() any {
 	return last
 }
 
-// busyTime is when the last node of the sequence has the block if each free
-// link, the earliest first, takes the next node.
+// busyTime is the moment at which the last node of the sequence has the block if
+// each free link, the earliest first, takes the next node. It is nil if links
+// run out.
 func busyTime(in *Input, sequence []int, w *overheads) *int64 {
 	var end int64
 	free := &senders{}

@@ -1,6 +1,6 @@
 package wct
 
-// propose changes the tree somewhere; false if the draw was no possible change.
+// propose changes the tree somewhere. False if the change drawn is impossible.
 func (s *search) propose() bool {
 	u := s.pick()
 	switch k := s.rng.below(16); {
@@ -20,8 +20,8 @@ func (s *search) propose() bool {
 
 func (s *search) anyNode() int32 { return s.nodes[s.rng.below(len(s.nodes))] }
 
-// pick draws a node, half the time from the way to the last one reached: only
-// a change there can make the tree faster.
+// pick draws a node, half the time from the way to the node reached last: only a
+// change there can make the tree faster.
 func (s *search) pick() int32 {
 	if s.rng.next()&1 == 0 {
 		return s.anyNode()
@@ -37,12 +37,12 @@ func (s *search) pick() int32 {
 		}
 		u = last
 	}
-	s.work += len(s.path) >> 6 // of note only in very deep trees
+	s.work += len(s.path) >> 6 // matters only in very deep trees
 	return s.path[s.rng.below(len(s.path))]
 }
 
-// moveNear puts u under one of its cheapest senders, or, if that has no link
-// free, exchanges it with one of that one's children.
+// moveNear puts u under one of its cheapest senders. If that sender has no link
+// free, it exchanges u with one of the sender's children.
 func (s *search) moveNear(u int32) bool {
 	if len(s.senders[u]) == 0 {
 		return false
@@ -64,8 +64,8 @@ func (s *search) moveNear(u int32) bool {
 	return s.trySwapSubtrees(u, c)
 }
 
-// swapNear puts one of the cheapest receivers of u's parent in the place of u,
-// or one of the cheapest senders to a child of u.
+// swapNear replaces u by one of the cheapest receivers of u's parent, or by one
+// of the cheapest senders to a child of u.
 func (s *search) swapNear(u int32) bool {
 	from, at := s.takers, s.parent[u]
 	if c := s.first[u]; at < 0 || c >= 0 && s.rng.next()&1 == 0 {
@@ -107,8 +107,8 @@ func (s *search) tryMove(u, p int32) bool {
 	return true
 }
 
-// splice takes u, of one child or none, out of its chain and puts it between
-// another node and that one's parent.
+// splice takes u, which has one child or none, out of its chain and puts it
+// between another node and that node's parent.
 func (s *search) splice(u int32) bool {
 	if s.kids[u] > 1 || u == s.root || s.links[u] < 1 {
 		return false

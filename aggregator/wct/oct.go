@@ -2,8 +2,8 @@ package wct
 
 import "slices"
 
-// The search's budget, in steps of work: so many a node, but no more in all.
-// Annealing pays up to annealedNodes; what is hot for more does not cool down
+// The search's budget in steps of work: workPerNode for each node, mostWork in
+// all. Annealing pays up to annealedNodes: a larger tree does not cool down
 // within the budget. Beyond searchedNodes the search finds next to nothing.
 const (
 	workPerNode   = 20_000
@@ -12,10 +12,10 @@ const (
 	searchedNodes = 20_000
 )
 
-// An octBuilder holds what building and repairing our tree have in common.
+// An octBuilder holds the values that building and repairing our tree share.
 type octBuilder struct {
 	in     *Input
-	base   *Tree // what may not be fallen below: the WCT of the input
+	base   *Tree // the WCT of the input; our tree is never worse
 	shape  *shape
 	floor  *floor
 	search *search
@@ -32,8 +32,8 @@ func newOCTBuilder(in *Input, base *Tree) *octBuilder {
 	return b
 }
 
-// build starts from trees whose nodes have as many children each as in the
-// WCT, and therefore its trust sum, and searches on from there.
+// build starts from trees in which each node has as many children as in the WCT,
+// and which therefore have its trust sum. It searches on from there.
 func (b *octBuilder) build() *Tree {
 	root, children := int32(b.base.Root), slices.Clone(b.shape.kids)
 	budget := workPerNode * min(b.in.N, mostWork/workPerNode)
@@ -48,7 +48,7 @@ func (b *octBuilder) build() *Tree {
 	case dense:
 		found := b.search.bestCost
 		b.search.run(root, grow(b.in, b.shape.w, b.base.Root, children), budget, hot)
-		if b.search.bestCost == found { // it went astray
+		if b.search.bestCost == found { // the hot search found nothing
 			b.search.run(root, flat, budget/2, cold)
 		}
 	default:
@@ -58,8 +58,8 @@ func (b *octBuilder) build() *Tree {
 	return b.tree()
 }
 
-// tree is the best tree of the search. If that is the WCT, its own order of
-// edges stays.
+// tree returns the best tree of the search. If that is the WCT, it keeps the
+// WCT's order of edges.
 func (b *octBuilder) tree() *Tree {
 	b.shape.set(b.search.bestRoot, b.search.best)
 	t := b.shape.tree()
@@ -70,9 +70,9 @@ func (b *octBuilder) tree() *Tree {
 	return t
 }
 
-// BuildLong is Build with OCT and so many times its usual budget, annealed
-// however many nodes there are: what there is to gain by more patience. It
-// never returns a slower tree than Build does.
+// BuildLong builds an OCT with so many times the usual budget, and anneals
+// however many nodes there are. It shows the gain of more patience. Its tree is
+// never slower than that of Build.
 func BuildLong(in *Input, times int) (*Tree, error) {
 	if err := in.Validate(); err != nil {
 		return nil, err

@@ -5,9 +5,9 @@ import (
 	"slices"
 )
 
-// sortedByID returns the input with its nodes in the order of their ids, and
-// which node of the input each of them is; without ids, the input itself and
-// nil.
+// sortedByID returns the input with its nodes in the order of their ids, and for
+// each of them its number in the input. Without ids it returns the input itself
+// and nil.
 func (in *Input) sortedByID() (sorted *Input, order []int) {
 	if in.IDs == nil {
 		return in, nil
@@ -56,7 +56,7 @@ func pick[T any](values []T, order []int) []T {
 	return picked
 }
 
-// renumber gives every node i the number order[i]; nil leaves all as they are.
+// renumber gives every node i the number order[i]. A nil order changes nothing.
 func (t *Tree) renumber(order []int) {
 	if order == nil {
 		return

@@ -15,16 +15,16 @@ type edge struct {
 type overheads struct {
 	dense [][]int64 // nil if sparse
 
-	// The measured edges by sender, each sender's in order of the receiver:
-	// those of node i are out[start[i]:start[i+1]].
+	// The measured edges by sender, then by receiver: those of node i are
+	// out[start[i]:start[i+1]].
 	start []int32
 	out   []edge
 
-	unmeasured int64 // what an edge that is not listed counts as
+	unmeasured int64 // overhead of an edge that is not listed
 }
 
-// overheads prepares W for many look-ups, in O(m log d) for m measured edges of
-// which a node has d.
+// overheads prepares W for many look-ups, in O(m log d) for m measured edges, d
+// to a node.
 func (in *Input) overheads() *overheads {
 	w := &overheads{dense: in.OverheadUs, unmeasured: in.OverheadThresholdUs + 1}
 	if w.dense != nil {
@@ -49,10 +49,10 @@ func (in *Input) overheads() *overheads {
 	return w
 }
 
-// row lists the measured edges that i sends over; for sparse overheads only.
+// row lists the measured edges over which i sends, for sparse overheads only.
 func (w *overheads) row(i int) []edge { return w.out[w.start[i]:w.start[i+1]] }
 
-// takers lists the edges that i may well send over: the measured ones, or the
+// takers lists the edges over which i may well send: the measured ones, or the
 // cheapest of a dense row.
 func (w *overheads) takers(i int) []edge {
 	if w.dense == nil {

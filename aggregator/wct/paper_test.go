@@ -93,7 +93,7 @@ func TestR45BreadthFirst(t *testing.T) {
 	}
 }
 
-// R46: if nobody is trusted, nothing is ordered or demoted: the given order
+// R46: if no node is trusted, nothing is ordered or demoted: the given order
 // stands and the first node is the root. Reference: section 3.2, steps 2 and 3.
 func TestR46NobodyTrusted(t *testing.T) {
 	tree := build(t, uniform([]int64{10, 7000, 20}, []int{1, 9, 1}), WCT)
@@ -103,8 +103,8 @@ func TestR46NobodyTrusted(t *testing.T) {
 	}
 }
 
-// R47: if the best node is expensive to all, all are demoted alike, which
-// changes nothing: the root still sends over expensive edges.
+// R47: if the best node is expensive to all, all are demoted alike and nothing
+// changes: the root still sends over expensive edges.
 // Reference: section 3.2, step 3.
 func TestR47RootExpensiveToAll(t *testing.T) {
 	in := uniform([]int64{9900, 9800, 9700}, []int{2, 1, 1})
@@ -116,8 +116,8 @@ func TestR47RootExpensiveToAll(t *testing.T) {
 	}
 }
 
-// R48: a node without links is a leaf; when links run out, what is left is
-// listed, where the text would go on for ever. Reference: section 3.2, step 4.
+// R48: a node without links is a leaf. When links run out, the nodes left over
+// are listed; the text would loop for ever. Reference: section 3.2, step 4.
 func TestR48LinksRunOut(t *testing.T) {
 	in := uniform([]int64{9900, 9800, 9700, 9600}, []int{1, 0, 3, 3})
 	in.LinkWeight = 0
@@ -128,7 +128,7 @@ func TestR48LinksRunOut(t *testing.T) {
 	in.Links[0] = 0
 	tree = build(t, in, WCT)
 	if m := Measure(in, tree); len(tree.Unattached) != 3 || m.TimeBusyUs != nil {
-		t.Errorf("a root without links reached somebody: %v", tree.Edges)
+		t.Errorf("a root without links reached a node: %v", tree.Edges)
 	}
 }
 
@@ -143,8 +143,8 @@ func TestR49OtherEdgesUnchecked(t *testing.T) {
 	}
 }
 
-// R50: untrusted nodes, last as they are, forward when the trusted ones' links
-// do not suffice. Reference: section 3.2, step 4.
+// R50: untrusted nodes come last, and forward when the trusted nodes' links do
+// not suffice. Reference: section 3.2, step 4.
 func TestR50UntrustedForwardIfNeeded(t *testing.T) {
 	tree := build(t, uniform([]int64{9900, 100, 200}, []int{1, 1, 1}), WCT)
 	if want := [][2]int{{0, 1}, {1, 2}}; !slices.Equal(tree.Edges, want) {
@@ -171,7 +171,7 @@ func TestR51WeightsInert(t *testing.T) {
 	wantSequence(t, build(t, in, WCT), 0, 1)
 }
 
-// R52: the text has no rule for building anew: a tree is a value that later
+// R52: the text has no rule for rebuilding: a tree is a value that later
 // changes of its input do not touch. Reference: section 3.2.
 func TestR52TreeIsAValue(t *testing.T) {
 	in := uniform([]int64{9900, 9800, 9700}, []int{2, 1, 1})
@@ -203,6 +203,18 @@ func TestR54CommunicationTimes(t *testing.T) {
 	// Busy: at 1 ms the root's own free link takes node 3, for 3 ms.
 	if m.TimeLevelUs != 7000 || m.TimeExactUs != 5000 || m.TimeBusyUs == nil || *m.TimeBusyUs != 5000 {
 		t.Errorf("times %d, %d, %v", m.TimeLevelUs, m.TimeExactUs, m.TimeBusyUs)
+	}
+}
+
+// R54: a node without a link takes nothing over, however early it has the block.
+// Reference: section 3.2, data communication.
+func TestR54NoLinkSendsNothing(t *testing.T) {
+	in := uniform([]int64{9900, 9800, 9700, 9600}, []int{1, 0, 1, 1})
+	in.OverheadUs[0][2] = 5000
+	// At 1 ms node 1 has the block; node 3 waits for the root, which is busy
+	// with node 2 until 6 ms.
+	if m := Measure(in, NewTree(WCT, []int{0, 1, 2, 3}, in.Links)); m.TimeBusyUs == nil || *m.TimeBusyUs != 7000 {
+		t.Errorf("busy time %v, want 7000", m.TimeBusyUs)
 	}
 }
 

@@ -12,7 +12,7 @@ import (
 
 // TestTreeProperties: every node stands once in the sequence and is root,
 // child or unattached, once; links are respected; a parent is attached before
-// it sends; and nobody is left while a reached node has a free link.
+// it sends; and no node is left while a reached node has a free link.
 func TestTreeProperties(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		n := rapid.IntRange(1, 40).Draw(t, "n")

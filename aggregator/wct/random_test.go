@@ -7,8 +7,8 @@ import (
 
 func newSplitMix(seed uint64) *splitMix { s := splitMix(seed); return &s }
 
-// randomInput draws n nodes as section 4 has them: links 3, 2, 1 for 5, 15 and
-// 80 %, trust over 0.8 for four of five, overheads of 1 to 10 ms.
+// randomInput draws n nodes as in section 4: links 3, 2, 1 for 5, 15 and 80 %,
+// trust over 0.8 for four of five, overheads of 1 to 10 ms.
 func randomInput(s *splitMix, n int) *Input {
 	in := sparseInput(s, n)
 	in.SparseOverheadUs, in.OverheadUs = nil, make([][]int64, n)
@@ -22,7 +22,7 @@ func randomInput(s *splitMix, n int) *Input {
 	return in
 }
 
-// sparseInput is randomInput without the n*n overheads: only the first node's.
+// sparseInput is randomInput with the first node's overheads only.
 func sparseInput(s *splitMix, n int) *Input {
 	in := &Input{N: n, TrustWeight: 1, LinkWeight: 1, TrustThresholdE4: 8000, OverheadThresholdUs: 8000}
 	for i := range n {

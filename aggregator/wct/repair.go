@@ -5,16 +5,16 @@ import (
 	"slices"
 )
 
-// RepairSlack is by how much, as 1/RepairSlack, the exact time of a repaired
-// overhead-aware tree may exceed that of the rebuilt one: 10 %.
+// The exact time of a repaired overhead-aware tree may exceed that of the rebuilt
+// one by 1/RepairSlack: 10 %.
 const RepairSlack = 10
 
 // A Change is one thing that happens to a network: a node leaves, an edge is
 // lost, or a node's trust changes.
 type Change struct {
 	Kind    ChangeKind
-	Node    int   // that leaves, that sends over the lost edge, or whose trust changes
-	To      int   // that receives over the lost edge
+	Node    int   // the node that leaves, the sender of the lost edge, or the node whose trust changes
+	To      int   // the receiver of the lost edge
 	TrustE4 int64 // the new trust
 }
 
@@ -24,11 +24,11 @@ type ChangeKind uint8
 // The kinds of change.
 const (
 	NodeRemoved  ChangeKind = iota // the nodes behind it move up by one number
-	EdgeRemoved                    // its overhead counts as unmeasured, in this direction
-	TrustChanged                   //
+	EdgeRemoved                    // its overhead counts as unmeasured, in this direction only
+	TrustChanged                   // to Change.TrustE4
 )
 
-// Apply returns the input after the change; the one given stays as it is.
+// Apply returns the input after the change. The input itself stays as it is.
 func (in *Input) Apply(c Change) (*Input, error) {
 	if c.Node < 0 || c.Node >= in.N {
 		return nil, fmt.Errorf("change of node %d with n = %d", c.Node, in.N)
@@ -67,7 +67,7 @@ func (in *Input) withoutEdge(from, to int) *Input {
 	if in.OverheadUs != nil {
 		after.OverheadUs = slices.Clone(in.OverheadUs)
 		after.OverheadUs[from] = slices.Clone(in.OverheadUs[from])
-		// A dear edge does not get cheaper by being lost.
+		// Losing an expensive edge does not make it cheaper.
 		after.OverheadUs[from][to] = max(in.OverheadUs[from][to], in.OverheadThresholdUs+1)
 		return &after
 	}
@@ -77,16 +77,16 @@ func (in *Input) withoutEdge(from, to int) *Input {
 	return &after
 }
 
-// Repair returns the input after the change, the tree for it, and how many
-// nodes of the tree have another parent than before (those whose parent left
-// are among them). The tree was built from in before.
+// Repair returns the input after the change, the tree for it, and how many nodes
+// of that tree have another parent than in t (nodes whose parent left count). The
+// caller built t from in.
 //
-// WCT, LFT and TFT are built anew: a repaired tree equals a rebuilt one. The
-// overhead-aware tree is mended with as few moves as it takes to be allowed
-// (never worse than the WCT of the changed input) and at most 10 % slower, in
-// exact time, than the rebuilt one; if that cannot be had, it is the rebuilt
-// one. Building it anew is part of the price: what is saved is moved edges,
-// each of which is a connection to be made.
+// Repair builds WCT, LFT and TFT again: a repaired tree equals a rebuilt one. It
+// mends the overhead-aware tree with few moves. The mended tree is never worse
+// than the WCT of the changed input in any metric, and at most 10 % slower in
+// exact time than the rebuilt tree. If Repair finds no such tree, it returns the
+// rebuilt one. It always builds that one too. What it saves is moved edges: each
+// costs a new connection.
 func Repair(in *Input, t *Tree, c Change) (after *Input, repaired *Tree, moved int, err error) {
 	if err := in.Validate(); err != nil {
 		return nil, nil, 0, err
@@ -107,8 +107,8 @@ func Repair(in *Input, t *Tree, c Change) (after *Input, repaired *Tree, moved i
 	return after, repaired, countMoved(before, repaired), nil
 }
 
-// parentsAfter are the parents of the tree's nodes in the numbers after the
-// change; -1 where there is none or it left.
+// parentsAfter returns the parents of the tree's nodes, in the numbers after the
+// change; -1 if a node has none or its parent left.
 func parentsAfter(t *Tree, c Change) []int32 {
 	if c.Kind != NodeRemoved {
 		return slices.Clone(t.parent)
@@ -138,7 +138,7 @@ func countMoved(before []int32, t *Tree) (moved int) {
 	return moved
 }
 
-// mend returns a tree near to before, or the rebuilt one.
+// mend returns a tree that is close to before, or the rebuilt one.
 func mend(in *Input, rebuilt *Tree, before []int32) *Tree {
 	limit := Measure(in, rebuilt).TimeExactUs
 	limit += limit / RepairSlack
@@ -157,7 +157,7 @@ func mend(in *Input, rebuilt *Tree, before []int32) *Tree {
 	return best
 }
 
-// unnumbered is the tree in the numbers of sortedByID: renumber taken back.
+// unnumbered returns the tree in the numbers of sortedByID: it undoes renumber.
 func unnumbered(t *Tree, order []int) *Tree {
 	back := make([]int, len(order))
 	for k, i := range order {
@@ -183,15 +183,15 @@ func unnumberedParents(parents []int32, order []int) []int32 {
 	return sorted
 }
 
-// patch makes one tree of what is left of before: every part that hangs in the
-// air goes under the cheapest node of another part that has a link free. False
-// if links run out.
+// patch makes one tree of what is left of before. The part with the root takes
+// in every loose part, under the cheapest of its nodes that has a link free.
+// False if links run out.
 func (b *octBuilder) patch(before []int32, fallback int32) (root int32, parents []int32, ok bool) {
 	s, n := b.shape, len(before)
 	parents = slices.Clone(before)
 	kids := make([]int32, n)
 	size := slices.Repeat([]int{1}, n)
-	up := make([]int32, n) // towards the top of a node's part, which is its own
+	up := make([]int32, n) // towards the top of a node's part; a top is its own
 	for v, p := range before {
 		if up[v] = p; p < 0 {
 			up[v] = int32(v)
@@ -215,7 +215,8 @@ func (b *octBuilder) patch(before []int32, fallback int32) (root int32, parents 
 			size[t]++
 		}
 	}
-	// The largest part keeps its root; of equal ones the rebuilt tree's root.
+	// The largest part keeps its root. Among equal parts the rebuilt tree's root
+	// wins.
 	root = fallback
 	for v, p := range before {
 		if p < 0 && (size[v] > size[root] || before[root] >= 0) {
@@ -241,9 +242,9 @@ func (b *octBuilder) patch(before []int32, fallback int32) (root int32, parents 
 	return root, parents, true
 }
 
-// mendFrom searches from the patched tree, at ever lower prices for a move, and
-// returns the allowed tree within the limit that moves least; nil if it finds
-// none.
+// mendFrom searches from the patched tree, at ever lower prices for a move. Of
+// the allowed trees within the limit it returns the one with the fewest moves;
+// nil if it finds none.
 func (b *octBuilder) mendFrom(root int32, parents, before []int32, limit int64) *Tree {
 	budget := workPerNode * min(b.in.N, mostWork/workPerNode) / 2
 	b.shape.stay = before

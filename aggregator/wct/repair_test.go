@@ -42,8 +42,8 @@ func TestRepairedEqualsRebuilt(t *testing.T) {
 	})
 }
 
-// TestOCTRepairCostsAtMostTenPerCent, is allowed, and moves no more edges than
-// building anew does.
+// TestOCTRepairCostsAtMostTenPerCent: a repaired tree is at most 10 % slower than
+// a rebuilt one, allowed by the floor, and moves no more edges than a rebuild.
 func TestOCTRepairCostsAtMostTenPerCent(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		in := drawInput(t, 12)
@@ -81,12 +81,12 @@ func TestOCTRepairCostsAtMostTenPerCent(t *testing.T) {
 			t.Fatalf("repaired is worse than the WCT in %s", what)
 		}
 		if all := countMoved(parentsAfter(tree, c), rebuilt); moved > all {
-			t.Fatalf("repairing moved %d edges, building anew %d", moved, all)
+			t.Fatalf("repairing moved %d edges, rebuilding %d", moved, all)
 		}
 	})
 }
 
-// TestRepairMovesFewEdges: what repairing is for.
+// TestRepairMovesFewEdges: a repair moves at most half the edges of a rebuild.
 func TestRepairMovesFewEdges(t *testing.T) {
 	var moved, all int
 	for seed := range uint64(6) {
@@ -97,13 +97,13 @@ func TestRepairMovesFewEdges(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		t.Logf("seed %d: %d moved, %d us; anew %d, %d us", seed, m, Measure(after, repaired).TimeExactUs,
+		t.Logf("seed %d: %d moved, %d us; rebuilt %d, %d us", seed, m, Measure(after, repaired).TimeExactUs,
 			countMoved(parentsAfter(tree, c), buildOCTOf(t, after)), Measure(after, buildOCTOf(t, after)).TimeExactUs)
 		moved += m
 		all += countMoved(parentsAfter(tree, c), buildOCTOf(t, after))
 	}
 	if moved*2 > all {
-		t.Errorf("repairing moved %d edges, building anew %d", moved, all)
+		t.Errorf("repairing moved %d edges, rebuilding %d", moved, all)
 	}
 }
 

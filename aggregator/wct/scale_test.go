@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// measuredInput is n nodes as section 4 has them, each with so many measured
-// receivers, of 1 to 10 ms.
+// measuredInput draws n nodes as in section 4, each with so many measured
+// receivers, at 1 to 10 ms.
 func measuredInput(n, each int) *Input {
 	rng := newSplitMix(uint64(n))
 	in := sparseInput(rng, n)
@@ -68,8 +68,8 @@ func BenchmarkOCTDense(b *testing.B) {
 	}
 }
 
-// TestDeepChain: with one link each the tree is as deep as it has nodes, which
-// must not cost the square of that.
+// TestDeepChain: with one link each the tree is a chain; building it must not
+// cost the square of its depth.
 func TestDeepChain(t *testing.T) {
 	in := measuredInput(30_000, 2)
 	for i := range in.Links {

@@ -4,44 +4,44 @@ import (
 	"math"
 )
 
-// What the search is tuned by. The values are those that did best on the
-// generator of package experiment, at 50 and 200 nodes; none of them decides
-// whether a tree is allowed, only how soon a good one is found.
+// The search's tuning. These values did best on the generator of package
+// experiment, at 50 and 200 nodes. None of them decides whether a tree is
+// allowed, only how soon the search finds a good one.
 const (
-	near          = 10      // cheapest senders and receivers of a node that are tried most
-	stages        = 128     // in which the heat falls
+	near          = 10      // cheapest senders and receivers of a node, tried most
+	stages        = 128     // steps in which the heat falls
 	hotShare      = 4       // the first heat is 1/4 of a usual edge's overhead
-	halvings      = 8       // of the heat, first stage to last
-	leastPenalty  = 64      // what one unit below the floor costs, in 1/256 of a 1024th of a usual edge
-	firstPenalty  = 960     // to begin with
-	mostPenalty   = 4096    //
-	anyShortfall  = 64      // units for being below the floor at all
-	edgeShortfall = 2000    // units for one edge too many over the threshold or from a node not trusted
-	widthShort    = 1000    // units for one transfer too few at once
-	maxShortfall  = 1 << 20 // units; more does not count
+	halvings      = 8       // halvings of the heat from the first stage to the last
+	leastPenalty  = 64      // cost of one unit below the floor, in 1/256 of a 1024th of a usual edge: least,
+	firstPenalty  = 960     // at the start,
+	mostPenalty   = 4096    // and most
+	anyShortfall  = 64      // units for any shortfall
+	edgeShortfall = 2000    // units for each edge too many over the threshold or from an untrusted node
+	widthShort    = 1000    // units for each transfer too few at once
+	maxShortfall  = 1 << 20 // most units that count
 )
 
 // A search improves a shape by annealing: it changes the tree at random, keeps
-// what is better, and what is a little worse now and then, ever less. It may
+// better trees, and now and then, ever less often, a slightly worse one. It may
 // pass through trees below the floor, at a price that rises while it stays
-// there, but remembers only allowed ones. It counts its own steps, never the
-// time, and draws from a generator seeded by the input: the same input gives
-// the same tree everywhere.
+// there, but it remembers only allowed trees. It counts its own steps, never the
+// time, and draws from a generator seeded by the input: the same input gives the
+// same tree everywhere.
 type search struct {
 	*shape
 	floor *floor
 	rng   splitMix
 
-	senders [][]int32 // by node, the cheapest to receive from, cheapest first
-	takers  [][]int32 // by node, the cheapest to send to
-	nodes   []int32   // attached, in any order
+	senders [][]int32 // by node, its cheapest senders, cheapest first
+	takers  [][]int32 // by node, its cheapest receivers, cheapest first
+	nodes   []int32   // attached nodes, in any order
 	typical int64     // a usual edge's overhead
 	penalty int64
 
-	rootStays bool // nobody takes the root's place
+	rootStays bool // no other node may become the root
 
-	moveUs   int64 // what an edge that differs from shape.stay costs
-	enoughUs int64 // an exact time below this is not worth moving for
+	moveUs   int64 // price of an edge that differs from shape.stay
+	enoughUs int64 // an exact time below this is worth no move
 
 	cost    int64
 	path    []int32
@@ -54,7 +54,7 @@ type search struct {
 
 func newSearch(in *Input, s *shape, f *floor) *search {
 	sr := &search{shape: s, floor: f, rng: splitMix(in.hash())}
-	// The limit, an hour, keeps products of it below 2^63.
+	// The limit, over an hour, keeps products below 2^63.
 	sr.typical = max(1, min(f.exactUs/8, 1<<32))
 	return sr
 }
@@ -89,8 +89,8 @@ func (w *overheads) nearest(n int) (senders, takers [][]int32) {
 	return senders, takers
 }
 
-// cheapest returns the nodes at the other ends of the cheapest edges, but not
-// self, cheapest first.
+// cheapest returns the nodes at the other ends of the cheapest edges, cheapest
+// first, without self.
 func cheapest(edges []edge, self int32) []int32 {
 	var best [near]edge
 	n := 0
@@ -112,13 +112,13 @@ func cheapest(edges []edge, self int32) []int32 {
 	return nodes
 }
 
-// A start says how hot a search begins, in 1/256 of hot.
+// A start is the heat at which a search begins, in 1/256 of hot.
 type start int64
 
 const (
-	hot  start = 256 // much worse trees are taken at first: for few nodes
-	warm start = 32  // a little worse ones are
-	cold start = 0   // only what is better is taken
+	hot  start = 256 // takes much worse trees at first: for few nodes
+	warm start = 32  // takes slightly worse trees at first
+	cold start = 0   // takes only better trees
 )
 
 // run searches from the given tree for about so many steps of work.
@@ -132,7 +132,7 @@ func (s *search) run(root int32, parent []int32, budget int, from start) {
 		s.senders, s.takers = s.w.nearest(len(s.parent))
 	}
 	for stage := range int64(stages) {
-		// Halved so many times, with straight lines between.
+		// The heat halves so many times, in straight lines.
 		left := (stages - stage) * halvings * 256 / stages
 		heat := s.typical / hotShare * int64(from) >> 8 * (256 + left&255) >> (8 + halvings - left>>8)
 		if s.shortfall() > 0 {
@@ -154,15 +154,15 @@ func (s *search) step(heat int64) {
 	if !s.propose() {
 		return
 	}
-	// The floor's trust is never gone below: there is little room above it, and
-	// the way back is hard to find.
+	// The search never goes below the floor's trust: there is little room above
+	// it, and the way back is hard to find.
 	if s.sum < s.floor.trustSum && s.sum < trust || s.doubtful > s.floor.doubtful && s.doubtful > doubtful {
 		s.undo()
 		return
 	}
 	s.settle()
 	allowance := s.cost + heat*s.rng.surprise()>>8
-	// Most changes are refused without a walk over the tree.
+	// This refuses most changes without a walk over the tree.
 	if s.leastValue() > allowance {
 		s.undo()
 		return
@@ -179,11 +179,11 @@ func (s *search) step(heat int64) {
 	}
 }
 
-// value is the cost of the shape as it is: times first, exact time counting
-// seven times the level time, then what is missing to the floor.
+// value is the cost of the shape: its times, seven parts exact and one part
+// level time, and the price of what it lacks to the floor.
 func (s *search) value() int64 { return s.valueUpTo(math.MaxInt64) }
 
-// valueUpTo is value, or any number above the limit if value is above it.
+// valueUpTo returns value, or any number above the limit if value is above it.
 func (s *search) valueUpTo(limit int64) int64 {
 	s.levels(&s.profile)
 	p, f := &s.profile, s.floor
@@ -199,20 +199,20 @@ func (s *search) valueUpTo(limit int64) int64 {
 	return value + s.price(widthShort*int64(max(0, f.concurrencyExact-p.atOnce(f.concurrencyExact))))
 }
 
-// exactUs is the exact time as far as it counts.
+// exactUs is the exact time, but no less than enoughUs.
 func (s *search) exactUs() int64 { return max(s.below[s.root], s.enoughUs) }
 
-// leastValue is as much of value as needs no walk: the level time is at least
-// the exact time.
+// leastValue is a lower bound of value that needs no walk: the level time is at
+// least the exact time.
 func (s *search) leastValue() int64 {
 	return s.exactUs() + s.price(s.shortfall()) + int64(s.moved)*s.moveUs
 }
 
-// price is what units below the floor cost in microseconds.
+// price is the cost of units below the floor, in microseconds.
 func (s *search) price(units int64) int64 { return units * s.typical >> 10 * s.penalty >> 8 }
 
-// shortfall is how far the shape is below the floor in what settle knows, in
-// 1e-4 of a node.
+// shortfall is how far the shape is below the floor in the metrics that settle
+// keeps, in 1e-4 of a node.
 func (s *search) shortfall() int64 {
 	f := s.floor
 	var units int64
@@ -231,9 +231,10 @@ func (s *search) shortfall() int64 {
 	return min(units, maxShortfall)
 }
 
-// remember makes the shape the best if it is and the floor allows it.
+// remember keeps the shape as the best if it is better than the best so far and
+// the floor allows it.
 func (s *search) remember() {
-	// What is allowed costs the same at every penalty: nothing for the floor.
+	// An allowed shape pays nothing for the floor, at whatever penalty.
 	exact := s.exactUs()
 	if s.best != nil && exact-exact/8 > s.bestCost || !s.floor.allows(s.shape, &s.profile) {
 		return

@@ -6,24 +6,25 @@ import (
 	"slices"
 )
 
-// A shape is a tree that can be changed: moving a subtree costs the way up to
-// the root, not the whole tree. For that it keeps, by node, how long the block
-// needs from there down and what share of trust gets through, both of which
-// follow from a node's children alone.
+// A shape is a tree that can change: moving a subtree costs the way up to the
+// root, not the whole tree. For that it keeps two values by node: how long the
+// block needs from the node down, and how many nodes under it the block is
+// expected to reach. Both follow from the node's children alone.
 //
 // Invariants, except between a move and its settle:
 //
 //  1. below[u] is the largest in[c] + below[c] over the children c, 0 for a leaf.
 //  2. reach[u] is trust[u] * sum over the children c of (one + reach[c]),
-//     rounded down: the expected number of nodes under u that a block at u gets to.
-//  3. sum, over and doubtful count the edges' trust, those above the threshold
-//     and those whose sender is not trusted.
+//     rounded down: the expected number of nodes under u that a block at u
+//     reaches.
+//  3. sum is the trust of all edges' senders, over the number of edges above the
+//     threshold, doubtful the number of edges from untrusted senders.
 type shape struct {
 	w     *overheads
 	limit int64 // the overhead threshold
 	links []int32
 	trust []uint64
-	doubt []int32 // 1 for a node that is not trusted
+	doubt []int32 // 1 for an untrusted node
 	one   uint64  // 1.0 of reach
 
 	root                            int32
@@ -34,21 +35,20 @@ type shape struct {
 	size                            int   // attached nodes
 	sum                             int64 // trust sum, 1e-4
 	over                            int   // edges above the threshold
-	doubtful                        int32 // edges whose sender is not trusted
+	doubtful                        int32 // edges from untrusted senders
 
-	// If stay is set, moved counts the nodes whose parent is another than there;
-	// -1 in stay means that any will do.
+	// If stay is set, moved counts the nodes whose parent differs from stay. -1
+	// in stay allows any parent.
 	stay  []int32
 	moved int
 
-	log     []change // what undo takes back, newest last
+	log     []change // changes that undo takes back, newest last
 	spare   []change // room for undo
 	touched []int32  // nodes whose children changed since the last settle
-	work    int      // steps done, the measure of the search's budget
+	work    int      // steps done; the search's budget counts them
 }
 
-// A change is a link that was cut or made (u under p), or what a node's below
-// and reach were.
+// A change is a link cut or made (u under p), or a node's former below and reach.
 type change struct {
 	kind  changeKind
 	u, p  int32
@@ -64,10 +64,11 @@ const (
 	changeValue
 )
 
-// oneFor is the fixed point of reach for n nodes: n*one*1e4 stays below 2^64.
+// oneFor is 1.0 in the fixed point of reach for n nodes: n*one*1e4 stays below
+// 2^64.
 func oneFor(n int) uint64 { return 1 << (50 - bits.Len(uint(n))) }
 
-// newShape is a shape without any node in it.
+// newShape returns a shape without any node in it.
 func newShape(in *Input, w *overheads) *shape {
 	s := &shape{
 		w: w, limit: in.OverheadThresholdUs, one: oneFor(in.N), root: -1,
@@ -86,7 +87,7 @@ func newShape(in *Input, w *overheads) *shape {
 
 func noNodes(n int) []int32 { return slices.Repeat([]int32{-1}, n) }
 
-// set makes the shape the tree with these parents (-1: root or not attached).
+// set turns the shape into the tree with these parents (-1: root or unattached).
 func (s *shape) set(root int32, parent []int32) {
 	for i := range s.parent {
 		s.parent[i], s.first[i], s.next[i], s.prev[i], s.kids[i] = -1, -1, -1, -1, 0
@@ -116,7 +117,7 @@ func (s *shape) order() []int32 {
 	return order
 }
 
-// values are what invariants 1 and 2 say of u.
+// values computes u's below and reach by invariants 1 and 2.
 func (s *shape) values(u int32) (below int64, reach uint64) {
 	for c := s.first[u]; c >= 0; c = s.next[c] {
 		below = max(below, s.in[c]+s.below[c])
@@ -125,7 +126,7 @@ func (s *shape) values(u int32) (below int64, reach uint64) {
 	return below, reach * s.trust[u] / FullTrustE4
 }
 
-// link puts u, with what is under it, under p; p = -1 makes it the root.
+// link puts u and everything under it under p; p = -1 makes u the root.
 func (s *shape) link(u, p int32) {
 	s.log = append(s.log, change{kind: changeLink, u: u})
 	s.parent[u] = p
@@ -150,7 +151,7 @@ func (s *shape) link(u, p int32) {
 	s.touched = append(s.touched, p)
 }
 
-// astray is 1 if stay has another parent than p for u.
+// astray is 1 if stay names another parent than p for u.
 func (s *shape) astray(u, p int32) int {
 	if s.stay == nil || s.stay[u] < 0 || s.stay[u] == p {
 		return 0
@@ -158,7 +159,7 @@ func (s *shape) astray(u, p int32) int {
 	return 1
 }
 
-// cut takes u, with what is under it, off its parent.
+// cut takes u and everything under it off its parent.
 func (s *shape) cut(u int32) {
 	p := s.parent[u]
 	s.log = append(s.log, change{kind: changeCut, u: u, p: p})
@@ -191,7 +192,7 @@ func (s *shape) settle() {
 			s.work++
 			below, reach := s.values(u)
 			if below == s.below[u] && reach == s.reach[u] {
-				break // then so is everything above
+				break // nothing changes above either
 			}
 			s.log = append(s.log, change{changeValue, u, -1, s.below[u], s.reach[u]})
 			s.below[u], s.reach[u] = below, reach
@@ -200,13 +201,13 @@ func (s *shape) settle() {
 	s.touched = s.touched[:0]
 }
 
-// keep makes what was done since the last keep or undo final.
+// keep makes all changes since the last keep or undo final.
 func (s *shape) keep() { s.log = s.log[:0] }
 
-// undo takes back what was done since the last keep or undo.
+// undo takes back all changes since the last keep or undo.
 func (s *shape) undo() {
 	log := s.log
-	s.log = s.spare[:0] // what undoing logs is not wanted
+	s.log = s.spare[:0] // undoing logs changes that are of no use
 	for _, c := range slices.Backward(log) {
 		switch c.kind {
 		case changeValue:
@@ -227,12 +228,12 @@ func (s *shape) isUnder(u, top int32) bool {
 		u = s.parent[u]
 		steps++
 	}
-	s.work += steps >> 6 // of note only in very deep trees
+	s.work += steps >> 6 // matters only in very deep trees
 	return u == top
 }
 
-// swapSubtrees exchanges u and v with all that is under them. Neither may be
-// under the other.
+// swapSubtrees exchanges u and v with everything under them. Neither may be under
+// the other.
 func (s *shape) swapSubtrees(u, v int32) {
 	pu, pv := s.parent[u], s.parent[v]
 	s.cut(u)
@@ -241,8 +242,7 @@ func (s *shape) swapSubtrees(u, v int32) {
 	s.link(v, pu)
 }
 
-// swapNodes puts u in the place of v and v in that of u; what is under the
-// places stays there.
+// swapNodes exchanges u and v. The nodes under their places stay there.
 func (s *shape) swapNodes(u, v int32) {
 	if s.parent[u] == v {
 		u, v = v, u
@@ -252,7 +252,7 @@ func (s *shape) swapNodes(u, v int32) {
 	if pv != u {
 		s.cut(v)
 	}
-	// All children are off before any is put on, lest one be moved twice.
+	// Cut all children before linking any, so that none moves twice.
 	from := len(s.log)
 	for s.first[u] >= 0 {
 		s.cut(s.first[u])
@@ -278,13 +278,14 @@ func (s *shape) swapNodes(u, v int32) {
 	s.link(u, pv)
 }
 
-// A profile is what takes a walk over the whole shape to know.
+// A profile holds the metrics that need a walk over the whole shape.
 type profile struct {
 	levelUs int64 // Metrics.TimeLevelUs
 	width   int   // Metrics.ConcurrencyLevel
 
-	// When transfers begin and end, but for those pairs that a node of one
-	// child makes by receiving and sending at the same moment.
+	// The moments at which transfers begin and end. They leave out the pairs of
+	// a node of one child, which stops receiving and starts sending at the same
+	// moment.
 	starts, ends []int64
 
 	order   []int32 // room to work in
@@ -305,7 +306,7 @@ func (s *shape) levels(p *profile) {
 				slow = max(slow, s.in[c])
 			}
 			// When a node of one child has the block, one transfer ends and one
-			// starts: only leaves and forks change how many are under way.
+			// starts: only leaves and forks change the number under way.
 			switch kids := s.kids[u]; {
 			case k == 0:
 				for ; kids > 0; kids-- {
@@ -327,13 +328,13 @@ func (s *shape) levels(p *profile) {
 	s.work += len(order) / 4
 }
 
-// atOnce returns Metrics.ConcurrencyExact, or any number of at least enough if
-// it is that much. Transfers are half-open intervals.
+// atOnce returns Metrics.ConcurrencyExact, or, if that is at least enough, any
+// number that is. Transfers are half-open intervals.
 func (p *profile) atOnce(enough int) (most int) {
 	if len(p.starts) == 0 {
 		return 0 // one node
 	}
-	// Most are under way, as a rule, when the last fork has begun.
+	// Usually most transfers are under way when the last fork has begun.
 	last := slices.Max(p.starts)
 	most = len(p.starts)
 	for _, at := range p.ends {
@@ -356,8 +357,8 @@ func (p *profile) atOnce(enough int) (most int) {
 	return most
 }
 
-// tree writes the shape down as a Tree. A node's children are in the order of
-// how long the block takes to the last under them, longest first.
+// tree returns the shape as a Tree. A node's children are in order of the time
+// that the block takes to the last node under them, longest first.
 func (s *shape) tree() *Tree {
 	t := &Tree{Algorithm: OCT, Root: int(s.root), Unattached: []int{}, Edges: make([][2]int, 0, s.size-1)}
 	t.Sequence = append(make([]int, 0, len(s.parent)), t.Root)

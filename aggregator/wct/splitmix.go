@@ -30,7 +30,8 @@ func (s *splitMix) surprise() int64 {
 	return whole<<8 + int64(255-u<<1>>56)
 }
 
-// hash is a number that depends on everything in the input.
+// hash is a number that depends on everything in the input but its ids and
+// weights.
 func (in *Input) hash() uint64 {
 	h := mix(uint64(in.N))
 	add := func(v int64) { h = mix(h ^ uint64(v)) }
@@ -43,7 +44,7 @@ func (in *Input) hash() uint64 {
 			add(us)
 		}
 	}
-	// The list's order says nothing, so it must not count: a sum of hashes.
+	// The list's order must not count: a sum of hashes.
 	var edges uint64
 	for _, e := range in.SparseOverheadUs {
 		edges += mix(mix(uint64(e.From)<<32|uint64(e.To)) ^ uint64(e.Us))

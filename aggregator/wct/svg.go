@@ -7,7 +7,7 @@ import (
 	"strconv"
 )
 
-// MaxDrawn is up to how many nodes SVG draws.
+// MaxDrawn is the most nodes that SVG draws.
 const MaxDrawn = 5000
 
 // Measures of the picture, in pixels.
@@ -49,7 +49,7 @@ text { fill: #e4ebe6; }
 </style>
 `
 
-// A drawing lays a tree out by depth: every leaf takes one column, every parent
+// A drawing lays a tree out by depth. Every leaf takes one column; every parent
 // stands above the middle of its children. All coordinates are whole pixels.
 type drawing struct {
 	bytes.Buffer
@@ -63,9 +63,9 @@ type drawing struct {
 }
 
 // SVG draws the tree as a standalone picture: score (of trusted nodes), trust
-// and links of each node, the overhead of each edge; edges over the threshold,
-// untrusted nodes and those not attached are marked. The same tree and marks
-// (words to stand over nodes, such as "failed"; nil is none) give the same
+// and links of each node, and the overhead of each edge. It marks edges over the
+// threshold, untrusted nodes and unattached nodes. Marks are words to put over
+// nodes, such as "failed"; nil is none. The same tree and marks give the same
 // bytes. An input of more than MaxDrawn nodes is an error.
 func SVG(in *Input, t *Tree, marks map[int]string) ([]byte, error) {
 	if in.N > MaxDrawn {

@@ -14,7 +14,7 @@ const (
 	WCT Algorithm = "wct" // the paper's weighted communication tree
 	LFT Algorithm = "lft" // most links first, no thresholds
 	TFT Algorithm = "tft" // most trust first, no thresholds
-	OCT Algorithm = "oct" // the overhead-aware tree: never worse than the WCT, and faster
+	OCT Algorithm = "oct" // the overhead-aware tree: faster than the WCT, never worse in any metric
 )
 
 // A Tree is a communication tree over the nodes of an Input.
@@ -23,10 +23,10 @@ type Tree struct {
 	Sequence   []int    // all nodes in the order of attachment; the first is the root
 	Root       int      // the accounting node
 	Edges      [][2]int // {parent, child}, in the order of attachment
-	Unattached []int    // nodes no link was left for, in sequence order; never nil
+	Unattached []int    // nodes for which no link was left, in sequence order; never nil
 
-	// For WCT only: J is how many nodes are trusted (step 1), ExpensiveDemoted
-	// how many of them step 3 found too expensive for the root.
+	// For WCT only: J is the number of trusted nodes (step 1), ExpensiveDemoted
+	// the number of those that step 3 demoted.
 	J                int
 	ExpensiveDemoted int
 
@@ -48,8 +48,8 @@ func NewTree(algorithm Algorithm, sequence, links []int) *Tree {
 	return t
 }
 
-// index fills what Parent and Children look up, from Edges over n nodes. The
-// children of a node stand together there.
+// index fills what Parent and Children look up, from Edges over n nodes. Edges
+// holds the children of a node side by side.
 func (t *Tree) index(n int) {
 	t.parent = slices.Repeat([]int32{-1}, n)
 	t.first, t.last = make([]int32, n), make([]int32, n)
@@ -79,7 +79,7 @@ func Attach(sequence, links []int) (edges [][2]int, unattached []int) {
 	return edges, append(unattached, sequence[next:]...)
 }
 
-// Children returns the nodes that i forwards to, in order of attachment.
+// Children returns the nodes to which i forwards, in order of attachment.
 func (t *Tree) Children(i int) []int {
 	if i < 0 || i >= len(t.parent) {
 		return nil
@@ -91,8 +91,8 @@ func (t *Tree) Children(i int) []int {
 	return c
 }
 
-// Parent returns the node that i receives from; false for the root, for an
-// unattached node and for a number that is no node.
+// Parent returns the node from which i receives. It is false for the root, for
+// an unattached node and for a number that is no node.
 func (t *Tree) Parent(i int) (int, bool) {
 	if i < 0 || i >= len(t.parent) || t.parent[i] < 0 {
 		return 0, false
@@ -100,8 +100,8 @@ func (t *Tree) Parent(i int) (int, bool) {
 	return int(t.parent[i]), true
 }
 
-// Build validates the input and builds the tree. Errors: what Validate finds,
-// and an unknown algorithm's name.
+// Build validates the input and builds the tree. Errors: those of Validate, and
+// the name of an unknown algorithm.
 func Build(in *Input, algorithm Algorithm) (*Tree, error) {
 	if err := in.Validate(); err != nil {
 		return nil, err
@@ -115,13 +115,14 @@ func Build(in *Input, algorithm Algorithm) (*Tree, error) {
 	return t, nil
 }
 
-// BuildLed builds the tree of a sequence that is given, whose first node is the
-// root: the tree of a view whose leader is not chosen by score, with those that
-// failed moved to the sequence's end (and of trust 0 in the input, so that they
-// forward only where nobody else can). WCT, LFT and TFT attach the sequence
-// breadth first; OCT may not be worse than that tree in any metric and keeps
-// its root. Ties go to the node earlier in the sequence; ids are not looked at.
-// Errors: those of Build, and a sequence that is no permutation of the nodes.
+// BuildLed builds the tree of a given sequence. Its first node is the root. This
+// is the tree of an agreement view: its leader is not chosen by score, and the
+// caller moves failed leaders to the sequence's end (and gives them trust 0 in
+// the input, so that they forward only where no other node can). WCT, LFT and
+// TFT attach the sequence breadth first. OCT is never worse than that tree in
+// any metric and keeps its root. Ties go to the node earlier in the sequence;
+// ids do not count. Errors: those of Build, and a sequence that is no
+// permutation of the nodes.
 func BuildLed(in *Input, algorithm Algorithm, sequence []int) (*Tree, error) {
 	if err := in.Validate(); err != nil {
 		return nil, err
@@ -182,7 +183,7 @@ func buildWCT(in *Input) *Tree {
 
 // weightedSequence is steps 1 to 3 of section 3.2.
 func weightedSequence(in *Input) (sequence []int, j, demoted int) {
-	// Step 1: the trusted ones first, both parts in the given order.
+	// Step 1: trusted nodes first. Both parts keep the given order.
 	sequence = make([]int, 0, in.N)
 	var untrusted []int
 	for i := range in.N {
@@ -196,8 +197,7 @@ func weightedSequence(in *Input) (sequence []int, j, demoted int) {
 	if j == 0 {
 		return untrusted, 0, 0
 	}
-	// Step 2: by score, taken times 1e4 so that it is whole. Ties stay in index
-	// order.
+	// Step 2: by score, times 1e4 so that it is whole. Ties stay in index order.
 	scored := make([]ranked, j)
 	for k, i := range sequence {
 		scored[k] = ranked{in.TrustWeight*in.TrustE4[i] + in.LinkWeight*int64(in.Links[i])*FullTrustE4, int32(i)}
@@ -206,7 +206,7 @@ func weightedSequence(in *Input) (sequence []int, j, demoted int) {
 	for k, r := range scored {
 		sequence[k] = int(r.node)
 	}
-	// Step 3: what is expensive for the root goes behind what is not.
+	// Step 3: nodes expensive for the root go behind the others.
 	over := in.from(sequence[0])
 	kept, expensive := sequence[:1:1], []int(nil)
 	for _, v := range sequence[1:] {
@@ -232,8 +232,8 @@ func sortedBy(n int, key func(int) int64) []int {
 	return s
 }
 
-// A ranked node has the key beside it: a sort that looks keys up elsewhere
-// spends its time waiting for memory.
+// A ranked node carries its key: a sort that looks keys up elsewhere spends its
+// time waiting for memory.
 type ranked struct {
 	key  int64
 	node int32

@@ -181,33 +181,47 @@ func unansweredRequests(state *ledger.State) int {
 
 // checkMoney compares what was deposited with what wallets and escrow hold.
 func (g *grid) checkMoney(r *Report, state *ledger.State) {
-	t := state.Totals()
-	want := int64(g.cfg.Buyers) * openingBalance
-	if t.DepositedMicro != want || t.WalletsMicro+t.EscrowMicro != want {
-		r.problem(&r.MoneyConserved, "money: deposited %d, in wallets %d, in escrow %d, want %d in all",
-			t.DepositedMicro, t.WalletsMicro, t.EscrowMicro, want)
+	if what := moneyProblem(state.Totals(), int64(g.cfg.Buyers)*openingBalance); what != "" {
+		r.problem(&r.MoneyConserved, "%s", what)
 	}
 }
 
-// checkEnergy holds every settled trade against what truly flowed: billed is no
-// more than what left the seller, and differs from what reached the buyer by no
-// more than loss and both meters' class (a pulse at either end is cut off).
+// moneyProblem says what is wrong with the money, if anything: all of it was
+// deposited, and all of it is in a wallet or an escrow.
+func moneyProblem(t ledger.Totals, wantMicro int64) string {
+	if t.DepositedMicro == wantMicro && t.WalletsMicro+t.EscrowMicro == wantMicro {
+		return ""
+	}
+	return fmt.Sprintf("money: deposited %d, in wallets %d, in escrow %d, want %d in all",
+		t.DepositedMicro, t.WalletsMicro, t.EscrowMicro, wantMicro)
+}
+
+// checkEnergy holds every settled trade against what truly flowed.
 func (g *grid) checkEnergy(r *Report, state *ledger.State) {
-	p := g.community.Genesis.Params
 	for _, t := range state.Trades(nil) {
 		if t.Status != wire.StatusSettled && t.Status != wire.StatusSettledPartly {
 			continue
 		}
 		sold, received := g.world.delivered(t.ID)
-		billed := float64(t.BilledWh)
-		tolerance := billed*float64(p.LossE4+2*gridMeterClassE4)/10_000 + 2*float64(p.RegisterStepWh)
-		if billed > sold+1 {
-			r.problem(&r.EnergyConserved, "trade %s: billed %d Wh, %.1f Wh left the seller", t.ID, t.BilledWh, sold)
-		}
-		if d := billed - received; d > tolerance || d < -tolerance {
-			r.problem(&r.EnergyConserved, "trade %s: billed %d Wh, %.1f Wh reached the buyer", t.ID, t.BilledWh, received)
+		for _, what := range energyProblems(t.BilledWh, sold, received, g.community.Genesis.Params) {
+			r.problem(&r.EnergyConserved, "trade %s: %s", t.ID, what)
 		}
 	}
+}
+
+// energyProblems says what is wrong with a bill, if anything: billed is no more
+// than what left the seller, and differs from what reached the buyer by no more
+// than loss and both meters' class (a pulse at either end is cut off).
+func energyProblems(billedWh int64, soldWh, receivedWh float64, p ledger.Params) (problems []string) {
+	billed := float64(billedWh)
+	if billed > soldWh+1 {
+		problems = append(problems, fmt.Sprintf("billed %d Wh, %.1f Wh left the seller", billedWh, soldWh))
+	}
+	tolerance := billed*float64(p.LossE4+2*gridMeterClassE4)/10_000 + 2*float64(p.RegisterStepWh)
+	if d := billed - receivedWh; d > tolerance || d < -tolerance {
+		problems = append(problems, fmt.Sprintf("billed %d Wh, %.1f Wh reached the buyer", billedWh, receivedWh))
+	}
+	return problems
 }
 
 // countAgents adds what the agents counted.

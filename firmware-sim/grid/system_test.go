@@ -1,7 +1,8 @@
 package grid
 
 import (
-	"bytes"
+	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -23,9 +24,9 @@ import (
 	"fairwatt/aggregator/mc"
 )
 
-// play runs a grid to its end, or until during stops it, checks what must be true of every run, and
-// returns its report.
-func play(t *testing.T, change func(*Config), during func(out *output, stop func())) *Report {
+// play runs a grid to its end, or until during stops it, checks what must be
+// true of every run, and returns its report. Its page's address comes once.
+func play(t *testing.T, change func(*Config), during func(ctx context.Context, page <-chan string, stop func())) *Report {
 	t.Helper()
 	leaks := []goleak.Option{
 		goleak.IgnoreCurrent(),
@@ -36,9 +37,9 @@ func play(t *testing.T, change func(*Config), during func(out *output, stop func
 	change(&cfg)
 	ctx, cancel := context.WithTimeout(t.Context(), cfg.For+time.Minute)
 	defer cancel()
-	out := new(output)
+	out := &output{page: make(chan string, 1)}
 	if during != nil {
-		go during(out, cancel)
+		go during(ctx, out.page, cancel)
 	}
 	log := slog.New(slog.NewTextHandler(testLog{t}, &slog.HandlerOptions{Level: slog.LevelError}))
 	r, page, err := run(ctx, cfg, Options{Software: "test", Logger: log, Out: out})
@@ -108,24 +109,20 @@ func (l testLog) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// output keeps what the grid tells people.
+// output is what the grid tells people. It gives the page's address away.
 type output struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (o *output) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.text.Write(p)
+	page chan string
+	once sync.Once
 }
 
 var pageURL = regexp.MustCompile(`http://127\.0\.0\.1:\d+`)
 
-func (o *output) page() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return pageURL.FindString(o.text.String())
+// Write looks for the address in one call: the grid announces it in one line.
+func (o *output) Write(p []byte) (int, error) {
+	if url := pageURL.Find(p); url != nil {
+		o.once.Do(func() { o.page <- string(url) })
+	}
+	return len(p), nil
 }
 
 // The whole system until some trades have settled, as the page shows them:
@@ -138,18 +135,17 @@ func TestWholeSystem(t *testing.T) {
 	seen := make(chan looked, 1)
 	r := play(t, func(c *Config) {
 		c.For, c.Buyers, c.Links, c.HTTP, c.MQTT = 0, 2, "memory", "127.0.0.1:0", "127.0.0.1:0"
-	}, func(out *output, stop func()) {
+	}, func(ctx context.Context, page <-chan string, stop func()) {
 		defer stop()
-		l := looked{err: errors.New("no block in time")}
-		tick := time.NewTicker(100 * time.Millisecond)
-		defer tick.Stop()
-		for range 550 { // on a busy machine it takes its time
-			<-tick.C
-			if url := out.page(); url != "" {
-				if l.snapshot, l.err = look(url); l.err == nil && l.snapshot.TradeCount["settled"] >= 3 && l.snapshot.Chain.Epoch >= 2 {
-					break
-				}
+		var l looked
+		select {
+		case url := <-page:
+			l.snapshot, l.err = look(ctx, url, func(s *console.Snapshot) bool { return s.TradeCount["settled"] >= 3 && s.Chain.Epoch >= 2 })
+			if l.err == nil {
+				l.err = lookAround(ctx, url, &l.snapshot)
 			}
+		case <-ctx.Done():
+			l.err = errors.New("no page in time")
 		}
 		seen <- l
 	})
@@ -171,14 +167,69 @@ func TestWholeSystem(t *testing.T) {
 	}
 }
 
-// look reads the page's snapshot.
-func look(page string) (s console.Snapshot, err error) {
-	resp, err := http.Get(page + "/api/v1/snapshot")
+// look follows the page's events until a snapshot shows enough.
+func look(ctx context.Context, page string, enough func(*console.Snapshot) bool) (s console.Snapshot, err error) {
+	body, err := get(ctx, page+"/api/v1/events")
 	if err != nil {
 		return s, err
 	}
-	defer resp.Body.Close()
-	return s, json.NewDecoder(io.LimitReader(resp.Body, 1<<24)).Decode(&s)
+	defer body.Close()
+	lines := bufio.NewScanner(body)
+	lines.Buffer(nil, 1<<24)
+	for lines.Scan() {
+		data, ok := strings.CutPrefix(lines.Text(), "data: ")
+		if !ok {
+			continue
+		}
+		s = console.Snapshot{}
+		if err := json.Unmarshal([]byte(data), &s); err != nil {
+			return s, err
+		}
+		if enough(&s) {
+			return s, nil
+		}
+	}
+	return s, fmt.Errorf("the page's events ended at block %d, epoch %d, %v: %w", s.Chain.Height, s.Chain.Epoch, s.TradeCount,
+		cmp.Or(lines.Err(), io.ErrUnexpectedEOF))
+}
+
+// lookAround asks the page for everything else that it shows.
+func lookAround(ctx context.Context, page string, s *console.Snapshot) error {
+	paths := map[string]string{"/api/v1/tree.svg": "<svg ", "/api/v1/blocks?limit=1": `"height"`}
+	if len(s.Trades) == 0 {
+		return errors.New("trades settled, but the page lists none")
+	}
+	id := s.Trades[0].ID
+	paths["/api/v1/trades/"+id] = id
+	for path, want := range paths {
+		body, err := get(ctx, page+path)
+		if err != nil {
+			return err
+		}
+		text, err := io.ReadAll(io.LimitReader(body, 1<<24))
+		if err := errors.Join(err, body.Close()); err != nil {
+			return fmt.Errorf("%s: %w", path, err)
+		}
+		if !strings.Contains(string(text), want) {
+			return fmt.Errorf("%s has no %s: %.200s", path, want, text)
+		}
+	}
+	return nil
+}
+
+func get(ctx context.Context, url string) (io.ReadCloser, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	if resp.StatusCode != http.StatusOK {
+		return nil, errors.Join(fmt.Errorf("%s: %s", url, resp.Status), resp.Body.Close())
+	}
+	return resp.Body, nil
 }
 
 // long skips a test that takes a minute, unless it is asked for.

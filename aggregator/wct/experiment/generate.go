@@ -9,7 +9,7 @@ type Overheads string
 const (
 	Uniform    Overheads = "uniform"    // symmetric, 1 to 10 ms
 	Planar     Overheads = "planar"     // points on a square, distance and 0.5 ms
-	Asymmetric Overheads = "asymmetric" // 1 to 10 ms, each direction its own
+	Asymmetric Overheads = "asymmetric" // 1 to 10 ms, drawn for each direction
 )
 
 // splitMix is SplitMix64, the generator of the reference.
@@ -111,7 +111,7 @@ func drawOverheads(in *wct.Input, rng *splitMix, model Overheads) {
 	}
 }
 
-// isqrt is the square root rounded down.
+// isqrt returns the square root rounded down.
 func isqrt(v int64) int64 {
 	lo, hi := int64(0), int64(20000)
 	for lo < hi {

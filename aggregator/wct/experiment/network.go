@@ -8,15 +8,15 @@ import (
 	"fairwatt/aggregator/wct"
 )
 
-// A Metric is one thing measured of a way to spread a block.
+// A Metric is one measure of a way to spread a block.
 type Metric int
 
 // The metrics; times in milliseconds.
 const (
 	Trust            Metric = iota // mean trust over the forwarding tasks
-	Coverage                       // expected share of nodes reached if nobody sends twice
-	ExactMs                        // first send to last receipt
-	LevelMs                        // the same if each level waits for the one above
+	Coverage                       // expected share of nodes reached if no node sends twice
+	ExactMs                        // from the first send until the last node has the block
+	LevelMs                        // the same if each level waits for the level above
 	BusyMs                         // the same if any free link takes the next node
 	ConcurrencyLevel               // nodes of the widest level
 	ConcurrencyExact               // most transfers under way at once
@@ -56,7 +56,7 @@ func valuesOf(in *wct.Input, t *wct.Tree) Values {
 	return v
 }
 
-// star lets the root send to everybody at once, whatever its links.
+// star lets the root send to all nodes at once, whatever its links.
 func star(in *wct.Input, root int) Values {
 	links := slices.Clone(in.Links)
 	links[root] = in.N
@@ -71,7 +71,7 @@ func star(in *wct.Input, root int) Values {
 
 // randomTree attaches the nodes breadth first in a random order.
 func randomTree(in *wct.Input, seed uint64) Values {
-	rng := splitMix(seed ^ 0x72616e646f6d) // a stream of its own
+	rng := splitMix(seed ^ 0x72616e646f6d) // its own stream
 	sequence := make([]int, in.N)
 	for i := range sequence {
 		sequence[i] = i
@@ -107,9 +107,9 @@ func (s *sends) Pop() any {
 	return last
 }
 
-// gossip lets every node that has the block send it to nodes drawn at random,
-// over all its links, one after the other on each, until all have it. Trust and
-// coverage are those of the tree of first receipts.
+// gossip lets every node that has the block send it to random nodes, over all
+// its links, one after the other on each, until all have it. Trust and coverage
+// are those of the tree of first arrivals.
 func gossip(in *wct.Input, root int, seed uint64) Values {
 	v := noValues()
 	if in.N < 2 {
@@ -117,7 +117,7 @@ func gossip(in *wct.Input, root int, seed uint64) Values {
 	}
 	rng := splitMix(seed ^ 0x676f73736970)
 	var way sends
-	reach := make([]float64, in.N) // 0: has it not
+	reach := make([]float64, in.N) // 0: has no block yet
 	reach[root] = 1
 	start := func(from int, us int64) {
 		to := rng.below(in.N - 1)
@@ -153,7 +153,7 @@ func gossip(in *wct.Input, root int, seed uint64) Values {
 }
 
 // lowerBound is a time that no tree over these overheads can beat: the cheapest
-// ways to all, from whichever root is best, with no limit on links.
+// ways to all nodes from the best root, with no limit on links.
 func lowerBound(in *wct.Input) Values {
 	best := int64(math.MaxInt64)
 	type distance struct {
@@ -168,8 +168,8 @@ func lowerBound(in *wct.Input) Values {
 				left = append(left, distance{us, i})
 			}
 		}
-		// Dijkstra: the nearest of those left is final. A root is given up once
-		// it is no better than the best.
+		// Dijkstra: the nearest node left is final. A root is out as soon as it
+		// is no better than the best.
 		var last int64
 		for len(left) > 0 && last < best {
 			nearest := 0

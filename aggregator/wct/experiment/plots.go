@@ -39,8 +39,8 @@ func Plots(f Figure) (plots []Plot) {
 	return plots
 }
 
-// shown are the lines of a plot, in the order of its legend. Colours are
-// Okabe and Ito's, which colour-blind people can tell apart.
+// shown lists the lines of a plot, in the order of its legend. Colour-blind
+// people can tell the colours apart (Okabe and Ito).
 var shown = []struct {
 	method Method // of weights 1:1, where there are two
 	label  string

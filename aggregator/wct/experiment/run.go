@@ -20,8 +20,8 @@ var Models = []Overheads{Uniform, Planar, Asymmetric}
 // A Method is a way to spread a block, with the weights it ranks nodes by.
 type Method int
 
-// The methods. Raw weights are the paper's; normalised ones scale trust and
-// links to 0..1 over the trusted nodes first, which is what makes them act.
+// The methods. Raw weights are the paper's. Normalised weights act on trust and
+// links scaled to 0..1 over the trusted nodes; only so do they have an effect.
 const (
 	WCT11 Method = iota // raw, 1:1
 	WCT32               // raw, 3:2
@@ -34,7 +34,7 @@ const (
 	Random
 	Gossip
 	LowerBound
-	BestFound // oct with many times its budget; of few networks
+	BestFound // oct with many times its budget; for few networks only
 	numMethods
 )
 
@@ -47,14 +47,13 @@ var methodNames = [numMethods][3]string{
 // Name is the algorithm's name.
 func (m Method) Name() string { return methodNames[m][0] }
 
-// Weights are w_t:w_l, Scaling how they are used; both empty where they do not
-// matter.
+// Weights are w_t:w_l; empty if they do not matter.
 func (m Method) Weights() string { return methodNames[m][1] }
 
-// Scaling is raw or normalised.
+// Scaling is raw or normalised; empty if weights do not matter.
 func (m Method) Scaling() string { return methodNames[m][2] }
 
-// A Network is one drawn network and what was measured of it.
+// A Network is one drawn network with its measures.
 type Network struct {
 	Overheads Overheads
 	N         int
@@ -69,16 +68,16 @@ type Network struct {
 type Options struct {
 	Sizes     []int // numbers of nodes
 	Seeds     int   // networks of each size and overhead model
-	BestSeeds int   // of those of 50 nodes, how many are searched for long
+	BestSeeds int   // networks of 50 nodes, of each model, that get the long search
 	Workers   int
 	Progress  func(done, of int) // may be nil; called by one worker at a time
 }
 
-// BestSeeds is how many networks the best tree is usually searched for in.
+// BestSeeds is the usual number of networks that get the long search.
 const BestSeeds = 20
 
-// bestNodes is the size at which the best tree is searched for, and bestTimes
-// how many of oct's budgets that takes.
+// The long search runs on networks of bestNodes nodes, with bestTimes oct's
+// budget.
 const (
 	bestNodes = 50
 	bestTimes = 10
@@ -182,10 +181,9 @@ func (n *Network) measure(long bool) error {
 	return nil
 }
 
-// normalise replaces the weights by those that have the same effect on raw
-// trust and links as the given ones have on both scaled to 0..1 over the
-// trusted nodes: the score is multiplied by both ranges, and offsets that are
-// the same for all are left out.
+// normalise replaces the weights. The new ones act on raw trust and links as the
+// given ones act on both scaled to 0..1 over the trusted nodes: the score is
+// multiplied by both ranges, without the offsets, which are the same for all.
 func normalise(in *wct.Input) {
 	var trust, links []int64
 	for i, t := range in.TrustE4 {
@@ -196,7 +194,7 @@ func normalise(in *wct.Input) {
 	if len(trust) == 0 {
 		return
 	}
-	// A range of nothing makes no difference, whatever it is multiplied by.
+	// A range of zero makes no difference, whatever its factor.
 	in.TrustWeight *= max(1, slices.Max(links)-slices.Min(links)) * wct.FullTrustE4
 	in.LinkWeight *= max(1, slices.Max(trust)-slices.Min(trust))
 }

@@ -17,7 +17,7 @@ import (
 )
 
 // GenerateSparse draws a network as Generate does, but each node measures only
-// so many receivers, of 1 to 10 ms.
+// so many receivers, at 1 to 10 ms.
 func GenerateSparse(n int, seed uint64, measured int) *wct.Input {
 	in, rng := generateNodes(n, seed)
 	in.SparseOverheadUs = make([]wct.Overhead, 0, n*measured)
@@ -36,7 +36,7 @@ func GenerateSparse(n int, seed uint64, measured int) *wct.Input {
 	return in
 }
 
-// A ScalePoint is how long building one tree took.
+// A ScalePoint is the time that building one tree took.
 type ScalePoint struct {
 	Algorithm wct.Algorithm
 	N         int
@@ -48,8 +48,8 @@ type ScalePoint struct {
 // scaleSizes are the sizes of the scale figure.
 var scaleSizes = []int{1000, 3000, 10_000, 30_000, 100_000, 300_000, 1_000_000}
 
-// Scale builds trees of ever more nodes with 16 measured receivers each. The
-// clock is asked for the time; it is read around each build.
+// Scale builds trees of ever more nodes with 16 measured receivers each. It reads
+// the clock before and after each build.
 func Scale(ctx context.Context, now func() time.Time) ([]ScalePoint, error) {
 	var points []ScalePoint
 	for _, n := range scaleSizes {

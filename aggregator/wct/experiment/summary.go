@@ -17,7 +17,7 @@ type Summary struct {
 	Seeds           int
 }
 
-// summarise leaves NaN out. The interval is Student's; of one value it is that
+// summarise leaves NaN out. The interval is Student's; for one value it is that
 // value.
 func summarise(values []float64) Summary {
 	var kept []float64
@@ -38,7 +38,7 @@ func summarise(values []float64) Summary {
 	return Summary{mean, mean - half, mean + half, len(kept)}
 }
 
-// of are the measured networks of one model and size, in seed order.
+// of returns the measured networks of one model and size, in seed order.
 func (r *Results) of(model Overheads, n int) []Network {
 	for k, net := range r.Networks {
 		if net.Overheads == model && net.N == n {
@@ -94,8 +94,8 @@ func number(v float64) string {
 	return strconv.FormatFloat(v, 'f', 4, 64)
 }
 
-// WriteCSV writes a figure's figures: a line for each overhead model, size,
-// method and metric. ratio_to_wct is the mean of the networks' own ratios.
+// WriteCSV writes a figure's numbers: a line for each overhead model, size,
+// method and metric. ratio_to_wct is the mean of the networks' ratios.
 func (r *Results) WriteCSV(w io.Writer, f Figure) error {
 	out := csv.NewWriter(w)
 	rows := [][]string{{"overheads", "n", "algorithm", "weights", "scaling", "metric",
@@ -158,7 +158,7 @@ func octWorse(n *Network) bool {
 		o[ConcurrencyLevel] < w[ConcurrencyLevel] || o[ConcurrencyExact] < w[ConcurrencyExact] || o[EdgesOver] > w[EdgesOver]
 }
 
-// WriteClaims writes in how many networks of each model and size each
+// WriteClaims writes, for each model and size, in how many networks each
 // statement holds.
 func (r *Results) WriteClaims(w io.Writer) error {
 	out := csv.NewWriter(w)
