@@ -1,7 +1,5 @@
 package model
 
-import "math"
-
 // YieldLimits are the thresholds of P01: what a PV plant gives, against what
 // its rated power and the irradiance say.
 type YieldLimits struct {
@@ -11,196 +9,218 @@ type YieldLimits struct {
 	WindowS           float64 `yaml:"window_s"`            // of light without a break, and of the means
 }
 
-// MeterLimits are the thresholds of S02: the meter's power against that of
-// voltage, current and power factor.
-type MeterLimits struct {
-	ErrorWarnPct  float64 `yaml:"error_warn_pct"`
-	ErrorClearPct float64 `yaml:"error_clear_pct"`
-	MinPowerW     float64 `yaml:"min_power_w"` // less is not compared
+// HeatLimits are the thresholds of E13.
+type HeatLimits struct {
+	TemperatureWarnC  float64 `yaml:"temperature_warn_c"`
+	TemperatureLimitC float64 `yaml:"temperature_limit_c"`
+	HysteresisK       float64 `yaml:"hysteresis_k"`
+	TemperatureHoldS  float64 `yaml:"temperature_hold_s"`
 }
 
-func defaultYield() YieldLimits {
-	return YieldLimits{ShortfallWarnPct: 30, ShortfallClearPct: 25, MinIrradianceWPM2: 200, WindowS: 1800}
+// HeatPersistLimits say how many readings in a row E13 asks for.
+type HeatPersistLimits struct {
+	TemperatureN int `yaml:"temperature_persist_times"`
 }
 
-func defaultMeter() MeterLimits {
-	return MeterLimits{ErrorWarnPct: 5, ErrorClearPct: 3, MinPowerW: 200}
+// VibrationLimits are the thresholds of T02.
+type VibrationLimits struct {
+	VibrationWarnMPS2   float64 `yaml:"vibration_warn_mps2"`
+	VibrationLimitMPS2  float64 `yaml:"vibration_limit_mps2"`
+	VibrationClearRatio float64 `yaml:"vibration_clear_ratio"` // of either
+	VibrationHoldS      float64 `yaml:"vibration_hold_s"`
 }
 
 // maxYieldWindowMs is what the histories of P01 reach back.
 const maxYieldWindowMs = 2 * hourMs
 
-// conditionFields are the ranges of the limits of this file.
-func (c *Config) conditionFields() []field {
-	const week = 7 * 86400
-	y, m, e := &c.Yield, &c.Meter, &c.Equipment
-	return []field{
-		{"rated_power_w", c.RatedPowerW, 0, 1e9},
-		{"yield.shortfall_warn_pct", y.ShortfallWarnPct, 0, 100},
-		{"yield.shortfall_clear_pct", y.ShortfallClearPct, 0, 100},
-		{"yield.min_irradiance_wpm2", y.MinIrradianceWPM2, 1, 1600},
-		{"yield.window_s", y.WindowS, 10, maxYieldWindowMs / 1000},
-		{"meter.error_warn_pct", m.ErrorWarnPct, 0, 100},
-		{"meter.error_clear_pct", m.ErrorClearPct, 0, 100},
-		{"meter.min_power_w", m.MinPowerW, 1, 1e9},
-		{"equipment.vibration_warn_mps2", e.VibrationWarnMPS2, 0, 1e4},
-		{"equipment.vibration_limit_mps2", e.VibrationLimitMPS2, 0, 1e4},
-		{"equipment.vibration_clear_ratio", e.VibrationClearRatio, 0, 1},
-		{"equipment.vibration_hold_s", e.VibrationHoldS, 0, week},
-	}
+// plantHazard is the condition of the plant: heat, vibration, a yield too low.
+var plantHazard = hazard{
+	defaults: func(c *Config) {
+		c.Yield = YieldLimits{ShortfallWarnPct: 30, ShortfallClearPct: 25, MinIrradianceWPM2: 200, WindowS: 1800}
+		c.Equipment.HeatLimits = HeatLimits{TemperatureWarnC: 80, TemperatureLimitC: 90, HysteresisK: 5, TemperatureHoldS: 600}
+		c.Equipment.VibrationLimits = VibrationLimits{VibrationWarnMPS2: 10, VibrationLimitMPS2: 16, VibrationClearRatio: 0.8, VibrationHoldS: 600}
+		c.Quality.TemperatureN = 3
+	},
+	fields: func(c *Config) []field {
+		y, q := &c.Yield, &c.Equipment
+		return []field{
+			{"rated_power_w", c.RatedPowerW, 0, 1e9},
+			{"yield.shortfall_warn_pct", y.ShortfallWarnPct, 0, 100},
+			{"yield.shortfall_clear_pct", y.ShortfallClearPct, 0, 100},
+			{"yield.min_irradiance_wpm2", y.MinIrradianceWPM2, 1, 1600},
+			{"yield.window_s", y.WindowS, 10, maxYieldWindowMs / 1000},
+			{"equipment.hysteresis_k", q.HysteresisK, 0, 100},
+			{"equipment.temperature_hold_s", q.TemperatureHoldS, 0, week},
+			{"equipment.temperature_warn_c", q.TemperatureWarnC, -60, 400},
+			{"equipment.vibration_warn_mps2", q.VibrationWarnMPS2, 0, 1e4},
+			{"equipment.vibration_limit_mps2", q.VibrationLimitMPS2, 0, 1e4},
+			{"equipment.vibration_clear_ratio", q.VibrationClearRatio, 0, 1},
+			{"equipment.vibration_hold_s", q.VibrationHoldS, 0, week},
+			{"quality.temperature_persist_times", float64(c.Quality.TemperatureN), 1, 8},
+		}
+	},
+	orders: func(c *Config) []order {
+		y, q := &c.Yield, &c.Equipment
+		return []order{
+			{"yield.shortfall_clear_pct", y.ShortfallClearPct, y.ShortfallWarnPct},
+			{"equipment.temperature_warn_c", q.TemperatureWarnC, q.TemperatureLimitC},
+			{"equipment.vibration_warn_mps2", q.VibrationWarnMPS2, q.VibrationLimitMPS2},
+		}
+	},
+	start: func(e *evidence) { e.plant = newPlant(&e.cfg) },
+	take:  takePlant,
+	rules: []rule{
+		{
+			id: "E13", place: 80, kind: KindEquipment, level: LevelBlock,
+			settings: "equipment.temperature_warn_c equipment.temperature_limit_c equipment.hysteresis_k quality.temperature_persist_times",
+			source:   "equipment temperature: vendor's limit, warning below it; 5 K hysteresis",
+			needs:    [][]Channel{{EquipmentTemperatureC}},
+			holdS:    holdConst(func(c *Config) float64 { return c.Equipment.TemperatureHoldS }),
+			evaluate: evaluateTemperature,
+			explain:  explainTemperature,
+		},
+		{
+			id: "P01", place: 170, kind: KindEquipment, level: LevelWarn, only: GeneratorPV,
+			settings: "rated_power_w yield.shortfall_warn_pct yield.shortfall_clear_pct yield.min_irradiance_wpm2 yield.window_s",
+			source:   "PV plant gives less than its rated power and the irradiance of the modules' plane say: a string, a fuse, snow, shade or curtailment",
+			needs:    [][]Channel{{PowerW}, {IrradianceWPM2}},
+			absent: func(c *Config) string {
+				if c.RatedPowerW == 0 {
+					return "no rated_power_w is configured"
+				}
+				return ""
+			},
+			holdS: noHold,
+			evaluate: func(e *evidence, tMs int64, was Level) Level {
+				if !e.usable(tMs, IrradianceWPM2) {
+					return min(was, LevelWarn)
+				}
+				y := &e.cfg.Yield
+				return above(e, tMs, PowerW, e.plant.shortfall, was, LevelWarn, from(y.ShortfallWarnPct), from(y.ShortfallClearPct))
+			},
+			explain: func(x *explainer) {
+				y := &x.e.cfg.Yield
+				x.figure("power_shortfall", PowerW, x.e.plant.shortfall, "%", from(y.ShortfallWarnPct), from(y.ShortfallClearPct))
+				x.channel(IrradianceWPM2, "", 0)
+			},
+		},
+		{
+			id: "T02", place: 180, kind: KindEquipment, level: LevelBlock,
+			settings: "equipment.vibration_warn_mps2 equipment.vibration_limit_mps2 equipment.vibration_clear_ratio",
+			source:   "vibration of generator or bearing, 1-min mean of the RMS acceleration: zone limits of VDI 3834-1 for a wind turbine's generator, 10 and 16 m/s2",
+			needs:    [][]Channel{{VibrationMPS2}},
+			windowMs: 60_000,
+			holdS:    holdConst(func(c *Config) float64 { return c.Equipment.VibrationHoldS }),
+			evaluate: evaluateVibration,
+			explain: func(x *explainer) {
+				q := &x.e.cfg.Equipment
+				limit := q.VibrationWarnMPS2
+				if x.state.stands() == LevelBlock {
+					limit = q.VibrationLimitMPS2
+				}
+				x.figure("vibration_1min", VibrationMPS2, x.e.plant.vibration1, "m/s2", from(limit), from(limit*q.VibrationClearRatio))
+			},
+		},
+	},
+	absent: []Unserved{{"E14", "no channel carries an inverter's status and event bits"}},
 }
 
-func (c *Config) conditionOrders() []order {
-	y, m, e := &c.Yield, &c.Meter, &c.Equipment
-	return []order{
-		{"yield.shortfall_clear_pct", y.ShortfallClearPct, y.ShortfallWarnPct},
-		{"meter.error_clear_pct", m.ErrorClearPct, m.ErrorWarnPct},
-		{"equipment.vibration_warn_mps2", e.VibrationWarnMPS2, e.VibrationLimitMPS2},
-	}
-}
+// plant is what the rules on the plant's own condition look at.
+type plant struct {
+	hot, limit persistence // E13: warning and limit
 
-// condition is what the rules on the plant's own condition look at.
-type condition struct {
 	power, light history // while it is bright
 	brightMs     int64   // P01: since when it is, or never
 	shortfall    figure  // %, of what was to be expected
-
-	metered, product history // while there is load
-	loadMs           int64   // S02: since when there is, or never
-	meterError       figure  // %, of voltage x current x power factor
 
 	vibration  history
 	vibration1 figure // m/s2, mean of 1 min
 }
 
-func newCondition() condition {
-	return condition{
+func newPlant(c *Config) plant {
+	heat := persistence{n: c.Quality.TemperatureN, m: c.Quality.TemperatureN}
+	if c.IntervalS >= slowS {
+		heat = persistence{n: 1, m: 1}
+	}
+	return plant{
+		hot: heat, limit: heat,
 		power: newHistory(30_000, maxYieldWindowMs), light: newHistory(30_000, maxYieldWindowMs), brightMs: never,
-		metered: newHistory(10_000, tenMinutesMs), product: newHistory(10_000, tenMinutesMs), loadMs: never,
 		vibration: newHistory(10_000, 60_000),
 	}
 }
 
-// takeCondition runs after the cross checks: a reading that they refuse is not
+// takePlant runs after the cross checks: a reading that they refuse is not
 // counted.
-func (e *evidence) takeCondition(tMs int64) {
-	c := &e.condition
-	if r := &e.in.r[VibrationMPS2]; r.fresh {
-		c.vibration.push(r.measuredMs, r.value)
-		w, ok := c.vibration.over(60_000)
-		c.vibration1 = figure{w.mean, ok}
+func takePlant(e *evidence, _ *Sample, tMs int64) {
+	p := &e.plant
+	if r := &e.in.r[EquipmentTemperatureC]; r.fresh {
+		p.hot.push(r.value >= e.cfg.Equipment.TemperatureWarnC)
+		p.limit.push(r.value >= e.cfg.Equipment.TemperatureLimitC)
 	}
-	e.takeYield(tMs)
-	e.takeMeter(tMs)
+	if r := &e.in.r[VibrationMPS2]; r.fresh {
+		p.vibration.push(r.measuredMs, r.value)
+		w, ok := p.vibration.over(60_000)
+		p.vibration1 = figure{w.mean, ok}
+	}
+	takeYield(e, tMs)
 }
 
-func (e *evidence) takeYield(tMs int64) {
-	c, y := &e.condition, &e.cfg.Yield
+func takeYield(e *evidence, tMs int64) {
+	p, y := &e.plant, &e.cfg.Yield
 	if e.cfg.RatedPowerW == 0 || !e.in.r[PowerW].fresh {
 		return
 	}
-	p, okP := e.in.get(PowerW, tMs)
+	power, okP := e.in.get(PowerW, tMs)
 	g, okG := e.in.get(IrradianceWPM2, tMs)
 	bright := okP && okG && g >= y.MinIrradianceWPM2
-	c.brightMs = since(c.brightMs, bright, tMs)
+	p.brightMs = since(p.brightMs, bright, tMs)
 	if !bright {
 		return // what was last known stays: the night repairs nothing
 	}
-	c.power.push(e.in.r[PowerW].measuredMs, p)
-	c.light.push(e.in.r[PowerW].measuredMs, g)
+	p.power.push(e.in.r[PowerW].measuredMs, power)
+	p.light.push(e.in.r[PowerW].measuredMs, g)
 	window := seconds(y.WindowS)
-	mean, ok := c.power.over(window)
-	light, okL := c.light.over(window)
+	mean, ok := p.power.over(window)
+	light, okL := p.light.over(window)
 	expected := float64(e.cfg.RatedPowerW*light.mean) / 1000
-	if ok && okL && lasted(c.brightMs, tMs, y.WindowS) {
-		c.shortfall = figure{float64(100*(expected-mean.mean)) / expected, true}
+	if ok && okL && lasted(p.brightMs, tMs, y.WindowS) {
+		p.shortfall = figure{float64(100*(expected-mean.mean)) / expected, true}
 	}
 }
 
-func (e *evidence) takeMeter(tMs int64) {
-	c := &e.condition
-	if !e.in.r[PowerW].fresh {
-		return
+func evaluateTemperature(e *evidence, tMs int64, was Level) Level {
+	q := &e.cfg.Equipment
+	t, ok := e.in.get(EquipmentTemperatureC, tMs)
+	if !ok {
+		return was
 	}
-	p, okP := e.in.get(PowerW, tMs)
-	v, okV := e.in.get(VoltageV, tMs)
-	i, okI := e.in.get(CurrentA, tMs)
-	f, okF := e.in.get(PowerFactor, tMs)
-	s := float64(float64(v*i) * math.Abs(f))
-	load := okP && okV && okI && okF && s >= e.cfg.Meter.MinPowerW
-	c.loadMs = since(c.loadMs, load, tMs)
-	if !load {
-		return
+	switch {
+	case e.plant.limit.reached(), was == LevelBlock && t >= q.TemperatureLimitC-q.HysteresisK:
+		return LevelBlock
+	case e.plant.hot.reached(), was != LevelNone && t >= q.TemperatureWarnC-q.HysteresisK:
+		return LevelWarn
 	}
-	c.metered.push(e.in.r[PowerW].measuredMs, math.Abs(p))
-	c.product.push(e.in.r[PowerW].measuredMs, s)
-	m, okM := c.metered.over(tenMinutesMs)
-	w, okW := c.product.over(tenMinutesMs)
-	if okM && okW && lasted(c.loadMs, tMs, tenMinutesMs/1000) {
-		c.meterError = figure{100 * math.Abs(m.mean-w.mean) / w.mean, true}
-	}
+	return LevelNone
 }
 
-var conditionRules = []rule{
-	{
-		id: "P01", kind: KindEquipment, level: LevelWarn, only: GeneratorPV,
-		settings: "rated_power_w yield.shortfall_warn_pct yield.shortfall_clear_pct yield.min_irradiance_wpm2 yield.window_s",
-		source:   "PV plant gives less than its rated power and the irradiance say (measured against expected power, Sustainability 13(23) 13203): a string, a fuse, snow, shade or curtailment. The irradiance is to be that of the modules' plane",
-		needs:    [][]Channel{{PowerW}, {IrradianceWPM2}},
-		holdS:    func(*evidence) float64 { return 0 },
-		evaluate: func(e *evidence, tMs int64, was Level) Level {
-			if _, ok := e.in.get(IrradianceWPM2, tMs); !ok {
-				return min(was, LevelWarn)
-			}
-			y := &e.cfg.Yield
-			return above(e, tMs, PowerW, e.condition.shortfall, was, LevelWarn, from(y.ShortfallWarnPct), from(y.ShortfallClearPct))
-		},
-		explain: func(x *explainer) {
-			y := &x.e.cfg.Yield
-			x.figure("power_shortfall", PowerW, x.e.condition.shortfall, "%", from(y.ShortfallWarnPct), from(y.ShortfallClearPct))
-			x.channel(IrradianceWPM2, "", 0)
-		},
-	},
-	{
-		id: "T02", kind: KindEquipment, level: LevelBlock,
-		settings: "equipment.vibration_warn_mps2 equipment.vibration_limit_mps2 equipment.vibration_clear_ratio",
-		source:   "vibration of generator or bearing, 1-min mean of the RMS acceleration: zone limits of VDI 3834-1 for a wind turbine's generator (10 and 16 m/s2, recalled); a machine of another kind needs its maker's",
-		needs:    [][]Channel{{VibrationMPS2}},
-		windowMs: 60_000,
-		holdS:    holdConst(func(c *Config) float64 { return c.Equipment.VibrationHoldS }),
-		evaluate: evaluateVibration,
-		explain: func(x *explainer) {
-			q := &x.e.cfg.Equipment
-			limit := q.VibrationWarnMPS2
-			if max(x.state.level, x.state.held) == LevelBlock {
-				limit = q.VibrationLimitMPS2
-			}
-			x.figure("vibration_1min", VibrationMPS2, x.e.condition.vibration1, "m/s2", from(limit), from(limit*q.VibrationClearRatio))
-		},
-	},
-	{
-		id: "S02", kind: KindSensor, level: LevelWarn,
-		settings: "meter.error_warn_pct meter.error_clear_pct meter.min_power_w",
-		source:   "power of the meter and of voltage, current and power factor drift apart, 10-min means: 5 % is beyond what a class 2 meter (IEC 62053-21, recalled) and two transformers may differ, and half of what the cross check refuses",
-		needs:    [][]Channel{{PowerW}, {VoltageV}, {CurrentA}, {PowerFactor}},
-		holdS:    func(*evidence) float64 { return 0 },
-		evaluate: func(e *evidence, tMs int64, was Level) Level {
-			m := &e.cfg.Meter
-			return above(e, tMs, PowerW, e.condition.meterError, was, LevelWarn, from(m.ErrorWarnPct), from(m.ErrorClearPct))
-		},
-		explain: func(x *explainer) {
-			m := &x.e.cfg.Meter
-			x.figure("meter_error_10min", PowerW, x.e.condition.meterError, "%", from(m.ErrorWarnPct), from(m.ErrorClearPct))
-			x.channel(VoltageV, "", 0)
-			x.channel(CurrentA, "", 0)
-			x.channel(PowerFactor, "", 0)
-		},
-	},
+func explainTemperature(x *explainer) {
+	q := &x.e.cfg.Equipment
+	t, _ := x.e.in.get(EquipmentTemperatureC, x.tMs)
+	for _, limit := range [...]float64{
+		q.TemperatureLimitC, q.TemperatureLimitC - q.HysteresisK,
+		q.TemperatureWarnC, q.TemperatureWarnC - q.HysteresisK,
+	} {
+		if t >= limit {
+			x.channel(EquipmentTemperatureC, ">=", limit)
+			return
+		}
+	}
+	x.channel(EquipmentTemperatureC, "<", q.TemperatureWarnC-q.HysteresisK)
 }
 
 func evaluateVibration(e *evidence, tMs int64, was Level) Level {
-	q, v := &e.cfg.Equipment, e.condition.vibration1
-	if _, ok := e.in.get(VibrationMPS2, tMs); !ok || !v.ok {
+	q, v := &e.cfg.Equipment, e.plant.vibration1
+	if !e.usable(tMs, VibrationMPS2) || !v.ok {
 		return was
 	}
 	limit, warn := q.VibrationLimitMPS2, q.VibrationWarnMPS2
