@@ -104,7 +104,6 @@ const longAgo = -1 << 62
 // and do nothing else. All times are of the sensing clock, or longAgo.
 type lightning struct {
 	strokes history // how many, over the time in which they confirm
-	newest  int64   // of any stroke
 
 	nearMs    int64   // last stroke within NearKM
 	nearKM    float64 // its distance
@@ -124,7 +123,7 @@ const strokeWindowMs = fifteenMinutesMs
 func newLightning() lightning {
 	return lightning{
 		strokes: newHistory(1000, strokeWindowMs),
-		newest:  longAgo, nearMs: longAgo, confirmed: longAgo, rangeMs: longAgo,
+		nearMs:  longAgo, confirmed: longAgo, rangeMs: longAgo,
 		blockMs: longAgo, warnMs: longAgo, farMs: longAgo, quietMs: longAgo,
 	}
 }
@@ -152,7 +151,6 @@ func takeLightning(e *evidence, _ *Sample, tMs int64) {
 	}
 	if strokes > 0 {
 		l.strokes.push(tMs, strokes)
-		l.newest = tMs
 	}
 	if strokes > 0 && km.fresh && km.value <= cfg.FarKM {
 		l.rangeMs, l.rangeKM, l.quietMs = tMs, km.value, tMs
