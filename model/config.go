@@ -152,6 +152,13 @@ type order struct {
 	low, high float64
 }
 
+func (o order) check() error {
+	if !(o.low <= o.high) { // NaN fails too: no value would ever cross it
+		return fmt.Errorf("%s: %v must not be above %v", o.name, o.low, o.high)
+	}
+	return nil
+}
+
 // week bounds every time of the configuration, so that no sum of them can
 // overflow.
 const week = 7 * 86400
@@ -170,8 +177,8 @@ func (c *Config) Validate() error {
 		}
 	}
 	for _, o := range c.orders() {
-		if o.low > o.high {
-			return fmt.Errorf("%s: %v must not be above %v", o.name, o.low, o.high)
+		if err := o.check(); err != nil {
+			return err
 		}
 	}
 	for _, ch := range c.Required {
