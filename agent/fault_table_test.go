@@ -98,6 +98,8 @@ func (p pulledPort) SetReadTimeout(d time.Duration) error {
 // A moodyScorer fails while told to.
 type moodyScorer struct{ broken atomic.Bool }
 
+func (m *moodyScorer) Kinds() []model.Kind { return []model.Kind{model.KindWind} }
+
 func (m *moodyScorer) Score(*model.Features) (s model.Scores, err error) {
 	s.Has[model.KindWind] = true
 	if m.broken.Load() {

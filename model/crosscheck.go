@@ -13,7 +13,7 @@ type checks struct {
 // and refuses the one that cannot be right: the state Disagrees is a reason
 // for the gate where the channel is required.
 func (e *evidence) cross(s *Sample, tMs int64) {
-	k := &e.checks
+	k := &e.sensor.checks
 	e.refuse(s, &k.power, e.powerContradicts(tMs), PowerW)
 	e.refuse(s, &k.phases, e.phasesContradict(tMs), PowerW)
 	e.refuse(s, &k.gust, e.gustContradicts(tMs), WindGustMPS)
@@ -65,7 +65,7 @@ func (e *evidence) phasesContradict(tMs int64) bool {
 func (e *evidence) gustContradicts(tMs int64) bool {
 	_, okW := e.in.get(WindSpeedMPS, tMs)
 	_, okG := e.in.get(WindGustMPS, tMs)
-	return okW && okG && e.windMean.ok && e.gustMax.ok && e.gustMax.v < float64(0.9*e.windMean.v)-0.5
+	return okW && okG && e.wind.mean.ok && e.wind.gustMax.ok && e.wind.gustMax.v < float64(0.9*e.wind.mean.v)-0.5
 }
 
 // sunAtNight: light that a pyranometer cannot see with the sun well below the

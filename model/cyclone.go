@@ -1,9 +1,164 @@
 package model
 
 import (
+	"encoding/binary"
 	"math"
 	"strconv"
 )
+
+// FallLimits are the thresholds of W07.
+type FallLimits struct {
+	FallWarnHPa  float64 `yaml:"fall_warn_hpa"` // over 3 h, positive
+	FallClearHPa float64 `yaml:"fall_clear_hpa"`
+}
+
+// CycloneLimits are the thresholds of W08.
+type CycloneLimits struct {
+	AnomalyHPa      float64 `yaml:"anomaly_hpa"`       // below the usual pressure of the hour, positive
+	AnomalyClearHPa float64 `yaml:"anomaly_clear_hpa"` // positive
+	MeanWindMPS     float64 `yaml:"mean_wind_mps"`     // Beaufort 6
+	SetS            float64 `yaml:"set_s"`             // both for this long
+	HoldS           float64 `yaml:"hold_s"`            // neither for this long: an eye passes in 20 to 60 min
+	MinDays         int     `yaml:"min_days"`          // of past pressure
+	MaxDays         int     `yaml:"max_days"`          // at most 30
+	MaxLatitudeDeg  float64 `yaml:"max_latitude_deg"`  // on either side of the equator
+}
+
+// cycloneHazard is a falling pressure, and one far below what is usual.
+var cycloneHazard = hazard{
+	defaults: func(c *Config) {
+		c.Weather.FallLimits = FallLimits{FallWarnHPa: 6, FallClearHPa: 3.5}
+		c.Cyclone = CycloneLimits{
+			AnomalyHPa: 5, AnomalyClearHPa: 3, MeanWindMPS: 10.8, SetS: 600, HoldS: 3600,
+			MinDays: 3, MaxDays: 30, MaxLatitudeDeg: 35,
+		}
+	},
+	fields: func(c *Config) []field {
+		y := &c.Cyclone
+		return []field{
+			{"weather.fall_clear_hpa", c.Weather.FallClearHPa, 0, 100},
+			{"cyclone.anomaly_hpa", y.AnomalyHPa, 0, 100},
+			{"cyclone.anomaly_clear_hpa", y.AnomalyClearHPa, 0, 100},
+			{"cyclone.mean_wind_mps", y.MeanWindMPS, 0, 150},
+			{"cyclone.set_s", y.SetS, 0, week},
+			{"cyclone.hold_s", y.HoldS, 0, week},
+			{"cyclone.min_days", float64(y.MinDays), 1, baselineDays},
+			{"cyclone.max_days", float64(y.MaxDays), 1, baselineDays},
+			{"cyclone.max_latitude_deg", y.MaxLatitudeDeg, 0, 90},
+		}
+	},
+	orders: func(c *Config) []order {
+		y := &c.Cyclone
+		return []order{
+			{"weather.fall_clear_hpa", c.Weather.FallClearHPa, c.Weather.FallWarnHPa},
+			{"cyclone.anomaly_clear_hpa", y.AnomalyClearHPa, y.AnomalyHPa},
+			{"cyclone.min_days", float64(y.MinDays), float64(y.MaxDays)},
+		}
+	},
+	start: func(e *evidence) {
+		e.cyclone = cyclone{pressure: newHistory(60_000, threeHoursMs+tenMinutesMs), setMs: never}
+	},
+	take:     takeCyclone,
+	deadline: func(e *evidence, tMs int64) int64 { return lastsAt(e.cyclone.setMs, tMs, e.cycloneSetS()) },
+	rules: []rule{
+		{
+			id: "W07", place: 200, kind: KindCyclone, level: LevelWarn,
+			settings: "weather.fall_warn_hpa weather.fall_clear_hpa",
+			source:   "Met Office: falling very rapidly, more than 6.0 hPa in 3 h; arms W03 at 20 m/s",
+			needs:    [][]Channel{{PressureHPa}},
+			holdS:    noHold,
+			evaluate: func(e *evidence, tMs int64, was Level) Level {
+				w := &e.cfg.Weather
+				return above(e, tMs, PressureHPa, e.cyclone.fall, was, LevelWarn, over(w.FallWarnHPa), from(w.FallClearHPa))
+			},
+			note: func(e *evidence, _ int64, level Level) { e.wind.armed = level != LevelNone },
+			explain: func(x *explainer) {
+				w := &x.e.cfg.Weather
+				x.figure("pressure_fall_3h", PressureHPa, x.e.cyclone.fall, "hPa", over(w.FallWarnHPa), from(w.FallClearHPa))
+			},
+		},
+		{
+			id: "W08", place: 280, kind: KindCyclone, level: LevelBlock,
+			settings: "cyclone.anomaly_hpa cyclone.anomaly_clear_hpa cyclone.mean_wind_mps cyclone.set_s cyclone.min_days cyclone.max_days cyclone.max_latitude_deg",
+			source:   "mariner's rule: pressure 5 hPa below the usual of the hour, with Beaufort 6; clears on pressure, wind and 60 min together",
+			needs:    [][]Channel{{PressureHPa}, {WindSpeedMPS}},
+			windowMs: tenMinutesMs,
+			absent:   beyondTropics,
+			holdS:    holdConst(func(c *Config) float64 { return c.Cyclone.HoldS }),
+			evaluate: func(e *evidence, tMs int64, was Level) Level {
+				c, y := &e.cyclone, &e.cfg.Cyclone
+				if was == LevelNone {
+					return keep(lasted(c.setMs, tMs, e.cycloneSetS()), LevelBlock)
+				}
+				// In the eye it is calm, and at the edge pressure is usual: both must
+				// be over, and both must be known.
+				over := e.usable(tMs, PressureHPa, WindSpeedMPS) && c.anomaly.ok && e.wind.mean.ok &&
+					c.anomaly.v > -y.AnomalyClearHPa && e.wind.mean.v < y.MeanWindMPS
+				return keep(!over, LevelBlock)
+			},
+			explain: func(x *explainer) {
+				c, y := &x.e.cyclone, &x.e.cfg.Cyclone
+				below := figure{-c.anomaly.v, c.anomaly.ok}
+				x.figure("pressure_below_usual", PressureHPa, below, "hPa", from(y.AnomalyHPa), from(y.AnomalyClearHPa))
+				if below.ok {
+					x.say("usual is the mean of this hour on " + strconv.Itoa(c.days) + " days")
+				}
+				x.figure("wind_mean_10min", WindSpeedMPS, x.e.wind.mean, "m/s", from(y.MeanWindMPS), from(y.MeanWindMPS))
+			},
+		},
+	},
+}
+
+// cyclone is what W07 and W08 look at.
+type cyclone struct {
+	pressure history
+	fall     figure // over 3 h, positive when the pressure falls
+
+	base    baseline
+	anomaly figure // hPa, negative below usual
+	days    int    // behind it
+	setMs   int64  // since when both conditions hold, or never
+}
+
+func takeCyclone(e *evidence, _ *Sample, tMs int64) {
+	c, y := &e.cyclone, &e.cfg.Cyclone
+	e.push(&c.pressure, PressureHPa)
+	if p, ok := c.pressure.newest(); ok {
+		before, known := c.pressure.ago(threeHoursMs, tenMinutesMs)
+		c.fall = figure{before - p, known}
+	}
+	if p := &e.in.r[PressureHPa]; p.fresh {
+		c.base.push(p.measuredMs+e.wallOffsetMs, p.value)
+		sum, days := c.base.usual(y.MaxDays)
+		c.anomaly, c.days = figure{}, days
+		if days >= y.MinDays {
+			n := int64(days)
+			c.anomaly = figure{float64(centi(p.value)*n-sum) / float64(100*n), true}
+		}
+	}
+	both := c.anomaly.ok && c.anomaly.v <= -y.AnomalyHPa && e.wind.mean.ok && e.wind.mean.v >= y.MeanWindMPS
+	c.setMs = since(c.setMs, both && e.usable(tMs, PressureHPa, WindSpeedMPS), tMs)
+}
+
+// cycloneSetS is how long both conditions must hold: one reading is enough
+// where it stands for as long.
+func (e *evidence) cycloneSetS() float64 {
+	if e.cfg.IntervalS >= e.cfg.Cyclone.SetS {
+		return 0
+	}
+	return e.cfg.Cyclone.SetS
+}
+
+// beyondTropics says why W08 cannot be served at a position.
+func beyondTropics(c *Config) string {
+	switch {
+	case c.Position == nil:
+		return "no position is configured"
+	case math.Abs(c.Position.Latitude) > c.Cyclone.MaxLatitudeDeg:
+		return "only within " + number(c.Cyclone.MaxLatitudeDeg) + " degrees of the equator"
+	}
+	return ""
+}
 
 // baselineDays is how far back the usual pressure reaches.
 const baselineDays = 30
@@ -73,128 +228,53 @@ func (b *baseline) usual(maxDays int) (sum int64, days int) {
 	return sum, days
 }
 
-// cyclone is what W08 looks at.
-type cyclone struct {
-	base    baseline
-	anomaly figure // hPa, negative below usual
-	days    int    // behind it
-	setMs   int64  // since when both conditions hold, or never
+// appendBaseline writes the usual pressure: the Unix hour of its newest entry
+// and how many hours, then each as a step from the one before. Without a wall
+// clock nothing is written: after a stop of unknown length nobody can say
+// which hour of the day an entry belongs to.
+func (e *evidence) appendBaseline(b []byte) []byte {
+	base := &e.cyclone.base
+	if !e.wallKnown || !base.any || base.hour < baselineHours {
+		return binary.AppendUvarint(b, 0)
+	}
+	closed := *base
+	closed.advance(base.hour + 1)
+	first := closed.hour - baselineHours + 1
+	for first < closed.hour && *closed.slot(first) == 0 {
+		first++
+	}
+	b = binary.AppendUvarint(b, uint64(closed.hour))
+	b = binary.AppendUvarint(b, uint64(closed.hour-first))
+	last := int64(0)
+	for h := first; h < closed.hour; h++ {
+		v := int64(*closed.slot(h))
+		b = binary.AppendVarint(b, v-last)
+		last = v
+	}
+	return b
 }
 
-func (e *evidence) takeCyclone(tMs int64) {
-	c, y := &e.cyclone, &e.cfg.Cyclone
-	if p := &e.in.r[PressureHPa]; p.fresh {
-		c.base.push(p.measuredMs+e.wallOffsetMs, p.value)
-		sum, days := c.base.usual(y.MaxDays)
-		c.anomaly, c.days = figure{}, days
-		if days >= y.MinDays {
-			n := int64(days)
-			c.anomaly = figure{float64(centi(p.value)*n-sum) / float64(100*n), true}
+func (r *snapshotReader) baseline() (baseline, error) {
+	var out baseline
+	hour := int64(r.number())
+	if r.bad || hour == 0 {
+		return out, nil
+	}
+	n := int64(r.number())
+	if r.bad || n >= baselineHours || hour < n {
+		return out, errSnapshot
+	}
+	out.hour, out.any = hour, true
+	last := int64(0)
+	for h := hour - n; h < hour; h++ {
+		d, size := binary.Varint(r.b)
+		last += d
+		// Nothing outside the channel's range was ever written.
+		if size <= 0 || last < 0 || last > centi(channels[PressureHPa].Max) || last > 0 && last < centi(channels[PressureHPa].Min) {
+			return out, errSnapshot
 		}
+		r.b = r.b[size:]
+		*out.slot(h) = int32(last)
 	}
-	both := c.anomaly.ok && c.anomaly.v <= -y.AnomalyHPa && e.windMean.ok && e.windMean.v >= y.MeanWindMPS
-	_, okP := e.in.get(PressureHPa, tMs)
-	_, okW := e.in.get(WindSpeedMPS, tMs)
-	c.setMs = since(c.setMs, both && okP && okW, tMs)
-}
-
-// cycloneSetS is how long both conditions must hold: one reading is enough
-// where it stands for as long.
-func (e *evidence) cycloneSetS() float64 {
-	if e.cfg.IntervalS >= e.cfg.Cyclone.SetS {
-		return 0
-	}
-	return e.cfg.Cyclone.SetS
-}
-
-// beyondTropics says why W08 cannot be served at a position.
-func (r *rule) beyondTropics(c *Config) string {
-	switch {
-	case r.id != "W08":
-		return ""
-	case c.Position == nil:
-		return "no position is configured"
-	case math.Abs(c.Position.Latitude) > c.Cyclone.MaxLatitudeDeg:
-		return "only within " + number(c.Cyclone.MaxLatitudeDeg) + " degrees of the equator"
-	}
-	return ""
-}
-
-var cycloneRules = []rule{
-	{
-		id: "W08", kind: KindCyclone, level: LevelBlock,
-		settings: "cyclone.anomaly_hpa cyclone.anomaly_clear_hpa cyclone.mean_wind_mps cyclone.set_s cyclone.min_days cyclone.max_days cyclone.max_latitude_deg",
-		source:   "mariner's rule (Mariner's Handbook, recalled): pressure 5 hPa below the usual of the hour, with Beaufort 6; clears on pressure, wind and 60 min together",
-		needs:    [][]Channel{{PressureHPa}, {WindSpeedMPS}},
-		windowMs: tenMinutesMs,
-		holdS:    holdConst(func(c *Config) float64 { return c.Cyclone.HoldS }),
-		evaluate: func(e *evidence, tMs int64, was Level) Level {
-			c, y := &e.cyclone, &e.cfg.Cyclone
-			if was == LevelNone {
-				return keep(lasted(c.setMs, tMs, e.cycloneSetS()), LevelBlock)
-			}
-			// In the eye it is calm, and at the edge pressure is usual: both must
-			// be over, and both must be known.
-			_, okP := e.in.get(PressureHPa, tMs)
-			_, okW := e.in.get(WindSpeedMPS, tMs)
-			over := okP && okW && c.anomaly.ok && e.windMean.ok &&
-				c.anomaly.v > -y.AnomalyClearHPa && e.windMean.v < y.MeanWindMPS
-			return keep(!over, LevelBlock)
-		},
-		explain: func(x *explainer) {
-			c, y := &x.e.cyclone, &x.e.cfg.Cyclone
-			below := figure{-c.anomaly.v, c.anomaly.ok}
-			x.figure("pressure_below_usual", PressureHPa, below, "hPa", from(y.AnomalyHPa), from(y.AnomalyClearHPa))
-			if below.ok {
-				x.say("usual is the mean of this hour on " + strconv.Itoa(c.days) + " days")
-			}
-			x.figure("wind_mean_10min", WindSpeedMPS, x.e.windMean, "m/s", from(y.MeanWindMPS), from(y.MeanWindMPS))
-		},
-	},
-	{
-		id: "W10", kind: KindEquipment, level: LevelBlock,
-		settings: "icing.low_c icing.high_c icing.humidity_pct icing.set_s icing.clear_c icing.humidity_clear_pct icing.block",
-		source:   "icing: -10 to 1.5 C at 95 % humidity for 30 min; warns, or blocks where a site asks for it (hail and flood switches and a turbine's power curve have no channel)",
-		needs:    [][]Channel{{TemperatureC}, {HumidityPct}},
-		holdS:    holdConst(func(c *Config) float64 { return c.Icing.HoldS }),
-		evaluate: func(e *evidence, tMs int64, was Level) Level {
-			i, level := &e.cfg.Icing, LevelWarn
-			if i.Block {
-				level = LevelBlock
-			}
-			if was == LevelNone {
-				return keep(lasted(e.icingMs, tMs, i.SetS), level)
-			}
-			t, okT := e.in.get(TemperatureC, tMs)
-			h, okH := e.in.get(HumidityPct, tMs)
-			return keep(!(okT && okH) || t <= i.ClearC && h >= i.HumidityClearPct, was)
-		},
-		explain: func(x *explainer) {
-			i := &x.e.cfg.Icing
-			t, _ := x.e.in.get(TemperatureC, x.tMs)
-			h, _ := x.e.in.get(HumidityPct, x.tMs)
-			x.threshold(TemperatureC, t <= i.HighC, "<=", i.HighC, ">", i.ClearC, t <= i.ClearC)
-			x.threshold(HumidityPct, h >= i.HumidityPct, ">=", i.HumidityPct, "<", i.HumidityClearPct, h >= i.HumidityClearPct)
-		},
-	},
-}
-
-// threshold lists a channel against what set the rule where that holds,
-// against what clears it where that does, and else by itself.
-func (x *explainer) threshold(c Channel, set bool, setOp string, setAt float64, clearOp string, clearAt float64, stays bool) {
-	switch {
-	case set:
-		x.channel(c, setOp, setAt)
-	case !stays:
-		x.channel(c, clearOp, clearAt)
-	default:
-		x.channel(c, "", 0)
-	}
-}
-
-func (e *evidence) takeIcing(tMs int64) {
-	i := &e.cfg.Icing
-	t, okT := e.in.get(TemperatureC, tMs)
-	h, okH := e.in.get(HumidityPct, tMs)
-	e.icingMs = since(e.icingMs, okT && okH && t >= i.LowC && t <= i.HighC && h >= i.HumidityPct, tMs)
+	return out, nil
 }

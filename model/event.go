@@ -1,7 +1,6 @@
 package model
 
 import (
-	"math"
 	"strconv"
 	"time"
 )
@@ -179,56 +178,4 @@ func (s *Summary) AppendJSON(b []byte) []byte {
 	b = append(b, `},"events":`...)
 	b = strconv.AppendInt(b, int64(s.Events), 10)
 	return append(b, '}')
-}
-
-// Scores are the network's hazard probabilities of one window.
-type Scores struct {
-	P   [NumKinds]float64 // 0 to 1, by kind
-	Has [NumKinds]bool    // whether the network scores the kind at all
-	Top []Contribution    // what moved the score most, largest first
-}
-
-// A Contribution is one feature's share in a score, against the station's
-// baseline.
-type Contribution struct {
-	Name         string
-	Value        float64
-	Unit         string
-	Contribution float64
-}
-
-// A Scorer turns features into hazard probabilities. It is called by the
-// judge's owner only, and may keep the Top slice for the next call.
-type Scorer interface {
-	Score(f *Features) (Scores, error)
-}
-
-// appendJSON writes the scored kinds, rounded to 1e-3: scores differ in their
-// last bits between architectures.
-func (s *Scores) appendJSON(b []byte) []byte {
-	b = append(b, '{')
-	first := true
-	for k := range NumKinds {
-		if !s.Has[k] {
-			continue
-		}
-		if !first {
-			b = append(b, ',')
-		}
-		first = false
-		b = appendString(b, k.String())
-		b = append(b, ':')
-		b = appendNumber(b, s.P[k])
-	}
-	return append(b, '}')
-}
-
-// check refuses what cannot be a probability.
-func (s *Scores) check() (Kind, bool) {
-	for k := range NumKinds {
-		if s.Has[k] && !(s.P[k] >= 0 && s.P[k] <= 1) || s.Has[k] && math.IsNaN(s.P[k]) {
-			return k, false
-		}
-	}
-	return 0, true
 }

@@ -19,9 +19,8 @@ type explainer struct {
 }
 
 // explain describes a rule's state at tMs.
-func (e *evidence) explain(i int, st *ruleState, latched bool, tMs int64) Cause {
-	r := &rules[i]
-	c := Cause{Rule: r.id, Kind: r.kind, Level: max(st.level, st.held), Latched: latched, Holding: st.holding}
+func (e *evidence) explain(r *rule, st *ruleState, latched bool, tMs int64) Cause {
+	c := Cause{Rule: r.id, Kind: r.kind, Level: st.stands(), Latched: latched, Holding: st.holding}
 	if latched {
 		c.Level = LevelBlock
 	}
@@ -153,149 +152,15 @@ func (x *explainer) figure(name string, c Channel, f figure, unit string, set, s
 	}
 }
 
-func explainInit(x *explainer) {
-	x.say("start: needs " + number(initHoldS(x.e)) + " s of valid required inputs and of a grid within its limits")
-	if x.e.blind(x.tMs) {
-		explainSensor(x)
-	}
-	if !x.e.mayEnter(x.tMs) {
-		x.enterService()
-	}
-}
-
-func explainSensor(x *explainer) {
+// threshold lists a channel against what set the rule where that holds,
+// against what clears it where that does, and else by itself.
+func (x *explainer) threshold(c Channel, set bool, setOp string, setAt float64, clearOp string, clearAt float64, stays bool) {
 	switch {
-	case !x.e.in.any:
-		x.say("no sample yet")
-		return
-	case x.e.in.silent(x.tMs):
-		x.input("silence", float64(x.tMs-x.e.in.lastMs)/1000, "s", 0, ">", float64(x.e.in.silenceMs)/1000)
-	}
-	bad := 0
-	for _, c := range x.e.required {
-		if v := x.e.in.validity(c, x.tMs); v != Valid {
-			bad++
-			x.unknown(c.String(), c.Info().Unit, x.e.in.ageS(c, x.tMs), v)
-		}
-	}
-	if bad == 0 && !x.e.in.silent(x.tMs) {
-		x.say("all required inputs are valid again")
-	}
-}
-
-// enterService lists what keeps voltage or frequency out of the enter-service
-// band, or that nothing does.
-func (x *explainer) enterService() {
-	l, n := &x.e.limits, len(x.texts)
-	nominal := x.e.cfg.NominalVoltageV
-	for _, c := range phases {
-		if x.e.in.r[c].seen {
-			x.band(c, l.EnterVoltageLowPU*nominal, l.EnterVoltageHighPU*nominal)
-		}
-	}
-	if x.e.in.r[FrequencyHz].seen {
-		x.band(FrequencyHz, l.EnterFreqLowHz, l.EnterFreqHighHz)
-	}
-	if len(x.texts) == n {
-		x.say("voltage and frequency are within the enter-service limits")
-	}
-}
-
-// band lists a channel only when it is unusable or outside.
-func (x *explainer) band(c Channel, low, high float64) {
-	v, ok := x.e.in.get(c, x.tMs)
-	switch {
-	case !ok, v < low:
-		x.channel(c, "<", low)
-	case v > high:
-		x.channel(c, ">", high)
-	}
-}
-
-// explainVoltage explains a rule on the worst phase; high 0 means that there
-// is no upper limit.
-func explainVoltage(limits func(*GridLimits) (low, high float64)) func(*explainer) {
-	return func(x *explainer) {
-		low, high := limits(&x.e.limits)
-		n := len(x.texts)
-		for _, c := range phases {
-			if v, ok := x.e.in.get(c, x.tMs); ok {
-				if lim := low * x.e.cfg.NominalVoltageV; v < lim {
-					x.channel(c, "<", lim)
-				} else if lim := high * x.e.cfg.NominalVoltageV; high > 0 && v > lim {
-					x.channel(c, ">", lim)
-				}
-			}
-		}
-		if len(x.texts) == n {
-			x.enterService()
-		}
-	}
-}
-
-func explainFrequency(x *explainer) {
-	l := &x.e.limits
-	v, ok := x.e.in.get(FrequencyHz, x.tMs)
-	switch {
-	case ok && v < l.FrequencyLowHz:
-		x.channel(FrequencyHz, "<", l.FrequencyLowHz)
-	case ok && v > l.FrequencyHighHz:
-		x.channel(FrequencyHz, ">", l.FrequencyHighHz)
+	case set:
+		x.channel(c, setOp, setAt)
+	case !stays:
+		x.channel(c, clearOp, clearAt)
 	default:
-		x.enterService()
-	}
-}
-
-func explainOverload(x *explainer) {
-	rating, q := x.e.cfg.RatedCurrentA, &x.e.cfg.Equipment
-	c, i, ok := x.e.extreme(currents[:], x.tMs, false)
-	switch {
-	case !ok:
-		for _, c := range currents {
-			if x.e.in.r[c].seen {
-				x.channel(c, "", 0)
-			}
-		}
-	case lasted(x.e.farOverMs, x.tMs, q.FarOverloadS):
-		x.channel(c, ">", rating*q.FarOverloadRatio)
-	case lasted(x.e.overMs, x.tMs, q.OverloadS):
-		x.channel(c, ">", rating*q.OverloadRatio)
-	case i >= rating:
-		x.channel(c, ">=", rating)
-	default:
-		x.channel(c, "<", rating)
-	}
-}
-
-func explainTemperature(x *explainer) {
-	q := &x.e.cfg.Equipment
-	t, _ := x.e.in.get(EquipmentTemperatureC, x.tMs)
-	for _, limit := range [...]float64{
-		q.TemperatureLimitC, q.TemperatureLimitC - q.HysteresisK,
-		q.TemperatureWarnC, q.TemperatureWarnC - q.HysteresisK,
-	} {
-		if t >= limit {
-			x.channel(EquipmentTemperatureC, ">=", limit)
-			return
-		}
-	}
-	x.channel(EquipmentTemperatureC, "<", q.TemperatureWarnC-q.HysteresisK)
-}
-
-// score explains a network score by the measured inputs that moved it. The
-// probability itself is left to score events: its last digit differs between
-// architectures, and gate and alert events must not.
-func (x *explainer) score(k Kind) {
-	l := x.e.score.limits[k]
-	limit := l.Warn
-	if x.state.held == LevelBlock || x.state.level == LevelBlock {
-		limit = l.Block
-	}
-	x.say("network: " + k.String() + " likely (threshold " + number(limit) + ")")
-	for i, t := range x.e.score.scores.Top {
-		if i == 3 {
-			break
-		}
-		x.input(t.Name, t.Value, t.Unit, 0, "", 0)
+		x.channel(c, "", 0)
 	}
 }

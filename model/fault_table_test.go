@@ -21,6 +21,8 @@ type faultBench struct {
 
 type failingScorer struct{ broken bool }
 
+func (f *failingScorer) Kinds() []model.Kind { return []model.Kind{model.KindWind} }
+
 func (f *failingScorer) Score(*model.Features) (s model.Scores, err error) {
 	s.Has[model.KindWind] = true
 	if f.broken {

@@ -20,7 +20,13 @@ const maxReopens = 16
 // never is a time that does not come.
 const never = math.MaxInt64
 
-const hourMs = 3600 * 1000
+// GateTimes are the gate's own timers.
+type GateTimes struct {
+	MinBlockS    float64 `yaml:"min_block_s"`    // shortest block
+	ValidS       float64 `yaml:"valid_s"`        // required inputs valid, at start and after E16
+	MaxReopens   int     `yaml:"max_reopens"`    // openings an hour before...
+	ReopenClearS float64 `yaml:"reopen_clear_s"` // ...this much clear time is asked for
+}
 
 // GateInput is what the gate is told at one moment.
 type GateInput struct {

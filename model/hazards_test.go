@@ -64,7 +64,7 @@ func TestElectricalRules(t *testing.T) {
 				cfg.StuckS, cfg.IntervalS, cfg.Earth.MaxDCVoltageV = 0, float64(c.intervalMs)/1000, 1000
 				cfg.Required = []Channel{FrequencyHz}
 			})
-			i, _ := ruleIndex(c.rule)
+			i, _ := ruleIndex(r.j.rules, c.rule)
 			for range 301_000 / c.intervalMs {
 				r.step(c.intervalMs, calm)
 			}
@@ -79,7 +79,7 @@ func TestElectricalRules(t *testing.T) {
 			if c.after <= 3 && n != c.after {
 				t.Errorf("stands after %d samples, want %d", n, c.after)
 			}
-			if text := r.j.ev.explain(i, &r.j.states[i], false, r.now).Text; !strings.Contains(text, c.text) {
+			if text := r.j.ev.explain(&r.j.rules[i], &r.j.states[i], false, r.now).Text; !strings.Contains(text, c.text) {
 				t.Errorf("text %q does not say %q", text, c.text)
 			}
 			if c.level == LevelBlock {
@@ -203,7 +203,7 @@ func TestLightningNeedsSecondWitness(t *testing.T) {
 			if got := r.state() != StateOpen; got != c.block {
 				t.Fatalf("closed %v, want %v: %s", got, c.block, r.j.View().Reason)
 			}
-			i, _ := ruleIndex("W01")
+			i, _ := ruleIndex(r.j.rules, "W01")
 			if st := r.j.states[i]; max(st.level, st.held) == LevelNone {
 				t.Error("no warning of a stroke at 6 km")
 			}

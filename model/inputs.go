@@ -62,23 +62,7 @@ func newInputs(c *Config) inputs {
 	return in
 }
 
-func (s *StaleLimits) of(g Group) float64 {
-	switch g {
-	case GroupTemperature, GroupEquipment:
-		return s.TemperatureS
-	case GroupWind:
-		return s.WindS
-	case GroupRain, GroupLight:
-		return s.RainS
-	case GroupLightning:
-		return s.LightningS
-	case GroupElectrical, GroupWaveform:
-		return s.ElectricalS
-	}
-	return s.ElectricalS
-}
-
-// take judges a sample at tMs and writes the verdict into its validities.
+// take judges a sample at tMs and writes what it finds into its validities.
 func (in *inputs) take(s *Sample, tMs int64) {
 	in.lastMs, in.any = tMs, true
 	for c := range NumChannels {

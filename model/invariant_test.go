@@ -135,7 +135,7 @@ func TestInvariantNeverOpenWithCause(t *testing.T) {
 			for i := range fd.j.states {
 				st := &fd.j.states[i]
 				if fd.state() == StateOpen && max(st.level, st.held) == LevelBlock {
-					t.Fatalf("open while %s stands", rules[i].id)
+					t.Fatalf("open while %s stands", fd.j.rules[i].id)
 				}
 			}
 		}

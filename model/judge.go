@@ -15,6 +15,7 @@ import (
 // called between them.
 type Judge struct {
 	ev      evidence
+	rules   []rule // the table, with the rules of its network
 	states  []ruleState
 	served  RuleSet
 	latches RuleSet
@@ -62,34 +63,37 @@ func NewJudge(cfg Config, scorer Scorer) (*Judge, error) {
 	}
 	cfg.Required = slices.Clone(cfg.Required)
 	j := &Judge{
-		ev: newEvidence(&cfg, limits), states: make([]ruleState, len(rules)),
+		ev: newEvidence(&cfg, limits), rules: rules,
 		gate: NewGate(cfg.Gate), sober: NewGate(cfg.Gate), scorer: scorer,
 	}
-	j.ev.score = newScoreState(&cfg)
 	if scorer != nil {
+		if err := checkScorer(scorer); err != nil {
+			return nil, fmt.Errorf("judge: %w", err)
+		}
+		j.rules = inPlace(slices.Concat(rules, networkRules(scorer.Kinds())))
 		j.extractor = NewExtractor()
 	}
-	for i := range rules {
-		why := rules[i].unserved(&cfg)
-		if rules[i].isScore() && scorer == nil {
+	j.states = make([]ruleState, len(j.rules))
+	for i := range j.rules {
+		why := j.rules[i].unserved(&cfg)
+		if j.rules[i].network && scorer == nil {
 			continue // no network is a choice, not a missing channel
 		}
 		if why != "" {
-			j.missing = append(j.missing, Unserved{rules[i].id, why})
+			j.missing = append(j.missing, Unserved{j.rules[i].id, why})
 			continue
 		}
 		j.served = j.served.With(i)
 	}
-	j.missing = append(j.missing, noChannel...)
+	j.missing = append(j.missing, noChannel()...)
 	for _, id := range cfg.Latch {
-		i, _ := ruleIndex(id) // Validate has refused unknown ones
-		j.latches = j.latches.With(i)
+		if i, ok := ruleIndex(j.rules, id); ok { // else a kind that no network scores
+			j.latches = j.latches.With(i)
+		}
 	}
 	j.states[ruleInit] = ruleState{level: LevelBlock, held: LevelBlock}
 	return j, nil
 }
-
-func (r *rule) isScore() bool { return strings.HasPrefix(r.id, "M") }
 
 // Unserved lists the rules that cannot fire at this site, with the reason.
 func (j *Judge) Unserved() []Unserved { return slices.Clone(j.missing) }
@@ -168,40 +172,19 @@ func (j *Judge) NextDeadlineMs() (int64, bool) {
 	return at, at != never
 }
 
-// score runs the network when its period has passed.
-func (j *Judge) score(tMs int64) {
-	if j.scorer == nil {
-		return
-	}
-	j.extractor.Push(&j.sample)
-	sc := &j.ev.score
-	if tMs < sc.nextMs && (sc.known || sc.failure != "") {
-		return
-	}
-	sc.nextMs = tMs + seconds(j.ev.cfg.Score.PeriodS)
-	j.extractor.Features(&j.features)
-	scores, err := j.scorer.Score(&j.features)
-	if err != nil {
-		sc.fail(err.Error())
-		return
-	}
-	if k, ok := scores.check(); !ok {
-		sc.fail(k.String() + " score is no probability")
-		return
-	}
-	sc.take(scores, j.ev.cfg.Score.ClearRatio)
-	j.events = append(j.events, Event{TimeMs: tMs, Type: EventScore, Scores: scores})
-}
-
 // judge evaluates every rule at tMs and moves gate and alerts.
 func (j *Judge) judge(tMs int64) {
 	var in, sober GateInput
-	for i := range rules {
+	for i := range j.rules {
 		if !j.served.Has(i) {
 			continue
 		}
-		st, r := &j.states[i], &rules[i]
-		st.update(r, &j.ev, r.evaluate(&j.ev, tMs, max(st.level, st.held)), tMs)
+		st, r := &j.states[i], &j.rules[i]
+		level := r.evaluate(&j.ev, tMs, st.stands())
+		if r.note != nil {
+			r.note(&j.ev, tMs, level)
+		}
+		st.update(r, &j.ev, level, tMs)
 		var mine GateInput
 		if st.level == LevelBlock {
 			mine.Active = mine.Active.With(i)
@@ -211,7 +194,7 @@ func (j *Judge) judge(tMs int64) {
 			mine.HoldUntilMs = st.holdUntil
 		}
 		in.add(mine)
-		if !r.isScore() {
+		if !r.network {
 			sober.add(mine)
 		}
 	}
@@ -282,11 +265,11 @@ func (j *Judge) causes(tMs int64) []Cause {
 		return nil
 	}
 	var out []Cause
-	for i := range rules {
+	for i := range j.rules {
 		st, latched := &j.states[i], j.gate.Latched().Has(i)
-		blocks := max(st.level, st.held) == LevelBlock && j.served.Has(i)
+		blocks := st.stands() == LevelBlock && j.served.Has(i)
 		if blocks || latched {
-			out = append(out, j.ev.explain(i, st, latched, tMs))
+			out = append(out, j.ev.explain(&j.rules[i], st, latched, tMs))
 		}
 	}
 	return out
@@ -330,11 +313,11 @@ func (j *Judge) reason(causes []Cause, tMs int64) string {
 func (j *Judge) moveAlerts(tMs int64) {
 	var level [NumKinds]Level
 	var by [NumKinds]RuleSet
-	for i := range rules {
+	for i := range j.rules {
 		st := &j.states[i]
-		if l := max(st.level, st.held); l != LevelNone && i != ruleInit && j.served.Has(i) {
-			level[rules[i].kind] = max(level[rules[i].kind], l)
-			by[rules[i].kind] = by[rules[i].kind].With(i)
+		if l := st.stands(); l != LevelNone && i != ruleInit && j.served.Has(i) {
+			level[j.rules[i].kind] = max(level[j.rules[i].kind], l)
+			by[j.rules[i].kind] = by[j.rules[i].kind].With(i)
 		}
 	}
 	for k := range NumKinds {
@@ -377,9 +360,9 @@ func (j *Judge) alertID(k Kind) string {
 
 func (j *Judge) explainSet(set RuleSet, tMs int64) []Cause {
 	var out []Cause
-	for i := range rules {
+	for i := range j.rules {
 		if set.Has(i) {
-			out = append(out, j.ev.explain(i, &j.states[i], j.gate.Latched().Has(i), tMs))
+			out = append(out, j.ev.explain(&j.rules[i], &j.states[i], j.gate.Latched().Has(i), tMs))
 		}
 	}
 	return out
@@ -410,7 +393,7 @@ type View struct {
 
 // View returns the present state with fresh explanations.
 func (j *Judge) View() View {
-	v := View{ClearInMs: j.clearInMs(j.nowMs), Causes: j.causes(j.nowMs), Scores: j.ev.score.scores, HasScores: j.ev.score.known}
+	v := View{ClearInMs: j.clearInMs(j.nowMs), Causes: j.causes(j.nowMs), Scores: j.ev.network.scores, HasScores: j.ev.network.known}
 	v.State, v.SinceMs = j.gate.State()
 	v.Reason = j.reason(v.Causes, j.nowMs)
 	for k := range NumKinds {
@@ -442,7 +425,7 @@ func (j *Judge) Sample() *Sample { return &j.sample }
 // the rule is not latched or its condition still stands. The gate moves at the
 // next Step or Advance.
 func (j *Judge) Ack(ruleID, by string) error {
-	i, ok := ruleIndex(ruleID)
+	i, ok := ruleIndex(j.rules, ruleID)
 	switch {
 	case !ok:
 		return fmt.Errorf("acknowledge %q: no such rule", ruleID)

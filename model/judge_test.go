@@ -291,6 +291,8 @@ type fakeScorer struct {
 	err error
 }
 
+func (f *fakeScorer) Kinds() []Kind { return []Kind{KindThunderstorm} }
+
 func (f *fakeScorer) Score(*Features) (Scores, error) {
 	var s Scores
 	s.P[KindThunderstorm], s.Has[KindThunderstorm] = f.p, true

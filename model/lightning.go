@@ -1,5 +1,100 @@
 package model
 
+// LightningLimits are the thresholds of W01 and W02.
+type LightningLimits struct {
+	NearKM         float64 `yaml:"near_km"`         // W01
+	FarKM          float64 `yaml:"far_km"`          // W02, and what keeps W01 from clearing
+	HoldS          float64 `yaml:"hold_s"`          // without a stroke within FarKM
+	ConfirmStrikes int     `yaml:"confirm_strikes"` // W01 blocks at so many; 1: the detector is trusted alone
+	ConfirmS       float64 `yaml:"confirm_s"`       // within this time, or one and a second witness
+}
+
+// lightningHazard is a thunderstorm within hearing.
+var lightningHazard = hazard{
+	defaults: func(c *Config) {
+		c.Lightning = LightningLimits{NearKM: 10, FarKM: 20, HoldS: 1800, ConfirmStrikes: 2, ConfirmS: 900}
+	},
+	fields: func(c *Config) []field {
+		l := &c.Lightning
+		return []field{
+			{"lightning.near_km", l.NearKM, 0, 100},
+			{"lightning.far_km", l.FarKM, 0, 100},
+			{"lightning.hold_s", l.HoldS, 0, week},
+			{"lightning.confirm_strikes", float64(l.ConfirmStrikes), 1, 1000},
+			{"lightning.confirm_s", l.ConfirmS, 0, strokeWindowMs / 1000}, // what the count of strokes can hold
+		}
+	},
+	orders: func(c *Config) []order {
+		return []order{{"lightning.near_km", c.Lightning.NearKM, c.Lightning.FarKM}}
+	},
+	start: func(e *evidence) { e.lightning = newLightning() },
+	take:  takeLightning,
+	deadline: func(e *evidence, tMs int64) int64 {
+		l := &e.lightning
+		return min(pulseEndsAt(l.blockMs, tMs), pulseEndsAt(l.warnMs, tMs), pulseEndsAt(l.farMs, tMs))
+	},
+	rules: []rule{
+		{
+			id: "W01", place: 260, kind: KindThunderstorm, level: LevelBlock,
+			settings: "lightning.near_km lightning.far_km lightning.confirm_strikes lightning.confirm_s",
+			source:   "30/30 rule (NOAA): stroke within 10 km, confirmed; 30 min without one within 20 km. A single unconfirmed one warns",
+			needs:    [][]Channel{{LightningKM}},
+			holdS:    holdConst(func(c *Config) float64 { return c.Lightning.HoldS }),
+			until:    strokesClear,
+			note:     noteDeafness,
+			evaluate: func(e *evidence, tMs int64, was Level) Level {
+				acts := LevelNone
+				switch {
+				case tMs <= e.lightning.blockMs:
+					acts = LevelBlock
+				case tMs <= e.lightning.warnMs:
+					acts = LevelWarn
+				}
+				return strokeLevel(e, tMs, was, acts)
+			},
+			explain: func(x *explainer) {
+				l, cfg := &x.e.lightning, &x.e.cfg.Lightning
+				x.stroke(l.nearMs, l.nearKM, cfg.NearKM)
+				if n := l.recent(x.tMs, seconds(cfg.ConfirmS)); l.nearMs != longAgo {
+					op := "<"
+					if n >= cfg.ConfirmStrikes {
+						op = ">="
+					}
+					x.input("strokes", float64(n), "", 0, op, float64(cfg.ConfirmStrikes))
+				}
+				if x.e.pressureJumped(x.tMs) {
+					x.input("pressure_rise_15min", x.e.squall.rise.v, "hPa", x.e.in.ageS(PressureHPa, x.tMs), ">=", x.e.cfg.Weather.SquallRiseHPa)
+				}
+				if l.rangeMs > l.nearMs {
+					x.stroke(l.rangeMs, l.rangeKM, cfg.FarKM)
+				}
+				if x.e.deaf(x.tMs) {
+					x.channel(LightningCount, "", 0)
+				}
+			},
+		},
+		{
+			id: "W02", place: 270, kind: KindThunderstorm, level: LevelWarn,
+			settings: "lightning.near_km lightning.far_km",
+			source:   "stroke within 10 to 20 km; 30 min without one (the electric field has no channel)",
+			needs:    [][]Channel{{LightningKM}},
+			holdS:    holdConst(func(c *Config) float64 { return c.Lightning.HoldS }),
+			until:    strokesClear,
+			note:     noteDeafness,
+			evaluate: func(e *evidence, tMs int64, was Level) Level {
+				return strokeLevel(e, tMs, was, keep(tMs <= e.lightning.farMs, LevelWarn))
+			},
+			explain: func(x *explainer) {
+				x.stroke(x.e.lightning.rangeMs, x.e.lightning.rangeKM, x.e.cfg.Lightning.FarKM)
+				if x.e.deaf(x.tMs) {
+					x.channel(LightningCount, "", 0)
+				}
+			},
+		},
+	},
+	absent: []Unserved{{"W02", "in part: no channel carries the electric field"}},
+}
+
 // longAgo is a time before all others.
 const longAgo = -1 << 62
 
@@ -9,7 +104,6 @@ const longAgo = -1 << 62
 // and do nothing else. All times are of the sensing clock, or longAgo.
 type lightning struct {
 	strokes history // how many, over the time in which they confirm
-	newest  int64   // of any stroke
 
 	nearMs    int64   // last stroke within NearKM
 	nearKM    float64 // its distance
@@ -29,7 +123,7 @@ const strokeWindowMs = fifteenMinutesMs
 func newLightning() lightning {
 	return lightning{
 		strokes: newHistory(1000, strokeWindowMs),
-		newest:  longAgo, nearMs: longAgo, confirmed: longAgo, rangeMs: longAgo,
+		nearMs:  longAgo, confirmed: longAgo, rangeMs: longAgo,
 		blockMs: longAgo, warnMs: longAgo, farMs: longAgo, quietMs: longAgo,
 	}
 }
@@ -45,7 +139,7 @@ func (l *lightning) recent(tMs int64, withinMs int64) int {
 	return int(n)
 }
 
-func (e *evidence) takeLightning(tMs int64) {
+func takeLightning(e *evidence, _ *Sample, tMs int64) {
 	l, cfg := &e.lightning, &e.cfg.Lightning
 	km, count := &e.in.r[LightningKM], &e.in.r[LightningCount]
 	strokes := 0.0
@@ -57,7 +151,6 @@ func (e *evidence) takeLightning(tMs int64) {
 	}
 	if strokes > 0 {
 		l.strokes.push(tMs, strokes)
-		l.newest = tMs
 	}
 	if strokes > 0 && km.fresh && km.value <= cfg.FarKM {
 		l.rangeMs, l.rangeKM, l.quietMs = tMs, km.value, tMs
@@ -78,12 +171,7 @@ func (e *evidence) takeLightning(tMs int64) {
 func (e *evidence) strokeIsConfirmed(tMs int64) bool {
 	cfg := &e.cfg.Lightning
 	return e.lightning.recent(tMs, seconds(cfg.ConfirmS)) >= cfg.ConfirmStrikes ||
-		e.pressureJumped(tMs) || e.external.level(tMs) != LevelNone
-}
-
-func (e *evidence) pressureJumped(tMs int64) bool {
-	_, ok := e.in.get(PressureHPa, tMs)
-	return ok && e.rise15.ok && e.rise15.v >= e.cfg.Weather.SquallRiseHPa
+		e.pressureJumped(tMs) || e.warnings.level(tMs) != LevelNone
 }
 
 // deaf reports whether a detector that gives a count (which it does also
@@ -93,13 +181,21 @@ func (e *evidence) deaf(tMs int64) bool {
 }
 
 // strokeLevel is the shape of both lightning rules: a stroke acts at its own
-// moment, the clear time does the rest.
+// moment, the clear time does the rest. While the detector is deaf, what stands
+// stays.
 func strokeLevel(e *evidence, tMs int64, was Level, acts Level) Level {
 	if was > acts && e.deaf(tMs) {
-		e.lightning.quietMs = max(e.lightning.quietMs, tMs)
 		return was
 	}
 	return acts
+}
+
+// noteDeafness lets the clear time begin again when the detector hears again:
+// what it did not hear may have been a stroke.
+func noteDeafness(e *evidence, tMs int64, _ Level) {
+	if e.deaf(tMs) {
+		e.lightning.quietMs = max(e.lightning.quietMs, tMs)
+	}
 }
 
 // strokesClear says when the clear time ends: it begins anew with every stroke
@@ -107,64 +203,6 @@ func strokeLevel(e *evidence, tMs int64, was Level, acts Level) Level {
 func strokesClear(e *evidence) (int64, bool) {
 	l := &e.lightning
 	return l.quietMs + seconds(e.cfg.Lightning.HoldS), l.quietMs != longAgo
-}
-
-var lightningRules = []rule{
-	{
-		id: "W01", kind: KindThunderstorm, level: LevelBlock,
-		settings: "lightning.near_km lightning.far_km lightning.confirm_strikes lightning.confirm_s",
-		source:   "30/30 rule (NOAA): stroke within 10 km, confirmed; 30 min without one within 20 km. A single unconfirmed one warns",
-		needs:    [][]Channel{{LightningKM}},
-		holdS:    holdConst(func(c *Config) float64 { return c.Lightning.HoldS }),
-		until:    strokesClear,
-		evaluate: func(e *evidence, tMs int64, was Level) Level {
-			acts := LevelNone
-			switch {
-			case tMs <= e.lightning.blockMs:
-				acts = LevelBlock
-			case tMs <= e.lightning.warnMs:
-				acts = LevelWarn
-			}
-			return strokeLevel(e, tMs, was, acts)
-		},
-		explain: func(x *explainer) {
-			l, cfg := &x.e.lightning, &x.e.cfg.Lightning
-			x.stroke(l.nearMs, l.nearKM, cfg.NearKM)
-			if n := l.recent(x.tMs, seconds(cfg.ConfirmS)); l.nearMs != longAgo {
-				op := "<"
-				if n >= cfg.ConfirmStrikes {
-					op = ">="
-				}
-				x.input("strokes", float64(n), "", 0, op, float64(cfg.ConfirmStrikes))
-			}
-			if x.e.pressureJumped(x.tMs) {
-				x.input("pressure_rise_15min", x.e.rise15.v, "hPa", x.e.in.ageS(PressureHPa, x.tMs), ">=", x.e.cfg.Weather.SquallRiseHPa)
-			}
-			if l.rangeMs > l.nearMs {
-				x.stroke(l.rangeMs, l.rangeKM, cfg.FarKM)
-			}
-			if x.e.deaf(x.tMs) {
-				x.channel(LightningCount, "", 0)
-			}
-		},
-	},
-	{
-		id: "W02", kind: KindThunderstorm, level: LevelWarn,
-		settings: "lightning.near_km lightning.far_km",
-		source:   "stroke within 10 to 20 km; 30 min without one (the electric field has no channel)",
-		needs:    [][]Channel{{LightningKM}},
-		holdS:    holdConst(func(c *Config) float64 { return c.Lightning.HoldS }),
-		until:    strokesClear,
-		evaluate: func(e *evidence, tMs int64, was Level) Level {
-			return strokeLevel(e, tMs, was, keep(tMs <= e.lightning.farMs, LevelWarn))
-		},
-		explain: func(x *explainer) {
-			x.stroke(x.e.lightning.rangeMs, x.e.lightning.rangeKM, x.e.cfg.Lightning.FarKM)
-			if x.e.deaf(x.tMs) {
-				x.channel(LightningCount, "", 0)
-			}
-		},
-	},
 }
 
 // stroke lists one stroke, or that it was before a restart.

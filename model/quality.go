@@ -2,47 +2,137 @@ package model
 
 import "math"
 
-// trackStepMs is the least time between two readings that a track keeps: with
-// trackLen of them it reaches back over the longest ROCOF window at any rate.
-const (
-	trackStepMs = 10
-	trackLen    = 64
-)
-
-// A track keeps the last readings of a channel with their times.
-type track struct {
-	tMs [trackLen]int64
-	v   [trackLen]float64
-	n   int
+// PowerLimits are the thresholds of the power-quality rules E03 and E05 to E07,
+// the same for both grid profiles.
+type PowerLimits struct {
+	MeanHighPU             float64 `yaml:"mean_high_pu"`             // E03, 10-min mean of a phase
+	MeanHighClearPU        float64 `yaml:"mean_high_clear_pu"`       // E03
+	ROCOFHzPS              float64 `yaml:"rocof_hz_per_s"`           // E05, either direction
+	ROCOFClearHzPS         float64 `yaml:"rocof_clear_hz_per_s"`     // E05
+	ROCOFWindowS           float64 `yaml:"rocof_window_s"`           // E05; needs readings at least this often
+	ROCOFHoldS             float64 `yaml:"rocof_hold_s"`             // E05
+	UnbalanceWarnPct       float64 `yaml:"unbalance_warn_pct"`       // E06, 10-min mean
+	UnbalanceBlockPct      float64 `yaml:"unbalance_block_pct"`      // E06, 1-min mean
+	UnbalanceHysteresisPct float64 `yaml:"unbalance_hysteresis_pct"` // E06
+	THDWarnPct             float64 `yaml:"thd_warn_pct"`             // E07, 10-min mean
+	THDClearPct            float64 `yaml:"thd_clear_pct"`            // E07
 }
 
-func (k *track) push(tMs int64, v float64) {
-	if k.n > 0 && tMs < k.tMs[(k.n-1)%trackLen]+trackStepMs {
-		return
-	}
-	k.tMs[k.n%trackLen], k.v[k.n%trackLen] = tMs, v
-	k.n++
-}
-
-// before returns the newest reading of tMs or earlier.
-func (k *track) before(tMs int64) (at int64, v float64, ok bool) {
-	for i := k.n - 1; i >= max(k.n-trackLen, 0); i-- {
-		if k.tMs[i%trackLen] <= tMs {
-			return k.tMs[i%trackLen], k.v[i%trackLen], true
+// qualityHazard is poor power: a voltage too high for long, a frequency that
+// runs away, unbalance, harmonics.
+var qualityHazard = hazard{
+	defaults: func(c *Config) {
+		c.Quality.PowerLimits = PowerLimits{
+			MeanHighPU: 1.10, MeanHighClearPU: 1.08,
+			ROCOFHzPS: 1, ROCOFClearHzPS: 0.5, ROCOFWindowS: 0.5, ROCOFHoldS: 60,
+			UnbalanceWarnPct: 2, UnbalanceBlockPct: 5, UnbalanceHysteresisPct: 0.5,
+			THDWarnPct: 8, THDClearPct: 7,
 		}
-	}
-	return 0, 0, false
-}
-
-// lowest returns the smallest reading since tMs.
-func (k *track) lowest(tMs int64) (float64, bool) {
-	best, ok := 0.0, false
-	for i := k.n - 1; i >= max(k.n-trackLen, 0) && k.tMs[i%trackLen] >= tMs; i-- {
-		if v := k.v[i%trackLen]; !ok || v < best {
-			best, ok = v, true
+	},
+	fields: func(c *Config) []field {
+		q := &c.Quality
+		return []field{
+			{"quality.mean_high_pu", q.MeanHighPU, 0.5, 2},
+			{"quality.mean_high_clear_pu", q.MeanHighClearPU, 0.5, 2},
+			{"quality.rocof_hz_per_s", q.ROCOFHzPS, 0.01, 100},
+			{"quality.rocof_clear_hz_per_s", q.ROCOFClearHzPS, 0, 100},
+			{"quality.rocof_window_s", q.ROCOFWindowS, 0.1, 0.6}, // what the track of readings can hold
+			{"quality.rocof_hold_s", q.ROCOFHoldS, 0, week},
+			{"quality.unbalance_warn_pct", q.UnbalanceWarnPct, 0, 100},
+			{"quality.unbalance_block_pct", q.UnbalanceBlockPct, 0, 100},
+			{"quality.unbalance_hysteresis_pct", q.UnbalanceHysteresisPct, 0, 100},
+			{"quality.thd_warn_pct", q.THDWarnPct, 0, 1000},
+			{"quality.thd_clear_pct", q.THDClearPct, 0, 1000},
 		}
-	}
-	return best, ok
+	},
+	orders: func(c *Config) []order {
+		q := &c.Quality
+		return []order{
+			{"quality.mean_high_clear_pu", q.MeanHighClearPU, q.MeanHighPU},
+			{"quality.rocof_clear_hz_per_s", q.ROCOFClearHzPS, q.ROCOFHzPS},
+			{"quality.unbalance_warn_pct", q.UnbalanceWarnPct, q.UnbalanceBlockPct},
+			{"quality.thd_clear_pct", q.THDClearPct, q.THDWarnPct},
+		}
+	},
+	start: func(e *evidence) { e.quality = newQuality() },
+	take:  takeQuality,
+	rules: []rule{
+		{
+			id: "E03", place: 100, kind: KindLine, level: LevelBlock,
+			settings: "quality.mean_high_pu quality.mean_high_clear_pu",
+			source:   "EN 50549-1 / VDE-AR-N 4105 (recalled): 10-min mean above 1.10 pu; back below 1.08 pu and enter service",
+			needs:    [][]Channel{phases[:]},
+			windowMs: tenMinutesMs,
+			holdS:    holdEnter,
+			evaluate: func(e *evidence, tMs int64, was Level) Level {
+				q := &e.cfg.Quality
+				_, mean := e.highestMean()
+				if was != LevelNone {
+					return keep(!mean.ok || mean.v >= q.MeanHighClearPU*e.cfg.NominalVoltageV || !e.mayEnter(tMs), LevelBlock)
+				}
+				return keep(mean.ok && e.anyVoltage(tMs) && mean.v > q.MeanHighPU*e.cfg.NominalVoltageV, LevelBlock)
+			},
+			explain: func(x *explainer) {
+				q, nominal := &x.e.cfg.Quality, x.e.cfg.NominalVoltageV
+				c, mean := x.e.highestMean()
+				x.figure("voltage_mean_10min", c, mean, "V", over(q.MeanHighPU*nominal), from(q.MeanHighClearPU*nominal))
+				if !x.e.mayEnter(x.tMs) {
+					x.enterService()
+				}
+			},
+		},
+		{
+			id: "E05", place: 110, kind: KindLine, level: LevelBlock,
+			settings: "quality.rocof_hz_per_s quality.rocof_clear_hz_per_s quality.rocof_window_s",
+			source:   "loss-of-mains ROCOF of 1 Hz/s over 500 ms (EREC G99, recalled)",
+			needs:    [][]Channel{{FrequencyHz}},
+			absent: func(c *Config) string {
+				if c.IntervalS > c.Quality.ROCOFWindowS {
+					return "needs a frequency at least every " + number(c.Quality.ROCOFWindowS) + " s"
+				}
+				return ""
+			},
+			holdS: holdConst(func(c *Config) float64 { return c.Quality.ROCOFHoldS }),
+			evaluate: func(e *evidence, tMs int64, was Level) Level {
+				q := &e.cfg.Quality
+				return above(e, tMs, FrequencyHz, e.quality.rocof, was, LevelBlock, over(q.ROCOFHzPS), from(q.ROCOFClearHzPS))
+			},
+			explain: func(x *explainer) {
+				q := &x.e.cfg.Quality
+				x.figure("rocof", FrequencyHz, x.e.quality.rocof, "Hz/s", over(q.ROCOFHzPS), from(q.ROCOFClearHzPS))
+			},
+		},
+		{
+			id: "E06", place: 120, kind: KindLine, level: LevelBlock,
+			settings: "quality.unbalance_warn_pct quality.unbalance_block_pct quality.unbalance_hysteresis_pct",
+			source:   "EN 50160 voltage unbalance of 2 % (recalled), by the formula of IEC 61000-4-30; blocks at 5 %",
+			needs:    [][]Channel{{VoltageAV}, {VoltageBV}, {VoltageCV}},
+			windowMs: tenMinutesMs,
+			holdS:    noHold,
+			evaluate: evaluateUnbalance,
+			explain: func(x *explainer) {
+				q := &x.e.cfg.Quality
+				x.figure("unbalance_1min", VoltageAV, x.e.quality.unbalance1, "%", over(q.UnbalanceBlockPct), over(q.UnbalanceBlockPct-q.UnbalanceHysteresisPct))
+				x.figure("unbalance_10min", VoltageAV, x.e.quality.unbalance10, "%", over(q.UnbalanceWarnPct), over(q.UnbalanceWarnPct-q.UnbalanceHysteresisPct))
+			},
+		},
+		{
+			id: "E07", place: 130, kind: KindLine, level: LevelWarn,
+			settings: "quality.thd_warn_pct quality.thd_clear_pct",
+			source:   "EN 50160 total harmonic distortion of 8 % (recalled), 10-min mean of the worst phase",
+			needs:    [][]Channel{thds[:]},
+			windowMs: tenMinutesMs,
+			holdS:    noHold,
+			evaluate: func(e *evidence, tMs int64, was Level) Level {
+				q := &e.cfg.Quality
+				return above(e, tMs, e.thdChannel(tMs), e.quality.thd10, was, LevelWarn, over(q.THDWarnPct), from(q.THDClearPct))
+			},
+			explain: func(x *explainer) {
+				q := &x.e.cfg.Quality
+				x.figure("thd_mean_10min", x.e.thdChannel(x.tMs), x.e.quality.thd10, "%", over(q.THDWarnPct), from(q.THDClearPct))
+			},
+		},
+	},
 }
 
 // quality is what the power-quality rules look at.
@@ -69,7 +159,7 @@ func newQuality() quality {
 // thds are the channels of total harmonic distortion of the voltage.
 var thds = [...]Channel{THDPct, THDAPct, THDBPct, THDCPct}
 
-func (e *evidence) takeQuality() {
+func takeQuality(e *evidence, _ *Sample, _ int64) {
 	q := &e.quality
 	for i, c := range phases {
 		if r := &e.in.r[c]; r.fresh {
@@ -155,78 +245,6 @@ func (e *evidence) highestMean() (Channel, figure) {
 		}
 	}
 	return at, best
-}
-
-var qualityRules = []rule{
-	{
-		id: "E03", kind: KindLine, level: LevelBlock,
-		settings: "quality.mean_high_pu quality.mean_high_clear_pu",
-		source:   "EN 50549-1 / VDE-AR-N 4105 (recalled): 10-min mean above 1.10 pu; back below 1.08 pu and enter service",
-		needs:    [][]Channel{phases[:]},
-		windowMs: tenMinutesMs,
-		holdS:    holdEnter,
-		evaluate: func(e *evidence, tMs int64, was Level) Level {
-			q := &e.cfg.Quality
-			_, mean := e.highestMean()
-			if was != LevelNone {
-				return keep(!mean.ok || mean.v >= q.MeanHighClearPU*e.cfg.NominalVoltageV || !e.mayEnter(tMs), LevelBlock)
-			}
-			return keep(mean.ok && e.anyVoltage(tMs) && mean.v > q.MeanHighPU*e.cfg.NominalVoltageV, LevelBlock)
-		},
-		explain: func(x *explainer) {
-			q, nominal := &x.e.cfg.Quality, x.e.cfg.NominalVoltageV
-			c, mean := x.e.highestMean()
-			x.figure("voltage_mean_10min", c, mean, "V", over(q.MeanHighPU*nominal), from(q.MeanHighClearPU*nominal))
-			if !x.e.mayEnter(x.tMs) {
-				x.enterService()
-			}
-		},
-	},
-	{
-		id: "E05", kind: KindLine, level: LevelBlock,
-		settings: "quality.rocof_hz_per_s quality.rocof_clear_hz_per_s quality.rocof_window_s",
-		source:   "loss-of-mains ROCOF of 1 Hz/s over 500 ms (EREC G99, recalled)",
-		needs:    [][]Channel{{FrequencyHz}},
-		holdS:    holdConst(func(c *Config) float64 { return c.Quality.ROCOFHoldS }),
-		evaluate: func(e *evidence, tMs int64, was Level) Level {
-			q := &e.cfg.Quality
-			return above(e, tMs, FrequencyHz, e.quality.rocof, was, LevelBlock, over(q.ROCOFHzPS), from(q.ROCOFClearHzPS))
-		},
-		explain: func(x *explainer) {
-			q := &x.e.cfg.Quality
-			x.figure("rocof", FrequencyHz, x.e.quality.rocof, "Hz/s", over(q.ROCOFHzPS), from(q.ROCOFClearHzPS))
-		},
-	},
-	{
-		id: "E06", kind: KindLine, level: LevelBlock,
-		settings: "quality.unbalance_warn_pct quality.unbalance_block_pct quality.unbalance_hysteresis_pct",
-		source:   "EN 50160 voltage unbalance of 2 % (recalled), by the formula of IEC 61000-4-30; blocks at 5 %",
-		needs:    [][]Channel{{VoltageAV}, {VoltageBV}, {VoltageCV}},
-		windowMs: tenMinutesMs,
-		holdS:    func(*evidence) float64 { return 0 },
-		evaluate: evaluateUnbalance,
-		explain: func(x *explainer) {
-			q := &x.e.cfg.Quality
-			x.figure("unbalance_1min", VoltageAV, x.e.quality.unbalance1, "%", over(q.UnbalanceBlockPct), over(q.UnbalanceBlockPct-q.UnbalanceHysteresisPct))
-			x.figure("unbalance_10min", VoltageAV, x.e.quality.unbalance10, "%", over(q.UnbalanceWarnPct), over(q.UnbalanceWarnPct-q.UnbalanceHysteresisPct))
-		},
-	},
-	{
-		id: "E07", kind: KindLine, level: LevelWarn,
-		settings: "quality.thd_warn_pct quality.thd_clear_pct",
-		source:   "EN 50160 total harmonic distortion of 8 % (recalled), 10-min mean of the worst phase",
-		needs:    [][]Channel{thds[:]},
-		windowMs: tenMinutesMs,
-		holdS:    func(*evidence) float64 { return 0 },
-		evaluate: func(e *evidence, tMs int64, was Level) Level {
-			q := &e.cfg.Quality
-			return above(e, tMs, e.thdChannel(tMs), e.quality.thd10, was, LevelWarn, over(q.THDWarnPct), from(q.THDClearPct))
-		},
-		explain: func(x *explainer) {
-			q := &x.e.cfg.Quality
-			x.figure("thd_mean_10min", x.e.thdChannel(x.tMs), x.e.quality.thd10, "%", over(q.THDWarnPct), from(q.THDClearPct))
-		},
-	},
 }
 
 // thdChannel returns the THD channel that is worst now, or any.

@@ -44,11 +44,11 @@ func (j *Judge) Snapshot() []byte {
 		at := j.gate.openings[(j.gate.nOpen-n+i)%maxReopens]
 		b = binary.AppendUvarint(b, uint64(max(j.nowMs-at, 0)))
 	}
-	b = j.ev.external.append(b, j.nowMs)
+	b = j.ev.warnings.append(b, j.nowMs)
 	b = j.ev.appendBaseline(b)
-	for i := range rules {
+	for i := range j.rules {
 		st, latched := &j.states[i], j.gate.Latched().Has(i)
-		if i == ruleInit || (max(st.level, st.held) == LevelNone && !latched) {
+		if i == ruleInit || (st.stands() == LevelNone && !latched) {
 			continue
 		}
 		flags := byte(0)
@@ -65,9 +65,9 @@ func (j *Judge) Snapshot() []byte {
 				remaining = j.resumeMs[i]
 			}
 		}
-		b = append(b, byte(len(rules[i].id)))
-		b = append(b, rules[i].id...)
-		b = append(b, byte(max(st.level, st.held)), flags)
+		b = append(b, byte(len(j.rules[i].id)))
+		b = append(b, j.rules[i].id...)
+		b = append(b, byte(st.stands()), flags)
 		b = binary.AppendUvarint(b, uint64(remaining))
 	}
 	return binary.BigEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
@@ -102,7 +102,7 @@ func (j *Judge) Restore(snapshot []byte, nowMs int64) error {
 	for range n {
 		openings = append(openings, nowMs-int64(r.number()))
 	}
-	warnings, err := r.warnings(nowMs)
+	inForce, err := r.warnings(nowMs)
 	if err != nil {
 		return fmt.Errorf("restore judge: %w", err)
 	}
@@ -110,12 +110,12 @@ func (j *Judge) Restore(snapshot []byte, nowMs int64) error {
 	if err != nil {
 		return fmt.Errorf("restore judge: %w", err)
 	}
-	states, resume := make([]ruleState, len(rules)), make([]int64, len(rules))
+	states, resume := make([]ruleState, len(j.rules)), make([]int64, len(j.rules))
 	copy(states, j.states)
 	latched, restWait := RuleSet(0), int64(wait)
 	for len(r.b) > 0 && !r.bad {
 		id, held, flags, remaining := r.rule()
-		i, known := ruleIndex(id)
+		i, known := ruleIndex(j.rules, id)
 		if r.bad || held > LevelBlock || i == ruleInit {
 			return fmt.Errorf("restore judge: %w", errSnapshot)
 		}
@@ -123,7 +123,7 @@ func (j *Judge) Restore(snapshot []byte, nowMs int64) error {
 			restWait = max(restWait, remaining)
 			continue
 		}
-		full := max(remaining, seconds(rules[i].holdS(&j.ev)))
+		full := max(remaining, seconds(j.rules[i].holdS(&j.ev)))
 		states[i] = ruleState{held: held, holding: true, holdUntil: never}
 		resume[i] = full
 		if flags&flagActive != 0 {
@@ -131,7 +131,7 @@ func (j *Judge) Restore(snapshot []byte, nowMs int64) error {
 			// it are lost, so the gate waits for them as well.
 			states[i] = ruleState{level: held, held: held}
 			if held == LevelBlock {
-				restWait = max(restWait, full+rules[i].windowMs)
+				restWait = max(restWait, full+j.rules[i].windowMs)
 			}
 		}
 		if flags&flagLatched != 0 {
@@ -143,7 +143,7 @@ func (j *Judge) Restore(snapshot []byte, nowMs int64) error {
 	}
 	j.counter, j.states, j.nowMs = int(counter), states, nowMs
 	j.resumeMs, j.restoredMs = resume, nowMs
-	j.ev.external, j.ev.lightning.quietMs = warnings, longAgo
+	j.ev.warnings, j.ev.lightning.quietMs = inForce, longAgo
 	if j.ev.wallKnown {
 		j.ev.cyclone.base = base
 	}
@@ -214,4 +214,26 @@ func (r *snapshotReader) rule() (id string, held Level, flags byte, remainingMs 
 	id, held, flags = string(r.b[1:n]), Level(r.b[n]), r.b[n+1]
 	r.b = r.b[n+2:]
 	return id, held, flags, int64(r.number())
+}
+
+// text reads a short text.
+func (r *snapshotReader) text() string {
+	if len(r.b) < 1 || len(r.b) < 1+int(r.b[0]) || int(r.b[0]) > maxWarningText {
+		r.bad = true
+		return ""
+	}
+	n := 1 + int(r.b[0])
+	s := string(r.b[1:n])
+	r.b = r.b[n:]
+	return s
+}
+
+func (r *snapshotReader) octet() byte {
+	if len(r.b) < 1 {
+		r.bad = true
+		return 0
+	}
+	v := r.b[0]
+	r.b = r.b[1:]
+	return v
 }

@@ -166,26 +166,3 @@ func (s *Sample) SetVote(c Channel, v Verdict) {
 		s.Disagree = s.Disagree.With(c)
 	}
 }
-
-// votingRules tell of sensors that disagree; what counts then is the unsafe
-// one, so a warning is enough.
-var votingRules = []rule{{
-	id: "S01", kind: KindSensor, level: LevelWarn,
-	settings: "gate.valid_s",
-	source:   "voting: of two sensors the unsafe one counts, of three the middle one; a disagreement warns",
-	holdS:    func(e *evidence) float64 { return e.cfg.Gate.ValidS },
-	evaluate: func(e *evidence, _ int64, _ Level) Level {
-		return keep(e.disagree != 0, LevelWarn)
-	},
-	explain: func(x *explainer) {
-		for c := range NumChannels {
-			if x.e.disagree.Has(c) {
-				x.say("sensors of " + c.String() + " disagree")
-				x.channel(c, "", 0)
-			}
-		}
-		if x.e.disagree == 0 {
-			x.say("all sensors agree again")
-		}
-	},
-}}

@@ -1,6 +1,22 @@
 package model
 
-import "math"
+import (
+	"math"
+	"math/bits"
+)
+
+const (
+	hourMs           = 3600 * 1000
+	tenMinutesMs     = 600_000
+	fifteenMinutesMs = 900_000
+	threeHoursMs     = 3 * hourMs
+)
+
+// A figure is a number that may be unknown.
+type figure struct {
+	v  float64
+	ok bool
+}
 
 // A slot holds what came in during one step of a history.
 type slot struct {
@@ -141,4 +157,63 @@ func (h *history) ago(lagMs, tolMs int64) (float64, bool) {
 		}
 	}
 	return 0, false
+}
+
+// persistence counts violations among the last readings ("3 of 5").
+type persistence struct {
+	bits uint8
+	n, m int
+}
+
+func (p *persistence) push(violated bool) {
+	p.bits <<= 1
+	if violated {
+		p.bits |= 1
+	}
+	p.bits &= 1<<p.m - 1
+}
+
+func (p *persistence) reached() bool { return bits.OnesCount8(p.bits) >= p.n }
+
+// trackStepMs is the least time between two readings that a track keeps: with
+// trackLen of them it reaches back over the longest ROCOF window at any rate.
+const (
+	trackStepMs = 10
+	trackLen    = 64
+)
+
+// A track keeps the last readings of a channel with their times.
+type track struct {
+	tMs [trackLen]int64
+	v   [trackLen]float64
+	n   int
+}
+
+func (k *track) push(tMs int64, v float64) {
+	if k.n > 0 && tMs < k.tMs[(k.n-1)%trackLen]+trackStepMs {
+		return
+	}
+	k.tMs[k.n%trackLen], k.v[k.n%trackLen] = tMs, v
+	k.n++
+}
+
+// before returns the newest reading of tMs or earlier.
+func (k *track) before(tMs int64) (at int64, v float64, ok bool) {
+	for i := k.n - 1; i >= max(k.n-trackLen, 0); i-- {
+		if k.tMs[i%trackLen] <= tMs {
+			return k.tMs[i%trackLen], k.v[i%trackLen], true
+		}
+	}
+	return 0, 0, false
+}
+
+// lowest returns the smallest reading since tMs.
+func (k *track) lowest(tMs int64) (float64, bool) {
+	best, ok := 0.0, false
+	for i := k.n - 1; i >= max(k.n-trackLen, 0) && k.tMs[i%trackLen] >= tMs; i-- {
+		if v := k.v[i%trackLen]; !ok || v < best {
+			best, ok = v, true
+		}
+	}
+	return best, ok
 }

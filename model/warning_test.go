@@ -50,7 +50,7 @@ func TestTooManyWarnings(t *testing.T) {
 	}
 	r.j.Advance(r.now + 1999)
 	r.wantBlockedBy("W09")
-	if n := r.j.ev.external.level(r.now + 2000); n != LevelNone {
+	if n := r.j.ev.warnings.level(r.now + 2000); n != LevelNone {
 		t.Errorf("still %v", n)
 	}
 }

@@ -25,7 +25,7 @@ func TestEveryHazardIsServedOrListed(t *testing.T) {
 		}
 	}
 	for _, id := range ids {
-		absent := slices.ContainsFunc(noChannel, func(u Unserved) bool {
+		absent := slices.ContainsFunc(noChannel(), func(u Unserved) bool {
 			return u.Rule == id && u.Why != "" && !strings.HasPrefix(u.Why, "in part")
 		})
 		if served := seen[id] > 0; served == absent {
@@ -41,7 +41,7 @@ func TestEveryHazardIsServedOrListed(t *testing.T) {
 
 // levelOf is what a rule says or still stands for.
 func (r *rig) levelOf(id string) Level {
-	i, ok := ruleIndex(id)
+	i, ok := ruleIndex(r.j.rules, id)
 	if !ok {
 		r.t.Fatalf("no rule %s", id)
 	}
@@ -50,8 +50,8 @@ func (r *rig) levelOf(id string) Level {
 
 // textOf is the rule's explanation.
 func (r *rig) textOf(id string) string {
-	i, _ := ruleIndex(id)
-	return r.j.ev.explain(i, &r.j.states[i], false, r.now).Text
+	i, _ := ruleIndex(r.j.rules, id)
+	return r.j.ev.explain(&r.j.rules[i], &r.j.states[i], false, r.now).Text
 }
 
 // sunny is a roof of 5 kW that gives a share of what 800 W/m2 promise.

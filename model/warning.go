@@ -1,6 +1,7 @@
 package model
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"math"
@@ -26,13 +27,27 @@ const (
 	maxWarningText = 128
 )
 
-// external holds the warnings in force, in the order in which they came.
-type external struct {
+// warningHazard is what officials warn of.
+var warningHazard = hazard{
+	deadline: func(e *evidence, tMs int64) int64 { return e.warnings.deadline(tMs) },
+	rules: []rule{{
+		id: "W09", place: 400, kind: KindExternal, level: LevelBlock,
+		source: "official warning (CAP 1.2) in force: severe or extreme, and immediate or expected, blocks; others warn",
+		holdS:  noHold,
+		evaluate: func(e *evidence, tMs int64, _ Level) Level {
+			return e.warnings.level(tMs)
+		},
+		explain: explainWarnings,
+	}},
+}
+
+// warnings holds the warnings in force, in the order in which they came.
+type warnings struct {
 	list [maxWarnings]Warning
 	n    int
 }
 
-func (x *external) find(id string) int {
+func (x *warnings) find(id string) int {
 	for i := range x.n {
 		if x.list[i].ID == id {
 			return i
@@ -41,14 +56,14 @@ func (x *external) find(id string) int {
 	return -1
 }
 
-func (x *external) remove(i int) {
+func (x *warnings) remove(i int) {
 	copy(x.list[i:x.n], x.list[i+1:x.n])
 	x.n--
 	x.list[x.n] = Warning{}
 }
 
 // expire forgets what is over.
-func (x *external) expire(tMs int64) {
+func (x *warnings) expire(tMs int64) {
 	for i := x.n - 1; i >= 0; i-- {
 		if x.list[i].UntilMs <= tMs {
 			x.remove(i)
@@ -59,7 +74,7 @@ func (x *external) expire(tMs int64) {
 // put adds or replaces. When there is no room, a warning that only tells makes
 // way for one that blocks; among those that block, the last stands for as long
 // as the longest, so that too many never open the gate.
-func (x *external) put(w Warning) error {
+func (x *warnings) put(w Warning) error {
 	if i := x.find(w.ID); i >= 0 {
 		x.list[i] = w
 		return nil
@@ -83,7 +98,7 @@ func (x *external) put(w Warning) error {
 }
 
 // level returns the highest level of a warning in force at tMs.
-func (x *external) level(tMs int64) Level {
+func (x *warnings) level(tMs int64) Level {
 	l := LevelNone
 	for i := range x.n {
 		if tMs < x.list[i].UntilMs {
@@ -94,7 +109,7 @@ func (x *external) level(tMs int64) Level {
 }
 
 // deadline returns when the next warning expires after tMs.
-func (x *external) deadline(tMs int64) int64 {
+func (x *warnings) deadline(tMs int64) int64 {
 	at := int64(never)
 	for i := range x.n {
 		if u := x.list[i].UntilMs; u > tMs {
@@ -104,22 +119,10 @@ func (x *external) deadline(tMs int64) int64 {
 	return at
 }
 
-func externalRules() []rule {
-	return []rule{{
-		id: "W09", kind: KindExternal, level: LevelBlock,
-		source: "official warning (CAP 1.2): severity Severe or Extreme and urgency Immediate or Expected block, others warn; until it expires or is cancelled",
-		holdS:  func(*evidence) float64 { return 0 },
-		evaluate: func(e *evidence, tMs int64, _ Level) Level {
-			return e.external.level(tMs)
-		},
-		explain: explainExternal,
-	}}
-}
-
-func explainExternal(x *explainer) {
+func explainWarnings(x *explainer) {
 	any := false
-	for i := range x.e.external.n {
-		w := &x.e.external.list[i]
+	for i := range x.e.warnings.n {
+		w := &x.e.warnings.list[i]
 		if x.tMs >= w.UntilMs {
 			continue
 		}
@@ -164,8 +167,8 @@ func (j *Judge) Warn(w Warning, tMs int64) ([]Event, error) {
 	}
 	var err error
 	events := j.change(tMs, func() {
-		j.ev.external.expire(tMs)
-		err = j.ev.external.put(w)
+		j.ev.warnings.expire(tMs)
+		err = j.ev.warnings.put(w)
 	})
 	return events, err
 }
@@ -174,8 +177,8 @@ func (j *Judge) Warn(w Warning, tMs int64) ([]Event, error) {
 // returns what changed. One that is not in force changes nothing.
 func (j *Judge) Withdraw(id string, tMs int64) []Event {
 	return j.change(max(tMs, j.nowMs), func() {
-		if i := j.ev.external.find(cut(id)); i >= 0 {
-			j.ev.external.remove(i)
+		if i := j.ev.warnings.find(cut(id)); i >= 0 {
+			j.ev.warnings.remove(i)
 		}
 	})
 }
@@ -204,4 +207,50 @@ func cut(s string) string {
 		n--
 	}
 	return s[:n]
+}
+
+// append writes the warnings in force with the time they have left.
+func (x *warnings) append(b []byte, nowMs int64) []byte {
+	live := 0
+	for i := range x.n {
+		if x.list[i].UntilMs > nowMs {
+			live++
+		}
+	}
+	b = binary.AppendUvarint(b, uint64(live))
+	for i := range x.n {
+		w := &x.list[i]
+		if w.UntilMs <= nowMs {
+			continue
+		}
+		for _, s := range [...]string{w.ID, w.Sender, w.Event, w.Severity, w.Urgency} {
+			b = append(b, byte(len(s)))
+			b = append(b, s...)
+		}
+		b = append(b, byte(w.Level))
+		b = binary.AppendUvarint(b, uint64(min(w.UntilMs-nowMs, maxDuration)))
+	}
+	return b
+}
+
+// warnings reads what append wrote; each lasts for what it had left, anew.
+func (r *snapshotReader) warnings(nowMs int64) (warnings, error) {
+	var x warnings
+	n := r.number()
+	if n > maxWarnings {
+		return x, errSnapshot
+	}
+	for range n {
+		w := Warning{ID: r.text(), Sender: r.text(), Event: r.text(), Severity: r.text(), Urgency: r.text()}
+		w.Level = Level(r.octet())
+		left := r.number()
+		if r.bad || w.ID == "" || w.Level > LevelBlock || left > maxDuration {
+			return x, errSnapshot
+		}
+		w.UntilMs = nowMs + int64(left)
+		if err := x.put(w); err != nil {
+			return x, err
+		}
+	}
+	return x, nil
 }

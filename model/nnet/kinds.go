@@ -1,0 +1,18 @@
+package nnet
+
+import (
+	"slices"
+
+	"fairwatt/model"
+)
+
+// Kinds implements model.Scorer: the kinds of the heads that may be used live,
+// in rising order.
+func (n *Network) Kinds() []model.Kind {
+	var out []model.Kind
+	for i := range n.live {
+		out = append(out, n.live[i].Kind)
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
