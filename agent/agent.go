@@ -14,7 +14,11 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"fairwatt/agent/outbox"
+	"fairwatt/agent/receipt"
 	"fairwatt/agent/sensor"
+	"fairwatt/agent/trade"
+	"fairwatt/agent/view"
 	"fairwatt/model"
 	"fairwatt/proto/mqtt"
 	"fairwatt/proto/wire"
@@ -35,13 +39,13 @@ type Deps struct {
 	// New.
 	Judge *model.Judge
 	// Outbox is closed by Run.
-	Outbox *Outbox
+	Outbox *outbox.Outbox
 	// Pipes are the brokers, the preferred one first. Run opens and closes
 	// them. Their will is Will(cfg).
 	Pipes []mqtt.Pipe
 	Clock Clock
-	// Contactor lets a delivery flow; nil is NoContactor.
-	Contactor Contactor
+	// Contactor lets a delivery flow; nil is trade.NoContactor.
+	Contactor trade.Contactor
 	// Supervisor is told what goes round, for a watchdog; nil for none.
 	Supervisor *Supervisor
 	// Version and ModelHash stand in info; an empty ModelHash means rules only.
@@ -63,22 +67,22 @@ type Agent struct {
 	clock     clockReader
 	now       moment
 	senses    *Senses
-	viewer    *viewer
+	viewer    *view.Writer
 	sample    model.Sample
 	judge     *model.Judge
 	publisher *publisher
 	inbox     chan mqtt.Message
-	feed      *feed             // of official warnings; nil without
-	warned    chan mqtt.Message // official warnings by MQTT
-	stepped   bool              // the judge has had its first sample
-	beganMs   int64             // sensing clock of the start
-	receipts  *Receipts         // nil without a chain
+	feed      *feed              // of official warnings; nil without
+	warned    chan mqtt.Message  // official warnings by MQTT
+	stepped   bool               // the judge has had its first sample
+	beganMs   int64              // sensing clock of the start
+	receipts  *receipt.Collector // nil without a chain
 	meters    []meter
 	trade     trading
 
 	saved    savedState
-	pending  Commit          // gate records and alerts not on disk yet
-	verdicts []RecordVerdict // not seen by the traders yet
+	pending  outbox.Commit   // gate records and alerts not on disk yet
+	outcomes []trade.Outcome // not seen by the traders yet
 	judged   bool            // the judge changed since its state was written
 	online   bool            // status says online
 	counters counters
@@ -150,7 +154,7 @@ func New(cfg Config, deps Deps) (*Agent, error) {
 		deps.Logger = slog.New(slog.DiscardHandler)
 	}
 	if deps.Contactor == nil {
-		deps.Contactor = NoContactor{}
+		deps.Contactor = trade.NoContactor{}
 	}
 	senses, err := NewSenses(deps.Sensors, deps.Missing, cfg.Judge, deps.Logger)
 	if err != nil {
@@ -166,18 +170,21 @@ func New(cfg Config, deps Deps) (*Agent, error) {
 	if deps.Supervisor != nil {
 		a.publisher.alive = func() { deps.Supervisor.Beat(StagePublish) }
 	}
-	a.viewer = &viewer{
-		device: cfg.Device, simulated: cfg.Simulated, location: cfg.Location, modelHash: deps.ModelHash,
-		set: func(class string, qos byte, retained bool, payload []byte) error {
+	a.viewer = &view.Writer{
+		Device: cfg.Device, Simulated: cfg.Simulated, ModelHash: deps.ModelHash,
+		Set: func(class string, qos byte, retained bool, payload []byte) error {
 			a.publisher.set(class, qos, retained, payload)
 			return nil
 		},
 	}
+	if l := cfg.Location; l != nil {
+		a.viewer.Location = &wire.Location{Lat: l.Latitude, Lon: l.Longitude}
+	}
 	if deps.Chain != nil {
-		a.receipts = NewReceipts(deps.Chain.ID, deps.Chain.DAs)
+		a.receipts = receipt.New(deps.Chain.ID, deps.Chain.DAs)
 	}
 	a.now = a.clock.read()
-	a.viewer.gateWall, a.beganMs = a.now.wall, a.now.sensingMs
+	a.viewer.GateWall, a.beganMs = a.now.wall, a.now.sensingMs
 	if cfg.Warnings != nil {
 		if a.feed, err = newFeed(*cfg.Warnings, cfg.Location, a.now, deps.Logger); err != nil {
 			return nil, fmt.Errorf("new agent: %w", err)
@@ -212,7 +219,7 @@ func (a *Agent) restore() error {
 	if err := a.readState(stateAgent, func(b []byte) error { return json.Unmarshal(b, &a.saved) }); err != nil {
 		return err
 	}
-	a.viewer.seq = a.saved.SeqReserved
+	a.viewer.Seq = a.saved.SeqReserved
 	if err := a.readState(stateJudge, func(b []byte) error { return a.judge.Restore(b, a.now.sensingMs) }); err != nil {
 		return err
 	}
@@ -429,19 +436,19 @@ func (a *Agent) event(e *model.Event) error {
 // receive takes one receipt message.
 func (a *Agent) receive(m mqtt.Message) {
 	da := m.Topic[strings.LastIndexByte(m.Topic, '/')+1:]
-	verdicts, err := a.receipts.Add(da, m.Payload)
+	outcomes, err := a.receipts.Add(da, m.Payload)
 	if err != nil {
 		a.counters.badReceipts++
 		a.log.Warn("receipt refused", "da", da, "err", err)
 	}
-	for _, v := range verdicts {
+	for _, v := range outcomes {
 		rv, err := a.decode(v)
 		if err != nil {
 			a.counters.badReceipts++
 			a.log.Warn("receipt refused", "da", da, "err", err)
 			continue
 		}
-		a.verdicts = append(a.verdicts, rv)
+		a.outcomes = append(a.outcomes, rv)
 	}
 }
 
@@ -456,7 +463,7 @@ func (a *Agent) periodic() error {
 		a.publisher.set(wire.ClassStatus, 1, true, []byte(wire.Online))
 	}
 	now := a.now.wall
-	if due(now, &a.lastGate, gateEvery) {
+	if due(now, &a.lastGate, view.GateEvery) {
 		if err := a.publishGate(); err != nil {
 			return err
 		}
@@ -489,7 +496,7 @@ func due(now time.Time, last *time.Time, every time.Duration) bool {
 func (a *Agent) flush() {
 	state, err := a.states()
 	if err == nil {
-		_, err = a.deps.Outbox.Commit(a.now.wallMs(), Commit{State: state})
+		_, err = a.deps.Outbox.Commit(a.now.wallMs(), outbox.Commit{State: state})
 	}
 	if err == nil {
 		err = a.deps.Outbox.Flush(a.now.wallMs())
@@ -504,8 +511,8 @@ func (a *Agent) flush() {
 
 // states returns meters, judge and counters for a commit.
 func (a *Agent) states() (map[string][]byte, error) {
-	if a.viewer.seq >= a.saved.SeqReserved {
-		a.saved.SeqReserved = a.viewer.seq + seqBlock
+	if a.viewer.Seq >= a.saved.SeqReserved {
+		a.saved.SeqReserved = a.viewer.Seq + seqBlock
 	}
 	agent, err := json.Marshal(&a.saved)
 	if err != nil {
@@ -570,7 +577,7 @@ func (a *Agent) updateStatus() {
 	}
 	if a.trade.buyer != nil {
 		for _, c := range a.trade.buyer.Circuits {
-			if c.Phase != buyIdle {
+			if !c.Idle() {
 				s.Buying++
 			}
 		}

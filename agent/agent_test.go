@@ -15,7 +15,10 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	"fairwatt/agent/outbox"
+	"fairwatt/agent/receipt/receipttest"
 	"fairwatt/agent/sensor"
+	"fairwatt/agent/trade"
 	"fairwatt/firmware-sim/board"
 	"fairwatt/model"
 	"fairwatt/proto/fairwattpb"
@@ -119,13 +122,13 @@ func testKey(n byte) ed25519.PrivateKey {
 }
 
 // liveAgent composes an agent on the plant over the pipes.
-func liveAgent(t testing.TB, cfg Config, p *plant, db string, chain *Chain, contactor Contactor, pipes ...mqtt.Pipe) *Agent {
+func liveAgent(t testing.TB, cfg Config, p *plant, db string, chain *Chain, contactor trade.Contactor, pipes ...mqtt.Pipe) *Agent {
 	t.Helper()
 	judge, err := NewJudge(cfg.Judge, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	outbox, err := OpenOutbox(db, cfg.Outbox)
+	outbox, err := outbox.Open(db, cfg.Outbox)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -143,7 +146,7 @@ func liveAgent(t testing.TB, cfg Config, p *plant, db string, chain *Chain, cont
 // answer each with a signed receipt.
 type town struct {
 	t      testing.TB
-	das    []testDA
+	das    []receipttest.DA
 	chain  *Chain
 	mute   bool // takes records, answers nothing
 	pipe   mqtt.Pipe
@@ -155,8 +158,8 @@ type town struct {
 }
 
 func newTown(t testing.TB, pipe mqtt.Pipe) *town {
-	das, keys := testDAs(4)
-	return &town{t: t, das: das, pipe: pipe, seen: map[[32]byte]bool{}, chain: &Chain{ID: testChainID, DAs: keys, Params: ChainParams{
+	das, keys := receipttest.DAs(4)
+	return &town{t: t, das: das, pipe: pipe, seen: map[[32]byte]bool{}, chain: &Chain{ID: receipttest.Chain, DAs: keys, Params: ChainParams{
 		LossE4: 300, RegisterStepWh: 1, StartByMs: 900_000, DeliverByMs: 21_600_000, ResumeByMs: 3_600_000, ConfirmByMs: 900_000, AttestationMaxMs: 90_000,
 	}}}
 }
@@ -178,7 +181,7 @@ func (w *town) take(m mqtt.Message) {
 	w.batch++
 	for _, sealed := range batch.GetSealed() {
 		id := seal.ID(sealed)
-		_, payload, err := seal.Open(sealed, seal.DomainRecord, testChainID, func(string) (ed25519.PublicKey, bool) {
+		_, payload, err := seal.Open(sealed, seal.DomainRecord, receipttest.Chain, func(string) (ed25519.PublicKey, bool) {
 			return testKey(1).Public().(ed25519.PublicKey), true
 		})
 		var record fairwattpb.Record
@@ -207,7 +210,7 @@ func (w *town) take(m mqtt.Message) {
 func (w *town) answer(upTopic string, e *fairwattpb.ReceiptEntry) {
 	down := strings.TrimSuffix(upTopic, "up/record") + "down/receipt/"
 	for _, da := range w.das[:2] {
-		receipt, topic := da.receipt(w.t, w.height, e), down+da.id
+		receipt, topic := da.Receipt(w.t, w.height, e), down+da.ID
 		go func() {
 			if err := w.pipe.Publish(context.Background(), topic, 1, false, receipt); err != nil {
 				w.t.Errorf("receipt: %v", err)
@@ -227,7 +230,7 @@ func (w *town) tell(device string, record *fairwattpb.Record, trade *fairwattpb.
 		if err != nil {
 			w.t.Fatal(err)
 		}
-		sealed, err := seal.Seal(testKey(2), record.GetSender(), seal.DomainRecord, testChainID, payload)
+		sealed, err := seal.Seal(testKey(2), record.GetSender(), seal.DomainRecord, receipttest.Chain, payload)
 		if err != nil {
 			w.t.Fatal(err)
 		}
@@ -261,7 +264,7 @@ type spyContactor struct {
 	log    []string
 }
 
-func (c *spyContactor) Close(d Delivery) error {
+func (c *spyContactor) Close(d trade.Delivery) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.closed = d.TradeID
@@ -456,7 +459,7 @@ func TestAgentSellsAndHolds(t *testing.T) {
 			t.Errorf("bill %v", bill)
 		}
 		var attestation fairwattpb.GateAttestation
-		_, payload, err := seal.Open(start.GetAttestation(), seal.DomainAttestation, testChainID, func(string) (ed25519.PublicKey, bool) {
+		_, payload, err := seal.Open(start.GetAttestation(), seal.DomainAttestation, receipttest.Chain, func(string) (ed25519.PublicKey, bool) {
 			return testKey(1).Public().(ed25519.PublicKey), true
 		})
 		if err == nil {
@@ -524,4 +527,12 @@ func TestAgentGoesOnWithoutSensorAndBroker(t *testing.T) {
 		}
 		w.pipe.Close()
 	})
+}
+
+// payRecord is a payment of home-1 for an offer of pv-1.
+func payRecord(tradeID, offer string, volumeWh int64) *fairwattpb.Record {
+	return &fairwattpb.Record{Sender: "home-1", Body: &fairwattpb.Record_Pay{Pay: &fairwattpb.Pay{
+		TokenId: tradeID, OfferId: offer, Seller: "pv-1", VolumeWh: volumeWh, PriceMicroPerKwh: 200_000,
+		AmountMicro: trade.AmountMicro(volumeWh, 200_000), BuyerReading: &fairwattpb.MeterReading{Meter: "home-1-kitchen"},
+	}}}
 }

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"fairwatt/agent/view"
 	"fairwatt/model"
 	"fairwatt/proto/wire"
 )
@@ -56,13 +57,13 @@ func (s *Senses) Votes() []Vote {
 		v := model.Vote(b.channel, b.nominal, b.readings)
 		vote := Vote{b.channel, wire.Vote{Disagree: v.Disagree, Sensors: make(map[string]*float64)}}
 		if v.Validity == model.Valid {
-			vote.Value = rounded(v.Value, 4)
+			vote.Value = view.Rounded(v.Value, 4)
 		}
 		for at, r := range b.readings {
 			name := s.status[b.voters[at]].Name
 			vote.Sensors[name] = nil
 			if r.Validity == model.Valid {
-				vote.Sensors[name] = rounded(r.Value, 4)
+				vote.Sensors[name] = view.Rounded(r.Value, 4)
 			}
 		}
 		if v.Outlier >= 0 {

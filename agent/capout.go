@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"fairwatt/agent/outbox"
 	"fairwatt/model"
 	"fairwatt/model/cap"
 	"fairwatt/proto/wire"
@@ -113,7 +114,7 @@ func (a *Agent) capAlert(e *model.Event) error {
 		a.saved.CAP[e.Kind.String()] = capReference{alert.Identifier, alert.Sent.UnixMilli(), e.ID, e.Rev}
 	}
 	if len(a.pending.Events) < maxPending {
-		a.pending.Events = append(a.pending.Events, QueuedEvent{Topic: a.publisher.topics.Of(wire.ClassAlertCAP), Payload: b})
+		a.pending.Events = append(a.pending.Events, outbox.Event{Topic: a.publisher.topics.Of(wire.ClassAlertCAP), Payload: b})
 	}
 	return nil
 }
@@ -124,10 +125,10 @@ func (a *Agent) cancelOrphans() error {
 	if len(a.saved.CAP) == 0 {
 		return nil
 	}
-	view := a.judge.View()
+	standing := a.judge.View().Alerts
 	for k := range model.NumKinds {
 		r, told := a.saved.CAP[k.String()]
-		if !told || slices.ContainsFunc(view.Alerts, func(v model.AlertView) bool { return v.Kind == k }) {
+		if !told || slices.ContainsFunc(standing, func(v model.AlertView) bool { return v.Kind == k }) {
 			continue
 		}
 		a.judged = true

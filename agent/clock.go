@@ -2,6 +2,8 @@ package agent
 
 import (
 	"time"
+
+	"fairwatt/agent/view"
 )
 
 // A Clock is the two clocks of an agent.
@@ -40,6 +42,9 @@ type moment struct {
 }
 
 func (m moment) wallMs() int64 { return m.wall.UnixMilli() }
+
+// view is the time of a view made now.
+func (m moment) view() view.Moment { return view.Moment{Wall: m.wall, Synced: m.synced} }
 
 // stepLimit is how far wall and monotonic time may drift apart between two
 // moments before it is called a step.

@@ -15,6 +15,7 @@ import (
 
 	"github.com/goccy/go-yaml"
 
+	"fairwatt/agent/outbox"
 	"fairwatt/agent/sensor"
 	"fairwatt/model"
 	"fairwatt/proto/seal"
@@ -46,7 +47,7 @@ type Config struct {
 	// Network is "shipped" for the hazard network in this binary, or "none".
 	Network   string          `yaml:"network"`
 	Telemetry time.Duration   `yaml:"telemetry"` // between telemetry messages
-	Outbox    OutboxLimits    `yaml:"outbox"`
+	Outbox    outbox.Limits   `yaml:"outbox"`
 	Sell      *SellConfig     `yaml:"sell"`
 	Buy       *BuyConfig      `yaml:"buy"`
 	Location  *LocationConfig `yaml:"location"`
@@ -129,7 +130,7 @@ type BuyCircuit struct {
 func DefaultConfig() Config {
 	return Config{
 		Data: "data", Tick: time.Second, Telemetry: 10 * time.Second, Network: "shipped",
-		Judge: model.DefaultConfig(), Outbox: DefaultOutboxLimits(),
+		Judge: model.DefaultConfig(), Outbox: outbox.DefaultLimits(),
 	}
 }
 

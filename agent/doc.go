@@ -2,46 +2,52 @@
 // sensors, judges hazards, opens and closes the trade gate, seals records,
 // and trades for its owner over MQTT.
 //
+// # Rooms
+//
+// The loop, the sensors' vote, the meters, the clock, official warnings, the
+// publisher and the watchdog are here. Package outbox keeps what must survive,
+// package trade decides for the owner, package receipt says when an outcome is
+// certain, package view writes and reads views, package replay judges recorded
+// samples, package sensor reads chips.
+//
 // # One loop
 //
-// [Agent.Run] owns everything in one goroutine: each tick reads the sensors in
+// [Agent.Run] owns everything in one goroutine. Each tick reads the sensors in
 // their order into one [model.Sample], lets the [model.Judge] judge it, opens
 // the contactor when the gate is not open, steps the two traders, writes one
-// transaction to the [Outbox], and hands views to the publisher. Signed
-// receipts arrive between ticks by a channel. A second goroutine per broker
-// brings views up to date, a third sends what the outbox holds; neither ever
-// makes the loop wait.
+// transaction to the outbox, and hands views to the publisher. Signed receipts
+// arrive between ticks by a channel. One goroutine for each broker brings views
+// up to date, and one sends what the outbox holds; none of them makes the loop
+// wait.
 //
 // # What is promised
 //
-//   - The gate is the judge's. A disk that is full, a broker that is away, a
-//     chain that does not answer: none of them opens it or delays its closing.
-//   - A record is sealed once, inside the transaction that makes its counter
-//     durable; a counter never stands in two records, kill -9 included. It is
-//     sent in order, again and again, until f+1 data aggregators have signed
-//     that it is final or refused ([Receipts]); an MQTT acknowledgement only
-//     delays the next attempt.
-//   - Traders ([Seller], [Buyer]) are pure state machines. Their state is
-//     written in the same transaction as the records they ask for: after a
-//     crash they are as if the step had happened whole, or not at all. When
-//     the disk refuses, they are rolled back and asked again.
-//   - A contactor closes only after a Start or Resume is final and opens on
-//     the tick the gate closes, before anything is written.
-//   - Sensors of a kind vote ([Senses]); official warnings ([WarningsConfig])
+//   - The gate is the judge's. A full disk, an absent broker and a silent chain
+//     neither open it nor delay its closing.
+//   - A record is sealed once and sent in order, again and again, until f+1 data
+//     aggregators have signed its outcome. An MQTT acknowledgement only delays
+//     the next attempt.
+//   - The traders' state is written in the same transaction as the records they
+//     ask for. After a crash a step has happened whole or not at all. When the
+//     disk refuses, the traders are rolled back and asked again.
+//   - A contactor closes only after a Start or Resume is final. It opens on the
+//     tick the gate closes, before anything is written, and at a clean stop.
+//   - Sensors of a kind vote ([Senses]). Official warnings ([WarningsConfig])
 //     only ever close the gate, and their silence is a warning.
 //   - A watchdog is kicked by a [Supervisor] after a whole round (sense, judge,
-//     gate, publish) and by nothing else. A broker that is away is a round; a
-//     driver or a publication that never ends is none.
-//   - Views (JSON) are retained, carry when they were made and until when they
-//     may be believed, and are repeated every 30 s. Alerts are queued until a
-//     broker has them; late ones say "historical". Telemetry is of the moment.
+//     gate, publish) and by nothing else. A round without a broker counts. A
+//     driver or a publication that never ends makes no round.
+//   - Views are retained, carry when they were made and until when they may be
+//     believed, and are repeated every 30 s. Alerts are queued until a broker
+//     has them; late ones say "historical". Telemetry is of the moment.
 //
 // # The caller's duties
 //
-//  1. Hand in both clocks ([Clock]); the sensing clock never goes back.
+//  1. Hand in both clocks ([Clock]). A sensing clock that goes back is held.
 //  2. Give each pipe the will of [WillOf], and do not open it.
-//  3. Where the sensors' world has a time of its own (replay, grid), give it as
-//     Clock.WorldMs: the judge is told the time of day once, at the start.
+//  3. Give Clock.WorldMs when the sensors' world has another time than the
+//     signatures (replay, grid). The judge is told the time of day once, at the
+//     start.
 //  4. Call Run once. It closes what it was given.
 //
 // # What was refused
@@ -53,7 +59,7 @@
 // watchdog: it would go on while the loop stands still. A goroutine for each
 // sensor, to outlive a driver that hangs: it would leak, and the chip would be
 // lost all the same; the watchdog's restart sets it up again. Billing by V times
-// I: only a meter's register is billed, rounded down.
+// I: only a meter's register is billed, view.Rounded down.
 //
 // Topics and payloads follow the project's interface notes; the trade's steps
 // are those of Yu, Wu, Li and Wang, "A Distributed Power Trading Scheme Based

@@ -3,6 +3,7 @@ package agent
 import (
 	"strings"
 
+	"fairwatt/agent/view"
 	"fairwatt/model"
 	"fairwatt/proto/wire"
 )
@@ -65,12 +66,12 @@ func (a *Agent) discovery() haDevice {
 			"gate": {
 				Platform: "binary_sensor", UniqueID: prefix + "_gate", DefaultEntityID: "binary_sensor." + prefix + "_trade_gate",
 				Name: "Trade gate", DeviceClass: "safety", StateTopic: topic(wire.ClassGate), AttributesTopic: topic(wire.ClassGate),
-				ValueTemplate: "{{ 'OFF' if value_json.state == 'OPEN' else 'ON' }}", ExpireAfter: int(gateValid.Seconds()),
+				ValueTemplate: "{{ 'OFF' if value_json.state == 'OPEN' else 'ON' }}", ExpireAfter: int(view.GateValid.Seconds()),
 			},
 			"sensor_fault": {
 				Platform: "binary_sensor", UniqueID: prefix + "_sensor_fault", Name: "Sensor fault", DeviceClass: "problem",
 				EntityCategory: "diagnostic", StateTopic: topic(wire.ClassHazard + "sensor"),
-				ValueTemplate: "{{ 'ON' if value_json.level != 'ok' else 'OFF' }}", ExpireAfter: int(gateValid.Seconds()),
+				ValueTemplate: "{{ 'ON' if value_json.level != 'ok' else 'OFF' }}", ExpireAfter: int(view.GateValid.Seconds()),
 			},
 		},
 	}
@@ -79,7 +80,7 @@ func (a *Agent) discovery() haDevice {
 		d.Components["hazard_"+name] = haComponent{
 			Platform: "sensor", UniqueID: prefix + "_hazard_" + name, Name: strings.ToUpper(name[:1]) + name[1:] + " hazard",
 			StateTopic: topic(wire.ClassHazard + name), AttributesTopic: topic(wire.ClassHazard + name),
-			ValueTemplate: "{{ value_json.level }}", ExpireAfter: int(gateValid.Seconds()),
+			ValueTemplate: "{{ value_json.level }}", ExpireAfter: int(view.GateValid.Seconds()),
 		}
 	}
 	for _, s := range a.deps.Sensors {
@@ -89,7 +90,7 @@ func (a *Agent) discovery() haDevice {
 					Platform: "sensor", UniqueID: prefix + "_" + c.String(), Name: h[1], DeviceClass: h[2], Unit: h[3],
 					StateClass: "measurement", StateTopic: topic(wire.ClassTelemetry),
 					// A value that is missing becomes None, never 0.
-					ValueTemplate: "{{ value_json." + h[0] + "." + telemetryNames[c] + " | default(None) }}",
+					ValueTemplate: "{{ value_json." + h[0] + "." + view.TelemetryName(c) + " | default(None) }}",
 					ExpireAfter:   int(3 * max(1, a.cfg.Telemetry.Seconds())),
 				}
 			}
@@ -102,7 +103,7 @@ func (a *Agent) haID() string { return a.cfg.Site + "-" + a.cfg.Device }
 
 // publishDiscovery publishes the retained description.
 func (a *Agent) publishDiscovery() error {
-	b, err := marshalView(a.discovery())
+	b, err := view.Marshal(a.discovery())
 	if err != nil {
 		return err
 	}

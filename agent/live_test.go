@@ -14,6 +14,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"fairwatt/agent/outbox"
 	"fairwatt/agent/sensor"
 	"fairwatt/model"
 	"fairwatt/model/cap"
@@ -86,7 +87,7 @@ type liveSite struct {
 	chain   *Chain
 	key     crypto.Signer
 	wall    func() time.Time // nil: time.Now
-	outbox  *Outbox
+	outbox  *outbox.Outbox
 	log     *logLines
 
 	agent *Agent
@@ -147,7 +148,7 @@ func (s *liveSite) start() {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	if s.outbox, err = OpenOutbox(s.db, cfg.Outbox); err != nil {
+	if s.outbox, err = outbox.Open(s.db, cfg.Outbox); err != nil {
 		s.t.Fatal(err)
 	}
 	if s.pipe == nil {

@@ -3,6 +3,9 @@ package agent
 import (
 	"encoding/hex"
 
+	"fairwatt/agent/outbox"
+	"fairwatt/agent/trade"
+	"fairwatt/agent/view"
 	"fairwatt/model"
 	"fairwatt/proto/fairwattpb"
 	"fairwatt/proto/wire"
@@ -26,12 +29,12 @@ func (a *Agent) gateEvent(e *model.Event) error {
 	if int(e.State) != a.saved.GateState {
 		a.saved.GateState = int(e.State)
 		a.saved.GateSeq++
-		a.viewer.gateWall = a.now.wall
+		a.viewer.GateWall = a.now.wall
 		if a.deps.Chain != nil && !a.onlyBuys() && len(a.pending.Record) < maxPending {
 			a.pending.Record = append(a.pending.Record, a.entry(&fairwattpb.Record{
 				Body: &fairwattpb.Record_GateChange{GateChange: &fairwattpb.GateChange{
 					GateSeq: a.saved.GateSeq, State: gateStatePB[e.State], Causes: causesPB(e.Causes),
-					ValidUntilMs: a.now.wallMs() + gateValid.Milliseconds(),
+					ValidUntilMs: a.now.wallMs() + view.GateValid.Milliseconds(),
 				}},
 			}, false))
 		}
@@ -46,39 +49,39 @@ func (a *Agent) onlyBuys() bool { return a.cfg.Buy != nil && a.cfg.Sell == nil }
 
 // publishGate publishes the retained gate view.
 func (a *Agent) publishGate() error {
-	view := a.judge.View()
-	return a.viewer.gate(a.now, &view, a.saved.GateSeq)
+	judged := a.judge.View()
+	return a.viewer.Gate(a.now.view(), &judged, a.saved.GateSeq)
 }
 
 // publishHazards publishes the retained hazard views: those whose level
 // changed, or all.
 func (a *Agent) publishHazards(all bool) error {
-	view := a.judge.View()
-	return a.viewer.hazards(a.now, &view, all)
+	judged := a.judge.View()
+	return a.viewer.Hazards(a.now.view(), &judged, all)
 }
 
 // set marshals and publishes a view.
-func (a *Agent) set(class string, qos byte, retained bool, view any) error {
-	return a.viewer.show(class, qos, retained, view)
+func (a *Agent) set(class string, qos byte, retained bool, v any) error {
+	return a.viewer.Show(class, qos, retained, v)
 }
 
 // alertEvent queues an alert message: it must reach somebody, so it survives
 // a broker that is away. Its hazard view follows.
 func (a *Agent) alertEvent(e *model.Event) error {
-	view := a.judge.View()
-	v := a.viewer.alert(a.now, e, view.ClearInMs)
-	b, err := marshalView(v)
+	judged := a.judge.View()
+	v := a.viewer.Alert(a.now.view(), e, judged.ClearInMs)
+	b, err := view.Marshal(v)
 	if err != nil {
 		return err
 	}
 	a.log.Info("alert", "id", e.ID, "action", v.Action, "kind", v.Kind, "level", v.Level, "headline", v.Headline)
 	if len(a.pending.Events) < maxPending {
-		a.pending.Events = append(a.pending.Events, QueuedEvent{Topic: a.publisher.topics.Of(wire.ClassAlert), Payload: b})
+		a.pending.Events = append(a.pending.Events, outbox.Event{Topic: a.publisher.topics.Of(wire.ClassAlert), Payload: b})
 	}
 	if err := a.capAlert(e); err != nil { // the alert itself is told all the same
 		a.log.Error("tell alert as CAP", "id", e.ID, "err", err)
 	}
-	return a.viewer.hazards(a.now, &view, false)
+	return a.viewer.Hazards(a.now.view(), &judged, false)
 }
 
 // publishTelemetry publishes the last sample; it is of the moment and not
@@ -86,7 +89,7 @@ func (a *Agent) alertEvent(e *model.Event) error {
 func (a *Agent) publishTelemetry() error {
 	stats := a.deps.Outbox.Stats()
 	v := wire.Telemetry{
-		Schema: wire.SchemaTelemetry, Seq: a.viewer.next(), TS: wire.Time{Time: a.now.wall}, Simulated: a.cfg.Simulated,
+		Schema: wire.SchemaTelemetry, Seq: a.viewer.Next(), TS: wire.Time{Time: a.now.wall}, Simulated: a.cfg.Simulated,
 		Energy: make(map[string]int64), Outbox: &stats, Sensors: make(map[string]wire.SensorTelemetry),
 		Votes: make(map[string]wire.Vote),
 		Counters: map[string]uint64{
@@ -104,7 +107,7 @@ func (a *Agent) publishTelemetry() error {
 	for _, vote := range a.senses.Votes() {
 		v.Votes[vote.Channel.String()] = vote.Vote
 	}
-	fill(&v, a.judge.Sample())
+	view.Fill(&v, a.judge.Sample())
 	for name, wh := range a.registers() {
 		v.Energy[name] = int64(wh)
 	}
@@ -142,24 +145,12 @@ func (a *Agent) publishInfo() error {
 	return a.set(wire.ClassInfo, 1, true, v)
 }
 
-// A tradeView shows the owner's open trades.
-type tradeView struct {
-	Schema    string              `json:"schema"`
-	Seq       uint64              `json:"seq"`
-	TS        wire.Time           `json:"ts"`
-	OfferID   string              `json:"offer_id,omitempty"`
-	OfferWh   int64               `json:"offer_wh,omitempty"`
-	Selling   []*SellerTrade      `json:"selling"`
-	Buying    map[string]*Circuit `json:"buying"`
-	Simulated bool                `json:"simulated"`
-}
-
 // publishTrades publishes the retained view of open trades.
 func (a *Agent) publishTrades() error {
 	if a.trade.seller == nil && a.trade.buyer == nil {
 		return nil
 	}
-	v := tradeView{Schema: wire.SchemaTrade, Seq: a.viewer.next(), TS: wire.Time{Time: a.now.wall}, Selling: []*SellerTrade{}, Simulated: a.cfg.Simulated}
+	v := view.Trades{Schema: wire.SchemaTrade, Seq: a.viewer.Next(), TS: wire.Time{Time: a.now.wall}, Selling: []*trade.Sale{}, Simulated: a.cfg.Simulated}
 	if s := a.trade.seller; s != nil {
 		v.OfferID, v.OfferWh = s.OfferID, s.OfferWh
 		v.Selling = append(v.Selling, s.Trades...)

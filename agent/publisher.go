@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 	"google.golang.org/protobuf/proto"
 
+	"fairwatt/agent/outbox"
 	"fairwatt/proto/fairwattpb"
 	"fairwatt/proto/mqtt"
 	"fairwatt/proto/wire"
@@ -23,13 +24,13 @@ import (
 // first connected one, in order.
 type publisher struct {
 	pipes  []mqtt.Pipe
-	outbox *Outbox
+	outbox *outbox.Outbox
 	topics wire.Topics
 	log    *slog.Logger
 	now    func() time.Time // monotonic, for resending
 
 	mu      sync.Mutex
-	views   map[string]view
+	views   map[string]latest
 	dirty   []map[string]bool // topics not yet at broker i
 	order   []string          // topics in order of their first view
 	wakeups []chan struct{}   // one per view goroutine, then the queue's
@@ -42,8 +43,8 @@ type publisher struct {
 	answered []uint64 // the last ping that each loop has seen
 }
 
-// A view is the newest payload of a topic.
-type view struct {
+// A latest is the newest payload of a topic.
+type latest struct {
 	qos      byte
 	retained bool
 	payload  []byte
@@ -52,10 +53,10 @@ type view struct {
 // retryAfter is the pause after a publication failed.
 const retryAfter = time.Second
 
-func newPublisher(pipes []mqtt.Pipe, outbox *Outbox, topics wire.Topics, log *slog.Logger) *publisher {
+func newPublisher(pipes []mqtt.Pipe, outbox *outbox.Outbox, topics wire.Topics, log *slog.Logger) *publisher {
 	p := &publisher{
 		pipes: pipes, outbox: outbox, topics: topics, log: log, now: time.Now,
-		views: make(map[string]view),
+		views: make(map[string]latest),
 	}
 	for range pipes {
 		p.dirty = append(p.dirty, make(map[string]bool))
@@ -98,7 +99,7 @@ func (p *publisher) setTopic(topic string, qos byte, retained bool, payload []by
 	if _, known := p.views[topic]; !known {
 		p.order = append(p.order, topic)
 	}
-	p.views[topic] = view{qos, retained, payload}
+	p.views[topic] = latest{qos, retained, payload}
 	for i := range p.pipes {
 		p.dirty[i][topic] = true
 	}
@@ -202,7 +203,7 @@ func (p *publisher) sendViews(ctx context.Context, i int) error {
 
 // nextView takes the first dirty view of broker i; views that are not
 // retained are let go while the broker is away.
-func (p *publisher) nextView(i int) (string, view, bool) {
+func (p *publisher) nextView(i int) (string, latest, bool) {
 	connected := p.pipes[i].Connected()
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -220,7 +221,7 @@ func (p *publisher) nextView(i int) (string, view, bool) {
 		delete(p.dirty[i], topic)
 		return topic, v, true
 	}
-	return "", view{}, false
+	return "", latest{}, false
 }
 
 // idleWait bounds the wait when nothing is due.
@@ -266,7 +267,7 @@ func (p *publisher) connected() mqtt.Pipe {
 	return nil
 }
 
-func (p *publisher) sendRecords(ctx context.Context, pipe mqtt.Pipe, records []QueuedRecord) error {
+func (p *publisher) sendRecords(ctx context.Context, pipe mqtt.Pipe, records []outbox.Record) error {
 	batch := &fairwattpb.RecordBatch{}
 	for _, r := range records {
 		batch.Sealed = append(batch.Sealed, r.Sealed)

@@ -16,7 +16,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"fairwatt/agent/sensor"
-	"fairwatt/firmware-sim/board"
+	"fairwatt/agent/sensor/simbus"
 	"fairwatt/model"
 )
 
@@ -136,12 +136,12 @@ func TestBoardIsServed(t *testing.T) {
 }
 
 // dialBoard connects as soon as the program listens.
-func dialBoard(ctx context.Context, t *testing.T, addr string) *board.Client {
+func dialBoard(ctx context.Context, t *testing.T, addr string) *simbus.Client {
 	t.Helper()
 	again := time.NewTicker(20 * time.Millisecond)
 	defer again.Stop()
 	for {
-		client, err := board.Dial(ctx, "sim://"+addr)
+		client, err := simbus.Dial(ctx, "sim://"+addr)
 		if err == nil {
 			return client
 		}

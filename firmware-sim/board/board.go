@@ -2,18 +2,17 @@ package board
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 
 	"periph.io/x/conn/v3/gpio"
 	"periph.io/x/conn/v3/i2c"
 	"periph.io/x/conn/v3/physic"
 
+	"fairwatt/agent/sensor/simbus"
 	"fairwatt/model"
 )
 
@@ -126,21 +125,6 @@ func Standard() Config {
 	}
 }
 
-// ErrNoSuchPin is returned for a pin that the board does not have.
-var ErrNoSuchPin = errors.New("board has no such pin")
-
-// A NotAcknowledgedError is what the bus gives when no chip answers. It wraps
-// ENXIO, as the kernel's adapters return.
-type NotAcknowledgedError struct{ Address uint16 }
-
-// Error implements error.
-func (e *NotAcknowledgedError) Error() string {
-	return fmt.Sprintf("address 0x%02x not acknowledged", e.Address)
-}
-
-// Unwrap returns ENXIO.
-func (e *NotAcknowledgedError) Unwrap() error { return syscall.ENXIO }
-
 // A chip is one register-level simulation. All calls hold the board's lock.
 type chip interface {
 	info() Part
@@ -150,25 +134,8 @@ type chip interface {
 	feed(w *model.Sample)
 }
 
-// A Part is a chip or a pin of a board, for listings.
-type Part struct {
-	Chip     string
-	Address  uint16 // 0 for a pin
-	Pin      string // "" for a chip
-	Port     string // "" if it is on no serial line
-	Channels []model.Channel
-}
-
-// Name is how faults name the part: "bme280@0x76", "pzem@PORT/0x01", or the pin.
-func (p Part) Name() string {
-	if p.Address == 0 {
-		return p.Pin
-	}
-	if p.Port != "" {
-		return fmt.Sprintf("%s@%s/0x%02x", p.Chip, p.Port, p.Address)
-	}
-	return fmt.Sprintf("%s@0x%02x", p.Chip, p.Address)
-}
+// A Part is a chip or a pin of a board, for listings and faults.
+type Part = simbus.Part
 
 // A Board is chips, pins, a world and a clock.
 type Board struct {
@@ -451,9 +418,9 @@ func (b *Board) I2C(name string) (i2c.Bus, error) {
 // AS3935.
 func (b *Board) Pin(name string) (gpio.PinIn, error) {
 	if !b.hasPin(name) {
-		return nil, fmt.Errorf("%w: %s", ErrNoSuchPin, name)
+		return nil, fmt.Errorf("%w: %s", simbus.ErrNoSuchPin, name)
 	}
-	return &pinIn{name: name, wait: b.waitEdge, level: b.level}, nil
+	return simbus.NewPin(name, b.waitEdge, b.level), nil
 }
 
 type bus struct{ b *Board }
@@ -471,12 +438,12 @@ func (b *Board) tx(addr uint16, w, r []byte) error {
 	defer b.mu.Unlock()
 	c, ok := b.chips[addr]
 	if !ok {
-		return &NotAcknowledgedError{addr}
+		return &simbus.NotAcknowledgedError{Address: addr}
 	}
 	f := b.faults[c.info().Name()]
 	b.run(f.delay())
 	if f.noAnswer || !c.tx(b.now, w, r) {
-		return &NotAcknowledgedError{addr}
+		return &simbus.NotAcknowledgedError{Address: addr}
 	}
 	return nil
 }

@@ -15,6 +15,7 @@ import (
 	"pgregory.net/rapid"
 
 	"fairwatt/agent/sensor"
+	"fairwatt/agent/sensor/simbus"
 	"fairwatt/firmware-sim/board"
 	"fairwatt/model"
 )
@@ -23,9 +24,9 @@ var (
 	_ sensor.Buses    = (*board.Board)(nil)
 	_ sensor.Clock    = (*board.Board)(nil)
 	_ sensor.Counters = (*board.Board)(nil)
-	_ sensor.Buses    = (*board.Client)(nil)
-	_ sensor.Clock    = (*board.Client)(nil)
-	_ sensor.Counters = (*board.Client)(nil)
+	_ sensor.Buses    = (*simbus.Client)(nil)
+	_ sensor.Clock    = (*simbus.Client)(nil)
+	_ sensor.Counters = (*simbus.Client)(nil)
 )
 
 // world is a sample with the given channels.
@@ -519,7 +520,7 @@ func TestBadConfigs(t *testing.T) {
 			t.Errorf("%g Wh accepted", wh)
 		}
 	}
-	if err := b.AddEnergyWh("ANEMO", 1); !errors.Is(err, board.ErrNoSuchPin) {
+	if err := b.AddEnergyWh("ANEMO", 1); !errors.Is(err, simbus.ErrNoSuchPin) {
 		t.Errorf("energy into an anemometer: %v", err)
 	}
 }

@@ -7,8 +7,8 @@ import (
 	"time"
 
 	"periph.io/x/conn/v3/gpio"
-	"periph.io/x/conn/v3/pin"
 
+	"fairwatt/agent/sensor/simbus"
 	"fairwatt/model"
 )
 
@@ -159,7 +159,7 @@ func (b *Board) AddEnergyWh(pin string, wh float64) error {
 	defer b.mu.Unlock()
 	p := b.pulses[pin]
 	if p == nil || p.impPerWh == 0 {
-		return fmt.Errorf("%w with a meter: %s", ErrNoSuchPin, pin)
+		return fmt.Errorf("%w with a meter: %s", simbus.ErrNoSuchPin, pin)
 	}
 	if !(wh >= 0 && wh <= 1e9) {
 		return fmt.Errorf("meter on %s: %g Wh is not within 0 and 1e9", pin, wh)
@@ -179,7 +179,7 @@ func (b *Board) PulseCount(pin string) (total uint64, last time.Duration, err er
 	}
 	p := b.pulses[pin]
 	if p == nil {
-		return 0, 0, fmt.Errorf("%w: %s", ErrNoSuchPin, pin)
+		return 0, 0, fmt.Errorf("%w: %s", simbus.ErrNoSuchPin, pin)
 	}
 	return p.total, p.last, p.err()
 }
@@ -191,7 +191,7 @@ func (b *Board) PulseBins(pin string, since time.Duration) (bins []uint32, end t
 	defer b.mu.Unlock()
 	p := b.pulses[pin]
 	if p == nil {
-		return nil, 0, fmt.Errorf("%w: %s", ErrNoSuchPin, pin)
+		return nil, 0, fmt.Errorf("%w: %s", simbus.ErrNoSuchPin, pin)
 	}
 	if err := p.err(); err != nil {
 		return nil, 0, err
@@ -263,36 +263,3 @@ func (b *Board) level(name string) gpio.Level {
 	}
 	return gpio.High
 }
-
-// pinIn is a pin as periph sees it. Pulses rest high and fall; IRQ rests low.
-type pinIn struct {
-	name  string
-	wait  func(name string, timeout time.Duration) bool
-	level func(name string) gpio.Level
-}
-
-var _ gpio.PinIn = (*pinIn)(nil)
-
-func (p *pinIn) String() string   { return p.name }
-func (p *pinIn) Halt() error      { return nil }
-func (p *pinIn) Name() string     { return p.name }
-func (p *pinIn) Number() int      { return -1 }
-func (p *pinIn) Function() string { return string(p.Func()) }
-
-// Func implements pin.PinFunc.
-func (p *pinIn) Func() pin.Func { return gpio.IN }
-
-// In implements gpio.PinIn; every setting gives the edges that the part makes.
-func (p *pinIn) In(gpio.Pull, gpio.Edge) error { return nil }
-
-// Read implements gpio.PinIn.
-func (p *pinIn) Read() gpio.Level { return p.level(p.name) }
-
-// WaitForEdge implements gpio.PinIn.
-func (p *pinIn) WaitForEdge(timeout time.Duration) bool { return p.wait(p.name, timeout) }
-
-// Pull implements gpio.PinIn.
-func (p *pinIn) Pull() gpio.Pull { return gpio.PullUp }
-
-// DefaultPull implements gpio.PinIn.
-func (p *pinIn) DefaultPull() gpio.Pull { return gpio.PullUp }

@@ -6,6 +6,7 @@ import (
 	"math"
 	"time"
 
+	"fairwatt/agent/sensor/simbus"
 	"fairwatt/model"
 )
 
@@ -42,7 +43,7 @@ var pzemPhases = map[string][4]model.Channel{
 
 func newPZEM(cfg PZEM, nominalHz float64) (*pzem, error) {
 	ch, ok := pzemPhases[cfg.Phase]
-	if !ok || cfg.Address < 1 || cfg.Address > 0xF7 || cfg.Port == "" || len(cfg.Port) > maxPinName {
+	if !ok || cfg.Address < 1 || cfg.Address > 0xF7 || cfg.Port == "" || len(cfg.Port) > simbus.MaxNameBytes {
 		return nil, fmt.Errorf("pzem@%s/0x%02x: port, address or phase %q out of bounds", cfg.Port, cfg.Address, cfg.Phase)
 	}
 	return &pzem{cfg: cfg, channels: ch, nominalHz: nominalHz, f: &faults{}}, nil

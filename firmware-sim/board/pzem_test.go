@@ -10,13 +10,14 @@ import (
 	"pgregory.net/rapid"
 
 	"fairwatt/agent/sensor"
+	"fairwatt/agent/sensor/simbus"
 	"fairwatt/firmware-sim/board"
 	"fairwatt/model"
 )
 
 var (
 	_ sensor.Serials = (*board.Board)(nil)
-	_ sensor.Serials = (*board.Client)(nil)
+	_ sensor.Serials = (*simbus.Client)(nil)
 )
 
 // threePhases is a board with a meter a phase on one line.
@@ -204,7 +205,7 @@ func TestPZEMLine(t *testing.T) {
 	wrong := pzemConfig
 	wrong.Port = "COM9"
 	for _, buses := range []sensor.Buses{b, serve(t, b)} {
-		if _, err := sensor.New(wrong, buses); !errors.Is(err, board.ErrNoSuchPort) {
+		if _, err := sensor.New(wrong, buses); !errors.Is(err, simbus.ErrNoSuchPort) {
 			t.Errorf("missing line: %v", err)
 		}
 	}

@@ -14,12 +14,13 @@ import (
 	"go.uber.org/goleak"
 
 	"fairwatt/agent/sensor"
+	"fairwatt/agent/sensor/simbus"
 	"fairwatt/firmware-sim/board"
 	"fairwatt/model"
 )
 
 // serve runs a server for the test and returns a client.
-func serve(t *testing.T, b *board.Board) *board.Client {
+func serve(t *testing.T, b *board.Board) *simbus.Client {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -28,7 +29,7 @@ func serve(t *testing.T, b *board.Board) *board.Client {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- board.Serve(ctx, l, b) }()
-	c, err := board.Dial(t.Context(), "sim://"+l.Addr().String())
+	c, err := simbus.Dial(t.Context(), "sim://"+l.Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -97,12 +98,12 @@ func TestClientsAtOnce(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	var nack *board.NotAcknowledgedError
+	var nack *simbus.NotAcknowledgedError
 	bus, _ := c.I2C("")
 	if err := bus.Tx(0x23, []byte{0}, nil); !errors.As(err, &nack) || nack.Address != 0x23 || !errors.Is(err, syscall.ENXIO) {
 		t.Errorf("missing chip: %v", err)
 	}
-	if _, err := c.Pin("GPIO99"); !errors.Is(err, board.ErrNoSuchPin) {
+	if _, err := c.Pin("GPIO99"); !errors.Is(err, simbus.ErrNoSuchPin) {
 		t.Errorf("missing pin: %v", err)
 	}
 	if err := bus.Tx(0x76, bytes.Repeat([]byte{0xF5}, 5000), nil); err == nil {
@@ -111,7 +112,7 @@ func TestClientsAtOnce(t *testing.T) {
 	if err := c.Close(); err != nil {
 		t.Error(err)
 	}
-	if err := bus.Tx(0x76, []byte{0}, nil); !errors.Is(err, board.ErrClosed) {
+	if err := bus.Tx(0x76, []byte{0}, nil); !errors.Is(err, simbus.ErrClosed) {
 		t.Errorf("after close: %v", err)
 	}
 }

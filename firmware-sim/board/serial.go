@@ -1,15 +1,13 @@
 package board
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"os"
 	"time"
-)
 
-// ErrNoSuchPort is returned for a serial line that the board does not have.
-var ErrNoSuchPort = errors.New("board has no such serial line")
+	"fairwatt/agent/sensor/simbus"
+)
 
 const (
 	serialByte  = 10 * time.Second / 9600 // 8N1
@@ -52,7 +50,7 @@ func (b *Board) readSerial(name string, p []byte, timeout time.Duration) (int, e
 	defer b.mu.Unlock()
 	l := b.lines[name]
 	if l == nil {
-		return 0, fmt.Errorf("%w: %s", ErrNoSuchPort, name)
+		return 0, fmt.Errorf("%w: %s", simbus.ErrNoSuchPort, name)
 	}
 	if len(p) == 0 {
 		return 0, nil
@@ -72,7 +70,7 @@ func (b *Board) writeSerial(name string, w []byte) error {
 	defer b.mu.Unlock()
 	l := b.lines[name]
 	if l == nil {
-		return fmt.Errorf("%w: %s", ErrNoSuchPort, name)
+		return fmt.Errorf("%w: %s", simbus.ErrNoSuchPort, name)
 	}
 	l.write(b.now, w)
 	return nil
@@ -82,55 +80,7 @@ func (b *Board) writeSerial(name string, w []byte) error {
 // the same bytes.
 func (b *Board) Serial(name string) (io.ReadWriteCloser, error) {
 	if b.lines[name] == nil {
-		return nil, fmt.Errorf("%w: %s", ErrNoSuchPort, name)
+		return nil, fmt.Errorf("%w: %s", simbus.ErrNoSuchPort, name)
 	}
-	return &port{name: name, line: b, timeout: time.Second}, nil
-}
-
-// A serialLine is the board itself or its client.
-type serialLine interface {
-	readSerial(name string, p []byte, timeout time.Duration) (int, error)
-	writeSerial(name string, w []byte) error
-}
-
-// port is an open line. Its timeout runs on the board's clock.
-type port struct {
-	name    string
-	line    serialLine
-	timeout time.Duration
-	closed  bool
-}
-
-// SetReadTimeout bounds each Read that follows.
-func (p *port) SetReadTimeout(d time.Duration) error {
-	p.timeout = max(d, 0)
-	return nil
-}
-
-// Read implements io.Reader; os.ErrDeadlineExceeded when nothing comes.
-func (p *port) Read(b []byte) (int, error) {
-	if p.closed {
-		return 0, os.ErrClosed
-	}
-	return p.line.readSerial(p.name, b, p.timeout)
-}
-
-// Write implements io.Writer; one Write is one frame.
-func (p *port) Write(b []byte) (int, error) {
-	if p.closed {
-		return 0, os.ErrClosed
-	}
-	if len(b) > maxTransfer {
-		return 0, fmt.Errorf("frame longer than %d bytes", maxTransfer)
-	}
-	if err := p.line.writeSerial(p.name, b); err != nil {
-		return 0, err
-	}
-	return len(b), nil
-}
-
-// Close implements io.Closer.
-func (p *port) Close() error {
-	p.closed = true
-	return nil
+	return simbus.NewPort(name, b.readSerial, b.writeSerial), nil
 }

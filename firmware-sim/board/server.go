@@ -8,8 +8,10 @@ import (
 	"net"
 	"os"
 	"sync"
+	"syscall"
 	"time"
 
+	"fairwatt/agent/sensor/simbus"
 	pb "fairwatt/proto/fairwattpb"
 )
 
@@ -70,10 +72,10 @@ func serveConn(conn net.Conn, b *Board) {
 	r := bufio.NewReader(conn)
 	for {
 		var req pb.BusRequest
-		if err := readFrame(r, &req); err != nil {
+		if err := simbus.ReadFrame(r, &req); err != nil {
 			return
 		}
-		if err := writeFrame(conn, b.answer(&req)); err != nil {
+		if err := simbus.WriteFrame(conn, b.answer(&req)); err != nil {
 			return
 		}
 	}
@@ -84,13 +86,13 @@ func (b *Board) answer(req *pb.BusRequest) *pb.BusReply {
 	rep := &pb.BusReply{}
 	if err := b.perform(req, rep); err != nil {
 		kind := pb.BusError_KIND_BAD_REQUEST
-		var nack *NotAcknowledgedError
+		var nack *simbus.NotAcknowledgedError
 		switch {
-		case errors.As(err, &nack), notAnswering(err):
+		case errors.As(err, &nack), errors.Is(err, syscall.ENXIO):
 			kind = pb.BusError_KIND_NOT_ACKNOWLEDGED
-		case errors.Is(err, ErrNoSuchPin):
+		case errors.Is(err, simbus.ErrNoSuchPin):
 			kind = pb.BusError_KIND_NO_SUCH_PIN
-		case errors.Is(err, ErrNoSuchPort):
+		case errors.Is(err, simbus.ErrNoSuchPort):
 			kind = pb.BusError_KIND_NO_SUCH_PORT
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			kind = pb.BusError_KIND_TIMEOUT
@@ -102,7 +104,7 @@ func (b *Board) answer(req *pb.BusRequest) *pb.BusReply {
 }
 
 func (b *Board) perform(req *pb.BusRequest, rep *pb.BusReply) error {
-	if req.SleepUs > maxSleepUs {
+	if req.SleepUs > simbus.MaxSleepUs {
 		return fmt.Errorf("sleep of %d us is longer than a day", req.SleepUs)
 	}
 	if err := b.Sleep(context.Background(), us(int64(req.SleepUs))); err != nil {
@@ -112,8 +114,8 @@ func (b *Board) perform(req *pb.BusRequest, rep *pb.BusReply) error {
 	case nil:
 		return nil // a sleep alone
 	case *pb.BusRequest_I2C:
-		if len(op.I2C.W) > maxTransfer || op.I2C.Read > maxTransfer {
-			return fmt.Errorf("transfer longer than %d bytes", maxTransfer)
+		if len(op.I2C.W) > simbus.MaxTransferBytes || op.I2C.Read > simbus.MaxTransferBytes {
+			return fmt.Errorf("transfer longer than %d bytes", simbus.MaxTransferBytes)
 		}
 		if op.I2C.Address > 0x3FF {
 			return fmt.Errorf("address 0x%x has more than 10 bits", op.I2C.Address)
@@ -150,13 +152,13 @@ func (b *Board) perform(req *pb.BusRequest, rep *pb.BusReply) error {
 		rep.High = bool(pin.Read())
 		return nil
 	case *pb.BusRequest_SerialWrite:
-		if len(op.SerialWrite.Data) > maxTransfer {
-			return fmt.Errorf("frame longer than %d bytes", maxTransfer)
+		if len(op.SerialWrite.Data) > simbus.MaxTransferBytes {
+			return fmt.Errorf("frame longer than %d bytes", simbus.MaxTransferBytes)
 		}
 		return b.writeSerial(op.SerialWrite.Port, op.SerialWrite.Data)
 	case *pb.BusRequest_SerialRead:
-		p := make([]byte, min(op.SerialRead.Max, maxTransfer))
-		n, err := b.readSerial(op.SerialRead.Port, p, us(int64(min(op.SerialRead.TimeoutUs, maxSleepUs))))
+		p := make([]byte, min(op.SerialRead.Max, simbus.MaxTransferBytes))
+		n, err := b.readSerial(op.SerialRead.Port, p, us(int64(min(op.SerialRead.TimeoutUs, simbus.MaxSleepUs))))
 		rep.R = p[:n]
 		return err
 	case *pb.BusRequest_Describe:

@@ -167,7 +167,7 @@ func awaitOnline(b *testing.B, g *grid) <-chan struct{} {
 	if !token.WaitTimeout(10*time.Second) || token.Error() != nil {
 		b.Fatalf("watch the data aggregators: %v", token.Error())
 	}
-		return all
+	return all
 }
 
 func loadClient(b *testing.B, url, id string, config *tls.Config) paho.Client {

@@ -12,7 +12,9 @@ import (
 	"time"
 
 	"fairwatt/agent"
+	"fairwatt/agent/outbox"
 	"fairwatt/agent/sensor"
+	"fairwatt/agent/trade"
 	"fairwatt/aggregator/mc"
 	"fairwatt/firmware-sim/board"
 	"fairwatt/firmware-sim/scenario"
@@ -44,10 +46,10 @@ type participant struct {
 	sensors   []sensor.Sensor
 	config    agent.Config
 	clock     agent.Clock
-	contactor agent.Contactor
+	contactor trade.Contactor
 
 	network *agent.Network // owned by this agent; nil for buyers
-	outbox  *agent.Outbox
+	outbox  *outbox.Outbox
 	agent   *agent.Agent
 	stop    context.CancelFunc // nil until it runs
 	done    chan struct{}      // closed when it has ended
@@ -185,7 +187,7 @@ func (g *grid) composeAgent(p *participant) error {
 	if err != nil {
 		return fmt.Errorf("judgement of %s: %w", p.id, err)
 	}
-	if p.outbox, err = agent.OpenOutbox(filepath.Join(p.config.Data, "outbox.db"), p.config.Outbox); err != nil {
+	if p.outbox, err = outbox.Open(filepath.Join(p.config.Data, "outbox.db"), p.config.Outbox); err != nil {
 		return fmt.Errorf("outbox of %s: %w", p.id, err)
 	}
 	pipe, err := mqtt.New(mqtt.Config{

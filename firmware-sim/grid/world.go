@@ -7,8 +7,8 @@ import (
 	"sync"
 	"time"
 
-	"fairwatt/agent"
 	"fairwatt/agent/sensor"
+	"fairwatt/agent/trade"
 	"fairwatt/firmware-sim/board"
 	"fairwatt/model"
 )
@@ -267,8 +267,8 @@ func (s steadySensor) Read(ctx context.Context, sample *model.Sample) error {
 // A contactor lets a seller's energy flow to the buyer its delivery names.
 type contactor struct{ site *site }
 
-// Close implements agent.Contactor.
-func (c contactor) Close(d agent.Delivery) error {
+// Close implements trade.Contactor.
+func (c contactor) Close(d trade.Delivery) error {
 	w := c.site.world
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -289,7 +289,7 @@ func (c contactor) Close(d agent.Delivery) error {
 	return nil
 }
 
-// Open implements agent.Contactor.
+// Open implements trade.Contactor.
 func (c contactor) Open(tradeID string) error {
 	w := c.site.world
 	w.mu.Lock()

@@ -12,6 +12,7 @@ import (
 	"pgregory.net/rapid"
 
 	"fairwatt/agent"
+	"fairwatt/agent/trade"
 	"fairwatt/firmware-sim/board"
 	"fairwatt/model"
 )
@@ -141,7 +142,7 @@ func TestWorldConservesEnergy(t *testing.T) {
 				open[k] = tradeID(trades)
 			}
 			id := open[k]
-			d := agent.Delivery{TradeID: id, Buyer: "home-1", BuyerMeter: agent.MeterID("home-1", fmt.Sprint("S0-", k+1)), VolumeWh: volumes[id]}
+			d := trade.Delivery{TradeID: id, Buyer: "home-1", BuyerMeter: agent.MeterID("home-1", fmt.Sprint("S0-", k+1)), VolumeWh: volumes[id]}
 			if err := sellers[k].Close(d); err != nil {
 				t.Fatal(err)
 			}
@@ -201,7 +202,7 @@ func TestWorldLosesNothing(t *testing.T) {
 		c := w.addSite(t, "turbine-1", rows)
 		w.addHouse(t, "home-1")
 		w.begin()
-		d := agent.Delivery{TradeID: "trade-1", Buyer: "home-1", BuyerMeter: agent.MeterID("home-1", "S0-1"), VolumeWh: 1 << 40}
+		d := trade.Delivery{TradeID: "trade-1", Buyer: "home-1", BuyerMeter: agent.MeterID("home-1", "S0-1"), VolumeWh: 1 << 40}
 		want := 0.0
 		for range rapid.IntRange(1, 10).Draw(t, "steps") {
 			w.pass(time.Duration(rapid.Int64Range(0, int64(time.Second)).Draw(t, "open for")))
@@ -228,7 +229,7 @@ func TestWorldCutsOffAtTheVolume(t *testing.T) {
 	c := w.addSite(t, "turbine-1", power(2000, 2000, 2000, 2000))
 	w.addHouse(t, "home-1")
 	w.begin()
-	d := agent.Delivery{TradeID: "trade-1", Buyer: "home-1", BuyerMeter: agent.MeterID("home-1", "S0-2"), VolumeWh: 1500}
+	d := trade.Delivery{TradeID: "trade-1", Buyer: "home-1", BuyerMeter: agent.MeterID("home-1", "S0-2"), VolumeWh: 1500}
 	if err := c.Close(d); err != nil {
 		t.Fatal(err)
 	}
@@ -252,7 +253,7 @@ func TestWorldSharesPower(t *testing.T) {
 	w.addHouse(t, "home-1")
 	w.begin()
 	for i := range 2 {
-		d := agent.Delivery{TradeID: tradeID(i), Buyer: "home-1", BuyerMeter: agent.MeterID("home-1", fmt.Sprint("S0-", i+1)), VolumeWh: 1 << 20}
+		d := trade.Delivery{TradeID: tradeID(i), Buyer: "home-1", BuyerMeter: agent.MeterID("home-1", fmt.Sprint("S0-", i+1)), VolumeWh: 1 << 20}
 		if err := c.Close(d); err != nil {
 			t.Fatal(err)
 		}
@@ -270,10 +271,10 @@ func TestContactorKnowsItsLines(t *testing.T) {
 	c := w.addSite(t, "turbine-1", power(1000, 1000))
 	w.addHouse(t, "home-1")
 	w.begin()
-	if err := c.Close(agent.Delivery{TradeID: "t", Buyer: "home-2"}); err == nil {
+	if err := c.Close(trade.Delivery{TradeID: "t", Buyer: "home-2"}); err == nil {
 		t.Error("there is a line to a house that does not exist")
 	}
-	if err := c.Close(agent.Delivery{TradeID: "t", Buyer: "home-1", BuyerMeter: "home-1/cellar"}); err == nil {
+	if err := c.Close(trade.Delivery{TradeID: "t", Buyer: "home-1", BuyerMeter: "home-1/cellar"}); err == nil {
 		t.Error("there is a line to a meter that does not exist")
 	}
 	if err := c.Open("t"); err != nil {
@@ -340,7 +341,7 @@ func TestWorldRuns(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error, 1)
 		go func() { done <- w.run(ctx) }()
-		d := agent.Delivery{TradeID: "trade-1", Buyer: "home-1", BuyerMeter: agent.MeterID("home-1", "S0-1"), VolumeWh: 1 << 20}
+		d := trade.Delivery{TradeID: "trade-1", Buyer: "home-1", BuyerMeter: agent.MeterID("home-1", "S0-1"), VolumeWh: 1 << 20}
 		if err := c.Close(d); err != nil {
 			t.Fatal(err)
 		}

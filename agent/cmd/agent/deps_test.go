@@ -14,7 +14,7 @@ var forbidden = map[string]string{
 	"gonum.org/v1/plot":               "figures are drawn elsewhere; +7.1 MB",
 	"fairwatt/aggregator/":            "the two sides share only what is in the middle of the house",
 	"fairwatt/proto/peerpb":           "the service between aggregators",
-	"fairwatt/firmware-sim/grid":      "the whole system in one process",
+	"fairwatt/firmware-sim/":          "simulated boards and grids; the agent's end of a board is sensor/simbus",
 	"github.com/hyperledger-labs/":    "agreement is the aggregators' business",
 	"github.com/VictoriaMetrics/":     "the agent's figures are in its telemetry",
 	"github.com/charmbracelet/":       "agent monitor draws its own table",
@@ -45,14 +45,12 @@ var linked = map[string]string{
 	"github.com/oasisprotocol/curve25519-voi": "one semantics of signatures on both sides",
 	"golang.org/x/crypto":                     "of curve25519-voi",
 	"periph.io/x/conn":                        "buses",
-	"periph.io/x/devices":                     "drivers",
 	"periph.io/x/host":                        "the buses of this machine",
 	"gorgonia.org/gorgonia":                   "hazard network",
 	"gorgonia.org/tensor":                     "of gorgonia",
 	"gorgonia.org/vecf32":                     "of gorgonia",
 	"gorgonia.org/vecf64":                     "of gorgonia",
 	"gorgonia.org/dawson":                     "of gorgonia",
-	"gorgonia.org/cu":                         "of gorgonia",
 	"go4.org/unsafe/assume-no-moving-gc":      "of gorgonia",
 	"gonum.org/v1/gonum":                      "of gorgonia",
 	"github.com/apache/arrow":                 "of gorgonia's tensor",
@@ -66,8 +64,30 @@ var linked = map[string]string{
 	"github.com/pkg/errors":                   "of gorgonia",
 	"github.com/xtgo/set":                     "of gorgonia",
 	"golang.org/x/xerrors":                    "of gorgonia's tensor",
-	"golang.org/x/exp":                        "of gorgonia's tensor",
-	"fairwatt":                                "ourselves",
+}
+
+// own names every package of this project that the agent links, with what it is
+// there for.
+var own = map[string]string{
+	"fairwatt/agent":               "the loop",
+	"fairwatt/agent/cmd/agent":     "the program",
+	"fairwatt/agent/outbox":        "records until their outcome",
+	"fairwatt/agent/receipt":       "when an outcome is certain",
+	"fairwatt/agent/replay":        "agent replay",
+	"fairwatt/agent/sensor":        "drivers",
+	"fairwatt/agent/sensor/simbus": "bus: sim://",
+	"fairwatt/agent/trade":         "seller and buyer",
+	"fairwatt/agent/view":          "what is shown, and agent monitor",
+	"fairwatt/model":               "the judge",
+	"fairwatt/model/cap":           "official warnings, alerts as CAP",
+	"fairwatt/model/nnet":          "hazard network",
+	"fairwatt/model/nnet/skill":    "of nnet",
+	"fairwatt/model/trace":         "agent record, import and replay",
+	"fairwatt/model/waveform":      "waveforms in agent replay",
+	"fairwatt/proto/fairwattpb":    "records; frames of sim://",
+	"fairwatt/proto/mqtt":          "broker connection",
+	"fairwatt/proto/seal":          "signatures",
+	"fairwatt/proto/wire":          "topics, views, words",
 }
 
 func TestLinkedPackages(t *testing.T) {
@@ -79,6 +99,7 @@ func TestLinkedPackages(t *testing.T) {
 	if len(packages) < 100 {
 		t.Fatalf("go list names %d packages only", len(packages))
 	}
+	seen := make(map[string]bool)
 	for _, p := range packages {
 		path, standard := strings.CutPrefix(p, "std:")
 		for prefix, why := range forbidden {
@@ -89,12 +110,28 @@ func TestLinkedPackages(t *testing.T) {
 		if standard {
 			continue
 		}
+		if path == "fairwatt" || strings.HasPrefix(path, "fairwatt/") {
+			if own[path] == "" {
+				t.Errorf("the agent links %s: add it to the list, with the reason, or do without", path)
+			}
+			seen[path] = true
+			continue
+		}
 		known := false
 		for module := range linked {
-			known = known || path == module || strings.HasPrefix(path, module+"/")
+			if path == module || strings.HasPrefix(path, module+"/") {
+				known, seen[module] = true, true
+			}
 		}
 		if !known {
 			t.Errorf("the agent links %s: add its module to the list, with the reason, or do without", path)
+		}
+	}
+	for _, list := range []map[string]string{linked, own} {
+		for name, why := range list {
+			if !seen[name] {
+				t.Errorf("%s (%s) is listed and not linked", name, why)
+			}
 		}
 	}
 }

@@ -8,7 +8,7 @@ import (
 
 	"fairwatt/agent"
 	"fairwatt/agent/sensor"
-	"fairwatt/firmware-sim/board"
+	"fairwatt/agent/sensor/simbus"
 )
 
 // A hardware is the buses of a configuration and the sensors on them.
@@ -26,7 +26,7 @@ func openHardware(ctx context.Context, cfg *agent.Config) (*hardware, error) {
 	var buses sensor.Buses
 	h := &hardware{}
 	if address, ok := strings.CutPrefix(cfg.Bus, agent.SimScheme); ok {
-		client, err := board.Dial(ctx, address)
+		client, err := simbus.Dial(ctx, address)
 		if err != nil {
 			return nil, fmt.Errorf("simulated board %s: %w", address, err)
 		}

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"fairwatt/agent"
+	"fairwatt/agent/view"
 	"fairwatt/proto/mqtt"
 	"fairwatt/proto/wire"
 )
@@ -95,7 +96,7 @@ func monitor(ctx context.Context, pipe mqtt.Pipe, url string, out io.Writer) err
 		return err
 	}
 	defer pipe.Close()
-	fleet := agent.NewFleet()
+	fleet := view.NewFleet()
 	table := isTerminal(out)
 	ticker := time.NewTicker(time.Second)
 	defer ticker.Stop()
@@ -128,7 +129,7 @@ func monitor(ctx context.Context, pipe mqtt.Pipe, url string, out io.Writer) err
 const maxAlertLines = 12
 
 // renderFleet draws the table.
-func renderFleet(fleet *agent.Fleet, now time.Time, url string) string {
+func renderFleet(fleet *view.Fleet, now time.Time, url string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s%sfairwatt agents on %s   %s%s\n\n", clearScreen, bold, url, now.Format(time.TimeOnly), reset)
 	fmt.Fprintf(&b, "%s%-24s %-9s %-8s %-28s %s%s\n", bold, "DEVICE", "GATE", "SINCE", "HAZARDS", "WHY", reset)

@@ -7,6 +7,7 @@ import (
 	"os"
 
 	"fairwatt/agent"
+	"fairwatt/agent/replay"
 	"fairwatt/model"
 	"fairwatt/model/trace"
 	"fairwatt/model/trace/comtrade"
@@ -15,7 +16,7 @@ import (
 
 // A recording is what a replay reads: a trace or a COMTRADE recording.
 type recording interface {
-	agent.SampleSource
+	replay.SampleSource
 	io.Closer
 	Meta() trace.Meta
 	Channels() []model.Channel

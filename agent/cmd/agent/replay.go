@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"fairwatt/agent"
+	"fairwatt/agent/replay"
 	"fairwatt/model/trace"
 	"fairwatt/proto/mqtt"
 	"fairwatt/proto/seal"
@@ -120,7 +121,7 @@ func (f *replayFlags) run(ctx context.Context, stdout io.Writer) (err error) {
 	if err != nil {
 		return err
 	}
-	r := agent.Replay{
+	r := replay.Replay{
 		Judge: judge, Events: stdout, Scores: f.scores, Speed: speed, Simulated: reader.Meta().Simulated,
 		Waveform: waves.detector, SampleRate: waves.rate, FillRMS: waves.fill,
 	}

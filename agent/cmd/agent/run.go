@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"fairwatt/agent"
+	"fairwatt/agent/outbox"
 	"fairwatt/proto/mqtt"
 )
 
@@ -102,7 +103,7 @@ func runAgent(ctx context.Context, cfg *agent.Config, log *slog.Logger) (err err
 	if deps.Pipes, err = brokers(cfg, log); err != nil {
 		return err
 	}
-	if deps.Outbox, err = agent.OpenOutbox(filepath.Join(cfg.Data, outboxFile), cfg.Outbox); err != nil {
+	if deps.Outbox, err = outbox.Open(filepath.Join(cfg.Data, outboxFile), cfg.Outbox); err != nil {
 		return err
 	}
 	a, err := agent.New(*cfg, deps)

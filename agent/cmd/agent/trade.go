@@ -12,7 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"fairwatt/agent"
+	"fairwatt/agent/view"
 	"fairwatt/proto/mqtt"
 	"fairwatt/proto/wire"
 )
@@ -64,7 +64,7 @@ read, from their retained messages.`,
 // complete; retained messages are sent at once on subscription.
 const quiet = time.Second
 
-func listTrades(ctx context.Context, pipe mqtt.Pipe, url, device string) ([]agent.TradeLine, error) {
+func listTrades(ctx context.Context, pipe mqtt.Pipe, url, device string) ([]view.TradeLine, error) {
 	messages := make(chan mqtt.Message, 256)
 	pipe.Subscribe(wire.Topics{Site: "+", Device: device}.Of(wire.ClassTrade), func(m mqtt.Message) {
 		select {
@@ -76,7 +76,7 @@ func listTrades(ctx context.Context, pipe mqtt.Pipe, url, device string) ([]agen
 		return nil, err
 	}
 	defer pipe.Close()
-	byTopic := make(map[string][]agent.TradeLine)
+	byTopic := make(map[string][]view.TradeLine)
 	for {
 		timer := time.NewTimer(quiet)
 		select {
@@ -84,7 +84,7 @@ func listTrades(ctx context.Context, pipe mqtt.Pipe, url, device string) ([]agen
 			timer.Stop()
 			return nil, ctx.Err()
 		case <-timer.C:
-			out := []agent.TradeLine{}
+			out := []view.TradeLine{}
 			for _, lines := range byTopic {
 				out = append(out, lines...)
 			}
@@ -94,7 +94,7 @@ func listTrades(ctx context.Context, pipe mqtt.Pipe, url, device string) ([]agen
 			return out, nil
 		case m := <-messages:
 			timer.Stop()
-			lines, err := agent.ParseTrades(m.Topic, m.Payload)
+			lines, err := view.ParseTrades(m.Topic, m.Payload)
 			if err != nil {
 				return nil, err
 			}
@@ -103,7 +103,7 @@ func listTrades(ctx context.Context, pipe mqtt.Pipe, url, device string) ([]agen
 	}
 }
 
-func printTrades(w io.Writer, trades []agent.TradeLine) error {
+func printTrades(w io.Writer, trades []view.TradeLine) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "DEVICE\tSIDE\tID\tWITH\tPHASE\tVOLUME_WH\tDONE_WH")
 	for _, l := range trades {

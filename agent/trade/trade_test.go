@@ -1,4 +1,4 @@
-package agent
+package trade
 
 import (
 	"encoding/json"
@@ -22,8 +22,8 @@ func payRecord(trade, offer string, volume int64) *fairwattpb.Record {
 	}}}
 }
 
-func final(record *fairwattpb.Record, own bool) RecordVerdict {
-	return RecordVerdict{ID: [32]byte{9}, Own: own, Height: 5, Applied: true, Record: record}
+func final(record *fairwattpb.Record, own bool) Outcome {
+	return Outcome{ID: [32]byte{9}, Own: own, Height: 5, Applied: true, Record: record}
 }
 
 // kinds names the actions of a step, in order.
@@ -53,10 +53,10 @@ func wantKinds(t *testing.T, actions []Action, want ...string) {
 func TestSellerDeliversHoldsResumesAndBills(t *testing.T) {
 	s := NewSeller(testSeller)
 	in := SellerInput{SensingMs: 1000, WallMs: 1_000_000, ClockSynced: true, GateOpen: true, GateSeq: 3, MeterOK: true, RegisterWh: 100, ExpectedWh: 400}
-	step := func(wallMs int64, verdicts ...RecordVerdict) []Action {
+	step := func(wallMs int64, outcomes ...Outcome) []Action {
 		in.WallMs += wallMs
 		in.SensingMs += wallMs * 10
-		in.Verdicts = verdicts
+		in.Outcomes = outcomes
 		return s.Step(in)
 	}
 	actions := step(0)
@@ -89,7 +89,7 @@ func TestSellerDeliversHoldsResumesAndBills(t *testing.T) {
 	in.GateOpen = true
 	actions = step(1000)
 	wantKinds(t, actions, "Resume")
-	refused := RecordVerdict{Own: true, Height: 6, Code: "gate_not_open", Record: actions[0].Record}
+	refused := Outcome{Own: true, Height: 6, Code: "gate_not_open", Record: actions[0].Record}
 	wantKinds(t, step(100, refused)) // tried again, but not at once
 	actions = step(1000)
 	wantKinds(t, actions, "Resume")
@@ -105,7 +105,7 @@ func TestSellerDeliversHoldsResumesAndBills(t *testing.T) {
 	if bill.GetEnergyWh() != 400 || bill.GetAmountMicro() != 80_000 || bill.GetReading().GetRegisterWh() != 560 || bill.GetPayId()[0] != 9 {
 		t.Fatalf("bill %v", bill)
 	}
-	step(1000, RecordVerdict{Height: 9, Applied: true, Trade: &fairwattpb.TradeNotice{TradeId: "token-1", Status: "settled"}})
+	step(1000, Outcome{Height: 9, Applied: true, Trade: &fairwattpb.TradeNotice{TradeId: "token-1", Status: "settled"}})
 	if len(s.Trades) != 0 {
 		t.Fatalf("trades left: %+v", s.Trades[0])
 	}
@@ -113,11 +113,11 @@ func TestSellerDeliversHoldsResumesAndBills(t *testing.T) {
 
 func TestSellerBillsThePartWhenTheHazardStays(t *testing.T) {
 	s := NewSeller(testSeller)
-	in := SellerInput{WallMs: 1, ClockSynced: true, GateOpen: true, MeterOK: true, Verdicts: []RecordVerdict{final(payRecord("t", "o", 500), false)}}
+	in := SellerInput{WallMs: 1, ClockSynced: true, GateOpen: true, MeterOK: true, Outcomes: []Outcome{final(payRecord("t", "o", 500), false)}}
 	start := s.Step(in)
-	in.Verdicts = []RecordVerdict{final(start[0].Record, true)}
+	in.Outcomes = []Outcome{final(start[0].Record, true)}
 	wantKinds(t, s.Step(in), "close")
-	in.Verdicts, in.RegisterWh, in.GateOpen = nil, 120, false
+	in.Outcomes, in.RegisterWh, in.GateOpen = nil, 120, false
 	wantKinds(t, s.Step(in), "open", "Hold")
 	in.WallMs += testSeller.ResumeWindowMs - 1
 	wantKinds(t, s.Step(in))
@@ -131,9 +131,9 @@ func TestSellerBillsThePartWhenTheHazardStays(t *testing.T) {
 
 func TestSellerSignsNothingTimedWithoutAClock(t *testing.T) {
 	s := NewSeller(testSeller)
-	in := SellerInput{WallMs: 1, GateOpen: true, MeterOK: true, ExpectedWh: 400, Verdicts: []RecordVerdict{final(payRecord("t", "o", 500), false)}}
+	in := SellerInput{WallMs: 1, GateOpen: true, MeterOK: true, ExpectedWh: 400, Outcomes: []Outcome{final(payRecord("t", "o", 500), false)}}
 	wantKinds(t, s.Step(in))
-	in.Verdicts, in.ClockSynced = nil, true
+	in.Outcomes, in.ClockSynced = nil, true
 	wantKinds(t, s.Step(in), "Start")
 }
 
@@ -151,7 +151,7 @@ func TestSellerInvariants(t *testing.T) {
 		var unanswered []*fairwattpb.Record
 		trades := 0
 		for range rapid.IntRange(5, 60).Draw(r, "steps") {
-			in.Verdicts = nil
+			in.Outcomes = nil
 			wait := rapid.Int64Range(0, 30_000).Draw(r, "wait_ms")
 			in.WallMs += wait
 			in.SensingMs += wait * 60
@@ -170,7 +170,7 @@ func TestSellerInvariants(t *testing.T) {
 				trades++
 				id := fmt.Sprint("token-", trades)
 				volume[id] = rapid.Int64Range(1, 800).Draw(r, "volume")
-				in.Verdicts = append(in.Verdicts, final(payRecord(id, s.OfferID, volume[id]), false))
+				in.Outcomes = append(in.Outcomes, final(payRecord(id, s.OfferID, volume[id]), false))
 			}
 			for len(unanswered) > 0 && rapid.Bool().Draw(r, "answer") {
 				v := final(unanswered[0], true)
@@ -184,7 +184,7 @@ func TestSellerInvariants(t *testing.T) {
 						billed[id] = true
 					}
 				}
-				in.Verdicts = append(in.Verdicts, v)
+				in.Outcomes = append(in.Outcomes, v)
 			}
 			if rapid.IntRange(0, 9).Draw(r, "restart") == 0 {
 				b, err := json.Marshal(s)
@@ -247,7 +247,7 @@ func TestBuyerChoosesByPriceThenCredit(t *testing.T) {
 	in := BuyerInput{WallMs: 1000, ClockSynced: true, Registers: map[string]int64{"kitchen": 50}}
 	actions := b.Step(in)
 	wantKinds(t, actions, "Request")
-	in.Verdicts = []RecordVerdict{final(response(actions[0].Record.GetRequest().GetRequestId(), "tok-1",
+	in.Outcomes = []Outcome{final(response(actions[0].Record.GetRequest().GetRequestId(), "tok-1",
 		&fairwattpb.Quote{OfferId: "dear", Seller: "s1", PriceMicroPerKwh: 400_000, VolumeWh: 300, CreditE6: 9},
 		&fairwattpb.Quote{OfferId: "low-credit", Seller: "s2", PriceMicroPerKwh: 200_000, VolumeWh: 300, CreditE6: 1},
 		&fairwattpb.Quote{OfferId: "best", Seller: "s3", PriceMicroPerKwh: 200_000, VolumeWh: 250, CreditE6: 5},
@@ -273,16 +273,16 @@ func TestBuyerChoosesByPriceThenCredit(t *testing.T) {
 		t.Fatalf("why:\n%s\nwant\n%s", why, want)
 	}
 	// The offer was taken by another: the next quote, with the same token.
-	in.Verdicts = []RecordVerdict{{Own: true, Height: 4, Code: "offer_taken", Record: actions[0].Record}}
+	in.Outcomes = []Outcome{{Own: true, Height: 4, Code: "offer_taken", Record: actions[0].Record}}
 	actions = b.Step(in)
 	wantKinds(t, actions, "Pay")
 	if pay := actions[0].Record.GetPay(); pay.GetOfferId() != "low-credit" || pay.GetTokenId() != "tok-1" {
 		t.Fatalf("second pay %v", pay)
 	}
 	// That one too: nothing is left, and the token's end frees the circuit.
-	in.Verdicts = []RecordVerdict{{Own: true, Height: 5, Code: "offer_taken", Record: actions[0].Record}}
+	in.Outcomes = []Outcome{{Own: true, Height: 5, Code: "offer_taken", Record: actions[0].Record}}
 	wantKinds(t, b.Step(in))
-	in.Verdicts, in.WallMs = nil, 100_000
+	in.Outcomes, in.WallMs = nil, 100_000
 	wantKinds(t, b.Step(in))
 	in.WallMs++
 	wantKinds(t, b.Step(in), "Request")
@@ -294,13 +294,13 @@ func billedBuyer(t *testing.T) (*Buyer, BuyerInput) {
 	b := NewBuyer(testBuyer)
 	in := BuyerInput{WallMs: 1000, ClockSynced: true, Registers: map[string]int64{"kitchen": 50}}
 	b.Step(in)
-	in.Verdicts = []RecordVerdict{final(response("home-1-request-1", "tok-1", &fairwattpb.Quote{OfferId: "o", Seller: "s", PriceMicroPerKwh: 1, VolumeWh: 300}), false)}
+	in.Outcomes = []Outcome{final(response("home-1-request-1", "tok-1", &fairwattpb.Quote{OfferId: "o", Seller: "s", PriceMicroPerKwh: 1, VolumeWh: 300}), false)}
 	pay := b.Step(in)
-	in.Verdicts = []RecordVerdict{final(pay[0].Record, true)}
+	in.Outcomes = []Outcome{final(pay[0].Record, true)}
 	wantKinds(t, b.Step(in))
-	in.Verdicts = []RecordVerdict{final(&fairwattpb.Record{Body: &fairwattpb.Record_Bill{Bill: &fairwattpb.Bill{TradeId: "tok-1", EnergyWh: 200}}}, false)}
+	in.Outcomes = []Outcome{final(&fairwattpb.Record{Body: &fairwattpb.Record_Bill{Bill: &fairwattpb.Bill{TradeId: "tok-1", EnergyWh: 200}}}, false)}
 	wantKinds(t, b.Step(in)) // the meter is read after the bill, not before
-	in.Verdicts = nil
+	in.Outcomes = nil
 	return b, in
 }
 
@@ -319,9 +319,9 @@ func TestBuyerConfirmsByItsOwnMeter(t *testing.T) {
 		t.Fatalf("confirm %v", c)
 	}
 	in.NoRequests = true
-	in.Verdicts = []RecordVerdict{{Height: 8, Applied: true, Trade: &fairwattpb.TradeNotice{TradeId: "tok-1", Status: "settled"}}}
+	in.Outcomes = []Outcome{{Height: 8, Applied: true, Trade: &fairwattpb.TradeNotice{TradeId: "tok-1", Status: "settled"}}}
 	wantKinds(t, b.Step(in))
-	in.Verdicts, in.WallMs = nil, in.WallMs+100_000
+	in.Outcomes, in.WallMs = nil, in.WallMs+100_000
 	wantKinds(t, b.Step(in)) // told to begin nothing
 	in.NoRequests = false
 	wantKinds(t, b.Step(in), "Request")
@@ -354,7 +354,7 @@ func TestBuyerInvariants(t *testing.T) {
 		var unanswered []*fairwattpb.Record
 		lastRequest := ""
 		for range rapid.IntRange(5, 80).Draw(r, "steps") {
-			in.Verdicts = nil
+			in.Outcomes = nil
 			in.WallMs += rapid.Int64Range(0, 15_000).Draw(r, "wait_ms")
 			in.Registers["kitchen"] += rapid.Int64Range(0, 100).Draw(r, "wh")
 			for len(unanswered) > 0 && rapid.Bool().Draw(r, "answer") {
@@ -365,7 +365,7 @@ func TestBuyerInvariants(t *testing.T) {
 					delete(open, "pay "+v.Record.GetPay().GetTokenId())
 					delete(open, "confirm "+v.Record.GetConfirm().GetTradeId())
 				}
-				in.Verdicts = append(in.Verdicts, v)
+				in.Outcomes = append(in.Outcomes, v)
 			}
 			token := fmt.Sprintf("%s-token", lastRequest)
 			switch rapid.IntRange(0, 4).Draw(r, "word") {
@@ -382,12 +382,12 @@ func TestBuyerInvariants(t *testing.T) {
 					rec := response(lastRequest, token, quotes...)
 					rec.GetResponse().Token.ValidUntilMs = in.WallMs + 30_000
 					escrow[token] = rec.GetResponse().GetToken().GetEscrowMicro()
-					in.Verdicts = append(in.Verdicts, final(rec, false))
+					in.Outcomes = append(in.Outcomes, final(rec, false))
 				}
 			case 1:
-				in.Verdicts = append(in.Verdicts, final(&fairwattpb.Record{Body: &fairwattpb.Record_Bill{Bill: &fairwattpb.Bill{TradeId: token, EnergyWh: 100}}}, false))
+				in.Outcomes = append(in.Outcomes, final(&fairwattpb.Record{Body: &fairwattpb.Record_Bill{Bill: &fairwattpb.Bill{TradeId: token, EnergyWh: 100}}}, false))
 			case 2:
-				in.Verdicts = append(in.Verdicts, RecordVerdict{Height: 9, Applied: true, Trade: &fairwattpb.TradeNotice{TradeId: token, Status: "refunded"}})
+				in.Outcomes = append(in.Outcomes, Outcome{Height: 9, Applied: true, Trade: &fairwattpb.TradeNotice{TradeId: token, Status: "refunded"}})
 			}
 			for _, a := range b.Step(in) {
 				unanswered = append(unanswered, a.Record)

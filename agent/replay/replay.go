@@ -1,4 +1,4 @@
-package agent
+package replay
 
 import (
 	"bufio"
@@ -8,6 +8,7 @@ import (
 	"io"
 	"time"
 
+	"fairwatt/agent/view"
 	"fairwatt/model"
 	"fairwatt/model/waveform"
 	"fairwatt/proto/mqtt"
@@ -53,7 +54,7 @@ type Replay struct {
 	all     *bufio.Writer
 	line    []byte
 	summary model.Summary
-	viewer  *viewer
+	viewer  *view.Writer
 }
 
 // Run replays to the end of the source. The summary is complete also when it
@@ -63,7 +64,7 @@ func (r *Replay) Run(ctx context.Context, source SampleSource) (*model.Summary, 
 		r.out = bufio.NewWriterSize(r.Events, 1<<16)
 	}
 	if r.Pipe != nil {
-		r.viewer = &viewer{device: r.Topics.Device, simulated: r.Simulated, set: func(class string, qos byte, retained bool, payload []byte) error {
+		r.viewer = &view.Writer{Device: r.Topics.Device, Simulated: r.Simulated, Set: func(class string, qos byte, retained bool, payload []byte) error {
 			return r.Pipe.Publish(ctx, r.Topics.Of(class), qos, retained, payload)
 		}}
 	}
@@ -183,17 +184,17 @@ func (r *Replay) events(events []model.Event) error {
 
 // publish shows an event as a live agent would; the trace's time is the time.
 func (r *Replay) publish(e *model.Event) error {
-	now := moment{sensingMs: e.TimeMs, wall: time.UnixMilli(e.TimeMs), synced: true}
-	view := r.Judge.View()
+	now := view.Moment{Wall: time.UnixMilli(e.TimeMs), Synced: true}
+	judged := r.Judge.View()
 	switch e.Type {
 	case model.EventGate:
-		r.viewer.gateWall = now.wall
-		return r.viewer.gate(now, &view, 0)
+		r.viewer.GateWall = now.Wall
+		return r.viewer.Gate(now, &judged, 0)
 	case model.EventAlert:
-		if err := r.viewer.show("alert", 1, false, r.viewer.alert(now, e, view.ClearInMs)); err != nil {
+		if err := r.viewer.Show(wire.ClassAlert, 1, false, r.viewer.Alert(now, e, judged.ClearInMs)); err != nil {
 			return err
 		}
-		return r.viewer.hazards(now, &view, false)
+		return r.viewer.Hazards(now, &judged, false)
 	}
 	return nil
 }

@@ -1,4 +1,4 @@
-package agent
+package trade
 
 import (
 	"cmp"
@@ -38,7 +38,7 @@ type BuyerInput struct {
 	ClockSynced bool
 	NoRequests  bool             // finish what runs, begin nothing
 	Registers   map[string]int64 // by circuit; a missing one cannot be read
-	Verdicts    []RecordVerdict
+	Outcomes    []Outcome
 }
 
 // The phases of a circuit.
@@ -70,6 +70,9 @@ type Circuit struct {
 	Confirms    int               `json:"confirms,omitempty"`
 }
 
+// Idle says whether the circuit has no trade.
+func (c *Circuit) Idle() bool { return c.Phase == buyIdle }
+
 // maxConfirms bounds the attempts at a refused Confirm; maxQuotes the quotes
 // looked at.
 const (
@@ -96,9 +99,9 @@ func NewBuyer(cfg BuyerConfig) *Buyer {
 // Step takes what happened and returns what to do, in order.
 func (b *Buyer) Step(in BuyerInput) []Action {
 	b.out = nil
-	for _, v := range in.Verdicts {
+	for _, v := range in.Outcomes {
 		for _, c := range b.Circuits {
-			b.verdict(in, v, c)
+			b.outcome(in, v, c)
 		}
 	}
 	for _, cfg := range b.cfg.Circuits {
@@ -125,8 +128,8 @@ func (b *Buyer) free(in BuyerInput, c *Circuit, pauseMs int64) {
 	*c = Circuit{Phase: buyIdle, SinceWallMs: in.WallMs, RetryWallMs: in.WallMs + pauseMs}
 }
 
-// verdict takes one word of the chain for one circuit.
-func (b *Buyer) verdict(in BuyerInput, v RecordVerdict, c *Circuit) {
+// outcome takes one outcome for one circuit.
+func (b *Buyer) outcome(in BuyerInput, v Outcome, c *Circuit) {
 	refused := v.Own && !v.Applied
 	switch body := v.Record.GetBody().(type) {
 	case *fairwattpb.Record_Request:

@@ -1,4 +1,4 @@
-package agent
+package trade
 
 import (
 	"fmt"
@@ -33,7 +33,7 @@ type SellerInput struct {
 	RegisterWh        int64
 	MeterOK           bool
 	ExpectedWh        int64 // forecast over one delivery
-	Verdicts          []RecordVerdict
+	Outcomes          []Outcome
 }
 
 // The phases of a trade at the seller.
@@ -47,8 +47,8 @@ const (
 	sellBilled     = "billed"     // Bill sent
 )
 
-// A SellerTrade is one trade at the seller.
-type SellerTrade struct {
+// A Sale is one trade at the seller.
+type Sale struct {
 	Delivery
 	PayID            []byte `json:"pay_id"`
 	PriceMicroPerKWh int64  `json:"price_micro_per_kwh"`
@@ -73,12 +73,12 @@ const maxBills = 5
 type Seller struct {
 	cfg SellerConfig
 
-	Counter     uint64         `json:"counter"` // of offers
-	OfferID     string         `json:"offer_id,omitempty"`
-	OfferWh     int64          `json:"offer_wh,omitempty"`
-	OfferEndMs  int64          `json:"offer_end_ms,omitempty"`
-	NextOfferMs int64          `json:"next_offer_ms,omitempty"`
-	Trades      []*SellerTrade `json:"trades,omitempty"`
+	Counter     uint64  `json:"counter"` // of offers
+	OfferID     string  `json:"offer_id,omitempty"`
+	OfferWh     int64   `json:"offer_wh,omitempty"`
+	OfferEndMs  int64   `json:"offer_end_ms,omitempty"`
+	NextOfferMs int64   `json:"next_offer_ms,omitempty"`
+	Trades      []*Sale `json:"trades,omitempty"`
 
 	out []Action
 }
@@ -103,8 +103,8 @@ func (s *Seller) Restarted(registerWh int64) {
 // not open: RegisterWh is then the reading the Hold states.
 func (s *Seller) Step(in SellerInput) []Action {
 	s.out = nil
-	for _, v := range in.Verdicts {
-		s.verdict(in, v)
+	for _, v := range in.Outcomes {
+		s.outcome(in, v)
 	}
 	s.offer(in)
 	busy := false
@@ -131,7 +131,7 @@ func (s *Seller) send(record *fairwattpb.Record, attest bool) {
 }
 
 // trade finds a trade by id; nil for none.
-func (s *Seller) trade(id string) *SellerTrade {
+func (s *Seller) trade(id string) *Sale {
 	for _, t := range s.Trades {
 		if t.TradeID == id && t.Phase != "" {
 			return t
@@ -140,8 +140,8 @@ func (s *Seller) trade(id string) *SellerTrade {
 	return nil
 }
 
-// verdict takes one word of the chain.
-func (s *Seller) verdict(in SellerInput, v RecordVerdict) {
+// outcome takes one outcome.
+func (s *Seller) outcome(in SellerInput, v Outcome) {
 	switch body := v.Record.GetBody().(type) {
 	case *fairwattpb.Record_Pay:
 		if v.Applied && v.Height > 0 {
@@ -170,11 +170,11 @@ func (s *Seller) verdict(in SellerInput, v RecordVerdict) {
 }
 
 // paid admits a trade: the Pay stands in a block.
-func (s *Seller) paid(in SellerInput, v RecordVerdict, pay *fairwattpb.Pay) {
+func (s *Seller) paid(in SellerInput, v Outcome, pay *fairwattpb.Pay) {
 	if pay.GetSeller() != s.cfg.Device || pay.GetVolumeWh() <= 0 || s.trade(pay.GetTokenId()) != nil {
 		return
 	}
-	s.Trades = append(s.Trades, &SellerTrade{
+	s.Trades = append(s.Trades, &Sale{
 		Delivery: Delivery{
 			TradeID: pay.GetTokenId(), Buyer: v.Record.GetSender(),
 			BuyerMeter: pay.GetBuyerReading().GetMeter(), VolumeWh: pay.GetVolumeWh(),
@@ -187,8 +187,8 @@ func (s *Seller) paid(in SellerInput, v RecordVerdict, pay *fairwattpb.Pay) {
 	}
 }
 
-// began handles the verdict on a Start or Resume.
-func (s *Seller) began(in SellerInput, v RecordVerdict, t *SellerTrade, waiting, back string) {
+// began handles the outcome of a Start or Resume.
+func (s *Seller) began(in SellerInput, v Outcome, t *Sale, waiting, back string) {
 	if t == nil || !v.Own || t.Phase != waiting {
 		return
 	}
@@ -206,12 +206,12 @@ func (s *Seller) began(in SellerInput, v RecordVerdict, t *SellerTrade, waiting,
 	}
 }
 
-func (t *SellerTrade) enter(phase string, wallMs int64) {
+func (t *Sale) enter(phase string, wallMs int64) {
 	t.Phase, t.SinceWallMs, t.RetryWallMs = phase, wallMs, 0
 }
 
 // count adds what the meter counted since the last count.
-func (t *SellerTrade) count(registerWh int64) {
+func (t *Sale) count(registerWh int64) {
 	if registerWh > t.RunFromWh {
 		t.DeliveredWh += registerWh - t.RunFromWh
 		t.RunFromWh = registerWh
@@ -219,7 +219,7 @@ func (t *SellerTrade) count(registerWh int64) {
 }
 
 // open ends the flow of a delivery.
-func (s *Seller) open(in SellerInput, t *SellerTrade) {
+func (s *Seller) open(in SellerInput, t *Sale) {
 	if t.Phase == sellDelivering {
 		t.count(in.RegisterWh)
 		t.lastSensingMs = 0
@@ -258,14 +258,14 @@ func (s *Seller) offer(in SellerInput) {
 
 // expire gives a paid trade up that could not start in time; its escrow goes
 // back by the ledger's own rule.
-func (s *Seller) expire(in SellerInput, t *SellerTrade) {
+func (s *Seller) expire(in SellerInput, t *Sale) {
 	if in.WallMs-t.SinceWallMs >= s.cfg.StartWindowMs {
 		t.Phase = ""
 	}
 }
 
 // step moves one trade by time, gate and meter.
-func (s *Seller) step(in SellerInput, t *SellerTrade) {
+func (s *Seller) step(in SellerInput, t *Sale) {
 	switch t.Phase {
 	case sellPaid:
 		s.expire(in, t)
@@ -303,13 +303,13 @@ func (s *Seller) step(in SellerInput, t *SellerTrade) {
 }
 
 // mayBegin is the gate in front of every Start and Resume.
-func (s *Seller) mayBegin(in SellerInput, t *SellerTrade) bool {
+func (s *Seller) mayBegin(in SellerInput, t *Sale) bool {
 	return in.GateOpen && in.MeterOK && in.ClockSynced && in.WallMs >= t.RetryWallMs
 }
 
 // deliver counts a running delivery and ends it when it is complete, or puts
 // it on hold.
-func (s *Seller) deliver(in SellerInput, t *SellerTrade) {
+func (s *Seller) deliver(in SellerInput, t *Sale) {
 	if t.lastSensingMs != 0 {
 		t.RanMs += max(0, in.SensingMs-t.lastSensingMs)
 	}
@@ -331,7 +331,7 @@ func (s *Seller) deliver(in SellerInput, t *SellerTrade) {
 }
 
 // bill claims what was metered, never more than was paid for.
-func (s *Seller) bill(in SellerInput, t *SellerTrade) {
+func (s *Seller) bill(in SellerInput, t *Sale) {
 	t.Bills++
 	if t.Bills > maxBills {
 		t.Phase = ""
@@ -350,7 +350,7 @@ func (s *Seller) reading(in SellerInput) *fairwattpb.MeterReading {
 }
 
 // Active returns the trade whose contactor is closed; nil for none.
-func (s *Seller) Active() *SellerTrade {
+func (s *Seller) Active() *Sale {
 	for _, t := range s.Trades {
 		if t.Phase == sellDelivering {
 			return t

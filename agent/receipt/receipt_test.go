@@ -1,51 +1,16 @@
-package agent
+package receipt
 
 import (
-	"crypto/ed25519"
-	"fmt"
 	"strings"
 	"testing"
 
 	"google.golang.org/protobuf/proto"
 
+	"fairwatt/agent/receipt/receipttest"
 	"fairwatt/proto/fairwattpb"
 	"fairwatt/proto/seal"
 	"fairwatt/proto/wire"
 )
-
-var testChainID = [32]byte{1, 2, 3}
-
-// testDA is a data aggregator that signs receipts.
-type testDA struct {
-	id  string
-	key ed25519.PrivateKey
-}
-
-func testDAs(n int) ([]testDA, map[string]ed25519.PublicKey) {
-	var das []testDA
-	keys := make(map[string]ed25519.PublicKey)
-	for i := range n {
-		seed := make([]byte, ed25519.SeedSize)
-		seed[0] = byte(i + 1)
-		da := testDA{fmt.Sprintf("da-%d", i+1), ed25519.NewKeyFromSeed(seed)}
-		das = append(das, da)
-		keys[da.id] = da.key.Public().(ed25519.PublicKey)
-	}
-	return das, keys
-}
-
-func (d testDA) receipt(t testing.TB, height uint64, entries ...*fairwattpb.ReceiptEntry) []byte {
-	t.Helper()
-	payload, err := proto.Marshal(&fairwattpb.Receipt{ChainId: testChainID[:], Da: d.id, Height: height, Entries: entries})
-	if err != nil {
-		t.Fatal(err)
-	}
-	sealed, err := seal.Seal(d.key, d.id, seal.DomainReceipt, testChainID, payload)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return sealed
-}
 
 func entry(id byte, applied bool, code, reason string) *fairwattpb.ReceiptEntry {
 	return &fairwattpb.ReceiptEntry{
@@ -55,8 +20,8 @@ func entry(id byte, applied bool, code, reason string) *fairwattpb.ReceiptEntry 
 }
 
 func TestReceiptsNeedFPlusOneOfTheSameWord(t *testing.T) {
-	das, keys := testDAs(4)
-	r := NewReceipts(testChainID, keys)
+	das, keys := receipttest.DAs(4)
+	r := New(receipttest.Chain, keys)
 	steps := []struct {
 		name   string
 		da     int
@@ -74,12 +39,12 @@ func TestReceiptsNeedFPlusOneOfTheSameWord(t *testing.T) {
 		{"in other words", 1, 0, entry(2, false, "unknown_sender", "sender is not registered"), 1},
 	}
 	for _, s := range steps {
-		got, err := r.Add(das[s.da].id, das[s.da].receipt(t, s.height, s.entry))
+		got, err := r.Add(das[s.da].ID, das[s.da].Receipt(t, s.height, s.entry))
 		if err != nil {
 			t.Fatalf("%s: %v", s.name, err)
 		}
 		if len(got) != s.want {
-			t.Errorf("%s: %d verdicts, want %d", s.name, len(got), s.want)
+			t.Errorf("%s: %d outcomes, want %d", s.name, len(got), s.want)
 		}
 		if len(got) == 1 && got[0].Final() != (s.height > 0) {
 			t.Errorf("%s: final %v", s.name, got[0].Final())
@@ -88,46 +53,46 @@ func TestReceiptsNeedFPlusOneOfTheSameWord(t *testing.T) {
 }
 
 func TestReceiptsRefuseWhatIsNotTheirs(t *testing.T) {
-	das, keys := testDAs(4)
-	stranger, _ := testDAs(5)
+	das, keys := receipttest.DAs(4)
+	stranger, _ := receipttest.DAs(5)
 	other := entry(1, true, "", "")
 	other.Record = []byte("bytes that have another id")
 	foreign, err := proto.Marshal(&fairwattpb.Receipt{ChainId: make([]byte, 32), Da: "da-1"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	sealedForeign, err := seal.Seal(das[0].key, "da-1", seal.DomainReceipt, testChainID, foreign)
+	sealedForeign, err := seal.Seal(das[0].Key, "da-1", seal.DomainReceipt, receipttest.Chain, foreign)
 	if err != nil {
 		t.Fatal(err)
 	}
-	asRecord, err := seal.Seal(das[0].key, "da-1", seal.DomainRecord, testChainID, []byte{1})
+	asRecord, err := seal.Seal(das[0].Key, "da-1", seal.DomainRecord, receipttest.Chain, []byte{1})
 	if err != nil {
 		t.Fatal(err)
 	}
-	flipped := das[0].receipt(t, 1, entry(1, true, "", ""))
+	flipped := das[0].Receipt(t, 1, entry(1, true, "", ""))
 	flipped[len(flipped)/2] ^= 1
 	for _, c := range []struct {
 		name, want string
 		sealed     []byte
 	}{
-		{"unknown signer", "da-5", stranger[4].receipt(t, 1)},
+		{"unknown signer", "da-5", stranger[4].Receipt(t, 1)},
 		{"one bit changed", "", flipped},
 		{"another chain named", "another aggregator or chain", sealedForeign},
 		{"another domain", "invalid signature", asRecord},
-		{"record of another id", "do not belong together", das[0].receipt(t, 1, other)},
+		{"record of another id", "do not belong together", das[0].Receipt(t, 1, other)},
 		{"empty", "", nil},
 		{"too large", "is over", make([]byte, wire.MaxReceiptBytes+1)},
 	} {
-		verdicts, err := NewReceipts(testChainID, keys).Add("da-1", c.sealed)
-		if err == nil || len(verdicts) != 0 || !strings.Contains(err.Error(), c.want) {
-			t.Errorf("%s: verdicts %v, err %v", c.name, verdicts, err)
+		outcomes, err := New(receipttest.Chain, keys).Add("da-1", c.sealed)
+		if err == nil || len(outcomes) != 0 || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: outcomes %v, err %v", c.name, outcomes, err)
 		}
 	}
 }
 
 func TestReceiptsForgetTheOldest(t *testing.T) {
-	_, keys := testDAs(4)
-	r := NewReceipts(testChainID, keys)
+	_, keys := receipttest.DAs(4)
+	r := New(receipttest.Chain, keys)
 	for i := range maxTracked + 10 {
 		e := entry(0, true, "", "")
 		e.Counter = uint64(i + 1)
@@ -139,19 +104,19 @@ func TestReceiptsForgetTheOldest(t *testing.T) {
 }
 
 func FuzzReceipts(f *testing.F) {
-	das, keys := testDAs(4)
+	das, keys := receipttest.DAs(4)
 	f.Add([]byte{})
-	payload, _ := proto.Marshal(&fairwattpb.Receipt{ChainId: testChainID[:], Da: "da-1", Height: 1, Entries: []*fairwattpb.ReceiptEntry{entry(1, true, "", "")}})
+	payload, _ := proto.Marshal(&fairwattpb.Receipt{ChainId: receipttest.Chain[:], Da: "da-1", Height: 1, Entries: []*fairwattpb.ReceiptEntry{entry(1, true, "", "")}})
 	f.Add(payload)
 	f.Fuzz(func(t *testing.T, payload []byte) {
-		sealed, err := seal.Seal(das[0].key, "da-1", seal.DomainReceipt, testChainID, payload)
+		sealed, err := seal.Seal(das[0].Key, "da-1", seal.DomainReceipt, receipttest.Chain, payload)
 		if err != nil {
 			t.Skip()
 		}
-		r := NewReceipts(testChainID, keys)
-		// One aggregator alone never makes a verdict, whatever it signs.
+		r := New(receipttest.Chain, keys)
+		// One aggregator alone never makes an outcome, whatever it signs.
 		if v, _ := r.Add("da-1", sealed); len(v) != 0 {
-			t.Fatalf("one voice made %d verdicts", len(v))
+			t.Fatalf("one voice made %d outcomes", len(v))
 		}
 	})
 }

@@ -1,4 +1,4 @@
-package agent
+package receipt
 
 import (
 	"crypto/ed25519"
@@ -13,25 +13,23 @@ import (
 	"fairwatt/proto/wire"
 )
 
-// A Verdict is what the data aggregators said of one record or trade, once
+// An Outcome is what the data aggregators said of one record or trade, once
 // enough of them said the same.
-type Verdict struct {
-	Height uint64 // 0: refused at the door, in no block
+type Outcome struct {
+	Height uint64 // 0: refused before any block
 	Entry  *fairwattpb.ReceiptEntry
 }
 
 // Final says whether the record stands in a block, applied or not.
-func (v Verdict) Final() bool { return v.Height > 0 }
+func (o Outcome) Final() bool { return o.Height > 0 }
 
-// maxTracked bounds the verdicts waiting for more voices or kept against
-// repeats; the oldest are forgotten first.
+// maxTracked bounds the claims that wait for more voices or are kept against
+// repeats. The oldest are forgotten first.
 const maxTracked = 8192
 
-// Receipts collects the signed receipts of the data aggregators. A verdict
-// stands when f+1 of them said the same of the same record at the same
-// height: one of f+1 is honest, and an honest one speaks only of decided
-// blocks. It is not safe for concurrent use.
-type Receipts struct {
+// A Collector counts what data aggregators say, until f+1 said the same. It is
+// not safe for concurrent use.
+type Collector struct {
 	chain [32]byte
 	keys  map[string]ed25519.PublicKey
 	need  int
@@ -40,14 +38,14 @@ type Receipts struct {
 	order  [][32]byte
 }
 
-// NewReceipts needs the data aggregators' keys by id.
-func NewReceipts(chain [32]byte, das map[string]ed25519.PublicKey) *Receipts {
-	return &Receipts{chain: chain, keys: das, need: wire.Vouchers(len(das)), voices: make(map[[32]byte]map[string]bool)}
+// New needs the data aggregators' keys by id.
+func New(chain [32]byte, das map[string]ed25519.PublicKey) *Collector {
+	return &Collector{chain: chain, keys: das, need: wire.Vouchers(len(das)), voices: make(map[[32]byte]map[string]bool)}
 }
 
 // Add takes one receipt message of the data aggregator named in the topic and
-// returns the verdicts that now stand, each once.
-func (r *Receipts) Add(da string, sealed []byte) ([]Verdict, error) {
+// returns the outcomes that now stand, each once.
+func (r *Collector) Add(da string, sealed []byte) ([]Outcome, error) {
 	if len(sealed) > wire.MaxReceiptBytes {
 		return nil, fmt.Errorf("receipt of %s: %d bytes is over %d", da, len(sealed), wire.MaxReceiptBytes)
 	}
@@ -65,13 +63,13 @@ func (r *Receipts) Add(da string, sealed []byte) ([]Verdict, error) {
 	if receipt.GetDa() != signer || string(receipt.GetChainId()) != string(r.chain[:]) {
 		return nil, fmt.Errorf("receipt of %s: names another aggregator or chain", signer)
 	}
-	var out []Verdict
+	var out []Outcome
 	for _, e := range receipt.GetEntries() {
 		if err := checkEntry(e); err != nil {
 			return out, fmt.Errorf("receipt of %s: %w", signer, err)
 		}
 		if r.voice(signer, receipt.GetHeight(), e) {
-			out = append(out, Verdict{Height: receipt.GetHeight(), Entry: e})
+			out = append(out, Outcome{Height: receipt.GetHeight(), Entry: e})
 		}
 	}
 	return out, nil
@@ -92,8 +90,8 @@ func checkEntry(e *fairwattpb.ReceiptEntry) error {
 }
 
 // voice counts one aggregator's word and says whether it was the one that
-// made the verdict.
-func (r *Receipts) voice(da string, height uint64, e *fairwattpb.ReceiptEntry) bool {
+// made the outcome certain.
+func (r *Collector) voice(da string, height uint64, e *fairwattpb.ReceiptEntry) bool {
 	// The claim is all of the entry but the refusal's prose, which honest
 	// aggregators of different versions may word differently.
 	claim := proto.Clone(e).(*fairwattpb.ReceiptEntry)

@@ -1,4 +1,4 @@
-package board
+package simbus
 
 import (
 	"bufio"
@@ -29,7 +29,7 @@ const edgePoll = 10 * time.Millisecond
 
 // A Client uses a board's buses over a socket: it implements sensor.Buses,
 // Clock and Counters. It is safe for concurrent use. After a broken exchange
-// every call dials anew first, so a board that comes back is found again.
+// every call dials again first, so a board that comes back is found again.
 //
 // Sleeps are handed over with the next request, so that a sleep costs no
 // exchange; Now is the board's clock as of the last reply, plus these.
@@ -114,21 +114,21 @@ func (c *Client) do(req *pb.BusRequest) (*pb.BusReply, error) {
 
 // exchange is one request and its reply. Caller holds mu.
 func (c *Client) exchange(req *pb.BusRequest) (*pb.BusReply, error) {
-	req.SleepUs = uint64(min(c.sleep.Microseconds(), maxSleepUs))
+	req.SleepUs = uint64(min(c.sleep.Microseconds(), MaxSleepUs))
 	rep := &pb.BusReply{}
 	err := c.conn.SetDeadline(time.Now().Add(clientTimeout))
 	if err == nil {
-		err = writeFrame(c.conn, req)
+		err = WriteFrame(c.conn, req)
 	}
 	if err == nil {
-		err = readFrame(c.r, rep)
+		err = ReadFrame(c.r, rep)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("board %s: %w", c.addr, err)
 	}
 	// What is less than a microsecond stays owed.
 	c.sleep -= us(int64(req.SleepUs))
-	// A board that was started anew begins at zero; our clock may not go back.
+	// A restarted board begins at zero; this clock may not go back.
 	c.now = max(c.now, us(rep.NowUs))
 	return rep, nil
 }
@@ -161,9 +161,6 @@ type remoteError struct {
 func (e *remoteError) Error() string { return e.text }
 func (e *remoteError) Unwrap() error { return e.cause }
 
-// notAnswering finds a pin without signal.
-func notAnswering(err error) bool { return errors.Is(err, syscall.ENXIO) }
-
 // Now implements sensor.Clock.
 func (c *Client) Now() time.Duration {
 	c.mu.Lock()
@@ -187,13 +184,13 @@ func (c *Client) I2C(string) (i2c.Bus, error) { return clientBus{c}, nil }
 
 // Pin returns a pin of the board.
 func (c *Client) Pin(name string) (gpio.PinIn, error) {
-	if len(name) > maxPinName {
+	if len(name) > MaxNameBytes {
 		return nil, fmt.Errorf("%w: %.16q, cut off", ErrNoSuchPin, name)
 	}
 	if _, err := c.edge(name, 0); err != nil {
 		return nil, err
 	}
-	return &pinIn{name: name, wait: c.waitEdge, level: c.level}, nil
+	return NewPin(name, c.waitEdge, c.level), nil
 }
 
 // level asks for a pin's level. A board that is gone has none: high, which makes
@@ -235,17 +232,17 @@ func (c *Client) waitEdge(name string, timeout time.Duration) bool {
 
 // Serial opens a serial line of the board (sensor.Serials).
 func (c *Client) Serial(name string) (io.ReadWriteCloser, error) {
-	if len(name) > maxPinName {
+	if len(name) > MaxNameBytes {
 		return nil, fmt.Errorf("%w: %.16q, cut off", ErrNoSuchPort, name)
 	}
 	if _, err := c.readSerial(name, nil, 0); err != nil {
 		return nil, err
 	}
-	return &port{name: name, line: c, timeout: time.Second}, nil
+	return NewPort(name, c.readSerial, c.writeSerial), nil
 }
 
 func (c *Client) readSerial(name string, p []byte, timeout time.Duration) (int, error) {
-	op := &pb.SerialRead{Port: name, Max: uint32(min(len(p), maxTransfer)), TimeoutUs: uint64(timeout.Microseconds())}
+	op := &pb.SerialRead{Port: name, Max: uint32(min(len(p), MaxTransferBytes)), TimeoutUs: uint64(timeout.Microseconds())}
 	rep, err := c.do(&pb.BusRequest{Op: &pb.BusRequest_SerialRead{SerialRead: op}})
 	if err != nil {
 		return 0, err
@@ -309,8 +306,8 @@ func (clientBus) SetSpeed(physic.Frequency) error { return nil }
 
 // Tx implements i2c.Bus.
 func (u clientBus) Tx(addr uint16, w, r []byte) error {
-	if len(w) > maxTransfer || len(r) > maxTransfer {
-		return fmt.Errorf("transfer longer than %d bytes", maxTransfer)
+	if len(w) > MaxTransferBytes || len(r) > MaxTransferBytes {
+		return fmt.Errorf("transfer longer than %d bytes", MaxTransferBytes)
 	}
 	op := &pb.I2CTransfer{Address: uint32(addr), W: w, Read: uint32(len(r))}
 	rep, err := u.c.do(&pb.BusRequest{Op: &pb.BusRequest_I2C{I2C: op}})
@@ -323,3 +320,5 @@ func (u clientBus) Tx(addr uint16, w, r []byte) error {
 	copy(r, rep.R)
 	return nil
 }
+
+func us(n int64) time.Duration { return time.Duration(n) * time.Microsecond }

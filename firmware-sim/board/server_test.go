@@ -7,6 +7,7 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	"fairwatt/agent/sensor/simbus"
 	"fairwatt/model"
 	pb "fairwatt/proto/fairwattpb"
 )
@@ -26,7 +27,7 @@ func FuzzAnswer(f *testing.F) {
 		{Op: &pb.BusRequest_SerialRead{SerialRead: &pb.SerialRead{Port: "RS485", Max: 1 << 30, TimeoutUs: 1 << 60}}},
 	} {
 		var b bytes.Buffer
-		if err := writeFrame(&b, req); err != nil {
+		if err := simbus.WriteFrame(&b, req); err != nil {
 			f.Fatal(err)
 		}
 		f.Add(b.Bytes())
@@ -46,15 +47,15 @@ func FuzzAnswer(f *testing.F) {
 	b.Feed(&s)
 	f.Fuzz(func(t *testing.T, data []byte) {
 		var req pb.BusRequest
-		if readFrame(bytes.NewReader(data), &req) != nil {
+		if simbus.ReadFrame(bytes.NewReader(data), &req) != nil {
 			return
 		}
 		var out bytes.Buffer
-		if err := writeFrame(&out, b.answer(&req)); err != nil {
+		if err := simbus.WriteFrame(&out, b.answer(&req)); err != nil {
 			t.Fatal(err)
 		}
 		var rep pb.BusReply
-		if err := readFrame(&out, &rep); err != nil {
+		if err := simbus.ReadFrame(&out, &rep); err != nil {
 			t.Fatal(err)
 		}
 	})
@@ -62,10 +63,10 @@ func FuzzAnswer(f *testing.F) {
 
 func TestFrameLimits(t *testing.T) {
 	var m pb.BusRequest
-	if err := readFrame(bytes.NewReader([]byte{0, 2, 0, 0}), &m); !errors.Is(err, errFrameSize) {
+	if err := simbus.ReadFrame(bytes.NewReader([]byte{0, 2, 0, 0}), &m); !errors.Is(err, simbus.ErrFrameSize) {
 		t.Errorf("frame of 128 KiB: %v", err)
 	}
-	if err := writeFrame(&bytes.Buffer{}, &pb.BusReply{R: make([]byte, maxFrame)}); !errors.Is(err, errFrameSize) {
+	if err := simbus.WriteFrame(&bytes.Buffer{}, &pb.BusReply{R: make([]byte, simbus.MaxFrameBytes)}); !errors.Is(err, simbus.ErrFrameSize) {
 		t.Errorf("reply over the limit: %v", err)
 	}
 	// An hour of bins of any wind fits.
@@ -73,7 +74,7 @@ func TestFrameLimits(t *testing.T) {
 	for i := range bins {
 		bins[i] = 1 << 20
 	}
-	if n := proto.Size(&pb.BusReply{Bins: bins}); n > maxFrame {
+	if n := proto.Size(&pb.BusReply{Bins: bins}); n > simbus.MaxFrameBytes {
 		t.Errorf("an hour of bins has %d bytes", n)
 	}
 }
@@ -84,8 +85,8 @@ func TestRequestLimits(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, req := range []*pb.BusRequest{
-		{SleepUs: maxSleepUs + 1},
-		{Op: &pb.BusRequest_I2C{I2C: &pb.I2CTransfer{Address: 0x76, Read: maxTransfer + 1}}},
+		{SleepUs: simbus.MaxSleepUs + 1},
+		{Op: &pb.BusRequest_I2C{I2C: &pb.I2CTransfer{Address: 0x76, Read: simbus.MaxTransferBytes + 1}}},
 		{Op: &pb.BusRequest_I2C{I2C: &pb.I2CTransfer{Address: 0x400}}},
 	} {
 		if rep := b.answer(req); rep.Error.GetKind() != pb.BusError_KIND_BAD_REQUEST {

@@ -10,6 +10,10 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	"fairwatt/agent/outbox"
+	"fairwatt/agent/receipt"
+	"fairwatt/agent/trade"
+	"fairwatt/agent/view"
 	"fairwatt/model"
 	"fairwatt/proto/fairwattpb"
 	"fairwatt/proto/seal"
@@ -19,16 +23,16 @@ import (
 // trading is the agent's share in trades: the two state machines and their
 // last state on disk, to go back to when a commit fails.
 type trading struct {
-	seller      *Seller
-	buyer       *Buyer
+	seller      *trade.Seller
+	buyer       *trade.Buyer
 	sellerState []byte
 	buyerState  []byte
 }
 
 // sellerConfig joins the owner's wishes with the chain's deadlines.
-func (a *Agent) sellerConfig() SellerConfig {
+func (a *Agent) sellerConfig() trade.SellerConfig {
 	s, p := a.cfg.Sell, a.deps.Chain.Params
-	return SellerConfig{
+	return trade.SellerConfig{
 		Device: a.cfg.Device, Meter: MeterID(a.cfg.Device, s.Meter), PriceMicroPerKWh: s.PriceMicroPerKWh,
 		MinWh: s.MinWh, MaxWh: s.MaxWh, DeliveryMs: int64(s.DeliveryH * 3_600_000),
 		OfferTTLMs: s.OfferTTL.Milliseconds(), StartWindowMs: p.StartByMs,
@@ -38,16 +42,16 @@ func (a *Agent) sellerConfig() SellerConfig {
 	}
 }
 
-func (a *Agent) buyerConfig() BuyerConfig {
+func (a *Agent) buyerConfig() trade.BuyerConfig {
 	b, p := a.cfg.Buy, a.deps.Chain.Params
-	cfg := BuyerConfig{
+	cfg := trade.BuyerConfig{
 		Device: a.cfg.Device, RequestTTLMs: b.RequestTTL.Milliseconds(), RequestEveryMs: b.RequestEvery.Milliseconds(),
 		DisputeAfterMs: p.ConfirmByMs / 2, SettleMs: min(2*a.cfg.Tick.Milliseconds(), 5000), LossE4: p.LossE4, ClassE4: b.MeterClassE4,
 		ToleranceWh: 2 * max(1, p.RegisterStepWh), RetryMs: retryMs,
 		GiveUpMs: p.StartByMs + p.ResumeByMs + p.ConfirmByMs + tradeMaxMs,
 	}
 	for _, c := range b.Circuits {
-		cfg.Circuits = append(cfg.Circuits, CircuitConfig{
+		cfg.Circuits = append(cfg.Circuits, trade.CircuitConfig{
 			Name: c.Name, Meter: MeterID(a.cfg.Device, c.Meter), VolumeWh: c.VolumeWh, MaxPriceMicroPerKWh: c.MaxPriceMicroPerKWh,
 		})
 	}
@@ -62,7 +66,7 @@ const (
 // restoreTrading makes the traders and gives them back their states.
 func (a *Agent) restoreTrading() error {
 	if a.cfg.Sell != nil {
-		a.trade.seller = NewSeller(a.sellerConfig())
+		a.trade.seller = trade.NewSeller(a.sellerConfig())
 		if err := a.readState(stateSeller, func(b []byte) error {
 			a.trade.sellerState = b
 			return json.Unmarshal(b, a.trade.seller)
@@ -73,7 +77,7 @@ func (a *Agent) restoreTrading() error {
 		a.trade.seller.Restarted(register)
 	}
 	if a.cfg.Buy != nil {
-		a.trade.buyer = NewBuyer(a.buyerConfig())
+		a.trade.buyer = trade.NewBuyer(a.buyerConfig())
 		return a.readState(stateBuyer, func(b []byte) error {
 			a.trade.buyerState = b
 			return json.Unmarshal(b, a.trade.buyer)
@@ -85,7 +89,7 @@ func (a *Agent) restoreTrading() error {
 // rollback returns the traders to their state on disk.
 func (a *Agent) rollback() error {
 	if a.trade.seller != nil {
-		a.trade.seller = NewSeller(a.sellerConfig())
+		a.trade.seller = trade.NewSeller(a.sellerConfig())
 		if len(a.trade.sellerState) > 0 {
 			if err := json.Unmarshal(a.trade.sellerState, a.trade.seller); err != nil {
 				return fmt.Errorf("roll seller back: %w", err)
@@ -93,7 +97,7 @@ func (a *Agent) rollback() error {
 		}
 	}
 	if a.trade.buyer != nil {
-		a.trade.buyer = NewBuyer(a.buyerConfig())
+		a.trade.buyer = trade.NewBuyer(a.buyerConfig())
 		if len(a.trade.buyerState) > 0 {
 			if err := json.Unmarshal(a.trade.buyerState, a.trade.buyer); err != nil {
 				return fmt.Errorf("roll buyer back: %w", err)
@@ -153,7 +157,7 @@ func (a *Agent) actOnce() (again bool, err error) {
 			commit.Record = append(commit.Record[:len(commit.Record):len(commit.Record)], a.entry(action.Record, action.Attest))
 		}
 	}
-	if len(actions) == 0 && len(a.verdicts) == 0 && !a.judged && commit.empty() {
+	if len(actions) == 0 && len(a.outcomes) == 0 && !a.judged && commit.Empty() {
 		return false, nil
 	}
 	state, err := a.states()
@@ -170,7 +174,7 @@ func (a *Agent) actOnce() (again bool, err error) {
 		a.log.Error("nothing was sent; the disk refused", "err", err)
 		return false, a.rollback()
 	}
-	a.pending, a.verdicts, a.judged = Commit{}, nil, false
+	a.pending, a.outcomes, a.judged = outbox.Commit{}, nil, false
 	a.trade.sellerState, a.trade.buyerState = state[stateSeller], state[stateBuyer]
 	a.publisher.wakeQueue()
 	for _, r := range sealed {
@@ -180,15 +184,15 @@ func (a *Agent) actOnce() (again bool, err error) {
 }
 
 // stepTraders runs both state machines on the present moment.
-func (a *Agent) stepTraders() []Action {
-	var actions []Action
+func (a *Agent) stepTraders() []trade.Action {
+	var actions []trade.Action
 	if s := a.trade.seller; s != nil {
-		view := a.judge.View()
+		judged := a.judge.View()
 		register, ok := a.register(a.cfg.Sell.Meter)
-		in := SellerInput{
+		in := trade.SellerInput{
 			SensingMs: a.now.sensingMs, WallMs: a.now.wallMs(), ClockSynced: a.now.synced,
-			GateOpen: view.State == model.StateOpen, GateSeq: a.saved.GateSeq, Causes: causesPB(view.Causes),
-			RegisterWh: register, MeterOK: ok, Verdicts: a.verdicts,
+			GateOpen: judged.State == model.StateOpen, GateSeq: a.saved.GateSeq, Causes: causesPB(judged.Causes),
+			RegisterWh: register, MeterOK: ok, Outcomes: a.outcomes,
 		}
 		if p, ok := powerW(&a.sample); ok && p > 0 {
 			// Persistence forecast: as much power as now, for one delivery.
@@ -197,9 +201,9 @@ func (a *Agent) stepTraders() []Action {
 		actions = append(actions, s.Step(in)...)
 	}
 	if b := a.trade.buyer; b != nil {
-		in := BuyerInput{
+		in := trade.BuyerInput{
 			WallMs: a.now.wallMs(), ClockSynced: a.now.synced, NoRequests: a.noRequests.Load(),
-			Registers: make(map[string]int64), Verdicts: a.verdicts,
+			Registers: make(map[string]int64), Outcomes: a.outcomes,
 		}
 		for _, c := range a.cfg.Buy.Circuits {
 			if wh, ok := a.register(c.Meter); ok {
@@ -226,7 +230,7 @@ func (a *Agent) marshalTraders(state map[string][]byte) error {
 
 // execute does what needs no disk; it says whether the traders want to see
 // the meter again.
-func (a *Agent) execute(actions []Action) (again bool) {
+func (a *Agent) execute(actions []trade.Action) (again bool) {
 	for _, action := range actions {
 		switch {
 		case action.CloseFor != nil:
@@ -244,8 +248,8 @@ func (a *Agent) execute(actions []Action) (again bool) {
 }
 
 // entry is the outbox entry that seals a record.
-func (a *Agent) entry(record *fairwattpb.Record, attest bool) Entry {
-	return Entry{Build: func(counter uint64) ([]byte, error) {
+func (a *Agent) entry(record *fairwattpb.Record, attest bool) outbox.Entry {
+	return outbox.Entry{Build: func(counter uint64) ([]byte, error) {
 		record.ChainId, record.Sender = a.deps.Chain.ID[:], a.cfg.Device
 		record.Counter, record.TimeMs, record.Simulated = counter, a.now.wallMs(), a.cfg.Simulated
 		if attest {
@@ -275,7 +279,7 @@ func (a *Agent) attest() ([]byte, error) {
 	if a.judge.View().State != model.StateOpen {
 		return nil, errNotOpen
 	}
-	valid := gateValid.Milliseconds()
+	valid := view.GateValid.Milliseconds()
 	if limit := a.deps.Chain.Params.AttestationMaxMs; limit > 0 {
 		valid = min(valid, limit)
 	}
@@ -289,10 +293,10 @@ func (a *Agent) attest() ([]byte, error) {
 	return seal.Seal(a.deps.Key, a.cfg.Device, seal.DomainAttestation, a.deps.Chain.ID, payload)
 }
 
-// decode turns a verdict into what the traders see, and takes the device's
+// decode turns an outcome into what the traders see, and takes the device's
 // own record out of the outbox.
-func (a *Agent) decode(v Verdict) (RecordVerdict, error) {
-	out := RecordVerdict{
+func (a *Agent) decode(v receipt.Outcome) (trade.Outcome, error) {
+	out := trade.Outcome{
 		Height: v.Height, Applied: v.Entry.GetOutcome().GetApplied(),
 		Code: v.Entry.GetOutcome().GetCode(), Reason: v.Entry.GetOutcome().GetReason(), Trade: v.Entry.GetTrade(),
 	}
@@ -310,7 +314,7 @@ func (a *Agent) decode(v Verdict) (RecordVerdict, error) {
 		if v.Height == 0 && out.Code == wire.CodeReplayed {
 			// It stands in an earlier block, whose receipt says how.
 			a.log.Info("record was known to the chain", "counter", own.Counter)
-			return RecordVerdict{ID: out.ID, Trade: out.Trade}, nil
+			return trade.Outcome{ID: out.ID, Trade: out.Trade}, nil
 		}
 		out.Own, sealed = true, own.Sealed
 		if out.Applied {
@@ -339,7 +343,7 @@ func (a *Agent) decode(v Verdict) (RecordVerdict, error) {
 	return out, nil
 }
 
-// causesPB is the record form of causes. Numbers become text, rounded for
+// causesPB is the record form of causes. Numbers become text, view.Rounded for
 // people: aggregators never compare floats.
 func causesPB(causes []model.Cause) []*fairwattpb.Cause {
 	var out []*fairwattpb.Cause
@@ -365,7 +369,7 @@ func cut(text string) string {
 }
 
 func formatValue(v float64) string {
-	if r := rounded(v, 3); r != nil {
+	if r := view.Rounded(v, 3); r != nil {
 		return strconv.FormatFloat(*r, 'f', -1, 64)
 	}
 	return "none"

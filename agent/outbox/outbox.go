@@ -1,4 +1,4 @@
-package agent
+package outbox
 
 import (
 	"encoding/binary"
@@ -15,9 +15,9 @@ import (
 	"fairwatt/proto/wire"
 )
 
-// OutboxLimits cap what the outbox keeps. When a cap is reached the oldest
+// Limits cap what the outbox keeps. When a cap is reached the oldest
 // records go first, those of no trade before the others, and each is counted.
-type OutboxLimits struct {
+type Limits struct {
 	MaxRecords int           `yaml:"max_records"`
 	MaxBytes   int64         `yaml:"max_bytes"`
 	MaxAge     time.Duration `yaml:"max_age"`
@@ -27,9 +27,9 @@ type OutboxLimits struct {
 	Resend time.Duration `yaml:"resend"`
 }
 
-// DefaultOutboxLimits fit an SD card: 16 MiB, a week.
-func DefaultOutboxLimits() OutboxLimits {
-	return OutboxLimits{MaxRecords: 20000, MaxBytes: 16 << 20, MaxAge: 7 * 24 * time.Hour, Resend: 30 * time.Second}
+// DefaultLimits fit an SD card: 16 MiB, a week.
+func DefaultLimits() Limits {
+	return Limits{MaxRecords: 20000, MaxBytes: 16 << 20, MaxAge: 7 * 24 * time.Hour, Resend: 30 * time.Second}
 }
 
 // An Entry is one record to be sealed. Build gets the sender counter it must
@@ -42,9 +42,9 @@ type Entry struct {
 	Bulk bool
 }
 
-// A QueuedEvent is one MQTT message of the event kind (an alert), kept until
+// A Event is one MQTT message of the event kind (an alert), kept until
 // the broker has acknowledged it.
-type QueuedEvent struct {
+type Event struct {
 	Seq       uint64
 	CreatedMs int64 // wall clock
 	Topic     string
@@ -54,14 +54,15 @@ type QueuedEvent struct {
 // A Commit is what one step of the agent makes durable, all of it or nothing.
 type Commit struct {
 	State  map[string][]byte // replaces the named state
-	Events []QueuedEvent     // Seq is given by the outbox
+	Events []Event           // Seq is given by the outbox
 	Record []Entry
 }
 
-func (c *Commit) empty() bool { return len(c.State) == 0 && len(c.Events) == 0 && len(c.Record) == 0 }
+// Empty says whether there is nothing to make durable.
+func (c *Commit) Empty() bool { return len(c.State) == 0 && len(c.Events) == 0 && len(c.Record) == 0 }
 
-// A QueuedRecord is a sealed record that has no final receipt yet.
-type QueuedRecord struct {
+// A Record is a sealed record that has no final receipt yet.
+type Record struct {
 	Counter   uint64
 	ID        [32]byte
 	CreatedMs int64 // wall clock
@@ -73,7 +74,7 @@ type QueuedRecord struct {
 // events until the broker has them, and the named states that must survive a
 // restart together with them. It is safe for concurrent use.
 type Outbox struct {
-	limits OutboxLimits
+	limits Limits
 	db     *bolt.DB
 
 	mu      sync.Mutex
@@ -114,10 +115,10 @@ const recordHeader = 9
 // maxEvents caps the queued events; the oldest are dropped and counted.
 const maxEvents = 4096
 
-// OpenOutbox opens or makes the file. A second process on the same file is
+// Open opens or makes the file. A second process on the same file is
 // refused after a second. The file is rewritten without its free pages when
 // they are most of it, because bbolt files never shrink.
-func OpenOutbox(path string, limits OutboxLimits) (*Outbox, error) {
+func Open(path string, limits Limits) (*Outbox, error) {
 	if err := compact(path); err != nil {
 		return nil, fmt.Errorf("compact outbox %s: %w", path, err)
 	}
@@ -206,7 +207,7 @@ func (o *Outbox) add(q *queued) {
 // Commit makes c durable in one synced transaction and returns the records it
 // sealed, in order; bulk entries of c are only put aside for Flush. On an
 // error nothing of c has happened.
-func (o *Outbox) Commit(wallMs int64, c Commit) ([]QueuedRecord, error) {
+func (o *Outbox) Commit(wallMs int64, c Commit) ([]Record, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	var urgent, later []Entry
@@ -244,9 +245,9 @@ func (o *Outbox) Flush(wallMs int64) error {
 // write runs the one kind of transaction there is: bulk entries first (they
 // are older), then c, deletions and caps. The memory follows only when the
 // disk has it.
-func (o *Outbox) write(wallMs int64, c Commit) ([]QueuedRecord, error) {
+func (o *Outbox) write(wallMs int64, c Commit) ([]Record, error) {
 	var fresh []*queued
-	var out []QueuedRecord
+	var out []Record
 	counter, dropped, events := o.counter, o.dropped, o.events
 	var dropping map[uint64]bool
 	err := o.db.Update(func(tx *bolt.Tx) error {
@@ -263,7 +264,7 @@ func (o *Outbox) write(wallMs int64, c Commit) ([]QueuedRecord, error) {
 			}
 			fresh = append(fresh, q)
 			if !q.bulk {
-				out = append(out, QueuedRecord{Counter: counter, ID: q.id, CreatedMs: wallMs, Sealed: sealed})
+				out = append(out, Record{Counter: counter, ID: q.id, CreatedMs: wallMs, Sealed: sealed})
 			}
 		}
 		for _, done := range o.deleted {
@@ -351,10 +352,10 @@ func (o *Outbox) forget(counter uint64) bool {
 
 // Due returns the oldest records that are to be sent now, at most a batch,
 // in order.
-func (o *Outbox) Due(now time.Time) ([]QueuedRecord, error) {
+func (o *Outbox) Due(now time.Time) ([]Record, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	var out []QueuedRecord
+	var out []Record
 	err := o.db.View(func(tx *bolt.Tx) error {
 		records := tx.Bucket(bucketRecords)
 		for _, q := range o.queue {
@@ -368,7 +369,7 @@ func (o *Outbox) Due(now time.Time) ([]QueuedRecord, error) {
 			if len(v) < recordHeader {
 				return fmt.Errorf("record %d is not on disk", q.counter)
 			}
-			out = append(out, QueuedRecord{
+			out = append(out, Record{
 				Counter: q.counter, ID: q.id, CreatedMs: q.createdMs, Bulk: q.bulk,
 				Sealed: append([]byte(nil), v[recordHeader:]...),
 			})
@@ -396,7 +397,7 @@ func (o *Outbox) NextDue() (time.Time, bool) {
 
 // Sent notes that the broker has the records; each comes again, later and
 // later, until its receipt.
-func (o *Outbox) Sent(records []QueuedRecord, now time.Time) {
+func (o *Outbox) Sent(records []Record, now time.Time) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for _, r := range records {
@@ -418,14 +419,14 @@ func (o *Outbox) ResendAll() {
 }
 
 // Get returns a record that is still queued.
-func (o *Outbox) Get(id [32]byte) (QueuedRecord, bool, error) {
+func (o *Outbox) Get(id [32]byte) (Record, bool, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	q, ok := o.byID[id]
 	if !ok {
-		return QueuedRecord{}, false, nil
+		return Record{}, false, nil
 	}
-	r := QueuedRecord{Counter: q.counter, ID: id, CreatedMs: q.createdMs, Bulk: q.bulk}
+	r := Record{Counter: q.counter, ID: id, CreatedMs: q.createdMs, Bulk: q.bulk}
 	err := o.db.View(func(tx *bolt.Tx) error {
 		v := tx.Bucket(bucketRecords).Get(counterKey(q.counter))
 		if len(v) < recordHeader {
@@ -435,7 +436,7 @@ func (o *Outbox) Get(id [32]byte) (QueuedRecord, bool, error) {
 		return nil
 	})
 	if err != nil {
-		return QueuedRecord{}, false, fmt.Errorf("read outbox: %w", err)
+		return Record{}, false, fmt.Errorf("read outbox: %w", err)
 	}
 	return r, true, nil
 }

@@ -1,17 +1,13 @@
-package agent
+package trade
 
-import (
-	"fairwatt/proto/fairwattpb"
-)
+import "fairwatt/proto/fairwattpb"
 
-// Money is in millionths, prices in millionths per kWh, energy in Wh.
-
-// A RecordVerdict is a Verdict with its record decoded: what the traders see
-// of the chain.
-type RecordVerdict struct {
+// An Outcome is what became of a record, decoded: what the traders see of the
+// chain.
+type Outcome struct {
 	ID      [32]byte
 	Own     bool   // this device sent the record
-	Height  uint64 // 0: refused at the door
+	Height  uint64 // 0: refused before any block
 	Applied bool
 	Code    string // of the refusal, machine-readable
 	Reason  string

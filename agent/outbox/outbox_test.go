@@ -1,4 +1,4 @@
-package agent
+package outbox
 
 import (
 	"encoding/binary"
@@ -27,7 +27,7 @@ func entryOf(text string, bulk bool) Entry {
 
 func openOutbox(t testing.TB, path string) *Outbox {
 	t.Helper()
-	o, err := OpenOutbox(path, DefaultOutboxLimits())
+	o, err := Open(path, DefaultLimits())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -39,7 +39,7 @@ func openOutbox(t testing.TB, path string) *Outbox {
 	return o
 }
 
-func commit(t testing.TB, o *Outbox, entries ...Entry) []QueuedRecord {
+func commit(t testing.TB, o *Outbox, entries ...Entry) []Record {
 	t.Helper()
 	out, err := o.Commit(1000, Commit{Record: entries})
 	if err != nil {
@@ -138,7 +138,7 @@ func TestOutboxSurvivesKill(t *testing.T) {
 	commit(t, o, entryOf("bulk", true)) // in memory only
 	if _, err := o.Commit(1000, Commit{
 		State:  map[string][]byte{"seller": []byte("state 1")},
-		Events: []QueuedEvent{{Topic: "alert", Payload: []byte("{}")}},
+		Events: []Event{{Topic: "alert", Payload: []byte("{}")}},
 	}); err != nil {
 		t.Fatal(err)
 	}
@@ -186,7 +186,7 @@ func TestOutboxCommitIsAllOrNothing(t *testing.T) {
 	broken := errors.New("no key")
 	_, err := o.Commit(1000, Commit{
 		State:  map[string][]byte{"seller": []byte("new")},
-		Events: []QueuedEvent{{Topic: "alert"}},
+		Events: []Event{{Topic: "alert"}},
 		Record: []Entry{entryOf("a", false), {Build: func(uint64) ([]byte, error) { return nil, broken }}},
 	})
 	if !errors.Is(err, broken) {
@@ -204,9 +204,9 @@ func TestOutboxCommitIsAllOrNothing(t *testing.T) {
 }
 
 func TestOutboxCaps(t *testing.T) {
-	limits := DefaultOutboxLimits()
+	limits := DefaultLimits()
 	limits.MaxRecords, limits.MaxAge = 3, time.Minute
-	o, err := OpenOutbox(filepath.Join(t.TempDir(), "o.db"), limits)
+	o, err := Open(filepath.Join(t.TempDir(), "o.db"), limits)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -236,7 +236,7 @@ func TestOutboxCaps(t *testing.T) {
 func TestOutboxIsRefusedToASecondProcess(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "o.db")
 	openOutbox(t, path)
-	if _, err := OpenOutbox(path, DefaultOutboxLimits()); err == nil || !strings.Contains(err.Error(), "in use by another process") {
+	if _, err := Open(path, DefaultLimits()); err == nil || !strings.Contains(err.Error(), "in use by another process") {
 		t.Fatalf("err %v", err)
 	}
 }
@@ -244,9 +244,9 @@ func TestOutboxIsRefusedToASecondProcess(t *testing.T) {
 func TestOutboxEventsAreCappedAndCounted(t *testing.T) {
 	o := openOutbox(t, filepath.Join(t.TempDir(), "o.db"))
 	for range 3 {
-		var events []QueuedEvent
+		var events []Event
 		for range maxEvents / 2 {
-			events = append(events, QueuedEvent{Topic: "alert"})
+			events = append(events, Event{Topic: "alert"})
 		}
 		if _, err := o.Commit(0, Commit{Events: events}); err != nil {
 			t.Fatal(err)
@@ -274,7 +274,7 @@ func TestOutboxAgainstOracle(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
 		run++
 		path := filepath.Join(dir, fmt.Sprintf("%d.db", run))
-		o, err := OpenOutbox(path, DefaultOutboxLimits())
+		o, err := Open(path, DefaultLimits())
 		if err != nil {
 			r.Fatal(err)
 		}
@@ -328,7 +328,7 @@ func TestOutboxAgainstOracle(t *testing.T) {
 				if err := os.WriteFile(path, b, 0o600); err != nil {
 					r.Fatal(err)
 				}
-				if o, err = OpenOutbox(path, DefaultOutboxLimits()); err != nil {
+				if o, err = Open(path, DefaultLimits()); err != nil {
 					r.Fatal(err)
 				}
 				waiting = nil

@@ -1,4 +1,4 @@
-package agent
+package view
 
 import (
 	"encoding/json"
@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"fairwatt/agent/trade"
 	"fairwatt/proto/wire"
 )
 
@@ -176,6 +177,18 @@ func (d *FleetDevice) HazardText() string {
 	return strings.Join(out, ", ")
 }
 
+// Trades is the payload of a trade topic: the owner's open trades.
+type Trades struct {
+	Schema    string                    `json:"schema"`
+	Seq       uint64                    `json:"seq"`
+	TS        wire.Time                 `json:"ts"`
+	OfferID   string                    `json:"offer_id,omitempty"`
+	OfferWh   int64                     `json:"offer_wh,omitempty"`
+	Selling   []*trade.Sale             `json:"selling"`
+	Buying    map[string]*trade.Circuit `json:"buying"`
+	Simulated bool                      `json:"simulated"`
+}
+
 // A TradeLine is one open trade or offer of an agent.
 type TradeLine struct {
 	Device   string `json:"device"`
@@ -195,7 +208,7 @@ func ParseTrades(topic string, payload []byte) ([]TradeLine, error) {
 	if len(payload) > wire.MaxViewBytes {
 		return nil, fmt.Errorf("%s: %d bytes is over %d", topic, len(payload), wire.MaxViewBytes)
 	}
-	var v tradeView
+	var v Trades
 	if err := readView(payload, wire.SchemaTrade, &v, &v.Schema); err != nil {
 		return nil, fmt.Errorf("%s: %w", topic, err)
 	}
@@ -215,7 +228,7 @@ func ParseTrades(topic string, payload []byte) ([]TradeLine, error) {
 		out = append(out, TradeLine{device, "sell", printable(t.TradeID), printable(t.Buyer), printable(t.Phase), t.VolumeWh, t.DeliveredWh})
 	}
 	for _, c := range v.Buying {
-		if c == nil || c.Phase == buyIdle {
+		if c == nil || c.Idle() {
 			continue
 		}
 		line := TradeLine{Device: device, Side: "buy", ID: printable(c.RequestID), Phase: printable(c.Phase), DoneWh: c.BilledWh}

@@ -1,4 +1,4 @@
-package agent
+package view
 
 import (
 	"encoding/json"
@@ -10,19 +10,16 @@ import (
 	"fairwatt/proto/wire"
 )
 
-// The JSON views: unsigned, for people and home automation. What is binding
-// is in the sealed records.
-
-// gateValid is how long a gate view may be believed, gateEvery how often it
+// GateValid is how long a gate view may be believed, GateEvery how often it
 // is repeated.
 const (
-	gateValid = 90 * time.Second
-	gateEvery = 30 * time.Second
+	GateValid = 90 * time.Second
+	GateEvery = 30 * time.Second
 )
 
-// rounded cuts a value for people; NaN and Inf, which JSON cannot carry,
+// Rounded cuts a value for people; NaN and Inf, which JSON cannot carry,
 // become null.
-func rounded(v float64, decimals int) *float64 {
+func Rounded(v float64, decimals int) *float64 {
 	if math.IsNaN(v) || math.IsInf(v, 0) {
 		return nil
 	}
@@ -43,8 +40,11 @@ var telemetryNames = map[model.Channel]string{
 	model.EquipmentTemperatureC: "temperature",
 }
 
-// fill sorts the sample's values into their sections.
-func fill(t *wire.Telemetry, s *model.Sample) {
+// TelemetryName is the short name of a channel in telemetry; empty for none.
+func TelemetryName(c model.Channel) string { return telemetryNames[c] }
+
+// Fill sorts the sample's values into their sections.
+func Fill(t *wire.Telemetry, s *model.Sample) {
 	t.AC, t.DC = make(map[string]float64), make(map[string]float64)
 	t.Equipment, t.WX = make(map[string]float64), make(map[string]float64)
 	t.Invalid = make(map[string]string)
@@ -70,16 +70,16 @@ func fill(t *wire.Telemetry, s *model.Sample) {
 		if !short {
 			name = c.String()
 		}
-		section[name] = *rounded(v, 4)
+		section[name] = *Rounded(v, 4)
 	}
 }
 
-// scoreMap returns the scored kinds, rounded to 1e-3; nil when none is.
+// scoreMap returns the scored kinds, Rounded to 1e-3; nil when none is.
 func scoreMap(s *model.Scores) map[string]*float64 {
 	out := make(map[string]*float64)
 	for k := range model.NumKinds {
 		if s.Has[k] {
-			if p := rounded(s.P[k], 3); p != nil {
+			if p := Rounded(s.P[k], 3); p != nil {
 				out[k.String()] = p
 			}
 		}
@@ -134,8 +134,8 @@ func headline(kind model.Kind, level model.Level, action model.Action, causes []
 	}
 }
 
-// marshalView encodes a view; none holds what JSON cannot.
-func marshalView(v any) ([]byte, error) {
+// Marshal encodes a view; none holds what JSON cannot.
+func Marshal(v any) ([]byte, error) {
 	b, err := json.Marshal(v)
 	if err != nil {
 		return nil, fmt.Errorf("marshal view: %w", err)

@@ -1,4 +1,4 @@
-package agent
+package outbox
 
 import (
 	"encoding/binary"
@@ -10,7 +10,7 @@ import (
 
 // putEvents appends events to the bucket and drops the oldest above
 // maxEvents; it returns how many it dropped.
-func putEvents(b *bolt.Bucket, wallMs int64, events []QueuedEvent) (dropped int, err error) {
+func putEvents(b *bolt.Bucket, wallMs int64, events []Event) (dropped int, err error) {
 	for _, e := range events {
 		seq, err := b.NextSequence()
 		if err != nil {
@@ -40,8 +40,8 @@ func putEvents(b *bolt.Bucket, wallMs int64, events []QueuedEvent) (dropped int,
 }
 
 // Events returns the oldest queued events, at most max.
-func (o *Outbox) Events(max int) ([]QueuedEvent, error) {
-	var out []QueuedEvent
+func (o *Outbox) Events(max int) ([]Event, error) {
+	var out []Event
 	err := o.db.View(func(tx *bolt.Tx) error {
 		c := tx.Bucket(bucketEvents).Cursor()
 		for k, v := c.First(); k != nil && len(out) < max; k, v = c.Next() {
@@ -81,22 +81,22 @@ func (o *Outbox) EventDone(seq uint64) error {
 var errEvent = errors.New("damaged event")
 
 // encodeEvent: creation time (8), topic length (2), topic, payload.
-func encodeEvent(wallMs int64, e QueuedEvent) []byte {
+func encodeEvent(wallMs int64, e Event) []byte {
 	b := binary.BigEndian.AppendUint64(nil, uint64(wallMs))
 	b = binary.BigEndian.AppendUint16(b, uint16(len(e.Topic)))
 	b = append(b, e.Topic...)
 	return append(b, e.Payload...)
 }
 
-func decodeEvent(b []byte) (QueuedEvent, error) {
+func decodeEvent(b []byte) (Event, error) {
 	if len(b) < 10 {
-		return QueuedEvent{}, errEvent
+		return Event{}, errEvent
 	}
 	n := int(binary.BigEndian.Uint16(b[8:]))
 	if len(b) < 10+n {
-		return QueuedEvent{}, errEvent
+		return Event{}, errEvent
 	}
-	return QueuedEvent{
+	return Event{
 		CreatedMs: int64(binary.BigEndian.Uint64(b)),
 		Topic:     string(b[10 : 10+n]),
 		Payload:   append([]byte(nil), b[10+n:]...),

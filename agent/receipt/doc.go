@@ -1,0 +1,26 @@
+// Package receipt collects the signed receipts of the data aggregators and says
+// when an outcome is certain.
+//
+// An outcome stands when f+1 aggregators said the same of the same record at
+// the same height: at least one of them is honest, and an honest one speaks
+// only of decided blocks. Each outcome is returned once. The wording of a
+// refusal may differ between aggregators; all else must be equal.
+//
+// # The caller's duties
+//
+// Hand [Collector.Add] every message, from one goroutine. It checks the
+// signature before it reads a field. It ties the bytes of a record to the
+// record's id; the caller still decodes them. An outcome may concern another
+// device's record: a trade's other side.
+//
+// # Design
+//
+// Only the hash of a claim and its voices are kept, at most 8192 of them; the
+// oldest are forgotten first. A liar can push others out only by as many claims
+// as it signs itself, and the record is then sent again. Trusting the first
+// receipt was refused: one aggregator could free a buyer's Token or close a
+// contactor alone.
+//
+// Source: the f+1 rule is that of client replies in Castro and Liskov,
+// "Practical Byzantine Fault Tolerance" (1999), section 4.1.
+package receipt

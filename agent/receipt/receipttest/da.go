@@ -1,0 +1,50 @@
+// Package receipttest makes data aggregators that sign receipts, for tests.
+package receipttest
+
+import (
+	"crypto/ed25519"
+	"fmt"
+	"testing"
+
+	"google.golang.org/protobuf/proto"
+
+	"fairwatt/proto/fairwattpb"
+	"fairwatt/proto/seal"
+)
+
+// Chain is the id of the tests' chain.
+var Chain = [32]byte{1, 2, 3}
+
+// A DA is a data aggregator that signs receipts.
+type DA struct {
+	ID  string
+	Key ed25519.PrivateKey
+}
+
+// DAs returns n data aggregators and their keys by id.
+func DAs(n int) ([]DA, map[string]ed25519.PublicKey) {
+	var das []DA
+	keys := make(map[string]ed25519.PublicKey)
+	for i := range n {
+		seed := make([]byte, ed25519.SeedSize)
+		seed[0] = byte(i + 1)
+		da := DA{fmt.Sprintf("da-%d", i+1), ed25519.NewKeyFromSeed(seed)}
+		das = append(das, da)
+		keys[da.ID] = da.Key.Public().(ed25519.PublicKey)
+	}
+	return das, keys
+}
+
+// Receipt signs a receipt of its own.
+func (d DA) Receipt(t testing.TB, height uint64, entries ...*fairwattpb.ReceiptEntry) []byte {
+	t.Helper()
+	payload, err := proto.Marshal(&fairwattpb.Receipt{ChainId: Chain[:], Da: d.ID, Height: height, Entries: entries})
+	if err != nil {
+		t.Fatal(err)
+	}
+	sealed, err := seal.Seal(d.Key, d.ID, seal.DomainReceipt, Chain, payload)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return sealed
+}

@@ -1,0 +1,47 @@
+// Package trade is an agent's share in trades: the [Seller] and the [Buyer], two
+// state machines without clock, disk or network.
+//
+// # Steps
+//
+// A step takes what happened ([SellerInput], [BuyerInput]: both clocks, the
+// meters, the gate, the outcomes of records) and returns what to do, in order
+// ([Action]): seal a record, close or open the contactor.
+//
+//	buyer:  idle -> requesting -> choosing -> paying -> paid -> billed -> confirming -> idle
+//	seller: paid -> starting -> delivering -> stopping -> billed
+//	                            delivering -> held -> resuming -> delivering
+//
+// # What is promised
+//
+//   - A contactor is closed only after a Start or Resume is final, and only
+//     while the gate is open. It is opened in the step that sees the gate
+//     closed.
+//   - A bill never exceeds what the meter counted while the contactor was
+//     closed, nor what was paid for. Amounts are rounded down.
+//   - Every wait ends: each phase has a time after which the trade is given up.
+//     The ledger ends the trade by its own deadlines.
+//
+// # The caller's duties
+//
+//  1. Keep the state (the exported fields, as JSON) in the same transaction as
+//     the records of the step. When the disk refuses, restore the old state and
+//     step again.
+//  2. Open the contactor yourself before [Seller.Step] when the gate is not
+//     open: RegisterWh is then the reading that the Hold states.
+//  3. After a restart call [Seller.Restarted] once, with the contactor open.
+//  4. Pass each outcome once.
+//
+// # Design
+//
+// The machines see outcomes, not receipts: what f+1 data aggregators signed is
+// package receipt's business. They ask for records and do not seal them: a
+// counter belongs to the outbox. A goroutine a trade was refused, because its
+// state could not be kept in one transaction with its records.
+//
+// Money is in millionths, prices are in millionths per kWh, energy is in Wh.
+//
+// Source: the steps are those of Yu, Wu, Li and Wang, "A Distributed Power
+// Trading Scheme Based on Blockchain and Artificial Intelligence in Smart
+// Grids" (2023), section 3.2, with escrow on the chain in place of a shared
+// wallet key.
+package trade
