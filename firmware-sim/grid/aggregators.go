@@ -205,7 +205,7 @@ func (g *grid) delay() func(from, to string) time.Duration {
 	}
 }
 
-// tune tells the forwarder that shall drop blocks to do so.
+// tune makes one forwarder drop blocks.
 func (g *grid) tune(forwarder bool) func(*consensus.Config) {
 	if !g.cfg.misbehaves(DropBlocks) || !forwarder {
 		return nil
