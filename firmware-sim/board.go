@@ -27,9 +27,10 @@ func boardCommand() *cobra.Command {
 		Long: `Plays a trace to a board with a weather chip (BME280), a DC shunt (INA219), the
 mains (ADS1115), an anemometer, an energy meter, a thermometer on the equipment
 (TMP102 at 0x49) and a power meter (PZEM-004T on the serial line METER), all
-simulated at register level, and serves its buses over a socket. An agent reads them with
-"bus: sim://ADDR" in its configuration. Channels the trace does not have are
-composed from its weather for the plant given. At its end the trace begins again.`,
+simulated at register level, and serves its buses over a socket. An agent with
+"bus: sim://ADDR" in its configuration reads them. Channels that the trace does
+not have are composed from its weather for the given plant. At its end the trace
+begins again.`,
 		Example: `  firmware-sim board --trace configs/traces/squall.csv --listen 127.0.0.1:7000
   firmware-sim board --trace storm.csv.gz --speed 60 --plant wind --listen 127.0.0.1:7000`,
 		Args: noArgs,
@@ -59,14 +60,14 @@ composed from its weather for the plant given. At its end the trace begins again
 	}
 	f := cmd.Flags()
 	f.StringVar(&path, "trace", "", "trace file to play (required)")
-	f.StringVar(&listen, "listen", "", "host:port to serve the buses on (required); anyone who reaches it can read them")
+	f.StringVar(&listen, "listen", "", "host:port that serves the buses (required); anyone who reaches it can read them")
 	f.Float64Var(&speed, "speed", 1, "trace seconds a second")
 	f.StringVar(&plant, "plant", string(scenario.PV), "plant that adds missing electrical channels: pv or wind")
 	f.StringVar(&start, "start", "", "begin at this RFC 3339 time of the trace")
 	return cmd
 }
 
-// boardSamples reads a trace, completes it, and cuts what lies before a time,
+// boardSamples reads a trace, completes it, and cuts the rows before a time,
 // unless that is zero.
 func boardSamples(path string, plant scenario.PlantKind, from time.Time) ([]model.Sample, error) {
 	tr, err := trace.ReadFile(path, trace.Options{})
@@ -136,7 +137,7 @@ func (r *rows) Next(s *model.Sample) error {
 	return nil
 }
 
-// sleep is the wall's board.Sleeper.
+// sleep is a board.Sleeper in wall time.
 func sleep(ctx context.Context, d time.Duration) error {
 	t := time.NewTimer(d)
 	defer t.Stop()

@@ -1,6 +1,6 @@
-// Command firmware-sim runs generators that are not there: sensor boards
-// simulated at register level, the whole system on one machine, and scenario
-// traces to feed them.
+// Command firmware-sim simulates generators: it serves sensor boards simulated at
+// register level, runs the whole system on one machine, and writes scenario
+// traces that feed both.
 package main
 
 import "github.com/spf13/cobra"

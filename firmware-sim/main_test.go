@@ -20,8 +20,8 @@ import (
 	"fairwatt/model"
 )
 
-// asProgram makes the test binary be firmware-sim, for tests that need a
-// process to end.
+// asProgram makes the test binary run as firmware-sim, for tests that need a
+// process.
 const asProgram = "FAIRWATT_TEST_AS_FIRMWARE_SIM"
 
 func TestMain(m *testing.M) {
@@ -75,8 +75,8 @@ func TestFourProgramsShareTheirShell(t *testing.T) {
 	}
 }
 
-// `firmware-sim board` serves a board that an agent's client reads, and ends
-// well when it is told to.
+// `firmware-sim board` serves a board that an agent's client reads, and ends with
+// 0 at SIGTERM.
 func TestBoardIsServed(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

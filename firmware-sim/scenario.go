@@ -22,9 +22,9 @@ func scenarioCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "scenario --name NAME [--out FILE|-]",
 		Short: "Write a made-up day as a trace",
-		Long: `Write a made-up day as a trace: sun, clouds, wind, rain and pressure that hang
-together, and what a PV plant or a turbine makes of them. The same flags write
-the same bytes. The trace says simulated: true and names the seed.
+		Long: `Writes a made-up day as a trace: coherent sun, clouds, wind, rain and pressure,
+and the output of a PV plant or a turbine in them. The same flags write the same
+bytes. The trace says simulated: true and names the seed.
 
 A day begins at local midnight (longitude 120 E, 16:00 UTC the day before);
 with several days, what happens is on the middle one.`,
@@ -89,8 +89,8 @@ func printList(cmd *cobra.Command) error {
 	return nil
 }
 
-// writeTo writes to the file, or to standard output for "-". A file that could
-// not be finished is removed: half a trace must not pass for one.
+// writeTo writes to the file, or to standard output for "-". It removes a file that
+// it could not finish: half a trace must not pass for one.
 func writeTo(cmd *cobra.Command, path string, o scenario.Options) error {
 	if path == "-" {
 		return scenario.Write(cmd.OutOrStdout(), o)

@@ -8,7 +8,7 @@ import (
 	"fairwatt/model"
 )
 
-// railV is where an input floats that nothing drives: beyond every range.
+// railV is the voltage of an input that nothing drives: beyond every range.
 const railV = 10
 
 // ads1115 is the chip (SBAS444D). Each conversion takes the value of the
@@ -24,7 +24,7 @@ type ads1115 struct {
 	hz       float64
 	angle    float64 // of the fundamental at since, in turns
 	since    time.Duration
-	newHz    float64 // takes effect at the next transfer, with its phase kept
+	newHz    float64 // takes effect at the next transfer, and keeps the phase
 	pointer  byte
 	config   uint16
 	low      uint16
@@ -144,7 +144,7 @@ func (c *ads1115) register(now time.Duration) uint16 {
 	return uint16(c.conversion(now))
 }
 
-// nextEdge is how long until ALERT/RDY falls; false when it never does.
+// nextEdge is the time until ALERT/RDY falls. False if it never does.
 func (c *ads1115) nextEdge(now time.Duration) (time.Duration, bool) {
 	if !c.present || c.config&3 == 3 || c.high&0x8000 == 0 || c.low&0x8000 != 0 {
 		return 0, false
@@ -157,7 +157,7 @@ func (c *ads1115) nextEdge(now time.Duration) (time.Duration, bool) {
 	return c.started + n*p - now, true
 }
 
-// conversion is the newest finished one.
+// conversion is the result of the newest finished conversion.
 func (c *ads1115) conversion(now time.Duration) int16 {
 	p, mux := c.period(), c.config>>12&7
 	n := (now - c.started) / p
@@ -174,7 +174,7 @@ func (c *ads1115) conversion(now time.Duration) int16 {
 	return code
 }
 
-// input is the voltage a multiplexer setting sees (table 8).
+// input is the voltage at a multiplexer setting (table 8).
 func (c *ads1115) input(mux uint16, at time.Duration) float64 {
 	pair := [8][2]int{{0, 1}, {0, 3}, {1, 3}, {2, 3}, {0, -1}, {1, -1}, {2, -1}, {3, -1}}[mux]
 	return c.signal(pair[0], at) - c.signal(pair[1], at)
@@ -185,8 +185,8 @@ func (c *ads1115) phase(at time.Duration) float64 {
 	return f
 }
 
-// signal is the voltage at one pin; a signal that the world does not have
-// floats to the rail.
+// signal is the voltage at one pin. It floats to the rail if the world does not
+// have the signal.
 func (c *ads1115) signal(ain int, at time.Duration) float64 {
 	for _, in := range c.cfg.Inputs {
 		if in.AIN != ain {
@@ -209,8 +209,8 @@ func (c *ads1115) signal(ain int, at time.Duration) float64 {
 	return 0
 }
 
-// thdOf is the distortion that belongs to a channel; currents are taken as
-// distorted as the voltage of their phase.
+// thdOf is the distortion of a channel. A current has the distortion of its
+// phase's voltage.
 func thdOf(ch model.Channel) model.Channel {
 	switch ch {
 	case model.VoltageAV, model.CurrentAA:

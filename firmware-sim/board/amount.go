@@ -6,11 +6,10 @@ import (
 	"fairwatt/model"
 )
 
-// amount is a quantity that a sample gives for its time as a whole: rain,
-// strokes. It flows while the board's clock runs, as long as the sample's time
-// was, and nothing of it is lost: what was left when the next sample came flows
-// with that. A sample that repeats an older reading (model.Sample.AgeMs) adds
-// nothing.
+// amount is a quantity that a sample gives for its whole time: rain, strokes. It
+// flows while the board's clock runs, for as long as the sample's time was.
+// Nothing is lost: what is left when the next sample comes flows with that one. A
+// sample that repeats an older reading (model.Sample.AgeMs) adds nothing.
 type amount struct {
 	known      bool
 	measuredMs int64
@@ -18,10 +17,10 @@ type amount struct {
 	perSecond  float64
 }
 
-// firstSpan is the time of the first sample, which no other tells.
+// firstSpan is the time of the first sample, which has none before it.
 const firstSpan = time.Second
 
-// feed takes the channel's value; false when it is missing.
+// feed takes the channel's value. False if it is missing.
 func (a *amount) feed(s *model.Sample, ch model.Channel) bool {
 	v, ok := s.Get(ch)
 	if !ok {

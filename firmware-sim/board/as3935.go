@@ -13,13 +13,13 @@ import (
 const (
 	asIRQSettle  = 2 * time.Millisecond // before it the INT field is not valid
 	asDeafFor    = 1500 * time.Millisecond
-	asStrokeGap  = time.Second // shortest gap that two strokes are told apart by
+	asStrokeGap  = time.Second // shortest gap between two strokes that are heard as two
 	asMemory     = 15 * time.Minute
 	asNoiseCheck = 100 * time.Millisecond
 	asLCOHz      = 500_000.0
 	asLCOStep    = 0.006 // of the antenna's frequency for a step of TUN_CAP
 	asLCOBand    = 0.035
-	asWalked     = time.Hour // of a longer span only this end is simulated
+	asWalked     = time.Hour // of a longer span only this last part is simulated
 	asOutOfReach = 0x3F
 )
 
@@ -31,9 +31,9 @@ var (
 )
 
 // as3935 is the chip with its surroundings: strokes of the world's
-// lightning_count at lightning_km, disturbers at random, and noise. How many
-// strokes and disturbers pass its filters is a model of ours that falls with
-// WDTH and SREJ as the datasheet's figures do: nobody has measured a real one.
+// lightning_count at lightning_km, disturbers at random, and noise. The share of
+// strokes and disturbers that passes its filters is our model. It falls with WDTH
+// and SREJ like the datasheet's figures; we know no measurement of a real chip.
 type as3935 struct {
 	cfg AS3935
 	f   *faults
@@ -82,15 +82,15 @@ func (c *as3935) info() Part {
 	return Part{Chip: "as3935", Address: c.cfg.Address, Channels: []model.Channel{model.LightningKM, model.LightningCount}}
 }
 
-// reset is what PRESET_DEFAULT and a lost supply do.
+// reset sets the chip back, as PRESET_DEFAULT and a lost supply do.
 func (c *as3935) reset() {
 	c.reg = [0x34]byte{0x24, 0x22, 0xC2, 0, 0, 0, 0, asOutOfReach}
 	c.calAsked, c.srcoShown = false, false
 	c.pending, c.irq, c.memory = 0, false, nil
 }
 
-// feed: a world without the two channels has no strokes; that is no fault of
-// the detector, which only ever hears what there is.
+// feed sets the strokes. A world without the two channels has none. That is no
+// fault of the detector: it hears only what there is.
 func (c *as3935) feed(s *model.Sample) {
 	c.present = true
 	km, ok := s.Get(model.LightningKM)
@@ -134,8 +134,7 @@ func (c *as3935) run(from, to time.Duration) {
 	c.forget(to)
 }
 
-// bothered draws when the next disturber comes and says whether that is before
-// to.
+// bothered draws the time of the next disturber and says whether it is before to.
 func (c *as3935) bothered(from, to time.Duration) bool {
 	perHour := c.cfg.DisturbersPerHour + c.f.disturbersPerHour
 	if perHour == 0 {
@@ -162,7 +161,7 @@ func (c *as3935) hears(at time.Duration) bool {
 	return c.lastHeard == 0 || at-c.lastHeard >= asStrokeGap
 }
 
-// passes is the share of events that a filter setting lets through.
+// passes is the share of events that passes a filter setting.
 func (c *as3935) passes(perStep float64) bool {
 	steps := float64(c.reg[1]&15) + float64(c.reg[2]&15)
 	return c.rng.Float64() < 1-perStep*steps
@@ -271,7 +270,7 @@ func (c *as3935) tunedHz() float64 {
 	return asLCOHz * (1 - asLCOStep*float64(int(c.reg[8]&15)-c.cfg.BestCap))
 }
 
-// count adds the cycles that IRQ shows while DISP_LCO is set.
+// count adds the antenna's cycles that IRQ shows while DISP_LCO is set.
 func (c *as3935) count(now time.Duration) uint64 {
 	if c.reg[8]&0x80 != 0 && !c.f.stuckStatus {
 		c.cycles += c.tunedHz() / float64(int(16)<<(c.reg[3]>>6)) * (now - c.shown).Seconds()

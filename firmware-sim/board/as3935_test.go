@@ -192,8 +192,8 @@ func TestDisturbers(t *testing.T) {
 	}
 }
 
-// What an inverter nearby does: disturbers that look like lightning. They come
-// out as strokes; it takes a second witness to tell.
+// An inverter nearby makes disturbers that look like lightning. They read as
+// strokes; only a second witness can tell.
 func TestFalseStrokes(t *testing.T) {
 	b := newBoard(t, lightningBoard(board.AS3935{DisturbersPerHour: 60, FalseShare: 1, Seed: 3}))
 	(&strokes{b: b}).next(time.Minute, 0, 0)
@@ -352,8 +352,8 @@ func TestTune(t *testing.T) {
 	}
 }
 
-// With a cut IRQ wire, or none, the chip is polled: strokes still come, but for
-// those that a Read falls upon.
+// With a cut IRQ wire, or none, the driver polls the chip: strokes still come,
+// except those that coincide with a Read.
 func TestCutIRQ(t *testing.T) {
 	b := newBoard(t, lightningBoard(board.AS3935{}))
 	w := &strokes{b: b}

@@ -42,7 +42,7 @@ type bme280 struct {
 	t, h, p float64 // C, %, Pa; NaN when missing
 
 	pointer            byte
-	ctrlHum, humNext   byte // what is written works from the next ctrl_meas on
+	ctrlHum, humNext   byte // a write takes effect with the next ctrl_meas
 	ctrlMeas, config   byte
 	busyUntil, updated time.Duration
 	pending            bool
@@ -75,7 +75,7 @@ func (c *bme280) tx(now time.Duration, w, r []byte) bool {
 	c.settle(now)
 	if len(w) > 0 {
 		c.pointer = w[0]
-		// Writing is pairs of register and value (6.2.1).
+		// A write is pairs of register and value (6.2.1).
 		for i := 1; i < len(w); i += 2 {
 			c.write(now, c.pointer, w[i])
 			if i+1 < len(w) {
@@ -186,7 +186,7 @@ func (c *bme280) convert() {
 	if !math.IsNaN(c.t) && c.ctrlMeas>>5 != 0 {
 		t = inverse(c.t, 1<<20, func(raw uint32) float64 { return trimFine(raw) / 5120 })
 		if t == bmeSkippedTP {
-			t++ // one step of 0.3 mK beside the word that means skipped
+			t++ // one step of 0.3 mK away from the word that means skipped
 		}
 		fine := trimFine(t)
 		if !math.IsNaN(c.p) && c.ctrlMeas>>2&7 != 0 {
@@ -210,7 +210,7 @@ func (c *bme280) convert() {
 	}
 }
 
-// inverse is the count in [0, n) whose value under a rising f is nearest to v.
+// inverse is the count in [0, n) at which a rising f is nearest to v.
 func inverse(v float64, n uint32, f func(uint32) float64) uint32 {
 	lo, hi := uint32(0), n-1
 	for lo < hi {

@@ -16,7 +16,7 @@ import (
 	"fairwatt/model"
 )
 
-// A Config lists what sits on a board.
+// A Config lists the parts of a board.
 type Config struct {
 	BME280      []BME280
 	INA219      []INA219
@@ -28,7 +28,7 @@ type Config struct {
 	Anemometers []Anemometer
 	Meters      []Meter
 	RainGauges  []RainGauge
-	// NominalHz is the frequency of a line that has none in the world; 50 if 0.
+	// NominalHz is the frequency of a line if the world has none; 50 if 0.
 	NominalHz float64
 }
 
@@ -50,8 +50,8 @@ type ADS1115 struct {
 	ReadyPin string // name of the ALERT/RDY output, "" if it is not wired
 }
 
-// An Input is a signal on a pin of an ADS1115; AIN 0 to 3. Its negative end is
-// ground or the next pin, which then carries no signal.
+// An Input is a signal on a pin of an ADS1115, AIN 0 to 3. Its negative end is
+// ground, or the next pin if that carries no signal.
 type Input struct {
 	AIN     int
 	Channel model.Channel // an RMS voltage or current
@@ -75,9 +75,9 @@ type AS3935 struct {
 	Address uint16
 	IRQPin  string // name of the IRQ output, "" if it is not wired
 	BestCap int    // TUN_CAP that tunes its antenna to 500 kHz
-	// NoiseUV is the noise around it, in microvolts as the floor's table has
-	// them. DisturbersPerHour come at random, by Seed; FalseShare of those that
-	// pass the filters it takes for lightning.
+	// NoiseUV is the noise around the chip, in the microvolts of the floor's
+	// table. DisturbersPerHour come at random, by Seed. The chip takes
+	// FalseShare of those that pass its filters for lightning.
 	NoiseUV           float64
 	DisturbersPerHour float64
 	FalseShare        float64
@@ -107,12 +107,12 @@ type Anemometer struct {
 type Meter struct {
 	Pin       string
 	ImpPerKWh int
-	// FollowPower counts the world's power_w, where positive, by itself. Not
-	// together with AddEnergyWh.
+	// FollowPower counts the world's power_w if it is positive. Do not call
+	// AddEnergyWh then.
 	FollowPower bool
 }
 
-// Standard is the board that sensor.StandardConfigs reads.
+// Standard returns the board of sensor.StandardConfigs.
 func Standard() Config {
 	return Config{
 		BME280: []BME280{{0x76}},
@@ -128,8 +128,8 @@ func Standard() Config {
 // A chip is one register-level simulation. All calls hold the board's lock.
 type chip interface {
 	info() Part
-	// tx is one transfer at the board's time. Not acknowledged is reported by
-	// ok = false.
+	// tx is one transfer at the board's time. ok is false if the chip does not
+	// acknowledge.
 	tx(now time.Duration, w, r []byte) (ok bool)
 	feed(w *model.Sample)
 }
@@ -140,7 +140,7 @@ type Part = simbus.Part
 // A Board is chips, pins, a world and a clock.
 type Board struct {
 	mu     sync.Mutex
-	now    time.Duration // ahead of target by what drivers slept
+	now    time.Duration // ahead of target while drivers have slept
 	target time.Duration // sum of the Advances
 	chips  map[uint16]chip
 	faults map[string]*faults // by Part.Name
@@ -149,15 +149,14 @@ type Board struct {
 	irqs   map[string]*as3935
 	lines  map[string]*line
 	parts  []Part
-	// runners are the chips in which something goes on between transfers.
+	// runners are the chips that change between transfers.
 	runners []runner
 }
 
 // A runner lives through [from, to). All calls hold the board's lock.
 type runner interface{ run(from, to time.Duration) }
 
-// New builds the board. Two parts at one place and impossible values are
-// errors.
+// New builds the board. Errors: two parts at one place, and impossible values.
 func New(cfg Config) (*Board, error) {
 	b := &Board{
 		chips: map[uint16]chip{}, faults: map[string]*faults{},
@@ -309,7 +308,7 @@ func (b *Board) addPins(cfg Config) error {
 func (b *Board) addChip(c chip, f *faults) error {
 	p := c.info()
 	reserved := p.Address < 0x08 || p.Address > 0x77
-	if p.Chip == "as3935" { // it uses reserved ones
+	if p.Chip == "as3935" { // its addresses are reserved ones
 		reserved = p.Address < 0x01 || p.Address > 0x03
 	}
 	if reserved {
@@ -348,8 +347,7 @@ func (b *Board) addPin(part Part, p *pulsePin) error {
 // Describe lists the parts, chips first.
 func (b *Board) Describe() []Part { return slices.Clone(b.parts) }
 
-// Feed sets the world the chips measure, until the next Feed. The sample is not
-// kept.
+// Feed sets the world until the next Feed. It does not keep the sample.
 func (b *Board) Feed(s *model.Sample) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -366,8 +364,8 @@ func (b *Board) Feed(s *model.Sample) {
 	}
 }
 
-// Advance lets d pass, less what drivers slept since the last Advance. A
-// negative d counts as none.
+// Advance lets d pass, less the time that drivers slept since the last Advance. A
+// negative d counts as 0.
 func (b *Board) Advance(d time.Duration) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

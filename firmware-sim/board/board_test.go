@@ -75,7 +75,7 @@ func near(t *rapid.T, what string, got, want, tolerance float64) {
 	}
 }
 
-// Whatever the world is, the drivers read it back through the registers.
+// The drivers read any world back through the registers.
 func TestRoundTrip(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		draw := func(name string, lo, hi float64) float64 { return rapid.Float64Range(lo, hi).Draw(rt, name) }
@@ -124,7 +124,7 @@ func TestRoundTrip(t *testing.T) {
 	})
 }
 
-// periph's own drivers, written by others, read the same chips alike.
+// periph's drivers, which are not ours, read the same values from the chips.
 func TestPeriphDrivers(t *testing.T) {
 	b := newBoard(t, board.Standard())
 	v := calm()
@@ -246,8 +246,8 @@ func checkFault(t *testing.T, b *board.Board, d sensor.Sensor, fault board.Fault
 	if err := b.Inject(fault); err != nil {
 		t.Fatal(err)
 	}
-	// A wrong chip is noticed when it is set up anew: it was changed with the
-	// supply off.
+	// A wrong chip is noticed at the next setup: it was exchanged with the supply
+	// off.
 	if fault.Kind == board.WrongChip {
 		d = faulty(t, b, fault.Part)
 	}
@@ -278,7 +278,7 @@ func checkFault(t *testing.T, b *board.Board, d sensor.Sensor, fault board.Fault
 	}
 }
 
-// Faults that a driver can not see alone leave a plausible constant; the
+// A fault that a driver alone cannot see leaves a plausible constant. The
 // plausibility rules find it.
 func TestStuckValues(t *testing.T) {
 	b := newBoard(t, board.Standard())
@@ -387,7 +387,7 @@ func TestSaturation(t *testing.T) {
 	}
 }
 
-// With ALERT/RDY wired the chip runs continuously; the figures are the same.
+// With ALERT/RDY wired the chip runs continuously and gives the same numbers.
 func TestReadyPin(t *testing.T) {
 	for _, remote := range []bool{false, true} {
 		b := newBoard(t, board.Standard())

@@ -16,7 +16,7 @@ import (
 	"fairwatt/model"
 )
 
-// extra is a board with what the standard board lacks.
+// extra is a board with parts that the standard board lacks.
 func extra() board.Config {
 	return board.Config{
 		TMP102:     []board.TMP102{{Address: 0x49, Channel: model.EquipmentTemperatureC}},
@@ -25,7 +25,7 @@ func extra() board.Config {
 	}
 }
 
-// extraSensors are those of extra, by part.
+// extraSensors are the sensors of extra, by part.
 func extraSensors() map[string]sensor.Config {
 	return map[string]sensor.Config{
 		"tmp102@0x49": {Kind: sensor.KindTMP102, Address: 0x49},
@@ -130,7 +130,7 @@ func TestExtraFaults(t *testing.T) {
 	}
 }
 
-// What is stuck keeps its value: only the judgement over time can tell.
+// A stuck part keeps its value: only the judgement over time can tell.
 func TestExtraStuckValues(t *testing.T) {
 	for part, ch := range map[string]model.Channel{"tmp102@0x49": model.EquipmentTemperatureC, "sht4x@0x44": model.TemperatureC} {
 		b := newBoard(t, extra())

@@ -23,7 +23,7 @@ const (
 	// SlowBus: every transfer with the part takes Fault.Delay of the board's
 	// time (clock stretching); 10 ms if 0.
 	SlowBus FaultKind = "slow_bus"
-	// Garbled: a bit of every answer that has a checksum is turned over.
+	// Garbled: one bit is wrong in every answer that has a checksum.
 	Garbled FaultKind = "garbled"
 	// Noise: an AS3935 hears Fault.Value more microvolts of noise; 3000, above
 	// every floor, if 0.
@@ -40,12 +40,12 @@ type Fault struct {
 	Value float64 // of Noise and Disturbers
 }
 
-// onlyChips are the chips that a special fault is for.
+// onlyChips lists the chips that can have a special fault.
 var onlyChips = map[FaultKind][]string{
 	Garbled: {"sht4x", "pzem"}, Noise: {"as3935"}, Disturbers: {"as3935"},
 }
 
-// valueIf is a fault's value, or its default, or 0 when it is taken away.
+// valueIf is a fault's value, or its default, or 0 after its removal.
 func valueIf(on bool, v, byDefault float64) float64 {
 	switch {
 	case !on:
@@ -79,7 +79,7 @@ func (b *Board) Inject(f Fault) error {
 	return b.setFault(f, true)
 }
 
-// Remove mends what Inject broke; the delay is not looked at.
+// Remove ends a fault. It ignores Delay and Value.
 func (b *Board) Remove(f Fault) error { return b.setFault(f, false) }
 
 func (b *Board) setFault(f Fault, on bool) error {

@@ -13,8 +13,8 @@ import (
 	"fairwatt/model"
 )
 
-// jumpy lets the board's clock jump in the middle of a measurement, as a board
-// behind a socket does when its world moves on between two transfers.
+// jumpy lets the board's clock jump in the middle of a measurement. So does a
+// board behind a socket when its world moves on between two transfers.
 type jumpy struct {
 	*board.Board
 	edges int

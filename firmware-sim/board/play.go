@@ -11,8 +11,8 @@ import (
 	"fairwatt/model"
 )
 
-// A Source gives samples in order of time; io.EOF ends it. A trace reader is
-// one.
+// A Source gives samples in order of time and ends with io.EOF. A trace reader is
+// a Source.
 type Source interface {
 	Next(*model.Sample) error
 }
@@ -20,13 +20,13 @@ type Source interface {
 // A Sleeper lets wall time pass; it returns early with ctx's error.
 type Sleeper func(ctx context.Context, d time.Duration) error
 
-// playStep is how often the board's clock is moved, in wall time.
+// playStep is the wall time between two moves of the board's clock.
 const playStep = 100 * time.Millisecond
 
-// Play shows the board one sample after the other, each from its own time to
-// that of the next, at so many times real time. sleep is the clock of the wall.
-// The last sample stays. It returns nil at the end of the source, ctx's error
-// when that ends first.
+// Play feeds the board one sample after the other, each from its time until that
+// of the next, at speed times real time. sleep lets wall time pass. The last
+// sample stays. Play returns nil at the end of the source, and ctx's error if ctx
+// ends first.
 func Play(ctx context.Context, b *Board, src Source, speed float64, sleep Sleeper) error {
 	if !(speed > 0) || math.IsInf(speed, 0) {
 		return fmt.Errorf("play: speed %g is not positive", speed)

@@ -2,6 +2,7 @@ package board_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"testing"
@@ -67,8 +68,8 @@ func TestPlayRefuses(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := board.Play(ctx, b, &samples{{}, {TimeMs: 1e9}}, 1, sleep); err == nil {
-		t.Error("a cancelled play ended well")
+	if err := board.Play(ctx, b, &samples{{}, {TimeMs: 1e9}}, 1, sleep); !errors.Is(err, context.Canceled) {
+		t.Errorf("a cancelled play ended with %v", err)
 	}
 }
 

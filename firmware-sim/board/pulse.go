@@ -15,7 +15,7 @@ import (
 const (
 	binWidth = 250 * time.Millisecond // sensor.BinWidth
 	maxBins  = int(time.Hour / binWidth)
-	maxEdges = 1024 // edges a pin keeps while nobody listens
+	maxEdges = 1024 // edges that a pin keeps until they are fetched
 	gustSpan = 3 * time.Second
 )
 
@@ -85,7 +85,7 @@ func (p *pulsePin) rate(t time.Duration) float64 {
 	return max(0, low) / p.mpsPerHz
 }
 
-// meanRate is the rate over a span too long to be walked through.
+// meanRate is the rate over a span too long to walk through.
 func (p *pulsePin) meanRate() float64 {
 	if p.mpsPerHz == 0 {
 		return p.rate(0)
@@ -93,7 +93,8 @@ func (p *pulsePin) meanRate() float64 {
 	return p.mean / p.mpsPerHz
 }
 
-// pulses are those of d, at so many a second; of rain, what flows in d.
+// pulses returns the pulses in d at a rate a second; for rain, the tips of the
+// rain that flows in d.
 func (p *pulsePin) pulses(rate float64, d time.Duration) float64 {
 	if p.mmPerTip > 0 {
 		return p.rain.take(d) / p.mmPerTip
@@ -104,7 +105,7 @@ func (p *pulsePin) pulses(rate float64, d time.Duration) float64 {
 // run makes the pulses of [from, to).
 func (p *pulsePin) run(from, to time.Duration) {
 	if walked := time.Duration(maxBins) * binWidth; to-from > walked {
-		// Older than what is kept: only the count matters.
+		// Older than the bins: only the count matters.
 		skip := (to - from - walked) / binWidth * binWidth
 		p.emit(p.pulses(p.meanRate(), skip), from+skip, false)
 		from += skip
@@ -119,7 +120,8 @@ func (p *pulsePin) run(from, to time.Duration) {
 	}
 }
 
-// emit adds a number of pulses, the last of them at a moment; whole ones count.
+// emit adds a number of pulses, the last of them at a moment. Only whole pulses
+// count.
 func (p *pulsePin) emit(pulses float64, at time.Duration, inBin bool) {
 	if p.f.stuckValue {
 		return
@@ -139,7 +141,7 @@ func (p *pulsePin) emit(pulses float64, at time.Duration, inBin bool) {
 	for range int(min(whole, maxEdges)) {
 		select {
 		case p.edges <- struct{}{}:
-		default: // like a kernel's queue: what nobody fetches is lost
+		default: // as in a kernel's queue, edges are lost if none fetches them
 			return
 		}
 	}
@@ -168,9 +170,9 @@ func (b *Board) AddEnergyWh(pin string, wh float64) error {
 	return nil
 }
 
-// PulseCount returns the pulses of a pin since the board was made, and when the
-// newest one came. Of an IRQ output they are the cycles of an antenna that is
-// shown there for tuning.
+// PulseCount returns the pulses of a pin since the board was made, and the time of
+// the newest. On an IRQ output they are the cycles of the antenna, shown there for
+// tuning.
 func (b *Board) PulseCount(pin string) (total uint64, last time.Duration, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -253,8 +255,7 @@ func (b *Board) waitEdge(name string, timeout time.Duration) bool {
 	}
 }
 
-// level is a pin's: of a pulse pin always high, a pulse being too short to be
-// seen.
+// level is a pin's level. A pulse pin is always high: a pulse is too short to see.
 func (b *Board) level(name string) gpio.Level {
 	b.mu.Lock()
 	defer b.mu.Unlock()

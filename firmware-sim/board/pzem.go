@@ -29,7 +29,7 @@ const (
 	pzemThinks  = 20 * time.Millisecond
 	pzemLeastV  = 60 // below, its own supply fails
 	pzemAnyone  = 0xF8
-	pzemMaxWh   = 9999990 // the register begins anew after it
+	pzemMaxWh   = 9999990 // the register wraps to 0 after it
 	pzemNoise   = 0.4     // watts below which it shows none
 	pzemSilentA = 0.01
 )
@@ -84,8 +84,8 @@ func (m *pzem) run(from, to time.Duration) {
 	}
 }
 
-// answer is what the meter says to a frame; nothing to one that is damaged or
-// meant for another.
+// answer is the meter's answer to a frame: nothing if the frame is damaged or for
+// another meter.
 func (m *pzem) answer(w []byte) []byte {
 	if !m.present || m.f.noAnswer || len(w) < 4 || int(w[0]) != int(m.cfg.Address) && w[0] != pzemAnyone {
 		return nil
@@ -151,8 +151,8 @@ func (m *pzem) registers() []uint16 {
 
 func counts(v float64) uint32 { return uint32(min(max(math.Round(v), 0), math.MaxUint32)) }
 
-// crc16 is Modbus's checksum by division of the reflected message: written
-// differently from the driver's on purpose.
+// crc16 is Modbus's checksum by division of the reflected message. It differs
+// from the driver's code on purpose.
 func crc16(b []byte) uint16 {
 	rest := uint16(0xFFFF)
 	for i := range 8 * len(b) {

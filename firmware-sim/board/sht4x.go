@@ -47,7 +47,7 @@ func (c *sht4x) tx(now time.Duration, w, r []byte) bool {
 		return false
 	}
 	for i := range r {
-		r[i] = 0xFF // beyond the answer nobody drives the line
+		r[i] = 0xFF // beyond the answer nothing drives the line
 		if i < len(c.answer) {
 			r[i] = c.answer[i]
 		}
@@ -87,8 +87,8 @@ func (c *sht4x) words(a, b uint16) {
 	c.answer[2], c.answer[5] = crc8(c.answer[0:2]), crc8(c.answer[3:5])
 }
 
-// crc8 is by division, polynomial x^8+x^5+x^4+1, initially 0xFF: written
-// differently from the driver's on purpose.
+// crc8 is by division, polynomial x^8+x^5+x^4+1, initially 0xFF. It differs from
+// the driver's code on purpose.
 func crc8(b []byte) byte {
 	rest := uint32(b[0])<<16 | uint32(b[1])<<8
 	rest ^= 0xFF0000

@@ -7,7 +7,7 @@ import (
 	"fairwatt/model"
 )
 
-// tmp102 is the chip (SBOS397). Of its thermostat only the registers are here.
+// tmp102 is the chip (SBOS397). Its thermostat has registers but does nothing.
 type tmp102 struct {
 	cfg TMP102
 	f   *faults

@@ -22,7 +22,7 @@ import (
 	"fairwatt/proto/mqtt"
 )
 
-// An aggregatorNode is one data aggregator of the grid and what runs it.
+// An aggregatorNode is one data aggregator of the grid while it runs.
 type aggregatorNode struct {
 	id   string
 	dir  string
@@ -41,7 +41,7 @@ func (n *aggregatorNode) isKilled() bool {
 	return n.killed
 }
 
-// kill ends the node as a crash would look to the others: its links close.
+// kill ends the node. To the others it looks like a crash: its links close.
 func (n *aggregatorNode) kill() {
 	n.mu.Lock()
 	n.killed = true
@@ -74,9 +74,9 @@ func newCommunity(cfg *Config, params ledger.Params) (*mc.Community, []net.Liste
 	return community, listeners, nil
 }
 
-// drawOverheads places the data aggregators on a square of 3 ms and returns
-// what sending takes between each two: half a millisecond and the distance.
-// Links in memory take this long; what gRPC on loopback takes is not drawn.
+// drawOverheads places the data aggregators on a square of 3 ms and returns the
+// time of sending between each two: half a millisecond and the distance. Links in
+// memory take this long. For gRPC on loopback nothing is drawn.
 func drawOverheads(das int, seed uint64) [][]int64 {
 	rng := rand.New(rand.NewPCG(seed, 0x7472656573))
 	points := make([][2]float64, das)
@@ -126,7 +126,7 @@ func (g *grid) makeAggregators(listeners []net.Listener) error {
 		return err
 	}
 	if forwarder == "" && g.cfg.misbehaves(DropBlocks) {
-		return fmt.Errorf("misbehave: %s: the first tree has nobody below the root who passes blocks on", DropBlocks)
+		return fmt.Errorf("misbehave: %s: in the first tree only the root passes blocks on", DropBlocks)
 	}
 	for i, who := range g.community.DAs {
 		node := &aggregatorNode{id: who.ID, dir: filepath.Join(g.dataDir, who.ID), done: make(chan struct{})}
@@ -157,8 +157,8 @@ func (g *grid) makeAggregators(listeners []net.Listener) error {
 	return nil
 }
 
-// runAggregators starts them; each ends by itself with the context, or earlier
-// when it is killed.
+// runAggregators starts the data aggregators. Each ends with the context, or
+// earlier if it is killed.
 func (g *grid) runAggregators(ctx context.Context) {
 	for _, node := range g.nodes {
 		var running context.Context
@@ -194,8 +194,8 @@ func (g *grid) link(who mc.Identity, listener net.Listener, memory *peer.Memory)
 	})
 }
 
-// delay is what a frame takes between two data aggregators in memory: the
-// overhead that the genesis names.
+// delay is the time that a frame takes between two data aggregators in memory:
+// the overhead in the genesis.
 func (g *grid) delay() func(from, to string) time.Duration {
 	place := make(map[string]int)
 	for i, da := range g.community.Genesis.Aggregators {
@@ -206,7 +206,7 @@ func (g *grid) delay() func(from, to string) time.Duration {
 	}
 }
 
-// tune tells the forwarder that shall drop blocks to do so.
+// tune makes one forwarder drop blocks.
 func (g *grid) tune(forwarder bool) func(*consensus.Config) {
 	if !g.cfg.misbehaves(DropBlocks) || !forwarder {
 		return nil
@@ -214,8 +214,8 @@ func (g *grid) tune(forwarder bool) func(*consensus.Config) {
 	return func(c *consensus.Config) { c.Relay = consensus.RelayDrop }
 }
 
-// firstForwarder is the first data aggregator below the root that passes
-// blocks on in the first tree: the one told to drop them. "" if none does.
+// firstForwarder returns the first data aggregator below the root that passes
+// blocks on in the first tree. That one drops them. "" if there is none.
 func firstForwarder(genesis *ledger.Genesis) (string, error) {
 	state, err := ledger.NewState(genesis)
 	if err != nil {
@@ -238,7 +238,7 @@ func firstForwarder(genesis *ledger.Genesis) (string, error) {
 	return "", nil
 }
 
-// chains are the data aggregators as the management centre reaches them.
+// chains returns the data aggregators as the management centre reaches them.
 func (g *grid) chains() ([]mc.Chain, error) {
 	var chains []mc.Chain
 	for _, node := range g.nodes {
@@ -262,7 +262,7 @@ func (g *grid) chains() ([]mc.Chain, error) {
 	return chains, nil
 }
 
-// clientTLS is how a holder of a certificate connects to the broker.
+// clientTLS is the broker connection's TLS for the holder of a certificate.
 func (g *grid) clientTLS(cert tls.Certificate) *tls.Config {
 	return &tls.Config{MinVersion: tls.VersionTLS13, Certificates: []tls.Certificate{cert}, RootCAs: g.community.Authority.Pool()}
 }

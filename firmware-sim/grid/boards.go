@@ -16,18 +16,17 @@ const (
 	sellerMeter = "delivery"
 )
 
-// What a generator has besides where the weather's scenario is about a fault
-// of the plant or of its meter.
+// Additional parts of a generator whose scenario is about a fault of the plant or
+// of its meter.
 const (
 	thermometerAddress = 0x49
 	meterPort          = "METER"
 )
 
-// generatorBoard is the standard board and the sensors on it, less those whose
-// quantities the weather does not have: a chip whose world is missing does not
-// answer, and would close the gate for ever. Where the scenario is about a
-// fault of the plant there is a thermometer on it, and where it is about a
-// meter, that meter.
+// generatorBoard returns the standard board and its sensors, without the sensors
+// whose quantities the weather does not have: a chip without a world does not
+// answer, and would close the gate for ever. If the scenario is about a fault of
+// the plant, there is a thermometer on it; if it is about a meter, that meter.
 func generatorBoard(w weather) (board.Config, []sensor.Config) {
 	var sensors []sensor.Config
 	for _, c := range sensor.StandardConfigs() {
@@ -69,7 +68,8 @@ func generatorBoard(w weather) (board.Config, []sensor.Config) {
 // about says whether the weather has a column of truth.
 func (w *weather) about(label string) bool { return slices.Contains(w.tr.Labels, label) }
 
-// houseBoard has a meter for every circuit of a buyer, and nothing else.
+// houseBoard returns a board with a meter for every circuit of a buyer, and
+// nothing else.
 func houseBoard() (board.Config, []sensor.Config) {
 	var layout board.Config
 	var sensors []sensor.Config
@@ -91,13 +91,14 @@ func (w *weather) has(channels ...model.Channel) bool {
 	return true
 }
 
-// measured lists what the sensors of a generator will give of its weather: what
-// the judgement may count on.
+// measured lists the channels of the weather that a generator's sensors give. The
+// judgement may require these.
 func (w *weather) measured(sensors []sensor.Sensor) []model.Channel {
 	var channels []model.Channel
 	for _, s := range sensors {
 		for _, c := range s.Channels() {
-			// A meter counts by itself; an anemometer finds gusts by itself.
+			// A meter counts, and an anemometer finds gusts, whatever the
+			// weather's channels are.
 			if w.has(c) || c == model.EnergyExportWh || c == model.WindGustMPS {
 				channels = append(channels, c)
 			}

@@ -16,7 +16,7 @@ import (
 	"github.com/mochi-mqtt/server/v2/packets"
 )
 
-// A role is what a certificate lets its holder do at the broker.
+// A role says what the holder of a certificate may do at the broker.
 type role uint8
 
 const (
@@ -24,17 +24,17 @@ const (
 	roleDA                     // reads everything, writes its receipts and its status
 )
 
-// A broker is the grid's MQTT broker: a TLS listener where the certificate's
-// common name is the identity, and, when asked for, a plain one on loopback
-// that may only read. It can be stopped and started again on the same ports,
-// as a broker that fails does; nothing it held survives that.
+// A broker is the grid's MQTT broker. On its TLS listener the certificate's
+// common name is the identity. An optional plain listener on loopback only reads.
+// A stopped broker starts again on the same ports, as after a failure, and has
+// lost everything it held.
 type broker struct {
 	tls      *tls.Config
 	openAddr string // plain read-only listener; empty for none
 	log      *slog.Logger
 
-	// Dropped counts messages that the broker threw away because a
-	// subscriber's queue was full; any of them is a fault of the run.
+	// Dropped counts messages that the broker threw away because a subscriber's
+	// queue was full. A single one is a fault of the run.
 	Dropped atomic.Int64
 
 	mu     sync.Mutex
@@ -56,7 +56,7 @@ func (b *broker) Admit(id string, r role) {
 	b.roles[id] = r
 }
 
-// roleOf is 0 for those nobody admitted.
+// roleOf is 0 for an id that was not admitted.
 func (b *broker) roleOf(id string) role {
 	b.access.RLock()
 	defer b.access.RUnlock()
@@ -168,10 +168,9 @@ func (h *brokerHook) OnPublishDropped(cl *mqtt.Client, pk packets.Packet) {
 	h.broker.log.Error("broker dropped a message", "subscriber", cl.ID, "topic", pk.TopicName)
 }
 
-// mayUse is the access rule, least privilege first: a device reads and writes
-// below its own id but never writes its commands or receipts; a DA reads
-// everything and writes receipts and its status in its own name; the open
-// listener only reads.
+// mayUse is the access rule. A device reads and writes below its own id, but
+// never writes its commands or receipts. A DA reads everything and writes
+// receipts and its status in its own name. The open listener only reads.
 func mayUse(r role, id, topic string, write bool) bool {
 	parts := strings.Split(topic, "/")
 	if parts[0] == "homeassistant" {

@@ -117,8 +117,8 @@ func (w *brokerTown) certificate(by *mc.Authority, id string) []tls.Certificate 
 	return []tls.Certificate{cert}
 }
 
-// dial connects with the certificates given, or to the open listener when the
-// URL is its.
+// dial connects with the given certificates, or to the open listener if the URL
+// is that one's.
 func (w *brokerTown) dial(url, clientID string, certs []tls.Certificate) (paho.Client, error) {
 	c := paho.NewClient(paho.NewClientOptions().AddBroker(url).SetClientID(clientID).SetAutoReconnect(false).SetConnectTimeout(5 * time.Second).
 		SetTLSConfig(&tls.Config{MinVersion: tls.VersionTLS13, RootCAs: w.community.Authority.Pool(), Certificates: certs}))
@@ -140,8 +140,8 @@ func (w *brokerTown) connect(url, clientID string, certs []tls.Certificate) paho
 	return c
 }
 
-// subscribe returns what arrives under a filter, and whether the broker granted
-// it.
+// subscribe returns the messages that arrive under a filter, and whether the
+// broker granted it.
 func (w *brokerTown) subscribe(c paho.Client, filter string) (<-chan paho.Message, bool) {
 	w.t.Helper()
 	got := make(chan paho.Message, 16)
@@ -193,7 +193,7 @@ func TestBrokerKeepsDevicesApart(t *testing.T) {
 		t.Errorf("first came %s, want only what pv-2 may write", topic)
 	}
 	if _, ok := w.subscribe(device, "fairwatt/v1/+/+/up/record"); ok {
-		t.Error("a device may read everybody's records")
+		t.Error("a device may read all records")
 	}
 	if _, ok := w.subscribe(device, "fairwatt/v1/site-1/pv-2/down/receipt/+"); ok {
 		t.Error("a device may read another's receipts")
@@ -202,7 +202,8 @@ func TestBrokerKeepsDevicesApart(t *testing.T) {
 	if !ok {
 		t.Fatal("a device may not read its receipts")
 	}
-	// The broker ends the connection of who writes what it may not.
+	// The broker ends the connection of a client that writes to a forbidden
+	// topic.
 	liar := w.connect(w.broker.URL(), "da-1-again", []tls.Certificate{w.community.DAs[0].TLS})
 	publish(t, liar, "fairwatt/v1/site-1/pv-1/down/receipt/da-2", "in another's name")
 	publish(t, da, "fairwatt/v1/site-1/pv-1/down/receipt/da-1", "receipt")
@@ -220,7 +221,7 @@ func TestBrokerRefusesStrangers(t *testing.T) {
 	for name, certs := range map[string][]tls.Certificate{
 		"no certificate":                      nil,
 		"a certificate of another authority":  w.certificate(foreign, "pv-1"),
-		"a certificate of nobody registered":  w.certificate(w.community.Authority, "pv-3"),
+		"a certificate of an unknown device":  w.certificate(w.community.Authority, "pv-3"),
 		"the broker's own, which is a server": {w.community.Broker},
 	} {
 		if c, err := w.dial(w.broker.URL(), "pv-1", certs); err == nil {
@@ -275,9 +276,9 @@ func TestBrokerComesBackOnItsPorts(t *testing.T) {
 	w.connect(url, "pv-1", w.certificate(w.community.Authority, "pv-1"))
 }
 
-// Every data aggregator hears every class of message, however the retained ones
-// of the others come in between its subscriptions. (The broker used to refuse
-// one in two starts the third subscription of somebody.)
+// Every data aggregator hears every class of message, even if retained messages
+// of the others arrive between its subscriptions. (In one of two starts the
+// broker refused a data aggregator's third subscription.)
 func TestEveryAggregatorHearsEveryClass(t *testing.T) {
 	classes := []string{"up/record", "status", "gate", "hazard/wind"}
 	for range 8 {

@@ -12,13 +12,13 @@ import (
 
 // The kinds of trouble a run can be told to make (--misbehave).
 const (
-	// DropBlocks has one forwarder of the first tree drop every block it
-	// should relay.
+	// DropBlocks has one forwarder of the first tree drop every block that it
+	// should pass on.
 	DropBlocks = "drop-blocks"
 	// BrokerOutage stops the broker for ten seconds in the middle of the run.
 	BrokerOutage = "broker-outage"
-	// ForgedRecords has a stranger send records with wrong signatures, in
-	// other names, and records it has seen before.
+	// ForgedRecords has a stranger send records with wrong signatures, records
+	// in other names, and records that it has seen before.
 	ForgedRecords = "forged-records"
 )
 
@@ -41,8 +41,8 @@ type Config struct {
 	HTTP  string  // address of the page; empty for none
 	MQTT  string  // address of the broker's open, read-only listener; empty for none
 	Links string  // grpc or memory
-	Tree  string  // oct or wct: how blocks are passed on
-	Data  string  // where DAs keep their chains; empty for a temporary folder
+	Tree  string  // oct or wct: the tree that blocks go down
+	Data  string  // folder for the DAs' chains; empty for a temporary one
 
 	KillRootAfter time.Duration // 0: never
 	Misbehave     []string
@@ -53,7 +53,8 @@ func DefaultConfig() Config {
 	return Config{DAs: 4, Agents: 6, Buyers: 3, Start: "peak-36h", Seed: 1, Speed: 3600, Links: "grpc", Tree: string(wct.OCT)}
 }
 
-// Validate names the field that is wrong and says what would be right.
+// Validate names the first wrong field and says what would be right. It expands
+// "all" in Misbehave.
 func (c *Config) Validate() error {
 	switch {
 	case c.For < 0:

@@ -62,7 +62,7 @@ func TestConfigAllMisbehaviours(t *testing.T) {
 			t.Errorf("all does not hold %s", kind)
 		}
 	}
-	// Nobody can change the list of kinds through what all became.
+	// The configuration's list is a copy: changing it does not change the kinds.
 	cfg.Misbehave[0] = "changed"
 	if Misbehaviours()[0] == "changed" {
 		t.Error("the configuration shares the list of kinds")

@@ -1,7 +1,14 @@
 // Package grid runs the whole system in one process on one machine: a broker, a
 // management centre, data aggregators, generators with agents on simulated
-// boards, and buyers. It composes the same parts as the mains do; nothing in
-// them knows that it runs here.
+// boards, and buyers. It composes the same parts as the mains do. No part knows
+// that it runs here.
+//
+// # What a caller must do
+//
+//  1. Start from DefaultConfig; Run calls Validate itself.
+//  2. Give Options a Logger and an Out.
+//  3. Read the Report's MoneyConserved, EnergyConserved and ChainVerified. Run
+//     returns no error if one of them is false.
 //
 // # What is real and what is not
 //
@@ -15,25 +22,25 @@
 // # Two clocks
 //
 // The world and the agents' sensing clock run on trace time, speed seconds a
-// second; the ledger's clock is the wall's. An hourly trace at 3600 gives a
-// sample a second, and a delivery of one hour takes a second. When a trace ends
-// its boards fall silent for two intervals, which closes the gates, and it
-// begins again; the sensing clock goes on.
+// second. The ledger's clock is the wall's. An hourly trace at 3600 gives a
+// sample a second, and a delivery of one hour takes a second. When a trace ends,
+// its boards fall silent for two intervals, which closes the gates. Then the
+// trace begins again, and the sensing clock goes on.
 //
 // # Energy
 //
 // A closed contactor moves the generator's power into the seller's S0 meter and,
-// less the line's loss, into the buyer's. The world keeps what truly flowed for
-// each trade; the report holds the bills against it. That is what
-// "energy_conserved" says.
+// less the line's loss, into the buyer's. The world keeps the energy that truly
+// flowed for each trade. The report compares the bills with it: that is
+// "energy_conserved".
 //
 // # Trouble
 //
-// The accounting node can be killed, a forwarder told to drop every block, the
-// broker stopped for ten seconds, and a stranger can offer forged, foreign and
-// replayed records. The report counts from the data aggregators that were not
-// killed; each of their chains is executed again from the genesis.
+// A run can kill the accounting node, have a forwarder drop every block, stop the
+// broker for ten seconds, and let a stranger offer forged, foreign and replayed
+// records. The report counts from the data aggregators that were not killed. It
+// executes each of their chains again from the genesis.
 //
-// Refused: one shared stop for everything. Parts stop in the order in which
-// data flows, so that what was sent can still be answered.
+// Refused: one shared stop for everything. Parts stop in the order in which data
+// flows, so that every record sent can still get its receipts.
 package grid

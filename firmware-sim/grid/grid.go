@@ -26,9 +26,9 @@ const (
 	quietEnd = 5 * time.Second
 	// drainLimit bounds the wait, after the end, for receipts still under way.
 	drainLimit = 10 * time.Second
-	// enrolLimit bounds the start: agreement up, everybody registered.
+	// enrolLimit bounds the start: agreement up, every participant registered.
 	enrolLimit = 30 * time.Second
-	// outage is how long the broker stays away.
+	// outage is the time for which the broker stays away.
 	outage = 10 * time.Second
 )
 
@@ -50,26 +50,26 @@ type grid struct {
 	people    []*participant
 	watch     *watch
 	killed    killing
-	// forgedRefused counts what the stranger offered in vain.
+	// forgedRefused counts the stranger's submissions that were refused.
 	forgedRefused atomic.Uint64
-	// unansweredAtEnd is how many records had no final receipt when the agents
-	// were stopped.
+	// unansweredAtEnd counts the records without a final receipt when the
+	// agents stopped.
 	unansweredAtEnd int
 }
 
-// killing is what became of the root that was killed.
+// killing names the root that was killed, and when.
 type killing struct {
 	root string
 	at   time.Time
 }
 
-// Options are what Run needs beside the configuration.
+// Options are what Run needs in addition to the configuration.
 type Options struct {
 	Software string
 	Logger   *slog.Logger
-	// Out is told where the page is and how the run goes, for people.
+	// Out tells people where the page is and how the run goes.
 	Out io.Writer
-	// Progress has a line for people rewritten every second.
+	// Progress rewrites a line on Out every second.
 	Progress bool
 }
 
@@ -80,7 +80,7 @@ func Run(ctx context.Context, cfg Config, opts Options) (*Report, error) {
 	return r, err
 }
 
-// run is Run, and also returns what the page showed last.
+// run is Run, and also returns the page's last snapshot.
 func run(ctx context.Context, cfg Config, opts Options) (_ *Report, _ *console.Snapshot, err error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, nil, err
@@ -228,8 +228,8 @@ func (g *grid) announce(out io.Writer, page net.Addr) {
 	}
 }
 
-// play runs the agents until the end, with the troubles the configuration asks
-// for, and lets what is under way come to rest.
+// play runs the agents until the end, with the troubles of the configuration.
+// Then it waits until no record is under way.
 func (g *grid) play(ctx, running context.Context, opts Options) error {
 	agents, stopAgents := context.WithCancel(running)
 	defer stopAgents()
@@ -300,8 +300,8 @@ func (g *grid) drain(ctx context.Context) error {
 }
 
 // awaitRest waits until every living data aggregator has the same chain, the
-// page shows it, and no record waits for a block: what the page shows last is
-// then what the report reads from the chains. It gives up after drainLimit.
+// page shows it, and no record waits for a block. Then the page's last snapshot
+// equals what the report reads from the chains. It gives up after drainLimit.
 func (g *grid) awaitRest(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, drainLimit)
 	defer cancel()
@@ -310,7 +310,7 @@ func (g *grid) awaitRest(ctx context.Context) {
 	for !g.atRest() {
 		select {
 		case <-ctx.Done():
-			return // the report stands on the chains, whatever the page showed
+			return // the report reads the chains, whatever the page shows
 		case <-look.C:
 		}
 	}
@@ -329,7 +329,7 @@ func (g *grid) atRest() bool {
 	return true
 }
 
-// unanswered is how many records wait for a final receipt.
+// unanswered counts the records that wait for a final receipt.
 func (g *grid) unanswered() int {
 	n := 0
 	for _, p := range g.people {
@@ -352,7 +352,7 @@ func (g *grid) stopAgents() {
 	}
 }
 
-// stopRest ends what is not in the errgroup: data aggregators, links of the
+// stopRest ends the parts outside the errgroup: data aggregators, links of the
 // centre, networks and the broker.
 func (g *grid) stopRest() error {
 	var all error

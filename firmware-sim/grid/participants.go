@@ -28,7 +28,7 @@ import (
 // Prices and volumes of the market on one machine.
 const (
 	basePriceMicro   = 110_000    // a kWh
-	maxPriceMicro    = 200_000    // what buyers pay at most
+	maxPriceMicro    = 200_000    // the most that buyers pay
 	openingBalance   = 50_000_000 // deposited for every buyer
 	requestVolumeWh  = 4_000
 	circuitsPerHouse = 2
@@ -88,7 +88,7 @@ func (g *grid) newGenerator(i int, w weather) (*participant, *site, error) {
 	rows, spanMs := w.samples()
 	s := &site{id: id, board: p.board, meter: sellerPin, rows: rows, beginMs: rows[0].TimeMs, spanMs: spanMs, world: g.world}
 	p.contactor = contactor{s}
-	// It is the trace's time of day where the sensors are, not this machine's.
+	// The sensors' time of day is the trace's, not this machine's.
 	sensingMs := func() int64 { return s.beginMs + g.world.sinceStart().Milliseconds() }
 	p.clock = agent.Clock{SensingMs: sensingMs, Wall: time.Now, WorldMs: sensingMs}
 	p.config = g.baseConfig(p, sensors)
@@ -173,7 +173,7 @@ func (g *grid) makeSensors(p *participant) error {
 	return nil
 }
 
-// composeAgent makes the agent out of the same parts that `agent run` uses.
+// composeAgent makes the agent from the same parts as `agent run`.
 func (g *grid) composeAgent(p *participant) error {
 	if err := os.MkdirAll(p.config.Data, 0o700); err != nil {
 		return fmt.Errorf("make folder of %s: %w", p.id, err)

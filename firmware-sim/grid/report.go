@@ -5,9 +5,9 @@ import (
 	"slices"
 )
 
-// A Report is what a run came to. Every number comes from the chain of a data
-// aggregator that was never told to fail, from the counters of the running
-// parts, or from the simulated meters; nothing is estimated.
+// A Report is the result of a run. Every number comes from the chain of a data
+// aggregator that was not killed, from the counters of the running parts, or from
+// the simulated meters. Nothing is estimated.
 type Report struct {
 	DAs     int    `json:"das"`
 	Agents  int    `json:"agents"`
@@ -18,15 +18,15 @@ type Report struct {
 
 	Trades Trades         `json:"trades"`
 	Alerts map[string]int `json:"alerts"` // raised, by hazard kind
-	// GateClosedS is the time that gates of generators were not open, summed,
-	// on the sensing clock (trace seconds).
+	// GateClosedS is the time for which gates of generators were not open,
+	// summed, on the sensing clock (trace seconds).
 	GateClosedS int64 `json:"gate_closed_s"`
 
 	AccountingNodes map[string]uint64 `json:"accounting_nodes"` // blocks by DA
 	Epochs          uint64            `json:"epochs"`
 	ViewChanges     uint64            `json:"view_changes"`
-	// ViewChangeMs is how long after the root was killed the first block of
-	// another accounting node was stored; 0 where no root was killed.
+	// ViewChangeMs is the time from killing the root until the first block of
+	// another accounting node was stored; 0 if no root was killed.
 	ViewChangeMs int64  `json:"view_change_ms"`
 	Tree         string `json:"tree"` // oct or wct
 	Relay        Relay  `json:"relay"`
@@ -39,12 +39,12 @@ type Report struct {
 	MoneyConserved  bool        `json:"money_conserved"`
 	EnergyConserved bool        `json:"energy_conserved"`
 	ChainVerified   bool        `json:"chain_verified"`
-	Problems        []string    `json:"problems,omitempty"` // why one of the three is false
+	Problems        []string    `json:"problems,omitempty"` // reasons why one of the three is false
 	Simulated       bool        `json:"simulated"`
 	Composed        []string    `json:"composed,omitempty"` // channels computed, not recorded
 }
 
-// Trades counts trades by how they ended; Held is how many a hazard ever held.
+// Trades counts trades by their end. Held counts those that a hazard ever held.
 type Trades struct {
 	Requested     int `json:"requested"`
 	Settled       int `json:"settled"`
@@ -56,14 +56,14 @@ type Trades struct {
 	Open          int `json:"open"`
 }
 
-// Relay counts what the tree did with blocks: forwarded by a parent, pulled by
-// a child whose parent did not.
+// Relay counts blocks that a parent forwarded, and blocks that a child pulled
+// because its parent did not forward them.
 type Relay struct {
 	Forwarded uint64 `json:"forwarded"`
 	Pulled    uint64 `json:"pulled"`
 }
 
-// Door counts what the DAs refused before any block.
+// Door counts the records that the shown DA's intake accepted and refused.
 type Door struct {
 	Accepted uint64            `json:"accepted"`
 	Refused  map[string]uint64 `json:"refused"` // by code

@@ -14,12 +14,12 @@ import (
 	"fairwatt/proto/wire"
 )
 
-// lineLossE4 is what the line between two meters loses, in 1e-4; the ledger
+// lineLossE4 is the loss of the line between two meters, in 1e-4. The ledger
 // allows more (LossE4).
 const lineLossE4 = 200
 
-// report reads what the run came to from the stores of the data aggregators,
-// which are closed by now, and from the world's own counters.
+// report reads the result of the run from the stores of the data aggregators,
+// which are closed by now, and from the world's counters.
 func (g *grid) report(page *console.Snapshot) (*Report, error) {
 	r := &Report{
 		DAs: g.cfg.DAs, Agents: g.cfg.Agents, Buyers: g.cfg.Buyers, Simulated: true, Composed: g.composed,
@@ -55,7 +55,7 @@ func (g *grid) report(page *console.Snapshot) (*Report, error) {
 	return r, nil
 }
 
-// problem notes why one of the report's promises is false.
+// problem makes one of the report's promises false and notes the reason.
 func (r *Report) problem(promise *bool, format string, args ...any) {
 	*promise = false
 	if len(r.Problems) < 20 {
@@ -105,7 +105,7 @@ func (g *grid) verifyChains(r *Report, honest []*aggregatorNode) (*ledger.State,
 	return longest, nil
 }
 
-// A tally counts what the blocks of one chain hold.
+// A tally counts the contents of one chain's blocks.
 type tally struct {
 	records, refused uint64
 	accounting       map[string]uint64 // blocks by accounting node
@@ -116,7 +116,7 @@ func newTally() *tally {
 	return &tally{accounting: make(map[string]uint64), stands: make(map[[32]byte]bool)}
 }
 
-// add counts a block. A record that stands already is an error: it was replayed.
+// add counts a block. A record that stands twice is an error: it was replayed.
 func (t *tally) add(staged *ledger.Staged) error {
 	for _, id := range staged.RecordIDs() {
 		if t.stands[id] {
@@ -167,8 +167,8 @@ func (g *grid) countTrades(r *Report, state *ledger.State) {
 	r.Trades.Requested += unansweredRequests(state)
 }
 
-// unansweredRequests are requests that no Token answered, so that no trade
-// stands for them.
+// unansweredRequests counts the requests without a Token. There is no trade for
+// them.
 func unansweredRequests(state *ledger.State) int {
 	n := 0
 	for _, q := range state.Requests() {
@@ -224,7 +224,7 @@ func energyProblems(billedWh int64, soldWh, receivedWh float64, p ledger.Params)
 	return problems
 }
 
-// countAgents adds what the agents counted.
+// countAgents adds the agents' counters.
 func (g *grid) countAgents(r *Report) {
 	closedS := 0.0
 	for _, p := range g.people {

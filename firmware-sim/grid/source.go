@@ -10,13 +10,13 @@ import (
 	"fairwatt/proto/wire"
 )
 
-// A source shows the page one data aggregator's view, and another's when that
+// A source shows the page one data aggregator's snapshot, and another's when that
 // one is gone.
 type source struct{ g *grid }
 
 func (s *source) node() console.Source {
 	alive := s.g.alive()
-	// The last of them is never the root, so a killed root keeps its page.
+	// The last one is never the root, so the page outlives a killed root.
 	return alive[len(alive)-1].da
 }
 
@@ -37,8 +37,8 @@ func (s *source) Trade(id string) (console.Trade, bool) { return s.node().Trade(
 // TreeSVG implements console.Source.
 func (s *source) TreeSVG() ([]byte, error) { return s.node().TreeSVG() }
 
-// snapshot is what the page shows, and what the report's trades are checked
-// against: one data aggregator's view, with the relay's counts of all of them.
+// snapshot is what the page shows: one data aggregator's snapshot, with the
+// relay's counts of all of them.
 func (g *grid) snapshot() *console.Snapshot {
 	if len(g.nodes) == 0 {
 		return &console.Snapshot{}
@@ -49,7 +49,7 @@ func (g *grid) snapshot() *console.Snapshot {
 	return &snap
 }
 
-// relay sums what all data aggregators forwarded and pulled.
+// relay sums the blocks that all data aggregators forwarded and pulled.
 func (g *grid) relay() Relay {
 	var r Relay
 	for _, n := range g.nodes {
@@ -76,7 +76,7 @@ func newProgress(opts Options, length time.Duration) *progress {
 	return p
 }
 
-// tick never fires where no progress is wanted.
+// tick never fires if Options.Progress is false.
 func (p *progress) tick() <-chan time.Time {
 	if p.ticker == nil {
 		return nil

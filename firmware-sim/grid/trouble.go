@@ -14,7 +14,7 @@ import (
 	"fairwatt/proto/seal"
 )
 
-// after waits, and says whether the time came before the context ended.
+// after waits. It is false if the context ended before the time came.
 func after(ctx context.Context, d time.Duration) bool {
 	t := time.NewTimer(d)
 	defer t.Stop()
@@ -68,10 +68,10 @@ func (g *grid) breakBroker(ctx context.Context) error {
 const forgeEvery = 500 * time.Millisecond
 
 // forge offers the data aggregators, again and again, what they must refuse: a
-// record in a participant's name with a stranger's signature, a record of
-// somebody nobody registered, and bytes that are no record. It is an error when
-// one is taken. Copies of records that are final already are offered too: a data
-// aggregator answers those again, and the report looks for one standing twice.
+// record in a participant's name with a stranger's signature, a record of an
+// unregistered sender, and bytes that are no record. It is an error if one is
+// taken. forge also offers copies of final records: a data aggregator sends
+// their receipts again, and the report looks for a record that stands twice.
 func (g *grid) forge(ctx context.Context) error {
 	if !g.cfg.misbehaves(ForgedRecords) {
 		return nil
@@ -115,7 +115,7 @@ func (g *grid) replay(ctx context.Context) error {
 		return err
 	}
 	for _, node := range g.alive() {
-		// Taken or refused, it is not to stand in a block again; the report looks.
+		// Taken or refused, it may not stand in a block again: the report looks.
 		if err := node.da.Submit(ctx, sealed); err != nil {
 			g.log.Debug("a record offered again was refused", "da", node.id, "err", err)
 		}

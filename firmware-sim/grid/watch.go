@@ -13,7 +13,7 @@ import (
 )
 
 // A watch sees every block become final at every data aggregator and keeps the
-// moments: what the times in the report are made of.
+// moments. The times in the report come from them.
 type watch struct {
 	mu     sync.Mutex
 	blocks map[uint64]*seenBlock
@@ -21,7 +21,7 @@ type watch struct {
 
 type seenBlock struct {
 	header *fairwattpb.BlockHeader
-	sentMs []int64              // when each record's sender sealed it
+	sentMs []int64              // the time at which each record was sealed
 	final  map[string]time.Time // by DA
 }
 
@@ -63,8 +63,8 @@ func (w *watch) see(da string, block []byte, at time.Time) error {
 	return nil
 }
 
-// sealedAtMs is the sender's clock in a record; all senders of the grid share
-// this machine's.
+// sealedAtMs is the sender's time in a record. All senders of the grid share this
+// machine's clock.
 func sealedAtMs(sealed []byte) (int64, error) {
 	_, payload, err := seal.Peek(sealed)
 	if err != nil {
@@ -77,9 +77,9 @@ func sealedAtMs(sealed []byte) (int64, error) {
 	return r.GetTimeMs(), nil
 }
 
-// confirmationTimes returns, for every record, the time from its sealing to
-// final at every one of the data aggregators given, in ms. Blocks that one of
-// them has not stored yet are left out.
+// confirmationTimes returns, for every record, the time in ms from its sealing
+// until it is final at all the data aggregators given. It leaves out blocks that
+// one of them has not stored.
 func (w *watch) confirmationTimes(honest []string) []float64 {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -104,8 +104,9 @@ func (w *watch) confirmationTimes(honest []string) []float64 {
 	return out
 }
 
-// firstOtherAfter is when the first block of another accounting node than the
-// given one became final anywhere after a moment; false if none did.
+// firstOtherAfter returns the time at which, after a moment, the first block of
+// another accounting node than the given one became final anywhere; false if none
+// did.
 func (w *watch) firstOtherAfter(node string, after time.Time) (time.Time, bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

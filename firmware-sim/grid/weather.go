@@ -11,8 +11,8 @@ import (
 	"fairwatt/model/trace"
 )
 
-// beforePeak is how long before its strongest gust a trace begins by default:
-// gates open first, then the weather comes.
+// A trace begins this long before its strongest gust by default: gates open
+// first, then the weather comes.
 const beforePeak = 36 * time.Hour
 
 // The built-in scenarios as the grid plays them: hours, over some days.
@@ -69,7 +69,7 @@ func weatherNames(cfg *Config) []string {
 	return scenario.Everyday()
 }
 
-// readWeather reads a trace and composes what its plant adds.
+// readWeather reads a trace and adds the channels of its plant.
 func readWeather(path string, plant scenario.Plant) (weather, error) {
 	tr, err := trace.ReadFile(path, trace.Options{})
 	if err != nil {
@@ -125,8 +125,8 @@ func (w *weather) begin(start string) error {
 	return nil
 }
 
-// peakMs is the time of the strongest gust, or of the strongest mean wind where
-// the trace has no gusts.
+// peakMs is the time of the strongest gust, or of the strongest mean wind if the
+// trace has no gusts.
 func (w *weather) peakMs() int64 {
 	best, at := -1.0, w.tr.Rows[0].Sample.TimeMs
 	for _, channel := range []model.Channel{model.WindGustMPS, model.WindSpeedMPS} {
@@ -151,8 +151,8 @@ func (w *weather) intervalMs() int64 {
 	return w.tr.Rows[1].Sample.TimeMs - w.tr.Rows[0].Sample.TimeMs
 }
 
-// samples returns the rows without their labels, and how long one round takes:
-// the rows and a gap of two intervals, which the judgement sees as a gap.
+// samples returns the rows without their labels, and the length of one round: the
+// rows and a gap of two intervals, which the judgement sees as a gap.
 func (w *weather) samples() (rows []model.Sample, spanMs int64) {
 	rows = make([]model.Sample, len(w.tr.Rows))
 	for i := range w.tr.Rows {
@@ -162,8 +162,7 @@ func (w *weather) samples() (rows []model.Sample, spanMs int64) {
 	return rows, last - first + 3*w.intervalMs()
 }
 
-// composedIn lists the channels that some generator's weather did not record,
-// by name.
+// composedIn lists the channels that were computed for some generator, by name.
 func composedIn(weathers []weather) []string {
 	var names []string
 	for _, w := range weathers {

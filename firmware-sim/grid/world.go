@@ -13,18 +13,18 @@ import (
 	"fairwatt/model"
 )
 
-// worldStep is how often the world moves on, in wall time. A contactor that
-// closes or opens between two steps moves it on at that very moment, so no
-// energy falls between them.
+// worldStep is the wall time between two steps of the world. A contactor that
+// closes or opens between two steps moves the world on at that moment, so that no
+// energy is lost between them.
 const worldStep = 50 * time.Millisecond
 
-// settleTime is how long the boards run before anybody reads them, so that an
-// anemometer has turned.
+// The boards run for settleTime before anything reads them, so that an anemometer
+// has turned.
 const settleTime = time.Minute
 
-// A world is what the boards measure: the weather at every site, the power of
-// every generator, and the energy that flows from a seller to a buyer while a
-// contactor is closed. It runs on trace time: speed seconds a second.
+// The boards measure a world: the weather at every site, the power of every
+// generator, and the energy that flows from a seller to a buyer while a contactor
+// is closed. It runs on trace time: speed seconds a second.
 type world struct {
 	speed  float64
 	lossE4 int64
@@ -44,14 +44,14 @@ type site struct {
 	id    string
 	board *board.Board
 	meter string // pin of the S0 meter that counts deliveries
-	// beginMs is the trace time at which the run begins, Unix ms; the rows
-	// from there on repeat after a marked gap.
+	// beginMs is the trace time at which the run begins, Unix ms. The rows from
+	// there on repeat after a marked gap.
 	beginMs int64
 	rows    []model.Sample
 	spanMs  int64 // of one round through the rows, the gap included
 
-	// reading is held by a driver while it measures: in trace time a step of
-	// the world is minutes, and no measurement may span one.
+	// A driver holds reading while it measures: a step of the world is minutes
+	// of trace time, and no measurement may span one.
 	reading sync.Mutex
 
 	fed    int // index of the row the board shows; -1 in the gap
@@ -66,7 +66,8 @@ type house struct {
 	pins  map[string]string // pin by meter name
 }
 
-// A flow is one delivery: what truly left the seller and reached the buyer.
+// A flow is one delivery: the energy that truly left the seller and reached the
+// buyer.
 type flow struct {
 	site       *site
 	house      *house
@@ -100,7 +101,7 @@ func (w *world) run(ctx context.Context) error {
 	}
 }
 
-// begin starts trace time and shows every board its first row.
+// begin starts trace time and feeds every board its first row.
 func (w *world) begin() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -152,9 +153,8 @@ func (w *world) advance() {
 	}
 }
 
-// carry moves the energy of a span of trace time over every closed contactor.
-// A generator that delivers to several buyers at once shares its power among
-// them.
+// carry moves the energy of a span of trace time over every closed contactor. A
+// generator that delivers to several buyers at once divides its power among them.
 func (w *world) carry(dt time.Duration) {
 	takers := make(map[*site]int)
 	for _, f := range w.flows {
@@ -169,15 +169,15 @@ func (w *world) carry(dt time.Duration) {
 	}
 }
 
-// flowing says whether energy moves: the contactor is closed, the generator
-// gives power, and the volume that was paid for is not reached.
+// flowing says whether energy moves: the contactor is closed, the generator gives
+// power, and the volume paid for is not reached.
 func (f *flow) flowing() bool {
 	return f.closed && f.site.powerW > 0 && f.soldWh < float64(f.volumeWh)
 }
 
 // carry moves a delivery's energy of a span of trace time to both meters.
 func (f *flow) carry(dt time.Duration, powerW float64, lossE4 int64, log *slog.Logger) {
-	// The contactor is set to the volume that was paid for and cuts it off there.
+	// The contactor cuts the flow off at the volume paid for.
 	soldWh := min(powerW*dt.Hours(), float64(f.volumeWh)-f.soldWh)
 	receivedWh := soldWh * float64(10_000-lossE4) / 10_000
 	f.soldWh += soldWh
@@ -190,7 +190,7 @@ func (f *flow) carry(dt time.Duration, powerW float64, lossE4 int64, log *slog.L
 	}
 }
 
-// feed shows the board the row that holds at a trace time since the start.
+// feed gives the board the row that holds at a trace time since the start.
 func (s *site) feed(at time.Duration) {
 	i := s.rowAt(at.Milliseconds() % s.spanMs)
 	if i == s.fed {
@@ -235,8 +235,8 @@ func (s *site) intervalMs() int64 {
 	return s.rows[1].TimeMs - s.rows[0].TimeMs
 }
 
-// nextChange is the trace time since the start at which the board will show
-// another row.
+// nextChange is the trace time since the start at which the board gets another
+// row.
 func (s *site) nextChange(at time.Duration) time.Duration {
 	offset := at.Milliseconds()
 	round := offset / s.spanMs * s.spanMs
@@ -251,7 +251,7 @@ func (s *site) nextChange(at time.Duration) time.Duration {
 	return time.Duration(round+next) * time.Millisecond
 }
 
-// A steadySensor measures while its site's time stands still.
+// A steadySensor holds its site's time while it measures.
 type steadySensor struct {
 	sensor.Sensor
 	site *site
@@ -264,7 +264,7 @@ func (s steadySensor) Read(ctx context.Context, sample *model.Sample) error {
 	return s.Sensor.Read(ctx, sample)
 }
 
-// A contactor lets a seller's energy flow to the buyer its delivery names.
+// A contactor lets a seller's energy flow to the buyer named in its delivery.
 type contactor struct{ site *site }
 
 // Close implements trade.Contactor.
@@ -301,8 +301,8 @@ func (c contactor) Open(tradeID string) error {
 	return nil
 }
 
-// delivered returns what truly left the seller and reached the buyer for a
-// trade, in Wh.
+// delivered returns the energy of a trade that truly left the seller and reached
+// the buyer, in Wh.
 func (w *world) delivered(tradeID string) (soldWh, receivedWh float64) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

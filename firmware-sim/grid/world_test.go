@@ -98,8 +98,8 @@ func (w *testWorld) pass(d time.Duration) {
 }
 
 // energyWh is the integral of a trace's power over trace time, gaps included:
-// each row holds until the next, the last for an interval, then two intervals
-// nothing, then the rows again. Written apart from the world's own way.
+// each row holds until the next, the last for an interval; then come two
+// intervals of nothing, then the rows again. It does not use the world's code.
 func energyWh(rows []model.Sample, from, to time.Duration) float64 {
 	sum := 0.0
 	round := len(rows) + 2
@@ -117,9 +117,9 @@ func energyWh(rows []model.Sample, from, to time.Duration) float64 {
 }
 
 // Contactors close and open at random moments while traces with missing values
-// end and begin again: the sellers' meters count what their generators gave
-// while a contactor was closed, the buyers' that less the loss, and no delivery
-// passes its volume.
+// end and begin again. The sellers' meters count what their generators gave while
+// a contactor was closed, the buyers' meters that less the loss, and no delivery
+// exceeds its volume.
 func TestWorldConservesEnergy(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w := newTestWorld(3600)
@@ -193,8 +193,8 @@ func TestWorldConservesEnergy(t *testing.T) {
 
 func tradeID(n int) string { return fmt.Sprint("trade-", n) }
 
-// Without a volume in the way, what a site gave while a contactor was closed is
-// what was sold: no energy falls between two steps, two rows or two rounds.
+// Without a limit of volume, a site sells all that it gave while a contactor was
+// closed: no energy is lost between two steps, two rows or two rounds.
 func TestWorldLosesNothing(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w := newTestWorld(3600)
@@ -246,7 +246,7 @@ func TestWorldCutsOffAtTheVolume(t *testing.T) {
 	}
 }
 
-// A generator that delivers to two gives no more than it has.
+// A generator that delivers to two buyers gives no more power than it has.
 func TestWorldSharesPower(t *testing.T) {
 	w := newTestWorld(3600)
 	c := w.addSite(t, "turbine-1", power(3000, 3000))
@@ -278,7 +278,7 @@ func TestContactorKnowsItsLines(t *testing.T) {
 		t.Error("there is a line to a meter that does not exist")
 	}
 	if err := c.Open("t"); err != nil {
-		t.Errorf("opening what never closed: %v", err)
+		t.Errorf("opening a contactor that never closed: %v", err)
 	}
 	w.pass(time.Second)
 	if n := pulses(t, c.site.board, sellerPin); n != 0 {

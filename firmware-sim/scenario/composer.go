@@ -12,10 +12,10 @@ var electrical = []model.Channel{
 	model.EnergyExportWh, model.DCVoltageV, model.DCCurrentA, model.EquipmentTemperatureC,
 }
 
-// A Composer computes electrical channels from a sample's weather. It leaves
-// every channel that the sample has as it is. What it adds stays in normal
-// range: voltage within 3 % of nominal, frequency within 0.1 Hz, current
-// within rating; hazards come from the weather, or from SetVoltagePU.
+// A Composer computes electrical channels from a sample's weather. It does not
+// change the channels that the sample has. The channels that it adds stay in
+// normal range: voltage within 3 % of nominal, frequency within 0.1 Hz, current
+// within rating. Hazards come from the weather, or from SetVoltagePU.
 type Composer struct {
 	plant     Plant
 	voltagePU float64
@@ -47,10 +47,10 @@ func NewComposer(plant Plant) (*Composer, error) {
 // nominal; 1 is normal, 0.8 a sag.
 func (c *Composer) SetVoltagePU(pu float64) { c.voltagePU = pu }
 
-// Compose fills the electrical channels that s lacks. s.TimeMs rises from call
-// to call by any amount; the power of a sample counts for the time since the
-// one before. Where the weather that a plant needs is missing, power, current
-// and what follows from them stay missing: nothing is made up.
+// Compose fills the electrical channels that s lacks. s.TimeMs rises from call to
+// call by any amount. The power of a sample counts for the time since the sample
+// before. If weather that the plant needs is missing, power, current and what
+// follows from them stay missing: nothing is made up.
 func (c *Composer) Compose(s *model.Sample) error {
 	dtS := 0.0
 	if c.started {
@@ -96,7 +96,7 @@ func (c *Composer) Compose(s *model.Sample) error {
 	return nil
 }
 
-// powerW is the AC power of the plant as far as it is whole.
+// powerW is the AC power of the plant with its fault.
 func (c *Composer) powerW(wind, irradiance, tempC float64) float64 {
 	switch {
 	case c.fault.stopped:
@@ -108,8 +108,8 @@ func (c *Composer) powerW(wind, irradiance, tempC float64) float64 {
 	return c.plant.PowerW(wind, irradiance, tempC)
 }
 
-// current gives what flows at the sample's voltage, never more than rated: at
-// low voltage an inverter gives less power rather than more current.
+// current sets the current at the sample's voltage, never more than rated: at low
+// voltage an inverter gives less power, not more current.
 func (c *Composer) current(s *model.Sample, power float64) {
 	voltage, okV := s.Get(model.VoltageV)
 	factor, okF := s.Get(model.PowerFactor)
@@ -124,7 +124,8 @@ func (c *Composer) current(s *model.Sample, power float64) {
 	put(s, model.CurrentA, round(current, 3))
 }
 
-// weather returns what the plant needs, and whether it is there.
+// weather returns the weather that the plant needs, and whether the sample has
+// it.
 func (c *Composer) weather(s *model.Sample) (wind, irradiance, tempC float64, ok bool) {
 	tempC, okT := s.Get(model.TemperatureC)
 	wind, okW := s.Get(model.WindSpeedMPS)

@@ -11,7 +11,7 @@ type vortex struct {
 	shape      float64 // B, 1 to 2.5
 	speedKMH   float64 // of the centre, towards the north-west
 	missKM     float64 // least distance of the centre from the place
-	galeKM     float64 // how far a gale of Beaufort 8 reaches
+	galeKM     float64 // radius of the gale of Beaufort 8
 }
 
 const (
@@ -22,8 +22,8 @@ const (
 	galeMPS      = 17.2
 )
 
-// newVortex is a typhoon whose eye passes over the place within about an hour;
-// strength from 0 to 1 deepens it.
+// newVortex returns a typhoon whose eye passes over the place within about an
+// hour. A strength from 0 to 1 deepens it.
 func newVortex(strength float64) vortex {
 	v := vortex{deficitHPa: 50 + 10*strength, radiusKM: 40, shape: 1.4, speedKMH: 20, missKM: 3}
 	near, far := v.radiusKM, 2000.0
@@ -38,7 +38,7 @@ func newVortex(strength float64) vortex {
 	return v
 }
 
-// belowHPa is the pressure at a distance, less that of the surroundings:
+// belowHPa is the pressure at a distance less that of the surroundings. It is
 // negative.
 func (v vortex) belowHPa(km float64) float64 {
 	return -v.deficitHPa * (1 - math.Exp(-math.Pow(v.radiusKM/max(km, 0.1), v.shape)))
@@ -56,7 +56,7 @@ func (v vortex) surfaceMPS(km float64) float64 {
 // km is the centre's distance, hours from its closest.
 func (v vortex) km(hours float64) float64 { return math.Hypot(v.speedKMH*hours, v.missKM) }
 
-// at is what the cyclone adds, hours from its closest.
+// at is the cyclone's action, hours from its closest.
 func (v vortex) at(hours float64) action {
 	// The centre, east and north of the place: it moves to the north-west and
 	// passes in the north-east.
@@ -70,7 +70,7 @@ func (v vortex) at(hours float64) action {
 	sin, cos := math.Sincos((90 + inflowDeg) * math.Pi / 180)
 	x, y := -east/km, -north/km
 	u, w := speed*(x*cos-y*sin), speed*(x*sin+y*cos)
-	u -= d * v.speedKMH / 3.6 / 2 * share // half its motion is felt where it blows
+	u -= d * v.speedKMH / 3.6 / 2 * share // its wind carries half of its motion
 	w += d * v.speedKMH / 3.6 / 2 * share
 	eye := 1 - rise((km/v.radiusKM-0.25)/0.25)
 	return action{

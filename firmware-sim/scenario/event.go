@@ -21,12 +21,11 @@ const (
 // Names lists the scenarios.
 func Names() []string { return append(Everyday(), Cyclone, LostString, HotBearing, MeterDrift) }
 
-// Everyday lists the scenarios that a neighbourhood sees now and then: what a grid
-// plays that is not told otherwise.
+// Everyday lists the scenarios that a neighbourhood sees now and then. A grid
+// plays these by default.
 func Everyday() []string { return []string{Calm, Squall, Sag, Storm} }
 
-// Describe says in a line what happens in a scenario; "" if there is none of
-// that name.
+// Describe says in a line what happens in a scenario; "" if the name is unknown.
 func Describe(name string) string {
 	switch name {
 	case Calm:
@@ -49,11 +48,11 @@ func Describe(name string) string {
 	return ""
 }
 
-// An event is what a scenario does to the weather and the grid, and when.
+// An event is the effect of a scenario on the weather and the grid, and its time.
 type event struct {
 	name       string
 	cloudiness float64 // logit of the usual cloud cover
-	startS     float64 // of what happens, in seconds from the trace's start
+	startS     float64 // start of the event, in seconds from the trace's start
 	lengthS    float64 // of the sag or the fault, or the deviation of the storm
 	strength   float64 // of gusts, 0..1 within the scenario's range
 	vortex     vortex  // of the cyclone
@@ -76,7 +75,7 @@ func newEvent(o Options) event {
 		e.startS = 0.53 * o.Span.Seconds()
 		e.lengthS = max(2.2*3600, 0.09*o.Span.Seconds())
 	case Cyclone:
-		// Late, because the usual pressure must be known before.
+		// Late: the rule needs the usual pressure first.
 		e.cloudiness, e.startS, e.vortex = -0.8, 0.7*o.Span.Seconds(), newVortex(e.strength)
 	case LostString:
 		e.startS, e.lengthS = day+10.5*3600, max(6*3600, 4*o.Interval.Seconds())
@@ -91,10 +90,10 @@ func newEvent(o Options) event {
 	return e
 }
 
-// An action is what the event adds at one moment.
+// An action is the event's addition to the weather at one moment.
 type action struct {
 	cover                  float64 // cloud cover at least this
-	calms                  float64 // share of the usual breeze that is gone
+	calms                  float64 // share of the usual breeze that it takes away
 	fromDeg, turns         float64 // wind's direction, and its share against the usual one
 	coolingK, pressureHPa  float64
 	windMPS, gustiness     float64
@@ -117,8 +116,8 @@ func (e event) at(sinceS float64) action {
 }
 
 // squall is the passage of a squall line, in minutes from the gust front's
-// arrival: the anvil's cloud first, a slow fall of pressure, then within ten
-// minutes jump, wind, veer and cooling; rain and lightning behind it.
+// arrival. First come the anvil's cloud and a slow fall of pressure; then, within
+// ten minutes, jump, wind, veer and cooling; then rain and lightning.
 func (e event) squall(min float64) action {
 	var a action
 	a.cover = 0.97 * rise((min+75)/60) * (1 - rise((min-120)/90))
@@ -128,7 +127,7 @@ func (e event) squall(min float64) action {
 	front := bell((min - 6) / 4)
 	tail := rise(min/6) * math.Exp(-max(0, min)/35)
 	a.windMPS = 8*front + 4.5*tail
-	// The front's gusts reach 28 m/s and more whatever the breeze before it.
+	// The front's gusts reach 28 m/s and more, whatever the breeze before.
 	a.gustiness = (0.25 + 0.08*e.strength) * front
 	a.veerDeg = 110 * rise(min/10) * (1 - 0.5*rise((min-60)/180))
 	a.rainMMH = 48*rise((min-6)/8)*math.Exp(-max(0, min-14)/22) + 2*rise((min-6)/8)*(1-rise((min-60)/60))

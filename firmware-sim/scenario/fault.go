@@ -6,23 +6,23 @@ import (
 	"fairwatt/model"
 )
 
-// A plantFault is what is wrong with the plant or its meter at one moment.
+// A plantFault is the state of a fault of the plant or its meter at one moment.
 type plantFault struct {
 	active    bool    // truth: from the first sign to the repair
 	arrays    float64 // share of a PV plant's strings that give power
-	heatK     float64 // of a bearing over what load makes of it
+	heatK     float64 // of a bearing, on top of the heat of its load
 	shakeMPS2 float64 // added to the vibration
 	stopped   bool
-	meter     float64 // what the meter's power reads of the true one
+	meter     float64 // the meter's power as a share of the true power
 }
 
-// What the faults come to.
+// The sizes of the faults.
 const (
 	pvStrings      = 3    // of a PV plant; one of them is lost
 	bearingHeatK   = 75   // before the turbine is stopped
 	bearingMPS2    = 18   // of vibration
 	bearingCoolS   = 1800 // to cool to a third
-	bearingStopped = 0.5  // for how long, of the time it took to heat
+	bearingStopped = 0.5  // duration of the stop, as a share of the time of heating
 	meterDrift     = 0.25 // of the meter, at its worst
 	meterSwapped   = 9. / 7
 )
@@ -35,7 +35,7 @@ func (e event) faultAt(sinceS float64, kind PlantKind) plantFault {
 	case e.name == LostString && kind == PV && x > 0 && x <= 1:
 		f.active, f.arrays = true, (pvStrings-1.)/pvStrings
 	case e.name == HotBearing && kind == Wind && x > 0 && x <= 1:
-		// Friction heats, heat takes the lubricant: slow first, then fast.
+		// Friction heats, and heat takes the lubricant: slowly first, then fast.
 		worse := math.Expm1(3*x) / math.Expm1(3)
 		f.active, f.heatK, f.shakeMPS2 = true, bearingHeatK*worse, bearingMPS2*worse
 	case e.name == HotBearing && kind == Wind && x > 1 && x <= 1+bearingStopped:
@@ -50,8 +50,8 @@ func (e event) faultAt(sinceS float64, kind PlantKind) plantFault {
 // ratedRPM is the turbine's speed at its rated wind.
 const ratedRPM = 250
 
-// shake sets what a turbine's bearing shows: more with load, with a noise of
-// deviation 1.
+// shake sets the vibration and speed of a turbine's bearing. Vibration rises with
+// load. noise has deviation 1.
 func (c *Composer) shake(s *model.Sample, noise float64) {
 	power, ok := s.Get(model.PowerW)
 	wind, okW := s.Get(model.WindSpeedMPS)
@@ -67,7 +67,7 @@ func (c *Composer) shake(s *model.Sample, noise float64) {
 	s.Set(model.RotorRPM, round(rpm, 0))
 }
 
-// misread makes the meter's power wrong. The register counts on rightly: it is
+// misread makes the meter's power wrong. The energy register stays right: it is
 // another part.
 func (c *Composer) misread(s *model.Sample) {
 	if power, ok := s.Get(model.PowerW); ok && c.fault.meter != 1 {

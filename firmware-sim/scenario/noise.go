@@ -6,16 +6,16 @@ import (
 	"math/rand/v2"
 )
 
-// noise is an Ornstein-Uhlenbeck process of mean 0 and deviation 1: a value
-// that wanders and forgets over tauS seconds.
+// noise is an Ornstein-Uhlenbeck process of mean 0 and deviation 1: its value
+// wanders and forgets over tauS seconds.
 type noise struct {
 	rng  *rand.Rand
 	tauS float64
 	x    float64
 }
 
-// newNoise starts a process of its own random numbers, named, so that adding
-// one does not change the others.
+// newNoise starts a process. It draws its random numbers by its name, so that
+// adding a process does not change the others.
 func newNoise(seed uint64, name string, tauS float64) *noise {
 	n := &noise{rng: newRand(seed, name), tauS: tauS}
 	n.x = n.rng.NormFloat64()

@@ -5,7 +5,7 @@ import (
 	"math"
 )
 
-// A PlantKind is what turns weather into power.
+// A PlantKind is a way to turn weather into power.
 type PlantKind string
 
 // The plants.
@@ -36,13 +36,12 @@ const (
 // wakeWPM2 is the irradiance below which a PV inverter sleeps.
 const wakeWPM2 = 1
 
-// DefaultPlant is a 5 kW plant on a 230 V, 50 Hz grid.
+// DefaultPlant returns a 5 kW plant on a 230 V, 50 Hz grid.
 func DefaultPlant(kind PlantKind) Plant {
 	return Plant{Kind: kind, RatedW: 5000, NominalVoltageV: 230, NominalFrequencyHz: 50, Seed: 1}
 }
 
-// Validate names the first field that is wrong. The comparisons are written so
-// that NaN fails them.
+// Validate names the first wrong field. NaN fails its comparisons.
 func (p Plant) Validate() error {
 	switch {
 	case p.Kind != PV && p.Kind != Wind:
@@ -57,13 +56,13 @@ func (p Plant) Validate() error {
 	return nil
 }
 
-// RatedCurrentA is the current at rated power, nominal voltage and a power
-// factor of 1: what an over-current rule should be set to.
+// RatedCurrentA is the current at rated power, nominal voltage and a power factor
+// of 1. Set an over-current rule to it.
 func (p Plant) RatedCurrentA() float64 { return p.RatedW / p.NominalVoltageV }
 
-// PowerW is the AC power that the plant gives: from the irradiance (W/m2), air
-// temperature (C) and wind that cools the cells, or from the mean wind (m/s)
-// and the air's density. It is at least 0 and at most RatedW.
+// PowerW is the plant's AC power, from 0 to RatedW. PV power follows from the
+// irradiance (W/m2), the air temperature (C) and the wind that cools the cells;
+// wind power from the mean wind (m/s) and the air's density.
 func (p Plant) PowerW(windMPS, irradiance, tempC float64) float64 {
 	dc := p.dcPowerW(windMPS, irradiance, tempC)
 	return min(p.RatedW, dc*p.efficiency(dc))
@@ -89,13 +88,14 @@ func (p Plant) dcPowerW(windMPS, irradiance, tempC float64) float64 {
 	cube := func(v float64) float64 { return v * v * v }
 	share := (cube(windMPS) - cube(cutInMPS)) / (cube(ratedMPS) - cube(cutInMPS))
 	share *= seaLevelPa / (gasConstant * (tempC + 273.15)) / refDensity
-	// Over rated wind the blades are turned so that the converter gives its
-	// rated power and no more.
+	// Over rated wind the blades turn, so that the converter gives no more than
+	// its rated power.
 	return min(share, 1.05) * p.RatedW
 }
 
-// efficiency of the inverter at a DC power: own consumption, a part that grows
-// with current, one that grows with its square (Schmidt and Sauer 1996).
+// efficiency is the inverter's at a DC power. Its losses are its own consumption,
+// a part that grows with current, and one that grows with the square of current
+// (Schmidt and Sauer 1996).
 func (p Plant) efficiency(dcW float64) float64 {
 	load := dcW / p.RatedW
 	if load <= 0 {

@@ -22,10 +22,10 @@ type Options struct {
 	Plant    Plant
 }
 
-// DefaultOptions is a day of minutes from local midnight, with the plant that
-// suits the scenario: a turbine where wind is what happens. A cyclone has six
-// days in steps of ten minutes: the rule that it is for compares with the
-// pressure of the days before.
+// DefaultOptions returns a day of minutes from local midnight, with the plant
+// that suits the scenario: a turbine if the scenario is about wind. A cyclone has
+// six days in steps of ten minutes, because its rule compares with the pressure
+// of the days before.
 func DefaultOptions(name string, seed uint64) Options {
 	kind := PV
 	switch name {
@@ -44,7 +44,7 @@ func DefaultOptions(name string, seed uint64) Options {
 	return o
 }
 
-// Validate names the first option that is wrong.
+// Validate names the first wrong option.
 func (o Options) Validate() error {
 	switch {
 	case !slices.Contains(Names(), o.Name):
@@ -59,18 +59,18 @@ func (o Options) Validate() error {
 	return o.Plant.Validate()
 }
 
-// The labels: truth for evaluation, shown to no rule and no network.
+// The labels are truth for evaluation. No rule and no network sees them.
 const (
 	LabelThunder = "label_thunder" // lightning in the interval
 	LabelLine    = "label_line"    // the grid's voltage is disturbed
 
-	LabelCyclone   = "label_cyclone"   // within the gales around a cyclone's centre, the eye too
+	LabelCyclone   = "label_cyclone"   // within the gales around a cyclone's centre, or in its eye
 	LabelEquipment = "label_equipment" // the plant has a fault, up to its repair
 	LabelSensor    = "label_sensor"    // a sensor or meter is wrong
 )
 
-// Labels lists the label columns of a scenario: thunder and line, and what the
-// scenario is for where that is neither.
+// Labels lists the label columns of a scenario: thunder, line, and the scenario's
+// own label if it has another.
 func Labels(name string) []string {
 	labels := []string{LabelThunder, LabelLine}
 	switch name {
@@ -92,8 +92,8 @@ type Row struct {
 	Special bool // the third of Labels, if there is one
 }
 
-// Channels lists the channels of every row, in the order of a header. A
-// turbine's bearing is watched in the scenario that is about one.
+// Channels lists the channels of every row, in the order of a header. Only the
+// scenario about a turbine's bearing has the bearing's channels.
 func (o Options) Channels() []model.Channel {
 	channels := slices.Clone(electrical)
 	if o.bearing() {
@@ -106,8 +106,8 @@ func (o Options) Channels() []model.Channel {
 
 func (o Options) bearing() bool { return o.Name == HotBearing && o.Plant.Kind == Wind }
 
-// Generate makes the rows one after the other and hands each to emit; an error
-// of emit stops it and is returned. The same options give the same rows.
+// Generate makes the rows one after the other and hands each to emit. It stops at
+// emit's first error and returns it. The same options give the same rows.
 func Generate(o Options, emit func(*Row) error) error {
 	if err := o.Validate(); err != nil {
 		return err

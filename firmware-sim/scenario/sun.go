@@ -31,7 +31,7 @@ func clearSkyWPM2(sinElev float64) float64 {
 	return 1098 * sinElev * math.Exp(-0.059/sinElev)
 }
 
-// cloudFactor is the share of it that comes through a cloud cover of 0..1
+// cloudFactor is the share of irradiance that passes a cloud cover of 0..1
 // (Kasten and Czeplak 1980).
 func cloudFactor(cover float64) float64 { return 1 - 0.75*math.Pow(cover, 3.4) }
 

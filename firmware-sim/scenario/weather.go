@@ -8,8 +8,8 @@ import (
 	"fairwatt/model"
 )
 
-// The place where the scenarios play: the middle of the mainland coast of the
-// East China Sea, where all of them happen.
+// The scenarios play in the middle of the mainland coast of the East China Sea,
+// where all of them happen.
 const (
 	latitude  = 30.0
 	longitude = 120.0
@@ -87,7 +87,7 @@ func (w *weather) at(t time.Time, dtS float64) moment {
 	return m
 }
 
-// between is the direction of the mean of two winds of equal strength.
+// between is the direction of the weighted mean of two winds of equal strength.
 func between(aDeg, bDeg, shareOfB float64) float64 {
 	aSin, aCos := math.Sincos(aDeg * math.Pi / 180)
 	bSin, bCos := math.Sincos(bDeg * math.Pi / 180)
@@ -95,7 +95,8 @@ func between(aDeg, bDeg, shareOfB float64) float64 {
 	return math.Mod(math.Atan2(sin, cos)*180/math.Pi+360, 360)
 }
 
-// poisson draws a number of events by Knuth's product; mean is below 100 here.
+// poisson draws a number of events by Knuth's product. The mean is below 100
+// here.
 func poisson(rng *rand.Rand, mean float64) float64 {
 	limit, product, n := math.Exp(-mean), rng.Float64(), 0.0
 	for product > limit {
@@ -105,8 +106,7 @@ func poisson(rng *rand.Rand, mean float64) float64 {
 	return n
 }
 
-// farKM is what a lightning sensor reports as "out of range" (AS3935, register
-// 0x07: 0x3F).
+// farKM is a lightning sensor's "out of range" (AS3935, register 0x07: 0x3F).
 const farKM = 63
 
 // A tally gathers the moments of one interval into a row.
@@ -139,7 +139,7 @@ func (y *tally) add(m moment, dtS float64) {
 	}
 }
 
-// into writes the interval's weather, rounded as instruments give it.
+// into writes the interval's weather, rounded like an instrument's.
 func (y *tally) into(s *model.Sample) {
 	temperature := round(y.sum.temperatureC/y.seconds, 2)
 	s.Set(model.TemperatureC, temperature)

@@ -56,12 +56,12 @@ func (o Options) meta() trace.Meta {
 	}
 }
 
-// Compose returns a copy of a recorded trace in which a plant stands in the
-// recorded weather: every electrical channel that the trace has no column for
-// is computed and listed in the metadata's composed key. Recorded columns stay
-// as they are, gaps included. A PV plant needs irradiance and temperature, a
-// turbine wind and temperature; a trace without them is an error that names
-// the channel. The same trace and plant give the same result.
+// Compose returns a copy of a recorded trace with a plant in its weather. It
+// computes every electrical channel without a column and lists it in the
+// metadata's composed key. Recorded columns stay as they are, gaps included. A PV
+// plant needs irradiance and temperature, a turbine wind and temperature. A trace
+// without them is an error that names the channel. The same trace and plant give
+// the same result.
 func Compose(tr *trace.Trace, plant Plant) (*trace.Trace, error) {
 	needs := []model.Channel{model.TemperatureC, model.IrradianceWPM2}
 	if plant.Kind == Wind {

@@ -10,13 +10,13 @@ import (
 	"fairwatt/model"
 )
 
-// A Config says what the device is.
+// A Config describes the device.
 type Config struct {
 	Unit   byte // Modbus unit, 1 to 247
-	Base   int  // where "SunS" stands: 40000, 0 or 50000
+	Base   int  // address of "SunS": 40000, 0 or 50000
 	Models []uint16
-	// Extra models that readers do not know stand before the others; a number of
-	// registers each, ID 64900 and up.
+	// Extra models, unknown to readers, stand before the others: the number of
+	// registers of each. Their IDs are 64900 and up.
 	Extra  []int
 	Serial string
 }
@@ -31,11 +31,11 @@ const (
 	NoMarker      Fault = "no_marker"     // another map
 	NoEnd         Fault = "no_end"        // models for ever
 	Cut           Fault = "cut"           // closes in the middle of an answer
-	WrongLength   Fault = "wrong_length"  // half of the registers asked for
-	WrongAnswer   Fault = "wrong_answer"  // of another transaction
-	Garbage       Fault = "garbage"       // no Modbus
+	WrongLength   Fault = "wrong_length"  // answers with half of the registers
+	WrongAnswer   Fault = "wrong_answer"  // answers another transaction
+	Garbage       Fault = "garbage"       // answers something that is no Modbus
 	BadScale      Fault = "bad_scale"     // scale factor 11
-	Unimplemented Fault = "unimplemented" // every value
+	Unimplemented Fault = "unimplemented" // has no value at all
 	Moved         Fault = "moved"         // a firmware update moved the models
 	Slow          Fault = "slow"          // answers after a second
 	slowBy              = 1 * time.Second // of Slow
@@ -56,7 +56,7 @@ type Device struct {
 	refused int
 }
 
-// New makes a device that knows nothing of the world yet.
+// New makes a device without a world.
 func New(cfg Config) (*Device, error) {
 	if cfg.Unit < 1 || cfg.Unit > 247 {
 		return nil, fmt.Errorf("unit %d is not within 1 and 247", cfg.Unit)
@@ -90,7 +90,7 @@ func (d *Device) Feed(s *model.Sample) {
 	d.build()
 }
 
-// Inject makes the device misbehave, Remove mends it. Several faults add up.
+// Inject makes the device misbehave until Remove. Several faults add up.
 func (d *Device) Inject(f Fault) error { return d.set(f, true) }
 
 // Remove ends a fault.
@@ -107,7 +107,7 @@ func (d *Device) set(f Fault, on bool) error {
 	return nil
 }
 
-// Refused is how many requests were for another function than reading.
+// Refused counts the requests for another function than reading.
 func (d *Device) Refused() int {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -150,8 +150,8 @@ func (d *Device) build() {
 	d.regs = append(r, 0xFFFF, 0)
 }
 
-// model encodes one. Scale factors first: they depend on all values that share
-// them.
+// model encodes one model. Scale factors come first: they depend on all values
+// that share them.
 func (d *Device) model(id uint16) []uint16 {
 	l := layouts[id]
 	regs := make([]uint16, l.length+2)
@@ -177,7 +177,7 @@ func (d *Device) model(id uint16) []uint16 {
 	return regs
 }
 
-// scale is what is known of a scale factor so far.
+// scale is a scale factor so far.
 func scale(scales map[int]int, p point) int {
 	if sf, ok := scales[p.scale]; ok {
 		return sf

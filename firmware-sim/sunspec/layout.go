@@ -17,13 +17,13 @@ const (
 	f32
 )
 
-// A point is a channel's place in a model: offset and scale count from the ID.
+// A point is a channel's place in a model. Offset and scale count from the ID.
 type point struct {
 	channel model.Channel
 	form    form
 	offset  int
 	scale   int     // 0: none
-	factor  float64 // channel to point
+	factor  float64 // from the channel's unit to the point's
 }
 
 type layout struct {
@@ -77,7 +77,7 @@ func inverterFloat(n int) layout {
 		{model.PowerW, f32, 22, 0, 1}, {model.FrequencyHz, f32, 24, 0, 1}, {model.PowerFactor, f32, 30, 0, 100},
 		{model.EnergyExportWh, f32, 32, 0, 1}, {model.DCCurrentA, f32, 34, 0, 1}, {model.DCVoltageV, f32, 36, 0, 1},
 		{model.EquipmentTemperatureC, f32, 42, 0, 1},
-		// Places without a world of their own: never valid.
+		// Points without a channel: never valid.
 		{model.VibrationMPS2, f32, 40, 0, math.NaN()}, {model.VibrationMPS2, f32, 44, 0, math.NaN()}, {model.VibrationMPS2, f32, 46, 0, math.NaN()},
 	}, nil}
 	if n == 1 {
@@ -101,7 +101,7 @@ func (f form) limit() float64 {
 	return math.MaxUint32 - 1
 }
 
-// finest is the smallest scale factor from -3 on that the value fits with.
+// finest is the smallest scale factor, from -3 up, with which the value fits.
 func (p point) finest(v float64) int {
 	sf := -3
 	for ; sf < 10 && math.Abs(v)/math.Pow10(sf) > p.form.limit(); sf++ {

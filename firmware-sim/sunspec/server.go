@@ -48,8 +48,8 @@ func (d *Device) Serve(ctx context.Context, l net.Listener) error {
 	}
 }
 
-// ServeConn answers on one connection until it ends, breaks the protocol, or
-// ctx ends; then it is closed.
+// ServeConn answers on one connection until it ends, breaks the protocol, or ctx
+// ends. Then it closes the connection.
 func (d *Device) ServeConn(ctx context.Context, conn net.Conn) {
 	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
 	defer stop()
@@ -79,7 +79,7 @@ func (d *Device) ServeConn(ctx context.Context, conn net.Conn) {
 	}
 }
 
-// readRequest reads a frame: its header and what stands behind.
+// readRequest reads a frame: its header and the bytes behind it.
 func readRequest(r io.Reader) (head [7]byte, pdu []byte, err error) {
 	if _, err := io.ReadFull(r, head[:]); err != nil {
 		return head, nil, err
@@ -99,7 +99,7 @@ func (d *Device) has(f Fault) bool {
 	return d.faults[f]
 }
 
-// reply is what goes back, and whether the connection stays.
+// reply is the answer, and whether the connection stays.
 func (d *Device) reply(head [7]byte, pdu []byte) (out []byte, keep bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -77,8 +77,8 @@ var (
 	phasePowers  = []model.Channel{model.PowerAW, model.PowerBW, model.PowerCW, model.PowerFactorA, model.EnergyImportWh}
 )
 
-// Every model gives back what the world is, at any of the three bases, behind
-// models that nobody knows.
+// Every model gives the world back, at any of the three bases, behind models that
+// no reader knows.
 func TestRoundTrip(t *testing.T) {
 	for _, tt := range []struct {
 		id       uint16
@@ -250,7 +250,7 @@ func TestNoDevice(t *testing.T) {
 	d := reader(t, addr, model.PowerW)
 	for range 2 { // the second time without trying
 		if err := d.Read(t.Context(), &s); !errors.Is(err, sensor.ErrNoChip) {
-			t.Errorf("nobody listens: %v", err)
+			t.Errorf("no listener: %v", err)
 		}
 	}
 	ctx, cancel := context.WithCancel(t.Context())
@@ -310,7 +310,7 @@ func TestSlowDevice(t *testing.T) {
 		if err := d.Halt(); err != nil {
 			t.Error(err)
 		}
-		time.Sleep(2 * time.Second) // the device sees that we hung up
+		time.Sleep(2 * time.Second) // in the bubble: the device sees that we hung up
 	})
 }
 
