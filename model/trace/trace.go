@@ -6,12 +6,13 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"fairwatt/model"
 )
 
-// Limits of what is read. Rows are bounded by the reader's caller: streaming
-// needs one row of memory.
+// Limits of what is read. The reader's caller bounds the rows: streaming needs
+// the memory of one row.
 const (
 	maxLineBytes = 1 << 20
 	maxColumns   = 256
@@ -34,8 +35,7 @@ const LabelThunder = LabelPrefix + "thunder"
 // Extra. A zero number means that the key is absent.
 type Meta struct {
 	Site           string
-	Latitude       float64 // degrees north
-	Longitude      float64 // degrees east
+	model.Position // where HasPosition
 	HasPosition    bool
 	IntervalS      float64
 	NominalVoltage float64 // V
@@ -148,7 +148,7 @@ func (m *Meta) Check() error {
 		if kv.Key == "" || kv.Key == firstKey || strings.ContainsAny(kv.Key, ":\r\n") || kv.Key != strings.TrimSpace(kv.Key) {
 			return fmt.Errorf("metadata key %q cannot be written", kv.Key)
 		}
-		if strings.ContainsAny(kv.Value, "\r\n") || kv.Value != strings.TrimSpace(kv.Value) {
+		if strings.ContainsAny(kv.Value, "\r\n") || kv.Value != strings.TrimSpace(kv.Value) || !utf8.ValidString(kv.Key+kv.Value) {
 			return fmt.Errorf("metadata key %s: value %q cannot be written", kv.Key, kv.Value)
 		}
 	}
@@ -158,9 +158,8 @@ func (m *Meta) Check() error {
 	return nil
 }
 
-// A Row is one moment of a trace: the sample that the judgement sees, and the
-// labels, which it never does. A label that the row leaves empty is missing
-// from the map.
+// A Row is one moment of a trace: the sample, which the judge sees, and the
+// labels, which it never sees. The map lacks a label that the row leaves empty.
 type Row struct {
 	Sample model.Sample
 	Labels map[string]float64
@@ -174,16 +173,17 @@ type Trace struct {
 	Rows     []Row
 }
 
-// Configure fits a judge's configuration to a trace: interval, nominal values
-// and profile from its metadata, the channels of its header, and these as
-// required inputs where the configuration names none.
+// Configure fits a judge's configuration to a trace. Interval, nominal values and
+// position come from its metadata, the channels from its header. These channels
+// are the required inputs if the configuration names none.
 func Configure(cfg *model.Config, m Meta, channels []model.Channel) {
 	if m.IntervalS > 0 {
 		cfg.IntervalS = m.IntervalS
 	}
 	cfg.SetNominal(m.NominalVoltage, m.NominalFreqHz)
 	if m.HasPosition {
-		cfg.Position = &model.Position{Latitude: m.Latitude, Longitude: m.Longitude}
+		at := m.Position
+		cfg.Position = &at
 	}
 	cfg.Channels = slices.Clone(channels)
 	if len(cfg.Required) == 0 {
