@@ -45,7 +45,7 @@ func TestGateTimesToTheMillisecond(t *testing.T) {
 }
 
 // A block that comes while the gate clears continues the one before; one that
-// comes while it is open begins anew.
+// comes while it is open begins a new one.
 func TestBlockBegins(t *testing.T) {
 	t.Parallel()
 	g := NewGate(GateTimes{MinBlockS: 300, MaxReopens: 3})
