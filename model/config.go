@@ -5,7 +5,7 @@ import (
 	"slices"
 )
 
-// A Generator says what the agent guards, which adds rules of its own.
+// A Generator says what the agent guards; some add rules.
 type Generator string
 
 // The kinds of generators. A meter has no machine; a wind turbine adds the

@@ -230,8 +230,8 @@ func (b *baseline) usual(maxDays int) (sum int64, days int) {
 
 // appendBaseline writes the usual pressure: the Unix hour of its newest entry
 // and how many hours, then each as a step from the one before. Without a wall
-// clock nothing is written: after a stop of unknown length nobody can say
-// which hour of the day an entry belongs to.
+// clock it writes nothing: after a stop of unknown length the hour of the day
+// of an entry is not known.
 func (e *evidence) appendBaseline(b []byte) []byte {
 	base := &e.cyclone.base
 	if !e.wallKnown || !base.any || base.hour < baselineHours {

@@ -112,7 +112,7 @@ func (h *hourly) daily(k int) optional {
 	}
 }
 
-// close ends the newest hour and works the figures of the past days out anew:
+// close ends the newest hour and computes the figures of the past days again:
 // once an hour, over at most 120 hours.
 func (d *days) close() {
 	h := d.slot(d.last)

@@ -42,7 +42,7 @@ type GateInput struct {
 //
 // The six invariants (no cause opens in the end; a cause never leaves it open;
 // taking a sensor away never opens; a score never opens; wall-clock jumps do
-// nothing; a restart never shortens a hold) are property tests beside it.
+// nothing; a restart never shortens a hold) are property tests.
 type Gate struct {
 	times    GateTimes
 	state    State
@@ -158,5 +158,5 @@ func (g *Gate) Ack(rule int) error {
 }
 
 // seconds converts a configured time to milliseconds, rounding to the nearest:
-// the product is made a float64 of its own so that no target fuses it.
+// the conversion rounds the product, so that no target fuses it.
 func seconds(s float64) int64 { return int64(math.Round(float64(s * 1000))) }

@@ -1,11 +1,11 @@
 package model
 
-// A hazard is one thing that can go wrong and all that the judge knows of it.
-// Each has a file of its own that holds its limits, defaults and ranges, its
+// A hazard is one thing that can go wrong, and all that the judge knows of it.
+// Each has one file. It holds the hazard's limits, defaults and ranges, its
 // memory, what it takes from a sample, its deadlines, its rules and their
-// sentences. A new hazard is a new file and a line in the list below; a line in
-// memory where it remembers something, and one in Config where it has settings.
-// Every field but rules may be nil.
+// sentences. A new hazard is a new file and a line in the list below. It has
+// also a line in memory if it remembers something, and one in Config if it has
+// settings. Every field but rules may be nil.
 type hazard struct {
 	defaults func(c *Config)
 	fields   func(c *Config) []field // the range of each number

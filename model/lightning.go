@@ -198,7 +198,7 @@ func noteDeafness(e *evidence, tMs int64, _ Level) {
 	}
 }
 
-// strokesClear says when the clear time ends: it begins anew with every stroke
+// strokesClear says when the clear time ends: it begins again with every stroke
 // within FarKM.
 func strokesClear(e *evidence) (int64, bool) {
 	l := &e.lightning

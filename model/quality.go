@@ -213,8 +213,8 @@ func (e *evidence) takeROCOF() {
 // exact because these three phasors add up to zero. Lengths that form no
 // triangle, and zeros, give 1.
 func Unbalance(u12, u23, u31 float64) float64 {
-	// The conversions keep every product a number of its own: no target may
-	// fuse it with the sum, which would change the last bit.
+	// The conversions round every product: no target may fuse it with the sum,
+	// which would change the last bit.
 	a, b, c := float64(u12*u12), float64(u23*u23), float64(u31*u31)
 	sum := a + b + c
 	if !(sum > 0) {

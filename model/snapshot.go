@@ -9,12 +9,12 @@ import (
 )
 
 // A snapshot is "FWJ2", a body, and the CRC-32C of both. The body holds, in
-// uvarints: the alert counter; what the gate still has to wait for at least;
-// the ages of its last openings; the official warnings in force; the usual
-// pressure of W08 by Unix hour, where the wall clock is known; then each rule
-// that is not idle by its id, level held, flags and remaining hold. Ids rather than indexes let a snapshot
-// survive a change of the rule table, and ages rather than times a restart of
-// the clock, which begins at zero when monotonic.
+// uvarints: the alert counter; how long the gate must still wait at least; the
+// ages of its last openings; the official warnings in force; W08's usual
+// pressure by Unix hour, if the wall clock is known; then each rule that is not
+// idle, with its id, level held, flags and remaining hold. Ids instead of
+// indexes survive a change of the rule table. Ages instead of times survive a
+// restart of the clock: a monotonic one begins at zero.
 const snapshotMagic = "FWJ2"
 
 const (
@@ -27,8 +27,9 @@ const maxSnapshot = 1 << 16
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// Snapshot returns holds, latches and reopening history as bytes for Restore,
-// under a kilobyte, and two more of usual pressure where W08 is served. Keep it on disk at every gate or alert event.
+// Snapshot returns holds, latches and past openings as bytes for Restore. About
+// 1 kB, plus 2 kB if W08 is served. Keep it on disk at every gate or alert
+// event.
 func (j *Judge) Snapshot() []byte {
 	b := append([]byte(nil), snapshotMagic...)
 	b = binary.AppendUvarint(b, uint64(j.counter))
@@ -75,15 +76,14 @@ func (j *Judge) Snapshot() []byte {
 
 var errSnapshot = errors.New("snapshot is damaged")
 
-// Restore takes over holds, latches and reopening history from a snapshot, at
-// the present time of a clock that may have begun again. Every hold that ran
-// runs again in full, or for what remained if that is longer: a restart never
-// shortens one. The time between is not counted, and neither is the time until
-// the first sample. What is forgotten is which readings were implausible: a
-// start asks for valid ones anew. It must come before the first Step, after
-// SetWall if the usual pressure is to come along, and leaves the judge
-// untouched when it fails. A rule that the site no longer has is held for its
-// time and then dropped.
+// Restore takes over holds, latches and past openings from a snapshot. nowMs is
+// the present time of the sensing clock, which may have begun again. Every hold
+// that ran runs again in full, or for what remained if that is longer: a restart
+// never shortens one. The time between is not counted, nor is the time until the
+// first sample. Implausible readings are forgotten: a start asks for valid ones
+// again. Call it before the first Step, and after SetWall if the usual pressure
+// is to come along. A judge whose Restore fails is unchanged. A rule that the
+// site no longer has is held for its time and then dropped.
 func (j *Judge) Restore(snapshot []byte, nowMs int64) error {
 	if j.any {
 		return errors.New("restore judge: it has judged already")
@@ -153,8 +153,8 @@ func (j *Judge) Restore(snapshot []byte, nowMs int64) error {
 	return nil
 }
 
-// resume starts what a restart left to wait for, at the first sample: before
-// it nothing is known, and what is not known does not clear.
+// resume starts at the first sample what a restart left to wait for. Before that
+// nothing is known, and what is not known does not clear.
 func (j *Judge) resume(tMs int64) {
 	for i := range j.resumeMs {
 		if st := &j.states[i]; st.holding && st.holdUntil == never {

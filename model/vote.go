@@ -44,25 +44,25 @@ func apart(c Channel, x, y float64) float64 {
 	return d
 }
 
-// A Verdict is what several sensors of a kind say together.
-type Verdict struct {
+// An AgreedReading is what several sensors of a kind say together.
+type AgreedReading struct {
 	Reading       // what counts
 	Disagree bool // not all that can be read say the same
 	Outlier  int  // of three or more, the one that stands alone; else -1
 }
 
-// Vote joins what sensors of a kind say of channel c, whose nominal value is
-// given for voltages and frequency. One usable sensor counts by itself. Of two
-// that disagree the unsafe one counts: the lower insulation, distance of
-// lightning, and pressure; the voltage or frequency farther from nominal; the
-// larger of all else. Of three or more the middle one counts, the unsafe one
-// of the two middle ones of an even number; the one that is farthest from it
-// is named when it disagrees. Of directions, which have no order, the one nearest
-// to all the others counts. Where none is usable, nor is the result. More
-// than eight sensors are not looked at.
+// Vote joins what sensors of a kind say of channel c. nominal is the nominal
+// value of a voltage or frequency. One usable sensor counts by itself. Of two
+// the unsafe one counts: the lower insulation, distance of lightning, and
+// pressure; the voltage or frequency farther from nominal; the larger of all
+// else. Of three or more the middle one counts; an even number has two middle
+// ones, and the unsafe one of them counts. The reading that is farthest from it
+// is named when it disagrees. Directions have no order: the one nearest to all
+// the others counts. Where none is usable, the result is not usable either.
+// Sensors after the eighth are not looked at.
 //
 // The caller puts the result into its sample with Sample.SetVote.
-func Vote(c Channel, nominal float64, readings []Reading) Verdict {
+func Vote(c Channel, nominal float64, readings []Reading) AgreedReading {
 	var index [MaxVoters]int
 	n := 0
 	for i := range min(len(readings), MaxVoters) {
@@ -73,7 +73,7 @@ func Vote(c Channel, nominal float64, readings []Reading) Verdict {
 		}
 	}
 	if n == 0 {
-		out := Verdict{Outlier: -1}
+		out := AgreedReading{Outlier: -1}
 		for _, r := range readings {
 			v := r.Validity
 			if v == Valid {
@@ -94,7 +94,7 @@ func Vote(c Channel, nominal float64, readings []Reading) Verdict {
 		return 0
 	})
 	at := middle(c, nominal, readings, usable)
-	out := Verdict{Reading: readings[at], Outlier: -1}
+	out := AgreedReading{Reading: readings[at], Outlier: -1}
 	worst := -1.0
 	for _, i := range usable {
 		d := apart(c, readings[i].Value, out.Value)
@@ -108,9 +108,8 @@ func Vote(c Channel, nominal float64, readings []Reading) Verdict {
 	return out
 }
 
-// middle returns the index of the reading that counts; usable are indexes in
-// the order of their values. Directions have no order: the one that is nearest
-// to all the others counts.
+// middle returns the index of the reading that counts. usable holds indexes in
+// the order of their values.
 func middle(c Channel, nominal float64, readings []Reading, usable []int) int {
 	n := len(usable)
 	at := usable[n/2]
@@ -154,8 +153,8 @@ func (s ChannelSet) Has(c Channel) bool { return s&(1<<c) != 0 }
 func (s ChannelSet) With(c Channel) ChannelSet { return s | 1<<c }
 
 // SetVote stores what several sensors said together. Their disagreement is
-// kept beside the value, and rule S01 tells of it.
-func (s *Sample) SetVote(c Channel, v Verdict) {
+// kept with the value, and rule S01 tells of it.
+func (s *Sample) SetVote(c Channel, v AgreedReading) {
 	if v.Validity == Valid {
 		s.Set(c, v.Value)
 		s.AgeMs[c] = v.AgeMs

@@ -233,7 +233,7 @@ func (x *warnings) append(b []byte, nowMs int64) []byte {
 	return b
 }
 
-// warnings reads what append wrote; each lasts for what it had left, anew.
+// warnings reads what append wrote; each lasts for what it had left.
 func (r *snapshotReader) warnings(nowMs int64) (warnings, error) {
 	var x warnings
 	n := r.number()

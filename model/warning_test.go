@@ -24,7 +24,7 @@ func TestWarnRefuses(t *testing.T) {
 			t.Errorf("%s: accepted", name)
 		}
 	}
-	if ev := r.j.Withdraw("nobody", r.now); len(ev) != 0 {
+	if ev := r.j.Withdraw("unknown", r.now); len(ev) != 0 {
 		t.Errorf("a withdrawal of nothing gave %v", ev)
 	}
 }

@@ -6,8 +6,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// overAnew adds every slot up anew, oldest first.
-func (h *history) overAnew(spanMs int64) (span, bool) {
+// overAgain adds every slot up again, oldest first.
+func (h *history) overAgain(spanMs int64) (span, bool) {
 	newest, ok := h.find(h.last)
 	if !ok {
 		return span{}, false
@@ -24,7 +24,7 @@ func (h *history) overAnew(spanMs int64) (span, bool) {
 	return out, true
 }
 
-// What a history keeps added up is, bit for bit, what adding it up anew gives.
+// What a history keeps added up is, bit for bit, what adding it up again gives.
 func TestHistoryKeepsItsSums(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		h := newHistory(10_000, 900_000)
@@ -37,9 +37,9 @@ func TestHistoryKeepsItsSums(t *testing.T) {
 					continue
 				}
 				got, okGot := h.over(spanMs)
-				want, okWant := h.overAnew(spanMs)
+				want, okWant := h.overAgain(spanMs)
 				if got != want || okGot != okWant {
-					t.Fatalf("last %d ms at %d: %+v, anew %+v", spanMs, at, got, want)
+					t.Fatalf("last %d ms at %d: %+v, added up again %+v", spanMs, at, got, want)
 				}
 			}
 		}

@@ -183,7 +183,7 @@ const (
 )
 
 // match compares the areas with the site. Geometry decides where both sides
-// have it, else names do, else nobody knows.
+// have it, else names do, else it is not known.
 func (d *Desk) match(in *Info) match {
 	if len(in.Areas) == 0 {
 		return matchUnknown

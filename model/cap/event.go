@@ -52,7 +52,7 @@ const maxHeadline = 160
 
 // FromEvent maps an alert event, sent at a wall time, to a CAP message. A
 // raise makes an Alert, an update an Update and a clear a Cancel of the message
-// before, which previous names; without it an update makes an Alert of its own,
+// before, which previous names; without it an update makes a new Alert,
 // and a clear fails. A raise with a message before, of an alert that a restart
 // has cut off, makes an Update too.
 //
