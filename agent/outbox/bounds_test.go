@@ -524,3 +524,34 @@ func TestCompactionOfAFileInUse(t *testing.T) {
 		t.Errorf("opened twice: %v", err)
 	}
 }
+
+// A bulk record is one after a restart too: it goes before the others when a
+// cap is reached.
+func TestBulkSurvivesARestart(t *testing.T) {
+	path := temp(t)
+	o := openOutbox(t, path)
+	commit(t, o, entryOf("trade", false))
+	commit(t, o, entryOf("bulk", true))
+	if err := o.Flush(1000); err != nil {
+		t.Fatal(err)
+	}
+	after := openWith(t, copyFile(t, path), func(l *Limits) { l.MaxRecords = 2 })
+	due, err := after.Due(time.Unix(0, 0))
+	if err != nil || len(due) != 2 || due[0].Bulk || !due[1].Bulk {
+		t.Fatalf("after the restart: %+v, %v", due, err)
+	}
+	commit(t, after, entryOf("new", false))
+	if got := texts(t, after, time.Unix(0, 0)); !slices.Equal(got, []string{"trade", "new"}) {
+		t.Errorf("kept %v", got)
+	}
+}
+
+// A record that is done is unknown from then on.
+func TestDoneIsForgotten(t *testing.T) {
+	o := openOutbox(t, temp(t))
+	r := commit(t, o, entryOf("a", false))[0]
+	o.Done(r.ID)
+	if _, ok, err := o.Get(r.ID); ok || err != nil {
+		t.Errorf("still there: %v, %v", ok, err)
+	}
+}
