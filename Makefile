@@ -15,9 +15,13 @@ SMALL  := $(foreach m,gorgonia.org gonum.org google.golang.org github.com/apache
 	github.com/google github.com/awalterschulze github.com/goccy github.com/spf13 github.com/eclipse go.etcd.io periph.io \
 	text/template html/template regexp,-gcflags='$(m)/...=-l') \
 	$(foreach m,net/http encoding/xml encoding/json encoding/gob crypto/tls crypto/x509,-gcflags=$(m)=-l)
+# Packages whose tests `make mutate` measures: the core, where a fault costs most.
+MUTATE := model agent/trade agent/outbox aggregator/ledger aggregator/consensus/guard proto/seal
+comma  := ,
+empty  :=
 TOOL   := go tool -modfile=$(CURDIR)/tools/go.mod
 
-.PHONY: help build run test race bench verify proto arm train evaluate clean
+.PHONY: help build run test race long bench mutate verify proto arm train evaluate clean
 
 help: ## list the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,6 +45,11 @@ bench: build arm ## measure speed and memory: a table, and build/bench.json (BEN
 	@mkdir -p build
 	cd tools && go build -o ../build/benchtable ./benchtable
 	build/benchtable --soak $(BENCH_SOAK) --out build/bench.json
+
+mutate: ## change the core one line at a time and see that the tests notice; rewrites docs/mutants.md (about an hour)
+	@mkdir -p build
+	cd tools && go build -o ../build/mutate ./mutate
+	build/mutate --package $(subst $(empty) $(empty),$(comma),$(strip $(MUTATE))) --reasons tools/mutate/reasons.txt --out docs/mutants.md $(ARGS)
 
 verify: ## check format, vet, static analysis, modules and generated code
 	@echo 'gofmt'; out=$$(gofmt -l $$(git ls-files '*.go')); test -z "$$out" || { echo "gofmt would change: $$out"; exit 1; }
