@@ -8,10 +8,13 @@
 //   - Every package has a package comment; no file is longer than 600 lines and no
 //     function longer than 80, tests aside.
 //   - The top level holds known names only, and no file names a path of one machine.
-//   - A path, a link or a function that the docs name is there.
+//   - A path, a link or a function that the docs name is there, and docs/design.md
+//     names every package.
 //
 // The tables are in house.go. A package that a table names and the tree lacks is
 // no error: moves come in steps.
+//
+// What the agent links is checked by agent/cmd/agent/deps_test.go.
 //
 // # Tests climb
 //

@@ -131,3 +131,18 @@ func withoutBlocks(text string) string {
 	}
 	return out.String()
 }
+
+// planned checks that the page of the house names every package.
+func (h *house) planned(dir string, packages []*listed) ([]string, error) {
+	text, err := os.ReadFile(filepath.Join(dir, h.plan))
+	if err != nil {
+		return nil, fmt.Errorf("read the plan of the house: %w", err)
+	}
+	var bad []string
+	for _, p := range packages {
+		if !strings.Contains(string(text), "`"+p.path+"`") {
+			bad = append(bad, fmt.Sprintf("%s does not name %s", h.plan, p.path))
+		}
+	}
+	return bad, nil
+}

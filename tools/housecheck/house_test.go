@@ -19,6 +19,7 @@ var town = house{
 		"model":              {floor: ground, side: middle, pure: true},
 		"model/modeltest":    {floor: ground, side: middle, tests: true},
 		"proto/pb":           {floor: ground, side: middle, plain: true},
+		"proto/climb":        {floor: mains, side: middle},
 		"agent/trade":        {floor: ground, side: agents, pure: true},
 		"agent":              {floor: loops, side: agents},
 		"agent/notyet":       {floor: loops, side: agents, pure: true},
@@ -30,6 +31,8 @@ var town = house{
 		{"model", "os"}:         "reads files",
 		{"agent/notyet", "net"}: "comes later",
 	},
+	across:   map[exception]string{{"agent", "proto/climb"}: "a climb with a reason"},
+	plan:     "docs/page.md",
 	topLevel: []string{"agent", "aggregator", "model", "firmware-sim", "proto", "docs", "go.mod", ".git*"},
 }
 
@@ -80,6 +83,7 @@ func TestBad(t *testing.T) {
 		"agent/trade/trade.go:23: agent/trade is pure, but uses time.Local",
 		"agent/trade/trade.go:4: agent/trade is pure, but imports math/rand/v2",
 		"agent/trade/trade.go:5: agent/trade is pure, but imports net/http",
+		"docs/page.md does not name new",
 		"docs/page.md links to #another-page: no such heading",
 		"docs/page.md links to none.md: no such file",
 		"docs/page.md links to page.md#no: no such heading",

@@ -42,6 +42,7 @@ func check(ctx context.Context, h *house, dir string, out io.Writer) error {
 		func() ([]string, error) { return h.purity(ctx, dir, packages) },
 		func() ([]string, error) { return h.tree(dir, names) },
 		func() ([]string, error) { return h.docs(dir, names) },
+		func() ([]string, error) { return h.planned(dir, packages) },
 	} {
 		found, err := more()
 		if err != nil {
