@@ -15,9 +15,13 @@ SMALL  := $(foreach m,gorgonia.org gonum.org google.golang.org github.com/apache
 	github.com/google github.com/awalterschulze github.com/goccy github.com/spf13 github.com/eclipse go.etcd.io periph.io \
 	text/template html/template regexp,-gcflags='$(m)/...=-l') \
 	$(foreach m,net/http encoding/xml encoding/json encoding/gob crypto/tls crypto/x509,-gcflags=$(m)=-l)
+# Packages whose tests `make mutate` measures: the core, where a fault costs most.
+MUTATE := model agent/trade agent/outbox aggregator/ledger aggregator/consensus/guard proto/seal
+comma  := ,
+empty  :=
 TOOL   := go tool -modfile=$(CURDIR)/tools/go.mod
 
-.PHONY: help build run test race bench verify proto arm train evaluate clean
+.PHONY: help build run test race long bench mutate verify proto arm train evaluate clean
 
 help: ## list the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,8 +35,11 @@ run: build ## start the whole system on this machine and show it on http://127.0
 test: ## run all tests (under 5 minutes on 2 cores)
 	go test -timeout 280s ./...
 
-race: ## run the tests under the race detector (needs gcc)
-	CGO_ENABLED=1 go test -race -timeout 1200s ./...
+# Packages that start goroutines or share memory between them, tests included; the rest cannot race.
+RACE    = $(shell git grep -lE '^[[:space:]]+go (func|[a-z])|errgroup|"sync(/atomic)?"' -- '*.go' ':!*.pb.go' ':!tools' | xargs -n1 dirname | sort -u | sed 's,^,./,')
+
+race: ## run the tests of the packages with goroutines under the race detector (needs gcc)
+	CGO_ENABLED=1 go test -race -timeout 1200s $(RACE)
 
 long: ## run the tests, the long ones too
 	FAIRWATT_LONG=1 go test -timeout 1800s ./...
@@ -42,14 +49,22 @@ bench: build arm ## measure speed and memory: a table, and build/bench.json (BEN
 	cd tools && go build -o ../build/benchtable ./benchtable
 	build/benchtable --soak $(BENCH_SOAK) --out build/bench.json
 
-verify: ## check format, vet, static analysis, modules and generated code
+mutate: ## change the core one line at a time and see that the tests notice; rewrites docs/mutants.md (about an hour)
+	@mkdir -p build
+	cd tools && go build -o ../build/mutate ./mutate
+	build/mutate --package $(subst $(empty) $(empty),$(comma),$(strip $(MUTATE))) --reasons tools/mutate/reasons.txt --out docs/mutants.md $(ARGS)
+
+verify: ## check format, vet, static analysis, modules, generated code, the rules of the house and known vulnerabilities
+	@mkdir -p build
 	@echo 'gofmt'; out=$$(gofmt -l $$(git ls-files '*.go')); test -z "$$out" || { echo "gofmt would change: $$out"; exit 1; }
 	go vet ./...
 	$(TOOL) staticcheck ./...
 	go mod tidy -diff
 	go mod verify
 	tools/check-proto.sh
-	tools/check-tree.sh
+	cd tools && go build -o ../build/housecheck ./housecheck && go vet ./... && go test -timeout 280s ./...
+	build/housecheck
+	tools/check-vuln.sh
 
 proto: ## regenerate the protobuf code
 	tools/gen-proto.sh .
