@@ -222,10 +222,10 @@ func (a *app) Block(height uint64) (*fairwattpb.CertifiedBlock, error) {
 // Epoch implements consensus.Application.
 func (a *app) Epoch() consensus.Epoch {
 	s := a.da.state
-	network, benched := s.Network()
+	network, failed := s.Network()
 	return consensus.Epoch{
 		Number: s.Epoch(), Order: network.IDs, LastHeight: s.EpochFirstHeight() - 1,
-		Network: network, Failed: benched, Tree: wct.Algorithm(a.da.deps.Genesis.Params.Tree),
+		Network: network, Failed: failed, Tree: wct.Algorithm(a.da.deps.Genesis.Params.Tree),
 	}
 }
 

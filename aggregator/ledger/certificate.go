@@ -43,17 +43,6 @@ func SignVote(key crypto.Signer, chain [32]byte, da string, headerHash [32]byte,
 	return signature, nil
 }
 
-// VerifyVote reports whether signature is da's vote. It is false for everybody
-// who is not a data aggregator of g.
-func VerifyVote(g *Genesis, da string, headerHash [32]byte, metadata, aux, signature []byte) bool {
-	keys, err := g.Keys()
-	if err != nil {
-		return false
-	}
-	key, ok := keys[da]
-	return ok && seal.Verify(key, seal.DomainVote, g.ChainID(), da, votePayload(headerHash, metadata, aux), signature)
-}
-
 // EncodeCertificate returns the canonical bytes of c.
 func EncodeCertificate(c *fairwattpb.Certificate) ([]byte, error) { return marshal(c) }
 

@@ -33,7 +33,7 @@ type State struct {
 	mu           sync.RWMutex // guards what follows
 	headerHash   [32]byte
 	meta         meta
-	tree         *tree
+	tree         *stateTree
 	due          deadlines // an index of the deadline keys; may hold stale ones
 	keys         map[string]ed25519.PublicKey
 	participants map[string]*Participant // never changed once registered
@@ -57,7 +57,7 @@ func NewState(g *Genesis) (*State, error) {
 		order[i] = byte(n)
 	}
 	none := string(make([]byte, len(order)))
-	m := meta{TimeMs: g.CreatedMs, Epoch: 1, EpochFirst: 1, Order: string(order), Strikes: none, Benched: none}
+	m := meta{TimeMs: g.CreatedMs, Epoch: 1, EpochFirst: 1, Order: string(order), Strikes: none, Failed: none}
 	entries := []Entry{{[]byte(keyMeta), encodeValue(&m)}}
 	add := func(p *Participant) {
 		entries = append(entries,
@@ -135,7 +135,7 @@ func newState(g *Genesis) (*State, error) {
 
 // load fills the tree and the indexes over it.
 func (s *State) load(entries []Entry) error {
-	s.tree = newTree(entries)
+	s.tree = newStateTree(entries)
 	if len(s.tree.items) != len(entries) {
 		return errors.New("a key stands twice")
 	}
