@@ -48,3 +48,8 @@ func DecodeAny(b []byte, check func(again []byte)) {
 		}
 	}
 }
+
+// Exact is the rule a stated amount has to keep.
+func Exact(amountMicro, energyWh, priceMicroPerKWh int64) bool {
+	return exact(amountMicro, energyWh, priceMicroPerKWh)
+}
