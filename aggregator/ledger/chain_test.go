@@ -1,9 +1,7 @@
 package ledger_test
 
 import (
-	"bytes"
 	"fmt"
-	"strings"
 	"testing"
 
 	"fairwatt/aggregator/ledger"
@@ -19,72 +17,6 @@ func code(err error) string {
 		return r.Code
 	}
 	return fmt.Sprint(err)
-}
-
-func TestDoor(t *testing.T) {
-	w := newWorld(t, nil)
-	seal := func(sender string, counter uint64, r *fairwattpb.Record) []byte {
-		t.Helper()
-		b, err := w.SealAs(sender, counter, r)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return b
-	}
-	good := seal(seller, 1, gate(1, open))
-	if c, err := w.State.CheckRecord(good); err != nil || c.Record.GetSender() != seller {
-		t.Fatal(err)
-	}
-	flipped := bytes.Clone(good)
-	flipped[len(flipped)-1] ^= 1
-	other := newWorld(t, func(g *ledger.Genesis) { g.Name = "other" })
-	foreign, err := other.SealAs(seller, 1, gate(1, open))
-	if err != nil {
-		t.Fatal(err)
-	}
-	long := gate(1, open)
-	for range ledger.MaxCauses {
-		long.GetGateChange().Causes = append(long.GetGateChange().Causes, &fairwattpb.Cause{Text: strings.Repeat("x", ledger.MaxTextBytes)})
-	}
-	tooMany := gate(1, open)
-	tooMany.GetGateChange().Causes = make([]*fairwattpb.Cause, ledger.MaxCauses+1)
-	for i := range tooMany.GetGateChange().Causes {
-		tooMany.GetGateChange().Causes[i] = &fairwattpb.Cause{}
-	}
-	for name, c := range map[string]struct {
-		sealed []byte
-		code   string
-	}{
-		"garbage":        {[]byte("garbage"), ledger.CodeMalformed},
-		"bad signature":  {flipped, ledger.CodeBadSignature},
-		"another chain":  {foreign, ledger.CodeWrongChain},
-		"stranger":       {seal("stranger", 1, gate(1, open)), ledger.CodeUnknownSigner},
-		"an aggregator":  {seal("da-1", 1, gate(1, open)), ledger.CodeUnknownSigner},
-		"buyer's offer":  {seal(buyer, 1, w.offer(1, 1)), ledger.CodeNotAllowed},
-		"own deposit":    {seal(buyer, 1, deposit(buyer, 1, "r")), ledger.CodeNotAllowed},
-		"too large":      {seal(seller, 1, long), ledger.CodeTooLarge},
-		"counter zero":   {seal(seller, 0, gate(1, open)), ledger.CodeMalformed},
-		"no body":        {seal(seller, 1, &fairwattpb.Record{}), ledger.CodeMalformed},
-		"no such state":  {seal(seller, 1, gate(1, 9)), ledger.CodeMalformed},
-		"too many":       {seal(seller, 1, tooMany), ledger.CodeMalformed},
-		"negative money": {seal(ledgertest.Centre, 1, deposit(buyer, -1, "r")), ledger.CodeMalformed},
-		"huge volume":    {seal(seller, 1, w.offer(ledger.MaxEnergyWh+1, 1)), ledger.CodeMalformed},
-		"path in an id":  {seal(ledgertest.Centre, 1, deposit(buyer, 1, "a/b")), ledger.CodeMalformed},
-	} {
-		if _, err := w.State.CheckRecord(c.sealed); code(err) != c.code {
-			t.Errorf("%s: %v, want %s", name, err, c.code)
-		}
-		if st, dropped, err := w.State.Build(w.Fields(), [][]byte{c.sealed}); err != nil || len(dropped) != 1 ||
-			dropped[0].Refusal.Code != c.code || len(st.Records()) != 0 {
-			t.Errorf("%s: a block was built of it: %v", name, err)
-		}
-	}
-	if _, err := w.Advance(good); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := w.State.CheckRecord(good); code(err) != ledger.CodeReplayed {
-		t.Errorf("replay: %v", err)
-	}
 }
 
 func TestReplayInOneBlock(t *testing.T) {

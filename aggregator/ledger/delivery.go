@@ -77,10 +77,7 @@ func (x *execution) start(seller string, s *fairwattpb.Start) *Refusal {
 		r = x.readMeter(seller, t.ID, s.Reading)
 	}
 	if r != nil {
-		return r
-	}
-	if s.Reading.Meter == t.BuyerMeter {
-		return refuse(CodeMeterNotYours, "meter %q is the buyer's", s.Reading.Meter)
+		return r // the buyer's own meter among others: it is the buyer's since the payment
 	}
 	t.GateSeq, t.SellerMeter, t.SegmentWh = seq, s.Reading.Meter, s.Reading.RegisterWh
 	t.DeliverByMs = x.timeMs + x.params.DeliverByMs
