@@ -395,6 +395,7 @@ func TestAmounts(t *testing.T) {
 	for _, c := range []struct{ energy, price, escrow, bill int64 }{
 		{0, 5, 0, 0},
 		{1000, 200_000, 200_000, 200_000},
+		{1000, 0, 0, 0},
 		{1, 1, 1, 0},
 		{1, 499, 1, 0},
 		{1, 500, 1, 0}, // half, to the even 0
