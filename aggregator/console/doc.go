@@ -18,6 +18,7 @@
 //	GET /api/v1/generators    its generators alone
 //	GET /api/v1/trades/{id}   one trade
 //	GET /api/v1/blocks?from=  up to 100 blocks, ascending, with next
+//	GET /api/v1/tree.svg      the communication tree of the running view, drawn
 //	GET /api/v1/events        server-sent events: event "snapshot", id = version
 //	GET /healthz              200 while blocks can be agreed on, else 503 and why
 //	GET /metrics              Prometheus text
