@@ -11,6 +11,7 @@ import (
 	"fairwatt/proto/fairwattpb"
 	"fairwatt/proto/peerpb"
 	"fairwatt/proto/seal"
+	"fairwatt/proto/wire"
 
 	"github.com/hyperledger-labs/SmartBFT/pkg/types"
 	protos "github.com/hyperledger-labs/SmartBFT/smartbftprotos"
@@ -195,12 +196,10 @@ func (i *instance) VerificationSequence() uint64 { return 0 }
 // AuxiliaryData is what a vote carries beside the proposal.
 func (i *instance) AuxiliaryData(msg []byte) []byte { return msg }
 
-// votePayload is what a vote states: header (which holds chain, height, epoch
-// and view), metadata of the agreement, and auxiliary data, which a view
-// change leaves out. Package ledger verifies the same bytes offline.
+// votePayload is what a vote for the block of a header states. A view change
+// leaves the auxiliary data out.
 func votePayload(header, metadata, aux []byte) []byte {
-	h, m, a := sha256.Sum256(header), sha256.Sum256(metadata), sha256.Sum256(aux)
-	return append(append(h[:], m[:]...), a[:]...)
+	return wire.VotePayload(sha256.Sum256(header), metadata, aux)
 }
 
 // SignProposal votes for a block.

@@ -20,6 +20,7 @@ import (
 	"fairwatt/aggregator/wct"
 	"fairwatt/proto/fairwattpb"
 	"fairwatt/proto/seal"
+	"fairwatt/proto/wire"
 
 	"google.golang.org/protobuf/proto"
 )
@@ -189,7 +190,7 @@ func (a *fakeApp) VerifyCertified(cb *fairwattpb.CertifiedBlock) error {
 		}
 	}
 	n := len(a.order)
-	if quorum := (n + (n-1)/3 + 2) / 2; len(votes) < quorum {
+	if quorum := wire.Quorum(n); len(votes) < quorum {
 		return fmt.Errorf("%d valid votes, want %d", len(votes), quorum)
 	}
 	return nil

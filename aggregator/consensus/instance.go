@@ -12,6 +12,7 @@ import (
 
 	"fairwatt/proto/peerpb"
 	"fairwatt/proto/seal"
+	"fairwatt/proto/wire"
 
 	smart "github.com/hyperledger-labs/SmartBFT/pkg/consensus"
 	"github.com/hyperledger-labs/SmartBFT/pkg/types"
@@ -82,12 +83,9 @@ type votePlace struct {
 func (i *instance) n() uint64 { return uint64(len(i.epoch.Order)) }
 
 // quorum is that of the library: ceil((n+f+1)/2).
-func (i *instance) quorum() int {
-	n := int(i.n())
-	return (n + i.faulty() + 2) / 2
-}
+func (i *instance) quorum() int { return wire.Quorum(int(i.n())) }
 
-func (i *instance) faulty() int { return (int(i.n()) - 1) / 3 }
+func (i *instance) faulty() int { return wire.Faulty(int(i.n())) }
 
 // leader returns the node id that leads a view.
 func (i *instance) leader(view uint64) uint64 { return view%i.n() + 1 }

@@ -6,6 +6,7 @@ import (
 	"fairwatt/aggregator/ledger"
 	"fairwatt/aggregator/ledger/ledgertest"
 	"fairwatt/proto/fairwattpb"
+	"fairwatt/proto/wire"
 )
 
 // TestBoundaries takes each limit of the market from one below to one above. A
@@ -21,37 +22,37 @@ func TestBoundaries(t *testing.T) {
 	}{
 		{"deposits up to the limit", (*world).toRequested, mc, func(_ *world, d int64) record {
 			return deposit(buyer, ledger.MaxMoneyMicro-1_000_000+d, "r")
-		}, applies, applies, ledger.CodeMoneyLimit},
+		}, applies, applies, wire.CodeMoneyLimit},
 		{"gate_seq above the newest", func(w *world) { w.must(seller, gate(5, open)) }, seller, func(_ *world, d int64) record {
 			return gate(uint64(5+d), blocked)
-		}, ledger.CodeGateSeqOld, ledger.CodeGateSeqOld, applies},
+		}, wire.CodeGateSeqOld, wire.CodeGateSeqOld, applies},
 		{"offer that lasts past block time", nil, seller, func(w *world, d int64) record {
 			r := w.offer(1, 1)
 			r.GetOffer().ExpiresMs = w.NowMs + 1 + d
 			return r
-		}, ledger.CodeExpired, ledger.CodeExpired, applies},
+		}, wire.CodeExpired, wire.CodeExpired, applies},
 		{"offer within max_standing_ms", nil, seller, func(w *world, d int64) record {
 			r := w.offer(1, 1)
 			r.GetOffer().ExpiresMs = w.NowMs + 1 + w.Genesis.Params.MaxStandingMs + d
 			return r
-		}, applies, applies, ledger.CodeTooFar},
+		}, applies, applies, wire.CodeTooFar},
 		{"request with a wallet", nil, buyer, func(w *world, d int64) record {
 			if d >= 0 {
 				w.must(mc, deposit(buyer, 1+d, "r"))
 			}
 			return w.request(1, 1)
-		}, ledger.CodeInsufficientFunds, applies, applies},
+		}, wire.CodeInsufficientFunds, applies, applies},
 		{"Token within the request", (*world).toRequested, mc, func(w *world, d int64) record {
 			return w.response(func(r *fairwattpb.Response) { r.Token.VolumeWh, r.Token.EscrowMicro = 2000+d, 600_000+300*d })
-		}, applies, applies, ledger.CodeVolumeWrong},
+		}, applies, applies, wire.CodeVolumeWrong},
 		{"escrow of the Token", (*world).toRequested, mc, func(w *world, d int64) record {
 			return w.response(func(r *fairwattpb.Response) { r.Token.EscrowMicro += d })
-		}, ledger.CodeEscrowWrong, applies, ledger.CodeEscrowWrong},
+		}, wire.CodeEscrowWrong, applies, wire.CodeEscrowWrong},
 		{"wallet for the escrow", nil, mc, func(w *world, d int64) record {
 			w.must(mc, deposit(buyer, 600_000+d, "r"))
 			w.must(buyer, w.request(2000, 300_000))
 			return w.response(nil)
-		}, ledger.CodeInsufficientFunds, applies, applies},
+		}, wire.CodeInsufficientFunds, applies, applies},
 		{"kept promises of the chain", func(w *world) {
 			w.toBilled()
 			w.must(buyer, w.request2())
@@ -60,7 +61,7 @@ func TestBoundaries(t *testing.T) {
 			r := w.response2()
 			r.GetResponse().Token.Kept = uint64(1 + d)
 			return r
-		}, applies, applies, ledger.CodeComplianceWrong},
+		}, applies, applies, wire.CodeComplianceWrong},
 		{"broken promises of the chain", func(w *world) {
 			w.toBilled()
 			w.must(buyer, w.request2())
@@ -69,57 +70,57 @@ func TestBoundaries(t *testing.T) {
 			r := w.response2()
 			r.GetResponse().Token.Broken = uint64(1 + d)
 			return r
-		}, applies, applies, ledger.CodeComplianceWrong},
+		}, applies, applies, wire.CodeComplianceWrong},
 
 		{"volume of the Token", (*world).toEscrowed, buyer, func(_ *world, d int64) record {
 			return pay(func(p *fairwattpb.Pay) { p.VolumeWh, p.AmountMicro = 2000+d, 400_000+200*d })
-		}, applies, applies, ledger.CodeVolumeWrong},
+		}, applies, applies, wire.CodeVolumeWrong},
 		{"volume of the offer", func(w *world) { w.toEscrowed(); w.must(seller, w.offer(1000, 200_000)) }, buyer, func(_ *world, d int64) record {
 			return pay(func(p *fairwattpb.Pay) { p.VolumeWh, p.AmountMicro = 1000+d, 200_000+200*d })
-		}, applies, applies, ledger.CodeVolumeWrong},
+		}, applies, applies, wire.CodeVolumeWrong},
 		{"highest price of the request", (*world).toEscrowed, buyer, func(w *world, d int64) record {
 			w.must(seller, w.offer(5000, 300_000+d))
 			return pay(func(p *fairwattpb.Pay) { p.PriceMicroPerKwh, p.AmountMicro = 300_000+d, 600_000+2*d })
-		}, applies, applies, ledger.CodePriceWrong},
+		}, applies, applies, wire.CodePriceWrong},
 		{"price of the offer", (*world).toEscrowed, buyer, func(_ *world, d int64) record {
 			return pay(func(p *fairwattpb.Pay) { p.PriceMicroPerKwh, p.AmountMicro = 200_000+d, 400_000+2*d })
-		}, ledger.CodePriceWrong, applies, ledger.CodePriceWrong},
+		}, wire.CodePriceWrong, applies, wire.CodePriceWrong},
 		{"amount of the payment", (*world).toEscrowed, buyer, func(_ *world, d int64) record {
 			return pay(func(p *fairwattpb.Pay) { p.AmountMicro += d })
-		}, ledger.CodeAmountWrong, applies, ledger.CodeAmountWrong},
+		}, wire.CodeAmountWrong, applies, wire.CodeAmountWrong},
 		{"buyer's register", func(w *world) {
 			w.toBilled()
 			w.must(buyer, confirm(2100, 2000))
 			w.toSecondToken()
 		}, buyer, func(_ *world, d int64) record {
 			return pay2(func(p *fairwattpb.Pay) { p.BuyerReading = at("buyer-1-meter", 2100+d) })
-		}, ledger.CodeRegisterBack, applies, applies},
+		}, wire.CodeRegisterBack, applies, applies},
 
 		{"validity of an attestation", (*world).toPaid, seller, func(w *world, d int64) record {
 			return start(w.attestation(seller, func(a *fairwattpb.GateAttestation) { a.ValidUntilMs = w.NowMs + w.Genesis.Params.AttestationMaxMs + d }), 1)
-		}, applies, applies, ledger.CodeAttestationExpired},
+		}, applies, applies, wire.CodeAttestationExpired},
 		{"attestation valid at block time", (*world).toPaid, seller, func(w *world, d int64) record {
 			return start(w.attestation(seller, func(a *fairwattpb.GateAttestation) { a.ValidUntilMs = w.NowMs + 1 + d }), 1)
-		}, ledger.CodeAttestationExpired, applies, applies},
+		}, wire.CodeAttestationExpired, applies, applies},
 		{"attestation issued within the skew", (*world).toPaid, seller, func(w *world, d int64) record {
 			return start(w.attestation(seller, func(a *fairwattpb.GateAttestation) { a.IssuedMs = w.NowMs + 1 + w.Genesis.Params.SkewMs + d }), 1)
-		}, applies, applies, ledger.CodeAttestationExpired},
+		}, applies, applies, wire.CodeAttestationExpired},
 		{"gate_seq of an attestation", func(w *world) { w.toPaid(); w.must(seller, gate(5, open)) }, seller, func(w *world, d int64) record {
 			return start(w.attest(open, uint64(5+d)), 1)
-		}, ledger.CodeAttestationOld, applies, applies},
+		}, wire.CodeAttestationOld, applies, applies},
 		{"gate_seq of a hold", func(w *world) { w.toPaid(); w.must(seller, start(w.attest(open, 5), 1000)) }, seller, func(_ *world, d int64) record {
 			return hold(uint64(5+d), 1000)
-		}, ledger.CodeHoldWithoutHazard, ledger.CodeHoldWithoutHazard, applies},
+		}, wire.CodeHoldWithoutHazard, wire.CodeHoldWithoutHazard, applies},
 		{"seller's register", (*world).toDelivering, seller, func(_ *world, d int64) record { return hold(2, 1000+d) },
-			ledger.CodeRegisterBack, applies, applies},
+			wire.CodeRegisterBack, applies, applies},
 		{"energy of the bill and the meter", (*world).toDelivering, seller, func(w *world, d int64) record { return w.bill(2000, 1000+d, 200_000+200*d) },
-			applies, applies, ledger.CodeEnergyNotMetered},
+			applies, applies, wire.CodeEnergyNotMetered},
 		{"energy of the bill and the payment", (*world).toDelivering, seller, func(w *world, d int64) record { return w.bill(4000, 2000+d, 400_000+200*d) },
-			applies, applies, ledger.CodeVolumeWrong},
+			applies, applies, wire.CodeVolumeWrong},
 		{"amount of the bill", (*world).toDelivering, seller, func(w *world, d int64) record { return w.bill(2000, 1000, 200_000+d) },
-			ledger.CodeAmountWrong, applies, ledger.CodeAmountWrong},
+			wire.CodeAmountWrong, applies, wire.CodeAmountWrong},
 		{"energy of the confirmation", (*world).toBilled, buyer, func(_ *world, d int64) record { return confirm(2100, 2000+d) },
-			ledger.CodeEnergyNotMetered, applies, ledger.CodeEnergyNotMetered},
+			wire.CodeEnergyNotMetered, applies, wire.CodeEnergyNotMetered},
 	} {
 		for d, want := range map[int64]string{-1: c.below, 0: c.on, 1: c.above} {
 			w := newWorld(t, nil)
@@ -145,7 +146,7 @@ func TestHoldNamesAGateChange(t *testing.T) {
 		{"still to come", gate(1, open), 2, ""},
 		{"known, blocked", gate(2, blocked), 2, ""},
 		{"known, clearing", gate(2, fairwattpb.GateState_GATE_STATE_CLEARING), 2, ""},
-		{"known, open", gate(2, open), 2, ledger.CodeHoldWithoutHazard},
+		{"known, open", gate(2, open), 2, wire.CodeHoldWithoutHazard},
 		{"newer than an open one", gate(2, open), 3, ""},
 	} {
 		w := newWorld(t, nil)
@@ -167,14 +168,14 @@ func TestMetersAgree(t *testing.T) {
 		billed, received int64
 		want             string
 	}{
-		{2000, 1898, ledger.StatusSettled},
-		{2000, 1897, ledger.StatusDisputed},
-		{2000, 2103, ledger.StatusSettled}, // more than the whole volume is the seller's gift
-		{2000, 9999, ledger.StatusSettled},
-		{1999, 2101, ledger.StatusSettled},
-		{1999, 2102, ledger.StatusDisputed}, // not the whole volume
-		{1999, 1897, ledger.StatusSettled},
-		{1999, 1896, ledger.StatusDisputed},
+		{2000, 1898, wire.StatusSettled},
+		{2000, 1897, wire.StatusDisputed},
+		{2000, 2103, wire.StatusSettled}, // more than the whole volume is the seller's gift
+		{2000, 9999, wire.StatusSettled},
+		{1999, 2101, wire.StatusSettled},
+		{1999, 2102, wire.StatusDisputed}, // not the whole volume
+		{1999, 1897, wire.StatusSettled},
+		{1999, 1896, wire.StatusDisputed},
 	} {
 		w := newWorld(t, nil)
 		w.toDelivering()
@@ -190,9 +191,9 @@ func TestMetersAgree(t *testing.T) {
 		received      int64
 		want          string
 	}{
-		{0, 0, 1938, ledger.StatusSettled}, {0, 0, 1937, ledger.StatusDisputed},
-		{50, 0, 1928, ledger.StatusSettled}, {50, 0, 1927, ledger.StatusDisputed},
-		{0, 200, 1898, ledger.StatusSettled}, {0, 200, 1897, ledger.StatusDisputed},
+		{0, 0, 1938, wire.StatusSettled}, {0, 0, 1937, wire.StatusDisputed},
+		{50, 0, 1928, wire.StatusSettled}, {50, 0, 1927, wire.StatusDisputed},
+		{0, 200, 1898, wire.StatusSettled}, {0, 200, 1897, wire.StatusDisputed},
 	} {
 		w := newWorld(t, func(g *ledger.Genesis) { g.Members[0].MeterClassE4, g.Members[2].MeterClassE4 = c.seller, c.buyer })
 		w.toBilled()
@@ -215,7 +216,7 @@ func (w *world) trade() ledger.Trade {
 // TestWholeDelivery: settle_whole_e4 of the volume is a whole delivery; a Wh
 // less is a part, which costs the seller credit without a hazard.
 func TestWholeDelivery(t *testing.T) {
-	for billed, want := range map[int64]string{1899: ledger.StatusSettledPartly, 1900: ledger.StatusSettled, 1901: ledger.StatusSettled} {
+	for billed, want := range map[int64]string{1899: wire.StatusSettledPartly, 1900: wire.StatusSettled, 1901: wire.StatusSettled} {
 		w := newWorld(t, nil) // 9500 of 10,000
 		w.toDelivering()
 		w.must(seller, w.bill(1000+billed, billed, billed*200))
@@ -224,7 +225,7 @@ func TestWholeDelivery(t *testing.T) {
 			t.Errorf("%d of 2000 Wh: %s, want %s", billed, trade.Status, want)
 		}
 		a, _ := w.State.Account(seller)
-		if whole := want == ledger.StatusSettled; whole != (a.Kept == 1) || whole == (a.Broken == 1) {
+		if whole := want == wire.StatusSettled; whole != (a.Kept == 1) || whole == (a.Broken == 1) {
 			t.Errorf("%d of 2000 Wh: %+v", billed, a)
 		}
 	}
@@ -257,13 +258,13 @@ func TestQuotaPeriod(t *testing.T) {
 		trades, used uint64
 		broken       uint64
 	}{
-		{ledger.StatusRefunded, 1, 1, 0},
-		{ledger.StatusRefunded, 2, 2, 0},
-		{ledger.StatusFailed, 3, 2, 1},
-		{ledger.StatusFailed, 4, 2, 2},
-		{ledger.StatusRefunded, 1, 1, 2}, // a new period
-		{ledger.StatusRefunded, 2, 2, 2},
-		{ledger.StatusFailed, 3, 2, 3},
+		{wire.StatusRefunded, 1, 1, 0},
+		{wire.StatusRefunded, 2, 2, 0},
+		{wire.StatusFailed, 3, 2, 1},
+		{wire.StatusFailed, 4, 2, 2},
+		{wire.StatusRefunded, 1, 1, 2}, // a new period
+		{wire.StatusRefunded, 2, 2, 2},
+		{wire.StatusFailed, 3, 2, 3},
 	} {
 		token := w.next(n)
 		w.wait(w.Genesis.Params.StartByMs)
@@ -309,10 +310,10 @@ func TestDeadlines(t *testing.T) {
 		afterMs int64 // after the block that began the status
 		before  string
 	}{
-		{"start", (*world).toPaid, p.StartByMs, ledger.StatusPaid},
-		{"bill", (*world).toDelivering, p.DeliverByMs, ledger.StatusDelivering},
-		{"resume", (*world).toHeld, p.ResumeByMs, ledger.StatusHeld},
-		{"confirmation", (*world).toBilled, p.ConfirmByMs, ledger.StatusBilled},
+		{"start", (*world).toPaid, p.StartByMs, wire.StatusPaid},
+		{"bill", (*world).toDelivering, p.DeliverByMs, wire.StatusDelivering},
+		{"resume", (*world).toHeld, p.ResumeByMs, wire.StatusHeld},
+		{"confirmation", (*world).toBilled, p.ConfirmByMs, wire.StatusBilled},
 	} {
 		w := newWorld(t, nil)
 		c.to(w)

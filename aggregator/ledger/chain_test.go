@@ -8,6 +8,7 @@ import (
 	"fairwatt/aggregator/ledger"
 	"fairwatt/aggregator/ledger/ledgertest"
 	"fairwatt/proto/fairwattpb"
+	"fairwatt/proto/wire"
 
 	"google.golang.org/protobuf/proto"
 	"pgregory.net/rapid"
@@ -27,7 +28,7 @@ func TestReplayInOneBlock(t *testing.T) {
 		t.Fatal(err)
 	}
 	st, dropped, err := w.State.Build(w.Fields(), [][]byte{r, r})
-	if err != nil || len(st.Records()) != 1 || len(dropped) != 1 || dropped[0].Refusal.Code != ledger.CodeReplayed {
+	if err != nil || len(st.Records()) != 1 || len(dropped) != 1 || dropped[0].Refusal.Code != wire.CodeReplayed {
 		t.Errorf("%v, %v", dropped, err)
 	}
 }
@@ -148,9 +149,9 @@ func TestRecordsOfABlock(t *testing.T) {
 		records [][]byte
 		want    string
 	}{
-		{"a bad signature", [][]byte{one, bad}, "record 1 may not stand in a block: " + ledger.CodeBadSignature},
-		{"a replay", [][]byte{one, one}, "record 1 may not stand in a block: " + ledger.CodeReplayed},
-		{"garbage", [][]byte{[]byte("x")}, "record 0 may not stand in a block: " + ledger.CodeMalformed},
+		{"a bad signature", [][]byte{one, bad}, "record 1 may not stand in a block: " + wire.CodeBadSignature},
+		{"a replay", [][]byte{one, one}, "record 1 may not stand in a block: " + wire.CodeReplayed},
+		{"garbage", [][]byte{[]byte("x")}, "record 0 may not stand in a block: " + wire.CodeMalformed},
 		{"too many", [][]byte{one, two, three}, "3 records, at most 2"},
 		{"as many as may be", [][]byte{one, two}, "records_root"}, // only the forged roots are wrong
 	} {
@@ -160,7 +161,7 @@ func TestRecordsOfABlock(t *testing.T) {
 	}
 	// A record that the market refuses stands in its block.
 	st, dropped, err := w.State.Build(w.Fields(), [][]byte{one, w.sealed(seller, 5, gate(1, blocked))})
-	if err != nil || len(dropped) != 0 || st.Outcomes()[1].GetCode() != ledger.CodeGateSeqOld {
+	if err != nil || len(dropped) != 0 || st.Outcomes()[1].GetCode() != wire.CodeGateSeqOld {
 		t.Fatalf("%v, %v, %v", st.Outcomes(), dropped, err)
 	}
 	if _, err := w.State.Verify(st.Block()); err != nil {
@@ -270,7 +271,7 @@ func TestCertificate(t *testing.T) {
 			t.Fatal(err)
 		}
 		change(c)
-		encoded, err := ledger.EncodeCertificate(c)
+		encoded, err := proto.MarshalOptions{Deterministic: true}.Marshal(c)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -342,7 +343,7 @@ func TestNeverLosesMoney(outer *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if len(dropped) != len(block)-1 || len(dropped) == 1 && dropped[0].Refusal.Code != ledger.CodeReplayed {
+			if len(dropped) != len(block)-1 || len(dropped) == 1 && dropped[0].Refusal.Code != wire.CodeReplayed {
 				t.Fatalf("%d of %d dropped", len(dropped), len(block))
 			}
 			sent = append(sent, sealed)

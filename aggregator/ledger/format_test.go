@@ -14,6 +14,10 @@ import (
 
 	"fairwatt/aggregator/ledger"
 	"fairwatt/aggregator/ledger/ledgertest"
+	"fairwatt/proto/seal"
+	"fairwatt/proto/wire"
+
+	"google.golang.org/protobuf/proto"
 )
 
 const formatFile = "../../docs/ledger-format.md"
@@ -47,10 +51,10 @@ func TestFormatDocument(t *testing.T) {
 	}
 }
 
-// codeTable lists the constants of codes.go with their comments.
+// codeTable lists the constants of proto/wire/code.go with their comments.
 func codeTable(t *testing.T) string {
 	t.Helper()
-	f, err := parser.ParseFile(token.NewFileSet(), "codes.go", nil, parser.ParseComments)
+	f, err := parser.ParseFile(token.NewFileSet(), "../../proto/wire/code.go", nil, parser.ParseComments)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -126,7 +130,7 @@ func workedExample(t *testing.T) string {
 	line("sealed record: deposit of 5 units to buyer-1", sealed)
 	recordID := st.RecordIDs()[0]
 	line("record id", recordID[:])
-	outcome, err := ledger.EncodeOutcome(st.Outcomes()[0])
+	outcome, err := proto.MarshalOptions{Deterministic: true}.Marshal(st.Outcomes()[0])
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -140,7 +144,7 @@ func workedExample(t *testing.T) string {
 	for _, change := range st.Changes() {
 		fmt.Fprintf(out, "  %s = %x\n", change.Key, change.Value)
 	}
-	line("bytes da-1 signs as its vote", ledger.VoteBytes(id, "da-1", hash, []byte("metadata"), []byte("aux")))
+	line("bytes da-1 signs as its vote", seal.Preimage(seal.DomainVote, id, "da-1", wire.VotePayload(hash, []byte("metadata"), []byte("aux"))))
 	line("certificate", c.Blocks[0].Certificate)
 	out.WriteString("```\n")
 	return out.String()

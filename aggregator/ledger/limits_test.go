@@ -10,6 +10,7 @@ import (
 	"fairwatt/aggregator/ledger/ledgertest"
 	"fairwatt/proto/fairwattpb"
 	"fairwatt/proto/seal"
+	"fairwatt/proto/wire"
 
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
@@ -124,8 +125,8 @@ func (w *world) allowed(kind, path string, v any) {
 func (w *world) malformed(kind, path, field string, v any) {
 	w.t.Helper()
 	r := w.checked(kind, path, v)
-	if r == nil || r.Code != ledger.CodeMalformed || !strings.HasPrefix(r.Reason, field+": ") {
-		w.t.Errorf("%s: %.60v: %v, want %s of %s", path, v, r, ledger.CodeMalformed, field)
+	if r == nil || r.Code != wire.CodeMalformed || !strings.HasPrefix(r.Reason, field+": ") {
+		w.t.Errorf("%s: %.60v: %v, want %s of %s", path, v, r, wire.CodeMalformed, field)
 	}
 }
 
@@ -249,8 +250,8 @@ func TestTextsHaveLimits(t *testing.T) {
 	}
 	for path, field := range texts {
 		kind, _, _ := strings.Cut(path, ".")
-		w.allowed(kind, path, strings.Repeat("x", ledger.MaxTextBytes))
-		w.malformed(kind, path, field, strings.Repeat("x", ledger.MaxTextBytes+1))
+		w.allowed(kind, path, strings.Repeat("x", wire.MaxTextBytes))
+		w.malformed(kind, path, field, strings.Repeat("x", wire.MaxTextBytes+1))
 	}
 	for _, kind := range []string{"start", "resume"} {
 		w.allowed(kind, kind+".attestation", []byte{1})
@@ -289,10 +290,10 @@ func TestListsHaveLimits(t *testing.T) {
 		most        int
 		fill        func(r *fairwattpb.Record, n int)
 	}{
-		{"gate_change", "causes", ledger.MaxCauses, func(r *fairwattpb.Record, n int) { r.GetGateChange().Causes = causes(n) }},
-		{"hold", "causes", ledger.MaxCauses, func(r *fairwattpb.Record, n int) { r.GetHold().Causes = causes(n) }},
-		{"gate_change", "causes.inputs", ledger.MaxCauseInputs, func(r *fairwattpb.Record, n int) { r.GetGateChange().Causes = inputs(n) }},
-		{"hold", "causes.inputs", ledger.MaxCauseInputs, func(r *fairwattpb.Record, n int) { r.GetHold().Causes = inputs(n) }},
+		{"gate_change", "causes", wire.MaxCauses, func(r *fairwattpb.Record, n int) { r.GetGateChange().Causes = causes(n) }},
+		{"hold", "causes", wire.MaxCauses, func(r *fairwattpb.Record, n int) { r.GetHold().Causes = causes(n) }},
+		{"gate_change", "causes.inputs", wire.MaxCauseInputs, func(r *fairwattpb.Record, n int) { r.GetGateChange().Causes = inputs(n) }},
+		{"hold", "causes.inputs", wire.MaxCauseInputs, func(r *fairwattpb.Record, n int) { r.GetHold().Causes = inputs(n) }},
 		{"response", "quotes", ledger.MaxQuotes, func(r *fairwattpb.Record, n int) {
 			for r.GetResponse().Quotes = nil; len(r.GetResponse().Quotes) < n; {
 				r.GetResponse().Quotes = append(r.GetResponse().Quotes, quote)
@@ -303,7 +304,7 @@ func TestListsHaveLimits(t *testing.T) {
 			r := w.examples()[c.kind]
 			c.fill(r, n)
 			_, err := w.State.CheckRecord(sealRaw(t, w, r))
-			if good != (err == nil) || !good && !strings.HasPrefix(err.Error(), ledger.CodeMalformed+": "+c.field+": ") {
+			if good != (err == nil) || !good && !strings.HasPrefix(err.Error(), wire.CodeMalformed+": "+c.field+": ") {
 				t.Errorf("%s: %d %s: %v", c.kind, n, c.field, err)
 			}
 		}
@@ -311,7 +312,7 @@ func TestListsHaveLimits(t *testing.T) {
 	r := w.examples()["registration"]
 	for _, roles := range [][]fairwattpb.Role{nil, {2, 1}, {1, 1}, {3}, {4}, {0}} {
 		r.GetRegistration().Roles = roles
-		if _, err := w.State.CheckRecord(sealRaw(t, w, r)); code(err) != ledger.CodeMalformed || !strings.Contains(err.Error(), "roles: ") {
+		if _, err := w.State.CheckRecord(sealRaw(t, w, r)); code(err) != wire.CodeMalformed || !strings.Contains(err.Error(), "roles: ") {
 			t.Errorf("roles %v: %v", roles, err)
 		}
 	}
@@ -340,7 +341,7 @@ func TestRecordSize(t *testing.T) {
 	if _, err := w.State.CheckRecord(pad(w, most)); err != nil {
 		t.Errorf("%d bytes: %v", most, err)
 	}
-	if _, err := w.State.CheckRecord(pad(w, most+1)); code(err) != ledger.CodeTooLarge {
+	if _, err := w.State.CheckRecord(pad(w, most+1)); code(err) != wire.CodeTooLarge {
 		t.Errorf("%d bytes: %v", most+1, err)
 	}
 }
@@ -357,7 +358,7 @@ func TestSenderIsSigner(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := w.State.CheckRecord(sealed); code(err) != ledger.CodeMalformed || !strings.Contains(err.Error(), "sender: ") {
+	if _, err := w.State.CheckRecord(sealed); code(err) != wire.CodeMalformed || !strings.Contains(err.Error(), "sender: ") {
 		t.Errorf("seller-1's record in seller-2's seal: %v", err)
 	}
 }
@@ -380,7 +381,7 @@ func TestRoles(t *testing.T) {
 			_, err := w.State.CheckRecord(sealRaw(t, w, r))
 			want := "<nil>"
 			if !strings.Contains(" "+may+" ", " "+sender+" ") {
-				want = ledger.CodeNotAllowed
+				want = wire.CodeNotAllowed
 			}
 			if code(err) != want {
 				t.Errorf("%s by %s: %v, want %s", kind, sender, err, want)

@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"fairwatt/aggregator/wct"
-	"fairwatt/proto/fairwattpb"
 )
 
 // Genesis returns the chain's genesis; it must not be changed.
@@ -241,7 +240,3 @@ func (s *State) Totals() Totals {
 		t.WalletsMicro == m.WalletsMicro && t.EscrowMicro == m.EscrowMicro
 	return t
 }
-
-// EncodeOutcome returns the canonical bytes of an outcome: a leaf under
-// outcomes_root.
-func EncodeOutcome(o *fairwattpb.Outcome) ([]byte, error) { return marshal(o) }

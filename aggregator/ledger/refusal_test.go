@@ -16,6 +16,7 @@ import (
 	"fairwatt/aggregator/ledger/ledgertest"
 	"fairwatt/proto/fairwattpb"
 	"fairwatt/proto/seal"
+	"fairwatt/proto/wire"
 
 	"google.golang.org/protobuf/proto"
 )
@@ -130,7 +131,11 @@ func refusalSites(t *testing.T) []site {
 			if err != nil {
 				t.Fatal(err)
 			}
-			sites = append(sites, site{codes[call.Args[0].(*ast.Ident).Name], format})
+			code := codes[call.Args[0].(*ast.SelectorExpr).Sel.Name]
+			if code == "" {
+				t.Fatalf("%q is refused with a code that package wire does not have", format)
+			}
+			sites = append(sites, site{code, format})
 			return true
 		})
 	}
@@ -143,19 +148,21 @@ func refusalSites(t *testing.T) []site {
 // codeConstants returns the refusal codes by the names of their constants.
 func codeConstants(t *testing.T) map[string]string {
 	t.Helper()
-	codes := make(map[string]string)
-	for _, f := range sources(t) {
-		ast.Inspect(f, func(n ast.Node) bool {
-			if v, ok := n.(*ast.ValueSpec); ok && strings.HasPrefix(v.Names[0].Name, "Code") {
-				code, err := strconv.Unquote(v.Values[0].(*ast.BasicLit).Value)
-				if err != nil {
-					t.Fatal(err)
-				}
-				codes[v.Names[0].Name] = code
-			}
-			return true
-		})
+	f, err := parser.ParseFile(token.NewFileSet(), "../../proto/wire/code.go", nil, 0)
+	if err != nil {
+		t.Fatal(err)
 	}
+	codes := make(map[string]string)
+	ast.Inspect(f, func(n ast.Node) bool {
+		if v, ok := n.(*ast.ValueSpec); ok && strings.HasPrefix(v.Names[0].Name, "Code") {
+			code, err := strconv.Unquote(v.Values[0].(*ast.BasicLit).Value)
+			if err != nil {
+				t.Fatal(err)
+			}
+			codes[v.Names[0].Name] = code
+		}
+		return true
+	})
 	return codes
 }
 
@@ -167,8 +174,8 @@ type checkRow struct {
 }
 
 var checkRows = []checkRow{
-	{"garbage", ledger.CodeMalformed, func(*world) []byte { return []byte("garbage") }},
-	{"not canonical", ledger.CodeMalformed, func(w *world) []byte {
+	{"garbage", wire.CodeMalformed, func(*world) []byte { return []byte("garbage") }},
+	{"not canonical", wire.CodeMalformed, func(w *world) []byte {
 		payload, err := proto.Marshal(w.examples()["gate_change"])
 		if err != nil {
 			w.t.Fatal(err)
@@ -180,35 +187,35 @@ var checkRows = []checkRow{
 		}
 		return sealed
 	}},
-	{"bad signature", ledger.CodeBadSignature, func(w *world) []byte {
+	{"bad signature", wire.CodeBadSignature, func(w *world) []byte {
 		flipped := w.sealed(seller, 1, gate(1, open))
 		flipped[len(flipped)-1] ^= 1
 		return flipped
 	}},
-	{"another chain", ledger.CodeWrongChain, func(w *world) []byte {
+	{"another chain", wire.CodeWrongChain, func(w *world) []byte {
 		return newWorld(w.t, func(g *ledger.Genesis) { g.Name = "other" }).sealed(seller, 1, gate(1, open))
 	}},
-	{"stranger", ledger.CodeUnknownSigner, func(w *world) []byte { return w.sealed("stranger", 1, gate(1, open)) }},
-	{"an aggregator", ledger.CodeUnknownSigner, func(w *world) []byte { return w.sealed("da-1", 1, gate(1, open)) }},
-	{"buyer's offer", ledger.CodeNotAllowed, func(w *world) []byte { return w.sealed(buyer, 1, w.offer(1, 1)) }},
-	{"own deposit", ledger.CodeNotAllowed, func(w *world) []byte { return w.sealed(buyer, 1, deposit(buyer, 1, "r")) }},
-	{"too large", ledger.CodeTooLarge, func(w *world) []byte {
+	{"stranger", wire.CodeUnknownSigner, func(w *world) []byte { return w.sealed("stranger", 1, gate(1, open)) }},
+	{"an aggregator", wire.CodeUnknownSigner, func(w *world) []byte { return w.sealed("da-1", 1, gate(1, open)) }},
+	{"buyer's offer", wire.CodeNotAllowed, func(w *world) []byte { return w.sealed(buyer, 1, w.offer(1, 1)) }},
+	{"own deposit", wire.CodeNotAllowed, func(w *world) []byte { return w.sealed(buyer, 1, deposit(buyer, 1, "r")) }},
+	{"too large", wire.CodeTooLarge, func(w *world) []byte {
 		long := gate(1, open)
-		for range ledger.MaxCauses {
-			long.GetGateChange().Causes = append(long.GetGateChange().Causes, &fairwattpb.Cause{Text: strings.Repeat("x", ledger.MaxTextBytes)})
+		for range wire.MaxCauses {
+			long.GetGateChange().Causes = append(long.GetGateChange().Causes, &fairwattpb.Cause{Text: strings.Repeat("x", wire.MaxTextBytes)})
 		}
 		return w.sealed(seller, 1, long)
 	}},
-	{"counter zero", ledger.CodeMalformed, func(w *world) []byte { return w.sealed(seller, 0, gate(1, open)) }},
-	{"no body", ledger.CodeMalformed, func(w *world) []byte { return w.sealed(seller, 1, &fairwattpb.Record{}) }},
-	{"replay", ledger.CodeReplayed, func(w *world) []byte {
+	{"counter zero", wire.CodeMalformed, func(w *world) []byte { return w.sealed(seller, 0, gate(1, open)) }},
+	{"no body", wire.CodeMalformed, func(w *world) []byte { return w.sealed(seller, 1, &fairwattpb.Record{}) }},
+	{"replay", wire.CodeReplayed, func(w *world) []byte {
 		sealed := w.sealed(seller, 1, gate(1, open))
 		if _, err := w.Advance(sealed); err != nil {
 			w.t.Fatal(err)
 		}
 		return sealed
 	}},
-	{"damaged replay window", ledger.CodeReplayed, func(w *world) []byte {
+	{"damaged replay window", wire.CodeReplayed, func(w *world) []byte {
 		entries := append(w.State.Entries(), ledger.Entry{Key: []byte("window/" + seller), Value: []byte("damaged")})
 		s, err := ledger.Restore(w.Genesis, 0, w.State.ChainID(), entries)
 		if err != nil {

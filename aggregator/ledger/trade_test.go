@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"fairwatt/aggregator/ledger"
+	"fairwatt/proto/wire"
 )
 
 func (w *world) account(id string, wallet int64, kept, broken uint64) {
@@ -17,7 +18,7 @@ func (w *world) account(id string, wallet int64, kept, broken uint64) {
 func TestTradeSettles(t *testing.T) {
 	w := newWorld(t, nil)
 	w.toEscrowed()
-	w.status(ledger.StatusEscrowed)
+	w.status(wire.StatusEscrowed)
 	w.account(buyer, 400_000, 0, 0)
 	w.must(buyer, pay(nil))
 	w.account(buyer, 600_000, 0, 0) // what the price leaves of the escrow is back
@@ -27,7 +28,7 @@ func TestTradeSettles(t *testing.T) {
 	w.must(seller, start(w.attest(open, 1), 1000))
 	w.must(seller, w.bill(3000, 2000, 400_000))
 	w.must(buyer, confirm(2060, 1960)) // 2 % were lost on the line
-	trade := w.status(ledger.StatusSettled)
+	trade := w.status(wire.StatusSettled)
 	if trade.PaidMicro != 400_000 || trade.ReturnedMicro != 200_000 || trade.EscrowMicro != 0 || !trade.Ended() {
 		t.Errorf("%+v", trade)
 	}
@@ -44,23 +45,23 @@ func TestHoldResumeAndPartlySettled(t *testing.T) {
 	w.toDelivering()
 	w.must(seller, gate(2, blocked))
 	w.must(seller, hold(2, 1500))
-	trade := w.status(ledger.StatusHeld)
+	trade := w.status(wire.StatusHeld)
 	if !trade.Held || trade.SellerMeteredWh != 500 {
 		t.Errorf("%+v", trade)
 	}
-	if code := w.send(seller, resume(w.attest(open, 2), 1700)); code != ledger.CodeGateNotOpen {
+	if code := w.send(seller, resume(w.attest(open, 2), 1700)); code != wire.CodeGateNotOpen {
 		t.Errorf("resume against a blocked gate: %q", code)
 	}
 	w.must(seller, gate(3, open))
 	w.must(seller, resume(w.attest(open, 3), 1700))
-	w.status(ledger.StatusDelivering)
+	w.status(wire.StatusDelivering)
 	// 500 before the hold, 300 after; the 200 between are not the trade's.
-	if code := w.send(seller, w.bill(2000, 1000, 200_000)); code != ledger.CodeEnergyNotMetered {
+	if code := w.send(seller, w.bill(2000, 1000, 200_000)); code != wire.CodeEnergyNotMetered {
 		t.Errorf("bill for energy of the hold: %q", code)
 	}
 	w.must(seller, w.bill(2000, 800, 160_000))
 	w.must(buyer, confirm(890, 790))
-	w.status(ledger.StatusSettledPartly)
+	w.status(wire.StatusSettledPartly)
 	w.account(seller, 160_000, 0, 0) // forgiven: a hazard
 	w.account(buyer, 840_000, 1, 0)
 }
@@ -70,12 +71,12 @@ func TestHoldThatLastsSettlesTheMetered(t *testing.T) {
 	w.toDelivering()
 	w.must(seller, hold(2, 1500))
 	w.wait(w.Genesis.Params.ResumeByMs)
-	trade := w.status(ledger.StatusBilled)
+	trade := w.status(wire.StatusBilled)
 	if trade.BilledWh != 500 || trade.BilledMicro != 100_000 {
 		t.Errorf("%+v", trade)
 	}
 	w.wait(w.Genesis.Params.ConfirmByMs)
-	w.status(ledger.StatusSettledPartly)
+	w.status(wire.StatusSettledPartly)
 	w.account(seller, 100_000, 0, 0)
 	w.account(buyer, 900_000, 0, 1) // was silent
 }
@@ -84,7 +85,7 @@ func TestMuteBuyerHarmsNobody(t *testing.T) {
 	w := newWorld(t, nil)
 	w.toBilled()
 	w.wait(w.Genesis.Params.ConfirmByMs)
-	w.status(ledger.StatusSettled)
+	w.status(wire.StatusSettled)
 	w.account(seller, 400_000, 1, 0)
 	w.account(buyer, 600_000, 0, 1)
 }
@@ -97,11 +98,11 @@ func TestExpiries(t *testing.T) {
 		status string
 		broken uint64
 	}{
-		{"token", (*world).toEscrowed, func(*ledger.Params) int64 { return 600_000 }, ledger.StatusRefunded, 0},
-		{"start", (*world).toPaid, func(p *ledger.Params) int64 { return p.StartByMs }, ledger.StatusFailed, 1},
-		{"start, gate closed", func(w *world) { w.toPaid(); w.must(seller, gate(2, blocked)) }, func(p *ledger.Params) int64 { return p.StartByMs }, ledger.StatusRefunded, 0},
-		{"bill", (*world).toDelivering, func(p *ledger.Params) int64 { return p.DeliverByMs }, ledger.StatusFailed, 1},
-		{"hold before any energy", func(w *world) { w.toDelivering(); w.must(seller, hold(2, 1000)) }, func(p *ledger.Params) int64 { return p.ResumeByMs }, ledger.StatusRefunded, 0},
+		{"token", (*world).toEscrowed, func(*ledger.Params) int64 { return 600_000 }, wire.StatusRefunded, 0},
+		{"start", (*world).toPaid, func(p *ledger.Params) int64 { return p.StartByMs }, wire.StatusFailed, 1},
+		{"start, gate closed", func(w *world) { w.toPaid(); w.must(seller, gate(2, blocked)) }, func(p *ledger.Params) int64 { return p.StartByMs }, wire.StatusRefunded, 0},
+		{"bill", (*world).toDelivering, func(p *ledger.Params) int64 { return p.DeliverByMs }, wire.StatusFailed, 1},
+		{"hold before any energy", func(w *world) { w.toDelivering(); w.must(seller, hold(2, 1000)) }, func(p *ledger.Params) int64 { return p.ResumeByMs }, wire.StatusRefunded, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			w := newWorld(t, nil)
@@ -123,7 +124,7 @@ func TestHazardQuota(t *testing.T) {
 	w.must(seller, hold(2, 1500))
 	w.must(seller, w.bill(1500, 500, 100_000))
 	w.must(buyer, confirm(600, 500))
-	w.status(ledger.StatusSettledPartly)
+	w.status(wire.StatusSettledPartly)
 	w.account(seller, 100_000, 0, 1)
 }
 
@@ -131,12 +132,12 @@ func TestDisputeIsSplitByProof(t *testing.T) {
 	w := newWorld(t, nil)
 	w.toBilled()
 	w.must(buyer, confirm(1100, 1000)) // the bill says 2000
-	trade := w.status(ledger.StatusDisputed)
+	trade := w.status(wire.StatusDisputed)
 	if trade.Ended() || trade.EscrowMicro != 400_000 {
 		t.Errorf("%+v", trade)
 	}
 	w.wait(w.Genesis.Params.DisputeMs)
-	trade = w.status(ledger.StatusDisputed)
+	trade = w.status(wire.StatusDisputed)
 	if !trade.Ended() || trade.PaidMicro != 300_000 { // 200,000 agreed, half of the rest
 		t.Errorf("%+v", trade)
 	}
@@ -154,7 +155,7 @@ func TestBlacklist(t *testing.T) {
 	if len(w.State.Offers()) != 0 {
 		t.Error("a blacklisted seller's offer is on the market")
 	}
-	if code := w.send(seller, w.offer(5000, 1)); code != ledger.CodeBlacklisted {
+	if code := w.send(seller, w.offer(5000, 1)); code != wire.CodeBlacklisted {
 		t.Errorf("offer: %q", code)
 	}
 }
