@@ -1,9 +1,10 @@
-package aggregator
+package intake
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"runtime"
 	"slices"
 	"sync"
@@ -12,8 +13,6 @@ import (
 	"golang.org/x/sync/errgroup"
 	"google.golang.org/protobuf/proto"
 
-	"fairwatt/aggregator/consensus"
-	"fairwatt/aggregator/console"
 	"fairwatt/aggregator/ledger"
 	"fairwatt/proto/fairwattpb"
 	"fairwatt/proto/mqtt"
@@ -21,50 +20,90 @@ import (
 	"fairwatt/proto/wire"
 )
 
-// Limits and times of the door.
+// Limits and times of the intake.
 const (
-	gather      = 128             // messages looked at together
-	busyLimit   = 2 * time.Second // how long a full pool is waited for
-	waitingFor  = 30 * time.Second
-	maxWaiting  = 100_000
-	atctSamples = 8192
-	maxCodes    = 64
-	maxDevices  = 20_000 // whose rate is watched
+	gather     = 128             // messages looked at together
+	busyLimit  = 2 * time.Second // how long a full pool is waited for
+	waitingFor = 30 * time.Second
+	maxWaiting = 100_000
+	maxDevices = 20_000 // whose rate is watched
 )
 
-// A door decides which records go on to agreement.
-type door struct {
-	da    *DA
+// Config bounds what comes in.
+type Config struct {
+	// QueueMessages bounds the messages not yet looked at.
+	QueueMessages int
+	// RecordsPerS and Burst bound what one device may bring.
+	RecordsPerS float64
+	Burst       int
+	// Now is the wall clock.
+	Now func() time.Time
+	Log *slog.Logger
+}
+
+// Needs are what an Intake asks of others.
+type Needs struct {
+	// Check is the ledger's full check of a sealed record; an error is a
+	// refusal. It is safe for concurrent use.
+	Check func(sealed []byte) (*ledger.Checked, error)
+	// Submit hands a checked record to agreement. An error with a method
+	// Temporary that is true means that there is no room now; [ErrStopped]
+	// that agreement ends.
+	Submit func(ctx context.Context, sealed []byte) error
+	// Receipts answers senders.
+	Receipts Receipts
+}
+
+// Receipts is how senders hear what became of their records.
+type Receipts interface {
+	// Has says whether a record is final already.
+	Has(id [32]byte) bool
+	// Repeat answers a record that is final already.
+	Repeat(to wire.Topics, id [32]byte)
+	// Refuse answers a record that did not get in. c is nil when it could not
+	// be read.
+	Refuse(to wire.Topics, id [32]byte, c *ledger.Checked, code, reason string)
+	// RefuseSender is Refuse where only the sender's name is known.
+	RefuseSender(sender string, id [32]byte, code, reason string)
+}
+
+// ErrStopped is what Submit wraps when agreement ends.
+var ErrStopped = errors.New("agreement has stopped")
+
+// An Intake decides which records go on to agreement.
+type Intake struct {
+	cfg   Config
+	needs Needs
 	queue chan mqtt.Message
 
 	mu      sync.Mutex
 	waiting map[[32]byte]time.Time // accepted, not final: since when
-	rates   map[string]*bucket     // by device
-	counts  console.Counters
-	atct    []float64 // ms, the newest atctSamples
-	atctAt  int
+	rates   map[string]*Bucket     // by device
+	room    chan struct{}          // closed at the next block
+	stats   Stats
+	took    []float64 // ms to final, the newest tookSamples
+	tookAt  int
 }
 
-func newDoor(d *DA) *door {
-	return &door{
-		da: d, queue: make(chan mqtt.Message, d.cfg.QueueMessages), waiting: make(map[[32]byte]time.Time),
-		rates: make(map[string]*bucket), counts: console.Counters{Refused: make(map[string]uint64)},
+// New returns an Intake; Run makes it work.
+func New(cfg Config, needs Needs) *Intake {
+	return &Intake{
+		cfg: cfg, needs: needs, queue: make(chan mqtt.Message, cfg.QueueMessages), waiting: make(map[[32]byte]time.Time),
+		rates: make(map[string]*Bucket), room: make(chan struct{}), stats: Stats{Refused: make(map[string]uint64)},
 	}
 }
 
-// take is the handler of up/record. It never blocks: the pipe keeps the order
-// of its messages by calling it from one goroutine.
-func (d *door) take(m mqtt.Message) {
+// Take is the handler of the records' topics. It never blocks: the pipe keeps
+// the order of its messages by calling it from one goroutine.
+func (in *Intake) Take(m mqtt.Message) {
 	select {
-	case d.queue <- m:
+	case in.queue <- m:
 	default:
-		d.mu.Lock()
-		d.counts.Dropped++
-		d.mu.Unlock()
+		in.count(func(s *Stats) { s.Dropped++ })
 	}
 }
 
-// An item is one record on its way through the door.
+// An item is one record on its way in.
 type item struct {
 	topic  wire.Topic
 	sealed []byte
@@ -73,42 +112,39 @@ type item struct {
 	err    error
 }
 
-// run takes messages in order: it checks signatures on all processors and hands
-// the records on one after another.
-func (d *door) run(ctx context.Context) error {
+// Run takes messages in order until the context ends. It checks signatures on
+// all processors and hands the records on one after another.
+func (in *Intake) Run(ctx context.Context) error {
 	for {
 		var batch []mqtt.Message
 		select {
 		case <-ctx.Done():
 			return nil
-		case m := <-d.queue:
+		case m := <-in.queue:
 			batch = append(batch, m)
 		}
-		for len(batch) < gather && len(d.queue) > 0 {
-			batch = append(batch, <-d.queue)
+		for len(batch) < gather && len(in.queue) > 0 {
+			batch = append(batch, <-in.queue)
 		}
 		var items []item
 		for _, m := range batch {
-			items = append(items, d.unpack(m)...)
+			items = append(items, in.unpack(m)...)
 		}
-		items = d.sift(items)
-		if err := d.check(items); err != nil {
+		items = in.sift(items)
+		if err := in.check(items); err != nil {
 			return err
 		}
 		for i := range items {
-			if err := d.pass(ctx, &items[i]); err != nil {
-				if ctx.Err() != nil {
-					return nil
-				}
-				return err
+			if in.pass(ctx, &items[i]); ctx.Err() != nil {
+				return nil
 			}
 		}
 	}
 }
 
-// unpack reads one message. What cannot be read has no record to answer for: it
-// is counted.
-func (d *door) unpack(m mqtt.Message) []item {
+// unpack reads one message. A message that cannot be read has no record to
+// answer for: it is counted.
+func (in *Intake) unpack(m mqtt.Message) []item {
 	t, err := wire.ParseTopic(m.Topic)
 	var batch fairwattpb.RecordBatch
 	switch {
@@ -124,8 +160,8 @@ func (d *door) unpack(m mqtt.Message) []item {
 		err = fmt.Errorf("%d records, want 1 to %d", len(batch.GetSealed()), wire.MaxBatchRecords)
 	}
 	if err != nil {
-		d.refused(wire.CodeMalformed, 1)
-		d.da.log.Debug("message refused", "topic", m.Topic, "err", err)
+		in.refused(wire.CodeMalformed)
+		in.cfg.Log.Debug("message refused", "topic", m.Topic, "err", err)
 		return nil
 	}
 	items := make([]item, len(batch.GetSealed()))
@@ -135,44 +171,57 @@ func (d *door) unpack(m mqtt.Message) []item {
 	return items
 }
 
-// sift answers what was answered before and leaves out what waits already or
+// sift answers what was answered before, and leaves out what waits already or
 // comes too fast.
-func (d *door) sift(items []item) []item {
-	now := d.da.now()
+func (in *Intake) sift(items []item) []item {
+	now := in.cfg.Now()
 	var again []item
-	d.mu.Lock()
-	d.counts.Received += uint64(len(items))
+	in.mu.Lock()
+	in.stats.Received += uint64(len(items))
 	items = slices.DeleteFunc(items, func(it item) bool {
-		if !d.allow(it.topic.Device, now) {
-			d.counts.Dropped++
+		if !in.allow(it.topic.Device, now) {
+			in.stats.Dropped++
 			return true
 		}
-		if since, ok := d.waiting[it.id]; ok && now.Sub(since) < waitingFor {
-			d.counts.Duplicates++
+		if since, ok := in.waiting[it.id]; ok && now.Sub(since) < waitingFor {
+			in.stats.Duplicates++
 			return true
 		}
-		if d.da.answers.has(it.id) {
-			d.counts.Duplicates++
+		if in.needs.Receipts.Has(it.id) {
+			in.stats.Duplicates++
 			again = append(again, it)
 			return true
 		}
 		return false
 	})
-	d.mu.Unlock()
+	in.mu.Unlock()
 	for _, it := range again {
-		d.da.outbox.final(it)
+		in.needs.Receipts.Repeat(it.topic.Topics, it.id)
 	}
 	return items
 }
 
+// allow takes one token of a device; the caller holds mu.
+func (in *Intake) allow(device string, now time.Time) bool {
+	b := in.rates[device]
+	if b == nil {
+		if len(in.rates) >= maxDevices {
+			return false
+		}
+		b = NewBucket(now, float64(in.cfg.Burst))
+		in.rates[device] = b
+	}
+	return b.Take(now, in.cfg.RecordsPerS, float64(in.cfg.Burst))
+}
+
 // check runs the full check of each record, on all processors.
-func (d *door) check(items []item) error {
+func (in *Intake) check(items []item) error {
 	var g errgroup.Group
 	workers := runtime.GOMAXPROCS(0)
 	for w := range min(workers, len(items)) {
 		g.Go(func() error {
 			for i := w; i < len(items); i += workers {
-				items[i].rec, items[i].err = d.da.app.check(items[i].sealed)
+				items[i].rec, items[i].err = in.needs.Check(items[i].sealed)
 			}
 			return nil
 		})
@@ -181,215 +230,159 @@ func (d *door) check(items []item) error {
 }
 
 // pass hands one checked record to agreement or refuses it.
-func (d *door) pass(ctx context.Context, it *item) error {
+func (in *Intake) pass(ctx context.Context, it *item) {
 	if it.err == nil && it.rec.Record.GetSender() != it.topic.Device {
 		it.err = &ledger.Refusal{Code: wire.CodeWrongTopic, Reason: fmt.Sprintf("sent on the topic of %q by %q", it.topic.Device,
 			it.rec.Record.GetSender())}
 	}
 	if it.err != nil {
-		code, reason := refusal(it.err)
-		d.refused(code, 1)
-		d.da.outbox.refuse(*it, code, reason)
-		return nil
+		in.refuse(it, refusal(it.err))
+		return
 	}
-	err := d.enter(ctx, it.id, it.sealed)
+	err := in.enter(ctx, it.id, it.sealed)
 	var r *ledger.Refusal
 	switch {
 	case err == nil, ctx.Err() != nil:
-		return nil
-	case errors.Is(err, consensus.ErrStopped):
-		return nil // Run ends for the reason agreement gives
+	case errors.Is(err, ErrStopped): // the DA ends for the reason agreement gives
 	case errors.As(err, &r):
-		d.refused(r.Code, 1)
-		d.da.outbox.refuse(*it, r.Code, r.Reason)
+		in.refuse(it, r)
 	default:
-		d.mu.Lock()
-		d.counts.Dropped++
-		d.mu.Unlock()
-		d.da.log.Warn("record dropped", "sender", it.topic.Device, "err", err)
+		in.count(func(s *Stats) { s.Dropped++ })
+		in.cfg.Log.Warn("record dropped", "sender", it.topic.Device, "err", err)
 	}
-	return nil
 }
 
-// enter puts a checked record into the pool; a full pool is waited for a
-// little, which holds back the queue behind it.
-func (d *door) enter(ctx context.Context, id [32]byte, sealed []byte) error {
-	d.mu.Lock()
-	if len(d.waiting) >= maxWaiting {
-		d.mu.Unlock()
-		return consensus.ErrBusy
+func (in *Intake) refuse(it *item, r *ledger.Refusal) {
+	in.refused(r.Code)
+	in.needs.Receipts.Refuse(it.topic.Topics, it.id, it.rec, r.Code, r.Reason)
+}
+
+// refusal returns the ledger's code and reason in an error.
+func refusal(err error) *ledger.Refusal {
+	var r *ledger.Refusal
+	if errors.As(err, &r) {
+		return r
 	}
-	d.waiting[id] = d.da.now()
-	d.mu.Unlock()
+	return &ledger.Refusal{Code: "refused", Reason: err.Error()}
+}
+
+// enter hands a checked record to agreement. A full pool is waited for a
+// little, which holds back the queue behind it.
+func (in *Intake) enter(ctx context.Context, id [32]byte, sealed []byte) error {
+	in.mu.Lock()
+	if len(in.waiting) >= maxWaiting {
+		in.mu.Unlock()
+		return errFull
+	}
+	in.waiting[id] = in.cfg.Now()
+	in.mu.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, busyLimit)
 	defer cancel()
 	for {
-		err := d.da.node.Submit(ctx, sealed)
+		in.mu.Lock()
+		room := in.room
+		in.mu.Unlock()
+		err := in.needs.Submit(ctx, sealed)
 		if err == nil {
-			d.mu.Lock()
-			d.counts.Accepted++
-			d.mu.Unlock()
+			in.count(func(s *Stats) { s.Accepted++ })
 			return nil
 		}
-		if errors.Is(err, consensus.ErrBusy) {
-			seen := d.da.blocks.value()
-			if d.da.blocks.wait(ctx, seen) == nil {
+		if temporary(err) {
+			select {
+			case <-room:
 				continue // a block has made room
+			case <-ctx.Done():
 			}
 		}
-		d.mu.Lock()
-		delete(d.waiting, id)
-		d.mu.Unlock()
+		in.mu.Lock()
+		delete(in.waiting, id)
+		in.mu.Unlock()
 		return err
 	}
 }
 
-// submit is the way in past the brokers.
-func (d *door) submit(ctx context.Context, sealed []byte) error {
+type fullError struct{}
+
+func (fullError) Error() string { return fmt.Sprintf("%d records wait for a block", maxWaiting) }
+
+// Temporary asks the sender to try again.
+func (fullError) Temporary() bool { return true }
+
+var errFull error = fullError{}
+
+func temporary(err error) bool {
+	var t interface{ Temporary() bool }
+	return errors.As(err, &t) && t.Temporary()
+}
+
+// Submit is the way in past the brokers. The error is a refusal, or says to try
+// again by a method Temporary.
+func (in *Intake) Submit(ctx context.Context, sealed []byte) error {
 	id := seal.ID(sealed)
-	d.mu.Lock()
-	d.counts.Received++
-	_, waits := d.waiting[id]
-	d.mu.Unlock()
-	if waits || d.da.answers.has(id) {
-		d.mu.Lock()
-		d.counts.Duplicates++
-		d.mu.Unlock()
+	in.mu.Lock()
+	in.stats.Received++
+	_, waits := in.waiting[id]
+	in.mu.Unlock()
+	if waits || in.needs.Receipts.Has(id) {
+		in.count(func(s *Stats) { s.Duplicates++ })
 		return nil
 	}
-	if _, err := d.da.app.check(sealed); err != nil {
-		code, _ := refusal(err)
-		d.refused(code, 1)
+	if _, err := in.needs.Check(sealed); err != nil {
+		in.refused(refusal(err).Code)
 		return err
 	}
-	return d.enter(ctx, id, sealed)
+	return in.enter(ctx, id, sealed)
 }
 
-// droppedLater is told by agreement of records that can stand in no block any
-// more, such as one whose counter another record of the same sender took.
-func (d *door) droppedLater(sealed []byte, reason error) {
+// Discarded is told of records that can stand in no block any more, such as one
+// whose counter another record of the same sender took.
+func (in *Intake) Discarded(sealed []byte, reason error) {
 	id := seal.ID(sealed)
-	d.mu.Lock()
-	delete(d.waiting, id)
-	d.mu.Unlock()
-	if d.da.answers.has(id) {
+	in.mu.Lock()
+	delete(in.waiting, id)
+	in.mu.Unlock()
+	if in.needs.Receipts.Has(id) {
 		return
 	}
-	code, why := refusal(reason)
-	d.refused(code, 1)
-	signer, _, err := seal.Peek(sealed)
-	if err != nil {
-		return // it was checked at the door, so this cannot be
-	}
-	if p, ok := d.da.state.Participant(signer); ok {
-		d.da.outbox.refuse(item{topic: wire.Topic{Topics: wire.Topics{Site: p.Site, Device: signer}}, sealed: sealed, id: id}, code, why)
+	r := refusal(reason)
+	in.refused(r.Code)
+	if signer, _, err := seal.Peek(sealed); err == nil { // it was checked when it came in
+		in.needs.Receipts.RefuseSender(signer, id, r.Code, r.Reason)
 	}
 }
 
-// final books the records of a committed block.
-func (d *door) final(st *ledger.Staged, now time.Time) {
-	outcomes := st.Outcomes()
-	d.mu.Lock()
-	defer d.mu.Unlock()
+// Final books the records of a committed block.
+func (in *Intake) Final(st *ledger.Staged) {
+	now, outcomes := in.cfg.Now(), st.Outcomes()
+	in.mu.Lock()
+	defer in.mu.Unlock()
 	for i, id := range st.RecordIDs() {
 		if !outcomes[i].GetApplied() {
-			d.countRefused(outcomes[i].GetCode(), 1)
+			in.stats.refuse(outcomes[i].GetCode())
 		}
-		since, ok := d.waiting[id]
-		if !ok {
-			continue
-		}
-		delete(d.waiting, id)
-		ms := float64(now.Sub(since).Microseconds()) / 1000
-		if len(d.atct) < atctSamples {
-			d.atct = append(d.atct, ms)
-		} else {
-			d.atct[d.atctAt] = ms
-			d.atctAt = (d.atctAt + 1) % atctSamples
+		if since, ok := in.waiting[id]; ok {
+			delete(in.waiting, id)
+			in.noteFinal(now.Sub(since))
 		}
 	}
+	close(in.room)
+	in.room = make(chan struct{})
 }
 
-// forget drops the marks of records that no block took, so that their senders
+// Forget drops the marks of records that no block took, so that their senders
 // may bring them again, and rates at rest.
-func (d *door) forget() {
-	now := d.da.now()
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	for id, since := range d.waiting {
+func (in *Intake) Forget() {
+	now := in.cfg.Now()
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	for id, since := range in.waiting {
 		if now.Sub(since) > waitingFor {
-			delete(d.waiting, id)
+			delete(in.waiting, id)
 		}
 	}
-	for device, b := range d.rates {
+	for device, b := range in.rates {
 		if now.Sub(b.at) > time.Minute {
-			delete(d.rates, device)
+			delete(in.rates, device)
 		}
 	}
-}
-
-func (d *door) refused(code string, n uint64) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.countRefused(code, n)
-}
-
-func (d *door) countRefused(code string, n uint64) {
-	if _, ok := d.counts.Refused[code]; !ok && len(d.counts.Refused) >= maxCodes {
-		code = "other"
-	}
-	d.counts.Refused[code] += n
-}
-
-// counters returns a copy of the counters with the quantiles of now.
-func (d *door) counters() console.Counters {
-	d.mu.Lock()
-	c := d.counts
-	c.Refused = make(map[string]uint64, len(d.counts.Refused))
-	for k, v := range d.counts.Refused {
-		c.Refused[k] = v
-	}
-	c.Pending = len(d.waiting)
-	sorted := slices.Clone(d.atct)
-	d.mu.Unlock()
-	slices.Sort(sorted)
-	c.ATCT = console.Quantiles{N: len(sorted), P50: quantile(sorted, 0.50), P95: quantile(sorted, 0.95), P99: quantile(sorted, 0.99)}
-	return c
-}
-
-// quantile is the nearest-rank quantile of sorted values; 0 of none.
-func quantile(sorted []float64, q float64) float64 {
-	if len(sorted) == 0 {
-		return 0
-	}
-	return sorted[min(len(sorted)-1, int(q*float64(len(sorted))))]
-}
-
-// A bucket lets a device burst and then holds it to its rate.
-type bucket struct {
-	at     time.Time
-	tokens float64
-}
-
-// allow takes one token of a device; the caller holds mu.
-func (d *door) allow(device string, now time.Time) bool {
-	b := d.rates[device]
-	if b == nil {
-		if len(d.rates) >= maxDevices {
-			return false
-		}
-		b = &bucket{at: now, tokens: float64(d.da.cfg.Burst)}
-		d.rates[device] = b
-	}
-	return b.take(now, d.da.cfg.RecordsPerS, float64(d.da.cfg.Burst))
-}
-
-func (b *bucket) take(now time.Time, perS, burst float64) bool {
-	b.tokens = min(burst, b.tokens+max(0, now.Sub(b.at).Seconds())*perS)
-	b.at = now
-	if b.tokens < 1 {
-		return false
-	}
-	b.tokens--
-	return true
 }

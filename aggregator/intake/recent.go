@@ -1,21 +1,24 @@
-package aggregator
+package intake
 
 import "sync"
 
-// recent is a bounded map by record id that forgets the oldest: two
-// generations, of which the older is dropped when the newer is full. What was
-// put in is found again for at least half the bound's worth of newer ids.
-type recent[V any] struct {
+// A Recent is a bounded map by record id that forgets the oldest. It has two
+// generations and drops the older one when the newer one is full. An entry is
+// found for at least half the bound's worth of newer ids. It is safe for
+// concurrent use.
+type Recent[V any] struct {
 	mu       sync.RWMutex
 	half     int
 	now, old map[[32]byte]V
 }
 
-func newRecent[V any](bound int) *recent[V] {
-	return &recent[V]{half: bound / 2, now: make(map[[32]byte]V)}
+// NewRecent returns an empty map for bound entries.
+func NewRecent[V any](bound int) *Recent[V] {
+	return &Recent[V]{half: bound / 2, now: make(map[[32]byte]V)}
 }
 
-func (r *recent[V]) get(id [32]byte) (V, bool) {
+// Get returns the entry of an id.
+func (r *Recent[V]) Get(id [32]byte) (V, bool) {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
 	if v, ok := r.now[id]; ok {
@@ -25,7 +28,8 @@ func (r *recent[V]) get(id [32]byte) (V, bool) {
 	return v, ok
 }
 
-func (r *recent[V]) put(id [32]byte, v V) {
+// Put sets the entry of an id.
+func (r *Recent[V]) Put(id [32]byte, v V) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if len(r.now) >= r.half {

@@ -1,4 +1,4 @@
-package aggregator
+package page
 
 import (
 	"encoding/json"

@@ -1,9 +1,11 @@
-package aggregator
+package receipt
 
 import (
 	"context"
+	"crypto"
 	"errors"
 	"hash/fnv"
+	"log/slog"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -11,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 	"google.golang.org/protobuf/proto"
 
+	"fairwatt/aggregator/intake"
 	"fairwatt/aggregator/ledger"
 	"fairwatt/proto/fairwattpb"
 	"fairwatt/proto/mqtt"
@@ -20,8 +23,8 @@ import (
 
 // Limits and times of receipts.
 const (
-	mailWorkers    = 8
-	mailQueue      = 4096 // receipts waiting, a worker
+	workers        = 8
+	queued         = 4096 // receipts waiting, a worker
 	maxEntries     = 256  // of one receipt
 	maxEntryBytes  = 256 << 10
 	keptReceipts   = 32 // a device
@@ -29,24 +32,40 @@ const (
 	againEvery     = 5 * time.Second
 	refusalsPerS   = 20
 	refusalsAtOnce = 100
-	retryMail      = 200 * time.Millisecond
+	maxDevices     = 20_000 // whose refusals are limited one by one
+	retryAfter     = 200 * time.Millisecond
 )
 
-// A mailer seals receipts and brings them to the brokers. One worker serves a
-// device, so that a device's receipts go out in the order of the blocks.
-type mailer struct {
-	da     *DA
-	queues [mailWorkers]chan mail
+// Config is who signs receipts and which way they go.
+type Config struct {
+	DA    string
+	Key   crypto.Signer // the key the genesis names for the DA
+	Chain [32]byte
+	Pipes []mqtt.Pipe
+	// SiteOf returns the site of a registered device; none of a centre, which
+	// follows the chain itself.
+	SiteOf func(device string) (site string, ok bool)
+	// Now is the wall clock.
+	Now func() time.Time
+	Log *slog.Logger
+}
+
+// A Mailer seals receipts and brings them to the brokers. It answers for the
+// records whose outcomes it has.
+type Mailer struct {
+	*Outcomes
+	cfg    Config
+	queues [workers]chan outgoing
 
 	sent, dropped atomic.Uint64 // entries
 
 	mu       sync.Mutex
-	boxes    map[string]*mailbox // by site/device
-	refusals map[string]*bucket  // by device
+	boxes    map[wire.Topics]*box      // by device
+	refusals map[string]*intake.Bucket // by device
 }
 
-// A mailbox is what a device was sent lately.
-type mailbox struct {
+// A box is what a device was sent lately.
+type box struct {
 	kept    []keptReceipt
 	againAt time.Time
 }
@@ -56,22 +75,28 @@ type keptReceipt struct {
 	sealed []byte
 }
 
-type mail struct {
-	site, device string
-	height       uint64
-	entries      []*fairwattpb.ReceiptEntry
-	sealed       []byte // set when it was sealed before
+// An outgoing receipt.
+type outgoing struct {
+	to      wire.Topics
+	height  uint64
+	entries []*fairwattpb.ReceiptEntry
+	sealed  []byte // set when it was sealed before
 }
 
-func newMailer(d *DA) *mailer {
-	m := &mailer{da: d, boxes: make(map[string]*mailbox), refusals: make(map[string]*bucket)}
+// NewMailer returns a Mailer over the outcomes; Run makes it work.
+func NewMailer(cfg Config, outcomes *Outcomes) *Mailer {
+	m := &Mailer{Outcomes: outcomes, cfg: cfg, boxes: make(map[wire.Topics]*box), refusals: make(map[string]*intake.Bucket)}
 	for i := range m.queues {
-		m.queues[i] = make(chan mail, mailQueue)
+		m.queues[i] = make(chan outgoing, queued)
 	}
 	return m
 }
 
-func (m *mailer) run(ctx context.Context) error {
+// Sent returns how many entries of receipts a broker has acknowledged.
+func (m *Mailer) Sent() uint64 { return m.sent.Load() }
+
+// Run publishes until the context ends.
+func (m *Mailer) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	for _, q := range m.queues {
 		g.Go(func() error {
@@ -90,31 +115,31 @@ func (m *mailer) run(ctx context.Context) error {
 
 // post queues a receipt. Agreement must not wait for a broker, so what does not
 // fit is dropped and counted: its reader asks again.
-func (m *mailer) post(one mail) {
-	if len(m.da.deps.Pipes) == 0 {
+func (m *Mailer) post(one outgoing) {
+	if len(m.cfg.Pipes) == 0 {
 		return
 	}
 	h := fnv.New32a()
-	_, _ = h.Write([]byte(one.site + "/" + one.device)) // a hash never fails
+	_, _ = h.Write([]byte(one.to.Site + "/" + one.to.Device)) // a hash never fails
 	select {
-	case m.queues[h.Sum32()%mailWorkers] <- one:
+	case m.queues[h.Sum32()%workers] <- one:
 	default:
 		m.dropped.Add(uint64(max(1, len(one.entries))))
 	}
 }
 
-// block answers everybody whom a committed block concerns: one receipt each,
-// or more when it is large.
-func (m *mailer) block(st *ledger.Staged) {
-	if len(m.da.deps.Pipes) == 0 {
+// Block answers everyone whom a committed block concerns: one receipt each, or
+// more when it is large. The block's outcomes are added already.
+func (m *Mailer) Block(st *ledger.Staged) {
+	if len(m.cfg.Pipes) == 0 {
 		return
 	}
 	byDevice := make(map[string][]*fairwattpb.ReceiptEntry)
 	records, ids := st.Records(), st.RecordIDs()
 	for i, r := range records {
-		if a, ok := m.da.answers.get(ids[i]); ok {
+		if o, ok := m.byID.Get(ids[i]); ok {
 			to := r.Record.GetSender()
-			byDevice[to] = append(byDevice[to], a.entry(ids[i]))
+			byDevice[to] = append(byDevice[to], o.entry(ids[i]))
 		}
 	}
 	outcomes := st.Outcomes()
@@ -132,13 +157,13 @@ func (m *mailer) block(st *ledger.Staged) {
 	}
 	height := st.Header().GetHeight()
 	for to, entries := range byDevice {
-		p, ok := m.da.state.Participant(to)
-		if !ok || p.Site == "" {
-			continue // the management centre follows the chain itself
+		site, ok := m.cfg.SiteOf(to)
+		if !ok {
+			continue
 		}
 		for len(entries) > 0 {
 			n := chunk(entries)
-			m.post(mail{site: p.Site, device: to, height: height, entries: entries[:n]})
+			m.post(outgoing{to: wire.Topics{Site: site, Device: to}, height: height, entries: entries[:n]})
 			entries = entries[n:]
 		}
 	}
@@ -156,92 +181,98 @@ func chunk(entries []*fairwattpb.ReceiptEntry) int {
 	return len(entries)
 }
 
-// final answers a record again that was final before.
-func (m *mailer) final(it item) {
-	a, ok := m.da.answers.get(it.id)
-	if !ok || a.sender != it.topic.Device {
+// Repeat answers a record that is final already, to its sender only.
+func (m *Mailer) Repeat(to wire.Topics, id [32]byte) {
+	o, ok := m.byID.Get(id)
+	if !ok || o.sender != to.Device {
 		return
 	}
-	m.post(mail{site: it.topic.Site, device: it.topic.Device, height: a.height, entries: []*fairwattpb.ReceiptEntry{a.entry(it.id)}})
+	m.post(outgoing{to: to, height: o.height, entries: []*fairwattpb.ReceiptEntry{o.entry(id)}})
 }
 
-// refuse answers a record that did not pass the door. The topic is the only
-// address there is; it is the broker's to let only its owner write there.
-// Answers are limited, or a flood of bad records would become one of receipts.
-func (m *mailer) refuse(it item, code, reason string) {
-	now := m.da.now()
+// RefuseSender is [Mailer.Refuse] where only the sender's name is known.
+func (m *Mailer) RefuseSender(sender string, id [32]byte, code, reason string) {
+	if site, ok := m.cfg.SiteOf(sender); ok {
+		m.Refuse(wire.Topics{Site: site, Device: sender}, id, nil, code, reason)
+	}
+}
+
+// Refuse answers a record that did not get in. The topic is the only address
+// there is; the broker lets only its owner write there. Answers are limited, or
+// a flood of bad records would become a flood of receipts.
+func (m *Mailer) Refuse(to wire.Topics, id [32]byte, c *ledger.Checked, code, reason string) {
+	now := m.cfg.Now()
 	m.mu.Lock()
-	b := m.refusals[it.topic.Device]
+	b := m.refusals[to.Device]
 	if b == nil {
 		if len(m.refusals) >= maxDevices {
 			clear(m.refusals)
 		}
-		b = &bucket{at: now, tokens: refusalsAtOnce}
-		m.refusals[it.topic.Device] = b
+		b = intake.NewBucket(now, refusalsAtOnce)
+		m.refusals[to.Device] = b
 	}
-	ok := b.take(now, refusalsPerS, refusalsAtOnce)
+	ok := b.Take(now, refusalsPerS, refusalsAtOnce)
 	m.mu.Unlock()
 	if !ok {
 		m.dropped.Add(1)
 		return
 	}
 	e := &fairwattpb.ReceiptEntry{
-		RecordId: it.id[:], Sender: it.topic.Device,
+		RecordId: id[:], Sender: to.Device,
 		Outcome: &fairwattpb.Outcome{Code: code, Reason: reason},
 	}
-	if it.rec != nil {
-		e.Sender, e.Counter = it.rec.Record.GetSender(), it.rec.Record.GetCounter()
+	if c != nil {
+		e.Sender, e.Counter = c.Record.GetSender(), c.Record.GetCounter()
 	}
-	m.post(mail{site: it.topic.Site, device: it.topic.Device, entries: []*fairwattpb.ReceiptEntry{e}})
+	m.post(outgoing{to: to, entries: []*fairwattpb.ReceiptEntry{e}})
 }
 
-// again sends a device's newest receipts once more.
-func (m *mailer) again(site, device string) {
-	now := m.da.now()
+// Again sends a device's newest receipts once more.
+func (m *Mailer) Again(to wire.Topics) {
+	now := m.cfg.Now()
 	m.mu.Lock()
-	box := m.boxes[site+"/"+device]
 	var list []keptReceipt
-	if box != nil && now.Sub(box.againAt) >= againEvery {
-		box.againAt = now
-		list = append(list, box.kept...)
+	if b := m.boxes[to]; b != nil && now.Sub(b.againAt) >= againEvery {
+		b.againAt = now
+		list = append(list, b.kept...)
 	}
 	m.mu.Unlock()
 	for _, k := range list {
 		if now.Sub(k.at) < keptFor {
-			m.post(mail{site: site, device: device, sealed: k.sealed})
+			m.post(outgoing{to: to, sealed: k.sealed})
 		}
 	}
 }
 
 // deliver seals a receipt and publishes it. Without any broker it waits: the
 // queue behind it is bounded.
-func (m *mailer) deliver(ctx context.Context, one mail) {
+func (m *Mailer) deliver(ctx context.Context, one outgoing) {
 	sealed := one.sealed
 	if sealed == nil {
 		var err error
 		if sealed, err = m.seal(one); err != nil {
-			m.da.log.Error("seal receipt", "err", err)
+			m.cfg.Log.Error("seal receipt", "err", err)
 			return
 		}
 		if one.height > 0 {
 			m.keep(one, sealed)
 		}
 	}
-	topic := wire.Topics{Site: one.site, Device: one.device}.Receipt(m.da.cfg.ID)
+	topic := one.to.Receipt(m.cfg.DA)
 	for {
 		sent := false
-		for _, p := range m.da.deps.Pipes {
+		for _, p := range m.cfg.Pipes {
 			err := p.Publish(ctx, topic, 1, false, sealed)
 			sent = sent || err == nil
 			if err != nil && ctx.Err() == nil && !errors.Is(err, mqtt.ErrNotConnected) {
-				m.da.log.Warn("publish receipt", "to", one.device, "err", err)
+				m.cfg.Log.Warn("publish receipt", "to", one.to.Device, "err", err)
 			}
 		}
 		if sent {
 			m.sent.Add(uint64(len(one.entries)))
 			return
 		}
-		t := time.NewTimer(retryMail)
+		t := time.NewTimer(retryAfter)
 		select {
 		case <-ctx.Done():
 			t.Stop()
@@ -251,27 +282,26 @@ func (m *mailer) deliver(ctx context.Context, one mail) {
 	}
 }
 
-func (m *mailer) seal(one mail) ([]byte, error) {
+func (m *Mailer) seal(one outgoing) ([]byte, error) {
 	payload, err := proto.MarshalOptions{Deterministic: true}.Marshal(&fairwattpb.Receipt{
-		ChainId: m.da.chain[:], Da: m.da.cfg.ID, TimeMs: m.da.now().UnixMilli(), Height: one.height, Entries: one.entries,
+		ChainId: m.cfg.Chain[:], Da: m.cfg.DA, TimeMs: m.cfg.Now().UnixMilli(), Height: one.height, Entries: one.entries,
 	})
 	if err != nil {
 		return nil, err
 	}
-	return seal.Seal(m.da.deps.Key, m.da.cfg.ID, seal.DomainReceipt, m.da.chain, payload)
+	return seal.Seal(m.cfg.Key, m.cfg.DA, seal.DomainReceipt, m.cfg.Chain, payload)
 }
 
-func (m *mailer) keep(one mail, sealed []byte) {
+func (m *Mailer) keep(one outgoing, sealed []byte) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	key := one.site + "/" + one.device
-	box := m.boxes[key]
-	if box == nil {
-		box = &mailbox{}
-		m.boxes[key] = box
+	b := m.boxes[one.to]
+	if b == nil {
+		b = &box{}
+		m.boxes[one.to] = b
 	}
-	if len(box.kept) >= keptReceipts {
-		box.kept = append(box.kept[:0:0], box.kept[1:]...)
+	if len(b.kept) >= keptReceipts {
+		b.kept = append(b.kept[:0:0], b.kept[1:]...)
 	}
-	box.kept = append(box.kept, keptReceipt{at: m.da.now(), sealed: sealed})
+	b.kept = append(b.kept, keptReceipt{at: m.cfg.Now(), sealed: sealed})
 }

@@ -1,4 +1,4 @@
-package aggregator
+package receipt
 
 import (
 	"encoding/binary"
@@ -8,6 +8,7 @@ import (
 	"go.etcd.io/bbolt"
 	"google.golang.org/protobuf/proto"
 
+	"fairwatt/aggregator/intake"
 	"fairwatt/aggregator/ledger"
 	"fairwatt/aggregator/store"
 	"fairwatt/proto/fairwattpb"
@@ -17,58 +18,54 @@ import (
 // Bounds of the outcomes kept: in memory by record, on disk by block. Senders
 // repeat what was not answered, and that is young.
 const (
-	keptAnswers = 200_000
-	keptBlocks  = 20_000
+	keptOutcomes = 200_000
+	keptBlocks   = 20_000
 )
 
-// AnswersFile is the name of the file of outcomes in a DA's folder.
-const AnswersFile = "answers.db"
+// File is the name of the file of outcomes in a DA's folder.
+const File = "answers.db"
 
-var answersBucket = []byte("answers")
+var bucket = []byte("answers")
 
-// answers remember what became of the newest records, for senders that ask
-// again because they missed the receipt. The chain has only a hash of the
-// outcomes, and executing it again from the genesis would take too long at a
-// start, so they are kept beside it: without them, a record that was applied
-// would after a power cut be answered as a replay.
-type answers struct {
-	byID *recent[answer]
+// Outcomes remember what became of the newest records.
+type Outcomes struct {
+	byID *intake.Recent[outcome]
 	db   *bbolt.DB
 }
 
-type answer struct {
+type outcome struct {
 	height  uint64
 	sender  string
 	counter uint64
-	outcome *fairwattpb.Outcome
+	said    *fairwattpb.Outcome
 	trade   *fairwattpb.TradeNotice // what the sender was told of its trade
 }
 
-// openAnswers reads what was kept of the blocks that the store has. What is
-// kept of a block the store does not have is from a commit that a crash ended;
-// it is written again when that block is.
-func openAnswers(path string, s *store.Store) (*answers, error) {
+// Open reads what was kept of the blocks that the store has. What was kept of a
+// block the store does not have is from a commit that a crash ended; it is
+// written again when that block is.
+func Open(path string, s *store.Store) (*Outcomes, error) {
 	db, err := bbolt.Open(path, 0o600, &bbolt.Options{FreelistType: bbolt.FreelistMapType})
 	if err != nil {
-		return nil, fmt.Errorf("open answers: %w", err)
+		return nil, fmt.Errorf("open outcomes: %w", err)
 	}
-	a := &answers{byID: newRecent[answer](keptAnswers), db: db}
+	o := &Outcomes{byID: intake.NewRecent[outcome](keptOutcomes), db: db}
 	err = db.Update(func(tx *bbolt.Tx) error {
-		_, err := tx.CreateBucketIfNotExists(answersBucket)
+		_, err := tx.CreateBucketIfNotExists(bucket)
 		return err
 	})
 	if err == nil {
-		err = a.load(s)
+		err = o.load(s)
 	}
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("read answers: %w", err), db.Close())
+		return nil, errors.Join(fmt.Errorf("read outcomes: %w", err), db.Close())
 	}
-	return a, nil
+	return o, nil
 }
 
-func (a *answers) load(s *store.Store) error {
+func (o *Outcomes) load(s *store.Store) error {
 	top := s.Height()
-	from, left := top+1, keptAnswers/2
+	from, left := top+1, keptOutcomes/2
 	for from > 1 && left > 0 { // as many of the newest blocks as fit
 		cb, err := s.Block(from - 1)
 		if err != nil {
@@ -81,13 +78,13 @@ func (a *answers) load(s *store.Store) error {
 		left -= int(header.GetRecordCount())
 		from--
 	}
-	return s.Blocks(from, top, a.loadBlock)
+	return s.Blocks(from, top, o.loadBlock)
 }
 
-func (a *answers) loadBlock(height uint64, cb *fairwattpb.CertifiedBlock) error {
+func (o *Outcomes) loadBlock(height uint64, cb *fairwattpb.CertifiedBlock) error {
 	var kept fairwattpb.Receipt
-	err := a.db.View(func(tx *bbolt.Tx) error {
-		return proto.Unmarshal(tx.Bucket(answersBucket).Get(heightKey(height)), &kept)
+	err := o.db.View(func(tx *bbolt.Tx) error {
+		return proto.Unmarshal(tx.Bucket(bucket).Get(heightKey(height)), &kept)
 	})
 	if err != nil {
 		return err
@@ -105,36 +102,36 @@ func (a *answers) loadBlock(height uint64, cb *fairwattpb.CertifiedBlock) error 
 		if err := proto.Unmarshal(payload, &r); err != nil {
 			return err
 		}
-		a.byID.put(seal.ID(sealed), answer{height: height, sender: signer, counter: r.GetCounter(),
-			outcome: kept.GetEntries()[i].GetOutcome(), trade: kept.GetEntries()[i].GetTrade()})
+		o.byID.Put(seal.ID(sealed), outcome{height: height, sender: signer, counter: r.GetCounter(),
+			said: kept.GetEntries()[i].GetOutcome(), trade: kept.GetEntries()[i].GetTrade()})
 	}
 	return nil
 }
 
-func (a *answers) close() error { return a.db.Close() }
+// Close closes the file.
+func (o *Outcomes) Close() error { return o.db.Close() }
 
-func (a *answers) has(id [32]byte) bool {
-	_, ok := a.byID.get(id)
+// Has says whether the outcome of a record is known: the record is final.
+func (o *Outcomes) Has(id [32]byte) bool {
+	_, ok := o.byID.Get(id)
 	return ok
 }
 
-func (a *answers) get(id [32]byte) (answer, bool) { return a.byID.get(id) }
-
-// write puts the outcomes of a block on disk. It runs beside the store's write
-// of the block, and both are synced before anything is said to a sender.
-func (a *answers) write(st *ledger.Staged) error {
+// Write puts the outcomes of a block on disk, synced when it returns. It may
+// run at the same time as the store's write of the block.
+func (o *Outcomes) Write(st *ledger.Staged) error {
 	told := toldSenders(st)
 	kept := &fairwattpb.Receipt{}
-	for i, o := range st.Outcomes() {
-		kept.Entries = append(kept.Entries, &fairwattpb.ReceiptEntry{Outcome: o, Trade: told[i]})
+	for i, said := range st.Outcomes() {
+		kept.Entries = append(kept.Entries, &fairwattpb.ReceiptEntry{Outcome: said, Trade: told[i]})
 	}
 	value, err := proto.Marshal(kept)
 	if err != nil {
-		return fmt.Errorf("encode answers: %w", err)
+		return fmt.Errorf("encode outcomes: %w", err)
 	}
 	height := st.Header().GetHeight()
-	err = a.db.Update(func(tx *bbolt.Tx) error {
-		b := tx.Bucket(answersBucket)
+	err = o.db.Update(func(tx *bbolt.Tx) error {
+		b := tx.Bucket(bucket)
 		if height > keptBlocks {
 			if err := b.Delete(heightKey(height - keptBlocks)); err != nil {
 				return err
@@ -143,19 +140,19 @@ func (a *answers) write(st *ledger.Staged) error {
 		return b.Put(heightKey(height), value)
 	})
 	if err != nil {
-		return fmt.Errorf("write answers: %w", err)
+		return fmt.Errorf("write outcomes: %w", err)
 	}
 	return nil
 }
 
-// add makes the outcomes of a committed block known.
-func (a *answers) add(st *ledger.Staged) {
+// Add makes the outcomes of a committed block known.
+func (o *Outcomes) Add(st *ledger.Staged) {
 	told := toldSenders(st)
 	records, outcomes := st.Records(), st.Outcomes()
 	height := st.Header().GetHeight()
 	for i, r := range records {
-		a.byID.put(r.ID, answer{height: height, sender: r.Record.GetSender(), counter: r.Record.GetCounter(),
-			outcome: outcomes[i], trade: told[i]})
+		o.byID.Put(r.ID, outcome{height: height, sender: r.Record.GetSender(), counter: r.Record.GetCounter(),
+			said: outcomes[i], trade: told[i]})
 	}
 }
 
@@ -172,8 +169,8 @@ func toldSenders(st *ledger.Staged) map[int]*fairwattpb.TradeNotice {
 	return told
 }
 
-func (a answer) entry(id [32]byte) *fairwattpb.ReceiptEntry {
-	return &fairwattpb.ReceiptEntry{RecordId: id[:], Sender: a.sender, Counter: a.counter, Outcome: a.outcome, Trade: a.trade}
+func (o outcome) entry(id [32]byte) *fairwattpb.ReceiptEntry {
+	return &fairwattpb.ReceiptEntry{RecordId: id[:], Sender: o.sender, Counter: o.counter, Outcome: o.said, Trade: o.trade}
 }
 
 func heightKey(h uint64) []byte { return binary.BigEndian.AppendUint64(nil, h) }
