@@ -104,6 +104,7 @@ type DA struct {
 
 	state  *ledger.State
 	store  *store.Store
+	app    *app
 	node   *consensus.Node
 	intake *intake.Intake
 	mail   *receipt.Mailer
@@ -175,17 +176,17 @@ func (d *DA) connect() error {
 		return err
 	}
 	d.Source = d.page
-	app := &app{
+	d.app = &app{
 		genesis: d.deps.Genesis, now: d.deps.Now, state: d.state, store: d.store, outcomes: outcomes,
 		committed: d.committed, failed: d.page.SetFault,
 		verified: intake.NewRecent[struct{}](keptSignatures), staged: make(map[[32]byte]*ledger.Staged),
 	}
 	d.intake = intake.New(intake.Config{
 		QueueMessages: d.cfg.QueueMessages, RecordsPerS: d.cfg.RecordsPerS, Burst: d.cfg.Burst, Now: d.deps.Now, Log: d.log,
-	}, intake.Needs{Check: app.check, Submit: d.agree, Receipts: d.mail})
+	}, intake.Needs{Check: d.app.check, Submit: d.agree, Receipts: d.mail})
 	cc := consensus.Config{
 		Self: d.cfg.ID, Key: d.deps.Key, ChainID: chain, Keys: keys, Dir: filepath.Join(d.cfg.Dir, "agreement"),
-		App: app, Link: d.deps.Link, Dropped: d.intake.Discarded, Logger: d.log,
+		App: d.app, Link: d.deps.Link, Dropped: d.intake.Discarded, Logger: d.log,
 		RecordBytes: d.deps.Genesis.Params.MaxRecordBytes, BatchRecords: min(500, d.deps.Genesis.Params.MaxRecordsPerBlock),
 	}
 	if d.deps.Tune != nil {
