@@ -8,7 +8,6 @@ import (
 	"math"
 	"math/rand/v2"
 	"net"
-	"os"
 	"path/filepath"
 	"sync"
 	"time"
@@ -130,12 +129,6 @@ func (g *grid) makeAggregators(listeners []net.Listener) error {
 	}
 	for i, who := range g.community.DAs {
 		node := &aggregatorNode{id: who.ID, dir: filepath.Join(g.dataDir, who.ID), done: make(chan struct{})}
-		if err := os.MkdirAll(node.dir, 0o700); err != nil {
-			return fmt.Errorf("make folder of %s: %w", who.ID, err)
-		}
-		if err := writeGenesis(node.dir, g.community.Genesis); err != nil {
-			return err
-		}
 		link, err := g.link(who, listeners[i], memory)
 		if err != nil {
 			return err
@@ -276,18 +269,6 @@ func brokerTLS(c *mc.Community) *tls.Config {
 		MinVersion: tls.VersionTLS13, Certificates: []tls.Certificate{c.Broker},
 		ClientCAs: c.Authority.Pool(), ClientAuth: tls.RequireAndVerifyClientCert,
 	}
-}
-
-// writeGenesis puts the genesis beside a chain, for those who verify it.
-func writeGenesis(dir string, g *ledger.Genesis) error {
-	b, err := g.Marshal()
-	if err != nil {
-		return err
-	}
-	if err := os.WriteFile(filepath.Join(dir, mc.GenesisFile), append(b, '\n'), 0o600); err != nil {
-		return fmt.Errorf("write genesis: %w", err)
-	}
-	return nil
 }
 
 // alive returns the data aggregators that were not killed, in order.
