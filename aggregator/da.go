@@ -47,8 +47,8 @@ type Config struct {
 	// QueueMessages bounds the messages taken from the brokers and not yet
 	// looked at (16384); beyond it they are dropped and counted.
 	QueueMessages int
-	// RecordsPerS and Burst bound what one device may bring to the door (1000
-	// a second, 4000 at once). More is dropped and counted.
+	// RecordsPerS and Burst bound what one device may bring (1000 a second, 4000
+	// at once). More is dropped and counted.
 	RecordsPerS float64
 	Burst       int
 	// ShownTrades and ShownBlocks bound the page (40 and 12).

@@ -8,8 +8,8 @@
 // from any goroutine and returns snapshots that it never changes afterwards.
 // Everything in a snapshot is shown to anyone who can reach the port: put
 // pseudonyms in it, never real identities. [Listen] refuses an address beyond
-// loopback unless told otherwise, since the page asks nobody who they are;
-// beyond one machine put it behind a reverse proxy that does.
+// loopback unless told otherwise, since the page asks no one who they are.
+// Beyond one machine put it behind a reverse proxy that does.
 //
 // # Addresses
 //
@@ -37,5 +37,5 @@
 //
 // Refused: WebSockets (one direction is enough), a templating engine, charts of
 // history (the metrics endpoint feeds a tool made for that), and any command:
-// whoever can look must not thereby be able to act.
+// looking must not be enough to act.
 package console

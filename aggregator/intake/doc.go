@@ -2,8 +2,8 @@
 //
 // # What a caller does
 //
-// Hand [New] a [Config] and the [Needs]: the ledger's check, agreement's door
-// and who answers senders. Subscribe [Intake.Take] to the records' topics and
+// Hand [New] a [Config] and the [Needs]: the ledger's check, agreement's
+// pool and who answers senders. Subscribe [Intake.Take] to the records' topics and
 // call [Intake.Run]. Call [Intake.Final] for each committed block, after its
 // outcomes can be asked for, [Intake.Discarded] for a record that agreement
 // gives up, and [Intake.Forget] about once a second.

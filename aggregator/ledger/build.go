@@ -88,9 +88,9 @@ func (s *State) Build(h HeaderFields, records [][]byte, opts ...Option) (*Staged
 	return st, dropped, nil
 }
 
-// Verify stages a block somebody else built: it checks the encoding, the
-// header, every record at the door, that no record is replayed, and by running
-// the block that all roots are right. It does not look at a clock
+// Verify stages a block that another DA built. It checks the encoding, the
+// header, every record, that no record is replayed, and by running the block
+// that all roots are right. It does not look at a clock
 // ([Params.CheckSkew]) or at a certificate ([State.VerifyCertified]).
 func (s *State) Verify(block []byte, opts ...Option) (*Staged, error) {
 	s.mu.RLock()
@@ -173,7 +173,7 @@ func (s *State) verify(d *decoded, opts []Option) (*Staged, error) {
 		}
 	}
 	// What the header says of the block's effect is compared with what
-	// happened, by letting finish fill in a header of our own.
+	// happened: finish fills in our own header.
 	ours := &fairwattpb.BlockHeader{
 		ChainId: header.ChainId, Height: header.Height, Epoch: header.Epoch, View: header.View,
 		AccountingNode: header.AccountingNode, PrevHash: header.PrevHash, TimeMs: header.TimeMs,
@@ -224,7 +224,7 @@ func (s *State) checkHeader(h *fairwattpb.BlockHeader) error {
 	return nil
 }
 
-// checkAll is the door for many records: element i of either result answers
+// checkAll checks many records: element i of either result is that of
 // records[i]. Signatures not verified before are verified in one batch. Keys
 // are those of the state below the block.
 func (s *State) checkAll(records [][]byte, opts []Option) ([]*Checked, []*Refusal) {

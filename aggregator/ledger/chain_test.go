@@ -235,7 +235,7 @@ func TestEpochOrder(t *testing.T) {
 		}
 	}
 	advance(0)
-	advance(9) // everybody but da-2 has failed
+	advance(9) // all but da-2 have failed
 	if got := fmt.Sprint(w.State.Order()); got != "[da-2 da-1 da-3 da-4]" {
 		t.Errorf("after view 9: %s", got)
 	}

@@ -27,7 +27,7 @@ func (t *Trade) in(statuses ...string) *Refusal {
 	return refuse(wire.CodeWrongStatus, "trade %q is %s", t.ID, t.Status)
 }
 
-// attested checks the seller's word on its gate (R17): signed by the seller,
+// attested checks the seller's attestation of its gate (R17): signed by the seller,
 // OPEN, valid at block time and for no longer than allowed, and not overtaken
 // by a gate change on the chain.
 func (x *execution) attested(seller string, sealed []byte) (uint64, *Refusal) {

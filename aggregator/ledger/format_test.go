@@ -23,7 +23,7 @@ import (
 const formatFile = "../../docs/ledger-format.md"
 
 // TestFormatDocument keeps the tables and the worked example in
-// docs/ledger-format.md true. FAIRWATT_UPDATE=1 writes them anew.
+// docs/ledger-format.md true. FAIRWATT_UPDATE=1 writes them again.
 func TestFormatDocument(t *testing.T) {
 	b, err := os.ReadFile(formatFile)
 	if err != nil {
@@ -60,7 +60,7 @@ func codeTable(t *testing.T) string {
 	}
 	var out strings.Builder
 	out.WriteString("| code | refused at | when |\n| --- | --- | --- |\n")
-	place, seen := "door", map[string]bool{}
+	place, seen := "check", map[string]bool{}
 	for _, d := range f.Decls {
 		group, ok := d.(*ast.GenDecl)
 		if !ok || group.Tok != token.CONST {

@@ -136,7 +136,7 @@ func (s *State) Participant(id string) (Participant, bool) {
 	return p, ok
 }
 
-// Participants returns everybody registered, by id.
+// Participants returns everyone registered, by id.
 func (s *State) Participants() []Participant {
 	return collect(s, keyParticipant, func(*Participant) bool { return true })
 }

@@ -29,7 +29,7 @@ const mc = ledgertest.Centre
 type refused struct{ code, reason string }
 
 // TestRefusals reaches every place of the package that refuses a record, and
-// checks that it has: a new rule without a row of its own fails the test.
+// checks that it has: a new rule without its own row fails the test.
 func TestRefusals(t *testing.T) {
 	var got []refused
 	rows := len(checkRows) + len(marketRows) + len(deliveryRows)

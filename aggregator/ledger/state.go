@@ -46,7 +46,7 @@ type voters struct {
 }
 
 // NewState returns the state before the first block: the genesis' participants
-// are registered, nobody has money, and the header hash is the chain's id.
+// are registered, no one has money, and the header hash is the chain's id.
 func NewState(g *Genesis) (*State, error) {
 	s, err := newState(g)
 	if err != nil {
@@ -110,7 +110,7 @@ func newState(g *Genesis) (*State, error) {
 	if err != nil {
 		return nil, fmt.Errorf("genesis: %w", err)
 	}
-	if g, err = ParseGenesis(b); err != nil { // a copy of our own
+	if g, err = ParseGenesis(b); err != nil { // our own copy
 		return nil, err
 	}
 	s := &State{genesis: g, chain: g.ChainID()}
@@ -119,11 +119,11 @@ func newState(g *Genesis) (*State, error) {
 		return nil, err
 	}
 	s.voters = voters{chain: s.chain, keys: keys, quorum: g.Quorum()}
-	everybody := make([]int, len(g.Aggregators))
-	for i := range everybody {
-		everybody[i] = i
+	all := make([]int, len(g.Aggregators))
+	for i := range all {
+		all[i] = i
 	}
-	in := g.network(everybody)
+	in := g.network(all)
 	in.IDs = nil // ties go to whom the genesis names first
 	t, err := wct.Build(in, wct.WCT)
 	if err != nil {

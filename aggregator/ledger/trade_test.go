@@ -81,7 +81,7 @@ func TestHoldThatLastsSettlesTheMetered(t *testing.T) {
 	w.account(buyer, 900_000, 0, 1) // was silent
 }
 
-func TestMuteBuyerHarmsNobody(t *testing.T) {
+func TestMuteBuyerHarmsOnlyItself(t *testing.T) {
 	w := newWorld(t, nil)
 	w.toBilled()
 	w.wait(w.Genesis.Params.ConfirmByMs)

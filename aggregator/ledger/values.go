@@ -76,7 +76,7 @@ func (m *meta) fields(c codec) {
 	c.i64("escrow_micro", &m.EscrowMicro)
 }
 
-// A Participant is somebody registered: by the genesis or by a Registration.
+// A Participant is registered by the genesis or by a Registration.
 type Participant struct {
 	ID           string
 	Site         string

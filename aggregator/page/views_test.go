@@ -82,13 +82,13 @@ func TestViewsRefuse(t *testing.T) {
 		}
 	}
 	var v views
-	nobody := func(string, string) bool { return false }
-	if _, _, err := v.take(mqtt.Message{Topic: "fairwatt/v1/farm/pv-3/gate", Payload: []byte(gateJSON)}, time.Now(), nobody); err == nil || len(v.byID) != 0 {
+	no := func(string, string) bool { return false }
+	if _, _, err := v.take(mqtt.Message{Topic: "fairwatt/v1/farm/pv-3/gate", Payload: []byte(gateJSON)}, time.Now(), no); err == nil || len(v.byID) != 0 {
 		t.Errorf("a device that is not registered is shown: %v", err)
 	}
 }
 
-// A retained word is old news: it does not make its sender alive.
+// A retained message is old news: it does not make its sender alive.
 func TestRetainedIsNotSeen(t *testing.T) {
 	var v views
 	if _, _, err := v.take(mqtt.Message{Topic: "fairwatt/v1/farm/pv-3/gate", Payload: []byte(gateJSON), Retained: true}, time.Now(), everyone); err != nil {

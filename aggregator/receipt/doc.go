@@ -3,7 +3,7 @@
 //
 // # What a caller does
 //
-// [Open] the outcomes beside the chain, and make a [Mailer] over them. For each
+// [Open] the outcomes next to the chain, and make a [Mailer] over them. For each
 // committed block call [Outcomes.Write], next to the store's own write and
 // synced like it; then [Outcomes.Add], which makes them known; then
 // [Mailer.Block], which answers everyone the block concerns. Call [Mailer.Again]
@@ -25,8 +25,8 @@
 // its reader asks again. Refusals are limited for each device, or a flood of
 // bad records would become a flood of receipts.
 //
-// Refused: PUBACK as the acknowledgement (it is the broker's word, not the
-// chain's).
+// Refused: PUBACK as the acknowledgement (the broker gives it, not the
+// chain).
 //
 // Source: MQTT 3.1.1, section 4.3; bbolt.
 package receipt

@@ -190,9 +190,9 @@ func TestOutcomesOutliveARestart(t *testing.T) {
 			}
 		}
 		if unknown := [32]byte{1}; o.Has(unknown) {
-			t.Error("a record nobody sent is final")
+			t.Error("an unknown record is final")
 		} else if o.Repeat(seller, unknown); len(o.flush()) != 0 {
-			t.Error("a record nobody sent was answered")
+			t.Error("an unknown record was answered")
 		}
 	}
 }

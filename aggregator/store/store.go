@@ -320,7 +320,7 @@ func decode(b []byte) (*fairwattpb.CertifiedBlock, error) {
 
 // Blocks calls fn for the blocks of the heights from to to, both included, as
 // far as they are stored, in order, and returns the first error. Each block is
-// read in a transaction of its own, so fn may take its time.
+// read in its own transaction, so fn may take its time.
 func (s *Store) Blocks(from, to uint64, fn func(height uint64, cb *fairwattpb.CertifiedBlock) error) error {
 	last := s.Height()
 	for h := max(from, 1); h <= min(to, last); h++ {

@@ -74,5 +74,5 @@ wallets and answers requests for power.`,
 }
 
 // helpOnly is for commands that only have commands below them: the help, and
-// wrong usage when a word was given that is none of them.
+// wrong usage when an argument is none of them.
 func helpOnly(cmd *cobra.Command, _ []string) error { return cmd.Help() }

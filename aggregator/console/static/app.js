@@ -65,8 +65,8 @@ function card(g) {
         el('span', { class: 'badge ' + (g.online === 'online' ? 'ok' : g.online === 'offline' ? 'bad' : 'warn') }, g.online))),
     el('p', {}, el('span', { class: `state badge ${look}` }, `${sign} ${g.state}`),
       g.since_ms ? [' since ', time(g.since_ms)] : ''),
-    g.state === 'EXPIRED' ? el('p', { class: 'small' }, 'Its last word is past its validity, so it counts as blocked.') : '',
-    g.clear_in_s > 0 ? el('p', { class: 'small' }, `opens in ${Math.ceil(g.clear_in_s)} s of its own clock if nothing new happens`) : '',
+    g.state === 'EXPIRED' ? el('p', { class: 'small' }, 'Its last report is past its validity, so it counts as blocked.') : '',
+    g.clear_in_s > 0 ? el('p', { class: 'small' }, `opens in ${Math.ceil(g.clear_in_s)} s of its clock if nothing new happens`) : '',
     el('p', { class: 'small' }, 'Hazards: ',
       hazards.length ? hazards.map(h => [el('span', { class: 'badge ' + (levelLook[h.level] || 'bad') }, `${words(h.kind)}: ${h.level}`), ' '])
         : el('span', {}, 'none'),
