@@ -1,16 +1,20 @@
 package aggregator
 
 import (
+	"bytes"
 	"context"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"fairwatt/aggregator/consensus"
+	"fairwatt/aggregator/intake"
 	"fairwatt/aggregator/ledger"
+	"fairwatt/aggregator/receipt"
+	"fairwatt/aggregator/store"
 	"fairwatt/aggregator/wct"
 	"fairwatt/proto/fairwattpb"
 	"fairwatt/proto/seal"
@@ -19,9 +23,17 @@ import (
 
 // app is the ledger and the store as agreement sees them.
 type app struct {
-	da *DA
+	genesis  *ledger.Genesis
+	now      func() time.Time
+	state    *ledger.State
+	store    *store.Store
+	outcomes *receipt.Outcomes
+	// committed is told of each block that is on disk and in the state.
+	committed func(st *ledger.Staged, votes int)
+	// failed is told why the DA can go on no more.
+	failed func(error)
 
-	verified *recent[struct{}] // ids of records whose signature was checked here
+	verified *intake.Recent[struct{}] // ids of records whose signature was checked here
 
 	mu     sync.Mutex
 	staged map[[32]byte]*ledger.Staged // verified blocks above the state, by header hash
@@ -31,32 +43,28 @@ type app struct {
 
 var _ consensus.Application = (*app)(nil)
 
-// maxStaged bounds the proposals kept for one height: one a view in practice.
-const maxStaged = 16
-
-func newApp(d *DA) *app {
-	return &app{
-		da: d, verified: newRecent[struct{}](200_000),
-		staged: make(map[[32]byte]*ledger.Staged),
-	}
-}
+const (
+	keptSignatures = 200_000
+	// maxStaged bounds the proposals kept for one height: one an agreement view
+	// in practice.
+	maxStaged = 16
+)
 
 func (a *app) known(id [32]byte) bool {
-	_, ok := a.verified.get(id)
+	_, ok := a.verified.Get(id)
 	return ok
 }
 
 // Propose implements consensus.Application. Block time is this DA's clock, but
 // always above the block before, so that a clock set back stops nothing.
 func (a *app) Propose(_ context.Context, epoch, view uint64, leader string, records [][]byte) ([]byte, error) {
-	s := a.da.state
 	h := ledger.HeaderFields{
 		Epoch: epoch, View: view, AccountingNode: leader,
-		TimeMs: max(a.da.now().UnixMilli(), s.TimeMs()+1),
+		TimeMs: max(a.now().UnixMilli(), a.state.TimeMs()+1),
 	}
-	st, left, err := s.Build(h, records, ledger.WithVerified(a.known))
+	st, left, err := a.state.Build(h, records, ledger.WithVerified(a.known))
 	if err != nil {
-		return nil, fmt.Errorf("build block %d: %w", s.Height()+1, err)
+		return nil, fmt.Errorf("build block %d: %w", a.state.Height()+1, err)
 	}
 	a.keep(st)
 	a.mu.Lock()
@@ -72,29 +80,23 @@ func (a *app) Propose(_ context.Context, epoch, view uint64, leader string, reco
 
 // Verify implements consensus.Application.
 func (a *app) Verify(block []byte, epoch, view uint64, leader string) ([]string, error) {
-	_, hash, _, err := ledger.DecodeBlock(block)
+	st, err := a.stage(block)
 	if err != nil {
 		return nil, err
-	}
-	st := a.find(hash)
-	if st == nil {
-		if st, err = a.da.state.Verify(block, ledger.WithVerified(a.known)); err != nil {
-			return nil, err
-		}
 	}
 	h := st.Header()
 	if h.GetEpoch() != epoch || h.GetView() != view || h.GetAccountingNode() != leader {
 		return nil, fmt.Errorf("block %d says epoch %d, view %d, accounting node %q; agreed are %d, %d, %q",
 			h.GetHeight(), h.GetEpoch(), h.GetView(), h.GetAccountingNode(), epoch, view, leader)
 	}
-	params := a.da.deps.Genesis.Params
-	if err := params.CheckSkew(h.GetTimeMs(), a.da.now().UnixMilli()); err != nil {
+	params := a.genesis.Params
+	if err := params.CheckSkew(h.GetTimeMs(), a.now().UnixMilli()); err != nil {
 		return nil, err
 	}
 	a.keep(st)
-	ids := make([]string, 0, len(st.RecordIDs()))
-	for _, id := range st.RecordIDs() {
-		ids = append(ids, hex.EncodeToString(id[:]))
+	ids := make([]string, 0, len(st.Records()))
+	for _, c := range st.Records() {
+		ids = append(ids, hex.EncodeToString(c.ID[:]))
 	}
 	return ids, nil
 }
@@ -119,7 +121,7 @@ func (a *app) CheckRecord(sealed []byte) (id, client string, err error) {
 	switch {
 	case unfit != nil:
 		return "", "", unfit
-	case a.da.answers.has(sum):
+	case a.outcomes.Has(sum):
 		return "", "", errFinal
 	case a.known(sum):
 		return a.RecordID(sealed)
@@ -133,19 +135,19 @@ func (a *app) CheckRecord(sealed []byte) (id, client string, err error) {
 
 var errFinal = &ledger.Refusal{Code: wire.CodeReplayed, Reason: "the record stands in a block already"}
 
-// check is the full check at the door; it remembers a signature that holds.
+// check is the full check of a record; it remembers a signature that holds.
 func (a *app) check(sealed []byte) (*ledger.Checked, error) {
-	c, err := a.da.state.CheckRecord(sealed)
+	c, err := a.state.CheckRecord(sealed)
 	if err != nil {
 		return nil, err
 	}
-	a.verified.put(c.ID, struct{}{})
+	a.verified.Put(c.ID, struct{}{})
 	return c, nil
 }
 
 // VerifyCertified implements consensus.Application.
 func (a *app) VerifyCertified(cb *fairwattpb.CertifiedBlock) error {
-	st, err := a.da.state.VerifyCertified(cb, ledger.WithVerified(a.known))
+	st, err := a.state.VerifyCertified(cb, ledger.WithVerified(a.known))
 	if err != nil {
 		return err
 	}
@@ -156,35 +158,27 @@ func (a *app) VerifyCertified(cb *fairwattpb.CertifiedBlock) error {
 // Commit implements consensus.Application. The store is synced before the state
 // moves and before anything that says "final" leaves.
 func (a *app) Commit(cb *fairwattpb.CertifiedBlock) (consensus.Decision, error) {
-	d := a.da
-	_, hash, _, err := ledger.DecodeBlock(cb.GetBlock())
+	st, err := a.stage(cb.GetBlock())
 	if err != nil {
-		return consensus.Decision{}, d.fail("commit", err)
+		return consensus.Decision{}, a.fail("commit", err)
 	}
-	st := a.find(hash)
-	if st == nil {
-		if st, err = d.state.VerifyCertified(cb, ledger.WithVerified(a.known)); err != nil {
-			return consensus.Decision{}, d.fail("commit", err)
-		}
-	} else if _, err := ledger.VerifyCertificate(d.deps.Genesis, hash, cb.GetCertificate()); err != nil {
-		return consensus.Decision{}, d.fail("commit", err)
+	cert, err := a.state.VerifyCertificate(st, cb.GetCertificate())
+	if err != nil {
+		return consensus.Decision{}, a.fail("commit", err)
 	}
-	height := st.Header().GetHeight()
 	var disk errgroup.Group // two files, one wait
-	disk.Go(func() error { return d.store.Append(cb, height, st.Changes()) })
-	disk.Go(func() error { return d.answers.write(st) })
+	disk.Go(func() error { return a.store.Append(st, cb) })
+	disk.Go(func() error { return a.outcomes.Write(st) })
 	if err := disk.Wait(); err != nil {
-		return consensus.Decision{}, d.fail("store", err)
+		return consensus.Decision{}, a.fail("store", err)
 	}
-	if err := d.state.Commit(st); err != nil {
-		return consensus.Decision{}, d.fail("apply", err)
+	if err := a.state.Commit(st); err != nil {
+		return consensus.Decision{}, a.fail("apply", err)
 	}
 	a.mu.Lock()
 	clear(a.staged)
 	a.mu.Unlock()
-	if err := d.committed(st, cb); err != nil {
-		return consensus.Decision{}, d.fail("show", err)
-	}
+	a.committed(st, len(cert.GetVotes()))
 	out := consensus.Decision{EndsEpoch: st.EndsEpoch()}
 	if out.EndsEpoch {
 		out.Next = a.Epoch()
@@ -192,48 +186,44 @@ func (a *app) Commit(cb *fairwattpb.CertifiedBlock) (consensus.Decision, error) 
 	return out, nil
 }
 
-// fail notes why the DA stops; the page shows it as long as it can.
-func (d *DA) fail(what string, err error) error {
-	err = fmt.Errorf("%s block %d: %w", what, d.state.Height()+1, err)
-	d.setFault(err)
+// fail notes why the DA stops.
+func (a *app) fail(what string, err error) error {
+	err = fmt.Errorf("%s block %d: %w", what, a.state.Height()+1, err)
+	a.failed(err)
 	return err
 }
 
-// committed tells everybody who waits for a block.
-func (d *DA) committed(st *ledger.Staged, cb *fairwattpb.CertifiedBlock) error {
-	d.answers.add(st)
-	d.door.final(st, d.now())
-	d.outbox.block(st)
-	if err := d.history.add(d, st, cb); err != nil {
-		return err
-	}
-	d.blocks.bump()
-	d.version.bump()
-	return nil
-}
-
 // Height implements consensus.Application.
-func (a *app) Height() uint64 { return a.da.store.Height() }
+func (a *app) Height() uint64 { return a.store.Height() }
 
 // Block implements consensus.Application.
 func (a *app) Block(height uint64) (*fairwattpb.CertifiedBlock, error) {
-	return a.da.store.Block(height)
+	return a.store.Block(height)
 }
 
 // Epoch implements consensus.Application.
 func (a *app) Epoch() consensus.Epoch {
-	s := a.da.state
-	network, benched := s.Network()
+	network, failed := a.state.Network()
 	return consensus.Epoch{
-		Number: s.Epoch(), Order: network.IDs, LastHeight: s.EpochFirstHeight() - 1,
-		Network: network, Failed: benched, Tree: wct.Algorithm(a.da.deps.Genesis.Params.Tree),
+		Number: a.state.Epoch(), Order: network.IDs, LastHeight: a.state.EpochFirstHeight() - 1,
+		Network: network, Failed: failed, Tree: wct.Algorithm(a.genesis.Params.Tree),
 	}
 }
 
-func (a *app) find(hash [32]byte) *ledger.Staged {
+// stage returns the verified block: the one kept, where these very bytes were
+// staged before, or one that it verifies now.
+func (a *app) stage(block []byte) (*ledger.Staged, error) {
+	id, err := ledger.BlockID(block)
+	if err != nil {
+		return nil, err
+	}
 	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.staged[hash]
+	st := a.staged[id]
+	a.mu.Unlock()
+	if st != nil && bytes.Equal(st.Block(), block) {
+		return st, nil
+	}
+	return a.state.Verify(block, ledger.WithVerified(a.known))
 }
 
 func (a *app) keep(st *ledger.Staged) {
@@ -243,13 +233,4 @@ func (a *app) keep(st *ledger.Staged) {
 		clear(a.staged) // they are verified again when needed
 	}
 	a.staged[st.HeaderHash()] = st
-}
-
-// refusal returns the ledger's code and reason in an error.
-func refusal(err error) (code, reason string) {
-	var r *ledger.Refusal
-	if errors.As(err, &r) {
-		return r.Code, r.Reason
-	}
-	return "refused", err.Error()
 }

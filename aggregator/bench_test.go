@@ -16,7 +16,7 @@ import (
 	"fairwatt/proto/seal"
 )
 
-// BenchmarkDoor measures records from the door of a DA to final at all four
+// BenchmarkDoor measures records from the intake of a DA to final at all four
 // (fsync at each, links in memory without delay): `go test -run - -bench Door
 // -benchtime 50000x`. It reports records/s, and the quantiles of the time from
 // a record's submit until its block is synced at every DA. The submitters keep

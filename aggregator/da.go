@@ -10,15 +10,17 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"fairwatt/aggregator/consensus"
+	"fairwatt/aggregator/console"
+	"fairwatt/aggregator/intake"
 	"fairwatt/aggregator/ledger"
+	"fairwatt/aggregator/page"
 	"fairwatt/aggregator/peer"
+	"fairwatt/aggregator/receipt"
 	"fairwatt/aggregator/store"
 	"fairwatt/proto/fairwattpb"
 	"fairwatt/proto/mqtt"
@@ -45,8 +47,8 @@ type Config struct {
 	// QueueMessages bounds the messages taken from the brokers and not yet
 	// looked at (16384); beyond it they are dropped and counted.
 	QueueMessages int
-	// RecordsPerS and Burst bound what one device may bring to the door (1000
-	// a second, 4000 at once). More is dropped and counted.
+	// RecordsPerS and Burst bound what one device may bring (1000 a second, 4000
+	// at once). More is dropped and counted.
 	RecordsPerS float64
 	Burst       int
 	// ShownTrades and ShownBlocks bound the page (40 and 12).
@@ -91,31 +93,22 @@ func (c *Config) setDefaults() {
 	}
 }
 
-// A DA is one data aggregator.
+// A DA is one data aggregator. It wires its parts together: what comes in
+// (package intake), what is agreed on (app, package consensus), what senders hear
+// (package receipt) and what people see (package page).
 type DA struct {
-	cfg   Config
-	deps  Deps
-	chain [32]byte
-	now   func() time.Time
-	log   *slog.Logger
+	console.Source // the page, for who shows it
+	cfg            Config
+	deps           Deps
+	log            *slog.Logger
 
-	state   *ledger.State
-	store   *store.Store
-	node    *consensus.Node
-	app     *app
-	answers *answers
-	outbox  *mailer
-	door    *door
-	views   views
-	history history
-
-	started time.Time
-	fault   atomic.Pointer[string]
-	version *signal // of the snapshot
-	blocks  *signal // of the chain
-
-	snapMu sync.Mutex
-	snap   snapshotCache
+	state  *ledger.State
+	store  *store.Store
+	app    *app
+	node   *consensus.Node
+	intake *intake.Intake
+	mail   *receipt.Mailer
+	page   *page.Page
 }
 
 // New opens the store and makes a DA that continues where the store ends. Close
@@ -131,10 +124,7 @@ func New(cfg Config, deps Deps) (*DA, error) {
 	if deps.Genesis == nil || deps.Key == nil || deps.Link == nil {
 		return nil, errors.New("aggregator: genesis, key and link are required")
 	}
-	d := &DA{
-		cfg: cfg, deps: deps, chain: deps.Genesis.ChainID(), now: deps.Now, log: deps.Logger.With("da", cfg.ID),
-		started: deps.Now(), version: newSignal(), blocks: newSignal(),
-	}
+	d := &DA{cfg: cfg, deps: deps, log: deps.Logger.With("da", cfg.ID)}
 	if err := d.open(); err != nil {
 		return nil, fmt.Errorf("aggregator %s: %w", cfg.ID, err)
 	}
@@ -145,58 +135,106 @@ func (d *DA) open() error {
 	if err := os.MkdirAll(d.cfg.Dir, 0o700); err != nil {
 		return fmt.Errorf("make folder: %w", err)
 	}
-	if err := d.keepGenesis(); err != nil {
+	if err := keepGenesis(d.cfg.Dir, d.deps.Genesis); err != nil {
 		return err
 	}
-	keys, err := d.deps.Genesis.Keys()
-	if err != nil {
+	var err error
+	if d.store, err = store.Open(filepath.Join(d.cfg.Dir, StoreFile), d.deps.Genesis.ChainID()); err != nil {
 		return err
 	}
-	if d.store, err = store.Open(filepath.Join(d.cfg.Dir, StoreFile), d.chain); err != nil {
-		return err
-	}
-	if d.state, err = d.store.LoadState(d.deps.Genesis); err != nil {
-		return errors.Join(err, d.store.Close())
-	}
-	if d.answers, err = openAnswers(filepath.Join(d.cfg.Dir, AnswersFile), d.store); err != nil {
-		return errors.Join(err, d.store.Close())
-	}
-	d.outbox = newMailer(d)
-	d.door = newDoor(d)
-	d.app = newApp(d)
-	if err := d.history.load(d); err != nil {
-		return errors.Join(err, d.Close())
-	}
-	cc := consensus.Config{
-		Self: d.cfg.ID, Key: d.deps.Key, ChainID: d.chain, Keys: keys, Dir: filepath.Join(d.cfg.Dir, "agreement"),
-		App: d.app, Link: d.deps.Link, Dropped: d.door.droppedLater, Logger: d.log,
-		RecordBytes: d.deps.Genesis.Params.MaxRecordBytes,
-	}
-	cc.BatchRecords = min(500, d.deps.Genesis.Params.MaxRecordsPerBlock)
-	if d.deps.Tune != nil {
-		d.deps.Tune(&cc)
-	}
-	if d.node, err = consensus.New(cc); err != nil {
+	if err = d.connect(); err != nil {
 		return errors.Join(err, d.Close())
 	}
 	return nil
 }
 
-// keepGenesis puts the genesis beside the chain, so that the folder can be
-// exported and verified by itself, and refuses a folder of another chain.
-func (d *DA) keepGenesis() error {
-	want, err := d.deps.Genesis.Marshal()
+// connect makes the parts over the open store.
+func (d *DA) connect() error {
+	chain := d.deps.Genesis.ChainID()
+	keys, err := d.deps.Genesis.Keys()
+	if err != nil {
+		return err
+	}
+	if d.state, err = d.store.LoadState(d.deps.Genesis); err != nil {
+		return err
+	}
+	outcomes, err := receipt.Open(filepath.Join(d.cfg.Dir, receipt.File), d.store)
+	if err != nil {
+		return err
+	}
+	d.mail = receipt.NewMailer(receipt.Config{
+		DA: d.cfg.ID, Key: d.deps.Key, Chain: chain, Pipes: d.deps.Pipes, SiteOf: d.siteOf, Now: d.deps.Now, Log: d.log,
+	}, outcomes)
+	d.page, err = page.New(page.Config{
+		DA: d.cfg.ID, Software: d.cfg.Software, Genesis: d.deps.Genesis, Trades: d.cfg.ShownTrades, Blocks: d.cfg.ShownBlocks, Now: d.deps.Now,
+	}, d.state, d.store, page.Needs{
+		Agreement: func() page.Agreement { return d.node },
+		Intake:    func() intake.Stats { return d.intake.Stats() },
+		Receipts:  d.mail.Sent,
+	})
+	if err != nil {
+		return err
+	}
+	d.Source = d.page
+	d.app = &app{
+		genesis: d.deps.Genesis, now: d.deps.Now, state: d.state, store: d.store, outcomes: outcomes,
+		committed: d.committed, failed: d.page.SetFault,
+		verified: intake.NewRecent[struct{}](keptSignatures), staged: make(map[[32]byte]*ledger.Staged),
+	}
+	d.intake = intake.New(intake.Config{
+		QueueMessages: d.cfg.QueueMessages, RecordsPerS: d.cfg.RecordsPerS, Burst: d.cfg.Burst, Now: d.deps.Now, Log: d.log,
+	}, intake.Needs{Check: d.app.check, Submit: d.agree, Receipts: d.mail})
+	cc := consensus.Config{
+		Self: d.cfg.ID, Key: d.deps.Key, ChainID: chain, Keys: keys, Dir: filepath.Join(d.cfg.Dir, "agreement"),
+		App: d.app, Link: d.deps.Link, Dropped: d.intake.Discarded, Logger: d.log,
+		RecordBytes: d.deps.Genesis.Params.MaxRecordBytes, BatchRecords: min(500, d.deps.Genesis.Params.MaxRecordsPerBlock),
+	}
+	if d.deps.Tune != nil {
+		d.deps.Tune(&cc)
+	}
+	d.node, err = consensus.New(cc)
+	return err
+}
+
+// agree hands a checked record to agreement.
+func (d *DA) agree(ctx context.Context, sealed []byte) error {
+	err := d.node.Submit(ctx, sealed)
+	if errors.Is(err, consensus.ErrStopped) {
+		return fmt.Errorf("%w: %w", intake.ErrStopped, err)
+	}
+	return err
+}
+
+// siteOf returns where a registered device listens. A management centre has no
+// site: it follows the chain itself.
+func (d *DA) siteOf(device string) (string, bool) {
+	p, ok := d.state.Participant(device)
+	return p.Site, ok && p.Site != ""
+}
+
+// committed tells everyone who waits for a block.
+func (d *DA) committed(st *ledger.Staged, votes int) {
+	d.mail.Add(st)
+	d.intake.Final(st)
+	d.mail.Block(st)
+	d.page.Added(st, votes)
+}
+
+// keepGenesis puts the genesis next to the chain, so that the folder can be
+// exported and verified alone, and refuses a folder of another chain.
+func keepGenesis(dir string, g *ledger.Genesis) error {
+	want, err := g.Marshal()
 	if err != nil {
 		return err
 	}
 	want = append(want, '\n')
-	path := filepath.Join(d.cfg.Dir, GenesisFile)
+	path := filepath.Join(dir, GenesisFile)
 	have, err := os.ReadFile(path)
 	switch {
 	case err == nil && bytes.Equal(bytes.TrimSuffix(have, []byte("\n")), bytes.TrimSuffix(want, []byte("\n"))):
 		return nil
 	case err == nil:
-		return fmt.Errorf("%s holds another chain: its %s is not the genesis configured", d.cfg.Dir, GenesisFile)
+		return fmt.Errorf("%s holds another chain: its %s is not the genesis configured", dir, GenesisFile)
 	case !errors.Is(err, fs.ErrNotExist):
 		return fmt.Errorf("read genesis: %w", err)
 	}
@@ -229,7 +267,7 @@ const (
 // the store; a DA runs once.
 func (d *DA) Run(ctx context.Context) error {
 	for _, p := range d.deps.Pipes {
-		p.Subscribe(wire.EveryDevice(wire.ClassRecord), d.door.take)
+		p.Subscribe(wire.EveryDevice(wire.ClassRecord), d.intake.Take)
 		p.Subscribe(wire.EveryDevice(wire.ClassStatus), d.takeView)
 		p.Subscribe(wire.EveryDevice(wire.ClassGate), d.takeView)
 		p.Subscribe(wire.EveryDevice(wire.ClassHazard+"+"), d.takeView)
@@ -237,8 +275,8 @@ func (d *DA) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return d.deps.Link.Run(ctx, d.handlers()) })
 	g.Go(func() error { return d.node.Run(ctx) })
-	g.Go(func() error { return d.door.run(ctx) })
-	g.Go(func() error { return d.outbox.run(ctx) })
+	g.Go(func() error { return d.intake.Run(ctx) })
+	g.Go(func() error { return d.mail.Run(ctx) })
 	g.Go(func() error { return d.pulse(ctx) })
 	g.Go(func() error {
 		for _, p := range d.deps.Pipes {
@@ -254,7 +292,7 @@ func (d *DA) Run(ctx context.Context) error {
 		err = nil
 	}
 	if err != nil {
-		d.setFault(err)
+		d.page.SetFault(err)
 		err = fmt.Errorf("aggregator %s: %w", d.cfg.ID, err)
 	}
 	for _, p := range d.deps.Pipes {
@@ -264,13 +302,19 @@ func (d *DA) Run(ctx context.Context) error {
 }
 
 // Close closes a DA that was never run.
-func (d *DA) Close() error { return errors.Join(d.answers.close(), d.store.Close()) }
+func (d *DA) Close() error {
+	err := d.store.Close()
+	if d.mail != nil {
+		err = errors.Join(d.mail.Close(), err)
+	}
+	return err
+}
 
 // Submit takes one sealed record past the brokers: from the management centre,
 // or a load generator. The error is a refusal, or says to try again by a method
 // Temporary.
 func (d *DA) Submit(ctx context.Context, sealed []byte) error {
-	return d.door.submit(ctx, sealed)
+	return d.intake.Submit(ctx, sealed)
 }
 
 // Stats returns agreement's counters.
@@ -279,8 +323,8 @@ func (d *DA) Stats() consensus.Stats { return d.node.Stats() }
 // State is the DA's verified state; read it only.
 func (d *DA) State() *ledger.State { return d.state }
 
-// pulse makes a new snapshot version each second: ages, gate validity and
-// counters change without a block.
+// pulse does once a second what needs no block: old marks go, and the page shows
+// new ages and counters.
 func (d *DA) pulse(ctx context.Context) error {
 	t := time.NewTicker(time.Second)
 	defer t.Stop()
@@ -289,33 +333,21 @@ func (d *DA) pulse(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-t.C:
-			d.door.forget()
-			d.version.bump()
+			d.intake.Forget()
+			d.page.Refresh()
 		}
 	}
 }
 
-func (d *DA) setFault(err error) {
-	text := err.Error()
-	d.fault.CompareAndSwap(nil, &text)
-	d.version.bump()
-}
-
+// takeView shows a device's view. One that comes online may have missed
+// receipts.
 func (d *DA) takeView(m mqtt.Message) {
-	online, t, err := d.views.take(m, d.now(), d.registered)
+	online, device, err := d.page.Take(m)
 	if err != nil {
 		d.log.Debug("view", "err", err)
-		return
+	} else if online {
+		d.mail.Again(device)
 	}
-	if online && !m.Retained {
-		d.outbox.again(t.Site, t.Device)
-	}
-	d.version.bump()
-}
-
-func (d *DA) registered(site, device string) bool {
-	p, ok := d.state.Participant(device)
-	return ok && p.Site == site
 }
 
 // handlers answer the other aggregators and the observers.
@@ -334,42 +366,4 @@ func (d *DA) handlers() peer.Handlers {
 // in the same process.
 func (d *DA) Follow(ctx context.Context, from uint64, send func(*fairwattpb.CertifiedBlock) error) error {
 	return d.node.ServeFollow(ctx, from, send)
-}
-
-// A signal is a number that rises, and those who wait for it to.
-type signal struct {
-	mu sync.Mutex
-	n  uint64
-	ch chan struct{} // closed at the next rise
-}
-
-func newSignal() *signal { return &signal{n: 1, ch: make(chan struct{})} }
-
-func (s *signal) bump() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.n++
-	close(s.ch)
-	s.ch = make(chan struct{})
-}
-
-func (s *signal) value() uint64 {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.n
-}
-
-func (s *signal) wait(ctx context.Context, seen uint64) error {
-	s.mu.Lock()
-	n, ch := s.n, s.ch
-	s.mu.Unlock()
-	if n != seen {
-		return nil
-	}
-	select {
-	case <-ch:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }

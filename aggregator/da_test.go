@@ -130,13 +130,13 @@ func trade(t *testing.T, w *town) {
 	seller, buyer := w.device("pv-9", "harbour"), w.device("buyer-1", "site-buyer-1")
 	stranger := w.device("stranger", "harbour")
 
-	// Before it is registered nobody knows it.
+	// Before it is registered no one knows it.
 	early := seller.seal("pv-9", 1, seller.gate(1, open))
 	seller.publish(early)
 	e, height := seller.wait(idOf(early))
 	refusedWith(t, "an unknown sender", wire.CodeUnknownSigner, e.GetOutcome())
 	if height != 0 {
-		t.Errorf("a record refused at the door has height %d", height)
+		t.Errorf("a record refused at the intake has height %d", height)
 	}
 	if err := centre.Register(ctx, reg); err != nil {
 		t.Fatal(err)
@@ -166,7 +166,7 @@ func trade(t *testing.T, w *town) {
 	applied(t, "gate open", seller.send(seller.gate(3, open)))
 	applied(t, "start", seller.send(b.start(seller.attest(3, open))))
 
-	// Bad records at the door.
+	// Bad records at the intake.
 	forged := seller.seal("stranger", 90, seller.gate(4, blocked))
 	seller.publish(forged)
 	e, _ = seller.wait(idOf(forged))
@@ -355,7 +355,7 @@ func TestBrokerAway(t *testing.T) {
 	e, _ := seller.wait(idOf(sealed))
 	applied(t, "gate", e.GetOutcome())
 
-	// The page shows generators that are registered, and nobody else.
+	// The page shows generators that are registered, and no others.
 	for _, who := range []string{"site-seller-1/seller-1", "site-buyer-1/buyer-1", "nowhere/seller-1", "site-x/ghost"} {
 		if err := w.broker.publish("fairwatt/v1/"+who+"/gate", false, []byte(`{"state":"OPEN"}`)); err != nil {
 			t.Fatal(err)

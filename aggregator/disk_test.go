@@ -20,7 +20,7 @@ import (
 // says so, nothing is half-applied, and all go on when there is room again.
 func TestFullDisk(t *testing.T) {
 	// The limit holds for all files of a process, the test's own log too: the
-	// test runs in a process of its own.
+	// test runs in its own process.
 	if os.Getenv("FAIRWATT_FULL_DISK") == "" {
 		cmd := exec.Command(os.Args[0], "-test.run=^TestFullDisk$", "-test.v")
 		cmd.Env = append(os.Environ(), "FAIRWATT_FULL_DISK=1")

@@ -6,8 +6,8 @@
 // Fill a [Config] and [Deps] and call [New]; then [DA.Run], which starts every
 // goroutine and ends them all before it returns. What differs between a server
 // and a test is handed in: the link to the other aggregators (package peer, gRPC
-// or memory), the pipes to the brokers ([MQTT] or any [Pipe]), the clock. A DA is
-// a [console.Source] for the page.
+// or memory), the pipes to the brokers (package mqtt, completed by [MQTTOf]), the
+// clock. A DA is a [console.Source] for the page.
 //
 // Run returns an error when the DA can take no further part: the disk is full
 // or read-only, the chain has forked, a block that was agreed on breaks the
@@ -17,28 +17,25 @@
 //
 // # The way of a record
 //
-//	pipe -> queue -> door -> agreement -> store (fsync) -> receipts -> pipe
+//	pipe -> intake -> agreement -> app -> store (fsync) -> receipt -> pipe
+//	                                                    -> page
 //
-// The queue is bounded. What does not fit is counted as dropped and not
-// answered, so that its sender sends it again; nothing is lost that was
-// answered. The door checks that the topic is the sender's own, its rate, and
-// all that the ledger can say of a record outside a block (signature, role,
-// replay); a refusal is answered with a receipt of height 0 that says why. A
-// record that is waiting already is counted and nothing more; one that is final
-// already is answered again from the outcomes kept, because a sender repeats
-// itself exactly when it missed the answer.
+// Each part is a package that takes two or three functions of the others; none
+// of them holds the DA, which only wires them.
 //
-// Receipts go to a record's sender and, with the record itself, to those whose
-// trade it changed. They are sealed and at QoS 1. Each device's newest ones are
-// kept for a while and sent again when the device says that it is online, since
-// a broker that was restarted may have lost them after acknowledging them.
+//   - Package intake takes records in: topic, rate, the ledger's check. What does
+//     not fit is counted and not answered, so its sender sends it again.
+//   - The app is the ledger and the store as package consensus sees them. A block
+//     is decoded and verified once: from the proposal on, the staged block is
+//     handed along.
+//   - Package receipt answers: a refusal with height 0, a final record with its
+//     outcome, and everyone whose trade a record changed.
+//   - Package page shows it.
 //
 // # Refused
 //
-// A PUBACK as the acknowledgement (it is the broker's word, not the chain's). A
-// persistent inbox at the aggregator (the agent's outbox has the record until
-// the receipt; a second copy here would only have to be reconciled). Showing
-// devices that are not registered (anybody may publish to a topic of his own).
+// A persistent inbox at the aggregator: the agent's outbox has the record until
+// the receipt, and a second copy here would only have to be reconciled.
 //
 // Sources: the paper, section 3 (collect, pack, verify, store); MQTT 3.1.1.
 package aggregator

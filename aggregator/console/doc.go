@@ -8,8 +8,8 @@
 // from any goroutine and returns snapshots that it never changes afterwards.
 // Everything in a snapshot is shown to anyone who can reach the port: put
 // pseudonyms in it, never real identities. [Listen] refuses an address beyond
-// loopback unless told otherwise, since the page asks nobody who they are;
-// beyond one machine put it behind a reverse proxy that does.
+// loopback unless told otherwise, since the page asks no one who they are.
+// Beyond one machine put it behind a reverse proxy that does.
 //
 // # Addresses
 //
@@ -18,6 +18,7 @@
 //	GET /api/v1/generators    its generators alone
 //	GET /api/v1/trades/{id}   one trade
 //	GET /api/v1/blocks?from=  up to 100 blocks, ascending, with next
+//	GET /api/v1/tree.svg      the communication tree of the running view, drawn
 //	GET /api/v1/events        server-sent events: event "snapshot", id = version
 //	GET /healthz              200 while blocks can be agreed on, else 503 and why
 //	GET /metrics              Prometheus text
@@ -36,5 +37,5 @@
 //
 // Refused: WebSockets (one direction is enough), a templating engine, charts of
 // history (the metrics endpoint feeds a tool made for that), and any command:
-// whoever can look must not thereby be able to act.
+// looking must not be enough to act.
 package console

@@ -41,10 +41,10 @@ func writeChain(w io.Writer, s *Snapshot) {
 	c := &s.Chain
 	metrics.WriteGaugeUint64(w, "fairwatt_da_height", c.Height)
 	metrics.WriteGaugeUint64(w, "fairwatt_da_epoch", c.Epoch)
-	metrics.WriteGaugeUint64(w, "fairwatt_da_view", c.View)
+	metrics.WriteGaugeUint64(w, "fairwatt_da_agreement_view", c.View)
 	metrics.WriteGaugeFloat64(w, "fairwatt_da_block_timestamp_seconds", float64(c.TimeMs)/1000)
 	metrics.WriteCounterUint64(w, "fairwatt_da_chain_records_total", c.Records)
-	metrics.WriteCounterUint64(w, "fairwatt_da_view_changes_total", c.ViewChanges)
+	metrics.WriteCounterUint64(w, "fairwatt_da_agreement_view_changes_total", c.ViewChanges)
 	metrics.WriteCounterUint64(w, "fairwatt_da_receipts_total", c.Receipts)
 	for _, status := range sortedKeys(s.TradeCount) {
 		metrics.WriteGaugeUint64(w, fmt.Sprintf("fairwatt_da_trades{status=%q}", status), uint64(s.TradeCount[status]))
@@ -62,7 +62,7 @@ func writeCounters(w io.Writer, c *Counters) {
 	metrics.WriteCounterUint64(w, "fairwatt_da_blocks_forwarded_total", c.Forwarded)
 	metrics.WriteCounterUint64(w, "fairwatt_da_blocks_pulled_total", c.Pulled)
 	metrics.WriteCounterUint64(w, "fairwatt_da_blocks_missed_total", c.Missed)
-	metrics.WriteCounterUint64(w, "fairwatt_da_views_malformed_total", c.BadViews)
+	metrics.WriteCounterUint64(w, "fairwatt_da_device_views_malformed_total", c.BadViews)
 	metrics.WriteGaugeUint64(w, "fairwatt_da_records_pending", uint64(max(c.Pending, 0)))
 	for _, q := range []struct {
 		label string

@@ -192,7 +192,7 @@ func (s *Server) snapshot(w http.ResponseWriter, _ *http.Request) {
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
-	_, _ = w.Write(body) // the client is gone: nobody is left to tell
+	_, _ = w.Write(body) // the client is gone: no one is left to tell
 }
 
 func (s *Server) generators(w http.ResponseWriter, _ *http.Request) {
@@ -247,7 +247,7 @@ func (s *Server) tree(w http.ResponseWriter, _ *http.Request) {
 	}
 	w.Header().Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'")
 	w.Header().Set("Content-Type", "image/svg+xml")
-	_, _ = w.Write(picture) // the client is gone: nobody is left to tell
+	_, _ = w.Write(picture) // the client is gone: no one is left to tell
 }
 
 func (s *Server) healthz(w http.ResponseWriter, _ *http.Request) {
@@ -333,7 +333,7 @@ func answer(w http.ResponseWriter, v any) {
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
-	_, _ = w.Write(append(body, '\n')) // the client is gone: nobody is left to tell
+	_, _ = w.Write(append(body, '\n')) // the client is gone: no one is left to tell
 }
 
 func problem(w http.ResponseWriter, status int, err error) {

@@ -57,7 +57,7 @@ func TestAnswers(t *testing.T) {
 	}
 }
 
-// The picture brings its own style, so it has a policy of its own: still no
+// The picture brings its own style, so it has its own policy: still no
 // script and nothing loaded.
 func TestTreePicture(t *testing.T) {
 	w := get(t, New(newFixed(sample(1_790_000_000_000)), Options{}).Handler(), "/api/v1/tree.svg")

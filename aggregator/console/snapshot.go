@@ -43,7 +43,7 @@ type Generator struct {
 	Site   string `json:"site"`
 	Online string `json:"online"` // online, offline (last will), unknown
 	// State is the gate's: INIT BLOCKED CLEARING OPEN, or EXPIRED when the
-	// agent's word is past its validity, which counts as blocked.
+	// agent's view is past its validity, which counts as blocked.
 	State        string             `json:"state"`
 	SinceMs      int64              `json:"since_ms"`
 	ValidUntilMs int64              `json:"valid_until_ms"`
@@ -78,7 +78,7 @@ type Input struct {
 	State     string   `json:"state,omitempty"` // why the value is not valid: stale, ...
 }
 
-// A Hazard is the newest word on one kind of hazard.
+// A Hazard is the newest view of one kind of hazard.
 type Hazard struct {
 	Kind  string   `json:"kind"`
 	Level string   `json:"level"`       // ok, warn, block
@@ -164,9 +164,9 @@ type Edge struct {
 // Counters since this DA started.
 type Counters struct {
 	Received   uint64            `json:"received"`   // records over MQTT
-	Accepted   uint64            `json:"accepted"`   // at the door
+	Accepted   uint64            `json:"accepted"`   // by the intake
 	Duplicates uint64            `json:"duplicates"` // seen before
-	Refused    map[string]uint64 `json:"refused"`    // by code, at the door and in blocks
+	Refused    map[string]uint64 `json:"refused"`    // by code, at the intake and in blocks
 	Dropped    uint64            `json:"dropped"`    // not taken: queue full or over the rate; their senders send again
 	Forwarded  uint64            `json:"forwarded"`  // blocks sent on to children
 	Pulled     uint64            `json:"pulled"`     // blocks fetched because they did not come

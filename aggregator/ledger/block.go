@@ -65,6 +65,20 @@ func splitBlock(block []byte) (header []byte, records [][]byte, err error) {
 	return header, records, nil
 }
 
+// BlockID returns the SHA-256 of a block's encoded header and looks at nothing
+// else of it.
+func BlockID(block []byte) ([32]byte, error) {
+	number, kind, n := protowire.ConsumeTag(block)
+	if n < 0 || number != 1 || kind != protowire.BytesType {
+		return [32]byte{}, fmt.Errorf("%w: no header", errBlock)
+	}
+	header, n := protowire.ConsumeBytes(block[n:])
+	if n < 0 {
+		return [32]byte{}, fmt.Errorf("%w: header is cut off", errBlock)
+	}
+	return sha256.Sum256(header), nil
+}
+
 // DecodeBlock takes a block apart without judging it: that its encoding and
 // its header's are canonical and that the header counts its records is all it
 // checks. The records alias block.

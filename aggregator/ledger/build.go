@@ -88,14 +88,18 @@ func (s *State) Build(h HeaderFields, records [][]byte, opts ...Option) (*Staged
 	return st, dropped, nil
 }
 
-// Verify stages a block somebody else built: it checks the encoding, the
-// header, every record at the door, that no record is replayed, and by running
-// the block that all roots are right. It does not look at a clock
+// Verify stages a block that another DA built. It checks the encoding, the
+// header, every record, that no record is replayed, and by running the block
+// that all roots are right. It does not look at a clock
 // ([Params.CheckSkew]) or at a certificate ([State.VerifyCertified]).
 func (s *State) Verify(block []byte, opts ...Option) (*Staged, error) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	return s.verify(block, opts)
+	d, err := decode(block)
+	if err != nil {
+		return nil, err
+	}
+	return s.verify(d, opts)
 }
 
 // VerifyCertified is [State.Verify] for a block that claims to be final: its
@@ -103,25 +107,51 @@ func (s *State) Verify(block []byte, opts ...Option) (*Staged, error) {
 func (s *State) VerifyCertified(cb *fairwattpb.CertifiedBlock, opts ...Option) (*Staged, error) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	header, hash, _, err := DecodeBlock(cb.GetBlock())
+	d, err := decode(cb.GetBlock())
 	if err != nil {
 		return nil, err
 	}
-	c, err := verifyCertificate(&s.voters, hash, cb.GetCertificate())
+	if _, err := s.voters.certify(d.header, d.hash, cb.GetCertificate()); err != nil {
+		return nil, err
+	}
+	return s.verify(d, opts)
+}
+
+// VerifyCertificate checks that cert makes a staged block final: it is one for
+// this very block.
+func (s *State) VerifyCertificate(st *Staged, cert []byte) (*fairwattpb.Certificate, error) {
+	return s.voters.certify(st.header, st.headerHash, cert)
+}
+
+func (v *voters) certify(header *fairwattpb.BlockHeader, hash [32]byte, cert []byte) (*fairwattpb.Certificate, error) {
+	c, err := verifyCertificate(v, hash, cert)
 	if err != nil {
 		return nil, err
 	}
 	if c.Height != header.Height {
 		return nil, fmt.Errorf("%w: height %d, the block's is %d", errCertificate, c.Height, header.Height)
 	}
-	return s.verify(cb.GetBlock(), opts)
+	return c, nil
 }
 
-func (s *State) verify(block []byte, opts []Option) (*Staged, error) {
+// decoded is a block taken apart once.
+type decoded struct {
+	block   []byte
+	header  *fairwattpb.BlockHeader
+	hash    [32]byte
+	records [][]byte
+}
+
+func decode(block []byte) (*decoded, error) {
 	header, hash, records, err := DecodeBlock(block)
 	if err != nil {
 		return nil, err
 	}
+	return &decoded{block, header, hash, records}, nil
+}
+
+func (s *State) verify(d *decoded, opts []Option) (*Staged, error) {
+	header, records := d.header, d.records
 	if err := s.checkHeader(header); err != nil {
 		return nil, fmt.Errorf("%w: %w", errBlock, err)
 	}
@@ -131,7 +161,7 @@ func (s *State) verify(block []byte, opts []Option) (*Staged, error) {
 	checked, refusals := s.checkAll(records, opts)
 	x := s.newExecution(header.TimeMs)
 	x.sweep()
-	st := &Staged{base: s.headerHash, block: block, headerHash: hash, records: checked}
+	st := &Staged{base: s.headerHash, block: d.block, headerHash: d.hash, records: checked}
 	for i, c := range checked {
 		refusal := refusals[i]
 		if refusal == nil {
@@ -143,7 +173,7 @@ func (s *State) verify(block []byte, opts []Option) (*Staged, error) {
 		}
 	}
 	// What the header says of the block's effect is compared with what
-	// happened, by letting finish fill in a header of our own.
+	// happened: finish fills in our own header.
 	ours := &fairwattpb.BlockHeader{
 		ChainId: header.ChainId, Height: header.Height, Epoch: header.Epoch, View: header.View,
 		AccountingNode: header.AccountingNode, PrevHash: header.PrevHash, TimeMs: header.TimeMs,
@@ -194,7 +224,7 @@ func (s *State) checkHeader(h *fairwattpb.BlockHeader) error {
 	return nil
 }
 
-// checkAll is the door for many records: element i of either result answers
+// checkAll checks many records: element i of either result is that of
 // records[i]. Signatures not verified before are verified in one batch. Keys
 // are those of the state below the block.
 func (s *State) checkAll(records [][]byte, opts []Option) ([]*Checked, []*Refusal) {

@@ -1,7 +1,6 @@
 package ledger
 
 import (
-	"crypto"
 	"errors"
 	"fmt"
 
@@ -15,37 +14,6 @@ import (
 // MaxCertificateBytes bounds an encoded certificate: 200 votes with what the
 // agreement adds to each.
 const MaxCertificateBytes = 4 << 20
-
-// VoteBytes returns the bytes that data aggregator da signs to vote for the
-// block with headerHash: the preimage of package seal in domain "block-vote"
-// over headerHash ‖ SHA-256(metadata) ‖ SHA-256(aux). The header holds chain,
-// height, epoch and view, so the vote holds them too.
-func VoteBytes(chain [32]byte, da string, headerHash [32]byte, metadata, aux []byte) []byte {
-	return seal.Preimage(seal.DomainVote, chain, da, wire.VotePayload(headerHash, metadata, aux))
-}
-
-// SignVote signs [VoteBytes] with da's ed25519 key.
-func SignVote(key crypto.Signer, chain [32]byte, da string, headerHash [32]byte, metadata, aux []byte) ([]byte, error) {
-	signature, err := key.Sign(nil, VoteBytes(chain, da, headerHash, metadata, aux), crypto.Hash(0))
-	if err != nil {
-		return nil, fmt.Errorf("sign vote of %q: %w", da, err)
-	}
-	return signature, nil
-}
-
-// VerifyVote reports whether signature is da's vote. It is false for everybody
-// who is not a data aggregator of g.
-func VerifyVote(g *Genesis, da string, headerHash [32]byte, metadata, aux, signature []byte) bool {
-	keys, err := g.Keys()
-	if err != nil {
-		return false
-	}
-	key, ok := keys[da]
-	return ok && seal.Verify(key, seal.DomainVote, g.ChainID(), da, wire.VotePayload(headerHash, metadata, aux), signature)
-}
-
-// EncodeCertificate returns the canonical bytes of c.
-func EncodeCertificate(c *fairwattpb.Certificate) ([]byte, error) { return marshal(c) }
 
 var errCertificate = errors.New("certificate")
 

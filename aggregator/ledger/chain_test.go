@@ -1,7 +1,6 @@
 package ledger_test
 
 import (
-	"bytes"
 	"fmt"
 	"strings"
 	"testing"
@@ -20,72 +19,6 @@ func code(err error) string {
 		return r.Code
 	}
 	return fmt.Sprint(err)
-}
-
-func TestDoor(t *testing.T) {
-	w := newWorld(t, nil)
-	seal := func(sender string, counter uint64, r *fairwattpb.Record) []byte {
-		t.Helper()
-		b, err := w.SealAs(sender, counter, r)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return b
-	}
-	good := seal(seller, 1, gate(1, open))
-	if c, err := w.State.CheckRecord(good); err != nil || c.Record.GetSender() != seller {
-		t.Fatal(err)
-	}
-	flipped := bytes.Clone(good)
-	flipped[len(flipped)-1] ^= 1
-	other := newWorld(t, func(g *ledger.Genesis) { g.Name = "other" })
-	foreign, err := other.SealAs(seller, 1, gate(1, open))
-	if err != nil {
-		t.Fatal(err)
-	}
-	long := gate(1, open)
-	for range wire.MaxCauses {
-		long.GetGateChange().Causes = append(long.GetGateChange().Causes, &fairwattpb.Cause{Text: strings.Repeat("x", wire.MaxTextBytes)})
-	}
-	tooMany := gate(1, open)
-	tooMany.GetGateChange().Causes = make([]*fairwattpb.Cause, wire.MaxCauses+1)
-	for i := range tooMany.GetGateChange().Causes {
-		tooMany.GetGateChange().Causes[i] = &fairwattpb.Cause{}
-	}
-	for name, c := range map[string]struct {
-		sealed []byte
-		code   string
-	}{
-		"garbage":        {[]byte("garbage"), wire.CodeMalformed},
-		"bad signature":  {flipped, wire.CodeBadSignature},
-		"another chain":  {foreign, wire.CodeWrongChain},
-		"stranger":       {seal("stranger", 1, gate(1, open)), wire.CodeUnknownSigner},
-		"an aggregator":  {seal("da-1", 1, gate(1, open)), wire.CodeUnknownSigner},
-		"buyer's offer":  {seal(buyer, 1, w.offer(1, 1)), wire.CodeNotAllowed},
-		"own deposit":    {seal(buyer, 1, deposit(buyer, 1, "r")), wire.CodeNotAllowed},
-		"too large":      {seal(seller, 1, long), wire.CodeTooLarge},
-		"counter zero":   {seal(seller, 0, gate(1, open)), wire.CodeMalformed},
-		"no body":        {seal(seller, 1, &fairwattpb.Record{}), wire.CodeMalformed},
-		"no such state":  {seal(seller, 1, gate(1, 9)), wire.CodeMalformed},
-		"too many":       {seal(seller, 1, tooMany), wire.CodeMalformed},
-		"negative money": {seal(ledgertest.Centre, 1, deposit(buyer, -1, "r")), wire.CodeMalformed},
-		"huge volume":    {seal(seller, 1, w.offer(ledger.MaxEnergyWh+1, 1)), wire.CodeMalformed},
-		"path in an id":  {seal(ledgertest.Centre, 1, deposit(buyer, 1, "a/b")), wire.CodeMalformed},
-	} {
-		if _, err := w.State.CheckRecord(c.sealed); code(err) != c.code {
-			t.Errorf("%s: %v, want %s", name, err, c.code)
-		}
-		if st, dropped, err := w.State.Build(w.Fields(), [][]byte{c.sealed}); err != nil || len(dropped) != 1 ||
-			dropped[0].Refusal.Code != c.code || len(st.Records()) != 0 {
-			t.Errorf("%s: a block was built of it: %v", name, err)
-		}
-	}
-	if _, err := w.Advance(good); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := w.State.CheckRecord(good); code(err) != wire.CodeReplayed {
-		t.Errorf("replay: %v", err)
-	}
 }
 
 func TestReplayInOneBlock(t *testing.T) {
@@ -135,39 +68,117 @@ func TestFullBlockLeavesTheRestForLater(t *testing.T) {
 	}
 }
 
-// TestHeaderRules changes one header field at a time of a valid block.
+// forge encodes a block of records under a header that the test bends.
+func (w *world) forge(records [][]byte, change func(*fairwattpb.BlockHeader)) []byte {
+	w.t.Helper()
+	st, _, err := w.State.Build(w.Fields(), nil)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	h := proto.Clone(st.Header()).(*fairwattpb.BlockHeader)
+	h.RecordCount = uint32(len(records))
+	if change != nil {
+		change(h)
+	}
+	encoded, err := proto.MarshalOptions{Deterministic: true}.Marshal(h)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	block, err := proto.MarshalOptions{Deterministic: true}.Marshal(&fairwattpb.Block{Header: encoded, Records: records})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return block
+}
+
+// TestHeaderRules changes one header field at a time of a valid block; the
+// error names it.
 func TestHeaderRules(t *testing.T) {
 	w := newWorld(t, nil)
 	w.wait(10)
-	st, _, err := w.State.Build(w.Fields(), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
 	for name, change := range map[string]func(*fairwattpb.BlockHeader){
-		"chain":         func(h *fairwattpb.BlockHeader) { h.ChainId = make([]byte, 32) },
-		"height":        func(h *fairwattpb.BlockHeader) { h.Height++ },
-		"epoch":         func(h *fairwattpb.BlockHeader) { h.Epoch++ },
-		"view":          func(h *fairwattpb.BlockHeader) { h.View++ },
-		"leader":        func(h *fairwattpb.BlockHeader) { h.AccountingNode = w.State.Order()[1] },
-		"prev hash":     func(h *fairwattpb.BlockHeader) { h.PrevHash = make([]byte, 32) },
-		"time":          func(h *fairwattpb.BlockHeader) { h.TimeMs = w.State.TimeMs() },
-		"record count":  func(h *fairwattpb.BlockHeader) { h.RecordCount++ },
-		"records root":  func(h *fairwattpb.BlockHeader) { h.RecordsRoot = make([]byte, 32) },
-		"outcomes root": func(h *fairwattpb.BlockHeader) { h.OutcomesRoot = make([]byte, 32) },
-		"state root":    func(h *fairwattpb.BlockHeader) { h.StateRoot = make([]byte, 32) },
+		"chain_id":        func(h *fairwattpb.BlockHeader) { h.ChainId = make([]byte, 32) },
+		"height":          func(h *fairwattpb.BlockHeader) { h.Height++ },
+		"epoch":           func(h *fairwattpb.BlockHeader) { h.Epoch++ },
+		"accounting_node": func(h *fairwattpb.BlockHeader) { h.View++ },
+		"prev_hash":       func(h *fairwattpb.BlockHeader) { h.PrevHash = make([]byte, 32) },
+		"time_ms":         func(h *fairwattpb.BlockHeader) { h.TimeMs = w.State.TimeMs() },
+		"record_count":    func(h *fairwattpb.BlockHeader) { h.RecordCount++ },
+		"records_root":    func(h *fairwattpb.BlockHeader) { h.RecordsRoot = make([]byte, 32) },
+		"outcomes_root":   func(h *fairwattpb.BlockHeader) { h.OutcomesRoot = make([]byte, 32) },
+		"state_root":      func(h *fairwattpb.BlockHeader) { h.StateRoot = make([]byte, 32) },
 	} {
-		h := proto.Clone(st.Header()).(*fairwattpb.BlockHeader)
-		change(h)
-		encoded, err := proto.MarshalOptions{Deterministic: true}.Marshal(h)
-		if err != nil {
-			t.Fatal(err)
+		if _, err := w.State.Verify(w.forge(nil, change)); err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("%s: %v", name, err)
 		}
-		block, err := proto.MarshalOptions{Deterministic: true}.Marshal(&fairwattpb.Block{Header: encoded})
-		if err != nil {
-			t.Fatal(err)
+	}
+	if _, err := w.State.Verify(w.forge(nil, nil)); err != nil {
+		t.Errorf("nothing changed: %v", err)
+	}
+	other := func(h *fairwattpb.BlockHeader) { h.AccountingNode = w.State.Order()[1] }
+	if _, err := w.State.Verify(w.forge(nil, other)); err == nil || !strings.Contains(err.Error(), "accounting_node") {
+		t.Errorf("another leader: %v", err)
+	}
+}
+
+// TestBlockTimeRises: a block is later than the one below it, the first than
+// the genesis, and none is after the year 9999.
+func TestBlockTimeRises(t *testing.T) {
+	w := newWorld(t, nil)
+	for _, below := range []int64{ledgertest.StartMs, ledgertest.StartMs + 1} {
+		for ms, good := range map[int64]bool{below - 1: false, below: false, below + 1: true, ledger.MaxTimeMs: true, ledger.MaxTimeMs + 1: false} {
+			f := w.Fields()
+			f.TimeMs = ms
+			if _, _, err := w.State.Build(f, nil); good != (err == nil) || !good && !strings.Contains(err.Error(), "time_ms") {
+				t.Errorf("%d after %d: %v", ms, below, err)
+			}
 		}
-		if _, err := w.State.Verify(block); err == nil {
-			t.Errorf("%s: accepted", name)
+		w.wait(0)
+	}
+}
+
+// TestRecordsOfABlock: a block with one record that may not stand in it is no
+// block, and it has no more than max_records_per_block.
+func TestRecordsOfABlock(t *testing.T) {
+	w := newWorld(t, func(g *ledger.Genesis) { g.Params.MaxRecordsPerBlock = 2 })
+	one, two, three := w.sealed(seller, 1, gate(1, open)), w.sealed(seller, 2, gate(2, open)), w.sealed(seller, 3, gate(3, open))
+	bad := w.sealed(seller, 4, gate(4, open))
+	bad[len(bad)-1] ^= 1
+	for _, c := range []struct {
+		name    string
+		records [][]byte
+		want    string
+	}{
+		{"a bad signature", [][]byte{one, bad}, "record 1 may not stand in a block: " + wire.CodeBadSignature},
+		{"a replay", [][]byte{one, one}, "record 1 may not stand in a block: " + wire.CodeReplayed},
+		{"garbage", [][]byte{[]byte("x")}, "record 0 may not stand in a block: " + wire.CodeMalformed},
+		{"too many", [][]byte{one, two, three}, "3 records, at most 2"},
+		{"as many as may be", [][]byte{one, two}, "records_root"}, // only the forged roots are wrong
+	} {
+		if _, err := w.State.Verify(w.forge(c.records, nil)); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v, want %q", c.name, err, c.want)
+		}
+	}
+	// A record that the market refuses stands in its block.
+	st, dropped, err := w.State.Build(w.Fields(), [][]byte{one, w.sealed(seller, 5, gate(1, blocked))})
+	if err != nil || len(dropped) != 0 || st.Outcomes()[1].GetCode() != wire.CodeGateSeqOld {
+		t.Fatalf("%v, %v, %v", st.Outcomes(), dropped, err)
+	}
+	if _, err := w.State.Verify(st.Block()); err != nil {
+		t.Errorf("own block: %v", err)
+	}
+}
+
+// TestVerifiedSignatures: a signature is checked once: not again when the
+// caller remembers it, and always when it does not.
+func TestVerifiedSignatures(t *testing.T) {
+	w := newWorld(t, nil)
+	bad := w.sealed(seller, 1, gate(1, open))
+	bad[len(bad)-1] ^= 1
+	for known, kept := range map[bool]int{true: 1, false: 0} {
+		st, _, err := w.State.Build(w.Fields(), [][]byte{bad}, ledger.WithVerified(func([32]byte) bool { return known }))
+		if err != nil || len(st.Records()) != kept {
+			t.Errorf("remembered %v: %d records, %v", known, len(st.Records()), err)
 		}
 	}
 }
@@ -224,7 +235,7 @@ func TestEpochOrder(t *testing.T) {
 		}
 	}
 	advance(0)
-	advance(9) // everybody but da-2 has failed
+	advance(9) // all but da-2 have failed
 	if got := fmt.Sprint(w.State.Order()); got != "[da-2 da-1 da-3 da-4]" {
 		t.Errorf("after view 9: %s", got)
 	}
@@ -260,7 +271,7 @@ func TestCertificate(t *testing.T) {
 			t.Fatal(err)
 		}
 		change(c)
-		encoded, err := ledger.EncodeCertificate(c)
+		encoded, err := proto.MarshalOptions{Deterministic: true}.Marshal(c)
 		if err != nil {
 			t.Fatal(err)
 		}

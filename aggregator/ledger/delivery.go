@@ -27,7 +27,7 @@ func (t *Trade) in(statuses ...string) *Refusal {
 	return refuse(wire.CodeWrongStatus, "trade %q is %s", t.ID, t.Status)
 }
 
-// attested checks the seller's word on its gate (R17): signed by the seller,
+// attested checks the seller's attestation of its gate (R17): signed by the seller,
 // OPEN, valid at block time and for no longer than allowed, and not overtaken
 // by a gate change on the chain.
 func (x *execution) attested(seller string, sealed []byte) (uint64, *Refusal) {
@@ -78,10 +78,7 @@ func (x *execution) start(seller string, s *fairwattpb.Start) *Refusal {
 		r = x.readMeter(seller, t.ID, s.Reading)
 	}
 	if r != nil {
-		return r
-	}
-	if s.Reading.Meter == t.BuyerMeter {
-		return refuse(wire.CodeMeterNotYours, "meter %q is the buyer's", s.Reading.Meter)
+		return r // the buyer's own meter among others: it is the buyer's since the payment
 	}
 	t.GateSeq, t.SellerMeter, t.SegmentWh = seq, s.Reading.Meter, s.Reading.RegisterWh
 	t.DeliverByMs = x.timeMs + x.params.DeliverByMs

@@ -1,6 +1,6 @@
 // Package ledger holds the rules of the chain: which record and which block is
 // valid, and what it changes. Every data aggregator runs it, and so does
-// everybody who checks a chain; on the same blocks all of them come to the same
+// everyone who checks a chain. On the same blocks all of them come to the same
 // state, bit by bit.
 //
 // It is pure: no clock, no file, no network, no goroutine, no global variable,
@@ -19,17 +19,17 @@
 //  4. Check the certificate of a block that comes from elsewhere
 //     ([State.VerifyCertified]).
 //
-// # Door and market
+// # Check and market
 //
-// A record can be refused at two places. At the door, for what its bytes are:
-// not canonical, unknown signer, bad signature, wrong chain, a role that may
+// A record can be refused at two places. The check refuses it for what its bytes
+// are: not canonical, unknown signer, bad signature, wrong chain, a role that may
 // not send it, a field outside its limits, a counter used before. Such a record
-// stands in no block, and a block that has one is invalid. In the market, for
-// what it asks: to spend what is not there, to pay twice with one Token, to
+// stands in no block, and a block that has one is invalid. The market refuses
+// it for what it asks: to spend what is not there, to pay twice with one Token, to
 // start against a closed gate. Such a record stands in its block with an
 // [fairwattpb.Outcome] that says why, and changes nothing but its sender's
 // replay window, so the refusal can be proved to its sender and is not tried
-// again. The codes of both are constants here.
+// again. The codes of both are in package wire.
 //
 // # A trade
 //
@@ -44,7 +44,7 @@
 // (escrow to the seller and back to the buyer). Each status has a deadline in
 // block time, swept at the start of each block:
 //
-//   - a Token not used: refunded, nobody's fault;
+//   - a Token not used: refunded, without anyone's fault;
 //   - no start, or no bill: failed, the seller broke its promise; but refunded
 //     when a hazard excuses it (a hold in the trade, or a newest gate change
 //     that is not OPEN) and its quota is not used up;
@@ -57,12 +57,12 @@
 //
 // The meter decides before the parties' words: a confirmation whose register
 // bears the bill out settles the trade whatever its accepted flag says. A
-// meter belongs to whoever used it first, its register never falls, and it
+// meter belongs to its first user, its register never falls, and it
 // measures one trade at a time, so no watt-hour is sold twice; what the
 // seller's meter counts during a hold is not the trade's.
 //
-// Amounts may be rounded to either neighbouring millionth by whoever states
-// them (the difference is below one, and never above the escrow); the ledger's
+// Who states an amount may round it to either neighbouring millionth (the
+// difference is below one, and never above the escrow); the ledger's
 // own amounts are rounded half even. Sums are conserved exactly: deposits are
 // always wallets plus escrows ([State.Totals]).
 //
@@ -71,7 +71,7 @@
 // The paper's rule is used literally: s or f counts one more, credit ± w·volume
 // (formula 8), below a limit the participant is blacklisted and can no longer
 // request, offer or pay; running trades finish. Its weakness (one large trade
-// buys the right to many frauds) is known and left for a mode beside this one.
+// buys the right to many frauds) is known and left for another mode.
 // Trust values are those of the genesis in this version; an epoch's sequence is
 // the communication tree's over them, with those who failed as accounting node,
 // as the view of an epoch's last block shows, behind the others: for one epoch,
@@ -86,7 +86,7 @@
 // root is over 4096 buckets of keys: a block touches some hundreds of keys of
 // perhaps a million, and recomputes their buckets and paths only. A sparse
 // Merkle tree would give shorter proofs for single keys but costs some thirty
-// hashes a key, and nobody asks for such proofs yet; a hash over the list of
+// hashes a key, and no one asks for such proofs yet; a hash over the list of
 // changes would be cheaper still but would not say what the state is.
 // Protobuf was not used for values since its encoding is not one-to-one.
 //

@@ -99,7 +99,7 @@ func (x *execution) undelivered(t *Trade, reason string) {
 }
 
 // splitDispute shares a disputed escrow by what the meters prove: the energy
-// both of them counted is paid; the difference is nobody's proof and is halved.
+// both of them counted is paid; the difference is proved by neither and is halved.
 // Neither side has kept its promise provably, so both records say broken;
 // otherwise understating one's meter would cost nothing.
 func (x *execution) splitDispute(t *Trade) {

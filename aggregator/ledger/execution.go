@@ -163,11 +163,11 @@ func (x *execution) dispatch(r *fairwattpb.Record) *Refusal {
 	case *fairwattpb.Record_Confirm:
 		return x.confirm(r.Sender, b.Confirm)
 	}
-	return refuse(wire.CodeMalformed, "body: none") // the door lets none of these in
+	return refuse(wire.CodeMalformed, "body: none") // the check lets none of these in
 }
 
-// A Notice tells somebody other than the sender of a record, or the sender
-// itself where a trade changed its status, what a block did.
+// A Notice tells what a block did: someone other than the sender of a record,
+// or the sender itself where a trade changed its status.
 type Notice struct {
 	To string
 	// Index is the record's place in the block; -1 when the block's time did
@@ -256,8 +256,8 @@ func (x *execution) giveBack(t *Trade, amountMicro int64) {
 }
 
 // readMeter checks a reading of owner's meter and stores it. A meter belongs
-// to whoever used it first, its register never falls, and while it measures
-// one trade it measures no other.
+// to its first user, its register never falls, and while it measures one trade
+// it measures no other.
 func (x *execution) readMeter(owner, trade string, r *fairwattpb.MeterReading) *Refusal {
 	var m meter
 	if x.get(keyMeter+r.Meter, &m) {

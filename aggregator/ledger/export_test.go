@@ -1,5 +1,11 @@
 package ledger
 
+import (
+	"fmt"
+	"strconv"
+	"strings"
+)
+
 // describer lists the fields of a value as "name type", for the format's
 // documentation.
 type describer struct{ lines []string }
@@ -47,4 +53,117 @@ func DecodeAny(b []byte, check func(again []byte)) {
 			check(encodeValue(v))
 		}
 	}
+}
+
+// Exact is the rule a stated amount has to keep.
+func Exact(amountMicro, energyWh, priceMicroPerKWh int64) bool {
+	return exact(amountMicro, energyWh, priceMicroPerKWh)
+}
+
+// flat lists the fields of a value by name.
+type flat struct {
+	names []string
+	text  map[string]string
+}
+
+func (f *flat) put(name string, v any, zero bool) {
+	f.names = append(f.names, name)
+	if !zero {
+		f.text[name] = fmt.Sprint(v)
+	}
+}
+
+func (f *flat) u32(name string, v *uint32) { f.put(name, *v, *v == 0) }
+func (f *flat) u64(name string, v *uint64) { f.put(name, *v, *v == 0) }
+func (f *flat) i64(name string, v *int64)  { f.put(name, *v, *v == 0) }
+func (f *flat) flag(name string, v *bool)  { f.put(name, *v, !*v) }
+func (f *flat) str(name string, v *string) {
+	if name == "pay_id" || name == "order" || name == "strikes" || name == "benched" {
+		f.put(name, fmt.Sprintf("%d bytes", len(*v)), *v == "")
+		return
+	}
+	f.put(name, strconv.Quote(*v), *v == "")
+}
+
+func valueFor(key string) value {
+	switch kindOf(key + "/") {
+	case keyParticipant:
+		return &Participant{}
+	case keyAccount:
+		return &Account{}
+	case keyGate:
+		return &Gate{}
+	case keyMeter:
+		return &meter{}
+	case keyOffer:
+		return &Offer{}
+	case keyRequest:
+		return &Request{}
+	case keyTrade:
+		return &Trade{}
+	case keyMeta + "/":
+		return &meta{}
+	}
+	return nil
+}
+
+// DescribeChange writes what became of a key, field by field, "" when nothing
+// but the height, the time or the count of records did. since writes a time.
+func DescribeChange(key string, was, now []byte, had, deleted bool, since func(int64) string) string {
+	name := key
+	if strings.HasPrefix(key, keyDeadline) {
+		ms, what, id, err := parseDeadlineKey(key)
+		if err != nil {
+			return err.Error()
+		}
+		name = fmt.Sprintf("deadline %c %s %s", what, id, since(ms))
+	}
+	if deleted {
+		return name + " ends"
+	}
+	v, old := valueFor(key), valueFor(key)
+	if v == nil {
+		return fmt.Sprintf("%s = %q", name, now)
+	}
+	if had {
+		if err := decodeValue(was, old); err != nil {
+			return err.Error()
+		}
+	}
+	if err := decodeValue(now, v); err != nil {
+		return err.Error()
+	}
+	a, b := flat{text: map[string]string{}}, flat{text: map[string]string{}}
+	old.fields(&a)
+	v.fields(&b)
+	var fields []string
+	for _, f := range b.names {
+		x, y := a.text[f], b.text[f]
+		if x == y || key == keyMeta && (f == "height" || f == "time_ms") {
+			continue
+		}
+		if strings.HasSuffix(f, "_ms") {
+			x, y = at(x, since), at(y, since)
+		}
+		switch {
+		case !had || x == "":
+			fields = append(fields, f+" "+y)
+		case y == "":
+			fields = append(fields, f+" "+x+" -> none")
+		default:
+			fields = append(fields, f+" "+x+" -> "+y)
+		}
+	}
+	if len(fields) == 0 {
+		return ""
+	}
+	return name + ": " + strings.Join(fields, ", ")
+}
+
+func at(ms string, since func(int64) string) string {
+	n, err := strconv.ParseInt(ms, 10, 64)
+	if err != nil {
+		return ms
+	}
+	return since(n)
 }

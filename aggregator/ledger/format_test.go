@@ -14,12 +14,16 @@ import (
 
 	"fairwatt/aggregator/ledger"
 	"fairwatt/aggregator/ledger/ledgertest"
+	"fairwatt/proto/seal"
+	"fairwatt/proto/wire"
+
+	"google.golang.org/protobuf/proto"
 )
 
 const formatFile = "../../docs/ledger-format.md"
 
 // TestFormatDocument keeps the tables and the worked example in
-// docs/ledger-format.md true. FAIRWATT_UPDATE=1 writes them anew.
+// docs/ledger-format.md true. FAIRWATT_UPDATE=1 writes them again.
 func TestFormatDocument(t *testing.T) {
 	b, err := os.ReadFile(formatFile)
 	if err != nil {
@@ -56,7 +60,7 @@ func codeTable(t *testing.T) string {
 	}
 	var out strings.Builder
 	out.WriteString("| code | refused at | when |\n| --- | --- | --- |\n")
-	place, seen := "door", map[string]bool{}
+	place, seen := "check", map[string]bool{}
 	for _, d := range f.Decls {
 		group, ok := d.(*ast.GenDecl)
 		if !ok || group.Tok != token.CONST {
@@ -126,7 +130,7 @@ func workedExample(t *testing.T) string {
 	line("sealed record: deposit of 5 units to buyer-1", sealed)
 	recordID := st.RecordIDs()[0]
 	line("record id", recordID[:])
-	outcome, err := ledger.EncodeOutcome(st.Outcomes()[0])
+	outcome, err := proto.MarshalOptions{Deterministic: true}.Marshal(st.Outcomes()[0])
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -140,7 +144,7 @@ func workedExample(t *testing.T) string {
 	for _, change := range st.Changes() {
 		fmt.Fprintf(out, "  %s = %x\n", change.Key, change.Value)
 	}
-	line("bytes da-1 signs as its vote", ledger.VoteBytes(id, "da-1", hash, []byte("metadata"), []byte("aux")))
+	line("bytes da-1 signs as its vote", seal.Preimage(seal.DomainVote, id, "da-1", wire.VotePayload(hash, []byte("metadata"), []byte("aux"))))
 	line("certificate", c.Blocks[0].Certificate)
 	out.WriteString("```\n")
 	return out.String()

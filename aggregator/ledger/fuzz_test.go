@@ -36,7 +36,7 @@ func FuzzParseGenesis(f *testing.F) {
 }
 
 // FuzzRecord takes every signature as verified, so that the fuzzer gets behind
-// that check: whatever the door lets in, a block can be built of.
+// that check: a block can be built of whatever passes the rest.
 func FuzzRecord(f *testing.F) {
 	c := fuzzChain(f)
 	for _, cb := range c.Blocks {

@@ -184,4 +184,11 @@ func (w *world) toDelivering() {
 	w.must(seller, start(w.attest(open, 1), 1000))
 }
 
+// toHeld has delivered 500 Wh before a hazard.
+func (w *world) toHeld() {
+	w.toDelivering()
+	w.must(seller, gate(2, blocked))
+	w.must(seller, hold(2, 1500))
+}
+
 func (w *world) toBilled() { w.toDelivering(); w.must(seller, w.bill(3000, 2000, 400_000)) }

@@ -125,7 +125,7 @@ func (x *execution) request(buyer string, q *fairwattpb.Request) *Refusal {
 	if _, ok := x.bytes(key); ok {
 		return refuse(wire.CodeRequestExists, "request_id %q stands already", q.RequestId)
 	}
-	// The paper broadcasts a request of anybody whose assets are not empty.
+	// The paper broadcasts a request of anyone whose assets are not empty.
 	if a, _ := x.account(buyer); a.WalletMicro <= 0 {
 		return refuse(wire.CodeInsufficientFunds, "the wallet of %q is empty", buyer)
 	}

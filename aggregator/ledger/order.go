@@ -1,35 +1,35 @@
 package ledger
 
-// maxStrikes bounds how long a data aggregator that keeps failing stands last:
-// 2^(maxStrikes-1) epochs.
+// maxStrikes bounds for how many epochs a data aggregator that keeps failing
+// stands last: 2^(maxStrikes-1).
 const maxStrikes = 6
 
-// nextOrder gives m the sequence of the epoch that begins, after one whose last
-// block was decided in a view. Who led a view before that one failed: it gets a
-// strike and stands behind the others for one epoch, for two after the second
-// strike in a row, then four, up to 32, so that a dead root costs a fail-over
-// ever more seldom and one that is back is tried again. Leading an epoch to its
-// end wipes the strikes out. More than n-1 views mean that everybody but the one
-// who got through failed.
+// nextOrder gives m the sequence of the next epoch. view is the view in which
+// the epoch's last block was decided. Leaders of earlier views failed; each gets
+// a strike. A failed leader stands behind the others for one epoch after its
+// first strike in a row, for two after its second, then four, up to 32. So a
+// dead root costs a fail-over ever more seldom, and one that is back is tried
+// again. A leader of an epoch's last block loses its strikes. More than n-1
+// views mean that every other leader failed.
 func (s *State) nextOrder(m *meta, view uint64) {
 	n := uint64(len(m.Order))
-	strikes, benched := []byte(m.Strikes), []byte(m.Benched)
-	for i := range benched {
-		benched[i] -= min(benched[i], 1)
+	strikes, failed := []byte(m.Strikes), []byte(m.Failed)
+	for i := range failed {
+		failed[i] -= min(failed[i], 1)
 	}
 	strikes[m.Order[view%n]] = 0
 	for v := view - min(view, n-1); v < view; v++ {
 		i := m.Order[v%n]
 		strikes[i] = min(strikes[i]+1, maxStrikes)
-		benched[i] = 1 << (strikes[i] - 1)
+		failed[i] = 1 << (strikes[i] - 1)
 	}
 	order := make([]byte, 0, n)
 	for _, last := range []bool{false, true} {
 		for _, i := range s.sequence {
-			if (benched[i] > 0) == last {
+			if (failed[i] > 0) == last {
 				order = append(order, byte(i))
 			}
 		}
 	}
-	m.Order, m.Strikes, m.Benched = string(order), string(strikes), string(benched)
+	m.Order, m.Strikes, m.Failed = string(order), string(strikes), string(failed)
 }

@@ -34,8 +34,8 @@ type Params struct {
 	// SkewMs is how far a block's time may be from a voter's own clock
 	// ([CheckSkew]).
 	SkewMs int64 `json:"skew_ms"`
-	// MaxRecordsPerBlock and MaxRecordBytes bound a block; a record larger
-	// than MaxRecordBytes when sealed is refused at the door.
+	// MaxRecordsPerBlock and MaxRecordBytes bound a block. The check refuses a
+	// record that is larger than MaxRecordBytes when sealed.
 	MaxRecordsPerBlock int `json:"max_records_per_block"`
 	MaxRecordBytes     int `json:"max_record_bytes"`
 

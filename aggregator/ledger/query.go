@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"fairwatt/aggregator/wct"
-	"fairwatt/proto/fairwattpb"
 )
 
 // Genesis returns the chain's genesis; it must not be changed.
@@ -68,19 +67,19 @@ func (s *State) Order() []string {
 }
 
 // Network returns what the communication trees of the present epoch are built
-// from, node k being Order()[k], and which nodes are benched for having failed.
-// Trust values are what they are: whoever builds a tree counts the benched as
-// not trusted.
-func (s *State) Network() (network *wct.Input, benched []bool) {
+// from, node k being Order()[k], and which nodes stand last because they failed
+// as accounting nodes. The trust values are the unchanged ones: who builds a
+// tree counts the failed nodes as not trusted.
+func (s *State) Network() (network *wct.Input, failed []bool) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	order := make([]int, len(s.meta.Order))
-	benched = make([]bool, len(order))
+	failed = make([]bool, len(order))
 	for k := range order {
 		order[k] = int(s.meta.Order[k])
-		benched[k] = s.meta.Benched[order[k]] > 0
+		failed[k] = s.meta.Failed[order[k]] > 0
 	}
-	return s.genesis.network(order), benched
+	return s.genesis.network(order), failed
 }
 
 func (s *State) orderID(i int) string { return s.genesis.Aggregators[s.meta.Order[i]].ID }
@@ -137,7 +136,7 @@ func (s *State) Participant(id string) (Participant, bool) {
 	return p, ok
 }
 
-// Participants returns everybody registered, by id.
+// Participants returns everyone registered, by id.
 func (s *State) Participants() []Participant {
 	return collect(s, keyParticipant, func(*Participant) bool { return true })
 }
@@ -241,7 +240,3 @@ func (s *State) Totals() Totals {
 		t.WalletsMicro == m.WalletsMicro && t.EscrowMicro == m.EscrowMicro
 	return t
 }
-
-// EncodeOutcome returns the canonical bytes of an outcome: a leaf under
-// outcomes_root.
-func EncodeOutcome(o *fairwattpb.Outcome) ([]byte, error) { return marshal(o) }

@@ -33,7 +33,7 @@ type State struct {
 	mu           sync.RWMutex // guards what follows
 	headerHash   [32]byte
 	meta         meta
-	tree         *tree
+	tree         *stateTree
 	due          deadlines // an index of the deadline keys; may hold stale ones
 	keys         map[string]ed25519.PublicKey
 	participants map[string]*Participant // never changed once registered
@@ -46,7 +46,7 @@ type voters struct {
 }
 
 // NewState returns the state before the first block: the genesis' participants
-// are registered, nobody has money, and the header hash is the chain's id.
+// are registered, no one has money, and the header hash is the chain's id.
 func NewState(g *Genesis) (*State, error) {
 	s, err := newState(g)
 	if err != nil {
@@ -57,7 +57,7 @@ func NewState(g *Genesis) (*State, error) {
 		order[i] = byte(n)
 	}
 	none := string(make([]byte, len(order)))
-	m := meta{TimeMs: g.CreatedMs, Epoch: 1, EpochFirst: 1, Order: string(order), Strikes: none, Benched: none}
+	m := meta{TimeMs: g.CreatedMs, Epoch: 1, EpochFirst: 1, Order: string(order), Strikes: none, Failed: none}
 	entries := []Entry{{[]byte(keyMeta), encodeValue(&m)}}
 	add := func(p *Participant) {
 		entries = append(entries,
@@ -110,7 +110,7 @@ func newState(g *Genesis) (*State, error) {
 	if err != nil {
 		return nil, fmt.Errorf("genesis: %w", err)
 	}
-	if g, err = ParseGenesis(b); err != nil { // a copy of our own
+	if g, err = ParseGenesis(b); err != nil { // our own copy
 		return nil, err
 	}
 	s := &State{genesis: g, chain: g.ChainID()}
@@ -119,11 +119,11 @@ func newState(g *Genesis) (*State, error) {
 		return nil, err
 	}
 	s.voters = voters{chain: s.chain, keys: keys, quorum: g.Quorum()}
-	everybody := make([]int, len(g.Aggregators))
-	for i := range everybody {
-		everybody[i] = i
+	all := make([]int, len(g.Aggregators))
+	for i := range all {
+		all[i] = i
 	}
-	in := g.network(everybody)
+	in := g.network(all)
 	in.IDs = nil // ties go to whom the genesis names first
 	t, err := wct.Build(in, wct.WCT)
 	if err != nil {
@@ -135,7 +135,7 @@ func newState(g *Genesis) (*State, error) {
 
 // load fills the tree and the indexes over it.
 func (s *State) load(entries []Entry) error {
-	s.tree = newTree(entries)
+	s.tree = newStateTree(entries)
 	if len(s.tree.items) != len(entries) {
 		return errors.New("a key stands twice")
 	}

@@ -4,8 +4,6 @@ import (
 	"testing"
 
 	"fairwatt/aggregator/ledger"
-	"fairwatt/aggregator/ledger/ledgertest"
-	"fairwatt/proto/fairwattpb"
 	"fairwatt/proto/wire"
 )
 
@@ -83,7 +81,7 @@ func TestHoldThatLastsSettlesTheMetered(t *testing.T) {
 	w.account(buyer, 900_000, 0, 1) // was silent
 }
 
-func TestMuteBuyerHarmsNobody(t *testing.T) {
+func TestMuteBuyerHarmsOnlyItself(t *testing.T) {
 	w := newWorld(t, nil)
 	w.toBilled()
 	w.wait(w.Genesis.Params.ConfirmByMs)
@@ -159,123 +157,6 @@ func TestBlacklist(t *testing.T) {
 	}
 	if code := w.send(seller, w.offer(5000, 1)); code != wire.CodeBlacklisted {
 		t.Errorf("offer: %q", code)
-	}
-}
-
-// TestRefusals has one case for each rule of the market: what leads up to it,
-// the record that breaks it, and the code.
-func TestRefusals(t *testing.T) {
-	mc := ledgertest.Centre
-	registration := func(id, key string) *fairwattpb.Record {
-		return &fairwattpb.Record{Body: &fairwattpb.Record_Registration{Registration: &fairwattpb.Registration{
-			Id: id, Site: "site", Roles: []fairwattpb.Role{fairwattpb.Role_ROLE_BUYER}, PublicKey: string(ledgertest.PublicKey(key)),
-		}}}
-	}
-	type record = *fairwattpb.Record
-	for _, c := range []struct {
-		name, code string
-		to         func(*world)
-		sender     string
-		record     func(*world) record
-	}{
-		{"register a taken id", wire.CodeAlreadyRegistered, nil, mc, func(*world) record { return registration(buyer, "new") }},
-		{"register a taken key", wire.CodeAlreadyRegistered, nil, mc, func(*world) record { return registration("new", buyer) }},
-		{"register an aggregator's key", wire.CodeAlreadyRegistered, nil, mc, func(*world) record { return registration("new", "da-1") }},
-		{"deposit to nobody", wire.CodeUnknownParticipant, nil, mc, func(*world) record { return deposit("nobody", 1, "r") }},
-		{"deposit twice", wire.CodeReferenceUsed, (*world).toRequested, mc, func(*world) record { return deposit(buyer, 1, "deposit-1") }},
-		{"deposit too much", wire.CodeMoneyLimit, (*world).toRequested, mc, func(*world) record { return deposit(buyer, ledger.MaxMoneyMicro, "r") }},
-		{"old gate change", wire.CodeGateSeqOld, (*world).toRequested, seller, func(*world) record { return gate(1, open) }},
-		{"request without money", wire.CodeInsufficientFunds, nil, buyer, func(w *world) record { return w.request(1, 1) }},
-		{"request twice", wire.CodeRequestExists, (*world).toRequested, buyer, func(w *world) record { return w.request(1, 1) }},
-		{"offer for ever", wire.CodeTooFar, nil, seller, func(w *world) record { w.NowMs += 1e9; r := w.offer(1, 1); w.NowMs -= 1e9; return r }},
-		{"expired offer", wire.CodeExpired, nil, seller, func(w *world) record { w.NowMs -= 1e7; r := w.offer(1, 1); w.NowMs += 1e7; return r }},
-		{"answer nothing", wire.CodeRequestUnknown, nil, mc, func(w *world) record { return w.response(nil) }},
-		{"answer twice", wire.CodeRequestAnswered, (*world).toEscrowed, mc, func(w *world) record { return w.response(nil) }},
-		{"volume over the request", wire.CodeVolumeWrong, (*world).toRequested, mc, func(w *world) record {
-			return w.response(func(r *fairwattpb.Response) { r.Token.VolumeWh = 2001 })
-		}},
-		{"escrow too small", wire.CodeEscrowWrong, (*world).toRequested, mc, func(w *world) record {
-			return w.response(func(r *fairwattpb.Response) { r.Token.EscrowMicro-- })
-		}},
-		{"invented compliance", wire.CodeComplianceWrong, (*world).toRequested, mc, func(w *world) record {
-			return w.response(func(r *fairwattpb.Response) { r.Token.Kept = 1 })
-		}},
-		{"overspend", wire.CodeInsufficientFunds, func(w *world) {
-			w.must(mc, deposit(buyer, 599_999, "r"))
-			w.must(buyer, w.request(2000, 300_000))
-		}, mc, func(w *world) record { return w.response(nil) }},
-		{"pay without Token", wire.CodeTradeUnknown, (*world).toRequested, buyer, func(*world) record { return pay(nil) }},
-		{"pay with another's Token", wire.CodeNotYours, (*world).toEscrowed, "buyer-2", func(*world) record { return pay(nil) }},
-		{"pay twice", wire.CodeAlreadyPaid, (*world).toPaid, buyer, func(*world) record { return pay(nil) }},
-		{"pay late", wire.CodeExpired, func(w *world) { w.toEscrowed(); w.wait(600_000) }, buyer, func(*world) record { return pay(nil) }},
-		{"pay another seller", wire.CodeOfferUnknown, (*world).toEscrowed, buyer, func(*world) record {
-			return pay(func(p *fairwattpb.Pay) { p.Seller = "seller-2" })
-		}},
-		{"pay for too much", wire.CodeVolumeWrong, (*world).toEscrowed, buyer, func(*world) record {
-			return pay(func(p *fairwattpb.Pay) { p.VolumeWh, p.AmountMicro = 2001, 400_200 })
-		}},
-		{"pay another price", wire.CodePriceWrong, (*world).toEscrowed, buyer, func(*world) record {
-			return pay(func(p *fairwattpb.Pay) { p.PriceMicroPerKwh, p.AmountMicro = 199_999, 399_998 })
-		}},
-		{"pay another amount", wire.CodeAmountWrong, (*world).toEscrowed, buyer, func(*world) record {
-			return pay(func(p *fairwattpb.Pay) { p.AmountMicro++ })
-		}},
-		{"start unpaid", wire.CodeNotYours, (*world).toEscrowed, seller, func(w *world) record { return start(w.attest(open, 1), 1) }},
-		{"start by another", wire.CodeNotYours, (*world).toPaid, "seller-2", func(w *world) record { return start(w.attest(open, 1), 1) }},
-		{"start twice", wire.CodeWrongStatus, (*world).toDelivering, seller, func(w *world) record { return start(w.attest(open, 1), 1000) }},
-		{"start without attestation", wire.CodeAttestationInvalid, (*world).toPaid, seller, func(*world) record { return start([]byte("word of honour"), 1) }},
-		{"start with another's attestation", wire.CodeAttestationInvalid, (*world).toPaid, seller, func(w *world) record {
-			a, _ := w.Attest("seller-2", 1, open, 1000)
-			return start(a, 1)
-		}},
-		{"start with a blocked attestation", wire.CodeGateNotOpen, (*world).toPaid, seller, func(w *world) record { return start(w.attest(blocked, 2), 1) }},
-		{"start against a blocked gate", wire.CodeAttestationOld, func(w *world) { w.toPaid(); w.must(seller, gate(2, blocked)) }, seller, func(w *world) record { return start(w.attest(open, 1), 1) }},
-		{"start against the same gate", wire.CodeGateNotOpen, func(w *world) { w.toPaid(); w.must(seller, gate(2, blocked)) }, seller, func(w *world) record { return start(w.attest(open, 2), 1) }},
-		{"stale attestation", wire.CodeAttestationExpired, (*world).toPaid, seller, func(w *world) record {
-			a := w.attest(open, 1)
-			w.NowMs += 61_000
-			return start(a, 1)
-		}},
-		{"attestation for ever", wire.CodeAttestationExpired, (*world).toPaid, seller, func(w *world) record {
-			a, _ := w.Attest(seller, 1, open, 90_001)
-			return start(a, 1)
-		}},
-		{"hold without hazard", wire.CodeHoldWithoutHazard, (*world).toDelivering, seller, func(*world) record { return hold(1, 1000) }},
-		{"hold on an open gate", wire.CodeHoldWithoutHazard, func(w *world) { w.toDelivering(); w.must(seller, gate(2, open)) }, seller, func(*world) record { return hold(2, 1000) }},
-		{"register falls", wire.CodeRegisterBack, (*world).toDelivering, seller, func(*world) record { return hold(2, 999) }},
-		{"another meter", wire.CodeMeterNotYours, (*world).toDelivering, seller, func(w *world) record {
-			r := w.bill(3000, 1, 200)
-			r.GetBill().Reading.Meter = "other"
-			return r
-		}},
-		{"bill more than metered", wire.CodeEnergyNotMetered, (*world).toDelivering, seller, func(w *world) record { return w.bill(2999, 2000, 400_000) }},
-		{"bill more than paid", wire.CodeVolumeWrong, (*world).toDelivering, seller, func(w *world) record { return w.bill(3001, 2001, 400_200) }},
-		{"bill another amount", wire.CodeAmountWrong, (*world).toDelivering, seller, func(w *world) record { return w.bill(3000, 1000, 200_001) }},
-		{"bill another payment", wire.CodePayIDWrong, (*world).toDelivering, seller, func(w *world) record {
-			r := w.bill(3000, 1000, 200_000)
-			r.GetBill().PayId[0] ^= 1
-			return r
-		}},
-		{"confirm unbilled", wire.CodeWrongStatus, (*world).toDelivering, buyer, func(*world) record { return confirm(2100, 2000) }},
-		{"confirm another's", wire.CodeNotYours, (*world).toBilled, "buyer-2", func(*world) record { return confirm(2100, 2000) }},
-		{"confirm unmetered", wire.CodeEnergyNotMetered, (*world).toBilled, buyer, func(*world) record { return confirm(2100, 1999) }},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			w := newWorld(t, nil)
-			if c.to != nil {
-				c.to(w)
-			}
-			before := entries(w)
-			if code := w.send(c.sender, c.record(w)); code != c.code {
-				t.Fatalf("code %q, want %q", code, c.code)
-			}
-			after := entries(w)
-			for key, v := range after {
-				if old := before[key]; old != v && key != "meta" && key != "window/"+c.sender {
-					t.Errorf("a refused record changed %q", key)
-				}
-			}
-		})
 	}
 }
 

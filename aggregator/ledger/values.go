@@ -56,7 +56,7 @@ type meta struct {
 	EpochFirst      uint64 // height of the epoch's first block
 	Order           string // the epoch's sequence: one byte per aggregator, its genesis index
 	Strikes         string // by genesis index, one byte each: views it led and failed, in a row
-	Benched         string // likewise: epochs, this one counted, for which it stands last
+	Failed          string // likewise: epochs, this one counted, for which it stands last
 	DepositedMicro  int64
 	WalletsMicro    int64
 	EscrowMicro     int64
@@ -70,13 +70,13 @@ func (m *meta) fields(c codec) {
 	c.u64("epoch_first", &m.EpochFirst)
 	c.str("order", &m.Order)
 	c.str("strikes", &m.Strikes)
-	c.str("benched", &m.Benched)
+	c.str("benched", &m.Failed)
 	c.i64("deposited_micro", &m.DepositedMicro)
 	c.i64("wallets_micro", &m.WalletsMicro)
 	c.i64("escrow_micro", &m.EscrowMicro)
 }
 
-// A Participant is somebody registered: by the genesis or by a Registration.
+// A Participant is registered by the genesis or by a Registration.
 type Participant struct {
 	ID           string
 	Site         string

@@ -194,7 +194,7 @@ func TestCounterIsNeverGivenTwice(t *testing.T) {
 		}
 		return c
 	}
-	a, b := open(), open() // a running centre and a command beside it
+	a, b := open(), open() // a running centre and a command at the same time
 	take(a, 3)
 	take(b, 2)
 	take(a, 100)

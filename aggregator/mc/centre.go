@@ -95,7 +95,7 @@ type pending struct {
 	sealed  []byte
 	sentAt  time.Time
 	tries   int
-	done    chan<- error // nil: nobody waits
+	done    chan<- error // nil: no one waits
 	request *requestKey
 }
 

@@ -201,7 +201,7 @@ func TestCentreAnswersOnceOverRestarts(t *testing.T) {
 		t.Errorf("quotes %v", quotes)
 	}
 
-	// What it signed vanishes, and so does it: the next one answers anew, once.
+	// What it signed vanishes, and so does it: the next one answers again, once.
 	q.mu.Lock()
 	q.mute = true
 	q.mu.Unlock()
@@ -220,7 +220,7 @@ func TestCentreAnswersOnceOverRestarts(t *testing.T) {
 	q.until("no second response", func() bool { return len(q.responses()) == 2 })
 	stop()
 	centre, stop = q.centre(file)
-	// A request nobody can serve waits until somebody can.
+	// A request that no one can serve waits until someone can.
 	q.send("buyer-1", request("q3", 130_000))
 	q.send("seller-2", &fairwattpb.Record{Body: &fairwattpb.Record_GateChange{GateChange: &fairwattpb.GateChange{GateSeq: 2,
 		State: fairwattpb.GateState_GATE_STATE_OPEN, ValidUntilMs: time.Now().Add(time.Hour).UnixMilli()}}})

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// writeConfigs writes a configuration beside each holder's keys, so that a
+// writeConfigs writes a configuration next to each holder's keys, so that a
 // fresh community starts without editing on one machine.
 func writeConfigs(dir string, c *Community) error {
 	for i, da := range c.DAs {

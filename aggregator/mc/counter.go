@@ -17,9 +17,9 @@ var (
 	counterKey    = []byte("reserved")
 )
 
-// A counter numbers the centre's records. What was given out is never given out
-// again, crash or not, and not by another process with the same file either
-// (the running centre, and somebody who registers a participant beside it): each
+// A counter numbers the centre's records. A number is never given out twice:
+// not after a crash, and not by another process with the same file (the running
+// centre, and a command that registers a participant meanwhile). Each process
 // reserves its own span under the file's lock. Its owner's lock guards it.
 type counter struct {
 	path string

@@ -6,12 +6,12 @@
 // [InitDir] writes a fresh community to a folder: the authority's certificate
 // and key, genesis.json and one folder of keys for each data aggregator, the
 // centre and the broker. [OpenDir] reads it again. [NewAuthority] does the same
-// in memory. A [Centre] runs beside the aggregators: give it its key, the
+// in memory. A [Centre] runs next to the aggregators: give it its key, the
 // genesis and one [Chain] for each data aggregator, and call Run.
 //
 // The authority's key (ca.key) signs certificates and nothing else; keep it off
 // the machines that run, with a copy in another place. Losing it means that no
-// new participant can be given a certificate; whoever steals it can connect as
+// new participant can be given a certificate; a thief can connect as
 // anyone, but can sign no record, since records are signed with other keys.
 //
 // # Design
@@ -25,11 +25,11 @@
 // before a crash is never used for something else after it.
 //
 // Everything it decides it says on the chain: a response names the sellers it
-// found and their offers, in an order anybody can recompute (price, then
+// found and their offers, in an order anyone can recompute (price, then
 // credibility, then id).
 //
 // What was refused: giving the buyer the private key of a shared wallet as the
-// paper does (section 3.2, formula 3): whoever has it can drain it. Escrow is
+// paper does (section 3.2, formula 3): its holder can drain it. Escrow is
 // an entry of the ledger, bound by rules every aggregator executes. The register
 // of real identities is not kept here at all; the chain carries pseudonyms, and
 // who stands behind one is for the operator's own encrypted files.

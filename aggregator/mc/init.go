@@ -17,7 +17,7 @@ import (
 )
 
 // Names of the files InitDir writes. The authority's stand in the folder
-// itself; each holder has a folder of its own, to be moved to its machine.
+// itself; each holder has its own folder, to be moved to its machine.
 const (
 	CACertFile  = "ca.crt"
 	CAKeyFile   = "ca.key"
@@ -55,7 +55,7 @@ type Options struct {
 	Now time.Time
 }
 
-// Defaults for a community nobody has measured yet.
+// Defaults for a community that no one has measured yet.
 const (
 	DefaultOverheadUs = 2000
 	DefaultTrustE4    = 8500 // above the trust threshold, or the first tree would be degenerate (R5)
@@ -223,7 +223,7 @@ func InitDir(dir string, o Options) (*ledger.Genesis, error) {
 	return c.Genesis, writeConfigs(dir, c)
 }
 
-// writeIdentity writes keys and certificates into a folder of their own.
+// writeIdentity writes keys and certificates into their own folder.
 func writeIdentity(dir string, who Identity) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("make folder: %w", err)

@@ -234,17 +234,15 @@ func (s *Store) Height() uint64 {
 	return height
 }
 
-// Append stores the certified block of the given height and its changes to the
-// state, in one transaction that is on disk when Append returns nil. A block
-// that is already there is not stored again and is no error; one that differs
-// from what is there is [ErrFork].
-func (s *Store) Append(cb *fairwattpb.CertifiedBlock, height uint64, changes []ledger.Change) error {
-	header, hash, _, err := ledger.DecodeBlock(cb.GetBlock())
-	if err != nil {
-		return fmt.Errorf("append block %d: %w", height, err)
-	}
-	if header.GetHeight() != height {
-		return fmt.Errorf("append block %d: its header says %d", height, header.GetHeight())
+// Append stores a staged block with its certificate and its changes to the
+// state, in one transaction that is on disk when Append returns nil. cb is the
+// same block and was verified. A block that is already there is not stored
+// again and is no error; one that differs from what is there is [ErrFork].
+func (s *Store) Append(st *ledger.Staged, cb *fairwattpb.CertifiedBlock) error {
+	header, hash := st.Header(), st.HeaderHash()
+	height := header.GetHeight()
+	if !bytes.Equal(st.Block(), cb.GetBlock()) {
+		return fmt.Errorf("append block %d: the certificate comes with another block", height)
 	}
 	encoded, err := proto.Marshal(cb)
 	if err != nil {
@@ -274,7 +272,7 @@ func (s *Store) Append(cb *fairwattpb.CertifiedBlock, height uint64, changes []l
 			return err
 		}
 		state := tx.Bucket(bucketState)
-		for _, c := range changes {
+		for _, c := range st.Changes() {
 			if c.Delete {
 				err = state.Delete(c.Key)
 			} else {
@@ -322,7 +320,7 @@ func decode(b []byte) (*fairwattpb.CertifiedBlock, error) {
 
 // Blocks calls fn for the blocks of the heights from to to, both included, as
 // far as they are stored, in order, and returns the first error. Each block is
-// read in a transaction of its own, so fn may take its time.
+// read in its own transaction, so fn may take its time.
 func (s *Store) Blocks(from, to uint64, fn func(height uint64, cb *fairwattpb.CertifiedBlock) error) error {
 	last := s.Height()
 	for h := max(from, 1); h <= min(to, last); h++ {

@@ -40,7 +40,7 @@ func grow(t testing.TB, c *ledgertest.Chain, s *store.Store, blocks int) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := s.Append(c.Blocks[len(c.Blocks)-1], c.State.Height(), st.Changes()); err != nil {
+		if err := s.Append(st, c.Blocks[len(c.Blocks)-1]); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -91,24 +91,41 @@ func TestAppendRefuses(t *testing.T) {
 	// Another chain of the same genesis: same heights, other blocks.
 	other := newChain(t)
 	other.NowMs += 1000
-	for range 3 {
-		if _, err := other.Advance(); err != nil {
+	for h := range 3 {
+		st, err := other.Advance()
+		if err != nil {
 			t.Fatal(err)
 		}
-	}
-	for h := uint64(1); h <= 3; h++ {
-		if err := s.Append(other.Blocks[h-1], h, nil); !errors.Is(err, store.ErrFork) {
-			t.Errorf("fork at height %d: %v", h, err)
+		if err := s.Append(st, other.Blocks[h]); !errors.Is(err, store.ErrFork) {
+			t.Errorf("fork at height %d: %v", h+1, err)
+		}
+		if err := s.Append(st, c.Blocks[0]); err == nil || errors.Is(err, store.ErrFork) {
+			t.Errorf("another block than the staged one: %v", err)
 		}
 	}
-	if err := s.Append(c.Blocks[0], 1, nil); err != nil {
+	again, err := ledger.NewState(c.Genesis)
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, err := again.VerifyCertified(c.Blocks[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Append(first, c.Blocks[0]); err != nil {
 		t.Errorf("the same block again: %v", err)
 	}
-	if err := s.Append(c.Blocks[0], 3, nil); err == nil {
-		t.Error("a block at the wrong height was stored")
+	// A block above the next one: the store must not have a gap.
+	ahead := openStore(t, filepath.Join(t.TempDir(), "chain.db"), c.State.ChainID())
+	defer ahead.Close()
+	if err := again.Commit(first); err != nil {
+		t.Fatal(err)
 	}
-	if err := s.Append(&fairwattpb.CertifiedBlock{Block: []byte("x")}, 3, nil); err == nil {
-		t.Error("garbage was stored")
+	second, err := again.VerifyCertified(c.Blocks[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := ahead.Append(second, c.Blocks[1]); err == nil || ahead.Height() != 0 {
+		t.Errorf("a block at the wrong height was stored: %v", err)
 	}
 	if _, err := s.Block(3); !errors.Is(err, store.ErrNotFound) {
 		t.Errorf("block 3: %v", err)
@@ -221,7 +238,7 @@ func BenchmarkAppend(b *testing.B) {
 			b.Fatal(err)
 		}
 		b.StartTimer()
-		if err := s.Append(cb, st.Header().GetHeight(), st.Changes()); err != nil {
+		if err := s.Append(st, cb); err != nil {
 			b.Fatal(err)
 		}
 		b.StopTimer()

@@ -8,7 +8,6 @@ import (
 	"math"
 	"math/rand/v2"
 	"net"
-	"os"
 	"path/filepath"
 	"sync"
 	"time"
@@ -130,9 +129,6 @@ func (g *grid) makeAggregators(listeners []net.Listener) error {
 	}
 	for i, who := range g.community.DAs {
 		node := &aggregatorNode{id: who.ID, dir: filepath.Join(g.dataDir, who.ID), done: make(chan struct{})}
-		if err := os.MkdirAll(node.dir, 0o700); err != nil {
-			return fmt.Errorf("make folder of %s: %w", who.ID, err)
-		}
 		link, err := g.link(who, listeners[i], memory)
 		if err != nil {
 			return err

@@ -46,7 +46,7 @@ func chainDir(t *testing.T, blocks int) string {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := s.Append(c.Blocks[i], c.State.Height(), st.Changes()); err != nil {
+		if err := s.Append(st, c.Blocks[i]); err != nil {
 			t.Fatal(err)
 		}
 	}

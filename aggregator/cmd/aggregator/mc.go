@@ -52,7 +52,7 @@ management centre and the MQTT broker.
 
 The folders are to be moved to the machines they are for; ca.key is to be kept
 away from all of them. Nothing that exists is overwritten. The chain's id is the
-hash of genesis.json: give that file to everybody who is to check the chain.`,
+hash of genesis.json: give that file to everyone who is to check the chain.`,
 		Example: `  aggregator mc init --dir community
   aggregator mc init --dir community --name "Harbour street" --das 7 --host das.example.org --broker-host mqtt.example.org`,
 		Args: noArgs,
@@ -185,7 +185,7 @@ func mcRunCommand() *cobra.Command {
 		Use:   "run --config FILE",
 		Short: "Answer the chain's requests until interrupted",
 		Long: `Follow the chain and answer each request with the sellers to choose from and a
-Token with the buyer's escrow, until interrupted. It keeps no state beside a
+Token with the buyer's escrow, until interrupted. It keeps no state but a
 record counter and may be stopped and started at any moment.`,
 		Example: "  aggregator mc run --config community/mc-1/mc.yaml",
 		Args:    noArgs,
@@ -376,7 +376,7 @@ enroll), and its public half goes on the chain by mc register.`,
 }
 
 // checkRole keeps the ids of aggregators and centres from being certified for
-// anything else: on the links the common name is who somebody is.
+// anything else: on the links the common name says who it is.
 func checkRole(dir, id string, role mc.Role) error {
 	g, err := mc.ReadGenesis(filepath.Join(dir, mc.GenesisFile))
 	if err != nil {

@@ -109,7 +109,7 @@ func mosquitto(t *testing.T, config string, port int) (stop func()) {
 		if time.Now().After(deadline) {
 			t.Fatalf("mosquitto does not listen: %v\n%s", err, &log)
 		}
-		time.Sleep(20 * time.Millisecond) // it tells nobody when it listens
+		time.Sleep(20 * time.Millisecond) // it tells no one when it listens
 	}
 }
 
@@ -268,7 +268,7 @@ func (a *agent) send(seq uint64) uint64 {
 	}
 }
 
-// next waits for the next word on the newest record.
+// next waits for the next receipt about the newest record.
 func (a *agent) next() said {
 	a.t.Helper()
 	for {

@@ -30,7 +30,7 @@ func wctExperimentCommand() *cobra.Command {
 
 Networks of 10 to 200 nodes are drawn from seeds 1 to N under three overhead
 models (uniform, planar, asymmetric). WCT with both weight ratios, raw and
-normalised, LFT, TFT and the overhead-aware tree are measured, and beside them
+normalised, LFT, TFT and the overhead-aware tree are measured, and next to them
 a star, a random tree, gossip and a lower bound.
 
   figure 6       overall trust (and expected coverage)
@@ -175,7 +175,7 @@ func writeFile(path string, content func(io.Writer) error) error {
 	return nil
 }
 
-// isTerminal says whether somebody may be looking.
+// isTerminal says whether someone may be looking.
 func isTerminal(f *os.File) bool {
 	info, err := f.Stat()
 	return err == nil && info.Mode()&os.ModeCharDevice != 0

@@ -32,20 +32,29 @@ function facts(pairs) {
   return pairs.map(([k, v]) => el('div', {}, el('dt', {}, k), el('dd', {}, v)));
 }
 
-function input(i) {
+// input says one measured value of a cause. What the cause's own text has said
+// already is not said again: then only the name, state and age are left.
+function input(i, said) {
+  const state = i.state ? `, ${words(i.state)}` : '';
+  const age = i.age_s > 0 ? `, ${short(i.age_s)} s old` : '';
+  if (said) return state || age ? words(i.name) + state + age : '';
   const value = i.value === undefined ? 'no value' : short(i.value);
   const unit = i.unit ? ' ' + i.unit : '';
   const limit = i.threshold === undefined ? '' : ` (limit ${i.op ? i.op + ' ' : ''}${short(i.threshold)}${unit})`;
-  const age = i.age_s > 0 ? `, ${short(i.age_s)} s old` : '';
-  const state = i.state ? `, ${words(i.state)}` : '';
   return `${words(i.name)} ${value}${i.value === undefined ? '' : unit}${limit}${state}${age}`;
+}
+
+function cause(c) {
+  const numbers = (c.text || '').match(/-?\d+(\.\d+)?/g) || [];
+  const inputs = (c.inputs || []).map(i => input(i, i.value !== undefined && numbers.includes(short(i.value)))).filter(Boolean);
+  const marks = (c.latched ? ', latched' : '') + (c.holding ? ', holding' : '');
+  return el('li', {}, el('span', { class: 'badge ' + (levelLook[c.level] || 'bad') }, `${c.rule} ${words(c.kind)}: ${c.level}${marks}`), ' ', c.text,
+    inputs.length ? el('span', { class: 'inputs' }, inputs.join('; ')) : '');
 }
 
 function card(g) {
   const [look, sign] = gateLook[g.state] || ['bad', '?'];
-  const causes = (g.causes || []).map(c => el('li', {},
-    el('span', { class: 'badge ' + (levelLook[c.level] || 'bad') }, `${c.rule} ${words(c.kind)}: ${c.level}${c.latched ? ', latched' : ''}${c.holding ? ', holding' : ''}`), ' ', c.text,
-    (c.inputs || []).length ? el('span', { class: 'inputs' }, c.inputs.map(input).join('; ')) : ''));
+  const causes = (g.causes || []).map(cause);
   const hazards = (g.hazards || []).filter(h => h.level !== 'ok' && h.level !== 'none' && h.level !== '');
   const calm = (g.hazards || []).length - hazards.length;
   const scores = Object.entries(g.scores || {}).sort((a, b) => b[1] - a[1]);
@@ -56,8 +65,8 @@ function card(g) {
         el('span', { class: 'badge ' + (g.online === 'online' ? 'ok' : g.online === 'offline' ? 'bad' : 'warn') }, g.online))),
     el('p', {}, el('span', { class: `state badge ${look}` }, `${sign} ${g.state}`),
       g.since_ms ? [' since ', time(g.since_ms)] : ''),
-    g.state === 'EXPIRED' ? el('p', { class: 'small' }, 'Its last word is past its validity, so it counts as blocked.') : '',
-    g.clear_in_s > 0 ? el('p', { class: 'small' }, `opens in ${Math.ceil(g.clear_in_s)} s of its own clock if nothing new happens`) : '',
+    g.state === 'EXPIRED' ? el('p', { class: 'small' }, 'Its last report is past its validity, so it counts as blocked.') : '',
+    g.clear_in_s > 0 ? el('p', { class: 'small' }, `opens in ${Math.ceil(g.clear_in_s)} s of its clock if nothing new happens`) : '',
     el('p', { class: 'small' }, 'Hazards: ',
       hazards.length ? hazards.map(h => [el('span', { class: 'badge ' + (levelLook[h.level] || 'bad') }, `${words(h.kind)}: ${h.level}`), ' '])
         : el('span', {}, 'none'),
@@ -116,44 +125,61 @@ function overview(s) {
     tile(s.counters.atct_ms.n ? short(Math.round(s.counters.atct_ms.p50)) + ' ms' : '–', 'median time to final')];
 }
 
-function draw(s) {
-  ahead = s.time_ms - Date.now();
-  if (Math.abs(ahead) < 5000) ahead = 0;
+function head(s) {
   $('name').textContent = s.name;
   document.title = s.name ? `${s.name} – fairwatt` : 'fairwatt';
   $('simulated').hidden = !s.simulated;
   $('fault').hidden = !s.fault;
   if ($('fault').textContent !== (s.fault || '')) $('fault').textContent = s.fault || '';
   $('overview').replaceChildren(...overview(s));
-  generators(s.generators);
+  $('footer').textContent = `Seen by ${s.da}, fairwatt ${s.software}, up since ${stamp.format(s.started_ms)}.`;
+}
 
-  const order = ['escrowed', 'paid', 'delivering', 'held', 'billed', 'settled', 'settled_partly', 'refunded', 'disputed', 'failed'];
-  show('trade-count', s.trade_count, c => Object.keys(c).sort((a, b) => order.indexOf(a) - order.indexOf(b))
+const tradeOrder = ['escrowed', 'paid', 'delivering', 'held', 'billed', 'settled', 'settled_partly', 'refunded', 'disputed', 'failed'];
+function trades(list, count) {
+  show('trade-count', count, c => Object.keys(c).sort((a, b) => tradeOrder.indexOf(a) - tradeOrder.indexOf(b))
     .map(k => el('li', { class: 'badge ' + (tradeLook[k] || '') }, `${words(k)}: ${whole.format(c[k])}`)));
-  show('trade-rows', s.trades, l => l.length ? l.map(tradeRow) : el('tr', {}, el('td', { colspan: 9, class: 'empty wide' }, 'No trade yet.')));
-  const all = Object.values(s.trade_count).reduce((a, b) => a + b, 0);
-  $('trades-note').textContent = all > s.trades.length ? `The newest ${s.trades.length} of ${whole.format(all)}.` : '';
+  show('trade-rows', list, l => l.length ? l.map(tradeRow) : el('tr', {}, el('td', { colspan: 9, class: 'empty wide' }, 'No trade yet.')));
+  const all = Object.values(count).reduce((a, b) => a + b, 0);
+  $('trades-note').textContent = all > list.length ? `The newest ${list.length} of ${whole.format(all)}.` : '';
+}
 
-  const c = s.chain, n = s.counters;
+function chain(c) {
   show('chain-facts', [c.height, c.time_ms, c.records, c.epoch, c.view, c.accounting_node, c.view_changes, c.receipts, c.order, c.id], () => facts([
     ['Height', whole.format(c.height)], ['Newest block', time(c.time_ms)], ['Records', whole.format(c.records)],
-    ['Accounting node', c.accounting_node], ['Epoch', whole.format(c.epoch)], ['View', whole.format(c.view)],
+    ['Accounting node', c.accounting_node], ['Epoch', whole.format(c.epoch)], ['Agreement view', whole.format(c.view)],
     ['View changes', whole.format(c.view_changes)], ['Receipts sent', whole.format(c.receipts)],
     ['Order of this epoch', (c.order || []).join(', ')], ['Chain id', el('span', { class: 'mono', title: c.id }, c.id.slice(0, 16) + '…')]]));
   show('block-rows', c.blocks, l => l.length ? l.map(blockRow) : el('tr', {}, el('td', { colspan: 7, class: 'empty' }, 'No block yet.')));
-  const drawn = [c.epoch, c.view, s.tree.nodes, s.tree.edges.map(e => [e.parent, e.child, e.overhead_us])];
-  show('tree-box', drawn, () => s.tree.nodes.length ? treePicture(s.tree, c.epoch, c.view) : el('p', { class: 'empty' }, 'No tree yet.'));
-  show('tree-facts', [n.forwarded, n.pulled, n.missed, s.tree], () => facts([
+}
+
+function tree(t, c, n) {
+  const drawn = [c.epoch, c.view, t.nodes, t.edges.map(e => [e.parent, e.child, e.overhead_us])];
+  show('tree-box', drawn, () => t.nodes.length ? treePicture(t, c.epoch, c.view) : el('p', { class: 'empty' }, 'No tree yet.'));
+  show('tree-facts', [n.forwarded, n.pulled, n.missed, t], () => facts([
     ['Forwarded to children', whole.format(n.forwarded)], ['Pulled after a miss', whole.format(n.pulled)],
-    ['Missed', whole.format(n.missed)], ['Built as', (s.tree.algorithm || '').toUpperCase()],
-    ...((s.tree.unattached || []).length ? [['Not attached', s.tree.unattached.join(', ')]] : [])]));
-  const q = n.atct_ms;
+    ['Missed', whole.format(n.missed)], ['Built as', (t.algorithm || '').toUpperCase()],
+    ...((t.unattached || []).length ? [['Not attached', t.unattached.join(', ')]] : [])]));
+}
+
+function counters(n) {
+  const q = n.atct_ms, took = v => q.n ? short(v) + ' ms' : '–';
   show('counter-facts', n, () => facts([
     ['Received', whole.format(n.received)], ['Accepted', whole.format(n.accepted)], ['Duplicates', whole.format(n.duplicates)],
     ['Waiting for a block', whole.format(n.pending)], ['Dropped', whole.format(n.dropped)], ['Unreadable views', whole.format(n.bad_views)],
-    ['Time to final p50', q.n ? short(q.p50) + ' ms' : '–'], ['p95', q.n ? short(q.p95) + ' ms' : '–'], ['p99', q.n ? short(q.p99) + ' ms' : '–']]));
+    ['Time to final p50', took(q.p50)], ['p95', took(q.p95)], ['p99', took(q.p99)]]));
   show('refused', n.refused, r => Object.keys(r).sort().map(k => el('li', { class: 'badge warn' }, `refused ${words(k)}: ${whole.format(r[k])}`)));
-  $('footer').textContent = `Seen by ${s.da}, fairwatt ${s.software}, up since ${stamp.format(s.started_ms)}.`;
+}
+
+function draw(s) {
+  ahead = s.time_ms - Date.now();
+  if (Math.abs(ahead) < 5000) ahead = 0;
+  head(s);
+  generators(s.generators);
+  trades(s.trades, s.trade_count);
+  chain(s.chain);
+  tree(s.tree, s.chain, s.counters);
+  counters(s.counters);
 }
 
 function state(text, cls) {

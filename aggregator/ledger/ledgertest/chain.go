@@ -7,6 +7,7 @@
 package ledgertest
 
 import (
+	"crypto"
 	"crypto/ed25519"
 	"crypto/sha256"
 	"fmt"
@@ -16,6 +17,7 @@ import (
 	"fairwatt/aggregator/ledger"
 	"fairwatt/proto/fairwattpb"
 	"fairwatt/proto/seal"
+	"fairwatt/proto/wire"
 
 	"google.golang.org/protobuf/proto"
 )
@@ -25,6 +27,8 @@ const Centre = "mc"
 
 // StartMs is the creation time of every chain made here.
 const StartMs = 1_700_000_000_000
+
+var canonical = proto.MarshalOptions{Deterministic: true}
 
 // Key returns the key of the given name.
 func Key(name string) ed25519.PrivateKey {
@@ -109,7 +113,7 @@ func (c *Chain) SealAs(sender string, counter uint64, r *fairwattpb.Record) ([]b
 	chain := c.State.ChainID()
 	r = proto.Clone(r).(*fairwattpb.Record)
 	r.ChainId, r.Sender, r.Counter, r.TimeMs = chain[:], sender, counter, c.NowMs
-	payload, err := proto.MarshalOptions{Deterministic: true}.Marshal(r)
+	payload, err := canonical.Marshal(r)
 	if err != nil {
 		return nil, err
 	}
@@ -119,7 +123,7 @@ func (c *Chain) SealAs(sender string, counter uint64, r *fairwattpb.Record) ([]b
 // Attest seals a gate attestation of device, valid from now for validMs.
 func (c *Chain) Attest(device string, seq uint64, state fairwattpb.GateState, validMs int64) ([]byte, error) {
 	chain := c.State.ChainID()
-	payload, err := proto.MarshalOptions{Deterministic: true}.Marshal(&fairwattpb.GateAttestation{
+	payload, err := canonical.Marshal(&fairwattpb.GateAttestation{
 		ChainId: chain[:], Device: device, GateSeq: seq, State: state, IssuedMs: c.NowMs, ValidUntilMs: c.NowMs + validMs,
 	})
 	if err != nil {
@@ -140,14 +144,15 @@ func (c *Chain) Certify(st *ledger.Staged) (*fairwattpb.CertifiedBlock, error) {
 	metadata, aux := []byte("metadata"), []byte("aux")
 	cert := &fairwattpb.Certificate{Height: st.Header().GetHeight(), HeaderHash: hash[:], Metadata: metadata}
 	for _, da := range c.Genesis.DAs()[:c.Genesis.Quorum()] {
-		signature, err := ledger.SignVote(Key(da.ID), c.State.ChainID(), da.ID, hash, metadata, aux)
+		vote := seal.Preimage(seal.DomainVote, c.State.ChainID(), da.ID, wire.VotePayload(hash, metadata, aux))
+		signature, err := Key(da.ID).Sign(nil, vote, crypto.Hash(0))
 		if err != nil {
 			return nil, err
 		}
 		cert.Votes = append(cert.Votes, &fairwattpb.Vote{Da: da.ID, Aux: aux, Signature: signature})
 	}
 	slices.SortFunc(cert.Votes, func(a, b *fairwattpb.Vote) int { return strings.Compare(a.Da, b.Da) })
-	encoded, err := ledger.EncodeCertificate(cert)
+	encoded, err := canonical.Marshal(cert)
 	if err != nil {
 		return nil, err
 	}

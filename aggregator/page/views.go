@@ -1,4 +1,4 @@
-package aggregator
+package page
 
 import (
 	"encoding/json"
@@ -21,8 +21,7 @@ const (
 	maxShownText  = 300
 )
 
-// views are the unsigned words of agents about themselves, for people to look
-// at. Nothing the chain decides depends on them.
+// views are what agents say of themselves, unsigned, for people to look at. Nothing the chain decides depends on them.
 type views struct {
 	mu   sync.Mutex
 	byID map[string]*console.Generator // by site/device
@@ -35,7 +34,7 @@ var (
 )
 
 // take reads one gate, hazard or status message. known says whether a device is
-// registered at a site; others are not shown, or anybody who may publish could
+// registered at a site; others are not shown, or anyone who may publish could
 // fill the memory.
 func (v *views) take(m mqtt.Message, now time.Time, known func(site, device string) bool) (online bool, t wire.Topic, err error) {
 	v.mu.Lock()
@@ -77,7 +76,7 @@ func (v *views) take(m mqtt.Message, now time.Time, known func(site, device stri
 	if err != nil {
 		return false, t, fmt.Errorf("%s: %w", m.Topic, err)
 	}
-	if !m.Retained { // a retained word says nothing about when it was said
+	if !m.Retained { // a retained message does not say when it was sent
 		g.LastSeenMs = now.UnixMilli()
 	}
 	v.byID[key] = &g

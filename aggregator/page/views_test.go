@@ -1,8 +1,7 @@
-package aggregator
+package page
 
 import (
 	"encoding/json"
-	"log/slog"
 	"strings"
 	"testing"
 	"time"
@@ -83,13 +82,13 @@ func TestViewsRefuse(t *testing.T) {
 		}
 	}
 	var v views
-	nobody := func(string, string) bool { return false }
-	if _, _, err := v.take(mqtt.Message{Topic: "fairwatt/v1/farm/pv-3/gate", Payload: []byte(gateJSON)}, time.Now(), nobody); err == nil || len(v.byID) != 0 {
+	no := func(string, string) bool { return false }
+	if _, _, err := v.take(mqtt.Message{Topic: "fairwatt/v1/farm/pv-3/gate", Payload: []byte(gateJSON)}, time.Now(), no); err == nil || len(v.byID) != 0 {
 		t.Errorf("a device that is not registered is shown: %v", err)
 	}
 }
 
-// A retained word is old news: it does not make its sender alive.
+// A retained message is old news: it does not make its sender alive.
 func TestRetainedIsNotSeen(t *testing.T) {
 	var v views
 	if _, _, err := v.take(mqtt.Message{Topic: "fairwatt/v1/farm/pv-3/gate", Payload: []byte(gateJSON), Retained: true}, time.Now(), everyone); err != nil {
@@ -115,62 +114,6 @@ func FuzzViews(f *testing.F) {
 		}
 		if len(b) > 16*wire.MaxViewBytes {
 			t.Fatalf("%d bytes from %d", len(b), len(payload))
-		}
-	})
-}
-
-func TestBucket(t *testing.T) {
-	now := time.Unix(0, 0)
-	b := bucket{at: now, tokens: 3}
-	for i, want := range []bool{true, true, true, false} {
-		if got := b.take(now, 2, 3); got != want {
-			t.Errorf("take %d = %v", i, got)
-		}
-	}
-	if b.take(now.Add(time.Second), 2, 3); !b.take(now.Add(time.Second), 2, 3) || b.take(now.Add(time.Second), 2, 3) {
-		t.Error("a second brings two")
-	}
-	if b.take(now.Add(-time.Hour), 2, 3) {
-		t.Error("a clock set back brings something")
-	}
-}
-
-func TestRecentForgetsTheOldest(t *testing.T) {
-	r := newRecent[int](100)
-	for i := range 1000 {
-		r.put([32]byte{byte(i), byte(i >> 8)}, i)
-		if len(r.now)+len(r.old) > 100 {
-			t.Fatalf("%d kept", len(r.now)+len(r.old))
-		}
-		if i >= 49 {
-			old := i - 49
-			if v, ok := r.get([32]byte{byte(old), byte(old >> 8)}); !ok || v != old {
-				t.Fatalf("after %d: %d is gone", i, old)
-			}
-		}
-	}
-}
-
-func TestQuantile(t *testing.T) {
-	if quantile(nil, 0.5) != 0 || quantile([]float64{7}, 0.99) != 7 || quantile([]float64{1, 2, 3, 4}, 0.5) != 3 {
-		t.Error("quantile")
-	}
-}
-
-// Whatever a device publishes as records, the door survives it, and what it
-// lets pass is within its limits.
-func FuzzUnpack(f *testing.F) {
-	f.Add("fairwatt/v1/farm/pv-3/up/record", []byte{0x0a, 3, 'a', 'b', 'c'}, false)
-	f.Add("fairwatt/v1/farm/pv-3/up/record", []byte{}, true)
-	f.Add("x", []byte{0xff}, false)
-	f.Fuzz(func(t *testing.T, name string, payload []byte, retained bool) {
-		d := newDoor(&DA{cfg: Config{QueueMessages: 1}, log: slog.New(slog.DiscardHandler)})
-		items := d.unpack(mqtt.Message{Topic: name, Payload: payload, Retained: retained})
-		if len(items) > wire.MaxBatchRecords || len(items) > 0 && (retained || len(payload) > wire.MaxBatchBytes) {
-			t.Fatalf("%d records from %d bytes on %q", len(items), len(payload), name)
-		}
-		if len(items) == 0 && d.counts.Refused["malformed"] != 1 {
-			t.Fatal("a message was neither taken nor counted")
 		}
 	})
 }

@@ -11,7 +11,7 @@ import (
 	"fairwatt/proto/wire"
 )
 
-// A Checked is a record that passed the door. Record aliases nothing; Sealed is
+// A Checked is a record that passed the check. Record aliases nothing; Sealed is
 // the caller's slice.
 type Checked struct {
 	ID     [32]byte
@@ -19,11 +19,11 @@ type Checked struct {
 	Record *fairwattpb.Record
 }
 
-// CheckRecord is the door: it returns the record when it may stand in the next
-// block, and otherwise a [*Refusal]. It checks size, envelope, signer,
+// CheckRecord returns the record when it may stand in the next block, and
+// otherwise a [*Refusal]. It checks size, envelope, signer,
 // signature, encoding, chain, role, every field's limits, and that the counter
 // is new. Only the last can change with the state, so a caller may keep the
-// verdict by ID and leave the replay check to [State.Build]. It is safe for
+// result by ID and leave the replay check to [State.Build]. It is safe for
 // concurrent use.
 func (s *State) CheckRecord(sealed []byte) (*Checked, error) {
 	s.mu.RLock()
@@ -73,13 +73,13 @@ func decodeWindow(b []byte, ok bool) (seal.Window, error) {
 	return w, err
 }
 
-// key returns the public key of whoever may sign records.
+// key returns the public key of a participant.
 func (s *State) key(signer string) (ed25519.PublicKey, bool) {
 	k, ok := s.keys[signer]
 	return k, ok
 }
 
-// decodeRecord is the door without signature and replay check.
+// decodeRecord is the check without signature and replay.
 func (s *State) decodeRecord(sealed []byte) (*Checked, *Refusal) {
 	if len(sealed) > s.genesis.Params.MaxRecordBytes {
 		return nil, refuse(wire.CodeTooLarge, "%d bytes, at most %d", len(sealed), s.genesis.Params.MaxRecordBytes)

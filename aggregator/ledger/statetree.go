@@ -60,17 +60,17 @@ func nodeHash(left, right *[32]byte) [32]byte {
 	return sha256.Sum256(b[:])
 }
 
-// tree holds the entries and their hashes. nodes[1] is the root, node i has the
+// stateTree holds the entries and their hashes. nodes[1] is the root, node i has the
 // children 2i and 2i+1, nodes[numBuckets+b] is the hash of bucket b.
-type tree struct {
+type stateTree struct {
 	items   map[string]*item
 	kinds   map[string]map[string]*item // the same by kind of key, for listing
 	buckets [numBuckets][]*item
 	nodes   [2 * numBuckets][32]byte
 }
 
-func newTree(entries []Entry) *tree {
-	t := &tree{items: make(map[string]*item, len(entries)), kinds: make(map[string]map[string]*item)}
+func newStateTree(entries []Entry) *stateTree {
+	t := &stateTree{items: make(map[string]*item, len(entries)), kinds: make(map[string]map[string]*item)}
 	for _, e := range entries {
 		it := newItem(string(e.Key), e.Value)
 		t.add(it)
@@ -90,7 +90,7 @@ func newTree(entries []Entry) *tree {
 // kindOf returns a key's prefix, up to and with its first slash.
 func kindOf(key string) string { return key[:strings.IndexByte(key, '/')+1] }
 
-func (t *tree) add(it *item) {
+func (t *stateTree) add(it *item) {
 	t.items[it.key] = it
 	kind := kindOf(it.key)
 	if t.kinds[kind] == nil {
@@ -99,9 +99,9 @@ func (t *tree) add(it *item) {
 	t.kinds[kind][it.key] = it
 }
 
-func (t *tree) root() [32]byte { return t.nodes[1] }
+func (t *stateTree) root() [32]byte { return t.nodes[1] }
 
-func (t *tree) get(key string) ([]byte, bool) {
+func (t *stateTree) get(key string) ([]byte, bool) {
 	it, ok := t.items[key]
 	if !ok {
 		return nil, false
@@ -129,7 +129,7 @@ type nodeUpdate struct {
 }
 
 // stage computes what changes would make of the tree. Keys stand at most once.
-func (t *tree) stage(changes []Change) *treeUpdate {
+func (t *stateTree) stage(changes []Change) *treeUpdate {
 	u := &treeUpdate{root: t.root()}
 	type placed struct {
 		bucket int
@@ -174,7 +174,7 @@ func (t *tree) stage(changes []Change) *treeUpdate {
 }
 
 // climb recomputes the paths from the changed buckets (ascending) to the root.
-func (u *treeUpdate) climb(t *tree, level []nodeUpdate) {
+func (u *treeUpdate) climb(t *stateTree, level []nodeUpdate) {
 	for len(level) > 0 {
 		u.nodes = append(u.nodes, level...)
 		if level[0].index == 1 {
@@ -198,7 +198,7 @@ func (u *treeUpdate) climb(t *tree, level []nodeUpdate) {
 	}
 }
 
-func (t *tree) apply(u *treeUpdate) {
+func (t *stateTree) apply(u *treeUpdate) {
 	for _, key := range u.deleted {
 		delete(t.items, key)
 		delete(t.kinds[kindOf(key)], key)

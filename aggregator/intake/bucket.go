@@ -1,0 +1,25 @@
+package intake
+
+import "time"
+
+// A Bucket lets a sender burst and then holds it to a rate. Its owner's lock
+// guards it.
+type Bucket struct {
+	at     time.Time
+	tokens float64
+}
+
+// NewBucket returns a full bucket.
+func NewBucket(now time.Time, burst float64) *Bucket { return &Bucket{at: now, tokens: burst} }
+
+// Take takes one token and reports whether there was one. A clock that was set
+// back brings none.
+func (b *Bucket) Take(now time.Time, perS, burst float64) bool {
+	b.tokens = min(burst, b.tokens+max(0, now.Sub(b.at).Seconds())*perS)
+	b.at = now
+	if b.tokens < 1 {
+		return false
+	}
+	b.tokens--
+	return true
+}

@@ -1,0 +1,401 @@
+package intake
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"fairwatt/aggregator/ledger"
+	"fairwatt/aggregator/ledger/ledgertest"
+	"fairwatt/proto/fairwattpb"
+	"fairwatt/proto/mqtt"
+	"fairwatt/proto/seal"
+	"fairwatt/proto/wire"
+)
+
+// desk is an Intake between a test's ledger, agreement and receipts.
+type desk struct {
+	*Intake
+	t     *testing.T
+	chain *ledgertest.Chain
+	now   time.Time
+
+	submitted [][]byte
+	submit    func(sealed []byte) error // nil: accepted
+	final     map[[32]byte]bool
+	said      []string // what senders heard: "to: repeat", "to: code"
+}
+
+const topic = "fairwatt/v1/site-seller-1/seller-1/up/record"
+
+func newDesk(t *testing.T, change func(*Config)) *desk {
+	t.Helper()
+	chain, err := ledgertest.New(ledgertest.Genesis(1, 2, 0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := &desk{t: t, chain: chain, now: time.Unix(1_800_000_000, 0), final: make(map[[32]byte]bool)}
+	cfg := Config{
+		QueueMessages: 16, RecordsPerS: 1000, Burst: 1000, Now: func() time.Time { return d.now }, Log: slog.New(slog.DiscardHandler),
+	}
+	if change != nil {
+		change(&cfg)
+	}
+	d.Intake = New(cfg, Needs{Check: chain.State.CheckRecord, Receipts: d, Submit: func(_ context.Context, sealed []byte) error {
+		if d.submit != nil {
+			if err := d.submit(sealed); err != nil {
+				return err
+			}
+		}
+		d.submitted = append(d.submitted, sealed)
+		return nil
+	}})
+	return d
+}
+
+func (d *desk) Has(id [32]byte) bool { return d.final[id] }
+
+func (d *desk) Repeat(to wire.Topics, _ [32]byte) {
+	d.said = append(d.said, to.Device+": repeat")
+}
+
+func (d *desk) Refuse(to wire.Topics, _ [32]byte, _ *ledger.Checked, code, _ string) {
+	d.said = append(d.said, to.Device+": "+code)
+}
+
+func (d *desk) RefuseSender(sender string, _ [32]byte, code, _ string) {
+	d.said = append(d.said, sender+": "+code)
+}
+
+// gate seals a gate change of seller-1 under a counter.
+func (d *desk) gate(counter uint64) []byte {
+	d.t.Helper()
+	sealed, err := d.chain.SealAs("seller-1", counter, &fairwattpb.Record{Body: &fairwattpb.Record_GateChange{
+		GateChange: &fairwattpb.GateChange{GateSeq: counter, State: fairwattpb.GateState_GATE_STATE_OPEN},
+	}})
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	return sealed
+}
+
+func batch(t testing.TB, sealed ...[]byte) []byte {
+	t.Helper()
+	payload, err := proto.Marshal(&fairwattpb.RecordBatch{Sealed: sealed})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return payload
+}
+
+// bring passes one message through, as Run does.
+func (d *desk) bring(m mqtt.Message) {
+	d.t.Helper()
+	items := d.sift(d.unpack(m))
+	if err := d.check(items); err != nil {
+		d.t.Fatal(err)
+	}
+	for i := range items {
+		d.pass(d.t.Context(), &items[i])
+	}
+}
+
+func (d *desk) brings(sealed ...[]byte) {
+	d.t.Helper()
+	d.bring(mqtt.Message{Topic: topic, Payload: batch(d.t, sealed...)})
+}
+
+// heard returns what was said since it was last asked.
+func (d *desk) heard() string {
+	out := strings.Join(d.said, ", ")
+	d.said = nil
+	return out
+}
+
+// TestUnpackRefuses: a message that breaks a rule is counted as malformed, and
+// none of its records gets in. A retained one would come again with each
+// reconnect.
+func TestUnpackRefuses(t *testing.T) {
+	many := func(n int) []byte { return batch(t, slices.Repeat([][]byte{{1}}, n)...) }
+	good := newDesk(t, nil)
+	for name, c := range map[string]struct {
+		m     mqtt.Message
+		taken int
+	}{
+		"one record":             {mqtt.Message{Topic: topic, Payload: batch(t, good.gate(1))}, 1},
+		"as many as may be":      {mqtt.Message{Topic: topic, Payload: many(wire.MaxBatchRecords)}, wire.MaxBatchRecords},
+		"one too many":           {mqtt.Message{Topic: topic, Payload: many(wire.MaxBatchRecords + 1)}, 0},
+		"none":                   {mqtt.Message{Topic: topic}, 0},
+		"retained":               {mqtt.Message{Topic: topic, Payload: batch(t, good.gate(1)), Retained: true}, 0},
+		"no batch":               {mqtt.Message{Topic: topic, Payload: []byte{0xff}}, 0},
+		"another topic":          {mqtt.Message{Topic: "other/v1/a/b/up/record", Payload: batch(t, good.gate(1))}, 0},
+		"as large as may be":     {mqtt.Message{Topic: topic, Payload: batch(t, make([]byte, wire.MaxBatchBytes-4))}, 1},
+		"larger than may be":     {mqtt.Message{Topic: topic, Payload: batch(t, make([]byte, wire.MaxBatchBytes-3))}, 0},
+		"an id that is no name":  {mqtt.Message{Topic: "fairwatt/v1/site/PV/up/record", Payload: batch(t, good.gate(1))}, 0},
+		"an id that is a filter": {mqtt.Message{Topic: "fairwatt/v1/site/+/up/record", Payload: batch(t, good.gate(1))}, 0},
+	} {
+		d := newDesk(t, nil)
+		items := d.unpack(c.m)
+		malformed := d.Stats().Refused[wire.CodeMalformed]
+		if len(items) != c.taken || (malformed == 1) != (c.taken == 0) {
+			t.Errorf("%s: %d records, %d refused; want %d", name, len(items), malformed, c.taken)
+		}
+	}
+}
+
+// TestWaitingRecordsComeOnce: a record that waits for its block is not handed on
+// again, until its mark is half a minute old.
+func TestWaitingRecordsComeOnce(t *testing.T) {
+	d := newDesk(t, nil)
+	sealed := d.gate(1)
+	for _, c := range []struct {
+		after     time.Duration // since the first
+		submitted int
+		duplicate uint64
+	}{{0, 1, 0}, {time.Second, 1, 1}, {waitingFor - 1, 1, 2}, {waitingFor, 2, 2}} {
+		d.now = time.Unix(1_800_000_000, 0).Add(c.after)
+		d.brings(sealed)
+		if s := d.Stats(); len(d.submitted) != c.submitted || s.Duplicates != c.duplicate || s.Pending != 1 {
+			t.Errorf("after %v: %d submitted, %+v; want %+v", c.after, len(d.submitted), s, c)
+		}
+	}
+	if said := d.heard(); said != "" {
+		t.Errorf("a record that waits was answered: %s", said)
+	}
+	// Past the brokers it is the same.
+	if err := d.Submit(t.Context(), sealed); err != nil || len(d.submitted) != 2 {
+		t.Errorf("submitted again: %v", err)
+	}
+}
+
+// TestForgetTakesTheMark: a record that no block took may come again.
+func TestForgetTakesTheMark(t *testing.T) {
+	d := newDesk(t, nil)
+	d.brings(d.gate(1))
+	d.now = d.now.Add(waitingFor)
+	if d.Forget(); d.Stats().Pending != 1 {
+		t.Error("a mark went too early")
+	}
+	d.now = d.now.Add(1)
+	if d.Forget(); d.Stats().Pending != 0 {
+		t.Error("a mark stays")
+	}
+	d.now = d.now.Add(time.Hour)
+	if d.Forget(); len(d.rates) != 0 {
+		t.Error("a rate stays")
+	}
+}
+
+// TestFinalRecordsAreAnsweredAgain: a sender repeats itself when it missed the
+// receipt.
+func TestFinalRecordsAreAnsweredAgain(t *testing.T) {
+	d := newDesk(t, nil)
+	sealed := d.gate(1)
+	d.final[seal.ID(sealed)] = true
+	d.brings(sealed)
+	if said := d.heard(); said != "seller-1: repeat" || len(d.submitted) != 0 || d.Stats().Duplicates != 1 {
+		t.Errorf("heard %q, %d submitted, %+v", said, len(d.submitted), d.Stats())
+	}
+	if err := d.Submit(t.Context(), sealed); err != nil || len(d.submitted) != 0 {
+		t.Errorf("submitted: %v", err)
+	}
+}
+
+// TestRefused: what the check, the topic or agreement refuses is answered and
+// counted by its code; what only finds no room is dropped without an answer.
+func TestRefused(t *testing.T) {
+	for _, c := range []struct {
+		name, heard string
+		bring       func(*desk)
+		dropped     uint64
+	}{
+		{"a bad signature", "seller-1: " + wire.CodeBadSignature, func(d *desk) {
+			sealed := d.gate(1)
+			sealed[len(sealed)-1] ^= 1
+			d.brings(sealed)
+		}, 0},
+		{"another's topic", "seller-2: " + wire.CodeWrongTopic, func(d *desk) {
+			d.bring(mqtt.Message{Topic: "fairwatt/v1/site-seller-2/seller-2/up/record", Payload: batch(d.t, d.gate(1))})
+		}, 0},
+		{"refused by agreement", "seller-1: " + wire.CodeReplayed, func(d *desk) {
+			d.submit = func([]byte) error {
+				return fmt.Errorf("pool: %w", &ledger.Refusal{Code: wire.CodeReplayed, Reason: "used"})
+			}
+			d.brings(d.gate(1))
+		}, 0},
+		{"given up by agreement", "seller-1: " + wire.CodeReplayed, func(d *desk) {
+			sealed := d.gate(1)
+			d.brings(sealed)
+			d.Discarded(sealed, &ledger.Refusal{Code: wire.CodeReplayed, Reason: "used"})
+		}, 0},
+		{"given up for a reason without a code", "seller-1: refused", func(d *desk) { d.Discarded(d.gate(1), errors.New("no")) }, 0},
+		{"given up, but final", "", func(d *desk) {
+			sealed := d.gate(1)
+			d.final[seal.ID(sealed)] = true
+			d.Discarded(sealed, errors.New("no"))
+		}, 0},
+		{"an error without a code", "", func(d *desk) { d.submit = func([]byte) error { return errors.New("broken") }; d.brings(d.gate(1)) }, 1},
+		{"agreement has ended", "", func(d *desk) {
+			d.submit = func([]byte) error { return fmt.Errorf("%w: bye", ErrStopped) }
+			d.brings(d.gate(1))
+		}, 0},
+	} {
+		d := newDesk(t, nil)
+		c.bring(d)
+		s := d.Stats()
+		if said := d.heard(); said != c.heard || s.Dropped != c.dropped || s.Pending != 0 {
+			t.Errorf("%s: heard %q, %+v; want %q and %d dropped", c.name, said, s, c.heard, c.dropped)
+		}
+		if _, code, ok := strings.Cut(c.heard, ": "); ok && s.Refused[code] != 1 {
+			t.Errorf("%s: counted %v", c.name, s.Refused)
+		}
+	}
+}
+
+// TestRate: a device may burst and is held to its rate; another is not held up.
+func TestRate(t *testing.T) {
+	d := newDesk(t, func(c *Config) { c.RecordsPerS, c.Burst = 1, 2 })
+	d.brings(d.gate(1), d.gate(2), d.gate(3))
+	if s := d.Stats(); len(d.submitted) != 2 || s.Dropped != 1 || s.Received != 3 || d.heard() != "" {
+		t.Errorf("%d submitted, %+v", len(d.submitted), s)
+	}
+	d.now = d.now.Add(time.Second)
+	d.brings(d.gate(3), d.gate(4))
+	if len(d.submitted) != 3 {
+		t.Errorf("%d submitted a second later", len(d.submitted))
+	}
+	other := mqtt.Message{Topic: "fairwatt/v1/site-seller-2/seller-2/up/record", Payload: batch(t, d.gate(9))}
+	if d.bring(other); d.heard() != "seller-2: "+wire.CodeWrongTopic {
+		t.Error("another device was held up")
+	}
+}
+
+type busy struct{}
+
+func (busy) Error() string   { return "busy" }
+func (busy) Temporary() bool { return true }
+
+// TestFullPool: a record waits for a block that makes room, and not for ever.
+func TestFullPool(t *testing.T) {
+	d := newDesk(t, nil)
+	tried := make(chan struct{}, 16)
+	var full atomic.Bool
+	full.Store(true)
+	d.submit = func([]byte) error {
+		now := full.Load()
+		tried <- struct{}{}
+		if now {
+			return fmt.Errorf("pool: %w", busy{})
+		}
+		return nil
+	}
+	done := make(chan struct{})
+	go func() { d.brings(d.gate(1)); close(done) }()
+	<-tried
+	full.Store(false)
+	st, err := d.chain.Advance()
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.Final(st)
+	<-done
+	if s := d.Stats(); len(d.submitted) != 1 || s.Accepted != 1 || s.Dropped != 0 {
+		t.Errorf("%d submitted, %+v", len(d.submitted), s)
+	}
+	full.Store(true)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := d.Submit(ctx, d.gate(2)); !errors.As(err, new(busy)) || d.Stats().Pending != 1 {
+		t.Errorf("no room: %v, %+v", err, d.Stats())
+	}
+}
+
+// TestQueue: Take never blocks; what does not fit is counted. Run hands records
+// on in order.
+func TestQueue(t *testing.T) {
+	d := newDesk(t, func(c *Config) { c.QueueMessages = 2 })
+	var want [][]byte
+	for i := range uint64(3) {
+		sealed := d.gate(i + 1)
+		d.Take(mqtt.Message{Topic: topic, Payload: batch(t, sealed)})
+		want = append(want, sealed)
+	}
+	if s := d.Stats(); s.Dropped != 1 {
+		t.Errorf("%+v", s)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	d.submit = func(sealed []byte) error {
+		if len(d.submitted) == 1 {
+			cancel()
+		}
+		return nil
+	}
+	if err := d.Run(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if len(d.submitted) != 2 || string(d.submitted[0]) != string(want[0]) || string(d.submitted[1]) != string(want[1]) {
+		t.Errorf("%d submitted, not in order", len(d.submitted))
+	}
+}
+
+// TestFinalIsCounted: a block's records are no longer waiting, the time they
+// took is kept, and what the market refused is counted by its code.
+func TestFinalIsCounted(t *testing.T) {
+	d := newDesk(t, nil)
+	first, again := d.gate(7), d.gate(8)
+	old, err := d.chain.SealAs("seller-1", 9, &fairwattpb.Record{Body: &fairwattpb.Record_GateChange{
+		GateChange: &fairwattpb.GateChange{GateSeq: 1, State: fairwattpb.GateState_GATE_STATE_OPEN},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.brings(first, again, old)
+	d.now = d.now.Add(250 * time.Millisecond)
+	st, err := d.chain.Advance(d.submitted...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.Final(st)
+	s := d.Stats()
+	if s.Pending != 0 || s.Accepted != 3 || s.Refused[wire.CodeGateSeqOld] != 1 || len(s.FinalMs) != 3 || s.Quantile(0.5) != 250 {
+		t.Errorf("%+v", s)
+	}
+}
+
+// TestCodesAreBounded: no sender can fill the counters with codes.
+func TestCodesAreBounded(t *testing.T) {
+	s := Stats{Refused: make(map[string]uint64)}
+	for i := range 2 * maxCodes {
+		s.refuse(fmt.Sprint(i))
+	}
+	s.refuse("0")
+	if len(s.Refused) != maxCodes+1 || s.Refused["other"] != maxCodes || s.Refused["0"] != 2 {
+		t.Errorf("%d codes, %d others", len(s.Refused), s.Refused["other"])
+	}
+}
+
+// Whatever a device publishes as records, the intake survives it, and what it
+// lets pass is within its limits.
+func FuzzUnpack(f *testing.F) {
+	f.Add(topic, []byte{0x0a, 3, 'a', 'b', 'c'}, false)
+	f.Add(topic, []byte{}, true)
+	f.Add("x", []byte{0xff}, false)
+	f.Fuzz(func(t *testing.T, name string, payload []byte, retained bool) {
+		in := New(Config{QueueMessages: 1, Log: slog.New(slog.DiscardHandler)}, Needs{})
+		items := in.unpack(mqtt.Message{Topic: name, Payload: payload, Retained: retained})
+		if len(items) > wire.MaxBatchRecords || len(items) > 0 && (retained || len(payload) > wire.MaxBatchBytes) {
+			t.Fatalf("%d records from %d bytes on %q", len(items), len(payload), name)
+		}
+		if len(items) == 0 && in.Stats().Refused[wire.CodeMalformed] != 1 {
+			t.Fatal("a message was neither taken nor counted")
+		}
+	})
+}

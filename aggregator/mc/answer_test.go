@@ -1,0 +1,248 @@
+package mc
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"fairwatt/aggregator/ledger"
+	"fairwatt/aggregator/ledger/ledgertest"
+	"fairwatt/proto/fairwattpb"
+	"fairwatt/proto/seal"
+)
+
+const hourMs = 3_600_000
+
+// desk is a centre that a test hands the blocks and the time.
+type desk struct {
+	*Centre
+	t     *testing.T
+	chain *ledgertest.Chain
+	now   time.Time
+}
+
+func newDesk(t *testing.T, change func(*ledger.Genesis)) *desk {
+	t.Helper()
+	g := ledgertest.Genesis(4, 3, 1)
+	if change != nil {
+		change(g)
+	}
+	chain, err := ledgertest.New(g)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := &desk{t: t, chain: chain, now: time.UnixMilli(ledgertest.StartMs)}
+	d.Centre, err = NewCentre(CentreConfig{
+		ID: ledgertest.Centre, Key: ledgertest.Key(ledgertest.Centre), Genesis: g,
+		Chains: make([]Chain, 1), Now: func() time.Time { return d.now },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+// on puts a record on the chain and shows the block to the centre.
+func (d *desk) on(sender string, r *fairwattpb.Record) {
+	d.t.Helper()
+	if o, err := d.chain.Send(sender, r); err != nil || !o.GetApplied() {
+		d.t.Fatalf("%v, %v", o, err)
+	}
+	if err := d.block(d.chain.Blocks[len(d.chain.Blocks)-1]); err != nil {
+		d.t.Fatal(err)
+	}
+}
+
+func (d *desk) deposit(amountMicro int64, reference string) {
+	d.t.Helper()
+	d.on(ledgertest.Centre, &fairwattpb.Record{Body: &fairwattpb.Record_Deposit{Deposit: &fairwattpb.Deposit{To: "buyer-1", AmountMicro: amountMicro, Reference: reference}}})
+}
+
+func (d *desk) seller(id string, price int64, state fairwattpb.GateState) {
+	d.t.Helper()
+	d.on(id, &fairwattpb.Record{Body: &fairwattpb.Record_GateChange{GateChange: &fairwattpb.GateChange{GateSeq: 1, State: state}}})
+	d.on(id, &fairwattpb.Record{Body: &fairwattpb.Record_Offer{Offer: &fairwattpb.Offer{
+		OfferId: "o-" + id, VolumeWh: 5000, PriceMicroPerKwh: price, ExpiresMs: d.chain.NowMs + hourMs,
+	}}})
+}
+
+func (d *desk) asks(buyer string, price int64) {
+	d.t.Helper()
+	d.on(buyer, &fairwattpb.Record{Body: &fairwattpb.Record_Request{Request: &fairwattpb.Request{
+		RequestId: "q", VolumeWh: 1000, MaxPriceMicroPerKwh: price, ExpiresMs: d.chain.NowMs + hourMs,
+	}}})
+}
+
+// answers returns the responses the centre sends now.
+func (d *desk) answers() []*fairwattpb.Response {
+	d.t.Helper()
+	due, err := d.due(true)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	var out []*fairwattpb.Response
+	for _, p := range due {
+		_, payload, err := seal.Peek(p.sealed)
+		if err != nil {
+			d.t.Fatal(err)
+		}
+		var r fairwattpb.Record
+		if err := proto.Unmarshal(payload, &r); err != nil {
+			d.t.Fatal(err)
+		}
+		if r.GetResponse() != nil {
+			out = append(out, r.GetResponse())
+		}
+	}
+	return out
+}
+
+const (
+	gateOpen    = fairwattpb.GateState_GATE_STATE_OPEN
+	gateBlocked = fairwattpb.GateState_GATE_STATE_BLOCKED
+)
+
+// TestAnswerNeedsTheMoney: the wallet must hold the whole escrow, 1000 Wh at
+// 200,000; a request waits until it does.
+func TestAnswerNeedsTheMoney(t *testing.T) {
+	for money, answered := range map[int64]int{199_999: 0, 200_000: 1, 200_001: 1} {
+		d := newDesk(t, nil)
+		d.seller("seller-1", 150_000, gateOpen)
+		d.deposit(money, "r")
+		d.asks("buyer-1", 200_000)
+		if got := len(d.answers()); got != answered {
+			t.Errorf("wallet of %d: %d answers, want %d", money, got, answered)
+		}
+		if waiting := d.Stats().Waiting; waiting != 1-answered {
+			t.Errorf("wallet of %d: %d wait", money, waiting)
+		}
+		if answered == 1 {
+			continue
+		}
+		d.deposit(1, "s")
+		got := d.answers()
+		if len(got) != 1 || got[0].GetToken().GetEscrowMicro() != 200_000 || got[0].GetToken().GetVolumeWh() != 1000 {
+			t.Errorf("after the deposit: %v", got)
+		}
+	}
+}
+
+// TestAnswerQuotes: only sellers whose gate is open and who ask no more than
+// the highest price are quoted, the cheapest first, and never the buyer itself.
+func TestAnswerQuotes(t *testing.T) {
+	d := newDesk(t, func(g *ledger.Genesis) { g.Members[2].Roles = []string{"seller", "buyer"} }) // seller-3
+	d.seller("seller-1", 200_000, gateOpen)
+	d.seller("seller-2", 100_000, gateBlocked)
+	d.seller("seller-3", 150_000, gateOpen)
+	d.deposit(1_000_000, "r")
+	d.on(ledgertest.Centre, &fairwattpb.Record{Body: &fairwattpb.Record_Deposit{Deposit: &fairwattpb.Deposit{To: "seller-3", AmountMicro: 1_000_000, Reference: "s"}}})
+	for _, c := range []struct {
+		buyer string
+		price int64
+		want  string
+	}{
+		{"buyer-1", 200_000, "seller-3 seller-1"},
+		{"buyer-1", 199_999, "seller-3"},
+		{"buyer-1", 149_999, ""},
+		{"seller-3", 200_000, "seller-1"},
+		{"seller-3", 199_999, ""},
+	} {
+		resp, why := d.answer(ledger.Request{ID: "q", Buyer: c.buyer, VolumeWh: 1000, MaxPriceMicroPerKWh: c.price}, d.sellers(ledgertest.StartMs))
+		var got []string
+		for _, q := range resp.GetQuotes() {
+			got = append(got, q.GetSeller())
+		}
+		if strings.Join(got, " ") != c.want || (resp == nil) != (c.want == "") || (why == "") != (resp != nil) {
+			t.Errorf("%s at %d: %v (%s), want %q", c.buyer, c.price, got, why, c.want)
+		}
+	}
+	// An offer ends at its time, for the centre as for the chain.
+	end := d.state.Offers()[0].ExpiresMs
+	if n := len(d.sellers(end - 1)); n != 2 {
+		t.Errorf("a millisecond before the first offer ends: %d sellers", n)
+	}
+	if n := len(d.sellers(end)); n != 1 {
+		t.Errorf("when the first offer ends: %d sellers", n)
+	}
+}
+
+// TestAnswerOnce: a request is answered by one record, and an expired one by
+// none.
+func TestAnswerOnce(t *testing.T) {
+	d := newDesk(t, nil)
+	d.seller("seller-1", 150_000, gateOpen)
+	d.deposit(1_000_000, "r")
+	d.asks("buyer-1", 200_000)
+	if n := len(d.answers()); n != 1 {
+		t.Fatalf("%d answers", n)
+	}
+	if n := len(d.answers()); n != 0 {
+		t.Errorf("%d answers more", n)
+	}
+	if len(d.pending) != 1 {
+		t.Errorf("%d records on their way", len(d.pending))
+	}
+	late := newDesk(t, nil)
+	late.seller("seller-1", 150_000, gateOpen)
+	late.deposit(1_000_000, "r")
+	late.asks("buyer-1", 200_000)
+	late.now = time.UnixMilli(late.chain.NowMs + 2*hourMs)
+	if n := len(late.answers()); n != 0 || len(late.open) != 0 {
+		t.Errorf("%d answers to an expired request, %d open", n, len(late.open))
+	}
+}
+
+// TestCounterFollowsTheChain: a counter given out is above every counter of
+// this centre on the chain, so that a lost or old file repeats none.
+func TestCounterFollowsTheChain(t *testing.T) {
+	for _, path := range []string{"", filepath.Join(t.TempDir(), "counter.db")} {
+		c, err := openCounter(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.sawOnChain(500)
+		c.sawOnChain(40) // an older record of a block that is read again
+		for want := uint64(501); want < 501+2*reserve; want++ {
+			if got, err := c.next(); err != nil || got != want {
+				t.Fatalf("%q: %d, %v; want %d", path, got, err, want)
+			}
+		}
+	}
+}
+
+// TestCounterNeverRepeats: neither a crash nor a second process gives out a
+// counter again.
+func TestCounterNeverRepeats(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "counter.db")
+	seen := make(map[uint64]bool)
+	take := func(c *counter, n int) {
+		t.Helper()
+		for range n {
+			v, err := c.next()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if v == 0 || seen[v] {
+				t.Fatalf("%d was given out before", v)
+			}
+			seen[v] = true
+		}
+	}
+	open := func() *counter {
+		t.Helper()
+		c, err := openCounter(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	a, b := open(), open()
+	take(a, reserve-1)
+	take(b, reserve+1)
+	take(a, 2)         // over the end of its span
+	take(open(), 3)    // after a crash
+	take(a, reserve+5) // the first goes on
+}

@@ -1,0 +1,221 @@
+package page
+
+import (
+	"context"
+	"encoding/hex"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"fairwatt/aggregator/consensus"
+	"fairwatt/aggregator/console"
+	"fairwatt/aggregator/intake"
+	"fairwatt/aggregator/ledger"
+	"fairwatt/aggregator/store"
+	"fairwatt/proto/fairwattpb"
+	"fairwatt/proto/mqtt"
+	"fairwatt/proto/wire"
+)
+
+var _ console.Source = (*Page)(nil)
+
+// Config says whose page it is and bounds it.
+type Config struct {
+	DA       string
+	Software string // the version shown to people
+	Genesis  *ledger.Genesis
+	// Trades and Blocks bound the page.
+	Trades, Blocks int
+	// Now is the wall clock.
+	Now func() time.Time
+}
+
+// Needs are what a Page asks of the rest of the DA.
+type Needs struct {
+	// Agreement returns what the page shows of consensus.
+	Agreement func() Agreement
+	// Intake returns the counters of what came in.
+	Intake func() intake.Stats
+	// Receipts returns how many entries of receipts were sent.
+	Receipts func() uint64
+}
+
+// Agreement is what the page shows of consensus.
+type Agreement interface {
+	Stats() consensus.Stats
+	Tree() consensus.Tree
+}
+
+// A Page is what one DA shows.
+type Page struct {
+	cfg     Config
+	chain   [32]byte
+	state   *ledger.State
+	store   *store.Store
+	needs   Needs
+	started time.Time
+
+	views   views
+	journal journal
+	fault   atomic.Pointer[string]
+	version *signal
+
+	mu   sync.Mutex
+	snap *console.Snapshot // the newest made
+}
+
+// New returns the page over a chain as it stands. The needs are asked for only
+// when something is shown.
+func New(cfg Config, state *ledger.State, s *store.Store, needs Needs) (*Page, error) {
+	p := &Page{
+		cfg: cfg, chain: cfg.Genesis.ChainID(), state: state, store: s, needs: needs, started: cfg.Now(), version: newSignal(),
+		journal: journal{state: state, trades: cfg.Trades, shown: cfg.Blocks},
+	}
+	if err := p.journal.load(s); err != nil {
+		return nil, fmt.Errorf("load the page: %w", err)
+	}
+	return p, nil
+}
+
+// Added shows a committed block.
+func (p *Page) Added(st *ledger.Staged, votes int) {
+	p.journal.add(st, votes)
+	p.version.rise()
+}
+
+// Refresh makes a new version: ages, gate validity and counters change without
+// a block.
+func (p *Page) Refresh() { p.version.rise() }
+
+// SetFault shows why the DA takes no part in agreement any more. The first
+// reason stays.
+func (p *Page) SetFault(err error) {
+	text := err.Error()
+	p.fault.CompareAndSwap(nil, &text)
+	p.version.rise()
+}
+
+// Take reads one view of a device. It reports whether the device has just said
+// that it is online.
+func (p *Page) Take(m mqtt.Message) (cameOnline bool, device wire.Topics, err error) {
+	online, t, err := p.views.take(m, p.cfg.Now(), p.registered)
+	if err != nil {
+		return false, t.Topics, err
+	}
+	p.version.rise()
+	return online && !m.Retained, t.Topics, nil
+}
+
+func (p *Page) registered(site, device string) bool {
+	who, ok := p.state.Participant(device)
+	return ok && who.Site == site
+}
+
+// Wait implements console.Source.
+func (p *Page) Wait(ctx context.Context, version uint64) error { return p.version.wait(ctx, version) }
+
+// Trade implements console.Source.
+func (p *Page) Trade(id string) (console.Trade, bool) { return p.journal.trade(id) }
+
+// Blocks implements console.Source.
+func (p *Page) Blocks(from uint64, limit int) ([]console.Block, error) {
+	top := p.store.Height()
+	if from == 0 || from > top || limit <= 0 {
+		return nil, nil
+	}
+	to := min(top, from+uint64(limit)-1)
+	out := make([]console.Block, 0, to-from+1)
+	err := p.store.Blocks(from, to, func(height uint64, cb *fairwattpb.CertifiedBlock) error {
+		b, err := summary(cb)
+		if err != nil {
+			return fmt.Errorf("block %d: %w", height, err)
+		}
+		out = append(out, b)
+		return nil
+	})
+	return out, err
+}
+
+// Snapshot implements console.Source. It is made once a version.
+func (p *Page) Snapshot() *console.Snapshot {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	version := p.version.value()
+	if p.snap != nil && p.snap.Version == version {
+		return p.snap
+	}
+	stats := p.needs.Agreement().Stats()
+	s := &console.Snapshot{
+		Version: version, TimeMs: p.cfg.Now().UnixMilli(), Name: p.cfg.Genesis.Name, DA: p.cfg.DA, Software: p.cfg.Software,
+		StartedMs: p.started.UnixMilli(), Generators: p.generators(), TradeCount: p.state.Totals().TradesByStatus,
+		Counters: p.counters(&stats), Tree: p.tree(),
+	}
+	if fault := p.fault.Load(); fault != nil {
+		s.Fault = *fault
+	}
+	for _, gen := range s.Generators {
+		s.Simulated = s.Simulated || gen.Simulated
+	}
+	s.Chain = console.Chain{
+		ID: hex.EncodeToString(p.chain[:]), Height: p.state.Height(), TimeMs: p.state.TimeMs(),
+		Epoch: stats.Epoch, View: stats.View, AccountingNode: stats.Leader, ViewChanges: stats.ViewChanges,
+		Receipts: p.needs.Receipts(), Order: p.state.Order(),
+	}
+	j := &p.journal
+	j.mu.Lock()
+	s.Chain.Records = j.records
+	s.Chain.Blocks = append([]console.Block{}, j.blocks...)
+	s.Trades = append([]console.Trade{}, j.changed...)
+	j.mu.Unlock()
+	p.snap = s
+	return s
+}
+
+func (p *Page) counters(agreement *consensus.Stats) console.Counters {
+	in := p.needs.Intake()
+	c := console.Counters{
+		Received: in.Received, Accepted: in.Accepted, Duplicates: in.Duplicates, Refused: in.Refused, Dropped: in.Dropped,
+		Pending: in.Pending, Forwarded: agreement.Forwarded, Pulled: agreement.Pulled, BadViews: p.views.badCount(),
+		ATCT: console.Quantiles{N: len(in.FinalMs), P50: in.Quantile(0.50), P95: in.Quantile(0.95), P99: in.Quantile(0.99)},
+	}
+	for _, n := range agreement.Missed {
+		c.Missed += n
+	}
+	return c
+}
+
+// generators joins what agents say of themselves with what is on the chain. A
+// household that only buys judges its connection too, but generates nothing.
+func (p *Page) generators() []console.Generator {
+	list := slices.DeleteFunc(p.views.list(p.cfg.Now()), func(g console.Generator) bool {
+		who, ok := p.state.Participant(g.ID)
+		return !ok || !who.Seller
+	})
+	for i := range list {
+		g := &list[i]
+		if who, ok := p.state.Participant(g.ID); ok {
+			g.Simulated = g.Simulated || who.Simulated
+		}
+		if gate, ok := p.state.GateOf(g.ID); ok {
+			g.OnChain = gateWord(gate.State)
+		}
+	}
+	return list
+}
+
+func gateWord(s fairwattpb.GateState) string {
+	switch s {
+	case fairwattpb.GateState_GATE_STATE_INIT:
+		return wire.GateInit
+	case fairwattpb.GateState_GATE_STATE_BLOCKED:
+		return wire.GateBlocked
+	case fairwattpb.GateState_GATE_STATE_CLEARING:
+		return wire.GateClearing
+	case fairwattpb.GateState_GATE_STATE_OPEN:
+		return wire.GateOpen
+	default:
+		return "unknown"
+	}
+}
