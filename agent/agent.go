@@ -28,8 +28,8 @@ import (
 type Deps struct {
 	// Key signs records and attestations; nil only without a Chain.
 	Key crypto.Signer
-	// Chain is what records are sealed for; nil: the agent judges and
-	// publishes views, and trades nothing.
+	// Chain is the chain that records are sealed for. With nil the agent judges
+	// and publishes views, and trades nothing.
 	Chain *Chain
 	// Sensors are read in this order; Missing are those that could not be set
 	// up, and are reported.
@@ -96,7 +96,7 @@ type Agent struct {
 	status Status
 }
 
-// savedState is what survives a restart beside traders, meters and judge.
+// savedState survives a restart, as traders, meters and judge do.
 type savedState struct {
 	GateSeq uint64 `json:"gate_seq"`
 	// GateState is that of the newest gate record; -1 before the first.
@@ -199,9 +199,9 @@ func New(cfg Config, deps Deps) (*Agent, error) {
 	return a, nil
 }
 
-// setWall tells the judge what the wall clock of the measured world reads. One
-// that nothing has set would put noon into the night and yesterday's pressure
-// into another month: then the judge knows none until the next start.
+// setWall tells the judge the time of day of the measured world. A clock that
+// was never set would put noon into the night and yesterday's pressure into
+// another month; the judge then knows no time of day until the next start.
 func (a *Agent) setWall() error {
 	switch {
 	case a.deps.Clock.WorldMs != nil:
@@ -213,8 +213,8 @@ func (a *Agent) setWall() error {
 	return a.judge.SetWall(a.now.wallMs(), a.now.sensingMs)
 }
 
-// restore reads the kept states. One that cannot be read is an error: to go
-// on without it could pay a token twice or shorten a hold.
+// restore reads the kept states. A state that cannot be read is an error: an
+// agent without it could pay a token twice or shorten a hold.
 func (a *Agent) restore() error {
 	if err := a.readState(stateAgent, func(b []byte) error { return json.Unmarshal(b, &a.saved) }); err != nil {
 		return err
@@ -240,7 +240,7 @@ func (a *Agent) readState(key string, parse func([]byte) error) error {
 	return nil
 }
 
-// StopRequests makes the buyer finish what runs and begin nothing new. It is
+// StopRequests makes the buyer finish its trades and begin no new one. It is
 // safe to call from any goroutine.
 func (a *Agent) StopRequests() { a.noRequests.Store(true) }
 
@@ -390,9 +390,9 @@ func (a *Agent) beat(s Stage) {
 // an anemometer needs 3 s.
 const warmUpMaxMs = 10_000
 
-// step judges the sample and what official warnings there are. The first sample
-// is kept back while a sensor has not counted long enough to say anything, or
-// every start would raise an alert about it; the gate is closed meanwhile.
+// step judges the sample and the official warnings. The first sample is kept
+// back until every sensor has counted long enough, because every start would
+// raise an alert otherwise. The gate is closed meanwhile.
 func (a *Agent) step() error {
 	if !a.stepped && a.senses.Warming() && a.now.sensingMs-a.beganMs < warmUpMaxMs {
 		return nil
@@ -456,7 +456,7 @@ func (a *Agent) receive(m mqtt.Message) {
 // written: what a power cut may cost.
 const flushEvery = 30 * time.Second
 
-// periodic does what time alone asks for.
+// periodic does what is due by time alone.
 func (a *Agent) periodic() error {
 	if !a.online && anyValid(&a.sample) {
 		a.online = true
@@ -483,7 +483,8 @@ func (a *Agent) periodic() error {
 	return nil
 }
 
-// due says whether every has passed since last, and then moves last on.
+// due says whether the time every has passed since last; if so, it sets last to
+// now.
 func due(now time.Time, last *time.Time, every time.Duration) bool {
 	if !last.IsZero() && now.Sub(*last) < every {
 		return false
@@ -492,7 +493,7 @@ func due(now time.Time, last *time.Time, every time.Duration) bool {
 	return true
 }
 
-// flush makes durable what may wait.
+// flush makes bulk records and states durable.
 func (a *Agent) flush() {
 	state, err := a.states()
 	if err == nil {

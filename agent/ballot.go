@@ -26,8 +26,8 @@ func nominalOf(c model.Channel, judge model.Config) float64 {
 	return 0
 }
 
-// vote joins what the sensors of a channel said. The judge tells that they
-// disagree (rule S01); which one stands alone only the log and telemetry know.
+// vote joins the readings of a channel. The judge tells that they disagree
+// (rule S01); only the log and telemetry tell which one stands alone.
 func (s *Senses) vote(b *ballot, sample *model.Sample) {
 	v := model.Vote(b.channel, b.nominal, b.readings)
 	sample.SetVote(b.channel, v)

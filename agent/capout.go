@@ -12,7 +12,7 @@ import (
 	"fairwatt/proto/wire"
 )
 
-// CAPAlertsConfig has alerts told as CAP 1.2 on .../alert/cap beside alert.
+// CAPAlertsConfig has alerts told as CAP 1.2 too, on .../alert/cap.
 type CAPAlertsConfig struct {
 	// Status is CAP's; default Test, because a private device must not feed
 	// public systems. Actual is refused for a simulated device.
@@ -83,9 +83,9 @@ type capReference struct {
 	Rev    int    `json:"rev"`
 }
 
-// capAlert queues the CAP form of an alert. A clear whose alert was never told
-// has nothing to cancel and is not told either. What was told of a kind before a
-// restart is replaced by the first that is told after it.
+// capAlert queues the CAP form of an alert. A clear is not told if its alert was
+// never told. The first message of a kind after a restart replaces the last one
+// before it.
 func (a *Agent) capAlert(e *model.Event) error {
 	c := a.cfg.CAPAlerts
 	if c == nil {
@@ -119,8 +119,8 @@ func (a *Agent) capAlert(e *model.Event) error {
 	return nil
 }
 
-// cancelOrphans cancels what was told before a restart and does not stand any
-// more after the first judgement.
+// cancelOrphans cancels the alerts of before a restart that do not stand after
+// the first judgement.
 func (a *Agent) cancelOrphans() error {
 	if len(a.saved.CAP) == 0 {
 		return nil

@@ -118,7 +118,7 @@ type BuyConfig struct {
 	MeterClassE4 int64 `yaml:"meter_class_e4"`
 }
 
-// A BuyCircuit is a circuit with a meter of its own.
+// A BuyCircuit is a circuit with its own meter.
 type BuyCircuit struct {
 	Name                string `yaml:"name"`
 	Meter               string `yaml:"meter"` // sensor of kind s0

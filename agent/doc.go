@@ -52,17 +52,15 @@
 //
 // # What was refused
 //
-// Storing paho's in-flight messages: its store sends again on its own, beside
-// the outbox, out of order. Acknowledging records by PUBACK: the broker is not
-// the chain. Telemetry through the outbox: at one message a second it would
-// wear out an SD card for values nobody reads a day later. A timer that kicks the
-// watchdog: it would go on while the loop stands still. A goroutine for each
-// sensor, to outlive a driver that hangs: it would leak, and the chip would be
-// lost all the same; the watchdog's restart sets it up again. Billing by V times
-// I: only a meter's register is billed, view.Rounded down.
+//   - paho's store of messages in flight: it sends again by itself, out of
+//     order, next to the outbox.
+//   - A PUBACK as the acknowledgement of a record: the broker is not the chain.
+//   - Telemetry through the outbox: one message a second would wear out an SD
+//     card, for values that no one reads a day later.
+//   - A timer that kicks the watchdog: it would go on while the loop stands.
+//   - A goroutine for each sensor, to outlive a driver that hangs: it would leak,
+//     and the chip would still be lost. The watchdog's restart sets it up again.
+//   - Billing by V times I: only a meter's register is billed, rounded down.
 //
-// Topics and payloads follow the project's interface notes; the trade's steps
-// are those of Yu, Wu, Li and Wang, "A Distributed Power Trading Scheme Based
-// on Blockchain and Artificial Intelligence in Smart Grids" (2023), section
-// 3.2, with escrow on the chain in place of a shared wallet key.
+// Topics and payloads are those of package wire.
 package agent

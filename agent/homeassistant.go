@@ -36,8 +36,8 @@ type haDevice struct {
 	Components        map[string]haComponent `json:"components"`
 }
 
-// haChannels are the channels shown as sensors of their own: the section of
-// telemetry they stand in, name, device class and unit.
+// haChannels are the channels that Home Assistant shows as sensors: section of
+// telemetry, name, device class and unit.
 var haChannels = map[model.Channel][4]string{
 	model.VoltageV:     {"ac", "AC voltage", "voltage", "V"},
 	model.CurrentA:     {"ac", "AC current", "current", "A"},

@@ -45,9 +45,9 @@ func (a *Agent) restoreMeters() error {
 	})
 }
 
-// readMeters brings the registers up to the moment; traders never act on an
-// older one. What the sample needs of the meters was read by the tick, which
-// also reports their failures.
+// readMeters reads the registers again, because traders never act on an older
+// reading. The tick has read the meters for the sample and reports their
+// failures.
 func (a *Agent) readMeters(ctx context.Context) {
 	var sample model.Sample
 	for i := range a.meters {

@@ -18,8 +18,8 @@ var gateStatePB = map[model.State]fairwattpb.GateState{
 	model.StateOpen:     fairwattpb.GateState_GATE_STATE_OPEN,
 }
 
-// maxPending bounds the gate records that wait for a disk that refuses; the
-// newest state is what counts.
+// maxPending bounds the gate records that wait while the disk refuses. The newest
+// state is the one that counts.
 const maxPending = 1024
 
 // gateEvent takes a change of the gate: a record when the state is another
@@ -43,8 +43,8 @@ func (a *Agent) gateEvent(e *model.Event) error {
 	return a.publishGate()
 }
 
-// onlyBuys says that the device is a household's meter: it delivers nothing, so
-// its gate is nobody's business on the chain.
+// onlyBuys says that the device is a household's meter. It delivers nothing, so
+// the chain does not need its gate.
 func (a *Agent) onlyBuys() bool { return a.cfg.Buy != nil && a.cfg.Sell == nil }
 
 // publishGate publishes the retained gate view.
@@ -65,8 +65,8 @@ func (a *Agent) set(class string, qos byte, retained bool, v any) error {
 	return a.viewer.Show(class, qos, retained, v)
 }
 
-// alertEvent queues an alert message: it must reach somebody, so it survives
-// a broker that is away. Its hazard view follows.
+// alertEvent queues an alert message, so that it survives a broker that is away.
+// Its hazard view follows.
 func (a *Agent) alertEvent(e *model.Event) error {
 	judged := a.judge.View()
 	v := a.viewer.Alert(a.now.view(), e, judged.ClearInMs)
@@ -84,8 +84,8 @@ func (a *Agent) alertEvent(e *model.Event) error {
 	return a.viewer.Hazards(a.now.view(), &judged, false)
 }
 
-// publishTelemetry publishes the last sample; it is of the moment and not
-// kept for a broker that is away.
+// publishTelemetry publishes the last sample. It is not kept for a broker that
+// is away.
 func (a *Agent) publishTelemetry() error {
 	stats := a.deps.Outbox.Stats()
 	v := wire.Telemetry{

@@ -19,9 +19,9 @@ import (
 )
 
 // A publisher brings views, events and records to the brokers. Views (status,
-// gate, hazards) go to every connected broker, each at its own pace, because
-// any of them may be the one somebody watches; events and records go to the
-// first connected one, in order.
+// gate, hazards) go to every connected broker at its own pace, because people may
+// watch any of them. Events and records go to the first connected broker, in
+// order.
 type publisher struct {
 	pipes  []mqtt.Pipe
 	outbox *outbox.Outbox
@@ -286,8 +286,8 @@ func (p *publisher) sendRecords(ctx context.Context, pipe mqtt.Pipe, records []o
 // eventsAtOnce is how many events are read from the outbox at a time.
 const eventsAtOnce = 64
 
-// historicalAfter is the age at which an event is flagged as history, so that
-// nobody takes it for the present.
+// historicalAfter is the age at which an event is flagged as historical, so that
+// no one takes it for news.
 const historicalAfter = 5 * time.Second
 
 func (p *publisher) sendEvents(ctx context.Context, pipe mqtt.Pipe) (int, error) {

@@ -343,7 +343,7 @@ func (a *Agent) decode(v receipt.Outcome) (trade.Outcome, error) {
 	return out, nil
 }
 
-// causesPB is the record form of causes. Numbers become text, view.Rounded for
+// causesPB is the record form of causes. Numbers become text, rounded for
 // people: aggregators never compare floats.
 func causesPB(causes []model.Cause) []*fairwattpb.Cause {
 	var out []*fairwattpb.Cause

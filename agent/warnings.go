@@ -17,7 +17,7 @@ import (
 // WarningsConfig says where official warnings (CAP 1.2) come from. They are one
 // more witness: they close the gate or warn, and never open it.
 type WarningsConfig struct {
-	// File holds one CAP message, which another program writes anew; an empty
+	// File holds one CAP message, which another program rewrites; an empty
 	// file means that no warning is out. Topic is an MQTT filter for the same.
 	File  string `yaml:"file"`
 	Topic string `yaml:"topic"`
@@ -165,7 +165,7 @@ func (f *feed) refuse(err error) {
 	f.trouble = err.Error()
 }
 
-// retainedMs stands for a message that a broker kept: nobody knows since when,
+// retainedMs stands for a message that a broker kept: no one knows since when,
 // so it is no sign of life.
 const retainedMs = -1
 

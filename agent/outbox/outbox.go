@@ -156,7 +156,7 @@ func compact(path string) error {
 		return old.Close()
 	}
 	temp := path + ".compact"
-	// A leftover of an interrupted compaction is no outbox: start anew.
+	// A leftover of an interrupted compaction is no outbox: start again.
 	if err := os.Remove(temp); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return errors.Join(err, old.Close())
 	}
@@ -230,8 +230,8 @@ func (o *Outbox) Commit(wallMs int64, c Commit) ([]Record, error) {
 	return sealed, nil
 }
 
-// Flush makes the bulk records durable and deletes what is done, when there
-// is anything of either.
+// Flush makes the bulk records durable and deletes what is done. Without either
+// it writes nothing.
 func (o *Outbox) Flush(wallMs int64) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -441,9 +441,9 @@ func (o *Outbox) Get(id [32]byte) (Record, bool, error) {
 	return r, true, nil
 }
 
-// Done takes a record out: its receipt is final, or it was refused for good.
-// It leaves the disk with the next transaction; a crash before that sends it
-// once more, and the DAs' replay window answers.
+// Done takes a record out: its outcome is known. It leaves the disk with the next
+// transaction. A crash before that sends it once more, and the ledger refuses it
+// as replayed.
 func (o *Outbox) Done(id [32]byte) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()

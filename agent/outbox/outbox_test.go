@@ -352,7 +352,7 @@ func TestOutboxAgainstOracle(t *testing.T) {
 			delete(have, w.counter)
 		}
 		if diff := cmp.Diff(map[uint64]string{}, have); diff != "" {
-			r.Fatalf("records nobody made: %s", diff)
+			r.Fatalf("records that no one made: %s", diff)
 		}
 	})
 }

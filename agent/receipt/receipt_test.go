@@ -35,7 +35,7 @@ func TestReceiptsNeedFPlusOneOfTheSameWord(t *testing.T) {
 		{"another outcome", 2, 7, entry(1, false, "funds", ""), 0},
 		{"the second of four", 3, 7, entry(1, true, "", ""), 1},
 		{"told already", 2, 7, entry(1, true, "", ""), 0},
-		{"a refusal at the door", 0, 0, entry(2, false, "unknown_sender", "no such device"), 0},
+		{"a refusal before any block", 0, 0, entry(2, false, "unknown_sender", "no such device"), 0},
 		{"in other words", 1, 0, entry(2, false, "unknown_sender", "sender is not registered"), 1},
 	}
 	for _, s := range steps {

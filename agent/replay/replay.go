@@ -38,16 +38,16 @@ type Replay struct {
 	Topics wire.Topics
 	// Simulated marks the views.
 	Simulated bool
-	// Waveform judges waveform samples beside the judge; nil for none. SampleRate
+	// Waveform judges waveform samples, next to the judge; nil for none. SampleRate
 	// gives the sampling rate (Hz) at the sample that the source gave last.
 	Waveform   *waveform.Detector
 	SampleRate func() float64
 	// UnixTime says, once the first sample is there, whether the source's times
-	// are Unix times rather than from a start of their own; nil is no. The time
+	// are Unix times rather than times since its start; nil is no. The time
 	// of day serves the usual pressure of an hour and the sun's height.
 	UnixTime func() bool
 	// FillRMS hands the judge the RMS values and the frequency of the waveforms
-	// where the trace has none of its own.
+	// if the trace has none.
 	FillRMS bool
 
 	out     *bufio.Writer

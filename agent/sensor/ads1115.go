@@ -25,7 +25,7 @@ const (
 	adsPause      = 100 * time.Microsecond
 	// adsMaxSamples bounds a window: 100 cycles at 10 Hz at 860 SPS.
 	adsMaxSamples = 10000
-	// adsRestarts bounds how often a window with a gap is begun anew.
+	// adsRestarts bounds how often a window with a gap is begun again.
 	adsRestarts = 3
 )
 
@@ -191,8 +191,8 @@ func (d *ADS1115) sample(ctx context.Context, in InputConfig) error {
 			d.ready = true
 			return err
 		}
-		// Over a gap of a quarter cycle, as a busy machine makes them, crossings
-		// are missed and the frequency would be false: the window begins anew.
+		// A busy machine leaves gaps. Over a quarter cycle, crossings are missed and
+		// the frequency would be false: the window begins again.
 		if len(d.samples) > 0 && t-last > maxGap {
 			if restarts++; restarts > adsRestarts {
 				return d.fail("sample", fmt.Errorf("%w: a gap of %v, again and again", ErrTooFewSamples, t-last))

@@ -179,7 +179,7 @@ func TestRainOverFault(t *testing.T) {
 		{103, nil, 1.5},
 		{105, errors.New("cut"), 0},
 		{107, nil, 2},
-		{3, nil, 1.5}, // the counter's process began anew
+		{3, nil, 1.5}, // the counter's process began again
 	} {
 		c.total, c.err = step.total, step.err
 		var s model.Sample

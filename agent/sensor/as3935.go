@@ -158,7 +158,7 @@ func (d *AS3935) Read(ctx context.Context, s *model.Sample) error {
 	}
 	if event != asLightning {
 		if err := d.degraded(now); err != nil {
-			// The chip is well set up: no reason to begin anew.
+			// The chip is well set up: no reason to begin again.
 			return failAll(s, asChannels, &Error{d.kind, d.busName, d.addr, "listen", err})
 		}
 		s.Set(model.LightningCount, 0)

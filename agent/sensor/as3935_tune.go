@@ -20,7 +20,7 @@ const (
 
 // TuneAS3935 finds the tuning_cap that brings the antenna nearest to 500 kHz,
 // and the frequency it then has. It needs the IRQ pin, takes 4 s, and leaves the
-// detector deaf until a sensor sets it up anew. At 4000 edges a second a busy
+// detector deaf until a sensor sets it up again. At 4000 edges a second a busy
 // machine may miss some: a frequency that is too low at every setting tells.
 func TuneAS3935(ctx context.Context, cfg Config, buses Buses) (setting int, hz float64, err error) {
 	cfg = cfg.withDefaults()

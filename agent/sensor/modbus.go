@@ -117,7 +117,7 @@ func parseRTU(addr, function byte, count int, b []byte) ([]uint16, error) {
 	return parseModbusPDU(function, count, body[1:])
 }
 
-// modbusAnyone is the PZEM's general address: whoever is alone on the line
+// modbusAnyone is the PZEM's general address: a meter that is alone on the line
 // answers.
 const modbusAnyone = 0xF8
 

@@ -26,8 +26,8 @@ func counterOf(kind, pin string, debounce time.Duration, buses Buses) (c Counter
 	return e, e.stop, nil
 }
 
-// edgeCounter counts edges of one pin in a goroutine of its own, because edges
-// wait for nobody: a GPIO line keeps few of them while nobody listens.
+// edgeCounter counts edges of one pin in its own goroutine, because a GPIO line
+// keeps few edges while no one listens.
 type edgeCounter struct {
 	pin      gpio.PinIn
 	clock    Clock

@@ -129,7 +129,7 @@ func TestS0RegisterNeverFalls(t *testing.T) {
 		for range rapid.IntRange(1, 20).Draw(rt, "steps") {
 			more := rapid.Uint64Range(0, 9).Draw(rt, "pulses")
 			if c.total > 9 && rapid.IntRange(0, 4).Draw(rt, "restart") == 0 {
-				c.total = 0 // the counter's process began anew
+				c.total = 0 // the counter's process began again
 			}
 			c.total += more
 			want += more

@@ -15,8 +15,7 @@ import (
 //
 // It knows no direction: power is positive always, and the energy register
 // counts both ways up. Which of the two is meant is configured. The register
-// begins anew after 9999.99 kWh and when somebody resets it; this driver never
-// does.
+// begins again after 9999.99 kWh and after a reset; this driver never resets it.
 type PZEM struct {
 	name, portName string
 	addr           byte
@@ -111,8 +110,8 @@ func (d *PZEM) Halt() error {
 	return nil
 }
 
-// Read implements Sensor; it takes about 60 ms, and half a second when nobody
-// answers. A port that broke (an adapter that was pulled) is opened anew.
+// Read implements Sensor; it takes about 60 ms, and half a second without an
+// answer. A port that broke (an adapter that was pulled) is opened again.
 func (d *PZEM) Read(ctx context.Context, s *model.Sample) error {
 	if d.port == nil {
 		if err := d.open(); err != nil {

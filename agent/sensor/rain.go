@@ -59,7 +59,7 @@ func (d *RainGauge) Read(_ context.Context, s *model.Sample) error {
 	switch {
 	case !d.known: // not readable before: counted from here on
 		d.counts, d.known = total, true
-	case total < d.counts: // the counter began anew from zero
+	case total < d.counts: // the counter began again from zero
 		d.counts = 0
 	}
 	tips := total - d.counts

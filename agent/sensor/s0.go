@@ -17,7 +17,7 @@ type S0 struct {
 	imp       uint64
 
 	restoredWh uint64
-	base       uint64 // pulses of counters that have since begun anew
+	base       uint64 // pulses of counters that have begun again since
 	count      uint64 // pulses of the present counter
 	start      uint64 // its value when we began to count
 
@@ -42,9 +42,8 @@ func newS0(cfg Config, buses Buses) (*S0, error) {
 	if cfg.Power {
 		d.channels = append(d.channels, model.PowerW)
 	}
-	// A counter that ran before us counted for somebody else: our register
-	// starts where the caller says. A pin that cannot be read yet is found out
-	// by Read.
+	// A counter that ran before counted for someone else: this register starts
+	// where the caller says. Read reports a pin that cannot be read yet.
 	if total, _, err := c.PulseCount(cfg.Pin); err == nil {
 		d.start, d.known = total, true
 	}
@@ -77,7 +76,7 @@ func (d *S0) Read(_ context.Context, s *model.Sample) error {
 	switch {
 	case !d.known: // not readable before: counted from here on
 		d.start, d.known = total, true
-	case total < d.start+d.count: // the counter began anew from zero
+	case total < d.start+d.count: // the counter began again from zero
 		d.base += d.count
 		d.start = 0
 	}

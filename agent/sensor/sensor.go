@@ -105,7 +105,7 @@ func (e *Error) Error() string {
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
 
-// eremoteio is what most Linux I2C adapters return for an address nobody
+// eremoteio is what most Linux I2C adapters return for an address that nothing
 // acknowledges; the others return ENXIO (kernel: i2c/fault-codes).
 const eremoteio = syscall.Errno(121)
 

@@ -172,7 +172,7 @@ func (d *SunSpec) measure(ctx context.Context) (map[model.Channel]float64, error
 			return nil, d.fail(fmt.Sprintf("read model %d", m.id), err)
 		}
 		if regs[0] != m.id || int(regs[1])+2 != m.size {
-			d.found = nil // its map has changed; looked through anew at the next Read
+			d.found = nil // its map has changed; the next Read looks through it again
 			return nil, d.fail("read", fmt.Errorf("%w: model %d of %d registers where %d was", ErrWrongChip, regs[0], regs[1], m.id))
 		}
 		if err := d.take(values, points, regs); err != nil {
@@ -238,7 +238,7 @@ func (d *SunSpec) connect(ctx context.Context) error {
 	if err := d.discover(ctx); err != nil {
 		var refused *ModbusError
 		if !errors.Is(err, ErrNotReady) && !errors.As(err, &refused) {
-			d.walk = nil // begun anew
+			d.walk = nil // begins again
 		}
 		return d.fail("discover", err)
 	}

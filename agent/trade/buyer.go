@@ -24,7 +24,7 @@ type BuyerConfig struct {
 	GiveUpMs       int64 // after a payment; then the trade is forgotten
 }
 
-// A CircuitConfig is one circuit with a meter of its own: one trade at a time.
+// A CircuitConfig is one circuit with its own meter: one trade at a time.
 type CircuitConfig struct {
 	Name                string
 	Meter               string // id of its meter
@@ -280,10 +280,10 @@ func (b *Buyer) choose(in BuyerInput, cfg CircuitConfig, c *Circuit) {
 	}}}, why)
 }
 
-// confirm compares a bill with the own meter, read after the bill came. The
-// last pulses may be on their way: the meter is believed when it stands still,
-// or after a quarter of the time to dispute where other loads keep it moving;
-// one that shows too little is given all of that time.
+// confirm compares a bill with the own meter, read after the bill came. The last
+// pulses may be on their way, so the meter is believed when it stands still, or
+// after a quarter of the time to dispute if other loads keep it moving. A meter
+// that shows too little gets all of that time.
 func (b *Buyer) confirm(in BuyerInput, cfg CircuitConfig, c *Circuit) {
 	register, meterOK := in.Registers[cfg.Name]
 	waited := in.WallMs - c.SinceWallMs

@@ -74,7 +74,7 @@ func Fill(t *wire.Telemetry, s *model.Sample) {
 	}
 }
 
-// scoreMap returns the scored kinds, Rounded to 1e-3; nil when none is.
+// scoreMap returns the scored kinds, rounded to 1e-3; nil when there are none.
 func scoreMap(s *model.Scores) map[string]*float64 {
 	out := make(map[string]*float64)
 	for k := range model.NumKinds {
@@ -90,8 +90,8 @@ func scoreMap(s *model.Scores) map[string]*float64 {
 	return out
 }
 
-// capOf maps an alert to the terms of CAP 1.2 (urgency, severity, certainty):
-// measured blocks are observed and severe, what the network says is likely.
+// capOf maps an alert to the terms of CAP 1.2 (urgency, severity, certainty). A
+// measured block is observed and severe; what the network says is likely.
 func capOf(level model.Level, causes []model.Cause) (urgency, severity, certainty string) {
 	byModel := len(causes) > 0
 	for _, c := range causes {

@@ -31,7 +31,7 @@
 // fields of [Config]. An aggregator wants a sender's records in order (Ordered),
 // has paho send unacknowledged receipts again (Resend), and says itself whether
 // it is online (Presence). An agent has an outbox that alone decides what is
-// sent again, and a last will of its own (Will).
+// sent again, and writes its own last will (Will).
 //
 // All filters go out in one SUBSCRIBE. One packet a filter would let retained
 // messages come in between, and a broker (mochi v2.7.9) refuses a subscription

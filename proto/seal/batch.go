@@ -19,7 +19,7 @@ type Opened struct {
 }
 
 // OpenBatch is [Open] for many messages of one domain and chain at once, in
-// about half the time. Element i answers sealed[i], with the very verdict Open
+// about half the time. Element i answers sealed[i], with the very result Open
 // would give; one bad message does not spoil the others.
 func OpenBatch(sealed [][]byte, d Domain, chain [32]byte, keys Keys) []Opened {
 	out := make([]Opened, len(sealed))
@@ -49,7 +49,7 @@ func OpenBatch(sealed [][]byte, d Domain, chain [32]byte, keys Keys) []Opened {
 	return out
 }
 
-// A Batch collects signatures and checks them together, with the verdicts of
+// A Batch collects signatures and checks them together, with the results of
 // [Verify]. Make one with [NewBatch]; it is not safe for concurrent use.
 type Batch struct {
 	verifier   *voi.BatchVerifier
@@ -82,7 +82,7 @@ func (b *Batch) Add(key ed25519.PublicKey, d Domain, chain [32]byte, signer stri
 	b.verifier.AddWithOptions(voi.PublicKey(key), preimage, signature, zip215)
 }
 
-// Verify returns one verdict for each signature, in the order of Add.
+// Verify returns one result for each signature, in the order of Add.
 func (b *Batch) Verify() []bool {
 	out := make([]bool, len(b.refused))
 	if len(out) == 0 {
@@ -92,11 +92,11 @@ func (b *Batch) Verify() []bool {
 	b.transcript.Sum(seed[:0])
 	// ChaCha8 is a cryptographic stream; seeded with everything it is to
 	// weigh, it stands in for the random coefficients of the batch equation.
-	_, verdicts := b.verifier.Verify(rand.NewChaCha8(seed))
+	_, results := b.verifier.Verify(rand.NewChaCha8(seed))
 	next := 0
 	for i, refused := range b.refused {
 		if !refused {
-			out[i] = verdicts[next]
+			out[i] = results[next]
 			next++
 		}
 	}

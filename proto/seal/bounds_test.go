@@ -75,7 +75,7 @@ func TestLengthsOfDomainAndSigner(t *testing.T) {
 }
 
 // Keys and signatures of another length are refused, alone and in a batch, and
-// the batch's other verdicts stay where they belong.
+// the batch's other results stay where they belong.
 func TestLengthsOfKeyAndSignature(t *testing.T) {
 	key := testKey("pv-1")
 	public := key.Public().(ed25519.PublicKey)
@@ -108,7 +108,7 @@ func TestLengthsOfKeyAndSignature(t *testing.T) {
 		}
 	}
 	if got := seal.NewBatch(3).Verify(); len(got) != 0 {
-		t.Errorf("an empty batch has verdicts %v", got)
+		t.Errorf("an empty batch has results %v", got)
 	}
 }
 

@@ -32,18 +32,18 @@
 //     only; never act on what it returns.
 //   - Choose the domain by what the bytes are used for, never by what they say.
 //   - Keep one [Window] per signer, under whatever lock guards that signer;
-//     the package has no state of its own.
+//     the package itself has no state.
 //   - A key is held as a [crypto.Signer], so it may live in a secure element;
 //     today only ed25519 keys are accepted, and the algorithm is named in the
 //     text form of the public key so that another can be added.
 //
-// # One verdict for one signature
+// # One result for one signature
 //
-// Every data aggregator must reach the same verdict on the same bytes, whether
+// Every data aggregator must come to the same result on the same bytes, whether
 // it checked a signature alone or in a batch of hundreds. The standard
 // library's check and usual batch checks differ on crafted keys (cofactor,
 // non-canonical points). Here both follow ZIP-215, whose batch and single
-// verdicts are identical. The coefficients of a batch are drawn from a stream
+// results are identical. The coefficients of a batch are drawn from a stream
 // seeded with the hash of everything in the batch, so the package needs no
 // source of randomness and a forger cannot know them before choosing all the
 // signatures. ZIP-215 tolerates keys of small order, under which one signature

@@ -32,7 +32,7 @@ const (
 const preimagePrefix = "fairwatt-seal-1"
 
 // MaxPayloadBytes is the length limit of a sealed payload. What is carried may
-// have a smaller limit of its own; this one bounds what a parser looks at.
+// have its own, smaller limit; this one bounds what a parser looks at.
 const MaxPayloadBytes = 16 << 20
 
 // ErrMalformed is returned (wrapped, with what is wrong) by [Open], [OpenBatch]
@@ -128,7 +128,7 @@ func Open(sealed []byte, d Domain, chain [32]byte, keys Keys) (signer string, pa
 }
 
 // Peek returns the signer's name and the payload of sealed WITHOUT verifying
-// the signature: anybody may have written them. It is for routing and for
+// the signature: anyone may have written them. It is for routing and for
 // looking up what was verified before. The payload aliases sealed.
 func Peek(sealed []byte) (signer string, payload []byte, err error) {
 	e, err := decode(sealed)

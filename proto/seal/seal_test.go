@@ -149,7 +149,7 @@ func TestKeyText(t *testing.T) {
 	}
 }
 
-// TestBatchAgrees compares the batch's verdicts with the single ones for
+// TestBatchAgrees compares the batch's results with the single ones for
 // batches with a random set of damaged messages.
 func TestBatchAgrees(t *testing.T) {
 	good := make([][]byte, 8)

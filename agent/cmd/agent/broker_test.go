@@ -38,7 +38,7 @@ type testBroker interface {
 	stop(t *testing.T)
 }
 
-// allowAll lets everybody do everything.
+// allowAll lets everyone do everything.
 type allowAll struct{ mochi.HookBase }
 
 func (*allowAll) ID() string { return "allow-all" }
@@ -149,7 +149,7 @@ func eventually(t *testing.T, what string, done func() bool) {
 	}
 }
 
-// freeAddr is an address nobody listens on.
+// freeAddr is an address that no one listens on.
 func freeAddr(t *testing.T) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")

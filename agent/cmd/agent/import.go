@@ -26,7 +26,7 @@ func importCommand() *cobra.Command {
 	var f importFlags
 	cmd := &cobra.Command{
 		Use:   "import --format knmi|csv|metar|isd-lite [--map FILE] FILE...",
-		Short: "Turn somebody's recordings into traces",
+		Short: "Turn other recordings into traces",
 		Long: `Reads recordings in another format and writes them as traces.
 
   knmi  hourly observations as the Royal Netherlands Meteorological Institute

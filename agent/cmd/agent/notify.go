@@ -10,7 +10,7 @@ import (
 )
 
 // A notifier tells systemd how the service is; sd_notify(3). The zero value
-// tells nobody.
+// tells no one.
 type notifier struct {
 	socket string
 	// slot is WatchdogSec of the unit; 0 for none.

@@ -40,15 +40,15 @@ Without --config the judge takes its nominal values, its interval and its
 required inputs from the trace's header. With --mqtt the gate, hazard and alert
 messages of a live agent are published too, with the trace's own times.
 
-A COMTRADE recording (.cfg with its .dat beside it, or .cff) is read as a trace
+A COMTRADE recording (.cfg with its .dat in the same folder, or .cff) is read as a trace
 of waveforms; --map names its channels where their own names do not. Waveforms,
 of a recording or of the _inst columns of a trace, raise alerts of kind line
 within cycles: dips, swells, interruptions, residual voltage and current,
-over-current. They stand beside the rules of the gate and do not close it.
+over-current. They are independent of the gate's rules and do not close it.
 
 --plot draws gate, alerts, scores and channels over time, in the local time
-zone. The program "model" does it, which is looked for beside this one and in
-PATH: the agent of a board carries nothing to draw with.`,
+zone. The program "model" does it: the agent of a board carries nothing to draw
+with. It is looked for next to this program and in PATH.`,
 		Example: `  agent replay --trace typhoon.csv
   agent replay --trace typhoon.csv --events typhoon.jsonl --plot typhoon.svg
   agent replay --trace fault.cfg --map substation.yaml

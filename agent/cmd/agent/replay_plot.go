@@ -43,14 +43,14 @@ func newPlotter(out string) (*replayPlotter, error) {
 
 func findDrawer() (string, error) {
 	if self, err := os.Executable(); err == nil {
-		beside := filepath.Join(filepath.Dir(self), drawer)
-		if info, err := os.Stat(beside); err == nil && info.Mode().IsRegular() {
-			return beside, nil
+		neighbour := filepath.Join(filepath.Dir(self), drawer)
+		if info, err := os.Stat(neighbour); err == nil && info.Mode().IsRegular() {
+			return neighbour, nil
 		}
 	}
 	path, err := exec.LookPath(drawer)
 	if err != nil {
-		return "", fmt.Errorf("--plot needs the program %q beside this one or in PATH (make build makes both): %w", drawer, err)
+		return "", fmt.Errorf("--plot needs the program %q next to this one or in PATH (make build makes both): %w", drawer, err)
 	}
 	return path, nil
 }

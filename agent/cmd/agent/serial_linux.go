@@ -43,6 +43,6 @@ func setLine(fd int) error {
 	if err := unix.IoctlSetTermios(fd, unix.TCSETS, t); err != nil {
 		return err
 	}
-	// What came before anybody asked is nobody's answer.
+	// Bytes that came before the first request answer nothing.
 	return unix.IoctlSetInt(fd, unix.TCFLSH, unix.TCIOFLUSH)
 }

@@ -23,7 +23,7 @@ import (
 )
 
 // openPTY returns the master of a new pseudo terminal and the path of its other
-// end, which is a serial port to whoever opens it (pty(7)).
+// end, which is a serial port for the program that opens it (pty(7)).
 func openPTY(t *testing.T) (*os.File, string) {
 	t.Helper()
 	fd, err := unix.Open("/dev/ptmx", unix.O_RDWR|unix.O_NOCTTY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
@@ -54,7 +54,7 @@ func meterAt(t *testing.T, master *os.File, b *board.Board) (wait func()) {
 		var ask, answer [64]byte
 		for {
 			n, err := master.Read(ask[:])
-			if errors.Is(err, unix.EIO) { // nobody has the other end open
+			if errors.Is(err, unix.EIO) { // no one has the other end open
 				time.Sleep(time.Millisecond)
 				continue
 			}

@@ -16,7 +16,7 @@ import (
 type watchdogFile struct{ f *os.File }
 
 // openWatchdog arms the watchdog. A device that cannot set its time is an
-// error: nobody would know by when it wants to be kicked.
+// error: no one would know by when it wants to be kicked.
 func openWatchdog(path string, timeout time.Duration, setTimeout func(*os.File, time.Duration) error) (*watchdogFile, error) {
 	f, err := os.OpenFile(path, os.O_WRONLY, 0)
 	if err != nil {
@@ -29,7 +29,7 @@ func openWatchdog(path string, timeout time.Duration, setTimeout func(*os.File, 
 	return w, nil
 }
 
-// kick has the watchdog wait anew. Any byte but V does.
+// kick makes the watchdog wait again. Any byte but V does.
 func (w *watchdogFile) kick() error {
 	if _, err := w.f.Write([]byte{0}); err != nil {
 		return fmt.Errorf("kick watchdog: %w", err)
@@ -78,7 +78,7 @@ func (g *guard) arm(setTimeout func(*os.File, time.Duration) error) (err error) 
 	return err
 }
 
-// supervisor returns who kicks; nil when nobody watches.
+// supervisor returns who kicks; nil without a watchdog.
 func (g *guard) supervisor(log *slog.Logger) *agent.Supervisor {
 	slot := g.slot
 	if slot == 0 {

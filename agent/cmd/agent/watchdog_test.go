@@ -89,7 +89,7 @@ func TestNotifierReadsTheEnvironment(t *testing.T) {
 		}
 	}
 	if err := (notifier{}).tell("READY=1"); err != nil {
-		t.Errorf("nobody is told: %v", err)
+		t.Errorf("no one is told: %v", err)
 	}
 	if err := (notifier{socket: filepath.Join(t.TempDir(), "none")}).tell("READY=1"); err == nil {
 		t.Error("a socket that is not there was told")
@@ -178,7 +178,7 @@ func TestGuardRefuses(t *testing.T) {
 		t.Errorf("left with %q, %v", b, err)
 	}
 	if none, err := newGuard(&agent.Config{Tick: time.Second}, notifier{}); err != nil || none.supervisor(slog.New(slog.NewTextHandler(io.Discard, nil))) != nil {
-		t.Errorf("supervised though nobody watches: %v", err)
+		t.Errorf("supervised though no one watches: %v", err)
 	}
 }
 

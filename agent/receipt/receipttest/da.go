@@ -35,7 +35,7 @@ func DAs(n int) ([]DA, map[string]ed25519.PublicKey) {
 	return das, keys
 }
 
-// Receipt signs a receipt of its own.
+// Receipt signs a receipt in the name of d.
 func (d DA) Receipt(t testing.TB, height uint64, entries ...*fairwattpb.ReceiptEntry) []byte {
 	t.Helper()
 	payload, err := proto.Marshal(&fairwattpb.Receipt{ChainId: Chain[:], Da: d.ID, Height: height, Entries: entries})
