@@ -49,6 +49,18 @@ func TestFeaturesGolden(t *testing.T) {
 			}
 		}
 	}
+	// A station whose sensors fail in turn.
+	e := NewExtractor()
+	for h := range int64(60) {
+		s := changeable(h * hourMs)
+		for i, c := range []Channel{TemperatureC, HumidityPct, PressureHPa, WindSpeedMPS, WindGustMPS, WindDirectionDeg, RainMM, IrradianceWPM2} {
+			if h%int64(i+3) == 0 && h < 59 {
+				s.Fail(c, SensorError)
+			}
+		}
+		e.Push(s)
+	}
+	fmt.Fprintf(&b, "with failures %.5g\n", featuresOf(e).X)
 	golden(t, "features.txt", b.String())
 }
 
