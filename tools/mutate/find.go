@@ -125,6 +125,7 @@ func (f *finder) file() {
 			return true
 		}
 		if !f.enter(n) {
+			f.leave(n)
 			return false
 		}
 		stack = append(stack, n)

@@ -9,14 +9,13 @@ import (
 
 // An outcome is what one package's run came to.
 type outcome struct {
-	short    string
-	untried  int // do not compile with a switch
-	skipped  int // left out by the sample, the shard, the match or the time
-	failing  []string
-	mutants  []*mutant // tried
-	fates    map[int]fate
-	complete bool // every mutant was tried
-	all      map[string]bool
+	short   string
+	untried int // do not compile with a switch
+	skipped int // left out by the sample, the shard, the match or the time
+	failing []string
+	mutants []*mutant // tried
+	fates   map[int]fate
+	all     map[string]bool // the keys of all mutants
 }
 
 func (o *outcome) count(want ...fate) int {

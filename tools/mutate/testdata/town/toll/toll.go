@@ -90,4 +90,7 @@ func Twice(n int) int {
 	return n
 }
 
+// High says whether an error is one of height.
+func High(err error) bool { return err != nil && errors.Is(err, errTooHigh) }
+
 func (g Gate) String() string { return fmt.Sprint(g.passed + 1) }

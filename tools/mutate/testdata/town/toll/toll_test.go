@@ -37,4 +37,10 @@ func TestOthers(t *testing.T) {
 	}
 }
 
+func TestHigh(t *testing.T) {
+	if !High(errTooHigh) || High(nil) {
+		t.Fatal("high")
+	}
+}
+
 func TestBroken(t *testing.T) { t.Fatal("this one fails by itself") }
