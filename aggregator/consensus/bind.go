@@ -118,7 +118,7 @@ func (i *instance) leftOut(block *fairwattpb.Block, requests [][]byte) {
 			continue
 		}
 		id, _, err := i.node.cfg.App.CheckRecord(r)
-		if err == nil && i.node.pool.leftOut(id) {
+		if err == nil && i.node.pool.LeftOut(id) {
 			err = errLeftOut
 		}
 		if err != nil {
@@ -316,7 +316,7 @@ func (i *instance) Deliver(p types.Proposal, votes []types.Signature) types.Reco
 		i.die(err)
 	}
 	i.decided(md)
-	if i.seize.delivered(md.GetLatestSequence()) && !ends {
+	if i.signs.Delivered(md.GetLatestSequence()) && !ends {
 		// The library would lock up behind this call: end the instance, which
 		// frees it, and start another.
 		i.finish(errSeized)

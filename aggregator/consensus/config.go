@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"time"
 
+	"fairwatt/aggregator/consensus/pool"
 	"fairwatt/aggregator/wct"
 	"fairwatt/proto/fairwattpb"
 	"fairwatt/proto/peerpb"
@@ -257,14 +258,7 @@ func (c *Config) validate() error {
 
 // ErrBusy is returned (wrapped) by [Node.Submit] when the pending records
 // leave no room: the sender is to wait and try again.
-var ErrBusy error = busyError{}
-
-type busyError struct{}
-
-func (busyError) Error() string { return "consensus: no room for another pending record" }
-
-// Temporary makes the refusal one to retry, for those who do not know ErrBusy.
-func (busyError) Temporary() bool { return true }
+var ErrBusy = pool.ErrBusy
 
 // ErrStopped is returned by [Node.Submit] when the node does not run any more.
 var ErrStopped = errors.New("consensus: stopped")

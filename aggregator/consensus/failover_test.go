@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"fairwatt/aggregator/consensus/wal"
 	"fairwatt/aggregator/peer"
 )
 
@@ -158,7 +159,7 @@ func TestDamagedLog(t *testing.T) {
 			}
 			c.allDecided(c.names...)
 			c.stop("da4")
-			files, err := filepath.Glob(filepath.Join(epochDir(c.dirs["da4"], 1), "*.wal"))
+			files, err := filepath.Glob(filepath.Join(wal.Folder(c.dirs["da4"], 1), "*.wal"))
 			if err != nil || len(files) == 0 {
 				t.Fatalf("no log: %v", err)
 			}

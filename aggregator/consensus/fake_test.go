@@ -426,7 +426,7 @@ func (c *cluster) submit(name string, size int) {
 		if !errors.Is(err, ErrBusy) {
 			c.t.Fatalf("submit: %v", err)
 		}
-		c.until("room", func() bool { r, _ := c.node(name).pool.size(); return r < 19000 })
+		c.until("room", func() bool { r, _ := c.node(name).pool.Size(); return r < 19000 })
 	}
 }
 

@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"fairwatt/aggregator/consensus/lockup"
+	"fairwatt/aggregator/consensus/wal"
 	"fairwatt/proto/peerpb"
 	"fairwatt/proto/seal"
 
@@ -47,7 +49,7 @@ type instance struct {
 	cancel context.CancelFunc
 	work   sync.WaitGroup
 	bft    *smart.Consensus
-	log    *watchedLog
+	log    *wal.Log
 	ticks  [2]*time.Ticker
 	queues map[string]chan *peerpb.Frame
 	resend *protos.PrePrepare // to be sent once after a restart
@@ -71,7 +73,7 @@ type instance struct {
 	endOnce  sync.Once
 	endErr   error
 	reported atomic.Bool
-	seize    seizure
+	signs    lockup.Predictor
 }
 
 type votePlace struct {
@@ -115,36 +117,36 @@ func (n *Node) open(ctx context.Context, epoch Epoch, entered bool) (*instance, 
 		}
 	}
 	i.self = i.ids[n.cfg.Self]
-	lib := &logger{log: n.log, fail: i.fault, seize: &i.seize}
-	file, content, err := openLog(lib, n.cfg.Dir, epoch.Number, n.cfg.App.Height(), entered)
+	lib := &logger{log: n.log, fail: i.fault, signs: &i.signs}
+	file, content, err := wal.Open(lib, n.cfg.Dir, epoch.Number, n.cfg.App.Height(), entered)
 	if err != nil {
 		i.cancel()
 		return nil, err
 	}
-	i.log = &watchedLog{WriteAheadLogFile: file, entered: i.entered, failed: func(err error) { i.finish(&faultError{err, true}) }}
+	i.log = &wal.Log{WriteAheadLogFile: file, Entered: i.entered, Failed: func(err error) { i.finish(&faultError{err, true}) }}
 	last, signatures, md, err := i.lastDecision()
 	if err != nil {
 		i.cancel()
 		return nil, errors.Join(err, file.Close())
 	}
 	i.last.Store(md.GetLatestSequence())
-	state, err := recoverLog(content, md.GetLatestSequence())
+	state, err := wal.Recover(content, md.GetLatestSequence())
 	if err != nil {
 		i.cancel()
 		return nil, errors.Join(err, file.Close())
 	}
-	if state.own != nil && i.leader(state.own.GetView()) == i.self && state.own.GetSeq() == md.GetLatestSequence()+1 {
-		i.resend = state.own
+	if state.Own != nil && i.leader(state.Own.GetView()) == i.self && state.Own.GetSeq() == md.GetLatestSequence()+1 {
+		i.resend = state.Own
 	}
 	// The library looks for the view in the last entry alone; after a view
 	// change and a pre-prepare it is no more there.
-	md.ViewId = max(md.GetViewId(), state.view)
+	md.ViewId = max(md.GetViewId(), state.View)
 	i.view.Store(md.GetViewId())
 	i.viewFrom.Store(time.Now().UnixNano())
 	i.ticks = [2]*time.Ticker{time.NewTicker(tick), time.NewTicker(tick)}
 	i.bft = &smart.Consensus{
-		Config: i.settings(state.seq > md.GetLatestSequence()+1), Application: i, Assembler: i,
-		WAL: i.log, WALInitialContent: state.content, Comm: i, Signer: i, Verifier: i, RequestInspector: i,
+		Config: i.settings(state.Seq > md.GetLatestSequence()+1), Application: i, Assembler: i,
+		WAL: i.log, WALInitialContent: state.Content, Comm: i, Signer: i, Verifier: i, RequestInspector: i,
 		Synchronizer: i, Logger: lib, Metadata: md, LastProposal: last, LastSignatures: signatures,
 		Scheduler: i.ticks[0].C, ViewChangerTicker: i.ticks[1].C,
 	}
@@ -277,7 +279,7 @@ func (i *instance) entered(view uint64) {
 	i.viewFrom.Store(time.Now().UnixNano())
 	i.node.count.viewChanges.Add(1)
 	i.node.log.Info("view changed", "epoch", i.epoch.Number, "view", view, "leader", i.name(i.leader(view)))
-	i.node.pool.notify()
+	i.node.pool.Notify()
 }
 
 // enqueue hands a frame to the sender's goroutine; a full queue slows the

@@ -207,39 +207,14 @@ func TestSignsOfTheLibrary(t *testing.T) {
 	c.start(c.names...)
 	c.submit("da2", 100)
 	c.allDecided(c.names...)
-	s := &c.node("da2").instance().seize
-	s.mu.Lock()
-	decided, delivered := s.decided, !s.delivers
-	s.mu.Unlock()
-	if decided == 0 || !delivered {
-		t.Errorf("decided %d, delivered %v: the library's messages have changed", decided, delivered)
+	signs := &c.node("da2").instance().signs
+	if s := signs.State(); s.Decided == 0 || s.Delivering {
+		t.Errorf("%+v: the library's messages have changed", s)
 	}
 	c.stop("da1")
 	c.submit("da2", 100)
 	c.allDecided(c.names[1:]...)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.doomed == 0 || s.aborted {
-		t.Errorf("doomed %d, aborted %v: the library's messages have changed", s.doomed, s.aborted)
-	}
-}
-
-func TestSeizure(t *testing.T) {
-	for _, tc := range []struct {
-		name  string
-		steps func(s *seizure)
-		want  bool
-	}{
-		{"plain", func(s *seizure) { s.deciding(5); s.delivering() }, false},
-		{"aborted before it was delivered", func(s *seizure) { s.deciding(5); s.abort(); s.delivering() }, true},
-		{"decided while aborted", func(s *seizure) { s.abort(); s.deciding(5); s.started(); s.delivering() }, true},
-		{"decided in flight by the view changer", func(s *seizure) { s.abort(); s.deciding(5) }, false},
-		{"aborted after the one before", func(s *seizure) { s.deciding(4); s.abort(); s.started(); s.deciding(5); s.delivering() }, false},
-	} {
-		var s seizure
-		tc.steps(&s)
-		if got := s.delivered(5); got != tc.want {
-			t.Errorf("%s: %v, want %v", tc.name, got, tc.want)
-		}
+	if s := signs.State(); s.Doomed == 0 || s.Aborted {
+		t.Errorf("%+v: the library's messages have changed", s)
 	}
 }

@@ -11,6 +11,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"fairwatt/aggregator/consensus/pool"
+	"fairwatt/aggregator/consensus/wal"
 	"fairwatt/proto/fairwattpb"
 	"fairwatt/proto/peerpb"
 
@@ -23,7 +25,7 @@ import (
 type Node struct {
 	cfg   Config
 	log   *slog.Logger
-	pool  *pool
+	pool  *pool.Pool
 	peers map[string]*peerState // by DA id, this node's own included
 	guard guard
 
@@ -87,7 +89,7 @@ func New(cfg Config) (*Node, error) {
 	}
 	n := &Node{
 		cfg: cfg, log: cfg.Logger.With("part", "consensus", "da", cfg.Self),
-		pool:  newPool(cfg.PendingRecords, cfg.PendingBytes),
+		pool:  pool.New(cfg.PendingRecords, cfg.PendingBytes),
 		peers: make(map[string]*peerState), guard: strictGuard,
 		intake: make(chan incoming, 256), wakeUp: make(chan struct{}, 1),
 		commits: make(chan struct{}), missed: make(map[string]*edgeCount), refused: make(map[string]uint64),
@@ -135,7 +137,7 @@ func (n *Node) Submit(ctx context.Context, sealed []byte) error {
 	if err != nil {
 		return err
 	}
-	return n.pool.add(id, sealed, true, time.Now())
+	return n.pool.Add(id, sealed, true, time.Now())
 }
 
 // Receive takes a frame from the link, which has proved that it is from that
@@ -315,7 +317,7 @@ func (n *Node) enter() Epoch {
 
 func (n *Node) runEpoch(ctx context.Context, epoch Epoch, entered bool) error {
 	inst, err := n.open(ctx, epoch, entered)
-	if errors.Is(err, errLostLog) {
+	if errors.Is(err, wal.ErrLost) {
 		n.log.Error("not voting in this epoch", "epoch", epoch.Number, "err", err)
 		return n.follow(ctx, epoch)
 	}
@@ -335,7 +337,7 @@ func (n *Node) runEpoch(ctx context.Context, epoch Epoch, entered bool) error {
 		n.releaseHeld(ps, inst)
 		ps.mu.Unlock()
 	}
-	n.pool.notify()
+	n.pool.Notify()
 	for {
 		select {
 		case <-ctx.Done():
@@ -409,7 +411,7 @@ func (n *Node) Stats() Stats {
 		Resubmitted: c.resubmitted.Load(), DroppedDoor: c.droppedDoor.Load(), DroppedLater: c.droppedLater.Load(),
 		Equivocated: c.equivocated.Load(), Missed: make(map[string]uint64),
 	}
-	s.Pending, s.PendingBytes = n.pool.size()
+	s.Pending, s.PendingBytes = n.pool.Size()
 	epoch, view, voting := n.position()
 	s.Epoch, s.View, s.Voting = epoch.Number, view, voting
 	s.Leader = epoch.Order[view%uint64(len(epoch.Order))]

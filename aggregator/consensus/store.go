@@ -63,7 +63,7 @@ func (n *Node) commit(cb *fairwattpb.CertifiedBlock, height uint64) (ends bool, 
 		}
 		ids = append(ids, id)
 	}
-	n.pool.remove(ids, true)
+	n.pool.Remove(ids, true)
 	n.height.Store(height)
 	n.count.blocks.Add(1)
 	n.progress.Store(time.Now().UnixNano())
@@ -87,8 +87,8 @@ func (n *Node) discard(i *instance, id string, sealed []byte, reason error) {
 	if i != nil && i.booted {
 		_ = i.bft.Pool.RemoveRequest(types.RequestInfo{ID: id}) // not there: as wanted
 	}
-	gone := n.pool.remove([]string{id}, false)
-	if len(gone) == 0 || !gone[0].own {
+	gone := n.pool.Remove([]string{id}, false)
+	if len(gone) == 0 || !gone[0].Own {
 		return
 	}
 	n.count.droppedLater.Add(1)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"fairwatt/aggregator/consensus/pool"
 	"fairwatt/proto/peerpb"
 
 	smart "github.com/hyperledger-labs/SmartBFT/pkg/consensus"
@@ -183,7 +184,7 @@ func (w *watcher) tend(i *instance, now time.Time) {
 			i.work.Go(func() { i.again(!young) })
 		}
 	}
-	oldest, waiting := n.pool.oldest()
+	oldest, waiting := n.pool.Oldest()
 	if !waiting {
 		return
 	}
@@ -191,14 +192,14 @@ func (w *watcher) tend(i *instance, now time.Time) {
 	if wait > n.cfg.ComplainTimeout/2 && quiet > n.cfg.ComplainTimeout/2 && due(&w.share, now, n.cfg.ComplainTimeout) {
 		// Alone nobody gets rid of a leader: the others are to wait for these
 		// records too.
-		n.shareRecords(i, n.pool.front(shareRecords, now))
+		n.shareRecords(i, n.pool.Front(shareRecords, now))
 	}
 	if patience := w.patience(now); wait > patience && quiet > patience && due(&w.complain, now, patience) {
 		w.complaints++
 		n.giveUp(i, "no block while records wait")
-	} else if r, yes := n.pool.overtaken(n.cfg.ForwardTimeout, time.Unix(0, i.viewFrom.Load()), now); yes && due(&w.complain, now, n.cfg.ForwardTimeout) {
-		if _, _, err := n.cfg.App.CheckRecord(r.sealed); err != nil {
-			n.discard(i, r.id, r.sealed, err)
+	} else if r, yes := n.pool.Overtaken(n.cfg.ForwardTimeout, time.Unix(0, i.viewFrom.Load()), now); yes && due(&w.complain, now, n.cfg.ForwardTimeout) {
+		if _, _, err := n.cfg.App.CheckRecord(r.Sealed); err != nil {
+			n.discard(i, r.ID, r.Sealed, err)
 			return
 		}
 		n.giveUp(i, "it leaves out a record that others overtake")
@@ -243,15 +244,15 @@ const shareRecords = 64
 // those around that the leader should have had long ago.
 func (n *Node) recheck(now time.Time) {
 	inst := n.instance()
-	for _, r := range n.pool.front(4*shareRecords, now.Add(-time.Second)) {
-		if _, _, err := n.cfg.App.CheckRecord(r.sealed); err != nil {
-			n.discard(inst, r.id, r.sealed, err)
+	for _, r := range n.pool.Front(4*shareRecords, now.Add(-time.Second)) {
+		if _, _, err := n.cfg.App.CheckRecord(r.Sealed); err != nil {
+			n.discard(inst, r.ID, r.Sealed, err)
 		}
 	}
 	if inst == nil {
 		return
 	}
-	if late := n.pool.overdue(n.cfg.ForwardTimeout, shareRecords, now); len(late) > 0 {
+	if late := n.pool.Overdue(n.cfg.ForwardTimeout, shareRecords, now); len(late) > 0 {
 		n.count.resubmitted.Add(uint64(len(late)))
 		n.shareRecords(inst, late)
 		inst.handOver(late)
@@ -259,10 +260,10 @@ func (n *Node) recheck(now time.Time) {
 }
 
 // shareRecords sends records to all DAs.
-func (n *Node) shareRecords(i *instance, rs []*record) {
+func (n *Node) shareRecords(i *instance, rs []*pool.Record) {
 	sealed := make([][]byte, len(rs))
 	for k, r := range rs {
-		sealed[k] = r.sealed
+		sealed[k] = r.Sealed
 	}
 	for _, part := range chunks(sealed) {
 		frame := n.frame(&peerpb.Frame{Epoch: i.epoch.Number, Body: &peerpb.Frame_Records{Records: &peerpb.Records{Sealed: part}}})
@@ -327,7 +328,7 @@ func (n *Node) takeIn(ctx context.Context) {
 				if err != nil {
 					continue
 				}
-				if err := n.pool.add(id, sealed, false, now); errors.Is(err, ErrBusy) {
+				if err := n.pool.Add(id, sealed, false, now); errors.Is(err, pool.ErrBusy) {
 					n.count.droppedDoor.Add(1)
 				}
 			}
@@ -345,12 +346,12 @@ func (i *instance) dispatch() {
 		select {
 		case <-i.ctx.Done():
 			return
-		case <-n.pool.wake:
+		case <-n.pool.Wake():
 		case <-retry.C:
 		}
 		for i.ctx.Err() == nil {
 			view := i.view.Load()
-			rs, again := n.pool.take(place{i.epoch.Number, view}, i.leader(view) == i.self, 4*chunkRecords, time.Now())
+			rs, again := n.pool.Take(pool.Term{Epoch: i.epoch.Number, View: view}, i.leader(view) == i.self, 4*chunkRecords, time.Now())
 			n.count.resubmitted.Add(uint64(again))
 			if len(rs) == 0 || !i.handOver(rs) {
 				break
@@ -360,12 +361,12 @@ func (i *instance) dispatch() {
 }
 
 // handOver gives records to the leader; false when there is no room there now.
-func (i *instance) handOver(rs []*record) bool {
+func (i *instance) handOver(rs []*pool.Record) bool {
 	n, view := i.node, i.view.Load()
 	if leader := i.leader(view); leader != i.self {
 		sealed := make([][]byte, len(rs))
 		for k, r := range rs {
-			sealed[k] = r.sealed
+			sealed[k] = r.Sealed
 		}
 		for _, part := range chunks(sealed) {
 			n.send(i.name(leader), n.frame(&peerpb.Frame{Epoch: i.epoch.Number, Body: &peerpb.Frame_Records{Records: &peerpb.Records{Sealed: part}}}))
@@ -376,8 +377,8 @@ func (i *instance) handOver(rs []*record) bool {
 		if i.ctx.Err() != nil {
 			return false
 		}
-		if err := i.bft.SubmitRequest(r.sealed); err != nil && !alreadyKnown(err) {
-			n.pool.putBack(rs[k:])
+		if err := i.bft.SubmitRequest(r.Sealed); err != nil && !alreadyKnown(err) {
+			n.pool.PutBack(rs[k:])
 			return false
 		}
 	}
