@@ -61,9 +61,6 @@ type Deps struct {
 	// Now is the wall clock: block times and skew are measured on it. Nil
 	// means time.Now.
 	Now func() time.Time
-	// Tune, when set, may change the settings of agreement (batches, timeouts,
-	// how blocks of others are relayed).
-	Tune func(*consensus.Config)
 	// Logger may be nil: then the default one.
 	Logger *slog.Logger
 }
@@ -171,9 +168,6 @@ func (d *DA) open() error {
 		RecordBytes: d.deps.Genesis.Params.MaxRecordBytes,
 	}
 	cc.BatchRecords = min(500, d.deps.Genesis.Params.MaxRecordsPerBlock)
-	if d.deps.Tune != nil {
-		d.deps.Tune(&cc)
-	}
 	if d.node, err = consensus.New(cc); err != nil {
 		return errors.Join(err, d.Close())
 	}

@@ -51,7 +51,7 @@ type Node struct {
 
 type counters struct {
 	blocks, fetched, epochs, viewChanges, complaints, restarts      atomic.Uint64
-	forwarded, withheld, pulled, refused, outdated, reinjected      atomic.Uint64
+	forwarded, pulled, refused, outdated, reinjected                atomic.Uint64
 	resubmitted, droppedDoor, droppedLater, equivocated, relaysSent atomic.Uint64
 }
 
@@ -406,7 +406,7 @@ func (n *Node) Stats() Stats {
 		Height: n.height.Load(),
 		Blocks: c.blocks.Load(), Fetched: c.fetched.Load(), Epochs: c.epochs.Load(),
 		ViewChanges: c.viewChanges.Load(), Complaints: c.complaints.Load(), Restarts: c.restarts.Load(),
-		Forwarded: c.forwarded.Load(), Withheld: c.withheld.Load(), Pulled: c.pulled.Load(),
+		Forwarded: c.forwarded.Load(), Pulled: c.pulled.Load(),
 		Refused: c.refused.Load(), Outdated: c.outdated.Load(), Reinjected: c.reinjected.Load(),
 		Resubmitted: c.resubmitted.Load(), DroppedDoor: c.droppedDoor.Load(), DroppedLater: c.droppedLater.Load(),
 		Equivocated: c.equivocated.Load(), Missed: make(map[string]uint64),

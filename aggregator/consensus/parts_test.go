@@ -133,7 +133,6 @@ func TestConfigErrors(t *testing.T) {
 		"big batch":       func(c *Config) { c.BatchBytes = MaxBlockBytes + 1 },
 		"record > batch":  func(c *Config) { c.RecordBytes = 2 << 20 },
 		"instant timeout": func(c *Config) { c.PullDelay = 1 },
-		"unknown relay":   func(c *Config) { c.Relay = 9 },
 	} {
 		cfg := c.config("da1", c.net.Join("da1"))
 		spoil(&cfg)

@@ -194,10 +194,6 @@ func (i *instance) forward(view uint64, r *peerpb.Relay) {
 	if len(children) == 0 {
 		return
 	}
-	if n.cfg.Relay == RelayDrop {
-		n.count.withheld.Add(uint64(len(children)))
-		return
-	}
 	frame := n.frame(&peerpb.Frame{Epoch: i.epoch.Number, Body: &peerpb.Frame_Relay{Relay: r}})
 	for _, to := range children {
 		n.send(to, frame)

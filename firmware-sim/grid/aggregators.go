@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"fairwatt/aggregator"
-	"fairwatt/aggregator/consensus"
 	"fairwatt/aggregator/ledger"
 	"fairwatt/aggregator/mc"
 	"fairwatt/aggregator/peer"
@@ -139,6 +138,10 @@ func (g *grid) makeAggregators(listeners []net.Listener) error {
 		if err != nil {
 			return err
 		}
+		if who.ID == forwarder && g.cfg.misbehaves(DropBlocks) {
+			g.dropper = &dropper{Link: link, self: who.ID}
+			link = g.dropper
+		}
 		pipe, err := aggregator.NewMQTT(aggregator.MQTTConfig{
 			URL: g.broker.URL(), ClientID: who.ID, TLS: g.clientTLS(who.TLS), Logger: g.log,
 		})
@@ -149,7 +152,7 @@ func (g *grid) makeAggregators(listeners []net.Listener) error {
 			aggregator.Config{ID: who.ID, Dir: node.dir, Software: g.software},
 			aggregator.Deps{
 				Genesis: g.community.Genesis, Key: who.Key, Link: link, Pipes: []aggregator.Pipe{pipe},
-				Tune: g.tune(who.ID == forwarder), Logger: g.log,
+				Logger: g.log,
 			})
 		if err != nil {
 			return err
@@ -206,14 +209,6 @@ func (g *grid) delay() func(from, to string) time.Duration {
 	return func(from, to string) time.Duration {
 		return time.Duration(g.community.Genesis.OverheadUs[place[from]][place[to]]) * time.Microsecond
 	}
-}
-
-// tune tells the forwarder that shall drop blocks to do so.
-func (g *grid) tune(forwarder bool) func(*consensus.Config) {
-	if !g.cfg.misbehaves(DropBlocks) || !forwarder {
-		return nil
-	}
-	return func(c *consensus.Config) { c.Relay = consensus.RelayDrop }
 }
 
 // firstForwarder is the first data aggregator below the root that passes
