@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"fairwatt/aggregator/consensus/guard"
 	"fairwatt/aggregator/peer"
 	"fairwatt/aggregator/wct"
 	"fairwatt/proto/fairwattpb"
@@ -184,7 +185,7 @@ func (a *fakeApp) VerifyCertified(cb *fairwattpb.CertifiedBlock) error {
 	}
 	votes := make(map[string]bool)
 	for _, v := range c.Votes {
-		if seal.Verify(a.keys[v.Da], seal.DomainVote, testChain, v.Da, votePayload(b.Header, c.Metadata, v.Aux), v.Signature) {
+		if seal.Verify(a.keys[v.Da], seal.DomainVote, testChain, v.Da, guard.VotePayload(b.Header, c.Metadata, v.Aux), v.Signature) {
 			votes[v.Da] = true
 		}
 	}

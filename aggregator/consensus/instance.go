@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"fairwatt/aggregator/consensus/guard"
 	"fairwatt/aggregator/consensus/lockup"
 	"fairwatt/aggregator/consensus/wal"
 	"fairwatt/proto/peerpb"
@@ -20,9 +21,6 @@ import (
 	protos "github.com/hyperledger-labs/SmartBFT/smartbftprotos"
 	"google.golang.org/protobuf/proto"
 )
-
-// domainViewData is for what a DA says of itself in a view change.
-const domainViewData seal.Domain = "view-data"
 
 // errBehind ends an instance whose peers have gone on without it.
 var errBehind = errors.New("behind the other DAs")
@@ -44,6 +42,7 @@ type instance struct {
 	self   uint64
 	ids    map[string]uint64
 	forest *forest
+	seat   guard.Guard // without view and last
 
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -66,7 +65,7 @@ type instance struct {
 	votes    map[votePlace]*protos.Message // own, of undecided sequences
 	keepMu   sync.Mutex
 	kept     map[keptKey]*protos.Message
-	wants    map[relayKey]*want
+	wants    map[guard.Place]*want
 	verified sync.Map // proposal hash -> struct{}: blocks the application accepted
 
 	ended    chan struct{}
@@ -83,31 +82,27 @@ type votePlace struct {
 
 func (i *instance) n() uint64 { return uint64(len(i.epoch.Order)) }
 
-// quorum is that of the library: ceil((n+f+1)/2).
-func (i *instance) quorum() int {
-	n := int(i.n())
-	return (n + i.faulty() + 2) / 2
-}
-
-func (i *instance) faulty() int { return (int(i.n()) - 1) / 3 }
-
 // leader returns the node id that leads a view.
-func (i *instance) leader(view uint64) uint64 { return view%i.n() + 1 }
+func (i *instance) leader(view uint64) uint64 { return i.seat.Leader(view) }
 
 // name returns the DA of a node id, or "".
-func (i *instance) name(id uint64) string {
-	if id == 0 || id > i.n() {
-		return ""
-	}
-	return i.epoch.Order[id-1]
+func (i *instance) name(id uint64) string { return i.seat.Name(id) }
+
+// guard is what the guard is told of the instance at this moment.
+func (i *instance) guard() guard.Guard {
+	g := i.seat
+	g.View, g.Last = i.view.Load(), i.last.Load()
+	return g
 }
 
 // open prepares the instance of an epoch from the log and the stored blocks.
 func (n *Node) open(ctx context.Context, epoch Epoch, entered bool) (*instance, error) {
 	i := &instance{
 		node: n, epoch: epoch, forest: n.forestOf(epoch), ids: make(map[string]uint64), queues: make(map[string]chan *peerpb.Frame),
-		votes: make(map[votePlace]*protos.Message), kept: make(map[keptKey]*protos.Message), wants: make(map[relayKey]*want),
-		ended: make(chan struct{}),
+		votes: make(map[votePlace]*protos.Message), kept: make(map[keptKey]*protos.Message), wants: make(map[guard.Place]*want),
+		ended: make(chan struct{}), seat: guard.Guard{
+			ChainID: n.cfg.ChainID, Self: n.cfg.Self, Keys: n.cfg.Keys, Epoch: epoch.Number, Running: true, Order: epoch.Order,
+		},
 	}
 	i.ctx, i.cancel = context.WithCancel(ctx)
 	for k, da := range epoch.Order {
@@ -314,19 +309,24 @@ func (i *instance) handle(from string, f *peerpb.Frame) {
 		}
 	}()
 	if r := f.GetRelay(); r != nil {
-		if err := i.takeRelay(from, r, ""); err != nil && !errors.Is(err, errOutdated) {
+		if err := i.takeRelay(r, ""); err != nil && !errors.Is(err, guard.ErrOutdated) {
 			i.node.refuse(from, err)
 		}
 		return
 	}
 	m := &protos.Message{}
 	if err := proto.Unmarshal(f.GetMessage(), m); err != nil {
-		i.node.refuse(from, refuse("malformed", "message: %v", err))
+		i.node.refuse(from, guard.Refused("malformed", "message: %v", err))
 		return
 	}
 	sender := i.ids[from]
-	switch err := i.node.guard.message(i, sender, m); {
-	case errors.Is(err, errOutdated):
+	ruling := i.node.rules.message(i.guard(), sender, m)
+	err := ruling.Err()
+	for k := 0; err == nil && k < len(ruling.Check); k++ {
+		err = i.checkDecision(ruling.Check[k])
+	}
+	switch {
+	case errors.Is(err, guard.ErrOutdated):
 		i.node.count.outdated.Add(1)
 		return
 	case err != nil:

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"fairwatt/aggregator/consensus/guard"
 	"fairwatt/aggregator/consensus/pool"
 )
 
@@ -14,7 +15,7 @@ import (
 // link must not stand still for signature checks.
 func (n *Node) queueRecords(from string, sealed [][]byte) {
 	if len(sealed) > chunkRecords {
-		n.refuse(from, refuse("oversized", "%d records in a frame", len(sealed)))
+		n.refuse(from, guard.Refused("oversized", "%d records in a frame", len(sealed)))
 		return
 	}
 	select {
@@ -34,7 +35,7 @@ func (n *Node) takeIn(ctx context.Context) {
 			now := time.Now()
 			for _, sealed := range in.sealed {
 				if len(sealed) > n.cfg.RecordBytes {
-					n.refuse(in.from, refuse("oversized", "record of %d bytes", len(sealed)))
+					n.refuse(in.from, guard.Refused("oversized", "record of %d bytes", len(sealed)))
 					continue
 				}
 				// One that is decided already comes here often, after a

@@ -1,6 +1,7 @@
 package consensus
 
 import (
+	"fairwatt/aggregator/consensus/guard"
 	"fairwatt/proto/peerpb"
 
 	protos "github.com/hyperledger-labs/SmartBFT/smartbftprotos"
@@ -103,7 +104,7 @@ func (n *Node) resendBlock(i *instance, view, seq uint64) {
 	if i.leader(view) != i.self {
 		return
 	}
-	b := n.blocks.get(relayKey{i.epoch.Number, view, seq})
+	b := n.blocks.get(guard.Place{Epoch: i.epoch.Number, View: view, Seq: seq})
 	if b == nil {
 		return
 	}

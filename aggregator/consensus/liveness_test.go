@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"fairwatt/aggregator/consensus/guard"
 	"fairwatt/proto/fairwattpb"
 )
 
@@ -77,7 +78,7 @@ func TestLeaderCrashBeforeSending(t *testing.T) {
 	c.start("da1")
 	c.until("da1 to run", func() bool { return c.node("da1").Stats().Voting })
 	c.submit("da1", 200)
-	key := relayKey{1, 0, 1}
+	key := guard.Place{Epoch: 1, Seq: 1}
 	c.until("the block to be recorded", func() bool { return c.node("da1").blocks.get(key) != nil })
 	hash := c.node("da1").blocks.get(key).hash
 	c.stop("da1")

@@ -2,7 +2,6 @@ package consensus
 
 import (
 	"context"
-	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -11,11 +10,13 @@ import (
 	"sync/atomic"
 	"time"
 
+	"fairwatt/aggregator/consensus/guard"
 	"fairwatt/aggregator/consensus/pool"
 	"fairwatt/aggregator/consensus/wal"
 	"fairwatt/proto/fairwattpb"
 	"fairwatt/proto/peerpb"
 
+	protos "github.com/hyperledger-labs/SmartBFT/smartbftprotos"
 	"golang.org/x/sync/errgroup"
 	"google.golang.org/protobuf/proto"
 )
@@ -27,7 +28,7 @@ type Node struct {
 	log   *slog.Logger
 	pool  *pool.Pool
 	peers map[string]*peerState // by DA id, this node's own included
-	guard guard
+	rules rules
 
 	app    sync.Mutex // one call of the application at a time
 	intake chan incoming
@@ -78,7 +79,6 @@ type incoming struct {
 const (
 	heldFrames = 1024
 	heldBytes  = 24 << 20
-	maxFrame   = 64 << 20
 )
 
 // New checks the configuration. Nothing runs before Run.
@@ -90,7 +90,7 @@ func New(cfg Config) (*Node, error) {
 	n := &Node{
 		cfg: cfg, log: cfg.Logger.With("part", "consensus", "da", cfg.Self),
 		pool:  pool.New(cfg.PendingRecords, cfg.PendingBytes),
-		peers: make(map[string]*peerState), guard: strictGuard,
+		peers: make(map[string]*peerState), rules: strict,
 		intake: make(chan incoming, 256), wakeUp: make(chan struct{}, 1),
 		commits: make(chan struct{}), missed: make(map[string]*edgeCount), refused: make(map[string]uint64),
 	}
@@ -143,44 +143,27 @@ func (n *Node) Submit(ctx context.Context, sealed []byte) error {
 // Receive takes a frame from the link, which has proved that it is from that
 // DA. Frames of one sender must come one after the other.
 func (n *Node) Receive(from string, raw []byte) {
-	f := &peerpb.Frame{}
-	if len(raw) > maxFrame {
-		n.refuse(from, refuse("oversized", "frame of %d bytes", len(raw)))
+	f, ruling := n.rules.frame(n.guard(), from, raw)
+	if ruling.Action == guard.Refuse {
+		n.refuse(from, ruling.Err())
 		return
 	}
-	if err := proto.Unmarshal(raw, f); err != nil {
-		n.refuse(from, refuse("malformed", "frame: %v", err))
-		return
-	}
-	sender, v, err := n.guard.frame(n, from, f)
-	if err != nil {
-		n.refuse(from, err)
-		return
-	}
-	ps := n.peers[sender]
-	if ps == nil {
-		n.refuse(from, refuse("unknown_sender", "%q", sender))
-		return
-	}
+	ps := n.peers[f.GetSender()]
 	ps.note(f.GetEpoch(), f.GetHeight())
 	switch f.GetBody().(type) {
 	case *peerpb.Frame_Status:
-		return
 	case *peerpb.Frame_Records:
-		n.queueRecords(sender, f.GetRecords().GetSealed())
-		return
-	case *peerpb.Frame_Message, *peerpb.Frame_Relay:
-		n.sort(ps, f, v)
+		n.queueRecords(ps.name, f.GetRecords().GetSealed())
 	default:
-		n.refuse(from, refuse("malformed", "frame without a body"))
+		n.sort(ps, f, ruling.Action)
 	}
 }
 
-func (n *Node) sort(ps *peerState, f *peerpb.Frame, v verdict) {
+func (n *Node) sort(ps *peerState, f *peerpb.Frame, action guard.Action) {
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
-	switch v {
-	case verdictNow:
+	switch action {
+	case guard.Take:
 		inst := n.instance()
 		if inst == nil {
 			ps.hold(f)
@@ -188,9 +171,9 @@ func (n *Node) sort(ps *peerState, f *peerpb.Frame, v verdict) {
 		}
 		n.releaseHeld(ps, inst)
 		inst.enqueue(ps.name, f)
-	case verdictHold:
+	case guard.Hold:
 		ps.hold(f)
-	case verdictDrop:
+	case guard.Drop:
 		n.count.outdated.Add(1)
 	}
 }
@@ -244,11 +227,23 @@ func (n *Node) instance() *instance {
 	return n.inst
 }
 
-// running returns the epoch the node is in and whether its instance runs.
-func (n *Node) running() (epoch uint64, running bool) {
+// rules are the guard's two questions, as values: a test replaces them to show
+// that each attack would work without them.
+type rules struct {
+	frame   func(g guard.Guard, from string, raw []byte) (*peerpb.Frame, guard.Ruling)
+	message func(g guard.Guard, sender uint64, m *protos.Message) guard.Ruling
+}
+
+var strict = rules{frame: guard.Guard.Frame, message: guard.Guard.Message}
+
+// guard is what the guard is told of the node at this moment.
+func (n *Node) guard() guard.Guard {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return n.epoch.Number, n.inst != nil
+	return guard.Guard{
+		ChainID: n.cfg.ChainID, Self: n.cfg.Self, Keys: n.cfg.Keys,
+		Epoch: n.epoch.Number, Running: n.inst != nil, Order: n.epoch.Order,
+	}
 }
 
 // loop runs one instance an epoch, and in between what it takes to get there.
@@ -358,10 +353,10 @@ func (n *Node) runEpoch(ctx context.Context, epoch Epoch, entered bool) error {
 }
 
 func (n *Node) refuse(from string, err error) {
-	var r *refusal
+	var r *guard.Refusal
 	rule := "other"
 	if errors.As(err, &r) {
-		rule = r.rule
+		rule = r.Rule
 	}
 	n.count.refused.Add(1)
 	n.mu.Lock()
@@ -376,7 +371,8 @@ func (n *Node) refuse(from string, err error) {
 // frame encodes a frame with the node's epoch unless one is given.
 func (n *Node) frame(f *peerpb.Frame) []byte {
 	if f.Epoch == 0 {
-		f.Epoch, _ = n.running()
+		epoch, _, _ := n.position()
+		f.Epoch = epoch.Number
 	}
 	f.Height, f.Sender = n.height.Load(), n.cfg.Self
 	raw, err := proto.Marshal(f)
@@ -392,11 +388,6 @@ func (n *Node) send(to string, frame []byte) {
 	if frame != nil && to != n.cfg.Self {
 		n.cfg.Link.Send(to, frame)
 	}
-}
-
-func (n *Node) key(da string) (ed25519.PublicKey, bool) {
-	k, ok := n.cfg.Keys[da]
-	return k, ok
 }
 
 // Stats returns the node's counts at this moment.

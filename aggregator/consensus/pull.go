@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"fairwatt/aggregator/consensus/guard"
 	"fairwatt/proto/peerpb"
 
 	protos "github.com/hyperledger-labs/SmartBFT/smartbftprotos"
@@ -34,17 +35,17 @@ func (i *instance) expectBlock(sender uint64, m *protos.Message) {
 	default:
 		return
 	}
-	key := relayKey{i.epoch.Number, view, seq}
-	if view != i.view.Load() || seq <= i.last.Load() || seq > i.last.Load()+2 || i.leader(view) == i.self || i.node.blocks.get(key) != nil {
+	at := guard.Place{Epoch: i.epoch.Number, View: view, Seq: seq}
+	if view != i.view.Load() || seq <= i.last.Load() || seq > i.last.Load()+2 || i.leader(view) == i.self || i.node.blocks.get(at) != nil {
 		return
 	}
 	i.keepMu.Lock()
 	defer i.keepMu.Unlock()
-	w, ok := i.wants[key]
+	w, ok := i.wants[at]
 	if !ok {
 		w = &want{more: make(chan struct{}, 1)}
-		i.wants[key] = w
-		i.work.Go(func() { i.pull(key, w) })
+		i.wants[at] = w
+		i.work.Go(func() { i.pull(at, w) })
 	}
 	for _, v := range w.voters {
 		if v.da == i.name(sender) {
@@ -59,12 +60,12 @@ func (i *instance) expectBlock(sender uint64, m *protos.Message) {
 }
 
 // pull waits the delay out and then asks one voter after the other.
-func (i *instance) pull(key relayKey, w *want) {
+func (i *instance) pull(at guard.Place, w *want) {
 	timer := time.NewTimer(i.node.cfg.PullDelay)
 	defer timer.Stop()
 	defer func() {
 		i.keepMu.Lock()
-		delete(i.wants, key)
+		delete(i.wants, at)
 		i.keepMu.Unlock()
 	}()
 	asked := 0
@@ -75,7 +76,7 @@ func (i *instance) pull(key relayKey, w *want) {
 		case <-timer.C:
 		}
 		for {
-			if i.node.blocks.get(key) != nil || key.seq <= i.last.Load() || key.view != i.view.Load() {
+			if i.node.blocks.get(at) != nil || at.Seq <= i.last.Load() || at.View != i.view.Load() {
 				return
 			}
 			i.keepMu.Lock()
@@ -86,8 +87,8 @@ func (i *instance) pull(key relayKey, w *want) {
 			v := w.voters[asked]
 			i.keepMu.Unlock()
 			asked++
-			if err := i.pullFrom(key, v); err != nil && i.ctx.Err() == nil && !errors.Is(err, errOutdated) {
-				i.node.log.Debug("pull block", "seq", key.seq, "from", v.da, "err", err)
+			if err := i.pullFrom(at, v); err != nil && i.ctx.Err() == nil && !errors.Is(err, guard.ErrOutdated) {
+				i.node.log.Debug("pull block", "seq", at.Seq, "from", v.da, "err", err)
 			}
 		}
 		// All have been asked: go on when another votes, or ask again.
@@ -104,15 +105,15 @@ func (i *instance) pull(key relayKey, w *want) {
 	}
 }
 
-func (i *instance) pullFrom(key relayKey, v voter) error {
+func (i *instance) pullFrom(at guard.Place, v voter) error {
 	ctx, cancel := context.WithTimeout(i.ctx, 150*time.Millisecond)
 	defer cancel()
-	r, err := i.node.cfg.Link.Pull(ctx, v.da, &peerpb.PullRequest{Epoch: key.epoch, View: key.view, Seq: key.seq, Digest: v.digest})
+	r, err := i.node.cfg.Link.Pull(ctx, v.da, &peerpb.PullRequest{Epoch: at.Epoch, View: at.View, Seq: at.Seq, Digest: v.digest})
 	if err != nil {
 		return err
 	}
-	if err := i.takeRelay(v.da, r, v.digest); err != nil {
-		var refused *refusal
+	if err := i.takeRelay(r, v.digest); err != nil {
+		var refused *guard.Refusal
 		if errors.As(err, &refused) {
 			i.node.refuse(v.da, err)
 		}
@@ -126,7 +127,7 @@ var errNoBlock = errors.New("no such block")
 // ServePull answers with a block that is on its way: a Pull handler for the
 // link.
 func (n *Node) ServePull(from string, ref *peerpb.PullRequest) (*peerpb.Relay, error) {
-	b := n.blocks.get(relayKey{ref.GetEpoch(), ref.GetView(), ref.GetSeq()})
+	b := n.blocks.get(guard.Place{Epoch: ref.GetEpoch(), View: ref.GetView(), Seq: ref.GetSeq()})
 	if b == nil || b.digest != ref.GetDigest() {
 		return nil, errNoBlock
 	}
