@@ -6,6 +6,7 @@ import (
 	"errors"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"fairwatt/aggregator/consensus/guard"
@@ -33,8 +34,9 @@ var open = rules{
 
 // attack runs f once behind the guard and once without it.
 func attack(t *testing.T, f func(t *testing.T, guarded bool)) {
-	t.Run("guarded", func(t *testing.T) { f(t, true) })
-	t.Run("open", func(t *testing.T) { f(t, false) })
+	for name, guarded := range map[string]bool{"guarded": true, "open": false} {
+		t.Run(name, func(t *testing.T) { synctest.Test(t, func(t *testing.T) { f(t, guarded) }) })
+	}
 }
 
 func guardOf(guarded bool) func(*Node) {
@@ -116,7 +118,7 @@ func TestGuardForgingNextLeader(t *testing.T) {
 	attack(t, func(t *testing.T, guarded bool) {
 		c := newCluster(t, 4, 1000, peer.MemoryConfig{MinDelay: time.Millisecond, MaxDelay: time.Millisecond})
 		c.mend = guardOf(guarded)
-		c.start(c.names...)
+		c.startAll()
 		for range 10 {
 			c.submit("da1", 100)
 		}
@@ -313,7 +315,7 @@ func TestGuardForeignEpoch(t *testing.T) {
 // newIdle returns a started instance to ask the guard's rules of.
 func newIdle(t *testing.T) (*cluster, *instance) {
 	c := newCluster(t, 4, 1000, lan)
-	c.start(c.names...)
+	c.startAll()
 	c.submit("da1", 100)
 	c.allDecided(c.names...)
 	c.until("it to run", func() bool { return c.node("da3").instance() != nil })
@@ -324,37 +326,39 @@ func newIdle(t *testing.T) (*cluster, *instance) {
 // A leader that signs two blocks for one place is found out by the second, and
 // the first stays.
 func TestEquivocatingLeader(t *testing.T) {
-	c, i := newIdle(t)
-	relay := func(payload string) *peerpb.Relay {
-		raw, err := proto.Marshal(&protos.Message{Content: &protos.Message_PrePrepare{PrePrepare: &protos.PrePrepare{
-			Seq: 2, Proposal: &protos.Proposal{Payload: []byte(payload)},
-		}}})
-		if err != nil {
+	synctest.Test(t, func(t *testing.T) {
+		c, i := newIdle(t)
+		relay := func(payload string) *peerpb.Relay {
+			raw, err := proto.Marshal(&protos.Message{Content: &protos.Message_PrePrepare{PrePrepare: &protos.PrePrepare{
+				Seq: 2, Proposal: &protos.Proposal{Payload: []byte(payload)},
+			}}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			hash := sha256.Sum256(raw)
+			header, err := proto.Marshal(&peerpb.RelayHeader{Epoch: 1, Seq: 2, MessageSha256: hash[:]})
+			if err != nil {
+				t.Fatal(err)
+			}
+			sealed, err := seal.Seal(c.keys["da1"], "da1", seal.DomainRelay, testChain, header)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return &peerpb.Relay{Seal: sealed, Message: raw}
+		}
+		if err := i.takeRelay(relay("x"), ""); err != nil {
 			t.Fatal(err)
 		}
-		hash := sha256.Sum256(raw)
-		header, err := proto.Marshal(&peerpb.RelayHeader{Epoch: 1, Seq: 2, MessageSha256: hash[:]})
-		if err != nil {
-			t.Fatal(err)
+		first := i.node.blocks.get(guard.Place{Epoch: 1, Seq: 2})
+		err := i.takeRelay(relay("y"), "")
+		var r *guard.Refusal
+		if !errors.As(err, &r) || r.Rule != "equivocation" || i.node.Stats().Equivocated != 1 {
+			t.Errorf("second block: %v", err)
 		}
-		sealed, err := seal.Seal(c.keys["da1"], "da1", seal.DomainRelay, testChain, header)
-		if err != nil {
-			t.Fatal(err)
+		if i.node.blocks.get(guard.Place{Epoch: 1, Seq: 2}) != first {
+			t.Error("the second block took the place of the first")
 		}
-		return &peerpb.Relay{Seal: sealed, Message: raw}
-	}
-	if err := i.takeRelay(relay("x"), ""); err != nil {
-		t.Fatal(err)
-	}
-	first := i.node.blocks.get(guard.Place{Epoch: 1, Seq: 2})
-	err := i.takeRelay(relay("y"), "")
-	var r *guard.Refusal
-	if !errors.As(err, &r) || r.Rule != "equivocation" || i.node.Stats().Equivocated != 1 {
-		t.Errorf("second block: %v", err)
-	}
-	if i.node.blocks.get(guard.Place{Epoch: 1, Seq: 2}) != first {
-		t.Error("the second block took the place of the first")
-	}
+	})
 }
 
 // Whatever arrives, a node neither dies nor decides by it.

@@ -145,6 +145,9 @@ func (n *Node) open(ctx context.Context, epoch Epoch, entered bool) (*instance, 
 		Synchronizer: i, Logger: lib, Metadata: md, LastProposal: last, LastSignatures: signatures,
 		Scheduler: i.ticks[0].C, ViewChangerTicker: i.ticks[1].C,
 	}
+	if n.adjust != nil {
+		n.adjust(i.bft)
+	}
 	return i, nil
 }
 

@@ -16,6 +16,7 @@ import (
 	"fairwatt/proto/fairwattpb"
 	"fairwatt/proto/peerpb"
 
+	smart "github.com/hyperledger-labs/SmartBFT/pkg/consensus"
 	protos "github.com/hyperledger-labs/SmartBFT/smartbftprotos"
 	"golang.org/x/sync/errgroup"
 	"google.golang.org/protobuf/proto"
@@ -29,6 +30,9 @@ type Node struct {
 	pool  *pool.Pool
 	peers map[string]*peerState // by DA id, this node's own included
 	rules rules
+	// adjust, set by tests alone, may change the library's surroundings before
+	// it starts.
+	adjust func(*smart.Consensus)
 
 	app    sync.Mutex // one call of the application at a time
 	intake chan incoming
