@@ -378,13 +378,16 @@ func FuzzReceive(f *testing.F) {
 	f.Add(frame(&peerpb.Frame{Epoch: 1, Sender: "da2", Body: &peerpb.Frame_Relay{Relay: &peerpb.Relay{Seal: []byte{1}, Message: message}}}))
 	f.Add(frame(&peerpb.Frame{Epoch: 2, Sender: "da2", Body: &peerpb.Frame_Records{Records: &peerpb.Records{Sealed: [][]byte{{1}}}}}))
 	f.Add([]byte{0xff})
-	c := newCluster(f, 4, 1000, peer.MemoryConfig{})
-	c.start("da1")
-	c.until("da1 to run", func() bool { return c.node("da1").Stats().Voting })
 	f.Fuzz(func(t *testing.T, raw []byte) {
-		c.node("da1").Receive("da2", raw)
-		if c.apps["da1"].Height() > 0 {
-			t.Fatal("a block out of nothing")
-		}
+		synctest.Test(t, func(t *testing.T) {
+			c := newCluster(t, 4, 1000, peer.MemoryConfig{})
+			c.start("da1")
+			c.until("da1 to run", func() bool { return c.node("da1").Stats().Voting })
+			c.node("da1").Receive("da2", raw)
+			time.Sleep(time.Second)
+			if c.apps["da1"].Height() > 0 {
+				t.Fatal("a block out of nothing")
+			}
+		})
 	})
 }
