@@ -65,9 +65,6 @@ type Deps struct {
 	// Now is the wall clock: block times and skew are measured on it. Nil
 	// means time.Now.
 	Now func() time.Time
-	// Tune, when set, may change the settings of agreement (batches, timeouts,
-	// how blocks of others are relayed).
-	Tune func(*consensus.Config)
 	// Logger may be nil: then the default one.
 	Logger *slog.Logger
 }
@@ -188,9 +185,6 @@ func (d *DA) connect() error {
 		Self: d.cfg.ID, Key: d.deps.Key, ChainID: chain, Keys: keys, Dir: filepath.Join(d.cfg.Dir, "agreement"),
 		App: d.app, Link: d.deps.Link, Dropped: d.intake.Discarded, Logger: d.log,
 		RecordBytes: d.deps.Genesis.Params.MaxRecordBytes, BatchRecords: min(500, d.deps.Genesis.Params.MaxRecordsPerBlock),
-	}
-	if d.deps.Tune != nil {
-		d.deps.Tune(&cc)
 	}
 	d.node, err = consensus.New(cc)
 	return err

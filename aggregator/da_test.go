@@ -10,7 +10,6 @@ import (
 	"go.uber.org/goleak"
 	"google.golang.org/protobuf/proto"
 
-	"fairwatt/aggregator/consensus"
 	"fairwatt/aggregator/ledger"
 	"fairwatt/aggregator/ledger/ledgertest"
 	"fairwatt/proto/fairwattpb"
@@ -273,7 +272,6 @@ func checkTown(t *testing.T, w *town, tradeID string) {
 
 func TestRestartAndMissedReceipts(t *testing.T) {
 	w := newTown(t, testGenesis())
-	w.tune = func(c *consensus.Config) { c.HeartbeatTimeout = 300 * time.Millisecond }
 	w.startAll()
 	seller := w.device("seller-1", "site-seller-1")
 	applied(t, "gate", seller.send(seller.gate(1, open)))

@@ -12,7 +12,6 @@ import (
 	"testing"
 	"time"
 
-	"fairwatt/aggregator/consensus"
 	"fairwatt/proto/fairwattpb"
 )
 
@@ -30,7 +29,6 @@ func TestFullDisk(t *testing.T) {
 		return
 	}
 	w := newTown(t, testGenesis())
-	w.tune = func(c *consensus.Config) { c.HeartbeatTimeout = 300 * time.Millisecond }
 	w.startAll()
 	seller := w.device("seller-1", "site-seller-1")
 	applied(t, "gate", seller.send(seller.gate(1, open)))

@@ -14,7 +14,6 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"fairwatt/aggregator"
-	"fairwatt/aggregator/consensus"
 	"fairwatt/aggregator/ledger"
 	"fairwatt/aggregator/ledger/ledgertest"
 	"fairwatt/aggregator/mc"
@@ -113,7 +112,6 @@ type town struct {
 	dir    string
 	broker *broker
 	net    *peer.Memory
-	tune   func(*consensus.Config)
 	pipe   func(id string) mqtt.Pipe // nil: the broker's
 
 	mu   sync.Mutex
@@ -149,7 +147,7 @@ func (w *town) start(id string) {
 	}
 	da, err := aggregator.New(aggregator.Config{ID: id, Dir: filepath.Join(w.dir, id), RecordsPerS: 1e6, Burst: 1e6}, aggregator.Deps{
 		Genesis: w.g, Key: ledgertest.Key(id), Link: w.net.Join(id), Pipes: pipes,
-		Logger: slog.New(slog.DiscardHandler), Tune: w.tune})
+		Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -3,15 +3,14 @@ package consensus
 import (
 	"bytes"
 	"crypto/sha256"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"sort"
 
+	"fairwatt/aggregator/consensus/guard"
 	"fairwatt/proto/fairwattpb"
 	"fairwatt/proto/peerpb"
 	"fairwatt/proto/seal"
-	"fairwatt/proto/wire"
 
 	"github.com/hyperledger-labs/SmartBFT/pkg/types"
 	protos "github.com/hyperledger-labs/SmartBFT/smartbftprotos"
@@ -83,7 +82,7 @@ func (i *instance) SendTransaction(target uint64, request []byte) {
 func (i *instance) AssembleProposal(metadata []byte, requests [][]byte) types.Proposal {
 	n := i.node
 	none := types.Proposal{Metadata: metadata}
-	md, err := viewMetadata(metadata)
+	md, err := guard.Metadata(metadata)
 	if err != nil {
 		n.log.Error("propose block", "err", err)
 		return none
@@ -119,7 +118,7 @@ func (i *instance) leftOut(block *fairwattpb.Block, requests [][]byte) {
 			continue
 		}
 		id, _, err := i.node.cfg.App.CheckRecord(r)
-		if err == nil && i.node.pool.leftOut(id) {
+		if err == nil && i.node.pool.LeftOut(id) {
 			err = errLeftOut
 		}
 		if err != nil {
@@ -135,7 +134,7 @@ var errLeftOut = errors.New("left out of every block")
 
 // VerifyProposal checks a proposed block.
 func (i *instance) VerifyProposal(p types.Proposal) ([]types.RequestInfo, error) {
-	md, err := viewMetadata(p.Metadata)
+	md, err := guard.Metadata(p.Metadata)
 	if err != nil {
 		return nil, err
 	}
@@ -196,60 +195,27 @@ func (i *instance) VerificationSequence() uint64 { return 0 }
 // AuxiliaryData is what a vote carries beside the proposal.
 func (i *instance) AuxiliaryData(msg []byte) []byte { return msg }
 
-// votePayload is what a vote for the block of a header states. A view change
-// leaves the auxiliary data out.
-func votePayload(header, metadata, aux []byte) []byte {
-	return wire.VotePayload(sha256.Sum256(header), metadata, aux)
-}
-
 // SignProposal votes for a block.
 func (i *instance) SignProposal(p types.Proposal, aux []byte) *types.Signature {
-	return &types.Signature{ID: i.self, Msg: aux, Value: i.sign(seal.DomainVote, votePayload(p.Header, p.Metadata, aux))}
+	return &types.Signature{ID: i.self, Msg: aux, Value: i.sign(seal.DomainVote, guard.VotePayload(p.Header, p.Metadata, aux))}
 }
 
 // VerifyConsenterSig checks a member's vote.
 func (i *instance) VerifyConsenterSig(s types.Signature, p types.Proposal) ([]byte, error) {
-	if err := i.verifyVote(s.ID, p.Header, p.Metadata, s.Msg, s.Value); err != nil {
+	if err := i.seat.VerifyVote(s.ID, p.Header, p.Metadata, s.Msg, s.Value); err != nil {
 		return nil, err
 	}
 	return s.Msg, nil
 }
 
-func (i *instance) verifyVote(id uint64, header, metadata, aux, signature []byte) error {
-	da := i.name(id)
-	key, ok := i.node.key(da)
-	if !ok {
-		return fmt.Errorf("vote of node %d, which is no member", id)
-	}
-	if !seal.Verify(key, seal.DomainVote, i.node.cfg.ChainID, da, votePayload(header, metadata, aux), signature) {
-		return fmt.Errorf("invalid vote of %s", da)
-	}
-	return nil
-}
-
-// signedPayload binds view data to the epoch.
-func (i *instance) signedPayload(msg []byte) []byte {
-	return append(binary.BigEndian.AppendUint64(nil, i.epoch.Number), msg...)
-}
-
 // Sign signs view data.
-func (i *instance) Sign(msg []byte) []byte { return i.sign(domainViewData, i.signedPayload(msg)) }
+func (i *instance) Sign(msg []byte) []byte {
+	return i.sign(guard.DomainViewData, guard.ViewDataPayload(i.epoch.Number, msg))
+}
 
 // VerifySignature checks view data.
 func (i *instance) VerifySignature(s types.Signature) error {
-	return i.verifySigned(s.ID, s.Msg, s.Value)
-}
-
-func (i *instance) verifySigned(id uint64, msg, signature []byte) error {
-	da := i.name(id)
-	key, ok := i.node.key(da)
-	if !ok {
-		return fmt.Errorf("signature of node %d, which is no member", id)
-	}
-	if !seal.Verify(key, domainViewData, i.node.cfg.ChainID, da, i.signedPayload(msg), signature) {
-		return fmt.Errorf("invalid signature of %s", da)
-	}
-	return nil
+	return i.seat.VerifyViewData(s.ID, s.Msg, s.Value)
 }
 
 // certify makes a block and the votes for it a certified block.
@@ -284,7 +250,7 @@ func (i *instance) decisionOf(cb *fairwattpb.CertifiedBlock) (types.Proposal, []
 	if err := proto.Unmarshal(cb.GetCertificate(), c); err != nil {
 		return fail(fmt.Errorf("decode certificate: %w", err))
 	}
-	md, err := viewMetadata(c.GetMetadata())
+	md, err := guard.Metadata(c.GetMetadata())
 	if err != nil {
 		return fail(err)
 	}
@@ -301,7 +267,7 @@ func (i *instance) decisionOf(cb *fairwattpb.CertifiedBlock) (types.Proposal, []
 // Deliver stores a decided block before it returns. The last one of an epoch
 // ends the instance: the library takes an empty member list as its end.
 func (i *instance) Deliver(p types.Proposal, votes []types.Signature) types.Reconfig {
-	md, err := viewMetadata(p.Metadata)
+	md, err := guard.Metadata(p.Metadata)
 	if err != nil {
 		i.die(&faultError{err: err})
 	}
@@ -315,7 +281,7 @@ func (i *instance) Deliver(p types.Proposal, votes []types.Signature) types.Reco
 		i.die(err)
 	}
 	i.decided(md)
-	if i.seize.delivered(md.GetLatestSequence()) && !ends {
+	if i.signs.Delivered(md.GetLatestSequence()) && !ends {
 		// The library would lock up behind this call: end the instance, which
 		// frees it, and start another.
 		i.finish(errSeized)

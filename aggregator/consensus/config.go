@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"time"
 
+	"fairwatt/aggregator/consensus/pool"
 	"fairwatt/aggregator/wct"
 	"fairwatt/proto/fairwattpb"
 	"fairwatt/proto/peerpb"
@@ -119,18 +120,6 @@ type Link interface {
 	Fetch(ctx context.Context, from string, lo, hi uint64, fn func(*fairwattpb.CertifiedBlock) error) error
 }
 
-// Relay says what a node does with blocks it is to forward.
-type Relay uint8
-
-// The ways to deal with blocks of others.
-const (
-	// RelayForward forwards each block to the node's children in the tree.
-	RelayForward Relay = iota
-	// RelayDrop forwards none: a misbehaving forwarder, to show what that
-	// does. The node's own blocks still go out.
-	RelayDrop
-)
-
 // Config describes a node. Fields without a stated default are required.
 type Config struct {
 	// Self is the DA's id.
@@ -146,8 +135,6 @@ type Config struct {
 	Dir  string
 	App  Application
 	Link Link
-	// Relay is how blocks of others are forwarded; RelayForward by default.
-	Relay Relay
 	// Dropped is told of each record that Submit took but that will not be
 	// in a block, and why. It may be nil.
 	Dropped func(sealed []byte, reason error)
@@ -240,8 +227,6 @@ func (c *Config) validate() error {
 		return errors.New("consensus: batch has more records than bytes")
 	case c.PendingRecords < 1 || c.PendingBytes < c.RecordBytes:
 		return errors.New("consensus: no room for a pending record")
-	case c.Relay > RelayDrop:
-		return fmt.Errorf("consensus: relay: unknown value %d", c.Relay)
 	}
 	for name, d := range map[string]time.Duration{
 		"batch_interval": c.BatchInterval, "heartbeat_timeout": c.HeartbeatTimeout,
@@ -257,14 +242,7 @@ func (c *Config) validate() error {
 
 // ErrBusy is returned (wrapped) by [Node.Submit] when the pending records
 // leave no room: the sender is to wait and try again.
-var ErrBusy error = busyError{}
-
-type busyError struct{}
-
-func (busyError) Error() string { return "consensus: no room for another pending record" }
-
-// Temporary makes the refusal one to retry, for those who do not know ErrBusy.
-func (busyError) Temporary() bool { return true }
+var ErrBusy = pool.ErrBusy
 
 // ErrStopped is returned by [Node.Submit] when the node does not run any more.
 var ErrStopped = errors.New("consensus: stopped")

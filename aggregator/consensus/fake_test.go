@@ -16,12 +16,15 @@ import (
 	"testing"
 	"time"
 
+	"fairwatt/aggregator/consensus/guard"
 	"fairwatt/aggregator/peer"
 	"fairwatt/aggregator/wct"
 	"fairwatt/proto/fairwattpb"
 	"fairwatt/proto/seal"
 	"fairwatt/proto/wire"
 
+	"github.com/hyperledger-labs/SmartBFT/pkg/api"
+	smart "github.com/hyperledger-labs/SmartBFT/pkg/consensus"
 	"google.golang.org/protobuf/proto"
 )
 
@@ -185,7 +188,7 @@ func (a *fakeApp) VerifyCertified(cb *fairwattpb.CertifiedBlock) error {
 	}
 	votes := make(map[string]bool)
 	for _, v := range c.Votes {
-		if seal.Verify(a.keys[v.Da], seal.DomainVote, testChain, v.Da, votePayload(b.Header, c.Metadata, v.Aux), v.Signature) {
+		if seal.Verify(a.keys[v.Da], seal.DomainVote, testChain, v.Da, guard.VotePayload(b.Header, c.Metadata, v.Aux), v.Signature) {
 			votes[v.Da] = true
 		}
 	}
@@ -292,8 +295,53 @@ func (a *fakeApp) lastOf(t *testing.T, epoch uint64) *fairwattpb.BlockHeader {
 	return nil
 }
 
-// wait is how long anything may take in these tests.
+// wait is how long anything may take in these tests, on the bubble's clock.
 const wait = 15 * time.Second
+
+// The tests run in bubbles: time is the bubble's, and passes only while every
+// goroutine waits for it or for another. A wait for a lock is none that the
+// bubble knows of, so no one may hold a lock and wait for time. The library does
+// in two places. It holds one while it fetches blocks (Sync); the links of these
+// tests answer such questions at once. And it holds one while it waits for two
+// ticks of its clock, before it commits a block in flight in a view change.
+// hasten is told of that wait by the library's log and gives it both ticks at
+// once.
+type hasten struct {
+	api.Logger
+	ticks chan time.Time
+}
+
+func (h hasten) Debugf(format string, args ...any) {
+	h.Logger.Debugf(format, args...)
+	if format != "Waiting two ticks before starting in-flight view" {
+		return
+	}
+	for range cap(h.ticks) {
+		select {
+		case h.ticks <- time.Now():
+		default:
+		}
+	}
+}
+
+// hastenLibrary puts hasten between the library and its clock.
+func (c *cluster) hastenLibrary(bft *smart.Consensus) {
+	ticks, clock := make(chan time.Time, 2), bft.ViewChangerTicker
+	bft.ViewChangerTicker, bft.Logger = ticks, hasten{bft.Logger, ticks}
+	c.helpers.Go(func() {
+		for {
+			select {
+			case <-c.done:
+				return
+			case now := <-clock:
+				select {
+				case ticks <- now:
+				default: // a ticker drops what no one takes, too
+				}
+			}
+		}
+	})
+}
 
 // cluster is a set of nodes over a network in memory.
 type cluster struct {
@@ -310,12 +358,17 @@ type cluster struct {
 	mu    sync.Mutex
 	tweak func(*Config)
 	mend  func(*Node)
+
+	done    chan struct{} // closed at the end of the test
+	helpers sync.WaitGroup
 }
 
 func newCluster(t testing.TB, n int, every uint64, cfg peer.MemoryConfig) *cluster {
+	cfg.PromptFetch = true
 	c := &cluster{
 		t: t, keys: make(map[string]ed25519.PrivateKey), pubs: make(map[string]ed25519.PublicKey), apps: make(map[string]*fakeApp),
 		dirs: make(map[string]string), net: peer.NewMemory(cfg), nodes: make(map[string]*Node), stops: make(map[string]func()),
+		done: make(chan struct{}),
 	}
 	links := make(map[string]int)
 	for k := range n {
@@ -330,7 +383,11 @@ func newCluster(t testing.TB, n int, every uint64, cfg peer.MemoryConfig) *clust
 		c.apps[name] = newFakeApp(c.pubs, c.names, links, every)
 		c.dirs[name] = t.TempDir()
 	}
-	t.Cleanup(c.stopAll)
+	t.Cleanup(func() {
+		c.stopAll()
+		close(c.done)
+		c.helpers.Wait()
+	})
 	return c
 }
 
@@ -363,10 +420,21 @@ func (c *cluster) start(names ...string) {
 		if err != nil {
 			c.t.Fatal(err)
 		}
+		n.adjust = c.hastenLibrary
 		if c.mend != nil {
 			c.mend(n)
 		}
 		c.run(name, n, link.Run)
+	}
+}
+
+// startAll starts all nodes and waits until they vote. One that came up after
+// the first block would not vote before the next epoch.
+func (c *cluster) startAll() {
+	c.t.Helper()
+	c.start(c.names...)
+	for _, name := range c.names {
+		c.until(name+" to vote", func() bool { return c.node(name).Stats().Voting })
 	}
 }
 
@@ -427,7 +495,7 @@ func (c *cluster) submit(name string, size int) {
 		if !errors.Is(err, ErrBusy) {
 			c.t.Fatalf("submit: %v", err)
 		}
-		c.until("room", func() bool { r, _ := c.node(name).pool.size(); return r < 19000 })
+		c.until("room", func() bool { r, _ := c.node(name).pool.Size(); return r < 19000 })
 	}
 }
 

@@ -1,7 +1,6 @@
 package consensus
 
 import (
-	"context"
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
@@ -15,9 +14,11 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"fairwatt/aggregator/peer"
+	"fairwatt/aggregator/peer/peertest"
 	"fairwatt/proto/fairwattpb"
 
 	"google.golang.org/protobuf/proto"
@@ -60,16 +61,13 @@ func (c *cluster) certificates(names ...string) map[string]*tls.Config {
 	return out
 }
 
-// startGRPC starts all nodes over mutually authenticated loopback links and
-// returns their addresses and links.
-func (c *cluster) startGRPC(certs map[string]*tls.Config) (map[string]string, map[string]*peer.GRPC) {
+// startGRPC starts all nodes over mutually authenticated links, which dial and
+// listen make, and returns the links.
+func (c *cluster) startGRPC(certs map[string]*tls.Config, dial peer.Dialer, listen func(addr string) net.Listener) map[string]*peer.GRPC {
 	c.t.Helper()
 	listeners, addrs, links := make(map[string]net.Listener), make(map[string]string), make(map[string]*peer.GRPC)
 	for _, name := range c.names {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			c.t.Fatal(err)
-		}
+		l := listen(name + ":1")
 		listeners[name], addrs[name] = l, l.Addr().String()
 	}
 	for _, name := range c.names {
@@ -79,7 +77,7 @@ func (c *cluster) startGRPC(certs map[string]*tls.Config) (map[string]string, ma
 				others[id] = addr
 			}
 		}
-		link, err := peer.NewGRPC(peer.Config{Self: name, Listener: listeners[name], Peers: others, TLS: certs[name], Observers: []string{"mc"}})
+		link, err := peer.NewGRPC(peer.Config{Self: name, Listener: listeners[name], Peers: others, TLS: certs[name], Observers: []string{"mc"}, Dialer: dial})
 		if err != nil {
 			c.t.Fatal(err)
 		}
@@ -87,24 +85,32 @@ func (c *cluster) startGRPC(certs map[string]*tls.Config) (map[string]string, ma
 		if err != nil {
 			c.t.Fatal(err)
 		}
+		n.adjust = c.hastenLibrary
 		links[name] = link
 		c.run(name, n, link.Run)
 	}
-	return addrs, links
+	return links
 }
 
 // Four nodes over gRPC with mutual TLS; an observer submits and follows.
 func TestGRPC(t *testing.T) {
+	synctest.Test(t, testGRPC)
+}
+
+func testGRPC(t *testing.T) {
 	c := newCluster(t, 4, 8, peer.MemoryConfig{})
+	wires := &peertest.Wires{}
 	certs := c.certificates(append([]string{"mc"}, c.names...)...)
-	addrs, links := c.startGRPC(certs)
-	mc, err := peer.Dial(addrs["da3"], certs["mc"])
+	links := c.startGRPC(certs, wires.Dial, wires.Listen)
+	for _, name := range c.names {
+		c.until(name+" to vote", func() bool { return c.node(name).Stats().Voting })
+	}
+	mc, err := peer.DialBy(wires.Dial, "da3:1", certs["mc"])
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = mc.Close() }()
-	ctx, cancel := context.WithTimeout(context.Background(), wait)
-	defer cancel()
+	ctx := t.Context()
 	const records = 400
 	done := errors.New("done")
 	followed := make(chan error, 1)
@@ -132,8 +138,7 @@ func TestGRPC(t *testing.T) {
 			t.Fatal(err)
 		}
 		if k%20 == 19 {
-			h := c.apps["da1"].Height()
-			c.until("a block", func() bool { return c.apps["da1"].Height() > h || c.apps["da1"].has(c.sent[k]) })
+			c.until("a block", func() bool { return c.apps["da1"].has(c.sent[k]) })
 		}
 	}
 	c.allDecided(c.names...)
@@ -178,7 +183,13 @@ func benchmark(b *testing.B, over string, rate int) {
 		c.dirs[name] = filepath.Join(c.dirs[name], "log")
 	}
 	if over == "grpc" {
-		c.startGRPC(c.certificates(c.names...))
+		c.startGRPC(c.certificates(c.names...), nil, func(string) net.Listener {
+			l, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				b.Fatal(err)
+			}
+			return l
+		})
 	} else {
 		c.start(c.names...)
 	}

@@ -1,14 +1,15 @@
 package consensus
 
 import (
-	"bytes"
 	"context"
-	"crypto"
 	"crypto/sha256"
+	"errors"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
+	"fairwatt/aggregator/consensus/guard"
 	"fairwatt/aggregator/peer"
 	"fairwatt/proto/peerpb"
 	"fairwatt/proto/seal"
@@ -17,26 +18,31 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// openGuard lets everything pass, believes what a frame says of its sender and
-// takes every frame for one of the running epoch. Each attack below is run
-// behind it too, to show that it would do harm.
-var openGuard = guard{
-	frame: func(_ *Node, _ string, f *peerpb.Frame) (string, verdict, error) {
-		return f.GetSender(), verdictNow, nil
+// open are rules that let everything pass, believe what a frame says of its
+// sender and take every frame for one of the running epoch. Each attack below is
+// run behind them too, to show that it would do harm.
+var open = rules{
+	frame: func(_ guard.Guard, _ string, raw []byte) (*peerpb.Frame, guard.Ruling) {
+		f := &peerpb.Frame{}
+		if err := proto.Unmarshal(raw, f); err != nil {
+			return nil, guard.Ruling{}
+		}
+		return f, guard.Ruling{Action: guard.Take}
 	},
-	message: func(*instance, uint64, *protos.Message) error { return nil },
+	message: func(guard.Guard, uint64, *protos.Message) guard.Ruling { return guard.Ruling{Action: guard.Take} },
 }
 
 // attack runs f once behind the guard and once without it.
 func attack(t *testing.T, f func(t *testing.T, guarded bool)) {
-	t.Run("guarded", func(t *testing.T) { f(t, true) })
-	t.Run("open", func(t *testing.T) { f(t, false) })
+	for name, guarded := range map[string]bool{"guarded": true, "open": false} {
+		t.Run(name, func(t *testing.T) { synctest.Test(t, func(t *testing.T) { f(t, guarded) }) })
+	}
 }
 
 func guardOf(guarded bool) func(*Node) {
 	return func(n *Node) {
 		if !guarded {
-			n.guard = openGuard
+			n.rules = open
 		}
 	}
 }
@@ -112,7 +118,7 @@ func TestGuardForgingNextLeader(t *testing.T) {
 	attack(t, func(t *testing.T, guarded bool) {
 		c := newCluster(t, 4, 1000, peer.MemoryConfig{MinDelay: time.Millisecond, MaxDelay: time.Millisecond})
 		c.mend = guardOf(guarded)
-		c.start(c.names...)
+		c.startAll()
 		for range 10 {
 			c.submit("da1", 100)
 		}
@@ -309,7 +315,7 @@ func TestGuardForeignEpoch(t *testing.T) {
 // newIdle returns a started instance to ask the guard's rules of.
 func newIdle(t *testing.T) (*cluster, *instance) {
 	c := newCluster(t, 4, 1000, lan)
-	c.start(c.names...)
+	c.startAll()
 	c.submit("da1", 100)
 	c.allDecided(c.names...)
 	c.until("it to run", func() bool { return c.node("da3").instance() != nil })
@@ -317,140 +323,40 @@ func newIdle(t *testing.T) (*cluster, *instance) {
 	return c, i
 }
 
-func TestGuardRules(t *testing.T) {
-	c, i := newIdle(t)
-	sign := func(name string, epoch uint64, vd *protos.ViewData) *protos.SignedViewData {
-		raw, err := proto.Marshal(vd)
-		if err != nil {
-			t.Fatal(err)
-		}
-		payload := append([]byte{0, 0, 0, 0, 0, 0, 0, byte(epoch)}, raw...)
-		sig, err := c.keys[name].Sign(nil, seal.Preimage(domainViewData, testChain, name, payload), crypto.Hash(0))
-		if err != nil {
-			t.Fatal(err)
-		}
-		return &protos.SignedViewData{RawViewData: raw, Signer: i.ids[name], Signature: sig}
-	}
-	p, votes, _, err := i.lastDecision()
-	if err != nil {
-		t.Fatal(err)
-	}
-	decision := &protos.Proposal{Header: p.Header, Payload: p.Payload, Metadata: p.Metadata}
-	var signatures []*protos.Signature
-	for _, v := range votes {
-		signatures = append(signatures, &protos.Signature{Signer: v.ID, Value: v.Value, Msg: v.Msg})
-	}
-	good := &protos.ViewData{NextView: 1, LastDecision: decision, LastDecisionSignatures: signatures}
-	bare := &protos.ViewData{NextView: 1, LastDecision: decision, LastDecisionSignatures: signatures[:2]}
-	twice := &protos.ViewData{NextView: 1, LastDecision: decision, LastDecisionSignatures: []*protos.Signature{signatures[0], signatures[0], signatures[0]}}
-	other := &protos.ViewData{NextView: 2, LastDecision: decision, LastDecisionSignatures: signatures}
-	spoilt := proto.Clone(sign("da2", 1, good)).(*protos.SignedViewData)
-	spoilt.Signature[3] ^= 1
-	viewData := func(s *protos.SignedViewData) *protos.Message {
-		return &protos.Message{Content: &protos.Message_ViewData{ViewData: s}}
-	}
-	newView := func(s ...*protos.SignedViewData) *protos.Message {
-		return &protos.Message{Content: &protos.Message_NewView{NewView: &protos.NewView{SignedViewData: s}}}
-	}
-	three := []*protos.SignedViewData{sign("da2", 1, good), sign("da3", 1, good), sign("da4", 1, good)}
-	commit := &protos.Message{Content: &protos.Message_Commit{Commit: &protos.Commit{Seq: 2, Digest: otherDigest, Signature: &protos.Signature{Signer: 4}}}}
-	for _, tc := range []struct {
-		name   string
-		sender uint64
-		msg    *protos.Message
-		rule   string // "" passes
-	}{
-		{"view data", 2, viewData(sign("da2", 1, good)), ""},
-		{"view data of another", 2, viewData(sign("da4", 1, good)), "view_data_signer"},
-		{"view data of another epoch", 2, viewData(sign("da2", 2, good)), "view_data_signature"},
-		{"view data with a spoilt signature", 2, viewData(spoilt), "view_data_signature"},
-		{"view data without a decision", 2, viewData(sign("da2", 1, &protos.ViewData{NextView: 1})), "view_data_decision"},
-		{"view data with two votes", 2, viewData(sign("da2", 1, bare)), "view_data_decision"},
-		{"view data with one vote thrice", 2, viewData(sign("da2", 1, twice)), "view_data_decision"},
-		{"new view", 2, newView(three...), ""},
-		{"new view of too few", 2, newView(three[:2]...), "new_view_quorum"},
-		{"new view with one twice", 2, newView(three[0], three[1], three[1]), "new_view_entries"},
-		{"new view for two views", 2, newView(three[0], three[1], sign("da4", 1, other)), "new_view_entries"},
-		{"new view not by its leader", 4, newView(three...), "new_view_leader"},
-		{"new view with a bad entry", 2, newView(three[0], three[1], three[2], spoilt), "view_data_signature"},
-		{"empty new view", 2, newView(), "new_view_quorum"},
-		{"prepare", 2, prepare(0, 2, otherDigest), ""},
-		{"prepare of an outsider", 9, prepare(0, 2, otherDigest), "non_member"},
-		{"prepare from oneself", 3, prepare(0, 2, otherDigest), "own_sender"},
-		{"prepare with a short digest", 2, prepare(0, 2, "ff"), "bad_vote"},
-		{"prepare far ahead", 2, prepare(1<<40, 2, otherDigest), "vote_ahead"},
-		{"commit", 4, commit, ""},
-		{"commit with another's signature", 2, commit, "forged_vote"},
-		{"pre-prepare outside the tree", 1, &protos.Message{Content: &protos.Message_PrePrepare{PrePrepare: &protos.PrePrepare{}}}, "unsigned_block"},
-		{"nothing", 2, &protos.Message{}, "unknown_message"},
-	} {
-		t.Run(tc.name, func(t *testing.T) {
-			err := admitMessage(i, tc.sender, tc.msg)
-			got := ""
-			if r, ok := err.(*refusal); ok {
-				got = r.rule
-			} else if err != nil {
-				t.Fatalf("not a refusal: %v", err)
+// A leader that signs two blocks for one place is found out by the second, and
+// the first stays.
+func TestEquivocatingLeader(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, i := newIdle(t)
+		relay := func(payload string) *peerpb.Relay {
+			raw, err := proto.Marshal(&protos.Message{Content: &protos.Message_PrePrepare{PrePrepare: &protos.PrePrepare{
+				Seq: 2, Proposal: &protos.Proposal{Payload: []byte(payload)},
+			}}})
+			if err != nil {
+				t.Fatal(err)
 			}
-			if got != tc.rule {
-				t.Errorf("rule %q (%v), want %q", got, err, tc.rule)
+			hash := sha256.Sum256(raw)
+			header, err := proto.Marshal(&peerpb.RelayHeader{Epoch: 1, Seq: 2, MessageSha256: hash[:]})
+			if err != nil {
+				t.Fatal(err)
 			}
-		})
-	}
-}
-
-// A block down the tree must be its leader's, of this epoch and unchanged.
-func TestGuardRelay(t *testing.T) {
-	c, i := newIdle(t)
-	pp := &protos.Message{Content: &protos.Message_PrePrepare{PrePrepare: &protos.PrePrepare{Seq: 2, Proposal: &protos.Proposal{Payload: []byte("x")}}}}
-	raw, err := proto.Marshal(pp)
-	if err != nil {
-		t.Fatal(err)
-	}
-	relay := func(by string, d seal.Domain, epoch, view, seq uint64, message []byte) *peerpb.Relay {
-		hash := sha256.Sum256(raw)
-		header, err := proto.Marshal(&peerpb.RelayHeader{Epoch: epoch, View: view, Seq: seq, MessageSha256: hash[:]})
-		if err != nil {
-			t.Fatal(err)
-		}
-		sealed, err := seal.Seal(c.keys[by], by, d, testChain, header)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return &peerpb.Relay{Seal: sealed, Message: message}
-	}
-	for _, tc := range []struct {
-		name  string
-		relay *peerpb.Relay
-		rule  string
-	}{
-		{"not by the leader", relay("da2", seal.DomainRelay, 1, 0, 2, raw), "block_origin"},
-		{"in another domain", relay("da1", seal.DomainVote, 1, 0, 2, raw), "block_signature"},
-		{"of another epoch", relay("da1", seal.DomainRelay, 2, 0, 2, raw), "block_epoch"},
-		{"changed on the way", relay("da1", seal.DomainRelay, 1, 0, 2, append(bytes.Clone(raw), 0x20)), "block_hash"},
-		{"of another place inside", relay("da1", seal.DomainRelay, 1, 0, 3, raw), "block_malformed"},
-		{"unsigned", &peerpb.Relay{Message: raw}, "block_signature"},
-	} {
-		t.Run(tc.name, func(t *testing.T) {
-			err := i.takeRelay("da2", tc.relay, "")
-			r, ok := err.(*refusal)
-			if !ok || r.rule != tc.rule {
-				t.Errorf("got %v, want rule %q", err, tc.rule)
+			sealed, err := seal.Seal(c.keys["da1"], "da1", seal.DomainRelay, testChain, header)
+			if err != nil {
+				t.Fatal(err)
 			}
-		})
-	}
-	t.Run("equivocating leader", func(t *testing.T) {
-		second := proto.Clone(pp).(*protos.Message)
-		second.GetPrePrepare().Proposal.Payload = []byte("y")
-		if err := i.takeRelay("da2", relay("da1", seal.DomainRelay, 1, 0, 2, raw), ""); err != nil {
+			return &peerpb.Relay{Seal: sealed, Message: raw}
+		}
+		if err := i.takeRelay(relay("x"), ""); err != nil {
 			t.Fatal(err)
 		}
-		if raw, err = proto.Marshal(second); err != nil {
-			t.Fatal(err)
-		}
-		err := i.takeRelay("da2", relay("da1", seal.DomainRelay, 1, 0, 2, raw), "")
-		if r, ok := err.(*refusal); !ok || r.rule != "equivocation" || i.node.Stats().Equivocated != 1 {
+		first := i.node.blocks.get(guard.Place{Epoch: 1, Seq: 2})
+		err := i.takeRelay(relay("y"), "")
+		var r *guard.Refusal
+		if !errors.As(err, &r) || r.Rule != "equivocation" || i.node.Stats().Equivocated != 1 {
 			t.Errorf("second block: %v", err)
+		}
+		if i.node.blocks.get(guard.Place{Epoch: 1, Seq: 2}) != first {
+			t.Error("the second block took the place of the first")
 		}
 	})
 }
@@ -472,13 +378,16 @@ func FuzzReceive(f *testing.F) {
 	f.Add(frame(&peerpb.Frame{Epoch: 1, Sender: "da2", Body: &peerpb.Frame_Relay{Relay: &peerpb.Relay{Seal: []byte{1}, Message: message}}}))
 	f.Add(frame(&peerpb.Frame{Epoch: 2, Sender: "da2", Body: &peerpb.Frame_Records{Records: &peerpb.Records{Sealed: [][]byte{{1}}}}}))
 	f.Add([]byte{0xff})
-	c := newCluster(f, 4, 1000, peer.MemoryConfig{})
-	c.start("da1")
-	c.until("da1 to run", func() bool { return c.node("da1").Stats().Voting })
 	f.Fuzz(func(t *testing.T, raw []byte) {
-		c.node("da1").Receive("da2", raw)
-		if c.apps["da1"].Height() > 0 {
-			t.Fatal("a block out of nothing")
-		}
+		synctest.Test(t, func(t *testing.T) {
+			c := newCluster(t, 4, 1000, peer.MemoryConfig{})
+			c.start("da1")
+			c.until("da1 to run", func() bool { return c.node("da1").Stats().Voting })
+			c.node("da1").Receive("da2", raw)
+			time.Sleep(time.Second)
+			if c.apps["da1"].Height() > 0 {
+				t.Fatal("a block out of nothing")
+			}
+		})
 	})
 }

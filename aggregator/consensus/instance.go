@@ -10,18 +10,17 @@ import (
 	"sync/atomic"
 	"time"
 
+	"fairwatt/aggregator/consensus/guard"
+	"fairwatt/aggregator/consensus/lockup"
+	"fairwatt/aggregator/consensus/wal"
 	"fairwatt/proto/peerpb"
 	"fairwatt/proto/seal"
-	"fairwatt/proto/wire"
 
 	smart "github.com/hyperledger-labs/SmartBFT/pkg/consensus"
 	"github.com/hyperledger-labs/SmartBFT/pkg/types"
 	protos "github.com/hyperledger-labs/SmartBFT/smartbftprotos"
 	"google.golang.org/protobuf/proto"
 )
-
-// domainViewData is for what a DA says of itself in a view change.
-const domainViewData seal.Domain = "view-data"
 
 // errBehind ends an instance whose peers have gone on without it.
 var errBehind = errors.New("behind the other DAs")
@@ -43,12 +42,13 @@ type instance struct {
 	self   uint64
 	ids    map[string]uint64
 	forest *forest
+	seat   guard.Guard // without view and last
 
 	ctx    context.Context
 	cancel context.CancelFunc
 	work   sync.WaitGroup
 	bft    *smart.Consensus
-	log    *watchedLog
+	log    *wal.Log
 	ticks  [2]*time.Ticker
 	queues map[string]chan *peerpb.Frame
 	resend *protos.PrePrepare // to be sent once after a restart
@@ -65,14 +65,14 @@ type instance struct {
 	votes    map[votePlace]*protos.Message // own, of undecided sequences
 	keepMu   sync.Mutex
 	kept     map[keptKey]*protos.Message
-	wants    map[relayKey]*want
+	wants    map[guard.Place]*want
 	verified sync.Map // proposal hash -> struct{}: blocks the application accepted
 
 	ended    chan struct{}
 	endOnce  sync.Once
 	endErr   error
 	reported atomic.Bool
-	seize    seizure
+	signs    lockup.Predictor
 }
 
 type votePlace struct {
@@ -82,28 +82,27 @@ type votePlace struct {
 
 func (i *instance) n() uint64 { return uint64(len(i.epoch.Order)) }
 
-// quorum is that of the library: ceil((n+f+1)/2).
-func (i *instance) quorum() int { return wire.Quorum(int(i.n())) }
-
-func (i *instance) faulty() int { return wire.Faulty(int(i.n())) }
-
 // leader returns the node id that leads a view.
-func (i *instance) leader(view uint64) uint64 { return view%i.n() + 1 }
+func (i *instance) leader(view uint64) uint64 { return i.seat.Leader(view) }
 
 // name returns the DA of a node id, or "".
-func (i *instance) name(id uint64) string {
-	if id == 0 || id > i.n() {
-		return ""
-	}
-	return i.epoch.Order[id-1]
+func (i *instance) name(id uint64) string { return i.seat.Name(id) }
+
+// guard is what the guard is told of the instance at this moment.
+func (i *instance) guard() guard.Guard {
+	g := i.seat
+	g.View, g.Last = i.view.Load(), i.last.Load()
+	return g
 }
 
 // open prepares the instance of an epoch from the log and the stored blocks.
 func (n *Node) open(ctx context.Context, epoch Epoch, entered bool) (*instance, error) {
 	i := &instance{
 		node: n, epoch: epoch, forest: n.forestOf(epoch), ids: make(map[string]uint64), queues: make(map[string]chan *peerpb.Frame),
-		votes: make(map[votePlace]*protos.Message), kept: make(map[keptKey]*protos.Message), wants: make(map[relayKey]*want),
-		ended: make(chan struct{}),
+		votes: make(map[votePlace]*protos.Message), kept: make(map[keptKey]*protos.Message), wants: make(map[guard.Place]*want),
+		ended: make(chan struct{}), seat: guard.Guard{
+			ChainID: n.cfg.ChainID, Self: n.cfg.Self, Keys: n.cfg.Keys, Epoch: epoch.Number, Running: true, Order: epoch.Order,
+		},
 	}
 	i.ctx, i.cancel = context.WithCancel(ctx)
 	for k, da := range epoch.Order {
@@ -113,38 +112,41 @@ func (n *Node) open(ctx context.Context, epoch Epoch, entered bool) (*instance, 
 		}
 	}
 	i.self = i.ids[n.cfg.Self]
-	lib := &logger{log: n.log, fail: i.fault, seize: &i.seize}
-	file, content, err := openLog(lib, n.cfg.Dir, epoch.Number, n.cfg.App.Height(), entered)
+	lib := &logger{log: n.log, fail: i.fault, signs: &i.signs}
+	file, content, err := wal.Open(lib, n.cfg.Dir, epoch.Number, n.cfg.App.Height(), entered)
 	if err != nil {
 		i.cancel()
 		return nil, err
 	}
-	i.log = &watchedLog{WriteAheadLogFile: file, entered: i.entered, failed: func(err error) { i.finish(&faultError{err, true}) }}
+	i.log = &wal.Log{WriteAheadLogFile: file, Entered: i.entered, Failed: func(err error) { i.finish(&faultError{err, true}) }}
 	last, signatures, md, err := i.lastDecision()
 	if err != nil {
 		i.cancel()
 		return nil, errors.Join(err, file.Close())
 	}
 	i.last.Store(md.GetLatestSequence())
-	state, err := recoverLog(content, md.GetLatestSequence())
+	state, err := wal.Recover(content, md.GetLatestSequence())
 	if err != nil {
 		i.cancel()
 		return nil, errors.Join(err, file.Close())
 	}
-	if state.own != nil && i.leader(state.own.GetView()) == i.self && state.own.GetSeq() == md.GetLatestSequence()+1 {
-		i.resend = state.own
+	if state.Own != nil && i.leader(state.Own.GetView()) == i.self && state.Own.GetSeq() == md.GetLatestSequence()+1 {
+		i.resend = state.Own
 	}
 	// The library looks for the view in the last entry alone; after a view
 	// change and a pre-prepare it is no more there.
-	md.ViewId = max(md.GetViewId(), state.view)
+	md.ViewId = max(md.GetViewId(), state.View)
 	i.view.Store(md.GetViewId())
 	i.viewFrom.Store(time.Now().UnixNano())
 	i.ticks = [2]*time.Ticker{time.NewTicker(tick), time.NewTicker(tick)}
 	i.bft = &smart.Consensus{
-		Config: i.settings(state.seq > md.GetLatestSequence()+1), Application: i, Assembler: i,
-		WAL: i.log, WALInitialContent: state.content, Comm: i, Signer: i, Verifier: i, RequestInspector: i,
+		Config: i.settings(state.Seq > md.GetLatestSequence()+1), Application: i, Assembler: i,
+		WAL: i.log, WALInitialContent: state.Content, Comm: i, Signer: i, Verifier: i, RequestInspector: i,
 		Synchronizer: i, Logger: lib, Metadata: md, LastProposal: last, LastSignatures: signatures,
 		Scheduler: i.ticks[0].C, ViewChangerTicker: i.ticks[1].C,
+	}
+	if n.adjust != nil {
+		n.adjust(i.bft)
 	}
 	return i, nil
 }
@@ -275,7 +277,7 @@ func (i *instance) entered(view uint64) {
 	i.viewFrom.Store(time.Now().UnixNano())
 	i.node.count.viewChanges.Add(1)
 	i.node.log.Info("view changed", "epoch", i.epoch.Number, "view", view, "leader", i.name(i.leader(view)))
-	i.node.pool.notify()
+	i.node.pool.Notify()
 }
 
 // enqueue hands a frame to the sender's goroutine; a full queue slows the
@@ -310,19 +312,24 @@ func (i *instance) handle(from string, f *peerpb.Frame) {
 		}
 	}()
 	if r := f.GetRelay(); r != nil {
-		if err := i.takeRelay(from, r, ""); err != nil && !errors.Is(err, errOutdated) {
+		if err := i.takeRelay(r, ""); err != nil && !errors.Is(err, guard.ErrOutdated) {
 			i.node.refuse(from, err)
 		}
 		return
 	}
 	m := &protos.Message{}
 	if err := proto.Unmarshal(f.GetMessage(), m); err != nil {
-		i.node.refuse(from, refuse("malformed", "message: %v", err))
+		i.node.refuse(from, guard.Refused("malformed", "message: %v", err))
 		return
 	}
 	sender := i.ids[from]
-	switch err := i.node.guard.message(i, sender, m); {
-	case errors.Is(err, errOutdated):
+	ruling := i.node.rules.message(i.guard(), sender, m)
+	err := ruling.Err()
+	for k := 0; err == nil && k < len(ruling.Check); k++ {
+		err = i.checkDecision(ruling.Check[k])
+	}
+	switch {
+	case errors.Is(err, guard.ErrOutdated):
 		i.node.count.outdated.Add(1)
 		return
 	case err != nil:

@@ -6,8 +6,10 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
+	"fairwatt/aggregator/consensus/guard"
 	"fairwatt/proto/fairwattpb"
 )
 
@@ -27,140 +29,152 @@ func (a *twisted) Propose(ctx context.Context, epoch, view uint64, leader string
 
 // A leader that lives, and beats, but brings no block about is given up.
 func TestUselessLeader(t *testing.T) {
-	c := newCluster(t, 4, 1000, lan)
-	c.tweak = func(cfg *Config) {
-		if cfg.Self == "da1" {
-			cfg.App = &twisted{c.apps["da1"], func([][]byte) ([][]byte, error) { return nil, errors.New("nothing comes to mind") }}
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 4, 1000, lan)
+		c.tweak = func(cfg *Config) {
+			if cfg.Self == "da1" {
+				cfg.App = &twisted{c.apps["da1"], func([][]byte) ([][]byte, error) { return nil, errors.New("nothing comes to mind") }}
+			}
 		}
-	}
-	c.start(c.names...)
-	begin := time.Now()
-	c.submit("da3", 200) // only one DA knows of the record
-	c.until("a block", func() bool { return c.apps["da3"].Height() > 0 })
-	t.Logf("failed over %v after the record came", time.Since(begin).Round(time.Millisecond))
-	if leader := c.apps["da3"].header(t, 1).AccountingNode; leader == "da1" {
-		t.Errorf("block of %s", leader)
-	}
-	c.allDecided(c.names...)
+		c.startAll()
+		begin := time.Now()
+		c.submit("da3", 200) // only one DA knows of the record
+		c.until("a block", func() bool { return c.apps["da3"].Height() > 0 })
+		t.Logf("failed over %v after the record came", time.Since(begin).Round(time.Millisecond))
+		if leader := c.apps["da3"].header(t, 1).AccountingNode; leader == "da1" {
+			t.Errorf("block of %s", leader)
+		}
+		c.allDecided(c.names...)
+	})
 }
 
 // A leader that decides everything but one sender's records is given up too.
 func TestCensoringLeader(t *testing.T) {
-	c := newCluster(t, 4, 100000, lan)
-	c.tweak = func(cfg *Config) {
-		cfg.ForwardTimeout = 200 * time.Millisecond
-		if cfg.Self == "da1" {
-			cfg.App = &twisted{c.apps["da1"], func(records [][]byte) ([][]byte, error) {
-				var liked [][]byte
-				for _, r := range records {
-					if !strings.Contains(string(r), "of da3") {
-						liked = append(liked, r)
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 4, 100000, lan)
+		c.tweak = func(cfg *Config) {
+			cfg.ForwardTimeout = 200 * time.Millisecond
+			if cfg.Self == "da1" {
+				cfg.App = &twisted{c.apps["da1"], func(records [][]byte) ([][]byte, error) {
+					var liked [][]byte
+					for _, r := range records {
+						if !strings.Contains(string(r), "of da3") {
+							liked = append(liked, r)
+						}
 					}
-				}
-				return liked, nil
-			}}
+					return liked, nil
+				}}
+			}
 		}
-	}
-	c.start(c.names...)
-	stop := c.feed("da2", "da4")
-	c.until("blocks", func() bool { return c.apps["da3"].Height() > 5 })
-	c.submit("da3", 200)
-	c.until("the censored record's end", func() bool { return c.node("da3").Stats().View > 0 })
-	stop()
-	c.allDecided(c.names...)
+		c.startAll()
+		stop := c.feed("da2", "da4")
+		c.until("blocks", func() bool { return c.apps["da3"].Height() > 5 })
+		c.submit("da3", 200)
+		c.until("the censored record's end", func() bool { return c.node("da3").Stats().View > 0 })
+		stop()
+		c.allDecided(c.names...)
+	})
 }
 
 // A leader that recorded its block and crashed before anybody had it sends it
 // after the restart; no view change is needed.
 func TestLeaderCrashBeforeSending(t *testing.T) {
-	c := newCluster(t, 4, 1000, lan)
-	c.start("da1")
-	c.until("da1 to run", func() bool { return c.node("da1").Stats().Voting })
-	c.submit("da1", 200)
-	key := relayKey{1, 0, 1}
-	c.until("the block to be recorded", func() bool { return c.node("da1").blocks.get(key) != nil })
-	hash := c.node("da1").blocks.get(key).hash
-	c.stop("da1")
-	c.start("da2", "da3", "da4", "da1")
-	c.until("the block", func() bool { return c.apps["da3"].Height() == 1 })
-	if got := c.node("da3").blocks.get(key); got == nil || got.hash != hash {
-		t.Error("another block was decided than the one recorded")
-	}
-	if v := c.node("da3").Stats().ViewChanges; v != 0 {
-		t.Errorf("%d view changes", v)
-	}
-	c.allDecided(c.names...)
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 4, 1000, lan)
+		c.start("da1")
+		c.until("da1 to run", func() bool { return c.node("da1").Stats().Voting })
+		c.submit("da1", 200)
+		key := guard.Place{Epoch: 1, Seq: 1}
+		c.until("the block to be recorded", func() bool { return c.node("da1").blocks.get(key) != nil })
+		hash := c.node("da1").blocks.get(key).hash
+		c.stop("da1")
+		c.start("da2", "da3", "da4", "da1")
+		c.until("the block", func() bool { return c.apps["da3"].Height() == 1 })
+		if got := c.node("da3").blocks.get(key); got == nil || got.hash != hash {
+			t.Error("another block was decided than the one recorded")
+		}
+		if v := c.node("da3").Stats().ViewChanges; v != 0 {
+			t.Errorf("%d view changes", v)
+		}
+		c.allDecided(c.names...)
+	})
 }
 
 // A record that stops being valid while it waits is dropped and its sender's
 // side told.
 func TestRecordTurnsInvalid(t *testing.T) {
-	c := newCluster(t, 4, 1000, lan)
-	var mu sync.Mutex
-	var dropped []error
-	c.tweak = func(cfg *Config) {
-		cfg.Dropped = func(_ []byte, reason error) { mu.Lock(); defer mu.Unlock(); dropped = append(dropped, reason) }
-	}
-	c.start("da1", "da2") // no quorum: the record has to wait
-	c.submit("da1", 100)
-	id := c.sent[0]
-	app := c.apps["da1"]
-	app.mu.Lock()
-	app.seen[id] = 1
-	app.mu.Unlock()
-	c.until("the drop", func() bool { mu.Lock(); defer mu.Unlock(); return len(dropped) == 1 })
-	if !errors.Is(dropped[0], errSeen) || c.node("da1").Stats().DroppedLater != 1 || c.node("da1").Stats().Pending != 0 {
-		t.Errorf("dropped %v, stats %+v", dropped, c.node("da1").Stats())
-	}
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 4, 1000, lan)
+		var mu sync.Mutex
+		var dropped []error
+		c.tweak = func(cfg *Config) {
+			cfg.Dropped = func(_ []byte, reason error) { mu.Lock(); defer mu.Unlock(); dropped = append(dropped, reason) }
+		}
+		c.start("da1", "da2") // no quorum: the record has to wait
+		c.submit("da1", 100)
+		id := c.sent[0]
+		app := c.apps["da1"]
+		app.mu.Lock()
+		app.seen[id] = 1
+		app.mu.Unlock()
+		c.until("the drop", func() bool { mu.Lock(); defer mu.Unlock(); return len(dropped) == 1 })
+		if !errors.Is(dropped[0], errSeen) || c.node("da1").Stats().DroppedLater != 1 || c.node("da1").Stats().Pending != 0 {
+			t.Errorf("dropped %v, stats %+v", dropped, c.node("da1").Stats())
+		}
+	})
 }
 
 func TestSubmitRefusals(t *testing.T) {
-	c := newCluster(t, 4, 1000, lan)
-	c.tweak = func(cfg *Config) { cfg.PendingRecords, cfg.RecordBytes = 2, 1000 }
-	c.start("da1")
-	n, ctx := c.node("da1"), context.Background()
-	if err := n.Submit(ctx, []byte("nonsense")); err == nil || errors.Is(err, ErrBusy) {
-		t.Errorf("nonsense: %v", err)
-	}
-	if err := n.Submit(ctx, append([]byte("record"), make([]byte, 1000)...)); err == nil {
-		t.Error("an oversized record was taken")
-	}
-	for k := range 3 {
-		err := n.Submit(ctx, []byte{'r', 'e', 'c', 'o', 'r', 'd', byte(k)})
-		if want := k == 2; errors.Is(err, ErrBusy) != want {
-			t.Errorf("record %d: %v", k, err)
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 4, 1000, lan)
+		c.tweak = func(cfg *Config) { cfg.PendingRecords, cfg.RecordBytes = 2, 1000 }
+		c.start("da1")
+		n, ctx := c.node("da1"), context.Background()
+		if err := n.Submit(ctx, []byte("nonsense")); err == nil || errors.Is(err, ErrBusy) {
+			t.Errorf("nonsense: %v", err)
 		}
-	}
-	if err := n.Submit(ctx, []byte("record\x00")); err != nil {
-		t.Errorf("a record that is pending already: %v", err)
-	}
-	c.stop("da1")
-	if err := n.Submit(ctx, []byte("record\x09")); !errors.Is(err, ErrStopped) {
-		t.Errorf("after the end: %v", err)
-	}
+		if err := n.Submit(ctx, append([]byte("record"), make([]byte, 1000)...)); err == nil {
+			t.Error("an oversized record was taken")
+		}
+		for k := range 3 {
+			err := n.Submit(ctx, []byte{'r', 'e', 'c', 'o', 'r', 'd', byte(k)})
+			if want := k == 2; errors.Is(err, ErrBusy) != want {
+				t.Errorf("record %d: %v", k, err)
+			}
+		}
+		if err := n.Submit(ctx, []byte("record\x00")); err != nil {
+			t.Errorf("a record that is pending already: %v", err)
+		}
+		c.stop("da1")
+		if err := n.Submit(ctx, []byte("record\x09")); !errors.Is(err, ErrStopped) {
+			t.Errorf("after the end: %v", err)
+		}
+	})
 }
 
 // A second certified block at a height stops the node.
 func TestForkStopsTheNode(t *testing.T) {
-	c, i := newIdle(t)
-	cb, err := c.apps["da3"].Block(1)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := i.node.store(i, cb, 1, true); err != nil {
-		t.Errorf("the same block again: %v", err)
-	}
-	other, err := i.certify([]byte("h"), []byte("another block"), nil, nil, 1)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var fault *faultError
-	if _, err := i.node.store(i, other, 1, true); !errors.As(err, &fault) || !fault.final || !strings.Contains(err.Error(), "FORK") {
-		t.Errorf("another block: %v", err)
-	}
-	if _, err := i.node.store(i, other, 9, true); !errors.As(err, &fault) || fault.final {
-		t.Errorf("a block after a gap: %v", err)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		c, i := newIdle(t)
+		cb, err := c.apps["da3"].Block(1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := i.node.store(i, cb, 1, true); err != nil {
+			t.Errorf("the same block again: %v", err)
+		}
+		other, err := i.certify([]byte("h"), []byte("another block"), nil, nil, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var fault *faultError
+		if _, err := i.node.store(i, other, 1, true); !errors.As(err, &fault) || !fault.final || !strings.Contains(err.Error(), "FORK") {
+			t.Errorf("another block: %v", err)
+		}
+		if _, err := i.node.store(i, other, 9, true); !errors.As(err, &fault) || fault.final {
+			t.Errorf("a block after a gap: %v", err)
+		}
+	})
 }
 
 // failing is an application whose disk is full.
@@ -170,32 +184,34 @@ var errDisk = errors.New("no space left on device")
 
 // A node that can not store a block stops and says why.
 func TestDiskFull(t *testing.T) {
-	c := newCluster(t, 4, 1000, lan)
-	c.start("da1", "da2", "da3")
-	link := c.net.Join("da4")
-	cfg := c.config("da4", link)
-	cfg.App = failing{c.apps["da4"]}
-	n, err := New(cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	var wg sync.WaitGroup
-	wg.Go(func() { _ = link.Run(ctx, handlers(n)) })
-	done := make(chan error, 1)
-	wg.Go(func() { done <- n.Run(ctx) })
-	defer wg.Wait()
-	defer cancel()
-	c.submit("da1", 100)
-	select {
-	case err := <-done:
-		if !errors.Is(err, errDisk) {
-			t.Errorf("stopped with %v", err)
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 4, 1000, lan)
+		c.start("da1", "da2", "da3")
+		link := c.net.Join("da4")
+		cfg := c.config("da4", link)
+		cfg.App = failing{c.apps["da4"]}
+		n, err := New(cfg)
+		if err != nil {
+			t.Fatal(err)
 		}
-	case <-time.After(wait):
-		t.Fatal("still runs")
-	}
-	c.allDecided("da1", "da2", "da3")
+		ctx, cancel := context.WithCancel(context.Background())
+		var wg sync.WaitGroup
+		wg.Go(func() { _ = link.Run(ctx, handlers(n)) })
+		done := make(chan error, 1)
+		wg.Go(func() { done <- n.Run(ctx) })
+		defer wg.Wait()
+		defer cancel()
+		c.submit("da1", 100)
+		select {
+		case err := <-done:
+			if !errors.Is(err, errDisk) {
+				t.Errorf("stopped with %v", err)
+			}
+		case <-time.After(wait):
+			t.Fatal("still runs")
+		}
+		c.allDecided("da1", "da2", "da3")
+	})
 }
 
 func (failing) Commit(*fairwattpb.CertifiedBlock) (Decision, error) { return Decision{}, errDisk }
@@ -203,43 +219,20 @@ func (failing) Commit(*fairwattpb.CertifiedBlock) (Decision, error) { return Dec
 // The library's words that foretell its deadlock are those of the version in
 // use: after a view change each has been seen.
 func TestSignsOfTheLibrary(t *testing.T) {
-	c := newCluster(t, 4, 1000, lan)
-	c.start(c.names...)
-	c.submit("da2", 100)
-	c.allDecided(c.names...)
-	s := &c.node("da2").instance().seize
-	s.mu.Lock()
-	decided, delivered := s.decided, !s.delivers
-	s.mu.Unlock()
-	if decided == 0 || !delivered {
-		t.Errorf("decided %d, delivered %v: the library's messages have changed", decided, delivered)
-	}
-	c.stop("da1")
-	c.submit("da2", 100)
-	c.allDecided(c.names[1:]...)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.doomed == 0 || s.aborted {
-		t.Errorf("doomed %d, aborted %v: the library's messages have changed", s.doomed, s.aborted)
-	}
-}
-
-func TestSeizure(t *testing.T) {
-	for _, tc := range []struct {
-		name  string
-		steps func(s *seizure)
-		want  bool
-	}{
-		{"plain", func(s *seizure) { s.deciding(5); s.delivering() }, false},
-		{"aborted before it was delivered", func(s *seizure) { s.deciding(5); s.abort(); s.delivering() }, true},
-		{"decided while aborted", func(s *seizure) { s.abort(); s.deciding(5); s.started(); s.delivering() }, true},
-		{"decided in flight by the view changer", func(s *seizure) { s.abort(); s.deciding(5) }, false},
-		{"aborted after the one before", func(s *seizure) { s.deciding(4); s.abort(); s.started(); s.deciding(5); s.delivering() }, false},
-	} {
-		var s seizure
-		tc.steps(&s)
-		if got := s.delivered(5); got != tc.want {
-			t.Errorf("%s: %v, want %v", tc.name, got, tc.want)
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 4, 1000, lan)
+		c.startAll()
+		c.submit("da2", 100)
+		c.allDecided(c.names...)
+		signs := &c.node("da2").instance().signs
+		if s := signs.State(); s.Decided == 0 || s.Delivering {
+			t.Errorf("%+v: the library's messages have changed", s)
 		}
-	}
+		c.stop("da1")
+		c.submit("da2", 100)
+		c.allDecided(c.names[1:]...)
+		if s := signs.State(); s.Doomed == 0 || s.Aborted {
+			t.Errorf("%+v: the library's messages have changed", s)
+		}
+	})
 }

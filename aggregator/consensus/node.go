@@ -2,7 +2,6 @@ package consensus
 
 import (
 	"context"
-	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -11,9 +10,14 @@ import (
 	"sync/atomic"
 	"time"
 
+	"fairwatt/aggregator/consensus/guard"
+	"fairwatt/aggregator/consensus/pool"
+	"fairwatt/aggregator/consensus/wal"
 	"fairwatt/proto/fairwattpb"
 	"fairwatt/proto/peerpb"
 
+	smart "github.com/hyperledger-labs/SmartBFT/pkg/consensus"
+	protos "github.com/hyperledger-labs/SmartBFT/smartbftprotos"
 	"golang.org/x/sync/errgroup"
 	"google.golang.org/protobuf/proto"
 )
@@ -23,9 +27,12 @@ import (
 type Node struct {
 	cfg   Config
 	log   *slog.Logger
-	pool  *pool
+	pool  *pool.Pool
 	peers map[string]*peerState // by DA id, this node's own included
-	guard guard
+	rules rules
+	// adjust, set by tests alone, may change the library's surroundings before
+	// it starts.
+	adjust func(*smart.Consensus)
 
 	app    sync.Mutex // one call of the application at a time
 	intake chan incoming
@@ -49,7 +56,7 @@ type Node struct {
 
 type counters struct {
 	blocks, fetched, epochs, viewChanges, complaints, restarts      atomic.Uint64
-	forwarded, withheld, pulled, refused, outdated, reinjected      atomic.Uint64
+	forwarded, pulled, refused, outdated, reinjected                atomic.Uint64
 	resubmitted, droppedDoor, droppedLater, equivocated, relaysSent atomic.Uint64
 }
 
@@ -76,7 +83,6 @@ type incoming struct {
 const (
 	heldFrames = 1024
 	heldBytes  = 24 << 20
-	maxFrame   = 64 << 20
 )
 
 // New checks the configuration. Nothing runs before Run.
@@ -87,8 +93,8 @@ func New(cfg Config) (*Node, error) {
 	}
 	n := &Node{
 		cfg: cfg, log: cfg.Logger.With("part", "consensus", "da", cfg.Self),
-		pool:  newPool(cfg.PendingRecords, cfg.PendingBytes),
-		peers: make(map[string]*peerState), guard: strictGuard,
+		pool:  pool.New(cfg.PendingRecords, cfg.PendingBytes),
+		peers: make(map[string]*peerState), rules: strict,
 		intake: make(chan incoming, 256), wakeUp: make(chan struct{}, 1),
 		commits: make(chan struct{}), missed: make(map[string]*edgeCount), refused: make(map[string]uint64),
 	}
@@ -135,50 +141,33 @@ func (n *Node) Submit(ctx context.Context, sealed []byte) error {
 	if err != nil {
 		return err
 	}
-	return n.pool.add(id, sealed, true, time.Now())
+	return n.pool.Add(id, sealed, true, time.Now())
 }
 
 // Receive takes a frame from the link, which has proved that it is from that
 // DA. Frames of one sender must come one after the other.
 func (n *Node) Receive(from string, raw []byte) {
-	f := &peerpb.Frame{}
-	if len(raw) > maxFrame {
-		n.refuse(from, refuse("oversized", "frame of %d bytes", len(raw)))
+	f, ruling := n.rules.frame(n.guard(), from, raw)
+	if ruling.Action == guard.Refuse {
+		n.refuse(from, ruling.Err())
 		return
 	}
-	if err := proto.Unmarshal(raw, f); err != nil {
-		n.refuse(from, refuse("malformed", "frame: %v", err))
-		return
-	}
-	sender, v, err := n.guard.frame(n, from, f)
-	if err != nil {
-		n.refuse(from, err)
-		return
-	}
-	ps := n.peers[sender]
-	if ps == nil {
-		n.refuse(from, refuse("unknown_sender", "%q", sender))
-		return
-	}
+	ps := n.peers[f.GetSender()]
 	ps.note(f.GetEpoch(), f.GetHeight())
 	switch f.GetBody().(type) {
 	case *peerpb.Frame_Status:
-		return
 	case *peerpb.Frame_Records:
-		n.queueRecords(sender, f.GetRecords().GetSealed())
-		return
-	case *peerpb.Frame_Message, *peerpb.Frame_Relay:
-		n.sort(ps, f, v)
+		n.queueRecords(ps.name, f.GetRecords().GetSealed())
 	default:
-		n.refuse(from, refuse("malformed", "frame without a body"))
+		n.sort(ps, f, ruling.Action)
 	}
 }
 
-func (n *Node) sort(ps *peerState, f *peerpb.Frame, v verdict) {
+func (n *Node) sort(ps *peerState, f *peerpb.Frame, action guard.Action) {
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
-	switch v {
-	case verdictNow:
+	switch action {
+	case guard.Take:
 		inst := n.instance()
 		if inst == nil {
 			ps.hold(f)
@@ -186,9 +175,9 @@ func (n *Node) sort(ps *peerState, f *peerpb.Frame, v verdict) {
 		}
 		n.releaseHeld(ps, inst)
 		inst.enqueue(ps.name, f)
-	case verdictHold:
+	case guard.Hold:
 		ps.hold(f)
-	case verdictDrop:
+	case guard.Drop:
 		n.count.outdated.Add(1)
 	}
 }
@@ -242,11 +231,23 @@ func (n *Node) instance() *instance {
 	return n.inst
 }
 
-// running returns the epoch the node is in and whether its instance runs.
-func (n *Node) running() (epoch uint64, running bool) {
+// rules are the guard's two questions, as values: a test replaces them to show
+// that each attack would work without them.
+type rules struct {
+	frame   func(g guard.Guard, from string, raw []byte) (*peerpb.Frame, guard.Ruling)
+	message func(g guard.Guard, sender uint64, m *protos.Message) guard.Ruling
+}
+
+var strict = rules{frame: guard.Guard.Frame, message: guard.Guard.Message}
+
+// guard is what the guard is told of the node at this moment.
+func (n *Node) guard() guard.Guard {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return n.epoch.Number, n.inst != nil
+	return guard.Guard{
+		ChainID: n.cfg.ChainID, Self: n.cfg.Self, Keys: n.cfg.Keys,
+		Epoch: n.epoch.Number, Running: n.inst != nil, Order: n.epoch.Order,
+	}
 }
 
 // loop runs one instance an epoch, and in between what it takes to get there.
@@ -315,7 +316,7 @@ func (n *Node) enter() Epoch {
 
 func (n *Node) runEpoch(ctx context.Context, epoch Epoch, entered bool) error {
 	inst, err := n.open(ctx, epoch, entered)
-	if errors.Is(err, errLostLog) {
+	if errors.Is(err, wal.ErrLost) {
 		n.log.Error("not voting in this epoch", "epoch", epoch.Number, "err", err)
 		return n.follow(ctx, epoch)
 	}
@@ -335,7 +336,7 @@ func (n *Node) runEpoch(ctx context.Context, epoch Epoch, entered bool) error {
 		n.releaseHeld(ps, inst)
 		ps.mu.Unlock()
 	}
-	n.pool.notify()
+	n.pool.Notify()
 	for {
 		select {
 		case <-ctx.Done():
@@ -356,10 +357,10 @@ func (n *Node) runEpoch(ctx context.Context, epoch Epoch, entered bool) error {
 }
 
 func (n *Node) refuse(from string, err error) {
-	var r *refusal
+	var r *guard.Refusal
 	rule := "other"
 	if errors.As(err, &r) {
-		rule = r.rule
+		rule = r.Rule
 	}
 	n.count.refused.Add(1)
 	n.mu.Lock()
@@ -374,7 +375,8 @@ func (n *Node) refuse(from string, err error) {
 // frame encodes a frame with the node's epoch unless one is given.
 func (n *Node) frame(f *peerpb.Frame) []byte {
 	if f.Epoch == 0 {
-		f.Epoch, _ = n.running()
+		epoch, _, _ := n.position()
+		f.Epoch = epoch.Number
 	}
 	f.Height, f.Sender = n.height.Load(), n.cfg.Self
 	raw, err := proto.Marshal(f)
@@ -392,11 +394,6 @@ func (n *Node) send(to string, frame []byte) {
 	}
 }
 
-func (n *Node) key(da string) (ed25519.PublicKey, bool) {
-	k, ok := n.cfg.Keys[da]
-	return k, ok
-}
-
 // Stats returns the node's counts at this moment.
 func (n *Node) Stats() Stats {
 	c := &n.count
@@ -404,12 +401,12 @@ func (n *Node) Stats() Stats {
 		Height: n.height.Load(),
 		Blocks: c.blocks.Load(), Fetched: c.fetched.Load(), Epochs: c.epochs.Load(),
 		ViewChanges: c.viewChanges.Load(), Complaints: c.complaints.Load(), Restarts: c.restarts.Load(),
-		Forwarded: c.forwarded.Load(), Withheld: c.withheld.Load(), Pulled: c.pulled.Load(),
+		Forwarded: c.forwarded.Load(), Pulled: c.pulled.Load(),
 		Refused: c.refused.Load(), Outdated: c.outdated.Load(), Reinjected: c.reinjected.Load(),
 		Resubmitted: c.resubmitted.Load(), DroppedDoor: c.droppedDoor.Load(), DroppedLater: c.droppedLater.Load(),
 		Equivocated: c.equivocated.Load(), Missed: make(map[string]uint64),
 	}
-	s.Pending, s.PendingBytes = n.pool.size()
+	s.Pending, s.PendingBytes = n.pool.Size()
 	epoch, view, voting := n.position()
 	s.Epoch, s.View, s.Voting = epoch.Number, view, voting
 	s.Leader = epoch.Order[view%uint64(len(epoch.Order))]

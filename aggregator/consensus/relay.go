@@ -1,31 +1,24 @@
 package consensus
 
 import (
-	"bytes"
-	"context"
 	"crypto/sha256"
-	"errors"
 	"fmt"
 	"sync"
-	"time"
 
+	"fairwatt/aggregator/consensus/guard"
 	"fairwatt/proto/peerpb"
 	"fairwatt/proto/seal"
 
-	"github.com/hyperledger-labs/SmartBFT/pkg/types"
 	protos "github.com/hyperledger-labs/SmartBFT/smartbftprotos"
 	"google.golang.org/protobuf/proto"
 )
-
-// relayKey is the place a block is proposed for.
-type relayKey struct{ epoch, view, seq uint64 }
 
 // blockStore keeps the newest blocks on their way, for those who pull them. It
 // outlives instances: a child may miss the last block of an epoch.
 type blockStore struct {
 	mu     sync.Mutex
-	blocks map[relayKey]*relayed
-	order  []relayKey
+	blocks map[guard.Place]*relayed
+	order  []guard.Place
 }
 
 type relayed struct {
@@ -40,14 +33,14 @@ const keptBlocks = 32
 
 // add stores a block unless there is one for its place; then it reports
 // whether it is the same.
-func (s *blockStore) add(key relayKey, b *relayed) (added, same bool) {
+func (s *blockStore) add(key guard.Place, b *relayed) (added, same bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if have, ok := s.blocks[key]; ok {
 		return false, have.hash == b.hash
 	}
 	if s.blocks == nil {
-		s.blocks = make(map[relayKey]*relayed)
+		s.blocks = make(map[guard.Place]*relayed)
 	}
 	s.blocks[key] = b
 	s.order = append(s.order, key)
@@ -58,7 +51,7 @@ func (s *blockStore) add(key relayKey, b *relayed) (added, same bool) {
 	return true, true
 }
 
-func (s *blockStore) get(key relayKey) *relayed {
+func (s *blockStore) get(key guard.Place) *relayed {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.blocks[key]
@@ -85,8 +78,8 @@ func (i *instance) originate(m *protos.Message) {
 		return
 	}
 	relay := &peerpb.Relay{Seal: sealed, Message: raw}
-	key := relayKey{i.epoch.Number, pp.GetView(), pp.GetSeq()}
-	n.blocks.add(key, &relayed{relay: relay, hash: hash, digest: digestOf(pp), msg: m})
+	key := guard.Place{Epoch: i.epoch.Number, View: pp.GetView(), Seq: pp.GetSeq()}
+	n.blocks.add(key, &relayed{relay: relay, hash: hash, digest: guard.Digest(pp), msg: m})
 	frame := n.frame(&peerpb.Frame{Epoch: i.epoch.Number, Body: &peerpb.Frame_Relay{Relay: relay}})
 	for _, to := range i.tree(pp.GetView()).receivers(n.cfg.Self) {
 		n.count.relaysSent.Add(1)
@@ -94,100 +87,51 @@ func (i *instance) originate(m *protos.Message) {
 	}
 }
 
-func digestOf(pp *protos.PrePrepare) string {
-	p := pp.GetProposal()
-	return types.Proposal{
-		Header: p.GetHeader(), Payload: p.GetPayload(), Metadata: p.GetMetadata(), VerificationSequence: int64(p.GetVerificationSequence()),
-	}.Digest()
-}
-
 // takeRelay takes a block that came down the tree or, with the digest asked
 // for, by a pull. It forwards as soon as the origin's signature holds, before
 // anything in the block is looked at: a bad block costs its origin, not time
 // on every level of the tree.
-func (i *instance) takeRelay(from string, r *peerpb.Relay, asked string) error {
-	n := i.node
-	key, hash, err := i.openRelay(r)
-	if err != nil {
+func (i *instance) takeRelay(r *peerpb.Relay, asked string) error {
+	n, g := i.node, i.guard()
+	at, hash, ruling := g.Relay(r)
+	if err := ruling.Err(); err != nil {
 		return err
 	}
-	if key.view < i.view.Load() || key.seq <= i.last.Load() {
-		return errOutdated
-	}
-	if have := n.blocks.get(key); have != nil {
+	if have := n.blocks.get(at); have != nil {
 		if have.hash != hash {
-			return i.equivocation(key)
+			return i.equivocation(at)
 		}
 		return nil
 	}
 	if asked == "" {
-		i.forward(key.view, r)
+		i.forward(at.View, r)
 	}
-	m := &protos.Message{}
-	if err := proto.Unmarshal(r.GetMessage(), m); err != nil {
-		return refuse("block_malformed", "%v", err)
+	m, digest, ruling := g.Block(at, r, asked)
+	if err := ruling.Err(); err != nil {
+		return err
 	}
-	pp := m.GetPrePrepare()
-	if pp == nil || pp.GetProposal() == nil || pp.GetView() != key.view || pp.GetSeq() != key.seq || len(pp.GetPrevCommitSignatures()) > 0 {
-		return refuse("block_malformed", "no pre-prepare for view %d, sequence %d", key.view, key.seq)
-	}
-	digest := digestOf(pp)
-	if asked != "" && digest != asked {
-		return refuse("block_digest", "pulled %.8s, got %.8s", asked, digest)
-	}
-	added, same := n.blocks.add(key, &relayed{relay: r, hash: hash, digest: digest, msg: m})
+	added, same := n.blocks.add(at, &relayed{relay: r, hash: hash, digest: digest, msg: m})
 	if !added {
 		if !same {
-			return i.equivocation(key)
+			return i.equivocation(at)
 		}
 		return nil
 	}
 	if asked != "" {
-		i.bookMiss(key.view)
-		i.forward(key.view, r)
+		i.bookMiss(at.View)
+		i.forward(at.View, r)
 	}
-	leader := i.leader(key.view)
+	leader := i.leader(at.View)
 	i.keep(leader, m)
-	if key.view == i.view.Load() {
+	if at.View == i.view.Load() {
 		i.feed(leader, m)
 	}
 	return nil
 }
 
-// openRelay verifies that a block is from the leader of its view.
-func (i *instance) openRelay(r *peerpb.Relay) (relayKey, [32]byte, error) {
-	n := i.node
-	var none [32]byte
-	if len(r.GetMessage()) > 4*MaxBlockBytes {
-		return relayKey{}, none, refuse("oversized", "block of %d bytes", len(r.GetMessage()))
-	}
-	origin, payload, err := seal.Open(r.GetSeal(), seal.DomainRelay, n.cfg.ChainID, n.key)
-	if err != nil {
-		return relayKey{}, none, refuse("block_signature", "%v", err)
-	}
-	h := &peerpb.RelayHeader{}
-	if err := proto.Unmarshal(payload, h); err != nil {
-		return relayKey{}, none, refuse("block_malformed", "header: %v", err)
-	}
-	hash := sha256.Sum256(r.GetMessage())
-	switch {
-	case h.GetEpoch() != i.epoch.Number:
-		return relayKey{}, none, refuse("block_epoch", "of epoch %d in epoch %d", h.GetEpoch(), i.epoch.Number)
-	case i.name(i.leader(h.GetView())) != origin:
-		return relayKey{}, none, refuse("block_origin", "%s does not lead view %d", origin, h.GetView())
-	case origin == n.cfg.Self:
-		return relayKey{}, none, errOutdated // an own block come back
-	case !bytes.Equal(hash[:], h.GetMessageSha256()):
-		return relayKey{}, none, refuse("block_hash", "of %s", origin)
-	case h.GetSeq() > i.last.Load()+keptBlocks/2 || h.GetView() > i.view.Load()+i.n():
-		return relayKey{}, none, errOutdated // too far ahead to keep: there is catch-up
-	}
-	return relayKey{h.GetEpoch(), h.GetView(), h.GetSeq()}, hash, nil
-}
-
-func (i *instance) equivocation(key relayKey) error {
+func (i *instance) equivocation(at guard.Place) error {
 	i.node.count.equivocated.Add(1)
-	return refuse("equivocation", "two blocks of %s for view %d, sequence %d", i.name(i.leader(key.view)), key.view, key.seq)
+	return guard.Refused("equivocation", "two blocks of %s for view %d, sequence %d", i.name(i.leader(at.View)), at.View, at.Seq)
 }
 
 // forward sends a block to the children.
@@ -195,10 +139,6 @@ func (i *instance) forward(view uint64, r *peerpb.Relay) {
 	n := i.node
 	children := i.tree(view).receivers(n.cfg.Self)
 	if len(children) == 0 {
-		return
-	}
-	if n.cfg.Relay == RelayDrop {
-		n.count.withheld.Add(uint64(len(children)))
 		return
 	}
 	frame := n.frame(&peerpb.Frame{Epoch: i.epoch.Number, Body: &peerpb.Frame_Relay{Relay: r}})
@@ -221,124 +161,4 @@ func (i *instance) bookMiss(view uint64) {
 	e := n.edge(parent)
 	e.pulled++
 	e.missed++
-}
-
-// want is a block that others have voted for and this node has not seen.
-type want struct {
-	voters []voter
-	more   chan struct{}
-}
-
-type voter struct{ da, digest string }
-
-// expectBlock notes from a vote that there is a block for a place; when it is
-// not here a moment later, it is pulled from one who voted.
-func (i *instance) expectBlock(sender uint64, m *protos.Message) {
-	var view, seq uint64
-	var digest string
-	switch c := m.GetContent().(type) {
-	case *protos.Message_Prepare:
-		view, seq, digest = c.Prepare.GetView(), c.Prepare.GetSeq(), c.Prepare.GetDigest()
-	case *protos.Message_Commit:
-		view, seq, digest = c.Commit.GetView(), c.Commit.GetSeq(), c.Commit.GetDigest()
-	default:
-		return
-	}
-	key := relayKey{i.epoch.Number, view, seq}
-	if view != i.view.Load() || seq <= i.last.Load() || seq > i.last.Load()+2 || i.leader(view) == i.self || i.node.blocks.get(key) != nil {
-		return
-	}
-	i.keepMu.Lock()
-	defer i.keepMu.Unlock()
-	w, ok := i.wants[key]
-	if !ok {
-		w = &want{more: make(chan struct{}, 1)}
-		i.wants[key] = w
-		i.work.Go(func() { i.pull(key, w) })
-	}
-	for _, v := range w.voters {
-		if v.da == i.name(sender) {
-			return
-		}
-	}
-	w.voters = append(w.voters, voter{i.name(sender), digest})
-	select {
-	case w.more <- struct{}{}:
-	default:
-	}
-}
-
-// pull waits the delay out and then asks one voter after the other.
-func (i *instance) pull(key relayKey, w *want) {
-	timer := time.NewTimer(i.node.cfg.PullDelay)
-	defer timer.Stop()
-	defer func() {
-		i.keepMu.Lock()
-		delete(i.wants, key)
-		i.keepMu.Unlock()
-	}()
-	asked := 0
-	for {
-		select {
-		case <-i.ctx.Done():
-			return
-		case <-timer.C:
-		}
-		for {
-			if i.node.blocks.get(key) != nil || key.seq <= i.last.Load() || key.view != i.view.Load() {
-				return
-			}
-			i.keepMu.Lock()
-			if asked >= len(w.voters) {
-				i.keepMu.Unlock()
-				break
-			}
-			v := w.voters[asked]
-			i.keepMu.Unlock()
-			asked++
-			if err := i.pullFrom(key, v); err != nil && i.ctx.Err() == nil && !errors.Is(err, errOutdated) {
-				i.node.log.Debug("pull block", "seq", key.seq, "from", v.da, "err", err)
-			}
-		}
-		// All have been asked: go on when another votes, or ask again.
-		timer.Reset(5 * i.node.cfg.PullDelay)
-		select {
-		case <-i.ctx.Done():
-			return
-		case <-w.more:
-			timer.Reset(0)
-		case <-timer.C:
-			timer.Reset(0)
-			asked = 0
-		}
-	}
-}
-
-func (i *instance) pullFrom(key relayKey, v voter) error {
-	ctx, cancel := context.WithTimeout(i.ctx, 150*time.Millisecond)
-	defer cancel()
-	r, err := i.node.cfg.Link.Pull(ctx, v.da, &peerpb.PullRequest{Epoch: key.epoch, View: key.view, Seq: key.seq, Digest: v.digest})
-	if err != nil {
-		return err
-	}
-	if err := i.takeRelay(v.da, r, v.digest); err != nil {
-		var refused *refusal
-		if errors.As(err, &refused) {
-			i.node.refuse(v.da, err)
-		}
-		return err
-	}
-	return nil
-}
-
-var errNoBlock = errors.New("no such block")
-
-// ServePull answers with a block that is on its way: a Pull handler for the
-// link.
-func (n *Node) ServePull(from string, ref *peerpb.PullRequest) (*peerpb.Relay, error) {
-	b := n.blocks.get(relayKey{ref.GetEpoch(), ref.GetView(), ref.GetSeq()})
-	if b == nil || b.digest != ref.GetDigest() {
-		return nil, errNoBlock
-	}
-	return b.relay, nil
 }

@@ -22,7 +22,6 @@ type Stats struct {
 	Complaints   uint64 `json:"complaints"`    // by the watchdog
 	Restarts     uint64 `json:"restarts"`      // of the agreement instance after a fault of its own
 	Forwarded    uint64 `json:"forwarded"`     // blocks of others sent on to a child
-	Withheld     uint64 `json:"withheld"`      // blocks not forwarded, by RelayDrop
 	Pulled       uint64 `json:"pulled"`        // blocks got by a pull
 	Refused      uint64 `json:"refused"`       // messages the guard stopped
 	Outdated     uint64 `json:"outdated"`      // messages of an earlier epoch or view

@@ -19,15 +19,18 @@ type Client struct {
 	rpc  peerpb.PeerClient
 }
 
-// Dial prepares a client of the DA at addr. tls has the caller's certificate
+// Dial prepares a client of the DA at addr, over TCP. See [DialBy].
+func Dial(addr string, tls *tls.Config) (*Client, error) { return DialBy(nil, addr, tls) }
+
+// DialBy prepares a client of the DA at addr. by makes the connection; nil is TCP. tls has the caller's certificate
 // and the authority in RootCAs; its ServerName, when set, is the DA's id and
 // verified against the common name of the DA's certificate. The connection is
 // made at the first call and again whenever it was lost.
-func Dial(addr string, tls *tls.Config) (*Client, error) {
+func DialBy(by Dialer, addr string, tls *tls.Config) (*Client, error) {
 	if tls == nil || len(tls.Certificates) == 0 || tls.RootCAs == nil {
 		return nil, errors.New("peer: tls needs a certificate and the authority (RootCAs)")
 	}
-	conn, err := dial(addr, tls, tls.ServerName)
+	conn, err := dial(addr, tls, tls.ServerName, by)
 	if err != nil {
 		return nil, err
 	}

@@ -38,6 +38,9 @@ type Handlers struct {
 	Submit func(ctx context.Context, from string, sealed []byte) error
 }
 
+// A Dialer connects to an address.
+type Dialer func(ctx context.Context, addr string) (net.Conn, error)
+
 // Config describes the links of one DA.
 type Config struct {
 	// Self is the DA's id and the common name of its certificate.
@@ -48,6 +51,8 @@ type Config struct {
 	ListenAddr string
 	// Peers holds the addresses of all other DAs by id.
 	Peers map[string]string
+	// Dialer makes the connections to the peers; nil is TCP.
+	Dialer Dialer
 	// TLS has the DA's certificate with its key, and the authority in
 	// RootCAs. The rest is set here: TLS 1.3, both sides authenticated.
 	TLS *tls.Config

@@ -57,7 +57,7 @@ func NewGRPC(cfg Config) (*GRPC, error) {
 		g.observers[name] = true
 	}
 	for id, addr := range cfg.Peers {
-		conn, err := dial(addr, cfg.TLS, id)
+		conn, err := dial(addr, cfg.TLS, id, cfg.Dialer)
 		if err != nil {
 			g.closeConns()
 			return nil, err
@@ -150,7 +150,7 @@ func (g *GRPC) keepStream(ctx context.Context, r *remote) {
 			g.log.Debug("stream ended", "peer", r.id, "err", err)
 			// Refused by the application on a healthy connection: asking
 			// again at once would spin.
-			if c := status.Code(err); c == codes.PermissionDenied || c == codes.Unauthenticated {
+			if c := status.Code(err); c == codes.PermissionDenied || c == codes.Unauthenticated || c == codes.Unimplemented {
 				g.log.Warn("peer refuses this DA", "peer", r.id, "err", err)
 				r.conn.WaitForStateChange(ctx, connectivity.Ready)
 			}
@@ -221,8 +221,8 @@ func (g *GRPC) Stats() map[string]LinkStats {
 }
 
 // dial prepares a connection; it is made when it is first used.
-func dial(addr string, base *tls.Config, id string) (*grpc.ClientConn, error) {
-	conn, err := grpc.NewClient("passthrough:///"+addr,
+func dial(addr string, base *tls.Config, id string, by Dialer) (*grpc.ClientConn, error) {
+	options := []grpc.DialOption{
 		grpc.WithTransportCredentials(credentials.NewTLS(clientTLS(base, id))),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(MaxFrameBytes), grpc.MaxCallSendMsgSize(MaxFrameBytes)),
 		grpc.WithConnectParams(grpc.ConnectParams{
@@ -231,7 +231,11 @@ func dial(addr string, base *tls.Config, id string) (*grpc.ClientConn, error) {
 		}),
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 10 * time.Second, Timeout: 3 * time.Second, PermitWithoutStream: true}),
 		grpc.WithIdleTimeout(0),
-	)
+	}
+	if by != nil {
+		options = append(options, grpc.WithContextDialer(by))
+	}
+	conn, err := grpc.NewClient("passthrough:///"+addr, options...)
 	if err != nil {
 		return nil, fmt.Errorf("dial %s: %w", addr, err)
 	}

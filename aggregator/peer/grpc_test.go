@@ -11,11 +11,12 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
-	"net"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
+	"fairwatt/aggregator/peer/peertest"
 	"fairwatt/proto/fairwattpb"
 	"fairwatt/proto/peerpb"
 
@@ -90,15 +91,6 @@ func start(t *testing.T, g *GRPC, h Handlers) (stop func()) {
 	return stop
 }
 
-func listen(t *testing.T, addr string) net.Listener {
-	t.Helper()
-	l, err := net.Listen("tcp", addr)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return l
-}
-
 func newLink(t *testing.T, cfg Config) *GRPC {
 	t.Helper()
 	g, err := NewGRPC(cfg)
@@ -117,68 +109,55 @@ func (c collector) handlers() Handlers {
 
 func number(n uint64) []byte { return binary.BigEndian.AppendUint64(nil, n) }
 
-func (c collector) next(t *testing.T) uint64 {
-	t.Helper()
-	select {
-	case n := <-c.got:
-		return n
-	case <-time.After(10 * time.Second):
-		t.Fatal("no frame within 10 s")
-		return 0
-	}
-}
-
+// Frames arrive in order. After the other end was away, those sent from then on
+// do too; what the breaking connection had taken is lost.
 func TestStreamKeepsOrderAndReconnects(t *testing.T) {
-	ca := newAuthority(t)
-	lb := listen(t, "127.0.0.1:0")
-	addr := lb.Addr().String()
-	a := newLink(t, Config{Self: "da1", Listener: listen(t, "127.0.0.1:0"), Peers: map[string]string{"da2": addr}, TLS: ca.tls("da1")})
-	start(t, a, Handlers{})
-	tlsB := ca.tls("da2")
-	b := newLink(t, Config{Self: "da2", Listener: lb, Peers: map[string]string{"da1": a.Addr().String()}, TLS: tlsB})
-	c := collector{make(chan uint64, 4096)}
-	stop := start(t, b, c.handlers())
-	const frames = 2000
-	for n := range uint64(frames) {
-		a.Send("da2", number(n))
-	}
-	for n := range uint64(frames) {
-		if got := c.next(t); got != n {
-			t.Fatalf("frame %d came as number %d", got, n)
+	synctest.Test(t, func(t *testing.T) {
+		ca, net := newAuthority(t), &peertest.Wires{}
+		a := newLink(t, Config{
+			Self: "da1", Listener: net.Listen("da1:1"), Peers: map[string]string{"da2": "da2:1"}, TLS: ca.tls("da1"), Dialer: net.Dial,
+		})
+		start(t, a, Handlers{})
+		b := Config{
+			Self: "da2", Listener: net.Listen("da2:1"), Peers: map[string]string{"da1": "da1:1"}, TLS: ca.tls("da2"), Dialer: net.Dial,
 		}
-	}
-	stop()
-	// While it is away Send returns at once; back, it gets what follows, in order.
-	for n := range uint64(100) {
-		a.Send("da2", number(frames+n))
-	}
-	b = newLink(t, Config{Self: "da2", Listener: listen(t, addr), Peers: map[string]string{"da1": a.Addr().String()}, TLS: tlsB})
-	start(t, b, c.handlers())
-	// What the breaking connection had taken is lost; what comes later is not.
-	resend := time.NewTicker(10 * time.Millisecond)
-	defer resend.Stop()
-	deadline := time.After(10 * time.Second)
-	last, sent := uint64(0), uint64(frames+100)
-	for received := 0; received < 20; {
-		select {
-		case <-resend.C:
-			a.Send("da2", number(sent))
-			sent++
-		case got := <-c.got:
-			if got <= last {
-				t.Fatalf("frame %d after %d", got, last)
-			}
-			last = got
-			if got >= frames+100 {
-				received++
-			}
-		case <-deadline:
-			t.Fatalf("not connected again: %+v", a.Stats()["da2"])
+		c := collector{make(chan uint64, 4096)}
+		stop := start(t, newLink(t, b), c.handlers())
+		const frames = 2000
+		for n := range uint64(frames) {
+			a.Send("da2", number(n))
 		}
-	}
-	if s := a.Stats()["da2"]; s.Connects < 2 || s.DroppedLive != 0 {
-		t.Errorf("stats %+v", s)
-	}
+		for n := range uint64(frames) {
+			if got := <-c.got; got != n {
+				t.Fatalf("frame %d came as number %d", got, n)
+			}
+		}
+		stop()
+		// While it is away Send returns at once.
+		const away = 100
+		for n := range uint64(away) {
+			a.Send("da2", number(frames+n))
+		}
+		b.Listener = net.Listen("da2:1")
+		start(t, newLink(t, b), c.handlers())
+		time.Sleep(5 * time.Second) // the longest wait between two attempts to connect is 1 s and its jitter
+		const first = frames + away
+		for n := range uint64(20) {
+			a.Send("da2", number(first+n))
+		}
+		for last, n := uint64(0), uint64(first); n < first+20; {
+			got := <-c.got
+			if got <= last || got > n {
+				t.Fatalf("frame %d after %d, want none missing from %d on", got, last, first)
+			}
+			if last = got; got == n {
+				n++
+			}
+		}
+		if s := a.Stats()["da2"]; s.Connects != 2 || s.DroppedLive != 0 {
+			t.Errorf("stats %+v", s)
+		}
+	})
 }
 
 // answers has a simple one to every call, and none to a frame.
@@ -216,16 +195,19 @@ func answers(t *testing.T) Handlers {
 }
 
 func TestWhoMayCallWhat(t *testing.T) {
-	ca := newAuthority(t)
+	synctest.Test(t, testWhoMayCallWhat)
+}
+
+func testWhoMayCallWhat(t *testing.T) {
+	ca, net := newAuthority(t), &peertest.Wires{}
 	g := newLink(t, Config{
-		Self: "da1", Listener: listen(t, "127.0.0.1:0"), Peers: map[string]string{"da2": "127.0.0.1:1"},
+		Self: "da1", Listener: net.Listen("da1:1"), Peers: map[string]string{"da2": "da2:1"}, Dialer: net.Dial,
 		TLS: ca.tls("da1"), Observers: []string{"mc"},
 	})
 	start(t, g, answers(t))
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-	defer cancel()
+	ctx := t.Context()
 	client := func(cfg *tls.Config) *Client {
-		c, err := Dial(g.Addr().String(), cfg)
+		c, err := DialBy(net.Dial, g.Addr().String(), cfg)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -236,6 +218,19 @@ func TestWhoMayCallWhat(t *testing.T) {
 	blocks := 0
 	if err := mc.Fetch(ctx, 3, 5, func(*fairwattpb.CertifiedBlock) error { blocks++; return nil }); err != nil || blocks != 3 {
 		t.Errorf("fetch: %d blocks, %v", blocks, err)
+	}
+	// One call gives at most so many blocks, whatever was asked for.
+	for _, tc := range []struct{ lo, hi, want uint64 }{{10, 4105, 4096}, {10, 4106, 4096}, {1, 1 << 40, 4096}, {7, 7, 1}} {
+		blocks := uint64(0)
+		if err := mc.Fetch(ctx, tc.lo, tc.hi, func(*fairwattpb.CertifiedBlock) error { blocks++; return nil }); err != nil || blocks != tc.want {
+			t.Errorf("fetch %d to %d: %d blocks, %v, want %d", tc.lo, tc.hi, blocks, err, tc.want)
+		}
+	}
+	for _, tc := range []struct{ lo, hi uint64 }{{0, 3}, {5, 4}} {
+		err := mc.Fetch(ctx, tc.lo, tc.hi, func(*fairwattpb.CertifiedBlock) error { return nil })
+		if status.Code(errors.Unwrap(err)) != codes.InvalidArgument {
+			t.Errorf("fetch %d to %d: %v, want InvalidArgument", tc.lo, tc.hi, err)
+		}
 	}
 	enough := errors.New("enough")
 	if err := mc.Follow(ctx, 1, func(*fairwattpb.CertifiedBlock) error { return enough }); !errors.Is(err, enough) {
@@ -303,6 +298,36 @@ func TestQueueDropsTheOldest(t *testing.T) {
 	}
 	if got := binary.BigEndian.Uint64(q.pop()); got != 3 {
 		t.Errorf("by bytes: first frame is %d, want 3", got)
+	}
+}
+
+// A live link that overruns is reported once until its queue was empty: the log
+// must neither be flooded nor stay silent after the link has recovered.
+func TestOverrunIsReportedOnceUntilEmpty(t *testing.T) {
+	q := newQueue(3, 1<<20)
+	fill := func() (reports int) {
+		for n := range uint64(10) {
+			if q.push(number(n)) {
+				reports++
+			}
+		}
+		return reports
+	}
+	if n := fill(); n != 0 {
+		t.Errorf("%d reports of a link that is down, want none", n)
+	}
+	q.connected(true)
+	if n := fill(); n != 1 {
+		t.Errorf("%d reports of the first overrun, want 1", n)
+	}
+	q.pop() // there is room again, but it was not empty
+	if n := fill(); n != 0 {
+		t.Errorf("%d reports while it still overruns, want none", n)
+	}
+	for q.pop() != nil {
+	}
+	if n := fill(); n != 1 {
+		t.Errorf("%d reports of the overrun after it was empty, want 1", n)
 	}
 }
 

@@ -26,6 +26,10 @@ type MemoryConfig struct {
 	Between func(from, to string) time.Duration
 	// Loss is the fraction of frames lost, 0 to 1. Questions are not lost.
 	Loss float64
+	// PromptFetch answers questions for certified blocks without a delay. Tests
+	// in bubbles need it where the asker holds a lock meanwhile: the bubble's
+	// clock stands still while a goroutine waits for a lock.
+	PromptFetch bool
 }
 
 // Memory is a network of links inside one process, for tests and for a system
@@ -239,7 +243,7 @@ func (l *MemoryLink) Send(to string, frame []byte) {
 }
 
 // ask reaches a running DA and waits the delay of a question and its answer.
-func (l *MemoryLink) ask(ctx context.Context, of string) (*Handlers, error) {
+func (l *MemoryLink) ask(ctx context.Context, of string, prompt bool) (*Handlers, error) {
 	target, delay, ok := l.net.route(l.id, of, false)
 	if !ok {
 		return nil, fmt.Errorf("%q: %w", of, errUnreachable)
@@ -249,6 +253,9 @@ func (l *MemoryLink) ask(ctx context.Context, of string) (*Handlers, error) {
 	target.mu.Unlock()
 	if !alive {
 		return nil, fmt.Errorf("%q: %w", of, errUnreachable)
+	}
+	if prompt {
+		return &h, ctx.Err()
 	}
 	timer := time.NewTimer(2 * delay)
 	defer timer.Stop()
@@ -262,7 +269,7 @@ func (l *MemoryLink) ask(ctx context.Context, of string) (*Handlers, error) {
 
 // Pull asks a DA for a proposed block.
 func (l *MemoryLink) Pull(ctx context.Context, from string, ref *peerpb.PullRequest) (*peerpb.Relay, error) {
-	h, err := l.ask(ctx, from)
+	h, err := l.ask(ctx, from, false)
 	if err != nil {
 		return nil, err
 	}
@@ -274,7 +281,7 @@ func (l *MemoryLink) Pull(ctx context.Context, from string, ref *peerpb.PullRequ
 
 // Fetch asks a DA for certified blocks.
 func (l *MemoryLink) Fetch(ctx context.Context, from string, lo, hi uint64, fn func(*fairwattpb.CertifiedBlock) error) error {
-	h, err := l.ask(ctx, from)
+	h, err := l.ask(ctx, from, l.net.cfg.PromptFetch)
 	if err != nil {
 		return err
 	}

@@ -13,6 +13,7 @@ type queue struct {
 	maxFrames int
 	maxBytes  int
 	wake      chan struct{} // holds a token while there may be frames
+	overran   bool          // live frames were dropped since it was last empty
 	stats     LinkStats
 }
 
@@ -31,7 +32,8 @@ func (q *queue) push(frame []byte) (overrun bool) {
 		q.drop()
 		if q.stats.Connected {
 			q.stats.DroppedLive++
-			overrun = overrun || q.stats.DroppedLive == 1
+			overrun = overrun || !q.overran
+			q.overran = true
 		} else {
 			q.stats.DroppedDown++
 		}
@@ -50,6 +52,7 @@ func (q *queue) drop() []byte {
 	q.bytes -= len(frame)
 	if q.head == len(q.frames) {
 		q.frames, q.head = q.frames[:0], 0
+		q.overran = false
 	} else if q.head > 1024 && q.head*2 > len(q.frames) {
 		q.frames = append(q.frames[:0], q.frames[q.head:]...)
 		q.head = 0

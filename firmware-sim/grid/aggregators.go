@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"fairwatt/aggregator"
-	"fairwatt/aggregator/consensus"
 	"fairwatt/aggregator/ledger"
 	"fairwatt/aggregator/mc"
 	"fairwatt/aggregator/peer"
@@ -133,6 +132,10 @@ func (g *grid) makeAggregators(listeners []net.Listener) error {
 		if err != nil {
 			return err
 		}
+		if who.ID == forwarder && g.cfg.misbehaves(DropBlocks) {
+			g.dropper = &dropper{Link: link, self: who.ID}
+			link = g.dropper
+		}
 		pipe, err := mqtt.New(aggregator.MQTTOf(who.ID, mqtt.Config{
 			URL: g.broker.URL(), TLS: g.clientTLS(who.TLS), Logger: g.log,
 		}))
@@ -143,7 +146,7 @@ func (g *grid) makeAggregators(listeners []net.Listener) error {
 			aggregator.Config{ID: who.ID, Dir: node.dir, Software: g.software},
 			aggregator.Deps{
 				Genesis: g.community.Genesis, Key: who.Key, Link: link, Pipes: []mqtt.Pipe{pipe},
-				Tune: g.tune(who.ID == forwarder), Logger: g.log,
+				Logger: g.log,
 			})
 		if err != nil {
 			return err
@@ -200,14 +203,6 @@ func (g *grid) delay() func(from, to string) time.Duration {
 	return func(from, to string) time.Duration {
 		return time.Duration(g.community.Genesis.OverheadUs[place[from]][place[to]]) * time.Microsecond
 	}
-}
-
-// tune makes one forwarder drop blocks.
-func (g *grid) tune(forwarder bool) func(*consensus.Config) {
-	if !g.cfg.misbehaves(DropBlocks) || !forwarder {
-		return nil
-	}
-	return func(c *consensus.Config) { c.Relay = consensus.RelayDrop }
 }
 
 // firstForwarder returns the first data aggregator below the root that passes

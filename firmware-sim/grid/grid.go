@@ -49,6 +49,7 @@ type grid struct {
 	world     *world
 	people    []*participant
 	watch     *watch
+	dropper   *dropper // the link that drops blocks, nil if none does
 	killed    killing
 	// forgedRefused counts the stranger's submissions that were refused.
 	forgedRefused atomic.Uint64

@@ -57,6 +57,9 @@ func (g *grid) relay() Relay {
 		r.Forwarded += stats.Forwarded
 		r.Pulled += stats.Pulled
 	}
+	if g.dropper != nil {
+		r.Forwarded -= min(r.Forwarded, g.dropper.withheld.Load())
+	}
 	return r
 }
 

@@ -1,4 +1,4 @@
-package consensus
+package pool
 
 import (
 	"container/list"
@@ -7,17 +7,17 @@ import (
 	"time"
 )
 
-// place is a leader's term: records handed to one leader are handed over again
-// to the next.
-type place struct{ epoch, view uint64 }
+// A Term is one leader's: records handed to one leader are handed over again to
+// the next.
+type Term struct{ Epoch, View uint64 }
 
-// A record waits in the pool until a block decides it.
-type record struct {
-	id     string
-	sealed []byte
-	// own: submitted here. This node sees to it that the leader gets it; an
+// A Record waits in the pool until a block decides it.
+type Record struct {
+	ID     string
+	Sealed []byte
+	// Own: submitted here. This node sees to it that the leader gets it; an
 	// adopted one (of another DA) is only kept and watched.
-	own    bool
+	Own    bool
 	at     time.Time // when it came
 	handed time.Time // when it last went to a leader; zero: not yet
 	tries  int
@@ -26,69 +26,71 @@ type record struct {
 	in     *list.Element
 }
 
-// pool holds what is pending, oldest first, bounded in records and bytes. It
+// A Pool holds what is pending, oldest first, bounded in records and bytes. It
 // outlives epochs and views, unlike the library's own pool.
-type pool struct {
+type Pool struct {
 	maxRecords, maxBytes int
 
 	mu    sync.Mutex
-	byID  map[string]*record
+	byID  map[string]*Record
 	order *list.List
-	fresh []*record // not handed over in the current place
-	place place
+	fresh []*Record // not handed over in the current term
+	term  Term
 	bytes int
 	// served is the latest handing-over among the records decided so far.
 	served time.Time
 	wake   chan struct{}
 }
 
-func newPool(maxRecords, maxBytes int) *pool {
-	return &pool{maxRecords: maxRecords, maxBytes: maxBytes, byID: make(map[string]*record), order: list.New(), wake: make(chan struct{}, 1)}
+// New returns an empty pool with its bounds.
+func New(maxRecords, maxBytes int) *Pool {
+	return &Pool{maxRecords: maxRecords, maxBytes: maxBytes, byID: make(map[string]*Record), order: list.New(), wake: make(chan struct{}, 1)}
 }
 
-func (p *pool) notify() {
+// Notify wakes who waits for [Pool.Wake].
+func (p *Pool) Notify() {
 	select {
 	case p.wake <- struct{}{}:
 	default:
 	}
 }
 
-// add keeps a record; one already there is kept once.
-func (p *pool) add(id string, sealed []byte, own bool, now time.Time) error {
+// Add keeps a record; one already there is kept once.
+func (p *Pool) Add(id string, sealed []byte, own bool, now time.Time) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if r, ok := p.byID[id]; ok {
-		if own && !r.own {
-			r.own = true
+		if own && !r.Own {
+			r.Own = true
 			p.queue(r) // as another's it was passed over
-			p.notify()
+			p.Notify()
 		}
 		return nil
 	}
 	if len(p.byID) >= p.maxRecords || p.bytes+len(sealed) > p.maxBytes {
 		return fmt.Errorf("%w: %d records with %d bytes are pending", ErrBusy, len(p.byID), p.bytes)
 	}
-	r := &record{id: id, sealed: sealed, own: own, at: now}
+	r := &Record{ID: id, Sealed: sealed, Own: own, at: now}
 	r.in = p.order.PushBack(r)
 	p.byID[id] = r
 	p.bytes += len(sealed)
 	p.queue(r)
-	p.notify()
+	p.Notify()
 	return nil
 }
 
-func (p *pool) queue(r *record) {
+func (p *Pool) queue(r *Record) {
 	if !r.queued && r.handed.IsZero() {
 		r.queued = true
 		p.fresh = append(p.fresh, r)
 	}
 }
 
-// remove forgets decided or refused records and returns those that were there.
-func (p *pool) remove(ids []string, decided bool) []*record {
+// Remove forgets decided or refused records and returns those that were there.
+func (p *Pool) Remove(ids []string, decided bool) []*Record {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	var gone []*record
+	var gone []*Record
 	for _, id := range ids {
 		r, ok := p.byID[id]
 		if !ok {
@@ -97,7 +99,7 @@ func (p *pool) remove(ids []string, decided bool) []*record {
 		delete(p.byID, id)
 		p.order.Remove(r.in)
 		r.in = nil
-		p.bytes -= len(r.sealed)
+		p.bytes -= len(r.Sealed)
 		if decided && r.handed.After(p.served) {
 			p.served = r.handed
 		}
@@ -106,17 +108,17 @@ func (p *pool) remove(ids []string, decided bool) []*record {
 	return gone
 }
 
-// take returns up to limit records to hand over in place at: to the own
-// library when this node leads, else the own ones for the leader. A new place
+// Take returns up to limit records to hand over in the term at: to the own
+// library when this node leads, else the own ones for the leader. A new term
 // starts over with all.
-func (p *pool) take(at place, leads bool, limit int, now time.Time) (out []*record, again int) {
+func (p *Pool) Take(at Term, leads bool, limit int, now time.Time) (out []*Record, again int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if at != p.place {
-		p.place = at
+	if at != p.term {
+		p.term = at
 		p.fresh = p.fresh[:0]
 		for e := p.order.Front(); e != nil; e = e.Next() {
-			r := e.Value.(*record)
+			r := e.Value.(*Record)
 			r.queued = true
 			p.fresh = append(p.fresh, r)
 		}
@@ -125,7 +127,7 @@ func (p *pool) take(at place, leads bool, limit int, now time.Time) (out []*reco
 	for ; i < len(p.fresh) && len(out) < limit; i++ {
 		r := p.fresh[i]
 		r.queued = false
-		if r.in == nil || !leads && !r.own {
+		if r.in == nil || !leads && !r.Own {
 			continue
 		}
 		if r.tries > 0 {
@@ -139,36 +141,36 @@ func (p *pool) take(at place, leads bool, limit int, now time.Time) (out []*reco
 	if len(p.fresh) == 0 {
 		p.fresh = nil
 	} else {
-		p.notify()
+		p.Notify()
 	}
 	return out, again
 }
 
-// putBack makes records the next ones to be taken again.
-func (p *pool) putBack(rs []*record) {
+// PutBack makes records the next ones to be taken again.
+func (p *Pool) PutBack(rs []*Record) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, r := range rs {
 		r.queued = true
 	}
-	p.fresh = append(append(make([]*record, 0, len(rs)+len(p.fresh)), rs...), p.fresh...)
+	p.fresh = append(append(make([]*Record, 0, len(rs)+len(p.fresh)), rs...), p.fresh...)
 }
 
-// overdue returns up to limit own records handed over longer ago than after
+// Overdue returns up to limit own records handed over longer ago than after
 // and marks them handed again.
-func (p *pool) overdue(after time.Duration, limit int, now time.Time) []*record {
+func (p *Pool) Overdue(after time.Duration, limit int, now time.Time) []*Record {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	var out []*record
+	var out []*Record
 	for e := p.order.Front(); e != nil && len(out) < limit; e = e.Next() {
-		r := e.Value.(*record)
+		r := e.Value.(*Record)
 		if r.handed.IsZero() || now.Sub(r.handed) <= after {
 			if !r.handed.IsZero() && r.tries < 2 {
 				break // handed over in order: the rest is younger
 			}
 			continue
 		}
-		if r.own {
+		if r.Own {
 			r.handed = now
 			r.tries++
 			out = append(out, r)
@@ -177,24 +179,24 @@ func (p *pool) overdue(after time.Duration, limit int, now time.Time) []*record 
 	return out
 }
 
-// oldest returns when the oldest record came.
-func (p *pool) oldest() (time.Time, bool) {
+// Oldest returns when the oldest record came.
+func (p *Pool) Oldest() (time.Time, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	e := p.order.Front()
 	if e == nil {
 		return time.Time{}, false
 	}
-	return e.Value.(*record).at, true
+	return e.Value.(*Record).at, true
 }
 
-// front returns up to limit of the oldest records that came before a time.
-func (p *pool) front(limit int, before time.Time) []*record {
+// Front returns up to limit of the oldest records that came before a time.
+func (p *Pool) Front(limit int, before time.Time) []*Record {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	var out []*record
+	var out []*Record
 	for e := p.order.Front(); e != nil && len(out) < limit; e = e.Next() {
-		r := e.Value.(*record)
+		r := e.Value.(*Record)
 		if !r.at.Before(before) {
 			break
 		}
@@ -203,20 +205,20 @@ func (p *pool) front(limit int, before time.Time) []*record {
 	return out
 }
 
-// overtaken returns the oldest record when the leader seems to leave it out on
+// Overtaken returns the oldest record when the leader seems to leave it out on
 // purpose: records were decided that were handed over later by more than
 // margin, or it has waited ten times that; in both, since the view began. One
 // of this node's own must have been handed over twice.
-func (p *pool) overtaken(margin time.Duration, began, now time.Time) (*record, bool) {
+func (p *Pool) Overtaken(margin time.Duration, began, now time.Time) (*Record, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	e := p.order.Front()
 	if e == nil {
 		return nil, false
 	}
-	r := e.Value.(*record)
+	r := e.Value.(*Record)
 	since := r.at
-	if r.own {
+	if r.Own {
 		if r.tries < 2 {
 			return r, false
 		}
@@ -228,9 +230,9 @@ func (p *pool) overtaken(margin time.Duration, began, now time.Time) (*record, b
 	return r, p.served.Sub(since) > margin || now.Sub(r.at) > 10*margin && now.Sub(began) > 10*margin
 }
 
-// leftOut counts that a block had to leave the record out and reports whether
+// LeftOut counts that a block had to leave the record out and reports whether
 // it happened too often.
-func (p *pool) leftOut(id string) bool {
+func (p *Pool) LeftOut(id string) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	r, ok := p.byID[id]
@@ -241,8 +243,22 @@ func (p *pool) leftOut(id string) bool {
 	return r.left > 8
 }
 
-func (p *pool) size() (records, bytes int) {
+// Wake tells that there may be records to take.
+func (p *Pool) Wake() <-chan struct{} { return p.wake }
+
+// Size returns what is pending.
+func (p *Pool) Size() (records, bytes int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return len(p.byID), p.bytes
 }
+
+// ErrBusy is returned (wrapped) by [Pool.Add] when there is no room.
+var ErrBusy error = busyError{}
+
+type busyError struct{}
+
+func (busyError) Error() string { return "consensus: no room for another pending record" }
+
+// Temporary makes the refusal one to retry, for those who do not know ErrBusy.
+func (busyError) Temporary() bool { return true }

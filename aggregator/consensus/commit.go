@@ -5,10 +5,10 @@ import (
 	"fmt"
 	"time"
 
+	"fairwatt/aggregator/consensus/guard"
 	"fairwatt/proto/fairwattpb"
 
 	"github.com/hyperledger-labs/SmartBFT/pkg/types"
-	protos "github.com/hyperledger-labs/SmartBFT/smartbftprotos"
 	"google.golang.org/protobuf/proto"
 )
 
@@ -63,7 +63,7 @@ func (n *Node) commit(cb *fairwattpb.CertifiedBlock, height uint64) (ends bool, 
 		}
 		ids = append(ids, id)
 	}
-	n.pool.remove(ids, true)
+	n.pool.Remove(ids, true)
 	n.height.Store(height)
 	n.count.blocks.Add(1)
 	n.progress.Store(time.Now().UnixNano())
@@ -87,8 +87,8 @@ func (n *Node) discard(i *instance, id string, sealed []byte, reason error) {
 	if i != nil && i.booted {
 		_ = i.bft.Pool.RemoveRequest(types.RequestInfo{ID: id}) // not there: as wanted
 	}
-	gone := n.pool.remove([]string{id}, false)
-	if len(gone) == 0 || !gone[0].own {
+	gone := n.pool.Remove([]string{id}, false)
+	if len(gone) == 0 || !gone[0].Own {
 		return
 	}
 	n.count.droppedLater.Add(1)
@@ -104,29 +104,30 @@ func (n *Node) over(epoch Epoch) bool {
 	return n.cfg.App.Epoch().Number != epoch.Number
 }
 
-// admitBlock lets the application look at a decision one block ahead before
+// checkDecision lets the application look at a decision one block ahead before
 // the library stores it unseen.
-func (i *instance) admitBlock(p *protos.Proposal, signatures []*protos.Signature, seq uint64) error {
-	votes := make([]types.Signature, 0, len(signatures))
-	for _, s := range signatures {
+func (i *instance) checkDecision(d guard.Decision) error {
+	p := d.Proposal
+	votes := make([]types.Signature, 0, len(d.Votes))
+	for _, s := range d.Votes {
 		votes = append(votes, types.Signature{ID: s.GetSigner(), Value: s.GetValue(), Msg: s.GetMsg()})
 	}
 	block := &fairwattpb.Block{}
 	if err := proto.Unmarshal(p.GetPayload(), block); err != nil || !bytes.Equal(block.GetHeader(), p.GetHeader()) {
-		return refuse("view_data_decision", "block of sequence %d does not fit its header", seq)
+		return guard.Refused("view_data_decision", "block of sequence %d does not fit its header", d.Seq)
 	}
-	cb, err := i.certify(p.GetHeader(), p.GetPayload(), p.GetMetadata(), votes, seq)
+	cb, err := i.certify(p.GetHeader(), p.GetPayload(), p.GetMetadata(), votes, d.Seq)
 	if err != nil {
-		return refuse("view_data_decision", "%v", err)
+		return guard.Refused("view_data_decision", "%v", err)
 	}
 	n := i.node
 	n.app.Lock()
 	defer n.app.Unlock()
-	if n.cfg.App.Height() >= i.epoch.LastHeight+seq {
+	if n.cfg.App.Height() >= i.epoch.LastHeight+d.Seq {
 		return nil // stored meanwhile
 	}
 	if err := n.cfg.App.VerifyCertified(cb); err != nil {
-		return refuse("view_data_decision", "%v", err)
+		return guard.Refused("view_data_decision", "%v", err)
 	}
 	return nil
 }

@@ -1,4 +1,4 @@
-package consensus
+package wal
 
 import (
 	"errors"
@@ -19,26 +19,27 @@ import (
 // that a folder with neither mark nor log was tampered with or lost.
 const freshMark = "fresh"
 
-func epochDir(dir string, epoch uint64) string {
+// Folder is where the log of an epoch lies under dir.
+func Folder(dir string, epoch uint64) string {
 	return filepath.Join(dir, fmt.Sprintf("epoch-%08d", epoch))
 }
 
-// errLostLog means that this node may have voted in the epoch and does not
+// ErrLost means that this node may have voted in the epoch and does not
 // know how.
-var errLostLog = errors.New("the log of this epoch is missing: not voting before the next one")
+var ErrLost = errors.New("the log of this epoch is missing: not voting before the next one")
 
-// openLog opens or makes the log of an epoch. entered says that the node came
+// Open opens or makes the log of an epoch. entered says that the node came
 // into the epoch just now by storing the last block of the one before, which
 // proves that it has not voted in it.
-func openLog(log api.Logger, dir string, epoch, height uint64, entered bool) (*wal.WriteAheadLogFile, [][]byte, error) {
-	own := epochDir(dir, epoch)
+func Open(log api.Logger, dir string, epoch, height uint64, entered bool) (*wal.WriteAheadLogFile, [][]byte, error) {
+	own := Folder(dir, epoch)
 	state, err := inspect(dir, own)
 	if err != nil {
 		return nil, nil, err
 	}
 	first := epoch == 1 && height == 0 && state.epochs == 0
 	if !state.log && !state.fresh && !entered && !first {
-		return nil, nil, errLostLog
+		return nil, nil, ErrLost
 	}
 	if err := prepareEpoch(dir, epoch+1); err != nil {
 		return nil, nil, err
@@ -94,7 +95,7 @@ func inspect(dir, own string) (logState, error) {
 
 // prepareEpoch marks an epoch as one this node has not voted in.
 func prepareEpoch(dir string, epoch uint64) error {
-	next := epochDir(dir, epoch)
+	next := Folder(dir, epoch)
 	s, err := inspect(dir, next)
 	if err != nil || s.log || s.fresh {
 		return err
@@ -127,7 +128,7 @@ func removeOlder(dir string, epoch uint64) error {
 	if err != nil {
 		return fmt.Errorf("remove old logs: %w", err)
 	}
-	current := filepath.Base(epochDir(dir, epoch))
+	current := filepath.Base(Folder(dir, epoch))
 	for _, e := range entries {
 		if strings.HasPrefix(e.Name(), "epoch-") && len(e.Name()) == len(current) && e.Name() < current {
 			if err := os.RemoveAll(filepath.Join(dir, e.Name())); err != nil {
@@ -138,20 +139,20 @@ func removeOlder(dir string, epoch uint64) error {
 	return nil
 }
 
-// recovered is what a log says about where its writer was.
-type recovered struct {
-	content [][]byte // for the library
-	view    uint64   // the highest it was in
-	seq     uint64   // of the newest pre-prepare
-	// own is the newest pre-prepare; a leader that crashed before sending it
+// Recovered is what a log says about where its writer was.
+type Recovered struct {
+	Content [][]byte // for the library
+	View    uint64   // the highest it was in
+	Seq     uint64   // of the newest pre-prepare
+	// Own is the newest pre-prepare; a leader that crashed before sending it
 	// has to send it now.
-	own *protos.PrePrepare
+	Own *protos.PrePrepare
 }
 
-// recoverLog reads a log of a node whose newest stored block is sequence last
+// Recover reads a log of a node whose newest stored block is sequence last
 // of the epoch.
-func recoverLog(content [][]byte, last uint64) (recovered, error) {
-	r := recovered{content: content}
+func Recover(content [][]byte, last uint64) (Recovered, error) {
+	r := Recovered{Content: content}
 	for i, entry := range content {
 		var m protos.SavedMessage
 		if err := proto.Unmarshal(entry, &m); err != nil {
@@ -160,34 +161,35 @@ func recoverLog(content [][]byte, last uint64) (recovered, error) {
 		switch {
 		case m.GetProposedRecord() != nil:
 			pp := m.GetProposedRecord().GetPrePrepare()
-			r.seq, r.view, r.own = pp.GetSeq(), max(r.view, pp.GetView()), pp
+			r.Seq, r.View, r.Own = pp.GetSeq(), max(r.View, pp.GetView()), pp
 			if i == len(content)-1 && pp.GetSeq() <= last {
 				// The library would propose this block again though it is
 				// stored.
-				r.content = nil
+				r.Content = nil
 			}
 		case m.GetNewView() != nil:
-			r.view = max(r.view, m.GetNewView().GetViewId())
+			r.View = max(r.View, m.GetNewView().GetViewId())
 		}
 	}
-	if r.own != nil && r.own.GetSeq() <= last {
-		r.own = nil
+	if r.Own != nil && r.Own.GetSeq() <= last {
+		r.Own = nil
 	}
 	return r, nil
 }
 
-// watchedLog is the log with a look at the views that pass: a new view is
+// A Log is the library's log with a look at the views that pass: a new view is
 // written to it the moment it begins.
-type watchedLog struct {
+type Log struct {
 	*wal.WriteAheadLogFile
-	entered func(view uint64)
-	failed  func(error)
+	Entered func(view uint64) // is told of each new view
+	Failed  func(error)       // is told when nothing more can be written
 }
 
-func (w *watchedLog) Append(entry []byte, truncateTo bool) error {
+// Append writes an entry for the library.
+func (w *Log) Append(entry []byte, truncateTo bool) error {
 	if err := w.WriteAheadLogFile.Append(entry, truncateTo); err != nil {
 		err = fmt.Errorf("write log: %w", err)
-		w.failed(err)
+		w.Failed(err)
 		return err
 	}
 	// Entries that hold a block are large and of no interest here.
@@ -199,7 +201,7 @@ func (w *watchedLog) Append(entry []byte, truncateTo bool) error {
 		return fmt.Errorf("read back log entry: %w", err)
 	}
 	if nv := m.GetNewView(); nv != nil {
-		w.entered(nv.GetViewId())
+		w.Entered(nv.GetViewId())
 	}
 	return nil
 }

@@ -1,0 +1,107 @@
+package guard
+
+import (
+	"fmt"
+
+	protos "github.com/hyperledger-labs/SmartBFT/smartbftprotos"
+	"google.golang.org/protobuf/proto"
+)
+
+// viewData demands what the library only sometimes does: that the named signer
+// is a member and signed exactly these bytes, and that a last decision carries
+// its quorum of votes.
+func (g Guard) viewData(svd *protos.SignedViewData) (*protos.ViewData, Ruling) {
+	if err := g.VerifyViewData(svd.GetSigner(), svd.GetRawViewData(), svd.GetSignature()); err != nil {
+		return nil, refuse("view_data_signature", "%v", err)
+	}
+	vd := &protos.ViewData{}
+	if err := proto.Unmarshal(svd.GetRawViewData(), vd); err != nil {
+		return nil, refuse("view_data_malformed", "%v", err)
+	}
+	if vd.GetLastDecision() == nil {
+		return nil, refuse("view_data_decision", "node %d names no last decision", svd.GetSigner())
+	}
+	ruling := g.decision(vd)
+	if ruling.Action != Take {
+		return nil, ruling
+	}
+	if p := vd.GetInFlightProposal(); p != nil {
+		if _, err := Metadata(p.GetMetadata()); err != nil || len(p.GetMetadata()) == 0 {
+			return nil, refuse("view_data_in_flight", "metadata of node %d", svd.GetSigner())
+		}
+	}
+	return vd, ruling
+}
+
+// decision looks at the votes for the last decision in view data.
+func (g Guard) decision(vd *protos.ViewData) Ruling {
+	p := vd.GetLastDecision()
+	if len(p.GetMetadata()) == 0 {
+		return take // nothing decided yet
+	}
+	md, err := Metadata(p.GetMetadata())
+	if err != nil {
+		return refuse("view_data_decision", "%v", err)
+	}
+	votes := make(map[uint64]bool)
+	for _, s := range vd.GetLastDecisionSignatures() {
+		if votes[s.GetSigner()] {
+			continue
+		}
+		if err := g.VerifyVote(s.GetSigner(), p.GetHeader(), p.GetMetadata(), s.GetMsg(), s.GetValue()); err != nil {
+			return refuse("view_data_decision", "%v", err)
+		}
+		votes[s.GetSigner()] = true
+	}
+	if len(votes) < g.Quorum() {
+		return refuse("view_data_decision", "%d votes for sequence %d, the quorum is %d", len(votes), md.GetLatestSequence(), g.Quorum())
+	}
+	// The library will store a decision one ahead of ours as it is.
+	if seq := md.GetLatestSequence(); seq == g.Last+1 {
+		return Ruling{Action: Take, Check: []Decision{{Proposal: p, Votes: vd.GetLastDecisionSignatures(), Seq: seq}}}
+	}
+	return take
+}
+
+// newView demands a quorum of distinct members, every entry signed, all for one
+// view, and that the sender leads it.
+func (g Guard) newView(sender uint64, nv *protos.NewView) Ruling {
+	entries := nv.GetSignedViewData()
+	if len(entries) > len(g.Order) {
+		return refuse("new_view_entries", "%d entries of %d members", len(entries), len(g.Order))
+	}
+	out := take
+	signers := make(map[uint64]bool)
+	var view uint64
+	for k, svd := range entries {
+		vd, ruling := g.viewData(svd)
+		if ruling.Action != Take {
+			return ruling
+		}
+		if k > 0 && vd.GetNextView() != view {
+			return refuse("new_view_entries", "for views %d and %d", view, vd.GetNextView())
+		}
+		view = vd.GetNextView()
+		if signers[svd.GetSigner()] {
+			return refuse("new_view_entries", "node %d twice", svd.GetSigner())
+		}
+		signers[svd.GetSigner()] = true
+		out.Check = append(out.Check, ruling.Check...)
+	}
+	if len(signers) < g.Quorum() {
+		return refuse("new_view_quorum", "%d members, the quorum is %d", len(signers), g.Quorum())
+	}
+	if leader := g.Leader(view); leader != sender {
+		return refuse("new_view_leader", "view %d is led by node %d, not node %d", view, leader, sender)
+	}
+	return out
+}
+
+// Metadata decodes what a proposal says of its place in the agreement.
+func Metadata(raw []byte) (*protos.ViewMetadata, error) {
+	md := &protos.ViewMetadata{}
+	if err := proto.Unmarshal(raw, md); err != nil {
+		return nil, fmt.Errorf("metadata: %w", err)
+	}
+	return md, nil
+}

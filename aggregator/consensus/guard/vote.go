@@ -1,0 +1,46 @@
+package guard
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+
+	"fairwatt/proto/seal"
+	"fairwatt/proto/wire"
+)
+
+// DomainViewData is for what a DA says of itself in a view change.
+const DomainViewData seal.Domain = "view-data"
+
+// VotePayload is what a vote for the block of a header states. A view change
+// leaves the auxiliary data out.
+func VotePayload(header, metadata, aux []byte) []byte {
+	return wire.VotePayload(sha256.Sum256(header), metadata, aux)
+}
+
+// ViewDataPayload binds view data to its epoch.
+func ViewDataPayload(epoch uint64, viewData []byte) []byte {
+	return append(binary.BigEndian.AppendUint64(nil, epoch), viewData...)
+}
+
+// VerifyVote checks a member's vote for a block. Every vote is checked here.
+func (g Guard) VerifyVote(id uint64, header, metadata, aux, signature []byte) error {
+	return g.verify(id, seal.DomainVote, VotePayload(header, metadata, aux), signature)
+}
+
+// VerifyViewData checks a member's signature over its view data.
+func (g Guard) VerifyViewData(id uint64, viewData, signature []byte) error {
+	return g.verify(id, DomainViewData, ViewDataPayload(g.Epoch, viewData), signature)
+}
+
+func (g Guard) verify(id uint64, d seal.Domain, payload, signature []byte) error {
+	da := g.Name(id)
+	key, ok := g.Keys[da]
+	if !ok {
+		return fmt.Errorf("%s signature of node %d, which is no member", d, id)
+	}
+	if !seal.Verify(key, d, g.ChainID, da, payload, signature) {
+		return fmt.Errorf("invalid %s signature of %s", d, da)
+	}
+	return nil
+}

@@ -1,0 +1,53 @@
+package consensus
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"fairwatt/aggregator/consensus/guard"
+	"fairwatt/aggregator/consensus/pool"
+)
+
+// This file takes in the records that other members hand over.
+
+// queueRecords puts records of a peer before the door without waiting: the
+// link must not stand still for signature checks.
+func (n *Node) queueRecords(from string, sealed [][]byte) {
+	if len(sealed) > chunkRecords {
+		n.refuse(from, guard.Refused("oversized", "%d records in a frame", len(sealed)))
+		return
+	}
+	select {
+	case n.intake <- incoming{from, sealed}:
+	default:
+		n.count.droppedDoor.Add(uint64(len(sealed)))
+	}
+}
+
+// takeIn checks records of peers and keeps them.
+func (n *Node) takeIn(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case in := <-n.intake:
+			now := time.Now()
+			for _, sealed := range in.sealed {
+				if len(sealed) > n.cfg.RecordBytes {
+					n.refuse(in.from, guard.Refused("oversized", "record of %d bytes", len(sealed)))
+					continue
+				}
+				// One that is decided already comes here often, after a
+				// change of leader: no reason to complain of the sender.
+				id, _, err := n.cfg.App.CheckRecord(sealed)
+				if err != nil {
+					continue
+				}
+				if err := n.pool.Add(id, sealed, false, now); errors.Is(err, pool.ErrBusy) {
+					n.count.droppedDoor.Add(1)
+				}
+			}
+		}
+	}
+}

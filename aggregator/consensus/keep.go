@@ -1,0 +1,115 @@
+package consensus
+
+import (
+	"fairwatt/aggregator/consensus/guard"
+	"fairwatt/proto/peerpb"
+
+	protos "github.com/hyperledger-labs/SmartBFT/smartbftprotos"
+)
+
+// This file keeps messages and own votes, and processes or sends them again
+// after a stall.
+
+// keptKey is one sender's message of one kind for one place.
+type keptKey struct {
+	sender, view, seq uint64
+	kind              uint8
+}
+
+// keptMessages bounds the kept messages, in all.
+const keptMessages = 4096
+
+// keep remembers a message of an undecided sequence, to be processed again
+// when the library was in no state to take it the first time (it discards the
+// first messages of a new leader while it still writes down the new view, and
+// nobody sends them again).
+func (i *instance) keep(sender uint64, m *protos.Message) {
+	view, ok := messageView(m)
+	if !ok {
+		return
+	}
+	key := keptKey{sender: sender, view: view, seq: messageSeq(m)}
+	switch {
+	case m.GetPrepare() != nil:
+		key.kind = 1
+	case m.GetCommit() != nil:
+		key.kind = 2
+	}
+	last := i.last.Load()
+	if key.seq <= last || key.seq > last+2 || view > i.view.Load()+i.n() {
+		return
+	}
+	i.keepMu.Lock()
+	defer i.keepMu.Unlock()
+	if _, have := i.kept[key]; !have && len(i.kept) < keptMessages {
+		i.kept[key] = m
+	}
+}
+
+// forget drops what is kept of decided sequences.
+func (i *instance) forget(seq uint64) {
+	i.keepMu.Lock()
+	defer i.keepMu.Unlock()
+	for key := range i.kept {
+		if key.seq <= seq {
+			delete(i.kept, key)
+		}
+	}
+}
+
+// again hands the kept messages of the current view in once more, blocks
+// first, and sends the own votes to all once more.
+func (i *instance) again(resend bool) {
+	view, last := i.view.Load(), i.last.Load()
+	var feed [3][]keptKey
+	i.keepMu.Lock()
+	msgs := make(map[keptKey]*protos.Message)
+	for key, m := range i.kept {
+		if key.view == view && key.seq > last {
+			feed[key.kind] = append(feed[key.kind], key)
+			msgs[key] = m
+		}
+	}
+	i.keepMu.Unlock()
+	for _, keys := range feed {
+		for _, key := range keys {
+			i.node.count.reinjected.Add(1)
+			i.feed(key.sender, msgs[key])
+		}
+	}
+	if !resend {
+		return
+	}
+	i.sendMu.Lock()
+	var own []*protos.Message
+	for at, m := range i.votes {
+		if at.view == view && at.seq > last {
+			own = append(own, m)
+		}
+	}
+	i.sendMu.Unlock()
+	for _, m := range own {
+		for id := uint64(1); id <= i.n(); id++ {
+			if id != i.self {
+				i.SendConsensus(id, m)
+			}
+		}
+	}
+	i.node.resendBlock(i, view, last+1)
+}
+
+// resendBlock sends a block of this node's own to all directly when its votes
+// do not come: by the tree it may have been lost.
+func (n *Node) resendBlock(i *instance, view, seq uint64) {
+	if i.leader(view) != i.self {
+		return
+	}
+	b := n.blocks.get(guard.Place{Epoch: i.epoch.Number, View: view, Seq: seq})
+	if b == nil {
+		return
+	}
+	frame := n.frame(&peerpb.Frame{Epoch: i.epoch.Number, Body: &peerpb.Frame_Relay{Relay: b.relay}})
+	for _, da := range i.epoch.Order {
+		n.send(da, frame)
+	}
+}

@@ -1,0 +1,26 @@
+// Package lockup foresees one deadlock of SmartBFT v1.0.1 from the library's own
+// log lines.
+//
+// # What a caller must do
+//
+//  1. Give the library's debug and info messages, formats unexpanded, to
+//     [Predictor.Debugf] and [Predictor.Infof] in the order they come.
+//  2. Ask [Predictor.Delivered] once in each Deliver. If it says yes, store the
+//     block and end the instance from outside; the library would not return.
+//
+// # Design
+//
+// When a leader is given up while blocks flow, the library's controller can
+// abort an agreement view whose decision is already queued. It then delivers
+// that decision and waits for ever for the aborted view to take note. Only
+// Deliver can still act at that moment, and only the log lines say that the
+// moment has come. A test of package consensus fails when another version of the
+// library words them differently.
+//
+// Refused: a time limit on deliveries. It would have to be longer than the
+// slowest disk takes, and would cost that long at each such change of leader.
+// Refused too: a patched copy of the library, which would have to follow every
+// release.
+//
+// Source: SmartBFT v1.0.1, internal/bft/controller.go and view.go.
+package lockup

@@ -1,0 +1,26 @@
+// Package pool keeps the records that wait for a block, oldest first and
+// bounded in records and bytes.
+//
+// # What a caller must do
+//
+//  1. Check a record before [Pool.Add]. The pool looks at no bytes.
+//  2. Call [Pool.Take] when [Pool.Wake] fires and at each change of leader, and
+//     hand over what it returns. What could not be handed over goes back by
+//     [Pool.PutBack].
+//  3. Call [Pool.Remove] for each record that a block decided or that can not
+//     stand in one any more. Nothing else leaves the pool.
+//
+// # Design
+//
+// The pool outlives epochs and agreement views. The library's own pool dies with
+// its instance, so each DA keeps its records here and hands them to one leader
+// after the other: [Pool.Take] starts over with all of them in each new [Term].
+// Own records are handed over; records of other DAs are only kept and watched,
+// so that this DA complains too when the leader leaves them out
+// ([Pool.Overtaken]), and proposes them when it leads itself.
+//
+// The pool has no clock and starts no goroutine: the caller gives the time.
+//
+// Refused: a queue per sender. It would let one sender's records overtake those
+// of another, and the order of arrival is what shows that a leader censors.
+package pool

@@ -1,0 +1,31 @@
+// Package wal keeps the write-ahead logs of agreement, one folder an epoch, and
+// decides whether a node may vote after a start.
+//
+// # What a caller must do
+//
+//  1. Keep the folder with the application's data, and never restore one from a
+//     backup without the other.
+//  2. Follow without voting until the next epoch when [Open] returns [ErrLost].
+//  3. Hand what [Open] read to [Recover], and only the content that it returns
+//     to the library.
+//
+// # Design
+//
+// An epoch has the folder epoch-<number>. Folder e+1 is made with a mark "fresh"
+// when epoch e begins; the mark goes before the first vote. So at a start: a log
+// means continue, a mark means that this node has not voted, and neither means
+// that the log is lost. (A crash in the instant between removing the mark and
+// writing the log costs that epoch's votes too.)
+//
+// A log that ends in a block the application has stored is not given to the
+// library, which would propose that block again. A leader that recorded a block
+// and crashed before sending it finds it in [Recovered].Own and sends it.
+//
+// The library repairs a torn tail itself. It does not repair an empty last file;
+// Open does.
+//
+// Refused: one log for all epochs. The library truncates by its own sequence
+// numbers, which start again in each epoch.
+//
+// Source: SmartBFT v1.0.1, pkg/wal and internal/bft/state.go.
+package wal

@@ -1,0 +1,150 @@
+package consensus
+
+import (
+	"context"
+	"time"
+
+	"fairwatt/proto/peerpb"
+
+	smart "github.com/hyperledger-labs/SmartBFT/pkg/consensus"
+)
+
+// watch is the node's clock: it looks for stalls, gives up leaders that are
+// alive but useless, and lets others know where this node is.
+func (n *Node) watch(ctx context.Context) {
+	ticker := time.NewTicker(tick)
+	defer ticker.Stop()
+	w := watcher{node: n}
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case now := <-ticker.C:
+			w.tick(now)
+		}
+	}
+}
+
+// watcher is what watch remembers from tick to tick.
+type watcher struct {
+	node                                  *Node
+	status, stall, complain, check, share time.Time
+	complaints                            int // not long ago
+}
+
+func due(last *time.Time, now time.Time, every time.Duration) bool {
+	if now.Sub(*last) < every {
+		return false
+	}
+	*last = now
+	return true
+}
+
+func (w *watcher) tick(now time.Time) {
+	n := w.node
+	epoch, _, _ := n.position()
+	if due(&w.status, now, 100*time.Millisecond) {
+		status := n.frame(&peerpb.Frame{Body: &peerpb.Frame_Status{Status: &peerpb.Status{}}})
+		for _, da := range epoch.Order {
+			n.send(da, status)
+		}
+	}
+	if n.behind(epoch) {
+		select {
+		case n.wakeUp <- struct{}{}:
+		default:
+		}
+	}
+	if due(&w.check, now, time.Second) {
+		n.recheck(now)
+	}
+	if inst := n.instance(); inst != nil {
+		w.tend(inst, now)
+	}
+}
+
+// tend looks after the running instance.
+func (w *watcher) tend(i *instance, now time.Time) {
+	n := w.node
+	quiet := now.Sub(time.Unix(0, max(n.progress.Load(), i.viewFrom.Load())))
+	young := now.Sub(time.Unix(0, i.viewFrom.Load())) < n.cfg.StallTimeout && i.view.Load() > 0
+	if noBlock := now.Sub(time.Unix(0, n.progress.Load())); noBlock > n.cfg.StallTimeout || young {
+		every := n.cfg.StallTimeout
+		if young {
+			every = tick // a view has just begun: the library may have missed its first messages
+		}
+		if due(&w.stall, now, every) {
+			i.work.Go(func() { i.again(!young) })
+		}
+	}
+	oldest, waiting := n.pool.Oldest()
+	if !waiting {
+		return
+	}
+	wait := now.Sub(oldest)
+	if wait > n.cfg.ComplainTimeout/2 && quiet > n.cfg.ComplainTimeout/2 && due(&w.share, now, n.cfg.ComplainTimeout) {
+		// Alone nobody gets rid of a leader: the others are to wait for these
+		// records too.
+		n.shareRecords(i, n.pool.Front(shareRecords, now))
+	}
+	if patience := w.patience(now); wait > patience && quiet > patience && due(&w.complain, now, patience) {
+		w.complaints++
+		n.giveUp(i, "no block while records wait")
+	} else if r, yes := n.pool.Overtaken(n.cfg.ForwardTimeout, time.Unix(0, i.viewFrom.Load()), now); yes && due(&w.complain, now, n.cfg.ForwardTimeout) {
+		if _, _, err := n.cfg.App.CheckRecord(r.Sealed); err != nil {
+			n.discard(i, r.ID, r.Sealed, err)
+			return
+		}
+		n.giveUp(i, "it leaves out a record that others overtake")
+	}
+}
+
+// patience is how long the node bears no block: twice as long after each
+// complaint, up to eight times, until a while has passed without one. On a
+// machine too busy to make a block in time, one leader after the other would
+// be given up otherwise.
+func (w *watcher) patience(now time.Time) time.Duration {
+	timeout := w.node.cfg.ComplainTimeout
+	if now.Sub(w.complain) > calmAfter*timeout {
+		w.complaints = 0
+	}
+	return timeout << min(w.complaints, 3)
+}
+
+// calmAfter is after how many complain timeouts without a complaint all is
+// forgotten.
+const calmAfter = 20
+
+// giveUp votes for the next leader. The view goes on until a quorum does: one
+// that suspects alone stays useful.
+func (n *Node) giveUp(i *instance, why string) {
+	view := i.view.Load()
+	if i.leader(view) == i.self {
+		return
+	}
+	n.count.complaints.Add(1)
+	n.log.Warn("giving the leader up", "epoch", i.epoch.Number, "view", view, "leader", i.name(i.leader(view)), "why", why)
+	complain(i.bft, view)
+}
+
+// complain does not wait: the library may hold its lock for a while.
+func complain(bft *smart.Consensus, view uint64) { go bft.Complain(view, false) }
+
+// recheck drops old records that can not stand in a block any more, and sends
+// those around that the leader should have had long ago.
+func (n *Node) recheck(now time.Time) {
+	inst := n.instance()
+	for _, r := range n.pool.Front(4*shareRecords, now.Add(-time.Second)) {
+		if _, _, err := n.cfg.App.CheckRecord(r.Sealed); err != nil {
+			n.discard(inst, r.ID, r.Sealed, err)
+		}
+	}
+	if inst == nil {
+		return
+	}
+	if late := n.pool.Overdue(n.cfg.ForwardTimeout, shareRecords, now); len(late) > 0 {
+		n.count.resubmitted.Add(uint64(len(late)))
+		n.shareRecords(inst, late)
+		inst.handOver(late)
+	}
+}
