@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -98,8 +99,18 @@ func TestMalformed(t *testing.T) {
 		{"version", "# fairwatt-trace: 2\n", `line 1: trace version "2" is not known`},
 		{"no header", "# fairwatt-trace: 1\n# site: x\n", "line 3: the trace ends before its header row"},
 		{"metadata", "# fairwatt-trace: 1\n# nonsense\n", "line 2: metadata must be"},
+		{"metadata without a key", "# fairwatt-trace: 1\n# : x\n", "line 2: metadata must be"},
+		{"too much metadata", "# fairwatt-trace: 1\n" + strings.Repeat("# a: b\n", maxMeta) + head, "line 1001: more than 1000 metadata lines"},
 		{"interval", "# fairwatt-trace: 1\n# interval_s: -1\n", "line 2: metadata key interval_s"},
-		{"latitude", "# fairwatt-trace: 1\n# latitude: 91\n", "line 2: metadata key latitude"},
+		{"no interval", "# fairwatt-trace: 1\n# interval_s: 0\n", `"0": must be above zero`},
+		{"voltage", "# fairwatt-trace: 1\n# nominal_voltage_v: high\n", `nominal_voltage_v: "high": is not a number`},
+		{"frequency", "# fairwatt-trace: 1\n# nominal_frequency_hz: 0\n", "nominal_frequency_hz"},
+		{"latitude", "# fairwatt-trace: 1\n# latitude: 90.1\n", "line 2: metadata key latitude: \"90.1\": is outside -90 to 90"},
+		{"latitude south", "# fairwatt-trace: 1\n# latitude: -90.1\n", "is outside -90 to 90"},
+		{"longitude", "# fairwatt-trace: 1\n# longitude: -180.1\n", "is outside -180 to 180"},
+		{"longitude east", "# fairwatt-trace: 1\n# longitude: 180.1\n", "is outside -180 to 180"},
+		{"simulated", "# fairwatt-trace: 1\n# simulated: perhaps\n", "metadata key simulated"},
+		{"label without a name", "# fairwatt-trace: 1\ntime,label_\n", "column label_: unknown channel"},
 		{"time first", "# fairwatt-trace: 1\nraining,time\n", "line 2, column raining: the first column must be time"},
 		{"unknown", "# fairwatt-trace: 1\ntime,wnd_gust\n", `line 2, column wnd_gust: unknown channel "wnd_gust"`},
 		{"twice", "# fairwatt-trace: 1\ntime,raining,raining\n", "column raining: stands twice"},
@@ -114,9 +125,15 @@ func TestMalformed(t *testing.T) {
 		{"back", head + "2000-01-01T01:00:00Z,1,0\n2000-01-01T00:00:00Z,1,0\n", "line 4, column time"},
 		{"same", head + "5,1,0\n5,1,0\n", `"5" is not after the row before`},
 		{"mixed", head + "5,1,0\n2000-01-01T00:00:00Z,1,0\n", "RFC 3339 and seconds are mixed"},
+		{"mixed the other way", head + "2000-01-01T00:00:00Z,1,0\n5,1,0\n", "RFC 3339 and seconds are mixed"},
+		{"before the start", head + "-1,1,0\n", `"-1" seconds are out of range`},
+		{"year 10000", head + "253402300800,1,0\n", "seconds are out of range"},
+		{"year 0", head + "0000-12-31T23:59:59Z,1,0\n", "is out of range"},
+		{"after the year 9999", head + "9999-12-31T23:59:59-01:00,1,0\n", "is out of range"},
+		{"same point in time", head + "2000-01-01T00:00:00Z,1,0\n2000-01-01T01:00:00+01:00,1,0\n", "is not after the row before"},
 		{"utf8", head + "0,\xff,0\n", "line 3: is not UTF-8"},
-		{"long line", head + strings.Repeat("1", maxLineBytes+1), "line 3: longer than"},
-		{"many columns", "# fairwatt-trace: 1\ntime" + strings.Repeat(",x", maxColumns) + "\n", "at most 256"},
+		{"long line", head + strings.Repeat("1", maxLineBytes+1), "line 3: longer than 1048576 bytes"},
+		{"many columns", "# fairwatt-trace: 1\ntime" + strings.Repeat(",x", maxColumns) + "\n", "257 columns; at most 256"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			_, err := Read(strings.NewReader(c.text), Options{})
@@ -126,6 +143,33 @@ func TestMalformed(t *testing.T) {
 			}
 		})
 	}
+}
+
+// What stands just within a bound is a trace.
+func TestWithinTheBounds(t *testing.T) {
+	for name, text := range map[string]string{
+		"poles":        "# fairwatt-trace: 1\n# latitude: -90\n# longitude: 180\ntime,raining\n",
+		"other poles":  "# fairwatt-trace: 1\n# latitude: 90\n# longitude: -180\ntime,raining\n",
+		"metadata":     "# fairwatt-trace: 1\n" + strings.Repeat("# a: b\n", maxMeta-1) + "time,raining\n",
+		"columns":      "# fairwatt-trace: 1\ntime" + manyLabels(maxColumns-1) + "\n",
+		"only time":    "# fairwatt-trace: 1\ntime\n5\n6\n",
+		"last second":  "# fairwatt-trace: 1\ntime,raining\n0,1\n253402300799,1\n",
+		"whole range":  "# fairwatt-trace: 1\ntime,raining\n0001-01-01T00:00:00Z,1\n9999-12-31T23:59:59.999Z,1\n",
+		"fast samples": "# fairwatt-trace: 1\ntime,raining\n0.0001,1\n0.0002,1\n",
+		"numbers":      "# fairwatt-trace: 1\ntime,temperature_c\n0,+1.5e1\n1,-.5\n2,1E-3\n",
+	} {
+		if _, err := Read(strings.NewReader(text), Options{}); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func manyLabels(n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, ",label_%d", i)
+	}
+	return b.String()
 }
 
 func TestTruncatedGzipIsAnError(t *testing.T) {
@@ -159,6 +203,88 @@ func TestErrorStays(t *testing.T) {
 	first := r.Next(&s)
 	if second := r.Next(&s); first == nil || second != first {
 		t.Errorf("%v, then %v: a broken trace went on", first, second)
+	}
+}
+
+// A file is read with its gzip or without, and what is wrong names it.
+func TestFiles(t *testing.T) {
+	dir := t.TempDir()
+	path, bad := filepath.Join(dir, "a.csv"), filepath.Join(dir, "b.csv")
+	for p, text := range map[string]string{path: small, bad: small + "x\n"} {
+		if err := os.WriteFile(p, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	tr, err := ReadFile(path, Options{})
+	if err != nil || len(tr.Rows) != 2 {
+		t.Fatalf("%+v, %v", tr, err)
+	}
+	r, err := Open(path, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if fmt.Sprint(r.Channels(), r.LabelNames(), r.Meta().Simulated) != "[wind_gust_mps temperature_c] [label_thunder] true" {
+		t.Errorf("%v %v %+v", r.Channels(), r.LabelNames(), r.Meta())
+	}
+	var s model.Sample
+	if err := r.Next(&s); err != nil || r.Line() != 10 || r.Labels()["label_thunder"] != 1 || r.FromStart() {
+		t.Errorf("line %d, labels %v, %v", r.Line(), r.Labels(), err)
+	}
+	if err := r.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := r.Close(); err == nil {
+		t.Error("the file was left open")
+	}
+	var at *Error
+	if _, err := ReadFile(bad, Options{}); !errors.As(err, &at) || at.Line != 12 || !strings.HasPrefix(err.Error(), bad+": ") {
+		t.Errorf("error %v", err)
+	}
+	if err := os.WriteFile(bad, []byte("no trace\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(bad, Options{}); !errors.As(err, &at) || !strings.HasPrefix(err.Error(), bad+": ") {
+		t.Errorf("error %v", err)
+	}
+	if _, err := ReadFile(filepath.Join(dir, "none.csv"), Options{}); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("error %v", err)
+	}
+}
+
+func TestFromStart(t *testing.T) {
+	r, err := NewReader(strings.NewReader("# fairwatt-trace: 1\ntime,raining\n1.5,1\n"), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var s model.Sample
+	if err := r.Next(&s); err != nil || !r.FromStart() || s.TimeMs != 1500 || r.Close() != nil {
+		t.Errorf("%d ms, from the start %v, %v", s.TimeMs, r.FromStart(), err)
+	}
+}
+
+// What the metadata says goes into the judge's configuration; what it leaves
+// out stays as configured.
+func TestConfigure(t *testing.T) {
+	cfg := model.DefaultConfig()
+	before := cfg
+	channels := []model.Channel{model.WindGustMPS, model.TemperatureC}
+	Configure(&cfg, Meta{}, channels)
+	if cfg.IntervalS != before.IntervalS || cfg.NominalVoltageV != before.NominalVoltageV || cfg.Position != nil || !cmp.Equal(cfg.Channels, channels) ||
+		!cmp.Equal(cfg.Required, model.RequiredOf(channels)) {
+		t.Errorf("a trace that says nothing: %+v", cfg)
+	}
+	channels[0] = model.Raining
+	if cfg.Channels[0] != model.WindGustMPS {
+		t.Error("the configuration shares the caller's channels")
+	}
+	cfg.Required = model.RequiredOf([]model.Channel{model.TemperatureC})
+	required := fmt.Sprint(cfg.Required)
+	Configure(&cfg, Meta{IntervalS: 60, NominalVoltage: 120, NominalFreqHz: 60, HasPosition: true, Latitude: 52, Longitude: 5}, channels)
+	if cfg.IntervalS != 60 || cfg.NominalVoltageV != 120 || cfg.NominalFreqHz != 60 || cfg.Position == nil || *cfg.Position != (model.Position{Latitude: 52, Longitude: 5}) {
+		t.Errorf("%+v", cfg)
+	}
+	if fmt.Sprint(cfg.Required) != required {
+		t.Errorf("required inputs %v, configured were %s", cfg.Required, required)
 	}
 }
 
@@ -253,48 +379,142 @@ func TestWriterInSeconds(t *testing.T) {
 	}
 }
 
+// Each thing that could not be read back is refused, and nothing else.
 func TestWriterRefuses(t *testing.T) {
-	for name, make := range map[string]func() error{
-		"line break": func() error { _, err := NewWriter(io.Discard, Meta{Note: "a\nb"}, nil, WriterOptions{}); return err },
-		"key": func() error {
-			_, err := NewWriter(io.Discard, Meta{Extra: []KeyValue{{"a:b", "c"}}}, nil, WriterOptions{})
-			return err
-		},
-		"label": func() error {
-			_, err := NewWriter(io.Discard, Meta{}, nil, WriterOptions{Labels: []string{"thunder"}})
-			return err
-		},
-		"twice": func() error {
-			_, err := NewWriter(io.Discard, Meta{}, []model.Channel{1, 1}, WriterOptions{})
-			return err
-		},
-		"time of day": func() error {
-			w, err := NewWriter(io.Discard, Meta{}, nil, WriterOptions{})
-			if err != nil {
-				return nil
-			}
-			return errors.Join(w.Write(&model.Sample{TimeMs: 5}), w.Write(&model.Sample{TimeMs: 5}))
-		},
+	for name, c := range map[string]struct {
+		meta     Meta
+		channels []model.Channel
+		opts     WriterOptions
+		want     string
+	}{
+		"all well":         {meta: Meta{Note: "a: b", Extra: []KeyValue{{"key", "c"}}}, channels: []model.Channel{1, 2}, opts: WriterOptions{Labels: []string{"label_x"}}},
+		"line break":       {meta: Meta{Note: "a\nb"}, want: "metadata key note: value"},
+		"carriage return":  {meta: Meta{Note: "a\rb"}, want: "metadata key note: value"},
+		"space at the end": {meta: Meta{Site: "a "}, want: "metadata key site: value"},
+		"colon":            {meta: Meta{Extra: []KeyValue{{"a:b", "c"}}}, want: `metadata key "a:b"`},
+		"break in a key":   {meta: Meta{Extra: []KeyValue{{"a\nb", "c"}}}, want: "metadata key"},
+		"space at a key":   {meta: Meta{Extra: []KeyValue{{" a", "c"}}}, want: "metadata key"},
+		"no key":           {meta: Meta{Extra: []KeyValue{{"", "c"}}}, want: `metadata key ""`},
+		"the first key":    {meta: Meta{Extra: []KeyValue{{firstKey, "2"}}}, want: "metadata key"},
+		"north of north":   {meta: Meta{HasPosition: true, Latitude: 90.1}, want: "not on earth"},
+		"south of south":   {meta: Meta{HasPosition: true, Latitude: -90.1}, want: "not on earth"},
+		"east of east":     {meta: Meta{HasPosition: true, Longitude: 180.1}, want: "not on earth"},
+		"west of west":     {meta: Meta{HasPosition: true, Longitude: -180.1}, want: "not on earth"},
+		"nowhere":          {meta: Meta{HasPosition: true, Longitude: math.NaN()}, want: "not on earth"},
+		"the poles":        {meta: Meta{HasPosition: true, Latitude: -90, Longitude: 180}},
+		"the other":        {meta: Meta{HasPosition: true, Latitude: 90, Longitude: -180}},
+		"label":            {opts: WriterOptions{Labels: []string{"thunder"}}, want: `"thunder" is no label name`},
+		"empty label":      {opts: WriterOptions{Labels: []string{"label_"}}, want: "is no label name"},
+		"label with comma": {opts: WriterOptions{Labels: []string{"label_a,b"}}, want: "is no label name"},
+		"label with quote": {opts: WriterOptions{Labels: []string{`label_"`}}, want: "is no label name"},
+		"twice":            {channels: []model.Channel{1, 1}, want: "stands twice"},
+		"label twice":      {opts: WriterOptions{Labels: []string{"label_a", "label_a"}}, want: "stands twice"},
+		"257 columns":      {opts: WriterOptions{Labels: strings.Split(manyLabels(maxColumns)[1:], ",")}, want: "257 columns"},
+		"256 columns":      {opts: WriterOptions{Labels: strings.Split(manyLabels(maxColumns - 1)[1:], ",")}},
 	} {
-		if make() == nil {
-			t.Errorf("%s: accepted", name)
+		_, err := NewWriter(io.Discard, c.meta, c.channels, c.opts)
+		if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v, want %q", name, err, c.want)
 		}
 	}
 }
+
+// Times must rise, within the years 1 to 9999, and are not negative in seconds.
+func TestWriterTimes(t *testing.T) {
+	for _, c := range []struct {
+		seconds bool
+		ms      []int64
+		ok      bool
+	}{
+		{false, []int64{MinTimeMs, 0, MaxTimeMs}, true},
+		{false, []int64{MinTimeMs - 1}, false},
+		{false, []int64{MaxTimeMs + 1}, false},
+		{false, []int64{5, 6}, true},
+		{false, []int64{5, 5}, false},
+		{false, []int64{5, 4}, false},
+		{true, []int64{0, 1}, true},
+		{true, []int64{-1}, false},
+		{false, []int64{-1}, true},
+	} {
+		w, err := NewWriter(io.Discard, Meta{}, nil, WriterOptions{Seconds: c.seconds})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, ms := range c.ms {
+			err = errors.Join(err, w.Write(&model.Sample{TimeMs: ms}))
+		}
+		if (err == nil) != c.ok {
+			t.Errorf("%+v: %v", c, err)
+		}
+	}
+}
+
+// A label that is no number leaves its cell empty.
+func TestWriterLeavesOutLabels(t *testing.T) {
+	var b strings.Builder
+	w, err := NewWriter(&b, Meta{}, nil, WriterOptions{Labels: []string{"label_a", "label_b", "label_c", "label_d"}, Seconds: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	labels := map[string]float64{"label_a": math.NaN(), "label_b": math.Inf(-1), "label_d": 2}
+	if err := errors.Join(w.WriteRow(&model.Sample{TimeMs: 10}, labels), w.Flush()); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.HasSuffix(b.String(), "\n0.01,,,,2\n") {
+		t.Errorf("%q", b.String())
+	}
+}
+
+// A full disk is an error of the write or of Flush.
+func TestWriterReportsErrors(t *testing.T) {
+	full := errors.New("full")
+	w, err := NewWriter(brokenWriter{full}, Meta{}, nil, WriterOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(w.Write(&model.Sample{}), w.Flush()); !errors.Is(err, full) {
+		t.Errorf("error %v", err)
+	}
+	if err := (&Trace{}).Write(brokenWriter{full}); !errors.Is(err, full) {
+		t.Errorf("error %v", err)
+	}
+}
+
+type brokenWriter struct{ err error }
+
+func (w brokenWriter) Write([]byte) (int, error) { return 0, w.err }
 
 func FuzzRead(f *testing.F) {
 	f.Add([]byte(small))
 	f.Add([]byte("# fairwatt-trace: 1\ntime,raining\n0,1\n1e3,0\n"))
 	f.Add([]byte{0x1f, 0x8b, 8, 0})
 	f.Fuzz(func(t *testing.T, b []byte) {
+		if len(b) > 1<<16 {
+			return
+		}
 		tr, err := Read(bytes.NewReader(b), Options{IgnoreUnknown: len(b)%2 == 0})
 		if err != nil {
 			return
 		}
+		rise := true
 		for i := 1; i < len(tr.Rows); i++ {
 			if tr.Rows[i].Sample.TimeMs < tr.Rows[i-1].Sample.TimeMs {
 				t.Fatal("time goes back")
 			}
+			rise = rise && tr.Rows[i].Sample.TimeMs > tr.Rows[i-1].Sample.TimeMs
+		}
+		// What was read can be written, unless rows share a millisecond or a text
+		// cannot be a label, and is then the same trace.
+		var out bytes.Buffer
+		if err := tr.Write(&out); err != nil || !rise {
+			return
+		}
+		again, err := Read(&out, Options{})
+		if err != nil {
+			t.Fatalf("%v in %q", err, out.Bytes())
+		}
+		if d := cmp.Diff(tr.Rows, again.Rows); d != "" {
+			t.Fatal(d)
 		}
 	})
 }
