@@ -77,8 +77,8 @@ func TestConfigRefuses(t *testing.T) {
 		{"ASCII\n1\n0,0", "ASCII\n1\n1h60,0", "time code"},
 		{"ASCII\n1\n0,0", "ASCII\n1\n1hx,0", "time code"},
 		{"\nASCII\n1\n0,0\n0,0\n", "\n", "ends too early"},
-		{"SITE", strings.Repeat("x", maxLine), "line 1: longer than 65536 bytes"},
-		{"50\n", "50\n" + strings.Repeat("\n", maxText), "longer than 4194304 bytes"},
+		{"SITE", strings.Repeat("x", maxLine-len(",AGENT,2013")+1), "line 1: longer than 65536 bytes"},
+		{"50\n", "50\n" + strings.Repeat("\n", maxText-len(vectorCfg)+1), "longer than 4194304 bytes"},
 	} {
 		_, err := ReadConfig(strings.NewReader(replaced(t, c.from, c.to)))
 		var at *Error
@@ -120,6 +120,9 @@ func TestConfigAccepts(t *testing.T) {
 		{"ASCII\n1\n0,0", "ASCII\n1\n+24h59,x", func(c *Config) string { return c.Start.Format(time.RFC3339) }, "2025-12-30T23:01:00Z"},
 		{"ASCII\n1\n0,0", "ASCII\n1\nX,x", func(c *Config) string { return c.Start.Format(time.RFC3339) }, "2026-01-01T00:00:00Z"},
 		{"0,0\n0,0\n", "0,0\nB,3\n", func(c *Config) string { return c.Quality + c.LeapSecond }, "B3"},
+		{"SITE,AGENT,2013", "SITE", func(c *Config) string { return c.Station + c.Device }, "SITE"},
+		{"SITE", strings.Repeat("x", maxLine-len(",AGENT,2013")), func(c *Config) string { return c.Device }, "AGENT"},
+		{"50\n", "50\n" + strings.Repeat("\n", maxText-len(vectorCfg)), func(c *Config) string { return c.Device }, "AGENT"},
 		{"SITE", "\ufeff\r\n\n SITE ", func(c *Config) string { return c.Station }, "SITE"},
 		{"SITE", "S\xdcD", func(c *Config) string { return c.Station }, "SÜD"},
 		{"0,0\n0,0\n", "0,0\n0,0\n\x1a", func(c *Config) string { return c.Station }, "SITE"},
@@ -129,6 +132,14 @@ func TestConfigAccepts(t *testing.T) {
 			t.Errorf("%q for %q: %v", c.to, c.from, err)
 		} else if got := c.want(cfg); got != c.is {
 			t.Errorf("%q for %q: %s, want %s", c.to, c.from, got, c.is)
+		}
+	}
+}
+
+func TestCounts(t *testing.T) {
+	for field, want := range map[string]int{"0A": 0, "4096A": 4096, "4097A": -1, "-1A": -1, "A": -1, "4096 a": 4096} {
+		if n, err := cfgCount(field, "A", maxAnalogs); (err == nil) != (want >= 0) || err == nil && n != want {
+			t.Errorf("%q: %d, %v", field, n, err)
 		}
 	}
 }
