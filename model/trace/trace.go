@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"fairwatt/model"
 )
@@ -148,7 +149,7 @@ func (m *Meta) Check() error {
 		if kv.Key == "" || kv.Key == firstKey || strings.ContainsAny(kv.Key, ":\r\n") || kv.Key != strings.TrimSpace(kv.Key) {
 			return fmt.Errorf("metadata key %q cannot be written", kv.Key)
 		}
-		if strings.ContainsAny(kv.Value, "\r\n") || kv.Value != strings.TrimSpace(kv.Value) {
+		if strings.ContainsAny(kv.Value, "\r\n") || kv.Value != strings.TrimSpace(kv.Value) || !utf8.ValidString(kv.Key+kv.Value) {
 			return fmt.Errorf("metadata key %s: value %q cannot be written", kv.Key, kv.Value)
 		}
 	}

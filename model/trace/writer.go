@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"fairwatt/model"
 )
@@ -45,7 +46,7 @@ func NewWriter(w io.Writer, meta Meta, channels []model.Channel, opts WriterOpti
 		names = append(names, c.String())
 	}
 	for _, l := range opts.Labels {
-		if len(l) <= len(LabelPrefix) || !strings.HasPrefix(l, LabelPrefix) || strings.ContainsAny(l, ",\r\n\"") {
+		if len(l) <= len(LabelPrefix) || !strings.HasPrefix(l, LabelPrefix) || strings.ContainsAny(l, ",\r\n\"") || !utf8.ValidString(l) {
 			return nil, fmt.Errorf("write trace: %q is no label name", l)
 		}
 		names = append(names, l)
