@@ -100,6 +100,8 @@ func TestConfigAccepts(t *testing.T) {
 		{",2013", "", func(c *Config) string { return fmt.Sprint(c.Revision) }, "1991"},
 		{"3,2A,1D", "3, 2a ,1d", func(c *Config) string { return fmt.Sprint(len(c.Analogs), len(c.Digitals)) }, "2 1"},
 		{"0.1,0,0,-32767,32767,1,1,P", "0.1,,,,", func(c *Config) string { return fmt.Sprint(c.Analogs[0].A, c.Analogs[0].B, c.Analogs[0].Factor()) }, "0.1 0 1"},
+		{"0.1,0,0,-32767,32767,1,1,P", "0.1,,7,,9", func(c *Config) string { return fmt.Sprint(c.Analogs[0].B, c.Analogs[0].SkewUS, c.Analogs[0].Max) }, "0 7 9"},
+		{"0.1,0,0,-32767,32767,1,1,P", "0.1,0,0,-9,9,20,2", func(c *Config) string { return fmt.Sprint(c.Analogs[0].Factor()) }, "1"},
 		{"0.1,0,0,-32767,32767,1,1,P", "0.1,0,0,-9,9,20,2,s", func(c *Config) string { return fmt.Sprint(c.Analogs[0].Factor()) }, "10"},
 		{"0.1,0,0,-32767,32767,1,1,P", "0.1,0,0,-9,9,20,2,P", func(c *Config) string { return fmt.Sprint(c.Analogs[0].Factor()) }, "1"},
 		{"0.1,0,0,-32767,32767,1,1,P", "0.1,0,0,-9,9,0,0,S", func(c *Config) string { return fmt.Sprint(c.Analogs[0].Factor()) }, "1"},
