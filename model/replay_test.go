@@ -44,7 +44,7 @@ func replay(t testing.TB, path string, scorer model.Scorer) replayed {
 	cfg := model.DefaultConfig()
 	trace.Configure(&cfg, r.Meta(), r.Channels())
 	if m := r.Meta(); m.HasPosition { // so that W08 and the check for light at night judge as well
-		cfg.Position = &model.Position{Latitude: m.Latitude, Longitude: m.Longitude}
+		cfg.Position = &m.Position
 	}
 	j, err := model.NewJudge(cfg, scorer)
 	if err != nil {

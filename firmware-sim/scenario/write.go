@@ -48,7 +48,7 @@ func (r *Row) labels(scenario string) map[string]float64 {
 
 func (o Options) meta() trace.Meta {
 	return trace.Meta{
-		Site: "sim-" + o.Name, Latitude: latitude, Longitude: longitude, HasPosition: true,
+		Site: "sim-" + o.Name, Position: model.Position{Latitude: latitude, Longitude: longitude}, HasPosition: true,
 		IntervalS: o.Interval.Seconds(), NominalVoltage: o.Plant.NominalVoltageV, NominalFreqHz: o.Plant.NominalFrequencyHz,
 		Source:  fmt.Sprintf("firmware-sim scenario %s, seed %d, %s plant", o.Name, o.Seed, o.Plant.Kind),
 		Licence: "Apache-2.0", Simulated: true,

@@ -35,8 +35,7 @@ const LabelThunder = LabelPrefix + "thunder"
 // Extra. A zero number means that the key is absent.
 type Meta struct {
 	Site           string
-	Latitude       float64 // degrees north
-	Longitude      float64 // degrees east
+	model.Position // where HasPosition
 	HasPosition    bool
 	IntervalS      float64
 	NominalVoltage float64 // V
@@ -184,7 +183,8 @@ func Configure(cfg *model.Config, m Meta, channels []model.Channel) {
 	}
 	cfg.SetNominal(m.NominalVoltage, m.NominalFreqHz)
 	if m.HasPosition {
-		cfg.Position = &model.Position{Latitude: m.Latitude, Longitude: m.Longitude}
+		at := m.Position
+		cfg.Position = &at
 	}
 	cfg.Channels = slices.Clone(channels)
 	if len(cfg.Required) == 0 {

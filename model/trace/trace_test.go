@@ -33,7 +33,7 @@ time,wind_gust_mps,label_thunder,temperature_c
 
 func TestRead(t *testing.T) {
 	want := Meta{
-		Site: "Hill 7", Latitude: 52.1, Longitude: 5.18, HasPosition: true, IntervalS: 3600, Simulated: true,
+		Site: "Hill 7", Position: model.Position{Latitude: 52.1, Longitude: 5.18}, HasPosition: true, IntervalS: 3600, Simulated: true,
 		Composed: []string{"power_w", "voltage_v"}, Extra: []KeyValue{{"operator", "nobody"}},
 	}
 	var packed bytes.Buffer
@@ -279,7 +279,7 @@ func TestConfigure(t *testing.T) {
 	}
 	cfg.Required = model.RequiredOf([]model.Channel{model.TemperatureC})
 	required := fmt.Sprint(cfg.Required)
-	Configure(&cfg, Meta{IntervalS: 60, NominalVoltage: 120, NominalFreqHz: 60, HasPosition: true, Latitude: 52, Longitude: 5}, channels)
+	Configure(&cfg, Meta{IntervalS: 60, NominalVoltage: 120, NominalFreqHz: 60, HasPosition: true, Position: model.Position{Latitude: 52, Longitude: 5}}, channels)
 	if cfg.IntervalS != 60 || cfg.NominalVoltageV != 120 || cfg.NominalFreqHz != 60 || cfg.Position == nil || *cfg.Position != (model.Position{Latitude: 52, Longitude: 5}) {
 		t.Errorf("%+v", cfg)
 	}
@@ -399,13 +399,13 @@ func TestWriterRefuses(t *testing.T) {
 		"space at a key":   {meta: Meta{Extra: []KeyValue{{" a", "c"}}}, want: "metadata key"},
 		"no key":           {meta: Meta{Extra: []KeyValue{{"", "c"}}}, want: `metadata key ""`},
 		"the first key":    {meta: Meta{Extra: []KeyValue{{firstKey, "2"}}}, want: "metadata key"},
-		"north of north":   {meta: Meta{HasPosition: true, Latitude: 90.1}, want: "not on earth"},
-		"south of south":   {meta: Meta{HasPosition: true, Latitude: -90.1}, want: "not on earth"},
-		"east of east":     {meta: Meta{HasPosition: true, Longitude: 180.1}, want: "not on earth"},
-		"west of west":     {meta: Meta{HasPosition: true, Longitude: -180.1}, want: "not on earth"},
-		"nowhere":          {meta: Meta{HasPosition: true, Longitude: math.NaN()}, want: "not on earth"},
-		"the poles":        {meta: Meta{HasPosition: true, Latitude: -90, Longitude: 180}},
-		"the other":        {meta: Meta{HasPosition: true, Latitude: 90, Longitude: -180}},
+		"north of north":   {meta: Meta{HasPosition: true, Position: model.Position{Latitude: 90.1}}, want: "not on earth"},
+		"south of south":   {meta: Meta{HasPosition: true, Position: model.Position{Latitude: -90.1}}, want: "not on earth"},
+		"east of east":     {meta: Meta{HasPosition: true, Position: model.Position{Longitude: 180.1}}, want: "not on earth"},
+		"west of west":     {meta: Meta{HasPosition: true, Position: model.Position{Longitude: -180.1}}, want: "not on earth"},
+		"nowhere":          {meta: Meta{HasPosition: true, Position: model.Position{Longitude: math.NaN()}}, want: "not on earth"},
+		"the poles":        {meta: Meta{HasPosition: true, Position: model.Position{Latitude: -90, Longitude: 180}}},
+		"the other":        {meta: Meta{HasPosition: true, Position: model.Position{Latitude: 90, Longitude: -180}}},
 		"label":            {opts: WriterOptions{Labels: []string{"thunder"}}, want: `"thunder" is no label name`},
 		"empty label":      {opts: WriterOptions{Labels: []string{"label_"}}, want: "is no label name"},
 		"label with comma": {opts: WriterOptions{Labels: []string{"label_a,b"}}, want: "is no label name"},

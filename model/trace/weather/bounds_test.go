@@ -97,11 +97,11 @@ func TestPlaceBounds(t *testing.T) {
 		{Place{HasElevation: true, ElevationM: -450.1}, "elevation -450.1 m is outside -450 to 6000"},
 		{Place{HasElevation: true, ElevationM: 6000.1}, "is outside"},
 		{Place{ElevationM: 9000}, ""},
-		{Place{HasPosition: true, Latitude: -90, Longitude: 180}, ""},
-		{Place{HasPosition: true, Latitude: 90, Longitude: -180}, ""},
-		{Place{HasPosition: true, Latitude: 90.1}, "is not on earth"},
-		{Place{HasPosition: true, Longitude: -180.1}, "is not on earth"},
-		{Place{Latitude: 91}, ""},
+		{Place{HasPosition: true, Position: model.Position{Latitude: -90, Longitude: 180}}, ""},
+		{Place{HasPosition: true, Position: model.Position{Latitude: 90, Longitude: -180}}, ""},
+		{Place{HasPosition: true, Position: model.Position{Latitude: 90.1}}, "is not on earth"},
+		{Place{HasPosition: true, Position: model.Position{Longitude: -180.1}}, "is not on earth"},
+		{Place{Position: model.Position{Latitude: 91}}, ""},
 	} {
 		_, err := ImportISDLite(strings.NewReader("2024 01 01 00 81 71 10021 210 60 8 -1 -9999\n"), c.place)
 		if !said(err, c.want) {

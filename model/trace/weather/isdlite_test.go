@@ -5,6 +5,8 @@ import (
 	"compress/gzip"
 	"strings"
 	"testing"
+
+	"fairwatt/model"
 )
 
 // Lines in ISD-Lite's layout, with made-up values.
@@ -39,7 +41,7 @@ time,temperature_c,humidity_pct,pressure_hpa,wind_speed_mps,wind_direction_deg,r
 2024-01-01T01:00:00Z,-0.1,92.3,,0,,1.2
 `
 	for name, text := range map[string]string{"plain": isdText, "gzip": zipped.String(), "CRLF": strings.ReplaceAll(isdText, "\n", "\r\n")} {
-		tr, err := ImportISDLite(strings.NewReader(text), Place{Site: "De Bilt", Latitude: 52.1, Longitude: 5.18, HasPosition: true})
+		tr, err := ImportISDLite(strings.NewReader(text), Place{Site: "De Bilt", Position: model.Position{Latitude: 52.1, Longitude: 5.18}, HasPosition: true})
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}

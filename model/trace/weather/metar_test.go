@@ -250,7 +250,7 @@ func TestImportMETARRefuses(t *testing.T) {
 			}
 		})
 	}
-	for _, p := range []Place{{HasElevation: true, ElevationM: math.NaN()}, {HasPosition: true, Latitude: 91}} {
+	for _, p := range []Place{{HasElevation: true, ElevationM: math.NaN()}, {HasPosition: true, Position: model.Position{Latitude: 91}}} {
 		if _, err := ImportMETAR(strings.NewReader(good), METAROptions{Month: "2024-01", Place: p}); err == nil {
 			t.Errorf("%+v is accepted", p)
 		}

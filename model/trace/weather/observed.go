@@ -107,10 +107,9 @@ type Place struct {
 	Site       string
 	ElevationM float64 // over sea level, where HasElevation
 	// HasElevation lets METAR's QNH be turned into the pressure at the station.
-	HasElevation bool
-	Latitude     float64 // degrees, where HasPosition
-	Longitude    float64
-	HasPosition  bool
+	HasElevation   bool
+	model.Position // where HasPosition
+	HasPosition    bool
 }
 
 // The range of elevations: the Dead Sea's shore to above every airfield.
@@ -135,6 +134,6 @@ func (p *Place) into(m *trace.Meta) {
 		m.Site = p.Site
 	}
 	if p.HasPosition {
-		m.Latitude, m.Longitude, m.HasPosition = p.Latitude, p.Longitude, true
+		m.Position, m.HasPosition = p.Position, true
 	}
 }
