@@ -6,12 +6,12 @@
 //
 // A [Reader] streams in the memory of one row; [Read] keeps a whole [Trace].
 // Both are strict: an unknown column, a truncated row, a cell that is no
-// number, a time that does not advance are errors that name line and column,
-// because a hazard judgement on a half-understood trace is worth nothing. An
-// empty cell is a missing value, never zero. Columns label_* are truth for
-// evaluation: they are handed out next to the sample and cannot enter it.
+// number and a time that does not advance are errors that name line and column,
+// because a judgement on a half-understood trace is worth nothing. An empty cell
+// is a missing value, never zero. Columns label_* are truth for evaluation: a
+// Reader hands them out next to the sample, and they cannot enter it.
 //
-// What a [Writer] writes reads back to the same samples, and writing those
+// A [Writer] writes what a Reader reads back to the same samples; writing those
 // again gives the same bytes.
 //
 // # The caller's duties

@@ -50,8 +50,8 @@ type column struct {
 	skip    bool
 }
 
-// A Reader reads a trace row by row in constant memory. It is strict: what it
-// does not refuse is in the format.
+// A Reader reads a trace row by row in constant memory. It is strict: it refuses
+// everything that is not in the format.
 type Reader struct {
 	scan     *bufio.Scanner
 	closer   io.Closer
@@ -83,8 +83,8 @@ func Open(path string, opts Options) (*Reader, error) {
 	return r, nil
 }
 
-// NewReader reads a trace's header from in, which may be gzipped: that is told
-// by its first bytes, not by a name.
+// NewReader reads a trace's header from in, which may be gzipped: the first bytes
+// tell, not a name.
 func NewReader(in io.Reader, opts Options) (*Reader, error) {
 	plain, err := Decompress(in)
 	if err != nil {
@@ -117,8 +117,8 @@ func Decompress(in io.Reader) (io.Reader, error) {
 	return z, nil
 }
 
-// FromStart says whether the trace's times are seconds from its start rather
-// than points in time; it is known once a row was read.
+// FromStart says whether the trace's times are seconds from its start and not
+// points in time. It is known after the first row.
 func (r *Reader) FromStart() bool { return r.seconds }
 
 // Close closes the file that Open opened.
@@ -138,11 +138,11 @@ func (r *Reader) Channels() []model.Channel { return slices.Clone(r.channels) }
 // LabelNames returns the label columns of the header, in its order.
 func (r *Reader) LabelNames() []string { return slices.Clone(r.labels) }
 
-// Labels returns the labels of the row that Next read last. The map belongs to
-// the reader and changes with the next row.
+// Labels returns the labels of the newest row. The map belongs to the reader and
+// changes with the next row.
 func (r *Reader) Labels() map[string]float64 { return r.truth }
 
-// Line returns the number of the line that was read last.
+// Line returns the number of the newest line.
 func (r *Reader) Line() int { return r.line }
 
 func (r *Reader) fail(column string, format string, args ...any) error {
@@ -245,9 +245,9 @@ func (r *Reader) headerRow(line string) error {
 	return nil
 }
 
-// Next reads the next row into s. It returns io.EOF at the end, and an *Error
-// naming line and column where the trace is malformed; after an error every
-// call returns it again.
+// Next reads the next row into s. It returns io.EOF at the end. Where the trace
+// is malformed it returns an *Error with line and column, which every later call
+// returns again.
 func (r *Reader) Next(s *model.Sample) error {
 	if r.failed != nil {
 		return r.failed

@@ -11,8 +11,8 @@ import (
 	"fairwatt/model"
 )
 
-// Limits of what is read. Rows are bounded by the reader's caller: streaming
-// needs one row of memory.
+// Limits of what is read. The reader's caller bounds the rows: streaming needs
+// the memory of one row.
 const (
 	maxLineBytes = 1 << 20
 	maxColumns   = 256
@@ -158,9 +158,8 @@ func (m *Meta) Check() error {
 	return nil
 }
 
-// A Row is one moment of a trace: the sample that the judgement sees, and the
-// labels, which it never does. A label that the row leaves empty is missing
-// from the map.
+// A Row is one moment of a trace: the sample, which the judge sees, and the
+// labels, which it never sees. The map lacks a label that the row leaves empty.
 type Row struct {
 	Sample model.Sample
 	Labels map[string]float64
@@ -174,9 +173,9 @@ type Trace struct {
 	Rows     []Row
 }
 
-// Configure fits a judge's configuration to a trace: interval, nominal values
-// and profile from its metadata, the channels of its header, and these as
-// required inputs where the configuration names none.
+// Configure fits a judge's configuration to a trace. Interval, nominal values and
+// position come from its metadata, the channels from its header. These channels
+// are the required inputs if the configuration names none.
 func Configure(cfg *model.Config, m Meta, channels []model.Channel) {
 	if m.IntervalS > 0 {
 		cfg.IntervalS = m.IntervalS

@@ -14,8 +14,8 @@ import (
 	"fairwatt/model"
 )
 
-// A Writer writes a trace row by row. What it writes, a Reader reads back to
-// the same samples, and writing those again gives the same bytes.
+// A Writer writes a trace row by row. A Reader reads the same samples back, and
+// writing those again gives the same bytes.
 type Writer struct {
 	w        *bufio.Writer
 	channels []model.Channel
@@ -29,7 +29,7 @@ type Writer struct {
 // WriterOptions change how a trace is written.
 type WriterOptions struct {
 	Labels  []string // label columns, each beginning with LabelPrefix
-	Seconds bool     // write time as seconds, for samples whose clock is no wall clock
+	Seconds bool     // write time as seconds, for samples without a wall clock
 }
 
 // NewWriter writes the metadata and the header row. Call Flush at the end.

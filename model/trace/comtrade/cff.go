@@ -16,8 +16,8 @@ import (
 var cffSection = regexp.MustCompile(`(?i)^-+\s*file type:\s*([a-z]+)\s*([a-z0-9]*)\s*(?::\s*([0-9]+))?\s*-+\s*$`)
 
 // NewCFFReader reads a combined file: CFG, INF, HDR and DAT in one stream.
-// The data must come after the configuration, as the standard has it; INF and
-// HDR, where they stand before, are skipped.
+// The data must come after the configuration, as the standard says. INF and HDR
+// before the data are skipped.
 func NewCFFReader(in io.Reader, m *Map) (*Reader, error) {
 	b := bufio.NewReaderSize(in, maxLine)
 	var text bytes.Buffer

@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// Limits of what is read. They are checked before anything is allocated, so
-// that a few digits in a file cannot ask for gigabytes.
+// Limits of what is read. They are checked before anything is allocated: a few
+// digits in a file must not ask for gigabytes.
 const (
 	maxText     = 4 << 20 // bytes of a .cfg
 	maxLine     = 64 << 10
@@ -48,14 +48,14 @@ type Analog struct {
 	A, B                       float64
 	SkewUS                     float64 // time skew within a sample, microseconds
 	Min, Max                   float64 // of raw
-	// Primary and Secondary are the ratio of the transformer, and Secondary
-	// true when the values are on its secondary side. Configurations of 1991
-	// have none of the three.
+	// Primary to SecondaryRated is the ratio of the transformer. Secondary is true
+	// if the values are on its secondary side. Configurations of 1991 have none of
+	// the three.
 	Primary, SecondaryRated float64
 	Secondary               bool
 }
 
-// Factor is what turns a value of the channel into one of the primary side.
+// Factor times a value of the channel is the value of the primary side.
 func (a *Analog) Factor() float64 {
 	if !a.Secondary || a.Primary == 0 || a.SecondaryRated == 0 {
 		return 1
@@ -83,14 +83,14 @@ type Config struct {
 	Analogs         []Analog
 	Digitals        []Digital
 	LineHz          float64 // nominal frequency; 0 where the field is empty
-	// Timed says that the time stamps of the data are the time of a sample;
-	// otherwise Rates are. Rates has at least one entry: the last says how many
-	// samples there are.
+	// Timed says that the time stamps of the data give the time of a sample;
+	// otherwise Rates does. Rates has at least one entry. The last one says how
+	// many samples there are.
 	Timed bool
 	Rates []Rate
-	// Start is when the first sample was taken, Trigger when the recorder
-	// triggered: UTC where TimeCode gives the offset, else the recorder's own
-	// clock read as UTC. Zero where the file leaves it empty.
+	// Start is the time of the first sample, Trigger that of the recorder's
+	// trigger: UTC where TimeCode gives the offset, else the recorder's clock read
+	// as UTC. Zero where the file leaves it empty.
 	Start, Trigger time.Time
 	Nanoseconds    bool // time stamps count nanoseconds, not microseconds
 	Format         Format
@@ -142,8 +142,8 @@ func IsRecording(path string) bool {
 	return ext == ".cfg" || ext == ".cff"
 }
 
-// Open opens a recording: a .cff, or a .cfg with its .dat beside it.
-// The data is streamed: memory does not depend on its length. Close the reader.
+// Open opens a recording: a .cff, or a .cfg with its .dat in the same folder. The
+// data is streamed: memory does not depend on its length. Close the reader.
 func Open(path string, m *Map) (*Reader, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -181,8 +181,8 @@ func openOne(name string, f *os.File, read func() (*Reader, error)) (*Reader, er
 	return r, nil
 }
 
-// openBeside opens the file with another ending beside path; recorders write
-// endings in either case.
+// openBeside opens the file of the same name with another ending. Recorders write
+// endings in capitals too.
 func openBeside(path, ext string) (*os.File, error) {
 	stem := strings.TrimSuffix(path, filepath.Ext(path))
 	f, err := os.Open(stem + ext)
@@ -197,8 +197,8 @@ func openBeside(path, ext string) (*os.File, error) {
 	return f, nil
 }
 
-// checkSize refuses a binary data file that cannot hold what its configuration
-// says. A text file shows it only at its end.
+// checkSize refuses a binary data file that is too short for its configuration. A
+// text file shows that only at its end.
 func (c *Config) checkSize(bytes int64) error {
 	if c.Format == ASCII {
 		return nil

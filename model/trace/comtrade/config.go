@@ -14,10 +14,10 @@ import (
 	"fairwatt/model/trace"
 )
 
-// ReadConfig reads a .cfg. Blank lines, spaces around fields, a
-// trailing 0x1A, missing last lines of older revisions and names that are not
-// UTF-8 (read as Latin-1) are accepted: real recorders write them. A count, a
-// number or a format that makes no sense is an error with its line.
+// ReadConfig reads a .cfg. It accepts what real recorders write: blank lines,
+// spaces around fields, a trailing 0x1A, missing last lines of older revisions,
+// and names that are not UTF-8 (read as Latin-1). A count, a number or a format
+// that makes no sense is an error with its line.
 func ReadConfig(in io.Reader) (*Config, error) {
 	text, err := io.ReadAll(io.LimitReader(in, maxText+1))
 	if err != nil {
@@ -70,7 +70,7 @@ func (p *cfgParser) fields() ([]string, error) {
 	return nil, errCfgEnds
 }
 
-// toUTF8 reads text that is not UTF-8 as Latin-1: the letters may be wrong but
+// toUTF8 reads text that is not UTF-8 as Latin-1. The letters may be wrong but
 // stay distinct, and no byte is lost.
 func toUTF8(b []byte) string {
 	if utf8.Valid(b) {
@@ -229,7 +229,7 @@ func (p *cfgParser) rates() error {
 	}
 	p.c.Timed = n == 0
 	var before int64
-	for range max(n, 1) { // with no rate one line follows all the same
+	for range max(n, 1) { // one line follows even without a rate
 		if f, err = p.fields(); err != nil {
 			return err
 		}
@@ -277,8 +277,8 @@ func (p *cfgParser) times() error {
 }
 
 // cfgTime reads day, month and year of 1999 and later, month, day and year of
-// 1991; where the month cannot be one the two are the other way round, as
-// several recorders write it. No date, or one of zeros, is the zero time.
+// 1991. If the month is above 12, the two are swapped, as several recorders write
+// them. No date, or one of zeros, is the zero time.
 func cfgTime(f []string, monthFirst bool) (at time.Time, nanos bool, err error) {
 	text := strings.Join(f, ",")
 	if strings.Trim(text, "0/:., ") == "" {
@@ -322,8 +322,8 @@ func cfgTime(f []string, monthFirst bool) (at time.Time, nanos bool, err error) 
 	return at, nanos, nil
 }
 
-// tail reads what follows the times: format, and of newer revisions the time
-// multiplier, the time codes and the clock's quality. Each may be missing.
+// tail reads what follows the times: the format, and in newer revisions the time
+// multiplier, the time codes and the clock's quality. These three may be missing.
 func (p *cfgParser) tail() error {
 	f, err := p.fields()
 	if err != nil {

@@ -13,12 +13,12 @@ import (
 	"fairwatt/model/trace"
 )
 
-// A Record is one sample of a recording as it was written: analog
-// values in the unit and on the side of their channel, NaN where missing.
+// A Record is one sample of a recording as written. Analog values are in the unit
+// and on the side of their channel, NaN where missing.
 type Record struct {
 	Number int64 // as the file says, usually from 1
 	// Stamp is the time stamp in the file's base unit (micro- or nanoseconds
-	// before the time multiplier); it is missing where HasStamp is false.
+	// before the time multiplier). Without HasStamp it is missing.
 	Stamp    float64
 	HasStamp bool
 	Analogs  []float64
@@ -51,9 +51,9 @@ func NewDecoder(cfg *Config, data io.Reader) *Decoder {
 	return d
 }
 
-// Next reads the next record into r, whose slices it reuses. After the last
-// sample that the configuration announces it returns io.EOF; what follows in
-// the file is not read. Data that ends before is ErrShort.
+// Next reads the next record into r and reuses its slices. After the last sample
+// of the configuration it returns io.EOF and reads nothing more. Data that ends
+// before is ErrShort.
 func (d *Decoder) Next(r *Record) error {
 	if d.n >= d.cfg.Samples() {
 		return io.EOF
@@ -164,7 +164,7 @@ func (d *Decoder) field(r *Record, i int, s string) error {
 	return nil
 }
 
-// value scales a raw value. The product is rounded by itself, so that every
+// value scales a raw value. The product is rounded before the sum, so that every
 // architecture gives the same number.
 func (a *Analog) value(raw float64) float64 { return float64(a.A*raw) + a.B }
 

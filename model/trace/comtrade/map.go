@@ -10,17 +10,18 @@ import (
 	"fairwatt/model"
 )
 
-// A Map says which channel of a recording is which of ours, where its
-// own names do not, and what no recording says. It is written in YAML;
+// A Map says which channel of a recording is which channel of the model, if the
+// recording's names do not, and what no recording says. It is written in YAML;
 // docs/waveforms.md has an example.
 type Map struct {
 	Channels map[string]Selector `yaml:"channels"`
 	// Only leaves out every channel that the map does not name.
 	Only bool `yaml:"only"`
-	// NominalVoltageV is the nominal phase-to-neutral RMS voltage on the
-	// primary side; without it dips are judged against the voltage before.
+	// NominalVoltageV is the nominal phase-to-neutral RMS voltage on the primary
+	// side. Without it dips are judged against the voltage before.
 	NominalVoltageV float64 `yaml:"nominal_voltage_v"`
-	// NominalFrequencyHz stands in for a configuration without line frequency.
+	// NominalFrequencyHz is used if it is given, or if the configuration has no
+	// line frequency.
 	NominalFrequencyHz float64 `yaml:"nominal_frequency_hz"`
 	// NeutralConductor says that current N is that of the neutral conductor of
 	// four wires, not the sum of the phases.
@@ -68,9 +69,9 @@ type source struct {
 	scale   float64
 }
 
-// sources resolves which analog channels become which of ours: those of the
-// map first, then the first channel of each phase and quantity in the order of
-// the file. The names of analog channels left over are returned too.
+// sources decides which analog channel becomes which channel of the model: those
+// of the map first, then the first of each phase and quantity in the order of the
+// file. It also returns the names of the analog channels left over.
 func (c *Config) sources(m *Map) (out []source, left []string, err error) {
 	var taken [model.NumChannels]bool
 	used := make([]bool, len(c.Analogs))
@@ -135,13 +136,12 @@ const (
 	quantityCurrent
 )
 
-// channel says what an analog channel is: its quantity by its unit, else by
-// its name, its phase by its phase field, else by its name. digits allows U1,
-// U2, U3 as phases.
+// channel says what an analog channel is. Its unit gives the quantity and its
+// phase field the phase, else its name does. digits allows U1, U2, U3 as phases.
 func (a *Analog) channel(digits bool) (model.Channel, bool) {
 	words := nameWords(a.Name)
 	for _, w := range words {
-		// Quantities that a device computed are not waveforms.
+		// A quantity that a device computed is no waveform.
 		switch w {
 		case "MAG", "ANG", "ANGLE", "PHASE", "RMS", "DIFF", "BIAS", "FREQ", "THD", "RES1", "DC":
 			return 0, false
@@ -180,8 +180,8 @@ func (a *Analog) channel(digits bool) (model.Channel, bool) {
 	return base + model.Channel(strings.IndexByte("1ABCN", phase)), true
 }
 
-// countsPhases tells whether the names number the phases: U3 or I3 occurs, so
-// U1 is no positive sequence.
+// countsPhases says whether the names number the phases: if U3 or I3 occurs, U1
+// is no positive sequence.
 func (c *Config) countsPhases() bool {
 	for i := range c.Analogs {
 		for _, w := range nameWords(c.Analogs[i].Name) {

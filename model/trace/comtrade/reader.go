@@ -101,23 +101,23 @@ func (r *Reader) Channels() []model.Channel {
 	return out
 }
 
-// NeutralConductor tells whether the map says that current N is that of the
-// neutral conductor.
+// NeutralConductor says whether, by the map, current N is that of the neutral
+// conductor.
 func (r *Reader) NeutralConductor() bool { return r.neutral }
 
 // Unmapped returns the names of the analog channels that the samples leave out.
 func (r *Reader) Unmapped() []string { return slices.Clone(r.left) }
 
-// SampleRateHz is the sampling rate at the sample that Next gave last: of the
+// SampleRateHz is the sampling rate at the newest sample: that of the
 // configuration, or measured between time stamps.
 func (r *Reader) SampleRateHz() float64 { return r.rateHz }
 
-// Elapsed returns the seconds from the first sample to the one that Next gave
-// last, finer than the milliseconds of a Sample.
+// Elapsed returns the seconds from the first sample to the newest one, finer than
+// the milliseconds of a Sample.
 func (r *Reader) Elapsed() float64 { return r.ns / 1e9 }
 
-// Record returns the record behind the sample that Next gave last: every
-// analog channel in its own unit, and the status channels.
+// Record returns the record of the newest sample: every analog channel in its own
+// unit, and the status channels.
 func (r *Reader) Record() *Record { return &r.recs[1-r.cur] }
 
 // Close closes the file that Open opened.
@@ -128,9 +128,9 @@ func (r *Reader) Close() error {
 	return r.closer.Close()
 }
 
-// Next reads the next sample into s: io.EOF at the end, an error where the
-// recording is malformed or ends early, which later calls repeat. A missing
-// value leaves its channel Absent.
+// Next reads the next sample into s. It returns io.EOF at the end. Where the
+// recording is malformed or ends early it returns an error, which later calls
+// repeat. A missing value leaves its channel Absent.
 func (r *Reader) Next(s *model.Sample) error {
 	if err := r.errs[r.cur]; err != nil {
 		return err
@@ -169,8 +169,8 @@ func (r *Reader) stampNS(rec *Record) float64 {
 	return float64(rec.Stamp * float64(r.cfg.TimeMult*unit))
 }
 
-// clock sets time and rate of the sample now; before is the time stamp of the
-// one before it, in nanoseconds.
+// clock sets time and rate of the sample now. before is the previous sample's time
+// stamp in nanoseconds.
 func (r *Reader) clock(now, ahead *Record, before float64) error {
 	if !r.cfg.Timed {
 		for r.segment+1 < len(r.cfg.Rates) && r.given >= r.cfg.Rates[r.segment].Last {

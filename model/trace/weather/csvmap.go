@@ -18,13 +18,13 @@ import (
 	"fairwatt/model/trace"
 )
 
-// A Map says how the columns of somebody's CSV become a trace. It is written
-// in YAML; docs/trace-format.md has an example.
+// A Map says how the columns of a foreign CSV become a trace. It is written in
+// YAML; docs/trace-format.md has an example.
 type Map struct {
 	Separator string                   `yaml:"separator"` // one character; empty: comma
 	SkipLines int                      `yaml:"skip_lines"`
 	Time      TimeMap                  `yaml:"time"`
-	Missing   []string                 `yaml:"missing"` // cells that mean "no value", beside the empty one
+	Missing   []string                 `yaml:"missing"` // cells that mean "no value", besides the empty one
 	Channels  map[string]ColumnMap     `yaml:"channels"`
 	Labels    map[string]ColumnMap     `yaml:"labels"` // by name, with the prefix label_
 	Meta      map[string]string        `yaml:"meta"`   // metadata keys of the trace
@@ -46,7 +46,7 @@ type ColumnMap struct {
 	Column  string   `yaml:"column"`
 	Scale   float64  `yaml:"scale"`
 	Offset  float64  `yaml:"offset"`
-	Missing []string `yaml:"missing"` // beside those of the map
+	Missing []string `yaml:"missing"` // besides those of the map
 }
 
 // ParseMap reads a column map. Unknown keys and channels are errors that name
@@ -206,7 +206,7 @@ func (m *Map) read(in io.Reader) (*trace.Trace, error) {
 	}
 }
 
-// sources resolves the map against a header: channels in the order of the
+// sources resolves the map against a header. Channels come in the order of the
 // channel list, then labels by name, so that an import is always the same.
 func (m *Map) sources(t *trace.Trace, header []string) ([]csvSource, error) {
 	var out []csvSource

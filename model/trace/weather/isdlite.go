@@ -34,8 +34,8 @@ const (
 // isdMissing marks a missing value.
 const isdMissing = -9999
 
-// maxReportBytes bounds a line of ISD-Lite or METAR: those that stations send
-// have a few hundred bytes.
+// maxReportBytes bounds a line of ISD-Lite or METAR. Stations send a few hundred
+// bytes.
 const maxReportBytes = 4096
 
 // ImportISDLite reads ISD-Lite, the hourly subset of NOAA's Integrated Surface
@@ -46,12 +46,12 @@ const maxReportBytes = 4096
 // Humidity is computed from temperature and dew point and listed as composed.
 // The pressure is that at sea level: the format has no other. The wind is a
 // mean, and there are no gusts. A direction of 0 (calm) becomes missing. Sky
-// condition and the rain of six hours have no channel and are left out, as is
-// a channel that no line has a value of.
+// condition and the rain of six hours have no channel and are left out. So is a
+// channel without any value.
 //
-// Files may be gzipped and strung together, in any order: lines are sorted. The
-// same hour twice is an error that names both lines, because the format does
-// not say which station a line is of.
+// Files may be gzipped and joined in any order: lines are sorted. The same hour
+// twice is an error that names both lines, because the format does not name the
+// station of a line.
 func ImportISDLite(in io.Reader, place Place) (*trace.Trace, error) {
 	t, err := importISDLite(in, place)
 	if err != nil {

@@ -43,9 +43,9 @@ const knmiThunder = "O"
 // Institute publishes them: header lines beginning with '#' (the last one
 // names the columns), then comma-separated, space-padded values in tenths.
 // HH, 1 to 24, is the end of the hour in UTC. A rain amount of -1 means less
-// than 0.05 mm and becomes 0.05 (a trace); a wind direction of 0 (calm) or 990
-// (variable) becomes missing. One file holds one station; the credit goes into
-// the metadata.
+// than 0.05 mm and becomes 0.05 (a trace). A wind direction of 0 (calm) or 990
+// (variable) becomes missing. One file holds one station. The metadata has the
+// credit.
 func ImportKNMI(in io.Reader) (*trace.Trace, error) {
 	plain, err := trace.Decompress(in)
 	if err != nil {

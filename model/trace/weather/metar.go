@@ -18,9 +18,9 @@ import (
 
 // METAROptions say what the reports themselves do not.
 type METAROptions struct {
-	// Month is that of the first report, "2024-07": for files whose lines have
-	// no date. Later reports follow from day to day; a gap of two weeks or more
-	// needs a date before each line.
+	// Month is that of the first report, as "2024-07", for files without dates.
+	// Later reports follow from day to day. A gap of two weeks or more needs a
+	// date before each line.
 	Month string
 	Place Place
 }
@@ -30,14 +30,14 @@ type METAROptions struct {
 //	METAR EHAM 020255Z 22015G27KT ...          with METAROptions.Month
 //	2024-01-02 02:55,METAR EHAM 020255Z ...    a date before it, with or without time;
 //	202401020255 METAR EHAM 020255Z ...        also 2024/01/02 02:55, 2024-01-02T02:55Z,
-//	EHAM,2024,01,02,02,55,METAR EHAM ...       and on a line of its own
+//	EHAM,2024,01,02,02,55,METAR EHAM ...       and alone on a line
 //	station,valid,...,metar                    a CSV with such a header
 //
 // A report may go on in lines that begin with a space and may end with '='.
-// Lines that begin with '#' and empty ones are passed over. Reports may be in
-// any order. One that is sent again for the same minute replaces the former,
-// unless that is a correction (COR) and it is not; NIL reports are left out.
-// Both are counted in the metadata key metar.
+// Empty lines and lines that begin with '#' are skipped. Reports may be in any
+// order. A second report for the same minute replaces the first, unless only the
+// first is a correction (COR). NIL reports are left out. The metadata key metar
+// counts both.
 //
 // Speeds become m/s. Where no gust is reported, which means less than 10 kt
 // above the mean, the gust is the mean: a lower bound. A wind that varies or
@@ -122,7 +122,7 @@ func (m *metarImport) run(in io.Reader) (*trace.Trace, error) {
 	return m.trace()
 }
 
-// take reads one line, and returns the line that an error speaks of.
+// take reads one line, and returns the line that an error is about.
 func (m *metarImport) take(text string, line int) (int, error) {
 	trimmed := strings.TrimSpace(text)
 	switch {
@@ -147,7 +147,7 @@ func (m *metarImport) take(text string, line int) (int, error) {
 	return line, nil
 }
 
-// flush reads the report that no further line belongs to.
+// flush reads the report that is complete.
 func (m *metarImport) flush() (int, error) {
 	text, line := m.text, m.textLine
 	m.text = ""
@@ -207,8 +207,8 @@ func (m *metarImport) csvRow(text string, line int) error {
 	return m.add(report, date, line)
 }
 
-// cells splits a row. A report in the last column may hold commas of its own:
-// not every archive puts quotes around it.
+// cells splits a row. A report in the last column may hold commas: not every
+// archive puts quotes around it.
 func (m *metarImport) cells(text string) ([]string, error) {
 	n := len(m.columns)
 	if m.columns[n-1] == "metar" && !strings.Contains(text, `"`) {
@@ -217,7 +217,7 @@ func (m *metarImport) cells(text string) ([]string, error) {
 	return csv.NewReader(strings.NewReader(text)).Read()
 }
 
-// csvPlace adopts what a CSV says of its station, unless the caller has said.
+// csvPlace takes the station's place from a CSV, unless the caller gave it.
 func (m *metarImport) csvPlace(lat, lon, elevation string) error {
 	p := &m.place
 	if la, errA := trace.ParseNumber(lat); errA == nil && lat != "" && !p.HasPosition {
@@ -233,8 +233,8 @@ func (m *metarImport) csvPlace(lat, lon, elevation string) error {
 
 func isSeparator(r rune) bool { return r == ' ' || r == ',' || r == ';' || r == '\t' || r == '"' }
 
-// splitDate separates what stands before a report from the report; either may
-// be missing.
+// splitDate separates the date before a report from the report. Either may be
+// missing.
 func splitDate(text string) (time.Time, string, error) {
 	words := strings.FieldsFunc(strings.ToUpper(text), isSeparator)
 	at := 0
@@ -274,7 +274,7 @@ func parseDate(words []string) (time.Time, error) {
 	return time.Time{}, fmt.Errorf("%.40q before the report is no date: want 2024-01-02 03:00", text)
 }
 
-// checkYear refuses what is no time of reports, a slip of the finger mostly.
+// checkYear refuses a year without reports, mostly a typing error.
 func checkYear(t time.Time) error {
 	if y := t.Year(); y < 1930 || y > 2200 {
 		return fmt.Errorf("year %d is outside 1930 to 2200", y)
@@ -309,8 +309,8 @@ func (m *metarImport) add(text string, date time.Time, line int) error {
 	return nil
 }
 
-// when finds year and month of a report's day: those that bring it nearest to
-// the date before it, or to the report before.
+// when finds year and month of a report's day: the nearest to the date before it,
+// or to the report before.
 func (m *metarImport) when(r *metarReport, date time.Time) (time.Time, error) {
 	near := date
 	switch {
@@ -337,7 +337,7 @@ func (m *metarImport) when(r *metarReport, date time.Time) (time.Time, error) {
 	if !date.IsZero() && best.Sub(date).Abs() > 36*time.Hour {
 		return best, fmt.Errorf("day %d of the report is far from its date %s", r.day, date.Format("2006-01-02"))
 	}
-	return best, checkYear(best) // a file of nothing but gaps could go on for ever
+	return best, checkYear(best) // gaps alone could lead to any year
 }
 
 // trace makes rows of the reports.
@@ -411,9 +411,8 @@ func (m *metarImport) usualMinute() int {
 	return best
 }
 
-// pressure says which pressure the reports are read for, and tells it in
-// words. It is one kind for the whole file: a change from one to the other
-// would look like weather.
+// pressure chooses which pressure is read from the reports, and says it in
+// words. It is one kind for the whole file: a change would look like weather.
 func (m *metarImport) pressure() (func(*metarReport) quantity, string) {
 	if m.place.HasElevation {
 		h := m.place.ElevationM
@@ -436,8 +435,8 @@ func (m *metarImport) pressure() (func(*metarReport) quantity, string) {
 	return func(r *metarReport) quantity { return r.qnhHPa }, "pressure is QNH, a pressure at sea level in whole steps, not that at the station"
 }
 
-// stationHPa is the pressure at an elevation in the standard atmosphere whose
-// sea level pressure is qnh: QNH is defined the other way round.
+// stationHPa is the pressure at an elevation in the standard atmosphere with qnh
+// at sea level. QNH is defined the other way round.
 func stationHPa(qnhHPa, elevationM float64) float64 {
 	const n = 0.190263 // gas constant times lapse rate, by gravity
 	at := math.Pow(qnhHPa, n) - math.Pow(1013.25, n)*0.0065*elevationM/288.15

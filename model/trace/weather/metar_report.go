@@ -29,13 +29,13 @@ type metarReport struct {
 	thunderUnknown                 bool
 	raining, thunder               bool
 	rainMM                         quantity // of the hour, from the group P
-	rainGauge                      bool     // the station has one, so no group P means no rain
+	rainGauge                      bool     // the station has one: without a group P there was no rain
 }
 
-// parseMETAR reads one report: what is said of wind, temperature, pressure and
-// weather, up to the forecast trend, and of the remarks what the United States
-// put there in figures. Everything else is passed over; a group of those that
-// is not understood is a missing value, because stations send odd ones.
+// parseMETAR reads one report: wind, temperature, pressure and weather up to the
+// forecast trend, and the figures that the United States put into the remarks.
+// Everything else is skipped. A group that is not understood is a missing value,
+// because stations send odd ones.
 func parseMETAR(text string) (*metarReport, error) {
 	r := &metarReport{}
 	words := strings.Fields(strings.ToUpper(text))
@@ -176,7 +176,7 @@ func (r *metarReport) wind(w string) bool {
 	}
 	direction, rest := w[:3], w[3:]
 	mean, gust, _ := strings.Cut(rest, "G")
-	// P stands before a value that is off the scale: it is at least that.
+	// P marks a value that is off the scale: it is at least that.
 	n, ok := digits(strings.TrimPrefix(mean, "P"))
 	if !ok || len(mean) < 2 {
 		return strings.HasPrefix(rest, "//")
@@ -246,9 +246,9 @@ func (r *metarReport) qnh(w string) bool {
 // weatherCodes are the abbreviations of table 4678 (WMO manual on codes).
 const weatherCodes = " MI BC PR DR BL SH TS FZ DZ RA SN SG IC PL GR GS UP BR FG FU VA DU SA HZ PY PO SQ FC SS DS "
 
-// weather reads +TSRA, VCTS, RERA and the like. Thunder in the vicinity counts
-// as thunder, as it is heard; rain in the vicinity is not here. What was recent
-// belongs to the time that the report ends.
+// weather reads +TSRA, VCTS, RERA and the like. Thunder in the vicinity counts as
+// thunder, because it is heard; rain in the vicinity is not here. Recent weather
+// belongs to the time before the report.
 func (r *metarReport) weather(w string) {
 	code := strings.TrimLeft(w, "+-")
 	near := false

@@ -24,7 +24,7 @@ const (
 	hPaPerInHg = 33.8639
 )
 
-// rainTraceMM stands for an amount that was seen and could not be measured.
+// rainTraceMM is written for rain that was seen and too little to measure.
 const rainTraceMM = 0.05
 
 // dewHumidityPct is the relative humidity of air at a temperature and a dew
@@ -60,13 +60,14 @@ func sortObserved(rows []observed) {
 	})
 }
 
-// longestUsualMs bounds what usualGapS takes for a station's habit rather than
-// for an outage: synoptic stations report every three hours, some every six.
+// longestUsualMs is the longest gap that usualGapS takes for a station's habit
+// and not for an outage: synoptic stations report every three hours, some every
+// six.
 const longestUsualMs = 6 * 3600 * 1000
 
-// usualGapS is the time between rows that occurs most often, in seconds; of
-// several the longest, because ages are judged by it, and an hour where there
-// is none.
+// usualGapS is the time between rows that occurs most often, in seconds. Of
+// several it is the longest, because ages are judged by it. Without any it is an
+// hour.
 func usualGapS(rows []observed) float64 {
 	count := map[int64]int{}
 	best := int64(0)
@@ -86,9 +87,8 @@ func usualGapS(rows []observed) float64 {
 	return float64(best) / 1000
 }
 
-// keepFilled returns those of the channels that some row has a value of. A
-// column that is always empty would be an input that a replay requires and
-// never gets.
+// keepFilled returns the channels of which some row has a value. A replay would
+// require a column that is always empty, and never get it.
 func keepFilled(rows []observed, channels []model.Channel) []model.Channel {
 	var out []model.Channel
 	for _, c := range channels {
@@ -102,11 +102,11 @@ func keepFilled(rows []observed, channels []model.Channel) []model.Channel {
 	return out
 }
 
-// A Place is what is known of a station beside its reports.
+// A Place is what is known of a station besides its reports.
 type Place struct {
 	Site       string
 	ElevationM float64 // over sea level, where HasElevation
-	// HasElevation lets METAR's QNH be turned into the pressure at the station.
+	// HasElevation turns METAR's QNH into the pressure at the station.
 	HasElevation   bool
 	model.Position // where HasPosition
 	HasPosition    bool
