@@ -9,17 +9,16 @@ import (
 )
 
 // A Classifier is a small network with its normalisation for numbers that do
-// not come from model.Features: the experiments of `model eval` train one and
-// throw it away.
+// not come from model.Features: the experiments of `model evaluate` train
+// one and throw it away.
 type Classifier struct {
 	mean, sd []float32
 	net      mlp
 }
 
-// TrainClassifier trains on rows of equal length for cfg.Epochs epochs, with
-// the sampling, solver and seed of cfg; hidden widths may be empty (logistic
-// regression). There is no early stopping: it has no validation rows. cfg needs
-// no heads.
+// TrainClassifier trains on rows of equal length for cfg.Epochs epochs, with the
+// sampling, solver and seed of cfg. hidden may be empty (logistic regression).
+// Without validation rows it does not stop early. cfg needs no heads.
 func TrainClassifier(ctx context.Context, cfg Config, hidden []int, x [][]float32, label []bool) (_ *Classifier, err error) {
 	if len(x) == 0 || len(x) != len(label) || len(x[0]) == 0 {
 		return nil, fmt.Errorf("%d rows with %d labels", len(x), len(label))

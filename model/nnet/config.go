@@ -18,7 +18,7 @@ type Config struct {
 	Seed    uint64 `yaml:"seed"`    // of weights, shuffling and input dropout
 
 	Batch        int     `yaml:"batch"`          // rows a step
-	RowsPerEpoch int     `yaml:"rows_per_epoch"` // drawn anew each epoch; validation follows each
+	RowsPerEpoch int     `yaml:"rows_per_epoch"` // drawn again each epoch; validation follows each
 	Epochs       int     `yaml:"epochs"`         // at most
 	Patience     int     `yaml:"patience"`       // epochs without a better validation score before stopping
 	LearnRate    float64 `yaml:"learn_rate"`     // of Adam
@@ -26,10 +26,10 @@ type Config struct {
 	InputDropout float64 `yaml:"input_dropout"`  // share of inputs shown as missing while training
 	// AverageSteps, when not 0, keeps an exponential average of the weights over
 	// about so many steps; the average is validated and shipped (Polyak and
-	// Juditsky 1992). It stands for an ensemble at the cost of one network.
+	// Juditsky 1992). It replaces an ensemble at the cost of one network.
 	AverageSteps int `yaml:"average_steps"`
-	// Members is of how many networks, each from a seed of its own, a head's is
-	// the mean (1); the logistic baseline has one.
+	// Members is how many networks, each with another seed, a head is the mean of
+	// (default 1). The logistic baseline has one.
 	Members int `yaml:"members"`
 	// PositiveShare of the rows drawn are positive ones (class weighting by
 	// sampling); calibration undoes it.
@@ -41,10 +41,9 @@ type Config struct {
 	Credits []string `yaml:"credits"`
 }
 
-// A HeadConfig is one small network: one task, one set of inputs. Heads share
-// no weights: no recording has the inputs of both tasks and both labels, and a
-// shared layer would have learnt to tell the data sets apart by what is
-// missing.
+// A HeadConfig is one small network: one task, one set of inputs. Heads share no
+// weights. No recording has the inputs and labels of both tasks, so a shared
+// layer would learn to tell the data sets apart by what is missing.
 type HeadConfig struct {
 	Name     string   `yaml:"name"`
 	Task     string   `yaml:"task"` // thunder or wind
@@ -62,8 +61,8 @@ type HeadConfig struct {
 	// TrainLowland leaves the split's not_lowland sites out of training too, not
 	// only out of validation and the figures.
 	TrainLowland bool `yaml:"train_lowland"`
-	// Noise, by input and in its unit, is the standard deviation of what is added
-	// to an input while training: recordings in whole numbers would else teach
+	// Noise is the standard deviation of what is added to an input while training,
+	// by input and in its unit. Without it recordings in whole numbers would teach
 	// steps that a finer sensor does not have.
 	Noise map[string]float64 `yaml:"noise"`
 	// Members overrides the configuration's; 0 keeps that.

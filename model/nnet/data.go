@@ -10,8 +10,8 @@ import (
 	"fairwatt/model/nnet/skill"
 )
 
-// A Series is one site's recorded weather as the network sees it, with the
-// truth beside it. Rows are in order of time.
+// A Series is one site's recorded weather as the network sees it, and the truth.
+// Rows are in order of time.
 type Series struct {
 	Site     string
 	TimeMs   []int64
@@ -151,10 +151,9 @@ func (t Task) Onsets(s *Series) []int64 {
 	return out
 }
 
-// FillHistory sets the lightning feature of every row to whether it thundered
-// in the last six hours, from the truth: the stand-in for a lightning sensor
-// that evaluation with --inputs history is about. Heads with this input are
-// never used live.
+// FillHistory sets the lightning feature of every row: did it thunder in the last
+// six hours, by the truth? It replaces a lightning sensor for evaluation with
+// --inputs history. Heads with this input are never used live.
 func (s *Series) FillHistory() {
 	last, known := int64(math.MinInt64/2), false
 	for i, at := range s.TimeMs {

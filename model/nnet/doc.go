@@ -10,16 +10,16 @@
 // The caller's duties: one goroutine owns a Network (a tape machine is not safe
 // from two); features come from model.Extractor of the same version (Load
 // compares the schema's hash); a score is a warning, never a licence to trade:
-// the gate's rules stand without it.
+// the gate's rules do not need it.
 //
 // # Design
 //
 // A weight file holds heads. A head is one small perceptron (inputs and their
 // missing flags, tanh layers, one logit) for one task and one set of inputs,
-// with its normalisation, calibration and warning threshold, and beside it a
-// logistic regression on the same inputs that it has to beat. For each kind
-// the richest head whose required inputs are present answers. Heads share no
-// layer: no recording has both tasks' inputs and labels, and a shared layer
+// with its normalisation, calibration and warning threshold. Each head has a
+// logistic regression on the same inputs to beat. For each kind the head with the
+// most inputs answers, of those whose required inputs are present. Heads share
+// no layer: no recording has both tasks' inputs and labels, and a shared layer
 // would learn which data set a row is from by what is missing in it.
 //
 // Training and inference are two graphs (graph.go): every leaf of a Gorgonia
@@ -28,12 +28,12 @@
 // implementation (mlp.go) scores whole data sets, explains scores by integrated
 // gradients and is what the graph is tested against.
 //
-// Training is deterministic: seeded initialisers of our own (Gorgonia's seed
-// from the clock), seeded sampling, a graph, a generator and a goroutine for each
-// member. Members of a head are joined into one block-diagonal network whose
-// logit is their mean: file, graph and explanation need not know. Epoch,
-// calibration and threshold are chosen on the validation split; the test split is read by
-// evaluation alone.
+// Training is deterministic: own seeded initialisers (Gorgonia's take the clock),
+// seeded sampling, and a graph, a generator and a goroutine for each member. The
+// members of a head are joined into one block-diagonal network. Its logit is
+// their mean, so file, graph and explanation know one network only. Epoch,
+// calibration and threshold are chosen on the validation split. Only evaluation
+// reads the test split.
 //
 // # Refused
 //
@@ -41,8 +41,8 @@
 // and answers nonsense; the format here is text with names, shapes, schema hash,
 // checksum and a self-test (format.go). A recurrent or convolutional network:
 // 10 to 100 times the cost on a Pi, for hourly labels that do not carry it.
-// A linear path beside the network and soft targets for the wind head: they
-// validated within the spread of seeds (docs/model.md).
+// A linear path parallel to the network and soft targets for the wind head: their
+// validation scores were within the spread of seeds (docs/model.md).
 // Hour and season as inputs: a sample's clock is monotonic. Absolute pressure
 // and wind direction: they name the station.
 //

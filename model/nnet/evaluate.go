@@ -9,8 +9,8 @@ import (
 	"fairwatt/model/nnet/skill"
 )
 
-// A Question is what Evaluate is to find out. Zero values mean the head's own
-// horizon and threshold.
+// A Question is what Evaluate measures. Zero values mean the head's horizon
+// and threshold.
 type Question struct {
 	Task      string
 	HorizonMs int64
@@ -36,8 +36,8 @@ type Result struct {
 	LeadP10Ms             int64
 }
 
-// An Evaluation is the answer to a Question: the network beside its baselines,
-// on the same rows.
+// An Evaluation is the result of a Question: the network and its baselines on the
+// same rows.
 type Evaluation struct {
 	Head      string
 	Rows      int
@@ -48,12 +48,13 @@ type Evaluation struct {
 	Baselines map[string]Result
 	Scores    []RowScore
 	// AUC90 and AP90 are the network's central 90 % over a bootstrap of whole
-	// days, Reliability its probabilities beside what came, in ten bins of equal
-	// numbers of rows.
+	// days. Reliability compares its probabilities with what came, in ten bins of
+	// equal numbers of rows.
 	AUC90, AP90 skill.Interval
 	Reliability []skill.Bin
-	// Warnings counts the rows at or above the threshold, ExplainedDown those of
-	// them whose score falls when the three named inputs are set to their means.
+	// Warnings counts the rows at or above the threshold. ExplainedDown counts
+	// those of them whose score falls if the three named inputs are set to their
+	// means.
 	Warnings, ExplainedDown int
 }
 
@@ -87,8 +88,8 @@ func (w *Weights) Head(task, inputs string) (*Head, error) {
 	return nil, fmt.Errorf("the weights %s have no head %q", w.Name, name)
 }
 
-// Evaluate measures the network and its baselines. Every score is judged on
-// the rows of the network head, so that all stand beside each other.
+// Evaluate measures the network and its baselines. Every score is judged on the
+// rows of the network head, so that all can be compared.
 func (w *Weights) Evaluate(series []*Series, q Question) (*Evaluation, error) {
 	h, err := w.Head(q.Task, q.Inputs)
 	if err != nil {
@@ -152,19 +153,19 @@ func (w *Weights) Evaluate(series []*Series, q Question) (*Evaluation, error) {
 	return e, nil
 }
 
-// RulesName is the baseline of the wind task that stands for the rules of the
-// gate, as far as hours of recordings can feed them: W03 (gust), W04 and W05
-// (mean wind) and W07 (fall of pressure), each at its default threshold. Their
-// clear times are left out, which counts fewer blocked hours for them.
+// RulesName is the baseline of the wind task that approximates the gate's rules
+// from hourly features: W03 (gust), W04 and W05 (mean wind) and W07 (fall of
+// pressure), each at its default threshold. Their clear times are left out, which
+// counts fewer blocked hours for them.
 const RulesName = "rules"
 
-// byRules is 1 where one of these rules speaks, else 0.
+// byRules is 1 where one of these rules holds, else 0.
 func (r *rows) byRules() []float64 {
 	w := model.DefaultConfig().Weather
 	p := make([]float64, len(r.f))
 	for i, f := range r.f {
-		speaks := func(feature int, at float64) bool { return !f.Missing[feature] && float64(f.X[feature]) >= at }
-		if speaks(model.FeatureGust, w.GustBlockMPS) || speaks(model.FeatureWindSpeed, w.MeanWarnMPS) ||
+		holds := func(feature int, at float64) bool { return !f.Missing[feature] && float64(f.X[feature]) >= at }
+		if holds(model.FeatureGust, w.GustBlockMPS) || holds(model.FeatureWindSpeed, w.MeanWarnMPS) ||
 			!f.Missing[model.FeaturePressureChange3h] && float64(f.X[model.FeaturePressureChange3h]) < -w.FallWarnHPa {
 			p[i] = 1
 		}
@@ -184,8 +185,8 @@ func (r *rows) days() []int {
 	return out
 }
 
-// explained counts the warned rows, and those whose score falls when the
-// inputs the explanation names are neutralised.
+// explained counts the warned rows, and those whose score falls if the inputs of
+// the explanation are set to their means.
 func (r *rows) explained(h *Head, p []float64) (warned, down int) {
 	for i, f := range r.f {
 		if p[i] < h.Warn {
@@ -217,9 +218,8 @@ func onlySite(series []*Series, site string) []*Series {
 	return out
 }
 
-// probabilities scores all rows. A head of which a required input is missing
-// in a row (the logistic baseline has the same ones) does not occur: collect
-// asked for them.
+// probabilities scores all rows. No required input is missing: collect asked for
+// them, and the logistic baseline requires the same ones.
 func (r *rows) probabilities(h *Head) []float64 {
 	p := make([]float64, len(r.f))
 	for i, f := range r.f {

@@ -44,8 +44,8 @@ const (
 	sha256Start = "sha256 "
 )
 
-// ErrChecksum is returned by Load when the SHA-256 line does not fit what
-// stands before it: a byte was changed or lost.
+// ErrChecksum is returned by Load if the SHA-256 line does not fit the bytes
+// before it: a byte was changed or lost.
 var ErrChecksum = errors.New("weights: checksum does not match")
 
 // ErrSchema is returned by Load when the weights were trained on other
@@ -275,8 +275,7 @@ func (hh *headHeader) textBytes() int {
 	return n
 }
 
-// A tensorReader reads tensors in the order they must stand; the first error
-// sticks.
+// A tensorReader reads tensors in their fixed order; the first error sticks.
 type tensorReader struct {
 	rest []byte
 	err  error

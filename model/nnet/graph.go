@@ -86,7 +86,7 @@ func newInferencer(m mlp) (*inferencer, error) {
 	return inf, nil
 }
 
-// run returns the logit of what stands in x.
+// run returns the logit of x.
 func (inf *inferencer) run() (float64, error) {
 	if err := inf.vm.RunAll(); err != nil {
 		inf.vm.Reset()

@@ -17,8 +17,8 @@ type Head struct {
 	// EvaluationOnly heads are never used by Score.
 	EvaluationOnly bool
 	Split          Split
-	// Warn is the calibrated probability from which a warning is due, chosen on
-	// the validation rows so that it costs at most FalseAlarms a site-day there.
+	// Warn is the lowest calibrated probability that warns. It was chosen on the
+	// validation rows, where it costs at most FalseAlarms a site-day.
 	Warn        float64
 	FalseAlarms float64
 	// Validation is what the head reached on the rows that chose its epoch,
@@ -47,8 +47,8 @@ const (
 	RoleLogistic = "logistic"
 )
 
-// clip bounds a standardised input: a value seven deviations out is beyond
-// what was learnt, and must not carry the answer away linearly.
+// clip bounds a standardised input: a value seven deviations out is beyond what
+// was learnt, and must not change the score linearly.
 const clip = 6
 
 // ready says whether all required inputs are there.
@@ -91,9 +91,9 @@ func (h *Head) Probability(f *model.Features) (p float64, ok bool) {
 
 func (h *Head) calibrated(z float64) float64 { return sigmoid(float64(h.a*z) + h.b) }
 
-// explain returns the three inputs that moved the score most against an
-// ordinary hour, in units of the calibrated logit. A missing input is never
-// named: what is not there is the sensor rules' business.
+// explain returns the three inputs that moved the score most away from that of an
+// ordinary hour, in units of the calibrated logit. It never names a missing
+// input: the sensor rules do.
 func (h *Head) explain(f *model.Features) []model.Contribution {
 	n := len(h.inputs)
 	x := make([]float32, 2*n)

@@ -39,8 +39,8 @@ func (m mlp) clone() mlp {
 	return out
 }
 
-// mean is the network whose logit is the mean of the given ones' logits, all of
-// the same shapes: it has them side by side, and no weight between them.
+// mean joins networks of the same shapes side by side, without a weight between
+// them. Its logit is the mean of their logits.
 func mean(nets []mlp) mlp {
 	if len(nets) == 1 {
 		return nets[0]
@@ -75,10 +75,9 @@ func mean(nets []mlp) mlp {
 	return m
 }
 
-// logit is the reference: what the Gorgonia graph computes, in float64 and in
-// plain loops. It scores whole data sets in training and evaluation, where a
-// graph's overhead a row would dominate, and explains scores; a test holds the
-// graph to it. act, when not nil, receives each layer's activations.
+// logit is the reference for the Gorgonia graph: float64 and plain loops. It
+// scores whole data sets in training and evaluation, where a graph's overhead a
+// row would dominate, and explains scores. A test compares the graph with it. act, when not nil, receives each layer's activations.
 func (m mlp) logit(x []float32, act [][]float64) float64 {
 	var buf [2][maxWidth]float64
 	var in []float64

@@ -14,9 +14,9 @@ import (
 //go:embed weights/hazard-1.fwnn
 var shipped []byte
 
-// selfTestTolerance bounds how far this machine's answer may lie from the
-// training machine's: architectures fuse and order float32 sums differently,
-// by some 1e-6 here; a wrong weight or input order is off by far more.
+// selfTestTolerance is how far this machine's probability may lie from the
+// training machine's. Architectures fuse and order float32 sums differently, by
+// some 1e-6 here; a wrong weight or input order is off by far more.
 const selfTestTolerance = 1e-4
 
 // A selfTest is one feature vector with the probability the training machine
@@ -57,8 +57,8 @@ func (t *selfTest) check(h *Head) error {
 	return nil
 }
 
-// A Network scores features: it holds one Gorgonia graph and machine per head
-// that may be used live, built once. It is owned by one goroutine.
+// A Network scores features. It holds one Gorgonia graph and machine for each head
+// that may be used live. One goroutine owns it.
 type Network struct {
 	weights *Weights
 	live    []liveHead // richest inputs first within a kind
@@ -141,10 +141,10 @@ func (n *Network) WarnThreshold(kind model.Kind) (p float64, ok bool) {
 }
 
 // Score implements model.Scorer. For each kind the head with the most inputs
-// of which all required ones are there answers; a kind without such a head has
-// no score. When a head warns (p at or above its threshold), Top explains the
-// one furthest above its threshold; explaining costs some 0.1 ms and is not
-// done otherwise. An answer that is not a probability is an error.
+// scores, of those whose required inputs are present; a kind without such a head
+// has no score. If a head warns (p at or above its threshold), Top explains the
+// one furthest above its threshold. An explanation costs some 0.1 ms, so there is
+// none otherwise. A score that is no probability is an error.
 func (n *Network) Score(f *model.Features) (model.Scores, error) {
 	var s model.Scores
 	worst, excess := -1, 1.0

@@ -167,7 +167,7 @@ func resealed(t *testing.T, b []byte, old, new string) []byte {
 		t.Fatalf("%q is not in the file", old)
 	}
 	body = strings.Replace(body, old, new, 1)
-	// The header's length stands in its own line.
+	// The header's length has its own line.
 	start := strings.Index(body, "{")
 	end := strings.Index(body, "\ntensor 0 0 w") + 1
 	body = fmt.Sprintf("%s\nheader %d\n%s", magic, end-start, body[start:])
@@ -209,7 +209,7 @@ func TestWrongWeightsAreRefused(t *testing.T) {
 	}
 }
 
-// A weight that was changed and sealed anew is caught by the self-test.
+// The self-test catches a changed weight with a new checksum.
 func TestSelfTestCatchesAnotherWeight(t *testing.T) {
 	w := untrained(t)
 	w.Heads[0].net[0].W[0] += 0.5

@@ -66,10 +66,10 @@ func (r *rows) logits(h *Head) []float64 {
 	return z
 }
 
-// Train trains every head of the configuration, and beside each its logistic
-// baseline, from the series. It is deterministic: the same configuration,
-// series in the same order and architecture give the same bits. Nothing is
-// read from the test parts. Progress goes to log.
+// Train trains every head of the configuration and its logistic baseline from the
+// series. It is deterministic: the same configuration, series in the same order
+// and architecture give the same bits. It reads nothing from the test parts.
+// Progress goes to log.
 func Train(ctx context.Context, cfg Config, series []*Series, log *slog.Logger) (*Weights, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("configuration: %w", err)
@@ -152,7 +152,7 @@ func trainHead(ctx context.Context, cfg Config, hc HeadConfig, role string, seri
 	}
 	nets, noise := make([]mlp, members), h.noise(hc.Noise)
 	var group errgroup.Group
-	group.SetLimit(runtime.GOMAXPROCS(0)) // each has a graph of its own, and the order does not matter
+	group.SetLimit(runtime.GOMAXPROCS(0)) // each has its own graph, and the order does not matter
 	for k := range nets {
 		group.Go(func() error {
 			one := *h
@@ -236,8 +236,8 @@ func (h *Head) noise(byName map[string]float64) []float32 {
 	return out
 }
 
-// fit runs epochs until the validation score has not risen for cfg.Patience of
-// them, and keeps the best weights. The score is AUC + average precision: the
+// fit runs epochs until the validation score has not risen for cfg.Patience
+// epochs, and keeps the best weights. The score is AUC + average precision: the
 // first sees the whole order, the second its top, where warnings are.
 func (h *Head) fit(ctx context.Context, cfg Config, seed uint64, noise []float32, train, validate *rows, log *slog.Logger) (err error) {
 	rng := rand.New(rand.NewPCG(seed, uint64(len(h.Name))))
@@ -361,7 +361,7 @@ func initialise(m mlp, rng *rand.Rand) {
 
 // platt fits p = sigmoid(a*z + b) to the labels by Newton's method, with
 // Platt's (1999) smoothed targets, and keeps a positive: calibration may not
-// turn the order round.
+// reverse the order.
 func platt(z []float64, label []bool) (a, b float64) {
 	pos := 0.0
 	for _, l := range label {
@@ -404,8 +404,8 @@ func platt(z []float64, label []bool) (a, b float64) {
 	return a, b
 }
 
-// A Yardstick is the baseline of one sensor and one threshold: a network that
-// does not beat it has learnt nothing worth its weights.
+// A Yardstick is a baseline of one sensor and one threshold. A network that does
+// not beat it is not worth its weights.
 type Yardstick struct {
 	Name      string  `json:"name"` // current_gust
 	Head      string  `json:"head"`

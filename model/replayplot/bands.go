@@ -100,7 +100,7 @@ func (p *picture) gateSpans(e *Events) []span {
 		case "BLOCKED":
 			s.colour, s.text = vermilion, strings.Join(g.rules, " ")
 		}
-		// Causes that come and go beside others would chop the row up.
+		// Causes that come and go while others stay would cut the row into pieces.
 		if n := len(out); n > 0 && out[n-1].colour == s.colour && out[n-1].text == s.text {
 			out[n-1].to = s.to
 			continue
@@ -110,8 +110,8 @@ func (p *picture) gateSpans(e *Events) []span {
 	return out
 }
 
-// labelRow is a label of the trace where it is not zero. A row's value stands
-// for the time before it.
+// labelRow is a label of the trace where it is not zero. A row's value covers the
+// time before it.
 func (p *picture) labelRow(t *trace.Trace, label string) row {
 	r := row{name: "truth: " + strings.TrimPrefix(label, trace.LabelPrefix)}
 	for i := range t.Rows {
@@ -159,7 +159,7 @@ func (b bandPlotter) Plot(c draw.Canvas, pl *plot.Plot) {
 		middle := float64(len(b.rows) - 1 - i)
 		for _, s := range r.spans {
 			left, right := max(x(s.from), c.Min.X), min(x(s.to), c.Max.X)
-			// What is too short to be seen is drawn a point wide.
+			// A span too short to be seen is drawn a point wide.
 			right = max(right, left+vg.Points(1))
 			low, high := y(middle-0.4), y(middle+0.4)
 			c.FillPolygon(s.colour, []vg.Point{{X: left, Y: low}, {X: right, Y: low}, {X: right, Y: high}, {X: left, Y: high}})

@@ -1,10 +1,10 @@
 // Package replayplot draws a replay: the gate, the alerts with their rules, the
-// network's scores and what the sensors said, over one axis of time.
+// network's scores and the sensors' readings, over one axis of time.
 //
 // # What a caller must do
 //
-//  1. Read a trace and the events that a replay of it wrote ([ReadEvents]);
-//     with the network's scores among them their panel is drawn, too.
+//  1. Read a trace and the events that a replay of it wrote ([ReadEvents]). If
+//     they have the network's scores, their panel is drawn too.
 //  2. Hand both to [Draw] with a time zone for people.
 //
 // The same trace, events and zone give the same bytes.
@@ -12,7 +12,7 @@
 // # Design
 //
 // The first panel has a row for the gate, one for each kind of hazard that was
-// alerted, and one for each label of the trace: truth stands beside judgement.
+// alerted, and one for each label of the trace, to compare truth and judgement.
 // Then come the scores with the thresholds from which they warn, and panels of
 // channels that belong together. A trace of any length is drawn as the lowest
 // and highest value of each bit of the axis, so that a spike stays visible.

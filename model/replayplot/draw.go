@@ -38,8 +38,8 @@ const (
 // ErrEmpty is returned for a trace without rows.
 var ErrEmpty = errors.New("the trace has no rows")
 
-// Draw writes the picture. The trace may be of points in time or of seconds
-// from a start of its own.
+// Draw writes the picture. The trace's times may be points in time or seconds from
+// its start.
 func Draw(w io.Writer, t *trace.Trace, e *Events, o Options) error {
 	if len(t.Rows) == 0 {
 		return ErrEmpty
@@ -144,11 +144,10 @@ func (p *picture) axisName() string {
 	return "time (" + name + ")"
 }
 
-// compose draws the panels below each other, the first as high as its rows ask
-// for.
+// compose draws the panels below each other. The first is as high as its rows.
 func (p *picture) compose(c draw.Canvas, panels []*plot.Plot, rows int) {
-	// A column of panels whose axes stand below each other; what Align leaves
-	// equal in height is then given its own.
+	// A column of panels with aligned axes. Align makes them equally high; then
+	// each gets its own height.
 	grid := make([][]*plot.Plot, len(panels))
 	for i := range panels {
 		grid[i] = []*plot.Plot{panels[i]}

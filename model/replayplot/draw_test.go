@@ -65,7 +65,7 @@ func drawn(t *testing.T, tr *trace.Trace, events string, o Options) string {
 	return b.String()
 }
 
-// texts are what stands in a picture for people to read.
+// texts are the texts of a picture.
 func texts(t *testing.T, svg string) []string {
 	t.Helper()
 	var out []string

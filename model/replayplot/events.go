@@ -40,8 +40,8 @@ const (
 	maxEvents     = 5_000_000
 )
 
-// ReadEvents reads the JSON lines that `agent replay` writes. An unknown type
-// of event is passed over; a line that is no event is an error that names it.
+// ReadEvents reads the JSON lines that `agent replay` writes. It skips an unknown
+// type of event. A line that is no event is an error with its number.
 func ReadEvents(r io.Reader) (*Events, error) {
 	scan := bufio.NewScanner(r)
 	scan.Buffer(make([]byte, 0, 64<<10), maxEventBytes)

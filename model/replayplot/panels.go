@@ -50,7 +50,7 @@ var lineColours = []color.RGBA{blue, vermilion, green, purple, orange, sky}
 // farKM is what a lightning sensor gives for "out of range".
 const farKM = 63
 
-// channelPanels are those groups of which the trace has a column with values.
+// channelPanels are the groups that have a column with values in the trace.
 func (p *picture) channelPanels(t *trace.Trace) ([]*plot.Plot, error) {
 	var out []*plot.Plot
 	for _, g := range groups {

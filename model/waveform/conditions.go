@@ -98,18 +98,18 @@ func (d *Detector) mean(of []signal) (float64, bool) {
 	return sum / float64(max(n, 1)), n > 0
 }
 
-// verdict of one half cycle about one condition.
-type verdict uint8
+// A finding is what one half cycle says about one condition.
+type finding uint8
 
 const (
-	unknown  verdict = iota // nothing changes
+	unknown  finding = iota // nothing changes
 	good                    // beyond the hysteresis
 	between                 // neither starts nor ends
 	disturbs                // over the threshold
 )
 
 // test compares; it sets what the condition saw and the limit.
-func (d *Detector) test(c *condition) verdict {
+func (d *Detector) test(c *condition) finding {
 	v, ref := d.value(c.signal), &d.refs[c.signal]
 	var start, end float64
 	over := true
@@ -164,8 +164,8 @@ func maxNaN(a, b float64) float64 {
 	return math.Max(a, b) // NaN where either is
 }
 
-// judge compares the newest half cycle with the references and books the
-// conditions; then the references follow.
+// judge compares the newest half cycle with the references and updates the
+// conditions. Then the references follow.
 func (d *Detector) judge() []model.Event {
 	healthy, changed := true, false
 	for i := range d.conds {
@@ -202,8 +202,8 @@ const (
 	leastVoltage  = 1
 )
 
-// follow learns references that are not known and lets the others follow slowly
-// while nothing is wrong.
+// follow learns unknown references. The others follow slowly while nothing is
+// wrong.
 func (d *Detector) follow(healthy bool) {
 	pace := .5 / float64(d.cfg.NominalHz*d.cfg.ReferenceS)
 	each := func(signals []signal, tolerance, least float64) {
@@ -223,7 +223,7 @@ func (d *Detector) follow(healthy bool) {
 	each(d.phasesV, steadyVoltage, leastVoltage)
 	each(d.phasesI, steadyCurrent, 0)
 	if d.has[sumCurrent] {
-		// What is small beside the phase currents need not be steady.
+		// A sum that is small against the phase currents need not be steady.
 		tolerance, mean := steadyCurrent, 0.0
 		mean, _ = d.mean(d.phasesI)
 		if v := d.half.ResidualA; v < max(float64(.05*mean), d.cfg.MinA) {
@@ -267,7 +267,7 @@ type alertState struct {
 	active []model.Cause
 }
 
-// events tells a change of the conditions as an alert of kind line: raised with
+// events reports a change of the conditions as an alert of kind line: raised with
 // the first, updated with each, cleared with the last.
 func (a *alertState) events(d *Detector) []model.Event {
 	var causes []model.Cause
@@ -282,7 +282,7 @@ func (a *alertState) events(d *Detector) []model.Event {
 		a.up, a.rev, e.Action = true, 1, model.ActionRaise
 		a.count++
 	case len(causes) == 0:
-		// What it was that went.
+		// The conditions that ended.
 		a.up, e.Action, e.Causes = false, model.ActionClear, a.active
 		a.rev++
 	default:

@@ -2,7 +2,7 @@ package waveform
 
 import "fmt"
 
-// A Config sets what is a disturbance. Parts are of one: 0.9 is 90 %.
+// A Config sets what is a disturbance. Shares are parts of one: 0.9 is 90 %.
 type Config struct {
 	NominalHz float64 `yaml:"nominal_hz"` // 50 or 60, or what the network runs at (15 to 400)
 	// NominalV is the nominal phase-to-neutral RMS voltage. Zero: the reference
@@ -18,8 +18,8 @@ type Config struct {
 	ResidualVoltage float64 `yaml:"residual_voltage"` // zero-sequence voltage (a third of the sum) of the reference
 	ResidualCurrent float64 `yaml:"residual_current"` // rise of the sum, of the mean phase current before
 	OverCurrent     float64 `yaml:"over_current"`     // of the current before
-	// MinA is the least current worth a word, in A: below it neither residual
-	// nor over-current is one.
+	// MinA is the least current that counts, in A: below it nothing is a residual
+	// current or an over-current.
 	MinA float64 `yaml:"min_a"`
 
 	LearnCycles     int     `yaml:"learn_cycles"`      // steady cycles that make a first reference

@@ -133,7 +133,7 @@ func (d *Detector) phases(one signal) (phases, sum []signal) {
 	return phases, sum
 }
 
-// Has tells whether a trace with these channels has waveforms to judge.
+// Has says whether a trace with these channels has waveforms to judge.
 func Has(channels []model.Channel) bool {
 	for _, c := range channels {
 		if c >= model.VoltageVInst && c <= model.CurrentNAInst {
@@ -215,8 +215,8 @@ func (d *Detector) tune(rateHz float64) {
 	}
 	d.rate, d.perCycle = rateHz, rateHz/d.cfg.NominalHz
 	size := int(d.perCycle*windowCycles*1.06) + 2
-	// What the rings hold is not read again until it is overwritten, so they are
-	// reused: a recording whose rate jumps at every sample costs no memory.
+	// The content of the rings is overwritten before it is read again, so they are
+	// reused: a rate that jumps at every sample costs no memory.
 	for _, s := range d.used {
 		d.ring[s] = resize(d.ring[s], size)
 	}

@@ -15,9 +15,9 @@
 //	L06 over-current       a phase above twice what it was, and above the rating
 //
 // A dip starts when any phase is low and is over when all are back. The
-// reference is a configured nominal voltage, or the voltage before: learnt from
-// the first steady cycles, then following with a time constant of a minute, and
-// standing still while anything is wrong. Currents always compare with the
+// reference is a configured nominal voltage, or the voltage before. That is learnt
+// from the first steady cycles and then follows with a time constant of a minute;
+// it does not move while anything is wrong. Currents are always compared with the
 // current before.
 //
 // Every 10 cycles (12 at 60 Hz) a [Window] gives frequency, RMS, harmonic
@@ -26,15 +26,15 @@
 //
 // # The caller's duties
 //
-// One goroutine owns a Detector. Push every sample in order with the sampling
-// rate at it. Events are valid until the next Push. A detector only warns: its
-// events stand beside those of model.Judge and never open or close the gate.
+// One goroutine owns a Detector. Push every sample in order, with its sampling
+// rate. Events are valid until the next Push. A detector only warns: its events
+// are separate from those of model.Judge and never open or close the gate.
 //
 // # Design
 //
-// Memory is constant: 12 cycles of each channel. A window's sum is taken anew
-// each half cycle, two additions a sample on average: a running sum would drift
-// and remember a NaN for ever. Where a cycle is no whole number of samples
+// Memory is constant: 12 cycles of each channel. Each half cycle sums its window
+// again, two additions a sample on average: a running sum would drift and never
+// forget a NaN. Where a cycle is no whole number of samples
 // (60 Hz at 1 kHz) the oldest sample counts with the fraction left over; what
 // remains as ripple is below 0.3 % of the value at 16 samples a cycle.
 //
@@ -46,8 +46,8 @@
 // neither raises nor clears. A jump of time or a change of the sampling rate by
 // more than 5 % empties the windows; the reference stays.
 //
-// The residual is the sum of the three phases where all are recorded, and the
-// recorded neutral channel only where they are not: recorders scale 3U0 in
+// The residual is the sum of the three phases if all are recorded, else the
+// recorded neutral channel: recorders scale 3U0 in
 // three ways (sum, sum/3, sum/sqrt 3), and relays put other voltages into that
 // input.
 //

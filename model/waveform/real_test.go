@@ -86,7 +86,7 @@ func replayFrom(t *testing.T, name string, skip int) (alerts []alert, d *wavefor
 //     differential start comes at 987, its trip at 998.
 //   - earth fault, 3U0: from sample 48 to 198 the difference never exceeds 0.04 V
 //     (secondary); at sample 199 (82.9 ms) it is 2.9 V, at 200 10.4 V, at 210
-//     52 V. The recorder's trigger stands at 90 ms.
+//     52 V. The recorder's trigger is at 90 ms.
 //
 // A cycle is 20 samples and 48 samples.
 func TestRealFaults(t *testing.T) {
@@ -115,8 +115,8 @@ func TestRealFaults(t *testing.T) {
 	}
 }
 
-// Where the half cycles fall against the fault is chance. Starting the
-// recording at each sample of a whole cycle gives every case.
+// The fault falls anywhere into a half cycle. The recording is started at each
+// sample of a whole cycle, which gives every case.
 func TestRealFaultsAtEveryAlignment(t *testing.T) {
 	for _, c := range []struct {
 		name            string
@@ -145,7 +145,7 @@ func TestRealFaultsAtEveryAlignment(t *testing.T) {
 // phase B collapses at sample 370 (462.1 ms; found as above: the difference of the
 // B voltage to the cycle before is 28 V secondary there and below 0.2 V up to
 // 369), the relay triggers at 505 ms, pole B is open for half a second, then all
-// three poles open. docs/waveforms.md tells it; this holds it to that.
+// three poles open. docs/waveforms.md describes it; this test holds to that.
 func TestRealRelayEvent(t *testing.T) {
 	alerts, _ := replay(t, "ge_c60_2012-04-06.cfg")
 	if len(alerts) == 0 {

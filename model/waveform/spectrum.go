@@ -49,8 +49,8 @@ func phasor(x []float64, rate, f float64, weight func(int) float64) complex128 {
 
 // Frequency measures the frequency of x near nominal (within 8 %), from how far
 // the phase of the fundamental turns between the two halves of x: about 1 mHz
-// in 10 cycles of a clean sine. It is false where x is too short or has no
-// fundamental to speak of.
+// in 10 cycles of a clean sine. It is false where x is too short or has
+// almost no fundamental.
 func Frequency(x []float64, rate, nominal float64) (hz float64, ok bool) {
 	half := len(x) / 2
 	if float64(half)*nominal < 3*rate {

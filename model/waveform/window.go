@@ -101,7 +101,7 @@ func (d *Detector) summarise(n int, flagged bool) Window {
 }
 
 // Fill sets the RMS channels that belong to the waveform channels, and the
-// frequency, in a sample that lacks them: what slower rules are fed with.
+// frequency, in a sample that lacks them, for the slower rules.
 func (d *Detector) Fill(s *model.Sample) {
 	set := func(c model.Channel, v float64) {
 		if s.Validity[c] == model.Absent && !math.IsNaN(v) {

@@ -115,7 +115,7 @@ func findColumns(head []string) (columns, error) {
 	return c, nil
 }
 
-// anyFault is the type of a fault whose phases no column names.
+// anyFault is the type of a fault without a column for its phases.
 const anyFault = "fault"
 
 func (c *columns) parse(rec []string) (row Row, kind string, err error) {

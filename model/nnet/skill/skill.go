@@ -1,11 +1,3 @@
-// Package skill measures how well probabilities foretold events: ranking (ROC
-// AUC, average precision), calibration (Brier score) and, what an operator
-// feels, events caught, lead and false alarms per site and day.
-//
-// Events, not hours, are what count (hazard notes 3.4): the positive hours of
-// one storm are one event, an alarm that hangs on for five hours is one alarm.
-// Everything here is pure and deterministic; ties are treated as ties, so that
-// a coarse score (a gust in whole m/s) is not flattered by the order of rows.
 package skill
 
 import (
@@ -103,7 +95,7 @@ type Track struct {
 
 // Alarms is what a warning threshold would have meant.
 type Alarms struct {
-	Events      int // events that at least one evaluated row could have foretold
+	Events      int // events with at least one evaluated row in the horizon before
 	Caught      int // of these, with an alarm in the horizon before the onset
 	Alarms      int // runs of rows at or above the threshold
 	FalseAlarms int // runs of which no row was followed by an onset within the horizon
@@ -126,7 +118,7 @@ func (a Alarms) LeadQuantileMs(q float64) int64 {
 }
 
 // Judge counts alarms at a threshold over all tracks. Runs of alarm rows are
-// merged over gaps of up to the horizon, since the warning would still stand.
+// merged over gaps of up to the horizon, because the warning still holds there.
 func Judge(tracks []Track, threshold float64, horizonMs int64) Alarms {
 	var a Alarms
 	for i := range tracks {

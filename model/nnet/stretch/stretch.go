@@ -20,7 +20,7 @@ type Options struct {
 // samples on a line between two others are drawn.
 func Default() Options { return Options{Tolerance: 1e-7, TolAbs: 1e-10, StaleRun: 6, LineRun: 3} }
 
-// near says whether d is nothing beside values of magnitude m.
+// near says whether d is negligible against values of magnitude m.
 func (o Options) near(d, m float64) bool { return math.Abs(d) <= o.TolAbs+o.Tolerance*m }
 
 // Stale marks every sample of each run of at least o.StaleRun equal values
