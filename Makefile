@@ -64,7 +64,7 @@ train: build ## train the network from DATA (default ../shared/data/weather) and
 	bin/model train --config configs/model/hazard-1.yaml --data $(or $(DATA),../shared/data/weather) --out build/hazard-1.fwnn
 	cmp build/hazard-1.fwnn model/nnet/weights/hazard-1.fwnn && echo "the shipped weights, bit for bit"
 
-evaluate: build ## measure network and rules beside baselines and goals on DATA (default ../shared/data)
+evaluate: build ## measure network and rules against baselines and goals on DATA (default ../shared/data)
 	@mkdir -p build
 	bin/model evaluate --data $(or $(DATA),../shared/data) --out build/evaluate.json
 

@@ -1,7 +1,7 @@
 // Command model trains the hazard network and measures it. Its subcommands:
 //
 //	train     train the network on recorded weather and write the weight file
-//	evaluate  measure network and rules beside baselines: one task (--task), or
+//	evaluate  measure network and rules against baselines: one task (--task), or
 //	          all of them with their goals; eval is the same command
 //	plot      draw a replay over time
 //	version   say which program and which weights these are

@@ -48,11 +48,10 @@ func evaluateCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "evaluate [--task thunder|wind|line|sensor] --data DIR|FILE",
 		Aliases: []string{"eval"},
-		Short:   "Measure network and rules beside their baselines and goals",
-		Long: `Evaluate measures network and rules on recordings, beside baselines on the same
+		Short:   "Measure network and rules against their baselines and goals",
+		Long: `Evaluate measures network and rules on recordings, and baselines on the same
 rows. With --task it prints the table of one task. Without, it runs every task
-there is data for and ends with a table of goals: what was aimed at and what was
-reached. Then --data is one folder that holds weather/{cities,knmi,montreal,taiwan},
+that has data and ends with a table of goals: the aim and what was reached. Then --data is one folder that holds weather/{cities,knmi,montreal,taiwan},
 electrical, sensor and comtrade; what is missing is skipped with a reason.
 
 Rows that the weights learnt or chose from are left out: what counts is the test
@@ -69,7 +68,7 @@ thundered in the last 6 h, from the label: a stand-in for a lightning sensor.
 line: simulated three-phase rows (columns Ia..Vc and G,A,B,C or Output). A small
 network is trained without one fault type and judged on it, for each type; loads
 are rescaled per simulation. sensor: recorded series with marked stale or
-interpolated stretches, the rules that find them and plain ones beside.`,
+interpolated stretches; the rules that find them are compared with plain ones.`,
 		Example: `  model evaluate --data ../shared/data --out build/evaluate.json
   model evaluate --task thunder --data ../shared/data/weather
   model evaluate --task wind --data ../shared/data/weather/taiwan --stations all --json

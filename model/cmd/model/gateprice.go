@@ -11,13 +11,13 @@ import (
 	"fairwatt/model/nnet/skill"
 )
 
-// priceHours is what a block may cost: the network may close the gate for at most
-// so many hours for each event it catches on the validation rows. A trade lasts an
-// hour or two; a price above a day would close the market for good weather.
+// priceHours is the highest price of a block: for each event it catches on the
+// validation rows, the network may close the gate for so many hours. A trade lasts
+// an hour or two; a price above a day would close the market in good weather.
 const priceHours = 24.0
 
-// A stand is what one way of closing the gate would have meant on validation rows.
-type stand struct {
+// A tally is what one way of closing the gate costs and catches on validation rows.
+type tally struct {
 	Caught int     `json:"events_caught"`
 	Hours  float64 `json:"blocked_hours"`
 }
@@ -29,17 +29,17 @@ type gateDecision struct {
 	Rows       int     `json:"rows"`
 	Events     int     `json:"events"`
 	SiteMonths float64 `json:"station_months"`
-	RulesBlock stand   `json:"rules_that_block"`
-	RulesWarn  stand   `json:"rules_that_warn_or_block"`
-	Network    stand   `json:"network_at_its_threshold"`
+	RulesBlock tally   `json:"rules_that_block"`
+	RulesWarn  tally   `json:"rules_that_warn_or_block"`
+	Network    tally   `json:"network_at_its_threshold"`
 	// SameHours is the network at the lowest threshold that costs no more blocked
 	// hours than the rules that warn or block.
-	SameHours stand `json:"network_at_the_rules_hours"`
+	SameHours tally `json:"network_at_the_rules_hours"`
 	// Yardstick is a threshold on the present gust at no more blocked hours than
-	// the network's: a rule that anybody can write (wind only).
-	Yardstick *stand `json:"current_gust_at_the_networks_hours,omitempty"`
-	// RulesFed is false where the recordings lack the sensor that the hazard's own
-	// rules live on: then nothing can be shown to beat them.
+	// the network's: the simplest rule there is (wind only).
+	Yardstick *tally `json:"current_gust_at_the_networks_hours,omitempty"`
+	// RulesFed is false if the recordings lack the sensor of the hazard's rules:
+	// then nothing can be shown to beat them.
 	RulesFed   bool    `json:"rules_fed"`
 	PriceHours float64 `json:"blocked_hours_per_event_allowed"`
 	Blocks     bool    `json:"network_may_block"`
@@ -47,8 +47,8 @@ type gateDecision struct {
 }
 
 // ruleLevels replays a recording through the rules (no network, no input
-// required) and returns the weather alerts' level after each sample: kinds is
-// what counts as foretelling the task.
+// required) and returns the level of the weather alerts after each sample. kinds
+// are the alerts that count as predicting the task.
 func ruleLevels(r *recording, kinds ...model.Kind) ([]model.Level, error) {
 	cfg := model.DefaultConfig()
 	cfg.IntervalS = 3600
@@ -76,8 +76,8 @@ func ruleLevels(r *recording, kinds ...model.Kind) ([]model.Level, error) {
 	return out, nil
 }
 
-// taskKinds are the alerts that count as foretelling a task: a squall or a deep
-// low is credited to thunder too, in the rules' favour.
+// taskKinds are the alerts that count as predicting a task. A squall or a deep low
+// counts for thunder too, in the rules' favour.
 func taskKinds(task string) []model.Kind {
 	if task == nnet.TaskWind {
 		return []model.Kind{model.KindWind, model.KindCyclone}
@@ -124,10 +124,10 @@ func decide(h *nnet.Head, recs []*recording) (gateDecision, error) {
 		return d, fmt.Errorf("gate decision of %s: %w", h.Name, nnet.ErrNoRows)
 	}
 	horizon := h.Task.HorizonMs
-	at := func(tr []skill.Track, threshold float64) stand {
+	at := func(tr []skill.Track, threshold float64) tally {
 		a := skill.Judge(tr, threshold, horizon)
 		d.Events, d.SiteMonths = a.Events, a.SiteDays/monthDays
-		return stand{a.Caught, a.AlarmHours}
+		return tally{a.Caught, a.AlarmHours}
 	}
 	rules, gust := make([]skill.Track, len(tracks)), make([]skill.Track, len(tracks))
 	for i, t := range tracks {
@@ -145,7 +145,7 @@ func decide(h *nnet.Head, recs []*recording) (gateDecision, error) {
 	return d, nil
 }
 
-// fed says whether a sample has what the rules of a hazard live on.
+// fed says whether a sample has what the rules of a hazard need.
 func fed(kind model.Kind, s *model.Sample) bool {
 	sensors := []model.Channel{model.WindGustMPS, model.WindSpeedMPS}
 	if kind == model.KindThunderstorm {
@@ -159,9 +159,9 @@ func fed(kind model.Kind, s *model.Sample) bool {
 	return false
 }
 
-// conclude is the decision: the network catches more than the rules and more than
-// the yardstick at equal blocked hours, and at its threshold costs no more than
-// the price. Rules that block no hour at all are beaten by any event caught.
+// conclude decides. The network may block if it catches more than the rules and
+// more than the yardstick at equal blocked hours, and costs no more than the price
+// at its threshold. Any event caught beats rules that block no hour at all.
 func (d *gateDecision) conclude() {
 	perEvent := math.Inf(1)
 	if d.Network.Caught > 0 {

@@ -19,7 +19,7 @@ import (
 	"fairwatt/model/nnet"
 )
 
-// A goal is one figure that the network or a rule is to reach.
+// A goal is one figure that the network or a rule should reach.
 type goal struct {
 	Task    string  `json:"task"`
 	Figure  string  `json:"figure"`
@@ -44,7 +44,7 @@ func (g *goal) judge() {
 type evaluation struct {
 	Weights    string         `json:"weights"`
 	Goals      []goal         `json:"goals"`
-	Verdicts   []gateDecision `json:"verdicts"`
+	Decisions  []gateDecision `json:"verdicts"`
 	Weather    []report       `json:"weather"`
 	Line       []lineReport   `json:"line"`
 	Sensor     []sensorReport `json:"sensor"`
@@ -139,7 +139,7 @@ func (e *evaluation) add(g goal) {
 
 // measure evaluates a question, prints its tables and keeps them.
 func (e *evaluation) measure(w *nnet.Weights, series []*nnet.Series, q nnet.Question, split string) ([]report, error) {
-	reports, _, err := answer(w, series, q, split)
+	reports, _, err := ask(w, series, q, split)
 	if err != nil {
 		return nil, err
 	}
@@ -155,8 +155,8 @@ func (e *evaluation) measure(w *nnet.Weights, series []*nnet.Series, q nnet.Ques
 	return reports, err
 }
 
-// explained files the check of the explanations: in every warned hour the score
-// falls when the inputs named for it are set to their training means.
+// explained adds the check of the explanations: in every warned hour the score
+// falls if the named inputs are set to their training means.
 func (e *evaluation) explained(r report, q nnet.Question) {
 	if r.Warnings == 0 {
 		return

@@ -40,13 +40,13 @@ func (e *evaluation) gate(ctx context.Context, o *evaluateOptions, w *nnet.Weigh
 		if err != nil {
 			return err
 		}
-		e.Verdicts = append(e.Verdicts, d)
+		e.Decisions = append(e.Decisions, d)
 	}
 	return nil
 }
 
-// warmUp is how much of a recording before the first judged row is replayed: the
-// longest memory of a feature is five days.
+// warmUp is the part of a recording that is replayed before the first judged row:
+// the longest memory of a feature is five days.
 const warmUp = 10 * 24 * time.Hour
 
 func (e *evaluation) robust(ctx context.Context, o *evaluateOptions, w *nnet.Weights) error {
@@ -83,18 +83,18 @@ func (e *evaluation) robust(ctx context.Context, o *evaluateOptions, w *nnet.Wei
 }
 
 func (e *evaluation) printGate() error {
-	if len(e.Verdicts) == 0 {
+	if len(e.Decisions) == 0 {
 		return nil
 	}
 	fmt.Fprintf(e.out, "== May the network block? (validation rows; events caught / hours blocked; a network may cost %.0f h an event)\n", priceHours)
 	t := tabwriter.NewWriter(e.out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "head\tevents\tstation-months\trules block\trules warn or block\tnetwork\tat the rules' hours\tpresent gust\tdecision")
-	for _, d := range e.Verdicts {
+	for _, d := range e.Decisions {
 		answer := "warns"
 		if d.Blocks {
 			answer = "may block"
 		}
-		s := func(x stand) string { return fmt.Sprintf("%d / %.0f", x.Caught, x.Hours) }
+		s := func(x tally) string { return fmt.Sprintf("%d / %.0f", x.Caught, x.Hours) }
 		gust := "-"
 		if d.Yardstick != nil {
 			gust = s(*d.Yardstick)

@@ -70,8 +70,8 @@ func (e *evaluation) sensor(_ context.Context, o *evaluateOptions, _ *nnet.Weigh
 	return err
 }
 
-// A faultRecording is a recording whose fault was found by looking at its
-// samples, not with our detector: model/waveform's tests tell how.
+// A faultRecording is a recording with a known fault. It was found by looking at
+// the samples, not with our detector: the tests of model/waveform say how.
 type faultRecording struct {
 	file            string
 	start, perCycle int // sample of the start, samples a cycle

@@ -43,16 +43,16 @@ func TestGoalsAreJudgedUnrounded(t *testing.T) {
 func TestGateDecision(t *testing.T) {
 	for _, c := range []struct {
 		name           string
-		rules, net, eq stand
+		rules, net, eq tally
 		price          float64
 		want           bool
 		why            string
 	}{
-		{"the rules catch as many at equal hours", stand{5, 20}, stand{6, 40}, stand{5, 20}, 24, false, "the rules 5"},
-		{"more at equal hours, cheap", stand{5, 20}, stand{6, 40}, stand{6, 20}, 24, true, "6.7 blocked hours"},
-		{"more at equal hours, dear", stand{5, 20}, stand{2, 100}, stand{6, 20}, 24, false, "50.0 blocked hours"},
-		{"the rules have nothing to say", stand{}, stand{2, 10}, stand{}, 24, true, "5.0 blocked hours"},
-		{"neither catches any", stand{}, stand{0, 10}, stand{}, 24, false, "catches 0 events"},
+		{"the rules catch as many at equal hours", tally{5, 20}, tally{6, 40}, tally{5, 20}, 24, false, "the rules 5"},
+		{"more at equal hours, cheap", tally{5, 20}, tally{6, 40}, tally{6, 20}, 24, true, "6.7 blocked hours"},
+		{"more at equal hours, dear", tally{5, 20}, tally{2, 100}, tally{6, 20}, 24, false, "50.0 blocked hours"},
+		{"the rules have nothing to say", tally{}, tally{2, 10}, tally{}, 24, true, "5.0 blocked hours"},
+		{"neither catches any", tally{}, tally{0, 10}, tally{}, 24, false, "catches 0 events"},
 	} {
 		d := gateDecision{RulesWarn: c.rules, Network: c.net, SameHours: c.eq, PriceHours: c.price, RulesFed: true}
 		d.conclude()
@@ -60,7 +60,7 @@ func TestGateDecision(t *testing.T) {
 			t.Errorf("%s: %v, %q", c.name, d.Blocks, d.Why)
 		}
 	}
-	good := gateDecision{Network: stand{6, 40}, PriceHours: 24, Yardstick: &stand{6, 39}, RulesFed: true}
+	good := gateDecision{Network: tally{6, 40}, PriceHours: 24, Yardstick: &tally{6, 39}, RulesFed: true}
 	if good.conclude(); good.Blocks || !strings.Contains(good.Why, "present gust") {
 		t.Errorf("no better than the present gust: %v, %q", good.Blocks, good.Why)
 	}

@@ -141,7 +141,7 @@ func measureLine(ctx context.Context, set *line.Set) ([]lineReport, error) {
 }
 
 // pooled adds up each set's folds. Ranking figures are left out: every fold
-// has a network of its own, whose scores do not compare.
+// has another network, and their scores do not compare.
 func pooled(reports []lineReport) []lineReport {
 	var out []lineReport
 	for _, r := range reports {
@@ -160,7 +160,7 @@ func pooled(reports []lineReport) []lineReport {
 	return out
 }
 
-// plus adds counts up and works the shares out anew.
+// plus adds the counts up and computes the shares again.
 func (s lineScore) plus(o lineScore) lineScore {
 	tp, fp, fn := s.counts.TruePositive+o.counts.TruePositive, s.counts.FalsePositive+o.counts.FalsePositive,
 		s.counts.FalseNegative+o.counts.FalseNegative

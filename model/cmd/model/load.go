@@ -71,8 +71,7 @@ func loadSeries(ctx context.Context, paths []string, progress func(done, total i
 	return out, nil
 }
 
-// loadOne reads one trace. The truth goes beside the features, never through
-// a sample.
+// loadOne reads one trace. The truth never goes through a sample.
 func loadOne(path string) (_ *nnet.Series, err error) {
 	r, err := trace.Open(path, trace.Options{})
 	if err != nil {

@@ -46,7 +46,7 @@ func rootCommand() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "model",
 		Short: "Train and evaluate the hazard network",
-		Long: `model trains the hazard network on recorded weather, evaluates it beside plain
+		Long: `model trains the hazard network on recorded weather, compares it with plain
 baselines, draws replays, and says which weights are built in. docs/model.md is
 the model card.`,
 		SilenceUsage: true, SilenceErrors: true,

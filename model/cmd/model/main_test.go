@@ -242,7 +242,7 @@ func TestPlot(t *testing.T) {
 	}
 }
 
-// Without recordings evaluate says what it skipped, and fails at nothing.
+// Without recordings evaluate says what it skipped, and does not fail.
 func TestEvaluateSkipsWhatIsNotThere(t *testing.T) {
 	out := filepath.Join(t.TempDir(), "evaluate.json")
 	code, text, stderr := runModel(t, "evaluate", "--data", t.TempDir(), "--out", out)

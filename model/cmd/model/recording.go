@@ -13,15 +13,15 @@ import (
 	"fairwatt/model/trace"
 )
 
-// A recording is a trace in memory: the suites that replay it with one sensor
-// broken after another read the file once.
+// A recording is a trace in memory. It is read once and replayed with one sensor
+// broken after another.
 type recording struct {
 	site    string
 	samples []model.Sample
 	thunder []int8
 }
 
-// readRecording reads what of a trace lies at or after fromMs.
+// readRecording reads the rows of a trace at or after fromMs.
 func readRecording(path string, fromMs int64) (_ *recording, err error) {
 	r, err := trace.Open(path, trace.Options{})
 	if err != nil {
@@ -59,7 +59,7 @@ func thunderOf(labels map[string]float64) int8 {
 	return 0
 }
 
-// readRecordings reads the traces whose site keep wants.
+// readRecordings reads the traces of the sites that keep accepts.
 func readRecordings(ctx context.Context, dir string, fromMs int64, keep func(site string) bool) ([]*recording, error) {
 	files, err := traceFiles([]string{dir})
 	if err != nil {
@@ -83,8 +83,8 @@ func readRecordings(ctx context.Context, dir string, fromMs int64, keep func(sit
 	return out, nil
 }
 
-// series extracts the features of every sample as it was or, with a distortion,
-// as a broken sensor would have given it. The truth is always the recorded one.
+// series extracts the features of every sample: as recorded or, with a distortion,
+// as from a broken sensor. The truth is always the recorded one.
 func (r *recording) series(change *distortion) *nnet.Series {
 	if change == nil {
 		s := nnet.NewSeries(r.site)

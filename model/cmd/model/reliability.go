@@ -9,8 +9,8 @@ import (
 	"fairwatt/model/nnet/skill"
 )
 
-// reliabilitySVG draws the network's probabilities beside what came, on
-// logarithmic axes: hazards are rare. A bin in which nothing came stands on the
+// reliabilitySVG draws the network's probabilities against what came, on
+// logarithmic axes, because hazards are rare. A bin without an event lies on the
 // lower edge.
 func reliabilitySVG(title string, bins []skill.Bin) string {
 	const side, margin, decades = 400.0, 60.0, 4 // 0.0001 to 1

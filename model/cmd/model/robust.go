@@ -10,7 +10,7 @@ import (
 )
 
 // A distortion is one way in which a station's readings go wrong. start returns
-// what is done to each sample in turn; it begins anew for each site.
+// what is done to each sample in turn; it begins again for each site.
 type distortion struct {
 	name  string
 	start func() func(*model.Sample)
@@ -110,8 +110,8 @@ var (
 	}
 )
 
-// A robustRow is the network under one distortion, on the rows of the undistorted
-// recording.
+// A robustRow is the network under one distortion, on the rows of the recording as
+// it was.
 type robustRow struct {
 	Task     string   `json:"task"`
 	Change   string   `json:"change"`
@@ -127,8 +127,8 @@ type robustRow struct {
 // monthDays is a station-month.
 const monthDays = 30.4375
 
-// live scores as nnet.Network.Score does: the head with the most inputs that has
-// all it requires. alarm is whether that head's own threshold is reached.
+// live scores as nnet.Network.Score does: by the head with the most inputs, of
+// those that have all they require. alarm says whether that head warns.
 func live(w *nnet.Weights, kind model.Kind, f *model.Features) (p float64, alarm, ok bool) {
 	var best *nnet.Head
 	for _, h := range w.Heads {

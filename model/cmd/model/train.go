@@ -93,8 +93,8 @@ func readConfig(path string) (nnet.Config, error) {
 	return cfg, nil
 }
 
-// writeFile replaces path in one step: a run that is stopped leaves the old
-// weights whole.
+// writeFile replaces path in one step: after an interruption the old weights are
+// whole.
 func writeFile(path string, b []byte) error {
 	tmp, err := os.CreateTemp(filepath.Dir(path), ".weights-*")
 	if err != nil {
@@ -107,7 +107,7 @@ func writeFile(path string, b []byte) error {
 	return os.Rename(tmp.Name(), path)
 }
 
-// isTerminal says whether somebody may be looking.
+// isTerminal says whether w is a terminal, with a person before it.
 func isTerminal(w io.Writer) bool {
 	f, ok := w.(*os.File)
 	if !ok {

@@ -46,7 +46,7 @@ func (o *evaluateOptions) runWeather(cmd *cobra.Command) error {
 			s.FillHistory()
 		}
 	}
-	reports, scores, err := answer(w, series, o.question(), o.split)
+	reports, scores, err := ask(w, series, o.question(), o.split)
 	if err != nil {
 		return fmt.Errorf("evaluate %s: %w", o.task, err)
 	}
@@ -89,10 +89,10 @@ func loadWeights(path string) (*nnet.Weights, error) {
 	return w, nil
 }
 
-// answer answers the question for its split and, for the test split, for
-// every site outside all splits by itself. Data of outside sites only are
-// reported alone, so that one unseen trace can be asked about.
-func answer(w *nnet.Weights, series []*nnet.Series, q nnet.Question, split string) ([]report, []nnet.RowScore, error) {
+// ask evaluates the question for its split and, with the test split, for each
+// site outside all splits. If the data has outside sites only, they are reported
+// alone, so that one can ask about an unseen trace.
+func ask(w *nnet.Weights, series []*nnet.Series, q nnet.Question, split string) ([]report, []nnet.RowScore, error) {
 	var reports []report
 	var scores []nnet.RowScore
 	add := func(group string, q nnet.Question) error {
@@ -129,7 +129,7 @@ func answer(w *nnet.Weights, series []*nnet.Series, q nnet.Question, split strin
 	return reports, scores, nil
 }
 
-// A report is one evaluation as JSON; times are in seconds, undefined numbers
+// A report is one evaluation as JSON. Times are in seconds, undefined numbers
 // null.
 type report struct {
 	Weights   string   `json:"weights,omitempty"`
@@ -142,7 +142,7 @@ type report struct {
 	SiteDays  float64  `json:"site_days"`
 	BaseRate  float64  `json:"base_rate"`
 	Result    result   `json:"network"`
-	result             // the network's figures stand at the top too
+	result             // the network's figures are at the top level too
 	Baselines baseline `json:"baselines"`
 	External  []report `json:"external,omitempty"`
 

@@ -39,9 +39,9 @@ type Set struct {
 // Read reads rows with the columns Ia, Ib, Ic, Va, Vb, Vc and either G, A, B,
 // C (1 where the ground or phase is in the fault) or one column that begins
 // with "Output" (1 for a fault). The rows have no time: they are taken as
-// consecutive, and a simulation ends with its fault. Where the columns do not
-// name the fault's type, it is told by which currents exceed twice the largest
-// normal one ("type-A"); that name only keys the hold-out.
+// consecutive, and a simulation ends with its fault. If the columns do not name
+// the fault's type, the currents above twice the largest normal one do; that name
+// only keys the hold-out.
 func Read(r io.Reader, name string) (*Set, error) {
 	in := csv.NewReader(r)
 	in.ReuseRecord = true
