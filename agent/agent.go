@@ -16,6 +16,8 @@ import (
 
 	"fairwatt/agent/sensor"
 	"fairwatt/model"
+	"fairwatt/proto/mqtt"
+	"fairwatt/proto/wire"
 )
 
 // Deps are the parts an agent is composed of.
@@ -36,7 +38,7 @@ type Deps struct {
 	Outbox *Outbox
 	// Pipes are the brokers, the preferred one first. Run opens and closes
 	// them. Their will is Will(cfg).
-	Pipes []Pipe
+	Pipes []mqtt.Pipe
 	Clock Clock
 	// Contactor lets a delivery flow; nil is NoContactor.
 	Contactor Contactor
@@ -48,8 +50,8 @@ type Deps struct {
 }
 
 // WillOf returns the last will of an agent's connections.
-func WillOf(cfg *Config) Will {
-	return Will{Topic: Topics{cfg.Site, cfg.Device}.Of("status"), Payload: "offline"}
+func WillOf(cfg *Config) mqtt.Will {
+	return mqtt.Will{Topic: wire.Topics{Site: cfg.Site, Device: cfg.Device}.Of(wire.ClassStatus), Payload: wire.Offline}
 }
 
 // An Agent is the loop: tick, sense, judge, gate, seal, queue, publish; and
@@ -65,12 +67,12 @@ type Agent struct {
 	sample    model.Sample
 	judge     *model.Judge
 	publisher *publisher
-	inbox     chan Message
-	feed      *feed        // of official warnings; nil without
-	warned    chan Message // official warnings by MQTT
-	stepped   bool         // the judge has had its first sample
-	beganMs   int64        // sensing clock of the start
-	receipts  *Receipts    // nil without a chain
+	inbox     chan mqtt.Message
+	feed      *feed             // of official warnings; nil without
+	warned    chan mqtt.Message // official warnings by MQTT
+	stepped   bool              // the judge has had its first sample
+	beganMs   int64             // sensing clock of the start
+	receipts  *Receipts         // nil without a chain
 	meters    []meter
 	trade     trading
 
@@ -111,8 +113,8 @@ type Status struct {
 	Gate     model.State
 	GateSeq  uint64
 	Causes   []model.Cause
-	Sensors  []SensorStatus
-	Outbox   OutboxStats
+	Sensors  []wire.Sensor
+	Outbox   wire.Outbox
 	Online   bool
 	Selling  int // trades at the seller that have not ended
 	Buying   int // circuits that are not idle
@@ -157,8 +159,8 @@ func New(cfg Config, deps Deps) (*Agent, error) {
 	a := &Agent{
 		cfg: cfg, deps: deps, log: deps.Logger, clock: clockReader{clock: deps.Clock},
 		senses: senses, judge: deps.Judge,
-		publisher: newPublisher(deps.Pipes, deps.Outbox, Topics{cfg.Site, cfg.Device}, deps.Logger),
-		inbox:     make(chan Message, 256), warned: make(chan Message, 16),
+		publisher: newPublisher(deps.Pipes, deps.Outbox, wire.Topics{Site: cfg.Site, Device: cfg.Device}, deps.Logger),
+		inbox:     make(chan mqtt.Message, 256), warned: make(chan mqtt.Message, 16),
 		saved: savedState{GateState: -1},
 	}
 	if deps.Supervisor != nil {
@@ -251,7 +253,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	defer stopPublishing()
 	for _, pipe := range a.deps.Pipes {
 		if a.receipts != nil {
-			pipe.Subscribe(a.publisher.topics.Of("down/receipt/+"), func(m Message) {
+			pipe.Subscribe(a.publisher.topics.Receipt("+"), func(m mqtt.Message) {
 				select {
 				case a.inbox <- m:
 				case <-publishing.Done():
@@ -259,7 +261,7 @@ func (a *Agent) Run(ctx context.Context) error {
 			})
 		}
 		if a.feed != nil && a.feed.cfg.Topic != "" {
-			pipe.Subscribe(a.feed.cfg.Topic, func(m Message) {
+			pipe.Subscribe(a.feed.cfg.Topic, func(m mqtt.Message) {
 				select {
 				case a.warned <- m:
 				case <-publishing.Done():
@@ -307,7 +309,7 @@ func (a *Agent) loop(ctx context.Context) error {
 // wait handles receipts and warnings until the next tick.
 func (a *Agent) wait(ctx context.Context, tick <-chan time.Time) error {
 	for {
-		var warned <-chan Message
+		var warned <-chan mqtt.Message
 		if a.stepped { // a judgement that begins with a warning would miss all sensors
 			warned = a.warned
 		}
@@ -425,7 +427,7 @@ func (a *Agent) event(e *model.Event) error {
 }
 
 // receive takes one receipt message.
-func (a *Agent) receive(m Message) {
+func (a *Agent) receive(m mqtt.Message) {
 	da := m.Topic[strings.LastIndexByte(m.Topic, '/')+1:]
 	verdicts, err := a.receipts.Add(da, m.Payload)
 	if err != nil {
@@ -451,7 +453,7 @@ const flushEvery = 30 * time.Second
 func (a *Agent) periodic() error {
 	if !a.online && anyValid(&a.sample) {
 		a.online = true
-		a.publisher.set("status", 1, true, []byte("online"))
+		a.publisher.set(wire.ClassStatus, 1, true, []byte(wire.Online))
 	}
 	now := a.now.wall
 	if due(now, &a.lastGate, gateEvery) {
@@ -539,7 +541,7 @@ func (a *Agent) close() error {
 	defer cancel()
 	for _, pipe := range a.deps.Pipes {
 		if pipe.Connected() {
-			if err := pipe.Publish(ctx, a.publisher.topics.Of("status"), 1, true, []byte("offline")); err != nil {
+			if err := pipe.Publish(ctx, a.publisher.topics.Of(wire.ClassStatus), 1, true, []byte(wire.Offline)); err != nil {
 				a.log.Warn("say offline", "err", err)
 			}
 		}
@@ -559,7 +561,7 @@ func (a *Agent) updateStatus() {
 	view := a.judge.View()
 	s := Status{
 		Gate: view.State, GateSeq: a.saved.GateSeq, Causes: append([]model.Cause(nil), view.Causes...),
-		Sensors: append([]SensorStatus(nil), a.senses.status...), Outbox: a.deps.Outbox.Stats(), Online: a.online,
+		Sensors: append([]wire.Sensor(nil), a.senses.status...), Outbox: a.deps.Outbox.Stats(), Online: a.online,
 		Final: a.counters.final, Refused: a.counters.refused, Failures: a.counters.commitFailures,
 		Summary: a.summary,
 	}

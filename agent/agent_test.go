@@ -19,7 +19,10 @@ import (
 	"fairwatt/firmware-sim/board"
 	"fairwatt/model"
 	"fairwatt/proto/fairwattpb"
+	"fairwatt/proto/mqtt"
+	"fairwatt/proto/mqtt/mqtttest"
 	"fairwatt/proto/seal"
+	"fairwatt/proto/wire"
 )
 
 // A plant is a simulated board with the world it measures, moved on with the
@@ -116,7 +119,7 @@ func testKey(n byte) ed25519.PrivateKey {
 }
 
 // liveAgent composes an agent on the plant over the pipes.
-func liveAgent(t testing.TB, cfg Config, p *plant, db string, chain *Chain, contactor Contactor, pipes ...Pipe) *Agent {
+func liveAgent(t testing.TB, cfg Config, p *plant, db string, chain *Chain, contactor Contactor, pipes ...mqtt.Pipe) *Agent {
 	t.Helper()
 	judge, err := NewJudge(cfg.Judge, nil)
 	if err != nil {
@@ -143,7 +146,7 @@ type town struct {
 	das    []testDA
 	chain  *Chain
 	mute   bool // takes records, answers nothing
-	pipe   Pipe
+	pipe   mqtt.Pipe
 	mu     sync.Mutex
 	seen   map[[32]byte]bool
 	height uint64
@@ -151,7 +154,7 @@ type town struct {
 	batch  int                  // messages taken
 }
 
-func newTown(t testing.TB, pipe Pipe) *town {
+func newTown(t testing.TB, pipe mqtt.Pipe) *town {
 	das, keys := testDAs(4)
 	return &town{t: t, das: das, pipe: pipe, seen: map[[32]byte]bool{}, chain: &Chain{ID: testChainID, DAs: keys, Params: ChainParams{
 		LossE4: 300, RegisterStepWh: 1, StartByMs: 900_000, DeliverByMs: 21_600_000, ResumeByMs: 3_600_000, ConfirmByMs: 900_000, AttestationMaxMs: 90_000,
@@ -159,13 +162,13 @@ func newTown(t testing.TB, pipe Pipe) *town {
 }
 
 func (w *town) open() {
-	w.pipe.Subscribe("fairwatt/v1/+/+/up/record", func(m Message) { w.take(m) })
+	w.pipe.Subscribe("fairwatt/v1/+/+/up/record", func(m mqtt.Message) { w.take(m) })
 	if err := w.pipe.Open(); err != nil {
 		w.t.Error(err)
 	}
 }
 
-func (w *town) take(m Message) {
+func (w *town) take(m mqtt.Message) {
 	var batch fairwattpb.RecordBatch
 	if err := proto.Unmarshal(m.Payload, &batch); err != nil {
 		w.t.Error(err)
@@ -293,20 +296,18 @@ func (c *spyContactor) flow(t testing.TB, wh float64) {
 // stop says offline.
 func TestAgentGatesReportsAndStops(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		broker := &MemoryBroker{}
+		broker := &mqtttest.Broker{}
 		p := newPlant(t)
-		w := newTown(t, broker.Pipe(Will{}))
+		w := newTown(t, broker.Pipe(mqtt.Will{}))
 		w.open()
 		cfg := testConfig(t, "pv-1")
 		a := liveAgent(t, cfg, p, filepath.Join(t.TempDir(), "a.db"), w.chain, nil, broker.Pipe(WillOf(&cfg)))
 		var mu sync.Mutex
 		var alerts []string
-		watcher := broker.Pipe(Will{})
-		watcher.Subscribe("fairwatt/v1/farm-1/pv-1/alert", func(m Message) {
-			var v alertView
-			if err := json.Unmarshal(m.Payload, &struct {
-				Action, Kind, Level *string
-			}{&v.Action, &v.Kind, &v.Level}); err != nil {
+		watcher := broker.Pipe(mqtt.Will{})
+		watcher.Subscribe("fairwatt/v1/farm-1/pv-1/alert", func(m mqtt.Message) {
+			var v wire.Alert[wire.Cause]
+			if err := json.Unmarshal(m.Payload, &v); err != nil {
 				t.Error(err)
 			}
 			mu.Lock()
@@ -361,7 +362,7 @@ func TestAgentGatesReportsAndStops(t *testing.T) {
 		if err := <-done; err != nil {
 			t.Errorf("Run: %v", err)
 		}
-		if got := string(broker.retained["fairwatt/v1/farm-1/pv-1/status"]); got != "offline" {
+		if got := string(broker.Retained("fairwatt/v1/farm-1/pv-1/status")); got != "offline" {
 			t.Errorf("status after a clean stop: %q", got)
 		}
 		watcher.Close()
@@ -378,12 +379,10 @@ type gateMessage struct {
 	} `json:"causes"`
 }
 
-func retainedGate(t testing.TB, b *MemoryBroker) gateMessage {
+func retainedGate(t testing.TB, b *mqtttest.Broker) gateMessage {
 	t.Helper()
-	b.mu.Lock()
-	defer b.mu.Unlock()
 	var v gateMessage
-	if err := json.Unmarshal(b.retained["fairwatt/v1/farm-1/pv-1/gate"], &v); err != nil {
+	if err := json.Unmarshal(b.Retained("fairwatt/v1/farm-1/pv-1/gate"), &v); err != nil {
 		t.Fatal(err)
 	}
 	return v
@@ -394,9 +393,9 @@ func retainedGate(t testing.TB, b *MemoryBroker) gateMessage {
 // meter counted.
 func TestAgentSellsAndHolds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		broker := &MemoryBroker{}
+		broker := &mqtttest.Broker{}
 		p := newPlant(t)
-		w := newTown(t, broker.Pipe(Will{}))
+		w := newTown(t, broker.Pipe(mqtt.Will{}))
 		w.open()
 		cfg := testConfig(t, "pv-1")
 		meter := meterName(t)
@@ -486,10 +485,10 @@ func TestAgentSellsAndHolds(t *testing.T) {
 // A chip that is gone, a broker that is away, a disk that refuses.
 func TestAgentGoesOnWithoutSensorAndBroker(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		broker := &MemoryBroker{}
+		broker := &mqtttest.Broker{}
 		broker.SetDown(true)
 		p := newPlant(t)
-		w := newTown(t, broker.Pipe(Will{}))
+		w := newTown(t, broker.Pipe(mqtt.Will{}))
 		w.open()
 		if err := p.board.Inject(board.Fault{Part: "bme280@0x76", Kind: board.NoAnswer}); err != nil {
 			t.Fatal(err)
@@ -503,7 +502,7 @@ func TestAgentGoesOnWithoutSensorAndBroker(t *testing.T) {
 		time.Sleep(10 * time.Minute)
 		synctest.Wait()
 		s := a.Status()
-		bad := slices.IndexFunc(s.Sensors, func(s SensorStatus) bool { return !s.OK })
+		bad := slices.IndexFunc(s.Sensors, func(s wire.Sensor) bool { return !s.OK })
 		if s.Gate != model.StateBlocked || bad < 0 || !strings.Contains(s.Sensors[bad].Error, "no chip answers") {
 			t.Fatalf("gate %v, sensors %+v", s.Gate, s.Sensors)
 		}

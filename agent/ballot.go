@@ -2,6 +2,7 @@ package agent
 
 import (
 	"fairwatt/model"
+	"fairwatt/proto/wire"
 )
 
 // A ballot is the vote of the sensors that give one channel.
@@ -41,15 +42,10 @@ func (s *Senses) vote(b *ballot, sample *model.Sample) {
 		"value", b.readings[v.Outlier].Value, "others", v.Value)
 }
 
-// A Vote shows what several sensors say of one channel.
+// A Vote is what several sensors say of one channel.
 type Vote struct {
-	Channel  model.Channel `json:"-"`
-	Value    *float64      `json:"value"` // what counts; null when none can be used
-	Disagree bool          `json:"disagree"`
-	// Outlier is the sensor that stands alone among three or more.
-	Outlier string `json:"outlier,omitempty"`
-	// Sensors are their values by name; null for one that gives none.
-	Sensors map[string]*float64 `json:"sensors"`
+	Channel model.Channel
+	wire.Vote
 }
 
 // Votes returns the votes of the last Read, in the order of the channels.
@@ -58,7 +54,7 @@ func (s *Senses) Votes() []Vote {
 	for i := range s.votes {
 		b := &s.votes[i]
 		v := model.Vote(b.channel, b.nominal, b.readings)
-		vote := Vote{Channel: b.channel, Disagree: v.Disagree, Sensors: make(map[string]*float64)}
+		vote := Vote{b.channel, wire.Vote{Disagree: v.Disagree, Sensors: make(map[string]*float64)}}
 		if v.Validity == model.Valid {
 			vote.Value = rounded(v.Value, 4)
 		}

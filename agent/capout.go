@@ -8,6 +8,7 @@ import (
 
 	"fairwatt/model"
 	"fairwatt/model/cap"
+	"fairwatt/proto/wire"
 )
 
 // CAPAlertsConfig has alerts told as CAP 1.2 on .../alert/cap beside alert.
@@ -112,7 +113,7 @@ func (a *Agent) capAlert(e *model.Event) error {
 		a.saved.CAP[e.Kind.String()] = capReference{alert.Identifier, alert.Sent.UnixMilli(), e.ID, e.Rev}
 	}
 	if len(a.pending.Events) < maxPending {
-		a.pending.Events = append(a.pending.Events, QueuedEvent{Topic: a.publisher.topics.Of("alert/cap"), Payload: b})
+		a.pending.Events = append(a.pending.Events, QueuedEvent{Topic: a.publisher.topics.Of(wire.ClassAlertCAP), Payload: b})
 	}
 	return nil
 }

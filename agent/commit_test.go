@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"fairwatt/model"
+	"fairwatt/proto/mqtt"
+	"fairwatt/proto/mqtt/mqtttest"
 )
 
 // A moodySigner refuses to sign while told to: the shortest way to a commit
@@ -33,9 +35,9 @@ func (s moodySigner) Sign(random io.Reader, digest []byte, opts crypto.SignerOpt
 // step of a trade is lost or done twice when it can again.
 func TestAgentTriesAgainWhatCouldNotBeCommitted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		broker := &MemoryBroker{}
+		broker := &mqtttest.Broker{}
 		p := newPlant(t)
-		w := newTown(t, broker.Pipe(Will{}))
+		w := newTown(t, broker.Pipe(mqtt.Will{}))
 		w.open()
 		cfg := testConfig(t, "pv-1")
 		cfg.Sell = &SellConfig{Meter: meterName(t), PriceMicroPerKWh: 200_000, MinWh: 10, MaxWh: 1000, DeliveryH: 1, OfferTTL: time.Hour}

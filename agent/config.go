@@ -18,6 +18,7 @@ import (
 	"fairwatt/agent/sensor"
 	"fairwatt/model"
 	"fairwatt/proto/seal"
+	"fairwatt/proto/wire"
 )
 
 // A Config is an agent's configuration file. Unknown keys are errors.
@@ -277,7 +278,7 @@ func (c *Config) Validate() error {
 	} else if w.Device == "" && w.Timeout != 0 {
 		return &ConfigError{"watchdog.device", "missing; a timeout alone has no effect"}
 	}
-	if o := c.Outbox; o.MaxRecords < BatchMax || o.MaxBytes < 1<<16 || o.MaxAge < time.Minute || o.Resend < 100*time.Millisecond {
+	if o := c.Outbox; o.MaxRecords < wire.MaxBatchRecords || o.MaxBytes < 1<<16 || o.MaxAge < time.Minute || o.Resend < 100*time.Millisecond {
 		return &ConfigError{"outbox", "max_records is 64 or more, max_bytes 65536 or more, max_age 1m or more, resend 100ms or more"}
 	}
 	return c.validateTrade()

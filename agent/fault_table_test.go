@@ -18,6 +18,8 @@ import (
 	"fairwatt/firmware-sim/board"
 	"fairwatt/model"
 	"fairwatt/model/faultdoc"
+	"fairwatt/proto/mqtt"
+	"fairwatt/proto/mqtt/mqtttest"
 )
 
 // observe waits until the gate is not open, at most limit, and says what
@@ -154,7 +156,7 @@ func sensorFaults() []agentFault {
 			})
 		}},
 		{"a publication never ends: a loop to a broker stands still", func(s *liveSite) string {
-			pipe := &stuckPipe{MemoryPipe: s.broker.Pipe(WillOf(&s.cfg))}
+			pipe := &stuckPipe{Pipe: s.broker.Pipe(WillOf(&s.cfg))}
 			s.pipe = pipe
 			return s.hang(func() (undo func()) {
 				stuck := make(chan struct{})
@@ -288,7 +290,7 @@ func surroundingFaults() []agentFault {
 		}},
 		{"disk refuses to write", func(s *liveSite) string {
 			var refuse atomic.Bool
-			w := newTown(s.t, s.broker.Pipe(Will{}))
+			w := newTown(s.t, s.broker.Pipe(mqtt.Will{}))
 			w.open()
 			defer w.pipe.Close()
 			s.chain, s.key = w.chain, moodySigner{testKey(1), &refuse}
@@ -315,8 +317,8 @@ func surroundingFaults() []agentFault {
 			if err != nil {
 				s.t.Fatal(err)
 			}
-			s.pipe.(*MemoryPipe).Kill()
-			status := string(s.broker.retained["fairwatt/v1/farm-1/pv-1/status"])
+			s.pipe.(*mqtttest.Pipe).Kill()
+			status := string(s.broker.Retained("fairwatt/v1/farm-1/pv-1/status"))
 			s.end()
 			s.db = filepath.Join(s.t.TempDir(), "after.db")
 			if err := os.WriteFile(s.db, b, 0o600); err != nil {

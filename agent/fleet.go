@@ -6,6 +6,8 @@ import (
 	"sort"
 	"strings"
 	"time"
+
+	"fairwatt/proto/wire"
 )
 
 // A Fleet is what the views of many agents say, as a watcher sees them. It is
@@ -30,7 +32,6 @@ type FleetDevice struct {
 const (
 	maxFleet       = 4096
 	maxFleetEvents = 256
-	maxViewBytes   = 64 << 10
 )
 
 // NewFleet returns an empty fleet.
@@ -43,8 +44,8 @@ func (f *Fleet) Take(topic string, payload []byte, now time.Time) (string, error
 	if len(parts) < 5 || parts[0] != "fairwatt" || parts[1] != "v1" || len(payload) == 0 {
 		return "", nil
 	}
-	if len(payload) > maxViewBytes {
-		return "", fmt.Errorf("%s: %d bytes is over %d", topic, len(payload), maxViewBytes)
+	if len(payload) > wire.MaxViewBytes {
+		return "", fmt.Errorf("%s: %d bytes is over %d", topic, len(payload), wire.MaxViewBytes)
 	}
 	name := parts[2] + "/" + parts[3]
 	d := f.devices[name]
@@ -74,36 +75,30 @@ func (d *FleetDevice) take(class []string, payload []byte) (string, error) {
 	switch class[0] {
 	case "status":
 		was := d.Online
-		d.Online = string(payload) == "online"
+		d.Online = string(payload) == wire.Online
 		if was == d.Online {
 			return "", nil
 		}
 		return printable(string(payload)), nil
 	case "gate":
-		var v struct {
-			Schema     string    `json:"schema"`
-			State      string    `json:"state"`
-			Reason     string    `json:"reason"`
-			Since      time.Time `json:"since"`
-			ValidUntil time.Time `json:"valid_until"`
-		}
-		if err := readView(payload, "gate/1", &v, &v.Schema); err != nil {
+		var v wire.Gate[wire.Cause]
+		if err := readView(payload, wire.SchemaGate, &v, &v.Schema); err != nil {
 			return "", err
 		}
 		was := d.State
-		d.State, d.Since, d.ValidUntil, d.Why = printable(v.State), v.Since, v.ValidUntil, printable(v.Reason)
+		d.State, d.Since, d.ValidUntil, d.Why = printable(v.State), v.Since.Time, v.ValidUntil.Time, printable(v.Reason)
 		if was == d.State {
 			return "", nil
 		}
 		return "gate " + d.State + "  " + d.Why, nil
 	case "hazard":
-		var v hazardView
-		if err := readView(payload, "hazard/1", &v, &v.Schema); err != nil {
+		var v wire.Hazard
+		if err := readView(payload, wire.SchemaHazard, &v, &v.Schema); err != nil {
 			return "", err
 		}
-		if v.Level == "ok" {
+		if v.Level == wire.LevelOK {
 			delete(d.Hazards, v.Kind)
-		} else if len(d.Hazards) < maxCauses {
+		} else if len(d.Hazards) < wire.MaxCauses {
 			d.Hazards[printable(v.Kind)] = printable(v.Level)
 		}
 		return "", nil
@@ -111,14 +106,8 @@ func (d *FleetDevice) take(class []string, payload []byte) (string, error) {
 		if len(class) > 1 { // its CAP form is for other programs
 			return "", nil
 		}
-		var v struct {
-			Schema   string `json:"schema"`
-			Action   string `json:"action"`
-			Kind     string `json:"kind"`
-			Level    string `json:"level"`
-			Headline string `json:"headline"`
-		}
-		if err := readView(payload, "alert/1", &v, &v.Schema); err != nil {
+		var v wire.Alert[wire.Cause]
+		if err := readView(payload, wire.SchemaAlert, &v, &v.Schema); err != nil {
 			return "", err
 		}
 		return printable(fmt.Sprintf("alert %s %s %s  %s", v.Action, v.Kind, v.Level, v.Headline)), nil
@@ -168,7 +157,7 @@ func (d *FleetDevice) Name() string { return d.Site + "/" + d.Device }
 func (d *FleetDevice) Shown(now time.Time) string {
 	switch {
 	case !d.Online:
-		return "offline"
+		return wire.Offline
 	case d.State == "":
 		return "unknown"
 	case now.After(d.ValidUntil):
@@ -203,11 +192,11 @@ func ParseTrades(topic string, payload []byte) ([]TradeLine, error) {
 	if len(payload) == 0 {
 		return nil, nil
 	}
-	if len(payload) > maxViewBytes {
-		return nil, fmt.Errorf("%s: %d bytes is over %d", topic, len(payload), maxViewBytes)
+	if len(payload) > wire.MaxViewBytes {
+		return nil, fmt.Errorf("%s: %d bytes is over %d", topic, len(payload), wire.MaxViewBytes)
 	}
 	var v tradeView
-	if err := readView(payload, "trade/1", &v, &v.Schema); err != nil {
+	if err := readView(payload, wire.SchemaTrade, &v, &v.Schema); err != nil {
 		return nil, fmt.Errorf("%s: %w", topic, err)
 	}
 	parts := strings.Split(topic, "/")

@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"fairwatt/model"
+	"fairwatt/proto/wire"
 )
 
 // Home Assistant MQTT device discovery (2024.11 and later): one retained
@@ -59,16 +60,16 @@ func (a *Agent) discovery() haDevice {
 			"model": "agent", "sw_version": a.deps.Version, "serial_number": a.cfg.Device,
 		},
 		Origin:            map[string]string{"name": "fairwatt", "sw_version": a.deps.Version},
-		AvailabilityTopic: topic("status"), QoS: 1,
+		AvailabilityTopic: topic(wire.ClassStatus), QoS: 1,
 		Components: map[string]haComponent{
 			"gate": {
 				Platform: "binary_sensor", UniqueID: prefix + "_gate", DefaultEntityID: "binary_sensor." + prefix + "_trade_gate",
-				Name: "Trade gate", DeviceClass: "safety", StateTopic: topic("gate"), AttributesTopic: topic("gate"),
+				Name: "Trade gate", DeviceClass: "safety", StateTopic: topic(wire.ClassGate), AttributesTopic: topic(wire.ClassGate),
 				ValueTemplate: "{{ 'OFF' if value_json.state == 'OPEN' else 'ON' }}", ExpireAfter: int(gateValid.Seconds()),
 			},
 			"sensor_fault": {
 				Platform: "binary_sensor", UniqueID: prefix + "_sensor_fault", Name: "Sensor fault", DeviceClass: "problem",
-				EntityCategory: "diagnostic", StateTopic: topic("hazard/sensor"),
+				EntityCategory: "diagnostic", StateTopic: topic(wire.ClassHazard + "sensor"),
 				ValueTemplate: "{{ 'ON' if value_json.level != 'ok' else 'OFF' }}", ExpireAfter: int(gateValid.Seconds()),
 			},
 		},
@@ -77,7 +78,7 @@ func (a *Agent) discovery() haDevice {
 		name := k.String()
 		d.Components["hazard_"+name] = haComponent{
 			Platform: "sensor", UniqueID: prefix + "_hazard_" + name, Name: strings.ToUpper(name[:1]) + name[1:] + " hazard",
-			StateTopic: topic("hazard/" + name), AttributesTopic: topic("hazard/" + name),
+			StateTopic: topic(wire.ClassHazard + name), AttributesTopic: topic(wire.ClassHazard + name),
 			ValueTemplate: "{{ value_json.level }}", ExpireAfter: int(gateValid.Seconds()),
 		}
 	}
@@ -86,7 +87,7 @@ func (a *Agent) discovery() haDevice {
 			if h, ok := haChannels[c]; ok {
 				d.Components[c.String()] = haComponent{
 					Platform: "sensor", UniqueID: prefix + "_" + c.String(), Name: h[1], DeviceClass: h[2], Unit: h[3],
-					StateClass: "measurement", StateTopic: topic("telemetry"),
+					StateClass: "measurement", StateTopic: topic(wire.ClassTelemetry),
 					// A value that is missing becomes None, never 0.
 					ValueTemplate: "{{ value_json." + h[0] + "." + telemetryNames[c] + " | default(None) }}",
 					ExpireAfter:   int(3 * max(1, a.cfg.Telemetry.Seconds())),

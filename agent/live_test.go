@@ -17,6 +17,8 @@ import (
 	"fairwatt/agent/sensor"
 	"fairwatt/model"
 	"fairwatt/model/cap"
+	"fairwatt/proto/mqtt"
+	"fairwatt/proto/mqtt/mqtttest"
 )
 
 // A fakeSensor gives what its function sets; nothing hides behind it.
@@ -76,8 +78,8 @@ type liveSite struct {
 	cfg     Config
 	sensors []sensor.Sensor
 	missing []MissingSensor
-	broker  *MemoryBroker
-	pipe    Pipe
+	broker  *mqtttest.Broker
+	pipe    mqtt.Pipe
 	db      string
 	scorer  model.Scorer
 	super   *Supervisor
@@ -117,7 +119,7 @@ func (l *logLines) count(text string) (n int) {
 }
 
 func newLiveSite(t *testing.T) *liveSite {
-	s := &liveSite{t: t, broker: &MemoryBroker{}, db: filepath.Join(t.TempDir(), "a.db"), log: &logLines{}}
+	s := &liveSite{t: t, broker: &mqtttest.Broker{}, db: filepath.Join(t.TempDir(), "a.db"), log: &logLines{}}
 	s.cfg = testConfig(t, "pv-1")
 	s.cfg.Sensors = nil
 	s.cfg.Judge.Required = []model.Channel{model.VoltageV, model.FrequencyHz, model.WindGustMPS}
@@ -157,7 +159,7 @@ func (s *liveSite) start() {
 	}
 	s.agent, err = New(cfg, Deps{
 		Chain: s.chain, Key: s.key,
-		Sensors: s.sensors, Missing: s.missing, Judge: judge, Outbox: s.outbox, Pipes: []Pipe{s.pipe},
+		Sensors: s.sensors, Missing: s.missing, Judge: judge, Outbox: s.outbox, Pipes: []mqtt.Pipe{s.pipe},
 		Clock: clock, Version: "test", Supervisor: s.super, Logger: s.agentLog(),
 	})
 	if err != nil {
@@ -222,8 +224,8 @@ func (s *liveSite) collect(class string) func() []string {
 	s.t.Helper()
 	var mu sync.Mutex
 	var seen []string
-	watcher := s.broker.Pipe(Will{})
-	watcher.Subscribe("fairwatt/v1/farm-1/pv-1/"+class, func(m Message) {
+	watcher := s.broker.Pipe(mqtt.Will{})
+	watcher.Subscribe("fairwatt/v1/farm-1/pv-1/"+class, func(m mqtt.Message) {
 		mu.Lock()
 		defer mu.Unlock()
 		seen = append(seen, string(m.Payload))
@@ -430,7 +432,7 @@ func TestWarningsByMQTTAndTheirSilence(t *testing.T) {
 		s := newLiveSite(t)
 		s.cfg.Warnings = &WarningsConfig{Topic: "met/+", StaleAfter: 15 * time.Minute}
 		s.open()
-		met := s.broker.Pipe(Will{})
+		met := s.broker.Pipe(mqtt.Will{})
 		if err := met.Open(); err != nil {
 			t.Fatal(err)
 		}

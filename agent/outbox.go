@@ -12,10 +12,8 @@ import (
 	bolterrors "go.etcd.io/bbolt/errors"
 
 	"fairwatt/proto/seal"
+	"fairwatt/proto/wire"
 )
-
-// BatchMax is how many records one MQTT message carries at most.
-const BatchMax = 64
 
 // OutboxLimits cap what the outbox keeps. When a cap is reached the oldest
 // records go first, those of no trade before the others, and each is counted.
@@ -69,16 +67,6 @@ type QueuedRecord struct {
 	CreatedMs int64 // wall clock
 	Bulk      bool
 	Sealed    []byte
-}
-
-// OutboxStats is the outbox's state for status and telemetry.
-type OutboxStats struct {
-	Records  int    `json:"records"`
-	Bytes    int64  `json:"bytes"`
-	Events   int    `json:"events"`
-	OldestMs int64  `json:"oldest_ms,omitempty"` // creation of the oldest record
-	Counter  uint64 `json:"counter"`             // last sender counter given out
-	Dropped  uint64 `json:"dropped"`             // since the file was made
 }
 
 // An Outbox is the agent's one durable file: records until their receipt,
@@ -361,7 +349,7 @@ func (o *Outbox) forget(counter uint64) bool {
 	return false
 }
 
-// Due returns the oldest records that are to be sent now, at most BatchMax,
+// Due returns the oldest records that are to be sent now, at most a batch,
 // in order.
 func (o *Outbox) Due(now time.Time) ([]QueuedRecord, error) {
 	o.mu.Lock()
@@ -370,7 +358,7 @@ func (o *Outbox) Due(now time.Time) ([]QueuedRecord, error) {
 	err := o.db.View(func(tx *bolt.Tx) error {
 		records := tx.Bucket(bucketRecords)
 		for _, q := range o.queue {
-			if len(out) == BatchMax {
+			if len(out) == wire.MaxBatchRecords {
 				return nil
 			}
 			if q.due.After(now) {
@@ -467,10 +455,10 @@ func (o *Outbox) Done(id [32]byte) bool {
 }
 
 // Stats returns what status and telemetry show.
-func (o *Outbox) Stats() OutboxStats {
+func (o *Outbox) Stats() wire.Outbox {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	s := OutboxStats{Records: len(o.queue), Bytes: o.bytes, Events: o.events, Counter: o.counter, Dropped: o.dropped}
+	s := wire.Outbox{Records: len(o.queue), Bytes: o.bytes, Events: o.events, Counter: o.counter, Dropped: o.dropped}
 	if len(o.queue) > 0 {
 		s.OldestMs = o.queue[0].createdMs
 	}

@@ -15,6 +15,7 @@ import (
 	"pgregory.net/rapid"
 
 	"fairwatt/proto/seal"
+	"fairwatt/proto/wire"
 )
 
 // entryOf seals a recognisable record: its counter and a text.
@@ -106,7 +107,7 @@ func TestOutboxBatchIsAtMost64(t *testing.T) {
 	}
 	records := commit(t, o, entries...)
 	due, err := o.Due(time.Unix(0, 0))
-	if err != nil || len(due) != BatchMax || due[0].Counter != 1 {
+	if err != nil || len(due) != wire.MaxBatchRecords || due[0].Counter != 1 {
 		t.Fatalf("due %d records, err %v", len(due), err)
 	}
 	o.Sent(records[:64], time.Unix(0, 0))

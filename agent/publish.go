@@ -5,6 +5,7 @@ import (
 
 	"fairwatt/model"
 	"fairwatt/proto/fairwattpb"
+	"fairwatt/proto/wire"
 )
 
 var gateStatePB = map[model.State]fairwattpb.GateState{
@@ -72,7 +73,7 @@ func (a *Agent) alertEvent(e *model.Event) error {
 	}
 	a.log.Info("alert", "id", e.ID, "action", v.Action, "kind", v.Kind, "level", v.Level, "headline", v.Headline)
 	if len(a.pending.Events) < maxPending {
-		a.pending.Events = append(a.pending.Events, QueuedEvent{Topic: a.publisher.topics.Of("alert"), Payload: b})
+		a.pending.Events = append(a.pending.Events, QueuedEvent{Topic: a.publisher.topics.Of(wire.ClassAlert), Payload: b})
 	}
 	if err := a.capAlert(e); err != nil { // the alert itself is told all the same
 		a.log.Error("tell alert as CAP", "id", e.ID, "err", err)
@@ -84,10 +85,10 @@ func (a *Agent) alertEvent(e *model.Event) error {
 // kept for a broker that is away.
 func (a *Agent) publishTelemetry() error {
 	stats := a.deps.Outbox.Stats()
-	v := telemetryView{
-		Schema: "telemetry/1", Seq: a.viewer.next(), TS: formatTime(a.now.wall), Simulated: a.cfg.Simulated,
-		Energy: make(map[string]int64), Outbox: &stats, Sensors: make(map[string]sensorTelemetry),
-		Votes: make(map[model.Channel]Vote),
+	v := wire.Telemetry{
+		Schema: wire.SchemaTelemetry, Seq: a.viewer.next(), TS: wire.Time{Time: a.now.wall}, Simulated: a.cfg.Simulated,
+		Energy: make(map[string]int64), Outbox: &stats, Sensors: make(map[string]wire.SensorTelemetry),
+		Votes: make(map[string]wire.Vote),
 		Counters: map[string]uint64{
 			"records_final": a.counters.final, "records_refused": a.counters.refused,
 			"receipts_refused": a.counters.badReceipts, "commit_failures": a.counters.commitFailures,
@@ -101,20 +102,20 @@ func (a *Agent) publishTelemetry() error {
 		v.Counters["watchdog_kicks"], v.Counters["watchdog_missed"] = a.deps.Supervisor.Counts()
 	}
 	for _, vote := range a.senses.Votes() {
-		v.Votes[vote.Channel] = vote
+		v.Votes[vote.Channel.String()] = vote.Vote
 	}
-	v.fill(a.judge.Sample())
+	fill(&v, a.judge.Sample())
 	for name, wh := range a.registers() {
 		v.Energy[name] = int64(wh)
 	}
 	for _, s := range a.senses.status {
-		t := sensorTelemetry{DurationMS: s.TookMS, Failures: s.Failures}
+		t := wire.SensorTelemetry{DurationMS: s.TookMS, Failures: s.Failures}
 		if s.OK {
 			t.Success = 1
 		}
 		v.Sensors[s.Name] = t
 	}
-	return a.set("telemetry", 0, false, v)
+	return a.set(wire.ClassTelemetry, 0, false, v)
 }
 
 // publishInfo publishes what does not change while the agent runs.
@@ -123,8 +124,8 @@ func (a *Agent) publishInfo() error {
 	if err != nil {
 		return err
 	}
-	v := infoView{
-		Schema: "info/1", Serial: a.cfg.Device, Site: a.cfg.Site, Device: a.cfg.Device, Version: a.deps.Version,
+	v := wire.Info{
+		Schema: wire.SchemaInfo, Serial: a.cfg.Device, Site: a.cfg.Site, Device: a.cfg.Device, Version: a.deps.Version,
 		ConfigHash: hash, ModelHash: a.deps.ModelHash, Capabilities: []string{"gate", "hazard", "alert", "telemetry"},
 		Sensors: a.senses.status, Simulated: a.cfg.Simulated,
 	}
@@ -138,14 +139,14 @@ func (a *Agent) publishInfo() error {
 	if a.cfg.Buy != nil {
 		v.Capabilities = append(v.Capabilities, "buy")
 	}
-	return a.set("info", 1, true, v)
+	return a.set(wire.ClassInfo, 1, true, v)
 }
 
 // A tradeView shows the owner's open trades.
 type tradeView struct {
 	Schema    string              `json:"schema"`
 	Seq       uint64              `json:"seq"`
-	TS        string              `json:"ts"`
+	TS        wire.Time           `json:"ts"`
 	OfferID   string              `json:"offer_id,omitempty"`
 	OfferWh   int64               `json:"offer_wh,omitempty"`
 	Selling   []*SellerTrade      `json:"selling"`
@@ -158,7 +159,7 @@ func (a *Agent) publishTrades() error {
 	if a.trade.seller == nil && a.trade.buyer == nil {
 		return nil
 	}
-	v := tradeView{Schema: "trade/1", Seq: a.viewer.next(), TS: formatTime(a.now.wall), Selling: []*SellerTrade{}, Simulated: a.cfg.Simulated}
+	v := tradeView{Schema: wire.SchemaTrade, Seq: a.viewer.next(), TS: wire.Time{Time: a.now.wall}, Selling: []*SellerTrade{}, Simulated: a.cfg.Simulated}
 	if s := a.trade.seller; s != nil {
 		v.OfferID, v.OfferWh = s.OfferID, s.OfferWh
 		v.Selling = append(v.Selling, s.Trades...)
@@ -166,5 +167,5 @@ func (a *Agent) publishTrades() error {
 	if b := a.trade.buyer; b != nil {
 		v.Buying = b.Circuits
 	}
-	return a.set("trade", 1, true, v)
+	return a.set(wire.ClassTrade, 1, true, v)
 }

@@ -13,26 +13,18 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"fairwatt/proto/fairwattpb"
+	"fairwatt/proto/mqtt"
+	"fairwatt/proto/wire"
 )
-
-// Topics are the topics of one device.
-type Topics struct {
-	Site, Device string
-}
-
-// Of returns the topic of a class, such as "gate" or "up/record".
-func (t Topics) Of(class string) string {
-	return "fairwatt/v1/" + t.Site + "/" + t.Device + "/" + class
-}
 
 // A publisher brings views, events and records to the brokers. Views (status,
 // gate, hazards) go to every connected broker, each at its own pace, because
 // any of them may be the one somebody watches; events and records go to the
 // first connected one, in order.
 type publisher struct {
-	pipes  []Pipe
+	pipes  []mqtt.Pipe
 	outbox *Outbox
-	topics Topics
+	topics wire.Topics
 	log    *slog.Logger
 	now    func() time.Time // monotonic, for resending
 
@@ -60,7 +52,7 @@ type view struct {
 // retryAfter is the pause after a publication failed.
 const retryAfter = time.Second
 
-func newPublisher(pipes []Pipe, outbox *Outbox, topics Topics, log *slog.Logger) *publisher {
+func newPublisher(pipes []mqtt.Pipe, outbox *Outbox, topics wire.Topics, log *slog.Logger) *publisher {
 	p := &publisher{
 		pipes: pipes, outbox: outbox, topics: topics, log: log, now: time.Now,
 		views: make(map[string]view),
@@ -169,7 +161,7 @@ func (p *publisher) loop(ctx context.Context, i int, send func() (time.Duration,
 		p.answer(i)
 		if err != nil {
 			wait = retryAfter
-			if !errors.Is(err, ErrNotConnected) {
+			if !errors.Is(err, mqtt.ErrNotConnected) {
 				p.mu.Lock()
 				p.failed++
 				p.mu.Unlock()
@@ -265,7 +257,7 @@ func (p *publisher) sendQueue(ctx context.Context) (time.Duration, error) {
 	return min(max(at.Sub(p.now()), time.Millisecond), idleWait), nil
 }
 
-func (p *publisher) connected() Pipe {
+func (p *publisher) connected() mqtt.Pipe {
 	for _, pipe := range p.pipes {
 		if pipe.Connected() {
 			return pipe
@@ -274,7 +266,7 @@ func (p *publisher) connected() Pipe {
 	return nil
 }
 
-func (p *publisher) sendRecords(ctx context.Context, pipe Pipe, records []QueuedRecord) error {
+func (p *publisher) sendRecords(ctx context.Context, pipe mqtt.Pipe, records []QueuedRecord) error {
 	batch := &fairwattpb.RecordBatch{}
 	for _, r := range records {
 		batch.Sealed = append(batch.Sealed, r.Sealed)
@@ -283,7 +275,7 @@ func (p *publisher) sendRecords(ctx context.Context, pipe Pipe, records []Queued
 	if err != nil {
 		return fmt.Errorf("marshal record batch: %w", err)
 	}
-	if err := pipe.Publish(ctx, p.topics.Of("up/record"), 1, false, payload); err != nil {
+	if err := pipe.Publish(ctx, p.topics.Of(wire.ClassRecord), 1, false, payload); err != nil {
 		return err
 	}
 	p.outbox.Sent(records, p.now())
@@ -297,7 +289,7 @@ const eventsAtOnce = 64
 // nobody takes it for the present.
 const historicalAfter = 5 * time.Second
 
-func (p *publisher) sendEvents(ctx context.Context, pipe Pipe) (int, error) {
+func (p *publisher) sendEvents(ctx context.Context, pipe mqtt.Pipe) (int, error) {
 	events, err := p.outbox.Events(eventsAtOnce)
 	if err != nil {
 		return 0, err

@@ -10,6 +10,7 @@ import (
 
 	"fairwatt/proto/fairwattpb"
 	"fairwatt/proto/seal"
+	"fairwatt/proto/wire"
 )
 
 // A Verdict is what the data aggregators said of one record or trade, once
@@ -26,9 +27,6 @@ func (v Verdict) Final() bool { return v.Height > 0 }
 // repeats; the oldest are forgotten first.
 const maxTracked = 8192
 
-// maxReceiptBytes bounds one receipt message.
-const maxReceiptBytes = 1 << 20
-
 // Receipts collects the signed receipts of the data aggregators. A verdict
 // stands when f+1 of them said the same of the same record at the same
 // height: one of f+1 is honest, and an honest one speaks only of decided
@@ -44,15 +42,14 @@ type Receipts struct {
 
 // NewReceipts needs the data aggregators' keys by id.
 func NewReceipts(chain [32]byte, das map[string]ed25519.PublicKey) *Receipts {
-	f := (len(das) - 1) / 3
-	return &Receipts{chain: chain, keys: das, need: f + 1, voices: make(map[[32]byte]map[string]bool)}
+	return &Receipts{chain: chain, keys: das, need: wire.Vouchers(len(das)), voices: make(map[[32]byte]map[string]bool)}
 }
 
 // Add takes one receipt message of the data aggregator named in the topic and
 // returns the verdicts that now stand, each once.
 func (r *Receipts) Add(da string, sealed []byte) ([]Verdict, error) {
-	if len(sealed) > maxReceiptBytes {
-		return nil, fmt.Errorf("receipt of %s: %d bytes is over %d", da, len(sealed), maxReceiptBytes)
+	if len(sealed) > wire.MaxReceiptBytes {
+		return nil, fmt.Errorf("receipt of %s: %d bytes is over %d", da, len(sealed), wire.MaxReceiptBytes)
 	}
 	signer, payload, err := seal.Open(sealed, seal.DomainReceipt, r.chain, func(id string) (ed25519.PublicKey, bool) {
 		key, ok := r.keys[id]

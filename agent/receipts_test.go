@@ -10,6 +10,7 @@ import (
 
 	"fairwatt/proto/fairwattpb"
 	"fairwatt/proto/seal"
+	"fairwatt/proto/wire"
 )
 
 var testChainID = [32]byte{1, 2, 3}
@@ -115,7 +116,7 @@ func TestReceiptsRefuseWhatIsNotTheirs(t *testing.T) {
 		{"another domain", "invalid signature", asRecord},
 		{"record of another id", "do not belong together", das[0].receipt(t, 1, other)},
 		{"empty", "", nil},
-		{"too large", "is over", make([]byte, maxReceiptBytes+1)},
+		{"too large", "is over", make([]byte, wire.MaxReceiptBytes+1)},
 	} {
 		verdicts, err := NewReceipts(testChainID, keys).Add("da-1", c.sealed)
 		if err == nil || len(verdicts) != 0 || !strings.Contains(err.Error(), c.want) {

@@ -10,6 +10,8 @@ import (
 
 	"fairwatt/model"
 	"fairwatt/model/waveform"
+	"fairwatt/proto/mqtt"
+	"fairwatt/proto/wire"
 )
 
 // A SampleSource gives samples in order and io.EOF at the end; a trace reader
@@ -31,8 +33,8 @@ type Replay struct {
 	// events do not depend on it.
 	Speed float64
 	// Pipe gets the views a live agent would publish; nil for none.
-	Pipe   Pipe
-	Topics Topics
+	Pipe   mqtt.Pipe
+	Topics wire.Topics
 	// Simulated marks the views.
 	Simulated bool
 	// Waveform judges waveform samples beside the judge; nil for none. SampleRate

@@ -10,16 +10,8 @@ import (
 
 	"fairwatt/agent/sensor"
 	"fairwatt/model"
+	"fairwatt/proto/wire"
 )
-
-// A SensorStatus is the health of one configured sensor.
-type SensorStatus struct {
-	Name     string  `json:"name"`
-	OK       bool    `json:"ok"`
-	Error    string  `json:"error,omitempty"`
-	Failures uint64  `json:"failures"`
-	TookMS   float64 `json:"took_ms"` // of the last read
-}
 
 // A MissingSensor is a configured sensor that could not even be set up.
 type MissingSensor struct {
@@ -35,9 +27,9 @@ const readTimeout = 3 * time.Second
 // one channel, they vote. One goroutine owns it.
 type Senses struct {
 	sensors []sensor.Sensor
-	status  []SensorStatus // of sensors, then of the missing ones
-	votes   []ballot       // in the order of the channels
-	shares  []bool         // by sensor: it votes on something
+	status  []wire.Sensor // of sensors, then of the missing ones
+	votes   []ballot      // in the order of the channels
+	shares  []bool        // by sensor: it votes on something
 	warming bool
 	log     *slog.Logger
 }
@@ -48,11 +40,11 @@ type Senses struct {
 func NewSenses(sensors []sensor.Sensor, missing []MissingSensor, judge model.Config, log *slog.Logger) (*Senses, error) {
 	s := &Senses{sensors: sensors, log: log, shares: make([]bool, len(sensors))}
 	for _, one := range sensors {
-		s.status = append(s.status, SensorStatus{Name: one.Name(), OK: true})
+		s.status = append(s.status, wire.Sensor{Name: one.Name(), OK: true})
 	}
 	for _, m := range missing {
 		log.Error("sensor missing; the agent starts without it", "sensor", m.Name, "err", m.Err)
-		s.status = append(s.status, SensorStatus{Name: m.Name, Error: m.Err.Error(), Failures: 1})
+		s.status = append(s.status, wire.Sensor{Name: m.Name, Error: m.Err.Error(), Failures: 1})
 	}
 	for c := range model.NumChannels {
 		b := ballot{channel: c, nominal: nominalOf(c, judge), outlier: -1}

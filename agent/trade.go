@@ -13,6 +13,7 @@ import (
 	"fairwatt/model"
 	"fairwatt/proto/fairwattpb"
 	"fairwatt/proto/seal"
+	"fairwatt/proto/wire"
 )
 
 // trading is the agent's share in trades: the two state machines and their
@@ -288,10 +289,6 @@ func (a *Agent) attest() ([]byte, error) {
 	return seal.Seal(a.deps.Key, a.cfg.Device, seal.DomainAttestation, a.deps.Chain.ID, payload)
 }
 
-// codeReplayed is the door's answer to a record that was sent again after it
-// became final.
-const codeReplayed = "replayed"
-
 // decode turns a verdict into what the traders see, and takes the device's
 // own record out of the outbox.
 func (a *Agent) decode(v Verdict) (RecordVerdict, error) {
@@ -310,7 +307,7 @@ func (a *Agent) decode(v Verdict) (RecordVerdict, error) {
 			return out, nil // settled before; its trade notice may be new
 		}
 		a.deps.Outbox.Done(out.ID)
-		if v.Height == 0 && out.Code == codeReplayed {
+		if v.Height == 0 && out.Code == wire.CodeReplayed {
 			// It stands in an earlier block, whose receipt says how.
 			a.log.Info("record was known to the chain", "counter", own.Counter)
 			return RecordVerdict{ID: out.ID, Trade: out.Trade}, nil
@@ -342,20 +339,13 @@ func (a *Agent) decode(v Verdict) (RecordVerdict, error) {
 	return out, nil
 }
 
-// Limits of the chain on causes.
-const (
-	maxCauses      = 32
-	maxCauseInputs = 32
-	maxCauseText   = 512
-)
-
 // causesPB is the record form of causes. Numbers become text, rounded for
 // people: aggregators never compare floats.
 func causesPB(causes []model.Cause) []*fairwattpb.Cause {
 	var out []*fairwattpb.Cause
-	for _, c := range causes[:min(len(causes), maxCauses)] {
+	for _, c := range causes[:min(len(causes), wire.MaxCauses)] {
 		pb := &fairwattpb.Cause{Rule: c.Rule, Kind: c.Kind.String(), Level: c.Level.String(), Text: cut(c.Text)}
-		for _, in := range c.Inputs[:min(len(c.Inputs), maxCauseInputs)] {
+		for _, in := range c.Inputs[:min(len(c.Inputs), wire.MaxCauseInputs)] {
 			input := &fairwattpb.CauseInput{Name: in.Name, Unit: in.Unit, Value: formatValue(in.Value)}
 			if in.Op != "" {
 				input.Threshold = in.Op + " " + formatValue(in.Threshold)
@@ -368,8 +358,8 @@ func causesPB(causes []model.Cause) []*fairwattpb.Cause {
 }
 
 func cut(text string) string {
-	if len(text) > maxCauseText {
-		text = text[:maxCauseText]
+	if len(text) > wire.MaxTextBytes {
+		text = text[:wire.MaxTextBytes]
 	}
 	return strings.ToValidUTF8(text, "")
 }

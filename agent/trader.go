@@ -88,12 +88,3 @@ func AmountMicro(energyWh, priceMicroPerKWh int64) int64 {
 	// Split, so that 9e12 Wh at 1e9 does not overflow.
 	return energyWh/1000*priceMicroPerKWh + energyWh%1000*priceMicroPerKWh/1000
 }
-
-// tradeEnded says whether a trade status is one of the ends.
-func tradeEnded(status string) bool {
-	switch status {
-	case "settled", "settled_partly", "refunded", "disputed", "failed":
-		return true
-	}
-	return false
-}

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"fairwatt/proto/fairwattpb"
+	"fairwatt/proto/wire"
 )
 
 // BuyerConfig is the buying side of a device. All times are of the wall clock.
@@ -158,7 +159,7 @@ func (b *Buyer) verdict(in BuyerInput, v RecordVerdict, c *Circuit) {
 			c.Phase, c.RetryWallMs = buyBilled, in.WallMs+b.cfg.RetryMs
 		}
 	}
-	if n := v.Trade; n != nil && c.Token != nil && n.GetTradeId() == c.Token.GetTokenId() && tradeEnded(n.GetStatus()) {
+	if n := v.Trade; n != nil && c.Token != nil && n.GetTradeId() == c.Token.GetTokenId() && wire.Ended(n.GetStatus()) {
 		b.free(in, c, b.cfg.RequestEveryMs)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"fairwatt/proto/fairwattpb"
+	"fairwatt/proto/wire"
 )
 
 // SellerConfig is the selling side of a device. Times named Ms are of the
@@ -160,7 +161,7 @@ func (s *Seller) verdict(in SellerInput, v RecordVerdict) {
 			t.Phase, t.RetryWallMs = sellStopping, in.WallMs+s.cfg.RetryMs
 		}
 	}
-	if n := v.Trade; n != nil && tradeEnded(n.GetStatus()) {
+	if n := v.Trade; n != nil && wire.Ended(n.GetStatus()) {
 		if t := s.trade(n.GetTradeId()); t != nil {
 			s.open(in, t)
 			t.Phase = ""

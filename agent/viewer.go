@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"fairwatt/model"
+	"fairwatt/proto/wire"
 )
 
 // A viewer turns the judgement into the JSON views of one device; a live
@@ -42,10 +43,10 @@ func (v *viewer) show(class string, qos byte, retained bool, view any) error {
 // gate publishes the retained gate view.
 func (v *viewer) gate(now moment, view *model.View, gateSeq uint64) error {
 	seq := v.next()
-	out := gateView{
-		Schema: "gate/1", ID: fmt.Sprintf("%s-gate-%d", v.device, seq), Seq: seq,
-		TS: formatTime(now.wall), ClockSynced: now.synced, State: view.State, Reason: view.Reason,
-		Since: formatTime(v.gateWall), ValidUntil: formatTime(now.wall.Add(gateValid)),
+	out := wire.Gate[model.Cause]{
+		Schema: wire.SchemaGate, ID: fmt.Sprintf("%s-gate-%d", v.device, seq), Seq: seq,
+		TS: wire.Time{Time: now.wall}, ClockSynced: now.synced, State: view.State.String(), Reason: view.Reason,
+		Since: wire.Time{Time: v.gateWall}, ValidUntil: wire.Time{Time: now.wall.Add(gateValid)},
 		Causes: view.Causes, GateSeq: gateSeq, Simulated: v.simulated,
 	}
 	if out.Causes == nil {
@@ -55,12 +56,14 @@ func (v *viewer) gate(now moment, view *model.View, gateSeq uint64) error {
 		out.ClearInS = rounded(float64(view.ClearInMs)/1000, 3)
 	}
 	if p := scoreMap(&view.Scores); p != nil && view.HasScores {
-		out.Model = &modelView{Name: modelName, SHA256: v.modelHash, P: p}
+		out.Model = &wire.Model{Name: modelName, SHA256: v.modelHash, P: p}
 		for _, c := range view.Scores.Top {
-			out.Model.Top = append(out.Model.Top, contributionView{c.Name, rounded(c.Value, 3), c.Unit, rounded(c.Contribution, 3)})
+			out.Model.Top = append(out.Model.Top, wire.Contribution{
+				Name: c.Name, Value: rounded(c.Value, 3), Unit: c.Unit, Contribution: rounded(c.Contribution, 3),
+			})
 		}
 	}
-	return v.show("gate", 1, true, out)
+	return v.show(wire.ClassGate, 1, true, out)
 }
 
 // hazards publishes the retained hazard views: those whose level changed, or
@@ -72,7 +75,7 @@ func (v *viewer) hazards(now moment, view *model.View, all bool) error {
 	}
 	for k := range model.NumKinds {
 		level := model.LevelNone
-		out := hazardView{Schema: "hazard/1", TS: formatTime(now.wall), Kind: k.String(), Level: "ok", Rules: []string{}}
+		out := wire.Hazard{Schema: wire.SchemaHazard, TS: wire.Time{Time: now.wall}, Kind: k.String(), Level: wire.LevelOK, Rules: []string{}}
 		if alert := alerts[k]; alert != nil {
 			level = alert.Level
 			out.Level, out.Rules = level.String(), ruleIDs(alert.Causes)
@@ -87,7 +90,7 @@ func (v *viewer) hazards(now moment, view *model.View, all bool) error {
 		}
 		out.Seq = v.next()
 		out.ID = fmt.Sprintf("%s-hazard-%d", v.device, out.Seq)
-		if err := v.show("hazard/"+k.String(), 1, true, out); err != nil {
+		if err := v.show(wire.ClassHazard+k.String(), 1, true, out); err != nil {
 			return err
 		}
 	}
@@ -95,10 +98,10 @@ func (v *viewer) hazards(now moment, view *model.View, all bool) error {
 }
 
 // alert returns the message of an alert event; clearInMs is the gate's.
-func (v *viewer) alert(now moment, e *model.Event, clearInMs int64) alertView {
+func (v *viewer) alert(now moment, e *model.Event, clearInMs int64) wire.Alert[model.Cause] {
 	urgency, severity, certainty := capOf(e.Level, e.Causes)
-	out := alertView{
-		Schema: "alert/1", ID: e.ID, Rev: e.Rev, Action: e.Action.String(), TS: formatTime(now.wall),
+	out := wire.Alert[model.Cause]{
+		Schema: wire.SchemaAlert, ID: e.ID, Rev: e.Rev, Action: e.Action.String(), TS: wire.Time{Time: now.wall},
 		Kind: e.Kind.String(), Level: e.Level.String(), Urgency: urgency, Severity: severity, Certainty: certainty,
 		Headline: headline(e.Kind, e.Level, e.Action, e.Causes), Rules: ruleIDs(e.Causes), Causes: e.Causes,
 		Simulated: v.simulated,
@@ -109,13 +112,13 @@ func (v *viewer) alert(now moment, e *model.Event, clearInMs int64) alertView {
 	case e.Level == model.LevelBlock:
 		out.Instruction = "Wait; the gate opens by itself when every cause has been clear long enough."
 		if clearInMs > 0 {
-			out.Expires = formatTime(now.wall.Add(time.Duration(clearInMs) * time.Millisecond))
+			out.Expires = wire.Time{Time: now.wall.Add(time.Duration(clearInMs) * time.Millisecond)}
 		}
 	default:
 		out.Instruction = "Watch; trading goes on."
 	}
 	if v.location != nil {
-		out.Location = &locationView{v.location.Latitude, v.location.Longitude}
+		out.Location = &wire.Location{Lat: v.location.Latitude, Lon: v.location.Longitude}
 	}
 	return out
 }

@@ -7,15 +7,11 @@ import (
 	"time"
 
 	"fairwatt/model"
+	"fairwatt/proto/wire"
 )
 
 // The JSON views: unsigned, for people and home automation. What is binding
 // is in the sealed records.
-
-// timeFormat is RFC 3339 with milliseconds.
-const timeFormat = "2006-01-02T15:04:05.000Z"
-
-func formatTime(t time.Time) string { return t.UTC().Format(timeFormat) }
 
 // gateValid is how long a gate view may be believed, gateEvery how often it
 // is repeated.
@@ -23,111 +19,6 @@ const (
 	gateValid = 90 * time.Second
 	gateEvery = 30 * time.Second
 )
-
-type gateView struct {
-	Schema      string        `json:"schema"`
-	ID          string        `json:"id"`
-	Seq         uint64        `json:"seq"`
-	TS          string        `json:"ts"`
-	ClockSynced bool          `json:"clock_synced"`
-	State       model.State   `json:"state"`
-	Reason      string        `json:"reason"`
-	Since       string        `json:"since"`
-	ValidUntil  string        `json:"valid_until"`
-	ClearInS    *float64      `json:"clear_in_s"` // null while a cause is active
-	Causes      []model.Cause `json:"causes"`
-	GateSeq     uint64        `json:"gate_seq"` // of the newest gate record
-	Simulated   bool          `json:"simulated"`
-	Model       *modelView    `json:"model,omitempty"`
-}
-
-type modelView struct {
-	Name   string             `json:"name"`
-	SHA256 string             `json:"sha256"`
-	P      map[string]float64 `json:"p"`
-	Top    []contributionView `json:"top,omitempty"`
-}
-
-type contributionView struct {
-	Name         string   `json:"name"`
-	Value        *float64 `json:"value"`
-	Unit         string   `json:"unit"`
-	Contribution *float64 `json:"contribution"`
-}
-
-type hazardView struct {
-	Schema string   `json:"schema"`
-	ID     string   `json:"id"`
-	Seq    uint64   `json:"seq"`
-	TS     string   `json:"ts"`
-	Kind   string   `json:"kind"`
-	Level  string   `json:"level"` // ok, warn, block
-	P      *float64 `json:"p"`     // null where the network does not score the kind
-	Rules  []string `json:"rules"`
-	Text   string   `json:"text"`
-}
-
-type alertView struct {
-	Schema      string        `json:"schema"`
-	ID          string        `json:"id"`
-	Rev         int           `json:"rev"`
-	Action      string        `json:"action"`
-	TS          string        `json:"ts"`
-	Kind        string        `json:"kind"`
-	Level       string        `json:"level"`
-	Urgency     string        `json:"urgency"`
-	Severity    string        `json:"severity"`
-	Certainty   string        `json:"certainty"`
-	Headline    string        `json:"headline"`
-	Instruction string        `json:"instruction"`
-	Expires     string        `json:"expires,omitempty"`
-	Rules       []string      `json:"rules"`
-	Causes      []model.Cause `json:"causes"`
-	Location    *locationView `json:"location,omitempty"`
-	Simulated   bool          `json:"simulated"`
-}
-
-type locationView struct {
-	Lat float64 `json:"lat"`
-	Lon float64 `json:"lon"`
-}
-
-type infoView struct {
-	Schema       string         `json:"schema"`
-	Serial       string         `json:"serial"`
-	Site         string         `json:"site"`
-	Device       string         `json:"device"`
-	Version      string         `json:"version"`
-	ConfigHash   string         `json:"config_sha256"`
-	ModelHash    string         `json:"model_sha256"` // empty: rules only
-	ChainID      string         `json:"chain_id,omitempty"`
-	Capabilities []string       `json:"capabilities"`
-	Sensors      []SensorStatus `json:"sensors"`
-	Simulated    bool           `json:"simulated"`
-}
-
-type telemetryView struct {
-	Schema    string                     `json:"schema"`
-	Seq       uint64                     `json:"seq"`
-	TS        string                     `json:"ts"`
-	Simulated bool                       `json:"simulated"`
-	AC        map[string]float64         `json:"ac,omitempty"`
-	DC        map[string]float64         `json:"dc,omitempty"`
-	Equipment map[string]float64         `json:"equipment,omitempty"`
-	WX        map[string]float64         `json:"wx,omitempty"`
-	Energy    map[string]int64           `json:"energy_wh,omitempty"` // registers, by meter
-	Invalid   map[model.Channel]string   `json:"invalid,omitempty"`   // channel: why it has no value
-	Votes     map[model.Channel]Vote     `json:"votes,omitempty"`     // where several sensors give one channel
-	Outbox    *OutboxStats               `json:"outbox,omitempty"`
-	Sensors   map[string]sensorTelemetry `json:"sensors,omitempty"`
-	Counters  map[string]uint64          `json:"counters,omitempty"`
-}
-
-type sensorTelemetry struct {
-	Success    int     `json:"success"`
-	DurationMS float64 `json:"duration_ms"`
-	Failures   uint64  `json:"failures"`
-}
 
 // rounded cuts a value for people; NaN and Inf, which JSON cannot carry,
 // become null.
@@ -153,17 +44,17 @@ var telemetryNames = map[model.Channel]string{
 }
 
 // fill sorts the sample's values into their sections.
-func (t *telemetryView) fill(s *model.Sample) {
+func fill(t *wire.Telemetry, s *model.Sample) {
 	t.AC, t.DC = make(map[string]float64), make(map[string]float64)
 	t.Equipment, t.WX = make(map[string]float64), make(map[string]float64)
-	t.Invalid = make(map[model.Channel]string)
+	t.Invalid = make(map[string]string)
 	for c := range model.NumChannels {
 		if s.Validity[c] == model.Absent {
 			continue
 		}
 		v, ok := s.Get(c)
 		if !ok {
-			t.Invalid[c] = s.Validity[c].String()
+			t.Invalid[c.String()] = s.Validity[c].String()
 			continue
 		}
 		section := t.WX
@@ -184,12 +75,12 @@ func (t *telemetryView) fill(s *model.Sample) {
 }
 
 // scoreMap returns the scored kinds, rounded to 1e-3; nil when none is.
-func scoreMap(s *model.Scores) map[string]float64 {
-	out := make(map[string]float64)
+func scoreMap(s *model.Scores) map[string]*float64 {
+	out := make(map[string]*float64)
 	for k := range model.NumKinds {
 		if s.Has[k] {
 			if p := rounded(s.P[k], 3); p != nil {
-				out[k.String()] = *p
+				out[k.String()] = p
 			}
 		}
 	}

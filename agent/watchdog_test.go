@@ -13,6 +13,8 @@ import (
 	"pgregory.net/rapid"
 
 	"fairwatt/model"
+	"fairwatt/proto/mqtt"
+	"fairwatt/proto/mqtt/mqtttest"
 )
 
 // A dog counts kicks and remembers the longest time between two.
@@ -137,7 +139,7 @@ func hung(release <-chan struct{}) func(context.Context, *model.Sample) error {
 
 // A stuckPipe is connected, and its publications do not end while it is stuck.
 type stuckPipe struct {
-	*MemoryPipe
+	*mqtttest.Pipe
 	mu    sync.Mutex
 	stuck chan struct{} // nil: it works; closed: let go
 }
@@ -155,7 +157,7 @@ func (p *stuckPipe) Publish(ctx context.Context, topic string, qos byte, retaine
 	if stuck != nil {
 		<-stuck
 	}
-	return p.MemoryPipe.Publish(ctx, topic, qos, retained, payload)
+	return p.Pipe.Publish(ctx, topic, qos, retained, payload)
 }
 
 func TestAgentKicksWhileItGoesRound(t *testing.T) {
@@ -197,7 +199,7 @@ func TestAgentIsNotKickedWhenPublishingHangs(t *testing.T) {
 		s := newLiveSite(t)
 		d := &dog{}
 		s.super = d.supervisor(slog.New(slog.DiscardHandler))
-		pipe := &stuckPipe{MemoryPipe: s.broker.Pipe(Will{})}
+		pipe := &stuckPipe{Pipe: s.broker.Pipe(mqtt.Will{})}
 		s.pipe = pipe
 		s.open()
 		stuck := make(chan struct{})

@@ -14,6 +14,7 @@ import (
 	"fairwatt/aggregator/wct"
 	"fairwatt/proto/fairwattpb"
 	"fairwatt/proto/seal"
+	"fairwatt/proto/wire"
 )
 
 // app is the ledger and the store as agreement sees them.
@@ -130,7 +131,7 @@ func (a *app) CheckRecord(sealed []byte) (id, client string, err error) {
 	return hex.EncodeToString(c.ID[:]), c.Record.GetSender(), nil
 }
 
-var errFinal = &ledger.Refusal{Code: ledger.CodeReplayed, Reason: "the record stands in a block already"}
+var errFinal = &ledger.Refusal{Code: wire.CodeReplayed, Reason: "the record stands in a block already"}
 
 // check is the full check at the door; it remembers a signature that holds.
 func (a *app) check(sealed []byte) (*ledger.Checked, error) {

@@ -17,6 +17,8 @@ import (
 	"fairwatt/aggregator"
 	"fairwatt/aggregator/ledger/ledgertest"
 	"fairwatt/proto/fairwattpb"
+	"fairwatt/proto/mqtt"
+	"fairwatt/proto/wire"
 )
 
 // everyone may connect, publish and subscribe.
@@ -57,8 +59,8 @@ func startMochi(t testing.TB, addr string) (url string, stop func()) {
 
 // mqttPipes makes each DA's pipe a client of a broker.
 func (w *town) mqttPipes(url string) {
-	w.pipe = func(id string) aggregator.Pipe {
-		p, err := aggregator.NewMQTT(aggregator.MQTTConfig{URL: url, ClientID: id})
+	w.pipe = func(id string) mqtt.Pipe {
+		p, err := mqtt.New(aggregator.MQTTOf(id, mqtt.Config{URL: url}))
 		if err != nil {
 			w.t.Fatal(err)
 		}
@@ -89,7 +91,7 @@ func TestMQTTPipeReconnects(t *testing.T) {
 	topic := "fairwatt/v1/site-seller-1/seller-1/"
 	listen := func() {
 		token := c.Subscribe(topic+"down/receipt/+", 1, func(_ paho.Client, m paho.Message) {
-			seller.receipt(aggregator.Message{Topic: m.Topic(), Payload: m.Payload()})
+			seller.receipt(mqtt.Message{Topic: m.Topic(), Payload: m.Payload()})
 		})
 		if !token.WaitTimeout(10*time.Second) || token.Error() != nil {
 			t.Fatalf("subscribe: %v", token.Error())
@@ -155,7 +157,7 @@ func BenchmarkBroker(b *testing.B) {
 	for _, da := range g.DAs() { // each says that it is online when it has subscribed
 		online := make(chan struct{}, 1)
 		c := client(b, url, "watch-"+da.ID)
-		c.Subscribe(aggregator.StatusTopic(da.ID), 1, func(_ paho.Client, m paho.Message) {
+		c.Subscribe(wire.StatusOfDA(da.ID), 1, func(_ paho.Client, m paho.Message) {
 			if string(m.Payload()) == "online" {
 				select {
 				case online <- struct{}{}:

@@ -21,6 +21,8 @@ import (
 	"fairwatt/aggregator/peer"
 	"fairwatt/aggregator/store"
 	"fairwatt/proto/fairwattpb"
+	"fairwatt/proto/mqtt"
+	"fairwatt/proto/wire"
 )
 
 // A Link is how a DA reaches the others and is reached: package peer over gRPC
@@ -57,7 +59,7 @@ type Deps struct {
 	// Key signs votes and receipts: the key the genesis names for the DA.
 	Key   crypto.Signer
 	Link  Link
-	Pipes []Pipe
+	Pipes []mqtt.Pipe
 	// Now is the wall clock: block times and skew are measured on it. Nil
 	// means time.Now.
 	Now func() time.Time
@@ -202,6 +204,15 @@ func (d *DA) keepGenesis() error {
 	return nil
 }
 
+// MQTTOf completes a broker connection of data aggregator da. A sender's records
+// must reach the pool in the order it sent them: a gate change before the start
+// that needs it.
+func MQTTOf(da string, cfg mqtt.Config) mqtt.Config {
+	cfg.ClientID, cfg.Presence = da, wire.StatusOfDA(da)
+	cfg.Ordered, cfg.Resend = true, true
+	return cfg
+}
+
 // Names of files in a DA's folder.
 const (
 	StoreFile   = "chain.db"
@@ -212,10 +223,10 @@ const (
 // the store; a DA runs once.
 func (d *DA) Run(ctx context.Context) error {
 	for _, p := range d.deps.Pipes {
-		p.Subscribe(topicRoot+"+/+/up/record", d.door.take)
-		p.Subscribe(topicRoot+"+/+/status", d.takeView)
-		p.Subscribe(topicRoot+"+/+/gate", d.takeView)
-		p.Subscribe(topicRoot+"+/+/hazard/+", d.takeView)
+		p.Subscribe(wire.EveryDevice(wire.ClassRecord), d.door.take)
+		p.Subscribe(wire.EveryDevice(wire.ClassStatus), d.takeView)
+		p.Subscribe(wire.EveryDevice(wire.ClassGate), d.takeView)
+		p.Subscribe(wire.EveryDevice(wire.ClassHazard+"+"), d.takeView)
 	}
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return d.deps.Link.Run(ctx, d.handlers()) })
@@ -284,14 +295,14 @@ func (d *DA) setFault(err error) {
 	d.version.bump()
 }
 
-func (d *DA) takeView(m Message) {
+func (d *DA) takeView(m mqtt.Message) {
 	online, t, err := d.views.take(m, d.now(), d.registered)
 	if err != nil {
 		d.log.Debug("view", "err", err)
 		return
 	}
 	if online && !m.Retained {
-		d.outbox.again(t.site, t.device)
+		d.outbox.again(t.Site, t.Device)
 	}
 	d.version.bump()
 }

@@ -14,6 +14,7 @@ import (
 	"fairwatt/aggregator/ledger/ledgertest"
 	"fairwatt/proto/fairwattpb"
 	"fairwatt/proto/seal"
+	"fairwatt/proto/wire"
 )
 
 const (
@@ -132,7 +133,7 @@ func trade(t *testing.T, w *town) {
 	early := seller.seal("pv-9", 1, seller.gate(1, open))
 	seller.publish(early)
 	e, height := seller.wait(idOf(early))
-	refusedWith(t, "an unknown sender", ledger.CodeUnknownSigner, e.GetOutcome())
+	refusedWith(t, "an unknown sender", wire.CodeUnknownSigner, e.GetOutcome())
 	if height != 0 {
 		t.Errorf("a record refused at the door has height %d", height)
 	}
@@ -154,13 +155,13 @@ func trade(t *testing.T, w *town) {
 	if b.token.GetEscrowMicro() != 400_000 || b.quote.GetSeller() != "pv-9" {
 		t.Errorf("token %v, quote %v", b.token, b.quote)
 	}
-	refusedWith(t, "a second pay for one Token", ledger.CodeAlreadyPaid, buyer.send(b.pay()))
+	refusedWith(t, "a second pay for one Token", wire.CodeAlreadyPaid, buyer.send(b.pay()))
 
 	// A start without an OPEN word, and against a newer BLOCKED on the chain.
-	refusedWith(t, "a start on a blocked gate's word", ledger.CodeGateNotOpen, seller.send(b.start(seller.attest(1, blocked))))
+	refusedWith(t, "a start on a blocked gate's word", wire.CodeGateNotOpen, seller.send(b.start(seller.attest(1, blocked))))
 	applied(t, "gate blocked", seller.send(seller.gate(2, blocked)))
-	refusedWith(t, "a start with an old OPEN", ledger.CodeAttestationOld, seller.send(b.start(seller.attest(1, open))))
-	refusedWith(t, "a start against a BLOCKED on the chain", ledger.CodeGateNotOpen, seller.send(b.start(seller.attest(2, open))))
+	refusedWith(t, "a start with an old OPEN", wire.CodeAttestationOld, seller.send(b.start(seller.attest(1, open))))
+	refusedWith(t, "a start against a BLOCKED on the chain", wire.CodeGateNotOpen, seller.send(b.start(seller.attest(2, open))))
 	applied(t, "gate open", seller.send(seller.gate(3, open)))
 	applied(t, "start", seller.send(b.start(seller.attest(3, open))))
 
@@ -168,11 +169,11 @@ func trade(t *testing.T, w *town) {
 	forged := seller.seal("stranger", 90, seller.gate(4, blocked))
 	seller.publish(forged)
 	e, _ = seller.wait(idOf(forged))
-	refusedWith(t, "a wrong signature", ledger.CodeBadSignature, e.GetOutcome())
+	refusedWith(t, "a wrong signature", wire.CodeBadSignature, e.GetOutcome())
 	replay := seller.seal("pv-9", 1, seller.gate(9, blocked))
 	seller.publish(replay)
 	e, _ = seller.wait(idOf(replay))
-	refusedWith(t, "a counter used before", ledger.CodeReplayed, e.GetOutcome())
+	refusedWith(t, "a counter used before", wire.CodeReplayed, e.GetOutcome())
 	seller.counter++
 	elsewhere := seller.seal("pv-9", seller.counter, seller.gate(9, blocked))
 	stranger.publish(elsewhere)
@@ -188,7 +189,7 @@ func trade(t *testing.T, w *town) {
 		t.Errorf("the seller was told %v", n.GetTrade())
 	}
 	buyer.wait(b.token.GetTokenId() + "/settled")
-	refusedWith(t, "a request of an empty wallet's worth", ledger.CodeInsufficientFunds, overspend(t, w, buyer))
+	refusedWith(t, "a request of an empty wallet's worth", wire.CodeInsufficientFunds, overspend(t, w, buyer))
 	checkTown(t, w, b.token.GetTokenId())
 }
 
@@ -243,7 +244,7 @@ func checkTown(t *testing.T, w *town, tradeID string) {
 	for _, da := range w.g.DAs() {
 		s := w.da(da.ID).Snapshot()
 		trade, ok := w.da(da.ID).Trade(tradeID)
-		if !ok || trade.Status != ledger.StatusSettled || trade.EnergyWh != 2000 {
+		if !ok || trade.Status != wire.StatusSettled || trade.EnergyWh != 2000 {
 			t.Errorf("%s shows trade %+v", da.ID, trade)
 		}
 		if s.Chain.Height == 0 || len(s.Chain.Blocks) == 0 || s.Chain.Blocks[0].Votes < w.g.Quorum() || s.Chain.Records == 0 {
@@ -255,7 +256,7 @@ func checkTown(t *testing.T, w *town, tradeID string) {
 		if picture, err := w.da(da.ID).TreeSVG(); err != nil || !bytes.Contains(picture, []byte("(oct), 4 nodes")) || !bytes.Contains(picture, []byte("this one</text>")) {
 			t.Errorf("%s draws %.200s, %v", da.ID, picture, err)
 		}
-		for _, code := range []string{ledger.CodeUnknownSigner, ledger.CodeBadSignature, ledger.CodeReplayed, ledger.CodeAlreadyPaid, "wrong_topic"} {
+		for _, code := range []string{wire.CodeUnknownSigner, wire.CodeBadSignature, wire.CodeReplayed, wire.CodeAlreadyPaid, "wrong_topic"} {
 			if s.Counters.Refused[code] == 0 {
 				t.Errorf("%s counted no %s: %v", da.ID, code, s.Counters.Refused)
 			}

@@ -16,12 +16,9 @@ import (
 	"fairwatt/aggregator/console"
 	"fairwatt/aggregator/ledger"
 	"fairwatt/proto/fairwattpb"
+	"fairwatt/proto/mqtt"
 	"fairwatt/proto/seal"
-)
-
-// Codes of refusals that are the door's own; the others are the ledger's.
-const (
-	codeTopic = "wrong_topic" // not the sender's own topic
+	"fairwatt/proto/wire"
 )
 
 // Limits and times of the door.
@@ -38,7 +35,7 @@ const (
 // A door decides which records go on to agreement.
 type door struct {
 	da    *DA
-	queue chan Message
+	queue chan mqtt.Message
 
 	mu      sync.Mutex
 	waiting map[[32]byte]time.Time // accepted, not final: since when
@@ -50,14 +47,14 @@ type door struct {
 
 func newDoor(d *DA) *door {
 	return &door{
-		da: d, queue: make(chan Message, d.cfg.QueueMessages), waiting: make(map[[32]byte]time.Time),
+		da: d, queue: make(chan mqtt.Message, d.cfg.QueueMessages), waiting: make(map[[32]byte]time.Time),
 		rates: make(map[string]*bucket), counts: console.Counters{Refused: make(map[string]uint64)},
 	}
 }
 
 // take is the handler of up/record. It never blocks: the pipe keeps the order
 // of its messages by calling it from one goroutine.
-func (d *door) take(m Message) {
+func (d *door) take(m mqtt.Message) {
 	select {
 	case d.queue <- m:
 	default:
@@ -69,7 +66,7 @@ func (d *door) take(m Message) {
 
 // An item is one record on its way through the door.
 type item struct {
-	topic  topic
+	topic  wire.Topic
 	sealed []byte
 	id     [32]byte
 	rec    *ledger.Checked
@@ -80,7 +77,7 @@ type item struct {
 // the records on one after another.
 func (d *door) run(ctx context.Context) error {
 	for {
-		var batch []Message
+		var batch []mqtt.Message
 		select {
 		case <-ctx.Done():
 			return nil
@@ -111,23 +108,23 @@ func (d *door) run(ctx context.Context) error {
 
 // unpack reads one message. What cannot be read has no record to answer for: it
 // is counted.
-func (d *door) unpack(m Message) []item {
-	t, err := parseTopic(m.Topic)
+func (d *door) unpack(m mqtt.Message) []item {
+	t, err := wire.ParseTopic(m.Topic)
 	var batch fairwattpb.RecordBatch
 	switch {
 	case err != nil:
 	case m.Retained:
 		err = errors.New("a record is never retained")
-	case len(m.Payload) > maxBatchBytes:
-		err = fmt.Errorf("%d bytes, at most %d", len(m.Payload), maxBatchBytes)
+	case len(m.Payload) > wire.MaxBatchBytes:
+		err = fmt.Errorf("%d bytes, at most %d", len(m.Payload), wire.MaxBatchBytes)
 	default:
 		err = proto.Unmarshal(m.Payload, &batch)
 	}
-	if err == nil && (len(batch.GetSealed()) == 0 || len(batch.GetSealed()) > maxBatchRecords) {
-		err = fmt.Errorf("%d records, want 1 to %d", len(batch.GetSealed()), maxBatchRecords)
+	if err == nil && (len(batch.GetSealed()) == 0 || len(batch.GetSealed()) > wire.MaxBatchRecords) {
+		err = fmt.Errorf("%d records, want 1 to %d", len(batch.GetSealed()), wire.MaxBatchRecords)
 	}
 	if err != nil {
-		d.refused("malformed", 1)
+		d.refused(wire.CodeMalformed, 1)
 		d.da.log.Debug("message refused", "topic", m.Topic, "err", err)
 		return nil
 	}
@@ -146,7 +143,7 @@ func (d *door) sift(items []item) []item {
 	d.mu.Lock()
 	d.counts.Received += uint64(len(items))
 	items = slices.DeleteFunc(items, func(it item) bool {
-		if !d.allow(it.topic.device, now) {
+		if !d.allow(it.topic.Device, now) {
 			d.counts.Dropped++
 			return true
 		}
@@ -185,8 +182,8 @@ func (d *door) check(items []item) error {
 
 // pass hands one checked record to agreement or refuses it.
 func (d *door) pass(ctx context.Context, it *item) error {
-	if it.err == nil && it.rec.Record.GetSender() != it.topic.device {
-		it.err = &ledger.Refusal{Code: codeTopic, Reason: fmt.Sprintf("sent on the topic of %q by %q", it.topic.device,
+	if it.err == nil && it.rec.Record.GetSender() != it.topic.Device {
+		it.err = &ledger.Refusal{Code: wire.CodeWrongTopic, Reason: fmt.Sprintf("sent on the topic of %q by %q", it.topic.Device,
 			it.rec.Record.GetSender())}
 	}
 	if it.err != nil {
@@ -209,7 +206,7 @@ func (d *door) pass(ctx context.Context, it *item) error {
 		d.mu.Lock()
 		d.counts.Dropped++
 		d.mu.Unlock()
-		d.da.log.Warn("record dropped", "sender", it.topic.device, "err", err)
+		d.da.log.Warn("record dropped", "sender", it.topic.Device, "err", err)
 	}
 	return nil
 }
@@ -285,7 +282,7 @@ func (d *door) droppedLater(sealed []byte, reason error) {
 		return // it was checked at the door, so this cannot be
 	}
 	if p, ok := d.da.state.Participant(signer); ok {
-		d.da.outbox.refuse(item{topic: topic{site: p.Site, device: signer}, sealed: sealed, id: id}, code, why)
+		d.da.outbox.refuse(item{topic: wire.Topic{Topics: wire.Topics{Site: p.Site, Device: signer}}, sealed: sealed, id: id}, code, why)
 	}
 }
 

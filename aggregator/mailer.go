@@ -13,7 +13,9 @@ import (
 
 	"fairwatt/aggregator/ledger"
 	"fairwatt/proto/fairwattpb"
+	"fairwatt/proto/mqtt"
 	"fairwatt/proto/seal"
+	"fairwatt/proto/wire"
 )
 
 // Limits and times of receipts.
@@ -157,10 +159,10 @@ func chunk(entries []*fairwattpb.ReceiptEntry) int {
 // final answers a record again that was final before.
 func (m *mailer) final(it item) {
 	a, ok := m.da.answers.get(it.id)
-	if !ok || a.sender != it.topic.device {
+	if !ok || a.sender != it.topic.Device {
 		return
 	}
-	m.post(mail{site: it.topic.site, device: it.topic.device, height: a.height, entries: []*fairwattpb.ReceiptEntry{a.entry(it.id)}})
+	m.post(mail{site: it.topic.Site, device: it.topic.Device, height: a.height, entries: []*fairwattpb.ReceiptEntry{a.entry(it.id)}})
 }
 
 // refuse answers a record that did not pass the door. The topic is the only
@@ -169,13 +171,13 @@ func (m *mailer) final(it item) {
 func (m *mailer) refuse(it item, code, reason string) {
 	now := m.da.now()
 	m.mu.Lock()
-	b := m.refusals[it.topic.device]
+	b := m.refusals[it.topic.Device]
 	if b == nil {
 		if len(m.refusals) >= maxDevices {
 			clear(m.refusals)
 		}
 		b = &bucket{at: now, tokens: refusalsAtOnce}
-		m.refusals[it.topic.device] = b
+		m.refusals[it.topic.Device] = b
 	}
 	ok := b.take(now, refusalsPerS, refusalsAtOnce)
 	m.mu.Unlock()
@@ -184,13 +186,13 @@ func (m *mailer) refuse(it item, code, reason string) {
 		return
 	}
 	e := &fairwattpb.ReceiptEntry{
-		RecordId: it.id[:], Sender: it.topic.device,
+		RecordId: it.id[:], Sender: it.topic.Device,
 		Outcome: &fairwattpb.Outcome{Code: code, Reason: reason},
 	}
 	if it.rec != nil {
 		e.Sender, e.Counter = it.rec.Record.GetSender(), it.rec.Record.GetCounter()
 	}
-	m.post(mail{site: it.topic.site, device: it.topic.device, entries: []*fairwattpb.ReceiptEntry{e}})
+	m.post(mail{site: it.topic.Site, device: it.topic.Device, entries: []*fairwattpb.ReceiptEntry{e}})
 }
 
 // again sends a device's newest receipts once more.
@@ -225,13 +227,13 @@ func (m *mailer) deliver(ctx context.Context, one mail) {
 			m.keep(one, sealed)
 		}
 	}
-	topic := receiptTopic(one.site, one.device, m.da.cfg.ID)
+	topic := wire.Topics{Site: one.site, Device: one.device}.Receipt(m.da.cfg.ID)
 	for {
 		sent := false
 		for _, p := range m.da.deps.Pipes {
 			err := p.Publish(ctx, topic, 1, false, sealed)
 			sent = sent || err == nil
-			if err != nil && ctx.Err() == nil && !errors.Is(err, ErrNotConnected) {
+			if err != nil && ctx.Err() == nil && !errors.Is(err, mqtt.ErrNotConnected) {
 				m.da.log.Warn("publish receipt", "to", one.device, "err", err)
 			}
 		}

@@ -16,6 +16,7 @@ import (
 	"fairwatt/aggregator/ledger"
 	"fairwatt/aggregator/wct"
 	"fairwatt/proto/fairwattpb"
+	"fairwatt/proto/wire"
 )
 
 var _ console.Source = (*DA)(nil)
@@ -222,13 +223,13 @@ func (d *DA) generators() []console.Generator {
 func gateWord(s fairwattpb.GateState) string {
 	switch s {
 	case fairwattpb.GateState_GATE_STATE_INIT:
-		return "INIT"
+		return wire.GateInit
 	case fairwattpb.GateState_GATE_STATE_BLOCKED:
-		return "BLOCKED"
+		return wire.GateBlocked
 	case fairwattpb.GateState_GATE_STATE_CLEARING:
-		return "CLEARING"
+		return wire.GateClearing
 	case fairwattpb.GateState_GATE_STATE_OPEN:
-		return "OPEN"
+		return wire.GateOpen
 	default:
 		return "unknown"
 	}

@@ -19,6 +19,7 @@ import (
 	"fairwatt/aggregator/mc"
 	"fairwatt/aggregator/peer"
 	"fairwatt/proto/fairwattpb"
+	"fairwatt/proto/mqtt"
 	"fairwatt/proto/seal"
 )
 
@@ -32,39 +33,26 @@ type broker struct {
 type subscription struct {
 	owner  any
 	filter string
-	handle func(aggregator.Message)
+	handle func(mqtt.Message)
 }
 
 func (b *broker) publish(topic string, retained bool, payload []byte) error {
 	b.mu.Lock()
 	if b.down {
 		b.mu.Unlock()
-		return aggregator.ErrNotConnected
+		return mqtt.ErrNotConnected
 	}
-	var to []func(aggregator.Message)
+	var to []func(mqtt.Message)
 	for _, s := range b.subs {
-		if matches(s.filter, topic) {
+		if mqtt.TopicMatches(s.filter, topic) {
 			to = append(to, s.handle)
 		}
 	}
 	b.mu.Unlock()
 	for _, handle := range to {
-		handle(aggregator.Message{Topic: topic, Payload: payload, Retained: retained})
+		handle(mqtt.Message{Topic: topic, Payload: payload, Retained: retained})
 	}
 	return nil
-}
-
-func matches(filter, topic string) bool {
-	f, t := strings.Split(filter, "/"), strings.Split(topic, "/")
-	for i, level := range f {
-		if level == "#" {
-			return true
-		}
-		if i >= len(t) || level != "+" && level != t[i] {
-			return false
-		}
-	}
-	return len(f) == len(t)
 }
 
 func (b *broker) setDown(down bool) {
@@ -80,9 +68,11 @@ type pipe struct {
 	opened chan struct{}
 }
 
-func (p *pipe) Subscribe(filter string, handle func(aggregator.Message)) {
+func (p *pipe) Subscribe(filter string, handle func(mqtt.Message)) {
 	p.subs = append(p.subs, subscription{p, filter, handle})
 }
+
+func (p *pipe) OnUp(func()) {}
 
 func (p *pipe) Open() error {
 	p.b.mu.Lock()
@@ -122,7 +112,7 @@ type town struct {
 	dir    string
 	broker *broker
 	net    *peer.Memory
-	pipe   func(id string) aggregator.Pipe // nil: the broker's
+	pipe   func(id string) mqtt.Pipe // nil: the broker's
 
 	mu   sync.Mutex
 	das  map[string]*aggregator.DA
@@ -150,7 +140,7 @@ func (w *town) startAll() {
 func (w *town) start(id string) {
 	w.t.Helper()
 	own := &pipe{b: w.broker, opened: make(chan struct{})}
-	pipes := []aggregator.Pipe{own}
+	pipes := []mqtt.Pipe{own}
 	if w.pipe != nil {
 		pipes[0] = w.pipe(id)
 		close(own.opened)
@@ -268,7 +258,7 @@ func (w *town) device(id, site string) *device {
 	return d
 }
 
-func (d *device) receipt(m aggregator.Message) {
+func (d *device) receipt(m mqtt.Message) {
 	da := m.Topic[strings.LastIndex(m.Topic, "/")+1:]
 	signer, payload, err := seal.Open(m.Payload, seal.DomainReceipt, d.w.chain, func(id string) (ed25519.PublicKey, bool) {
 		return ledgertest.Key(id).Public().(ed25519.PublicKey), strings.HasPrefix(id, "da-")

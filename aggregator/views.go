@@ -4,23 +4,21 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"fairwatt/aggregator/console"
+	"fairwatt/proto/mqtt"
+	"fairwatt/proto/wire"
 )
 
 // Limits of what a device may make an aggregator keep.
 const (
-	maxGenerators  = 10_000
-	maxCauses      = 32
-	maxInputs      = 32
-	maxScores      = 16
-	maxShownText   = 300
-	hazardSegments = "hazard/"
+	maxGenerators = 10_000
+	maxScores     = 16
+	maxShownText  = 300
 )
 
 // views are the unsigned words of agents about themselves, for people to look
@@ -31,44 +29,15 @@ type views struct {
 	bad  uint64
 }
 
-// gateView is the payload of .../gate, schema gate/1.
-type gateView struct {
-	Schema     string    `json:"schema"`
-	TS         time.Time `json:"ts"`
-	State      string    `json:"state"`
-	Since      time.Time `json:"since"`
-	ValidUntil time.Time `json:"valid_until"`
-	ClearInS   float64   `json:"clear_in_s"`
-	Simulated  bool      `json:"simulated"`
-	Causes     []struct {
-		Rule    string          `json:"rule"`
-		Kind    string          `json:"kind"`
-		Level   string          `json:"level"`
-		Latched bool            `json:"latched"`
-		Holding bool            `json:"holding"`
-		Text    string          `json:"text"`
-		Inputs  []console.Input `json:"inputs"`
-	} `json:"causes"`
-	Model *struct {
-		P map[string]*float64 `json:"p"`
-	} `json:"model"`
-}
-
-type hazardView struct {
-	Level string   `json:"level"`
-	P     *float64 `json:"p"`
-}
-
 var (
-	gateStates   = []string{"INIT", "BLOCKED", "CLEARING", "OPEN"}
-	hazardLevels = []string{"", "ok", "none", "warn", "block"}
+	hazardLevels = []string{"", wire.LevelOK, "none", wire.LevelWarn, wire.LevelBlock}
 	errUnknown   = errors.New("not a participant of this chain")
 )
 
 // take reads one gate, hazard or status message. known says whether a device is
 // registered at a site; others are not shown, or anybody who may publish could
 // fill the memory.
-func (v *views) take(m Message, now time.Time, known func(site, device string) bool) (online bool, t topic, err error) {
+func (v *views) take(m mqtt.Message, now time.Time, known func(site, device string) bool) (online bool, t wire.Topic, err error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	defer func() {
@@ -76,32 +45,32 @@ func (v *views) take(m Message, now time.Time, known func(site, device string) b
 			v.bad++
 		}
 	}()
-	if t, err = parseTopic(m.Topic); err != nil {
+	if t, err = wire.ParseTopic(m.Topic); err != nil {
 		return false, t, err
 	}
-	if len(m.Payload) > maxViewBytes {
-		return false, t, fmt.Errorf("%s: %d bytes, at most %d", m.Topic, len(m.Payload), maxViewBytes)
+	if len(m.Payload) > wire.MaxViewBytes {
+		return false, t, fmt.Errorf("%s: %d bytes, at most %d", m.Topic, len(m.Payload), wire.MaxViewBytes)
 	}
-	if !known(t.site, t.device) {
+	if !known(t.Site, t.Device) {
 		return false, t, fmt.Errorf("%s: %w", m.Topic, errUnknown)
 	}
 	if v.byID == nil {
 		v.byID = make(map[string]*console.Generator)
 	}
-	key := t.site + "/" + t.device
-	g := console.Generator{ID: t.device, Site: t.site, Online: "unknown"}
+	key := t.Site + "/" + t.Device
+	g := console.Generator{ID: t.Device, Site: t.Site, Online: "unknown"}
 	if old := v.byID[key]; old != nil {
 		g = *old
 	} else if len(v.byID) >= maxGenerators {
 		return false, t, fmt.Errorf("%s: %d devices are shown already", m.Topic, maxGenerators)
 	}
 	switch {
-	case t.class == "status":
+	case t.Class == wire.ClassStatus:
 		err = readStatus(&g, m.Payload)
-	case t.class == "gate":
+	case t.Class == wire.ClassGate:
 		err = readGate(&g, m.Payload)
-	case strings.HasPrefix(t.class, hazardSegments):
-		err = readHazard(&g, strings.TrimPrefix(t.class, hazardSegments), m.Payload)
+	case strings.HasPrefix(t.Class, wire.ClassHazard):
+		err = readHazard(&g, strings.TrimPrefix(t.Class, wire.ClassHazard), m.Payload)
 	default:
 		err = errors.New("no such view")
 	}
@@ -112,12 +81,12 @@ func (v *views) take(m Message, now time.Time, known func(site, device string) b
 		g.LastSeenMs = now.UnixMilli()
 	}
 	v.byID[key] = &g
-	return t.class == "status" && g.Online == "online", t, nil
+	return t.Class == wire.ClassStatus && g.Online == wire.Online, t, nil
 }
 
 func readStatus(g *console.Generator, payload []byte) error {
 	switch s := string(payload); s {
-	case "online", "offline":
+	case wire.Online, wire.Offline:
 		g.Online = s
 		return nil
 	default:
@@ -126,31 +95,36 @@ func readStatus(g *console.Generator, payload []byte) error {
 }
 
 func readGate(g *console.Generator, payload []byte) error {
-	var w gateView
+	var w wire.Gate[wire.Cause]
 	if err := json.Unmarshal(payload, &w); err != nil {
 		return fmt.Errorf("gate: %w", err)
 	}
-	if w.Schema != "" && w.Schema != "gate/1" {
-		return fmt.Errorf("gate: schema %.20q is not gate/1", w.Schema)
+	if w.Schema != "" && w.Schema != wire.SchemaGate {
+		return fmt.Errorf("gate: schema %.20q is not %s", w.Schema, wire.SchemaGate)
 	}
-	if !slices.Contains(gateStates, w.State) {
+	if !slices.Contains(wire.GateStates, w.State) {
 		return fmt.Errorf("gate: state %.20q", w.State)
 	}
-	if len(w.Causes) > maxCauses {
-		return fmt.Errorf("gate: %d causes, at most %d", len(w.Causes), maxCauses)
+	if len(w.Causes) > wire.MaxCauses {
+		return fmt.Errorf("gate: %d causes, at most %d", len(w.Causes), wire.MaxCauses)
 	}
-	g.State, g.SinceMs, g.ValidUntilMs = w.State, unixMs(w.Since), unixMs(w.ValidUntil)
-	g.ClearInS = finite(w.ClearInS)
+	g.State, g.SinceMs, g.ValidUntilMs = w.State, unixMs(w.Since.Time), unixMs(w.ValidUntil.Time)
+	g.ClearInS = 0
+	if w.ClearInS != nil {
+		g.ClearInS = *w.ClearInS
+	}
 	g.Simulated = g.Simulated || w.Simulated
 	g.Causes = make([]console.Cause, 0, len(w.Causes))
 	for _, c := range w.Causes {
-		if len(c.Inputs) > maxInputs {
-			return fmt.Errorf("gate: cause %.20q has %d inputs, at most %d", c.Rule, len(c.Inputs), maxInputs)
+		if len(c.Inputs) > wire.MaxCauseInputs {
+			return fmt.Errorf("gate: cause %.20q has %d inputs, at most %d", c.Rule, len(c.Inputs), wire.MaxCauseInputs)
 		}
 		inputs := make([]console.Input, len(c.Inputs))
 		for i, in := range c.Inputs {
-			in.Name, in.Unit, in.Op, in.State = clip(in.Name), clip(in.Unit), clip(in.Op), clip(in.State)
-			inputs[i] = in
+			inputs[i] = console.Input{
+				Name: clip(in.Name), Value: in.Value, Unit: clip(in.Unit), Op: clip(in.Op),
+				Threshold: in.Threshold, AgeS: in.AgeS, State: clip(in.State),
+			}
 		}
 		g.Causes = append(g.Causes, console.Cause{
 			Rule: clip(c.Rule), Kind: clip(c.Kind), Level: clip(c.Level),
@@ -173,7 +147,7 @@ func readHazard(g *console.Generator, kind string, payload []byte) error {
 	if kind == "" || len(kind) > 32 || strings.ContainsAny(kind, "/+#") {
 		return fmt.Errorf("hazard kind %.40q", kind)
 	}
-	var w hazardView
+	var w wire.Hazard
 	if err := json.Unmarshal(payload, &w); err != nil {
 		return fmt.Errorf("hazard: %w", err)
 	}
@@ -184,7 +158,7 @@ func readHazard(g *console.Generator, kind string, payload []byte) error {
 		return fmt.Errorf("hazard: p %v is not in 0 to 1", *w.P)
 	}
 	if w.Level == "" || w.Level == "none" {
-		w.Level = "ok"
+		w.Level = wire.LevelOK
 	}
 	h := console.Hazard{Kind: kind, Level: w.Level, P: w.P}
 	list := slices.Clone(g.Hazards)
@@ -237,13 +211,6 @@ func unixMs(t time.Time) int64 {
 		return 0
 	}
 	return t.UnixMilli()
-}
-
-func finite(x float64) float64 {
-	if math.IsNaN(x) || math.IsInf(x, 0) {
-		return 0
-	}
-	return x
 }
 
 // clip bounds a text written by a participant.

@@ -6,6 +6,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"fairwatt/proto/mqtt"
+	"fairwatt/proto/wire"
 )
 
 const gateJSON = `{"schema":"gate/1","id":"x","seq":4182,"ts":"2026-01-01T00:00:00.000Z","clock_synced":true,
@@ -25,7 +28,7 @@ func TestViewsShowWhatAgentsSay(t *testing.T) {
 		"fairwatt/v1/farm/pv-3/hazard/thunderstorm": `{"level":"block","p":0.83}`,
 		"fairwatt/v1/farm/pv-3/hazard/heat":         `{"level":"ok"}`,
 	} {
-		if _, _, err := v.take(Message{Topic: topic, Payload: []byte(payload)}, now, everyone); err != nil {
+		if _, _, err := v.take(mqtt.Message{Topic: topic, Payload: []byte(payload)}, now, everyone); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -49,9 +52,9 @@ func TestViewsShowWhatAgentsSay(t *testing.T) {
 }
 
 func TestViewsRefuse(t *testing.T) {
-	long := strings.Repeat("x", maxViewBytes+1)
+	long := strings.Repeat("x", wire.MaxViewBytes+1)
 	var causes strings.Builder
-	for range maxCauses + 1 {
+	for range wire.MaxCauses + 1 {
 		causes.WriteString(`{"rule":"W01"},`)
 	}
 	for topic, payload := range map[string]string{
@@ -72,7 +75,7 @@ func TestViewsRefuse(t *testing.T) {
 		"fairwatt/v1/farm/pv-3/hazard/storm": `[]`,
 	} {
 		var v views
-		if _, _, err := v.take(Message{Topic: topic, Payload: []byte(payload)}, time.Now(), everyone); err == nil {
+		if _, _, err := v.take(mqtt.Message{Topic: topic, Payload: []byte(payload)}, time.Now(), everyone); err == nil {
 			t.Errorf("%s %.60s was taken", topic, payload)
 		}
 		if v.badCount() != 1 || len(v.list(time.Now())) != 0 {
@@ -81,7 +84,7 @@ func TestViewsRefuse(t *testing.T) {
 	}
 	var v views
 	nobody := func(string, string) bool { return false }
-	if _, _, err := v.take(Message{Topic: "fairwatt/v1/farm/pv-3/gate", Payload: []byte(gateJSON)}, time.Now(), nobody); err == nil || len(v.byID) != 0 {
+	if _, _, err := v.take(mqtt.Message{Topic: "fairwatt/v1/farm/pv-3/gate", Payload: []byte(gateJSON)}, time.Now(), nobody); err == nil || len(v.byID) != 0 {
 		t.Errorf("a device that is not registered is shown: %v", err)
 	}
 }
@@ -89,7 +92,7 @@ func TestViewsRefuse(t *testing.T) {
 // A retained word is old news: it does not make its sender alive.
 func TestRetainedIsNotSeen(t *testing.T) {
 	var v views
-	if _, _, err := v.take(Message{Topic: "fairwatt/v1/farm/pv-3/gate", Payload: []byte(gateJSON), Retained: true}, time.Now(), everyone); err != nil {
+	if _, _, err := v.take(mqtt.Message{Topic: "fairwatt/v1/farm/pv-3/gate", Payload: []byte(gateJSON), Retained: true}, time.Now(), everyone); err != nil {
 		t.Fatal(err)
 	}
 	if g := v.list(time.Now())[0]; g.LastSeenMs != 0 {
@@ -105,29 +108,15 @@ func FuzzViews(f *testing.F) {
 	f.Fuzz(func(t *testing.T, class string, payload []byte) {
 		var v views
 		now := time.Unix(1_800_000_000, 0)
-		_, _, _ = v.take(Message{Topic: "fairwatt/v1/farm/pv-3/" + class, Payload: payload}, now, everyone)
+		_, _, _ = v.take(mqtt.Message{Topic: "fairwatt/v1/farm/pv-3/" + class, Payload: payload}, now, everyone)
 		b, err := json.Marshal(v.list(now))
 		if err != nil {
 			t.Fatalf("%s %q: %v", class, payload, err)
 		}
-		if len(b) > 16*maxViewBytes {
+		if len(b) > 16*wire.MaxViewBytes {
 			t.Fatalf("%d bytes from %d", len(b), len(payload))
 		}
 	})
-}
-
-func TestTopicMatches(t *testing.T) {
-	for _, c := range []struct {
-		filter, name string
-		want         bool
-	}{
-		{"a/+/c", "a/b/c", true}, {"a/+/c", "a/b/d", false}, {"a/#", "a/b/c", true}, {"a/b", "a/b/c", false}, {"a/b/c", "a/b", false},
-		{"+/+", "a/b", true}, {"#", "a", true},
-	} {
-		if got := topicMatches(c.filter, c.name); got != c.want {
-			t.Errorf("topicMatches(%q, %q) = %v", c.filter, c.name, got)
-		}
-	}
 }
 
 func TestBucket(t *testing.T) {
@@ -176,8 +165,8 @@ func FuzzUnpack(f *testing.F) {
 	f.Add("x", []byte{0xff}, false)
 	f.Fuzz(func(t *testing.T, name string, payload []byte, retained bool) {
 		d := newDoor(&DA{cfg: Config{QueueMessages: 1}, log: slog.New(slog.DiscardHandler)})
-		items := d.unpack(Message{Topic: name, Payload: payload, Retained: retained})
-		if len(items) > maxBatchRecords || len(items) > 0 && (retained || len(payload) > maxBatchBytes) {
+		items := d.unpack(mqtt.Message{Topic: name, Payload: payload, Retained: retained})
+		if len(items) > wire.MaxBatchRecords || len(items) > 0 && (retained || len(payload) > wire.MaxBatchBytes) {
 			t.Fatalf("%d records from %d bytes on %q", len(items), len(payload), name)
 		}
 		if len(items) == 0 && d.counts.Refused["malformed"] != 1 {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"fairwatt/proto/fairwattpb"
+	"fairwatt/proto/wire"
 )
 
 const (
@@ -132,7 +133,7 @@ func (n *Node) vouched(epoch Epoch) (number, height uint64) {
 			epochs, heights = append(epochs, e), append(heights, h)
 		}
 	}
-	f := (len(epoch.Order) - 1) / 3
+	f := wire.Faulty(len(epoch.Order))
 	slices.Sort(epochs)
 	slices.Sort(heights)
 	return epochs[len(epochs)-1-f], heights[len(heights)-1-f]

@@ -21,6 +21,7 @@ import (
 	"fairwatt/aggregator/wct"
 	"fairwatt/proto/fairwattpb"
 	"fairwatt/proto/seal"
+	"fairwatt/proto/wire"
 
 	"github.com/hyperledger-labs/SmartBFT/pkg/api"
 	smart "github.com/hyperledger-labs/SmartBFT/pkg/consensus"
@@ -192,7 +193,7 @@ func (a *fakeApp) VerifyCertified(cb *fairwattpb.CertifiedBlock) error {
 		}
 	}
 	n := len(a.order)
-	if quorum := (n + (n-1)/3 + 2) / 2; len(votes) < quorum {
+	if quorum := wire.Quorum(n); len(votes) < quorum {
 		return fmt.Errorf("%d valid votes, want %d", len(votes), quorum)
 	}
 	return nil

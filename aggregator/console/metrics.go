@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/VictoriaMetrics/metrics"
+
+	"fairwatt/proto/wire"
 )
 
 // metrics writes the newest snapshot in the Prometheus text format. Values are
@@ -73,7 +75,7 @@ func writeCounters(w io.Writer, c *Counters) {
 func writeGenerator(w io.Writer, g *Generator) {
 	device := fmt.Sprintf("site=%q,device=%q", g.Site, g.ID)
 	open := uint64(0)
-	if g.State == "OPEN" {
+	if g.State == wire.GateOpen {
 		open = 1
 	}
 	metrics.WriteGaugeUint64(w, "fairwatt_gate_open{"+device+"}", open)

@@ -7,6 +7,7 @@ import (
 
 	"fairwatt/proto/fairwattpb"
 	"fairwatt/proto/seal"
+	"fairwatt/proto/wire"
 )
 
 // HeaderFields are what the accounting node chooses of a header; the rest
@@ -68,7 +69,7 @@ func (s *State) Build(h HeaderFields, records [][]byte, opts ...Option) (*Staged
 			continue
 		}
 		refusal := x.apply(len(st.records), c)
-		if refusal != nil && refusal.Code == CodeReplayed {
+		if refusal != nil && refusal.Code == wire.CodeReplayed {
 			dropped = append(dropped, Dropped{c.ID, c.Sealed, refusal})
 			continue
 		}
@@ -137,7 +138,7 @@ func (s *State) verify(block []byte, opts []Option) (*Staged, error) {
 			refusal = x.apply(i, c)
 			st.outcomes = append(st.outcomes, outcome(refusal))
 		}
-		if refusal != nil && (refusals[i] != nil || refusal.Code == CodeReplayed) {
+		if refusal != nil && (refusals[i] != nil || refusal.Code == wire.CodeReplayed) {
 			return nil, fmt.Errorf("%w: record %d may not stand in a block: %w", errBlock, i, refusal)
 		}
 	}
@@ -213,7 +214,7 @@ func (s *State) checkAll(records [][]byte, opts []Option) ([]*Checked, []*Refusa
 	for n, opened := range seal.OpenBatch(unverified, seal.DomainRecord, s.chain, s.key) {
 		if opened.Err != nil {
 			i := at[n]
-			refusals[i] = refuse(CodeBadSignature, "the signature is not %q's", checked[i].Record.Sender)
+			refusals[i] = refuse(wire.CodeBadSignature, "the signature is not %q's", checked[i].Record.Sender)
 		}
 	}
 	return checked, refusals

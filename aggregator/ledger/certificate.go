@@ -2,12 +2,12 @@ package ledger
 
 import (
 	"crypto"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 
 	"fairwatt/proto/fairwattpb"
 	"fairwatt/proto/seal"
+	"fairwatt/proto/wire"
 
 	"google.golang.org/protobuf/proto"
 )
@@ -16,22 +16,12 @@ import (
 // agreement adds to each.
 const MaxCertificateBytes = 4 << 20
 
-// votePayload is what a vote states, before it is bound to domain, chain and
-// voter.
-func votePayload(headerHash [32]byte, metadata, aux []byte) []byte {
-	m, a := sha256.Sum256(metadata), sha256.Sum256(aux)
-	out := make([]byte, 0, 96)
-	out = append(out, headerHash[:]...)
-	out = append(out, m[:]...)
-	return append(out, a[:]...)
-}
-
 // VoteBytes returns the bytes that data aggregator da signs to vote for the
 // block with headerHash: the preimage of package seal in domain "block-vote"
 // over headerHash ‖ SHA-256(metadata) ‖ SHA-256(aux). The header holds chain,
 // height, epoch and view, so the vote holds them too.
 func VoteBytes(chain [32]byte, da string, headerHash [32]byte, metadata, aux []byte) []byte {
-	return seal.Preimage(seal.DomainVote, chain, da, votePayload(headerHash, metadata, aux))
+	return seal.Preimage(seal.DomainVote, chain, da, wire.VotePayload(headerHash, metadata, aux))
 }
 
 // SignVote signs [VoteBytes] with da's ed25519 key.
@@ -51,7 +41,7 @@ func VerifyVote(g *Genesis, da string, headerHash [32]byte, metadata, aux, signa
 		return false
 	}
 	key, ok := keys[da]
-	return ok && seal.Verify(key, seal.DomainVote, g.ChainID(), da, votePayload(headerHash, metadata, aux), signature)
+	return ok && seal.Verify(key, seal.DomainVote, g.ChainID(), da, wire.VotePayload(headerHash, metadata, aux), signature)
 }
 
 // EncodeCertificate returns the canonical bytes of c.
@@ -97,7 +87,7 @@ func verifyCertificate(v *voters, headerHash [32]byte, cert []byte) (*fairwattpb
 		if !ok {
 			return nil, fmt.Errorf("%w: vote of %q, who is no data aggregator", errCertificate, vote.Da)
 		}
-		batch.Add(key, seal.DomainVote, v.chain, vote.Da, votePayload(headerHash, c.Metadata, vote.Aux), vote.Signature)
+		batch.Add(key, seal.DomainVote, v.chain, vote.Da, wire.VotePayload(headerHash, c.Metadata, vote.Aux), vote.Signature)
 	}
 	for i, good := range batch.Verify() {
 		if !good {

@@ -9,6 +9,7 @@ import (
 	"fairwatt/aggregator/ledger"
 	"fairwatt/aggregator/ledger/ledgertest"
 	"fairwatt/proto/fairwattpb"
+	"fairwatt/proto/wire"
 
 	"google.golang.org/protobuf/proto"
 	"pgregory.net/rapid"
@@ -43,11 +44,11 @@ func TestDoor(t *testing.T) {
 		t.Fatal(err)
 	}
 	long := gate(1, open)
-	for range ledger.MaxCauses {
-		long.GetGateChange().Causes = append(long.GetGateChange().Causes, &fairwattpb.Cause{Text: strings.Repeat("x", ledger.MaxTextBytes)})
+	for range wire.MaxCauses {
+		long.GetGateChange().Causes = append(long.GetGateChange().Causes, &fairwattpb.Cause{Text: strings.Repeat("x", wire.MaxTextBytes)})
 	}
 	tooMany := gate(1, open)
-	tooMany.GetGateChange().Causes = make([]*fairwattpb.Cause, ledger.MaxCauses+1)
+	tooMany.GetGateChange().Causes = make([]*fairwattpb.Cause, wire.MaxCauses+1)
 	for i := range tooMany.GetGateChange().Causes {
 		tooMany.GetGateChange().Causes[i] = &fairwattpb.Cause{}
 	}
@@ -55,21 +56,21 @@ func TestDoor(t *testing.T) {
 		sealed []byte
 		code   string
 	}{
-		"garbage":        {[]byte("garbage"), ledger.CodeMalformed},
-		"bad signature":  {flipped, ledger.CodeBadSignature},
-		"another chain":  {foreign, ledger.CodeWrongChain},
-		"stranger":       {seal("stranger", 1, gate(1, open)), ledger.CodeUnknownSigner},
-		"an aggregator":  {seal("da-1", 1, gate(1, open)), ledger.CodeUnknownSigner},
-		"buyer's offer":  {seal(buyer, 1, w.offer(1, 1)), ledger.CodeNotAllowed},
-		"own deposit":    {seal(buyer, 1, deposit(buyer, 1, "r")), ledger.CodeNotAllowed},
-		"too large":      {seal(seller, 1, long), ledger.CodeTooLarge},
-		"counter zero":   {seal(seller, 0, gate(1, open)), ledger.CodeMalformed},
-		"no body":        {seal(seller, 1, &fairwattpb.Record{}), ledger.CodeMalformed},
-		"no such state":  {seal(seller, 1, gate(1, 9)), ledger.CodeMalformed},
-		"too many":       {seal(seller, 1, tooMany), ledger.CodeMalformed},
-		"negative money": {seal(ledgertest.Centre, 1, deposit(buyer, -1, "r")), ledger.CodeMalformed},
-		"huge volume":    {seal(seller, 1, w.offer(ledger.MaxEnergyWh+1, 1)), ledger.CodeMalformed},
-		"path in an id":  {seal(ledgertest.Centre, 1, deposit(buyer, 1, "a/b")), ledger.CodeMalformed},
+		"garbage":        {[]byte("garbage"), wire.CodeMalformed},
+		"bad signature":  {flipped, wire.CodeBadSignature},
+		"another chain":  {foreign, wire.CodeWrongChain},
+		"stranger":       {seal("stranger", 1, gate(1, open)), wire.CodeUnknownSigner},
+		"an aggregator":  {seal("da-1", 1, gate(1, open)), wire.CodeUnknownSigner},
+		"buyer's offer":  {seal(buyer, 1, w.offer(1, 1)), wire.CodeNotAllowed},
+		"own deposit":    {seal(buyer, 1, deposit(buyer, 1, "r")), wire.CodeNotAllowed},
+		"too large":      {seal(seller, 1, long), wire.CodeTooLarge},
+		"counter zero":   {seal(seller, 0, gate(1, open)), wire.CodeMalformed},
+		"no body":        {seal(seller, 1, &fairwattpb.Record{}), wire.CodeMalformed},
+		"no such state":  {seal(seller, 1, gate(1, 9)), wire.CodeMalformed},
+		"too many":       {seal(seller, 1, tooMany), wire.CodeMalformed},
+		"negative money": {seal(ledgertest.Centre, 1, deposit(buyer, -1, "r")), wire.CodeMalformed},
+		"huge volume":    {seal(seller, 1, w.offer(ledger.MaxEnergyWh+1, 1)), wire.CodeMalformed},
+		"path in an id":  {seal(ledgertest.Centre, 1, deposit(buyer, 1, "a/b")), wire.CodeMalformed},
 	} {
 		if _, err := w.State.CheckRecord(c.sealed); code(err) != c.code {
 			t.Errorf("%s: %v, want %s", name, err, c.code)
@@ -82,7 +83,7 @@ func TestDoor(t *testing.T) {
 	if _, err := w.Advance(good); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := w.State.CheckRecord(good); code(err) != ledger.CodeReplayed {
+	if _, err := w.State.CheckRecord(good); code(err) != wire.CodeReplayed {
 		t.Errorf("replay: %v", err)
 	}
 }
@@ -94,7 +95,7 @@ func TestReplayInOneBlock(t *testing.T) {
 		t.Fatal(err)
 	}
 	st, dropped, err := w.State.Build(w.Fields(), [][]byte{r, r})
-	if err != nil || len(st.Records()) != 1 || len(dropped) != 1 || dropped[0].Refusal.Code != ledger.CodeReplayed {
+	if err != nil || len(st.Records()) != 1 || len(dropped) != 1 || dropped[0].Refusal.Code != wire.CodeReplayed {
 		t.Errorf("%v, %v", dropped, err)
 	}
 }
@@ -331,7 +332,7 @@ func TestNeverLosesMoney(outer *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if len(dropped) != len(block)-1 || len(dropped) == 1 && dropped[0].Refusal.Code != ledger.CodeReplayed {
+			if len(dropped) != len(block)-1 || len(dropped) == 1 && dropped[0].Refusal.Code != wire.CodeReplayed {
 				t.Fatalf("%d of %d dropped", len(dropped), len(block))
 			}
 			sent = append(sent, sealed)

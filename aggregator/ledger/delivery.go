@@ -3,16 +3,17 @@ package ledger
 import (
 	"fairwatt/proto/fairwattpb"
 	"fairwatt/proto/seal"
+	"fairwatt/proto/wire"
 )
 
 // trade returns a trade in which the sender has the part it claims.
 func (x *execution) trade(id, sender, part string) (*Trade, *Refusal) {
 	t := &Trade{}
 	if !x.get(keyTrade+id, t) {
-		return nil, refuse(CodeTradeUnknown, "there is no trade %q", id)
+		return nil, refuse(wire.CodeTradeUnknown, "there is no trade %q", id)
 	}
 	if part == "seller" && t.Seller != sender || part == "buyer" && t.Buyer != sender {
-		return nil, refuse(CodeNotYours, "%q is not the %s of trade %q", sender, part, id)
+		return nil, refuse(wire.CodeNotYours, "%q is not the %s of trade %q", sender, part, id)
 	}
 	return t, nil
 }
@@ -23,7 +24,7 @@ func (t *Trade) in(statuses ...string) *Refusal {
 			return nil
 		}
 	}
-	return refuse(CodeWrongStatus, "trade %q is %s", t.ID, t.Status)
+	return refuse(wire.CodeWrongStatus, "trade %q is %s", t.ID, t.Status)
 }
 
 // attested checks the seller's word on its gate (R17): signed by the seller,
@@ -32,33 +33,33 @@ func (t *Trade) in(statuses ...string) *Refusal {
 func (x *execution) attested(seller string, sealed []byte) (uint64, *Refusal) {
 	signer, payload, err := seal.Open(sealed, seal.DomainAttestation, x.state.chain, x.state.key)
 	if err != nil {
-		return 0, refuse(CodeAttestationInvalid, "attestation: %v", err)
+		return 0, refuse(wire.CodeAttestationInvalid, "attestation: %v", err)
 	}
 	a := &fairwattpb.GateAttestation{}
 	if err := unmarshal(payload, a); err != nil {
-		return 0, refuse(CodeAttestationInvalid, "attestation: %v", err)
+		return 0, refuse(wire.CodeAttestationInvalid, "attestation: %v", err)
 	}
 	switch {
 	case signer != seller || a.Device != seller:
-		return 0, refuse(CodeAttestationInvalid, "attestation: of device %q, signed by %q, not %q's own", a.Device, signer, seller)
+		return 0, refuse(wire.CodeAttestationInvalid, "attestation: of device %q, signed by %q, not %q's own", a.Device, signer, seller)
 	case string(a.ChainId) != string(x.state.chain[:]):
-		return 0, refuse(CodeAttestationInvalid, "attestation: chain_id is of another chain")
+		return 0, refuse(wire.CodeAttestationInvalid, "attestation: chain_id is of another chain")
 	case a.State != fairwattpb.GateState_GATE_STATE_OPEN:
-		return 0, refuse(CodeGateNotOpen, "attestation: the gate is %v", a.State)
+		return 0, refuse(wire.CodeGateNotOpen, "attestation: the gate is %v", a.State)
 	case a.IssuedMs < 0 || a.ValidUntilMs > MaxTimeMs || a.ValidUntilMs-a.IssuedMs > x.params.AttestationMaxMs:
-		return 0, refuse(CodeAttestationExpired, "attestation: valid for more than %d ms", x.params.AttestationMaxMs)
+		return 0, refuse(wire.CodeAttestationExpired, "attestation: valid for more than %d ms", x.params.AttestationMaxMs)
 	case a.ValidUntilMs < x.timeMs:
-		return 0, refuse(CodeAttestationExpired, "attestation: ran out %d ms before block time", x.timeMs-a.ValidUntilMs)
+		return 0, refuse(wire.CodeAttestationExpired, "attestation: ran out %d ms before block time", x.timeMs-a.ValidUntilMs)
 	case a.IssuedMs > x.timeMs+x.params.SkewMs:
-		return 0, refuse(CodeAttestationExpired, "attestation: issued %d ms after block time", a.IssuedMs-x.timeMs)
+		return 0, refuse(wire.CodeAttestationExpired, "attestation: issued %d ms after block time", a.IssuedMs-x.timeMs)
 	}
 	var g Gate
 	if x.get(keyGate+seller, &g) {
 		if a.GateSeq < g.Seq {
-			return 0, refuse(CodeAttestationOld, "attestation: gate_seq %d, the chain knows %d", a.GateSeq, g.Seq)
+			return 0, refuse(wire.CodeAttestationOld, "attestation: gate_seq %d, the chain knows %d", a.GateSeq, g.Seq)
 		}
 		if a.GateSeq == g.Seq && g.State != fairwattpb.GateState_GATE_STATE_OPEN {
-			return 0, refuse(CodeGateNotOpen, "gate change %d of %q on the chain says %v", g.Seq, seller, g.State)
+			return 0, refuse(wire.CodeGateNotOpen, "gate change %d of %q on the chain says %v", g.Seq, seller, g.State)
 		}
 	}
 	return a.GateSeq, nil
@@ -67,7 +68,7 @@ func (x *execution) attested(seller string, sealed []byte) (uint64, *Refusal) {
 func (x *execution) start(seller string, s *fairwattpb.Start) *Refusal {
 	t, r := x.trade(s.TradeId, seller, "seller")
 	if r == nil {
-		r = t.in(StatusPaid)
+		r = t.in(wire.StatusPaid)
 	}
 	if r != nil {
 		return r
@@ -80,11 +81,11 @@ func (x *execution) start(seller string, s *fairwattpb.Start) *Refusal {
 		return r
 	}
 	if s.Reading.Meter == t.BuyerMeter {
-		return refuse(CodeMeterNotYours, "meter %q is the buyer's", s.Reading.Meter)
+		return refuse(wire.CodeMeterNotYours, "meter %q is the buyer's", s.Reading.Meter)
 	}
 	t.GateSeq, t.SellerMeter, t.SegmentWh = seq, s.Reading.Meter, s.Reading.RegisterWh
 	t.DeliverByMs = x.timeMs + x.params.DeliverByMs
-	x.turn(t, StatusDelivering, "", t.DeliverByMs)
+	x.turn(t, wire.StatusDelivering, "", t.DeliverByMs)
 	x.put(keyTrade+t.ID, t)
 	return nil
 }
@@ -92,7 +93,7 @@ func (x *execution) start(seller string, s *fairwattpb.Start) *Refusal {
 // sellerReading reads the seller's meter of a running trade.
 func (x *execution) sellerReading(t *Trade, r *fairwattpb.MeterReading) *Refusal {
 	if r.Meter != t.SellerMeter {
-		return refuse(CodeMeterNotYours, "meter %q does not measure trade %q", r.Meter, t.ID)
+		return refuse(wire.CodeMeterNotYours, "meter %q does not measure trade %q", r.Meter, t.ID)
 	}
 	return x.readMeter(t.Seller, t.ID, r)
 }
@@ -100,7 +101,7 @@ func (x *execution) sellerReading(t *Trade, r *fairwattpb.MeterReading) *Refusal
 func (x *execution) hold(seller string, h *fairwattpb.Hold) *Refusal {
 	t, r := x.trade(h.TradeId, seller, "seller")
 	if r == nil {
-		r = t.in(StatusDelivering)
+		r = t.in(wire.StatusDelivering)
 	}
 	if r != nil {
 		return r
@@ -108,7 +109,7 @@ func (x *execution) hold(seller string, h *fairwattpb.Hold) *Refusal {
 	var g Gate
 	known := x.get(keyGate+seller, &g) && g.Seq == h.GateSeq
 	if h.GateSeq <= t.GateSeq || known && g.State == fairwattpb.GateState_GATE_STATE_OPEN {
-		return refuse(CodeHoldWithoutHazard, "gate_seq %d does not stop a delivery begun at %d", h.GateSeq, t.GateSeq)
+		return refuse(wire.CodeHoldWithoutHazard, "gate_seq %d does not stop a delivery begun at %d", h.GateSeq, t.GateSeq)
 	}
 	if r := x.sellerReading(t, h.Reading); r != nil {
 		return r
@@ -120,7 +121,7 @@ func (x *execution) hold(seller string, h *fairwattpb.Hold) *Refusal {
 	if len(h.Causes) > 0 {
 		reason = h.Causes[0].Rule + " " + h.Causes[0].Text
 	}
-	x.turn(t, StatusHeld, reason, x.timeMs+x.params.ResumeByMs)
+	x.turn(t, wire.StatusHeld, reason, x.timeMs+x.params.ResumeByMs)
 	x.put(keyTrade+t.ID, t)
 	return nil
 }
@@ -128,7 +129,7 @@ func (x *execution) hold(seller string, h *fairwattpb.Hold) *Refusal {
 func (x *execution) resume(seller string, s *fairwattpb.Resume) *Refusal {
 	t, r := x.trade(s.TradeId, seller, "seller")
 	if r == nil {
-		r = t.in(StatusHeld)
+		r = t.in(wire.StatusHeld)
 	}
 	if r != nil {
 		return r
@@ -142,7 +143,7 @@ func (x *execution) resume(seller string, s *fairwattpb.Resume) *Refusal {
 	}
 	t.GateSeq, t.SegmentWh = seq, s.Reading.RegisterWh
 	t.DeliverByMs += x.timeMs - t.HeldMs // the hold does not count
-	x.turn(t, StatusDelivering, "", t.DeliverByMs)
+	x.turn(t, wire.StatusDelivering, "", t.DeliverByMs)
 	x.put(keyTrade+t.ID, t)
 	return nil
 }
@@ -151,16 +152,16 @@ func (x *execution) resume(seller string, s *fairwattpb.Resume) *Refusal {
 func (x *execution) reading(sender string, m *fairwattpb.Reading) *Refusal {
 	t := &Trade{}
 	if !x.get(keyTrade+m.TradeId, t) {
-		return refuse(CodeTradeUnknown, "there is no trade %q", m.TradeId)
+		return refuse(wire.CodeTradeUnknown, "there is no trade %q", m.TradeId)
 	}
 	if sender != t.Seller && sender != t.Buyer {
-		return refuse(CodeNotYours, "%q has no part in trade %q", sender, t.ID)
+		return refuse(wire.CodeNotYours, "%q has no part in trade %q", sender, t.ID)
 	}
-	if r := t.in(StatusPaid, StatusDelivering, StatusHeld, StatusBilled); r != nil {
+	if r := t.in(wire.StatusPaid, wire.StatusDelivering, wire.StatusHeld, wire.StatusBilled); r != nil {
 		return r
 	}
 	if sender == t.Seller {
-		if r := t.in(StatusDelivering, StatusHeld); r != nil {
+		if r := t.in(wire.StatusDelivering, wire.StatusHeld); r != nil {
 			return r
 		}
 		if r := x.sellerReading(t, m.Reading); r != nil {
@@ -170,7 +171,7 @@ func (x *execution) reading(sender string, m *fairwattpb.Reading) *Refusal {
 		return nil
 	}
 	if m.Reading.Meter != t.BuyerMeter {
-		return refuse(CodeMeterNotYours, "meter %q does not measure trade %q", m.Reading.Meter, t.ID)
+		return refuse(wire.CodeMeterNotYours, "meter %q does not measure trade %q", m.Reading.Meter, t.ID)
 	}
 	if r := x.readMeter(t.Buyer, t.ID, m.Reading); r != nil {
 		return r
@@ -183,30 +184,30 @@ func (x *execution) reading(sender string, m *fairwattpb.Reading) *Refusal {
 func (x *execution) bill(seller string, b *fairwattpb.Bill) *Refusal {
 	t, r := x.trade(b.TradeId, seller, "seller")
 	if r == nil {
-		r = t.in(StatusDelivering, StatusHeld)
+		r = t.in(wire.StatusDelivering, wire.StatusHeld)
 	}
 	if r != nil {
 		return r
 	}
 	if string(b.PayId) != t.PayID {
-		return refuse(CodePayIDWrong, "pay_id is not the payment of trade %q", t.ID)
+		return refuse(wire.CodePayIDWrong, "pay_id is not the payment of trade %q", t.ID)
 	}
 	if r := x.sellerReading(t, b.Reading); r != nil {
 		return r
 	}
-	if t.Status == StatusDelivering {
+	if t.Status == wire.StatusDelivering {
 		t.SellerMeteredWh += b.Reading.RegisterWh - t.SegmentWh
 	}
 	t.SegmentWh = b.Reading.RegisterWh
 	switch {
 	case b.EnergyWh > t.SellerMeteredWh:
-		return refuse(CodeEnergyNotMetered, "energy_wh: %d, the meter counted %d", b.EnergyWh, t.SellerMeteredWh)
+		return refuse(wire.CodeEnergyNotMetered, "energy_wh: %d, the meter counted %d", b.EnergyWh, t.SellerMeteredWh)
 	case b.EnergyWh > t.VolumeWh:
-		return refuse(CodeVolumeWrong, "energy_wh: %d, paid for were %d", b.EnergyWh, t.VolumeWh)
+		return refuse(wire.CodeVolumeWrong, "energy_wh: %d, paid for were %d", b.EnergyWh, t.VolumeWh)
 	case !exact(b.AmountMicro, b.EnergyWh, t.PriceMicroPerKWh):
-		return refuse(CodeAmountWrong, "amount_micro: %d is not %d Wh at %d micro/kWh", b.AmountMicro, b.EnergyWh, t.PriceMicroPerKWh)
+		return refuse(wire.CodeAmountWrong, "amount_micro: %d is not %d Wh at %d micro/kWh", b.AmountMicro, b.EnergyWh, t.PriceMicroPerKWh)
 	case b.AmountMicro > t.EscrowMicro:
-		return refuse(CodeInsufficientFunds, "amount_micro: %d, the escrow holds %d", b.AmountMicro, t.EscrowMicro)
+		return refuse(wire.CodeInsufficientFunds, "amount_micro: %d, the escrow holds %d", b.AmountMicro, t.EscrowMicro)
 	}
 	x.billed(t, b.EnergyWh, b.AmountMicro, "")
 	x.put(keyTrade+t.ID, t)
@@ -221,33 +222,33 @@ func (x *execution) billed(t *Trade, energyWh, amountMicro int64, reason string)
 		x.undelivered(t, "nothing was delivered")
 		return
 	}
-	x.turn(t, StatusBilled, reason, x.timeMs+x.params.ConfirmByMs)
+	x.turn(t, wire.StatusBilled, reason, x.timeMs+x.params.ConfirmByMs)
 }
 
 // confirm compares the bill with the buyer's meter and settles (R19, R20).
 func (x *execution) confirm(buyer string, c *fairwattpb.Confirm) *Refusal {
 	t, r := x.trade(c.TradeId, buyer, "buyer")
 	if r == nil {
-		r = t.in(StatusBilled)
+		r = t.in(wire.StatusBilled)
 	}
 	if r != nil {
 		return r
 	}
 	if c.Reading.Meter != t.BuyerMeter {
-		return refuse(CodeMeterNotYours, "meter %q does not measure trade %q", c.Reading.Meter, t.ID)
+		return refuse(wire.CodeMeterNotYours, "meter %q does not measure trade %q", c.Reading.Meter, t.ID)
 	}
 	if r := x.readMeter(buyer, t.ID, c.Reading); r != nil {
 		return r
 	}
 	if received := c.Reading.RegisterWh - t.BuyerStartWh; c.EnergyWh != received {
-		return refuse(CodeEnergyNotMetered, "energy_wh: %d, the meter counted %d", c.EnergyWh, received)
+		return refuse(wire.CodeEnergyNotMetered, "energy_wh: %d, the meter counted %d", c.EnergyWh, received)
 	}
 	t.BuyerMeteredWh = c.EnergyWh
 	if x.metersAgree(t) {
 		x.settle(t, true, "")
 	} else {
 		x.releaseMeter(t.BuyerMeter, t.ID)
-		x.turn(t, StatusDisputed, "the meters differ: "+c.Reason, x.timeMs+x.params.DisputeMs)
+		x.turn(t, wire.StatusDisputed, "the meters differ: "+c.Reason, x.timeMs+x.params.DisputeMs)
 	}
 	x.put(keyTrade+t.ID, t)
 	return nil

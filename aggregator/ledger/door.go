@@ -8,6 +8,7 @@ import (
 
 	"fairwatt/proto/fairwattpb"
 	"fairwatt/proto/seal"
+	"fairwatt/proto/wire"
 )
 
 // A Checked is a record that passed the door. Record aliases nothing; Sealed is
@@ -43,7 +44,7 @@ func (s *State) CheckRecord(sealed []byte) (*Checked, error) {
 func (s *State) checkSignature(c *Checked) *Refusal {
 	_, _, err := seal.Open(c.Sealed, seal.DomainRecord, s.chain, s.key)
 	if err != nil {
-		return refuse(CodeBadSignature, "the signature is not %q's", c.Record.Sender)
+		return refuse(wire.CodeBadSignature, "the signature is not %q's", c.Record.Sender)
 	}
 	return nil
 }
@@ -51,7 +52,7 @@ func (s *State) checkSignature(c *Checked) *Refusal {
 func (s *State) checkFresh(c *Checked) *Refusal {
 	w, err := decodeWindow(s.tree.get(keyWindow + c.Record.Sender))
 	if err != nil {
-		return refuse(CodeReplayed, "%v", err)
+		return refuse(wire.CodeReplayed, "%v", err)
 	}
 	if !w.Accepts(c.Record.Counter) {
 		return replayed(&w, c)
@@ -60,7 +61,7 @@ func (s *State) checkFresh(c *Checked) *Refusal {
 }
 
 func replayed(w *seal.Window, c *Checked) *Refusal {
-	return refuse(CodeReplayed, "counter %d of %q was used, or is too far behind %d", c.Record.Counter, c.Record.Sender, w.Last())
+	return refuse(wire.CodeReplayed, "counter %d of %q was used, or is too far behind %d", c.Record.Counter, c.Record.Sender, w.Last())
 }
 
 func decodeWindow(b []byte, ok bool) (seal.Window, error) {
@@ -81,28 +82,28 @@ func (s *State) key(signer string) (ed25519.PublicKey, bool) {
 // decodeRecord is the door without signature and replay check.
 func (s *State) decodeRecord(sealed []byte) (*Checked, *Refusal) {
 	if len(sealed) > s.genesis.Params.MaxRecordBytes {
-		return nil, refuse(CodeTooLarge, "%d bytes, at most %d", len(sealed), s.genesis.Params.MaxRecordBytes)
+		return nil, refuse(wire.CodeTooLarge, "%d bytes, at most %d", len(sealed), s.genesis.Params.MaxRecordBytes)
 	}
 	signer, payload, err := seal.Peek(sealed)
 	if err != nil {
-		return nil, refuse(CodeMalformed, "%v", err)
+		return nil, refuse(wire.CodeMalformed, "%v", err)
 	}
 	participant, ok := s.participants[signer]
 	if !ok {
-		return nil, refuse(CodeUnknownSigner, "%q is not registered", signer)
+		return nil, refuse(wire.CodeUnknownSigner, "%q is not registered", signer)
 	}
 	r := &fairwattpb.Record{}
 	if err := unmarshal(payload, r); err != nil {
-		return nil, refuse(CodeMalformed, "%v", err)
+		return nil, refuse(wire.CodeMalformed, "%v", err)
 	}
 	if string(r.ChainId) != string(s.chain[:]) {
-		return nil, refuse(CodeWrongChain, "chain_id is of another chain")
+		return nil, refuse(wire.CodeWrongChain, "chain_id is of another chain")
 	}
 	if err := validateRecord(r, signer); err != nil {
-		return nil, refuse(CodeMalformed, "%v", err)
+		return nil, refuse(wire.CodeMalformed, "%v", err)
 	}
 	if !mayRecord(participant, r) {
-		return nil, refuse(CodeNotAllowed, "%q may not send a %s", signer, Kind(r))
+		return nil, refuse(wire.CodeNotAllowed, "%q may not send a %s", signer, Kind(r))
 	}
 	return &Checked{ID: seal.ID(sealed), Sealed: sealed, Record: r}, nil
 }
@@ -160,7 +161,9 @@ func (l *limits) name(field, v string) {
 	l.check(seal.ValidName(v), field, "1 to 64 of a-z, 0-9 and '-'")
 }
 
-func (l *limits) text(field, v string) { l.check(len(v) <= MaxTextBytes, field, "at most 512 bytes") }
+func (l *limits) text(field, v string) {
+	l.check(len(v) <= wire.MaxTextBytes, field, "at most 512 bytes")
+}
 
 func (l *limits) between(field string, v, low, high int64) {
 	if l.err == nil && (v < low || v > high) {
@@ -180,12 +183,12 @@ func (l *limits) reading(r *fairwattpb.MeterReading) {
 }
 
 func (l *limits) causes(causes []*fairwattpb.Cause) {
-	l.check(len(causes) <= MaxCauses, "causes", "at most 32")
+	l.check(len(causes) <= wire.MaxCauses, "causes", "at most 32")
 	for _, c := range causes {
 		for _, text := range []string{c.Rule, c.Kind, c.Level, c.Text} {
 			l.text("causes", text)
 		}
-		l.check(len(c.Inputs) <= MaxCauseInputs, "causes.inputs", "at most 32")
+		l.check(len(c.Inputs) <= wire.MaxCauseInputs, "causes.inputs", "at most 32")
 		for _, in := range c.Inputs {
 			for _, text := range []string{in.Name, in.Value, in.Unit, in.Threshold} {
 				l.text("causes.inputs", text)

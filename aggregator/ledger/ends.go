@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"fairwatt/proto/fairwattpb"
+	"fairwatt/proto/wire"
 )
 
 // sweep ends what block time has run out on, in the order of the deadlines and
@@ -40,15 +41,15 @@ func (x *execution) sweep() {
 // overdue ends or moves on a trade whose status has run out.
 func (x *execution) overdue(t *Trade) {
 	switch t.Status {
-	case StatusEscrowed:
+	case wire.StatusEscrowed:
 		x.giveBack(t, t.EscrowMicro)
-		x.turn(t, StatusRefunded, "the Token was not used in time", 0)
-	case StatusPaid:
+		x.turn(t, wire.StatusRefunded, "the Token was not used in time", 0)
+	case wire.StatusPaid:
 		x.undelivered(t, "no start in time")
-	case StatusDelivering:
+	case wire.StatusDelivering:
 		x.releaseMeter(t.SellerMeter, t.ID)
 		x.undelivered(t, "no bill in time")
-	case StatusHeld:
+	case wire.StatusHeld:
 		// What was metered before the hazard is settled all the same.
 		energy := min(t.SellerMeteredWh, t.VolumeWh)
 		amount, err := BillAmount(energy, t.PriceMicroPerKWh)
@@ -56,9 +57,9 @@ func (x *execution) overdue(t *Trade) {
 			x.fail(keyTrade+t.ID, err)
 		}
 		x.billed(t, energy, min(amount, t.EscrowMicro), "the hazard outlasted the hold; billed by the meter")
-	case StatusBilled:
+	case wire.StatusBilled:
 		x.settle(t, false, "no confirmation in time; settled by the seller's meter")
-	case StatusDisputed:
+	case wire.StatusDisputed:
 		x.splitDispute(t)
 	}
 }
@@ -69,9 +70,9 @@ func (x *execution) settle(t *Trade, confirmed bool, reason string) {
 	x.giveBack(t, t.EscrowMicro)
 	x.releaseMeter(t.BuyerMeter, t.ID)
 	whole := t.BilledWh*10_000 >= t.VolumeWh*x.params.SettleWholeE4
-	status := StatusSettledPartly
+	status := wire.StatusSettledPartly
 	if whole {
-		status = StatusSettled
+		status = wire.StatusSettled
 	}
 	x.judge(t.Buyer, confirmed, t.VolumeWh)
 	switch {
@@ -90,11 +91,11 @@ func (x *execution) undelivered(t *Trade, reason string) {
 	x.giveBack(t, t.EscrowMicro)
 	x.releaseMeter(t.BuyerMeter, t.ID)
 	if x.endSale(t, false) {
-		x.turn(t, StatusRefunded, reason+"; a hazard kept the seller from delivering", 0)
+		x.turn(t, wire.StatusRefunded, reason+"; a hazard kept the seller from delivering", 0)
 		return
 	}
 	x.judge(t.Seller, false, t.VolumeWh)
-	x.turn(t, StatusFailed, reason, 0)
+	x.turn(t, wire.StatusFailed, reason, 0)
 }
 
 // splitDispute shares a disputed escrow by what the meters prove: the energy
@@ -112,7 +113,7 @@ func (x *execution) splitDispute(t *Trade) {
 	x.endSale(t, true) // counts in the quota's period, uses none of it
 	x.judge(t.Buyer, false, t.VolumeWh)
 	x.judge(t.Seller, false, t.VolumeWh)
-	x.turn(t, StatusDisputed, "divided by what the meters agree on", 0)
+	x.turn(t, wire.StatusDisputed, "divided by what the meters agree on", 0)
 }
 
 // endSale counts an ended sale in the seller's quota period and reports

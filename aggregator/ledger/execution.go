@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"fairwatt/proto/fairwattpb"
+	"fairwatt/proto/wire"
 )
 
 // An execution runs one block over a state: first what is due, then the
@@ -162,7 +163,7 @@ func (x *execution) dispatch(r *fairwattpb.Record) *Refusal {
 	case *fairwattpb.Record_Confirm:
 		return x.confirm(r.Sender, b.Confirm)
 	}
-	return refuse(CodeMalformed, "body: none") // the door lets none of these in
+	return refuse(wire.CodeMalformed, "body: none") // the door lets none of these in
 }
 
 // A Notice tells somebody other than the sender of a record, or the sender
@@ -262,11 +263,11 @@ func (x *execution) readMeter(owner, trade string, r *fairwattpb.MeterReading) *
 	if x.get(keyMeter+r.Meter, &m) {
 		switch {
 		case m.Owner != owner:
-			return refuse(CodeMeterNotYours, "meter %q is %q's", r.Meter, m.Owner)
+			return refuse(wire.CodeMeterNotYours, "meter %q is %q's", r.Meter, m.Owner)
 		case r.RegisterWh < m.RegisterWh:
-			return refuse(CodeRegisterBack, "register of meter %q is %d Wh, was %d Wh", r.Meter, r.RegisterWh, m.RegisterWh)
+			return refuse(wire.CodeRegisterBack, "register of meter %q is %d Wh, was %d Wh", r.Meter, r.RegisterWh, m.RegisterWh)
 		case m.Trade != "" && m.Trade != trade:
-			return refuse(CodeMeterBusy, "meter %q measures trade %q", r.Meter, m.Trade)
+			return refuse(wire.CodeMeterBusy, "meter %q measures trade %q", r.Meter, m.Trade)
 		}
 	}
 	m = meter{Owner: owner, RegisterWh: r.RegisterWh, Trade: trade}

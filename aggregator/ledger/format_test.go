@@ -47,10 +47,10 @@ func TestFormatDocument(t *testing.T) {
 	}
 }
 
-// codeTable lists the constants of codes.go with their comments.
+// codeTable lists the constants of proto/wire/code.go with their comments.
 func codeTable(t *testing.T) string {
 	t.Helper()
-	f, err := parser.ParseFile(token.NewFileSet(), "codes.go", nil, parser.ParseComments)
+	f, err := parser.ParseFile(token.NewFileSet(), "../../proto/wire/code.go", nil, parser.ParseComments)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,6 +13,7 @@ import (
 	"fairwatt/aggregator/wct"
 	"fairwatt/proto/fairwattpb"
 	"fairwatt/proto/seal"
+	"fairwatt/proto/wire"
 )
 
 // GenesisVersion is the version of the genesis this package reads and writes.
@@ -150,14 +151,11 @@ func (g *Genesis) DAs() []DA { return append([]DA(nil), g.Aggregators...) }
 // Quorum returns how many votes make a block final: ceil((n+f+1)/2) of n data
 // aggregators, of which f = (n-1)/3 may be Byzantine. Two quorums share at
 // least one honest aggregator.
-func (g *Genesis) Quorum() int {
-	n, f := len(g.Aggregators), g.Faulty()
-	return (n + f + 2) / 2
-}
+func (g *Genesis) Quorum() int { return wire.Quorum(len(g.Aggregators)) }
 
 // Faulty returns f, the greatest number of Byzantine data aggregators the chain
 // tolerates.
-func (g *Genesis) Faulty() int { return (len(g.Aggregators) - 1) / 3 }
+func (g *Genesis) Faulty() int { return wire.Faulty(len(g.Aggregators)) }
 
 // Keys returns the public keys of the data aggregators by id; the map must not
 // be changed.

@@ -4,20 +4,21 @@ import (
 	"encoding/hex"
 
 	"fairwatt/proto/fairwattpb"
+	"fairwatt/proto/wire"
 )
 
 // register admits a participant (R6).
 func (x *execution) register(r *fairwattpb.Registration) *Refusal {
 	_, taken := x.bytes(keyParticipant + r.Id)
 	if _, da := x.state.voters.keys[r.Id]; taken || da {
-		return refuse(CodeAlreadyRegistered, "id %q is taken", r.Id)
+		return refuse(wire.CodeAlreadyRegistered, "id %q is taken", r.Id)
 	}
 	if _, ok := x.bytes(keyPublicKey + r.PublicKey); ok {
-		return refuse(CodeAlreadyRegistered, "public_key of %q is taken", r.Id)
+		return refuse(wire.CodeAlreadyRegistered, "public_key of %q is taken", r.Id)
 	}
 	for _, da := range x.state.genesis.Aggregators {
 		if string(da.PublicKey) == r.PublicKey {
-			return refuse(CodeAlreadyRegistered, "public_key of %q is taken", r.Id)
+			return refuse(wire.CodeAlreadyRegistered, "public_key of %q is taken", r.Id)
 		}
 	}
 	p := Participant{ID: r.Id, Site: r.Site, PublicKey: r.PublicKey, Simulated: r.Simulated, MeterClassE4: r.MeterClassE4}
@@ -37,14 +38,14 @@ func (x *execution) register(r *fairwattpb.Registration) *Refusal {
 func (x *execution) deposit(d *fairwattpb.Deposit) *Refusal {
 	a, ok := x.account(d.To)
 	if !ok {
-		return refuse(CodeUnknownParticipant, "to: %q has no account", d.To)
+		return refuse(wire.CodeUnknownParticipant, "to: %q has no account", d.To)
 	}
 	reference := keyReference + hex.EncodeToString([]byte(d.Reference))
 	if _, used := x.bytes(reference); used {
-		return refuse(CodeReferenceUsed, "reference %q was used before", d.Reference)
+		return refuse(wire.CodeReferenceUsed, "reference %q was used before", d.Reference)
 	}
 	if d.AmountMicro > MaxMoneyMicro-x.meta.DepositedMicro {
-		return refuse(CodeMoneyLimit, "%d micro more than the %d deposited would pass the limit", d.AmountMicro, x.meta.DepositedMicro)
+		return refuse(wire.CodeMoneyLimit, "%d micro more than the %d deposited would pass the limit", d.AmountMicro, x.meta.DepositedMicro)
 	}
 	a.WalletMicro += d.AmountMicro
 	x.meta.DepositedMicro += d.AmountMicro
@@ -59,7 +60,7 @@ func (x *execution) deposit(d *fairwattpb.Deposit) *Refusal {
 func (x *execution) gateChange(device string, c *fairwattpb.GateChange) *Refusal {
 	var g Gate
 	if x.get(keyGate+device, &g) && c.GateSeq <= g.Seq {
-		return refuse(CodeGateSeqOld, "gate_seq %d, the newest known is %d", c.GateSeq, g.Seq)
+		return refuse(wire.CodeGateSeqOld, "gate_seq %d, the newest known is %d", c.GateSeq, g.Seq)
 	}
 	g = Gate{Seq: c.GateSeq, State: c.State, ChangedMs: x.timeMs}
 	x.put(keyGate+device, &g)
@@ -70,16 +71,16 @@ func (x *execution) gateChange(device string, c *fairwattpb.GateChange) *Refusal
 func (x *execution) standing(field string, expiresMs int64) *Refusal {
 	switch {
 	case expiresMs <= x.timeMs:
-		return refuse(CodeExpired, "%s: %d ms before block time", field, x.timeMs-expiresMs)
+		return refuse(wire.CodeExpired, "%s: %d ms before block time", field, x.timeMs-expiresMs)
 	case expiresMs-x.timeMs > x.params.MaxStandingMs:
-		return refuse(CodeTooFar, "%s: %d ms ahead, at most %d", field, expiresMs-x.timeMs, x.params.MaxStandingMs)
+		return refuse(wire.CodeTooFar, "%s: %d ms ahead, at most %d", field, expiresMs-x.timeMs, x.params.MaxStandingMs)
 	}
 	return nil
 }
 
 func (x *execution) refuseBlacklisted(id string) *Refusal {
 	if a, ok := x.account(id); ok && a.Blacklisted {
-		return refuse(CodeBlacklisted, "%q's credit of %d fell below %d", id, a.CreditE6, x.params.BlacklistBelowE6)
+		return refuse(wire.CodeBlacklisted, "%q's credit of %d fell below %d", id, a.CreditE6, x.params.BlacklistBelowE6)
 	}
 	return nil
 }
@@ -122,11 +123,11 @@ func (x *execution) request(buyer string, q *fairwattpb.Request) *Refusal {
 	}
 	key := keyRequest + buyer + "/" + q.RequestId
 	if _, ok := x.bytes(key); ok {
-		return refuse(CodeRequestExists, "request_id %q stands already", q.RequestId)
+		return refuse(wire.CodeRequestExists, "request_id %q stands already", q.RequestId)
 	}
 	// The paper broadcasts a request of anybody whose assets are not empty.
 	if a, _ := x.account(buyer); a.WalletMicro <= 0 {
-		return refuse(CodeInsufficientFunds, "the wallet of %q is empty", buyer)
+		return refuse(wire.CodeInsufficientFunds, "the wallet of %q is empty", buyer)
 	}
 	request := Request{
 		ID: q.RequestId, Buyer: buyer, VolumeWh: q.VolumeWh,
@@ -146,38 +147,38 @@ func (x *execution) response(p *fairwattpb.Response) *Refusal {
 	key := keyRequest + token.Buyer + "/" + p.RequestId
 	var q Request
 	if !x.get(key, &q) {
-		return refuse(CodeRequestUnknown, "request_id %q of %q does not stand", p.RequestId, token.Buyer)
+		return refuse(wire.CodeRequestUnknown, "request_id %q of %q does not stand", p.RequestId, token.Buyer)
 	}
 	if q.Answered {
-		return refuse(CodeRequestAnswered, "request_id %q of %q was answered", p.RequestId, token.Buyer)
+		return refuse(wire.CodeRequestAnswered, "request_id %q of %q was answered", p.RequestId, token.Buyer)
 	}
 	if r := x.refuseBlacklisted(token.Buyer); r != nil {
 		return r
 	}
 	if _, ok := x.bytes(keyTrade + token.TokenId); ok {
-		return refuse(CodeTokenExists, "token_id %q is taken", token.TokenId)
+		return refuse(wire.CodeTokenExists, "token_id %q is taken", token.TokenId)
 	}
 	if r := x.standing("token.valid_until_ms", token.ValidUntilMs); r != nil {
 		return r
 	}
 	if token.VolumeWh > q.VolumeWh {
-		return refuse(CodeVolumeWrong, "token.volume_wh: %d, requested were %d", token.VolumeWh, q.VolumeWh)
+		return refuse(wire.CodeVolumeWrong, "token.volume_wh: %d, requested were %d", token.VolumeWh, q.VolumeWh)
 	}
 	want, err := EscrowFor(token.VolumeWh, q.MaxPriceMicroPerKWh)
 	if err != nil || token.EscrowMicro != want {
-		return refuse(CodeEscrowWrong, "token.escrow_micro: %d, want %d", token.EscrowMicro, want)
+		return refuse(wire.CodeEscrowWrong, "token.escrow_micro: %d, want %d", token.EscrowMicro, want)
 	}
 	a, _ := x.account(token.Buyer)
 	if a.WalletMicro < want {
-		return refuse(CodeInsufficientFunds, "the wallet of %q holds %d micro, the escrow needs %d", token.Buyer, a.WalletMicro, want)
+		return refuse(wire.CodeInsufficientFunds, "the wallet of %q holds %d micro, the escrow needs %d", token.Buyer, a.WalletMicro, want)
 	}
 	// Both counts only rise, so those of any past state are no greater.
 	if token.Kept > a.Kept || token.Broken > a.Broken {
-		return refuse(CodeComplianceWrong, "token.kept, token.broken: %d, %d; the chain has %d, %d", token.Kept, token.Broken, a.Kept, a.Broken)
+		return refuse(wire.CodeComplianceWrong, "token.kept, token.broken: %d, %d; the chain has %d, %d", token.Kept, token.Broken, a.Kept, a.Broken)
 	}
 	for _, quote := range p.Quotes {
 		if s, ok := x.state.participants[quote.Seller]; !ok || !s.Seller {
-			return refuse(CodeUnknownParticipant, "quotes: %q is no seller", quote.Seller)
+			return refuse(wire.CodeUnknownParticipant, "quotes: %q is no seller", quote.Seller)
 		}
 	}
 	q.Answered = true
@@ -187,7 +188,7 @@ func (x *execution) response(p *fairwattpb.Response) *Refusal {
 		MaxPriceMicroPerKWh: q.MaxPriceMicroPerKWh, OpenedMs: x.timeMs,
 	}
 	x.toEscrow(t, want)
-	x.turn(t, StatusEscrowed, "", token.ValidUntilMs)
+	x.turn(t, wire.StatusEscrowed, "", token.ValidUntilMs)
 	x.put(keyTrade+t.ID, t)
 	return nil
 }
@@ -198,33 +199,33 @@ func (x *execution) pay(buyer string, p *fairwattpb.Pay) *Refusal {
 	if r != nil {
 		return r
 	}
-	if t.Status != StatusEscrowed {
+	if t.Status != wire.StatusEscrowed {
 		if t.PayID != "" {
-			return refuse(CodeAlreadyPaid, "token_id %q was used", p.TokenId)
+			return refuse(wire.CodeAlreadyPaid, "token_id %q was used", p.TokenId)
 		}
-		return refuse(CodeExpired, "token_id %q ran out", p.TokenId)
+		return refuse(wire.CodeExpired, "token_id %q ran out", p.TokenId)
 	}
 	if r := x.refuseBlacklisted(buyer); r != nil {
 		return r
 	}
 	var o Offer
 	if !x.get(keyOffer+p.Seller, &o) || o.ID != p.OfferId {
-		return refuse(CodeOfferUnknown, "offer_id %q of %q does not stand", p.OfferId, p.Seller)
+		return refuse(wire.CodeOfferUnknown, "offer_id %q of %q does not stand", p.OfferId, p.Seller)
 	}
 	if r := x.refuseBlacklisted(p.Seller); r != nil {
 		return r
 	}
 	switch {
 	case p.Seller == buyer:
-		return refuse(CodeOwnOffer, "offer_id %q is the buyer's own", p.OfferId)
+		return refuse(wire.CodeOwnOffer, "offer_id %q is the buyer's own", p.OfferId)
 	case p.VolumeWh > o.VolumeWh || p.VolumeWh > t.TokenVolumeWh:
-		return refuse(CodeVolumeWrong, "volume_wh: %d, offered are %d, the Token is for %d", p.VolumeWh, o.VolumeWh, t.TokenVolumeWh)
+		return refuse(wire.CodeVolumeWrong, "volume_wh: %d, offered are %d, the Token is for %d", p.VolumeWh, o.VolumeWh, t.TokenVolumeWh)
 	case p.PriceMicroPerKwh != o.PriceMicroPerKWh || p.PriceMicroPerKwh > t.MaxPriceMicroPerKWh:
-		return refuse(CodePriceWrong, "price_micro_per_kwh: %d, offered at %d, at most %d", p.PriceMicroPerKwh, o.PriceMicroPerKWh, t.MaxPriceMicroPerKWh)
+		return refuse(wire.CodePriceWrong, "price_micro_per_kwh: %d, offered at %d, at most %d", p.PriceMicroPerKwh, o.PriceMicroPerKWh, t.MaxPriceMicroPerKWh)
 	case !exact(p.AmountMicro, p.VolumeWh, p.PriceMicroPerKwh):
-		return refuse(CodeAmountWrong, "amount_micro: %d is not %d Wh at %d micro/kWh", p.AmountMicro, p.VolumeWh, p.PriceMicroPerKwh)
+		return refuse(wire.CodeAmountWrong, "amount_micro: %d is not %d Wh at %d micro/kWh", p.AmountMicro, p.VolumeWh, p.PriceMicroPerKwh)
 	case p.AmountMicro > t.EscrowMicro:
-		return refuse(CodeInsufficientFunds, "amount_micro: %d, the escrow holds %d", p.AmountMicro, t.EscrowMicro)
+		return refuse(wire.CodeInsufficientFunds, "amount_micro: %d, the escrow holds %d", p.AmountMicro, t.EscrowMicro)
 	}
 	if r := x.readMeter(buyer, t.ID, p.BuyerReading); r != nil {
 		return r
@@ -238,7 +239,7 @@ func (x *execution) pay(buyer string, p *fairwattpb.Pay) *Refusal {
 	} else {
 		x.withdraw(o.Seller)
 	}
-	x.turn(t, StatusPaid, "", x.timeMs+x.params.StartByMs)
+	x.turn(t, wire.StatusPaid, "", x.timeMs+x.params.StartByMs)
 	x.put(keyTrade+t.ID, t)
 	return nil
 }

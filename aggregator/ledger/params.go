@@ -21,13 +21,8 @@ const (
 	MaxTimeMs = 253_402_300_799_999
 	// MaxMeterClassE4 bounds an accuracy class: class 5.
 	MaxMeterClassE4 = 500
-	// MaxCauses and MaxCauseInputs bound the evidence of a gate change or hold.
-	MaxCauses      = 32
-	MaxCauseInputs = 32
 	// MaxQuotes bounds the sellers named in a response.
 	MaxQuotes = 64
-	// MaxTextBytes bounds a text written for people.
-	MaxTextBytes = 512
 )
 
 // Params are the rules of one chain that are numbers, and how its trees are

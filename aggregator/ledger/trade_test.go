@@ -6,6 +6,7 @@ import (
 	"fairwatt/aggregator/ledger"
 	"fairwatt/aggregator/ledger/ledgertest"
 	"fairwatt/proto/fairwattpb"
+	"fairwatt/proto/wire"
 )
 
 func (w *world) account(id string, wallet int64, kept, broken uint64) {
@@ -19,7 +20,7 @@ func (w *world) account(id string, wallet int64, kept, broken uint64) {
 func TestTradeSettles(t *testing.T) {
 	w := newWorld(t, nil)
 	w.toEscrowed()
-	w.status(ledger.StatusEscrowed)
+	w.status(wire.StatusEscrowed)
 	w.account(buyer, 400_000, 0, 0)
 	w.must(buyer, pay(nil))
 	w.account(buyer, 600_000, 0, 0) // what the price leaves of the escrow is back
@@ -29,7 +30,7 @@ func TestTradeSettles(t *testing.T) {
 	w.must(seller, start(w.attest(open, 1), 1000))
 	w.must(seller, w.bill(3000, 2000, 400_000))
 	w.must(buyer, confirm(2060, 1960)) // 2 % were lost on the line
-	trade := w.status(ledger.StatusSettled)
+	trade := w.status(wire.StatusSettled)
 	if trade.PaidMicro != 400_000 || trade.ReturnedMicro != 200_000 || trade.EscrowMicro != 0 || !trade.Ended() {
 		t.Errorf("%+v", trade)
 	}
@@ -46,23 +47,23 @@ func TestHoldResumeAndPartlySettled(t *testing.T) {
 	w.toDelivering()
 	w.must(seller, gate(2, blocked))
 	w.must(seller, hold(2, 1500))
-	trade := w.status(ledger.StatusHeld)
+	trade := w.status(wire.StatusHeld)
 	if !trade.Held || trade.SellerMeteredWh != 500 {
 		t.Errorf("%+v", trade)
 	}
-	if code := w.send(seller, resume(w.attest(open, 2), 1700)); code != ledger.CodeGateNotOpen {
+	if code := w.send(seller, resume(w.attest(open, 2), 1700)); code != wire.CodeGateNotOpen {
 		t.Errorf("resume against a blocked gate: %q", code)
 	}
 	w.must(seller, gate(3, open))
 	w.must(seller, resume(w.attest(open, 3), 1700))
-	w.status(ledger.StatusDelivering)
+	w.status(wire.StatusDelivering)
 	// 500 before the hold, 300 after; the 200 between are not the trade's.
-	if code := w.send(seller, w.bill(2000, 1000, 200_000)); code != ledger.CodeEnergyNotMetered {
+	if code := w.send(seller, w.bill(2000, 1000, 200_000)); code != wire.CodeEnergyNotMetered {
 		t.Errorf("bill for energy of the hold: %q", code)
 	}
 	w.must(seller, w.bill(2000, 800, 160_000))
 	w.must(buyer, confirm(890, 790))
-	w.status(ledger.StatusSettledPartly)
+	w.status(wire.StatusSettledPartly)
 	w.account(seller, 160_000, 0, 0) // forgiven: a hazard
 	w.account(buyer, 840_000, 1, 0)
 }
@@ -72,12 +73,12 @@ func TestHoldThatLastsSettlesTheMetered(t *testing.T) {
 	w.toDelivering()
 	w.must(seller, hold(2, 1500))
 	w.wait(w.Genesis.Params.ResumeByMs)
-	trade := w.status(ledger.StatusBilled)
+	trade := w.status(wire.StatusBilled)
 	if trade.BilledWh != 500 || trade.BilledMicro != 100_000 {
 		t.Errorf("%+v", trade)
 	}
 	w.wait(w.Genesis.Params.ConfirmByMs)
-	w.status(ledger.StatusSettledPartly)
+	w.status(wire.StatusSettledPartly)
 	w.account(seller, 100_000, 0, 0)
 	w.account(buyer, 900_000, 0, 1) // was silent
 }
@@ -86,7 +87,7 @@ func TestMuteBuyerHarmsNobody(t *testing.T) {
 	w := newWorld(t, nil)
 	w.toBilled()
 	w.wait(w.Genesis.Params.ConfirmByMs)
-	w.status(ledger.StatusSettled)
+	w.status(wire.StatusSettled)
 	w.account(seller, 400_000, 1, 0)
 	w.account(buyer, 600_000, 0, 1)
 }
@@ -99,11 +100,11 @@ func TestExpiries(t *testing.T) {
 		status string
 		broken uint64
 	}{
-		{"token", (*world).toEscrowed, func(*ledger.Params) int64 { return 600_000 }, ledger.StatusRefunded, 0},
-		{"start", (*world).toPaid, func(p *ledger.Params) int64 { return p.StartByMs }, ledger.StatusFailed, 1},
-		{"start, gate closed", func(w *world) { w.toPaid(); w.must(seller, gate(2, blocked)) }, func(p *ledger.Params) int64 { return p.StartByMs }, ledger.StatusRefunded, 0},
-		{"bill", (*world).toDelivering, func(p *ledger.Params) int64 { return p.DeliverByMs }, ledger.StatusFailed, 1},
-		{"hold before any energy", func(w *world) { w.toDelivering(); w.must(seller, hold(2, 1000)) }, func(p *ledger.Params) int64 { return p.ResumeByMs }, ledger.StatusRefunded, 0},
+		{"token", (*world).toEscrowed, func(*ledger.Params) int64 { return 600_000 }, wire.StatusRefunded, 0},
+		{"start", (*world).toPaid, func(p *ledger.Params) int64 { return p.StartByMs }, wire.StatusFailed, 1},
+		{"start, gate closed", func(w *world) { w.toPaid(); w.must(seller, gate(2, blocked)) }, func(p *ledger.Params) int64 { return p.StartByMs }, wire.StatusRefunded, 0},
+		{"bill", (*world).toDelivering, func(p *ledger.Params) int64 { return p.DeliverByMs }, wire.StatusFailed, 1},
+		{"hold before any energy", func(w *world) { w.toDelivering(); w.must(seller, hold(2, 1000)) }, func(p *ledger.Params) int64 { return p.ResumeByMs }, wire.StatusRefunded, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			w := newWorld(t, nil)
@@ -125,7 +126,7 @@ func TestHazardQuota(t *testing.T) {
 	w.must(seller, hold(2, 1500))
 	w.must(seller, w.bill(1500, 500, 100_000))
 	w.must(buyer, confirm(600, 500))
-	w.status(ledger.StatusSettledPartly)
+	w.status(wire.StatusSettledPartly)
 	w.account(seller, 100_000, 0, 1)
 }
 
@@ -133,12 +134,12 @@ func TestDisputeIsSplitByProof(t *testing.T) {
 	w := newWorld(t, nil)
 	w.toBilled()
 	w.must(buyer, confirm(1100, 1000)) // the bill says 2000
-	trade := w.status(ledger.StatusDisputed)
+	trade := w.status(wire.StatusDisputed)
 	if trade.Ended() || trade.EscrowMicro != 400_000 {
 		t.Errorf("%+v", trade)
 	}
 	w.wait(w.Genesis.Params.DisputeMs)
-	trade = w.status(ledger.StatusDisputed)
+	trade = w.status(wire.StatusDisputed)
 	if !trade.Ended() || trade.PaidMicro != 300_000 { // 200,000 agreed, half of the rest
 		t.Errorf("%+v", trade)
 	}
@@ -156,7 +157,7 @@ func TestBlacklist(t *testing.T) {
 	if len(w.State.Offers()) != 0 {
 		t.Error("a blacklisted seller's offer is on the market")
 	}
-	if code := w.send(seller, w.offer(5000, 1)); code != ledger.CodeBlacklisted {
+	if code := w.send(seller, w.offer(5000, 1)); code != wire.CodeBlacklisted {
 		t.Errorf("offer: %q", code)
 	}
 }
@@ -177,87 +178,87 @@ func TestRefusals(t *testing.T) {
 		sender     string
 		record     func(*world) record
 	}{
-		{"register a taken id", ledger.CodeAlreadyRegistered, nil, mc, func(*world) record { return registration(buyer, "new") }},
-		{"register a taken key", ledger.CodeAlreadyRegistered, nil, mc, func(*world) record { return registration("new", buyer) }},
-		{"register an aggregator's key", ledger.CodeAlreadyRegistered, nil, mc, func(*world) record { return registration("new", "da-1") }},
-		{"deposit to nobody", ledger.CodeUnknownParticipant, nil, mc, func(*world) record { return deposit("nobody", 1, "r") }},
-		{"deposit twice", ledger.CodeReferenceUsed, (*world).toRequested, mc, func(*world) record { return deposit(buyer, 1, "deposit-1") }},
-		{"deposit too much", ledger.CodeMoneyLimit, (*world).toRequested, mc, func(*world) record { return deposit(buyer, ledger.MaxMoneyMicro, "r") }},
-		{"old gate change", ledger.CodeGateSeqOld, (*world).toRequested, seller, func(*world) record { return gate(1, open) }},
-		{"request without money", ledger.CodeInsufficientFunds, nil, buyer, func(w *world) record { return w.request(1, 1) }},
-		{"request twice", ledger.CodeRequestExists, (*world).toRequested, buyer, func(w *world) record { return w.request(1, 1) }},
-		{"offer for ever", ledger.CodeTooFar, nil, seller, func(w *world) record { w.NowMs += 1e9; r := w.offer(1, 1); w.NowMs -= 1e9; return r }},
-		{"expired offer", ledger.CodeExpired, nil, seller, func(w *world) record { w.NowMs -= 1e7; r := w.offer(1, 1); w.NowMs += 1e7; return r }},
-		{"answer nothing", ledger.CodeRequestUnknown, nil, mc, func(w *world) record { return w.response(nil) }},
-		{"answer twice", ledger.CodeRequestAnswered, (*world).toEscrowed, mc, func(w *world) record { return w.response(nil) }},
-		{"volume over the request", ledger.CodeVolumeWrong, (*world).toRequested, mc, func(w *world) record {
+		{"register a taken id", wire.CodeAlreadyRegistered, nil, mc, func(*world) record { return registration(buyer, "new") }},
+		{"register a taken key", wire.CodeAlreadyRegistered, nil, mc, func(*world) record { return registration("new", buyer) }},
+		{"register an aggregator's key", wire.CodeAlreadyRegistered, nil, mc, func(*world) record { return registration("new", "da-1") }},
+		{"deposit to nobody", wire.CodeUnknownParticipant, nil, mc, func(*world) record { return deposit("nobody", 1, "r") }},
+		{"deposit twice", wire.CodeReferenceUsed, (*world).toRequested, mc, func(*world) record { return deposit(buyer, 1, "deposit-1") }},
+		{"deposit too much", wire.CodeMoneyLimit, (*world).toRequested, mc, func(*world) record { return deposit(buyer, ledger.MaxMoneyMicro, "r") }},
+		{"old gate change", wire.CodeGateSeqOld, (*world).toRequested, seller, func(*world) record { return gate(1, open) }},
+		{"request without money", wire.CodeInsufficientFunds, nil, buyer, func(w *world) record { return w.request(1, 1) }},
+		{"request twice", wire.CodeRequestExists, (*world).toRequested, buyer, func(w *world) record { return w.request(1, 1) }},
+		{"offer for ever", wire.CodeTooFar, nil, seller, func(w *world) record { w.NowMs += 1e9; r := w.offer(1, 1); w.NowMs -= 1e9; return r }},
+		{"expired offer", wire.CodeExpired, nil, seller, func(w *world) record { w.NowMs -= 1e7; r := w.offer(1, 1); w.NowMs += 1e7; return r }},
+		{"answer nothing", wire.CodeRequestUnknown, nil, mc, func(w *world) record { return w.response(nil) }},
+		{"answer twice", wire.CodeRequestAnswered, (*world).toEscrowed, mc, func(w *world) record { return w.response(nil) }},
+		{"volume over the request", wire.CodeVolumeWrong, (*world).toRequested, mc, func(w *world) record {
 			return w.response(func(r *fairwattpb.Response) { r.Token.VolumeWh = 2001 })
 		}},
-		{"escrow too small", ledger.CodeEscrowWrong, (*world).toRequested, mc, func(w *world) record {
+		{"escrow too small", wire.CodeEscrowWrong, (*world).toRequested, mc, func(w *world) record {
 			return w.response(func(r *fairwattpb.Response) { r.Token.EscrowMicro-- })
 		}},
-		{"invented compliance", ledger.CodeComplianceWrong, (*world).toRequested, mc, func(w *world) record {
+		{"invented compliance", wire.CodeComplianceWrong, (*world).toRequested, mc, func(w *world) record {
 			return w.response(func(r *fairwattpb.Response) { r.Token.Kept = 1 })
 		}},
-		{"overspend", ledger.CodeInsufficientFunds, func(w *world) {
+		{"overspend", wire.CodeInsufficientFunds, func(w *world) {
 			w.must(mc, deposit(buyer, 599_999, "r"))
 			w.must(buyer, w.request(2000, 300_000))
 		}, mc, func(w *world) record { return w.response(nil) }},
-		{"pay without Token", ledger.CodeTradeUnknown, (*world).toRequested, buyer, func(*world) record { return pay(nil) }},
-		{"pay with another's Token", ledger.CodeNotYours, (*world).toEscrowed, "buyer-2", func(*world) record { return pay(nil) }},
-		{"pay twice", ledger.CodeAlreadyPaid, (*world).toPaid, buyer, func(*world) record { return pay(nil) }},
-		{"pay late", ledger.CodeExpired, func(w *world) { w.toEscrowed(); w.wait(600_000) }, buyer, func(*world) record { return pay(nil) }},
-		{"pay another seller", ledger.CodeOfferUnknown, (*world).toEscrowed, buyer, func(*world) record {
+		{"pay without Token", wire.CodeTradeUnknown, (*world).toRequested, buyer, func(*world) record { return pay(nil) }},
+		{"pay with another's Token", wire.CodeNotYours, (*world).toEscrowed, "buyer-2", func(*world) record { return pay(nil) }},
+		{"pay twice", wire.CodeAlreadyPaid, (*world).toPaid, buyer, func(*world) record { return pay(nil) }},
+		{"pay late", wire.CodeExpired, func(w *world) { w.toEscrowed(); w.wait(600_000) }, buyer, func(*world) record { return pay(nil) }},
+		{"pay another seller", wire.CodeOfferUnknown, (*world).toEscrowed, buyer, func(*world) record {
 			return pay(func(p *fairwattpb.Pay) { p.Seller = "seller-2" })
 		}},
-		{"pay for too much", ledger.CodeVolumeWrong, (*world).toEscrowed, buyer, func(*world) record {
+		{"pay for too much", wire.CodeVolumeWrong, (*world).toEscrowed, buyer, func(*world) record {
 			return pay(func(p *fairwattpb.Pay) { p.VolumeWh, p.AmountMicro = 2001, 400_200 })
 		}},
-		{"pay another price", ledger.CodePriceWrong, (*world).toEscrowed, buyer, func(*world) record {
+		{"pay another price", wire.CodePriceWrong, (*world).toEscrowed, buyer, func(*world) record {
 			return pay(func(p *fairwattpb.Pay) { p.PriceMicroPerKwh, p.AmountMicro = 199_999, 399_998 })
 		}},
-		{"pay another amount", ledger.CodeAmountWrong, (*world).toEscrowed, buyer, func(*world) record {
+		{"pay another amount", wire.CodeAmountWrong, (*world).toEscrowed, buyer, func(*world) record {
 			return pay(func(p *fairwattpb.Pay) { p.AmountMicro++ })
 		}},
-		{"start unpaid", ledger.CodeNotYours, (*world).toEscrowed, seller, func(w *world) record { return start(w.attest(open, 1), 1) }},
-		{"start by another", ledger.CodeNotYours, (*world).toPaid, "seller-2", func(w *world) record { return start(w.attest(open, 1), 1) }},
-		{"start twice", ledger.CodeWrongStatus, (*world).toDelivering, seller, func(w *world) record { return start(w.attest(open, 1), 1000) }},
-		{"start without attestation", ledger.CodeAttestationInvalid, (*world).toPaid, seller, func(*world) record { return start([]byte("word of honour"), 1) }},
-		{"start with another's attestation", ledger.CodeAttestationInvalid, (*world).toPaid, seller, func(w *world) record {
+		{"start unpaid", wire.CodeNotYours, (*world).toEscrowed, seller, func(w *world) record { return start(w.attest(open, 1), 1) }},
+		{"start by another", wire.CodeNotYours, (*world).toPaid, "seller-2", func(w *world) record { return start(w.attest(open, 1), 1) }},
+		{"start twice", wire.CodeWrongStatus, (*world).toDelivering, seller, func(w *world) record { return start(w.attest(open, 1), 1000) }},
+		{"start without attestation", wire.CodeAttestationInvalid, (*world).toPaid, seller, func(*world) record { return start([]byte("word of honour"), 1) }},
+		{"start with another's attestation", wire.CodeAttestationInvalid, (*world).toPaid, seller, func(w *world) record {
 			a, _ := w.Attest("seller-2", 1, open, 1000)
 			return start(a, 1)
 		}},
-		{"start with a blocked attestation", ledger.CodeGateNotOpen, (*world).toPaid, seller, func(w *world) record { return start(w.attest(blocked, 2), 1) }},
-		{"start against a blocked gate", ledger.CodeAttestationOld, func(w *world) { w.toPaid(); w.must(seller, gate(2, blocked)) }, seller, func(w *world) record { return start(w.attest(open, 1), 1) }},
-		{"start against the same gate", ledger.CodeGateNotOpen, func(w *world) { w.toPaid(); w.must(seller, gate(2, blocked)) }, seller, func(w *world) record { return start(w.attest(open, 2), 1) }},
-		{"stale attestation", ledger.CodeAttestationExpired, (*world).toPaid, seller, func(w *world) record {
+		{"start with a blocked attestation", wire.CodeGateNotOpen, (*world).toPaid, seller, func(w *world) record { return start(w.attest(blocked, 2), 1) }},
+		{"start against a blocked gate", wire.CodeAttestationOld, func(w *world) { w.toPaid(); w.must(seller, gate(2, blocked)) }, seller, func(w *world) record { return start(w.attest(open, 1), 1) }},
+		{"start against the same gate", wire.CodeGateNotOpen, func(w *world) { w.toPaid(); w.must(seller, gate(2, blocked)) }, seller, func(w *world) record { return start(w.attest(open, 2), 1) }},
+		{"stale attestation", wire.CodeAttestationExpired, (*world).toPaid, seller, func(w *world) record {
 			a := w.attest(open, 1)
 			w.NowMs += 61_000
 			return start(a, 1)
 		}},
-		{"attestation for ever", ledger.CodeAttestationExpired, (*world).toPaid, seller, func(w *world) record {
+		{"attestation for ever", wire.CodeAttestationExpired, (*world).toPaid, seller, func(w *world) record {
 			a, _ := w.Attest(seller, 1, open, 90_001)
 			return start(a, 1)
 		}},
-		{"hold without hazard", ledger.CodeHoldWithoutHazard, (*world).toDelivering, seller, func(*world) record { return hold(1, 1000) }},
-		{"hold on an open gate", ledger.CodeHoldWithoutHazard, func(w *world) { w.toDelivering(); w.must(seller, gate(2, open)) }, seller, func(*world) record { return hold(2, 1000) }},
-		{"register falls", ledger.CodeRegisterBack, (*world).toDelivering, seller, func(*world) record { return hold(2, 999) }},
-		{"another meter", ledger.CodeMeterNotYours, (*world).toDelivering, seller, func(w *world) record {
+		{"hold without hazard", wire.CodeHoldWithoutHazard, (*world).toDelivering, seller, func(*world) record { return hold(1, 1000) }},
+		{"hold on an open gate", wire.CodeHoldWithoutHazard, func(w *world) { w.toDelivering(); w.must(seller, gate(2, open)) }, seller, func(*world) record { return hold(2, 1000) }},
+		{"register falls", wire.CodeRegisterBack, (*world).toDelivering, seller, func(*world) record { return hold(2, 999) }},
+		{"another meter", wire.CodeMeterNotYours, (*world).toDelivering, seller, func(w *world) record {
 			r := w.bill(3000, 1, 200)
 			r.GetBill().Reading.Meter = "other"
 			return r
 		}},
-		{"bill more than metered", ledger.CodeEnergyNotMetered, (*world).toDelivering, seller, func(w *world) record { return w.bill(2999, 2000, 400_000) }},
-		{"bill more than paid", ledger.CodeVolumeWrong, (*world).toDelivering, seller, func(w *world) record { return w.bill(3001, 2001, 400_200) }},
-		{"bill another amount", ledger.CodeAmountWrong, (*world).toDelivering, seller, func(w *world) record { return w.bill(3000, 1000, 200_001) }},
-		{"bill another payment", ledger.CodePayIDWrong, (*world).toDelivering, seller, func(w *world) record {
+		{"bill more than metered", wire.CodeEnergyNotMetered, (*world).toDelivering, seller, func(w *world) record { return w.bill(2999, 2000, 400_000) }},
+		{"bill more than paid", wire.CodeVolumeWrong, (*world).toDelivering, seller, func(w *world) record { return w.bill(3001, 2001, 400_200) }},
+		{"bill another amount", wire.CodeAmountWrong, (*world).toDelivering, seller, func(w *world) record { return w.bill(3000, 1000, 200_001) }},
+		{"bill another payment", wire.CodePayIDWrong, (*world).toDelivering, seller, func(w *world) record {
 			r := w.bill(3000, 1000, 200_000)
 			r.GetBill().PayId[0] ^= 1
 			return r
 		}},
-		{"confirm unbilled", ledger.CodeWrongStatus, (*world).toDelivering, buyer, func(*world) record { return confirm(2100, 2000) }},
-		{"confirm another's", ledger.CodeNotYours, (*world).toBilled, "buyer-2", func(*world) record { return confirm(2100, 2000) }},
-		{"confirm unmetered", ledger.CodeEnergyNotMetered, (*world).toBilled, buyer, func(*world) record { return confirm(2100, 1999) }},
+		{"confirm unbilled", wire.CodeWrongStatus, (*world).toDelivering, buyer, func(*world) record { return confirm(2100, 2000) }},
+		{"confirm another's", wire.CodeNotYours, (*world).toBilled, "buyer-2", func(*world) record { return confirm(2100, 2000) }},
+		{"confirm unmetered", wire.CodeEnergyNotMetered, (*world).toBilled, buyer, func(*world) record { return confirm(2100, 1999) }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			w := newWorld(t, nil)

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"fairwatt/proto/fairwattpb"
+	"fairwatt/proto/wire"
 )
 
 // The kinds of keys of the state; a key is the kind's prefix and an id.
@@ -184,21 +185,6 @@ func (r *Request) fields(c codec) {
 	c.flag("answered", &r.Answered)
 }
 
-// The statuses of a trade. The first five are on the way, the others are ends;
-// a disputed trade has ended when its escrow is empty.
-const (
-	StatusEscrowed      = "escrowed"       // answered: money in escrow, Token out
-	StatusPaid          = "paid"           // bound to a seller
-	StatusDelivering    = "delivering"     // started
-	StatusHeld          = "held"           // interrupted by a hazard
-	StatusBilled        = "billed"         // delivered and billed, not confirmed
-	StatusSettled       = "settled"        // paid out for the whole volume
-	StatusSettledPartly = "settled_partly" // paid out for a part of it
-	StatusRefunded      = "refunded"       // money back, nobody's fault
-	StatusDisputed      = "disputed"       // the meters differ
-	StatusFailed        = "failed"         // money back, the seller's fault
-)
-
 // A Trade begins with the Response that puts a buyer's money in escrow; its id
 // is the Token's.
 type Trade struct {
@@ -270,9 +256,9 @@ func (t *Trade) fields(c codec) {
 // Ended reports whether nothing can change the trade any more.
 func (t *Trade) Ended() bool {
 	switch t.Status {
-	case StatusSettled, StatusSettledPartly, StatusRefunded, StatusFailed:
+	case wire.StatusSettled, wire.StatusSettledPartly, wire.StatusRefunded, wire.StatusFailed:
 		return true
-	case StatusDisputed:
+	case wire.StatusDisputed:
 		return t.EscrowMicro == 0
 	}
 	return false

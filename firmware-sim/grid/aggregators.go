@@ -18,6 +18,7 @@ import (
 	"fairwatt/aggregator/mc"
 	"fairwatt/aggregator/peer"
 	"fairwatt/aggregator/wct"
+	"fairwatt/proto/mqtt"
 )
 
 // An aggregatorNode is one data aggregator of the grid and what runs it.
@@ -142,16 +143,16 @@ func (g *grid) makeAggregators(listeners []net.Listener) error {
 			g.dropper = &dropper{Link: link, self: who.ID}
 			link = g.dropper
 		}
-		pipe, err := aggregator.NewMQTT(aggregator.MQTTConfig{
-			URL: g.broker.URL(), ClientID: who.ID, TLS: g.clientTLS(who.TLS), Logger: g.log,
-		})
+		pipe, err := mqtt.New(aggregator.MQTTOf(who.ID, mqtt.Config{
+			URL: g.broker.URL(), TLS: g.clientTLS(who.TLS), Logger: g.log,
+		}))
 		if err != nil {
 			return err
 		}
 		node.da, err = aggregator.New(
 			aggregator.Config{ID: who.ID, Dir: node.dir, Software: g.software},
 			aggregator.Deps{
-				Genesis: g.community.Genesis, Key: who.Key, Link: link, Pipes: []aggregator.Pipe{pipe},
+				Genesis: g.community.Genesis, Key: who.Key, Link: link, Pipes: []mqtt.Pipe{pipe},
 				Logger: g.log,
 			})
 		if err != nil {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -14,10 +13,10 @@ import (
 	paho "github.com/eclipse/paho.mqtt.golang"
 	"google.golang.org/protobuf/proto"
 
-	"fairwatt/aggregator"
 	"fairwatt/aggregator/ledger"
 	"fairwatt/proto/fairwattpb"
 	"fairwatt/proto/seal"
+	"fairwatt/proto/wire"
 )
 
 // The load of BenchmarkThroughBroker.
@@ -27,7 +26,7 @@ const (
 	loadInFlight = 2000
 	loadLimit    = 50 * time.Second // for all of the records
 	// overtakenCode is the ledger's word for a gate change that came late.
-	overtakenCode = "gate_seq_old"
+	overtakenCode = wire.CodeGateSeqOld
 )
 
 // BenchmarkThroughBroker measures the whole path of a record: sealed by one of
@@ -88,8 +87,8 @@ func BenchmarkThroughBroker(b *testing.B) {
 	delete(refused, overtakenCode)
 	// And one that comes to a data aggregator after the block that holds it: all
 	// records are final by now, each once.
-	late := refused[ledger.CodeReplayed]
-	delete(refused, ledger.CodeReplayed)
+	late := refused[wire.CodeReplayed]
+	delete(refused, wire.CodeReplayed)
 	if len(refused) > 0 {
 		b.Errorf("records were refused: %v", refused)
 	}
@@ -155,10 +154,10 @@ func awaitOnline(b *testing.B, g *grid) <-chan struct{} {
 	seen := make(map[string]bool)
 	watcher := loadClient(b, "tcp://"+g.broker.openAddr, "watcher", nil)
 	b.Cleanup(func() { watcher.Disconnect(0) })
-	token := watcher.Subscribe("fairwatt/v1/da/+/status", 1, func(_ paho.Client, m paho.Message) {
+	token := watcher.Subscribe(wire.StatusOfDA("+"), 1, func(_ paho.Client, m paho.Message) {
 		mu.Lock()
 		defer mu.Unlock()
-		if string(m.Payload()) == "online" && !seen[m.Topic()] {
+		if string(m.Payload()) == wire.Online && !seen[m.Topic()] {
 			seen[m.Topic()] = true
 			if len(seen) == len(g.nodes) {
 				close(all)
@@ -167,9 +166,6 @@ func awaitOnline(b *testing.B, g *grid) <-chan struct{} {
 	})
 	if !token.WaitTimeout(10*time.Second) || token.Error() != nil {
 		b.Fatalf("watch the data aggregators: %v", token.Error())
-	}
-	if first := aggregator.StatusTopic(g.nodes[0].id); !strings.HasPrefix(first, "fairwatt/v1/da/") {
-		b.Fatalf("status topic %s is not what is watched", first)
 	}
 	return all
 }
@@ -223,7 +219,7 @@ func (l *load) send(c paho.Client, p *participant, chain [32]byte, records int) 
 		if err != nil {
 			return err
 		}
-		token := c.Publish("fairwatt/v1/"+p.site+"/"+p.id+"/up/record", 1, false, payload)
+		token := c.Publish(wire.Topics{Site: p.site, Device: p.id}.Of(wire.ClassRecord), 1, false, payload)
 		if !token.WaitTimeout(loadLimit) || token.Error() != nil {
 			return fmt.Errorf("%s publishes: %w", p.id, token.Error())
 		}

@@ -13,6 +13,7 @@ import (
 
 	"fairwatt/aggregator"
 	"fairwatt/aggregator/mc"
+	"fairwatt/proto/mqtt"
 )
 
 func TestMayUse(t *testing.T) {
@@ -285,15 +286,15 @@ func TestEveryAggregatorHearsEveryClass(t *testing.T) {
 		missing := make(map[string]bool)
 		for _, da := range w.community.DAs {
 			w.broker.Admit(da.ID, roleDA)
-			pipe, err := aggregator.NewMQTT(aggregator.MQTTConfig{
-				URL: w.broker.URL(), ClientID: da.ID,
+			pipe, err := mqtt.New(aggregator.MQTTOf(da.ID, mqtt.Config{
+				URL: w.broker.URL(),
 				TLS: &tls.Config{MinVersion: tls.VersionTLS13, RootCAs: w.community.Authority.Pool(), Certificates: []tls.Certificate{da.TLS}},
-			})
+			}))
 			if err != nil {
 				t.Fatal(err)
 			}
 			for _, filter := range []string{"fairwatt/v1/+/+/up/record", "fairwatt/v1/+/+/status", "fairwatt/v1/+/+/gate", "fairwatt/v1/+/+/hazard/+"} {
-				pipe.Subscribe(filter, func(m aggregator.Message) {
+				pipe.Subscribe(filter, func(m mqtt.Message) {
 					if class, ok := strings.CutPrefix(m.Topic, "fairwatt/v1/site-1/pv-1/"); ok {
 						heard <- da.ID + " " + class
 					}

@@ -19,6 +19,7 @@ import (
 	"fairwatt/model"
 	"fairwatt/model/trace"
 	"fairwatt/proto/fairwattpb"
+	"fairwatt/proto/mqtt"
 	"fairwatt/proto/seal"
 )
 
@@ -187,7 +188,7 @@ func (g *grid) composeAgent(p *participant) error {
 	if p.outbox, err = agent.OpenOutbox(filepath.Join(p.config.Data, "outbox.db"), p.config.Outbox); err != nil {
 		return fmt.Errorf("outbox of %s: %w", p.id, err)
 	}
-	pipe, err := agent.NewMQTT(agent.MQTTConfig{
+	pipe, err := mqtt.New(mqtt.Config{
 		URL: g.broker.URL(), ClientID: p.id, TLS: g.clientTLS(p.tls), Will: agent.WillOf(&p.config), Logger: g.log,
 	})
 	if err != nil {
@@ -202,7 +203,7 @@ func (g *grid) composeAgent(p *participant) error {
 		return err
 	}
 	p.agent, err = agent.New(p.config, agent.Deps{
-		Key: p.key, Chain: chain, Sensors: p.sensors, Judge: judge, Outbox: p.outbox, Pipes: []agent.Pipe{pipe},
+		Key: p.key, Chain: chain, Sensors: p.sensors, Judge: judge, Outbox: p.outbox, Pipes: []mqtt.Pipe{pipe},
 		Clock: p.clock, Contactor: p.contactor, Version: g.software, ModelHash: network.Hash(), Logger: g.log.With("agent", p.id),
 	})
 	if err != nil {

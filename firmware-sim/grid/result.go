@@ -11,6 +11,7 @@ import (
 	"fairwatt/aggregator/store"
 	"fairwatt/model"
 	"fairwatt/proto/fairwattpb"
+	"fairwatt/proto/wire"
 )
 
 // lineLossE4 is what the line between two meters loses, in 1e-4; the ledger
@@ -149,15 +150,15 @@ func (g *grid) countTrades(r *Report, state *ledger.State) {
 			r.Trades.Held++
 		}
 		switch t.Status {
-		case "settled":
+		case wire.StatusSettled:
 			r.Trades.Settled++
-		case "settled_partly":
+		case wire.StatusSettledPartly:
 			r.Trades.SettledPartly++
-		case "refunded":
+		case wire.StatusRefunded:
 			r.Trades.Refunded++
-		case "disputed":
+		case wire.StatusDisputed:
 			r.Trades.Disputed++
-		case "failed":
+		case wire.StatusFailed:
 			r.Trades.Failed++
 		default:
 			r.Trades.Open++
@@ -194,7 +195,7 @@ func (g *grid) checkMoney(r *Report, state *ledger.State) {
 func (g *grid) checkEnergy(r *Report, state *ledger.State) {
 	p := g.community.Genesis.Params
 	for _, t := range state.Trades(nil) {
-		if t.Status != "settled" && t.Status != "settled_partly" {
+		if t.Status != wire.StatusSettled && t.Status != wire.StatusSettledPartly {
 			continue
 		}
 		sold, received := g.world.delivered(t.ID)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"fairwatt/aggregator/console"
+	"fairwatt/proto/wire"
 )
 
 // A source shows the page one data aggregator's view, and another's when that
@@ -89,7 +90,7 @@ func (p *progress) tick() <-chan time.Time {
 func (p *progress) show(s *console.Snapshot) {
 	open := 0
 	for _, g := range s.Generators {
-		if g.State == "OPEN" {
+		if g.State == wire.GateOpen {
 			open++
 		}
 	}
@@ -99,7 +100,7 @@ func (p *progress) show(s *console.Snapshot) {
 	}
 	fmt.Fprintf(p.out, "\r\033[K%v%s: block %d, epoch %d, %d trades settled, %d of %d gates open",
 		time.Since(p.started).Round(time.Second), of, s.Chain.Height, s.Chain.Epoch,
-		s.TradeCount["settled"]+s.TradeCount["settled_partly"], open, len(s.Generators))
+		s.TradeCount[wire.StatusSettled]+s.TradeCount[wire.StatusSettledPartly], open, len(s.Generators))
 }
 
 func (p *progress) close() {

@@ -28,6 +28,7 @@ import (
 	"fairwatt/firmware-sim/board"
 	"fairwatt/model"
 	"fairwatt/proto/fairwattpb"
+	"fairwatt/proto/mqtt"
 	"fairwatt/proto/seal"
 )
 
@@ -161,19 +162,19 @@ func freeAddr(t *testing.T) string {
 
 // A watcher keeps what it saw on fairwatt/#.
 type watcher struct {
-	pipe agent.Pipe
+	pipe mqtt.Pipe
 	mu   sync.Mutex
-	seen []agent.Message
+	seen []mqtt.Message
 }
 
 func watch(t *testing.T, addr string) *watcher {
 	t.Helper()
-	pipe, err := agent.NewMQTT(agent.MQTTConfig{URL: "tcp://" + addr})
+	pipe, err := mqtt.New(mqtt.Config{URL: "tcp://" + addr})
 	if err != nil {
 		t.Fatal(err)
 	}
 	w := &watcher{pipe: pipe}
-	pipe.Subscribe("fairwatt/#", func(m agent.Message) {
+	pipe.Subscribe("fairwatt/#", func(m mqtt.Message) {
 		w.mu.Lock()
 		w.seen = append(w.seen, m)
 		w.mu.Unlock()

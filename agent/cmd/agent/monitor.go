@@ -13,6 +13,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"fairwatt/agent"
+	"fairwatt/proto/mqtt"
+	"fairwatt/proto/wire"
 )
 
 func monitorCommand() *cobra.Command {
@@ -46,7 +48,7 @@ func watchFlags(cmd *cobra.Command, url, ca, cert, key *string) {
 }
 
 // watchPipe prepares a connection without client id or will.
-func watchPipe(url, ca, cert, key string) (agent.Pipe, error) {
+func watchPipe(url, ca, cert, key string) (mqtt.Pipe, error) {
 	if url == "" {
 		return nil, usageError{errors.New("--mqtt is missing")}
 	}
@@ -54,7 +56,7 @@ func watchPipe(url, ca, cert, key string) (agent.Pipe, error) {
 	if err != nil {
 		return nil, err
 	}
-	pipe, err := agent.NewMQTT(agent.MQTTConfig{URL: url, TLS: config, Logger: logger(slog.LevelError)})
+	pipe, err := mqtt.New(mqtt.Config{URL: url, TLS: config, Logger: logger(slog.LevelError)})
 	if err != nil {
 		return nil, usageError{err}
 	}
@@ -81,9 +83,9 @@ const (
 	reset       = "\x1b[0m"
 )
 
-func monitor(ctx context.Context, pipe agent.Pipe, url string, out io.Writer) error {
-	messages := make(chan agent.Message, 256)
-	pipe.Subscribe("fairwatt/v1/+/+/#", func(m agent.Message) {
+func monitor(ctx context.Context, pipe mqtt.Pipe, url string, out io.Writer) error {
+	messages := make(chan mqtt.Message, 256)
+	pipe.Subscribe(wire.EveryDevice("#"), func(m mqtt.Message) {
 		select {
 		case messages <- m:
 		case <-ctx.Done():
@@ -133,9 +135,9 @@ func renderFleet(fleet *agent.Fleet, now time.Time, url string) string {
 	for _, d := range fleet.Devices() {
 		state, color := d.Shown(now), red
 		switch state {
-		case "OPEN":
+		case wire.GateOpen:
 			color = green
-		case "CLEARING":
+		case wire.GateClearing:
 			color = yellow
 		}
 		since := ""

@@ -15,7 +15,9 @@ import (
 
 	"fairwatt/agent"
 	"fairwatt/model/trace"
+	"fairwatt/proto/mqtt"
 	"fairwatt/proto/seal"
+	"fairwatt/proto/wire"
 )
 
 type replayFlags struct {
@@ -156,9 +158,9 @@ func (f *replayFlags) run(ctx context.Context, stdout io.Writer) (err error) {
 }
 
 // replayTopics are the configuration's, or made of the trace's site.
-func replayTopics(cfg *agent.Config, m trace.Meta) agent.Topics {
+func replayTopics(cfg *agent.Config, m trace.Meta) wire.Topics {
 	if cfg.Site != "" {
-		return agent.Topics{Site: cfg.Site, Device: cfg.Device}
+		return wire.Topics{Site: cfg.Site, Device: cfg.Device}
 	}
 	site := strings.Trim(strings.Map(func(r rune) rune {
 		switch {
@@ -172,14 +174,14 @@ func replayTopics(cfg *agent.Config, m trace.Meta) agent.Topics {
 	if !seal.ValidName(site) {
 		site = "trace"
 	}
-	return agent.Topics{Site: site, Device: "replay"}
+	return wire.Topics{Site: site, Device: "replay"}
 }
 
 // connectTimeout bounds the wait for a broker by commands that need one.
 const connectTimeout = 10 * time.Second
 
-func connectReplay(ctx context.Context, url string) (agent.Pipe, error) {
-	pipe, err := agent.NewMQTT(agent.MQTTConfig{URL: url, Logger: logger(slog.LevelWarn)})
+func connectReplay(ctx context.Context, url string) (mqtt.Pipe, error) {
+	pipe, err := mqtt.New(mqtt.Config{URL: url, Logger: logger(slog.LevelWarn)})
 	if err != nil {
 		return nil, usageError{err}
 	}
@@ -187,7 +189,7 @@ func connectReplay(ctx context.Context, url string) (agent.Pipe, error) {
 }
 
 // awaitBroker opens a pipe and waits until it is connected.
-func awaitBroker(ctx context.Context, pipe agent.Pipe, url string) error {
+func awaitBroker(ctx context.Context, pipe mqtt.Pipe, url string) error {
 	up := make(chan struct{}, 1)
 	pipe.OnUp(func() {
 		select {

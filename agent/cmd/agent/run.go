@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"fairwatt/agent"
+	"fairwatt/proto/mqtt"
 )
 
 func runCommand() *cobra.Command {
@@ -117,7 +118,7 @@ func runAgent(ctx context.Context, cfg *agent.Config, log *slog.Logger) (err err
 }
 
 // brokers prepares the connections of a configuration.
-func brokers(cfg *agent.Config, log *slog.Logger) ([]agent.Pipe, error) {
+func brokers(cfg *agent.Config, log *slog.Logger) ([]mqtt.Pipe, error) {
 	tlsConfig, err := tlsOf(cfg)
 	if err != nil {
 		return nil, err
@@ -130,9 +131,9 @@ func brokers(cfg *agent.Config, log *slog.Logger) ([]agent.Pipe, error) {
 		}
 		password = strings.TrimRight(string(b), "\r\n")
 	}
-	var pipes []agent.Pipe
+	var pipes []mqtt.Pipe
 	for _, url := range cfg.MQTT {
-		pipe, err := agent.NewMQTT(agent.MQTTConfig{
+		pipe, err := mqtt.New(mqtt.Config{
 			URL: url, ClientID: cfg.Device, Username: cfg.MQTTAuth.Username, Password: password,
 			TLS: tlsConfig, Will: agent.WillOf(cfg), Logger: log,
 		})

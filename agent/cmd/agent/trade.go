@@ -13,6 +13,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"fairwatt/agent"
+	"fairwatt/proto/mqtt"
+	"fairwatt/proto/wire"
 )
 
 func tradeCommand() *cobra.Command {
@@ -62,9 +64,9 @@ read, from their retained messages.`,
 // complete; retained messages are sent at once on subscription.
 const quiet = time.Second
 
-func listTrades(ctx context.Context, pipe agent.Pipe, url, device string) ([]agent.TradeLine, error) {
-	messages := make(chan agent.Message, 256)
-	pipe.Subscribe("fairwatt/v1/+/"+device+"/trade", func(m agent.Message) {
+func listTrades(ctx context.Context, pipe mqtt.Pipe, url, device string) ([]agent.TradeLine, error) {
+	messages := make(chan mqtt.Message, 256)
+	pipe.Subscribe(wire.Topics{Site: "+", Device: device}.Of(wire.ClassTrade), func(m mqtt.Message) {
 		select {
 		case messages <- m:
 		case <-ctx.Done():

@@ -15,6 +15,7 @@ import (
 	"fairwatt/aggregator/console"
 	"fairwatt/aggregator/mc"
 	"fairwatt/aggregator/peer"
+	"fairwatt/proto/mqtt"
 )
 
 func daCommand() *cobra.Command {
@@ -113,8 +114,8 @@ func daDeps(c daConfig) (aggregator.Deps, error) {
 		password = strings.TrimRight(string(b), "\r\n")
 	}
 	for _, url := range c.MQTT {
-		p, err := aggregator.NewMQTT(aggregator.MQTTConfig{URL: url, ClientID: c.ID, Username: c.MQTTUsername, Password: password,
-			TLS: &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{cert}, RootCAs: pool}})
+		p, err := mqtt.New(aggregator.MQTTOf(c.ID, mqtt.Config{URL: url, Username: c.MQTTUsername, Password: password,
+			TLS: &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{cert}, RootCAs: pool}}))
 		if err != nil {
 			return deps, err
 		}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"fairwatt/proto/peerpb"
+	"fairwatt/proto/wire"
 
 	protos "github.com/hyperledger-labs/SmartBFT/smartbftprotos"
 	"google.golang.org/protobuf/proto"
@@ -198,8 +199,5 @@ func (g Guard) Name(id uint64) string {
 // Leader returns the node id of an agreement view's leader.
 func (g Guard) Leader(view uint64) uint64 { return view%uint64(len(g.Order)) + 1 }
 
-// Faulty is how many members may be faulty: f of n >= 3f + 1.
-func (g Guard) Faulty() int { return (len(g.Order) - 1) / 3 }
-
-// Quorum is how many members decide: ceil((n+f+1)/2), as in the library.
-func (g Guard) Quorum() int { return (len(g.Order) + g.Faulty() + 2) / 2 }
+// Quorum is how many members decide, as in the library.
+func (g Guard) Quorum() int { return wire.Quorum(len(g.Order)) }

@@ -6,17 +6,16 @@ import (
 	"fmt"
 
 	"fairwatt/proto/seal"
+	"fairwatt/proto/wire"
 )
 
 // DomainViewData is for what a DA says of itself in a view change.
 const DomainViewData seal.Domain = "view-data"
 
-// VotePayload is what a vote states: header (which holds chain, height, epoch
-// and view), metadata of the agreement, and auxiliary data, which a view change
-// leaves out. Package ledger verifies the same bytes offline.
+// VotePayload is what a vote for the block of a header states. The header holds
+// chain, height, epoch and view. A view change leaves the auxiliary data out.
 func VotePayload(header, metadata, aux []byte) []byte {
-	h, m, a := sha256.Sum256(header), sha256.Sum256(metadata), sha256.Sum256(aux)
-	return append(append(h[:], m[:]...), a[:]...)
+	return wire.VotePayload(sha256.Sum256(header), metadata, aux)
 }
 
 // ViewDataPayload binds view data to its epoch.

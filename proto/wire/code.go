@@ -1,14 +1,12 @@
-package ledger
+package wire
 
-import "fmt"
-
-// Codes of the door: a record refused with one of them may stand in no block.
+// Codes of a record that may stand in no block.
 const (
 	// CodeMalformed: not the canonical encoding, or a field outside its limits.
 	CodeMalformed = "malformed"
 	// CodeTooLarge: longer than max_record_bytes.
 	CodeTooLarge = "too_large"
-	// CodeUnknownSigner: nobody of that name is registered.
+	// CodeUnknownSigner: no one of that name is registered.
 	CodeUnknownSigner = "unknown_signer"
 	// CodeBadSignature: the signer's key did not make this signature.
 	CodeBadSignature = "bad_signature"
@@ -92,13 +90,3 @@ const (
 	// CodePayIDWrong: the bill is not for this trade's payment.
 	CodePayIDWrong = "pay_id_wrong"
 )
-
-// A Refusal says why a record was refused: a code for programs and a reason for
-// people that names the field or the thing.
-type Refusal struct{ Code, Reason string }
-
-func (r *Refusal) Error() string { return r.Code + ": " + r.Reason }
-
-func refuse(code, format string, args ...any) *Refusal {
-	return &Refusal{Code: code, Reason: fmt.Sprintf(format, args...)}
-}
