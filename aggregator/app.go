@@ -92,11 +92,16 @@ func (a *app) Verify(block []byte, epoch, view uint64, leader string) ([]string,
 		return nil, err
 	}
 	a.keep(st)
-	ids := make([]string, 0, len(st.RecordIDs()))
+	return idsOf(st), nil
+}
+
+// idsOf returns the ids of a block's records as agreement names them.
+func idsOf(st *ledger.Staged) []string {
+	ids := make([]string, 0, len(st.Records()))
 	for _, id := range st.RecordIDs() {
 		ids = append(ids, hex.EncodeToString(id[:]))
 	}
-	return ids, nil
+	return ids
 }
 
 // RecordID implements consensus.Application.
@@ -185,7 +190,7 @@ func (a *app) Commit(cb *fairwattpb.CertifiedBlock) (consensus.Decision, error) 
 	if err := d.committed(st, cb); err != nil {
 		return consensus.Decision{}, d.fail("show", err)
 	}
-	out := consensus.Decision{EndsEpoch: st.EndsEpoch()}
+	out := consensus.Decision{RecordIDs: idsOf(st), EndsEpoch: st.EndsEpoch()}
 	if out.EndsEpoch {
 		out.Next = a.Epoch()
 	}
