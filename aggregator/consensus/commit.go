@@ -9,7 +9,7 @@ import (
 	"fairwatt/proto/fairwattpb"
 
 	"github.com/hyperledger-labs/SmartBFT/pkg/types"
-	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/encoding/protowire"
 )
 
 // store commits the decided block of a sequence and reports whether it ends
@@ -51,19 +51,7 @@ func (n *Node) commit(cb *fairwattpb.CertifiedBlock, height uint64) (ends bool, 
 	if err != nil {
 		return false, &faultError{fmt.Errorf("store block %d: %w", height, err), true}
 	}
-	block := &fairwattpb.Block{}
-	if err := proto.Unmarshal(cb.GetBlock(), block); err != nil {
-		return false, &faultError{fmt.Errorf("decode block %d: %w", height, err), true}
-	}
-	ids := make([]string, 0, len(block.GetRecords()))
-	for _, r := range block.GetRecords() {
-		id, _, err := n.cfg.App.RecordID(r)
-		if err != nil {
-			return false, &faultError{fmt.Errorf("record of block %d: %w", height, err), true}
-		}
-		ids = append(ids, id)
-	}
-	n.pool.Remove(ids, true)
+	n.pool.Remove(decision.RecordIDs, true)
 	n.height.Store(height)
 	n.count.blocks.Add(1)
 	n.progress.Store(time.Now().UnixNano())
@@ -112,8 +100,7 @@ func (i *instance) checkDecision(d guard.Decision) error {
 	for _, s := range d.Votes {
 		votes = append(votes, types.Signature{ID: s.GetSigner(), Value: s.GetValue(), Msg: s.GetMsg()})
 	}
-	block := &fairwattpb.Block{}
-	if err := proto.Unmarshal(p.GetPayload(), block); err != nil || !bytes.Equal(block.GetHeader(), p.GetHeader()) {
+	if header, _, err := split(p.GetPayload()); err != nil || !bytes.Equal(header, p.GetHeader()) {
 		return guard.Refused("view_data_decision", "block of sequence %d does not fit its header", d.Seq)
 	}
 	cb, err := i.certify(p.GetHeader(), p.GetPayload(), p.GetMetadata(), votes, d.Seq)
@@ -137,4 +124,36 @@ func (i *instance) checkDecision(d guard.Decision) error {
 func alreadyKnown(err error) bool {
 	text := err.Error()
 	return text == "request already exists" || text == "request already processed"
+}
+
+// Fields of a fairwattpb.Block.
+const (
+	blockHeader  = 1
+	blockRecords = 2
+)
+
+// split finds header and records in the bytes of a block, without a copy. It is
+// no check: the application decodes the block strictly, once, in Verify.
+func split(block []byte) (header []byte, records [][]byte, err error) {
+	for b := block; len(b) > 0; {
+		field, kind, n := protowire.ConsumeTag(b)
+		if n < 0 {
+			return nil, nil, fmt.Errorf("split block: %w", protowire.ParseError(n))
+		}
+		b = b[n:]
+		if n = protowire.ConsumeFieldValue(field, kind, b); n < 0 {
+			return nil, nil, fmt.Errorf("split block: %w", protowire.ParseError(n))
+		}
+		if kind == protowire.BytesType {
+			value, _ := protowire.ConsumeBytes(b)
+			switch field {
+			case blockHeader:
+				header = value
+			case blockRecords:
+				records = append(records, value)
+			}
+		}
+		b = b[n:]
+	}
+	return header, records, nil
 }

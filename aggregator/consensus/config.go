@@ -32,8 +32,8 @@ type Application interface {
 	// RecordID returns the id of a record and its sender, unchecked. It is
 	// called often and must be cheap.
 	RecordID(sealed []byte) (id, client string, err error)
-	// CheckRecord is the full check at the door: an error says why the record
-	// can not stand in a block as things are.
+	// CheckRecord is the full check of a record, of another DA or kept for a
+	// while: an error says why it can not stand in a block as things are.
 	CheckRecord(sealed []byte) (id, client string, err error)
 	// VerifyCertified checks a block decided by others against the
 	// application's state, with its certificate.
@@ -51,6 +51,9 @@ type Application interface {
 
 // A Decision is what a committed block means to agreement.
 type Decision struct {
+	// RecordIDs are the ids of all records of the block, as RecordID names
+	// them. They leave the pool.
+	RecordIDs []string
 	// EndsEpoch: the block is the last of its epoch, the next one is Next.
 	EndsEpoch bool
 	Next      Epoch

@@ -13,6 +13,7 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -43,6 +44,7 @@ type fakeApp struct {
 	seen    map[string]uint64 // record -> height
 	failed  map[string]bool   // in the running epoch
 	refused int               // blocks Verify refused
+	checks  atomic.Int64      // of records
 	onBlock func(height uint64, records int)
 	sync    *os.File // synced at each commit when set
 }
@@ -70,11 +72,17 @@ func testEpoch(number uint64, order, last []string, links map[string]int, lastHe
 
 func recordID(sealed []byte) string { id := seal.ID(sealed); return hex.EncodeToString(id[:]) }
 
-func (a *fakeApp) RecordID(sealed []byte) (string, string, error) { return recordID(sealed), "", nil }
+func (a *fakeApp) RecordID(sealed []byte) (string, string, error) {
+	if len(sealed) == 0 {
+		return "", "", errors.New("no record")
+	}
+	return recordID(sealed), "", nil
+}
 
 var errSeen = errors.New("record is on the chain already")
 
 func (a *fakeApp) CheckRecord(sealed []byte) (string, string, error) {
+	a.checks.Add(1)
 	if !bytes.HasPrefix(sealed, []byte("record")) {
 		return "", "", errors.New("no record")
 	}
@@ -225,8 +233,12 @@ func (a *fakeApp) Commit(cb *fairwattpb.CertifiedBlock) (Decision, error) {
 	if a.onBlock != nil {
 		a.onBlock(h.Height, len(b.Records))
 	}
+	decision := Decision{}
+	for _, r := range b.Records {
+		decision.RecordIDs = append(decision.RecordIDs, recordID(r))
+	}
 	if h.Height-a.epoch.LastHeight < a.every {
-		return Decision{}, nil
+		return decision, nil
 	}
 	var order, last []string
 	for _, da := range a.order {
@@ -238,7 +250,8 @@ func (a *fakeApp) Commit(cb *fairwattpb.CertifiedBlock) (Decision, error) {
 	}
 	clear(a.failed)
 	a.epoch = testEpoch(a.epoch.Number+1, order, last, a.links, h.Height)
-	return Decision{EndsEpoch: true, Next: a.epoch}, nil
+	decision.EndsEpoch, decision.Next = true, a.epoch
+	return decision, nil
 }
 
 func (a *fakeApp) Height() uint64 {

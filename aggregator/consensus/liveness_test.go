@@ -130,8 +130,8 @@ func TestSubmitRefusals(t *testing.T) {
 		c.tweak = func(cfg *Config) { cfg.PendingRecords, cfg.RecordBytes = 2, 1000 }
 		c.start("da1")
 		n, ctx := c.node("da1"), context.Background()
-		if err := n.Submit(ctx, []byte("nonsense")); err == nil || errors.Is(err, ErrBusy) {
-			t.Errorf("nonsense: %v", err)
+		if err := n.Submit(ctx, nil); err == nil || errors.Is(err, ErrBusy) {
+			t.Errorf("bytes without an id: %v", err)
 		}
 		if err := n.Submit(ctx, append([]byte("record"), make([]byte, 1000)...)); err == nil {
 			t.Error("an oversized record was taken")

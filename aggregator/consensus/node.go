@@ -124,9 +124,10 @@ func (n *Node) Run(ctx context.Context) error {
 	return group.Wait()
 }
 
-// Submit checks a record and keeps it until a block decides it or it can not
-// stand in one any more. nil means kept. It returns what CheckRecord says, or
-// [ErrBusy].
+// Submit keeps a record until a block decides it or it can not stand in one any
+// more. nil means kept. The caller has checked the record, in full, and Submit
+// does not do so again; records of other DAs are checked when they come and, in
+// proposals, by Verify. It returns [ErrBusy] when there is no room.
 func (n *Node) Submit(ctx context.Context, sealed []byte) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -137,7 +138,7 @@ func (n *Node) Submit(ctx context.Context, sealed []byte) error {
 	if len(sealed) > n.cfg.RecordBytes {
 		return fmt.Errorf("consensus: record of %d bytes, at most %d", len(sealed), n.cfg.RecordBytes)
 	}
-	id, _, err := n.cfg.App.CheckRecord(sealed)
+	id, _, err := n.cfg.App.RecordID(sealed)
 	if err != nil {
 		return err
 	}
