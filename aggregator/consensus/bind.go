@@ -107,7 +107,8 @@ func (i *instance) AssembleProposal(metadata []byte, requests [][]byte) types.Pr
 	return types.Proposal{Header: header, Payload: payload, Metadata: metadata}
 }
 
-// leftOut drops the records that did not go into a block because they can not.
+// leftOut drops the records that the block left out because no block can hold
+// them.
 func (i *instance) leftOut(records, requests [][]byte) {
 	in := make(map[string]bool, len(records))
 	for _, r := range records {
@@ -192,7 +193,7 @@ func (i *instance) RequestsFromProposal(p types.Proposal) []types.RequestInfo {
 // VerificationSequence never changes within an instance.
 func (i *instance) VerificationSequence() uint64 { return 0 }
 
-// AuxiliaryData is what a vote carries beside the proposal.
+// AuxiliaryData is what a vote carries next to the proposal.
 func (i *instance) AuxiliaryData(msg []byte) []byte { return msg }
 
 // SignProposal votes for a block.

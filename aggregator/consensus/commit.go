@@ -32,8 +32,8 @@ func (n *Node) store(i *instance, cb *fairwattpb.CertifiedBlock, seq uint64, che
 	return n.commit(cb, height)
 }
 
-// sameBlock checks that a block decided again is the one that is stored. That
-// it is not would mean that the chain has forked.
+// sameBlock checks that a block decided again is the stored one. Another one
+// would mean that the chain has forked.
 func (n *Node) sameBlock(i *instance, cb *fairwattpb.CertifiedBlock, height uint64) (ends bool, err error) {
 	stored, err := n.cfg.App.Block(height)
 	if err != nil {
@@ -70,7 +70,7 @@ func (i *instance) clearPool(cb *fairwattpb.CertifiedBlock) {
 	}
 }
 
-// discard drops a record that can not stand in a block and says so.
+// discard drops a record that no block can hold and says so.
 func (n *Node) discard(i *instance, id string, sealed []byte, reason error) {
 	if i != nil && i.booted {
 		_ = i.bft.Pool.RemoveRequest(types.RequestInfo{ID: id}) // not there: as wanted

@@ -37,8 +37,8 @@ func TestSplitIsDecoding(t *testing.T) {
 	})
 }
 
-// A record is checked once: by whoever submits it, and by each other DA that
-// gets it. Submit does not check it again.
+// A record is checked once by its submitter, and once by each other DA that gets
+// it. Submit does not check it again.
 func TestRecordIsCheckedOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCluster(t, 4, 1000, lan)

@@ -111,10 +111,10 @@ func prepare(view, seq uint64, digest string) *protos.Message {
 
 const otherDigest = "00000000000000000000000000000000000000000000000000000000000000ff"
 
-// The next leader answers the view change with a new view of its own making:
-// unsigned view data of members and of nobody, all from before the first
-// block. The library takes such entries without looking at a signature, and
-// with them forgets what was decided or prepared.
+// The next leader answers the view change with a forged new view: unsigned view
+// data of members and of no member, all from before the first block. The library
+// takes such entries without looking at a signature, and then forgets what was
+// decided or prepared.
 func TestGuardForgingNextLeader(t *testing.T) {
 	attack(t, func(t *testing.T, guarded bool) {
 		c := newCluster(t, 4, 1000, peer.MemoryConfig{MinDelay: time.Millisecond, MaxDelay: time.Millisecond})
