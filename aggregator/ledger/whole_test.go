@@ -2,6 +2,7 @@ package ledger_test
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -260,5 +261,44 @@ func TestNetworkMarksTheFailed(t *testing.T) {
 	}
 	if network.Links[3] != 2 || network.OverheadUs[0][0] != 0 || network.OverheadUs[0][3] != 1000 {
 		t.Errorf("%+v", network)
+	}
+}
+
+// TestRootIsOfTheEntries: the root that blocks bring about step by step is that
+// of the same entries hashed at once, with many keys in one bucket, and with
+// keys that come, change and go.
+func TestRootIsOfTheEntries(t *testing.T) {
+	const sellers = 300 // so that many buckets hold several of their keys
+	c, err := ledgertest.New(ledgertest.Genesis(1, sellers, 0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &world{c, t}
+	for round := range 3 {
+		var block [][]byte
+		for i := range sellers {
+			if (i+round)%3 == 0 {
+				continue // what stands in a bucket stays there untouched
+			}
+			id := fmt.Sprintf("seller-%d", i+1)
+			r := w.offer(int64(1000*((round+i)%2)), 200_000) // 0 withdraws
+			sealed, err := w.Seal(id, r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			block = append(block, sealed)
+		}
+		st, _, err := w.State.Build(w.Fields(), block, ledger.WithVerified(known))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := w.State.Commit(st); err != nil {
+			t.Fatal(err)
+		}
+		w.NowMs = w.State.TimeMs()
+		again, err := ledger.Restore(w.Genesis, w.State.Height(), w.State.HeaderHash(), w.State.Entries())
+		if err != nil || again.Root() != w.State.Root() {
+			t.Fatalf("round %d: another root at once: %v", round, err)
+		}
 	}
 }

@@ -232,6 +232,9 @@ func TestViewData(t *testing.T) {
 		{"a block in flight", of(inFlight(p.Metadata)), Take, nil},
 		{"a block in flight without metadata", of(inFlight(nil)), "view_data_in_flight", nil},
 		{"a block in flight with garbled metadata", of(inFlight([]byte{0xff})), "view_data_in_flight", nil},
+		{"a spoilt vote and a block in flight without metadata", of(&protos.ViewData{
+			LastDecision: p, LastDecisionSignatures: []*protos.Signature{spoilt}, InFlightProposal: &protos.Proposal{},
+		}), "view_data_decision", nil},
 		{"of another member", signed(t, "da4", 4, 5, marshal(t, data(p, votes...))), "view_data_signer", nil},
 		{"in the sender's name by another", signed(t, "da4", 2, 5, marshal(t, data(p, votes...))), "view_data_signature", nil},
 		{"of another epoch", signed(t, "da2", 2, 4, marshal(t, data(p, votes...))), "view_data_signature", nil},
@@ -385,7 +388,7 @@ func TestBlock(t *testing.T) {
 		{"without a proposal", of(func(pp *protos.PrePrepare) { pp.Proposal = nil }), "", "block_malformed: no pre-prepare"},
 		{"with votes for the block before", of(func(pp *protos.PrePrepare) { pp.PrevCommitSignatures = []*protos.Signature{{}} }), "", "block_malformed: no pre-prepare"},
 		{"that is a vote", marshal(t, prepare(4, 10, "")), "", "block_malformed: no pre-prepare"},
-		{"garbled", []byte{0xff}, "", "block_malformed"},
+		{"garbled", []byte{0xff}, "", "block_malformed: proto"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			m, digest, ruling := da3.Block(at, &peerpb.Relay{Message: tc.raw}, tc.asked)
