@@ -95,7 +95,7 @@ func TestBlockID(t *testing.T) {
 	if id, err := ledger.BlockID(st.Block()); err != nil || id != st.HeaderHash() {
 		t.Errorf("%x, %v; want %x", id, err, st.HeaderHash())
 	}
-	for _, bad := range [][]byte{nil, {0x0a}, {0x0a, 5, 'x'}, {0x12, 1, 'x'}, {0x08, 1}, {0xff}} {
+	for _, bad := range [][]byte{nil, {0x0a}, {0x0a, 5, 'x'}, {0x12, 1, 'x'}, {0x08, 1}, {0x08, 1, 'x'}, {0xff}} {
 		if _, err := ledger.BlockID(bad); err == nil {
 			t.Errorf("%x has an id", bad)
 		}

@@ -206,6 +206,8 @@ func TestViewData(t *testing.T) {
 		vd.InFlightProposal = &protos.Proposal{Metadata: metadata}
 		return vd
 	}
+	twice := inFlight(nil)
+	twice.LastDecisionSignatures = votes[:2]
 	of := func(vd *protos.ViewData) *protos.SignedViewData { return signed(t, "da2", 2, 5, marshal(t, vd)) }
 	broken := of(data(p, votes...))
 	broken.Signature[3] ^= 1
@@ -235,6 +237,7 @@ func TestViewData(t *testing.T) {
 		{"a spoilt vote and a block in flight without metadata", of(&protos.ViewData{
 			LastDecision: p, LastDecisionSignatures: []*protos.Signature{spoilt}, InFlightProposal: &protos.Proposal{},
 		}), "view_data_decision", nil},
+		{"a vote too few, and a block in flight without metadata", of(twice), "view_data_decision: 2 votes", nil}, // the first fault is named
 		{"of another member", signed(t, "da4", 4, 5, marshal(t, data(p, votes...))), "view_data_signer", nil},
 		{"in the sender's name by another", signed(t, "da4", 2, 5, marshal(t, data(p, votes...))), "view_data_signature", nil},
 		{"of another epoch", signed(t, "da2", 2, 4, marshal(t, data(p, votes...))), "view_data_signature", nil},
