@@ -75,9 +75,8 @@
 // The tests run in synctest bubbles over links in memory with seeded delays and
 // losses, so they do not depend on how busy the machine is. Time in a bubble
 // stands still while a goroutine waits for a lock. The library waits for time
-// under a lock in two places: in Sync, and before it commits a block in flight
-// in a view change. The test cluster sees to both (fake_test.go). Runs of one
-// seed still differ: the order of goroutines is not seeded.
+// under a lock in three places; the test cluster sees to each (bubble_test.go).
+// Runs of one seed still differ: the order of goroutines is not seeded.
 //
 // # Refused
 //

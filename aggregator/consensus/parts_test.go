@@ -15,7 +15,7 @@ import (
 // the others' links suffice.
 func TestTreeOfViews(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		n := rapid.IntRange(4, 12).Draw(t, "n")
+		n := rapid.IntRange(4, 9).Draw(t, "n")
 		var order []string
 		links := make(map[string]int)
 		for k := range n {
