@@ -3,6 +3,7 @@ package ledger_test
 import (
 	"encoding/json"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -144,6 +145,63 @@ func TestFirstFaultIsNamed(t *testing.T) {
 			t.Errorf("%v, want a word on %s", err, first)
 		}
 	}
+}
+
+// A registration with two faults likewise.
+func TestFirstFaultOfARegistration(t *testing.T) {
+	w := newWorld(t, nil)
+	for first, change := range map[string]func(*fairwattpb.Registration){
+		"id":         func(r *fairwattpb.Registration) { r.Id, r.PublicKey = "", "" },
+		"public_key": func(r *fairwattpb.Registration) { r.PublicKey, r.Roles = "", nil },
+		"roles":      func(r *fairwattpb.Registration) { r.Roles, r.MeterClassE4 = nil, ledger.MaxMeterClassE4+1 },
+	} {
+		r := w.examples()["registration"]
+		change(r.GetRegistration())
+		_, err := w.State.CheckRecord(sealRaw(t, w, r))
+		if err == nil || !strings.Contains(err.Error(), ": "+first+": ") {
+			t.Errorf("%v, want a word on %s", err, first)
+		}
+	}
+}
+
+// What expires too early or too late is told how far off it is.
+func TestExpiryIsTold(t *testing.T) {
+	for ahead, want := range map[int64]string{
+		-7: "expires_ms: 7 ms before block time", 0: "expires_ms: 0 ms before block time",
+		ledgertest.Genesis(4, 2, 2).Params.MaxStandingMs + 7: "ms ahead, at most",
+	} {
+		w := newWorld(t, nil)
+		r := w.offer(1, 1)
+		r.GetOffer().ExpiresMs = w.NowMs + 1 + ahead
+		o, err := w.Send(seller, r)
+		if err != nil || !strings.Contains(o.GetReason(), want) {
+			t.Errorf("%d ms ahead: %v, %v, want %q", ahead, o, err, want)
+		}
+		if ahead > 0 && !strings.Contains(o.GetReason(), "expires_ms: "+strconv.FormatInt(ahead, 10)+" ms ahead") {
+			t.Errorf("%d ms ahead: %v", ahead, o)
+		}
+	}
+}
+
+// Taking an offer back is never refused: not for a time that is over, and not to a
+// seller who may not sell any more.
+func TestWithdrawalAlwaysApplies(t *testing.T) {
+	withdrawal := func(w *world) *fairwattpb.Record {
+		r := w.offer(0, 200_000)
+		r.GetOffer().ExpiresMs = 1
+		return r
+	}
+	w := newWorld(t, nil)
+	w.toRequested()
+	w.must(seller, withdrawal(w))
+	if offers := w.State.Offers(); len(offers) != 0 {
+		t.Errorf("withdrawn, and still on the market: %+v", offers)
+	}
+	strict(func(w *world) {
+		w.toPaid()
+		w.wait(w.Genesis.Params.StartByMs)
+		w.must(seller, withdrawal(w))
+	})(newWorld(t, nil))
 }
 
 // The decoded form in an export is JSON in which lists have all their elements,
