@@ -2,6 +2,7 @@ package model
 
 import (
 	"encoding/binary"
+	"math"
 	"strings"
 	"testing"
 )
@@ -208,5 +209,76 @@ func TestUsualPressureIsWrittenShort(t *testing.T) {
 		if len(b) != 1 || b[0] != 0 {
 			t.Errorf("%s: %x", name, b)
 		}
+	}
+}
+
+// A cause lists so many inputs at most, known or not, and its text names them all.
+func TestInputsOfACauseAreBounded(t *testing.T) {
+	b := newBare(t, nil)
+	for name, add := range map[string]func(*explainer){
+		"known":   func(x *explainer) { x.input("a", 1, "V", 0, "", 0) },
+		"unknown": func(x *explainer) { x.unknown("a", "V", 0, Absent) },
+	} {
+		x := explainer{e: b.evidence, tMs: bareMs, cause: &Cause{}}
+		for n := 1; n <= maxExplained+2; n++ {
+			add(&x)
+			if len(x.cause.Inputs) != min(n, maxExplained) || len(x.texts) != n {
+				t.Fatalf("%s: %d inputs and %d texts of %d", name, len(x.cause.Inputs), len(x.texts), n)
+			}
+		}
+	}
+}
+
+// The age of a stroke is told in seconds.
+func TestStrokeIsTold(t *testing.T) {
+	b := newBare(t, nil)
+	x := explainer{e: b.evidence, tMs: bareMs, cause: &Cause{}}
+	x.stroke(bareMs-2500, 7, 10)
+	if in := x.cause.Inputs; len(in) != 1 || in[0].AgeS != 2.5 || in[0].Value != 7 || in[0].Threshold != 10 || in[0].Op != "<=" {
+		t.Errorf("%+v", in)
+	}
+}
+
+// Only a score that is given must be a probability.
+func TestScoresAreProbabilities(t *testing.T) {
+	for _, c := range []struct {
+		p    float64
+		has  bool
+		want bool
+	}{
+		{0, true, true}, {1, true, true}, {0.5, true, true}, {-0.01, true, false}, {1.01, true, false}, {math.NaN(), true, false}, {math.Inf(1), true, false},
+		{math.NaN(), false, true}, {7, false, true},
+	} {
+		var s Scores
+		s.P[KindWind], s.Has[KindWind] = c.p, c.has
+		if k, ok := s.check(); ok != c.want || !ok && k != KindWind {
+			t.Errorf("%v, given %v: %v of %v", c.p, c.has, ok, k)
+		}
+	}
+}
+
+// Without a rated power there is no yield to compare with.
+func TestYieldNeedsARating(t *testing.T) {
+	for rated, want := range map[float64]int64{0: never, 5000: bareMs} {
+		b := newBare(t, func(c *Config) { c.RatedPowerW = rated }).set(map[Channel]float64{PowerW: 10, IrradianceWPM2: 900})
+		takeYield(b.evidence, bareMs)
+		if b.plant.brightMs != want {
+			t.Errorf("rated %v W: bright since %d, want %d", rated, b.plant.brightMs, want)
+		}
+	}
+}
+
+// What a sensor reported last stays its state; only a good reading turns stale.
+func TestFaultsDoNotTurnStale(t *testing.T) {
+	b := newBare(t, nil).set(map[Channel]float64{WindGustMPS: 5})
+	late := bareMs + b.in.staleMs[WindGustMPS] + 1
+	if got := b.in.validity(WindGustMPS, late-1); got != Valid {
+		t.Errorf("at its last moment: %v", got)
+	}
+	if got := b.in.validity(WindGustMPS, late); got != Stale {
+		t.Errorf("after it: %v", got)
+	}
+	if got := b.lose(WindGustMPS).in.validity(WindGustMPS, late); got != SensorError {
+		t.Errorf("a sensor that fails: %v", got)
 	}
 }

@@ -187,7 +187,7 @@ func TestReadingsTakenIn(t *testing.T) {
 			s := Sample{TimeMs: ms}
 			s.Values[WindGustMPS], s.Validity[WindGustMPS] = v, Valid
 			b.in.take(&s, ms)
-			if got, r := b.in.validity(WindGustMPS, ms), b.in.r[WindGustMPS]; got != want || s.Validity[WindGustMPS] != want || r.fresh != (want == Valid) || r.seen != (want == Valid) {
+			if got, r := b.in.validity(WindGustMPS, ms), b.in.r[WindGustMPS]; got != want || s.Validity[WindGustMPS] != want || r.fresh != (want == Valid) || r.seen != (want == Valid) || r.seen && r.sameMs != ms {
 				t.Errorf("%v at %d: %v, in the sample %v, %+v", v, ms, got, s.Validity[WindGustMPS], r)
 			}
 		}
