@@ -282,3 +282,45 @@ func TestFaultsDoNotTurnStale(t *testing.T) {
 		t.Errorf("a sensor that fails: %v", got)
 	}
 }
+
+// The clock of the judgement never goes back, neither behind a sample nor behind a
+// time that passed without one.
+func TestJudgementNeverGoesBack(t *testing.T) {
+	r := newRig(t, nil, nil)
+	at := func(sampleMs int64) int64 {
+		s := Sample{TimeMs: sampleMs}
+		s.Set(WindGustMPS, 5)
+		for _, e := range r.j.Step(&s) {
+			if e.TimeMs < r.now {
+				t.Errorf("an event of %d after %d", e.TimeMs, r.now)
+			}
+		}
+		return r.j.Sample().TimeMs
+	}
+	for _, c := range []struct{ sampleMs, advanceMs, want int64 }{
+		{1000, 0, 1000}, {500, 0, 1000}, {2000, 9000, 2000}, {3000, 0, 9000}, {9500, 9100, 9500}, {9200, 0, 9500},
+	} {
+		if got := at(c.sampleMs); got != c.want {
+			t.Errorf("a sample of %d is judged at %d, want %d", c.sampleMs, got, c.want)
+		}
+		r.now = c.want
+		if c.advanceMs != 0 {
+			r.j.Advance(c.advanceMs)
+		}
+	}
+}
+
+// A site without a network misses none of its rules.
+func TestNoNetworkIsAChoice(t *testing.T) {
+	r := newRig(t, nil, func(c *Config) { c.Channels = []Channel{} })
+	for _, u := range r.j.Unserved() {
+		if strings.HasPrefix(u.Rule, "M") {
+			t.Errorf("%+v", u)
+		}
+	}
+	for i := range r.j.rules {
+		if r.j.rules[i].network && r.j.served.Has(i) {
+			t.Errorf("%s is served without a network", r.j.rules[i].id)
+		}
+	}
+}

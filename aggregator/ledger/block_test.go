@@ -10,6 +10,7 @@ import (
 	"fairwatt/aggregator/ledger"
 	"fairwatt/aggregator/ledger/ledgertest"
 	"fairwatt/proto/fairwattpb"
+	"fairwatt/proto/wire"
 
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
@@ -202,6 +203,33 @@ func TestWithdrawalAlwaysApplies(t *testing.T) {
 		w.wait(w.Genesis.Params.StartByMs)
 		w.must(seller, withdrawal(w))
 	})(newWorld(t, nil))
+}
+
+// Lists of the state are in the order of their keys, whatever the order in memory.
+func TestListsAreInOrder(t *testing.T) {
+	g := ledgertest.Genesis(4, 12, 12)
+	s, err := ledger.NewState(g)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := s.Participants()
+	if len(all) != 25 || !slices.IsSortedFunc(all, func(a, b ledger.Participant) int { return strings.Compare(a.ID, b.ID) }) {
+		t.Errorf("%d participants: %+v", len(all), all)
+	}
+	if entries := s.Entries(); !slices.IsSortedFunc(entries, func(a, b ledger.Entry) int { return strings.Compare(string(a.Key), string(b.Key)) }) {
+		t.Error("entries out of order")
+	}
+}
+
+// A trade whose id is one letter runs out like any other.
+func TestShortestTokenRunsOut(t *testing.T) {
+	w := newWorld(t, nil)
+	w.toRequested()
+	w.must(ledgertest.Centre, w.response(func(r *fairwattpb.Response) { r.Token.TokenId = "t" }))
+	w.wait(600_000)
+	if trade, ok := w.State.Trade("t"); !ok || trade.Status != wire.StatusRefunded {
+		t.Errorf("%+v", trade)
+	}
 }
 
 // The decoded form in an export is JSON in which lists have all their elements,
