@@ -9,6 +9,7 @@ import (
 
 	"fairwatt/aggregator/ledger"
 	"fairwatt/aggregator/ledger/ledgertest"
+	"fairwatt/aggregator/wct"
 	"fairwatt/proto/fairwattpb"
 	"fairwatt/proto/wire"
 
@@ -287,5 +288,37 @@ func TestExactDoesNotWrap(t *testing.T) {
 		if ledger.Exact(amount, 0, 1) != want {
 			t.Errorf("%d is 0 Wh at 1 micro/kWh: %v", amount, !want)
 		}
+	}
+}
+
+// The first sequence is that of the communication tree over the genesis: the best
+// linked and most trusted lead, whatever their place in the list.
+func TestFirstSequenceIsTheTrees(t *testing.T) {
+	g := ledgertest.Genesis(4, 2, 2)
+	for i, links := range []int{1, 1, 3, 1} {
+		g.Aggregators[i].Links = links
+	}
+	g.Aggregators[2].TrustE4, g.Aggregators[3].TrustE4 = 9900, 9500
+	in := &wct.Input{
+		N: 4, OverheadUs: g.OverheadUs, TrustWeight: g.Params.WeightTrust, LinkWeight: g.Params.WeightLinks,
+		TrustThresholdE4: g.Params.TThreE4, OverheadThresholdUs: g.Params.WThreUs,
+	}
+	for _, da := range g.Aggregators {
+		in.TrustE4, in.Links = append(in.TrustE4, da.TrustE4), append(in.Links, da.Links)
+	}
+	tree, err := wct.Build(in, wct.WCT)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want []string
+	for _, i := range tree.Sequence {
+		want = append(want, g.Aggregators[i].ID)
+	}
+	s, err := ledger.NewState(g)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := s.Order(); !slices.Equal(got, want) || got[0] != "da-3" {
+		t.Errorf("order %v, want %v", got, want)
 	}
 }
