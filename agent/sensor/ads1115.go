@@ -35,7 +35,7 @@ const KindADS1115 = "ads1115"
 
 // ADS1115Opts are the settings of an ADS1115. Its default address is 0x48.
 type ADS1115Opts struct {
-	// Inputs are what hangs on AIN0..AIN3. One of voltage_* gives the frequency.
+	// Inputs are the signals on AIN0..AIN3. One of voltage_* gives the frequency.
 	Inputs []InputConfig `yaml:"inputs,omitempty"`
 	// ReadyPin is the GPIO wired to ALERT/RDY. With it the chip runs continuously
 	// and each conversion is timed by its edge; without it each conversion is

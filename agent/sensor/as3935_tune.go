@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// Tuning an AS3935: its antenna's oscillation is shown on IRQ, divided by 128,
-// and counted for a while at each setting of the capacitors.
+// Tuning an AS3935: the chip shows its antenna's oscillation on IRQ, divided by
+// 128. The pulses are counted for a while at each setting of the capacitors.
 const (
 	asAntennaHz = 500_000
 	asTolerance = 0.035 // the chip can not calibrate beyond (datasheet, "antenna tuning")
@@ -20,8 +20,8 @@ const (
 
 // TuneAS3935 finds the tuning_cap that brings the antenna nearest to 500 kHz,
 // and the frequency it then has. It needs the IRQ pin, takes 4 s, and leaves the
-// detector deaf until a sensor sets it up again. At 4000 edges a second a busy
-// machine may miss some: a frequency that is too low at every setting tells.
+// detector deaf until a sensor sets it up again. A busy machine may miss
+// some of 4000 edges a second; the frequency is then too low at every setting.
 func TuneAS3935(ctx context.Context, cfg Config, buses Buses) (setting int, hz float64, err error) {
 	cfg = cfg.withDefaults()
 	if err := cfg.Validate(); err != nil {

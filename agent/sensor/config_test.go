@@ -150,8 +150,8 @@ func TestConfigKeys(t *testing.T) {
 	}
 }
 
-// What a kind is left out of has its default, and filling it in leaves the
-// caller's own settings as they are.
+// A setting that is left out has its default. Filling it in does not change the
+// caller's own settings.
 func TestConfigDefaults(t *testing.T) {
 	shunt := 0.1
 	for _, tt := range []struct {

@@ -16,6 +16,7 @@ type hardware struct {
 	sensors []sensor.Sensor
 	configs []sensor.Config // of sensors
 	missing []agent.MissingSensor
+	buses   sensor.Buses
 	close   io.Closer
 }
 
@@ -38,6 +39,7 @@ func openHardware(ctx context.Context, cfg *agent.Config) (*hardware, error) {
 		}
 		buses, h.close = host, host
 	}
+	h.buses = buses
 	for _, c := range cfg.Sensors {
 		one, err := sensor.New(c, buses)
 		if err != nil {
