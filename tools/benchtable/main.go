@@ -1,9 +1,3 @@
-// Command benchtable runs the project's benchmarks and its memory soak, prints
-// one table and writes the same figures as JSON:
-//
-//	[{"name","value","unit","note"}, ...]
-//
-// It runs from the repository's root after `make build arm`.
 package main
 
 import (
@@ -32,8 +26,8 @@ type figure struct {
 	Note  string  `json:"note"`
 }
 
-// A suite is a package's benchmarks, how long they run, and what the table
-// calls their results. Results without a name of their own are left out.
+// A suite is a package's benchmarks, how long they run, and the rows of the table
+// that name their results. Results without a row are left out.
 type suite struct {
 	pkg, bench, benchtime string
 	rows                  []row
@@ -43,16 +37,16 @@ type suite struct {
 type row struct {
 	bench, unit string  // as the benchmark reports them
 	name, in    string  // in the table, and its unit there
-	scale       float64 // times this
-	perOp       float64 // instead of scale: this many things an operation, in things a second
+	scale       float64 // factor from the benchmark's unit to the table's
+	perOp       float64 // instead of scale: things an operation; the row is in things a second
 	note        string
 }
 
 // yearSamples is how many rows BenchmarkReplayYear replays a round.
 const yearSamples = 8760
 
-// The benchmarks of agreement get a number of records, not a time: each builds
-// its own four data aggregators.
+// The benchmarks of agreement get a number of records, not a time, because each
+// builds four data aggregators.
 const (
 	doorRecords   = "30000x"
 	pacedRecords  = "20000x"
@@ -128,8 +122,8 @@ func main() {
 	}
 }
 
-// run measures part by part. A part that fails is named at once and in the error;
-// the others are measured, printed and written all the same.
+// run measures part by part. A part that fails is named at once and in the error.
+// The others are still measured, printed and written.
 func run(ctx context.Context, chosen []suite, soak time.Duration, out string) error {
 	var figures []figure
 	var failed []error
@@ -233,8 +227,8 @@ func benchName(r *benchfmt.Result) string {
 	return string(base)
 }
 
-// replayYear replays a year of hourly samples, made for it, with the agent
-// itself: start, network and events included.
+// replayYear makes a year of hourly samples and replays it with the agent program:
+// start, network and events included.
 func replayYear(ctx context.Context) ([]figure, error) {
 	dir, err := os.MkdirTemp("", "fairwatt-replay-")
 	if err != nil {
@@ -260,7 +254,7 @@ func replayYear(ctx context.Context) ([]figure, error) {
 	}, nil
 }
 
-// command runs a program and gives what it said when it fails.
+// command runs a program. If it fails, the error has its output.
 func command(ctx context.Context, name string, args ...string) error {
 	if out, err := exec.CommandContext(ctx, name, args...).CombinedOutput(); err != nil {
 		return fmt.Errorf("%s %s: %w: %s", name, strings.Join(args, " "), err, out)

@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// Every part that fails is named, and the table is written all the same. Here
-// nothing is built, so that all of them fail.
+// Every part that fails is named, and the table is still written. Nothing is built
+// here, so that all of them fail.
 func TestFailedPartsAreNamedAndHideNothing(t *testing.T) {
 	t.Chdir(t.TempDir())
 	out := filepath.Join(t.TempDir(), "bench.json")

@@ -18,7 +18,7 @@ import (
 
 // soakAgent runs the agent on a simulated board at one sample a second and
 // returns its resident memory at the end and at its highest. A Mosquitto broker
-// takes its messages where one is installed; the figure's note says which it was.
+// takes its messages if one is installed; the figure's note says so.
 func soakAgent(ctx context.Context, soak time.Duration) ([]figure, error) {
 	dir, err := os.MkdirTemp("", "fairwatt-soak-")
 	if err != nil {
@@ -89,9 +89,9 @@ func soakAgent(ctx context.Context, soak time.Duration) ([]figure, error) {
 	return []figure{{"agent VmRSS", rss, "MB", note}, {"agent VmRSS at its highest", peak, "MB", note}}, nil
 }
 
-// soakConfig is a seller with every sensor of the simulated board and the
-// shipped network: what a Pi at a generator runs. Its data aggregators are
-// elsewhere and never answer, so its outbox fills as well.
+// soakConfig is a seller with every sensor of the simulated board and the shipped
+// network, as on a Pi at a generator. Its data aggregators never answer, so its
+// outbox fills as well.
 const soakConfig = `site: bench
 device: pv-1
 simulated: true
@@ -169,7 +169,7 @@ func startMosquitto(ctx context.Context, addr string) (stop func(), err error) {
 	return stop, nil
 }
 
-// freeAddr returns a loopback address nobody listened on a moment ago.
+// freeAddr returns a loopback address that was free a moment ago.
 func freeAddr() (string, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -1,6 +1,3 @@
-// Command gridcheck runs the whole system on this machine with one kind of
-// trouble after the other and reads the reports. It runs from the repository's
-// root after `make build` and exits with 1 when a claim does not hold.
 package main
 
 import (
@@ -18,7 +15,7 @@ import (
 	"time"
 )
 
-// report holds what the checks read of a grid's report.
+// report is the part of a grid's report that the checks read.
 type report struct {
 	Height uint64
 	Trades struct {
@@ -37,8 +34,8 @@ type report struct {
 	Problems     []string
 }
 
-// A scenario is one run of the grid: its arguments and what must be true of
-// its report beside what always must.
+// A scenario is one run of the grid: its arguments, and the claims about its report
+// besides those that always hold.
 type scenario struct {
 	name  string
 	args  []string
@@ -104,7 +101,7 @@ func run(dir string, length time.Duration, traces string) error {
 	return checkChain(filepath.Join(dir, "data-0", "da-2"), dir)
 }
 
-// always holds of every run.
+// always checks the claims about every run.
 func always(r report) error {
 	err := need("2 or more epochs", r.Epochs >= 2, "nothing dropped", r.Dropped == 0,
 		"money conserved", r.Money, "energy conserved", r.Energy, "chain verified", r.Chain)
@@ -114,7 +111,7 @@ func always(r report) error {
 	return err
 }
 
-// need takes pairs of a claim and whether it holds, and names those that do not.
+// need takes pairs of a claim and whether it holds, and names the false claims.
 func need(pairs ...any) error {
 	var failed []error
 	for i := 0; i < len(pairs); i += 2 {
@@ -146,8 +143,8 @@ func grid(args []string, out string, length time.Duration) (report, error) {
 // tail is the end of a log.
 func tail(b []byte) []byte { return b[max(0, len(b)-4000):] }
 
-// checkChain exports a chain, verifies it, and alters the export in ways that
-// must each be refused with the height and a reason.
+// checkChain exports a chain, verifies it, and alters the export in several ways.
+// Each must be refused with the height and a reason.
 func checkChain(data, dir string) error {
 	export := filepath.Join(dir, "export.jsonl")
 	out, err := exec.Command("bin/aggregator", "chain", "export", "--data", data).Output()
