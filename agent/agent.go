@@ -44,8 +44,12 @@ type Deps struct {
 	// them. Their will is Will(cfg).
 	Pipes []mqtt.Pipe
 	Clock Clock
-	// Contactor lets a delivery flow; nil is trade.NoContactor.
+	// Contactor lets a delivery flow; nil is trade.NoContactor. It has to be
+	// safe for concurrent use. One that is a [Watched] is looked at in each tick.
 	Contactor trade.Contactor
+	// OnGate is told each state of the gate, before anything acts on it; nil for
+	// no one.
+	OnGate func(model.State)
 	// Supervisor is told what goes round, for a watchdog; nil for none.
 	Supervisor *Supervisor
 	// Version and ModelHash stand in info; an empty ModelHash means rules only.
@@ -79,6 +83,7 @@ type Agent struct {
 	receipts  *receipt.Collector // nil without a chain
 	meters    []meter
 	trade     trading
+	power     *power
 
 	saved    savedState
 	pending  outbox.Commit   // gate records and alerts not on disk yet
@@ -120,8 +125,9 @@ type Status struct {
 	Sensors  []wire.Sensor
 	Outbox   wire.Outbox
 	Online   bool
-	Selling  int // trades at the seller that have not ended
-	Buying   int // circuits that are not idle
+	Closed   string // the trade that the contactor is told closed for; empty: open
+	Selling  int    // trades at the seller that have not ended
+	Buying   int    // circuits that are not idle
 	Final    uint64
 	Refused  uint64
 	Failures uint64        // commits that the disk refused
@@ -166,6 +172,7 @@ func New(cfg Config, deps Deps) (*Agent, error) {
 		publisher: newPublisher(deps.Pipes, deps.Outbox, wire.Topics{Site: cfg.Site, Device: cfg.Device}, deps.Logger),
 		inbox:     make(chan mqtt.Message, 256), warned: make(chan mqtt.Message, 16),
 		saved: savedState{GateState: -1},
+		power: newPower(deps.Contactor, deps.Logger),
 	}
 	if deps.Supervisor != nil {
 		a.publisher.alive = func() { deps.Supervisor.Beat(StagePublish) }
@@ -255,6 +262,7 @@ func (a *Agent) Status() Status {
 // Run works until ctx ends, then says offline and closes pipes, sensors and
 // outbox. It returns nil after a clean stop.
 func (a *Agent) Run(ctx context.Context) error {
+	a.open() // wherever a former run left it
 	a.publisher.attach()
 	publishing, stopPublishing := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopPublishing()
@@ -281,6 +289,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	}
 	g := new(errgroup.Group)
 	g.Go(func() error { return a.publisher.run(publishing) })
+	g.Go(func() error { return a.power.guard(publishing, a.judgeLostAfter()) })
 	g.Go(func() error {
 		defer stopPublishing()
 		return a.loop(ctx)
@@ -289,7 +298,9 @@ func (a *Agent) Run(ctx context.Context) error {
 }
 
 // loop is the one owner of the agent's state.
-func (a *Agent) loop(ctx context.Context) error {
+func (a *Agent) loop(ctx context.Context) (err error) {
+	// Whatever ends the loop, a panic too: no energy flows for a trade.
+	defer func() { err = errors.Join(err, a.power.open()) }()
 	if err := a.publishInfo(); err != nil {
 		return err
 	}
@@ -363,9 +374,11 @@ func (a *Agent) tick(ctx context.Context) error {
 		return nil // the stop cut the reading short; it says nothing of the world
 	}
 	a.beat(StageSense)
+	a.feel()
 	if err := a.step(); err != nil {
 		return err
 	}
+	a.power.judged()
 	a.beat(StageJudge)
 	if err := a.act(ctx); err != nil {
 		return err
@@ -425,6 +438,9 @@ func (a *Agent) event(e *model.Event) error {
 	switch e.Type {
 	case model.EventGate:
 		a.judged = true
+		if a.deps.OnGate != nil {
+			a.deps.OnGate(e.State)
+		}
 		return a.gateEvent(e)
 	case model.EventAlert:
 		a.judged = true
@@ -529,15 +545,10 @@ func (a *Agent) states() (map[string][]byte, error) {
 // rest is the clean end of the loop: no energy flows for a trade, everything
 // is on disk.
 func (a *Agent) rest() error {
+	a.open()
 	a.now = a.clock.read()
-	var err error
-	if s := a.trade.seller; s != nil {
-		if t := s.Active(); t != nil {
-			err = a.deps.Contactor.Open(t.TradeID)
-		}
-	}
 	a.flush()
-	return err
+	return nil
 }
 
 // farewellTimeout bounds the last publication.
@@ -571,7 +582,7 @@ func (a *Agent) updateStatus() {
 		Gate: view.State, GateSeq: a.saved.GateSeq, Causes: append([]model.Cause(nil), view.Causes...),
 		Sensors: append([]wire.Sensor(nil), a.senses.status...), Outbox: a.deps.Outbox.Stats(), Online: a.online,
 		Final: a.counters.final, Refused: a.counters.refused, Failures: a.counters.commitFailures,
-		Summary: a.summary,
+		Summary: a.summary, Closed: a.power.sw.Trade(),
 	}
 	if a.trade.seller != nil {
 		s.Selling = len(a.trade.seller.Trades)

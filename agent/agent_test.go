@@ -36,9 +36,11 @@ type plant struct {
 	world model.Sample
 }
 
-func newPlant(t testing.TB) *plant {
+func newPlant(t testing.TB) *plant { return newPlantOn(t, board.Standard()) }
+
+func newPlantOn(t testing.TB, layout board.Config) *plant {
 	t.Helper()
-	b, err := board.New(board.Standard())
+	b, err := board.New(layout)
 	if err != nil {
 		t.Fatal(err)
 	}

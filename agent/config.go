@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"net/url"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/goccy/go-yaml"
 
+	"fairwatt/agent/contactor/drive"
 	"fairwatt/agent/outbox"
 	"fairwatt/agent/sensor"
 	"fairwatt/model"
@@ -45,10 +47,12 @@ type Config struct {
 	Sensors []sensor.Config `yaml:"sensors"` // read in this order
 	Judge   model.Config    `yaml:"judge"`
 	// Network is "shipped" for the hazard network in this binary, or "none".
-	Network   string          `yaml:"network"`
-	Telemetry time.Duration   `yaml:"telemetry"` // between telemetry messages
-	Outbox    outbox.Limits   `yaml:"outbox"`
-	Sell      *SellConfig     `yaml:"sell"`
+	Network   string        `yaml:"network"`
+	Telemetry time.Duration `yaml:"telemetry"` // between telemetry messages
+	Outbox    outbox.Limits `yaml:"outbox"`
+	Sell      *SellConfig   `yaml:"sell"`
+	// Contactor switches the power sold, or says that nothing does.
+	Contactor *drive.Config   `yaml:"contactor"`
 	Buy       *BuyConfig      `yaml:"buy"`
 	Location  *LocationConfig `yaml:"location"`
 	// Warnings are official warnings that the judge heeds.
@@ -282,7 +286,36 @@ func (c *Config) Validate() error {
 	if o := c.Outbox; o.MaxRecords < wire.MaxBatchRecords || o.MaxBytes < 1<<16 || o.MaxAge < time.Minute || o.Resend < 100*time.Millisecond {
 		return &ConfigError{"outbox", "max_records is 64 or more, max_bytes 65536 or more, max_age 1m or more, resend 100ms or more"}
 	}
-	return c.validateTrade()
+	if err := c.validateTrade(); err != nil {
+		return err
+	}
+	return c.validateContactor()
+}
+
+// validateContactor asks a seller to say what switches the power: a gate that
+// switches nothing has to be wanted.
+func (c *Config) validateContactor() error {
+	k := c.Contactor
+	switch {
+	case k == nil && c.Sell != nil:
+		return &ConfigError{"contactor", "missing; sell needs {pin: GPIO17, ...}, or contactor: none if nothing switches the power sold"}
+	case k == nil:
+		return nil
+	case c.Sell == nil && !k.None:
+		return &ConfigError{"contactor", "without sell it would stay open for ever; add sell, or leave it out"}
+	}
+	var field *drive.FieldError
+	if err := k.Validate(); errors.As(err, &field) {
+		return &ConfigError{"contactor." + field.Field, field.Fix}
+	}
+	for i, s := range c.Sensors {
+		for _, pin := range []string{s.Pin, s.ReadyPin, s.IRQPin} {
+			if pin != "" && (pin == k.Pin || pin == k.Feedback) {
+				return &ConfigError{"contactor", fmt.Sprintf("pin %.60q belongs to sensors[%d]; use another one", pin, i)}
+			}
+		}
+	}
+	return nil
 }
 
 // validateLocation refuses two places for one device.

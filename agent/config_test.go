@@ -35,6 +35,7 @@ func TestExampleConfigurations(t *testing.T) {
 
 func TestValidateNamesTheField(t *testing.T) {
 	base := `{site: a, device: b, sensors: [{kind: s0, name: m, pin: P}], `
+	sells := `sell: {meter: m, price_micro_per_kwh: 1, max_wh: 99}`
 	for _, c := range []struct{ yaml, field string }{
 		{`{site: A, device: b}`, "site"},
 		{`{site: a, device: b+}`, "device"},
@@ -73,6 +74,14 @@ func TestValidateNamesTheField(t *testing.T) {
 		{base + `sell: {meter: m}}`, "sell.price_micro_per_kwh"},
 		{base + `sell: {meter: m, price_micro_per_kwh: 1}}`, "sell.max_wh"},
 		{base + `sell: {meter: m, price_micro_per_kwh: 1, max_wh: 99, delivery_h: 25}}`, "sell.delivery_h"},
+		{base + sells + `}`, "contactor"},
+		{base + `contactor: {pin: K}}`, "contactor"},
+		{base + sells + `, contactor: {}}`, "contactor.pin"},
+		{base + sells + `, contactor: {pin: K, active: on}}`, "contactor.active"},
+		{base + sells + `, contactor: {pin: K, feedback: K}}`, "contactor.feedback"},
+		{base + sells + `, contactor: {pin: K, feedback: F, feedback_active: up}}`, "contactor.feedback_active"},
+		{base + sells + `, contactor: {pin: P}}`, "contactor"},
+		{base + sells + `, contactor: {pin: K, feedback: P}}`, "contactor"},
 		{base + `buy: {}}`, "buy.circuits"},
 		{base + `buy: {circuits: [{name: k, meter: x}]}}`, "buy.circuits[0].meter"},
 		{base + `buy: {circuits: [{name: k, meter: m}]}}`, "buy.circuits[0].volume_wh"},
@@ -83,6 +92,34 @@ func TestValidateNamesTheField(t *testing.T) {
 		if !errors.As(err, &wrong) || wrong.Field != c.field || wrong.Fix == "" {
 			t.Errorf("%s: %v, want the field %s", c.yaml, err, c.field)
 		}
+	}
+}
+
+// A seller says what switches its power, and nothing is an answer only when it
+// is written.
+func TestSellerNamesItsContactor(t *testing.T) {
+	base := `{site: a, device: b, sensors: [{kind: s0, name: m, pin: P}], sell: {meter: m, price_micro_per_kwh: 1, max_wh: 99}, contactor: `
+	hashes := map[string]bool{}
+	for yaml, want := range map[string]string{
+		`none`:                  "none",
+		`{pin: K}`:              "K, no feedback",
+		`{pin: K, active: low}`: "K, no feedback",
+		`{pin: K, feedback: F, feedback_active: low}`: "K, feedback F",
+	} {
+		cfg, err := ParseConfig(strings.NewReader(base + yaml + `}`))
+		if err != nil || cfg.Contactor.String() != want {
+			t.Errorf("%s: %v, %v", yaml, cfg, err)
+			continue
+		}
+		hash, err := cfg.Hash()
+		if err != nil || hashes[hash] {
+			t.Errorf("%s: hash %s, %v", yaml, hash, err)
+		}
+		hashes[hash] = true
+	}
+	_, err := ParseConfig(strings.NewReader(base + `{pin: K, relay: 1}}`))
+	if err == nil || !strings.Contains(err.Error(), "relay") {
+		t.Errorf("a key that no one knows: %v", err)
 	}
 }
 

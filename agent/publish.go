@@ -138,6 +138,10 @@ func (a *Agent) publishInfo() error {
 	}
 	if a.cfg.Sell != nil {
 		v.Capabilities = append(v.Capabilities, "sell")
+		v.Contactor = "none"
+		if a.cfg.Contactor != nil {
+			v.Contactor = a.cfg.Contactor.String()
+		}
 	}
 	if a.cfg.Buy != nil {
 		v.Capabilities = append(v.Capabilities, "buy")

@@ -125,32 +125,11 @@ func (a *Agent) act(ctx context.Context) error {
 	return nil
 }
 
-// reflex opens the contactor when the gate is not open, before anything is
-// written or sent.
-func (a *Agent) reflex() {
-	if a.trade.seller == nil || a.judge.View().State == model.StateOpen {
-		return
-	}
-	if t := a.trade.seller.Active(); t != nil {
-		a.openContactor(t.TradeID)
-	}
-}
-
-func (a *Agent) openContactor(tradeID string) {
-	if err := a.deps.Contactor.Open(tradeID); err != nil {
-		a.log.Error("open contactor", "trade", tradeID, "err", err)
-	}
-}
-
 func (a *Agent) actOnce() (again bool, err error) {
 	actions := a.stepTraders()
 	// Opening is the safe direction and needs no record first; and what flowed
 	// while the disk works would be delivered and never billed.
-	for _, action := range actions {
-		if action.OpenFor != "" {
-			a.openContactor(action.OpenFor)
-		}
-	}
+	a.reflex()
 	commit := a.pending
 	for _, action := range actions {
 		if action.Record != nil {
@@ -192,7 +171,8 @@ func (a *Agent) stepTraders() []trade.Action {
 		in := trade.SellerInput{
 			SensingMs: a.now.sensingMs, WallMs: a.now.wallMs(), ClockSynced: a.now.synced,
 			GateOpen: judged.State == model.StateOpen, GateSeq: a.saved.GateSeq, Causes: causesPB(judged.Causes),
-			RegisterWh: register, MeterOK: ok, Outcomes: a.outcomes,
+			Interrupted: a.interrupted(),
+			RegisterWh:  register, MeterOK: ok, Outcomes: a.outcomes,
 		}
 		if p, ok := powerW(&a.sample); ok && p > 0 {
 			// Persistence forecast: as much power as now, for one delivery.
@@ -234,9 +214,7 @@ func (a *Agent) execute(actions []trade.Action) (again bool) {
 	for _, action := range actions {
 		switch {
 		case action.CloseFor != nil:
-			if err := a.deps.Contactor.Close(*action.CloseFor); err != nil {
-				a.log.Error("close contactor", "trade", action.CloseFor.TradeID, "err", err)
-			}
+			a.closeFor(*action.CloseFor)
 		case action.OpenFor != "":
 			again = true // it is open already; the reading after that is wanted
 		}

@@ -264,6 +264,7 @@ func (d *DA) Run(ctx context.Context) error {
 		p.Subscribe(wire.EveryDevice(wire.ClassRecord), d.intake.Take)
 		p.Subscribe(wire.EveryDevice(wire.ClassStatus), d.takeView)
 		p.Subscribe(wire.EveryDevice(wire.ClassGate), d.takeView)
+		p.Subscribe(wire.EveryDevice(wire.ClassInfo), d.takeView)
 		p.Subscribe(wire.EveryDevice(wire.ClassHazard+"+"), d.takeView)
 	}
 	g, ctx := errgroup.WithContext(ctx)

@@ -33,6 +33,7 @@ var hazards = [...]hazard{
 	qualityHazard,
 	earthHazard,
 	plantHazard,
+	contactorHazard,
 	lightningHazard,
 	icingHazard,
 	networkHazard,
@@ -50,6 +51,7 @@ type memory struct {
 	quality   quality
 	earth     earth
 	plant     plant
+	contactor contactor
 	lightning lightning
 	icing     icing
 	network   network

@@ -417,6 +417,12 @@ func (j *Judge) SetWall(unixMs, tMs int64) error {
 	return nil
 }
 
+// State returns the gate's state: that of View, without its explanations.
+func (j *Judge) State() State {
+	s, _ := j.gate.State()
+	return s
+}
+
 // Sample returns the last sample as judged: what is implausible or stuck is
 // marked so. It is valid until the next Step.
 func (j *Judge) Sample() *Sample { return &j.sample }

@@ -15,7 +15,8 @@
 //
 //   - A contactor is closed only after a Start or Resume is final, and only
 //     while the gate is open. It is opened in the step that sees the gate
-//     closed.
+//     closed. A step that ends a delivery does not close for it.
+//   - The pulses that come while the contactor opens are counted before a bill.
 //   - A bill never exceeds what the meter counted while the contactor was
 //     closed, nor what was paid for. Amounts are rounded down.
 //   - Every wait ends: each phase has a time after which the trade is given up.

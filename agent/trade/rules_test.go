@@ -65,6 +65,15 @@ func sellerMoment() SellerInput {
 	return SellerInput{SensingMs: 5000, WallMs: sellerNowMs, ClockSynced: true, GateOpen: true, GateSeq: 3, MeterOK: true, RegisterWh: 1000}
 }
 
+// billedWh checks the energy of the first action's Bill.
+func billedWh(want int64) func(*testing.T, *Sale, []Action) {
+	return func(t *testing.T, _ *Sale, actions []Action) {
+		if e := actions[0].Record.GetBill().GetEnergyWh(); e != want {
+			t.Errorf("billed %d Wh, want %d", e, want)
+		}
+	}
+}
+
 func agedMs(ms int64) int64 { return sellerNowMs - ms }
 
 func TestSellerRules(t *testing.T) {
@@ -132,6 +141,11 @@ func TestSellerRules(t *testing.T) {
 		{rule: "all of it is", sale: with(delivering, func(s *Sale) { s.DeliveredWh = 500 }), want: []string{"open"}, phase: sellStopping},
 		{rule: "a delivery lasts its time", sale: with(delivering, func(s *Sale) { s.RanMs = c.DeliveryMs - 1001 }), phase: sellDelivering},
 		{rule: "and no longer", sale: with(delivering, func(s *Sale) { s.RanMs = c.DeliveryMs - 1000 }), want: []string{"open"}, phase: sellStopping},
+		{rule: "a delivery whose contactor was opened is billed", sale: delivering, change: func(in *SellerInput) { in.Interrupted = "t" }, want: []string{"open"}, phase: sellStopping},
+		{rule: "another's contactor changes nothing", sale: delivering, change: func(in *SellerInput) { in.Interrupted = "u" }, phase: sellDelivering},
+		{rule: "a shut gate holds even then", sale: delivering, change: func(in *SellerInput) { in.GateOpen, in.Interrupted = false, "t" }, want: []string{"open", "Hold"}, phase: sellHeld},
+		{rule: "a resume that is final too late does not close", sale: Sale{Phase: sellResuming, SinceWallMs: agedMs(5), StartedWallMs: 1}, outcomes: []Outcome{final(resume("t"), true)}, change: func(in *SellerInput) { in.WallMs += c.DeliverWindowMs }, want: []string{"open"}, phase: sellStopping},
+		{rule: "nor does one under a shut gate", sale: Sale{Phase: sellResuming, SinceWallMs: agedMs(5)}, outcomes: []Outcome{final(resume("t"), true)}, change: gateShut, want: []string{"open", "Hold"}, phase: sellHeld},
 		{rule: "a shut gate opens the contactor and holds", sale: delivering, change: func(in *SellerInput) { in.GateOpen, in.RegisterWh = false, 1010 }, want: []string{"open", "Hold"}, phase: sellHeld,
 			check: func(t *testing.T, s *Sale, actions []Action) {
 				h := actions[1].Record.GetHold()
@@ -164,6 +178,10 @@ func TestSellerRules(t *testing.T) {
 					t.Errorf("billed %v of %+v", b, s)
 				}
 			}},
+		{rule: "the pulses that came while it opened are billed", sale: Sale{Phase: sellStopping, SinceWallMs: agedMs(0), DeliveredWh: 40, RunFromWh: 998, opened: true}, want: []string{"Bill"}, phase: sellBilled, check: billedWh(42)},
+		{rule: "what flows later is another's", sale: Sale{Phase: sellStopping, SinceWallMs: agedMs(1), DeliveredWh: 40, RunFromWh: 998, opened: true}, want: []string{"Bill"}, phase: sellBilled, check: billedWh(40)},
+		{rule: "what flows before a second bill is another's", sale: Sale{Phase: sellStopping, SinceWallMs: agedMs(0), DeliveredWh: 40, RunFromWh: 998, Bills: 1}, want: []string{"Bill"}, phase: sellBilled, check: billedWh(40)},
+		{rule: "what flows during a hold is another's", sale: Sale{Phase: sellHeld, SinceWallMs: agedMs(c.ResumeWindowMs), DeliveredWh: 40, RunFromWh: 998}, want: []string{"Bill"}, phase: sellBilled, check: billedWh(40)},
 		{rule: "not without a meter", sale: Sale{Phase: sellStopping}, change: noMeter, phase: sellStopping},
 		{rule: "not a moment before its retry", sale: Sale{Phase: sellStopping, RetryWallMs: sellerNowMs + 1}, phase: sellStopping},
 		{rule: "but at its retry", sale: Sale{Phase: sellStopping, RetryWallMs: sellerNowMs}, want: []string{"Bill"}, phase: sellBilled},

@@ -28,12 +28,15 @@ type SellerInput struct {
 	SensingMs, WallMs int64
 	ClockSynced       bool // without it nothing with a time limit is signed
 	GateOpen          bool
-	GateSeq           uint64
-	Causes            []*fairwattpb.Cause // why the gate is not open
-	RegisterWh        int64
-	MeterOK           bool
-	ExpectedWh        int64 // forecast over one delivery
-	Outcomes          []Outcome
+	// Interrupted is the delivering trade whose contactor is open although the
+	// seller did not ask for that; empty for none.
+	Interrupted string
+	GateSeq     uint64
+	Causes      []*fairwattpb.Cause // why the gate is not open
+	RegisterWh  int64
+	MeterOK     bool
+	ExpectedWh  int64 // forecast over one delivery
+	Outcomes    []Outcome
 }
 
 // The phases of a trade at the seller.
@@ -41,7 +44,7 @@ const (
 	sellPaid       = "paid"       // waits for an open gate
 	sellStarting   = "starting"   // Start sent
 	sellDelivering = "delivering" // contactor closed
-	sellStopping   = "stopping"   // contactor opened, the last pulse is counted
+	sellStopping   = "stopping"   // contactor opened, the last pulses are counted
 	sellHeld       = "held"       // hazard; Hold sent
 	sellResuming   = "resuming"   // Resume sent
 	sellBilled     = "billed"     // Bill sent
@@ -61,6 +64,8 @@ type Sale struct {
 	StartedWallMs    int64  `json:"started_wall_ms,omitempty"` // the first Start was final
 	Bills            int    `json:"bills,omitempty"`
 	lastSensingMs    int64  // of the present run; 0 outside one
+	begun            bool   // in this step
+	opened           bool   // the phase began with its contactor opening
 }
 
 // maxBills bounds the attempts at a refused Bill.
@@ -118,7 +123,11 @@ func (s *Seller) Step(in SellerInput) []Action {
 	}
 	kept := s.Trades[:0]
 	for _, t := range s.Trades {
-		if t.Phase != "" {
+		if t.begun && t.Phase == sellDelivering && in.GateOpen {
+			// Last, and only if nothing in this step has ended it again.
+			s.out = append(s.out, Action{CloseFor: &t.Delivery})
+		}
+		if t.begun = false; t.Phase != "" {
 			kept = append(kept, t)
 		}
 	}
@@ -200,14 +209,11 @@ func (s *Seller) began(in SellerInput, v Outcome, t *Sale, waiting, back string)
 	if t.StartedWallMs == 0 {
 		t.StartedWallMs = in.WallMs
 	}
-	t.RunFromWh, t.lastSensingMs = in.RegisterWh, in.SensingMs
-	if in.GateOpen {
-		s.out = append(s.out, Action{CloseFor: &t.Delivery})
-	}
+	t.RunFromWh, t.lastSensingMs, t.begun = in.RegisterWh, in.SensingMs, true
 }
 
 func (t *Sale) enter(phase string, wallMs int64) {
-	t.Phase, t.SinceWallMs, t.RetryWallMs = phase, wallMs, 0
+	t.Phase, t.SinceWallMs, t.RetryWallMs, t.opened = phase, wallMs, 0, false
 }
 
 // count adds what the meter counted since the last count.
@@ -282,6 +288,11 @@ func (s *Seller) step(in SellerInput, t *Sale) {
 		s.deliver(in, t)
 	case sellStopping:
 		if in.MeterOK && in.WallMs >= t.RetryWallMs {
+			if t.opened && in.WallMs == t.SinceWallMs {
+				// The reading right after the contactor opened. A later one
+				// may hold what flowed for others.
+				t.count(in.RegisterWh)
+			}
 			s.bill(in, t)
 		}
 	case sellHeld:
@@ -323,9 +334,11 @@ func (s *Seller) deliver(in SellerInput, t *Sale) {
 		s.send(&fairwattpb.Record{Body: &fairwattpb.Record_Hold{Hold: &fairwattpb.Hold{
 			TradeId: t.TradeID, GateSeq: in.GateSeq, Causes: in.Causes, Reading: s.reading(in),
 		}}}, false)
-	case t.DeliveredWh >= t.VolumeWh, t.RanMs >= s.cfg.DeliveryMs, in.WallMs-t.StartedWallMs >= s.cfg.DeliverWindowMs:
+	case t.DeliveredWh >= t.VolumeWh, t.RanMs >= s.cfg.DeliveryMs, in.WallMs-t.StartedWallMs >= s.cfg.DeliverWindowMs,
+		in.Interrupted == t.TradeID: // the ledger knows no Hold without a hazard
 		s.open(t)
 		t.enter(sellStopping, in.WallMs)
+		t.opened = true
 	}
 }
 
@@ -348,7 +361,18 @@ func (s *Seller) reading(in SellerInput) *fairwattpb.MeterReading {
 	return &fairwattpb.MeterReading{Meter: s.cfg.Meter, RegisterWh: in.RegisterWh, TimeMs: in.WallMs}
 }
 
-// Active returns the trade whose contactor is closed; nil for none.
+// Delivering returns the trades whose contactor may be closed: one at most.
+func (s *Seller) Delivering() []string {
+	var out []string
+	for _, t := range s.Trades {
+		if t.Phase == sellDelivering {
+			out = append(out, t.TradeID)
+		}
+	}
+	return out
+}
+
+// Active returns the trade that delivers; nil for none.
 func (s *Seller) Active() *Sale {
 	for _, t := range s.Trades {
 		if t.Phase == sellDelivering {

@@ -145,6 +145,7 @@ func TestSellerInvariants(t *testing.T) {
 		s := NewSeller(testSeller)
 		in := SellerInput{SensingMs: 1, WallMs: 1, ClockSynced: true, MeterOK: true}
 		closed := ""                  // trade whose contactor is closed
+		justOpened := ""              // trade whose contactor opened at this moment
 		metered := map[string]int64{} // by trade, while closed
 		volume := map[string]int64{}
 		started, billed := map[string]bool{}, map[string]bool{}
@@ -160,11 +161,17 @@ func TestSellerInvariants(t *testing.T) {
 			in.ExpectedWh = rapid.Int64Range(-5, 2000).Draw(r, "expected")
 			flow := rapid.Int64Range(0, 300).Draw(r, "flow_wh")
 			in.RegisterWh += flow
-			if closed != "" {
-				metered[closed] += flow
+			if wait > 0 {
+				justOpened = ""
 			}
+			if took := closed + justOpened; took != "" { // one of the two at most
+				metered[took] += flow
+			}
+			in.Interrupted = ""
 			if closed != "" && !in.GateOpen {
 				closed = "" // the agent's reflex
+			} else if closed != "" && rapid.IntRange(0, 9).Draw(r, "opened by itself") == 0 {
+				in.Interrupted, closed = closed, ""
 			}
 			if rapid.IntRange(0, 4).Draw(r, "pay") == 0 {
 				trades++
@@ -204,9 +211,9 @@ func TestSellerInvariants(t *testing.T) {
 					if !in.GateOpen || !started[a.CloseFor.TradeID] || closed != "" {
 						r.Fatalf("closed for %s: gate open %v, started %v, closed %q", a.CloseFor.TradeID, in.GateOpen, started[a.CloseFor.TradeID], closed)
 					}
-					closed = a.CloseFor.TradeID
+					closed, justOpened = a.CloseFor.TradeID, ""
 				case a.OpenFor != "":
-					closed = ""
+					closed, justOpened = "", a.OpenFor
 				default:
 					unanswered = append(unanswered, a.Record)
 					if a.Attest && (!in.GateOpen || !in.MeterOK) {

@@ -53,7 +53,10 @@ type Generator struct {
 	Hazards      []Hazard           `json:"hazards"`
 	Scores       map[string]float64 `json:"scores,omitempty"` // by the network, 0 to 1
 	OnChain      string             `json:"on_chain,omitempty"`
-	Simulated    bool               `json:"simulated"`
+	// Contactor is what switches the power sold, in the agent's words; none, or
+	// empty where it has not said.
+	Contactor string `json:"contactor,omitempty"`
+	Simulated bool   `json:"simulated"`
 }
 
 // A Cause is why a gate is not open, or a warning.

@@ -33,7 +33,7 @@ var (
 	errUnknown   = errors.New("not a participant of this chain")
 )
 
-// take reads one gate, hazard or status message. known says whether a device is
+// take reads one gate, hazard, info or status message. known says whether a device is
 // registered at a site; others are not shown, or anyone who may publish could
 // fill the memory.
 func (v *views) take(m mqtt.Message, now time.Time, known func(site, device string) bool) (online bool, t wire.Topic, err error) {
@@ -68,6 +68,8 @@ func (v *views) take(m mqtt.Message, now time.Time, known func(site, device stri
 		err = readStatus(&g, m.Payload)
 	case t.Class == wire.ClassGate:
 		err = readGate(&g, m.Payload)
+	case t.Class == wire.ClassInfo:
+		err = readInfo(&g, m.Payload)
 	case strings.HasPrefix(t.Class, wire.ClassHazard):
 		err = readHazard(&g, strings.TrimPrefix(t.Class, wire.ClassHazard), m.Payload)
 	default:
@@ -91,6 +93,19 @@ func readStatus(g *console.Generator, payload []byte) error {
 	default:
 		return fmt.Errorf("status %.20q is neither online nor offline", s)
 	}
+}
+
+// readInfo takes what switches the power that a device sells.
+func readInfo(g *console.Generator, payload []byte) error {
+	var w wire.Info
+	if err := json.Unmarshal(payload, &w); err != nil {
+		return fmt.Errorf("info: %w", err)
+	}
+	if w.Schema != "" && w.Schema != wire.SchemaInfo {
+		return fmt.Errorf("info: schema %.20q is not %s", w.Schema, wire.SchemaInfo)
+	}
+	g.Contactor = clip(w.Contactor)
+	return nil
 }
 
 func readGate(g *console.Generator, payload []byte) error {

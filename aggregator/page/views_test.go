@@ -24,6 +24,7 @@ func TestViewsShowWhatAgentsSay(t *testing.T) {
 	for topic, payload := range map[string]string{
 		"fairwatt/v1/farm/pv-3/gate":                gateJSON,
 		"fairwatt/v1/farm/pv-3/status":              "online",
+		"fairwatt/v1/farm/pv-3/info":                `{"schema":"info/1","contactor":"GPIO22, feedback GPIO27"}`,
 		"fairwatt/v1/farm/pv-3/hazard/thunderstorm": `{"level":"block","p":0.83}`,
 		"fairwatt/v1/farm/pv-3/hazard/heat":         `{"level":"ok"}`,
 	} {
@@ -36,7 +37,7 @@ func TestViewsShowWhatAgentsSay(t *testing.T) {
 		t.Fatalf("%d generators", len(list))
 	}
 	g := list[0]
-	if g.State != "BLOCKED" || g.Online != "online" || g.LastSeenMs != now.UnixMilli() || g.ClearInS != 1800 || len(g.Hazards) != 2 ||
+	if g.State != "BLOCKED" || g.Online != "online" || g.Contactor != "GPIO22, feedback GPIO27" || g.LastSeenMs != now.UnixMilli() || g.ClearInS != 1800 || len(g.Hazards) != 2 ||
 		g.Hazards[1].Kind != "thunderstorm" || g.Scores["thunderstorm"] != 0.83 || len(g.Scores) != 1 {
 		t.Errorf("%+v", g)
 	}
@@ -71,6 +72,8 @@ func TestViewsRefuse(t *testing.T) {
 		"fairwatt/v1/farm/pv-3/hazard/rain":  `{"level":"ok","p":7}`,
 		"fairwatt/v1/farm/pv-3/hazard/a/b":   `{"level":"ok"}`,
 		"fairwatt/v1/farm/pv-3/telemetry":    `{}`,
+		"fairwatt/v1/farm/pv-8/info":         `{`,
+		"fairwatt/v1/farm/pv-9/info":         `{"schema":"info/2","contactor":"none"}`,
 		"fairwatt/v1/farm/pv-3/hazard/storm": `[]`,
 	} {
 		var v views

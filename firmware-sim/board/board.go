@@ -28,6 +28,7 @@ type Config struct {
 	Anemometers []Anemometer
 	Meters      []Meter
 	RainGauges  []RainGauge
+	Relays      []Relay
 	// NominalHz is the frequency of a line if the world has none; 50 if 0.
 	NominalHz float64
 }
@@ -148,7 +149,10 @@ type Board struct {
 	ready  map[string]*ads1115
 	irqs   map[string]*as3935
 	lines  map[string]*line
-	parts  []Part
+	relays map[string]*relay // by the pin of their coil
+	// feedbacks are the same relays by the pin of their feedback.
+	feedbacks map[string]*relay
+	parts     []Part
 	// runners are the chips that change between transfers.
 	runners []runner
 }
@@ -161,6 +165,7 @@ func New(cfg Config) (*Board, error) {
 	b := &Board{
 		chips: map[uint16]chip{}, faults: map[string]*faults{},
 		pulses: map[string]*pulsePin{}, ready: map[string]*ads1115{}, irqs: map[string]*as3935{}, lines: map[string]*line{},
+		relays: map[string]*relay{}, feedbacks: map[string]*relay{},
 	}
 	if cfg.NominalHz == 0 {
 		cfg.NominalHz = 50
@@ -176,7 +181,15 @@ func New(cfg Config) (*Board, error) {
 			return nil, err
 		}
 	}
-	return b, b.addPins(cfg)
+	if err := b.addPins(cfg); err != nil {
+		return nil, err
+	}
+	for _, c := range cfg.Relays {
+		if err := b.addRelay(c); err != nil {
+			return nil, err
+		}
+	}
+	return b, nil
 }
 
 func (b *Board) addChips(cfg Config) error {
@@ -326,14 +339,14 @@ func (b *Board) addChip(c chip, f *faults) error {
 }
 
 func (b *Board) hasPin(name string) bool {
-	return b.pulses[name] != nil || b.ready[name] != nil || b.irqs[name] != nil
+	return b.pulses[name] != nil || b.ready[name] != nil || b.irqs[name] != nil || b.feedbacks[name] != nil
 }
 
 func (b *Board) addPin(part Part, p *pulsePin) error {
 	if part.Pin == "" {
 		return fmt.Errorf("%s: no pin named", part.Chip)
 	}
-	if b.hasPin(part.Pin) {
+	if b.hasPin(part.Pin) || b.relays[part.Pin] != nil {
 		return fmt.Errorf("pin %s: two parts", part.Pin)
 	}
 	p.name, p.f, p.bins = part.Pin, &faults{}, make([]uint32, maxBins)
@@ -412,8 +425,8 @@ func (b *Board) I2C(name string) (i2c.Bus, error) {
 	return bus{b}, nil
 }
 
-// Pin returns a pulse pin, or the ready output of an ADS1115 or the IRQ of an
-// AS3935.
+// Pin returns a pulse pin, the ready output of an ADS1115, the IRQ of an AS3935
+// or the feedback of a relay.
 func (b *Board) Pin(name string) (gpio.PinIn, error) {
 	if !b.hasPin(name) {
 		return nil, fmt.Errorf("%w: %s", simbus.ErrNoSuchPin, name)

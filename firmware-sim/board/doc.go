@@ -11,6 +11,7 @@
 //	AS3935   strokes, disturbers, noise, statistics, calibration, IRQ
 //	PZEM     Modbus RTU on a serial line, several meters to a line
 //	pulses   a cup anemometer, a tipping bucket, energy meters' S0 outputs
+//	relay    a contactor's coil on an output pin, its contact and its feedback
 //
 // # The world
 //
@@ -59,6 +60,20 @@
 // that does not end), a wrong chip id, a slow bus, garbled answers, and noise and
 // disturbers around an AS3935. An AS3935 that gives no answer has no supply: it
 // comes back uncalibrated, with the settings of its reset.
+//
+// # The relay
+//
+// [Board.PinOut] drives a coil. The main contact follows after its pull-in or
+// drop-out time on the board's clock, and its feedback moves with it. The relay
+// writes every move down with both clocks ([Board.RelayLog]): it is the witness
+// of when power could flow, whatever an agent says. Its faults are a welded
+// contact, a coil that does not pull in, bounces, and a cut feedback wire.
+//
+// An output floats, and its relay drops out, when the connection that drove it
+// last ends ([Serve]), however it ends: closed, reset, or its process killed. A
+// pull-down resistor does so on a machine whose pins float at a reset. In one
+// process [Board.ReleasePins] does it. A real GPIO line may keep its level when
+// its process dies: docs/agent.md says what to do about that.
 //
 // # What is made up
 //

@@ -30,6 +30,14 @@ const (
 	Noise FaultKind = "noise"
 	// Disturbers: an AS3935 hears Fault.Value more an hour; 1800 if 0.
 	Disturbers FaultKind = "disturbers"
+	// Welded: a relay's contact does not open again.
+	Welded FaultKind = "welded"
+	// NoPullIn: a relay's contact does not close.
+	NoPullIn FaultKind = "no_pull_in"
+	// Bounces: a relay's contact bounces for Fault.Delay after each move.
+	Bounces FaultKind = "bounces"
+	// FeedbackLost: the wire of a relay's feedback is cut.
+	FeedbackLost FaultKind = "feedback_lost"
 )
 
 // A Fault breaks one part, named as Part.Name.
@@ -45,6 +53,9 @@ var onlyChips = map[FaultKind][]string{
 	Garbled: {"sht4x", "pzem"}, Noise: {"as3935"}, Disturbers: {"as3935"},
 }
 
+// relayFaults are those of a relay, and its only ones.
+var relayFaults = []FaultKind{Welded, NoPullIn, Bounces, FeedbackLost}
+
 // valueIf is a fault's value, or its default, or 0 after its removal.
 func valueIf(on bool, v, byDefault float64) float64 {
 	switch {
@@ -59,7 +70,8 @@ func valueIf(on bool, v, byDefault float64) float64 {
 // faults are those active at one part.
 type faults struct {
 	noAnswer, stuckValue, stuckStatus, wrongChip, garbled bool
-	slow                                                  time.Duration
+	welded, noPullIn, feedbackLost                        bool
+	slow, bounces                                         time.Duration
 	noiseUV, disturbersPerHour                            float64
 }
 
@@ -89,6 +101,9 @@ func (b *Board) setFault(f Fault, on bool) error {
 	if !ok {
 		return fmt.Errorf("fault: board has no part %q", f.Part)
 	}
+	if (b.relays[f.Part] != nil) != slices.Contains(relayFaults, f.Kind) {
+		return fmt.Errorf("fault of %s: it can not have %s", f.Part, f.Kind)
+	}
 	if b.pulses[f.Part] != nil && f.Kind != NoAnswer && f.Kind != StuckValue {
 		return fmt.Errorf("fault of %s: a pin can not have %s", f.Part, f.Kind)
 	}
@@ -111,6 +126,17 @@ func (b *Board) setFault(f Fault, on bool) error {
 		at.noiseUV = valueIf(on, f.Value, 3000)
 	case Disturbers:
 		at.disturbersPerHour = valueIf(on, f.Value, 1800)
+	case Welded:
+		at.welded = on
+	case NoPullIn:
+		at.noPullIn = on
+	case FeedbackLost:
+		at.feedbackLost = on
+	case Bounces:
+		at.bounces = 0
+		if on {
+			at.bounces = f.Delay
+		}
 	case SlowBus:
 		at.slow = 0
 		if on {
@@ -118,6 +144,9 @@ func (b *Board) setFault(f Fault, on bool) error {
 		}
 	default:
 		return fmt.Errorf("fault of %s: unknown kind %q", f.Part, f.Kind)
+	}
+	if r := b.relays[f.Part]; r != nil {
+		r.settle(b.now)
 	}
 	return nil
 }

@@ -234,8 +234,12 @@ func (b *Board) waitEdge(name string, timeout time.Duration) bool {
 		}
 		return true
 	}
-	edges := b.pulses[name].edges
+	p := b.pulses[name]
 	b.mu.Unlock()
+	if p == nil { // the feedback of a relay is read, not awaited
+		return false
+	}
+	edges := p.edges
 	if timeout < 0 {
 		<-edges
 		return true
@@ -256,11 +260,15 @@ func (b *Board) waitEdge(name string, timeout time.Duration) bool {
 }
 
 // level is a pin's level. A pulse pin is always high: a pulse is too short to see.
-func (b *Board) level(name string) gpio.Level {
+// The feedback of a relay is where its contact is.
+func (b *Board) level(name string) (gpio.Level, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if a := b.irqs[name]; a != nil {
-		return gpio.Level(a.high(b.now))
+		return gpio.Level(a.high(b.now)), nil
 	}
-	return gpio.High
+	if r := b.feedbacks[name]; r != nil {
+		return r.feedback(), nil
+	}
+	return gpio.High, nil
 }

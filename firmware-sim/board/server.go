@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"time"
 
+	"periph.io/x/conn/v3/gpio"
+
 	"fairwatt/agent/sensor/simbus"
 	pb "fairwatt/proto/fairwattpb"
 )
@@ -68,23 +70,25 @@ func Serve(ctx context.Context, l net.Listener, b *Board) error {
 }
 
 // serveConn answers until the connection ends or sends something unreadable.
+// The outputs that it drove float then.
 func serveConn(conn net.Conn, b *Board) {
+	defer b.release(conn)
 	r := bufio.NewReader(conn)
 	for {
 		var req pb.BusRequest
 		if err := simbus.ReadFrame(r, &req); err != nil {
 			return
 		}
-		if err := simbus.WriteFrame(conn, b.answer(&req)); err != nil {
+		if err := simbus.WriteFrame(conn, b.answer(conn, &req)); err != nil {
 			return
 		}
 	}
 }
 
-// answer carries out one request. Every failure is in the reply.
-func (b *Board) answer(req *pb.BusRequest) *pb.BusReply {
+// answer carries out one request of a client. Every failure is in the reply.
+func (b *Board) answer(client any, req *pb.BusRequest) *pb.BusReply {
 	rep := &pb.BusReply{}
-	if err := b.perform(req, rep); err != nil {
+	if err := b.perform(client, req, rep); err != nil {
 		kind := pb.BusError_KIND_BAD_REQUEST
 		var nack *simbus.NotAcknowledgedError
 		switch {
@@ -103,7 +107,7 @@ func (b *Board) answer(req *pb.BusRequest) *pb.BusReply {
 	return rep
 }
 
-func (b *Board) perform(req *pb.BusRequest, rep *pb.BusReply) error {
+func (b *Board) perform(client any, req *pb.BusRequest, rep *pb.BusReply) error {
 	if req.SleepUs > simbus.MaxSleepUs {
 		return fmt.Errorf("sleep of %d us is longer than a day", req.SleepUs)
 	}
@@ -151,6 +155,8 @@ func (b *Board) perform(req *pb.BusRequest, rep *pb.BusReply) error {
 		}
 		rep.High = bool(pin.Read())
 		return nil
+	case *pb.BusRequest_PinSet:
+		return b.setPin(client, op.PinSet.Pin, gpio.Level(op.PinSet.High))
 	case *pb.BusRequest_SerialWrite:
 		if len(op.SerialWrite.Data) > simbus.MaxTransferBytes {
 			return fmt.Errorf("frame longer than %d bytes", simbus.MaxTransferBytes)

@@ -51,7 +51,7 @@ func FuzzAnswer(f *testing.F) {
 			return
 		}
 		var out bytes.Buffer
-		if err := simbus.WriteFrame(&out, b.answer(&req)); err != nil {
+		if err := simbus.WriteFrame(&out, b.answer(nil, &req)); err != nil {
 			t.Fatal(err)
 		}
 		var rep pb.BusReply
@@ -89,7 +89,7 @@ func TestRequestLimits(t *testing.T) {
 		{Op: &pb.BusRequest_I2C{I2C: &pb.I2CTransfer{Address: 0x76, Read: simbus.MaxTransferBytes + 1}}},
 		{Op: &pb.BusRequest_I2C{I2C: &pb.I2CTransfer{Address: 0x400}}},
 	} {
-		if rep := b.answer(req); rep.Error.GetKind() != pb.BusError_KIND_BAD_REQUEST {
+		if rep := b.answer(nil, req); rep.Error.GetKind() != pb.BusError_KIND_BAD_REQUEST {
 			t.Errorf("%v: %v", req, rep.Error)
 		}
 	}

@@ -4,17 +4,30 @@ import (
 	"fmt"
 	"slices"
 
+	"fairwatt/agent/contactor/drive"
 	"fairwatt/agent/sensor"
 	"fairwatt/firmware-sim/board"
 	"fairwatt/firmware-sim/scenario"
 	"fairwatt/model"
 )
 
-// The meter that counts a seller's deliveries.
+// The meter that counts a seller's deliveries, and the contactor they flow
+// through.
 const (
-	sellerPin   = "S0-1"
-	sellerMeter = "delivery"
+	sellerPin    = "S0-1"
+	sellerMeter  = "delivery"
+	contactorPin = "K1"
+	feedbackPin  = "K1-FB"
 )
+
+// contactorConfig is the contactor of every generator.
+var contactorConfig = drive.Config{Pin: contactorPin, Feedback: feedbackPin}
+
+// withContactor adds the relay of contactorConfig to a board.
+func withContactor(layout board.Config) board.Config {
+	layout.Relays = append(layout.Relays, board.Relay{Pin: contactorPin, Feedback: feedbackPin})
+	return layout
+}
 
 // Additional parts of a generator whose scenario is about a fault of the plant or
 // of its meter.
@@ -55,7 +68,7 @@ func generatorBoard(w weather) (board.Config, []sensor.Config) {
 		}
 		sensors = append(sensors, c)
 	}
-	layout := board.Standard()
+	layout := withContactor(board.Standard())
 	if w.about(scenario.LabelEquipment) && w.has(model.EquipmentTemperatureC) {
 		layout.TMP102 = append(layout.TMP102, board.TMP102{Address: thermometerAddress, Channel: model.EquipmentTemperatureC})
 		sensors = append(sensors, sensor.Config{Kind: sensor.KindTMP102, Address: thermometerAddress})

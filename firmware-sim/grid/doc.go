@@ -29,10 +29,13 @@
 //
 // # Energy
 //
-// A closed contactor moves the generator's power into the seller's S0 meter and,
-// less the line's loss, into the buyer's. The world keeps the energy that truly
-// flowed for each trade. The report compares the bills with it: that is
-// "energy_conserved".
+// A generator's contactor is a relay on its board. While its contact is closed,
+// whatever it was told, the generator's power flows into the seller's S0 meter
+// and, less the line's loss, into the buyer's. The world keeps the energy that
+// truly flowed for each trade, and what the seller's register counted of it. The
+// report compares every trade through which energy flowed with its bill: that is
+// "energy_conserved". A relay that was closed, by its own log, for longer than a
+// tick while the gate of its agent was not open is a "contactor violation".
 //
 // # Trouble
 //

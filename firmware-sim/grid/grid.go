@@ -18,6 +18,7 @@ import (
 	"fairwatt/aggregator/console"
 	"fairwatt/aggregator/mc"
 	"fairwatt/aggregator/peer"
+	"fairwatt/model"
 )
 
 // Times of a run.
@@ -347,6 +348,7 @@ func (g *grid) stopAgents() {
 		}
 		p.stop()
 		<-p.done
+		p.onGate(model.StateInit) // an agent that is gone has no open gate
 		if p.err != nil {
 			g.log.Error("agent ended", "agent", p.id, "err", p.err)
 		}

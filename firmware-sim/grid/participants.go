@@ -47,6 +47,7 @@ type participant struct {
 	config    agent.Config
 	clock     agent.Clock
 	contactor trade.Contactor
+	witnessed *site // of a seller
 
 	network *agent.Network // owned by this agent; nil for buyers
 	outbox  *outbox.Outbox
@@ -87,7 +88,10 @@ func (g *grid) newGenerator(i int, w weather) (*participant, *site, error) {
 	}
 	rows, spanMs := w.samples()
 	s := &site{id: id, board: p.board, meter: sellerPin, rows: rows, beginMs: rows[0].TimeMs, spanMs: spanMs, world: g.world}
-	p.contactor = contactor{s}
+	if p.contactor, err = newContactor(s); err != nil {
+		return nil, nil, fmt.Errorf("contactor of %s: %w", id, err)
+	}
+	p.witnessed = s
 	// The sensors' time of day is the trace's, not this machine's.
 	sensingMs := func() int64 { return s.beginMs + g.world.sinceStart().Milliseconds() }
 	p.clock = agent.Clock{SensingMs: sensingMs, Wall: time.Now, WorldMs: sensingMs}
@@ -114,6 +118,7 @@ func (g *grid) newGenerator(i int, w weather) (*participant, *site, error) {
 		Meter: sellerMeter, PriceMicroPerKWh: basePriceMicro + int64(i)*5_000, MinWh: 50, MaxWh: 20_000,
 		DeliveryH: 1 + float64(i%3)/2, OfferTTL: time.Minute,
 	}
+	p.config.Contactor = &contactorConfig
 	p.config.Network = "shipped"
 	return p, s, nil
 }
@@ -206,12 +211,19 @@ func (g *grid) composeAgent(p *participant) error {
 	}
 	p.agent, err = agent.New(p.config, agent.Deps{
 		Key: p.key, Chain: chain, Sensors: p.sensors, Judge: judge, Outbox: p.outbox, Pipes: []mqtt.Pipe{pipe},
-		Clock: p.clock, Contactor: p.contactor, Version: g.software, ModelHash: network.Hash(), Logger: g.log.With("agent", p.id),
+		Clock: p.clock, Contactor: p.contactor, OnGate: p.onGate, Version: g.software, ModelHash: network.Hash(), Logger: g.log.With("agent", p.id),
 	})
 	if err != nil {
 		return fmt.Errorf("agent %s: %w", p.id, err)
 	}
 	return nil
+}
+
+// onGate notes a state of the gate of a seller.
+func (p *participant) onGate(state model.State) {
+	if p.witnessed != nil {
+		p.witnessed.gates.add(state == model.StateOpen, time.Now())
+	}
 }
 
 // enrol registers a participant and, for a buyer, deposits its money.

@@ -22,6 +22,10 @@ type Report struct {
 	// summed, on the sensing clock (trace seconds).
 	GateClosedS int64 `json:"gate_closed_s"`
 
+	// ContactorViolations counts the spans in which a contactor was closed while
+	// the gate of its agent was not open, by the relays' own logs.
+	ContactorViolations int `json:"contactor_violations"`
+
 	AccountingNodes map[string]uint64 `json:"accounting_nodes"` // blocks by DA
 	Epochs          uint64            `json:"epochs"`
 	ViewChanges     uint64            `json:"view_changes"`

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"time"
 
 	"fairwatt/aggregator"
 	"fairwatt/aggregator/console"
@@ -44,6 +45,9 @@ func (g *grid) report(page *console.Snapshot) (*Report, error) {
 	g.countTrades(r, state)
 	g.checkMoney(r, state)
 	g.checkEnergy(r, state)
+	if err := g.askRelays(r); err != nil {
+		return nil, err
+	}
 	g.countAgents(r)
 	r.Door = Door{Accepted: page.Counters.Accepted, Refused: page.Counters.Refused}
 	r.Dropped += uint64(g.broker.Dropped.Load())
@@ -196,32 +200,67 @@ func moneyProblem(t ledger.Totals, wantMicro int64) string {
 		t.DepositedMicro, t.WalletsMicro, t.EscrowMicro, wantMicro)
 }
 
-// checkEnergy holds every settled trade against what truly flowed.
+// checkEnergy holds every trade through which energy flowed against its bill.
 func (g *grid) checkEnergy(r *Report, state *ledger.State) {
 	for _, t := range state.Trades(nil) {
-		if t.Status != wire.StatusSettled && t.Status != wire.StatusSettledPartly {
-			continue
+		sold, received, counted := g.world.delivered(t.ID)
+		var problems []string
+		switch t.Status {
+		case wire.StatusBilled, wire.StatusSettled, wire.StatusSettledPartly, wire.StatusDisputed:
+			problems = energyProblems(t.BilledWh, sold, received, counted, g.community.Genesis.Params)
+		case wire.StatusRefunded, wire.StatusFailed:
+			problems = unbilledProblems(sold)
 		}
-		sold, received := g.world.delivered(t.ID)
-		for _, what := range energyProblems(t.BilledWh, sold, received, g.community.Genesis.Params) {
+		for _, what := range problems {
 			r.problem(&r.EnergyConserved, "trade %s: %s", t.ID, what)
 		}
 	}
 }
 
+// unbilledProblems says what is wrong with a trade that ended without a bill: a
+// pulse may flow that no register has counted.
+func unbilledProblems(soldWh float64) []string {
+	if soldWh <= 1 {
+		return nil
+	}
+	return []string{fmt.Sprintf("%.1f Wh left the seller and were never billed", soldWh)}
+}
+
 // energyProblems says what is wrong with a bill, if anything: billed is no more
-// than what left the seller, and differs from what reached the buyer by no more
-// than loss and both meters' class (a pulse at either end is cut off).
-func energyProblems(billedWh int64, soldWh, receivedWh float64, p ledger.Params) (problems []string) {
+// than what left the seller, no less than what the seller's register counted but
+// for a pulse, and differs from what reached the buyer by no more than loss and
+// both meters' class (a pulse at either end is cut off).
+func energyProblems(billedWh int64, soldWh, receivedWh float64, countedWh int64, p ledger.Params) (problems []string) {
 	billed := float64(billedWh)
 	if billed > soldWh+1 {
 		problems = append(problems, fmt.Sprintf("billed %d Wh, %.1f Wh left the seller", billedWh, soldWh))
+	}
+	if billedWh < countedWh-1 {
+		problems = append(problems, fmt.Sprintf("billed %d Wh, the seller's register counted %d Wh", billedWh, countedWh))
 	}
 	tolerance := billed*float64(p.LossE4+2*gridMeterClassE4)/10_000 + 2*float64(p.RegisterStepWh)
 	if d := billed - receivedWh; d > tolerance || d < -tolerance {
 		problems = append(problems, fmt.Sprintf("billed %d Wh, %.1f Wh reached the buyer", billedWh, receivedWh))
 	}
 	return problems
+}
+
+// askRelays counts what the relays' own logs have against their agents.
+func (g *grid) askRelays(r *Report) error {
+	for _, p := range g.people {
+		if p.witnessed == nil {
+			continue
+		}
+		log, err := p.board.RelayLog(contactorPin)
+		if err != nil {
+			return fmt.Errorf("relay of %s: %w", p.id, err)
+		}
+		n := violations(log, p.witnessed.gates.all(), time.Now(), p.config.Tick)
+		if r.ContactorViolations += n; n > 0 {
+			g.log.Error("contactor closed while the gate was not open", "agent", p.id, "times", n)
+		}
+	}
+	return nil
 }
 
 // countAgents adds the agents' counters.

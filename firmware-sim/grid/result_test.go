@@ -16,21 +16,38 @@ func TestEnergyProblems(t *testing.T) {
 	for _, c := range []struct {
 		billed         int64
 		sold, received float64
+		counted        int64
 		left, reached  bool // what is wrong
 	}{
-		{1000, 1000, 980, false, false},
-		{1000, 999, 980, false, false}, // the pulse that was cut off
-		{1000, 998.9, 980, true, false},
-		{1000, 1000, 948, false, false}, // 5 % and two register steps
-		{1000, 1000, 947.9, false, true},
-		{1000, 1100, 1052, false, false},
-		{1000, 1100, 1052.1, false, true},
-		{0, 0, 2, false, false},
-		{1000, 0, 0, true, true},
+		{1000, 1000, 980, 1000, false, false},
+		{1000, 999, 980, 1000, false, false}, // the pulse that was cut off
+		{1000, 998.9, 980, 1000, true, false},
+		{1000, 1000, 948, 1000, false, false}, // 5 % and two register steps
+		{1000, 1000, 947.9, 1000, false, true},
+		{1000, 1100, 1052, 1000, false, false},
+		{1000, 1100, 1052.1, 1000, false, true},
+		{0, 0, 2, 0, false, false},
+		{1000, 0, 0, 1000, true, true},
 	} {
-		got := strings.Join(energyProblems(c.billed, c.sold, c.received, p), "; ")
+		got := strings.Join(energyProblems(c.billed, c.sold, c.received, c.counted, p), "; ")
 		if strings.Contains(got, "left the seller") != c.left || strings.Contains(got, "reached the buyer") != c.reached {
 			t.Errorf("billed %d, sold %g, received %g: %q", c.billed, c.sold, c.received, got)
+		}
+	}
+}
+
+// A bill is no lower than the seller's own register, but for a pulse.
+func TestBillBelowItsRegister(t *testing.T) {
+	p := ledger.DefaultParams()
+	for counted, good := range map[int64]bool{1000: true, 1001: true, 1002: false, 0: true} {
+		problems := energyProblems(1000, 1000, 980, counted, p)
+		if (len(problems) == 0) != good || !good && !strings.Contains(problems[0], "register counted 1002 Wh") {
+			t.Errorf("counted %d: %q", counted, problems)
+		}
+	}
+	for sold, good := range map[float64]bool{0: true, 1: true, 1.1: false} {
+		if (len(unbilledProblems(sold)) == 0) != good {
+			t.Errorf("%g Wh without a bill: %q", sold, unbilledProblems(sold))
 		}
 	}
 }
@@ -73,7 +90,7 @@ func TestReportKeys(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, path := range []string{
-		"das", "agents", "height", "records", "alerts", "gate_closed_s", "accounting_nodes", "epochs", "view_changes", "dropped",
+		"das", "agents", "height", "records", "alerts", "gate_closed_s", "contactor_violations", "accounting_nodes", "epochs", "view_changes", "dropped",
 		"trades.requested", "trades.settled", "trades.held_by_hazard", "trades.settled_partly", "trades.refunded", "trades.disputed",
 		"trades.failed", "trades.open", "relay.forwarded", "relay.pulled", "atct_ms.p50", "atct_ms.p95", "atct_ms.p99",
 		"money_conserved", "energy_conserved", "chain_verified", "simulated",

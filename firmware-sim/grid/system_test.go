@@ -48,6 +48,9 @@ func play(t *testing.T, change func(*Config), during func(ctx context.Context, p
 	}
 	http.DefaultClient.CloseIdleConnections()
 	goleak.VerifyNone(t, leaks...)
+	if r.ContactorViolations > 0 {
+		t.Errorf("%d times a contactor was closed while its gate was not open", r.ContactorViolations)
+	}
 	if !r.MoneyConserved || !r.EnergyConserved || !r.ChainVerified || len(r.Problems) > 0 {
 		t.Errorf("money %v, energy %v, chain %v: %q", r.MoneyConserved, r.EnergyConserved, r.ChainVerified, r.Problems)
 	}

@@ -2,11 +2,13 @@ package grid
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
 	"time"
 
+	"fairwatt/agent/contactor/drive"
 	"fairwatt/agent/sensor"
 	"fairwatt/agent/trade"
 	"fairwatt/firmware-sim/board"
@@ -54,9 +56,12 @@ type site struct {
 	// of trace time, and no measurement may span one.
 	reading sync.Mutex
 
-	fed    int // index of the row the board shows; -1 in the gap
-	powerW float64
-	world  *world
+	fed      int // index of the row the board shows; -1 in the gap
+	powerW   float64
+	delivery *flow // what the contactor was closed for last; nil before
+	world    *world
+
+	gates gateLog
 }
 
 // A house is a buyer: a board with one S0 meter a circuit.
@@ -73,9 +78,11 @@ type flow struct {
 	house      *house
 	meter      string // of the buyer
 	volumeWh   int64  // at most this much
-	closed     bool
+	closed     bool   // the contactor was told so
+	fromWh     int64  // the seller's register when it was
 	soldWh     float64
 	receivedWh float64
+	countedWh  int64 // by the seller's register, in the closings that are over
 }
 
 func newWorld(speed float64, log *slog.Logger) *world {
@@ -153,26 +160,20 @@ func (w *world) advance() {
 	}
 }
 
-// carry moves the energy of a span of trace time over every closed contactor. A
-// generator that delivers to several buyers at once divides its power among them.
+// carry moves the energy of a span of trace time over every closed contactor.
 func (w *world) carry(dt time.Duration) {
-	takers := make(map[*site]int)
-	for _, f := range w.flows {
-		if f.flowing() {
-			takers[f.site]++
-		}
-	}
-	for _, f := range w.flows {
-		if f.flowing() {
-			f.carry(dt, f.site.powerW/float64(takers[f.site]), w.lossE4, w.log)
+	for _, s := range w.sites {
+		if f := s.delivery; f != nil && f.flowing() {
+			f.carry(dt, s.powerW, w.lossE4, w.log)
 		}
 	}
 }
 
-// flowing says whether energy moves: the contactor is closed, the generator gives
-// power, and the volume paid for is not reached.
+// flowing says whether energy moves: the relay's contact is closed, whatever it
+// was told, the generator gives power, and the volume paid for is not reached.
 func (f *flow) flowing() bool {
-	return f.closed && f.site.powerW > 0 && f.soldWh < float64(f.volumeWh)
+	closed, err := f.site.board.Relay(contactorPin)
+	return err == nil && closed && f.site.powerW > 0 && f.soldWh < float64(f.volumeWh)
 }
 
 // carry moves a delivery's energy of a span of trace time to both meters.
@@ -264,8 +265,18 @@ func (s steadySensor) Read(ctx context.Context, sample *model.Sample) error {
 	return s.Sensor.Read(ctx, sample)
 }
 
-// A contactor lets a seller's energy flow to the buyer named in its delivery.
-type contactor struct{ site *site }
+// A contactor lets a seller's energy flow to the buyer named in its delivery,
+// through the relay on the seller's board.
+type contactor struct {
+	site *site
+	*drive.Line
+}
+
+// newContactor opens the relay of a site.
+func newContactor(s *site) (contactor, error) {
+	line, err := drive.New(contactorConfig, s.board)
+	return contactor{s, line}, err
+}
 
 // Close implements trade.Contactor.
 func (c contactor) Close(d trade.Delivery) error {
@@ -285,8 +296,18 @@ func (c contactor) Close(d trade.Delivery) error {
 		f = &flow{site: c.site, house: h, meter: d.BuyerMeter, volumeWh: d.VolumeWh}
 		w.flows[d.TradeID] = f
 	}
-	f.closed = true
-	return nil
+	if now := c.site.delivery; now != nil && now.closed && now != f {
+		return fmt.Errorf("close contactor: it delivers another trade than %q", d.TradeID)
+	}
+	fromWh, err := c.site.registerWh()
+	if err != nil {
+		return fmt.Errorf("close contactor: %w", err)
+	}
+	if !f.closed {
+		f.fromWh = fromWh
+	}
+	c.site.delivery, f.closed = f, true
+	return c.Line.Close(d)
 }
 
 // Open implements trade.Contactor.
@@ -295,20 +316,31 @@ func (c contactor) Open(tradeID string) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.advance()
-	if f := w.flows[tradeID]; f != nil {
-		f.closed = false
+	err := c.Line.Open(tradeID)
+	f := c.site.delivery
+	if f == nil || !f.closed {
+		return err
 	}
-	return nil
+	f.closed = false
+	toWh, errRegister := c.site.registerWh()
+	f.countedWh += toWh - f.fromWh
+	return errors.Join(err, errRegister)
+}
+
+// registerWh is the seller's meter: a pulse a Wh.
+func (s *site) registerWh() (int64, error) {
+	n, _, err := s.board.PulseCount(s.meter)
+	return int64(n), err
 }
 
 // delivered returns the energy of a trade that truly left the seller and reached
-// the buyer, in Wh.
-func (w *world) delivered(tradeID string) (soldWh, receivedWh float64) {
+// the buyer, in Wh, and what the seller's register counted of it.
+func (w *world) delivered(tradeID string) (soldWh, receivedWh float64, countedWh int64) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	f := w.flows[tradeID]
 	if f == nil {
-		return 0, 0
+		return 0, 0, 0
 	}
-	return f.soldWh, f.receivedWh
+	return f.soldWh, f.receivedWh, f.countedWh
 }

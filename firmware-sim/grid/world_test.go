@@ -51,14 +51,18 @@ type fataler interface {
 
 func (w *testWorld) addSite(t fataler, id string, rows []model.Sample) contactor {
 	t.Helper()
-	b, err := board.New(board.Standard())
+	b, err := board.New(withContactor(board.Standard()))
 	if err != nil {
 		t.Fatal(err)
 	}
 	last := rows[len(rows)-1].TimeMs
 	s := &site{id: id, board: b, meter: sellerPin, rows: rows, beginMs: rows[0].TimeMs, spanMs: last - rows[0].TimeMs + 3*hourMs, world: w.world}
 	w.sites = append(w.sites, s)
-	return contactor{s}
+	c, err := newContactor(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
 }
 
 func (w *testWorld) addHouse(t fataler, id string) {
@@ -148,11 +152,11 @@ func TestWorldConservesEnergy(t *testing.T) {
 			}
 			from := w.traceNow()
 			w.pass(time.Duration(rapid.Int64Range(1, int64(3*time.Second)).Draw(t, "closed for")))
-			before, _ := w.delivered(id)
+			before, _, _ := w.delivered(id)
 			if err := sellers[k].Open(id); err != nil {
 				t.Fatal(err)
 			}
-			after, _ := w.delivered(id)
+			after, _, _ := w.delivered(id)
 			if before != after {
 				t.Fatalf("%g Wh moved at the moment of opening", after-before)
 			}
@@ -218,7 +222,7 @@ func TestWorldLosesNothing(t *testing.T) {
 			}
 			want += energyWh(rows, from, w.traceNow())
 		}
-		if got, _ := w.delivered("trade-1"); math.Abs(got-want) > 1e-6*(1+want) {
+		if got, _, _ := w.delivered("trade-1"); math.Abs(got-want) > 1e-6*(1+want) {
 			t.Fatalf("sold %g Wh, the generator gave %g", got, want)
 		}
 	})
@@ -234,7 +238,7 @@ func TestWorldCutsOffAtTheVolume(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.pass(2 * time.Second) // two hours at 2 kW
-	sold, received := w.delivered("trade-1")
+	sold, received, _ := w.delivered("trade-1")
 	if sold != 1500 || math.Abs(received-1470) > 1e-9 {
 		t.Errorf("sold %g, received %g Wh, want 1500 and 1470", sold, received)
 	}
@@ -246,23 +250,64 @@ func TestWorldCutsOffAtTheVolume(t *testing.T) {
 	}
 }
 
-// A generator that delivers to two buyers gives no more power than it has.
-func TestWorldSharesPower(t *testing.T) {
+// A generator delivers one trade at a time, and what its register counts while
+// the contactor is closed is that trade's.
+func TestWorldDeliversOneTradeAtATime(t *testing.T) {
 	w := newTestWorld(3600)
-	c := w.addSite(t, "turbine-1", power(3000, 3000))
+	c := w.addSite(t, "turbine-1", power(3000, 3000, 3000, 3000))
 	w.addHouse(t, "home-1")
 	w.begin()
-	for i := range 2 {
-		d := trade.Delivery{TradeID: tradeID(i), Buyer: "home-1", BuyerMeter: agent.MeterID("home-1", fmt.Sprint("S0-", i+1)), VolumeWh: 1 << 20}
-		if err := c.Close(d); err != nil {
-			t.Fatal(err)
-		}
+	delivery := func(i int) trade.Delivery {
+		return trade.Delivery{TradeID: tradeID(i), Buyer: "home-1", BuyerMeter: agent.MeterID("home-1", fmt.Sprint("S0-", i+1)), VolumeWh: 1 << 20}
+	}
+	if err := c.Close(delivery(0)); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Close(delivery(1)); err == nil {
+		t.Error("closed for two trades")
 	}
 	w.pass(time.Second)
-	for i := range 2 {
-		if sold, _ := w.delivered(tradeID(i)); math.Abs(sold-1500) > 1e-6 {
-			t.Errorf("%s: %g Wh of 3000 between two, want 1500", tradeID(i), sold)
+	if err := c.Open(tradeID(0)); err != nil {
+		t.Fatal(err)
+	}
+	w.pass(time.Second)
+	if err := c.Close(delivery(1)); err != nil {
+		t.Fatal(err)
+	}
+	w.pass(time.Second / 2)
+	if err := c.Open(tradeID(1)); err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []float64{3000, 1500} {
+		if sold, _, counted := w.delivered(tradeID(i)); math.Abs(sold-want) > 1e-6 || math.Abs(float64(counted)-want) > 1 {
+			t.Errorf("%s: %g Wh, counted %d, want %g", tradeID(i), sold, counted, want)
 		}
+	}
+}
+
+// A welded contact lets energy flow, whatever it is told.
+func TestWorldFlowsThroughAWeldedContact(t *testing.T) {
+	w := newTestWorld(3600)
+	c := w.addSite(t, "turbine-1", power(3000, 3000, 3000))
+	w.addHouse(t, "home-1")
+	w.begin()
+	d := trade.Delivery{TradeID: "t", Buyer: "home-1", BuyerMeter: agent.MeterID("home-1", "S0-1"), VolumeWh: 1 << 20}
+	err := c.Close(d)
+	if err == nil {
+		err = c.site.board.Inject(board.Fault{Part: contactorPin, Kind: board.Welded})
+	}
+	if err == nil {
+		err = c.Open("t")
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.pass(time.Second)
+	if sold, _, _ := w.delivered("t"); math.Abs(sold-3000) > 1e-6 {
+		t.Errorf("%g Wh flowed through a welded contact", sold)
+	}
+	if closed, watched, err := c.Feedback(); !closed || !watched || err != nil {
+		t.Errorf("its feedback: %v %v %v", closed, watched, err)
 	}
 }
 
@@ -347,7 +392,7 @@ func TestWorldRuns(t *testing.T) {
 		}
 		time.Sleep(time.Second)
 		synctest.Wait()
-		if sold, _ := w.delivered("trade-1"); math.Abs(sold-2000) > 2000*worldStep.Seconds() {
+		if sold, _, _ := w.delivered("trade-1"); math.Abs(sold-2000) > 2000*worldStep.Seconds() {
 			t.Errorf("%g Wh in an hour at 2 kW", sold)
 		}
 		if got := w.sinceStart(); got != time.Hour {

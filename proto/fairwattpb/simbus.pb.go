@@ -80,7 +80,7 @@ func (x BusError_Kind) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use BusError_Kind.Descriptor instead.
 func (BusError_Kind) EnumDescriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_simbus_proto_rawDescGZIP(), []int{10, 0}
+	return file_proto_fairwattpb_simbus_proto_rawDescGZIP(), []int{11, 0}
 }
 
 type BusRequest struct {
@@ -97,6 +97,7 @@ type BusRequest struct {
 	//	*BusRequest_PinRead
 	//	*BusRequest_SerialWrite
 	//	*BusRequest_SerialRead
+	//	*BusRequest_PinSet
 	Op            isBusRequest_Op `protobuf_oneof:"op"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -218,6 +219,15 @@ func (x *BusRequest) GetSerialRead() *SerialRead {
 	return nil
 }
 
+func (x *BusRequest) GetPinSet() *PinSet {
+	if x != nil {
+		if x, ok := x.Op.(*BusRequest_PinSet); ok {
+			return x.PinSet
+		}
+	}
+	return nil
+}
+
 type isBusRequest_Op interface {
 	isBusRequest_Op()
 }
@@ -254,6 +264,10 @@ type BusRequest_SerialRead struct {
 	SerialRead *SerialRead `protobuf:"bytes,9,opt,name=serial_read,json=serialRead,proto3,oneof"`
 }
 
+type BusRequest_PinSet struct {
+	PinSet *PinSet `protobuf:"bytes,10,opt,name=pin_set,json=pinSet,proto3,oneof"`
+}
+
 func (*BusRequest_I2C) isBusRequest_Op() {}
 
 func (*BusRequest_PinCount) isBusRequest_Op() {}
@@ -269,6 +283,8 @@ func (*BusRequest_PinRead) isBusRequest_Op() {}
 func (*BusRequest_SerialWrite) isBusRequest_Op() {}
 
 func (*BusRequest_SerialRead) isBusRequest_Op() {}
+
+func (*BusRequest_PinSet) isBusRequest_Op() {}
 
 // Write w to the address, then read so many bytes.
 type I2CTransfer struct {
@@ -561,6 +577,59 @@ func (x *PinRead) GetPin() string {
 	return ""
 }
 
+// Drive an output. It floats when the connection that drove it ends.
+type PinSet struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Pin           string                 `protobuf:"bytes,1,opt,name=pin,proto3" json:"pin,omitempty"`
+	High          bool                   `protobuf:"varint,2,opt,name=high,proto3" json:"high,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PinSet) Reset() {
+	*x = PinSet{}
+	mi := &file_proto_fairwattpb_simbus_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PinSet) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PinSet) ProtoMessage() {}
+
+func (x *PinSet) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_fairwattpb_simbus_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PinSet.ProtoReflect.Descriptor instead.
+func (*PinSet) Descriptor() ([]byte, []int) {
+	return file_proto_fairwattpb_simbus_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *PinSet) GetPin() string {
+	if x != nil {
+		return x.Pin
+	}
+	return ""
+}
+
+func (x *PinSet) GetHigh() bool {
+	if x != nil {
+		return x.High
+	}
+	return false
+}
+
 // Send bytes on a serial line.
 type SerialWrite struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -572,7 +641,7 @@ type SerialWrite struct {
 
 func (x *SerialWrite) Reset() {
 	*x = SerialWrite{}
-	mi := &file_proto_fairwattpb_simbus_proto_msgTypes[7]
+	mi := &file_proto_fairwattpb_simbus_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -584,7 +653,7 @@ func (x *SerialWrite) String() string {
 func (*SerialWrite) ProtoMessage() {}
 
 func (x *SerialWrite) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_simbus_proto_msgTypes[7]
+	mi := &file_proto_fairwattpb_simbus_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -597,7 +666,7 @@ func (x *SerialWrite) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SerialWrite.ProtoReflect.Descriptor instead.
 func (*SerialWrite) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_simbus_proto_rawDescGZIP(), []int{7}
+	return file_proto_fairwattpb_simbus_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *SerialWrite) GetPort() string {
@@ -626,7 +695,7 @@ type SerialRead struct {
 
 func (x *SerialRead) Reset() {
 	*x = SerialRead{}
-	mi := &file_proto_fairwattpb_simbus_proto_msgTypes[8]
+	mi := &file_proto_fairwattpb_simbus_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -638,7 +707,7 @@ func (x *SerialRead) String() string {
 func (*SerialRead) ProtoMessage() {}
 
 func (x *SerialRead) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_simbus_proto_msgTypes[8]
+	mi := &file_proto_fairwattpb_simbus_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -651,7 +720,7 @@ func (x *SerialRead) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SerialRead.ProtoReflect.Descriptor instead.
 func (*SerialRead) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_simbus_proto_rawDescGZIP(), []int{8}
+	return file_proto_fairwattpb_simbus_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *SerialRead) GetPort() string {
@@ -694,7 +763,7 @@ type BusReply struct {
 
 func (x *BusReply) Reset() {
 	*x = BusReply{}
-	mi := &file_proto_fairwattpb_simbus_proto_msgTypes[9]
+	mi := &file_proto_fairwattpb_simbus_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -706,7 +775,7 @@ func (x *BusReply) String() string {
 func (*BusReply) ProtoMessage() {}
 
 func (x *BusReply) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_simbus_proto_msgTypes[9]
+	mi := &file_proto_fairwattpb_simbus_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -719,7 +788,7 @@ func (x *BusReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BusReply.ProtoReflect.Descriptor instead.
 func (*BusReply) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_simbus_proto_rawDescGZIP(), []int{9}
+	return file_proto_fairwattpb_simbus_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *BusReply) GetNowUs() int64 {
@@ -802,7 +871,7 @@ type BusError struct {
 
 func (x *BusError) Reset() {
 	*x = BusError{}
-	mi := &file_proto_fairwattpb_simbus_proto_msgTypes[10]
+	mi := &file_proto_fairwattpb_simbus_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -814,7 +883,7 @@ func (x *BusError) String() string {
 func (*BusError) ProtoMessage() {}
 
 func (x *BusError) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_simbus_proto_msgTypes[10]
+	mi := &file_proto_fairwattpb_simbus_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -827,7 +896,7 @@ func (x *BusError) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BusError.ProtoReflect.Descriptor instead.
 func (*BusError) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_simbus_proto_rawDescGZIP(), []int{10}
+	return file_proto_fairwattpb_simbus_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *BusError) GetKind() BusError_Kind {
@@ -858,7 +927,7 @@ type BoardPart struct {
 
 func (x *BoardPart) Reset() {
 	*x = BoardPart{}
-	mi := &file_proto_fairwattpb_simbus_proto_msgTypes[11]
+	mi := &file_proto_fairwattpb_simbus_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -870,7 +939,7 @@ func (x *BoardPart) String() string {
 func (*BoardPart) ProtoMessage() {}
 
 func (x *BoardPart) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_simbus_proto_msgTypes[11]
+	mi := &file_proto_fairwattpb_simbus_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -883,7 +952,7 @@ func (x *BoardPart) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BoardPart.ProtoReflect.Descriptor instead.
 func (*BoardPart) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_simbus_proto_rawDescGZIP(), []int{11}
+	return file_proto_fairwattpb_simbus_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *BoardPart) GetChip() string {
@@ -925,7 +994,7 @@ var File_proto_fairwattpb_simbus_proto protoreflect.FileDescriptor
 
 const file_proto_fairwattpb_simbus_proto_rawDesc = "" +
 	"\n" +
-	"\x1dproto/fairwattpb/simbus.proto\x12\vfairwatt.v1\"\xda\x03\n" +
+	"\x1dproto/fairwattpb/simbus.proto\x12\vfairwatt.v1\"\x8a\x04\n" +
 	"\n" +
 	"BusRequest\x12\x19\n" +
 	"\bsleep_us\x18\x01 \x01(\x04R\asleepUs\x12,\n" +
@@ -937,7 +1006,9 @@ const file_proto_fairwattpb_simbus_proto_rawDesc = "" +
 	"\bpin_read\x18\a \x01(\v2\x14.fairwatt.v1.PinReadH\x00R\apinRead\x12=\n" +
 	"\fserial_write\x18\b \x01(\v2\x18.fairwatt.v1.SerialWriteH\x00R\vserialWrite\x12:\n" +
 	"\vserial_read\x18\t \x01(\v2\x17.fairwatt.v1.SerialReadH\x00R\n" +
-	"serialReadB\x04\n" +
+	"serialRead\x12.\n" +
+	"\apin_set\x18\n" +
+	" \x01(\v2\x13.fairwatt.v1.PinSetH\x00R\x06pinSetB\x04\n" +
 	"\x02op\"I\n" +
 	"\vI2CTransfer\x12\x18\n" +
 	"\aaddress\x18\x01 \x01(\rR\aaddress\x12\f\n" +
@@ -955,7 +1026,10 @@ const file_proto_fairwattpb_simbus_proto_rawDesc = "" +
 	"\n" +
 	"\bDescribe\"\x1b\n" +
 	"\aPinRead\x12\x10\n" +
-	"\x03pin\x18\x01 \x01(\tR\x03pin\"5\n" +
+	"\x03pin\x18\x01 \x01(\tR\x03pin\".\n" +
+	"\x06PinSet\x12\x10\n" +
+	"\x03pin\x18\x01 \x01(\tR\x03pin\x12\x12\n" +
+	"\x04high\x18\x02 \x01(\bR\x04high\"5\n" +
 	"\vSerialWrite\x12\x12\n" +
 	"\x04port\x18\x01 \x01(\tR\x04port\x12\x12\n" +
 	"\x04data\x18\x02 \x01(\fR\x04data\"Q\n" +
@@ -1007,7 +1081,7 @@ func file_proto_fairwattpb_simbus_proto_rawDescGZIP() []byte {
 }
 
 var file_proto_fairwattpb_simbus_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_proto_fairwattpb_simbus_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
+var file_proto_fairwattpb_simbus_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
 var file_proto_fairwattpb_simbus_proto_goTypes = []any{
 	(BusError_Kind)(0),  // 0: fairwatt.v1.BusError.Kind
 	(*BusRequest)(nil),  // 1: fairwatt.v1.BusRequest
@@ -1017,11 +1091,12 @@ var file_proto_fairwattpb_simbus_proto_goTypes = []any{
 	(*PinEdge)(nil),     // 5: fairwatt.v1.PinEdge
 	(*Describe)(nil),    // 6: fairwatt.v1.Describe
 	(*PinRead)(nil),     // 7: fairwatt.v1.PinRead
-	(*SerialWrite)(nil), // 8: fairwatt.v1.SerialWrite
-	(*SerialRead)(nil),  // 9: fairwatt.v1.SerialRead
-	(*BusReply)(nil),    // 10: fairwatt.v1.BusReply
-	(*BusError)(nil),    // 11: fairwatt.v1.BusError
-	(*BoardPart)(nil),   // 12: fairwatt.v1.BoardPart
+	(*PinSet)(nil),      // 8: fairwatt.v1.PinSet
+	(*SerialWrite)(nil), // 9: fairwatt.v1.SerialWrite
+	(*SerialRead)(nil),  // 10: fairwatt.v1.SerialRead
+	(*BusReply)(nil),    // 11: fairwatt.v1.BusReply
+	(*BusError)(nil),    // 12: fairwatt.v1.BusError
+	(*BoardPart)(nil),   // 13: fairwatt.v1.BoardPart
 }
 var file_proto_fairwattpb_simbus_proto_depIdxs = []int32{
 	2,  // 0: fairwatt.v1.BusRequest.i2c:type_name -> fairwatt.v1.I2CTransfer
@@ -1030,16 +1105,17 @@ var file_proto_fairwattpb_simbus_proto_depIdxs = []int32{
 	5,  // 3: fairwatt.v1.BusRequest.pin_edge:type_name -> fairwatt.v1.PinEdge
 	6,  // 4: fairwatt.v1.BusRequest.describe:type_name -> fairwatt.v1.Describe
 	7,  // 5: fairwatt.v1.BusRequest.pin_read:type_name -> fairwatt.v1.PinRead
-	8,  // 6: fairwatt.v1.BusRequest.serial_write:type_name -> fairwatt.v1.SerialWrite
-	9,  // 7: fairwatt.v1.BusRequest.serial_read:type_name -> fairwatt.v1.SerialRead
-	11, // 8: fairwatt.v1.BusReply.error:type_name -> fairwatt.v1.BusError
-	12, // 9: fairwatt.v1.BusReply.parts:type_name -> fairwatt.v1.BoardPart
-	0,  // 10: fairwatt.v1.BusError.kind:type_name -> fairwatt.v1.BusError.Kind
-	11, // [11:11] is the sub-list for method output_type
-	11, // [11:11] is the sub-list for method input_type
-	11, // [11:11] is the sub-list for extension type_name
-	11, // [11:11] is the sub-list for extension extendee
-	0,  // [0:11] is the sub-list for field type_name
+	9,  // 6: fairwatt.v1.BusRequest.serial_write:type_name -> fairwatt.v1.SerialWrite
+	10, // 7: fairwatt.v1.BusRequest.serial_read:type_name -> fairwatt.v1.SerialRead
+	8,  // 8: fairwatt.v1.BusRequest.pin_set:type_name -> fairwatt.v1.PinSet
+	12, // 9: fairwatt.v1.BusReply.error:type_name -> fairwatt.v1.BusError
+	13, // 10: fairwatt.v1.BusReply.parts:type_name -> fairwatt.v1.BoardPart
+	0,  // 11: fairwatt.v1.BusError.kind:type_name -> fairwatt.v1.BusError.Kind
+	12, // [12:12] is the sub-list for method output_type
+	12, // [12:12] is the sub-list for method input_type
+	12, // [12:12] is the sub-list for extension type_name
+	12, // [12:12] is the sub-list for extension extendee
+	0,  // [0:12] is the sub-list for field type_name
 }
 
 func init() { file_proto_fairwattpb_simbus_proto_init() }
@@ -1056,6 +1132,7 @@ func file_proto_fairwattpb_simbus_proto_init() {
 		(*BusRequest_PinRead)(nil),
 		(*BusRequest_SerialWrite)(nil),
 		(*BusRequest_SerialRead)(nil),
+		(*BusRequest_PinSet)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -1063,7 +1140,7 @@ func file_proto_fairwattpb_simbus_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_proto_fairwattpb_simbus_proto_rawDesc), len(file_proto_fairwattpb_simbus_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   12,
+			NumMessages:   13,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

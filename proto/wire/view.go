@@ -157,7 +157,10 @@ type Info struct {
 	ChainID      string   `json:"chain_id,omitempty"`
 	Capabilities []string `json:"capabilities"`
 	Sensors      []Sensor `json:"sensors"`
-	Simulated    bool     `json:"simulated"`
+	// Contactor is what switches the power sold: its pins, or none; empty at a
+	// device that does not sell.
+	Contactor string `json:"contactor,omitempty"`
+	Simulated bool   `json:"simulated"`
 }
 
 // A Sensor is the health of one configured sensor.

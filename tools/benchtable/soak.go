@@ -121,6 +121,7 @@ sell:
   min_wh: 100
   max_wh: 5000
   delivery_h: 1
+contactor: none
 `
 
 // writeSoakConfig makes a community and an agent's configuration in it, and

@@ -32,6 +32,7 @@ type report struct {
 	Energy       bool `json:"energy_conserved"`
 	Chain        bool `json:"chain_verified"`
 	Problems     []string
+	Contactors   *int `json:"contactor_violations"` // nil: the relays were not asked
 }
 
 // A scenario is one run of the grid: its arguments, and the claims about its report
@@ -104,7 +105,8 @@ func run(dir string, length time.Duration, traces string) error {
 // always checks the claims about every run.
 func always(r report) error {
 	err := need("2 or more epochs", r.Epochs >= 2, "nothing dropped", r.Dropped == 0,
-		"money conserved", r.Money, "energy conserved", r.Energy, "chain verified", r.Chain)
+		"money conserved", r.Money, "energy conserved", r.Energy, "chain verified", r.Chain,
+		"no contactor is closed while its gate is not open", r.Contactors != nil && *r.Contactors == 0)
 	if err != nil && len(r.Problems) > 0 {
 		return fmt.Errorf("%w (%s)", err, strings.Join(r.Problems, "; "))
 	}

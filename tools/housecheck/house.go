@@ -70,6 +70,8 @@ var fairwatt = house{
 		"agent/receipt":             {floor: ground, side: agents, pure: true},
 		"agent/view":                {floor: ground, side: agents, pure: true},
 		"agent/receipt/receipttest": {floor: ground, side: agents, tests: true},
+		"agent/contactor":           {floor: ground, side: agents, pure: true},
+		"agent/contactor/drive":     {floor: edges, side: agents},
 		"agent/replay":              {floor: edges, side: agents},
 		"agent/outbox":              {floor: edges, side: agents},
 		"agent/sensor":              {floor: edges, side: agents},

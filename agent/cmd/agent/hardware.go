@@ -7,8 +7,10 @@ import (
 	"strings"
 
 	"fairwatt/agent"
+	"fairwatt/agent/contactor/drive"
 	"fairwatt/agent/sensor"
 	"fairwatt/agent/sensor/simbus"
+	"fairwatt/agent/trade"
 )
 
 // A hardware is the buses of a configuration and the sensors on them.
@@ -16,8 +18,10 @@ type hardware struct {
 	sensors []sensor.Sensor
 	configs []sensor.Config // of sensors
 	missing []agent.MissingSensor
-	buses   sensor.Buses
-	close   io.Closer
+	// contactor is nil without one; openContactor sets it up.
+	contactor trade.Contactor
+	buses     sensor.Buses
+	close     io.Closer
 }
 
 // openHardware opens the buses and sets the sensors up. A sensor that cannot
@@ -50,4 +54,19 @@ func openHardware(ctx context.Context, cfg *agent.Config) (*hardware, error) {
 		h.configs = append(h.configs, c)
 	}
 	return h, nil
+}
+
+// openContactor opens the contactor of the configuration, if there is one. One
+// that cannot be opened is an error: the agent would sell through a switch that
+// it does not hold.
+func (h *hardware) openContactor(cfg *agent.Config) error {
+	if cfg.Contactor == nil || cfg.Contactor.None {
+		return nil
+	}
+	line, err := drive.New(*cfg.Contactor, h.buses)
+	if err != nil {
+		return err
+	}
+	h.contactor = line
+	return nil
 }

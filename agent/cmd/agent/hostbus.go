@@ -54,6 +54,14 @@ func (h *hostBuses) Pin(name string) (gpio.PinIn, error) {
 	return nil, fmt.Errorf("GPIO pin %q: this machine has none of that name", name)
 }
 
+// PinOut returns a GPIO pin that can be driven.
+func (h *hostBuses) PinOut(name string) (gpio.PinOut, error) {
+	if pin := gpioreg.ByName(name); pin != nil {
+		return pin, nil
+	}
+	return nil, fmt.Errorf("GPIO pin %q: this machine has none of that name", name)
+}
+
 // Close closes the buses.
 func (h *hostBuses) Close() error {
 	h.mu.Lock()

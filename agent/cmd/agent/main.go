@@ -30,7 +30,7 @@ a residual-current device, a grid protection relay or a lightning warning.`,
 	}
 	root.AddCommand(
 		runCommand(), replayCommand(), checkCommand(), recordCommand(), monitorCommand(),
-		importCommand(), enrollCommand(), tradeCommand(), versionCommand(withNetwork),
+		importCommand(), enrollCommand(), tradeCommand(), openCommand(), versionCommand(withNetwork),
 	)
 	return root
 }

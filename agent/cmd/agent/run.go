@@ -81,7 +81,10 @@ func runAgent(ctx context.Context, cfg *agent.Config, log *slog.Logger) (err err
 		return err
 	}
 	defer func() { err = errors.Join(err, hw.close.Close()) }()
-	deps.Sensors, deps.Missing = hw.sensors, hw.missing
+	if err := hw.openContactor(cfg); err != nil {
+		return err
+	}
+	deps.Sensors, deps.Missing, deps.Contactor = hw.sensors, hw.missing, hw.contactor
 
 	network, err := agent.LoadNetwork(cfg.Network)
 	if err != nil {

@@ -193,11 +193,27 @@ func (c *Client) Pin(name string) (gpio.PinIn, error) {
 	return NewPin(name, c.waitEdge, c.level), nil
 }
 
-// level asks for a pin's level. A board that is gone has none: high, which makes
-// a driver look at the chip, where it finds the error.
-func (c *Client) level(name string) gpio.Level {
+// level asks for a pin's level.
+func (c *Client) level(name string) (gpio.Level, error) {
 	rep, err := c.do(&pb.BusRequest{Op: &pb.BusRequest_PinRead{PinRead: &pb.PinRead{Pin: name}}})
-	return gpio.Level(err != nil || rep.High)
+	if err != nil {
+		return gpio.Low, err
+	}
+	return gpio.Level(rep.High), nil
+}
+
+// PinOut returns an output of the board. It floats when the client's connection
+// ends, until the next Out.
+func (c *Client) PinOut(name string) (gpio.PinOut, error) {
+	if len(name) > MaxNameBytes {
+		return nil, fmt.Errorf("%w: %.16q, cut off", ErrNoSuchPin, name)
+	}
+	return NewPinOut(name, c.setPin), nil
+}
+
+func (c *Client) setPin(name string, l gpio.Level) error {
+	_, err := c.do(&pb.BusRequest{Op: &pb.BusRequest_PinSet{PinSet: &pb.PinSet{Pin: name, High: bool(l)}}})
+	return err
 }
 
 func (c *Client) edge(name string, timeout time.Duration) (bool, error) {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"periph.io/x/conn/v3/gpio"
+	"periph.io/x/conn/v3/physic"
 	"periph.io/x/conn/v3/pin"
 
 	"fairwatt/model"
@@ -53,15 +54,16 @@ func (p Part) Name() string {
 }
 
 // NewPin returns a pin as periph sees it. Pulses rest high and fall; an
-// interrupt rests low.
-func NewPin(name string, wait func(name string, timeout time.Duration) bool, level func(name string) gpio.Level) gpio.PinIn {
+// interrupt rests low. A pin that cannot be read is high, which makes a driver
+// look at the chip, where it finds the error. ReadLevel tells the error itself.
+func NewPin(name string, wait func(name string, timeout time.Duration) bool, level func(name string) (gpio.Level, error)) gpio.PinIn {
 	return &pinIn{name: name, wait: wait, level: level}
 }
 
 type pinIn struct {
 	name  string
 	wait  func(name string, timeout time.Duration) bool
-	level func(name string) gpio.Level
+	level func(name string) (gpio.Level, error)
 }
 
 func (p *pinIn) String() string   { return p.name }
@@ -77,7 +79,13 @@ func (p *pinIn) Func() pin.Func { return gpio.IN }
 func (p *pinIn) In(gpio.Pull, gpio.Edge) error { return nil }
 
 // Read implements gpio.PinIn.
-func (p *pinIn) Read() gpio.Level { return p.level(p.name) }
+func (p *pinIn) Read() gpio.Level {
+	l, err := p.level(p.name)
+	return gpio.Level(err != nil || bool(l))
+}
+
+// ReadLevel is Read with the error, which periph's interface has no room for.
+func (p *pinIn) ReadLevel() (gpio.Level, error) { return p.level(p.name) }
 
 // WaitForEdge implements gpio.PinIn.
 func (p *pinIn) WaitForEdge(timeout time.Duration) bool { return p.wait(p.name, timeout) }
@@ -87,6 +95,33 @@ func (p *pinIn) Pull() gpio.Pull { return gpio.PullUp }
 
 // DefaultPull implements gpio.PinIn.
 func (p *pinIn) DefaultPull() gpio.Pull { return gpio.PullUp }
+
+// NewPinOut returns an output as periph sees it.
+func NewPinOut(name string, set func(name string, l gpio.Level) error) gpio.PinOut {
+	return &pinOut{name, set}
+}
+
+type pinOut struct {
+	name string
+	set  func(name string, l gpio.Level) error
+}
+
+func (p *pinOut) String() string   { return p.name }
+func (p *pinOut) Halt() error      { return nil }
+func (p *pinOut) Name() string     { return p.name }
+func (p *pinOut) Number() int      { return -1 }
+func (p *pinOut) Function() string { return string(p.Func()) }
+
+// Func implements pin.PinFunc.
+func (p *pinOut) Func() pin.Func { return gpio.OUT }
+
+// Out implements gpio.PinOut.
+func (p *pinOut) Out(l gpio.Level) error { return p.set(p.name, l) }
+
+// PWM implements gpio.PinOut; the board has none.
+func (p *pinOut) PWM(gpio.Duty, physic.Frequency) error {
+	return fmt.Errorf("pin %s: no PWM", p.name)
+}
 
 // NewPort returns an open serial line. Its timeout runs on the board's clock.
 func NewPort(name string, read func(name string, p []byte, timeout time.Duration) (int, error), write func(name string, w []byte) error) io.ReadWriteCloser {

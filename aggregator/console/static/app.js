@@ -75,7 +75,8 @@ function card(g) {
     scores.length ? el('div', { class: 'bars' }, el('span', { class: 'muted' }, 'Network scores'),
       scores.slice(0, 4).map(([k, p]) => el('div', {}, el('span', {}, words(k)),
         el('meter', { min: 0, max: 1, value: p, 'aria-label': `${words(k)} score` }), el('span', { class: 'num' }, p.toFixed(3))))) : '',
-    el('p', { class: 'muted small' }, 'last seen ', time(g.last_seen_ms), g.on_chain ? `; on the chain: ${g.on_chain}` : ''));
+    el('p', { class: 'muted small' }, 'last seen ', time(g.last_seen_ms), g.on_chain ? `; on the chain: ${g.on_chain}` : '',
+      g.contactor ? `; contactor: ${g.contactor}` : ''));
 }
 
 const cards = new Map();

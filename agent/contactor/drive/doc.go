@@ -1,0 +1,24 @@
+// Package drive drives a contactor by a GPIO pin, and reads its feedback from
+// another.
+//
+// # What is promised
+//
+//   - [New] de-energises the contactor before it does anything else, and so does
+//     [Line.Halt].
+//   - A Line is safe for concurrent use: a guard may open it while the loop that
+//     owns it stands still.
+//   - Feedback that cannot be read is an error, never a guess, where the pin can
+//     tell.
+//
+// # The caller's duties
+//
+// Wire it so that de-energised means open, with a pull resistor that holds the
+// coil's driver off while the pin floats. Nothing here can open a contactor that
+// a dead process left closed: see docs/agent.md.
+//
+// # Design
+//
+// Pins are periph's gpio.PinOut and gpio.PinIn, from the same buses that the
+// sensors use ([Outputs] next to them), so that a simulated board serves as
+// well.
+package drive
