@@ -1,7 +1,6 @@
 package agent
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -19,6 +18,7 @@ import (
 	"fairwatt/agent/sensor"
 	"fairwatt/model"
 	"fairwatt/proto/seal"
+	"fairwatt/proto/strictyaml"
 	"fairwatt/proto/wire"
 )
 
@@ -148,8 +148,8 @@ func ParseConfig(r io.Reader) (*Config, error) {
 		return nil, fmt.Errorf("configuration: over %d bytes", maxConfigBytes)
 	}
 	cfg := DefaultConfig()
-	if err := yaml.NewDecoder(bytes.NewReader(b), yaml.Strict()).Decode(&cfg); err != nil && err != io.EOF {
-		return nil, fmt.Errorf("configuration: %s", strings.TrimSpace(yaml.FormatError(err, false, false)))
+	if err := strictyaml.Decode(b, &cfg); err != nil {
+		return nil, fmt.Errorf("configuration: %w", err)
 	}
 	cfg.fill()
 	if err := cfg.Validate(); err != nil {

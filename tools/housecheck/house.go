@@ -53,6 +53,8 @@ var fairwatt = house{
 		"proto/peerpb":         {floor: ground, side: middle, plain: true},
 		"proto/seal":           {floor: ground, side: middle, pure: true},
 		"proto/wire":           {floor: ground, side: middle, pure: true},
+		"proto/brief":          {floor: ground, side: middle, pure: true},
+		"proto/strictyaml":     {floor: ground, side: middle, pure: true},
 		"model/nnet/skill":     {floor: ground, side: middle},
 		"model/nnet/stretch":   {floor: ground, side: middle},
 		"model/faultdoc":       {floor: ground, side: middle, tests: true},

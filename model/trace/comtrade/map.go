@@ -5,9 +5,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/goccy/go-yaml"
-
 	"fairwatt/model"
+	"fairwatt/proto/strictyaml"
 )
 
 // A Map says which channel of a recording is which channel of the model, if the
@@ -37,15 +36,9 @@ type Selector struct {
 }
 
 // ParseMap reads a map. Unknown keys and channels are errors.
-func ParseMap(text []byte) (m *Map, err error) {
-	defer func() {
-		// goccy/go-yaml v1.19.2 panics on some malformed documents.
-		if p := recover(); p != nil {
-			m, err = nil, fmt.Errorf("recording map: malformed YAML: %v", p)
-		}
-	}()
-	m = &Map{}
-	if err := yaml.UnmarshalWithOptions(text, m, yaml.Strict()); err != nil {
+func ParseMap(text []byte) (*Map, error) {
+	m := &Map{}
+	if err := strictyaml.Decode(text, m); err != nil {
 		return nil, fmt.Errorf("recording map: %w", err)
 	}
 	for name, s := range m.Channels {

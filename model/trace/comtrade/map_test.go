@@ -105,7 +105,7 @@ func TestMapChannels(t *testing.T) {
 		"channels: {voltage_v_inst: {}}":                      "give either number or name",
 		"channels: {no_such: {number: 1}}":                    `unknown channel "no_such"`,
 		"nominal_voltage_v: -1":                               "out of range",
-		"nominal_voltage_v: .nan":                             "out of range",
+		"nominal_voltage_v: .nan":                             "is no number",
 		"nominal_frequency_hz: -1":                            "out of range",
 		"nominal_frequency_hz: 400.1":                         "out of range",
 		"nominal_frequency_hz: 400":                           "",

@@ -12,10 +12,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/goccy/go-yaml"
-
 	"fairwatt/model"
 	"fairwatt/model/trace"
+	"fairwatt/proto/strictyaml"
 )
 
 // A Map says how the columns of a foreign CSV become a trace. It is written in
@@ -52,14 +51,7 @@ type ColumnMap struct {
 // ParseMap reads a column map. Unknown keys and channels are errors that name
 // them.
 func ParseMap(text []byte) (m Map, err error) {
-	defer func() {
-		// goccy/go-yaml v1.19.2 panics on some malformed documents (a tag
-		// where a list is expected; found by FuzzImportCSV).
-		if p := recover(); p != nil {
-			err = fmt.Errorf("column map: malformed YAML: %v", p)
-		}
-	}()
-	if err := yaml.UnmarshalWithOptions(text, &m, yaml.Strict()); err != nil {
+	if err := strictyaml.Decode(text, &m); err != nil {
 		return m, fmt.Errorf("column map: %w", err)
 	}
 	if err := m.check(); err != nil {
