@@ -108,7 +108,7 @@ func TestRefusals(t *testing.T) {
 		"site: *x":                                        `names no value before it`,
 		"site: {":                                         `[1:`,
 		"site: " + strings.Repeat("[", 100):               `[1:`,
-		"names: {a: " + strings.Repeat("x", 500) + "}":    `... (`,
+		"names: {a: " + strings.Repeat("x", 500) + "}": `... (`,
 	} {
 		_, err := decode(text)
 		if err == nil || !strings.Contains(err.Error(), want) {
