@@ -8,6 +8,8 @@
 package brief
 
 import (
+	"fmt"
+	"io"
 	"strconv"
 	"unicode/utf8"
 )
@@ -50,3 +52,36 @@ func Text[T quotable](s T) string {
 	}
 	return string(s)
 }
+
+// A quoted string prints itself as Quote does under %q, and whole under others.
+type quoted string
+
+// Format implements fmt.Formatter.
+func (q quoted) Format(f fmt.State, verb rune) {
+	if verb == 'q' {
+		io.WriteString(f, Quote(q)) // a fmt.State keeps no error
+		return
+	}
+	fmt.Fprintf(f, fmt.FormatString(f, verb), string(q))
+}
+
+func cut(args []any) []any {
+	out := make([]any, len(args))
+	for i, a := range args {
+		switch v := a.(type) {
+		case string:
+			out[i] = quoted(v)
+		case []byte:
+			out[i] = quoted(v)
+		default:
+			out[i] = a
+		}
+	}
+	return out
+}
+
+// Errorf is fmt.Errorf with %q of strings and bytes cut as Quote does.
+func Errorf(format string, args ...any) error { return fmt.Errorf(format, cut(args)...) }
+
+// Sprintf is fmt.Sprintf with %q of strings and bytes cut as Quote does.
+func Sprintf(format string, args ...any) string { return fmt.Sprintf(format, cut(args)...) }

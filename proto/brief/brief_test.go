@@ -1,6 +1,7 @@
 package brief
 
 import (
+	"errors"
 	"strconv"
 	"strings"
 	"testing"
@@ -47,4 +48,16 @@ func TestQuoteIsOneShortLine(t *testing.T) {
 			t.Fatalf("%s is not the beginning of %q (%v)", head, b, err)
 		}
 	})
+}
+
+func TestErrorfCutsOnlyQuotations(t *testing.T) {
+	long, cause := strings.Repeat("x", 100), errors.New("the cause")
+	err := Errorf("column %s: %q, %-5q|%d|%5s|%v: %w", long, []byte(long), "ab", 7, "cd", long, cause)
+	want := "column " + long + ": " + Quote(long) + `, "ab"|7|   cd|` + long + ": the cause"
+	if err.Error() != want || !errors.Is(err, cause) {
+		t.Errorf("%v\nwant %s", err, want)
+	}
+	if got := Sprintf("%q %s", long, "a"); got != Quote(long)+" a" {
+		t.Errorf("%s", got)
+	}
 }

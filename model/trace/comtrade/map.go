@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"fairwatt/model"
+	"fairwatt/proto/brief"
 	"fairwatt/proto/strictyaml"
 )
 
@@ -83,7 +84,7 @@ func (c *Config) sources(m *Map) (out []source, left []string, err error) {
 				i = slices.IndexFunc(c.Analogs, func(a Analog) bool { return a.Name == s.Name })
 			}
 			if i < 0 || i >= len(c.Analogs) {
-				return nil, nil, fmt.Errorf("recording map: channels.%s: the recording has no analog channel %q, number %d", ch, s.Name, s.Number)
+				return nil, nil, brief.Errorf("recording map: channels.%s: the recording has no analog channel %q, number %d", ch, s.Name, s.Number)
 			}
 			if s.Scale == 0 {
 				s.Scale = 1

@@ -14,6 +14,7 @@ import (
 
 	"fairwatt/model"
 	"fairwatt/model/trace"
+	"fairwatt/proto/brief"
 	"fairwatt/proto/strictyaml"
 )
 
@@ -71,9 +72,9 @@ func (m *Map) check() error {
 	case m.SkipLines < 0 || m.SkipLines > maxSkipLines:
 		return fmt.Errorf("skip_lines: %d is outside 0 to %d", m.SkipLines, maxSkipLines)
 	case len([]rune(m.Separator)) > 1:
-		return fmt.Errorf("separator: %q is more than one character", m.Separator)
+		return brief.Errorf("separator: %q is more than one character", m.Separator)
 	case m.Separator == "\"" || m.Separator == "\r" || m.Separator == "\n":
-		return fmt.Errorf("separator: %q cannot separate", m.Separator)
+		return brief.Errorf("separator: %q cannot separate", m.Separator)
 	}
 	if _, err := time.LoadLocation(m.Time.Zone); err != nil {
 		return fmt.Errorf("time.zone: %w", err)
@@ -91,7 +92,7 @@ func (m *Map) check() error {
 	}
 	for name, c := range m.Labels {
 		if len(name) <= len(trace.LabelPrefix) || !strings.HasPrefix(name, trace.LabelPrefix) || strings.ContainsAny(name, ",\"\r\n") {
-			return fmt.Errorf("labels: %q must begin with %s", name, trace.LabelPrefix)
+			return brief.Errorf("labels: %q must begin with %s", name, trace.LabelPrefix)
 		}
 		if c.Column == "" {
 			return fmt.Errorf("labels.%s.column: missing", name)
@@ -183,7 +184,7 @@ func (m *Map) read(in io.Reader) (*trace.Trace, error) {
 		line, _ := r.FieldPos(0)
 		row, err := m.row(cells, timeIndex, zone, sources)
 		if n := len(t.Rows); err == nil && n > 0 && row.Sample.TimeMs <= t.Rows[n-1].Sample.TimeMs {
-			err = &trace.Error{Column: m.Time.Column, Err: fmt.Errorf("%q is not after the row before", cells[timeIndex])}
+			err = &trace.Error{Column: m.Time.Column, Err: brief.Errorf("%q is not after the row before", cells[timeIndex])}
 		}
 		if err == nil && len(t.Rows) == maxRows {
 			err = &trace.Error{Err: fmt.Errorf("more than %d rows", maxRows)}
@@ -248,7 +249,7 @@ func (m *Map) row(cells []string, timeIndex int, zone *time.Location, sources []
 		}
 		v, err := trace.ParseNumber(cell)
 		if err != nil {
-			return row, &trace.Error{Column: s.Column, Err: fmt.Errorf("%q %w", cell, err)}
+			return row, &trace.Error{Column: s.Column, Err: brief.Errorf("%q %w", cell, err)}
 		}
 		v = float64(v*s.Scale) + s.Offset
 		if s.isLabel {
@@ -269,7 +270,7 @@ func (t *TimeMap) parse(cell string, zone *time.Location) (int64, error) {
 	case "unix", "unix_ms":
 		v, err := trace.ParseNumber(cell)
 		if err != nil {
-			return 0, fmt.Errorf("%q %w", cell, err)
+			return 0, brief.Errorf("%q %w", cell, err)
 		}
 		if t.Layout == "unix" {
 			v *= 1000
@@ -280,12 +281,12 @@ func (t *TimeMap) parse(cell string, zone *time.Location) (int64, error) {
 	default:
 		at, err := time.ParseInLocation(t.Layout, cell, zone)
 		if err != nil {
-			return 0, fmt.Errorf("%q does not match the layout %q", cell, t.Layout)
+			return 0, brief.Errorf("%q does not match the layout %q", cell, t.Layout)
 		}
 		ms = at.UnixMilli()
 	}
 	if ms < trace.MinTimeMs || ms > trace.MaxTimeMs {
-		return 0, fmt.Errorf("%q is out of range", cell)
+		return 0, brief.Errorf("%q is out of range", cell)
 	}
 	return ms, nil
 }

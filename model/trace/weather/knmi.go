@@ -12,6 +12,7 @@ import (
 
 	"fairwatt/model"
 	"fairwatt/model/trace"
+	"fairwatt/proto/brief"
 )
 
 // knmiColumn says how one column of KNMI's hourly text becomes a channel.
@@ -83,7 +84,7 @@ type knmi struct {
 }
 
 func (k *knmi) fail(column, format string, args ...any) error {
-	return &trace.Error{Line: k.line, Column: column, Err: fmt.Errorf(format, args...)}
+	return &trace.Error{Line: k.line, Column: column, Err: brief.Errorf(format, args...)}
 }
 
 func (k *knmi) take(line string) error {

@@ -14,6 +14,7 @@ import (
 
 	"fairwatt/model"
 	"fairwatt/model/trace"
+	"fairwatt/proto/brief"
 )
 
 // METAROptions say what the reports themselves do not.
@@ -90,10 +91,10 @@ func (m *metarImport) run(in io.Reader) (*trace.Trace, error) {
 	if m.options.Month != "" {
 		month, err := time.Parse("2006-01", m.options.Month)
 		if err != nil {
-			return nil, fmt.Errorf("month %q: want a year and a month, as 2024-07", m.options.Month)
+			return nil, brief.Errorf("month %q: want a year and a month, as 2024-07", m.options.Month)
 		}
 		if err := checkYear(month); err != nil {
-			return nil, fmt.Errorf("month %q: %w", m.options.Month, err)
+			return nil, brief.Errorf("month %q: %w", m.options.Month, err)
 		}
 		m.month = month
 	}

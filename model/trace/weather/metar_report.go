@@ -2,9 +2,10 @@ package weather
 
 import (
 	"errors"
-	"fmt"
 	"strconv"
 	"strings"
+
+	"fairwatt/proto/brief"
 )
 
 // A quantity is a value that a report may lack.
@@ -75,14 +76,14 @@ func (r *metarReport) head(words []string) ([]string, error) {
 		words = words[1:]
 	}
 	if !isStation(next()) {
-		return nil, fmt.Errorf("%q is no station: want METAR or SPECI, four letters, day and time, as in METAR EHAM 020255Z", next())
+		return nil, brief.Errorf("%q is no station: want METAR or SPECI, four letters, day and time, as in METAR EHAM 020255Z", next())
 	}
 	r.station, words = next(), words[1:]
 	if next() == "NIL" {
 		return nil, errors.New("a report without a time")
 	}
 	if !r.time(next()) {
-		return nil, fmt.Errorf("%q is no day and time: want them as 020255Z", next())
+		return nil, brief.Errorf("%q is no day and time: want them as 020255Z", next())
 	}
 	words = words[1:]
 	for {
