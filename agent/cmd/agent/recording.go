@@ -78,6 +78,9 @@ func (f *replayFlags) waveforms(cfg *agent.Config, source recording) (w waveform
 	if meta.NominalVoltage > 0 {
 		c.NominalV = meta.NominalVoltage
 	}
+	if isComtrade && meta.NominalFreqHz == 0 {
+		logger(slog.LevelInfo).Warn("the recording says no line frequency; a map can (nominal_frequency_hz)", "taken_hz", c.NominalHz)
+	}
 	if w.detector, err = waveform.New(c, channels); err != nil {
 		return w, fmt.Errorf("waveforms of %s: %w", f.trace, err)
 	}

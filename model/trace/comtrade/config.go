@@ -216,6 +216,18 @@ func (p *cfgParser) rates() error {
 	if err != nil {
 		return err
 	}
+	// The line frequency may be empty or missing (C37.111-1999, 5.3.6). The number of
+	// rates stands alone in its line and a rate does not: what is before a rate is
+	// the number.
+	at, line := p.rest, p.line
+	next, err := p.fields()
+	if err != nil {
+		return err
+	}
+	p.rest, p.line = at, line
+	if lone := len(next) < 2 || strings.Join(next[1:], "") == ""; !lone {
+		return p.rateList(f)
+	}
 	if f[0] != "" {
 		if p.c.LineHz, err = trace.ParseNumber(f[0]); err != nil || p.c.LineHz < 0 || p.c.LineHz > 1000 {
 			return brief.Errorf("line frequency %q is not a number from 0 to 1000", f[0])
@@ -224,6 +236,11 @@ func (p *cfgParser) rates() error {
 	if f, err = p.fields(); err != nil {
 		return err
 	}
+	return p.rateList(f)
+}
+
+// rateList reads the rates, whose number f is.
+func (p *cfgParser) rateList(f []string) error {
 	n, err := strconv.Atoi(f[0])
 	if err != nil || n < 0 || n > maxRates {
 		return brief.Errorf("number of sampling rates %q is not from 0 to %d", f[0], maxRates)
@@ -309,7 +326,11 @@ func cfgTime(f []string, monthFirst bool) (at time.Time, nanos bool, err error) 
 	case year < 100:
 		year += 1900
 	}
-	clock = strings.TrimSpace(clock)
+	clock = strings.Join(strings.Fields(clock), "") // recorders pad with blanks
+	leap := strings.HasPrefix(clock, "23:59:60")
+	if leap {
+		clock = "23:59:59" + clock[len("23:59:60"):]
+	}
 	_, fraction, _ := strings.Cut(clock, ".")
 	nanos = len(fraction) > 6
 	t, err := time.Parse("15:4:5", clock) // a fraction after the seconds is accepted
@@ -319,6 +340,9 @@ func cfgTime(f []string, monthFirst bool) (at time.Time, nanos bool, err error) 
 	at = time.Date(year, time.Month(month), day, t.Hour(), t.Minute(), t.Second(), t.Nanosecond(), time.UTC)
 	if at.Day() != day || int(at.Month()) != month {
 		return time.Time{}, false, brief.Errorf("time %q: no such day", text)
+	}
+	if leap {
+		at = at.Add(time.Second)
 	}
 	return at, nanos, nil
 }
