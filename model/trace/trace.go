@@ -172,6 +172,8 @@ type Trace struct {
 	Channels []model.Channel // in the order of the header
 	Labels   []string        // label columns, in the order of the header
 	Rows     []Row
+	// LeftOut is what an import passed over. It is not written.
+	LeftOut []model.LeftOut
 }
 
 // Configure fits a judge's configuration to a trace. Interval, nominal values and

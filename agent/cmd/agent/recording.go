@@ -139,8 +139,8 @@ func someNames(names []string) string {
 }
 
 // tellLeftOut says on stderr what was left out.
-func tellLeftOut(list []model.LeftOut) {
-	log := logger(slog.LevelInfo)
+func tellLeftOut(list []model.LeftOut, of ...any) {
+	log := logger(slog.LevelInfo).With(of...)
 	for _, l := range list {
 		log.Warn("left out", "what", l.What, "count", l.Count, "names", l.Names)
 	}
