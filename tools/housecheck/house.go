@@ -59,6 +59,7 @@ var fairwatt = house{
 		"model/nnet/stretch":   {floor: ground, side: middle},
 		"model/faultdoc":       {floor: ground, side: middle, tests: true},
 
+		"proto/boltfile":        {floor: edges, side: middle},
 		"proto/mqtt":            {floor: edges, side: middle},
 		"proto/mqtt/mqtttest":   {floor: edges, side: middle, tests: true},
 		"model/nnet":            {floor: edges, side: middle},

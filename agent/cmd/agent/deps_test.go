@@ -88,6 +88,7 @@ var own = map[string]string{
 	"fairwatt/model/waveform":       "waveforms in agent replay",
 	"fairwatt/proto/fairwattpb":     "records; frames of sim://",
 	"fairwatt/proto/mqtt":           "broker connection",
+	"fairwatt/proto/boltfile":       "damaged files of the outbox",
 	"fairwatt/proto/brief":          "quotations in messages",
 	"fairwatt/proto/seal":           "signatures",
 	"fairwatt/proto/strictyaml":     "configuration",
