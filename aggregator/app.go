@@ -94,11 +94,16 @@ func (a *app) Verify(block []byte, epoch, view uint64, leader string) ([]string,
 		return nil, err
 	}
 	a.keep(st)
+	return idsOf(st), nil
+}
+
+// idsOf returns the ids of a block's records as agreement names them.
+func idsOf(st *ledger.Staged) []string {
 	ids := make([]string, 0, len(st.Records()))
 	for _, c := range st.Records() {
 		ids = append(ids, hex.EncodeToString(c.ID[:]))
 	}
-	return ids, nil
+	return ids
 }
 
 // RecordID implements consensus.Application.
@@ -179,7 +184,7 @@ func (a *app) Commit(cb *fairwattpb.CertifiedBlock) (consensus.Decision, error) 
 	clear(a.staged)
 	a.mu.Unlock()
 	a.committed(st, len(cert.GetVotes()))
-	out := consensus.Decision{EndsEpoch: st.EndsEpoch()}
+	out := consensus.Decision{RecordIDs: idsOf(st), EndsEpoch: st.EndsEpoch()}
 	if out.EndsEpoch {
 		out.Next = a.Epoch()
 	}

@@ -177,6 +177,27 @@ func TestAgeGoesBeforeBulk(t *testing.T) {
 	}
 }
 
+// A record that goes for its age is counted once: the caps hold for what is left.
+func TestAgeCountsOnce(t *testing.T) {
+	for _, bulk := range []bool{false, true} {
+		o := openWith(t, temp(t), func(l *Limits) { l.MaxRecords, l.MaxAge = 3, time.Minute })
+		commit(t, o, entryOf("old", bulk))
+		if err := o.Flush(1000); err != nil {
+			t.Fatal(err)
+		}
+		var entries []Entry
+		for _, text := range []string{"a", "b", "c", "d", "e"} {
+			entries = append(entries, entryOf(text, false))
+		}
+		if _, err := o.Commit(61_001, Commit{Record: entries}); err != nil {
+			t.Fatal(err)
+		}
+		if got := texts(t, o, time.Unix(0, 0)); !slices.Equal(got, []string{"c", "d", "e"}) {
+			t.Errorf("bulk %v: kept %v", bulk, got)
+		}
+	}
+}
+
 // The wait doubles with each attempt, up to 16 times, and begins again after a
 // reconnect.
 func TestBackOff(t *testing.T) {
@@ -336,6 +357,13 @@ func TestDamagedFile(t *testing.T) {
 	}
 	if _, err := Open(t.TempDir(), DefaultLimits()); err == nil {
 		t.Error("a folder is an outbox")
+	}
+	file := temp(t)
+	if err := os.WriteFile(file, []byte("no folder"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(filepath.Join(file, "o.db"), DefaultLimits()); err == nil {
+		t.Error("a file in a file is an outbox")
 	}
 }
 
@@ -506,16 +534,18 @@ func sizeOf(t *testing.T, path string) int64 {
 // that is in it; one that is mostly records is left as it is.
 func TestCompaction(t *testing.T) {
 	for _, c := range []struct {
-		left    int
-		compact bool
-	}{{3, true}, {97, false}} {
+		left           int
+		crash, compact bool
+	}{{3, true, true}, {3, false, true}, {97, true, false}} {
 		path := grown(t, c.left)
 		before := sizeOf(t, path)
 		if before < compactAboveBytes {
 			t.Fatalf("the file has %d bytes only", before)
 		}
-		if err := os.WriteFile(path+".compact", []byte("left by a crash"), 0o600); err != nil {
-			t.Fatal(err)
+		if c.crash {
+			if err := os.WriteFile(path+".compact", []byte("left by a crash"), 0o600); err != nil {
+				t.Fatal(err)
+			}
 		}
 		o := openOutbox(t, path)
 		if got := sizeOf(t, path) < before/2; got != c.compact {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"periph.io/x/conn/v3/gpio"
@@ -70,6 +71,50 @@ var ErrInvalid = errors.New("value without a meaning")
 
 var asChannels = []model.Channel{model.LightningKM, model.LightningCount}
 
+// KindAS3935 is the kind of an [AS3935].
+const KindAS3935 = "as3935"
+
+// AS3935Opts are the settings of an AS3935. Its default address is 0x03.
+type AS3935Opts struct {
+	// TuningCap is the antenna's tuning in steps of 8 pF, 0 to 15. The module's
+	// maker prints it.
+	TuningCap int `yaml:"tuning_cap,omitempty"`
+	// Indoor is the more sensitive setting for a detector in a house.
+	Indoor bool `yaml:"indoor,omitempty"`
+	// IRQPin is the GPIO wired to IRQ. Recommended: without it an event in the last
+	// 2 ms before a Read may be lost.
+	IRQPin string `yaml:"irq_pin,omitempty"`
+	// MinStrikes within 15 minutes before the first is reported: 1 (default), 5, 9
+	// or 16.
+	MinStrikes int `yaml:"min_strikes,omitempty"`
+}
+
+func (o AS3935Opts) withDefaults() Opts {
+	orDefault(&o.MinStrikes, 1)
+	return o
+}
+
+// place has the chip's three addresses. They are among those that UM10204 reserves.
+func (AS3935Opts) place() place { return place{onI2C, "", 0x03, 0x01, 0x03} }
+
+func (o AS3935Opts) check() error {
+	if o.TuningCap < 0 || o.TuningCap > 15 {
+		return fmt.Errorf("tuning_cap: %d is not within 0 and 15", o.TuningCap)
+	}
+	if !slices.Contains([]int{1, 5, 9, 16}, o.MinStrikes) {
+		return fmt.Errorf("min_strikes: %d is none of 1, 5, 9, 16", o.MinStrikes)
+	}
+	return nil
+}
+
+func (o AS3935Opts) open(cfg Config, buses Buses) (Sensor, error) {
+	c, err := openChip(cfg, buses)
+	if err != nil {
+		return nil, err
+	}
+	return newAS3935(o, c, buses)
+}
+
 // An AS3935 is a single lightning detector. It hears strokes to 40 km, and
 // inverters, displays and motors nearby as well: one event of it alone is a
 // hint, not a proof, and the judgement asks for a second one or another
@@ -103,21 +148,21 @@ type AS3935Health struct {
 	StormKnown bool
 }
 
-func newAS3935(cfg Config, c chip, buses Buses) (*AS3935, error) {
-	d := &AS3935{chip: c, gain: asOutdoor, cap: byte(cfg.TuningCap), distance: asOutOfRange}
-	if cfg.Indoor {
+func newAS3935(o AS3935Opts, c chip, buses Buses) (*AS3935, error) {
+	d := &AS3935{chip: c, gain: asOutdoor, cap: byte(o.TuningCap), distance: asOutOfRange}
+	if o.Indoor {
 		d.gain = asIndoor
 	}
-	d.minStrikes = map[int]byte{1: 0, 5: 1, 9: 2, 16: 3}[cfg.MinStrikes]
-	if cfg.IRQPin == "" {
+	d.minStrikes = map[int]byte{1: 0, 5: 1, 9: 2, 16: 3}[o.MinStrikes]
+	if o.IRQPin == "" {
 		return d, nil
 	}
-	p, err := buses.Pin(cfg.IRQPin)
+	p, err := buses.Pin(o.IRQPin)
 	if err != nil {
-		return nil, &Error{cfg.Kind, cfg.IRQPin, 0, "open pin", err}
+		return nil, &Error{c.kind, o.IRQPin, 0, "open pin", err}
 	}
 	if err := p.In(gpio.Float, gpio.NoEdge); err != nil {
-		return nil, &Error{cfg.Kind, cfg.IRQPin, 0, "set up pin", err}
+		return nil, &Error{c.kind, o.IRQPin, 0, "set up pin", err}
 	}
 	d.irq = p
 	return d, nil

@@ -27,15 +27,16 @@ func TuneAS3935(ctx context.Context, cfg Config, buses Buses) (setting int, hz f
 	if err := cfg.Validate(); err != nil {
 		return 0, 0, err
 	}
-	if cfg.Kind != KindAS3935 || cfg.IRQPin == "" {
+	o, ok := cfg.Opts.(AS3935Opts)
+	if !ok || o.IRQPin == "" {
 		return 0, 0, fmt.Errorf("sensor %s: irq_pin: needed to tune an as3935", cfg.Name)
 	}
-	bus, err := buses.I2C(cfg.Bus)
+	c, err := openChip(cfg, buses)
 	if err != nil {
-		return 0, 0, &Error{cfg.Kind, cfg.Bus, cfg.Address, "open bus", err}
+		return 0, 0, err
 	}
-	d := &AS3935{chip: chip{kind: cfg.Kind, name: cfg.Name, busName: cfg.Bus, bus: bus, addr: cfg.Address, clock: clockOf(buses)}}
-	counter, stop, err := counterOf(cfg.Kind, cfg.IRQPin, 0, buses)
+	d := &AS3935{chip: c}
+	counter, stop, err := counterOf(cfg.Kind, o.IRQPin, 0, buses)
 	if err != nil {
 		return 0, 0, err
 	}
@@ -47,13 +48,13 @@ func TuneAS3935(ctx context.Context, cfg Config, buses Buses) (setting int, hz f
 	if err := d.command(ctx, "tune", asGain+3, asMark); err != nil {
 		return 0, 0, err
 	}
-	for c := range asCaps {
-		got, err := d.antenna(ctx, cfg.IRQPin, byte(c), counter)
+	for step := range asCaps {
+		got, err := d.antenna(ctx, o.IRQPin, byte(step), counter)
 		if err != nil {
 			return 0, 0, err
 		}
 		if math.Abs(got-asAntennaHz) < math.Abs(hz-asAntennaHz) {
-			setting, hz = c, got
+			setting, hz = step, got
 		}
 	}
 	if err := d.command(ctx, "tune", asTuning, byte(setting)); err != nil {

@@ -163,7 +163,7 @@ func (s *Seller) outcome(in SellerInput, v Outcome) {
 	}
 	if n := v.Trade; n != nil && wire.Ended(n.GetStatus()) {
 		if t := s.trade(n.GetTradeId()); t != nil {
-			s.open(in, t)
+			s.open(t)
 			t.Phase = ""
 		}
 	}
@@ -219,9 +219,8 @@ func (t *Sale) count(registerWh int64) {
 }
 
 // open ends the flow of a delivery.
-func (s *Seller) open(in SellerInput, t *Sale) {
+func (s *Seller) open(t *Sale) {
 	if t.Phase == sellDelivering {
-		t.count(in.RegisterWh)
 		t.lastSensingMs = 0
 		s.out = append(s.out, Action{OpenFor: t.TradeID})
 	}
@@ -319,13 +318,13 @@ func (s *Seller) deliver(in SellerInput, t *Sale) {
 	}
 	switch {
 	case !in.GateOpen:
-		s.open(in, t)
+		s.open(t)
 		t.enter(sellHeld, in.WallMs)
 		s.send(&fairwattpb.Record{Body: &fairwattpb.Record_Hold{Hold: &fairwattpb.Hold{
 			TradeId: t.TradeID, GateSeq: in.GateSeq, Causes: in.Causes, Reading: s.reading(in),
 		}}}, false)
 	case t.DeliveredWh >= t.VolumeWh, t.RanMs >= s.cfg.DeliveryMs, in.WallMs-t.StartedWallMs >= s.cfg.DeliverWindowMs:
-		s.open(in, t)
+		s.open(t)
 		t.enter(sellStopping, in.WallMs)
 	}
 }

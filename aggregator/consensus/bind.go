@@ -96,21 +96,22 @@ func (i *instance) AssembleProposal(metadata []byte, requests [][]byte) types.Pr
 		}
 		return none
 	}
-	block := &fairwattpb.Block{}
-	if err := proto.Unmarshal(payload, block); err != nil {
+	header, records, err := split(payload)
+	if err != nil {
 		n.log.Error("propose block", "err", err)
 		return none
 	}
-	if len(block.GetRecords()) < len(requests) {
-		i.leftOut(block, requests)
+	if len(records) < len(requests) {
+		i.leftOut(records, requests)
 	}
-	return types.Proposal{Header: block.GetHeader(), Payload: payload, Metadata: metadata}
+	return types.Proposal{Header: header, Payload: payload, Metadata: metadata}
 }
 
-// leftOut drops the records that did not go into a block because they can not.
-func (i *instance) leftOut(block *fairwattpb.Block, requests [][]byte) {
-	in := make(map[string]bool, len(block.GetRecords()))
-	for _, r := range block.GetRecords() {
+// leftOut drops the records that the block left out because no block can hold
+// them.
+func (i *instance) leftOut(records, requests [][]byte) {
+	in := make(map[string]bool, len(records))
+	for _, r := range records {
 		in[string(r)] = true
 	}
 	for _, r := range requests {
@@ -138,11 +139,11 @@ func (i *instance) VerifyProposal(p types.Proposal) ([]types.RequestInfo, error)
 	if err != nil {
 		return nil, err
 	}
-	block := &fairwattpb.Block{}
-	if err := proto.Unmarshal(p.Payload, block); err != nil {
-		return nil, fmt.Errorf("decode block: %w", err)
+	header, _, err := split(p.Payload)
+	if err != nil {
+		return nil, err
 	}
-	if !bytes.Equal(block.GetHeader(), p.Header) {
+	if !bytes.Equal(header, p.Header) {
 		return nil, errors.New("the block's header is not the proposal's")
 	}
 	n := i.node
@@ -161,7 +162,7 @@ func (i *instance) VerifyProposal(p types.Proposal) ([]types.RequestInfo, error)
 	return infos, nil
 }
 
-// VerifyRequest is the door's check.
+// VerifyRequest is the full check of a record.
 func (i *instance) VerifyRequest(val []byte) (types.RequestInfo, error) {
 	id, _, err := i.node.cfg.App.CheckRecord(val)
 	return types.RequestInfo{ID: id}, err
@@ -178,12 +179,12 @@ func (i *instance) RequestID(req []byte) types.RequestInfo {
 
 // RequestsFromProposal names the records of a block.
 func (i *instance) RequestsFromProposal(p types.Proposal) []types.RequestInfo {
-	block := &fairwattpb.Block{}
-	if err := proto.Unmarshal(p.Payload, block); err != nil {
+	_, records, err := split(p.Payload)
+	if err != nil {
 		return nil
 	}
-	infos := make([]types.RequestInfo, 0, len(block.GetRecords()))
-	for _, r := range block.GetRecords() {
+	infos := make([]types.RequestInfo, 0, len(records))
+	for _, r := range records {
 		infos = append(infos, i.RequestID(r))
 	}
 	return infos
@@ -192,7 +193,7 @@ func (i *instance) RequestsFromProposal(p types.Proposal) []types.RequestInfo {
 // VerificationSequence never changes within an instance.
 func (i *instance) VerificationSequence() uint64 { return 0 }
 
-// AuxiliaryData is what a vote carries beside the proposal.
+// AuxiliaryData is what a vote carries next to the proposal.
 func (i *instance) AuxiliaryData(msg []byte) []byte { return msg }
 
 // SignProposal votes for a block.
@@ -243,10 +244,11 @@ func (i *instance) decisionOf(cb *fairwattpb.CertifiedBlock) (types.Proposal, []
 	fail := func(err error) (types.Proposal, []types.Signature, *protos.ViewMetadata, error) {
 		return types.Proposal{}, nil, nil, err
 	}
-	block, c := &fairwattpb.Block{}, &fairwattpb.Certificate{}
-	if err := proto.Unmarshal(cb.GetBlock(), block); err != nil {
-		return fail(fmt.Errorf("decode block: %w", err))
+	header, _, err := split(cb.GetBlock())
+	if err != nil {
+		return fail(err)
 	}
+	c := &fairwattpb.Certificate{}
 	if err := proto.Unmarshal(cb.GetCertificate(), c); err != nil {
 		return fail(fmt.Errorf("decode certificate: %w", err))
 	}
@@ -261,7 +263,7 @@ func (i *instance) decisionOf(cb *fairwattpb.CertifiedBlock) (types.Proposal, []
 	for _, v := range c.GetVotes() {
 		votes = append(votes, types.Signature{ID: i.ids[v.GetDa()], Value: v.GetSignature(), Msg: v.GetAux()})
 	}
-	return types.Proposal{Header: block.GetHeader(), Payload: cb.GetBlock(), Metadata: c.GetMetadata()}, votes, md, nil
+	return types.Proposal{Header: header, Payload: cb.GetBlock(), Metadata: c.GetMetadata()}, votes, md, nil
 }
 
 // Deliver stores a decided block before it returns. The last one of an epoch

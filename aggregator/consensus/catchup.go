@@ -50,7 +50,7 @@ func (n *Node) sources(epoch Epoch) []string {
 }
 
 // fetchMissing fetches, verifies and stores what others have of the epoch and
-// this node has not. It asks those ahead, and one more when nobody seems so.
+// this node has not. It asks those ahead, and one more if none seems ahead.
 // The error is one that ends the node.
 func (n *Node) fetchMissing(ctx context.Context, i *instance) error {
 	silent := 0
@@ -77,7 +77,7 @@ func (n *Node) fetchMissing(ctx context.Context, i *instance) error {
 }
 
 // fetchFrom takes over the blocks of one DA; with an epoch given, those up to
-// its end. An error that can not be mended by asking another is final.
+// its end. An error is final if asking another DA would not help.
 func (n *Node) fetchFrom(ctx context.Context, da string, i *instance, until *Epoch) error {
 	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
 	defer cancel()
@@ -140,16 +140,16 @@ func (n *Node) vouched(epoch Epoch) (number, height uint64) {
 }
 
 // behind reports whether f + 1 peers are so far ahead that this node will not
-// get there by itself: stopped peers of an old epoch help nobody.
+// get there by itself: peers that left an epoch do not help those still in it.
 func (n *Node) behind(epoch Epoch) bool {
 	number, height := n.vouched(epoch)
 	quiet := time.Duration(time.Now().UnixNano() - n.progress.Load())
 	return number > epoch.Number && quiet > behindFor || height > n.height.Load() && quiet > lostFor
 }
 
-// catchUp fetches blocks, over epochs, while no instance runs. At the start,
-// with nobody heard of yet, it asks around once; later it goes on until what
-// f + 1 peers claim is reached or nobody gives more.
+// catchUp fetches blocks, over epochs, while no instance runs. At the start, when
+// no peer has been heard yet, it asks each once. Later it goes on until it has
+// what f + 1 peers claim, or no peer gives more.
 func (n *Node) catchUp(ctx context.Context, heard bool) error {
 	epoch := n.enter()
 	if err := epoch.validate(n.cfg.Self); err != nil {

@@ -9,7 +9,7 @@ import (
 	"fairwatt/proto/fairwattpb"
 
 	"github.com/hyperledger-labs/SmartBFT/pkg/types"
-	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/encoding/protowire"
 )
 
 // store commits the decided block of a sequence and reports whether it ends
@@ -32,8 +32,8 @@ func (n *Node) store(i *instance, cb *fairwattpb.CertifiedBlock, seq uint64, che
 	return n.commit(cb, height)
 }
 
-// sameBlock checks that a block decided again is the one that is stored. That
-// it is not would mean that the chain has forked.
+// sameBlock checks that a block decided again is the stored one. Another one
+// would mean that the chain has forked.
 func (n *Node) sameBlock(i *instance, cb *fairwattpb.CertifiedBlock, height uint64) (ends bool, err error) {
 	stored, err := n.cfg.App.Block(height)
 	if err != nil {
@@ -51,19 +51,7 @@ func (n *Node) commit(cb *fairwattpb.CertifiedBlock, height uint64) (ends bool, 
 	if err != nil {
 		return false, &faultError{fmt.Errorf("store block %d: %w", height, err), true}
 	}
-	block := &fairwattpb.Block{}
-	if err := proto.Unmarshal(cb.GetBlock(), block); err != nil {
-		return false, &faultError{fmt.Errorf("decode block %d: %w", height, err), true}
-	}
-	ids := make([]string, 0, len(block.GetRecords()))
-	for _, r := range block.GetRecords() {
-		id, _, err := n.cfg.App.RecordID(r)
-		if err != nil {
-			return false, &faultError{fmt.Errorf("record of block %d: %w", height, err), true}
-		}
-		ids = append(ids, id)
-	}
-	n.pool.Remove(ids, true)
+	n.pool.Remove(decision.RecordIDs, true)
 	n.height.Store(height)
 	n.count.blocks.Add(1)
 	n.progress.Store(time.Now().UnixNano())
@@ -82,7 +70,7 @@ func (i *instance) clearPool(cb *fairwattpb.CertifiedBlock) {
 	}
 }
 
-// discard drops a record that can not stand in a block and says so.
+// discard drops a record that no block can hold and says so.
 func (n *Node) discard(i *instance, id string, sealed []byte, reason error) {
 	if i != nil && i.booted {
 		_ = i.bft.Pool.RemoveRequest(types.RequestInfo{ID: id}) // not there: as wanted
@@ -112,8 +100,7 @@ func (i *instance) checkDecision(d guard.Decision) error {
 	for _, s := range d.Votes {
 		votes = append(votes, types.Signature{ID: s.GetSigner(), Value: s.GetValue(), Msg: s.GetMsg()})
 	}
-	block := &fairwattpb.Block{}
-	if err := proto.Unmarshal(p.GetPayload(), block); err != nil || !bytes.Equal(block.GetHeader(), p.GetHeader()) {
+	if header, _, err := split(p.GetPayload()); err != nil || !bytes.Equal(header, p.GetHeader()) {
 		return guard.Refused("view_data_decision", "block of sequence %d does not fit its header", d.Seq)
 	}
 	cb, err := i.certify(p.GetHeader(), p.GetPayload(), p.GetMetadata(), votes, d.Seq)
@@ -137,4 +124,36 @@ func (i *instance) checkDecision(d guard.Decision) error {
 func alreadyKnown(err error) bool {
 	text := err.Error()
 	return text == "request already exists" || text == "request already processed"
+}
+
+// Fields of a fairwattpb.Block.
+const (
+	blockHeader  = 1
+	blockRecords = 2
+)
+
+// split finds header and records in the bytes of a block, without a copy. It is
+// no check: the application decodes the block strictly, once, in Verify.
+func split(block []byte) (header []byte, records [][]byte, err error) {
+	for b := block; len(b) > 0; {
+		field, kind, n := protowire.ConsumeTag(b)
+		if n < 0 {
+			return nil, nil, fmt.Errorf("split block: %w", protowire.ParseError(n))
+		}
+		b = b[n:]
+		if n = protowire.ConsumeFieldValue(field, kind, b); n < 0 {
+			return nil, nil, fmt.Errorf("split block: %w", protowire.ParseError(n))
+		}
+		if kind == protowire.BytesType {
+			value, _ := protowire.ConsumeBytes(b)
+			switch field {
+			case blockHeader:
+				header = value
+			case blockRecords:
+				records = append(records, value)
+			}
+		}
+		b = b[n:]
+	}
+	return header, records, nil
 }

@@ -31,10 +31,10 @@ type Application interface {
 	Verify(block []byte, epoch, view uint64, leader string) (recordIDs []string, err error)
 	// RecordID returns the id of a record and its sender, unchecked. It is
 	// called often and must be cheap.
-	RecordID(sealed []byte) (id, client string, err error)
-	// CheckRecord is the full check at the door: an error says why the record
-	// can not stand in a block as things are.
-	CheckRecord(sealed []byte) (id, client string, err error)
+	RecordID(sealed []byte) (id, sender string, err error)
+	// CheckRecord is the full check of a record, of another DA or kept for a
+	// while: an error says why no block can hold it as things are.
+	CheckRecord(sealed []byte) (id, sender string, err error)
 	// VerifyCertified checks a block decided by others against the
 	// application's state, with its certificate.
 	VerifyCertified(cb *fairwattpb.CertifiedBlock) error
@@ -51,6 +51,9 @@ type Application interface {
 
 // A Decision is what a committed block means to agreement.
 type Decision struct {
+	// RecordIDs are the ids of all records of the block, as RecordID names
+	// them. They leave the pool.
+	RecordIDs []string
 	// EndsEpoch: the block is the last of its epoch, the next one is Next.
 	EndsEpoch bool
 	Next      Epoch
@@ -67,8 +70,8 @@ type Epoch struct {
 	// Network is what the trees of the epoch's views are built from: node k
 	// is Order[k]. It is not changed.
 	Network *wct.Input
-	// Failed marks the members, by place in the order, that have failed of
-	// late: they forward only where nobody else can. Nil is none.
+	// Failed marks the members, by place in the order, that failed recently.
+	// They forward only where no other member can. Nil is none.
 	Failed []bool
 	// Tree is how the trees are built: wct (breadth first, the paper's) or
 	// oct (aware of the overheads).
@@ -106,8 +109,8 @@ func (e Epoch) validate(self string) error {
 	return nil
 }
 
-// Link carries frames and questions between data aggregators. Whoever
-// implements it authenticates both ends.
+// Link carries frames and questions between data aggregators. An implementation
+// authenticates both ends.
 type Link interface {
 	// Send queues a frame for another DA and returns at once. Frames of one
 	// sender to one receiver arrive in order or not at all. The frame is not
@@ -130,8 +133,8 @@ type Config struct {
 	ChainID [32]byte
 	// Keys holds the public keys of all DAs that may ever be members.
 	Keys map[string]ed25519.PublicKey
-	// Dir is a folder of the node's own for the write-ahead logs. A node
-	// whose Dir is lost does not vote before the next epoch.
+	// Dir is the node's own folder for the write-ahead logs. A node whose Dir
+	// is lost does not vote before the next epoch.
 	Dir  string
 	App  Application
 	Link Link
@@ -244,5 +247,5 @@ func (c *Config) validate() error {
 // leave no room: the sender is to wait and try again.
 var ErrBusy = pool.ErrBusy
 
-// ErrStopped is returned by [Node.Submit] when the node does not run any more.
+// ErrStopped is returned by [Node.Submit] after the end of [Node.Run].
 var ErrStopped = errors.New("consensus: stopped")

@@ -13,6 +13,7 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -23,8 +24,6 @@ import (
 	"fairwatt/proto/seal"
 	"fairwatt/proto/wire"
 
-	"github.com/hyperledger-labs/SmartBFT/pkg/api"
-	smart "github.com/hyperledger-labs/SmartBFT/pkg/consensus"
 	"google.golang.org/protobuf/proto"
 )
 
@@ -43,6 +42,7 @@ type fakeApp struct {
 	seen    map[string]uint64 // record -> height
 	failed  map[string]bool   // in the running epoch
 	refused int               // blocks Verify refused
+	checks  atomic.Int64      // of records
 	onBlock func(height uint64, records int)
 	sync    *os.File // synced at each commit when set
 }
@@ -70,11 +70,17 @@ func testEpoch(number uint64, order, last []string, links map[string]int, lastHe
 
 func recordID(sealed []byte) string { id := seal.ID(sealed); return hex.EncodeToString(id[:]) }
 
-func (a *fakeApp) RecordID(sealed []byte) (string, string, error) { return recordID(sealed), "", nil }
+func (a *fakeApp) RecordID(sealed []byte) (string, string, error) {
+	if len(sealed) == 0 {
+		return "", "", errors.New("no record")
+	}
+	return recordID(sealed), "", nil
+}
 
 var errSeen = errors.New("record is on the chain already")
 
 func (a *fakeApp) CheckRecord(sealed []byte) (string, string, error) {
+	a.checks.Add(1)
 	if !bytes.HasPrefix(sealed, []byte("record")) {
 		return "", "", errors.New("no record")
 	}
@@ -225,8 +231,12 @@ func (a *fakeApp) Commit(cb *fairwattpb.CertifiedBlock) (Decision, error) {
 	if a.onBlock != nil {
 		a.onBlock(h.Height, len(b.Records))
 	}
+	decision := Decision{}
+	for _, r := range b.Records {
+		decision.RecordIDs = append(decision.RecordIDs, recordID(r))
+	}
 	if h.Height-a.epoch.LastHeight < a.every {
-		return Decision{}, nil
+		return decision, nil
 	}
 	var order, last []string
 	for _, da := range a.order {
@@ -238,7 +248,8 @@ func (a *fakeApp) Commit(cb *fairwattpb.CertifiedBlock) (Decision, error) {
 	}
 	clear(a.failed)
 	a.epoch = testEpoch(a.epoch.Number+1, order, last, a.links, h.Height)
-	return Decision{EndsEpoch: true, Next: a.epoch}, nil
+	decision.EndsEpoch, decision.Next = true, a.epoch
+	return decision, nil
 }
 
 func (a *fakeApp) Height() uint64 {
@@ -298,51 +309,6 @@ func (a *fakeApp) lastOf(t *testing.T, epoch uint64) *fairwattpb.BlockHeader {
 // wait is how long anything may take in these tests, on the bubble's clock.
 const wait = 15 * time.Second
 
-// The tests run in bubbles: time is the bubble's, and passes only while every
-// goroutine waits for it or for another. A wait for a lock is none that the
-// bubble knows of, so no one may hold a lock and wait for time. The library does
-// in two places. It holds one while it fetches blocks (Sync); the links of these
-// tests answer such questions at once. And it holds one while it waits for two
-// ticks of its clock, before it commits a block in flight in a view change.
-// hasten is told of that wait by the library's log and gives it both ticks at
-// once.
-type hasten struct {
-	api.Logger
-	ticks chan time.Time
-}
-
-func (h hasten) Debugf(format string, args ...any) {
-	h.Logger.Debugf(format, args...)
-	if format != "Waiting two ticks before starting in-flight view" {
-		return
-	}
-	for range cap(h.ticks) {
-		select {
-		case h.ticks <- time.Now():
-		default:
-		}
-	}
-}
-
-// hastenLibrary puts hasten between the library and its clock.
-func (c *cluster) hastenLibrary(bft *smart.Consensus) {
-	ticks, clock := make(chan time.Time, 2), bft.ViewChangerTicker
-	bft.ViewChangerTicker, bft.Logger = ticks, hasten{bft.Logger, ticks}
-	c.helpers.Go(func() {
-		for {
-			select {
-			case <-c.done:
-				return
-			case now := <-clock:
-				select {
-				case ticks <- now:
-				default: // a ticker drops what no one takes, too
-				}
-			}
-		}
-	})
-}
-
 // cluster is a set of nodes over a network in memory.
 type cluster struct {
 	t     testing.TB
@@ -359,6 +325,8 @@ type cluster struct {
 	tweak func(*Config)
 	mend  func(*Node)
 
+	wait    time.Duration
+	cut     atomic.Bool   // the network is partitioned
 	done    chan struct{} // closed at the end of the test
 	helpers sync.WaitGroup
 }
@@ -368,7 +336,7 @@ func newCluster(t testing.TB, n int, every uint64, cfg peer.MemoryConfig) *clust
 	c := &cluster{
 		t: t, keys: make(map[string]ed25519.PrivateKey), pubs: make(map[string]ed25519.PublicKey), apps: make(map[string]*fakeApp),
 		dirs: make(map[string]string), net: peer.NewMemory(cfg), nodes: make(map[string]*Node), stops: make(map[string]func()),
-		done: make(chan struct{}),
+		done: make(chan struct{}), wait: wait,
 	}
 	links := make(map[string]int)
 	for k := range n {
@@ -381,7 +349,7 @@ func newCluster(t testing.TB, n int, every uint64, cfg peer.MemoryConfig) *clust
 	links[c.names[0]] = 2
 	for _, name := range c.names {
 		c.apps[name] = newFakeApp(c.pubs, c.names, links, every)
-		c.dirs[name] = t.TempDir()
+		c.dirs[name] = tempDir(t)
 	}
 	t.Cleanup(func() {
 		c.stopAll()
@@ -389,6 +357,28 @@ func newCluster(t testing.TB, n int, every uint64, cfg peer.MemoryConfig) *clust
 		c.helpers.Wait()
 	})
 	return c
+}
+
+// tempDir is a folder for logs: in memory where the system has a file system
+// there, since logs are synced often. Benchmarks measure the disk.
+func tempDir(t testing.TB) string {
+	const memory = "/dev/shm"
+	if _, bench := t.(*testing.B); bench {
+		return t.TempDir()
+	}
+	if _, err := os.Stat(memory); err != nil {
+		return t.TempDir()
+	}
+	dir, err := os.MkdirTemp(memory, "fairwatt-consensus-")
+	if err != nil {
+		return t.TempDir()
+	}
+	t.Cleanup(func() {
+		if err := os.RemoveAll(dir); err != nil {
+			t.Error(err)
+		}
+	})
+	return dir
 }
 
 func (c *cluster) config(name string, link Link) Config {
@@ -502,7 +492,7 @@ func (c *cluster) submit(name string, size int) {
 // until waits for a condition.
 func (c *cluster) until(what string, ok func() bool) {
 	c.t.Helper()
-	deadline := time.NewTimer(wait)
+	deadline := time.NewTimer(c.wait)
 	defer deadline.Stop()
 	poll := time.NewTicker(2 * time.Millisecond)
 	defer poll.Stop()
@@ -514,7 +504,8 @@ func (c *cluster) until(what string, ok func() bool) {
 					c.t.Logf("%s: %+v", name, n.Stats())
 				}
 			}
-			c.t.Fatalf("waited %v for %s", wait, what)
+			c.sameChain(slices.DeleteFunc(slices.Clone(c.names), func(name string) bool { return c.node(name) == nil })...)
+			c.t.Fatalf("waited %v for %s", c.wait, what)
 		case <-poll.C:
 		}
 	}
@@ -559,6 +550,9 @@ func (c *cluster) allDecided(names ...string) {
 
 func (c *cluster) sameChain(names ...string) {
 	c.t.Helper()
+	if len(names) == 0 {
+		return
+	}
 	for _, name := range names[1:] {
 		for h := uint64(1); h <= min(c.apps[names[0]].Height(), c.apps[name].Height()); h++ {
 			a, errA := c.apps[names[0]].Block(h)

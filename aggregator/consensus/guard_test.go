@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -110,10 +111,10 @@ func prepare(view, seq uint64, digest string) *protos.Message {
 
 const otherDigest = "00000000000000000000000000000000000000000000000000000000000000ff"
 
-// The next leader answers the view change with a new view of its own making:
-// unsigned view data of members and of nobody, all from before the first
-// block. The library takes such entries without looking at a signature, and
-// with them forgets what was decided or prepared.
+// The next leader answers the view change with a forged new view: unsigned view
+// data of members and of no member, all from before the first block. The library
+// takes such entries without looking at a signature, and then forgets what was
+// decided or prepared.
 func TestGuardForgingNextLeader(t *testing.T) {
 	attack(t, func(t *testing.T, guarded bool) {
 		c := newCluster(t, 4, 1000, peer.MemoryConfig{MinDelay: time.Millisecond, MaxDelay: time.Millisecond})
@@ -313,8 +314,11 @@ func TestGuardForeignEpoch(t *testing.T) {
 }
 
 // newIdle returns a started instance to ask the guard's rules of.
-func newIdle(t *testing.T) (*cluster, *instance) {
+func newIdle(t *testing.T, tweak ...func(*Config)) (*cluster, *instance) {
 	c := newCluster(t, 4, 1000, lan)
+	for _, f := range tweak {
+		c.tweak = f
+	}
 	c.startAll()
 	c.submit("da1", 100)
 	c.allDecided(c.names...)
@@ -323,34 +327,86 @@ func newIdle(t *testing.T) (*cluster, *instance) {
 	return c, i
 }
 
+// relayOf is a block of da1 for sequence 2 of epoch 1, on its way.
+func relayOf(c *cluster, payload string) *peerpb.Relay {
+	c.t.Helper()
+	raw, err := proto.Marshal(&protos.Message{Content: &protos.Message_PrePrepare{PrePrepare: &protos.PrePrepare{
+		Seq: 2, Proposal: &protos.Proposal{Payload: []byte(payload)},
+	}}})
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	hash := sha256.Sum256(raw)
+	header, err := proto.Marshal(&peerpb.RelayHeader{Epoch: 1, Seq: 2, MessageSha256: hash[:]})
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	sealed, err := seal.Seal(c.keys["da1"], "da1", seal.DomainRelay, testChain, header)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return &peerpb.Relay{Seal: sealed, Message: raw}
+}
+
+// A voter names the block it voted for by its digest. Another one in answer to a
+// pull is refused and not kept, though its leader signed it: it is not the block
+// the others agree on.
+func TestPulledBlockOfAnotherDigest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		link := &answering{}
+		c, i := newIdle(t, func(cfg *Config) {
+			if cfg.Self == "da3" {
+				link.Link = cfg.Link
+				cfg.Link = link
+			}
+		})
+		at := guard.Place{Epoch: 1, Seq: 2}
+		m := &protos.Message{}
+		if err := proto.Unmarshal(relayOf(c, "x").GetMessage(), m); err != nil {
+			t.Fatal(err)
+		}
+		asked := guard.Digest(m.GetPrePrepare())
+		link.relay.Store(relayOf(c, "y"))
+		var r *guard.Refusal
+		if err := i.pullFrom(at, voter{"da2", asked}); !errors.As(err, &r) || r.Rule != "block_digest" {
+			t.Errorf("another block: %v", err)
+		}
+		if i.node.blocks.get(at) != nil || i.node.Stats().Pulled != 0 {
+			t.Error("another block was kept")
+		}
+		link.relay.Store(relayOf(c, "x"))
+		if err := i.pullFrom(at, voter{"da2", asked}); err != nil {
+			t.Errorf("the block asked for: %v", err)
+		}
+		if b := i.node.blocks.get(at); b == nil || b.digest != asked || i.node.Stats().Pulled != 1 {
+			t.Errorf("the block asked for was not kept")
+		}
+	})
+}
+
+// answering is a link that answers pulls as the test wants.
+type answering struct {
+	Link
+	relay atomic.Pointer[peerpb.Relay]
+}
+
+func (a *answering) Pull(ctx context.Context, from string, ref *peerpb.PullRequest) (*peerpb.Relay, error) {
+	if r := a.relay.Load(); r != nil {
+		return r, nil
+	}
+	return a.Link.Pull(ctx, from, ref)
+}
+
 // A leader that signs two blocks for one place is found out by the second, and
 // the first stays.
 func TestEquivocatingLeader(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, i := newIdle(t)
-		relay := func(payload string) *peerpb.Relay {
-			raw, err := proto.Marshal(&protos.Message{Content: &protos.Message_PrePrepare{PrePrepare: &protos.PrePrepare{
-				Seq: 2, Proposal: &protos.Proposal{Payload: []byte(payload)},
-			}}})
-			if err != nil {
-				t.Fatal(err)
-			}
-			hash := sha256.Sum256(raw)
-			header, err := proto.Marshal(&peerpb.RelayHeader{Epoch: 1, Seq: 2, MessageSha256: hash[:]})
-			if err != nil {
-				t.Fatal(err)
-			}
-			sealed, err := seal.Seal(c.keys["da1"], "da1", seal.DomainRelay, testChain, header)
-			if err != nil {
-				t.Fatal(err)
-			}
-			return &peerpb.Relay{Seal: sealed, Message: raw}
-		}
-		if err := i.takeRelay(relay("x"), ""); err != nil {
+		if err := i.takeRelay(relayOf(c, "x"), ""); err != nil {
 			t.Fatal(err)
 		}
 		first := i.node.blocks.get(guard.Place{Epoch: 1, Seq: 2})
-		err := i.takeRelay(relay("y"), "")
+		err := i.takeRelay(relayOf(c, "y"), "")
 		var r *guard.Refusal
 		if !errors.As(err, &r) || r.Rule != "equivocation" || i.node.Stats().Equivocated != 1 {
 			t.Errorf("second block: %v", err)

@@ -25,7 +25,7 @@ import (
 // errBehind ends an instance whose peers have gone on without it.
 var errBehind = errors.New("behind the other DAs")
 
-// A faultError ends an instance by its own failing. final ones end the node.
+// A faultError ends an instance for its own failing. A final one ends the node.
 type faultError struct {
 	err   error
 	final bool
@@ -133,8 +133,8 @@ func (n *Node) open(ctx context.Context, epoch Epoch, entered bool) (*instance, 
 	if state.Own != nil && i.leader(state.Own.GetView()) == i.self && state.Own.GetSeq() == md.GetLatestSequence()+1 {
 		i.resend = state.Own
 	}
-	// The library looks for the view in the last entry alone; after a view
-	// change and a pre-prepare it is no more there.
+	// The library looks for the view in the last entry alone. After a view change
+	// and a pre-prepare it is not there any more.
 	md.ViewId = max(md.GetViewId(), state.View)
 	i.view.Store(md.GetViewId())
 	i.viewFrom.Store(time.Now().UnixNano())
@@ -212,9 +212,9 @@ func (i *instance) start() error {
 	return nil
 }
 
-// stopTimeout is how long the library may take to stop. It can lock itself up
-// (a complaint while it closes); then its goroutines are left behind, cut off
-// from log and link, and said so.
+// stopTimeout is how long the library may take to stop. It can lock itself up (a
+// complaint while it closes). Then its goroutines are cut off from log and link,
+// left behind, and that is logged.
 const stopTimeout = 3 * time.Second
 
 func (i *instance) stop() {
@@ -251,7 +251,7 @@ func (i *instance) finish(reason error) {
 	})
 }
 
-// fault ends the instance for a failing of its own.
+// fault ends the instance for its own failing.
 func (i *instance) fault(err error) { i.finish(&faultError{err: err}) }
 
 func (i *instance) failure() error {
@@ -378,7 +378,7 @@ func messageSeq(m *protos.Message) uint64 {
 	return 0
 }
 
-// sign signs for this node, and ends the calling goroutine when it can not.
+// sign signs for this node, and ends the calling goroutine if it cannot.
 func (i *instance) sign(d seal.Domain, payload []byte) []byte {
 	n := i.node
 	signature, err := n.cfg.Key.Sign(nil, seal.Preimage(d, n.cfg.ChainID, n.cfg.Self, payload), crypto.Hash(0))
@@ -388,8 +388,8 @@ func (i *instance) sign(d seal.Domain, payload []byte) []byte {
 	return signature
 }
 
-// die ends the instance and, since the library has no way to be told no, the
-// goroutine that runs it.
+// die ends the instance and the goroutine that calls it: there is no way to tell
+// the library no.
 func (i *instance) die(err error) {
 	i.finish(err)
 	runtime.Goexit()

@@ -11,8 +11,8 @@ import (
 
 // This file takes in the records that other members hand over.
 
-// queueRecords puts records of a peer before the door without waiting: the
-// link must not stand still for signature checks.
+// queueRecords queues records of a peer for the check and does not wait: the link
+// must not stand still for signature checks.
 func (n *Node) queueRecords(from string, sealed [][]byte) {
 	if len(sealed) > chunkRecords {
 		n.refuse(from, guard.Refused("oversized", "%d records in a frame", len(sealed)))
@@ -21,7 +21,7 @@ func (n *Node) queueRecords(from string, sealed [][]byte) {
 	select {
 	case n.intake <- incoming{from, sealed}:
 	default:
-		n.count.droppedDoor.Add(uint64(len(sealed)))
+		n.count.droppedIntake.Add(uint64(len(sealed)))
 	}
 }
 
@@ -38,14 +38,14 @@ func (n *Node) takeIn(ctx context.Context) {
 					n.refuse(in.from, guard.Refused("oversized", "record of %d bytes", len(sealed)))
 					continue
 				}
-				// One that is decided already comes here often, after a
-				// change of leader: no reason to complain of the sender.
+				// After a change of leader, decided records often come again.
+				// That is no fault of the sender.
 				id, _, err := n.cfg.App.CheckRecord(sealed)
 				if err != nil {
 					continue
 				}
 				if err := n.pool.Add(id, sealed, false, now); errors.Is(err, pool.ErrBusy) {
-					n.count.droppedDoor.Add(1)
+					n.count.droppedIntake.Add(1)
 				}
 			}
 		}

@@ -19,10 +19,10 @@ type keptKey struct {
 // keptMessages bounds the kept messages, in all.
 const keptMessages = 4096
 
-// keep remembers a message of an undecided sequence, to be processed again
-// when the library was in no state to take it the first time (it discards the
-// first messages of a new leader while it still writes down the new view, and
-// nobody sends them again).
+// keep remembers a message of an undecided sequence. It is processed again if
+// the library was in no state to take it: the library discards the first messages
+// of a new leader while it still writes down the new view, and they are not sent
+// again.
 func (i *instance) keep(sender uint64, m *protos.Message) {
 	view, ok := messageView(m)
 	if !ok {
@@ -57,8 +57,8 @@ func (i *instance) forget(seq uint64) {
 	}
 }
 
-// again hands the kept messages of the current view in once more, blocks
-// first, and sends the own votes to all once more.
+// again processes the kept messages of the current view once more, blocks first,
+// and sends the own votes to all once more.
 func (i *instance) again(resend bool) {
 	view, last := i.view.Load(), i.last.Load()
 	var feed [3][]keptKey
@@ -98,8 +98,8 @@ func (i *instance) again(resend bool) {
 	i.node.resendBlock(i, view, last+1)
 }
 
-// resendBlock sends a block of this node's own to all directly when its votes
-// do not come: by the tree it may have been lost.
+// resendBlock sends a block of this node straight to all members when no votes
+// come. It may have been lost in the tree.
 func (n *Node) resendBlock(i *instance, view, seq uint64) {
 	if i.leader(view) != i.self {
 		return

@@ -76,8 +76,8 @@ func TestCensoringLeader(t *testing.T) {
 	})
 }
 
-// A leader that recorded its block and crashed before anybody had it sends it
-// after the restart; no view change is needed.
+// A leader that recorded its block and crashed before anyone else had it sends
+// it after the restart. No view change is needed.
 func TestLeaderCrashBeforeSending(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCluster(t, 4, 1000, lan)
@@ -130,8 +130,8 @@ func TestSubmitRefusals(t *testing.T) {
 		c.tweak = func(cfg *Config) { cfg.PendingRecords, cfg.RecordBytes = 2, 1000 }
 		c.start("da1")
 		n, ctx := c.node("da1"), context.Background()
-		if err := n.Submit(ctx, []byte("nonsense")); err == nil || errors.Is(err, ErrBusy) {
-			t.Errorf("nonsense: %v", err)
+		if err := n.Submit(ctx, nil); err == nil || errors.Is(err, ErrBusy) {
+			t.Errorf("bytes without an id: %v", err)
 		}
 		if err := n.Submit(ctx, append([]byte("record"), make([]byte, 1000)...)); err == nil {
 			t.Error("an oversized record was taken")
@@ -182,7 +182,7 @@ type failing struct{ *fakeApp }
 
 var errDisk = errors.New("no space left on device")
 
-// A node that can not store a block stops and says why.
+// A node that cannot store a block stops and says why.
 func TestDiskFull(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCluster(t, 4, 1000, lan)

@@ -55,9 +55,9 @@ type Node struct {
 }
 
 type counters struct {
-	blocks, fetched, epochs, viewChanges, complaints, restarts      atomic.Uint64
-	forwarded, pulled, refused, outdated, reinjected                atomic.Uint64
-	resubmitted, droppedDoor, droppedLater, equivocated, relaysSent atomic.Uint64
+	blocks, fetched, epochs, viewChanges, complaints, restarts        atomic.Uint64
+	forwarded, pulled, refused, outdated, reinjected                  atomic.Uint64
+	resubmitted, droppedIntake, droppedLater, equivocated, relaysSent atomic.Uint64
 }
 
 type edgeCount struct{ forwarded, pulled, missed uint64 }
@@ -109,9 +109,9 @@ func New(cfg Config) (*Node, error) {
 	return n, nil
 }
 
-// Run takes part in agreement until ctx ends, which is a nil error, or until
-// it can not go on: the application could not store a block, the log could not
-// be written, or the instance failed again and again.
+// Run takes part in agreement until ctx ends, which is a nil error, or until it
+// cannot go on: the application could not store a block, the log could not be
+// written, or the instance failed again and again.
 func (n *Node) Run(ctx context.Context) error {
 	defer n.stopped.Store(true)
 	n.progress.Store(time.Now().UnixNano())
@@ -124,9 +124,10 @@ func (n *Node) Run(ctx context.Context) error {
 	return group.Wait()
 }
 
-// Submit checks a record and keeps it until a block decides it or it can not
-// stand in one any more. nil means kept. It returns what CheckRecord says, or
-// [ErrBusy].
+// Submit keeps a record until a block decides it or no block can hold it any
+// more. nil means kept. The caller has checked the record, in full, and Submit
+// does not do so again; records of other DAs are checked when they come and, in
+// proposals, by Verify. It returns [ErrBusy] when there is no room.
 func (n *Node) Submit(ctx context.Context, sealed []byte) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -137,15 +138,15 @@ func (n *Node) Submit(ctx context.Context, sealed []byte) error {
 	if len(sealed) > n.cfg.RecordBytes {
 		return fmt.Errorf("consensus: record of %d bytes, at most %d", len(sealed), n.cfg.RecordBytes)
 	}
-	id, _, err := n.cfg.App.CheckRecord(sealed)
+	id, _, err := n.cfg.App.RecordID(sealed)
 	if err != nil {
 		return err
 	}
 	return n.pool.Add(id, sealed, true, time.Now())
 }
 
-// Receive takes a frame from the link, which has proved that it is from that
-// DA. Frames of one sender must come one after the other.
+// Receive takes a frame from the link. The link has proved that it comes from
+// that DA. Frames of one sender must come one after the other.
 func (n *Node) Receive(from string, raw []byte) {
 	f, ruling := n.rules.frame(n.guard(), from, raw)
 	if ruling.Action == guard.Refuse {
@@ -182,8 +183,8 @@ func (n *Node) sort(ps *peerState, f *peerpb.Frame, action guard.Action) {
 	}
 }
 
-// hold keeps a frame, bounded; the newest give way, since what follows a gap
-// is of little use.
+// hold keeps a frame, within bounds. Beyond them the newest are dropped: what
+// follows a gap is of little use.
 func (ps *peerState) hold(f *peerpb.Frame) {
 	size := proto.Size(f)
 	if len(ps.held) >= heldFrames || ps.bytes+size > heldBytes {
@@ -403,7 +404,7 @@ func (n *Node) Stats() Stats {
 		ViewChanges: c.viewChanges.Load(), Complaints: c.complaints.Load(), Restarts: c.restarts.Load(),
 		Forwarded: c.forwarded.Load(), Pulled: c.pulled.Load(),
 		Refused: c.refused.Load(), Outdated: c.outdated.Load(), Reinjected: c.reinjected.Load(),
-		Resubmitted: c.resubmitted.Load(), DroppedDoor: c.droppedDoor.Load(), DroppedLater: c.droppedLater.Load(),
+		Resubmitted: c.resubmitted.Load(), DroppedIntake: c.droppedIntake.Load(), DroppedLater: c.droppedLater.Load(),
 		Equivocated: c.equivocated.Load(), Missed: make(map[string]uint64),
 	}
 	s.Pending, s.PendingBytes = n.pool.Size()

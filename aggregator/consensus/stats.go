@@ -9,27 +9,27 @@ type Stats struct {
 	Leader string `json:"leader"`
 	Height uint64 `json:"height"`
 	// Voting is false while the node only follows: its log of this epoch is
-	// missing, or it is starting or catching up.
+	// missing, or it starts or catches up.
 	Voting bool `json:"voting"`
 	// Pending records and their bytes wait here for a decision.
 	Pending      int `json:"pending"`
 	PendingBytes int `json:"pending_bytes"`
 
-	Blocks       uint64 `json:"blocks"`        // committed, fetched ones included
-	Fetched      uint64 `json:"fetched"`       // of them, fetched from others
-	Epochs       uint64 `json:"epochs"`        // epochs ended
-	ViewChanges  uint64 `json:"view_changes"`  // views entered that were not an epoch's first
-	Complaints   uint64 `json:"complaints"`    // by the watchdog
-	Restarts     uint64 `json:"restarts"`      // of the agreement instance after a fault of its own
-	Forwarded    uint64 `json:"forwarded"`     // blocks of others sent on to a child
-	Pulled       uint64 `json:"pulled"`        // blocks got by a pull
-	Refused      uint64 `json:"refused"`       // messages the guard stopped
-	Outdated     uint64 `json:"outdated"`      // messages of an earlier epoch or view
-	Reinjected   uint64 `json:"reinjected"`    // messages processed again after a stall
-	Resubmitted  uint64 `json:"resubmitted"`   // records handed over again
-	DroppedDoor  uint64 `json:"dropped_door"`  // records of peers refused for want of room
-	DroppedLater uint64 `json:"dropped_later"` // accepted records that can not stand in a block any more
-	Equivocated  uint64 `json:"equivocated"`   // two signed blocks of a leader for one place
+	Blocks        uint64 `json:"blocks"`        // committed, fetched ones included
+	Fetched       uint64 `json:"fetched"`       // of them, fetched from others
+	Epochs        uint64 `json:"epochs"`        // epochs ended
+	ViewChanges   uint64 `json:"view_changes"`  // views entered that were not an epoch's first
+	Complaints    uint64 `json:"complaints"`    // by the watchdog
+	Restarts      uint64 `json:"restarts"`      // of the agreement instance after its own fault
+	Forwarded     uint64 `json:"forwarded"`     // blocks of others sent on to a child
+	Pulled        uint64 `json:"pulled"`        // blocks got by a pull
+	Refused       uint64 `json:"refused"`       // messages the guard stopped
+	Outdated      uint64 `json:"outdated"`      // messages of an earlier epoch or view
+	Reinjected    uint64 `json:"reinjected"`    // messages processed again after a stall
+	Resubmitted   uint64 `json:"resubmitted"`   // records handed over again
+	DroppedIntake uint64 `json:"dropped_door"`  // records of peers refused for want of room
+	DroppedLater  uint64 `json:"dropped_later"` // accepted records that no block can hold any more
+	Equivocated   uint64 `json:"equivocated"`   // two signed blocks of a leader for one place
 
 	// Missed counts, by DA, the blocks it should have forwarded to this node
 	// and did not.
@@ -59,8 +59,8 @@ type Tree struct {
 	// Direct are members no link was left for; the root sends to them itself.
 	Direct []string `json:"direct,omitempty"`
 
-	// Built is the same tree over Network, in which node k is Members[k]: for
-	// whoever draws or measures it. Neither is to be changed.
+	// Built is the same tree over Network, in which node k is Members[k], for
+	// drawing and measuring. Do not change either.
 	Members []string   `json:"-"`
 	Network *wct.Input `json:"-"`
 	Built   *wct.Tree  `json:"-"`

@@ -9,8 +9,8 @@ import (
 	"fairwatt/aggregator/wct"
 )
 
-// tree is the communication tree of one view: led by the view's leader, with
-// those that failed (the leaders of the views before among them) last.
+// tree is the communication tree of one agreement view. The view's leader leads
+// it; members that failed, such as the leaders of earlier views, come last.
 type tree struct {
 	built    *wct.Tree // node k is the epoch's Order[k]
 	order    []string
@@ -20,8 +20,8 @@ type tree struct {
 	direct   []string // no link left for them: served by the root
 }
 
-// newTree builds the tree of a view of a validated epoch. Who failed counts as
-// not trusted, so that it is a leaf as long as others have links.
+// newTree builds the tree of a view of a validated epoch. A member that failed
+// counts as not trusted: it is a leaf as long as others have links.
 func newTree(epoch Epoch, view uint64) *tree {
 	n := len(epoch.Order)
 	sequence := make([]int, n)
@@ -29,7 +29,7 @@ func newTree(epoch Epoch, view uint64) *tree {
 	network.TrustE4 = slices.Clone(network.TrustE4)
 	for k := range sequence {
 		sequence[k] = (k + int(view%uint64(n))) % n
-		// All but the leader itself: after n views everybody has led.
+		// All but the leader itself: after n views all have led.
 		if k > 0 && (epoch.Failed != nil && epoch.Failed[sequence[k]] || n-k <= int(min(view, uint64(n-1)))) {
 			network.TrustE4[sequence[k]] = 0
 		}
@@ -64,8 +64,8 @@ func (t *tree) receivers(da string) []string {
 	return t.children[da]
 }
 
-// A forest holds the trees of an epoch's views. Each is built once, when it is
-// first asked for: with many members that takes some ten milliseconds.
+// A forest holds the trees of an epoch's views. Each is built when it is first
+// asked for, and once: with many members that takes some ten milliseconds.
 type forest struct {
 	epoch Epoch
 
@@ -88,7 +88,7 @@ func (f *forest) tree(view uint64) *tree {
 	return get()
 }
 
-// grows says whether the forest's trees are those of the epoch, too.
+// grows says whether the forest's trees are also those of the epoch.
 func (f *forest) grows(epoch Epoch) bool {
 	return f.epoch.Tree == epoch.Tree && slices.Equal(f.epoch.Order, epoch.Order) &&
 		slices.Equal(f.epoch.Failed, epoch.Failed) && reflect.DeepEqual(f.epoch.Network, epoch.Network)

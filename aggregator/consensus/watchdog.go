@@ -83,8 +83,8 @@ func (w *watcher) tend(i *instance, now time.Time) {
 	}
 	wait := now.Sub(oldest)
 	if wait > n.cfg.ComplainTimeout/2 && quiet > n.cfg.ComplainTimeout/2 && due(&w.share, now, n.cfg.ComplainTimeout) {
-		// Alone nobody gets rid of a leader: the others are to wait for these
-		// records too.
+		// One DA alone cannot give a leader up: the others have to wait for
+		// these records too.
 		n.shareRecords(i, n.pool.Front(shareRecords, now))
 	}
 	if patience := w.patience(now); wait > patience && quiet > patience && due(&w.complain, now, patience) {
@@ -99,10 +99,9 @@ func (w *watcher) tend(i *instance, now time.Time) {
 	}
 }
 
-// patience is how long the node bears no block: twice as long after each
-// complaint, up to eight times, until a while has passed without one. On a
-// machine too busy to make a block in time, one leader after the other would
-// be given up otherwise.
+// patience is how long the node bears no block. It doubles with each complaint, up
+// to eight times, and falls back after a while without one. Otherwise a machine
+// too busy to make a block in time would give up one leader after the other.
 func (w *watcher) patience(now time.Time) time.Duration {
 	timeout := w.node.cfg.ComplainTimeout
 	if now.Sub(w.complain) > calmAfter*timeout {
@@ -111,12 +110,11 @@ func (w *watcher) patience(now time.Time) time.Duration {
 	return timeout << min(w.complaints, 3)
 }
 
-// calmAfter is after how many complain timeouts without a complaint all is
-// forgotten.
+// calmAfter complain timeouts without a complaint, earlier ones are forgotten.
 const calmAfter = 20
 
-// giveUp votes for the next leader. The view goes on until a quorum does: one
-// that suspects alone stays useful.
+// giveUp votes for the next leader. The view goes on until a quorum votes so: a
+// node that suspects alone stays useful.
 func (n *Node) giveUp(i *instance, why string) {
 	view := i.view.Load()
 	if i.leader(view) == i.self {
@@ -130,8 +128,8 @@ func (n *Node) giveUp(i *instance, why string) {
 // complain does not wait: the library may hold its lock for a while.
 func complain(bft *smart.Consensus, view uint64) { go bft.Complain(view, false) }
 
-// recheck drops old records that can not stand in a block any more, and sends
-// those around that the leader should have had long ago.
+// recheck drops old records that no block can hold any more. It sends records to
+// all members that the leader should have decided long ago.
 func (n *Node) recheck(now time.Time) {
 	inst := n.instance()
 	for _, r := range n.pool.Front(4*shareRecords, now.Add(-time.Second)) {

@@ -9,119 +9,125 @@ import (
 	"fairwatt/proto/wire"
 )
 
-// TestBoundaries takes each limit of the market from one below to one above. A
-// code is that of the outcome; "" means that the record applies.
+const applies = "" // as a code: the record is not refused
+
+// A boundary is a limit of the market, and the code of a record that is one
+// below it, on it, and one above it.
+type boundary struct {
+	name             string
+	to               func(*world)
+	sender           string
+	record           func(w *world, d int64) record
+	below, on, above string
+}
+
+var boundaries = []boundary{
+	{"deposits up to the limit", (*world).toRequested, mc, func(_ *world, d int64) record {
+		return deposit(buyer, ledger.MaxMoneyMicro-1_000_000+d, "r")
+	}, applies, applies, wire.CodeMoneyLimit},
+	{"gate_seq above the newest", func(w *world) { w.must(seller, gate(5, open)) }, seller, func(_ *world, d int64) record {
+		return gate(uint64(5+d), blocked)
+	}, wire.CodeGateSeqOld, wire.CodeGateSeqOld, applies},
+	{"offer that lasts past block time", nil, seller, func(w *world, d int64) record {
+		r := w.offer(1, 1)
+		r.GetOffer().ExpiresMs = w.NowMs + 1 + d
+		return r
+	}, wire.CodeExpired, wire.CodeExpired, applies},
+	{"offer within max_standing_ms", nil, seller, func(w *world, d int64) record {
+		r := w.offer(1, 1)
+		r.GetOffer().ExpiresMs = w.NowMs + 1 + w.Genesis.Params.MaxStandingMs + d
+		return r
+	}, applies, applies, wire.CodeTooFar},
+	{"request with a wallet", nil, buyer, func(w *world, d int64) record {
+		if d >= 0 {
+			w.must(mc, deposit(buyer, 1+d, "r"))
+		}
+		return w.request(1, 1)
+	}, wire.CodeInsufficientFunds, applies, applies},
+	{"Token within the request", (*world).toRequested, mc, func(w *world, d int64) record {
+		return w.response(func(r *fairwattpb.Response) { r.Token.VolumeWh, r.Token.EscrowMicro = 2000+d, 600_000+300*d })
+	}, applies, applies, wire.CodeVolumeWrong},
+	{"escrow of the Token", (*world).toRequested, mc, func(w *world, d int64) record {
+		return w.response(func(r *fairwattpb.Response) { r.Token.EscrowMicro += d })
+	}, wire.CodeEscrowWrong, applies, wire.CodeEscrowWrong},
+	{"wallet for the escrow", nil, mc, func(w *world, d int64) record {
+		w.must(mc, deposit(buyer, 600_000+d, "r"))
+		w.must(buyer, w.request(2000, 300_000))
+		return w.response(nil)
+	}, wire.CodeInsufficientFunds, applies, applies},
+	{"kept promises of the chain", func(w *world) {
+		w.toBilled()
+		w.must(buyer, w.request2())
+		w.must(buyer, confirm(2100, 2000))
+	}, mc, func(w *world, d int64) record {
+		r := w.response2()
+		r.GetResponse().Token.Kept = uint64(1 + d)
+		return r
+	}, applies, applies, wire.CodeComplianceWrong},
+	{"broken promises of the chain", func(w *world) {
+		w.toBilled()
+		w.must(buyer, w.request2())
+		w.wait(w.Genesis.Params.ConfirmByMs)
+	}, mc, func(w *world, d int64) record {
+		r := w.response2()
+		r.GetResponse().Token.Broken = uint64(1 + d)
+		return r
+	}, applies, applies, wire.CodeComplianceWrong},
+
+	{"volume of the Token", (*world).toEscrowed, buyer, func(_ *world, d int64) record {
+		return pay(func(p *fairwattpb.Pay) { p.VolumeWh, p.AmountMicro = 2000+d, 400_000+200*d })
+	}, applies, applies, wire.CodeVolumeWrong},
+	{"volume of the offer", func(w *world) { w.toEscrowed(); w.must(seller, w.offer(1000, 200_000)) }, buyer, func(_ *world, d int64) record {
+		return pay(func(p *fairwattpb.Pay) { p.VolumeWh, p.AmountMicro = 1000+d, 200_000+200*d })
+	}, applies, applies, wire.CodeVolumeWrong},
+	{"highest price of the request", (*world).toEscrowed, buyer, func(w *world, d int64) record {
+		w.must(seller, w.offer(5000, 300_000+d))
+		return pay(func(p *fairwattpb.Pay) { p.PriceMicroPerKwh, p.AmountMicro = 300_000+d, 600_000+2*d })
+	}, applies, applies, wire.CodePriceWrong},
+	{"price of the offer", (*world).toEscrowed, buyer, func(_ *world, d int64) record {
+		return pay(func(p *fairwattpb.Pay) { p.PriceMicroPerKwh, p.AmountMicro = 200_000+d, 400_000+2*d })
+	}, wire.CodePriceWrong, applies, wire.CodePriceWrong},
+	{"amount of the payment", (*world).toEscrowed, buyer, func(_ *world, d int64) record {
+		return pay(func(p *fairwattpb.Pay) { p.AmountMicro += d })
+	}, wire.CodeAmountWrong, applies, wire.CodeAmountWrong},
+	{"buyer's register", func(w *world) {
+		w.toBilled()
+		w.must(buyer, confirm(2100, 2000))
+		w.toSecondToken()
+	}, buyer, func(_ *world, d int64) record {
+		return pay2(func(p *fairwattpb.Pay) { p.BuyerReading = at("buyer-1-meter", 2100+d) })
+	}, wire.CodeRegisterBack, applies, applies},
+
+	{"validity of an attestation", (*world).toPaid, seller, func(w *world, d int64) record {
+		return start(w.attestation(seller, func(a *fairwattpb.GateAttestation) { a.ValidUntilMs = w.NowMs + w.Genesis.Params.AttestationMaxMs + d }), 1)
+	}, applies, applies, wire.CodeAttestationExpired},
+	{"attestation valid at block time", (*world).toPaid, seller, func(w *world, d int64) record {
+		return start(w.attestation(seller, func(a *fairwattpb.GateAttestation) { a.ValidUntilMs = w.NowMs + 1 + d }), 1)
+	}, wire.CodeAttestationExpired, applies, applies},
+	{"attestation issued within the skew", (*world).toPaid, seller, func(w *world, d int64) record {
+		return start(w.attestation(seller, func(a *fairwattpb.GateAttestation) { a.IssuedMs = w.NowMs + 1 + w.Genesis.Params.SkewMs + d }), 1)
+	}, applies, applies, wire.CodeAttestationExpired},
+	{"gate_seq of an attestation", func(w *world) { w.toPaid(); w.must(seller, gate(5, open)) }, seller, func(w *world, d int64) record {
+		return start(w.attest(open, uint64(5+d)), 1)
+	}, wire.CodeAttestationOld, applies, applies},
+	{"gate_seq of a hold", func(w *world) { w.toPaid(); w.must(seller, start(w.attest(open, 5), 1000)) }, seller, func(_ *world, d int64) record {
+		return hold(uint64(5+d), 1000)
+	}, wire.CodeHoldWithoutHazard, wire.CodeHoldWithoutHazard, applies},
+	{"seller's register", (*world).toDelivering, seller, func(_ *world, d int64) record { return hold(2, 1000+d) },
+		wire.CodeRegisterBack, applies, applies},
+	{"energy of the bill and the meter", (*world).toDelivering, seller, func(w *world, d int64) record { return w.bill(2000, 1000+d, 200_000+200*d) },
+		applies, applies, wire.CodeEnergyNotMetered},
+	{"energy of the bill and the payment", (*world).toDelivering, seller, func(w *world, d int64) record { return w.bill(4000, 2000+d, 400_000+200*d) },
+		applies, applies, wire.CodeVolumeWrong},
+	{"amount of the bill", (*world).toDelivering, seller, func(w *world, d int64) record { return w.bill(2000, 1000, 200_000+d) },
+		wire.CodeAmountWrong, applies, wire.CodeAmountWrong},
+	{"energy of the confirmation", (*world).toBilled, buyer, func(_ *world, d int64) record { return confirm(2100, 2000+d) },
+		wire.CodeEnergyNotMetered, applies, wire.CodeEnergyNotMetered},
+}
+
+// TestBoundaries takes each limit of the market from one below to one above.
 func TestBoundaries(t *testing.T) {
-	const applies = ""
-	for _, c := range []struct {
-		name             string
-		to               func(*world)
-		sender           string
-		record           func(w *world, d int64) record
-		below, on, above string
-	}{
-		{"deposits up to the limit", (*world).toRequested, mc, func(_ *world, d int64) record {
-			return deposit(buyer, ledger.MaxMoneyMicro-1_000_000+d, "r")
-		}, applies, applies, wire.CodeMoneyLimit},
-		{"gate_seq above the newest", func(w *world) { w.must(seller, gate(5, open)) }, seller, func(_ *world, d int64) record {
-			return gate(uint64(5+d), blocked)
-		}, wire.CodeGateSeqOld, wire.CodeGateSeqOld, applies},
-		{"offer that lasts past block time", nil, seller, func(w *world, d int64) record {
-			r := w.offer(1, 1)
-			r.GetOffer().ExpiresMs = w.NowMs + 1 + d
-			return r
-		}, wire.CodeExpired, wire.CodeExpired, applies},
-		{"offer within max_standing_ms", nil, seller, func(w *world, d int64) record {
-			r := w.offer(1, 1)
-			r.GetOffer().ExpiresMs = w.NowMs + 1 + w.Genesis.Params.MaxStandingMs + d
-			return r
-		}, applies, applies, wire.CodeTooFar},
-		{"request with a wallet", nil, buyer, func(w *world, d int64) record {
-			if d >= 0 {
-				w.must(mc, deposit(buyer, 1+d, "r"))
-			}
-			return w.request(1, 1)
-		}, wire.CodeInsufficientFunds, applies, applies},
-		{"Token within the request", (*world).toRequested, mc, func(w *world, d int64) record {
-			return w.response(func(r *fairwattpb.Response) { r.Token.VolumeWh, r.Token.EscrowMicro = 2000+d, 600_000+300*d })
-		}, applies, applies, wire.CodeVolumeWrong},
-		{"escrow of the Token", (*world).toRequested, mc, func(w *world, d int64) record {
-			return w.response(func(r *fairwattpb.Response) { r.Token.EscrowMicro += d })
-		}, wire.CodeEscrowWrong, applies, wire.CodeEscrowWrong},
-		{"wallet for the escrow", nil, mc, func(w *world, d int64) record {
-			w.must(mc, deposit(buyer, 600_000+d, "r"))
-			w.must(buyer, w.request(2000, 300_000))
-			return w.response(nil)
-		}, wire.CodeInsufficientFunds, applies, applies},
-		{"kept promises of the chain", func(w *world) {
-			w.toBilled()
-			w.must(buyer, w.request2())
-			w.must(buyer, confirm(2100, 2000))
-		}, mc, func(w *world, d int64) record {
-			r := w.response2()
-			r.GetResponse().Token.Kept = uint64(1 + d)
-			return r
-		}, applies, applies, wire.CodeComplianceWrong},
-		{"broken promises of the chain", func(w *world) {
-			w.toBilled()
-			w.must(buyer, w.request2())
-			w.wait(w.Genesis.Params.ConfirmByMs)
-		}, mc, func(w *world, d int64) record {
-			r := w.response2()
-			r.GetResponse().Token.Broken = uint64(1 + d)
-			return r
-		}, applies, applies, wire.CodeComplianceWrong},
-
-		{"volume of the Token", (*world).toEscrowed, buyer, func(_ *world, d int64) record {
-			return pay(func(p *fairwattpb.Pay) { p.VolumeWh, p.AmountMicro = 2000+d, 400_000+200*d })
-		}, applies, applies, wire.CodeVolumeWrong},
-		{"volume of the offer", func(w *world) { w.toEscrowed(); w.must(seller, w.offer(1000, 200_000)) }, buyer, func(_ *world, d int64) record {
-			return pay(func(p *fairwattpb.Pay) { p.VolumeWh, p.AmountMicro = 1000+d, 200_000+200*d })
-		}, applies, applies, wire.CodeVolumeWrong},
-		{"highest price of the request", (*world).toEscrowed, buyer, func(w *world, d int64) record {
-			w.must(seller, w.offer(5000, 300_000+d))
-			return pay(func(p *fairwattpb.Pay) { p.PriceMicroPerKwh, p.AmountMicro = 300_000+d, 600_000+2*d })
-		}, applies, applies, wire.CodePriceWrong},
-		{"price of the offer", (*world).toEscrowed, buyer, func(_ *world, d int64) record {
-			return pay(func(p *fairwattpb.Pay) { p.PriceMicroPerKwh, p.AmountMicro = 200_000+d, 400_000+2*d })
-		}, wire.CodePriceWrong, applies, wire.CodePriceWrong},
-		{"amount of the payment", (*world).toEscrowed, buyer, func(_ *world, d int64) record {
-			return pay(func(p *fairwattpb.Pay) { p.AmountMicro += d })
-		}, wire.CodeAmountWrong, applies, wire.CodeAmountWrong},
-		{"buyer's register", func(w *world) {
-			w.toBilled()
-			w.must(buyer, confirm(2100, 2000))
-			w.toSecondToken()
-		}, buyer, func(_ *world, d int64) record {
-			return pay2(func(p *fairwattpb.Pay) { p.BuyerReading = at("buyer-1-meter", 2100+d) })
-		}, wire.CodeRegisterBack, applies, applies},
-
-		{"validity of an attestation", (*world).toPaid, seller, func(w *world, d int64) record {
-			return start(w.attestation(seller, func(a *fairwattpb.GateAttestation) { a.ValidUntilMs = w.NowMs + w.Genesis.Params.AttestationMaxMs + d }), 1)
-		}, applies, applies, wire.CodeAttestationExpired},
-		{"attestation valid at block time", (*world).toPaid, seller, func(w *world, d int64) record {
-			return start(w.attestation(seller, func(a *fairwattpb.GateAttestation) { a.ValidUntilMs = w.NowMs + 1 + d }), 1)
-		}, wire.CodeAttestationExpired, applies, applies},
-		{"attestation issued within the skew", (*world).toPaid, seller, func(w *world, d int64) record {
-			return start(w.attestation(seller, func(a *fairwattpb.GateAttestation) { a.IssuedMs = w.NowMs + 1 + w.Genesis.Params.SkewMs + d }), 1)
-		}, applies, applies, wire.CodeAttestationExpired},
-		{"gate_seq of an attestation", func(w *world) { w.toPaid(); w.must(seller, gate(5, open)) }, seller, func(w *world, d int64) record {
-			return start(w.attest(open, uint64(5+d)), 1)
-		}, wire.CodeAttestationOld, applies, applies},
-		{"gate_seq of a hold", func(w *world) { w.toPaid(); w.must(seller, start(w.attest(open, 5), 1000)) }, seller, func(_ *world, d int64) record {
-			return hold(uint64(5+d), 1000)
-		}, wire.CodeHoldWithoutHazard, wire.CodeHoldWithoutHazard, applies},
-		{"seller's register", (*world).toDelivering, seller, func(_ *world, d int64) record { return hold(2, 1000+d) },
-			wire.CodeRegisterBack, applies, applies},
-		{"energy of the bill and the meter", (*world).toDelivering, seller, func(w *world, d int64) record { return w.bill(2000, 1000+d, 200_000+200*d) },
-			applies, applies, wire.CodeEnergyNotMetered},
-		{"energy of the bill and the payment", (*world).toDelivering, seller, func(w *world, d int64) record { return w.bill(4000, 2000+d, 400_000+200*d) },
-			applies, applies, wire.CodeVolumeWrong},
-		{"amount of the bill", (*world).toDelivering, seller, func(w *world, d int64) record { return w.bill(2000, 1000, 200_000+d) },
-			wire.CodeAmountWrong, applies, wire.CodeAmountWrong},
-		{"energy of the confirmation", (*world).toBilled, buyer, func(_ *world, d int64) record { return confirm(2100, 2000+d) },
-			wire.CodeEnergyNotMetered, applies, wire.CodeEnergyNotMetered},
-	} {
+	for _, c := range boundaries {
 		for d, want := range map[int64]string{-1: c.below, 0: c.on, 1: c.above} {
 			w := newWorld(t, nil)
 			if c.to != nil {

@@ -11,85 +11,88 @@ import (
 
 	"fairwatt/aggregator/ledger"
 	"fairwatt/aggregator/ledger/ledgertest"
-	"fairwatt/proto/seal"
 )
 
-// TestGenesisRules changes one thing of a valid genesis at a time: what is
-// refused names the field, what stands at a limit is accepted.
+type genesis = *ledger.Genesis
+
+// genesisRules each change one thing of a valid genesis; want is how the error
+// begins, "" that there is none.
+var genesisRules = []struct {
+	change func(genesis)
+	want   string
+}{
+	{func(genesis) {}, ""},
+	{func(g genesis) { g.Version = 0 }, "version: 0"},
+	{func(g genesis) { g.Version = 2 }, "version: 2"},
+	{func(g genesis) { g.Name = "" }, "name: "},
+	{func(g genesis) { g.Name = strings.Repeat("x", 64) }, ""},
+	{func(g genesis) { g.Name = strings.Repeat("x", 65) }, "name: "},
+	{func(g genesis) { g.Name = "azAZ09 ._-" }, ""},
+	{func(g genesis) { g.Name = "a/b" }, "name: "},
+	{func(g genesis) { g.Name = "`" }, "name: "},
+	{func(g genesis) { g.Name = "{" }, "name: "},
+	{func(g genesis) { g.Name = "@" }, "name: "},
+	{func(g genesis) { g.Name = "[" }, "name: "},
+	{func(g genesis) { g.Name = ":" }, "name: "},
+	{func(g genesis) { g.Name = "é" }, "name: "},
+	{func(g genesis) { g.CreatedMs = -1 }, "created_ms: -1"},
+	{func(g genesis) { g.CreatedMs = 0 }, ""},
+	{func(g genesis) { g.CreatedMs = ledger.MaxTimeMs }, ""},
+	{func(g genesis) { g.CreatedMs = ledger.MaxTimeMs + 1 }, "created_ms: "},
+	{func(g genesis) { g.Params.EpochBlocks = 0 }, "params: epoch_blocks: 0"},
+
+	{func(g genesis) { g.Aggregators, g.OverheadUs = nil, nil }, "aggregators: 0 of them"},
+	{func(g genesis) { *g = *ledgertest.Genesis(ledger.MaxDAs, 0, 0) }, ""},
+	{func(g genesis) { *g = *ledgertest.Genesis(ledger.MaxDAs+1, 0, 0) }, "aggregators: 201 of them"},
+	{func(g genesis) { g.Aggregators[1].ID = "DA" }, "aggregators[1]: id: "},
+	{func(g genesis) { g.Aggregators[1].ID = "da-1" }, `aggregators[1]: id: "da-1" stands twice`},
+	{func(g genesis) { g.Aggregators[1].PublicKey = "ed25519:x" }, "aggregators[1]: public_key: "},
+	{func(g genesis) { g.Aggregators[1].PublicKey = ledgertest.PublicKey("da-1") }, "aggregators[1]: public_key: "},
+	{func(g genesis) { g.Aggregators[1].Address = "" }, "aggregators[1].address: "},
+	{func(g genesis) { g.Aggregators[1].Address = "[fe80::1%eth0]:7_" }, ""},
+	{func(g genesis) { g.Aggregators[1].Address = "azAZ09.-_:[]%" }, ""},
+	{func(g genesis) { g.Aggregators[1].Address = strings.Repeat("x", 255) }, ""},
+	{func(g genesis) { g.Aggregators[1].Address = strings.Repeat("x", 256) }, "aggregators[1].address: "},
+	{func(g genesis) { g.Aggregators[1].Address = "a b:1" }, "aggregators[1].address: "},
+	{func(g genesis) { g.Aggregators[1].Address = "é:1" }, "aggregators[1].address: "},
+	{func(g genesis) { g.Aggregators[1].Links = -1 }, "aggregators[1].links: -1"},
+	{func(g genesis) { g.Aggregators[1].Links = 0 }, ""},
+	{func(g genesis) { g.Aggregators[1].Links = ledger.MaxDAs }, ""},
+	{func(g genesis) { g.Aggregators[1].Links = ledger.MaxDAs + 1 }, "aggregators[1].links: "},
+	{func(g genesis) { g.Aggregators[1].TrustE4 = -1 }, "aggregators[1].trust_e4: -1"},
+	{func(g genesis) { g.Aggregators[1].TrustE4 = 0 }, ""},
+	{func(g genesis) { g.Aggregators[1].TrustE4 = 10_000 }, ""},
+	{func(g genesis) { g.Aggregators[1].TrustE4 = 10_001 }, "aggregators[1].trust_e4: "},
+	{func(g genesis) { g.OverheadUs = g.OverheadUs[1:] }, "overhead_us: 3 rows"},
+	{func(g genesis) { g.OverheadUs[2] = g.OverheadUs[2][1:] }, "overhead_us[2]: 3 columns"},
+	{func(g genesis) { g.OverheadUs[2][1] = -1 }, "overhead_us[2][1]: -1"},
+	{func(g genesis) { g.OverheadUs[2][1] = 0 }, ""},
+	{func(g genesis) { g.OverheadUs[2][1] = math.MaxInt32 }, ""},
+	{func(g genesis) { g.OverheadUs[2][1] = math.MaxInt32 + 1 }, "overhead_us[2][1]: "},
+	{func(g genesis) { g.OverheadUs[2][2] = 1 }, "overhead_us[2][2]: 1"},
+
+	{func(g genesis) { g.Centres = nil }, "centres: 0 of them"},
+	{func(g genesis) { g.Centres = centres(16) }, ""},
+	{func(g genesis) { g.Centres = centres(17) }, "centres: 17 of them"},
+	{func(g genesis) { g.Centres[0].ID = "da-1" }, "centres[0]: id: "},
+	{func(g genesis) { g.Centres[0].PublicKey = ledgertest.PublicKey("da-1") }, "centres[0]: public_key: "},
+	{func(g genesis) { g.Members = make([]ledger.Member, ledger.MaxMembers+1) }, "members: 10001 of them"},
+	{func(g genesis) { g.Members = make([]ledger.Member, ledger.MaxMembers) }, "members[0]: id: "}, // not too many
+	{func(g genesis) { g.Members[1].ID = "mc" }, "members[1]: id: "},
+	{func(g genesis) { g.Members[1].Site = "Site" }, "members[1]: site: "},
+	{func(g genesis) { g.Members[1].Roles = nil }, "members[1]: roles: none"},
+	{func(g genesis) { g.Members[1].Roles = []string{"owner"} }, `members[1]: roles: "owner"`},
+	{func(g genesis) { g.Members[1].Roles = []string{"seller", "buyer"} }, ""},
+	{func(g genesis) { g.Members[1].Roles = []string{"buyer", "seller"} }, "members[1]: roles: not ascending"},
+	{func(g genesis) { g.Members[1].Roles = []string{"buyer", "buyer"} }, "members[1]: roles: not ascending"},
+	{func(g genesis) { g.Members[1].MeterClassE4 = ledger.MaxMeterClassE4 }, ""},
+	{func(g genesis) { g.Members[1].MeterClassE4 = ledger.MaxMeterClassE4 + 1 }, "members[1]: meter_class_e4: "},
+}
+
+// TestGenesisRules: what is refused names the field, and what stands at a limit
+// is accepted.
 func TestGenesisRules(t *testing.T) {
-	key := func(name string) seal.PublicKey { return ledgertest.PublicKey(name) }
-	type genesis = *ledger.Genesis
-	for _, c := range []struct {
-		change func(genesis)
-		want   string // in the error; "" means valid
-	}{
-		{func(genesis) {}, ""},
-		{func(g genesis) { g.Version = 0 }, "version: 0"},
-		{func(g genesis) { g.Version = 2 }, "version: 2"},
-		{func(g genesis) { g.Name = "" }, "name: "},
-		{func(g genesis) { g.Name = strings.Repeat("x", 64) }, ""},
-		{func(g genesis) { g.Name = strings.Repeat("x", 65) }, "name: "},
-		{func(g genesis) { g.Name = "azAZ09 ._-" }, ""},
-		{func(g genesis) { g.Name = "a/b" }, "name: "},
-		{func(g genesis) { g.Name = "`" }, "name: "},
-		{func(g genesis) { g.Name = "{" }, "name: "},
-		{func(g genesis) { g.Name = "@" }, "name: "},
-		{func(g genesis) { g.Name = "[" }, "name: "},
-		{func(g genesis) { g.Name = ":" }, "name: "},
-		{func(g genesis) { g.Name = "é" }, "name: "},
-		{func(g genesis) { g.CreatedMs = -1 }, "created_ms: -1"},
-		{func(g genesis) { g.CreatedMs = 0 }, ""},
-		{func(g genesis) { g.CreatedMs = ledger.MaxTimeMs }, ""},
-		{func(g genesis) { g.CreatedMs = ledger.MaxTimeMs + 1 }, "created_ms: "},
-		{func(g genesis) { g.Params.EpochBlocks = 0 }, "params: epoch_blocks: 0"},
-
-		{func(g genesis) { g.Aggregators, g.OverheadUs = nil, nil }, "aggregators: 0 of them"},
-		{func(g genesis) { *g = *ledgertest.Genesis(ledger.MaxDAs, 0, 0) }, ""},
-		{func(g genesis) { *g = *ledgertest.Genesis(ledger.MaxDAs+1, 0, 0) }, "aggregators: 201 of them"},
-		{func(g genesis) { g.Aggregators[1].ID = "DA" }, "aggregators[1]: id: "},
-		{func(g genesis) { g.Aggregators[1].ID = "da-1" }, `aggregators[1]: id: "da-1" stands twice`},
-		{func(g genesis) { g.Aggregators[1].PublicKey = "ed25519:x" }, "aggregators[1]: public_key: "},
-		{func(g genesis) { g.Aggregators[1].PublicKey = key("da-1") }, "aggregators[1]: public_key: "},
-		{func(g genesis) { g.Aggregators[1].Address = "" }, "aggregators[1].address: "},
-		{func(g genesis) { g.Aggregators[1].Address = "[fe80::1%eth0]:7_" }, ""},
-		{func(g genesis) { g.Aggregators[1].Address = "azAZ09.-_:[]%" }, ""},
-		{func(g genesis) { g.Aggregators[1].Address = strings.Repeat("x", 255) }, ""},
-		{func(g genesis) { g.Aggregators[1].Address = strings.Repeat("x", 256) }, "aggregators[1].address: "},
-		{func(g genesis) { g.Aggregators[1].Address = "a b:1" }, "aggregators[1].address: "},
-		{func(g genesis) { g.Aggregators[1].Address = "é:1" }, "aggregators[1].address: "},
-		{func(g genesis) { g.Aggregators[1].Links = -1 }, "aggregators[1].links: -1"},
-		{func(g genesis) { g.Aggregators[1].Links = 0 }, ""},
-		{func(g genesis) { g.Aggregators[1].Links = ledger.MaxDAs }, ""},
-		{func(g genesis) { g.Aggregators[1].Links = ledger.MaxDAs + 1 }, "aggregators[1].links: "},
-		{func(g genesis) { g.Aggregators[1].TrustE4 = -1 }, "aggregators[1].trust_e4: -1"},
-		{func(g genesis) { g.Aggregators[1].TrustE4 = 0 }, ""},
-		{func(g genesis) { g.Aggregators[1].TrustE4 = 10_000 }, ""},
-		{func(g genesis) { g.Aggregators[1].TrustE4 = 10_001 }, "aggregators[1].trust_e4: "},
-		{func(g genesis) { g.OverheadUs = g.OverheadUs[1:] }, "overhead_us: 3 rows"},
-		{func(g genesis) { g.OverheadUs[2] = g.OverheadUs[2][1:] }, "overhead_us[2]: 3 columns"},
-		{func(g genesis) { g.OverheadUs[2][1] = -1 }, "overhead_us[2][1]: -1"},
-		{func(g genesis) { g.OverheadUs[2][1] = 0 }, ""},
-		{func(g genesis) { g.OverheadUs[2][1] = math.MaxInt32 }, ""},
-		{func(g genesis) { g.OverheadUs[2][1] = math.MaxInt32 + 1 }, "overhead_us[2][1]: "},
-		{func(g genesis) { g.OverheadUs[2][2] = 1 }, "overhead_us[2][2]: 1"},
-
-		{func(g genesis) { g.Centres = nil }, "centres: 0 of them"},
-		{func(g genesis) { g.Centres = centres(16) }, ""},
-		{func(g genesis) { g.Centres = centres(17) }, "centres: 17 of them"},
-		{func(g genesis) { g.Centres[0].ID = "da-1" }, "centres[0]: id: "},
-		{func(g genesis) { g.Centres[0].PublicKey = key("da-1") }, "centres[0]: public_key: "},
-		{func(g genesis) { g.Members = make([]ledger.Member, ledger.MaxMembers+1) }, "members: 10001 of them"},
-		{func(g genesis) { g.Members = make([]ledger.Member, ledger.MaxMembers) }, "members[0]: id: "}, // not too many
-		{func(g genesis) { g.Members[1].ID = "mc" }, "members[1]: id: "},
-		{func(g genesis) { g.Members[1].Site = "Site" }, "members[1]: site: "},
-		{func(g genesis) { g.Members[1].Roles = nil }, "members[1]: roles: none"},
-		{func(g genesis) { g.Members[1].Roles = []string{"owner"} }, `members[1]: roles: "owner"`},
-		{func(g genesis) { g.Members[1].Roles = []string{"seller", "buyer"} }, ""},
-		{func(g genesis) { g.Members[1].Roles = []string{"buyer", "seller"} }, "members[1]: roles: not ascending"},
-		{func(g genesis) { g.Members[1].Roles = []string{"buyer", "buyer"} }, "members[1]: roles: not ascending"},
-		{func(g genesis) { g.Members[1].MeterClassE4 = ledger.MaxMeterClassE4 }, ""},
-		{func(g genesis) { g.Members[1].MeterClassE4 = ledger.MaxMeterClassE4 + 1 }, "members[1]: meter_class_e4: "},
-	} {
+	for _, c := range genesisRules {
 		g := ledgertest.Genesis(4, 1, 1)
 		c.change(g)
 		err := g.Validate()

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"path/filepath"
 	"strings"
+
+	"fairwatt/proto/wire"
 )
 
 // writeConfigs writes a configuration next to each holder's keys, so that a
@@ -76,27 +78,28 @@ max_queued_messages 100000
 message_size_limit 1048576
 `
 
+// deviceWrites are the classes of a device's topics that it may write.
+var deviceWrites = []string{
+	"up/#", wire.ClassStatus, wire.ClassInfo, wire.ClassTelemetry, wire.ClassGate, wire.ClassHazard + "#",
+	wire.ClassAlert, wire.ClassAlertCAP, wire.ClassTrade, "cmd/result",
+}
+
 // mosquittoACL lets a device write below its own topics except what comes down
 // to it, and an aggregator write its own receipts alone.
 func mosquittoACL(c *Community) string {
 	var b strings.Builder
-	b.WriteString(`# The user is the common name of the client's certificate.
-pattern write fairwatt/v1/+/%u/up/#
-pattern write fairwatt/v1/+/%u/status
-pattern write fairwatt/v1/+/%u/info
-pattern write fairwatt/v1/+/%u/telemetry
-pattern write fairwatt/v1/+/%u/gate
-pattern write fairwatt/v1/+/%u/hazard/#
-pattern write fairwatt/v1/+/%u/alert
-pattern write fairwatt/v1/+/%u/alert/cap
-pattern write fairwatt/v1/+/%u/cmd/result
-pattern write homeassistant/device/%u/config
-pattern read fairwatt/v1/+/%u/down/#
-pattern read fairwatt/v1/+/%u/cmd/#
-`)
+	b.WriteString("# The user is the common name of the client's certificate.\n")
+	device := wire.Topics{Site: "+", Device: "%u"}
+	for _, class := range deviceWrites {
+		fmt.Fprintf(&b, "pattern write %s\n", device.Of(class))
+	}
+	b.WriteString("pattern write homeassistant/device/%u/config\n")
+	for _, class := range []string{"down/#", "cmd/#"} {
+		fmt.Fprintf(&b, "pattern read %s\n", device.Of(class))
+	}
 	for _, da := range c.DAs {
-		fmt.Fprintf(&b, "\nuser %[1]s\ntopic read fairwatt/v1/#\ntopic write fairwatt/v1/+/+/down/receipt/%[1]s\n"+
-			"topic write fairwatt/v1/da/%[1]s/status\n", da.ID)
+		fmt.Fprintf(&b, "\nuser %s\ntopic read %s#\ntopic write %s\ntopic write %s\n",
+			da.ID, wire.Root, wire.EveryDevice(wire.ClassReceipt+da.ID), wire.StatusOfDA(da.ID))
 	}
 	return b.String()
 }

@@ -56,8 +56,8 @@ type Config struct {
 	// TLS has the DA's certificate with its key, and the authority in
 	// RootCAs. The rest is set here: TLS 1.3, both sides authenticated.
 	TLS *tls.Config
-	// Observers are the common names that, beside the DAs, may call Fetch,
-	// Follow and Submit: the management centre's, a load generator's.
+	// Observers are common names that may call Fetch, Follow and Submit, as the
+	// DAs may: the management centre's, a load generator's.
 	Observers []string
 	// Logger may be nil: then the default one.
 	Logger *slog.Logger

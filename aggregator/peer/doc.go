@@ -16,8 +16,8 @@
 //
 // One stream a direction and pair, so frames of one sender keep their order,
 // which agreement relies on. Who speaks is the common name of the certificate
-// it has proved (TLS 1.3, both ends): no message field, no address and no host
-// name says who somebody is. DAs may call everything; observers only Fetch,
+// it has proved (TLS 1.3, both ends). No message field, address or host name
+// says who speaks. DAs may call everything; observers only Fetch,
 // Follow and Submit.
 //
 // Send never blocks: a dead peer must not hold up agreement, which calls Send
@@ -25,13 +25,19 @@
 // and drops the oldest first, because an old vote is worth less than a new one;
 // drops are counted apart for peers that are down (expected) and peers that
 // are up (reported). What a breaking connection had accepted is lost:
-// agreement sends its votes again when it stalls. Refused was an
-// acknowledgement per frame: it would double the messages to cure what the
-// layer above has to cure anyway.
+// agreement sends its votes again when it stalls.
 //
 // Waiting for a lost peer is left to gRPC's backoff (50 ms to 1 s) by waiting
 // for the connection's state to change.
 //
 // [Memory] is the same contract inside one process with seeded delays, losses
-// and partitions.
+// and partitions. Tests of the gRPC links run in bubbles, over connections in
+// memory (package peertest, [Config].Dialer).
+//
+// # Refused
+//
+// An acknowledgement for each frame: it would double the messages to cure what
+// the layer above has to cure anyway.
+//
+// Source: gRPC, https://grpc.io; TLS 1.3, RFC 8446.
 package peer

@@ -21,7 +21,7 @@ type MemoryConfig struct {
 	// MinDelay and MaxDelay bound a frame's delay, and that of a question
 	// each way.
 	MinDelay, MaxDelay time.Duration
-	// Between is what a frame from one DA to another takes beside that; nil
+	// Between is what a frame from one DA to another takes on top of that; nil
 	// is nothing. It is called from many goroutines.
 	Between func(from, to string) time.Duration
 	// Loss is the fraction of frames lost, 0 to 1. Questions are not lost.
@@ -42,7 +42,7 @@ type Memory struct {
 	blocked map[[2]string]bool
 }
 
-// NewMemory returns a network nobody has joined.
+// NewMemory returns a network without members.
 func NewMemory(cfg MemoryConfig) *Memory {
 	return &Memory{
 		cfg: cfg, rng: rand.New(rand.NewPCG(cfg.Seed, 0x66616972)),

@@ -88,11 +88,7 @@ func (b *Batch) Verify() []bool {
 	if len(out) == 0 {
 		return out
 	}
-	var seed [32]byte
-	b.transcript.Sum(seed[:0])
-	// ChaCha8 is a cryptographic stream; seeded with everything it is to
-	// weigh, it stands in for the random coefficients of the batch equation.
-	_, results := b.verifier.Verify(rand.NewChaCha8(seed))
+	_, results := b.verifier.Verify(rand.NewChaCha8(b.seed()))
 	next := 0
 	for i, refused := range b.refused {
 		if !refused {
@@ -101,4 +97,12 @@ func (b *Batch) Verify() []bool {
 		}
 	}
 	return out
+}
+
+// seed is what the random coefficients of the batch equation come from. ChaCha8
+// is a cryptographic stream; seeded with everything that the coefficients weigh,
+// it stands in for randomness: no one can choose a signature after them.
+func (b *Batch) seed() (seed [32]byte) {
+	b.transcript.Sum(seed[:0])
+	return seed
 }

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"crypto"
 	"crypto/ed25519"
+	"encoding/base64"
+	"encoding/hex"
 	"errors"
 	"io"
 	"strings"
@@ -141,6 +143,57 @@ func TestPayloadBound(t *testing.T) {
 	}
 	if _, _, err := seal.Peek(envelope("pv-1", []byte("p"), make([]byte, ed25519.SignatureSize))); err != nil {
 		t.Errorf("the envelope by hand: %v", err)
+	}
+	// A name that Seal would not take and a signature of another length are no
+	// envelope either.
+	for name, sealed := range map[string][]byte{
+		"no name":         envelope("", []byte("p"), make([]byte, ed25519.SignatureSize)),
+		"a capital":       envelope("Pv-1", []byte("p"), make([]byte, ed25519.SignatureSize)),
+		"a long name":     envelope(strings.Repeat("a", seal.MaxNameBytes+1), []byte("p"), make([]byte, ed25519.SignatureSize)),
+		"short signature": envelope("pv-1", []byte("p"), make([]byte, ed25519.SignatureSize-1)),
+		"long signature":  envelope("pv-1", []byte("p"), make([]byte, ed25519.SignatureSize+1)),
+		"no signature":    envelope("pv-1", []byte("p"), nil),
+	} {
+		if _, _, err := seal.Peek(sealed); !errors.Is(err, seal.ErrMalformed) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// A sealed message never changes its bytes: ed25519 is deterministic, and the
+// chain holds the hashes of these.
+func TestGoldenSealed(t *testing.T) {
+	sealed, err := seal.Seal(testKey("pv-1"), "pv-1", seal.DomainRecord, boundChain, []byte("payload"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const want = "0a0470762d3112077061796c6f61641a404846921dac1060aa95dfa8e9636ba84ae3c57b9e9a68e9f82597c74bc026a8bbd7056101dc9e94ccfded12d6a93eff46c3bc3a9d3fa97da47725fd7ee9e4210d"
+	if got := hex.EncodeToString(sealed); got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+}
+
+// The text of a key has one form. A decoder of base64 passes over line breaks;
+// ParseKey does not.
+func TestParseKeyTakesOneForm(t *testing.T) {
+	const prefix = "ed25519:"
+	text := string(seal.FormatKey(testKey("a").Public().(ed25519.PublicKey)))
+	encoded := text[len(prefix):]
+	for name, bad := range map[string]string{
+		"a line break behind":     text + "\n",
+		"a line break in front":   prefix + "\n" + encoded,
+		"a line break within":     prefix + encoded[:20] + "\r\n" + encoded[20:],
+		"a space":                 prefix + " " + encoded,
+		"another alphabet":        prefix + strings.Repeat("_", 43) + "=",
+		"31 bytes":                prefix + base64.StdEncoding.EncodeToString(make([]byte, 31)),
+		"33 bytes":                prefix + base64.StdEncoding.EncodeToString(make([]byte, 33)),
+		"no bytes":                prefix,
+		"loose bits at the end":   prefix + encoded[:42] + string(encoded[42]+1) + "=",
+		"a capital in the prefix": "Ed25519:" + encoded,
+	} {
+		if key, err := seal.ParseKey(bad); err == nil || key != nil {
+			t.Errorf("%s: %q is a key", name, bad)
+		}
 	}
 }
 

@@ -94,6 +94,7 @@ var fairwatt = house{
 		"aggregator/intake":            {floor: edges, side: aggregates},
 		"aggregator/page":              {floor: edges, side: aggregates},
 		"aggregator/peer":              {floor: edges, side: aggregates},
+		"aggregator/peer/peertest":     {floor: edges, side: aggregates, tests: true},
 		"aggregator/receipt":           {floor: edges, side: aggregates},
 		"aggregator/store":             {floor: edges, side: aggregates},
 		"aggregator":                   {floor: loops, side: aggregates},

@@ -105,7 +105,7 @@ func check(ctx context.Context, cfg *agent.Config) (lines []checkLine, err error
 	}
 	var voters []sensor.Sensor
 	for i, one := range hw.sensors {
-		read, err := readSettled(ctx, one, hw.configs[i].Describe().Address == hw.configs[i].Pin)
+		read, err := readSettled(ctx, one, hw.configs[i].CountsPulses())
 		if err != nil {
 			return nil, err
 		}

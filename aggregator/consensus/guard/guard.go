@@ -199,5 +199,5 @@ func (g Guard) Name(id uint64) string {
 // Leader returns the node id of an agreement view's leader.
 func (g Guard) Leader(view uint64) uint64 { return view%uint64(len(g.Order)) + 1 }
 
-// Quorum is how many members decide: ceil((n+f+1)/2), as in the library.
+// Quorum is how many members decide, as in the library.
 func (g Guard) Quorum() int { return wire.Quorum(len(g.Order)) }

@@ -91,8 +91,8 @@ func TestFrame(t *testing.T) {
 		{"in this node's name", da3, "da1", marshal(t, frame("da3", 5)), "forged_sender"},
 		{"without a body", da3, "da1", marshal(t, &peerpb.Frame{Sender: "da1", Epoch: 5}), "malformed: frame without"},
 		{"of garbage", da3, "da1", []byte{0xff}, "malformed"},
-		{"as large as may be", da3, "da1", make([]byte, MaxFrameBytes), "malformed"},
-		{"too large", da3, "da1", make([]byte, MaxFrameBytes+1), "oversized"},
+		{"as large as may be", da3, "da1", make([]byte, 64<<20), "malformed"},
+		{"too large", da3, "da1", make([]byte, 64<<20+1), "oversized"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			f, ruling := tc.g.Frame(tc.from, tc.raw)
@@ -136,17 +136,17 @@ func TestMessage(t *testing.T) {
 		{"prepare with a long digest", 2, prepare(4, 10, digest+"0"), "bad_vote"},
 		{"prepare of an earlier view", 2, prepare(3, 10, digest), Drop},
 		{"prepare of the next view", 2, prepare(5, 10, digest), Take},
-		{"prepare of the last view that is kept", 2, prepare(4+maxViewsAhead, 10, digest), Take},
-		{"prepare of a view too far ahead", 2, prepare(5+maxViewsAhead, 10, digest), "vote_ahead"},
-		{"prepare of the last sequence that is kept", 2, prepare(4, 9+maxSeqsAhead, digest), Take},
-		{"prepare of a sequence too far ahead", 2, prepare(4, 10+maxSeqsAhead, digest), "vote_ahead"},
+		{"prepare of the last view that is kept", 2, prepare(4+1<<16, 10, digest), Take},
+		{"prepare of a view too far ahead", 2, prepare(5+1<<16, 10, digest), "vote_ahead"},
+		{"prepare of the last sequence that is kept", 2, prepare(4, 9+1<<20, digest), Take},
+		{"prepare of a sequence too far ahead", 2, prepare(4, 10+1<<20, digest), "vote_ahead"},
 		{"commit", 4, commit(4, 10, 4, digest), Take},
 		{"commit with another's signature", 2, commit(4, 10, 4, digest), "forged_vote"},
 		{"commit with a short digest", 4, commit(4, 10, 4, ""), "bad_vote"},
 		{"commit of an earlier view", 4, commit(3, 10, 4, digest), Drop},
 		{"view change", 2, viewChange(5), Take},
-		{"view change to the last view that is kept", 2, viewChange(4 + maxViewsAhead), Take},
-		{"view change too far ahead", 2, viewChange(5 + maxViewsAhead), "view_ahead"},
+		{"view change to the last view that is kept", 2, viewChange(4 + 1<<16), Take},
+		{"view change too far ahead", 2, viewChange(5 + 1<<16), "view_ahead"},
 		{"pre-prepare outside the tree", 1, &protos.Message{Content: &protos.Message_PrePrepare{PrePrepare: &protos.PrePrepare{}}}, "unsigned_block"},
 		{"heartbeat", 1, &protos.Message{Content: &protos.Message_HeartBeat{HeartBeat: &protos.HeartBeat{}}}, Take},
 		{"answer to a heartbeat", 1, &protos.Message{Content: &protos.Message_HeartBeatResponse{}}, Take},
@@ -206,6 +206,8 @@ func TestViewData(t *testing.T) {
 		vd.InFlightProposal = &protos.Proposal{Metadata: metadata}
 		return vd
 	}
+	twice := inFlight(nil)
+	twice.LastDecisionSignatures = votes[:2]
 	of := func(vd *protos.ViewData) *protos.SignedViewData { return signed(t, "da2", 2, 5, marshal(t, vd)) }
 	broken := of(data(p, votes...))
 	broken.Signature[3] ^= 1
@@ -232,6 +234,10 @@ func TestViewData(t *testing.T) {
 		{"a block in flight", of(inFlight(p.Metadata)), Take, nil},
 		{"a block in flight without metadata", of(inFlight(nil)), "view_data_in_flight", nil},
 		{"a block in flight with garbled metadata", of(inFlight([]byte{0xff})), "view_data_in_flight", nil},
+		{"a spoilt vote and a block in flight without metadata", of(&protos.ViewData{
+			LastDecision: p, LastDecisionSignatures: []*protos.Signature{spoilt}, InFlightProposal: &protos.Proposal{},
+		}), "view_data_decision", nil},
+		{"a vote too few, and a block in flight without metadata", of(twice), "view_data_decision: 2 votes", nil}, // the first fault is named
 		{"of another member", signed(t, "da4", 4, 5, marshal(t, data(p, votes...))), "view_data_signer", nil},
 		{"in the sender's name by another", signed(t, "da4", 2, 5, marshal(t, data(p, votes...))), "view_data_signature", nil},
 		{"of another epoch", signed(t, "da2", 2, 4, marshal(t, data(p, votes...))), "view_data_signature", nil},
@@ -333,8 +339,8 @@ func TestRelay(t *testing.T) {
 		want  any
 	}{
 		{"the next block", by("da1", 4, 10), Take},
-		{"the last block that is kept", by("da1", 4, 9+maxRelayAhead), Take},
-		{"a block too far ahead", by("da1", 4, 10+maxRelayAhead), Drop},
+		{"the last block that is kept", by("da1", 4, 9+16), Take},
+		{"a block too far ahead", by("da1", 4, 10+16), Drop},
 		{"a block that is decided", by("da1", 4, 9), Drop},
 		{"a block of an earlier view", by("da4", 3, 10), Drop},
 		{"a block of the next view", by("da2", 5, 10), Take},
@@ -348,8 +354,8 @@ func TestRelay(t *testing.T) {
 		{"changed on the way", sealRelay(t, "da1", seal.DomainRelay, Place{5, 4, 10}, []byte("another"), raw), "block_hash"},
 		{"unsigned", &peerpb.Relay{Message: raw}, "block_signature"},
 		{"with a garbled header", &peerpb.Relay{Seal: garbled, Message: raw}, "block_malformed"},
-		{"as large as may be, unsigned", &peerpb.Relay{Message: make([]byte, MaxBlockBytes)}, "block_signature"},
-		{"too large", &peerpb.Relay{Message: make([]byte, MaxBlockBytes+1)}, "oversized"},
+		{"as large as may be, unsigned", &peerpb.Relay{Message: make([]byte, 32<<20)}, "block_signature"},
+		{"too large", &peerpb.Relay{Message: make([]byte, 32<<20+1)}, "oversized"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			at, hash, ruling := da3.Relay(tc.relay)
@@ -385,7 +391,7 @@ func TestBlock(t *testing.T) {
 		{"without a proposal", of(func(pp *protos.PrePrepare) { pp.Proposal = nil }), "", "block_malformed: no pre-prepare"},
 		{"with votes for the block before", of(func(pp *protos.PrePrepare) { pp.PrevCommitSignatures = []*protos.Signature{{}} }), "", "block_malformed: no pre-prepare"},
 		{"that is a vote", marshal(t, prepare(4, 10, "")), "", "block_malformed: no pre-prepare"},
-		{"garbled", []byte{0xff}, "", "block_malformed"},
+		{"garbled", []byte{0xff}, "", "block_malformed: proto"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			m, digest, ruling := da3.Block(at, &peerpb.Relay{Message: tc.raw}, tc.asked)
@@ -440,15 +446,13 @@ func TestVerifyVote(t *testing.T) {
 	}
 }
 
+// The quorum is the library's: any two share an honest member, and the honest
+// members are enough for one.
 func TestQuorum(t *testing.T) {
-	for _, tc := range []struct{ n, faulty, quorum int }{{4, 1, 3}, {5, 1, 4}, {6, 1, 4}, {7, 2, 5}, {8, 2, 6}, {10, 3, 7}, {13, 4, 9}, {100, 33, 67}} {
+	for _, tc := range []struct{ n, quorum int }{{4, 3}, {5, 4}, {6, 4}, {7, 5}, {8, 6}, {10, 7}, {13, 9}, {100, 67}} {
 		g := Guard{Order: make([]string, tc.n)}
 		if g.Quorum() != tc.quorum {
 			t.Errorf("%d members: quorum %d, want %d", tc.n, g.Quorum(), tc.quorum)
-		}
-		// Two quorums share an honest member.
-		if 2*g.Quorum()-tc.n <= tc.faulty || tc.n-tc.faulty < g.Quorum() {
-			t.Errorf("%d members: quorum %d is not safe or not live", tc.n, g.Quorum())
 		}
 	}
 }

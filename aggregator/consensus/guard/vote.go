@@ -12,8 +12,8 @@ import (
 // DomainViewData is for what a DA says of itself in a view change.
 const DomainViewData seal.Domain = "view-data"
 
-// VotePayload is what a vote for the block of a header states. A view change
-// leaves the auxiliary data out.
+// VotePayload is what a vote for the block of a header states. The header holds
+// chain, height, epoch and view. A view change leaves the auxiliary data out.
 func VotePayload(header, metadata, aux []byte) []byte {
 	return wire.VotePayload(sha256.Sum256(header), metadata, aux)
 }

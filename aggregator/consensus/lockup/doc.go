@@ -12,7 +12,7 @@
 //
 // When a leader is given up while blocks flow, the library's controller can
 // abort an agreement view whose decision is already queued. It then delivers
-// that decision and waits for ever for the aborted view to take note. Only
+// that decision and waits forever for the aborted view to take note. Only
 // Deliver can still act at that moment, and only the log lines say that the
 // moment has come. A test of package consensus fails when another version of the
 // library words them differently.

@@ -13,9 +13,9 @@ const (
 
 // A Predictor foresees a deadlock of the library. Its controller aborts a view
 // whose decision is already queued; then it delivers that decision and waits
-// for ever for the aborted view to take note. It happens when a leader is given
-// up while blocks flow. Only the end of the instance frees it, and the only one
-// who can still bring that about is Deliver.
+// forever for the aborted view to take note. It happens when a leader is given up
+// while blocks flow. Only the end of the instance frees it, and only Deliver can
+// still end it.
 type Predictor struct {
 	mu       sync.Mutex
 	aborted  bool   // the controller's view, and no new one has begun

@@ -7,8 +7,8 @@
 //  2. Call [Pool.Take] when [Pool.Wake] fires and at each change of leader, and
 //     hand over what it returns. What could not be handed over goes back by
 //     [Pool.PutBack].
-//  3. Call [Pool.Remove] for each record that a block decided or that can not
-//     stand in one any more. Nothing else leaves the pool.
+//  3. Call [Pool.Remove] for each record that a block decided or that no
+//     block can hold any more. Nothing else leaves the pool.
 //
 // # Design
 //

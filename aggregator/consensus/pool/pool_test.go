@@ -92,3 +92,69 @@ func TestPoolAgainstList(t *testing.T) {
 		})
 	})
 }
+
+// A record that a block had to leave out stays for eight more blocks: it may be
+// valid again in a later one. Then it goes.
+func TestLeftOut(t *testing.T) {
+	p := New(10, 1000)
+	if err := p.Add("id", []byte("record"), true, time.Unix(1, 0)); err != nil {
+		t.Fatal(err)
+	}
+	for k := 1; k <= 8; k++ {
+		if p.LeftOut("id") {
+			t.Fatalf("given up after %d blocks", k)
+		}
+	}
+	if !p.LeftOut("id") {
+		t.Error("not given up after 9 blocks")
+	}
+	if !p.LeftOut("another") {
+		t.Error("a record that is not there is not given up")
+	}
+}
+
+// The leader is suspected of leaving a record out only if records handed over
+// later by more than the margin were decided, or if it waited ten margins.
+func TestOvertaken(t *testing.T) {
+	const margin = time.Second
+	at := func(s float64) time.Time { return time.Unix(100, 0).Add(time.Duration(s * float64(time.Second))) }
+	add := func(t *testing.T, p *Pool, id string, own bool, s float64) {
+		t.Helper()
+		if err := p.Add(id, []byte(id), own, at(s)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, tc := range []struct {
+		name   string
+		own    bool
+		served float64 // when the decided record was handed over; 0 is none
+		began  float64 // when the agreement view began
+		now    float64
+		want   bool
+	}{
+		{"another's record, overtaken", false, 1.1, -5, 2, true},
+		{"another's record, overtaken by the margin", false, 1, -5, 2, false},
+		{"overtaken before the view began", false, 1.1, 0.5, 2, false},
+		{"an own record handed over once", true, 1.1, -5, 2, false},
+		{"nothing decided, ten margins", false, 0, -5, 10, false},
+		{"nothing decided, more than ten margins", false, 0, -5, 10.1, true},
+		{"more than ten margins in a young view", false, 0, 0.2, 10.1, false},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			p := New(10, 1000)
+			add(t, p, "waits", tc.own, 0)
+			p.Take(Term{1, 1}, tc.own, 1, at(0))
+			if tc.served != 0 {
+				add(t, p, "served", true, tc.served)
+				p.Take(Term{1, 1}, false, 10, at(tc.served))
+				if gone := p.Remove([]string{"served"}, true); len(gone) != 1 {
+					t.Fatal("not there")
+				}
+			}
+			r, got := p.Overtaken(margin, at(tc.began), at(tc.now))
+			if got != tc.want || r == nil || r.ID != "waits" {
+				t.Errorf("overtaken %v (%+v), want %v", got, r, tc.want)
+			}
+		})
+	}
+}

@@ -1,0 +1,73 @@
+package consensus
+
+import (
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"fairwatt/aggregator/peer"
+	"fairwatt/proto/peerpb"
+
+	"google.golang.org/protobuf/proto"
+)
+
+// What f + 1 others claim is vouched for: one of them is honest. What only f
+// claim may be the claim of liars, however high it is.
+func TestVouched(t *testing.T) {
+	for _, tc := range []struct {
+		name          string
+		epochs        []uint64 // claimed by da2, da3, ...
+		heights       []uint64
+		epoch, height uint64
+	}{
+		{"one liar of four", []uint64{99, 1, 1}, []uint64{1000, 5, 3}, 1, 5},
+		{"two of four agree", []uint64{7, 1, 7}, []uint64{40, 3, 50}, 7, 40},
+		{"two liars of seven", []uint64{99, 98, 2, 2, 1, 1}, []uint64{900, 800, 30, 20, 10, 5}, 2, 30},
+		{"three of seven agree", []uint64{9, 1, 9, 1, 9, 1}, []uint64{70, 1, 80, 1, 90, 1}, 9, 70},
+		{"no one heard of yet", []uint64{0, 0, 0}, []uint64{0, 0, 0}, 0, 0},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			c := newCluster(t, len(tc.epochs)+1, 10, peer.MemoryConfig{})
+			n, err := New(c.config("da1", c.net.Join("da1")))
+			if err != nil {
+				t.Fatal(err)
+			}
+			n.peers["da1"].note(500, 5000) // a node does not vouch for itself
+			for k := range tc.epochs {
+				n.peers[fmt.Sprintf("da%d", k+2)].note(tc.epochs[k], tc.heights[k])
+			}
+			if epoch, height := n.vouched(c.apps["da1"].Epoch()); epoch != tc.epoch || height != tc.height {
+				t.Errorf("epoch %d, height %d, want %d and %d", epoch, height, tc.epoch, tc.height)
+			}
+		})
+	}
+}
+
+// A liar that claims a far epoch and height ends no instance; with a second one
+// of four the claim is true as far as a node can know.
+func TestOneLiarEndsNoInstance(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 4, 1000, lan)
+		c.startAll()
+		claim := func(from string) {
+			raw, err := proto.Marshal(&peerpb.Frame{
+				Epoch: 90, Height: 9000, Sender: from, Body: &peerpb.Frame_Status{Status: &peerpb.Status{}},
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			c.node("da1").Receive(from, raw)
+		}
+		running := c.node("da1").instance()
+		claim("da2")
+		time.Sleep(10 * time.Second)
+		if c.node("da1").instance() != running || running.failure() != nil {
+			t.Error("one liar's claim ended the instance")
+		}
+		claim("da3")
+		c.until("the instance to end", func() bool { return running.failure() != nil })
+		c.submit("da4", 100)
+		c.allDecided(c.names...)
+	})
+}

@@ -1,0 +1,73 @@
+package mc
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"fairwatt/proto/mqtt"
+	"fairwatt/proto/wire"
+)
+
+// allowed says whether the access list lets a user do something ("read",
+// "write") to a topic. Rules of the form "pattern" hold for every user.
+func allowed(acl, user, do, topic string) bool {
+	mine := false
+	for line := range strings.Lines(acl) {
+		words := strings.Fields(line)
+		switch {
+		case len(words) == 2 && words[0] == "user":
+			mine = words[1] == user
+		case len(words) == 3 && words[1] == do && (words[0] == "pattern" || words[0] == "topic" && mine):
+			if mqtt.TopicMatches(strings.ReplaceAll(words[2], "%u", user), topic) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// A device publishes every view and its records in its own name, and hears its
+// commands and receipts. Another's topics and what comes down are not its to write.
+func TestAccessListOfADevice(t *testing.T) {
+	acl := mosquittoACL(&Community{DAs: []Identity{{ID: "da-1"}, {ID: "da-2"}}})
+	own, other := wire.Topics{Site: "site", Device: "pv-1"}, wire.Topics{Site: "site", Device: "pv-2"}
+	for _, class := range []string{
+		wire.ClassStatus, wire.ClassInfo, wire.ClassGate, wire.ClassHazard + "wind", wire.ClassAlert, wire.ClassAlertCAP,
+		wire.ClassTelemetry, wire.ClassTrade, wire.ClassRecord, "cmd/result",
+	} {
+		if !allowed(acl, "pv-1", "write", own.Of(class)) {
+			t.Errorf("a device may not write its own %s", class)
+		}
+		if allowed(acl, "pv-1", "write", other.Of(class)) {
+			t.Errorf("a device may write another's %s", class)
+		}
+	}
+	for _, topic := range []string{own.Receipt("da-1"), own.Of("cmd/ack")} {
+		if !allowed(acl, "pv-1", "read", topic) || allowed(acl, "pv-1", "write", topic) {
+			t.Errorf("%s: a device reads it and does not write it", topic)
+		}
+	}
+}
+
+// A data aggregator reads everything, and writes receipts and its status in its
+// own name alone.
+func TestAccessListOfAnAggregator(t *testing.T) {
+	acl := mosquittoACL(&Community{DAs: []Identity{{ID: "da-1"}, {ID: "da-2"}}})
+	device := wire.Topics{Site: "site", Device: "pv-1"}
+	if !allowed(acl, "da-1", "read", device.Of(wire.ClassRecord)) {
+		t.Error("a data aggregator does not hear records")
+	}
+	var may []string
+	for _, topic := range []string{
+		device.Receipt("da-1"), wire.StatusOfDA("da-1"),
+		device.Receipt("da-2"), wire.StatusOfDA("da-2"), device.Of(wire.ClassRecord), device.Of(wire.ClassGate),
+	} {
+		if allowed(acl, "da-1", "write", topic) {
+			may = append(may, topic)
+		}
+	}
+	if want := []string{device.Receipt("da-1"), wire.StatusOfDA("da-1")}; !slices.Equal(may, want) {
+		t.Errorf("da-1 may write %q, want %q", may, want)
+	}
+}
