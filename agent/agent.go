@@ -227,7 +227,7 @@ func (a *Agent) restore() error {
 		return err
 	}
 	a.viewer.Seq = a.saved.SeqReserved
-	if err := a.readState(stateJudge, func(b []byte) error { return a.judge.Restore(b, a.now.sensingMs) }); err != nil {
+	if err := a.restoreJudge(); err != nil {
 		return err
 	}
 	if err := a.restoreMeters(); err != nil {

@@ -1,7 +1,6 @@
 package agent
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -21,6 +20,7 @@ import (
 	"fairwatt/agent/sensor"
 	"fairwatt/model"
 	"fairwatt/proto/seal"
+	"fairwatt/proto/strictyaml"
 	"fairwatt/proto/wire"
 )
 
@@ -152,8 +152,8 @@ func ParseConfig(r io.Reader) (*Config, error) {
 		return nil, fmt.Errorf("configuration: over %d bytes", maxConfigBytes)
 	}
 	cfg := DefaultConfig()
-	if err := yaml.NewDecoder(bytes.NewReader(b), yaml.Strict()).Decode(&cfg); err != nil && err != io.EOF {
-		return nil, fmt.Errorf("configuration: %s", strings.TrimSpace(yaml.FormatError(err, false, false)))
+	if err := strictyaml.Decode(b, &cfg); err != nil {
+		return nil, fmt.Errorf("configuration: %w", err)
 	}
 	cfg.fill()
 	if err := cfg.Validate(); err != nil {
@@ -309,8 +309,8 @@ func (c *Config) validateContactor() error {
 		return &ConfigError{"contactor." + field.Field, field.Fix}
 	}
 	for i, s := range c.Sensors {
-		for _, pin := range []string{s.Pin, s.ReadyPin, s.IRQPin} {
-			if pin != "" && (pin == k.Pin || pin == k.Feedback) {
+		for _, pin := range s.Pins() {
+			if pin == k.Pin || pin == k.Feedback {
 				return &ConfigError{"contactor", fmt.Sprintf("pin %.60q belongs to sensors[%d]; use another one", pin, i)}
 			}
 		}

@@ -54,7 +54,7 @@ func TestValidateNamesTheField(t *testing.T) {
 		{`{site: a, device: b, sensors: [{kind: s1}]}`, "sensors[0]"},
 		{base + `judge: {interval_s: -1}}`, "judge"},
 		{base + `location: {latitude: 91}}`, "location"},
-		{base + `location: {latitude: .nan}}`, "location"},
+		{base + `location: {latitude: 90.1}}`, "location"},
 		{base + `location: {latitude: 1}, judge: {position: {latitude: 2}}}`, "judge.position"},
 		{base + `warnings: {}}`, "warnings"},
 		{base + `warnings: {topic: "a/#/b"}}`, "warnings.topic"},

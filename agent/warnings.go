@@ -170,15 +170,15 @@ func (f *feed) refuse(err error) {
 const retainedMs = -1
 
 // warning takes one message, written at heardMs of the sensing clock. One that
-// cannot be read changes nothing, and is no sign of life: what is in force
-// stays so.
+// cannot be read is no sign of life, and what is in force stays so; where it may
+// be grave it warns.
 func (a *Agent) warning(b []byte, heardMs int64) error {
 	f := a.feed
 	if len(bytes.TrimSpace(b)) > 0 {
 		alert, err := cap.Parse(b)
 		if err != nil {
 			f.refuse(err)
-			return nil
+			return a.unread(b)
 		}
 		f.read++
 		f.trouble = ""
@@ -204,6 +204,23 @@ func (a *Agent) warning(b []byte, heardMs int64) error {
 func (a *Agent) orders(alert *cap.Alert) error {
 	orders, note := a.feed.desk.Handle(alert, a.now.wall, a.now.sensingMs)
 	a.log.Info("official warning", "sender", alert.Sender, "id", alert.Identifier, "note", note)
+	if alert.OddCount > 0 {
+		a.log.Warn("official warning: passed over", "id", alert.Identifier, "things", alert.OddCount, "what", strings.Join(alert.Oddities, "; "))
+	}
+	for _, id := range a.feed.desk.Lit(alert) {
+		orders = append(orders, cap.Order{Withdraw: id})
+	}
+	return a.apply(orders)
+}
+
+// unread warns of a message that cannot be read and may be grave.
+func (a *Agent) unread(b []byte) error {
+	orders, note := a.feed.desk.Unread(b, a.now.wall, a.now.sensingMs)
+	a.log.Warn("official warning unread", "note", note)
+	return a.apply(orders)
+}
+
+func (a *Agent) apply(orders []cap.Order) error {
 	a.judged = true // what is in force is part of the kept state
 	for _, o := range orders {
 		if o.Withdraw != "" {

@@ -159,6 +159,9 @@ func (d *DA) connect() error {
 	if err != nil {
 		return err
 	}
+	if aside := outcomes.Damaged(); aside != "" {
+		d.log.Warn("answers.db was damaged and begins again: outcomes of before are not told a second time", "aside", aside)
+	}
 	d.mail = receipt.NewMailer(receipt.Config{
 		DA: d.cfg.ID, Key: d.deps.Key, Chain: chain, Pipes: d.deps.Pipes, SiteOf: d.siteOf, Now: d.deps.Now, Log: d.log,
 	}, outcomes)
@@ -168,6 +171,7 @@ func (d *DA) connect() error {
 		Agreement: func() page.Agreement { return d.node },
 		Intake:    func() intake.Stats { return d.intake.Stats() },
 		Receipts:  d.mail.Sent,
+		Brokers:   d.brokers,
 	})
 	if err != nil {
 		return err
@@ -361,4 +365,14 @@ func (d *DA) handlers() peer.Handlers {
 // in the same process.
 func (d *DA) Follow(ctx context.Context, from uint64, send func(*fairwattpb.CertifiedBlock) error) error {
 	return d.node.ServeFollow(ctx, from, send)
+}
+
+// brokers counts the connections that stand.
+func (d *DA) brokers() (connected, all int) {
+	for _, p := range d.deps.Pipes {
+		if p.Connected() {
+			connected++
+		}
+	}
+	return connected, len(d.deps.Pipes)
 }

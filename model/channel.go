@@ -1,6 +1,10 @@
 package model
 
-import "fmt"
+import (
+	"fmt"
+
+	"fairwatt/proto/brief"
+)
 
 // A Channel is one measured quantity with its unit, as trace headers, drivers
 // and rules name it ("wind_gust_mps"). Channels are small integers, so that a
@@ -171,7 +175,7 @@ func (c Channel) String() string {
 func ParseChannel(name string) (Channel, error) {
 	c, ok := channelByName[name]
 	if !ok {
-		return 0, fmt.Errorf("unknown channel %q", name)
+		return 0, brief.Errorf("unknown channel %q", name)
 	}
 	return c, nil
 }

@@ -114,11 +114,21 @@ type Summary struct {
 	Samples int
 	Alerts  [NumKinds]int // raised, by kind
 	Events  int
+	// LeftOut is what of the recording was not judged or not read.
+	LeftOut []LeftOut
 
 	firstMs, lastMs int64
 	blockedMs       int64
 	state           State
 	stateMs         int64
+}
+
+// A LeftOut is a kind of thing that was not judged or read, how many there are, and
+// the names of some.
+type LeftOut struct {
+	What  string // as "analog channels not judged"
+	Count int
+	Names string // some of them; may be empty
 }
 
 // Sample counts one judged sample at tMs.
@@ -177,5 +187,24 @@ func (s *Summary) AppendJSON(b []byte) []byte {
 	}
 	b = append(b, `},"events":`...)
 	b = strconv.AppendInt(b, int64(s.Events), 10)
+	for i, l := range s.LeftOut {
+		if i == 0 {
+			b = append(b, `,"left_out":[`...)
+		} else {
+			b = append(b, ',')
+		}
+		b = append(b, `{"what":`...)
+		b = appendString(b, l.What)
+		b = append(b, `,"count":`...)
+		b = strconv.AppendInt(b, int64(l.Count), 10)
+		if l.Names != "" {
+			b = append(b, `,"names":`...)
+			b = appendString(b, l.Names)
+		}
+		b = append(b, '}')
+	}
+	if len(s.LeftOut) > 0 {
+		b = append(b, ']')
+	}
 	return append(b, '}')
 }

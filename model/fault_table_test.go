@@ -321,8 +321,16 @@ func damagedState(t *testing.T) string {
 	if err == nil {
 		return "taken over, and nothing is said"
 	}
+	again.LostState()
 	b.j, b.nowS = again, 0
 	b.second(nil)
 	state, rules := b.rule()
-	return fmt.Sprintf("refused (%v); starts as after power-up, %v by %s%s", err, state, rules, b.recovery())
+	for range 600 {
+		b.second(nil)
+	}
+	later, latched := b.rule()
+	if err := b.j.Ack("S04", "ann"); err != nil {
+		return err.Error()
+	}
+	return fmt.Sprintf("refused (%v); starts %v by %s; 600 s later %v by %s; acknowledged by a person%s", err, state, rules, later, latched, b.recovery())
 }

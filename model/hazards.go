@@ -28,6 +28,7 @@ var hazards = [...]hazard{
 	cycloneHazard,
 	squallHazard,
 	sensorHazard,
+	keptHazard,
 	gridHazard,
 	overloadHazard,
 	qualityHazard,
@@ -46,6 +47,7 @@ type memory struct {
 	cyclone   cyclone
 	squall    squall
 	sensor    sensor
+	kept      kept
 	grid      grid
 	overload  overload
 	quality   quality

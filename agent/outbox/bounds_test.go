@@ -314,7 +314,8 @@ func TestCounterIsAboveTheNewestRecord(t *testing.T) {
 	}
 }
 
-// A file that is damaged is refused when it is opened.
+// A file that is damaged is put aside, and one is begun whose counter has not been
+// given out.
 func TestDamagedFile(t *testing.T) {
 	for name, damage := range map[string]func(*bolt.Tx) error{
 		"a key of seven bytes": func(tx *bolt.Tx) error {
@@ -329,8 +330,26 @@ func TestDamagedFile(t *testing.T) {
 		if err := o.db.Update(damage); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := Open(copyFile(t, path), DefaultLimits()); err == nil || !strings.Contains(err.Error(), "is damaged") {
-			t.Errorf("%s: %v", name, err)
+		bad := copyFile(t, path)
+		after, err := Open(bad, DefaultLimits())
+		if err != nil || after.Damaged() != bad+".damaged" {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if _, err := os.Stat(after.Damaged()); err != nil {
+			t.Error(err)
+		}
+		if got := commit(t, after, entryOf("a", false)); got[0].Counter < 1_700_000_000 {
+			t.Errorf("%s: counter %d may have been given out before", name, got[0].Counter)
+		}
+		if err := after.Close(0); err != nil {
+			t.Error(err)
+		}
+		again, err := Open(bad, DefaultLimits())
+		if err != nil || again.Damaged() != "" {
+			t.Fatalf("%s: the new file: %v", name, err)
+		}
+		if err := again.Close(0); err != nil {
+			t.Error(err)
 		}
 	}
 	if _, err := Open(filepath.Join(t.TempDir(), "no", "such", "folder"), DefaultLimits()); err == nil {

@@ -11,6 +11,7 @@ import (
 	bolt "go.etcd.io/bbolt"
 	bolterrors "go.etcd.io/bbolt/errors"
 
+	"fairwatt/proto/boltfile"
 	"fairwatt/proto/seal"
 	"fairwatt/proto/wire"
 )
@@ -74,8 +75,9 @@ type Record struct {
 // events until the broker has them, and the named states that must survive a
 // restart together with them. It is safe for concurrent use.
 type Outbox struct {
-	limits Limits
-	db     *bolt.DB
+	limits  Limits
+	db      *bolt.DB
+	damaged string // where a damaged file was put; empty: there was none
 
 	mu      sync.Mutex
 	queue   []*queued            // by counter
@@ -117,12 +119,36 @@ const maxEvents = 4096
 
 // Open opens or makes the file. A second process on the same file is
 // refused after a second. The file is rewritten without its free pages when
-// they are most of it, because bbolt files never shrink.
+// they are most of it, because bbolt files never shrink. A damaged file is put
+// aside and a new one begun; Damaged says so.
 func Open(path string, limits Limits) (*Outbox, error) {
+	o, err := open(path, limits)
+	if !errors.Is(err, boltfile.ErrDamaged) {
+		return o, err
+	}
+	aside, moved := boltfile.Aside(path)
+	if moved != nil {
+		return nil, errors.Join(err, moved)
+	}
+	if o, err = open(path, limits); err != nil {
+		return nil, err
+	}
+	o.damaged = aside
+	// The counter of the damaged file is not known. A counter may leap but never
+	// stand in two records: the seconds since 1970 are above what a device that
+	// seals less than one record a second has reached.
+	o.counter = max(o.counter, uint64(max(0, time.Now().Unix())))
+	return o, nil
+}
+
+// Damaged is where Open put a damaged file, or empty.
+func (o *Outbox) Damaged() string { return o.damaged }
+
+func open(path string, limits Limits) (*Outbox, error) {
 	if err := compact(path); err != nil {
 		return nil, fmt.Errorf("compact outbox %s: %w", path, err)
 	}
-	db, err := bolt.Open(path, 0o600, &bolt.Options{Timeout: time.Second})
+	db, err := boltfile.Open(path, &bolt.Options{Timeout: boltfile.LockTimeout})
 	if err != nil {
 		if errors.Is(err, bolterrors.ErrTimeout) {
 			return nil, fmt.Errorf("open outbox %s: in use by another process", path)
@@ -147,7 +173,7 @@ func compact(path string) error {
 	if err != nil {
 		return err
 	}
-	old, err := bolt.Open(path, 0o600, &bolt.Options{Timeout: time.Second})
+	old, err := boltfile.Open(path, &bolt.Options{Timeout: boltfile.LockTimeout})
 	if err != nil {
 		return err
 	}
@@ -184,7 +210,7 @@ func (o *Outbox) load() error {
 		o.events = tx.Bucket(bucketEvents).Stats().KeyN
 		return tx.Bucket(bucketRecords).ForEach(func(k, v []byte) error {
 			if len(k) != 8 || len(v) < recordHeader {
-				return fmt.Errorf("record %x is damaged", k)
+				return fmt.Errorf("record %x: %w", k, boltfile.ErrDamaged)
 			}
 			q := &queued{
 				counter: binary.BigEndian.Uint64(k), id: seal.ID(v[recordHeader:]),

@@ -49,6 +49,8 @@ type Replay struct {
 	// FillRMS hands the judge the RMS values and the frequency of the waveforms
 	// if the trace has none.
 	FillRMS bool
+	// LeftOut says, at the end, what was not judged or read; nil is nothing.
+	LeftOut func() []model.LeftOut
 
 	out     *bufio.Writer
 	all     *bufio.Writer
@@ -74,6 +76,9 @@ func (r *Replay) Run(ctx context.Context, source SampleSource) (*model.Summary, 
 	err := r.run(ctx, source)
 	if r.all != nil {
 		err = errors.Join(err, r.all.Flush())
+	}
+	if r.LeftOut != nil {
+		r.summary.LeftOut = r.LeftOut()
 	}
 	if err == nil && r.out != nil {
 		_, err = r.out.Write(append(r.summary.AppendJSON(r.line[:0]), '\n'))

@@ -58,7 +58,7 @@ func (o ADS1115Opts) withDefaults() Opts {
 	return o
 }
 
-func (ADS1115Opts) place() place { return atI2C(0x48) }
+func (o ADS1115Opts) place() place { return atI2C(0x48).withLine(o.ReadyPin) }
 
 func (o ADS1115Opts) check() error {
 	if len(o.Inputs) == 0 || len(o.Inputs) > 4 {

@@ -95,7 +95,9 @@ func (o AS3935Opts) withDefaults() Opts {
 }
 
 // place has the chip's three addresses. They are among those that UM10204 reserves.
-func (AS3935Opts) place() place { return place{onI2C, "", 0x03, 0x01, 0x03} }
+func (o AS3935Opts) place() place {
+	return place{on: onI2C, address: 0x03, first: 0x01, end: 0x03}.withLine(o.IRQPin)
+}
 
 func (o AS3935Opts) check() error {
 	if o.TuningCap < 0 || o.TuningCap > 15 {

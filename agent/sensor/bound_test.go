@@ -72,6 +72,7 @@ func TestINA219Saturation(t *testing.T) {
 			{Addr: 0x40, W: []byte{1}, R: []byte{byte(uint16(c.shunt) >> 8), byte(c.shunt)}},
 			{Addr: 0x40, W: []byte{4}, R: []byte{0x27, 0x10}},
 			{Addr: 0x40, W: []byte{3}, R: []byte{0x17, 0x66}},
+			{Addr: 0x40, W: []byte{5}, R: []byte{0x10, 0x62}}, {Addr: 0x40, W: []byte{0}, R: []byte{0x3E, 0x67}},
 		}
 		d, err := New(Config{Kind: KindINA219}, &fakeBuses{bus: &i2ctest.Playback{DontPanic: true, Ops: ops}})
 		if err != nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -101,6 +102,8 @@ func TestINA219Bytes(t *testing.T) {
 		{Addr: 0x40, W: []byte{1}, R: []byte{0x07, 0xD0}},
 		{Addr: 0x40, W: []byte{4}, R: []byte{0x27, 0x10}},
 		{Addr: 0x40, W: []byte{3}, R: []byte{0x17, 0x66}},
+		{Addr: 0x40, W: []byte{5}, R: []byte{0x50, 0}},
+		{Addr: 0x40, W: []byte{0}, R: []byte{0x3E, 0x67}},
 	}}
 	d, err := New(Config{Kind: KindINA219, Opts: INA219Opts{ShuntOhm: 0.002, MaxCurrentA: 32.768}}, &fakeBuses{bus: play})
 	if err != nil {
@@ -115,6 +118,47 @@ func TestINA219Bytes(t *testing.T) {
 	}
 	if err := play.Close(); err != nil {
 		t.Error(err)
+	}
+}
+
+// A chip that has restarted, wholly or in one register, gives an error and no
+// value; the next reading sets it up again.
+func TestINA219Restarted(t *testing.T) {
+	for name, found := range map[string][2]uint16{
+		"whole": {0, 0x399F}, "calibration": {0, 0x3E67}, "configuration": {0x1062, 0x399F}, "one bit": {0x1060, 0x3E67},
+	} {
+		setup := []i2ctest.IO{
+			{Addr: 0x40, W: []byte{0, 0x80, 0}}, {Addr: 0x40, W: []byte{0}, R: []byte{0x39, 0x9F}},
+			{Addr: 0x40, W: []byte{5, 0x10, 0x62}}, {Addr: 0x40, W: []byte{0, 0x3E, 0x67}},
+		}
+		reading := func(current byte, cal, cfg uint16) []i2ctest.IO {
+			out := []i2ctest.IO{
+				{Addr: 0x40, W: []byte{2}, R: []byte{0x5D, 0x9A}}, {Addr: 0x40, W: []byte{1}, R: []byte{0x07, 0xD0}},
+				{Addr: 0x40, W: []byte{4}, R: []byte{current, 0}}, {Addr: 0x40, W: []byte{3}, R: []byte{0x17, 0x66}},
+				{Addr: 0x40, W: []byte{5}, R: []byte{byte(cal >> 8), byte(cal)}},
+			}
+			if cal == 0x1062 {
+				out = append(out, i2ctest.IO{Addr: 0x40, W: []byte{0}, R: []byte{byte(cfg >> 8), byte(cfg)}})
+			}
+			return out
+		}
+		play := &i2ctest.Playback{DontPanic: true, Ops: slices.Concat(setup, reading(0x27, 0x1062, 0x3E67),
+			reading(0, found[0], found[1]), setup, reading(0x27, 0x1062, 0x3E67))}
+		d, err := New(Config{Kind: KindINA219}, &fakeBuses{bus: play})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, ok := range []bool{true, false, true} {
+			var s model.Sample
+			err := d.Read(t.Context(), &s)
+			_, valid := s.Get(model.DCCurrentA)
+			if ok != (err == nil) || ok != valid || !ok && !errors.Is(err, ErrWrongChip) {
+				t.Errorf("%s, reading %d: valid %v, %v", name, i, valid, err)
+			}
+		}
+		if err := play.Close(); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
 

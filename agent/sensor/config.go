@@ -64,6 +64,13 @@ type place struct {
 	at         string // the pin, port or endpoint
 	address    uint16 // the default
 	first, end uint16 // the addresses it can have
+	line       string // a pin beside the bus: ready or interrupt; "" without one
+}
+
+// withLine adds a ready or interrupt pin.
+func (p place) withLine(pin string) place {
+	p.line = pin
+	return p
 }
 
 type medium uint8
@@ -77,13 +84,13 @@ const (
 
 // atI2C is an address on the I2C bus. 0x00-0x07 and 0x78-0x7f are reserved
 // (UM10204, table 3).
-func atI2C(address uint16) place { return place{onI2C, "", address, 0x08, 0x77} }
+func atI2C(address uint16) place { return place{on: onI2C, address: address, first: 0x08, end: 0x77} }
 
 func atPin(name string) place { return place{on: onPin, at: name} }
 
-func atSerial(port string) place { return place{onSerial, port, 1, 1, modbusAnyone} }
+func atSerial(port string) place { return place{on: onSerial, at: port, address: 1, first: 1, end: modbusAnyone} }
 
-func atNetwork(endpoint string) place { return place{onNetwork, endpoint, 1, 1, 247} }
+func atNetwork(endpoint string) place { return place{on: onNetwork, at: endpoint, address: 1, first: 1, end: 247} }
 
 // check checks where the sensor is looked for. The endpoint's form is the
 // chip's business.
@@ -144,6 +151,23 @@ func (c Config) Describe() Description {
 func (c Config) CountsPulses() bool {
 	c = c.withDefaults()
 	return c.Opts != nil && c.Opts.place().on == onPin
+}
+
+// Pins returns the GPIO pins that the sensor takes for itself.
+func (c Config) Pins() []string {
+	c = c.withDefaults()
+	if c.Opts == nil {
+		return nil
+	}
+	var pins []string
+	p := c.Opts.place()
+	if p.on == onPin && p.at != "" {
+		pins = append(pins, p.at)
+	}
+	if p.line != "" {
+		pins = append(pins, p.line)
+	}
+	return pins
 }
 
 // orDefault sets a value that was left out.

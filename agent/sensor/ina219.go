@@ -148,7 +148,30 @@ func (d *INA219) measure(ctx context.Context) (volts, amps float64, err error) {
 	if _, err := d.read16("read power", inaPower); err != nil {
 		return 0, 0, err
 	}
+	if err := d.standing(); err != nil {
+		return 0, 0, err
+	}
 	return float64(bus>>3) * 0.004 * d.voltageScale, float64(int16(current)) * d.lsbA, nil
+}
+
+// standing looks whether what was set up still stands. A chip that a dip of its
+// supply has reset answers on, and its current is 0 A because its calibration is
+// (8.5.1). It is looked at behind the values: a reset between them shows too.
+func (d *INA219) standing() error {
+	for _, r := range [...]struct {
+		op   string
+		reg  byte
+		want uint16
+	}{{"read calibration", inaCalibrate, d.cal}, {"read configuration", inaConfig, inaSettings}} {
+		got, err := d.read16(r.op, r.reg)
+		if err != nil {
+			return err
+		}
+		if got != r.want {
+			return d.fail(r.op, fmt.Errorf("%w: 0x%04x, was set to 0x%04x: the chip has restarted", ErrWrongChip, got, r.want))
+		}
+	}
+	return nil
 }
 
 // setup resets the chip. It has no id: the reset value of its configuration

@@ -19,6 +19,9 @@ const (
 	modbusMaxRead   = 125  // registers in one request
 )
 
+// modbusIllegalAddress is the exception of a register that a device does not have.
+const modbusIllegalAddress = 2
+
 // A ModbusError is a device's refusal.
 type ModbusError struct{ Function, Code byte }
 

@@ -315,11 +315,17 @@ func (d *SunSpec) discover(ctx context.Context) error {
 			return fmt.Errorf("%w: models beyond the last register", errModbusFrame)
 		}
 		head, err := d.registers(ctx, w.next, 2)
+		// Some devices have no end model: the list ends where they refuse the
+		// address, or at a model 0. Behind a known model that is believed.
+		var refused *ModbusError
+		if errors.As(err, &refused) && refused.Code == modbusIllegalAddress && len(w.found) > 0 {
+			return nil
+		}
 		if err != nil {
 			return err
 		}
 		m := sunFound{head[0], w.next, int(head[1]) + 2}
-		if m.id == sunEnd {
+		if m.id == sunEnd || m.id == 0 && len(w.found) > 0 {
 			if len(w.found) == 0 {
 				return fmt.Errorf("%w: none of its models %v can be read", ErrWrongChip, w.device.Models)
 			}
@@ -357,16 +363,22 @@ func (d *SunSpec) visit(ctx context.Context, m sunFound) error {
 // marker returns the register behind "SunS". A base that the device refuses is
 // not it.
 func (d *SunSpec) marker(ctx context.Context) (int, error) {
-	var refused *ModbusError
+	var refused, other *ModbusError
 	for _, base := range sunBases {
 		r, err := d.registers(ctx, base, 2)
 		switch {
 		case errors.As(err, &refused):
+			if refused.Code != modbusIllegalAddress {
+				other = refused // busy, or failed: no sign of another device
+			}
 		case err != nil:
 			return 0, err
 		case r[0] == sunMarkerHi && r[1] == sunMarkerLo:
 			return base + 2, nil
 		}
+	}
+	if other != nil {
+		return 0, fmt.Errorf("%w: no SunSpec marker was read: %w", ErrNotReady, other)
 	}
 	return 0, fmt.Errorf("%w: no SunSpec marker at %v", ErrWrongChip, sunBases)
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"math"
 	"net"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -254,4 +255,41 @@ func FuzzSunModel(f *testing.F) {
 			}
 		}
 	})
+}
+
+// A list without an end model ends where the device refuses the address, or at a
+// model 0, if a known model came before. Any other refusal is told as it is.
+func TestSunSpecListWithoutEnd(t *testing.T) {
+	refusal := func(n, code byte) []byte { return []byte{0, n, 0, 0, 0, 3, 1, 0x83, code} }
+	begin := []sunExchange{{ask(1, 40000, 2), answer(1, 0x5375, 0x6E53)}}
+	known := append(begin[:1:1], sunExchange{ask(2, 40002, 2), answer(2, 307, 11)})
+	read := sunExchange{ask(4, 40002, 7), answer(4, 307, 11, 0xFFF6, 80, 0x8000, 3, 90)}
+	for name, c := range map[string]struct {
+		talk []sunExchange
+		want string // in the error; empty: a value
+	}{
+		"refused":                      {append(known[:2:2], sunExchange{ask(3, 40015, 2), refusal(3, 2)}, read), ""},
+		"model 0":                      {append(known[:2:2], sunExchange{ask(3, 40015, 2), answer(3, 0, 0)}, read), ""},
+		"busy behind a known model":    {append(known[:2:2], sunExchange{ask(3, 40015, 2), refusal(3, 6)}), "exception 6 (device busy)"},
+		"refused behind nothing":       {append(begin[:1:1], sunExchange{ask(2, 40002, 2), refusal(2, 2)}), "exception 2"},
+		"busy at the marker":           {[]sunExchange{{ask(1, 40000, 2), refusal(1, 6)}, {ask(2, 0, 2), refusal(2, 6)}, {ask(3, 50000, 2), refusal(3, 6)}}, "exception 6 (device busy)"},
+		"busy once at the marker":      {[]sunExchange{{ask(1, 40000, 2), refusal(1, 6)}, {ask(2, 0, 2), refusal(2, 2)}, {ask(3, 50000, 2), refusal(3, 2)}}, "exception 6 (device busy)"},
+		"no marker in three addresses": {[]sunExchange{{ask(1, 40000, 2), refusal(1, 2)}, {ask(2, 0, 2), refusal(2, 2)}, {ask(3, 50000, 2), refusal(3, 2)}}, "no SunSpec marker at"},
+	} {
+		conn := script(t, c.talk)
+		cfg := Config{Kind: KindSunSpec, Opts: SunSpecOpts{Endpoint: "inverter", Channels: []model.Channel{model.TemperatureC}}}
+		d, err := New(cfg, &pipeBuses{dial: func() (net.Conn, error) { return conn, nil }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var s model.Sample
+		err = d.Read(t.Context(), &s)
+		v, ok := s.Get(model.TemperatureC)
+		if c.want == "" && (err != nil || !ok || v != -1) || c.want != "" && (err == nil || ok || !strings.Contains(err.Error(), c.want)) {
+			t.Errorf("%s: %v %v, %v", name, v, ok, err)
+		}
+		if err := d.Halt(); err != nil {
+			t.Error(err)
+		}
+	}
 }

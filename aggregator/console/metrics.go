@@ -52,6 +52,8 @@ func writeChain(w io.Writer, s *Snapshot) {
 }
 
 func writeCounters(w io.Writer, c *Counters) {
+	metrics.WriteGaugeUint64(w, "fairwatt_da_brokers", uint64(max(c.Brokers, 0)))
+	metrics.WriteGaugeUint64(w, "fairwatt_da_broker_connected", uint64(max(c.BrokersConnected, 0)))
 	metrics.WriteCounterUint64(w, "fairwatt_da_records_received_total", c.Received)
 	metrics.WriteCounterUint64(w, "fairwatt_da_records_accepted_total", c.Accepted)
 	metrics.WriteCounterUint64(w, "fairwatt_da_records_duplicate_total", c.Duplicates)

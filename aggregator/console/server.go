@@ -251,11 +251,17 @@ func (s *Server) tree(w http.ResponseWriter, _ *http.Request) {
 }
 
 func (s *Server) healthz(w http.ResponseWriter, _ *http.Request) {
-	if fault := s.src.Snapshot().Fault; fault != "" {
-		problem(w, http.StatusServiceUnavailable, errors.New(fault))
+	now := s.src.Snapshot()
+	if now.Fault != "" {
+		problem(w, http.StatusServiceUnavailable, errors.New(now.Fault))
 		return
 	}
-	answer(w, map[string]string{"status": "ok"})
+	// Without a broker a DA still agrees on blocks, but hears no device.
+	status := map[string]string{"status": "ok"}
+	if c := &now.Counters; c.Brokers > 0 && c.BrokersConnected == 0 {
+		status["broker"] = "no MQTT broker is connected: devices are not heard"
+	}
+	answer(w, status)
 }
 
 // events streams snapshots. A client that cannot keep up skips versions; one

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -202,5 +203,26 @@ func TestListenStaysHome(t *testing.T) {
 	}
 	if err := l.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
 		t.Error(err)
+	}
+}
+
+// A DA without a broker agrees on blocks and hears no device: it is healthy, and
+// says so.
+func TestHealthTellsOfBrokers(t *testing.T) {
+	for _, c := range []struct {
+		connected, all int
+		told           bool
+	}{{0, 2, true}, {1, 2, false}, {2, 2, false}, {0, 0, false}} {
+		s := sample(0)
+		s.Counters.BrokersConnected, s.Counters.Brokers = c.connected, c.all
+		h := New(newFixed(s), Options{}).Handler()
+		w := get(t, h, "/healthz")
+		if w.Code != 200 || strings.Contains(w.Body.String(), "no MQTT broker") != c.told {
+			t.Errorf("%d of %d: %d %s", c.connected, c.all, w.Code, w.Body)
+		}
+		want := fmt.Sprintf("fairwatt_da_brokers %d\nfairwatt_da_broker_connected %d\n", c.all, c.connected)
+		if w := get(t, h, "/metrics"); !strings.Contains(w.Body.String(), want) {
+			t.Errorf("%d of %d: the metrics lack %q", c.connected, c.all, want)
+		}
 	}
 }

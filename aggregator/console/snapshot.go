@@ -166,6 +166,10 @@ type Edge struct {
 
 // Counters since this DA started.
 type Counters struct {
+	// Brokers are those configured, BrokersConnected those that are there now.
+	Brokers          int `json:"brokers"`
+	BrokersConnected int `json:"brokers_connected"`
+
 	Received   uint64            `json:"received"`   // records over MQTT
 	Accepted   uint64            `json:"accepted"`   // by the intake
 	Duplicates uint64            `json:"duplicates"` // seen before

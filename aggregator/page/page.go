@@ -40,6 +40,8 @@ type Needs struct {
 	Intake func() intake.Stats
 	// Receipts returns how many entries of receipts were sent.
 	Receipts func() uint64
+	// Brokers returns how many MQTT brokers are connected now, and of how many.
+	Brokers func() (connected, all int)
 }
 
 // Agreement is what the page shows of consensus.
@@ -182,6 +184,9 @@ func (p *Page) counters(agreement *consensus.Stats) console.Counters {
 	}
 	for _, n := range agreement.Missed {
 		c.Missed += n
+	}
+	if p.needs.Brokers != nil {
+		c.BrokersConnected, c.Brokers = p.needs.Brokers()
 	}
 	return c
 }

@@ -11,6 +11,7 @@ import (
 	"fairwatt/aggregator/intake"
 	"fairwatt/aggregator/ledger"
 	"fairwatt/aggregator/store"
+	"fairwatt/proto/boltfile"
 	"fairwatt/proto/fairwattpb"
 	"fairwatt/proto/seal"
 )
@@ -31,6 +32,8 @@ var bucket = []byte("answers")
 type Outcomes struct {
 	byID *intake.Recent[outcome]
 	db   *bbolt.DB
+
+	damaged string // where a damaged file was put; empty: there was none
 }
 
 type outcome struct {
@@ -43,13 +46,22 @@ type outcome struct {
 
 // Open reads what was kept of the blocks that the store has. What was kept of a
 // block the store does not have is from a commit that a crash ended; it is
-// written again when that block is.
+// written again when that block is. A damaged file is put aside and a new one
+// begun; Damaged says so.
 func Open(path string, s *store.Store) (*Outcomes, error) {
-	db, err := bbolt.Open(path, 0o600, &bbolt.Options{FreelistType: bbolt.FreelistMapType})
-	if err != nil {
-		return nil, fmt.Errorf("open outcomes: %w", err)
+	options := &bbolt.Options{FreelistType: bbolt.FreelistMapType, Timeout: boltfile.LockTimeout}
+	db, err := boltfile.Open(path, options)
+	aside := ""
+	if errors.Is(err, boltfile.ErrDamaged) {
+		// The blocks are in the store; only what was told of them is lost.
+		if aside, err = boltfile.Aside(path); err == nil {
+			db, err = boltfile.Open(path, options)
+		}
 	}
-	o := &Outcomes{byID: intake.NewRecent[outcome](keptOutcomes), db: db}
+	if err != nil {
+		return nil, fmt.Errorf("open outcomes %s: %w", path, err)
+	}
+	o := &Outcomes{byID: intake.NewRecent[outcome](keptOutcomes), db: db, damaged: aside}
 	err = db.Update(func(tx *bbolt.Tx) error {
 		_, err := tx.CreateBucketIfNotExists(bucket)
 		return err
@@ -107,6 +119,9 @@ func (o *Outcomes) loadBlock(height uint64, cb *fairwattpb.CertifiedBlock) error
 	}
 	return nil
 }
+
+// Damaged is where Open put a damaged file, or empty.
+func (o *Outcomes) Damaged() string { return o.damaged }
 
 // Close closes the file.
 func (o *Outcomes) Close() error { return o.db.Close() }

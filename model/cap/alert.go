@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"fairwatt/proto/brief"
 )
 
 // Namespace is CAP 1.2's.
@@ -27,6 +29,10 @@ type Alert struct {
 	References  []Reference // with Update, Cancel, Ack, Error
 	Incidents   string
 	Infos       []Info
+	// Oddities is what Parse passed over or mended because no decision hangs on
+	// it, the first of them; OddCount counts all. They are not written.
+	Oddities []string
+	OddCount int
 }
 
 // A Reference names an earlier message.
@@ -91,7 +97,7 @@ func (a *Alert) Validate() error {
 		{"identifier", a.Identifier}, {"sender", a.Sender},
 	} {
 		if f.value == "" || strings.ContainsAny(f.value, " ,<&\t\r\n") {
-			return fmt.Errorf("%s: %q is empty or holds a space, comma, < or &", f.name, f.value)
+			return fmt.Errorf("%s: %s is empty or holds a space, comma, < or &", f.name, brief.Quote(f.value))
 		}
 	}
 	if a.Sent.IsZero() {
@@ -166,7 +172,7 @@ func (in *Info) validate() error {
 
 func oneOf(name, value string, of []string) error {
 	if !slices.Contains(of, value) {
-		return fmt.Errorf("%s: %q is none of %s", name, value, strings.Join(of, ", "))
+		return fmt.Errorf("%s: %s is none of %s", name, brief.Quote(value), strings.Join(of, ", "))
 	}
 	return nil
 }

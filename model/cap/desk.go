@@ -35,6 +35,7 @@ type Order struct {
 type Desk struct {
 	site Site
 	gone []string // cancelled or replaced, oldest first: a late copy stays gone
+	dark []string // keys of messages that could not be read and warn, oldest first
 }
 
 // maxGone bounds what a desk remembers of cancelled messages.
@@ -82,11 +83,8 @@ func key(sender, identifier string) string {
 // the order in which the judge must get them: a replacement comes before the
 // withdrawal of what it replaces, so that no gap opens between them.
 func (d *Desk) Handle(a *Alert, now time.Time, sensingMs int64) (orders []Order, note string) {
-	if !slices.Contains(d.site.Statuses, a.Status) {
-		return nil, "passed over: status " + a.Status
-	}
-	if a.MsgType == "Ack" || a.MsgType == "Error" {
-		return nil, "passed over: message type " + a.MsgType
+	if note := d.idle(a.Status, a.MsgType); note != "" {
+		return nil, note
 	}
 	own := key(a.Sender, a.Identifier)
 	known := slices.Contains(d.gone, own)
@@ -110,6 +108,17 @@ func (d *Desk) Handle(a *Alert, now time.Time, sensingMs int64) (orders []Order,
 		}
 	}
 	return orders, note
+}
+
+// idle says why a message of that status and type asks nothing; empty: it may.
+func (d *Desk) idle(status, msgType string) string {
+	switch {
+	case !slices.Contains(d.site.Statuses, status):
+		return "passed over: status " + status
+	case msgType == "Ack" || msgType == "Error":
+		return "passed over: message type " + msgType
+	}
+	return ""
 }
 
 func (d *Desk) forget(k string) {

@@ -3,10 +3,13 @@
 // is one more witness (rule W09), and the judgement's own alerts can be told in
 // the same format.
 //
-// [Parse] is strict and safe on hostile bytes: no document type, no entities
-// beyond XML's five, no processing instruction but the XML declaration, at most
-// 1 MiB, 8 levels deep and a bounded number of elements; every required element
-// and every enumeration is checked. [Alert.AppendXML] writes what Parse reads.
+// [Parse] is safe on hostile bytes: no document type, no entities beyond XML's
+// five, at most 1 MiB, 8 levels deep and a bounded number of elements. It reads
+// UTF-8, UTF-16 and Latin-1. It is strict where a decision hangs on an element
+// (status, message type, names, time of sending, references, expiry, geometry, and
+// that urgency, severity and certainty stand once). The rest it passes over or
+// mends, and Alert.Oddities says what: a warning must not be lost for a detail.
+// [Alert.AppendXML] writes what Parse reads.
 //
 // A [Desk] decides what an alert means for one site: is it actual and public,
 // does its area hold the site, is it over, which earlier one does it replace or
@@ -14,6 +17,10 @@
 // Withdraw. [FromEvent] maps an alert event to CAP; its status is Test unless
 // the operator configured another, because a private device must not feed
 // public systems.
+//
+// A message that Parse refuses goes to Desk.Unread: where it may be grave it warns,
+// because a message that cannot be read is no calm. It never blocks, for neither
+// its area nor its severity is known.
 //
 // # The caller's duties
 //

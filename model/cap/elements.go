@@ -1,9 +1,10 @@
 package cap
 
 import (
-	"errors"
 	"fmt"
 	"strings"
+
+	"fairwatt/proto/brief"
 )
 
 // set of the elements that may stand once.
@@ -48,7 +49,7 @@ func (p *parser) alert(a *Alert) error {
 			a.Infos = append(a.Infos, Info{})
 			return p.info(&a.Infos[len(a.Infos)-1])
 		}
-		return errors.New("unknown element")
+		return errUnknown
 	})
 }
 
@@ -60,7 +61,7 @@ func (p *parser) references(dst *[]Reference) error {
 	for _, f := range strings.Fields(s) {
 		parts := strings.Split(f, ",")
 		if len(parts) != 3 {
-			return fmt.Errorf("%q is no sender,identifier,sent", f)
+			return fmt.Errorf("%s is no sender,identifier,sent", brief.Quote(f))
 		}
 		sent, err := parseTime(parts[2])
 		if err != nil {
@@ -89,9 +90,9 @@ func (p *parser) info(in *Info) error {
 		case "responseType":
 			return p.add(&in.ResponseTypes)
 		case "effective":
-			return p.time(&in.Effective)
+			return p.timeOrNone(name, &in.Effective)
 		case "onset":
-			return p.time(&in.Onset)
+			return p.timeOrNone(name, &in.Onset)
 		case "expires":
 			return p.time(&in.Expires)
 		case "eventCode":
@@ -107,7 +108,7 @@ func (p *parser) info(in *Info) error {
 			in.Areas = append(in.Areas, Area{})
 			return p.area(&in.Areas[len(in.Areas)-1])
 		}
-		return errors.New("unknown element")
+		return errUnknown
 	})
 }
 
@@ -139,7 +140,7 @@ func (p *parser) area(a *Area) error {
 			a.Circles = append(a.Circles, c)
 			return err
 		}
-		return errors.New("unknown element")
+		return errUnknown
 	})
 }
 
@@ -152,7 +153,7 @@ func (p *parser) pair(dst *[]Pair) error {
 		case "value":
 			return p.set(&v.Value)
 		}
-		return errors.New("unknown element")
+		return errUnknown
 	})
 	*dst = append(*dst, v)
 	return err

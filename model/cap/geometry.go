@@ -6,6 +6,8 @@ import (
 	"math"
 	"strconv"
 	"strings"
+
+	"fairwatt/proto/brief"
 )
 
 // A Point is a place in degrees, WGS 84, latitude first as CAP writes it.
@@ -99,7 +101,7 @@ func wrap(d float64) float64 {
 func parsePoint(s string) (Point, error) {
 	lat, lon, ok := strings.Cut(s, ",")
 	if !ok {
-		return Point{}, fmt.Errorf("%q is no latitude,longitude", s)
+		return Point{}, fmt.Errorf("%s is no latitude,longitude", brief.Quote(s))
 	}
 	var p Point
 	for _, f := range []struct {
@@ -108,7 +110,7 @@ func parsePoint(s string) (Point, error) {
 	}{{&p.Lat, lat}, {&p.Lon, lon}} {
 		v, err := strconv.ParseFloat(strings.TrimSpace(f.text), 64)
 		if err != nil || math.IsNaN(v) || math.IsInf(v, 0) {
-			return Point{}, fmt.Errorf("%q is no latitude,longitude", s)
+			return Point{}, fmt.Errorf("%s is no latitude,longitude", brief.Quote(s))
 		}
 		*f.dst = v
 	}
@@ -130,7 +132,7 @@ func parsePolygon(s string) (Polygon, error) {
 func parseCircle(s string) (Circle, error) {
 	f := strings.Fields(s)
 	if len(f) != 2 {
-		return Circle{}, fmt.Errorf("%q is no place and radius", s)
+		return Circle{}, fmt.Errorf("%s is no place and radius", brief.Quote(s))
 	}
 	p, err := parsePoint(f[0])
 	if err != nil {
@@ -138,7 +140,7 @@ func parseCircle(s string) (Circle, error) {
 	}
 	r, err := strconv.ParseFloat(f[1], 64)
 	if err != nil {
-		return Circle{}, fmt.Errorf("radius %q is no number", f[1])
+		return Circle{}, fmt.Errorf("radius %s is no number", brief.Quote(f[1]))
 	}
 	c := Circle{p, r}
 	return c, c.validate()

@@ -8,7 +8,8 @@ import (
 	"io"
 	"strings"
 	"time"
-	"unicode/utf8"
+
+	"fairwatt/proto/brief"
 )
 
 // Limits on a message.
@@ -20,20 +21,29 @@ const (
 	maxAreas    = 1024
 )
 
-// Parse reads one CAP 1.2 message. Whatever is not one is refused with the
-// element that is wrong; nothing outside the bytes is ever fetched.
+// Parse reads one CAP 1.2 message. It refuses what a decision hangs on and cannot
+// be read, with the element that is wrong, and passes over the rest; the alert's
+// Oddities say what. Nothing outside the bytes is ever fetched.
 func Parse(b []byte) (*Alert, error) {
 	if len(b) > MaxBytes {
 		return nil, fmt.Errorf("read CAP: %d bytes are more than %d", len(b), MaxBytes)
 	}
-	if !utf8.Valid(b) {
-		return nil, errors.New("read CAP: not UTF-8")
+	text, err := toUTF8(b)
+	if err != nil {
+		return nil, fmt.Errorf("read CAP: %w", err)
 	}
-	p := parser{d: xml.NewDecoder(bytes.NewReader(bytes.TrimPrefix(b, []byte("\xef\xbb\xbf"))))}
+	p := parser{d: xml.NewDecoder(bytes.NewReader(text))}
 	p.d.Strict = true
 	p.d.Entity = nil // XML's own five only
+	p.d.CharsetReader = func(name string, r io.Reader) (io.Reader, error) {
+		if !isLatin(name) && !strings.HasPrefix(strings.ToLower(name), "utf-16") {
+			return nil, fmt.Errorf("encoding %s is neither UTF-8 nor UTF-16", brief.Quote(name))
+		}
+		return r, nil // toUTF8 has done it
+	}
 	a, err := p.document()
 	if err == nil {
+		a.mend()
 		err = a.Validate()
 	}
 	if err != nil {
@@ -58,7 +68,7 @@ type parser struct {
 	d     *xml.Decoder
 	depth int
 	count int
-	began bool // something other than the declaration was seen
+	out   *Alert
 }
 
 // token returns the next start or end element or text, and refuses what CAP
@@ -69,20 +79,14 @@ func (p *parser) token() (xml.Token, error) {
 		if err != nil {
 			return nil, err
 		}
-		switch t := t.(type) {
+		switch t.(type) {
 		case xml.Directive:
 			return nil, errors.New("document types and entities are refused")
 		case xml.ProcInst:
-			if t.Target != "xml" || p.began {
-				return nil, fmt.Errorf("processing instruction %q is refused", t.Target)
-			}
-			p.began = true
-			continue
+			continue // a stylesheet, an editor's mark: no part of the content
 		case xml.Comment:
-			p.began = true
 			continue
 		case xml.StartElement:
-			p.began = true
 			if p.depth++; p.depth > maxDepth {
 				return nil, fmt.Errorf("elements nest deeper than %d", maxDepth)
 			}
@@ -97,22 +101,21 @@ func (p *parser) token() (xml.Token, error) {
 }
 
 func (p *parser) document() (*Alert, error) {
-	var out *Alert
 	for {
 		t, err := p.token()
-		if errors.Is(err, io.EOF) && out != nil {
-			return out, nil
+		if errors.Is(err, io.EOF) && p.out != nil {
+			return p.out, nil
 		}
 		if err != nil {
 			return nil, noEOF(err)
 		}
 		switch t := t.(type) {
 		case xml.StartElement:
-			if out != nil || t.Name.Local != "alert" || t.Name.Space != Namespace {
-				return nil, fmt.Errorf("element %s in %q: want one alert in %s", t.Name.Local, t.Name.Space, Namespace)
+			if p.out != nil || t.Name.Local != "alert" || t.Name.Space != Namespace {
+				return nil, fmt.Errorf("element %s in %s: want one alert in %s", brief.Text(t.Name.Local), brief.Quote(t.Name.Space), Namespace)
 			}
-			out = &Alert{}
-			if err := p.alert(out); err != nil {
+			p.out = &Alert{}
+			if err := p.alert(p.out); err != nil {
 				return nil, err
 			}
 		case xml.CharData:
@@ -122,6 +125,14 @@ func (p *parser) document() (*Alert, error) {
 		}
 	}
 }
+
+// decides are the elements that stand once and on which a decision hangs.
+var decides = once("identifier", "sender", "sent", "status", "msgType", "references", "urgency", "severity", "certainty",
+	"expires", "onset", "effective", "value")
+
+// errUnknown is the answer to the name of an element that the standard does not
+// have.
+var errUnknown = errors.New("unknown element")
 
 func noEOF(err error) error {
 	if errors.Is(err, io.EOF) {
@@ -144,7 +155,7 @@ func (p *parser) children(parent string, once map[string]bool, each func(name st
 			return nil
 		case xml.CharData:
 			if len(bytes.TrimSpace(t)) > 0 {
-				return fmt.Errorf("%s: text between elements", parent)
+				p.out.odd("%s: text between elements: %s", parent, brief.Quote(bytes.TrimSpace(t)))
 			}
 		case xml.StartElement:
 			name := t.Name.Local
@@ -155,11 +166,24 @@ func (p *parser) children(parent string, once map[string]bool, each func(name st
 				continue
 			}
 			if seen[name] && once[name] {
-				return fmt.Errorf("%s: %s stands twice", parent, name)
+				if decides[name] {
+					return fmt.Errorf("%s: %s stands twice", parent, name)
+				}
+				p.out.odd("%s: %s stands twice", parent, name)
+				if err := p.skip(); err != nil {
+					return err
+				}
+				continue
 			}
 			seen[name] = true
-			if err := each(name); err != nil {
-				return fmt.Errorf("%s: %w", name, err)
+			switch err := each(name); {
+			case errors.Is(err, errUnknown):
+				p.out.odd("%s: unknown element %s", parent, brief.Text(name))
+				if err := p.skip(); err != nil {
+					return err
+				}
+			case err != nil:
+				return fmt.Errorf("%s: %w", brief.Text(name), err)
 			}
 		}
 	}
@@ -211,12 +235,12 @@ func (p *parser) add(dst *[]string) error {
 const timeLayout = "2006-01-02T15:04:05-07:00"
 
 func parseTime(s string) (time.Time, error) {
-	for _, layout := range []string{timeLayout, time.RFC3339} {
-		if t, err := time.Parse(layout, s); err == nil && t.Year() >= 1970 && t.Year() < 2200 {
+	for _, layout := range []string{timeLayout, time.RFC3339, "2006-01-02T15:04:05-0700", "2006-01-02T15:04Z07:00"} {
+		if t, err := time.Parse(layout, strings.ToUpper(s)); err == nil && t.Year() >= 1970 && t.Year() < 2200 {
 			return t.UTC(), nil
 		}
 	}
-	return time.Time{}, fmt.Errorf("%q is no time of the form 2026-01-01T00:00:00-00:00", s)
+	return time.Time{}, fmt.Errorf("%s is no time of the form 2026-01-01T00:00:00-00:00", brief.Quote(s))
 }
 
 func (p *parser) time(dst *time.Time) error {
@@ -226,4 +250,17 @@ func (p *parser) time(dst *time.Time) error {
 	}
 	*dst, err = parseTime(s)
 	return err
+}
+
+// timeOrNone reads a time without which a warning holds at once: one that cannot
+// be read is passed over.
+func (p *parser) timeOrNone(name string, dst *time.Time) error {
+	s, err := p.text()
+	if err != nil {
+		return err
+	}
+	if *dst, err = parseTime(s); err != nil {
+		p.out.odd("%s: %v", name, err)
+	}
+	return nil
 }

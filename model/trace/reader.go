@@ -16,6 +16,7 @@ import (
 	"unicode/utf8"
 
 	"fairwatt/model"
+	"fairwatt/proto/brief"
 )
 
 // Options change how a trace is read.
@@ -23,6 +24,10 @@ type Options struct {
 	// IgnoreUnknown skips columns that are neither a channel nor a label,
 	// instead of refusing the trace.
 	IgnoreUnknown bool
+	// TakeCut ends the trace before a last line that has no line end and is no row,
+	// as a full disk or a failed machine leaves it, instead of refusing the
+	// trace. Reader.Cut tells.
+	TakeCut bool
 }
 
 // An Error says where a trace is wrong.
@@ -36,7 +41,7 @@ func (e *Error) Error() string {
 	if e.Column == "" {
 		return fmt.Sprintf("trace line %d: %v", e.Line, e.Err)
 	}
-	return fmt.Sprintf("trace line %d, column %s: %v", e.Line, e.Column, e.Err)
+	return fmt.Sprintf("trace line %d, column %s: %v", e.Line, brief.Text(e.Column), e.Err)
 }
 
 // Unwrap returns the cause.
@@ -67,6 +72,9 @@ type Reader struct {
 	any      bool
 	seconds  bool // the time column holds seconds from the start
 	failed   error
+	open     bool  // the newest line is the last and has no line end
+	cut      error // why the last line was left out as cut
+	skipped  int   // columns
 }
 
 // Open opens a trace file, gzipped or not, and reads its header.
@@ -93,14 +101,19 @@ func NewReader(in io.Reader, opts Options) (*Reader, error) {
 	scan := bufio.NewScanner(plain)
 	scan.Buffer(make([]byte, 0, 4096), maxLineBytes)
 	r := &Reader{scan: scan, opts: opts, truth: map[string]float64{}}
+	scan.Split(func(data []byte, atEOF bool) (int, []byte, error) {
+		r.open = atEOF && len(data) > 0 && bytes.IndexByte(data, '\n') < 0
+		return bufio.ScanLines(data, atEOF)
+	})
 	if err := r.header(); err != nil {
 		return nil, err
 	}
 	return r, nil
 }
 
-// Decompress unpacks gzip, which it knows by the first two bytes; other data
-// passes through as it is.
+// Decompress unpacks gzip, which it knows by the first two bytes, and takes off the
+// mark U+FEFF that spreadsheets put before UTF-8 (RFC 3629, 6), so that no parser
+// stumbles over it. Other data passes through as it is.
 func Decompress(in io.Reader) (io.Reader, error) {
 	b := bufio.NewReader(in)
 	head, err := b.Peek(2)
@@ -108,13 +121,26 @@ func Decompress(in io.Reader) (io.Reader, error) {
 		return nil, fmt.Errorf("read trace: %w", err)
 	}
 	if !bytes.Equal(head, []byte{0x1f, 0x8b}) {
-		return b, nil
+		return unmarked(b)
 	}
 	z, err := gzip.NewReader(b)
 	if err != nil {
 		return nil, fmt.Errorf("read trace: %w", err)
 	}
-	return z, nil
+	return unmarked(bufio.NewReader(z))
+}
+
+func unmarked(b *bufio.Reader) (io.Reader, error) {
+	const mark = "\ufeff"
+	head, err := b.Peek(len(mark))
+	if err != nil && !errors.Is(err, io.EOF) {
+		return nil, fmt.Errorf("read trace: %w", err)
+	}
+	if string(head) == mark {
+		_, err = b.Discard(len(mark))
+		return b, err
+	}
+	return b, nil
 }
 
 // FromStart says whether the trace's times are seconds from its start and not
@@ -142,11 +168,18 @@ func (r *Reader) LabelNames() []string { return slices.Clone(r.labels) }
 // changes with the next row.
 func (r *Reader) Labels() map[string]float64 { return r.truth }
 
+// Cut says why the last line was left out as Options.TakeCut asks, or is nil. It
+// is known after the last row.
+func (r *Reader) Cut() error { return r.cut }
+
+// Skipped is how many columns are skipped on request.
+func (r *Reader) Skipped() int { return r.skipped }
+
 // Line returns the number of the newest line.
 func (r *Reader) Line() int { return r.line }
 
 func (r *Reader) fail(column string, format string, args ...any) error {
-	r.failed = &Error{Line: r.line, Column: column, Err: fmt.Errorf(format, args...)}
+	r.failed = &Error{Line: r.line, Column: column, Err: brief.Errorf(format, args...)}
 	return r.failed
 }
 
@@ -164,6 +197,9 @@ func (r *Reader) next() (string, error) {
 		return "", r.fail("", "%w", err)
 	}
 	r.line++
+	if err := r.scan.Err(); err != nil { // the rest before it is half a line
+		return "", r.fail("", "%w", err)
+	}
 	line := r.scan.Bytes()
 	if !utf8.Valid(line) {
 		return "", r.fail("", "is not UTF-8")
@@ -237,6 +273,7 @@ func (r *Reader) headerRow(line string) error {
 			r.channels = append(r.channels, c)
 		case r.opts.IgnoreUnknown:
 			col.skip = true
+			r.skipped++
 		default:
 			return r.fail(name, "%w (an unknown column can be ignored on request)", err)
 		}
@@ -253,9 +290,18 @@ func (r *Reader) Next(s *model.Sample) error {
 		return r.failed
 	}
 	line, err := r.next()
-	if err != nil {
-		return err
+	if err == nil {
+		err = r.row(s, line)
 	}
+	if err != nil && r.opts.TakeCut && r.open && r.scan.Err() == nil {
+		r.cut, r.failed = err, io.EOF
+		return io.EOF
+	}
+	return err
+}
+
+func (r *Reader) row(s *model.Sample, line string) error {
+	var err error
 	*s = model.Sample{}
 	clear(r.truth)
 	cell, rest, more := strings.Cut(line, ",")
@@ -307,7 +353,7 @@ func (r *Reader) time(cell string) (int64, error) {
 	case isSeconds:
 		ms = int64(math.Round(float64(secs * 1000)))
 	default:
-		if at, err = time.Parse(time.RFC3339, cell); err != nil {
+		if at, err = ParseTime(cell); err != nil {
 			return 0, r.fail("time", "%q is neither RFC 3339 nor seconds", cell)
 		}
 		ms = at.UnixMilli()
@@ -323,6 +369,25 @@ func (r *Reader) time(cell string) (int64, error) {
 	}
 	r.lastSecs, r.lastTime, r.any, r.seconds = secs, at, true, isSeconds
 	return ms, nil
+}
+
+// ParseTime reads a time as RFC 3339 has it: T and Z in either case, and a leap
+// second. A leap second becomes the last millisecond before it, so that it stands
+// after the second before and before the one that follows.
+func ParseTime(text string) (time.Time, error) {
+	text = strings.ToUpper(text)
+	const seconds = len("2016-12-31T23:59:")
+	if len(text) < seconds+2 || text[seconds:seconds+2] != "60" {
+		return time.Parse(time.RFC3339, text)
+	}
+	at, err := time.Parse(time.RFC3339, text[:seconds]+"59"+text[seconds+2:])
+	if err != nil {
+		return at, err
+	}
+	if utc := at.UTC(); utc.Hour() != 23 || utc.Minute() != 59 {
+		return at, errors.New("a second 60 that is no leap second")
+	}
+	return at.Truncate(time.Second).Add(999*time.Millisecond + time.Duration(at.Nanosecond())/1000), nil
 }
 
 // ErrNotNumber is ParseNumber's error.

@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"fairwatt/model"
+	"fairwatt/proto/brief"
 )
 
 // Limits of what is read. The reader's caller bounds the rows: streaming needs
@@ -137,7 +138,7 @@ func (m *Meta) Set(key, value string) error {
 		m.Extra = append(m.Extra, KeyValue{key, value})
 	}
 	if err != nil {
-		return fmt.Errorf("key %s: %q: %w", key, value, err)
+		return brief.Errorf("key %s: %q: %w", key, value, err)
 	}
 	return nil
 }
@@ -146,10 +147,10 @@ func (m *Meta) Set(key, value string) error {
 func (m *Meta) Check() error {
 	for _, kv := range m.KeyValues() {
 		if kv.Key == "" || kv.Key == firstKey || strings.ContainsAny(kv.Key, ":\r\n") || kv.Key != strings.TrimSpace(kv.Key) {
-			return fmt.Errorf("metadata key %q cannot be written", kv.Key)
+			return brief.Errorf("metadata key %q cannot be written", kv.Key)
 		}
 		if strings.ContainsAny(kv.Value, "\r\n") || kv.Value != strings.TrimSpace(kv.Value) || !utf8.ValidString(kv.Key+kv.Value) {
-			return fmt.Errorf("metadata key %s: value %q cannot be written", kv.Key, kv.Value)
+			return brief.Errorf("metadata key %s: value %q cannot be written", kv.Key, kv.Value)
 		}
 	}
 	if m.HasPosition && !(m.Latitude >= -90 && m.Latitude <= 90 && m.Longitude >= -180 && m.Longitude <= 180) {
@@ -171,6 +172,8 @@ type Trace struct {
 	Channels []model.Channel // in the order of the header
 	Labels   []string        // label columns, in the order of the header
 	Rows     []Row
+	// LeftOut is what an import passed over. It is not written.
+	LeftOut []model.LeftOut
 }
 
 // Configure fits a judge's configuration to a trace. Interval, nominal values and

@@ -1,7 +1,6 @@
 package trace
 
 import (
-	"bufio"
 	"fmt"
 	"io"
 	"math"
@@ -12,16 +11,19 @@ import (
 	"unicode/utf8"
 
 	"fairwatt/model"
+	"fairwatt/proto/brief"
 )
 
 // A Writer writes a trace row by row. A Reader reads the same samples back, and
-// writing those again gives the same bytes.
+// writing those again gives the same bytes. What it hands to its io.Writer at a
+// time are whole lines, so that one that fails can be taken back whole.
 type Writer struct {
-	w        *bufio.Writer
+	w        io.Writer
+	pending  []byte // whole lines
+	failed   error
 	channels []model.Channel
 	labels   []string
 	seconds  bool
-	buf      []byte
 	lastMs   int64
 	any      bool
 }
@@ -38,7 +40,7 @@ func NewWriter(w io.Writer, meta Meta, channels []model.Channel, opts WriterOpti
 		return nil, fmt.Errorf("write trace: %w", err)
 	}
 	out := &Writer{
-		w: bufio.NewWriter(w), channels: slices.Clone(channels),
+		w: w, channels: slices.Clone(channels),
 		labels: slices.Clone(opts.Labels), seconds: opts.Seconds,
 	}
 	names := []string{"time"}
@@ -47,7 +49,7 @@ func NewWriter(w io.Writer, meta Meta, channels []model.Channel, opts WriterOpti
 	}
 	for _, l := range opts.Labels {
 		if len(l) <= len(LabelPrefix) || !strings.HasPrefix(l, LabelPrefix) || strings.ContainsAny(l, ",\r\n\"") || !utf8.ValidString(l) {
-			return nil, fmt.Errorf("write trace: %q is no label name", l)
+			return nil, brief.Errorf("write trace: %q is no label name", l)
 		}
 		names = append(names, l)
 	}
@@ -59,15 +61,12 @@ func NewWriter(w io.Writer, meta Meta, channels []model.Channel, opts WriterOpti
 			return nil, fmt.Errorf("write trace: column %s stands twice", n)
 		}
 	}
-	fmt.Fprintf(out.w, "# %s: %s\n", firstKey, version)
+	out.pending = fmt.Appendf(nil, "# %s: %s\n", firstKey, version)
 	for _, kv := range meta.KeyValues() {
-		fmt.Fprintf(out.w, "# %s: %s\n", kv.Key, kv.Value)
+		out.pending = fmt.Appendf(out.pending, "# %s: %s\n", kv.Key, kv.Value)
 	}
-	// A bufio.Writer keeps its first error for Flush and later writes.
-	if _, err := out.w.WriteString(strings.Join(names, ",") + "\n"); err != nil {
-		return nil, fmt.Errorf("write trace: %w", err)
-	}
-	return out, nil
+	out.pending = append(out.pending, strings.Join(names, ",")+"\n"...)
+	return out, out.flushFull()
 }
 
 // Write writes one sample. Only Valid values are written; every other state
@@ -77,13 +76,15 @@ func (w *Writer) Write(s *model.Sample) error { return w.WriteRow(s, nil) }
 // WriteRow writes one sample with labels.
 func (w *Writer) WriteRow(s *model.Sample, labels map[string]float64) error {
 	switch {
+	case w.failed != nil:
+		return w.failed
 	case s.TimeMs < MinTimeMs || s.TimeMs > MaxTimeMs || w.seconds && s.TimeMs < 0:
 		return fmt.Errorf("write trace: time %d ms is out of range", s.TimeMs)
 	case w.any && s.TimeMs <= w.lastMs:
 		return fmt.Errorf("write trace: time %d ms is not after %d ms", s.TimeMs, w.lastMs)
 	}
 	w.any, w.lastMs = true, s.TimeMs
-	b := w.buf[:0]
+	b := w.pending
 	if w.seconds {
 		b = appendMillis(b, s.TimeMs)
 	} else {
@@ -101,11 +102,18 @@ func (w *Writer) WriteRow(s *model.Sample, labels map[string]float64) error {
 			b = strconv.AppendFloat(b, v, 'f', -1, 64)
 		}
 	}
-	w.buf = append(b, '\n')
-	if _, err := w.w.Write(w.buf); err != nil {
-		return fmt.Errorf("write trace: %w", err)
+	w.pending = append(b, '\n')
+	return w.flushFull()
+}
+
+// fullBytes is how much is kept back at most, but for a line.
+const fullBytes = 1 << 12
+
+func (w *Writer) flushFull() error {
+	if len(w.pending) < fullBytes {
+		return w.failed
 	}
-	return nil
+	return w.Flush()
 }
 
 // appendMillis writes milliseconds as seconds without passing through a float.
@@ -118,12 +126,21 @@ func appendMillis(b []byte, ms int64) []byte {
 	return b
 }
 
-// Flush writes what is buffered.
+// Flush writes what is buffered. After an error nothing more is written, and every
+// later call returns it again.
 func (w *Writer) Flush() error {
-	if err := w.w.Flush(); err != nil {
-		return fmt.Errorf("write trace: %w", err)
+	if w.failed != nil || len(w.pending) == 0 {
+		return w.failed
 	}
-	return nil
+	n, err := w.w.Write(w.pending)
+	if err == nil && n < len(w.pending) {
+		err = io.ErrShortWrite
+	}
+	if err != nil {
+		w.failed = fmt.Errorf("write trace: %w", err)
+	}
+	w.pending = w.pending[:0]
+	return w.failed
 }
 
 // Write writes a whole trace.

@@ -50,6 +50,8 @@ type Client struct {
 	subs []subscription
 	onUp []func()
 	lost chan struct{} // closed when the present connection ends
+
+	refusal string // why the last attempt to connect failed; empty: it did not
 }
 
 type subscription struct {
@@ -107,12 +109,33 @@ func (c *Client) options() *paho.ClientOptions {
 	if c.cfg.Will.Topic != "" {
 		o.SetWill(c.cfg.Will.Topic, c.cfg.Will.Payload, 1, true)
 	}
+	o.SetConnectionNotificationHandler(func(_ paho.Client, n paho.ConnectionNotification) {
+		if failed, ok := n.(paho.ConnectionNotificationFailed); ok {
+			c.refused(failed.Reason)
+		}
+	})
 	o.SetOnConnectHandler(func(paho.Client) { c.up() })
 	o.SetConnectionLostHandler(func(_ paho.Client, err error) {
 		c.cfg.Logger.Warn("broker lost", "broker", c.cfg.URL, "err", err)
 		c.down()
 	})
 	return o
+}
+
+// refused tells of an attempt that failed: the first, and each with another
+// reason than the one before.
+func (c *Client) refused(why error) {
+	text := "no answer"
+	if why != nil {
+		text = why.Error()
+	}
+	c.mu.Lock()
+	told := c.refusal == text
+	c.refusal = text
+	c.mu.Unlock()
+	if !told {
+		c.cfg.Logger.Warn("broker not reached, trying on", "broker", c.cfg.URL, "err", text)
+	}
 }
 
 // down ends every wait on the present connection.
@@ -133,6 +156,7 @@ func (c *Client) connection() <-chan struct{} {
 func (c *Client) up() {
 	c.cfg.Logger.Info("broker connected", "broker", c.cfg.URL)
 	c.mu.Lock()
+	c.refusal = ""
 	var filters []string
 	for _, s := range c.subs {
 		filters = append(filters, s.filter)

@@ -1,10 +1,14 @@
 package mqtt
 
 import (
+	"context"
 	"errors"
+	"log/slog"
 	"maps"
+	"net"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -58,3 +62,80 @@ func TestNotGranted(t *testing.T) {
 		t.Errorf("all granted: %v, %v", left, err)
 	}
 }
+
+// lineLog keeps the messages of a logger.
+type lineLog struct {
+	slog.Handler
+	mu    sync.Mutex
+	lines []string
+}
+
+func (l *lineLog) Handle(_ context.Context, r slog.Record) error {
+	text := r.Message
+	r.Attrs(func(a slog.Attr) bool { text += " " + a.String(); return true })
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.lines = append(l.lines, text)
+	return nil
+}
+
+// A broker that is never reached is told of by its first failure, and again only
+// when the reason is another one.
+func TestRefusalIsToldOnce(t *testing.T) {
+	log := &lineLog{Handler: slog.DiscardHandler}
+	c, err := New(Config{URL: "tcp://broker.example:1", Logger: slog.New(toldAll{log})})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, why := range []string{"refused", "refused", "no route", "no route", "refused"} {
+		c.refused(errors.New(why))
+	}
+	c.refused(nil)
+	want := []string{"refused", "no route", "refused", "no answer"}
+	for i, w := range want {
+		want[i] = "broker not reached, trying on broker=tcp://broker.example:1 err=" + w
+	}
+	if !slices.Equal(log.lines, want) {
+		t.Errorf("told %q\nwant %q", log.lines, want)
+	}
+}
+
+// An attempt that fails reaches the log by itself.
+func TestFailedAttemptIsTold(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	log := &lineLog{Handler: slog.DiscardHandler}
+	c, err := New(Config{URL: "tcp://" + l.Addr().String(), Logger: slog.New(toldAll{log})})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Open(); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // the second attempt comes after the first was told of
+		conn, err := l.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := conn.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	log.mu.Lock()
+	lines := slices.Clone(log.lines)
+	log.mu.Unlock()
+	if len(lines) == 0 || !strings.Contains(lines[0], "broker not reached") {
+		t.Errorf("told %q", lines)
+	}
+	c.Close()
+	if err := l.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// toldAll passes every level on.
+type toldAll struct{ *lineLog }
+
+func (toldAll) Enabled(context.Context, slog.Level) bool { return true }

@@ -53,10 +53,13 @@ var fairwatt = house{
 		"proto/peerpb":         {floor: ground, side: middle, plain: true},
 		"proto/seal":           {floor: ground, side: middle, pure: true},
 		"proto/wire":           {floor: ground, side: middle, pure: true},
+		"proto/brief":          {floor: ground, side: middle, pure: true},
+		"proto/strictyaml":     {floor: ground, side: middle, pure: true},
 		"model/nnet/skill":     {floor: ground, side: middle},
 		"model/nnet/stretch":   {floor: ground, side: middle},
 		"model/faultdoc":       {floor: ground, side: middle, tests: true},
 
+		"proto/boltfile":        {floor: edges, side: middle},
 		"proto/mqtt":            {floor: edges, side: middle},
 		"proto/mqtt/mqtttest":   {floor: edges, side: middle, tests: true},
 		"model/nnet":            {floor: edges, side: middle},

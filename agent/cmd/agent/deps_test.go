@@ -92,6 +92,9 @@ var own = map[string]string{
 	"fairwatt/proto/mqtt":            "broker connection",
 	"fairwatt/proto/seal":            "signatures",
 	"fairwatt/proto/wire":            "topics, views, words",
+	"fairwatt/proto/boltfile":        "damaged files of the outbox",
+	"fairwatt/proto/brief":           "quotations in messages",
+	"fairwatt/proto/strictyaml":      "configuration",
 }
 
 func TestLinkedPackages(t *testing.T) {

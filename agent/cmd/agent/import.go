@@ -41,6 +41,8 @@ METAR gives a pressure at sea level (QNH); with --elevation it becomes that at
 the station. A file may be gzipped, and - is standard input; to make one trace
 of several files, string them together.
 
+What an import passes over is said on stderr, with how many there are.
+
 One file goes to --out (default stdout); several go to --dir, each under its own
 name with the ending .csv. Files there are not overwritten.`,
 		Example: `  agent import --format knmi uurgeg_260.txt --out de_bilt.csv
@@ -79,6 +81,7 @@ func (f *importFlags) run(stdout io.Writer, files []string) error {
 		if err := f.write(stdout, path, t); err != nil {
 			return fmt.Errorf("import %s: %w", path, err)
 		}
+		tellLeftOut(t.LeftOut, "file", path)
 	}
 	return nil
 }

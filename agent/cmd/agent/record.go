@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"time"
@@ -23,7 +24,8 @@ func recordCommand() *cobra.Command {
 		Short: "Write what the sensors say as a trace",
 		Long: `Reads the configured sensors every tick and writes a trace until it is told to
 stop or --for is over. A reading that failed is an empty cell, never a zero. The
-trace replays with "agent replay". An existing file is not overwritten.`,
+trace replays with "agent replay". An existing file is not overwritten. A disk
+that is full ends the recording with an error behind its last whole row.`,
 		Example: "  agent record --config agent.yaml --out today.csv --for 24h",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -58,6 +60,26 @@ func channelsOf(hw *hardware) []model.Channel {
 	return out
 }
 
+// A wholeWrites writes to a file all that it is handed or nothing of it: a full
+// disk leaves no half row.
+type wholeWrites struct {
+	file *os.File
+	size int64
+}
+
+func (w *wholeWrites) Write(b []byte) (int, error) {
+	n, err := w.file.Write(b)
+	if err != nil {
+		if cut := w.file.Truncate(w.size); cut != nil {
+			return n, errors.Join(err, cut)
+		}
+		_, seek := w.file.Seek(w.size, io.SeekStart)
+		return 0, errors.Join(err, seek)
+	}
+	w.size += int64(n)
+	return n, nil
+}
+
 func record(ctx context.Context, cfg *agent.Config, path string, length time.Duration) (err error) {
 	hw, err := openHardware(ctx, cfg)
 	if err != nil {
@@ -83,7 +105,7 @@ func record(ctx context.Context, cfg *agent.Config, path string, length time.Dur
 	if err != nil {
 		return err
 	}
-	w, err := trace.NewWriter(file, meta, channelsOf(hw), trace.WriterOptions{})
+	w, err := trace.NewWriter(&wholeWrites{file: file}, meta, channelsOf(hw), trace.WriterOptions{})
 	if err != nil {
 		return err
 	}

@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
+	"strings"
 
 	"fairwatt/agent"
 	"fairwatt/agent/replay"
@@ -12,6 +14,7 @@ import (
 	"fairwatt/model/trace"
 	"fairwatt/model/trace/comtrade"
 	"fairwatt/model/waveform"
+	"fairwatt/proto/brief"
 )
 
 // A recording is what a replay reads: a trace or a COMTRADE recording.
@@ -27,7 +30,7 @@ func (f *replayFlags) open() (recording, error) {
 		if f.mapFile != "" {
 			return nil, usageError{errors.New("replay: --map is for COMTRADE recordings (.cfg, .cff)")}
 		}
-		return trace.Open(f.trace, trace.Options{IgnoreUnknown: f.ignoreUnknown})
+		return trace.Open(f.trace, trace.Options{IgnoreUnknown: f.ignoreUnknown, TakeCut: true})
 	}
 	var channels *comtrade.Map
 	if f.mapFile != "" {
@@ -75,6 +78,9 @@ func (f *replayFlags) waveforms(cfg *agent.Config, source recording) (w waveform
 	if meta.NominalVoltage > 0 {
 		c.NominalV = meta.NominalVoltage
 	}
+	if isComtrade && meta.NominalFreqHz == 0 {
+		logger(slog.LevelInfo).Warn("the recording says no line frequency; a map can (nominal_frequency_hz)", "taken_hz", c.NominalHz)
+	}
 	if w.detector, err = waveform.New(c, channels); err != nil {
 		return w, fmt.Errorf("waveforms of %s: %w", f.trace, err)
 	}
@@ -94,6 +100,50 @@ func (f *replayFlags) waveforms(cfg *agent.Config, source recording) (w waveform
 	}
 	w.rate = func() float64 { return rate }
 	return w, nil
+}
+
+// leftOut is what of a recording was not judged or not read, once it is read.
+func leftOut(source recording, w *waveforms) (out []model.LeftOut) {
+	add := func(count int, names []string, what string) {
+		if count > 0 {
+			out = append(out, model.LeftOut{What: what, Count: count, Names: someNames(names)})
+		}
+	}
+	switch r := source.(type) {
+	case *comtrade.Reader:
+		add(len(r.Unmapped()), r.Unmapped(), "analog channels not judged (a map can name them)")
+		add(len(r.Config().Digitals), nil, "status channels not judged")
+	case *trace.Reader:
+		add(r.Skipped(), nil, "columns not read: no channel")
+		if err := r.Cut(); err != nil {
+			add(1, []string{err.Error()}, "last line left out: it has no line end")
+		}
+	}
+	if w.detector != nil {
+		add(int(w.detector.Skipped()), nil, "waveform samples not judged: the sampling rate is unknown, below 8 samples a cycle or above 100 kHz")
+	}
+	return out
+}
+
+// someNames lists the first few names.
+func someNames(names []string) string {
+	const some = 8
+	var out []string
+	for _, n := range names[:min(len(names), some)] {
+		out = append(out, brief.Text(n))
+	}
+	if len(names) > some {
+		out = append(out, "...")
+	}
+	return strings.Join(out, ", ")
+}
+
+// tellLeftOut says on stderr what was left out.
+func tellLeftOut(list []model.LeftOut, of ...any) {
+	log := logger(slog.LevelInfo).With(of...)
+	for _, l := range list {
+		log.Warn("left out", "what", l.What, "count", l.Count, "names", l.Names)
+	}
 }
 
 func appendOnce(channels []model.Channel, c model.Channel) []model.Channel {

@@ -15,6 +15,7 @@ import (
 
 	"fairwatt/agent"
 	"fairwatt/agent/replay"
+	"fairwatt/model"
 	"fairwatt/model/trace"
 	"fairwatt/proto/mqtt"
 	"fairwatt/proto/seal"
@@ -148,12 +149,11 @@ func (f *replayFlags) run(ctx context.Context, stdout io.Writer) (err error) {
 		defer pipe.Close()
 		r.Pipe = pipe
 	}
-	if _, err = r.Run(ctx, reader); err == nil {
+	r.LeftOut = func() []model.LeftOut { return leftOut(reader, &waves) }
+	summary, err := r.Run(ctx, reader)
+	tellLeftOut(summary.LeftOut)
+	if err == nil {
 		err = plotter.draw(ctx, f.trace, f.mapFile)
-	}
-	if waves.detector != nil && waves.detector.Skipped() > 0 {
-		logger(slog.LevelInfo).Warn("waveforms not judged: the sampling rate is unknown, below 8 samples a cycle or above 100 kHz",
-			"samples", waves.detector.Skipped())
 	}
 	return err
 }

@@ -9,11 +9,9 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"strings"
-
-	"github.com/goccy/go-yaml"
 
 	"fairwatt/aggregator/mc"
+	"fairwatt/proto/strictyaml"
 )
 
 // maxConfigBytes bounds a configuration file.
@@ -141,10 +139,7 @@ func decodeConfig(r io.Reader, into any) error {
 	if len(b) > maxConfigBytes {
 		return fmt.Errorf("more than %d bytes", maxConfigBytes)
 	}
-	if err := yaml.UnmarshalWithOptions(b, into, yaml.Strict()); err != nil {
-		return errors.New(strings.TrimSpace(yaml.FormatError(err, false, false)))
-	}
-	return nil
+	return strictyaml.Decode(b, into)
 }
 
 // logger writes to stderr; stdout is for results.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"fmt"
+	"log/slog"
 	"net"
 	"os"
 	"strings"
@@ -48,7 +49,7 @@ func runDA(ctx context.Context, cmd *cobra.Command, c daConfig) error {
 	if err != nil {
 		return err
 	}
-	deps, err := daDeps(c)
+	deps, err := daDeps(c, log)
 	if err != nil {
 		return err
 	}
@@ -75,7 +76,7 @@ func runDA(ctx context.Context, cmd *cobra.Command, c daConfig) error {
 }
 
 // daDeps reads the keys and prepares the connections; nothing is dialled yet.
-func daDeps(c daConfig) (aggregator.Deps, error) {
+func daDeps(c daConfig, log *slog.Logger) (aggregator.Deps, error) {
 	var deps aggregator.Deps
 	var err error
 	if deps.Genesis, err = mc.ReadGenesis(c.Genesis); err != nil {
@@ -114,7 +115,7 @@ func daDeps(c daConfig) (aggregator.Deps, error) {
 		password = strings.TrimRight(string(b), "\r\n")
 	}
 	for _, url := range c.MQTT {
-		p, err := mqtt.New(aggregator.MQTTOf(c.ID, mqtt.Config{URL: url, Username: c.MQTTUsername, Password: password,
+		p, err := mqtt.New(aggregator.MQTTOf(c.ID, mqtt.Config{URL: url, Logger: log, Username: c.MQTTUsername, Password: password,
 			TLS: &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{cert}, RootCAs: pool}}))
 		if err != nil {
 			return deps, err

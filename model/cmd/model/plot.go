@@ -102,7 +102,7 @@ func warnThresholds() (map[string]float64, error) {
 
 func (o *plotOptions) readTrace() (*trace.Trace, error) {
 	if !comtrade.IsRecording(o.trace) {
-		return trace.ReadFile(o.trace, trace.Options{IgnoreUnknown: true})
+		return trace.ReadFile(o.trace, trace.Options{IgnoreUnknown: true, TakeCut: true})
 	}
 	var channels *comtrade.Map
 	if o.mapFile != "" {

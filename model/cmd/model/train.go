@@ -9,10 +9,10 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/goccy/go-yaml"
 	"github.com/spf13/cobra"
 
 	"fairwatt/model/nnet"
+	"fairwatt/proto/strictyaml"
 )
 
 func trainCommand() *cobra.Command {
@@ -84,8 +84,8 @@ func readConfig(path string) (nnet.Config, error) {
 	if err != nil {
 		return cfg, fmt.Errorf("read configuration: %w", err)
 	}
-	if err := yaml.UnmarshalWithOptions(b, &cfg, yaml.Strict()); err != nil {
-		return cfg, fmt.Errorf("configuration %s: %s", path, yaml.FormatError(err, false, false))
+	if err := strictyaml.Decode(b, &cfg); err != nil {
+		return cfg, fmt.Errorf("configuration %s: %w", path, err)
 	}
 	if err := cfg.Validate(); err != nil {
 		return cfg, fmt.Errorf("configuration %s: %w", path, err)

@@ -9,6 +9,8 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+
+	"fairwatt/proto/brief"
 )
 
 // cffSection matches the line that opens a section of a .cff:
@@ -58,7 +60,7 @@ func cffData(b io.Reader, text []byte, format, bytesText string, m *Map) (*Reade
 	}
 	// Real files write "BINARY" for every binary format; the configuration decides.
 	if isText := strings.EqualFold(format, "ASCII"); isText != (cfg.Format == ASCII) {
-		return nil, &Error{File: "cff", Err: fmt.Errorf("its data section is %q and its configuration says %s", format, cfg.Format)}
+		return nil, &Error{File: "cff", Err: brief.Errorf("its data section is %q and its configuration says %s", format, cfg.Format)}
 	}
 	if bytesText != "" && cfg.Format != ASCII {
 		size, err := strconv.ParseInt(bytesText, 10, 64)

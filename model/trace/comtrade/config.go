@@ -12,6 +12,7 @@ import (
 	"unicode/utf8"
 
 	"fairwatt/model/trace"
+	"fairwatt/proto/brief"
 )
 
 // ReadConfig reads a .cfg. It accepts what real recorders write: blank lines,
@@ -94,7 +95,7 @@ func (p *cfgParser) station() error {
 	}
 	if len(f) > 2 && f[2] != "" {
 		if p.c.Revision, err = strconv.Atoi(f[2]); err != nil || p.c.Revision < 1900 || p.c.Revision > 9999 {
-			return fmt.Errorf("revision %q is no year", f[2])
+			return brief.Errorf("revision %q is no year", f[2])
 		}
 	}
 	return nil
@@ -146,12 +147,12 @@ func cfgCount(field, suffix string, limit int) (int, error) {
 	digits := field
 	if suffix != "" {
 		if digits = strings.TrimSuffix(strings.ToUpper(field), suffix); digits == field {
-			return 0, fmt.Errorf("channel count %q does not end in %s", field, suffix)
+			return 0, brief.Errorf("channel count %q does not end in %s", field, suffix)
 		}
 	}
 	n, err := strconv.Atoi(strings.TrimSpace(digits))
 	if err != nil || n < 0 || n > limit {
-		return 0, fmt.Errorf("channel count %q is not a number from 0 to %d", field, limit)
+		return 0, brief.Errorf("channel count %q is not a number from 0 to %d", field, limit)
 	}
 	return n, nil
 }
@@ -167,7 +168,7 @@ func cfgAnalog(f []string) (Analog, error) {
 		}
 		v, err := trace.ParseNumber(f[5+i])
 		if err != nil {
-			return a, fmt.Errorf("analog channel %s, field %d: %q %w", a.Name, 6+i, f[5+i], err)
+			return a, brief.Errorf("analog channel %s, field %d: %q %w", a.Name, 6+i, f[5+i], err)
 		}
 		*dst = v
 	}
@@ -177,7 +178,7 @@ func cfgAnalog(f []string) (Analog, error) {
 			a.Secondary = true
 		case "P", "":
 		default:
-			return a, fmt.Errorf("analog channel %s: %q is neither P nor S", a.Name, f[12])
+			return a, brief.Errorf("analog channel %s: %q is neither P nor S", a.Name, f[12])
 		}
 	}
 	if a.Secondary && (a.SecondaryRated == 0) != (a.Primary == 0) {
@@ -204,7 +205,7 @@ func cfgDigital(f []string) (Digital, error) {
 		normal = f[len(f)-1]
 	}
 	if normal != "" && normal != "0" && normal != "1" {
-		return d, fmt.Errorf("digital channel %s: normal state %q is neither 0 nor 1", d.Name, normal)
+		return d, brief.Errorf("digital channel %s: normal state %q is neither 0 nor 1", d.Name, normal)
 	}
 	d.Normal = normal == "1"
 	return d, nil
@@ -215,17 +216,34 @@ func (p *cfgParser) rates() error {
 	if err != nil {
 		return err
 	}
+	// The line frequency may be empty or missing (C37.111-1999, 5.3.6). The number of
+	// rates stands alone in its line and a rate does not: what is before a rate is
+	// the number.
+	at, line := p.rest, p.line
+	next, err := p.fields()
+	if err != nil {
+		return err
+	}
+	p.rest, p.line = at, line
+	if lone := len(next) < 2 || strings.Join(next[1:], "") == ""; !lone {
+		return p.rateList(f)
+	}
 	if f[0] != "" {
 		if p.c.LineHz, err = trace.ParseNumber(f[0]); err != nil || p.c.LineHz < 0 || p.c.LineHz > 1000 {
-			return fmt.Errorf("line frequency %q is not a number from 0 to 1000", f[0])
+			return brief.Errorf("line frequency %q is not a number from 0 to 1000", f[0])
 		}
 	}
 	if f, err = p.fields(); err != nil {
 		return err
 	}
+	return p.rateList(f)
+}
+
+// rateList reads the rates, whose number f is.
+func (p *cfgParser) rateList(f []string) error {
 	n, err := strconv.Atoi(f[0])
 	if err != nil || n < 0 || n > maxRates {
-		return fmt.Errorf("number of sampling rates %q is not from 0 to %d", f[0], maxRates)
+		return brief.Errorf("number of sampling rates %q is not from 0 to %d", f[0], maxRates)
 	}
 	p.c.Timed = n == 0
 	var before int64
@@ -238,14 +256,14 @@ func (p *cfgParser) rates() error {
 		}
 		r := Rate{}
 		if r.Hz, err = trace.ParseNumber(f[0]); err != nil || r.Hz < 0 || r.Hz > 1e9 {
-			return fmt.Errorf("sampling rate %q is not from 0 to 1e9 Hz", f[0])
+			return brief.Errorf("sampling rate %q is not from 0 to 1e9 Hz", f[0])
 		}
 		if r.Last, err = strconv.ParseInt(f[1], 10, 64); err != nil || r.Last < before || r.Last > maxSamples {
-			return fmt.Errorf("last sample %q is not from %d to %d", f[1], before, int64(maxSamples))
+			return brief.Errorf("last sample %q is not from %d to %d", f[1], before, int64(maxSamples))
 		}
 		if n > 0 && r.Hz < 1e-6 {
 			if n > 1 {
-				return fmt.Errorf("sampling rate %q of several", f[0])
+				return brief.Errorf("sampling rate %q of several", f[0])
 			}
 			p.c.Timed = true // a single rate of zero also means: see the time stamps
 		}
@@ -287,12 +305,12 @@ func cfgTime(f []string, monthFirst bool) (at time.Time, nanos bool, err error) 
 	date, clock, ok := strings.Cut(text, ",")
 	parts := strings.FieldsFunc(date, func(r rune) bool { return r == '/' || r == '-' || r == '.' })
 	if !ok || len(parts) != 3 {
-		return at, false, fmt.Errorf("time %q: wanted day/month/year,hours:minutes:seconds", text)
+		return at, false, brief.Errorf("time %q: wanted day/month/year,hours:minutes:seconds", text)
 	}
 	var n [3]int
 	for i, s := range parts {
 		if n[i], err = strconv.Atoi(strings.TrimSpace(s)); err != nil || n[i] < 0 || n[i] > 9999 {
-			return at, false, fmt.Errorf("time %q: date", text)
+			return at, false, brief.Errorf("time %q: date", text)
 		}
 	}
 	day, month, year := n[0], n[1], n[2]
@@ -308,16 +326,23 @@ func cfgTime(f []string, monthFirst bool) (at time.Time, nanos bool, err error) 
 	case year < 100:
 		year += 1900
 	}
-	clock = strings.TrimSpace(clock)
+	clock = strings.Join(strings.Fields(clock), "") // recorders pad with blanks
+	leap := strings.HasPrefix(clock, "23:59:60")
+	if leap {
+		clock = "23:59:59" + clock[len("23:59:60"):]
+	}
 	_, fraction, _ := strings.Cut(clock, ".")
 	nanos = len(fraction) > 6
 	t, err := time.Parse("15:4:5", clock) // a fraction after the seconds is accepted
 	if err != nil {
-		return at, false, fmt.Errorf("time %q: clock", text)
+		return at, false, brief.Errorf("time %q: clock", text)
 	}
 	at = time.Date(year, time.Month(month), day, t.Hour(), t.Minute(), t.Second(), t.Nanosecond(), time.UTC)
 	if at.Day() != day || int(at.Month()) != month {
-		return time.Time{}, false, fmt.Errorf("time %q: no such day", text)
+		return time.Time{}, false, brief.Errorf("time %q: no such day", text)
+	}
+	if leap {
+		at = at.Add(time.Second)
 	}
 	return at, nanos, nil
 }
@@ -336,7 +361,7 @@ func (p *cfgParser) tail() error {
 		}
 	}
 	if int(p.c.Format) == len(formats) {
-		return fmt.Errorf("data format %q is not one of %s", f[0], strings.Join(formats[:], ", "))
+		return brief.Errorf("data format %q is not one of %s", f[0], strings.Join(formats[:], ", "))
 	}
 	for line := range 3 {
 		if f, err = p.fields(); errors.Is(err, errCfgEnds) {
@@ -353,7 +378,7 @@ func (p *cfgParser) tail() error {
 		case 0:
 			v, err := trace.ParseNumber(f[0])
 			if err != nil || v <= 0 || v > 1e9 {
-				return fmt.Errorf("time multiplier %q is not above 0 and at most 1e9", f[0])
+				return brief.Errorf("time multiplier %q is not above 0 and at most 1e9", f[0])
 			}
 			p.c.TimeMult = v
 		case 1:
@@ -388,7 +413,7 @@ func cfgOffset(code string) (time.Duration, error) {
 		minutes, err = strconv.Atoi(m)
 	}
 	if err != nil || hours < 0 || hours > 24 || minutes < 0 || minutes > 59 {
-		return 0, fmt.Errorf("time code %q is no offset such as -5h30", code)
+		return 0, brief.Errorf("time code %q is no offset such as -5h30", code)
 	}
 	d := time.Duration(hours)*time.Hour + time.Duration(minutes)*time.Minute
 	if negative {

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"fairwatt/model/trace"
+	"fairwatt/proto/brief"
 )
 
 // A Record is one sample of a recording as written. Analog values are in the unit
@@ -134,7 +135,7 @@ func (d *Decoder) field(r *Record, i int, s string) error {
 	switch digital := analog - len(d.cfg.Analogs); {
 	case i == 0:
 		if r.Number, err = strconv.ParseInt(s, 10, 64); err != nil {
-			return fmt.Errorf("sample number %q %w", s, trace.ErrNotNumber)
+			return brief.Errorf("sample number %q %w", s, trace.ErrNotNumber)
 		}
 	case i == 1:
 		r.Stamp, r.HasStamp = 0, s != ""
@@ -142,13 +143,13 @@ func (d *Decoder) field(r *Record, i int, s string) error {
 			return nil
 		}
 		if r.Stamp, err = trace.ParseNumber(s); err != nil {
-			return fmt.Errorf("time stamp %q %w", s, err)
+			return brief.Errorf("time stamp %q %w", s, err)
 		}
 	case digital < 0:
 		v := math.NaN()
 		if s != "" {
 			if v, err = trace.ParseNumber(s); err != nil {
-				return fmt.Errorf("channel %s: %q %w", d.cfg.Analogs[analog].Name, s, err)
+				return brief.Errorf("channel %s: %q %w", d.cfg.Analogs[analog].Name, s, err)
 			}
 		}
 		if v == missingASCII && d.cfg.Revision >= 1999 {
@@ -157,7 +158,7 @@ func (d *Decoder) field(r *Record, i int, s string) error {
 		r.Analogs = append(r.Analogs, d.cfg.Analogs[analog].value(v))
 	default:
 		if s != "0" && s != "1" {
-			return fmt.Errorf("channel %s: %q is neither 0 nor 1", d.cfg.Digitals[digital].Name, s)
+			return brief.Errorf("channel %s: %q is neither 0 nor 1", d.cfg.Digitals[digital].Name, s)
 		}
 		r.Digitals = append(r.Digitals, s == "1")
 	}

@@ -5,9 +5,9 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/goccy/go-yaml"
-
 	"fairwatt/model"
+	"fairwatt/proto/brief"
+	"fairwatt/proto/strictyaml"
 )
 
 // A Map says which channel of a recording is which channel of the model, if the
@@ -37,15 +37,9 @@ type Selector struct {
 }
 
 // ParseMap reads a map. Unknown keys and channels are errors.
-func ParseMap(text []byte) (m *Map, err error) {
-	defer func() {
-		// goccy/go-yaml v1.19.2 panics on some malformed documents.
-		if p := recover(); p != nil {
-			m, err = nil, fmt.Errorf("recording map: malformed YAML: %v", p)
-		}
-	}()
-	m = &Map{}
-	if err := yaml.UnmarshalWithOptions(text, m, yaml.Strict()); err != nil {
+func ParseMap(text []byte) (*Map, error) {
+	m := &Map{}
+	if err := strictyaml.Decode(text, m); err != nil {
 		return nil, fmt.Errorf("recording map: %w", err)
 	}
 	for name, s := range m.Channels {
@@ -90,12 +84,18 @@ func (c *Config) sources(m *Map) (out []source, left []string, err error) {
 				i = slices.IndexFunc(c.Analogs, func(a Analog) bool { return a.Name == s.Name })
 			}
 			if i < 0 || i >= len(c.Analogs) {
-				return nil, nil, fmt.Errorf("recording map: channels.%s: the recording has no analog channel %q, number %d", ch, s.Name, s.Number)
+				return nil, nil, brief.Errorf("recording map: channels.%s: the recording has no analog channel %q, number %d", ch, s.Name, s.Number)
 			}
-			if s.Scale == 0 {
+			_, unit, err := parseUnit(c.Analogs[i].Unit)
+			switch {
+			case err != nil && s.Scale == 0:
+				return nil, nil, fmt.Errorf("analog channel %s: %w", brief.Text(c.Analogs[i].Name), err)
+			case err != nil:
+				unit = 1 // the map says it
+			case s.Scale == 0:
 				s.Scale = 1
 			}
-			add(ch, i, s.Scale*unitScale(c.Analogs[i].Unit))
+			add(ch, i, float64(s.Scale*unit))
 		}
 	}
 	digits := c.countsPhases()
@@ -104,9 +104,14 @@ func (c *Config) sources(m *Map) (out []source, left []string, err error) {
 			break
 		}
 		ch, ok := c.Analogs[i].channel(digits)
-		if ok && !taken[ch] && !used[i] {
-			add(ch, i, unitScale(c.Analogs[i].Unit))
+		if !ok || taken[ch] || used[i] {
+			continue
 		}
+		_, unit, err := parseUnit(c.Analogs[i].Unit)
+		if err != nil {
+			return nil, nil, &Error{File: "cfg", Err: fmt.Errorf("analog channel %s: %w; name it in a map, with its scale", brief.Text(c.Analogs[i].Name), err)}
+		}
+		add(ch, i, unit)
 	}
 	for i := range c.Analogs {
 		if !used[i] {
@@ -115,19 +120,6 @@ func (c *Config) sources(m *Map) (out []source, left []string, err error) {
 	}
 	slices.SortFunc(out, func(a, b source) int { return int(a.channel) - int(b.channel) })
 	return out, left, nil
-}
-
-// unitScale turns a unit with prefix into volts or amperes.
-func unitScale(unit string) float64 {
-	switch strings.TrimSpace(unit) {
-	case "kV", "KV", "kA", "KA", "kv", "ka":
-		return 1e3
-	case "mV", "mA":
-		return 1e-3
-	case "MV", "MA":
-		return 1e6
-	}
-	return 1
 }
 
 const (
@@ -147,13 +139,8 @@ func (a *Analog) channel(digits bool) (model.Channel, bool) {
 			return 0, false
 		}
 	}
-	quantity := quantityNone
-	switch unit := strings.ToUpper(strings.TrimSpace(a.Unit)); {
-	case strings.HasSuffix(unit, "V") && len(unit) <= 2:
-		quantity = quantityVoltage
-	case strings.HasSuffix(unit, "A") && len(unit) <= 2 && unit != "VA":
-		quantity = quantityCurrent
-	case unit != "":
+	quantity, _, err := parseUnit(a.Unit)
+	if err == nil && quantity == quantityNone && strings.TrimSpace(a.Unit) != "" {
 		return 0, false
 	}
 	phase, fromField := fieldPhase(a.Phase)

@@ -105,7 +105,7 @@ func TestMapChannels(t *testing.T) {
 		"channels: {voltage_v_inst: {}}":                      "give either number or name",
 		"channels: {no_such: {number: 1}}":                    `unknown channel "no_such"`,
 		"nominal_voltage_v: -1":                               "out of range",
-		"nominal_voltage_v: .nan":                             "out of range",
+		"nominal_voltage_v: .nan":                             "is no number",
 		"nominal_frequency_hz: -1":                            "out of range",
 		"nominal_frequency_hz: 400.1":                         "out of range",
 		"nominal_frequency_hz: 400":                           "",
@@ -139,12 +139,51 @@ func TestFirstChannelCounts(t *testing.T) {
 	}
 }
 
+// One table says both what a unit measures and its factor, blind to case but for M
+// and m (C37.111-1999, 5.3.4: names or abbreviations of IEEE Std 260.1).
 func TestUnits(t *testing.T) {
-	for unit, want := range map[string]float64{
-		"V": 1, "A": 1, "kV": 1e3, "KV": 1e3, "kv": 1e3, " kA ": 1e3, "KA": 1e3, "ka": 1e3, "mV": 1e-3, "mA": 1e-3, "MV": 1e6, "MA": 1e6, "": 1,
+	const v, a, none = quantityVoltage, quantityCurrent, quantityNone
+	for unit, want := range map[string]struct {
+		quantity int
+		scale    float64
+	}{
+		"V": {v, 1}, "v": {v, 1}, "A": {a, 1}, "a": {a, 1}, " kA ": {a, 1e3}, "k A": {a, 1e3},
+		"MV": {v, 1e6}, "Mv": {v, 1e6}, "MA": {a, 1e6}, "mV": {v, 1e-3}, "mv": {v, 1e-3}, "mA": {a, 1e-3}, "ma": {a, 1e-3},
+		"uV": {v, 1e-6}, "µA": {a, 1e-6}, "GV": {v, 1e9}, "nA": {a, 1e-9},
+		"volt": {v, 1}, "Volts": {v, 1}, "VOLT": {v, 1}, "amp": {a, 1}, "Amps": {a, 1}, "ampere": {a, 1}, "Amperes": {a, 1},
+		"kilovolt": {v, 1e3}, "KILOVOLTS": {v, 1e3}, "kVolt": {v, 1e3}, "kiloampere": {a, 1e3}, "megavolt": {v, 1e6}, "milliamp": {a, 1e-3},
+		"Mvolt": {v, 1e6}, "mvolt": {v, 1e-3}, "microampere": {a, 1e-6},
+		"В": {v, 1}, "кВ": {v, 1e3}, "А": {a, 1}, "кА": {a, 1e3}, "МВ": {v, 1e6}, "мА": {a, 1e-3},
+		"": {none, 1}, "VA": {none, 1}, "kVA": {none, 1}, "MVA": {none, 1}, "Pa": {none, 1}, "kPa": {none, 1}, "Hz": {none, 1}, "%": {none, 1}, "deg": {none, 1}, "W": {none, 1},
 	} {
-		if got := unitScale(unit); got != want {
-			t.Errorf("%q: %v, want %v", unit, got, want)
+		if q, scale, err := parseUnit(unit); q != want.quantity || scale != want.scale || err != nil {
+			t.Errorf("%q: %d, %v (%v), want %+v", unit, q, scale, err, want)
 		}
+	}
+	for _, base := range []string{"V", "A", "volt", "ampere"} {
+		for _, k := range []string{"k", "K"} {
+			if _, scale, err := parseUnit(k + base); scale != 1e3 || err != nil {
+				t.Errorf("%s%s: %v, %v", k, base, scale, err)
+			}
+		}
+	}
+}
+
+// A prefix that is not known is refused, unless a map gives the scale.
+func TestUnknownPrefix(t *testing.T) {
+	c := &Config{Analogs: []Analog{{Name: "UA", Phase: "A", Unit: "hV", Primary: 1, SecondaryRated: 1}}, Rates: []Rate{{1000, 1}}}
+	if _, _, err := c.sources(nil); err == nil || !strings.Contains(err.Error(), `analog channel UA: unit "hV" has a prefix that is not known`) {
+		t.Errorf("taken: %v", err)
+	}
+	if _, _, err := c.sources(&Map{Channels: map[string]Selector{"voltage_a_v_inst": {Number: 1}}}); err == nil {
+		t.Error("taken by a map without a scale")
+	}
+	out, _, err := c.sources(&Map{Channels: map[string]Selector{"voltage_a_v_inst": {Number: 1, Scale: 100}}})
+	if err != nil || len(out) != 1 || out[0].scale != 100 {
+		t.Errorf("with a scale: %+v, %v", out, err)
+	}
+	c.Analogs[0].Name, c.Analogs[0].Phase = "pressure", ""
+	if out, left, err := c.sources(nil); err != nil || len(out) != 0 || len(left) != 1 {
+		t.Errorf("a channel that is not judged: %+v %v %v", out, left, err)
 	}
 }

@@ -7,21 +7,21 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"math"
 	"slices"
 	"strings"
 	"time"
 
-	"github.com/goccy/go-yaml"
-
 	"fairwatt/model"
 	"fairwatt/model/trace"
+	"fairwatt/proto/brief"
+	"fairwatt/proto/strictyaml"
 )
 
 // A Map says how the columns of a foreign CSV become a trace. It is written in
 // YAML; docs/trace-format.md has an example.
 type Map struct {
 	Separator string                   `yaml:"separator"` // one character; empty: comma
+	Decimal   string                   `yaml:"decimal"`   // the decimal mark: "." (or empty) or ","
 	SkipLines int                      `yaml:"skip_lines"`
 	Time      TimeMap                  `yaml:"time"`
 	Missing   []string                 `yaml:"missing"` // cells that mean "no value", besides the empty one
@@ -33,11 +33,26 @@ type Map struct {
 
 // A TimeMap finds a row's time. Layout is Go's reference layout
 // ("2006-01-02 15:04"), or "unix" or "unix_ms" for numbers; Zone is an IANA
-// zone for layouts that carry none ("Europe/Amsterdam"; empty: UTC).
+// zone for layouts that carry none ("Europe/Amsterdam"; empty: UTC). Where date
+// and time stand in columns of their own, Columns names them instead of Column, in
+// the layout's order; they are joined by a space.
+//
+// In the night when summer time ends, an hour comes twice; the order of the rows
+// says which. When it begins, an hour does not exist; rows that name it are left
+// out.
 type TimeMap struct {
-	Column string `yaml:"column"`
-	Layout string `yaml:"layout"`
-	Zone   string `yaml:"zone"`
+	Column  string   `yaml:"column"`
+	Columns []string `yaml:"columns"`
+	Layout  string   `yaml:"layout"`
+	Zone    string   `yaml:"zone"`
+}
+
+// columns are the names of the columns that make the time.
+func (t *TimeMap) columns() []string {
+	if len(t.Columns) > 0 {
+		return t.Columns
+	}
+	return []string{t.Column}
 }
 
 // A ColumnMap finds a channel: value = cell x scale + offset. A scale of zero
@@ -52,14 +67,7 @@ type ColumnMap struct {
 // ParseMap reads a column map. Unknown keys and channels are errors that name
 // them.
 func ParseMap(text []byte) (m Map, err error) {
-	defer func() {
-		// goccy/go-yaml v1.19.2 panics on some malformed documents (a tag
-		// where a list is expected; found by FuzzImportCSV).
-		if p := recover(); p != nil {
-			err = fmt.Errorf("column map: malformed YAML: %v", p)
-		}
-	}()
-	if err := yaml.UnmarshalWithOptions(text, &m, yaml.Strict()); err != nil {
+	if err := strictyaml.Decode(text, &m); err != nil {
 		return m, fmt.Errorf("column map: %w", err)
 	}
 	if err := m.check(); err != nil {
@@ -70,8 +78,14 @@ func ParseMap(text []byte) (m Map, err error) {
 
 func (m *Map) check() error {
 	switch {
-	case m.Time.Column == "":
+	case m.Time.Column == "" && len(m.Time.Columns) == 0:
 		return errors.New("time.column: missing")
+	case m.Time.Column != "" && len(m.Time.Columns) > 0:
+		return errors.New("time.columns: leave out column, or columns")
+	case len(m.Time.Columns) > maxTimeColumns || slices.Contains(m.Time.Columns, ""):
+		return fmt.Errorf("time.columns: want 1 to %d names", maxTimeColumns)
+	case m.Decimal != "" && m.Decimal != "." && m.Decimal != ",":
+		return brief.Errorf("decimal: %q; use \".\" or \",\"", m.Decimal)
 	case m.Time.Layout == "":
 		return errors.New("time.layout: missing")
 	case len(m.Channels) == 0:
@@ -79,9 +93,9 @@ func (m *Map) check() error {
 	case m.SkipLines < 0 || m.SkipLines > maxSkipLines:
 		return fmt.Errorf("skip_lines: %d is outside 0 to %d", m.SkipLines, maxSkipLines)
 	case len([]rune(m.Separator)) > 1:
-		return fmt.Errorf("separator: %q is more than one character", m.Separator)
+		return brief.Errorf("separator: %q is more than one character", m.Separator)
 	case m.Separator == "\"" || m.Separator == "\r" || m.Separator == "\n":
-		return fmt.Errorf("separator: %q cannot separate", m.Separator)
+		return brief.Errorf("separator: %q cannot separate", m.Separator)
 	}
 	if _, err := time.LoadLocation(m.Time.Zone); err != nil {
 		return fmt.Errorf("time.zone: %w", err)
@@ -99,7 +113,7 @@ func (m *Map) check() error {
 	}
 	for name, c := range m.Labels {
 		if len(name) <= len(trace.LabelPrefix) || !strings.HasPrefix(name, trace.LabelPrefix) || strings.ContainsAny(name, ",\"\r\n") {
-			return fmt.Errorf("labels: %q must begin with %s", name, trace.LabelPrefix)
+			return brief.Errorf("labels: %q must begin with %s", name, trace.LabelPrefix)
 		}
 		if c.Column == "" {
 			return fmt.Errorf("labels.%s.column: missing", name)
@@ -158,13 +172,13 @@ func (m *Map) read(in io.Reader) (*trace.Trace, error) {
 		return nil, &trace.Error{Line: m.SkipLines + 1, Err: err}
 	}
 	header = slices.Clone(header)
-	header[0] = strings.TrimPrefix(header[0], "\ufeff")
+	header[0] = strings.TrimPrefix(header[0], "\ufeff") // behind skipped lines
 	for i := range header {
 		header[i] = strings.TrimSpace(header[i])
 	}
-	timeIndex := slices.Index(header, m.Time.Column)
-	if timeIndex < 0 {
-		return nil, &trace.Error{Line: m.SkipLines + 1, Column: m.Time.Column, Err: errors.New("is not in the header")}
+	clock, err := m.newClock(header)
+	if err != nil {
+		return nil, err
 	}
 	t := &trace.Trace{}
 	for _, k := range slices.Sorted(maps.Keys(m.Meta)) {
@@ -176,22 +190,25 @@ func (m *Map) read(in io.Reader) (*trace.Trace, error) {
 	if err != nil {
 		return nil, err
 	}
-	zone, err := time.LoadLocation(m.Time.Zone)
-	if err != nil {
-		return nil, err
-	}
+	m.unused(t, header)
 	for {
 		cells, err := r.Read()
 		if errors.Is(err, io.EOF) {
+			clock.leftOut(t)
 			return t, nil
 		}
 		if err != nil {
 			return nil, err // encoding/csv names line and column itself
 		}
 		line, _ := r.FieldPos(0)
-		row, err := m.row(cells, timeIndex, zone, sources)
-		if n := len(t.Rows); err == nil && n > 0 && row.Sample.TimeMs <= t.Rows[n-1].Sample.TimeMs {
-			err = &trace.Error{Column: m.Time.Column, Err: fmt.Errorf("%q is not after the row before", cells[timeIndex])}
+		ms, ok, err := clock.at(cells)
+		if err == nil && !ok {
+			continue
+		}
+		var row trace.Row
+		if err == nil {
+			row, err = m.row(cells, sources)
+			row.Sample.TimeMs = ms
 		}
 		if err == nil && len(t.Rows) == maxRows {
 			err = &trace.Error{Err: fmt.Errorf("more than %d rows", maxRows)}
@@ -241,22 +258,50 @@ func (m *Map) sources(t *trace.Trace, header []string) ([]csvSource, error) {
 	return out, nil
 }
 
-func (m *Map) row(cells []string, timeIndex int, zone *time.Location, sources []csvSource) (trace.Row, error) {
-	var row trace.Row
-	ms, err := m.Time.parse(strings.TrimSpace(cells[timeIndex]), zone)
-	if err != nil {
-		return row, &trace.Error{Column: m.Time.Column, Err: err}
+// unused notes the columns that the map does not name.
+func (m *Map) unused(t *trace.Trace, header []string) {
+	used := map[string]bool{}
+	for _, name := range m.Time.columns() {
+		used[name] = true
 	}
-	row.Sample.TimeMs = ms
+	for _, list := range []map[string]ColumnMap{m.Channels, m.Labels} {
+		for _, c := range list {
+			used[c.Column] = true
+		}
+	}
+	leftColumns(t, slices.DeleteFunc(slices.Clone(header), func(h string) bool { return h == "" || used[h] }))
+}
+
+// number reads a cell with the map's decimal mark.
+func (m *Map) number(cell string) (float64, error) {
+	text := cell
+	if m.Decimal == "," {
+		if strings.Contains(cell, ".") {
+			return 0, brief.Errorf("%q %w with a decimal comma", cell, trace.ErrNotNumber)
+		}
+		text = strings.Replace(cell, ",", ".", 1)
+	}
+	v, err := trace.ParseNumber(text)
+	switch {
+	case err != nil && m.Decimal != "," && strings.Count(cell, ",") == 1:
+		return 0, brief.Errorf("%q %w; if its comma is the decimal mark, write decimal: \",\" in the map", cell, err)
+	case err != nil:
+		return 0, brief.Errorf("%q %w", cell, err)
+	}
+	return v, nil
+}
+
+func (m *Map) row(cells []string, sources []csvSource) (trace.Row, error) {
+	var row trace.Row
 	for i := range sources {
 		s := &sources[i]
 		cell := strings.TrimSpace(cells[s.index])
 		if cell == "" || slices.Contains(s.missing, cell) {
 			continue
 		}
-		v, err := trace.ParseNumber(cell)
+		v, err := m.number(cell)
 		if err != nil {
-			return row, &trace.Error{Column: s.Column, Err: fmt.Errorf("%q %w", cell, err)}
+			return row, &trace.Error{Column: s.Column, Err: err}
 		}
 		v = float64(v*s.Scale) + s.Offset
 		if s.isLabel {
@@ -269,31 +314,4 @@ func (m *Map) row(cells []string, timeIndex int, zone *time.Location, sources []
 		}
 	}
 	return row, nil
-}
-
-func (t *TimeMap) parse(cell string, zone *time.Location) (int64, error) {
-	ms := int64(math.MinInt64)
-	switch t.Layout {
-	case "unix", "unix_ms":
-		v, err := trace.ParseNumber(cell)
-		if err != nil {
-			return 0, fmt.Errorf("%q %w", cell, err)
-		}
-		if t.Layout == "unix" {
-			v *= 1000
-		}
-		if v >= trace.MinTimeMs && v <= trace.MaxTimeMs {
-			ms = int64(math.Round(v))
-		}
-	default:
-		at, err := time.ParseInLocation(t.Layout, cell, zone)
-		if err != nil {
-			return 0, fmt.Errorf("%q does not match the layout %q", cell, t.Layout)
-		}
-		ms = at.UnixMilli()
-	}
-	if ms < trace.MinTimeMs || ms > trace.MaxTimeMs {
-		return 0, fmt.Errorf("%q is out of range", cell)
-	}
-	return ms, nil
 }

@@ -122,7 +122,7 @@ func TestParseMapRefuses(t *testing.T) {
 		"no time":         {"channels: {raining: {column: x}}\n", "time.column: missing"},
 		"zone":            {"time: {column: t, layout: unix, zone: Mars/Base}\nchannels: {raining: {column: x}}\n", "time.zone"},
 		"label":           {rest + "channels: {raining: {column: x}}\nlabels: {thunder: {column: y}}\n", "must begin with label_"},
-		"odd tag":         {rest + "missing: !0 000\n", "malformed YAML"},
+		"odd tag":         {rest + "missing: !0 000\n", "a list belongs"},
 		"separator":       {rest + "separator: ab\nchannels: {raining: {column: x}}\n", "more than one character"},
 	} {
 		if _, err := ParseMap([]byte(c[0])); err == nil || !strings.Contains(err.Error(), c[1]) {

@@ -12,6 +12,7 @@ import (
 
 	"fairwatt/model"
 	"fairwatt/model/trace"
+	"fairwatt/proto/brief"
 )
 
 // isdColumns names the twelve columns of a line, for errors.
@@ -138,7 +139,7 @@ func isdRow(text string) (trace.Row, error) {
 	for i, f := range fields {
 		n, err := strconv.ParseInt(f, 10, 32)
 		if err != nil {
-			return row, &trace.Error{Column: isdColumns[i], Err: fmt.Errorf("%q is not a whole number", f)}
+			return row, &trace.Error{Column: isdColumns[i], Err: brief.Errorf("%q is not a whole number", f)}
 		}
 		v[i] = int(n)
 	}

@@ -6,12 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"fairwatt/model"
 	"fairwatt/model/trace"
+	"fairwatt/proto/brief"
 )
 
 // knmiColumn says how one column of KNMI's hourly text becomes a channel.
@@ -40,8 +42,8 @@ var knmiColumns = [...]knmiColumn{
 const knmiThunder = "O"
 
 // ImportKNMI reads hourly observations as the Royal Netherlands Meteorological
-// Institute publishes them: header lines beginning with '#' (the last one
-// names the columns), then comma-separated, space-padded values in tenths.
+// Institute publishes them: header lines, with '#' before them or as plain text
+// (the last one names the columns), then comma-separated, space-padded values in tenths.
 // HH, 1 to 24, is the end of the hour in UTC. A rain amount of -1 means less
 // than 0.05 mm and becomes 0.05 (a trace). A wind direction of 0 (calm) or 990
 // (variable) becomes missing. One file holds one station. The metadata has the
@@ -68,7 +70,10 @@ func ImportKNMI(in io.Reader) (*trace.Trace, error) {
 	if err := scan.Err(); err != nil {
 		return nil, fmt.Errorf("import KNMI: %w", &trace.Error{Line: k.line + 1, Err: err})
 	}
-	if k.columns == nil || len(k.trace.Rows) == 0 {
+	if k.columns == nil {
+		return nil, fmt.Errorf("import KNMI: %w", &trace.Error{Line: k.line + 1, Err: errors.New("no line that names the columns (STN,YYYYMMDD,HH,...)")})
+	}
+	if len(k.trace.Rows) == 0 {
 		return nil, fmt.Errorf("import KNMI: %w", &trace.Error{Line: k.line + 1, Err: errors.New("no observations")})
 	}
 	return k.trace, nil
@@ -83,7 +88,7 @@ type knmi struct {
 }
 
 func (k *knmi) fail(column, format string, args ...any) error {
-	return &trace.Error{Line: k.line, Column: column, Err: fmt.Errorf(format, args...)}
+	return &trace.Error{Line: k.line, Column: column, Err: brief.Errorf(format, args...)}
 }
 
 func (k *knmi) take(line string) error {
@@ -107,12 +112,22 @@ func (k *knmi) take(line string) error {
 			k.setColumns(cells)
 		}
 		return nil
-	case isHeader:
-		return nil
+	case isHeader, k.columns == nil && !isKNMIRow(cells):
+		return nil // a station's file begins with plain text
 	case k.columns == nil:
 		return k.fail("", "an observation before the line that names the columns (STN,YYYYMMDD,HH,...)")
 	}
 	return k.row(cells)
+}
+
+// isKNMIRow tells an observation from the text before the names.
+func isKNMIRow(cells []string) bool {
+	if len(cells) < 3 {
+		return false
+	}
+	_, station := digits(cells[0])
+	_, day := digits(cells[1])
+	return station && day && len(cells[1]) == 8
 }
 
 func (k *knmi) setColumns(names []string) {
@@ -125,6 +140,14 @@ func (k *knmi) setColumns(names []string) {
 	if k.index(knmiThunder) >= 0 {
 		k.trace.Labels = []string{trace.LabelThunder}
 	}
+	var left []string
+	for _, name := range names[min(3, len(names)):] {
+		known := slices.ContainsFunc(knmiColumns[:], func(c knmiColumn) bool { return c.name == name })
+		if name != "" && name != knmiThunder && !known {
+			left = append(left, name)
+		}
+	}
+	leftColumns(k.trace, left)
 }
 
 func (k *knmi) index(name string) int {

@@ -14,6 +14,7 @@ import (
 
 	"fairwatt/model"
 	"fairwatt/model/trace"
+	"fairwatt/proto/brief"
 )
 
 // METAROptions say what the reports themselves do not.
@@ -36,7 +37,7 @@ type METAROptions struct {
 // A report may go on in lines that begin with a space and may end with '='.
 // Empty lines and lines that begin with '#' are skipped. Reports may be in any
 // order. A second report for the same minute replaces the first, unless only the
-// first is a correction (COR). NIL reports are left out. The metadata key metar
+// first is a correction (COR). NIL reports are left out, with a time or without. The metadata key metar
 // counts both.
 //
 // Speeds become m/s. Where no gust is reported, which means less than 10 kt
@@ -90,10 +91,10 @@ func (m *metarImport) run(in io.Reader) (*trace.Trace, error) {
 	if m.options.Month != "" {
 		month, err := time.Parse("2006-01", m.options.Month)
 		if err != nil {
-			return nil, fmt.Errorf("month %q: want a year and a month, as 2024-07", m.options.Month)
+			return nil, brief.Errorf("month %q: want a year and a month, as 2024-07", m.options.Month)
 		}
 		if err := checkYear(month); err != nil {
-			return nil, fmt.Errorf("month %q: %w", m.options.Month, err)
+			return nil, brief.Errorf("month %q: %w", m.options.Month, err)
 		}
 		m.month = month
 	}
@@ -155,7 +156,7 @@ func (m *metarImport) flush() (int, error) {
 		return line, nil
 	}
 	report, rest, _ := strings.Cut(text, "=")
-	if strings.Trim(rest, " ,;\"") != "" {
+	if strings.Trim(rest, " ,;\"=") != "" { // archives of some stations end a report with ==
 		return line, errors.New("more than one report in a line")
 	}
 	date, report, err := splitDate(report)
@@ -195,7 +196,7 @@ func (m *metarImport) csvRow(text string, line int) error {
 	if err := m.csvPlace(cell("lat"), cell("lon"), cell("elevation")); err != nil {
 		return err
 	}
-	report := strings.TrimSuffix(cell("metar"), "=")
+	report := strings.TrimRight(cell("metar"), "= ")
 	if report == "" || report == "M" || report == "null" {
 		m.absent++
 		return nil
@@ -239,7 +240,7 @@ func splitDate(text string) (time.Time, string, error) {
 	words := strings.FieldsFunc(strings.ToUpper(text), isSeparator)
 	at := 0
 	for at < len(words) && words[at] != "METAR" && words[at] != "SPECI" &&
-		!(isStation(words[at]) && at+1 < len(words) && isTime(words[at+1])) {
+		!(isStation(words[at]) && at+1 < len(words) && (isTime(words[at+1]) || words[at+1] == "NIL")) {
 		at++
 	}
 	before := words[:at]
@@ -293,8 +294,12 @@ func (m *metarImport) add(text string, date time.Time, line int) error {
 	if m.station == "" {
 		m.station = r.station
 	}
-	if m.station != r.station {
+	if r.station != "" && m.station != r.station {
 		return fmt.Errorf("station %s after %s: one file, one station", r.station, m.station)
+	}
+	if r.absent && r.day == 0 { // a bulletin's CCCC NIL
+		m.absent++
+		return nil
 	}
 	at, err := m.when(r, date)
 	if err != nil {
@@ -395,7 +400,32 @@ func (m *metarImport) trace() (*trace.Trace, error) {
 	for i := range rows {
 		t.Rows = append(t.Rows, rows[i].Row)
 	}
+	m.leftOut(t)
 	return t, nil
+}
+
+// leftOut says what the rows lack: a pressure that is never read costs W07 and
+// W08.
+func (m *metarImport) leftOut(t *trace.Trace) {
+	add := func(count int, what string) {
+		if count > 0 {
+			t.LeftOut = append(t.LeftOut, model.LeftOut{What: what, Count: count})
+		}
+	}
+	add(m.absent, "NIL reports")
+	add(m.repeated, "reports replaced by another of the same minute")
+	for _, c := range [...]struct {
+		channel model.Channel
+		name    string
+	}{{model.TemperatureC, "temperature"}, {model.PressureHPa, "pressure"}, {model.WindSpeedMPS, "wind"}} {
+		n := 0
+		for i := range t.Rows {
+			if t.Rows[i].Sample.Validity[c.channel] != model.Valid {
+				n++
+			}
+		}
+		add(n, "reports without a "+c.name+" that is read")
+	}
 }
 
 // usualMinute is the minute of the hour at which most reports are made; CSV

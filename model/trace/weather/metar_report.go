@@ -1,10 +1,11 @@
 package weather
 
 import (
-	"errors"
-	"fmt"
+	"math"
 	"strconv"
 	"strings"
+
+	"fairwatt/proto/brief"
 )
 
 // A quantity is a value that a report may lack.
@@ -74,15 +75,20 @@ func (r *metarReport) head(words []string) ([]string, error) {
 		}
 		words = words[1:]
 	}
+	if next() == "NIL" {
+		r.absent = true
+		return nil, nil
+	}
 	if !isStation(next()) {
-		return nil, fmt.Errorf("%q is no station: want METAR or SPECI, four letters, day and time, as in METAR EHAM 020255Z", next())
+		return nil, brief.Errorf("%q is no station: want METAR or SPECI, four letters, day and time, as in METAR EHAM 020255Z", next())
 	}
 	r.station, words = next(), words[1:]
-	if next() == "NIL" {
-		return nil, errors.New("a report without a time")
+	if next() == "NIL" { // a bulletin says so without a time
+		r.absent = true
+		return nil, nil
 	}
 	if !r.time(next()) {
-		return nil, fmt.Errorf("%q is no day and time: want them as 020255Z", next())
+		return nil, brief.Errorf("%q is no day and time: want them as 020255Z", next())
 	}
 	words = words[1:]
 	for {
@@ -143,8 +149,18 @@ func (r *metarReport) time(w string) bool {
 
 func isTrend(w string) bool {
 	switch w {
-	case "NOSIG", "TEMPO", "BECMG", "INTER", "PROB30", "PROB40":
+	case "NOSIG", "TEMPO", "BECMG", "INTER", "GRADU", "RAPID":
 		return true
+	}
+	// FM2100, TL0130, AT1200 begin a change themselves in some countries' trends.
+	for _, word := range [...]struct {
+		text   string
+		digits int
+	}{{"FM", 4}, {"TL", 4}, {"AT", 4}, {"FM", 6}, {"PROB", 2}} {
+		rest, ok := strings.CutPrefix(strings.TrimSuffix(w, "Z"), word.text)
+		if _, number := digits(rest); ok && number && len(rest) == word.digits {
+			return true
+		}
 	}
 	return false
 }
@@ -224,18 +240,30 @@ func celsius(w string) (float64, bool) {
 	return float64(n), true
 }
 
-// qnh reads Q1013 (hPa) and A2992 (hundredths of an inch of mercury).
+// qnh reads Q1013 (hPa), A2992 (hundredths of an inch of mercury), and QNH2992INS
+// as military stations have it.
 func (r *metarReport) qnh(w string) bool {
-	if len(w) != 5 || r.qnhHPa.ok {
+	if r.qnhHPa.ok {
 		return false
 	}
-	n, ok := digits(w[1:])
+	text, inches := strings.CutSuffix(w, "INS")
+	text, either := strings.CutPrefix(text, "QNH")
+	text, hecto := strings.CutPrefix(strings.TrimSuffix(text, "HPA"), "Q")
+	if !either && !hecto {
+		var a bool
+		text, a = strings.CutPrefix(text, "A")
+		inches = inches || a
+	}
+	if len(text) != 4 || !either && !hecto && !inches {
+		return false
+	}
+	n, ok := digits(text)
 	switch {
 	case !ok:
 		return false
-	case w[0] == 'Q' && n >= 800 && n <= 1100:
+	case (hecto || either) && !inches && n >= 800 && n <= 1100:
 		r.qnhHPa = known(float64(n))
-	case w[0] == 'A' && n >= 2400 && n <= 3250:
+	case (inches || either) && n >= 2400 && n <= 3250:
 		r.qnhHPa = known(tenths(float64(n) / 100 * hPaPerInHg))
 	default:
 		return false
@@ -305,18 +333,21 @@ func (r *metarReport) peakWind(w string) {
 	}
 }
 
-// seaLevel reads SLP134: 1013.4 hPa, or 9.. from 500 on.
+// seaLevel reads SLP134, the last three digits of 1013.4 hPa (FMH-1, 12.7.1). The
+// hundreds are those nearest to the altimeter setting; without one the pressure
+// lies between 950 and 1050 hPa.
 func (r *metarReport) seaLevel(w string) bool {
 	text, ok := strings.CutPrefix(w, "SLP")
 	n, okN := digits(text)
 	if !ok || !okN || len(text) != 3 {
 		return false
 	}
-	hundreds := 10000
-	if n >= 500 {
-		hundreds = 9000
+	near := 1000.0
+	if r.qnhHPa.ok {
+		near = r.qnhHPa.v
 	}
-	r.seaLevelHPa = known(float64(hundreds+n) / 10)
+	hundreds := math.Ceil((near*10-float64(n))/1000 - 0.5)
+	r.seaLevelHPa = known((hundreds*1000 + float64(n)) / 10)
 	return true
 }
 

@@ -4,9 +4,11 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 
 	"fairwatt/model"
 	"fairwatt/model/trace"
+	"fairwatt/proto/brief"
 )
 
 // Limits of what is read. An import keeps its whole trace in memory.
@@ -85,6 +87,22 @@ func usualGapS(rows []observed) float64 {
 		return 3600
 	}
 	return float64(best) / 1000
+}
+
+// leftColumns notes the columns of a file that no channel takes.
+func leftColumns(t *trace.Trace, names []string) {
+	if len(names) == 0 {
+		return
+	}
+	const some = 8
+	var shown []string
+	for _, n := range names[:min(len(names), some)] {
+		shown = append(shown, brief.Text(n))
+	}
+	if len(names) > some {
+		shown = append(shown, "...")
+	}
+	t.LeftOut = append(t.LeftOut, model.LeftOut{What: "columns not read", Count: len(names), Names: strings.Join(shown, ", ")})
 }
 
 // keepFilled returns the channels of which some row has a value. A replay would

@@ -1,0 +1,107 @@
+package agent
+
+import (
+	"bytes"
+	"os"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"fairwatt/agent/outbox"
+	"fairwatt/model"
+)
+
+// Kept state that cannot be read, and a file that is damaged, close the gate until
+// a person has acknowledged it; the agent runs on and says so.
+func TestDamagedKeptState(t *testing.T) {
+	for name, damage := range map[string]func(t *testing.T, db string){
+		"snapshot": func(t *testing.T, db string) {
+			flip(t, db, []byte("FWJ"), 9)
+		},
+		"cut file": func(t *testing.T, db string) {
+			if err := os.Truncate(db, 8192); err != nil {
+				t.Fatal(err)
+			}
+		},
+		"empty file": func(t *testing.T, db string) {
+			if err := os.Truncate(db, 0); err != nil {
+				t.Fatal(err)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newLiveSite(t)
+				s.open()
+				s.end()
+				damage(t, s.db)
+				s.start()
+				s.wait(30 * time.Minute)
+				if got := s.agent.Status(); got.Gate != model.StateBlocked || s.rules() != "S04" {
+					t.Errorf("after half an hour: %v by %s", got.Gate, s.rules())
+				}
+				if s.log.count("closed until S04 is acknowledged") != 1 {
+					t.Errorf("it is told: %v", s.log.lines)
+				}
+				// A restart forgets nothing of it.
+				s.end()
+				s.start()
+				s.wait(30 * time.Minute)
+				if got := s.agent.Status(); got.Gate != model.StateBlocked || !strings.Contains(s.rules(), "S04") {
+					t.Errorf("after a restart: %v by %s", got.Gate, s.rules())
+				}
+				s.end()
+			})
+		})
+	}
+}
+
+// flip changes a byte behind each place where mark stands.
+func flip(t *testing.T, path string, mark []byte, behind int) {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := 0
+	for at := 0; ; {
+		i := bytes.Index(b[at:], mark)
+		if i < 0 {
+			break
+		}
+		at += i
+		b[at+behind] ^= 0x55
+		at++
+		found++
+	}
+	if found == 0 {
+		t.Fatalf("no %q in %s", mark, path)
+	}
+	if err := os.WriteFile(path, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// The bytes that could not be read are put aside for whoever looks into it.
+func TestDamagedSnapshotIsPutAside(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newLiveSite(t)
+		s.open()
+		s.end()
+		flip(t, s.db, []byte("FWJ"), 9)
+		s.start()
+		s.end()
+		o, err := outbox.Open(s.db, outbox.DefaultLimits())
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := o.State(stateDamaged)
+		if err != nil || !bytes.HasPrefix(b, []byte("FWJ")) {
+			t.Errorf("put aside: %q, %v", b, err)
+		}
+		if err := o.Close(0); err != nil {
+			t.Error(err)
+		}
+	})
+}
