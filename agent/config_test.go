@@ -201,3 +201,24 @@ func TestParseChainRefuses(t *testing.T) {
 		}
 	}
 }
+
+// The keys of a sensor's kind are checked as all other keys are.
+func TestParseConfigChecksValuesOfSensors(t *testing.T) {
+	for text, want := range map[string]string{
+		"kind: ina219\n    shunt_ohm: 0,1":                                      "[5:16] sensors[0].shunt_ohm: \"0,1\" is no number; write one with a decimal point, not a comma",
+		"kind: ina219\n    shunt_ohm:":                                          "sensors[0].shunt_ohm: has no value; give one, or take the key out",
+		"kind: anemometer\n    pin: P\n    window: 20":                          "sensors[0].window: \"20\" is no time",
+		"shunt_ohm: x\n    kind: ina219":                                        "[4:16] sensors[0].shunt_ohm: \"x\" is no number",
+		"kind: ads1115\n    inputs: [{channel: voltage_v, input: 0, scale: x}]": "sensors[0].inputs[0].scale: \"x\" is no number",
+		"kind: bme280\n    shunt_ohm: 1":                                        "[5:5] unknown field \"shunt_ohm\" for kind bme280",
+	} {
+		_, err := ParseConfig(strings.NewReader("site: a\ndevice: b\nsensors:\n  - " + text + "\n"))
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %s", text, err, want)
+		}
+	}
+	cfg, err := ParseConfig(strings.NewReader("site: a\ndevice: b\nsensors:\n  - kind: s0\n    pin: 010\n"))
+	if err != nil || cfg.Sensors[0].Describe().Address != "010" {
+		t.Errorf("a pin's own text: %+v, %v", cfg, err)
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"math"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -242,6 +243,7 @@ type kind struct {
 	has    func(Opts) bool
 	decode func(unmarshal func(any) error) (Config, error)
 	encode func(Config) any
+	form   reflect.Type
 }
 
 // A file is the YAML form of a sensor whose settings are an O.
@@ -267,7 +269,17 @@ func kindOf[O Opts]() kind {
 			o, _ := c.Opts.(O) // without settings: all are left out
 			return file[O]{c.Kind, c.Name, c.Bus, c.Address, o}
 		},
+		form: reflect.TypeFor[file[O]](),
 	}
+}
+
+// YAMLForm is the type of the keys that the kind has, for the check of their
+// values before they are read.
+func (Config) YAMLForm(text func(key string) string) reflect.Type {
+	if k, ok := kinds[text("kind")]; ok {
+		return k.form
+	}
+	return kinds[KindBME280].form // it has the keys that all kinds have
 }
 
 // UnmarshalYAML reads the keys that the kind has. A decoder that is strict

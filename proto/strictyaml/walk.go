@@ -33,6 +33,43 @@ var (
 	durationType = reflect.TypeFor[time.Duration]()
 )
 
+// A Form is a target that reads itself, by a struct that depends on the values of
+// its keys.
+type Form interface {
+	// YAMLForm returns that struct's type. text gives the own text of a key's single
+	// value, empty without one.
+	YAMLForm(text func(key string) string) reflect.Type
+}
+
+// form is the type that pairs are read as.
+func (w *walker) form(typ reflect.Type, pairs []*ast.MappingValueNode) reflect.Type {
+	f, ok := reflect.New(typ).Interface().(Form)
+	if !ok {
+		return typ
+	}
+	return f.YAMLForm(func(name string) string { return w.text(pairs, name) })
+}
+
+// text is the own text of a key's single value.
+func (w *walker) text(pairs []*ast.MappingValueNode, name string) (text string) {
+	for _, pair := range pairs {
+		if k, ok := key(pair.Key); !ok || k != name {
+			continue
+		}
+		n := pair.Value
+		if alias, ok := n.(*ast.AliasNode); ok {
+			n = w.anchors[alias.Value.String()]
+		}
+		if anchor, ok := n.(*ast.AnchorNode); ok {
+			n = anchor.Value
+		}
+		if _, ok := n.(ast.ScalarNode); ok {
+			text = own(n)
+		}
+	}
+	return text
+}
+
 // node checks one value. put replaces it in its parent.
 func (w *walker) node(n ast.Node, typ reflect.Type, field string, put func(ast.Node)) error {
 	w.depth++
@@ -83,6 +120,7 @@ func (w *walker) mapping(n ast.Node, typ reflect.Type, field string) error {
 	default:
 		return at(n, field, "%s stands where keys with values belong, as key: value", brief.Quote(own(n)))
 	}
+	typ = w.form(typ, pairs)
 	for _, pair := range pairs {
 		if _, merge := pair.Key.(*ast.MergeKeyNode); merge {
 			if err := w.node(pair.Value, typ, field, func(n ast.Node) { pair.Value = n }); err != nil {
