@@ -190,6 +190,9 @@ func TestCommaChangesNoNumber(t *testing.T) {
 		after := map[string]string{}
 		leaves(reflect.ValueOf(s), "", after)
 		for path, was := range before {
+			if strings.HasPrefix(path, ".Meta.") {
+				continue // its keys are free: the digit may stand in one
+			}
 			is, there := after[path]
 			if is != was && (!strings.HasPrefix(was, "string ") || !there || !strings.Contains(is, "1") && !strings.Contains(path, "Names")) {
 				t.Fatalf("%s was %s, is %s, in\n%s", path, was, is, text)
