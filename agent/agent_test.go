@@ -80,8 +80,9 @@ func (p *plant) sensors(t testing.TB) []sensor.Sensor {
 	t.Helper()
 	var out []sensor.Sensor
 	for _, c := range sensor.StandardConfigs() {
-		if c.Kind == sensor.KindADS1115 {
-			c.ReadyPin = "RDY" // conversions timed by the chip, not by the test's scheduling
+		if o, ok := c.Opts.(sensor.ADS1115Opts); ok {
+			o.ReadyPin = "RDY" // conversions timed by the chip, not by the test's scheduling
+			c.Opts = o
 		}
 		s, err := sensor.New(c, p.board)
 		if err != nil {

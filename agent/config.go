@@ -309,8 +309,8 @@ func (c *Config) validateContactor() error {
 		return &ConfigError{"contactor." + field.Field, field.Fix}
 	}
 	for i, s := range c.Sensors {
-		for _, pin := range []string{s.Pin, s.ReadyPin, s.IRQPin} {
-			if pin != "" && (pin == k.Pin || pin == k.Feedback) {
+		for _, pin := range s.Pins() {
+			if pin == k.Pin || pin == k.Feedback {
 				return &ConfigError{"contactor", fmt.Sprintf("pin %.60q belongs to sensors[%d]; use another one", pin, i)}
 			}
 		}

@@ -232,7 +232,7 @@ func (s *liveSite) pullAdapter() string {
 		b.Feed(&world)
 	}
 	feed(0)
-	pzem, err := sensor.New(sensor.Config{Kind: sensor.KindPZEM, Name: "pzem", Port: "RS485"}, line)
+	pzem, err := sensor.New(sensor.Config{Kind: sensor.KindPZEM, Name: "pzem", Opts: sensor.PZEMOpts{Port: "RS485"}}, line)
 	if err != nil {
 		s.t.Fatal(err)
 	}

@@ -80,7 +80,7 @@ func (s *randomSite) start() {
 		sample.Set(model.WindGustMPS, 5)
 		return nil
 	}}
-	meter, err := sensor.New(sensor.Config{Kind: sensor.KindS0, Name: "sold", Pin: "S0-1"}, s.board)
+	meter, err := sensor.New(sensor.Config{Kind: sensor.KindS0, Name: "sold", Opts: sensor.S0Opts{Pin: "S0-1"}}, s.board)
 	if err != nil {
 		s.t.Fatal(err)
 	}

@@ -43,13 +43,9 @@ func wholeSeconds(ms int64) string { return strconv.FormatInt((ms+999)/1000, 10)
 
 func (x *explainer) say(text string) { x.texts = append(x.texts, text) }
 
-// number formats a value for a sentence: one decimal, two for small numbers.
+// number formats a value for a sentence: at most two decimals.
 func number(v float64) string {
-	prec := 1
-	if math.Abs(v) < 2 || v != math.Round(v*10)/10 {
-		prec = 2
-	}
-	s := strconv.FormatFloat(v, 'f', prec, 64)
+	s := strconv.FormatFloat(v, 'f', 2, 64)
 	if strings.Contains(s, ".") {
 		s = strings.TrimRight(strings.TrimRight(s, "0"), ".")
 	}

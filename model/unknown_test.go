@@ -2,6 +2,7 @@ package model
 
 import (
 	"encoding/json"
+	"math"
 	"testing"
 	"time"
 )
@@ -144,6 +145,51 @@ func TestAppendStringIsJSON(t *testing.T) {
 		}
 		if err := json.Unmarshal(b, &got); err != nil || string(b) != string(want) {
 			t.Errorf("%q: %s (%v), want %s", s, b, err, want)
+		}
+	}
+}
+
+// Icing begins and ends by readings that are known, both of them.
+func TestIcingNeedsBoth(t *testing.T) {
+	at := func(c, h float64) bare {
+		return newBare(t, nil).set(map[Channel]float64{TemperatureC: c, HumidityPct: h})
+	}
+	y := newBare(t, nil).cfg.Icing
+	icy, clear := at(y.LowC, y.HumidityPct), at(y.ClearC+1, y.HumidityClearPct-1)
+	takeIcing(icy.evidence, nil, bareMs)
+	if icy.icing.setMs != bareMs {
+		t.Error("cold and wet: it does not begin")
+	}
+	if got := clear.judge("W10", LevelWarn); got != LevelNone {
+		t.Errorf("warm and dry: %v", got)
+	}
+	for _, lost := range []Channel{TemperatureC, HumidityPct} {
+		b := at(y.LowC, y.HumidityPct).lose(lost)
+		takeIcing(b.evidence, nil, bareMs)
+		if b.icing.setMs != never {
+			t.Errorf("without %v it begins", lost)
+		}
+		if got := at(y.ClearC+1, y.HumidityClearPct-1).lose(lost).judge("W10", LevelWarn); got != LevelWarn {
+			t.Errorf("without %v it ends", lost)
+		}
+	}
+}
+
+// The range of a channel is looked at again where a reading is taken in, whoever
+// filled the sample; a first reading counts whatever it is.
+func TestReadingsTakenIn(t *testing.T) {
+	info := channels[WindGustMPS]
+	for v, want := range map[float64]Validity{
+		info.Min: Valid, info.Max: Valid, info.Min - 0.1: OutOfRange, info.Max + 0.1: OutOfRange, math.Inf(1): OutOfRange,
+	} {
+		for _, ms := range []int64{0, bareMs} {
+			b := newBare(t, nil)
+			s := Sample{TimeMs: ms}
+			s.Values[WindGustMPS], s.Validity[WindGustMPS] = v, Valid
+			b.in.take(&s, ms)
+			if got, r := b.in.validity(WindGustMPS, ms), b.in.r[WindGustMPS]; got != want || s.Validity[WindGustMPS] != want || r.fresh != (want == Valid) || r.seen != (want == Valid) || r.seen && r.sameMs != ms {
+				t.Errorf("%v at %d: %v, in the sample %v, %+v", v, ms, got, s.Validity[WindGustMPS], r)
+			}
 		}
 	}
 }

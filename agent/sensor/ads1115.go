@@ -3,6 +3,7 @@ package sensor
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"periph.io/x/conn/v3/gpio"
@@ -29,6 +30,94 @@ const (
 	adsRestarts = 3
 )
 
+// KindADS1115 is the kind of an [ADS1115].
+const KindADS1115 = "ads1115"
+
+// ADS1115Opts are the settings of an ADS1115. Its default address is 0x48.
+type ADS1115Opts struct {
+	// Inputs are the signals on AIN0..AIN3. One of voltage_* gives the frequency.
+	Inputs []InputConfig `yaml:"inputs,omitempty"`
+	// ReadyPin is the GPIO wired to ALERT/RDY. With it the chip runs continuously
+	// and each conversion is timed by its edge; without it each conversion is
+	// started and polled (about 650 a second on a 400 kHz bus).
+	ReadyPin string `yaml:"ready_pin,omitempty"`
+	// Cycles is the measuring window, default 10 (200 ms at 50 Hz, IEC
+	// 61000-4-30).
+	Cycles int `yaml:"cycles,omitempty"`
+	// NominalHz sizes the window: 50 (default) or 60.
+	NominalHz float64 `yaml:"nominal_frequency_hz,omitempty"`
+}
+
+func (o ADS1115Opts) withDefaults() Opts {
+	orDefault(&o.Cycles, 10)
+	orDefault(&o.NominalHz, 50)
+	o.Inputs = slices.Clone(o.Inputs)
+	for i := range o.Inputs {
+		orDefault(&o.Inputs[i].RangeV, 2.048)
+	}
+	return o
+}
+
+func (ADS1115Opts) place() place { return atI2C(0x48) }
+
+func (o ADS1115Opts) check() error {
+	if len(o.Inputs) == 0 || len(o.Inputs) > 4 {
+		return fmt.Errorf("inputs: %d of them, not 1 to 4", len(o.Inputs))
+	}
+	seen := map[model.Channel]bool{}
+	for i, in := range o.Inputs {
+		if !isACVoltage(in.Channel) && !isACCurrent(in.Channel) {
+			return fmt.Errorf("inputs[%d].channel: %s is no AC voltage or current", i, in.Channel)
+		}
+		if seen[in.Channel] {
+			return fmt.Errorf("inputs[%d].channel: %s twice", i, in.Channel)
+		}
+		seen[in.Channel] = true
+		if _, ok := adsMux[in.Input]; !ok {
+			return fmt.Errorf("inputs[%d].input: %q is no input", i, in.Input)
+		}
+		if _, ok := adsRange[in.RangeV]; !ok {
+			return fmt.Errorf("inputs[%d].range_v: the chip has no range of %g V", i, in.RangeV)
+		}
+		if !within(in.Scale, 1e-6, 1e6) {
+			return fmt.Errorf("inputs[%d].scale: %g is not within 0.000001 and 1000000", i, in.Scale)
+		}
+	}
+	if o.Cycles < 2 || o.Cycles > 100 {
+		return fmt.Errorf("cycles: %d is not within 2 and 100", o.Cycles)
+	}
+	if !within(o.NominalHz, 10, 100) {
+		return fmt.Errorf("nominal_frequency_hz: %g is not within 10 and 100", o.NominalHz)
+	}
+	return nil
+}
+
+func (o ADS1115Opts) open(cfg Config, buses Buses) (Sensor, error) {
+	c, err := openChip(cfg, buses)
+	if err != nil {
+		return nil, err
+	}
+	return newADS1115(o, c, buses)
+}
+
+// An InputConfig is one input of an ADS1115.
+type InputConfig struct {
+	// Channel is what is measured: voltage_v, current_a or one of a phase.
+	Channel model.Channel `yaml:"channel"`
+	// Input is "0" to "3" against ground, or "0-1", "0-3", "1-3", "2-3".
+	Input string `yaml:"input"`
+	// Scale is volts (or amperes) at the line for a volt at the input, so that
+	// a clamp of 100 A : 1 V has 100.
+	Scale float64 `yaml:"scale"`
+	// RangeV is the converter's range: 6.144, 4.096, 2.048 (default), 1.024,
+	// 0.512 or 0.256 V.
+	RangeV float64 `yaml:"range_v,omitempty"`
+}
+
+var adsMux = map[string]uint16{"0-1": 0, "0-3": 1, "1-3": 2, "2-3": 3, "0": 4, "1": 5, "2": 6, "3": 7}
+
+var adsRange = map[float64]uint16{6.144: 0, 4.096: 1, 2.048: 2, 1.024: 3, 0.512: 4, 0.256: 5}
+
 // An ADS1115 samples AC voltages and currents and reduces them to RMS values
 // and frequency over whole cycles.
 type ADS1115 struct {
@@ -48,11 +137,11 @@ func isACVoltage(c model.Channel) bool {
 
 func isACCurrent(c model.Channel) bool { return c >= model.CurrentA && c <= model.CurrentNA }
 
-func newADS1115(cfg Config, c chip, buses Buses) (*ADS1115, error) {
-	d := &ADS1115{chip: c, frequency: -1, cycles: cfg.Cycles, nominal: cfg.NominalHz}
+func newADS1115(o ADS1115Opts, c chip, buses Buses) (*ADS1115, error) {
+	d := &ADS1115{chip: c, frequency: -1, cycles: o.Cycles, nominal: o.NominalHz}
 	// Voltages first: the frequency found on them sets the windows of the rest.
 	for _, voltage := range []bool{true, false} {
-		for _, in := range cfg.Inputs {
+		for _, in := range o.Inputs {
 			if isACVoltage(in.Channel) != voltage {
 				continue
 			}
@@ -66,15 +155,15 @@ func newADS1115(cfg Config, c chip, buses Buses) (*ADS1115, error) {
 	if d.frequency >= 0 {
 		d.channels = append(d.channels, model.FrequencyHz)
 	}
-	if cfg.ReadyPin == "" {
+	if o.ReadyPin == "" {
 		return d, nil
 	}
-	pin, err := buses.Pin(cfg.ReadyPin)
+	pin, err := buses.Pin(o.ReadyPin)
 	if err != nil {
-		return nil, &Error{c.kind, cfg.ReadyPin, c.addr, "open ready pin", err}
+		return nil, &Error{c.kind, o.ReadyPin, c.addr, "open ready pin", err}
 	}
 	if err := pin.In(gpio.PullUp, gpio.FallingEdge); err != nil {
-		return nil, &Error{c.kind, cfg.ReadyPin, c.addr, "set up ready pin", err}
+		return nil, &Error{c.kind, o.ReadyPin, c.addr, "set up ready pin", err}
 	}
 	d.rdy = pin
 	return d, nil

@@ -64,7 +64,7 @@ func TestTMP102LostSettings(t *testing.T) {
 		{Addr: 0x48, W: []byte{1}, R: []byte{0xE0, 0xA0}},
 		{Addr: 0x48, W: []byte{0}, R: []byte{0x19, 0x00}},
 	}}
-	d, err := New(Config{Kind: KindTMP102, Measures: "air"}, &fakeBuses{bus: play})
+	d, err := New(Config{Kind: KindTMP102, Opts: TMP102Opts{Measures: "air"}}, &fakeBuses{bus: play})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -137,7 +137,7 @@ func FuzzSHTWords(f *testing.F) {
 func TestRainEdges(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		pin, edges := newPin()
-		d, err := New(Config{Kind: KindRain, Pin: "P", MMPerTip: 0.2, WetFor: 10 * time.Minute}, realPin{pin})
+		d, err := New(Config{Kind: KindRain, Opts: RainOpts{Pin: "P", MMPerTip: 0.2, WetFor: 10 * time.Minute}}, realPin{pin})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -167,7 +167,7 @@ func TestRainEdges(t *testing.T) {
 // Rain over a fault of the counter is neither lost nor counted twice.
 func TestRainOverFault(t *testing.T) {
 	c := &fixedCounter{total: 100}
-	d, err := New(Config{Kind: KindRain, Pin: "P", MMPerTip: 0.5}, c)
+	d, err := New(Config{Kind: KindRain, Opts: RainOpts{Pin: "P", MMPerTip: 0.5}}, c)
 	if err != nil {
 		t.Fatal(err)
 	}

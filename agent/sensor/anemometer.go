@@ -2,6 +2,7 @@ package sensor
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"fairwatt/model"
@@ -14,6 +15,52 @@ const gustBins = int(gustWindow / BinWidth)
 
 var windChannels = []model.Channel{model.WindSpeedMPS, model.WindGustMPS}
 
+// KindAnemometer is the kind of an [Anemometer].
+const KindAnemometer = "anemometer"
+
+// AnemometerOpts are the settings of an anemometer.
+type AnemometerOpts struct {
+	// Pin is the GPIO with the pulses.
+	Pin string `yaml:"pin,omitempty"`
+	// Debounce ignores edges closer than this, default 1 ms.
+	Debounce time.Duration `yaml:"debounce,omitempty"`
+	// MPSPerHz and OffsetMPS: speed = MPSPerHz * f + OffsetMPS while it turns.
+	// Default 0.667 (2.4 km/h a hertz) and 0.
+	MPSPerHz  float64 `yaml:"mps_per_hz,omitempty"`
+	OffsetMPS float64 `yaml:"offset_mps,omitempty"`
+	// Window is the least time averaged, default 10 s, 3 s to 1 h.
+	Window time.Duration `yaml:"window,omitempty"`
+}
+
+func (o AnemometerOpts) withDefaults() Opts {
+	orDefault(&o.Debounce, time.Millisecond)
+	orDefault(&o.MPSPerHz, 2.4/3.6)
+	orDefault(&o.Window, 10*time.Second)
+	return o
+}
+
+func (o AnemometerOpts) place() place { return atPin(o.Pin) }
+
+func (o AnemometerOpts) check() error {
+	if err := checkDebounce(o.Debounce); err != nil {
+		return err
+	}
+	if !within(o.MPSPerHz, 1e-3, 100) {
+		return fmt.Errorf("mps_per_hz: %g is not within 0.001 and 100", o.MPSPerHz)
+	}
+	if !within(o.OffsetMPS, -5, 5) {
+		return fmt.Errorf("offset_mps: %g is not within -5 and 5", o.OffsetMPS)
+	}
+	if o.Window < gustWindow || o.Window > time.Hour {
+		return fmt.Errorf("window: %v is not within 3s and 1h", o.Window)
+	}
+	return nil
+}
+
+func (o AnemometerOpts) open(cfg Config, buses Buses) (Sensor, error) {
+	return newAnemometer(o, cfg.Name, buses)
+}
+
 // An Anemometer turns the pulses of a cup anemometer into mean wind and gust.
 type Anemometer struct {
 	name, pin     string
@@ -25,15 +72,15 @@ type Anemometer struct {
 	lastRead      time.Duration
 }
 
-func newAnemometer(cfg Config, buses Buses) (*Anemometer, error) {
-	c, stop, err := counterOf(cfg.Kind, cfg.Pin, cfg.Debounce, buses)
+func newAnemometer(o AnemometerOpts, name string, buses Buses) (*Anemometer, error) {
+	c, stop, err := counterOf(KindAnemometer, o.Pin, o.Debounce, buses)
 	if err != nil {
 		return nil, err
 	}
 	clock := clockOf(buses)
 	return &Anemometer{
-		name: cfg.Name, pin: cfg.Pin, counters: c, stop: stop, clock: clock,
-		factor: cfg.MPSPerHz, shift: cfg.OffsetMPS, window: cfg.Window, lastRead: clock.Now(),
+		name: name, pin: o.Pin, counters: c, stop: stop, clock: clock,
+		factor: o.MPSPerHz, shift: o.OffsetMPS, window: o.Window, lastRead: clock.Now(),
 	}, nil
 }
 

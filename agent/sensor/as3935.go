@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"periph.io/x/conn/v3/gpio"
@@ -24,8 +25,8 @@ const (
 	asOutdoor    = 0b01110
 	asSpare      = 0x80 // of register 2: reserved, reads as 1
 	asClearStats = 0x40 // of register 2
-	// asMark is LCO_FDIV of register 3. It matters for tuning only; here it
-	// tells a chip that was set up from one that lost its supply since.
+	// asMark is LCO_FDIV of register 3. It matters for tuning only. A chip that
+	// loses its supply loses it too, and is found by that.
 	asMark     = 0xC0
 	asDispSRCO = 0x40 // of register 8
 	asDone     = 0x80 // of a calibration register
@@ -61,19 +62,62 @@ const (
 	asCountedSpan = time.Hour
 )
 
-// ErrDegraded: the detector works, but hears so much noise that "no lightning"
-// means nothing.
+// ErrDegraded: the detector works, but it is deaf from noise. Its "no lightning"
+// would mean nothing.
 var ErrDegraded = errors.New("detector deaf from noise")
 
-// ErrInvalid: the chip gives a value that its datasheet does not know.
+// ErrInvalid: the datasheet does not know the value that the chip gives.
 var ErrInvalid = errors.New("value without a meaning")
 
 var asChannels = []model.Channel{model.LightningKM, model.LightningCount}
 
+// KindAS3935 is the kind of an [AS3935].
+const KindAS3935 = "as3935"
+
+// AS3935Opts are the settings of an AS3935. Its default address is 0x03.
+type AS3935Opts struct {
+	// TuningCap is the antenna's tuning in steps of 8 pF, 0 to 15. The module's
+	// maker prints it.
+	TuningCap int `yaml:"tuning_cap,omitempty"`
+	// Indoor is the more sensitive setting for a detector in a house.
+	Indoor bool `yaml:"indoor,omitempty"`
+	// IRQPin is the GPIO wired to IRQ. Recommended: without it an event in the last
+	// 2 ms before a Read may be lost.
+	IRQPin string `yaml:"irq_pin,omitempty"`
+	// MinStrikes within 15 minutes before the first is reported: 1 (default), 5, 9
+	// or 16.
+	MinStrikes int `yaml:"min_strikes,omitempty"`
+}
+
+func (o AS3935Opts) withDefaults() Opts {
+	orDefault(&o.MinStrikes, 1)
+	return o
+}
+
+// place has the chip's three addresses. They are among those that UM10204 reserves.
+func (AS3935Opts) place() place { return place{onI2C, "", 0x03, 0x01, 0x03} }
+
+func (o AS3935Opts) check() error {
+	if o.TuningCap < 0 || o.TuningCap > 15 {
+		return fmt.Errorf("tuning_cap: %d is not within 0 and 15", o.TuningCap)
+	}
+	if !slices.Contains([]int{1, 5, 9, 16}, o.MinStrikes) {
+		return fmt.Errorf("min_strikes: %d is none of 1, 5, 9, 16", o.MinStrikes)
+	}
+	return nil
+}
+
+func (o AS3935Opts) open(cfg Config, buses Buses) (Sensor, error) {
+	c, err := openChip(cfg, buses)
+	if err != nil {
+		return nil, err
+	}
+	return newAS3935(o, c, buses)
+}
+
 // An AS3935 is a single lightning detector. It hears strokes to 40 km, and
-// inverters, displays and motors nearby as well: one event of it alone is a
-// hint, not a proof, and the judgement asks for a second one or another
-// witness. No independent field test of it is known.
+// inverters, displays and motors nearby as well. One event alone is a hint, not a
+// proof: the judgement asks for a second one or another witness. No independent field test of it is known.
 type AS3935 struct {
 	chip
 	irq        gpio.PinIn // nil: polled
@@ -90,7 +134,7 @@ type AS3935 struct {
 	distance                byte
 }
 
-// AS3935Health is how well the detector hears.
+// AS3935Health says how well the detector hears.
 type AS3935Health struct {
 	NoisePerHour, DisturbersPerHour, StrokesPerHour int
 	// NoiseLevel is 0 to 7, WatchdogThreshold and SpikeRejection 0 to 15; each
@@ -103,21 +147,21 @@ type AS3935Health struct {
 	StormKnown bool
 }
 
-func newAS3935(cfg Config, c chip, buses Buses) (*AS3935, error) {
-	d := &AS3935{chip: c, gain: asOutdoor, cap: byte(cfg.TuningCap), distance: asOutOfRange}
-	if cfg.Indoor {
+func newAS3935(o AS3935Opts, c chip, buses Buses) (*AS3935, error) {
+	d := &AS3935{chip: c, gain: asOutdoor, cap: byte(o.TuningCap), distance: asOutOfRange}
+	if o.Indoor {
 		d.gain = asIndoor
 	}
-	d.minStrikes = map[int]byte{1: 0, 5: 1, 9: 2, 16: 3}[cfg.MinStrikes]
-	if cfg.IRQPin == "" {
+	d.minStrikes = map[int]byte{1: 0, 5: 1, 9: 2, 16: 3}[o.MinStrikes]
+	if o.IRQPin == "" {
 		return d, nil
 	}
-	p, err := buses.Pin(cfg.IRQPin)
+	p, err := buses.Pin(o.IRQPin)
 	if err != nil {
-		return nil, &Error{cfg.Kind, cfg.IRQPin, 0, "open pin", err}
+		return nil, &Error{c.kind, o.IRQPin, 0, "open pin", err}
 	}
 	if err := p.In(gpio.Float, gpio.NoEdge); err != nil {
-		return nil, &Error{cfg.Kind, cfg.IRQPin, 0, "set up pin", err}
+		return nil, &Error{c.kind, o.IRQPin, 0, "set up pin", err}
 	}
 	d.irq = p
 	return d, nil
@@ -126,7 +170,7 @@ func newAS3935(cfg Config, c chip, buses Buses) (*AS3935, error) {
 // Channels implements Sensor.
 func (d *AS3935) Channels() []model.Channel { return asChannels }
 
-// Health tells what the detector has heard in the last hour and how it is set.
+// Health returns the events of the last hour and the present settings.
 func (d *AS3935) Health() AS3935Health {
 	now := d.clock.Now()
 	h := AS3935Health{
@@ -142,10 +186,9 @@ func (d *AS3935) Health() AS3935Health {
 }
 
 // Read implements Sensor. lightning_count is 1 when a stroke was heard since
-// the last Read and 0 when not: the chip keeps one event at a time, so read it
-// every second or so. lightning_km is there with a stroke only, and not with one
-// out of range. Without an IRQ pin an event in the last 2 ms before a Read may be
-// lost.
+// the last Read and 0 when not. The chip keeps one event at a time: read it every
+// second or so. lightning_km is given with a stroke within range only. Without an
+// IRQ pin an event in the last 2 ms before a Read may be lost.
 func (d *AS3935) Read(ctx context.Context, s *model.Sample) error {
 	event, err := d.event(ctx)
 	if err != nil {
@@ -179,8 +222,8 @@ func (d *AS3935) Read(ctx context.Context, s *model.Sample) error {
 	return nil
 }
 
-// asKilometers is what a value of the distance register means; known is false
-// out of range.
+// asKilometers returns the distance of a register's value; known is false out of
+// range.
 func asKilometers(v byte) (km float64, known bool, err error) {
 	switch v {
 	case asOverhead:
@@ -196,8 +239,8 @@ func asKilometers(v byte) (km float64, known bool, err error) {
 	return 0, false, fmt.Errorf("%w: distance 0x%02x", ErrInvalid, v)
 }
 
-// event reads what happened, 0 for nothing, and checks that the chip still has
-// its settings: that it answers as it was set up is its sign of life.
+// event reads the newest event, 0 for none, and checks that the chip still has
+// its settings: they are its sign of life.
 func (d *AS3935) event(ctx context.Context) (byte, error) {
 	if !d.ready {
 		if err := d.setup(ctx); err != nil {
@@ -275,8 +318,8 @@ func (d *AS3935) adapt(event byte, now time.Duration) error {
 	return d.write("adapt", asGain+1, after[1], after[2])
 }
 
-// degraded says why "no lightning" can not be believed now: noise above the
-// highest floor, or disturbers that keep the chip deaf half of the time.
+// degraded returns why "no lightning" can not be believed now: noise is above the
+// highest floor, or disturbers keep the chip deaf half of the time.
 func (d *AS3935) degraded(now time.Duration) error {
 	if d.noisy && now-d.lastNoise < asRecovery {
 		return fmt.Errorf("%w: above the highest noise floor", ErrDegraded)
@@ -287,8 +330,8 @@ func (d *AS3935) degraded(now time.Duration) error {
 	return nil
 }
 
-// setup resets, identifies, tunes and calibrates the chip, and makes it forget
-// the storm it knew.
+// setup resets, identifies, tunes and calibrates the chip, and clears its memory
+// of an earlier storm.
 func (d *AS3935) setup(ctx context.Context) error {
 	if err := d.command(ctx, "reset", asPreset, asCommand); err != nil {
 		return err

@@ -49,7 +49,7 @@ func TestAS3935Bytes(t *testing.T) {
 		asRead(0x32, 0x42, 5, 0x3F),
 	})}
 	buses := &fakeBuses{bus: play, pin: pin}
-	d, err := New(Config{Kind: KindAS3935, TuningCap: 5, IRQPin: "IRQ"}, buses)
+	d, err := New(Config{Kind: KindAS3935, Opts: AS3935Opts{TuningCap: 5, IRQPin: "IRQ"}}, buses)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -104,7 +104,7 @@ func TestAS3935BadCalibration(t *testing.T) {
 	for name, answer := range map[string][]byte{"TRCO failed": {0xC0, 0x80}, "SRCO failed": {0x80, 0xC0}, "SRCO not done": {0x80, 0}} {
 		ops := asSetup()[:7]
 		ops[6].R = answer
-		d, err := New(Config{Kind: KindAS3935, TuningCap: 5}, &fakeBuses{bus: &i2ctest.Playback{DontPanic: true, Ops: ops}})
+		d, err := New(Config{Kind: KindAS3935, Opts: AS3935Opts{TuningCap: 5}}, &fakeBuses{bus: &i2ctest.Playback{DontPanic: true, Ops: ops}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -127,7 +127,7 @@ func FuzzAS3935Answer(f *testing.F) {
 		if r[3]&15 == 1 {
 			ops = append(ops, asOps([]byte{1, 0x32}, []byte{2, 0xC2})...)
 		}
-		d, err := New(Config{Kind: KindAS3935, TuningCap: 5}, &fakeBuses{bus: &i2ctest.Playback{DontPanic: true, Ops: ops}})
+		d, err := New(Config{Kind: KindAS3935, Opts: AS3935Opts{TuningCap: 5}}, &fakeBuses{bus: &i2ctest.Playback{DontPanic: true, Ops: ops}})
 		if err != nil {
 			t.Fatal(err)
 		}

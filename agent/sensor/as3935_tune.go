@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// Tuning an AS3935: its antenna's oscillation is shown on IRQ, divided by 128,
-// and counted for a while at each setting of the capacitors.
+// Tuning an AS3935: the chip shows its antenna's oscillation on IRQ, divided by
+// 128. The pulses are counted for a while at each setting of the capacitors.
 const (
 	asAntennaHz = 500_000
 	asTolerance = 0.035 // the chip can not calibrate beyond (datasheet, "antenna tuning")
@@ -20,22 +20,23 @@ const (
 
 // TuneAS3935 finds the tuning_cap that brings the antenna nearest to 500 kHz,
 // and the frequency it then has. It needs the IRQ pin, takes 4 s, and leaves the
-// detector deaf until a sensor sets it up again. At 4000 edges a second a busy
-// machine may miss some: a frequency that is too low at every setting tells.
+// detector deaf until a sensor sets it up again. A busy machine may miss
+// some of 4000 edges a second; the frequency is then too low at every setting.
 func TuneAS3935(ctx context.Context, cfg Config, buses Buses) (setting int, hz float64, err error) {
 	cfg = cfg.withDefaults()
 	if err := cfg.Validate(); err != nil {
 		return 0, 0, err
 	}
-	if cfg.Kind != KindAS3935 || cfg.IRQPin == "" {
+	o, ok := cfg.Opts.(AS3935Opts)
+	if !ok || o.IRQPin == "" {
 		return 0, 0, fmt.Errorf("sensor %s: irq_pin: needed to tune an as3935", cfg.Name)
 	}
-	bus, err := buses.I2C(cfg.Bus)
+	c, err := openChip(cfg, buses)
 	if err != nil {
-		return 0, 0, &Error{cfg.Kind, cfg.Bus, cfg.Address, "open bus", err}
+		return 0, 0, err
 	}
-	d := &AS3935{chip: chip{kind: cfg.Kind, name: cfg.Name, busName: cfg.Bus, bus: bus, addr: cfg.Address, clock: clockOf(buses)}}
-	counter, stop, err := counterOf(cfg.Kind, cfg.IRQPin, 0, buses)
+	d := &AS3935{chip: c}
+	counter, stop, err := counterOf(cfg.Kind, o.IRQPin, 0, buses)
 	if err != nil {
 		return 0, 0, err
 	}
@@ -47,13 +48,13 @@ func TuneAS3935(ctx context.Context, cfg Config, buses Buses) (setting int, hz f
 	if err := d.command(ctx, "tune", asGain+3, asMark); err != nil {
 		return 0, 0, err
 	}
-	for c := range asCaps {
-		got, err := d.antenna(ctx, cfg.IRQPin, byte(c), counter)
+	for step := range asCaps {
+		got, err := d.antenna(ctx, o.IRQPin, byte(step), counter)
 		if err != nil {
 			return 0, 0, err
 		}
 		if math.Abs(got-asAntennaHz) < math.Abs(hz-asAntennaHz) {
-			setting, hz = c, got
+			setting, hz = step, got
 		}
 	}
 	if err := d.command(ctx, "tune", asTuning, byte(setting)); err != nil {

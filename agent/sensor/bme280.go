@@ -34,6 +34,28 @@ const (
 
 var bmeChannels = []model.Channel{model.TemperatureC, model.HumidityPct, model.PressureHPa}
 
+// KindBME280 is the kind of a [BME280].
+const KindBME280 = "bme280"
+
+// BME280Opts are the settings of a BME280: none. Its default address is 0x76.
+type BME280Opts struct{}
+
+func (o BME280Opts) withDefaults() Opts { return o }
+
+func (BME280Opts) place() place { return atI2C(0x76) }
+
+func (BME280Opts) check() error {
+	return nil
+}
+
+func (BME280Opts) open(cfg Config, buses Buses) (Sensor, error) {
+	c, err := openChip(cfg, buses)
+	if err != nil {
+		return nil, err
+	}
+	return &BME280{chip: c}, nil
+}
+
 // A BME280 measures temperature, humidity and pressure. It sleeps between
 // measurements (forced mode), so that it does not warm itself.
 type BME280 struct {

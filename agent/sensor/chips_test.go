@@ -102,7 +102,7 @@ func TestINA219Bytes(t *testing.T) {
 		{Addr: 0x40, W: []byte{4}, R: []byte{0x27, 0x10}},
 		{Addr: 0x40, W: []byte{3}, R: []byte{0x17, 0x66}},
 	}}
-	d, err := New(Config{Kind: KindINA219, ShuntOhm: 0.002, MaxCurrentA: 32.768}, &fakeBuses{bus: play})
+	d, err := New(Config{Kind: KindINA219, Opts: INA219Opts{ShuntOhm: 0.002, MaxCurrentA: 32.768}}, &fakeBuses{bus: play})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -156,7 +156,7 @@ func TestADS1115Bytes(t *testing.T) {
 		n++
 	}
 	play := &i2ctest.Playback{DontPanic: true, Ops: ops}
-	cfg := Config{Kind: KindADS1115, Cycles: 3, Inputs: []InputConfig{{Channel: model.VoltageV, Input: "0-1", Scale: 460}}}
+	cfg := Config{Kind: KindADS1115, Opts: ADS1115Opts{Cycles: 3, Inputs: []InputConfig{{Channel: model.VoltageV, Input: "0-1", Scale: 460}}}}
 	d, err := New(cfg, &fakeBuses{bus: play})
 	if err != nil {
 		t.Fatal(err)

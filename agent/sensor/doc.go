@@ -32,6 +32,14 @@
 //   - The S0 register is in memory: persist [S0.EnergyWh] and hand it back with
 //     [S0.RestoreRegister].
 //
+// # Settings
+//
+// A [Config] has what every sensor has, and the [Opts] of its kind. A driver's file
+// holds its Opts, as periph's drivers do: the struct says which keys the kind has,
+// and withDefaults, place, check and open say the rest. A new chip is a new file
+// and a line in kinds. Refused: one struct with the settings of all chips. It
+// needs a table that says whose setting is whose, and the table forgets some.
+//
 // # Time
 //
 // Drivers never call the time package directly but the [Clock] of the Buses,
@@ -42,10 +50,10 @@
 //
 // Every wait is bounded in two ways, by the clock and by a number of polls. A
 // stuck status bit gives [ErrNotReady], never a hang, and needs no goroutine to
-// watch it. What can not be bounded here is one transfer on a hardware bus: the
-// kernel's adapter timeout (1 s by default) does that. Serial lines and
+// watch it. The driver can not bound one transfer on a hardware bus; the
+// kernel's adapter timeout (1 s by default) does. Serial lines and
 // connections have their own time limits, on the wall's clock where they are
-// real: half a second an exchange on a line, Config.Timeout on a network.
+// real: half a second an exchange on a line, [SunSpecOpts] Timeout on a network.
 //
 // # Why not the drivers of periph/devices
 //
@@ -56,8 +64,9 @@
 // conversion is done, and its continuous mode can deadlock on Halt; tmp102 drops
 // the errors of reading its settings, so a missing chip is set up as if it were
 // there, ends at 128 C, and warms its chip by converting all the time. sht4x,
-// as3935, PZEM and SunSpec have none. The drivers here are small enough to be checked byte by byte, and the tests read the same
-// simulated chips through periph's drivers as an independent check.
+// as3935, PZEM and SunSpec have none. The drivers here are small enough to be
+// checked byte by byte, and the tests read the same simulated chips through
+// periph's drivers as an independent check.
 //
 // # What an ADS1115 can not tell
 //
@@ -70,19 +79,17 @@
 //
 // # Lightning
 //
-// An AS3935 reports what it takes for strokes, not strokes: inverters, displays
-// and motors nearby make it report too. The driver raises the noise floor and
+// An AS3935 takes inverters, displays and motors nearby for strokes too. The driver raises the noise floor and
 // the rejection of disturbers as the chip asks for it and lowers them again by
-// the hour; each step makes it deafer. When it is deaf all the same (noise above
-// the highest floor, or disturbers that each silence it for 1.5 s) Read fails
-// with [ErrDegraded]: "no lightning" is never said by a detector that could not
-// have heard any. [AS3935.Health] counts false events by the hour. Asking for a
+// the hour; each step makes it deafer. Read fails with [ErrDegraded] while it is
+// deaf all the same: from noise above the highest floor, or from disturbers, each
+// of which silences it for 1.5 s. A deaf detector never says "no lightning". [AS3935.Health] counts false events by the hour. Asking for a
 // second stroke or another witness is the judgement's business.
 //
 // lightning_km is the chip's estimate of the distance to the storm's edge. It is
 // given with a stroke only. lightning_count 0 is the chip's sign of life: each
-// Read compares its settings with what they should be, so that a chip that lost
-// its supply and its calibration is found and set up again.
+// Read compares its settings with what they should be. A chip that lost its supply
+// and its calibration is found in this way and set up again.
 //
 // # Three phases
 //

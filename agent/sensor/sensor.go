@@ -127,37 +127,7 @@ func New(cfg Config, buses Buses) (Sensor, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	switch cfg.Kind {
-	case KindAnemometer:
-		return newAnemometer(cfg, buses)
-	case KindS0:
-		return newS0(cfg, buses)
-	case KindRain:
-		return newRain(cfg, buses)
-	case KindPZEM:
-		return newPZEM(cfg, buses)
-	case KindSunSpec:
-		return newSunSpec(cfg, buses), nil
-	}
-	bus, err := buses.I2C(cfg.Bus)
-	if err != nil {
-		return nil, &Error{cfg.Kind, cfg.Bus, cfg.Address, "open bus", err}
-	}
-	c := chip{kind: cfg.Kind, name: cfg.Name, busName: cfg.Bus, bus: bus, addr: cfg.Address, clock: clockOf(buses)}
-	switch cfg.Kind {
-	case KindBME280:
-		return &BME280{chip: c}, nil
-	case KindINA219:
-		return newINA219(cfg, c), nil
-	case KindTMP102:
-		return newTMP102(cfg, c), nil
-	case KindSHT4x:
-		return &SHT4x{chip: c}, nil
-	case KindAS3935:
-		return newAS3935(cfg, c, buses)
-	default:
-		return newADS1115(cfg, c, buses)
-	}
+	return cfg.Opts.open(cfg, buses)
 }
 
 // chip is what all I2C drivers share: one address and its errors.
@@ -167,6 +137,15 @@ type chip struct {
 	addr                uint16
 	clock               Clock
 	ready               bool // identified and configured since the last error
+}
+
+// openChip opens the bus of an I2C chip.
+func openChip(cfg Config, buses Buses) (chip, error) {
+	bus, err := buses.I2C(cfg.Bus)
+	if err != nil {
+		return chip{}, &Error{cfg.Kind, cfg.Bus, cfg.Address, "open bus", err}
+	}
+	return chip{kind: cfg.Kind, name: cfg.Name, busName: cfg.Bus, bus: bus, addr: cfg.Address, clock: clockOf(buses)}, nil
 }
 
 func (c *chip) Name() string { return c.name }

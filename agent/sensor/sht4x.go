@@ -24,6 +24,28 @@ const (
 
 var shtChannels = []model.Channel{model.TemperatureC, model.HumidityPct}
 
+// KindSHT4x is the kind of an [SHT4x].
+const KindSHT4x = "sht4x"
+
+// SHT4xOpts are the settings of an SHT4x: none. Its default address is 0x44.
+type SHT4xOpts struct{}
+
+func (o SHT4xOpts) withDefaults() Opts { return o }
+
+func (SHT4xOpts) place() place { return atI2C(0x44) }
+
+func (SHT4xOpts) check() error {
+	return nil
+}
+
+func (SHT4xOpts) open(cfg Config, buses Buses) (Sensor, error) {
+	c, err := openChip(cfg, buses)
+	if err != nil {
+		return nil, err
+	}
+	return &SHT4x{chip: c}, nil
+}
+
 // An SHT4x measures temperature and humidity, each with a checksum.
 type SHT4x struct {
 	chip

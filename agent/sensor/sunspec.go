@@ -35,6 +35,60 @@ type Dialers interface {
 	DialContext(ctx context.Context, network, address string) (net.Conn, error)
 }
 
+// KindSunSpec is the kind of a [SunSpec].
+const KindSunSpec = "sunspec"
+
+// SunSpecOpts are the settings of a SunSpec device. Its address is its unit, 1 (default) to 247,
+// often 126.
+type SunSpecOpts struct {
+	// Endpoint is "host:port"; port 502 if left out.
+	Endpoint string `yaml:"endpoint,omitempty"`
+	// Channels are those to be read of what the device has. Default power_w,
+	// frequency_hz and energy_export_wh.
+	Channels []model.Channel `yaml:"channels,omitempty"`
+	// Timeout of one exchange, default 1 s, 50 ms to 10 s.
+	Timeout time.Duration `yaml:"timeout,omitempty"`
+}
+
+func (o SunSpecOpts) withDefaults() Opts {
+	orDefault(&o.Timeout, time.Second)
+	if len(o.Channels) == 0 {
+		o.Channels = []model.Channel{model.PowerW, model.FrequencyHz, model.EnergyExportWh}
+	}
+	if o.Endpoint != "" && !strings.Contains(o.Endpoint, ":") {
+		o.Endpoint += ":502"
+	}
+	return o
+}
+
+func (o SunSpecOpts) place() place { return atNetwork(o.Endpoint) }
+
+func (o SunSpecOpts) check() error {
+	if _, _, err := net.SplitHostPort(o.Endpoint); err != nil {
+		return fmt.Errorf("endpoint: %q is no host:port", o.Endpoint)
+	}
+	if o.Timeout < 50*time.Millisecond || o.Timeout > 10*time.Second {
+		return fmt.Errorf("timeout: %v is not within 50ms and 10s", o.Timeout)
+	}
+	for i, ch := range o.Channels {
+		if slices.Contains(o.Channels[:i], ch) {
+			return fmt.Errorf("channels[%d]: %s twice", i, ch)
+		}
+		known := false
+		for _, points := range sunModels {
+			known = known || slices.ContainsFunc(points, func(p sunPoint) bool { return p.channel == ch })
+		}
+		if !known {
+			return fmt.Errorf("channels[%d]: no SunSpec model read here gives %s", i, ch)
+		}
+	}
+	return nil
+}
+
+func (o SunSpecOpts) open(cfg Config, buses Buses) (Sensor, error) {
+	return newSunSpec(o, cfg, buses), nil
+}
+
 // A SunSpec reads an inverter or a weather station that speaks SunSpec over
 // Modbus TCP: models 101 to 103, 111 to 113, 307 and 701. It only ever reads.
 //
@@ -83,10 +137,10 @@ type SunSpecDevice struct {
 	Events uint32
 }
 
-func newSunSpec(cfg Config, buses Buses) *SunSpec {
+func newSunSpec(o SunSpecOpts, cfg Config, buses Buses) *SunSpec {
 	d := &SunSpec{
-		name: cfg.Name, endpoint: cfg.Endpoint, unit: byte(cfg.Address), timeout: cfg.Timeout,
-		channels: slices.Clone(cfg.Channels), clock: clockOf(buses), dial: (&net.Dialer{}).DialContext,
+		name: cfg.Name, endpoint: o.Endpoint, unit: byte(cfg.Address), timeout: o.Timeout,
+		channels: slices.Clone(o.Channels), clock: clockOf(buses), dial: (&net.Dialer{}).DialContext,
 	}
 	if b, ok := buses.(Dialers); ok {
 		d.dial = b.DialContext

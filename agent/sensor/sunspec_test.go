@@ -88,9 +88,9 @@ func TestSunSpecBytes(t *testing.T) {
 		{ask(6, 2, 7), answer(6, 307, 11, 0xFFF6, 80, 0x8000, 3, 90)},
 		{ask(7, 15, 42), answer(7, inverter...)},
 	})
-	cfg := Config{Kind: KindSunSpec, Endpoint: "inverter", Channels: []model.Channel{
+	cfg := Config{Kind: KindSunSpec, Opts: SunSpecOpts{Endpoint: "inverter", Channels: []model.Channel{
 		model.VoltageV, model.PowerW, model.FrequencyHz, model.TemperatureC, model.CurrentA, model.PressureHPa,
-	}}
+	}}}
 	d, err := New(cfg, &pipeBuses{dial: func() (net.Conn, error) { return c, nil }})
 	if err != nil {
 		t.Fatal(err)
@@ -122,7 +122,7 @@ func TestSunSpecBackoff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		off := errors.New("no route to host")
 		buses := &pipeBuses{dial: func() (net.Conn, error) { return nil, off }}
-		d, err := New(Config{Kind: KindSunSpec, Endpoint: "inverter:502"}, buses)
+		d, err := New(Config{Kind: KindSunSpec, Opts: SunSpecOpts{Endpoint: "inverter:502"}}, buses)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -160,7 +160,7 @@ func TestSunSpecDrip(t *testing.T) {
 					time.Sleep(time.Minute)
 				}
 			}()
-			d, err := New(Config{Kind: KindSunSpec, Endpoint: "inverter:502"}, &pipeBuses{dial: func() (net.Conn, error) { return here, nil }})
+			d, err := New(Config{Kind: KindSunSpec, Opts: SunSpecOpts{Endpoint: "inverter:502"}}, &pipeBuses{dial: func() (net.Conn, error) { return here, nil }})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -26,6 +26,38 @@ const (
 	tmpHighC    = 150
 )
 
+// KindTMP102 is the kind of a [TMP102].
+const KindTMP102 = "tmp102"
+
+// TMP102Opts are the settings of a TMP102. Its default address is 0x48.
+type TMP102Opts struct {
+	// Measures is "equipment" (default, equipment_temperature_c) or "air"
+	// (temperature_c).
+	Measures string `yaml:"measures,omitempty"`
+}
+
+func (o TMP102Opts) withDefaults() Opts {
+	orDefault(&o.Measures, "equipment")
+	return o
+}
+
+func (TMP102Opts) place() place { return atI2C(0x48) }
+
+func (o TMP102Opts) check() error {
+	if o.Measures != "equipment" && o.Measures != "air" {
+		return fmt.Errorf("measures: %q is neither equipment nor air", o.Measures)
+	}
+	return nil
+}
+
+func (o TMP102Opts) open(cfg Config, buses Buses) (Sensor, error) {
+	c, err := openChip(cfg, buses)
+	if err != nil {
+		return nil, err
+	}
+	return newTMP102(o, c), nil
+}
+
 // A TMP102 measures the temperature of what it is glued to. It converts once a
 // Read and sleeps in between.
 type TMP102 struct {
@@ -33,9 +65,9 @@ type TMP102 struct {
 	channels []model.Channel
 }
 
-func newTMP102(cfg Config, c chip) *TMP102 {
+func newTMP102(o TMP102Opts, c chip) *TMP102 {
 	ch := model.EquipmentTemperatureC
-	if cfg.Measures == "air" {
+	if o.Measures == "air" {
 		ch = model.TemperatureC
 	}
 	return &TMP102{c, []model.Channel{ch}}

@@ -3,12 +3,15 @@ package ledger_test
 import (
 	"encoding/json"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
 	"fairwatt/aggregator/ledger"
 	"fairwatt/aggregator/ledger/ledgertest"
+	"fairwatt/aggregator/wct"
 	"fairwatt/proto/fairwattpb"
+	"fairwatt/proto/wire"
 
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
@@ -146,6 +149,90 @@ func TestFirstFaultIsNamed(t *testing.T) {
 	}
 }
 
+// A registration with two faults likewise.
+func TestFirstFaultOfARegistration(t *testing.T) {
+	w := newWorld(t, nil)
+	for first, change := range map[string]func(*fairwattpb.Registration){
+		"id":         func(r *fairwattpb.Registration) { r.Id, r.PublicKey = "", "" },
+		"public_key": func(r *fairwattpb.Registration) { r.PublicKey, r.Roles = "", nil },
+		"roles":      func(r *fairwattpb.Registration) { r.Roles, r.MeterClassE4 = nil, ledger.MaxMeterClassE4+1 },
+	} {
+		r := w.examples()["registration"]
+		change(r.GetRegistration())
+		_, err := w.State.CheckRecord(sealRaw(t, w, r))
+		if err == nil || !strings.Contains(err.Error(), ": "+first+": ") {
+			t.Errorf("%v, want a word on %s", err, first)
+		}
+	}
+}
+
+// What expires too early or too late is told how far off it is.
+func TestExpiryIsTold(t *testing.T) {
+	for ahead, want := range map[int64]string{
+		-7: "expires_ms: 7 ms before block time", 0: "expires_ms: 0 ms before block time",
+		ledgertest.Genesis(4, 2, 2).Params.MaxStandingMs + 7: "ms ahead, at most",
+	} {
+		w := newWorld(t, nil)
+		r := w.offer(1, 1)
+		r.GetOffer().ExpiresMs = w.NowMs + 1 + ahead
+		o, err := w.Send(seller, r)
+		if err != nil || !strings.Contains(o.GetReason(), want) {
+			t.Errorf("%d ms ahead: %v, %v, want %q", ahead, o, err, want)
+		}
+		if ahead > 0 && !strings.Contains(o.GetReason(), "expires_ms: "+strconv.FormatInt(ahead, 10)+" ms ahead") {
+			t.Errorf("%d ms ahead: %v", ahead, o)
+		}
+	}
+}
+
+// Taking an offer back is never refused: not for a time that is over, and not to a
+// seller who may not sell any more.
+func TestWithdrawalAlwaysApplies(t *testing.T) {
+	withdrawal := func(w *world) *fairwattpb.Record {
+		r := w.offer(0, 200_000)
+		r.GetOffer().ExpiresMs = 1
+		return r
+	}
+	w := newWorld(t, nil)
+	w.toRequested()
+	w.must(seller, withdrawal(w))
+	if offers := w.State.Offers(); len(offers) != 0 {
+		t.Errorf("withdrawn, and still on the market: %+v", offers)
+	}
+	strict(func(w *world) {
+		w.toPaid()
+		w.wait(w.Genesis.Params.StartByMs)
+		w.must(seller, withdrawal(w))
+	})(newWorld(t, nil))
+}
+
+// Lists of the state are in the order of their keys, whatever the order in memory.
+func TestListsAreInOrder(t *testing.T) {
+	g := ledgertest.Genesis(4, 12, 12)
+	s, err := ledger.NewState(g)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := s.Participants()
+	if len(all) != 25 || !slices.IsSortedFunc(all, func(a, b ledger.Participant) int { return strings.Compare(a.ID, b.ID) }) {
+		t.Errorf("%d participants: %+v", len(all), all)
+	}
+	if entries := s.Entries(); !slices.IsSortedFunc(entries, func(a, b ledger.Entry) int { return strings.Compare(string(a.Key), string(b.Key)) }) {
+		t.Error("entries out of order")
+	}
+}
+
+// A trade whose id is one letter runs out like any other.
+func TestShortestTokenRunsOut(t *testing.T) {
+	w := newWorld(t, nil)
+	w.toRequested()
+	w.must(ledgertest.Centre, w.response(func(r *fairwattpb.Response) { r.Token.TokenId = "t" }))
+	w.wait(600_000)
+	if trade, ok := w.State.Trade("t"); !ok || trade.Status != wire.StatusRefunded {
+		t.Errorf("%+v", trade)
+	}
+}
+
 // The decoded form in an export is JSON in which lists have all their elements,
 // enums their names and numbers their digits.
 func TestExportedForm(t *testing.T) {
@@ -201,5 +288,37 @@ func TestExactDoesNotWrap(t *testing.T) {
 		if ledger.Exact(amount, 0, 1) != want {
 			t.Errorf("%d is 0 Wh at 1 micro/kWh: %v", amount, !want)
 		}
+	}
+}
+
+// The first sequence is that of the communication tree over the genesis: the best
+// linked and most trusted lead, whatever their place in the list.
+func TestFirstSequenceIsTheTrees(t *testing.T) {
+	g := ledgertest.Genesis(4, 2, 2)
+	for i, links := range []int{1, 1, 3, 1} {
+		g.Aggregators[i].Links = links
+	}
+	g.Aggregators[2].TrustE4, g.Aggregators[3].TrustE4 = 9900, 9500
+	in := &wct.Input{
+		N: 4, OverheadUs: g.OverheadUs, TrustWeight: g.Params.WeightTrust, LinkWeight: g.Params.WeightLinks,
+		TrustThresholdE4: g.Params.TThreE4, OverheadThresholdUs: g.Params.WThreUs,
+	}
+	for _, da := range g.Aggregators {
+		in.TrustE4, in.Links = append(in.TrustE4, da.TrustE4), append(in.Links, da.Links)
+	}
+	tree, err := wct.Build(in, wct.WCT)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want []string
+	for _, i := range tree.Sequence {
+		want = append(want, g.Aggregators[i].ID)
+	}
+	s, err := ledger.NewState(g)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := s.Order(); !slices.Equal(got, want) || got[0] != "da-3" {
+		t.Errorf("order %v, want %v", got, want)
 	}
 }

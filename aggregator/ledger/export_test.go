@@ -167,3 +167,29 @@ func at(ms string, since func(int64) string) string {
 	}
 	return since(n)
 }
+
+// altered decodes a value, changes it and encodes it again.
+func altered[T any, P interface {
+	*T
+	value
+}](b []byte, change func(*T)) []byte {
+	var v T
+	if err := decodeValue(b, P(&v)); err != nil {
+		panic(err)
+	}
+	change(&v)
+	return encodeValue(P(&v))
+}
+
+// AlteredAccount and AlteredTrade change an entry's value.
+func AlteredAccount(b []byte, change func(*Account)) []byte { return altered(b, change) }
+func AlteredTrade(b []byte, change func(*Trade)) []byte     { return altered(b, change) }
+
+// AlteredSums changes the sums of money that the state keeps.
+func AlteredSums(b []byte, deposited, wallets, escrow int64) []byte {
+	return altered(b, func(m *meta) {
+		m.DepositedMicro += deposited
+		m.WalletsMicro += wallets
+		m.EscrowMicro += escrow
+	})
+}

@@ -16,7 +16,10 @@ func lightningBoard(c board.AS3935) board.Config {
 	return board.Config{AS3935: []board.AS3935{c}}
 }
 
-var lightningConfig = sensor.Config{Kind: sensor.KindAS3935, TuningCap: 6, IRQPin: "IRQ"}
+var (
+	lightningOpts   = sensor.AS3935Opts{TuningCap: 6, IRQPin: "IRQ"}
+	lightningConfig = sensor.Config{Kind: sensor.KindAS3935, Opts: lightningOpts}
+)
 
 // strokes feeds n strokes at a distance for the next span of the board's time.
 type strokes struct {
@@ -242,9 +245,9 @@ func TestLightningFaults(t *testing.T) {
 func TestLightningPowerLoss(t *testing.T) {
 	b := newBoard(t, lightningBoard(board.AS3935{}))
 	(&strokes{b: b}).next(time.Minute, 0, 0)
-	cfg := lightningConfig
-	cfg.Indoor = true
-	d := newSensor(t, cfg, b)
+	o := lightningOpts
+	o.Indoor = true
+	d := newSensor(t, sensor.Config{Kind: sensor.KindAS3935, Opts: o}, b)
 	listen(t, b, d, 2)
 	fault := board.Fault{Part: "as3935@0x03", Kind: board.NoAnswer}
 	if err := b.Inject(fault); err != nil {
@@ -264,8 +267,9 @@ func TestLightningCalibration(t *testing.T) {
 	b := newBoard(t, lightningBoard(board.AS3935{}))
 	(&strokes{b: b}).next(time.Minute, 0, 0)
 	for cap, ok := range map[int]bool{0: false, 1: true, 6: true, 11: true, 12: false, 15: false} {
-		cfg := lightningConfig
-		cfg.TuningCap = cap
+		o := lightningOpts
+		o.TuningCap = cap
+		cfg := sensor.Config{Kind: sensor.KindAS3935, Opts: o}
 		var s model.Sample
 		err := newSensor(t, cfg, b).Read(t.Context(), &s)
 		if ok != (err == nil) || !ok && !errors.Is(err, sensor.ErrNotReady) {
@@ -332,8 +336,9 @@ func TestTune(t *testing.T) {
 		if err != nil || cap != 6 || hz < 499_000 || hz > 501_000 {
 			t.Errorf("remote %v: tuning %d, %g Hz, %v", remote, cap, hz, err)
 		}
-		cfg := lightningConfig
-		cfg.TuningCap = cap
+		o := lightningOpts
+		o.TuningCap = cap
+		cfg := sensor.Config{Kind: sensor.KindAS3935, Opts: o}
 		if _, _, errs := listen(t, b, newSensor(t, cfg, buses), 5); errs != nil {
 			t.Errorf("afterwards: %v", errs)
 		}
@@ -345,8 +350,9 @@ func TestTune(t *testing.T) {
 			t.Errorf("cut wire: %g Hz, %v", hz, err)
 		}
 	}
-	cfg := lightningConfig
-	cfg.IRQPin = ""
+	o := lightningOpts
+	o.IRQPin = ""
+	cfg := sensor.Config{Kind: sensor.KindAS3935, Opts: o}
 	if _, _, err := sensor.TuneAS3935(t.Context(), cfg, newBoard(t, lightningBoard(board.AS3935{}))); err == nil {
 		t.Error("tuned without the pin")
 	}

@@ -397,7 +397,9 @@ func TestReadyPin(t *testing.T) {
 			buses = serve(t, b)
 		}
 		cfg := sensor.StandardConfigs()[2]
-		cfg.ReadyPin = "RDY"
+		ads := cfg.Opts.(sensor.ADS1115Opts)
+		ads.ReadyPin = "RDY"
+		cfg.Opts = ads
 		d, err := sensor.New(cfg, buses)
 		if err != nil {
 			t.Fatal(err)

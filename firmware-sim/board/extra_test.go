@@ -30,7 +30,7 @@ func extraSensors() map[string]sensor.Config {
 	return map[string]sensor.Config{
 		"tmp102@0x49": {Kind: sensor.KindTMP102, Address: 0x49},
 		"sht4x@0x44":  {Kind: sensor.KindSHT4x},
-		"RAIN":        {Kind: sensor.KindRain, Pin: "RAIN", MMPerTip: 0.2},
+		"RAIN":        {Kind: sensor.KindRain, Opts: sensor.RainOpts{Pin: "RAIN", MMPerTip: 0.2}},
 	}
 }
 

@@ -58,7 +58,9 @@ func TestADS1115WindowWithAGap(t *testing.T) {
 		world.Set(model.FrequencyHz, 50)
 		b.Feed(&world)
 		cfg := sensor.StandardConfigs()[2]
-		cfg.ReadyPin = "RDY"
+		ads := cfg.Opts.(sensor.ADS1115Opts)
+		ads.ReadyPin = "RDY"
+		cfg.Opts = ads
 		d, err := sensor.New(cfg, &jumpy{Board: b, every: 60, jumps: test.jumps})
 		if err != nil {
 			t.Fatal(err)

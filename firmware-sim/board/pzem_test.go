@@ -26,7 +26,7 @@ func threePhases() (board.Config, []sensor.Config) {
 	var sensors []sensor.Config
 	for i, phase := range []string{"a", "b", "c"} {
 		layout.PZEM = append(layout.PZEM, board.PZEM{Port: "RS485", Address: byte(i + 1), Phase: phase})
-		sensors = append(sensors, sensor.Config{Kind: sensor.KindPZEM, Port: "RS485", Address: uint16(i + 1), Phase: phase})
+		sensors = append(sensors, sensor.Config{Kind: sensor.KindPZEM, Address: uint16(i + 1), Opts: sensor.PZEMOpts{Port: "RS485", Phase: phase}})
 	}
 	return layout, sensors
 }
@@ -35,7 +35,7 @@ func onePhase() board.Config {
 	return board.Config{PZEM: []board.PZEM{{Port: "RS485", Address: 5}}}
 }
 
-var pzemConfig = sensor.Config{Kind: sensor.KindPZEM, Port: "RS485", Address: 5}
+var pzemConfig = sensor.Config{Kind: sensor.KindPZEM, Address: 5, Opts: sensor.PZEMOpts{Port: "RS485"}}
 
 func TestPZEMRoundTrip(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
@@ -110,11 +110,11 @@ func TestThreePhaseADS1115(t *testing.T) {
 	}
 	var configs []sensor.Config
 	for _, chip := range layout.ADS1115 {
-		cfg := sensor.Config{Kind: sensor.KindADS1115, Address: chip.Address}
+		var o sensor.ADS1115Opts
 		for _, in := range chip.Inputs {
-			cfg.Inputs = append(cfg.Inputs, sensor.InputConfig{Channel: in.Channel, Input: fmt.Sprint(in.AIN), Scale: in.Scale})
+			o.Inputs = append(o.Inputs, sensor.InputConfig{Channel: in.Channel, Input: fmt.Sprint(in.AIN), Scale: in.Scale})
 		}
-		configs = append(configs, cfg)
+		configs = append(configs, sensor.Config{Kind: sensor.KindADS1115, Address: chip.Address, Opts: o})
 	}
 	b := newBoard(t, layout)
 	b.Feed(world(v))
@@ -203,7 +203,7 @@ func TestPZEMLine(t *testing.T) {
 		t.Errorf("two answer at once: %v", err)
 	}
 	wrong := pzemConfig
-	wrong.Port = "COM9"
+	wrong.Opts = sensor.PZEMOpts{Port: "COM9"}
 	for _, buses := range []sensor.Buses{b, serve(t, b)} {
 		if _, err := sensor.New(wrong, buses); !errors.Is(err, simbus.ErrNoSuchPort) {
 			t.Errorf("missing line: %v", err)

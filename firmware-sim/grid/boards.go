@@ -45,12 +45,14 @@ func generatorBoard(w weather) (board.Config, []sensor.Config) {
 	for _, c := range sensor.StandardConfigs() {
 		switch c.Kind {
 		case sensor.KindS0:
-			if c.Pin != sellerPin {
+			if c.Describe().Address != sellerPin {
 				continue
 			}
 			c.Name = sellerMeter
 		case sensor.KindADS1115:
-			c.ReadyPin = "RDY"
+			o := c.Opts.(sensor.ADS1115Opts)
+			o.ReadyPin = "RDY"
+			c.Opts = o
 		case sensor.KindINA219:
 			if !w.has(model.DCVoltageV, model.DCCurrentA) {
 				continue
@@ -73,7 +75,7 @@ func generatorBoard(w weather) (board.Config, []sensor.Config) {
 	}
 	if w.about(scenario.LabelSensor) && w.has(model.PowerW, model.PowerFactor) {
 		layout.PZEM = append(layout.PZEM, board.PZEM{Port: meterPort, Address: 1})
-		sensors = append(sensors, sensor.Config{Kind: sensor.KindPZEM, Port: meterPort})
+		sensors = append(sensors, sensor.Config{Kind: sensor.KindPZEM, Opts: sensor.PZEMOpts{Port: meterPort}})
 	}
 	return layout, sensors
 }
@@ -89,7 +91,7 @@ func houseBoard() (board.Config, []sensor.Config) {
 	for i := range circuitsPerHouse {
 		pin, name := fmt.Sprintf("S0-%d", i+1), fmt.Sprintf("circuit-%d", i+1)
 		layout.Meters = append(layout.Meters, board.Meter{Pin: pin, ImpPerKWh: 1000})
-		sensors = append(sensors, sensor.Config{Kind: sensor.KindS0, Name: name, Pin: pin, Direction: "import"})
+		sensors = append(sensors, sensor.Config{Kind: sensor.KindS0, Name: name, Opts: sensor.S0Opts{Pin: pin, Direction: "import"}})
 	}
 	return layout, sensors
 }

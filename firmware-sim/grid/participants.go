@@ -149,7 +149,7 @@ func (g *grid) newHouse(i int) (*participant, *house, error) {
 		p.config.Buy.Circuits = append(p.config.Buy.Circuits, agent.BuyCircuit{
 			Name: s.Name, Meter: s.Name, VolumeWh: requestVolumeWh, MaxPriceMicroPerKWh: maxPriceMicro,
 		})
-		h.pins[agent.MeterID(id, s.Name)] = s.Pin
+		h.pins[agent.MeterID(id, s.Name)] = s.Describe().Address
 	}
 	return p, h, g.makeSensors(p)
 }

@@ -32,7 +32,8 @@ func Example() {
 	inverter.Feed(&now)
 
 	reader, err := sensor.New(sensor.Config{
-		Kind: sensor.KindSunSpec, Endpoint: l.Addr().String(), Channels: []model.Channel{model.PowerW, model.FrequencyHz},
+		Kind: sensor.KindSunSpec,
+		Opts: sensor.SunSpecOpts{Endpoint: l.Addr().String(), Channels: []model.Channel{model.PowerW, model.FrequencyHz}},
 	}, noBuses{})
 	if err != nil {
 		fmt.Println(err)

@@ -52,7 +52,7 @@ func serve(t testing.TB, cfg sunspec.Config) (*sunspec.Device, string) {
 
 func reader(t testing.TB, endpoint string, channels ...model.Channel) *sensor.SunSpec {
 	t.Helper()
-	cfg := sensor.Config{Kind: sensor.KindSunSpec, Endpoint: endpoint, Address: 126, Channels: channels, Timeout: 300 * time.Millisecond}
+	cfg := sensor.Config{Kind: sensor.KindSunSpec, Address: 126, Opts: sensor.SunSpecOpts{Endpoint: endpoint, Channels: channels, Timeout: 300 * time.Millisecond}}
 	d, err := sensor.New(cfg, noBuses{})
 	if err != nil {
 		t.Fatal(err)
@@ -287,7 +287,7 @@ func TestSlowDevice(t *testing.T) {
 			t.Fatal(err)
 		}
 		device.Feed(world(map[model.Channel]float64{model.PowerW: 700}))
-		cfg := sensor.Config{Kind: sensor.KindSunSpec, Endpoint: "x:502", Channels: []model.Channel{model.PowerW}, Timeout: 5 * time.Second}
+		cfg := sensor.Config{Kind: sensor.KindSunSpec, Opts: sensor.SunSpecOpts{Endpoint: "x:502", Channels: []model.Channel{model.PowerW}, Timeout: 5 * time.Second}}
 		d, err := sensor.New(cfg, &pipes{device: device})
 		if err != nil {
 			t.Fatal(err)
@@ -325,7 +325,7 @@ func TestSilentDevice(t *testing.T) {
 			t.Fatal(err)
 		}
 		buses := &pipes{device: device}
-		d, err := sensor.New(sensor.Config{Kind: sensor.KindSunSpec, Endpoint: "x:502"}, buses)
+		d, err := sensor.New(sensor.Config{Kind: sensor.KindSunSpec, Opts: sensor.SunSpecOpts{Endpoint: "x:502"}}, buses)
 		if err != nil {
 			t.Fatal(err)
 		}

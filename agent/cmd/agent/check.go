@@ -36,13 +36,14 @@ type checkLine struct {
 
 func checkCommand() *cobra.Command {
 	var path string
-	var asJSON bool
+	var asJSON, tuning bool
 	cmd := &cobra.Command{
 		Use:   "check --config FILE",
 		Short: "Read every configured sensor once and print what it says",
 		Long: `Finds and reads every configured sensor once and prints a table: bus, address,
 chip, value, unit, and ok or why not. It exits with 1 when a sensor is missing
-or gives no value.`,
+or gives no value. With --tune it finds the tuning_cap of lightning detectors
+instead, in 4 s each.`,
 		Example: "  agent check --config /etc/fairwatt/agent.yaml",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -52,6 +53,9 @@ or gives no value.`,
 			cfg, err := agent.LoadConfig(path)
 			if err != nil {
 				return err
+			}
+			if tuning {
+				return tune(cmd.Context(), cfg, cmd.OutOrStdout())
 			}
 			lines, err := check(cmd.Context(), cfg)
 			if err != nil {
@@ -79,6 +83,8 @@ or gives no value.`,
 	}
 	cmd.Flags().StringVar(&path, "config", "", "configuration file (required)")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	cmd.Flags().BoolVar(&tuning, "tune", false, "find the tuning_cap of sensors of kind as3935")
+	cmd.MarkFlagsMutuallyExclusive("json", "tune")
 	return cmd
 }
 
@@ -105,7 +111,7 @@ func check(ctx context.Context, cfg *agent.Config) (lines []checkLine, err error
 	}
 	var voters []sensor.Sensor
 	for i, one := range hw.sensors {
-		read, err := readSettled(ctx, one, hw.configs[i].Describe().Address == hw.configs[i].Pin)
+		read, err := readSettled(ctx, one, hw.configs[i].CountsPulses())
 		if err != nil {
 			return nil, err
 		}

@@ -105,7 +105,7 @@ func TestPZEMOnASerialPort(t *testing.T) {
 	b := pzemBoard(t)
 	wait := meterAt(t, master, b)
 	buses := &hostBuses{}
-	one, err := sensor.New(sensor.Config{Kind: sensor.KindPZEM, Port: path, Address: 5}, buses)
+	one, err := sensor.New(sensor.Config{Kind: sensor.KindPZEM, Address: 5, Opts: sensor.PZEMOpts{Port: path}}, buses)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -151,7 +151,7 @@ func TestPZEMOnASerialPort(t *testing.T) {
 func TestSilentSerialPortIsBoundedInTime(t *testing.T) {
 	master, path := openPTY(t)
 	defer master.Close()
-	one, err := sensor.New(sensor.Config{Kind: sensor.KindPZEM, Port: path}, &hostBuses{})
+	one, err := sensor.New(sensor.Config{Kind: sensor.KindPZEM, Opts: sensor.PZEMOpts{Port: path}}, &hostBuses{})
 	if err != nil {
 		t.Fatal(err)
 	}

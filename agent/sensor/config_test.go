@@ -1,0 +1,214 @@
+package sensor
+
+import (
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/goccy/go-yaml"
+
+	"fairwatt/model"
+)
+
+func parse(text string) (cfg Config, err error) {
+	err = yaml.UnmarshalWithOptions([]byte(text), &cfg, yaml.Strict())
+	return cfg, err
+}
+
+// A wrong value is refused with its field and what is right.
+func TestConfigRefusesValues(t *testing.T) {
+	const kinds = `none of ads1115, anemometer, as3935, bme280, ina219, pzem, rain, s0, sht4x, sunspec, tmp102`
+	const ads = "kind: ads1115\ninputs: "
+	for _, tt := range []struct{ yaml, want string }{
+		{"kind: bme280\naddress: 0x80", "sensor bme280@0x80: address: 0x80 is no 7-bit device address"},
+		{"kind: bme280\naddress: 0x07", "sensor bme280@0x07: address: 0x07 is no 7-bit device address"},
+		{"kind: bme281\npin: X", `sensor bme281@0x00: kind: "bme281" is ` + kinds},
+		{"kind: bme281\nname: roof", `sensor roof: kind: "bme281" is ` + kinds},
+		{"bus: '1'", "sensor @0x00: kind: missing"},
+		{"kind:", "sensor @0x00: kind: missing"},
+		{"kind: ina219\nshunt_ohm: -1", "sensor ina219@0x40: shunt_ohm: -1 is not within 0.00001 and 100"},
+		{"kind: ina219\nshunt_ohm: .nan", "sensor ina219@0x40: shunt_ohm: NaN is not within 0.00001 and 100"},
+		{"kind: ina219\nmax_current_a: 1e9", "sensor ina219@0x40: max_current_a: 1e+09 A gives a calibration of 0, not within 1 and 65534"},
+		{"kind: ina219\nvoltage_scale: 1e6", "sensor ina219@0x40: voltage_scale: 1e+06 is not within 0.001 and 100000"},
+		{"kind: ads1115", "sensor ads1115@0x48: inputs: 0 of them, not 1 to 4"},
+		{ads + "[{channel: temperature_c, input: '0', scale: 1}]", "sensor ads1115@0x48: inputs[0].channel: temperature_c is no AC voltage or current"},
+		{ads + "[{channel: voltage_v, input: '0', scale: 1}, {channel: voltage_v, input: '1', scale: 1}]", "sensor ads1115@0x48: inputs[1].channel: voltage_v twice"},
+		{ads + "[{channel: voltage_v, input: '4', scale: 1}]", `sensor ads1115@0x48: inputs[0].input: "4" is no input`},
+		{ads + "[{channel: voltage_v, input: '0'}]", "sensor ads1115@0x48: inputs[0].scale: 0 is not within 0.000001 and 1000000"},
+		{ads + "[{channel: voltage_v, input: '0', scale: 1, range_v: 3}]", "sensor ads1115@0x48: inputs[0].range_v: the chip has no range of 3 V"},
+		{ads + "[{channel: voltage_v, input: '0', scale: 1}]\ncycles: 1", "sensor ads1115@0x48: cycles: 1 is not within 2 and 100"},
+		{ads + "[{channel: voltage_v, input: '0', scale: 1}]\nnominal_frequency_hz: 9", "sensor ads1115@0x48: nominal_frequency_hz: 9 is not within 10 and 100"},
+		{"kind: anemometer", "sensor anemometer@0x00: pin: missing"},
+		{"kind: anemometer\npin: P\nwindow: 1s", "sensor anemometer@P: window: 1s is not within 3s and 1h"},
+		{"kind: anemometer\npin: P\nmps_per_hz: 101", "sensor anemometer@P: mps_per_hz: 101 is not within 0.001 and 100"},
+		{"kind: anemometer\npin: P\noffset_mps: 6", "sensor anemometer@P: offset_mps: 6 is not within -5 and 5"},
+		{"kind: anemometer\npin: P\ndebounce: 2s", "sensor anemometer@P: debounce: 2s is not within 0 and 1s"},
+		{"kind: s0\npin: P\naddress: 3", "sensor s0@P: address: not for a pulse sensor"},
+		{"kind: s0\npin: P\ndirection: up", `sensor s0@P: direction: "up" is neither export nor import`},
+		{"kind: s0\npin: P\nimp_per_kwh: -1", "sensor s0@P: imp_per_kwh: -1 is not within 1 and 1000000"},
+		{"kind: s0\npin: P\ndebounce: -1s", "sensor s0@P: debounce: -1s is not within 0 and 1s"},
+		{"kind: tmp102\nmeasures: oven", `sensor tmp102@0x48: measures: "oven" is neither equipment nor air`},
+		{"kind: sht4x\naddress: 0x7F", "sensor sht4x@0x7f: address: 0x7f is no 7-bit device address"},
+		{"kind: rain", "sensor rain@0x00: pin: missing"},
+		{"kind: rain\npin: P\nmm_per_tip: -1", "sensor rain@P: mm_per_tip: -1 is not within 0.001 and 10"},
+		{"kind: rain\npin: P\nwet_for: 1s", "sensor rain@P: wet_for: 1s is not within 1m and 24h"},
+		{"kind: rain\npin: P\ndebounce: 2s", "sensor rain@P: debounce: 2s is not within 0 and 1s"},
+		{"kind: as3935\naddress: 0x04", "sensor as3935@0x04: address: 0x04 is no 7-bit device address"},
+		{"kind: as3935\ntuning_cap: 16", "sensor as3935@0x03: tuning_cap: 16 is not within 0 and 15"},
+		{"kind: as3935\nmin_strikes: 2", "sensor as3935@0x03: min_strikes: 2 is none of 1, 5, 9, 16"},
+		{"kind: pzem", "sensor pzem@0x01: port: missing"},
+		{"kind: pzem\nport: X\nphase: d", `sensor pzem@X/0x01: phase: "d" is none of a, b, c`},
+		{"kind: pzem\nport: X\naddress: 249", "sensor pzem@X/0xf9: address: 249 is not within 1 and 248"},
+		{"kind: pzem\nport: X\ndirection: up", `sensor pzem@X/0x01: direction: "up" is neither export nor import`},
+		{"kind: sunspec", `sensor sunspec@0x01: endpoint: "" is no host:port`},
+		{"kind: sunspec\nendpoint: h\naddress: 248", "sensor sunspec@h:502/248: address: unit 248 is not within 1 and 247"},
+		{"kind: sunspec\nendpoint: h\ntimeout: 1ms", "sensor sunspec@h:502/1: timeout: 1ms is not within 50ms and 10s"},
+		{"kind: sunspec\nendpoint: h\nchannels: [power_w, power_w]", "sensor sunspec@h:502/1: channels[1]: power_w twice"},
+		{"kind: sunspec\nendpoint: h\nchannels: [rotor_rpm]", "sensor sunspec@h:502/1: channels[0]: no SunSpec model read here gives rotor_rpm"},
+	} {
+		cfg, err := parse(tt.yaml)
+		if err != nil {
+			t.Errorf("%q: %v", tt.yaml, err)
+			continue
+		}
+		if err := cfg.Validate(); err == nil || err.Error() != tt.want {
+			t.Errorf("%q: %v, want %s", tt.yaml, err, tt.want)
+		}
+		if _, err := New(cfg, &fakeBuses{bus: &echoBus{}}); err == nil || err.Error() != tt.want {
+			t.Errorf("New of %q: %v, want %s", tt.yaml, err, tt.want)
+		}
+	}
+}
+
+// A key that the kind does not have is refused with its place, its name and the
+// kind, whatever its value: it would have no effect.
+func TestConfigRefusesKeys(t *testing.T) {
+	for _, tt := range []struct{ yaml, want string }{
+		{"kind: bme280\nadress: 0x76", `[2:1] unknown field "adress" for kind bme280`},
+		{"kind: bme280\nshunt_ohm: 1", `[2:1] unknown field "shunt_ohm" for kind bme280`},
+		{"shunt_ohm: 0\nkind: bme280", `[1:1] unknown field "shunt_ohm" for kind bme280`},
+		{"kind: bme280\nname: x\npin: X", `[3:1] unknown field "pin" for kind bme280`},
+		{"kind: ina219\ndebounce: 1s", `[2:1] unknown field "debounce" for kind ina219`},
+		{"kind: tmp102\npin: P", `[2:1] unknown field "pin" for kind tmp102`},
+		{"kind: bme280\nmeasures: air", `[2:1] unknown field "measures" for kind bme280`},
+		{"kind: sht4x\nmm_per_tip: 1", `[2:1] unknown field "mm_per_tip" for kind sht4x`},
+		{"kind: bme280\nendpoint: h", `[2:1] unknown field "endpoint" for kind bme280`},
+		{"kind: bme280\nport: X", `[2:1] unknown field "port" for kind bme280`},
+		{"kind: rain\npin: P\nindoor: true", `[3:1] unknown field "indoor" for kind rain`},
+		{"kind: rain\npin: P\nopts: {}", `[3:1] unknown field "opts" for kind rain`},
+		{"kind: ads1115\ninputs: [{channel: voltage_v, scal: 1}]", `[2:31] unknown field "scal" for kind ads1115`},
+		{"kind: ina219\nshunt_ohm: much", "[2:12] cannot unmarshal string into Go struct field"},
+		{"kind: [s0]", "[1:7] cannot unmarshal []interface {} into Go struct field"},
+	} {
+		_, err := parse(tt.yaml)
+		if err == nil || !strings.HasPrefix(err.Error(), tt.want) {
+			t.Errorf("%q: %v, want %s", tt.yaml, err, tt.want)
+		}
+	}
+}
+
+// Every kind with all its keys, as a file has them, comes back the same from its
+// YAML form. The form's order is part of a configuration's hash.
+func TestConfigKeys(t *testing.T) {
+	seen := map[string]bool{}
+	for _, want := range []string{
+		"kind: bme280\nname: x\nbus: \"1\"\naddress: 119\n",
+		"kind: ina219\nshunt_ohm: 0.01\nmax_current_a: 10.5\nvoltage_scale: 25.5\n",
+		"kind: ads1115\ninputs:\n- channel: voltage_v\n  input: 0-1\n  scale: 325.5\n  range_v: 4.096\nready_pin: R\ncycles: 5\nnominal_frequency_hz: 60.0\n",
+		"kind: anemometer\npin: P\ndebounce: 2ms\nmps_per_hz: 0.5\noffset_mps: 0.25\nwindow: 20s\n",
+		"kind: s0\npin: P\ndebounce: 20ms\nimp_per_kwh: 800\ndirection: import\npower: true\n",
+		"kind: tmp102\nmeasures: air\n",
+		"kind: sht4x\nname: x\n",
+		"kind: rain\npin: P\ndebounce: 50ms\nmm_per_tip: 0.2\nwet_for: 10m0s\n",
+		"kind: as3935\ntuning_cap: 5\nindoor: true\nirq_pin: I\nmin_strikes: 5\n",
+		"kind: pzem\naddress: 5\ndirection: import\nport: /dev/ttyUSB0\nphase: a\n",
+		"kind: sunspec\naddress: 126\nendpoint: h:1502\nchannels:\n- power_w\n- voltage_v\ntimeout: 2s\n",
+	} {
+		cfg, err := parse(want)
+		if err != nil {
+			t.Errorf("%s: %v", want, err)
+			continue
+		}
+		seen[cfg.Kind] = true
+		if err := cfg.Validate(); err != nil {
+			t.Errorf("%s: %v", want, err)
+		}
+		if b, err := yaml.Marshal(cfg); err != nil || string(b) != want {
+			t.Errorf("YAML %s: %v, want %s", b, err, want)
+		}
+	}
+	for kind, k := range kinds {
+		if !seen[kind] {
+			t.Errorf("no case for %s", kind)
+		}
+		for _, f := range reflect.VisibleFields(reflect.TypeOf(k.none)) {
+			if f.Tag.Get("yaml") == "" {
+				t.Errorf("%s: %s has no key", kind, f.Name)
+			}
+		}
+	}
+}
+
+// A setting that is left out has its default. Filling it in does not change the
+// caller's own settings.
+func TestConfigDefaults(t *testing.T) {
+	shunt := 0.1
+	for _, tt := range []struct {
+		cfg     Config
+		name    string
+		address uint16
+		want    Opts
+	}{
+		{Config{Kind: KindBME280}, "bme280@0x76", 0x76, BME280Opts{}},
+		{Config{Kind: KindINA219}, "ina219@0x40", 0x40, INA219Opts{ShuntOhm: shunt, MaxCurrentA: 0.32 / shunt, VoltageScale: 1}},
+		{Config{Kind: KindADS1115}, "ads1115@0x48", 0x48, ADS1115Opts{Cycles: 10, NominalHz: 50}},
+		{Config{Kind: KindAnemometer, Opts: AnemometerOpts{Pin: "P"}}, "anemometer@P", 0, AnemometerOpts{Pin: "P", Debounce: time.Millisecond, MPSPerHz: 2.4 / 3.6, Window: 10 * time.Second}},
+		{Config{Kind: KindS0, Opts: S0Opts{Pin: "P"}}, "s0@P", 0, S0Opts{Pin: "P", Debounce: 15 * time.Millisecond, ImpPerKWh: 1000, Direction: "export"}},
+		{Config{Kind: KindTMP102}, "tmp102@0x48", 0x48, TMP102Opts{Measures: "equipment"}},
+		{Config{Kind: KindSHT4x}, "sht4x@0x44", 0x44, SHT4xOpts{}},
+		{Config{Kind: KindRain, Opts: RainOpts{Pin: "P"}}, "rain@P", 0, RainOpts{Pin: "P", Debounce: 100 * time.Millisecond, MMPerTip: 0.2794, WetFor: 15 * time.Minute}},
+		{Config{Kind: KindAS3935}, "as3935@0x03", 0x03, AS3935Opts{MinStrikes: 1}},
+		{Config{Kind: KindPZEM, Opts: PZEMOpts{Port: "X"}}, "pzem@X/0x01", 1, PZEMOpts{Port: "X", Direction: "export"}},
+		{Config{Kind: KindSunSpec, Opts: SunSpecOpts{Endpoint: "h"}}, "sunspec@h:502/1", 1, SunSpecOpts{
+			Endpoint: "h:502", Channels: []model.Channel{model.PowerW, model.FrequencyHz, model.EnergyExportWh}, Timeout: time.Second,
+		}},
+	} {
+		got := tt.cfg.withDefaults()
+		if got.Name != tt.name || got.Address != tt.address || !reflect.DeepEqual(got.Opts, tt.want) {
+			t.Errorf("%s: %+v", tt.name, got)
+		}
+	}
+	o := ADS1115Opts{Inputs: []InputConfig{{Channel: model.VoltageV, Input: "0", Scale: 1}}}
+	if got := o.withDefaults().(ADS1115Opts); got.Inputs[0].RangeV != 2.048 || o.Inputs[0].RangeV != 0 {
+		t.Errorf("range %g, the caller's %g", got.Inputs[0].RangeV, o.Inputs[0].RangeV)
+	}
+}
+
+// Settings of one kind do not pass for those of another.
+func TestConfigRefusesOptsOfAnotherKind(t *testing.T) {
+	cfg := Config{Kind: KindINA219, Opts: TMP102Opts{}}
+	if err := cfg.Validate(); err == nil || err.Error() != "sensor ina219@0x48: kind: ina219 does not take sensor.TMP102Opts" {
+		t.Error(err)
+	}
+	if b, err := yaml.Marshal(cfg); err == nil {
+		t.Errorf("written as %s", b)
+	}
+}
+
+func TestStandardConfigs(t *testing.T) {
+	for _, cfg := range StandardConfigs() {
+		if err := cfg.Validate(); err != nil {
+			t.Error(err)
+		}
+		if cfg.CountsPulses() != (cfg.Kind == KindAnemometer || cfg.Kind == KindS0) {
+			t.Errorf("%s counts pulses: %v", cfg.Kind, cfg.CountsPulses())
+		}
+		if cfg.CountsPulses() {
+			continue
+		}
+		if _, err := New(cfg, &fakeBuses{}); err == nil || !strings.Contains(err.Error(), "open bus") {
+			t.Errorf("%s without a bus: %v", cfg.Kind, err)
+		}
+	}
+}
