@@ -82,6 +82,8 @@ func TestValidateNamesTheField(t *testing.T) {
 		{base + sells + `, contactor: {pin: K, feedback: F, feedback_active: up}}`, "contactor.feedback_active"},
 		{base + sells + `, contactor: {pin: P}}`, "contactor"},
 		{base + sells + `, contactor: {pin: K, feedback: P}}`, "contactor"},
+		{`{site: a, device: b, sensors: [{kind: s0, name: m, pin: P}, {kind: as3935, irq_pin: I}], ` + sells + `, contactor: {pin: I}}`, "contactor"},
+		{`{site: a, device: b, sensors: [{kind: s0, name: m, pin: P}, {kind: ads1115, ready_pin: R, inputs: [{channel: voltage_v, input: "0", scale: 1}]}], ` + sells + `, contactor: {pin: R}}`, "contactor"},
 		{base + `buy: {}}`, "buy.circuits"},
 		{base + `buy: {circuits: [{name: k, meter: x}]}}`, "buy.circuits[0].meter"},
 		{base + `buy: {circuits: [{name: k, meter: m}]}}`, "buy.circuits[0].volume_wh"},

@@ -6,7 +6,8 @@
 //
 // The loop, the sensors' vote, the meters, the clock, official warnings, the
 // publisher and the watchdog are here. Package outbox keeps what must survive,
-// package trade decides for the owner, package receipt says when an outcome is
+// package trade decides for the owner, package contactor when the power may be
+// switched on, package receipt says when an outcome is
 // certain, package view writes and reads views, package replay judges recorded
 // samples, package sensor reads chips.
 //
@@ -30,8 +31,10 @@
 //   - The traders' state is written in the same transaction as the records they
 //     ask for. After a crash a step has happened whole or not at all. When the
 //     disk refuses, the traders are rolled back and asked again.
-//   - A contactor closes only after a Start or Resume is final. It opens on the
-//     tick the gate closes, before anything is written, and at a clean stop.
+//   - A contactor closes only after a Start or Resume is final, while the gate is
+//     OPEN and exactly one trade delivers. It opens on the tick the gate closes,
+//     before anything is written; at the start, at every stop, on an error or a
+//     panic of the loop; and, by a guard next to the loop, when no judgement comes.
 //   - Sensors of a kind vote ([Senses]). Official warnings ([WarningsConfig])
 //     only ever close the gate, and their silence is a warning.
 //   - A watchdog is kicked by a [Supervisor] after a whole round (sense, judge,

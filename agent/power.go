@@ -148,7 +148,9 @@ func (a *Agent) closeFor(d trade.Delivery) {
 	if err != nil {
 		a.log.Error("close contactor", "trade", d.TradeID, "err", err)
 	}
-	a.power.sw.Told(d.TradeID, err == nil)
+	if a.power.sw.Told(d.TradeID, err == nil); err != nil {
+		a.open() // it may have closed all the same
+	}
 }
 
 // interrupted is the delivering trade whose contactor is open, "" for none.

@@ -26,8 +26,9 @@ func boardCommand() *cobra.Command {
 		Short: "Serve one simulated sensor board over a socket",
 		Long: `Plays a trace to a board with a weather chip (BME280), a DC shunt (INA219), the
 mains (ADS1115), an anemometer, an energy meter, a thermometer on the equipment
-(TMP102 at 0x49) and a power meter (PZEM-004T on the serial line METER), all
-simulated at register level, and serves its buses over a socket. An agent with
+(TMP102 at 0x49), a power meter (PZEM-004T on the serial line METER) and a
+contactor (pin K1, feedback K1-FB; its moves are printed), all simulated at
+register level, and serves its buses over a socket. An agent with
 "bus: sim://ADDR" in its configuration reads them. Channels that the trace does
 not have are composed from its weather for the given plant. At its end the trace
 begins again.`,
@@ -90,10 +91,35 @@ func boardSamples(path string, plant scenario.PlantKind, from time.Time) ([]mode
 	return samples, nil
 }
 
+// relayPin drives the board's contactor.
+const relayPin = "K1"
+
+// tellRelay prints what the contactor's contact did, by its own log.
+func tellRelay(ctx context.Context, b *board.Board) error {
+	for told := 0; ; {
+		log, err := b.RelayLog(relayPin)
+		if err != nil {
+			return err
+		}
+		for _, e := range log[min(told, len(log)):] {
+			word := "opens"
+			if e.Closed {
+				word = "closes"
+			}
+			fmt.Fprintf(os.Stderr, "firmware-sim: %s contactor %s %s\n", e.Wall.UTC().Format("15:04:05.000"), relayPin, word)
+		}
+		told = len(log)
+		if err := sleep(ctx, 100*time.Millisecond); err != nil {
+			return nil // the end, not a failure
+		}
+	}
+}
+
 func serveBoard(ctx context.Context, samples []model.Sample, listen string, speed float64) error {
 	layout := board.Standard()
 	layout.Meters[0].FollowPower = true
 	layout.TMP102 = []board.TMP102{{Address: 0x49, Channel: model.EquipmentTemperatureC}}
+	layout.Relays = []board.Relay{{Pin: relayPin, Feedback: relayPin + "-FB", PullIn: 20 * time.Millisecond, DropOut: 10 * time.Millisecond}}
 	layout.PZEM = []board.PZEM{{Port: "METER", Address: 1}}
 	b, err := board.New(layout)
 	if err != nil {
@@ -110,6 +136,7 @@ func serveBoard(ctx context.Context, samples []model.Sample, listen string, spee
 	}
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return board.Serve(ctx, l, b) })
+	g.Go(func() error { return tellRelay(ctx, b) })
 	g.Go(func() error {
 		for ctx.Err() == nil {
 			if err := board.Play(ctx, b, &rows{samples: samples}, speed, sleep); err != nil && ctx.Err() == nil {

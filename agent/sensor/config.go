@@ -89,9 +89,13 @@ func atI2C(address uint16) place { return place{on: onI2C, address: address, fir
 
 func atPin(name string) place { return place{on: onPin, at: name} }
 
-func atSerial(port string) place { return place{on: onSerial, at: port, address: 1, first: 1, end: modbusAnyone} }
+func atSerial(port string) place {
+	return place{on: onSerial, at: port, address: 1, first: 1, end: modbusAnyone}
+}
 
-func atNetwork(endpoint string) place { return place{on: onNetwork, at: endpoint, address: 1, first: 1, end: 247} }
+func atNetwork(endpoint string) place {
+	return place{on: onNetwork, at: endpoint, address: 1, first: 1, end: 247}
+}
 
 // check checks where the sensor is looked for. The endpoint's form is the
 // chip's business.

@@ -203,3 +203,55 @@ func TestCommaChangesNoNumber(t *testing.T) {
 		t.Error("nothing was taken: the property was not tried")
 	}
 }
+
+// A switch is a target that takes a word or keys, and reads itself.
+type switched struct {
+	off bool
+	pin string
+}
+
+func (*switched) YAMLWords() []string { return []string{"none"} }
+
+func (*switched) YAMLForm(func(string) string) reflect.Type {
+	return reflect.TypeFor[struct {
+		Pin string `yaml:"pin"`
+	}]()
+}
+
+func (s *switched) UnmarshalYAML(unmarshal func(any) error) error {
+	var word string
+	if unmarshal(&word) == nil {
+		s.off = true
+		return nil
+	}
+	var keys struct {
+		Pin string `yaml:"pin"`
+	}
+	err := unmarshal(&keys)
+	s.pin = keys.Pin
+	return err
+}
+
+// A word stands in place of keys where the target names it, and nowhere else.
+func TestWordInPlaceOfKeys(t *testing.T) {
+	for text, want := range map[string]string{
+		"contactor: none":        "{true }",
+		"contactor: {pin: 010}":  "{false 010}",
+		"contactor: off":         `"off" stands where keys with values belong`,
+		"contactor: {pim: x}":    `unknown field "pim"`,
+		"contactor: {pin: [17]}": "contactor.pin: a list or keys stand where a single value belongs",
+	} {
+		var s struct {
+			Contactor switched `yaml:"contactor"`
+		}
+		got := ""
+		if err := Decode([]byte(text), &s); err != nil {
+			got = err.Error()
+		} else {
+			got = fmt.Sprint(s.Contactor)
+		}
+		if !strings.Contains(got, want) {
+			t.Errorf("%s: %s, want %s", text, got, want)
+		}
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"encoding"
 	"math"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -39,6 +40,19 @@ type Form interface {
 	// YAMLForm returns that struct's type. text gives the own text of a key's single
 	// value, empty without one.
 	YAMLForm(text func(key string) string) reflect.Type
+}
+
+// Worded is a target that takes one of some words in place of keys, and reads
+// itself.
+type Worded interface{ YAMLWords() []string }
+
+// takesWord says whether a single value is one of the words of its target.
+func takesWord(n ast.Node, typ reflect.Type) bool {
+	w, ok := reflect.New(typ).Interface().(Worded)
+	if _, scalar := n.(ast.ScalarNode); !ok || !scalar {
+		return false
+	}
+	return slices.Contains(w.YAMLWords(), own(n))
 }
 
 // form is the type that pairs are read as.
@@ -118,6 +132,9 @@ func (w *walker) mapping(n ast.Node, typ reflect.Type, field string) error {
 	case *ast.MappingValueNode:
 		pairs = []*ast.MappingValueNode{v}
 	default:
+		if takesWord(n, typ) {
+			return nil
+		}
 		return at(n, field, "%s stands where keys with values belong, as key: value", brief.Quote(own(n)))
 	}
 	typ = w.form(typ, pairs)

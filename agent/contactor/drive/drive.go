@@ -3,6 +3,7 @@ package drive
 import (
 	"errors"
 	"fmt"
+	"reflect"
 	"sync"
 
 	"periph.io/x/conn/v3/gpio"
@@ -38,6 +39,13 @@ type yamlConfig struct {
 }
 
 const none = "none"
+
+// YAMLWords and YAMLForm tell package strictyaml what stands in a file: the word
+// none, or the keys of a mapping.
+func (*Config) YAMLWords() []string { return []string{none} }
+
+// YAMLForm returns the type of the mapping.
+func (*Config) YAMLForm(func(string) string) reflect.Type { return reflect.TypeFor[yamlConfig]() }
 
 // UnmarshalYAML takes the word none, or a mapping.
 func (c *Config) UnmarshalYAML(unmarshal func(any) error) error {
