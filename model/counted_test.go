@@ -141,11 +141,89 @@ func TestFrequencyChangeNeedsReadings(t *testing.T) {
 
 // Of phases with the same mean the first one is named.
 func TestFirstOfEqualMeansIsNamed(t *testing.T) {
-	b := newBare(t, nil)
-	for i := range b.quality.means {
-		b.quality.means[i] = figure{260, true}
+	for _, v := range []float64{0, 260} {
+		b := newBare(t, nil)
+		for i := range b.quality.means {
+			b.quality.means[i] = figure{v, true}
+		}
+		if c, f := b.highestMean(); c != phases[0] || f != (figure{v, true}) {
+			t.Errorf("%v V: %v of %+v", v, c, f)
+		}
 	}
-	if c, f := b.highestMean(); c != phases[0] || f != (figure{260, true}) {
-		t.Errorf("%v of %+v", c, f)
+}
+
+// S02 counts only a fresh power under load, with everything that it is compared with.
+func TestOnlyLoadIsCounted(t *testing.T) {
+	for name, c := range map[string]struct {
+		change  func(b bare)
+		counted bool
+	}{
+		"under load":      {func(bare) {}, true},
+		"at the limit":    {func(b bare) { b.set(map[Channel]float64{VoltageV: 200, CurrentA: 1}) }, true},
+		"below the limit": {func(b bare) { b.set(map[Channel]float64{VoltageV: 199, CurrentA: 1}) }, false},
+		"an old power":    {func(b bare) { b.in.r[PowerW].fresh = false }, false},
+		"a stale power":   {func(b bare) { b.in.r[PowerW].measuredMs -= b.in.staleMs[PowerW] + 1 }, false},
+		"no voltage":      {func(b bare) { b.lose(VoltageV) }, false},
+		"no current":      {func(b bare) { b.lose(CurrentA) }, false},
+		"no power factor": {func(b bare) { b.lose(PowerFactor) }, false},
+	} {
+		b := newBare(t, nil).set(map[Channel]float64{PowerW: 2300, VoltageV: 230, CurrentA: 10, PowerFactor: 1})
+		c.change(b)
+		takeMeter(b.evidence, bareMs)
+		if b.sensor.metered.any != c.counted || b.sensor.product.any != c.counted || (b.sensor.loadMs == bareMs) != c.counted {
+			t.Errorf("%s: counted %v, load since %d", name, b.sensor.metered.any, b.sensor.loadMs)
+		}
+	}
+}
+
+// E16 says that nothing came yet, that nothing comes any more, or what is missing.
+func TestBlindnessIsTold(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		change func(b bare)
+		want   string
+	}{
+		{"no sample", func(bare) {}, "no sample yet"},
+		{"all is well", func(b bare) { b.in.any, b.in.lastMs = true, bareMs }, "all required inputs are valid again"},
+		{"silence", func(b bare) { b.in.any, b.in.lastMs = true, bareMs-6000 }, "silence 6 s (> 5 s)"},
+		{"a lost input", func(b bare) {
+			b.in.any, b.in.lastMs = true, bareMs
+			b.lose(VoltageV)
+		}, "voltage v cannot be read"},
+	} {
+		b := newBare(t, nil).set(map[Channel]float64{VoltageV: 230})
+		b.required = []Channel{VoltageV}
+		c.change(b)
+		x := explainer{e: b.evidence, tMs: bareMs, state: &ruleState{}, cause: &Cause{}}
+		explainSensor(&x)
+		if len(x.texts) != 1 || x.texts[0] != c.want {
+			t.Errorf("%s: %q, want %q", c.name, x.texts, c.want)
+		}
+	}
+}
+
+// A start ends only with every required input and on a grid that may be entered, and
+// never comes back.
+func TestStartEndsOnAGoodGridOnly(t *testing.T) {
+	for _, c := range []struct {
+		name      string
+		frequency float64
+		lost      bool
+		was       Level
+		want      Level
+	}{
+		{"all is well", 50, false, LevelBlock, LevelNone},
+		{"a frequency too high to enter", 53, false, LevelBlock, LevelBlock},
+		{"a lost input", 50, true, LevelBlock, LevelBlock},
+		{"once it has ended", 53, true, LevelNone, LevelNone},
+	} {
+		b := newBare(t, nil).set(map[Channel]float64{VoltageV: 230, FrequencyHz: c.frequency, TemperatureC: 20})
+		b.in.any, b.in.lastMs, b.required = true, bareMs, []Channel{TemperatureC}
+		if c.lost {
+			b.lose(TemperatureC)
+		}
+		if got := b.judge("INIT", c.was); got != c.want {
+			t.Errorf("%s: %v, want %v", c.name, got, c.want)
+		}
 	}
 }

@@ -82,8 +82,13 @@ func TestHistoryAgo(t *testing.T) {
 			t.Errorf("%d ms ago within %d: %v, %v; want %v, %v", c.lag, c.tol, got, ok, c.want, c.ok)
 		}
 	}
-	h.push(120_000, 12)
-	if got, ok := h.ago(120_000, 0); ok {
-		t.Errorf("a reading that has left the ring: %v", got)
+	h.push(130_000, 13)
+	if got, ok := h.ago(130_000, 0); ok {
+		t.Errorf("a reading that is older than the ring is long: %v", got)
+	}
+	h = newHistory(10_000, 100_000)
+	h.push(30_000, 3)
+	if got, ok := h.ago(30_000, 0); ok {
+		t.Errorf("a reading of the first slot, which has none: %v", got)
 	}
 }
