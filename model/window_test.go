@@ -45,3 +45,50 @@ func TestHistoryKeepsItsSums(t *testing.T) {
 		}
 	})
 }
+
+// A history begins with its first reading, wherever the clock stands.
+func TestHistoryBeginsWithItsFirstReading(t *testing.T) {
+	for _, at := range []int64{-15_000, -1, 0, 5000, 10_000} {
+		for _, v := range []float64{-3, 3} {
+			h := newHistory(10_000, 60_000)
+			if _, ok := h.newest(); ok {
+				t.Error("an empty history has a newest reading")
+			}
+			h.push(at, v)
+			if got, ok := h.over(60_000); !ok || got != (span{v, v, v}) {
+				t.Errorf("%v at %d ms: %+v, %v", v, at, got, ok)
+			}
+		}
+	}
+}
+
+// A lagging value is the nearest within the tolerance, of two the older one, and
+// never one that has left the ring.
+func TestHistoryAgo(t *testing.T) {
+	h := newHistory(10_000, 100_000)
+	for _, slot := range []int64{0, 3, 7, 11} {
+		h.push(slot*10_000, float64(slot))
+	}
+	for _, c := range []struct {
+		lag, tol int64
+		want     float64
+		ok       bool
+	}{
+		{0, 0, 11, true}, {40_000, 0, 7, true}, {50_000, 0, 0, false}, {50_000, 9_999, 0, false},
+		{50_000, 10_000, 7, true}, {30_000, 10_000, 7, true}, {60_000, 20_000, 3, true},
+		{110_000, 0, 0, true}, {120_000, 0, 0, false}, {120_000, 10_000, 0, true},
+	} {
+		if got, ok := h.ago(c.lag, c.tol); got != c.want || ok != c.ok {
+			t.Errorf("%d ms ago within %d: %v, %v; want %v, %v", c.lag, c.tol, got, ok, c.want, c.ok)
+		}
+	}
+	h.push(130_000, 13)
+	if got, ok := h.ago(130_000, 0); ok {
+		t.Errorf("a reading that is older than the ring is long: %v", got)
+	}
+	h = newHistory(10_000, 100_000)
+	h.push(30_000, 3)
+	if got, ok := h.ago(30_000, 0); ok {
+		t.Errorf("a reading of the first slot, which has none: %v", got)
+	}
+}

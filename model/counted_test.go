@@ -1,0 +1,229 @@
+package model
+
+import "testing"
+
+// P01 counts only a fresh power in enough light, each valid at this moment.
+func TestOnlyBrightMomentsAreCounted(t *testing.T) {
+	for name, c := range map[string]struct {
+		light   float64
+		change  func(b bare)
+		counted bool
+	}{
+		"bright":         {900, func(bare) {}, true},
+		"dark":           {100, func(bare) {}, false},
+		"an old power":   {900, func(b bare) { b.in.r[PowerW].fresh = false }, false},
+		"a stale power":  {900, func(b bare) { b.in.r[PowerW].measuredMs -= b.in.staleMs[PowerW] + 1 }, false},
+		"no light known": {900, func(b bare) { b.lose(IrradianceWPM2) }, false},
+	} {
+		b := newBare(t, func(c *Config) { c.RatedPowerW = 5000 }).set(map[Channel]float64{PowerW: 10, IrradianceWPM2: c.light})
+		c.change(b)
+		takeYield(b.evidence, bareMs)
+		if b.plant.power.any != c.counted || b.plant.light.any != c.counted || (b.plant.brightMs == bareMs) != c.counted {
+			t.Errorf("%s: counted %v, bright since %d", name, b.plant.power.any, b.plant.brightMs)
+		}
+	}
+}
+
+// A figure whose channel is lost, or whose past is, neither sets a rule nor clears it.
+func TestUnknownSetsAndClearsNothing(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		rule   string
+		change func(b bare)
+		was    Level
+	}{
+		{"a shortfall without light", "P01", func(b bare) {
+			b.set(map[Channel]float64{PowerW: 1, IrradianceWPM2: 900}).lose(IrradianceWPM2)
+			b.plant.shortfall = figure{90, true}
+		}, LevelNone},
+		{"a yield without light", "P01", func(b bare) {
+			b.set(map[Channel]float64{PowerW: 1, IrradianceWPM2: 900}).lose(IrradianceWPM2)
+			b.plant.shortfall = figure{0, true}
+		}, LevelWarn},
+		{"a vibration without its sensor", "T02", func(b bare) {
+			b.set(map[Channel]float64{VibrationMPS2: 30}).lose(VibrationMPS2)
+			b.plant.vibration1 = figure{30, true}
+		}, LevelNone},
+		{"a rest without its sensor", "T02", func(b bare) {
+			b.set(map[Channel]float64{VibrationMPS2: 1}).lose(VibrationMPS2)
+			b.plant.vibration1 = figure{1, true}
+		}, LevelBlock},
+		{"a vibration without a past", "T02", func(b bare) { b.set(map[Channel]float64{VibrationMPS2: 1}) }, LevelBlock},
+		{"an overload without its sensor", "E08", func(b bare) {
+			b.set(map[Channel]float64{CurrentA: 30}).lose(CurrentA)
+			b.overload = overload{overMs: 0, farOverMs: 0}
+		}, LevelNone},
+		{"a high mean without a voltage", "E03", func(b bare) {
+			b.set(map[Channel]float64{VoltageV: 260}).lose(VoltageV)
+			b.quality.means[0] = figure{260, true}
+		}, LevelNone},
+		{"a high mean that has gone on a grid that may not be entered", "E03", func(b bare) {
+			b.set(map[Channel]float64{VoltageV: 230, FrequencyHz: 53})
+			b.quality.means[0] = figure{230, true}
+		}, LevelBlock},
+		{"a voltage without a mean", "E03", func(b bare) { b.set(map[Channel]float64{VoltageV: 260}) }, LevelNone},
+	} {
+		b := newBare(t, func(cfg *Config) { cfg.RatedCurrentA, cfg.RatedPowerW = 10, 5000 })
+		c.change(b)
+		if got := b.judge(c.rule, c.was); got != c.was {
+			t.Errorf("%s: %v, want %v as before", c.name, got, c.was)
+		}
+	}
+}
+
+// A current is over its rating only where there is a current and a rating.
+func TestOverloadNeedsARating(t *testing.T) {
+	for _, c := range []struct {
+		rated, current float64
+		lost           bool
+		want           int64
+	}{
+		{10, 30, false, bareMs}, {10, 30, true, never}, {10, 10, false, never}, {0, 30, false, never}, {0, 30, true, never},
+	} {
+		b := newBare(t, func(cfg *Config) { cfg.RatedCurrentA = c.rated }).set(map[Channel]float64{CurrentA: c.current})
+		if c.lost {
+			b.lose(CurrentA)
+		}
+		takeOverload(b.evidence, &Sample{}, bareMs)
+		if o := b.overload; o.overMs != c.want || o.farOverMs != c.want {
+			t.Errorf("%+v: %+v", c, o)
+		}
+	}
+}
+
+// The unbalance is one of three voltages of the same moment.
+func TestUnbalanceNeedsThreeFreshPhases(t *testing.T) {
+	phases := []Channel{VoltageAV, VoltageBV, VoltageCV}
+	for missing := range 4 {
+		b := newBare(t, nil).set(map[Channel]float64{VoltageAV: 230, VoltageBV: 230, VoltageCV: 230})
+		if missing < 3 {
+			b.lose(phases[missing])
+		}
+		takeQuality(b.evidence, &Sample{}, bareMs)
+		if got := b.quality.unbalance.any; got != (missing == 3) {
+			t.Errorf("without phase %d: counted %v", missing+1, got)
+		}
+	}
+	if got := Unbalance(0, 0, 0); got != 1 {
+		t.Errorf("the unbalance of no voltage is %v", got)
+	}
+	b := newBare(t, nil).set(map[Channel]float64{VoltageAV: 230, VoltageBV: 230, VoltageCV: 230})
+	takeQuality(b.evidence, &Sample{}, bareMs)
+	i, _ := ruleIndex(rules, "E06")
+	text := b.explain(&rules[i], &ruleState{}, false, bareMs).Text
+	if want := "unbalance 1min 0 % (<= 4.5 %), unbalance 10min 0 % (<= 1.5 %)"; text != want {
+		t.Errorf("text %q, want %q", text, want)
+	}
+}
+
+// No distortion at all is a distortion that is known.
+func TestZeroDistortionIsKnown(t *testing.T) {
+	b := newBare(t, nil).set(map[Channel]float64{THDPct: 0})
+	takeQuality(b.evidence, &Sample{}, bareMs)
+	if got := b.quality.thd10; got != (figure{0, true}) {
+		t.Errorf("%+v", got)
+	}
+}
+
+// A frequency that was not read is none of 0 Hz, and a first one is no change.
+func TestFrequencyChangeNeedsReadings(t *testing.T) {
+	b := newBare(t, nil)
+	b.takeROCOF()
+	if b.quality.frequency.n != 0 {
+		t.Error("a frequency is kept that no one read")
+	}
+	b.quality.rocof = figure{3, true}
+	b.set(map[Channel]float64{FrequencyHz: 50}).takeROCOF()
+	if b.quality.rocof != (figure{}) {
+		t.Errorf("after a gap %+v", b.quality.rocof)
+	}
+}
+
+// Of phases with the same mean the first one is named.
+func TestFirstOfEqualMeansIsNamed(t *testing.T) {
+	for _, v := range []float64{0, 260} {
+		b := newBare(t, nil)
+		for i := range b.quality.means {
+			b.quality.means[i] = figure{v, true}
+		}
+		if c, f := b.highestMean(); c != phases[0] || f != (figure{v, true}) {
+			t.Errorf("%v V: %v of %+v", v, c, f)
+		}
+	}
+}
+
+// S02 counts only a fresh power under load, with everything that it is compared with.
+func TestOnlyLoadIsCounted(t *testing.T) {
+	for name, c := range map[string]struct {
+		change  func(b bare)
+		counted bool
+	}{
+		"under load":      {func(bare) {}, true},
+		"at the limit":    {func(b bare) { b.set(map[Channel]float64{VoltageV: 200, CurrentA: 1}) }, true},
+		"below the limit": {func(b bare) { b.set(map[Channel]float64{VoltageV: 199, CurrentA: 1}) }, false},
+		"an old power":    {func(b bare) { b.in.r[PowerW].fresh = false }, false},
+		"a stale power":   {func(b bare) { b.in.r[PowerW].measuredMs -= b.in.staleMs[PowerW] + 1 }, false},
+		"no voltage":      {func(b bare) { b.lose(VoltageV) }, false},
+		"no current":      {func(b bare) { b.lose(CurrentA) }, false},
+		"no power factor": {func(b bare) { b.lose(PowerFactor) }, false},
+	} {
+		b := newBare(t, nil).set(map[Channel]float64{PowerW: 2300, VoltageV: 230, CurrentA: 10, PowerFactor: 1})
+		c.change(b)
+		takeMeter(b.evidence, bareMs)
+		if b.sensor.metered.any != c.counted || b.sensor.product.any != c.counted || (b.sensor.loadMs == bareMs) != c.counted {
+			t.Errorf("%s: counted %v, load since %d", name, b.sensor.metered.any, b.sensor.loadMs)
+		}
+	}
+}
+
+// E16 says that nothing came yet, that nothing comes any more, or what is missing.
+func TestBlindnessIsTold(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		change func(b bare)
+		want   string
+	}{
+		{"no sample", func(bare) {}, "no sample yet"},
+		{"all is well", func(b bare) { b.in.any, b.in.lastMs = true, bareMs }, "all required inputs are valid again"},
+		{"silence", func(b bare) { b.in.any, b.in.lastMs = true, bareMs-6000 }, "silence 6 s (> 5 s)"},
+		{"a lost input", func(b bare) {
+			b.in.any, b.in.lastMs = true, bareMs
+			b.lose(VoltageV)
+		}, "voltage v cannot be read"},
+	} {
+		b := newBare(t, nil).set(map[Channel]float64{VoltageV: 230})
+		b.required = []Channel{VoltageV}
+		c.change(b)
+		x := explainer{e: b.evidence, tMs: bareMs, state: &ruleState{}, cause: &Cause{}}
+		explainSensor(&x)
+		if len(x.texts) != 1 || x.texts[0] != c.want {
+			t.Errorf("%s: %q, want %q", c.name, x.texts, c.want)
+		}
+	}
+}
+
+// A start ends only with every required input and on a grid that may be entered, and
+// never comes back.
+func TestStartEndsOnAGoodGridOnly(t *testing.T) {
+	for _, c := range []struct {
+		name      string
+		frequency float64
+		lost      bool
+		was       Level
+		want      Level
+	}{
+		{"all is well", 50, false, LevelBlock, LevelNone},
+		{"a frequency too high to enter", 53, false, LevelBlock, LevelBlock},
+		{"a lost input", 50, true, LevelBlock, LevelBlock},
+		{"once it has ended", 53, true, LevelNone, LevelNone},
+	} {
+		b := newBare(t, nil).set(map[Channel]float64{VoltageV: 230, FrequencyHz: c.frequency, TemperatureC: 20})
+		b.in.any, b.in.lastMs, b.required = true, bareMs, []Channel{TemperatureC}
+		if c.lost {
+			b.lose(TemperatureC)
+		}
+		if got := b.judge("INIT", c.was); got != c.want {
+			t.Errorf("%s: %v, want %v", c.name, got, c.want)
+		}
+	}
+}
