@@ -185,6 +185,23 @@ func TestExpiryIsTold(t *testing.T) {
 	}
 }
 
+// An attestation that is too old or too new is told how far off it is.
+func TestAttestationIsToldHowFarOff(t *testing.T) {
+	for want, change := range map[string]func(*world, *fairwattpb.GateAttestation){
+		"ran out 7 ms before block time": func(w *world, a *fairwattpb.GateAttestation) { a.ValidUntilMs = w.NowMs + 1 - 7 },
+		"issued 5007 ms after block time": func(w *world, a *fairwattpb.GateAttestation) {
+			a.IssuedMs = w.NowMs + 1 + w.Genesis.Params.SkewMs + 7
+		},
+	} {
+		w := newWorld(t, nil)
+		w.toPaid()
+		o, err := w.Send(seller, startWith(seller, change)(w))
+		if err != nil || !strings.HasSuffix(o.GetReason(), want) {
+			t.Errorf("%v, %v, want %q", o, err, want)
+		}
+	}
+}
+
 // Taking an offer back is never refused: not for a time that is over, and not to a
 // seller who may not sell any more.
 func TestWithdrawalAlwaysApplies(t *testing.T) {

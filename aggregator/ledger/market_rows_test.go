@@ -1,6 +1,8 @@
 package ledger_test
 
 import (
+	"math"
+
 	"fairwatt/aggregator/ledger"
 	"fairwatt/aggregator/ledger/ledgertest"
 	"fairwatt/proto/fairwattpb"
@@ -160,7 +162,7 @@ var deliveryRows = []marketRow{
 	{"start with a blocked attestation", wire.CodeGateNotOpen, (*world).toPaid, seller, func(w *world) record { return start(w.attest(blocked, 2), 1) }},
 	{"attestation of before time", wire.CodeAttestationExpired, (*world).toPaid, seller,
 		startWith(seller, func(w *world, a *fairwattpb.GateAttestation) {
-			a.IssuedMs, a.ValidUntilMs = -1, w.Genesis.Params.AttestationMaxMs-1
+			a.IssuedMs = math.MinInt64 // so the validity does not fit 64 bits
 		})},
 	{"attestation until after time", wire.CodeAttestationExpired, (*world).toPaid, seller,
 		startWith(seller, func(_ *world, a *fairwattpb.GateAttestation) {
