@@ -1,9 +1,12 @@
 package ledger_test
 
 import (
+	"slices"
+	"strings"
 	"testing"
 
 	"fairwatt/aggregator/ledger"
+	"fairwatt/proto/fairwattpb"
 	"fairwatt/proto/wire"
 )
 
@@ -143,6 +146,60 @@ func TestDisputeIsSplitByProof(t *testing.T) {
 	}
 	w.account(buyer, 700_000, 0, 1)
 	w.account(seller, 300_000, 0, 1)
+}
+
+// A bill may be rounded down. What both meters counted is then no more than the
+// bill, although rounded half to even it would be a millionth more.
+func TestDisputePaysNoMoreThanTheBill(t *testing.T) {
+	w := newWorld(t, nil)
+	w.toEscrowed()
+	w.must(seller, w.offer(5000, 1500))
+	w.must(buyer, pay(func(p *fairwattpb.Pay) { p.VolumeWh, p.PriceMicroPerKwh, p.AmountMicro = 100, 1500, 150 }))
+	w.must(seller, start(w.attest(open, 1), 1000))
+	w.must(seller, w.bill(1001, 1, 1)) // 1.5 micro
+	w.must(buyer, confirm(150, 50))
+	w.wait(w.Genesis.Params.DisputeMs)
+	if trade := w.status(wire.StatusDisputed); !trade.Ended() || trade.PaidMicro != 1 {
+		t.Errorf("%+v", trade)
+	}
+}
+
+// A sweep goes by the deadlines, whatever order its index keeps them in.
+func TestSweepGoesByTheDeadlines(t *testing.T) {
+	w := newWorld(t, nil)
+	first := w.offer(1, 1)
+	first.GetOffer().ExpiresMs = w.NowMs + 60_000
+	w.must("seller-2", first)
+	w.toEscrowed()
+	w.toSecondToken()
+	var ended []string
+	for _, n := range w.wait(w.Genesis.Params.MaxStandingMs).Notices() {
+		if n.Trade != nil {
+			ended = append(ended, n.Trade.TradeId)
+		}
+	}
+	if want := []string{"token-1", "token-2"}; !slices.Equal(ended, want) {
+		t.Errorf("%v, want %v", ended, want)
+	}
+}
+
+// No block is built on a damaged value.
+func TestNoBlockOnADamagedValue(t *testing.T) {
+	w := newWorld(t, nil)
+	entries := w.State.Entries()
+	for i, e := range entries {
+		if string(e.Key) == "account/"+buyer {
+			entries[i].Value = e.Value[:1]
+		}
+	}
+	s, err := ledger.Restore(w.Genesis, 0, w.State.ChainID(), entries)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sealed := w.sealed(mc, 1, deposit(buyer, 1, "reference"))
+	if _, _, err := s.Build(w.Fields(), [][]byte{sealed}); err == nil || !strings.Contains(err.Error(), "account/"+buyer) {
+		t.Errorf("%v, want an error that names the entry", err)
+	}
 }
 
 func TestBlacklist(t *testing.T) {
