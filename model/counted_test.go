@@ -323,3 +323,15 @@ func TestOnlyWarningsInForceAreWritten(t *testing.T) {
 		}
 	}
 }
+
+// An end that is known later never shortens a hold that runs.
+func TestHoldIsNeverShortened(t *testing.T) {
+	for untilMs, want := range map[int64]int64{50: 100, 100: 100, 150: 150} {
+		r := rule{until: func(*evidence) (int64, bool) { return untilMs, true }}
+		s := ruleState{held: LevelBlock, holding: true, holdUntil: 100}
+		s.update(&r, nil, LevelNone, 60)
+		if s.held != LevelBlock || s.holdUntil != want {
+			t.Errorf("an end at %d ms: %+v, want one at %d", untilMs, s, want)
+		}
+	}
+}
