@@ -335,3 +335,24 @@ func TestHoldIsNeverShortened(t *testing.T) {
 		}
 	}
 }
+
+// A figure is compared only while its channel can be used and its past is known; until
+// then the rule says what it said, at most its own level.
+func TestAboveKeepsWhatIsUnknown(t *testing.T) {
+	for _, f := range []figure{{30, true}, {0, false}, {30, false}, {0, true}} {
+		for _, lost := range []bool{false, true} {
+			if f.ok && !lost {
+				continue
+			}
+			b := newBare(t, nil).set(map[Channel]float64{WindGustMPS: 5})
+			if lost {
+				b.lose(WindGustMPS)
+			}
+			for was, want := range map[Level]Level{LevelNone: LevelNone, LevelWarn: LevelWarn, LevelBlock: LevelWarn} {
+				if got := above(b.evidence, bareMs, WindGustMPS, f, was, LevelWarn, from(20), from(10)); got != want {
+					t.Errorf("%+v, lost %v, was %v: %v, want %v", f, lost, was, got, want)
+				}
+			}
+		}
+	}
+}
