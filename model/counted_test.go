@@ -1,6 +1,11 @@
 package model
 
-import "testing"
+import (
+	"bytes"
+	"encoding/binary"
+	"hash/crc32"
+	"testing"
+)
 
 // P01 counts only a fresh power in enough light, each valid at this moment.
 func TestOnlyBrightMomentsAreCounted(t *testing.T) {
@@ -61,6 +66,7 @@ func TestUnknownSetsAndClearsNothing(t *testing.T) {
 			b.set(map[Channel]float64{VoltageV: 230, FrequencyHz: 53})
 			b.quality.means[0] = figure{230, true}
 		}, LevelBlock},
+		{"a cut-out before any wind is known", "T01", func(bare) {}, LevelBlock},
 		{"a voltage without a mean", "E03", func(b bare) { b.set(map[Channel]float64{VoltageV: 260}) }, LevelNone},
 	} {
 		b := newBare(t, func(cfg *Config) { cfg.RatedCurrentA, cfg.RatedPowerW = 10, 5000 })
@@ -224,6 +230,129 @@ func TestStartEndsOnAGoodGridOnly(t *testing.T) {
 		}
 		if got := b.judge("INIT", c.was); got != c.want {
 			t.Errorf("%s: %v, want %v", c.name, got, c.want)
+		}
+	}
+}
+
+// A gust front needs pressure, temperature and gust at once, and ends with none of them.
+func TestSquallNeedsItsChannels(t *testing.T) {
+	for _, lost := range []Channel{PressureHPa, TemperatureC, WindGustMPS} {
+		for was, v := range map[Level]float64{LevelNone: 50, LevelBlock: 0} {
+			b := newBare(t, nil).set(map[Channel]float64{PressureHPa: 1010, TemperatureC: 20, WindGustMPS: 20}).lose(lost)
+			f := figure{v, true}
+			b.squall = squall{rise: f, cooling: f, gustRise: f, gustMax: f}
+			if got := b.judge("W06", was); got != was {
+				t.Errorf("without %v, was %v: %v", lost, was, got)
+			}
+			if got := b.pressureJumped(bareMs); got != (v > 0 && lost != PressureHPa) {
+				t.Errorf("without %v, %v hPa more: a jump %v", lost, v, got)
+			}
+		}
+	}
+}
+
+// A latch outlives a restart though nothing else of its rule stands; a rule that is
+// idle is not written at all.
+func TestSnapshotWritesLatchesAndNothingIdle(t *testing.T) {
+	site := func(c *Config) { c.IntervalS, c.Latch, c.Weather.GustHoldS = 3600, []string{"W03"}, 0 }
+	r := quietRig(t, site)
+	for _, gust := range []float64{5, 30, 5, 5} {
+		r.step(hourMs, map[Channel]float64{WindGustMPS: gust})
+	}
+	w03, _ := ruleIndex(rules, "W03")
+	if r.levelOf("W03") != LevelNone || !r.j.gate.Latched().Has(w03) {
+		t.Fatalf("W03 stands at %v, latched %v", r.levelOf("W03"), r.j.gate.Latched().Has(w03))
+	}
+	snap := r.j.Snapshot()
+	again := quietRig(t, site)
+	if err := again.j.Restore(snap, 0); err != nil {
+		t.Fatal(err)
+	}
+	if !again.j.gate.Latched().Has(w03) || !again.j.sober.Latched().Has(w03) {
+		t.Error("the latch is lost")
+	}
+	if bytes.Contains(snap, []byte("W05")) {
+		t.Error("an idle rule is written")
+	}
+	// A hold that began before the first sample keeps its end.
+	again.j.states[w03] = ruleState{held: LevelBlock, holding: true, holdUntil: 90_000}
+	again.j.resume(10_000)
+	if got := again.j.states[w03].holdUntil; got != 90_000 {
+		t.Errorf("held until %d ms, want 90000", got)
+	}
+	other := append([]byte("FWJ1"), snap[len(snapshotMagic):len(snap)-4]...)
+	other = binary.BigEndian.AppendUint32(other, crc32.Checksum(other, castagnoli))
+	if _, err := openSnapshot(other); err == nil {
+		t.Error("a snapshot of another version is opened")
+	}
+}
+
+// Only warnings in force are written, each is told with what it has.
+func TestOnlyWarningsInForceAreWritten(t *testing.T) {
+	r := quietRig(t, nil)
+	r.run(10, map[Channel]float64{VoltageV: 230})
+	for id, forMs := range map[string]int64{"short": 1000, "long": 9000} {
+		if _, err := r.j.Warn(warning(id, LevelBlock, r.now+forMs), r.now); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.j.Advance(r.now + 1000)
+	again := quietRig(t, nil)
+	if err := again.j.Restore(r.j.Snapshot(), 0); err != nil {
+		t.Fatal(err)
+	}
+	if x := again.j.ev.warnings; x.n != 1 || x.list[0].ID != "long" || x.list[0].UntilMs != 8000 {
+		t.Errorf("in force are %+v", x.list[:x.n])
+	}
+	for _, c := range []struct{ severity, urgency, want string }{
+		{"", "", "Gale, for 5 s more"},
+		{"Minor", "", "Gale (Minor), for 5 s more"},
+		{"", "Future", "Gale (Future), for 5 s more"},
+		{"Minor", "Future", "Gale (Minor Future), for 5 s more"},
+	} {
+		b := newBare(t, nil)
+		w := warning("a", LevelWarn, bareMs+5000)
+		w.Severity, w.Urgency = c.severity, c.urgency
+		if err := b.warnings.put(w); err != nil {
+			t.Fatal(err)
+		}
+		x := explainer{e: b.evidence, tMs: bareMs, cause: &Cause{}}
+		explainWarnings(&x)
+		if len(x.texts) != 1 || x.texts[0] != c.want {
+			t.Errorf("%q, want %q", x.texts, c.want)
+		}
+	}
+}
+
+// An end that is known later never shortens a hold that runs.
+func TestHoldIsNeverShortened(t *testing.T) {
+	for untilMs, want := range map[int64]int64{50: 100, 100: 100, 150: 150} {
+		r := rule{until: func(*evidence) (int64, bool) { return untilMs, true }}
+		s := ruleState{held: LevelBlock, holding: true, holdUntil: 100}
+		s.update(&r, nil, LevelNone, 60)
+		if s.held != LevelBlock || s.holdUntil != want {
+			t.Errorf("an end at %d ms: %+v, want one at %d", untilMs, s, want)
+		}
+	}
+}
+
+// A figure is compared only while its channel can be used and its past is known; until
+// then the rule says what it said, at most its own level.
+func TestAboveKeepsWhatIsUnknown(t *testing.T) {
+	for _, f := range []figure{{30, true}, {0, false}, {30, false}, {0, true}} {
+		for _, lost := range []bool{false, true} {
+			if f.ok && !lost {
+				continue
+			}
+			b := newBare(t, nil).set(map[Channel]float64{WindGustMPS: 5})
+			if lost {
+				b.lose(WindGustMPS)
+			}
+			for was, want := range map[Level]Level{LevelNone: LevelNone, LevelWarn: LevelWarn, LevelBlock: LevelWarn} {
+				if got := above(b.evidence, bareMs, WindGustMPS, f, was, LevelWarn, from(20), from(10)); got != want {
+					t.Errorf("%+v, lost %v, was %v: %v, want %v", f, lost, was, got, want)
+				}
+			}
 		}
 	}
 }

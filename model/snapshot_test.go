@@ -200,6 +200,11 @@ func TestSnapshotBodyIsChecked(t *testing.T) {
 		}
 		return b
 	}
+	full := number(nil, 3, 0, 0, maxWarnings)
+	for i := range byte(maxWarnings) {
+		full = number(append(text(full, string([]byte{'a' + i}), "", "event", "", ""), 1), 5)
+	}
+	full = number(full, 0)
 	long := string(bytes.Repeat([]byte{'x'}, maxWarningText+1))
 	for _, c := range []struct {
 		name string
@@ -225,6 +230,8 @@ func TestSnapshotBodyIsChecked(t *testing.T) {
 		{"a long text", warn(1, 5, "id", long[1:], "event", "", ""), true},
 		{"too long a text", warn(1, 5, "id", long, "event", "", ""), false},
 		{"too many warnings", append(number(nil, 3, 0, 0, maxWarnings+1), 0), false},
+		{"the longest warning", warn(1, maxDuration, "id", "", "event", "", ""), true},
+		{"the most warnings", full, true},
 		{"a rule that is gone", rule("X99", 2, 0, 5), true},
 		{"a warning cut short", text(number(nil, 3, 0, 0, 1), "id"), false},
 		{"a warning without a level", text(number(nil, 3, 0, 0, 1), "id", "", "event", "", ""), false},
