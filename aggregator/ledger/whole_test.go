@@ -190,6 +190,20 @@ func TestRestoreRefuses(t *testing.T) {
 	}
 }
 
+// A block of a fork is not committed, although its height is the next one.
+func TestCommitRefusesAFork(t *testing.T) {
+	w, fork := newWorld(t, nil), newWorld(t, nil)
+	w.wait(5)
+	fork.wait(7)
+	st, _, err := fork.State.Build(fork.Fields(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.State.Commit(st); err == nil {
+		t.Error("a block staged on another block of this height was committed")
+	}
+}
+
 // TestCommitNeedsItsState: a block is committed to the state it was staged on.
 func TestCommitNeedsItsState(t *testing.T) {
 	w := newWorld(t, nil)
