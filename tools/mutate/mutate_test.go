@@ -183,6 +183,14 @@ func TestReadReasons(t *testing.T) {
 	}
 }
 
+func TestReasonInAVariable(t *testing.T) {
+	reasons, err := readReasons(strings.NewReader("package p\nvar f\n- a\n+ b\n= why\n"))
+	m := mutant{Package: "p", Function: "var f", Before: "a", After: "b", Again: 1}
+	if err != nil || reasons[m.key()] == nil {
+		t.Errorf("%v %v", reasons, err)
+	}
+}
+
 func TestSecondOfTheSame(t *testing.T) {
 	reasons, err := readReasons(strings.NewReader("package p\nfunc f\n- a #2\n+ b\n= why\n"))
 	m := mutant{Package: "p", Function: "f", Before: "a", After: "b", Again: 2}

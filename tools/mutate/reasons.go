@@ -38,6 +38,8 @@ func readReasons(r io.Reader) (map[string]*reason, error) {
 			pkg, fn, before, last = rest, "", "", nil
 		case "func":
 			fn, before, last = rest, "", nil
+		case "var": // a function literal in a variable
+			fn, before, last = "var "+rest, "", nil
 		case "-":
 			before, again, last = rest, 1, nil
 			if cut := strings.LastIndex(rest, " #"); cut > 0 {
@@ -60,7 +62,7 @@ func readReasons(r io.Reader) (map[string]*reason, error) {
 			}
 			last.text = strings.TrimSpace(last.text + " " + rest)
 		default:
-			return nil, fmt.Errorf("line %d: %q is none of package, func, -, +, =", n, word)
+			return nil, fmt.Errorf("line %d: %q is none of package, func, var, -, +, =", n, word)
 		}
 	}
 	if err := lines.Err(); err != nil {
