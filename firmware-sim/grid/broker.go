@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -37,9 +38,10 @@ type broker struct {
 	// queue was full. A single one is a fault of the run.
 	Dropped atomic.Int64
 
-	mu     sync.Mutex
-	addr   string // of the TLS listener, fixed after the first start
-	server *mqtt.Server
+	mu      sync.Mutex
+	addr    string // of the TLS listener, fixed after the first start
+	server  *mqtt.Server
+	entries *entries // of server
 
 	access sync.RWMutex // of roles; connections are judged while mu is held
 	roles  map[string]role
@@ -82,14 +84,15 @@ func (b *broker) Start() error {
 	if err := server.AddHook(&brokerHook{broker: b}, nil); err != nil {
 		return fmt.Errorf("start broker: %w", err)
 	}
+	guarded := &entries{clients: &server.Listeners.ClientsWg}
 	secure := listeners.NewTCP(listeners.Config{ID: "tls", Address: b.addr, TLSConfig: b.tls})
-	if err := server.AddListener(secure); err != nil {
+	if err := server.AddListener(guardedListener{secure, guarded}); err != nil {
 		return fmt.Errorf("start broker on %s: %w", b.addr, err)
 	}
 	b.addr = secure.Address()
 	if b.openAddr != "" {
 		open := listeners.NewTCP(listeners.Config{ID: "open", Address: b.openAddr})
-		if err := server.AddListener(open); err != nil {
+		if err := server.AddListener(guardedListener{open, guarded}); err != nil {
 			return errors.Join(fmt.Errorf("start broker on %s: %w", b.openAddr, err), server.Close())
 		}
 		b.openAddr = open.Address()
@@ -97,7 +100,7 @@ func (b *broker) Start() error {
 	if err := server.Serve(); err != nil {
 		return errors.Join(fmt.Errorf("start broker: %w", err), server.Close())
 	}
-	b.server = server
+	b.server, b.entries = server, guarded
 	return nil
 }
 
@@ -109,9 +112,53 @@ func (b *broker) Stop() error {
 	if b.server == nil {
 		return nil
 	}
+	b.entries.end()
 	err := b.server.Close()
 	b.server = nil
 	return err
+}
+
+// entries counts a connection before the server does. The server counts it in
+// the connection's own goroutine: if Close comes first, it does not wait for the
+// connection, and its wait and the count race.
+type entries struct {
+	mu      sync.Mutex
+	ended   bool
+	clients *sync.WaitGroup // the server's
+}
+
+// enter counts a connection. False after end.
+func (e *entries) enter() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.ended {
+		return false
+	}
+	e.clients.Add(1)
+	return true
+}
+
+func (e *entries) end() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.ended = true
+}
+
+// A guardedListener gives the server only connections that entered.
+type guardedListener struct {
+	*listeners.TCP
+	entries *entries
+}
+
+// Serve implements listeners.Listener.
+func (l guardedListener) Serve(establish listeners.EstablishFn) {
+	l.TCP.Serve(func(id string, conn net.Conn) error {
+		if !l.entries.enter() {
+			return conn.Close()
+		}
+		defer l.entries.clients.Done()
+		return establish(id, conn)
+	})
 }
 
 // URL is where clients with a certificate connect.

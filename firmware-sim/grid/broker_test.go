@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -251,6 +252,21 @@ func TestBrokerOpenListenerOnlyReads(t *testing.T) {
 	if topic := arrives(t, got); topic != "fairwatt/v1/site-1/pv-1/up/record" {
 		t.Errorf("first came %s, want what the device wrote", topic)
 	}
+}
+
+// A connection that comes while the broker stops is neither counted nor served.
+func TestNoConnectionEntersAStoppedBroker(t *testing.T) {
+	var clients sync.WaitGroup
+	e := &entries{clients: &clients}
+	if !e.enter() {
+		t.Fatal("a running broker takes no connection")
+	}
+	e.end()
+	if e.enter() {
+		t.Error("a stopped broker takes a connection")
+	}
+	clients.Done()
+	clients.Wait() // hangs if the second was counted
 }
 
 func TestBrokerComesBackOnItsPorts(t *testing.T) {
