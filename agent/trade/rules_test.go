@@ -667,3 +667,13 @@ func TestNoContactor(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A contactor may be closed for a trade that delivers, and for no other.
+func TestDelivering(t *testing.T) {
+	for _, phase := range []string{sellStarting, sellDelivering, sellHeld, sellStopping, sellBilled} {
+		s := Seller{Trades: []*Sale{{Delivery: Delivery{TradeID: "t"}, Phase: phase}}}
+		if got := len(s.Delivering()); (got == 1) != (phase == sellDelivering) {
+			t.Errorf("%s: %d trades deliver", phase, got)
+		}
+	}
+}
