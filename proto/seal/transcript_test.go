@@ -63,7 +63,7 @@ func TestSeedCoversTheBatch(t *testing.T) {
 		long.payload = slices.Concat(base.payload, key, signature, []byte(length), preimage)
 		add("one as long as two "+name, seedOf(long))
 	}
-	if seedOf(base) != seedOf(base) {
+	if again := seedOf(base); again != seedOf(base) {
 		t.Error("the seed is not the same twice")
 	}
 }
