@@ -9,6 +9,7 @@ import (
 func good() report {
 	var r report
 	r.Epochs, r.Money, r.Energy, r.Chain = 3, true, true, true
+	r.Contactors = new(int)
 	return r
 }
 
@@ -22,6 +23,8 @@ func TestAlways(t *testing.T) {
 		"money conserved":  func(r *report) { r.Money, r.Problems = false, []string{"a coin is missing"} },
 		"energy conserved": func(r *report) { r.Energy = false },
 		"chain verified":   func(r *report) { r.Chain = false },
+		"no contactor is closed while its gate is not open": func(r *report) { *r.Contactors = 1 },
+		"no contactor is closed":                            func(r *report) { r.Contactors = nil }, // the relays were not asked
 	} {
 		r := good()
 		spoil(&r)
