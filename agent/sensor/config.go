@@ -160,6 +160,18 @@ func (c Config) CountsPulses() bool {
 	return c.Opts != nil && c.Opts.place().on == onPin
 }
 
+// SerialPort is the serial line of a sensor on one, else empty.
+func (c Config) SerialPort() string {
+	c = c.withDefaults()
+	if c.Opts == nil {
+		return ""
+	}
+	if p := c.Opts.place(); p.on == onSerial {
+		return p.at
+	}
+	return ""
+}
+
 // Pins returns the GPIO pins that the sensor takes for itself.
 func (c Config) Pins() []string {
 	c = c.withDefaults()
