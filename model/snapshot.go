@@ -37,6 +37,9 @@ func (j *Judge) Snapshot() []byte {
 	if at := j.gate.OpensAtMs(); at != never {
 		wait = max(at-j.nowMs, 0)
 	}
+	if j.gate.hasFloor { // also while something else blocks
+		wait = max(wait, j.gate.floorMs-j.nowMs)
+	}
 	b = binary.AppendUvarint(b, uint64(wait))
 	n := min(j.gate.nOpen, maxReopens)
 	b = binary.AppendUvarint(b, uint64(n))
@@ -65,6 +68,9 @@ func (j *Judge) Snapshot() []byte {
 			if st.holdUntil == never { // restored, and no sample since
 				remaining = j.resumeMs[i]
 			}
+		} else if st.level != LevelNone {
+			// All of its hold is still to come, as it is configured now.
+			remaining = max(seconds(j.rules[i].holdS(&j.ev)), st.owedMs)
 		}
 		b = append(b, byte(len(j.rules[i].id)))
 		b = append(b, j.rules[i].id...)
@@ -82,8 +88,12 @@ var errSnapshot = errors.New("snapshot is damaged")
 // never shortens one. The time between is not counted, nor is the time until the
 // first sample. Implausible readings are forgotten: a start asks for valid ones
 // again. Call it before the first Step, and after SetWall if the usual pressure
-// is to come along. A judge whose Restore fails is unchanged. A rule that the
-// site no longer has is held for its time and then dropped.
+// is to come along. A judge whose Restore fails is unchanged.
+//
+// A rule that is not served any more, because its sensor or its setting is gone,
+// is held for its time. Where it blocked, it is latched too: nothing that is
+// measured can say that its cause is over, so a person has to. Its latch is found
+// by its id, whether the site still has the rule or not.
 func (j *Judge) Restore(snapshot []byte, nowMs int64) error {
 	if j.any {
 		return errors.New("restore judge: it has judged already")
@@ -110,45 +120,24 @@ func (j *Judge) Restore(snapshot []byte, nowMs int64) error {
 	if err != nil {
 		return fmt.Errorf("restore judge: %w", err)
 	}
-	states, resume := make([]ruleState, len(j.rules)), make([]int64, len(j.rules))
-	copy(states, j.states)
-	latched, restWait := RuleSet(0), int64(wait)
+	past := newPast(j, int64(wait))
 	for len(r.b) > 0 && !r.bad {
 		id, held, flags, remaining := r.rule()
-		i, known := ruleIndex(j.rules, id)
-		if r.bad || held > LevelBlock || i == ruleInit {
+		if r.bad || held > LevelBlock || id == rules[ruleInit].id || !past.add(id, held, flags, remaining) {
 			return fmt.Errorf("restore judge: %w", errSnapshot)
-		}
-		if !known || !j.served.Has(i) {
-			restWait = max(restWait, remaining)
-			continue
-		}
-		full := max(remaining, seconds(j.rules[i].holdS(&j.ev)))
-		states[i] = ruleState{held: held, holding: true, holdUntil: never}
-		resume[i] = full
-		if flags&flagActive != 0 {
-			// It stands until fresh data says that it is over. The windows behind
-			// it are lost, so the gate waits for them as well.
-			states[i] = ruleState{level: held, held: held}
-			if held == LevelBlock {
-				restWait = max(restWait, full+j.rules[i].windowMs)
-			}
-		}
-		if flags&flagLatched != 0 {
-			latched = latched.With(i)
 		}
 	}
 	if r.bad || counter > math.MaxInt32 {
 		return fmt.Errorf("restore judge: %w", errSnapshot)
 	}
-	j.counter, j.states, j.nowMs = int(counter), states, nowMs
-	j.resumeMs, j.restoredMs = resume, nowMs
+	j.counter, j.rules, j.states, j.nowMs = int(counter), past.rules, past.states, nowMs
+	j.resumeMs, j.restoredMs = past.resumeMs, nowMs
 	j.ev.warnings, j.ev.lightning.quietMs = inForce, longAgo
 	if j.ev.wallKnown {
 		j.ev.cyclone.base = base
 	}
 	for _, g := range [...]*Gate{j.gate, j.sober} {
-		g.restore(openings, latched, nowMs+restWait)
+		g.restore(openings, past.latched, nowMs+past.waitMs)
 	}
 	return nil
 }
