@@ -70,7 +70,7 @@ func (in *inputs) take(s *Sample, tMs int64) {
 		r.fresh = false
 		switch s.Validity[c] {
 		case Absent: // the sensor had no turn; the last reading ages
-		case Valid:
+		case Valid, Saturated:
 			in.accept(s, c, tMs)
 		default:
 			r.state = s.Validity[c]
@@ -78,12 +78,22 @@ func (in *inputs) take(s *Sample, tMs int64) {
 	}
 }
 
+// huge bounds a reading beyond its range: farther than every threshold.
+const huge = 1e12
+
 func (in *inputs) accept(s *Sample, c Channel, tMs int64) {
 	r, v := &in.r[c], s.Values[c]
 	info := &channels[c]
 	measured := tMs - max(s.AgeMs[c], 0)
+	// Beyond the range where a hazard goes on, saturated is not invalid: the rules
+	// have it, and the gate asks for better all the same.
+	inRange := v >= info.Min && v <= info.Max // NaN fails the comparison
+	saturated := c.beyond(v) || inRange && s.Validity[c] == Saturated
+	if saturated {
+		v = min(max(v, -huge), huge) // no sum of it may become NaN
+	}
 	switch {
-	case !(v >= info.Min && v <= info.Max): // NaN fails the comparison
+	case !inRange && !saturated:
 		r.state = OutOfRange
 	case r.seen && (measured < r.measuredMs || measured == r.measuredMs && v == r.value):
 		// The same measurement again, or an older one: it has been judged.
@@ -91,7 +101,7 @@ func (in *inputs) accept(s *Sample, c Channel, tMs int64) {
 			s.Fail(c, r.state)
 		}
 		return
-	case r.seen && paces[c].exceeded(v-r.value, measured-r.measuredMs):
+	case r.seen && !saturated && paces[c].exceeded(v-r.value, measured-r.measuredMs):
 		r.state = Jumped
 	default:
 		if !r.seen || v != r.value {
@@ -99,7 +109,10 @@ func (in *inputs) accept(s *Sample, c Channel, tMs int64) {
 		}
 		r.sameN++
 		r.value, r.measuredMs, r.seen, r.fresh, r.state = v, measured, true, true, Valid
-		if in.canStick[c] && measured-r.sameMs >= in.stuckMs && r.sameN >= in.stuckN {
+		switch {
+		case saturated:
+			r.state = Saturated
+		case in.canStick[c] && measured-r.sameMs >= in.stuckMs && r.sameN >= in.stuckN:
 			r.state, r.fresh = Stuck, false
 		}
 	}
@@ -121,7 +134,7 @@ func (p pace) exceeded(change float64, ms int64) bool {
 // validity returns the channel's state at tMs.
 func (in *inputs) validity(c Channel, tMs int64) Validity {
 	r := &in.r[c]
-	if r.state == Valid && tMs-r.measuredMs > in.staleMs[c] {
+	if r.state.counts() && tMs-r.measuredMs > in.staleMs[c] {
 		return Stale
 	}
 	return r.state
@@ -129,7 +142,7 @@ func (in *inputs) validity(c Channel, tMs int64) Validity {
 
 // get returns the channel's value at tMs and whether it may be used.
 func (in *inputs) get(c Channel, tMs int64) (float64, bool) {
-	return in.r[c].value, in.validity(c, tMs) == Valid
+	return in.r[c].value, in.validity(c, tMs).counts()
 }
 
 // ageS returns how old the channel's value is, or 0 when there is none.
@@ -154,7 +167,7 @@ func (in *inputs) deadline(tMs int64) int64 {
 	}
 	for c := range in.r {
 		r := &in.r[c]
-		if r.state == Valid {
+		if r.state.counts() {
 			if d := r.measuredMs + in.staleMs[c] + 1; d > tMs {
 				at = min(at, d)
 			}

@@ -1,6 +1,9 @@
 package model
 
-import "math"
+import (
+	"math"
+	"slices"
+)
 
 // StaleLimits are the ages beyond which a reading is worth nothing, by group of
 // channels. In a trace the limit is never below 1.5 times the interval.
@@ -176,7 +179,8 @@ func initHoldS(e *evidence) float64 { return max(e.cfg.Gate.ValidS, e.limits.Ent
 
 // blind reports whether a required input cannot be used at tMs.
 func (e *evidence) blind(tMs int64) bool {
-	return e.in.silent(tMs) || !e.usable(tMs, e.required...)
+	bad := func(c Channel) bool { return e.in.validity(c, tMs) != Valid } // what is saturated too
+	return e.in.silent(tMs) || slices.ContainsFunc(e.required, bad)
 }
 
 func explainInit(x *explainer) {

@@ -67,7 +67,8 @@ func Vote(c Channel, nominal float64, readings []Reading) AgreedReading {
 	n := 0
 	for i := range min(len(readings), MaxVoters) {
 		r := &readings[i]
-		if info := &channels[c]; r.Validity == Valid && r.Value >= info.Min && r.Value <= info.Max {
+		inRange := r.Value >= channels[c].Min && r.Value <= channels[c].Max
+		if r.Validity.counts() && (inRange || c.beyond(r.Value)) {
 			index[n] = i
 			n++
 		}
@@ -95,6 +96,9 @@ func Vote(c Channel, nominal float64, readings []Reading) AgreedReading {
 	})
 	at := middle(c, nominal, readings, usable)
 	out := AgreedReading{Reading: readings[at], Outlier: -1}
+	if c.beyond(out.Value) {
+		out.Validity = Saturated
+	}
 	worst := -1.0
 	for _, i := range usable {
 		d := apart(c, readings[i].Value, out.Value)
@@ -155,9 +159,8 @@ func (s ChannelSet) With(c Channel) ChannelSet { return s | 1<<c }
 // SetVote stores what several sensors said together. Their disagreement is
 // kept with the value, and rule S01 tells of it.
 func (s *Sample) SetVote(c Channel, v AgreedReading) {
-	if v.Validity == Valid {
-		s.Set(c, v.Value)
-		s.AgeMs[c] = v.AgeMs
+	if v.Validity.counts() {
+		s.Values[c], s.Validity[c], s.AgeMs[c] = v.Value, v.Validity, v.AgeMs
 	} else {
 		s.Fail(c, v.Validity)
 	}
