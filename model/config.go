@@ -57,7 +57,7 @@ type Config struct {
 	RatedCurrentA   float64         `yaml:"rated_current_a"`      // 0: E08 cannot be served
 	RatedPowerW     float64         `yaml:"rated_power_w"`        // of the PV array at 1000 W/m2; 0: P01 cannot be served
 	IntervalS       float64         `yaml:"interval_s"`           // between samples
-	Required        []Channel       `yaml:"required"`
+	Required        []Channel       `yaml:"required"`             // nil: whoever knows the channels says; empty: none
 	Limits          GridLimits      `yaml:"limits"`
 	Weather         WeatherLimits   `yaml:"weather"`
 	Equipment       EquipmentLimits `yaml:"equipment"`

@@ -112,6 +112,27 @@ var sensorHazard = hazard{
 			},
 		},
 		{
+			id: "S03", place: 32, kind: KindSensor, level: LevelWarn,
+			settings: "gate.valid_s",
+			source:   "a configured sensor is missing, or has given nothing for a minute: where it is not required, nothing else says so",
+			holdS:    holdValid,
+			evaluate: func(e *evidence, _ int64, _ Level) Level {
+				return keep(len(e.sensor.silent) > 0, LevelWarn)
+			},
+			explain: func(x *explainer) {
+				for i, name := range x.e.sensor.silent {
+					if i == maxExplained {
+						x.say("and others")
+						break
+					}
+					x.say(cut(name) + " gives nothing")
+				}
+				if len(x.e.sensor.silent) == 0 {
+					x.say("every configured sensor gives something again")
+				}
+			},
+		},
+		{
 			id: "S02", place: 190, kind: KindSensor, level: LevelWarn,
 			settings: "meter.error_warn_pct meter.error_clear_pct meter.min_power_w",
 			source:   "10-min means of the meter's power and of voltage, current and power factor drift apart: 5 % is more than a class 2 meter and two transformers may differ",
@@ -136,6 +157,7 @@ var sensorHazard = hazard{
 type sensor struct {
 	checks   checks
 	disagree ChannelSet // of the last sample
+	silent   []string   // names of sensors
 
 	metered, product history // while there is load
 	loadMs           int64   // S02: since when there is, or never
@@ -210,5 +232,13 @@ func explainSensor(x *explainer) {
 	}
 	if bad == 0 && !x.e.in.silent(x.tMs) {
 		x.say("all required inputs are valid again")
+	}
+}
+
+// Silent tells which configured sensors give nothing, by their names. It counts
+// from the next Step or Advance on.
+func (j *Judge) Silent(names []string) {
+	if !slices.Equal(j.ev.sensor.silent, names) {
+		j.ev.sensor.silent = slices.Clone(names)
 	}
 }
