@@ -72,6 +72,9 @@ type Config struct {
 	Stale           StaleLimits     `yaml:"stale"`
 	StuckS          float64         `yaml:"stuck_s"`        // pressure, voltage, frequency unchanged this long; 0: off
 	StuckReadings   int             `yaml:"stuck_readings"` // and over this many readings
+	StuckCalmS      float64         `yaml:"stuck_calm_s"`   // wind or gust zero this long; 0: off
+	StuckWindS      float64         `yaml:"stuck_wind_s"`   // wind or gust unchanged this long and not zero; 0: off
+	StuckSlowS      float64         `yaml:"stuck_slow_s"`   // temperatures, rain, light, vibration; 0: off
 	Gate            GateTimes       `yaml:"gate"`
 	Score           ScoreLimits     `yaml:"score"`
 	Latch           []string        `yaml:"latch"` // rules that stay until a person acknowledges them

@@ -45,6 +45,7 @@ var sensorHazard = hazard{
 	defaults: func(c *Config) {
 		c.Stale = StaleLimits{ElectricalS: 5, TemperatureS: 60, WindS: 180, RainS: 180, LightningS: 60}
 		c.StuckS, c.StuckReadings = 1800, 120
+		c.StuckCalmS, c.StuckWindS, c.StuckSlowS = 43_200, 10_800, 86_400
 		c.Meter = MeterLimits{ErrorWarnPct: 5, ErrorClearPct: 3, MinPowerW: 200}
 	},
 	fields: func(c *Config) []field {
@@ -56,6 +57,9 @@ var sensorHazard = hazard{
 			{"stale.rain_s", c.Stale.RainS, 0.01, week},
 			{"stale.lightning_s", c.Stale.LightningS, 0.01, week},
 			{"stuck_s", c.StuckS, 0, week},
+			{"stuck_calm_s", c.StuckCalmS, 0, week},
+			{"stuck_wind_s", c.StuckWindS, 0, week},
+			{"stuck_slow_s", c.StuckSlowS, 0, week},
 			{"stuck_readings", float64(c.StuckReadings), 0, 1e9},
 			{"meter.error_warn_pct", m.ErrorWarnPct, 0, 100},
 			{"meter.error_clear_pct", m.ErrorClearPct, 0, 100},
@@ -83,7 +87,7 @@ var sensorHazard = hazard{
 		},
 		{
 			id: "E16", place: 20, kind: KindSensor, level: LevelBlock,
-			settings: "gate.valid_s stale.electrical_s stale.temperature_s stale.wind_s stale.rain_s stale.lightning_s stuck_s stuck_readings",
+			settings: "gate.valid_s stale.electrical_s stale.temperature_s stale.wind_s stale.rain_s stale.lightning_s stuck_s stuck_readings stuck_calm_s stuck_wind_s stuck_slow_s",
 			source:   "fail closed: a required input is missing, stale or implausible",
 			holdS:    holdValid,
 			evaluate: func(e *evidence, tMs int64, _ Level) Level {
