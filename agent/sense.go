@@ -36,7 +36,7 @@ type Senses struct {
 	log     *slog.Logger
 }
 
-// NewSenses prepares the reading of sensors. judge gives the nominal values
+// NewSenses prepares the reading of sensors. judge gives the limits
 // that tell which of two voltages is the unsafe one. It fails when more sensors
 // give a channel than can vote.
 func NewSenses(sensors []sensor.Sensor, missing []MissingSensor, judge model.Config, log *slog.Logger) (*Senses, error) {
@@ -50,7 +50,7 @@ func NewSenses(sensors []sensor.Sensor, missing []MissingSensor, judge model.Con
 		s.status = append(s.status, wire.Sensor{Name: m.Name, Error: m.Err.Error(), Failures: 1})
 	}
 	for c := range model.NumChannels {
-		b := ballot{channel: c, nominal: nominalOf(c, judge), outlier: -1}
+		b := ballot{Ballot: judge.Ballot(c), outlier: -1}
 		for i, one := range sensors {
 			if slices.Contains(one.Channels(), c) {
 				b.voters = append(b.voters, i)
@@ -155,7 +155,7 @@ func (s *Senses) tellSilent(nowMs int64) {
 // sample.
 func (s *Senses) hand(i int, own, sample *model.Sample) {
 	for _, c := range s.sensors[i].Channels() {
-		b := slices.IndexFunc(s.votes, func(b ballot) bool { return b.channel == c })
+		b := slices.IndexFunc(s.votes, func(b ballot) bool { return b.Channel == c })
 		if b < 0 {
 			sample.Values[c], sample.Validity[c], sample.AgeMs[c] = own.Values[c], own.Validity[c], own.AgeMs[c]
 			continue

@@ -58,6 +58,7 @@ type Config struct {
 	RatedPowerW     float64         `yaml:"rated_power_w"`        // of the PV array at 1000 W/m2; 0: P01 cannot be served
 	IntervalS       float64         `yaml:"interval_s"`           // between samples
 	Required        []Channel       `yaml:"required"`             // nil: whoever knows the channels says; empty: none
+	Redundant       []Channel       `yaml:"redundant"`            // whose several sensors all stand at one place
 	Limits          GridLimits      `yaml:"limits"`
 	Weather         WeatherLimits   `yaml:"weather"`
 	Equipment       EquipmentLimits `yaml:"equipment"`
@@ -184,9 +185,14 @@ func (c *Config) Validate() error {
 			return err
 		}
 	}
-	for _, ch := range c.Required {
-		if ch >= NumChannels {
-			return fmt.Errorf("required: no such channel %d", ch)
+	for _, list := range []struct {
+		name string
+		of   []Channel
+	}{{"required", c.Required}, {"redundant", c.Redundant}} {
+		for _, ch := range list.of {
+			if ch >= NumChannels {
+				return fmt.Errorf("%s: no such channel %d", list.name, ch)
+			}
 		}
 	}
 	for _, id := range c.Latch {

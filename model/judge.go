@@ -61,7 +61,7 @@ func NewJudge(cfg Config, scorer Scorer) (*Judge, error) {
 	if err != nil {
 		return nil, fmt.Errorf("judge configuration: %w", err)
 	}
-	cfg.Required = slices.Clone(cfg.Required)
+	cfg.Required, cfg.Redundant = slices.Clone(cfg.Required), slices.Clone(cfg.Redundant)
 	j := &Judge{
 		ev: newEvidence(&cfg, limits), rules: rules,
 		gate: NewGate(cfg.Gate), sober: NewGate(cfg.Gate), scorer: scorer,

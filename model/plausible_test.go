@@ -68,7 +68,7 @@ func TestVoteProperty(t *testing.T) {
 		found := false
 		for _, v := range values {
 			found = found || v == got.Value
-			if len(values) == 2 && unsafer(c, 230, v, got.Value) {
+			if b := defaultBallot(c, 230); len(values) == 2 && b.unsafer(v, got.Value) {
 				t.Fatalf("of %v %v counts", values, got.Value)
 			}
 		}

@@ -98,7 +98,7 @@ var sensorHazard = hazard{
 		{
 			id: "S01", place: 30, kind: KindSensor, level: LevelWarn,
 			settings: "gate.valid_s",
-			source:   "voting: of two sensors the unsafe one counts, of three the middle one; a disagreement warns",
+			source:   "voting: of two sensors the unsafe one counts, of three at one place the middle one, of three at several places the worst; a disagreement warns",
 			holdS:    holdValid,
 			evaluate: func(e *evidence, _ int64, _ Level) Level {
 				return keep(e.sensor.disagree != 0, LevelWarn)

@@ -33,7 +33,7 @@ func TestUnsafeOfTwoCounts(t *testing.T) {
 				t.Errorf("%v: of %v %v counts, want %v", c, order, got.Value, want)
 			}
 		}
-		if unsafer(c, nominal, high, high) {
+		if b := defaultBallot(c, nominal); b.unsafer(high, high) {
 			t.Errorf("%v: a value is unsafer than itself", c)
 		}
 	}
