@@ -12,7 +12,8 @@ import (
 // uvarints: the alert counter; how long the gate must still wait at least; the
 // ages of its last openings; the official warnings in force; W08's usual
 // pressure by Unix hour, if the wall clock is known; then each rule that is not
-// idle, with its id, level held, flags and remaining hold. Ids instead of
+// idle, with its id, level held, flags and remaining hold; then the ages of the
+// strokes that may confirm another, as entries of the same form. Ids instead of
 // indexes survive a change of the rule table. Ages instead of times survive a
 // restart of the clock: a monotonic one begins at zero.
 const snapshotMagic = "FWJ2"
@@ -72,12 +73,19 @@ func (j *Judge) Snapshot() []byte {
 			// All of its hold is still to come, as it is configured now.
 			remaining = max(seconds(j.rules[i].holdS(&j.ev)), st.owedMs)
 		}
-		b = append(b, byte(len(j.rules[i].id)))
-		b = append(b, j.rules[i].id...)
-		b = append(b, byte(st.stands()), flags)
-		b = binary.AppendUvarint(b, uint64(remaining))
+		b = appendEntry(b, j.rules[i].id, byte(st.stands()), flags, remaining)
 	}
+	b = j.ev.lightning.append(b, j.nowMs)
 	return binary.BigEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
+}
+
+// appendEntry writes a rule, or what stands among the rules under a name that no
+// rule has, so that older programs pass it over.
+func appendEntry(b []byte, id string, level, flags byte, ms int64) []byte {
+	b = append(b, byte(len(id)))
+	b = append(b, id...)
+	b = append(b, level, flags)
+	return binary.AppendUvarint(b, uint64(ms))
 }
 
 var errSnapshot = errors.New("snapshot is damaged")
@@ -121,8 +129,12 @@ func (j *Judge) Restore(snapshot []byte, nowMs int64) error {
 		return fmt.Errorf("restore judge: %w", err)
 	}
 	past := newPast(j, int64(wait))
+	strokes := newLightning()
 	for len(r.b) > 0 && !r.bad {
 		id, held, flags, remaining := r.rule()
+		if !r.bad && strokes.restore(id, byte(held), flags, nowMs-remaining) {
+			continue
+		}
 		if r.bad || held > LevelBlock || id == rules[ruleInit].id || !past.add(id, held, flags, remaining) {
 			return fmt.Errorf("restore judge: %w", errSnapshot)
 		}
@@ -132,7 +144,7 @@ func (j *Judge) Restore(snapshot []byte, nowMs int64) error {
 	}
 	j.counter, j.rules, j.states, j.nowMs = int(counter), past.rules, past.states, nowMs
 	j.resumeMs, j.restoredMs = past.resumeMs, nowMs
-	j.ev.warnings, j.ev.lightning.quietMs = inForce, longAgo
+	j.ev.warnings, j.ev.lightning = inForce, strokes
 	if j.ev.wallKnown {
 		j.ev.cyclone.base = base
 	}
