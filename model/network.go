@@ -83,6 +83,7 @@ func networkRules(kinds []Kind) []rule {
 				}
 				return e.cfg.Score.HoldS
 			},
+			blocks:   func(e *evidence) bool { return e.network.limits[k].Block > 0 },
 			evaluate: func(e *evidence, _ int64, was Level) Level { return e.network.level(k, was, e.cfg.Score.Windows) },
 			explain:  func(x *explainer) { x.score(k) },
 		})

@@ -2,6 +2,7 @@ package sensor
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -202,6 +203,9 @@ func (d *ADS1115) Read(ctx context.Context, s *model.Sample) error {
 				}
 			}
 			continue
+		}
+		if errors.Is(err, ErrSaturated) {
+			s.Saturate(in.Channel, true)
 		}
 		if first == nil {
 			first = fmt.Errorf("%s: %w", in.Channel, err)
