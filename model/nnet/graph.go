@@ -1,3 +1,5 @@
+//go:build !lite
+
 package nnet
 
 import (
@@ -10,6 +12,10 @@ import (
 	// that the collector does not move them must know this Go version.
 	_ "go4.org/unsafe/assume-no-moving-gc"
 )
+
+// Engine names what scores in this program: Gorgonia, or plain in a program
+// built with the tag lite.
+const Engine = "Gorgonia"
 
 // maybe is an error monad: the graph is written as a formula, the first error
 // sticks and is checked once.
@@ -75,8 +81,8 @@ type inferencer struct {
 	out G.Value
 }
 
-func newInferencer(m mlp) (*inferencer, error) {
-	n, err := newGraphNet(m.clone(), 1)
+func newInferencer(h *Head) (*inferencer, error) {
+	n, err := newGraphNet(h.net.clone(), 1)
 	if err != nil {
 		return nil, err
 	}
