@@ -24,9 +24,16 @@
 //
 // Training and inference are two graphs (graph.go): every leaf of a Gorgonia
 // graph needs a value, and a live station has no label. The inference graph is
-// built once per head and reused; it owns its input tensor. A second, plain
-// implementation (mlp.go) scores whole data sets, explains scores by integrated
-// gradients and is what the graph is tested against.
+// built once per head and reused; it owns its input tensor.
+//
+// The plain pass (plain.go) computes the same with loops. It scores whole data
+// sets, explains scores by integrated gradients (attribution.go), and scores
+// everything in a program built with the tag lite, which has no Gorgonia and
+// cannot train. It keeps the members of a head apart, touches no weight or input
+// that is 0, and leaves out members that cannot move the probability by 1e-7 any
+// more. Tests hold both to the reference (mlp.go) and to each other: to 1e-6 on
+// every row of configs/traces, on the boards' architectures too
+// (tools/check-arm.sh).
 //
 // Training is deterministic: own seeded initialisers (Gorgonia's take the clock),
 // seeded sampling, and a graph, a generator and a goroutine for each member. The
