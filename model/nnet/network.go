@@ -57,7 +57,7 @@ func (t *selfTest) check(h *Head) error {
 	return nil
 }
 
-// A Network scores features. It holds one Gorgonia graph and machine for each head
+// A Network scores features. It holds one Gorgonia graph for each head
 // that may be used live; built with the tag lite, it scores by the plain pass. One
 // goroutine owns it.
 type Network struct {
@@ -182,7 +182,7 @@ func (l *liveHead) score(f *model.Features) (float64, error) {
 	return p, nil
 }
 
-// Close releases the machines. The network must not be used afterwards.
+// Close releases the graphs. The network must not be used afterwards.
 func (n *Network) Close() error {
 	var err error
 	for _, l := range n.live {
