@@ -33,6 +33,14 @@ func (e *evidence) refuse(s *Sample, n *int, contradicts bool, channels ...Chann
 	}
 }
 
+// run counts what happens in a row.
+func run(n int, more bool) int {
+	if !more {
+		return 0
+	}
+	return min(n+1, 1<<20)
+}
+
 // powerFloorW is what a meter at rest may show.
 const powerFloorW = 50
 
