@@ -96,6 +96,9 @@ var (
 	// ErrNoChip: nothing acknowledges the address. Anything else that stops a
 	// transfer is a bus error and stays as the bus gave it.
 	ErrNoChip = errors.New("no chip answers")
+	// ErrBusLocked: a chip holds a line of the bus down, and no transfer to any chip
+	// gets through. Taking the supply away from the chips for a second frees it.
+	ErrBusLocked = errors.New("the bus is locked: a chip holds its lines down; take the chips' supply away for a second")
 	// ErrWrongChip: something answers, but it is not the configured chip.
 	ErrWrongChip = errors.New("another chip answers")
 	// ErrNotReady: the chip did not finish its conversion in time.
@@ -142,8 +145,13 @@ const eremoteio = syscall.Errno(121)
 
 // notAcknowledged tells a missing chip from a broken bus. periph's sysfs bus
 // formats the errno away, so its text is looked for as well.
-func notAcknowledged(err error) bool {
-	for _, e := range []syscall.Errno{syscall.ENXIO, eremoteio} {
+func notAcknowledged(err error) bool { return isOneOf(err, syscall.ENXIO, eremoteio) }
+
+// isOneOf says whether an error is one of the kernel's, or ends with its words. A
+// bus whose lines are held down gives ETIMEDOUT, EBUSY or, as lost arbitration,
+// EAGAIN (kernel: i2c/fault-codes).
+func isOneOf(err error, codes ...syscall.Errno) bool {
+	for _, e := range codes {
 		if errors.Is(err, e) || strings.HasSuffix(err.Error(), e.Error()) {
 			return true
 		}
@@ -197,6 +205,8 @@ func (c *chip) tx(op string, w, r []byte) error {
 		return nil
 	case notAcknowledged(err):
 		return c.fail(op, fmt.Errorf("%w: %w", ErrNoChip, err))
+	case isOneOf(err, syscall.ETIMEDOUT, syscall.EBUSY, syscall.EAGAIN):
+		return c.fail(op, fmt.Errorf("%w: %w", ErrBusLocked, err))
 	default:
 		return c.fail(op, err)
 	}
