@@ -79,6 +79,7 @@ type Agent struct {
 	feed      *feed              // of official warnings; nil without
 	warned    chan mqtt.Message  // official warnings by MQTT
 	stepped   bool               // the judge has had its first sample
+	wallTold  bool               // the judge knows the time of day
 	beganMs   int64              // sensing clock of the start
 	receipts  *receipt.Collector // nil without a chain
 	meters    []meter
@@ -141,6 +142,7 @@ const (
 	stateMeters = "meters"
 	stateSeller = "seller"
 	stateBuyer  = "buyer"
+	stateDesk   = "warnings"
 )
 
 // seqBlock is how many view numbers are reserved with one write.
@@ -200,37 +202,38 @@ func New(cfg Config, deps Deps) (*Agent, error) {
 	if err := a.setWall(); err != nil {
 		return nil, fmt.Errorf("new agent: %w", err)
 	}
+	if !a.wallTold {
+		a.log.Warn("wall clock not synchronised: nothing is signed for a trade, and usual pressure (W08) and night are unknown until it is")
+	}
 	if err := a.restore(); err != nil {
 		return nil, fmt.Errorf("new agent: %w", err)
 	}
 	return a, nil
 }
 
-// restore reads the kept states. A state that cannot be read is an error: an
-// agent without it could pay a token twice or shorten a hold.
+// restore reads the kept states.
 func (a *Agent) restore() error {
-	if err := a.readState(stateAgent, func(b []byte) error { return json.Unmarshal(b, &a.saved) }); err != nil {
+	if err := a.readState(stateAgent, func(b []byte) error {
+		var saved savedState
+		err := json.Unmarshal(b, &saved)
+		if err == nil {
+			a.saved = saved
+		}
+		return err
+	}); err != nil {
 		return err
 	}
 	a.viewer.Seq = a.saved.SeqReserved
 	if err := a.restoreJudge(); err != nil {
 		return err
 	}
+	if err := a.restoreDesk(); err != nil {
+		return err
+	}
 	if err := a.restoreMeters(); err != nil {
 		return err
 	}
 	return a.restoreTrading()
-}
-
-func (a *Agent) readState(key string, parse func([]byte) error) error {
-	b, err := a.deps.Outbox.State(key)
-	if err != nil || len(b) == 0 {
-		return err
-	}
-	if err := parse(b); err != nil {
-		return fmt.Errorf("kept state %s: %w", key, err)
-	}
-	return nil
 }
 
 // StopRequests makes the buyer finish its trades and begin no new one. It is
@@ -396,6 +399,9 @@ func (a *Agent) step() error {
 	if !a.stepped && a.senses.Warming() && a.now.sensingMs-a.beganMs < warmUpMaxMs {
 		return nil
 	}
+	if err := a.setWall(); err != nil {
+		return err
+	}
 	a.summary.Sample(a.sample.TimeMs)
 	a.judge.Silent(a.senses.silent)
 	if err := a.eventsOf(a.judge.Step(&a.sample)); err != nil {
@@ -506,8 +512,7 @@ func (a *Agent) flush() {
 		err = a.deps.Outbox.Flush(a.now.wallMs())
 	}
 	if err != nil {
-		a.counters.commitFailures++
-		a.log.Error("outbox", "err", err)
+		a.diskRefused("outbox", err)
 		return
 	}
 	a.publisher.wakeQueue()
@@ -526,7 +531,8 @@ func (a *Agent) states() (map[string][]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("marshal meters: %w", err)
 	}
-	return map[string][]byte{stateAgent: agent, stateMeters: meters, stateJudge: a.judge.Snapshot()}, nil
+	state := map[string][]byte{stateAgent: agent, stateMeters: meters, stateJudge: a.judge.Snapshot()}
+	return state, a.deskState(state)
 }
 
 // rest is the clean end of the loop: no energy flows for a trade, everything
