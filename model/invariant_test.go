@@ -347,8 +347,10 @@ func FuzzRestore(f *testing.F) {
 }
 
 // seal wraps a body into a snapshot with a right checksum.
-func seal(body []byte) []byte {
-	b := append([]byte(snapshotMagic), body...)
+func seal(body []byte) []byte { return sealAs(snapshotMagic, body) }
+
+func sealAs(version string, body []byte) []byte {
+	b := append([]byte(version), body...)
 	return binary.BigEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
 }
 
