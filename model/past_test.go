@@ -150,7 +150,7 @@ func TestNetworkBlockOutlivesTheNetwork(t *testing.T) {
 // A snapshot with more rules than a table holds is damaged, not cut.
 func TestMoreRulesThanATable(t *testing.T) {
 	t.Parallel()
-	body := make([]byte, 5)
+	body := make([]byte, 6)
 	n := 0
 	for len(rules)+n <= maxRules {
 		if err := quietRig(t, nil).j.Restore(seal(body), 0); err != nil {

@@ -8,15 +8,19 @@ import (
 	"math"
 )
 
-// A snapshot is "FWJ2", a body, and the CRC-32C of both. The body holds, in
+// A snapshot is "FWJ3", a body, and the CRC-32C of both. The body holds, in
 // uvarints: the alert counter; how long the gate must still wait at least; the
 // ages of its last openings; the official warnings in force; W08's usual
-// pressure by Unix hour; then each rule that is not
-// idle, with its id, level held, flags and remaining hold; then the ages of the
-// strokes that may confirm another, as entries of the same form. Ids instead of
+// pressure by Unix hour; a person's block; then each rule that is not idle, with
+// its id, level held, flags and remaining hold; then the ages of the strokes that
+// may confirm another, as entries of the same form.
+// "FWJ2" is the same without the block, and is read too. Ids instead of
 // indexes survive a change of the rule table. Ages instead of times survive a
 // restart of the clock: a monotonic one begins at zero.
-const snapshotMagic = "FWJ2"
+const (
+	snapshotMagic  = "FWJ3"
+	snapshotBefore = "FWJ2"
+)
 
 const (
 	flagActive  = 1 << iota // the condition stood
@@ -51,6 +55,7 @@ func (j *Judge) Snapshot() []byte {
 	}
 	b = j.ev.warnings.append(b, j.nowMs)
 	b = j.ev.appendBaseline(b)
+	b = j.ev.block.append(b, j.nowMs)
 	for i := range j.rules {
 		st, latched := &j.states[i], j.gate.Latched().Has(i)
 		if i == ruleInit || (st.stands() == LevelNone && !latched) {
@@ -106,7 +111,7 @@ func (j *Judge) Restore(snapshot []byte, nowMs int64) error {
 	if j.any {
 		return errors.New("restore judge: it has judged already")
 	}
-	body, err := openSnapshot(snapshot)
+	body, version, err := openSnapshot(snapshot)
 	if err != nil {
 		return fmt.Errorf("restore judge: %w", err)
 	}
@@ -128,6 +133,12 @@ func (j *Judge) Restore(snapshot []byte, nowMs int64) error {
 	if err != nil {
 		return fmt.Errorf("restore judge: %w", err)
 	}
+	blocked := block{}
+	if version != snapshotBefore {
+		if blocked, err = r.block(); err != nil {
+			return fmt.Errorf("restore judge: %w", err)
+		}
+	}
 	past := newPast(j, int64(wait))
 	strokes := newLightning()
 	for len(r.b) > 0 && !r.bad {
@@ -146,6 +157,8 @@ func (j *Judge) Restore(snapshot []byte, nowMs int64) error {
 	j.resumeMs, j.restoredMs = past.resumeMs, nowMs
 	j.ev.warnings, j.ev.lightning = inForce, strokes
 	j.ev.cyclone.restore(base, nowMs+j.ev.wallOffsetMs, j.ev.wallKnown)
+	blocked.clockKnown, blocked.wallOffsetMs = j.ev.block.clockKnown, j.ev.block.wallOffsetMs
+	j.ev.block = blocked
 	for _, g := range [...]*Gate{j.gate, j.sober} {
 		g.restore(openings, past.latched, nowMs+past.waitMs)
 	}
@@ -155,6 +168,7 @@ func (j *Judge) Restore(snapshot []byte, nowMs int64) error {
 // resume starts at the first sample what a restart left to wait for. Before that
 // nothing is known, and what is not known does not clear.
 func (j *Judge) resume(tMs int64) {
+	j.ev.block.resume(tMs)
 	for i := range j.resumeMs {
 		if st := &j.states[i]; st.holding && st.holdUntil == never {
 			st.holdUntil = tMs + j.resumeMs[i]
@@ -174,15 +188,19 @@ func (g *Gate) restore(openings []int64, latched RuleSet, floorMs int64) {
 	g.latched, g.floorMs, g.hasFloor = latched, floorMs, true
 }
 
-func openSnapshot(b []byte) ([]byte, error) {
-	if len(b) < len(snapshotMagic)+4 || len(b) > maxSnapshot || string(b[:len(snapshotMagic)]) != snapshotMagic {
-		return nil, errors.New("not a snapshot of this version")
+// openSnapshot returns the body and the version.
+func openSnapshot(b []byte) (body []byte, version string, err error) {
+	if len(b) < len(snapshotMagic)+4 || len(b) > maxSnapshot {
+		return nil, "", errors.New("not a snapshot of this version")
+	}
+	if version = string(b[:len(snapshotMagic)]); version != snapshotMagic && version != snapshotBefore {
+		return nil, "", errors.New("not a snapshot of this version")
 	}
 	end := len(b) - 4
 	if crc32.Checksum(b[:end], castagnoli) != binary.BigEndian.Uint32(b[end:]) {
-		return nil, errSnapshot
+		return nil, "", errSnapshot
 	}
-	return b[len(snapshotMagic):end], nil
+	return b[len(snapshotMagic):end], version, nil
 }
 
 // A snapshotReader reads a body; bad is set at the first thing that is wrong.

@@ -24,7 +24,9 @@ func TestStrokesOutliveARestart(t *testing.T) {
 		{"just within the time", near, near, 899_000, 2, true},
 		{"too long ago", near, near, 901_000, 2, false},
 	} {
-		set := func(cfg *Config) { cfg.Lightning.ConfirmStrikes, cfg.Stale = c.confirm, StaleLimits{week, week, week, week, week} }
+		set := func(cfg *Config) {
+			cfg.Lightning.ConfirmStrikes, cfg.Stale = c.confirm, StaleLimits{week, week, week, week, week}
+		}
 		for _, restart := range []bool{false, true} {
 			r := newRig(t, nil, set)
 			r.step(1000, c.first)
