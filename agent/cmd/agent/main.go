@@ -30,7 +30,8 @@ a residual-current device, a grid protection relay or a lightning warning.`,
 	}
 	root.AddCommand(
 		runCommand(), replayCommand(), checkCommand(), recordCommand(), monitorCommand(),
-		importCommand(), enrollCommand(), tradeCommand(), openCommand(), versionCommand(withNetwork),
+		importCommand(), enrollCommand(), tradeCommand(), openCommand(),
+		ackCommand(), blockCommand(), unblockCommand(), statusCommand(), ownerKeyCommand(), versionCommand(withNetwork),
 	)
 	return root
 }
