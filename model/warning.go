@@ -127,6 +127,9 @@ func explainWarnings(x *explainer) {
 			continue
 		}
 		any = true
+		if w.Level == LevelBlock || x.cause.Level == w.Level {
+			x.endsAt(w.UntilMs)
+		}
 		text := w.Event
 		if w.Severity != "" || w.Urgency != "" {
 			text += " (" + strings.TrimSpace(w.Severity+" "+w.Urgency) + ")"
