@@ -66,12 +66,12 @@ func (a *Agent) discovery() haDevice {
 			"gate": {
 				Platform: "binary_sensor", UniqueID: prefix + "_gate", DefaultEntityID: "binary_sensor." + prefix + "_trade_gate",
 				Name: "Trade gate", DeviceClass: "safety", StateTopic: topic(wire.ClassGate), AttributesTopic: topic(wire.ClassGate),
-				ValueTemplate: "{{ 'OFF' if value_json.state == 'OPEN' else 'ON' }}", ExpireAfter: int(view.GateValid.Seconds()),
+				ValueTemplate: "{{ 'OFF' if value_json.state == 'OPEN' else 'ON' }}", ExpireAfter: int(wire.GateValid.Seconds()),
 			},
 			"sensor_fault": {
 				Platform: "binary_sensor", UniqueID: prefix + "_sensor_fault", Name: "Sensor fault", DeviceClass: "problem",
 				EntityCategory: "diagnostic", StateTopic: topic(wire.ClassHazard + "sensor"),
-				ValueTemplate: "{{ 'ON' if value_json.level != 'ok' else 'OFF' }}", ExpireAfter: int(view.GateValid.Seconds()),
+				ValueTemplate: "{{ 'ON' if value_json.level != 'ok' else 'OFF' }}", ExpireAfter: int(wire.GateValid.Seconds()),
 			},
 		},
 	}
@@ -80,7 +80,7 @@ func (a *Agent) discovery() haDevice {
 		d.Components["hazard_"+name] = haComponent{
 			Platform: "sensor", UniqueID: prefix + "_hazard_" + name, Name: strings.ToUpper(name[:1]) + name[1:] + " hazard",
 			StateTopic: topic(wire.ClassHazard + name), AttributesTopic: topic(wire.ClassHazard + name),
-			ValueTemplate: "{{ value_json.level }}", ExpireAfter: int(view.GateValid.Seconds()),
+			ValueTemplate: "{{ value_json.level }}", ExpireAfter: int(wire.GateValid.Seconds()),
 		}
 	}
 	for _, s := range a.deps.Sensors {
