@@ -35,6 +35,8 @@ type Cause struct {
 	Title, Says, Ends string
 	StandsMs          int64 // since when it stands; -1: since before the start
 	EndsInMs          int64 // when it ends by itself; -1: that is not known
+	// Person is the command by which a named person ends it; empty: none does.
+	Person string
 	// ClearsInMs is how long it holds the gate at least; -1: until a person or a
 	// sample comes.
 	ClearsInMs int64

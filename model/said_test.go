@@ -118,7 +118,50 @@ func TestWhatEndsACause(t *testing.T) {
 		t.Fatal(err)
 	}
 	v = r.j.View()
-	if c := causeOf(t, &v, "W09"); c.Title != "An official warning is in force" || c.Ends != "by itself" || c.EndsInMs != 7_200_000 || v.OpensInMs != 7_200_000 {
+	if c := causeOf(t, &v, "W09"); c.Title != "An official warning is in force" || c.Ends != "when it is withdrawn, or" || c.EndsInMs != 7_200_000 || v.OpensInMs != 7_200_000 {
+		t.Errorf("%+v, opens in %d", c, v.OpensInMs)
+	}
+}
+
+// A person's block says who can take it back, and until when it lasts.
+func TestAPersonsBlockInWords(t *testing.T) {
+	t.Parallel()
+	r := quietRig(t, nil)
+	r.step(1000, map[Channel]float64{WindGustMPS: 3})
+	if _, err := r.j.Say(Word{Kind: WordBlock, By: "Ada", Why: "roof work", ForMs: 7_200_000}, r.now); err != nil {
+		t.Fatal(err)
+	}
+	v := r.j.View()
+	c := causeOf(t, &v, ruleBlock)
+	if c.Title != "A person has closed the gate" || !strings.HasPrefix(c.Says, "closed by Ada ") || c.Ends != "by agent unblock --by NAME, or" ||
+		c.EndsInMs != 7_200_000 || v.OpensInMs != 7_200_000 {
+		t.Errorf("%+v, opens in %d", c, v.OpensInMs)
+	}
+	other := quietRig(t, nil)
+	if err := other.j.Restore(r.j.Snapshot(), other.now); err != nil {
+		t.Fatal(err)
+	}
+	other.j.Advance(other.now)
+	v = other.j.View()
+	if c := causeOf(t, &v, ruleBlock); c.Ends != "by agent unblock --by NAME" || c.EndsInMs != -1 || v.OpensInMs != -1 || c.StandsMs != -1 {
+		t.Errorf("after a restart, without a sample: %+v, opens in %d", c, v.OpensInMs)
+	}
+}
+
+// A cause that stood before a restart and that nothing can judge any more waits
+// for a person, and says so.
+func TestALostCauseInWords(t *testing.T) {
+	t.Parallel()
+	r := quietRig(t, nil)
+	r.step(1000, map[Channel]float64{WindGustMPS: 30})
+	other := quietRig(t, func(c *Config) { c.Channels = []Channel{VoltageV} })
+	if err := other.j.Restore(r.j.Snapshot(), other.now); err != nil {
+		t.Fatal(err)
+	}
+	other.step(1000, map[Channel]float64{})
+	v := other.j.View()
+	if c := causeOf(t, &v, "W03"); c.Title != "Gusts are strong" || !strings.Contains(c.Says, "cannot be judged any more") ||
+		c.Ends != "when a named person has acknowledged it: agent ack --rule W03 --by NAME" || v.OpensInMs != -1 {
 		t.Errorf("%+v, opens in %d", c, v.OpensInMs)
 	}
 }

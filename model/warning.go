@@ -128,7 +128,7 @@ func explainWarnings(x *explainer) {
 		}
 		any = true
 		if w.Level == LevelBlock || x.cause.Level == w.Level {
-			x.endsAt(w.UntilMs)
+			x.endsAt(w.UntilMs, "when it is withdrawn, or")
 		}
 		text := w.Event
 		if w.Severity != "" || w.Urgency != "" {

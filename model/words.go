@@ -8,6 +8,7 @@ import (
 // titles says of each rule, in words for people, what its cause is. The rules of
 // a network are called by their kind.
 var titles = map[string]string{
+	"B01":  "A person has closed the gate",
 	"INIT": "The agent has just started",
 	"E01":  "The grid's voltage is out of range",
 	"E02":  "The grid's voltage is far out of range",
@@ -29,6 +30,7 @@ var titles = map[string]string{
 	"P01":  "The plant gives less power than its light",
 	"S01":  "Sensors disagree",
 	"S02":  "The meter drifts",
+	"S03":  "A configured sensor gives nothing",
 	"S04":  "The state kept of the last run is damaged",
 	"T01":  "The wind is too strong for the turbine",
 	"T02":  "The machine vibrates",
@@ -113,35 +115,41 @@ func (x *explainer) measured(name string, v float64, unit, op string, threshold 
 	x.plain = append(x.plain, text)
 }
 
-// endsAt tells when the cause ends by itself, where that is known; the latest
-// counts.
-func (x *explainer) endsAt(tMs int64) {
-	x.cause.EndsInMs = max(x.cause.EndsInMs, tMs-x.tMs)
+// endsAt tells how the cause ends, and when, never where that is not known; the
+// latest counts.
+func (x *explainer) endsAt(tMs int64, how string) {
+	x.cause.Ends = how
+	if tMs != never {
+		x.cause.EndsInMs = max(x.cause.EndsInMs, tMs-x.tMs)
+	}
 }
 
 // cause explains a rule's state at tMs, for programs and for people.
 func (j *Judge) cause(i int, tMs int64) Cause {
 	r, st, latched := &j.rules[i], &j.states[i], j.gate.Latched().Has(i)
-	c := j.ev.explain(r, st, latched, tMs)
+	c := j.explain(i, tMs)
 	c.Title, c.StandsMs = r.title(), -1
 	if at := j.begun[i]; at != never {
 		c.StandsMs = max(tMs-at, 0)
 	}
-	ack := "agent ack --rule " + r.id + " --by NAME"
+	if latched {
+		c.Person = "agent ack --rule " + r.id + " --by NAME"
+	}
 	hold := seconds(r.holdS(&j.ev))
-	switch over := st.level == LevelNone; {
+	switch over := st.level == LevelNone || !j.served.Has(i); {
 	case latched && over:
-		c.Ends, c.EndsInMs, c.ClearsInMs = "when a named person has acknowledged it: "+ack, -1, -1
+		c.Ends, c.EndsInMs, c.ClearsInMs = "when a named person has acknowledged it: "+c.Person, -1, -1
 	case latched:
-		c.Ends, c.EndsInMs, c.ClearsInMs = "when it is over and a named person has acknowledged it: "+ack, -1, -1
+		c.Ends, c.EndsInMs, c.ClearsInMs = "when it is over and a named person has acknowledged it: "+c.Person, -1, -1
 	case st.holding && st.holdUntil == never:
 		c.Ends, c.EndsInMs, c.ClearsInMs = "when a sample has come and its clear time has run", -1, -1
 	case st.holding:
 		c.Ends, c.EndsInMs = "with its clear time", max(st.holdUntil-tMs, 0)
 		c.ClearsInMs = c.EndsInMs
 	case c.EndsInMs >= 0:
-		c.Ends = "by itself"
 		c.ClearsInMs = c.EndsInMs + hold
+	case c.Ends != "":
+		c.ClearsInMs = -1
 	case hold == 0:
 		c.Ends = "as soon as it is over"
 	default:

@@ -65,14 +65,14 @@ func (v *Writer) say(out *wire.Gate[Cause], judged *model.View, now time.Time) {
 
 // waits says what a gate waits for that does not open by itself.
 func waits(causes []model.Cause) string {
-	var acks []string
+	var commands []string
 	for _, c := range causes {
-		if c.Latched {
-			acks = append(acks, "agent ack --rule "+c.Rule+" --by NAME")
+		if c.Person != "" && c.ClearsInMs < 0 {
+			commands = append(commands, c.Person)
 		}
 	}
-	if acks == nil {
+	if commands == nil {
 		return "a first sample"
 	}
-	return "a named person: " + strings.Join(acks, ", ")
+	return "a named person: " + strings.Join(commands, ", ")
 }

@@ -38,11 +38,11 @@ func TestGateInWords(t *testing.T) {
 		Title: "Gusts are strong", Says: "gust 31 m/s, limit 25.7 m/s", Ends: "30 min after it is over", StandsMs: 600_000, EndsInMs: -1, ClearsInMs: 1_800_000,
 	}
 	latch := model.Cause{
-		Rule: "E12", Kind: model.KindLine, Level: model.LevelBlock, Latched: true, Title: "The DC voltage is too high or reversed",
+		Rule: "E12", Kind: model.KindLine, Level: model.LevelBlock, Latched: true, Person: "agent ack --rule E12 --by NAME", Title: "The DC voltage is too high or reversed",
 		Ends: "when a named person has acknowledged it: agent ack --rule E12 --by NAME", StandsMs: -1, EndsInMs: -1, ClearsInMs: -1,
 	}
 	warning := model.Cause{
-		Rule: "W09", Title: "An official warning is in force", Says: "Typhoon", Ends: "by itself", StandsMs: 86_400_000, EndsInMs: 86_400_000, ClearsInMs: 86_400_000,
+		Rule: "W09", Title: "An official warning is in force", Says: "Typhoon", Ends: "when it is withdrawn, or", StandsMs: 86_400_000, EndsInMs: 86_400_000, ClearsInMs: 86_400_000,
 	}
 	for _, c := range []struct {
 		name  string
@@ -60,7 +60,7 @@ func TestGateInWords(t *testing.T) {
 		}, time.Time{}},
 		{"until tomorrow", model.View{State: model.StateBlocked, ClearInMs: -1, OpensInMs: 86_400_000, Causes: []model.Cause{warning}}, []string{
 			"Trading is blocked since 11:50; it opens at 2 Jun 12:00 at the earliest.",
-			"An official warning is in force (W09): Typhoon, since 31 May 12:00; ends by itself at 2 Jun 12:00.",
+			"An official warning is in force (W09): Typhoon, since 31 May 12:00; ends when it is withdrawn, or at 2 Jun 12:00.",
 		}, noon.Add(24 * time.Hour)},
 		{"restart", model.View{State: model.StateBlocked, ClearInMs: -1, OpensInMs: -1}, []string{"Trading is blocked since 11:50; it waits for a first sample."}, time.Time{}},
 		{"clearing", model.View{State: model.StateClearing, ClearInMs: 60_000, OpensInMs: 60_000}, []string{"No cause is left since 11:50; it opens at 12:01 if nothing new happens."}, noon.Add(time.Minute)},
@@ -104,7 +104,7 @@ func TestWordsAreLocal(t *testing.T) {
 func TestAlertInWords(t *testing.T) {
 	w, _ := writer()
 	e := model.Event{Type: model.EventAlert, Kind: model.KindLine, Level: model.LevelBlock, ID: "line-1", Rev: 1, Causes: []model.Cause{{
-		Rule: "E12", Text: "x", Title: "The DC voltage is too high or reversed", Says: "DC voltage 620 V, limit 600 V", Latched: true, Level: model.LevelBlock, StandsMs: 0, EndsInMs: -1,
+		Rule: "E12", Text: "x", Title: "The DC voltage is too high or reversed", Says: "DC voltage 620 V, limit 600 V", Latched: true, Person: "agent ack --rule E12 --by NAME", Level: model.LevelBlock, StandsMs: 0, EndsInMs: -1, ClearsInMs: -1,
 	}}}
 	a := w.Alert(Moment{Wall: noon}, &e, -1)
 	if a.Headline != "The DC voltage is too high or reversed: DC voltage 620 V, limit 600 V; trading is blocked" ||
