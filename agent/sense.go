@@ -119,6 +119,9 @@ func (s *Senses) Read(ctx context.Context, sample *model.Sample) {
 // sample.
 func (s *Senses) hand(i int, own, sample *model.Sample) {
 	for _, c := range s.sensors[i].Channels() {
+		if own.Coarse.Has(c) {
+			sample.Coarse = sample.Coarse.With(c)
+		}
 		b := slices.IndexFunc(s.votes, func(b ballot) bool { return b.channel == c })
 		if b < 0 {
 			sample.Values[c], sample.Validity[c], sample.AgeMs[c] = own.Values[c], own.Validity[c], own.AgeMs[c]

@@ -17,9 +17,27 @@ var paces = [NumChannels]pace{
 	FrequencyHz:  {2, 1_000},
 }
 
-// noisy are the channels whose last digit must move: a value that stays the
-// same for long comes from a frozen sensor or driver.
-var noisy = [...]Channel{PressureHPa, FrequencyHz, VoltageV, VoltageAV, VoltageBV, VoltageCV}
+// noisy are the channels whose last digit must move, with the largest step of a
+// sensor that still shows it: a value that stays the same for longer than weather
+// or grid do comes from a frozen sensor or driver. A coarser sensor repeats itself
+// in good health: a quiet grid stays within one step of 0.1 Hz for hours.
+var noisy = [...]struct {
+	channel Channel
+	step    float64
+}{{PressureHPa, 0.1}, {FrequencyHz, 0.01}, {VoltageV, 0.2}, {VoltageAV, 0.2}, {VoltageBV, 0.2}, {VoltageCV, 0.2}}
+
+// SetStep is Set for a sensor whose readings come in steps of that size. Where they
+// are too coarse to show the noise of what is measured, a value that stays the same
+// says nothing, and is not taken for stuck.
+func (s *Sample) SetStep(c Channel, v, step float64) {
+	s.Set(c, v)
+	s.Coarse &^= 1 << c
+	for _, n := range noisy {
+		if n.channel == c && step > n.step {
+			s.Coarse = s.Coarse.With(c)
+		}
+	}
+}
 
 // A reading is what is known of one channel.
 type reading struct {
@@ -55,8 +73,8 @@ func newInputs(c *Config) inputs {
 	in.silenceMs = max(seconds(c.Stale.ElectricalS), byInterval)
 	// A meter that reports every quarter of an hour may well repeat itself.
 	if c.StuckS > 0 && c.IntervalS <= 60 {
-		for _, ch := range noisy {
-			in.canStick[ch] = true
+		for _, n := range noisy {
+			in.canStick[n.channel] = true
 		}
 	}
 	return in
@@ -99,7 +117,7 @@ func (in *inputs) accept(s *Sample, c Channel, tMs int64) {
 		}
 		r.sameN++
 		r.value, r.measuredMs, r.seen, r.fresh, r.state = v, measured, true, true, Valid
-		if in.canStick[c] && measured-r.sameMs >= in.stuckMs && r.sameN >= in.stuckN {
+		if in.canStick[c] && !s.Coarse.Has(c) && measured-r.sameMs >= in.stuckMs && r.sameN >= in.stuckN {
 			r.state, r.fresh = Stuck, false
 		}
 	}

@@ -3,6 +3,7 @@ package sensor
 import (
 	"context"
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -118,6 +119,9 @@ type InputConfig struct {
 	RangeV float64 `yaml:"range_v,omitempty"`
 }
 
+// stepV is the converter's step at the input.
+func (in InputConfig) stepV() float64 { return in.RangeV / 32768 }
+
 var adsMux = map[string]uint16{"0-1": 0, "0-3": 1, "1-3": 2, "2-3": 3, "0": 4, "1": 5, "2": 6, "3": 7}
 
 var adsRange = map[float64]uint16{6.144: 0, 4.096: 1, 2.048: 2, 1.024: 3, 0.512: 4, 0.256: 5}
@@ -226,7 +230,7 @@ func (d *ADS1115) take(s *model.Sample, i int, in InputConfig, hz float64) float
 		assumed = d.nominal
 	}
 	if isDC(in.Channel) {
-		s.Set(in.Channel, analyse(d.samples, d.cycles, assumed).mean*in.Scale)
+		s.SetStep(in.Channel, analyse(d.samples, d.cycles, assumed).mean*in.Scale, in.stepV()*in.Scale)
 		return hz
 	}
 	w := analyse(d.samples, d.cycles, hz)
@@ -239,7 +243,7 @@ func (d *ADS1115) take(s *model.Sample, i int, in InputConfig, hz float64) float
 			s.Set(model.FrequencyHz, hz)
 		}
 	}
-	s.Set(in.Channel, w.rms*in.Scale/d.droop(assumed))
+	s.SetStep(in.Channel, w.rms*in.Scale/d.droop(assumed), in.stepV()*in.Scale/math.Sqrt(float64(len(d.samples))))
 	return hz
 }
 

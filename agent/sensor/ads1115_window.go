@@ -77,7 +77,7 @@ func (d *ADS1115) fill(ctx context.Context, in InputConfig, config uint16) error
 			first = c
 		}
 		last = c
-		d.samples = append(d.samples, point{(c.at - first.at).Seconds(), float64(int16(c.code)) * in.RangeV / 32768})
+		d.samples = append(d.samples, point{(c.at - first.at).Seconds(), float64(int16(c.code)) * in.stepV()})
 		if c.at-first.at >= whole || len(d.samples) == adsMaxSamples {
 			break
 		}
