@@ -34,6 +34,7 @@ var hazards = [...]hazard{
 	qualityHazard,
 	earthHazard,
 	plantHazard,
+	inverterHazard,
 	contactorHazard,
 	lightningHazard,
 	icingHazard,

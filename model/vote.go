@@ -61,8 +61,14 @@ type AgreedReading struct {
 // the others counts. Where none is usable, the result is not usable either.
 // Sensors after the eighth are not looked at.
 //
+// Event bits of inverters are no reading of one thing: all that are set count, and
+// the health of some does not speak for one that cannot be asked.
+//
 // The caller puts the result into its sample with Sample.SetVote.
 func Vote(c Channel, nominal float64, readings []Reading) AgreedReading {
+	if c == InverterEvents {
+		return inverterVote(readings)
+	}
 	var index [MaxVoters]int
 	n := 0
 	for i := range min(len(readings), MaxVoters) {

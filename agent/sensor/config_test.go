@@ -172,7 +172,7 @@ func TestConfigDefaults(t *testing.T) {
 		{Config{Kind: KindAS3935}, "as3935@0x03", 0x03, AS3935Opts{MinStrikes: 1}},
 		{Config{Kind: KindPZEM, Opts: PZEMOpts{Port: "X"}}, "pzem@X/0x01", 1, PZEMOpts{Port: "X", Direction: "export"}},
 		{Config{Kind: KindSunSpec, Opts: SunSpecOpts{Endpoint: "h"}}, "sunspec@h:502/1", 1, SunSpecOpts{
-			Endpoint: "h:502", Channels: []model.Channel{model.PowerW, model.FrequencyHz, model.EnergyExportWh}, Timeout: time.Second,
+			Endpoint: "h:502", Channels: []model.Channel{model.PowerW, model.FrequencyHz, model.EnergyExportWh, model.InverterEvents}, Timeout: time.Second,
 		}},
 	} {
 		got := tt.cfg.withDefaults()

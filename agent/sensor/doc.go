@@ -11,7 +11,7 @@
 //	rain        rain from a tipping bucket             WMO-No. 8, part I, chapter 6
 //	s0          energy register from meter pulses      IEC 62053-31
 //	pzem        AC values of a phase, Modbus RTU       Peacefair, PZEM-004T V3.0 manual
-//	sunspec     inverters and met stations, Modbus TCP SunSpec models 101-103, 111-113, 307, 701
+//	sunspec     inverters and met stations, Modbus TCP SunSpec models 101-103, 111-113, 302, 307, 701
 //
 // The package knows periph's conn interfaces only. Opening real buses is the
 // application's business: it hands in a [Buses], made of a Pi's /dev/i2c-* and
