@@ -28,6 +28,7 @@ const readTimeout = 3 * time.Second
 type Senses struct {
 	sensors []sensor.Sensor
 	status  []wire.Sensor // of sensors, then of the missing ones
+	patient []patience    // by sensor
 	votes   []ballot      // in the order of the channels
 	shares  []bool        // by sensor: it votes on something
 	warming bool
@@ -38,7 +39,7 @@ type Senses struct {
 // that tell which of two voltages is the unsafe one. It fails when more sensors
 // give a channel than can vote.
 func NewSenses(sensors []sensor.Sensor, missing []MissingSensor, judge model.Config, log *slog.Logger) (*Senses, error) {
-	s := &Senses{sensors: sensors, log: log, shares: make([]bool, len(sensors))}
+	s := &Senses{sensors: sensors, log: log, shares: make([]bool, len(sensors)), patient: make([]patience, len(sensors))}
 	for _, one := range sensors {
 		s.status = append(s.status, wire.Sensor{Name: one.Name(), OK: true})
 	}
@@ -94,6 +95,9 @@ func (s *Senses) Read(ctx context.Context, sample *model.Sample) {
 		start := time.Now()
 		err := readOne(ctx, one, into)
 		status.TookMS = float64(time.Since(start).Microseconds()) / 1000
+		if s.patient[i].lets(err, sample.TimeMs) {
+			spare(one.Channels(), into)
+		}
 		switch {
 		case err != nil:
 			s.warming = s.warming || errors.Is(err, sensor.ErrTooFewSamples)
