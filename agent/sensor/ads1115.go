@@ -30,6 +30,8 @@ const (
 	// adsLate is how much longer than the quickest a transfer may take before the
 	// moment of its conversion is in doubt.
 	adsLate = 200 * time.Microsecond
+	// adsLost bounds how many conversions of a window a loose contact may take.
+	adsLost = 5
 	// adsStale bounds how many edges of before are thrown away.
 	adsStale = 64
 )

@@ -51,7 +51,7 @@ func TestADS1115OnABusyMachine(t *testing.T) {
 					if pin == "" { // 380 conversions a second, each timed by this machine
 						hertz, volts = 0.03, 0.8
 					}
-					const readings = 300
+					const readings = 120
 					for i := range readings {
 						hz := 49.9 + 0.2*float64(i%17)/17
 						v[model.FrequencyHz] = hz
@@ -331,6 +331,39 @@ func TestKernelIsChecked(t *testing.T) {
 	} {
 		if _, err := board.New(board.Config{Kernel: k}); err == nil {
 			t.Errorf("%s: accepted", name)
+		}
+	}
+}
+
+// A loose contact that loses one transfer in 500 costs an ADS1115 with hundreds of
+// them in a reading few readings, and never a false one.
+func TestADS1115OnALooseContact(t *testing.T) {
+	for _, pin := range []string{"RDY", ""} {
+		layout := board.Standard()
+		layout.Kernel = board.Kernel{BusHz: 400e3, NackEvery: 500, NackBurst: 1, Seed: 5}
+		b := newBoard(t, layout)
+		d := newSensor(t, withReadyPin(pin), b)
+		defer d.Halt()
+		v := calm()
+		v[model.THDPct] = 0
+		b.Feed(world(v))
+		failed := 0
+		for range 300 {
+			b.Advance(time.Second)
+			var s model.Sample
+			if err := d.Read(t.Context(), &s); err != nil {
+				if !errors.Is(err, sensor.ErrNoChip) {
+					t.Fatal(err)
+				}
+				failed++
+				continue
+			}
+			if hz, u := s.Values[model.FrequencyHz], s.Values[model.VoltageV]; math.Abs(hz-49.98) > 0.02 || math.Abs(u-231) > 0.8 {
+				t.Errorf("pin %q: %g Hz, %g V", pin, hz, u)
+			}
+		}
+		if failed > 15 {
+			t.Errorf("pin %q: %d of 300 readings failed", pin, failed)
 		}
 	}
 }
