@@ -6,6 +6,9 @@
 //	ads1115     AC voltage, current, frequency         TI SBAS444D
 //	tmp102      temperature of equipment               TI SBOS397
 //	sht4x       temperature, humidity, with checksums  Sensirion, datasheet 6.6
+//	mcp9808     temperature of equipment               Microchip DS25095A
+//	adxl345     vibration                              Analog Devices, rev. G
+//	bh1750      irradiance, from daylight              ROHM, 2011.11 rev. D
 //	as3935      lightning                              ams, datasheet 1-03
 //	anemometer  mean wind and 3-s gust from pulses     WMO-No. 8, part I, chapter 5
 //	rain        rain from a tipping bucket             WMO-No. 8, part I, chapter 6
