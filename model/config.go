@@ -78,7 +78,8 @@ type Config struct {
 	StuckSlowS      float64         `yaml:"stuck_slow_s"`   // temperatures, rain, light, vibration; 0: off
 	Gate            GateTimes       `yaml:"gate"`
 	Score           ScoreLimits     `yaml:"score"`
-	Latch           []string        `yaml:"latch"` // rules that stay until a person acknowledges them
+	Latch           []string        `yaml:"latch"`  // rules that stay until a person acknowledges them
+	IKnow           bool            `yaml:"i_know"` // settings that hardly close the gate are meant
 	Channels        []Channel       `yaml:"-"`     // what the site has; nil: unknown, all rules are kept
 }
 
