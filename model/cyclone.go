@@ -116,9 +116,9 @@ type cyclone struct {
 
 	base    baseline
 	kept    baseline // of the run before, while the wall clock is not known
-	anomaly figure // hPa, negative below usual
-	days    int    // behind it
-	setMs   int64  // since when both conditions hold, or never
+	anomaly figure   // hPa, negative below usual
+	days    int      // behind it
+	setMs   int64    // since when both conditions hold, or never
 }
 
 func takeCyclone(e *evidence, _ *Sample, tMs int64) {
