@@ -60,6 +60,8 @@ type Config struct {
 	// CAPAlerts has the alerts told as CAP 1.2 too.
 	CAPAlerts *CAPAlertsConfig `yaml:"cap_alerts"`
 	Watchdog  WatchdogConfig   `yaml:"watchdog"`
+	// Owners may acknowledge and block over MQTT, by commands that they seal.
+	Owners []OwnerConfig `yaml:"owners"`
 	// HomeAssistant publishes MQTT discovery for home automation.
 	HomeAssistant bool `yaml:"home_assistant"`
 	// Clock says whether the wall clock is synchronised: kernel (default), or trusted
@@ -297,6 +299,9 @@ func (c *Config) Validate() error {
 	}
 	if o := c.Outbox; o.MaxRecords < wire.MaxBatchRecords || o.MaxBytes < 1<<16 || o.MaxAge < time.Minute || o.Resend < 100*time.Millisecond {
 		return &ConfigError{"outbox", "max_records is 64 or more, max_bytes 65536 or more, max_age 1m or more, resend 100ms or more"}
+	}
+	if err := c.validateOwners(); err != nil {
+		return err
 	}
 	if err := c.validateTrade(); err != nil {
 		return err

@@ -60,7 +60,7 @@ var leanings = map[string]leaning{
 	"lightning.near_km": less(5), "lightning.far_km": less(5), "lightning.hold_s": less(0),
 	"lightning.confirm_strikes": more(10), "lightning.confirm_s": less(0),
 	"cyclone.anomaly_hpa": more(20), "cyclone.anomaly_clear_hpa": more(20), "cyclone.mean_wind_mps": more(30), "cyclone.set_s": more(7200),
-	"cyclone.hold_s": less(0), "cyclone.min_days": more(0), "cyclone.max_latitude_deg": less(0),
+	"cyclone.hold_s": less(0), "cyclone.dew_point_c": more(0), "cyclone.gale_mps": more(0), "cyclone.calm_s": less(0), "cyclone.min_days": more(0), "cyclone.max_latitude_deg": less(0),
 	"icing.low_c": more(0), "icing.high_c": less(0), "icing.humidity_pct": more(0), "icing.set_s": more(0),
 	"icing.clear_c": less(0), "icing.humidity_clear_pct": more(0), "icing.hold_s": less(0),
 

@@ -120,7 +120,8 @@ func runAgent(ctx context.Context, cfg *agent.Config, log *slog.Logger) (err err
 		return errors.Join(err, deps.Outbox.Close(deps.Clock.Wall().UnixMilli()))
 	}
 	defer guard.watchStop(ctx, log)()
-	err = a.Run(ctx)
+	closeDoor := openDoor(ctx, cfg.Data, a, log)
+	err = errors.Join(a.Run(ctx), closeDoor())
 	return errors.Join(err, guard.end(err == nil))
 }
 
