@@ -17,6 +17,7 @@ import (
 	"fairwatt/agent/replay"
 	"fairwatt/model"
 	"fairwatt/model/trace"
+	"fairwatt/proto/brief"
 	"fairwatt/proto/mqtt"
 	"fairwatt/proto/seal"
 	"fairwatt/proto/wire"
@@ -25,6 +26,7 @@ import (
 type replayFlags struct {
 	trace, config, speed, events, mqtt, mapFile, plot string
 	scores, ignoreUnknown                             bool
+	price, rating                                     float64
 }
 
 func replayCommand() *cobra.Command {
@@ -47,11 +49,16 @@ of a recording or of the _inst columns of a trace, raise alerts of kind line
 within cycles: dips, swells, interruptions, residual voltage and current,
 over-current. They are independent of the gate's rules and do not close it.
 
+The summary's "cost" says of each rule for how many hours it kept the gate closed,
+for how many of them alone, and which energy was not sold meanwhile: by the
+trace's power_w, else by --rating and the light, else by --rating alone.
+
 --plot draws gate, alerts, scores and channels over time, in the local time
 zone. The program "model" does it: the agent of a board carries nothing to draw
 with. It is looked for next to this program and in PATH.`,
 		Example: `  agent replay --trace typhoon.csv
   agent replay --trace typhoon.csv --events typhoon.jsonl --plot typhoon.svg
+  agent replay --trace year.csv.gz --rating 5000 --price 0.12
   agent replay --trace fault.cfg --map substation.yaml
   agent replay --trace day.csv.gz --speed 3600 --events day.jsonl --mqtt tcp://127.0.0.1:1883`,
 		Args: noArgs,
@@ -65,6 +72,8 @@ with. It is looked for next to this program and in PATH.`,
 	cmd.Flags().StringVar(&f.plot, "plot", "", "draw the replay into this file, .svg or .png")
 	cmd.Flags().StringVar(&f.mqtt, "mqtt", "", "also publish to this broker, tcp://host:port")
 	cmd.Flags().BoolVar(&f.scores, "scores", false, "write the network's scores too")
+	cmd.Flags().Float64Var(&f.price, "price", 0, "money for a kWh: the summary says what each rule has cost in money too")
+	cmd.Flags().Float64Var(&f.rating, "rating", 0, "rated power in W, for the energy where the trace has no power_w (default: the configuration's rated_power_w)")
 	cmd.Flags().BoolVar(&f.ignoreUnknown, "ignore-unknown", false, "skip columns that are no channel")
 	return cmd
 }
@@ -88,6 +97,12 @@ func (f *replayFlags) run(ctx context.Context, stdout io.Writer) (err error) {
 	speed, err := parseSpeed(f.speed)
 	if err != nil {
 		return err
+	}
+	if !(f.price >= 0 && f.price <= 1e6) {
+		return usageError{brief.Errorf("--price %q: use 0 to 1000000 for a kWh", strconv.FormatFloat(f.price, 'g', -1, 64))}
+	}
+	if !(f.rating >= 0 && f.rating <= 1e9) {
+		return usageError{brief.Errorf("--rating %q: use 0 to 1000000000 W", strconv.FormatFloat(f.rating, 'g', -1, 64))}
 	}
 	plotter, err := newPlotter(f.plot)
 	if err != nil {
@@ -122,7 +137,11 @@ func (f *replayFlags) run(ctx context.Context, stdout io.Writer) (err error) {
 	if err != nil {
 		return err
 	}
+	if f.rating > 0 {
+		judge.RateEnergy(f.rating)
+	}
 	r := replay.Replay{
+		Price: f.price,
 		Judge: judge, Events: stdout, Scores: f.scores, Speed: speed, Simulated: reader.Meta().Simulated,
 		Waveform: waves.detector, SampleRate: waves.rate, FillRMS: waves.fill,
 	}
