@@ -421,16 +421,17 @@ func (j *Judge) View() View {
 	return v
 }
 
-// SetWall tells once, before the first Step and Restore, that the wall clock
-// read unixMs when the sensing clock read tMs (equal in a replay). It serves
-// what needs the time of day: the usual pressure of W08 over a restart, and
-// whether it is night. The wall clock is not asked again, so its jumps change
-// nothing.
+// SetWall tells once that the wall clock read unixMs when the sensing clock read tMs
+// (equal in a replay). It serves what needs the time of day: the usual pressure of
+// W08 over a restart, and whether it is night. Call it when the wall clock can be
+// trusted, at the start or later; what was kept and measured until then is put on
+// its hours. The wall clock is not asked again, so its jumps change nothing.
 func (j *Judge) SetWall(unixMs, tMs int64) error {
-	if j.any {
-		return errors.New("set wall clock: it has judged already")
+	if j.ev.wallKnown {
+		return errors.New("set wall clock: it is known already")
 	}
 	j.ev.wallOffsetMs, j.ev.wallKnown = unixMs-tMs, true
+	j.ev.cyclone.setHours(unixMs - tMs)
 	return nil
 }
 

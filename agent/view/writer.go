@@ -124,8 +124,12 @@ func (v *Writer) Alert(now Moment, e *model.Event, clearInMs int64) wire.Alert[C
 		Headline: headline(e.Kind, e.Level, e.Action, e.Causes), Rules: ruleIDs(e.Causes), Causes: causesOf(e.Causes, now),
 		Simulated: v.Simulated,
 	}
+	if e.Action == model.ActionAck {
+		out.By, out.Why = e.Word.By, e.Word.Why
+		out.Headline = e.Word.Rule + " acknowledged by " + e.Word.By
+	}
 	switch {
-	case e.Action == model.ActionClear:
+	case e.Action == model.ActionClear, e.Action == model.ActionAck:
 		out.Instruction = "None; trading follows the gate."
 	case e.Level == model.LevelBlock && slices.ContainsFunc(e.Causes, func(c model.Cause) bool { return c.Latched }):
 		out.Instruction = "The gate waits for " + waits(e.Causes) + "."
