@@ -30,11 +30,12 @@ type (
 		SquallLimits `yaml:",inline"`
 		FallLimits   `yaml:",inline"`
 	}
-	// EquipmentLimits are the thresholds of E08, E13 and T02.
+	// EquipmentLimits are the thresholds of E08, E13, E14 and T02.
 	EquipmentLimits struct {
 		OverloadLimits  `yaml:",inline"`
 		HeatLimits      `yaml:",inline"`
 		VibrationLimits `yaml:",inline"`
+		InverterLimits  `yaml:",inline"`
 	}
 	// QualityLimits are the thresholds of E03 and E05 to E07, and how many
 	// readings E01, E04 and E13 ask for; the same for both grid profiles.
