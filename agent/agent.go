@@ -200,20 +200,6 @@ func New(cfg Config, deps Deps) (*Agent, error) {
 	return a, nil
 }
 
-// setWall tells the judge the time of day of the measured world. A clock that
-// was never set would put noon into the night and yesterday's pressure into
-// another month; the judge then knows no time of day until the next start.
-func (a *Agent) setWall() error {
-	switch {
-	case a.deps.Clock.WorldMs != nil:
-		return a.judge.SetWall(a.deps.Clock.WorldMs(), a.now.sensingMs)
-	case !a.now.synced:
-		a.log.Warn("wall clock not synchronised: usual pressure (W08) and night are unknown until the next start")
-		return nil
-	}
-	return a.judge.SetWall(a.now.wallMs(), a.now.sensingMs)
-}
-
 // restore reads the kept states. A state that cannot be read is an error: an
 // agent without it could pay a token twice or shorten a hold.
 func (a *Agent) restore() error {
@@ -420,6 +406,7 @@ func (a *Agent) step() error {
 	}
 	a.summary.Sample(a.sample.TimeMs)
 	a.tellClock()
+	a.judge.Silent(a.senses.silent)
 	if err := a.eventsOf(a.judge.Step(&a.sample)); err != nil {
 		return err
 	}

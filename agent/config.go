@@ -303,7 +303,7 @@ func (c *Config) validateContactor() error {
 	k := c.Contactor
 	switch {
 	case k == nil && c.Sell != nil:
-		return &ConfigError{"contactor", "missing; sell needs {pin: GPIO17, ...}, or contactor: none if nothing switches the power sold"}
+		return &ConfigError{"contactor", "missing; sell needs {pin: GPIO17, ...} or {endpoint: host:port, coil: 0, ...}, or contactor: none if nothing switches the power sold"}
 	case k == nil:
 		return nil
 	case c.Sell == nil && !k.None:
@@ -318,6 +318,10 @@ func (c *Config) validateContactor() error {
 			if pin == k.Pin || pin == k.Feedback {
 				return &ConfigError{"contactor", fmt.Sprintf("pin %.60q belongs to sensors[%d]; use another one", pin, i)}
 			}
+		}
+		// An opening must not wait for a meter, nor its answer be taken for one's.
+		if port := s.SerialPort(); port != "" && port == k.Port {
+			return &ConfigError{"contactor.port", fmt.Sprintf("%.60q belongs to sensors[%d]; give the relay module a line of its own", port, i)}
 		}
 	}
 	return nil

@@ -82,6 +82,8 @@ func TestValidateNamesTheField(t *testing.T) {
 		{base + sells + `, contactor: {pin: K, feedback: F, feedback_active: up}}`, "contactor.feedback_active"},
 		{base + sells + `, contactor: {pin: P}}`, "contactor"},
 		{base + sells + `, contactor: {pin: K, feedback: P}}`, "contactor"},
+		{base + sells + `, contactor: {endpoint: relay, coil: 1, unit: 248}}`, "contactor.unit"},
+		{`{site: a, device: b, sensors: [{kind: s0, name: m, pin: P}, {kind: pzem, port: tty}], ` + sells + `, contactor: {port: tty, coil: 1}}`, "contactor.port"},
 		{`{site: a, device: b, sensors: [{kind: s0, name: m, pin: P}, {kind: as3935, irq_pin: I}], ` + sells + `, contactor: {pin: I}}`, "contactor"},
 		{`{site: a, device: b, sensors: [{kind: s0, name: m, pin: P}, {kind: ads1115, ready_pin: R, inputs: [{channel: voltage_v, input: "0", scale: 1}]}], ` + sells + `, contactor: {pin: R}}`, "contactor"},
 		{base + `buy: {}}`, "buy.circuits"},

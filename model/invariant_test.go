@@ -117,6 +117,7 @@ func TestInvariantOpensInTheEnd(t *testing.T) {
 			// A live sensor's last digit moves.
 			calm.values[VoltageV], calm.values[FrequencyHz] = 230+float64(i%2), 50+float64(i%2)/100
 			calm.values[PressureHPa] = 1000 + float64(i%2)/10
+			calm.values[WindSpeedMPS], calm.values[WindGustMPS] = 4+float64(i%2)/10, 6+float64(i%2)/10
 			fd.step(calm)
 		}
 		fd.j.Advance(fd.now + 1)

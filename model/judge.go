@@ -61,7 +61,7 @@ func NewJudge(cfg Config, scorer Scorer) (*Judge, error) {
 	if err != nil {
 		return nil, fmt.Errorf("judge configuration: %w", err)
 	}
-	cfg.Required = slices.Clone(cfg.Required)
+	cfg.Required, cfg.Redundant = slices.Clone(cfg.Required), slices.Clone(cfg.Redundant)
 	j := &Judge{
 		ev: newEvidence(&cfg, limits), rules: rules,
 		gate: NewGate(cfg.Gate), sober: NewGate(cfg.Gate), scorer: scorer,
@@ -269,7 +269,7 @@ func (j *Judge) causes(tMs int64) []Cause {
 		st, latched := &j.states[i], j.gate.Latched().Has(i)
 		blocks := st.stands() == LevelBlock && j.served.Has(i)
 		if blocks || latched {
-			out = append(out, j.ev.explain(&j.rules[i], st, latched, tMs))
+			out = append(out, j.explain(i, tMs))
 		}
 	}
 	return out
@@ -368,7 +368,7 @@ func (j *Judge) explainSet(set RuleSet, tMs int64) []Cause {
 	var out []Cause
 	for i := range j.rules {
 		if set.Has(i) {
-			out = append(out, j.ev.explain(&j.rules[i], &j.states[i], j.gate.Latched().Has(i), tMs))
+			out = append(out, j.explain(i, tMs))
 		}
 	}
 	return out

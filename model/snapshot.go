@@ -12,8 +12,9 @@ import (
 // uvarints: the alert counter; how long the gate must still wait at least; the
 // ages of its last openings; the official warnings in force; W08's usual
 // pressure by Unix hour, if the wall clock is known; a person's block; then each
-// rule that is not idle, with its id, level held, flags and remaining hold. "FWJ2"
-// is the same without the block, and is read too. Ids instead of
+// rule that is not idle, with its id, level held, flags and remaining hold; then
+// the ages of the strokes that may confirm another, as entries of the same form.
+// "FWJ2" is the same without the block, and is read too. Ids instead of
 // indexes survive a change of the rule table. Ages instead of times survive a
 // restart of the clock: a monotonic one begins at zero.
 const (
@@ -40,6 +41,9 @@ func (j *Judge) Snapshot() []byte {
 	wait := int64(0)
 	if at := j.gate.OpensAtMs(); at != never {
 		wait = max(at-j.nowMs, 0)
+	}
+	if j.gate.hasFloor { // also while something else blocks
+		wait = max(wait, j.gate.floorMs-j.nowMs)
 	}
 	b = binary.AppendUvarint(b, uint64(wait))
 	n := min(j.gate.nOpen, maxReopens)
@@ -70,13 +74,23 @@ func (j *Judge) Snapshot() []byte {
 			if st.holdUntil == never { // restored, and no sample since
 				remaining = j.resumeMs[i]
 			}
+		} else if st.level != LevelNone {
+			// All of its hold is still to come, as it is configured now.
+			remaining = max(seconds(j.rules[i].holdS(&j.ev)), st.owedMs)
 		}
-		b = append(b, byte(len(j.rules[i].id)))
-		b = append(b, j.rules[i].id...)
-		b = append(b, byte(st.stands()), flags)
-		b = binary.AppendUvarint(b, uint64(remaining))
+		b = appendEntry(b, j.rules[i].id, byte(st.stands()), flags, remaining)
 	}
+	b = j.ev.lightning.append(b, j.nowMs)
 	return binary.BigEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
+}
+
+// appendEntry writes a rule, or what stands among the rules under a name that no
+// rule has, so that older programs pass it over.
+func appendEntry(b []byte, id string, level, flags byte, ms int64) []byte {
+	b = append(b, byte(len(id)))
+	b = append(b, id...)
+	b = append(b, level, flags)
+	return binary.AppendUvarint(b, uint64(ms))
 }
 
 var errSnapshot = errors.New("snapshot is damaged")
@@ -87,8 +101,12 @@ var errSnapshot = errors.New("snapshot is damaged")
 // never shortens one. The time between is not counted, nor is the time until the
 // first sample. Implausible readings are forgotten: a start asks for valid ones
 // again. Call it before the first Step, and after SetWall if the usual pressure
-// is to come along. A judge whose Restore fails is unchanged. A rule that the
-// site no longer has is held for its time and then dropped.
+// is to come along. A judge whose Restore fails is unchanged.
+//
+// A rule that is not served any more, because its sensor or its setting is gone,
+// is held for its time. Where it blocked, it is latched too: nothing that is
+// measured can say that its cause is over, so a person has to. Its latch is found
+// by its id, whether the site still has the rule or not.
 func (j *Judge) Restore(snapshot []byte, nowMs int64) error {
 	if j.any {
 		return errors.New("restore judge: it has judged already")
@@ -121,47 +139,30 @@ func (j *Judge) Restore(snapshot []byte, nowMs int64) error {
 			return fmt.Errorf("restore judge: %w", err)
 		}
 	}
-	states, resume := make([]ruleState, len(j.rules)), make([]int64, len(j.rules))
-	copy(states, j.states)
-	latched, restWait := RuleSet(0), int64(wait)
+	past := newPast(j, int64(wait))
+	strokes := newLightning()
 	for len(r.b) > 0 && !r.bad {
 		id, held, flags, remaining := r.rule()
-		i, known := ruleIndex(j.rules, id)
-		if r.bad || held > LevelBlock || i == ruleInit {
-			return fmt.Errorf("restore judge: %w", errSnapshot)
-		}
-		if !known || !j.served.Has(i) {
-			restWait = max(restWait, remaining)
+		if !r.bad && strokes.restore(id, byte(held), flags, nowMs-remaining) {
 			continue
 		}
-		full := max(remaining, seconds(j.rules[i].holdS(&j.ev)))
-		states[i] = ruleState{held: held, holding: true, holdUntil: never}
-		resume[i] = full
-		if flags&flagActive != 0 {
-			// It stands until fresh data says that it is over. The windows behind
-			// it are lost, so the gate waits for them as well.
-			states[i] = ruleState{level: held, held: held}
-			if held == LevelBlock {
-				restWait = max(restWait, full+j.rules[i].windowMs)
-			}
-		}
-		if flags&flagLatched != 0 {
-			latched = latched.With(i)
+		if r.bad || held > LevelBlock || id == rules[ruleInit].id || !past.add(id, held, flags, remaining) {
+			return fmt.Errorf("restore judge: %w", errSnapshot)
 		}
 	}
 	if r.bad || counter > math.MaxInt32 {
 		return fmt.Errorf("restore judge: %w", errSnapshot)
 	}
-	j.counter, j.states, j.nowMs = int(counter), states, nowMs
-	j.resumeMs, j.restoredMs = resume, nowMs
-	j.ev.warnings, j.ev.lightning.quietMs = inForce, longAgo
+	j.counter, j.rules, j.states, j.nowMs = int(counter), past.rules, past.states, nowMs
+	j.resumeMs, j.restoredMs = past.resumeMs, nowMs
+	j.ev.warnings, j.ev.lightning = inForce, strokes
 	blocked.clockKnown, blocked.wallOffsetMs = j.ev.block.clockKnown, j.ev.block.wallOffsetMs
 	j.ev.block = blocked
 	if j.ev.wallKnown {
 		j.ev.cyclone.base = base
 	}
 	for _, g := range [...]*Gate{j.gate, j.sober} {
-		g.restore(openings, latched, nowMs+restWait)
+		g.restore(openings, past.latched, nowMs+past.waitMs)
 	}
 	return nil
 }

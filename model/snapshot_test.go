@@ -161,13 +161,13 @@ func TestSnapshotHolds(t *testing.T) {
 	if short.j.resumeMs[e12] != 40_000 {
 		t.Errorf("left are %d ms, want 40000", short.j.resumeMs[e12])
 	}
-	// A rule that the site no longer has is waited for.
+	// A rule that the site no longer has is waited for, and latched if it stood.
 	other := quietRig(t, func(c *Config) { c.Latch, c.Channels = nil, []Channel{RainMM} })
 	if err := other.j.Restore(r.j.Snapshot(), 0); err != nil {
 		t.Fatal(err)
 	}
-	if got := other.j.gate.floorMs; got != 40_000 || !other.j.gate.hasFloor {
-		t.Errorf("the gate waits %d ms for a rule that is gone, want 40000", got)
+	if got := other.j.gate.floorMs; got != 1_800_000+tenMinutesMs || !other.j.gate.hasFloor || other.j.gate.latched != RuleSet(0).With(w03) {
+		t.Errorf("the gate waits %d ms for rules that are gone, latched are %b", got, other.j.gate.latched)
 	}
 }
 

@@ -188,6 +188,9 @@ func (j *Judge) Ack(ruleID, by string) error {
 	if err := j.sober.Ack(i); err != nil && !errors.Is(err, errNotLatched) {
 		return j.stillActive(i)
 	}
+	if !j.served.Has(i) { // the word is all that can end it
+		j.states[i] = ruleState{}
+	}
 	j.note = ruleID + " acknowledged by " + by
 	return nil
 }

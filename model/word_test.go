@@ -286,7 +286,7 @@ func TestClocksEndNoBlock(t *testing.T) {
 }
 
 // again is the judge after a restart, downMs of which the machine was off.
-func (r *rig) again(t *testing.T) *rig {
+func (r *rig) restart(t *testing.T) *rig {
 	next := quietRig(t, nil)
 	if err := next.j.Restore(r.j.Snapshot(), 0); err != nil {
 		t.Fatal(err)
@@ -305,20 +305,20 @@ func TestBlockOutlivesRestarts(t *testing.T) {
 	}
 	r.now += 1_800_000
 	r.j.Advance(r.now)
-	next := r.again(t).again(t) // twice, the second before any sample
+	next := r.restart(t).restart(t) // twice, the second before any sample
 	next.j.BlockClock(0, 0, false)
 	next.quiet(1000)
 	next.quiet(36_000_000)
 	if v := next.j.View(); v.State != StateBlocked || !strings.Contains(v.Reason, "closed by Ada until "+clockText(until)) || !strings.HasSuffix(v.Reason, "the roof") {
 		t.Errorf("without a clock %v: %s", v.State, v.Reason)
 	}
-	next = r.again(t)
+	next = r.restart(t)
 	next.j.BlockClock(until-600_000, 0, true) // off for 20 minutes
 	next.quiet(1000)
 	if at := next.j.ev.block.untilMs; at != 600_000 {
 		t.Errorf("ends at %d", at)
 	}
-	next = r.again(t)
+	next = r.restart(t)
 	next.j.BlockClock(until+5, 0, true) // off until after its end
 	next.quiet(1000)
 	if next.levelOf(ruleBlock) != LevelNone || next.j.ev.block.set {
@@ -335,7 +335,7 @@ func TestBlockOutlivesRestarts(t *testing.T) {
 	}
 	r.now += 600_000
 	r.j.Advance(r.now)
-	next = r.again(t).again(t)
+	next = r.restart(t).restart(t)
 	next.j.BlockClock(until+1e9, 0, true)
 	next.quiet(5000)
 	if left := next.j.ev.block.untilMs - next.now; left != 3_000_000 {

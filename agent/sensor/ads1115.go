@@ -2,11 +2,10 @@ package sensor
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
-
-	"periph.io/x/conn/v3/gpio"
 
 	"fairwatt/model"
 )
@@ -26,8 +25,13 @@ const (
 	adsPause      = 100 * time.Microsecond
 	// adsMaxSamples bounds a window: 100 cycles at 10 Hz at 860 SPS.
 	adsMaxSamples = 10000
-	// adsRestarts bounds how often a window with a gap is begun again.
-	adsRestarts = 3
+	// adsPatience bounds, in windows, how long one without a gap is looked for.
+	adsPatience = 4
+	// adsLate is how much longer than the quickest a transfer may take before the
+	// moment of its conversion is in doubt.
+	adsLate = 200 * time.Microsecond
+	// adsStale bounds how many edges of before are thrown away.
+	adsStale = 64
 )
 
 // KindADS1115 is the kind of an [ADS1115].
@@ -38,8 +42,8 @@ type ADS1115Opts struct {
 	// Inputs are the signals on AIN0..AIN3. One of voltage_* gives the frequency.
 	Inputs []InputConfig `yaml:"inputs,omitempty"`
 	// ReadyPin is the GPIO wired to ALERT/RDY. With it the chip runs continuously
-	// and each conversion is timed by its edge; without it each conversion is
-	// started and polled (about 650 a second on a 400 kHz bus).
+	// while it is read, and each conversion has the time of its edge; without it each
+	// conversion is started and polled (about 650 a second on a 400 kHz bus).
 	ReadyPin string `yaml:"ready_pin,omitempty"`
 	// Cycles is the measuring window, default 10 (200 ms at 50 Hz, IEC
 	// 61000-4-30).
@@ -66,8 +70,8 @@ func (o ADS1115Opts) check() error {
 	}
 	seen := map[model.Channel]bool{}
 	for i, in := range o.Inputs {
-		if !isACVoltage(in.Channel) && !isACCurrent(in.Channel) {
-			return fmt.Errorf("inputs[%d].channel: %s is no AC voltage or current", i, in.Channel)
+		if !isACVoltage(in.Channel) && !isACCurrent(in.Channel) && !isDC(in.Channel) {
+			return fmt.Errorf("inputs[%d].channel: %s is no voltage or current, AC or DC", i, in.Channel)
 		}
 		if seen[in.Channel] {
 			return fmt.Errorf("inputs[%d].channel: %s twice", i, in.Channel)
@@ -102,7 +106,8 @@ func (o ADS1115Opts) open(cfg Config, buses Buses) (Sensor, error) {
 
 // An InputConfig is one input of an ADS1115.
 type InputConfig struct {
-	// Channel is what is measured: voltage_v, current_a or one of a phase.
+	// Channel is what is measured: voltage_v, current_a or one of a phase as RMS;
+	// dc_voltage_v or dc_current_a as mean, with its sign.
 	Channel model.Channel `yaml:"channel"`
 	// Input is "0" to "3" against ground, or "0-1", "0-3", "1-3", "2-3".
 	Input string `yaml:"input"`
@@ -127,8 +132,12 @@ type ADS1115 struct {
 	frequency int // index of the input that gives the frequency, -1 for none
 	cycles    int
 	nominal   float64
-	rdy       gpio.PinIn
-	samples   []point // kept for reuse
+	rdy       EdgeLine      // nil: polled
+	samples   []point       // kept for reuse
+	begun     time.Duration // when the chip was set to the present input
+	carried   edgeSeen      // an edge whose conversion is still to be read
+	quickest  time.Duration // transfer that started a conversion
+	period    time.Duration // of a conversion, as measured on the last window
 }
 
 func isACVoltage(c model.Channel) bool {
@@ -136,6 +145,8 @@ func isACVoltage(c model.Channel) bool {
 }
 
 func isACCurrent(c model.Channel) bool { return c >= model.CurrentA && c <= model.CurrentNA }
+
+func isDC(c model.Channel) bool { return c == model.DCVoltageV || c == model.DCCurrentA }
 
 func newADS1115(o ADS1115Opts, c chip, buses Buses) (*ADS1115, error) {
 	d := &ADS1115{chip: c, frequency: -1, cycles: o.Cycles, nominal: o.NominalHz}
@@ -158,15 +169,20 @@ func newADS1115(o ADS1115Opts, c chip, buses Buses) (*ADS1115, error) {
 	if o.ReadyPin == "" {
 		return d, nil
 	}
-	pin, err := buses.Pin(o.ReadyPin)
+	line, err := openEdges(c.kind, o.ReadyPin, buses)
 	if err != nil {
-		return nil, &Error{c.kind, o.ReadyPin, c.addr, "open ready pin", err}
+		return nil, err
 	}
-	if err := pin.In(gpio.PullUp, gpio.FallingEdge); err != nil {
-		return nil, &Error{c.kind, o.ReadyPin, c.addr, "set up ready pin", err}
-	}
-	d.rdy = pin
+	d.rdy = line
 	return d, nil
+}
+
+// Halt implements Sensor: it gives the ready pin back.
+func (d *ADS1115) Halt() error {
+	if d.rdy == nil {
+		return nil
+	}
+	return d.rdy.Close()
 }
 
 // Channels implements Sensor.
@@ -190,18 +206,11 @@ func (d *ADS1115) Read(ctx context.Context, s *model.Sample) error {
 	for i, in := range d.inputs {
 		err := d.sample(ctx, in)
 		if err == nil {
-			w := analyse(d.samples, d.cycles, hz)
-			s.Set(in.Channel, w.rms*in.Scale)
-			if i == d.frequency {
-				// Below one per cent of the range it is noise that crosses zero.
-				if w.rms < in.RangeV/100 || w.hz == 0 {
-					s.Fail(model.FrequencyHz, model.Absent)
-				} else {
-					hz = w.hz
-					s.Set(model.FrequencyHz, hz)
-				}
-			}
+			hz = d.take(s, i, in, hz)
 			continue
+		}
+		if errors.Is(err, ErrSaturated) {
+			s.Saturate(in.Channel, true)
 		}
 		if first == nil {
 			first = fmt.Errorf("%s: %w", in.Channel, err)
@@ -211,6 +220,31 @@ func (d *ADS1115) Read(ctx context.Context, s *model.Sample) error {
 		}
 	}
 	return first
+}
+
+// take sets what a window of input i says, and returns the line's frequency as far
+// as it is known, 0 if it is not.
+func (d *ADS1115) take(s *model.Sample, i int, in InputConfig, hz float64) float64 {
+	assumed := hz
+	if assumed == 0 {
+		assumed = d.nominal
+	}
+	if isDC(in.Channel) {
+		s.Set(in.Channel, analyse(d.samples, d.cycles, assumed).mean*in.Scale)
+		return hz
+	}
+	w := analyse(d.samples, d.cycles, hz)
+	if i == d.frequency {
+		// Below one per cent of the range it is noise that crosses zero.
+		if w.rms < in.RangeV/100 || w.hz == 0 {
+			s.Fail(model.FrequencyHz, model.Absent)
+		} else {
+			hz, assumed = w.hz, w.hz
+			s.Set(model.FrequencyHz, hz)
+		}
+	}
+	s.Set(in.Channel, w.rms*in.Scale/d.droop(assumed))
+	return hz
 }
 
 // setup checks that registers keep what is written: the chip has no id.
@@ -238,103 +272,4 @@ func (d *ADS1115) setup(ctx context.Context) error {
 		}
 	}
 	return ctx.Err()
-}
-
-// point is one conversion: when (s) and how much (V at the input).
-type point struct{ t, v float64 }
-
-// sample fills d.samples with one window of an input.
-func (d *ADS1115) sample(ctx context.Context, in InputConfig) error {
-	d.samples = d.samples[:0]
-	window := time.Duration((float64(d.cycles) + 1.5) / d.nominal * 1.1 * float64(time.Second))
-	config := adsMux[in.Input]<<12 | adsRange[in.RangeV]<<9 | adsRate860
-	lsb := in.RangeV / 32768
-	if d.rdy != nil {
-		// Continuous, ALERT after each conversion. The write restarts the
-		// conversion, so the first edge already belongs to this input.
-		if err := d.write16("configure", adsConfig, config); err != nil {
-			return err
-		}
-	}
-	start, last, restarts := d.clock.Now(), time.Duration(0), 0
-	maxGap := time.Duration(float64(time.Second) / d.nominal / 4)
-	for d.clock.Now()-start < window && len(d.samples) < adsMaxSamples {
-		var t time.Duration
-		var err error
-		if d.rdy != nil {
-			t, err = d.awaitEdge(ctx)
-		} else {
-			t, err = d.convert(ctx, config|adsStart|adsSingle|adsNoAlert)
-		}
-		if err != nil {
-			return err
-		}
-		code, err := d.read16("read conversion", adsConversion)
-		if err != nil {
-			return err
-		}
-		if code == 0x7FFF || code == 0x8000 {
-			// The converter clips (9.3.3): no RMS can be formed. The chip is in
-			// order, so it is not set up again.
-			err := d.fail("read conversion", ErrSaturated)
-			d.ready = true
-			return err
-		}
-		// A busy machine leaves gaps. Over a quarter cycle, crossings are missed and
-		// the frequency would be false: the window begins again.
-		if len(d.samples) > 0 && t-last > maxGap {
-			if restarts++; restarts > adsRestarts {
-				return d.fail("sample", fmt.Errorf("%w: a gap of %v, again and again", ErrTooFewSamples, t-last))
-			}
-			d.samples, start = d.samples[:0], t
-		}
-		last = t
-		d.samples = append(d.samples, point{(t - start).Seconds(), float64(int16(code)) * lsb})
-	}
-	if len(d.samples) < 4*d.cycles {
-		return d.fail("sample", fmt.Errorf("%w: %d in %v", ErrTooFewSamples, len(d.samples), window))
-	}
-	if stuck(d.samples, in.RangeV/100) {
-		return d.fail("sample", fmt.Errorf("%w: %d times %.4f V", ErrStuck, len(d.samples), d.samples[0].v))
-	}
-	return nil
-}
-
-// stuck reports samples that are all the same and not about zero: a converter
-// has noise, and a line without voltage has no such mean.
-func stuck(p []point, zero float64) bool {
-	for _, q := range p {
-		if q.v != p[0].v {
-			return false
-		}
-	}
-	return p[0].v > zero || p[0].v < -zero
-}
-
-// convert starts one conversion, awaits it, and returns when it began. The
-// instant is the host's own, so that the chip's oscillator (10 % tolerance)
-// does not enter the frequency.
-func (d *ADS1115) convert(ctx context.Context, config uint16) (time.Duration, error) {
-	if err := d.write16("start conversion", adsConfig, config); err != nil {
-		return 0, err
-	}
-	began := d.clock.Now()
-	if err := d.clock.Sleep(ctx, adsPeriod); err != nil {
-		return 0, d.fail("await conversion", err)
-	}
-	return began, d.poll(ctx, "await conversion", adsPause, adsLimit, func() (bool, error) {
-		got, err := d.read16("read configuration", adsConfig)
-		return got&adsStart != 0, err
-	})
-}
-
-// awaitEdge awaits ALERT/RDY and returns when it came.
-func (d *ADS1115) awaitEdge(ctx context.Context) (time.Duration, error) {
-	if err := ctx.Err(); err != nil {
-		return 0, d.fail("await ready pin", err)
-	}
-	if !d.rdy.WaitForEdge(adsLimit) {
-		return 0, d.fail("await ready pin", fmt.Errorf("%w (%v)", ErrNotReady, adsLimit))
-	}
-	return d.clock.Now(), nil
 }

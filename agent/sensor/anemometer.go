@@ -22,7 +22,9 @@ const KindAnemometer = "anemometer"
 type AnemometerOpts struct {
 	// Pin is the GPIO with the pulses.
 	Pin string `yaml:"pin,omitempty"`
-	// Debounce ignores edges closer than this, default 1 ms.
+	// Debounce ignores edges closer than this. Default 10 ms, for a reed contact, or
+	// the time between two pulses at 60 m/s where that is shorter. More than that
+	// time is refused: a storm would read as a breeze.
 	Debounce time.Duration `yaml:"debounce,omitempty"`
 	// MPSPerHz and OffsetMPS: speed = MPSPerHz * f + OffsetMPS while it turns.
 	// Default 0.667 (2.4 km/h a hertz) and 0.
@@ -33,10 +35,22 @@ type AnemometerOpts struct {
 }
 
 func (o AnemometerOpts) withDefaults() Opts {
-	orDefault(&o.Debounce, time.Millisecond)
 	orDefault(&o.MPSPerHz, 2.4/3.6)
+	orDefault(&o.Debounce, min(reedBounces, o.longestDebounce()))
 	orDefault(&o.Window, 10*time.Second)
 	return o
+}
+
+// What a debounce has to do, and what it must not hide: T01 cuts out at 30 m/s, and
+// W03 blocks at 25.7.
+const (
+	reedBounces = 10 * time.Millisecond
+	fullWindMPS = 60
+)
+
+// longestDebounce is the time between two pulses at fullWindMPS.
+func (o AnemometerOpts) longestDebounce() time.Duration {
+	return max(0, time.Duration(o.MPSPerHz/fullWindMPS*float64(time.Second)).Truncate(time.Microsecond))
 }
 
 func (o AnemometerOpts) place() place { return atPin(o.Pin) }
@@ -47,6 +61,9 @@ func (o AnemometerOpts) check() error {
 	}
 	if !within(o.MPSPerHz, 1e-3, 100) {
 		return fmt.Errorf("mps_per_hz: %g is not within 0.001 and 100", o.MPSPerHz)
+	}
+	if most := o.longestDebounce(); o.Debounce > most {
+		return fmt.Errorf("debounce: %v hides pulses of a wind of %d m/s; at most %v at mps_per_hz %g", o.Debounce, fullWindMPS, most, o.MPSPerHz)
 	}
 	if !within(o.OffsetMPS, -5, 5) {
 		return fmt.Errorf("offset_mps: %g is not within -5 and 5", o.OffsetMPS)

@@ -189,10 +189,11 @@ func TestADS1115Bytes(t *testing.T) {
 		{Addr: 0x48, W: []byte{2, 0x80, 0x00}}, {Addr: 0x48, W: []byte{2}, R: []byte{0x80, 0x00}},
 		{Addr: 0x48, W: []byte{3, 0x7F, 0xFF}}, {Addr: 0x48, W: []byte{3}, R: []byte{0x7F, 0xFF}},
 	}
-	// 3 cycles of 50 Hz: a window of 99 ms, a conversion every 1/860 s.
+	// 3 cycles of 50 Hz: a window of 99 ms, a conversion every 1/860 s. Each is the
+	// mean of a sine of 0.7071 V over 1/860 s.
 	n := 0
-	for at := time.Duration(0); at < 99*time.Millisecond; at += adsPeriod {
-		code := int16(math.Round(11314 * math.Sin(2*math.Pi*50*at.Seconds()))) // 0.7071 V peak
+	for at := time.Duration(0); at < 99*time.Millisecond+adsPeriod; at += adsPeriod {
+		code := int16(math.Round(11314 * 0.994448 * math.Sin(2*math.Pi*50*at.Seconds())))
 		ops = append(ops,
 			i2ctest.IO{Addr: 0x48, W: []byte{1, 0x85, 0xE3}},
 			i2ctest.IO{Addr: 0x48, W: []byte{1}, R: []byte{0x85, 0xE3}},

@@ -2,9 +2,9 @@ package sensor
 
 import "math"
 
-// wave is what a window of samples says: RMS without the mean, and the
+// wave is what a window of samples says: RMS without the mean, the mean, and the
 // frequency, 0 when there are not two rising zero crossings.
-type wave struct{ rms, hz float64 }
+type wave struct{ rms, mean, hz float64 }
 
 // analyse reduces a window to RMS and frequency over whole cycles: from the
 // first rising zero crossing to the last one, at most so many cycles later.
@@ -29,7 +29,7 @@ func analyse(p []point, cycles int, hz float64) wave {
 		w.hz = float64(n) / (to - from)
 	}
 	mean, square := integrate(p, from, to)
-	w.rms = math.Sqrt(max(0, square-mean*mean))
+	w.rms, w.mean = math.Sqrt(max(0, square-mean*mean)), mean
 	return w
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"syscall"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"periph.io/x/conn/v3/gpio"
 	"periph.io/x/conn/v3/i2c"
 
+	"fairwatt/agent/modbus"
 	"fairwatt/model"
 )
 
@@ -42,6 +44,35 @@ type Clock interface {
 	Sleep(ctx context.Context, d time.Duration) error
 }
 
+// Serials is implemented by Buses that have serial lines. A port is opened
+// ready for use (speed, 8N1, no echo), and bounds its Reads in time as
+// [modbus.OverSerial] says. Sensors with one port name share the line, one after
+// the other; each opens and closes the port for itself.
+type Serials interface {
+	Serial(name string) (io.ReadWriteCloser, error)
+}
+
+// modbusClass adds to an error of Modbus what it means for a sensor.
+func modbusClass(err error) error {
+	for _, c := range []struct{ of, is error }{
+		{modbus.ErrSilent, ErrNoChip}, {modbus.ErrLate, ErrNotReady},
+		{modbus.ErrChecksum, ErrChecksum}, {modbus.ErrOtherUnit, ErrWrongChip},
+	} {
+		if errors.Is(err, c.of) {
+			return &classed{err, c.is}
+		}
+	}
+	return err
+}
+
+// classed is an error with a class that its text does not repeat.
+type classed struct {
+	error
+	class error
+}
+
+func (e *classed) Unwrap() []error { return []error{e.error, e.class} }
+
 // Counters is implemented by Buses that count pulses themselves: a simulated
 // board in accelerated time, where a million edges are a number.
 type Counters interface {
@@ -65,6 +96,9 @@ var (
 	// ErrNoChip: nothing acknowledges the address. Anything else that stops a
 	// transfer is a bus error and stays as the bus gave it.
 	ErrNoChip = errors.New("no chip answers")
+	// ErrBusLocked: a chip holds a line of the bus down, and no transfer to any chip
+	// gets through. Taking the supply away from the chips for a second frees it.
+	ErrBusLocked = errors.New("the bus is locked: a chip holds its lines down; take the chips' supply away for a second")
 	// ErrWrongChip: something answers, but it is not the configured chip.
 	ErrWrongChip = errors.New("another chip answers")
 	// ErrNotReady: the chip did not finish its conversion in time.
@@ -111,8 +145,13 @@ const eremoteio = syscall.Errno(121)
 
 // notAcknowledged tells a missing chip from a broken bus. periph's sysfs bus
 // formats the errno away, so its text is looked for as well.
-func notAcknowledged(err error) bool {
-	for _, e := range []syscall.Errno{syscall.ENXIO, eremoteio} {
+func notAcknowledged(err error) bool { return isOneOf(err, syscall.ENXIO, eremoteio) }
+
+// isOneOf says whether an error is one of the kernel's, or ends with its words. A
+// bus whose lines are held down gives ETIMEDOUT, EBUSY or, as lost arbitration,
+// EAGAIN (kernel: i2c/fault-codes).
+func isOneOf(err error, codes ...syscall.Errno) bool {
+	for _, e := range codes {
 		if errors.Is(err, e) || strings.HasSuffix(err.Error(), e.Error()) {
 			return true
 		}
@@ -166,6 +205,8 @@ func (c *chip) tx(op string, w, r []byte) error {
 		return nil
 	case notAcknowledged(err):
 		return c.fail(op, fmt.Errorf("%w: %w", ErrNoChip, err))
+	case isOneOf(err, syscall.ETIMEDOUT, syscall.EBUSY, syscall.EAGAIN):
+		return c.fail(op, fmt.Errorf("%w: %w", ErrBusLocked, err))
 	default:
 		return c.fail(op, err)
 	}

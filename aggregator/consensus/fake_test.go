@@ -15,6 +15,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"fairwatt/aggregator/consensus/guard"
@@ -436,6 +437,9 @@ func (c *cluster) run(name string, n *Node, link func(context.Context, peer.Hand
 			c.t.Errorf("%s: link: %v", name, err)
 		}
 	})
+	// A node may vote before its link runs, and what is sent to a link that
+	// does not run yet is lost: wait until it listens.
+	synctest.Wait()
 	wg.Go(func() {
 		if err := n.Run(ctx); err != nil {
 			c.t.Errorf("%s: %v", name, err)

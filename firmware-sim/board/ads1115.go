@@ -11,9 +11,10 @@ import (
 // railV is the voltage of an input that nothing drives: beyond every range.
 const railV = 10
 
-// ads1115 is the chip (SBAS444D). Each conversion takes the value of the
-// waveform at its middle. The waveform is a fundamental and a fifth harmonic
-// that together have the world's RMS; phases count from the board's start.
+// ads1115 is the chip (SBAS444D). Each conversion is the mean of the waveform over
+// its whole period (9.3.1: the modulator integrates). The waveform is a fundamental
+// and a fifth harmonic that together have the world's RMS; phases count from the
+// board's start.
 type ads1115 struct {
 	cfg       ADS1115
 	nominalHz float64
@@ -31,11 +32,15 @@ type ads1115 struct {
 	high     uint16
 	started  time.Duration
 	lastCode map[uint16]int16
+	line     *edgeQueue // of the ready output, nil if it is not wired
 }
 
 func newADS1115(cfg ADS1115, nominalHz float64, f *faults) (*ads1115, error) {
-	c := &ads1115{cfg: cfg, nominalHz: nominalHz, f: f, hz: nominalHz, newHz: nominalHz, lastCode: map[uint16]int16{}}
+	c := &ads1115{cfg: cfg, nominalHz: nominalHz, f: f, hz: nominalHz, newHz: nominalHz, started: longAgo, lastCode: map[uint16]int16{}}
 	c.reset()
+	if !(math.Abs(cfg.RateError) <= 0.1) {
+		return nil, fmt.Errorf("ads1115@0x%02x: a rate error of %g is not within 0.1", cfg.Address, cfg.RateError)
+	}
 	used := map[int]bool{}
 	for _, in := range cfg.Inputs {
 		if in.AIN < 0 || in.AIN > 3 || used[in.AIN] {
@@ -50,6 +55,14 @@ func newADS1115(cfg ADS1115, nominalHz float64, f *faults) (*ads1115, error) {
 }
 
 func (c *ads1115) reset() { c.config, c.low, c.high = 0x8583, 0x8000, 0x7FFF }
+
+func (c *ads1115) powerUp(time.Duration) {
+	c.reset()
+	c.pointer, c.started, c.lastCode = 0, longAgo, map[uint16]int16{}
+}
+
+// longAgo is before every conversion that counts.
+const longAgo = -time.Hour
 
 func (c *ads1115) info() Part {
 	p := Part{Chip: "ads1115", Address: c.cfg.Address}
@@ -122,7 +135,8 @@ func (c *ads1115) write(now time.Duration, v uint16) {
 func (c *ads1115) single() bool { return c.config&0x0100 != 0 }
 
 func (c *ads1115) period() time.Duration {
-	return time.Second / [8]time.Duration{8, 16, 32, 64, 128, 250, 475, 860}[c.config>>5&7]
+	typical := time.Second / [8]time.Duration{8, 16, 32, 64, 128, 250, 475, 860}[c.config>>5&7]
+	return typical + time.Duration(c.cfg.RateError*float64(typical))
 }
 
 func (c *ads1115) register(now time.Duration) uint16 {
@@ -144,9 +158,29 @@ func (c *ads1115) register(now time.Duration) uint16 {
 	return uint16(c.conversion(now))
 }
 
+// tells says whether ALERT/RDY falls at the end of each conversion.
+func (c *ads1115) tells() bool {
+	return c.present && !c.f.noAnswer && !c.f.stuckStatus && c.config&3 != 3 && c.high&0x8000 != 0 && c.low&0x8000 == 0
+}
+
+// edges are those of ALERT/RDY in (from, to]: the first, how many, and how far
+// apart.
+func (c *ads1115) edges(from, to time.Duration) (first time.Duration, count int, period time.Duration) {
+	period = c.period()
+	begin := max((from-c.started)/period, 0) + 1
+	end := (to - c.started) / period
+	if c.single() {
+		end = min(end, 1)
+	}
+	if !c.tells() || c.started < 0 || end < begin {
+		return 0, 0, period
+	}
+	return c.started + begin*period, int(end - begin + 1), period
+}
+
 // nextEdge is the time until ALERT/RDY falls. False if it never does.
 func (c *ads1115) nextEdge(now time.Duration) (time.Duration, bool) {
-	if !c.present || c.config&3 == 3 || c.high&0x8000 == 0 || c.low&0x8000 != 0 {
+	if !c.tells() || c.started < 0 {
 		return 0, false
 	}
 	p := c.period()
@@ -163,6 +197,9 @@ func (c *ads1115) conversion(now time.Duration) int16 {
 	n := (now - c.started) / p
 	if c.single() {
 		n = min(n, 1)
+	}
+	if c.started < 0 { // none since power-up
+		return 0
 	}
 	if n < 1 || c.f.stuckValue {
 		return c.lastCode[mux]
@@ -204,9 +241,18 @@ func (c *ads1115) signal(ain int, at time.Duration) float64 {
 		// fundamental).
 		u1 := rms * math.Sqrt2 / math.Sqrt(1+thd*thd)
 		turn := 2 * math.Pi * c.phase(at)
-		return u1 * (math.Sin(turn) + thd*math.Sin(5*turn)) / in.Scale
+		x := math.Pi * c.hz * c.period().Seconds()
+		return u1 * (mean(x)*math.Sin(turn) + thd*mean(5*x)*math.Sin(5*turn)) / in.Scale
 	}
 	return 0
+}
+
+// mean is what is left of a sine, averaged over so much of its angle to both sides.
+func mean(x float64) float64 {
+	if x == 0 {
+		return 1
+	}
+	return math.Sin(x) / x
 }
 
 // thdOf is the distortion of a channel. A current has the distortion of its

@@ -78,6 +78,12 @@ func newAS3935(cfg AS3935, f *faults) (*as3935, error) {
 	return c, nil
 }
 
+func (c *as3935) powerUp(now time.Duration) {
+	c.count(now)
+	c.reset()
+	c.pointer, c.quiet = 0, now+asNoiseCheck
+}
+
 func (c *as3935) info() Part {
 	return Part{Chip: "as3935", Address: c.cfg.Address, Channels: []model.Channel{model.LightningKM, model.LightningCount}}
 }

@@ -92,6 +92,11 @@ func (c *bme280) tx(now time.Duration, w, r []byte) bool {
 	return true
 }
 
+func (c *bme280) powerUp(now time.Duration) {
+	c.reset(now)
+	c.pointer, c.busyUntil = 0, now
+}
+
 func (c *bme280) reset(now time.Duration) {
 	c.begun = true
 	c.ctrlHum, c.humNext, c.ctrlMeas, c.config, c.pending = 0, 0, 0, 0, false

@@ -31,6 +31,8 @@ type Config struct {
 	Relays      []Relay
 	// NominalHz is the frequency of a line if the world has none; 50 if 0.
 	NominalHz float64
+	// Kernel is the machine under the drivers.
+	Kernel Kernel
 }
 
 // A BME280 measures temperature_c, humidity_pct and pressure_hpa.
@@ -49,6 +51,9 @@ type ADS1115 struct {
 	Address  uint16
 	Inputs   []Input
 	ReadyPin string // name of the ALERT/RDY output, "" if it is not wired
+	// RateError is by what part its conversions are slower than the datasheet's
+	// typical ones, within 0.1.
+	RateError float64
 }
 
 // An Input is a signal on a pin of an ADS1115, AIN 0 to 3. Its negative end is
@@ -102,6 +107,9 @@ type RainGauge struct {
 type Anemometer struct {
 	Pin      string
 	MPSPerHz float64
+	// Each pulse has so many edges more, within BounceFor: a reed contact.
+	Bounces   int
+	BounceFor time.Duration
 }
 
 // A Meter gives ImpPerKWh pulses a kWh.
@@ -111,6 +119,9 @@ type Meter struct {
 	// FollowPower counts the world's power_w if it is positive. Do not call
 	// AddEnergyWh then.
 	FollowPower bool
+	// Each pulse has so many edges more, within BounceFor.
+	Bounces   int
+	BounceFor time.Duration
 }
 
 // Standard returns the board of sensor.StandardConfigs.
@@ -121,7 +132,7 @@ func Standard() Config {
 		ADS1115: []ADS1115{{Address: 0x48, ReadyPin: "RDY", Inputs: []Input{
 			{0, model.VoltageV, 325}, {2, model.CurrentA, 100},
 		}}},
-		Anemometers: []Anemometer{{"ANEMO", 2.4 / 3.6}},
+		Anemometers: []Anemometer{{Pin: "ANEMO", MPSPerHz: 2.4 / 3.6}},
 		Meters:      []Meter{{Pin: "S0-1", ImpPerKWh: 1000}, {Pin: "S0-2", ImpPerKWh: 1000}},
 	}
 }
@@ -133,6 +144,8 @@ type chip interface {
 	// acknowledge.
 	tx(now time.Duration, w, r []byte) (ok bool)
 	feed(w *model.Sample)
+	// powerUp sets the chip to what it is after a dip of its supply.
+	powerUp(now time.Duration)
 }
 
 // A Part is a chip or a pin of a board, for listings and faults.
@@ -155,6 +168,11 @@ type Board struct {
 	parts     []Part
 	// runners are the chips that change between transfers.
 	runners []runner
+
+	kernel    Kernel
+	transfers uint64 // those that could meet a loose contact
+	nackLeft  int    // of the present burst
+	bus       faults // of the I2C bus itself
 }
 
 // A runner lives through [from, to). All calls hold the board's lock.
@@ -166,6 +184,10 @@ func New(cfg Config) (*Board, error) {
 		chips: map[uint16]chip{}, faults: map[string]*faults{},
 		pulses: map[string]*pulsePin{}, ready: map[string]*ads1115{}, irqs: map[string]*as3935{}, lines: map[string]*line{},
 		relays: map[string]*relay{}, feedbacks: map[string]*relay{},
+	}
+	b.faults[BusPart] = &b.bus
+	if err := b.SetKernel(cfg.Kernel); err != nil {
+		return nil, err
 	}
 	if cfg.NominalHz == 0 {
 		cfg.NominalHz = 50
@@ -262,6 +284,7 @@ func (b *Board) addADS1115(c ADS1115, nominalHz float64) error {
 			return fmt.Errorf("pin %s: two parts", c.ReadyPin)
 		}
 		b.ready[c.ReadyPin] = a
+		a.line = &edgeQueue{b: b, pin: c.ReadyPin, chip: a}
 	}
 	return b.addChip(a, f)
 }
@@ -292,7 +315,7 @@ func (b *Board) addPins(cfg Config) error {
 			return fmt.Errorf("anemometer on %s: wind per hertz must be positive", c.Pin)
 		}
 		channels := []model.Channel{model.WindSpeedMPS, model.WindGustMPS}
-		p := &pulsePin{mpsPerHz: c.MPSPerHz}
+		p := &pulsePin{mpsPerHz: c.MPSPerHz, bounces: c.Bounces, bounceFor: c.BounceFor}
 		if err := b.addPin(Part{Chip: "anemometer", Pin: c.Pin, Channels: channels}, p); err != nil {
 			return err
 		}
@@ -301,7 +324,7 @@ func (b *Board) addPins(cfg Config) error {
 		if c.ImpPerKWh <= 0 {
 			return fmt.Errorf("meter on %s: impulses per kWh must be positive", c.Pin)
 		}
-		p := &pulsePin{impPerWh: float64(c.ImpPerKWh) / 1000, follow: c.FollowPower}
+		p := &pulsePin{impPerWh: float64(c.ImpPerKWh) / 1000, follow: c.FollowPower, bounces: c.Bounces, bounceFor: c.BounceFor}
 		if err := b.addPin(Part{Chip: "s0", Pin: c.Pin}, p); err != nil {
 			return err
 		}
@@ -396,7 +419,15 @@ func (b *Board) run(d time.Duration) {
 	for _, c := range b.runners {
 		c.run(b.now, b.now+d)
 	}
+	if b.kernel.brownOuts(b.now, b.now+d) {
+		b.brownOut()
+	}
 	b.now += d
+	for _, p := range b.pulses {
+		for _, q := range p.lines {
+			q.settle(b.now)
+		}
+	}
 }
 
 // Now is the board's clock: the time since it was made.
@@ -414,6 +445,7 @@ func (b *Board) Sleep(ctx context.Context, d time.Duration) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.run(max(d, 0))
+	b.preempt()
 	return nil
 }
 
@@ -447,12 +479,21 @@ func (u bus) Tx(addr uint16, w, r []byte) error { return u.b.tx(addr, w, r) }
 func (b *Board) tx(addr uint16, w, r []byte) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	defer b.preempt()
+	if b.bus.locked {
+		b.run(adapterTimeout)
+		return errBusy
+	}
+	b.run(b.kernel.transferTime(len(w), len(r)))
 	c, ok := b.chips[addr]
-	if !ok {
+	if !ok || b.loose() {
 		return &simbus.NotAcknowledgedError{Address: addr}
 	}
 	f := b.faults[c.info().Name()]
 	b.run(f.delay())
+	if a, ok := c.(*ads1115); ok && a.line != nil {
+		a.line.collect(b.now)
+	}
 	if f.noAnswer || !c.tx(b.now, w, r) {
 		return &simbus.NotAcknowledgedError{Address: addr}
 	}

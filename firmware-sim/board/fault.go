@@ -38,6 +38,12 @@ const (
 	Bounces FaultKind = "bounces"
 	// FeedbackLost: the wire of a relay's feedback is cut.
 	FeedbackLost FaultKind = "feedback_lost"
+	// BrownOut: the supply of a chip dips for a moment, and it starts again; with
+	// the part BusPart all chips do. There is nothing to remove.
+	BrownOut FaultKind = "brown_out"
+	// Locked: a chip holds a line of the I2C bus down, and no transfer gets through.
+	// Its part is BusPart.
+	Locked FaultKind = "locked"
 )
 
 // A Fault breaks one part, named as Part.Name.
@@ -50,8 +56,11 @@ type Fault struct {
 
 // onlyChips lists the chips that can have a special fault.
 var onlyChips = map[FaultKind][]string{
-	Garbled: {"sht4x", "pzem"}, Noise: {"as3935"}, Disturbers: {"as3935"},
+	Garbled: {"sht4x", "pzem"}, Noise: {"as3935"}, Disturbers: {"as3935"}, Locked: {BusPart},
 }
+
+// busFaults are those of the bus, and its only ones.
+var busFaults = []FaultKind{Locked, BrownOut}
 
 // relayFaults are those of a relay, and its only ones.
 var relayFaults = []FaultKind{Welded, NoPullIn, Bounces, FeedbackLost}
@@ -70,7 +79,7 @@ func valueIf(on bool, v, byDefault float64) float64 {
 // faults are those active at one part.
 type faults struct {
 	noAnswer, stuckValue, stuckStatus, wrongChip, garbled bool
-	welded, noPullIn, feedbackLost                        bool
+	welded, noPullIn, feedbackLost, locked                bool
 	slow, bounces                                         time.Duration
 	noiseUV, disturbersPerHour                            float64
 }
@@ -107,6 +116,9 @@ func (b *Board) setFault(f Fault, on bool) error {
 	if b.pulses[f.Part] != nil && f.Kind != NoAnswer && f.Kind != StuckValue {
 		return fmt.Errorf("fault of %s: a pin can not have %s", f.Part, f.Kind)
 	}
+	if f.Part == BusPart && !slices.Contains(busFaults, f.Kind) {
+		return fmt.Errorf("fault of %s: it can not have %s", f.Part, f.Kind)
+	}
 	chip, _, _ := strings.Cut(f.Part, "@")
 	if only, ok := onlyChips[f.Kind]; ok && !slices.Contains(only, chip) {
 		return fmt.Errorf("fault of %s: %s can not have %s", f.Part, chip, f.Kind)
@@ -137,6 +149,10 @@ func (b *Board) setFault(f Fault, on bool) error {
 		if on {
 			at.bounces = f.Delay
 		}
+	case Locked:
+		at.locked = on
+	case BrownOut:
+		return b.dip(f.Part, on)
 	case SlowBus:
 		at.slow = 0
 		if on {
@@ -149,4 +165,22 @@ func (b *Board) setFault(f Fault, on bool) error {
 		r.settle(b.now)
 	}
 	return nil
+}
+
+// dip lets the supply of one chip, or of all, dip for a moment.
+func (b *Board) dip(part string, on bool) error {
+	if !on { // it is over
+		return nil
+	}
+	if part == BusPart {
+		b.brownOut()
+		return nil
+	}
+	for _, c := range b.chips {
+		if c.info().Name() == part {
+			b.powerUp(c)
+			return nil
+		}
+	}
+	return fmt.Errorf("fault of %s: no chip with a supply of its own", part)
 }

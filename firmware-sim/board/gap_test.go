@@ -1,14 +1,14 @@
 package board_test
 
 import (
+	"context"
 	"errors"
 	"math"
 	"testing"
 	"time"
 
-	"periph.io/x/conn/v3/gpio"
-
 	"fairwatt/agent/sensor"
+	"fairwatt/agent/sensor/simbus"
 	"fairwatt/firmware-sim/board"
 	"fairwatt/model"
 )
@@ -22,23 +22,25 @@ type jumpy struct {
 	jumps int // so many at most
 }
 
-func (j *jumpy) Pin(name string) (gpio.PinIn, error) {
-	p, err := j.Board.Pin(name)
-	return jumpyPin{p, j}, err
+func (j *jumpy) Edges(name string) (simbus.EdgeLine, error) {
+	line, err := j.Board.Edges(name)
+	return jumpyLine{line, j}, err
 }
 
-type jumpyPin struct {
-	gpio.PinIn
+type jumpyLine struct {
+	simbus.EdgeLine
 	j *jumpy
 }
 
-func (p jumpyPin) WaitForEdge(timeout time.Duration) bool {
-	p.j.edges++
-	if p.j.edges%p.j.every == 0 && p.j.jumps > 0 {
-		p.j.jumps--
-		p.j.Advance(p.j.Now() + 87*time.Millisecond)
+func (l jumpyLine) Await(timeout time.Duration) error {
+	l.j.edges++
+	if l.j.edges%l.j.every == 0 && l.j.jumps > 0 {
+		l.j.jumps--
+		if err := l.j.Sleep(context.Background(), 87*time.Millisecond); err != nil {
+			return err
+		}
 	}
-	return p.PinIn.WaitForEdge(timeout)
+	return l.EdgeLine.Await(timeout)
 }
 
 // A gap in the samples costs a new window, not a false frequency; gap after gap

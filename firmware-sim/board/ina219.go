@@ -29,6 +29,10 @@ const inaReset = 0x399F
 
 func newINA219(cfg INA219, f *faults) *ina219 { return &ina219{cfg: cfg, f: f, config: inaReset} }
 
+func (c *ina219) powerUp(now time.Duration) {
+	c.pointer, c.config, c.cal, c.cleared = 0, inaReset, 0, now
+}
+
 func (c *ina219) info() Part {
 	return Part{Chip: "ina219", Address: c.cfg.Address, Channels: []model.Channel{model.DCVoltageV, model.DCCurrentA}}
 }

@@ -1,6 +1,7 @@
 package board
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"syscall"
@@ -38,6 +39,10 @@ type pulsePin struct {
 	last  time.Duration
 	bins  []uint32 // ring over time/binWidth
 	edges chan struct{}
+	lines []*edgeQueue // readers of edges with their times
+	// Each pulse has so many edges more, within bounceFor.
+	bounces   int
+	bounceFor time.Duration
 }
 
 func (p *pulsePin) feed(s *model.Sample) {
@@ -107,7 +112,7 @@ func (p *pulsePin) run(from, to time.Duration) {
 	if walked := time.Duration(maxBins) * binWidth; to-from > walked {
 		// Older than the bins: only the count matters.
 		skip := (to - from - walked) / binWidth * binWidth
-		p.emit(p.pulses(p.meanRate(), skip), from+skip, false)
+		p.emit(p.pulses(p.meanRate(), skip), from, from+skip, false)
 		from += skip
 	}
 	for from < to {
@@ -115,17 +120,18 @@ func (p *pulsePin) run(from, to time.Duration) {
 		if from%binWidth == 0 {
 			p.bins[int(from/binWidth)%maxBins] = 0
 		}
-		p.emit(p.pulses(p.rate(from), end-from), end, true)
+		p.emit(p.pulses(p.rate(from), end-from), from, end, true)
 		from = end
 	}
 }
 
-// emit adds a number of pulses, the last of them at a moment. Only whole pulses
-// count.
-func (p *pulsePin) emit(pulses float64, at time.Duration, inBin bool) {
+// emit adds a number of pulses, spread evenly over [from, at]. Only whole pulses
+// count; the count has the last of them at the end.
+func (p *pulsePin) emit(pulses float64, from, at time.Duration, inBin bool) {
 	if p.f.stuckValue {
 		return
 	}
+	before := p.part
 	p.part += pulses
 	whole := math.Floor(p.part + 1e-9)
 	if whole < 1 {
@@ -138,11 +144,24 @@ func (p *pulsePin) emit(pulses float64, at time.Duration, inBin bool) {
 		// A moment at the end of a bin still belongs to it.
 		p.bins[int((max(at, 1)-1)/binWidth)%maxBins] += uint32(whole)
 	}
+	for n := 1.0; n <= whole && len(p.lines) > 0; n++ {
+		p.tell(from + time.Duration((n-before)/pulses*float64(at-from)))
+	}
 	for range int(min(whole, maxEdges)) {
 		select {
 		case p.edges <- struct{}{}:
 		default: // as in a kernel's queue, edges are lost if none fetches them
 			return
+		}
+	}
+}
+
+// tell gives a pulse's edges to those that read them.
+func (p *pulsePin) tell(at time.Duration) {
+	for _, q := range p.lines {
+		q.push(at)
+		for i := range p.bounces {
+			q.push(at + p.bounceFor*time.Duration(i+1)/time.Duration(p.bounces))
 		}
 	}
 }
@@ -166,7 +185,7 @@ func (b *Board) AddEnergyWh(pin string, wh float64) error {
 	if !(wh >= 0 && wh <= 1e9) {
 		return fmt.Errorf("meter on %s: %g Wh is not within 0 and 1e9", pin, wh)
 	}
-	p.emit(wh*p.impPerWh, b.now, false)
+	p.emit(wh*p.impPerWh, b.now, b.now, false)
 	return nil
 }
 
@@ -182,6 +201,9 @@ func (b *Board) PulseCount(pin string) (total uint64, last time.Duration, err er
 	p := b.pulses[pin]
 	if p == nil {
 		return 0, 0, fmt.Errorf("%w: %s", simbus.ErrNoSuchPin, pin)
+	}
+	if b.kernel.EdgesOnly {
+		return 0, 0, fmt.Errorf("pin %s: no counter: %w", pin, errors.ErrUnsupported)
 	}
 	return p.total, p.last, p.err()
 }
@@ -214,13 +236,11 @@ func (b *Board) waitEdge(name string, timeout time.Duration) bool {
 		if timeout < 0 {
 			timeout = time.Second
 		}
-		wait, ok := a.nextEdge(b.now)
-		if f := a.f; f.noAnswer || f.stuckStatus || !ok || wait > timeout {
-			b.run(timeout)
+		if !a.line.awaitReady(timeout) {
 			return false
 		}
-		b.run(wait)
-		return true
+		_, _, ok, _ := a.line.take()
+		return ok
 	}
 	if a := b.irqs[name]; a != nil {
 		defer b.mu.Unlock()

@@ -20,6 +20,8 @@ type sht4x struct {
 	busyUntil time.Duration // after a command
 }
 
+func (c *sht4x) powerUp(now time.Duration) { c.busyUntil, c.answered = now+time.Millisecond, false }
+
 func (c *sht4x) info() Part {
 	return Part{Chip: "sht4x", Address: c.cfg.Address, Channels: []model.Channel{model.TemperatureC, model.HumidityPct}}
 }

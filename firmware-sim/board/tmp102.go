@@ -31,6 +31,11 @@ func newTMP102(cfg TMP102, f *faults) *tmp102 {
 	return &tmp102{cfg: cfg, f: f, config: tmpReset, low: 0x4B00, high: 0x5000}
 }
 
+func (c *tmp102) powerUp(time.Duration) {
+	c.pointer, c.config, c.low, c.high = 0, tmpReset, 0x4B00, 0x5000
+	c.oneShot, c.shownC = false, 0
+}
+
 func (c *tmp102) info() Part {
 	return Part{Chip: "tmp102", Address: c.cfg.Address, Channels: []model.Channel{c.cfg.Channel}}
 }

@@ -78,6 +78,7 @@ var fairwatt = house{
 		"agent/receipt/receipttest": {floor: ground, side: agents, tests: true},
 		"agent/contactor":           {floor: ground, side: agents, pure: true},
 		"agent/contactor/drive":     {floor: edges, side: agents},
+		"agent/modbus":              {floor: edges, side: agents},
 		"agent/replay":              {floor: edges, side: agents},
 		"agent/outbox":              {floor: edges, side: agents},
 		"agent/sensor":              {floor: edges, side: agents},

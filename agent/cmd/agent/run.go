@@ -91,10 +91,13 @@ func runAgent(ctx context.Context, cfg *agent.Config, log *slog.Logger) (err err
 		log.Warn("rules only", "err", err)
 		network = nil
 	}
-	judgeConfig := cfg.Judge
-	judgeConfig.IntervalS = cfg.Tick.Seconds()
-	judgeConfig.Prefix = cfg.Site + "-" + cfg.Device
-	judgeConfig.Channels = append(judgeConfig.Channels, channelsOf(hw)...)
+	judgeConfig, err := cfg.LiveJudge()
+	if err != nil {
+		return err
+	}
+	if len(judgeConfig.Required) == 0 {
+		log.Warn("no input is required (judge.required is empty): the gate opens without any sensor")
+	}
 	if deps.Judge, err = agent.NewJudge(judgeConfig, network); err != nil {
 		return err
 	}

@@ -169,3 +169,10 @@ func (p *port) Close() error {
 	p.closed = true
 	return nil
 }
+
+// An EdgeLine is the queue of a pin's edges, as package sensor has it.
+type EdgeLine = interface {
+	Await(timeout time.Duration) error
+	Take() (at time.Duration, seq uint32, ok bool, err error)
+	Close() error
+}
