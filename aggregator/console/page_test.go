@@ -70,6 +70,7 @@ func TestPageInABrowser(t *testing.T) {
 		"✔ OPEN", "✖ BLOCKED", "? EXPIRED", "W03 wind: block", "gust 31.4 m/s (&gt;= 25 m/s)",
 		"wind gust, 1.2 s old", "insulation 41 kohm", "leakage no value, stale", "latched", "t-house-1-41", "hazard hold", "2.491 of 2.500", "da-3 is the root",
 		"da-1 gets blocks from da-2 at 3.1 ms", "failed", "simulated", "refused replayed: 3", "Seaside community – fairwatt", "shown as of",
+		"<b>Ada Lovelace</b> acknowledged E12 of", "(key of ada) in block 40", "<b>Bob</b> closed the gate of", ": the roof",
 	} {
 		if !strings.Contains(dom, want) {
 			t.Errorf("the page does not say %q", want)
