@@ -81,6 +81,7 @@ type Agent struct {
 	feed      *feed              // of official warnings; nil without
 	warned    chan mqtt.Message  // official warnings by MQTT
 	stepped   bool               // the judge has had its first sample
+	wallTold  bool               // the judge knows the time of day
 	beganMs   int64              // sensing clock of the start
 	worldMs   int64              // the world's time of day then, if it has its own
 	receipts  *receipt.Collector // nil without a chain
@@ -129,6 +130,7 @@ const (
 	stateMeters = "meters"
 	stateSeller = "seller"
 	stateBuyer  = "buyer"
+	stateDesk   = "warnings"
 )
 
 // seqBlock is how many view numbers are reserved with one write.
@@ -166,7 +168,7 @@ func New(cfg Config, deps Deps) (*Agent, error) {
 		a.publisher.alive = func() { deps.Supervisor.Beat(StagePublish) }
 	}
 	a.viewer = &view.Writer{
-		Device: cfg.Device, Simulated: cfg.Simulated, ModelHash: deps.ModelHash,
+		Device: cfg.Device, Simulated: cfg.Simulated, ModelHash: deps.ModelHash, Zone: time.Local,
 		Set: func(class string, qos byte, retained bool, payload []byte) error {
 			a.publisher.set(class, qos, retained, payload)
 			return nil
@@ -194,37 +196,38 @@ func New(cfg Config, deps Deps) (*Agent, error) {
 	if err := a.setWall(); err != nil {
 		return nil, fmt.Errorf("new agent: %w", err)
 	}
+	if !a.wallTold {
+		a.log.Warn("wall clock not synchronised: nothing is signed for a trade, and usual pressure (W08) and night are unknown until it is")
+	}
 	if err := a.restore(); err != nil {
 		return nil, fmt.Errorf("new agent: %w", err)
 	}
 	return a, nil
 }
 
-// restore reads the kept states. A state that cannot be read is an error: an
-// agent without it could pay a token twice or shorten a hold.
+// restore reads the kept states.
 func (a *Agent) restore() error {
-	if err := a.readState(stateAgent, func(b []byte) error { return json.Unmarshal(b, &a.saved) }); err != nil {
+	if err := a.readState(stateAgent, func(b []byte) error {
+		var saved savedState
+		err := json.Unmarshal(b, &saved)
+		if err == nil {
+			a.saved = saved
+		}
+		return err
+	}); err != nil {
 		return err
 	}
 	a.viewer.Seq = a.saved.SeqReserved
 	if err := a.restoreJudge(); err != nil {
 		return err
 	}
+	if err := a.restoreDesk(); err != nil {
+		return err
+	}
 	if err := a.restoreMeters(); err != nil {
 		return err
 	}
 	return a.restoreTrading()
-}
-
-func (a *Agent) readState(key string, parse func([]byte) error) error {
-	b, err := a.deps.Outbox.State(key)
-	if err != nil || len(b) == 0 {
-		return err
-	}
-	if err := parse(b); err != nil {
-		return fmt.Errorf("kept state %s: %w", key, err)
-	}
-	return nil
 }
 
 // StopRequests makes the buyer finish its trades and begin no new one. It is
@@ -404,9 +407,12 @@ func (a *Agent) step() error {
 	if !a.stepped && a.senses.Warming() && a.now.sensingMs-a.beganMs < warmUpMaxMs {
 		return nil
 	}
+	if err := a.setWall(); err != nil {
+		return err
+	}
 	a.summary.Sample(a.sample.TimeMs)
-	a.tellClock()
 	a.judge.Silent(a.senses.silent)
+	a.tellClock()
 	if err := a.eventsOf(a.judge.Step(&a.sample)); err != nil {
 		return err
 	}
@@ -480,7 +486,7 @@ func (a *Agent) periodic() error {
 		a.publisher.set(wire.ClassStatus, 1, true, []byte(wire.Online))
 	}
 	now := a.now.wall
-	if due(now, &a.lastGate, view.GateEvery) {
+	if due(now, &a.lastGate, wire.GateEvery) {
 		if err := a.publishGate(); err != nil {
 			return err
 		}
@@ -520,8 +526,7 @@ func (a *Agent) flush() {
 		err = a.deps.Outbox.Flush(a.now.wallMs())
 	}
 	if err != nil {
-		a.counters.commitFailures++
-		a.log.Error("outbox", "err", err)
+		a.diskRefused("outbox", err)
 		return
 	}
 	a.publisher.wakeQueue()
@@ -540,7 +545,8 @@ func (a *Agent) states() (map[string][]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("marshal meters: %w", err)
 	}
-	return map[string][]byte{stateAgent: agent, stateMeters: meters, stateJudge: a.judge.Snapshot()}, nil
+	state := map[string][]byte{stateAgent: agent, stateMeters: meters, stateJudge: a.judge.Snapshot()}
+	return state, a.deskState(state)
 }
 
 // rest is the clean end of the loop: no energy flows for a trade, everything

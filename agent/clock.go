@@ -77,16 +77,19 @@ func (r *clockReader) read() moment {
 	return m
 }
 
-// setWall tells the judge the time of day of the measured world. A clock that
-// was never set would put noon into the night and yesterday's pressure into
-// another month; the judge then knows no time of day until the next start.
+// setWall tells the judge the time of day of the measured world, as soon as it is
+// known. A clock that was never set would put noon into the night and yesterday's
+// pressure into another month.
 func (a *Agent) setWall() error {
 	switch {
-	case a.deps.Clock.WorldMs != nil:
-		return a.judge.SetWall(a.deps.Clock.WorldMs(), a.now.sensingMs)
-	case !a.now.synced:
-		a.log.Warn("wall clock not synchronised: usual pressure (W08) and night are unknown until the next start")
+	case a.wallTold:
 		return nil
+	case a.deps.Clock.WorldMs != nil:
+		a.wallTold = true
+		return a.judge.SetWall(a.deps.Clock.WorldMs(), a.now.sensingMs)
+	case a.now.synced:
+		a.wallTold = true
+		return a.judge.SetWall(a.now.wallMs(), a.now.sensingMs)
 	}
-	return a.judge.SetWall(a.now.wallMs(), a.now.sensingMs)
+	return nil
 }

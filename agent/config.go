@@ -64,7 +64,13 @@ type Config struct {
 	Owners []OwnerConfig `yaml:"owners"`
 	// HomeAssistant publishes MQTT discovery for home automation.
 	HomeAssistant bool `yaml:"home_assistant"`
+	// Clock says whether the wall clock is synchronised: kernel (default), or trusted
+	// where something sets it that the kernel does not know of.
+	Clock string `yaml:"clock"`
 }
+
+// ClockTrusted is a Config's Clock that needs no word of the kernel.
+const ClockTrusted = "trusted"
 
 // MQTTAuthConfig is for brokers that ask for a password.
 type MQTTAuthConfig struct {
@@ -257,6 +263,9 @@ func (c *Config) Validate() error {
 	}
 	if c.Network != "shipped" && c.Network != "none" {
 		return &ConfigError{"network", fmt.Sprintf("%q; use shipped or none", c.Network)}
+	}
+	if c.Clock != "" && c.Clock != "kernel" && c.Clock != ClockTrusted {
+		return &ConfigError{"clock", fmt.Sprintf("%.60q; use kernel or trusted", c.Clock)}
 	}
 	if err := c.validateBrokers(); err != nil {
 		return err

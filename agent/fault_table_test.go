@@ -196,7 +196,7 @@ func sensorFaults() []agentFault {
 			s.sensors = append(s.sensors, steady("wind-2", wind, 6))
 			s.open()
 			s.sensor("wind").become(broken(wind, errBus))
-			got := s.observe(2*time.Minute)
+			got := s.observe(2 * time.Minute)
 			return fmt.Sprintf("%s: the other one counts; telemetry has %d failures", got, s.agent.Status().Sensors[2].Failures)
 		}},
 		{"serial port gone (adapter pulled)", func(s *liveSite) string {

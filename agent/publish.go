@@ -34,7 +34,7 @@ func (a *Agent) gateEvent(e *model.Event) error {
 			a.pending.Record = append(a.pending.Record, a.entry(&fairwattpb.Record{
 				Body: &fairwattpb.Record_GateChange{GateChange: &fairwattpb.GateChange{
 					GateSeq: a.saved.GateSeq, State: gateStatePB[e.State], Causes: causesPB(e.Causes),
-					ValidUntilMs: a.now.wallMs() + view.GateValid.Milliseconds(),
+					ValidUntilMs: a.now.wallMs() + wire.GateValid.Milliseconds(),
 				}},
 			}, false))
 		}

@@ -79,6 +79,7 @@ func (j *Judge) explain(i int, tMs int64) Cause {
 	c := j.ev.explain(&j.rules[i], st, latched, tMs)
 	if !j.served.Has(i) {
 		c.Text = "it stood before a restart and cannot be judged any more (" + j.whyMute(i) + "); look at the plant, then acknowledge"
+		c.Says = c.Text
 	}
 	return c
 }

@@ -2,6 +2,7 @@ package view
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"fairwatt/model"
@@ -14,6 +15,7 @@ type Writer struct {
 	Device    string
 	Simulated bool
 	Location  *wire.Location // nil: unknown
+	Zone      *time.Location // of times in words for people; nil: UTC
 	ModelHash string
 	// Set publishes a payload.
 	Set func(class string, qos byte, retained bool, payload []byte) error
@@ -51,14 +53,11 @@ func (v *Writer) Show(class string, qos byte, retained bool, view any) error {
 // Gate publishes the retained gate view.
 func (v *Writer) Gate(now Moment, view *model.View, gateSeq uint64) error {
 	seq := v.Next()
-	out := wire.Gate[model.Cause]{
+	out := wire.Gate[Cause]{
 		Schema: wire.SchemaGate, ID: fmt.Sprintf("%s-gate-%d", v.Device, seq), Seq: seq,
 		TS: wire.Time{Time: now.Wall}, ClockSynced: now.Synced, State: view.State.String(), Reason: view.Reason,
-		Since: wire.Time{Time: v.GateWall}, ValidUntil: wire.Time{Time: now.Wall.Add(GateValid)},
-		Causes: view.Causes, GateSeq: gateSeq, Simulated: v.Simulated,
-	}
-	if out.Causes == nil {
-		out.Causes = []model.Cause{}
+		Since: wire.Time{Time: v.GateWall}, ValidUntil: wire.Time{Time: now.Wall.Add(wire.GateValid)},
+		Causes: causesOf(view.Causes, now.Wall), GateSeq: gateSeq, Simulated: v.Simulated,
 	}
 	if view.ClearInMs >= 0 {
 		out.ClearInS = Rounded(float64(view.ClearInMs)/1000, 3)
@@ -71,6 +70,7 @@ func (v *Writer) Gate(now Moment, view *model.View, gateSeq uint64) error {
 			})
 		}
 	}
+	v.say(&out, view, now.Wall)
 	return v.Show(wire.ClassGate, 1, true, out)
 }
 
@@ -106,12 +106,12 @@ func (v *Writer) Hazards(now Moment, view *model.View, all bool) error {
 }
 
 // Alert returns the message of an alert event; clearInMs is the gate's.
-func (v *Writer) Alert(now Moment, e *model.Event, clearInMs int64) wire.Alert[model.Cause] {
+func (v *Writer) Alert(now Moment, e *model.Event, clearInMs int64) wire.Alert[Cause] {
 	urgency, severity, certainty := capOf(e.Level, e.Causes)
-	out := wire.Alert[model.Cause]{
+	out := wire.Alert[Cause]{
 		Schema: wire.SchemaAlert, ID: e.ID, Rev: e.Rev, Action: e.Action.String(), TS: wire.Time{Time: now.Wall},
 		Kind: e.Kind.String(), Level: e.Level.String(), Urgency: urgency, Severity: severity, Certainty: certainty,
-		Headline: headline(e.Kind, e.Level, e.Action, e.Causes), Rules: ruleIDs(e.Causes), Causes: e.Causes,
+		Headline: headline(e.Kind, e.Level, e.Action, e.Causes), Rules: ruleIDs(e.Causes), Causes: causesOf(e.Causes, now.Wall),
 		Simulated: v.Simulated,
 	}
 	if e.Action == model.ActionAck {
@@ -121,6 +121,8 @@ func (v *Writer) Alert(now Moment, e *model.Event, clearInMs int64) wire.Alert[m
 	switch {
 	case e.Action == model.ActionClear, e.Action == model.ActionAck:
 		out.Instruction = "None; trading follows the gate."
+	case e.Level == model.LevelBlock && slices.ContainsFunc(e.Causes, func(c model.Cause) bool { return c.Latched }):
+		out.Instruction = "The gate waits for " + waits(e.Causes) + "."
 	case e.Level == model.LevelBlock:
 		out.Instruction = "Wait; the gate opens by itself when every cause has been clear long enough."
 		if clearInMs > 0 {

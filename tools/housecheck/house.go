@@ -32,6 +32,8 @@ type house struct {
 	rooms    map[string]room      // by path from the module's folder
 	allowed  map[exception]string // why an impure thing may stand in a pure package
 	across   map[exception]string // why one package may import another against the rules
+	doors    map[string]string    // by what is behind it: the only package, with those below it, that imports it
+	tags     []string             // build tags whose files are checked too
 	plan     string               // the page that names every package
 	topLevel []string             // names, as path.Match has it
 }
@@ -120,6 +122,11 @@ var fairwatt = house{
 	across: map[exception]string{
 		{"firmware-sim/board", "agent/sensor/simbus"}: "the board answers what the agent's end of its socket asks; their frames stand once",
 	},
+	doors: map[string]string{
+		"gorgonia.org":                         "model/nnet",
+		"github.com/hyperledger-labs/SmartBFT": "aggregator/consensus",
+	},
+	tags: []string{"lite"},
 	plan: "docs/design.md",
 	topLevel: []string{
 		"agent", "aggregator", "model", "firmware-sim", "proto", "configs", "docs", "tools", ".ci", ".git*",

@@ -64,7 +64,7 @@ func runAgent(ctx context.Context, cfg *agent.Config, log *slog.Logger) (err err
 		return fmt.Errorf("make data directory: %w", err)
 	}
 	deps := agent.Deps{
-		Version: readBuild().Version, Logger: log, Clock: agent.LiveClock(clockSynced), Supervisor: guard.supervisor(log),
+		Version: readBuild().Version, Logger: log, Clock: agent.LiveClock(trustOf(cfg)), Supervisor: guard.supervisor(log),
 	}
 	if cfg.Genesis != "" {
 		if deps.Chain, err = agent.LoadChain(cfg.Genesis); err != nil {
