@@ -150,6 +150,9 @@ func (a *Agent) publishInfo() error {
 	if a.cfg.Buy != nil {
 		v.Capabilities = append(v.Capabilities, "buy")
 	}
+	for _, l := range a.cfg.Judge.Loosened() {
+		v.Loosened = append(v.Loosened, l.String())
+	}
 	return a.set(wire.ClassInfo, 1, true, v)
 }
 

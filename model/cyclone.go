@@ -137,10 +137,10 @@ type cyclone struct {
 
 	base    baseline
 	kept    baseline // of the run before, while the wall clock is not known
-	anomaly figure // hPa, negative below usual
-	days    int    // behind it
-	setMs   int64  // since when all conditions hold, or never
-	calmMs  int64  // since when it blows less than Beaufort 6, or never
+	anomaly figure   // hPa, negative below usual
+	days    int      // behind it
+	setMs   int64    // since when all conditions hold, or never
+	calmMs  int64    // since when it blows less than Beaufort 6, or never
 }
 
 func takeCyclone(e *evidence, _ *Sample, tMs int64) {
