@@ -8,38 +8,26 @@ import (
 
 // A ballot is the vote of the sensors that give one channel.
 type ballot struct {
-	channel  model.Channel
-	nominal  float64 // of voltages and frequency
-	voters   []int   // indexes into the sensors
+	model.Ballot
+	voters   []int // indexes into the sensors
 	readings []model.Reading
 	outlier  int // index into voters; -1: none
-}
-
-// nominalOf returns what a voltage or frequency should be, 0 for all else.
-func nominalOf(c model.Channel, judge model.Config) float64 {
-	switch c {
-	case model.VoltageV, model.VoltageAV, model.VoltageBV, model.VoltageCV:
-		return judge.NominalVoltageV
-	case model.FrequencyHz:
-		return judge.NominalFreqHz
-	}
-	return 0
 }
 
 // vote joins the readings of a channel. The judge tells that they disagree
 // (rule S01); only the log and telemetry tell which one stands alone.
 func (s *Senses) vote(b *ballot, sample *model.Sample) {
-	v := model.Vote(b.channel, b.nominal, b.readings)
-	sample.SetVote(b.channel, v)
+	v := b.Vote(b.readings)
+	sample.SetVote(b.Channel, v)
 	if v.Outlier == b.outlier {
 		return
 	}
 	b.outlier = v.Outlier
 	if v.Outlier < 0 {
-		s.log.Info("sensors agree again", "channel", b.channel.String())
+		s.log.Info("sensors agree again", "channel", b.Channel.String())
 		return
 	}
-	s.log.Warn("a sensor stands alone", "channel", b.channel.String(), "sensor", s.status[b.voters[v.Outlier]].Name,
+	s.log.Warn("a sensor stands alone", "channel", b.Channel.String(), "sensor", s.status[b.voters[v.Outlier]].Name,
 		"value", b.readings[v.Outlier].Value, "others", v.Value)
 }
 
@@ -54,8 +42,8 @@ func (s *Senses) Votes() []Vote {
 	var out []Vote
 	for i := range s.votes {
 		b := &s.votes[i]
-		v := model.Vote(b.channel, b.nominal, b.readings)
-		vote := Vote{b.channel, wire.Vote{Disagree: v.Disagree, Sensors: make(map[string]*float64)}}
+		v := b.Vote(b.readings)
+		vote := Vote{b.Channel, wire.Vote{Disagree: v.Disagree, Sensors: make(map[string]*float64)}}
 		if v.Validity == model.Valid {
 			vote.Value = view.Rounded(v.Value, 4)
 		}

@@ -76,3 +76,20 @@ func (r *clockReader) read() moment {
 	r.last, r.began = m, true
 	return m
 }
+
+// setWall tells the judge the time of day of the measured world, as soon as it is
+// known. A clock that was never set would put noon into the night and yesterday's
+// pressure into another month.
+func (a *Agent) setWall() error {
+	switch {
+	case a.wallTold:
+		return nil
+	case a.deps.Clock.WorldMs != nil:
+		a.wallTold = true
+		return a.judge.SetWall(a.deps.Clock.WorldMs(), a.now.sensingMs)
+	case a.now.synced:
+		a.wallTold = true
+		return a.judge.SetWall(a.now.wallMs(), a.now.sensingMs)
+	}
+	return nil
+}

@@ -60,9 +60,17 @@ type Config struct {
 	// CAPAlerts has the alerts told as CAP 1.2 too.
 	CAPAlerts *CAPAlertsConfig `yaml:"cap_alerts"`
 	Watchdog  WatchdogConfig   `yaml:"watchdog"`
+	// Owners may acknowledge and block over MQTT, by commands that they seal.
+	Owners []OwnerConfig `yaml:"owners"`
 	// HomeAssistant publishes MQTT discovery for home automation.
 	HomeAssistant bool `yaml:"home_assistant"`
+	// Clock says whether the wall clock is synchronised: kernel (default), or trusted
+	// where something sets it that the kernel does not know of.
+	Clock string `yaml:"clock"`
 }
+
+// ClockTrusted is a Config's Clock that needs no word of the kernel.
+const ClockTrusted = "trusted"
 
 // MQTTAuthConfig is for brokers that ask for a password.
 type MQTTAuthConfig struct {
@@ -256,6 +264,9 @@ func (c *Config) Validate() error {
 	if c.Network != "shipped" && c.Network != "none" {
 		return &ConfigError{"network", fmt.Sprintf("%q; use shipped or none", c.Network)}
 	}
+	if c.Clock != "" && c.Clock != "kernel" && c.Clock != ClockTrusted {
+		return &ConfigError{"clock", fmt.Sprintf("%.60q; use kernel or trusted", c.Clock)}
+	}
 	if err := c.validateBrokers(); err != nil {
 		return err
 	}
@@ -286,6 +297,9 @@ func (c *Config) Validate() error {
 	if o := c.Outbox; o.MaxRecords < wire.MaxBatchRecords || o.MaxBytes < 1<<16 || o.MaxAge < time.Minute || o.Resend < 100*time.Millisecond {
 		return &ConfigError{"outbox", "max_records is 64 or more, max_bytes 65536 or more, max_age 1m or more, resend 100ms or more"}
 	}
+	if err := c.validateOwners(); err != nil {
+		return err
+	}
 	if err := c.validateTrade(); err != nil {
 		return err
 	}
@@ -298,7 +312,7 @@ func (c *Config) validateContactor() error {
 	k := c.Contactor
 	switch {
 	case k == nil && c.Sell != nil:
-		return &ConfigError{"contactor", "missing; sell needs {pin: GPIO17, ...}, or contactor: none if nothing switches the power sold"}
+		return &ConfigError{"contactor", "missing; sell needs {pin: GPIO17, ...} or {endpoint: host:port, coil: 0, ...}, or contactor: none if nothing switches the power sold"}
 	case k == nil:
 		return nil
 	case c.Sell == nil && !k.None:
@@ -313,6 +327,10 @@ func (c *Config) validateContactor() error {
 			if pin == k.Pin || pin == k.Feedback {
 				return &ConfigError{"contactor", fmt.Sprintf("pin %.60q belongs to sensors[%d]; use another one", pin, i)}
 			}
+		}
+		// An opening must not wait for a meter, nor its answer be taken for one's.
+		if port := s.SerialPort(); port != "" && port == k.Port {
+			return &ConfigError{"contactor.port", fmt.Sprintf("%.60q belongs to sensors[%d]; give the relay module a line of its own", port, i)}
 		}
 	}
 	return nil

@@ -121,6 +121,12 @@ func sensorFaults() []agentFault {
 			last := s.agent.Status().Sensors[2]
 			return fmt.Sprintf("the agent starts and says so (%s: %s); %s by %s", last.Name, last.Error, s.agent.Status().Gate, s.rules())
 		}},
+		{"chip missing at the start, no input required", func(s *liveSite) string {
+			s.missing = []MissingSensor{{Name: "lightning", Err: errBus}}
+			s.cfg.Judge.Required = []model.Channel{}
+			s.open()
+			return s.observe(time.Minute)
+		}},
 		{"bus error: a driver that worked returns an error", func(s *liveSite) string {
 			s.open()
 			s.sensor("wind").become(broken(wind, errBus))
@@ -190,7 +196,7 @@ func sensorFaults() []agentFault {
 			s.sensors = append(s.sensors, steady("wind-2", wind, 6))
 			s.open()
 			s.sensor("wind").become(broken(wind, errBus))
-			got := s.observe(time.Minute)
+			got := s.observe(2 * time.Minute)
 			return fmt.Sprintf("%s: the other one counts; telemetry has %d failures", got, s.agent.Status().Sensors[2].Failures)
 		}},
 		{"serial port gone (adapter pulled)", func(s *liveSite) string {

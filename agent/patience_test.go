@@ -19,9 +19,11 @@ type scripted struct {
 	reads int
 }
 
-func (*scripted) Name() string              { return "scripted" }
-func (*scripted) Channels() []model.Channel { return []model.Channel{model.VoltageV, model.FrequencyHz} }
-func (*scripted) Halt() error               { return nil }
+func (*scripted) Name() string { return "scripted" }
+func (*scripted) Channels() []model.Channel {
+	return []model.Channel{model.VoltageV, model.FrequencyHz}
+}
+func (*scripted) Halt() error { return nil }
 func (s *scripted) Read(_ context.Context, sample *model.Sample) error {
 	s.reads++
 	for i, c := range s.Channels() {

@@ -96,6 +96,7 @@ func (a *Agent) publishTelemetry() error {
 			"records_final": a.counters.final, "records_refused": a.counters.refused,
 			"receipts_refused": a.counters.badReceipts, "commit_failures": a.counters.commitFailures,
 			"clock_steps": a.counters.clockSteps, "publish_failures": a.publisher.failures(),
+			"words_done": a.words.done.Load(), "words_refused": a.words.refused.Load(),
 		},
 	}
 	if a.feed != nil {

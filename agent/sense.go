@@ -31,16 +31,19 @@ type Senses struct {
 	patient []patience    // by sensor
 	votes   []ballot      // in the order of the channels
 	shares  []bool        // by sensor: it votes on something
+	mute    []int64       // by sensor: since when it gives nothing, or heard
+	silent  []string      // names of those that give nothing for long
 	warming bool
 	log     *slog.Logger
 }
 
-// NewSenses prepares the reading of sensors. judge gives the nominal values
+// NewSenses prepares the reading of sensors. judge gives the limits
 // that tell which of two voltages is the unsafe one. It fails when more sensors
 // give a channel than can vote.
 func NewSenses(sensors []sensor.Sensor, missing []MissingSensor, judge model.Config, log *slog.Logger) (*Senses, error) {
-	s := &Senses{sensors: sensors, log: log, shares: make([]bool, len(sensors)), patient: make([]patience, len(sensors))}
-	for _, one := range sensors {
+	s := &Senses{sensors: sensors, log: log, shares: make([]bool, len(sensors)), mute: make([]int64, len(sensors)), patient: make([]patience, len(sensors))}
+	for i, one := range sensors {
+		s.mute[i] = heard
 		s.status = append(s.status, wire.Sensor{Name: one.Name(), OK: true})
 	}
 	for _, m := range missing {
@@ -48,7 +51,7 @@ func NewSenses(sensors []sensor.Sensor, missing []MissingSensor, judge model.Con
 		s.status = append(s.status, wire.Sensor{Name: m.Name, Error: m.Err.Error(), Failures: 1})
 	}
 	for c := range model.NumChannels {
-		b := ballot{channel: c, nominal: nominalOf(c, judge), outlier: -1}
+		b := ballot{Ballot: judge.Ballot(c), outlier: -1}
 		for i, one := range sensors {
 			if slices.Contains(one.Channels(), c) {
 				b.voters = append(b.voters, i)
@@ -110,12 +113,45 @@ func (s *Senses) Read(ctx context.Context, sample *model.Sample) {
 			s.log.Info("sensor is back", "sensor", status.Name)
 			status.OK, status.Error = true, ""
 		}
+		s.listen(i, into)
 		if s.shares[i] {
 			s.hand(i, &own, sample)
 		}
 	}
+	s.tellSilent(sample.TimeMs)
 	for i := range s.votes {
 		s.vote(&s.votes[i], sample)
+	}
+}
+
+// heard stands for a sensor that gave something at its last reading.
+const heard = -1
+
+// silentAfterMs is how long a sensor may give nothing before that is told: longer
+// than a read again, or a line that is plugged in.
+const silentAfterMs = 60_000
+
+// listen notes whether sensor i gave anything at all.
+func (s *Senses) listen(i int, sample *model.Sample) {
+	gives := slices.ContainsFunc(s.sensors[i].Channels(), func(c model.Channel) bool {
+		return sample.Validity[c] == model.Valid || sample.Validity[c] == model.Saturated
+	})
+	switch {
+	case gives:
+		s.mute[i] = heard
+	case s.mute[i] == heard:
+		s.mute[i] = sample.TimeMs
+	}
+}
+
+// tellSilent lists the sensors that give nothing for long, and those that could not
+// even be set up.
+func (s *Senses) tellSilent(nowMs int64) {
+	s.silent = s.silent[:0]
+	for i := range s.status {
+		if missing := i >= len(s.sensors); missing || s.mute[i] != heard && nowMs-s.mute[i] >= silentAfterMs {
+			s.silent = append(s.silent, s.status[i].Name)
+		}
 	}
 }
 
@@ -126,7 +162,7 @@ func (s *Senses) hand(i int, own, sample *model.Sample) {
 		if own.Coarse.Has(c) {
 			sample.Coarse = sample.Coarse.With(c)
 		}
-		b := slices.IndexFunc(s.votes, func(b ballot) bool { return b.channel == c })
+		b := slices.IndexFunc(s.votes, func(b ballot) bool { return b.Channel == c })
 		if b < 0 {
 			sample.Values[c], sample.Validity[c], sample.AgeMs[c] = own.Values[c], own.Validity[c], own.AgeMs[c]
 			continue

@@ -88,7 +88,8 @@ const (
 
 // A ChannelInfo describes a channel: its name in files, its unit for people,
 // and the physical range outside which a value is refused (section 4 of the
-// hazard notes: implausible is a state, never a value).
+// hazard notes: implausible is a state, never a value), but for the ends at which
+// a hazard goes on.
 type ChannelInfo struct {
 	Name     string
 	Unit     string
@@ -151,6 +152,39 @@ var channels = [NumChannels]ChannelInfo{
 	LightningKM:           {"lightning_km", "km", GroupLightning, 0, 100},
 	LightningCount:        {"lightning_count", "", GroupLightning, 0, 1e6},
 	InverterEvents:        {"inverter_events", "", GroupElectrical, 0, inverterMost},
+}
+
+// A side says at which end of a channel's range a hazard goes on.
+type side uint8
+
+const (
+	unsafeHigh side = 1 << iota
+	unsafeLow
+)
+
+// unsafeSides are the ends beyond which a reading is no fault of the sensor but
+// more of the hazard: a clamp that clips, a thermometer in a fire. All other ends
+// lie beyond what nature or a plant can do (no air has 299 hPa), so a reading
+// beyond them says that the sensor is broken. Every channel that a blocking rule
+// compares stands here, or has an end that no plant reaches.
+var unsafeSides = [NumChannels]side{
+	VoltageV: unsafeHigh, VoltageAV: unsafeHigh, VoltageBV: unsafeHigh, VoltageCV: unsafeHigh, // E02
+	CurrentA: unsafeHigh, CurrentAA: unsafeHigh, CurrentBA: unsafeHigh, CurrentCA: unsafeHigh, // E08
+	FrequencyHz:           unsafeHigh,             // E04
+	DCVoltageV:            unsafeHigh | unsafeLow, // E12
+	InsulationKOhm:        unsafeLow,              // E10: an offset below zero is no insulation
+	LeakageMA:             unsafeHigh,             // E09
+	EquipmentTemperatureC: unsafeHigh,             // E13
+	VibrationMPS2:         unsafeHigh,             // T02
+	WindSpeedMPS:          unsafeHigh,             // W05
+	WindGustMPS:           unsafeHigh,             // W03
+	LightningCount:        unsafeHigh,             // W01, as strokes that confirm
+}
+
+// beyond reports whether a value lies beyond the range where a hazard goes on.
+func (c Channel) beyond(v float64) bool {
+	side, info := unsafeSides[c], &channels[c]
+	return v > info.Max && side&unsafeHigh != 0 || v < info.Min && side&unsafeLow != 0
 }
 
 var channelByName = func() map[string]Channel {

@@ -58,7 +58,8 @@ type Config struct {
 	RatedCurrentA   float64         `yaml:"rated_current_a"`      // 0: E08 cannot be served
 	RatedPowerW     float64         `yaml:"rated_power_w"`        // of the PV array at 1000 W/m2; 0: P01 cannot be served
 	IntervalS       float64         `yaml:"interval_s"`           // between samples
-	Required        []Channel       `yaml:"required"`
+	Required        []Channel       `yaml:"required"`             // nil: whoever knows the channels says; empty: none
+	Redundant       []Channel       `yaml:"redundant"`            // whose several sensors all stand at one place
 	Limits          GridLimits      `yaml:"limits"`
 	Weather         WeatherLimits   `yaml:"weather"`
 	Equipment       EquipmentLimits `yaml:"equipment"`
@@ -73,6 +74,9 @@ type Config struct {
 	Stale           StaleLimits     `yaml:"stale"`
 	StuckS          float64         `yaml:"stuck_s"`        // pressure, voltage, frequency unchanged this long; 0: off
 	StuckReadings   int             `yaml:"stuck_readings"` // and over this many readings
+	StuckCalmS      float64         `yaml:"stuck_calm_s"`   // wind or gust zero this long; 0: off
+	StuckWindS      float64         `yaml:"stuck_wind_s"`   // wind or gust unchanged this long and not zero; 0: off
+	StuckSlowS      float64         `yaml:"stuck_slow_s"`   // temperatures, rain, light, vibration; 0: off
 	Gate            GateTimes       `yaml:"gate"`
 	Score           ScoreLimits     `yaml:"score"`
 	Latch           []string        `yaml:"latch"` // rules that stay until a person acknowledges them
@@ -182,9 +186,14 @@ func (c *Config) Validate() error {
 			return err
 		}
 	}
-	for _, ch := range c.Required {
-		if ch >= NumChannels {
-			return fmt.Errorf("required: no such channel %d", ch)
+	for _, list := range []struct {
+		name string
+		of   []Channel
+	}{{"required", c.Required}, {"redundant", c.Redundant}} {
+		for _, ch := range list.of {
+			if ch >= NumChannels {
+				return fmt.Errorf("%s: no such channel %d", list.name, ch)
+			}
 		}
 	}
 	for _, id := range c.Latch {

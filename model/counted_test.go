@@ -282,7 +282,7 @@ func TestSnapshotWritesLatchesAndNothingIdle(t *testing.T) {
 	}
 	other := append([]byte("FWJ1"), snap[len(snapshotMagic):len(snap)-4]...)
 	other = binary.BigEndian.AppendUint32(other, crc32.Checksum(other, castagnoli))
-	if _, err := openSnapshot(other); err == nil {
+	if _, _, err := openSnapshot(other); err == nil {
 		t.Error("a snapshot of another version is opened")
 	}
 }

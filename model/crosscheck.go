@@ -6,7 +6,7 @@ const crossTimes = 3
 
 // checks counts contradictions in a row.
 type checks struct {
-	power, phases, gust, night int
+	power, phases, gust, night, turbine int
 }
 
 // cross compares channels with each other after each has been judged alone,
@@ -18,13 +18,27 @@ func (e *evidence) cross(s *Sample, tMs int64) {
 	e.refuse(s, &k.phases, e.phasesContradict(tMs), PowerW)
 	e.refuse(s, &k.gust, e.gustContradicts(tMs), WindGustMPS)
 	e.refuse(s, &k.night, e.sunAtNight(tMs), IrradianceWPM2)
+	e.refuse(s, &k.turbine, e.turbineContradicts(tMs), WindGustMPS, WindSpeedMPS)
 }
 
-func (e *evidence) refuse(s *Sample, n *int, contradicts bool, c Channel) {
-	if *n = run(*n, contradicts); *n >= crossTimes {
-		e.in.r[c].state, e.in.r[c].fresh = Disagrees, false
-		s.Fail(c, Disagrees)
+func (e *evidence) refuse(s *Sample, n *int, contradicts bool, channels ...Channel) {
+	if *n = run(*n, contradicts); *n < crossTimes {
+		return
 	}
+	for _, c := range channels {
+		if e.in.r[c].seen {
+			e.in.r[c].state, e.in.r[c].fresh = Disagrees, false
+			s.Fail(c, Disagrees)
+		}
+	}
+}
+
+// run counts what happens in a row.
+func run(n int, more bool) int {
+	if !more {
+		return 0
+	}
+	return min(n+1, 1<<20)
 }
 
 // powerFloorW is what a meter at rest may show.
@@ -66,6 +80,26 @@ func (e *evidence) gustContradicts(tMs int64) bool {
 	_, okW := e.in.get(WindSpeedMPS, tMs)
 	_, okG := e.in.get(WindGustMPS, tMs)
 	return okW && okG && e.wind.mean.ok && e.wind.gustMax.ok && e.wind.gustMax.v < float64(0.9*e.wind.mean.v)-0.5
+}
+
+// turbineW is what no turbine gives without wind, and stillMPS the wind below
+// which none turns.
+const (
+	turbineW = 500
+	stillMPS = 1
+)
+
+// turbineContradicts: a turbine that gives power turns in the wind, whatever the
+// cups say. A cut cable shows itself so long before a calm is too long.
+func (e *evidence) turbineContradicts(tMs int64) bool {
+	if e.cfg.Generator != GeneratorWind {
+		return false
+	}
+	p, ok := e.in.get(PowerW, tMs)
+	_, okG := e.in.get(WindGustMPS, tMs)
+	_, okW := e.in.get(WindSpeedMPS, tMs)
+	still := okG && e.wind.gustMax.v < stillMPS || !okG && okW && e.wind.mean.v < stillMPS
+	return ok && p >= turbineW && still
 }
 
 // sunAtNight: light that a pyranometer cannot see with the sun well below the

@@ -115,6 +115,7 @@ type cyclone struct {
 	fall     figure // over 3 h, positive when the pressure falls
 
 	base    baseline
+	kept    baseline // of the run before, while the wall clock is not known
 	anomaly figure // hPa, negative below usual
 	days    int    // behind it
 	setMs   int64  // since when both conditions hold, or never
@@ -228,30 +229,91 @@ func (b *baseline) usual(maxDays int) (sum int64, days int) {
 	return sum, days
 }
 
-// appendBaseline writes the usual pressure: the Unix hour of its newest entry
-// and how many hours, then each as a step from the one before. Without a wall
-// clock it writes nothing: after a stop of unknown length the hour of the day
-// of an entry is not known.
+// fill takes over the hours that another baseline has and b does not, of those
+// before b's present hour.
+func (b *baseline) fill(from *baseline) {
+	if !from.any {
+		return
+	}
+	for h := max(b.hour, from.hour) - baselineHours + 1; h < min(b.hour, from.hour); h++ {
+		if s := b.slot(h); *s == 0 {
+			*s = *from.slot(h)
+		}
+	}
+	b.usualMax = 0
+}
+
+// later returns b as it would be if its clock had shown so many hours more.
+func (b *baseline) later(hours int64) baseline {
+	out := baseline{hour: b.hour + hours, sum: b.sum, n: b.n, any: b.any}
+	for h := b.hour - baselineHours + 1; h < b.hour; h++ {
+		*out.slot(h + hours) = *b.slot(h)
+	}
+	return out
+}
+
+// setHours puts the usual pressure on the hours of the wall clock, which has become
+// known: what was measured since the start, and what the run before knew.
+func (c *cyclone) setHours(offsetMs int64) {
+	kept := c.kept
+	c.kept = baseline{}
+	if !c.base.any {
+		c.base = kept
+		return
+	}
+	c.base = c.base.later(floorDiv(offsetMs+hourMs/2, hourMs))
+	c.base.fill(&kept)
+}
+
+// restore takes over the usual pressure of the run before, at unixMs. Without a wall
+// clock it is kept for when that is known.
+func (c *cyclone) restore(kept baseline, unixMs int64, wallKnown bool) {
+	now := floorDiv(unixMs, hourMs)
+	switch {
+	case !wallKnown:
+		c.kept = kept
+	case kept.any && kept.hour > now+1: // it was written under a clock that was ahead
+		c.base = baseline{hour: now, any: true}
+		c.base.fill(&kept)
+	default:
+		c.base = kept
+	}
+}
+
+// appendBaseline writes the usual pressure. Without a wall clock it is that of the
+// run before: after a stop of unknown length the hour of the day of an entry of this
+// run is not known.
 func (e *evidence) appendBaseline(b []byte) []byte {
 	base := &e.cyclone.base
-	if !e.wallKnown || !base.any || base.hour < baselineHours {
+	if !e.wallKnown {
+		base = &e.cyclone.kept
+	}
+	if !base.any || base.hour < baselineHours {
 		return binary.AppendUvarint(b, 0)
 	}
-	closed := *base
-	closed.advance(base.hour + 1)
+	return base.append(b)
+}
+
+// append writes the Unix hour of the newest entry and how many hours, then each as
+// a step from the one before.
+func (b *baseline) append(out []byte) []byte {
+	closed := *b
+	if closed.n > 0 {
+		closed.advance(closed.hour + 1)
+	}
 	first := closed.hour - baselineHours + 1
 	for first < closed.hour && *closed.slot(first) == 0 {
 		first++
 	}
-	b = binary.AppendUvarint(b, uint64(closed.hour))
-	b = binary.AppendUvarint(b, uint64(closed.hour-first))
+	out = binary.AppendUvarint(out, uint64(closed.hour))
+	out = binary.AppendUvarint(out, uint64(closed.hour-first))
 	last := int64(0)
 	for h := first; h < closed.hour; h++ {
 		v := int64(*closed.slot(h))
-		b = binary.AppendVarint(b, v-last)
+		out = binary.AppendVarint(out, v-last)
 		last = v
 	}
-	return b
+	return out
 }
 
 func (r *snapshotReader) baseline() (baseline, error) {

@@ -6,7 +6,7 @@ type EarthLimits struct {
 	LeakageWarnMA        float64 `yaml:"leakage_warn_ma"`        // E09, a warning
 	LeakageLimitMA       float64 `yaml:"leakage_limit_ma"`       // E09, continuous
 	LeakageStepMA        float64 `yaml:"leakage_step_ma"`        // E09, a rise...
-	LeakageStepS         float64 `yaml:"leakage_step_s"`         // ...within this time; slower readings show none
+	LeakageStepS         float64 `yaml:"leakage_step_s"`         // ...within this time, or since the last reading; readings 5 s apart show none
 	LeakageHoldS         float64 `yaml:"leakage_hold_s"`         // E09
 	InsulationMinKOhm    float64 `yaml:"insulation_min_kohm"`    // E10; at least max_dc_voltage_v / 30 mA
 	InsulationClearRatio float64 `yaml:"insulation_clear_ratio"` // E10, of the minimum
@@ -174,11 +174,28 @@ func takeEarth(e *evidence, _ *Sample, tMs int64) {
 	if !r.fresh {
 		return
 	}
-	before, ok := e.earth.leakage.lowest(r.measuredMs - seconds(e.cfg.Earth.LeakageStepS))
+	before, ok := e.leakageBefore(r.measuredMs)
 	e.earth.leakage.push(r.measuredMs, r.value)
 	if ok && r.value-before >= e.cfg.Earth.LeakageStepMA {
 		e.earth.stepMs, e.earth.stepMA = tMs, r.value-before
 	}
+}
+
+// leakageBefore returns the residual current that a reading is compared with: the
+// lowest within the step's time, or the last one before if there is none. A live
+// tick is never to the millisecond, so the time of one tick has half of one more,
+// and a reading that comes late is compared all the same. Readings farther apart
+// than slowS show no step.
+func (e *evidence) leakageBefore(tMs int64) (float64, bool) {
+	within := e.cfg.Earth.LeakageStepS
+	if e.cfg.IntervalS < slowS {
+		within = max(within, float64(1.5*e.cfg.IntervalS))
+	}
+	if v, ok := e.earth.leakage.lowest(tMs - seconds(within)); ok {
+		return v, true
+	}
+	at, v, ok := e.earth.leakage.before(tMs)
+	return v, ok && tMs-at < slowS*1000
 }
 
 // insulationLimit is E10's threshold: the configured one, or R >= Vmax / 30 mA

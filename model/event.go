@@ -13,9 +13,14 @@ const (
 	EventGate  EventType = iota // State, Reason, Causes, ClearInMs
 	EventAlert                  // Action, Kind, Level, ID, Rev, Causes
 	EventScore                  // Scores
+	// What a person said: Word, and of an acknowledgement Kind, Level, Causes, ID, Rev.
+	EventAck
+	EventBlock
+	EventUnblock
+	EventRefused // a word without effect: Word, Code, Reason
 )
 
-var eventTypeNames = [...]string{"gate", "alert", "score"}
+var eventTypeNames = [...]string{"gate", "alert", "score", "ack", "block", "unblock", "refused"}
 
 // String returns the type's name in event lines.
 func (t EventType) String() string { return eventTypeNames[t] }
@@ -28,9 +33,10 @@ const (
 	ActionRaise Action = iota
 	ActionUpdate
 	ActionClear
+	ActionAck // a person acknowledged a rule of it; it stands until its clear
 )
 
-var actionNames = [...]string{"raise", "update", "clear"}
+var actionNames = [...]string{"raise", "update", "clear", "ack"}
 
 // String returns the action's name in event lines.
 func (a Action) String() string { return actionNames[a] }
@@ -54,6 +60,9 @@ type Event struct {
 	Rev    int    // 1 at raise, rising by one
 
 	Scores Scores
+
+	Word Word   // what a person said; its Rule is that of the block, too
+	Code string // why it has no effect, for programs
 }
 
 // AppendJSON appends the event as one JSON object without a newline. It uses
@@ -90,8 +99,41 @@ func (e *Event) AppendJSON(b []byte) []byte {
 	case EventScore:
 		b = append(b, `,"p":`...)
 		b = e.Scores.appendJSON(b)
+	case EventAck, EventBlock, EventUnblock, EventRefused:
+		b = e.appendWord(b)
 	}
 	return append(b, '}')
+}
+
+// appendWord writes what a person said and what came of it.
+func (e *Event) appendWord(b []byte) []byte {
+	text := func(name, v string) {
+		if v != "" {
+			b = append(append(append(b, `,"`...), name...), `":`...)
+			b = appendString(b, v)
+		}
+	}
+	if e.Type == EventRefused {
+		text("word", e.Word.Kind.String())
+	}
+	text("rule", e.Word.Rule)
+	if e.Type != EventRefused {
+		text("kind", e.Kind.String())
+	}
+	text("by", e.Word.By)
+	text("why", e.Word.Why)
+	b = e.Word.appendUntil(b)
+	text("id", e.ID)
+	if e.Rev > 0 {
+		b = append(b, `,"rev":`...)
+		b = strconv.AppendInt(b, int64(e.Rev), 10)
+	}
+	text("code", e.Code)
+	text("reason", e.Reason)
+	if e.Type == EventAck {
+		b = appendCauses(b, e.Causes)
+	}
+	return b
 }
 
 // MarshalJSON implements json.Marshaler.

@@ -102,7 +102,7 @@ func (e *evidence) extreme(cs []Channel, tMs int64, lowest bool) (Channel, float
 // usable reports whether every one of the channels can be used.
 func (e *evidence) usable(tMs int64, cs ...Channel) bool {
 	for _, c := range cs {
-		if e.in.validity(c, tMs) != Valid {
+		if !e.in.validity(c, tMs).counts() {
 			return false
 		}
 	}

@@ -96,6 +96,8 @@ func (v Validity) text() string {
 		return "cannot be read"
 	case Disagrees:
 		return "disagrees"
+	case Saturated:
+		return "is beyond its range"
 	case Valid:
 		return "is valid"
 	}
@@ -111,6 +113,12 @@ func (x *explainer) channel(c Channel, op string, threshold float64) {
 		return
 	}
 	x.input(c.String(), v, c.Info().Unit, ageS, op, threshold)
+	if x.e.in.validity(c, x.tMs) == Saturated {
+		x.texts[len(x.texts)-1] += ", the end of its range"
+		if n := len(x.cause.Inputs); x.cause.Inputs[n-1].Name == c.String() {
+			x.cause.Inputs[n-1].State = Saturated
+		}
+	}
 }
 
 func (b bound) op() string {
@@ -131,8 +139,8 @@ func (b bound) opposite() string {
 // is beyond that, else against the one that clears it.
 func (x *explainer) figure(name string, c Channel, f figure, unit string, set, stay bound) {
 	ageS := x.e.in.ageS(c, x.tMs)
-	if v := x.e.in.validity(c, x.tMs); v != Valid || !f.ok {
-		if v == Valid {
+	if v := x.e.in.validity(c, x.tMs); !v.counts() || !f.ok {
+		if v.counts() {
 			v = Absent // the channel is there, its past is not
 		}
 		x.unknown(name, unit, ageS, v)

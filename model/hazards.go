@@ -29,6 +29,7 @@ var hazards = [...]hazard{
 	squallHazard,
 	sensorHazard,
 	keptHazard,
+	personHazard,
 	gridHazard,
 	overloadHazard,
 	qualityHazard,
@@ -49,6 +50,7 @@ type memory struct {
 	squall    squall
 	sensor    sensor
 	kept      kept
+	block     block
 	grid      grid
 	overload  overload
 	quality   quality

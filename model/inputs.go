@@ -39,6 +39,60 @@ func (s *Sample) SetStep(c Channel, v, step float64) {
 	}
 }
 
+// windy are the channels of a cup or vane: a cut cable, ice and a frozen driver
+// look like a calm or a steady wind.
+var windy = [...]Channel{WindGustMPS, WindSpeedMPS}
+
+// slow are channels that move in a day at any rate, but for a zero of those that
+// may well be zero for long: no rain, no light, a machine that rests.
+var slow = [...]Channel{TemperatureC, EquipmentTemperatureC, RainMM, IrradianceWPM2, VibrationMPS2}
+
+// A sticking says after how long one and the same value is a frozen sensor's; 0 is
+// never.
+type sticking struct {
+	afterMs int64 // any value but zero,
+	n       int   // over so many readings
+	zeroMs  int64 // zero,
+	zeroN   int   // over so many readings
+}
+
+// calmReadings is how many readings of zero make a calm that is none. Over 38
+// years of hourly peak gusts at 8 stations the longest run of zeros was 3 h.
+const calmReadings = 4
+
+// stickings are those of a configuration.
+func stickings(c *Config) (out [NumChannels]sticking) {
+	out[WindGustMPS] = sticking{zeroMs: seconds(c.StuckCalmS), zeroN: calmReadings}
+	// A meter that reports every quarter of an hour may well repeat itself, and an
+	// hour's mean wind may be reported as calm all night.
+	if c.IntervalS > 60 {
+		return out
+	}
+	ms := seconds(c.StuckS)
+	for _, n := range noisy {
+		out[n.channel] = sticking{ms, c.StuckReadings, ms, c.StuckReadings}
+	}
+	for _, ch := range windy {
+		out[ch] = sticking{seconds(c.StuckWindS), c.StuckReadings, seconds(c.StuckCalmS), calmReadings}
+	}
+	for _, ch := range slow {
+		out[ch] = sticking{afterMs: seconds(c.StuckSlowS), n: c.StuckReadings}
+	}
+	for _, ch := range [...]Channel{TemperatureC, EquipmentTemperatureC} { // 0 C is a temperature as any other
+		out[ch].zeroMs, out[ch].zeroN = out[ch].afterMs, out[ch].n
+	}
+	return out
+}
+
+// stuck reports whether a value that stands for ms and n readings is a frozen one.
+func (s *sticking) stuck(v float64, ms int64, n int) bool {
+	after, least := s.afterMs, s.n
+	if v == 0 {
+		after, least = s.zeroMs, s.zeroN
+	}
+	return after > 0 && ms >= after && n >= least
+}
+
 // A reading is what is known of one channel.
 type reading struct {
 	value      float64
@@ -56,27 +110,19 @@ type reading struct {
 type inputs struct {
 	r         [NumChannels]reading
 	staleMs   [NumChannels]int64
-	canStick  [NumChannels]bool
-	stuckMs   int64
-	stuckN    int
+	sticks    [NumChannels]sticking
 	silenceMs int64 // without any sample
 	lastMs    int64 // of the last sample
 	any       bool
 }
 
 func newInputs(c *Config) inputs {
-	in := inputs{stuckMs: seconds(c.StuckS), stuckN: c.StuckReadings}
+	in := inputs{sticks: stickings(c)}
 	byInterval := seconds(float64(1.5 * c.IntervalS))
 	for ch := range NumChannels {
 		in.staleMs[ch] = max(seconds(c.Stale.of(ch.Info().Group)), byInterval)
 	}
 	in.silenceMs = max(seconds(c.Stale.ElectricalS), byInterval)
-	// A meter that reports every quarter of an hour may well repeat itself.
-	if c.StuckS > 0 && c.IntervalS <= 60 {
-		for _, n := range noisy {
-			in.canStick[n.channel] = true
-		}
-	}
 	return in
 }
 
@@ -88,7 +134,7 @@ func (in *inputs) take(s *Sample, tMs int64) {
 		r.fresh = false
 		switch s.Validity[c] {
 		case Absent: // the sensor had no turn; the last reading ages
-		case Valid:
+		case Valid, Saturated:
 			in.accept(s, c, tMs)
 		default:
 			r.state = s.Validity[c]
@@ -96,12 +142,22 @@ func (in *inputs) take(s *Sample, tMs int64) {
 	}
 }
 
+// huge bounds a reading beyond its range: farther than every threshold.
+const huge = 1e12
+
 func (in *inputs) accept(s *Sample, c Channel, tMs int64) {
 	r, v := &in.r[c], s.Values[c]
 	info := &channels[c]
 	measured := tMs - max(s.AgeMs[c], 0)
+	// Beyond the range where a hazard goes on, saturated is not invalid: the rules
+	// have it, and the gate asks for better all the same.
+	inRange := v >= info.Min && v <= info.Max // NaN fails the comparison
+	saturated := c.beyond(v) || inRange && s.Validity[c] == Saturated
+	if saturated {
+		v = min(max(v, -huge), huge) // no sum of it may become NaN
+	}
 	switch {
-	case !(v >= info.Min && v <= info.Max): // NaN fails the comparison
+	case !inRange && !saturated:
 		r.state = OutOfRange
 	case r.seen && (measured < r.measuredMs || measured == r.measuredMs && v == r.value):
 		// The same measurement again, or an older one: it has been judged.
@@ -109,7 +165,7 @@ func (in *inputs) accept(s *Sample, c Channel, tMs int64) {
 			s.Fail(c, r.state)
 		}
 		return
-	case r.seen && paces[c].exceeded(v-r.value, measured-r.measuredMs):
+	case r.seen && !saturated && paces[c].exceeded(v-r.value, measured-r.measuredMs):
 		r.state = Jumped
 	default:
 		if !r.seen || v != r.value {
@@ -117,7 +173,10 @@ func (in *inputs) accept(s *Sample, c Channel, tMs int64) {
 		}
 		r.sameN++
 		r.value, r.measuredMs, r.seen, r.fresh, r.state = v, measured, true, true, Valid
-		if in.canStick[c] && !s.Coarse.Has(c) && measured-r.sameMs >= in.stuckMs && r.sameN >= in.stuckN {
+		switch {
+		case saturated:
+			r.state = Saturated
+		case !s.Coarse.Has(c) && in.sticks[c].stuck(v, measured-r.sameMs, r.sameN):
 			r.state, r.fresh = Stuck, false
 		}
 	}
@@ -139,7 +198,7 @@ func (p pace) exceeded(change float64, ms int64) bool {
 // validity returns the channel's state at tMs.
 func (in *inputs) validity(c Channel, tMs int64) Validity {
 	r := &in.r[c]
-	if r.state == Valid && tMs-r.measuredMs > in.staleMs[c] {
+	if r.state.counts() && tMs-r.measuredMs > in.staleMs[c] {
 		return Stale
 	}
 	return r.state
@@ -147,7 +206,7 @@ func (in *inputs) validity(c Channel, tMs int64) Validity {
 
 // get returns the channel's value at tMs and whether it may be used.
 func (in *inputs) get(c Channel, tMs int64) (float64, bool) {
-	return in.r[c].value, in.validity(c, tMs) == Valid
+	return in.r[c].value, in.validity(c, tMs).counts()
 }
 
 // ageS returns how old the channel's value is, or 0 when there is none.
@@ -172,7 +231,7 @@ func (in *inputs) deadline(tMs int64) int64 {
 	}
 	for c := range in.r {
 		r := &in.r[c]
-		if r.state == Valid {
+		if r.state.counts() {
 			if d := r.measuredMs + in.staleMs[c] + 1; d > tMs {
 				at = min(at, d)
 			}

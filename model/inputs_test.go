@@ -19,7 +19,7 @@ func TestInputEdges(t *testing.T) {
 		{"lowest", WindGustMPS, 1, 0, 1000, Valid, nil},
 		{"below", WindGustMPS, 1, down(0), 1000, OutOfRange, nil},
 		{"highest", WindGustMPS, 1, 150, 1000, Valid, nil},
-		{"above", WindGustMPS, 1, up(150), 1000, OutOfRange, nil},
+		{"above", WindGustMPS, 1, up(150), 1000, Saturated, nil},
 		{"infinite", PowerW, 1, math.Inf(1), 1000, OutOfRange, nil},
 		{"a degree less than a jump", TemperatureC, 20, 25, 1000, Valid, nil},
 		{"a jump", TemperatureC, 20, 25.1, 1000, Jumped, nil},

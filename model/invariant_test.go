@@ -117,6 +117,7 @@ func TestInvariantOpensInTheEnd(t *testing.T) {
 			// A live sensor's last digit moves.
 			calm.values[VoltageV], calm.values[FrequencyHz] = 230+float64(i%2), 50+float64(i%2)/100
 			calm.values[PressureHPa] = 1000 + float64(i%2)/10
+			calm.values[WindSpeedMPS], calm.values[WindGustMPS] = 4+float64(i%2)/10, 6+float64(i%2)/10
 			fd.step(calm)
 		}
 		fd.j.Advance(fd.now + 1)
@@ -347,8 +348,10 @@ func FuzzRestore(f *testing.F) {
 }
 
 // seal wraps a body into a snapshot with a right checksum.
-func seal(body []byte) []byte {
-	b := append([]byte(snapshotMagic), body...)
+func seal(body []byte) []byte { return sealAs(snapshotMagic, body) }
+
+func sealAs(version string, body []byte) []byte {
+	b := append([]byte(version), body...)
 	return binary.BigEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
 }
 

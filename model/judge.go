@@ -61,7 +61,7 @@ func NewJudge(cfg Config, scorer Scorer) (*Judge, error) {
 	if err != nil {
 		return nil, fmt.Errorf("judge configuration: %w", err)
 	}
-	cfg.Required = slices.Clone(cfg.Required)
+	cfg.Required, cfg.Redundant = slices.Clone(cfg.Required), slices.Clone(cfg.Redundant)
 	j := &Judge{
 		ev: newEvidence(&cfg, limits), rules: rules,
 		gate: NewGate(cfg.Gate), sober: NewGate(cfg.Gate), scorer: scorer,
@@ -269,7 +269,7 @@ func (j *Judge) causes(tMs int64) []Cause {
 		st, latched := &j.states[i], j.gate.Latched().Has(i)
 		blocks := st.stands() == LevelBlock && j.served.Has(i)
 		if blocks || latched {
-			out = append(out, j.ev.explain(&j.rules[i], st, latched, tMs))
+			out = append(out, j.explain(i, tMs))
 		}
 	}
 	return out
@@ -314,8 +314,14 @@ func (j *Judge) moveAlerts(tMs int64) {
 	var level [NumKinds]Level
 	var by [NumKinds]RuleSet
 	for i := range j.rules {
-		st := &j.states[i]
-		if l := st.stands(); l != LevelNone && i != ruleInit && j.served.Has(i) {
+		l := j.states[i].stands()
+		if !j.served.Has(i) {
+			l = LevelNone
+		}
+		if j.gate.Latched().Has(i) { // it is not over before a person says so
+			l = LevelBlock
+		}
+		if l != LevelNone && i != ruleInit {
 			level[j.rules[i].kind] = max(level[j.rules[i].kind], l)
 			by[j.rules[i].kind] = by[j.rules[i].kind].With(i)
 		}
@@ -362,7 +368,7 @@ func (j *Judge) explainSet(set RuleSet, tMs int64) []Cause {
 	var out []Cause
 	for i := range j.rules {
 		if set.Has(i) {
-			out = append(out, j.ev.explain(&j.rules[i], &j.states[i], j.gate.Latched().Has(i), tMs))
+			out = append(out, j.explain(i, tMs))
 		}
 	}
 	return out
@@ -404,16 +410,17 @@ func (j *Judge) View() View {
 	return v
 }
 
-// SetWall tells once, before the first Step and Restore, that the wall clock
-// read unixMs when the sensing clock read tMs (equal in a replay). It serves
-// what needs the time of day: the usual pressure of W08 over a restart, and
-// whether it is night. The wall clock is not asked again, so its jumps change
-// nothing.
+// SetWall tells once that the wall clock read unixMs when the sensing clock read tMs
+// (equal in a replay). It serves what needs the time of day: the usual pressure of
+// W08 over a restart, and whether it is night. Call it when the wall clock can be
+// trusted, at the start or later; what was kept and measured until then is put on
+// its hours. The wall clock is not asked again, so its jumps change nothing.
 func (j *Judge) SetWall(unixMs, tMs int64) error {
-	if j.any {
-		return errors.New("set wall clock: it has judged already")
+	if j.ev.wallKnown {
+		return errors.New("set wall clock: it is known already")
 	}
 	j.ev.wallOffsetMs, j.ev.wallKnown = unixMs-tMs, true
+	j.ev.cyclone.setHours(unixMs - tMs)
 	return nil
 }
 
@@ -426,25 +433,3 @@ func (j *Judge) State() State {
 // Sample returns the last sample as judged: what is implausible or stuck is
 // marked so. It is valid until the next Step.
 func (j *Judge) Sample() *Sample { return &j.sample }
-
-// Ack acknowledges the latch of a rule in the name of a person. It fails when
-// the rule is not latched or its condition still stands. The gate moves at the
-// next Step or Advance.
-func (j *Judge) Ack(ruleID, by string) error {
-	i, ok := ruleIndex(j.rules, ruleID)
-	switch {
-	case !ok:
-		return fmt.Errorf("acknowledge %q: no such rule", ruleID)
-	case strings.TrimSpace(by) == "":
-		return fmt.Errorf("acknowledge %s: %w", ruleID, errors.New("no name given"))
-	}
-	if err := j.gate.Ack(i); err != nil {
-		return fmt.Errorf("acknowledge %s: %w", ruleID, err)
-	}
-	// The sober gate holds no latch of a score rule; then there is nothing to do.
-	if err := j.sober.Ack(i); err != nil && !errors.Is(err, errNotLatched) {
-		return fmt.Errorf("acknowledge %s: %w", ruleID, err)
-	}
-	j.note = ruleID + " acknowledged by " + by
-	return nil
-}

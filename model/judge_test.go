@@ -303,16 +303,18 @@ func (f *fakeScorer) Score(*Features) (Scores, error) {
 func TestScoresWarnByDefaultAfterTwoWindows(t *testing.T) {
 	f := &fakeScorer{p: 0.1}
 	r := newRig(t, f, func(c *Config) {
-		c.IntervalS = 3600
+		c.IntervalS = 60
 		c.Score.Kinds = map[string]ScoreLimit{"thunderstorm": {Warn: 0.5}}
 	})
-	hour := func(p float64) []Event { f.p = p; return r.step(3_600_000, map[Channel]float64{TemperatureC: 20}) }
-	hour(0.1)
-	hour(0.9)
+	minute := func(p float64) []Event { f.p = p; return r.step(60_000, map[Channel]float64{TemperatureC: 20}) }
+	for range 10 { // until the gate opens
+		minute(0.1)
+	}
+	minute(0.9)
 	if n := len(r.j.View().Alerts); n != 0 {
 		t.Fatalf("%d alerts after one window", n)
 	}
-	hour(0.6)
+	minute(0.6)
 	v := r.j.View()
 	if len(v.Alerts) != 1 || v.Alerts[0].Level != LevelWarn || v.State != StateOpen {
 		t.Fatalf("after two windows %+v, %v", v.Alerts, v.State)
@@ -320,12 +322,12 @@ func TestScoresWarnByDefaultAfterTwoWindows(t *testing.T) {
 	if text := v.Alerts[0].Causes[0].Text; !strings.Contains(text, "pressure change 1h hpa -2.5 hPa") {
 		t.Errorf("text %q names no input", text)
 	}
-	hour(0.45) // over 0.8 of the threshold: stays
-	hour(0.3)
+	minute(0.45) // over 0.8 of the threshold: stays
+	minute(0.3)
 	if n := len(r.j.View().Alerts); n != 1 {
 		t.Errorf("cleared after one low window")
 	}
-	hour(0.3)
+	minute(0.3)
 	if n := len(r.j.View().Alerts); n != 0 {
 		t.Errorf("%d alerts after two low windows", n)
 	}

@@ -1,5 +1,7 @@
 package model
 
+import "math"
+
 // LightningLimits are the thresholds of W01 and W02.
 type LightningLimits struct {
 	NearKM         float64 `yaml:"near_km"`         // W01
@@ -212,4 +214,63 @@ func (x *explainer) stroke(tMs int64, km, limit float64) {
 		return
 	}
 	x.input("lightning_distance", km, "km", float64(x.tMs-tMs)/1000, "<=", limit)
+}
+
+// The names under which strokes stand in a snapshot. No rule has such a name.
+const (
+	strokeEntry = "@stroke" // flags: how many, at most 255
+	nearEntry   = "@near"   // level: confirmed; flags: distance in half kilometres
+)
+
+// strokeBinMs joins strokes in a snapshot. They count as old as the newest of them,
+// so that a restart ages none.
+const strokeBinMs = 30_000
+
+// append writes the strokes that may confirm another one.
+func (l *lightning) append(b []byte, nowMs int64) []byte {
+	h := &l.strokes
+	bin, sum, newest := int64(math.MinInt64), 0.0, int64(0)
+	flush := func() {
+		if sum > 0 {
+			b = appendEntry(b, strokeEntry, 0, byte(min(sum, 255)), min(max(nowMs-newest*h.stepMs, 0), maxDuration))
+		}
+		sum = 0
+	}
+	for i := floorDiv(nowMs-strokeWindowMs, h.stepMs) + 1; h.any && i <= h.last; i++ {
+		s, ok := h.find(i)
+		if !ok {
+			continue
+		}
+		if at := floorDiv(i*h.stepMs, strokeBinMs); at != bin {
+			flush()
+			bin = at
+		}
+		sum += s.sum
+		newest = i
+	}
+	flush()
+	if l.nearMs != longAgo && nowMs-l.nearMs <= strokeWindowMs {
+		confirmed := byte(0)
+		if l.confirmed == l.nearMs {
+			confirmed = 1
+		}
+		b = appendEntry(b, nearEntry, confirmed, byte(math.Round(float64(2*l.nearKM))), max(nowMs-l.nearMs, 0))
+	}
+	return b
+}
+
+// restore takes one entry of a snapshot, of atMs, if it is one of strokes.
+func (l *lightning) restore(id string, level, flags byte, atMs int64) bool {
+	switch id {
+	case strokeEntry:
+		l.strokes.push(atMs, float64(flags))
+	case nearEntry:
+		l.nearMs, l.nearKM = atMs, float64(flags)/2
+		if level != 0 {
+			l.confirmed = atMs
+		}
+	default:
+		return false
+	}
+	return true
 }

@@ -16,7 +16,7 @@ type ScoreLimit struct {
 // rules on validation data at a stated price in blocked hours.
 type ScoreLimits struct {
 	Kinds      map[string]ScoreLimit `yaml:"kinds"`       // by kind name
-	Windows    int                   `yaml:"windows"`     // consecutive windows over the threshold
+	Windows    int                   `yaml:"windows"`     // windows in a row over the threshold, of period_s each; see tally
 	PeriodS    float64               `yaml:"period_s"`    // at most one window in this time
 	ClearRatio float64               `yaml:"clear_ratio"` // cleared below ratio x threshold
 	HoldS      float64               `yaml:"hold_s"`      // clear time of a block
@@ -76,14 +76,15 @@ func networkRules(kinds []Kind) []rule {
 	for _, k := range kinds {
 		out = append(out, rule{
 			id: networkRuleID(k), place: 310 + int(k), kind: k, level: LevelBlock, network: true,
-			source: "hazard network over its threshold in consecutive windows",
+			source: "hazard network over its threshold for score.windows windows of score.period_s",
 			holdS: func(e *evidence) float64 {
 				if e.network.limits[k].Block == 0 {
 					return 0
 				}
 				return e.cfg.Score.HoldS
 			},
-			evaluate: func(e *evidence, _ int64, was Level) Level { return e.network.level(k, was, e.cfg.Score.Windows) },
+			blocks:   func(e *evidence) bool { return e.network.limits[k].Block > 0 },
+			evaluate: func(e *evidence, _ int64, was Level) Level { return e.network.level(k, was) },
 			explain:  func(x *explainer) { x.score(k) },
 		})
 	}
@@ -161,19 +162,27 @@ func (s *Scores) check() (Kind, bool) {
 	return 0, true
 }
 
-// network counts consecutive windows over and under each kind's
-// thresholds.
+// network tallies each kind's windows over and under its thresholds.
 type network struct {
 	scores    Scores
 	known     bool
 	failure   string
-	overWarn  [NumKinds]int
-	overBlock [NumKinds]int
-	under     [NumKinds]int // below the clear line of the lowest threshold
-	blockLow  [NumKinds]int // below the clear line of the block threshold
+	overWarn  [NumKinds]tally
+	overBlock [NumKinds]tally
+	under     [NumKinds]tally // below the clear line of the lowest threshold
+	blockLow  [NumKinds]tally // below the clear line of the block threshold
 	limits    [NumKinds]ScoreLimit
 	nextMs    int64
+	scoredMs  [NumKinds]int64 // when each kind was scored last
+	needMs    int64           // windows in a row are enough from here on
+	firstMs   int64           // how much the first window of a row counts
+	mostMs    int64           // how much any other window counts at most
 }
+
+// rowS is the interval from which a sample stands for all of the time
+// since the last one, as the rows of hourly weather do. Of more frequent
+// samples each is a moment.
+const rowS = 600
 
 func newNetwork(c *Config) network {
 	var s network
@@ -182,7 +191,32 @@ func newNetwork(c *Config) network {
 			s.limits[k] = l
 		}
 	}
+	window := max(seconds(c.Score.PeriodS), 1000) // without a period windows are a second long
+	s.needMs = int64(c.Score.Windows) * window
+	s.firstMs = window
+	s.mostMs = max(window, seconds(c.IntervalS))
+	if c.IntervalS >= rowS {
+		s.firstMs = s.mostMs
+	}
 	return s
+}
+
+// A tally is for how long a condition has held in every window of a row, in
+// milliseconds. It counts time, not windows: two rows an hour apart are two
+// hours, and with the default limits the first of them is enough (as one reading
+// is for E01).
+type tally int64
+
+// add books a window that came stepMs after the last one of its kind.
+func (t *tally) add(holds bool, firstMs, stepMs int64) {
+	switch {
+	case !holds:
+		*t = 0
+	case *t == 0:
+		*t = tally(firstMs)
+	default:
+		*t += tally(stepMs)
+	}
 }
 
 // lowest returns the threshold below which nothing is said about a kind.
@@ -193,18 +227,21 @@ func (l ScoreLimit) lowest() float64 {
 	return l.Warn
 }
 
-// take books one window's scores.
-func (s *network) take(scores Scores, clearRatio float64) {
+// take books the scores of one window at tMs. The time in which a kind was not
+// scored counts as one window at most: nothing is known of it.
+func (s *network) take(tMs int64, scores Scores, clearRatio float64) {
 	s.scores, s.known, s.failure = scores, true, ""
 	for k := range NumKinds {
 		if !scores.Has[k] {
 			continue
 		}
 		l, p := s.limits[k], scores.P[k]
-		s.overWarn[k] = run(s.overWarn[k], l.Warn > 0 && p >= l.Warn)
-		s.overBlock[k] = run(s.overBlock[k], l.Block > 0 && p >= l.Block)
-		s.under[k] = run(s.under[k], p < l.lowest()*clearRatio)
-		s.blockLow[k] = run(s.blockLow[k], p < l.Block*clearRatio)
+		step := min(tMs-s.scoredMs[k], s.mostMs)
+		s.scoredMs[k] = tMs
+		s.overWarn[k].add(l.Warn > 0 && p >= l.Warn, s.firstMs, step)
+		s.overBlock[k].add(l.Block > 0 && p >= l.Block, s.firstMs, step)
+		s.under[k].add(p < l.lowest()*clearRatio, s.firstMs, step)
+		s.blockLow[k].add(p < l.Block*clearRatio, s.firstMs, step)
 	}
 }
 
@@ -212,23 +249,17 @@ func (s *network) take(scores Scores, clearRatio float64) {
 // stands, and M00 says that nothing newer is known.
 func (s *network) fail(why string) { s.failure = why }
 
-func run(n int, more bool) int {
-	if !more {
-		return 0
-	}
-	return min(n+1, 1<<20)
-}
-
 // level returns what the scores of a kind say, given what they said before.
-func (s *network) level(k Kind, was Level, windows int) Level {
+func (s *network) level(k Kind, was Level) Level {
+	enough := tally(s.needMs)
 	switch {
 	case s.limits[k] == ScoreLimit{}:
 		return LevelNone
-	case s.overBlock[k] >= windows, was == LevelBlock && s.limits[k].Block > 0 && s.blockLow[k] < windows:
+	case s.overBlock[k] >= enough, was == LevelBlock && s.limits[k].Block > 0 && s.blockLow[k] < enough:
 		return LevelBlock
 	case s.limits[k].Warn == 0:
 		return LevelNone
-	case s.overWarn[k] >= windows, was != LevelNone && s.under[k] < windows:
+	case s.overWarn[k] >= enough, was != LevelNone && s.under[k] < enough:
 		return LevelWarn
 	}
 	return LevelNone
@@ -273,6 +304,6 @@ func (j *Judge) score(tMs int64) {
 		sc.fail(k.String() + " score is no probability")
 		return
 	}
-	sc.take(scores, j.ev.cfg.Score.ClearRatio)
+	sc.take(tMs, scores, j.ev.cfg.Score.ClearRatio)
 	j.events = append(j.events, Event{TimeMs: tMs, Type: EventScore, Scores: scores})
 }

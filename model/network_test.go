@@ -25,30 +25,116 @@ func TestLowestScoreLimit(t *testing.T) {
 
 // A window that does not score a kind leaves what is known of the kind alone, and a
 // score exactly at the clear line is not below it.
-func TestWindowsAreCounted(t *testing.T) {
-	n := network{}
+func TestWindowsAreTallied(t *testing.T) {
+	n := network{firstMs: 60, mostMs: 60}
 	n.limits[KindWind] = ScoreLimit{Warn: 0.25, Block: 0.5}
+	now := int64(0)
 	take := func(p float64, has bool) {
 		var s Scores
 		s.P[KindWind], s.Has[KindWind] = p, has
-		n.take(s, 0.5)
+		now += 60
+		n.take(now, s, 0.5)
 	}
 	take(0.5, true)
 	take(0, false)
-	if n.overBlock[KindWind] != 1 || n.overWarn[KindWind] != 1 || n.under[KindWind] != 0 || n.blockLow[KindWind] != 0 {
+	if n.overBlock[KindWind] != 60 || n.overWarn[KindWind] != 60 || n.under[KindWind] != 0 || n.blockLow[KindWind] != 0 {
 		t.Errorf("after a window without a score: %+v", n)
 	}
 	take(0.25, true)
+	if n.overWarn[KindWind] != 120 || n.overBlock[KindWind] != 0 {
+		t.Errorf("a window without a score counts, or a lower one for the block: %+v", n)
+	}
 	if n.blockLow[KindWind] != 0 || n.under[KindWind] != 0 {
 		t.Errorf("at the clear line of the block: %+v", n)
 	}
 	take(0.125, true)
-	if n.blockLow[KindWind] != 1 || n.under[KindWind] != 0 {
+	if n.blockLow[KindWind] != 60 || n.under[KindWind] != 0 {
 		t.Errorf("at the clear line of the warning: %+v", n)
 	}
 	take(down(0.125), true)
-	if n.blockLow[KindWind] != 2 || n.under[KindWind] != 1 {
+	if n.blockLow[KindWind] != 120 || n.under[KindWind] != 60 {
 		t.Errorf("below the clear line of the warning: %+v", n)
+	}
+}
+
+// Windows count time, not samples: whatever the interval, a warning takes
+// score.windows times score.period_s, and one row of ten minutes or more is
+// enough if it stands for that long. It clears in the same time.
+func TestWindowsCountTime(t *testing.T) {
+	for _, c := range []struct {
+		intervalS       float64
+		windows, period float64
+		samples         int // over the threshold, until it warns
+	}{
+		{1, 2, 60, 61}, // the second window begins with the 61st sample
+		{10, 2, 60, 7},
+		{60, 2, 60, 2},
+		{300, 2, 60, 2},
+		{599, 2, 60, 2},
+		{600, 2, 60, 1},
+		{3600, 2, 60, 1},
+		{60, 10, 60, 10},
+		{300, 10, 60, 3}, // 1 minute, 6 and 11
+		{600, 10, 60, 1},
+		{600, 11, 60, 2},
+		{3600, 61, 60, 2},
+		{3600, 1, 60, 1},
+		{1, 3, 0, 3},
+		{3600, 2, 7200, 3}, // two hours apart at least
+	} {
+		f := &fakeScorer{}
+		r := newRig(t, f, func(cfg *Config) {
+			cfg.IntervalS, cfg.Score.PeriodS, cfg.Score.Windows = c.intervalS, c.period, int(c.windows)
+			cfg.Score.Kinds = map[string]ScoreLimit{"thunderstorm": {Warn: 0.5}}
+		})
+		until := func(p float64, want Level) int {
+			f.p = p
+			for n := 1; n <= 100; n++ {
+				r.step(seconds(c.intervalS), map[Channel]float64{TemperatureC: 20})
+				if r.levelOf("M-thunderstorm") == want {
+					return n
+				}
+			}
+			return 0
+		}
+		r.step(seconds(c.intervalS), map[Channel]float64{TemperatureC: 20})
+		for r.now < r.j.ev.network.nextMs-seconds(c.intervalS) { // the next sample is a window
+			r.step(seconds(c.intervalS), map[Channel]float64{TemperatureC: 20})
+		}
+		if got := until(1, LevelWarn); got != c.samples {
+			t.Errorf("every %v s, %v windows of %v s: warns after %d samples, want %d", c.intervalS, c.windows, c.period, got, c.samples)
+		}
+		for r.now < r.j.ev.network.nextMs-seconds(c.intervalS) {
+			r.step(seconds(c.intervalS), map[Channel]float64{TemperatureC: 20})
+		}
+		if got := until(0, LevelNone); got != c.samples {
+			t.Errorf("every %v s, %v windows of %v s: clears after %d samples, want %d", c.intervalS, c.windows, c.period, got, c.samples)
+		}
+	}
+}
+
+// Time without a score is not time over the threshold.
+func TestTimeWithoutScoreIsOneWindowAtMost(t *testing.T) {
+	f := &fakeScorer{p: 1}
+	r := newRig(t, f, func(cfg *Config) {
+		cfg.IntervalS, cfg.Score.Windows = 60, 3
+		cfg.Score.Kinds = map[string]ScoreLimit{"thunderstorm": {Warn: 0.5}}
+	})
+	step := func() Level {
+		r.step(60_000, map[Channel]float64{TemperatureC: 20})
+		return r.levelOf("M-thunderstorm")
+	}
+	step()
+	f.err = errors.New("weights are damaged")
+	for range 10 {
+		step()
+	}
+	f.err = nil
+	if got := step(); got != LevelNone {
+		t.Errorf("two windows in ten minutes: %v", got)
+	}
+	if got := step(); got != LevelWarn {
+		t.Errorf("three windows: %v", got)
 	}
 }
 
@@ -64,9 +150,9 @@ func TestLevelWithoutItsThreshold(t *testing.T) {
 		{ScoreLimit{Block: 0.75}, LevelBlock, LevelBlock},
 		{ScoreLimit{}, LevelBlock, LevelNone},
 	} {
-		n := network{}
+		n := network{needMs: 120_000}
 		n.limits[KindWind] = c.limit
-		if got := n.level(KindWind, c.was, 2); got != c.want {
+		if got := n.level(KindWind, c.was); got != c.want {
 			t.Errorf("%+v, was %v: %v, want %v", c.limit, c.was, got, c.want)
 		}
 	}

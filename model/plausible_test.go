@@ -39,7 +39,8 @@ func TestVote(t *testing.T) {
 		{"far above nominal is unsafe", VoltageV, []float64{225, 260}, 260, Valid, true, -1},
 		{"one dead", WindGustMPS, []float64{dead, 5}, 5, Valid, false, -1},
 		{"both dead", WindGustMPS, []float64{dead, dead}, 0, SensorError, false, -1},
-		{"out of range does not vote", WindGustMPS, []float64{900, 5}, 5, Valid, false, -1},
+		{"out of range does not vote", TemperatureC, []float64{900, 5}, 5, Valid, false, -1},
+		{"beyond the range where a hazard goes on votes", WindGustMPS, []float64{900, 5}, 900, Saturated, true, -1},
 		{"three, one alone", WindGustMPS, []float64{5, 30, 5.5}, 5.5, Valid, true, 1},
 		{"three agree", WindGustMPS, []float64{5, 5.5, 6}, 5.5, Valid, false, -1},
 		{"four, unsafe middle", WindGustMPS, []float64{5, 6, 20, 21}, 20, Valid, true, 0},
@@ -67,7 +68,7 @@ func TestVoteProperty(t *testing.T) {
 		found := false
 		for _, v := range values {
 			found = found || v == got.Value
-			if len(values) == 2 && unsafer(c, 230, v, got.Value) {
+			if b := defaultBallot(c, 230); len(values) == 2 && b.unsafer(v, got.Value) {
 				t.Fatalf("of %v %v counts", values, got.Value)
 			}
 		}

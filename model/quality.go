@@ -162,7 +162,7 @@ var thds = [...]Channel{THDPct, THDAPct, THDBPct, THDCPct}
 func takeQuality(e *evidence, _ *Sample, _ int64) {
 	q := &e.quality
 	for i, c := range phases {
-		if r := &e.in.r[c]; r.fresh {
+		if r := &e.in.r[c]; r.fresh && r.state == Valid { // one reading beyond the range would be the mean for long
 			q.volts[i].push(r.measuredMs, r.value)
 			w, ok := q.volts[i].over(tenMinutesMs)
 			q.means[i] = figure{w.mean, ok}
@@ -171,7 +171,8 @@ func takeQuality(e *evidence, _ *Sample, _ int64) {
 	a, b, c := &e.in.r[VoltageAV], &e.in.r[VoltageBV], &e.in.r[VoltageCV]
 	// Below half the nominal voltage E02 and E15 speak; a ratio of next to
 	// nothing means nothing.
-	if a.fresh && b.fresh && c.fresh && max(a.value, b.value, c.value) >= e.cfg.NominalVoltageV/2 {
+	known := a.state == Valid && b.state == Valid && c.state == Valid
+	if known && a.fresh && b.fresh && c.fresh && max(a.value, b.value, c.value) >= e.cfg.NominalVoltageV/2 {
 		q.unbalance.push(a.measuredMs, float64(100*PhaseUnbalance(a.value, b.value, c.value)))
 		w1, ok1 := q.unbalance.over(60_000)
 		w10, ok10 := q.unbalance.over(tenMinutesMs)

@@ -36,6 +36,9 @@ type rule struct {
 	// happened rather than from the end of the condition.
 	until   func(e *evidence) (tMs int64, known bool)
 	network bool // the network speaks, not a sensor
+	// blocks says whether the rule can reach its level as it is configured; nil: it
+	// can.
+	blocks func(e *evidence) bool
 }
 
 // ruleInit is the index of INIT, the first of the table.
@@ -112,6 +115,7 @@ type ruleState struct {
 	held      Level
 	holding   bool
 	holdUntil int64
+	owedMs    int64 // hold of a rule that stood before a restart and is not served since
 }
 
 // stands is the level that the rule has: its condition's, or the held one.

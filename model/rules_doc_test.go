@@ -120,7 +120,7 @@ The thresholds come from standards and usage as recalled or read in secondary so
 any standard: this is a trading interlock, not a protection relay, and must never be the only barrier to harm.
 
 What may remove what: an acknowledgement never ends a cause that stands; the network adds blocks and removes none; an official
-warning that ends lifts its own block and no other.
+warning that ends lifts its own block and no other; a person who takes a block back lifts that block and no other.
 
 | rule | hazard | level | channels | settings | clears after | condition and source |
 |---|---|---|---|---|---|---|

@@ -3,7 +3,8 @@ package model
 import "math"
 
 // A Validity says what a reading is worth. Only Valid values reach features;
-// every other state is a reason for the gate, never a number (fail closed).
+// every other state is a reason for the gate (fail closed), and none but Saturated
+// is a number for the rules.
 type Validity uint8
 
 // The states of one channel in a Sample.
@@ -16,9 +17,10 @@ const (
 	Jumped                      // changed faster than physics allows
 	SensorError                 // the driver returned an error
 	Disagrees                   // contradicts another channel or sensor
+	Saturated                   // beyond the channel's range, where the hazard lies; rules use it
 )
 
-var validityNames = [...]string{"absent", "valid", "out_of_range", "stale", "stuck", "jumped", "sensor_error", "disagrees"}
+var validityNames = [...]string{"absent", "valid", "out_of_range", "stale", "stuck", "jumped", "sensor_error", "disagrees", "saturated"}
 
 // String returns the state's name in messages and files.
 func (v Validity) String() string {
@@ -27,6 +29,10 @@ func (v Validity) String() string {
 	}
 	return "unknown"
 }
+
+// counts reports whether rules may use a reading: what is saturated is at least as
+// bad as its value.
+func (v Validity) counts() bool { return v == Valid || v == Saturated }
 
 // A Sample is what is known of all channels at one moment of the sensing
 // clock. The zero value knows nothing.
@@ -49,15 +55,34 @@ type Sample struct {
 }
 
 // Set stores a fresh reading. NaN, Inf and values outside the channel's range
-// are kept for the explanation but marked OutOfRange.
+// are kept for the explanation but marked OutOfRange, or Saturated where a hazard
+// lies beyond the range.
 func (s *Sample) Set(c Channel, v float64) {
 	info := &channels[c]
 	s.Values[c], s.AgeMs[c] = v, 0
 	// The comparison is written so that NaN fails it.
-	if v >= info.Min && v <= info.Max && !math.IsInf(v, 0) {
+	switch {
+	case v >= info.Min && v <= info.Max:
 		s.Validity[c] = Valid
-	} else {
+	case c.beyond(v):
+		s.Validity[c] = Saturated
+	default:
 		s.Validity[c] = OutOfRange
+	}
+}
+
+// Saturate stores that a sensor is at the end of what it can tell, the high end or
+// the low one. Where a hazard lies there, the rules see the end of the channel's
+// range; else the reading is a sensor's error.
+func (s *Sample) Saturate(c Channel, high bool) {
+	side, info := unsafeSides[c], &channels[c]
+	switch {
+	case high && side&unsafeHigh != 0:
+		s.Values[c], s.AgeMs[c], s.Validity[c] = info.Max, 0, Saturated
+	case !high && side&unsafeLow != 0:
+		s.Values[c], s.AgeMs[c], s.Validity[c] = info.Min, 0, Saturated
+	default:
+		s.Fail(c, SensorError)
 	}
 }
 

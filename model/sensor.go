@@ -1,6 +1,9 @@
 package model
 
-import "math"
+import (
+	"math"
+	"slices"
+)
 
 // StaleLimits are the ages beyond which a reading is worth nothing, by group of
 // channels. In a trace the limit is never below 1.5 times the interval.
@@ -42,6 +45,7 @@ var sensorHazard = hazard{
 	defaults: func(c *Config) {
 		c.Stale = StaleLimits{ElectricalS: 5, TemperatureS: 60, WindS: 180, RainS: 180, LightningS: 60}
 		c.StuckS, c.StuckReadings = 1800, 120
+		c.StuckCalmS, c.StuckWindS, c.StuckSlowS = 43_200, 10_800, 86_400
 		c.Meter = MeterLimits{ErrorWarnPct: 5, ErrorClearPct: 3, MinPowerW: 200}
 	},
 	fields: func(c *Config) []field {
@@ -53,6 +57,9 @@ var sensorHazard = hazard{
 			{"stale.rain_s", c.Stale.RainS, 0.01, week},
 			{"stale.lightning_s", c.Stale.LightningS, 0.01, week},
 			{"stuck_s", c.StuckS, 0, week},
+			{"stuck_calm_s", c.StuckCalmS, 0, week},
+			{"stuck_wind_s", c.StuckWindS, 0, week},
+			{"stuck_slow_s", c.StuckSlowS, 0, week},
 			{"stuck_readings", float64(c.StuckReadings), 0, 1e9},
 			{"meter.error_warn_pct", m.ErrorWarnPct, 0, 100},
 			{"meter.error_clear_pct", m.ErrorClearPct, 0, 100},
@@ -80,7 +87,7 @@ var sensorHazard = hazard{
 		},
 		{
 			id: "E16", place: 20, kind: KindSensor, level: LevelBlock,
-			settings: "gate.valid_s stale.electrical_s stale.temperature_s stale.wind_s stale.rain_s stale.lightning_s stuck_s stuck_readings",
+			settings: "gate.valid_s stale.electrical_s stale.temperature_s stale.wind_s stale.rain_s stale.lightning_s stuck_s stuck_readings stuck_calm_s stuck_wind_s stuck_slow_s",
 			source:   "fail closed: a required input is missing, stale or implausible",
 			holdS:    holdValid,
 			evaluate: func(e *evidence, tMs int64, _ Level) Level {
@@ -91,7 +98,7 @@ var sensorHazard = hazard{
 		{
 			id: "S01", place: 30, kind: KindSensor, level: LevelWarn,
 			settings: "gate.valid_s",
-			source:   "voting: of two sensors the unsafe one counts, of three the middle one; a disagreement warns",
+			source:   "voting: of two sensors the unsafe one counts, of three at one place the middle one, of three at several places the worst; a disagreement warns",
 			holdS:    holdValid,
 			evaluate: func(e *evidence, _ int64, _ Level) Level {
 				return keep(e.sensor.disagree != 0, LevelWarn)
@@ -105,6 +112,27 @@ var sensorHazard = hazard{
 				}
 				if x.e.sensor.disagree == 0 {
 					x.say("all sensors agree again")
+				}
+			},
+		},
+		{
+			id: "S03", place: 32, kind: KindSensor, level: LevelWarn,
+			settings: "gate.valid_s",
+			source:   "a configured sensor is missing, or has given nothing for a minute: where it is not required, nothing else says so",
+			holdS:    holdValid,
+			evaluate: func(e *evidence, _ int64, _ Level) Level {
+				return keep(len(e.sensor.silent) > 0, LevelWarn)
+			},
+			explain: func(x *explainer) {
+				for i, name := range x.e.sensor.silent {
+					if i == maxExplained {
+						x.say("and others")
+						break
+					}
+					x.say(cut(name) + " gives nothing")
+				}
+				if len(x.e.sensor.silent) == 0 {
+					x.say("every configured sensor gives something again")
 				}
 			},
 		},
@@ -133,6 +161,7 @@ var sensorHazard = hazard{
 type sensor struct {
 	checks   checks
 	disagree ChannelSet // of the last sample
+	silent   []string   // names of sensors
 
 	metered, product history // while there is load
 	loadMs           int64   // S02: since when there is, or never
@@ -176,7 +205,8 @@ func initHoldS(e *evidence) float64 { return max(e.cfg.Gate.ValidS, e.limits.Ent
 
 // blind reports whether a required input cannot be used at tMs.
 func (e *evidence) blind(tMs int64) bool {
-	return e.in.silent(tMs) || !e.usable(tMs, e.required...)
+	bad := func(c Channel) bool { return e.in.validity(c, tMs) != Valid } // what is saturated too
+	return e.in.silent(tMs) || slices.ContainsFunc(e.required, bad)
 }
 
 func explainInit(x *explainer) {
@@ -206,5 +236,13 @@ func explainSensor(x *explainer) {
 	}
 	if bad == 0 && !x.e.in.silent(x.tMs) {
 		x.say("all required inputs are valid again")
+	}
+}
+
+// Silent tells which configured sensors give nothing, by their names. It counts
+// from the next Step or Advance on.
+func (j *Judge) Silent(names []string) {
+	if !slices.Equal(j.ev.sensor.silent, names) {
+		j.ev.sensor.silent = slices.Clone(names)
 	}
 }

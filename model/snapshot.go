@@ -8,14 +8,19 @@ import (
 	"math"
 )
 
-// A snapshot is "FWJ2", a body, and the CRC-32C of both. The body holds, in
+// A snapshot is "FWJ3", a body, and the CRC-32C of both. The body holds, in
 // uvarints: the alert counter; how long the gate must still wait at least; the
 // ages of its last openings; the official warnings in force; W08's usual
-// pressure by Unix hour, if the wall clock is known; then each rule that is not
-// idle, with its id, level held, flags and remaining hold. Ids instead of
+// pressure by Unix hour; a person's block; then each rule that is not idle, with
+// its id, level held, flags and remaining hold; then the ages of the strokes that
+// may confirm another, as entries of the same form.
+// "FWJ2" is the same without the block, and is read too. Ids instead of
 // indexes survive a change of the rule table. Ages instead of times survive a
 // restart of the clock: a monotonic one begins at zero.
-const snapshotMagic = "FWJ2"
+const (
+	snapshotMagic  = "FWJ3"
+	snapshotBefore = "FWJ2"
+)
 
 const (
 	flagActive  = 1 << iota // the condition stood
@@ -37,6 +42,9 @@ func (j *Judge) Snapshot() []byte {
 	if at := j.gate.OpensAtMs(); at != never {
 		wait = max(at-j.nowMs, 0)
 	}
+	if j.gate.hasFloor { // also while something else blocks
+		wait = max(wait, j.gate.floorMs-j.nowMs)
+	}
 	b = binary.AppendUvarint(b, uint64(wait))
 	n := min(j.gate.nOpen, maxReopens)
 	b = binary.AppendUvarint(b, uint64(n))
@@ -47,6 +55,7 @@ func (j *Judge) Snapshot() []byte {
 	}
 	b = j.ev.warnings.append(b, j.nowMs)
 	b = j.ev.appendBaseline(b)
+	b = j.ev.block.append(b, j.nowMs)
 	for i := range j.rules {
 		st, latched := &j.states[i], j.gate.Latched().Has(i)
 		if i == ruleInit || (st.stands() == LevelNone && !latched) {
@@ -65,13 +74,23 @@ func (j *Judge) Snapshot() []byte {
 			if st.holdUntil == never { // restored, and no sample since
 				remaining = j.resumeMs[i]
 			}
+		} else if st.level != LevelNone {
+			// All of its hold is still to come, as it is configured now.
+			remaining = max(seconds(j.rules[i].holdS(&j.ev)), st.owedMs)
 		}
-		b = append(b, byte(len(j.rules[i].id)))
-		b = append(b, j.rules[i].id...)
-		b = append(b, byte(st.stands()), flags)
-		b = binary.AppendUvarint(b, uint64(remaining))
+		b = appendEntry(b, j.rules[i].id, byte(st.stands()), flags, remaining)
 	}
+	b = j.ev.lightning.append(b, j.nowMs)
 	return binary.BigEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
+}
+
+// appendEntry writes a rule, or what stands among the rules under a name that no
+// rule has, so that older programs pass it over.
+func appendEntry(b []byte, id string, level, flags byte, ms int64) []byte {
+	b = append(b, byte(len(id)))
+	b = append(b, id...)
+	b = append(b, level, flags)
+	return binary.AppendUvarint(b, uint64(ms))
 }
 
 var errSnapshot = errors.New("snapshot is damaged")
@@ -81,14 +100,18 @@ var errSnapshot = errors.New("snapshot is damaged")
 // that ran runs again in full, or for what remained if that is longer: a restart
 // never shortens one. The time between is not counted, nor is the time until the
 // first sample. Implausible readings are forgotten: a start asks for valid ones
-// again. Call it before the first Step, and after SetWall if the usual pressure
-// is to come along. A judge whose Restore fails is unchanged. A rule that the
-// site no longer has is held for its time and then dropped.
+// again. Call it before the first Step. The usual pressure comes along as soon as
+// SetWall is called, before or after. A judge whose Restore fails is unchanged.
+//
+// A rule that is not served any more, because its sensor or its setting is gone,
+// is held for its time. Where it blocked, it is latched too: nothing that is
+// measured can say that its cause is over, so a person has to. Its latch is found
+// by its id, whether the site still has the rule or not.
 func (j *Judge) Restore(snapshot []byte, nowMs int64) error {
 	if j.any {
 		return errors.New("restore judge: it has judged already")
 	}
-	body, err := openSnapshot(snapshot)
+	body, version, err := openSnapshot(snapshot)
 	if err != nil {
 		return fmt.Errorf("restore judge: %w", err)
 	}
@@ -110,45 +133,34 @@ func (j *Judge) Restore(snapshot []byte, nowMs int64) error {
 	if err != nil {
 		return fmt.Errorf("restore judge: %w", err)
 	}
-	states, resume := make([]ruleState, len(j.rules)), make([]int64, len(j.rules))
-	copy(states, j.states)
-	latched, restWait := RuleSet(0), int64(wait)
+	blocked := block{}
+	if version != snapshotBefore {
+		if blocked, err = r.block(); err != nil {
+			return fmt.Errorf("restore judge: %w", err)
+		}
+	}
+	past := newPast(j, int64(wait))
+	strokes := newLightning()
 	for len(r.b) > 0 && !r.bad {
 		id, held, flags, remaining := r.rule()
-		i, known := ruleIndex(j.rules, id)
-		if r.bad || held > LevelBlock || i == ruleInit {
-			return fmt.Errorf("restore judge: %w", errSnapshot)
-		}
-		if !known || !j.served.Has(i) {
-			restWait = max(restWait, remaining)
+		if !r.bad && strokes.restore(id, byte(held), flags, nowMs-remaining) {
 			continue
 		}
-		full := max(remaining, seconds(j.rules[i].holdS(&j.ev)))
-		states[i] = ruleState{held: held, holding: true, holdUntil: never}
-		resume[i] = full
-		if flags&flagActive != 0 {
-			// It stands until fresh data says that it is over. The windows behind
-			// it are lost, so the gate waits for them as well.
-			states[i] = ruleState{level: held, held: held}
-			if held == LevelBlock {
-				restWait = max(restWait, full+j.rules[i].windowMs)
-			}
-		}
-		if flags&flagLatched != 0 {
-			latched = latched.With(i)
+		if r.bad || held > LevelBlock || id == rules[ruleInit].id || !past.add(id, held, flags, remaining) {
+			return fmt.Errorf("restore judge: %w", errSnapshot)
 		}
 	}
 	if r.bad || counter > math.MaxInt32 {
 		return fmt.Errorf("restore judge: %w", errSnapshot)
 	}
-	j.counter, j.states, j.nowMs = int(counter), states, nowMs
-	j.resumeMs, j.restoredMs = resume, nowMs
-	j.ev.warnings, j.ev.lightning.quietMs = inForce, longAgo
-	if j.ev.wallKnown {
-		j.ev.cyclone.base = base
-	}
+	j.counter, j.rules, j.states, j.nowMs = int(counter), past.rules, past.states, nowMs
+	j.resumeMs, j.restoredMs = past.resumeMs, nowMs
+	j.ev.warnings, j.ev.lightning = inForce, strokes
+	j.ev.cyclone.restore(base, nowMs+j.ev.wallOffsetMs, j.ev.wallKnown)
+	blocked.clockKnown, blocked.wallOffsetMs = j.ev.block.clockKnown, j.ev.block.wallOffsetMs
+	j.ev.block = blocked
 	for _, g := range [...]*Gate{j.gate, j.sober} {
-		g.restore(openings, latched, nowMs+restWait)
+		g.restore(openings, past.latched, nowMs+past.waitMs)
 	}
 	return nil
 }
@@ -156,6 +168,7 @@ func (j *Judge) Restore(snapshot []byte, nowMs int64) error {
 // resume starts at the first sample what a restart left to wait for. Before that
 // nothing is known, and what is not known does not clear.
 func (j *Judge) resume(tMs int64) {
+	j.ev.block.resume(tMs)
 	for i := range j.resumeMs {
 		if st := &j.states[i]; st.holding && st.holdUntil == never {
 			st.holdUntil = tMs + j.resumeMs[i]
@@ -175,15 +188,19 @@ func (g *Gate) restore(openings []int64, latched RuleSet, floorMs int64) {
 	g.latched, g.floorMs, g.hasFloor = latched, floorMs, true
 }
 
-func openSnapshot(b []byte) ([]byte, error) {
-	if len(b) < len(snapshotMagic)+4 || len(b) > maxSnapshot || string(b[:len(snapshotMagic)]) != snapshotMagic {
-		return nil, errors.New("not a snapshot of this version")
+// openSnapshot returns the body and the version.
+func openSnapshot(b []byte) (body []byte, version string, err error) {
+	if len(b) < len(snapshotMagic)+4 || len(b) > maxSnapshot {
+		return nil, "", errors.New("not a snapshot of this version")
+	}
+	if version = string(b[:len(snapshotMagic)]); version != snapshotMagic && version != snapshotBefore {
+		return nil, "", errors.New("not a snapshot of this version")
 	}
 	end := len(b) - 4
 	if crc32.Checksum(b[:end], castagnoli) != binary.BigEndian.Uint32(b[end:]) {
-		return nil, errSnapshot
+		return nil, "", errSnapshot
 	}
-	return b[len(snapshotMagic):end], nil
+	return b[len(snapshotMagic):end], version, nil
 }
 
 // A snapshotReader reads a body; bad is set at the first thing that is wrong.

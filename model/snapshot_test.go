@@ -161,13 +161,13 @@ func TestSnapshotHolds(t *testing.T) {
 	if short.j.resumeMs[e12] != 40_000 {
 		t.Errorf("left are %d ms, want 40000", short.j.resumeMs[e12])
 	}
-	// A rule that the site no longer has is waited for.
+	// A rule that the site no longer has is waited for, and latched if it stood.
 	other := quietRig(t, func(c *Config) { c.Latch, c.Channels = nil, []Channel{RainMM} })
 	if err := other.j.Restore(r.j.Snapshot(), 0); err != nil {
 		t.Fatal(err)
 	}
-	if got := other.j.gate.floorMs; got != 40_000 || !other.j.gate.hasFloor {
-		t.Errorf("the gate waits %d ms for a rule that is gone, want 40000", got)
+	if got := other.j.gate.floorMs; got != 1_800_000+tenMinutesMs || !other.j.gate.hasFloor || other.j.gate.latched != RuleSet(0).With(w03) {
+		t.Errorf("the gate waits %d ms for rules that are gone, latched are %b", got, other.j.gate.latched)
 	}
 }
 
@@ -251,7 +251,7 @@ func TestSnapshotBodyIsChecked(t *testing.T) {
 	} {
 		r := quietRig(t, nil)
 		before := r.j.states
-		err := r.j.Restore(seal(c.body), 0)
+		err := r.j.Restore(sealAs(snapshotBefore, c.body), 0) // a person's block has a test of its own
 		if (err == nil) != c.ok {
 			t.Errorf("%s: %v", c.name, err)
 		}
@@ -263,16 +263,16 @@ func TestSnapshotBodyIsChecked(t *testing.T) {
 		}
 	}
 	big := seal(make([]byte, maxSnapshot-len(snapshotMagic)-4))
-	if _, err := openSnapshot(big); err != nil || len(big) != maxSnapshot {
+	if _, _, err := openSnapshot(big); err != nil || len(big) != maxSnapshot {
 		t.Errorf("%d bytes: %v", len(big), err)
 	}
-	if _, err := openSnapshot(seal(make([]byte, maxSnapshot-len(snapshotMagic)-3))); err == nil {
+	if _, _, err := openSnapshot(seal(make([]byte, maxSnapshot-len(snapshotMagic)-3))); err == nil {
 		t.Error("too many bytes")
 	}
-	if _, err := openSnapshot(seal(nil)); err != nil {
+	if _, _, err := openSnapshot(seal(nil)); err != nil {
 		t.Errorf("an empty body: %v", err)
 	}
-	if _, err := openSnapshot(append([]byte("FWJ1"), seal(nil)[4:]...)); err == nil {
+	if _, _, err := openSnapshot(append([]byte("FWJ1"), seal(nil)[4:]...)); err == nil {
 		t.Error("another version")
 	}
 }

@@ -180,14 +180,14 @@ func TestIcingNeedsBoth(t *testing.T) {
 func TestReadingsTakenIn(t *testing.T) {
 	info := channels[WindGustMPS]
 	for v, want := range map[float64]Validity{
-		info.Min: Valid, info.Max: Valid, info.Min - 0.1: OutOfRange, info.Max + 0.1: OutOfRange, math.Inf(1): OutOfRange,
+		info.Min: Valid, info.Max: Valid, info.Min - 0.1: OutOfRange, info.Max + 0.1: Saturated, math.Inf(1): Saturated, math.NaN(): OutOfRange,
 	} {
 		for _, ms := range []int64{0, bareMs} {
 			b := newBare(t, nil)
 			s := Sample{TimeMs: ms}
 			s.Values[WindGustMPS], s.Validity[WindGustMPS] = v, Valid
 			b.in.take(&s, ms)
-			if got, r := b.in.validity(WindGustMPS, ms), b.in.r[WindGustMPS]; got != want || s.Validity[WindGustMPS] != want || r.fresh != (want == Valid) || r.seen != (want == Valid) || r.seen && r.sameMs != ms {
+			if got, r := b.in.validity(WindGustMPS, ms), b.in.r[WindGustMPS]; got != want || s.Validity[WindGustMPS] != want || r.fresh != want.counts() || r.seen != want.counts() || math.IsInf(r.value, 0) || r.seen && r.sameMs != ms {
 				t.Errorf("%v at %d: %v, in the sample %v, %+v", v, ms, got, s.Validity[WindGustMPS], r)
 			}
 		}

@@ -1,6 +1,9 @@
 package model
 
-import "slices"
+import (
+	"math"
+	"slices"
+)
 
 // A Reading is what one of several sensors of a kind says of a channel.
 type Reading struct {
@@ -34,9 +37,9 @@ func (a agreement) holds(d, x, y float64) bool {
 	return d <= max(a.abs, float64(a.share*max(x, y, -x, -y)))
 }
 
-// apart returns how far two values of a channel lie apart; directions are 2
+// apartBy returns how far two values of a channel lie apart; directions are 2
 // degrees apart across north, not 358.
-func apart(c Channel, x, y float64) float64 {
+func apartBy(c Channel, x, y float64) float64 {
 	d := max(x-y, y-x)
 	if c == WindDirectionDeg {
 		d = min(d, 360-d)
@@ -51,21 +54,81 @@ type AgreedReading struct {
 	Outlier  int  // of three or more, the one that stands alone; else -1
 }
 
-// Vote joins what sensors of a kind say of channel c. nominal is the nominal
-// value of a voltage or frequency. One usable sensor counts by itself. Of two
-// the unsafe one counts: the lower insulation, distance of lightning, and
-// pressure; the voltage or frequency farther from nominal; the larger of all
-// else. Of three or more the middle one counts; an even number has two middle
-// ones, and the unsafe one of them counts. The reading that is farthest from it
-// is named when it disagrees. Directions have no order: the one nearest to all
-// the others counts. Where none is usable, the result is not usable either.
-// Sensors after the eighth are not looked at.
+// A Ballot says how several sensors of one channel vote at a site.
+type Ballot struct {
+	Channel Channel
+	// Low and High are the thresholds on either side: the reading nearest to one, or
+	// farthest beyond it, is the unsafe one. Without a threshold they are infinite.
+	Low, High float64
+	// Redundant sensors stand at one place. Sensors of a channel that tells of places
+	// (apart) do not, unless the configuration says so.
+	Redundant bool
+}
+
+// apart are the channels of which a site has several sensors because there are
+// several places to watch: the middle one of three bearings, strings or storms is
+// the wrong one to look at.
+var apart = [...]Channel{
+	LightningKM, LightningCount, EquipmentTemperatureC, VibrationMPS2, LeakageMA, InsulationKOhm, DCVoltageV, DCCurrentA,
+}
+
+// Ballot returns how sensors of a channel vote under a configuration.
+func (c *Config) Ballot(ch Channel) Ballot {
+	b := defaultBallot(ch, 0)
+	b.Redundant = b.Redundant || slices.Contains(c.Redundant, ch)
+	switch l := c.limitsInForce(); ch {
+	case VoltageV, VoltageAV, VoltageBV, VoltageCV:
+		b.Low, b.High = float64(l.VoltageLowPU*c.NominalVoltageV), float64(l.VoltageHighPU*c.NominalVoltageV)
+	case FrequencyHz:
+		b.Low, b.High = l.FrequencyLowHz, l.FrequencyHighHz
+	case DCVoltageV:
+		b.Low, b.High = -c.Earth.ReversedDCV, math.Inf(1)
+		if c.Earth.MaxDCVoltageV > 0 {
+			b.High = c.Earth.MaxDCVoltageV
+		}
+	}
+	return b
+}
+
+// defaultBallot knows no more of a site than the nominal value of a voltage or
+// frequency.
+func defaultBallot(c Channel, nominal float64) Ballot {
+	b := Ballot{c, math.Inf(-1), 0, !slices.Contains(apart[:], c)}
+	switch c {
+	case InsulationKOhm, LightningKM, PressureHPa:
+		b.Low, b.High = 0, math.Inf(1)
+	case VoltageV, VoltageAV, VoltageBV, VoltageCV, FrequencyHz:
+		b.Low, b.High = nominal, nominal
+	}
+	return b
+}
+
+// margin is how far a value lies from the nearest threshold, negative beyond it.
+func (b *Ballot) margin(v float64) float64 { return min(v-b.Low, b.High-v) }
+
+// Vote joins what sensors of a kind say where no more is known of the site than the
+// nominal value of a voltage or frequency.
+func Vote(c Channel, nominal float64, readings []Reading) AgreedReading {
+	b := defaultBallot(c, nominal)
+	return b.Vote(readings)
+}
+
+// Vote joins what sensors of a kind say. One usable sensor counts by itself. Of two
+// the unsafe one counts, that of the smaller margin to a threshold: the lower
+// insulation, distance of lightning, and pressure; the larger of all else. Of three
+// or more at one place the middle one counts; an even number has two middle ones,
+// and the unsafe one of them counts. The reading that is farthest from it is named
+// when it disagrees. Of sensors at several places the unsafe one always counts.
+// Directions have no order: the one nearest to all the others counts. Where none is
+// usable, the result is not usable either. Sensors after the eighth are not looked
+// at.
 //
 // Event bits of inverters are no reading of one thing: all that are set count, and
 // the health of some does not speak for one that cannot be asked.
 //
 // The caller puts the result into its sample with Sample.SetVote.
-func Vote(c Channel, nominal float64, readings []Reading) AgreedReading {
+func (b *Ballot) Vote(readings []Reading) AgreedReading {
+	c := b.Channel
 	if c == InverterEvents {
 		return inverterVote(readings)
 	}
@@ -73,7 +136,8 @@ func Vote(c Channel, nominal float64, readings []Reading) AgreedReading {
 	n := 0
 	for i := range min(len(readings), MaxVoters) {
 		r := &readings[i]
-		if info := &channels[c]; r.Validity == Valid && r.Value >= info.Min && r.Value <= info.Max {
+		inRange := r.Value >= channels[c].Min && r.Value <= channels[c].Max
+		if r.Validity.counts() && (inRange || c.beyond(r.Value)) {
 			index[n] = i
 			n++
 		}
@@ -99,14 +163,17 @@ func Vote(c Channel, nominal float64, readings []Reading) AgreedReading {
 		}
 		return 0
 	})
-	at := middle(c, nominal, readings, usable)
+	at := b.pick(readings, usable)
 	out := AgreedReading{Reading: readings[at], Outlier: -1}
+	if c.beyond(out.Value) {
+		out.Validity = Saturated
+	}
 	worst := -1.0
 	for _, i := range usable {
-		d := apart(c, readings[i].Value, out.Value)
+		d := apartBy(c, readings[i].Value, out.Value)
 		if !agreements[c].holds(d, readings[i].Value, out.Value) && d > worst {
 			worst, out.Disagree = d, true
-			if n >= 3 {
+			if n >= 3 && b.Redundant {
 				out.Outlier = i
 			}
 		}
@@ -114,40 +181,37 @@ func Vote(c Channel, nominal float64, readings []Reading) AgreedReading {
 	return out
 }
 
-// middle returns the index of the reading that counts. usable holds indexes in
+// pick returns the index of the reading that counts. usable holds indexes in
 // the order of their values.
-func middle(c Channel, nominal float64, readings []Reading, usable []int) int {
+func (b *Ballot) pick(readings []Reading, usable []int) int {
 	n := len(usable)
 	at := usable[n/2]
-	if c == WindDirectionDeg {
+	switch {
+	case b.Channel == WindDirectionDeg:
 		least := -1.0
 		for _, i := range usable {
 			sum := 0.0
 			for _, k := range usable {
-				sum += apart(c, readings[i].Value, readings[k].Value)
+				sum += apartBy(b.Channel, readings[i].Value, readings[k].Value)
 			}
 			if least < 0 || sum < least {
 				least, at = sum, i
 			}
 		}
-		return at
-	}
-	if n%2 == 0 && unsafer(c, nominal, readings[usable[n/2-1]].Value, readings[at].Value) {
+	case !b.Redundant:
+		for _, i := range usable {
+			if b.unsafer(readings[i].Value, readings[at].Value) {
+				at = i
+			}
+		}
+	case n%2 == 0 && b.unsafer(readings[usable[n/2-1]].Value, readings[at].Value):
 		at = usable[n/2-1]
 	}
 	return at
 }
 
-// unsafer reports whether a is the more dangerous of two values.
-func unsafer(c Channel, nominal, a, b float64) bool {
-	switch c {
-	case InsulationKOhm, LightningKM, PressureHPa:
-		return a < b
-	case VoltageV, VoltageAV, VoltageBV, VoltageCV, FrequencyHz:
-		return max(a-nominal, nominal-a) > max(b-nominal, nominal-b)
-	}
-	return a > b
-}
+// unsafer reports whether x is the more dangerous of two values.
+func (b *Ballot) unsafer(x, y float64) bool { return b.margin(x) < b.margin(y) }
 
 // A ChannelSet is a set of channels.
 type ChannelSet uint64
@@ -161,9 +225,8 @@ func (s ChannelSet) With(c Channel) ChannelSet { return s | 1<<c }
 // SetVote stores what several sensors said together. Their disagreement is
 // kept with the value, and rule S01 tells of it.
 func (s *Sample) SetVote(c Channel, v AgreedReading) {
-	if v.Validity == Valid {
-		s.Set(c, v.Value)
-		s.AgeMs[c] = v.AgeMs
+	if v.Validity.counts() {
+		s.Values[c], s.Validity[c], s.AgeMs[c] = v.Value, v.Validity, v.AgeMs
 	} else {
 		s.Fail(c, v.Validity)
 	}

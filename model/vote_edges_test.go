@@ -33,7 +33,7 @@ func TestUnsafeOfTwoCounts(t *testing.T) {
 				t.Errorf("%v: of %v %v counts, want %v", c, order, got.Value, want)
 			}
 		}
-		if unsafer(c, nominal, high, high) {
+		if b := defaultBallot(c, nominal); b.unsafer(high, high) {
 			t.Errorf("%v: a value is unsafer than itself", c)
 		}
 	}
@@ -81,10 +81,9 @@ func TestVoteEdges(t *testing.T) {
 	if got := Vote(WindGustMPS, 0, in); got.AgeMs != 20 {
 		t.Errorf("age %d, want 20", got.AgeMs)
 	}
-	// At the ends of the range a reading votes, beyond it does not.
-	for v, ok := range map[float64]bool{0: true, 150: true, down(0): false, up(150): false} {
-		got := Vote(WindGustMPS, 0, readings(v))
-		if (got.Validity == Valid) != ok || !ok && got.Validity != OutOfRange {
+	// At the ends of the range a reading votes, beyond it where a hazard goes on.
+	for v, want := range map[float64]Validity{0: Valid, 150: Valid, down(0): OutOfRange, up(150): Saturated} {
+		if got := Vote(WindGustMPS, 0, readings(v)); got.Validity != want {
 			t.Errorf("%v m/s: %v", v, got.Validity)
 		}
 	}

@@ -2,6 +2,7 @@ package sensor
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -139,6 +140,7 @@ type ADS1115 struct {
 	nominal   float64
 	rdy       EdgeLine      // nil: polled
 	samples   []point       // kept for reuse
+	low       bool          // the input clipped at its negative end
 	begun     time.Duration // when the chip was set to the present input
 	carried   edgeSeen      // an edge whose conversion is still to be read
 	quickest  time.Duration // transfer that started a conversion
@@ -213,6 +215,9 @@ func (d *ADS1115) Read(ctx context.Context, s *model.Sample) error {
 		if err == nil {
 			hz = d.take(s, i, in, hz)
 			continue
+		}
+		if errors.Is(err, ErrSaturated) {
+			s.Saturate(in.Channel, !d.low || !isDC(in.Channel))
 		}
 		if first == nil {
 			first = fmt.Errorf("%s: %w", in.Channel, err)

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 
+	"fairwatt/agent/modbus"
+
 	"github.com/goccy/go-yaml"
 )
 
@@ -93,7 +95,7 @@ func atI2C(address uint16) place { return place{on: onI2C, address: address, fir
 func atPin(name string) place { return place{on: onPin, at: name} }
 
 func atSerial(port string) place {
-	return place{on: onSerial, at: port, address: 1, first: 1, end: modbusAnyone}
+	return place{on: onSerial, at: port, address: 1, first: 1, end: modbus.Anyone}
 }
 
 func atNetwork(endpoint string) place {
@@ -159,6 +161,18 @@ func (c Config) Describe() Description {
 func (c Config) CountsPulses() bool {
 	c = c.withDefaults()
 	return c.Opts != nil && c.Opts.place().on == onPin
+}
+
+// SerialPort is the serial line of a sensor on one, else empty.
+func (c Config) SerialPort() string {
+	c = c.withDefaults()
+	if c.Opts == nil {
+		return ""
+	}
+	if p := c.Opts.place(); p.on == onSerial {
+		return p.at
+	}
+	return ""
 }
 
 // Pins returns the GPIO pins that the sensor takes for itself.

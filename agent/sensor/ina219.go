@@ -105,13 +105,18 @@ func (d *INA219) Channels() []model.Channel { return inaChannels }
 func (d *INA219) Read(ctx context.Context, s *model.Sample) error {
 	v, a, err := d.measure(ctx)
 	if err != nil {
-		return failAll(s, inaChannels, err)
+		err = failAll(s, inaChannels, err)
+		if v > 0 { // the string has more than the divider was made for
+			s.Saturate(model.DCVoltageV, true)
+		}
+		return err
 	}
 	s.SetStep(model.DCVoltageV, v, inaBusStepV*d.voltageScale)
 	s.SetStep(model.DCCurrentA, a, d.lsbA)
 	return nil
 }
 
+// measure returns an infinite voltage with the error of one beyond the range.
 func (d *INA219) measure(ctx context.Context) (volts, amps float64, err error) {
 	if !d.ready {
 		if err := d.setup(ctx); err != nil {
@@ -131,7 +136,7 @@ func (d *INA219) measure(ctx context.Context) (volts, amps float64, err error) {
 		return 0, 0, d.fail("read bus voltage", fmt.Errorf("%w: math overflow flag", ErrSaturated))
 	}
 	if bus>>3 >= inaBusFull {
-		return 0, 0, d.fail("read bus voltage", ErrSaturated)
+		return math.Inf(1), 0, d.fail("read bus voltage", ErrSaturated)
 	}
 	shunt, err := d.read16("read shunt", inaShunt)
 	if err != nil {

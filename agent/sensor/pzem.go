@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 
+	"fairwatt/agent/modbus"
 	"fairwatt/model"
 )
 
@@ -150,9 +151,9 @@ func (d *PZEM) Read(ctx context.Context, s *model.Sample) error {
 			return failAll(s, d.channels, err)
 		}
 	}
-	regs, err := rtuExchange(ctx, d.port, d.clock, d.addr, modbusPDU(modbusInput, 0, pzemRegisters), pzemRegisters)
+	regs, err := d.registers(ctx)
 	if err != nil {
-		if errors.Is(err, errPort) {
+		if errors.Is(err, modbus.ErrPort) {
 			err = errors.Join(err, d.Halt())
 		}
 		return failAll(s, d.channels, d.fail("read registers", err))
@@ -165,4 +166,13 @@ func (d *PZEM) Read(ctx context.Context, s *model.Sample) error {
 		s.SetStep(d.channels[i], float64(raw)*v.unit, v.unit)
 	}
 	return nil
+}
+
+func (d *PZEM) registers(ctx context.Context) ([]uint16, error) {
+	ask := modbus.ReadRegisters(modbus.Input, 0, pzemRegisters)
+	answer, err := modbus.OverSerial(ctx, d.port, d.clock, d.addr, ask)
+	if err != nil {
+		return nil, modbusClass(err)
+	}
+	return ask.Registers(answer)
 }

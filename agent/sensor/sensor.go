@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"syscall"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"periph.io/x/conn/v3/gpio"
 	"periph.io/x/conn/v3/i2c"
 
+	"fairwatt/agent/modbus"
 	"fairwatt/model"
 )
 
@@ -41,6 +43,35 @@ type Clock interface {
 	// Sleep returns after d, or earlier with ctx's error.
 	Sleep(ctx context.Context, d time.Duration) error
 }
+
+// Serials is implemented by Buses that have serial lines. A port is opened
+// ready for use (speed, 8N1, no echo), and bounds its Reads in time as
+// [modbus.OverSerial] says. Sensors with one port name share the line, one after
+// the other; each opens and closes the port for itself.
+type Serials interface {
+	Serial(name string) (io.ReadWriteCloser, error)
+}
+
+// modbusClass adds to an error of Modbus what it means for a sensor.
+func modbusClass(err error) error {
+	for _, c := range []struct{ of, is error }{
+		{modbus.ErrSilent, ErrNoChip}, {modbus.ErrLate, ErrNotReady},
+		{modbus.ErrChecksum, ErrChecksum}, {modbus.ErrOtherUnit, ErrWrongChip},
+	} {
+		if errors.Is(err, c.of) {
+			return &classed{err, c.is}
+		}
+	}
+	return err
+}
+
+// classed is an error with a class that its text does not repeat.
+type classed struct {
+	error
+	class error
+}
+
+func (e *classed) Unwrap() []error { return []error{e.error, e.class} }
 
 // Counters is implemented by Buses that count pulses themselves: a simulated
 // board in accelerated time, where a million edges are a number.

@@ -2,15 +2,14 @@ package sensor
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"slices"
 	"strings"
 	"time"
 
+	"fairwatt/agent/modbus"
 	"fairwatt/model"
 )
 
@@ -22,8 +21,6 @@ const (
 	sunCommonLen             = 66 // registers behind the common model's header
 	sunRetry                 = 5 * time.Second
 	sunPatience              = 3 // failures in a row before a pause
-	mbapHeader               = 7
-	mbapMaxPDU               = 253
 )
 
 // sunBases are where the marker may stand, in the order to look.
@@ -203,7 +200,7 @@ func (d *SunSpec) Read(ctx context.Context, s *model.Sample) error {
 // giveUp ends a connection that has failed; one that works and carries refusals
 // stays.
 func (d *SunSpec) giveUp(err error) {
-	var refused *ModbusError
+	var refused *modbus.Exception
 	if errors.As(err, &refused) || d.conn == nil {
 		return
 	}
@@ -287,7 +284,7 @@ func (m sunFound) needed(points []sunPoint) int {
 	if at, ok := sunEvents[m.id]; ok {
 		n = max(n, at.events+2)
 	}
-	return min(n, m.size, modbusMaxRead)
+	return min(n, m.size, modbus.MaxRead)
 }
 
 // connect dials and looks the device through, if that is not done.
@@ -309,7 +306,7 @@ func (d *SunSpec) connect(ctx context.Context) error {
 		return nil
 	}
 	if err := d.discover(ctx); err != nil {
-		var refused *ModbusError
+		var refused *modbus.Exception
 		if !errors.Is(err, ErrNotReady) && !errors.As(err, &refused) {
 			d.walk = nil // begins again
 		}
@@ -331,13 +328,13 @@ func (d *SunSpec) discover(ctx context.Context) error {
 	w := d.walk
 	for len(w.device.Models) < sunMaxModels {
 		if w.next+2 > 0x10000 {
-			return fmt.Errorf("%w: models beyond the last register", errModbusFrame)
+			return fmt.Errorf("%w: models beyond the last register", modbus.ErrFrame)
 		}
 		head, err := d.registers(ctx, w.next, 2)
 		// Some devices have no end model: the list ends where they refuse the
 		// address, or at a model 0. Behind a known model that is believed.
-		var refused *ModbusError
-		if errors.As(err, &refused) && refused.Code == modbusIllegalAddress && len(w.found) > 0 {
+		var refused *modbus.Exception
+		if errors.As(err, &refused) && refused.Code == modbus.IllegalAddress && len(w.found) > 0 {
 			return nil
 		}
 		if err != nil {
@@ -354,14 +351,14 @@ func (d *SunSpec) discover(ctx context.Context) error {
 			return err
 		}
 	}
-	return fmt.Errorf("%w: no end after %d models", errModbusFrame, sunMaxModels)
+	return fmt.Errorf("%w: no end after %d models", modbus.ErrFrame, sunMaxModels)
 }
 
 // visit notes a model and steps to the next.
 func (d *SunSpec) visit(ctx context.Context, m sunFound) error {
 	w := d.walk
 	if m.start+m.size > 0x10000 {
-		return fmt.Errorf("%w: model %d of %d registers at %d", errModbusFrame, m.id, m.size-2, m.start)
+		return fmt.Errorf("%w: model %d of %d registers at %d", modbus.ErrFrame, m.id, m.size-2, m.start)
 	}
 	if m.id == 1 && m.size >= sunCommonLen {
 		r, err := d.registers(ctx, m.start, sunCommonLen)
@@ -382,12 +379,12 @@ func (d *SunSpec) visit(ctx context.Context, m sunFound) error {
 // marker returns the register behind "SunS". A base that the device refuses is
 // not it.
 func (d *SunSpec) marker(ctx context.Context) (int, error) {
-	var refused, other *ModbusError
+	var refused, other *modbus.Exception
 	for _, base := range sunBases {
 		r, err := d.registers(ctx, base, 2)
 		switch {
 		case errors.As(err, &refused):
-			if refused.Code != modbusIllegalAddress {
+			if refused.Code != modbus.IllegalAddress {
 				other = refused // busy, or failed: no sign of another device
 			}
 		case err != nil:
@@ -404,54 +401,11 @@ func (d *SunSpec) marker(ctx context.Context) (int, error) {
 
 // registers is one exchange.
 func (d *SunSpec) registers(ctx context.Context, start, count int) ([]uint16, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrNotReady, err)
-	}
-	if err := d.conn.SetDeadline(time.Now().Add(d.timeout)); err != nil {
-		return nil, err
-	}
-	stop := context.AfterFunc(ctx, func() { _ = d.conn.SetDeadline(time.Unix(1, 0)) })
-	defer stop()
 	d.next++
-	pdu := modbusPDU(modbusHolding, uint16(start), uint16(count))
-	if _, err := d.conn.Write(mbapFrame(d.next, d.unit, pdu)); err != nil {
-		return nil, fmt.Errorf("send: %w", err)
-	}
-	answer, err := readMBAP(d.conn, d.next, d.unit)
+	ask := modbus.ReadRegisters(modbus.Holding, uint16(start), uint16(count))
+	answer, err := modbus.OverTCP(ctx, d.conn, d.timeout, d.next, d.unit, ask)
 	if err != nil {
-		var slow net.Error
-		if errors.As(err, &slow) && slow.Timeout() {
-			err = fmt.Errorf("%w: %w", ErrNotReady, err)
-		}
-		return nil, err
+		return nil, modbusClass(err)
 	}
-	return parseModbusPDU(modbusHolding, count, answer)
-}
-
-// mbapFrame wraps a PDU for TCP (Modbus messaging on TCP/IP V1.0b, 3.1.3).
-func mbapFrame(transaction uint16, unit byte, pdu []byte) []byte {
-	b := binary.BigEndian.AppendUint16(nil, transaction)
-	b = append(b, 0, 0)
-	b = binary.BigEndian.AppendUint16(b, uint16(len(pdu)+1))
-	return append(append(b, unit), pdu...)
-}
-
-// readMBAP reads the answer to a transaction.
-func readMBAP(r io.Reader, transaction uint16, unit byte) ([]byte, error) {
-	var head [mbapHeader]byte
-	if _, err := io.ReadFull(r, head[:]); err != nil {
-		return nil, fmt.Errorf("receive: %w", err)
-	}
-	n := int(binary.BigEndian.Uint16(head[4:])) - 1
-	switch {
-	case head[2] != 0 || head[3] != 0 || n < 2 || n > mbapMaxPDU:
-		return nil, fmt.Errorf("%w: header % x", errModbusFrame, head)
-	case binary.BigEndian.Uint16(head[:]) != transaction || head[6] != unit:
-		return nil, fmt.Errorf("%w: answer to another request", errModbusFrame)
-	}
-	b := make([]byte, n)
-	if _, err := io.ReadFull(r, b); err != nil {
-		return nil, fmt.Errorf("receive: %w", err)
-	}
-	return b, nil
+	return ask.Registers(answer)
 }

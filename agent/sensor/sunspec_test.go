@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"fairwatt/agent/modbus"
 	"fairwatt/model"
 )
 
@@ -218,34 +219,13 @@ func TestSunNumbers(t *testing.T) {
 	}
 }
 
-// FuzzReadMBAP: what passes belongs to the request and has the length asked
-// for.
-func FuzzReadMBAP(f *testing.F) {
-	f.Add(answer(1, 0x5375, 0x6E53))
-	f.Add([]byte{0, 1, 0, 0, 0, 3, 1, 0x83, 2})
-	f.Add([]byte{0, 1, 0, 0, 0xFF, 0xFF, 1, 3})
-	f.Add([]byte("HTTP/1.1 400"))
-	f.Fuzz(func(t *testing.T, data []byte) {
-		pdu, err := readMBAP(bytes.NewReader(data), 1, 1)
-		if err != nil {
-			return
-		}
-		if len(pdu) > mbapMaxPDU || data[1] != 1 || data[6] != 1 {
-			t.Fatalf("% x passes", data)
-		}
-		if regs, err := parseModbusPDU(modbusHolding, 2, pdu); err == nil && (len(regs) != 2 || len(pdu) != 6) {
-			t.Fatalf("% x gives %v", pdu, regs)
-		}
-	})
-}
-
 // FuzzSunModel: registers of any content and length give numbers or errors,
 // never a panic.
 func FuzzSunModel(f *testing.F) {
 	f.Add(uint16(103), bytes.Repeat([]byte{0, 5}, 52))
 	f.Add(uint16(701), []byte{2, 0xBD, 0, 153})
 	f.Fuzz(func(t *testing.T, id uint16, data []byte) {
-		regs := make([]uint16, min(len(data)/2, modbusMaxRead))
+		regs := make([]uint16, min(len(data)/2, modbus.MaxRead))
 		for i := range regs {
 			regs[i] = uint16(data[2*i])<<8 | uint16(data[2*i+1])
 		}

@@ -2,6 +2,7 @@ package sensor
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -79,6 +80,10 @@ func (d *TMP102) Channels() []model.Channel { return d.channels }
 // Read implements Sensor; it takes about 26 ms.
 func (d *TMP102) Read(ctx context.Context, s *model.Sample) error {
 	t, err := d.measure(ctx)
+	if errors.Is(err, ErrSaturated) {
+		s.Saturate(d.channels[0], t > tmpHighC)
+		return err
+	}
 	if err != nil {
 		return failAll(s, d.channels, err)
 	}
@@ -115,7 +120,7 @@ func (d *TMP102) measure(ctx context.Context) (float64, error) {
 	}
 	t := float64(int16(raw)>>3) * tmpStepC
 	if t < tmpLowC || t > tmpHighC {
-		return 0, d.fail("read temperature", fmt.Errorf("%w: %g C", ErrSaturated, t))
+		return t, d.fail("read temperature", fmt.Errorf("%w: %g C", ErrSaturated, t))
 	}
 	return t, nil
 }

@@ -114,8 +114,12 @@ func (v *Writer) Alert(now Moment, e *model.Event, clearInMs int64) wire.Alert[m
 		Headline: headline(e.Kind, e.Level, e.Action, e.Causes), Rules: ruleIDs(e.Causes), Causes: e.Causes,
 		Simulated: v.Simulated,
 	}
+	if e.Action == model.ActionAck {
+		out.By, out.Why = e.Word.By, e.Word.Why
+		out.Headline = e.Word.Rule + " acknowledged by " + e.Word.By
+	}
 	switch {
-	case e.Action == model.ActionClear:
+	case e.Action == model.ActionClear, e.Action == model.ActionAck:
 		out.Instruction = "None; trading follows the gate."
 	case e.Level == model.LevelBlock:
 		out.Instruction = "Wait; the gate opens by itself when every cause has been clear long enough."

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"fairwatt/proto/fairwattpb"
+	"fairwatt/proto/person"
 	"fairwatt/proto/seal"
 	"fairwatt/proto/wire"
 )
@@ -123,7 +124,7 @@ func mayRecord(p *Participant, r *fairwattpb.Record) bool {
 	switch r.Body.(type) {
 	case *fairwattpb.Record_Registration, *fairwattpb.Record_Deposit, *fairwattpb.Record_Response:
 		return p.Centre
-	case *fairwattpb.Record_GateChange, *fairwattpb.Record_Reading:
+	case *fairwattpb.Record_GateChange, *fairwattpb.Record_Reading, *fairwattpb.Record_Word:
 		return p.Seller || p.Buyer
 	case *fairwattpb.Record_Offer, *fairwattpb.Record_Start, *fairwattpb.Record_Hold,
 		*fairwattpb.Record_Resume, *fairwattpb.Record_Bill:
@@ -217,6 +218,8 @@ func validateRecord(r *fairwattpb.Record, signer string) error {
 		l.between("state", int64(b.GateChange.State), 1, 4)
 		l.causes(b.GateChange.Causes)
 		l.between("valid_until_ms", b.GateChange.ValidUntilMs, 0, MaxTimeMs)
+	case *fairwattpb.Record_Word:
+		l.word(b.Word)
 	case *fairwattpb.Record_Offer:
 		l.id("offer_id", b.Offer.OfferId)
 		l.between("volume_wh", b.Offer.VolumeWh, 0, MaxEnergyWh)
@@ -241,6 +244,26 @@ func validateRecord(r *fairwattpb.Record, signer string) error {
 		l.delivery(r)
 	}
 	return l.err
+}
+
+// word is a person's word to a device: who, of what, and by whose key.
+func (l *limits) word(w *fairwattpb.Word) {
+	l.between("kind", int64(w.Kind), 1, 3)
+	l.id("rule", w.Rule)
+	if err := person.CheckName(w.By); err != nil && l.err == nil {
+		l.err = fmt.Errorf("by: %w", err)
+	}
+	if err := person.CheckWhy(w.Why); err != nil && l.err == nil {
+		l.err = fmt.Errorf("why: %w", err)
+	}
+	l.between("until_ms", w.UntilMs, 0, MaxTimeMs)
+	l.check(w.UntilMs == 0 || w.Kind == fairwattpb.WordKind_WORD_KIND_BLOCK, "until_ms", "none but of a block")
+	if w.Owner == "" {
+		l.check(len(w.CommandId) == 0, "command_id", "none without an owner")
+		return
+	}
+	l.name("owner", w.Owner)
+	l.check(len(w.CommandId) == 32, "command_id", "32 bytes")
 }
 
 func (l *limits) delivery(r *fairwattpb.Record) {

@@ -142,6 +142,8 @@ func (x *execution) dispatch(r *fairwattpb.Record) *Refusal {
 		return x.deposit(b.Deposit)
 	case *fairwattpb.Record_GateChange:
 		return x.gateChange(r.Sender, b.GateChange)
+	case *fairwattpb.Record_Word:
+		return nil // it stands in its block; what the gate does then is a gate change
 	case *fairwattpb.Record_Offer:
 		return x.offer(r.Sender, b.Offer)
 	case *fairwattpb.Record_Request:

@@ -44,10 +44,13 @@ func (w *world) examples() map[string]*fairwattpb.Record {
 	changed.GetGateChange().Causes = []*fairwattpb.Cause{{Rule: "W01", Inputs: []*fairwattpb.CauseInput{{Name: "distance"}}}}
 	held := hold(1, 1)
 	held.GetHold().Causes[0].Inputs = []*fairwattpb.CauseInput{{Name: "gust"}}
+	word := &fairwattpb.Record{Body: &fairwattpb.Record_Word{Word: &fairwattpb.Word{
+		Kind: fairwattpb.WordKind_WORD_KIND_BLOCK, Rule: "B01", By: "Ada Lovelace", Why: "the roof", UntilMs: 1, Owner: "ada", CommandId: make([]byte, 32),
+	}}}
 	all := make(map[string]*fairwattpb.Record)
 	for sender, records := range map[string][]*fairwattpb.Record{
 		ledgertest.Centre: {registration, deposit(buyer, 1, "r"), w.response(nil)},
-		seller:            {changed, w.offer(1, 1), start([]byte("a"), 1), held, resume([]byte("a"), 1), reading, bill},
+		seller:            {changed, w.offer(1, 1), start([]byte("a"), 1), held, resume([]byte("a"), 1), reading, bill, word},
 		buyer:             {w.request(1, 1), pay(nil), confirmed},
 	} {
 		for _, r := range records {
@@ -163,6 +166,7 @@ func TestNumbersHaveLimits(t *testing.T) {
 		{"deposit", "deposit.amount_micro", 1, money},
 		{"gate_change", "gate_change.state", 1, 4},
 		{"gate_change", "gate_change.valid_until_ms", 0, ms},
+		{"word", "word.until_ms", 0, ms},
 		{"offer", "offer.volume_wh", 0, energy},
 		{"offer", "offer.price_micro_per_kwh", 1, price},
 		{"offer", "offer.expires_ms", 1, ms},
@@ -371,7 +375,7 @@ func TestRoles(t *testing.T) {
 	})
 	for kind, may := range map[string]string{
 		"registration": "mc", "deposit": "mc", "response": "mc",
-		"gate_change": "seller-1 buyer-1 both", "reading": "seller-1 buyer-1 both",
+		"gate_change": "seller-1 buyer-1 both", "word": "seller-1 buyer-1 both", "reading": "seller-1 buyer-1 both",
 		"offer": "seller-1 both", "start": "seller-1 both", "hold": "seller-1 both", "resume": "seller-1 both", "bill": "seller-1 both",
 		"request": "buyer-1 both", "pay": "buyer-1 both", "confirm": "buyer-1 both",
 	} {

@@ -207,6 +207,8 @@ var checkRows = []checkRow{
 		return w.sealed(seller, 1, long)
 	}},
 	{"counter zero", wire.CodeMalformed, func(w *world) []byte { return w.sealed(seller, 0, gate(1, open)) }},
+	{"a word of no one", wire.CodeMalformed, func(w *world) []byte { return w.sealed(seller, 1, ack("E12", "")) }},
+	{"a centre's word", wire.CodeNotAllowed, func(w *world) []byte { return w.sealed(mc, 1, ack("E12", "Ada")) }},
 	{"no body", wire.CodeMalformed, func(w *world) []byte { return w.sealed(seller, 1, &fairwattpb.Record{}) }},
 	{"replay", wire.CodeReplayed, func(w *world) []byte {
 		sealed := w.sealed(seller, 1, gate(1, open))

@@ -10,6 +10,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"fairwatt/agent/modbus"
 	"fairwatt/agent/sensor"
 	"fairwatt/agent/sensor/simbus"
 	"fairwatt/firmware-sim/board"
@@ -133,7 +134,7 @@ func TestThreePhaseADS1115(t *testing.T) {
 }
 
 func TestPZEMFaults(t *testing.T) {
-	var refused *sensor.ModbusError
+	var refused *modbus.Exception
 	for _, tt := range []struct {
 		fault board.Fault
 		want  error

@@ -16,6 +16,7 @@ import (
 	"periph.io/x/conn/v3/i2c"
 	"pgregory.net/rapid"
 
+	"fairwatt/agent/modbus"
 	"fairwatt/agent/sensor"
 	"fairwatt/firmware-sim/sunspec"
 	"fairwatt/model"
@@ -168,7 +169,7 @@ func TestWeather(t *testing.T) {
 // and the device is read again once it is mended.
 func TestFaults(t *testing.T) {
 	defer goleak.VerifyNone(t)
-	var refused *sensor.ModbusError
+	var refused *modbus.Exception
 	for fault, want := range map[sunspec.Fault]func(error) bool{
 		sunspec.Silent:        func(err error) bool { return errors.Is(err, sensor.ErrNotReady) },
 		sunspec.Slow:          func(err error) bool { return errors.Is(err, sensor.ErrNotReady) },

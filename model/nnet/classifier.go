@@ -99,5 +99,5 @@ func (c *Classifier) Probability(row []float32) float64 {
 	var buf [2 * maxWidth]float32
 	x := buf[:len(c.mean)]
 	c.encode(row, x)
-	return sigmoid(c.net.logit(x, nil))
+	return sigmoid(c.net.logit(x))
 }

@@ -7,8 +7,8 @@
 //	scores, err := net.Score(&f)      // f from model.Extractor
 //	defer net.Close()
 //
-// The caller's duties: one goroutine owns a Network (a tape machine is not safe
-// from two); features come from model.Extractor of the same version (Load
+// The caller's duties: one goroutine owns a Network (a graph works on its own
+// tensors); features come from model.Extractor of the same version (Load
 // compares the schema's hash); a score is a warning, never a licence to trade:
 // the gate's rules do not need it.
 //
@@ -23,10 +23,18 @@
 // would learn which data set a row is from by what is missing in it.
 //
 // Training and inference are two graphs (graph.go): every leaf of a Gorgonia
-// graph needs a value, and a live station has no label. The inference graph is
-// built once per head and reused; it owns its input tensor. A second, plain
-// implementation (mlp.go) scores whole data sets, explains scores by integrated
-// gradients and is what the graph is tested against.
+// graph needs a value, and a live station has no label. A tape machine runs the
+// training graph. The inference graph is built once per head and reused; its
+// operations are done in their order on tensors that it owns.
+//
+// The plain pass (plain.go) computes the same with loops. It scores whole data
+// sets, explains scores by integrated gradients (attribution.go), and scores
+// everything in a program built with the tag lite, which has no Gorgonia and
+// cannot train. It keeps the members of a head apart, touches no weight or input
+// that is 0, and leaves out members that cannot move the probability by 1e-7 any
+// more. Tests hold both to the reference (mlp.go) and to each other: to 1e-6 on
+// every row of configs/traces, on the boards' architectures too
+// (tools/check-arm.sh).
 //
 // Training is deterministic: own seeded initialisers (Gorgonia's take the clock),
 // seeded sampling, and a graph, a generator and a goroutine for each member. The

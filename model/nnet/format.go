@@ -179,6 +179,7 @@ func ParseWeights(data []byte) (*Weights, error) {
 		return nil, fmt.Errorf("weights: %w", r.err)
 	}
 	for _, h := range w.Heads {
+		h.prepare()
 		if err := h.test.check(h); err != nil {
 			return nil, fmt.Errorf("weights: head %q: %w", h.Name, err)
 		}

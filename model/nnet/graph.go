@@ -1,3 +1,5 @@
+//go:build !lite
+
 package nnet
 
 import (
@@ -10,6 +12,10 @@ import (
 	// that the collector does not move them must know this Go version.
 	_ "go4.org/unsafe/assume-no-moving-gc"
 )
+
+// Engine names what scores in this program: Gorgonia, or plain in a program
+// built with the tag lite.
+const Engine = "Gorgonia"
 
 // maybe is an error monad: the graph is written as a formula, the first error
 // sticks and is checked once.
@@ -26,11 +32,16 @@ func (m *maybe) do(f func() (*G.Node, error)) *G.Node {
 
 // A graphNet is the layers in one expression graph.
 type graphNet struct {
-	graph *G.ExprGraph
-	x     *G.Node // batch x In
-	logit *G.Node // batch x 1
-	w, b  []*G.Node
+	graph  *G.ExprGraph
+	x      *G.Node // batch x In
+	logit  *G.Node // batch x 1
+	w, b   []*G.Node
+	layers []operations
 }
+
+// operations are the nodes of one layer: its product, its sum and, but for the
+// last layer, its answer.
+type operations struct{ product, sum, tanh *G.Node }
 
 // newGraphNet builds the forward graph for a fixed batch, over tensors backed
 // by m's own slices: training changes m in place.
@@ -55,10 +66,12 @@ func newGraphNet(m mlp, batch int) (*graphNet, error) {
 		} else {
 			h = mb.do(func() (*G.Node, error) { return G.BroadcastAdd(z, b, nil, []byte{0}) })
 		}
+		layer := operations{product: z, sum: h}
 		if l < len(m)-1 {
-			sum := h
-			h = mb.do(func() (*G.Node, error) { return G.Tanh(sum) })
+			layer.tanh = mb.do(func() (*G.Node, error) { return G.Tanh(layer.sum) })
+			h = layer.tanh
 		}
+		n.layers = append(n.layers, layer)
 	}
 	if mb.err != nil {
 		return nil, fmt.Errorf("build graph: %w", mb.err)
@@ -67,46 +80,77 @@ func newGraphNet(m mlp, batch int) (*graphNet, error) {
 	return n, nil
 }
 
-// An inferencer runs one head's graph on one row. It owns its machine and its
-// input; it is not safe for concurrent use.
+// An inferencer does the operations of one head's graph on one row, in their
+// order. A tape machine does the same on a thread of its own: handing a row over
+// and waiting costs several times what the operations do, and it compiles the
+// graph first. An inferencer owns its input and is not safe for concurrent use.
 type inferencer struct {
-	x   []float32 // the input tensor's backing
-	vm  G.VM
-	out G.Value
+	x     []float32 // the input tensor's backing
+	steps []func() error
+	out   []float32
 }
 
-func newInferencer(m mlp) (*inferencer, error) {
-	n, err := newGraphNet(m.clone(), 1)
+func newInferencer(h *Head) (*inferencer, error) {
+	m := h.net.clone()
+	n, err := newGraphNet(m, 1)
 	if err != nil {
 		return nil, err
 	}
 	inf := &inferencer{x: n.x.Value().Data().([]float32)}
-	G.Read(n.logit, &inf.out)
-	inf.vm = G.NewTapeMachine(n.graph)
+	in := n.x.Value()
+	for l, layer := range n.layers {
+		// The product is written here, and what follows overwrites it.
+		inf.out = make([]float32, m[l].Out)
+		at := tensor.New(tensor.WithShape(1, m[l].Out), tensor.WithBacking(inf.out))
+		product, ok := layer.product.Op().(G.UsePreallocDoer)
+		if !ok {
+			return nil, fmt.Errorf("build graph: %v cannot write into a tensor", layer.product.Op())
+		}
+		from, w := in, n.w[l].Value()
+		inf.steps = append(inf.steps, func() error {
+			_, err := product.UsePreallocDo(at, from, w)
+			return err
+		})
+		if err := inf.inPlace(layer.sum, at, n.b[l].Value()); err != nil {
+			return nil, err
+		}
+		if layer.tanh != nil {
+			if err := inf.inPlace(layer.tanh, at); err != nil {
+				return nil, err
+			}
+		}
+		in = at
+	}
 	return inf, nil
+}
+
+// inPlace adds a step whose operation overwrites its first input.
+func (inf *inferencer) inPlace(n *G.Node, inputs ...G.Value) error {
+	op, ok := n.Op().(G.UnsafeDoer)
+	if !ok {
+		return fmt.Errorf("build graph: %v cannot overwrite its input", n.Op())
+	}
+	inf.steps = append(inf.steps, func() error {
+		out, err := op.UnsafeDo(inputs...)
+		if err == nil && out != inputs[0] {
+			err = fmt.Errorf("%v answers elsewhere", n.Op())
+		}
+		return err
+	})
+	return nil
 }
 
 // run returns the logit of x.
 func (inf *inferencer) run() (float64, error) {
-	if err := inf.vm.RunAll(); err != nil {
-		inf.vm.Reset()
-		return 0, fmt.Errorf("run graph: %w", err)
+	for _, step := range inf.steps {
+		if err := step(); err != nil {
+			return 0, fmt.Errorf("run graph: %w", err)
+		}
 	}
-	var z float64
-	switch v := inf.out.Data().(type) {
-	case []float32:
-		z = float64(v[0])
-	case float32:
-		z = float64(v)
-	default:
-		inf.vm.Reset()
-		return 0, fmt.Errorf("run graph: output is %T", v)
-	}
-	inf.vm.Reset()
-	return z, nil
+	return float64(inf.out[0]), nil
 }
 
-func (inf *inferencer) close() error { return inf.vm.Close() }
+func (inf *inferencer) close() error { return nil }
 
 // A trainer is the training graph with its gradients and solver.
 type trainer struct {

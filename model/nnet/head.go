@@ -30,8 +30,12 @@ type Head struct {
 	mean, sd []float32
 	a, b     float64 // p = sigmoid(a*logit + b): Platt scaling
 	net      mlp
+	plain    *plain // net, laid out by prepare
 	test     selfTest
 }
+
+// prepare lays the finished network out for scoring.
+func (h *Head) prepare() { h.plain = newPlain(h.net) }
 
 // A Validation is a head's result on its validation rows.
 type Validation struct {
@@ -76,9 +80,9 @@ func (h *Head) encode(f *model.Features, x []float32) {
 	}
 }
 
-// Probability scores one vector with the reference arithmetic (float64, plain
-// loops), without the graph. ok is false when a required input is missing. It
-// allocates nothing and is safe for concurrent use.
+// Probability scores one vector with the plain pass, without the graph. ok is
+// false when a required input is missing. It allocates nothing and is safe for
+// concurrent use.
 func (h *Head) Probability(f *model.Features) (p float64, ok bool) {
 	if !h.ready(f) {
 		return math.NaN(), false
@@ -86,7 +90,7 @@ func (h *Head) Probability(f *model.Features) (p float64, ok bool) {
 	var x [2 * model.NumFeatures]float32
 	in := x[:2*len(h.inputs)]
 	h.encode(f, in)
-	return h.calibrated(h.net.logit(in, nil)), true
+	return h.calibrated(h.plain.logit(in, math.Inf(-1), math.Inf(1))), true
 }
 
 func (h *Head) calibrated(z float64) float64 { return sigmoid(float64(h.a*z) + h.b) }
@@ -98,7 +102,7 @@ func (h *Head) explain(f *model.Features) []model.Contribution {
 	n := len(h.inputs)
 	x := make([]float32, 2*n)
 	h.encode(f, x)
-	ig := h.net.integratedGradients(x)
+	ig := h.plain.integratedGradients(x)
 	units := model.FeatureUnits()
 	var top []model.Contribution
 	for k, i := range h.inputs {

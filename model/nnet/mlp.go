@@ -75,10 +75,11 @@ func mean(nets []mlp) mlp {
 	return m
 }
 
-// logit is the reference for the Gorgonia graph: float64 and plain loops. It
-// scores whole data sets in training and evaluation, where a graph's overhead a
-// row would dominate, and explains scores. A test compares the graph with it. act, when not nil, receives each layer's activations.
-func (m mlp) logit(x []float32, act [][]float64) float64 {
+// logit is the reference for the Gorgonia graph and the plain pass (plain.go):
+// float64 and plain loops over all weights. Training scores its validation rows
+// with it, because those weights change after each epoch. Tests compare both
+// others with it.
+func (m mlp) logit(x []float32) float64 {
 	var buf [2][maxWidth]float64
 	var in []float64
 	for l := range m {
@@ -108,61 +109,9 @@ func (m mlp) logit(x []float32, act [][]float64) float64 {
 				out[j] = math.Tanh(out[j])
 			}
 		}
-		if act != nil {
-			copy(act[l], out)
-		}
 		in = out
 	}
 	return in[0]
-}
-
-// gradient returns d logit / d x at x.
-func (m mlp) gradient(x []float32) []float64 {
-	act := make([][]float64, len(m))
-	for l := range m {
-		act[l] = make([]float64, m[l].Out)
-	}
-	m.logit(x, act)
-	up := []float64{1}
-	for l := len(m) - 1; l >= 0; l-- {
-		d := &m[l]
-		down := make([]float64, d.In)
-		for i := range down {
-			for j, w := range d.W[i*d.Out : (i+1)*d.Out] {
-				down[i] += up[j] * float64(w)
-			}
-			if l > 0 {
-				a := act[l-1][i]
-				down[i] *= 1 - a*a
-			}
-		}
-		up = down
-	}
-	return up
-}
-
-// integratedGradients attributes logit(x) - logit(0) to the inputs: the
-// gradient averaged along the straight line from the baseline 0 to x, times x
-// (Sundararajan, Taly and Yan 2017), in 32 midpoint steps. 0 is the mean of
-// the training data, so a contribution says what this input adds to an
-// ordinary hour.
-func (m mlp) integratedGradients(x []float32) []float64 {
-	const steps = 32
-	at := make([]float32, len(x))
-	sum := make([]float64, len(x))
-	for s := range steps {
-		alpha := (float32(s) + 0.5) / steps
-		for i, v := range x {
-			at[i] = alpha * v
-		}
-		for i, g := range m.gradient(at) {
-			sum[i] += g
-		}
-	}
-	for i := range sum {
-		sum[i] *= float64(x[i]) / steps
-	}
-	return sum
 }
 
 func sigmoid(z float64) float64 { return 1 / (1 + math.Exp(-z)) }

@@ -57,8 +57,9 @@ func (t *selfTest) check(h *Head) error {
 	return nil
 }
 
-// A Network scores features. It holds one Gorgonia graph and machine for each head
-// that may be used live. One goroutine owns it.
+// A Network scores features. It holds one Gorgonia graph for each head
+// that may be used live; built with the tag lite, it scores by the plain pass. One
+// goroutine owns it.
 type Network struct {
 	weights *Weights
 	live    []liveHead // richest inputs first within a kind
@@ -94,7 +95,7 @@ func New(w *Weights) (*Network, error) {
 		if h.EvaluationOnly {
 			continue
 		}
-		inf, err := newInferencer(h.net)
+		inf, err := newInferencer(h)
 		if err != nil {
 			return nil, errors.Join(fmt.Errorf("head %q: %w", h.Name, err), n.Close())
 		}
@@ -106,7 +107,7 @@ func New(w *Weights) (*Network, error) {
 		n.live = append(n.live[:at], append([]liveHead{l}, n.live[at:]...)...)
 		f := h.test.features()
 		if p, err := l.score(&f); err != nil || math.Abs(p-h.test.P) > selfTestTolerance {
-			err = fmt.Errorf("head %q: self-test of the graph gives %g, want %g: %w", h.Name, p, h.test.P, errOrMismatch(err))
+			err = fmt.Errorf("head %q: self-test by %s gives %g, want %g: %w", h.Name, Engine, p, h.test.P, errOrMismatch(err))
 			return nil, errors.Join(err, n.Close())
 		}
 	}
@@ -143,8 +144,8 @@ func (n *Network) WarnThreshold(kind model.Kind) (p float64, ok bool) {
 // Score implements model.Scorer. For each kind the head with the most inputs
 // scores, of those whose required inputs are present; a kind without such a head
 // has no score. If a head warns (p at or above its threshold), Top explains the
-// one furthest above its threshold. An explanation costs some 0.1 ms, so there is
-// none otherwise. A score that is no probability is an error.
+// one furthest above its threshold. An explanation costs several scores
+// (BenchmarkPlain), so there is none otherwise. A score that is no probability is an error.
 func (n *Network) Score(f *model.Features) (model.Scores, error) {
 	var s model.Scores
 	worst, excess := -1, 1.0
@@ -181,7 +182,7 @@ func (l *liveHead) score(f *model.Features) (float64, error) {
 	return p, nil
 }
 
-// Close releases the machines. The network must not be used afterwards.
+// Close releases the graphs. The network must not be used afterwards.
 func (n *Network) Close() error {
 	var err error
 	for _, l := range n.live {

@@ -32,6 +32,7 @@ func untrained(t testing.TB) *Weights {
 		}
 		h.net = newMLP(append(append([]int{2 * n}, hc.Hidden...), 1))
 		initialise(h.net, rand.New(rand.NewPCG(1, uint64(i))))
+		h.prepare()
 		h.a, h.b, h.Warn = 1.5, -0.5, 0.2
 		h.test = newSelfTest(h)
 		w.Heads = append(w.Heads, h)
@@ -48,9 +49,9 @@ func drawFeatures(t *rapid.T) (f model.Features) {
 	return f
 }
 
-// The graph answers what the plain arithmetic does, always a probability, and
+// What scores answers what the plain arithmetic does, always a probability, and
 // nothing without its required inputs.
-func TestGraphAgreesWithReference(t *testing.T) {
+func TestScorerAgreesWithReference(t *testing.T) {
 	n, err := New(untrained(t))
 	if err != nil {
 		t.Fatal(err)
@@ -68,7 +69,7 @@ func TestGraphAgreesWithReference(t *testing.T) {
 				t.Fatalf("%s: has %v, want %v", h.Name, s.Has[h.Kind], ok)
 			}
 			if got := s.P[h.Kind]; ok && (math.Abs(got-want) > 1e-5 || got < 0 || got > 1) {
-				t.Fatalf("%s: graph %g, reference %g", h.Name, got, want)
+				t.Fatalf("%s: score %g, reference %g", h.Name, got, want)
 			}
 		}
 		if len(s.Top) > 3 {
@@ -94,10 +95,10 @@ func TestIntegratedGradientsAddUp(t *testing.T) {
 			x[i] = float32(rng.NormFloat64())
 		}
 		sum := 0.0
-		for _, c := range h.net.integratedGradients(x) {
+		for _, c := range h.plain.integratedGradients(x) {
 			sum += c
 		}
-		if want := h.net.logit(x, nil) - h.net.logit(zero, nil); math.Abs(sum-want) > 0.01 {
+		if want := h.net.logit(x) - h.net.logit(zero); math.Abs(sum-want) > 0.01 {
 			t.Fatalf("contributions add to %g, want %g", sum, want)
 		}
 	}
@@ -236,18 +237,23 @@ func FuzzParseWeights(f *testing.F) {
 	})
 }
 
+// unusual is an hour with every input, all of them off their means.
+func unusual(w *Weights) (f model.Features) {
+	for _, h := range w.Heads {
+		for k, i := range h.inputs {
+			f.X[i] = h.mean[k] + (float32(k%5-2)*0.5+0.25)*h.sd[k]
+		}
+	}
+	return f
+}
+
 func BenchmarkScore(b *testing.B) {
 	n, err := Shipped()
 	if err != nil {
 		b.Fatal(err)
 	}
 	defer n.Close()
-	var f model.Features // all present and 0: an ordinary, calm hour
-	for _, h := range n.weights.Heads {
-		for k, i := range h.inputs {
-			f.X[i] = h.mean[k]
-		}
-	}
+	f := unusual(n.weights)
 	f.Missing[model.FeatureLightning6h] = true
 	b.ReportAllocs()
 	for b.Loop() {
@@ -257,8 +263,38 @@ func BenchmarkScore(b *testing.B) {
 	}
 }
 
+// What a head's plain pass costs, and its explanation.
+func BenchmarkPlain(b *testing.B) {
+	w, err := ShippedWeights()
+	if err != nil {
+		b.Fatal(err)
+	}
+	f := unusual(w)
+	for _, h := range w.Heads {
+		if h.EvaluationOnly {
+			continue
+		}
+		b.Run("score/"+h.Name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, ok := h.Probability(&f); !ok {
+					b.Fatal("no score")
+				}
+			}
+		})
+		b.Run("explain/"+h.Name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if len(h.explain(&f)) != 3 {
+					b.Fatal("not three inputs")
+				}
+			}
+		})
+	}
+}
+
 // The mean of networks has the mean of their logits, with hidden layers and
-// without, by plain loops and by the graph.
+// without, by plain loops and by what scores.
 func TestMeanOfNetworks(t *testing.T) {
 	rng := rand.New(rand.NewPCG(7, 7))
 	for _, shapes := range [][]int{{6, 1}, {6, 5, 1}, {6, 5, 3, 1}} {
@@ -270,7 +306,9 @@ func TestMeanOfNetworks(t *testing.T) {
 				nets[k][len(nets[k])-1].B[0] = float32(k)
 			}
 			m := mean(nets)
-			inf, err := newInferencer(m)
+			h := &Head{inputs: make([]int, 3), net: m, a: 1}
+			h.prepare()
+			inf, err := newInferencer(h)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -280,12 +318,12 @@ func TestMeanOfNetworks(t *testing.T) {
 					x[i] = float32(rng.NormFloat64())
 				}
 				for _, n := range nets {
-					want += n.logit(x, nil) / float64(members)
+					want += n.logit(x) / float64(members)
 				}
 				copy(inf.x, x)
 				graph, err := inf.run()
-				if got := m.logit(x, nil); err != nil || math.Abs(got-want) > 1e-5 || math.Abs(graph-want) > 1e-5 {
-					t.Fatalf("%v, %d members: %g, by graph %g (%v), want %g", shapes, members, got, graph, err, want)
+				if got := m.logit(x); err != nil || math.Abs(got-want) > 1e-5 || math.Abs(graph-want) > 1e-5 {
+					t.Fatalf("%v, %d members: %g, by the scorer %g (%v), want %g", shapes, members, got, graph, err, want)
 				}
 			}
 			if err := inf.close(); err != nil {

@@ -61,7 +61,7 @@ func (r *rows) logits(h *Head) []float64 {
 	z := make([]float64, len(r.f))
 	for i, f := range r.f {
 		h.encode(f, x)
-		z[i] = h.net.logit(x, nil)
+		z[i] = h.net.logit(x)
 	}
 	return z
 }
@@ -168,6 +168,7 @@ func trainHead(ctx context.Context, cfg Config, hc HeadConfig, role string, seri
 		return nil, err
 	}
 	h.net = mean(nets)
+	h.prepare()
 	z := validate.logits(h)
 	h.a, h.b = platt(z, validate.label)
 	p := make([]float64, len(z))

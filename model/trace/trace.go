@@ -178,7 +178,8 @@ type Trace struct {
 
 // Configure fits a judge's configuration to a trace. Interval, nominal values and
 // position come from its metadata, the channels from its header. These channels
-// are the required inputs if the configuration names none.
+// are the required inputs if the configuration does not say; an empty list says that
+// none is.
 func Configure(cfg *model.Config, m Meta, channels []model.Channel) {
 	if m.IntervalS > 0 {
 		cfg.IntervalS = m.IntervalS
@@ -189,7 +190,7 @@ func Configure(cfg *model.Config, m Meta, channels []model.Channel) {
 		cfg.Position = &at
 	}
 	cfg.Channels = slices.Clone(channels)
-	if len(cfg.Required) == 0 {
+	if cfg.Required == nil {
 		cfg.Required = model.RequiredOf(channels)
 	}
 }

@@ -137,6 +137,58 @@ func (GateState) EnumDescriptor() ([]byte, []int) {
 	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{1}
 }
 
+type WordKind int32
+
+const (
+	WordKind_WORD_KIND_UNSPECIFIED WordKind = 0
+	WordKind_WORD_KIND_ACK         WordKind = 1 // acknowledged a latched rule whose condition was over
+	WordKind_WORD_KIND_BLOCK       WordKind = 2 // closed the gate
+	WordKind_WORD_KIND_UNBLOCK     WordKind = 3 // took a block back
+)
+
+// Enum value maps for WordKind.
+var (
+	WordKind_name = map[int32]string{
+		0: "WORD_KIND_UNSPECIFIED",
+		1: "WORD_KIND_ACK",
+		2: "WORD_KIND_BLOCK",
+		3: "WORD_KIND_UNBLOCK",
+	}
+	WordKind_value = map[string]int32{
+		"WORD_KIND_UNSPECIFIED": 0,
+		"WORD_KIND_ACK":         1,
+		"WORD_KIND_BLOCK":       2,
+		"WORD_KIND_UNBLOCK":     3,
+	}
+)
+
+func (x WordKind) Enum() *WordKind {
+	p := new(WordKind)
+	*p = x
+	return p
+}
+
+func (x WordKind) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (WordKind) Descriptor() protoreflect.EnumDescriptor {
+	return file_proto_fairwattpb_record_proto_enumTypes[2].Descriptor()
+}
+
+func (WordKind) Type() protoreflect.EnumType {
+	return &file_proto_fairwattpb_record_proto_enumTypes[2]
+}
+
+func (x WordKind) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use WordKind.Descriptor instead.
+func (WordKind) EnumDescriptor() ([]byte, []int) {
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{2}
+}
+
 // A Record is what one participant puts on the chain.
 type Record struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -165,6 +217,7 @@ type Record struct {
 	//	*Record_Reading
 	//	*Record_Bill
 	//	*Record_Confirm
+	//	*Record_Word
 	Body          isRecord_Body `protobuf_oneof:"body"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -359,6 +412,15 @@ func (x *Record) GetConfirm() *Confirm {
 	return nil
 }
 
+func (x *Record) GetWord() *Word {
+	if x != nil {
+		if x, ok := x.Body.(*Record_Word); ok {
+			return x.Word
+		}
+	}
+	return nil
+}
+
 type isRecord_Body interface {
 	isRecord_Body()
 }
@@ -415,6 +477,10 @@ type Record_Confirm struct {
 	Confirm *Confirm `protobuf:"bytes,22,opt,name=confirm,proto3,oneof"`
 }
 
+type Record_Word struct {
+	Word *Word `protobuf:"bytes,23,opt,name=word,proto3,oneof"`
+}
+
 func (*Record_Registration) isRecord_Body() {}
 
 func (*Record_Deposit) isRecord_Body() {}
@@ -440,6 +506,8 @@ func (*Record_Reading) isRecord_Body() {}
 func (*Record_Bill) isRecord_Body() {}
 
 func (*Record_Confirm) isRecord_Body() {}
+
+func (*Record_Word) isRecord_Body() {}
 
 // MC only: admits a participant, binding its id to a key. The real identity
 // stays with the MC.
@@ -804,6 +872,100 @@ func (x *GateChange) GetValidUntilMs() int64 {
 	return 0
 }
 
+// A named person spoke to a device about its gate, and the device did as told. It
+// moves nothing on the chain: what the gate does then is a gate change.
+type Word struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Kind          WordKind               `protobuf:"varint,1,opt,name=kind,proto3,enum=fairwatt.v1.WordKind" json:"kind,omitempty"`
+	Rule          string                 `protobuf:"bytes,2,opt,name=rule,proto3" json:"rule,omitempty"` // acknowledged; of a block, the block's own
+	By            string                 `protobuf:"bytes,3,opt,name=by,proto3" json:"by,omitempty"`     // in the person's own words
+	Why           string                 `protobuf:"bytes,4,opt,name=why,proto3" json:"why,omitempty"`
+	UntilMs       int64                  `protobuf:"varint,5,opt,name=until_ms,json=untilMs,proto3" json:"until_ms,omitempty"`      // of a block; 0: for a time by the device's own clock
+	Owner         string                 `protobuf:"bytes,6,opt,name=owner,proto3" json:"owner,omitempty"`                          // whose key sealed the command; empty: said on the machine itself
+	CommandId     []byte                 `protobuf:"bytes,7,opt,name=command_id,json=commandId,proto3" json:"command_id,omitempty"` // SHA-256 of the sealed command; empty likewise
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Word) Reset() {
+	*x = Word{}
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Word) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Word) ProtoMessage() {}
+
+func (x *Word) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Word.ProtoReflect.Descriptor instead.
+func (*Word) Descriptor() ([]byte, []int) {
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *Word) GetKind() WordKind {
+	if x != nil {
+		return x.Kind
+	}
+	return WordKind_WORD_KIND_UNSPECIFIED
+}
+
+func (x *Word) GetRule() string {
+	if x != nil {
+		return x.Rule
+	}
+	return ""
+}
+
+func (x *Word) GetBy() string {
+	if x != nil {
+		return x.By
+	}
+	return ""
+}
+
+func (x *Word) GetWhy() string {
+	if x != nil {
+		return x.Why
+	}
+	return ""
+}
+
+func (x *Word) GetUntilMs() int64 {
+	if x != nil {
+		return x.UntilMs
+	}
+	return 0
+}
+
+func (x *Word) GetOwner() string {
+	if x != nil {
+		return x.Owner
+	}
+	return ""
+}
+
+func (x *Word) GetCommandId() []byte {
+	if x != nil {
+		return x.CommandId
+	}
+	return nil
+}
+
 // The agent's word on its gate, sealed with the domain "attestation".
 type GateAttestation struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -819,7 +981,7 @@ type GateAttestation struct {
 
 func (x *GateAttestation) Reset() {
 	*x = GateAttestation{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[6]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -831,7 +993,7 @@ func (x *GateAttestation) String() string {
 func (*GateAttestation) ProtoMessage() {}
 
 func (x *GateAttestation) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[6]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -844,7 +1006,7 @@ func (x *GateAttestation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GateAttestation.ProtoReflect.Descriptor instead.
 func (*GateAttestation) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{6}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *GateAttestation) GetChainId() []byte {
@@ -902,7 +1064,7 @@ type Offer struct {
 
 func (x *Offer) Reset() {
 	*x = Offer{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[7]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -914,7 +1076,7 @@ func (x *Offer) String() string {
 func (*Offer) ProtoMessage() {}
 
 func (x *Offer) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[7]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -927,7 +1089,7 @@ func (x *Offer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Offer.ProtoReflect.Descriptor instead.
 func (*Offer) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{7}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Offer) GetOfferId() string {
@@ -970,7 +1132,7 @@ type Request struct {
 
 func (x *Request) Reset() {
 	*x = Request{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[8]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -982,7 +1144,7 @@ func (x *Request) String() string {
 func (*Request) ProtoMessage() {}
 
 func (x *Request) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[8]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -995,7 +1157,7 @@ func (x *Request) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Request.ProtoReflect.Descriptor instead.
 func (*Request) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{8}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Request) GetRequestId() string {
@@ -1039,7 +1201,7 @@ type Response struct {
 
 func (x *Response) Reset() {
 	*x = Response{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[9]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1051,7 +1213,7 @@ func (x *Response) String() string {
 func (*Response) ProtoMessage() {}
 
 func (x *Response) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[9]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1064,7 +1226,7 @@ func (x *Response) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Response.ProtoReflect.Descriptor instead.
 func (*Response) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{9}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Response) GetRequestId() string {
@@ -1101,7 +1263,7 @@ type Quote struct {
 
 func (x *Quote) Reset() {
 	*x = Quote{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[10]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1113,7 +1275,7 @@ func (x *Quote) String() string {
 func (*Quote) ProtoMessage() {}
 
 func (x *Quote) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[10]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1126,7 +1288,7 @@ func (x *Quote) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Quote.ProtoReflect.Descriptor instead.
 func (*Quote) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{10}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Quote) GetOfferId() string {
@@ -1179,7 +1341,7 @@ type Token struct {
 
 func (x *Token) Reset() {
 	*x = Token{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[11]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1191,7 +1353,7 @@ func (x *Token) String() string {
 func (*Token) ProtoMessage() {}
 
 func (x *Token) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[11]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1204,7 +1366,7 @@ func (x *Token) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Token.ProtoReflect.Descriptor instead.
 func (*Token) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{11}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Token) GetTokenId() string {
@@ -1272,7 +1434,7 @@ type Pay struct {
 
 func (x *Pay) Reset() {
 	*x = Pay{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[12]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1284,7 +1446,7 @@ func (x *Pay) String() string {
 func (*Pay) ProtoMessage() {}
 
 func (x *Pay) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[12]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1297,7 +1459,7 @@ func (x *Pay) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Pay.ProtoReflect.Descriptor instead.
 func (*Pay) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{12}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Pay) GetTokenId() string {
@@ -1361,7 +1523,7 @@ type MeterReading struct {
 
 func (x *MeterReading) Reset() {
 	*x = MeterReading{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[13]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1373,7 +1535,7 @@ func (x *MeterReading) String() string {
 func (*MeterReading) ProtoMessage() {}
 
 func (x *MeterReading) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[13]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1386,7 +1548,7 @@ func (x *MeterReading) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MeterReading.ProtoReflect.Descriptor instead.
 func (*MeterReading) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{13}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *MeterReading) GetMeter() string {
@@ -1422,7 +1584,7 @@ type Start struct {
 
 func (x *Start) Reset() {
 	*x = Start{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[14]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1434,7 +1596,7 @@ func (x *Start) String() string {
 func (*Start) ProtoMessage() {}
 
 func (x *Start) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[14]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1447,7 +1609,7 @@ func (x *Start) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Start.ProtoReflect.Descriptor instead.
 func (*Start) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{14}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Start) GetTradeId() string {
@@ -1484,7 +1646,7 @@ type Hold struct {
 
 func (x *Hold) Reset() {
 	*x = Hold{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[15]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1496,7 +1658,7 @@ func (x *Hold) String() string {
 func (*Hold) ProtoMessage() {}
 
 func (x *Hold) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[15]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1509,7 +1671,7 @@ func (x *Hold) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Hold.ProtoReflect.Descriptor instead.
 func (*Hold) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{15}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Hold) GetTradeId() string {
@@ -1552,7 +1714,7 @@ type Resume struct {
 
 func (x *Resume) Reset() {
 	*x = Resume{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[16]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1564,7 +1726,7 @@ func (x *Resume) String() string {
 func (*Resume) ProtoMessage() {}
 
 func (x *Resume) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[16]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1577,7 +1739,7 @@ func (x *Resume) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Resume.ProtoReflect.Descriptor instead.
 func (*Resume) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{16}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Resume) GetTradeId() string {
@@ -1612,7 +1774,7 @@ type Reading struct {
 
 func (x *Reading) Reset() {
 	*x = Reading{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[17]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1624,7 +1786,7 @@ func (x *Reading) String() string {
 func (*Reading) ProtoMessage() {}
 
 func (x *Reading) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[17]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1637,7 +1799,7 @@ func (x *Reading) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Reading.ProtoReflect.Descriptor instead.
 func (*Reading) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{17}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Reading) GetTradeId() string {
@@ -1668,7 +1830,7 @@ type Bill struct {
 
 func (x *Bill) Reset() {
 	*x = Bill{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[18]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1680,7 +1842,7 @@ func (x *Bill) String() string {
 func (*Bill) ProtoMessage() {}
 
 func (x *Bill) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[18]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1693,7 +1855,7 @@ func (x *Bill) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Bill.ProtoReflect.Descriptor instead.
 func (*Bill) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{18}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Bill) GetTradeId() string {
@@ -1745,7 +1907,7 @@ type Confirm struct {
 
 func (x *Confirm) Reset() {
 	*x = Confirm{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[19]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1757,7 +1919,7 @@ func (x *Confirm) String() string {
 func (*Confirm) ProtoMessage() {}
 
 func (x *Confirm) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[19]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1770,7 +1932,7 @@ func (x *Confirm) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Confirm.ProtoReflect.Descriptor instead.
 func (*Confirm) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{19}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Confirm) GetTradeId() string {
@@ -1812,7 +1974,7 @@ var File_proto_fairwattpb_record_proto protoreflect.FileDescriptor
 
 const file_proto_fairwattpb_record_proto_rawDesc = "" +
 	"\n" +
-	"\x1dproto/fairwattpb/record.proto\x12\vfairwatt.v1\"\x8d\x06\n" +
+	"\x1dproto/fairwattpb/record.proto\x12\vfairwatt.v1\"\xb6\x06\n" +
 	"\x06Record\x12\x19\n" +
 	"\bchain_id\x18\x01 \x01(\fR\achainId\x12\x16\n" +
 	"\x06sender\x18\x02 \x01(\tR\x06sender\x12\x18\n" +
@@ -1833,7 +1995,8 @@ const file_proto_fairwattpb_record_proto_rawDesc = "" +
 	"\x06resume\x18\x13 \x01(\v2\x13.fairwatt.v1.ResumeH\x00R\x06resume\x120\n" +
 	"\areading\x18\x14 \x01(\v2\x14.fairwatt.v1.ReadingH\x00R\areading\x12'\n" +
 	"\x04bill\x18\x15 \x01(\v2\x11.fairwatt.v1.BillH\x00R\x04bill\x120\n" +
-	"\aconfirm\x18\x16 \x01(\v2\x14.fairwatt.v1.ConfirmH\x00R\aconfirmB\x06\n" +
+	"\aconfirm\x18\x16 \x01(\v2\x14.fairwatt.v1.ConfirmH\x00R\aconfirm\x12'\n" +
+	"\x04word\x18\x17 \x01(\v2\x11.fairwatt.v1.WordH\x00R\x04wordB\x06\n" +
 	"\x04body\"\xbe\x01\n" +
 	"\fRegistration\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
@@ -1864,7 +2027,16 @@ const file_proto_fairwattpb_record_proto_rawDesc = "" +
 	"\bgate_seq\x18\x01 \x01(\x04R\agateSeq\x12,\n" +
 	"\x05state\x18\x02 \x01(\x0e2\x16.fairwatt.v1.GateStateR\x05state\x12*\n" +
 	"\x06causes\x18\x03 \x03(\v2\x12.fairwatt.v1.CauseR\x06causes\x12$\n" +
-	"\x0evalid_until_ms\x18\x04 \x01(\x03R\fvalidUntilMs\"\xd0\x01\n" +
+	"\x0evalid_until_ms\x18\x04 \x01(\x03R\fvalidUntilMs\"\xb7\x01\n" +
+	"\x04Word\x12)\n" +
+	"\x04kind\x18\x01 \x01(\x0e2\x15.fairwatt.v1.WordKindR\x04kind\x12\x12\n" +
+	"\x04rule\x18\x02 \x01(\tR\x04rule\x12\x0e\n" +
+	"\x02by\x18\x03 \x01(\tR\x02by\x12\x10\n" +
+	"\x03why\x18\x04 \x01(\tR\x03why\x12\x19\n" +
+	"\buntil_ms\x18\x05 \x01(\x03R\auntilMs\x12\x14\n" +
+	"\x05owner\x18\x06 \x01(\tR\x05owner\x12\x1d\n" +
+	"\n" +
+	"command_id\x18\a \x01(\fR\tcommandId\"\xd0\x01\n" +
 	"\x0fGateAttestation\x12\x19\n" +
 	"\bchain_id\x18\x01 \x01(\fR\achainId\x12\x16\n" +
 	"\x06device\x18\x02 \x01(\tR\x06device\x12\x19\n" +
@@ -1957,7 +2129,12 @@ const file_proto_fairwattpb_record_proto_rawDesc = "" +
 	"\x0fGATE_STATE_INIT\x10\x01\x12\x16\n" +
 	"\x12GATE_STATE_BLOCKED\x10\x02\x12\x17\n" +
 	"\x13GATE_STATE_CLEARING\x10\x03\x12\x13\n" +
-	"\x0fGATE_STATE_OPEN\x10\x04B\x1bZ\x19fairwatt/proto/fairwattpbb\x06proto3"
+	"\x0fGATE_STATE_OPEN\x10\x04*d\n" +
+	"\bWordKind\x12\x19\n" +
+	"\x15WORD_KIND_UNSPECIFIED\x10\x00\x12\x11\n" +
+	"\rWORD_KIND_ACK\x10\x01\x12\x13\n" +
+	"\x0fWORD_KIND_BLOCK\x10\x02\x12\x15\n" +
+	"\x11WORD_KIND_UNBLOCK\x10\x03B\x1bZ\x19fairwatt/proto/fairwattpbb\x06proto3"
 
 var (
 	file_proto_fairwattpb_record_proto_rawDescOnce sync.Once
@@ -1971,66 +2148,70 @@ func file_proto_fairwattpb_record_proto_rawDescGZIP() []byte {
 	return file_proto_fairwattpb_record_proto_rawDescData
 }
 
-var file_proto_fairwattpb_record_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_proto_fairwattpb_record_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
+var file_proto_fairwattpb_record_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
+var file_proto_fairwattpb_record_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
 var file_proto_fairwattpb_record_proto_goTypes = []any{
 	(Role)(0),               // 0: fairwatt.v1.Role
 	(GateState)(0),          // 1: fairwatt.v1.GateState
-	(*Record)(nil),          // 2: fairwatt.v1.Record
-	(*Registration)(nil),    // 3: fairwatt.v1.Registration
-	(*Deposit)(nil),         // 4: fairwatt.v1.Deposit
-	(*Cause)(nil),           // 5: fairwatt.v1.Cause
-	(*CauseInput)(nil),      // 6: fairwatt.v1.CauseInput
-	(*GateChange)(nil),      // 7: fairwatt.v1.GateChange
-	(*GateAttestation)(nil), // 8: fairwatt.v1.GateAttestation
-	(*Offer)(nil),           // 9: fairwatt.v1.Offer
-	(*Request)(nil),         // 10: fairwatt.v1.Request
-	(*Response)(nil),        // 11: fairwatt.v1.Response
-	(*Quote)(nil),           // 12: fairwatt.v1.Quote
-	(*Token)(nil),           // 13: fairwatt.v1.Token
-	(*Pay)(nil),             // 14: fairwatt.v1.Pay
-	(*MeterReading)(nil),    // 15: fairwatt.v1.MeterReading
-	(*Start)(nil),           // 16: fairwatt.v1.Start
-	(*Hold)(nil),            // 17: fairwatt.v1.Hold
-	(*Resume)(nil),          // 18: fairwatt.v1.Resume
-	(*Reading)(nil),         // 19: fairwatt.v1.Reading
-	(*Bill)(nil),            // 20: fairwatt.v1.Bill
-	(*Confirm)(nil),         // 21: fairwatt.v1.Confirm
+	(WordKind)(0),           // 2: fairwatt.v1.WordKind
+	(*Record)(nil),          // 3: fairwatt.v1.Record
+	(*Registration)(nil),    // 4: fairwatt.v1.Registration
+	(*Deposit)(nil),         // 5: fairwatt.v1.Deposit
+	(*Cause)(nil),           // 6: fairwatt.v1.Cause
+	(*CauseInput)(nil),      // 7: fairwatt.v1.CauseInput
+	(*GateChange)(nil),      // 8: fairwatt.v1.GateChange
+	(*Word)(nil),            // 9: fairwatt.v1.Word
+	(*GateAttestation)(nil), // 10: fairwatt.v1.GateAttestation
+	(*Offer)(nil),           // 11: fairwatt.v1.Offer
+	(*Request)(nil),         // 12: fairwatt.v1.Request
+	(*Response)(nil),        // 13: fairwatt.v1.Response
+	(*Quote)(nil),           // 14: fairwatt.v1.Quote
+	(*Token)(nil),           // 15: fairwatt.v1.Token
+	(*Pay)(nil),             // 16: fairwatt.v1.Pay
+	(*MeterReading)(nil),    // 17: fairwatt.v1.MeterReading
+	(*Start)(nil),           // 18: fairwatt.v1.Start
+	(*Hold)(nil),            // 19: fairwatt.v1.Hold
+	(*Resume)(nil),          // 20: fairwatt.v1.Resume
+	(*Reading)(nil),         // 21: fairwatt.v1.Reading
+	(*Bill)(nil),            // 22: fairwatt.v1.Bill
+	(*Confirm)(nil),         // 23: fairwatt.v1.Confirm
 }
 var file_proto_fairwattpb_record_proto_depIdxs = []int32{
-	3,  // 0: fairwatt.v1.Record.registration:type_name -> fairwatt.v1.Registration
-	4,  // 1: fairwatt.v1.Record.deposit:type_name -> fairwatt.v1.Deposit
-	7,  // 2: fairwatt.v1.Record.gate_change:type_name -> fairwatt.v1.GateChange
-	9,  // 3: fairwatt.v1.Record.offer:type_name -> fairwatt.v1.Offer
-	10, // 4: fairwatt.v1.Record.request:type_name -> fairwatt.v1.Request
-	11, // 5: fairwatt.v1.Record.response:type_name -> fairwatt.v1.Response
-	14, // 6: fairwatt.v1.Record.pay:type_name -> fairwatt.v1.Pay
-	16, // 7: fairwatt.v1.Record.start:type_name -> fairwatt.v1.Start
-	17, // 8: fairwatt.v1.Record.hold:type_name -> fairwatt.v1.Hold
-	18, // 9: fairwatt.v1.Record.resume:type_name -> fairwatt.v1.Resume
-	19, // 10: fairwatt.v1.Record.reading:type_name -> fairwatt.v1.Reading
-	20, // 11: fairwatt.v1.Record.bill:type_name -> fairwatt.v1.Bill
-	21, // 12: fairwatt.v1.Record.confirm:type_name -> fairwatt.v1.Confirm
-	0,  // 13: fairwatt.v1.Registration.roles:type_name -> fairwatt.v1.Role
-	6,  // 14: fairwatt.v1.Cause.inputs:type_name -> fairwatt.v1.CauseInput
-	1,  // 15: fairwatt.v1.GateChange.state:type_name -> fairwatt.v1.GateState
-	5,  // 16: fairwatt.v1.GateChange.causes:type_name -> fairwatt.v1.Cause
-	1,  // 17: fairwatt.v1.GateAttestation.state:type_name -> fairwatt.v1.GateState
-	13, // 18: fairwatt.v1.Response.token:type_name -> fairwatt.v1.Token
-	12, // 19: fairwatt.v1.Response.quotes:type_name -> fairwatt.v1.Quote
-	15, // 20: fairwatt.v1.Pay.buyer_reading:type_name -> fairwatt.v1.MeterReading
-	15, // 21: fairwatt.v1.Start.reading:type_name -> fairwatt.v1.MeterReading
-	5,  // 22: fairwatt.v1.Hold.causes:type_name -> fairwatt.v1.Cause
-	15, // 23: fairwatt.v1.Hold.reading:type_name -> fairwatt.v1.MeterReading
-	15, // 24: fairwatt.v1.Resume.reading:type_name -> fairwatt.v1.MeterReading
-	15, // 25: fairwatt.v1.Reading.reading:type_name -> fairwatt.v1.MeterReading
-	15, // 26: fairwatt.v1.Bill.reading:type_name -> fairwatt.v1.MeterReading
-	15, // 27: fairwatt.v1.Confirm.reading:type_name -> fairwatt.v1.MeterReading
-	28, // [28:28] is the sub-list for method output_type
-	28, // [28:28] is the sub-list for method input_type
-	28, // [28:28] is the sub-list for extension type_name
-	28, // [28:28] is the sub-list for extension extendee
-	0,  // [0:28] is the sub-list for field type_name
+	4,  // 0: fairwatt.v1.Record.registration:type_name -> fairwatt.v1.Registration
+	5,  // 1: fairwatt.v1.Record.deposit:type_name -> fairwatt.v1.Deposit
+	8,  // 2: fairwatt.v1.Record.gate_change:type_name -> fairwatt.v1.GateChange
+	11, // 3: fairwatt.v1.Record.offer:type_name -> fairwatt.v1.Offer
+	12, // 4: fairwatt.v1.Record.request:type_name -> fairwatt.v1.Request
+	13, // 5: fairwatt.v1.Record.response:type_name -> fairwatt.v1.Response
+	16, // 6: fairwatt.v1.Record.pay:type_name -> fairwatt.v1.Pay
+	18, // 7: fairwatt.v1.Record.start:type_name -> fairwatt.v1.Start
+	19, // 8: fairwatt.v1.Record.hold:type_name -> fairwatt.v1.Hold
+	20, // 9: fairwatt.v1.Record.resume:type_name -> fairwatt.v1.Resume
+	21, // 10: fairwatt.v1.Record.reading:type_name -> fairwatt.v1.Reading
+	22, // 11: fairwatt.v1.Record.bill:type_name -> fairwatt.v1.Bill
+	23, // 12: fairwatt.v1.Record.confirm:type_name -> fairwatt.v1.Confirm
+	9,  // 13: fairwatt.v1.Record.word:type_name -> fairwatt.v1.Word
+	0,  // 14: fairwatt.v1.Registration.roles:type_name -> fairwatt.v1.Role
+	7,  // 15: fairwatt.v1.Cause.inputs:type_name -> fairwatt.v1.CauseInput
+	1,  // 16: fairwatt.v1.GateChange.state:type_name -> fairwatt.v1.GateState
+	6,  // 17: fairwatt.v1.GateChange.causes:type_name -> fairwatt.v1.Cause
+	2,  // 18: fairwatt.v1.Word.kind:type_name -> fairwatt.v1.WordKind
+	1,  // 19: fairwatt.v1.GateAttestation.state:type_name -> fairwatt.v1.GateState
+	15, // 20: fairwatt.v1.Response.token:type_name -> fairwatt.v1.Token
+	14, // 21: fairwatt.v1.Response.quotes:type_name -> fairwatt.v1.Quote
+	17, // 22: fairwatt.v1.Pay.buyer_reading:type_name -> fairwatt.v1.MeterReading
+	17, // 23: fairwatt.v1.Start.reading:type_name -> fairwatt.v1.MeterReading
+	6,  // 24: fairwatt.v1.Hold.causes:type_name -> fairwatt.v1.Cause
+	17, // 25: fairwatt.v1.Hold.reading:type_name -> fairwatt.v1.MeterReading
+	17, // 26: fairwatt.v1.Resume.reading:type_name -> fairwatt.v1.MeterReading
+	17, // 27: fairwatt.v1.Reading.reading:type_name -> fairwatt.v1.MeterReading
+	17, // 28: fairwatt.v1.Bill.reading:type_name -> fairwatt.v1.MeterReading
+	17, // 29: fairwatt.v1.Confirm.reading:type_name -> fairwatt.v1.MeterReading
+	30, // [30:30] is the sub-list for method output_type
+	30, // [30:30] is the sub-list for method input_type
+	30, // [30:30] is the sub-list for extension type_name
+	30, // [30:30] is the sub-list for extension extendee
+	0,  // [0:30] is the sub-list for field type_name
 }
 
 func init() { file_proto_fairwattpb_record_proto_init() }
@@ -2052,14 +2233,15 @@ func file_proto_fairwattpb_record_proto_init() {
 		(*Record_Reading)(nil),
 		(*Record_Bill)(nil),
 		(*Record_Confirm)(nil),
+		(*Record_Word)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_proto_fairwattpb_record_proto_rawDesc), len(file_proto_fairwattpb_record_proto_rawDesc)),
-			NumEnums:      2,
-			NumMessages:   20,
+			NumEnums:      3,
+			NumMessages:   21,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

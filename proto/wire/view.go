@@ -131,6 +131,8 @@ type Alert[C any] struct {
 	Severity    string    `json:"severity"`
 	Certainty   string    `json:"certainty"`
 	Headline    string    `json:"headline"`
+	By          string    `json:"by,omitempty"`  // who acknowledged
+	Why         string    `json:"why,omitempty"` // with what reason
 	Instruction string    `json:"instruction"`
 	Expires     Time      `json:"expires,omitzero"`
 	Rules       []string  `json:"rules"`

@@ -15,6 +15,7 @@ import (
 
 	"fairwatt/agent"
 	"fairwatt/agent/replay"
+	"fairwatt/agent/word"
 	"fairwatt/model"
 	"fairwatt/model/trace"
 	"fairwatt/proto/mqtt"
@@ -23,8 +24,8 @@ import (
 )
 
 type replayFlags struct {
-	trace, config, speed, events, mqtt, mapFile, plot string
-	scores, ignoreUnknown                             bool
+	trace, config, speed, events, mqtt, mapFile, plot, words string
+	scores, ignoreUnknown                                    bool
 }
 
 func replayCommand() *cobra.Command {
@@ -47,11 +48,18 @@ of a recording or of the _inst columns of a trace, raise alerts of kind line
 within cycles: dips, swells, interruptions, residual voltage and current,
 over-current. They are independent of the gate's rules and do not close it.
 
+--word takes what people say on the way, one JSON object a line, and writes ack,
+block, unblock and refused events. t is RFC 3339 or seconds from the start:
+  {"t":3600,"ack":"E12","by":"Ada","why":"looked at string 2"}
+  {"t":7200,"block":true,"by":"Ada","why":"repair","until":9000}
+  {"t":8000,"unblock":true,"by":"Ada"}
+
 --plot draws gate, alerts, scores and channels over time, in the local time
 zone. The program "model" does it: the agent of a board carries nothing to draw
 with. It is looked for next to this program and in PATH.`,
 		Example: `  agent replay --trace typhoon.csv
   agent replay --trace typhoon.csv --events typhoon.jsonl --plot typhoon.svg
+  agent replay --trace overvoltage.csv --word words.jsonl
   agent replay --trace fault.cfg --map substation.yaml
   agent replay --trace day.csv.gz --speed 3600 --events day.jsonl --mqtt tcp://127.0.0.1:1883`,
 		Args: noArgs,
@@ -63,6 +71,7 @@ with. It is looked for next to this program and in PATH.`,
 	cmd.Flags().StringVar(&f.speed, "speed", "max", `"max", or trace seconds per second`)
 	cmd.Flags().StringVar(&f.events, "events", "-", "where events go; - is stdout")
 	cmd.Flags().StringVar(&f.plot, "plot", "", "draw the replay into this file, .svg or .png")
+	cmd.Flags().StringVar(&f.words, "word", "", "what people say on the way, JSON lines")
 	cmd.Flags().StringVar(&f.mqtt, "mqtt", "", "also publish to this broker, tcp://host:port")
 	cmd.Flags().BoolVar(&f.scores, "scores", false, "write the network's scores too")
 	cmd.Flags().BoolVar(&f.ignoreUnknown, "ignore-unknown", false, "skip columns that are no channel")
@@ -126,6 +135,9 @@ func (f *replayFlags) run(ctx context.Context, stdout io.Writer) (err error) {
 		Judge: judge, Events: stdout, Scores: f.scores, Speed: speed, Simulated: reader.Meta().Simulated,
 		Waveform: waves.detector, SampleRate: waves.rate, FillRMS: waves.fill,
 	}
+	if r.Words, err = f.script(); err != nil {
+		return err
+	}
 	if plain, ok := reader.(*trace.Reader); ok {
 		r.UnixTime = func() bool { return !plain.FromStart() }
 	}
@@ -156,6 +168,22 @@ func (f *replayFlags) run(ctx context.Context, stdout io.Writer) (err error) {
 		err = plotter.draw(ctx, f.trace, f.mapFile)
 	}
 	return err
+}
+
+// script reads what people say on the way.
+func (f *replayFlags) script() ([]word.Line, error) {
+	if f.words == "" {
+		return nil, nil
+	}
+	file, err := os.Open(f.words)
+	if err != nil {
+		return nil, fmt.Errorf("open words: %w", err)
+	}
+	lines, err := word.ReadScript(file)
+	if err := errors.Join(err, file.Close()); err != nil {
+		return nil, fmt.Errorf("words %s: %w", f.words, err)
+	}
+	return lines, nil
 }
 
 // replayTopics are the configuration's, or made of the trace's site.

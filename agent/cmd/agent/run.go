@@ -64,7 +64,7 @@ func runAgent(ctx context.Context, cfg *agent.Config, log *slog.Logger) (err err
 		return fmt.Errorf("make data directory: %w", err)
 	}
 	deps := agent.Deps{
-		Version: readBuild().Version, Logger: log, Clock: agent.LiveClock(clockSynced), Supervisor: guard.supervisor(log),
+		Version: readBuild().Version, Logger: log, Clock: agent.LiveClock(trustOf(cfg)), Supervisor: guard.supervisor(log),
 	}
 	if cfg.Genesis != "" {
 		if deps.Chain, err = agent.LoadChain(cfg.Genesis); err != nil {
@@ -91,10 +91,13 @@ func runAgent(ctx context.Context, cfg *agent.Config, log *slog.Logger) (err err
 		log.Warn("rules only", "err", err)
 		network = nil
 	}
-	judgeConfig := cfg.Judge
-	judgeConfig.IntervalS = cfg.Tick.Seconds()
-	judgeConfig.Prefix = cfg.Site + "-" + cfg.Device
-	judgeConfig.Channels = append(judgeConfig.Channels, channelsOf(hw)...)
+	judgeConfig, err := cfg.LiveJudge()
+	if err != nil {
+		return err
+	}
+	if len(judgeConfig.Required) == 0 {
+		log.Warn("no input is required (judge.required is empty): the gate opens without any sensor")
+	}
 	if deps.Judge, err = agent.NewJudge(judgeConfig, network); err != nil {
 		return err
 	}
@@ -117,7 +120,8 @@ func runAgent(ctx context.Context, cfg *agent.Config, log *slog.Logger) (err err
 		return errors.Join(err, deps.Outbox.Close(deps.Clock.Wall().UnixMilli()))
 	}
 	defer guard.watchStop(ctx, log)()
-	err = a.Run(ctx)
+	closeDoor := openDoor(ctx, cfg.Data, a, log)
+	err = errors.Join(a.Run(ctx), closeDoor())
 	return errors.Join(err, guard.end(err == nil))
 }
 

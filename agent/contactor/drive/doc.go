@@ -1,5 +1,5 @@
-// Package drive drives a contactor by a GPIO pin, and reads its feedback from
-// another.
+// Package drive drives a contactor by a GPIO pin, or by a coil of a relay module
+// on Modbus, and reads its feedback from another pin or a discrete input.
 //
 // # What is promised
 //
@@ -17,6 +17,12 @@
 // a dead process left closed: see docs/agent.md.
 //
 // # Design
+//
+// A relay module keeps its coil when its master falls silent, unless it has a
+// watchdog of its own: so a coil that is told closed is written again with each
+// reading of the feedback, and the module's watchdog can be set. One exchange
+// takes 300 ms at most by default, and a connection that broke is opened again
+// within the same command.
 //
 // Pins are periph's gpio.PinOut and gpio.PinIn, from the same buses that the
 // sensors use ([Outputs] next to them), so that a simulated board serves as

@@ -3,8 +3,10 @@ package drive
 import (
 	"errors"
 	"io"
+	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/goccy/go-yaml"
 	"periph.io/x/conn/v3/gpio"
@@ -13,13 +15,13 @@ import (
 	"fairwatt/agent/trade"
 )
 
-// pins are buses of simulated pins.
-type pins map[string]*gpiotest.Pin
+// board is buses of simulated pins.
+type board map[string]*gpiotest.Pin
 
-func (p pins) PinOut(name string) (gpio.PinOut, error) { return p.find(name) }
-func (p pins) Pin(name string) (gpio.PinIn, error)     { return p.find(name) }
+func (p board) PinOut(name string) (gpio.PinOut, error) { return p.find(name) }
+func (p board) Pin(name string) (gpio.PinIn, error)     { return p.find(name) }
 
-func (p pins) find(name string) (*gpiotest.Pin, error) {
+func (p board) find(name string) (*gpiotest.Pin, error) {
 	if pin := p[name]; pin != nil {
 		return pin, nil
 	}
@@ -33,7 +35,7 @@ func TestLineDrivesItsPin(t *testing.T) {
 		if active == gpio.Low {
 			cfg.Active, cfg.FeedbackActive = Low, Low
 		}
-		p := pins{"K": {N: "K", L: active}, "F": {N: "F"}}
+		p := board{"K": {N: "K", L: active}, "F": {N: "F"}}
 		l, err := New(cfg, p)
 		if err != nil {
 			t.Fatal(err)
@@ -66,42 +68,45 @@ func (errPin) ReadLevel() (gpio.Level, error)       { return gpio.High, io.ErrCl
 func (errPin) In(gpio.Pull, gpio.Edge) error        { return io.ErrClosedPipe }
 func (p errPin) PinOut(string) (gpio.PinOut, error) { return p, nil }
 
-type half struct{ pins }
+type half struct{ board }
 
-func (h half) Pin(string) (gpio.PinIn, error) { return errPin{h.pins["K"]}, nil }
+func (h half) Pin(string) (gpio.PinIn, error) { return errPin{h.board["K"]}, nil }
 
-type outputsOnly struct{ p pins }
+type outputsOnly struct{ p board }
 
 func (o outputsOnly) PinOut(name string) (gpio.PinOut, error) { return o.p.PinOut(name) }
 
 func TestLineTellsWhatFails(t *testing.T) {
-	p := pins{"K": {N: "K"}}
+	p := board{"K": {N: "K"}}
 	for what, c := range map[string]struct {
 		cfg   Config
 		buses any
 	}{
-		"no output pins here":      {Config{Pin: "K"}, struct{}{}},
-		"no such pin":              {Config{Pin: "X"}, p},
-		"open contactor on K":      {Config{Pin: "K"}, errPin{p["K"]}},
-		"no input pins here":       {Config{Pin: "K", Feedback: "F"}, outputsOnly{p}},
-		"contactor: no such pin":   {Config{Pin: "K", Feedback: "F"}, p},
-		"set up feedback F":        {Config{Pin: "K", Feedback: "F"}, half{p}},
-		"contactor: pin: missing":  {Config{}, p},
-		"contactor: no output pin": {Config{None: true}, p},
+		"no output pins here":     {Config{Pin: "K"}, struct{}{}},
+		"no such pin":             {Config{Pin: "X"}, p},
+		"open contactor on K":     {Config{Pin: "K"}, errPin{p["K"]}},
+		"no input pins here":      {Config{Pin: "K", Feedback: "F"}, outputsOnly{p}},
+		"contactor: no such pin":  {Config{Pin: "K", Feedback: "F"}, p},
+		"set up feedback F":       {Config{Pin: "K", Feedback: "F"}, half{p}},
+		"contactor: pin: missing": {Config{}, p},
+		"none is configured":      {Config{None: true}, p},
 	} {
 		if _, err := New(c.cfg, c.buses); err == nil || !strings.Contains(err.Error(), what) {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
-	l := &Line{out: p["K"]}
+	to := &pins{out: p["K"]}
+	l := &Line{to: to, active: true, feedbackActive: true}
 	if _, watched, err := l.Feedback(); watched || err != nil {
 		t.Errorf("without feedback: %v %v", watched, err)
 	}
-	l.feedback = errPin{p["K"]}
+	to.feedback = errPin{p["K"]}
 	if closed, watched, err := l.Feedback(); closed || !watched || !errors.Is(err, io.ErrClosedPipe) {
 		t.Errorf("feedback that fails: %v %v %v", closed, watched, err)
 	}
 }
+
+func at(n uint16) *uint16 { return &n }
 
 func TestConfig(t *testing.T) {
 	for text, want := range map[string]struct {
@@ -120,6 +125,26 @@ func TestConfig(t *testing.T) {
 		`{pin: A, feedback_active: low}`: {bad: "feedback: missing"},
 		`{pin: A, feedback: B, feedback_active: low}`: {Config{Pin: "A", Feedback: "B", FeedbackActive: "low"}, "A, feedback B", ""},
 		`{pin: A, feedback: B, feedback_active: x}`:   {bad: `feedback_active: "x"`},
+
+		`{endpoint: relay, coil: 0}`: {Config{Endpoint: "relay", Coil: at(0)}, "coil 0 of relay, no feedback", ""},
+		`{port: /dev/ttyUSB1, unit: 9, coil: 3, feedback_input: 1, active: low, feedback_active: low, timeout: 200ms}`: {
+			Config{Port: "/dev/ttyUSB1", Unit: 9, Coil: at(3), FeedbackInput: at(1), Active: Low, FeedbackActive: Low, Timeout: 200 * time.Millisecond},
+			"coil 3 of /dev/ttyUSB1, feedback input 1", "",
+		},
+		`{endpoint: relay}`:                                {bad: "coil: missing"},
+		`{coil: 1}`:                                        {bad: "endpoint: missing"},
+		`{endpoint: "a:b:c", coil: 1}`:                     {bad: `endpoint: "a:b:c"`},
+		`{endpoint: relay, port: tty, coil: 1}`:            {bad: `port: "tty"`},
+		`{endpoint: relay, coil: 1, pin: A}`:               {bad: `pin: "A"`},
+		`{endpoint: relay, coil: 1, feedback: A}`:          {bad: `feedback: "A"; with coil use feedback_input`},
+		`{endpoint: relay, coil: 1, unit: 248}`:            {bad: "unit: 248"},
+		`{endpoint: relay, coil: 1, timeout: 2s}`:          {bad: "timeout: 2s"},
+		`{endpoint: relay, coil: 1, timeout: 1ms}`:         {bad: "timeout: 1ms"},
+		`{endpoint: relay, coil: 1, feedback_active: low}`: {bad: "feedback_input: missing"},
+		`{endpoint: relay, coil: 1, active: up}`:           {bad: `active: "up"`},
+		`{pin: A, feedback_input: 1}`:                      {bad: "feedback_input: it is an input of a Modbus module"},
+		`{pin: A, unit: 1}`:                                {bad: "unit: without endpoint"},
+		`{pin: A, timeout: 100ms}`:                         {bad: "timeout: without endpoint"},
 	} {
 		var got struct {
 			Contactor *Config `yaml:"contactor"`
@@ -134,7 +159,7 @@ func TestConfig(t *testing.T) {
 			}
 			continue
 		}
-		if err != nil || *got.Contactor != want.cfg || got.Contactor.String() != want.text {
+		if err != nil || !reflect.DeepEqual(*got.Contactor, want.cfg) || got.Contactor.String() != want.text {
 			t.Errorf("%s: %+v, %v", text, got.Contactor, err)
 			continue
 		}
@@ -145,7 +170,7 @@ func TestConfig(t *testing.T) {
 		var again struct {
 			Contactor *Config `yaml:"contactor"`
 		}
-		if err := yaml.Unmarshal(b, &again); err != nil || *again.Contactor != want.cfg {
+		if err := yaml.Unmarshal(b, &again); err != nil || !reflect.DeepEqual(*again.Contactor, want.cfg) {
 			t.Errorf("%s became %s (%v)", text, b, err)
 		}
 	}

@@ -1,0 +1,85 @@
+package person_test
+
+import (
+	"strings"
+	"testing"
+	"unicode"
+	"unicode/utf8"
+
+	"pgregory.net/rapid"
+
+	"fairwatt/proto/person"
+)
+
+func TestNames(t *testing.T) {
+	t.Parallel()
+	for _, good := range []string{
+		"Ada", "Ada Lovelace", "O'Brien-Smith", "Jörg", "李小龙", "山田　太郎", "می‌خواهم", "a", strings.Repeat("x", person.MaxNameBytes),
+	} {
+		if err := person.CheckName(good); err != nil {
+			t.Errorf("%q: %v", good, err)
+		}
+	}
+	for bad, says := range map[string]string{
+		"":       "no name given",
+		"  ":     "no name given",
+		"\u3000": "no name given",
+		strings.Repeat("x", person.MaxNameBytes+1): "has 65 bytes; use at most 64",
+		strings.Repeat("é", 33):                    "has 66 bytes; use at most 64",
+		" Ada":                                     "begins or ends with a space",
+		"Ada ":                                     "begins or ends with a space",
+		"Ada\nBob":                                 "U+000A",
+		"Ada\x1b[2J":                               "U+001B",
+		"Ada\x7f":                                  "U+007F",
+		"Ada\u0085":                                "U+0085",
+		"Ada\u00a0B":                               "U+00A0",
+		"Ada\u2028B":                               "U+2028",
+		"Ada\u202eB":                               "U+202E",
+		"Ada\u2066B":                               "U+2066",
+		"\ufeffAda":                                "U+FEFF",
+		"Ada\u200bB":                               "U+200B",
+		"Ada\xff":                                  "not valid UTF-8",
+		"Ada\x00" + strings.Repeat("\x00", 1<<20): "bytes; use at most 64",
+	} {
+		err := person.CheckName(bad)
+		if err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("%.20q: %v, want %q", bad, err, says)
+		} else if len(err.Error()) > 200 {
+			t.Errorf("%.20q: an error of %d bytes", bad, len(err.Error()))
+		}
+	}
+}
+
+func TestReasons(t *testing.T) {
+	t.Parallel()
+	for _, good := range []string{"", "cleaning the modules", strings.Repeat("x", person.MaxWhyBytes)} {
+		if err := person.CheckWhy(good); err != nil {
+			t.Errorf("%q: %v", good, err)
+		}
+	}
+	for _, bad := range []string{" ", "a\nb", strings.Repeat("x", person.MaxWhyBytes+1)} {
+		if person.CheckWhy(bad) == nil {
+			t.Errorf("%.20q may be a reason", bad)
+		}
+	}
+}
+
+// Whatever passes is safe on a terminal, in one line, and fits its place.
+func TestNamesAreSafeToShow(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		s := rapid.String().Draw(t, "name")
+		if person.CheckName(s) != nil {
+			return
+		}
+		if len(s) > person.MaxNameBytes || !utf8.ValidString(s) || strings.TrimSpace(s) == "" {
+			t.Fatalf("%q passed", s)
+		}
+		for _, r := range s {
+			if unicode.IsControl(r) || unicode.Is(unicode.Zl, r) || unicode.Is(unicode.Zp, r) ||
+				unicode.Is(unicode.Bidi_Control, r) {
+				t.Fatalf("%q passed with U+%04X", s, r)
+			}
+		}
+	})
+}
