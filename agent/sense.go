@@ -88,7 +88,7 @@ func (s *Senses) Channels() []model.Channel {
 func (s *Senses) Read(ctx context.Context, sample *model.Sample) {
 	s.warming = false
 	var own model.Sample
-	for i, one := range s.sensors {
+	for i := range s.sensors {
 		status := &s.status[i]
 		into := sample
 		if s.shares[i] {
@@ -96,11 +96,8 @@ func (s *Senses) Read(ctx context.Context, sample *model.Sample) {
 			into = &own
 		}
 		start := time.Now()
-		err := readOne(ctx, one, into)
+		err := s.readPatiently(ctx, i, into)
 		status.TookMS = float64(time.Since(start).Microseconds()) / 1000
-		if s.patient[i].lets(err, sample.TimeMs) {
-			spare(one.Channels(), into)
-		}
 		switch {
 		case err != nil:
 			s.warming = s.warming || errors.Is(err, sensor.ErrTooFewSamples)

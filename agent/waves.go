@@ -66,6 +66,7 @@ func waveOf(c model.Channel) (model.Channel, bool) {
 // detector's until the next call.
 func (w *waveWatch) look(tMs int64, tell func(*model.Event) error) error {
 	values, rate := w.source.Wave(w.wave)
+	w.detector.Gap() // however soon it comes, a window is not the last one's end
 	var s model.Sample
 	for i, v := range values {
 		s.TimeMs = tMs - int64(math.Round(float64(len(values)-1-i)*1000/rate))
