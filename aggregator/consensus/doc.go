@@ -18,7 +18,8 @@
 // # Where things are
 //
 // What comes in is judged in package guard, a pure value: there each vote is
-// checked. Package pool keeps pending records, package wal the logs, package
+// checked. What this node may still sign is judged in package book, and
+// keeper.go joins the book with its log. Package pool keeps pending records, package wal the logs, package
 // lockup foresees a deadlock of the library. Here, node.go runs one instance an
 // epoch; instance.go is the library for one epoch; bind.go is what the library
 // asks of us; relay.go sends blocks down the tree and pull.go fetches those that
@@ -69,6 +70,10 @@
 // can catch a plain panic on the library's own goroutines; the guard keeps out
 // the messages known to cause one. An instance that does not stop within 3 s is
 // cut off from log and links, left behind, and logged.
+//
+// The library also goes back on its word: package book says where. A vote or
+// view data that would break a promise is not signed; where the library can take
+// no refusal, the instance ends, and the next one starts from the book.
 //
 // # Tests
 //

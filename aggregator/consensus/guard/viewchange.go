@@ -94,6 +94,11 @@ func (g Guard) newView(sender uint64, nv *protos.NewView) Ruling {
 	if leader := g.Leader(view); leader != sender {
 		return refuse("new_view_leader", "view %d is led by node %d, not node %d", view, leader, sender)
 	}
+	// A second new view for the view that the node is in would make it vote for
+	// what the first one did not bring; one below a promise, to break that.
+	if view <= g.View || view < g.Promised {
+		return drop
+	}
 	return out
 }
 

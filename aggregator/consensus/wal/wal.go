@@ -10,8 +10,6 @@ import (
 
 	"github.com/hyperledger-labs/SmartBFT/pkg/api"
 	"github.com/hyperledger-labs/SmartBFT/pkg/wal"
-	protos "github.com/hyperledger-labs/SmartBFT/smartbftprotos"
-	"google.golang.org/protobuf/proto"
 )
 
 // freshMark is a file that says that this node has not voted in the epoch of
@@ -135,73 +133,6 @@ func removeOlder(dir string, epoch uint64) error {
 				return fmt.Errorf("remove old logs: %w", err)
 			}
 		}
-	}
-	return nil
-}
-
-// Recovered is what a log says about where its writer was.
-type Recovered struct {
-	Content [][]byte // for the library
-	View    uint64   // the highest it was in
-	Seq     uint64   // of the newest pre-prepare
-	// Own is the newest pre-prepare; a leader that crashed before sending it
-	// has to send it now.
-	Own *protos.PrePrepare
-}
-
-// Recover reads a log of a node whose newest stored block is sequence last
-// of the epoch.
-func Recover(content [][]byte, last uint64) (Recovered, error) {
-	r := Recovered{Content: content}
-	for i, entry := range content {
-		var m protos.SavedMessage
-		if err := proto.Unmarshal(entry, &m); err != nil {
-			return r, fmt.Errorf("read log: entry %d: %w", i, err)
-		}
-		switch {
-		case m.GetProposedRecord() != nil:
-			pp := m.GetProposedRecord().GetPrePrepare()
-			r.Seq, r.View, r.Own = pp.GetSeq(), max(r.View, pp.GetView()), pp
-			if i == len(content)-1 && pp.GetSeq() <= last {
-				// The library would propose this block again though it is
-				// stored.
-				r.Content = nil
-			}
-		case m.GetNewView() != nil:
-			r.View = max(r.View, m.GetNewView().GetViewId())
-		}
-	}
-	if r.Own != nil && r.Own.GetSeq() <= last {
-		r.Own = nil
-	}
-	return r, nil
-}
-
-// A Log is the library's log with a look at the views that pass: a new view is
-// written to it the moment it begins.
-type Log struct {
-	*wal.WriteAheadLogFile
-	Entered func(view uint64) // is told of each new view
-	Failed  func(error)       // is told when nothing more can be written
-}
-
-// Append writes an entry for the library.
-func (w *Log) Append(entry []byte, truncateTo bool) error {
-	if err := w.WriteAheadLogFile.Append(entry, truncateTo); err != nil {
-		err = fmt.Errorf("write log: %w", err)
-		w.Failed(err)
-		return err
-	}
-	// Entries that hold a block are large and of no interest here.
-	if truncateTo {
-		return nil
-	}
-	var m protos.SavedMessage
-	if err := proto.Unmarshal(entry, &m); err != nil {
-		return fmt.Errorf("read back log entry: %w", err)
-	}
-	if nv := m.GetNewView(); nv != nil {
-		w.Entered(nv.GetViewId())
 	}
 	return nil
 }
