@@ -65,8 +65,8 @@
 //
 // The library panics when it finds its state impossible. It does so through the
 // logger. Such a panic ends the goroutine and the instance, not the process: the
-// node catches up and starts a new instance from the log. After ten such faults
-// in a minute it gives up. A panic on a message is caught the same way. No one
+// node catches up and starts a new instance from the log, after ever longer pauses
+// when the faults go on. A panic on a message is caught the same way. No one
 // can catch a plain panic on the library's own goroutines; the guard keeps out
 // the messages known to cause one. An instance that does not stop within 3 s is
 // cut off from log and links, left behind, and logged.

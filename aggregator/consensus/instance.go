@@ -155,7 +155,7 @@ func (n *Node) open(ctx context.Context, epoch Epoch, entered bool) (*instance, 
 func (i *instance) readBook(file *smartwal.WriteAheadLogFile, content [][]byte, md *protos.ViewMetadata) (initial [][]byte, err error) {
 	k := &keeper{file: file, entered: i.entered, failed: func(err error) { i.finish(&faultError{err, true}) }}
 	if k.book, err = book.Read(content); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: %w", wal.ErrLost, err)
 	}
 	k.promised.Store(k.book.Promised())
 	i.log = k
