@@ -11,8 +11,8 @@
 //     records of a proposal, are checked here.
 //  4. Keep Dir with the application's data, and never restore one from a backup
 //     without the other: a node that forgot a vote may vote twice. A node that
-//     finds its log of the running epoch gone follows without voting until the
-//     next one.
+//     finds its log of the running epoch gone, unreadable or older than votes of
+//     its own on the chain follows without voting until the next one.
 //  5. Tell a record's sender that it is final only after Commit.
 //
 // # Where things are

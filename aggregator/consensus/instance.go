@@ -159,6 +159,9 @@ func (i *instance) readBook(file *smartwal.WriteAheadLogFile, content [][]byte, 
 	}
 	k.promised.Store(k.book.Promised())
 	i.log = k
+	if err := i.lookBack(md.GetLatestSequence()); err != nil {
+		return nil, err
+	}
 	// A leader that crashed before it sent its block sends it now.
 	pp, err := k.book.Newest(md.GetLatestSequence())
 	if err != nil {

@@ -4,15 +4,18 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"fairwatt/aggregator/consensus/book"
 	"fairwatt/aggregator/consensus/guard"
+	"fairwatt/aggregator/consensus/wal"
+	"fairwatt/proto/fairwattpb"
 
 	"github.com/hyperledger-labs/SmartBFT/pkg/types"
-	"github.com/hyperledger-labs/SmartBFT/pkg/wal"
+	smartwal "github.com/hyperledger-labs/SmartBFT/pkg/wal"
 	protos "github.com/hyperledger-labs/SmartBFT/smartbftprotos"
 	"google.golang.org/protobuf/proto"
 )
@@ -20,12 +23,13 @@ import (
 // keeper joins the vote book with its log: what the book notes is on disk before
 // anyone hears of it. To the library it is the log.
 type keeper struct {
-	file    *wal.WriteAheadLogFile
+	file    *smartwal.WriteAheadLogFile
 	entered func(view uint64) // is told of each new view
 	failed  func(error)       // is told when nothing more can be written
 
 	mu       sync.Mutex
 	book     *book.Book
+	lost     error // the book does not tell all: nothing is signed any more
 	promised atomic.Uint64
 	changing atomic.Uint64 // the view of the newest view data of this instance
 }
@@ -33,6 +37,10 @@ type keeper struct {
 // Append writes down what the library is about to do, if it may.
 func (k *keeper) Append(entry []byte, _ bool) error {
 	k.mu.Lock()
+	if k.lost != nil {
+		defer k.mu.Unlock()
+		return k.lost
+	}
 	before := k.book.Entered()
 	kind, err := k.book.Note(entry)
 	if err != nil {
@@ -64,6 +72,9 @@ func (k *keeper) write(entry []byte, truncateTo bool) error {
 func (k *keeper) mayTake(view, seq uint64, digest string) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	if k.lost != nil {
+		return k.lost
+	}
 	return k.book.MayTake(view, seq, digest)
 }
 
@@ -77,6 +88,9 @@ func (k *keeper) taken(view, seq uint64) (*protos.PrePrepare, error) {
 func (k *keeper) promise(vd *protos.ViewData) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	if k.lost != nil {
+		return k.lost
+	}
 	entry, err := k.book.Promise(vd)
 	if err != nil {
 		return err
@@ -92,6 +106,9 @@ func (k *keeper) promise(vd *protos.ViewData) error {
 func (k *keeper) vote(view, seq uint64, digest string, sign func() *protos.Signature) (*protos.Signature, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	if k.lost != nil {
+		return nil, k.lost
+	}
 	return k.book.Sign(view, seq, digest, sign)
 }
 
@@ -100,11 +117,52 @@ func (k *keeper) vote(view, seq uint64, digest string, sign func() *protos.Signa
 func (k *keeper) adopt(p *protos.Proposal, sign func() *protos.Signature) (*protos.Signature, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	if k.lost != nil {
+		return nil, k.lost
+	}
 	vote, entry, err := k.book.Adopt(k.changing.Load(), p, sign)
 	if err == nil && entry != nil {
 		err = k.write(entry, false)
 	}
 	return vote, err
+}
+
+// remembers looks whether the book knows of a vote that this node gave, as the
+// certificate of a block shows. If not, the log is an older one, put back from a
+// backup, or has lost its end; then nothing is signed any more in this epoch.
+func (k *keeper) remembers(da string, seq uint64, cb *fairwattpb.CertifiedBlock) error {
+	voted, err := votedFor(da, cb)
+	if err != nil || !voted {
+		return err
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if seq > k.book.Seq() && k.lost == nil {
+		k.lost = fmt.Errorf("%w: it ends at sequence %d, and this DA voted for sequence %d", wal.ErrLost, k.book.Seq(), seq)
+	}
+	return k.lost
+}
+
+func votedFor(da string, cb *fairwattpb.CertifiedBlock) (bool, error) {
+	c := &fairwattpb.Certificate{}
+	if err := proto.Unmarshal(cb.GetCertificate(), c); err != nil {
+		return false, fmt.Errorf("decode certificate: %w", err)
+	}
+	return slices.ContainsFunc(c.GetVotes(), func(v *fairwattpb.Vote) bool { return v.GetDa() == da }), nil
+}
+
+// lookBack compares the book with the blocks that are stored.
+func (i *instance) lookBack(last uint64) error {
+	for seq := i.log.book.Seq() + 1; seq <= last; seq++ {
+		cb, err := i.node.cfg.App.Block(i.epoch.LastHeight + seq)
+		if err != nil {
+			return fmt.Errorf("read block %d: %w", i.epoch.LastHeight+seq, err)
+		}
+		if err := i.log.remembers(i.node.cfg.Self, seq, cb); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // SignProposal votes for a block. Without auxiliary data it is one that a new

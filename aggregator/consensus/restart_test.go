@@ -127,3 +127,52 @@ func TestDoubtfulFolderDoesNotVote(t *testing.T) {
 		}
 	})
 }
+
+// An old folder put back is found out by votes of its own that it does not know
+// of: the node follows. With the application put back as well, it learns of them
+// by the blocks that it fetches.
+func TestOldBackupDoesNotVote(t *testing.T) {
+	for name, both := range map[string]bool{"log": false, "log and blocks": true} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c := newCluster(t, 4, 60, lan)
+				c.startAll()
+				decide := func(n int) {
+					for k := range n {
+						c.submit(c.names[k%4], 100)
+						c.allDecided(c.names...)
+					}
+				}
+				decide(2)
+				c.stop("da4")
+				old, height := tempDir(t), c.apps["da4"].Height()
+				if err := os.CopyFS(old, os.DirFS(c.dirs["da4"])); err != nil {
+					t.Fatal(err)
+				}
+				c.start("da4")
+				c.until("da4 to vote", func() bool { return c.node("da4").Stats().Voting })
+				decide(8)
+				c.stop("da4")
+				c.dirs["da4"] = old
+				if both {
+					now := c.apps["da4"]
+					c.apps["da4"] = newFakeApp(c.pubs, c.names, now.links, now.every)
+					for _, cb := range now.blocks[:height] {
+						if _, err := c.apps["da4"].Commit(cb); err != nil {
+							t.Fatal(err)
+						}
+					}
+				}
+				c.start("da4")
+				decide(3)
+				if s := c.node("da4").Stats(); s.Voting || s.Epoch != 1 {
+					t.Errorf("an old backup votes: %+v", s)
+				}
+				stop := c.feed("da1", "da2", "da3")
+				c.until("da4 to vote in the next epoch", func() bool { s := c.node("da4").Stats(); return s.Voting && s.Epoch > 1 })
+				stop()
+				c.allDecided(c.names...)
+			})
+		})
+	}
+}
