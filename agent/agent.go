@@ -19,6 +19,7 @@ import (
 	"fairwatt/agent/sensor"
 	"fairwatt/agent/trade"
 	"fairwatt/agent/view"
+	"fairwatt/agent/word"
 	"fairwatt/model"
 	"fairwatt/proto/mqtt"
 	"fairwatt/proto/wire"
@@ -76,10 +77,13 @@ type Agent struct {
 	judge     *model.Judge
 	publisher *publisher
 	inbox     chan mqtt.Message
+	words     *words
 	feed      *feed              // of official warnings; nil without
 	warned    chan mqtt.Message  // official warnings by MQTT
 	stepped   bool               // the judge has had its first sample
+	wallTold  bool               // the judge knows the time of day
 	beganMs   int64              // sensing clock of the start
+	worldMs   int64              // the world's time of day then, if it has its own
 	receipts  *receipt.Collector // nil without a chain
 	meters    []meter
 	trade     trading
@@ -110,28 +114,13 @@ type savedState struct {
 	SeqReserved uint64 `json:"seq_reserved"`
 	// CAP are the newest CAP messages of the standing alerts, by kind.
 	CAP map[string]capReference `json:"cap,omitempty"`
+	// Commands are the owners' commands taken.
+	Commands word.Guard `json:"commands,omitzero"`
 }
 
 // counters are what went wrong, for telemetry.
 type counters struct {
 	badReceipts, refused, final, commitFailures, clockSteps uint64
-}
-
-// Status is a copy of the agent's state for its host.
-type Status struct {
-	Gate     model.State
-	GateSeq  uint64
-	Causes   []model.Cause
-	Sensors  []wire.Sensor
-	Outbox   wire.Outbox
-	Online   bool
-	Closed   string // the trade that the contactor is told closed for; empty: open
-	Selling  int    // trades at the seller that have not ended
-	Buying   int    // circuits that are not idle
-	Final    uint64
-	Refused  uint64
-	Failures uint64        // commits that the disk refused
-	Summary  model.Summary // of the judgement since the start
 }
 
 // The keys of the outbox's named states.
@@ -141,6 +130,7 @@ const (
 	stateMeters = "meters"
 	stateSeller = "seller"
 	stateBuyer  = "buyer"
+	stateDesk   = "warnings"
 )
 
 // seqBlock is how many view numbers are reserved with one write.
@@ -178,7 +168,7 @@ func New(cfg Config, deps Deps) (*Agent, error) {
 		a.publisher.alive = func() { deps.Supervisor.Beat(StagePublish) }
 	}
 	a.viewer = &view.Writer{
-		Device: cfg.Device, Simulated: cfg.Simulated, ModelHash: deps.ModelHash,
+		Device: cfg.Device, Simulated: cfg.Simulated, ModelHash: deps.ModelHash, Zone: time.Local,
 		Set: func(class string, qos byte, retained bool, payload []byte) error {
 			a.publisher.set(class, qos, retained, payload)
 			return nil
@@ -197,8 +187,17 @@ func New(cfg Config, deps Deps) (*Agent, error) {
 			return nil, fmt.Errorf("new agent: %w", err)
 		}
 	}
+	if deps.Clock.WorldMs != nil {
+		a.worldMs = deps.Clock.WorldMs()
+	}
+	if a.words, err = newWords(&cfg); err != nil {
+		return nil, fmt.Errorf("new agent: %w", err)
+	}
 	if err := a.setWall(); err != nil {
 		return nil, fmt.Errorf("new agent: %w", err)
+	}
+	if !a.wallTold {
+		a.log.Warn("wall clock not synchronised: nothing is signed for a trade, and usual pressure (W08) and night are unknown until it is")
 	}
 	if err := a.restore(); err != nil {
 		return nil, fmt.Errorf("new agent: %w", err)
@@ -206,14 +205,23 @@ func New(cfg Config, deps Deps) (*Agent, error) {
 	return a, nil
 }
 
-// restore reads the kept states. A state that cannot be read is an error: an
-// agent without it could pay a token twice or shorten a hold.
+// restore reads the kept states.
 func (a *Agent) restore() error {
-	if err := a.readState(stateAgent, func(b []byte) error { return json.Unmarshal(b, &a.saved) }); err != nil {
+	if err := a.readState(stateAgent, func(b []byte) error {
+		var saved savedState
+		err := json.Unmarshal(b, &saved)
+		if err == nil {
+			a.saved = saved
+		}
+		return err
+	}); err != nil {
 		return err
 	}
 	a.viewer.Seq = a.saved.SeqReserved
 	if err := a.restoreJudge(); err != nil {
+		return err
+	}
+	if err := a.restoreDesk(); err != nil {
 		return err
 	}
 	if err := a.restoreMeters(); err != nil {
@@ -222,28 +230,9 @@ func (a *Agent) restore() error {
 	return a.restoreTrading()
 }
 
-func (a *Agent) readState(key string, parse func([]byte) error) error {
-	b, err := a.deps.Outbox.State(key)
-	if err != nil || len(b) == 0 {
-		return err
-	}
-	if err := parse(b); err != nil {
-		return fmt.Errorf("kept state %s: %w", key, err)
-	}
-	return nil
-}
-
 // StopRequests makes the buyer finish its trades and begin no new one. It is
 // safe to call from any goroutine.
 func (a *Agent) StopRequests() { a.noRequests.Store(true) }
-
-// Status returns the state of the last step. It is safe to call from any
-// goroutine.
-func (a *Agent) Status() Status {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.status
-}
 
 // Run works until ctx ends, then says offline and closes pipes, sensors and
 // outbox. It returns nil after a clean stop.
@@ -269,6 +258,7 @@ func (a *Agent) Run(ctx context.Context) error {
 				}
 			})
 		}
+		a.subscribeWords(pipe)
 		if err := pipe.Open(); err != nil {
 			return errors.Join(err, a.close())
 		}
@@ -310,12 +300,13 @@ func (a *Agent) loop(ctx context.Context) (err error) {
 	}
 }
 
-// wait handles receipts and warnings until the next tick.
+// wait handles receipts, warnings and people's words until the next tick.
 func (a *Agent) wait(ctx context.Context, tick <-chan time.Time) error {
 	for {
-		var warned <-chan mqtt.Message
+		var warned, sealed <-chan mqtt.Message
+		var spoken <-chan asked
 		if a.stepped { // a judgement that begins with a warning would miss all sensors
-			warned = a.warned
+			warned, sealed, spoken = a.warned, a.words.sealed, a.words.asked
 		}
 		select {
 		case m := <-warned:
@@ -330,6 +321,26 @@ func (a *Agent) wait(ctx context.Context, tick <-chan time.Time) error {
 			if err := a.act(ctx); err != nil {
 				return err
 			}
+		case m := <-sealed:
+			a.now = a.clock.read()
+			if err := a.command(m); err != nil {
+				return err
+			}
+			if err := a.act(ctx); err != nil {
+				return err
+			}
+			a.updateStatus()
+		case ask := <-spoken:
+			a.now = a.clock.read()
+			reply, err := a.answer(ask)
+			if err != nil {
+				return err
+			}
+			if err := a.act(ctx); err != nil {
+				return err
+			}
+			a.updateStatus()
+			reply()
 		case <-ctx.Done():
 			return nil
 		case <-tick:
@@ -396,8 +407,12 @@ func (a *Agent) step() error {
 	if !a.stepped && a.senses.Warming() && a.now.sensingMs-a.beganMs < warmUpMaxMs {
 		return nil
 	}
+	if err := a.setWall(); err != nil {
+		return err
+	}
 	a.summary.Sample(a.sample.TimeMs)
 	a.judge.Silent(a.senses.silent)
+	a.tellClock()
 	if err := a.eventsOf(a.judge.Step(&a.sample)); err != nil {
 		return err
 	}
@@ -432,6 +447,11 @@ func (a *Agent) event(e *model.Event) error {
 	case model.EventAlert:
 		a.judged = true
 		return a.alertEvent(e)
+	case model.EventAck:
+		a.judged = true
+		return a.tellAck(e)
+	case model.EventBlock, model.EventUnblock:
+		a.judged = true // the alert and the gate tell it
 	}
 	return nil
 }
@@ -466,7 +486,7 @@ func (a *Agent) periodic() error {
 		a.publisher.set(wire.ClassStatus, 1, true, []byte(wire.Online))
 	}
 	now := a.now.wall
-	if due(now, &a.lastGate, view.GateEvery) {
+	if due(now, &a.lastGate, wire.GateEvery) {
 		if err := a.publishGate(); err != nil {
 			return err
 		}
@@ -506,8 +526,7 @@ func (a *Agent) flush() {
 		err = a.deps.Outbox.Flush(a.now.wallMs())
 	}
 	if err != nil {
-		a.counters.commitFailures++
-		a.log.Error("outbox", "err", err)
+		a.diskRefused("outbox", err)
 		return
 	}
 	a.publisher.wakeQueue()
@@ -526,7 +545,8 @@ func (a *Agent) states() (map[string][]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("marshal meters: %w", err)
 	}
-	return map[string][]byte{stateAgent: agent, stateMeters: meters, stateJudge: a.judge.Snapshot()}, nil
+	state := map[string][]byte{stateAgent: agent, stateMeters: meters, stateJudge: a.judge.Snapshot()}
+	return state, a.deskState(state)
 }
 
 // rest is the clean end of the loop: no energy flows for a trade, everything
@@ -561,27 +581,4 @@ func (a *Agent) close() error {
 	}
 	errs = append(errs, a.deps.Outbox.Close(a.deps.Clock.Wall().UnixMilli()))
 	return errors.Join(errs...)
-}
-
-func (a *Agent) updateStatus() {
-	view := a.judge.View()
-	s := Status{
-		Gate: view.State, GateSeq: a.saved.GateSeq, Causes: append([]model.Cause(nil), view.Causes...),
-		Sensors: append([]wire.Sensor(nil), a.senses.status...), Outbox: a.deps.Outbox.Stats(), Online: a.online,
-		Final: a.counters.final, Refused: a.counters.refused, Failures: a.counters.commitFailures,
-		Summary: a.summary, Closed: a.power.sw.Trade(),
-	}
-	if a.trade.seller != nil {
-		s.Selling = len(a.trade.seller.Trades)
-	}
-	if a.trade.buyer != nil {
-		for _, c := range a.trade.buyer.Circuits {
-			if !c.Idle() {
-				s.Buying++
-			}
-		}
-	}
-	a.mu.Lock()
-	a.status = s
-	a.mu.Unlock()
 }

@@ -60,9 +60,17 @@ type Config struct {
 	// CAPAlerts has the alerts told as CAP 1.2 too.
 	CAPAlerts *CAPAlertsConfig `yaml:"cap_alerts"`
 	Watchdog  WatchdogConfig   `yaml:"watchdog"`
+	// Owners may acknowledge and block over MQTT, by commands that they seal.
+	Owners []OwnerConfig `yaml:"owners"`
 	// HomeAssistant publishes MQTT discovery for home automation.
 	HomeAssistant bool `yaml:"home_assistant"`
+	// Clock says whether the wall clock is synchronised: kernel (default), or trusted
+	// where something sets it that the kernel does not know of.
+	Clock string `yaml:"clock"`
 }
+
+// ClockTrusted is a Config's Clock that needs no word of the kernel.
+const ClockTrusted = "trusted"
 
 // MQTTAuthConfig is for brokers that ask for a password.
 type MQTTAuthConfig struct {
@@ -256,6 +264,9 @@ func (c *Config) Validate() error {
 	if c.Network != "shipped" && c.Network != "none" {
 		return &ConfigError{"network", fmt.Sprintf("%q; use shipped or none", c.Network)}
 	}
+	if c.Clock != "" && c.Clock != "kernel" && c.Clock != ClockTrusted {
+		return &ConfigError{"clock", fmt.Sprintf("%.60q; use kernel or trusted", c.Clock)}
+	}
 	if err := c.validateBrokers(); err != nil {
 		return err
 	}
@@ -266,6 +277,9 @@ func (c *Config) Validate() error {
 		return err
 	}
 	if err := c.Judge.Validate(); err != nil {
+		return &ConfigError{"judge", err.Error()}
+	}
+	if err := c.Judge.Extreme(); err != nil {
 		return &ConfigError{"judge", err.Error()}
 	}
 	if c.Warnings != nil {
@@ -285,6 +299,9 @@ func (c *Config) Validate() error {
 	}
 	if o := c.Outbox; o.MaxRecords < wire.MaxBatchRecords || o.MaxBytes < 1<<16 || o.MaxAge < time.Minute || o.Resend < 100*time.Millisecond {
 		return &ConfigError{"outbox", "max_records is 64 or more, max_bytes 65536 or more, max_age 1m or more, resend 100ms or more"}
+	}
+	if err := c.validateOwners(); err != nil {
+		return err
 	}
 	if err := c.validateTrade(); err != nil {
 		return err

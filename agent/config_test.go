@@ -59,7 +59,7 @@ func TestValidateNamesTheField(t *testing.T) {
 		{base + `warnings: {}}`, "warnings"},
 		{base + `warnings: {topic: "a/#/b"}}`, "warnings.topic"},
 		{base + `warnings: {topic: "a+/b"}}`, "warnings.topic"},
-		{base + `warnings: {file: f, stale_after: 1s}}`, "warnings.stale_after"},
+		{base + `location: {latitude: 1, longitude: 2}, warnings: {file: f, stale_after: 1s}}`, "warnings.stale_after"},
 		{base + `warnings: {file: f, statuses: [Real]}}`, "warnings"},
 		{base + `simulated: true, cap_alerts: {status: Actual}}`, "cap_alerts.status"},
 		{base + `cap_alerts: {status: Real}}`, "cap_alerts"},

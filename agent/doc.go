@@ -9,7 +9,8 @@
 // package trade decides for the owner, package contactor when the power may be
 // switched on, package receipt says when an outcome is
 // certain, package view writes and reads views, package replay judges recorded
-// samples, package sensor reads chips.
+// samples, package sensor reads chips, package word reads what people say, and
+// package socket is where they say it on this machine.
 //
 // # One loop
 //
@@ -37,6 +38,10 @@
 //     panic of the loop; and, by a guard next to the loop, when no judgement comes.
 //   - Sensors of a kind vote ([Senses]). Official warnings ([WarningsConfig])
 //     only ever close the gate, and their silence is a warning.
+//   - A named person's word ([Agent.Ask], or sealed over MQTT) acknowledges a latch
+//     whose condition is over, closes the gate, or takes that back. It is taken once,
+//     between two ticks, and is on disk with its record when it is answered; an answer
+//     says so if the disk refuses.
 //   - A watchdog is kicked by a [Supervisor] after a whole round (sense, judge,
 //     gate, publish) and by nothing else. A round without a broker counts. A
 //     driver or a publication that never ends makes no round.

@@ -10,6 +10,7 @@ import (
 
 	"fairwatt/agent/outbox"
 	"fairwatt/model"
+	"fairwatt/proto/mqtt"
 )
 
 // Kept state that cannot be read, and a file that is damaged, close the gate until
@@ -96,7 +97,7 @@ func TestDamagedSnapshotIsPutAside(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		b, err := o.State(stateDamaged)
+		b, err := o.State(damaged(stateJudge))
 		if err != nil || !bytes.HasPrefix(b, []byte("FWJ")) {
 			t.Errorf("put aside: %q, %v", b, err)
 		}
@@ -104,4 +105,42 @@ func TestDamagedSnapshotIsPutAside(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+// Every kept state that cannot be read closes the gate by S04 and is put aside; none
+// stops the agent, and none is taken in part.
+func TestEveryDamagedStateCloses(t *testing.T) {
+	for _, key := range []string{stateAgent, stateMeters, stateDesk, stateSeller, stateBuyer, stateJudge} {
+		for _, bad := range []string{"{", `{"gate_seq":"x","Trades":7,"Circuits":7,"a":"b","gone":7}`} {
+			t.Run(key, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					s := newLiveSite(t)
+					w := newTown(t, s.broker.Pipe(mqtt.Will{}))
+					s.chain, s.key = w.chain, testKey(1)
+					s.cfg.Warnings = &WarningsConfig{Topic: "met/cap", StaleAfter: 7 * 24 * time.Hour}
+					s.cfg.Sell = &SellConfig{Meter: "sold", PriceMicroPerKWh: 1, MinWh: 1, MaxWh: 1, DeliveryH: 1, OfferTTL: time.Hour}
+					s.cfg.Buy = &BuyConfig{Circuits: []BuyCircuit{{Name: "c", Meter: "sold", VolumeWh: 1, MaxPriceMicroPerKWh: 1}}, RequestTTL: time.Hour, RequestEvery: time.Hour}
+					o, err := outbox.Open(s.db, outbox.DefaultLimits())
+					if err != nil {
+						t.Fatal(err)
+					}
+					if _, err := o.Commit(0, outbox.Commit{State: map[string][]byte{key: []byte(bad)}}); err != nil {
+						t.Fatal(err)
+					}
+					if err := o.Close(0); err != nil {
+						t.Fatal(err)
+					}
+					s.start()
+					s.wait(30 * time.Minute)
+					if got := s.agent.Status(); got.Gate != model.StateBlocked || s.rules() != "S04" {
+						t.Errorf("after half an hour: %v by %s", got.Gate, s.rules())
+					}
+					if b, err := s.outbox.State(damaged(key)); err != nil || string(b) != bad {
+						t.Errorf("put aside: %q, %v", b, err)
+					}
+					s.end()
+				})
+			})
+		}
+	}
 }

@@ -46,6 +46,15 @@ func Enroll(dir string) (ed25519.PublicKey, error) {
 // LoadKey reads a signing key that Enroll wrote. A file others may read is
 // refused.
 func LoadKey(path string) (ed25519.PrivateKey, error) {
+	block, err := readKey(path, keyBlock)
+	if err != nil {
+		return nil, err
+	}
+	return ed25519.NewKeyFromSeed(block.Bytes), nil
+}
+
+// readKey reads the one seed of a file, of a type of PEM block.
+func readKey(path, kind string) (*pem.Block, error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, fmt.Errorf("read key: %w", err)
@@ -58,8 +67,8 @@ func LoadKey(path string) (ed25519.PrivateKey, error) {
 		return nil, fmt.Errorf("read key: %w", err)
 	}
 	block, _ := pem.Decode(b)
-	if block == nil || block.Type != keyBlock || len(block.Bytes) != ed25519.SeedSize {
-		return nil, fmt.Errorf("key %s: not a PEM block %q of %d bytes", path, keyBlock, ed25519.SeedSize)
+	if block == nil || block.Type != kind || len(block.Bytes) != ed25519.SeedSize {
+		return nil, fmt.Errorf("key %s: not a PEM block %q of %d bytes", path, kind, ed25519.SeedSize)
 	}
-	return ed25519.NewKeyFromSeed(block.Bytes), nil
+	return block, nil
 }

@@ -87,6 +87,7 @@ type liveSite struct {
 	chain   *Chain
 	key     crypto.Signer
 	wall    func() time.Time // nil: time.Now
+	synced  func() bool      // nil: always
 	outbox  *outbox.Outbox
 	log     *logLines
 
@@ -154,7 +155,7 @@ func (s *liveSite) start() {
 	if s.pipe == nil {
 		s.pipe = s.broker.Pipe(WillOf(&cfg))
 	}
-	clock := LiveClock(nil)
+	clock := LiveClock(s.synced)
 	if s.wall != nil {
 		clock.Wall = s.wall
 	}

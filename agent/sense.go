@@ -28,6 +28,7 @@ const readTimeout = 3 * time.Second
 type Senses struct {
 	sensors []sensor.Sensor
 	status  []wire.Sensor // of sensors, then of the missing ones
+	patient []patience    // by sensor
 	votes   []ballot      // in the order of the channels
 	shares  []bool        // by sensor: it votes on something
 	mute    []int64       // by sensor: since when it gives nothing, or heard
@@ -40,7 +41,9 @@ type Senses struct {
 // that tell which of two voltages is the unsafe one. It fails when more sensors
 // give a channel than can vote.
 func NewSenses(sensors []sensor.Sensor, missing []MissingSensor, judge model.Config, log *slog.Logger) (*Senses, error) {
-	s := &Senses{sensors: sensors, log: log, shares: make([]bool, len(sensors)), mute: make([]int64, len(sensors))}
+	s := &Senses{
+		sensors: sensors, log: log, shares: make([]bool, len(sensors)), mute: make([]int64, len(sensors)), patient: make([]patience, len(sensors)),
+	}
 	for i, one := range sensors {
 		s.mute[i] = heard
 		s.status = append(s.status, wire.Sensor{Name: one.Name(), OK: true})
@@ -96,7 +99,11 @@ func (s *Senses) Read(ctx context.Context, sample *model.Sample) {
 		}
 		start := time.Now()
 		err := readOne(ctx, one, into)
-		status.TookMS = float64(time.Since(start).Microseconds()) / 1000
+		took := time.Since(start)
+		status.TookMS = float64(took.Microseconds()) / 1000
+		if s.patient[i].lets(err, sample.TimeMs+took.Milliseconds()) { // a driver that hung is no loose contact
+			spare(one.Channels(), into)
+		}
 		switch {
 		case err != nil:
 			s.warming = s.warming || errors.Is(err, sensor.ErrTooFewSamples)
@@ -155,6 +162,9 @@ func (s *Senses) tellSilent(nowMs int64) {
 // sample.
 func (s *Senses) hand(i int, own, sample *model.Sample) {
 	for _, c := range s.sensors[i].Channels() {
+		if own.Coarse.Has(c) {
+			sample.Coarse = sample.Coarse.With(c)
+		}
 		b := slices.IndexFunc(s.votes, func(b ballot) bool { return b.Channel == c })
 		if b < 0 {
 			sample.Values[c], sample.Validity[c], sample.AgeMs[c] = own.Values[c], own.Validity[c], own.AgeMs[c]

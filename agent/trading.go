@@ -68,8 +68,12 @@ func (a *Agent) restoreTrading() error {
 	if a.cfg.Sell != nil {
 		a.trade.seller = trade.NewSeller(a.sellerConfig())
 		if err := a.readState(stateSeller, func(b []byte) error {
-			a.trade.sellerState = b
-			return json.Unmarshal(b, a.trade.seller)
+			kept := trade.NewSeller(a.sellerConfig())
+			err := json.Unmarshal(b, kept)
+			if err == nil {
+				a.trade.seller, a.trade.sellerState = kept, b
+			}
+			return err
 		}); err != nil {
 			return err
 		}
@@ -79,8 +83,12 @@ func (a *Agent) restoreTrading() error {
 	if a.cfg.Buy != nil {
 		a.trade.buyer = trade.NewBuyer(a.buyerConfig())
 		return a.readState(stateBuyer, func(b []byte) error {
-			a.trade.buyerState = b
-			return json.Unmarshal(b, a.trade.buyer)
+			kept := trade.NewBuyer(a.buyerConfig())
+			err := json.Unmarshal(b, kept)
+			if err == nil {
+				a.trade.buyer, a.trade.buyerState = kept, b
+			}
+			return err
 		})
 	}
 	return nil
@@ -149,8 +157,7 @@ func (a *Agent) actOnce() (again bool, err error) {
 	commit.State = state
 	sealed, err := a.deps.Outbox.Commit(a.now.wallMs(), commit)
 	if err != nil {
-		a.counters.commitFailures++
-		a.log.Error("nothing was sent; the disk refused", "err", err)
+		a.diskRefused("nothing was sent; the disk refused", err)
 		return false, a.rollback()
 	}
 	a.pending, a.outcomes, a.judged = outbox.Commit{}, nil, false
@@ -257,7 +264,7 @@ func (a *Agent) attest() ([]byte, error) {
 	if a.judge.View().State != model.StateOpen {
 		return nil, errNotOpen
 	}
-	valid := view.GateValid.Milliseconds()
+	valid := wire.GateValid.Milliseconds()
 	if limit := a.deps.Chain.Params.AttestationMaxMs; limit > 0 {
 		valid = min(valid, limit)
 	}

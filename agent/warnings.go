@@ -36,6 +36,8 @@ func (c *WarningsConfig) validate(l *LocationConfig) error {
 		return &ConfigError{"warnings", "name a file or a topic"}
 	case c.Topic != "" && !validFilter(c.Topic):
 		return &ConfigError{"warnings.topic", fmt.Sprintf("%q is no MQTT topic filter", c.Topic)}
+	case l == nil && len(c.Places) == 0:
+		return &ConfigError{"warnings", "whether a message is for this site could not be known; add location, or places"}
 	case c.StaleAfter < time.Minute || c.StaleAfter > 7*24*time.Hour:
 		return &ConfigError{"warnings.stale_after", fmt.Sprintf("%s; use 1m to 168h", c.StaleAfter)}
 	}
@@ -83,6 +85,9 @@ type feed struct {
 	trouble  string // that was logged last
 
 	read, refused uint64
+
+	based bool // the desk's times are those of a clock that was trusted
+	kept  int  // revision of the desk that is on disk
 }
 
 func newFeed(cfg WarningsConfig, l *LocationConfig, now moment, log *slog.Logger) (*feed, error) {
@@ -144,6 +149,9 @@ func (a *Agent) heed() error {
 	if a.feed == nil {
 		return nil
 	}
+	if err := a.rebase(); err != nil {
+		return err
+	}
 	b, writtenMs, news, err := a.feed.look(a.now)
 	switch {
 	case err != nil:
@@ -154,6 +162,54 @@ func (a *Agent) heed() error {
 		}
 	}
 	return a.feedAge()
+}
+
+// rebase gives the warnings their times again when the wall clock has become
+// another one.
+func (a *Agent) rebase() error {
+	f := a.feed
+	f.desk.Unsure = !a.now.synced
+	switch first := !f.based && a.now.synced; {
+	case first, a.now.steppedMs != 0:
+		orders := f.desk.Rebase(a.now.wall, a.now.sensingMs, !first)
+		f.based = a.now.synced
+		return a.apply(orders)
+	}
+	f.based = f.based && a.now.synced
+	return nil
+}
+
+// restoreDesk gives the desk back what it knew. What cannot be read is put aside:
+// the judge keeps what is in force, and a message that was cancelled may block again
+// when it is read again.
+func (a *Agent) restoreDesk() error {
+	if a.feed == nil {
+		return nil
+	}
+	a.feed.desk.Unsure = !a.now.synced
+	return a.readState(stateDesk, a.feed.desk.RestoreState)
+}
+
+// deskState adds the desk's state to a commit if it has changed.
+func (a *Agent) deskState(state map[string][]byte) error {
+	if a.feed == nil || a.feed.desk.Rev() == a.feed.kept {
+		return nil
+	}
+	b, err := a.feed.desk.State()
+	if err != nil {
+		return err
+	}
+	state[stateDesk], a.feed.kept = b, a.feed.desk.Rev()
+	return nil
+}
+
+// diskRefused counts and tells of a commit that failed.
+func (a *Agent) diskRefused(what string, err error) {
+	a.counters.commitFailures++
+	a.log.Error(what, "err", err)
+	if a.feed != nil {
+		a.feed.kept = -1 // write it again
+	}
 }
 
 // refuse counts what cannot be used and tells of it once.

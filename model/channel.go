@@ -67,6 +67,7 @@ const (
 	IrradianceWPM2
 	LightningKM
 	LightningCount
+	InverterEvents
 	NumChannels // how many there are; not a channel
 )
 
@@ -150,6 +151,7 @@ var channels = [NumChannels]ChannelInfo{
 	IrradianceWPM2:        {"irradiance_wpm2", "W/m2", GroupLight, -20, 1600},
 	LightningKM:           {"lightning_km", "km", GroupLightning, 0, 100},
 	LightningCount:        {"lightning_count", "", GroupLightning, 0, 1e6},
+	InverterEvents:        {"inverter_events", "", GroupElectrical, 0, inverterMost},
 }
 
 // A side says at which end of a channel's range a hazard goes on.

@@ -89,18 +89,33 @@ var earthHazard = hazard{
 		{
 			id: "E10", place: 150, kind: KindLine, level: LevelBlock,
 			settings: "earth.insulation_min_kohm earth.insulation_clear_ratio earth.max_dc_voltage_v",
-			source:   "IEC 62109-2 4.8.2 (recalled): insulation of the array at least Vmax / 30 mA",
-			needs:    [][]Channel{{InsulationKOhm}},
+			source:   "IEC 62109-2 4.8.2 (recalled): insulation of the array at least Vmax / 30 mA; or the inverter's ground fault, SunSpec event bit 0",
+			needs:    [][]Channel{{InsulationKOhm, InverterEvents}},
 			holdS:    holdConst(func(c *Config) float64 { return c.Earth.InsulationHoldS }),
 			evaluate: func(e *evidence, tMs int64, was Level) Level {
 				r, ok := e.in.get(InsulationKOhm, tMs)
-				if !ok {
-					return was
-				}
 				limit := e.cfg.insulationLimit()
-				return keep(r < limit || was != LevelNone && r < limit*e.cfg.Earth.InsulationClearRatio, LevelBlock)
+				if ok && (r < limit || was != LevelNone && r < limit*e.cfg.Earth.InsulationClearRatio) {
+					return LevelBlock
+				}
+				if bits, known := e.inverterBits(tMs, inverterGround); known && bits != 0 {
+					return LevelBlock
+				}
+				// Each of the two that has ever spoken must say that all is well.
+				for _, c := range [...]Channel{InsulationKOhm, InverterEvents} {
+					if e.in.r[c].seen && !e.usable(tMs, c) {
+						return was
+					}
+				}
+				return keep(was != LevelNone && !ok && !e.in.r[InverterEvents].seen, LevelBlock)
 			},
 			explain: func(x *explainer) {
+				if x.e.in.r[InverterEvents].seen {
+					x.inverter(inverterGround)
+				}
+				if !x.e.in.r[InsulationKOhm].seen {
+					return
+				}
 				limit := x.e.cfg.insulationLimit()
 				r, _ := x.e.in.get(InsulationKOhm, x.tMs)
 				clear := limit * x.e.cfg.Earth.InsulationClearRatio
@@ -144,10 +159,7 @@ var earthHazard = hazard{
 			},
 		},
 	},
-	absent: []Unserved{
-		{"E10", "in part: no channel carries an inverter's ground fault bit"},
-		{"E11", "no channel carries an arc detector's flag"},
-	},
+	absent: []Unserved{{"E11", "in part: no channel carries the flag of an arc detector of its own"}},
 }
 
 // earth is what the rules on earth faults look at.

@@ -35,6 +35,7 @@ var hazards = [...]hazard{
 	qualityHazard,
 	earthHazard,
 	plantHazard,
+	inverterHazard,
 	contactorHazard,
 	lightningHazard,
 	icingHazard,

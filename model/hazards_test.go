@@ -34,7 +34,7 @@ func TestUnbalanceVectors(t *testing.T) {
 func TestElectricalRules(t *testing.T) {
 	calm := map[Channel]float64{
 		VoltageAV: 230, VoltageBV: 230, VoltageCV: 230, FrequencyHz: 50, THDPct: 3,
-		LeakageMA: 5, InsulationKOhm: 900, DCVoltageV: 600,
+		LeakageMA: 5, InsulationKOhm: 900, DCVoltageV: 600, InverterEvents: 1 << 13, // too cold, and well
 	}
 	for _, c := range []struct {
 		name, rule string
@@ -56,6 +56,12 @@ func TestElectricalRules(t *testing.T) {
 		{"leakage", "E09", map[Channel]float64{LeakageMA: 300}, 1, LevelBlock, 300, "leakage ma 300 mA (>= 300 mA)", 1000},
 		{"leakage step", "E09", map[Channel]float64{LeakageMA: 35}, 1, LevelBlock, 301, "leakage step 30 mA (>= 30 mA)", 1000},
 		{"insulation", "E10", map[Channel]float64{InsulationKOhm: 33.2}, 1, LevelBlock, 61, "insulation kohm 33.2 kohm (< 33.33 kohm)", 1000},
+		{"inverter's ground fault", "E10", map[Channel]float64{InverterEvents: 1}, 1, LevelBlock, 61, "the inverter reports ground fault", 1000},
+		{"string fuse", "E11", map[Channel]float64{InverterEvents: 1 << 12}, 1, LevelBlock, 61, "the inverter reports blown string fuse", 1000},
+		{"hardware test", "E11", map[Channel]float64{InverterEvents: 1 << 15}, 1, LevelBlock, 61, "hardware test failed", 1000},
+		{"inverter too hot", "E14", map[Channel]float64{InverterEvents: 1<<7 | 1<<13}, 1, LevelBlock, 61, "the inverter reports too hot", 1000},
+		{"event without a name", "E14", map[Channel]float64{InverterEvents: 1 << 31}, 1, LevelBlock, 61, "event bit 31", 1000},
+		{"inverter's state", "E14", map[Channel]float64{InverterEvents: InverterFault}, 1, LevelBlock, 61, "its state FAULT", 1000},
 		{"string voltage", "E12", map[Channel]float64{DCVoltageV: 1001}, 1, LevelBlock, 61, "> 1000 V", 1000},
 		{"reversed string", "E12", map[Channel]float64{DCVoltageV: -11}, 1, LevelBlock, 61, "< -10 V", 1000},
 	} {
@@ -97,7 +103,7 @@ func TestElectricalRules(t *testing.T) {
 			if got := max(r.j.states[i].level, r.j.states[i].held); got != LevelNone {
 				t.Errorf("still %v after %d samples", got, c.clear+2)
 			}
-			latched := slices.Contains([]string{"E09", "E10", "E12"}, c.rule)
+			latched := slices.Contains([]string{"E09", "E10", "E11", "E12"}, c.rule)
 			if r.j.gate.Latched().Has(i) != latched {
 				t.Errorf("latched %v, want %v", !latched, latched)
 			}
@@ -258,9 +264,9 @@ func TestCyclone(t *testing.T) {
 		hour(12, 2) // the eye: calm, but deep
 		r.wantBlockedBy("W08")
 	}
-	hour(2, 15) // pressure alone
+	hour(2, 17.2) // usual pressure, and a gale
 	r.wantBlockedBy("W08")
-	hour(2, 5)
+	hour(2, 15)
 	if s := r.state(); s != StateClearing {
 		t.Fatalf("after pressure and wind %v: %s", s, r.j.View().Reason)
 	}

@@ -17,9 +17,27 @@ var paces = [NumChannels]pace{
 	FrequencyHz:  {2, 1_000},
 }
 
-// noisy are the channels whose last digit must move: a value that stays the
-// same for long comes from a frozen sensor or driver.
-var noisy = [...]Channel{PressureHPa, FrequencyHz, VoltageV, VoltageAV, VoltageBV, VoltageCV}
+// noisy are the channels whose last digit must move, with the largest step of a
+// sensor that still shows it: a value that stays the same for longer than weather
+// or grid do comes from a frozen sensor or driver. A coarser sensor repeats itself
+// in good health: a quiet grid stays within one step of 0.1 Hz for hours.
+var noisy = [...]struct {
+	channel Channel
+	step    float64
+}{{PressureHPa, 0.1}, {FrequencyHz, 0.01}, {VoltageV, 0.2}, {VoltageAV, 0.2}, {VoltageBV, 0.2}, {VoltageCV, 0.2}}
+
+// SetStep is Set for a sensor whose readings come in steps of that size. Where they
+// are too coarse to show the noise of what is measured, a value that stays the same
+// says nothing, and is not taken for stuck.
+func (s *Sample) SetStep(c Channel, v, step float64) {
+	s.Set(c, v)
+	s.Coarse &^= 1 << c
+	for _, n := range noisy {
+		if n.channel == c && step > n.step {
+			s.Coarse = s.Coarse.With(c)
+		}
+	}
+}
 
 // windy are the channels of a cup or vane: a cut cable, ice and a frozen driver
 // look like a calm or a steady wind.
@@ -51,8 +69,8 @@ func stickings(c *Config) (out [NumChannels]sticking) {
 		return out
 	}
 	ms := seconds(c.StuckS)
-	for _, ch := range noisy {
-		out[ch] = sticking{ms, c.StuckReadings, ms, c.StuckReadings}
+	for _, n := range noisy {
+		out[n.channel] = sticking{ms, c.StuckReadings, ms, c.StuckReadings}
 	}
 	for _, ch := range windy {
 		out[ch] = sticking{seconds(c.StuckWindS), c.StuckReadings, seconds(c.StuckCalmS), calmReadings}
@@ -158,7 +176,7 @@ func (in *inputs) accept(s *Sample, c Channel, tMs int64) {
 		switch {
 		case saturated:
 			r.state = Saturated
-		case in.sticks[c].stuck(v, measured-r.sameMs, r.sameN):
+		case !s.Coarse.Has(c) && in.sticks[c].stuck(v, measured-r.sameMs, r.sameN):
 			r.state, r.fresh = Stuck, false
 		}
 	}

@@ -176,3 +176,29 @@ func TestStuckEdges(t *testing.T) {
 		}
 	}
 }
+
+// A meter with large steps repeats itself on a quiet grid and is not stuck; one
+// with fine steps that repeats itself is.
+func TestCoarseSensorsDoNotStick(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		c     Channel
+		v     float64
+		step  float64
+		stuck bool
+	}{
+		{FrequencyHz, 50, 0.1, false}, {FrequencyHz, 50, 0.01, true}, {FrequencyHz, 50, up(0.01), false}, {FrequencyHz, 50, 0, true},
+		{PressureHPa, 1013, 1, false}, {PressureHPa, 1013, 0.1, true}, {VoltageV, 230, 0.1, true}, {VoltageBV, 230, 1, false},
+	} {
+		r := newRig(t, nil, func(cfg *Config) { cfg.StuckS, cfg.StuckReadings = 1800, 120 })
+		for range 2000 {
+			s := Sample{TimeMs: r.now + 1000}
+			r.now += 1000
+			s.SetStep(c.c, c.v, c.step)
+			r.j.Step(&s)
+		}
+		if got := r.j.Sample().Validity[c.c] == Stuck; got != c.stuck {
+			t.Errorf("%s in steps of %g: stuck %v", c.c, c.step, got)
+		}
+	}
+}

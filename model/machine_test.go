@@ -77,7 +77,7 @@ func TestRestoredRuleWaitsForItsSensor(t *testing.T) {
 	t.Parallel()
 	for rule, values := range map[string]map[Channel]float64{
 		"E01": {VoltageV: 190}, "E02": {VoltageV: 90}, "E15": {VoltageV: 5}, "E04": {FrequencyHz: 48}, "E08": {CurrentA: 20}, "E13": {EquipmentTemperatureC: 95},
-		"E03": {VoltageV: 260}, "E10": {InsulationKOhm: 5}, "E12": {DCVoltageV: -50}, "T02": {VibrationMPS2: 30}, "W03": {WindGustMPS: 40}, "W05": {WindSpeedMPS: 40},
+		"E03": {VoltageV: 260}, "E10": {InsulationKOhm: 5}, "E11": {InverterEvents: 1 << 12}, "E14": {InverterEvents: 4}, "E12": {DCVoltageV: -50}, "T02": {VibrationMPS2: 30}, "W03": {WindGustMPS: 40}, "W05": {WindSpeedMPS: 40},
 	} {
 		set := func(c *Config) { c.RatedCurrentA, c.IntervalS, c.Latch = 10, 600, nil }
 		r := quietRig(t, set)

@@ -122,7 +122,6 @@ var plantHazard = hazard{
 			},
 		},
 	},
-	absent: []Unserved{{"E14", "no channel carries an inverter's status and event bits"}},
 }
 
 // plant is what the rules on the plant's own condition look at.

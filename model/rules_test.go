@@ -33,8 +33,8 @@ func TestTableFits(t *testing.T) {
 // written before depend on.
 func TestOrderOfCauses(t *testing.T) {
 	want := []string{
-		"INIT", "B01", "E16", "S01", "S03", "S04", "E01", "E02", "E04", "E08", "E13", "E15", "E03", "E05", "E06", "E07", "E09", "E10", "E12",
-		"P01", "T02", "E17", "E18", "S02", "W07", "W03", "W04", "W05", "W06", "T01", "W01", "W02", "W08", "W10", "M00",
+		"INIT", "B01", "E16", "S01", "S03", "S04", "E01", "E02", "E04", "E08", "E13", "E15", "E03", "E05", "E06", "E07", "E09", "E10", "E11", "E12",
+		"E14", "P01", "T02", "E17", "E18", "S02", "W07", "W03", "W04", "W05", "W06", "T01", "W01", "W02", "W08", "W10", "M00",
 		"M-thunderstorm", "M-wind", "W09",
 	}
 	var got []string

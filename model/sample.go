@@ -49,6 +49,9 @@ type Sample struct {
 	// Disagree holds the channels whose value several sensors did not agree on
 	// (see Vote).
 	Disagree ChannelSet
+	// Coarse holds the channels whose sensor has too large steps to show the noise
+	// of what it measures (see SetStep).
+	Coarse ChannelSet
 }
 
 // Set stores a fresh reading. NaN, Inf and values outside the channel's range

@@ -67,7 +67,7 @@ func TestBeyondTheRangeBlocks(t *testing.T) {
 // beyond its range, or its range holds all that there can be.
 func TestEveryRangeIsDecided(t *testing.T) {
 	t.Parallel()
-	whole := []Channel{PressureHPa, TemperatureC, HumidityPct, LightningKM}
+	whole := []Channel{PressureHPa, TemperatureC, HumidityPct, LightningKM, InverterEvents}
 	for _, r := range rules {
 		for _, group := range r.needs {
 			for _, c := range group {

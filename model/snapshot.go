@@ -11,9 +11,9 @@ import (
 // A snapshot is "FWJ3", a body, and the CRC-32C of both. The body holds, in
 // uvarints: the alert counter; how long the gate must still wait at least; the
 // ages of its last openings; the official warnings in force; W08's usual
-// pressure by Unix hour, if the wall clock is known; a person's block; then each
-// rule that is not idle, with its id, level held, flags and remaining hold; then
-// the ages of the strokes that may confirm another, as entries of the same form.
+// pressure by Unix hour; a person's block; then each rule that is not idle, with
+// its id, level held, flags and remaining hold; then the ages of the strokes that
+// may confirm another, as entries of the same form.
 // "FWJ2" is the same without the block, and is read too. Ids instead of
 // indexes survive a change of the rule table. Ages instead of times survive a
 // restart of the clock: a monotonic one begins at zero.
@@ -100,8 +100,8 @@ var errSnapshot = errors.New("snapshot is damaged")
 // that ran runs again in full, or for what remained if that is longer: a restart
 // never shortens one. The time between is not counted, nor is the time until the
 // first sample. Implausible readings are forgotten: a start asks for valid ones
-// again. Call it before the first Step, and after SetWall if the usual pressure
-// is to come along. A judge whose Restore fails is unchanged.
+// again. Call it before the first Step. The usual pressure comes along as soon as
+// SetWall is called, before or after. A judge whose Restore fails is unchanged.
 //
 // A rule that is not served any more, because its sensor or its setting is gone,
 // is held for its time. Where it blocked, it is latched too: nothing that is
@@ -154,13 +154,14 @@ func (j *Judge) Restore(snapshot []byte, nowMs int64) error {
 		return fmt.Errorf("restore judge: %w", errSnapshot)
 	}
 	j.counter, j.rules, j.states, j.nowMs = int(counter), past.rules, past.states, nowMs
+	for len(j.begun) < len(j.rules) {
+		j.begun = append(j.begun, never)
+	}
 	j.resumeMs, j.restoredMs = past.resumeMs, nowMs
 	j.ev.warnings, j.ev.lightning = inForce, strokes
+	j.ev.cyclone.restore(base, nowMs+j.ev.wallOffsetMs, j.ev.wallKnown)
 	blocked.clockKnown, blocked.wallOffsetMs = j.ev.block.clockKnown, j.ev.block.wallOffsetMs
 	j.ev.block = blocked
-	if j.ev.wallKnown {
-		j.ev.cyclone.base = base
-	}
 	for _, g := range [...]*Gate{j.gate, j.sober} {
 		g.restore(openings, past.latched, nowMs+past.waitMs)
 	}

@@ -123,9 +123,15 @@ func Vote(c Channel, nominal float64, readings []Reading) AgreedReading {
 // usable, the result is not usable either. Sensors after the eighth are not looked
 // at.
 //
+// Event bits of inverters are no reading of one thing: all that are set count, and
+// the health of some does not speak for one that cannot be asked.
+//
 // The caller puts the result into its sample with Sample.SetVote.
 func (b *Ballot) Vote(readings []Reading) AgreedReading {
 	c := b.Channel
+	if c == InverterEvents {
+		return inverterVote(readings)
+	}
 	var index [MaxVoters]int
 	n := 0
 	for i := range min(len(readings), MaxVoters) {

@@ -1,6 +1,9 @@
 package model
 
-import "testing"
+import (
+	"fmt"
+	"testing"
+)
 
 // Sensors at several places watch several things: the nearest stroke, the hottest
 // bearing and the worst string count, however many others are well.
@@ -53,7 +56,7 @@ func TestPlacesApartVote(t *testing.T) {
 	}
 	cfg := DefaultConfig()
 	cfg.Redundant = []Channel{NumChannels}
-	if err := cfg.Validate(); err == nil || err.Error() != "redundant: no such channel 53" {
+	if err := cfg.Validate(); err == nil || err.Error() != fmt.Sprintf("redundant: no such channel %d", NumChannels) {
 		t.Errorf("a channel that is none: %v", err)
 	}
 }

@@ -19,6 +19,10 @@ type Warning struct {
 	Urgency  string // of CAP: Immediate, Expected, Future, Past, Unknown
 	Level    Level  // LevelBlock closes the gate, LevelWarn tells
 	UntilMs  int64  // sensing clock
+	// BlockFromMs is when one of LevelBlock begins to block (sensing clock); until
+	// then it tells. 0 is at once. It is not part of a snapshot: after a restart the
+	// warning blocks until somebody who knows the time of day says otherwise.
+	BlockFromMs int64
 }
 
 // Limits on what is kept of warnings. A text that is longer is cut.
@@ -32,7 +36,7 @@ var warningHazard = hazard{
 	deadline: func(e *evidence, tMs int64) int64 { return e.warnings.deadline(tMs) },
 	rules: []rule{{
 		id: "W09", place: 400, kind: KindExternal, level: LevelBlock,
-		source: "official warning (CAP 1.2) in force: severe or extreme, and immediate or expected, blocks; others warn",
+		source: "official warning (CAP 1.2) in force: severe or extreme blocks, at once if immediate, else from 30 min before its onset; others warn",
 		holdS:  noHold,
 		evaluate: func(e *evidence, tMs int64, _ Level) Level {
 			return e.warnings.level(tMs)
@@ -92,9 +96,17 @@ func (x *warnings) put(w Warning) error {
 			}
 		}
 		last := &x.list[x.n-1]
-		last.UntilMs = max(last.UntilMs, w.UntilMs)
+		last.UntilMs, last.BlockFromMs = max(last.UntilMs, w.UntilMs), min(last.BlockFromMs, w.BlockFromMs)
 	}
 	return fmt.Errorf("warning %q: %d are in force already", w.ID, maxWarnings)
+}
+
+// levelAt is the level that the warning has at tMs, if it is in force.
+func (w *Warning) levelAt(tMs int64) Level {
+	if tMs < w.BlockFromMs {
+		return min(w.Level, LevelWarn)
+	}
+	return w.Level
 }
 
 // level returns the highest level of a warning in force at tMs.
@@ -102,18 +114,20 @@ func (x *warnings) level(tMs int64) Level {
 	l := LevelNone
 	for i := range x.n {
 		if tMs < x.list[i].UntilMs {
-			l = max(l, x.list[i].Level)
+			l = max(l, x.list[i].levelAt(tMs))
 		}
 	}
 	return l
 }
 
-// deadline returns when the next warning expires after tMs.
+// deadline returns when the next warning expires or begins to block after tMs.
 func (x *warnings) deadline(tMs int64) int64 {
 	at := int64(never)
 	for i := range x.n {
-		if u := x.list[i].UntilMs; u > tMs {
-			at = min(at, u)
+		for _, u := range [...]int64{x.list[i].UntilMs, x.list[i].BlockFromMs} {
+			if u > tMs {
+				at = min(at, u)
+			}
 		}
 	}
 	return at
@@ -127,12 +141,18 @@ func explainWarnings(x *explainer) {
 			continue
 		}
 		any = true
+		if w.Level == LevelBlock || x.cause.Level == w.Level {
+			x.endsAt(w.UntilMs, "when it is withdrawn, or")
+		}
 		text := w.Event
 		if w.Severity != "" || w.Urgency != "" {
 			text += " (" + strings.TrimSpace(w.Severity+" "+w.Urgency) + ")"
 		}
 		if w.Sender != "" {
 			text += " from " + w.Sender
+		}
+		if w.Level == LevelBlock && x.tMs < w.BlockFromMs {
+			text += ", blocks in " + wholeSeconds(w.BlockFromMs-x.tMs) + " s"
 		}
 		x.say(text + ", for " + wholeSeconds(w.UntilMs-x.tMs) + " s more")
 		if len(x.cause.Inputs) < maxExplained {

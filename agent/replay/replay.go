@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"fairwatt/agent/view"
+	"fairwatt/agent/word"
 	"fairwatt/model"
 	"fairwatt/model/waveform"
 	"fairwatt/proto/mqtt"
@@ -49,14 +50,19 @@ type Replay struct {
 	// FillRMS hands the judge the RMS values and the frequency of the waveforms
 	// if the trace has none.
 	FillRMS bool
+	// Words are what people say on the way, in the order of their times.
+	Words []word.Line
 	// LeftOut says, at the end, what was not judged or read; nil is nothing.
 	LeftOut func() []model.LeftOut
+	// Price is money for a kWh, for what rules cost; 0 for none.
+	Price float64
 
 	out     *bufio.Writer
 	all     *bufio.Writer
 	line    []byte
 	summary model.Summary
 	viewer  *view.Writer
+	said    []said
 }
 
 // Run replays to the end of the source. The summary is complete also when it
@@ -80,6 +86,8 @@ func (r *Replay) Run(ctx context.Context, source SampleSource) (*model.Summary, 
 	if r.LeftOut != nil {
 		r.summary.LeftOut = r.LeftOut()
 	}
+	r.summary.Cost, r.summary.EnergyFrom = r.Judge.Tolls()
+	r.summary.Price = r.Price
 	if err == nil && r.out != nil {
 		_, err = r.out.Write(append(r.summary.AppendJSON(r.line[:0]), '\n'))
 	}
@@ -91,7 +99,7 @@ func (r *Replay) Run(ctx context.Context, source SampleSource) (*model.Summary, 
 
 func (r *Replay) run(ctx context.Context, source SampleSource) error {
 	var sample model.Sample
-	var first int64
+	var first, last int64
 	pace := pacer{speed: r.Speed}
 	for {
 		if err := ctx.Err(); err != nil {
@@ -99,28 +107,27 @@ func (r *Replay) run(ctx context.Context, source SampleSource) error {
 		}
 		err := source.Next(&sample)
 		if errors.Is(err, io.EOF) {
-			return nil
+			if r.summary.Samples == 0 {
+				return nil
+			}
+			return r.lastWords(ctx, &pace, last)
 		}
 		if err != nil {
 			return err
 		}
-		// Timers that are due on the way to the sample fire at their own time.
-		for {
-			at, ok := r.Judge.NextDeadlineMs()
-			if r.Speed == 0 || !ok || at >= sample.TimeMs {
-				break
-			}
-			if err := pace.wait(ctx, at); err != nil {
+		if r.summary.Samples == 0 {
+			if err := r.timeWords(sample.TimeMs); err != nil {
 				return err
 			}
-			if err := r.events(r.Judge.Advance(at)); err != nil {
-				return err
-			}
+		}
+		if err := r.until(ctx, &pace, sample.TimeMs); err != nil {
+			return err
 		}
 		if err := pace.wait(ctx, sample.TimeMs); err != nil {
 			return err
 		}
-		r.summary.Sample(sample.TimeMs)
+		last = sample.TimeMs
+		r.summary.Sample(last)
 		waves := r.waveforms(&sample)
 		if r.summary.Samples == 1 {
 			first = sample.TimeMs
@@ -195,6 +202,8 @@ func (r *Replay) publish(e *model.Event) error {
 	case model.EventGate:
 		r.viewer.GateWall = now.Wall
 		return r.viewer.Gate(now, &judged, 0)
+	case model.EventAck:
+		return r.viewer.Show(wire.ClassAlert, 1, false, r.viewer.Alert(now, e, judged.ClearInMs))
 	case model.EventAlert:
 		if err := r.viewer.Show(wire.ClassAlert, 1, false, r.viewer.Alert(now, e, judged.ClearInMs)); err != nil {
 			return err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -30,6 +31,8 @@ const (
 	// adsLate is how much longer than the quickest a transfer may take before the
 	// moment of its conversion is in doubt.
 	adsLate = 200 * time.Microsecond
+	// adsLost bounds how many conversions of a window a loose contact may take.
+	adsLost = 5
 	// adsStale bounds how many edges of before are thrown away.
 	adsStale = 64
 )
@@ -118,6 +121,9 @@ type InputConfig struct {
 	// 0.512 or 0.256 V.
 	RangeV float64 `yaml:"range_v,omitempty"`
 }
+
+// stepV is the converter's step at the input.
+func (in InputConfig) stepV() float64 { return in.RangeV / 32768 }
 
 var adsMux = map[string]uint16{"0-1": 0, "0-3": 1, "1-3": 2, "2-3": 3, "0": 4, "1": 5, "2": 6, "3": 7}
 
@@ -230,7 +236,7 @@ func (d *ADS1115) take(s *model.Sample, i int, in InputConfig, hz float64) float
 		assumed = d.nominal
 	}
 	if isDC(in.Channel) {
-		s.Set(in.Channel, analyse(d.samples, d.cycles, assumed).mean*in.Scale)
+		s.SetStep(in.Channel, analyse(d.samples, d.cycles, assumed).mean*in.Scale, in.stepV()*in.Scale)
 		return hz
 	}
 	w := analyse(d.samples, d.cycles, hz)
@@ -243,7 +249,7 @@ func (d *ADS1115) take(s *model.Sample, i int, in InputConfig, hz float64) float
 			s.Set(model.FrequencyHz, hz)
 		}
 	}
-	s.Set(in.Channel, w.rms*in.Scale/d.droop(assumed))
+	s.SetStep(in.Channel, w.rms*in.Scale/d.droop(assumed), in.stepV()*in.Scale/math.Sqrt(float64(len(d.samples))))
 	return hz
 }
 

@@ -78,13 +78,15 @@ func (d *BME280) Read(ctx context.Context, s *model.Sample) error {
 		return failAll(s, bmeChannels, d.fail("temperature", ErrSkipped))
 	}
 	t, fine := d.cal.temperature(raw.t)
-	s.Set(model.TemperatureC, t)
+	// The steps are those of the oversampling that is set (3.5.3, table 5), the
+	// humidity's from its 16 bits.
+	s.SetStep(model.TemperatureC, t, 0.0025)
 	var first error
 	if raw.p == 0x80000 {
 		s.Fail(model.PressureHPa, model.SensorError)
 		first = d.fail("pressure", ErrSkipped)
 	} else {
-		s.Set(model.PressureHPa, d.cal.pressure(raw.p, fine)/100)
+		s.SetStep(model.PressureHPa, d.cal.pressure(raw.p, fine)/100, 0.0066)
 	}
 	if raw.h == 0x8000 {
 		s.Fail(model.HumidityPct, model.SensorError)
@@ -92,7 +94,7 @@ func (d *BME280) Read(ctx context.Context, s *model.Sample) error {
 			first = d.fail("humidity", ErrSkipped)
 		}
 	} else {
-		s.Set(model.HumidityPct, d.cal.humidity(raw.h, fine))
+		s.SetStep(model.HumidityPct, d.cal.humidity(raw.h, fine), 0.008)
 	}
 	return first
 }

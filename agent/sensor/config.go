@@ -29,6 +29,9 @@ var kinds = map[string]kind{
 	KindAS3935:     kindOf[AS3935Opts](),
 	KindPZEM:       kindOf[PZEMOpts](),
 	KindSunSpec:    kindOf[SunSpecOpts](),
+	KindADXL345:    kindOf[ADXL345Opts](),
+	KindBH1750:     kindOf[BH1750Opts](),
+	KindMCP9808:    kindOf[MCP9808Opts](),
 }
 
 // A Config describes one sensor. Zero means the default. Its YAML form is flat:

@@ -18,7 +18,7 @@ func parse(text string) (cfg Config, err error) {
 
 // A wrong value is refused with its field and what is right.
 func TestConfigRefusesValues(t *testing.T) {
-	const kinds = `none of ads1115, anemometer, as3935, bme280, ina219, pzem, rain, s0, sht4x, sunspec, tmp102`
+	const kinds = `none of ads1115, adxl345, anemometer, as3935, bh1750, bme280, ina219, mcp9808, pzem, rain, s0, sht4x, sunspec, tmp102`
 	const ads = "kind: ads1115\ninputs: "
 	for _, tt := range []struct{ yaml, want string }{
 		{"kind: bme280\naddress: 0x80", "sensor bme280@0x80: address: 0x80 is no 7-bit device address"},
@@ -50,6 +50,9 @@ func TestConfigRefusesValues(t *testing.T) {
 		{"kind: s0\npin: P\nimp_per_kwh: -1", "sensor s0@P: imp_per_kwh: -1 is not within 1 and 1000000"},
 		{"kind: s0\npin: P\ndebounce: -1s", "sensor s0@P: debounce: -1s is not within 0 and 1s"},
 		{"kind: tmp102\nmeasures: oven", `sensor tmp102@0x48: measures: "oven" is neither equipment nor air`},
+		{"kind: mcp9808\nmeasures: oven", `sensor mcp9808@0x18: measures: "oven" is neither equipment nor air`},
+		{"kind: adxl345\naddress: 0x80", "sensor adxl345@0x80: address: 0x80 is no 7-bit device address"},
+		{"kind: bh1750\nlux_per_wpm2: -1", "sensor bh1750@0x23: lux_per_wpm2: -1 is not within 1 and 1000"},
 		{"kind: sht4x\naddress: 0x7F", "sensor sht4x@0x7f: address: 0x7f is no 7-bit device address"},
 		{"kind: rain", "sensor rain@0x00: pin: missing"},
 		{"kind: rain\npin: P\nmm_per_tip: -1", "sensor rain@P: mm_per_tip: -1 is not within 0.001 and 10"},
@@ -93,6 +96,9 @@ func TestConfigRefusesKeys(t *testing.T) {
 		{"kind: ina219\ndebounce: 1s", `[2:1] unknown field "debounce" for kind ina219`},
 		{"kind: tmp102\npin: P", `[2:1] unknown field "pin" for kind tmp102`},
 		{"kind: bme280\nmeasures: air", `[2:1] unknown field "measures" for kind bme280`},
+		{"kind: mcp9808\npin: P", `[2:1] unknown field "pin" for kind mcp9808`},
+		{"kind: adxl345\nmeasures: air", `[2:1] unknown field "measures" for kind adxl345`},
+		{"kind: bh1750\nscale: 1", `[2:1] unknown field "scale" for kind bh1750`},
 		{"kind: sht4x\nmm_per_tip: 1", `[2:1] unknown field "mm_per_tip" for kind sht4x`},
 		{"kind: bme280\nendpoint: h", `[2:1] unknown field "endpoint" for kind bme280`},
 		{"kind: bme280\nport: X", `[2:1] unknown field "port" for kind bme280`},
@@ -121,6 +127,9 @@ func TestConfigKeys(t *testing.T) {
 		"kind: s0\npin: P\ndebounce: 20ms\nimp_per_kwh: 800\ndirection: import\npower: true\n",
 		"kind: tmp102\nmeasures: air\n",
 		"kind: sht4x\nname: x\n",
+		"kind: mcp9808\nmeasures: air\n",
+		"kind: adxl345\naddress: 29\n",
+		"kind: bh1750\nlux_per_wpm2: 95.5\n",
 		"kind: rain\npin: P\ndebounce: 50ms\nmm_per_tip: 0.2\nwet_for: 10m0s\n",
 		"kind: as3935\ntuning_cap: 5\nindoor: true\nirq_pin: I\nmin_strikes: 5\n",
 		"kind: pzem\naddress: 5\ndirection: import\nport: /dev/ttyUSB0\nphase: a\n",
@@ -167,12 +176,15 @@ func TestConfigDefaults(t *testing.T) {
 		{Config{Kind: KindAnemometer, Opts: AnemometerOpts{Pin: "P"}}, "anemometer@P", 0, AnemometerOpts{Pin: "P", Debounce: 10 * time.Millisecond, MPSPerHz: 2.4 / 3.6, Window: 10 * time.Second}},
 		{Config{Kind: KindS0, Opts: S0Opts{Pin: "P"}}, "s0@P", 0, S0Opts{Pin: "P", Debounce: 15 * time.Millisecond, ImpPerKWh: 1000, Direction: "export"}},
 		{Config{Kind: KindTMP102}, "tmp102@0x48", 0x48, TMP102Opts{Measures: "equipment"}},
+		{Config{Kind: KindMCP9808}, "mcp9808@0x18", 0x18, MCP9808Opts{Measures: "equipment"}},
+		{Config{Kind: KindADXL345}, "adxl345@0x53", 0x53, ADXL345Opts{}},
+		{Config{Kind: KindBH1750}, "bh1750@0x23", 0x23, BH1750Opts{LuxPerWPM2: 120}},
 		{Config{Kind: KindSHT4x}, "sht4x@0x44", 0x44, SHT4xOpts{}},
 		{Config{Kind: KindRain, Opts: RainOpts{Pin: "P"}}, "rain@P", 0, RainOpts{Pin: "P", Debounce: 100 * time.Millisecond, MMPerTip: 0.2794, WetFor: 15 * time.Minute}},
 		{Config{Kind: KindAS3935}, "as3935@0x03", 0x03, AS3935Opts{MinStrikes: 1}},
 		{Config{Kind: KindPZEM, Opts: PZEMOpts{Port: "X"}}, "pzem@X/0x01", 1, PZEMOpts{Port: "X", Direction: "export"}},
 		{Config{Kind: KindSunSpec, Opts: SunSpecOpts{Endpoint: "h"}}, "sunspec@h:502/1", 1, SunSpecOpts{
-			Endpoint: "h:502", Channels: []model.Channel{model.PowerW, model.FrequencyHz, model.EnergyExportWh}, Timeout: time.Second,
+			Endpoint: "h:502", Channels: []model.Channel{model.PowerW, model.FrequencyHz, model.EnergyExportWh, model.InverterEvents}, Timeout: time.Second,
 		}},
 	} {
 		got := tt.cfg.withDefaults()

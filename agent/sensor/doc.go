@@ -6,12 +6,15 @@
 //	ads1115     AC voltage, current, frequency         TI SBAS444D
 //	tmp102      temperature of equipment               TI SBOS397
 //	sht4x       temperature, humidity, with checksums  Sensirion, datasheet 6.6
+//	mcp9808     temperature of equipment               Microchip DS25095A
+//	adxl345     vibration                              Analog Devices, rev. G
+//	bh1750      irradiance, from daylight              ROHM, 2011.11 rev. D
 //	as3935      lightning                              ams, datasheet 1-03
 //	anemometer  mean wind and 3-s gust from pulses     WMO-No. 8, part I, chapter 5
 //	rain        rain from a tipping bucket             WMO-No. 8, part I, chapter 6
 //	s0          energy register from meter pulses      IEC 62053-31
 //	pzem        AC values of a phase, Modbus RTU       Peacefair, PZEM-004T V3.0 manual
-//	sunspec     inverters and met stations, Modbus TCP SunSpec models 101-103, 111-113, 307, 701
+//	sunspec     inverters and met stations, Modbus TCP SunSpec models 101-103, 111-113, 302, 307, 701
 //
 // The package knows periph's conn interfaces only. Opening real buses is the
 // application's business: it hands in a [Buses], made of a Pi's /dev/i2c-* and

@@ -24,7 +24,8 @@ const (
 	inaSettings = 1<<13 | 3<<11 | 0xC<<7 | 0xC<<3 | 7
 	inaReady    = 1 << 1
 	inaOverflow = 1 << 0
-	inaBusFull  = 8000  // 32 V, table 5
+	inaBusFull  = 8000 // 32 V, table 5
+	inaBusStepV = 0.004
 	inaShuntMax = 32000 // 320 mV, table 7
 	inaPeriod   = 17100 * time.Microsecond
 	inaLimit    = 200 * time.Millisecond
@@ -110,8 +111,8 @@ func (d *INA219) Read(ctx context.Context, s *model.Sample) error {
 		}
 		return err
 	}
-	s.Set(model.DCVoltageV, v)
-	s.Set(model.DCCurrentA, a)
+	s.SetStep(model.DCVoltageV, v, inaBusStepV*d.voltageScale)
+	s.SetStep(model.DCCurrentA, a, d.lsbA)
 	return nil
 }
 
@@ -156,7 +157,7 @@ func (d *INA219) measure(ctx context.Context) (volts, amps float64, err error) {
 	if err := d.standing(); err != nil {
 		return 0, 0, err
 	}
-	return float64(bus>>3) * 0.004 * d.voltageScale, float64(int16(current)) * d.lsbA, nil
+	return float64(bus>>3) * inaBusStepV * d.voltageScale, float64(int16(current)) * d.lsbA, nil
 }
 
 // standing looks whether what was set up still stands. A chip that a dip of its

@@ -163,7 +163,7 @@ func (d *PZEM) Read(ctx context.Context, s *model.Sample) error {
 		if v.wide {
 			raw |= uint32(regs[v.reg+1]) << 16
 		}
-		s.Set(d.channels[i], float64(raw)*v.unit)
+		s.SetStep(d.channels[i], float64(raw)*v.unit, v.unit)
 	}
 	return nil
 }

@@ -65,8 +65,8 @@ func (d *SHT4x) Read(ctx context.Context, s *model.Sample) error {
 		return failAll(s, shtChannels, err)
 	}
 	// Section 4.6. At the ends the formula gives up to 6 % too much, to be cut.
-	s.Set(model.TemperatureC, -45+175*float64(t)/65535)
-	s.Set(model.HumidityPct, min(max(-6+125*float64(h)/65535, 0), 100))
+	s.SetStep(model.TemperatureC, -45+175*float64(t)/65535, 175.0/65535)
+	s.SetStep(model.HumidityPct, min(max(-6+125*float64(h)/65535, 0), 100), 125.0/65535)
 	return nil
 }
 

@@ -41,7 +41,7 @@ type SunSpecOpts struct {
 	// Endpoint is "host:port"; port 502 if left out.
 	Endpoint string `yaml:"endpoint,omitempty"`
 	// Channels are those to be read of what the device has. Default power_w,
-	// frequency_hz and energy_export_wh.
+	// frequency_hz, energy_export_wh and inverter_events.
 	Channels []model.Channel `yaml:"channels,omitempty"`
 	// Timeout of one exchange, default 1 s, 50 ms to 10 s.
 	Timeout time.Duration `yaml:"timeout,omitempty"`
@@ -50,7 +50,7 @@ type SunSpecOpts struct {
 func (o SunSpecOpts) withDefaults() Opts {
 	orDefault(&o.Timeout, time.Second)
 	if len(o.Channels) == 0 {
-		o.Channels = []model.Channel{model.PowerW, model.FrequencyHz, model.EnergyExportWh}
+		o.Channels = []model.Channel{model.PowerW, model.FrequencyHz, model.EnergyExportWh, model.InverterEvents}
 	}
 	if o.Endpoint != "" && !strings.Contains(o.Endpoint, ":") {
 		o.Endpoint += ":502"
@@ -71,7 +71,7 @@ func (o SunSpecOpts) check() error {
 		if slices.Contains(o.Channels[:i], ch) {
 			return fmt.Errorf("channels[%d]: %s twice", i, ch)
 		}
-		known := false
+		known := ch == model.InverterEvents
 		for _, points := range sunModels {
 			known = known || slices.ContainsFunc(points, func(p sunPoint) bool { return p.channel == ch })
 		}
@@ -87,7 +87,7 @@ func (o SunSpecOpts) open(cfg Config, buses Buses) (Sensor, error) {
 }
 
 // A SunSpec reads an inverter or a weather station that speaks SunSpec over
-// Modbus TCP: models 101 to 103, 111 to 113, 307 and 701. It only ever reads.
+// Modbus TCP: models 101 to 103, 111 to 113, 302, 307 and 701. It only ever reads.
 //
 // Its time limits are those of the network and so of the wall's clock.
 type SunSpec struct {
@@ -185,7 +185,7 @@ func (d *SunSpec) Read(ctx context.Context, s *model.Sample) error {
 	var missing []string
 	for _, ch := range d.channels {
 		if v, ok := values[ch]; ok {
-			s.Set(ch, v)
+			s.SetStep(ch, v.v, v.step)
 			continue
 		}
 		s.Fail(ch, model.SensorError)
@@ -211,11 +211,11 @@ func (d *SunSpec) giveUp(err error) {
 	}
 }
 
-func (d *SunSpec) measure(ctx context.Context) (map[model.Channel]float64, error) {
+func (d *SunSpec) measure(ctx context.Context) (map[model.Channel]sunValue, error) {
 	if err := d.connect(ctx); err != nil {
 		return nil, err
 	}
-	values := map[model.Channel]float64{}
+	values := map[model.Channel]sunValue{}
 	for _, m := range d.found {
 		points := sunModels[m.id]
 		regs, err := d.registers(ctx, m.start, m.needed(points))
@@ -231,20 +231,39 @@ func (d *SunSpec) measure(ctx context.Context) (map[model.Channel]float64, error
 		}
 		if at, ok := sunEvents[m.id]; ok && at.events+2 <= len(regs) {
 			d.device.State, d.device.Events = regs[at.state], uint32(sunUint(regs[at.events:], 2))
+			d.events(values, at.fault)
 		}
 	}
 	return values, nil
 }
 
+// events adds what the inverter says of itself. One that gives neither a state nor
+// event bits says nothing. Several models each have their word.
+func (d *SunSpec) events(values map[model.Channel]sunValue, fault uint16) {
+	state, events := d.device.State, d.device.Events
+	if state == sunNoState && events == sunNoEvents {
+		return
+	}
+	var bits uint64
+	if events != sunNoEvents {
+		bits = uint64(events)
+	}
+	if state == fault {
+		bits |= model.InverterFault
+	}
+	bits |= uint64(values[model.InverterEvents].v)
+	values[model.InverterEvents] = sunValue{v: float64(bits)}
+}
+
 // take adds a model's values to those of the models before it, which go first.
-func (d *SunSpec) take(values map[model.Channel]float64, points []sunPoint, regs []uint16) error {
-	own := map[model.Channel]float64{}
+func (d *SunSpec) take(values map[model.Channel]sunValue, points []sunPoint, regs []uint16) error {
+	own := map[model.Channel]sunValue{}
 	for _, p := range points {
 		v, ok, err := p.value(regs)
 		if err != nil {
 			return fmt.Errorf("%s: %w", p.channel, err)
 		}
-		if before, twice := own[p.channel]; ok && (!twice || v > before) {
+		if before, twice := own[p.channel]; ok && (!twice || v.v > before.v) {
 			own[p.channel] = v
 		}
 	}

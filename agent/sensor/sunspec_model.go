@@ -70,6 +70,8 @@ var sunModels = map[uint16][]sunPoint{
 		{model.VoltageAV, 16, sunFloat32, 0, 1, false}, {model.VoltageBV, 18, sunFloat32, 0, 1, false}, {model.VoltageCV, 20, sunFloat32, 0, 1, false},
 		{model.CurrentAA, 4, sunFloat32, 0, 1, false}, {model.CurrentBA, 6, sunFloat32, 0, 1, false}, {model.CurrentCA, 8, sunFloat32, 0, 1, false},
 	}, sunInverterFloat...),
+	// In the plane of the modules; the horizontal one is no measure of their yield.
+	302: {{model.IrradianceWPM2, 3, sunUint16, 0, 1, false}},
 	// Whole hPa and whole m/s: too coarse for rules on tendencies and squalls.
 	307: {
 		{model.TemperatureC, 2, sunInt16, 0, 0.1, false}, {model.HumidityPct, 3, sunInt16, 0, 1, false},
@@ -111,37 +113,55 @@ var (
 	}
 )
 
-// sunEvents are where a model's state and first event bits stand.
-var sunEvents = map[uint16]struct{ state, events int }{
-	101: {38, 40}, 102: {38, 40}, 103: {38, 40}, 111: {48, 50}, 112: {48, 50}, 113: {48, 50}, 701: {4, 6},
+// sunEvents are where a model's state and first event bits stand, and which state
+// is FAULT. In drafts of model 701 it was 7, which is STANDBY in the published one.
+var sunEvents = map[uint16]struct {
+	state, events int
+	fault         uint16
+}{
+	101: {38, 40, 7}, 102: {38, 40, 7}, 103: {38, 40, 7}, 111: {48, 50, 7}, 112: {48, 50, 7}, 113: {48, 50, 7}, 701: {4, 6, 6},
 }
+
+// The ways to say "not implemented" of an enumeration and of a bit field.
+const (
+	sunNoState  = 0xFFFF
+	sunNoEvents = 0xFFFFFFFF
+)
 
 var errScaleFactor = errors.New("scale factor out of bounds")
 
+// A sunValue is a number with the step in which the device gives it, 0 for that of
+// a float.
+type sunValue struct{ v, step float64 }
+
 // value reads the point out of a model's registers, which begin with its ID; ok
 // is false where the device does not implement it.
-func (p sunPoint) value(regs []uint16) (v float64, ok bool, err error) {
+func (p sunPoint) value(regs []uint16) (out sunValue, ok bool, err error) {
 	if p.offset+p.form.registers() > len(regs) || p.scale >= len(regs) {
-		return 0, false, nil // an older, shorter revision of the model
+		return out, false, nil // an older, shorter revision of the model
 	}
-	v, ok = sunNumber(p.form, regs[p.offset:])
+	v, ok := sunNumber(p.form, regs[p.offset:])
 	if !ok {
-		return 0, false, nil
+		return out, false, nil
+	}
+	step := p.unit
+	if p.form == sunFloat32 {
+		step = 0
 	}
 	if p.scale > 0 {
 		sf := int16(regs[p.scale])
 		if sf == math.MinInt16 { // not implemented: the value is unusable (6.4.6)
-			return 0, false, nil
+			return out, false, nil
 		}
 		if sf < -10 || sf > 10 {
-			return 0, false, fmt.Errorf("%w: %d", errScaleFactor, sf)
+			return out, false, fmt.Errorf("%w: %d", errScaleFactor, sf)
 		}
-		v *= math.Pow10(int(sf))
+		v, step = v*math.Pow10(int(sf)), step*math.Pow10(int(sf))
 	}
 	if p.abs {
 		v = math.Abs(v)
 	}
-	return v * p.unit, true, nil
+	return sunValue{v * p.unit, step}, true, nil
 }
 
 // sunNumber is a raw number; false for its type's "not implemented".

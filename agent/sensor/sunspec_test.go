@@ -230,8 +230,8 @@ func FuzzSunModel(f *testing.F) {
 			regs[i] = uint16(data[2*i])<<8 | uint16(data[2*i+1])
 		}
 		for _, p := range sunModels[id] {
-			if v, ok, err := p.value(regs); err != nil && ok || ok && math.IsNaN(v) {
-				t.Fatalf("%s: %g %v %v", p.channel, v, ok, err)
+			if v, ok, err := p.value(regs); err != nil && ok || ok && math.IsNaN(v.v) {
+				t.Fatalf("%s: %g %v %v", p.channel, v.v, ok, err)
 			}
 		}
 	})

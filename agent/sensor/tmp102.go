@@ -87,7 +87,7 @@ func (d *TMP102) Read(ctx context.Context, s *model.Sample) error {
 	if err != nil {
 		return failAll(s, d.channels, err)
 	}
-	s.Set(d.channels[0], t)
+	s.SetStep(d.channels[0], t, tmpStepC)
 	return nil
 }
 

@@ -23,6 +23,9 @@ type Config struct {
 	ADS1115     []ADS1115
 	TMP102      []TMP102
 	SHT4x       []SHT4x
+	MCP9808     []MCP9808
+	ADXL345     []ADXL345
+	BH1750      []BH1750
 	AS3935      []AS3935
 	PZEM        []PZEM
 	Anemometers []Anemometer
@@ -74,6 +77,21 @@ type TMP102 struct {
 type SHT4x struct {
 	Address uint16
 	Serial  uint32
+}
+
+// An MCP9808 measures one temperature of the world.
+type MCP9808 struct {
+	Address uint16
+	Channel model.Channel // equipment_temperature_c or temperature_c
+}
+
+// An ADXL345 measures vibration_mps2.
+type ADXL345 struct{ Address uint16 }
+
+// A BH1750 measures irradiance_wpm2 as daylight.
+type BH1750 struct {
+	Address    uint16
+	LuxPerWPM2 float64
 }
 
 // An AS3935 hears the strokes of lightning_count and lightning_km.
@@ -239,9 +257,8 @@ func (b *Board) addChips(cfg Config) error {
 			return err
 		}
 	}
-	for _, c := range cfg.SHT4x {
-		f := &faults{}
-		if err := b.addChip(&sht4x{cfg: c, f: f}, f); err != nil {
+	for _, c := range simpleChips(cfg) {
+		if err := b.addChip(c.chip, c.f); err != nil {
 			return err
 		}
 	}
@@ -256,6 +273,34 @@ func (b *Board) addChips(cfg Config) error {
 		}
 	}
 	return nil
+}
+
+// A madeChip is a chip with its faults.
+type madeChip struct {
+	chip chip
+	f    *faults
+}
+
+// simpleChips makes those that need no check and no pin.
+func simpleChips(cfg Config) (out []madeChip) {
+	add := func(c chip, f *faults) { out = append(out, madeChip{c, f}) }
+	for _, c := range cfg.SHT4x {
+		f := &faults{}
+		add(&sht4x{cfg: c, f: f}, f)
+	}
+	for _, c := range cfg.MCP9808 {
+		f := &faults{}
+		add(&mcp9808{cfg: c, f: f, up: longAgo}, f)
+	}
+	for _, c := range cfg.ADXL345 {
+		f := &faults{}
+		add(&adxl345{cfg: c, f: f}, f)
+	}
+	for _, c := range cfg.BH1750 {
+		f := &faults{}
+		add(&bh1750{cfg: c, f: f}, f)
+	}
+	return out
 }
 
 func (b *Board) addAS3935(c AS3935) error {

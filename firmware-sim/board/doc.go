@@ -8,6 +8,9 @@
 //	ADS1115  single and continuous conversions of a synthesised AC waveform
 //	TMP102   one-shot and continuous conversions, both formats
 //	SHT4x    commands, busy times, checksums
+//	MCP9808  continuous conversions, nothing yet after power-up
+//	ADXL345  its queue of samples of a vibrating machine
+//	BH1750   one-time measurements, measuring times
 //	AS3935   strokes, disturbers, noise, statistics, calibration, IRQ
 //	PZEM     Modbus RTU on a serial line, several meters to a line
 //	pulses   a cup anemometer, a tipping bucket, energy meters' S0 outputs

@@ -22,21 +22,28 @@ func extra() board.Config {
 		TMP102:     []board.TMP102{{Address: 0x49, Channel: model.EquipmentTemperatureC}},
 		SHT4x:      []board.SHT4x{{Address: 0x44, Serial: 0xC0FFEE01}},
 		RainGauges: []board.RainGauge{{Pin: "RAIN", MMPerTip: 0.2}},
+		MCP9808:    []board.MCP9808{{Address: 0x18, Channel: model.EquipmentTemperatureC}},
+		ADXL345:    []board.ADXL345{{Address: 0x53}},
+		BH1750:     []board.BH1750{{Address: 0x23, LuxPerWPM2: 100}},
 	}
 }
 
 // extraSensors are the sensors of extra, by part.
 func extraSensors() map[string]sensor.Config {
 	return map[string]sensor.Config{
-		"tmp102@0x49": {Kind: sensor.KindTMP102, Address: 0x49},
-		"sht4x@0x44":  {Kind: sensor.KindSHT4x},
-		"RAIN":        {Kind: sensor.KindRain, Opts: sensor.RainOpts{Pin: "RAIN", MMPerTip: 0.2}},
+		"tmp102@0x49":  {Kind: sensor.KindTMP102, Address: 0x49},
+		"sht4x@0x44":   {Kind: sensor.KindSHT4x},
+		"mcp9808@0x18": {Kind: sensor.KindMCP9808},
+		"adxl345@0x53": {Kind: sensor.KindADXL345},
+		"bh1750@0x23":  {Kind: sensor.KindBH1750, Opts: sensor.BH1750Opts{LuxPerWPM2: 100}},
+		"RAIN":         {Kind: sensor.KindRain, Opts: sensor.RainOpts{Pin: "RAIN", MMPerTip: 0.2}},
 	}
 }
 
 func extraWorld() map[model.Channel]float64 {
 	return map[model.Channel]float64{
 		model.EquipmentTemperatureC: 61.25, model.TemperatureC: 18.5, model.HumidityPct: 72, model.RainMM: 0,
+		model.VibrationMPS2: 4, model.IrradianceWPM2: 640,
 	}
 }
 
@@ -53,7 +60,8 @@ func TestExtraRoundTrip(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		draw := func(name string, lo, hi float64) float64 { return rapid.Float64Range(lo, hi).Draw(rt, name) }
 		v := extraWorld()
-		v[model.EquipmentTemperatureC] = draw("equipment", -55, 150)
+		v[model.EquipmentTemperatureC] = draw("equipment", -40, 125)
+		v[model.VibrationMPS2], v[model.IrradianceWPM2] = draw("vibration", 0.1, 60), draw("light", 0, 1200)
 		v[model.TemperatureC], v[model.HumidityPct] = draw("t", -40, 65), draw("h", 0, 100)
 		b, err := board.New(extra())
 		if err != nil {
@@ -68,6 +76,8 @@ func TestExtraRoundTrip(t *testing.T) {
 			}
 		}
 		near(rt, "equipment", s.Values[model.EquipmentTemperatureC], v[model.EquipmentTemperatureC], 0.0625/2+1e-9)
+		near(rt, "vibration", s.Values[model.VibrationMPS2], v[model.VibrationMPS2], 0.07+0.03*v[model.VibrationMPS2])
+		near(rt, "light", s.Values[model.IrradianceWPM2], v[model.IrradianceWPM2], 0.02)
 		near(rt, "temperature", s.Values[model.TemperatureC], v[model.TemperatureC], 0.0014)
 		near(rt, "humidity", s.Values[model.HumidityPct], v[model.HumidityPct], 0.001)
 	})
@@ -109,6 +119,13 @@ func TestExtraFaults(t *testing.T) {
 		{board.Fault{Part: "sht4x@0x44", Kind: board.WrongChip}, sensor.ErrChecksum},
 		{board.Fault{Part: "sht4x@0x44", Kind: board.StuckStatus}, sensor.ErrNotReady},
 		{board.Fault{Part: "sht4x@0x44", Kind: board.Garbled}, sensor.ErrChecksum},
+		{board.Fault{Part: "mcp9808@0x18", Kind: board.NoAnswer}, sensor.ErrNoChip},
+		{board.Fault{Part: "mcp9808@0x18", Kind: board.WrongChip}, sensor.ErrWrongChip},
+		{board.Fault{Part: "adxl345@0x53", Kind: board.NoAnswer}, sensor.ErrNoChip},
+		{board.Fault{Part: "adxl345@0x53", Kind: board.WrongChip}, sensor.ErrWrongChip},
+		{board.Fault{Part: "adxl345@0x53", Kind: board.StuckStatus}, sensor.ErrNotReady},
+		{board.Fault{Part: "adxl345@0x53", Kind: board.StuckValue}, sensor.ErrStuck},
+		{board.Fault{Part: "bh1750@0x23", Kind: board.NoAnswer}, sensor.ErrNoChip},
 		{board.Fault{Part: "RAIN", Kind: board.NoAnswer}, syscall.ENXIO},
 	} {
 		for _, remote := range []bool{false, true} {
@@ -184,7 +201,7 @@ func TestRainConserved(t *testing.T) {
 }
 
 func TestExtraMissingWorld(t *testing.T) {
-	for part, want := range map[string]error{"tmp102@0x49": sensor.ErrNoChip, "sht4x@0x44": sensor.ErrNoChip, "RAIN": syscall.ENXIO} {
+	for part, want := range map[string]error{"tmp102@0x49": sensor.ErrNoChip, "sht4x@0x44": sensor.ErrNoChip, "mcp9808@0x18": sensor.ErrNoChip, "adxl345@0x53": sensor.ErrNoChip, "bh1750@0x23": sensor.ErrNoChip, "RAIN": syscall.ENXIO} {
 		b := newBoard(t, extra())
 		b.Feed(world(map[model.Channel]float64{model.HumidityPct: 50}))
 		d := newSensor(t, extraSensors()[part], b)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"testing"
 	"time"
 
@@ -218,6 +219,47 @@ func TestPZEMLine(t *testing.T) {
 	} {
 		if _, err := board.New(board.Config{PZEM: c}); err == nil {
 			t.Errorf("%s: accepted", name)
+		}
+	}
+}
+
+// A PZEM shows 0.1 Hz. On a quiet grid it says 50.0 for hours, and is not stuck: an
+// hour without a disturbance is an open hour.
+func TestQuietGridIsNotStuck(t *testing.T) {
+	for _, hz := range []float64{50, 60} {
+		b := newBoard(t, board.Config{PZEM: []board.PZEM{{Port: "METER", Address: 1}}, NominalHz: hz})
+		d := newSensor(t, sensor.Config{Kind: sensor.KindPZEM, Opts: sensor.PZEMOpts{Port: "METER"}}, b)
+		cfg := model.DefaultConfig()
+		cfg.SetNominal(230, hz)
+		cfg.Channels = d.Channels()
+		cfg.Required = []model.Channel{model.FrequencyHz, model.VoltageV}
+		judge, err := model.NewJudge(cfg, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		rng := rand.New(rand.NewPCG(1, 2))
+		open, ticks := 0, 0
+		for i := range 3 * 3600 {
+			v := calm()
+			v[model.FrequencyHz] = hz + 0.015*rng.NormFloat64()
+			v[model.VoltageV] = 231 + rng.NormFloat64()
+			delete(v, model.PowerW)
+			b.Feed(world(v))
+			b.Advance(time.Second)
+			s := model.Sample{TimeMs: b.Now().Milliseconds()}
+			if err := d.Read(t.Context(), &s); err != nil {
+				t.Fatal(err)
+			}
+			judge.Step(&s)
+			if i >= 400 {
+				ticks++
+				if judge.State() == model.StateOpen {
+					open++
+				}
+			}
+		}
+		if open*100 < ticks*99 {
+			t.Errorf("%g Hz: open in %d of %d seconds: %s", hz, open, ticks, judge.View().Reason)
 		}
 	}
 }

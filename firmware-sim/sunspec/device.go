@@ -174,7 +174,34 @@ func (d *Device) model(id uint16) []uint16 {
 	for _, at := range l.unused {
 		regs[at] = 0x8000
 	}
+	if id == 302 { // the four irradiances that it does not measure
+		for _, at := range []int{2, 4, 5, 6} {
+			regs[at] = 0xFFFF
+		}
+	}
+	d.events(l.events, regs)
 	return regs
+}
+
+// events writes the state and the event bits. The world's bit 32 is the state FAULT;
+// a world without inverter_events has an inverter that runs.
+func (d *Device) events(at eventsAt, regs []uint16) {
+	if at.state == 0 {
+		return
+	}
+	v, _ := d.world.Get(model.InverterEvents)
+	bits := uint64(0)
+	if v > 0 {
+		bits = uint64(v)
+	}
+	regs[at.state] = at.running
+	if bits&model.InverterFault != 0 {
+		regs[at.state] = at.fault
+	}
+	regs[at.bits], regs[at.bits+1] = uint16(bits>>16), uint16(bits)
+	if d.faults[Unimplemented] {
+		regs[at.state], regs[at.bits], regs[at.bits+1] = 0xFFFF, 0xFFFF, 0xFFFF
+	}
 }
 
 // scale is a scale factor so far.

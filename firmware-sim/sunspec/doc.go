@@ -1,5 +1,5 @@
 // Package sunspec simulates an inverter and a weather station behind SunSpec
-// Modbus TCP: the register map of models 1, 101 to 103, 111 to 113, 307 and 701
+// Modbus TCP: the register map of models 1, 101 to 103, 111 to 113, 302, 307 and 701
 // with the numbers of a world that a trace describes.
 //
 // # What a caller must do

@@ -30,15 +30,24 @@ type layout struct {
 	length int // registers behind the header
 	points []point
 	unused []int // int16 registers that say "not implemented"
+	events eventsAt
+}
+
+// eventsAt is where a model has its state and its event bits, and two of its
+// states.
+type eventsAt struct {
+	state, bits    int // 0: it has none
+	running, fault uint16
 }
 
 var layouts = map[uint16]layout{
 	101: inverter(1), 102: inverter(2), 103: inverter(3),
 	111: inverterFloat(1), 112: inverterFloat(2), 113: inverterFloat(3),
+	302: {5, []point{{model.IrradianceWPM2, u16, 3, 0, 1}}, []int{}, eventsAt{}},
 	307: {11, []point{
 		{model.TemperatureC, i16, 2, 0, 10}, {model.HumidityPct, i16, 3, 0, 1}, {model.PressureHPa, i16, 4, 0, 1},
 		{model.WindSpeedMPS, i16, 5, 0, 1}, {model.WindDirectionDeg, i16, 6, 0, 1},
-	}, []int{7, 8, 9, 10, 11, 12}},
+	}, []int{7, 8, 9, 10, 11, 12}, eventsAt{}},
 	701: {153, []point{
 		{model.PowerW, i16, 10, 116, 1}, {model.PowerFactor, i16, 13, 117, 1}, {model.CurrentA, i16, 14, 113, 1},
 		{model.VoltageV, u16, 16, 114, 1}, {model.FrequencyHz, u32, 17, 115, 1},
@@ -47,7 +56,7 @@ var layouts = map[uint16]layout{
 		{model.PowerAW, i16, 41, 116, 1}, {model.CurrentAA, i16, 45, 113, 1}, {model.VoltageAV, u16, 47, 114, 1}, {model.PowerFactorA, i16, 44, 117, 1},
 		{model.PowerBW, i16, 64, 116, 1}, {model.CurrentBA, i16, 68, 113, 1}, {model.VoltageBV, u16, 70, 114, 1}, {model.PowerFactorB, i16, 67, 117, 1},
 		{model.PowerCW, i16, 87, 116, 1}, {model.CurrentCA, i16, 91, 113, 1}, {model.VoltageCV, u16, 93, 114, 1}, {model.PowerFactorC, i16, 90, 117, 1},
-	}, []int{11, 12, 35, 36, 38, 39, 40}},
+	}, []int{11, 12, 35, 36, 38, 39, 40}, eventsAt{4, 6, 3, 6}},
 }
 
 var phases = [3]struct{ voltage, current model.Channel }{
@@ -60,7 +69,7 @@ func inverter(n int) layout {
 		{model.PowerW, i16, 14, 15, 1}, {model.FrequencyHz, u16, 16, 17, 1}, {model.PowerFactor, i16, 22, 23, 100},
 		{model.EnergyExportWh, acc32, 24, 26, 1}, {model.DCCurrentA, u16, 27, 28, 1}, {model.DCVoltageV, u16, 29, 30, 1},
 		{model.EquipmentTemperatureC, i16, 33, 37, 1},
-	}, []int{18, 19, 20, 21, 31, 32, 34, 35, 36}}
+	}, []int{18, 19, 20, 21, 31, 32, 34, 35, 36}, eventsAt{38, 40, 4, 7}}
 	if n == 1 {
 		l.points = append(l.points, point{model.VoltageV, u16, 10, 13, 1}, point{model.CurrentA, u16, 2, 6, 1})
 		return l
@@ -79,7 +88,7 @@ func inverterFloat(n int) layout {
 		{model.EquipmentTemperatureC, f32, 42, 0, 1},
 		// Points without a channel: never valid.
 		{model.VibrationMPS2, f32, 40, 0, math.NaN()}, {model.VibrationMPS2, f32, 44, 0, math.NaN()}, {model.VibrationMPS2, f32, 46, 0, math.NaN()},
-	}, nil}
+	}, nil, eventsAt{48, 50, 4, 7}}
 	if n == 1 {
 		l.points = append(l.points, point{model.VoltageV, f32, 16, 0, 1}, point{model.CurrentA, f32, 2, 0, 1})
 		return l

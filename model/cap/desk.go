@@ -33,9 +33,16 @@ type Order struct {
 // A Desk turns messages into orders for one site. It is a state machine with
 // one owner and no clock.
 type Desk struct {
-	site Site
-	gone []string // cancelled or replaced, oldest first: a late copy stays gone
-	dark []string // keys of messages that could not be read and warn, oldest first
+	// Unsure says that the wall clock cannot be trusted now. A message then stands
+	// for its own length from when it is handed in, and a grave one blocks at once:
+	// neither its onset nor its end can be told.
+	Unsure bool
+
+	site  Site
+	gone  []string             // cancelled or replaced, oldest first: a late copy stays gone
+	dark  []string             // keys of messages that could not be read and warn, oldest first
+	known map[string]*standing // by key, what was read and may be in force
+	rev   int                  // rises with each change
 }
 
 // maxGone bounds what a desk remembers of cancelled messages.
@@ -65,7 +72,7 @@ func NewDesk(site Site) (*Desk, error) {
 	if site.MaxValidity == 0 {
 		site.MaxValidity = 7 * 24 * time.Hour
 	}
-	return &Desk{site: site}, nil
+	return &Desk{site: site, known: make(map[string]*standing)}, nil
 }
 
 // key names a message for the judge in at most 128 bytes.
@@ -87,22 +94,32 @@ func (d *Desk) Handle(a *Alert, now time.Time, sensingMs int64) (orders []Order,
 		return nil, note
 	}
 	own := key(a.Sender, a.Identifier)
-	known := slices.Contains(d.gone, own)
+	replaces := a.MsgType == "Cancel" || a.MsgType == "Update"
 	note = "cancelled what it names"
 	if a.MsgType != "Cancel" {
-		var w model.Warning
-		w, note = d.warning(a, now, sensingMs)
+		w, why, void := d.standing(a, now)
+		note = why
 		switch {
-		case known:
+		case slices.Contains(d.gone, own):
 			note = "passed over: it was cancelled or replaced before"
-		case w.Level != model.LevelNone:
-			w.ID = own
-			orders = append(orders, Order{Warning: w})
+		case w != nil:
+			w.w.ID = own
+			d.remember(own, w)
+			if d.time(w, now, sensingMs) {
+				orders = append(orders, Order{Warning: w.w})
+				break
+			}
+			note, void = "passed over: it expired at "+formatTime(w.expires), true
+			fallthrough
+		default:
+			if void { // by this clock, which may be wrong, nothing stands in for what it replaces
+				replaces = false
+			}
 		}
 	}
 	for _, r := range a.References {
 		// Only who warned may end the warning.
-		if k := key(r.Sender, r.Identifier); r.Sender == a.Sender && k != own && !slices.Contains(d.gone, k) {
+		if k := key(r.Sender, r.Identifier); replaces && r.Sender == a.Sender && k != own && !slices.Contains(d.gone, k) {
 			orders = append(orders, Order{Withdraw: k})
 			d.forget(k)
 		}
@@ -126,61 +143,76 @@ func (d *Desk) forget(k string) {
 		d.gone = slices.Delete(d.gone, 0, 1)
 	}
 	d.gone = append(d.gone, k)
+	delete(d.known, k)
+	d.rev++
 }
 
-// warning returns the strongest of what the message's infos say for the site.
-func (d *Desk) warning(a *Alert, now time.Time, sensingMs int64) (best model.Warning, note string) {
-	note = "passed over: no info"
+// standing returns what the message's infos say for the site together: the
+// strongest level, from the earliest moment on, to the latest. Without one it is
+// nil, and void says that the message does not speak of the site at all, rather
+// than say that it is over or elsewhere.
+func (d *Desk) standing(a *Alert, now time.Time) (best *standing, note string, void bool) {
+	note, void = "passed over: no info", true
 	for i := range a.Infos {
 		in := &a.Infos[i]
+		level, from, why := d.level(in)
+		if level == model.LevelNone {
+			if best == nil {
+				note, void = "passed over: "+why, false
+			}
+			continue
+		}
 		expires := in.Expires
 		if expires.IsZero() {
 			expires = a.Sent.Add(d.site.DefaultValidity)
 		}
-		left := min(expires.Sub(now), d.site.MaxValidity)
-		level, why := d.level(in)
+		w := &standing{
+			w:    model.Warning{Sender: a.Sender, Event: in.Event, Severity: in.Severity, Urgency: in.Urgency, Level: level},
+			sent: a.Sent, from: from, expires: expires,
+		}
 		switch {
-		case level == model.LevelNone:
-			if best.Level == model.LevelNone {
-				note = "passed over: " + why
+		case best == nil || w.w.Level > best.w.Level || w.w.Level == best.w.Level && w.expires.After(best.expires):
+			if best != nil && best.w.Level == w.w.Level && best.expires.After(now) {
+				w.from = earlier(w.from, best.from)
 			}
-			continue
-		case left <= 0:
-			if best.Level == model.LevelNone {
-				note = "passed over: it expired at " + formatTime(expires)
-			}
-			continue
-		}
-		w := model.Warning{
-			Sender: a.Sender, Event: in.Event, Severity: in.Severity, Urgency: in.Urgency, Level: level,
-			UntilMs: sensingMs + (left + time.Millisecond - 1).Milliseconds(),
-		}
-		if w.Level > best.Level || w.Level == best.Level && w.UntilMs > best.UntilMs {
 			best, note = w, why
+		case w.w.Level == best.w.Level && w.expires.After(now):
+			best.from = earlier(w.from, best.from)
 		}
 	}
-	return best, note
+	return best, note, void
 }
 
-// level says what an info does to this site: severity Severe or Extreme and
-// urgency Immediate or Expected block where the area holds the site; the rest
-// warns.
-func (d *Desk) level(in *Info) (model.Level, string) {
+// lead is how long before its onset a grave message blocks: no front keeps to a
+// timetable.
+const lead = 30 * time.Minute
+
+// level says what an info does to this site, and from when on it blocks; the zero
+// time is at once. Severity Severe or Extreme blocks where the area holds the site:
+// at once with urgency Immediate, and with Expected from half an hour before its
+// onset if it names one. What is Unlikely, or of another urgency but for Past,
+// blocks only where it names its onset, from then on. The rest warns.
+func (d *Desk) level(in *Info) (level model.Level, from time.Time, why string) {
 	if slices.Contains(in.ResponseTypes, "AllClear") || in.Urgency == "Past" {
-		return model.LevelNone, "it is over"
+		return model.LevelNone, from, "it is over"
 	}
 	here := d.match(in)
 	if here == matchNo {
-		return model.LevelNone, "its area does not hold the site"
+		return model.LevelNone, from, "its area does not hold the site"
 	}
-	grave := (in.Severity == "Severe" || in.Severity == "Extreme") && (in.Urgency == "Immediate" || in.Urgency == "Expected")
+	if !in.Onset.IsZero() {
+		from = in.Onset.Add(-lead)
+	}
+	soon := (in.Urgency == "Immediate" || in.Urgency == "Expected") && in.Certainty != "Unlikely"
 	switch {
-	case grave && here == matchYes:
-		return model.LevelBlock, "blocks"
-	case grave:
-		return model.LevelWarn, "warns: whether its area holds the site is not known"
+	case in.Severity != "Severe" && in.Severity != "Extreme", !soon && in.Onset.IsZero():
+		return model.LevelWarn, time.Time{}, "warns: " + in.Severity + ", " + in.Urgency + ", " + in.Certainty
+	case here != matchYes:
+		return model.LevelWarn, time.Time{}, "warns: whether its area holds the site is not known"
+	case soon && (in.Urgency == "Immediate" || in.Onset.IsZero()):
+		return model.LevelBlock, time.Time{}, "blocks"
 	}
-	return model.LevelWarn, "warns: " + in.Severity + ", " + in.Urgency
+	return model.LevelBlock, from, "blocks from " + formatTime(from) + " on"
 }
 
 type match uint8

@@ -53,6 +53,8 @@ func TestDeskLevels(t *testing.T) {
 		{"no area", home, func(a *Alert) { a.Infos[0].Areas = nil }, model.LevelWarn},
 		{"moderate", home, func(a *Alert) { a.Infos[0].Severity = "Moderate" }, model.LevelWarn},
 		{"future", home, func(a *Alert) { a.Infos[0].Urgency = "Future" }, model.LevelWarn},
+		{"unlikely", home, func(a *Alert) { a.Infos[0].Certainty = "Unlikely" }, model.LevelWarn},
+		{"unknown urgency", home, func(a *Alert) { a.Infos[0].Urgency = "Unknown" }, model.LevelWarn},
 		{"past", home, func(a *Alert) { a.Infos[0].Urgency = "Past" }, model.LevelNone},
 		{"all clear", home, func(a *Alert) { a.Infos[0].ResponseTypes = []string{"AllClear"} }, model.LevelNone},
 		{"expired", home, func(a *Alert) { a.Infos[0].Expires = noon }, model.LevelNone},

@@ -24,9 +24,11 @@
 //
 // # The caller's duties
 //
-// Hand in alerts in the order of arrival with both clocks: expiry is told in
-// wall time and kept on the sensing clock from then on, so that a jump of the
-// wall clock neither ends nor prolongs a block. Only feed what came over a
+// Hand in alerts in the order of arrival with both clocks: onset and expiry are told
+// in wall time and kept on the sensing clock from then on. Set Desk.Unsure while the
+// wall clock cannot be trusted, and call Desk.Rebase when it can be again and after
+// it was stepped: a step alone ends no block and delays none. Keep Desk.State over a
+// restart, or a message that was cancelled blocks again when it is read again. Only feed what came over a
 // channel that was authenticated: CAP's own signature is not checked.
 //
 // # Design

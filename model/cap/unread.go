@@ -35,7 +35,7 @@ func (d *Desk) Unread(b []byte, now time.Time, sensingMs int64) (orders []Order,
 		return nil, "passed over: no severity above moderate"
 	}
 	left := d.site.DefaultValidity
-	if !g.expires.IsZero() {
+	if !g.expires.IsZero() && !d.Unsure {
 		left = min(g.expires.Sub(now), d.site.MaxValidity)
 	}
 	if left <= 0 {
@@ -52,6 +52,7 @@ func (d *Desk) Unread(b []byte, now time.Time, sensingMs int64) (orders []Order,
 		d.dark = slices.Delete(d.dark, 0, 1)
 	}
 	d.dark = append(d.dark, k)
+	d.rev++
 	event := "official warning that cannot be read"
 	if g.event != "" {
 		event += ": " + g.event

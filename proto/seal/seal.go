@@ -27,6 +27,9 @@ const (
 	DomainVote Domain = "block-vote"
 	// DomainRelay is for a block on its way down the communication tree.
 	DomainRelay Domain = "relay"
+	// DomainCommand is for an owner's command to one device. It is of no chain: the
+	// chain id is zero, and the payload names the device.
+	DomainCommand Domain = "command"
 )
 
 const preimagePrefix = "fairwatt-seal-1"

@@ -25,7 +25,7 @@ func TestTopicRoundTrip(t *testing.T) {
 			Topics: wire.Topics{Site: id.Draw(t, "site"), Device: id.Draw(t, "device")},
 			Class: rapid.SampledFrom([]string{
 				wire.ClassStatus, wire.ClassInfo, wire.ClassGate, wire.ClassHazard + "wind", wire.ClassAlert, wire.ClassAlertCAP,
-				wire.ClassTelemetry, wire.ClassTrade, wire.ClassRecord, wire.ClassReceipt + "da-1",
+				wire.ClassTelemetry, wire.ClassTrade, wire.ClassRecord, wire.ClassReceipt + "da-1", wire.ClassBlock, wire.ClassResult,
 			}).Draw(t, "class"),
 		}
 		got, err := wire.ParseTopic(want.String())

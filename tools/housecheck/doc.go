@@ -5,11 +5,14 @@
 //   - A pure package uses no clock, file, network, goroutine, random number or
 //     shared lock, and imports only pure packages and generated messages.
 //   - A package for tests is imported by tests only.
+//   - A library with a door is imported by the door's package alone.
 //   - Every package has a package comment; no file is longer than 600 lines and no
 //     function longer than 80, tests aside.
 //   - The top level holds known names only, and no file names a path of one machine.
 //   - A path, a link or a function that the docs name is there, and docs/design.md
 //     names every package.
+//
+// The imports are checked without and with each build tag of the house.
 //
 // The tables are in house.go. A package that a table names and the tree lacks is
 // no error: moves come in steps.

@@ -32,6 +32,8 @@ type house struct {
 	rooms    map[string]room      // by path from the module's folder
 	allowed  map[exception]string // why an impure thing may stand in a pure package
 	across   map[exception]string // why one package may import another against the rules
+	doors    map[string]string    // by what is behind it: the only package, with those below it, that imports it
+	tags     []string             // build tags whose files are checked too
 	plan     string               // the page that names every package
 	topLevel []string             // names, as path.Match has it
 }
@@ -54,6 +56,7 @@ var fairwatt = house{
 		"proto/seal":           {floor: ground, side: middle, pure: true},
 		"proto/wire":           {floor: ground, side: middle, pure: true},
 		"proto/brief":          {floor: ground, side: middle, pure: true},
+		"proto/person":         {floor: ground, side: middle, pure: true},
 		"proto/strictyaml":     {floor: ground, side: middle, pure: true},
 		"model/nnet/skill":     {floor: ground, side: middle},
 		"model/nnet/stretch":   {floor: ground, side: middle},
@@ -72,6 +75,8 @@ var fairwatt = house{
 		"agent/trade":               {floor: ground, side: agents, pure: true},
 		"agent/receipt":             {floor: ground, side: agents, pure: true},
 		"agent/view":                {floor: ground, side: agents, pure: true},
+		"agent/word":                {floor: ground, side: agents, pure: true},
+		"agent/socket":              {floor: edges, side: agents},
 		"agent/receipt/receipttest": {floor: ground, side: agents, tests: true},
 		"agent/contactor":           {floor: ground, side: agents, pure: true},
 		"agent/contactor/drive":     {floor: edges, side: agents},
@@ -118,6 +123,11 @@ var fairwatt = house{
 	across: map[exception]string{
 		{"firmware-sim/board", "agent/sensor/simbus"}: "the board answers what the agent's end of its socket asks; their frames stand once",
 	},
+	doors: map[string]string{
+		"gorgonia.org":                         "model/nnet",
+		"github.com/hyperledger-labs/SmartBFT": "aggregator/consensus",
+	},
+	tags: []string{"lite"},
 	plan: "docs/design.md",
 	topLevel: []string{
 		"agent", "aggregator", "model", "firmware-sim", "proto", "configs", "docs", "tools", ".ci", ".git*",

@@ -32,6 +32,8 @@ var town = house{
 		{"agent/notyet", "net"}: "comes later",
 	},
 	across:   map[exception]string{{"agent", "proto/climb"}: "a climb with a reason"},
+	doors:    map[string]string{"net/http": "proto/climb", "net/smtp": "proto/climb"},
+	tags:     []string{"small"},
 	plan:     "docs/page.md",
 	topLevel: []string{"agent", "aggregator", "model", "firmware-sim", "proto", "docs", "go.mod", ".git*"},
 }
@@ -76,6 +78,8 @@ func TestBad(t *testing.T) {
 		"agent imports model/modeltest: that is for tests only",
 		"agent/trade has no package comment",
 		"agent/trade imports firmware-sim/board: that runs up",
+		"agent/trade imports net/http: proto/climb is the only door to it",
+		"aggregator imports net/smtp: proto/climb is the only door to it", // with the tag only
 		"agent/trade/trade.go:14: agent/trade is pure, but its variable table holds a lock or an atomic value",
 		"agent/trade/trade.go:21: agent/trade is pure, but uses time.Now",
 		"agent/trade/trade.go:22: agent/trade is pure, but starts a goroutine",

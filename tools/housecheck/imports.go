@@ -26,9 +26,10 @@ type listed struct {
 	path string // from the module's folder
 }
 
-// list asks go for the packages of the module in dir.
-func list(ctx context.Context, dir string) ([]*listed, error) {
-	cmd := exec.CommandContext(ctx, "go", "list", "-json=ImportPath,Doc,Module,GoFiles,Imports,TestImports,XTestImports", "./...")
+// list asks go for the packages of the module in dir, as they are with a build
+// tag; the tag may be empty.
+func list(ctx context.Context, dir, tag string) ([]*listed, error) {
+	cmd := exec.CommandContext(ctx, "go", "list", "-tags="+tag, "-json=ImportPath,Doc,Module,GoFiles,Imports,TestImports,XTestImports", "./...")
 	cmd.Dir, cmd.Env = dir, environment()
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
@@ -77,6 +78,11 @@ func (h *house) imports(packages []*listed) []string {
 				bad = append(bad, fmt.Sprintf("%s imports %s: %s", p.path, to, why))
 			}
 		}
+		for _, to := range p.Imports {
+			if door := h.door(to); door != "" && !below(p.path, door) {
+				bad = append(bad, fmt.Sprintf("%s imports %s: %s is the only door to it", p.path, to, door))
+			}
+		}
 		for _, to := range h.own(p, append(slices.Clone(p.TestImports), p.XTestImports...)) {
 			if crosses(from, h.rooms[to]) {
 				bad = append(bad, fmt.Sprintf("a test of %s imports %s: one side knows nothing of the other", p.path, to))
@@ -97,6 +103,19 @@ func (h *house) own(p *listed, imports []string) []string {
 	}
 	return list
 }
+
+// door is the package through which a foreign one is reached, or "" for any.
+func (h *house) door(path string) string {
+	for behind, door := range h.doors {
+		if below(path, behind) {
+			return door
+		}
+	}
+	return ""
+}
+
+// below says whether a path is the folder or lies in it.
+func below(path, folder string) bool { return path == folder || strings.HasPrefix(path, folder+"/") }
 
 func crosses(from, to room) bool {
 	return from.side != middle && to.side != middle && from.side != to.side

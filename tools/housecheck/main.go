@@ -33,11 +33,18 @@ func check(ctx context.Context, h *house, dir string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	packages, err := list(ctx, dir)
+	packages, err := list(ctx, dir, "")
 	if err != nil {
 		return err
 	}
 	bad := h.imports(packages)
+	for _, tag := range h.tags {
+		tagged, err := list(ctx, dir, tag)
+		if err != nil {
+			return err
+		}
+		bad = append(bad, h.imports(tagged)...)
+	}
 	for _, more := range []func() ([]string, error){
 		func() ([]string, error) { return h.purity(ctx, dir, packages) },
 		func() ([]string, error) { return h.tree(dir, names) },

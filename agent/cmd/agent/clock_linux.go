@@ -1,19 +1,15 @@
 package main
 
-import (
-	"syscall"
-	"time"
-)
+import "syscall"
 
 // staUnsync is STA_UNSYNC of adjtimex(2): the kernel's clock follows nothing.
 const staUnsync = 0x0040
 
-// clockSynced says whether the wall clock may be trusted: the kernel knows it
-// to be synchronised, or it is at least later than this program's source.
+// clockSynced says whether the kernel knows the wall clock to follow another one
+// (NTP, PTP, a receiver). A clock that is merely later than this program does not
+// count: a board without a battery starts where it stopped.
 func clockSynced() bool {
 	var t syscall.Timex
-	if _, err := syscall.Adjtimex(&t); err == nil && t.Status&staUnsync == 0 {
-		return true
-	}
-	return time.Now().After(notBefore())
+	_, err := syscall.Adjtimex(&t)
+	return err == nil && t.Status&staUnsync == 0
 }

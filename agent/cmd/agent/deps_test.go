@@ -46,24 +46,29 @@ var linked = map[string]string{
 	"golang.org/x/crypto":                     "of curve25519-voi",
 	"periph.io/x/conn":                        "buses",
 	"periph.io/x/host":                        "the buses of this machine",
-	"gorgonia.org/gorgonia":                   "hazard network",
-	"gorgonia.org/tensor":                     "of gorgonia",
-	"gorgonia.org/vecf32":                     "of gorgonia",
-	"gorgonia.org/vecf64":                     "of gorgonia",
-	"gorgonia.org/dawson":                     "of gorgonia",
-	"go4.org/unsafe/assume-no-moving-gc":      "of gorgonia",
-	"gonum.org/v1/gonum":                      "of gorgonia",
-	"github.com/apache/arrow":                 "of gorgonia's tensor",
-	"github.com/awalterschulze/gographviz":    "of gorgonia",
-	"github.com/chewxy/hm":                    "of gorgonia",
-	"github.com/chewxy/math32":                "of gorgonia",
-	"github.com/gogo/protobuf":                "of gorgonia's tensor",
-	"github.com/golang/protobuf":              "of gorgonia's tensor",
-	"github.com/google/flatbuffers":           "of gorgonia's tensor",
-	"github.com/leesper/go_rng":               "of gorgonia",
-	"github.com/pkg/errors":                   "of gorgonia",
-	"github.com/xtgo/set":                     "of gorgonia",
-	"golang.org/x/xerrors":                    "of gorgonia's tensor",
+}
+
+// graphs names the modules that come with Gorgonia. A program built with the tag
+// lite links none of them.
+var graphs = map[string]string{
+	"gorgonia.org/gorgonia":                "hazard network",
+	"gorgonia.org/tensor":                  "of gorgonia",
+	"gorgonia.org/vecf32":                  "of gorgonia",
+	"gorgonia.org/vecf64":                  "of gorgonia",
+	"gorgonia.org/dawson":                  "of gorgonia",
+	"go4.org/unsafe/assume-no-moving-gc":   "of gorgonia",
+	"gonum.org/v1/gonum":                   "of gorgonia",
+	"github.com/apache/arrow":              "of gorgonia's tensor",
+	"github.com/awalterschulze/gographviz": "of gorgonia",
+	"github.com/chewxy/hm":                 "of gorgonia",
+	"github.com/chewxy/math32":             "of gorgonia",
+	"github.com/gogo/protobuf":             "of gorgonia's tensor",
+	"github.com/golang/protobuf":           "of gorgonia's tensor",
+	"github.com/google/flatbuffers":        "of gorgonia's tensor",
+	"github.com/leesper/go_rng":            "of gorgonia",
+	"github.com/pkg/errors":                "of gorgonia",
+	"github.com/xtgo/set":                  "of gorgonia",
+	"golang.org/x/xerrors":                 "of gorgonia's tensor",
 }
 
 // own names every package of this project that the agent links, with what it is
@@ -80,6 +85,9 @@ var own = map[string]string{
 	"fairwatt/agent/sensor":          "drivers",
 	"fairwatt/agent/sensor/simbus":   "bus: sim://",
 	"fairwatt/agent/trade":           "seller and buyer",
+	"fairwatt/agent/socket":          "words on this machine",
+	"fairwatt/agent/word":            "people's words",
+	"fairwatt/proto/person":          "people's names",
 	"fairwatt/agent/view":            "what is shown, and agent monitor",
 	"fairwatt/model":                 "the judge",
 	"fairwatt/model/cap":             "official warnings, alerts as CAP",
@@ -98,8 +106,23 @@ var own = map[string]string{
 	"fairwatt/proto/strictyaml":      "configuration",
 }
 
+// builds says what the programs of each set of build tags may link.
+var builds = []struct {
+	name, tags string
+	modules    []map[string]string
+}{
+	{"agent", "", []map[string]string{linked, graphs}},
+	{"agent-lite", "lite", []map[string]string{linked}},
+}
+
 func TestLinkedPackages(t *testing.T) {
-	out, err := exec.Command("go", "list", "-deps", "-f", "{{if not .Standard}}{{.ImportPath}}{{else}}std {{.ImportPath}}{{end}}", ".").Output()
+	for _, b := range builds {
+		t.Run(b.name, func(t *testing.T) { checkLinked(t, b.tags, b.modules) })
+	}
+}
+
+func checkLinked(t *testing.T, tags string, modules []map[string]string) {
+	out, err := exec.Command("go", "list", "-tags="+tags, "-deps", "-f", "{{if not .Standard}}{{.ImportPath}}{{else}}std {{.ImportPath}}{{end}}", ".").Output()
 	if err != nil {
 		t.Fatalf("go list: %v", err)
 	}
@@ -126,16 +149,18 @@ func TestLinkedPackages(t *testing.T) {
 			continue
 		}
 		known := false
-		for module := range linked {
-			if path == module || strings.HasPrefix(path, module+"/") {
-				known, seen[module] = true, true
+		for _, list := range modules {
+			for module := range list {
+				if path == module || strings.HasPrefix(path, module+"/") {
+					known, seen[module] = true, true
+				}
 			}
 		}
 		if !known {
 			t.Errorf("the agent links %s: add its module to the list, with the reason, or do without", path)
 		}
 	}
-	for _, list := range []map[string]string{linked, own} {
+	for _, list := range append(modules[:len(modules):len(modules)], own) {
 		for name, why := range list {
 			if !seen[name] {
 				t.Errorf("%s (%s) is listed and not linked", name, why)

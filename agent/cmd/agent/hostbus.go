@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"sync"
+	"time"
 
 	"periph.io/x/conn/v3/gpio"
 	"periph.io/x/conn/v3/gpio/gpioreg"
@@ -15,6 +16,8 @@ import (
 
 // A hostBuses is this machine: /dev/i2c-* and its GPIO pins by periph's names.
 type hostBuses struct {
+	began time.Time
+
 	mu   sync.Mutex
 	open map[string]i2c.BusCloser
 }
@@ -25,7 +28,7 @@ func newHostBuses() (*hostBuses, error) {
 	if _, err := host.Init(); err != nil {
 		return nil, fmt.Errorf("load bus drivers: %w", err)
 	}
-	return &hostBuses{open: make(map[string]i2c.BusCloser)}, nil
+	return &hostBuses{began: time.Now(), open: make(map[string]i2c.BusCloser)}, nil
 }
 
 // I2C opens a bus by number or name; an empty name is the first there is.

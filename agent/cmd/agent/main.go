@@ -30,7 +30,8 @@ a residual-current device, a grid protection relay or a lightning warning.`,
 	}
 	root.AddCommand(
 		runCommand(), replayCommand(), checkCommand(), recordCommand(), monitorCommand(),
-		importCommand(), enrollCommand(), tradeCommand(), openCommand(), versionCommand(withNetwork),
+		importCommand(), enrollCommand(), tradeCommand(), openCommand(),
+		ackCommand(), blockCommand(), unblockCommand(), statusCommand(), ownerKeyCommand(), versionCommand(withNetwork),
 	)
 	return root
 }
@@ -51,6 +52,7 @@ func withNetwork(b *build) error {
 		return fmt.Errorf("hash the built-in weights: %w", err)
 	}
 	b.Network = fmt.Sprintf("%x", sha256.Sum256(file))
+	b.Engine = nnet.Engine
 	b.Weights = fmt.Sprintf("%s v%d", weights.Name, weights.Version)
 	for _, h := range weights.Heads {
 		b.Heads = append(b.Heads, h.Name)

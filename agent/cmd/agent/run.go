@@ -64,7 +64,7 @@ func runAgent(ctx context.Context, cfg *agent.Config, log *slog.Logger) (err err
 		return fmt.Errorf("make data directory: %w", err)
 	}
 	deps := agent.Deps{
-		Version: readBuild().Version, Logger: log, Clock: agent.LiveClock(clockSynced), Supervisor: guard.supervisor(log),
+		Version: readBuild().Version, Logger: log, Clock: agent.LiveClock(trustOf(cfg)), Supervisor: guard.supervisor(log),
 	}
 	if cfg.Genesis != "" {
 		if deps.Chain, err = agent.LoadChain(cfg.Genesis); err != nil {
@@ -95,8 +95,8 @@ func runAgent(ctx context.Context, cfg *agent.Config, log *slog.Logger) (err err
 	if err != nil {
 		return err
 	}
-	if len(judgeConfig.Required) == 0 {
-		log.Warn("no input is required (judge.required is empty): the gate opens without any sensor")
+	for _, l := range cfg.Judge.Loosened() {
+		log.Warn("looser than the grid profile", "setting", l.Setting, "value", l.Value, "default", l.Default)
 	}
 	if deps.Judge, err = agent.NewJudge(judgeConfig, network); err != nil {
 		return err
@@ -120,7 +120,8 @@ func runAgent(ctx context.Context, cfg *agent.Config, log *slog.Logger) (err err
 		return errors.Join(err, deps.Outbox.Close(deps.Clock.Wall().UnixMilli()))
 	}
 	defer guard.watchStop(ctx, log)()
-	err = a.Run(ctx)
+	closeDoor := openDoor(ctx, cfg.Data, a, log)
+	err = errors.Join(a.Run(ctx), closeDoor())
 	return errors.Join(err, guard.end(err == nil))
 }
 

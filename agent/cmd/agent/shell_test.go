@@ -93,8 +93,8 @@ func TestBuildOf(t *testing.T) {
 			t.Errorf("%+v: %q, want %q", c.info, text, c.text)
 		}
 	}
-	withNetwork := build{Network: "n", Weights: "w v1", Heads: []string{"h", "i"}}
-	if text := withNetwork.text("p"); !strings.HasSuffix(text, ")\nnetwork n\nweights w v1, heads h i\n") {
+	withNetwork := build{Network: "n", Weights: "w v1", Heads: []string{"h", "i"}, Engine: "e"}
+	if text := withNetwork.text("p"); !strings.HasSuffix(text, ")\nnetwork n\nweights w v1, heads h i\nengine e\n") {
 		t.Errorf("with a network: %q", text)
 	}
 }

@@ -34,6 +34,7 @@ func withNetwork(b *build) error {
 		return fmt.Errorf("hash the built-in weights: %w", err)
 	}
 	b.Network = fmt.Sprintf("%x", sha256.Sum256(file))
+	b.Engine = nnet.Engine
 	b.Weights = fmt.Sprintf("%s v%d", weights.Name, weights.Version)
 	for _, h := range weights.Heads {
 		b.Heads = append(b.Heads, h.Name)

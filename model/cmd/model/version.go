@@ -28,6 +28,7 @@ type build struct {
 	Network string   `json:"network_sha256,omitempty"`
 	Weights string   `json:"weights,omitempty"` // name and version of the network's weights
 	Heads   []string `json:"heads,omitempty"`
+	Engine  string   `json:"engine,omitempty"` // what computes the network's scores
 }
 
 func readBuild() build {
@@ -72,6 +73,9 @@ func (b build) text(program string) string {
 	}
 	if b.Weights != "" {
 		fmt.Fprintf(&s, "weights %s, heads %s\n", b.Weights, strings.Join(b.Heads, " "))
+	}
+	if b.Engine != "" {
+		fmt.Fprintf(&s, "engine %s\n", b.Engine)
 	}
 	return s.String()
 }
