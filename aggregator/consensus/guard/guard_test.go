@@ -311,6 +311,13 @@ func TestNewView(t *testing.T) {
 		})
 	}
 	m := &protos.Message{Content: &protos.Message_NewView{NewView: &protos.NewView{SignedViewData: e}}}
+	for last, want := range map[uint64]Action{8: Take, 9: Take, 10: Drop} {
+		g := da3
+		g.Last = last
+		if ruling := g.Message(2, m); ruling.Action != want {
+			t.Errorf("a new view with decision 9 at one with decision %d: action %d, want %d", last, ruling.Action, want)
+		}
+	}
 	for promised, want := range map[uint64]Action{5: Take, 6: Drop} {
 		g := da3
 		g.Promised = promised
