@@ -355,3 +355,28 @@ func TestLeaderProposesOncePerPlace(t *testing.T) {
 		}
 	})
 }
+
+// A leader dies with a block under way whose records no one else has. Its kept
+// messages, processed again and again, are no signs of life.
+func TestLeaderDiesWithBlockUnderWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 4, 1000, lan)
+		var mu sync.Mutex
+		voted, changing := make(map[string]bool), false
+		c.sieved(func(from, _ string, _ *peerpb.Frame, m *protos.Message) bool {
+			mu.Lock()
+			defer mu.Unlock()
+			changing = changing || m.GetViewChange() != nil
+			if m.GetCommit() == nil {
+				return true
+			}
+			voted[from] = true
+			return changing
+		})
+		c.startAll()
+		c.submit("da1", 100)
+		c.until("all votes", func() bool { mu.Lock(); defer mu.Unlock(); return len(voted) == 4 })
+		c.stop("da1")
+		c.allDecided(c.names[1:]...)
+	})
+}

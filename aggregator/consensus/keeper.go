@@ -78,6 +78,13 @@ func (k *keeper) mayTake(view, seq uint64, digest string) error {
 	return k.book.MayTake(view, seq, digest)
 }
 
+// underWay reports whether a block after a decision was taken.
+func (k *keeper) underWay(last uint64) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.book.UnderWay(last)
+}
+
 func (k *keeper) taken(view, seq uint64) (*protos.PrePrepare, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()

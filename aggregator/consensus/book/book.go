@@ -98,6 +98,9 @@ func (b *Book) Newest(last uint64) (*protos.PrePrepare, error) {
 	return t.prePrepare()
 }
 
+// UnderWay reports whether the block after a decision was taken, and counts still.
+func (b *Book) UnderWay(last uint64) bool { return b.at(last+1) != nil }
+
 func (t *block) prePrepare() (*protos.PrePrepare, error) {
 	m := &protos.SavedMessage{}
 	if err := proto.Unmarshal(t.entry, m); err != nil {

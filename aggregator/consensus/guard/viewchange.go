@@ -103,8 +103,8 @@ func (g Guard) newView(sender uint64, nv *protos.NewView) Ruling {
 		return drop
 	}
 	// One that comes late may bring a block that was decided long ago. The library
-	// finds that impossible and ends; the node gets into the view by itself when
-	// it hears from its leader.
+	// finds that impossible and ends. The node gets into the view by the votes of
+	// the others there.
 	if newest < g.Last {
 		return drop
 	}
