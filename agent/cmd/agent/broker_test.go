@@ -276,7 +276,6 @@ func (p *testPlant) voltage(v float64) {
 }
 
 const brokerTestConfig = `
-clock: trusted # the kernel of a test machine may know of none
 site: farm-1
 device: pv-1
 simulated: true
