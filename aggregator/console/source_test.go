@@ -98,6 +98,10 @@ func sample(nowMs int64) *Snapshot {
 			{
 				ID: "wind-2", Site: "ridge", Online: "online", State: "BLOCKED", Said: "BLOCKED", SinceMs: nowMs - 300e3, ValidUntilMs: nowMs + 60e3, LapsesMs: nowMs + 60e3,
 				LastSeenMs: nowMs - 2100, Simulated: true, OnChain: "BLOCKED", Waits: "a named person: agent ack --rule E10 --by NAME", Contactor: "none",
+				CostSinceMs: nowMs - 86400e3, Costs: []Cost{
+					{Rule: "W03", Title: "Gusts are strong", ClosedS: 9000, AloneS: 1800, KWh: number(12.34), Money: number(1.481)},
+					{Rule: hostile, Title: hostile, ClosedS: 60},
+				},
 				Causes: []Cause{
 					{
 						Rule: "W03", Kind: "wind", Level: "block", Text: "gust 31.4 m/s (>= 25 m/s)",
