@@ -179,7 +179,7 @@ func New(cfg Config, deps Deps) (*Agent, error) {
 		a.viewer.PriceMicro = cfg.Sell.PriceMicroPerKWh
 	}
 	// Behind an open contactor the meter shows nothing of what could be sold.
-	deps.Judge.RateEnergy(cfg.Judge.RatedPowerW, cfg.Contactor == nil)
+	deps.Judge.RateEnergy(cfg.Judge.RatedPowerW, cfg.Contactor == nil || cfg.Contactor.None)
 	if l := cfg.Location; l != nil {
 		a.viewer.Location = &wire.Location{Lat: l.Latitude, Lon: l.Longitude}
 	}

@@ -70,7 +70,10 @@ type Generator struct {
 	// Contactor is what switches the power sold, in the agent's words; none, or
 	// empty where it has not said.
 	Contactor string `json:"contactor,omitempty"`
-	Simulated bool   `json:"simulated"`
+	// ContactorOnChain is what its signed offers say: none, unwatched, watched, or
+	// empty where they say nothing.
+	ContactorOnChain string `json:"contactor_on_chain,omitempty"`
+	Simulated        bool   `json:"simulated"`
 }
 
 // A Cause is why a gate is not open, or a warning.

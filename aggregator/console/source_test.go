@@ -91,7 +91,7 @@ func sample(nowMs int64) *Snapshot {
 		Generators: []Generator{
 			{
 				ID: "pv-1", Site: "harbour", Online: "online", State: "OPEN", Said: "OPEN", SinceMs: nowMs - 1800e3, ValidUntilMs: nowMs + 60e3, LapsesMs: nowMs + 60e3,
-				LastSeenMs: nowMs - 900, Simulated: true, OnChain: "OPEN", Contactor: "GPIO22, feedback GPIO27",
+				LastSeenMs: nowMs - 900, Simulated: true, OnChain: "OPEN", Contactor: "GPIO22, feedback GPIO27", ContactorOnChain: "watched",
 				Hazards: []Hazard{{Kind: "thunderstorm", Level: "ok", P: number(0.031)}, {Kind: "wind", Level: "ok", P: number(0.12)}},
 				Scores:  map[string]float64{"thunderstorm": 0.031, "wind": 0.12, "rain": 0.004, "heat": 0.4},
 			},

@@ -46,7 +46,7 @@ function card(g) {
     own ? '' : el('p', { class: 'small' }, `It counts as blocked: ${s.why}${s.since ? ', since ' + moment(s.since) : ''}.`),
     own ? el('p', { class: 'small' }, stateSentence(g)) : '',
     own && causes.length ? el('ul', { class: 'causes', 'aria-label': 'Why' }, causes) : '',
-    g.contactor ? el('p', { class: 'small' }, `Contactor: ${g.contactor}`) : '',
+    g.contactor ? el('p', { class: 'small' }, `Contactor: ${g.contactor}${g.contactor_on_chain ? `; on the chain: ${g.contactor_on_chain}` : ''}`) : '',
     el('p', { class: 'small' }, own ? 'Hazards: ' : 'Last known hazards: ',
       hazards.length ? hazards.map(h => [el('span', { class: 'badge ' + (levelLook[h.level] || 'bad') }, `${words(h.kind)}: ${h.level}`), ' '])
         : el('span', {}, 'none'),
