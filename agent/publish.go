@@ -138,6 +138,9 @@ func (a *Agent) publishInfo() error {
 		v.ChainID = hex.EncodeToString(a.deps.Chain.ID[:])
 		v.Capabilities = append(v.Capabilities, "record")
 	}
+	if !a.words.none {
+		v.Capabilities = append(v.Capabilities, "command")
+	}
 	if a.cfg.Sell != nil {
 		v.Capabilities = append(v.Capabilities, "sell")
 		v.Contactor = "none"
@@ -147,6 +150,9 @@ func (a *Agent) publishInfo() error {
 	}
 	if a.cfg.Buy != nil {
 		v.Capabilities = append(v.Capabilities, "buy")
+	}
+	for _, l := range a.cfg.Judge.Loosened() {
+		v.Loosened = append(v.Loosened, l.String())
 	}
 	return a.set(wire.ClassInfo, 1, true, v)
 }

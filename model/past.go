@@ -59,6 +59,9 @@ func (p *past) add(id string, held Level, flags byte, remainingMs int64) bool {
 	default:
 		p.states[i] = ruleState{held: held, holding: true, holdUntil: never}
 		p.resumeMs[i] = full
+		if held == LevelBlock { // also if the cause comes again, and ends by a shorter time of its own
+			p.waitMs = max(p.waitMs, full)
+		}
 	}
 	return true
 }

@@ -195,7 +195,10 @@ type Info struct {
 	// Contactor is what switches the power sold: its pins, or none; empty at a
 	// device that does not sell.
 	Contactor string `json:"contactor,omitempty"`
-	Simulated bool   `json:"simulated"`
+	// Loosened are the settings that let the gate open more easily than its grid
+	// profile's, each with both values.
+	Loosened  []string `json:"loosened,omitempty"`
+	Simulated bool     `json:"simulated"`
 }
 
 // A Sensor is the health of one configured sensor.
