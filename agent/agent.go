@@ -170,11 +170,17 @@ func New(cfg Config, deps Deps) (*Agent, error) {
 	}
 	a.viewer = &view.Writer{
 		Device: cfg.Device, Simulated: cfg.Simulated, ModelHash: deps.ModelHash, Zone: time.Local,
+		Began: deps.Clock.Wall(),
 		Set: func(class string, qos byte, retained bool, payload []byte) error {
 			a.publisher.set(class, qos, retained, payload)
 			return nil
 		},
 	}
+	if cfg.Sell != nil {
+		a.viewer.PriceMicro = cfg.Sell.PriceMicroPerKWh
+	}
+	// Behind an open contactor the meter shows nothing of what could be sold.
+	deps.Judge.RateEnergy(cfg.Judge.RatedPowerW, cfg.Contactor == nil || cfg.Contactor.None)
 	if l := cfg.Location; l != nil {
 		a.viewer.Location = &wire.Location{Lat: l.Latitude, Lon: l.Longitude}
 	}

@@ -3,6 +3,7 @@ package agent
 import (
 	"encoding/hex"
 
+	"fairwatt/agent/contactor/drive"
 	"fairwatt/agent/outbox"
 	"fairwatt/agent/trade"
 	"fairwatt/agent/view"
@@ -154,6 +155,17 @@ func (a *Agent) publishInfo() error {
 		v.Loosened = append(v.Loosened, l.String())
 	}
 	return a.set(wire.ClassInfo, 1, true, v)
+}
+
+// contactorPB is what an offer says that switches the power.
+func contactorPB(c *drive.Config) fairwattpb.Contactor {
+	switch {
+	case c == nil || c.None:
+		return fairwattpb.Contactor_CONTACTOR_NONE
+	case c.Feedback == "" && c.FeedbackInput == nil:
+		return fairwattpb.Contactor_CONTACTOR_UNWATCHED
+	}
+	return fairwattpb.Contactor_CONTACTOR_WATCHED
 }
 
 // publishTrades publishes the retained view of open trades.

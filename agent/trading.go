@@ -34,7 +34,8 @@ func (a *Agent) sellerConfig() trade.SellerConfig {
 	s, p := a.cfg.Sell, a.deps.Chain.Params
 	return trade.SellerConfig{
 		Device: a.cfg.Device, Meter: MeterID(a.cfg.Device, s.Meter), PriceMicroPerKWh: s.PriceMicroPerKWh,
-		MinWh: s.MinWh, MaxWh: s.MaxWh, DeliveryMs: int64(s.DeliveryH * 3_600_000),
+		Contactor: contactorPB(a.cfg.Contactor),
+		MinWh:     s.MinWh, MaxWh: s.MaxWh, DeliveryMs: int64(s.DeliveryH * 3_600_000),
 		OfferTTLMs: s.OfferTTL.Milliseconds(), StartWindowMs: p.StartByMs,
 		// Billed before the ledger's own deadline, which would fail the trade.
 		ResumeWindowMs: p.ResumeByMs * 8 / 10, DeliverWindowMs: p.DeliverByMs * 8 / 10,

@@ -405,6 +405,9 @@ type View struct {
 	Scores    Scores
 	HasScores bool
 	Alerts    []AlertView
+	// What each rule has cost, as Tolls gives it.
+	Tolls      []Toll
+	EnergyFrom string
 }
 
 // View returns the present state with fresh explanations.
@@ -413,6 +416,7 @@ func (j *Judge) View() View {
 	v.State, v.SinceMs = j.gate.State()
 	v.Reason = j.reason(v.Causes, j.nowMs)
 	v.OpensInMs = j.opensInMs(v.Causes, j.nowMs)
+	v.Tolls, v.EnergyFrom = j.Tolls()
 	for k := range NumKinds {
 		if a := &j.alerts[k]; a.level != LevelNone {
 			v.Alerts = append(v.Alerts, AlertView{a.id, k, a.level, a.rev, a.since, j.explainSet(a.rules, j.nowMs)})

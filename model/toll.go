@@ -10,6 +10,7 @@ import (
 // once: then each has the time in full, and none has it alone.
 type Toll struct {
 	Rule              string // its id, or GateTimers
+	Title             string // in words for people
 	ClosedMs, AloneMs int64
 	ClosedWh, AloneWh float64
 }
@@ -30,6 +31,7 @@ const (
 // tolls counts what rules cost. It is no part of the judgement.
 type tolls struct {
 	ratingW float64
+	blind   bool // the power measured is not what could be sold
 	any     bool
 	atMs    int64   // until when it has counted
 	closed  bool    // the gate, then
@@ -42,8 +44,12 @@ type tolls struct {
 
 // RateEnergy has the energy that was not sold reckoned from a rating in W where no
 // power is measured: with the light of an irradiance channel, or all of it. The
-// default is the configuration's rated power.
-func (j *Judge) RateEnergy(ratingW float64) { j.tolls.ratingW = ratingW }
+// default is the configuration's rated power. measured says that the power channel
+// shows what could be sold also while the gate is closed; behind an open contactor
+// it does not.
+func (j *Judge) RateEnergy(ratingW float64, measured bool) {
+	j.tolls.ratingW, j.tolls.blind = ratingW, !measured
+}
 
 // passed counts the time up to tMs, in which nothing changed.
 func (t *tolls) passed(tMs int64) {
@@ -88,12 +94,12 @@ func (j *Judge) count(tMs int64) {
 			t.set = t.set.With(i)
 		}
 	}
-	t.powerW, t.basis = j.ev.sellable(tMs, t.ratingW)
+	t.powerW, t.basis = j.ev.sellable(tMs, t.ratingW, t.blind)
 }
 
 // sellable is the power that could be sold, as far as it is known.
-func (e *evidence) sellable(tMs int64, ratingW float64) (float64, energyBasis) {
-	if w, ok := e.in.get(PowerW, tMs); ok {
+func (e *evidence) sellable(tMs int64, ratingW float64, blind bool) (float64, energyBasis) {
+	if w, ok := e.in.get(PowerW, tMs); ok && !blind {
 		return max(w, 0), byPower
 	}
 	if ratingW <= 0 {
@@ -115,9 +121,9 @@ func (j *Judge) Tolls() (list []Toll, from string) {
 		if c.ClosedMs == 0 {
 			continue
 		}
-		c.Rule = GateTimers
+		c.Rule, c.Title = GateTimers, "The gate waits by its own times"
 		if i < len(j.rules) {
-			c.Rule = j.rules[i].id
+			c.Rule, c.Title = j.rules[i].id, j.rules[i].title()
 		}
 		list = append(list, c)
 	}

@@ -61,17 +61,20 @@ func TestTollsOfARating(t *testing.T) {
 	for _, c := range []struct {
 		values map[Channel]float64
 		rating float64
+		behind bool // an open contactor
 		wh     float64
 		from   string
 	}{
-		{map[Channel]float64{PowerW: 500, IrradianceWPM2: 400}, 1000, 500, "power_w"},
-		{map[Channel]float64{PowerW: -3}, 1000, 0, "power_w"},
-		{map[Channel]float64{IrradianceWPM2: 400}, 1000, 400, "rating and irradiance_wpm2"},
-		{map[Channel]float64{WindGustMPS: 3}, 1000, 1000, "rating, at most"},
-		{map[Channel]float64{WindGustMPS: 3}, 0, 0, ""},
+		{map[Channel]float64{PowerW: 500, IrradianceWPM2: 400}, 1000, false, 500, "power_w"},
+		{map[Channel]float64{PowerW: -3}, 1000, false, 0, "power_w"},
+		{map[Channel]float64{IrradianceWPM2: 400}, 1000, false, 400, "rating and irradiance_wpm2"},
+		{map[Channel]float64{WindGustMPS: 3}, 1000, false, 1000, "rating, at most"},
+		{map[Channel]float64{WindGustMPS: 3}, 0, false, 0, ""},
+		{map[Channel]float64{PowerW: 0, IrradianceWPM2: 400}, 1000, true, 400, "rating and irradiance_wpm2"},
+		{map[Channel]float64{PowerW: 0}, 0, true, 0, ""},
 	} {
 		r := quietRig(t, func(cfg *Config) { cfg.IntervalS = 3600 })
-		r.j.RateEnergy(c.rating)
+		r.j.RateEnergy(c.rating, !c.behind)
 		c.values[WindSpeedMPS] = 30
 		r.step(3_600_000, c.values)
 		r.step(3_600_000, c.values)
@@ -131,7 +134,7 @@ func TestTollsAddUp(t *testing.T) {
 
 func TestTollsInTheSummary(t *testing.T) {
 	t.Parallel()
-	s := Summary{Cost: []Toll{{"W08", 7_200_000, 3_600_000, 4000, 1500}}, EnergyFrom: "power_w", Price: 0.25}
+	s := Summary{Cost: []Toll{{"W08", "", 7_200_000, 3_600_000, 4000, 1500}}, EnergyFrom: "power_w", Price: 0.25}
 	want := `,"cost":[{"rule":"W08","closed_h":2,"alone_h":1,"kwh":4,"alone_kwh":1.5,"money":1,"alone_money":0.375}],"energy_from":"power_w","price_per_kwh":0.25}`
 	if got := string(s.AppendJSON(nil)); !strings.HasSuffix(got, want) {
 		t.Errorf("%s", got)

@@ -13,8 +13,9 @@ type SellerConfig struct {
 	Device           string
 	Meter            string // id of the meter whose register bills
 	PriceMicroPerKWh int64
-	MinWh, MaxWh     int64 // offers below MinWh are not made
-	DeliveryMs       int64 // how long one delivery lasts at most
+	Contactor        fairwattpb.Contactor // told with each offer
+	MinWh, MaxWh     int64                // offers below MinWh are not made
+	DeliveryMs       int64                // how long one delivery lasts at most
 	OfferTTLMs       int64
 	StartWindowMs    int64 // after the Pay was seen; then the trade is given up
 	DeliverWindowMs  int64 // after the start; then what was metered is billed
@@ -257,7 +258,7 @@ func (s *Seller) offer(in SellerInput) {
 	s.OfferID = fmt.Sprintf("%s-offer-%d", s.cfg.Device, s.Counter)
 	s.OfferWh, s.OfferEndMs = volume, in.WallMs+s.cfg.OfferTTLMs
 	s.send(&fairwattpb.Record{Body: &fairwattpb.Record_Offer{Offer: &fairwattpb.Offer{
-		OfferId: s.OfferID, VolumeWh: volume, PriceMicroPerKwh: s.cfg.PriceMicroPerKWh, ExpiresMs: s.OfferEndMs,
+		OfferId: s.OfferID, VolumeWh: volume, PriceMicroPerKwh: s.cfg.PriceMicroPerKWh, ExpiresMs: s.OfferEndMs, Contactor: s.cfg.Contactor,
 	}}}, false)
 }
 

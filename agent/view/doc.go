@@ -20,7 +20,7 @@
 //
 // Publish gate and hazard views retained, alerts and telemetry not. Take a gate
 // for closed when its view has expired or its device is offline
-// ([FleetDevice.Shown] does). Use a Writer or a Fleet from one goroutine.
+// ([Fleet.Shown] does). Use a Writer or a Fleet from one goroutine.
 //
 // # Design
 //

@@ -76,3 +76,21 @@ func waits(causes []model.Cause) string {
 	}
 	return "a named person: " + strings.Join(commands, ", ")
 }
+
+// cost puts what rules have cost into a gate view.
+func (v *Writer) cost(out *wire.Gate[Cause], judged *model.View, now Moment) {
+	for _, c := range judged.Tolls {
+		w := wire.Cost{Rule: c.Rule, Title: c.Title, ClosedS: float64(c.ClosedMs) / 1000, AloneS: float64(c.AloneMs) / 1000}
+		if judged.EnergyFrom != "" {
+			w.KWh = Rounded(c.ClosedWh/1000, 3)
+			if v.PriceMicro > 0 {
+				w.Money = Rounded(c.ClosedWh/1000*float64(v.PriceMicro)/1e6, 4)
+			}
+		}
+		out.Cost = append(out.Cost, w)
+	}
+	// The hours of a faster world are none of this clock's.
+	if out.Cost != nil && !v.Began.IsZero() && now.Speed == 0 {
+		out.CostSince = wire.Time{Time: v.Began}
+	}
+}

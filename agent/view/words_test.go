@@ -127,3 +127,27 @@ func TestWordsOfAFastWorld(t *testing.T) {
 		t.Errorf("opens at %v", g.OpensAt)
 	}
 }
+
+// A gate view says what each rule has cost, in money where there is a price.
+func TestCostInAView(t *testing.T) {
+	judged := model.View{State: model.StateOpen, EnergyFrom: "power_w", Tolls: []model.Toll{
+		{Rule: "W03", Title: "Gusts are strong", ClosedMs: 7_200_000, AloneMs: 3_600_000, ClosedWh: 4500, AloneWh: 2000},
+	}}
+	w, out := writer()
+	w.PriceMicro, w.Began = 120_000, noon.Add(-time.Hour)
+	if err := w.Gate(Moment{Wall: noon}, &judged, 1); err != nil {
+		t.Fatal(err)
+	}
+	g := gateOf(t, out)
+	if len(g.Cost) != 1 || g.Cost[0].Rule != "W03" || g.Cost[0].ClosedS != 7200 || g.Cost[0].AloneS != 3600 || *g.Cost[0].KWh != 4.5 || *g.Cost[0].Money != 0.54 ||
+		!g.CostSince.Equal(noon.Add(-time.Hour)) {
+		t.Errorf("%+v", g.Cost)
+	}
+	judged.EnergyFrom = ""
+	if err := w.Gate(Moment{Wall: noon}, &judged, 1); err != nil {
+		t.Fatal(err)
+	}
+	if g := gateOf(t, out); g.Cost[0].KWh != nil || g.Cost[0].Money != nil {
+		t.Errorf("an energy that is not known: %+v", g.Cost[0])
+	}
+}

@@ -16,7 +16,10 @@ type Writer struct {
 	Simulated bool
 	Location  *wire.Location // nil: unknown
 	Zone      *time.Location // of times in words for people; nil: UTC
-	ModelHash string
+	Began     time.Time      // when the agent started, for what rules cost
+	// PriceMicro is the price of a kWh in millionths, 0 for none.
+	PriceMicro int64
+	ModelHash  string
 	// Set publishes a payload.
 	Set func(class string, qos byte, retained bool, payload []byte) error
 
@@ -81,6 +84,7 @@ func (v *Writer) Gate(now Moment, view *model.View, gateSeq uint64) error {
 		}
 	}
 	v.say(&out, view, now)
+	v.cost(&out, view, now)
 	return v.Show(wire.ClassGate, 1, true, out)
 }
 

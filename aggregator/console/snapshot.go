@@ -65,10 +65,16 @@ type Generator struct {
 	Hazards    []Hazard           `json:"hazards"`
 	Scores     map[string]float64 `json:"scores,omitempty"` // by the network, 0 to 1
 	OnChain    string             `json:"on_chain,omitempty"`
+	// Costs is what each rule has cost since CostSinceMs, as the agent reckons it.
+	Costs       []Cost `json:"costs,omitempty"`
+	CostSinceMs int64  `json:"cost_since_ms,omitempty"`
 	// Contactor is what switches the power sold, in the agent's words; none, or
 	// empty where it has not said.
 	Contactor string `json:"contactor,omitempty"`
-	Simulated bool   `json:"simulated"`
+	// ContactorOnChain is what its signed offers say: none, unwatched, watched, or
+	// empty where they say nothing.
+	ContactorOnChain string `json:"contactor_on_chain,omitempty"`
+	Simulated        bool   `json:"simulated"`
 }
 
 // A Cause is why a gate is not open, or a warning.
@@ -98,6 +104,16 @@ type Input struct {
 	Threshold *float64 `json:"threshold,omitempty"`
 	AgeS      *float64 `json:"age_s,omitempty"`
 	State     string   `json:"state,omitempty"` // why the value is not valid: stale, ...
+}
+
+// A Cost is what one rule has cost, as in wire.Cost.
+type Cost struct {
+	Rule    string   `json:"rule"`
+	Title   string   `json:"title,omitempty"`
+	ClosedS float64  `json:"closed_s"`
+	AloneS  float64  `json:"alone_s"`
+	KWh     *float64 `json:"kwh,omitempty"`
+	Money   *float64 `json:"money,omitempty"`
 }
 
 // A Hazard is the newest view of one kind of hazard.

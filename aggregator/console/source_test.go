@@ -95,13 +95,17 @@ func sample(nowMs int64) *Snapshot {
 		Generators: []Generator{
 			{
 				ID: "pv-1", Site: "harbour", Online: "online", State: "OPEN", Said: "OPEN", SinceMs: nowMs - 1800e3, ValidUntilMs: nowMs + 60e3, LapsesMs: nowMs + 60e3,
-				LastSeenMs: nowMs - 900, Simulated: true, OnChain: "OPEN", Contactor: "GPIO22, feedback GPIO27",
+				LastSeenMs: nowMs - 900, Simulated: true, OnChain: "OPEN", Contactor: "GPIO22, feedback GPIO27", ContactorOnChain: "watched",
 				Hazards: []Hazard{{Kind: "thunderstorm", Level: "ok", P: number(0.031)}, {Kind: "wind", Level: "ok", P: number(0.12)}},
 				Scores:  map[string]float64{"thunderstorm": 0.031, "wind": 0.12, "rain": 0.004, "heat": 0.4},
 			},
 			{
 				ID: "wind-2", Site: "ridge", Online: "online", State: "BLOCKED", Said: "BLOCKED", SinceMs: nowMs - 300e3, ValidUntilMs: nowMs + 60e3, LapsesMs: nowMs + 60e3,
 				LastSeenMs: nowMs - 2100, Simulated: true, OnChain: "BLOCKED", Waits: "a named person: agent ack --rule E10 --by NAME", Contactor: "none",
+				CostSinceMs: nowMs - 86400e3, Costs: []Cost{
+					{Rule: "W03", Title: "Gusts are strong", ClosedS: 9000, AloneS: 1800, KWh: number(12.34), Money: number(1.481)},
+					{Rule: hostile, Title: hostile, ClosedS: 60},
+				},
 				Causes: []Cause{
 					{
 						Rule: "W03", Kind: "wind", Level: "block", Text: "gust 31.4 m/s (>= 25 m/s)",

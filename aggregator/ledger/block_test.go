@@ -166,6 +166,36 @@ func TestFirstFaultOfARegistration(t *testing.T) {
 	}
 }
 
+// The chain keeps what a seller says that switches its power. An offer that says
+// nothing, as every one did before, leaves the state as it was then.
+func TestContactorOfASeller(t *testing.T) {
+	w, old := newWorld(t, nil), newWorld(t, nil)
+	w.must(seller, w.offer(1, 1))
+	old.must(seller, old.offer(1, 1))
+	if w.State.Root() != old.State.Root() || w.State.ContactorOf(seller) != 0 {
+		t.Errorf("an offer that says nothing: %v", w.State.ContactorOf(seller))
+	}
+	for _, c := range []fairwattpb.Contactor{
+		fairwattpb.Contactor_CONTACTOR_WATCHED, fairwattpb.Contactor_CONTACTOR_NONE, fairwattpb.Contactor_CONTACTOR_UNWATCHED, 0,
+	} {
+		r := w.offer(1, 1)
+		r.GetOffer().Contactor = c
+		w.must(seller, r)
+		want := c
+		if c == 0 { // it has said so before
+			want = fairwattpb.Contactor_CONTACTOR_UNWATCHED
+		}
+		if got := w.State.ContactorOf(seller); got != want {
+			t.Errorf("said %v, kept %v", c, got)
+		}
+	}
+	r := w.offer(1, 1)
+	r.GetOffer().Contactor = 4
+	if _, err := w.Send(seller, r); err == nil || !strings.Contains(err.Error(), "contactor: 4") {
+		t.Errorf("an unknown contactor: %v", err)
+	}
+}
+
 // What expires too early or too late is told how far off it is.
 func TestExpiryIsTold(t *testing.T) {
 	for ahead, want := range map[int64]string{

@@ -225,6 +225,7 @@ func validateRecord(r *fairwattpb.Record, signer string) error {
 		l.between("volume_wh", b.Offer.VolumeWh, 0, MaxEnergyWh)
 		l.between("price_micro_per_kwh", b.Offer.PriceMicroPerKwh, 1, MaxPriceMicroPerKWh)
 		l.time("expires_ms", b.Offer.ExpiresMs)
+		l.between("contactor", int64(b.Offer.Contactor), 0, 3)
 	case *fairwattpb.Record_Request:
 		l.id("request_id", b.Request.RequestId)
 		l.between("volume_wh", b.Request.VolumeWh, 1, MaxEnergyWh)

@@ -101,6 +101,10 @@ func (x *execution) offer(seller string, o *fairwattpb.Offer) *Refusal {
 		x.put(keyOffer+seller, &offer)
 		x.putBytes(deadlineKey(o.ExpiresMs, dueOffer, seller), nil)
 	}
+	// An offer of an older program says nothing, and leaves the state as it left it.
+	if o.Contactor != fairwattpb.Contactor_CONTACTOR_UNSPECIFIED {
+		x.putBytes(keyContactor+seller, []byte{byte(o.Contactor)})
+	}
 	return nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"fairwatt/aggregator/wct"
+	"fairwatt/proto/fairwattpb"
 )
 
 // Genesis returns the chain's genesis; it must not be changed.
@@ -208,6 +209,17 @@ func (s *State) GateOf(device string) (Gate, bool) {
 	var g Gate
 	ok := s.lookup(keyGate+device, &g)
 	return g, ok
+}
+
+// ContactorOf returns what a seller has said that switches its power; unspecified
+// where it has not.
+func (s *State) ContactorOf(seller string) fairwattpb.Contactor {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if b, ok := s.tree.get(keyContactor + seller); ok && len(b) == 1 {
+		return fairwattpb.Contactor(b[0])
+	}
+	return fairwattpb.Contactor_CONTACTOR_UNSPECIFIED
 }
 
 // Totals are sums over the whole state.

@@ -18,6 +18,7 @@ const (
 	keyGate        = "gate/"        // device
 	keyMeter       = "meter/"       // meter id
 	keyOffer       = "offer/"       // seller
+	keyContactor   = "contactor/"   // seller: what switches its power, once it has said
 	keyRequest     = "request/"     // buyer/request id
 	keyTrade       = "trade/"       // trade id
 	keyReference   = "reference/"   // of a deposit, as hex

@@ -232,8 +232,14 @@ func (p *Page) generators(now time.Time) []console.Generator {
 		if gate, ok := p.state.GateOf(g.ID); ok {
 			g.OnChain = gateWord(gate.State)
 		}
+		g.ContactorOnChain = contactorWords[p.state.ContactorOf(g.ID)]
 	}
 	return list
+}
+
+var contactorWords = map[fairwattpb.Contactor]string{
+	fairwattpb.Contactor_CONTACTOR_NONE: "none", fairwattpb.Contactor_CONTACTOR_UNWATCHED: "unwatched",
+	fairwattpb.Contactor_CONTACTOR_WATCHED: "watched",
 }
 
 func gateWord(s fairwattpb.GateState) string {

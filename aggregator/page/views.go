@@ -133,6 +133,10 @@ func readGate(g *device, payload []byte, retained bool, now time.Time) error {
 	if err != nil {
 		return err
 	}
+	costs, err := readCosts(w.Cost)
+	if err != nil {
+		return err
+	}
 	if !g.sight.Hear(w.State, w.TS.Time, w.ValidUntil.Time, w.Seq, retained, now) {
 		return nil // it is older than what is known
 	}
@@ -141,6 +145,7 @@ func readGate(g *device, payload []byte, retained bool, now time.Time) error {
 	if w.ClearInS != nil {
 		g.ClearInS = *w.ClearInS
 	}
+	g.Costs, g.CostSinceMs = costs, unixMs(w.CostSince.Time)
 	g.Simulated = g.Simulated || w.Simulated
 	g.Scores = nil
 	if w.Model != nil && len(w.Model.P) > 0 && len(w.Model.P) <= maxScores {
@@ -152,6 +157,23 @@ func readGate(g *device, payload []byte, retained bool, now time.Time) error {
 		}
 	}
 	return nil
+}
+
+// maxCosts bounds the rules of which a device says what they cost.
+const maxCosts = 80
+
+func readCosts(list []wire.Cost) ([]console.Cost, error) {
+	if len(list) > maxCosts {
+		return nil, fmt.Errorf("gate: costs of %d rules, at most %d", len(list), maxCosts)
+	}
+	out := make([]console.Cost, 0, len(list))
+	for _, c := range list {
+		if !(c.ClosedS >= 0 && c.AloneS >= 0 && c.AloneS <= c.ClosedS) {
+			return nil, fmt.Errorf("gate: rule %.20q cost %v s, %v s of them alone", c.Rule, c.ClosedS, c.AloneS)
+		}
+		out = append(out, console.Cost{Rule: clip(c.Rule), Title: clip(c.Title), ClosedS: c.ClosedS, AloneS: c.AloneS, KWh: c.KWh, Money: c.Money})
+	}
+	return out, nil
 }
 
 func readCauses(list []wire.Cause) ([]console.Cause, error) {

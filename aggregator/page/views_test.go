@@ -68,6 +68,8 @@ func TestViewsRefuse(t *testing.T) {
 		"fairwatt/v1/farm/pv-5/gate":         `{`,
 		"fairwatt/v1/farm/pv-6/gate":         `{"state":"OPEN","causes":[` + strings.TrimSuffix(causes.String(), ",") + `]}`,
 		"fairwatt/v1/farm/pv-7/gate":         long,
+		"fairwatt/v1/farm/pv-2/gate":         `{"state":"OPEN","cost":[{"rule":"W03","closed_s":5,"alone_s":6}]}`,
+		"fairwatt/v1/farm/pv-1/gate":         `{"state":"OPEN","cost":[` + strings.Repeat(`{"rule":"W03"},`, maxCosts) + `{}]}`,
 		"fairwatt/v1/farm/pv-3/status":       "perhaps",
 		"fairwatt/v1/farm/pv-3/hazard/wind":  `{"level":"huge"}`,
 		"fairwatt/v1/farm/pv-3/hazard/rain":  `{"level":"ok","p":7}`,

@@ -189,6 +189,59 @@ func (WordKind) EnumDescriptor() ([]byte, []int) {
 	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{2}
 }
 
+// What switches the power that a seller offers.
+type Contactor int32
+
+const (
+	Contactor_CONTACTOR_UNSPECIFIED Contactor = 0 // an older program says nothing
+	Contactor_CONTACTOR_NONE        Contactor = 1 // nothing: the trade is an account of what flows anyway
+	Contactor_CONTACTOR_UNWATCHED   Contactor = 2 // a contactor without feedback
+	Contactor_CONTACTOR_WATCHED     Contactor = 3 // a contactor whose feedback is looked at
+)
+
+// Enum value maps for Contactor.
+var (
+	Contactor_name = map[int32]string{
+		0: "CONTACTOR_UNSPECIFIED",
+		1: "CONTACTOR_NONE",
+		2: "CONTACTOR_UNWATCHED",
+		3: "CONTACTOR_WATCHED",
+	}
+	Contactor_value = map[string]int32{
+		"CONTACTOR_UNSPECIFIED": 0,
+		"CONTACTOR_NONE":        1,
+		"CONTACTOR_UNWATCHED":   2,
+		"CONTACTOR_WATCHED":     3,
+	}
+)
+
+func (x Contactor) Enum() *Contactor {
+	p := new(Contactor)
+	*p = x
+	return p
+}
+
+func (x Contactor) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Contactor) Descriptor() protoreflect.EnumDescriptor {
+	return file_proto_fairwattpb_record_proto_enumTypes[3].Descriptor()
+}
+
+func (Contactor) Type() protoreflect.EnumType {
+	return &file_proto_fairwattpb_record_proto_enumTypes[3]
+}
+
+func (x Contactor) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Contactor.Descriptor instead.
+func (Contactor) EnumDescriptor() ([]byte, []int) {
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{3}
+}
+
 // A Record is what one participant puts on the chain.
 type Record struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1058,6 +1111,7 @@ type Offer struct {
 	VolumeWh         int64                  `protobuf:"varint,2,opt,name=volume_wh,json=volumeWh,proto3" json:"volume_wh,omitempty"`
 	PriceMicroPerKwh int64                  `protobuf:"varint,3,opt,name=price_micro_per_kwh,json=priceMicroPerKwh,proto3" json:"price_micro_per_kwh,omitempty"`
 	ExpiresMs        int64                  `protobuf:"varint,4,opt,name=expires_ms,json=expiresMs,proto3" json:"expires_ms,omitempty"`
+	Contactor        Contactor              `protobuf:"varint,5,opt,name=contactor,proto3,enum=fairwatt.v1.Contactor" json:"contactor,omitempty"`
 	unknownFields    protoimpl.UnknownFields
 	sizeCache        protoimpl.SizeCache
 }
@@ -1118,6 +1172,13 @@ func (x *Offer) GetExpiresMs() int64 {
 		return x.ExpiresMs
 	}
 	return 0
+}
+
+func (x *Offer) GetContactor() Contactor {
+	if x != nil {
+		return x.Contactor
+	}
+	return Contactor_CONTACTOR_UNSPECIFIED
 }
 
 type Request struct {
@@ -2043,13 +2104,14 @@ const file_proto_fairwattpb_record_proto_rawDesc = "" +
 	"\bgate_seq\x18\x03 \x01(\x04R\agateSeq\x12,\n" +
 	"\x05state\x18\x04 \x01(\x0e2\x16.fairwatt.v1.GateStateR\x05state\x12\x1b\n" +
 	"\tissued_ms\x18\x05 \x01(\x03R\bissuedMs\x12$\n" +
-	"\x0evalid_until_ms\x18\x06 \x01(\x03R\fvalidUntilMs\"\x8d\x01\n" +
+	"\x0evalid_until_ms\x18\x06 \x01(\x03R\fvalidUntilMs\"\xc3\x01\n" +
 	"\x05Offer\x12\x19\n" +
 	"\boffer_id\x18\x01 \x01(\tR\aofferId\x12\x1b\n" +
 	"\tvolume_wh\x18\x02 \x01(\x03R\bvolumeWh\x12-\n" +
 	"\x13price_micro_per_kwh\x18\x03 \x01(\x03R\x10priceMicroPerKwh\x12\x1d\n" +
 	"\n" +
-	"expires_ms\x18\x04 \x01(\x03R\texpiresMs\"\x9a\x01\n" +
+	"expires_ms\x18\x04 \x01(\x03R\texpiresMs\x124\n" +
+	"\tcontactor\x18\x05 \x01(\x0e2\x16.fairwatt.v1.ContactorR\tcontactor\"\x9a\x01\n" +
 	"\aRequest\x12\x1d\n" +
 	"\n" +
 	"request_id\x18\x01 \x01(\tR\trequestId\x12\x1b\n" +
@@ -2134,7 +2196,12 @@ const file_proto_fairwattpb_record_proto_rawDesc = "" +
 	"\x15WORD_KIND_UNSPECIFIED\x10\x00\x12\x11\n" +
 	"\rWORD_KIND_ACK\x10\x01\x12\x13\n" +
 	"\x0fWORD_KIND_BLOCK\x10\x02\x12\x15\n" +
-	"\x11WORD_KIND_UNBLOCK\x10\x03B\x1bZ\x19fairwatt/proto/fairwattpbb\x06proto3"
+	"\x11WORD_KIND_UNBLOCK\x10\x03*j\n" +
+	"\tContactor\x12\x19\n" +
+	"\x15CONTACTOR_UNSPECIFIED\x10\x00\x12\x12\n" +
+	"\x0eCONTACTOR_NONE\x10\x01\x12\x17\n" +
+	"\x13CONTACTOR_UNWATCHED\x10\x02\x12\x15\n" +
+	"\x11CONTACTOR_WATCHED\x10\x03B\x1bZ\x19fairwatt/proto/fairwattpbb\x06proto3"
 
 var (
 	file_proto_fairwattpb_record_proto_rawDescOnce sync.Once
@@ -2148,70 +2215,72 @@ func file_proto_fairwattpb_record_proto_rawDescGZIP() []byte {
 	return file_proto_fairwattpb_record_proto_rawDescData
 }
 
-var file_proto_fairwattpb_record_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
+var file_proto_fairwattpb_record_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
 var file_proto_fairwattpb_record_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
 var file_proto_fairwattpb_record_proto_goTypes = []any{
 	(Role)(0),               // 0: fairwatt.v1.Role
 	(GateState)(0),          // 1: fairwatt.v1.GateState
 	(WordKind)(0),           // 2: fairwatt.v1.WordKind
-	(*Record)(nil),          // 3: fairwatt.v1.Record
-	(*Registration)(nil),    // 4: fairwatt.v1.Registration
-	(*Deposit)(nil),         // 5: fairwatt.v1.Deposit
-	(*Cause)(nil),           // 6: fairwatt.v1.Cause
-	(*CauseInput)(nil),      // 7: fairwatt.v1.CauseInput
-	(*GateChange)(nil),      // 8: fairwatt.v1.GateChange
-	(*Word)(nil),            // 9: fairwatt.v1.Word
-	(*GateAttestation)(nil), // 10: fairwatt.v1.GateAttestation
-	(*Offer)(nil),           // 11: fairwatt.v1.Offer
-	(*Request)(nil),         // 12: fairwatt.v1.Request
-	(*Response)(nil),        // 13: fairwatt.v1.Response
-	(*Quote)(nil),           // 14: fairwatt.v1.Quote
-	(*Token)(nil),           // 15: fairwatt.v1.Token
-	(*Pay)(nil),             // 16: fairwatt.v1.Pay
-	(*MeterReading)(nil),    // 17: fairwatt.v1.MeterReading
-	(*Start)(nil),           // 18: fairwatt.v1.Start
-	(*Hold)(nil),            // 19: fairwatt.v1.Hold
-	(*Resume)(nil),          // 20: fairwatt.v1.Resume
-	(*Reading)(nil),         // 21: fairwatt.v1.Reading
-	(*Bill)(nil),            // 22: fairwatt.v1.Bill
-	(*Confirm)(nil),         // 23: fairwatt.v1.Confirm
+	(Contactor)(0),          // 3: fairwatt.v1.Contactor
+	(*Record)(nil),          // 4: fairwatt.v1.Record
+	(*Registration)(nil),    // 5: fairwatt.v1.Registration
+	(*Deposit)(nil),         // 6: fairwatt.v1.Deposit
+	(*Cause)(nil),           // 7: fairwatt.v1.Cause
+	(*CauseInput)(nil),      // 8: fairwatt.v1.CauseInput
+	(*GateChange)(nil),      // 9: fairwatt.v1.GateChange
+	(*Word)(nil),            // 10: fairwatt.v1.Word
+	(*GateAttestation)(nil), // 11: fairwatt.v1.GateAttestation
+	(*Offer)(nil),           // 12: fairwatt.v1.Offer
+	(*Request)(nil),         // 13: fairwatt.v1.Request
+	(*Response)(nil),        // 14: fairwatt.v1.Response
+	(*Quote)(nil),           // 15: fairwatt.v1.Quote
+	(*Token)(nil),           // 16: fairwatt.v1.Token
+	(*Pay)(nil),             // 17: fairwatt.v1.Pay
+	(*MeterReading)(nil),    // 18: fairwatt.v1.MeterReading
+	(*Start)(nil),           // 19: fairwatt.v1.Start
+	(*Hold)(nil),            // 20: fairwatt.v1.Hold
+	(*Resume)(nil),          // 21: fairwatt.v1.Resume
+	(*Reading)(nil),         // 22: fairwatt.v1.Reading
+	(*Bill)(nil),            // 23: fairwatt.v1.Bill
+	(*Confirm)(nil),         // 24: fairwatt.v1.Confirm
 }
 var file_proto_fairwattpb_record_proto_depIdxs = []int32{
-	4,  // 0: fairwatt.v1.Record.registration:type_name -> fairwatt.v1.Registration
-	5,  // 1: fairwatt.v1.Record.deposit:type_name -> fairwatt.v1.Deposit
-	8,  // 2: fairwatt.v1.Record.gate_change:type_name -> fairwatt.v1.GateChange
-	11, // 3: fairwatt.v1.Record.offer:type_name -> fairwatt.v1.Offer
-	12, // 4: fairwatt.v1.Record.request:type_name -> fairwatt.v1.Request
-	13, // 5: fairwatt.v1.Record.response:type_name -> fairwatt.v1.Response
-	16, // 6: fairwatt.v1.Record.pay:type_name -> fairwatt.v1.Pay
-	18, // 7: fairwatt.v1.Record.start:type_name -> fairwatt.v1.Start
-	19, // 8: fairwatt.v1.Record.hold:type_name -> fairwatt.v1.Hold
-	20, // 9: fairwatt.v1.Record.resume:type_name -> fairwatt.v1.Resume
-	21, // 10: fairwatt.v1.Record.reading:type_name -> fairwatt.v1.Reading
-	22, // 11: fairwatt.v1.Record.bill:type_name -> fairwatt.v1.Bill
-	23, // 12: fairwatt.v1.Record.confirm:type_name -> fairwatt.v1.Confirm
-	9,  // 13: fairwatt.v1.Record.word:type_name -> fairwatt.v1.Word
+	5,  // 0: fairwatt.v1.Record.registration:type_name -> fairwatt.v1.Registration
+	6,  // 1: fairwatt.v1.Record.deposit:type_name -> fairwatt.v1.Deposit
+	9,  // 2: fairwatt.v1.Record.gate_change:type_name -> fairwatt.v1.GateChange
+	12, // 3: fairwatt.v1.Record.offer:type_name -> fairwatt.v1.Offer
+	13, // 4: fairwatt.v1.Record.request:type_name -> fairwatt.v1.Request
+	14, // 5: fairwatt.v1.Record.response:type_name -> fairwatt.v1.Response
+	17, // 6: fairwatt.v1.Record.pay:type_name -> fairwatt.v1.Pay
+	19, // 7: fairwatt.v1.Record.start:type_name -> fairwatt.v1.Start
+	20, // 8: fairwatt.v1.Record.hold:type_name -> fairwatt.v1.Hold
+	21, // 9: fairwatt.v1.Record.resume:type_name -> fairwatt.v1.Resume
+	22, // 10: fairwatt.v1.Record.reading:type_name -> fairwatt.v1.Reading
+	23, // 11: fairwatt.v1.Record.bill:type_name -> fairwatt.v1.Bill
+	24, // 12: fairwatt.v1.Record.confirm:type_name -> fairwatt.v1.Confirm
+	10, // 13: fairwatt.v1.Record.word:type_name -> fairwatt.v1.Word
 	0,  // 14: fairwatt.v1.Registration.roles:type_name -> fairwatt.v1.Role
-	7,  // 15: fairwatt.v1.Cause.inputs:type_name -> fairwatt.v1.CauseInput
+	8,  // 15: fairwatt.v1.Cause.inputs:type_name -> fairwatt.v1.CauseInput
 	1,  // 16: fairwatt.v1.GateChange.state:type_name -> fairwatt.v1.GateState
-	6,  // 17: fairwatt.v1.GateChange.causes:type_name -> fairwatt.v1.Cause
+	7,  // 17: fairwatt.v1.GateChange.causes:type_name -> fairwatt.v1.Cause
 	2,  // 18: fairwatt.v1.Word.kind:type_name -> fairwatt.v1.WordKind
 	1,  // 19: fairwatt.v1.GateAttestation.state:type_name -> fairwatt.v1.GateState
-	15, // 20: fairwatt.v1.Response.token:type_name -> fairwatt.v1.Token
-	14, // 21: fairwatt.v1.Response.quotes:type_name -> fairwatt.v1.Quote
-	17, // 22: fairwatt.v1.Pay.buyer_reading:type_name -> fairwatt.v1.MeterReading
-	17, // 23: fairwatt.v1.Start.reading:type_name -> fairwatt.v1.MeterReading
-	6,  // 24: fairwatt.v1.Hold.causes:type_name -> fairwatt.v1.Cause
-	17, // 25: fairwatt.v1.Hold.reading:type_name -> fairwatt.v1.MeterReading
-	17, // 26: fairwatt.v1.Resume.reading:type_name -> fairwatt.v1.MeterReading
-	17, // 27: fairwatt.v1.Reading.reading:type_name -> fairwatt.v1.MeterReading
-	17, // 28: fairwatt.v1.Bill.reading:type_name -> fairwatt.v1.MeterReading
-	17, // 29: fairwatt.v1.Confirm.reading:type_name -> fairwatt.v1.MeterReading
-	30, // [30:30] is the sub-list for method output_type
-	30, // [30:30] is the sub-list for method input_type
-	30, // [30:30] is the sub-list for extension type_name
-	30, // [30:30] is the sub-list for extension extendee
-	0,  // [0:30] is the sub-list for field type_name
+	3,  // 20: fairwatt.v1.Offer.contactor:type_name -> fairwatt.v1.Contactor
+	16, // 21: fairwatt.v1.Response.token:type_name -> fairwatt.v1.Token
+	15, // 22: fairwatt.v1.Response.quotes:type_name -> fairwatt.v1.Quote
+	18, // 23: fairwatt.v1.Pay.buyer_reading:type_name -> fairwatt.v1.MeterReading
+	18, // 24: fairwatt.v1.Start.reading:type_name -> fairwatt.v1.MeterReading
+	7,  // 25: fairwatt.v1.Hold.causes:type_name -> fairwatt.v1.Cause
+	18, // 26: fairwatt.v1.Hold.reading:type_name -> fairwatt.v1.MeterReading
+	18, // 27: fairwatt.v1.Resume.reading:type_name -> fairwatt.v1.MeterReading
+	18, // 28: fairwatt.v1.Reading.reading:type_name -> fairwatt.v1.MeterReading
+	18, // 29: fairwatt.v1.Bill.reading:type_name -> fairwatt.v1.MeterReading
+	18, // 30: fairwatt.v1.Confirm.reading:type_name -> fairwatt.v1.MeterReading
+	31, // [31:31] is the sub-list for method output_type
+	31, // [31:31] is the sub-list for method input_type
+	31, // [31:31] is the sub-list for extension type_name
+	31, // [31:31] is the sub-list for extension extendee
+	0,  // [0:31] is the sub-list for field type_name
 }
 
 func init() { file_proto_fairwattpb_record_proto_init() }
@@ -2240,7 +2309,7 @@ func file_proto_fairwattpb_record_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_proto_fairwattpb_record_proto_rawDesc), len(file_proto_fairwattpb_record_proto_rawDesc)),
-			NumEnums:      3,
+			NumEnums:      4,
 			NumMessages:   21,
 			NumExtensions: 0,
 			NumServices:   0,

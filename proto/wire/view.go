@@ -73,6 +73,21 @@ type Gate[C any] struct {
 	// Words say state and causes in sentences for people, in the device's local
 	// time; see Says.
 	Words []string `json:"words,omitempty"`
+	// Cost is what each rule has cost since CostSince, when the agent started.
+	Cost      []Cost `json:"cost,omitempty"`
+	CostSince Time   `json:"cost_since,omitzero"`
+}
+
+// A Cost is what one rule has cost: for how long it kept the gate closed, and for
+// how much of that alone; the energy that was not sold, where it is known, and what
+// that would have earned.
+type Cost struct {
+	Rule    string   `json:"rule"` // its id, or gate: the gate's own times
+	Title   string   `json:"title"`
+	ClosedS float64  `json:"closed_s"`
+	AloneS  float64  `json:"alone_s"`
+	KWh     *float64 `json:"kwh,omitempty"`
+	Money   *float64 `json:"money,omitempty"`
 }
 
 // A Cause is a rule that holds, with its inputs, as a reader sees it.

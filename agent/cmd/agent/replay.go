@@ -150,7 +150,7 @@ func (f *replayFlags) run(ctx context.Context, stdout io.Writer) (err error) {
 		return err
 	}
 	if f.rating > 0 {
-		judge.RateEnergy(f.rating)
+		judge.RateEnergy(f.rating, true)
 	}
 	r := replay.Replay{
 		Price: f.price,

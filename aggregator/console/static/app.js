@@ -46,7 +46,7 @@ function card(g) {
     own ? '' : el('p', { class: 'small' }, `It counts as blocked: ${s.why}${s.since ? ', since ' + moment(s.since) : ''}.`),
     own ? el('p', { class: 'small' }, stateSentence(g)) : '',
     own && causes.length ? el('ul', { class: 'causes', 'aria-label': 'Why' }, causes) : '',
-    g.contactor ? el('p', { class: 'small' }, `Contactor: ${g.contactor}`) : '',
+    g.contactor ? el('p', { class: 'small' }, `Contactor: ${g.contactor}${g.contactor_on_chain ? `; on the chain: ${g.contactor_on_chain}` : ''}`) : '',
     el('p', { class: 'small' }, own ? 'Hazards: ' : 'Last known hazards: ',
       hazards.length ? hazards.map(h => [el('span', { class: 'badge ' + (levelLook[h.level] || 'bad') }, `${words(h.kind)}: ${h.level}`), ' '])
         : el('span', {}, 'none'),
@@ -54,6 +54,9 @@ function card(g) {
     scores.length ? el('div', { class: 'bars' }, el('span', { class: 'muted' }, own ? 'Network scores' : 'Last network scores'),
       scores.slice(0, 4).map(([k, p]) => el('div', {}, el('span', {}, words(k)),
         el('meter', { min: 0, max: 1, value: p, 'aria-label': `${words(k)} score` }), el('span', { class: 'num' }, p.toFixed(3))))) : '',
+    (g.costs || []).length ? el('details', { class: 'small' },
+      el('summary', {}, g.cost_since_ms ? `What rules have cost since ${moment(g.cost_since_ms)}` : 'What rules have cost'),
+      el('ul', { class: 'costs' }, [...g.costs].sort((a, b) => b.closed_s - a.closed_s).slice(0, 8).map(c => el('li', {}, costSentence(c))))) : '',
     el('p', { class: 'muted small' }, 'last seen ', time(g.last_seen_ms), g.on_chain ? `; on the chain: ${g.on_chain}` : ''));
 }
 
@@ -65,7 +68,8 @@ function generators(list) {
   list.forEach((g, i) => {
     const id = g.site + '/' + g.id, key = JSON.stringify([g, seen(g)]), old = cards.get(id);
     if (!old || old.key !== key) {
-      const node = card(g);
+      const node = card(g), costs = node.querySelector('details');
+      if (costs && old && old.node.querySelector('details[open]')) costs.open = true;
       if (old) old.node.replaceWith(node); else box.insertBefore(node, box.children[i] || null);
       cards.set(id, { key, node });
     }

@@ -42,6 +42,15 @@ function stateSentence(g) {
   return `${text}; it opens at ${moment(g.opens_at_ms)} ${clearing ? 'if nothing new happens' : 'at the earliest'}.`;
 }
 
+// costSentence says what a rule has cost.
+const hours = s => (s < 3600 ? Math.round(s / 60) + ' min' : (s / 3600).toFixed(1) + ' h');
+function costSentence(c) {
+  let s = `${c.title || 'Rule'} (${c.rule}): closed for ${hours(c.closed_s)}, ${hours(c.alone_s)} of them alone`;
+  if (c.kwh !== undefined) s += `; ${c.kwh.toFixed(1)} kWh not sold`;
+  if (c.money !== undefined) s += `, worth ${c.money.toFixed(2)}`;
+  return s + '.';
+}
+
 function causeSentence(c) {
   if (!c.title) return `${c.rule}: ${c.text}.`;
   let s = `${c.title} (${c.rule})`;
