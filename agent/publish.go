@@ -137,6 +137,9 @@ func (a *Agent) publishInfo() error {
 		v.ChainID = hex.EncodeToString(a.deps.Chain.ID[:])
 		v.Capabilities = append(v.Capabilities, "record")
 	}
+	if !a.words.none {
+		v.Capabilities = append(v.Capabilities, "command")
+	}
 	if a.cfg.Sell != nil {
 		v.Capabilities = append(v.Capabilities, "sell")
 		v.Contactor = "none"

@@ -31,6 +31,8 @@ type Judge struct {
 	extractor *Extractor
 	features  Features
 
+	tolls tolls // what rules have cost
+
 	resumeMs   []int64 // by rule: the hold that a restart left, until the first sample
 	restoredMs int64
 
@@ -94,6 +96,7 @@ func NewJudge(cfg Config, scorer Scorer) (*Judge, error) {
 		}
 	}
 	j.states[ruleInit] = ruleState{level: LevelBlock, held: LevelBlock}
+	j.tolls.ratingW = cfg.RatedPowerW
 	return j, nil
 }
 
@@ -176,6 +179,7 @@ func (j *Judge) NextDeadlineMs() (int64, bool) {
 
 // judge evaluates every rule at tMs and moves gate and alerts.
 func (j *Judge) judge(tMs int64) {
+	j.tolls.passed(tMs)
 	var in, sober GateInput
 	for i := range j.rules {
 		if !j.served.Has(i) {
@@ -204,6 +208,7 @@ func (j *Judge) judge(tMs int64) {
 	}
 	j.moveGate(tMs, in, sober)
 	j.moveAlerts(tMs)
+	j.count(tMs)
 }
 
 func (in *GateInput) add(other GateInput) {

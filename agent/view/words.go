@@ -28,15 +28,15 @@ func (c Cause) MarshalJSON() ([]byte, error) {
 }
 
 // causesOf adds the words for people to causes that were explained at now.
-func causesOf(causes []model.Cause, now time.Time) []Cause {
+func causesOf(causes []model.Cause, now Moment) []Cause {
 	out := make([]Cause, len(causes))
 	for i, c := range causes {
 		w := wire.CauseWords{Title: c.Title, Says: c.Says, Ends: c.Ends}
 		if c.StandsMs >= 0 {
-			w.Since = wire.Time{Time: now.Add(-time.Duration(c.StandsMs) * time.Millisecond)}
+			w.Since = now.after(-c.StandsMs)
 		}
 		if c.EndsInMs >= 0 {
-			w.EndsAt = wire.Time{Time: now.Add(time.Duration(c.EndsInMs) * time.Millisecond)}
+			w.EndsAt = now.after(c.EndsInMs)
 		}
 		out[i] = Cause{c, w}
 	}
@@ -44,11 +44,11 @@ func causesOf(causes []model.Cause, now time.Time) []Cause {
 }
 
 // say puts the words for people into a gate view.
-func (v *Writer) say(out *wire.Gate[Cause], judged *model.View, now time.Time) {
+func (v *Writer) say(out *wire.Gate[Cause], judged *model.View, now Moment) {
 	switch {
 	case judged.State == model.StateOpen || judged.State == model.StateInit:
 	case judged.OpensInMs >= 0:
-		out.OpensAt = wire.Time{Time: now.Add(time.Duration(judged.OpensInMs) * time.Millisecond)}
+		out.OpensAt = now.after(judged.OpensInMs)
 	default:
 		out.Waits = waits(judged.Causes)
 	}
@@ -60,7 +60,7 @@ func (v *Writer) say(out *wire.Gate[Cause], judged *model.View, now time.Time) {
 	if zone == nil {
 		zone = time.UTC
 	}
-	out.Words = out.Says(causes, now.In(zone))
+	out.Words = out.Says(causes, now.Wall.In(zone))
 }
 
 // waits says what a gate waits for that does not open by itself.

@@ -116,3 +116,14 @@ func TestAlertInWords(t *testing.T) {
 		t.Errorf("%s, %v", b, err)
 	}
 }
+
+// Where a simulated world runs faster, a time to wait is as much shorter.
+func TestWordsOfAFastWorld(t *testing.T) {
+	w, out := writer()
+	if err := w.Gate(Moment{Wall: noon, Speed: 3600}, &model.View{State: model.StateClearing, OpensInMs: 2 * 3600_000}, 1); err != nil {
+		t.Fatal(err)
+	}
+	if g := gateOf(t, out); !g.OpensAt.Equal(noon.Add(2 * time.Second)) {
+		t.Errorf("opens at %v", g.OpensAt)
+	}
+}

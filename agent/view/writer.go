@@ -29,6 +29,16 @@ type Writer struct {
 type Moment struct {
 	Wall   time.Time
 	Synced bool // the wall clock may be trusted
+	// Speed is sensing time in wall time; 0 is 1.
+	Speed float64
+}
+
+// after is the wall time when the sensing clock has gone on by ms.
+func (m Moment) after(ms int64) wire.Time {
+	if m.Speed > 0 {
+		ms = int64(float64(ms) / m.Speed)
+	}
+	return wire.Time{Time: m.Wall.Add(time.Duration(ms) * time.Millisecond)}
 }
 
 // modelName names the network in gate views.
@@ -57,7 +67,7 @@ func (v *Writer) Gate(now Moment, view *model.View, gateSeq uint64) error {
 		Schema: wire.SchemaGate, ID: fmt.Sprintf("%s-gate-%d", v.Device, seq), Seq: seq,
 		TS: wire.Time{Time: now.Wall}, ClockSynced: now.Synced, State: view.State.String(), Reason: view.Reason,
 		Since: wire.Time{Time: v.GateWall}, ValidUntil: wire.Time{Time: now.Wall.Add(wire.GateValid)},
-		Causes: causesOf(view.Causes, now.Wall), GateSeq: gateSeq, Simulated: v.Simulated,
+		Causes: causesOf(view.Causes, now), GateSeq: gateSeq, Simulated: v.Simulated,
 	}
 	if view.ClearInMs >= 0 {
 		out.ClearInS = Rounded(float64(view.ClearInMs)/1000, 3)
@@ -70,7 +80,7 @@ func (v *Writer) Gate(now Moment, view *model.View, gateSeq uint64) error {
 			})
 		}
 	}
-	v.say(&out, view, now.Wall)
+	v.say(&out, view, now)
 	return v.Show(wire.ClassGate, 1, true, out)
 }
 
@@ -111,7 +121,7 @@ func (v *Writer) Alert(now Moment, e *model.Event, clearInMs int64) wire.Alert[C
 	out := wire.Alert[Cause]{
 		Schema: wire.SchemaAlert, ID: e.ID, Rev: e.Rev, Action: e.Action.String(), TS: wire.Time{Time: now.Wall},
 		Kind: e.Kind.String(), Level: e.Level.String(), Urgency: urgency, Severity: severity, Certainty: certainty,
-		Headline: headline(e.Kind, e.Level, e.Action, e.Causes), Rules: ruleIDs(e.Causes), Causes: causesOf(e.Causes, now.Wall),
+		Headline: headline(e.Kind, e.Level, e.Action, e.Causes), Rules: ruleIDs(e.Causes), Causes: causesOf(e.Causes, now),
 		Simulated: v.Simulated,
 	}
 	if e.Action == model.ActionAck {
@@ -126,7 +136,7 @@ func (v *Writer) Alert(now Moment, e *model.Event, clearInMs int64) wire.Alert[C
 	case e.Level == model.LevelBlock:
 		out.Instruction = "Wait; the gate opens by itself when every cause has been clear long enough."
 		if clearInMs > 0 {
-			out.Expires = wire.Time{Time: now.Wall.Add(time.Duration(clearInMs) * time.Millisecond)}
+			out.Expires = now.after(clearInMs)
 		}
 	default:
 		out.Instruction = "Watch; trading goes on."

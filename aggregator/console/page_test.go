@@ -137,6 +137,7 @@ func TestPageInABrowser(t *testing.T) {
 		"t-house-1-41", "hazard hold", "2.491 of 2.500", "da-3 is the root",
 		"da-1 gets blocks from da-2 at 3.1 ms", "failed", "simulated", "refused replayed: 3", "Seaside community – fairwatt", "Live",
 		"Contactor: none", "Contactor: GPIO22, feedback GPIO27", "X99: a text of an older agent.",
+		"<b>Ada Lovelace</b> acknowledged E12 of", "(key of ada) in block 40", "<b>Bob</b> closed the gate of", ": the roof",
 	)
 	if n := strings.Count(dom, "31.4 m/s"); n != 2 { // the cause, and the trade that it held
 		t.Errorf("the page says 31.4 m/s %d times", n)

@@ -32,6 +32,7 @@ type Snapshot struct {
 	Generators []Generator    `json:"generators"`
 	Trades     []Trade        `json:"trades"` // newest first, bounded
 	TradeCount map[string]int `json:"trade_count"`
+	Words      []Word         `json:"words"` // of people to devices, newest first, bounded
 	Chain      Chain          `json:"chain"`
 	Tree       Tree           `json:"tree"`
 	Counters   Counters       `json:"counters"`
@@ -122,6 +123,20 @@ type Trade struct {
 	Reason           string `json:"reason,omitempty"`
 	Height           uint64 `json:"height"` // of its newest change
 	UpdatedMs        int64  `json:"updated_ms"`
+}
+
+// A Word is what a named person said to a device about its gate, as the chain has it.
+type Word struct {
+	Device    string `json:"device"`
+	Do        string `json:"do"`   // ack, block, unblock
+	Rule      string `json:"rule"` // acknowledged; of a block, the block's own
+	By        string `json:"by"`
+	Why       string `json:"why,omitempty"`
+	Owner     string `json:"owner,omitempty"`    // whose key sealed the command; empty: said on the machine
+	UntilMs   int64  `json:"until_ms,omitempty"` // of a block
+	TimeMs    int64  `json:"time_ms"`            // the device's clock
+	Height    uint64 `json:"height"`
+	Simulated bool   `json:"simulated"`
 }
 
 // A Chain is where the ledger stands.

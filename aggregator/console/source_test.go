@@ -88,6 +88,10 @@ func number(v float64) *float64 { return &v }
 func sample(nowMs int64) *Snapshot {
 	s := &Snapshot{
 		Version: 7, TimeMs: nowMs, Name: "Seaside community", DA: "da-1", Software: "0.1.0", StartedMs: nowMs - 3600e3, Simulated: true,
+		Words: []Word{
+			{Device: "pv-1", Do: "block", Rule: "B01", By: "Bob", Why: "the roof", UntilMs: nowMs + 3600e3, TimeMs: nowMs - 60e3, Height: 41},
+			{Device: "pv-1", Do: "ack", Rule: "E12", By: "Ada Lovelace", Why: hostile, Owner: "ada", TimeMs: nowMs - 120e3, Height: 40},
+		},
 		Generators: []Generator{
 			{
 				ID: "pv-1", Site: "harbour", Online: "online", State: "OPEN", Said: "OPEN", SinceMs: nowMs - 1800e3, ValidUntilMs: nowMs + 60e3, LapsesMs: nowMs + 60e3,

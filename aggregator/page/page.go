@@ -131,7 +131,7 @@ func (p *Page) Blocks(from uint64, limit int) ([]console.Block, error) {
 	to := min(top, from+uint64(limit)-1)
 	out := make([]console.Block, 0, to-from+1)
 	err := p.store.Blocks(from, to, func(height uint64, cb *fairwattpb.CertifiedBlock) error {
-		b, err := summary(cb)
+		b, _, err := summary(cb)
 		if err != nil {
 			return fmt.Errorf("block %d: %w", height, err)
 		}
@@ -176,6 +176,7 @@ func (p *Page) Snapshot() *console.Snapshot {
 	s.Chain.Records = j.records
 	s.Chain.Blocks = append([]console.Block{}, j.blocks...)
 	s.Trades = append([]console.Trade{}, j.changed...)
+	s.Words = append([]console.Word{}, j.words...)
 	j.mu.Unlock()
 	p.snap = s
 	return s

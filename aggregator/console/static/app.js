@@ -88,6 +88,13 @@ function tradeRow(t) {
     cell('at', time(t.updated_ms), 'nowrap'));
 }
 
+const said = { ack: 'acknowledged', block: 'closed the gate', unblock: 'took the block back' };
+function wordRow(w) {
+  return el('li', {}, time(w.time_ms), ' ', el('b', {}, w.by), ` ${said[w.do] || w.do}`, w.do === 'ack' ? ` ${w.rule}` : '', ' of ',
+    el('span', { class: 'mono' }, w.device), w.until_ms ? [' until ', time(w.until_ms)] : '', w.why ? `: ${w.why}` : '',
+    el('span', { class: 'muted' }, w.owner ? ` (key of ${w.owner})` : ' (on the machine)', ` in block ${whole.format(w.height)}`));
+}
+
 function blockRow(b) {
   return el('tr', {}, el('td', { class: 'num' }, whole.format(b.height)), el('td', { class: 'nowrap' }, time(b.time_ms)),
     el('td', { class: 'num' }, whole.format(b.records)), el('td', {}, b.accounting_node), el('td', { class: 'num' }, b.epoch),
@@ -158,6 +165,7 @@ function draw(s) {
   head(s);
   generators(s.generators);
   trades(s.trades, s.trade_count);
+  show('words', s.words || [], l => l.length ? l.map(wordRow) : el('li', { class: 'empty' }, 'No one has spoken yet.'));
   chain(s.chain);
   tree(s.tree, s.chain, s.counters);
   counters(s.counters);
