@@ -169,7 +169,7 @@ func New(cfg Config, deps Deps) (*Agent, error) {
 		a.publisher.alive = func() { deps.Supervisor.Beat(StagePublish) }
 	}
 	a.viewer = &view.Writer{
-		Device: cfg.Device, Simulated: cfg.Simulated, ModelHash: deps.ModelHash,
+		Device: cfg.Device, Simulated: cfg.Simulated, ModelHash: deps.ModelHash, Zone: time.Local,
 		Set: func(class string, qos byte, retained bool, payload []byte) error {
 			a.publisher.set(class, qos, retained, payload)
 			return nil
@@ -493,7 +493,7 @@ func (a *Agent) periodic() error {
 		a.publisher.set(wire.ClassStatus, 1, true, []byte(wire.Online))
 	}
 	now := a.now.wall
-	if due(now, &a.lastGate, view.GateEvery) {
+	if due(now, &a.lastGate, wire.GateEvery) {
 		if err := a.publishGate(); err != nil {
 			return err
 		}

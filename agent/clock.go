@@ -21,6 +21,9 @@ type Clock struct {
 	// WorldMs is the time of day where the sensors are, Unix milliseconds, at
 	// the start; nil is Wall's. In a replay or grid it is the trace's.
 	WorldMs func() int64
+	// Speed is sensing time in wall time, where a simulated world runs faster; 0 is
+	// 1. It turns times to wait into times of day for people.
+	Speed float64
 }
 
 // LiveClock is the clock of real hardware: monotonic since now.
@@ -38,13 +41,16 @@ type moment struct {
 	sensingMs int64
 	wall      time.Time
 	synced    bool
+	speed     float64
 	steppedMs int64 // how far the wall clock was stepped since the last moment
 }
 
 func (m moment) wallMs() int64 { return m.wall.UnixMilli() }
 
 // view is the time of a view made now.
-func (m moment) view() view.Moment { return view.Moment{Wall: m.wall, Synced: m.synced} }
+func (m moment) view() view.Moment {
+	return view.Moment{Wall: m.wall, Synced: m.synced, Speed: m.speed}
+}
 
 // stepLimit is how far wall and monotonic time may drift apart between two
 // moments before it is called a step.
@@ -60,7 +66,7 @@ type clockReader struct {
 // read returns the present moment. The sensing clock is held when it goes
 // back; a step of the wall clock is reported in the moment.
 func (r *clockReader) read() moment {
-	m := moment{sensingMs: r.clock.SensingMs(), wall: r.clock.Wall(), synced: true}
+	m := moment{sensingMs: r.clock.SensingMs(), wall: r.clock.Wall(), synced: true, speed: r.clock.Speed}
 	if r.clock.Synced != nil {
 		m.synced = r.clock.Synced()
 	}

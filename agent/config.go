@@ -279,6 +279,9 @@ func (c *Config) Validate() error {
 	if err := c.Judge.Validate(); err != nil {
 		return &ConfigError{"judge", err.Error()}
 	}
+	if err := c.Judge.Extreme(); err != nil {
+		return &ConfigError{"judge", err.Error()}
+	}
 	if c.Warnings != nil {
 		if err := c.Warnings.validate(c.Location); err != nil {
 			return err

@@ -14,6 +14,7 @@ import (
 	"time"
 	"unsafe"
 
+	"fairwatt/agent/outbox"
 	"fairwatt/agent/sensor"
 	"fairwatt/firmware-sim/board"
 	"fairwatt/model"
@@ -337,6 +338,45 @@ func surroundingFaults() []agentFault {
 			s.wait(1500 * time.Millisecond)
 			rules := s.rules()
 			return fmt.Sprintf("the broker says %s; restarted in a calm it is %s by %s%s", status, s.agent.Status().Gate, rules, s.reopens())
+		}},
+		{"kept state of meters is damaged", func(s *liveSite) string {
+			s.open()
+			s.end()
+			o, err := outbox.Open(s.db, outbox.DefaultLimits())
+			if err == nil {
+				_, err = o.Commit(0, outbox.Commit{State: map[string][]byte{stateMeters: []byte("{")}})
+			}
+			if err == nil {
+				err = o.Close(0)
+			}
+			if err != nil {
+				s.t.Fatal(err)
+			}
+			s.start()
+			s.wait(30 * time.Minute)
+			return fmt.Sprintf("put aside and told; after half an hour %s by %s", s.agent.Status().Gate, s.rules())
+		}},
+		{"wall clock not synchronised: a grave official warning of 3 h that is over by this clock", func(s *liveSite) string {
+			path := filepath.Join(s.t.TempDir(), "w.xml")
+			writeFile(s.t, path, nil)
+			s.cfg.Warnings = &WarningsConfig{File: path, StaleAfter: 24 * time.Hour}
+			s.synced = func() bool { return false }
+			s.open()
+			writeFile(s.t, path, graveFile(time.Now().Add(-24*time.Hour), 3*time.Hour, 0))
+			got := s.observe(time.Minute)
+			return got + s.reopens() + ", its own length"
+		}},
+		{"official warning with an onset in 4 h: a restart after 1 h", func(s *liveSite) string {
+			path := filepath.Join(s.t.TempDir(), "w.xml")
+			writeFile(s.t, path, graveFile(time.Now(), 10*time.Hour, 4*time.Hour))
+			s.cfg.Warnings = &WarningsConfig{File: path, StaleAfter: 24 * time.Hour}
+			s.open()
+			said := s.rules()
+			s.end()
+			s.wait(53 * time.Minute)
+			s.start()
+			s.wait(time.Hour)
+			return fmt.Sprintf("warns %s; an hour later %s; then %s", said, s.agent.Status().Gate, s.observe(3*time.Hour))
 		}},
 		{"official warnings: none heard for 15 min", func(s *liveSite) string {
 			s.cfg.Warnings = &WarningsConfig{Topic: "met/cap", StaleAfter: 15 * time.Minute}

@@ -1,7 +1,9 @@
 package agent
 
 import (
+	"slices"
 	"strings"
+	"time"
 
 	"fairwatt/agent/view"
 	"fairwatt/model"
@@ -14,18 +16,19 @@ import (
 
 // haComponent is one entity. Empty fields are left out.
 type haComponent struct {
-	Platform        string `json:"platform"`
-	UniqueID        string `json:"unique_id"`
-	DefaultEntityID string `json:"default_entity_id,omitempty"`
-	Name            string `json:"name"`
-	DeviceClass     string `json:"device_class,omitempty"`
-	StateClass      string `json:"state_class,omitempty"`
-	Unit            string `json:"unit_of_measurement,omitempty"`
-	EntityCategory  string `json:"entity_category,omitempty"`
-	StateTopic      string `json:"state_topic"`
-	ValueTemplate   string `json:"value_template"`
-	AttributesTopic string `json:"json_attributes_topic,omitempty"`
-	ExpireAfter     int    `json:"expire_after,omitempty"` // seconds
+	Platform        string   `json:"platform"`
+	UniqueID        string   `json:"unique_id"`
+	DefaultEntityID string   `json:"default_entity_id,omitempty"`
+	Name            string   `json:"name"`
+	DeviceClass     string   `json:"device_class,omitempty"`
+	StateClass      string   `json:"state_class,omitempty"`
+	Unit            string   `json:"unit_of_measurement,omitempty"`
+	EntityCategory  string   `json:"entity_category,omitempty"`
+	StateTopic      string   `json:"state_topic"`
+	ValueTemplate   string   `json:"value_template"`
+	AttributesTopic string   `json:"json_attributes_topic,omitempty"`
+	ExpireAfter     int      `json:"expire_after,omitempty"` // seconds
+	Options         []string `json:"options,omitempty"`
 }
 
 type haDevice struct {
@@ -50,6 +53,23 @@ var haChannels = map[model.Channel][4]string{
 	model.WindGustMPS:  {"wx", "Wind gust", "wind_speed", "m/s"},
 }
 
+// haGateSafe is OFF, safe, only while the gate says OPEN and its validity has
+// not passed: the broker hands out an old message to a Home Assistant that
+// starts.
+const haGateSafe = "{{ 'OFF' if value_json.state == 'OPEN' and as_timestamp(value_json.valid_until | default('', true), 0) > as_timestamp(now()) else 'ON' }}"
+
+// haGateState is the gate's state, unknown past its validity.
+const haGateState = "{{ value_json.state if as_timestamp(value_json.valid_until | default('', true), 0) > as_timestamp(now()) else 'UNKNOWN' }}"
+
+// haGateWhy says why in words. A state of Home Assistant has at most 255
+// characters; the attributes have all of them.
+const haGateWhy = "{{ (value_json.words | default([value_json.reason]) | join(' '))[:255] }}"
+
+// haExpire is when Home Assistant takes a gate that says nothing more for
+// unavailable, in seconds. A view that is about to end when it comes is not
+// believed for longer than one repetition and a bit beyond its end.
+const haExpire = int(wire.GateEvery/time.Second) + 10
+
 // discovery describes the agent to Home Assistant. The gate is a safety
 // sensor: ON means unsafe, and "unavailable" must be taken for unsafe too.
 func (a *Agent) discovery() haDevice {
@@ -66,21 +86,40 @@ func (a *Agent) discovery() haDevice {
 			"gate": {
 				Platform: "binary_sensor", UniqueID: prefix + "_gate", DefaultEntityID: "binary_sensor." + prefix + "_trade_gate",
 				Name: "Trade gate", DeviceClass: "safety", StateTopic: topic(wire.ClassGate), AttributesTopic: topic(wire.ClassGate),
-				ValueTemplate: "{{ 'OFF' if value_json.state == 'OPEN' else 'ON' }}", ExpireAfter: int(view.GateValid.Seconds()),
+				ValueTemplate: haGateSafe, ExpireAfter: haExpire,
+			},
+			"gate_state": {
+				Platform: "sensor", UniqueID: prefix + "_gate_state", Name: "Trade gate state", DeviceClass: "enum",
+				Options: append(slices.Clone(wire.GateStates), wire.GateUnknown), StateTopic: topic(wire.ClassGate), AttributesTopic: topic(wire.ClassGate),
+				ValueTemplate: haGateState, ExpireAfter: haExpire,
+			},
+			"gate_why": {
+				Platform: "sensor", UniqueID: prefix + "_gate_why", Name: "Trade gate, why", StateTopic: topic(wire.ClassGate), AttributesTopic: topic(wire.ClassGate),
+				ValueTemplate: haGateWhy, ExpireAfter: haExpire,
+			},
+			"gate_opens_at": {
+				Platform: "sensor", UniqueID: prefix + "_gate_opens_at", Name: "Trade gate opens at the earliest", DeviceClass: "timestamp",
+				StateTopic: topic(wire.ClassGate), ValueTemplate: "{{ value_json.opens_at | default(None) }}", ExpireAfter: haExpire,
 			},
 			"sensor_fault": {
 				Platform: "binary_sensor", UniqueID: prefix + "_sensor_fault", Name: "Sensor fault", DeviceClass: "problem",
 				EntityCategory: "diagnostic", StateTopic: topic(wire.ClassHazard + "sensor"),
-				ValueTemplate: "{{ 'ON' if value_json.level != 'ok' else 'OFF' }}", ExpireAfter: int(view.GateValid.Seconds()),
+				ValueTemplate: "{{ 'ON' if value_json.level != 'ok' else 'OFF' }}", ExpireAfter: int(wire.GateValid.Seconds()),
 			},
 		},
+	}
+	if a.cfg.Sell != nil {
+		d.Components["contactor"] = haComponent{
+			Platform: "sensor", UniqueID: prefix + "_contactor", Name: "Contactor", EntityCategory: "diagnostic",
+			StateTopic: topic(wire.ClassInfo), ValueTemplate: "{{ value_json.contactor | default('unknown') }}",
+		}
 	}
 	for k := range model.NumKinds {
 		name := k.String()
 		d.Components["hazard_"+name] = haComponent{
 			Platform: "sensor", UniqueID: prefix + "_hazard_" + name, Name: strings.ToUpper(name[:1]) + name[1:] + " hazard",
 			StateTopic: topic(wire.ClassHazard + name), AttributesTopic: topic(wire.ClassHazard + name),
-			ValueTemplate: "{{ value_json.level }}", ExpireAfter: int(view.GateValid.Seconds()),
+			ValueTemplate: "{{ value_json.level }}", ExpireAfter: int(wire.GateValid.Seconds()),
 		}
 	}
 	for _, s := range a.deps.Sensors {

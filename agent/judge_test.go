@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -54,6 +55,31 @@ func TestRequiredIsWhatIsConfigured(t *testing.T) {
 			t.Errorf("prefix %q, interval %v", judge.Prefix, judge.IntervalS)
 		}
 	}
+}
+
+// A setting that hardly closes the gate is refused until it is meant; one that is
+// looser than the profile stands in info.
+func TestLooseSettingsAreTold(t *testing.T) {
+	text := strings.Replace(requiredSite, "  grid: eu-50\n", "  grid: eu-50\n  weather: {gust_block_mps: 150}\n", 1)
+	var wrong *ConfigError
+	if _, err := ParseConfig(strings.NewReader(text)); !errors.As(err, &wrong) || wrong.Field != "judge" || !strings.Contains(wrong.Fix, "i_know: true") {
+		t.Errorf("a gust of 150 m/s: %v", err)
+	}
+	cfg, err := ParseConfig(strings.NewReader(text + "  i_know: true\n"))
+	if err != nil || !cfg.Judge.IKnow {
+		t.Errorf("meant: %v", err)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		s := newLiveSite(t)
+		s.cfg.Judge.Weather.GustBlockMPS = 40
+		s.start()
+		s.wait(5 * time.Second)
+		info := string(s.broker.Retained("fairwatt/v1/farm-1/pv-1/info"))
+		if !strings.Contains(info, `"loosened":["weather.gust_block_mps 40 (default 25.7)"]`) {
+			t.Errorf("info is %s", info)
+		}
+		s.end()
+	})
 }
 
 // A detector that never answers keeps the gate closed where nothing is said of

@@ -70,7 +70,7 @@ func (s *randomSite) start() {
 	cfg.Judge.Required = []model.Channel{model.WindGustMPS}
 	cfg.Judge.Channels = cfg.Judge.Required
 	cfg.Judge.StuckS = 0
-	cfg.Judge.Latch = nil // or the first stuck contactor ends the test
+	cfg.Judge.Latch = []string{"E16"} // not E17: the first stuck contactor would end the test
 	cfg.Sell = &SellConfig{Meter: "sold", PriceMicroPerKWh: 200_000, MinWh: 10, MaxWh: 1000, DeliveryH: 0.01, OfferTTL: time.Hour}
 	wind := &fakeSensor{name: "wind", channels: cfg.Judge.Required, read: func(_ context.Context, sample *model.Sample) error {
 		if s.blind {
@@ -145,6 +145,17 @@ func (s *randomSite) answer() {
 	}
 }
 
+// say has a person say something, between two ticks.
+func (s *randomSite) say() {
+	s.agent.now = s.agent.clock.read()
+	c := rapid.SampledFrom([]wire.Command{
+		{Do: "block", By: "Ada", Why: "x", ForMs: 3000}, {Do: "unblock", By: "Ada"}, {Do: "ack", Rule: "E16", By: "Ada"}, {Do: "ack", Rule: "E17", By: "Ada"},
+	}).Draw(s.t, "word")
+	if _, err := s.agent.obey(&c, speaker{}); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
 func (s *randomSite) pay() {
 	s.trades++
 	s.agent.outcomes = append(s.agent.outcomes, trade.Outcome{
@@ -189,8 +200,8 @@ func (s *randomSite) deliver() {
 	}
 }
 
-// In random steps with restarts and faults of sensor, disk, line, relay and
-// judge, the contact is closed only while the gate is OPEN and exactly one trade
+// In random steps with people's words, restarts and faults of sensor, disk, line,
+// relay and judge, the contact is closed only while the gate is OPEN and exactly one trade
 // delivers: the one that it was closed for.
 func TestContactClosedMeansOpenGateAndOneTrade(t *testing.T) {
 	dir, n := t.TempDir(), 0
@@ -209,7 +220,7 @@ func TestContactClosedMeansOpenGateAndOneTrade(t *testing.T) {
 		s.deliver()
 		for range rapid.IntRange(3, 25).Draw(rt, "steps") {
 			event := rapid.SampledFrom([]string{
-				"tick", "tick", "tick", "tick", "answer", "answer", "answer", "pay", "blind", "disk", "line", "late line", "no pull-in", "lost judge", "kill", "stop", "flow", "time",
+				"tick", "tick", "tick", "tick", "answer", "answer", "answer", "pay", "blind", "disk", "line", "late line", "no pull-in", "lost judge", "kill", "stop", "flow", "time", "word", "word",
 			}).Draw(rt, "event")
 			switch event {
 			case "pay":
@@ -236,6 +247,8 @@ func TestContactClosedMeansOpenGateAndOneTrade(t *testing.T) {
 				s.stop(event == "kill")
 				s.start()
 				s.check("a " + event)
+			case "word":
+				s.say()
 			case "flow":
 				if err := b.AddEnergyWh("S0-1", float64(rapid.IntRange(0, 400).Draw(rt, "wh"))); err != nil {
 					rt.Fatal(err)
@@ -244,7 +257,7 @@ func TestContactClosedMeansOpenGateAndOneTrade(t *testing.T) {
 				s.nowMs += rapid.Int64Range(0, 40_000).Draw(rt, "ms")
 			}
 			var err error
-			if event == "answer" || event == "pay" { // between two ticks
+			if event == "answer" || event == "pay" || event == "word" { // between two ticks
 				s.agent.now = s.agent.clock.read()
 				err = s.agent.act(rt.Context())
 			} else {

@@ -34,7 +34,7 @@ func (a *Agent) gateEvent(e *model.Event) error {
 			a.pending.Record = append(a.pending.Record, a.entry(&fairwattpb.Record{
 				Body: &fairwattpb.Record_GateChange{GateChange: &fairwattpb.GateChange{
 					GateSeq: a.saved.GateSeq, State: gateStatePB[e.State], Causes: causesPB(e.Causes),
-					ValidUntilMs: a.now.wallMs() + view.GateValid.Milliseconds(),
+					ValidUntilMs: a.now.wallMs() + wire.GateValid.Milliseconds(),
 				}},
 			}, false))
 		}
@@ -137,6 +137,9 @@ func (a *Agent) publishInfo() error {
 		v.ChainID = hex.EncodeToString(a.deps.Chain.ID[:])
 		v.Capabilities = append(v.Capabilities, "record")
 	}
+	if !a.words.none {
+		v.Capabilities = append(v.Capabilities, "command")
+	}
 	if a.cfg.Sell != nil {
 		v.Capabilities = append(v.Capabilities, "sell")
 		v.Contactor = "none"
@@ -146,6 +149,9 @@ func (a *Agent) publishInfo() error {
 	}
 	if a.cfg.Buy != nil {
 		v.Capabilities = append(v.Capabilities, "buy")
+	}
+	for _, l := range a.cfg.Judge.Loosened() {
+		v.Loosened = append(v.Loosened, l.String())
 	}
 	return a.set(wire.ClassInfo, 1, true, v)
 }

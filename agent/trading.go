@@ -264,7 +264,7 @@ func (a *Agent) attest() ([]byte, error) {
 	if a.judge.View().State != model.StateOpen {
 		return nil, errNotOpen
 	}
-	valid := view.GateValid.Milliseconds()
+	valid := wire.GateValid.Milliseconds()
 	if limit := a.deps.Chain.Params.AttestationMaxMs; limit > 0 {
 		valid = min(valid, limit)
 	}

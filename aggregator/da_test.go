@@ -3,6 +3,7 @@ package aggregator_test
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"path/filepath"
 	"testing"
 	"time"
@@ -360,7 +361,52 @@ func TestBrokerAway(t *testing.T) {
 		}
 	}
 	list := w.da("da-4").Snapshot().Generators
-	if len(list) != 1 || list[0].ID != "seller-1" || list[0].State != "OPEN" || list[0].OnChain != "OPEN" || !list[0].Simulated {
+	if len(list) != 1 || list[0].ID != "seller-1" || list[0].State != "UNKNOWN" || list[0].OnChain != "OPEN" || !list[0].Simulated {
 		t.Errorf("shown: %+v", list)
 	}
+}
+
+// The page shows a gate as open while its agent is there and heard of, and no
+// longer: not when the agent dies, and not when the broker does not answer.
+func TestPageShowsNoGoneAgentOpen(t *testing.T) {
+	w := newTown(t, testGenesis())
+	w.startAll()
+	da := w.da("da-1")
+	say := func(class, payload string) {
+		t.Helper()
+		if err := w.broker.publish("fairwatt/v1/site-seller-1/seller-1/"+class, false, []byte(payload)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	shows := func(state string) {
+		t.Helper()
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		defer cancel()
+		for {
+			s := da.Snapshot()
+			if len(s.Generators) == 1 && s.Generators[0].State == state {
+				return
+			}
+			if err := da.Wait(ctx, s.Version); err != nil {
+				t.Fatalf("want %s, shown: %+v", state, s.Generators)
+			}
+		}
+	}
+	seq := 0
+	speak := func() {
+		seq++
+		now := time.Now()
+		say("status", "online")
+		say("gate", fmt.Sprintf(`{"schema":"gate/1","seq":%d,"state":"OPEN","ts":%q,"valid_until":%q}`, seq, now.Format(time.RFC3339Nano), now.Add(wire.GateValid).Format(time.RFC3339Nano)))
+	}
+	speak()
+	shows("OPEN")
+	w.broker.setDown(true)
+	shows("UNKNOWN")
+	w.broker.setDown(false)
+	shows("OPEN")
+	say("status", "offline") // its last will
+	shows("OFFLINE")
+	speak()
+	shows("OPEN")
 }

@@ -29,6 +29,17 @@ type Cause struct {
 	Holding bool // the condition is over; its clear time still runs
 	Text    string
 	Inputs  []Input
+
+	// For people; events do not carry it. Title says what the cause is, Says what
+	// was measured and its limit, Ends what ends it.
+	Title, Says, Ends string
+	StandsMs          int64 // since when it stands; -1: since before the start
+	EndsInMs          int64 // when it ends by itself; -1: that is not known
+	// Person is the command by which a named person ends it; empty: none does.
+	Person string
+	// ClearsInMs is how long it holds the gate at least; -1: until a person or a
+	// sample comes.
+	ClearsInMs int64
 }
 
 // AppendJSON appends the cause as one JSON object. It uses no reflection and

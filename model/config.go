@@ -79,8 +79,9 @@ type Config struct {
 	StuckSlowS      float64         `yaml:"stuck_slow_s"`   // temperatures, rain, light, vibration; 0: off
 	Gate            GateTimes       `yaml:"gate"`
 	Score           ScoreLimits     `yaml:"score"`
-	Latch           []string        `yaml:"latch"` // rules that stay until a person acknowledges them
-	Channels        []Channel       `yaml:"-"`     // what the site has; nil: unknown, all rules are kept
+	Latch           []string        `yaml:"latch"`  // rules that stay until a person acknowledges them
+	IKnow           bool            `yaml:"i_know"` // settings that hardly close the gate are meant
+	Channels        []Channel       `yaml:"-"`      // what the site has; nil: unknown, all rules are kept
 }
 
 // DefaultConfig returns the rule table's values: IEEE 1547 at 120 V and 60 Hz,

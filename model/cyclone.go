@@ -17,11 +17,15 @@ type CycloneLimits struct {
 	AnomalyHPa      float64 `yaml:"anomaly_hpa"`       // below the usual pressure of the hour, positive
 	AnomalyClearHPa float64 `yaml:"anomaly_clear_hpa"` // positive
 	MeanWindMPS     float64 `yaml:"mean_wind_mps"`     // Beaufort 6
-	SetS            float64 `yaml:"set_s"`             // both for this long
-	HoldS           float64 `yaml:"hold_s"`            // neither for this long: an eye passes in 20 to 60 min
+	DewPointC       float64 `yaml:"dew_point_c"`       // drier air is none of a cyclone's; where it is not known it is humid
+	SetS            float64 `yaml:"set_s"`             // all for this long
+	HoldS           float64 `yaml:"hold_s"`            // over for this long: an eye passes in 20 to 60 min
+	GaleMPS         float64 `yaml:"gale_mps"`          // Beaufort 8: as long as it blows, usual pressure ends nothing
+	CalmS           float64 `yaml:"calm_s"`            // less than MeanWindMPS for this long ends it at any pressure
 	MinDays         int     `yaml:"min_days"`          // of past pressure
 	MaxDays         int     `yaml:"max_days"`          // at most 30
 	MaxLatitudeDeg  float64 `yaml:"max_latitude_deg"`  // on either side of the equator
+	Block           bool    `yaml:"block"`             // false: the site is warned only
 }
 
 // cycloneHazard is a falling pressure, and one far below what is usual.
@@ -29,8 +33,8 @@ var cycloneHazard = hazard{
 	defaults: func(c *Config) {
 		c.Weather.FallLimits = FallLimits{FallWarnHPa: 6, FallClearHPa: 3.5}
 		c.Cyclone = CycloneLimits{
-			AnomalyHPa: 5, AnomalyClearHPa: 3, MeanWindMPS: 10.8, SetS: 600, HoldS: 3600,
-			MinDays: 3, MaxDays: 30, MaxLatitudeDeg: 35,
+			AnomalyHPa: 5, AnomalyClearHPa: 3, MeanWindMPS: 10.8, DewPointC: 18, SetS: 600, HoldS: 3600, GaleMPS: 17.2, CalmS: 10_800,
+			MinDays: 3, MaxDays: 30, MaxLatitudeDeg: 35, Block: true,
 		}
 	},
 	fields: func(c *Config) []field {
@@ -40,6 +44,9 @@ var cycloneHazard = hazard{
 			{"cyclone.anomaly_hpa", y.AnomalyHPa, 0, 100},
 			{"cyclone.anomaly_clear_hpa", y.AnomalyClearHPa, 0, 100},
 			{"cyclone.mean_wind_mps", y.MeanWindMPS, 0, 150},
+			{"cyclone.dew_point_c", y.DewPointC, -60, 25},
+			{"cyclone.gale_mps", y.GaleMPS, 0, 150},
+			{"cyclone.calm_s", y.CalmS, 0, week},
 			{"cyclone.set_s", y.SetS, 0, week},
 			{"cyclone.hold_s", y.HoldS, 0, week},
 			{"cyclone.min_days", float64(y.MinDays), 1, baselineDays},
@@ -52,14 +59,18 @@ var cycloneHazard = hazard{
 		return []order{
 			{"weather.fall_clear_hpa", c.Weather.FallClearHPa, c.Weather.FallWarnHPa},
 			{"cyclone.anomaly_clear_hpa", y.AnomalyClearHPa, y.AnomalyHPa},
+			{"cyclone.mean_wind_mps", y.MeanWindMPS, y.GaleMPS},
+			{"cyclone.hold_s", y.HoldS, y.CalmS},
 			{"cyclone.min_days", float64(y.MinDays), float64(y.MaxDays)},
 		}
 	},
 	start: func(e *evidence) {
-		e.cyclone = cyclone{pressure: newHistory(60_000, threeHoursMs+tenMinutesMs), setMs: never}
+		e.cyclone = cyclone{pressure: newHistory(60_000, threeHoursMs+tenMinutesMs), setMs: never, calmMs: never}
 	},
-	take:     takeCyclone,
-	deadline: func(e *evidence, tMs int64) int64 { return lastsAt(e.cyclone.setMs, tMs, e.cycloneSetS()) },
+	take: takeCyclone,
+	deadline: func(e *evidence, tMs int64) int64 {
+		return min(lastsAt(e.cyclone.setMs, tMs, e.cycloneSetS()), lastsAt(e.cyclone.calmMs, tMs, e.cycloneCalmS()))
+	},
 	rules: []rule{
 		{
 			id: "W07", place: 200, kind: KindCyclone, level: LevelWarn,
@@ -79,22 +90,25 @@ var cycloneHazard = hazard{
 		},
 		{
 			id: "W08", place: 280, kind: KindCyclone, level: LevelBlock,
-			settings: "cyclone.anomaly_hpa cyclone.anomaly_clear_hpa cyclone.mean_wind_mps cyclone.set_s cyclone.min_days cyclone.max_days cyclone.max_latitude_deg",
-			source:   "mariner's rule: pressure 5 hPa below the usual of the hour, with Beaufort 6; clears on pressure, wind and 60 min together",
+			settings: "cyclone.anomaly_hpa cyclone.anomaly_clear_hpa cyclone.mean_wind_mps cyclone.dew_point_c cyclone.set_s cyclone.gale_mps cyclone.calm_s cyclone.block cyclone.min_days cyclone.max_days cyclone.max_latitude_deg",
+			source:   "mariner's rule: pressure 5 hPa below the usual of the hour, with Beaufort 6, in air with a dew point of 18 C; clears on usual pressure below a gale for 60 min, or on 3 h below Beaufort 6",
 			needs:    [][]Channel{{PressureHPa}, {WindSpeedMPS}},
 			windowMs: tenMinutesMs,
 			absent:   beyondTropics,
 			holdS:    holdConst(func(c *Config) float64 { return c.Cyclone.HoldS }),
 			evaluate: func(e *evidence, tMs int64, was Level) Level {
-				c, y := &e.cyclone, &e.cfg.Cyclone
-				if was == LevelNone {
-					return keep(lasted(c.setMs, tMs, e.cycloneSetS()), LevelBlock)
+				c, y, level := &e.cyclone, &e.cfg.Cyclone, LevelWarn
+				if y.Block {
+					level = LevelBlock
 				}
-				// In the eye it is calm, and at the edge pressure is usual: both must
-				// be over, and both must be known.
-				over := e.usable(tMs, PressureHPa, WindSpeedMPS) && c.anomaly.ok && e.wind.mean.ok &&
-					c.anomaly.v > -y.AnomalyClearHPa && e.wind.mean.v < y.MeanWindMPS
-				return keep(!over, LevelBlock)
+				if was == LevelNone {
+					return keep(lasted(c.setMs, tMs, e.cycloneSetS()), level)
+				}
+				// In the eye it is calm, for up to an hour, and at the edge pressure is
+				// usual while it blows. What ends the rule must be known.
+				known := e.usable(tMs, PressureHPa, WindSpeedMPS) && c.anomaly.ok && e.wind.mean.ok
+				gone := c.anomaly.v > -y.AnomalyClearHPa && e.wind.mean.v < y.GaleMPS
+				return keep(!known || !gone && !lasted(c.calmMs, tMs, e.cycloneCalmS()), level)
 			},
 			explain: func(x *explainer) {
 				c, y := &x.e.cyclone, &x.e.cfg.Cyclone
@@ -104,6 +118,13 @@ var cycloneHazard = hazard{
 					x.say("usual is the mean of this hour on " + strconv.Itoa(c.days) + " days")
 				}
 				x.figure("wind_mean_10min", WindSpeedMPS, x.e.wind.mean, "m/s", from(y.MeanWindMPS), from(y.MeanWindMPS))
+				if dew, ok := x.e.dewPoint(x.tMs); ok {
+					op := from(y.DewPointC).op()
+					if dew < y.DewPointC {
+						op = ""
+					}
+					x.input("dew_point", dew, "C", x.e.in.ageS(HumidityPct, x.tMs), op, y.DewPointC)
+				}
 			},
 		},
 	},
@@ -116,9 +137,10 @@ type cyclone struct {
 
 	base    baseline
 	kept    baseline // of the run before, while the wall clock is not known
-	anomaly figure // hPa, negative below usual
-	days    int    // behind it
-	setMs   int64  // since when both conditions hold, or never
+	anomaly figure   // hPa, negative below usual
+	days    int      // behind it
+	setMs   int64    // since when all conditions hold, or never
+	calmMs  int64    // since when it blows less than Beaufort 6, or never
 }
 
 func takeCyclone(e *evidence, _ *Sample, tMs int64) {
@@ -138,8 +160,24 @@ func takeCyclone(e *evidence, _ *Sample, tMs int64) {
 		}
 	}
 	both := c.anomaly.ok && c.anomaly.v <= -y.AnomalyHPa && e.wind.mean.ok && e.wind.mean.v >= y.MeanWindMPS
-	c.setMs = since(c.setMs, both && e.usable(tMs, PressureHPa, WindSpeedMPS), tMs)
+	known := e.usable(tMs, PressureHPa, WindSpeedMPS)
+	dew, ok := e.dewPoint(tMs)
+	c.setMs = since(c.setMs, both && known && !(ok && dew < y.DewPointC), tMs)
+	c.calmMs = since(c.calmMs, known && e.wind.mean.ok && e.wind.mean.v < y.MeanWindMPS, tMs)
 }
+
+// dewPoint is the dew point of the air in C, where it is known.
+func (e *evidence) dewPoint(tMs int64) (float64, bool) {
+	t, okT := e.in.get(TemperatureC, tMs)
+	h, okH := e.in.get(HumidityPct, tMs)
+	if !okT || !okH {
+		return 0, false
+	}
+	return DewPointC(t, h)
+}
+
+// cycloneCalmS is how long it must be calm before the clear time begins.
+func (e *evidence) cycloneCalmS() float64 { return e.cfg.Cyclone.CalmS - e.cfg.Cyclone.HoldS }
 
 // cycloneSetS is how long both conditions must hold: one reading is enough
 // where it stands for as long.

@@ -31,7 +31,8 @@
 // time. Between samples call Advance at NextDeadlineMs, or a sensor that falls
 // silent goes unnoticed. More calls change nothing. Call SetWall before Restore
 // if W08 or the night check is configured. Hand official warnings to Warn
-// (model/cap reads them). Name the required inputs in the configuration: a judge
+// (model/cap reads them), and people's words to Say, with the wall clock told by
+// BlockClock before each Step. Name the required inputs in the configuration: a judge
 // that requires nothing notices only the end of all samples. Keep Snapshot on
 // disk and hand it to Restore. The events of a call are valid until the next.
 //
@@ -44,16 +45,17 @@
 // end; (b) with one it is never open; (c) taking a sensor away never opens it;
 // (d) adding a score never opens it; (e) only differences of the sensing clock
 // count; (f) a restart never shortens a hold. So is: faults of sensors, in any
-// order, never open it. docs/fail-safe.md lists faults and reactions as tests
+// order, never open it. And: nothing that a person says opens it over a cause.
+// docs/fail-safe.md lists faults and reactions as tests
 // observed them.
 //
 // # Design
 //
 // One hazard is one file (hazards.go lists them): grid, overload, quality,
 // earth, wind, squall, cyclone, icing, lightning, plant, sensor, network,
-// warning. The rest is vocabulary (channel, kind, sample, event, cause, config),
+// warning, person. The rest is vocabulary (channel, kind, sample, event, cause, config),
 // the network's input (features*) and the machine (judge, rules, gate, evidence,
-// inputs, crosscheck, vote, window, snapshot, explain).
+// inputs, crosscheck, vote, window, snapshot, explain, word).
 //
 // Clear times belong to rules, because a warning has one too. Latches, the
 // shortest block and the limit on reopenings belong to the gate. Windows end at

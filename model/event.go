@@ -158,6 +158,11 @@ type Summary struct {
 	Events  int
 	// LeftOut is what of the recording was not judged or not read.
 	LeftOut []LeftOut
+	// Cost is what each rule has cost, EnergyFrom what the energy was reckoned from,
+	// as Judge.Tolls gives them; Price is money for a kWh, 0 for none.
+	Cost       []Toll
+	EnergyFrom string
+	Price      float64
 
 	firstMs, lastMs int64
 	blockedMs       int64
@@ -248,5 +253,6 @@ func (s *Summary) AppendJSON(b []byte) []byte {
 	if len(s.LeftOut) > 0 {
 		b = append(b, ']')
 	}
+	b = appendTolls(b, s.Cost, s.EnergyFrom, s.Price)
 	return append(b, '}')
 }

@@ -16,6 +16,7 @@ type explainer struct {
 	state *ruleState
 	cause *Cause
 	texts []string
+	plain []string // the same, for people
 }
 
 // explain describes a rule's state at tMs.
@@ -24,9 +25,10 @@ func (e *evidence) explain(r *rule, st *ruleState, latched bool, tMs int64) Caus
 	if latched {
 		c.Level = LevelBlock
 	}
+	c.EndsInMs = -1
 	x := explainer{e: e, tMs: tMs, state: st, cause: &c}
 	r.explain(&x)
-	c.Text = strings.Join(x.texts, ", ")
+	c.Text, c.Says = strings.Join(x.texts, ", "), strings.Join(x.plain, "; ")
 	switch {
 	case st.holding && st.holdUntil == never:
 		c.Text += "; held over a restart until a sample comes"
@@ -41,7 +43,12 @@ func (e *evidence) explain(r *rule, st *ruleState, latched bool, tMs int64) Caus
 
 func wholeSeconds(ms int64) string { return strconv.FormatInt((ms+999)/1000, 10) }
 
-func (x *explainer) say(text string) { x.texts = append(x.texts, text) }
+func (x *explainer) say(text string) { x.says(text, text) }
+
+// says has other words for people.
+func (x *explainer) says(text, plain string) {
+	x.texts, x.plain = append(x.texts, text), append(x.plain, plain)
+}
 
 // number formats a value for a sentence: at most two decimals.
 func number(v float64) string {
@@ -62,7 +69,8 @@ func (x *explainer) input(name string, v float64, unit string, ageS float64, op 
 	if op != "" {
 		text += " (" + op + " " + number(threshold) + unitText(unit) + ")"
 	}
-	x.say(text)
+	x.texts = append(x.texts, text)
+	x.measured(name, v, unit, op, threshold)
 }
 
 func unitText(unit string) string {
@@ -77,7 +85,7 @@ func (x *explainer) unknown(name, unit string, ageS float64, why Validity) {
 	if len(x.cause.Inputs) < maxExplained {
 		x.cause.Inputs = append(x.cause.Inputs, Input{Name: name, Value: math.NaN(), Unit: unit, AgeS: ageS, State: why})
 	}
-	x.say(strings.ReplaceAll(name, "_", " ") + " " + why.text())
+	x.says(strings.ReplaceAll(name, "_", " ")+" "+why.text(), spoken(name)+" "+why.text())
 }
 
 func (v Validity) text() string {
@@ -115,6 +123,7 @@ func (x *explainer) channel(c Channel, op string, threshold float64) {
 	x.input(c.String(), v, c.Info().Unit, ageS, op, threshold)
 	if x.e.in.validity(c, x.tMs) == Saturated {
 		x.texts[len(x.texts)-1] += ", the end of its range"
+		x.plain[len(x.plain)-1] += ", the end of its range"
 		if n := len(x.cause.Inputs); x.cause.Inputs[n-1].Name == c.String() {
 			x.cause.Inputs[n-1].State = Saturated
 		}

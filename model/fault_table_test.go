@@ -180,6 +180,18 @@ func TestFaultTable(t *testing.T) {
 		{"network's weights missing or damaged, `score.require` set", weightsGone(true)},
 		{"restart during a block by a gust", restart},
 		{"saved state damaged", damagedState},
+		{"gust of 200 m/s, beyond what the channel can tell", simple(10, set(gust, func(int64) float64 { return 200 }))},
+		{"cut cable: gust and wind stand at 0", simple(50_000, func(s *model.Sample) {
+			s.Set(gust, 0)
+			s.Set(model.WindSpeedMPS, 0)
+		})},
+		{"frozen driver: gust stands at 6 m/s", simple(20_000, set(gust, func(int64) float64 { return 6 }))},
+		{"one of three thermometers at several places shows 130 C", hotPlace},
+		{"leakage rises by 100 mA between samples 1.4 s apart", lateStep},
+		{"restart between two strokes of lightning", restartBetweenStrokes},
+		{"restart without the sensor of a latched rule", restartWithout(model.DCVoltageV, -50, 400)},
+		{"restart without the sensor of a rule that blocks", restartWithout(model.VibrationMPS2, 30, 30)},
+		{"restart without a wall clock, then a cyclone", restartWithoutClock},
 	} {
 		rows = append(rows, faultdoc.Row{Fault: f.fault, Reaction: f.run(t)})
 	}

@@ -424,7 +424,7 @@ func TestCycloneEdges(t *testing.T) {
 	rig := func(interval float64) *rig {
 		r := quietRig(t, func(c *Config) {
 			c.IntervalS, c.Position = interval, &Position{Latitude: 20}
-			c.Cyclone.HoldS = 0
+			c.Cyclone.HoldS, c.Cyclone.CalmS = 0, 3*3600
 		})
 		r.now = 30 * 24 * hourMs
 		for range 3*24 + 1 {
@@ -450,9 +450,9 @@ func TestCycloneEdges(t *testing.T) {
 		hPa, wind float64
 		end       Level
 	}{
-		{1007.01, down(10.8), LevelNone},
+		{1007.01, down(17.2), LevelNone},
 		{1007, down(10.8), LevelBlock},
-		{1007.01, 10.8, LevelBlock},
+		{1007.01, 17.2, LevelBlock},
 	} {
 		r := rig(3600)
 		r.step(hourMs, map[Channel]float64{PressureHPa: 1000, WindSpeedMPS: 20})
@@ -461,8 +461,58 @@ func TestCycloneEdges(t *testing.T) {
 			t.Errorf("then %v hPa, %v m/s: %v", c.hPa, c.wind, l)
 		}
 	}
+	// Three hours below Beaufort 6 end it at any pressure, and not a moment less.
+	low := func(wind float64) map[Channel]float64 {
+		return map[Channel]float64{PressureHPa: 1000, WindSpeedMPS: wind}
+	}
+	r := rig(3600)
+	r.step(hourMs, low(20))
+	r.step(hourMs, low(down(10.8)))
+	for range 2 {
+		r.step(hourMs, low(2))
+	}
+	r.step(hourMs-1, low(2))
+	if l := r.levelOf("W08"); l != LevelBlock {
+		t.Errorf("%v before three calm hours", l)
+	}
+	if got := r.deadlineIn(); got != 1 {
+		t.Errorf("the calm ends it in %d ms, want 1", got)
+	}
+	r.j.Advance(r.now + 1)
+	if l := r.levelOf("W08"); l != LevelNone {
+		t.Errorf("%v after three calm hours", l)
+	}
+	r.step(hourMs, low(10.8))
+	if l := r.levelOf("W08"); l != LevelBlock {
+		t.Errorf("%v when it blows again", l)
+	}
+	// Air that is too dry is none of a cyclone's; where humidity is not known, it is.
+	for _, c := range []struct {
+		values map[Channel]float64
+		want   Level
+	}{
+		{map[Channel]float64{TemperatureC: 24, HumidityPct: 70}, LevelBlock}, // 18.1 C
+		{map[Channel]float64{TemperatureC: 24, HumidityPct: 69}, LevelNone},  // 17.9 C
+		{map[Channel]float64{TemperatureC: 24}, LevelBlock},
+		{map[Channel]float64{HumidityPct: 20}, LevelBlock},
+		{map[Channel]float64{TemperatureC: 24, HumidityPct: 0}, LevelBlock},
+	} {
+		r := rig(3600)
+		c.values[PressureHPa], c.values[WindSpeedMPS] = 1000, 20
+		r.step(hourMs, c.values)
+		if l := r.levelOf("W08"); l != c.want {
+			t.Errorf("%v: %v, want %v", c.values, l, c.want)
+		}
+	}
+	// A site may ask for a warning only.
+	r = rig(3600)
+	r.j.ev.cfg.Cyclone.Block = false
+	r.step(hourMs, low(20))
+	if l := r.levelOf("W08"); l != LevelWarn {
+		t.Errorf("%v where the site is warned only", l)
+	}
 	// Readings closer than ten minutes: both must hold for that long.
-	r := rig(599)
+	r = rig(599)
 	r.step(hourMs, map[Channel]float64{PressureHPa: 1000, WindSpeedMPS: 20})
 	if l := r.levelOf("W08"); l != LevelNone {
 		t.Errorf("%v at once", l)

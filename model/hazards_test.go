@@ -264,9 +264,9 @@ func TestCyclone(t *testing.T) {
 		hour(12, 2) // the eye: calm, but deep
 		r.wantBlockedBy("W08")
 	}
-	hour(2, 15) // pressure alone
+	hour(2, 17.2) // usual pressure, and a gale
 	r.wantBlockedBy("W08")
-	hour(2, 5)
+	hour(2, 15)
 	if s := r.state(); s != StateClearing {
 		t.Fatalf("after pressure and wind %v: %s", s, r.j.View().Reason)
 	}

@@ -17,6 +17,7 @@ type Judge struct {
 	ev      evidence
 	rules   []rule // the table, with the rules of its network
 	states  []ruleState
+	begun   []int64 // since when each stands; never: not, or since before the start
 	served  RuleSet
 	latches RuleSet
 	missing []Unserved
@@ -29,6 +30,8 @@ type Judge struct {
 	scorer    Scorer
 	extractor *Extractor
 	features  Features
+
+	tolls tolls // what rules have cost
 
 	resumeMs   []int64 // by rule: the hold that a restart left, until the first sample
 	restoredMs int64
@@ -73,8 +76,9 @@ func NewJudge(cfg Config, scorer Scorer) (*Judge, error) {
 		j.rules = inPlace(slices.Concat(rules, networkRules(scorer.Kinds())))
 		j.extractor = NewExtractor()
 	}
-	j.states = make([]ruleState, len(j.rules))
+	j.states, j.begun = make([]ruleState, len(j.rules)), make([]int64, len(j.rules))
 	for i := range j.rules {
+		j.begun[i] = never
 		why := j.rules[i].unserved(&cfg)
 		if j.rules[i].network && scorer == nil {
 			continue // no network is a choice, not a missing channel
@@ -92,6 +96,7 @@ func NewJudge(cfg Config, scorer Scorer) (*Judge, error) {
 		}
 	}
 	j.states[ruleInit] = ruleState{level: LevelBlock, held: LevelBlock}
+	j.tolls.ratingW = cfg.RatedPowerW
 	return j, nil
 }
 
@@ -174,17 +179,20 @@ func (j *Judge) NextDeadlineMs() (int64, bool) {
 
 // judge evaluates every rule at tMs and moves gate and alerts.
 func (j *Judge) judge(tMs int64) {
+	j.tolls.passed(tMs)
 	var in, sober GateInput
 	for i := range j.rules {
 		if !j.served.Has(i) {
 			continue
 		}
 		st, r := &j.states[i], &j.rules[i]
-		level := r.evaluate(&j.ev, tMs, st.stands())
+		was := st.stands()
+		level := r.evaluate(&j.ev, tMs, was)
 		if r.note != nil {
 			r.note(&j.ev, tMs, level)
 		}
 		st.update(r, &j.ev, level, tMs)
+		j.begins(i, was, tMs)
 		var mine GateInput
 		if st.level == LevelBlock {
 			mine.Active = mine.Active.With(i)
@@ -200,6 +208,7 @@ func (j *Judge) judge(tMs int64) {
 	}
 	j.moveGate(tMs, in, sober)
 	j.moveAlerts(tMs)
+	j.count(tMs)
 }
 
 func (in *GateInput) add(other GateInput) {
@@ -269,7 +278,7 @@ func (j *Judge) causes(tMs int64) []Cause {
 		st, latched := &j.states[i], j.gate.Latched().Has(i)
 		blocks := st.stands() == LevelBlock && j.served.Has(i)
 		if blocks || latched {
-			out = append(out, j.explain(i, tMs))
+			out = append(out, j.cause(i, tMs))
 		}
 	}
 	return out
@@ -368,7 +377,7 @@ func (j *Judge) explainSet(set RuleSet, tMs int64) []Cause {
 	var out []Cause
 	for i := range j.rules {
 		if set.Has(i) {
-			out = append(out, j.explain(i, tMs))
+			out = append(out, j.cause(i, tMs))
 		}
 	}
 	return out
@@ -390,6 +399,7 @@ type View struct {
 	State     State
 	SinceMs   int64
 	ClearInMs int64 // as in Event
+	OpensInMs int64 // the earliest opening, also while causes stand; -1: a person or a first sample is waited for
 	Reason    string
 	Causes    []Cause
 	Scores    Scores
@@ -402,6 +412,7 @@ func (j *Judge) View() View {
 	v := View{ClearInMs: j.clearInMs(j.nowMs), Causes: j.causes(j.nowMs), Scores: j.ev.network.scores, HasScores: j.ev.network.known}
 	v.State, v.SinceMs = j.gate.State()
 	v.Reason = j.reason(v.Causes, j.nowMs)
+	v.OpensInMs = j.opensInMs(v.Causes, j.nowMs)
 	for k := range NumKinds {
 		if a := &j.alerts[k]; a.level != LevelNone {
 			v.Alerts = append(v.Alerts, AlertView{a.id, k, a.level, a.rev, a.since, j.explainSet(a.rules, j.nowMs)})

@@ -148,6 +148,8 @@ func TestOrders(t *testing.T) {
 		{"meter.error_clear_pct", "meter.error_warn_pct"},
 		{"lightning.near_km", "lightning.far_km"},
 		{"cyclone.anomaly_clear_hpa", "cyclone.anomaly_hpa"},
+		{"cyclone.mean_wind_mps", "cyclone.gale_mps"},
+		{"cyclone.hold_s", "cyclone.calm_s"},
 		{"cyclone.min_days", "cyclone.max_days"},
 		{"icing.low_c", "icing.high_c"},
 		{"icing.high_c", "icing.clear_c"},

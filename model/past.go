@@ -59,6 +59,9 @@ func (p *past) add(id string, held Level, flags byte, remainingMs int64) bool {
 	default:
 		p.states[i] = ruleState{held: held, holding: true, holdUntil: never}
 		p.resumeMs[i] = full
+		if held == LevelBlock { // also if the cause comes again, and ends by a shorter time of its own
+			p.waitMs = max(p.waitMs, full)
+		}
 	}
 	return true
 }
@@ -79,6 +82,7 @@ func (j *Judge) explain(i int, tMs int64) Cause {
 	c := j.ev.explain(&j.rules[i], st, latched, tMs)
 	if !j.served.Has(i) {
 		c.Text = "it stood before a restart and cannot be judged any more (" + j.whyMute(i) + "); look at the plant, then acknowledge"
+		c.Says = c.Text
 	}
 	return c
 }

@@ -89,6 +89,25 @@ func TestCauseOutlivesARestartWithoutItsSensor(t *testing.T) {
 	}
 }
 
+// A hold that a restart left is not lost when its cause comes again and ends by a
+// time that was shortened meanwhile.
+func TestHoldOutlivesItsCauseComingAgain(t *testing.T) {
+	t.Parallel()
+	hourly := func(c *Config) { c.IntervalS = 600 }
+	r := newRig(t, nil, hourly)
+	for _, gust := range []float64{5, 40, 5} {
+		r.step(600_000, map[Channel]float64{WindGustMPS: gust})
+	}
+	r = r.again(nil, func(c *Config) { hourly(c); c.Weather.GustHoldS, c.Gate.MinBlockS = 0, 0 })
+	began := r.now
+	for _, gust := range []float64{40, 5, 5, 5} {
+		r.step(600_000, map[Channel]float64{WindGustMPS: gust})
+		if open := r.state() == StateOpen; open != (r.now-began >= 600_000+1_800_000) {
+			t.Errorf("%d s after the restart %v", (r.now-began)/1000, r.state())
+		}
+	}
+}
+
 // The floor that a restart left is not lost in a second restart while something
 // else blocks.
 func TestSecondRestartKeepsTheFloor(t *testing.T) {

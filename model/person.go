@@ -106,6 +106,12 @@ func explainBlock(x *explainer) {
 		x.say("a person's block is over")
 		return
 	}
+	x.cause.Person = "agent unblock --by NAME"
+	if until := b.deadline(x.tMs); until == never {
+		x.endsAt(never, "by "+x.cause.Person)
+	} else {
+		x.endsAt(until, "by "+x.cause.Person+", or")
+	}
 	text := "closed by " + b.by + " " + b.ends(x.tMs)
 	if b.untilUnixMs != 0 && !b.clockKnown {
 		text += " by a clock that can be trusted, which is not there"

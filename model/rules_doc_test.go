@@ -193,7 +193,10 @@ const sourcesTail = `
   gives false warnings.
 - S02: class 2 is that of IEC 62053-21 (recalled). The threshold is half of what the cross check of E16 refuses.
 - T02: zone limits of VDI 3834-1 (recalled). A machine of another kind needs its maker's limits.
-- W08: the rule of the Mariner's Handbook (recalled).
+- T01: at a wind turbine it stands in the place of W03, which would close the gate in the wind that a turbine earns in.
+- W08: the rule of the Mariner's Handbook (recalled). Dew point, gale and calm were chosen on a year of hours of 31 Taiwanese stations
+  (Central Weather Administration). They take away 87 % of its blocked hours on lowland and 51 % on islets, and lose none of the 26
+  spells with a gust of 24.5 m/s that it was closed in. A pressure fall over 24 h was tried and left out: it loses such spells.
 - W09: severity Severe or Extreme together with urgency Immediate or Expected blocks; the block lasts until the warning expires or
   is cancelled.
 `

@@ -106,7 +106,7 @@ var sensorHazard = hazard{
 			explain: func(x *explainer) {
 				for c := range NumChannels {
 					if x.e.sensor.disagree.Has(c) {
-						x.say("sensors of " + c.String() + " disagree")
+						x.says("sensors of "+c.String()+" disagree", "sensors of "+spoken(c.String())+" disagree")
 						x.channel(c, "", 0)
 					}
 				}

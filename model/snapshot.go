@@ -154,6 +154,9 @@ func (j *Judge) Restore(snapshot []byte, nowMs int64) error {
 		return fmt.Errorf("restore judge: %w", errSnapshot)
 	}
 	j.counter, j.rules, j.states, j.nowMs = int(counter), past.rules, past.states, nowMs
+	for len(j.begun) < len(j.rules) {
+		j.begun = append(j.begun, never)
+	}
 	j.resumeMs, j.restoredMs = past.resumeMs, nowMs
 	j.ev.warnings, j.ev.lightning = inForce, strokes
 	j.ev.cyclone.restore(base, nowMs+j.ev.wallOffsetMs, j.ev.wallKnown)

@@ -141,6 +141,9 @@ func explainWarnings(x *explainer) {
 			continue
 		}
 		any = true
+		if w.Level == LevelBlock || x.cause.Level == w.Level {
+			x.endsAt(w.UntilMs, "when it is withdrawn, or")
+		}
 		text := w.Event
 		if w.Severity != "" || w.Urgency != "" {
 			text += " (" + strings.TrimSpace(w.Severity+" "+w.Urgency) + ")"

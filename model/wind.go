@@ -65,6 +65,12 @@ var windHazard = hazard{
 			settings: "weather.gust_block_mps weather.gust_armed_mps weather.gust_clear_mps",
 			source:   "NWS severe gust 50 kt (25.7 m/s), 10-min highest gust below 18 m/s for 30 min to clear",
 			needs:    [][]Channel{{WindGustMPS}},
+			absent: func(c *Config) string {
+				if c.Generator == GeneratorWind {
+					return "a turbine earns in such wind: T01 stands in its place"
+				}
+				return ""
+			},
 			windowMs: tenMinutesMs,
 			holdS:    holdConst(func(c *Config) float64 { return c.Weather.GustHoldS }),
 			evaluate: func(e *evidence, tMs int64, was Level) Level {

@@ -139,7 +139,7 @@ func (j *Judge) ackWord(w *Word) error {
 		a.rev++
 		e.ID, e.Rev = a.id, a.rev
 	}
-	e.Causes = []Cause{j.ev.explain(&j.rules[i], &j.states[i], false, j.nowMs)}
+	e.Causes = []Cause{j.explain(i, j.nowMs)}
 	e.Causes[0].Level = LevelBlock // what was acknowledged, not what is left
 	j.events = append(j.events, e)
 	return nil

@@ -566,3 +566,36 @@ func TestNoAcknowledgementBetweenRestartAndSample(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A latch is acknowledged by its rule's id although the site has lost the rule, or
+// the program does not know it any more.
+func TestAcknowledgeWhatIsNotServedAnyMore(t *testing.T) {
+	t.Parallel()
+	r := latchRig(t)
+	snap := r.j.Snapshot()
+	gone := quietRig(t, func(c *Config) { c.Channels = []Channel{RainMM} }) // the string's sensor is lost
+	unknown := quietRig(t, nil)
+	for _, c := range []struct {
+		id string
+		r  *rig
+		b  []byte
+	}{{"E12", gone, snap}, {"X12", unknown, resealed(bytes.Replace(snap, []byte("\x03E12"), []byte("\x03X12"), 1))}} {
+		if err := c.r.j.Restore(c.b, 0); err != nil {
+			t.Fatal(err)
+		}
+		c.r.quiet(1000)
+		c.r.quiet(hourMs)
+		c.r.wantBlockedBy(c.id)
+		ev, err := c.r.say(Word{Kind: WordAck, Rule: c.id, By: "Ada"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if e := ev[0]; e.Type != EventAck || e.Causes[0].Rule != c.id || e.Causes[0].Text == "" || e.ID == "" {
+			t.Errorf("%s: told %+v", c.id, e)
+		}
+		c.r.wantOpen()
+	}
+}
+
+// resealed is a snapshot whose body was changed.
+func resealed(snap []byte) []byte { return seal(snap[len(snapshotMagic) : len(snap)-4]) }

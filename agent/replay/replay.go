@@ -54,6 +54,8 @@ type Replay struct {
 	Words []word.Line
 	// LeftOut says, at the end, what was not judged or read; nil is nothing.
 	LeftOut func() []model.LeftOut
+	// Price is money for a kWh, for what rules cost; 0 for none.
+	Price float64
 
 	out     *bufio.Writer
 	all     *bufio.Writer
@@ -84,6 +86,8 @@ func (r *Replay) Run(ctx context.Context, source SampleSource) (*model.Summary, 
 	if r.LeftOut != nil {
 		r.summary.LeftOut = r.LeftOut()
 	}
+	r.summary.Cost, r.summary.EnergyFrom = r.Judge.Tolls()
+	r.summary.Price = r.Price
 	if err == nil && r.out != nil {
 		_, err = r.out.Write(append(r.summary.AppendJSON(r.line[:0]), '\n'))
 	}

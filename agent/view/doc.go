@@ -10,8 +10,8 @@
 //
 //   - Views are numbered. The numbers rise, over restarts too when the caller
 //     keeps Writer.Seq.
-//   - A gate view says until when it may be believed ([GateValid]) and is
-//     repeated more often than that ([GateEvery]).
+//   - A gate view says until when it may be believed ([wire.GateValid]) and is
+//     repeated more often than that ([wire.GateEvery]).
 //   - A number that JSON cannot carry becomes null, never 0.
 //   - A reader of strangers' views is bounded: devices, events, bytes. Text is
 //     shown without control characters.

@@ -16,17 +16,20 @@ import (
 type Fleet struct {
 	devices map[string]*FleetDevice
 	events  []string
+	lost    string // why nothing can be heard; empty while the broker is there
+	lostAt  time.Time
+	heardAt time.Time // the last message
 }
 
 // A FleetDevice is one agent of a Fleet.
 type FleetDevice struct {
 	Site, Device string
-	Online       bool
-	State        string // as its gate view says; see Shown
-	Since        time.Time
-	ValidUntil   time.Time
-	Why          string
+	Since        time.Time         // as its gate view says
 	Hazards      map[string]string // kind: level, without those that are ok
+	Contactor    string            // what switches the power sold; empty: it has not said, or sells nothing
+	gate         wire.Gate[wire.Cause]
+	sight        wire.Sight
+	any          bool // it is an agent: it has a gate, or has told of something
 }
 
 // Limits of a fleet: messages come from strangers.
@@ -38,9 +41,46 @@ const (
 // NewFleet returns an empty fleet.
 func NewFleet() *Fleet { return &Fleet{devices: make(map[string]*FleetDevice)} }
 
+// Lose has every device count as unknown until Regain: the watcher hears
+// nothing. It returns a line for people when that is news.
+func (f *Fleet) Lose(why string, now time.Time) string {
+	if f.lost != "" {
+		f.lost = why
+		return ""
+	}
+	f.lost, f.lostAt = why, now
+	return f.tell(now, "", why+": every gate counts as closed")
+}
+
+// Regain says that the watcher hears the broker.
+func (f *Fleet) Regain(now time.Time) string {
+	f.lost = ""
+	return f.tell(now, "", "the broker is there")
+}
+
+// Lost says why and since when nothing can be heard; empty if it can.
+func (f *Fleet) Lost() (string, time.Time) { return f.lost, f.lostAt }
+
+// HeardAt is when the last message came; zero: none has.
+func (f *Fleet) HeardAt() time.Time { return f.heardAt }
+
+// tell keeps a line for people.
+func (f *Fleet) tell(now time.Time, name, text string) string {
+	line := now.Format(time.TimeOnly) + "  "
+	if name != "" {
+		line += name + "  "
+	}
+	line += text
+	f.events = append(f.events, line)
+	if len(f.events) > maxFleetEvents {
+		f.events = f.events[1:]
+	}
+	return line
+}
+
 // Take takes one message. It returns a line for people when the message is
 // news, and an error when it is no valid view. Other topics are passed over.
-func (f *Fleet) Take(topic string, payload []byte, now time.Time) (string, error) {
+func (f *Fleet) Take(topic string, payload []byte, retained bool, now time.Time) (string, error) {
 	parts := strings.Split(topic, "/")
 	if len(parts) < 5 || parts[0] != "fairwatt" || parts[1] != "v1" || len(payload) == 0 {
 		return "", nil
@@ -48,6 +88,7 @@ func (f *Fleet) Take(topic string, payload []byte, now time.Time) (string, error
 	if len(payload) > wire.MaxViewBytes {
 		return "", fmt.Errorf("%s: %d bytes is over %d", topic, len(payload), wire.MaxViewBytes)
 	}
+	f.heardAt = now
 	name := parts[2] + "/" + parts[3]
 	d := f.devices[name]
 	if d == nil {
@@ -57,41 +98,48 @@ func (f *Fleet) Take(topic string, payload []byte, now time.Time) (string, error
 		d = &FleetDevice{Site: parts[2], Device: parts[3], Hazards: make(map[string]string)}
 		f.devices[name] = d
 	}
-	line, err := d.take(parts[4:], payload)
+	line, err := d.take(parts[4:], payload, retained, now)
 	if err != nil {
 		return "", fmt.Errorf("%s: %w", topic, err)
 	}
 	if line == "" {
 		return "", nil
 	}
-	line = now.Format(time.TimeOnly) + "  " + name + "  " + line
-	f.events = append(f.events, line)
-	if len(f.events) > maxFleetEvents {
-		f.events = f.events[1:]
-	}
-	return line, nil
+	return f.tell(now, name, line), nil
 }
 
-func (d *FleetDevice) take(class []string, payload []byte) (string, error) {
+func (d *FleetDevice) take(class []string, payload []byte, retained bool, now time.Time) (string, error) {
 	switch class[0] {
-	case "status":
-		was := d.Online
-		d.Online = string(payload) == wire.Online
-		if was == d.Online {
+	case wire.ClassStatus:
+		was := d.sight.Status
+		d.sight.Told(printable(clip(string(payload))), now)
+		if was == d.sight.Status {
 			return "", nil
 		}
-		return printable(string(payload)), nil
-	case "gate":
+		return d.sight.Status, nil
+	case wire.ClassInfo:
+		var v wire.Info
+		if err := readView(payload, wire.SchemaInfo, &v, &v.Schema); err != nil {
+			return "", err
+		}
+		d.any = true
+		d.Contactor = printable(clip(v.Contactor))
+		return "", nil
+	case wire.ClassGate:
 		var v wire.Gate[wire.Cause]
 		if err := readView(payload, wire.SchemaGate, &v, &v.Schema); err != nil {
 			return "", err
 		}
-		was := d.State
-		d.State, d.Since, d.ValidUntil, d.Why = printable(v.State), v.Since.Time, v.ValidUntil.Time, printable(v.Reason)
-		if was == d.State {
+		was := d.sight.State
+		if !d.sight.Hear(printable(clip(v.State)), v.TS.Time, v.ValidUntil.Time, v.Seq, retained, now) {
 			return "", nil
 		}
-		return "gate " + d.State + "  " + d.Why, nil
+		d.any, d.gate, d.Since = true, v, v.Since.Time
+		d.gate.Causes = v.Causes[:min(len(v.Causes), wire.MaxCauses)]
+		if was == d.sight.State {
+			return "", nil
+		}
+		return "gate " + d.sight.State + "  " + strings.Join(d.Words(now), " "), nil
 	case "hazard":
 		var v wire.Hazard
 		if err := readView(payload, wire.SchemaHazard, &v, &v.Schema); err != nil {
@@ -137,11 +185,14 @@ func printable(s string) string {
 	}, s)
 }
 
-// Devices returns the devices by name.
+// Devices returns the agents by name. What has only a status, as a data
+// aggregator has, is none.
 func (f *Fleet) Devices() []*FleetDevice {
 	var out []*FleetDevice
 	for _, d := range f.devices {
-		out = append(out, d)
+		if d.any || len(d.Hazards) > 0 || d.sight.Status != "" && d.Site != "da" {
+			out = append(out, d)
+		}
 	}
 	sort.Slice(out, func(i, j int) bool { return out[i].Name() < out[j].Name() })
 	return out
@@ -153,19 +204,27 @@ func (f *Fleet) Events() []string { return f.events }
 // Name is site/device.
 func (d *FleetDevice) Name() string { return d.Site + "/" + d.Device }
 
-// Shown is the gate state a reader may rely on: an agent that is offline or
-// whose message has expired has none, and that means closed.
-func (d *FleetDevice) Shown(now time.Time) string {
-	switch {
-	case !d.Online:
-		return wire.Offline
-	case d.State == "":
-		return "unknown"
-	case now.After(d.ValidUntil):
-		return "expired"
-	}
-	return d.State
+// Shown is what the gate counts as.
+func (f *Fleet) Shown(d *FleetDevice, now time.Time) wire.Seen {
+	sight := d.sight
+	sight.Lost, sight.LostAt = f.lost, f.lostAt
+	return sight.At(now)
 }
+
+// Words says in sentences why the gate is as the device says it is, in the
+// watcher's local time.
+func (d *FleetDevice) Words(now time.Time) []string {
+	out := d.gate.Says(d.gate.Causes, now)
+	for i := range out {
+		out[i] = printable(clip(out[i]))
+	}
+	return out
+}
+
+// maxText bounds a text of a stranger's view.
+const maxText = 300
+
+func clip(s string) string { return strings.ToValidUTF8(s[:min(len(s), maxText)], "") }
 
 // HazardText lists the hazards that are not ok.
 func (d *FleetDevice) HazardText() string {

@@ -4,17 +4,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
-	"time"
+	"strings"
 
 	"fairwatt/model"
 	"fairwatt/proto/wire"
-)
-
-// GateValid is how long a gate view may be believed, GateEvery how often it
-// is repeated.
-const (
-	GateValid = 90 * time.Second
-	GateEvery = 30 * time.Second
 )
 
 // Rounded cuts a value for people; NaN and Inf, which JSON cannot carry,
@@ -123,12 +116,15 @@ func headline(kind model.Kind, level model.Level, action model.Action, causes []
 	text := fmt.Sprintf("%s hazard", kind)
 	if len(causes) > 0 && causes[0].Text != "" {
 		text = causes[0].Text
+		if causes[0].Title != "" {
+			text = strings.TrimSuffix(causes[0].Title+": "+causes[0].Says, ": ")
+		}
 	}
 	switch {
 	case action == model.ActionClear:
 		return kind.String() + ": clear again"
 	case level == model.LevelBlock:
-		return text + ": trading blocked"
+		return text + "; trading is blocked"
 	default:
 		return text
 	}

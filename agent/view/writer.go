@@ -2,6 +2,7 @@ package view
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"fairwatt/model"
@@ -14,6 +15,7 @@ type Writer struct {
 	Device    string
 	Simulated bool
 	Location  *wire.Location // nil: unknown
+	Zone      *time.Location // of times in words for people; nil: UTC
 	ModelHash string
 	// Set publishes a payload.
 	Set func(class string, qos byte, retained bool, payload []byte) error
@@ -27,6 +29,16 @@ type Writer struct {
 type Moment struct {
 	Wall   time.Time
 	Synced bool // the wall clock may be trusted
+	// Speed is sensing time in wall time; 0 is 1.
+	Speed float64
+}
+
+// after is the wall time when the sensing clock has gone on by ms.
+func (m Moment) after(ms int64) wire.Time {
+	if m.Speed > 0 {
+		ms = int64(float64(ms) / m.Speed)
+	}
+	return wire.Time{Time: m.Wall.Add(time.Duration(ms) * time.Millisecond)}
 }
 
 // modelName names the network in gate views.
@@ -51,14 +63,11 @@ func (v *Writer) Show(class string, qos byte, retained bool, view any) error {
 // Gate publishes the retained gate view.
 func (v *Writer) Gate(now Moment, view *model.View, gateSeq uint64) error {
 	seq := v.Next()
-	out := wire.Gate[model.Cause]{
+	out := wire.Gate[Cause]{
 		Schema: wire.SchemaGate, ID: fmt.Sprintf("%s-gate-%d", v.Device, seq), Seq: seq,
 		TS: wire.Time{Time: now.Wall}, ClockSynced: now.Synced, State: view.State.String(), Reason: view.Reason,
-		Since: wire.Time{Time: v.GateWall}, ValidUntil: wire.Time{Time: now.Wall.Add(GateValid)},
-		Causes: view.Causes, GateSeq: gateSeq, Simulated: v.Simulated,
-	}
-	if out.Causes == nil {
-		out.Causes = []model.Cause{}
+		Since: wire.Time{Time: v.GateWall}, ValidUntil: wire.Time{Time: now.Wall.Add(wire.GateValid)},
+		Causes: causesOf(view.Causes, now), GateSeq: gateSeq, Simulated: v.Simulated,
 	}
 	if view.ClearInMs >= 0 {
 		out.ClearInS = Rounded(float64(view.ClearInMs)/1000, 3)
@@ -71,6 +80,7 @@ func (v *Writer) Gate(now Moment, view *model.View, gateSeq uint64) error {
 			})
 		}
 	}
+	v.say(&out, view, now)
 	return v.Show(wire.ClassGate, 1, true, out)
 }
 
@@ -106,12 +116,12 @@ func (v *Writer) Hazards(now Moment, view *model.View, all bool) error {
 }
 
 // Alert returns the message of an alert event; clearInMs is the gate's.
-func (v *Writer) Alert(now Moment, e *model.Event, clearInMs int64) wire.Alert[model.Cause] {
+func (v *Writer) Alert(now Moment, e *model.Event, clearInMs int64) wire.Alert[Cause] {
 	urgency, severity, certainty := capOf(e.Level, e.Causes)
-	out := wire.Alert[model.Cause]{
+	out := wire.Alert[Cause]{
 		Schema: wire.SchemaAlert, ID: e.ID, Rev: e.Rev, Action: e.Action.String(), TS: wire.Time{Time: now.Wall},
 		Kind: e.Kind.String(), Level: e.Level.String(), Urgency: urgency, Severity: severity, Certainty: certainty,
-		Headline: headline(e.Kind, e.Level, e.Action, e.Causes), Rules: ruleIDs(e.Causes), Causes: e.Causes,
+		Headline: headline(e.Kind, e.Level, e.Action, e.Causes), Rules: ruleIDs(e.Causes), Causes: causesOf(e.Causes, now),
 		Simulated: v.Simulated,
 	}
 	if e.Action == model.ActionAck {
@@ -121,10 +131,12 @@ func (v *Writer) Alert(now Moment, e *model.Event, clearInMs int64) wire.Alert[m
 	switch {
 	case e.Action == model.ActionClear, e.Action == model.ActionAck:
 		out.Instruction = "None; trading follows the gate."
+	case e.Level == model.LevelBlock && slices.ContainsFunc(e.Causes, func(c model.Cause) bool { return c.Latched }):
+		out.Instruction = "The gate waits for " + waits(e.Causes) + "."
 	case e.Level == model.LevelBlock:
 		out.Instruction = "Wait; the gate opens by itself when every cause has been clear long enough."
 		if clearInMs > 0 {
-			out.Expires = wire.Time{Time: now.Wall.Add(time.Duration(clearInMs) * time.Millisecond)}
+			out.Expires = now.after(clearInMs)
 		}
 	default:
 		out.Instruction = "Watch; trading goes on."

@@ -19,7 +19,7 @@
 //	GET /api/v1/trades/{id}   one trade
 //	GET /api/v1/blocks?from=  up to 100 blocks, ascending, with next
 //	GET /api/v1/tree.svg      the communication tree of the running view, drawn
-//	GET /api/v1/events        server-sent events: event "snapshot", id = version
+//	GET /api/v1/events        server-sent events: "snapshot", id = version, and "alive"
 //	GET /healthz              200 while blocks can be agreed on, else 503 and why
 //	GET /metrics              Prometheus text
 //
@@ -28,8 +28,9 @@
 // The page is three static files in the binary: no framework, no build step,
 // nothing fetched from elsewhere, and a content security policy that allows no
 // inline script or style. Text from participants reaches the page only as text
-// nodes. A gate is never shown by colour alone, and a gate whose validity has
-// run out is shown as not open, as the market treats it.
+// nodes. A gate is never shown by colour alone. It is shown as open only while
+// wire.Sight says so; a page whose event stream dies shows every gate as unknown
+// and itself in grey.
 //
 // A snapshot is encoded once a version however many browsers listen; slow
 // clients skip versions, since each event is the whole state. That costs bytes

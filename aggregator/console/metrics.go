@@ -75,18 +75,19 @@ func writeCounters(w io.Writer, c *Counters) {
 }
 
 func writeGenerator(w io.Writer, g *Generator) {
+	shown := g.State
 	device := fmt.Sprintf("site=%q,device=%q", g.Site, g.ID)
 	open := uint64(0)
-	if g.State == wire.GateOpen {
+	if shown == wire.GateOpen {
 		open = 1
 	}
 	metrics.WriteGaugeUint64(w, "fairwatt_gate_open{"+device+"}", open)
-	for _, state := range []string{"init", "blocked", "clearing", "open", "expired"} {
+	for _, state := range wire.SeenStates {
 		v := uint64(0)
-		if strings.EqualFold(g.State, state) {
+		if shown == state {
 			v = 1
 		}
-		metrics.WriteGaugeUint64(w, fmt.Sprintf("fairwatt_gate_state{%s,state=%q}", device, state), v)
+		metrics.WriteGaugeUint64(w, fmt.Sprintf("fairwatt_gate_state{%s,state=%q}", device, strings.ToLower(state)), v)
 	}
 	metrics.WriteGaugeFloat64(w, "fairwatt_agent_last_seen_timestamp_seconds{"+device+"}", float64(g.LastSeenMs)/1000)
 	for _, kind := range sortedKeys(g.Scores) {

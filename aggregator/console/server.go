@@ -17,7 +17,7 @@ import (
 	"time"
 )
 
-//go:embed static/index.html static/app.js static/draw.js static/style.css static/favicon.svg
+//go:embed static/index.html static/app.js static/draw.js static/gate.js static/style.css static/favicon.svg
 var static embed.FS
 
 // maxBlocks is how many blocks one answer of /api/v1/blocks holds.
@@ -34,7 +34,8 @@ type Options struct {
 	MaxStreams int
 	// MinInterval is the least time between two events of one stream (500 ms).
 	MinInterval time.Duration
-	// Heartbeat is how often an idle stream says that it is alive (15 s).
+	// Heartbeat is how often an idle stream says that it is alive (5 s). The page
+	// takes a stream that says nothing for 12 s for lost.
 	Heartbeat time.Duration
 	// Hosts are further names under which the page may be asked for. IP
 	// addresses and localhost always may; other names are refused so that a
@@ -52,7 +53,7 @@ func (o *Options) defaults() {
 		o.MinInterval = 500 * time.Millisecond
 	}
 	if o.Heartbeat == 0 {
-		o.Heartbeat = 15 * time.Second
+		o.Heartbeat = 5 * time.Second
 	}
 }
 
@@ -312,7 +313,7 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 			case r.Context().Err() != nil:
 				return
 			default:
-				if err := send(": alive\n\n"); err != nil {
+				if err := send("event: alive\ndata:\n\n"); err != nil {
 					return
 				}
 			}

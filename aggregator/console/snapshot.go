@@ -32,6 +32,7 @@ type Snapshot struct {
 	Generators []Generator    `json:"generators"`
 	Trades     []Trade        `json:"trades"` // newest first, bounded
 	TradeCount map[string]int `json:"trade_count"`
+	Words      []Word         `json:"words"` // of people to devices, newest first, bounded
 	Chain      Chain          `json:"chain"`
 	Tree       Tree           `json:"tree"`
 	Counters   Counters       `json:"counters"`
@@ -42,17 +43,28 @@ type Generator struct {
 	ID     string `json:"id"`
 	Site   string `json:"site"`
 	Online string `json:"online"` // online, offline (last will), unknown
-	// State is the gate's: INIT BLOCKED CLEARING OPEN, or EXPIRED when the
-	// agent's view is past its validity, which counts as blocked.
-	State        string             `json:"state"`
-	SinceMs      int64              `json:"since_ms"`
-	ValidUntilMs int64              `json:"valid_until_ms"`
-	ClearInS     float64            `json:"clear_in_s,omitempty"`
-	LastSeenMs   int64              `json:"last_seen_ms"`
-	Causes       []Cause            `json:"causes"`
-	Hazards      []Hazard           `json:"hazards"`
-	Scores       map[string]float64 `json:"scores,omitempty"` // by the network, 0 to 1
-	OnChain      string             `json:"on_chain,omitempty"`
+	// State is what the gate counts as, one of wire.SeenStates: INIT BLOCKED
+	// CLEARING OPEN, or OFFLINE EXPIRED UNKNOWN, which count as blocked. Why says
+	// why it is not the agent's own word, and WhySinceMs since when.
+	State      string `json:"state"`
+	Why        string `json:"why,omitempty"`
+	WhySinceMs int64  `json:"why_since_ms,omitempty"`
+	// LapsesMs is when State becomes EXPIRED if nothing more is heard.
+	LapsesMs int64 `json:"lapses_ms,omitempty"`
+	// Said is the state in the agent's last gate view; what follows is of it too.
+	Said         string  `json:"said,omitempty"`
+	SinceMs      int64   `json:"since_ms"`
+	ValidUntilMs int64   `json:"valid_until_ms"`
+	ClearInS     float64 `json:"clear_in_s,omitempty"`
+	// OpensAtMs is the earliest opening, also while causes stand; Waits says what
+	// is waited for that no time brings.
+	OpensAtMs  int64              `json:"opens_at_ms,omitempty"`
+	Waits      string             `json:"waits,omitempty"`
+	LastSeenMs int64              `json:"last_seen_ms"`
+	Causes     []Cause            `json:"causes"`
+	Hazards    []Hazard           `json:"hazards"`
+	Scores     map[string]float64 `json:"scores,omitempty"` // by the network, 0 to 1
+	OnChain    string             `json:"on_chain,omitempty"`
 	// Contactor is what switches the power sold, in the agent's words; none, or
 	// empty where it has not said.
 	Contactor string `json:"contactor,omitempty"`
@@ -68,6 +80,13 @@ type Cause struct {
 	Holding bool    `json:"holding,omitempty"` // no longer so, and the time after it still runs
 	Text    string  `json:"text"`
 	Inputs  []Input `json:"inputs"`
+	// Title, Says, Ends and the times say it in words for people, as in
+	// wire.CauseWords.
+	Title    string `json:"title,omitempty"`
+	Says     string `json:"says,omitempty"`
+	SinceMs  int64  `json:"since_ms,omitempty"`
+	Ends     string `json:"ends,omitempty"`
+	EndsAtMs int64  `json:"ends_at_ms,omitempty"`
 }
 
 // An Input is a measured value a cause stands on.
@@ -104,6 +123,20 @@ type Trade struct {
 	Reason           string `json:"reason,omitempty"`
 	Height           uint64 `json:"height"` // of its newest change
 	UpdatedMs        int64  `json:"updated_ms"`
+}
+
+// A Word is what a named person said to a device about its gate, as the chain has it.
+type Word struct {
+	Device    string `json:"device"`
+	Do        string `json:"do"`   // ack, block, unblock
+	Rule      string `json:"rule"` // acknowledged; of a block, the block's own
+	By        string `json:"by"`
+	Why       string `json:"why,omitempty"`
+	Owner     string `json:"owner,omitempty"`    // whose key sealed the command; empty: said on the machine
+	UntilMs   int64  `json:"until_ms,omitempty"` // of a block
+	TimeMs    int64  `json:"time_ms"`            // the device's clock
+	Height    uint64 `json:"height"`
+	Simulated bool   `json:"simulated"`
 }
 
 // A Chain is where the ledger stands.

@@ -88,36 +88,46 @@ func number(v float64) *float64 { return &v }
 func sample(nowMs int64) *Snapshot {
 	s := &Snapshot{
 		Version: 7, TimeMs: nowMs, Name: "Seaside community", DA: "da-1", Software: "0.1.0", StartedMs: nowMs - 3600e3, Simulated: true,
+		Words: []Word{
+			{Device: "pv-1", Do: "block", Rule: "B01", By: "Bob", Why: "the roof", UntilMs: nowMs + 3600e3, TimeMs: nowMs - 60e3, Height: 41},
+			{Device: "pv-1", Do: "ack", Rule: "E12", By: "Ada Lovelace", Why: hostile, Owner: "ada", TimeMs: nowMs - 120e3, Height: 40},
+		},
 		Generators: []Generator{
 			{
-				ID: "pv-1", Site: "harbour", Online: "online", State: "OPEN", SinceMs: nowMs - 1800e3, ValidUntilMs: nowMs + 60e3,
-				LastSeenMs: nowMs - 900, Simulated: true, OnChain: "OPEN",
+				ID: "pv-1", Site: "harbour", Online: "online", State: "OPEN", Said: "OPEN", SinceMs: nowMs - 1800e3, ValidUntilMs: nowMs + 60e3, LapsesMs: nowMs + 60e3,
+				LastSeenMs: nowMs - 900, Simulated: true, OnChain: "OPEN", Contactor: "GPIO22, feedback GPIO27",
 				Hazards: []Hazard{{Kind: "thunderstorm", Level: "ok", P: number(0.031)}, {Kind: "wind", Level: "ok", P: number(0.12)}},
 				Scores:  map[string]float64{"thunderstorm": 0.031, "wind": 0.12, "rain": 0.004, "heat": 0.4},
 			},
 			{
-				ID: "wind-2", Site: "ridge", Online: "online", State: "BLOCKED", SinceMs: nowMs - 300e3, ValidUntilMs: nowMs + 60e3,
-				LastSeenMs: nowMs - 2100, Simulated: true, OnChain: "BLOCKED", ClearInS: 1740,
+				ID: "wind-2", Site: "ridge", Online: "online", State: "BLOCKED", Said: "BLOCKED", SinceMs: nowMs - 300e3, ValidUntilMs: nowMs + 60e3, LapsesMs: nowMs + 60e3,
+				LastSeenMs: nowMs - 2100, Simulated: true, OnChain: "BLOCKED", Waits: "a named person: agent ack --rule E10 --by NAME", Contactor: "none",
 				Causes: []Cause{
-					{Rule: "W03", Kind: "wind", Level: "block", Text: "gust 31.4 m/s (>= 25 m/s)", Inputs: []Input{
-						{Name: "wind_gust", Value: number(31.4), Unit: "m/s", Op: ">=", Threshold: number(25), AgeS: number(1.2)},
-					}},
-					{Rule: "E10", Kind: "equipment", Level: "block", Latched: true, Text: "insulation 41 kohm (< 100 kohm)", Inputs: []Input{
-						{Name: "insulation", Value: number(41), Unit: "kohm", Op: "<", Threshold: number(100), AgeS: number(30)},
-						{Name: "leakage", Unit: "mA", State: "stale"},
-					}},
-					{Rule: "W05", Kind: "rain", Level: "warn", Text: hostile, Inputs: []Input{{Name: hostile, Value: number(12)}}},
+					{
+						Rule: "W03", Kind: "wind", Level: "block", Text: "gust 31.4 m/s (>= 25 m/s)",
+						Title: "Gusts are strong", Says: "gust 31.4 m/s, limit 25 m/s", SinceMs: nowMs - 300e3, Ends: "30 min after it is over",
+						Inputs: []Input{{Name: "wind_gust", Value: number(31.4), Unit: "m/s", Op: ">=", Threshold: number(25), AgeS: number(1.2)}},
+					},
+					{
+						Rule: "E10", Kind: "equipment", Level: "block", Latched: true, Text: "insulation 41 kohm (< 100 kohm)",
+						Title: "The insulation is too low", Says: "insulation 41 kohm, limit 100 kohm", SinceMs: nowMs - 86400e3,
+						Ends:   "when it is over and a named person has acknowledged it: agent ack --rule E10 --by NAME",
+						Inputs: []Input{{Name: "insulation", Value: number(41), Unit: "kohm", Op: "<", Threshold: number(100), AgeS: number(30)}},
+					},
+					{Rule: "W05", Kind: "rain", Level: "warn", Text: hostile, Title: hostile, Says: hostile, Ends: hostile},
+					{Rule: "X99", Kind: "rain", Level: "warn", Text: "a text of an older agent"},
 				},
 				Hazards: []Hazard{{Kind: "wind", Level: "block", P: number(0.93)}, {Kind: "rain", Level: "warn"}, {Kind: "heat", Level: "ok"}},
 				Scores:  map[string]float64{"wind": 0.931},
 			},
 			{
-				ID: "wind-3", Site: "ridge", Online: "offline", State: "EXPIRED", SinceMs: nowMs - 86400e3, ValidUntilMs: nowMs - 40e3,
+				ID: "wind-3", Site: "ridge", Online: "offline", State: "OFFLINE", Said: "OPEN", Why: "the agent is offline; it last said OPEN",
+				WhySinceMs: nowMs - 40e3, SinceMs: nowMs - 86400e3, ValidUntilMs: nowMs - 40e3,
 				LastSeenMs: nowMs - 130e3, Hazards: []Hazard{{Kind: "sensor", Level: "warn"}},
 			},
 			{
-				ID: "pv-4", Site: "harbour", Online: "online", State: "CLEARING", SinceMs: nowMs - 20e3, ValidUntilMs: nowMs + 80e3,
-				LastSeenMs: nowMs - 500, ClearInS: 280, Simulated: true,
+				ID: "pv-4", Site: "harbour", Online: "online", State: "CLEARING", Said: "CLEARING", SinceMs: nowMs - 20e3, ValidUntilMs: nowMs + 80e3,
+				LapsesMs: nowMs + 80e3, OpensAtMs: nowMs + 280e3, LastSeenMs: nowMs - 500, ClearInS: 280, Simulated: true,
 			},
 		},
 		TradeCount: map[string]int{"settled": 118, "settled_partly": 6, "held": 1, "delivering": 2, "disputed": 1, "refunded": 9},

@@ -26,6 +26,7 @@ const (
 	RoleMC     Role = "mc"     // follows the chain, submits records
 	RoleAgent  Role = "agent"  // connects to the broker
 	RoleBroker Role = "broker" // is connected to
+	RoleOwner  Role = "owner"  // connects to the broker and speaks to devices of a site
 )
 
 // Validity of what the authority signs.
@@ -150,14 +151,14 @@ func (a *Authority) Sign(pub crypto.PublicKey, id string, role Role, hosts []str
 	return cert, nil
 }
 
-var errRole = errors.New("a certificate's role is one of da, mc, agent, broker")
+var errRole = errors.New("a certificate's role is one of da, mc, agent, owner, broker")
 
 // usage keeps an agent's or the centre's certificate from posing as a server.
 func (r Role) usage() ([]x509.ExtKeyUsage, error) {
 	switch r {
 	case RoleDA:
 		return []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth, x509.ExtKeyUsageServerAuth}, nil
-	case RoleMC, RoleAgent:
+	case RoleMC, RoleAgent, RoleOwner:
 		return []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}, nil
 	case RoleBroker:
 		return []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}, nil

@@ -1,10 +1,15 @@
 package mc
 
 import (
+	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
+	"fairwatt/proto/brief"
+	"fairwatt/proto/seal"
 	"fairwatt/proto/wire"
 )
 
@@ -81,11 +86,12 @@ message_size_limit 1048576
 // deviceWrites are the classes of a device's topics that it may write.
 var deviceWrites = []string{
 	"up/#", wire.ClassStatus, wire.ClassInfo, wire.ClassTelemetry, wire.ClassGate, wire.ClassHazard + "#",
-	wire.ClassAlert, wire.ClassAlertCAP, wire.ClassTrade, "cmd/result",
+	wire.ClassAlert, wire.ClassAlertCAP, wire.ClassTrade, wire.ClassResult,
 }
 
 // mosquittoACL lets a device write below its own topics except what comes down
-// to it, and an aggregator write its own receipts alone.
+// to it, and an aggregator write its own receipts alone. No one writes a device's
+// commands before AdmitOwner.
 func mosquittoACL(c *Community) string {
 	var b strings.Builder
 	b.WriteString("# The user is the common name of the client's certificate.\n")
@@ -102,4 +108,44 @@ func mosquittoACL(c *Community) string {
 			da.ID, wire.Root, wire.EveryDevice(wire.ClassReceipt+da.ID), wire.StatusOfDA(da.ID))
 	}
 	return b.String()
+}
+
+// ownerACL lets an owner hear the devices of a site and send them commands. That a
+// command is the owner's is for the device to check: it is sealed.
+func ownerACL(id, site string) string {
+	devices := wire.Topics{Site: site, Device: "+"}
+	text := "\nuser " + id + "\ntopic read " + devices.Of("#") + "\n"
+	for _, class := range wire.Commands {
+		text += "topic write " + devices.Of(class) + "\n"
+	}
+	return text
+}
+
+// AdmitOwner adds an owner of a site to the broker's access list in the community's
+// folder. The broker has to read the list again.
+func AdmitOwner(dir, id, site string) error {
+	for field, name := range map[string]string{"id": id, "site": site} {
+		if !seal.ValidName(name) {
+			return brief.Errorf("admit owner: %s %q: use 1 to 64 of a-z, 0-9 and -", field, name)
+		}
+	}
+	path := filepath.Join(dir, "broker", "acl")
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return fmt.Errorf("admit owner: %w", err)
+	}
+	for line := range strings.Lines(string(b)) {
+		if slices.Equal(strings.Fields(line), []string{"user", id}) {
+			return fmt.Errorf("admit owner: %s names %s already; take its lines out first", path, id)
+		}
+	}
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND, 0)
+	if err != nil {
+		return fmt.Errorf("admit owner: %w", err)
+	}
+	_, err = f.WriteString(ownerACL(id, site))
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return fmt.Errorf("admit owner: %w", err)
+	}
+	return nil
 }

@@ -1,6 +1,9 @@
 package mc
 
 import (
+	"errors"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -34,7 +37,7 @@ func TestAccessListOfADevice(t *testing.T) {
 	own, other := wire.Topics{Site: "site", Device: "pv-1"}, wire.Topics{Site: "site", Device: "pv-2"}
 	for _, class := range []string{
 		wire.ClassStatus, wire.ClassInfo, wire.ClassGate, wire.ClassHazard + "wind", wire.ClassAlert, wire.ClassAlertCAP,
-		wire.ClassTelemetry, wire.ClassTrade, wire.ClassRecord, "cmd/result",
+		wire.ClassTelemetry, wire.ClassTrade, wire.ClassRecord, wire.ClassResult,
 	} {
 		if !allowed(acl, "pv-1", "write", own.Of(class)) {
 			t.Errorf("a device may not write its own %s", class)
@@ -43,7 +46,7 @@ func TestAccessListOfADevice(t *testing.T) {
 			t.Errorf("a device may write another's %s", class)
 		}
 	}
-	for _, topic := range []string{own.Receipt("da-1"), own.Of("cmd/ack")} {
+	for _, topic := range []string{own.Receipt("da-1"), own.Of(wire.ClassAck), own.Of(wire.ClassBlock)} {
 		if !allowed(acl, "pv-1", "read", topic) || allowed(acl, "pv-1", "write", topic) {
 			t.Errorf("%s: a device reads it and does not write it", topic)
 		}
@@ -69,5 +72,53 @@ func TestAccessListOfAnAggregator(t *testing.T) {
 	}
 	if want := []string{device.Receipt("da-1"), wire.StatusOfDA("da-1")}; !slices.Equal(may, want) {
 		t.Errorf("da-1 may write %q, want %q", may, want)
+	}
+}
+
+// An owner sends commands to the devices of one site and hears them; nobody else
+// writes a command, and an owner writes nothing else.
+func TestAccessListOfAnOwner(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "broker", "acl")
+	before := mosquittoACL(&Community{DAs: []Identity{{ID: "da-1"}}})
+	if err := errors.Join(os.Mkdir(filepath.Dir(path), 0o700), os.WriteFile(path, []byte(before), 0o644)); err != nil {
+		t.Fatal(err)
+	}
+	for id, site := range map[string]string{"ada": "harbour", "bob": "ridge"} {
+		if err := AdmitOwner(dir, id, site); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	acl := string(b)
+	if !strings.HasPrefix(acl, before) {
+		t.Error("what stood there is gone")
+	}
+	here, there := wire.Topics{Site: "harbour", Device: "pv-1"}, wire.Topics{Site: "ridge", Device: "pv-1"}
+	for _, class := range wire.Commands {
+		for _, user := range []string{"ada", "bob", "pv-1", "pv-2", "da-1", ""} {
+			if got, want := allowed(acl, user, "write", here.Of(class)), user == "ada"; got != want {
+				t.Errorf("%q writes %s: %v", user, here.Of(class), got)
+			}
+			if got, want := allowed(acl, user, "write", there.Of(class)), user == "bob"; got != want {
+				t.Errorf("%q writes %s: %v", user, there.Of(class), got)
+			}
+		}
+	}
+	for _, class := range []string{wire.ClassResult, wire.ClassGate, wire.ClassAlert} {
+		if !allowed(acl, "ada", "read", here.Of(class)) || allowed(acl, "ada", "read", there.Of(class)) || allowed(acl, "ada", "write", here.Of(class)) {
+			t.Errorf("%s: ada reads it at her site, and does not write it", class)
+		}
+	}
+	for _, bad := range [][2]string{{"ada", "harbour"}, {"da-1", "harbour"}, {"+", "harbour"}, {"eve", "#"}, {"eve\ntopic write #", "x"}} {
+		if err := AdmitOwner(dir, bad[0], bad[1]); err == nil {
+			t.Errorf("%q was admitted", bad)
+		}
+	}
+	if err := AdmitOwner(t.TempDir(), "eve", "harbour"); err == nil {
+		t.Error("an owner was admitted where there is no list")
 	}
 }

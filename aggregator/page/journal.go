@@ -24,6 +24,7 @@ type journal struct {
 	mu      sync.Mutex
 	blocks  []console.Block // newest first
 	changed []console.Trade // newest change first
+	words   []console.Word  // of people to devices, newest first
 	records uint64
 }
 
@@ -37,9 +38,10 @@ func (j *journal) load(s *store.Store) error {
 		from = top - uint64(j.shown) + 1
 	}
 	err := s.Blocks(from, top, func(_ uint64, cb *fairwattpb.CertifiedBlock) error {
-		b, err := summary(cb)
+		b, words, err := summary(cb)
 		if err == nil {
 			j.blocks = slices.Insert(j.blocks, 0, b)
+			j.words = spoken(j.words, words)
 		}
 		return err
 	})
@@ -65,11 +67,18 @@ func (j *journal) add(st *ledger.Staged, votes int) {
 		}
 	}
 	b := showBlock(st.Header(), st.HeaderHash(), len(st.Block()), votes)
+	var words []console.Word
+	for _, c := range st.Records() {
+		if w, is := showWord(c.Record, b.Height); is {
+			words = append(words, w)
+		}
+	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.blocks = slices.Insert(j.blocks, 0, b)
 	j.blocks = j.blocks[:min(len(j.blocks), j.shown)]
 	j.records += uint64(b.Records)
+	j.words = spoken(j.words, words)
 	if len(changed) == 0 {
 		return
 	}
@@ -95,17 +104,18 @@ func (j *journal) trade(id string) (console.Trade, bool) {
 	return showTrade(t, 0, t.OpenedMs), ok
 }
 
-// summary is what is shown of a block of the store.
-func summary(cb *fairwattpb.CertifiedBlock) (console.Block, error) {
-	header, hash, _, err := ledger.DecodeBlock(cb.GetBlock())
+// summary is what is shown of a block of the store, and the words in it.
+func summary(cb *fairwattpb.CertifiedBlock) (console.Block, []console.Word, error) {
+	header, hash, records, err := ledger.DecodeBlock(cb.GetBlock())
 	if err != nil {
-		return console.Block{}, err
+		return console.Block{}, nil, err
 	}
 	var cert fairwattpb.Certificate
 	if err := proto.Unmarshal(cb.GetCertificate(), &cert); err != nil {
-		return console.Block{}, fmt.Errorf("certificate of block %d: %w", header.GetHeight(), err)
+		return console.Block{}, nil, fmt.Errorf("certificate of block %d: %w", header.GetHeight(), err)
 	}
-	return showBlock(header, hash, len(cb.GetBlock()), len(cert.GetVotes())), nil
+	words, err := wordsOf(records, header.GetHeight())
+	return showBlock(header, hash, len(cb.GetBlock()), len(cert.GetVotes())), words, err
 }
 
 func showBlock(h *fairwattpb.BlockHeader, hash [32]byte, bytes, votes int) console.Block {

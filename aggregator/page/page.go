@@ -64,8 +64,9 @@ type Page struct {
 	fault   atomic.Pointer[string]
 	version *signal
 
-	mu   sync.Mutex
-	snap *console.Snapshot // the newest made
+	mu     sync.Mutex
+	snap   *console.Snapshot // the newest made
+	lostAt time.Time         // since when no broker is connected; zero: one is
 }
 
 // New returns the page over a chain as it stands. The needs are asked for only
@@ -130,7 +131,7 @@ func (p *Page) Blocks(from uint64, limit int) ([]console.Block, error) {
 	to := min(top, from+uint64(limit)-1)
 	out := make([]console.Block, 0, to-from+1)
 	err := p.store.Blocks(from, to, func(height uint64, cb *fairwattpb.CertifiedBlock) error {
-		b, err := summary(cb)
+		b, _, err := summary(cb)
 		if err != nil {
 			return fmt.Errorf("block %d: %w", height, err)
 		}
@@ -144,14 +145,19 @@ func (p *Page) Blocks(from uint64, limit int) ([]console.Block, error) {
 func (p *Page) Snapshot() *console.Snapshot {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	now := p.cfg.Now()
 	version := p.version.value()
 	if p.snap != nil && p.snap.Version == version {
-		return p.snap
+		if age := now.UnixMilli() - p.snap.TimeMs; age >= 0 && age < freshMs {
+			return p.snap
+		}
+		p.version.rise() // nobody has asked for a refresh, and gates lapse
+		version = p.version.value()
 	}
 	stats := p.needs.Agreement().Stats()
 	s := &console.Snapshot{
-		Version: version, TimeMs: p.cfg.Now().UnixMilli(), Name: p.cfg.Genesis.Name, DA: p.cfg.DA, Software: p.cfg.Software,
-		StartedMs: p.started.UnixMilli(), Generators: p.generators(), TradeCount: p.state.Totals().TradesByStatus,
+		Version: version, TimeMs: now.UnixMilli(), Name: p.cfg.Genesis.Name, DA: p.cfg.DA, Software: p.cfg.Software,
+		StartedMs: p.started.UnixMilli(), Generators: p.generators(now), TradeCount: p.state.Totals().TradesByStatus,
 		Counters: p.counters(&stats), Tree: p.tree(),
 	}
 	if fault := p.fault.Load(); fault != nil {
@@ -170,6 +176,7 @@ func (p *Page) Snapshot() *console.Snapshot {
 	s.Chain.Records = j.records
 	s.Chain.Blocks = append([]console.Block{}, j.blocks...)
 	s.Trades = append([]console.Trade{}, j.changed...)
+	s.Words = append([]console.Word{}, j.words...)
 	j.mu.Unlock()
 	p.snap = s
 	return s
@@ -191,10 +198,29 @@ func (p *Page) counters(agreement *consensus.Stats) console.Counters {
 	return c
 }
 
+// freshMs is how long a snapshot may be shown while nothing happens.
+const freshMs = 2000
+
+// lost says what the way to the devices lacks, and since when.
+func (p *Page) lost(now time.Time) (string, time.Time) {
+	if p.needs.Brokers == nil {
+		return "", time.Time{}
+	}
+	if connected, all := p.needs.Brokers(); connected > 0 || all == 0 {
+		p.lostAt = time.Time{}
+		return "", time.Time{}
+	}
+	if p.lostAt.IsZero() {
+		p.lostAt = now
+	}
+	return "this data aggregator has no connection to a broker", p.lostAt
+}
+
 // generators joins what agents say of themselves with what is on the chain. A
 // household that only buys judges its connection too, but generates nothing.
-func (p *Page) generators() []console.Generator {
-	list := slices.DeleteFunc(p.views.list(p.cfg.Now()), func(g console.Generator) bool {
+func (p *Page) generators(now time.Time) []console.Generator {
+	lost, lostAt := p.lost(now)
+	list := slices.DeleteFunc(p.views.list(now, lost, lostAt), func(g console.Generator) bool {
 		who, ok := p.state.Participant(g.ID)
 		return !ok || !who.Seller
 	})

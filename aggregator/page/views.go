@@ -24,8 +24,14 @@ const (
 // views are what agents say of themselves, unsigned, for people to look at. Nothing the chain decides depends on them.
 type views struct {
 	mu   sync.Mutex
-	byID map[string]*console.Generator // by site/device
+	byID map[string]*device // by site/device
 	bad  uint64
+}
+
+// A device is what one says of itself. Its gate counts as what sight says.
+type device struct {
+	console.Generator
+	sight wire.Sight
 }
 
 var (
@@ -54,10 +60,10 @@ func (v *views) take(m mqtt.Message, now time.Time, known func(site, device stri
 		return false, t, fmt.Errorf("%s: %w", m.Topic, errUnknown)
 	}
 	if v.byID == nil {
-		v.byID = make(map[string]*console.Generator)
+		v.byID = make(map[string]*device)
 	}
 	key := t.Site + "/" + t.Device
-	g := console.Generator{ID: t.Device, Site: t.Site, Online: "unknown"}
+	g := device{Generator: console.Generator{ID: t.Device, Site: t.Site, Online: "unknown"}}
 	if old := v.byID[key]; old != nil {
 		g = *old
 	} else if len(v.byID) >= maxGenerators {
@@ -65,13 +71,13 @@ func (v *views) take(m mqtt.Message, now time.Time, known func(site, device stri
 	}
 	switch {
 	case t.Class == wire.ClassStatus:
-		err = readStatus(&g, m.Payload)
+		err = readStatus(&g, m.Payload, now)
 	case t.Class == wire.ClassGate:
-		err = readGate(&g, m.Payload)
+		err = readGate(&g, m.Payload, m.Retained, now)
 	case t.Class == wire.ClassInfo:
-		err = readInfo(&g, m.Payload)
+		err = readInfo(&g.Generator, m.Payload)
 	case strings.HasPrefix(t.Class, wire.ClassHazard):
-		err = readHazard(&g, strings.TrimPrefix(t.Class, wire.ClassHazard), m.Payload)
+		err = readHazard(&g.Generator, strings.TrimPrefix(t.Class, wire.ClassHazard), m.Payload)
 	default:
 		err = errors.New("no such view")
 	}
@@ -85,10 +91,11 @@ func (v *views) take(m mqtt.Message, now time.Time, known func(site, device stri
 	return t.Class == wire.ClassStatus && g.Online == wire.Online, t, nil
 }
 
-func readStatus(g *console.Generator, payload []byte) error {
+func readStatus(g *device, payload []byte, now time.Time) error {
 	switch s := string(payload); s {
 	case wire.Online, wire.Offline:
 		g.Online = s
+		g.sight.Told(s, now)
 		return nil
 	default:
 		return fmt.Errorf("status %.20q is neither online nor offline", s)
@@ -108,7 +115,7 @@ func readInfo(g *console.Generator, payload []byte) error {
 	return nil
 }
 
-func readGate(g *console.Generator, payload []byte) error {
+func readGate(g *device, payload []byte, retained bool, now time.Time) error {
 	var w wire.Gate[wire.Cause]
 	if err := json.Unmarshal(payload, &w); err != nil {
 		return fmt.Errorf("gate: %w", err)
@@ -122,29 +129,19 @@ func readGate(g *console.Generator, payload []byte) error {
 	if len(w.Causes) > wire.MaxCauses {
 		return fmt.Errorf("gate: %d causes, at most %d", len(w.Causes), wire.MaxCauses)
 	}
-	g.State, g.SinceMs, g.ValidUntilMs = w.State, unixMs(w.Since.Time), unixMs(w.ValidUntil.Time)
-	g.ClearInS = 0
+	causes, err := readCauses(w.Causes)
+	if err != nil {
+		return err
+	}
+	if !g.sight.Hear(w.State, w.TS.Time, w.ValidUntil.Time, w.Seq, retained, now) {
+		return nil // it is older than what is known
+	}
+	g.Said, g.SinceMs, g.ValidUntilMs = w.State, unixMs(w.Since.Time), unixMs(w.ValidUntil.Time)
+	g.OpensAtMs, g.Waits, g.ClearInS, g.Causes = unixMs(w.OpensAt.Time), clip(w.Waits), 0, causes
 	if w.ClearInS != nil {
 		g.ClearInS = *w.ClearInS
 	}
 	g.Simulated = g.Simulated || w.Simulated
-	g.Causes = make([]console.Cause, 0, len(w.Causes))
-	for _, c := range w.Causes {
-		if len(c.Inputs) > wire.MaxCauseInputs {
-			return fmt.Errorf("gate: cause %.20q has %d inputs, at most %d", c.Rule, len(c.Inputs), wire.MaxCauseInputs)
-		}
-		inputs := make([]console.Input, len(c.Inputs))
-		for i, in := range c.Inputs {
-			inputs[i] = console.Input{
-				Name: clip(in.Name), Value: in.Value, Unit: clip(in.Unit), Op: clip(in.Op),
-				Threshold: in.Threshold, AgeS: in.AgeS, State: clip(in.State),
-			}
-		}
-		g.Causes = append(g.Causes, console.Cause{
-			Rule: clip(c.Rule), Kind: clip(c.Kind), Level: clip(c.Level),
-			Latched: c.Latched, Holding: c.Holding, Text: clip(c.Text), Inputs: inputs,
-		})
-	}
 	g.Scores = nil
 	if w.Model != nil && len(w.Model.P) > 0 && len(w.Model.P) <= maxScores {
 		g.Scores = make(map[string]float64, len(w.Model.P))
@@ -155,6 +152,28 @@ func readGate(g *console.Generator, payload []byte) error {
 		}
 	}
 	return nil
+}
+
+func readCauses(list []wire.Cause) ([]console.Cause, error) {
+	out := make([]console.Cause, 0, len(list))
+	for _, c := range list {
+		if len(c.Inputs) > wire.MaxCauseInputs {
+			return nil, fmt.Errorf("gate: cause %.20q has %d inputs, at most %d", c.Rule, len(c.Inputs), wire.MaxCauseInputs)
+		}
+		inputs := make([]console.Input, len(c.Inputs))
+		for i, in := range c.Inputs {
+			inputs[i] = console.Input{
+				Name: clip(in.Name), Value: in.Value, Unit: clip(in.Unit), Op: clip(in.Op),
+				Threshold: in.Threshold, AgeS: in.AgeS, State: clip(in.State),
+			}
+		}
+		out = append(out, console.Cause{
+			Rule: clip(c.Rule), Kind: clip(c.Kind), Level: clip(c.Level),
+			Latched: c.Latched, Holding: c.Holding, Text: clip(c.Text), Inputs: inputs,
+			Title: clip(c.Title), Says: clip(c.Says), SinceMs: unixMs(c.Since.Time), Ends: clip(c.Ends), EndsAtMs: unixMs(c.EndsAt.Time),
+		})
+	}
+	return out, nil
 }
 
 func readHazard(g *console.Generator, kind string, payload []byte) error {
@@ -189,20 +208,24 @@ func readHazard(g *console.Generator, kind string, payload []byte) error {
 	return nil
 }
 
-// list returns the generators by site and id. One past its validity is shown as
-// expired: the market takes it for blocked.
-func (v *views) list(now time.Time) []console.Generator {
+// list returns the generators by site and id, with what their gates count as.
+// lost says what the aggregator's own way to them lacks since lostAt; empty: it
+// stands.
+func (v *views) list(now time.Time, lost string, lostAt time.Time) []console.Generator {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	out := make([]console.Generator, 0, len(v.byID))
 	for _, g := range v.byID {
-		if g.State == "" {
+		if g.sight.State == "" {
 			continue // a buyer has a status and no gate
 		}
-		c := *g
-		if c.ValidUntilMs > 0 && c.ValidUntilMs < now.UnixMilli() {
-			c.State = "EXPIRED"
+		c, sight := g.Generator, g.sight
+		sight.Lost, sight.LostAt = lost, lostAt
+		if lost != "" {
+			c.Online = "unknown"
 		}
+		seen := sight.At(now)
+		c.State, c.Why, c.WhySinceMs, c.LapsesMs = seen.State, clip(seen.Why), unixMs(seen.Since), unixMs(seen.Until)
 		out = append(out, c)
 	}
 	slices.SortFunc(out, func(a, b console.Generator) int {

@@ -2,6 +2,7 @@ package page
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -32,7 +33,7 @@ func TestViewsShowWhatAgentsSay(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	list := v.list(now)
+	list := v.list(now, "", time.Time{})
 	if len(list) != 1 {
 		t.Fatalf("%d generators", len(list))
 	}
@@ -46,7 +47,7 @@ func TestViewsShowWhatAgentsSay(t *testing.T) {
 		t.Errorf("%+v", in)
 	}
 	// Past its validity it counts as blocked, whatever it said.
-	if late := v.list(now.Add(time.Hour)); late[0].State != "EXPIRED" {
+	if late := v.list(now.Add(time.Hour), "", time.Time{}); late[0].State != "EXPIRED" || late[0].Said != "BLOCKED" {
 		t.Errorf("an hour later: %s", late[0].State)
 	}
 }
@@ -80,8 +81,8 @@ func TestViewsRefuse(t *testing.T) {
 		if _, _, err := v.take(mqtt.Message{Topic: topic, Payload: []byte(payload)}, time.Now(), everyone); err == nil {
 			t.Errorf("%s %.60s was taken", topic, payload)
 		}
-		if v.badCount() != 1 || len(v.list(time.Now())) != 0 {
-			t.Errorf("%s: %d counted, %d shown", topic, v.badCount(), len(v.list(time.Now())))
+		if v.badCount() != 1 || len(v.list(time.Now(), "", time.Time{})) != 0 {
+			t.Errorf("%s: %d counted, %d shown", topic, v.badCount(), len(v.list(time.Now(), "", time.Time{})))
 		}
 	}
 	var v views
@@ -97,8 +98,72 @@ func TestRetainedIsNotSeen(t *testing.T) {
 	if _, _, err := v.take(mqtt.Message{Topic: "fairwatt/v1/farm/pv-3/gate", Payload: []byte(gateJSON), Retained: true}, time.Now(), everyone); err != nil {
 		t.Fatal(err)
 	}
-	if g := v.list(time.Now())[0]; g.LastSeenMs != 0 {
+	if g := v.list(time.Now(), "", time.Time{})[0]; g.LastSeenMs != 0 {
 		t.Errorf("last seen %d", g.LastSeenMs)
+	}
+}
+
+// openAt is the gate of an agent that is open, as it says at a time.
+func openAt(now time.Time, seq int) []byte {
+	return fmt.Appendf(nil, `{"schema":"gate/1","seq":%d,"ts":%q,"state":"OPEN","since":"2026-01-01T00:00:00Z","valid_until":%q,"causes":[]}`,
+		seq, now.Format(time.RFC3339Nano), now.Add(wire.GateValid).Format(time.RFC3339Nano))
+}
+
+// Only an agent that is there, online and heard of is open, through the
+// aggregator's own broker.
+func TestViewsOfAnAgentThatIsGone(t *testing.T) {
+	began := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	type step struct {
+		after          time.Duration
+		class, payload string
+		retained       bool
+		lost           string
+		want           string
+	}
+	for name, steps := range map[string][]step{
+		"live":               {{0, "status", "online", false, "", ""}, {0, "gate", "", false, "", "OPEN"}, {89 * time.Second, "", "", false, "", "OPEN"}},
+		"killed: last will":  {{0, "status", "online", false, "", ""}, {0, "gate", "", false, "", "OPEN"}, {time.Second, "status", "offline", false, "", "OFFLINE"}},
+		"gone without will":  {{0, "status", "online", false, "", ""}, {0, "gate", "", false, "", "OPEN"}, {91 * time.Second, "", "", false, "", "EXPIRED"}},
+		"no status":          {{0, "gate", "", false, "", "UNKNOWN"}},
+		"broker lost":        {{0, "status", "online", false, "", ""}, {0, "gate", "", false, "", "OPEN"}, {time.Second, "", "", false, "no connection to a broker", "UNKNOWN"}},
+		"back after a death": {{0, "status", "offline", true, "", ""}, {0, "gate", "", true, "", "OFFLINE"}, {time.Second, "status", "online", false, "", "OPEN"}},
+		"kept by the broker": {{0, "status", "online", true, "", ""}, {0, "gate", "", true, "", "OPEN"}, {80 * time.Second, "gate", "again", true, "", "OPEN"}, {91 * time.Second, "gate", "again", true, "", "EXPIRED"}},
+	} {
+		var v views
+		for i, s := range steps {
+			now := began.Add(s.after)
+			payload := []byte(s.payload)
+			if s.class == "gate" {
+				payload = openAt(began, 1)
+			}
+			if s.class != "" {
+				if _, _, err := v.take(mqtt.Message{Topic: "fairwatt/v1/farm/pv-3/" + s.class, Payload: payload, Retained: s.retained}, now, everyone); err != nil {
+					t.Fatal(err)
+				}
+			}
+			list := v.list(now, s.lost, now)
+			if s.want == "" {
+				continue
+			}
+			if len(list) != 1 || list[0].State != s.want || (list[0].Why == "") != (s.want == "OPEN") || (list[0].LapsesMs != 0) != (s.want == "OPEN") {
+				t.Errorf("%s, step %d: %+v, want %s", name, i, list, s.want)
+			}
+		}
+	}
+}
+
+// An old message that a broker repeats does not open a gate that has closed.
+func TestViewsAreNotTurnedBack(t *testing.T) {
+	now := time.Date(2026, 1, 1, 0, 0, 10, 0, time.UTC)
+	blocked := strings.Replace(string(openAt(now, 8)), "OPEN", "BLOCKED", 1)
+	var v views
+	for _, p := range []string{blocked, string(openAt(now.Add(-time.Second), 7))} {
+		if _, _, err := v.take(mqtt.Message{Topic: "fairwatt/v1/farm/pv-3/gate", Payload: []byte(p)}, now, everyone); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if g := v.list(now, "", now)[0]; g.Said != "BLOCKED" || g.Causes == nil {
+		t.Errorf("%+v", g)
 	}
 }
 
@@ -111,7 +176,7 @@ func FuzzViews(f *testing.F) {
 		var v views
 		now := time.Unix(1_800_000_000, 0)
 		_, _, _ = v.take(mqtt.Message{Topic: "fairwatt/v1/farm/pv-3/" + class, Payload: payload}, now, everyone)
-		b, err := json.Marshal(v.list(now))
+		b, err := json.Marshal(v.list(now, "", time.Time{}))
 		if err != nil {
 			t.Fatalf("%s %q: %v", class, payload, err)
 		}

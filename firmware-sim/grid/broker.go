@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -15,6 +16,9 @@ import (
 	mqtt "github.com/mochi-mqtt/server/v2"
 	"github.com/mochi-mqtt/server/v2/listeners"
 	"github.com/mochi-mqtt/server/v2/packets"
+
+	"fairwatt/proto/seal"
+	"fairwatt/proto/wire"
 )
 
 // A role says what the holder of a certificate may do at the broker.
@@ -23,6 +27,7 @@ type role uint8
 const (
 	roleDevice role = iota + 1 // an agent: its own topics, nothing else
 	roleDA                     // reads everything, writes its receipts and its status
+	roleOwner                  // reads everything, writes devices' commands
 )
 
 // A broker is the grid's MQTT broker. On its TLS listener the certificate's
@@ -216,8 +221,9 @@ func (h *brokerHook) OnPublishDropped(cl *mqtt.Client, pk packets.Packet) {
 }
 
 // mayUse is the access rule. A device reads and writes below its own id, but
-// never writes its commands or receipts. A DA reads everything and writes
-// receipts and its status in its own name. The open listener only reads.
+// never writes its commands or receipts; of its commands it writes the results. A DA reads everything and writes
+// receipts and its status in its own name. An owner reads everything and writes
+// commands, which the device checks. The open listener only reads.
 func mayUse(r role, id, topic string, write bool) bool {
 	parts := strings.Split(topic, "/")
 	if parts[0] == "homeassistant" {
@@ -234,10 +240,13 @@ func mayUse(r role, id, topic string, write bool) bool {
 	}
 	switch r {
 	case roleDevice:
-		return parts[3] == id && (!write || parts[4] != "down" && parts[4] != "cmd")
+		result := strings.Join(parts[4:], "/") == wire.ClassResult
+		return parts[3] == id && (!write || result || parts[4] != "down" && parts[4] != "cmd")
 	case roleDA:
 		receipt := len(parts) == 7 && parts[4] == "down" && parts[5] == "receipt" && parts[6] == id
 		return receipt || parts[3] == id && parts[4] == "status"
+	case roleOwner:
+		return slices.Contains(wire.Commands, strings.Join(parts[4:], "/")) && seal.ValidName(parts[2]) && seal.ValidName(parts[3])
 	}
 	return false
 }

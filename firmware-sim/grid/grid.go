@@ -73,6 +73,8 @@ type Options struct {
 	Out io.Writer
 	// Progress rewrites a line on Out every second.
 	Progress bool
+	// speak is told the people once their agents run; for tests.
+	speak func([]*participant)
 }
 
 // Run composes the system, runs it until cfg.For is over or ctx ends, stops it,
@@ -241,6 +243,9 @@ func (g *grid) play(ctx, running context.Context, opts Options) error {
 			p.err = p.agent.Run(agents)
 		}()
 		p.stop = stopAgents
+	}
+	if opts.speak != nil {
+		opts.speak(g.people)
 	}
 	var end, quiet <-chan time.Time
 	if g.cfg.For > 0 {

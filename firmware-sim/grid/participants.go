@@ -94,7 +94,7 @@ func (g *grid) newGenerator(i int, w weather) (*participant, *site, error) {
 	p.witnessed = s
 	// The sensors' time of day is the trace's, not this machine's.
 	sensingMs := func() int64 { return s.beginMs + g.world.sinceStart().Milliseconds() }
-	p.clock = agent.Clock{SensingMs: sensingMs, Wall: time.Now, WorldMs: sensingMs}
+	p.clock = agent.Clock{SensingMs: sensingMs, Wall: time.Now, WorldMs: sensingMs, Speed: g.cfg.Speed}
 	p.config = g.baseConfig(p, sensors)
 	p.config.Tick = max(100*time.Millisecond, time.Duration(float64(w.intervalMs())/g.cfg.Speed)*time.Millisecond)
 	p.config.Judge.RatedCurrentA = scenario.DefaultPlant(scenario.PV).RatedCurrentA()

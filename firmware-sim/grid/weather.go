@@ -78,6 +78,9 @@ func readWeather(path string, plant scenario.Plant) (weather, error) {
 	if len(tr.Rows) < 2 {
 		return weather{}, fmt.Errorf("trace %s: %d rows, want 2 or more", path, len(tr.Rows))
 	}
+	if err := tr.Meta.CheckNominal(tr.Channels); err != nil {
+		return weather{}, fmt.Errorf("%s: %w", path, err)
+	}
 	if tr.Meta.NominalVoltage > 0 {
 		plant.NominalVoltageV = tr.Meta.NominalVoltage
 	}

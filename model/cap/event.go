@@ -94,7 +94,11 @@ func infoFromEvent(e *model.Event, o *Origin, sent time.Time) Info {
 	var texts []string
 	for _, c := range e.Causes {
 		measured = measured || !strings.HasPrefix(c.Rule, "M")
-		texts = append(texts, c.Rule+": "+c.Text)
+		text := c.Rule + ": " + c.Text
+		if c.Title != "" {
+			text = c.Title + " (" + c.Rule + "): " + c.Says
+		}
+		texts = append(texts, text)
 		in.Parameters = append(in.Parameters, Pair{"rule", c.Rule})
 	}
 	block := e.Level == model.LevelBlock

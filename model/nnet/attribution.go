@@ -23,7 +23,7 @@ func (p *plain) integratedGradients(x []float32) []float64 {
 	sum := make([]float64, len(x))
 	if p.direct != nil {
 		for i, v := range x {
-			sum[i] = float64(v) * float64(p.direct[i])
+			sum[i] = float64(v) * p.direct[i]
 		}
 		return sum
 	}

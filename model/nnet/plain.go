@@ -12,7 +12,7 @@ import (
 // them in a mean of five), and inputs that are 0, as most missing flags are.
 // It is never changed and safe for concurrent use.
 type plain struct {
-	direct  []float32 // weights of the inputs on the logit, of a network without hidden layers
+	direct  []float64 // weights of the inputs on the logit, of a network without hidden layers
 	bias    float64
 	members []member
 	rest    []float64 // by member: how far it and those after it can move the logit, either way
@@ -32,8 +32,7 @@ const lanes = 4
 // input, those of the second and so on. The last block is filled with zeros.
 type layer struct {
 	in, out int
-	w       []float32
-	b       []float64
+	w, b    []float64
 }
 
 // newPlain lays m out.
@@ -41,7 +40,9 @@ func newPlain(m mlp) *plain {
 	last := &m[len(m)-1]
 	p := &plain{bias: float64(last.B[0])}
 	if len(m) == 1 {
-		p.direct = append(p.direct, last.W...)
+		for _, w := range last.W {
+			p.direct = append(p.direct, float64(w))
+		}
 		return p
 	}
 	for _, units := range m.parts() {
@@ -136,12 +137,12 @@ func newMember(m mlp, units [][]int) member {
 
 func newLayer(d *dense, from, to []int) layer {
 	padded := (len(to) + lanes - 1) / lanes * lanes
-	l := layer{in: len(from), out: len(to), w: make([]float32, padded*len(from)), b: make([]float64, padded)}
+	l := layer{in: len(from), out: len(to), w: make([]float64, padded*len(from)), b: make([]float64, padded)}
 	for j, unit := range to {
 		l.b[j] = float64(d.B[unit])
 		block := l.w[j/lanes*lanes*l.in:]
 		for i, input := range from {
-			block[i*lanes+j%lanes] = d.W[input*d.Out+unit]
+			block[i*lanes+j%lanes] = float64(d.W[input*d.Out+unit])
 		}
 	}
 	return l
@@ -183,7 +184,7 @@ func (p *plain) logit(x []float32, low, high float64) float64 {
 	z := p.bias
 	if p.direct != nil {
 		for k, i := range at {
-			z += float64(value[k] * float64(p.direct[i]))
+			z += float64(value[k] * p.direct[i])
 		}
 		return z
 	}
@@ -213,17 +214,18 @@ func (p *plain) logit(x []float32, low, high float64) float64 {
 // sums adds the values of the inputs at, each times its weight, to begin, by
 // unit. begin and to have the length of l.b.
 func (l *layer) sums(at []int32, value, begin, to []float64) {
+	value = value[:len(at)] // checked here, not for each number
 	for j := 0; j+lanes <= len(to); j += lanes {
 		b := (*[lanes]float64)(begin[j:])
 		s0, s1, s2, s3 := b[0], b[1], b[2], b[3]
 		block := l.w[j*l.in : (j+lanes)*l.in]
 		for k, i := range at {
-			v, w := value[k], (*[lanes]float32)(block[int(i)*lanes:])
+			v, w := value[k], (*[lanes]float64)(block[int(i)*lanes:])
 			// Rounded before it is added: no fused multiply-add (features_vector.go).
-			s0 += float64(v * float64(w[0]))
-			s1 += float64(v * float64(w[1]))
-			s2 += float64(v * float64(w[2]))
-			s3 += float64(v * float64(w[3]))
+			s0 += float64(v * w[0])
+			s1 += float64(v * w[1])
+			s2 += float64(v * w[2])
+			s3 += float64(v * w[3])
 		}
 		o := (*[lanes]float64)(to[j:])
 		o[0], o[1], o[2], o[3] = s0, s1, s2, s3
@@ -235,9 +237,8 @@ func (l *layer) back(at []int32, slope, to []float64) {
 	for k, i := range at {
 		s := 0.0
 		for j := 0; j+lanes <= len(slope); j += lanes {
-			d, w := (*[lanes]float64)(slope[j:]), (*[lanes]float32)(l.w[j*l.in+int(i)*lanes:])
-			s += float64(d[0]*float64(w[0])) + float64(d[1]*float64(w[1])) +
-				float64(d[2]*float64(w[2])) + float64(d[3]*float64(w[3]))
+			d, w := (*[lanes]float64)(slope[j:]), (*[lanes]float64)(l.w[j*l.in+int(i)*lanes:])
+			s += float64(d[0]*w[0]) + float64(d[1]*w[1]) + float64(d[2]*w[2]) + float64(d[3]*w[3])
 		}
 		to[k] = s
 	}

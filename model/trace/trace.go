@@ -176,6 +176,32 @@ type Trace struct {
 	LeftOut []model.LeftOut
 }
 
+// CheckNominal returns an error if a trace has a voltage or a frequency and does not
+// say what is nominal: it would be judged as 120 V and 60 Hz. The error names the
+// key to add.
+func (m *Meta) CheckNominal(channels []model.Channel) error {
+	for _, n := range []struct {
+		key, example string
+		value        float64
+		of           []model.Channel
+	}{
+		{"nominal_voltage_v", "230", m.NominalVoltage, []model.Channel{model.VoltageV, model.VoltageAV, model.VoltageBV, model.VoltageCV}},
+		{"nominal_frequency_hz", "50", m.NominalFreqHz, []model.Channel{model.FrequencyHz}},
+	} {
+		i := slices.IndexFunc(channels, func(c model.Channel) bool { return slices.Contains(n.of, c) })
+		if i >= 0 && n.value == 0 {
+			return fmt.Errorf("trace: %s is missing, and there is %s; add the line \"# %s: %s\" with what is nominal there", n.key, channels[i], n.key, n.example)
+		}
+	}
+	if f := m.NominalFreqHz; f != 0 {
+		var c model.Config
+		if c.SetNominal(0, f); c.Grid == "" {
+			return fmt.Errorf("trace: nominal_frequency_hz: %v has no grid profile; there are 49 to 51 and 59 to 61", f)
+		}
+	}
+	return nil
+}
+
 // Configure fits a judge's configuration to a trace. Interval, nominal values and
 // position come from its metadata, the channels from its header. These channels
 // are the required inputs if the configuration does not say; an empty list says that

@@ -288,6 +288,31 @@ func TestConfigure(t *testing.T) {
 	}
 }
 
+// A voltage without its nominal value is refused by the key that is missing, and a
+// frequency that no profile has too.
+func TestCheckNominal(t *testing.T) {
+	wind := []model.Channel{model.WindGustMPS, model.CurrentA, model.VoltageNV}
+	for _, c := range []struct {
+		meta     Meta
+		channels []model.Channel
+		want     string
+	}{
+		{Meta{}, wind, ""},
+		{Meta{}, append(wind, model.VoltageBV), `trace: nominal_voltage_v is missing, and there is voltage_b_v; add the line "# nominal_voltage_v: 230" with what is nominal there`},
+		{Meta{NominalFreqHz: 50}, append(wind, model.VoltageV), `trace: nominal_voltage_v is missing, and there is voltage_v; add the line "# nominal_voltage_v: 230" with what is nominal there`},
+		{Meta{NominalVoltage: 230}, append(wind, model.VoltageV), ""},
+		{Meta{NominalVoltage: 230}, append(wind, model.VoltageV, model.FrequencyHz), `trace: nominal_frequency_hz is missing, and there is frequency_hz; add the line "# nominal_frequency_hz: 50" with what is nominal there`},
+		{Meta{NominalVoltage: 230, NominalFreqHz: 50}, append(wind, model.VoltageV, model.FrequencyHz), ""},
+		{Meta{NominalFreqHz: 61}, wind, ""},
+		{Meta{NominalVoltage: 15_000, NominalFreqHz: 16.7}, wind, "trace: nominal_frequency_hz: 16.7 has no grid profile; there are 49 to 51 and 59 to 61"},
+	} {
+		err := c.meta.CheckNominal(c.channels)
+		if c.want == "" && err != nil || c.want != "" && (err == nil || err.Error() != c.want) {
+			t.Errorf("%+v with %v: %v, want %q", c.meta, c.channels, err, c.want)
+		}
+	}
+}
+
 func TestOpenMissingFile(t *testing.T) {
 	if _, err := Open(filepath.Join(t.TempDir(), "none.csv"), Options{}); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("error %v", err)

@@ -65,6 +65,14 @@ type Gate[C any] struct {
 	GateSeq     uint64   `json:"gate_seq"` // of the newest gate record
 	Simulated   bool     `json:"simulated"`
 	Model       *Model   `json:"model,omitempty"`
+	// OpensAt is the earliest opening, also while causes stand: when the gate
+	// would open if all of them were over now. It is absent when the gate is open
+	// and where Waits says what is waited for.
+	OpensAt Time   `json:"opens_at,omitzero"`
+	Waits   string `json:"waits,omitempty"`
+	// Words say state and causes in sentences for people, in the device's local
+	// time; see Says.
+	Words []string `json:"words,omitempty"`
 }
 
 // A Cause is a rule that holds, with its inputs, as a reader sees it.
@@ -76,6 +84,16 @@ type Cause struct {
 	Holding bool    `json:"holding,omitempty"` // no longer so, and its clear time still runs
 	Text    string  `json:"text"`
 	Inputs  []Input `json:"inputs"`
+	CauseWords
+}
+
+// CauseWords say a cause in words for people; see [Cause.Sentence].
+type CauseWords struct {
+	Title  string `json:"title,omitempty"`  // what it is
+	Says   string `json:"says,omitempty"`   // what was measured, and its limit
+	Since  Time   `json:"since,omitzero"`   // absent: since before the start
+	Ends   string `json:"ends,omitempty"`   // what ends it
+	EndsAt Time   `json:"ends_at,omitzero"` // when, if that is known
 }
 
 // An Input is a reading as a rule used it.
@@ -162,7 +180,10 @@ type Info struct {
 	// Contactor is what switches the power sold: its pins, or none; empty at a
 	// device that does not sell.
 	Contactor string `json:"contactor,omitempty"`
-	Simulated bool   `json:"simulated"`
+	// Loosened are the settings that let the gate open more easily than its grid
+	// profile's, each with both values.
+	Loosened  []string `json:"loosened,omitempty"`
+	Simulated bool     `json:"simulated"`
 }
 
 // A Sensor is the health of one configured sensor.

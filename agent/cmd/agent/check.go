@@ -42,7 +42,8 @@ func checkCommand() *cobra.Command {
 		Short: "Read every configured sensor once and print what it says",
 		Long: `Finds and reads every configured sensor once and prints a table: bus, address,
 chip, value, unit, and ok or why not. It exits with 1 when a sensor is missing
-or gives no value. With --tune it finds the tuning_cap of lightning detectors
+or gives no value. Settings that let the gate open more easily than the grid
+profile's are listed behind the table. With --tune it finds the tuning_cap of lightning detectors
 instead, in 4 s each.`,
 		Example: "  agent check --config /etc/fairwatt/agent.yaml",
 		Args:    noArgs,
@@ -68,6 +69,13 @@ instead, in 4 s each.`,
 			}
 			if err != nil {
 				return err
+			}
+			told := cmd.OutOrStdout()
+			if asJSON {
+				told = cmd.ErrOrStderr()
+			}
+			for _, l := range cfg.Judge.Loosened() {
+				fmt.Fprintln(told, "looser than the grid profile:", l)
 			}
 			bad := 0
 			for _, l := range lines {

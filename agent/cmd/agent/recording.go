@@ -60,6 +60,11 @@ type waveforms struct {
 // and the gate's rules get no RMS values, for they know only nominal.
 func (f *replayFlags) waveforms(cfg *agent.Config, source recording) (w waveforms, err error) {
 	meta, channels := source.Meta(), source.Channels()
+	if _, isTrace := source.(*trace.Reader); isTrace && f.config == "" {
+		if err := meta.CheckNominal(channels); err != nil {
+			return w, fmt.Errorf("%w, or use --config", err)
+		}
+	}
 	if !waveform.Has(channels) {
 		trace.Configure(&cfg.Judge, meta, channels)
 		return w, nil

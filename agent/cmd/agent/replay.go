@@ -26,6 +26,7 @@ import (
 type replayFlags struct {
 	trace, config, speed, events, mqtt, mapFile, plot, words string
 	scores, ignoreUnknown                                    bool
+	price, rating                                            float64
 }
 
 func replayCommand() *cobra.Command {
@@ -48,6 +49,10 @@ of a recording or of the _inst columns of a trace, raise alerts of kind line
 within cycles: dips, swells, interruptions, residual voltage and current,
 over-current. They are independent of the gate's rules and do not close it.
 
+The summary's "cost" says of each rule for how many hours it kept the gate closed,
+for how many of them alone, and which energy was not sold meanwhile: by the
+trace's power_w, else by --rating and the light, else by --rating alone.
+
 --word takes what people say on the way, one JSON object a line, and writes ack,
 block, unblock and refused events. t is RFC 3339 or seconds from the start:
   {"t":3600,"ack":"E12","by":"Ada","why":"looked at string 2"}
@@ -59,6 +64,7 @@ zone. The program "model" does it: the agent of a board carries nothing to draw
 with. It is looked for next to this program and in PATH.`,
 		Example: `  agent replay --trace typhoon.csv
   agent replay --trace typhoon.csv --events typhoon.jsonl --plot typhoon.svg
+  agent replay --trace year.csv.gz --rating 5000 --price 0.12
   agent replay --trace overvoltage.csv --word words.jsonl
   agent replay --trace fault.cfg --map substation.yaml
   agent replay --trace day.csv.gz --speed 3600 --events day.jsonl --mqtt tcp://127.0.0.1:1883`,
@@ -74,6 +80,8 @@ with. It is looked for next to this program and in PATH.`,
 	cmd.Flags().StringVar(&f.words, "word", "", "what people say on the way, JSON lines")
 	cmd.Flags().StringVar(&f.mqtt, "mqtt", "", "also publish to this broker, tcp://host:port")
 	cmd.Flags().BoolVar(&f.scores, "scores", false, "write the network's scores too")
+	cmd.Flags().Float64Var(&f.price, "price", 0, "money for a kWh: the summary says what each rule has cost in money too")
+	cmd.Flags().Float64Var(&f.rating, "rating", 0, "rated power in W, for the energy where the trace has no power_w (default: the configuration's rated_power_w)")
 	cmd.Flags().BoolVar(&f.ignoreUnknown, "ignore-unknown", false, "skip columns that are no channel")
 	return cmd
 }
@@ -90,11 +98,21 @@ func parseSpeed(text string) (float64, error) {
 	return speed, nil
 }
 
-func (f *replayFlags) run(ctx context.Context, stdout io.Writer) (err error) {
-	if f.trace == "" {
-		return usageError{errors.New("replay: --trace is missing")}
+// check refuses what no replay can be asked for, and returns the speed.
+func (f *replayFlags) check() (speed float64, err error) {
+	switch {
+	case f.trace == "":
+		return 0, usageError{errors.New("replay: --trace is missing")}
+	case !(f.price >= 0 && f.price <= 1e6):
+		return 0, usageError{fmt.Errorf("--price %g: use 0 to 1000000 for a kWh", f.price)}
+	case !(f.rating >= 0 && f.rating <= 1e9):
+		return 0, usageError{fmt.Errorf("--rating %g: use 0 to 1000000000 W", f.rating)}
 	}
-	speed, err := parseSpeed(f.speed)
+	return parseSpeed(f.speed)
+}
+
+func (f *replayFlags) run(ctx context.Context, stdout io.Writer) (err error) {
+	speed, err := f.check()
 	if err != nil {
 		return err
 	}
@@ -131,7 +149,11 @@ func (f *replayFlags) run(ctx context.Context, stdout io.Writer) (err error) {
 	if err != nil {
 		return err
 	}
+	if f.rating > 0 {
+		judge.RateEnergy(f.rating)
+	}
 	r := replay.Replay{
+		Price: f.price,
 		Judge: judge, Events: stdout, Scores: f.scores, Speed: speed, Simulated: reader.Meta().Simulated,
 		Waveform: waves.detector, SampleRate: waves.rate, FillRMS: waves.fill,
 	}

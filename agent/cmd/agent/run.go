@@ -95,8 +95,8 @@ func runAgent(ctx context.Context, cfg *agent.Config, log *slog.Logger) (err err
 	if err != nil {
 		return err
 	}
-	if len(judgeConfig.Required) == 0 {
-		log.Warn("no input is required (judge.required is empty): the gate opens without any sensor")
+	for _, l := range cfg.Judge.Loosened() {
+		log.Warn("looser than the grid profile", "setting", l.Setting, "value", l.Value, "default", l.Default)
 	}
 	if deps.Judge, err = agent.NewJudge(judgeConfig, network); err != nil {
 		return err

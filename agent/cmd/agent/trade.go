@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"log/slog"
 	"sort"
 	"strings"
 	"text/tabwriter"
@@ -40,7 +41,7 @@ read, from their retained messages.`,
 		Example: "  agent trade list --mqtt tcp://127.0.0.1:1883 --device pv-1",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			pipe, err := watchPipe(url, ca, cert, key)
+			pipe, err := watchPipe(url, ca, cert, key, logger(slog.LevelError))
 			if err != nil {
 				return err
 			}

@@ -260,7 +260,7 @@ func (s *saying) sayOverMQTT(ctx context.Context) (wire.Result, error) {
 	if err != nil {
 		return none, err
 	}
-	pipe, err := watchPipe(s.url, s.ca, s.cert, s.key)
+	pipe, err := watchPipe(s.url, s.ca, s.cert, s.key, logger(slog.LevelError))
 	if err != nil {
 		return none, err
 	}

@@ -53,7 +53,7 @@ func testWords(t *testing.T, b testBroker) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(config, append(text, owners...), 0o600); err != nil {
+	if err := os.WriteFile(config, append(append(text, owners...), "clock: trusted\n"...), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	w := watch(t, addr)

@@ -334,7 +334,7 @@ func parseMoney(text string) (int64, error) {
 }
 
 func mcIssueCommand() *cobra.Command {
-	var dir, id, role, csr, out string
+	var dir, id, role, csr, out, site string
 	var hosts []string
 	cmd := &cobra.Command{
 		Use:   "issue --dir DIR --id ID --role agent --out OUT",
@@ -343,10 +343,16 @@ func mcIssueCommand() *cobra.Command {
 ca.crt in the folder OUT. With --csr the TLS key stays with its holder, and OUT
 is the certificate's file.
 
+An owner may send commands to the devices of one site (--site), which check that
+they are sealed with a key of theirs (agent owner-key). Its lines are added to
+broker/acl in DIR: copy that to the broker and have it read it again (SIGHUP). Its
+id must be no device's.
+
 The key that signs records is another one: an agent makes it itself (agent
 enroll), and its public half goes on the chain by mc register.`,
 		Example: `  aggregator mc issue --dir community --id pv-1 --role agent --out pv-1
-  aggregator mc issue --dir community --id pv-1 --role agent --csr pv-1.csr --out pv-1.crt`,
+  aggregator mc issue --dir community --id pv-1 --role agent --csr pv-1.csr --out pv-1.crt
+  aggregator mc issue --dir community --id ada --role owner --site harbour --out ada`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if dir == "" || id == "" || role == "" || out == "" {
@@ -355,20 +361,33 @@ enroll), and its public half goes on the chain by mc register.`,
 			if err := checkRole(dir, id, mc.Role(role)); err != nil {
 				return err
 			}
+			if owner := mc.Role(role) == mc.RoleOwner; owner != (site != "") {
+				return usagef("--site goes with --role owner, and only with it")
+			}
 			authority, err := mc.OpenAuthority(dir)
 			if err != nil {
 				return err
 			}
 			if csr != "" {
-				return signRequest(authority, csr, id, mc.Role(role), hosts, out)
+				err = signRequest(authority, csr, id, mc.Role(role), hosts, out)
+			} else {
+				err = mc.IssueDir(authority, out, id, mc.Role(role), hosts, time.Now())
 			}
-			return mc.IssueDir(authority, out, id, mc.Role(role), hosts, time.Now())
+			if err != nil || site == "" {
+				return err
+			}
+			if err := mc.AdmitOwner(dir, id, site); err != nil {
+				return err
+			}
+			_, err = fmt.Fprintf(cmd.ErrOrStderr(), "broker/acl names %s now: have the broker read it again\n", id)
+			return err
 		},
 	}
 	f := cmd.Flags()
 	f.StringVar(&dir, "dir", "", "the community's folder, with ca.key")
 	f.StringVar(&id, "id", "", "the holder's id: a-z, 0-9, -")
-	f.StringVar(&role, "role", "", "agent, broker, da or mc")
+	f.StringVar(&role, "role", "", "agent, owner, broker, da or mc")
+	f.StringVar(&site, "site", "", "the site whose devices an owner speaks to")
 	f.StringVar(&csr, "csr", "", "certificate request (PEM) of a holder that made its own key")
 	f.StringVar(&out, "out", "", "folder, or with --csr file, to write")
 	f.StringSliceVar(&hosts, "host", nil, "name or address under which a server is reached (repeatable)")

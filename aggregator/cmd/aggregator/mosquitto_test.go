@@ -124,6 +124,7 @@ func TestCommunityOnMosquitto(t *testing.T) {
 	if os.Geteuid() == 0 { // Mosquitto gives root up and could not read the keys
 		rewrite(t, filepath.Join(dir, "broker", "mosquitto.conf"), "persistence true", "user root\npersistence true")
 	}
+	command(t, "mc", "issue", "--dir", dir, "--id", "ada", "--role", "owner", "--site", "harbour", "--out", filepath.Join(dir, "ada"))
 	stopBroker := mosquitto(t, filepath.Join(dir, "broker", "mosquitto.conf"), port+4)
 	stops := make(map[int]func())
 	for i := 1; i <= 4; i++ {
@@ -153,6 +154,7 @@ func TestCommunityOnMosquitto(t *testing.T) {
 	agent.send(2)
 	background(t, "da", "--config", filepath.Join(dir, "da-3", "da.yaml"))
 	agent.waitFor("da-3")
+	agent.hearsItsOwner(dir, port+4)
 	agent.close()
 	for _, stop := range stops {
 		stop()
@@ -293,6 +295,39 @@ func (a *agent) waitFor(da string) {
 	for !a.heard[da] {
 		a.next()
 	}
+}
+
+// hearsItsOwner: the broker lets an owner of the site send commands, and no device.
+func (a *agent) hearsItsOwner(dir string, port int) {
+	a.t.Helper()
+	heard := make(chan string, 8)
+	a.token(a.client.Subscribe("fairwatt/v1/harbour/pv-1/cmd/#", 1, func(_ paho.Client, m paho.Message) { heard <- string(m.Payload()) }))
+	// What the broker forbids it acknowledges, and passes on to no one.
+	a.token(a.client.Publish("fairwatt/v1/harbour/pv-1/cmd/ack", 1, false, "by the device"))
+	own := filepath.Join(dir, "ada")
+	cert, pool, err := mc.ReadTLS(filepath.Join(own, mc.TLSCertFile), filepath.Join(own, mc.TLSKeyFile), filepath.Join(own, mc.CACertFile))
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	ada := paho.NewClient(paho.NewClientOptions().AddBroker(fmt.Sprintf("tls://127.0.0.1:%d", port)).SetClientID("ada").
+		SetTLSConfig(&tls.Config{Certificates: []tls.Certificate{cert}, RootCAs: pool}))
+	a.token(ada.Connect())
+	results := make(chan string, 8)
+	a.token(ada.Subscribe("fairwatt/v1/harbour/pv-1/cmd/result", 1, func(_ paho.Client, m paho.Message) { results <- string(m.Payload()) }))
+	a.token(ada.Publish("fairwatt/v1/ridge/pv-1/cmd/ack", 1, false, "at another site"))
+	a.token(ada.Publish("fairwatt/v1/harbour/pv-1/cmd/ack", 1, false, "by the owner"))
+	a.token(a.client.Publish("fairwatt/v1/harbour/pv-1/cmd/result", 1, false, "done"))
+	for what, c := range map[string]chan string{"by the owner": heard, "done": results} {
+		select {
+		case got := <-c:
+			if got != what {
+				a.t.Errorf("heard %q, want %q", got, what)
+			}
+		case <-time.After(10 * time.Second):
+			a.t.Errorf("%q was not heard", what)
+		}
+	}
+	ada.Disconnect(100)
 }
 
 func (a *agent) close() { a.client.Disconnect(100) }

@@ -4,9 +4,7 @@ const $ = id => document.getElementById(id);
 const clock = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit', second: '2-digit' });
 const stamp = new Intl.DateTimeFormat(undefined, { year: 'numeric', month: 'short', day: 'numeric', hour: '2-digit', minute: '2-digit' });
 const whole = new Intl.NumberFormat();
-let ahead = 0; // the server's clock less ours, in ms
 
-const now = () => Date.now() + ahead;
 const when = t => !t ? 'never' : Math.abs(now() - t) < 43200e3 ? clock.format(t) : stamp.format(t);
 const time = t => el('time', t ? { datetime: new Date(t).toISOString(), title: stamp.format(t) } : {}, when(t));
 const kwh = wh => (wh / 1000).toLocaleString(undefined, { minimumFractionDigits: 3, maximumFractionDigits: 3 });
@@ -14,7 +12,7 @@ const money = micro => (micro / 1e6).toLocaleString(undefined, { minimumFraction
 const short = v => Math.abs(v) >= 1e4 ? whole.format(Math.round(v)) : String(Math.round(v * 1000) / 1000);
 const words = s => String(s).replace(/_/g, ' ');
 
-const gateLook = { OPEN: ['ok', '✔'], CLEARING: ['warn', '…'], INIT: ['warn', '…'], BLOCKED: ['bad', '✖'], EXPIRED: ['bad', '?'] };
+const gateLook = { OPEN: ['ok', '✔'], CLEARING: ['warn', '…'], INIT: ['warn', '…'], BLOCKED: ['bad', '✖'] };
 const tradeLook = { settled: 'ok', settled_partly: 'ok', held: 'warn', disputed: 'bad', failed: 'bad', refunded: 'warn' };
 const levelLook = { ok: 'ok', none: 'ok', warn: 'warn', block: 'bad' };
 
@@ -32,51 +30,31 @@ function facts(pairs) {
   return pairs.map(([k, v]) => el('div', {}, el('dt', {}, k), el('dd', {}, v)));
 }
 
-// input says one measured value of a cause. What the cause's own text has said
-// already is not said again: then only the name, state and age are left.
-function input(i, said) {
-  const state = i.state ? `, ${words(i.state)}` : '';
-  const age = i.age_s > 0 ? `, ${short(i.age_s)} s old` : '';
-  if (said) return state || age ? words(i.name) + state + age : '';
-  const value = i.value === undefined ? 'no value' : short(i.value);
-  const unit = i.unit ? ' ' + i.unit : '';
-  const limit = i.threshold === undefined ? '' : ` (limit ${i.op ? i.op + ' ' : ''}${short(i.threshold)}${unit})`;
-  return `${words(i.name)} ${value}${i.value === undefined ? '' : unit}${limit}${state}${age}`;
-}
-
-function cause(c) {
-  const numbers = (c.text || '').match(/-?\d+(\.\d+)?/g) || [];
-  const inputs = (c.inputs || []).map(i => input(i, i.value !== undefined && numbers.includes(short(i.value)))).filter(Boolean);
-  const marks = (c.latched ? ', latched' : '') + (c.holding ? ', holding' : '');
-  return el('li', {}, el('span', { class: 'badge ' + (levelLook[c.level] || 'bad') }, `${c.rule} ${words(c.kind)}: ${c.level}${marks}`), ' ', c.text,
-    inputs.length ? el('span', { class: 'inputs' }, inputs.join('; ')) : '');
-}
-
 function card(g) {
-  const [look, sign] = gateLook[g.state] || ['bad', '?'];
-  const causes = (g.causes || []).map(cause);
+  const s = seen(g), own = !s.why;
+  const [look, sign] = gateLook[s.state] || ['gone', '?'];
+  const causes = (g.causes || []).map(c => el('li', {}, causeSentence(c)));
   const hazards = (g.hazards || []).filter(h => h.level !== 'ok' && h.level !== 'none' && h.level !== '');
   const calm = (g.hazards || []).length - hazards.length;
   const scores = Object.entries(g.scores || {}).sort((a, b) => b[1] - a[1]);
-  return el('article', { class: 'card ' + look, 'aria-label': `${g.id}: gate ${g.state}` },
+  return el('article', { class: 'card ' + look, 'aria-label': `${g.id}: gate ${s.state}` },
     el('div', { class: 'top' },
       el('div', {}, el('h3', {}, g.id), el('span', { class: 'muted small' }, g.site)),
       el('div', {}, g.simulated ? el('span', { class: 'badge sim' }, 'simulated') : '', ' ',
-        el('span', { class: 'badge ' + (g.online === 'online' ? 'ok' : g.online === 'offline' ? 'bad' : 'warn') }, g.online))),
-    el('p', {}, el('span', { class: `state badge ${look}` }, `${sign} ${g.state}`),
-      g.since_ms ? [' since ', time(g.since_ms)] : ''),
-    g.state === 'EXPIRED' ? el('p', { class: 'small' }, 'Its last report is past its validity, so it counts as blocked.') : '',
-    g.clear_in_s > 0 ? el('p', { class: 'small' }, `opens in ${Math.ceil(g.clear_in_s)} s of its clock if nothing new happens`) : '',
-    el('p', { class: 'small' }, 'Hazards: ',
+        lost ? '' : el('span', { class: 'badge ' + (g.online === 'online' ? 'ok' : g.online === 'offline' ? 'bad' : 'warn') }, g.online))),
+    el('p', {}, el('span', { class: `state badge ${look}` }, `${sign} ${s.state}`)),
+    own ? '' : el('p', { class: 'small' }, `It counts as blocked: ${s.why}${s.since ? ', since ' + moment(s.since) : ''}.`),
+    own ? el('p', { class: 'small' }, stateSentence(g)) : '',
+    own && causes.length ? el('ul', { class: 'causes', 'aria-label': 'Why' }, causes) : '',
+    g.contactor ? el('p', { class: 'small' }, `Contactor: ${g.contactor}`) : '',
+    el('p', { class: 'small' }, own ? 'Hazards: ' : 'Last known hazards: ',
       hazards.length ? hazards.map(h => [el('span', { class: 'badge ' + (levelLook[h.level] || 'bad') }, `${words(h.kind)}: ${h.level}`), ' '])
         : el('span', {}, 'none'),
       hazards.length && calm ? el('span', { class: 'muted' }, `${calm} other kinds ok`) : ''),
-    causes.length ? el('ul', { class: 'causes', 'aria-label': 'Why' }, causes) : '',
-    scores.length ? el('div', { class: 'bars' }, el('span', { class: 'muted' }, 'Network scores'),
+    scores.length ? el('div', { class: 'bars' }, el('span', { class: 'muted' }, own ? 'Network scores' : 'Last network scores'),
       scores.slice(0, 4).map(([k, p]) => el('div', {}, el('span', {}, words(k)),
         el('meter', { min: 0, max: 1, value: p, 'aria-label': `${words(k)} score` }), el('span', { class: 'num' }, p.toFixed(3))))) : '',
-    el('p', { class: 'muted small' }, 'last seen ', time(g.last_seen_ms), g.on_chain ? `; on the chain: ${g.on_chain}` : '',
-      g.contactor ? `; contactor: ${g.contactor}` : ''));
+    el('p', { class: 'muted small' }, 'last seen ', time(g.last_seen_ms), g.on_chain ? `; on the chain: ${g.on_chain}` : ''));
 }
 
 const cards = new Map();
@@ -85,15 +63,15 @@ function generators(list) {
   const ids = new Set(list.map(g => g.site + '/' + g.id));
   for (const [id, c] of cards) if (!ids.has(id)) { c.node.remove(); cards.delete(id); }
   list.forEach((g, i) => {
-    const id = g.site + '/' + g.id, key = JSON.stringify(g), old = cards.get(id);
+    const id = g.site + '/' + g.id, key = JSON.stringify([g, seen(g)]), old = cards.get(id);
     if (!old || old.key !== key) {
       const node = card(g);
       if (old) old.node.replaceWith(node); else box.insertBefore(node, box.children[i] || null);
       cards.set(id, { key, node });
     }
   });
-  const open = list.filter(g => g.state === 'OPEN').length;
-  $('generators-note').textContent = list.length ? `${open} of ${list.length} gates open` : 'No agent has reported yet.';
+  const open = list.filter(g => seen(g).state === 'OPEN').length;
+  $('generators-note').textContent = list.length ? `${lost ? '?' : open} of ${list.length} gates open` : 'No agent has reported yet.';
 }
 
 function tradeRow(t) {
@@ -110,6 +88,13 @@ function tradeRow(t) {
     cell('at', time(t.updated_ms), 'nowrap'));
 }
 
+const said = { ack: 'acknowledged', block: 'closed the gate', unblock: 'took the block back' };
+function wordRow(w) {
+  return el('li', {}, time(w.time_ms), ' ', el('b', {}, w.by), ` ${said[w.do] || w.do}`, w.do === 'ack' ? ` ${w.rule}` : '', ' of ',
+    el('span', { class: 'mono' }, w.device), w.until_ms ? [' until ', time(w.until_ms)] : '', w.why ? `: ${w.why}` : '',
+    el('span', { class: 'muted' }, w.owner ? ` (key of ${w.owner})` : ' (on the machine)', ` in block ${whole.format(w.height)}`));
+}
+
 function blockRow(b) {
   return el('tr', {}, el('td', { class: 'num' }, whole.format(b.height)), el('td', { class: 'nowrap' }, time(b.time_ms)),
     el('td', { class: 'num' }, whole.format(b.records)), el('td', {}, b.accounting_node), el('td', { class: 'num' }, b.epoch),
@@ -117,10 +102,10 @@ function blockRow(b) {
 }
 
 function overview(s) {
-  const open = s.generators.filter(g => g.state === 'OPEN').length;
+  const open = s.generators.filter(g => seen(g).state === 'OPEN').length;
   const done = (s.trade_count.settled || 0) + (s.trade_count.settled_partly || 0);
   const tile = (v, k) => el('div', { class: 'tile' }, el('b', {}, v), el('span', {}, k));
-  return [tile(`${open} of ${s.generators.length}`, 'gates open'), tile(whole.format(done), 'trades settled'),
+  return [tile(`${lost ? '?' : open} of ${s.generators.length}`, 'gates open'), tile(whole.format(done), 'trades settled'),
     tile(whole.format(s.chain.height), 'blocks'), tile(whole.format(s.chain.records), 'records'),
     tile(s.chain.accounting_node || '–', 'accounting node'),
     tile(s.counters.atct_ms.n ? short(Math.round(s.counters.atct_ms.p50)) + ' ms' : '–', 'median time to final')];
@@ -128,7 +113,7 @@ function overview(s) {
 
 function head(s) {
   $('name').textContent = s.name;
-  document.title = s.name ? `${s.name} – fairwatt` : 'fairwatt';
+  document.title = (lost ? 'No connection – ' : '') + (s.name ? `${s.name} – fairwatt` : 'fairwatt');
   $('simulated').hidden = !s.simulated;
   $('fault').hidden = !s.fault;
   if ($('fault').textContent !== (s.fault || '')) $('fault').textContent = s.fault || '';
@@ -172,38 +157,83 @@ function counters(n) {
   show('refused', n.refused, r => Object.keys(r).sort().map(k => el('li', { class: 'badge warn' }, `refused ${words(k)}: ${whole.format(r[k])}`)));
 }
 
+let snap = null; // the newest snapshot
 function draw(s) {
+  snap = s;
   ahead = s.time_ms - Date.now();
   if (Math.abs(ahead) < 5000) ahead = 0;
   head(s);
   generators(s.generators);
   trades(s.trades, s.trade_count);
+  show('words', s.words || [], l => l.length ? l.map(wordRow) : el('li', { class: 'empty' }, 'No one has spoken yet.'));
   chain(s.chain);
   tree(s.tree, s.chain, s.counters);
   counters(s.counters);
 }
 
 function state(text, cls) {
-  if ($('link').textContent === text) return;
-  $('link').textContent = text;
+  if ($('link').textContent !== text) $('link').textContent = text;
   $('link').className = 'link ' + cls;
+  document.body.classList.toggle('lost', cls === 'lost');
+}
+
+// A stream that says nothing for longer than this is dead: the server says
+// something every 5 s. A cable that is pulled raises no error.
+const silence = 12000;
+let heard = { clock: Date.now(), run: performance.now() };
+const silent = () => Math.max(Date.now() - heard.clock, performance.now() - heard.run);
+
+function alive() {
+  heard = { clock: Date.now(), run: performance.now() };
+  lost = 0;
+  state('Live', 'live');
+}
+
+// lose shows that nothing is known any more.
+function lose() {
+  if (!lost) lost = heard.clock;
+  state('No connection since ' + moment(lost + ahead), 'lost');
+  if (snap) {
+    head(snap);
+    generators(snap.generators);
+  }
 }
 
 // The browser reconnects by itself while the connection only breaks; after an
-// HTTP error (too many streams, a proxy) it gives up, and we try again.
-let last = 0;
+// HTTP error (too many streams, a proxy) or in silence we try again.
+let stream = null;
 function connect(delay) {
-  const es = new EventSource('api/v1/events');
+  const es = stream = new EventSource('api/v1/events');
+  const again = () => {
+    es.close();
+    if (stream !== es) return;
+    stream = null;
+    setTimeout(() => connect(Math.min(delay * 2, 30000)), delay);
+  };
   es.addEventListener('snapshot', e => {
     delay = 1000;
-    last = Date.now();
-    state('Live', 'live');
+    alive();
     draw(JSON.parse(e.data));
   });
+  es.addEventListener('alive', alive);
   es.addEventListener('error', () => {
-    state(last ? `Connection lost, shown as of ${clock.format(last)}` : 'No connection', 'lost');
-    if (es.readyState !== EventSource.CLOSED) return;
-    setTimeout(() => connect(Math.min(delay * 2, 30000)), delay);
+    lose();
+    if (es.readyState === EventSource.CLOSED) again();
   });
+  es.silent = again;
 }
+
+// Gates lapse and streams die without an event. A page that was hidden, or a
+// machine that slept, looks at once.
+function look() {
+  if (silent() > silence) {
+    lose();
+    if (stream && stream.readyState === EventSource.OPEN) stream.silent();
+  } else if (snap) {
+    generators(snap.generators);
+    $('overview').replaceChildren(...overview(snap));
+  }
+}
+setInterval(look, 1000);
+document.addEventListener('visibilitychange', look);
 connect(1000);

@@ -455,7 +455,9 @@ func (m *metarImport) pressure() (func(*metarReport) quantity, string) {
 	}
 	n := 0
 	for _, r := range m.reports {
-		if r.seaLevelHPa.ok {
+		// Remarks are national. FMH-1 says how SLP is made, for stations that name
+		// their type; another's is taken only where there is no QNH.
+		if r.seaLevelHPa.ok && (r.automated || !r.qnhHPa.ok) {
 			n++
 		}
 	}

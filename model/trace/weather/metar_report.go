@@ -26,6 +26,7 @@ type metarReport struct {
 	windMPS, gustMPS, directionDeg quantity
 	temperatureC, dewC             quantity
 	qnhHPa, seaLevelHPa            quantity
+	automated                      bool // says AO1 or AO2: FMH-1 defines its remarks
 	weatherUnknown                 bool // the station could not tell
 	thunderUnknown                 bool
 	raining, thunder               bool
@@ -306,8 +307,10 @@ func (r *metarReport) remarks(words []string) {
 	noGauge := false
 	for i, w := range words {
 		switch {
+		case w == "AO1":
+			r.automated = true
 		case w == "AO2" || w == "AO2A":
-			r.rainGauge = true
+			r.rainGauge, r.automated = true, true
 		case w == "PNO":
 			noGauge = true
 		case w == "PWINO":

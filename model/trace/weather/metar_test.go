@@ -178,11 +178,12 @@ func TestMETARGroups(t *testing.T) {
 	}
 }
 
-// Without an elevation, SLP where most reports have it, and then only there.
+// Without an elevation, SLP where most reports have it and FMH-1 defines it, and
+// then only there.
 func TestMETARPressureIsOfOneKind(t *testing.T) {
-	const text = `METAR KAAA 020253Z 17004KT 01/M01 A3012 RMK SLP213
+	const text = `METAR KAAA 020253Z 17004KT 01/M01 A3012 RMK AO2 SLP213
 SPECI KAAA 020310Z 17004KT 01/M01 A3012
-METAR KAAA 020353Z 17004KT 01/M01 A3012 RMK SLP998
+METAR KAAA 020353Z 17004KT 01/M01 A3012 RMK AO1 SLP998
 `
 	tr, err := ImportMETAR(strings.NewReader(text), METAROptions{Month: "2024-01"})
 	if err != nil {
@@ -202,6 +203,27 @@ METAR KAAA 020353Z 17004KT 01/M01 A3012 RMK SLP998
 	}
 	if v, _ := tr.Rows[1].Sample.Get(model.PressureHPa); v != 1020 {
 		t.Errorf("at sea level the station has %v hPa, want QNH", v)
+	}
+}
+
+// SLP of remarks that FMH-1 does not define is taken only where there is no QNH.
+func TestMETARForeignSeaLevel(t *testing.T) {
+	for text, want := range map[string]string{
+		"METAR CZZQ 052100Z 24011KT 15SM 01/M02 A2970 RMK SC2AC4 SLP061=\nMETAR CZZQ 052200Z 25013KT 15SM 00/M03 A2972 RMK SC3AC4 SLP068==\n": "1005.8 1006.4",
+		"METAR CZZQ 052100Z 24011KT 15SM 01/M02 RMK SLP061\nMETAR CZZQ 052200Z 25013KT 15SM 00/M03 RMK SLP068\n":                              "1006.1 1006.8",
+		"METAR KZZQ 052100Z 24011KT 01/M02 A2970 RMK AO1 SLP061\nMETAR KZZQ 052200Z 25013KT 00/M03 A2972 RMK AO2 SLP068\n":                    "1006.1 1006.8",
+	} {
+		tr, err := ImportMETAR(strings.NewReader(text), METAROptions{Month: "2024-02"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for i := range tr.Rows {
+			got = append(got, fmt.Sprint(tr.Rows[i].Sample.Values[model.PressureHPa]))
+		}
+		if strings.Join(got, " ") != want {
+			t.Errorf("%s has %v hPa, want %s", text, got, want)
+		}
 	}
 }
 

@@ -1,0 +1,109 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"fairwatt/agent/view"
+	"fairwatt/proto/mqtt"
+	"fairwatt/proto/wire"
+)
+
+// gateJSON is an agent's gate view at a time.
+func gateJSON(state string, seq int, now time.Time) []byte {
+	return fmt.Appendf(nil, `{"schema":"gate/1","seq":%d,"ts":%q,"state":%q,"since":%q,"valid_until":%q,"opens_at":%q,
+ "causes":[{"rule":"W03","title":"Gusts are strong","says":"gust 31 m/s, limit 25.7 m/s","ends":"30 min after it is over"}]}`,
+		seq, now.Format(time.RFC3339), state, now.Format(time.RFC3339), now.Add(wire.GateValid).Format(time.RFC3339), now.Add(time.Hour).Format(time.RFC3339))
+}
+
+// The monitor waits for a broker and says so; it says when it hears nothing, and
+// when it has lost the broker.
+func TestMonitorSaysWhatItWaitsFor(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := l.Addr().String()
+	if err := l.Close(); err != nil { // nobody answers there now
+		t.Fatal(err)
+	}
+	var out logBuffer
+	var why lastWarning
+	m := &monitor{url: "tcp://" + addr, out: &out, why: &why, fleet: view.NewFleet()}
+	pipe, err := watchPipe(m.url, "", "", "", slog.New(&why))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- m.run(ctx, pipe) }()
+	says := func(text string) {
+		t.Helper()
+		eventually(t, text, func() bool { return strings.Contains(out.String(), text) })
+	}
+	says("waiting for a broker at tcp://" + addr)
+	broker := &embedded{}
+	broker.start(t, addr)
+	says("the broker is there")
+	says("connected, waiting for a message")
+
+	agent, err := mqtt.New(mqtt.Config{URL: m.url, ClientID: "pv-1", Presence: "fairwatt/v1/farm-1/pv-1/status"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := awaitBroker(t.Context(), agent, m.url); err != nil {
+		t.Fatal(err)
+	}
+	if err := agent.Publish(t.Context(), "fairwatt/v1/farm-1/pv-1/gate", 1, true, gateJSON("BLOCKED", 1, time.Now())); err != nil {
+		t.Fatal(err)
+	}
+	says("farm-1/pv-1  gate BLOCKED  Trading is blocked since ")
+	says("Gusts are strong (W03): gust 31 m/s, limit 25.7 m/s; ends 30 min after it is over.")
+	says("farm-1/pv-1  online")
+	broker.stop(t)
+	says("no connection to the broker: every gate counts as closed")
+	agent.Close()
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
+// The table shows what counts, and never an old OPEN.
+func TestMonitorTable(t *testing.T) {
+	now := time.Now()
+	fleet := view.NewFleet()
+	take := func(class string, payload []byte) {
+		t.Helper()
+		if _, err := fleet.Take("fairwatt/v1/farm-1/pv-1/"+class, payload, false, now); err != nil {
+			t.Fatal(err)
+		}
+	}
+	shows := func(at time.Time, waits string, want ...string) {
+		t.Helper()
+		table := renderFleet(fleet, at, "tcp://b", waits)
+		for _, w := range want {
+			if !strings.Contains(table, w) {
+				t.Errorf("%q is not in\n%s", w, table)
+			}
+		}
+		if open := strings.Contains(table, green); open != (len(want) > 0 && strings.Contains(want[0], "OPEN")) {
+			t.Errorf("green %v in\n%s", open, table)
+		}
+	}
+	shows(now, "waiting for a broker", yellow+"waiting for a broker"+reset)
+	take("info", []byte(`{"schema":"info/1","contactor":"GPIO22, no feedback"}`))
+	take("status", []byte("online"))
+	take("gate", gateJSON("BLOCKED", 1, now))
+	shows(now, "", red+"BLOCKED", "GPIO22, no feedback", "at the earliest.", "Gusts are strong (W03): gust 31 m/s, limit 25.7 m/s; ends 30 min after it is over.")
+	take("gate", gateJSON("OPEN", 2, now))
+	shows(now, "", green+"OPEN", "Trading is open since ")
+	shows(now.Add(wire.GateValid+2*time.Second), "", red+"EXPIRED", "it said OPEN")
+	fleet.Lose("no connection to the broker", now)
+	shows(now, "", red+"UNKNOWN", "no connection to the broker")
+}
