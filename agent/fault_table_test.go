@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -199,6 +200,15 @@ func sensorFaults() []agentFault {
 			s.sensor("wind").become(broken(wind, errBus))
 			got := s.observe(2 * time.Minute)
 			return fmt.Sprintf("%s: the other one counts; telemetry has %d failures", got, s.agent.Status().Sensors[2].Failures)
+		}},
+		{"one of two thermometers of equipment, at several places, gives an error", func(s *liveSite) string {
+			c := model.EquipmentTemperatureC
+			s.cfg.Judge.Required = append(slices.Clone(s.cfg.Judge.Required), c)
+			s.sensors = append(s.sensors, steady("bearing-1", c, 30), steady("bearing-2", c, 35))
+			s.open()
+			s.sensor("bearing-2").become(broken(c, errBus))
+			got := s.observe(time.Minute)
+			return got + s.cured("bearing-2", steadily(c, 35))
 		}},
 		{"serial port gone (adapter pulled)", func(s *liveSite) string {
 			return s.pullAdapter()

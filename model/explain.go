@@ -106,6 +106,8 @@ func (v Validity) text() string {
 		return "disagrees"
 	case Saturated:
 		return "is beyond its range"
+	case Partial:
+		return "cannot be read at every place"
 	case Valid:
 		return "is valid"
 	}

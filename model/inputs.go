@@ -134,7 +134,7 @@ func (in *inputs) take(s *Sample, tMs int64) {
 		r.fresh = false
 		switch s.Validity[c] {
 		case Absent: // the sensor had no turn; the last reading ages
-		case Valid, Saturated:
+		case Valid, Saturated, Partial:
 			in.accept(s, c, tMs)
 		default:
 			r.state = s.Validity[c]
@@ -176,6 +176,8 @@ func (in *inputs) accept(s *Sample, c Channel, tMs int64) {
 		switch {
 		case saturated:
 			r.state = Saturated
+		case s.Validity[c] == Partial:
+			r.state = Partial
 		case !s.Coarse.Has(c) && in.sticks[c].stuck(v, measured-r.sameMs, r.sameN):
 			r.state, r.fresh = Stuck, false
 		}

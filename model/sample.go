@@ -4,7 +4,7 @@ import "math"
 
 // A Validity says what a reading is worth. Only Valid values reach features;
 // every other state is a reason for the gate (fail closed), and none but Saturated
-// is a number for the rules.
+// and Partial is a number for the rules.
 type Validity uint8
 
 // The states of one channel in a Sample.
@@ -18,9 +18,10 @@ const (
 	SensorError                 // the driver returned an error
 	Disagrees                   // contradicts another channel or sensor
 	Saturated                   // beyond the channel's range, where the hazard lies; rules use it
+	Partial                     // not read at all of its places; rules use the others
 )
 
-var validityNames = [...]string{"absent", "valid", "out_of_range", "stale", "stuck", "jumped", "sensor_error", "disagrees", "saturated"}
+var validityNames = [...]string{"absent", "valid", "out_of_range", "stale", "stuck", "jumped", "sensor_error", "disagrees", "saturated", "partial"}
 
 // String returns the state's name in messages and files.
 func (v Validity) String() string {
@@ -30,9 +31,9 @@ func (v Validity) String() string {
 	return "unknown"
 }
 
-// counts reports whether rules may use a reading: what is saturated is at least as
-// bad as its value.
-func (v Validity) counts() bool { return v == Valid || v == Saturated }
+// counts reports whether rules may use a reading: what is saturated or known of some
+// places only is at least as bad as its value.
+func (v Validity) counts() bool { return v == Valid || v == Saturated || v == Partial }
 
 // A Sample is what is known of all channels at one moment of the sensing
 // clock. The zero value knows nothing.

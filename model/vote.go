@@ -118,7 +118,8 @@ func Vote(c Channel, nominal float64, readings []Reading) AgreedReading {
 // insulation, distance of lightning, and pressure; the larger of all else. Of three
 // or more at one place the middle one counts; an even number has two middle ones,
 // and the unsafe one of them counts. The reading that is farthest from it is named
-// when it disagrees. Of sensors at several places the unsafe one always counts.
+// when it disagrees. Of sensors at several places the unsafe one always counts,
+// and the result is Partial where one of them failed.
 // Directions have no order: the one nearest to all the others counts. Where none is
 // usable, the result is not usable either. Sensors after the eighth are not looked
 // at.
@@ -165,8 +166,11 @@ func (b *Ballot) Vote(readings []Reading) AgreedReading {
 	})
 	at := b.pick(readings, usable)
 	out := AgreedReading{Reading: readings[at], Outlier: -1}
-	if c.beyond(out.Value) {
+	switch {
+	case c.beyond(out.Value):
 		out.Validity = Saturated
+	case !b.Redundant && out.Validity == Valid && missing(readings, usable):
+		out.Validity = Partial
 	}
 	worst := -1.0
 	for _, i := range usable {
@@ -212,6 +216,17 @@ func (b *Ballot) pick(readings []Reading, usable []int) int {
 
 // unsafer reports whether x is the more dangerous of two values.
 func (b *Ballot) unsafer(x, y float64) bool { return b.margin(x) < b.margin(y) }
+
+// missing reports whether a sensor failed: at a place of its own no other stands in
+// for it. One that had no turn, or nothing to tell, did not fail.
+func missing(readings []Reading, usable []int) bool {
+	for i := range min(len(readings), MaxVoters) {
+		if readings[i].Validity != Absent && !slices.Contains(usable, i) {
+			return true
+		}
+	}
+	return false
+}
 
 // A ChannelSet is a set of channels.
 type ChannelSet uint64

@@ -54,6 +54,37 @@ func TestPlacesApartVote(t *testing.T) {
 			}
 		}
 	}
+	// A place that cannot be read is not spoken for by the others: rules have those,
+	// and the gate asks for it where the channel is required.
+	for _, c := range []struct {
+		second    Reading
+		redundant bool
+		want      Validity
+	}{
+		{Reading{Validity: SensorError}, false, Partial}, {Reading{Validity: Stale}, false, Partial}, {Reading{Validity: Absent}, false, Valid},
+		{Reading{Validity: SensorError}, true, Valid}, {Reading{Value: 30, Validity: Valid}, false, Valid}, {Reading{Value: 900, Validity: Valid}, false, Saturated},
+	} {
+		for _, v := range []float64{25, 130} {
+			b := Ballot{EquipmentTemperatureC, -1000, 0, c.redundant}
+			got := b.Vote([]Reading{{Value: v, Validity: Valid}, c.second})
+			if got.Validity != c.want {
+				t.Errorf("%v beside %+v, redundant %v: %v", v, c.second, c.redundant, got.Validity)
+			}
+			r := quietRig(t, func(cfg *Config) { cfg.Required = []Channel{EquipmentTemperatureC} })
+			for range 3 {
+				r.now += 1000
+				s := Sample{TimeMs: r.now}
+				s.SetVote(EquipmentTemperatureC, got)
+				r.j.Step(&s)
+			}
+			if hot := r.levelOf("E13") == LevelBlock; hot != (v == 130 || c.want == Saturated) {
+				t.Errorf("%v beside %+v: E13 blocks %v", v, c.second, hot)
+			}
+			if asked := r.levelOf("E16") == LevelBlock; asked != (c.want != Valid) {
+				t.Errorf("%v beside %+v: E16 blocks %v, %s", v, c.second, asked, r.textOf("E16"))
+			}
+		}
+	}
 	cfg := DefaultConfig()
 	cfg.Redundant = []Channel{NumChannels}
 	if err := cfg.Validate(); err == nil || err.Error() != fmt.Sprintf("redundant: no such channel %d", NumChannels) {

@@ -19,7 +19,7 @@ func TestWords(t *testing.T) {
 	for i := range uint8(3) {
 		fmt.Fprintln(&b, EventType(i), Action(i))
 	}
-	for i := range uint8(10) {
+	for i := range uint8(11) {
 		fmt.Fprintln(&b, Validity(i))
 	}
 	for k := range NumKinds + 1 {
