@@ -72,6 +72,7 @@ type Agent struct {
 	clock     clockReader
 	now       moment
 	senses    *Senses
+	waves     []waveWatch
 	viewer    *view.Writer
 	sample    model.Sample
 	judge     *model.Judge
@@ -185,6 +186,9 @@ func New(cfg Config, deps Deps) (*Agent, error) {
 	}
 	if deps.Chain != nil {
 		a.receipts = receipt.New(deps.Chain.ID, deps.Chain.DAs)
+	}
+	if a.waves, err = newWaveWatches(deps.Sensors, cfg.Judge); err != nil {
+		return nil, fmt.Errorf("new agent: %w", err)
 	}
 	a.now = a.clock.read()
 	a.viewer.GateWall, a.beganMs = a.now.wall, a.now.sensingMs
@@ -379,6 +383,9 @@ func (a *Agent) tick(ctx context.Context) error {
 	a.beat(StageSense)
 	a.feel()
 	if err := a.step(); err != nil {
+		return err
+	}
+	if err := a.watchWaves(); err != nil {
 		return err
 	}
 	a.power.judged()

@@ -41,9 +41,7 @@ type Senses struct {
 // that tell which of two voltages is the unsafe one. It fails when more sensors
 // give a channel than can vote.
 func NewSenses(sensors []sensor.Sensor, missing []MissingSensor, judge model.Config, log *slog.Logger) (*Senses, error) {
-	s := &Senses{
-		sensors: sensors, log: log, shares: make([]bool, len(sensors)), mute: make([]int64, len(sensors)), patient: make([]patience, len(sensors)),
-	}
+	s := &Senses{sensors: sensors, log: log, shares: make([]bool, len(sensors)), mute: make([]int64, len(sensors)), patient: make([]patience, len(sensors))}
 	for i, one := range sensors {
 		s.mute[i] = heard
 		s.status = append(s.status, wire.Sensor{Name: one.Name(), OK: true})
@@ -90,7 +88,7 @@ func (s *Senses) Channels() []model.Channel {
 func (s *Senses) Read(ctx context.Context, sample *model.Sample) {
 	s.warming = false
 	var own model.Sample
-	for i, one := range s.sensors {
+	for i := range s.sensors {
 		status := &s.status[i]
 		into := sample
 		if s.shares[i] {
@@ -98,12 +96,8 @@ func (s *Senses) Read(ctx context.Context, sample *model.Sample) {
 			into = &own
 		}
 		start := time.Now()
-		err := readOne(ctx, one, into)
-		took := time.Since(start)
-		status.TookMS = float64(took.Microseconds()) / 1000
-		if s.patient[i].lets(err, sample.TimeMs+took.Milliseconds()) { // a driver that hung is no loose contact
-			spare(one.Channels(), into)
-		}
+		err := s.readPatiently(ctx, i, into)
+		status.TookMS = float64(time.Since(start).Microseconds()) / 1000
 		switch {
 		case err != nil:
 			s.warming = s.warming || errors.Is(err, sensor.ErrTooFewSamples)

@@ -21,6 +21,7 @@ import (
 func boardCommand() *cobra.Command {
 	var path, listen, plant, start string
 	var speed float64
+	var unkind unkindFlags
 	cmd := &cobra.Command{
 		Use:   "board --trace FILE --listen ADDR",
 		Short: "Serve one simulated sensor board over a socket",
@@ -31,9 +32,14 @@ contactor (pin K1, feedback K1-FB; its moves are printed), all simulated at
 register level, and serves its buses over a socket. An agent with
 "bus: sim://ADDR" in its configuration reads them. Channels that the trace does
 not have are composed from its weather for the given plant. At its end the trace
-begins again.`,
+begins again.
+
+A simulated board is kinder than a real machine unless the flags --stalls,
+--edge-queue, --bus-hz, --nacks and --brown-outs say otherwise. A file of --faults
+breaks and mends parts at moments of the board's clock.`,
 		Example: `  firmware-sim board --trace configs/traces/squall.csv --listen 127.0.0.1:7000
-  firmware-sim board --trace storm.csv.gz --speed 60 --plant wind --listen 127.0.0.1:7000`,
+  firmware-sim board --trace storm.csv.gz --speed 60 --plant wind --listen 127.0.0.1:7000
+  firmware-sim board --trace squall.csv --stalls 300ms/1s --edge-queue 16 --bus-hz 100000 --faults f.txt --listen 127.0.0.1:7000`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if path == "" || listen == "" {
@@ -52,11 +58,23 @@ begins again.`,
 					return usagef("start: %w", err)
 				}
 			}
+			kernel, err := unkind.kernel()
+			if err != nil {
+				return err
+			}
+			script, err := readScript(unkind.script)
+			if err != nil {
+				return err
+			}
+			layout := boardLayout(kernel)
+			if err := rehearse(script, layout); err != nil {
+				return err
+			}
 			samples, err := boardSamples(path, scenario.PlantKind(plant), from)
 			if err != nil {
 				return err
 			}
-			return serveBoard(cmd.Context(), samples, listen, speed)
+			return serveBoard(cmd.Context(), layout, samples, listen, speed, script)
 		},
 	}
 	f := cmd.Flags()
@@ -64,6 +82,7 @@ begins again.`,
 	f.StringVar(&listen, "listen", "", "host:port that serves the buses (required); anyone who reaches it can read them")
 	f.Float64Var(&speed, "speed", 1, "trace seconds a second")
 	f.StringVar(&plant, "plant", string(scenario.PV), "plant that adds missing electrical channels: pv or wind")
+	unkind.add(f)
 	f.StringVar(&start, "start", "", "begin at this RFC 3339 time of the trace")
 	return cmd
 }
@@ -115,12 +134,18 @@ func tellRelay(ctx context.Context, b *board.Board) error {
 	}
 }
 
-func serveBoard(ctx context.Context, samples []model.Sample, listen string, speed float64) error {
+// boardLayout are the parts of the board, on a machine.
+func boardLayout(kernel board.Kernel) board.Config {
 	layout := board.Standard()
+	layout.Kernel = kernel
 	layout.Meters[0].FollowPower = true
 	layout.TMP102 = []board.TMP102{{Address: 0x49, Channel: model.EquipmentTemperatureC}}
 	layout.Relays = []board.Relay{{Pin: relayPin, Feedback: relayPin + "-FB", PullIn: 20 * time.Millisecond, DropOut: 10 * time.Millisecond}}
 	layout.PZEM = []board.PZEM{{Port: "METER", Address: 1}}
+	return layout
+}
+
+func serveBoard(ctx context.Context, layout board.Config, samples []model.Sample, listen string, speed float64, script []scripted) error {
 	b, err := board.New(layout)
 	if err != nil {
 		return err
@@ -137,6 +162,7 @@ func serveBoard(ctx context.Context, samples []model.Sample, listen string, spee
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return board.Serve(ctx, l, b) })
 	g.Go(func() error { return tellRelay(ctx, b) })
+	g.Go(func() error { return playScript(ctx, b, script, os.Stderr) })
 	g.Go(func() error {
 		for ctx.Err() == nil {
 			if err := board.Play(ctx, b, &rows{samples: samples}, speed, sleep); err != nil && ctx.Err() == nil {

@@ -14,6 +14,7 @@ type leaning struct {
 	less bool    // a smaller number is looser; else a greater one
 	end  float64 // beyond this it needs i_know; 0: it never does
 	off  bool    // 0 is off, and so the loosest
+	bits bool    // it is a set of bits that do not block: one more is looser
 }
 
 func more(end float64) leaning   { return leaning{end: end} }
@@ -53,6 +54,8 @@ var leanings = map[string]leaning{
 	"earth.leakage_warn_ma": more(0), "earth.leakage_limit_ma": more(3000), "earth.leakage_step_ma": more(300),
 	"earth.leakage_step_s": less(0), "earth.leakage_hold_s": less(0), "earth.insulation_min_kohm": less(10),
 	"earth.insulation_clear_ratio": less(0), "earth.insulation_hold_s": less(0), "earth.reversed_dc_v": more(100), "earth.dc_hold_s": less(0),
+
+	"equipment.inverter_quiet_bits": {bits: true},
 
 	"yield.shortfall_warn_pct": more(0), "yield.shortfall_clear_pct": more(0), "yield.min_irradiance_wpm2": more(0), "yield.window_s": more(0),
 	"meter.error_warn_pct": more(0), "meter.error_clear_pct": more(0), "meter.min_power_w": more(0),
@@ -132,6 +135,9 @@ func (c *Config) Extreme() error {
 
 // looser reports whether a value lets the gate open more easily than another.
 func (l leaning) looser(v, than float64) bool {
+	if l.bits {
+		return uint64(v)&^uint64(than) != 0
+	}
 	if l.off && v == 0 {
 		v = math.Inf(1)
 	}

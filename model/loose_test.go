@@ -59,6 +59,8 @@ func TestLooseSettings(t *testing.T) {
 		{func(c *Config) { c.StuckCalmS = 0 }, "stuck_calm_s 0 (default 43200)", ""},
 		{func(c *Config) { c.Latch = []string{"S04", "E09", "E10", "E11", "E17"} }, "latch without E12 (default with it)", ""},
 		{func(c *Config) { c.Required = []Channel{} }, "required none (default every configured channel)", ""},
+		{func(c *Config) { c.Equipment.InverterQuietBits = 1 << 1 }, "equipment.inverter_quiet_bits 2 (default 24576)", ""},
+		{func(c *Config) { c.Equipment.InverterQuietBits = 1 << 13 }, "", ""},
 		{func(c *Config) { c.Limits.EnterServiceS = 5 }, "limits.enter_service_s 5 (default 60)", ""},
 		{func(c *Config) { c.RatedCurrentA, c.Earth.MaxDCVoltageV, c.IntervalS = 0, 2000, 3600 }, "", ""},
 	} {
@@ -86,6 +88,12 @@ func TestLooseSettings(t *testing.T) {
 func TestLeaningSides(t *testing.T) {
 	t.Parallel()
 	for name, l := range leanings {
+		if l.bits {
+			if l.looser(1, 3) || !l.looser(3, 1) || !l.looser(2, 1) || l.looser(1, 1) {
+				t.Errorf("%s: more bits are looser", name)
+			}
+			continue
+		}
 		if l.looser(1, 1) || l.looser(1, 2) == l.looser(2, 1) {
 			t.Errorf("%s: which side is looser?", name)
 		}

@@ -146,12 +146,10 @@ func (b *block) ask(w *Word, tMs int64) error {
 	return nil
 }
 
-// shorter reports whether the block would end before another.
+// shorter reports whether the block would end before another, by either clock: a
+// wall clock that has leapt ahead between the two makes a short one look long.
 func (b *block) shorter(than *block) bool {
-	if b.untilUnixMs != 0 && than.untilUnixMs != 0 {
-		return b.untilUnixMs < than.untilUnixMs
-	}
-	return b.untilMs < than.untilMs
+	return b.untilMs < than.untilMs || b.untilUnixMs != 0 && than.untilUnixMs != 0 && b.untilUnixMs < than.untilUnixMs
 }
 
 func clockText(unixMs int64) string { return time.UnixMilli(unixMs).UTC().Format(time.RFC3339) }

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"fairwatt/agent/sensor"
 	"fairwatt/model"
 )
 
@@ -89,12 +90,53 @@ func rulesManual(t *testing.T) []byte {
 		fmt.Fprintf(&b, "| %s | %s | %s%s | %s | %s | %s s | %s |\n", r.ID, r.Kind, r.Level, latch,
 			strings.Join(needs, "; "), strings.Join(set, "; "), both(hold(&us), hold(&eu)), r.Source)
 	}
+	b.WriteString(sensorsHead)
+	for _, r := range list {
+		feeds(t, &b, r)
+	}
 	b.WriteString(unservedHead)
 	for _, u := range model.NoChannel() {
 		fmt.Fprintf(&b, "| %s | %s |\n", u.Rule, u.Why)
 	}
 	b.WriteString(sourcesTail)
 	return b.Bytes()
+}
+
+// noSensor are the rules that no driver feeds yet, with what would.
+var noSensor = map[string]string{
+	"E07": "none of its own: a power analyser's recording, or another source of `thd_pct`",
+	"E09": "none of its own: a residual current monitor, or another source of `leakage_ma`",
+}
+
+// feeds writes which kinds of sensors give the channels of a rule, for each group of
+// which it needs one. A rule that none feeds has to be said.
+func feeds(t *testing.T, b *bytes.Buffer, r model.RuleInfo) {
+	if len(r.Needs) == 0 {
+		return
+	}
+	var parts []string
+	blind := false
+	for _, group := range r.Needs {
+		var kinds []string
+		for _, kind := range sensor.Kinds() {
+			if slices.ContainsFunc(group, func(c model.Channel) bool { return slices.Contains(sensor.Gives(kind), c) }) {
+				kinds = append(kinds, "`"+kind+"`")
+			}
+		}
+		blind = blind || len(kinds) == 0
+		fed := max(0, slices.IndexFunc(group, func(c model.Channel) bool {
+			return slices.ContainsFunc(sensor.Kinds(), func(kind string) bool { return slices.Contains(sensor.Gives(kind), c) })
+		}))
+		parts = append(parts, "`"+group[fed].String()+"` from "+strings.Join(kinds, ", "))
+	}
+	said, ok := noSensor[r.ID]
+	if ok != blind {
+		t.Errorf("%s is fed by no sensor: %v; it is said to be so: %v", r.ID, blind, ok)
+	}
+	if blind {
+		parts = []string{said}
+	}
+	fmt.Fprintf(b, "| %s | %s |\n", r.ID, strings.Join(parts, "; "))
 }
 
 // both writes the values of the two grid profiles, once where they are equal.
@@ -124,6 +166,16 @@ warning that ends lifts its own block and no other; a person who takes a block b
 
 | rule | hazard | level | channels | settings | clears after | condition and source |
 |---|---|---|---|---|---|---|
+`
+
+const sensorsHead = `
+## Sensors that feed the rules
+
+Each rule that looks at measurements, with the kinds of sensors ([agent.md](agent.md#sensors)) that give what it needs. For each
+thing that it needs, one of them is enough.
+
+| rule | sensors |
+|---|---|
 `
 
 const unservedHead = `

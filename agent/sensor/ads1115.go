@@ -140,9 +140,12 @@ type ADS1115 struct {
 	nominal   float64
 	rdy       EdgeLine      // nil: polled
 	samples   []point       // kept for reuse
+	low       bool          // the input clipped at its negative end
 	begun     time.Duration // when the chip was set to the present input
 	carried   edgeSeen      // an edge whose conversion is still to be read
 	quickest  time.Duration // transfer that started a conversion
+	waves     [][]float64   // of the inputs, as of the last Read
+	rates     []float64     // their samples a second
 	period    time.Duration // of a conversion, as measured on the last window
 }
 
@@ -172,6 +175,7 @@ func newADS1115(o ADS1115Opts, c chip, buses Buses) (*ADS1115, error) {
 	if d.frequency >= 0 {
 		d.channels = append(d.channels, model.FrequencyHz)
 	}
+	d.waves, d.rates = make([][]float64, len(d.inputs)), make([]float64, len(d.inputs))
 	if o.ReadyPin == "" {
 		return d, nil
 	}
@@ -201,6 +205,9 @@ func (d *ADS1115) Read(ctx context.Context, s *model.Sample) error {
 	for _, ch := range d.channels {
 		s.Fail(ch, model.SensorError)
 	}
+	for i := range d.waves {
+		d.waves[i] = d.waves[i][:0]
+	}
 	if !d.ready {
 		if err := d.setup(ctx); err != nil {
 			return err
@@ -212,11 +219,12 @@ func (d *ADS1115) Read(ctx context.Context, s *model.Sample) error {
 	for i, in := range d.inputs {
 		err := d.sample(ctx, in)
 		if err == nil {
+			d.keepWave(i, in)
 			hz = d.take(s, i, in, hz)
 			continue
 		}
 		if errors.Is(err, ErrSaturated) {
-			s.Saturate(in.Channel, true)
+			s.Saturate(in.Channel, !d.low || !isDC(in.Channel))
 		}
 		if first == nil {
 			first = fmt.Errorf("%s: %w", in.Channel, err)

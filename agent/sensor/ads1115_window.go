@@ -72,7 +72,7 @@ func (d *ADS1115) fill(ctx context.Context, in InputConfig, config uint16) error
 			// The converter clips (9.3.3): no RMS can be formed. The chip is in
 			// order, so it is not set up again.
 			err := d.fail("read conversion", ErrSaturated)
-			d.ready = true
+			d.ready, d.low = true, c.code == 0x8000
 			return err
 		}
 		if len(d.samples) > 0 && c.at-last.at > maxGap {

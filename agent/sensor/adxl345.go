@@ -3,6 +3,7 @@ package sensor
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"math"
 	"time"
@@ -70,6 +71,10 @@ func (d *ADXL345) Channels() []model.Channel { return adxlChannels }
 // Read implements Sensor; it takes a third of a second.
 func (d *ADXL345) Read(ctx context.Context, s *model.Sample) error {
 	v, err := d.measure(ctx)
+	if errors.Is(err, ErrSaturated) {
+		s.Saturate(model.VibrationMPS2, true)
+		return err
+	}
 	if err != nil {
 		return failAll(s, adxlChannels, err)
 	}

@@ -2,6 +2,7 @@ package sensor
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -67,6 +68,10 @@ func (d *MCP9808) Channels() []model.Channel { return d.channels }
 // Read implements Sensor. The first takes 250 ms.
 func (d *MCP9808) Read(ctx context.Context, s *model.Sample) error {
 	t, err := d.measure(ctx)
+	if errors.Is(err, ErrSaturated) {
+		s.Saturate(d.channels[0], t > mcpHighC)
+		return err
+	}
 	if err != nil {
 		return failAll(s, d.channels, err)
 	}
@@ -98,7 +103,7 @@ func (d *MCP9808) measure(ctx context.Context) (float64, error) {
 		t -= 256
 	}
 	if t < mcpLowC || t > mcpHighC {
-		return 0, d.fail("read temperature", fmt.Errorf("%w: %g C", ErrSaturated, t))
+		return t, d.fail("read temperature", fmt.Errorf("%w: %g C", ErrSaturated, t))
 	}
 	return t, nil
 }

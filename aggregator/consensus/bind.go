@@ -87,6 +87,14 @@ func (i *instance) AssembleProposal(metadata []byte, requests [][]byte) types.Pr
 		n.log.Error("propose block", "err", err)
 		return none
 	}
+	taken, err := i.takenBefore(md)
+	switch {
+	case err != nil:
+		n.log.Error("propose block", "err", err)
+		return none
+	case taken != nil:
+		return *taken
+	}
 	n.app.Lock()
 	payload, err := n.cfg.App.Propose(i.ctx, i.epoch.Number, md.GetViewId(), n.cfg.Self, requests)
 	n.app.Unlock()
@@ -146,6 +154,9 @@ func (i *instance) VerifyProposal(p types.Proposal) ([]types.RequestInfo, error)
 	if !bytes.Equal(header, p.Header) {
 		return nil, errors.New("the block's header is not the proposal's")
 	}
+	if err := i.log.mayTake(md.GetViewId(), md.GetLatestSequence(), p.Digest()); err != nil {
+		return nil, err
+	}
 	n := i.node
 	n.app.Lock()
 	ids, err := n.cfg.App.Verify(p.Payload, i.epoch.Number, md.GetViewId(), i.name(i.leader(md.GetViewId())))
@@ -196,9 +207,13 @@ func (i *instance) VerificationSequence() uint64 { return 0 }
 // AuxiliaryData is what a vote carries next to the proposal.
 func (i *instance) AuxiliaryData(msg []byte) []byte { return msg }
 
-// SignProposal votes for a block.
-func (i *instance) SignProposal(p types.Proposal, aux []byte) *types.Signature {
-	return &types.Signature{ID: i.self, Msg: aux, Value: i.sign(seal.DomainVote, guard.VotePayload(p.Header, p.Metadata, aux))}
+// signVote is called by the vote book alone.
+func (i *instance) signVote(p types.Proposal, aux []byte) []byte {
+	return i.sign(seal.DomainVote, guard.VotePayload(p.Header, p.Metadata, aux))
+}
+
+func (i *instance) signViewData(msg []byte) []byte {
+	return i.sign(guard.DomainViewData, guard.ViewDataPayload(i.epoch.Number, msg))
 }
 
 // VerifyConsenterSig checks a member's vote.
@@ -207,11 +222,6 @@ func (i *instance) VerifyConsenterSig(s types.Signature, p types.Proposal) ([]by
 		return nil, err
 	}
 	return s.Msg, nil
-}
-
-// Sign signs view data.
-func (i *instance) Sign(msg []byte) []byte {
-	return i.sign(guard.DomainViewData, guard.ViewDataPayload(i.epoch.Number, msg))
 }
 
 // VerifySignature checks view data.

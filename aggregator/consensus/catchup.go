@@ -8,6 +8,7 @@ import (
 	"sort"
 	"time"
 
+	"fairwatt/aggregator/consensus/wal"
 	"fairwatt/proto/fairwattpb"
 	"fairwatt/proto/wire"
 )
@@ -92,6 +93,9 @@ func (n *Node) fetchFrom(ctx context.Context, da string, i *instance, until *Epo
 			got++
 			if i != nil {
 				i.clearPool(cb)
+				if err := i.log.remembers(n.cfg.Self, n.height.Load()-i.epoch.LastHeight, cb); err != nil {
+					i.fault(err) // to start again, without a vote
+				}
 			}
 			if ends && until != nil {
 				return errStopFetch
@@ -119,6 +123,12 @@ func (n *Node) adopt(cb *fairwattpb.CertifiedBlock) (ends bool, err error) {
 	ends, err = n.commit(cb, n.height.Load()+1)
 	if err == nil {
 		n.count.fetched.Add(1)
+	}
+	if err == nil && ends && n.wholeIn.Load() > 0 {
+		// A crash on the way through epochs must not cost the vote in the last.
+		if err := wal.Prepare(n.cfg.Dir, n.cfg.App.Epoch().Number+1); err != nil {
+			return ends, &faultError{err, true}
+		}
 	}
 	return ends, err
 }

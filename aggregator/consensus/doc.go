@@ -11,14 +11,15 @@
 //     records of a proposal, are checked here.
 //  4. Keep Dir with the application's data, and never restore one from a backup
 //     without the other: a node that forgot a vote may vote twice. A node that
-//     finds its log of the running epoch gone follows without voting until the
-//     next one.
+//     finds its log of the running epoch gone, unreadable or older than votes of
+//     its own on the chain follows without voting until the next one.
 //  5. Tell a record's sender that it is final only after Commit.
 //
 // # Where things are
 //
 // What comes in is judged in package guard, a pure value: there each vote is
-// checked. Package pool keeps pending records, package wal the logs, package
+// checked. What this node may still sign is judged in package book, and
+// keeper.go joins the book with its log. Package pool keeps pending records, package wal the logs, package
 // lockup foresees a deadlock of the library. Here, node.go runs one instance an
 // epoch; instance.go is the library for one epoch; bind.go is what the library
 // asks of us; relay.go sends blocks down the tree and pull.go fetches those that
@@ -64,11 +65,15 @@
 //
 // The library panics when it finds its state impossible. It does so through the
 // logger. Such a panic ends the goroutine and the instance, not the process: the
-// node catches up and starts a new instance from the log. After ten such faults
-// in a minute it gives up. A panic on a message is caught the same way. No one
+// node catches up and starts a new instance from the log, after ever longer pauses
+// when the faults go on. A panic on a message is caught the same way. No one
 // can catch a plain panic on the library's own goroutines; the guard keeps out
 // the messages known to cause one. An instance that does not stop within 3 s is
 // cut off from log and links, left behind, and logged.
+//
+// The library also goes back on its word: package book says where. A vote or
+// view data that would break a promise is not signed; where the library can take
+// no refusal, the instance ends, and the next one starts from the book.
 //
 // # Tests
 //

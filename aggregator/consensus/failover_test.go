@@ -1,9 +1,11 @@
 package consensus
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -159,40 +161,67 @@ func TestDeletedLog(t *testing.T) {
 	})
 }
 
-// A torn or empty last file of the log is mended.
+// A last entry that a crash tore off, and a last file that it left empty, are
+// mended: nothing that was sent is missing. What is missing more is a lost log.
 func TestDamagedLog(t *testing.T) {
-	for name, damage := range map[string]func(size int64) int64{
-		"torn":  func(size int64) int64 { return size - size/3 },
-		"empty": func(int64) int64 { return 0 },
+	for name, tc := range map[string]struct {
+		damage func(t *testing.T, file string, size int64)
+		votes  bool
+	}{
+		"torn": {func(t *testing.T, file string, size int64) { truncate(t, file, size-7) }, true},
+		"empty last": {func(t *testing.T, file string, _ int64) {
+			next := strings.Replace(file, "0000000000000001.wal", "0000000000000002.wal", 1)
+			if err := os.WriteFile(next, nil, 0o600); next == file || err != nil {
+				t.Fatalf("%s: %v", next, err)
+			}
+		}, true},
+		"a third gone": {func(t *testing.T, file string, size int64) { truncate(t, file, size-size/3) }, false},
+		"all gone":     {func(t *testing.T, file string, _ int64) { truncate(t, file, 0) }, false},
+		"garbled": {func(t *testing.T, file string, size int64) {
+			raw, err := os.ReadFile(file)
+			for k := int64(64); k < size; k += 512 {
+				raw[k] ^= 0xff
+			}
+			if err := errors.Join(err, os.WriteFile(file, raw, 0o600)); err != nil {
+				t.Fatal(err)
+			}
+		}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				c := newCluster(t, 4, 1000, lan)
 				c.startAll()
-				for k := range 50 {
+				for k := range 5 {
 					c.submit(c.names[k%4], 200)
+					c.allDecided(c.names...)
 				}
-				c.allDecided(c.names...)
 				c.stop("da4")
 				files, err := filepath.Glob(filepath.Join(wal.Folder(c.dirs["da4"], 1), "*.wal"))
-				if err != nil || len(files) == 0 {
-					t.Fatalf("no log: %v", err)
+				if err != nil || len(files) != 1 {
+					t.Fatalf("logs %v: %v", files, err)
 				}
-				slices.Sort(files)
-				last := files[len(files)-1]
-				info, err := os.Stat(last)
+				info, err := os.Stat(files[0])
 				if err != nil {
 					t.Fatal(err)
 				}
-				if err := os.Truncate(last, damage(info.Size())); err != nil {
-					t.Fatal(err)
-				}
+				tc.damage(t, files[0], info.Size())
 				c.start("da4")
 				c.submit("da2", 200)
 				c.allDecided(c.names...)
-				c.until("it to vote", func() bool { return c.node("da4").Stats().Voting })
+				if tc.votes {
+					c.until("it to vote", func() bool { return c.node("da4").Stats().Voting })
+				} else if c.node("da4").Stats().Voting {
+					t.Error("votes on with a log that has lost votes")
+				}
 			})
 		})
+	}
+}
+
+func truncate(t *testing.T, file string, size int64) {
+	t.Helper()
+	if err := os.Truncate(file, size); err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -240,8 +240,12 @@ func TestGuardMessageFromOneself(t *testing.T) {
 		c.start("da1", "da2", "da3")
 		evil := newRogue(c, "da4")
 		c.until("da1 to vote", func() bool { return c.node("da1").Stats().Voting })
+		metadata, err := proto.Marshal(&protos.ViewMetadata{LatestSequence: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
 		junk := &protos.Message{Content: &protos.Message_PrePrepare{PrePrepare: &protos.PrePrepare{
-			View: 0, Seq: 1, Proposal: &protos.Proposal{},
+			View: 0, Seq: 1, Proposal: &protos.Proposal{Metadata: metadata},
 		}}}
 		evil.message("da1", "da1", 1, junk)
 		if !guarded {

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"fairwatt/aggregator/consensus/book"
 	"fairwatt/aggregator/consensus/guard"
 	"fairwatt/aggregator/consensus/lockup"
 	"fairwatt/aggregator/consensus/wal"
@@ -18,6 +19,7 @@ import (
 
 	smart "github.com/hyperledger-labs/SmartBFT/pkg/consensus"
 	"github.com/hyperledger-labs/SmartBFT/pkg/types"
+	smartwal "github.com/hyperledger-labs/SmartBFT/pkg/wal"
 	protos "github.com/hyperledger-labs/SmartBFT/smartbftprotos"
 	"google.golang.org/protobuf/proto"
 )
@@ -48,7 +50,7 @@ type instance struct {
 	cancel context.CancelFunc
 	work   sync.WaitGroup
 	bft    *smart.Consensus
-	log    *wal.Log
+	log    *keeper
 	ticks  [2]*time.Ticker
 	queues map[string]chan *peerpb.Frame
 	resend *protos.PrePrepare // to be sent once after a restart
@@ -65,6 +67,8 @@ type instance struct {
 	votes    map[votePlace]*protos.Message // own, of undecided sequences
 	keepMu   sync.Mutex
 	kept     map[keptKey]*protos.Message
+	helped   map[uint64]uint64 // by member, the view it was last helped to, and when
+	helpedAt map[uint64]time.Time
 	wants    map[guard.Place]*want
 	verified sync.Map // proposal hash -> struct{}: blocks the application accepted
 
@@ -91,7 +95,7 @@ func (i *instance) name(id uint64) string { return i.seat.Name(id) }
 // guard is what the guard is told of the instance at this moment.
 func (i *instance) guard() guard.Guard {
 	g := i.seat
-	g.View, g.Last = i.view.Load(), i.last.Load()
+	g.View, g.Last, g.Promised = i.view.Load(), i.last.Load(), i.log.promised.Load()
 	return g
 }
 
@@ -100,6 +104,7 @@ func (n *Node) open(ctx context.Context, epoch Epoch, entered bool) (*instance, 
 	i := &instance{
 		node: n, epoch: epoch, forest: n.forestOf(epoch), ids: make(map[string]uint64), queues: make(map[string]chan *peerpb.Frame),
 		votes: make(map[votePlace]*protos.Message), kept: make(map[keptKey]*protos.Message), wants: make(map[guard.Place]*want),
+		helped: make(map[uint64]uint64), helpedAt: make(map[uint64]time.Time),
 		ended: make(chan struct{}), seat: guard.Guard{
 			ChainID: n.cfg.ChainID, Self: n.cfg.Self, Keys: n.cfg.Keys, Epoch: epoch.Number, Running: true, Order: epoch.Order,
 		},
@@ -118,30 +123,25 @@ func (n *Node) open(ctx context.Context, epoch Epoch, entered bool) (*instance, 
 		i.cancel()
 		return nil, err
 	}
-	i.log = &wal.Log{WriteAheadLogFile: file, Entered: i.entered, Failed: func(err error) { i.finish(&faultError{err, true}) }}
 	last, signatures, md, err := i.lastDecision()
 	if err != nil {
 		i.cancel()
 		return nil, errors.Join(err, file.Close())
 	}
 	i.last.Store(md.GetLatestSequence())
-	state, err := wal.Recover(content, md.GetLatestSequence())
+	initial, err := i.readBook(file, content, md)
 	if err != nil {
 		i.cancel()
 		return nil, errors.Join(err, file.Close())
 	}
-	if state.Own != nil && i.leader(state.Own.GetView()) == i.self && state.Own.GetSeq() == md.GetLatestSequence()+1 {
-		i.resend = state.Own
-	}
-	// The library looks for the view in the last entry alone. After a view change
-	// and a pre-prepare it is not there any more.
-	md.ViewId = max(md.GetViewId(), state.View)
+	// The library looks for the view in the last entry alone.
+	md.ViewId = max(md.GetViewId(), i.log.book.Entered())
 	i.view.Store(md.GetViewId())
 	i.viewFrom.Store(time.Now().UnixNano())
 	i.ticks = [2]*time.Ticker{time.NewTicker(tick), time.NewTicker(tick)}
 	i.bft = &smart.Consensus{
-		Config: i.settings(state.Seq > md.GetLatestSequence()+1), Application: i, Assembler: i,
-		WAL: i.log, WALInitialContent: state.Content, Comm: i, Signer: i, Verifier: i, RequestInspector: i,
+		Config: i.settings(i.log.book.Seq() > md.GetLatestSequence()+1), Application: i, Assembler: i,
+		WAL: i.log, WALInitialContent: initial, Comm: i, Signer: i, Verifier: i, RequestInspector: i,
 		Synchronizer: i, Logger: lib, Metadata: md, LastProposal: last, LastSignatures: signatures,
 		Scheduler: i.ticks[0].C, ViewChangerTicker: i.ticks[1].C,
 	}
@@ -149,6 +149,28 @@ func (n *Node) open(ctx context.Context, epoch Epoch, entered bool) (*instance, 
 		n.adjust(i.bft)
 	}
 	return i, nil
+}
+
+// readBook makes the vote book of the log, and what the library is to find there.
+func (i *instance) readBook(file *smartwal.WriteAheadLogFile, content [][]byte, md *protos.ViewMetadata) (initial [][]byte, err error) {
+	k := &keeper{file: file, entered: i.entered, failed: func(err error) { i.finish(&faultError{err, true}) }}
+	if k.book, err = book.Read(content); err != nil {
+		return nil, fmt.Errorf("%w: %w", wal.ErrLost, err)
+	}
+	k.promised.Store(k.book.Promised())
+	i.log = k
+	if err := i.lookBack(md.GetLatestSequence()); err != nil {
+		return nil, err
+	}
+	// A leader that crashed before it sent its block sends it now.
+	pp, err := k.book.Newest(md.GetLatestSequence())
+	if err != nil {
+		return nil, err
+	}
+	if pp != nil && i.leader(pp.GetView()) == i.self {
+		i.resend = pp
+	}
+	return k.book.Content(md.GetLatestSequence(), md.GetViewId())
 }
 
 const tick = 20 * time.Millisecond
@@ -206,6 +228,7 @@ func (i *instance) start() error {
 		i.work.Go(func() { i.serve(da, q) })
 	}
 	i.work.Go(i.dispatch)
+	i.resume()
 	if i.resend != nil {
 		i.originate(&protos.Message{Content: &protos.Message_PrePrepare{PrePrepare: i.resend}})
 	}
@@ -238,7 +261,7 @@ func (i *instance) stop() {
 	for _, t := range i.ticks {
 		t.Stop()
 	}
-	if err := i.log.Close(); err != nil {
+	if err := i.log.file.Close(); err != nil {
 		i.node.log.Warn("close log", "epoch", i.epoch.Number, "err", err)
 	}
 }
@@ -336,14 +359,22 @@ func (i *instance) handle(from string, f *peerpb.Frame) {
 		i.node.refuse(from, err)
 		return
 	}
+	if vc := m.GetViewChange(); vc != nil {
+		i.help(sender, vc)
+	}
 	i.keep(sender, m)
 	i.expectBlock(sender, m)
 	i.feed(sender, m)
 }
 
 // feed hands a message to the library unless it is of a later view and from
-// the current leader: on that the library would give the leader up.
+// the current leader: on that the library would give the leader up. Nor does it
+// get a block or a prepare of a view that this node has promised to keep out of:
+// it would have to be kept from voting there.
 func (i *instance) feed(sender uint64, m *protos.Message) {
+	if view, ok := messageView(m); ok && view < i.log.promised.Load() && m.GetCommit() == nil {
+		return
+	}
 	if view, ok := messageView(m); ok && view > i.view.Load() && sender == i.leader(i.view.Load()) {
 		return // kept, and fed when the view has come
 	}

@@ -51,7 +51,10 @@ type Node struct {
 	progress atomic.Int64  // when the newest block came, Unix ns
 	height   atomic.Uint64 // of the newest block, as the application last said
 	stopped  atomic.Bool
-	count    counters
+	// wholeIn is an epoch up to which this node knows all that it has said, and
+	// beyond which it can have said nothing; 0 if there is none.
+	wholeIn atomic.Uint64
+	count   counters
 }
 
 type counters struct {
@@ -110,8 +113,8 @@ func New(cfg Config) (*Node, error) {
 }
 
 // Run takes part in agreement until ctx ends, which is a nil error, or until it
-// cannot go on: the application could not store a block, the log could not be
-// written, or the instance failed again and again.
+// cannot go on: the application could not store a block, or the log could not be
+// written. An instance that fails is started again, after ever longer pauses.
 func (n *Node) Run(ctx context.Context) error {
 	defer n.stopped.Store(true)
 	n.progress.Store(time.Now().UnixNano())
@@ -253,8 +256,10 @@ func (n *Node) guard() guard.Guard {
 
 // loop runs one instance an epoch, and in between what it takes to get there.
 func (n *Node) loop(ctx context.Context) error {
-	entered := false
-	var faults []time.Time
+	var faults faultHistory
+	if err := n.wholeAtBoot(); err != nil {
+		return err
+	}
 	if err := n.catchUp(ctx, false); err != nil {
 		return err
 	}
@@ -263,42 +268,75 @@ func (n *Node) loop(ctx context.Context) error {
 		if err := epoch.validate(n.cfg.Self); err != nil {
 			return fmt.Errorf("consensus: %w", err)
 		}
-		err := n.runEpoch(ctx, epoch, entered)
-		entered = n.over(epoch)
+		err := n.runEpoch(ctx, epoch)
+		if n.over(epoch) {
+			n.wholeIn.Store(epoch.Number) // it has seen the end: it cannot have voted in the next one
+		}
 		var fault *faultError
 		switch {
 		case ctx.Err() != nil:
 			return nil
 		case err == nil:
+			continue
 		case errors.Is(err, errBehind):
-			if err := n.catchUp(ctx, true); err != nil {
-				return err
-			}
-			entered = entered || n.over(epoch)
 		case errors.As(err, &fault) && !fault.final:
 			n.count.restarts.Add(1)
-			n.log.Warn("agreement restarts", "epoch", epoch.Number, "err", err)
-			now := time.Now()
-			faults = append(faults, now)
-			if len(faults) > maxFaults {
-				if now.Sub(faults[0]) < time.Minute {
-					return err
-				}
-				faults = faults[1:]
-			}
-			if err := n.catchUp(ctx, true); err != nil {
-				return err
-			}
-			entered = entered || n.over(epoch)
+			pause := faults.add(time.Now())
+			n.log.Warn("agreement restarts", "epoch", epoch.Number, "pause", pause, "err", err)
+			rest(ctx, pause)
 		default:
+			return err
+		}
+		if err := n.catchUp(ctx, true); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// maxFaults an instance may have in a minute before the node gives up.
-const maxFaults = 10
+// wholeAtBoot looks whether this node knows all that it has said in the epoch of
+// the application, and can have said nothing beyond it.
+func (n *Node) wholeAtBoot() error {
+	n.app.Lock()
+	epoch := n.cfg.App.Epoch().Number
+	n.app.Unlock()
+	whole, err := wal.Whole(n.cfg.Dir, epoch)
+	if err != nil {
+		return fmt.Errorf("consensus: %w", err)
+	}
+	if whole {
+		n.wholeIn.Store(epoch)
+	}
+	return nil
+}
+
+// faultHistory holds the times of an instance's faults within a minute.
+type faultHistory []time.Time
+
+// add books a fault and returns how long to wait before the next start: nothing
+// after the first three, then twice as long each time, up to 10 s. A node that is
+// slow, or meets the same fault again and again, gets out of the others' way and
+// ends by no fault of its own.
+func (h *faultHistory) add(now time.Time) time.Duration {
+	for len(*h) > 0 && now.Sub((*h)[0]) > time.Minute {
+		*h = (*h)[1:]
+	}
+	*h = append(*h, now)
+	const free, first, most = 3, 100 * time.Millisecond, 10 * time.Second
+	if len(*h) <= free {
+		return 0
+	}
+	return min(first<<min(len(*h)-free-1, 10), most)
+}
+
+func rest(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	}
+}
 
 // enter makes the application's epoch the node's.
 func (n *Node) enter() Epoch {
@@ -315,15 +353,18 @@ func (n *Node) enter() Epoch {
 	return epoch
 }
 
-func (n *Node) runEpoch(ctx context.Context, epoch Epoch, entered bool) error {
-	inst, err := n.open(ctx, epoch, entered)
+func (n *Node) runEpoch(ctx context.Context, epoch Epoch) error {
+	known := n.wholeIn.Load()
+	inst, err := n.open(ctx, epoch, known > 0 && known < epoch.Number)
 	if errors.Is(err, wal.ErrLost) {
+		n.wholeIn.Store(0)
 		n.log.Error("not voting in this epoch", "epoch", epoch.Number, "err", err)
 		return n.follow(ctx, epoch)
 	}
 	if err != nil {
 		return err
 	}
+	n.wholeIn.Store(epoch.Number)
 	if err := inst.start(); err != nil {
 		inst.stop()
 		return err

@@ -78,6 +78,12 @@ func (w *watcher) tend(i *instance, now time.Time) {
 		}
 	}
 	oldest, waiting := n.pool.Oldest()
+	if !waiting && i.log.underWay(i.last.Load()) {
+		// The records of a block under way may be known to the leader alone, and
+		// the library does not see its silence: messages of it that are processed
+		// again count as signs of life.
+		oldest, waiting = now.Add(-quiet), true
+	}
 	if !waiting {
 		return
 	}

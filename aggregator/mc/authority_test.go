@@ -1,11 +1,13 @@
 package mc
 
 import (
+	"bytes"
 	"crypto/ed25519"
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"path/filepath"
@@ -206,6 +208,52 @@ func TestCounterIsNeverGivenTwice(t *testing.T) {
 	}
 	if _, err := openCounter(path); err == nil {
 		t.Error("a damaged file was read")
+	}
+}
+
+// A counter file that was cut or overwritten anywhere is refused with what to do, or
+// reads as before: it never ends the centre, and never gives another number.
+func TestDamagedCounter(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "counter.db")
+	c, err := openCounter(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.next(); err != nil {
+		t.Fatal(err)
+	}
+	whole, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	refused := 0
+	try := func(name string, b []byte) {
+		t.Helper()
+		if err := os.WriteFile(path, b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		c, err := openCounter(path)
+		var got uint64
+		if err == nil {
+			got, err = c.next()
+		}
+		switch {
+		case err != nil && strings.Contains(err.Error(), "move it away"):
+			refused++
+		case err != nil || got != reserve+1 && got != 1: // what is not on the chain may be of an older page
+			t.Errorf("%s: %d, %v", name, got, err)
+		}
+	}
+	for at := 1; at < len(whole); at += 997 {
+		try(fmt.Sprintf("cut to %d bytes", at), whole[:at])
+	}
+	for at := range 4 {
+		page := bytes.Clone(whole)
+		copy(page[at*os.Getpagesize():], bytes.Repeat([]byte{0xa5}, os.Getpagesize()))
+		try(fmt.Sprintf("page %d overwritten", at), page)
+	}
+	if refused == 0 {
+		t.Error("nothing was refused")
 	}
 }
 

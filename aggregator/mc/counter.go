@@ -2,10 +2,13 @@ package mc
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"time"
 
 	"go.etcd.io/bbolt"
+
+	"fairwatt/proto/boltfile"
 )
 
 // reserve is how many counters one write to the file sets aside. The chain's
@@ -60,8 +63,11 @@ func (c *counter) next() (uint64, error) {
 
 // update replaces the reserved number under the file's lock, synced.
 func (c *counter) update(f func(reserved uint64) uint64) error {
-	db, err := bbolt.Open(c.path, 0o600, &bbolt.Options{Timeout: 5 * time.Second})
-	if err != nil {
+	db, err := boltfile.Open(c.path, &bbolt.Options{Timeout: 5 * time.Second})
+	switch {
+	case errors.Is(err, boltfile.ErrDamaged):
+		return fmt.Errorf("open record counter %s: %w; move it away, and the centre goes on behind its newest record on the chain", c.path, err)
+	case err != nil:
 		return fmt.Errorf("open record counter %s: %w", c.path, err)
 	}
 	defer db.Close() // every write is synced by then
@@ -75,7 +81,7 @@ func (c *counter) update(f func(reserved uint64) uint64) error {
 		case len(v) == 8:
 			old = binary.BigEndian.Uint64(v)
 		case v != nil:
-			return fmt.Errorf("%d bytes in place of 8", len(v))
+			return fmt.Errorf("%w: %d bytes in place of 8", boltfile.ErrDamaged, len(v))
 		}
 		return b.Put(counterKey, binary.BigEndian.AppendUint64(nil, f(old)))
 	})

@@ -187,6 +187,9 @@ type Board struct {
 	// runners are the chips that change between transfers.
 	runners []runner
 
+	// opened are the edges that clients behind a socket read, by pin.
+	opened map[any]map[string]*edgeQueue
+
 	kernel    Kernel
 	transfers uint64 // those that could meet a loose contact
 	nackLeft  int    // of the present burst
@@ -201,7 +204,7 @@ func New(cfg Config) (*Board, error) {
 	b := &Board{
 		chips: map[uint16]chip{}, faults: map[string]*faults{},
 		pulses: map[string]*pulsePin{}, ready: map[string]*ads1115{}, irqs: map[string]*as3935{}, lines: map[string]*line{},
-		relays: map[string]*relay{}, feedbacks: map[string]*relay{},
+		relays: map[string]*relay{}, feedbacks: map[string]*relay{}, opened: map[any]map[string]*edgeQueue{},
 	}
 	b.faults[BusPart] = &b.bus
 	if err := b.SetKernel(cfg.Kernel); err != nil {

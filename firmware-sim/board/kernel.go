@@ -215,6 +215,32 @@ const maxRan = 1 << 16
 func (b *Board) Edges(pin string) (simbus.EdgeLine, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	q, err := b.openEdges(pin)
+	if err != nil {
+		return nil, err
+	}
+	return q, nil
+}
+
+// edgesOf gives the line of a pin that a client reads.
+func (b *Board) edgesOf(client any, pin string) (*edgeQueue, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if q := b.opened[client][pin]; q != nil {
+		return q, nil
+	}
+	q, err := b.openEdges(pin)
+	if err != nil {
+		return nil, err
+	}
+	if b.opened[client] == nil {
+		b.opened[client] = map[string]*edgeQueue{}
+	}
+	b.opened[client][pin] = q
+	return q, nil
+}
+
+func (b *Board) openEdges(pin string) (*edgeQueue, error) {
 	if a := b.ready[pin]; a != nil {
 		return a.line, nil
 	}
@@ -352,8 +378,13 @@ func (q *edgeQueue) take() (at time.Duration, seq uint32, ok bool, err error) {
 func (q *edgeQueue) Close() error {
 	q.b.mu.Lock()
 	defer q.b.mu.Unlock()
+	q.end()
+	return nil
+}
+
+func (q *edgeQueue) end() {
 	if q.chip != nil {
-		return nil
+		return
 	}
 	q.closed = true
 	for i, other := range q.p.lines {
@@ -363,5 +394,4 @@ func (q *edgeQueue) Close() error {
 		}
 	}
 	q.wake.Broadcast()
-	return nil
 }

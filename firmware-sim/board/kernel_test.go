@@ -11,6 +11,7 @@ import (
 	"pgregory.net/rapid"
 
 	"fairwatt/agent/sensor"
+	"fairwatt/agent/sensor/simbus"
 	"fairwatt/firmware-sim/board"
 	"fairwatt/model"
 )
@@ -372,5 +373,47 @@ func TestADS1115OnALooseContact(t *testing.T) {
 		if failed > 15 {
 			t.Errorf("pin %q: %d of 300 readings failed", pin, failed)
 		}
+	}
+}
+
+var _ sensor.EdgeLines = (*simbus.Client)(nil)
+
+// Over the socket edges have the board's times and numbers too: pulses are counted
+// whole without the board's counters, and a window of an ADS1115 is right.
+func TestRemoteEdges(t *testing.T) {
+	layout := board.Standard()
+	layout.Kernel = busy(400e3, 3)
+	layout.Meters[0].FollowPower = true
+	b := newBoard(t, layout)
+	v := calm()
+	v[model.PowerW], v[model.THDPct] = 36_000, 0
+	b.Feed(world(v))
+	client := serve(t, b)
+	if _, _, err := client.PulseCount("S0-1"); !errors.Is(err, errors.ErrUnsupported) {
+		t.Errorf("a board without counters counts: %v", err)
+	}
+	if _, err := client.Edges("nowhere"); !errors.Is(err, simbus.ErrNoSuchPin) {
+		t.Errorf("edges of no pin: %v", err)
+	}
+	meter := newSensor(t, sensor.StandardConfigs()[4], client).(*sensor.S0)
+	defer meter.Halt()
+	mains := newSensor(t, withReadyPin("RDY"), client)
+	defer mains.Halt()
+	var s model.Sample
+	for range 20 {
+		b.Advance(time.Second)
+		if err := mains.Read(t.Context(), &s); err != nil {
+			t.Fatal(err)
+		}
+		if hz := s.Values[model.FrequencyHz]; math.Abs(hz-49.98) > 0.02 {
+			t.Errorf("%g Hz", hz)
+		}
+	}
+	b.Advance(time.Second)
+	if err := meter.Read(t.Context(), &s); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := float64(meter.EnergyWh()), b.Now().Seconds()*10; math.Abs(got-want) > 16 {
+		t.Errorf("%g Wh of %g", got, want)
 	}
 }

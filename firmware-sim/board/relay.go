@@ -106,6 +106,10 @@ func (b *Board) release(client any) {
 			r.coil(b.now, false)
 		}
 	}
+	for _, q := range b.opened[client] {
+		q.end()
+	}
+	delete(b.opened, client)
 }
 
 // ReleasePins lets all outputs float that were driven in this process, as a

@@ -136,18 +136,7 @@ func (b *Board) perform(client any, req *pb.BusRequest, rep *pb.BusReply) error 
 		rep.Bins, rep.EndUs = bins, end.Microseconds()
 		return err
 	case *pb.BusRequest_PinEdge:
-		pin, err := b.Pin(op.PinEdge.Pin)
-		if err != nil {
-			return err
-		}
-		// Only ready outputs live in the board's time; a pulse pin would keep
-		// the connection waiting, so it tells what has come already.
-		timeout := time.Duration(0)
-		if b.pulses[op.PinEdge.Pin] == nil {
-			timeout = us(int64(min(op.PinEdge.TimeoutUs, 1_000_000)))
-		}
-		rep.Edge = pin.WaitForEdge(timeout)
-		return nil
+		return b.answerEdge(client, op.PinEdge, rep)
 	case *pb.BusRequest_PinRead:
 		pin, err := b.Pin(op.PinRead.Pin)
 		if err != nil {
@@ -178,6 +167,30 @@ func (b *Board) perform(client any, req *pb.BusRequest, rep *pb.BusReply) error 
 		return nil
 	}
 	return fmt.Errorf("unknown operation %T", req.Op)
+}
+
+// answerEdge gives the next edge of a pin with its time and number. Only ready and
+// interrupt outputs live in the board's time; a pulse pin would keep the connection
+// waiting, so it tells what has come since the client first asked.
+func (b *Board) answerEdge(client any, op *pb.PinEdge, rep *pb.BusReply) error {
+	timeout := us(int64(min(op.TimeoutUs, 1_000_000)))
+	if b.irqs[op.Pin] != nil || b.feedbacks[op.Pin] != nil {
+		rep.Edge = b.waitEdge(op.Pin, timeout)
+		rep.LastUs = b.Now().Microseconds()
+		return nil
+	}
+	line, err := b.edgesOf(client, op.Pin)
+	if err != nil {
+		return err
+	}
+	if line.chip != nil {
+		if err := line.Await(timeout); err != nil {
+			return err
+		}
+	}
+	at, seq, ok, err := line.Take()
+	rep.Edge, rep.LastUs, rep.Pulses = ok, at.Microseconds(), uint64(seq)
+	return err
 }
 
 func us(n int64) time.Duration { return time.Duration(n) * time.Microsecond }

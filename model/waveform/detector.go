@@ -236,6 +236,14 @@ func (d *Detector) empty() {
 	d.window.restart()
 }
 
+// Gap says that the next sample does not follow the last: nothing is judged across.
+// A gap of more than a cycle shows in the samples' times by itself.
+func (d *Detector) Gap() {
+	if d.rate > 0 {
+		d.empty()
+	}
+}
+
 // back returns the sample of a signal that is i samples old.
 func (d *Detector) back(s signal, i int) float64 {
 	at := d.at - 1 - i

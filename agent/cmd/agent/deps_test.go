@@ -96,7 +96,7 @@ var own = map[string]string{
 	"fairwatt/model/trace":           "agent record and replay",
 	"fairwatt/model/trace/comtrade":  "replays of fault recordings",
 	"fairwatt/model/trace/weather":   "agent import: KNMI, METAR, ISD-Lite, CSV tables",
-	"fairwatt/model/waveform":        "waveforms in agent replay",
+	"fairwatt/model/waveform":        "waveforms, recorded and live",
 	"fairwatt/proto/fairwattpb":      "records; frames of sim://",
 	"fairwatt/proto/mqtt":            "broker connection",
 	"fairwatt/proto/seal":            "signatures",

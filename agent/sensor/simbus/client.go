@@ -149,6 +149,9 @@ func replyError(req *pb.BusRequest, e *pb.BusError) error {
 	case pb.BusError_KIND_TIMEOUT:
 		return &remoteError{e.Text, os.ErrDeadlineExceeded}
 	}
+	if unsupported := errors.ErrUnsupported; strings.HasSuffix(e.Text, unsupported.Error()) {
+		return &remoteError{e.Text, unsupported}
+	}
 	return fmt.Errorf("board: %s", e.Text)
 }
 
@@ -217,12 +220,102 @@ func (c *Client) setPin(name string, l gpio.Level) error {
 }
 
 func (c *Client) edge(name string, timeout time.Duration) (bool, error) {
-	op := &pb.PinEdge{Pin: name, TimeoutUs: uint64(timeout.Microseconds())}
-	rep, err := c.do(&pb.BusRequest{Op: &pb.BusRequest_PinEdge{PinEdge: op}})
+	rep, err := c.askEdge(name, timeout)
 	if err != nil {
 		return false, err
 	}
 	return rep.Edge, nil
+}
+
+// askEdge awaits an edge, with its time and its number.
+func (c *Client) askEdge(name string, timeout time.Duration) (*pb.BusReply, error) {
+	op := &pb.PinEdge{Pin: name, TimeoutUs: uint64(timeout.Microseconds())}
+	return c.do(&pb.BusRequest{Op: &pb.BusRequest_PinEdge{PinEdge: op}})
+}
+
+// Edges gives the edges of a pulse pin or of a ready output, with the board's times
+// (sensor.EdgeLines).
+func (c *Client) Edges(name string) (EdgeLine, error) {
+	if len(name) > MaxNameBytes {
+		return nil, fmt.Errorf("%w: %.16q, cut off", ErrNoSuchPin, name)
+	}
+	e := &remoteEdges{c: c, name: name}
+	if _, err := e.ask(0); err != nil {
+		return nil, err
+	}
+	return e, nil
+}
+
+// remoteEdges are the edges of a pin of the board.
+type remoteEdges struct {
+	c    *Client
+	name string
+
+	mu     sync.Mutex
+	come   []*pb.BusReply // asked for, not taken
+	closed bool
+}
+
+// ask asks the board once, and says whether an edge is there. The connection is
+// one, so that those who ask do it one after the other.
+func (e *remoteEdges) ask(timeout time.Duration) (bool, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	switch {
+	case e.closed:
+		return false, os.ErrClosed
+	case len(e.come) > 0:
+		return true, nil
+	}
+	rep, err := e.c.askEdge(e.name, timeout)
+	if err != nil {
+		return false, err
+	}
+	if rep.Edge {
+		e.come = append(e.come, rep)
+	}
+	return rep.Edge, nil
+}
+
+// Await implements EdgeLine. It asks once for a ready output, whose board lets the
+// time pass at once, and again and again for a pulse pin.
+func (e *remoteEdges) Await(timeout time.Duration) error {
+	before, start := e.c.Now(), time.Now()
+	for {
+		there, err := e.ask(min(timeout, time.Second))
+		if there || err != nil {
+			return err
+		}
+		left := timeout - max(time.Since(start), e.c.Now()-before)
+		if left <= 0 {
+			return nil
+		}
+		time.Sleep(min(edgePoll, left))
+	}
+}
+
+// Take implements EdgeLine.
+func (e *remoteEdges) Take() (at time.Duration, seq uint32, ok bool, err error) {
+	there, err := e.ask(0)
+	if !there || err != nil {
+		return 0, 0, false, err
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if len(e.come) == 0 { // another took it
+		return 0, 0, false, nil
+	}
+	rep := e.come[0]
+	e.come = e.come[1:]
+	return us(rep.LastUs), uint32(rep.Pulses), true, nil
+}
+
+// Close implements EdgeLine.
+func (e *remoteEdges) Close() error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.closed = true
+	return nil
 }
 
 // waitEdge asks once for a ready output, whose board lets the time pass at

@@ -33,6 +33,8 @@
 //     one agreement view, and comes from that view's leader. (The library counts
 //     entries from before the first decision without looking at a signature;
 //     with forged ones a next leader makes honest DAs forget what was decided.)
+//     One for the view that the node is in, below one that it has promised, or
+//     whose newest decision is behind the node's, is passed over.
 //   - Votes of earlier agreement views and far-future ones are dropped or
 //     refused, so that what is kept is bounded.
 //

@@ -30,6 +30,9 @@ type Guard struct {
 	// View is the agreement view the node is in, Last the sequence of the newest
 	// decision it has.
 	View, Last uint64
+	// Promised is the agreement view below which the node neither takes blocks
+	// nor votes.
+	Promised uint64
 }
 
 // An Action is what becomes of what came in.

@@ -301,6 +301,7 @@ func TestNewView(t *testing.T) {
 		{"with an entry of no member", 2, []*protos.SignedViewData{e[0], e[1], e[2], outsider}, "view_data_signature", nil},
 		{"with an entry without its votes", 2, []*protos.SignedViewData{e[0], e[1], entry(2, 5, p, votes[:2])}, "view_data_decision: 2 votes", nil},
 		{"with entries one decision ahead", 2, []*protos.SignedViewData{e[0], entry(1, 5, next, nextVotes), entry(3, 5, next, nextVotes)}, Take, []uint64{10, 10}},
+		{"of the view that the node is in", 1, []*protos.SignedViewData{entry(0, 4, p, votes), entry(1, 4, p, votes), entry(3, 4, p, votes)}, Drop, nil},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			m := &protos.Message{Content: &protos.Message_NewView{NewView: &protos.NewView{SignedViewData: tc.entries}}}
@@ -308,6 +309,19 @@ func TestNewView(t *testing.T) {
 			check(t, ruling, tc.want)
 			checkDecisions(t, ruling, tc.checks...)
 		})
+	}
+	m := &protos.Message{Content: &protos.Message_NewView{NewView: &protos.NewView{SignedViewData: e}}}
+	for last, want := range map[uint64]Action{8: Take, 9: Take, 10: Drop} {
+		g := da3
+		g.Last = last
+		if ruling := g.Message(2, m); ruling.Action != want {
+			t.Errorf("a new view with decision 9 at one with decision %d: action %d, want %d", last, ruling.Action, want)
+		}
+	}
+	for promised, want := range map[uint64]Action{5: Take, 6: Drop} {
+		g := da3
+		g.Promised = promised
+		check(t, g.Message(2, m), want)
 	}
 }
 

@@ -72,7 +72,7 @@ func (g Guard) newView(sender uint64, nv *protos.NewView) Ruling {
 	}
 	out := take
 	signers := make(map[uint64]bool)
-	var view uint64
+	var view, newest uint64
 	for k, svd := range entries {
 		vd, ruling := g.viewData(svd)
 		if ruling.Action != Take {
@@ -82,6 +82,9 @@ func (g Guard) newView(sender uint64, nv *protos.NewView) Ruling {
 			return refuse("new_view_entries", "for views %d and %d", view, vd.GetNextView())
 		}
 		view = vd.GetNextView()
+		if md, err := Metadata(vd.GetLastDecision().GetMetadata()); err == nil { // checked above
+			newest = max(newest, md.GetLatestSequence())
+		}
 		if signers[svd.GetSigner()] {
 			return refuse("new_view_entries", "node %d twice", svd.GetSigner())
 		}
@@ -93,6 +96,17 @@ func (g Guard) newView(sender uint64, nv *protos.NewView) Ruling {
 	}
 	if leader := g.Leader(view); leader != sender {
 		return refuse("new_view_leader", "view %d is led by node %d, not node %d", view, leader, sender)
+	}
+	// A second new view for the view that the node is in would make it vote for
+	// what the first one did not bring; one below a promise, to break that.
+	if view <= g.View || view < g.Promised {
+		return drop
+	}
+	// One that comes late may bring a block that was decided long ago. The library
+	// finds that impossible and ends. The node gets into the view by the votes of
+	// the others there.
+	if newest < g.Last {
+		return drop
 	}
 	return out
 }

@@ -6,8 +6,8 @@
 //  1. Keep the folder with the application's data, and never restore one from a
 //     backup without the other.
 //  2. Follow without voting until the next epoch when [Open] returns [ErrLost].
-//  3. Hand what [Open] read to [Recover], and only the content that it returns
-//     to the library.
+//  3. Make the vote book of what [Open] read (package book), and give the library
+//     only what the book makes of it.
 //
 // # Design
 //
@@ -16,10 +16,6 @@
 // means continue, a mark means that this node has not voted, and neither means
 // that the log is lost. (A crash in the instant between removing the mark and
 // writing the log costs that epoch's votes too.)
-//
-// A log that ends in a block the application has stored is not given to the
-// library, which would propose that block again. A leader that recorded a block
-// and crashed before sending it finds it in [Recovered].Own and sends it.
 //
 // The library repairs a torn tail itself. It does not repair an empty last file;
 // Open does.

@@ -10,8 +10,6 @@ import (
 
 	"github.com/hyperledger-labs/SmartBFT/pkg/api"
 	"github.com/hyperledger-labs/SmartBFT/pkg/wal"
-	protos "github.com/hyperledger-labs/SmartBFT/smartbftprotos"
-	"google.golang.org/protobuf/proto"
 )
 
 // freshMark is a file that says that this node has not voted in the epoch of
@@ -26,11 +24,35 @@ func Folder(dir string, epoch uint64) string {
 
 // ErrLost means that this node may have voted in the epoch and does not
 // know how.
-var ErrLost = errors.New("the log of this epoch is missing: not voting before the next one")
+var ErrLost = errors.New("the log of this epoch is missing or damaged: not voting before the next one")
+
+// Whole reports whether the folder tells all that this node has said in an epoch,
+// and that it has said nothing in a later one.
+func Whole(dir string, epoch uint64) (bool, error) {
+	s, err := inspect(dir, Folder(dir, epoch))
+	if err != nil || !s.log && !s.fresh {
+		return false, err
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return false, fmt.Errorf("open log: %w", err)
+	}
+	for _, e := range entries {
+		if !strings.HasPrefix(e.Name(), "epoch-") || e.Name() <= filepath.Base(Folder(dir, epoch)) {
+			continue
+		}
+		later, err := inspect(dir, filepath.Join(dir, e.Name()))
+		if err != nil || later.log {
+			return false, err
+		}
+	}
+	return true, nil
+}
 
 // Open opens or makes the log of an epoch. entered says that the node came
-// into the epoch just now by storing the last block of the one before, which
-// proves that it has not voted in it.
+// into the epoch from an earlier one in which it knew all that it had said, by
+// storing the last block there: that proves that it has not voted in this one.
+// A log that is there and cannot be read is lost, too.
 func Open(log api.Logger, dir string, epoch, height uint64, entered bool) (*wal.WriteAheadLogFile, [][]byte, error) {
 	own := Folder(dir, epoch)
 	state, err := inspect(dir, own)
@@ -41,7 +63,7 @@ func Open(log api.Logger, dir string, epoch, height uint64, entered bool) (*wal.
 	if !state.log && !state.fresh && !entered && !first {
 		return nil, nil, ErrLost
 	}
-	if err := prepareEpoch(dir, epoch+1); err != nil {
+	if err := Prepare(dir, epoch+1); err != nil {
 		return nil, nil, err
 	}
 	if state.fresh {
@@ -55,12 +77,18 @@ func Open(log api.Logger, dir string, epoch, height uint64, entered bool) (*wal.
 	file, content, err := wal.InitializeAndReadAll(log, own, options)
 	if err != nil && state.log {
 		// A torn tail the library mends itself; an empty last file it does not.
-		if repairErr := wal.Repair(log, own); repairErr != nil {
-			return nil, nil, fmt.Errorf("open log: %w; repair: %w", err, repairErr)
+		if repairErr := wal.Repair(log, own); repairErr == nil {
+			file, content, err = wal.InitializeAndReadAll(log, own, options)
+		} else {
+			err = fmt.Errorf("%w; repair: %w", err, repairErr)
 		}
-		file, content, err = wal.InitializeAndReadAll(log, own, options)
 	}
-	if err != nil {
+	var denied *fs.PathError
+	switch {
+	case err == nil:
+	case state.log && !errors.As(err, &denied):
+		return nil, nil, fmt.Errorf("%w: %w", ErrLost, err)
+	default:
 		return nil, nil, fmt.Errorf("open log: %w", err)
 	}
 	return file, content, removeOlder(dir, epoch)
@@ -93,8 +121,8 @@ func inspect(dir, own string) (logState, error) {
 	return s, nil
 }
 
-// prepareEpoch marks an epoch as one this node has not voted in.
-func prepareEpoch(dir string, epoch uint64) error {
+// Prepare marks an epoch as one this node has not voted in.
+func Prepare(dir string, epoch uint64) error {
 	next := Folder(dir, epoch)
 	s, err := inspect(dir, next)
 	if err != nil || s.log || s.fresh {
@@ -135,73 +163,6 @@ func removeOlder(dir string, epoch uint64) error {
 				return fmt.Errorf("remove old logs: %w", err)
 			}
 		}
-	}
-	return nil
-}
-
-// Recovered is what a log says about where its writer was.
-type Recovered struct {
-	Content [][]byte // for the library
-	View    uint64   // the highest it was in
-	Seq     uint64   // of the newest pre-prepare
-	// Own is the newest pre-prepare; a leader that crashed before sending it
-	// has to send it now.
-	Own *protos.PrePrepare
-}
-
-// Recover reads a log of a node whose newest stored block is sequence last
-// of the epoch.
-func Recover(content [][]byte, last uint64) (Recovered, error) {
-	r := Recovered{Content: content}
-	for i, entry := range content {
-		var m protos.SavedMessage
-		if err := proto.Unmarshal(entry, &m); err != nil {
-			return r, fmt.Errorf("read log: entry %d: %w", i, err)
-		}
-		switch {
-		case m.GetProposedRecord() != nil:
-			pp := m.GetProposedRecord().GetPrePrepare()
-			r.Seq, r.View, r.Own = pp.GetSeq(), max(r.View, pp.GetView()), pp
-			if i == len(content)-1 && pp.GetSeq() <= last {
-				// The library would propose this block again though it is
-				// stored.
-				r.Content = nil
-			}
-		case m.GetNewView() != nil:
-			r.View = max(r.View, m.GetNewView().GetViewId())
-		}
-	}
-	if r.Own != nil && r.Own.GetSeq() <= last {
-		r.Own = nil
-	}
-	return r, nil
-}
-
-// A Log is the library's log with a look at the views that pass: a new view is
-// written to it the moment it begins.
-type Log struct {
-	*wal.WriteAheadLogFile
-	Entered func(view uint64) // is told of each new view
-	Failed  func(error)       // is told when nothing more can be written
-}
-
-// Append writes an entry for the library.
-func (w *Log) Append(entry []byte, truncateTo bool) error {
-	if err := w.WriteAheadLogFile.Append(entry, truncateTo); err != nil {
-		err = fmt.Errorf("write log: %w", err)
-		w.Failed(err)
-		return err
-	}
-	// Entries that hold a block are large and of no interest here.
-	if truncateTo {
-		return nil
-	}
-	var m protos.SavedMessage
-	if err := proto.Unmarshal(entry, &m); err != nil {
-		return fmt.Errorf("read back log entry: %w", err)
-	}
-	if nv := m.GetNewView(); nv != nil {
-		w.Entered(nv.GetViewId())
 	}
 	return nil
 }

@@ -1,0 +1,457 @@
+package book
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+
+	protos "github.com/hyperledger-labs/SmartBFT/smartbftprotos"
+	"google.golang.org/protobuf/proto"
+	"pgregory.net/rapid"
+)
+
+type fataler interface {
+	Helper()
+	Fatal(args ...any)
+}
+
+func marshal(t fataler, m proto.Message) []byte {
+	t.Helper()
+	raw, err := proto.Marshal(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return raw
+}
+
+// proposal is a block of a view for a sequence; name tells it from others.
+func proposal(t fataler, view, seq uint64, name string) *protos.Proposal {
+	return &protos.Proposal{
+		Header: []byte(name), Payload: []byte("payload of " + name),
+		Metadata: marshal(t, &protos.ViewMetadata{ViewId: view, LatestSequence: seq}),
+	}
+}
+
+func blockEntry(t fataler, view, seq uint64, p *protos.Proposal) []byte {
+	return marshal(t, &protos.SavedMessage{Content: &protos.SavedMessage_ProposedRecord{ProposedRecord: &protos.ProposedRecord{
+		PrePrepare: &protos.PrePrepare{View: view, Seq: seq, Proposal: p},
+		Prepare:    &protos.Prepare{View: view, Seq: seq, Digest: Digest(p)},
+	}}})
+}
+
+func voteEntry(t fataler, view, seq uint64, digest string, s *protos.Signature) []byte {
+	return marshal(t, &protos.SavedMessage{Content: &protos.SavedMessage_Commit{Commit: &protos.Message{
+		Content: &protos.Message_Commit{Commit: &protos.Commit{View: view, Seq: seq, Digest: digest, Signature: s}},
+	}}})
+}
+
+func newViewEntry(t fataler, view, last uint64) []byte {
+	return marshal(t, &protos.SavedMessage{Content: &protos.SavedMessage_NewView{NewView: &protos.ViewMetadata{ViewId: view, LatestSequence: last}}})
+}
+
+// viewData is for a view; last is the newest decision's sequence, 0 for none.
+func viewData(t fataler, next, last uint64, inFlight *protos.Proposal, prepared bool) *protos.ViewData {
+	vd := &protos.ViewData{NextView: next, LastDecision: &protos.Proposal{}, InFlightProposal: inFlight, InFlightPrepared: prepared}
+	if last > 0 {
+		vd.LastDecision = proposal(t, 0, last, "decided")
+	}
+	return vd
+}
+
+// What a log means to its writer after a crash, and what the library is told.
+func TestReadLog(t *testing.T) {
+	signed := &protos.Signature{Signer: 1, Value: []byte("signature")}
+	block := func(view, seq uint64) []byte { return blockEntry(t, view, seq, proposal(t, view, seq, "a")) }
+	vote := func(view, seq uint64) []byte {
+		return voteEntry(t, view, seq, Digest(proposal(t, view, seq, "a")), signed)
+	}
+	change := func(from uint64) []byte {
+		return marshal(t, &protos.SavedMessage{Content: &protos.SavedMessage_ViewChange{ViewChange: &protos.ViewChange{NextView: from}}})
+	}
+	b := &Book{}
+	_, brought, err := b.Adopt(3, proposal(t, 0, 5, "a"), func() *protos.Signature { return signed })
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tc := range []struct {
+		name              string
+		log               [][]byte
+		last              uint64
+		gets              string // what the library gets: block, vote, view
+		newest            bool
+		promised, entered uint64
+		seq               uint64
+	}{
+		{"empty", nil, 0, "", false, 0, 0, 0},
+		{"a block under way", [][]byte{block(0, 5)}, 4, "block", true, 0, 0, 5},
+		{"a block that is stored", [][]byte{block(0, 5)}, 5, "", false, 0, 0, 5},
+		{"a vote for a stored block", [][]byte{block(0, 5), vote(0, 5)}, 5, "", false, 0, 0, 5},
+		{"a vote for a block under way", [][]byte{block(0, 5), vote(0, 5)}, 4, "block vote", true, 0, 0, 5},
+		{"a block far ahead of what is stored", [][]byte{block(0, 5)}, 2, "", false, 0, 0, 5},
+		{"a new view", [][]byte{block(0, 5), vote(0, 5), newViewEntry(t, 2, 5)}, 5, "view", false, 2, 2, 5},
+		{"a new view that did not bring the block voted for", [][]byte{block(0, 5), vote(0, 5), newViewEntry(t, 2, 4)}, 4, "view", false, 2, 2, 5},
+		{"a block of a later view", [][]byte{block(3, 6)}, 5, "block", true, 3, 3, 6},
+		{"a promise behind a vote", [][]byte{block(0, 5), vote(0, 5), promiseEntry(1)}, 4, "block vote", true, 1, 0, 5},
+		{"a view change of an earlier version behind a vote", [][]byte{block(0, 5), vote(0, 5), change(0)}, 4, "block vote", true, 1, 0, 5},
+		{"a vote behind a view change", [][]byte{block(0, 5), change(0), vote(0, 5)}, 4, "block vote", true, 1, 0, 5},
+		{"a block that a new view brought", [][]byte{promiseEntry(3), brought}, 4, "block vote", true, 3, 0, 5},
+		{"a block that a new view brought, and the view", [][]byte{brought, newViewEntry(t, 3, 5)}, 5, "view", false, 3, 3, 5},
+		{"the block taken once more behind its vote", [][]byte{block(0, 5), vote(0, 5), block(0, 5)}, 4, "block vote", true, 0, 0, 5},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			b, err := Read(tc.log)
+			if err != nil {
+				t.Fatal(err)
+			}
+			content, err := b.Content(tc.last, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			pp, err := b.Newest(tc.last)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := kinds(t, content); got != tc.gets || b.Promised() != tc.promised || b.Entered() != tc.entered || b.Seq() != tc.seq || (pp != nil) != tc.newest {
+				t.Errorf("library gets %q, promised %d, entered %d, sequence %d, newest %v", got, b.Promised(), b.Entered(), b.Seq(), pp != nil)
+			}
+		})
+	}
+	for _, bad := range [][]byte{{0xff}, {}, marshal(t, &protos.Prepare{})} {
+		if _, err := Read([][]byte{bad}); err == nil {
+			t.Errorf("entry %x was accepted", bad)
+		}
+	}
+}
+
+func kinds(t *testing.T, content [][]byte) string {
+	out := ""
+	for _, entry := range content {
+		m := &protos.SavedMessage{}
+		if err := proto.Unmarshal(entry, m); err != nil {
+			t.Fatal(err)
+		}
+		switch m.GetContent().(type) {
+		case *protos.SavedMessage_ProposedRecord:
+			out += " block"
+		case *protos.SavedMessage_Commit:
+			out += " vote"
+		case *protos.SavedMessage_NewView:
+			out += " view"
+		default:
+			t.Errorf("the library gets %T", m.GetContent())
+		}
+	}
+	if out == "" {
+		return ""
+	}
+	return out[1:]
+}
+
+// Each promise, and the refusal to break it.
+func TestRefusals(t *testing.T) {
+	sign := func() *protos.Signature { return &protos.Signature{Value: []byte("s")} }
+	a, other := proposal(t, 1, 5, "a"), proposal(t, 1, 5, "other")
+	// Each case begins in view 1 with block a of sequence 5.
+	for _, tc := range []struct {
+		name string
+		do   func(b *Book) error
+		want error
+	}{
+		{"the same block again", func(b *Book) error { return b.MayTake(1, 5, Digest(a)) }, nil},
+		{"another block", func(b *Book) error { return b.MayTake(1, 5, Digest(other)) }, ErrSecond},
+		{"another block of a later view", func(b *Book) error { return b.MayTake(2, 5, Digest(other)) }, nil},
+		{"a block of an earlier view", func(b *Book) error { return b.MayTake(0, 6, Digest(other)) }, ErrBelow},
+		{"a block of an earlier sequence", func(b *Book) error { return b.MayTake(1, 4, Digest(other)) }, ErrPast},
+		{"a vote", func(b *Book) error { _, err := b.Sign(1, 5, Digest(a), sign); return err }, nil},
+		{"a vote for another block", func(b *Book) error { _, err := b.Sign(1, 5, Digest(other), sign); return err }, ErrSecond},
+		{"a vote after a promise", func(b *Book) error {
+			if _, err := b.Promise(viewData(t, 2, 4, a, false)); err != nil {
+				return fmt.Errorf("promise: %w", err)
+			}
+			_, err := b.Sign(1, 5, Digest(a), sign)
+			return err
+		}, ErrBelow},
+		{"a block after a promise", func(b *Book) error {
+			if _, err := b.Promise(viewData(t, 2, 4, a, false)); err != nil {
+				return fmt.Errorf("promise: %w", err)
+			}
+			return b.MayTake(1, 6, Digest(other))
+		}, ErrBelow},
+		{"view data that says nothing after a vote", func(b *Book) error {
+			_, _ = b.Sign(1, 5, Digest(a), sign)
+			_, err := b.Promise(viewData(t, 2, 4, nil, false))
+			return err
+		}, ErrSilent},
+		{"view data that says that the block was not prepared after a vote", func(b *Book) error {
+			_, _ = b.Sign(1, 5, Digest(a), sign)
+			_, err := b.Promise(viewData(t, 2, 4, a, false))
+			return err
+		}, ErrSilent},
+		{"view data that tells of another block after a vote", func(b *Book) error {
+			_, _ = b.Sign(1, 5, Digest(a), sign)
+			_, err := b.Promise(viewData(t, 2, 4, other, true))
+			return err
+		}, ErrSilent},
+		{"view data of an older decision", func(b *Book) error {
+			_, err := b.Promise(viewData(t, 2, 3, nil, false))
+			return err
+		}, ErrSilent},
+		{"view data that tells of the vote", func(b *Book) error {
+			_, _ = b.Sign(1, 5, Digest(a), sign)
+			_, err := b.Promise(viewData(t, 2, 4, a, true))
+			return err
+		}, nil},
+		{"view data that claims a vote not given", func(b *Book) error {
+			_, err := b.Promise(viewData(t, 2, 4, a, true))
+			return err
+		}, ErrStale},
+		{"view data after the block was decided", func(b *Book) error {
+			_, _ = b.Sign(1, 5, Digest(a), sign)
+			_, err := b.Promise(viewData(t, 2, 5, nil, false))
+			return err
+		}, nil},
+		{"view data that tells of a block that the view overruled", func(b *Book) error {
+			_, _ = b.Sign(1, 5, Digest(a), sign)
+			b.enter(2)
+			_, err := b.Promise(viewData(t, 3, 4, a, true))
+			return err
+		}, ErrStale},
+		{"a second block that one new view brought", func(b *Book) error {
+			if _, _, err := b.Adopt(2, a, sign); err != nil {
+				return fmt.Errorf("first: %w", err)
+			}
+			_, _, err := b.Adopt(2, other, sign)
+			return err
+		}, ErrSecond},
+		{"a block in a view after one that the view brought", func(b *Book) error {
+			if _, _, err := b.Adopt(2, a, sign); err != nil {
+				return fmt.Errorf("first: %w", err)
+			}
+			return b.MayTake(2, 5, Digest(other))
+		}, ErrSecond},
+		{"a block that a view below a promise brought", func(b *Book) error {
+			_, _ = b.Promise(viewData(t, 3, 4, a, false))
+			_, _, err := b.Adopt(2, a, sign)
+			return err
+		}, ErrBelow},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			b, err := Read([][]byte{blockEntry(t, 1, 5, a)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := tc.do(b); !errors.Is(err, tc.want) || (err == nil) != (tc.want == nil) {
+				t.Errorf("%v, want %v", err, tc.want)
+			}
+		})
+	}
+	b := &Book{}
+	b.enter(2)
+	if _, _, err := b.Adopt(2, a, sign); err == nil {
+		t.Error("a new view for the view that it is in was obeyed")
+	}
+	if err := b.MayTake(2, 0, Digest(a)); err == nil {
+		t.Error("a block of sequence 0 was taken")
+	}
+	if _, err := b.Note(voteEntry(t, 2, 5, Digest(a), sign())); err == nil {
+		t.Error("a vote that was not signed was noted")
+	}
+}
+
+// A model remembers every statement ever made, over crashes. Whatever the
+// library asks for, in whatever order, the statements never contradict.
+func TestBookAgainstModel(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		w := &world{book: &Book{}, votes: make(map[[2]uint64]string)}
+		t.Repeat(map[string]func(*rapid.T){
+			"take":    w.take,
+			"vote":    w.vote,
+			"promise": w.promise,
+			"adopt":   w.adopt,
+			"enter":   w.enter,
+			"decide":  w.decide,
+			"crash":   w.crash,
+			"":        w.check,
+		})
+	})
+}
+
+// world is a member, its log, and what it has ever stated.
+type world struct {
+	book *Book
+	log  [][]byte
+	last uint64 // decided
+
+	promised uint64
+	votes    map[[2]uint64]string // by view it counts in and sequence
+	newest   struct {             // vote of the newest sequence
+		under, seq uint64
+		digest     string
+	}
+}
+
+func (w *world) write(entry []byte, kind Kind) {
+	switch kind {
+	case Fresh:
+		w.log = [][]byte{entry}
+	case More:
+		w.log = append(w.log, entry)
+	}
+}
+
+// some is a view and a block of it, often the one taken.
+func (w *world) some(t *rapid.T) (view uint64, p *protos.Proposal) {
+	if have, err := w.book.Newest(w.last); err != nil {
+		t.Fatal(err)
+	} else if have != nil && rapid.Bool().Draw(t, "the one taken") {
+		return have.GetView(), have.GetProposal()
+	}
+	view = rapid.Uint64Range(0, 5).Draw(t, "view")
+	name := rapid.SampledFrom([]string{"a", "b"}).Draw(t, "name")
+	return view, proposal(t, view, w.last+1, name)
+}
+
+func (w *world) take(t *rapid.T) {
+	view, p := w.some(t)
+	entry := blockEntry(t, view, w.last+1, p)
+	may := w.book.MayTake(view, w.last+1, Digest(p))
+	kind, err := w.book.Note(entry)
+	if (may == nil) != (err == nil) {
+		t.Fatalf("may take: %v, noted: %v", may, err)
+	}
+	if err != nil {
+		return
+	}
+	if view < w.promised {
+		t.Fatalf("took a block of view %d after view data for %d", view, w.promised)
+	}
+	w.write(entry, kind)
+}
+
+// give books a vote with the model.
+func (w *world) give(t *rapid.T, under, seq uint64, digest string) {
+	if under < w.promised {
+		t.Fatalf("vote in view %d after view data for %d", under, w.promised)
+	}
+	at := [2]uint64{under, seq}
+	if had, ok := w.votes[at]; ok && had != digest {
+		t.Fatalf("two votes for sequence %d in view %d", seq, under)
+	}
+	w.votes[at] = digest
+	w.newest.under, w.newest.seq, w.newest.digest = under, seq, digest
+}
+
+func (w *world) vote(t *rapid.T) {
+	view, p := w.some(t)
+	fresh := false
+	s, err := w.book.Sign(view, w.last+1, Digest(p), func() *protos.Signature {
+		fresh = true
+		return &protos.Signature{Value: fmt.Append(nil, len(w.votes))}
+	})
+	if err != nil {
+		return
+	}
+	if fresh {
+		if _, had := w.votes[[2]uint64{view, w.last + 1}]; had {
+			t.Fatalf("two signatures for sequence %d in view %d", w.last+1, view)
+		}
+		w.give(t, view, w.last+1, Digest(p))
+	}
+	// A crash here loses a signature that has not left.
+	if rapid.Bool().Draw(t, "crash") {
+		delete(w.votes, [2]uint64{view, w.last + 1})
+		if w.newest.seq == w.last+1 && w.newest.under == view {
+			w.newest.seq = 0
+		}
+		if !fresh {
+			w.give(t, view, w.last+1, Digest(p)) // it had left before
+		}
+		w.crash(t)
+		return
+	}
+	entry := voteEntry(t, view, w.last+1, Digest(p), s)
+	kind, err := w.book.Note(entry)
+	if err != nil {
+		t.Fatalf("a vote that was signed: %v", err)
+	}
+	w.write(entry, kind)
+}
+
+func (w *world) promise(t *rapid.T) {
+	next := rapid.Uint64Range(1, 6).Draw(t, "next")
+	var inFlight *protos.Proposal
+	if rapid.Bool().Draw(t, "in flight") {
+		_, inFlight = w.some(t)
+	}
+	prepared := inFlight != nil && rapid.Bool().Draw(t, "prepared")
+	entry, err := w.book.Promise(viewData(t, next, w.last, inFlight, prepared))
+	if err != nil {
+		return
+	}
+	if entry != nil {
+		w.write(entry, More)
+	}
+	if w.newest.seq == w.last+1 && w.newest.under >= w.book.Entered() {
+		if inFlight == nil || Digest(inFlight) != w.newest.digest || !prepared {
+			t.Fatalf("view data for %d does not tell of the vote for sequence %d in view %d", next, w.newest.seq, w.newest.under)
+		}
+	}
+	w.promised = max(w.promised, next)
+}
+
+func (w *world) adopt(t *rapid.T) {
+	_, p := w.some(t)
+	under := rapid.Uint64Range(0, 6).Draw(t, "under")
+	vote, entry, err := w.book.Adopt(under, p, func() *protos.Signature { return &protos.Signature{Value: []byte("s")} })
+	if err != nil {
+		return
+	}
+	if vote == nil {
+		t.Fatal("no vote and no refusal")
+	}
+	w.give(t, under, w.last+1, Digest(p))
+	w.promised = max(w.promised, under)
+	if entry != nil {
+		w.write(entry, More)
+	}
+}
+
+// enter is a new view that brings no block, or a state that others told of.
+func (w *world) enter(t *rapid.T) {
+	entry := newViewEntry(t, rapid.Uint64Range(0, 6).Draw(t, "view"), w.last)
+	kind, err := w.book.Note(entry)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.write(entry, kind)
+	w.promised = max(w.promised, w.book.Entered())
+}
+
+func (w *world) decide(*rapid.T) { w.last++ }
+
+func (w *world) crash(t *rapid.T) {
+	b, err := Read(w.log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.book = b
+}
+
+func (w *world) check(t *rapid.T) {
+	if w.book.Promised() < w.promised {
+		t.Fatalf("promised %d, said to have promised %d", w.promised, w.book.Promised())
+	}
+	content, err := w.book.Content(w.last, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if w.newest.seq != w.last+1 || w.newest.under < w.book.Entered() {
+		return
+	}
+	if len(content) != 2 || field(content[0], savedProposed) == nil {
+		t.Fatalf("the library would forget the vote of view %d", w.newest.under)
+	}
+	if _, err := w.book.Promise(viewData(t, 1, w.last, nil, false)); err == nil {
+		t.Fatalf("view data may be silent about the vote of view %d", w.newest.under)
+	}
+}

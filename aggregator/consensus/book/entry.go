@@ -1,0 +1,223 @@
+package book
+
+import (
+	"errors"
+	"fmt"
+
+	protos "github.com/hyperledger-labs/SmartBFT/smartbftprotos"
+	"google.golang.org/protobuf/encoding/protowire"
+	"google.golang.org/protobuf/proto"
+)
+
+// The library's entries are SavedMessages. Entries of the book have fields that
+// a SavedMessage has not, so neither can be taken for the other.
+const (
+	fieldPromise = 1001 // varint: the view promised
+	fieldUnder   = 1002 // varint: the view that brought a block along
+	fieldBlock   = 1003 // bytes: a SavedMessage with its ProposedRecord
+	fieldVote    = 1004 // bytes: a SavedMessage with the vote for it
+
+	// Of a SavedMessage, and of its ProposedRecord.
+	savedProposed    = 1
+	proposedPrepare  = 2
+	maxEntriesToRead = 1 << 20
+)
+
+// A Kind says what an entry of the library means to the book.
+type Kind uint8
+
+// The kinds.
+const (
+	// Nothing: the book knows it already. It need not be written.
+	Nothing Kind = iota
+	// Fresh: a block of a new place. All before it may go from the log.
+	Fresh
+	// More: to be written after what is there.
+	More
+)
+
+// Note takes in an entry that the library wants written down. An error means
+// that the library is about to break a promise: nothing may be sent.
+func (b *Book) Note(entry []byte) (Kind, error) {
+	if proposed := field(entry, savedProposed); proposed != nil {
+		return b.noteBlock(entry, proposed)
+	}
+	m := &protos.SavedMessage{}
+	if err := proto.Unmarshal(entry, m); err != nil {
+		return Nothing, fmt.Errorf("decode log entry: %w", err)
+	}
+	switch c := m.GetContent().(type) {
+	case *protos.SavedMessage_Commit:
+		return b.noteVote(entry, c.Commit.GetCommit())
+	case *protos.SavedMessage_NewView:
+		if c.NewView.GetViewId() <= b.entered {
+			return Nothing, nil
+		}
+		b.enter(c.NewView.GetViewId())
+		return More, nil
+	case *protos.SavedMessage_ViewChange:
+		return Nothing, nil // the promise is made with the view data
+	}
+	return Nothing, fmt.Errorf("unknown log entry of %d bytes", len(entry))
+}
+
+func (b *Book) enter(view uint64) {
+	b.entered = max(b.entered, view)
+	b.promised = max(b.promised, view)
+}
+
+// noteBlock reads of a ProposedRecord only its prepare, which names the block.
+func (b *Book) noteBlock(entry, proposed []byte) (Kind, error) {
+	p := &protos.Prepare{}
+	if err := proto.Unmarshal(field(proposed, proposedPrepare), p); err != nil {
+		return Nothing, fmt.Errorf("decode log entry: %w", err)
+	}
+	if err := b.MayTake(p.GetView(), p.GetSeq(), p.GetDigest()); err != nil {
+		return Nothing, err
+	}
+	t := b.taken
+	if t != nil && t.seq == p.GetSeq() && t.digest == p.GetDigest() && t.under >= p.GetView() {
+		return Nothing, nil // taken again by a view begun anew
+	}
+	b.taken = &block{under: p.GetView(), view: p.GetView(), seq: p.GetSeq(), digest: p.GetDigest(), entry: entry}
+	b.enter(p.GetView())
+	return Fresh, nil
+}
+
+func (b *Book) noteVote(entry []byte, c *protos.Commit) (Kind, error) {
+	t := b.at(c.GetSeq())
+	switch {
+	case t == nil || t.digest != c.GetDigest() || t.signed == nil:
+		return Nothing, fmt.Errorf("vote for %.8s in view %d, sequence %d: it was not signed here", c.GetDigest(), c.GetView(), c.GetSeq())
+	case t.vote != nil:
+		return Nothing, nil
+	}
+	t.vote = entry
+	return More, nil
+}
+
+// Read makes the book of a log. Entries are facts: they are not judged again.
+func Read(entries [][]byte) (*Book, error) {
+	if len(entries) > maxEntriesToRead {
+		return nil, fmt.Errorf("read log: %d entries", len(entries))
+	}
+	b := &Book{}
+	for k, entry := range entries {
+		if err := b.read(entry); err != nil {
+			return nil, fmt.Errorf("read log: entry %d of %d: %w", k, len(entries), err)
+		}
+	}
+	return b, nil
+}
+
+func (b *Book) read(entry []byte) error {
+	if view, ok := number(entry, fieldPromise); ok {
+		b.promised = max(b.promised, view)
+		return nil
+	}
+	if under, ok := number(entry, fieldUnder); ok {
+		return b.readAdopted(entry, under)
+	}
+	m := &protos.SavedMessage{}
+	if err := proto.Unmarshal(entry, m); err != nil {
+		return err
+	}
+	switch c := m.GetContent().(type) {
+	case *protos.SavedMessage_ProposedRecord:
+		p := c.ProposedRecord.GetPrepare()
+		t := b.taken
+		if t == nil || t.seq != p.GetSeq() || t.digest != p.GetDigest() || t.under < p.GetView() {
+			b.taken = &block{under: p.GetView(), view: p.GetView(), seq: p.GetSeq(), digest: p.GetDigest(), entry: entry}
+		}
+		b.enter(p.GetView())
+	case *protos.SavedMessage_Commit:
+		v := c.Commit.GetCommit()
+		// A vote behind a view change, too, is one for the block before it.
+		if t := b.taken; t != nil && t.seq == v.GetSeq() && t.digest == v.GetDigest() && t.vote == nil {
+			t.vote, t.signed = entry, v.GetSignature()
+		}
+	case *protos.SavedMessage_NewView:
+		b.enter(c.NewView.GetViewId())
+	case *protos.SavedMessage_ViewChange:
+		// Versions before the book wrote the view that was given up.
+		b.promised = max(b.promised, c.ViewChange.GetNextView()+1)
+	default:
+		return errors.New("it is of no known kind")
+	}
+	return nil
+}
+
+func (b *Book) readAdopted(entry []byte, under uint64) error {
+	t := &block{under: under, entry: field(entry, fieldBlock), vote: field(entry, fieldVote)}
+	proposed, voted := &protos.SavedMessage{}, &protos.SavedMessage{}
+	if err := errors.Join(proto.Unmarshal(t.entry, proposed), proto.Unmarshal(t.vote, voted)); err != nil {
+		return err
+	}
+	p, c := proposed.GetProposedRecord().GetPrepare(), voted.GetCommit().GetCommit()
+	if p == nil || c.GetSignature() == nil {
+		return errors.New("a block brought along without a vote")
+	}
+	t.view, t.seq, t.digest, t.signed = p.GetView(), p.GetSeq(), p.GetDigest(), c.GetSignature()
+	b.taken, b.promised = t, max(b.promised, under)
+	return nil
+}
+
+// make gives a block that a new view brought the entries it would have if it
+// had been taken and voted for in its own view.
+func (t *block) make(p *protos.Proposal) error {
+	entry, err := proto.Marshal(&protos.SavedMessage{Content: &protos.SavedMessage_ProposedRecord{ProposedRecord: &protos.ProposedRecord{
+		PrePrepare: &protos.PrePrepare{View: t.view, Seq: t.seq, Proposal: p},
+		Prepare:    &protos.Prepare{View: t.view, Seq: t.seq, Digest: t.digest},
+	}}})
+	if err != nil {
+		return fmt.Errorf("encode block: %w", err)
+	}
+	vote, err := proto.Marshal(&protos.SavedMessage{Content: &protos.SavedMessage_Commit{Commit: &protos.Message{
+		Content: &protos.Message_Commit{Commit: &protos.Commit{View: t.view, Seq: t.seq, Digest: t.digest, Signature: t.signed}},
+	}}})
+	if err != nil {
+		return fmt.Errorf("encode vote: %w", err)
+	}
+	t.entry, t.vote = entry, vote
+	return nil
+}
+
+func (t *block) adoptEntry() []byte {
+	raw := protowire.AppendVarint(protowire.AppendTag(nil, fieldUnder, protowire.VarintType), t.under)
+	raw = protowire.AppendBytes(protowire.AppendTag(raw, fieldBlock, protowire.BytesType), t.entry)
+	return protowire.AppendBytes(protowire.AppendTag(raw, fieldVote, protowire.BytesType), t.vote)
+}
+
+func promiseEntry(view uint64) []byte {
+	return protowire.AppendVarint(protowire.AppendTag(nil, fieldPromise, protowire.VarintType), view)
+}
+
+// field finds a field of bytes, without a copy; nil if it is not there.
+func field(raw []byte, want protowire.Number) []byte {
+	for len(raw) > 0 {
+		num, kind, n := protowire.ConsumeTag(raw)
+		if n < 0 {
+			return nil
+		}
+		raw = raw[n:]
+		if n = protowire.ConsumeFieldValue(num, kind, raw); n < 0 {
+			return nil
+		}
+		if num == want && kind == protowire.BytesType {
+			value, _ := protowire.ConsumeBytes(raw)
+			return value
+		}
+		raw = raw[n:]
+	}
+	return nil
+}
+
+// number finds a field of a varint.
+func number(raw []byte, want protowire.Number) (uint64, bool) {
+	num, kind, n := protowire.ConsumeTag(raw)
+	if n < 0 || num != want || kind != protowire.VarintType {
+		return 0, false
+	}
+	value, n := protowire.ConsumeVarint(raw[n:])
+	return value, n >= 0
+}

@@ -1,0 +1,273 @@
+package consensus
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"fairwatt/aggregator/consensus/book"
+	"fairwatt/aggregator/consensus/guard"
+	"fairwatt/aggregator/consensus/wal"
+	"fairwatt/proto/fairwattpb"
+
+	"github.com/hyperledger-labs/SmartBFT/pkg/types"
+	smartwal "github.com/hyperledger-labs/SmartBFT/pkg/wal"
+	protos "github.com/hyperledger-labs/SmartBFT/smartbftprotos"
+	"google.golang.org/protobuf/proto"
+)
+
+// keeper joins the vote book with its log: what the book notes is on disk before
+// anyone hears of it. To the library it is the log.
+type keeper struct {
+	file    *smartwal.WriteAheadLogFile
+	entered func(view uint64) // is told of each new view
+	failed  func(error)       // is told when nothing more can be written
+
+	mu       sync.Mutex
+	book     *book.Book
+	lost     error // the book does not tell all: nothing is signed any more
+	promised atomic.Uint64
+	changing atomic.Uint64 // the view of the newest view data of this instance
+}
+
+// Append writes down what the library is about to do, if it may.
+func (k *keeper) Append(entry []byte, _ bool) error {
+	k.mu.Lock()
+	if k.lost != nil {
+		defer k.mu.Unlock()
+		return k.lost
+	}
+	before := k.book.Entered()
+	kind, err := k.book.Note(entry)
+	if err != nil {
+		k.mu.Unlock()
+		return fmt.Errorf("vote book: %w", err)
+	}
+	if kind != book.Nothing {
+		err = k.write(entry, kind == book.Fresh)
+	}
+	view := k.book.Entered()
+	k.promised.Store(k.book.Promised())
+	k.mu.Unlock()
+	if err == nil && view > before {
+		k.entered(view)
+	}
+	return err
+}
+
+// write appends to the log, synced; k.mu is held.
+func (k *keeper) write(entry []byte, truncateTo bool) error {
+	if err := k.file.Append(entry, truncateTo); err != nil {
+		err = fmt.Errorf("write log: %w", err)
+		k.failed(err)
+		return err
+	}
+	return nil
+}
+
+func (k *keeper) mayTake(view, seq uint64, digest string) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.lost != nil {
+		return k.lost
+	}
+	return k.book.MayTake(view, seq, digest)
+}
+
+// underWay reports whether a block after a decision was taken.
+func (k *keeper) underWay(last uint64) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.book.UnderWay(last)
+}
+
+func (k *keeper) taken(view, seq uint64) (*protos.PrePrepare, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.book.Taken(view, seq)
+}
+
+// promise asks for leave to sign view data.
+func (k *keeper) promise(vd *protos.ViewData) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.lost != nil {
+		return k.lost
+	}
+	entry, err := k.book.Promise(vd)
+	if err != nil {
+		return err
+	}
+	if entry != nil {
+		err = k.write(entry, false)
+	}
+	k.promised.Store(k.book.Promised())
+	k.changing.Store(vd.GetNextView())
+	return err
+}
+
+func (k *keeper) vote(view, seq uint64, digest string, sign func() *protos.Signature) (*protos.Signature, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.lost != nil {
+		return nil, k.lost
+	}
+	return k.book.Sign(view, seq, digest, sign)
+}
+
+// adopt asks for leave to vote for a block that the new view brings along for
+// which view data was given last.
+func (k *keeper) adopt(p *protos.Proposal, sign func() *protos.Signature) (*protos.Signature, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.lost != nil {
+		return nil, k.lost
+	}
+	vote, entry, err := k.book.Adopt(k.changing.Load(), p, sign)
+	if err == nil && entry != nil {
+		err = k.write(entry, false)
+	}
+	return vote, err
+}
+
+// remembers looks whether the book knows of a vote that this node gave, as the
+// certificate of a block shows. If not, the log is an older one, put back from a
+// backup, or has lost its end; then nothing is signed any more in this epoch.
+func (k *keeper) remembers(da string, seq uint64, cb *fairwattpb.CertifiedBlock) error {
+	voted, err := votedFor(da, cb)
+	if err != nil || !voted {
+		return err
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if seq > k.book.Seq() && k.lost == nil {
+		k.lost = fmt.Errorf("%w: it ends at sequence %d, and this DA voted for sequence %d", wal.ErrLost, k.book.Seq(), seq)
+	}
+	return k.lost
+}
+
+func votedFor(da string, cb *fairwattpb.CertifiedBlock) (bool, error) {
+	c := &fairwattpb.Certificate{}
+	if err := proto.Unmarshal(cb.GetCertificate(), c); err != nil {
+		return false, fmt.Errorf("decode certificate: %w", err)
+	}
+	return slices.ContainsFunc(c.GetVotes(), func(v *fairwattpb.Vote) bool { return v.GetDa() == da }), nil
+}
+
+// lookBack compares the book with the blocks that are stored.
+func (i *instance) lookBack(last uint64) error {
+	for seq := i.log.book.Seq() + 1; seq <= last; seq++ {
+		cb, err := i.node.cfg.App.Block(i.epoch.LastHeight + seq)
+		if err != nil {
+			return fmt.Errorf("read block %d: %w", i.epoch.LastHeight+seq, err)
+		}
+		if err := i.log.remembers(i.node.cfg.Self, seq, cb); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// SignProposal votes for a block. Without auxiliary data it is one that a new
+// view brings along.
+func (i *instance) SignProposal(p types.Proposal, aux []byte) *types.Signature {
+	sign := func() *protos.Signature {
+		return &protos.Signature{Signer: i.self, Msg: aux, Value: i.signVote(p, aux)}
+	}
+	var vote *protos.Signature
+	md, err := guard.Metadata(p.Metadata)
+	switch {
+	case err != nil:
+	case aux == nil:
+		vote, err = i.log.adopt(&protos.Proposal{
+			Header: p.Header, Payload: p.Payload, Metadata: p.Metadata, VerificationSequence: uint64(p.VerificationSequence),
+		}, sign)
+	default:
+		vote, err = i.log.vote(md.GetViewId(), md.GetLatestSequence(), p.Digest(), sign)
+	}
+	if errors.Is(err, book.ErrBelow) && aux != nil {
+		// The view is being given up: its end was asked for before the view data
+		// was signed. The library takes no error, so its goroutine ends here.
+		i.node.log.Debug("no vote", "err", err)
+		runtime.Goexit()
+	}
+	if err != nil {
+		i.die(&faultError{err: err})
+	}
+	return &types.Signature{ID: vote.GetSigner(), Msg: vote.GetMsg(), Value: vote.GetValue()}
+}
+
+// takenBefore is the block that this node took for a place before the library
+// began the view anew: it is proposed again. Below a view promised there is none
+// to be made: the caller is to wait a moment.
+func (i *instance) takenBefore(md *protos.ViewMetadata) (*types.Proposal, error) {
+	if promised := i.log.promised.Load(); md.GetViewId() < promised {
+		pause := time.NewTimer(i.node.cfg.StallTimeout)
+		defer pause.Stop()
+		select {
+		case <-pause.C:
+		case <-i.ctx.Done():
+		case <-i.ended:
+		}
+		return nil, fmt.Errorf("view %d, sequence %d: %w (%d)", md.GetViewId(), md.GetLatestSequence(), book.ErrBelow, promised)
+	}
+	pp, err := i.log.taken(md.GetViewId(), md.GetLatestSequence())
+	if pp == nil || err != nil {
+		return nil, err
+	}
+	p := pp.GetProposal()
+	return &types.Proposal{
+		Header: p.GetHeader(), Payload: p.GetPayload(), Metadata: p.GetMetadata(), VerificationSequence: int64(p.GetVerificationSequence()),
+	}, nil
+}
+
+// Sign signs view data.
+func (i *instance) Sign(msg []byte) []byte {
+	vd := &protos.ViewData{}
+	err := proto.Unmarshal(msg, vd)
+	if err == nil {
+		err = i.log.promise(vd)
+	}
+	if err != nil {
+		// After a restart the library knows what the book knows.
+		i.die(&faultError{err: fmt.Errorf("view data: %w", err)})
+	}
+	if vd.GetNextView() < i.log.promised.Load() {
+		complain(i.bft, vd.GetNextView()) // go on to the view promised before the restart
+	}
+	return i.signViewData(msg)
+}
+
+// resume goes on with a view change that a restart broke off.
+func (i *instance) resume() {
+	if view := i.view.Load(); view < i.log.promised.Load() {
+		complain(i.bft, view)
+	}
+}
+
+// helpEvery bounds the answers to one member's wish for a view.
+const helpEvery = 100 * time.Millisecond
+
+// help answers a member that was restarted in a view change which this node has
+// joined before: it waits for the wishes of others, and each is sent but once
+// to those who are in time.
+func (i *instance) help(sender uint64, vc *protos.ViewChange) {
+	next := vc.GetNextView()
+	if next <= i.view.Load() || next > i.log.promised.Load() {
+		return
+	}
+	now := time.Now()
+	i.keepMu.Lock()
+	again := i.helped[sender] == next && now.Sub(i.helpedAt[sender]) < helpEvery
+	if !again {
+		i.helped[sender], i.helpedAt[sender] = next, now
+	}
+	i.keepMu.Unlock()
+	if !again {
+		i.SendConsensus(sender, &protos.Message{Content: &protos.Message_ViewChange{ViewChange: &protos.ViewChange{NextView: next}}})
+	}
+}

@@ -1,0 +1,178 @@
+package consensus
+
+import (
+	"errors"
+	"os"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"fairwatt/aggregator/consensus/wal"
+
+	"github.com/hyperledger-labs/SmartBFT/pkg/api"
+	smart "github.com/hyperledger-labs/SmartBFT/pkg/consensus"
+)
+
+// stuckWAL is a log that the library cannot write to for a while.
+type stuckWAL struct{ api.WriteAheadLog }
+
+var errStuck = errors.New("too slow")
+
+func (stuckWAL) Append([]byte, bool) error { return errStuck }
+
+// A node whose instance fails again and again goes on trying, ever more seldom,
+// and votes when the cause is gone.
+func TestFaultsEndNoNode(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 4, 1000, lan)
+		c.wait = 2 * time.Minute
+		starts := 0
+		c.mend = func(n *Node) {
+			if n.cfg.Self != "da4" {
+				return
+			}
+			hasten := n.adjust
+			n.adjust = func(bft *smart.Consensus) {
+				hasten(bft)
+				if starts++; starts <= 11 {
+					bft.WAL = stuckWAL{bft.WAL}
+				}
+			}
+		}
+		c.start(c.names...)
+		begin := time.Now()
+		for c.node("da4").Stats().Restarts < 11 {
+			c.submit("da1", 100)
+			c.allDecided("da1", "da2", "da3")
+			pause := time.Now()
+			c.until("a while", func() bool { return time.Since(pause) > 100*time.Millisecond })
+		}
+		if took := time.Since(begin); took < 10*time.Second {
+			t.Errorf("11 starts in %v: a node that fails must not thrash", took)
+		}
+		c.until("da4 to vote", func() bool { return c.node("da4").Stats().Voting })
+		c.submit("da2", 100)
+		c.allDecided(c.names...)
+	})
+}
+
+// A node that was away over the ends of epochs, with its folder whole, votes as
+// soon as it has caught up. So the next failure stops nothing.
+func TestVotesAfterLongAbsence(t *testing.T) {
+	for name, again := range map[string]bool{"once": false, "and a crash on the way": true} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c := newCluster(t, 4, 10, lan)
+				c.startAll()
+				stop := c.feed("da1", "da2", "da3")
+				c.until("blocks", func() bool { return c.apps["da4"].Height() > 2 })
+				c.stop("da4")
+				at := c.apps["da4"].Epoch().Number
+				c.until("three epochs", func() bool { return c.apps["da1"].Epoch().Number > at+3 })
+				stop()
+				c.allDecided("da1", "da2", "da3")
+				if again {
+					// It fetches a few epochs and crashes before it votes.
+					link := c.net.Join("da4")
+					n, err := New(c.config("da4", link))
+					if err != nil {
+						t.Fatal(err)
+					}
+					if err := n.wholeAtBoot(); err != nil {
+						t.Fatal(err)
+					}
+					for c.apps["da4"].Epoch().Number < at+2 {
+						cb, err := c.apps["da1"].Block(c.apps["da4"].Height() + 1)
+						if err != nil {
+							t.Fatal(err)
+						}
+						if _, err := n.adopt(cb); err != nil {
+							t.Fatal(err)
+						}
+					}
+				}
+				c.start("da4")
+				c.until("da4 to vote", func() bool { return c.node("da4").Stats().Voting })
+				c.stop("da3")
+				c.submit("da2", 100)
+				c.allDecided("da1", "da2", "da4")
+			})
+		})
+	}
+}
+
+// A node does not vote after an absence if its folder may not tell all: it is
+// gone, or older than what the application holds.
+func TestDoubtfulFolderDoesNotVote(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 4, 10, lan)
+		c.startAll()
+		stop := c.feed("da1", "da2", "da3")
+		c.until("blocks", func() bool { return c.apps["da4"].Height() > 2 })
+		c.stop("da4")
+		at := c.apps["da4"].Epoch().Number
+		c.until("two epochs", func() bool { return c.apps["da1"].Epoch().Number > at+1 })
+		stop()
+		c.allDecided("da1", "da2", "da3")
+		if err := os.RemoveAll(wal.Folder(c.dirs["da4"], at)); err != nil {
+			t.Fatal(err)
+		}
+		c.start("da4")
+		h := c.apps["da1"].Height()
+		c.until("da4 to catch up", func() bool { return c.apps["da4"].Height() == h })
+		c.submit("da2", 100)
+		c.allDecided(c.names...)
+		if s := c.node("da4").Stats(); s.Voting {
+			t.Errorf("votes in epoch %d without the log of epoch %d", s.Epoch, at)
+		}
+	})
+}
+
+// An old folder put back is found out by votes of its own that it does not know
+// of: the node follows. With the application put back as well, it learns of them
+// by the blocks that it fetches.
+func TestOldBackupDoesNotVote(t *testing.T) {
+	for name, both := range map[string]bool{"log": false, "log and blocks": true} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c := newCluster(t, 4, 60, lan)
+				c.startAll()
+				decide := func(n int) {
+					for k := range n {
+						c.submit(c.names[k%4], 100)
+						c.allDecided(c.names...)
+					}
+				}
+				decide(2)
+				c.stop("da4")
+				old, height := tempDir(t), c.apps["da4"].Height()
+				if err := os.CopyFS(old, os.DirFS(c.dirs["da4"])); err != nil {
+					t.Fatal(err)
+				}
+				c.start("da4")
+				c.until("da4 to vote", func() bool { return c.node("da4").Stats().Voting })
+				decide(8)
+				c.stop("da4")
+				c.dirs["da4"] = old
+				if both {
+					now := c.apps["da4"]
+					c.apps["da4"] = newFakeApp(c.pubs, c.names, now.links, now.every)
+					for _, cb := range now.blocks[:height] {
+						if _, err := c.apps["da4"].Commit(cb); err != nil {
+							t.Fatal(err)
+						}
+					}
+				}
+				c.start("da4")
+				decide(3)
+				if s := c.node("da4").Stats(); s.Voting || s.Epoch != 1 {
+					t.Errorf("an old backup votes: %+v", s)
+				}
+				stop := c.feed("da1", "da2", "da3")
+				c.until("da4 to vote in the next epoch", func() bool { s := c.node("da4").Stats(); return s.Voting && s.Epoch > 1 })
+				stop()
+				c.allDecided(c.names...)
+			})
+		})
+	}
+}
