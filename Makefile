@@ -9,9 +9,11 @@ ARGS   ?=
 BENCH_SOAK ?= 10m
 BUILD  := go build -trimpath
 STRIP  := -ldflags='-s -w'
-# For the boards, all is built without inlining but the collector, signatures and
-# scores: it saves 1.9 MB of 21, and one judgement a second does not notice.
-SMALL  := -gcflags=all=-l $(foreach m,runtime internal/runtime/... math math/bits github.com/oasisprotocol/... fairwatt/model fairwatt/model/nnet,-gcflags=$(m)=)
+# For the boards, all is built without inlining, and on 32 bits, where pages have 4 kB,
+# not filled up to 64 kB: it saves 1.3 MB of 21, and one judgement a second does not
+# notice. A Pi of 64 bits may have larger pages.
+SMALL  := -gcflags=all=-l
+SMALL32 := -ldflags='-s -w -R 4096' $(SMALL)
 # Packages whose tests `make mutate` measures: the core, where a fault costs most.
 MUTATE := model agent/trade agent/outbox aggregator/ledger aggregator/consensus/guard proto/seal
 comma  := ,
@@ -74,10 +76,11 @@ proto: ## regenerate the protobuf code
 	tools/gen-proto.sh .
 
 arm: ## build stripped agents for armv6, armv7 and arm64 into bin/linux-*/, and agent-lite, which scores without Gorgonia
-	set -e; for board in "armv6 GOARCH=arm GOARM=6" "armv7 GOARCH=arm GOARM=7" "arm64 GOARCH=arm64"; do \
-		set -- $$board; out=bin/linux-$$1; shift; \
-		env GOOS=linux "$$@" $(BUILD) $(STRIP) $(SMALL) -o $$out/agent ./agent/cmd/agent; \
-		env GOOS=linux "$$@" $(BUILD) $(STRIP) $(SMALL) -tags lite -o $$out/agent-lite ./agent/cmd/agent; \
+	set -e; for tags in "agent" "agent-lite -tags lite"; do \
+		set -- $$tags; name=$$1; shift; \
+		GOOS=linux GOARCH=arm GOARM=6 $(BUILD) $(SMALL32) "$$@" -o bin/linux-armv6/$$name ./agent/cmd/agent; \
+		GOOS=linux GOARCH=arm GOARM=7 $(BUILD) $(SMALL32) "$$@" -o bin/linux-armv7/$$name ./agent/cmd/agent; \
+		GOOS=linux GOARCH=arm64 $(BUILD) $(STRIP) $(SMALL) "$$@" -o bin/linux-arm64/$$name ./agent/cmd/agent; \
 	done
 	tools/check-size.sh
 

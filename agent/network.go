@@ -1,7 +1,6 @@
 package agent
 
 import (
-	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
 
@@ -27,11 +26,7 @@ func LoadNetwork(name string) (*Network, error) {
 	if err != nil {
 		return nil, fmt.Errorf("load hazard network: %w", err)
 	}
-	file, err := loaded.Weights().Marshal()
-	if err != nil {
-		return nil, fmt.Errorf("hash hazard network: %w", err)
-	}
-	sum := sha256.Sum256(file)
+	sum := loaded.Sum()
 	return &Network{loaded, hex.EncodeToString(sum[:])}, nil
 }
 

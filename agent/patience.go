@@ -52,7 +52,7 @@ func (p *patience) second(err error, tMs int64) {
 // chip itself says, that its input is beyond its range, that it is deaf, that
 // nothing moves, is a finding.
 func passing(err error) bool {
-	for _, finding := range []error{sensor.ErrSaturated, sensor.ErrDegraded, sensor.ErrStuck, sensor.ErrSkipped} {
+	for _, finding := range []error{sensor.ErrSaturated, sensor.ErrDegraded, sensor.ErrStuck} {
 		if errors.Is(err, finding) {
 			return false
 		}

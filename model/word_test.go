@@ -419,7 +419,10 @@ func TestInvariantNoWordOpens(t *testing.T) {
 		}
 		fd := newFeed(t, ms, false, 0)
 		latching(fd)
-		blockedUntil := int64(-1) // sensing clock; the model of the block
+		// The model of the block: when it ends at the earliest by the sensing clock,
+		// and by the wall clock if that was known. After a restart the latter counts,
+		// once it is known again.
+		blockedUntil, untilUnix, pending := int64(-1), int64(0), false
 		known := true
 		rules := rapid.SampledFrom([]string{"W03", "E01", "E13", "E16", "B01", "X99"})
 		check := func(what string) {
@@ -443,8 +446,14 @@ func TestInvariantNoWordOpens(t *testing.T) {
 		for _, m := range ms {
 			known = rapid.IntRange(0, 4).Draw(t, "clock") > 0
 			leap := rapid.SampledFrom([]int64{0, 0, 0, 3_600_000, -3_600_000}).Draw(t, "leap")
-			fd.j.BlockClock(wallMs+fd.now+leap, fd.now, known)
+			unix := wallMs + fd.now + leap
+			fd.j.BlockClock(unix, fd.now, known)
+			if pending && known {
+				blockedUntil, pending = fd.now+max(untilUnix-unix, 0), false
+			}
+			told := fd.now
 			fd.step(m)
+			unix += fd.now - told
 			check("sample")
 			w := Word{By: "Ada", Why: "x"}
 			switch rapid.IntRange(0, 5).Draw(t, "word") {
@@ -463,7 +472,12 @@ func TestInvariantNoWordOpens(t *testing.T) {
 					t.Fatal(err)
 				}
 				fd = next
-				if blockedUntil = -1; left > 0 {
+				switch {
+				case left <= 0 && !pending:
+					blockedUntil = -1
+				case untilUnix != 0:
+					blockedUntil, pending = never, true
+				default:
 					blockedUntil = left
 				}
 				continue
@@ -476,12 +490,18 @@ func TestInvariantNoWordOpens(t *testing.T) {
 			case err == nil && w.Kind == WordAck:
 				acked++
 			case err == nil && w.Kind == WordBlock:
-				blockedUntil = max(blockedUntil, fd.now+w.ForMs)
+				if fd.now+w.ForMs < blockedUntil {
+					t.Fatalf("a block of %d ms replaced one that is longer", w.ForMs)
+				}
+				blockedUntil, untilUnix, pending = fd.now+w.ForMs, 0, false
+				if known {
+					untilUnix = unix + w.ForMs
+				}
 				if fd.state() == StateOpen {
 					t.Fatal("open after a block")
 				}
 			case err == nil:
-				blockedUntil = -1
+				blockedUntil, untilUnix, pending = -1, 0, false
 				ended++
 			case strings.Contains(err.Error(), "still stands"):
 				still++
@@ -599,3 +619,18 @@ func TestAcknowledgeWhatIsNotServedAnyMore(t *testing.T) {
 
 // resealed is a snapshot whose body was changed.
 func resealed(snap []byte) []byte { return seal(snap[len(snapshotMagic) : len(snap)-4]) }
+
+// A wall clock that has leapt ahead makes a short block look long: it replaces none
+// that ends later by the sensing clock.
+func TestLeapDoesNotShortenABlock(t *testing.T) {
+	t.Parallel()
+	r := blockRig(t)
+	if _, err := r.say(Word{Kind: WordBlock, By: "Ada", Why: "x", ForMs: 3_600_000}); err != nil {
+		t.Fatal(err)
+	}
+	r.wall(7_200_000, true)
+	r.refused(Word{Kind: WordBlock, By: "Bob", Why: "x", ForMs: 1000}, WordShorter, "Ada has it closed")
+	if got := r.blockedFor(60_000, 36_000_000, 7_200_000, true); got != 3_600_000 {
+		t.Errorf("stood for %d ms", got)
+	}
+}

@@ -27,7 +27,7 @@ const (
 	// adsMaxSamples bounds a window: 100 cycles at 10 Hz at 860 SPS.
 	adsMaxSamples = 10000
 	// adsPatience bounds, in windows, how long one without a gap is looked for.
-	adsPatience = 4
+	adsPatience = 6
 	// adsLate is how much longer than the quickest a transfer may take before the
 	// moment of its conversion is in doubt.
 	adsLate = 200 * time.Microsecond

@@ -24,7 +24,8 @@
 // epoch; instance.go is the library for one epoch; bind.go is what the library
 // asks of us; relay.go sends blocks down the tree and pull.go fetches those that
 // did not come; commit.go stores decisions; catchup.go fetches decided blocks;
-// keep.go, watchdog.go, intake.go and handover.go do what their names say.
+// keep.go, watchdog.go, viewhelp.go, intake.go and handover.go do what their names
+// say.
 //
 // # How it works
 //

@@ -474,8 +474,8 @@ func (c *cluster) node(name string) *Node {
 	return c.nodes[name]
 }
 
-// submit hands a new record to a node, waiting for room.
-func (c *cluster) submit(name string, size int) {
+// submit hands a new record to a node, waiting for room, and returns its id.
+func (c *cluster) submit(name string, size int) string {
 	c.mu.Lock()
 	text := fmt.Sprintf("record %d of %s ", len(c.sent), name)
 	sealed := append([]byte(text), make([]byte, max(0, size-len(text)))...)
@@ -484,7 +484,7 @@ func (c *cluster) submit(name string, size int) {
 	for {
 		err := c.node(name).Submit(context.Background(), sealed)
 		if err == nil {
-			return
+			return recordID(sealed)
 		}
 		if !errors.Is(err, ErrBusy) {
 			c.t.Fatalf("submit: %v", err)

@@ -25,7 +25,7 @@ func (i *instance) dispatch() {
 		}
 		for i.ctx.Err() == nil {
 			view := i.view.Load()
-			rs, again := n.pool.Take(pool.Term{Epoch: i.epoch.Number, View: view}, i.leader(view) == i.self, 4*chunkRecords, time.Now())
+			rs, again := n.pool.Take(pool.Term{Epoch: i.epoch.Number, View: view, Leader: i.name(i.leader(view))}, i.leader(view) == i.self, 4*chunkRecords, time.Now())
 			n.count.resubmitted.Add(uint64(again))
 			if len(rs) == 0 || !i.handOver(rs) {
 				break

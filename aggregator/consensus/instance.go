@@ -67,8 +67,7 @@ type instance struct {
 	votes    map[votePlace]*protos.Message // own, of undecided sequences
 	keepMu   sync.Mutex
 	kept     map[keptKey]*protos.Message
-	helped   map[uint64]uint64 // by member, the view it was last helped to, and when
-	helpedAt map[uint64]time.Time
+	wishes   wishes
 	wants    map[guard.Place]*want
 	verified sync.Map // proposal hash -> struct{}: blocks the application accepted
 
@@ -104,8 +103,8 @@ func (n *Node) open(ctx context.Context, epoch Epoch, entered bool) (*instance, 
 	i := &instance{
 		node: n, epoch: epoch, forest: n.forestOf(epoch), ids: make(map[string]uint64), queues: make(map[string]chan *peerpb.Frame),
 		votes: make(map[votePlace]*protos.Message), kept: make(map[keptKey]*protos.Message), wants: make(map[guard.Place]*want),
-		helped: make(map[uint64]uint64), helpedAt: make(map[uint64]time.Time),
-		ended: make(chan struct{}), seat: guard.Guard{
+		wishes: wishes{view: make(map[uint64]uint64), helped: make(map[uint64]time.Time)},
+		ended:  make(chan struct{}), seat: guard.Guard{
 			ChainID: n.cfg.ChainID, Self: n.cfg.Self, Keys: n.cfg.Keys, Epoch: epoch.Number, Running: true, Order: epoch.Order,
 		},
 	}
@@ -360,7 +359,7 @@ func (i *instance) handle(from string, f *peerpb.Frame) {
 		return
 	}
 	if vc := m.GetViewChange(); vc != nil {
-		i.help(sender, vc)
+		i.wished(sender, vc)
 	}
 	i.keep(sender, m)
 	i.expectBlock(sender, m)

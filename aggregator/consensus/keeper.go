@@ -236,38 +236,8 @@ func (i *instance) Sign(msg []byte) []byte {
 		// After a restart the library knows what the book knows.
 		i.die(&faultError{err: fmt.Errorf("view data: %w", err)})
 	}
-	if vd.GetNextView() < i.log.promised.Load() {
-		complain(i.bft, vd.GetNextView()) // go on to the view promised before the restart
+	if vd.GetNextView() < i.target() {
+		complain(i.bft, vd.GetNextView()) // go on to the view that others are at, or this node was before a restart
 	}
 	return i.signViewData(msg)
-}
-
-// resume goes on with a view change that a restart broke off.
-func (i *instance) resume() {
-	if view := i.view.Load(); view < i.log.promised.Load() {
-		complain(i.bft, view)
-	}
-}
-
-// helpEvery bounds the answers to one member's wish for a view.
-const helpEvery = 100 * time.Millisecond
-
-// help answers a member that was restarted in a view change which this node has
-// joined before: it waits for the wishes of others, and each is sent but once
-// to those who are in time.
-func (i *instance) help(sender uint64, vc *protos.ViewChange) {
-	next := vc.GetNextView()
-	if next <= i.view.Load() || next > i.log.promised.Load() {
-		return
-	}
-	now := time.Now()
-	i.keepMu.Lock()
-	again := i.helped[sender] == next && now.Sub(i.helpedAt[sender]) < helpEvery
-	if !again {
-		i.helped[sender], i.helpedAt[sender] = next, now
-	}
-	i.keepMu.Unlock()
-	if !again {
-		i.SendConsensus(sender, &protos.Message{Content: &protos.Message_ViewChange{ViewChange: &protos.ViewChange{NextView: next}}})
-	}
 }

@@ -48,32 +48,37 @@ func TestUselessLeader(t *testing.T) {
 	})
 }
 
-// A leader that decides everything but one sender's records is given up too.
+// A leader that decides everything but one sender's records is given up too, also
+// one that goes from one short epoch into the next.
 func TestCensoringLeader(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		c := newCluster(t, 4, 100000, lan)
-		c.tweak = func(cfg *Config) {
-			cfg.ForwardTimeout = 200 * time.Millisecond
-			if cfg.Self == "da1" {
-				cfg.App = &twisted{c.apps["da1"], func(records [][]byte) ([][]byte, error) {
-					var liked [][]byte
-					for _, r := range records {
-						if !strings.Contains(string(r), "of da3") {
-							liked = append(liked, r)
-						}
+	for name, every := range map[string]uint64{"one long epoch": 100000, "short epochs": 10} {
+		t.Run(name, func(t *testing.T) { synctest.Test(t, func(t *testing.T) { testCensoringLeader(t, every) }) })
+	}
+}
+
+func testCensoringLeader(t *testing.T, every uint64) {
+	c := newCluster(t, 4, every, lan)
+	c.tweak = func(cfg *Config) {
+		cfg.ForwardTimeout = 200 * time.Millisecond
+		if cfg.Self == "da1" {
+			cfg.App = &twisted{c.apps["da1"], func(records [][]byte) ([][]byte, error) {
+				var liked [][]byte
+				for _, r := range records {
+					if !strings.Contains(string(r), "of da3") {
+						liked = append(liked, r)
 					}
-					return liked, nil
-				}}
-			}
+				}
+				return liked, nil
+			}}
 		}
-		c.startAll()
-		stop := c.feed("da2", "da4")
-		c.until("blocks", func() bool { return c.apps["da3"].Height() > 5 })
-		c.submit("da3", 200)
-		c.until("the censored record's end", func() bool { return c.node("da3").Stats().View > 0 })
-		stop()
-		c.allDecided(c.names...)
-	})
+	}
+	c.startAll()
+	stop := c.feed("da2", "da4")
+	c.until("blocks", func() bool { return c.apps["da3"].Height() > 5 })
+	censored := c.submit("da3", 200)
+	c.until("the censored record's end", func() bool { return c.apps["da3"].has(censored) })
+	stop()
+	c.allDecided(c.names...)
 }
 
 // A leader that recorded its block and crashed before anyone else had it sends

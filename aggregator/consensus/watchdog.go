@@ -30,6 +30,17 @@ type watcher struct {
 	node                                  *Node
 	status, stall, complain, check, share time.Time
 	complaints                            int // not long ago
+	leader                                string
+	leads                                 time.Time // since when, over views and epochs
+}
+
+// ledSince is when the leader of now began to lead. A leader must not escape from
+// patience by short epochs, each of which begins a view.
+func (w *watcher) ledSince(i *instance, now time.Time) time.Time {
+	if leader := i.name(i.leader(i.view.Load())); leader != w.leader {
+		w.leader, w.leads = leader, now
+	}
+	return w.leads
 }
 
 func due(last *time.Time, now time.Time, every time.Duration) bool {
@@ -66,6 +77,7 @@ func (w *watcher) tick(now time.Time) {
 // tend looks after the running instance.
 func (w *watcher) tend(i *instance, now time.Time) {
 	n := w.node
+	led := w.ledSince(i, now)
 	quiet := now.Sub(time.Unix(0, max(n.progress.Load(), i.viewFrom.Load())))
 	young := now.Sub(time.Unix(0, i.viewFrom.Load())) < n.cfg.StallTimeout && i.view.Load() > 0
 	if noBlock := now.Sub(time.Unix(0, n.progress.Load())); noBlock > n.cfg.StallTimeout || young {
@@ -96,7 +108,7 @@ func (w *watcher) tend(i *instance, now time.Time) {
 	if patience := w.patience(now); wait > patience && quiet > patience && due(&w.complain, now, patience) {
 		w.complaints++
 		n.giveUp(i, "no block while records wait")
-	} else if r, yes := n.pool.Overtaken(n.cfg.ForwardTimeout, time.Unix(0, i.viewFrom.Load()), now); yes && due(&w.complain, now, n.cfg.ForwardTimeout) {
+	} else if r, yes := n.pool.Overtaken(n.cfg.ForwardTimeout, led, now); yes && due(&w.complain, now, n.cfg.ForwardTimeout) {
 		if _, _, err := n.cfg.App.CheckRecord(r.Sealed); err != nil {
 			n.discard(i, r.ID, r.Sealed, err)
 			return

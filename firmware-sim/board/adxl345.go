@@ -19,8 +19,7 @@ type adxl345 struct {
 	rms     float64 // m/s2
 	pointer byte
 	regs    [0x40]byte
-	from    time.Duration // samples are in the queue from here on
-	taken   int64         // samples since the board's start that were taken or lost
+	taken   int64 // samples since the board's start that were taken or lost
 	held    [3]int16
 }
 

@@ -1,6 +1,7 @@
 package nnet
 
 import (
+	"crypto/sha256"
 	_ "embed"
 	"errors"
 	"fmt"
@@ -61,12 +62,15 @@ func (t *selfTest) check(h *Head) error {
 // that may be used live; built with the tag lite, it scores by the plain pass. One
 // goroutine owns it.
 type Network struct {
-	weights *Weights
-	live    []liveHead // richest inputs first within a kind
+	version string
+	sum     [sha256.Size]byte // of the weight file
+	live    []liveHead        // richest inputs first within a kind
 }
 
+// A liveHead is a head without what only training and files need: a board has
+// little memory.
 type liveHead struct {
-	*Head
+	Head
 	inf *inferencer
 }
 
@@ -79,7 +83,12 @@ func Load(data []byte) (*Network, error) {
 	if err != nil {
 		return nil, err
 	}
-	return New(w)
+	n, err := newNetwork(w)
+	if err != nil {
+		return nil, err
+	}
+	n.sum = sha256.Sum256(data)
+	return n, nil
 }
 
 // ShippedWeights parses the weights in the repository without building graphs.
@@ -88,9 +97,10 @@ func ShippedWeights() (*Weights, error) { return ParseWeights(shipped) }
 // Shipped loads the weights in the repository.
 func Shipped() (*Network, error) { return Load(shipped) }
 
-// New builds a network from weights. The network keeps copies of the numbers.
-func New(w *Weights) (*Network, error) {
-	n := &Network{weights: w}
+// newNetwork builds a network from weights. It keeps no weight of w but those that
+// it scores with.
+func newNetwork(w *Weights) (*Network, error) {
+	n := &Network{version: fmt.Sprintf("%s v%d", w.Name, w.Version)}
 	for _, h := range w.Heads {
 		if h.EvaluationOnly {
 			continue
@@ -99,7 +109,8 @@ func New(w *Weights) (*Network, error) {
 		if err != nil {
 			return nil, errors.Join(fmt.Errorf("head %q: %w", h.Name, err), n.Close())
 		}
-		l := liveHead{Head: h, inf: inf}
+		l := liveHead{Head: *h, inf: inf}
+		l.net, l.test = nil, selfTest{}
 		at := len(n.live)
 		for at > 0 && len(n.live[at-1].Inputs) < len(h.Inputs) {
 			at--
@@ -123,11 +134,11 @@ func errOrMismatch(err error) error {
 	return err
 }
 
-// Weights returns what the network was made of; it must not be changed.
-func (n *Network) Weights() *Weights { return n.weights }
+// Sum is the SHA-256 of the weight file.
+func (n *Network) Sum() [sha256.Size]byte { return n.sum }
 
 // Version names the weights in reports, as hazard-1.
-func (n *Network) Version() string { return fmt.Sprintf("%s v%d", n.weights.Name, n.weights.Version) }
+func (n *Network) Version() string { return n.version }
 
 // WarnThreshold is the lowest probability from which a warning of this kind is
 // due, by any of the heads that Score may use for it; ok is false for kinds

@@ -52,7 +52,8 @@ func drawFeatures(t *rapid.T) (f model.Features) {
 // What scores answers what the plain arithmetic does, always a probability, and
 // nothing without its required inputs.
 func TestScorerAgreesWithReference(t *testing.T) {
-	n, err := New(untrained(t))
+	w := untrained(t)
+	n, err := newNetwork(w)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,7 +64,7 @@ func TestScorerAgreesWithReference(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, h := range n.weights.Heads {
+		for _, h := range w.Heads {
 			want, ok := h.Probability(&f)
 			if ok != s.Has[h.Kind] {
 				t.Fatalf("%s: has %v, want %v", h.Name, s.Has[h.Kind], ok)
@@ -109,7 +110,7 @@ func TestExplanationNamesPresentInputs(t *testing.T) {
 	for _, h := range w.Heads {
 		h.Warn = 1e-9 // always warns
 	}
-	n, err := New(w)
+	n, err := newNetwork(w)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -128,6 +129,19 @@ func TestExplanationNamesPresentInputs(t *testing.T) {
 	}
 	if s.Has[model.KindThunderstorm] || !s.Has[model.KindWind] {
 		t.Errorf("has: %v", s.Has)
+	}
+}
+
+// A network says which file it is of.
+func TestSumIsOfTheFile(t *testing.T) {
+	b := marshal(t, untrained(t))
+	n, err := Load(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer n.Close()
+	if n.Sum() != sha256.Sum256(b) || n.Version() != "untrained v1" {
+		t.Errorf("%x, %s", n.Sum(), n.Version())
 	}
 }
 
@@ -253,7 +267,11 @@ func BenchmarkScore(b *testing.B) {
 		b.Fatal(err)
 	}
 	defer n.Close()
-	f := unusual(n.weights)
+	w, err := ShippedWeights()
+	if err != nil {
+		b.Fatal(err)
+	}
+	f := unusual(w)
 	f.Missing[model.FeatureLightning6h] = true
 	b.ReportAllocs()
 	for b.Loop() {

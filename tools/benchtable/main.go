@@ -42,6 +42,10 @@ type row struct {
 	note        string
 }
 
+// programs are the two agents: the default one and the one built with the tag
+// lite.
+var programs = []string{"agent", "agent-lite"}
+
 // yearSamples is how many rows BenchmarkReplayYear replays a round.
 const yearSamples = 8760
 
@@ -144,8 +148,10 @@ func run(ctx context.Context, chosen []suite, soak time.Duration, out string) er
 	}
 	part("replay", func() ([]figure, error) { return replayYear(ctx) })
 	part("sizes", binarySizes)
-	if soak > 0 {
-		part(fmt.Sprintf("agent on a simulated board for %v", soak), func() ([]figure, error) { return soakAgent(ctx, soak) })
+	for _, program := range programs {
+		if soak > 0 {
+			part(fmt.Sprintf("%s on a simulated board for %v", program, soak), func() ([]figure, error) { return soakAgent(ctx, program, soak) })
+		}
 	}
 	if err := printTable(os.Stdout, figures); err != nil {
 		return err
@@ -264,12 +270,14 @@ func command(ctx context.Context, name string, args ...string) error {
 
 func binarySizes() ([]figure, error) {
 	var figures []figure
-	for _, arch := range []string{"linux-armv6", "linux-armv7", "linux-arm64"} {
-		info, err := os.Stat(filepath.Join("bin", arch, "agent"))
-		if err != nil {
-			return nil, fmt.Errorf("agent binary (run make arm first): %w", err)
+	for _, program := range programs {
+		for _, arch := range []string{"linux-armv6", "linux-armv7", "linux-arm64"} {
+			info, err := os.Stat(filepath.Join("bin", arch, program))
+			if err != nil {
+				return nil, fmt.Errorf("agent binary (run make arm first): %w", err)
+			}
+			figures = append(figures, figure{program + " binary " + arch, float64(info.Size()) / 1e6, "MB", "stripped; make arm says how large it may be"})
 		}
-		figures = append(figures, figure{"agent binary " + arch, float64(info.Size()) / 1e6, "MB", "stripped"})
 	}
 	return figures, nil
 }

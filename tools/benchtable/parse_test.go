@@ -73,3 +73,13 @@ func TestStatusMB(t *testing.T) {
 		t.Error("a malformed size gives no error")
 	}
 }
+
+func TestUnitEnvironment(t *testing.T) {
+	env, err := unitEnvironment("../../" + unit)
+	if err != nil || len(env) != 2 || !strings.HasPrefix(env[0], "GOGC=") || !strings.HasPrefix(env[1], "GOMEMLIMIT=") {
+		t.Errorf("%q, %v, want GOGC and GOMEMLIMIT", env, err)
+	}
+	if _, err := unitEnvironment("parse_test.go"); err == nil {
+		t.Error("a file without Environment= gives no error")
+	}
+}

@@ -16,10 +16,15 @@ import (
 	"time"
 )
 
-// soakAgent runs the agent on a simulated board at one sample a second and
-// returns its resident memory at the end and at its highest. A Mosquitto broker
-// takes its messages if one is installed; the figure's note says so.
-func soakAgent(ctx context.Context, soak time.Duration) ([]figure, error) {
+// unit is the systemd unit whose environment the agents are measured in.
+const unit = "configs/agent/fairwatt-agent.service"
+
+// soakAgent runs one of the agents, built for this machine as for the boards, on a
+// simulated board at one sample a second, in the environment of the systemd unit.
+// It returns its resident memory at the end and at its highest, and the processor
+// time it took. A Mosquitto broker takes its messages if one is installed; the
+// figure's note says so.
+func soakAgent(ctx context.Context, program string, soak time.Duration) ([]figure, error) {
 	dir, err := os.MkdirTemp("", "fairwatt-soak-")
 	if err != nil {
 		return nil, err
@@ -58,7 +63,12 @@ func soakAgent(ctx context.Context, soak time.Duration) ([]figure, error) {
 	if err != nil {
 		return nil, err
 	}
-	agent := exec.CommandContext(ctx, "bin/agent", "run", "--config", config)
+	limits, err := unitEnvironment(unit)
+	if err != nil {
+		return nil, err
+	}
+	agent := exec.CommandContext(ctx, filepath.Join("build", program), "run", "--config", config)
+	agent.Env = append(os.Environ(), limits...)
 	var said bytes.Buffer // shown when it ends early
 	agent.Stderr = &said
 	if err := agent.Start(); err != nil {
@@ -71,13 +81,16 @@ func soakAgent(ctx context.Context, soak time.Duration) ([]figure, error) {
 		return nil, fmt.Errorf("the agent ended early: %w: %s", err, said.Bytes()[max(0, said.Len()-2000):])
 	case <-time.After(soak):
 	}
-	rss, err := memoryMB(agent.Process.Pid, "VmRSS")
-	if err != nil {
-		return nil, err
-	}
-	peak, err := memoryMB(agent.Process.Pid, "VmHWM")
-	if err != nil {
-		return nil, err
+	note = fmt.Sprintf("after %v at one sample a second, %s, %s", soak, strings.Join(limits, " "), note)
+	var figures []figure
+	for _, m := range []struct{ key, name string }{
+		{"VmRSS", " VmRSS"}, {"RssAnon", " VmRSS, anonymous"}, {"RssFile", " VmRSS, of its file"}, {"VmHWM", " VmRSS at its highest"},
+	} {
+		mb, err := memoryMB(agent.Process.Pid, m.key)
+		if err != nil {
+			return nil, err
+		}
+		figures = append(figures, figure{program + m.name, mb, "MB", note})
 	}
 	if err := agent.Process.Signal(os.Interrupt); err != nil {
 		return nil, err
@@ -85,8 +98,26 @@ func soakAgent(ctx context.Context, soak time.Duration) ([]figure, error) {
 	if err := <-exited; err != nil {
 		return nil, fmt.Errorf("the agent did not end well: %w", err)
 	}
-	note = fmt.Sprintf("after %v at one sample a second, %s", soak, note)
-	return []figure{{"agent VmRSS", rss, "MB", note}, {"agent VmRSS at its highest", peak, "MB", note}}, nil
+	busy := agent.ProcessState.UserTime() + agent.ProcessState.SystemTime()
+	return append(figures, figure{program + " processor time", 100 * busy.Seconds() / soak.Seconds(), "% of a core", "its start included; " + note}), nil
+}
+
+// unitEnvironment returns the variables that a systemd unit sets.
+func unitEnvironment(path string) ([]string, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("read unit: %w", err)
+	}
+	var env []string
+	for line := range strings.Lines(string(text)) {
+		if set, ok := strings.CutPrefix(strings.TrimSpace(line), "Environment="); ok {
+			env = append(env, strings.Fields(set)...)
+		}
+	}
+	if len(env) == 0 {
+		return nil, fmt.Errorf("%s sets no Environment=", path)
+	}
+	return env, nil
 }
 
 // soakConfig is a seller with every sensor of the simulated board and the shipped

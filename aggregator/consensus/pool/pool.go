@@ -7,9 +7,12 @@ import (
 	"time"
 )
 
-// A Term is one leader's: records handed to one leader are handed over again to
-// the next.
-type Term struct{ Epoch, View uint64 }
+// A Term is one leader's in one view: records handed over in one term are handed
+// over again in the next. Patience with a leader goes on over its terms.
+type Term struct {
+	Epoch, View uint64
+	Leader      string
+}
 
 // A Record waits in the pool until a block decides it.
 type Record struct {
@@ -20,6 +23,8 @@ type Record struct {
 	Own    bool
 	at     time.Time // when it came
 	handed time.Time // when it last went to a leader; zero: not yet
+	led    time.Time // when it first went to the leader of now, over its terms
+	shared time.Time // when it last went to all
 	tries  int
 	left   int  // how often a block of ours had to leave it out
 	queued bool // stands in fresh
@@ -37,7 +42,8 @@ type Pool struct {
 	fresh []*Record // not handed over in the current term
 	term  Term
 	bytes int
-	// served is the latest handing-over among the records decided so far.
+	// served is the latest handing-over to their leader among the records decided
+	// so far.
 	served time.Time
 	wake   chan struct{}
 }
@@ -100,8 +106,8 @@ func (p *Pool) Remove(ids []string, decided bool) []*Record {
 		p.order.Remove(r.in)
 		r.in = nil
 		p.bytes -= len(r.Sealed)
-		if decided && r.handed.After(p.served) {
-			p.served = r.handed
+		if decided && r.led.After(p.served) {
+			p.served = r.led
 		}
 		gone = append(gone, r)
 	}
@@ -115,10 +121,14 @@ func (p *Pool) Take(at Term, leads bool, limit int, now time.Time) (out []*Recor
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if at != p.term {
+		other := at.Leader != p.term.Leader
 		p.term = at
 		p.fresh = p.fresh[:0]
 		for e := p.order.Front(); e != nil; e = e.Next() {
 			r := e.Value.(*Record)
+			if other {
+				r.led = time.Time{}
+			}
 			r.queued = true
 			p.fresh = append(p.fresh, r)
 		}
@@ -135,6 +145,9 @@ func (p *Pool) Take(at Term, leads bool, limit int, now time.Time) (out []*Recor
 		}
 		r.tries++
 		r.handed = now
+		if r.led.IsZero() {
+			r.led = now
+		}
 		out = append(out, r)
 	}
 	p.fresh = p.fresh[i:]
@@ -156,22 +169,22 @@ func (p *Pool) PutBack(rs []*Record) {
 	p.fresh = append(append(make([]*Record, 0, len(rs)+len(p.fresh)), rs...), p.fresh...)
 }
 
-// Overdue returns up to limit own records handed over longer ago than after
-// and marks them handed again.
+// Overdue returns up to limit own records that went to the leader of now, and to
+// all, longer ago than after, and marks them as gone to all.
 func (p *Pool) Overdue(after time.Duration, limit int, now time.Time) []*Record {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	var out []*Record
 	for e := p.order.Front(); e != nil && len(out) < limit; e = e.Next() {
 		r := e.Value.(*Record)
-		if r.handed.IsZero() || now.Sub(r.handed) <= after {
-			if !r.handed.IsZero() && r.tries < 2 {
-				break // handed over in order: the rest is younger
-			}
+		if r.led.IsZero() {
 			continue
 		}
-		if r.Own {
-			r.handed = now
+		if now.Sub(r.led) <= after {
+			break // handed over in order: the rest is younger
+		}
+		if r.Own && now.Sub(r.shared) > after {
+			r.handed, r.shared = now, now
 			r.tries++
 			out = append(out, r)
 		}
@@ -207,8 +220,8 @@ func (p *Pool) Front(limit int, before time.Time) []*Record {
 
 // Overtaken returns the oldest record when the leader seems to leave it out on
 // purpose: records were decided that were handed over later by more than
-// margin, or it has waited ten times that; in both, since the view began. One
-// of this node's own must have been handed over twice.
+// margin, or it has waited ten times that; in both, since the leader began to
+// lead, be it epochs ago. One of this node's own must have been handed over twice.
 func (p *Pool) Overtaken(margin time.Duration, began, now time.Time) (*Record, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -222,7 +235,7 @@ func (p *Pool) Overtaken(margin time.Duration, began, now time.Time) (*Record, b
 		if r.tries < 2 {
 			return r, false
 		}
-		since = r.handed
+		since = r.led
 	}
 	if since.Before(began) {
 		since = began

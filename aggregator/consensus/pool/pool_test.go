@@ -57,7 +57,7 @@ func TestPoolAgainstList(t *testing.T) {
 			},
 			"next leader": func(*rapid.T) { view++; clear(handed) },
 			"take": func(t *rapid.T) {
-				out, _ := p.Take(Term{1, view}, false, 3, now)
+				out, _ := p.Take(Term{1, view, "da1"}, false, 3, now)
 				for _, r := range out {
 					if !own[r.ID] || handed[r.ID] || !slices.Contains(list, r.ID) {
 						t.Fatalf("took %s: own %v, handed over %v", r.ID, own[r.ID], handed[r.ID])
@@ -67,7 +67,7 @@ func TestPoolAgainstList(t *testing.T) {
 			},
 			"take all": func(t *rapid.T) {
 				for {
-					out, _ := p.Take(Term{1, view}, false, 3, now)
+					out, _ := p.Take(Term{1, view, "da1"}, false, 3, now)
 					if len(out) == 0 {
 						break
 					}
@@ -143,10 +143,10 @@ func TestOvertaken(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			p := New(10, 1000)
 			add(t, p, "waits", tc.own, 0)
-			p.Take(Term{1, 1}, tc.own, 1, at(0))
+			p.Take(Term{1, 1, "da1"}, tc.own, 1, at(0))
 			if tc.served != 0 {
 				add(t, p, "served", true, tc.served)
-				p.Take(Term{1, 1}, false, 10, at(tc.served))
+				p.Take(Term{1, 1, "da1"}, false, 10, at(tc.served))
 				if gone := p.Remove([]string{"served"}, true); len(gone) != 1 {
 					t.Fatal("not there")
 				}
@@ -156,5 +156,33 @@ func TestOvertaken(t *testing.T) {
 				t.Errorf("overtaken %v (%+v), want %v", got, r, tc.want)
 			}
 		})
+	}
+}
+
+// Patience with a leader goes on over its terms, and begins anew with another.
+func TestPatienceOverTerms(t *testing.T) {
+	const margin = time.Second
+	at := func(s float64) time.Time { return time.Unix(100, 0).Add(time.Duration(s * float64(time.Second))) }
+	for leader, want := range map[string]bool{"da1": true, "da2": false} {
+		p := New(10, 1000)
+		if err := p.Add("waits", []byte("waits"), true, at(0)); err != nil {
+			t.Fatal(err)
+		}
+		p.Take(Term{1, 0, "da1"}, false, 10, at(0))
+		p.Take(Term{2, 0, leader}, false, 10, at(0.8))
+		if late := p.Overdue(margin, 10, at(1.1)); (len(late) == 1) != want {
+			t.Errorf("%s: %d records overdue", leader, len(late))
+		}
+		if late := p.Overdue(margin, 10, at(1.2)); len(late) != 0 {
+			t.Errorf("%s: %d records overdue once more", leader, len(late))
+		}
+		if err := p.Add("served", []byte("served"), true, at(1.5)); err != nil {
+			t.Fatal(err)
+		}
+		p.Take(Term{3, 0, leader}, false, 10, at(1.6))
+		p.Remove([]string{"served"}, true)
+		if _, got := p.Overtaken(margin, at(0), at(1.7)); got != want {
+			t.Errorf("%s: overtaken %v, want %v", leader, got, want)
+		}
 	}
 }
