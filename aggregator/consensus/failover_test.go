@@ -155,7 +155,14 @@ func TestDeletedLog(t *testing.T) {
 		if s := c.node("da4").Stats(); s.Voting && s.Epoch == 1 {
 			t.Error("votes in the epoch whose log is missing")
 		}
+		c.until("it to say why", func() bool {
+			s := c.node("da4").Stats()
+			return s.Epoch > 1 || strings.HasPrefix(s.Following, "does not vote until epoch 1 ends: the log of this epoch is missing")
+		})
 		c.until("it to vote in the next epoch", func() bool { s := c.node("da4").Stats(); return s.Voting && s.Epoch > 1 })
+		if s := c.node("da4").Stats(); s.Following != "" {
+			t.Errorf("votes and says %q", s.Following)
+		}
 		stop()
 		c.allDecided(c.names...)
 	})

@@ -54,7 +54,10 @@ type Node struct {
 	// wholeIn is an epoch up to which this node knows all that it has said, and
 	// beyond which it can have said nothing; 0 if there is none.
 	wholeIn atomic.Uint64
-	count   counters
+	// following says why this node follows without voting, nil while it votes or
+	// is about to.
+	following atomic.Pointer[string]
+	count     counters
 }
 
 type counters struct {
@@ -359,6 +362,9 @@ func (n *Node) runEpoch(ctx context.Context, epoch Epoch) error {
 	if errors.Is(err, wal.ErrLost) {
 		n.wholeIn.Store(0)
 		n.log.Error("not voting in this epoch", "epoch", epoch.Number, "err", err)
+		why := fmt.Sprintf("does not vote until epoch %d ends: %v", epoch.Number, err)
+		n.following.Store(&why)
+		defer n.following.Store(nil)
 		return n.follow(ctx, epoch)
 	}
 	if err != nil {
@@ -451,6 +457,9 @@ func (n *Node) Stats() Stats {
 	s.Pending, s.PendingBytes = n.pool.Size()
 	epoch, view, voting := n.position()
 	s.Epoch, s.View, s.Voting = epoch.Number, view, voting
+	if why := n.following.Load(); why != nil {
+		s.Following = *why
+	}
 	s.Leader = epoch.Order[view%uint64(len(epoch.Order))]
 	n.mu.Lock()
 	defer n.mu.Unlock()

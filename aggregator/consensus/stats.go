@@ -11,6 +11,9 @@ type Stats struct {
 	// Voting is false while the node only follows: its log of this epoch is
 	// missing, or it starts or catches up.
 	Voting bool `json:"voting"`
+	// Following says why the node will not vote before the epoch ends; it is
+	// empty otherwise.
+	Following string `json:"following,omitempty"`
 	// Pending records and their bytes wait here for a decision.
 	Pending      int `json:"pending"`
 	PendingBytes int `json:"pending_bytes"`

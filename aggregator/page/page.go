@@ -160,6 +160,7 @@ func (p *Page) Snapshot() *console.Snapshot {
 		StartedMs: p.started.UnixMilli(), Generators: p.generators(now), TradeCount: p.state.Totals().TradesByStatus,
 		Counters: p.counters(&stats), Tree: p.tree(),
 	}
+	s.Fault = stats.Following
 	if fault := p.fault.Load(); fault != nil {
 		s.Fault = *fault
 	}
