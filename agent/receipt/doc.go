@@ -8,8 +8,10 @@
 //
 // # The caller's duties
 //
-// Hand [Collector.Add] every message, from one goroutine. It checks the
-// signature before it reads a field. It ties the bytes of a record to the
+// Hand [Collector.Add] every message, from one goroutine, and not from one that
+// has to be on time: a message of 1 MiB takes milliseconds to hash. It checks the
+// signature before it reads a field. At most 256 entries are read, and of them
+// those that the caller says are its own. It ties the bytes of a record to the
 // record's id; the caller still decodes them. An outcome may concern another
 // device's record: a trade's other side.
 //

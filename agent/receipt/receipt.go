@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 
+	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 
+	"fairwatt/proto/brief"
 	"fairwatt/proto/fairwattpb"
 	"fairwatt/proto/seal"
 	"fairwatt/proto/wire"
@@ -33,14 +35,19 @@ type Collector struct {
 	chain [32]byte
 	keys  map[string]ed25519.PublicKey
 	need  int
+	mine  func(*fairwattpb.ReceiptEntry) bool
 
 	voices map[[32]byte]map[string]bool // by claim; nil value: already told
 	order  [][32]byte
 }
 
-// New needs the data aggregators' keys by id.
-func New(chain [32]byte, das map[string]ed25519.PublicKey) *Collector {
-	return &Collector{chain: chain, keys: das, need: wire.Vouchers(len(das)), voices: make(map[[32]byte]map[string]bool)}
+// New needs the data aggregators' keys by id. Entries for which mine is false
+// are passed over; it is called during Add, and nil keeps all.
+func New(chain [32]byte, das map[string]ed25519.PublicKey, mine func(*fairwattpb.ReceiptEntry) bool) *Collector {
+	if mine == nil {
+		mine = func(*fairwattpb.ReceiptEntry) bool { return true }
+	}
+	return &Collector{chain: chain, keys: das, need: wire.Vouchers(len(das)), mine: mine, voices: make(map[[32]byte]map[string]bool)}
 }
 
 // Add takes one receipt message of the data aggregator named in the topic and
@@ -56,6 +63,12 @@ func (r *Collector) Add(da string, sealed []byte) ([]Outcome, error) {
 	if err != nil {
 		return nil, fmt.Errorf("receipt of %s: %w", da, err)
 	}
+	if signer != da {
+		return nil, fmt.Errorf("receipt of %s: on the topic of %s", signer, brief.Quote(da))
+	}
+	if n := entries(payload); n > wire.MaxReceiptEntries {
+		return nil, fmt.Errorf("receipt of %s: more than %d entries", signer, wire.MaxReceiptEntries)
+	}
 	var receipt fairwattpb.Receipt
 	if err := proto.Unmarshal(payload, &receipt); err != nil {
 		return nil, fmt.Errorf("receipt of %s: %w", signer, err)
@@ -65,6 +78,9 @@ func (r *Collector) Add(da string, sealed []byte) ([]Outcome, error) {
 	}
 	var out []Outcome
 	for _, e := range receipt.GetEntries() {
+		if !r.mine(e) {
+			continue
+		}
 		if err := checkEntry(e); err != nil {
 			return out, fmt.Errorf("receipt of %s: %w", signer, err)
 		}
@@ -73,6 +89,29 @@ func (r *Collector) Add(da string, sealed []byte) ([]Outcome, error) {
 		}
 	}
 	return out, nil
+}
+
+// entries counts the entries of an encoded receipt, up to one more than may be.
+// It decodes none of them: an entry of two bytes takes a hundred times as many
+// when it is decoded.
+func entries(payload []byte) int {
+	field := new(fairwattpb.Receipt).ProtoReflect().Descriptor().Fields().ByName("entries").Number()
+	count := 0
+	for len(payload) > 0 && count <= wire.MaxReceiptEntries {
+		number, kind, n := protowire.ConsumeTag(payload)
+		if n < 0 {
+			return count // proto.Unmarshal says what is wrong
+		}
+		size := protowire.ConsumeFieldValue(number, kind, payload[n:])
+		if size < 0 {
+			return count
+		}
+		if number == field {
+			count++
+		}
+		payload = payload[n+size:]
+	}
+	return count
 }
 
 var errEntry = errors.New("record and record id do not belong together")

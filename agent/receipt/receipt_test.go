@@ -1,6 +1,7 @@
 package receipt
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -21,7 +22,7 @@ func entry(id byte, applied bool, code, reason string) *fairwattpb.ReceiptEntry 
 
 func TestReceiptsNeedFPlusOneOfTheSameWord(t *testing.T) {
 	das, keys := receipttest.DAs(4)
-	r := New(receipttest.Chain, keys)
+	r := New(receipttest.Chain, keys, nil)
 	steps := []struct {
 		name   string
 		da     int
@@ -81,18 +82,48 @@ func TestReceiptsRefuseWhatIsNotTheirs(t *testing.T) {
 		{"another domain", "invalid signature", asRecord},
 		{"record of another id", "do not belong together", das[0].Receipt(t, 1, other)},
 		{"empty", "", nil},
+		{"on another's topic", "on the topic of \"da-1\"", das[1].Receipt(t, 1)},
+		{"too many entries", "more than 256 entries", das[0].Receipt(t, 1, slices.Repeat([]*fairwattpb.ReceiptEntry{entry(1, true, "", "")}, 257)...)},
+		{"too many entries of nothing", "more than 256 entries", das[0].Receipt(t, 1, slices.Repeat([]*fairwattpb.ReceiptEntry{{}}, 380_000)...)},
 		{"too large", "is over", make([]byte, wire.MaxReceiptBytes+1)},
 	} {
-		outcomes, err := New(receipttest.Chain, keys).Add("da-1", c.sealed)
+		outcomes, err := New(receipttest.Chain, keys, nil).Add("da-1", c.sealed)
 		if err == nil || len(outcomes) != 0 || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: outcomes %v, err %v", c.name, outcomes, err)
 		}
 	}
 }
 
+// As many entries as one receipt may hold are taken, and what concerns others is
+// passed over.
+func TestReceiptsKeepWhatIsMine(t *testing.T) {
+	das, keys := receipttest.DAs(4)
+	r := New(receipttest.Chain, keys, func(e *fairwattpb.ReceiptEntry) bool { return e.GetCounter()%2 == 0 })
+	var entries []*fairwattpb.ReceiptEntry
+	for i := range wire.MaxReceiptEntries {
+		entries = append(entries, entry(byte(i), true, "", ""))
+	}
+	told := 0
+	for _, da := range das[:2] {
+		outcomes, err := r.Add(da.ID, da.Receipt(t, 1, entries...))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, o := range outcomes {
+			if o.Entry.GetCounter()%2 != 0 {
+				t.Errorf("told of counter %d", o.Entry.GetCounter())
+			}
+		}
+		told += len(outcomes)
+	}
+	if told != wire.MaxReceiptEntries/2 {
+		t.Errorf("%d outcomes, want %d", told, wire.MaxReceiptEntries/2)
+	}
+}
+
 func TestReceiptsForgetTheOldest(t *testing.T) {
 	_, keys := receipttest.DAs(4)
-	r := New(receipttest.Chain, keys)
+	r := New(receipttest.Chain, keys, nil)
 	for i := range maxTracked + 10 {
 		e := entry(0, true, "", "")
 		e.Counter = uint64(i + 1)
@@ -113,7 +144,7 @@ func FuzzReceipts(f *testing.F) {
 		if err != nil {
 			t.Skip()
 		}
-		r := New(receipttest.Chain, keys)
+		r := New(receipttest.Chain, keys, nil)
 		// One aggregator alone never makes an outcome, whatever it signs.
 		if v, _ := r.Add("da-1", sealed); len(v) != 0 {
 			t.Fatalf("one voice made %d outcomes", len(v))
