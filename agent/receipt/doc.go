@@ -17,9 +17,9 @@
 //
 // # Design
 //
-// Only the hash of a claim and its voices are kept, at most 8192 of them; the
-// oldest are forgotten first. A liar can push others out only by as many claims
-// as it signs itself, and the record is then sent again. Trusting the first
+// Only the hash of a claim and its voices are kept, at most 2048 claims of each
+// aggregator; its own oldest are forgotten first. One list for all was refused: a
+// liar then made the agent forget what honest ones had said. Trusting the first
 // receipt was refused: one aggregator could free a buyer's Token or close a
 // contactor alone.
 //

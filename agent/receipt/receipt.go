@@ -25,9 +25,10 @@ type Outcome struct {
 // Final says whether the record stands in a block, applied or not.
 func (o Outcome) Final() bool { return o.Height > 0 }
 
-// maxTracked bounds the claims that wait for more voices or are kept against
-// repeats. The oldest are forgotten first.
-const maxTracked = 8192
+// maxClaims bounds the claims of one data aggregator that wait for more voices
+// or are kept against repeats. Its oldest are forgotten first, and no other's:
+// a liar that says much forgets only what it said itself.
+const maxClaims = 2048
 
 // A Collector counts what data aggregators say, until f+1 said the same. It is
 // not safe for concurrent use.
@@ -37,8 +38,14 @@ type Collector struct {
 	need  int
 	mine  func(*fairwattpb.ReceiptEntry) bool
 
-	voices map[[32]byte]map[string]bool // by claim; nil value: already told
-	order  [][32]byte
+	claims map[[32]byte]*claim
+	said   map[string][][32]byte // by data aggregator, the oldest first
+}
+
+// A claim is what some data aggregators say; it is kept while it has a voice.
+type claim struct {
+	voices map[string]bool
+	told   bool
 }
 
 // New needs the data aggregators' keys by id. Entries for which mine is false
@@ -47,7 +54,10 @@ func New(chain [32]byte, das map[string]ed25519.PublicKey, mine func(*fairwattpb
 	if mine == nil {
 		mine = func(*fairwattpb.ReceiptEntry) bool { return true }
 	}
-	return &Collector{chain: chain, keys: das, need: wire.Vouchers(len(das)), mine: mine, voices: make(map[[32]byte]map[string]bool)}
+	return &Collector{
+		chain: chain, keys: das, need: wire.Vouchers(len(das)), mine: mine,
+		claims: make(map[[32]byte]*claim), said: make(map[string][][32]byte),
+	}
 }
 
 // Add takes one receipt message of the data aggregator named in the topic and
@@ -131,37 +141,49 @@ func checkEntry(e *fairwattpb.ReceiptEntry) error {
 // voice counts one aggregator's word and says whether it was the one that
 // made the outcome certain.
 func (r *Collector) voice(da string, height uint64, e *fairwattpb.ReceiptEntry) bool {
-	// The claim is all of the entry but the refusal's prose, which honest
-	// aggregators of different versions may word differently.
-	claim := proto.Clone(e).(*fairwattpb.ReceiptEntry)
-	if claim.Outcome != nil {
-		claim.Outcome.Reason = ""
-	}
-	if claim.Trade != nil {
-		claim.Trade.Reason = ""
-	}
-	b, err := proto.MarshalOptions{Deterministic: true}.Marshal(claim)
+	key, err := claimOf(height, e)
 	if err != nil {
 		return false // unreachable: it was just unmarshalled
 	}
-	key := sha256.Sum256(fmt.Appendf(b, "@%d", height))
-	voices, known := r.voices[key]
-	if known && voices == nil {
-		return false
+	c := r.claims[key]
+	if c == nil {
+		c = &claim{voices: make(map[string]bool)}
+		r.claims[key] = c
 	}
-	if !known {
-		voices = make(map[string]bool)
-		r.voices[key] = voices
-		r.order = append(r.order, key)
-		if len(r.order) > maxTracked {
-			delete(r.voices, r.order[0])
-			r.order = r.order[1:]
+	if !c.voices[da] {
+		c.voices[da] = true
+		r.said[da] = append(r.said[da], key)
+		if len(r.said[da]) > maxClaims {
+			r.withdraw(da)
 		}
 	}
-	voices[da] = true
-	if len(voices) < r.need {
+	if c.told || len(c.voices) < r.need {
 		return false
 	}
-	r.voices[key] = nil
+	c.told = true
 	return true
+}
+
+// withdraw forgets the oldest claim of a data aggregator.
+func (r *Collector) withdraw(da string) {
+	key := r.said[da][0]
+	r.said[da] = r.said[da][1:]
+	c := r.claims[key]
+	if delete(c.voices, da); len(c.voices) == 0 {
+		delete(r.claims, key)
+	}
+}
+
+// claimOf is what of an entry has to be equal: all but the refusal's prose,
+// which honest aggregators of different versions may word differently.
+func claimOf(height uint64, e *fairwattpb.ReceiptEntry) ([32]byte, error) {
+	same := proto.Clone(e).(*fairwattpb.ReceiptEntry)
+	if same.Outcome != nil {
+		same.Outcome.Reason = ""
+	}
+	if same.Trade != nil {
+		same.Trade.Reason = ""
+	}
+	b, err := proto.MarshalOptions{Deterministic: true}.Marshal(same)
+	return sha256.Sum256(fmt.Appendf(b, "@%d", height)), err
 }

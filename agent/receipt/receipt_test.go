@@ -121,16 +121,50 @@ func TestReceiptsKeepWhatIsMine(t *testing.T) {
 	}
 }
 
+// numbered is the claim of a number: what an aggregator says without end.
+func numbered(i int) *fairwattpb.ReceiptEntry {
+	e := entry(0, true, "", "")
+	e.Counter = uint64(i + 1)
+	return e
+}
+
 func TestReceiptsForgetTheOldest(t *testing.T) {
 	_, keys := receipttest.DAs(4)
 	r := New(receipttest.Chain, keys, nil)
-	for i := range maxTracked + 10 {
-		e := entry(0, true, "", "")
-		e.Counter = uint64(i + 1)
-		r.voice("da-1", 1, e)
+	for i := range 3 * maxClaims {
+		r.voice("da-1", 1, numbered(i))
 	}
-	if len(r.voices) > maxTracked || len(r.order) > maxTracked {
-		t.Fatalf("tracks %d claims", len(r.voices))
+	if len(r.claims) != maxClaims || len(r.said["da-1"]) != maxClaims {
+		t.Fatalf("keeps %d claims and %d of one aggregator, want %d", len(r.claims), len(r.said["da-1"]), maxClaims)
+	}
+	if r.voice("da-2", 1, numbered(2*maxClaims-1)) {
+		t.Error("a claim that was forgotten still has its voice")
+	}
+	if !r.voice("da-2", 1, numbered(2*maxClaims)) {
+		t.Error("the oldest claim that is kept has lost its voice")
+	}
+}
+
+// A liar that says as much as it likes makes the agent forget no honest word,
+// whether it waits for another or was told.
+func TestReceiptsKeepHonestVoicesBesideALiar(t *testing.T) {
+	_, keys := receipttest.DAs(4)
+	r := New(receipttest.Chain, keys, nil)
+	told, waits := entry(1, true, "", ""), entry(2, true, "", "")
+	r.voice("da-2", 7, told)
+	if !r.voice("da-3", 7, told) {
+		t.Fatal("two voices of four are not enough")
+	}
+	r.voice("da-2", 7, waits)
+	r.voice("da-1", 7, told) // the liar's word is one of those it forgets
+	for i := range 20_000 {
+		r.voice("da-1", 9, numbered(i))
+	}
+	if !r.voice("da-3", 7, waits) {
+		t.Error("the honest word that waited is forgotten")
+	}
+	if r.voice("da-4", 7, told) {
+		t.Error("the same outcome is told twice")
 	}
 }
 
