@@ -178,6 +178,10 @@ func (a *Agent) settle(outcomes []receipt.Outcome) {
 	for taken := 0; ; {
 		taken += len(outcomes)
 		for _, o := range outcomes {
+			if o.Held {
+				a.held(o)
+				continue
+			}
 			decoded, err := a.decode(o)
 			if err != nil {
 				a.receipts.refuse("f+1 of them", err)
@@ -194,6 +198,14 @@ func (a *Agent) settle(outcomes []receipt.Outcome) {
 			return
 		}
 	}
+}
+
+// held tells that some data aggregators refused a record, too few to give it up.
+// The outbox sends it again as it does without any answer.
+func (a *Agent) held(o receipt.Outcome) {
+	a.counters.held++
+	a.log.Warn("record refused by some, kept and sent again", "id", fmt.Sprintf("%.8x", o.Entry.GetRecordId()),
+		"code", o.Entry.GetOutcome().GetCode(), "reason", cut(o.Entry.GetOutcome().GetReason()))
 }
 
 // mine says whether an entry may change anything here: it is of a record in

@@ -5,9 +5,12 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"google.golang.org/protobuf/proto"
 
 	"fairwatt/agent/outbox"
 	"fairwatt/agent/receipt"
@@ -17,6 +20,7 @@ import (
 	"fairwatt/proto/fairwattpb"
 	"fairwatt/proto/mqtt"
 	"fairwatt/proto/mqtt/mqtttest"
+	"fairwatt/proto/seal"
 	"fairwatt/proto/wire"
 )
 
@@ -190,4 +194,69 @@ func TestCheckerDropsTheOldestOfTheOneThatFloods(t *testing.T) {
 			t.Errorf("%s: %d counted as dropped, want %d", c.name, dropped, c.count-c.kept+1)
 		}
 	}
+}
+
+// A liar and one that is behind refuse a record at the door: the agent keeps it
+// and sends it again. A third that refuses makes it give the record up.
+func TestAgentKeepsARecordThatSomeRefuse(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWatchedAgent(t)
+		var mu sync.Mutex
+		sent := map[[32]byte]int{}
+		w.pipe.Subscribe("fairwatt/v1/farm-1/pv-1/up/record", func(m mqtt.Message) {
+			var batch fairwattpb.RecordBatch
+			if err := proto.Unmarshal(m.Payload, &batch); err != nil {
+				t.Error(err)
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			for _, sealed := range batch.GetSealed() {
+				sent[seal.ID(sealed)]++
+			}
+		})
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- w.Run(ctx) }()
+		later := func(d time.Duration) {
+			time.Sleep(d)
+			synctest.Wait()
+		}
+		later(20 * time.Second)
+		mu.Lock()
+		var id [32]byte
+		for id = range sent {
+			break
+		}
+		before := sent[id]
+		mu.Unlock()
+		if before == 0 {
+			t.Fatal("no record was sent")
+		}
+		refuse := func(da receipttest.DA) {
+			w.send(da, da.Receipt(t, 0, &fairwattpb.ReceiptEntry{
+				RecordId: id[:], Sender: "pv-1", Outcome: &fairwattpb.Outcome{Code: wire.CodeUnknownSigner},
+			}))
+			later(2 * time.Second)
+		}
+		refuse(w.das[0])
+		refuse(w.das[1])
+		if s := w.Status(); !w.deps.Outbox.Holds(id) || s.Refused != 0 || w.counters.held != 1 {
+			t.Errorf("after two refusals of four: held in the outbox %v, %d refused, %d told as held", w.deps.Outbox.Holds(id), s.Refused, w.counters.held)
+		}
+		later(2 * time.Minute)
+		mu.Lock()
+		if sent[id] <= before {
+			t.Errorf("sent %d times, and not again after the refusals", sent[id])
+		}
+		mu.Unlock()
+		refuse(w.das[2])
+		if s := w.Status(); w.deps.Outbox.Holds(id) || s.Refused != 1 {
+			t.Errorf("after three refusals of four: held in the outbox %v, %d refused", w.deps.Outbox.Holds(id), s.Refused)
+		}
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("Run: %v", err)
+		}
+		w.pipe.Close()
+	})
 }

@@ -284,7 +284,7 @@ func (a *Agent) attest() ([]byte, error) {
 func (a *Agent) decode(v receipt.Outcome) (trade.Outcome, error) {
 	out := trade.Outcome{
 		Height: v.Height, Applied: v.Entry.GetOutcome().GetApplied(),
-		Code: v.Entry.GetOutcome().GetCode(), Reason: v.Entry.GetOutcome().GetReason(), Trade: v.Entry.GetTrade(),
+		Code: v.Entry.GetOutcome().GetCode(), Reason: cut(v.Entry.GetOutcome().GetReason()), Trade: v.Entry.GetTrade(),
 	}
 	copy(out.ID[:], v.Entry.GetRecordId())
 	sealed := v.Entry.GetRecord()

@@ -6,6 +6,11 @@
 // only of decided blocks. Each outcome is returned once. The wording of a
 // refusal may differ between aggregators; all else must be equal.
 //
+// A refusal before any block hangs on how far an aggregator has read the chain.
+// Of f+1 that give it, the one honest may be behind. It is then [Outcome.Held],
+// and certain when a quorum gives it. A refusal that hangs on the record's bytes
+// alone is certain with f+1.
+//
 // # The caller's duties
 //
 // Hand [Collector.Add] every message, from one goroutine, and not from one that

@@ -19,7 +19,10 @@ import (
 // enough of them said the same.
 type Outcome struct {
 	Height uint64 // 0: refused before any block
-	Entry  *fairwattpb.ReceiptEntry
+	// Held says that f+1 have refused the record before any block, and not yet
+	// enough of them: it is to be kept and sent again.
+	Held  bool
+	Entry *fairwattpb.ReceiptEntry
 }
 
 // Final says whether the record stands in a block, applied or not.
@@ -35,7 +38,8 @@ const maxClaims = 2048
 type Collector struct {
 	chain [32]byte
 	keys  map[string]ed25519.PublicKey
-	need  int
+	need  int // voices for what stands in a block
+	all   int // voices for a refusal before any block
 	mine  func(*fairwattpb.ReceiptEntry) bool
 
 	claims map[[32]byte]*claim
@@ -45,8 +49,14 @@ type Collector struct {
 // A claim is what some data aggregators say; it is kept while it has a voice.
 type claim struct {
 	voices map[string]bool
+	held   bool // told as held
 	told   bool
 }
+
+// lasting are the refusals that hang on the bytes of the record and the genesis
+// alone: what one honest aggregator says, all would say, now and later. Any other
+// hangs on how far an aggregator has read the chain.
+var lasting = map[string]bool{wire.CodeMalformed: true, wire.CodeTooLarge: true, wire.CodeWrongChain: true}
 
 // New needs the data aggregators' keys by id. Entries for which mine is false
 // are passed over; it is called during Add, and nil keeps all.
@@ -55,7 +65,7 @@ func New(chain [32]byte, das map[string]ed25519.PublicKey, mine func(*fairwattpb
 		mine = func(*fairwattpb.ReceiptEntry) bool { return true }
 	}
 	return &Collector{
-		chain: chain, keys: das, need: wire.Vouchers(len(das)), mine: mine,
+		chain: chain, keys: das, need: wire.Vouchers(len(das)), all: wire.Quorum(len(das)), mine: mine,
 		claims: make(map[[32]byte]*claim), said: make(map[string][][32]byte),
 	}
 }
@@ -91,11 +101,13 @@ func (r *Collector) Add(da string, sealed []byte) ([]Outcome, error) {
 		if !r.mine(e) {
 			continue
 		}
-		if err := checkEntry(e); err != nil {
+		if err := checkEntry(receipt.GetHeight(), e); err != nil {
 			return out, fmt.Errorf("receipt of %s: %w", signer, err)
 		}
-		if r.voice(signer, receipt.GetHeight(), e) {
-			out = append(out, Outcome{Height: receipt.GetHeight(), Entry: e})
+		o := Outcome{Height: receipt.GetHeight(), Entry: e}
+		var news bool
+		if news, o.Held = r.voice(signer, o.Height, e); news {
+			out = append(out, o)
 		}
 	}
 	return out, nil
@@ -124,11 +136,17 @@ func entries(payload []byte) int {
 	return count
 }
 
-var errEntry = errors.New("record and record id do not belong together")
+var (
+	errEntry = errors.New("record and record id do not belong together")
+	errDoor  = errors.New("at height 0 a record can only be refused, and changes no trade")
+)
 
 // checkEntry refuses a record that is not the one its id names: what traders
 // decide on is the record.
-func checkEntry(e *fairwattpb.ReceiptEntry) error {
+func checkEntry(height uint64, e *fairwattpb.ReceiptEntry) error {
+	if height == 0 && (e.GetOutcome().GetApplied() || e.GetTrade() != nil || len(e.GetRecord()) > 0) {
+		return errDoor
+	}
 	if len(e.GetRecord()) == 0 {
 		return nil
 	}
@@ -139,11 +157,15 @@ func checkEntry(e *fairwattpb.ReceiptEntry) error {
 }
 
 // voice counts one aggregator's word and says whether it was the one that
-// made the outcome certain.
-func (r *Collector) voice(da string, height uint64, e *fairwattpb.ReceiptEntry) bool {
+// made the outcome certain, or made a refusal one that is held.
+//
+// Of f+1 that refuse a record before any block, f may lie and the honest one may
+// be behind: it does not know the sender yet. Of a quorum, so many honest ones
+// refuse that without them no block has the record.
+func (r *Collector) voice(da string, height uint64, e *fairwattpb.ReceiptEntry) (news, held bool) {
 	key, err := claimOf(height, e)
 	if err != nil {
-		return false // unreachable: it was just unmarshalled
+		return false, false // unreachable: it was just unmarshalled
 	}
 	c := r.claims[key]
 	if c == nil {
@@ -157,11 +179,19 @@ func (r *Collector) voice(da string, height uint64, e *fairwattpb.ReceiptEntry) 
 			r.withdraw(da)
 		}
 	}
-	if c.told || len(c.voices) < r.need {
-		return false
+	enough := r.need
+	if height == 0 && !lasting[e.GetOutcome().GetCode()] {
+		enough = r.all
 	}
-	c.told = true
-	return true
+	switch {
+	case c.told || len(c.voices) < r.need:
+		return false, false
+	case len(c.voices) >= enough:
+		c.told = true
+		return true, false
+	}
+	news, c.held = !c.held, true
+	return news, true
 }
 
 // withdraw forgets the oldest claim of a data aggregator.
@@ -175,7 +205,9 @@ func (r *Collector) withdraw(da string) {
 }
 
 // claimOf is what of an entry has to be equal: all but the refusal's prose,
-// which honest aggregators of different versions may word differently.
+// which honest aggregators of different versions may word differently. Of a
+// refusal before any block it is record, sender and code; not all that refuse
+// can read the counter.
 func claimOf(height uint64, e *fairwattpb.ReceiptEntry) ([32]byte, error) {
 	same := proto.Clone(e).(*fairwattpb.ReceiptEntry)
 	if same.Outcome != nil {
@@ -183,6 +215,11 @@ func claimOf(height uint64, e *fairwattpb.ReceiptEntry) ([32]byte, error) {
 	}
 	if same.Trade != nil {
 		same.Trade.Reason = ""
+	}
+	if height == 0 {
+		same = &fairwattpb.ReceiptEntry{
+			RecordId: e.GetRecordId(), Sender: e.GetSender(), Outcome: &fairwattpb.Outcome{Code: e.GetOutcome().GetCode()},
+		}
 	}
 	b, err := proto.MarshalOptions{Deterministic: true}.Marshal(same)
 	return sha256.Sum256(fmt.Appendf(b, "@%d", height)), err

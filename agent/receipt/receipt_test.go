@@ -37,7 +37,8 @@ func TestReceiptsNeedFPlusOneOfTheSameWord(t *testing.T) {
 		{"the second of four", 3, 7, entry(1, true, "", ""), 1},
 		{"told already", 2, 7, entry(1, true, "", ""), 0},
 		{"a refusal before any block", 0, 0, entry(2, false, "unknown_sender", "no such device"), 0},
-		{"in other words", 1, 0, entry(2, false, "unknown_sender", "sender is not registered"), 1},
+		{"in other words", 1, 0, entry(2, false, "malformed", "field 7"), 0},
+		{"a refusal that cannot change", 2, 0, entry(2, false, "malformed", "field seven"), 1},
 	}
 	for _, s := range steps {
 		got, err := r.Add(das[s.da].ID, das[s.da].Receipt(t, s.height, s.entry))
@@ -83,6 +84,8 @@ func TestReceiptsRefuseWhatIsNotTheirs(t *testing.T) {
 		{"record of another id", "do not belong together", das[0].Receipt(t, 1, other)},
 		{"empty", "", nil},
 		{"on another's topic", "on the topic of \"da-1\"", das[1].Receipt(t, 1)},
+		{"applied in no block", "can only be refused", das[0].Receipt(t, 0, entry(1, true, "", ""))},
+		{"a trade in no block", "can only be refused", das[0].Receipt(t, 0, &fairwattpb.ReceiptEntry{RecordId: []byte{1}, Trade: &fairwattpb.TradeNotice{TradeId: "t"}})},
 		{"too many entries", "more than 256 entries", das[0].Receipt(t, 1, slices.Repeat([]*fairwattpb.ReceiptEntry{entry(1, true, "", "")}, 257)...)},
 		{"too many entries of nothing", "more than 256 entries", das[0].Receipt(t, 1, slices.Repeat([]*fairwattpb.ReceiptEntry{{}}, 380_000)...)},
 		{"too large", "is over", make([]byte, wire.MaxReceiptBytes+1)},
@@ -121,6 +124,59 @@ func TestReceiptsKeepWhatIsMine(t *testing.T) {
 	}
 }
 
+// Of a refusal before any block f+1 are not enough, unless it hangs on the record
+// alone: a liar and one that is behind would make the agent forget a record that
+// the others take.
+func TestReceiptsHoldARefusalAtTheDoor(t *testing.T) {
+	refused := func(code string) *fairwattpb.ReceiptEntry { return entry(1, false, code, "") }
+	type step struct {
+		da         string
+		code       string
+		news, held bool
+	}
+	for _, c := range []struct {
+		name  string
+		n     int
+		steps []step
+	}{
+		{"a liar and a laggard hold it, a third strikes it", 4, []step{
+			{"da-1", wire.CodeUnknownSigner, false, false}, {"da-2", wire.CodeUnknownSigner, true, true},
+			{"da-1", wire.CodeUnknownSigner, false, true}, {"da-3", wire.CodeUnknownSigner, true, false},
+			{"da-4", wire.CodeUnknownSigner, false, false},
+		}},
+		{"replayed is no better", 4, []step{
+			{"da-1", wire.CodeReplayed, false, false}, {"da-2", wire.CodeReplayed, true, true}, {"da-3", wire.CodeReplayed, true, false},
+		}},
+		{"other codes do not add up", 4, []step{
+			{"da-1", wire.CodeUnknownSigner, false, false}, {"da-2", wire.CodeReplayed, false, false}, {"da-3", wire.CodeNotAllowed, false, false},
+		}},
+		{"malformed is so for all", 4, []step{{"da-1", wire.CodeMalformed, false, false}, {"da-2", wire.CodeMalformed, true, false}}},
+		{"so is another chain's", 4, []step{{"da-1", wire.CodeWrongChain, false, false}, {"da-2", wire.CodeWrongChain, true, false}}},
+		{"and too large", 4, []step{{"da-1", wire.CodeTooLarge, false, false}, {"da-2", wire.CodeTooLarge, true, false}}},
+		{"of one aggregator its word is all", 1, []step{{"da-1", wire.CodeUnknownSigner, true, false}}},
+		{"five of seven", 7, []step{
+			{"da-1", wire.CodeNotAllowed, false, false}, {"da-2", wire.CodeNotAllowed, false, false}, {"da-3", wire.CodeNotAllowed, true, true},
+			{"da-4", wire.CodeNotAllowed, false, true}, {"da-5", wire.CodeNotAllowed, true, false},
+		}},
+	} {
+		_, keys := receipttest.DAs(c.n)
+		r := New(receipttest.Chain, keys, nil)
+		for i, s := range c.steps {
+			e := refused(s.code)
+			e.Counter = uint64(i) // not all that refuse can read it
+			if news, held := r.voice(s.da, 0, e); news != s.news || held != s.held {
+				t.Errorf("%s: step %d: news %v, held %v", c.name, i+1, news, held)
+			}
+		}
+	}
+}
+
+// tell gives the collector one word and says whether it made an outcome certain.
+func tell(r *Collector, da string, height uint64, e *fairwattpb.ReceiptEntry) bool {
+	news, held := r.voice(da, height, e)
+	return news && !held
+}
+
 // numbered is the claim of a number: what an aggregator says without end.
 func numbered(i int) *fairwattpb.ReceiptEntry {
 	e := entry(0, true, "", "")
@@ -137,10 +193,10 @@ func TestReceiptsForgetTheOldest(t *testing.T) {
 	if len(r.claims) != maxClaims || len(r.said["da-1"]) != maxClaims {
 		t.Fatalf("keeps %d claims and %d of one aggregator, want %d", len(r.claims), len(r.said["da-1"]), maxClaims)
 	}
-	if r.voice("da-2", 1, numbered(2*maxClaims-1)) {
+	if tell(r, "da-2", 1, numbered(2*maxClaims-1)) {
 		t.Error("a claim that was forgotten still has its voice")
 	}
-	if !r.voice("da-2", 1, numbered(2*maxClaims)) {
+	if !tell(r, "da-2", 1, numbered(2*maxClaims)) {
 		t.Error("the oldest claim that is kept has lost its voice")
 	}
 }
@@ -152,7 +208,7 @@ func TestReceiptsKeepHonestVoicesBesideALiar(t *testing.T) {
 	r := New(receipttest.Chain, keys, nil)
 	told, waits := entry(1, true, "", ""), entry(2, true, "", "")
 	r.voice("da-2", 7, told)
-	if !r.voice("da-3", 7, told) {
+	if !tell(r, "da-3", 7, told) {
 		t.Fatal("two voices of four are not enough")
 	}
 	r.voice("da-2", 7, waits)
@@ -160,10 +216,10 @@ func TestReceiptsKeepHonestVoicesBesideALiar(t *testing.T) {
 	for i := range 20_000 {
 		r.voice("da-1", 9, numbered(i))
 	}
-	if !r.voice("da-3", 7, waits) {
+	if !tell(r, "da-3", 7, waits) {
 		t.Error("the honest word that waited is forgotten")
 	}
-	if r.voice("da-4", 7, told) {
+	if tell(r, "da-4", 7, told) {
 		t.Error("the same outcome is told twice")
 	}
 }
