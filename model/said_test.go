@@ -165,3 +165,23 @@ func TestALostCauseInWords(t *testing.T) {
 		t.Errorf("%+v, opens in %d", c, v.OpensInMs)
 	}
 }
+
+// A warning that does not block does not lengthen the block of one that does, and
+// says when it ends where it is the cause itself.
+func TestWarningSaysItsOwnEnd(t *testing.T) {
+	t.Parallel()
+	for _, levels := range [][]Level{{LevelWarn}, {LevelBlock, LevelWarn}} {
+		r := quietRig(t, nil)
+		r.quiet(1000)
+		for i, l := range levels {
+			w := warning(string(rune('a'+i)), l, r.now+int64(1+i)*3_600_000)
+			if _, err := r.j.Warn(w, r.now); err != nil {
+				t.Fatal(err)
+			}
+		}
+		i, _ := ruleIndex(r.j.rules, "W09")
+		if c := r.j.cause(i, r.now); c.Level != levels[0] || c.Ends != "when it is withdrawn, or" || c.EndsInMs != 3_600_000 {
+			t.Errorf("%v: %v, %q in %d ms", levels, c.Level, c.Ends, c.EndsInMs)
+		}
+	}
+}

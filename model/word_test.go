@@ -634,3 +634,20 @@ func TestLeapDoesNotShortenABlock(t *testing.T) {
 		t.Errorf("stood for %d ms", got)
 	}
 }
+
+// Where the clock is not known, both ends are times of day, and the later one stays.
+func TestWithoutAClockTheLaterTimeOfDayStays(t *testing.T) {
+	t.Parallel()
+	r := blockRig(t)
+	r.wall(0, false)
+	until := func(by string, hours int64) Word {
+		return Word{Kind: WordBlock, By: by, Why: "x", UntilUnixMs: wallMs + r.now + hours*3_600_000}
+	}
+	if _, err := r.say(until("Ada", 2)); err != nil {
+		t.Fatal(err)
+	}
+	r.refused(until("Bob", 1), WordShorter, "Ada has it closed")
+	if _, err := r.say(until("Eve", 3)); err != nil {
+		t.Error(err)
+	}
+}

@@ -88,6 +88,7 @@ func TestOverTCP(t *testing.T) {
 			t.Errorf("silence: %v after %v", err, time.Since(begin))
 		}
 		for transaction, want := range map[uint16]error{2: nil, 9: ErrFrame} {
+			here, there := net.Pipe() // what is left of a wrong answer would be the next one's head
 			go func() {
 				_, _ = there.Read(make([]byte, 64))
 				_, _ = there.Write(mbapFrame(transaction, 1, ask.pdu))
@@ -99,6 +100,7 @@ func TestOverTCP(t *testing.T) {
 			if want == nil && ask.Confirmed(answer) != nil {
 				t.Errorf("% x", answer)
 			}
+			_, _ = here.Close(), there.Close()
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()

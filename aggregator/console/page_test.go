@@ -60,6 +60,7 @@ type stage struct {
 	// drawn is called when the page has drawn a snapshot: it asks for the picture
 	// of the tree then. streams is called with the number of the event stream
 	// that the page opens; it returns false to refuse it.
+	mu       sync.Mutex // the browser is a process of its own: nothing orders it after the test
 	drawn    func()
 	streams  func(n int64, w http.ResponseWriter, r *http.Request) bool
 	opened   atomic.Int64
@@ -80,9 +81,11 @@ func newStage(t *testing.T, s *Snapshot) *stage {
 			}
 		case strings.HasSuffix(r.URL.Path, "/tree.svg"):
 			st.pictures.Add(1)
-			st.drawn()
+			drawn, _ := st.acts()
+			drawn()
 		case strings.HasSuffix(r.URL.Path, "/events"):
-			if n := st.opened.Add(1); st.streams != nil && !st.streams(n, w, r) {
+			n := st.opened.Add(1)
+			if _, streams := st.acts(); streams != nil && !streams(n, w, r) {
 				return
 			}
 		}
@@ -90,6 +93,24 @@ func newStage(t *testing.T, s *Snapshot) *stage {
 	}))
 	t.Cleanup(st.Close)
 	return st
+}
+
+func (st *stage) acts() (drawn func(), streams func(int64, http.ResponseWriter, *http.Request) bool) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	return st.drawn, st.streams
+}
+
+// act changes what the stage does; nil leaves a part as it is.
+func (st *stage) act(drawn func(), streams func(int64, http.ResponseWriter, *http.Request) bool) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if drawn != nil {
+		st.drawn = drawn
+	}
+	if streams != nil {
+		st.streams = streams
+	}
 }
 
 // look lets the browser print the page.
@@ -104,8 +125,7 @@ func (st *stage) dom(t *testing.T) string {
 // loseIt ends the event stream once the page has drawn, and refuses the next.
 func (st *stage) loseIt() {
 	drawn := make(chan struct{})
-	st.drawn = sync.OnceFunc(func() { close(drawn) })
-	st.streams = func(n int64, w http.ResponseWriter, r *http.Request) bool {
+	st.act(sync.OnceFunc(func() { close(drawn) }), func(n int64, w http.ResponseWriter, r *http.Request) bool {
 		if n > 1 { // it has seen the end of the first, and tries again
 			st.look()
 			http.Error(w, "gone", http.StatusBadGateway)
@@ -115,7 +135,7 @@ func (st *stage) loseIt() {
 		go func() { <-drawn; cancel() }()
 		New(st.src, Options{}).Handler().ServeHTTP(w, r.WithContext(ctx))
 		return false
-	}
+	})
 }
 
 func says(t *testing.T, dom string, want ...string) {
@@ -195,8 +215,7 @@ func TestPageNoticesSilence(t *testing.T) {
 		t.Skip("the page waits 12 s before it takes silence for an end")
 	}
 	st := newStage(t, sample(time.Now().UnixMilli()))
-	st.drawn = func() {}
-	st.streams = func(n int64, w http.ResponseWriter, r *http.Request) bool {
+	st.act(func() {}, func(n int64, w http.ResponseWriter, r *http.Request) bool {
 		if n > 1 {
 			st.look()
 			http.Error(w, "gone", http.StatusBadGateway)
@@ -211,7 +230,7 @@ func TestPageNoticesSilence(t *testing.T) {
 		w.(http.Flusher).Flush()
 		<-r.Context().Done()
 		return false
-	}
+	})
 	isLost(t, st.dom(t))
 }
 

@@ -110,6 +110,25 @@ func (m *relayModule) change(f func()) {
 	f()
 }
 
+func (m *relayModule) closed() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.coil
+}
+
+// moves are the coil's changes so far.
+func (m *relayModule) moves() []bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Clone(m.log)
+}
+
+func (m *relayModule) connections() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.dials
+}
+
 func newLine(t *testing.T, m *relayModule) *Line {
 	l, err := New(Config{Endpoint: "relay:502", Coil: at(5), FeedbackInput: at(2)}, m)
 	if err != nil {
@@ -125,7 +144,7 @@ func TestModuleDrivesItsCoil(t *testing.T) {
 		m := &relayModule{coil: true, log: []bool{true}}
 		defer m.drop()
 		l := newLine(t, m)
-		if m.coil {
+		if m.closed() {
 			t.Fatal("closed after the start")
 		}
 		want := func(step string, want bool) {
@@ -144,8 +163,8 @@ func TestModuleDrivesItsCoil(t *testing.T) {
 			t.Fatal(err)
 		}
 		want("welded", true)
-		if !slices.Equal(m.log, []bool{true, false, true, false}) {
-			t.Errorf("the coil went %v", m.log)
+		if !slices.Equal(m.moves(), []bool{true, false, true, false}) {
+			t.Errorf("the coil went %v", m.moves())
 		}
 	})
 }
@@ -167,16 +186,16 @@ func TestModuleIsKeptUp(t *testing.T) {
 			}
 		}
 		time.Sleep(2 * time.Second)
-		if m.coil {
+		if m.closed() {
 			t.Error("closed without a master")
 		}
 		// Told open, it is not kept up.
 		if err := l.Open(""); err != nil {
 			t.Fatal(err)
 		}
-		n := len(m.log)
-		if _, _, err := l.Feedback(); err != nil || len(m.log) != n {
-			t.Errorf("switched %v (%v)", m.log[n:], err)
+		n := len(m.moves())
+		if _, _, err := l.Feedback(); err != nil || len(m.moves()) != n {
+			t.Errorf("switched %v (%v)", m.moves()[n:], err)
 		}
 	})
 }
@@ -192,11 +211,11 @@ func TestModuleIsFoundAgain(t *testing.T) {
 			t.Fatal(err)
 		}
 		m.drop()
-		if err := l.Open(""); err != nil || m.coil {
-			t.Errorf("after the connection broke: %v, closed %v", err, m.coil)
+		if err := l.Open(""); err != nil || m.closed() {
+			t.Errorf("after the connection broke: %v, closed %v", err, m.closed())
 		}
-		if m.dials != 2 {
-			t.Errorf("%d connections, want 2", m.dials)
+		if m.connections() != 2 {
+			t.Errorf("%d connections, want 2", m.connections())
 		}
 	})
 }
@@ -225,8 +244,8 @@ func TestModuleThatFails(t *testing.T) {
 				t.Errorf("%s: took %v", name, took)
 			}
 			m.change(func() { m.silent, m.refuse = false, 0 })
-			if err := l.Open(""); err != nil || m.coil {
-				t.Errorf("%s, mended: %v, closed %v", name, err, m.coil)
+			if err := l.Open(""); err != nil || m.closed() {
+				t.Errorf("%s, mended: %v, closed %v", name, err, m.closed())
 			}
 			m.drop()
 		}
