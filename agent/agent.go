@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -15,7 +14,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"fairwatt/agent/outbox"
-	"fairwatt/agent/receipt"
 	"fairwatt/agent/sensor"
 	"fairwatt/agent/trade"
 	"fairwatt/agent/view"
@@ -77,15 +75,14 @@ type Agent struct {
 	sample    model.Sample
 	judge     *model.Judge
 	publisher *publisher
-	inbox     chan mqtt.Message
 	words     *words
-	feed      *feed              // of official warnings; nil without
-	warned    chan mqtt.Message  // official warnings by MQTT
-	stepped   bool               // the judge has had its first sample
-	wallTold  bool               // the judge knows the time of day
-	beganMs   int64              // sensing clock of the start
-	worldMs   int64              // the world's time of day then, if it has its own
-	receipts  *receipt.Collector // nil without a chain
+	feed      *feed             // of official warnings; nil without
+	warned    chan mqtt.Message // official warnings by MQTT
+	stepped   bool              // the judge has had its first sample
+	wallTold  bool              // the judge knows the time of day
+	beganMs   int64             // sensing clock of the start
+	worldMs   int64             // the world's time of day then, if it has its own
+	receipts  *checker          // nil without a chain
 	meters    []meter
 	trade     trading
 	power     *power
@@ -121,7 +118,7 @@ type savedState struct {
 
 // counters are what went wrong, for telemetry.
 type counters struct {
-	badReceipts, refused, final, commitFailures, clockSteps uint64
+	refused, held, final, commitFailures, clockSteps uint64
 }
 
 // The keys of the outbox's named states.
@@ -161,9 +158,9 @@ func New(cfg Config, deps Deps) (*Agent, error) {
 		cfg: cfg, deps: deps, log: deps.Logger, clock: clockReader{clock: deps.Clock},
 		senses: senses, judge: deps.Judge,
 		publisher: newPublisher(deps.Pipes, deps.Outbox, wire.Topics{Site: cfg.Site, Device: cfg.Device}, deps.Logger),
-		inbox:     make(chan mqtt.Message, 256), warned: make(chan mqtt.Message, 16),
-		saved: savedState{GateState: -1},
-		power: newPower(deps.Contactor, deps.Logger),
+		warned:    make(chan mqtt.Message, 16),
+		saved:     savedState{GateState: -1},
+		power:     newPower(deps.Contactor, deps.Logger),
 	}
 	if deps.Supervisor != nil {
 		a.publisher.alive = func() { deps.Supervisor.Beat(StagePublish) }
@@ -185,7 +182,7 @@ func New(cfg Config, deps Deps) (*Agent, error) {
 		a.viewer.Location = &wire.Location{Lat: l.Latitude, Lon: l.Longitude}
 	}
 	if deps.Chain != nil {
-		a.receipts = receipt.New(deps.Chain.ID, deps.Chain.DAs)
+		a.receipts = newChecker(deps.Chain, a.mine, deps.Logger)
 	}
 	if a.waves, err = newWaveWatches(deps.Sensors, cfg.Judge); err != nil {
 		return nil, fmt.Errorf("new agent: %w", err)
@@ -253,12 +250,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	defer stopPublishing()
 	for _, pipe := range a.deps.Pipes {
 		if a.receipts != nil {
-			pipe.Subscribe(a.publisher.topics.Receipt("+"), func(m mqtt.Message) {
-				select {
-				case a.inbox <- m:
-				case <-publishing.Done():
-				}
-			})
+			pipe.Subscribe(a.publisher.topics.Receipt("+"), a.receipts.post)
 		}
 		if a.feed != nil && a.feed.cfg.Topic != "" {
 			pipe.Subscribe(a.feed.cfg.Topic, func(m mqtt.Message) {
@@ -275,6 +267,9 @@ func (a *Agent) Run(ctx context.Context) error {
 	}
 	g := new(errgroup.Group)
 	g.Go(func() error { return a.publisher.run(publishing) })
+	if a.receipts != nil {
+		g.Go(func() error { return a.checkReceipts(publishing) })
+	}
 	g.Go(func() error { return a.power.guard(publishing, a.judgeLostAfter()) })
 	g.Go(func() error {
 		defer stopPublishing()
@@ -310,9 +305,15 @@ func (a *Agent) loop(ctx context.Context) (err error) {
 	}
 }
 
-// wait handles receipts, warnings and people's words until the next tick.
+// wait handles outcomes, warnings and people's words until the next tick. A
+// tick that is due goes before all of them, however many wait.
 func (a *Agent) wait(ctx context.Context, tick <-chan time.Time) error {
 	for {
+		select {
+		case <-tick:
+			return nil
+		default:
+		}
 		var warned, sealed <-chan mqtt.Message
 		var spoken <-chan asked
 		if a.stepped { // a judgement that begins with a warning would miss all sensors
@@ -355,11 +356,8 @@ func (a *Agent) wait(ctx context.Context, tick <-chan time.Time) error {
 			return nil
 		case <-tick:
 			return nil
-		case m := <-a.inbox:
-			a.receive(m)
-			for range len(a.inbox) {
-				a.receive(<-a.inbox)
-			}
+		case outcomes := <-a.settledBy():
+			a.settle(outcomes)
 			a.now = a.clock.read()
 			if err := a.act(ctx); err != nil {
 				return err
@@ -467,25 +465,6 @@ func (a *Agent) event(e *model.Event) error {
 		a.judged = true // the alert and the gate tell it
 	}
 	return nil
-}
-
-// receive takes one receipt message.
-func (a *Agent) receive(m mqtt.Message) {
-	da := m.Topic[strings.LastIndexByte(m.Topic, '/')+1:]
-	outcomes, err := a.receipts.Add(da, m.Payload)
-	if err != nil {
-		a.counters.badReceipts++
-		a.log.Warn("receipt refused", "da", da, "err", err)
-	}
-	for _, v := range outcomes {
-		rv, err := a.decode(v)
-		if err != nil {
-			a.counters.badReceipts++
-			a.log.Warn("receipt refused", "da", da, "err", err)
-			continue
-		}
-		a.outcomes = append(a.outcomes, rv)
-	}
 }
 
 // flushEvery is how often bulk records, meters and the judge's state are

@@ -18,7 +18,8 @@
 // their order into one [model.Sample], lets the [model.Judge] judge it, opens
 // the contactor when the gate is not open, steps the two traders, writes one
 // transaction to the outbox, and hands views to the publisher. Signed receipts
-// arrive between ticks by a channel. One goroutine for each broker brings views
+// are checked on a goroutine of their own, and what they settle arrives between
+// ticks by a channel; a tick that is due goes first. One goroutine for each broker brings views
 // up to date, and one sends what the outbox holds; none of them makes the loop
 // wait.
 //

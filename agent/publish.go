@@ -95,11 +95,13 @@ func (a *Agent) publishTelemetry() error {
 		Votes: make(map[string]wire.Vote),
 		Counters: map[string]uint64{
 			"records_final": a.counters.final, "records_refused": a.counters.refused,
-			"receipts_refused": a.counters.badReceipts, "commit_failures": a.counters.commitFailures,
-			"clock_steps": a.counters.clockSteps, "publish_failures": a.publisher.failures(),
+			"records_held":    a.counters.held,
+			"commit_failures": a.counters.commitFailures,
+			"clock_steps":     a.counters.clockSteps, "publish_failures": a.publisher.failures(),
 			"words_done": a.words.done.Load(), "words_refused": a.words.refused.Load(),
 		},
 	}
+	v.Counters["receipts_refused"], v.Counters["receipts_dropped"] = a.receipts.counts()
 	if a.feed != nil {
 		v.Counters["warnings_read"], v.Counters["warnings_refused"] = a.feed.read, a.feed.refused
 	}

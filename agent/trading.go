@@ -284,7 +284,7 @@ func (a *Agent) attest() ([]byte, error) {
 func (a *Agent) decode(v receipt.Outcome) (trade.Outcome, error) {
 	out := trade.Outcome{
 		Height: v.Height, Applied: v.Entry.GetOutcome().GetApplied(),
-		Code: v.Entry.GetOutcome().GetCode(), Reason: v.Entry.GetOutcome().GetReason(), Trade: v.Entry.GetTrade(),
+		Code: v.Entry.GetOutcome().GetCode(), Reason: cut(v.Entry.GetOutcome().GetReason()), Trade: v.Entry.GetTrade(),
 	}
 	copy(out.ID[:], v.Entry.GetRecordId())
 	sealed := v.Entry.GetRecord()
@@ -314,16 +314,9 @@ func (a *Agent) decode(v receipt.Outcome) (trade.Outcome, error) {
 		return out, nil
 	}
 	// f+1 aggregators vouch for the bytes; checkEntry has tied them to the id.
-	signer, payload, err := seal.Peek(sealed)
+	record, err := recordOf(sealed)
 	if err != nil {
-		return out, fmt.Errorf("record in receipt: %w", err)
-	}
-	record := new(fairwattpb.Record)
-	if err := proto.Unmarshal(payload, record); err != nil {
-		return out, fmt.Errorf("record in receipt: %w", err)
-	}
-	if record.GetSender() != signer {
-		return out, fmt.Errorf("record in receipt: sender %q is not signer %q", record.GetSender(), signer)
+		return out, err
 	}
 	out.Record = record
 	return out, nil

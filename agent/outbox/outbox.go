@@ -467,6 +467,14 @@ func (o *Outbox) Get(id [32]byte) (Record, bool, error) {
 	return r, true, nil
 }
 
+// Holds says whether a record is queued. It reads no disk.
+func (o *Outbox) Holds(id [32]byte) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	_, ok := o.byID[id]
+	return ok
+}
+
 // Done takes a record out: its outcome is known. It leaves the disk with the next
 // transaction. A crash before that sends it once more, and the ledger refuses it
 // as replayed.

@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 
+	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 
+	"fairwatt/proto/brief"
 	"fairwatt/proto/fairwattpb"
 	"fairwatt/proto/seal"
 	"fairwatt/proto/wire"
@@ -17,30 +19,55 @@ import (
 // enough of them said the same.
 type Outcome struct {
 	Height uint64 // 0: refused before any block
-	Entry  *fairwattpb.ReceiptEntry
+	// Held says that f+1 have refused the record before any block, and not yet
+	// enough of them: it is to be kept and sent again.
+	Held  bool
+	Entry *fairwattpb.ReceiptEntry
 }
 
 // Final says whether the record stands in a block, applied or not.
 func (o Outcome) Final() bool { return o.Height > 0 }
 
-// maxTracked bounds the claims that wait for more voices or are kept against
-// repeats. The oldest are forgotten first.
-const maxTracked = 8192
+// maxClaims bounds the claims of one data aggregator that wait for more voices
+// or are kept against repeats. Its oldest are forgotten first, and no other's:
+// a liar that says much forgets only what it said itself.
+const maxClaims = 2048
 
 // A Collector counts what data aggregators say, until f+1 said the same. It is
 // not safe for concurrent use.
 type Collector struct {
 	chain [32]byte
 	keys  map[string]ed25519.PublicKey
-	need  int
+	need  int // voices for what stands in a block
+	all   int // voices for a refusal before any block
+	mine  func(*fairwattpb.ReceiptEntry) bool
 
-	voices map[[32]byte]map[string]bool // by claim; nil value: already told
-	order  [][32]byte
+	claims map[[32]byte]*claim
+	said   map[string][][32]byte // by data aggregator, the oldest first
 }
 
-// New needs the data aggregators' keys by id.
-func New(chain [32]byte, das map[string]ed25519.PublicKey) *Collector {
-	return &Collector{chain: chain, keys: das, need: wire.Vouchers(len(das)), voices: make(map[[32]byte]map[string]bool)}
+// A claim is what some data aggregators say; it is kept while it has a voice.
+type claim struct {
+	voices map[string]bool
+	held   bool // told as held
+	told   bool
+}
+
+// lasting are the refusals that hang on the bytes of the record and the genesis
+// alone: what one honest aggregator says, all would say, now and later. Any other
+// hangs on how far an aggregator has read the chain.
+var lasting = map[string]bool{wire.CodeMalformed: true, wire.CodeTooLarge: true, wire.CodeWrongChain: true}
+
+// New needs the data aggregators' keys by id. Entries for which mine is false
+// are passed over; it is called during Add, and nil keeps all.
+func New(chain [32]byte, das map[string]ed25519.PublicKey, mine func(*fairwattpb.ReceiptEntry) bool) *Collector {
+	if mine == nil {
+		mine = func(*fairwattpb.ReceiptEntry) bool { return true }
+	}
+	return &Collector{
+		chain: chain, keys: das, need: wire.Vouchers(len(das)), all: wire.Quorum(len(das)), mine: mine,
+		claims: make(map[[32]byte]*claim), said: make(map[string][][32]byte),
+	}
 }
 
 // Add takes one receipt message of the data aggregator named in the topic and
@@ -56,6 +83,12 @@ func (r *Collector) Add(da string, sealed []byte) ([]Outcome, error) {
 	if err != nil {
 		return nil, fmt.Errorf("receipt of %s: %w", da, err)
 	}
+	if signer != da {
+		return nil, fmt.Errorf("receipt of %s: on the topic of %s", signer, brief.Quote(da))
+	}
+	if n := entries(payload); n > wire.MaxReceiptEntries {
+		return nil, fmt.Errorf("receipt of %s: more than %d entries", signer, wire.MaxReceiptEntries)
+	}
 	var receipt fairwattpb.Receipt
 	if err := proto.Unmarshal(payload, &receipt); err != nil {
 		return nil, fmt.Errorf("receipt of %s: %w", signer, err)
@@ -65,21 +98,55 @@ func (r *Collector) Add(da string, sealed []byte) ([]Outcome, error) {
 	}
 	var out []Outcome
 	for _, e := range receipt.GetEntries() {
-		if err := checkEntry(e); err != nil {
+		if !r.mine(e) {
+			continue
+		}
+		if err := checkEntry(receipt.GetHeight(), e); err != nil {
 			return out, fmt.Errorf("receipt of %s: %w", signer, err)
 		}
-		if r.voice(signer, receipt.GetHeight(), e) {
-			out = append(out, Outcome{Height: receipt.GetHeight(), Entry: e})
+		o := Outcome{Height: receipt.GetHeight(), Entry: e}
+		var news bool
+		if news, o.Held = r.voice(signer, o.Height, e); news {
+			out = append(out, o)
 		}
 	}
 	return out, nil
 }
 
-var errEntry = errors.New("record and record id do not belong together")
+// entries counts the entries of an encoded receipt, up to one more than may be.
+// It decodes none of them: an entry of two bytes takes a hundred times as many
+// when it is decoded.
+func entries(payload []byte) int {
+	field := new(fairwattpb.Receipt).ProtoReflect().Descriptor().Fields().ByName("entries").Number()
+	count := 0
+	for len(payload) > 0 && count <= wire.MaxReceiptEntries {
+		number, kind, n := protowire.ConsumeTag(payload)
+		if n < 0 {
+			return count // proto.Unmarshal says what is wrong
+		}
+		size := protowire.ConsumeFieldValue(number, kind, payload[n:])
+		if size < 0 {
+			return count
+		}
+		if number == field {
+			count++
+		}
+		payload = payload[n+size:]
+	}
+	return count
+}
+
+var (
+	errEntry = errors.New("record and record id do not belong together")
+	errDoor  = errors.New("at height 0 a record can only be refused, and changes no trade")
+)
 
 // checkEntry refuses a record that is not the one its id names: what traders
 // decide on is the record.
-func checkEntry(e *fairwattpb.ReceiptEntry) error {
+func checkEntry(height uint64, e *fairwattpb.ReceiptEntry) error {
+	if height == 0 && (e.GetOutcome().GetApplied() || e.GetTrade() != nil || len(e.GetRecord()) > 0) {
+		return errDoor
+	}
 	if len(e.GetRecord()) == 0 {
 		return nil
 	}
@@ -90,39 +157,70 @@ func checkEntry(e *fairwattpb.ReceiptEntry) error {
 }
 
 // voice counts one aggregator's word and says whether it was the one that
-// made the outcome certain.
-func (r *Collector) voice(da string, height uint64, e *fairwattpb.ReceiptEntry) bool {
-	// The claim is all of the entry but the refusal's prose, which honest
-	// aggregators of different versions may word differently.
-	claim := proto.Clone(e).(*fairwattpb.ReceiptEntry)
-	if claim.Outcome != nil {
-		claim.Outcome.Reason = ""
-	}
-	if claim.Trade != nil {
-		claim.Trade.Reason = ""
-	}
-	b, err := proto.MarshalOptions{Deterministic: true}.Marshal(claim)
+// made the outcome certain, or made a refusal one that is held.
+//
+// Of f+1 that refuse a record before any block, f may lie and the honest one may
+// be behind: it does not know the sender yet. Of a quorum, so many honest ones
+// refuse that without them no block has the record.
+func (r *Collector) voice(da string, height uint64, e *fairwattpb.ReceiptEntry) (news, held bool) {
+	key, err := claimOf(height, e)
 	if err != nil {
-		return false // unreachable: it was just unmarshalled
+		return false, false // unreachable: it was just unmarshalled
 	}
-	key := sha256.Sum256(fmt.Appendf(b, "@%d", height))
-	voices, known := r.voices[key]
-	if known && voices == nil {
-		return false
+	c := r.claims[key]
+	if c == nil {
+		c = &claim{voices: make(map[string]bool)}
+		r.claims[key] = c
 	}
-	if !known {
-		voices = make(map[string]bool)
-		r.voices[key] = voices
-		r.order = append(r.order, key)
-		if len(r.order) > maxTracked {
-			delete(r.voices, r.order[0])
-			r.order = r.order[1:]
+	if !c.voices[da] {
+		c.voices[da] = true
+		r.said[da] = append(r.said[da], key)
+		if len(r.said[da]) > maxClaims {
+			r.withdraw(da)
 		}
 	}
-	voices[da] = true
-	if len(voices) < r.need {
-		return false
+	enough := r.need
+	if height == 0 && !lasting[e.GetOutcome().GetCode()] {
+		enough = r.all
 	}
-	r.voices[key] = nil
-	return true
+	switch {
+	case c.told || len(c.voices) < r.need:
+		return false, false
+	case len(c.voices) >= enough:
+		c.told = true
+		return true, false
+	}
+	news, c.held = !c.held, true
+	return news, true
+}
+
+// withdraw forgets the oldest claim of a data aggregator.
+func (r *Collector) withdraw(da string) {
+	key := r.said[da][0]
+	r.said[da] = r.said[da][1:]
+	c := r.claims[key]
+	if delete(c.voices, da); len(c.voices) == 0 {
+		delete(r.claims, key)
+	}
+}
+
+// claimOf is what of an entry has to be equal: all but the refusal's prose,
+// which honest aggregators of different versions may word differently. Of a
+// refusal before any block it is record, sender and code; not all that refuse
+// can read the counter.
+func claimOf(height uint64, e *fairwattpb.ReceiptEntry) ([32]byte, error) {
+	same := proto.Clone(e).(*fairwattpb.ReceiptEntry)
+	if same.Outcome != nil {
+		same.Outcome.Reason = ""
+	}
+	if same.Trade != nil {
+		same.Trade.Reason = ""
+	}
+	if height == 0 {
+		same = &fairwattpb.ReceiptEntry{
+			RecordId: e.GetRecordId(), Sender: e.GetSender(), Outcome: &fairwattpb.Outcome{Code: e.GetOutcome().GetCode()},
+		}
+	}
+	b, err := proto.MarshalOptions{Deterministic: true}.Marshal(same)
+	return sha256.Sum256(fmt.Appendf(b, "@%d", height)), err
 }

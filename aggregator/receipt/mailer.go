@@ -25,7 +25,7 @@ import (
 const (
 	workers        = 8
 	queued         = 4096 // receipts waiting, a worker
-	maxEntries     = 256  // of one receipt
+	maxEntries     = wire.MaxReceiptEntries
 	maxEntryBytes  = 256 << 10
 	keptReceipts   = 32 // a device
 	keptFor        = 10 * time.Minute

@@ -5,7 +5,10 @@ const (
 	MaxBatchBytes   = 1 << 20 // one RecordBatch
 	MaxBatchRecords = 64
 	MaxReceiptBytes = 1 << 20
-	MaxViewBytes    = 64 << 10
+	// MaxReceiptEntries bounds the entries of one receipt. An aggregator that
+	// has more to say makes several receipts.
+	MaxReceiptEntries = 256
+	MaxViewBytes      = 64 << 10
 )
 
 // Limits of the evidence in a record or a view.
