@@ -10,7 +10,7 @@ for program in "agent 20.0" "agent-lite 12.0"; do
 		file=bin/linux-$board/$name
 		[ -f "$file" ] || { echo "check-size: $file is not there: run make arm" >&2; exit 1; }
 		awk -v b="$(stat -c %s "$file")" -v most="$most" -v file="$file" 'BEGIN {
-			printf "check-size: %-24s %6.2f MB of %.1f%s\n", file, b / 1e6, most, b > most * 1e6 ? ": TOO LARGE" : ""
+			printf "check-size: %-24s %6.2f MB of %.1f%s\n", file, b / 1e6, most, (b > most * 1e6 ? ": TOO LARGE" : "")
 			exit b > most * 1e6
 		}' || rc=1
 	done
