@@ -165,3 +165,18 @@ func TestHistory(t *testing.T) {
 		t.Error("the gap has a value")
 	}
 }
+
+// A summary with several things left out and several costs is one JSON object.
+func TestSummaryLists(t *testing.T) {
+	t.Parallel()
+	s := Summary{LeftOut: []LeftOut{{What: "a", Count: 1}, {What: "b", Count: 2, Names: "x"}, {What: "c", Count: 3}}}
+	var got struct {
+		LeftOut []struct {
+			What  string
+			Count int
+		} `json:"left_out"`
+	}
+	if err := json.Unmarshal(s.AppendJSON(nil), &got); err != nil || len(got.LeftOut) != 3 || got.LeftOut[2].Count != 3 {
+		t.Errorf("%+v, %v: %s", got, err, s.AppendJSON(nil))
+	}
+}

@@ -2,6 +2,7 @@ package model
 
 import (
 	"math"
+	"slices"
 	"testing"
 )
 
@@ -526,6 +527,21 @@ func TestCycloneEdges(t *testing.T) {
 	}
 	if text := r.textOf("W08"); text != "pressure below usual 10 hPa (>= 5 hPa), usual is the mean of this hour on 3 days, wind mean 10min 20 m/s (>= 10.8 m/s)" {
 		t.Errorf("text %q", text)
+	}
+}
+
+// The dew point is compared where it is high enough, and only told where it is not.
+func TestW08SaysItsDewPoint(t *testing.T) {
+	t.Parallel()
+	for temperature, compared := range map[float64]bool{28: true, 10: false} {
+		r := quietRig(t, nil)
+		r.step(1000, map[Channel]float64{PressureHPa: 1000, WindSpeedMPS: 20, TemperatureC: temperature, HumidityPct: 90})
+		i, _ := ruleIndex(r.j.rules, "W08")
+		c := r.j.ev.explain(&r.j.rules[i], &ruleState{level: LevelBlock}, false, r.now)
+		n := slices.IndexFunc(c.Inputs, func(in Input) bool { return in.Name == "dew_point" })
+		if n < 0 || (c.Inputs[n].Op != "") != compared {
+			t.Errorf("%v C: %+v", temperature, c.Inputs)
+		}
 	}
 }
 

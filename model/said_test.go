@@ -185,3 +185,23 @@ func TestWarningSaysItsOwnEnd(t *testing.T) {
 		}
 	}
 }
+
+// What is over says on which side of its limit an input is back.
+func TestMeasuredSaysTheGoodSide(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		op      string
+		holding bool
+		want    string
+	}{
+		{">=", false, "gust 12 m/s, limit 20 m/s"}, {"<", false, "gust 12 m/s, limit 20 m/s"},
+		{"<", true, "gust 12 m/s, back below 20 m/s"}, {">", true, "gust 12 m/s, back above 20 m/s"},
+		{"=", true, "gust 12 m/s"}, {"", true, "gust 12 m/s"},
+	} {
+		x := explainer{cause: &Cause{Holding: c.holding}}
+		x.measured("wind_gust", 12, "m/s", c.op, 20)
+		if !strings.HasSuffix(x.plain[0], c.want) {
+			t.Errorf("%q, holding %v: %q, want %q", c.op, c.holding, x.plain[0], c.want)
+		}
+	}
+}
