@@ -306,13 +306,17 @@ func (a *Agent) loop(ctx context.Context) (err error) {
 }
 
 // wait handles outcomes, warnings and people's words until the next tick. A
-// tick that is due goes before all of them, however many wait.
+// tick that is due waits for one of them at most, however many there are.
 func (a *Agent) wait(ctx context.Context, tick <-chan time.Time) error {
-	for {
-		select {
-		case <-tick:
-			return nil
-		default:
+	for first := true; ; first = false {
+		// The first turn goes to any: where a step takes longer than a tick, one is
+		// always due, and a person would never be heard.
+		if !first {
+			select {
+			case <-tick:
+				return nil
+			default:
+			}
 		}
 		var warned, sealed <-chan mqtt.Message
 		var spoken <-chan asked

@@ -19,7 +19,7 @@
 // the contactor when the gate is not open, steps the two traders, writes one
 // transaction to the outbox, and hands views to the publisher. Signed receipts
 // are checked on a goroutine of their own, and what they settle arrives between
-// ticks by a channel; a tick that is due goes first. One goroutine for each broker brings views
+// ticks by a channel; a tick that is due waits for one of them at most. One goroutine for each broker brings views
 // up to date, and one sends what the outbox holds; none of them makes the loop
 // wait.
 //
