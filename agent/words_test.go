@@ -422,3 +422,25 @@ func TestWordWhileTheDiskRefuses(t *testing.T) {
 		s.end()
 	})
 }
+
+// Where a step takes longer than a tick, one is always due. A person is heard all
+// the same, within a few steps.
+func TestAPersonIsHeardByASlowAgent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := wordSite(t)
+		last := s.sensors[len(s.sensors)-1].(*fakeSensor)
+		s.open()
+		last.become(func(ctx context.Context, sample *model.Sample) error {
+			time.Sleep(1500 * time.Millisecond) // the tick is a second
+			return steadily(model.DCVoltageV, 400)(ctx, sample)
+		})
+		time.Sleep(10 * time.Second)
+		for i := range 5 {
+			do := wire.Command{Do: "block", By: "Ada", Why: "smoke", ForMs: int64(3_600_000 + i)}
+			if r := s.ask(do); !r.OK {
+				t.Fatalf("word %d: %+v", i, r)
+			}
+		}
+		s.end()
+	})
+}
