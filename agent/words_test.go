@@ -438,7 +438,7 @@ func TestAPersonIsHeardByASlowAgent(t *testing.T) {
 		for i := range 5 {
 			do := wire.Command{Do: "block", By: "Ada", Why: "smoke", ForMs: int64(3_600_000 + i)}
 			if r := s.ask(do); !r.OK {
-				t.Fatalf("word %d: %+v", i, r)
+				t.Errorf("word %d: %+v", i, r) // and on: the agent has to be ended
 			}
 		}
 		s.end()

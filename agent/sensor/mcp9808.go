@@ -46,14 +46,14 @@ func (o MCP9808Opts) withDefaults() Opts {
 
 func (MCP9808Opts) place() place { return atI2C(0x18) }
 
-func (o MCP9808Opts) check() error { return TMP102Opts(o).check() }
+func (o MCP9808Opts) check() error { return checkMeasures(o.Measures) }
 
 func (o MCP9808Opts) open(cfg Config, buses Buses) (Sensor, error) {
 	c, err := openChip(cfg, buses)
 	if err != nil {
 		return nil, err
 	}
-	return &MCP9808{c, newTMP102(TMP102Opts(o), c).channels}, nil
+	return &MCP9808{c, []model.Channel{measuredChannel(o.Measures)}}, nil
 }
 
 // An MCP9808 measures the temperature of what it is glued to, within 0.5 C.

@@ -44,11 +44,22 @@ func (o TMP102Opts) withDefaults() Opts {
 
 func (TMP102Opts) place() place { return atI2C(0x48) }
 
-func (o TMP102Opts) check() error {
-	if o.Measures != "equipment" && o.Measures != "air" {
-		return fmt.Errorf("measures: %q is neither equipment nor air", o.Measures)
+func (o TMP102Opts) check() error { return checkMeasures(o.Measures) }
+
+// checkMeasures refuses what a thermometer cannot be told to measure.
+func checkMeasures(measures string) error {
+	if measures != "equipment" && measures != "air" {
+		return fmt.Errorf("measures: %q is neither equipment nor air", measures)
 	}
 	return nil
+}
+
+// measuredChannel is the channel of a thermometer.
+func measuredChannel(measures string) model.Channel {
+	if measures == "air" {
+		return model.TemperatureC
+	}
+	return model.EquipmentTemperatureC
 }
 
 func (o TMP102Opts) open(cfg Config, buses Buses) (Sensor, error) {
@@ -67,11 +78,7 @@ type TMP102 struct {
 }
 
 func newTMP102(o TMP102Opts, c chip) *TMP102 {
-	ch := model.EquipmentTemperatureC
-	if o.Measures == "air" {
-		ch = model.TemperatureC
-	}
-	return &TMP102{c, []model.Channel{ch}}
+	return &TMP102{c, []model.Channel{measuredChannel(o.Measures)}}
 }
 
 // Channels implements Sensor.
