@@ -178,6 +178,7 @@ func (d *DA) connect() error {
 	}
 	d.Source = d.page
 	d.app = &app{
+		self: d.cfg.ID, key: d.deps.Key,
 		genesis: d.deps.Genesis, now: d.deps.Now, state: d.state, store: d.store, outcomes: outcomes,
 		committed: d.committed, failed: d.page.SetFault,
 		verified: intake.NewRecent[struct{}](keptSignatures), staged: make(map[[32]byte]*ledger.Staged),
