@@ -196,6 +196,10 @@ func KeepResumption(cfg Config, text []byte) error {
 	return wal.Dir(cfg.Dir).PutResumption(text)
 }
 
+// KeptResumption is what KeepResumption has kept and no start has used, nil if
+// there is none.
+func KeptResumption(cfg Config) ([]byte, error) { return wal.Dir(cfg.Dir).Resumption() }
+
 // resumption is where the node takes part again, nil if it just goes on. hold says
 // why it may do neither now.
 func (n *Node) resumption(epoch Epoch) (r *Resumption, hold error) {
