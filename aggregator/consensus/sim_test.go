@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"strconv"
@@ -63,6 +64,7 @@ func number(t *testing.T, name string, standard uint64) uint64 {
 type simulation struct {
 	*cluster
 	seed     uint64
+	deadly   float64    // chance that a write is the last of a machine
 	plan     *rand.Rand // of deeds, drawn by one goroutine
 	lies     string     // what the faulty members do
 	lost     bool       // logs are lost and backups put back
@@ -72,9 +74,11 @@ type simulation struct {
 	rng     *rand.Rand // of everything else
 	rage    bool       // frames are mistreated and machines die
 	heights map[uint64][32]byte
-	slow    map[string]time.Duration // disks, by machine
-	said    map[string]string        // what an honest member said of a place
+	slow    map[string]time.Duration     // disks, by machine
+	marks   map[string]map[uint64]uint64 // how much an honest member has said, by epoch
+	said    map[string]string            // what an honest member said of a place
 	wrong   []string
+	did     map[string]int // by the goroutine of the plan
 }
 
 // simNode is a machine: its disks outlive its runs.
@@ -91,7 +95,7 @@ type simNode struct {
 
 // The lies. A twin is a second machine with the key of the first: together they
 // equivocate, vote twice and forge whatever an honest program can be made to say.
-var lies = []string{"none", "none", "none", "silent", "withhold", "twins", "garble", "replay", "forge", "bend", "drop", "flood"}
+var lies = []string{"none", "none", "none", "none", "none", "none", "twins", "twins", "silent", "withhold", "garble", "replay", "forge", "bend", "drop", "flood"}
 
 func newSimulation(t *testing.T, seed uint64) *simulation {
 	plan := rand.New(rand.NewPCG(seed, 1))
@@ -100,12 +104,13 @@ func newSimulation(t *testing.T, seed uint64) *simulation {
 	most := time.Duration(1+plan.IntN(40)) * time.Millisecond
 	s := &simulation{
 		seed: seed, plan: plan, lies: lies[plan.IntN(len(lies))], rng: rand.New(rand.NewPCG(seed, 2)), rage: true,
-		heights: make(map[uint64][32]byte), said: make(map[string]string), machines: make(map[string]*simNode), slow: make(map[string]time.Duration),
+		heights: make(map[uint64][32]byte), said: make(map[string]string), marks: make(map[string]map[uint64]uint64), machines: make(map[string]*simNode), slow: make(map[string]time.Duration), did: make(map[string]int),
 	}
 	s.cluster = newCluster(t, n, every, peer.MemoryConfig{Seed: seed, MinDelay: time.Millisecond / 2, MaxDelay: most, Between: s.slowness})
 	s.wait = 2 * time.Minute
+	s.deadly = []float64{0, 0.002, 0.02}[plan.IntN(3)]
 	s.evil = make(map[string]bool)
-	s.lost = s.lies == "none" && plan.IntN(2) == 0
+	s.lost = s.lies == "none" && plan.IntN(3) > 0
 	if s.lies != "none" {
 		for _, k := range plan.Perm(n)[:wire.Faulty(n)] {
 			s.evil[s.names[k]] = true
@@ -126,7 +131,7 @@ func (s *simulation) machine(name, alias string, app *fakeApp) *simNode {
 	m := &simNode{name: name, alias: alias, app: &simApp{fakeApp: app}, died: make(chan struct{}, 1)}
 	m.disk = &memDisk{epochs: make(map[uint64]*memEpoch)}
 	write := func(string) (before, after error) {
-		if !s.chance(0.002) {
+		if !s.chance(s.deadly) {
 			return nil, nil
 		}
 		if s.chance(0.5) {
@@ -174,7 +179,10 @@ func (s *simulation) boot(m *simNode) {
 		return
 	}
 	link := s.net.Join(m.alias)
-	cfg := s.config(m.name, &simLink{sim: s, of: m, inner: link})
+	s.mu.Lock()
+	before := maps.Clone(s.marks[m.name])
+	s.mu.Unlock()
+	cfg := s.config(m.name, &simLink{sim: s, of: m, inner: link, before: before})
 	cfg.App, cfg.Dir = m.app, "memory"
 	n, err := New(cfg)
 	if err != nil {
@@ -275,6 +283,31 @@ func (s *simulation) heard(name string, f *peerpb.Frame, m *protos.Message) {
 	s.said[place] = what
 }
 
+// counted is the oracle of logs: after a restart an honest member goes on where it
+// was, or says nothing in that epoch.
+func (s *simulation) counted(l *simLink, sealed []byte) {
+	if len(sealed) == 0 {
+		return
+	}
+	_, payload, err := seal.Peek(sealed)
+	mark := &peerpb.Mark{}
+	if err := errors.Join(err, proto.Unmarshal(payload, mark)); err != nil {
+		s.fail("mark of %s: %v", l.of.name, err)
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if said := l.before[mark.GetEpoch()]; mark.GetSaid() < said {
+		s.wrong = append(s.wrong, fmt.Sprintf("old log: %s votes in epoch %d after %d entries, it had said %d", l.of.name, mark.GetEpoch(), mark.GetSaid(), said))
+	}
+	all := s.marks[l.of.name]
+	if all == nil {
+		all = make(map[uint64]uint64)
+		s.marks[l.of.name] = all
+	}
+	all[mark.GetEpoch()] = max(all[mark.GetEpoch()], mark.GetSaid())
+}
+
 // run is a run: a time of rage, then peace.
 func (s *simulation) run() {
 	var all []*simNode
@@ -303,7 +336,12 @@ func (s *simulation) run() {
 	for _, w := range s.wrong {
 		s.t.Errorf("%s\n%s", what, w)
 	}
-	s.t.Log(what, "heights", len(s.heights))
+	for _, name := range s.names {
+		if m := s.machines[name]; m.up {
+			s.did["view changes"] += int(m.node.Stats().ViewChanges)
+		}
+	}
+	s.t.Logf("%s; %d blocks, %v", what, len(s.heights), s.did)
 }
 
 // deed is one thing that goes wrong, or a record.
@@ -311,6 +349,7 @@ func (s *simulation) deed(all []*simNode) {
 	for _, m := range all { // machines that died come back
 		select {
 		case <-m.died:
+			s.did["died at a write"]++
 			s.halt(m)
 		default:
 		}
@@ -319,7 +358,7 @@ func (s *simulation) deed(all []*simNode) {
 		}
 	}
 	m := all[s.plan.IntN(len(all))]
-	switch s.plan.IntN(16) {
+	switch s.plan.IntN(20) {
 	case 0, 1:
 		s.halt(m)
 	case 2:
@@ -336,8 +375,10 @@ func (s *simulation) deed(all []*simNode) {
 		s.mu.Lock()
 		s.slow[m.alias] = time.Duration(s.plan.IntN(2)*s.plan.IntN(400)) * time.Millisecond
 		s.mu.Unlock()
-	case 8, 9:
+	case 8, 9, 11, 12:
 		s.loseSome(all)
+	case 13:
+		s.keep(m)
 	default:
 		for range 1 + s.plan.IntN(4) {
 			s.record(m)
@@ -384,35 +425,27 @@ func (s *simulation) keep(m *simNode) {
 	s.boot(m)
 }
 
-// loseSome takes a log away or puts a backup back, while all others vote: they count
-// as faulty, and what they know of this one they keep in memory alone.
+// loseSome takes a log away or puts a backup back. That machine counts as faulty, so
+// all others vote; and they run on meanwhile: what they know of it they keep in memory
+// alone.
 func (s *simulation) loseSome(all []*simNode) {
-	if !s.lost {
+	if !s.lost || !s.calm(all) {
 		return
 	}
-	for _, m := range all {
-		if !m.up || !m.node.Stats().Voting {
-			return
-		}
-	}
 	m := all[s.plan.IntN(len(all))]
-	if m.kept == nil || s.plan.IntN(2) == 0 {
+	if m.kept == nil || s.plan.IntN(3) == 0 {
 		s.halt(m)
 		m.disk.forget()
+		s.did["logs lost"]++
 		s.boot(m)
 		return
 	}
-	time.Sleep(200 * time.Millisecond) // what it has said is told
-	s.heal()
-	s.net.SetLoss(0)
-	time.Sleep(time.Second)
-	for _, m := range all {
-		select {
-		case <-m.died:
-			s.halt(m)
-			return
-		default:
-		}
+	for range 3 { // it says more than the backup knows of
+		s.record(m)
+		time.Sleep(200 * time.Millisecond)
+	}
+	if !s.calm(all) {
+		return
 	}
 	s.halt(m)
 	app := newFakeApp(s.pubs, s.names, m.app.links, m.app.every)
@@ -427,7 +460,36 @@ func (s *simulation) loseSome(all []*simNode) {
 	s.apps[m.name] = app
 	s.cluster.mu.Unlock()
 	m.kept = nil
+	s.did["backups"]++
 	s.boot(m)
+}
+
+// calm waits until all machines vote, or reports that one does not for a while.
+func (s *simulation) calm(all []*simNode) bool {
+	s.heal()
+	s.net.SetLoss(0)
+	for _, m := range all {
+		s.boot(m)
+	}
+	for range 100 {
+		voting := 0
+		for _, m := range all {
+			select {
+			case <-m.died:
+				s.halt(m)
+				s.boot(m)
+			default:
+			}
+			if m.node.Stats().Voting {
+				voting++
+			}
+		}
+		if voting == len(all) {
+			return true
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	return false
 }
 
 // peace ends the rage. Faulty members go on; the honest must decide new records.
@@ -481,6 +543,8 @@ type simLink struct {
 	of    *simNode
 	inner *peer.MemoryLink
 
+	before map[uint64]uint64 // what the machine had said when this run of it began
+
 	mu   sync.Mutex
 	past [][]byte
 }
@@ -494,6 +558,7 @@ func (l *simLink) Send(to string, frame []byte) {
 	}
 	if !s.evil[l.of.name] {
 		s.heard(l.of.name, f, m)
+		s.counted(l, f.GetMark())
 	} else if frame = l.lie(to, frame, f, m); frame == nil {
 		return
 	}
