@@ -78,14 +78,15 @@ func (a *fakeApp) RecordID(sealed []byte) (string, string, error) {
 	return recordID(sealed), senderOf(sealed), nil
 }
 
-// senderOf is who a record of a test is of: the word behind "by", or else one of
-// sixteen.
+// senderOf is who a record of a test is by, or else of: the word behind that.
 func senderOf(sealed []byte) string {
-	if _, after, ok := bytes.Cut(sealed, []byte(" by ")); ok {
-		name, _, _ := bytes.Cut(after, []byte(" "))
-		return string(name)
+	for _, word := range []string{" by ", " of "} {
+		if _, after, ok := bytes.Cut(sealed, []byte(word)); ok {
+			name, _, _ := bytes.Cut(after, []byte(" "))
+			return string(name)
+		}
 	}
-	return recordID(sealed)[:1]
+	return ""
 }
 
 var errSeen = errors.New("record is on the chain already")
@@ -399,6 +400,7 @@ func (c *cluster) config(name string, link Link) Config {
 	}
 	cfg := Config{
 		Self: name, Key: c.keys[name], ChainID: testChain, Keys: c.pubs, Dir: c.dirs[name], App: c.apps[name], Link: link, Logger: log,
+		SenderRecords: 20000, SenderBytes: 64 << 20,
 	}
 	if c.tweak != nil {
 		c.tweak(&cfg)

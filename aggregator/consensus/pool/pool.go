@@ -62,6 +62,8 @@ type sender struct {
 	turn    *list.Element
 	head    *list.Element // of the pool's heads
 	since   time.Time     // when its oldest record became the oldest
+	served  time.Time     // when one of its records was last decided, zero for never
+	passed  int           // how many were decided since
 }
 
 // A Pool holds what is pending, oldest first, bounded in records and bytes. It
@@ -191,7 +193,7 @@ func (p *Pool) Remove(ids []string, decided bool, now time.Time) []*Record {
 		}
 		delete(p.byID, id)
 		p.order.Remove(r.in)
-		p.leave(r, now)
+		p.leave(r, decided, now)
 		p.releasePeer(r)
 		p.bytes -= len(r.Sealed)
 		if decided && r.led.After(p.served) {
@@ -203,8 +205,12 @@ func (p *Pool) Remove(ids []string, decided bool, now time.Time) []*Record {
 }
 
 // leave takes a record from its sender, and forgets a sender without any.
-func (p *Pool) leave(r *Record, now time.Time) {
+func (p *Pool) leave(r *Record, decided bool, now time.Time) {
 	s := r.sender
+	if decided {
+		s.served = now
+		s.passed++
+	}
 	oldest := s.records.Front() == r.of
 	s.records.Remove(r.of)
 	r.in, r.of = nil, nil
@@ -217,13 +223,13 @@ func (p *Pool) leave(r *Record, now time.Time) {
 		}
 		delete(p.senders, s.name)
 	case oldest:
-		s.since = now
+		s.since, s.passed = now, 0
 		p.heads.MoveToBack(s.head)
 	}
 }
 
 // quantum is how many bytes a sender may hand over in its turn.
-const quantum = 2 << 10
+const quantum = 512
 
 // Take returns up to limit records to hand over in the term at: to the own
 // library when this node leads, else the own ones for the leader. Senders take
@@ -367,10 +373,16 @@ func (p *Pool) Front(limit int, before time.Time) []*Record {
 	return out
 }
 
+// orderly is how many records of a sender may be decided before its oldest: as
+// many as a sender that keeps to the rules has under way. The order of a sender with
+// more is its own fault: not every DA has room for all of its records.
+const orderly = 256
+
 // Overtaken returns a record that the leader seems to leave out on purpose: it is
-// its sender's oldest, and since it is, records were decided that were handed over
-// later by more than margin, or it has waited ten times that; in both, since the
-// leader began to lead, be it epochs ago. One of this node's own must have been
+// its sender's oldest, and since it is and the sender was last served, records were
+// decided that were handed over later by more than margin; or it has waited ten
+// times that, and no more than orderly many of its sender passed it. In both, since
+// the leader began to lead, be it epochs ago. One of this node's own must have been
 // handed over twice. Without such a record it returns the one that has been its
 // sender's oldest for longest.
 func (p *Pool) Overtaken(margin time.Duration, began, now time.Time) (*Record, bool) {
@@ -393,10 +405,12 @@ func (p *Pool) Overtaken(margin time.Duration, began, now time.Time) (*Record, b
 		if r.Own && r.led.After(since) {
 			since = r.led
 		}
-		if since.Before(began) {
-			since = began
+		for _, t := range []time.Time{began, s.served} {
+			if since.Before(t) {
+				since = t
+			}
 		}
-		if p.served.Sub(since) > margin || now.Sub(s.since) > 10*margin && now.Sub(began) > 10*margin {
+		if p.served.Sub(since) > margin || now.Sub(s.since) > 10*margin && now.Sub(began) > 10*margin && s.passed <= orderly {
 			return r, true
 		}
 	}
