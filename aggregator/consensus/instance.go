@@ -186,7 +186,9 @@ func (i *instance) settings(sync bool) types.Configuration {
 	return types.Configuration{
 		SelfID:               i.self,
 		RequestBatchMaxCount: uint64(c.BatchRecords), RequestBatchMaxBytes: uint64(c.BatchBytes), RequestBatchMaxInterval: c.BatchInterval,
-		IncomingMessageBufferSize: 5000, RequestPoolSize: 5000, RequestMaxBytes: uint64(c.RecordBytes),
+		// The library proposes in the order of arrival. Two blocks' worth wait there, and
+		// the senders' turns are taken in our pool.
+		IncomingMessageBufferSize: 5000, RequestPoolSize: uint64(2 * c.BatchRecords), RequestMaxBytes: uint64(c.RecordBytes),
 		// The pool of this package watches over records; the library's timers
 		// are far behind it.
 		RequestForwardTimeout: 20 * time.Minute, RequestComplainTimeout: 40 * time.Minute, RequestAutoRemoveTimeout: time.Hour,

@@ -35,7 +35,7 @@ type Node struct {
 	adjust func(*smart.Consensus)
 
 	app    sync.Mutex // one call of the application at a time
-	intake chan incoming
+	intake *handed
 	wakeUp chan struct{} // the main loop is to look at peers' heights
 	heard  chan struct{} // a peer has told what it knows of this node
 	logs   logs
@@ -87,12 +87,6 @@ type peerState struct {
 	reminded time.Time // of its mark
 }
 
-// incoming are records a peer handed over.
-type incoming struct {
-	from   string
-	sealed [][]byte
-}
-
 // Bounds of what is kept of a peer while it is not its turn.
 const (
 	heldFrames = 1024
@@ -107,9 +101,9 @@ func New(cfg Config) (*Node, error) {
 	}
 	n := &Node{
 		cfg: cfg, log: cfg.Logger.With("part", "consensus", "da", cfg.Self),
-		pool:  pool.New(cfg.PendingRecords, cfg.PendingBytes),
+		pool:  pool.New(cfg.poolLimits()),
 		peers: make(map[string]*peerState), rules: strict,
-		intake: make(chan incoming, 256), wakeUp: make(chan struct{}, 1), heard: make(chan struct{}, 1),
+		intake: newHanded(), wakeUp: make(chan struct{}, 1), heard: make(chan struct{}, 1),
 		logs: wal.Dir(cfg.Dir), told: make(map[string]bool),
 		commits: make(chan struct{}), missed: make(map[string]*edgeCount), refused: make(map[string]uint64),
 	}
@@ -153,11 +147,11 @@ func (n *Node) Submit(ctx context.Context, sealed []byte) error {
 	if len(sealed) > n.cfg.RecordBytes {
 		return fmt.Errorf("consensus: record of %d bytes, at most %d", len(sealed), n.cfg.RecordBytes)
 	}
-	id, _, err := n.cfg.App.RecordID(sealed)
+	id, sender, err := n.cfg.App.RecordID(sealed)
 	if err != nil {
 		return err
 	}
-	return n.pool.Add(id, sealed, true, time.Now())
+	return n.pool.Add(id, sender, sealed, "", time.Now())
 }
 
 // Receive takes a frame from the link. The link has proved that it comes from

@@ -54,6 +54,18 @@ func (s *State) Root() [32]byte {
 	return s.tree.root()
 }
 
+// LastCounter returns the greatest counter of a sender's records in blocks, 0
+// before the first.
+func (s *State) LastCounter(sender string) uint64 {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	w, err := decodeWindow(s.tree.get(keyWindow + sender))
+	if err != nil {
+		return 0 // unreachable: the state holds what it has encoded itself
+	}
+	return w.Last()
+}
+
 // Order returns the data aggregators of the present epoch in the sequence of
 // the communication tree; the first is the root. In view k the accounting node
 // is number k mod n.
