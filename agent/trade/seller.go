@@ -69,6 +69,9 @@ type Sale struct {
 	opened           bool   // the phase began with its contactor opening
 }
 
+// holdAgainMs is how long a refused reading of a hold is stated again.
+const holdAgainMs = 30_000
+
 // maxBills bounds the attempts at a refused Bill.
 const maxBills = 5
 
@@ -165,6 +168,8 @@ func (s *Seller) outcome(in SellerInput, v Outcome) {
 		s.began(in, v, s.trade(body.Start.GetTradeId()), sellStarting, sellPaid)
 	case *fairwattpb.Record_Resume:
 		s.began(in, v, s.trade(body.Resume.GetTradeId()), sellResuming, sellHeld)
+	case *fairwattpb.Record_Hold:
+		s.holdRefused(in, v, body.Hold)
 	case *fairwattpb.Record_Bill:
 		t := s.trade(body.Bill.GetTradeId())
 		if t != nil && v.Own && !v.Applied && t.Phase == sellBilled {
@@ -177,6 +182,19 @@ func (s *Seller) outcome(in SellerInput, v Outcome) {
 			t.Phase = ""
 		}
 	}
+}
+
+// holdRefused states the reading of a hold again when its record stood in front of
+// the gate change that holds the delivery. The chain takes it for a minute.
+func (s *Seller) holdRefused(in SellerInput, v Outcome, h *fairwattpb.Hold) {
+	t := s.trade(h.GetTradeId())
+	if t == nil || !v.Own || v.Applied || v.Code != wire.CodeHoldWithoutHazard ||
+		t.Phase != sellHeld && t.Phase != sellResuming || in.WallMs-t.SinceWallMs >= holdAgainMs {
+		return
+	}
+	s.send(&fairwattpb.Record{Body: &fairwattpb.Record_Hold{Hold: &fairwattpb.Hold{
+		TradeId: h.GetTradeId(), GateSeq: h.GetGateSeq(), Causes: h.GetCauses(), Reading: h.GetReading(),
+	}}}, false)
 }
 
 // paid admits a trade: the Pay stands in a block.

@@ -79,6 +79,48 @@ func TestSellerHoldWithoutAMeter(t *testing.T) {
 	}
 }
 
+// A hold that the chain has no gate change for yet is stated again, with the
+// reading of then: the chain takes it for a minute.
+func TestSellerStatesAHoldAgain(t *testing.T) {
+	hold := &fairwattpb.Record{Body: &fairwattpb.Record_Hold{Hold: &fairwattpb.Hold{
+		TradeId: "t", GateSeq: 4, Reading: &fairwattpb.MeterReading{Meter: "pv-1-meter", RegisterWh: 1030},
+	}}}
+	early := Outcome{Own: true, Height: 4, Code: wire.CodeHoldWithoutHazard, Record: hold}
+	for _, c := range []struct {
+		name    string
+		phase   string
+		age     int64
+		outcome Outcome
+		again   bool
+	}{
+		{"held", sellHeld, 1000, early, true},
+		{"resuming", sellResuming, 1000, early, true},
+		{"just in time", sellHeld, holdAgainMs - 1, early, true},
+		{"too late", sellHeld, holdAgainMs, early, false},
+		{"billed", sellBilled, 1000, early, false},
+		{"another reason", sellHeld, 1000, refused(hold), false},
+		{"another's", sellHeld, 1000, foreign(early), false},
+		{"applied", sellHeld, 1000, final(hold, true), false},
+	} {
+		s := NewSeller(testSeller)
+		in := sellerMoment()
+		in.GateOpen, in.RegisterWh = false, 1100
+		in.Outcomes = []Outcome{c.outcome}
+		sale := saleOf("t", c.phase, 5)
+		sale.SinceWallMs = in.WallMs - c.age
+		s.Trades = []*Sale{sale}
+		var got []*fairwattpb.Hold
+		for _, a := range s.Step(in) {
+			if h := a.Record.GetHold(); h != nil {
+				got = append(got, h)
+			}
+		}
+		if c.again != (len(got) == 1) || c.again && (got[0].GetReading().GetRegisterWh() != 1030 || got[0].GetGateSeq() != 4) {
+			t.Errorf("%s: %v", c.name, got)
+		}
+	}
+}
+
 // A buyer that shall begin nothing gives up a request without an answer, as any
 // other does.
 func TestBuyerGivesUpARequest(t *testing.T) {
