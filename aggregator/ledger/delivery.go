@@ -54,13 +54,16 @@ func (x *execution) attested(seller string, sealed []byte) (uint64, *Refusal) {
 		return 0, refuse(wire.CodeAttestationExpired, "attestation: issued %d ms after block time", a.IssuedMs-x.timeMs)
 	}
 	var g Gate
-	if x.get(keyGate+seller, &g) {
-		if a.GateSeq < g.Seq {
-			return 0, refuse(wire.CodeAttestationOld, "attestation: gate_seq %d, the chain knows %d", a.GateSeq, g.Seq)
-		}
-		if a.GateSeq == g.Seq && g.State != fairwattpb.GateState_GATE_STATE_OPEN {
-			return 0, refuse(wire.CodeGateNotOpen, "gate change %d of %q on the chain says %v", g.Seq, seller, g.State)
-		}
+	known := x.get(keyGate+seller, &g)
+	switch {
+	case known && a.GateSeq < g.Seq:
+		return 0, refuse(wire.CodeAttestationOld, "attestation: gate_seq %d, the chain knows %d", a.GateSeq, g.Seq)
+	case known && a.GateSeq == g.Seq && g.State != fairwattpb.GateState_GATE_STATE_OPEN:
+		return 0, refuse(wire.CodeGateNotOpen, "gate change %d of %q on the chain says %v", g.Seq, seller, g.State)
+	case x.params.byMeters() && !known:
+		return 0, refuse(wire.CodeGateUnknown, "attestation: gate_seq %d, and no gate change of %q is on the chain", a.GateSeq, seller)
+	case x.params.byMeters() && a.GateSeq > g.Seq:
+		return 0, refuse(wire.CodeGateUnknown, "attestation: gate_seq %d, the newest on the chain is %d: send the gate change first, or with this record", a.GateSeq, g.Seq)
 	}
 	return a.GateSeq, nil
 }
@@ -69,6 +72,13 @@ func (x *execution) start(seller string, s *fairwattpb.Start) *Refusal {
 	t, r := x.trade(s.TradeId, seller, "seller")
 	if r == nil {
 		r = t.in(wire.StatusPaid)
+	}
+	if r != nil {
+		return r
+	}
+	r = x.carried(seller, s.GateChange)
+	if r == nil {
+		r = x.notDelivering(seller)
 	}
 	if r != nil {
 		return r
@@ -82,6 +92,9 @@ func (x *execution) start(seller string, s *fairwattpb.Start) *Refusal {
 	}
 	t.GateSeq, t.SellerMeter, t.SegmentWh = seq, s.Reading.Meter, s.Reading.RegisterWh
 	t.DeliverByMs = x.timeMs + x.params.DeliverByMs
+	if x.params.byMeters() {
+		x.putBytes(keyRunning+seller, []byte(t.ID))
+	}
 	x.turn(t, wire.StatusDelivering, "", t.DeliverByMs)
 	x.put(keyTrade+t.ID, t)
 	return nil
@@ -97,6 +110,9 @@ func (x *execution) sellerReading(t *Trade, r *fairwattpb.MeterReading) *Refusal
 
 func (x *execution) hold(seller string, h *fairwattpb.Hold) *Refusal {
 	t, r := x.trade(h.TradeId, seller, "seller")
+	if r == nil && x.params.byMeters() {
+		return x.holdReading(t, h)
+	}
 	if r == nil {
 		r = t.in(wire.StatusDelivering)
 	}
@@ -114,11 +130,7 @@ func (x *execution) hold(seller string, h *fairwattpb.Hold) *Refusal {
 	t.SellerMeteredWh += h.Reading.RegisterWh - t.SegmentWh
 	t.SegmentWh = h.Reading.RegisterWh
 	t.Held, t.HeldMs = true, x.timeMs
-	reason := ""
-	if len(h.Causes) > 0 {
-		reason = h.Causes[0].Rule + " " + h.Causes[0].Text
-	}
-	x.turn(t, wire.StatusHeld, reason, x.timeMs+x.params.ResumeByMs)
+	x.turn(t, wire.StatusHeld, firstCause(h.Causes), x.timeMs+x.params.ResumeByMs)
 	x.put(keyTrade+t.ID, t)
 	return nil
 }
@@ -127,6 +139,12 @@ func (x *execution) resume(seller string, s *fairwattpb.Resume) *Refusal {
 	t, r := x.trade(s.TradeId, seller, "seller")
 	if r == nil {
 		r = t.in(wire.StatusHeld)
+	}
+	if r == nil {
+		r = x.mayResume(t)
+	}
+	if r == nil {
+		r = x.carried(seller, s.GateChange)
 	}
 	if r != nil {
 		return r
@@ -137,6 +155,9 @@ func (x *execution) resume(seller string, s *fairwattpb.Resume) *Refusal {
 	}
 	if r != nil {
 		return r
+	}
+	if x.params.byMeters() {
+		t.HeldTotalMs, t.HoldOwed = t.HeldTotalMs+x.timeMs-t.HeldMs, false
 	}
 	t.GateSeq, t.SegmentWh = seq, s.Reading.RegisterWh
 	t.DeliverByMs += x.timeMs - t.HeldMs // the hold does not count
@@ -192,7 +213,7 @@ func (x *execution) bill(seller string, b *fairwattpb.Bill) *Refusal {
 	if r := x.sellerReading(t, b.Reading); r != nil {
 		return r
 	}
-	if t.Status == wire.StatusDelivering {
+	if t.Status == wire.StatusDelivering || x.owesHoldReading(t) {
 		t.SellerMeteredWh += b.Reading.RegisterWh - t.SegmentWh
 	}
 	t.SegmentWh = b.Reading.RegisterWh
@@ -214,6 +235,9 @@ func (x *execution) bill(seller string, b *fairwattpb.Bill) *Refusal {
 // billed ends the delivery with a claim, by bill or by the ledger itself.
 func (x *execution) billed(t *Trade, energyWh, amountMicro int64, reason string) {
 	x.releaseMeter(t.SellerMeter, t.ID)
+	if x.params.byMeters() {
+		x.remove(keyRunning + t.Seller)
+	}
 	t.BilledWh, t.BilledMicro = energyWh, amountMicro
 	if energyWh == 0 {
 		x.undelivered(t, "nothing was delivered")

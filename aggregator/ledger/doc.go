@@ -39,6 +39,14 @@
 //	                          Hold  v   | Resume
 //	                                held
 //
+// With settlement by meters ([Params].Settlement) the gate on the chain decides what
+// flows. A start stands on the newest gate change of the chain, or brings it along;
+// a gate change that is not OPEN holds the delivery in its own block; nothing that
+// is metered in a hold is billable, and all holds of a trade are bounded together.
+// A seller's own attestation with a number that the chain did not know used to be
+// enough, so a start passed while the chain said BLOCKED; chains made by those
+// rules verify by them.
+//
 // Money moves by Deposit (into a wallet), Response (wallet to escrow), Pay
 // (what the price leaves of the escrow goes back), and at the trade's end
 // (escrow to the seller and back to the buyer). Each status has a deadline in

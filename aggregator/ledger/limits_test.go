@@ -448,7 +448,8 @@ func TestAmounts(t *testing.T) {
 
 // TestTolerance: line loss, both classes, and a step at either end, rounded up.
 func TestTolerance(t *testing.T) {
-	p := ledger.DefaultParams() // loss 300, step 1
+	p := ledger.DefaultParams() // step 1
+	p.LossE4 = 300
 	for _, c := range []struct {
 		energy int64
 		a, b   uint32

@@ -283,6 +283,14 @@ func strict(to func(*world)) func(*world) {
 	}
 }
 
+// first begins again on a chain with the first rules.
+func first(to func(*world)) func(*world) {
+	return func(w *world) {
+		*w = *newWorld(w.t, ledgertest.FirstRules)
+		to(w)
+	}
+}
+
 // toSecondToken gives the buyer a second Token, token-2, that lasts an hour.
 func (w *world) toSecondToken() {
 	w.must(buyer, w.request2())

@@ -71,8 +71,7 @@ func TestHoldResumeAndPartlySettled(t *testing.T) {
 
 func TestHoldThatLastsSettlesTheMetered(t *testing.T) {
 	w := newWorld(t, nil)
-	w.toDelivering()
-	w.must(seller, hold(2, 1500))
+	w.toHeld()
 	w.wait(w.Genesis.Params.ResumeByMs)
 	trade := w.status(wire.StatusBilled)
 	if trade.BilledWh != 500 || trade.BilledMicro != 100_000 {
@@ -105,7 +104,7 @@ func TestExpiries(t *testing.T) {
 		{"start", (*world).toPaid, func(p *ledger.Params) int64 { return p.StartByMs }, wire.StatusFailed, 1},
 		{"start, gate closed", func(w *world) { w.toPaid(); w.must(seller, gate(2, blocked)) }, func(p *ledger.Params) int64 { return p.StartByMs }, wire.StatusRefunded, 0},
 		{"bill", (*world).toDelivering, func(p *ledger.Params) int64 { return p.DeliverByMs }, wire.StatusFailed, 1},
-		{"hold before any energy", func(w *world) { w.toDelivering(); w.must(seller, hold(2, 1000)) }, func(p *ledger.Params) int64 { return p.ResumeByMs }, wire.StatusRefunded, 0},
+		{"hold before any energy", func(w *world) { w.toStopped(); w.must(seller, hold(2, 1000)) }, func(p *ledger.Params) int64 { return p.ResumeByMs }, wire.StatusRefunded, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			w := newWorld(t, nil)
@@ -123,8 +122,7 @@ func TestExpiries(t *testing.T) {
 
 func TestHazardQuota(t *testing.T) {
 	w := newWorld(t, func(g *ledger.Genesis) { g.Params.HoldQuota = 0 })
-	w.toDelivering()
-	w.must(seller, hold(2, 1500))
+	w.toHeld()
 	w.must(seller, w.bill(1500, 500, 100_000))
 	w.must(buyer, confirm(600, 500))
 	w.status(wire.StatusSettledPartly)

@@ -21,6 +21,7 @@ const (
 	keyContactor   = "contactor/"   // seller: what switches its power, once it has said
 	keyRequest     = "request/"     // buyer/request id
 	keyTrade       = "trade/"       // trade id
+	keyRunning     = "running/"     // seller: the trade that it delivers, or that is held
 	keyReference   = "reference/"   // of a deposit, as hex
 	keyPublicKey   = "key/"         // public key, text form
 	keyDeadline    = "deadline/"    // 8 bytes of time, big endian, then what is due
@@ -220,6 +221,12 @@ type Trade struct {
 	BuyerMeteredWh int64
 	BilledWh       int64
 	BilledMicro    int64
+
+	// With settlement by meters.
+	Holds       uint64 // how often it was held
+	HeldTotalMs int64  // in the holds that are over
+	HoldSeq     uint64 // gate change that began the newest hold
+	HoldOwed    bool   // the seller has not said what its meter showed then
 }
 
 func (t *Trade) fields(c codec) {
@@ -252,6 +259,12 @@ func (t *Trade) fields(c codec) {
 	c.i64("buyer_metered_wh", &t.BuyerMeteredWh)
 	c.i64("billed_wh", &t.BilledWh)
 	c.i64("billed_micro", &t.BilledMicro)
+	c.tail(func() bool { return t.Holds > 0 }, func() {
+		c.u64("holds", &t.Holds)
+		c.i64("held_total_ms", &t.HeldTotalMs)
+		c.u64("hold_seq", &t.HoldSeq)
+		c.flag("hold_owed", &t.HoldOwed)
+	})
 }
 
 // Ended reports whether nothing can change the trade any more.

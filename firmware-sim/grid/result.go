@@ -15,8 +15,8 @@ import (
 	"fairwatt/proto/wire"
 )
 
-// lineLossE4 is the loss of the line between two meters, in 1e-4. The ledger
-// allows more (LossE4).
+// lineLossE4 is the loss of the line between two meters, in 1e-4. The genesis
+// declares it.
 const lineLossE4 = 200
 
 // report reads the result of the run from the stores of the data aggregators,
