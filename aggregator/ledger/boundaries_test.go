@@ -64,11 +64,11 @@ var boundaries = []boundary{
 		r.GetResponse().Token.Kept = uint64(1 + d)
 		return r
 	}, applies, applies, wire.CodeComplianceWrong},
-	{"broken promises of the chain", func(w *world) {
+	{"broken promises of the chain", first(func(w *world) {
 		w.toBilled()
 		w.must(buyer, w.request2())
 		w.wait(w.Genesis.Params.ConfirmByMs)
-	}, mc, func(w *world, d int64) record {
+	}), mc, func(w *world, d int64) record {
 		r := w.response2()
 		r.GetResponse().Token.Broken = uint64(1 + d)
 		return r
@@ -341,8 +341,8 @@ func TestDeadlines(t *testing.T) {
 			t.Errorf("%s: a millisecond before the deadline it is %s", c.name, got)
 		}
 		w.wait(0)
-		if got := w.trade().Status; got == c.before {
-			t.Errorf("%s: at the deadline it is still %s", c.name, got)
+		if got := w.trade(); got.Status == c.before && !got.Late {
+			t.Errorf("%s: at the deadline it is still %s", c.name, got.Status)
 		}
 	}
 }

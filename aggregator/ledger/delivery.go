@@ -194,6 +194,9 @@ func (x *execution) reading(sender string, m *fairwattpb.Reading) *Refusal {
 	if r := x.readMeter(t.Buyer, t.ID, m.Reading); r != nil {
 		return r
 	}
+	if x.params.byMeters() {
+		x.buyerRead(t, m.Reading)
+	}
 	x.tell(t.Seller, nil)
 	return nil
 }
@@ -227,6 +230,9 @@ func (x *execution) bill(seller string, b *fairwattpb.Bill) *Refusal {
 	case b.AmountMicro > t.EscrowMicro:
 		return refuse(wire.CodeInsufficientFunds, "amount_micro: %d, the escrow holds %d", b.AmountMicro, t.EscrowMicro)
 	}
+	if x.params.byMeters() {
+		t.AvailableWh = b.AvailableWh
+	}
 	x.billed(t, b.EnergyWh, b.AmountMicro, "")
 	x.put(keyTrade+t.ID, t)
 	return nil
@@ -243,7 +249,7 @@ func (x *execution) billed(t *Trade, energyWh, amountMicro int64, reason string)
 		x.undelivered(t, "nothing was delivered")
 		return
 	}
-	x.turn(t, wire.StatusBilled, reason, x.timeMs+x.params.ConfirmByMs)
+	x.turn(t, wire.StatusBilled, reason, x.after(x.params.ConfirmByMs))
 }
 
 // confirm compares the bill with the buyer's meter and settles (R19, R20).
@@ -265,9 +271,14 @@ func (x *execution) confirm(buyer string, c *fairwattpb.Confirm) *Refusal {
 		return refuse(wire.CodeEnergyNotMetered, "energy_wh: %d, the meter counted %d", c.EnergyWh, received)
 	}
 	t.BuyerMeteredWh = c.EnergyWh
-	if x.metersAgree(t) {
+	switch {
+	case x.params.byMeters():
+		x.settleByMeters(t, c.EnergyWh)
+	case x.params.Settlement == SettleByPaper:
+		x.settleByWord(t, c.Accepted, "the buyer does not confirm: "+c.Reason)
+	case x.metersAgree(t):
 		x.settle(t, true, "")
-	} else {
+	default:
 		x.releaseMeter(t.BuyerMeter, t.ID)
 		x.turn(t, wire.StatusDisputed, "the meters differ: "+c.Reason, x.timeMs+x.params.DisputeMs)
 	}

@@ -190,6 +190,7 @@ func TestNumbersHaveLimits(t *testing.T) {
 		{"bill", "bill.reading.register_wh", 0, register},
 		{"bill", "bill.energy_wh", 0, energy},
 		{"bill", "bill.amount_micro", 0, money},
+		{"bill", "bill.available_wh", 0, energy},
 		{"confirm", "confirm.reading.register_wh", 0, register},
 		{"confirm", "confirm.energy_wh", 0, register},
 	} {

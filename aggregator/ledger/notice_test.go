@@ -60,6 +60,10 @@ func TestNotices(t *testing.T) {
 		}
 	}
 	st := w.wait(w.Genesis.Params.ConfirmByMs)
+	if got := say(st); got != "buyer-1:billed seller-1:billed " {
+		t.Errorf("by time: %q", got)
+	}
+	st = w.wait(w.Genesis.Params.SilenceMs)
 	if got := say(st); got != "buyer-1:settled_partly seller-1:settled_partly " {
 		t.Errorf("by time: %q", got)
 	}

@@ -18,6 +18,7 @@ import (
 // never change: chains were made by them.
 func TestSteps(t *testing.T) {
 	t.Run("meters", func(t *testing.T) { testSteps(t, "testdata/steps-meters.txt", meterStories, func(*ledger.Genesis) {}) })
+	t.Run("paper", func(t *testing.T) { testSteps(t, "testdata/steps-paper.txt", paperStories, paper) })
 	t.Run("first", func(t *testing.T) { testSteps(t, "testdata/steps.txt", stories, ledgertest.FirstRules) })
 }
 

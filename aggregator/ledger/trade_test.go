@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"fairwatt/aggregator/ledger"
+	"fairwatt/aggregator/ledger/ledgertest"
 	"fairwatt/proto/fairwattpb"
 	"fairwatt/proto/wire"
 )
@@ -19,7 +20,7 @@ func (w *world) account(id string, wallet int64, kept, broken uint64) {
 }
 
 func TestTradeSettles(t *testing.T) {
-	w := newWorld(t, nil)
+	w := newWorld(t, ledgertest.FirstRules)
 	w.toEscrowed()
 	w.status(wire.StatusEscrowed)
 	w.account(buyer, 400_000, 0, 0)
@@ -63,14 +64,14 @@ func TestHoldResumeAndPartlySettled(t *testing.T) {
 		t.Errorf("bill for energy of the hold: %q", code)
 	}
 	w.must(seller, w.bill(2000, 800, 160_000))
-	w.must(buyer, confirm(890, 790))
+	w.must(buyer, confirm(900, 800))
 	w.status(wire.StatusSettledPartly)
 	w.account(seller, 160_000, 0, 0) // forgiven: a hazard
 	w.account(buyer, 840_000, 1, 0)
 }
 
 func TestHoldThatLastsSettlesTheMetered(t *testing.T) {
-	w := newWorld(t, nil)
+	w := newWorld(t, ledgertest.FirstRules)
 	w.toHeld()
 	w.wait(w.Genesis.Params.ResumeByMs)
 	trade := w.status(wire.StatusBilled)
@@ -84,7 +85,7 @@ func TestHoldThatLastsSettlesTheMetered(t *testing.T) {
 }
 
 func TestMuteBuyerHarmsOnlyItself(t *testing.T) {
-	w := newWorld(t, nil)
+	w := newWorld(t, ledgertest.FirstRules)
 	w.toBilled()
 	w.wait(w.Genesis.Params.ConfirmByMs)
 	w.status(wire.StatusSettled)
@@ -130,7 +131,7 @@ func TestHazardQuota(t *testing.T) {
 }
 
 func TestDisputeIsSplitByProof(t *testing.T) {
-	w := newWorld(t, nil)
+	w := newWorld(t, ledgertest.FirstRules)
 	w.toBilled()
 	w.must(buyer, confirm(1100, 1000)) // the bill says 2000
 	trade := w.status(wire.StatusDisputed)
@@ -149,7 +150,7 @@ func TestDisputeIsSplitByProof(t *testing.T) {
 // A bill may be rounded down. What both meters counted is then no more than the
 // bill, although rounded half to even it would be a millionth more.
 func TestDisputePaysNoMoreThanTheBill(t *testing.T) {
-	w := newWorld(t, nil)
+	w := newWorld(t, ledgertest.FirstRules)
 	w.toEscrowed()
 	w.must(seller, w.offer(5000, 1500))
 	w.must(buyer, pay(func(p *fairwattpb.Pay) { p.VolumeWh, p.PriceMicroPerKwh, p.AmountMicro = 100, 1500, 150 }))
