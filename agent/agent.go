@@ -121,7 +121,7 @@ type savedState struct {
 
 // counters are what went wrong, for telemetry.
 type counters struct {
-	refused, held, final, commitFailures, clockSteps uint64
+	refused, held, doubted, putOff, final, commitFailures, clockSteps uint64
 }
 
 // The keys of the outbox's named states.

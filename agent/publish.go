@@ -96,6 +96,7 @@ func (a *Agent) publishTelemetry() error {
 		Counters: map[string]uint64{
 			"records_final": a.counters.final, "records_refused": a.counters.refused,
 			"records_held":    a.counters.held,
+			"records_doubted": a.counters.doubted, "records_put_off": a.counters.putOff,
 			"commit_failures": a.counters.commitFailures,
 			"clock_steps":     a.counters.clockSteps, "publish_failures": a.publisher.failures(),
 			"words_done": a.words.done.Load(), "words_refused": a.words.refused.Load(),

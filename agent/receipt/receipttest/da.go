@@ -39,7 +39,19 @@ func DAs(n int) ([]DA, map[string]ed25519.PublicKey) {
 // Receipt signs a receipt in the name of d.
 func (d DA) Receipt(t testing.TB, height uint64, entries ...*fairwattpb.ReceiptEntry) []byte {
 	t.Helper()
-	payload, err := proto.Marshal(&fairwattpb.Receipt{ChainId: d.Chain[:], Da: d.ID, Height: height, Entries: entries})
+	return d.sign(t, &fairwattpb.Receipt{Height: height, Entries: entries})
+}
+
+// Busy signs in the name of d that records were not taken.
+func (d DA) Busy(t testing.TB, height, from uint64, afterMs int64) []byte {
+	t.Helper()
+	return d.sign(t, &fairwattpb.Receipt{Height: height, Busy: &fairwattpb.Busy{FromCounter: from, RetryAfterMs: afterMs}})
+}
+
+func (d DA) sign(t testing.TB, r *fairwattpb.Receipt) []byte {
+	t.Helper()
+	r.ChainId, r.Da = d.Chain[:], d.ID
+	payload, err := proto.Marshal(r)
 	if err != nil {
 		t.Fatal(err)
 	}
