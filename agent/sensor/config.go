@@ -164,6 +164,12 @@ func (c Config) CountsPulses() bool {
 	return c.Opts != nil && c.Opts.place().on == onPin
 }
 
+// OnI2C says whether the sensor is a chip on an I2C bus.
+func (c Config) OnI2C() bool {
+	c = c.withDefaults()
+	return c.Opts != nil && c.Opts.place().on == onI2C
+}
+
 // SerialPort is the serial line of a sensor on one, else empty.
 func (c Config) SerialPort() string {
 	c = c.withDefaults()

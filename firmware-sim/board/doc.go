@@ -15,6 +15,7 @@
 //	AS3935   strokes, disturbers, noise, statistics, calibration, IRQ
 //	PZEM     Modbus RTU on a serial line, several meters to a line
 //	pulses   a cup anemometer, a tipping bucket, energy meters' S0 outputs
+//	supply   a switch in the supply of the chips, on an output pin
 //	relay    a contactor's coil on an output pin, its contact and its feedback
 //
 // # The world
