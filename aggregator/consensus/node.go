@@ -68,7 +68,7 @@ type counters struct {
 	blocks, fetched, epochs, viewChanges, complaints, restarts        atomic.Uint64
 	forwarded, pulled, refused, outdated, reinjected                  atomic.Uint64
 	resubmitted, droppedIntake, droppedLater, equivocated, relaysSent atomic.Uint64
-	rejoins                                                           atomic.Uint64
+	rejoins, below                                                    atomic.Uint64
 }
 
 type edgeCount struct{ forwarded, pulled, missed uint64 }
@@ -287,7 +287,7 @@ func (n *Node) loop(ctx context.Context) error {
 			return nil
 		case err == nil:
 			continue
-		case errors.Is(err, errBehind):
+		case errors.Is(err, errBehind), errors.Is(err, errOverruled):
 		case errors.As(err, &fault) && !fault.final:
 			n.count.restarts.Add(1)
 			pause := faults.add(time.Now())
@@ -468,7 +468,7 @@ func (n *Node) Stats() Stats {
 		Forwarded: c.forwarded.Load(), Pulled: c.pulled.Load(),
 		Refused: c.refused.Load(), Outdated: c.outdated.Load(), Reinjected: c.reinjected.Load(),
 		Resubmitted: c.resubmitted.Load(), DroppedIntake: c.droppedIntake.Load(), DroppedLater: c.droppedLater.Load(),
-		Rejoins:     c.rejoins.Load(),
+		Rejoins: c.rejoins.Load(), Withheld: c.below.Load(),
 		Equivocated: c.equivocated.Load(), Missed: make(map[string]uint64),
 	}
 	s.Pending, s.PendingBytes = n.pool.Size()
