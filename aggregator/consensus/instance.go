@@ -53,7 +53,8 @@ type instance struct {
 	log    *keeper
 	ticks  [2]*time.Ticker
 	queues map[string]chan *peerpb.Frame
-	resend *protos.PrePrepare // to be sent once after a restart
+	large  map[string]chan struct{} // holds a token for each large frame in the queue
+	resend *protos.PrePrepare       // to be sent once after a restart
 	booted bool
 
 	view     atomic.Uint64
@@ -105,18 +106,18 @@ func (i *instance) guard() guard.Guard {
 // open prepares the instance of an epoch from the log and the stored blocks.
 func (n *Node) open(ctx context.Context, epoch Epoch, entered bool, r *Resumption) (*instance, error) {
 	i := &instance{
-		node: n, epoch: epoch, forest: n.forestOf(epoch), ids: make(map[string]uint64), queues: make(map[string]chan *peerpb.Frame),
+		node: n, epoch: epoch, forest: n.forestOf(epoch), ids: make(map[string]uint64), queues: make(map[string]chan *peerpb.Frame), large: make(map[string]chan struct{}),
 		votes: make(map[votePlace]*protos.Message), kept: make(map[keptKey]*protos.Message), wants: make(map[guard.Place]*want),
 		wishes: wishes{view: make(map[uint64]uint64), helped: make(map[uint64]time.Time), proved: make(map[uint64]time.Time)},
 		ended:  make(chan struct{}), seat: guard.Guard{
-			ChainID: n.cfg.ChainID, Self: n.cfg.Self, Keys: n.cfg.Keys, Epoch: epoch.Number, Running: true, Order: epoch.Order,
+			ChainID: n.cfg.ChainID, Self: n.cfg.Self, Keys: n.cfg.Keys, BlockBytes: n.cfg.blockBytes(), Epoch: epoch.Number, Running: true, Order: epoch.Order,
 		},
 	}
 	i.ctx, i.cancel = context.WithCancel(ctx)
 	for k, da := range epoch.Order {
 		i.ids[da] = uint64(k + 1)
 		if da != n.cfg.Self {
-			i.queues[da] = make(chan *peerpb.Frame, 1024)
+			i.queues[da], i.large[da] = make(chan *peerpb.Frame, queuedFrames), make(chan struct{}, queuedLarge)
 		}
 	}
 	i.self = i.ids[n.cfg.Self]
@@ -321,10 +322,28 @@ func (i *instance) enqueue(from string, f *peerpb.Frame) {
 		i.handle(from, f) // only a guard that is off lets this happen
 		return
 	}
+	if isLarge(f) {
+		select {
+		case i.large[from] <- struct{}{}:
+		case <-i.ctx.Done():
+		}
+	}
 	select {
 	case q <- f:
 	case <-i.ctx.Done():
 	}
+}
+
+// Bounds of the frames of one member that wait for the instance, and of the large
+// ones among them: a thousand votes are small, a thousand blocks are not.
+const (
+	queuedFrames = 1024
+	queuedLarge  = 4
+	largeBytes   = 64 << 10
+)
+
+func isLarge(f *peerpb.Frame) bool {
+	return len(f.GetMessage())+len(f.GetRelay().GetMessage()) > largeBytes
 }
 
 func (i *instance) serve(from string, q chan *peerpb.Frame) {
@@ -334,6 +353,9 @@ func (i *instance) serve(from string, q chan *peerpb.Frame) {
 			return
 		case f := <-q:
 			i.handle(from, f)
+			if isLarge(f) {
+				<-i.large[from]
+			}
 		}
 	}
 }
@@ -374,6 +396,9 @@ func (i *instance) handle(from string, f *peerpb.Frame) {
 	case err != nil:
 		i.node.refuse(from, err)
 		return
+	}
+	if m.GetPrepare() != nil || m.GetCommit() != nil {
+		i.node.noteVote(from)
 	}
 	if vc := m.GetViewChange(); vc != nil {
 		i.wished(sender, vc)
