@@ -187,7 +187,7 @@ func (d *DA) connect() error {
 	}
 	d.intake = intake.New(intake.Config{
 		QueueMessages: d.cfg.QueueMessages, RecordsPerS: d.cfg.RecordsPerS, Burst: d.cfg.Burst, Now: d.deps.Now, Log: d.log,
-	}, intake.Needs{Check: d.app.check, Submit: d.agree, Receipts: d.mail})
+	}, intake.Needs{Check: d.app.check, Last: d.state.LastCounter, Submit: d.agree, Receipts: d.mail})
 	d.agreement = consensus.Config{
 		Self: d.cfg.ID, Key: d.deps.Key, ChainID: chain, Keys: keys, Dir: filepath.Join(d.cfg.Dir, "agreement"),
 		App: d.app, Link: d.deps.Link, Dropped: d.intake.Discarded, Logger: d.log,

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"sort"
+	"time"
 
 	"fairwatt/aggregator/consensus/book"
 	"fairwatt/aggregator/consensus/guard"
@@ -229,6 +230,9 @@ func (i *instance) AuxiliaryData(msg []byte) []byte { return msg }
 
 // signVote is called by the vote book alone.
 func (i *instance) signVote(p types.Proposal, aux []byte) []byte {
+	i.node.mu.Lock()
+	i.node.lastVote = time.Now()
+	i.node.mu.Unlock()
 	return i.sign(seal.DomainVote, guard.VotePayload(p.Header, p.Metadata, aux))
 }
 

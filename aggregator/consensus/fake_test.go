@@ -78,7 +78,18 @@ func (a *fakeApp) RecordID(sealed []byte) (string, string, error) {
 	if len(sealed) == 0 {
 		return "", "", errors.New("no record")
 	}
-	return recordID(sealed), "", nil
+	return recordID(sealed), senderOf(sealed), nil
+}
+
+// senderOf is who a record of a test is by, or else of: the word behind that.
+func senderOf(sealed []byte) string {
+	for _, word := range []string{" by ", " of "} {
+		if _, after, ok := bytes.Cut(sealed, []byte(word)); ok {
+			name, _, _ := bytes.Cut(after, []byte(" "))
+			return string(name)
+		}
+	}
+	return ""
 }
 
 var errSeen = errors.New("record is on the chain already")
@@ -94,7 +105,7 @@ func (a *fakeApp) CheckRecord(sealed []byte) (string, string, error) {
 	if _, ok := a.seen[id]; ok {
 		return id, "", errSeen
 	}
-	return id, "", nil
+	return id, senderOf(sealed), nil
 }
 
 func (a *fakeApp) prev() []byte {
@@ -405,6 +416,7 @@ func (c *cluster) config(name string, link Link) Config {
 	}
 	cfg := Config{
 		Self: name, Key: c.keys[name], ChainID: testChain, Keys: c.pubs, Dir: c.dirs[name], App: c.apps[name], Link: link, Logger: log,
+		SenderRecords: 20000, SenderBytes: 64 << 20,
 	}
 	if c.tweak != nil {
 		c.tweak(&cfg)

@@ -53,7 +53,8 @@ type instance struct {
 	log    *keeper
 	ticks  [2]*time.Ticker
 	queues map[string]chan *peerpb.Frame
-	resend *protos.PrePrepare // to be sent once after a restart
+	large  map[string]chan struct{} // holds a token for each large frame in the queue
+	resend *protos.PrePrepare       // to be sent once after a restart
 	booted bool
 
 	view     atomic.Uint64
@@ -105,18 +106,18 @@ func (i *instance) guard() guard.Guard {
 // open prepares the instance of an epoch from the log and the stored blocks.
 func (n *Node) open(ctx context.Context, epoch Epoch, entered bool, r *Resumption) (*instance, error) {
 	i := &instance{
-		node: n, epoch: epoch, forest: n.forestOf(epoch), ids: make(map[string]uint64), queues: make(map[string]chan *peerpb.Frame),
+		node: n, epoch: epoch, forest: n.forestOf(epoch), ids: make(map[string]uint64), queues: make(map[string]chan *peerpb.Frame), large: make(map[string]chan struct{}),
 		votes: make(map[votePlace]*protos.Message), kept: make(map[keptKey]*protos.Message), wants: make(map[guard.Place]*want),
 		wishes: wishes{view: make(map[uint64]uint64), helped: make(map[uint64]time.Time), answers: make(map[uint64]int), proved: make(map[uint64]time.Time)},
 		ended:  make(chan struct{}), seat: guard.Guard{
-			ChainID: n.cfg.ChainID, Self: n.cfg.Self, Keys: n.cfg.Keys, Epoch: epoch.Number, Running: true, Order: epoch.Order,
+			ChainID: n.cfg.ChainID, Self: n.cfg.Self, Keys: n.cfg.Keys, BlockBytes: n.cfg.blockBytes(), Epoch: epoch.Number, Running: true, Order: epoch.Order,
 		},
 	}
 	i.ctx, i.cancel = context.WithCancel(ctx)
 	for k, da := range epoch.Order {
 		i.ids[da] = uint64(k + 1)
 		if da != n.cfg.Self {
-			i.queues[da] = make(chan *peerpb.Frame, 1024)
+			i.queues[da], i.large[da] = make(chan *peerpb.Frame, queuedFrames), make(chan struct{}, queuedLarge)
 		}
 	}
 	i.self = i.ids[n.cfg.Self]
@@ -188,7 +189,9 @@ func (i *instance) settings(sync bool) types.Configuration {
 	return types.Configuration{
 		SelfID:               i.self,
 		RequestBatchMaxCount: uint64(c.BatchRecords), RequestBatchMaxBytes: uint64(c.BatchBytes), RequestBatchMaxInterval: c.BatchInterval,
-		IncomingMessageBufferSize: 5000, RequestPoolSize: 5000, RequestMaxBytes: uint64(c.RecordBytes),
+		// The library proposes in the order of arrival. Two blocks' worth wait there, and
+		// the senders' turns are taken in our pool.
+		IncomingMessageBufferSize: 5000, RequestPoolSize: uint64(2 * c.BatchRecords), RequestMaxBytes: uint64(c.RecordBytes),
 		// The pool of this package watches over records; the library's timers
 		// are far behind it.
 		RequestForwardTimeout: 20 * time.Minute, RequestComplainTimeout: 40 * time.Minute, RequestAutoRemoveTimeout: time.Hour,
@@ -319,10 +322,28 @@ func (i *instance) enqueue(from string, f *peerpb.Frame) {
 		i.handle(from, f) // only a guard that is off lets this happen
 		return
 	}
+	if isLarge(f) {
+		select {
+		case i.large[from] <- struct{}{}:
+		case <-i.ctx.Done():
+		}
+	}
 	select {
 	case q <- f:
 	case <-i.ctx.Done():
 	}
+}
+
+// Bounds of the frames of one member that wait for the instance, and of the large
+// ones among them: a thousand votes are small, a thousand blocks are not.
+const (
+	queuedFrames = 1024
+	queuedLarge  = 4
+	largeBytes   = 64 << 10
+)
+
+func isLarge(f *peerpb.Frame) bool {
+	return len(f.GetMessage())+len(f.GetRelay().GetMessage()) > largeBytes
 }
 
 func (i *instance) serve(from string, q chan *peerpb.Frame) {
@@ -332,6 +353,9 @@ func (i *instance) serve(from string, q chan *peerpb.Frame) {
 			return
 		case f := <-q:
 			i.handle(from, f)
+			if isLarge(f) {
+				<-i.large[from]
+			}
 		}
 	}
 }
@@ -372,6 +396,9 @@ func (i *instance) handle(from string, f *peerpb.Frame) {
 	case err != nil:
 		i.node.refuse(from, err)
 		return
+	}
+	if m.GetPrepare() != nil || m.GetCommit() != nil {
+		i.node.noteVote(from)
 	}
 	if vc := m.GetViewChange(); vc != nil {
 		i.wished(sender, vc)
