@@ -186,7 +186,7 @@ func trade(t *testing.T, w *town) {
 	applied(t, "confirm", buyer.send(&fairwattpb.Record{Body: &fairwattpb.Record_Confirm{Confirm: &fairwattpb.Confirm{
 		TradeId: b.token.GetTokenId(), Reading: reading("meter-buyer-1", 8980), EnergyWh: 1980, Accepted: true}}}))
 	n, _ := seller.wait(b.token.GetTokenId() + "/settled")
-	if n.GetTrade().GetPaidMicro() != 300_000 || n.GetTrade().GetReturnedMicro() != 100_000 || len(n.GetRecord()) == 0 {
+	if n.GetTrade().GetPaidMicro() != 297_000 || n.GetTrade().GetReturnedMicro() != 103_000 || len(n.GetRecord()) == 0 {
 		t.Errorf("the seller was told %v", n.GetTrade())
 	}
 	buyer.wait(b.token.GetTokenId() + "/settled")

@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"sort"
+	"time"
 
+	"fairwatt/aggregator/consensus/book"
 	"fairwatt/aggregator/consensus/guard"
 	"fairwatt/proto/fairwattpb"
 	"fairwatt/proto/peerpb"
@@ -43,6 +45,9 @@ func (i *instance) SendConsensus(target uint64, m *protos.Message) {
 			i.originate(m)
 		}
 		return
+	}
+	if nv := m.GetNewView(); nv != nil {
+		i.offer(nv)
 	}
 	i.node.send(i.name(target), i.encode(m))
 }
@@ -92,7 +97,19 @@ func (i *instance) AssembleProposal(metadata []byte, requests [][]byte) types.Pr
 		return none
 	}
 	taken, err := i.takenBefore(md)
+	if !errors.Is(err, book.ErrBelow) {
+		if waited := i.below.Swap(0); waited > 1 {
+			n.log.Info("proposes again", "epoch", i.epoch.Number, "view", md.GetViewId(), "refused", waited)
+		}
+	}
 	switch {
+	case errors.Is(err, book.ErrBelow):
+		// The library leads the old view on, and asks again and again.
+		n.count.below.Add(1)
+		if i.below.Add(1) == 1 {
+			n.log.Warn("proposes nothing for now", "epoch", i.epoch.Number, "err", err)
+		}
+		return none
 	case err != nil:
 		n.log.Error("propose block", "err", err)
 		return none
@@ -213,6 +230,9 @@ func (i *instance) AuxiliaryData(msg []byte) []byte { return msg }
 
 // signVote is called by the vote book alone.
 func (i *instance) signVote(p types.Proposal, aux []byte) []byte {
+	i.node.mu.Lock()
+	i.node.lastVote = time.Now()
+	i.node.mu.Unlock()
 	return i.sign(seal.DomainVote, guard.VotePayload(p.Header, p.Metadata, aux))
 }
 

@@ -53,12 +53,14 @@ type instance struct {
 	log    *keeper
 	ticks  [2]*time.Ticker
 	queues map[string]chan *peerpb.Frame
-	resend *protos.PrePrepare // to be sent once after a restart
+	large  map[string]chan struct{} // holds a token for each large frame in the queue
+	resend *protos.PrePrepare       // to be sent once after a restart
 	booted bool
 
 	view     atomic.Uint64
 	viewFrom atomic.Int64 // when the view began, Unix ns
 	last     atomic.Uint64
+	below    atomic.Uint64 // proposals in a row that a promise forbade
 
 	sendMu   sync.Mutex
 	sentMsg  *protos.Message // the last message broadcast, and its frame
@@ -66,7 +68,8 @@ type instance struct {
 	sentPP   *protos.Message
 	votes    map[votePlace]*protos.Message // own, of undecided sequences
 	markMu   sync.Mutex
-	marked   mark // the newest signed
+	marked   mark     // the newest signed
+	offered  [2]offer // the newest new views, guarded by markMu
 	keepMu   sync.Mutex
 	kept     map[keptKey]*protos.Message
 	wishes   wishes
@@ -103,18 +106,18 @@ func (i *instance) guard() guard.Guard {
 // open prepares the instance of an epoch from the log and the stored blocks.
 func (n *Node) open(ctx context.Context, epoch Epoch, entered bool, r *Resumption) (*instance, error) {
 	i := &instance{
-		node: n, epoch: epoch, forest: n.forestOf(epoch), ids: make(map[string]uint64), queues: make(map[string]chan *peerpb.Frame),
+		node: n, epoch: epoch, forest: n.forestOf(epoch), ids: make(map[string]uint64), queues: make(map[string]chan *peerpb.Frame), large: make(map[string]chan struct{}),
 		votes: make(map[votePlace]*protos.Message), kept: make(map[keptKey]*protos.Message), wants: make(map[guard.Place]*want),
-		wishes: wishes{view: make(map[uint64]uint64), helped: make(map[uint64]time.Time)},
+		wishes: wishes{view: make(map[uint64]uint64), helped: make(map[uint64]time.Time), proved: make(map[uint64]time.Time)},
 		ended:  make(chan struct{}), seat: guard.Guard{
-			ChainID: n.cfg.ChainID, Self: n.cfg.Self, Keys: n.cfg.Keys, Epoch: epoch.Number, Running: true, Order: epoch.Order,
+			ChainID: n.cfg.ChainID, Self: n.cfg.Self, Keys: n.cfg.Keys, BlockBytes: n.cfg.blockBytes(), Epoch: epoch.Number, Running: true, Order: epoch.Order,
 		},
 	}
 	i.ctx, i.cancel = context.WithCancel(ctx)
 	for k, da := range epoch.Order {
 		i.ids[da] = uint64(k + 1)
 		if da != n.cfg.Self {
-			i.queues[da] = make(chan *peerpb.Frame, 1024)
+			i.queues[da], i.large[da] = make(chan *peerpb.Frame, queuedFrames), make(chan struct{}, queuedLarge)
 		}
 	}
 	i.self = i.ids[n.cfg.Self]
@@ -156,7 +159,7 @@ func (i *instance) readBook(lib api.Logger, entered bool) error {
 	if err != nil {
 		return err
 	}
-	k := &keeper{file: file, entered: i.entered, failed: func(err error) { i.finish(&faultError{err, true}) }}
+	k := &keeper{newView: i.newView, file: file, entered: i.entered, failed: func(err error) { i.finish(&faultError{err, true}) }}
 	i.log = k
 	if k.book, err = book.Read(content); err != nil {
 		return fmt.Errorf("%w: %w", wal.ErrLost, err)
@@ -319,10 +322,28 @@ func (i *instance) enqueue(from string, f *peerpb.Frame) {
 		i.handle(from, f) // only a guard that is off lets this happen
 		return
 	}
+	if isLarge(f) {
+		select {
+		case i.large[from] <- struct{}{}:
+		case <-i.ctx.Done():
+		}
+	}
 	select {
 	case q <- f:
 	case <-i.ctx.Done():
 	}
+}
+
+// Bounds of the frames of one member that wait for the instance, and of the large
+// ones among them: a thousand votes are small, a thousand blocks are not.
+const (
+	queuedFrames = 1024
+	queuedLarge  = 4
+	largeBytes   = 64 << 10
+)
+
+func isLarge(f *peerpb.Frame) bool {
+	return len(f.GetMessage())+len(f.GetRelay().GetMessage()) > largeBytes
 }
 
 func (i *instance) serve(from string, q chan *peerpb.Frame) {
@@ -332,6 +353,9 @@ func (i *instance) serve(from string, q chan *peerpb.Frame) {
 			return
 		case f := <-q:
 			i.handle(from, f)
+			if isLarge(f) {
+				<-i.large[from]
+			}
 		}
 	}
 }
@@ -342,6 +366,12 @@ func (i *instance) handle(from string, f *peerpb.Frame) {
 			i.fault(fmt.Errorf("panic on a message of %s: %v", from, r))
 		}
 	}()
+	if nv := f.GetNewView(); nv != nil {
+		if err := i.takeProof(nv); err != nil {
+			i.node.refuse(from, err)
+		}
+		return
+	}
 	if r := f.GetRelay(); r != nil {
 		if err := i.takeRelay(r, ""); err != nil && !errors.Is(err, guard.ErrOutdated) {
 			i.node.refuse(from, err)
@@ -367,8 +397,14 @@ func (i *instance) handle(from string, f *peerpb.Frame) {
 		i.node.refuse(from, err)
 		return
 	}
+	if m.GetPrepare() != nil || m.GetCommit() != nil {
+		i.node.noteVote(from)
+	}
 	if vc := m.GetViewChange(); vc != nil {
 		i.wished(sender, vc)
+	}
+	if nv := m.GetNewView(); nv != nil {
+		i.offer(nv)
 	}
 	i.keep(sender, m)
 	i.expectBlock(sender, m)

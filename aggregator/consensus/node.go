@@ -50,6 +50,8 @@ type Node struct {
 	refused  map[string]uint64
 	own      mark            // the newest of this node that others know of
 	told     map[string]bool // who has told it
+	conduct  *guard.Conduct
+	lastVote time.Time // when this node last voted, zero for never
 
 	blocks   blockStore
 	progress atomic.Int64  // when the newest block came, Unix ns
@@ -68,30 +70,11 @@ type counters struct {
 	blocks, fetched, epochs, viewChanges, complaints, restarts        atomic.Uint64
 	forwarded, pulled, refused, outdated, reinjected                  atomic.Uint64
 	resubmitted, droppedIntake, droppedLater, equivocated, relaysSent atomic.Uint64
-	rejoins                                                           atomic.Uint64
+	rejoins, below                                                    atomic.Uint64
+	cutOffs, cutFrames                                                atomic.Uint64
 }
 
 type edgeCount struct{ forwarded, pulled, missed uint64 }
-
-// peerState is what is known of another DA.
-type peerState struct {
-	name string
-
-	mu     sync.Mutex
-	epoch  uint64
-	height uint64
-	mark   mark // the newest it sent
-	held   []*peerpb.Frame
-	bytes  int
-
-	reminded time.Time // of its mark
-}
-
-// Bounds of what is kept of a peer while it is not its turn.
-const (
-	heldFrames = 1024
-	heldBytes  = 24 << 20
-)
 
 // New checks the configuration. Nothing runs before Run.
 func New(cfg Config) (*Node, error) {
@@ -106,6 +89,7 @@ func New(cfg Config) (*Node, error) {
 		intake: newHanded(), wakeUp: make(chan struct{}, 1), heard: make(chan struct{}, 1),
 		logs: wal.Dir(cfg.Dir), told: make(map[string]bool),
 		commits: make(chan struct{}), missed: make(map[string]*edgeCount), refused: make(map[string]uint64),
+		conduct: guard.NewConduct(cfg.faulty()),
 	}
 	for id := range cfg.Keys {
 		n.peers[id] = &peerState{name: id}
@@ -157,13 +141,17 @@ func (n *Node) Submit(ctx context.Context, sealed []byte) error {
 // Receive takes a frame from the link. The link has proved that it comes from
 // that DA. Frames of one sender must come one after the other.
 func (n *Node) Receive(from string, raw []byte) {
+	if n.cutOff(from) {
+		n.count.cutFrames.Add(1)
+		return
+	}
 	f, ruling := n.rules.frame(n.guard(), from, raw)
 	if ruling.Action == guard.Refuse {
 		n.refuse(from, ruling.Err())
 		return
 	}
 	ps := n.peers[f.GetSender()]
-	ps.note(f.GetEpoch(), f.GetHeight())
+	ps.note(f.GetEpoch(), f.GetHeight(), time.Now())
 	n.noteMark(ps, f.GetMark())
 	switch f.GetBody().(type) {
 	case *peerpb.Frame_Status:
@@ -182,27 +170,16 @@ func (n *Node) sort(ps *peerState, f *peerpb.Frame, action guard.Action) {
 	case guard.Take:
 		inst := n.instance()
 		if inst == nil {
-			ps.hold(f)
+			ps.hold(f, n.heldMost())
 			return
 		}
 		n.releaseHeld(ps, inst)
 		inst.enqueue(ps.name, f)
 	case guard.Hold:
-		ps.hold(f)
+		ps.hold(f, n.heldMost())
 	case guard.Drop:
 		n.count.outdated.Add(1)
 	}
-}
-
-// hold keeps a frame, within bounds. Beyond them the newest are dropped: what
-// follows a gap is of little use.
-func (ps *peerState) hold(f *peerpb.Frame) {
-	size := proto.Size(f)
-	if len(ps.held) >= heldFrames || ps.bytes+size > heldBytes {
-		return
-	}
-	ps.held = append(ps.held, f)
-	ps.bytes += size
 }
 
 // releaseHeld hands what was kept to the instance of its epoch, in order.
@@ -218,23 +195,11 @@ func (n *Node) releaseHeld(ps *peerState, inst *instance) {
 		case f.GetEpoch() == inst.epoch.Number:
 			inst.enqueue(ps.name, f)
 		case f.GetEpoch() > inst.epoch.Number:
-			ps.hold(f)
+			ps.hold(f, n.heldMost())
 		default:
 			n.count.outdated.Add(1)
 		}
 	}
-}
-
-func (ps *peerState) note(epoch, height uint64) {
-	ps.mu.Lock()
-	defer ps.mu.Unlock()
-	ps.epoch, ps.height = max(ps.epoch, epoch), max(ps.height, height)
-}
-
-func (ps *peerState) claims() (epoch, height uint64) {
-	ps.mu.Lock()
-	defer ps.mu.Unlock()
-	return ps.epoch, ps.height
 }
 
 func (n *Node) instance() *instance {
@@ -257,7 +222,7 @@ func (n *Node) guard() guard.Guard {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return guard.Guard{
-		ChainID: n.cfg.ChainID, Self: n.cfg.Self, Keys: n.cfg.Keys,
+		ChainID: n.cfg.ChainID, Self: n.cfg.Self, Keys: n.cfg.Keys, BlockBytes: n.cfg.blockBytes(),
 		Epoch: n.epoch.Number, Running: n.inst != nil, Order: n.epoch.Order,
 	}
 }
@@ -287,7 +252,7 @@ func (n *Node) loop(ctx context.Context) error {
 			return nil
 		case err == nil:
 			continue
-		case errors.Is(err, errBehind):
+		case errors.Is(err, errBehind), errors.Is(err, errOverruled):
 		case errors.As(err, &fault) && !fault.final:
 			n.count.restarts.Add(1)
 			pause := faults.add(time.Now())
@@ -420,22 +385,6 @@ func (n *Node) runEpoch(ctx context.Context, epoch Epoch) error {
 	return inst.failure()
 }
 
-func (n *Node) refuse(from string, err error) {
-	var r *guard.Refusal
-	rule := "other"
-	if errors.As(err, &r) {
-		rule = r.Rule
-	}
-	n.count.refused.Add(1)
-	n.mu.Lock()
-	n.refused[rule]++
-	first := n.refused[rule] == 1
-	n.mu.Unlock()
-	if first {
-		n.log.Warn("refused a message", "from", from, "rule", rule, "err", err)
-	}
-}
-
 // frame encodes a frame with the node's epoch unless one is given.
 func (n *Node) frame(f *peerpb.Frame) []byte {
 	if f.Epoch == 0 {
@@ -468,8 +417,9 @@ func (n *Node) Stats() Stats {
 		Forwarded: c.forwarded.Load(), Pulled: c.pulled.Load(),
 		Refused: c.refused.Load(), Outdated: c.outdated.Load(), Reinjected: c.reinjected.Load(),
 		Resubmitted: c.resubmitted.Load(), DroppedIntake: c.droppedIntake.Load(), DroppedLater: c.droppedLater.Load(),
-		Rejoins:     c.rejoins.Load(),
+		Rejoins: c.rejoins.Load(), Withheld: c.below.Load(),
 		Equivocated: c.equivocated.Load(), Missed: make(map[string]uint64),
+		CutOffs: c.cutOffs.Load(), CutFrames: c.cutFrames.Load(), Peers: n.peerStats(),
 	}
 	s.Pending, s.PendingBytes = n.pool.Size()
 	epoch, view, voting := n.position()
@@ -486,6 +436,7 @@ func (n *Node) Stats() Stats {
 		}
 	}
 	s.RefusedBy = maps.Clone(n.refused)
+	s.LastVote = n.lastVote
 	return s
 }
 

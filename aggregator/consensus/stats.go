@@ -1,6 +1,10 @@
 package consensus
 
-import "fairwatt/aggregator/wct"
+import (
+	"time"
+
+	"fairwatt/aggregator/wct"
+)
 
 // Stats is a node at one moment. Counters count from its start.
 type Stats struct {
@@ -33,8 +37,16 @@ type Stats struct {
 	DroppedIntake uint64 `json:"dropped_door"`  // records of peers refused for want of room
 	DroppedLater  uint64 `json:"dropped_later"` // accepted records that no block can hold any more
 	Rejoins       uint64 `json:"rejoins"`       // times this node asked for the end of an epoch in which it may not vote
+	Withheld      uint64 `json:"withheld"`      // blocks not proposed in a view that this node had given up
 	Equivocated   uint64 `json:"equivocated"`   // two signed blocks of a leader for one place
 
+	CutOffs   uint64 `json:"cut_offs"`   // members cut off for breaking rules
+	CutFrames uint64 `json:"cut_frames"` // frames of theirs that were not looked at
+
+	// LastVote is when this node last voted for a block, zero for never.
+	LastVote time.Time `json:"last_vote"`
+	// Peers is what is known of the other members.
+	Peers map[string]PeerStats `json:"peers"`
 	// Missed counts, by DA, the blocks it should have forwarded to this node
 	// and did not.
 	Missed map[string]uint64 `json:"missed"`

@@ -309,6 +309,7 @@ func (l *limits) delivery(r *fairwattpb.Record) {
 		l.between("energy_wh", b.Bill.EnergyWh, 0, MaxEnergyWh)
 		l.between("amount_micro", b.Bill.AmountMicro, 0, MaxMoneyMicro)
 		l.check(len(b.Bill.PayId) == 32, "pay_id", "32 bytes")
+		l.between("available_wh", b.Bill.AvailableWh, 0, MaxEnergyWh)
 	case *fairwattpb.Record_Confirm:
 		l.id("trade_id", b.Confirm.TradeId)
 		l.reading(b.Confirm.Reading)

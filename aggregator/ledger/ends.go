@@ -23,6 +23,7 @@ func (x *execution) sweep() {
 			return
 		}
 		x.remove(key)
+		x.dueMs = deadlineMs
 		switch what {
 		case dueOffer:
 			x.remove(keyOffer + id)
@@ -32,10 +33,16 @@ func (x *execution) sweep() {
 			t := &Trade{}
 			if x.get(keyTrade+id, t) && t.DeadlineMs == deadlineMs {
 				x.overdue(t)
+				// Of a late block, what follows may be due too.
+				for x.params.Settlement != SettleFirst && t.DeadlineMs != 0 && t.DeadlineMs <= x.timeMs {
+					x.dueMs = t.DeadlineMs
+					x.overdue(t)
+				}
 				x.put(keyTrade+t.ID, t)
 			}
 		}
 	}
+	x.dueMs = 0
 }
 
 // overdue ends or moves on a trade whose status has run out.
@@ -47,6 +54,10 @@ func (x *execution) overdue(t *Trade) {
 	case wire.StatusPaid:
 		x.undelivered(t, "no start in time")
 	case wire.StatusDelivering:
+		if x.params.byMeters() {
+			x.unbilled(t)
+			return
+		}
 		x.releaseMeter(t.SellerMeter, t.ID)
 		x.undelivered(t, "no bill in time")
 	case wire.StatusHeld:
@@ -58,6 +69,14 @@ func (x *execution) overdue(t *Trade) {
 		}
 		x.billed(t, energy, min(amount, t.EscrowMicro), "the hazard outlasted the hold; billed by the meter")
 	case wire.StatusBilled:
+		switch x.params.Settlement {
+		case SettleByMeters:
+			x.overdueBill(t)
+			return
+		case SettleByPaper:
+			x.settleByWord(t, false, "no confirmation in time")
+			return
+		}
 		x.settle(t, false, "no confirmation in time; settled by the seller's meter")
 	case wire.StatusDisputed:
 		x.splitDispute(t)
@@ -90,6 +109,11 @@ func (x *execution) settle(t *Trade, confirmed bool, reason string) {
 func (x *execution) undelivered(t *Trade, reason string) {
 	x.giveBack(t, t.EscrowMicro)
 	x.releaseMeter(t.BuyerMeter, t.ID)
+	if x.wasReady(t) {
+		x.endSale(t, true)
+		x.turn(t, wire.StatusRefunded, readyReason, 0)
+		return
+	}
 	if x.endSale(t, false) {
 		x.turn(t, wire.StatusRefunded, reason+"; a hazard kept the seller from delivering", 0)
 		return

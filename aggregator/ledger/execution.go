@@ -18,7 +18,8 @@ type execution struct {
 	meta    meta
 	overlay map[string][]byte // nil: deleted
 	notices []Notice
-	index   int // of the record being applied; -1 in the sweep
+	index   int   // of the record being applied; -1 in the sweep
+	dueMs   int64 // the deadline that the sweep is at; 0 outside it
 	record  *Checked
 	// endsEpoch: a record makes this block the last of its epoch.
 	endsEpoch bool
@@ -221,6 +222,15 @@ func (x *execution) setDeadline(t *Trade, deadlineMs int64) {
 	t.DeadlineMs = deadlineMs
 }
 
+// after is when a status ends that begins now and lasts so long. One that the sweep
+// begins lasts from the deadline that was due, however late this block is.
+func (x *execution) after(ms int64) int64 {
+	if x.dueMs == 0 || x.params.Settlement == SettleFirst {
+		return x.timeMs + ms
+	}
+	return x.dueMs + ms
+}
+
 func (x *execution) account(id string) (Account, bool) {
 	var a Account
 	ok := x.get(keyAccount+id, &a)
@@ -272,7 +282,7 @@ func (x *execution) readMeter(owner, trade string, r *fairwattpb.MeterReading) *
 			return refuse(wire.CodeMeterNotYours, "meter %q is %q's", r.Meter, m.Owner)
 		case r.RegisterWh < m.RegisterWh:
 			return refuse(wire.CodeRegisterBack, "register of meter %q is %d Wh, was %d Wh", r.Meter, r.RegisterWh, m.RegisterWh)
-		case m.Trade != "" && m.Trade != trade:
+		case m.Trade != "" && m.Trade != trade && !x.settledByNext(owner, m.Trade, r):
 			return refuse(wire.CodeMeterBusy, "meter %q measures trade %q", r.Meter, m.Trade)
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"fairwatt/aggregator/ledger"
 	"fairwatt/aggregator/ledger/ledgertest"
 	"fairwatt/proto/fairwattpb"
+	"fairwatt/proto/seal"
 )
 
 const (
@@ -184,11 +185,40 @@ func (w *world) toDelivering() {
 	w.must(seller, start(w.attest(open, 1), 1000))
 }
 
+// toStopped is held by its gate, and the seller has not said what its meter showed.
+func (w *world) toStopped() { w.toDelivering(); w.must(seller, gate(2, blocked)) }
+
 // toHeld has delivered 500 Wh before a hazard.
 func (w *world) toHeld() {
-	w.toDelivering()
-	w.must(seller, gate(2, blocked))
+	w.toStopped()
 	w.must(seller, hold(2, 1500))
 }
 
 func (w *world) toBilled() { w.toDelivering(); w.must(seller, w.bill(3000, 2000, 400_000)) }
+
+// toReopened is toHeld, and the gate is open again.
+func (w *world) toReopened() { w.toHeld(); w.must(seller, gate(3, open)) }
+
+// toSecondPaid is toDelivering, and a second trade of the seller is paid, to be
+// measured by other meters.
+func (w *world) toSecondPaid() {
+	w.toDelivering()
+	w.toSecondToken()
+	w.must(buyer, pay2(func(p *fairwattpb.Pay) { p.BuyerReading = at("buyer-1-meter-2", 0) }))
+}
+
+// carrying puts a sealed gate change into a start or resume.
+func carrying(r *fairwattpb.Record, sealed []byte) *fairwattpb.Record {
+	set(r.ProtoReflect(), ledger.Kind(r)+".gate_change", sealed)
+	return r
+}
+
+// sealedPayload seals bytes as if they were a record.
+func (w *world) sealedPayload(signer string, payload []byte) []byte {
+	w.t.Helper()
+	sealed, err := seal.Seal(ledgertest.Key(signer), signer, seal.DomainRecord, w.State.ChainID(), payload)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return sealed
+}

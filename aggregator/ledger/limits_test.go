@@ -191,6 +191,7 @@ func TestNumbersHaveLimits(t *testing.T) {
 		{"bill", "bill.reading.register_wh", 0, register},
 		{"bill", "bill.energy_wh", 0, energy},
 		{"bill", "bill.amount_micro", 0, money},
+		{"bill", "bill.available_wh", 0, energy},
 		{"confirm", "confirm.reading.register_wh", 0, register},
 		{"confirm", "confirm.energy_wh", 0, register},
 	} {
@@ -450,7 +451,8 @@ func TestAmounts(t *testing.T) {
 
 // TestTolerance: line loss, both classes, and a step at either end, rounded up.
 func TestTolerance(t *testing.T) {
-	p := ledger.DefaultParams() // loss 300, step 1
+	p := ledger.DefaultParams() // step 1
+	p.LossE4 = 300
 	for _, c := range []struct {
 		energy int64
 		a, b   uint32

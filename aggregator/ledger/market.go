@@ -64,6 +64,9 @@ func (x *execution) gateChange(device string, c *fairwattpb.GateChange) *Refusal
 	}
 	g = Gate{Seq: c.GateSeq, State: c.State, ChangedMs: x.timeMs}
 	x.put(keyGate+device, &g)
+	if x.params.byMeters() && c.State != fairwattpb.GateState_GATE_STATE_OPEN {
+		x.holdRunning(device, c)
+	}
 	return nil
 }
 

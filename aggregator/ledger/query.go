@@ -241,8 +241,9 @@ type Totals struct {
 	DepositedMicro int64  // by all deposits
 	WalletsMicro   int64  // in all wallets, added up now
 	EscrowMicro    int64  // in all escrows, added up now
+	FundMicro      int64  // what meters differed by, and no one was paid
 	TradesByStatus map[string]int
-	// Conserved: no wallet or escrow is negative, and wallets and escrow are
+	// Conserved: no wallet or escrow is negative, and wallets, escrow and fund are
 	// together what was deposited.
 	Conserved bool
 }
@@ -250,8 +251,8 @@ type Totals struct {
 // Totals adds up the state.
 func (s *State) Totals() Totals {
 	m := s.now()
-	t := Totals{Records: m.Records, DepositedMicro: m.DepositedMicro, TradesByStatus: make(map[string]int)}
-	good := true
+	t := Totals{Records: m.Records, DepositedMicro: m.DepositedMicro, FundMicro: m.FundMicro, TradesByStatus: make(map[string]int)}
+	good, gaps := true, int64(0)
 	for _, a := range collect(s, keyAccount, func(*Account) bool { return true }) {
 		t.WalletsMicro += a.WalletMicro
 		good = good && a.WalletMicro >= 0
@@ -259,9 +260,10 @@ func (s *State) Totals() Totals {
 	for _, trade := range s.Trades(nil) {
 		t.EscrowMicro += trade.EscrowMicro
 		t.TradesByStatus[trade.Status]++
+		gaps += trade.GapMicro
 		good = good && trade.EscrowMicro >= 0
 	}
-	t.Conserved = good && t.WalletsMicro+t.EscrowMicro == t.DepositedMicro &&
+	t.Conserved = good && t.WalletsMicro+t.EscrowMicro+t.FundMicro == t.DepositedMicro && gaps == t.FundMicro &&
 		t.WalletsMicro == m.WalletsMicro && t.EscrowMicro == m.EscrowMicro
 	return t
 }

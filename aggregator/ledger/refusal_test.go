@@ -279,8 +279,17 @@ type marketRow struct {
 func strict(to func(*world)) func(*world) {
 	return func(w *world) {
 		g := ledgertest.Genesis(4, 2, 2)
+		ledgertest.FirstRules(g) // a silent buyer breaks its promise while its requests stand
 		g.Params.BlacklistBelowE6 = g.Params.CreditStartE6
 		*w = *newWorld(w.t, func(to *ledger.Genesis) { *to = *g })
+		to(w)
+	}
+}
+
+// first begins again on a chain with the first rules.
+func first(to func(*world)) func(*world) {
+	return func(w *world) {
+		*w = *newWorld(w.t, ledgertest.FirstRules)
 		to(w)
 	}
 }

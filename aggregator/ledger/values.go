@@ -21,6 +21,7 @@ const (
 	keyContactor   = "contactor/"   // seller: what switches its power, once it has said
 	keyRequest     = "request/"     // buyer/request id
 	keyTrade       = "trade/"       // trade id
+	keyRunning     = "running/"     // seller: the trade that it delivers, or that is held
 	keyReference   = "reference/"   // of a deposit, as hex
 	keyPublicKey   = "key/"         // public key, text form
 	keyRejoin      = "rejoin/"      // data aggregator: the height of its newest rejoin
@@ -62,6 +63,7 @@ type meta struct {
 	DepositedMicro  int64
 	WalletsMicro    int64
 	EscrowMicro     int64
+	FundMicro       int64 // what meters differed by, and no one was paid
 }
 
 func (m *meta) fields(c codec) {
@@ -76,6 +78,7 @@ func (m *meta) fields(c codec) {
 	c.i64("deposited_micro", &m.DepositedMicro)
 	c.i64("wallets_micro", &m.WalletsMicro)
 	c.i64("escrow_micro", &m.EscrowMicro)
+	c.tail(func() bool { return m.FundMicro > 0 }, func() { c.i64("fund_micro", &m.FundMicro) })
 }
 
 // A Participant is registered by the genesis or by a Registration.
@@ -222,6 +225,16 @@ type Trade struct {
 	BuyerMeteredWh int64
 	BilledWh       int64
 	BilledMicro    int64
+
+	// With settlement by meters.
+	Holds       uint64 // how often it was held
+	HeldTotalMs int64  // in the holds that are over
+	HoldSeq     uint64 // gate change that began the newest hold
+	HoldOwed    bool   // the seller has not said what its meter showed then
+	AvailableWh int64  // what the seller says it could have delivered
+	Late        bool   // the buyer's meter was not heard of in time
+	BuyerReadMs int64  // block time of its newest reading since the bill
+	GapMicro    int64  // went into the fund
 }
 
 func (t *Trade) fields(c codec) {
@@ -254,6 +267,19 @@ func (t *Trade) fields(c codec) {
 	c.i64("buyer_metered_wh", &t.BuyerMeteredWh)
 	c.i64("billed_wh", &t.BilledWh)
 	c.i64("billed_micro", &t.BilledMicro)
+	said := func() bool {
+		return t.Holds > 0 || t.AvailableWh > 0 || t.Late || t.BuyerReadMs > 0 || t.GapMicro > 0
+	}
+	c.tail(said, func() {
+		c.u64("holds", &t.Holds)
+		c.i64("held_total_ms", &t.HeldTotalMs)
+		c.u64("hold_seq", &t.HoldSeq)
+		c.flag("hold_owed", &t.HoldOwed)
+		c.i64("available_wh", &t.AvailableWh)
+		c.flag("late", &t.Late)
+		c.i64("buyer_read_ms", &t.BuyerReadMs)
+		c.i64("gap_micro", &t.GapMicro)
+	})
 }
 
 // Ended reports whether nothing can change the trade any more.

@@ -19,7 +19,7 @@ const exportFile = "testdata/export.txt"
 // TestExportForm pins the lines of an export, byte for byte: others read them.
 // FAIRWATT_UPDATE=1 writes the file again.
 func TestExportForm(t *testing.T) {
-	w := newWorld(t, nil)
+	w := newWorld(t, ledgertest.FirstRules)
 	w.toHeld()
 	lies := confirm(2, 1)
 	lies.GetConfirm().Reason = "<\"é\u2028>"

@@ -1698,10 +1698,13 @@ func (x *MeterReading) GetTimeMs() int64 {
 
 // Seller: delivery begins.
 type Start struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	TradeId       string                 `protobuf:"bytes,1,opt,name=trade_id,json=tradeId,proto3" json:"trade_id,omitempty"`
-	Attestation   []byte                 `protobuf:"bytes,2,opt,name=attestation,proto3" json:"attestation,omitempty"` // sealed GateAttestation
-	Reading       *MeterReading          `protobuf:"bytes,3,opt,name=reading,proto3" json:"reading,omitempty"`
+	state       protoimpl.MessageState `protogen:"open.v1"`
+	TradeId     string                 `protobuf:"bytes,1,opt,name=trade_id,json=tradeId,proto3" json:"trade_id,omitempty"`
+	Attestation []byte                 `protobuf:"bytes,2,opt,name=attestation,proto3" json:"attestation,omitempty"` // sealed GateAttestation
+	Reading     *MeterReading          `protobuf:"bytes,3,opt,name=reading,proto3" json:"reading,omitempty"`
+	// The sealed record of the seller's newest gate change, where the chain may not
+	// have it yet; empty otherwise. It applies with this record.
+	GateChange    []byte `protobuf:"bytes,4,opt,name=gate_change,json=gateChange,proto3" json:"gate_change,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1757,11 +1760,19 @@ func (x *Start) GetReading() *MeterReading {
 	return nil
 }
 
-// Seller: a hazard interrupts delivery.
+func (x *Start) GetGateChange() []byte {
+	if x != nil {
+		return x.GateChange
+	}
+	return nil
+}
+
+// Seller: what its meter showed when a hazard interrupted delivery. The gate change
+// on the chain holds the delivery; this states the energy until then.
 type Hold struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	TradeId       string                 `protobuf:"bytes,1,opt,name=trade_id,json=tradeId,proto3" json:"trade_id,omitempty"`
-	GateSeq       uint64                 `protobuf:"varint,2,opt,name=gate_seq,json=gateSeq,proto3" json:"gate_seq,omitempty"` // of the BLOCKED gate change on the chain or coming
+	GateSeq       uint64                 `protobuf:"varint,2,opt,name=gate_seq,json=gateSeq,proto3" json:"gate_seq,omitempty"` // of a gate change on the chain since the delivery was held
 	Causes        []*Cause               `protobuf:"bytes,3,rep,name=causes,proto3" json:"causes,omitempty"`
 	Reading       *MeterReading          `protobuf:"bytes,4,opt,name=reading,proto3" json:"reading,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -1832,6 +1843,7 @@ type Resume struct {
 	TradeId       string                 `protobuf:"bytes,1,opt,name=trade_id,json=tradeId,proto3" json:"trade_id,omitempty"`
 	Attestation   []byte                 `protobuf:"bytes,2,opt,name=attestation,proto3" json:"attestation,omitempty"`
 	Reading       *MeterReading          `protobuf:"bytes,3,opt,name=reading,proto3" json:"reading,omitempty"`
+	GateChange    []byte                 `protobuf:"bytes,4,opt,name=gate_change,json=gateChange,proto3" json:"gate_change,omitempty"` // as in Start
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1883,6 +1895,13 @@ func (x *Resume) GetAttestation() []byte {
 func (x *Resume) GetReading() *MeterReading {
 	if x != nil {
 		return x.Reading
+	}
+	return nil
+}
+
+func (x *Resume) GetGateChange() []byte {
+	if x != nil {
+		return x.GateChange
 	}
 	return nil
 }
@@ -1942,12 +1961,16 @@ func (x *Reading) GetReading() *MeterReading {
 
 // Seller: delivery is over (whole or part); claims what its meter counted.
 type Bill struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	TradeId       string                 `protobuf:"bytes,1,opt,name=trade_id,json=tradeId,proto3" json:"trade_id,omitempty"`
-	Reading       *MeterReading          `protobuf:"bytes,2,opt,name=reading,proto3" json:"reading,omitempty"`
-	EnergyWh      int64                  `protobuf:"varint,3,opt,name=energy_wh,json=energyWh,proto3" json:"energy_wh,omitempty"`
-	AmountMicro   int64                  `protobuf:"varint,4,opt,name=amount_micro,json=amountMicro,proto3" json:"amount_micro,omitempty"`
-	PayId         []byte                 `protobuf:"bytes,5,opt,name=pay_id,json=payId,proto3" json:"pay_id,omitempty"` // record id of the Pay it bills
+	state       protoimpl.MessageState `protogen:"open.v1"`
+	TradeId     string                 `protobuf:"bytes,1,opt,name=trade_id,json=tradeId,proto3" json:"trade_id,omitempty"`
+	Reading     *MeterReading          `protobuf:"bytes,2,opt,name=reading,proto3" json:"reading,omitempty"`
+	EnergyWh    int64                  `protobuf:"varint,3,opt,name=energy_wh,json=energyWh,proto3" json:"energy_wh,omitempty"`
+	AmountMicro int64                  `protobuf:"varint,4,opt,name=amount_micro,json=amountMicro,proto3" json:"amount_micro,omitempty"`
+	PayId       []byte                 `protobuf:"bytes,5,opt,name=pay_id,json=payId,proto3" json:"pay_id,omitempty"` // record id of the Pay it bills
+	// What the seller could have delivered while its gate was open and its contactor
+	// closed; 0: it does not say. A seller that was ready is not at fault for what
+	// the buyer did not draw.
+	AvailableWh   int64 `protobuf:"varint,6,opt,name=available_wh,json=availableWh,proto3" json:"available_wh,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2015,6 +2038,13 @@ func (x *Bill) GetPayId() []byte {
 		return x.PayId
 	}
 	return nil
+}
+
+func (x *Bill) GetAvailableWh() int64 {
+	if x != nil {
+		return x.AvailableWh
+	}
+	return 0
 }
 
 // Buyer: what its own meter received.
@@ -2216,29 +2246,34 @@ const file_proto_fairwattpb_record_proto_rawDesc = "" +
 	"\x05meter\x18\x01 \x01(\tR\x05meter\x12\x1f\n" +
 	"\vregister_wh\x18\x02 \x01(\x03R\n" +
 	"registerWh\x12\x17\n" +
-	"\atime_ms\x18\x03 \x01(\x03R\x06timeMs\"y\n" +
+	"\atime_ms\x18\x03 \x01(\x03R\x06timeMs\"\x9a\x01\n" +
 	"\x05Start\x12\x19\n" +
 	"\btrade_id\x18\x01 \x01(\tR\atradeId\x12 \n" +
 	"\vattestation\x18\x02 \x01(\fR\vattestation\x123\n" +
-	"\areading\x18\x03 \x01(\v2\x19.fairwatt.v1.MeterReadingR\areading\"\x9d\x01\n" +
+	"\areading\x18\x03 \x01(\v2\x19.fairwatt.v1.MeterReadingR\areading\x12\x1f\n" +
+	"\vgate_change\x18\x04 \x01(\fR\n" +
+	"gateChange\"\x9d\x01\n" +
 	"\x04Hold\x12\x19\n" +
 	"\btrade_id\x18\x01 \x01(\tR\atradeId\x12\x19\n" +
 	"\bgate_seq\x18\x02 \x01(\x04R\agateSeq\x12*\n" +
 	"\x06causes\x18\x03 \x03(\v2\x12.fairwatt.v1.CauseR\x06causes\x123\n" +
-	"\areading\x18\x04 \x01(\v2\x19.fairwatt.v1.MeterReadingR\areading\"z\n" +
+	"\areading\x18\x04 \x01(\v2\x19.fairwatt.v1.MeterReadingR\areading\"\x9b\x01\n" +
 	"\x06Resume\x12\x19\n" +
 	"\btrade_id\x18\x01 \x01(\tR\atradeId\x12 \n" +
 	"\vattestation\x18\x02 \x01(\fR\vattestation\x123\n" +
-	"\areading\x18\x03 \x01(\v2\x19.fairwatt.v1.MeterReadingR\areading\"Y\n" +
+	"\areading\x18\x03 \x01(\v2\x19.fairwatt.v1.MeterReadingR\areading\x12\x1f\n" +
+	"\vgate_change\x18\x04 \x01(\fR\n" +
+	"gateChange\"Y\n" +
 	"\aReading\x12\x19\n" +
 	"\btrade_id\x18\x01 \x01(\tR\atradeId\x123\n" +
-	"\areading\x18\x02 \x01(\v2\x19.fairwatt.v1.MeterReadingR\areading\"\xad\x01\n" +
+	"\areading\x18\x02 \x01(\v2\x19.fairwatt.v1.MeterReadingR\areading\"\xd0\x01\n" +
 	"\x04Bill\x12\x19\n" +
 	"\btrade_id\x18\x01 \x01(\tR\atradeId\x123\n" +
 	"\areading\x18\x02 \x01(\v2\x19.fairwatt.v1.MeterReadingR\areading\x12\x1b\n" +
 	"\tenergy_wh\x18\x03 \x01(\x03R\benergyWh\x12!\n" +
 	"\famount_micro\x18\x04 \x01(\x03R\vamountMicro\x12\x15\n" +
-	"\x06pay_id\x18\x05 \x01(\fR\x05payId\"\xaa\x01\n" +
+	"\x06pay_id\x18\x05 \x01(\fR\x05payId\x12!\n" +
+	"\favailable_wh\x18\x06 \x01(\x03R\vavailableWh\"\xaa\x01\n" +
 	"\aConfirm\x12\x19\n" +
 	"\btrade_id\x18\x01 \x01(\tR\atradeId\x123\n" +
 	"\areading\x18\x02 \x01(\v2\x19.fairwatt.v1.MeterReadingR\areading\x12\x1b\n" +

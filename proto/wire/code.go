@@ -39,6 +39,14 @@ const (
 	CodeAttestationExpired = "attestation_expired"
 	// CodeAttestationOld: the chain knows a newer gate change.
 	CodeAttestationOld = "attestation_old"
+	// CodeGateUnknown: the chain has not the gate change that an attestation stands on.
+	CodeGateUnknown = "gate_unknown"
+	// CodeGateChangeInvalid: what came along is no gate change of this device.
+	CodeGateChangeInvalid = "gate_change_invalid"
+	// CodeAlreadyDelivering: the seller delivers another trade, or it is held.
+	CodeAlreadyDelivering = "already_delivering"
+	// CodeHoldLimit: the delivery was held more often than max_holds.
+	CodeHoldLimit = "hold_limit"
 	// CodeBlacklisted: the participant's credit fell below the limit.
 	CodeBlacklisted = "blacklisted"
 	// CodeExpired: too late at block time.
@@ -83,7 +91,7 @@ const (
 	CodeRegisterBack = "register_back"
 	// CodeWrongStatus: the trade's status does not allow this.
 	CodeWrongStatus = "wrong_status"
-	// CodeHoldWithoutHazard: the hold names no gate change newer than the start's, or an OPEN one.
+	// CodeHoldWithoutHazard: no gate change of the hold's number has held this delivery.
 	CodeHoldWithoutHazard = "hold_without_hazard"
 	// CodeEnergyNotMetered: more, or other, energy than the meter counted.
 	CodeEnergyNotMetered = "energy_not_metered"

@@ -21,6 +21,8 @@ type Guard struct {
 	Self string
 	// Keys holds the public keys of all DAs that may ever be members.
 	Keys map[string]ed25519.PublicKey
+	// BlockBytes bounds an encoded block.
+	BlockBytes int
 	// Epoch is the number of the epoch the node is in, and Running says whether
 	// its instance runs.
 	Epoch   uint64
@@ -99,8 +101,6 @@ func refuse(rule, format string, args ...any) Ruling {
 
 // Bounds of what is taken.
 const (
-	MaxFrameBytes = 64 << 20
-	MaxBlockBytes = 32 << 20 // of a block on its way, with its signatures
 	maxViewsAhead = 1 << 16
 	maxSeqsAhead  = 1 << 20
 	maxMarkBytes  = 512
@@ -114,19 +114,28 @@ func (g Guard) Frame(from string, raw []byte) (*peerpb.Frame, Ruling) {
 	if len(raw) > MaxFrameBytes {
 		return nil, refuse("oversized", "frame of %d bytes", len(raw))
 	}
-	f := &peerpb.Frame{}
-	if err := proto.Unmarshal(raw, f); err != nil {
-		return nil, refuse("malformed", "frame: %v", err)
-	}
-	switch _, known := g.Keys[from]; {
+	_, known := g.Keys[from]
+	switch {
 	case from == g.Self:
 		return nil, refuse("own_sender", "a message in this node's own name")
 	case !known:
 		return nil, refuse("unknown_sender", "%q", from)
+	}
+	// Before anything is decoded: a frame may be as large as what it carries.
+	kind, ok := kindOf(raw)
+	if !ok {
+		return nil, refuse("malformed", "frame of %d bytes without one body", len(raw))
+	}
+	if most := g.most(kind); len(raw) > most {
+		return nil, refuse("oversized", "%s of %d bytes, at most %d", kind, len(raw), most)
+	}
+	f := &peerpb.Frame{}
+	if err := proto.Unmarshal(raw, f); err != nil {
+		return nil, refuse("malformed", "frame: %v", err)
+	}
+	switch {
 	case f.GetSender() != from:
 		return nil, refuse("forged_sender", "the link says %q, the frame %q", from, f.GetSender())
-	case f.GetBody() == nil:
-		return nil, refuse("malformed", "frame without a body")
 	case len(f.GetMark()) > maxMarkBytes || len(f.GetStatus().GetYours()) > maxMarkBytes:
 		return nil, refuse("oversized", "mark of more than %d bytes", maxMarkBytes)
 	}

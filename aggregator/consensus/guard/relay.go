@@ -19,7 +19,7 @@ type Place struct{ Epoch, View, Seq uint64 }
 // Relay looks at the outside of a block on its way: that it is unchanged since
 // the leader of its agreement view signed it. That is enough to forward it.
 func (g Guard) Relay(r *peerpb.Relay) (at Place, hash [32]byte, ruling Ruling) {
-	if len(r.GetMessage()) > MaxBlockBytes {
+	if len(r.GetMessage()) > g.most("relay") {
 		return at, hash, refuse("oversized", "block of %d bytes", len(r.GetMessage()))
 	}
 	key := func(da string) (ed25519.PublicKey, bool) { k, ok := g.Keys[da]; return k, ok }

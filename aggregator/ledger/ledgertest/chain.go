@@ -80,6 +80,13 @@ func Genesis(das, sellers, buyers int) *ledger.Genesis {
 	return g
 }
 
+// FirstRules gives a genesis the rules of the chains that were made before there
+// was a choice of settlement.
+func FirstRules(g *ledger.Genesis) {
+	p := &g.Params
+	p.Settlement, p.HoldReadingMs, p.MaxHolds, p.SilenceMs, p.LossE4 = ledger.SettleFirst, 0, 0, 0, 300
+}
+
 // A Chain is a growing chain. Its methods return errors instead of failing a
 // test, so that examples and benchmarks can use it too. It is not safe for
 // concurrent use.
