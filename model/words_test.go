@@ -196,3 +196,16 @@ func (c *countingScorer) Score(f *Features) (Scores, error) {
 	s.Top = []Contribution{{"a", 1, "C", 3}, {"b", 2, "C", 2}, {"c", 3, "C", 1}, {"d", 4, "C", 0}}
 	return s, err
 }
+
+// A time is said in the largest unit that it is a whole number of.
+func TestDurationInWords(t *testing.T) {
+	t.Parallel()
+	for ms, want := range map[int64]string{
+		0: "0 s", 1: "1 s", 59_000: "59 s", 60_000: "1 min", 61_000: "61 s", 3_540_000: "59 min",
+		3_600_000: "1 h", 3_660_000: "61 min", 5_400_000: "90 min", 7_200_000: "2 h", 7_200_001: "7201 s",
+	} {
+		if got := duration(ms); got != want {
+			t.Errorf("%d ms: %q, want %q", ms, got, want)
+		}
+	}
+}

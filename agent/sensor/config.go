@@ -32,6 +32,7 @@ var kinds = map[string]kind{
 	KindADXL345:    kindOf[ADXL345Opts](),
 	KindBH1750:     kindOf[BH1750Opts](),
 	KindMCP9808:    kindOf[MCP9808Opts](),
+	KindLM75:       kindOf[LM75Opts](),
 }
 
 // A Config describes one sensor. Zero means the default. Its YAML form is flat:

@@ -61,7 +61,11 @@ func (i *instance) encode(m *protos.Message) []byte {
 		i.fault(fmt.Errorf("encode message: %w", err))
 		return nil
 	}
-	i.sentMsg, i.sentRaw = m, i.node.frame(&peerpb.Frame{Epoch: i.epoch.Number, Body: &peerpb.Frame_Message{Message: raw}})
+	f := &peerpb.Frame{Epoch: i.epoch.Number, Body: &peerpb.Frame_Message{Message: raw}}
+	if m.GetCommit() != nil || m.GetViewData() != nil {
+		f.Mark = i.mark()
+	}
+	i.sentMsg, i.sentRaw = m, i.node.frame(f)
 	if p := m.GetPrepare(); p != nil && !p.GetAssist() {
 		i.votes[votePlace{p.GetView(), p.GetSeq(), false}] = m
 	}

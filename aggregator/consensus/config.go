@@ -47,6 +47,10 @@ type Application interface {
 	Block(height uint64) (*fairwattpb.CertifiedBlock, error)
 	// Epoch is the one the next block belongs to.
 	Epoch() Epoch
+	// Rejoin returns the sealed record by which this DA asks that the epoch ends,
+	// so that it may vote in the next one; the same bytes while it can stand in
+	// the next block. An error says why the application takes none now.
+	Rejoin(epoch uint64) (sealed []byte, err error)
 }
 
 // A Decision is what a committed block means to agreement.

@@ -15,7 +15,6 @@ import (
 	"fairwatt/proto/fairwattpb"
 
 	"github.com/hyperledger-labs/SmartBFT/pkg/types"
-	smartwal "github.com/hyperledger-labs/SmartBFT/pkg/wal"
 	protos "github.com/hyperledger-labs/SmartBFT/smartbftprotos"
 	"google.golang.org/protobuf/proto"
 )
@@ -23,7 +22,7 @@ import (
 // keeper joins the vote book with its log: what the book notes is on disk before
 // anyone hears of it. To the library it is the log.
 type keeper struct {
-	file    *smartwal.WriteAheadLogFile
+	file    wal.Log
 	entered func(view uint64) // is told of each new view
 	failed  func(error)       // is told when nothing more can be written
 
@@ -32,6 +31,7 @@ type keeper struct {
 	lost     error // the book does not tell all: nothing is signed any more
 	promised atomic.Uint64
 	changing atomic.Uint64 // the view of the newest view data of this instance
+	said     atomic.Uint64
 }
 
 // Append writes down what the library is about to do, if it may.
@@ -61,11 +61,12 @@ func (k *keeper) Append(entry []byte, _ bool) error {
 
 // write appends to the log, synced; k.mu is held.
 func (k *keeper) write(entry []byte, truncateTo bool) error {
-	if err := k.file.Append(entry, truncateTo); err != nil {
+	if err := k.file.Append(k.book.Stamp(entry), truncateTo); err != nil {
 		err = fmt.Errorf("write log: %w", err)
 		k.failed(err)
 		return err
 	}
+	k.said.Store(k.book.Said())
 	return nil
 }
 
@@ -148,6 +149,15 @@ func (k *keeper) remembers(da string, seq uint64, cb *fairwattpb.CertifiedBlock)
 		k.lost = fmt.Errorf("%w: it ends at sequence %d, and this DA voted for sequence %d", wal.ErrLost, k.book.Seq(), seq)
 	}
 	return k.lost
+}
+
+// lose ends all signing: the book does not tell all.
+func (k *keeper) lose(err error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.lost == nil {
+		k.lost = err
+	}
 }
 
 func votedFor(da string, cb *fairwattpb.CertifiedBlock) (bool, error) {

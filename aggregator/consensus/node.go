@@ -37,6 +37,8 @@ type Node struct {
 	app    sync.Mutex // one call of the application at a time
 	intake *handed
 	wakeUp chan struct{} // the main loop is to look at peers' heights
+	heard  chan struct{} // a peer has told what it knows of this node
+	logs   logs
 
 	mu       sync.Mutex
 	epoch    Epoch
@@ -47,7 +49,9 @@ type Node struct {
 	missed   map[string]*edgeCount
 	refused  map[string]uint64
 	conduct  *guard.Conduct
-	lastVote time.Time // when this node last voted, zero for never
+	lastVote time.Time       // when this node last voted, zero for never
+	own      mark            // the newest of this node that others know of
+	told     map[string]bool // who has told it
 
 	blocks   blockStore
 	progress atomic.Int64  // when the newest block came, Unix ns
@@ -67,6 +71,7 @@ type counters struct {
 	forwarded, pulled, refused, outdated, reinjected                  atomic.Uint64
 	resubmitted, droppedIntake, droppedLater, equivocated, relaysSent atomic.Uint64
 	cutOffs, cutFrames                                                atomic.Uint64
+	rejoins                                                           atomic.Uint64
 }
 
 type edgeCount struct{ forwarded, pulled, missed uint64 }
@@ -81,7 +86,8 @@ func New(cfg Config) (*Node, error) {
 		cfg: cfg, log: cfg.Logger.With("part", "consensus", "da", cfg.Self),
 		pool:  pool.New(cfg.poolLimits()),
 		peers: make(map[string]*peerState), rules: strict,
-		intake: newHanded(), wakeUp: make(chan struct{}, 1),
+		intake: newHanded(), wakeUp: make(chan struct{}, 1), heard: make(chan struct{}, 1),
+		logs: wal.Dir(cfg.Dir), told: make(map[string]bool),
 		commits: make(chan struct{}), missed: make(map[string]*edgeCount), refused: make(map[string]uint64),
 		conduct: guard.NewConduct(cfg.faulty()),
 	}
@@ -146,8 +152,10 @@ func (n *Node) Receive(from string, raw []byte) {
 	}
 	ps := n.peers[f.GetSender()]
 	ps.note(f.GetEpoch(), f.GetHeight(), time.Now())
+	n.noteMark(ps, f.GetMark())
 	switch f.GetBody().(type) {
 	case *peerpb.Frame_Status:
+		n.takeStatus(ps, f.GetStatus())
 	case *peerpb.Frame_Records:
 		n.queueRecords(ps.name, f.GetRecords().GetSealed())
 	default:
@@ -228,6 +236,7 @@ func (n *Node) loop(ctx context.Context) error {
 	if err := n.catchUp(ctx, false); err != nil {
 		return err
 	}
+	n.recall(ctx)
 	for ctx.Err() == nil {
 		epoch := n.enter()
 		if err := epoch.validate(n.cfg.Self); err != nil {
@@ -265,7 +274,7 @@ func (n *Node) wholeAtBoot() error {
 	n.app.Lock()
 	epoch := n.cfg.App.Epoch().Number
 	n.app.Unlock()
-	whole, err := wal.Whole(n.cfg.Dir, epoch)
+	whole, err := n.logs.Whole(epoch)
 	if err != nil {
 		return fmt.Errorf("consensus: %w", err)
 	}
@@ -320,14 +329,24 @@ func (n *Node) enter() Epoch {
 
 func (n *Node) runEpoch(ctx context.Context, epoch Epoch) error {
 	known := n.wholeIn.Load()
-	inst, err := n.open(ctx, epoch, known > 0 && known < epoch.Number)
-	if errors.Is(err, wal.ErrLost) {
-		n.wholeIn.Store(0)
-		n.log.Error("not voting in this epoch", "epoch", epoch.Number, "err", err)
-		why := fmt.Sprintf("does not vote until epoch %d ends: %v", epoch.Number, err)
-		n.following.Store(&why)
+	resume, hold := n.resumption(epoch)
+	var inst *instance
+	var err error
+	if hold == nil {
+		inst, err = n.open(ctx, epoch, known > 0 && known < epoch.Number, resume)
+	}
+	switch {
+	case hold != nil:
+		n.mayNotVote(epoch, hold)
 		defer n.following.Store(nil)
-		return n.follow(ctx, epoch)
+		return n.follow(ctx, epoch, func() bool { _, hold := n.resumption(epoch); return hold == nil })
+	case errors.Is(err, wal.ErrLost):
+		n.mayNotVote(epoch, err)
+		defer n.following.Store(nil)
+		if err := n.logs.Lose(epoch.Number, err.Error()); err != nil {
+			return fmt.Errorf("consensus: %w", err)
+		}
+		return n.follow(ctx, epoch, func() bool { return false })
 	}
 	if err != nil {
 		return err
@@ -398,6 +417,7 @@ func (n *Node) Stats() Stats {
 		Forwarded: c.forwarded.Load(), Pulled: c.pulled.Load(),
 		Refused: c.refused.Load(), Outdated: c.outdated.Load(), Reinjected: c.reinjected.Load(),
 		Resubmitted: c.resubmitted.Load(), DroppedIntake: c.droppedIntake.Load(), DroppedLater: c.droppedLater.Load(),
+		Rejoins:     c.rejoins.Load(),
 		Equivocated: c.equivocated.Load(), Missed: make(map[string]uint64),
 		CutOffs: c.cutOffs.Load(), CutFrames: c.cutFrames.Load(), Peers: n.peerStats(),
 	}

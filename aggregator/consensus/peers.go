@@ -25,8 +25,11 @@ type peerState struct {
 	heard   time.Time
 	voted   time.Time
 	refused uint64
+	mark    mark // the newest it sent
 	held    []*peerpb.Frame
 	bytes   int
+
+	reminded time.Time // of its mark
 }
 
 // A PeerStats is what a node knows of another member.

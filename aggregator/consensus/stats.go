@@ -36,6 +36,7 @@ type Stats struct {
 	Resubmitted   uint64 `json:"resubmitted"`   // records handed over again
 	DroppedIntake uint64 `json:"dropped_door"`  // records of peers refused for want of room
 	DroppedLater  uint64 `json:"dropped_later"` // accepted records that no block can hold any more
+	Rejoins       uint64 `json:"rejoins"`       // times this node asked for the end of an epoch in which it may not vote
 	Equivocated   uint64 `json:"equivocated"`   // two signed blocks of a leader for one place
 
 	CutOffs   uint64 `json:"cut_offs"`   // members cut off for breaking rules

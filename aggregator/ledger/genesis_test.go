@@ -205,6 +205,9 @@ func TestGenesisForm(t *testing.T) {
 			t.Errorf("%v, want %q", err, want)
 		}
 	}
+	if _, err := ledger.ParseGenesis(make([]byte, ledger.MaxGenesisBytes)); err == nil || strings.Contains(err.Error(), "at most") {
+		t.Errorf("%v: the longest that may be is not too long", err)
+	}
 	// Two quorums share an honest aggregator.
 	for n, want := range map[int][2]int{1: {0, 1}, 3: {0, 2}, 4: {1, 3}, 5: {1, 4}, 6: {1, 4}, 7: {2, 5}, 10: {3, 7}} {
 		g := ledgertest.Genesis(n, 0, 0)

@@ -25,7 +25,7 @@ func (s *State) TimeMs() int64 { return s.now().TimeMs }
 func (s *State) Epoch() uint64 { return s.now().Epoch }
 
 // EpochFirstHeight and EpochLastHeight return the heights at which the epoch of
-// the next block begins and ends.
+// the next block begins and, unless a rejoin ends it before, ends.
 func (s *State) EpochFirstHeight() uint64 { return s.now().EpochFirst }
 
 // EpochLastHeight: see [State.EpochFirstHeight].
@@ -158,7 +158,8 @@ func (s *State) Participants() []Participant {
 func (s *State) Key(id string) (ed25519.PublicKey, bool) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	return s.key(id)
+	k, ok := s.keys[id]
+	return k, ok
 }
 
 // Account returns a seller's or buyer's account.

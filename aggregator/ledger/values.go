@@ -23,6 +23,7 @@ const (
 	keyTrade       = "trade/"       // trade id
 	keyReference   = "reference/"   // of a deposit, as hex
 	keyPublicKey   = "key/"         // public key, text form
+	keyRejoin      = "rejoin/"      // data aggregator: the height of its newest rejoin
 	keyDeadline    = "deadline/"    // 8 bytes of time, big endian, then what is due
 )
 
@@ -84,6 +85,7 @@ type Participant struct {
 	Seller       bool
 	Buyer        bool
 	Centre       bool // a management centre
+	Aggregator   bool // a data aggregator; none stands in the state
 	PublicKey    string
 	Simulated    bool
 	MeterClassE4 uint32 // accuracy class of its meter in 1e-4

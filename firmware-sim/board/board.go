@@ -24,6 +24,7 @@ type Config struct {
 	TMP102      []TMP102
 	SHT4x       []SHT4x
 	MCP9808     []MCP9808
+	LM75        []LM75
 	ADXL345     []ADXL345
 	BH1750      []BH1750
 	AS3935      []AS3935
@@ -86,6 +87,13 @@ type MCP9808 struct {
 }
 
 // An ADXL345 measures vibration_mps2.
+// An LM75 measures one temperature of the world.
+type LM75 struct {
+	Address uint16
+	Channel model.Channel // equipment_temperature_c or temperature_c
+	Bits    int           // the finest resolution that can be set; 9 if 0
+}
+
 type ADXL345 struct{ Address uint16 }
 
 // A BH1750 measures irradiance_wpm2 as daylight.
@@ -302,6 +310,10 @@ func simpleChips(cfg Config) (out []madeChip) {
 	for _, c := range cfg.BH1750 {
 		f := &faults{}
 		add(&bh1750{cfg: c, f: f}, f)
+	for _, c := range cfg.LM75 {
+		f := &faults{}
+		add(newLM75(c, f), f)
+	}
 	}
 	return out
 }

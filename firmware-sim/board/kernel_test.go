@@ -190,6 +190,7 @@ func allChips() (board.Config, map[string]sensor.Config) {
 	layout.MCP9808 = []board.MCP9808{{Address: 0x18, Channel: model.EquipmentTemperatureC}}
 	layout.ADXL345 = []board.ADXL345{{Address: 0x53}}
 	layout.BH1750 = []board.BH1750{{Address: 0x23, LuxPerWPM2: 120}}
+	layout.LM75 = []board.LM75{{Address: 0x4A, Channel: model.EquipmentTemperatureC}}
 	layout.AS3935 = []board.AS3935{{Address: 0x03, BestCap: 5}}
 	std := sensor.StandardConfigs()
 	return layout, map[string]sensor.Config{
@@ -201,6 +202,7 @@ func allChips() (board.Config, map[string]sensor.Config) {
 		"mcp9808@0x18": {Kind: sensor.KindMCP9808},
 		"adxl345@0x53": {Kind: sensor.KindADXL345},
 		"bh1750@0x23":  {Kind: sensor.KindBH1750},
+		"lm75@0x4a":    {Kind: sensor.KindLM75, Address: 0x4A},
 		"as3935@0x03":  {Kind: sensor.KindAS3935, Opts: sensor.AS3935Opts{TuningCap: 5}},
 	}
 }

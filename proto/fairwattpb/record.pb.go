@@ -271,6 +271,7 @@ type Record struct {
 	//	*Record_Bill
 	//	*Record_Confirm
 	//	*Record_Word
+	//	*Record_Rejoin
 	Body          isRecord_Body `protobuf_oneof:"body"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -474,6 +475,15 @@ func (x *Record) GetWord() *Word {
 	return nil
 }
 
+func (x *Record) GetRejoin() *Rejoin {
+	if x != nil {
+		if x, ok := x.Body.(*Record_Rejoin); ok {
+			return x.Rejoin
+		}
+	}
+	return nil
+}
+
 type isRecord_Body interface {
 	isRecord_Body()
 }
@@ -534,6 +544,10 @@ type Record_Word struct {
 	Word *Word `protobuf:"bytes,23,opt,name=word,proto3,oneof"`
 }
 
+type Record_Rejoin struct {
+	Rejoin *Rejoin `protobuf:"bytes,24,opt,name=rejoin,proto3,oneof"`
+}
+
 func (*Record_Registration) isRecord_Body() {}
 
 func (*Record_Deposit) isRecord_Body() {}
@@ -561,6 +575,8 @@ func (*Record_Bill) isRecord_Body() {}
 func (*Record_Confirm) isRecord_Body() {}
 
 func (*Record_Word) isRecord_Body() {}
+
+func (*Record_Rejoin) isRecord_Body() {}
 
 // MC only: admits a participant, binding its id to a key. The real identity
 // stays with the MC.
@@ -1019,6 +1035,53 @@ func (x *Word) GetCommandId() []byte {
 	return nil
 }
 
+// DA only: it does not know all that it has said in the agreement of this epoch (its
+// log was lost, or put back from a backup), and so may not vote in it. The block
+// that holds this record is the last of the epoch; the DA votes from the next on.
+type Rejoin struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Epoch         uint64                 `protobuf:"varint,1,opt,name=epoch,proto3" json:"epoch,omitempty"` // the present one
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Rejoin) Reset() {
+	*x = Rejoin{}
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Rejoin) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Rejoin) ProtoMessage() {}
+
+func (x *Rejoin) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Rejoin.ProtoReflect.Descriptor instead.
+func (*Rejoin) Descriptor() ([]byte, []int) {
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *Rejoin) GetEpoch() uint64 {
+	if x != nil {
+		return x.Epoch
+	}
+	return 0
+}
+
 // The agent's word on its gate, sealed with the domain "attestation".
 type GateAttestation struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1034,7 +1097,7 @@ type GateAttestation struct {
 
 func (x *GateAttestation) Reset() {
 	*x = GateAttestation{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[7]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1046,7 +1109,7 @@ func (x *GateAttestation) String() string {
 func (*GateAttestation) ProtoMessage() {}
 
 func (x *GateAttestation) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[7]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1059,7 +1122,7 @@ func (x *GateAttestation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GateAttestation.ProtoReflect.Descriptor instead.
 func (*GateAttestation) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{7}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *GateAttestation) GetChainId() []byte {
@@ -1118,7 +1181,7 @@ type Offer struct {
 
 func (x *Offer) Reset() {
 	*x = Offer{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[8]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1130,7 +1193,7 @@ func (x *Offer) String() string {
 func (*Offer) ProtoMessage() {}
 
 func (x *Offer) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[8]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1143,7 +1206,7 @@ func (x *Offer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Offer.ProtoReflect.Descriptor instead.
 func (*Offer) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{8}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Offer) GetOfferId() string {
@@ -1193,7 +1256,7 @@ type Request struct {
 
 func (x *Request) Reset() {
 	*x = Request{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[9]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1205,7 +1268,7 @@ func (x *Request) String() string {
 func (*Request) ProtoMessage() {}
 
 func (x *Request) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[9]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1218,7 +1281,7 @@ func (x *Request) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Request.ProtoReflect.Descriptor instead.
 func (*Request) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{9}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Request) GetRequestId() string {
@@ -1262,7 +1325,7 @@ type Response struct {
 
 func (x *Response) Reset() {
 	*x = Response{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[10]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1274,7 +1337,7 @@ func (x *Response) String() string {
 func (*Response) ProtoMessage() {}
 
 func (x *Response) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[10]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1287,7 +1350,7 @@ func (x *Response) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Response.ProtoReflect.Descriptor instead.
 func (*Response) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{10}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Response) GetRequestId() string {
@@ -1324,7 +1387,7 @@ type Quote struct {
 
 func (x *Quote) Reset() {
 	*x = Quote{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[11]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1336,7 +1399,7 @@ func (x *Quote) String() string {
 func (*Quote) ProtoMessage() {}
 
 func (x *Quote) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[11]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1349,7 +1412,7 @@ func (x *Quote) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Quote.ProtoReflect.Descriptor instead.
 func (*Quote) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{11}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Quote) GetOfferId() string {
@@ -1402,7 +1465,7 @@ type Token struct {
 
 func (x *Token) Reset() {
 	*x = Token{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[12]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1414,7 +1477,7 @@ func (x *Token) String() string {
 func (*Token) ProtoMessage() {}
 
 func (x *Token) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[12]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1427,7 +1490,7 @@ func (x *Token) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Token.ProtoReflect.Descriptor instead.
 func (*Token) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{12}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Token) GetTokenId() string {
@@ -1495,7 +1558,7 @@ type Pay struct {
 
 func (x *Pay) Reset() {
 	*x = Pay{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[13]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1507,7 +1570,7 @@ func (x *Pay) String() string {
 func (*Pay) ProtoMessage() {}
 
 func (x *Pay) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[13]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1520,7 +1583,7 @@ func (x *Pay) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Pay.ProtoReflect.Descriptor instead.
 func (*Pay) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{13}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Pay) GetTokenId() string {
@@ -1584,7 +1647,7 @@ type MeterReading struct {
 
 func (x *MeterReading) Reset() {
 	*x = MeterReading{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[14]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1596,7 +1659,7 @@ func (x *MeterReading) String() string {
 func (*MeterReading) ProtoMessage() {}
 
 func (x *MeterReading) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[14]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1609,7 +1672,7 @@ func (x *MeterReading) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MeterReading.ProtoReflect.Descriptor instead.
 func (*MeterReading) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{14}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *MeterReading) GetMeter() string {
@@ -1645,7 +1708,7 @@ type Start struct {
 
 func (x *Start) Reset() {
 	*x = Start{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[15]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1657,7 +1720,7 @@ func (x *Start) String() string {
 func (*Start) ProtoMessage() {}
 
 func (x *Start) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[15]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1670,7 +1733,7 @@ func (x *Start) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Start.ProtoReflect.Descriptor instead.
 func (*Start) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{15}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Start) GetTradeId() string {
@@ -1707,7 +1770,7 @@ type Hold struct {
 
 func (x *Hold) Reset() {
 	*x = Hold{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[16]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1719,7 +1782,7 @@ func (x *Hold) String() string {
 func (*Hold) ProtoMessage() {}
 
 func (x *Hold) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[16]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1732,7 +1795,7 @@ func (x *Hold) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Hold.ProtoReflect.Descriptor instead.
 func (*Hold) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{16}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Hold) GetTradeId() string {
@@ -1775,7 +1838,7 @@ type Resume struct {
 
 func (x *Resume) Reset() {
 	*x = Resume{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[17]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1787,7 +1850,7 @@ func (x *Resume) String() string {
 func (*Resume) ProtoMessage() {}
 
 func (x *Resume) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[17]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1800,7 +1863,7 @@ func (x *Resume) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Resume.ProtoReflect.Descriptor instead.
 func (*Resume) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{17}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Resume) GetTradeId() string {
@@ -1835,7 +1898,7 @@ type Reading struct {
 
 func (x *Reading) Reset() {
 	*x = Reading{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[18]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1847,7 +1910,7 @@ func (x *Reading) String() string {
 func (*Reading) ProtoMessage() {}
 
 func (x *Reading) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[18]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1860,7 +1923,7 @@ func (x *Reading) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Reading.ProtoReflect.Descriptor instead.
 func (*Reading) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{18}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Reading) GetTradeId() string {
@@ -1891,7 +1954,7 @@ type Bill struct {
 
 func (x *Bill) Reset() {
 	*x = Bill{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[19]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1903,7 +1966,7 @@ func (x *Bill) String() string {
 func (*Bill) ProtoMessage() {}
 
 func (x *Bill) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[19]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1916,7 +1979,7 @@ func (x *Bill) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Bill.ProtoReflect.Descriptor instead.
 func (*Bill) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{19}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Bill) GetTradeId() string {
@@ -1968,7 +2031,7 @@ type Confirm struct {
 
 func (x *Confirm) Reset() {
 	*x = Confirm{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[20]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1980,7 +2043,7 @@ func (x *Confirm) String() string {
 func (*Confirm) ProtoMessage() {}
 
 func (x *Confirm) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[20]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1993,7 +2056,7 @@ func (x *Confirm) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Confirm.ProtoReflect.Descriptor instead.
 func (*Confirm) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{20}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Confirm) GetTradeId() string {
@@ -2035,7 +2098,7 @@ var File_proto_fairwattpb_record_proto protoreflect.FileDescriptor
 
 const file_proto_fairwattpb_record_proto_rawDesc = "" +
 	"\n" +
-	"\x1dproto/fairwattpb/record.proto\x12\vfairwatt.v1\"\xb6\x06\n" +
+	"\x1dproto/fairwattpb/record.proto\x12\vfairwatt.v1\"\xe5\x06\n" +
 	"\x06Record\x12\x19\n" +
 	"\bchain_id\x18\x01 \x01(\fR\achainId\x12\x16\n" +
 	"\x06sender\x18\x02 \x01(\tR\x06sender\x12\x18\n" +
@@ -2057,7 +2120,8 @@ const file_proto_fairwattpb_record_proto_rawDesc = "" +
 	"\areading\x18\x14 \x01(\v2\x14.fairwatt.v1.ReadingH\x00R\areading\x12'\n" +
 	"\x04bill\x18\x15 \x01(\v2\x11.fairwatt.v1.BillH\x00R\x04bill\x120\n" +
 	"\aconfirm\x18\x16 \x01(\v2\x14.fairwatt.v1.ConfirmH\x00R\aconfirm\x12'\n" +
-	"\x04word\x18\x17 \x01(\v2\x11.fairwatt.v1.WordH\x00R\x04wordB\x06\n" +
+	"\x04word\x18\x17 \x01(\v2\x11.fairwatt.v1.WordH\x00R\x04word\x12-\n" +
+	"\x06rejoin\x18\x18 \x01(\v2\x13.fairwatt.v1.RejoinH\x00R\x06rejoinB\x06\n" +
 	"\x04body\"\xbe\x01\n" +
 	"\fRegistration\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
@@ -2097,7 +2161,9 @@ const file_proto_fairwattpb_record_proto_rawDesc = "" +
 	"\buntil_ms\x18\x05 \x01(\x03R\auntilMs\x12\x14\n" +
 	"\x05owner\x18\x06 \x01(\tR\x05owner\x12\x1d\n" +
 	"\n" +
-	"command_id\x18\a \x01(\fR\tcommandId\"\xd0\x01\n" +
+	"command_id\x18\a \x01(\fR\tcommandId\"\x1e\n" +
+	"\x06Rejoin\x12\x14\n" +
+	"\x05epoch\x18\x01 \x01(\x04R\x05epoch\"\xd0\x01\n" +
 	"\x0fGateAttestation\x12\x19\n" +
 	"\bchain_id\x18\x01 \x01(\fR\achainId\x12\x16\n" +
 	"\x06device\x18\x02 \x01(\tR\x06device\x12\x19\n" +
@@ -2216,7 +2282,7 @@ func file_proto_fairwattpb_record_proto_rawDescGZIP() []byte {
 }
 
 var file_proto_fairwattpb_record_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_proto_fairwattpb_record_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
+var file_proto_fairwattpb_record_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
 var file_proto_fairwattpb_record_proto_goTypes = []any{
 	(Role)(0),               // 0: fairwatt.v1.Role
 	(GateState)(0),          // 1: fairwatt.v1.GateState
@@ -2229,58 +2295,60 @@ var file_proto_fairwattpb_record_proto_goTypes = []any{
 	(*CauseInput)(nil),      // 8: fairwatt.v1.CauseInput
 	(*GateChange)(nil),      // 9: fairwatt.v1.GateChange
 	(*Word)(nil),            // 10: fairwatt.v1.Word
-	(*GateAttestation)(nil), // 11: fairwatt.v1.GateAttestation
-	(*Offer)(nil),           // 12: fairwatt.v1.Offer
-	(*Request)(nil),         // 13: fairwatt.v1.Request
-	(*Response)(nil),        // 14: fairwatt.v1.Response
-	(*Quote)(nil),           // 15: fairwatt.v1.Quote
-	(*Token)(nil),           // 16: fairwatt.v1.Token
-	(*Pay)(nil),             // 17: fairwatt.v1.Pay
-	(*MeterReading)(nil),    // 18: fairwatt.v1.MeterReading
-	(*Start)(nil),           // 19: fairwatt.v1.Start
-	(*Hold)(nil),            // 20: fairwatt.v1.Hold
-	(*Resume)(nil),          // 21: fairwatt.v1.Resume
-	(*Reading)(nil),         // 22: fairwatt.v1.Reading
-	(*Bill)(nil),            // 23: fairwatt.v1.Bill
-	(*Confirm)(nil),         // 24: fairwatt.v1.Confirm
+	(*Rejoin)(nil),          // 11: fairwatt.v1.Rejoin
+	(*GateAttestation)(nil), // 12: fairwatt.v1.GateAttestation
+	(*Offer)(nil),           // 13: fairwatt.v1.Offer
+	(*Request)(nil),         // 14: fairwatt.v1.Request
+	(*Response)(nil),        // 15: fairwatt.v1.Response
+	(*Quote)(nil),           // 16: fairwatt.v1.Quote
+	(*Token)(nil),           // 17: fairwatt.v1.Token
+	(*Pay)(nil),             // 18: fairwatt.v1.Pay
+	(*MeterReading)(nil),    // 19: fairwatt.v1.MeterReading
+	(*Start)(nil),           // 20: fairwatt.v1.Start
+	(*Hold)(nil),            // 21: fairwatt.v1.Hold
+	(*Resume)(nil),          // 22: fairwatt.v1.Resume
+	(*Reading)(nil),         // 23: fairwatt.v1.Reading
+	(*Bill)(nil),            // 24: fairwatt.v1.Bill
+	(*Confirm)(nil),         // 25: fairwatt.v1.Confirm
 }
 var file_proto_fairwattpb_record_proto_depIdxs = []int32{
 	5,  // 0: fairwatt.v1.Record.registration:type_name -> fairwatt.v1.Registration
 	6,  // 1: fairwatt.v1.Record.deposit:type_name -> fairwatt.v1.Deposit
 	9,  // 2: fairwatt.v1.Record.gate_change:type_name -> fairwatt.v1.GateChange
-	12, // 3: fairwatt.v1.Record.offer:type_name -> fairwatt.v1.Offer
-	13, // 4: fairwatt.v1.Record.request:type_name -> fairwatt.v1.Request
-	14, // 5: fairwatt.v1.Record.response:type_name -> fairwatt.v1.Response
-	17, // 6: fairwatt.v1.Record.pay:type_name -> fairwatt.v1.Pay
-	19, // 7: fairwatt.v1.Record.start:type_name -> fairwatt.v1.Start
-	20, // 8: fairwatt.v1.Record.hold:type_name -> fairwatt.v1.Hold
-	21, // 9: fairwatt.v1.Record.resume:type_name -> fairwatt.v1.Resume
-	22, // 10: fairwatt.v1.Record.reading:type_name -> fairwatt.v1.Reading
-	23, // 11: fairwatt.v1.Record.bill:type_name -> fairwatt.v1.Bill
-	24, // 12: fairwatt.v1.Record.confirm:type_name -> fairwatt.v1.Confirm
+	13, // 3: fairwatt.v1.Record.offer:type_name -> fairwatt.v1.Offer
+	14, // 4: fairwatt.v1.Record.request:type_name -> fairwatt.v1.Request
+	15, // 5: fairwatt.v1.Record.response:type_name -> fairwatt.v1.Response
+	18, // 6: fairwatt.v1.Record.pay:type_name -> fairwatt.v1.Pay
+	20, // 7: fairwatt.v1.Record.start:type_name -> fairwatt.v1.Start
+	21, // 8: fairwatt.v1.Record.hold:type_name -> fairwatt.v1.Hold
+	22, // 9: fairwatt.v1.Record.resume:type_name -> fairwatt.v1.Resume
+	23, // 10: fairwatt.v1.Record.reading:type_name -> fairwatt.v1.Reading
+	24, // 11: fairwatt.v1.Record.bill:type_name -> fairwatt.v1.Bill
+	25, // 12: fairwatt.v1.Record.confirm:type_name -> fairwatt.v1.Confirm
 	10, // 13: fairwatt.v1.Record.word:type_name -> fairwatt.v1.Word
-	0,  // 14: fairwatt.v1.Registration.roles:type_name -> fairwatt.v1.Role
-	8,  // 15: fairwatt.v1.Cause.inputs:type_name -> fairwatt.v1.CauseInput
-	1,  // 16: fairwatt.v1.GateChange.state:type_name -> fairwatt.v1.GateState
-	7,  // 17: fairwatt.v1.GateChange.causes:type_name -> fairwatt.v1.Cause
-	2,  // 18: fairwatt.v1.Word.kind:type_name -> fairwatt.v1.WordKind
-	1,  // 19: fairwatt.v1.GateAttestation.state:type_name -> fairwatt.v1.GateState
-	3,  // 20: fairwatt.v1.Offer.contactor:type_name -> fairwatt.v1.Contactor
-	16, // 21: fairwatt.v1.Response.token:type_name -> fairwatt.v1.Token
-	15, // 22: fairwatt.v1.Response.quotes:type_name -> fairwatt.v1.Quote
-	18, // 23: fairwatt.v1.Pay.buyer_reading:type_name -> fairwatt.v1.MeterReading
-	18, // 24: fairwatt.v1.Start.reading:type_name -> fairwatt.v1.MeterReading
-	7,  // 25: fairwatt.v1.Hold.causes:type_name -> fairwatt.v1.Cause
-	18, // 26: fairwatt.v1.Hold.reading:type_name -> fairwatt.v1.MeterReading
-	18, // 27: fairwatt.v1.Resume.reading:type_name -> fairwatt.v1.MeterReading
-	18, // 28: fairwatt.v1.Reading.reading:type_name -> fairwatt.v1.MeterReading
-	18, // 29: fairwatt.v1.Bill.reading:type_name -> fairwatt.v1.MeterReading
-	18, // 30: fairwatt.v1.Confirm.reading:type_name -> fairwatt.v1.MeterReading
-	31, // [31:31] is the sub-list for method output_type
-	31, // [31:31] is the sub-list for method input_type
-	31, // [31:31] is the sub-list for extension type_name
-	31, // [31:31] is the sub-list for extension extendee
-	0,  // [0:31] is the sub-list for field type_name
+	11, // 14: fairwatt.v1.Record.rejoin:type_name -> fairwatt.v1.Rejoin
+	0,  // 15: fairwatt.v1.Registration.roles:type_name -> fairwatt.v1.Role
+	8,  // 16: fairwatt.v1.Cause.inputs:type_name -> fairwatt.v1.CauseInput
+	1,  // 17: fairwatt.v1.GateChange.state:type_name -> fairwatt.v1.GateState
+	7,  // 18: fairwatt.v1.GateChange.causes:type_name -> fairwatt.v1.Cause
+	2,  // 19: fairwatt.v1.Word.kind:type_name -> fairwatt.v1.WordKind
+	1,  // 20: fairwatt.v1.GateAttestation.state:type_name -> fairwatt.v1.GateState
+	3,  // 21: fairwatt.v1.Offer.contactor:type_name -> fairwatt.v1.Contactor
+	17, // 22: fairwatt.v1.Response.token:type_name -> fairwatt.v1.Token
+	16, // 23: fairwatt.v1.Response.quotes:type_name -> fairwatt.v1.Quote
+	19, // 24: fairwatt.v1.Pay.buyer_reading:type_name -> fairwatt.v1.MeterReading
+	19, // 25: fairwatt.v1.Start.reading:type_name -> fairwatt.v1.MeterReading
+	7,  // 26: fairwatt.v1.Hold.causes:type_name -> fairwatt.v1.Cause
+	19, // 27: fairwatt.v1.Hold.reading:type_name -> fairwatt.v1.MeterReading
+	19, // 28: fairwatt.v1.Resume.reading:type_name -> fairwatt.v1.MeterReading
+	19, // 29: fairwatt.v1.Reading.reading:type_name -> fairwatt.v1.MeterReading
+	19, // 30: fairwatt.v1.Bill.reading:type_name -> fairwatt.v1.MeterReading
+	19, // 31: fairwatt.v1.Confirm.reading:type_name -> fairwatt.v1.MeterReading
+	32, // [32:32] is the sub-list for method output_type
+	32, // [32:32] is the sub-list for method input_type
+	32, // [32:32] is the sub-list for extension type_name
+	32, // [32:32] is the sub-list for extension extendee
+	0,  // [0:32] is the sub-list for field type_name
 }
 
 func init() { file_proto_fairwattpb_record_proto_init() }
@@ -2303,6 +2371,7 @@ func file_proto_fairwattpb_record_proto_init() {
 		(*Record_Bill)(nil),
 		(*Record_Confirm)(nil),
 		(*Record_Word)(nil),
+		(*Record_Rejoin)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -2310,7 +2379,7 @@ func file_proto_fairwattpb_record_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_proto_fairwattpb_record_proto_rawDesc), len(file_proto_fairwattpb_record_proto_rawDesc)),
 			NumEnums:      4,
-			NumMessages:   21,
+			NumMessages:   22,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -137,13 +137,15 @@ func (b *mosquitto) stop(t *testing.T) {
 	}
 }
 
-// eventually waits for something another process does.
+// eventually waits for something another process does. Its patience is for a busy machine under the race detector, where
+// the simulated converter needs most of 20 s for one window.
 func eventually(t *testing.T, what string, done func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
+	const patience = 90 * time.Second
+	deadline := time.Now().Add(patience)
 	for !done() {
 		if time.Now().After(deadline) {
-			t.Fatalf("not within 20 s: %s", what)
+			t.Fatalf("not within %s: %s", patience, what)
 		}
 		time.Sleep(20 * time.Millisecond)
 	}

@@ -14,6 +14,8 @@ import (
 type Book struct {
 	promised, entered uint64
 	taken             *block // nil before the first
+	floor             uint64 // the sequence above which the member resumed
+	said              uint64
 }
 
 // block is the newest block taken, with the vote for it.
@@ -48,13 +50,18 @@ func (b *Book) Promised() uint64 { return b.promised }
 // Entered is the newest view the member was in.
 func (b *Book) Entered() uint64 { return b.entered }
 
-// Seq is that of the newest block taken, 0 before the first.
+// Seq is that of the newest block taken; where there is none, the one above which
+// the member resumed, or 0.
 func (b *Book) Seq() uint64 {
 	if b.taken == nil {
-		return 0
+		return b.floor
 	}
 	return b.taken.seq
 }
+
+// Said counts the entries ever written in the epoch. A book that others know to
+// have said more is an old one.
+func (b *Book) Said() uint64 { return b.said }
 
 // at returns the block taken for a sequence, unless the view entered since then
 // has overruled it.

@@ -455,3 +455,63 @@ func (w *world) check(t *rapid.T) {
 		t.Fatalf("view data may be silent about the vote of view %d", w.newest.under)
 	}
 }
+
+// Each entry counts what was written before it, over restarts and where older ones
+// have gone from the log. Entries of versions without the count count as well.
+func TestSaid(t *testing.T) {
+	b := &Book{}
+	entry := b.Stamp(blockEntry(t, 0, 1, proposal(t, 0, 1, "a")))
+	second := b.Stamp(promiseEntry(1))
+	if b.Said() != 2 {
+		t.Fatalf("said %d", b.Said())
+	}
+	for what, tc := range map[string]struct {
+		log  [][]byte
+		want uint64
+	}{
+		"none": {nil, 0}, "one": {[][]byte{entry}, 1}, "both": {[][]byte{entry, second}, 2}, "cut at its head": {[][]byte{second}, 2},
+		"not counted": {[][]byte{promiseEntry(1), promiseEntry(2), promiseEntry(3)}, 3},
+	} {
+		got, err := Read(tc.log)
+		if err != nil || got.Said() != tc.want {
+			t.Errorf("%s: said %d, %v, want %d", what, got.Said(), err, tc.want)
+		}
+	}
+}
+
+// A member that resumes has said nothing in the views from there on, and says
+// nothing below or of blocks that are decided. It counts on.
+func TestResume(t *testing.T) {
+	b := &Book{}
+	p := proposal(t, 3, 7, "a")
+	first := b.Stamp(blockEntry(t, 3, 7, p))
+	if kind, err := b.Note(blockEntry(t, 3, 7, p)); err != nil || kind != Fresh {
+		t.Fatal(kind, err)
+	}
+	second := b.Stamp(b.Resume(1<<34, 6, 1))
+	read, err := Read([][]byte{first, second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for what, b := range map[string]*Book{"itself": b, "read": read} {
+		if b.Promised() != 1<<34 || b.Entered() != 1<<34 || b.Seq() != 6 || b.UnderWay(6) || b.Said() <= 1<<40 {
+			t.Errorf("%s: promised %d, entered %d, sequence %d, said %d", what, b.Promised(), b.Entered(), b.Seq(), b.Said())
+		}
+		other := proposal(t, 1<<34, 7, "b")
+		if err := b.MayTake(1<<34, 7, Digest(other)); err != nil {
+			t.Errorf("%s: %v", what, err)
+		}
+		if err := b.MayTake(3, 7, Digest(p)); !errors.Is(err, ErrBelow) {
+			t.Errorf("%s: its old block: %v", what, err)
+		}
+		if err := b.MayTake(1<<34, 5, Digest(other)); !errors.Is(err, ErrPast) {
+			t.Errorf("%s: a decided place: %v", what, err)
+		}
+		if content, err := b.Content(6, 3); err != nil || kinds(t, content) == "" {
+			t.Errorf("%s: the library is told nothing of the view: %v", what, err)
+		}
+		if again := b.Resume(2<<34, 6, 2); b.Said() < 2<<40 || len(again) == 0 {
+			t.Errorf("%s: said %d after round 2", what, b.Said())
+		}
+	}
+}

@@ -103,6 +103,7 @@ func refuse(rule, format string, args ...any) Ruling {
 const (
 	maxViewsAhead = 1 << 16
 	maxSeqsAhead  = 1 << 20
+	maxMarkBytes  = 512
 	maxRelayAhead = 16 // sequences; what is further ahead is caught up with
 	digestLen     = 64
 )
@@ -135,6 +136,8 @@ func (g Guard) Frame(from string, raw []byte) (*peerpb.Frame, Ruling) {
 	switch {
 	case f.GetSender() != from:
 		return nil, refuse("forged_sender", "the link says %q, the frame %q", from, f.GetSender())
+	case len(f.GetMark()) > maxMarkBytes || len(f.GetStatus().GetYours()) > maxMarkBytes:
+		return nil, refuse("oversized", "mark of more than %d bytes", maxMarkBytes)
 	}
 	switch f.GetBody().(type) {
 	case *peerpb.Frame_Status, *peerpb.Frame_Records:
