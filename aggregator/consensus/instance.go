@@ -54,7 +54,7 @@ type instance struct {
 	ticks  [2]*time.Ticker
 	queues map[string]chan *peerpb.Frame
 	large  map[string]chan struct{} // holds a token for each large frame in the queue
-	resend *protos.PrePrepare // to be sent once after a restart
+	resend *protos.PrePrepare       // to be sent once after a restart
 	booted bool
 
 	view     atomic.Uint64
