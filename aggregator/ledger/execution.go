@@ -139,6 +139,12 @@ func (x *execution) dispatch(r *fairwattpb.Record) *Refusal {
 	switch b := r.Body.(type) {
 	case *fairwattpb.Record_Registration:
 		return x.register(b.Registration)
+	case *fairwattpb.Record_MeterRegistration:
+		return x.registerMeter(b.MeterRegistration)
+	case *fairwattpb.Record_MeterChange:
+		return x.changeMeter(b.MeterChange)
+	case *fairwattpb.Record_MeterRetire:
+		return x.retireMeter(b.MeterRetire.Meter, b.MeterRetire.EndWh)
 	case *fairwattpb.Record_Deposit:
 		return x.deposit(b.Deposit)
 	case *fairwattpb.Record_GateChange:
@@ -268,9 +274,12 @@ func (x *execution) giveBack(t *Trade, amountMicro int64) {
 }
 
 // readMeter checks a reading of owner's meter and stores it. A meter belongs
-// to its first user, its register never falls, and while it measures one trade
-// it measures no other.
-func (x *execution) readMeter(owner, trade string, r *fairwattpb.MeterReading) *Refusal {
+// to its first user, or to whom it is registered for; its register never falls, and
+// while it measures one trade it measures no other.
+func (x *execution) readMeter(owner, trade string, gives bool, r *fairwattpb.MeterReading) *Refusal {
+	if x.params.byMeters() {
+		return x.readRegistered(owner, trade, gives, r)
+	}
 	var m meter
 	if x.get(keyMeter+r.Meter, &m) {
 		switch {
@@ -278,7 +287,7 @@ func (x *execution) readMeter(owner, trade string, r *fairwattpb.MeterReading) *
 			return refuse(wire.CodeMeterNotYours, "meter %q is %q's", r.Meter, m.Owner)
 		case r.RegisterWh < m.RegisterWh:
 			return refuse(wire.CodeRegisterBack, "register of meter %q is %d Wh, was %d Wh", r.Meter, r.RegisterWh, m.RegisterWh)
-		case m.Trade != "" && m.Trade != trade && !x.settledByNext(owner, m.Trade, r):
+		case m.Trade != "" && m.Trade != trade:
 			return refuse(wire.CodeMeterBusy, "meter %q measures trade %q", r.Meter, m.Trade)
 		}
 	}

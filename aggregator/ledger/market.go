@@ -234,7 +234,7 @@ func (x *execution) pay(buyer string, p *fairwattpb.Pay) *Refusal {
 	case p.AmountMicro > t.EscrowMicro:
 		return refuse(wire.CodeInsufficientFunds, "amount_micro: %d, the escrow holds %d", p.AmountMicro, t.EscrowMicro)
 	}
-	if r := x.readMeter(buyer, t.ID, p.BuyerReading); r != nil {
+	if r := x.readMeter(buyer, t.ID, false, p.BuyerReading); r != nil {
 		return r
 	}
 	t.Seller, t.OfferID, t.VolumeWh, t.PriceMicroPerKWh = p.Seller, o.ID, p.VolumeWh, p.PriceMicroPerKwh

@@ -79,6 +79,7 @@ func NewState(g *Genesis) (*State, error) {
 		}
 		add(p)
 	}
+	entries = append(entries, g.meterEntries()...)
 	if err := s.load(entries); err != nil {
 		return nil, err
 	}
