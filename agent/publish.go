@@ -96,12 +96,16 @@ func (a *Agent) publishTelemetry() error {
 		Counters: map[string]uint64{
 			"records_final": a.counters.final, "records_refused": a.counters.refused,
 			"records_held":    a.counters.held,
+			"records_doubted": a.counters.doubted, "records_put_off": a.counters.putOff,
 			"commit_failures": a.counters.commitFailures,
 			"clock_steps":     a.counters.clockSteps, "publish_failures": a.publisher.failures(),
 			"words_done": a.words.done.Load(), "words_refused": a.words.refused.Load(),
 		},
 	}
 	v.Counters["receipts_refused"], v.Counters["receipts_dropped"] = a.receipts.counts()
+	if a.senses.supply != nil {
+		v.Counters["power_cycles"] = a.senses.supply.cycles
+	}
 	if a.feed != nil {
 		v.Counters["warnings_read"], v.Counters["warnings_refused"] = a.feed.read, a.feed.refused
 	}

@@ -268,7 +268,7 @@ func (p *publisher) connected() mqtt.Pipe {
 }
 
 func (p *publisher) sendRecords(ctx context.Context, pipe mqtt.Pipe, records []outbox.Record) error {
-	batch := &fairwattpb.RecordBatch{}
+	batch := &fairwattpb.RecordBatch{Oldest: p.outbox.Oldest()}
 	for _, r := range records {
 		batch.Sealed = append(batch.Sealed, r.Sealed)
 	}

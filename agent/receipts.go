@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"google.golang.org/protobuf/proto"
 
@@ -178,7 +179,11 @@ func (a *Agent) settle(outcomes []receipt.Outcome) {
 	for taken := 0; ; {
 		taken += len(outcomes)
 		for _, o := range outcomes {
-			if o.Held {
+			switch {
+			case o.Busy != nil:
+				a.putOff(o.Busy)
+				continue
+			case o.Held:
 				a.held(o)
 				continue
 			}
@@ -189,6 +194,7 @@ func (a *Agent) settle(outcomes []receipt.Outcome) {
 			}
 			a.outcomes = append(a.outcomes, decoded)
 		}
+		a.publisher.wakeQueue() // what was settled makes room for what waits
 		if taken >= settleAtOnce {
 			return
 		}
@@ -206,6 +212,18 @@ func (a *Agent) held(o receipt.Outcome) {
 	a.counters.held++
 	a.log.Warn("record refused by some, kept and sent again", "id", fmt.Sprintf("%.8x", o.Entry.GetRecordId()),
 		"code", o.Entry.GetOutcome().GetCode(), "reason", cut(o.Entry.GetOutcome().GetReason()))
+}
+
+// maxPutOff bounds how long data aggregators may put records off: a closed gate is
+// to be on the chain soon.
+const maxPutOff = 2 * time.Second
+
+// putOff waits as long as data aggregators ask for, and sends what they did not
+// take again.
+func (a *Agent) putOff(b *receipt.Busy) {
+	a.counters.putOff++
+	a.log.Debug("data aggregators are busy", "from_counter", b.From, "after", b.After)
+	a.deps.Outbox.Hold(b.From, a.publisher.now().Add(min(max(b.After, 0), maxPutOff)))
 }
 
 // mine says whether an entry may change anything here: it is of a record in

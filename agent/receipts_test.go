@@ -201,37 +201,11 @@ func TestCheckerDropsTheOldestOfTheOneThatFloods(t *testing.T) {
 func TestAgentKeepsARecordThatSomeRefuse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWatchedAgent(t)
-		var mu sync.Mutex
-		sent := map[[32]byte]int{}
-		w.pipe.Subscribe("fairwatt/v1/farm-1/pv-1/up/record", func(m mqtt.Message) {
-			var batch fairwattpb.RecordBatch
-			if err := proto.Unmarshal(m.Payload, &batch); err != nil {
-				t.Error(err)
-			}
-			mu.Lock()
-			defer mu.Unlock()
-			for _, sealed := range batch.GetSealed() {
-				sent[seal.ID(sealed)]++
-			}
-		})
-		ctx, cancel := context.WithCancel(t.Context())
-		done := make(chan error, 1)
-		go func() { done <- w.Run(ctx) }()
-		later := func(d time.Duration) {
-			time.Sleep(d)
-			synctest.Wait()
-		}
+		sent := w.listen()
+		end := w.run()
 		later(20 * time.Second)
-		mu.Lock()
-		var id [32]byte
-		for id = range sent {
-			break
-		}
-		before := sent[id]
-		mu.Unlock()
-		if before == 0 {
-			t.Fatal("no record was sent")
-		}
+		id := sent.any()
+		before := sent.times(id)
 		refuse := func(da receipttest.DA) {
 			w.send(da, da.Receipt(t, 0, &fairwattpb.ReceiptEntry{
 				RecordId: id[:], Sender: "pv-1", Outcome: &fairwattpb.Outcome{Code: wire.CodeUnknownSigner},
@@ -244,19 +218,135 @@ func TestAgentKeepsARecordThatSomeRefuse(t *testing.T) {
 			t.Errorf("after two refusals of four: held in the outbox %v, %d refused, %d told as held", w.deps.Outbox.Holds(id), s.Refused, w.counters.held)
 		}
 		later(2 * time.Minute)
-		mu.Lock()
-		if sent[id] <= before {
-			t.Errorf("sent %d times, and not again after the refusals", sent[id])
+		if n := sent.times(id); n <= before {
+			t.Errorf("sent %d times, and not again after the refusals", n)
 		}
-		mu.Unlock()
 		refuse(w.das[2])
 		if s := w.Status(); w.deps.Outbox.Holds(id) || s.Refused != 1 {
 			t.Errorf("after three refusals of four: held in the outbox %v, %d refused", w.deps.Outbox.Holds(id), s.Refused)
 		}
+		end()
+	})
+}
+
+// A record of which all say at the door that its counter was used is kept: only a
+// block's receipt ends it. It holds no other record back.
+func TestAgentKeepsARecordThatIsCalledReplayed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWatchedAgent(t)
+		sent := w.listen()
+		end := w.run()
+		later(20 * time.Second)
+		id := sent.any()
+		say := func(height uint64, outcome *fairwattpb.Outcome) {
+			for _, da := range w.das {
+				w.send(da, da.Receipt(t, height, &fairwattpb.ReceiptEntry{RecordId: id[:], Sender: "pv-1", Outcome: outcome}))
+			}
+			later(2 * time.Second)
+		}
+		say(0, &fairwattpb.Outcome{Code: wire.CodeReplayed})
+		if s := w.Status(); !w.deps.Outbox.Holds(id) || s.Refused != 0 || w.counters.doubted != 1 {
+			t.Errorf("held %v, %d refused, %d doubted", w.deps.Outbox.Holds(id), s.Refused, w.counters.doubted)
+		}
+		before := sent.times(id)
+		later(10 * time.Minute)
+		if n := sent.times(id); n != before+1 {
+			t.Errorf("sent %d times in ten minutes, want once", n-before)
+		}
+		say(7, &fairwattpb.Outcome{Applied: true})
+		if s := w.Status(); w.deps.Outbox.Holds(id) || s.Final != 1 {
+			t.Errorf("held %v, %d final", w.deps.Outbox.Holds(id), s.Final)
+		}
+		end()
+	})
+}
+
+// Data aggregators that are busy put records off; one alone does not, and none for
+// long.
+func TestAgentIsPutOff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWatchedAgent(t)
+		sent := w.listen()
+		end := w.run()
+		later(20 * time.Second)
+		id := sent.any()
+		before := sent.times(id)
+		busy := func(da receipttest.DA) { w.send(da, da.Busy(t, 0, 1, time.Hour.Milliseconds())) }
+		busy(w.das[0])
+		later(5 * time.Second)
+		if n := sent.times(id); n != before {
+			t.Errorf("one alone: sent %d times more", n-before)
+		}
+		busy(w.das[1])
+		later(time.Second)
+		if n := sent.times(id); n != before || w.counters.putOff != 1 {
+			t.Errorf("sent %d times more within a second, put off %d times", n-before, w.counters.putOff)
+		}
+		later(2 * time.Second)
+		if n := sent.times(id); n != before+1 {
+			t.Errorf("sent %d times more, want once", n-before)
+		}
+		end()
+	})
+}
+
+// sentRecords counts how often records came to the broker.
+type sentRecords struct {
+	t  testing.TB
+	mu sync.Mutex
+	by map[[32]byte]int
+}
+
+// listen counts records of the agent; call it before run.
+func (w *watchedAgent) listen() *sentRecords {
+	s := &sentRecords{t: w.t, by: make(map[[32]byte]int)}
+	w.pipe.Subscribe("fairwatt/v1/farm-1/pv-1/up/record", func(m mqtt.Message) {
+		var batch fairwattpb.RecordBatch
+		if err := proto.Unmarshal(m.Payload, &batch); err != nil {
+			w.t.Error(err)
+		}
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		for _, sealed := range batch.GetSealed() {
+			s.by[seal.ID(sealed)]++
+		}
+	})
+	return s
+}
+
+// any returns a record that was sent.
+func (s *sentRecords) any() (id [32]byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for id = range s.by {
+		return id
+	}
+	s.t.Fatal("no record was sent")
+	return id
+}
+
+func (s *sentRecords) times(id [32]byte) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.by[id]
+}
+
+// run starts the agent; end stops it.
+func (w *watchedAgent) run() (end func()) {
+	ctx, cancel := context.WithCancel(w.t.Context())
+	done := make(chan error, 1)
+	go func() { done <- w.Run(ctx) }()
+	return func() {
 		cancel()
 		if err := <-done; err != nil {
-			t.Errorf("Run: %v", err)
+			w.t.Errorf("Run: %v", err)
 		}
 		w.pipe.Close()
-	})
+	}
+}
+
+// later lets time pass in the bubble.
+func later(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
 }

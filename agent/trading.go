@@ -296,12 +296,15 @@ func (a *Agent) decode(v receipt.Outcome) (trade.Outcome, error) {
 		if !ok {
 			return out, nil // settled before; its trade notice may be new
 		}
-		a.deps.Outbox.Done(out.ID)
 		if v.Height == 0 && out.Code == wire.CodeReplayed {
-			// It stands in an earlier block, whose receipt says how.
-			a.log.Info("record was known to the chain", "counter", own.Counter)
+			// If it stands in a block, that block's receipt says what became of it. If
+			// in none, it is lost, and no one may say that it was not.
+			a.counters.doubted++
+			a.deps.Outbox.Doubt(out.ID, a.publisher.now())
+			a.log.Warn("record's counter was used; waiting for its block's receipt", "counter", own.Counter)
 			return trade.Outcome{ID: out.ID, Trade: out.Trade}, nil
 		}
+		a.deps.Outbox.Done(out.ID)
 		out.Own, sealed = true, own.Sealed
 		if out.Applied {
 			a.counters.final++

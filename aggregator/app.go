@@ -3,12 +3,14 @@ package aggregator
 import (
 	"bytes"
 	"context"
+	"crypto"
 	"encoding/hex"
 	"fmt"
 	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
+	"google.golang.org/protobuf/proto"
 
 	"fairwatt/aggregator/consensus"
 	"fairwatt/aggregator/intake"
@@ -23,6 +25,8 @@ import (
 
 // app is the ledger and the store as agreement sees them.
 type app struct {
+	self     string
+	key      crypto.Signer
 	genesis  *ledger.Genesis
 	now      func() time.Time
 	state    *ledger.State
@@ -39,6 +43,11 @@ type app struct {
 	staged map[[32]byte]*ledger.Staged // verified blocks above the state, by header hash
 	// unfit are the records the newest proposal had to leave out, and why.
 	unfit map[[32]byte]*ledger.Refusal
+	// rejoin is the newest record made to end an epoch.
+	rejoin struct {
+		epoch, counter uint64
+		sealed         []byte
+	}
 }
 
 var _ consensus.Application = (*app)(nil)
@@ -213,6 +222,39 @@ func (a *app) Epoch() consensus.Epoch {
 		Number: a.state.Epoch(), Order: network.IDs, LastHeight: a.state.EpochFirstHeight() - 1,
 		Network: network, Failed: failed, Tree: wct.Algorithm(a.genesis.Params.Tree),
 	}
+}
+
+// Rejoin implements consensus.Application.
+func (a *app) Rejoin(epoch uint64) ([]byte, error) {
+	counter, from, err := a.state.Rejoining(a.self)
+	if err != nil {
+		return nil, err
+	}
+	if now := a.state.Epoch(); now != epoch {
+		return nil, fmt.Errorf("rejoin in epoch %d: the present one is %d", epoch, now)
+	}
+	if next := a.state.Height() + 1; next < from {
+		return nil, fmt.Errorf("rejoin in block %d: the chain takes the next of %s from block %d on", next, a.self, from)
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.rejoin.sealed != nil && a.rejoin.epoch == epoch && a.rejoin.counter == counter {
+		return a.rejoin.sealed, nil
+	}
+	chain := a.state.ChainID()
+	payload, err := proto.MarshalOptions{Deterministic: true}.Marshal(&fairwattpb.Record{
+		ChainId: chain[:], Sender: a.self, Counter: counter, TimeMs: a.now().UnixMilli(),
+		Body: &fairwattpb.Record_Rejoin{Rejoin: &fairwattpb.Rejoin{Epoch: epoch}},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("encode rejoin: %w", err)
+	}
+	sealed, err := seal.Seal(a.key, a.self, seal.DomainRecord, chain, payload)
+	if err != nil {
+		return nil, fmt.Errorf("sign rejoin: %w", err)
+	}
+	a.rejoin.sealed, a.rejoin.epoch, a.rejoin.counter = sealed, epoch, counter
+	return sealed, nil
 }
 
 // stage returns the verified block: the one kept, where these very bytes were

@@ -99,13 +99,15 @@ type DA struct {
 	deps           Deps
 	log            *slog.Logger
 
-	state  *ledger.State
-	store  *store.Store
-	app    *app
-	node   *consensus.Node
-	intake *intake.Intake
-	mail   *receipt.Mailer
-	page   *page.Page
+	state *ledger.State
+	store *store.Store
+	app   *app
+	// agreement is what agreement was configured with.
+	agreement consensus.Config
+	node      *consensus.Node
+	intake    *intake.Intake
+	mail      *receipt.Mailer
+	page      *page.Page
 }
 
 // New opens the store and makes a DA that continues where the store ends. Close
@@ -178,19 +180,20 @@ func (d *DA) connect() error {
 	}
 	d.Source = d.page
 	d.app = &app{
+		self: d.cfg.ID, key: d.deps.Key,
 		genesis: d.deps.Genesis, now: d.deps.Now, state: d.state, store: d.store, outcomes: outcomes,
 		committed: d.committed, failed: d.page.SetFault,
 		verified: intake.NewRecent[struct{}](keptSignatures), staged: make(map[[32]byte]*ledger.Staged),
 	}
 	d.intake = intake.New(intake.Config{
 		QueueMessages: d.cfg.QueueMessages, RecordsPerS: d.cfg.RecordsPerS, Burst: d.cfg.Burst, Now: d.deps.Now, Log: d.log,
-	}, intake.Needs{Check: d.app.check, Submit: d.agree, Receipts: d.mail})
-	cc := consensus.Config{
+	}, intake.Needs{Check: d.app.check, Last: d.state.LastCounter, Submit: d.agree, Receipts: d.mail})
+	d.agreement = consensus.Config{
 		Self: d.cfg.ID, Key: d.deps.Key, ChainID: chain, Keys: keys, Dir: filepath.Join(d.cfg.Dir, "agreement"),
 		App: d.app, Link: d.deps.Link, Dropped: d.intake.Discarded, Logger: d.log,
 		RecordBytes: d.deps.Genesis.Params.MaxRecordBytes, BatchRecords: min(500, d.deps.Genesis.Params.MaxRecordsPerBlock),
 	}
-	d.node, err = consensus.New(cc)
+	d.node, err = consensus.New(d.agreement)
 	return err
 }
 

@@ -111,28 +111,46 @@ func (e *evidence) sunAtNight(tMs int64) bool {
 	}
 	// Twice: at both ends of what the reading may be a mean of.
 	p, unix := e.cfg.Position, tMs+e.wallOffsetMs
-	return sunSine(p, unix) < nightSine && sunSine(p, unix-seconds(e.cfg.IntervalS)) < nightSine
+	return e.sun.sine(p, unix) < nightSine && e.sun.sine(p, unix-seconds(e.cfg.IntervalS)) < nightSine
 }
 
 // nightSine is the sine of 6 degrees below the horizon, the end of civil
 // twilight.
 const nightSine = -0.10452846
 
-// sunSine returns the sine of the sun's height above the horizon, within about
-// a degree (declination and equation of time after Cooper and Spencer, as
-// textbooks give them). It is made of products that no target may fuse,
-// because it is compared.
-func sunSine(p *Position, unixMs int64) float64 {
-	const dayMs = 86_400_000
-	const yearE4 = 3_652_425                                      // days of a mean year, in 1e-4
-	day := float64(floorDiv(unixMs, dayMs)*10_000%yearE4)/1e4 + 1 // of the year, within a day or so
-	turn := float64(float64(day-81) * (360.0 / 365.0))
+// A sun gives the sine of the sun's height above the horizon over one place,
+// within about a degree (declination and equation of time after Cooper and
+// Spencer, as textbooks give them). It is made of products that no target may
+// fuse, because it is compared. What holds for a whole day is kept: every reading
+// of light asks.
+type sun struct {
+	day                  int64 // since 1970; what follows holds for it
+	known                bool
+	eotMin, level, swing float64 // the height is level + swing * cos(hour angle)
+}
+
+const dayMs = 86_400_000
+
+func (s *sun) sine(p *Position, unixMs int64) float64 {
+	if day := floorDiv(unixMs, dayMs); !s.known || s.day != day {
+		*s = sunOn(p, day)
+	}
+	ofDay := float64(unixMs-s.day*dayMs) / 60_000            // minutes
+	hour := float64((ofDay+s.eotMin-720)*0.25) + p.Longitude // degrees from noon
+	return s.level + float64(s.swing*cosDeg(hour))
+}
+
+func sunOn(p *Position, day int64) sun {
+	const yearE4 = 3_652_425                     // days of a mean year, in 1e-4
+	ofYear := float64(day*10_000%yearE4)/1e4 + 1 // within a day or so
+	turn := float64(float64(ofYear-81) * (360.0 / 365.0))
 	decl := float64(23.45 * sinDeg(turn))
-	eot := float64(9.87*sinDeg(2*turn)) - float64(7.53*cosDeg(turn)) - float64(1.5*sinDeg(turn)) // minutes
-	ofDay := float64(unixMs-floorDiv(unixMs, dayMs)*dayMs) / 60_000                              // minutes
-	hour := float64((ofDay+eot-720)*0.25) + p.Longitude                                          // degrees from noon
-	flat := float64(cosDeg(p.Latitude) * cosDeg(decl))
-	return float64(sinDeg(p.Latitude)*sinDeg(decl)) + float64(flat*cosDeg(hour))
+	return sun{
+		day: day, known: true,
+		eotMin: float64(9.87*sinDeg(2*turn)) - float64(7.53*cosDeg(turn)) - float64(1.5*sinDeg(turn)), // minutes
+		level:  float64(sinDeg(p.Latitude) * sinDeg(decl)),
+		swing:  float64(cosDeg(p.Latitude) * cosDeg(decl)),
+	}
 }
 
 func cosDeg(d float64) float64 { return sinDeg(d + 90) }

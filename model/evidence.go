@@ -12,6 +12,7 @@ type evidence struct {
 	in           inputs
 	wallOffsetMs int64 // Unix time less the sensing clock, as told at the start
 	wallKnown    bool
+	sun          sun // over the site
 }
 
 func newEvidence(c *Config, limits GridLimits) evidence {

@@ -3,6 +3,7 @@ package model
 import (
 	"errors"
 	"math"
+	"math/bits"
 )
 
 // A RuleSet is a set of rules by their index in the rule table.
@@ -10,6 +11,15 @@ type RuleSet uint64
 
 // Has reports whether rule r is in the set.
 func (s RuleSet) Has(r int) bool { return s&(1<<r) != 0 }
+
+// Rules yields the rules of the set in their order.
+func (s RuleSet) Rules(yield func(int) bool) {
+	for ; s != 0; s &= s - 1 {
+		if !yield(bits.TrailingZeros64(uint64(s))) {
+			return
+		}
+	}
+}
 
 // With returns the set with rule r added.
 func (s RuleSet) With(r int) RuleSet { return s | 1<<r }

@@ -22,6 +22,9 @@ type Judge struct {
 	latches RuleSet
 	missing []Unserved
 
+	standing RuleSet // the rules whose state stands, served or not
+	holding  RuleSet // those of them that only a hold keeps
+
 	gate  *Gate
 	sober *Gate // the gate as it would be without the network; see step
 	shown RuleSet
@@ -96,6 +99,7 @@ func NewJudge(cfg Config, scorer Scorer) (*Judge, error) {
 		}
 	}
 	j.states[ruleInit] = ruleState{level: LevelBlock, held: LevelBlock}
+	j.sortStates()
 	j.tolls.ratingW = cfg.RatedPowerW
 	return j, nil
 }
@@ -161,10 +165,8 @@ func (j *Judge) NextDeadlineMs() (int64, bool) {
 		return 0, false
 	}
 	at := j.ev.deadline(j.nowMs)
-	for i := range j.states {
-		if st := &j.states[i]; st.holding {
-			at = min(at, st.holdUntil)
-		}
+	for i := range j.holding.Rules {
+		at = min(at, j.states[i].holdUntil)
 	}
 	if j.note != "" {
 		at = j.nowMs
@@ -181,34 +183,57 @@ func (j *Judge) NextDeadlineMs() (int64, bool) {
 func (j *Judge) judge(tMs int64) {
 	j.tolls.passed(tMs)
 	var in, sober GateInput
-	for i := range j.rules {
-		if !j.served.Has(i) {
-			continue
-		}
+	standing, holding := j.standing&^j.served, j.holding&^j.served
+	for i := range j.served.Rules {
 		st, r := &j.states[i], &j.rules[i]
 		was := st.stands()
 		level := r.evaluate(&j.ev, tMs, was)
 		if r.note != nil {
 			r.note(&j.ev, tMs, level)
 		}
+		if level == LevelNone && was == LevelNone && j.begun[i] == never {
+			continue // as it was, which is most rules most of the time
+		}
 		st.update(r, &j.ev, level, tMs)
-		j.begins(i, was, tMs)
+		now := st.stands()
+		j.begins(i, was, now, tMs)
+		if now == LevelNone {
+			continue
+		}
+		standing = standing.With(i)
 		var mine GateInput
 		if st.level == LevelBlock {
 			mine.Active = mine.Active.With(i)
 		}
 		mine.Latching = j.latches & mine.Active
-		if st.holding && st.held == LevelBlock {
-			mine.HoldUntilMs = st.holdUntil
+		if st.holding {
+			holding = holding.With(i)
+			if st.held == LevelBlock {
+				mine.HoldUntilMs = st.holdUntil
+			}
 		}
 		in.add(mine)
 		if !r.network {
 			sober.add(mine)
 		}
 	}
+	j.standing, j.holding = standing, holding
 	j.moveGate(tMs, in, sober)
 	j.moveAlerts(tMs)
 	j.count(tMs)
+}
+
+// sortStates finds which rules stand and which hold, after their states were set.
+func (j *Judge) sortStates() {
+	j.standing, j.holding = 0, 0
+	for i := range j.states {
+		if j.states[i].stands() != LevelNone {
+			j.standing = j.standing.With(i)
+		}
+		if j.states[i].holding {
+			j.holding = j.holding.With(i)
+		}
+	}
 }
 
 func (in *GateInput) add(other GateInput) {
@@ -242,8 +267,8 @@ func (j *Judge) moveGate(tMs int64, in, sober GateInput) {
 // blocking returns the rules that hold the gate: active or latched.
 func (j *Judge) blocking() RuleSet {
 	out := j.gate.Latched()
-	for i := range j.states {
-		if j.states[i].level == LevelBlock && j.served.Has(i) {
+	for i := range (j.standing & j.served).Rules {
+		if j.states[i].level == LevelBlock {
 			out = out.With(i)
 		}
 	}

@@ -157,7 +157,7 @@ func TestSunSine(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got := math.Asin(sunSine(&Position{c.lat, c.lon}, at.UnixMilli())) * 180 / math.Pi
+		got := math.Asin(new(sun).sine(&Position{c.lat, c.lon}, at.UnixMilli())) * 180 / math.Pi
 		if math.Abs(got-c.deg) > 1.5 {
 			t.Errorf("%s at %v, %v: %.1f degrees, want about %v", c.at, c.lat, c.lon, got, c.deg)
 		}

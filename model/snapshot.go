@@ -154,6 +154,7 @@ func (j *Judge) Restore(snapshot []byte, nowMs int64) error {
 		return fmt.Errorf("restore judge: %w", errSnapshot)
 	}
 	j.counter, j.rules, j.states, j.nowMs = int(counter), past.rules, past.states, nowMs
+	j.sortStates()
 	for len(j.begun) < len(j.rules) {
 		j.begun = append(j.begun, never)
 	}

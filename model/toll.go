@@ -88,9 +88,9 @@ func (j *Judge) count(tMs int64) {
 	if t.closed = j.State() != StateOpen; !t.closed {
 		return
 	}
-	latched := j.gate.Latched()
-	for i := range j.states {
-		if latched.Has(i) || j.states[i].stands() == LevelBlock && j.served.Has(i) {
+	t.set = j.gate.Latched()
+	for i := range (j.standing & j.served).Rules {
+		if j.states[i].stands() == LevelBlock {
 			t.set = t.set.With(i)
 		}
 	}

@@ -238,7 +238,7 @@ func TestSunSineVectors(t *testing.T) {
 		hour := ((minutes+eot-720)/4 + c.lon) * math.Pi / 180
 		lat := c.lat * math.Pi / 180
 		want := math.Sin(lat)*math.Sin(decl) + math.Cos(lat)*math.Cos(decl)*math.Cos(hour)
-		if got := sunSine(&Position{c.lat, c.lon}, c.unixMs); math.Abs(got-want) > 1e-5 {
+		if got := new(sun).sine(&Position{c.lat, c.lon}, c.unixMs); math.Abs(got-want) > 1e-5 {
 			t.Errorf("%d at %v, %v: %v, want %v", c.unixMs, c.lat, c.lon, got, want)
 		}
 	}

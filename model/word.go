@@ -190,6 +190,7 @@ func (j *Judge) Ack(ruleID, by string) error {
 	}
 	if !j.served.Has(i) { // the word is all that can end it
 		j.states[i] = ruleState{}
+		j.sortStates()
 	}
 	j.note = ruleID + " acknowledged by " + by
 	return nil

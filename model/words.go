@@ -214,8 +214,8 @@ func (g *Gate) couldOpenMs(tMs int64) int64 {
 }
 
 // begins notes since when a rule stands.
-func (j *Judge) begins(i int, was Level, tMs int64) {
-	switch now := j.states[i].stands(); {
+func (j *Judge) begins(i int, was, now Level, tMs int64) {
+	switch {
 	case was == LevelNone && now != LevelNone && !j.gate.Latched().Has(i):
 		j.begun[i] = tMs
 	case now == LevelNone && !j.gate.Latched().Has(i):

@@ -9,14 +9,15 @@
 //   - A record is sealed once, inside the transaction that makes its counter
 //     durable. A counter never stands in two records, kill -9 included.
 //   - [Outbox.Due] returns records in the order of their counters. A record
-//     comes again, later and later, until [Outbox.Done].
+//     comes again, later and later, until [Outbox.Done]. Not more than [InFlight]
+//     counters are under way, so that a long queue arrives whole and in order.
 //   - The file is bounded by [Limits]. What a cap drops is counted.
 //
 // # The caller's duties
 //
 //  1. Call Done only for a record whose outcome f+1 data aggregators signed. A
 //     broker's acknowledgement is not enough; it only delays the next attempt
-//     ([Outbox.Sent]).
+//     ([Outbox.Sent]). That a counter was used is no outcome ([Outbox.Doubt]).
 //  2. Call [Outbox.ResendAll] after each connection to a broker.
 //  3. Build of an [Entry] is deterministic in its counter and calls nothing of
 //     the outbox.

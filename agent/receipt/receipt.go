@@ -5,6 +5,8 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"math"
+	"time"
 
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
@@ -23,6 +25,15 @@ type Outcome struct {
 	// enough of them: it is to be kept and sent again.
 	Held  bool
 	Entry *fairwattpb.ReceiptEntry
+	// Busy is set, and Entry is not, where f+1 have put the sender off.
+	Busy *Busy
+}
+
+// Busy says that records from a counter on were not taken, and how long to wait
+// before they are sent again.
+type Busy struct {
+	From  uint64
+	After time.Duration
 }
 
 // Final says whether the record stands in a block, applied or not.
@@ -44,6 +55,7 @@ type Collector struct {
 
 	claims map[[32]byte]*claim
 	said   map[string][][32]byte // by data aggregator, the oldest first
+	busy   map[string]*Busy      // by data aggregator, since f+1 last said so
 }
 
 // A claim is what some data aggregators say; it is kept while it has a voice.
@@ -67,6 +79,7 @@ func New(chain [32]byte, das map[string]ed25519.PublicKey, mine func(*fairwattpb
 	return &Collector{
 		chain: chain, keys: das, need: wire.Vouchers(len(das)), all: wire.Quorum(len(das)), mine: mine,
 		claims: make(map[[32]byte]*claim), said: make(map[string][][32]byte),
+		busy: make(map[string]*Busy),
 	}
 }
 
@@ -97,6 +110,14 @@ func (r *Collector) Add(da string, sealed []byte) ([]Outcome, error) {
 		return nil, fmt.Errorf("receipt of %s: names another aggregator or chain", signer)
 	}
 	var out []Outcome
+	if b := receipt.GetBusy(); b != nil {
+		if receipt.GetHeight() != 0 {
+			return nil, fmt.Errorf("receipt of %s: busy at height %d, want 0", signer, receipt.GetHeight())
+		}
+		if all := r.putOff(signer, b); all != nil {
+			out = append(out, Outcome{Busy: all})
+		}
+	}
 	for _, e := range receipt.GetEntries() {
 		if !r.mine(e) {
 			continue
@@ -111,6 +132,24 @@ func (r *Collector) Add(da string, sealed []byte) ([]Outcome, error) {
 		}
 	}
 	return out, nil
+}
+
+// putOff counts that an aggregator is busy. When f+1 are, one of them is honest:
+// the records go again from the smallest counter that any of them wants, after
+// the longest of the times they ask for.
+func (r *Collector) putOff(da string, b *fairwattpb.Busy) *Busy {
+	const longest = time.Hour // the caller's bound is far below; this one only fits a Duration
+	after := time.Duration(min(max(b.GetRetryAfterMs(), 0), longest.Milliseconds())) * time.Millisecond
+	r.busy[da] = &Busy{From: b.GetFromCounter(), After: after}
+	if len(r.busy) < r.need {
+		return nil
+	}
+	all := &Busy{From: math.MaxUint64}
+	for _, one := range r.busy {
+		all.From, all.After = min(all.From, one.From), max(all.After, one.After)
+	}
+	clear(r.busy)
+	return all
 }
 
 // entries counts the entries of an encoded receipt, up to one more than may be.

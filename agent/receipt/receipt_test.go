@@ -1,9 +1,11 @@
 package receipt
 
 import (
+	"math"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"google.golang.org/protobuf/proto"
 
@@ -51,6 +53,40 @@ func TestReceiptsNeedFPlusOneOfTheSameWord(t *testing.T) {
 		if len(got) == 1 && got[0].Final() != (s.height > 0) {
 			t.Errorf("%s: final %v", s.name, got[0].Final())
 		}
+	}
+}
+
+// One that is busy alone puts no one off; f+1 do, from the smallest counter that
+// any of them wants, and each time anew.
+func TestReceiptsPutOff(t *testing.T) {
+	das, keys := receipttest.DAs(4)
+	r := New(receipttest.Chain, keys, nil)
+	busy := func(da int, height, from uint64, after int64) (*Busy, error) {
+		got, err := r.Add(das[da].ID, das[da].Busy(t, height, from, after))
+		if len(got) == 0 {
+			return nil, err
+		}
+		if got[0].Entry != nil || got[0].Final() || len(got) != 1 {
+			t.Errorf("outcomes %+v", got)
+		}
+		return got[0].Busy, err
+	}
+	for i, c := range []struct {
+		da    int
+		from  uint64
+		after int64
+		want  *Busy
+	}{
+		{0, 9, 100, nil}, {0, 7, 200, nil}, {1, 8, 50, &Busy{7, 200 * time.Millisecond}},
+		{0, 5, 1, nil}, {2, 4, -5, &Busy{4, time.Millisecond}}, {3, 0, math.MaxInt64, nil}, {1, 1, 0, &Busy{0, time.Hour}},
+	} {
+		got, err := busy(c.da, 0, c.from, c.after)
+		if err != nil || (got == nil) != (c.want == nil) || got != nil && *got != *c.want {
+			t.Errorf("step %d: %+v, %v; want %+v", i, got, err, c.want)
+		}
+	}
+	if got, err := busy(0, 7, 1, 1); err == nil || got != nil {
+		t.Errorf("busy in a block: %v, %v", got, err)
 	}
 }
 

@@ -18,7 +18,7 @@ func parse(text string) (cfg Config, err error) {
 
 // A wrong value is refused with its field and what is right.
 func TestConfigRefusesValues(t *testing.T) {
-	const kinds = `none of ads1115, adxl345, anemometer, as3935, bh1750, bme280, ina219, mcp9808, pzem, rain, s0, sht4x, sunspec, tmp102`
+	const kinds = `none of ads1115, adxl345, anemometer, as3935, bh1750, bme280, ina219, lm75, mcp9808, pzem, rain, s0, sht4x, sunspec, tmp102`
 	const ads = "kind: ads1115\ninputs: "
 	for _, tt := range []struct{ yaml, want string }{
 		{"kind: bme280\naddress: 0x80", "sensor bme280@0x80: address: 0x80 is no 7-bit device address"},
@@ -51,6 +51,8 @@ func TestConfigRefusesValues(t *testing.T) {
 		{"kind: s0\npin: P\ndebounce: -1s", "sensor s0@P: debounce: -1s is not within 0 and 1s"},
 		{"kind: tmp102\nmeasures: oven", `sensor tmp102@0x48: measures: "oven" is neither equipment nor air`},
 		{"kind: mcp9808\nmeasures: oven", `sensor mcp9808@0x18: measures: "oven" is neither equipment nor air`},
+		{"kind: lm75\nmeasures: oven", `sensor lm75@0x48: measures: "oven" is neither equipment nor air`},
+		{"kind: lm75\nbits: 13", "sensor lm75@0x48: bits: 13 is not within 9 and 12"},
 		{"kind: adxl345\naddress: 0x80", "sensor adxl345@0x80: address: 0x80 is no 7-bit device address"},
 		{"kind: bh1750\nlux_per_wpm2: -1", "sensor bh1750@0x23: lux_per_wpm2: -1 is not within 1 and 1000"},
 		{"kind: sht4x\naddress: 0x7F", "sensor sht4x@0x7f: address: 0x7f is no 7-bit device address"},
@@ -97,6 +99,7 @@ func TestConfigRefusesKeys(t *testing.T) {
 		{"kind: tmp102\npin: P", `[2:1] unknown field "pin" for kind tmp102`},
 		{"kind: bme280\nmeasures: air", `[2:1] unknown field "measures" for kind bme280`},
 		{"kind: mcp9808\npin: P", `[2:1] unknown field "pin" for kind mcp9808`},
+		{"kind: lm75\npin: P", `[2:1] unknown field "pin" for kind lm75`},
 		{"kind: adxl345\nmeasures: air", `[2:1] unknown field "measures" for kind adxl345`},
 		{"kind: bh1750\nscale: 1", `[2:1] unknown field "scale" for kind bh1750`},
 		{"kind: sht4x\nmm_per_tip: 1", `[2:1] unknown field "mm_per_tip" for kind sht4x`},
@@ -128,6 +131,7 @@ func TestConfigKeys(t *testing.T) {
 		"kind: tmp102\nmeasures: air\n",
 		"kind: sht4x\nname: x\n",
 		"kind: mcp9808\nmeasures: air\n",
+		"kind: lm75\nmeasures: air\nbits: 12\n",
 		"kind: adxl345\naddress: 29\n",
 		"kind: bh1750\nlux_per_wpm2: 95.5\n",
 		"kind: rain\npin: P\ndebounce: 50ms\nmm_per_tip: 0.2\nwet_for: 10m0s\n",
@@ -177,6 +181,7 @@ func TestConfigDefaults(t *testing.T) {
 		{Config{Kind: KindS0, Opts: S0Opts{Pin: "P"}}, "s0@P", 0, S0Opts{Pin: "P", Debounce: 15 * time.Millisecond, ImpPerKWh: 1000, Direction: "export"}},
 		{Config{Kind: KindTMP102}, "tmp102@0x48", 0x48, TMP102Opts{Measures: "equipment"}},
 		{Config{Kind: KindMCP9808}, "mcp9808@0x18", 0x18, MCP9808Opts{Measures: "equipment"}},
+		{Config{Kind: KindLM75}, "lm75@0x48", 0x48, LM75Opts{Measures: "equipment", Bits: 9}},
 		{Config{Kind: KindADXL345}, "adxl345@0x53", 0x53, ADXL345Opts{}},
 		{Config{Kind: KindBH1750}, "bh1750@0x23", 0x23, BH1750Opts{LuxPerWPM2: 120}},
 		{Config{Kind: KindSHT4x}, "sht4x@0x44", 0x44, SHT4xOpts{}},

@@ -7,6 +7,7 @@
 //	tmp102      temperature of equipment               TI SBOS397
 //	sht4x       temperature, humidity, with checksums  Sensirion, datasheet 6.6
 //	mcp9808     temperature of equipment               Microchip DS25095A
+//	lm75        temperature of equipment               TI SNOS808P; TMP75 SBOS288
 //	adxl345     vibration                              Analog Devices, rev. G
 //	bh1750      irradiance, from daylight              ROHM, 2011.11 rev. D
 //	as3935      lightning                              ams, datasheet 1-03

@@ -47,6 +47,7 @@ var fixed = map[string][]model.Channel{
 	KindS0:         {model.EnergyExportWh, model.EnergyImportWh, model.PowerW},
 	KindTMP102:     {model.EquipmentTemperatureC, model.TemperatureC},
 	KindMCP9808:    {model.EquipmentTemperatureC, model.TemperatureC},
+	KindLM75:       {model.EquipmentTemperatureC, model.TemperatureC},
 	KindSHT4x:      shtChannels,
 	KindRain:       rainChannels,
 	KindAS3935:     asChannels,

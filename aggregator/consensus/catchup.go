@@ -8,7 +8,6 @@ import (
 	"sort"
 	"time"
 
-	"fairwatt/aggregator/consensus/wal"
 	"fairwatt/proto/fairwattpb"
 	"fairwatt/proto/wire"
 )
@@ -126,7 +125,7 @@ func (n *Node) adopt(cb *fairwattpb.CertifiedBlock) (ends bool, err error) {
 	}
 	if err == nil && ends && n.wholeIn.Load() > 0 {
 		// A crash on the way through epochs must not cost the vote in the last.
-		if err := wal.Prepare(n.cfg.Dir, n.cfg.App.Epoch().Number+1); err != nil {
+		if err := n.logs.Prepare(n.cfg.App.Epoch().Number + 1); err != nil {
 			return ends, &faultError{err, true}
 		}
 	}
@@ -196,24 +195,4 @@ func (n *Node) askOne(ctx context.Context, da string, heard bool) error {
 		defer cancel()
 	}
 	return n.fetchFrom(ctx, da, nil, nil)
-}
-
-// follow takes over the blocks of others until the epoch ends, without voting.
-func (n *Node) follow(ctx context.Context, epoch Epoch) error {
-	poll := time.NewTicker(behindFor)
-	defer poll.Stop()
-	for ctx.Err() == nil && !n.over(epoch) {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-poll.C:
-		case <-n.wakeUp:
-		}
-		if _, height := n.vouched(epoch); height > n.height.Load() {
-			if err := n.catchUp(ctx, true); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
 }

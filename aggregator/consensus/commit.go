@@ -51,7 +51,7 @@ func (n *Node) commit(cb *fairwattpb.CertifiedBlock, height uint64) (ends bool, 
 	if err != nil {
 		return false, &faultError{fmt.Errorf("store block %d: %w", height, err), true}
 	}
-	n.pool.Remove(decision.RecordIDs, true)
+	n.pool.Remove(decision.RecordIDs, true, time.Now())
 	n.height.Store(height)
 	n.count.blocks.Add(1)
 	n.progress.Store(time.Now().UnixNano())
@@ -75,7 +75,7 @@ func (n *Node) discard(i *instance, id string, sealed []byte, reason error) {
 	if i != nil && i.booted {
 		_ = i.bft.Pool.RemoveRequest(types.RequestInfo{ID: id}) // not there: as wanted
 	}
-	gone := n.pool.Remove([]string{id}, false)
+	gone := n.pool.Remove([]string{id}, false, time.Now())
 	if len(gone) == 0 || !gone[0].Own {
 		return
 	}

@@ -47,6 +47,10 @@ type Application interface {
 	Block(height uint64) (*fairwattpb.CertifiedBlock, error)
 	// Epoch is the one the next block belongs to.
 	Epoch() Epoch
+	// Rejoin returns the sealed record by which this DA asks that the epoch ends,
+	// so that it may vote in the next one; the same bytes while it can stand in
+	// the next block. An error says why the application takes none now.
+	Rejoin(epoch uint64) (sealed []byte, err error)
 }
 
 // A Decision is what a committed block means to agreement.
@@ -157,6 +161,10 @@ type Config struct {
 	// decided (20000, 64 MiB). Full is [ErrBusy].
 	PendingRecords int
 	PendingBytes   int
+	// SenderRecords and SenderBytes bound what of it one sender has (4096 and
+	// 4 MiB).
+	SenderRecords int
+	SenderBytes   int
 
 	// HeartbeatTimeout is the silence after which the leader is given up
 	// (500 ms). It must be well above the slowest round trip between DAs.
@@ -180,6 +188,16 @@ type Config struct {
 	StallTimeout time.Duration
 }
 
+// poolLimits shares the pending records out. The other members together may fill
+// half with what they hand over, each an equal part.
+func (c *Config) poolLimits() pool.Limits {
+	peers := max(1, len(c.Keys)-1)
+	return pool.Limits{
+		Records: c.PendingRecords, Bytes: c.PendingBytes, SenderRecords: c.SenderRecords, SenderBytes: c.SenderBytes,
+		PeerRecords: max(1, c.PendingRecords/2/peers), PeerBytes: max(c.RecordBytes, c.PendingBytes/2/peers),
+	}
+}
+
 // MaxBlockBytes bounds BatchBytes.
 const MaxBlockBytes = 8 << 20
 
@@ -199,6 +217,8 @@ func (c *Config) setDefaults() {
 	setInt(&c.RecordBytes, 64<<10)
 	setInt(&c.PendingRecords, 20000)
 	setInt(&c.PendingBytes, 64<<20)
+	setInt(&c.SenderRecords, 4096)
+	setInt(&c.SenderBytes, max(c.RecordBytes, 4<<20))
 	setDuration(&c.BatchInterval, 2*time.Millisecond)
 	setDuration(&c.HeartbeatTimeout, 500*time.Millisecond)
 	setDuration(&c.ViewChangeTimeout, time.Second)
@@ -230,6 +250,8 @@ func (c *Config) validate() error {
 		return errors.New("consensus: batch has more records than bytes")
 	case c.PendingRecords < 1 || c.PendingBytes < c.RecordBytes:
 		return errors.New("consensus: no room for a pending record")
+	case c.SenderRecords < 1 || c.SenderBytes < c.RecordBytes:
+		return errors.New("consensus: no room for a pending record of one sender")
 	}
 	for name, d := range map[string]time.Duration{
 		"batch_interval": c.BatchInterval, "heartbeat_timeout": c.HeartbeatTimeout,

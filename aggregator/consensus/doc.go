@@ -11,8 +11,9 @@
 //     records of a proposal, are checked here.
 //  4. Keep Dir with the application's data, and never restore one from a backup
 //     without the other: a node that forgot a vote may vote twice. A node that
-//     finds its log of the running epoch gone, unreadable or older than votes of
-//     its own on the chain follows without voting until the next one.
+//     finds its log of the running epoch gone, unreadable or older than what the
+//     chain or another member knows of it follows without voting, and asks by a
+//     record ([Application].Rejoin) that the epoch ends: it votes in the next.
 //  5. Tell a record's sender that it is final only after Commit.
 //
 // # Where things are
@@ -24,6 +25,8 @@
 // epoch; instance.go is the library for one epoch; bind.go is what the library
 // asks of us; relay.go sends blocks down the tree and pull.go fetches those that
 // did not come; commit.go stores decisions; catchup.go fetches decided blocks;
+// said.go finds out an old log, rejoin.go follows without a vote, and resume.go
+// lets members begin again of which too many lost their logs;
 // keep.go, watchdog.go, viewhelp.go, intake.go and handover.go do what their names
 // say.
 //
@@ -54,6 +57,21 @@
 // (Sync), and when f + 1 others claim a later epoch, since the peers of an
 // ended epoch answer nothing there. Fewer than f + 1 may all be liars.
 //
+// # After a lost log
+//
+// A member votes in an epoch if it knows all that it has said there: its log goes
+// on, or it saw the end of the epoch before. Each entry of the log has a number, and
+// the newest number goes, signed, with the votes (said.go). The others keep it and
+// tell it to a member that starts or comes with less. So a log put back from a backup
+// is known as old, by one honest member; what was said in the last 100 ms and
+// reached no one is not known. Without a whole log a member asks for the end of the
+// epoch. A quorum has to decide that. Where more than f logs are lost at once there
+// is none, and the operators have to speak (resume.go): each member states the
+// newest block that any of them holds, and all begin above it in a view that no one
+// has been near. Votes of before can then certify nothing: they are of lower views,
+// and a quorum gives no more of them. What that gives up is a block that was decided
+// and is held only by members that take no part in it.
+//
 // # Liveness beyond the library
 //
 // After 100 ms without a block, own votes are sent again and kept messages
@@ -71,6 +89,12 @@
 // can catch a plain panic on the library's own goroutines; the guard keeps out
 // the messages known to cause one. An instance that does not stop within 3 s is
 // cut off from log and links, left behind, and logged.
+//
+// A member that missed a new view may hold on to a vote which that view overruled,
+// and what it tells then can keep three members of four from ever ending a view
+// change. While no block comes, members therefore hand on the new view by which they
+// came to where they are. It carries the signatures of a quorum, so it proves what it
+// overrules, and the log keeps it until a block is decided (viewhelp.go).
 //
 // The library also goes back on its word: package book says where. A vote or
 // view data that would break a promise is not signed; where the library can take

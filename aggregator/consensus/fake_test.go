@@ -35,6 +35,7 @@ var testChain = sha256.Sum256([]byte("a chain for tests"))
 type fakeApp struct {
 	mu      sync.Mutex
 	keys    map[string]ed25519.PublicKey
+	self    string
 	order   []string
 	links   map[string]int
 	every   uint64 // blocks an epoch
@@ -44,8 +45,10 @@ type fakeApp struct {
 	failed  map[string]bool   // in the running epoch
 	refused int               // blocks Verify refused
 	checks  atomic.Int64      // of records
-	onBlock func(height uint64, records int)
-	sync    *os.File // synced at each commit when set
+	// noRejoin: this one asks for no end of an epoch.
+	noRejoin bool
+	onBlock  func(height uint64, records int)
+	sync     *os.File // synced at each commit when set
 }
 
 func newFakeApp(keys map[string]ed25519.PublicKey, order []string, links map[string]int, every uint64) *fakeApp {
@@ -75,7 +78,18 @@ func (a *fakeApp) RecordID(sealed []byte) (string, string, error) {
 	if len(sealed) == 0 {
 		return "", "", errors.New("no record")
 	}
-	return recordID(sealed), "", nil
+	return recordID(sealed), senderOf(sealed), nil
+}
+
+// senderOf is who a record of a test is by, or else of: the word behind that.
+func senderOf(sealed []byte) string {
+	for _, word := range []string{" by ", " of "} {
+		if _, after, ok := bytes.Cut(sealed, []byte(word)); ok {
+			name, _, _ := bytes.Cut(after, []byte(" "))
+			return string(name)
+		}
+	}
+	return ""
 }
 
 var errSeen = errors.New("record is on the chain already")
@@ -91,7 +105,7 @@ func (a *fakeApp) CheckRecord(sealed []byte) (string, string, error) {
 	if _, ok := a.seen[id]; ok {
 		return id, "", errSeen
 	}
-	return id, "", nil
+	return id, senderOf(sealed), nil
 }
 
 func (a *fakeApp) prev() []byte {
@@ -236,7 +250,8 @@ func (a *fakeApp) Commit(cb *fairwattpb.CertifiedBlock) (Decision, error) {
 	for _, r := range b.Records {
 		decision.RecordIDs = append(decision.RecordIDs, recordID(r))
 	}
-	if h.Height-a.epoch.LastHeight < a.every {
+	rejoined := slices.ContainsFunc(b.Records, func(r []byte) bool { return bytes.HasPrefix(r, fmt.Appendf(nil, "record rejoin %d ", h.Epoch)) })
+	if h.Height-a.epoch.LastHeight < a.every && !rejoined {
 		return decision, nil
 	}
 	var order, last []string
@@ -272,6 +287,16 @@ func (a *fakeApp) Epoch() Epoch {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.epoch
+}
+
+// Rejoin makes a record that ends the epoch it names.
+func (a *fakeApp) Rejoin(epoch uint64) ([]byte, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.noRejoin {
+		return nil, errors.New("too soon")
+	}
+	return fmt.Appendf(nil, "record rejoin %d of %s", epoch, a.self), nil
 }
 
 func (a *fakeApp) has(id string) bool {
@@ -350,6 +375,7 @@ func newCluster(t testing.TB, n int, every uint64, cfg peer.MemoryConfig) *clust
 	links[c.names[0]] = 2
 	for _, name := range c.names {
 		c.apps[name] = newFakeApp(c.pubs, c.names, links, every)
+		c.apps[name].self = name
 		c.dirs[name] = tempDir(t)
 	}
 	t.Cleanup(func() {
@@ -389,6 +415,7 @@ func (c *cluster) config(name string, link Link) Config {
 	}
 	cfg := Config{
 		Self: name, Key: c.keys[name], ChainID: testChain, Keys: c.pubs, Dir: c.dirs[name], App: c.apps[name], Link: link, Logger: log,
+		SenderRecords: 20000, SenderBytes: 64 << 20,
 	}
 	if c.tweak != nil {
 		c.tweak(&cfg)
@@ -544,7 +571,11 @@ func (c *cluster) allDecided(names ...string) {
 			if err := proto.Unmarshal(cb.Block, b); err != nil {
 				c.t.Fatal(err)
 			}
-			total += len(b.Records)
+			for _, r := range b.Records {
+				if !bytes.HasPrefix(r, []byte("record rejoin ")) {
+					total++
+				}
+			}
 		}
 		if total != len(sent) {
 			c.t.Errorf("%s: %d records on the chain, %d submitted", name, total, len(sent))

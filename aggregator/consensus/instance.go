@@ -17,9 +17,9 @@ import (
 	"fairwatt/proto/peerpb"
 	"fairwatt/proto/seal"
 
+	"github.com/hyperledger-labs/SmartBFT/pkg/api"
 	smart "github.com/hyperledger-labs/SmartBFT/pkg/consensus"
 	"github.com/hyperledger-labs/SmartBFT/pkg/types"
-	smartwal "github.com/hyperledger-labs/SmartBFT/pkg/wal"
 	protos "github.com/hyperledger-labs/SmartBFT/smartbftprotos"
 	"google.golang.org/protobuf/proto"
 )
@@ -59,12 +59,16 @@ type instance struct {
 	view     atomic.Uint64
 	viewFrom atomic.Int64 // when the view began, Unix ns
 	last     atomic.Uint64
+	below    atomic.Uint64 // proposals in a row that a promise forbade
 
 	sendMu   sync.Mutex
 	sentMsg  *protos.Message // the last message broadcast, and its frame
 	sentRaw  []byte
 	sentPP   *protos.Message
 	votes    map[votePlace]*protos.Message // own, of undecided sequences
+	markMu   sync.Mutex
+	marked   mark     // the newest signed
+	offered  [2]offer // the newest new views, guarded by markMu
 	keepMu   sync.Mutex
 	kept     map[keptKey]*protos.Message
 	wishes   wishes
@@ -99,11 +103,11 @@ func (i *instance) guard() guard.Guard {
 }
 
 // open prepares the instance of an epoch from the log and the stored blocks.
-func (n *Node) open(ctx context.Context, epoch Epoch, entered bool) (*instance, error) {
+func (n *Node) open(ctx context.Context, epoch Epoch, entered bool, r *Resumption) (*instance, error) {
 	i := &instance{
 		node: n, epoch: epoch, forest: n.forestOf(epoch), ids: make(map[string]uint64), queues: make(map[string]chan *peerpb.Frame),
 		votes: make(map[votePlace]*protos.Message), kept: make(map[keptKey]*protos.Message), wants: make(map[guard.Place]*want),
-		wishes: wishes{view: make(map[uint64]uint64), helped: make(map[uint64]time.Time)},
+		wishes: wishes{view: make(map[uint64]uint64), helped: make(map[uint64]time.Time), proved: make(map[uint64]time.Time)},
 		ended:  make(chan struct{}), seat: guard.Guard{
 			ChainID: n.cfg.ChainID, Self: n.cfg.Self, Keys: n.cfg.Keys, Epoch: epoch.Number, Running: true, Order: epoch.Order,
 		},
@@ -117,21 +121,19 @@ func (n *Node) open(ctx context.Context, epoch Epoch, entered bool) (*instance, 
 	}
 	i.self = i.ids[n.cfg.Self]
 	lib := &logger{log: n.log, fail: i.fault, signs: &i.signs}
-	file, content, err := wal.Open(lib, n.cfg.Dir, epoch.Number, n.cfg.App.Height(), entered)
+	last, signatures, md, err := i.lastDecision()
+	if err == nil {
+		i.last.Store(md.GetLatestSequence())
+		err = i.openBook(lib, md.GetLatestSequence(), entered, r)
+	}
 	if err != nil {
 		i.cancel()
 		return nil, err
 	}
-	last, signatures, md, err := i.lastDecision()
+	initial, err := i.content(md)
 	if err != nil {
 		i.cancel()
-		return nil, errors.Join(err, file.Close())
-	}
-	i.last.Store(md.GetLatestSequence())
-	initial, err := i.readBook(file, content, md)
-	if err != nil {
-		i.cancel()
-		return nil, errors.Join(err, file.Close())
+		return nil, errors.Join(err, i.log.file.Close())
 	}
 	// The library looks for the view in the last entry alone.
 	md.ViewId = max(md.GetViewId(), i.log.book.Entered())
@@ -150,26 +152,33 @@ func (n *Node) open(ctx context.Context, epoch Epoch, entered bool) (*instance, 
 	return i, nil
 }
 
-// readBook makes the vote book of the log, and what the library is to find there.
-func (i *instance) readBook(file *smartwal.WriteAheadLogFile, content [][]byte, md *protos.ViewMetadata) (initial [][]byte, err error) {
-	k := &keeper{file: file, entered: i.entered, failed: func(err error) { i.finish(&faultError{err, true}) }}
+// readBook opens the log and makes the vote book of it.
+func (i *instance) readBook(lib api.Logger, entered bool) error {
+	file, content, err := i.node.logs.Open(lib, i.epoch.Number, i.node.cfg.App.Height(), entered)
+	if err != nil {
+		return err
+	}
+	k := &keeper{newView: i.newView, file: file, entered: i.entered, failed: func(err error) { i.finish(&faultError{err, true}) }}
+	i.log = k
 	if k.book, err = book.Read(content); err != nil {
-		return nil, fmt.Errorf("%w: %w", wal.ErrLost, err)
+		return fmt.Errorf("%w: %w", wal.ErrLost, err)
 	}
 	k.promised.Store(k.book.Promised())
-	i.log = k
-	if err := i.lookBack(md.GetLatestSequence()); err != nil {
-		return nil, err
-	}
+	k.said.Store(k.book.Said())
+	return nil
+}
+
+// content is what the library is to find in the log.
+func (i *instance) content(md *protos.ViewMetadata) (initial [][]byte, err error) {
 	// A leader that crashed before it sent its block sends it now.
-	pp, err := k.book.Newest(md.GetLatestSequence())
+	pp, err := i.log.book.Newest(md.GetLatestSequence())
 	if err != nil {
 		return nil, err
 	}
 	if pp != nil && i.leader(pp.GetView()) == i.self {
 		i.resend = pp
 	}
-	return k.book.Content(md.GetLatestSequence(), md.GetViewId())
+	return i.log.book.Content(md.GetLatestSequence(), md.GetViewId())
 }
 
 const tick = 20 * time.Millisecond
@@ -179,7 +188,9 @@ func (i *instance) settings(sync bool) types.Configuration {
 	return types.Configuration{
 		SelfID:               i.self,
 		RequestBatchMaxCount: uint64(c.BatchRecords), RequestBatchMaxBytes: uint64(c.BatchBytes), RequestBatchMaxInterval: c.BatchInterval,
-		IncomingMessageBufferSize: 5000, RequestPoolSize: 5000, RequestMaxBytes: uint64(c.RecordBytes),
+		// The library proposes in the order of arrival. Two blocks' worth wait there, and
+		// the senders' turns are taken in our pool.
+		IncomingMessageBufferSize: 5000, RequestPoolSize: uint64(2 * c.BatchRecords), RequestMaxBytes: uint64(c.RecordBytes),
 		// The pool of this package watches over records; the library's timers
 		// are far behind it.
 		RequestForwardTimeout: 20 * time.Minute, RequestComplainTimeout: 40 * time.Minute, RequestAutoRemoveTimeout: time.Hour,
@@ -333,6 +344,12 @@ func (i *instance) handle(from string, f *peerpb.Frame) {
 			i.fault(fmt.Errorf("panic on a message of %s: %v", from, r))
 		}
 	}()
+	if nv := f.GetNewView(); nv != nil {
+		if err := i.takeProof(nv); err != nil {
+			i.node.refuse(from, err)
+		}
+		return
+	}
 	if r := f.GetRelay(); r != nil {
 		if err := i.takeRelay(r, ""); err != nil && !errors.Is(err, guard.ErrOutdated) {
 			i.node.refuse(from, err)
@@ -360,6 +377,9 @@ func (i *instance) handle(from string, f *peerpb.Frame) {
 	}
 	if vc := m.GetViewChange(); vc != nil {
 		i.wished(sender, vc)
+	}
+	if nv := m.GetNewView(); nv != nil {
+		i.offer(nv)
 	}
 	i.keep(sender, m)
 	i.expectBlock(sender, m)

@@ -15,7 +15,6 @@ import (
 	"fairwatt/proto/fairwattpb"
 
 	"github.com/hyperledger-labs/SmartBFT/pkg/types"
-	smartwal "github.com/hyperledger-labs/SmartBFT/pkg/wal"
 	protos "github.com/hyperledger-labs/SmartBFT/smartbftprotos"
 	"google.golang.org/protobuf/proto"
 )
@@ -23,15 +22,19 @@ import (
 // keeper joins the vote book with its log: what the book notes is on disk before
 // anyone hears of it. To the library it is the log.
 type keeper struct {
-	file    *smartwal.WriteAheadLogFile
+	file    wal.Log
 	entered func(view uint64) // is told of each new view
 	failed  func(error)       // is told when nothing more can be written
+	// newView knows the new view by which a view was entered, and what sequence
+	// came next; nil if it does not.
+	newView func(view uint64) ([]byte, uint64)
 
 	mu       sync.Mutex
 	book     *book.Book
 	lost     error // the book does not tell all: nothing is signed any more
 	promised atomic.Uint64
 	changing atomic.Uint64 // the view of the newest view data of this instance
+	said     atomic.Uint64
 }
 
 // Append writes down what the library is about to do, if it may.
@@ -47,10 +50,18 @@ func (k *keeper) Append(entry []byte, _ bool) error {
 		k.mu.Unlock()
 		return fmt.Errorf("vote book: %w", err)
 	}
+	view := k.book.Entered()
+	if view > before {
+		if nv, seq := k.newView(view); nv != nil {
+			k.book.Prove(view, seq, nv)
+		}
+	}
+	if kind == book.Fresh || view > before {
+		entry = k.book.Carry(entry)
+	}
 	if kind != book.Nothing {
 		err = k.write(entry, kind == book.Fresh)
 	}
-	view := k.book.Entered()
 	k.promised.Store(k.book.Promised())
 	k.mu.Unlock()
 	if err == nil && view > before {
@@ -61,11 +72,12 @@ func (k *keeper) Append(entry []byte, _ bool) error {
 
 // write appends to the log, synced; k.mu is held.
 func (k *keeper) write(entry []byte, truncateTo bool) error {
-	if err := k.file.Append(entry, truncateTo); err != nil {
+	if err := k.file.Append(k.book.Stamp(entry), truncateTo); err != nil {
 		err = fmt.Errorf("write log: %w", err)
 		k.failed(err)
 		return err
 	}
+	k.said.Store(k.book.Said())
 	return nil
 }
 
@@ -127,8 +139,13 @@ func (k *keeper) adopt(p *protos.Proposal, sign func() *protos.Signature) (*prot
 	if k.lost != nil {
 		return nil, k.lost
 	}
-	vote, entry, err := k.book.Adopt(k.changing.Load(), p, sign)
+	under := k.changing.Load()
+	vote, entry, err := k.book.Adopt(under, p, sign)
 	if err == nil && entry != nil {
+		if nv, seq := k.newView(under); nv != nil {
+			k.book.Prove(under, seq, nv)
+			entry = k.book.Carry(entry)
+		}
 		err = k.write(entry, false)
 	}
 	return vote, err
@@ -148,6 +165,41 @@ func (k *keeper) remembers(da string, seq uint64, cb *fairwattpb.CertifiedBlock)
 		k.lost = fmt.Errorf("%w: it ends at sequence %d, and this DA voted for sequence %d", wal.ErrLost, k.book.Seq(), seq)
 	}
 	return k.lost
+}
+
+// lose ends all signing: the book does not tell all.
+func (k *keeper) lose(err error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.lost == nil {
+		k.lost = err
+	}
+}
+
+// overrule lets the book enter a view that a quorum has made without this node, and
+// reports whether it did.
+func (k *keeper) overrule(p guard.Proof, last uint64, newView []byte) (bool, error) {
+	digest := ""
+	if p.Brings != nil {
+		digest = book.Digest(p.Brings)
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.lost != nil {
+		return false, k.lost
+	}
+	entry, err := k.book.Overrule(p.View, p.Seq, last, digest, newView)
+	if entry == nil || err != nil {
+		return false, err
+	}
+	k.promised.Store(k.book.Promised())
+	return true, k.write(entry, false)
+}
+
+func (k *keeper) proof() []byte {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.book.Proof()
 }
 
 func votedFor(da string, cb *fairwattpb.CertifiedBlock) (bool, error) {

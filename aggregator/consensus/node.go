@@ -35,8 +35,10 @@ type Node struct {
 	adjust func(*smart.Consensus)
 
 	app    sync.Mutex // one call of the application at a time
-	intake chan incoming
+	intake *handed
 	wakeUp chan struct{} // the main loop is to look at peers' heights
+	heard  chan struct{} // a peer has told what it knows of this node
+	logs   logs
 
 	mu       sync.Mutex
 	epoch    Epoch
@@ -46,6 +48,8 @@ type Node struct {
 	commits  chan struct{}
 	missed   map[string]*edgeCount
 	refused  map[string]uint64
+	own      mark            // the newest of this node that others know of
+	told     map[string]bool // who has told it
 
 	blocks   blockStore
 	progress atomic.Int64  // when the newest block came, Unix ns
@@ -64,6 +68,7 @@ type counters struct {
 	blocks, fetched, epochs, viewChanges, complaints, restarts        atomic.Uint64
 	forwarded, pulled, refused, outdated, reinjected                  atomic.Uint64
 	resubmitted, droppedIntake, droppedLater, equivocated, relaysSent atomic.Uint64
+	rejoins, below                                                    atomic.Uint64
 }
 
 type edgeCount struct{ forwarded, pulled, missed uint64 }
@@ -75,14 +80,11 @@ type peerState struct {
 	mu     sync.Mutex
 	epoch  uint64
 	height uint64
+	mark   mark // the newest it sent
 	held   []*peerpb.Frame
 	bytes  int
-}
 
-// incoming are records a peer handed over.
-type incoming struct {
-	from   string
-	sealed [][]byte
+	reminded time.Time // of its mark
 }
 
 // Bounds of what is kept of a peer while it is not its turn.
@@ -99,9 +101,10 @@ func New(cfg Config) (*Node, error) {
 	}
 	n := &Node{
 		cfg: cfg, log: cfg.Logger.With("part", "consensus", "da", cfg.Self),
-		pool:  pool.New(cfg.PendingRecords, cfg.PendingBytes),
+		pool:  pool.New(cfg.poolLimits()),
 		peers: make(map[string]*peerState), rules: strict,
-		intake: make(chan incoming, 256), wakeUp: make(chan struct{}, 1),
+		intake: newHanded(), wakeUp: make(chan struct{}, 1), heard: make(chan struct{}, 1),
+		logs: wal.Dir(cfg.Dir), told: make(map[string]bool),
 		commits: make(chan struct{}), missed: make(map[string]*edgeCount), refused: make(map[string]uint64),
 	}
 	for id := range cfg.Keys {
@@ -144,11 +147,11 @@ func (n *Node) Submit(ctx context.Context, sealed []byte) error {
 	if len(sealed) > n.cfg.RecordBytes {
 		return fmt.Errorf("consensus: record of %d bytes, at most %d", len(sealed), n.cfg.RecordBytes)
 	}
-	id, _, err := n.cfg.App.RecordID(sealed)
+	id, sender, err := n.cfg.App.RecordID(sealed)
 	if err != nil {
 		return err
 	}
-	return n.pool.Add(id, sealed, true, time.Now())
+	return n.pool.Add(id, sender, sealed, "", time.Now())
 }
 
 // Receive takes a frame from the link. The link has proved that it comes from
@@ -161,8 +164,10 @@ func (n *Node) Receive(from string, raw []byte) {
 	}
 	ps := n.peers[f.GetSender()]
 	ps.note(f.GetEpoch(), f.GetHeight())
+	n.noteMark(ps, f.GetMark())
 	switch f.GetBody().(type) {
 	case *peerpb.Frame_Status:
+		n.takeStatus(ps, f.GetStatus())
 	case *peerpb.Frame_Records:
 		n.queueRecords(ps.name, f.GetRecords().GetSealed())
 	default:
@@ -266,6 +271,7 @@ func (n *Node) loop(ctx context.Context) error {
 	if err := n.catchUp(ctx, false); err != nil {
 		return err
 	}
+	n.recall(ctx)
 	for ctx.Err() == nil {
 		epoch := n.enter()
 		if err := epoch.validate(n.cfg.Self); err != nil {
@@ -281,7 +287,7 @@ func (n *Node) loop(ctx context.Context) error {
 			return nil
 		case err == nil:
 			continue
-		case errors.Is(err, errBehind):
+		case errors.Is(err, errBehind), errors.Is(err, errOverruled):
 		case errors.As(err, &fault) && !fault.final:
 			n.count.restarts.Add(1)
 			pause := faults.add(time.Now())
@@ -303,7 +309,7 @@ func (n *Node) wholeAtBoot() error {
 	n.app.Lock()
 	epoch := n.cfg.App.Epoch().Number
 	n.app.Unlock()
-	whole, err := wal.Whole(n.cfg.Dir, epoch)
+	whole, err := n.logs.Whole(epoch)
 	if err != nil {
 		return fmt.Errorf("consensus: %w", err)
 	}
@@ -358,14 +364,24 @@ func (n *Node) enter() Epoch {
 
 func (n *Node) runEpoch(ctx context.Context, epoch Epoch) error {
 	known := n.wholeIn.Load()
-	inst, err := n.open(ctx, epoch, known > 0 && known < epoch.Number)
-	if errors.Is(err, wal.ErrLost) {
-		n.wholeIn.Store(0)
-		n.log.Error("not voting in this epoch", "epoch", epoch.Number, "err", err)
-		why := fmt.Sprintf("does not vote until epoch %d ends: %v", epoch.Number, err)
-		n.following.Store(&why)
+	resume, hold := n.resumption(epoch)
+	var inst *instance
+	var err error
+	if hold == nil {
+		inst, err = n.open(ctx, epoch, known > 0 && known < epoch.Number, resume)
+	}
+	switch {
+	case hold != nil:
+		n.mayNotVote(epoch, hold)
 		defer n.following.Store(nil)
-		return n.follow(ctx, epoch)
+		return n.follow(ctx, epoch, func() bool { _, hold := n.resumption(epoch); return hold == nil })
+	case errors.Is(err, wal.ErrLost):
+		n.mayNotVote(epoch, err)
+		defer n.following.Store(nil)
+		if err := n.logs.Lose(epoch.Number, err.Error()); err != nil {
+			return fmt.Errorf("consensus: %w", err)
+		}
+		return n.follow(ctx, epoch, func() bool { return false })
 	}
 	if err != nil {
 		return err
@@ -452,6 +468,7 @@ func (n *Node) Stats() Stats {
 		Forwarded: c.forwarded.Load(), Pulled: c.pulled.Load(),
 		Refused: c.refused.Load(), Outdated: c.outdated.Load(), Reinjected: c.reinjected.Load(),
 		Resubmitted: c.resubmitted.Load(), DroppedIntake: c.droppedIntake.Load(), DroppedLater: c.droppedLater.Load(),
+		Rejoins: c.rejoins.Load(), Withheld: c.below.Load(),
 		Equivocated: c.equivocated.Load(), Missed: make(map[string]uint64),
 	}
 	s.Pending, s.PendingBytes = n.pool.Size()

@@ -143,6 +143,7 @@ func TestOldBackupDoesNotVote(t *testing.T) {
 						c.allDecided(c.names...)
 					}
 				}
+				c.apps["da4"].noRejoin = true
 				decide(2)
 				c.stop("da4")
 				old, height := tempDir(t), c.apps["da4"].Height()
@@ -157,6 +158,7 @@ func TestOldBackupDoesNotVote(t *testing.T) {
 				if both {
 					now := c.apps["da4"]
 					c.apps["da4"] = newFakeApp(c.pubs, c.names, now.links, now.every)
+					c.apps["da4"].self, c.apps["da4"].noRejoin = "da4", true
 					for _, cb := range now.blocks[:height] {
 						if _, err := c.apps["da4"].Commit(cb); err != nil {
 							t.Fatal(err)

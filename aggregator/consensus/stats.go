@@ -32,6 +32,8 @@ type Stats struct {
 	Resubmitted   uint64 `json:"resubmitted"`   // records handed over again
 	DroppedIntake uint64 `json:"dropped_door"`  // records of peers refused for want of room
 	DroppedLater  uint64 `json:"dropped_later"` // accepted records that no block can hold any more
+	Rejoins       uint64 `json:"rejoins"`       // times this node asked for the end of an epoch in which it may not vote
+	Withheld      uint64 `json:"withheld"`      // blocks not proposed in a view that this node had given up
 	Equivocated   uint64 `json:"equivocated"`   // two signed blocks of a leader for one place
 
 	// Missed counts, by DA, the blocks it should have forwarded to this node

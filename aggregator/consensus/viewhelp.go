@@ -1,12 +1,16 @@
 package consensus
 
 import (
+	"errors"
 	"slices"
 	"time"
 
+	"fairwatt/aggregator/consensus/guard"
+	"fairwatt/proto/peerpb"
 	"fairwatt/proto/wire"
 
 	protos "github.com/hyperledger-labs/SmartBFT/smartbftprotos"
+	"google.golang.org/protobuf/proto"
 )
 
 // This file brings together members whose view changes are apart. The library
@@ -21,6 +25,7 @@ const helpEvery = 100 * time.Millisecond
 type wishes struct {
 	view    map[uint64]uint64
 	helped  map[uint64]time.Time
+	proved  map[uint64]time.Time
 	hurried time.Time
 }
 
@@ -41,6 +46,7 @@ func (i *instance) wished(sender uint64, vc *protos.ViewChange) {
 	if help {
 		i.SendConsensus(sender, &protos.Message{Content: &protos.Message_ViewChange{ViewChange: &protos.ViewChange{NextView: next}}})
 	}
+	i.prove(sender, now)
 	at := max(view, i.log.changing.Load())
 	if at >= i.target() {
 		return
@@ -78,4 +84,93 @@ func (i *instance) resume() {
 	if view := i.view.Load(); view < i.log.promised.Load() {
 		complain(i.bft, view)
 	}
+}
+
+// A member that missed a new view may hold on to a vote that it overruled. What it
+// tells then can speak for ever against what the others took there. So it gets the
+// new view from any member that has it.
+
+// proveEvery bounds how often one member gets it.
+const proveEvery = time.Second
+
+// offer is a new view that the library may enter, and the sequence that comes next.
+type offer struct {
+	view, seq uint64
+	raw       []byte
+}
+
+// offer notes a new view that the library is shown, or makes: it was checked.
+func (i *instance) offer(nv *protos.NewView) {
+	p, err := i.seat.Conclude(nv)
+	if err != nil {
+		return // the library will not enter it either
+	}
+	raw, err := proto.Marshal(nv)
+	if err != nil {
+		return
+	}
+	i.markMu.Lock()
+	defer i.markMu.Unlock()
+	if p.View > i.offered[0].view {
+		i.offered[1] = i.offered[0]
+		i.offered[0] = offer{p.View, p.Seq, raw}
+	}
+}
+
+// newView is asked when a view was entered.
+func (i *instance) newView(view uint64) ([]byte, uint64) {
+	i.markMu.Lock()
+	defer i.markMu.Unlock()
+	for _, o := range i.offered {
+		if o.view == view && o.raw != nil {
+			return o.raw, o.seq
+		}
+	}
+	return nil, 0
+}
+
+// prove sends a member that wishes for views, while no block comes, the new view of
+// the view that this node is in.
+func (i *instance) prove(sender uint64, now time.Time) {
+	if now.Sub(time.Unix(0, i.node.progress.Load())) < i.node.cfg.ViewChangeTimeout {
+		return
+	}
+	raw := i.log.proof()
+	if raw == nil {
+		return
+	}
+	i.keepMu.Lock()
+	send := now.Sub(i.wishes.proved[sender]) >= proveEvery
+	if send {
+		i.wishes.proved[sender] = now
+	}
+	i.keepMu.Unlock()
+	if send {
+		i.node.send(i.name(sender), i.node.frame(&peerpb.Frame{Epoch: i.epoch.Number, Body: &peerpb.Frame_NewView{NewView: raw}}))
+	}
+}
+
+// errOverruled ends an instance that was shown a new view which it had missed.
+var errOverruled = errors.New("a new view was missed")
+
+// takeProof enters a view by what a quorum has signed. The library cannot be told:
+// it begins again with what the book makes of it.
+func (i *instance) takeProof(raw []byte) error {
+	nv := &protos.NewView{}
+	if err := proto.Unmarshal(raw, nv); err != nil {
+		return guard.Refused("malformed", "new view: %v", err)
+	}
+	p, err := i.seat.Prove(nv)
+	if err != nil {
+		return err
+	}
+	entered, err := i.log.overrule(p, i.last.Load(), raw)
+	if err != nil {
+		return err
+	}
+	if entered {
+		i.node.log.Info("a new view was missed", "epoch", i.epoch.Number, "view", p.View, "seq", p.Seq)
+		i.finish(errOverruled)
+	}
+	return nil
 }

@@ -55,7 +55,11 @@ func (w *watcher) tick(now time.Time) {
 	n := w.node
 	epoch, _, _ := n.position()
 	if due(&w.status, now, 100*time.Millisecond) {
-		status := n.frame(&peerpb.Frame{Body: &peerpb.Frame_Status{Status: &peerpb.Status{}}})
+		f := &peerpb.Frame{Body: &peerpb.Frame_Status{Status: &peerpb.Status{}}}
+		if i := n.instance(); i != nil {
+			f.Mark = i.mark()
+		}
+		status := n.frame(f)
 		for _, da := range epoch.Order {
 			n.send(da, status)
 		}

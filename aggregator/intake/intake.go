@@ -23,7 +23,7 @@ import (
 // Limits and times of the intake.
 const (
 	gather     = 128             // messages looked at together
-	busyLimit  = 2 * time.Second // how long a full pool is waited for
+	busyLimit  = 2 * time.Second // how long Submit waits for a full pool
 	waitingFor = 30 * time.Second
 	maxWaiting = 100_000
 	maxDevices = 20_000 // whose rate is watched
@@ -33,7 +33,8 @@ const (
 type Config struct {
 	// QueueMessages bounds the messages not yet looked at.
 	QueueMessages int
-	// RecordsPerS and Burst bound what one device may bring.
+	// RecordsPerS and Burst bound what one device may bring. A record counts as
+	// one for each KiB that it begins.
 	RecordsPerS float64
 	Burst       int
 	// Now is the wall clock.
@@ -46,6 +47,8 @@ type Needs struct {
 	// Check is the ledger's full check of a sealed record; an error is a
 	// refusal. It is safe for concurrent use.
 	Check func(sealed []byte) (*ledger.Checked, error)
+	// Last is the greatest counter of a sender that is final. It may be nil.
+	Last func(sender string) uint64
 	// Submit hands a checked record to agreement. An error with a method
 	// Temporary that is true means that there is no room now; [ErrStopped]
 	// that agreement ends.
@@ -65,6 +68,9 @@ type Receipts interface {
 	Refuse(to wire.Topics, id [32]byte, c *ledger.Checked, code, reason string)
 	// RefuseSender is Refuse where only the sender's name is known.
 	RefuseSender(sender string, id [32]byte, code, reason string)
+	// PutOff asks a sender to send its records from a counter on again, after a
+	// while.
+	PutOff(to wire.Topics, from uint64, after time.Duration)
 }
 
 // ErrStopped is what Submit wraps when agreement ends.
@@ -74,60 +80,54 @@ var ErrStopped = errors.New("agreement has stopped")
 type Intake struct {
 	cfg   Config
 	needs Needs
-	queue chan mqtt.Message
+	wake  chan struct{} // a line has something
 
-	mu      sync.Mutex
-	waiting map[[32]byte]time.Time // accepted, not final: since when
-	rates   map[string]*Bucket     // by device
-	room    chan struct{}          // closed at the next block
-	stats   Stats
-	took    []float64 // ms to final, the newest tookSamples
-	tookAt  int
+	mu          sync.Mutex
+	lines       map[string]*line       // by device
+	ring        []*line                // those with something, in turn
+	queued      int                    // messages in all lines
+	queuedBytes int                    // and their bytes
+	waiting     map[[32]byte]time.Time // accepted, not final: since when
+	room        chan struct{}          // closed at the next block
+	stats       Stats
+	took        []float64 // ms to final, the newest tookSamples
+	tookAt      int
 }
 
 // New returns an Intake; Run makes it work.
 func New(cfg Config, needs Needs) *Intake {
 	return &Intake{
-		cfg: cfg, needs: needs, queue: make(chan mqtt.Message, cfg.QueueMessages), waiting: make(map[[32]byte]time.Time),
-		rates: make(map[string]*Bucket), room: make(chan struct{}), stats: Stats{Refused: make(map[string]uint64)},
-	}
-}
-
-// Take is the handler of the records' topics. It never blocks: the pipe keeps
-// the order of its messages by calling it from one goroutine.
-func (in *Intake) Take(m mqtt.Message) {
-	select {
-	case in.queue <- m:
-	default:
-		in.count(func(s *Stats) { s.Dropped++ })
+		cfg: cfg, needs: needs, wake: make(chan struct{}, 1), waiting: make(map[[32]byte]time.Time),
+		lines: make(map[string]*line), room: make(chan struct{}), stats: Stats{Refused: make(map[string]uint64)},
 	}
 }
 
 // An item is one record on its way in.
 type item struct {
-	topic  wire.Topic
-	sealed []byte
-	id     [32]byte
-	rec    *ledger.Checked
-	err    error
+	topic   wire.Topic
+	sealed  []byte
+	id      [32]byte
+	counter uint64 // unverified
+	oldest  uint64 // what the sender says of its batch
+	rec     *ledger.Checked
+	err     error
 }
 
-// Run takes messages in order until the context ends. It checks signatures on
-// all processors and hands the records on one after another.
+// Run takes messages until the context ends: one of each device in turn, and those
+// of one device in order. It checks signatures on all processors and hands the
+// records on one after another.
 func (in *Intake) Run(ctx context.Context) error {
-	for {
-		var batch []mqtt.Message
-		select {
-		case <-ctx.Done():
-			return nil
-		case m := <-in.queue:
-			batch = append(batch, m)
-		}
-		for len(batch) < gather && len(in.queue) > 0 {
-			batch = append(batch, <-in.queue)
+	for ctx.Err() == nil {
+		messages, lost := in.round()
+		if len(messages)+len(lost) == 0 {
+			select {
+			case <-ctx.Done():
+			case <-in.wake:
+			}
+			continue
 		}
 		var items []item
-		for _, m := range batch {
+		for _, m := range messages {
 			items = append(items, in.unpack(m)...)
 		}
 		items = in.sift(items)
@@ -139,7 +139,13 @@ func (in *Intake) Run(ctx context.Context) error {
 				return nil
 			}
 		}
+		in.mu.Lock()
+		for _, l := range lost {
+			in.putOff(l, in.next(l, l.to.Device, 0), retryRoom)
+		}
+		in.mu.Unlock()
 	}
+	return nil
 }
 
 // unpack reads one message. A message that cannot be read has no record to
@@ -166,25 +172,38 @@ func (in *Intake) unpack(m mqtt.Message) []item {
 	}
 	items := make([]item, len(batch.GetSealed()))
 	for i, sealed := range batch.GetSealed() {
-		items[i] = item{topic: t, sealed: sealed, id: seal.ID(sealed)}
+		items[i] = item{topic: t, sealed: sealed, id: seal.ID(sealed), counter: counterOf(sealed), oldest: batch.GetOldest()}
 	}
 	return items
 }
 
-// sift answers what was answered before, and leaves out what waits already or
-// comes too fast.
+// sift answers what was answered before, and leaves out what waits already, what
+// comes too fast, and what has a gap before it: were it taken, the missing records
+// could become too old for the ledger.
 func (in *Intake) sift(items []item) []item {
 	now := in.cfg.Now()
 	var again []item
 	in.mu.Lock()
 	in.stats.Received += uint64(len(items))
+	for i := range items {
+		if l := in.lines[items[i].topic.Device]; l != nil {
+			l.stop = 0
+		}
+	}
 	items = slices.DeleteFunc(items, func(it item) bool {
-		if !in.allow(it.topic.Device, now) {
+		if since, ok := in.waiting[it.id]; ok && now.Sub(since) < waitingFor {
+			in.stats.Duplicates++
+			return true
+		}
+		l := in.lineOf(it.topic.Device)
+		if l == nil {
 			in.stats.Dropped++
 			return true
 		}
-		if since, ok := in.waiting[it.id]; ok && now.Sub(since) < waitingFor {
-			in.stats.Duplicates++
+		l.to = it.topic.Topics
+		if tokens := float64(1 + max(0, len(it.sealed)-1)/tokenBytes); !l.rate.take(now, in.cfg.RecordsPerS, float64(in.cfg.Burst), tokens) {
+			in.stats.Dropped++
+			in.putOff(l, it.counter, l.rate.until(in.cfg.RecordsPerS, tokens))
 			return true
 		}
 		if in.needs.Receipts.Has(it.id) {
@@ -192,6 +211,14 @@ func (in *Intake) sift(items []item) []item {
 			again = append(again, it)
 			return true
 		}
+		if it.oldest > 0 {
+			if next := in.next(l, it.topic.Device, it.oldest); it.counter > next {
+				in.stats.Dropped++
+				in.putOff(l, next, retrySoon)
+				return true
+			}
+		}
+		l.top = max(l.top, it.counter)
 		return false
 	})
 	in.mu.Unlock()
@@ -199,19 +226,6 @@ func (in *Intake) sift(items []item) []item {
 		in.needs.Receipts.Repeat(it.topic.Topics, it.id)
 	}
 	return items
-}
-
-// allow takes one token of a device; the caller holds mu.
-func (in *Intake) allow(device string, now time.Time) bool {
-	b := in.rates[device]
-	if b == nil {
-		if len(in.rates) >= maxDevices {
-			return false
-		}
-		b = NewBucket(now, float64(in.cfg.Burst))
-		in.rates[device] = b
-	}
-	return b.Take(now, in.cfg.RecordsPerS, float64(in.cfg.Burst))
 }
 
 // check runs the full check of each record, on all processors.
@@ -239,16 +253,45 @@ func (in *Intake) pass(ctx context.Context, it *item) {
 		in.refuse(it, refusal(it.err))
 		return
 	}
-	err := in.enter(ctx, it.id, it.sealed)
+	if in.behindStop(it) {
+		return
+	}
+	err := in.enter(ctx, it.id, it.sealed, false)
 	var r *ledger.Refusal
 	switch {
 	case err == nil, ctx.Err() != nil:
 	case errors.Is(err, ErrStopped): // the DA ends for the reason agreement gives
 	case errors.As(err, &r):
 		in.refuse(it, r)
+	case temporary(err):
+		in.noRoom(it)
 	default:
 		in.count(func(s *Stats) { s.Dropped++ })
 		in.cfg.Log.Warn("record dropped", "sender", it.topic.Device, "err", err)
+	}
+}
+
+// behindStop says whether a record comes behind one of its sender's that found no
+// room in this round.
+func (in *Intake) behindStop(it *item) bool {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	l := in.lines[it.topic.Device]
+	if l == nil || l.stop == 0 || it.counter < l.stop {
+		return false
+	}
+	in.stats.Dropped++
+	return true
+}
+
+// noRoom stops a sender at a record that agreement has no room for.
+func (in *Intake) noRoom(it *item) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.stats.Dropped++
+	if l := in.lineOf(it.topic.Device); l != nil {
+		l.stop, l.top = it.counter, min(l.top, it.counter-1)
+		in.putOff(l, it.counter, retryRoom)
 	}
 }
 
@@ -267,8 +310,8 @@ func refusal(err error) *ledger.Refusal {
 }
 
 // enter hands a checked record to agreement. A full pool is waited for a
-// little, which holds back the queue behind it.
-func (in *Intake) enter(ctx context.Context, id [32]byte, sealed []byte) error {
+// little, if that is wanted.
+func (in *Intake) enter(ctx context.Context, id [32]byte, sealed []byte, wait bool) error {
 	in.mu.Lock()
 	if len(in.waiting) >= maxWaiting {
 		in.mu.Unlock()
@@ -287,7 +330,7 @@ func (in *Intake) enter(ctx context.Context, id [32]byte, sealed []byte) error {
 			in.count(func(s *Stats) { s.Accepted++ })
 			return nil
 		}
-		if temporary(err) {
+		if wait && temporary(err) {
 			select {
 			case <-room:
 				continue // a block has made room
@@ -331,7 +374,7 @@ func (in *Intake) Submit(ctx context.Context, sealed []byte) error {
 		in.refused(refusal(err).Code)
 		return err
 	}
-	return in.enter(ctx, id, sealed)
+	return in.enter(ctx, id, sealed, true)
 }
 
 // Discarded is told of records that can stand in no block any more, such as one
@@ -370,7 +413,7 @@ func (in *Intake) Final(st *ledger.Staged) {
 }
 
 // Forget drops the marks of records that no block took, so that their senders
-// may bring them again, and rates at rest.
+// may bring them again, and lines at rest.
 func (in *Intake) Forget() {
 	now := in.cfg.Now()
 	in.mu.Lock()
@@ -380,9 +423,9 @@ func (in *Intake) Forget() {
 			delete(in.waiting, id)
 		}
 	}
-	for device, b := range in.rates {
-		if now.Sub(b.at) > time.Minute {
-			delete(in.rates, device)
+	for device, l := range in.lines {
+		if !l.inRing && now.Sub(l.rate.at) > time.Minute {
+			delete(in.lines, device)
 		}
 	}
 }

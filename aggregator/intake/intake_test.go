@@ -75,6 +75,10 @@ func (d *desk) RefuseSender(sender string, _ [32]byte, code, _ string) {
 	d.said = append(d.said, sender+": "+code)
 }
 
+func (d *desk) PutOff(to wire.Topics, from uint64, after time.Duration) {
+	d.said = append(d.said, fmt.Sprintf("%s: from %d after %v", to.Device, from, after))
+}
+
 // gate seals a gate change of seller-1 under a counter.
 func (d *desk) gate(counter uint64) []byte {
 	d.t.Helper()
@@ -189,8 +193,8 @@ func TestForgetTakesTheMark(t *testing.T) {
 		t.Error("a mark stays")
 	}
 	d.now = d.now.Add(time.Hour)
-	if d.Forget(); len(d.rates) != 0 {
-		t.Error("a rate stays")
+	if d.Forget(); len(d.lines) != 0 {
+		t.Error("a line stays")
 	}
 }
 
@@ -260,21 +264,87 @@ func TestRefused(t *testing.T) {
 	}
 }
 
-// TestRate: a device may burst and is held to its rate; another is not held up.
+// TestRate: a device may burst and is held to its rate, and hears from where and
+// when to go on; another is not held up. A large record counts as several.
 func TestRate(t *testing.T) {
 	d := newDesk(t, func(c *Config) { c.RecordsPerS, c.Burst = 1, 2 })
-	d.brings(d.gate(1), d.gate(2), d.gate(3))
-	if s := d.Stats(); len(d.submitted) != 2 || s.Dropped != 1 || s.Received != 3 || d.heard() != "" {
+	d.brings(d.gate(1), d.gate(2), d.gate(3), d.gate(4))
+	if s := d.Stats(); len(d.submitted) != 2 || s.Dropped != 2 || s.Received != 4 || s.PutOff != 1 {
 		t.Errorf("%d submitted, %+v", len(d.submitted), s)
+	}
+	if said := d.heard(); said != "seller-1: from 3 after 1s" {
+		t.Errorf("heard %q", said)
 	}
 	d.now = d.now.Add(time.Second)
 	d.brings(d.gate(3), d.gate(4))
 	if len(d.submitted) != 3 {
 		t.Errorf("%d submitted a second later", len(d.submitted))
 	}
+	d.heard()
 	other := mqtt.Message{Topic: "fairwatt/v1/site-seller-2/seller-2/up/record", Payload: batch(t, d.gate(9))}
 	if d.bring(other); d.heard() != "seller-2: "+wire.CodeWrongTopic {
 		t.Error("another device was held up")
+	}
+	d.now = d.now.Add(time.Minute)
+	d.brings(make([]byte, 2*tokenBytes+1)) // three tokens, and there are two
+	if said := d.heard(); said != "seller-1: from 0 after 1s" {
+		t.Errorf("of a large record: heard %q", said)
+	}
+	d.now = d.now.Add(time.Minute)
+	d.brings(make([]byte, 2*tokenBytes)) // two
+	if said := d.heard(); said != "seller-1: "+wire.CodeMalformed {
+		t.Errorf("of a smaller one: heard %q", said)
+	}
+}
+
+// in sends records the way an agent does: with the oldest counter it still holds.
+func (d *desk) in(oldest uint64, counters ...uint64) {
+	d.t.Helper()
+	b := &fairwattpb.RecordBatch{Oldest: oldest}
+	for _, c := range counters {
+		b.Sealed = append(b.Sealed, d.gate(c))
+	}
+	payload, err := proto.Marshal(b)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	d.now = d.now.Add(time.Second) // what was told is told again
+	d.bring(mqtt.Message{Topic: topic, Payload: payload})
+}
+
+// TestGap: what comes behind a missing record is not taken, and its sender hears
+// which one is missing. What the sender does not have any more is not missing.
+func TestGap(t *testing.T) {
+	d := newDesk(t, nil)
+	final := uint64(0)
+	d.needs.Last = func(sender string) uint64 {
+		if sender != "seller-1" {
+			t.Errorf("asked of %q", sender)
+		}
+		return final
+	}
+	for _, c := range []struct {
+		what      string
+		final     uint64
+		oldest    uint64
+		counters  []uint64
+		submitted int
+		heard     string
+	}{
+		{"the first", 0, 1, []uint64{1, 2}, 2, ""},
+		{"one is missing", 0, 1, []uint64{4, 5}, 0, "seller-1: from 3 after 100ms"},
+		{"it comes, and the others behind it", 0, 1, []uint64{3, 4, 5}, 3, ""},
+		{"one is missing within a message", 0, 1, []uint64{6, 8}, 1, "seller-1: from 7 after 100ms"},
+		{"it has no such record any more", 0, 8, []uint64{8}, 1, ""},
+		{"others have taken what is missing here", 20, 8, []uint64{21}, 1, ""},
+		{"the sender does not say", 20, 0, []uint64{40}, 1, ""},
+		{"an old one again", 40, 30, []uint64{31}, 1, ""},
+	} {
+		final, d.submitted = c.final, nil
+		d.in(c.oldest, c.counters...)
+		if said := d.heard(); len(d.submitted) != c.submitted || said != c.heard {
+			t.Errorf("%s: %d submitted, heard %q; want %d and %q", c.what, len(d.submitted), said, c.submitted, c.heard)
+		}
 	}
 }
 
@@ -283,7 +353,34 @@ type busy struct{}
 func (busy) Error() string   { return "busy" }
 func (busy) Temporary() bool { return true }
 
-// TestFullPool: a record waits for a block that makes room, and not for ever.
+// TestFullPoolPutsOff: a full pool holds up no one but the sender whose record
+// found no room; none of its records passes that one.
+func TestFullPoolPutsOff(t *testing.T) {
+	d := newDesk(t, nil)
+	full := true
+	d.submit = func([]byte) error {
+		if full && len(d.submitted) == 1 {
+			return fmt.Errorf("pool: %w", busy{})
+		}
+		return nil
+	}
+	d.in(1, 1, 2, 3, 4)
+	if s, said := d.Stats(), d.heard(); len(d.submitted) != 1 || s.Dropped != 3 || s.Pending != 1 || said != "seller-1: from 2 after 500ms" {
+		t.Errorf("%d submitted, %+v, heard %q", len(d.submitted), s, said)
+	}
+	d.in(1, 5)
+	if said := d.heard(); len(d.submitted) != 1 || said != "seller-1: from 2 after 100ms" {
+		t.Errorf("behind it %d submitted, heard %q", len(d.submitted), said)
+	}
+	full = false
+	d.in(1, 2, 3, 4, 5)
+	if said := d.heard(); len(d.submitted) != 5 || said != "" {
+		t.Errorf("with room %d submitted, heard %q", len(d.submitted), said)
+	}
+}
+
+// TestFullPool: a record that comes past the brokers waits for a block that makes
+// room, and not for ever.
 func TestFullPool(t *testing.T) {
 	d := newDesk(t, nil)
 	tried := make(chan struct{}, 16)
@@ -298,7 +395,12 @@ func TestFullPool(t *testing.T) {
 		return nil
 	}
 	done := make(chan struct{})
-	go func() { d.brings(d.gate(1)); close(done) }()
+	go func() {
+		defer close(done)
+		if err := d.Submit(t.Context(), d.gate(1)); err != nil {
+			t.Error(err)
+		}
+	}()
 	<-tried
 	full.Store(false)
 	st, err := d.chain.Advance()
@@ -318,8 +420,8 @@ func TestFullPool(t *testing.T) {
 	}
 }
 
-// TestQueue: Take never blocks; what does not fit is counted. Run hands records
-// on in order.
+// TestQueue: Take never blocks; what does not fit is counted, and its sender hears
+// so. Run hands records on in order.
 func TestQueue(t *testing.T) {
 	d := newDesk(t, func(c *Config) { c.QueueMessages = 2 })
 	var want [][]byte
@@ -333,16 +435,65 @@ func TestQueue(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	d.submit = func(sealed []byte) error {
-		if len(d.submitted) == 1 {
+		if len(d.submitted) == 2 {
 			cancel()
 		}
 		return nil
 	}
+	heard := make(chan string, 1)
+	d.needs.Receipts = told{d, func(s string) { heard <- s; cancel() }}
 	if err := d.Run(ctx); err != nil {
 		t.Fatal(err)
 	}
-	if len(d.submitted) != 2 || string(d.submitted[0]) != string(want[0]) || string(d.submitted[1]) != string(want[1]) {
-		t.Errorf("%d submitted, not in order", len(d.submitted))
+	if said := <-heard; len(d.submitted) != 2 || string(d.submitted[0]) != string(want[0]) || string(d.submitted[1]) != string(want[1]) || said != "seller-1: from 3" {
+		t.Errorf("%d submitted, heard %q", len(d.submitted), said)
+	}
+}
+
+// told tells of what is put off.
+type told struct {
+	*desk
+	putOff func(string)
+}
+
+func (d told) PutOff(to wire.Topics, from uint64, _ time.Duration) {
+	d.putOff(fmt.Sprintf("%s: from %d", to.Device, from))
+}
+
+// TestQueueIsShared: a device that floods fills its own line only, and one message
+// of each device is looked at in turn.
+func TestQueueIsShared(t *testing.T) {
+	d := newDesk(t, func(c *Config) { c.QueueMessages = 100 })
+	message := func(device string, size int) mqtt.Message {
+		return mqtt.Message{Topic: "fairwatt/v1/site-" + device + "/" + device + "/up/record", Payload: make([]byte, size)}
+	}
+	for range 1000 {
+		d.Take(message("flood", 1000))
+	}
+	if d.queued != deviceMessages {
+		t.Errorf("%d messages of one device wait, want %d", d.queued, deviceMessages)
+	}
+	for k := range 60 { // more than the rest of the room, each with less than the flood
+		d.Take(message(fmt.Sprint("dev-", k), 500))
+	}
+	if d.queued > 100 || len(d.lines["dev-59"].messages) != 1 || len(d.lines["flood"].messages) != 40 {
+		t.Errorf("%d wait, of them %d of the flood", d.queued, len(d.lines["flood"].messages))
+	}
+	messages, lost := d.round()
+	if len(messages) != 61 || len(lost) != 0 {
+		t.Errorf("a round of %d messages, %d lost", len(messages), len(lost))
+	}
+	for range 2 * deviceBytes / wire.MaxBatchBytes {
+		d.Take(message("large", wire.MaxBatchBytes))
+	}
+	if got := d.lines["large"].bytes; got > deviceBytes {
+		t.Errorf("%d bytes of one device wait", got)
+	}
+	for d.queued > 0 {
+		d.round()
+	}
+	if d.queuedBytes != 0 || len(d.ring) != 0 {
+		t.Errorf("%d bytes, %d lines left", d.queuedBytes, len(d.ring))
 	}
 }
 

@@ -18,6 +18,7 @@ type Stats struct {
 	Duplicates uint64            // waiting or final already
 	Refused    map[string]uint64 // by code, here and in blocks
 	Dropped    uint64            // not taken; their senders send again
+	PutOff     uint64            // answers that asked a sender to send again later
 	Pending    int               // accepted, not yet in a block
 	// FinalMs are the sorted times from a record's arrival until its block was
 	// synced here, in ms, of the newest records.

@@ -254,7 +254,7 @@ func (s *State) checkAll(records [][]byte, opts []Option) ([]*Checked, []*Refusa
 func (s *State) finish(x *execution, st *Staged, sealed [][]byte) error {
 	h := st.header
 	x.meta.Height, x.meta.TimeMs = h.Height, h.TimeMs
-	if h.Height+1-x.meta.EpochFirst >= s.genesis.Params.EpochBlocks {
+	if x.endsEpoch || h.Height+1-x.meta.EpochFirst >= s.genesis.Params.EpochBlocks {
 		st.endsEpoch = true
 		s.nextOrder(&x.meta, h.View)
 		x.meta.Epoch++

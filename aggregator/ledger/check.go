@@ -74,10 +74,25 @@ func decodeWindow(b []byte, ok bool) (seal.Window, error) {
 	return w, err
 }
 
-// key returns the public key of a participant.
+// key returns the public key of a participant or a data aggregator. No one is
+// both.
 func (s *State) key(signer string) (ed25519.PublicKey, bool) {
+	if k, ok := s.voters.keys[signer]; ok {
+		return k, true
+	}
 	k, ok := s.keys[signer]
 	return k, ok
+}
+
+// aggregator stands for every data aggregator in the check.
+var aggregator = &Participant{Aggregator: true}
+
+func (s *State) sender(signer string) (*Participant, bool) {
+	if _, ok := s.voters.keys[signer]; ok {
+		return aggregator, true
+	}
+	p, ok := s.participants[signer]
+	return p, ok
 }
 
 // decodeRecord is the check without signature and replay.
@@ -89,7 +104,7 @@ func (s *State) decodeRecord(sealed []byte) (*Checked, *Refusal) {
 	if err != nil {
 		return nil, refuse(wire.CodeMalformed, "%v", err)
 	}
-	participant, ok := s.participants[signer]
+	participant, ok := s.sender(signer)
 	if !ok {
 		return nil, refuse(wire.CodeUnknownSigner, "%q is not registered", signer)
 	}
@@ -130,6 +145,8 @@ func mayRecord(p *Participant, r *fairwattpb.Record) bool {
 		return p.Centre
 	case *fairwattpb.Record_GateChange, *fairwattpb.Record_Reading, *fairwattpb.Record_Word:
 		return p.Seller || p.Buyer
+	case *fairwattpb.Record_Rejoin:
+		return p.Aggregator
 	case *fairwattpb.Record_Offer, *fairwattpb.Record_Start, *fairwattpb.Record_Hold,
 		*fairwattpb.Record_Resume, *fairwattpb.Record_Bill:
 		return p.Seller
@@ -236,6 +253,8 @@ func validateRecord(r *fairwattpb.Record, signer string) error {
 		l.between("valid_until_ms", b.GateChange.ValidUntilMs, 0, MaxTimeMs)
 	case *fairwattpb.Record_Word:
 		l.word(b.Word)
+	case *fairwattpb.Record_Rejoin:
+		l.check(b.Rejoin.Epoch >= 1, "epoch", "1 or more")
 	case *fairwattpb.Record_Offer:
 		l.id("offer_id", b.Offer.OfferId)
 		l.between("volume_wh", b.Offer.VolumeWh, 0, MaxEnergyWh)

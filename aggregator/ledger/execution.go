@@ -21,6 +21,8 @@ type execution struct {
 	index   int   // of the record being applied; -1 in the sweep
 	dueMs   int64 // the deadline that the sweep is at; 0 outside it
 	record  *Checked
+	// endsEpoch: a record makes this block the last of its epoch.
+	endsEpoch bool
 	// For undoing a record that turns out to be refused half way.
 	undo []undo
 	// err is the first sign that the state itself is damaged. No record can
@@ -151,6 +153,8 @@ func (x *execution) dispatch(r *fairwattpb.Record) *Refusal {
 		return x.gateChange(r.Sender, b.GateChange)
 	case *fairwattpb.Record_Word:
 		return nil // it stands in its block; what the gate does then is a gate change
+	case *fairwattpb.Record_Rejoin:
+		return x.rejoin(r.Sender, b.Rejoin)
 	case *fairwattpb.Record_Offer:
 		return x.offer(r.Sender, b.Offer)
 	case *fairwattpb.Record_Request:

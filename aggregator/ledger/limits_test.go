@@ -52,6 +52,7 @@ func (w *world) examples() map[string]*fairwattpb.Record {
 		ledgertest.Centre: {registration, deposit(buyer, 1, "r"), w.response(nil), meterAdded(meterOf(seller, "m")), meterChanged("m", 1, meterOf(seller, "n")), meterRetired("m", 1)},
 		seller:            {changed, w.offer(1, 1), start([]byte("a"), 1), held, resume([]byte("a"), 1), reading, bill, word},
 		buyer:             {w.request(1, 1), pay(nil), confirmed},
+		"da-2":            {rejoin(1)},
 	} {
 		for _, r := range records {
 			r.ChainId, r.Sender, r.Counter, r.TimeMs = chain[:], sender, 1, w.NowMs
@@ -392,8 +393,9 @@ func TestRoles(t *testing.T) {
 		"gate_change": "seller-1 buyer-1 both", "word": "seller-1 buyer-1 both", "reading": "seller-1 buyer-1 both",
 		"offer": "seller-1 both", "start": "seller-1 both", "hold": "seller-1 both", "resume": "seller-1 both", "bill": "seller-1 both",
 		"request": "buyer-1 both", "pay": "buyer-1 both", "confirm": "buyer-1 both",
+		"rejoin": "da-2",
 	} {
-		for _, sender := range []string{"mc", "seller-1", "buyer-1", "both"} {
+		for _, sender := range []string{"mc", "seller-1", "buyer-1", "both", "da-2"} {
 			r := w.examples()[kind]
 			r.Sender = sender
 			_, err := w.State.CheckRecord(sealRaw(t, w, r))

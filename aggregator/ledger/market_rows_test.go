@@ -25,6 +25,10 @@ var marketRows = []marketRow{
 	{"gate change repeated", wire.CodeGateSeqOld, (*world).toRequested, seller, func(*world) record { return gate(1, blocked) }},
 	{"gate change of before", wire.CodeGateSeqOld, func(w *world) { w.must(seller, gate(7, open)) }, seller, func(*world) record { return gate(6, blocked) }},
 
+	{"rejoin in an epoch that is over", wire.CodeEpochOver, func(w *world) { w.must("da-2", rejoin(1)) }, "da-3", func(*world) record { return rejoin(1) }},
+	{"rejoin in an epoch to come", wire.CodeEpochOver, nil, "da-3", func(*world) record { return rejoin(2) }},
+	{"rejoin again at once", wire.CodeTooSoon, func(w *world) { w.must("da-2", rejoin(1)) }, "da-2", func(*world) record { return rejoin(2) }},
+
 	{"expired offer", wire.CodeExpired, nil, seller, func(w *world) record {
 		r := w.offer(1, 1)
 		r.GetOffer().ExpiresMs = w.NowMs + 1 // the next block's time

@@ -25,7 +25,7 @@ func (s *State) TimeMs() int64 { return s.now().TimeMs }
 func (s *State) Epoch() uint64 { return s.now().Epoch }
 
 // EpochFirstHeight and EpochLastHeight return the heights at which the epoch of
-// the next block begins and ends.
+// the next block begins and, unless a rejoin ends it before, ends.
 func (s *State) EpochFirstHeight() uint64 { return s.now().EpochFirst }
 
 // EpochLastHeight: see [State.EpochFirstHeight].
@@ -52,6 +52,18 @@ func (s *State) Root() [32]byte {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	return s.tree.root()
+}
+
+// LastCounter returns the greatest counter of a sender's records in blocks, 0
+// before the first.
+func (s *State) LastCounter(sender string) uint64 {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	w, err := decodeWindow(s.tree.get(keyWindow + sender))
+	if err != nil {
+		return 0 // unreachable: the state holds what it has encoded itself
+	}
+	return w.Last()
 }
 
 // Order returns the data aggregators of the present epoch in the sequence of
@@ -146,7 +158,8 @@ func (s *State) Participants() []Participant {
 func (s *State) Key(id string) (ed25519.PublicKey, bool) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	return s.key(id)
+	k, ok := s.keys[id]
+	return k, ok
 }
 
 // Account returns a seller's or buyer's account.

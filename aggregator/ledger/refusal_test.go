@@ -196,7 +196,9 @@ var checkRows = []checkRow{
 		return newWorld(w.t, func(g *ledger.Genesis) { g.Name = "other" }).sealed(seller, 1, gate(1, open))
 	}},
 	{"stranger", wire.CodeUnknownSigner, func(w *world) []byte { return w.sealed("stranger", 1, gate(1, open)) }},
-	{"an aggregator", wire.CodeUnknownSigner, func(w *world) []byte { return w.sealed("da-1", 1, gate(1, open)) }},
+	{"an aggregator's gate", wire.CodeNotAllowed, func(w *world) []byte { return w.sealed("da-1", 1, gate(1, open)) }},
+	{"a seller's rejoin", wire.CodeNotAllowed, func(w *world) []byte { return w.sealed(seller, 1, rejoin(1)) }},
+	{"rejoin in no epoch", wire.CodeMalformed, func(w *world) []byte { return w.sealed("da-2", 1, rejoin(0)) }},
 	{"buyer's offer", wire.CodeNotAllowed, func(w *world) []byte { return w.sealed(buyer, 1, w.offer(1, 1)) }},
 	{"own deposit", wire.CodeNotAllowed, func(w *world) []byte { return w.sealed(buyer, 1, deposit(buyer, 1, "r")) }},
 	{"too large", wire.CodeTooLarge, func(w *world) []byte {

@@ -25,6 +25,7 @@ const (
 	keyRunning     = "running/"     // seller: the trade that it delivers, or that is held
 	keyReference   = "reference/"   // of a deposit, as hex
 	keyPublicKey   = "key/"         // public key, text form
+	keyRejoin      = "rejoin/"      // data aggregator: the height of its newest rejoin
 	keyDeadline    = "deadline/"    // 8 bytes of time, big endian, then what is due
 )
 
@@ -88,6 +89,7 @@ type Participant struct {
 	Seller       bool
 	Buyer        bool
 	Centre       bool // a management centre
+	Aggregator   bool // a data aggregator; none stands in the state
 	PublicKey    string
 	Simulated    bool
 	MeterClassE4 uint32 // accuracy class of its meter in 1e-4

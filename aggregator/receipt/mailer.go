@@ -80,6 +80,7 @@ type outgoing struct {
 	to      wire.Topics
 	height  uint64
 	entries []*fairwattpb.ReceiptEntry
+	busy    *fairwattpb.Busy
 	sealed  []byte // set when it was sealed before
 }
 
@@ -227,6 +228,12 @@ func (m *Mailer) Refuse(to wire.Topics, id [32]byte, c *ledger.Checked, code, re
 	m.post(outgoing{to: to, entries: []*fairwattpb.ReceiptEntry{e}})
 }
 
+// PutOff asks a sender to send its records from a counter on again, after a while.
+// The caller limits how often it does.
+func (m *Mailer) PutOff(to wire.Topics, from uint64, after time.Duration) {
+	m.post(outgoing{to: to, busy: &fairwattpb.Busy{FromCounter: from, RetryAfterMs: after.Milliseconds()}})
+}
+
 // Again sends a device's newest receipts once more.
 func (m *Mailer) Again(to wire.Topics) {
 	now := m.cfg.Now()
@@ -284,7 +291,7 @@ func (m *Mailer) deliver(ctx context.Context, one outgoing) {
 
 func (m *Mailer) seal(one outgoing) ([]byte, error) {
 	payload, err := proto.MarshalOptions{Deterministic: true}.Marshal(&fairwattpb.Receipt{
-		ChainId: m.cfg.Chain[:], Da: m.cfg.DA, TimeMs: m.cfg.Now().UnixMilli(), Height: one.height, Entries: one.entries,
+		ChainId: m.cfg.Chain[:], Da: m.cfg.DA, TimeMs: m.cfg.Now().UnixMilli(), Height: one.height, Entries: one.entries, Busy: one.busy,
 	})
 	if err != nil {
 		return nil, err

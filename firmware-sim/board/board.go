@@ -24,6 +24,7 @@ type Config struct {
 	TMP102      []TMP102
 	SHT4x       []SHT4x
 	MCP9808     []MCP9808
+	LM75        []LM75
 	ADXL345     []ADXL345
 	BH1750      []BH1750
 	AS3935      []AS3935
@@ -32,6 +33,7 @@ type Config struct {
 	Meters      []Meter
 	RainGauges  []RainGauge
 	Relays      []Relay
+	Supply      Supply // none without a pin
 	// NominalHz is the frequency of a line if the world has none; 50 if 0.
 	NominalHz float64
 	// Kernel is the machine under the drivers.
@@ -83,6 +85,13 @@ type SHT4x struct {
 type MCP9808 struct {
 	Address uint16
 	Channel model.Channel // equipment_temperature_c or temperature_c
+}
+
+// An LM75 measures one temperature of the world.
+type LM75 struct {
+	Address uint16
+	Channel model.Channel // equipment_temperature_c or temperature_c
+	Bits    int           // the finest resolution that can be set; 9 if 0
 }
 
 // An ADXL345 measures vibration_mps2.
@@ -191,9 +200,10 @@ type Board struct {
 	opened map[any]map[string]*edgeQueue
 
 	kernel    Kernel
-	transfers uint64 // those that could meet a loose contact
-	nackLeft  int    // of the present burst
-	bus       faults // of the I2C bus itself
+	transfers uint64        // those that could meet a loose contact
+	nackLeft  int           // of the present burst
+	bus       faults        // of the I2C bus itself
+	supply    *supplySwitch // nil: always on
 }
 
 // A runner lives through [from, to). All calls hold the board's lock.
@@ -229,6 +239,11 @@ func New(cfg Config) (*Board, error) {
 	}
 	for _, c := range cfg.Relays {
 		if err := b.addRelay(c); err != nil {
+			return nil, err
+		}
+	}
+	if cfg.Supply.Pin != "" {
+		if err := b.addSupply(cfg.Supply); err != nil {
 			return nil, err
 		}
 	}
@@ -294,6 +309,10 @@ func simpleChips(cfg Config) (out []madeChip) {
 	for _, c := range cfg.MCP9808 {
 		f := &faults{}
 		add(&mcp9808{cfg: c, f: f, up: longAgo}, f)
+	}
+	for _, c := range cfg.LM75 {
+		f := &faults{}
+		add(newLM75(c, f), f)
 	}
 	for _, c := range cfg.ADXL345 {
 		f := &faults{}
@@ -528,6 +547,9 @@ func (b *Board) tx(addr uint16, w, r []byte) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	defer b.preempt()
+	if b.unpowered() {
+		return &simbus.NotAcknowledgedError{Address: addr}
+	}
 	if b.bus.locked {
 		b.run(adapterTimeout)
 		return errBusy
@@ -542,7 +564,7 @@ func (b *Board) tx(addr uint16, w, r []byte) error {
 	if a, ok := c.(*ads1115); ok && a.line != nil {
 		a.line.collect(b.now)
 	}
-	if f.noAnswer || !c.tx(b.now, w, r) {
+	if f.noAnswer || f.hung || !c.tx(b.now, w, r) {
 		return &simbus.NotAcknowledgedError{Address: addr}
 	}
 	return nil

@@ -41,8 +41,10 @@ const (
 	// BrownOut: the supply of a chip dips for a moment, and it starts again; with
 	// the part BusPart all chips do. There is nothing to remove.
 	BrownOut FaultKind = "brown_out"
+	// Hung: a chip does not acknowledge until its supply has been away.
+	Hung FaultKind = "hung"
 	// Locked: a chip holds a line of the I2C bus down, and no transfer gets through.
-	// Its part is BusPart.
+	// Its part is BusPart. It ends too when the supply has been away.
 	Locked FaultKind = "locked"
 )
 
@@ -78,10 +80,10 @@ func valueIf(on bool, v, byDefault float64) float64 {
 
 // faults are those active at one part.
 type faults struct {
-	noAnswer, stuckValue, stuckStatus, wrongChip, garbled bool
-	welded, noPullIn, feedbackLost, locked                bool
-	slow, bounces                                         time.Duration
-	noiseUV, disturbersPerHour                            float64
+	noAnswer, stuckValue, stuckStatus, wrongChip, garbled, hung bool
+	welded, noPullIn, feedbackLost, locked                      bool
+	slow, bounces                                               time.Duration
+	noiseUV, disturbersPerHour                                  float64
 }
 
 func (f *faults) delay() time.Duration { return f.slow }
@@ -149,6 +151,8 @@ func (b *Board) setFault(f Fault, on bool) error {
 		if on {
 			at.bounces = f.Delay
 		}
+	case Hung:
+		at.hung = on
 	case Locked:
 		at.locked = on
 	case BrownOut:

@@ -450,6 +450,7 @@ type Receipt struct {
 	TimeMs        int64                  `protobuf:"varint,3,opt,name=time_ms,json=timeMs,proto3" json:"time_ms,omitempty"`
 	Height        uint64                 `protobuf:"varint,4,opt,name=height,proto3" json:"height,omitempty"` // 0: refused at the door, in no block
 	Entries       []*ReceiptEntry        `protobuf:"bytes,5,rep,name=entries,proto3" json:"entries,omitempty"`
+	Busy          *Busy                  `protobuf:"bytes,6,opt,name=busy,proto3" json:"busy,omitempty"` // at height 0 only
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -519,6 +520,67 @@ func (x *Receipt) GetEntries() []*ReceiptEntry {
 	return nil
 }
 
+func (x *Receipt) GetBusy() *Busy {
+	if x != nil {
+		return x.Busy
+	}
+	return nil
+}
+
+// A DA has not taken the sender's records from a counter on: there was no room,
+// or those before them are missing. They are to be sent again, in order.
+type Busy struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	FromCounter   uint64                 `protobuf:"varint,1,opt,name=from_counter,json=fromCounter,proto3" json:"from_counter,omitempty"`
+	RetryAfterMs  int64                  `protobuf:"varint,2,opt,name=retry_after_ms,json=retryAfterMs,proto3" json:"retry_after_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Busy) Reset() {
+	*x = Busy{}
+	mi := &file_proto_fairwattpb_block_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Busy) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Busy) ProtoMessage() {}
+
+func (x *Busy) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_fairwattpb_block_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Busy.ProtoReflect.Descriptor instead.
+func (*Busy) Descriptor() ([]byte, []int) {
+	return file_proto_fairwattpb_block_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *Busy) GetFromCounter() uint64 {
+	if x != nil {
+		return x.FromCounter
+	}
+	return 0
+}
+
+func (x *Busy) GetRetryAfterMs() int64 {
+	if x != nil {
+		return x.RetryAfterMs
+	}
+	return 0
+}
+
 type ReceiptEntry struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	RecordId      []byte                 `protobuf:"bytes,1,opt,name=record_id,json=recordId,proto3" json:"record_id,omitempty"` // SHA-256 of the sealed record
@@ -533,7 +595,7 @@ type ReceiptEntry struct {
 
 func (x *ReceiptEntry) Reset() {
 	*x = ReceiptEntry{}
-	mi := &file_proto_fairwattpb_block_proto_msgTypes[7]
+	mi := &file_proto_fairwattpb_block_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -545,7 +607,7 @@ func (x *ReceiptEntry) String() string {
 func (*ReceiptEntry) ProtoMessage() {}
 
 func (x *ReceiptEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_block_proto_msgTypes[7]
+	mi := &file_proto_fairwattpb_block_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -558,7 +620,7 @@ func (x *ReceiptEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReceiptEntry.ProtoReflect.Descriptor instead.
 func (*ReceiptEntry) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_block_proto_rawDescGZIP(), []int{7}
+	return file_proto_fairwattpb_block_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *ReceiptEntry) GetRecordId() []byte {
@@ -617,7 +679,7 @@ type TradeNotice struct {
 
 func (x *TradeNotice) Reset() {
 	*x = TradeNotice{}
-	mi := &file_proto_fairwattpb_block_proto_msgTypes[8]
+	mi := &file_proto_fairwattpb_block_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -629,7 +691,7 @@ func (x *TradeNotice) String() string {
 func (*TradeNotice) ProtoMessage() {}
 
 func (x *TradeNotice) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_block_proto_msgTypes[8]
+	mi := &file_proto_fairwattpb_block_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -642,7 +704,7 @@ func (x *TradeNotice) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TradeNotice.ProtoReflect.Descriptor instead.
 func (*TradeNotice) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_block_proto_rawDescGZIP(), []int{8}
+	return file_proto_fairwattpb_block_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *TradeNotice) GetTradeId() string {
@@ -718,13 +780,17 @@ const file_proto_fairwattpb_block_proto_rawDesc = "" +
 	"\tsignature\x18\x03 \x01(\fR\tsignature\"H\n" +
 	"\x0eCertifiedBlock\x12\x14\n" +
 	"\x05block\x18\x01 \x01(\fR\x05block\x12 \n" +
-	"\vcertificate\x18\x02 \x01(\fR\vcertificate\"\x9a\x01\n" +
+	"\vcertificate\x18\x02 \x01(\fR\vcertificate\"\xc1\x01\n" +
 	"\aReceipt\x12\x19\n" +
 	"\bchain_id\x18\x01 \x01(\fR\achainId\x12\x0e\n" +
 	"\x02da\x18\x02 \x01(\tR\x02da\x12\x17\n" +
 	"\atime_ms\x18\x03 \x01(\x03R\x06timeMs\x12\x16\n" +
 	"\x06height\x18\x04 \x01(\x04R\x06height\x123\n" +
-	"\aentries\x18\x05 \x03(\v2\x19.fairwatt.v1.ReceiptEntryR\aentries\"\xd5\x01\n" +
+	"\aentries\x18\x05 \x03(\v2\x19.fairwatt.v1.ReceiptEntryR\aentries\x12%\n" +
+	"\x04busy\x18\x06 \x01(\v2\x11.fairwatt.v1.BusyR\x04busy\"O\n" +
+	"\x04Busy\x12!\n" +
+	"\ffrom_counter\x18\x01 \x01(\x04R\vfromCounter\x12$\n" +
+	"\x0eretry_after_ms\x18\x02 \x01(\x03R\fretryAfterMs\"\xd5\x01\n" +
 	"\fReceiptEntry\x12\x1b\n" +
 	"\trecord_id\x18\x01 \x01(\fR\brecordId\x12\x16\n" +
 	"\x06sender\x18\x02 \x01(\tR\x06sender\x12\x18\n" +
@@ -752,7 +818,7 @@ func file_proto_fairwattpb_block_proto_rawDescGZIP() []byte {
 	return file_proto_fairwattpb_block_proto_rawDescData
 }
 
-var file_proto_fairwattpb_block_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
+var file_proto_fairwattpb_block_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
 var file_proto_fairwattpb_block_proto_goTypes = []any{
 	(*BlockHeader)(nil),    // 0: fairwatt.v1.BlockHeader
 	(*Block)(nil),          // 1: fairwatt.v1.Block
@@ -761,19 +827,21 @@ var file_proto_fairwattpb_block_proto_goTypes = []any{
 	(*Vote)(nil),           // 4: fairwatt.v1.Vote
 	(*CertifiedBlock)(nil), // 5: fairwatt.v1.CertifiedBlock
 	(*Receipt)(nil),        // 6: fairwatt.v1.Receipt
-	(*ReceiptEntry)(nil),   // 7: fairwatt.v1.ReceiptEntry
-	(*TradeNotice)(nil),    // 8: fairwatt.v1.TradeNotice
+	(*Busy)(nil),           // 7: fairwatt.v1.Busy
+	(*ReceiptEntry)(nil),   // 8: fairwatt.v1.ReceiptEntry
+	(*TradeNotice)(nil),    // 9: fairwatt.v1.TradeNotice
 }
 var file_proto_fairwattpb_block_proto_depIdxs = []int32{
 	4, // 0: fairwatt.v1.Certificate.votes:type_name -> fairwatt.v1.Vote
-	7, // 1: fairwatt.v1.Receipt.entries:type_name -> fairwatt.v1.ReceiptEntry
-	2, // 2: fairwatt.v1.ReceiptEntry.outcome:type_name -> fairwatt.v1.Outcome
-	8, // 3: fairwatt.v1.ReceiptEntry.trade:type_name -> fairwatt.v1.TradeNotice
-	4, // [4:4] is the sub-list for method output_type
-	4, // [4:4] is the sub-list for method input_type
-	4, // [4:4] is the sub-list for extension type_name
-	4, // [4:4] is the sub-list for extension extendee
-	0, // [0:4] is the sub-list for field type_name
+	8, // 1: fairwatt.v1.Receipt.entries:type_name -> fairwatt.v1.ReceiptEntry
+	7, // 2: fairwatt.v1.Receipt.busy:type_name -> fairwatt.v1.Busy
+	2, // 3: fairwatt.v1.ReceiptEntry.outcome:type_name -> fairwatt.v1.Outcome
+	9, // 4: fairwatt.v1.ReceiptEntry.trade:type_name -> fairwatt.v1.TradeNotice
+	5, // [5:5] is the sub-list for method output_type
+	5, // [5:5] is the sub-list for method input_type
+	5, // [5:5] is the sub-list for extension type_name
+	5, // [5:5] is the sub-list for extension extendee
+	0, // [0:5] is the sub-list for field type_name
 }
 
 func init() { file_proto_fairwattpb_block_proto_init() }
@@ -787,7 +855,7 @@ func file_proto_fairwattpb_block_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_proto_fairwattpb_block_proto_rawDesc), len(file_proto_fairwattpb_block_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   9,
+			NumMessages:   10,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

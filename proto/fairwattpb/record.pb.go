@@ -323,6 +323,7 @@ type Record struct {
 	//	*Record_Bill
 	//	*Record_Confirm
 	//	*Record_Word
+	//	*Record_Rejoin
 	//	*Record_MeterRegistration
 	//	*Record_MeterChange
 	//	*Record_MeterRetire
@@ -529,6 +530,15 @@ func (x *Record) GetWord() *Word {
 	return nil
 }
 
+func (x *Record) GetRejoin() *Rejoin {
+	if x != nil {
+		if x, ok := x.Body.(*Record_Rejoin); ok {
+			return x.Rejoin
+		}
+	}
+	return nil
+}
+
 func (x *Record) GetMeterRegistration() *MeterRegistration {
 	if x != nil {
 		if x, ok := x.Body.(*Record_MeterRegistration); ok {
@@ -616,6 +626,10 @@ type Record_Word struct {
 	Word *Word `protobuf:"bytes,23,opt,name=word,proto3,oneof"`
 }
 
+type Record_Rejoin struct {
+	Rejoin *Rejoin `protobuf:"bytes,24,opt,name=rejoin,proto3,oneof"`
+}
+
 type Record_MeterRegistration struct {
 	MeterRegistration *MeterRegistration `protobuf:"bytes,34,opt,name=meter_registration,json=meterRegistration,proto3,oneof"`
 }
@@ -655,6 +669,8 @@ func (*Record_Bill) isRecord_Body() {}
 func (*Record_Confirm) isRecord_Body() {}
 
 func (*Record_Word) isRecord_Body() {}
+
+func (*Record_Rejoin) isRecord_Body() {}
 
 func (*Record_MeterRegistration) isRecord_Body() {}
 
@@ -1342,6 +1358,53 @@ func (x *Word) GetCommandId() []byte {
 	return nil
 }
 
+// DA only: it does not know all that it has said in the agreement of this epoch (its
+// log was lost, or put back from a backup), and so may not vote in it. The block
+// that holds this record is the last of the epoch; the DA votes from the next on.
+type Rejoin struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Epoch         uint64                 `protobuf:"varint,1,opt,name=epoch,proto3" json:"epoch,omitempty"` // the present one
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Rejoin) Reset() {
+	*x = Rejoin{}
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Rejoin) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Rejoin) ProtoMessage() {}
+
+func (x *Rejoin) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Rejoin.ProtoReflect.Descriptor instead.
+func (*Rejoin) Descriptor() ([]byte, []int) {
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *Rejoin) GetEpoch() uint64 {
+	if x != nil {
+		return x.Epoch
+	}
+	return 0
+}
+
 // The agent's word on its gate, sealed with the domain "attestation".
 type GateAttestation struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1357,7 +1420,7 @@ type GateAttestation struct {
 
 func (x *GateAttestation) Reset() {
 	*x = GateAttestation{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[10]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1369,7 +1432,7 @@ func (x *GateAttestation) String() string {
 func (*GateAttestation) ProtoMessage() {}
 
 func (x *GateAttestation) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[10]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1382,7 +1445,7 @@ func (x *GateAttestation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GateAttestation.ProtoReflect.Descriptor instead.
 func (*GateAttestation) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{10}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *GateAttestation) GetChainId() []byte {
@@ -1441,7 +1504,7 @@ type Offer struct {
 
 func (x *Offer) Reset() {
 	*x = Offer{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[11]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1453,7 +1516,7 @@ func (x *Offer) String() string {
 func (*Offer) ProtoMessage() {}
 
 func (x *Offer) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[11]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1466,7 +1529,7 @@ func (x *Offer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Offer.ProtoReflect.Descriptor instead.
 func (*Offer) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{11}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Offer) GetOfferId() string {
@@ -1516,7 +1579,7 @@ type Request struct {
 
 func (x *Request) Reset() {
 	*x = Request{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[12]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1528,7 +1591,7 @@ func (x *Request) String() string {
 func (*Request) ProtoMessage() {}
 
 func (x *Request) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[12]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1541,7 +1604,7 @@ func (x *Request) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Request.ProtoReflect.Descriptor instead.
 func (*Request) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{12}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Request) GetRequestId() string {
@@ -1585,7 +1648,7 @@ type Response struct {
 
 func (x *Response) Reset() {
 	*x = Response{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[13]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1597,7 +1660,7 @@ func (x *Response) String() string {
 func (*Response) ProtoMessage() {}
 
 func (x *Response) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[13]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1610,7 +1673,7 @@ func (x *Response) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Response.ProtoReflect.Descriptor instead.
 func (*Response) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{13}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Response) GetRequestId() string {
@@ -1647,7 +1710,7 @@ type Quote struct {
 
 func (x *Quote) Reset() {
 	*x = Quote{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[14]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1659,7 +1722,7 @@ func (x *Quote) String() string {
 func (*Quote) ProtoMessage() {}
 
 func (x *Quote) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[14]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1672,7 +1735,7 @@ func (x *Quote) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Quote.ProtoReflect.Descriptor instead.
 func (*Quote) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{14}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Quote) GetOfferId() string {
@@ -1725,7 +1788,7 @@ type Token struct {
 
 func (x *Token) Reset() {
 	*x = Token{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[15]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1737,7 +1800,7 @@ func (x *Token) String() string {
 func (*Token) ProtoMessage() {}
 
 func (x *Token) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[15]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1750,7 +1813,7 @@ func (x *Token) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Token.ProtoReflect.Descriptor instead.
 func (*Token) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{15}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Token) GetTokenId() string {
@@ -1818,7 +1881,7 @@ type Pay struct {
 
 func (x *Pay) Reset() {
 	*x = Pay{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[16]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1830,7 +1893,7 @@ func (x *Pay) String() string {
 func (*Pay) ProtoMessage() {}
 
 func (x *Pay) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[16]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1843,7 +1906,7 @@ func (x *Pay) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Pay.ProtoReflect.Descriptor instead.
 func (*Pay) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{16}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Pay) GetTokenId() string {
@@ -1907,7 +1970,7 @@ type MeterReading struct {
 
 func (x *MeterReading) Reset() {
 	*x = MeterReading{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[17]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1919,7 +1982,7 @@ func (x *MeterReading) String() string {
 func (*MeterReading) ProtoMessage() {}
 
 func (x *MeterReading) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[17]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1932,7 +1995,7 @@ func (x *MeterReading) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MeterReading.ProtoReflect.Descriptor instead.
 func (*MeterReading) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{17}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *MeterReading) GetMeter() string {
@@ -1971,7 +2034,7 @@ type Start struct {
 
 func (x *Start) Reset() {
 	*x = Start{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[18]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1983,7 +2046,7 @@ func (x *Start) String() string {
 func (*Start) ProtoMessage() {}
 
 func (x *Start) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[18]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1996,7 +2059,7 @@ func (x *Start) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Start.ProtoReflect.Descriptor instead.
 func (*Start) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{18}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Start) GetTradeId() string {
@@ -2041,7 +2104,7 @@ type Hold struct {
 
 func (x *Hold) Reset() {
 	*x = Hold{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[19]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2053,7 +2116,7 @@ func (x *Hold) String() string {
 func (*Hold) ProtoMessage() {}
 
 func (x *Hold) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[19]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2066,7 +2129,7 @@ func (x *Hold) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Hold.ProtoReflect.Descriptor instead.
 func (*Hold) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{19}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Hold) GetTradeId() string {
@@ -2110,7 +2173,7 @@ type Resume struct {
 
 func (x *Resume) Reset() {
 	*x = Resume{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[20]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2122,7 +2185,7 @@ func (x *Resume) String() string {
 func (*Resume) ProtoMessage() {}
 
 func (x *Resume) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[20]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2135,7 +2198,7 @@ func (x *Resume) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Resume.ProtoReflect.Descriptor instead.
 func (*Resume) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{20}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Resume) GetTradeId() string {
@@ -2177,7 +2240,7 @@ type Reading struct {
 
 func (x *Reading) Reset() {
 	*x = Reading{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[21]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2189,7 +2252,7 @@ func (x *Reading) String() string {
 func (*Reading) ProtoMessage() {}
 
 func (x *Reading) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[21]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2202,7 +2265,7 @@ func (x *Reading) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Reading.ProtoReflect.Descriptor instead.
 func (*Reading) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{21}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Reading) GetTradeId() string {
@@ -2237,7 +2300,7 @@ type Bill struct {
 
 func (x *Bill) Reset() {
 	*x = Bill{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[22]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2249,7 +2312,7 @@ func (x *Bill) String() string {
 func (*Bill) ProtoMessage() {}
 
 func (x *Bill) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[22]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2262,7 +2325,7 @@ func (x *Bill) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Bill.ProtoReflect.Descriptor instead.
 func (*Bill) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{22}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Bill) GetTradeId() string {
@@ -2321,7 +2384,7 @@ type Confirm struct {
 
 func (x *Confirm) Reset() {
 	*x = Confirm{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[23]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2333,7 +2396,7 @@ func (x *Confirm) String() string {
 func (*Confirm) ProtoMessage() {}
 
 func (x *Confirm) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[23]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2346,7 +2409,7 @@ func (x *Confirm) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Confirm.ProtoReflect.Descriptor instead.
 func (*Confirm) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{23}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Confirm) GetTradeId() string {
@@ -2388,7 +2451,7 @@ var File_proto_fairwattpb_record_proto protoreflect.FileDescriptor
 
 const file_proto_fairwattpb_record_proto_rawDesc = "" +
 	"\n" +
-	"\x1dproto/fairwattpb/record.proto\x12\vfairwatt.v1\"\x85\b\n" +
+	"\x1dproto/fairwattpb/record.proto\x12\vfairwatt.v1\"\xb4\b\n" +
 	"\x06Record\x12\x19\n" +
 	"\bchain_id\x18\x01 \x01(\fR\achainId\x12\x16\n" +
 	"\x06sender\x18\x02 \x01(\tR\x06sender\x12\x18\n" +
@@ -2410,7 +2473,8 @@ const file_proto_fairwattpb_record_proto_rawDesc = "" +
 	"\areading\x18\x14 \x01(\v2\x14.fairwatt.v1.ReadingH\x00R\areading\x12'\n" +
 	"\x04bill\x18\x15 \x01(\v2\x11.fairwatt.v1.BillH\x00R\x04bill\x120\n" +
 	"\aconfirm\x18\x16 \x01(\v2\x14.fairwatt.v1.ConfirmH\x00R\aconfirm\x12'\n" +
-	"\x04word\x18\x17 \x01(\v2\x11.fairwatt.v1.WordH\x00R\x04word\x12O\n" +
+	"\x04word\x18\x17 \x01(\v2\x11.fairwatt.v1.WordH\x00R\x04word\x12-\n" +
+	"\x06rejoin\x18\x18 \x01(\v2\x13.fairwatt.v1.RejoinH\x00R\x06rejoin\x12O\n" +
 	"\x12meter_registration\x18\" \x01(\v2\x1e.fairwatt.v1.MeterRegistrationH\x00R\x11meterRegistration\x12=\n" +
 	"\fmeter_change\x18# \x01(\v2\x18.fairwatt.v1.MeterChangeH\x00R\vmeterChange\x12=\n" +
 	"\fmeter_retire\x18$ \x01(\v2\x18.fairwatt.v1.MeterRetireH\x00R\vmeterRetireB\x06\n" +
@@ -2472,7 +2536,9 @@ const file_proto_fairwattpb_record_proto_rawDesc = "" +
 	"\buntil_ms\x18\x05 \x01(\x03R\auntilMs\x12\x14\n" +
 	"\x05owner\x18\x06 \x01(\tR\x05owner\x12\x1d\n" +
 	"\n" +
-	"command_id\x18\a \x01(\fR\tcommandId\"\xd0\x01\n" +
+	"command_id\x18\a \x01(\fR\tcommandId\"\x1e\n" +
+	"\x06Rejoin\x12\x14\n" +
+	"\x05epoch\x18\x01 \x01(\x04R\x05epoch\"\xd0\x01\n" +
 	"\x0fGateAttestation\x12\x19\n" +
 	"\bchain_id\x18\x01 \x01(\fR\achainId\x12\x16\n" +
 	"\x06device\x18\x02 \x01(\tR\x06device\x12\x19\n" +
@@ -2601,7 +2667,7 @@ func file_proto_fairwattpb_record_proto_rawDescGZIP() []byte {
 }
 
 var file_proto_fairwattpb_record_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
-var file_proto_fairwattpb_record_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
+var file_proto_fairwattpb_record_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
 var file_proto_fairwattpb_record_proto_goTypes = []any{
 	(Role)(0),                 // 0: fairwatt.v1.Role
 	(MeterDirection)(0),       // 1: fairwatt.v1.MeterDirection
@@ -2618,63 +2684,65 @@ var file_proto_fairwattpb_record_proto_goTypes = []any{
 	(*CauseInput)(nil),        // 12: fairwatt.v1.CauseInput
 	(*GateChange)(nil),        // 13: fairwatt.v1.GateChange
 	(*Word)(nil),              // 14: fairwatt.v1.Word
-	(*GateAttestation)(nil),   // 15: fairwatt.v1.GateAttestation
-	(*Offer)(nil),             // 16: fairwatt.v1.Offer
-	(*Request)(nil),           // 17: fairwatt.v1.Request
-	(*Response)(nil),          // 18: fairwatt.v1.Response
-	(*Quote)(nil),             // 19: fairwatt.v1.Quote
-	(*Token)(nil),             // 20: fairwatt.v1.Token
-	(*Pay)(nil),               // 21: fairwatt.v1.Pay
-	(*MeterReading)(nil),      // 22: fairwatt.v1.MeterReading
-	(*Start)(nil),             // 23: fairwatt.v1.Start
-	(*Hold)(nil),              // 24: fairwatt.v1.Hold
-	(*Resume)(nil),            // 25: fairwatt.v1.Resume
-	(*Reading)(nil),           // 26: fairwatt.v1.Reading
-	(*Bill)(nil),              // 27: fairwatt.v1.Bill
-	(*Confirm)(nil),           // 28: fairwatt.v1.Confirm
+	(*Rejoin)(nil),            // 15: fairwatt.v1.Rejoin
+	(*GateAttestation)(nil),   // 16: fairwatt.v1.GateAttestation
+	(*Offer)(nil),             // 17: fairwatt.v1.Offer
+	(*Request)(nil),           // 18: fairwatt.v1.Request
+	(*Response)(nil),          // 19: fairwatt.v1.Response
+	(*Quote)(nil),             // 20: fairwatt.v1.Quote
+	(*Token)(nil),             // 21: fairwatt.v1.Token
+	(*Pay)(nil),               // 22: fairwatt.v1.Pay
+	(*MeterReading)(nil),      // 23: fairwatt.v1.MeterReading
+	(*Start)(nil),             // 24: fairwatt.v1.Start
+	(*Hold)(nil),              // 25: fairwatt.v1.Hold
+	(*Resume)(nil),            // 26: fairwatt.v1.Resume
+	(*Reading)(nil),           // 27: fairwatt.v1.Reading
+	(*Bill)(nil),              // 28: fairwatt.v1.Bill
+	(*Confirm)(nil),           // 29: fairwatt.v1.Confirm
 }
 var file_proto_fairwattpb_record_proto_depIdxs = []int32{
 	6,  // 0: fairwatt.v1.Record.registration:type_name -> fairwatt.v1.Registration
 	10, // 1: fairwatt.v1.Record.deposit:type_name -> fairwatt.v1.Deposit
 	13, // 2: fairwatt.v1.Record.gate_change:type_name -> fairwatt.v1.GateChange
-	16, // 3: fairwatt.v1.Record.offer:type_name -> fairwatt.v1.Offer
-	17, // 4: fairwatt.v1.Record.request:type_name -> fairwatt.v1.Request
-	18, // 5: fairwatt.v1.Record.response:type_name -> fairwatt.v1.Response
-	21, // 6: fairwatt.v1.Record.pay:type_name -> fairwatt.v1.Pay
-	23, // 7: fairwatt.v1.Record.start:type_name -> fairwatt.v1.Start
-	24, // 8: fairwatt.v1.Record.hold:type_name -> fairwatt.v1.Hold
-	25, // 9: fairwatt.v1.Record.resume:type_name -> fairwatt.v1.Resume
-	26, // 10: fairwatt.v1.Record.reading:type_name -> fairwatt.v1.Reading
-	27, // 11: fairwatt.v1.Record.bill:type_name -> fairwatt.v1.Bill
-	28, // 12: fairwatt.v1.Record.confirm:type_name -> fairwatt.v1.Confirm
+	17, // 3: fairwatt.v1.Record.offer:type_name -> fairwatt.v1.Offer
+	18, // 4: fairwatt.v1.Record.request:type_name -> fairwatt.v1.Request
+	19, // 5: fairwatt.v1.Record.response:type_name -> fairwatt.v1.Response
+	22, // 6: fairwatt.v1.Record.pay:type_name -> fairwatt.v1.Pay
+	24, // 7: fairwatt.v1.Record.start:type_name -> fairwatt.v1.Start
+	25, // 8: fairwatt.v1.Record.hold:type_name -> fairwatt.v1.Hold
+	26, // 9: fairwatt.v1.Record.resume:type_name -> fairwatt.v1.Resume
+	27, // 10: fairwatt.v1.Record.reading:type_name -> fairwatt.v1.Reading
+	28, // 11: fairwatt.v1.Record.bill:type_name -> fairwatt.v1.Bill
+	29, // 12: fairwatt.v1.Record.confirm:type_name -> fairwatt.v1.Confirm
 	14, // 13: fairwatt.v1.Record.word:type_name -> fairwatt.v1.Word
-	7,  // 14: fairwatt.v1.Record.meter_registration:type_name -> fairwatt.v1.MeterRegistration
-	8,  // 15: fairwatt.v1.Record.meter_change:type_name -> fairwatt.v1.MeterChange
-	9,  // 16: fairwatt.v1.Record.meter_retire:type_name -> fairwatt.v1.MeterRetire
-	0,  // 17: fairwatt.v1.Registration.roles:type_name -> fairwatt.v1.Role
-	1,  // 18: fairwatt.v1.MeterRegistration.direction:type_name -> fairwatt.v1.MeterDirection
-	7,  // 19: fairwatt.v1.MeterChange.new:type_name -> fairwatt.v1.MeterRegistration
-	12, // 20: fairwatt.v1.Cause.inputs:type_name -> fairwatt.v1.CauseInput
-	2,  // 21: fairwatt.v1.GateChange.state:type_name -> fairwatt.v1.GateState
-	11, // 22: fairwatt.v1.GateChange.causes:type_name -> fairwatt.v1.Cause
-	3,  // 23: fairwatt.v1.Word.kind:type_name -> fairwatt.v1.WordKind
-	2,  // 24: fairwatt.v1.GateAttestation.state:type_name -> fairwatt.v1.GateState
-	4,  // 25: fairwatt.v1.Offer.contactor:type_name -> fairwatt.v1.Contactor
-	20, // 26: fairwatt.v1.Response.token:type_name -> fairwatt.v1.Token
-	19, // 27: fairwatt.v1.Response.quotes:type_name -> fairwatt.v1.Quote
-	22, // 28: fairwatt.v1.Pay.buyer_reading:type_name -> fairwatt.v1.MeterReading
-	22, // 29: fairwatt.v1.Start.reading:type_name -> fairwatt.v1.MeterReading
-	11, // 30: fairwatt.v1.Hold.causes:type_name -> fairwatt.v1.Cause
-	22, // 31: fairwatt.v1.Hold.reading:type_name -> fairwatt.v1.MeterReading
-	22, // 32: fairwatt.v1.Resume.reading:type_name -> fairwatt.v1.MeterReading
-	22, // 33: fairwatt.v1.Reading.reading:type_name -> fairwatt.v1.MeterReading
-	22, // 34: fairwatt.v1.Bill.reading:type_name -> fairwatt.v1.MeterReading
-	22, // 35: fairwatt.v1.Confirm.reading:type_name -> fairwatt.v1.MeterReading
-	36, // [36:36] is the sub-list for method output_type
-	36, // [36:36] is the sub-list for method input_type
-	36, // [36:36] is the sub-list for extension type_name
-	36, // [36:36] is the sub-list for extension extendee
-	0,  // [0:36] is the sub-list for field type_name
+	15, // 14: fairwatt.v1.Record.rejoin:type_name -> fairwatt.v1.Rejoin
+	7,  // 15: fairwatt.v1.Record.meter_registration:type_name -> fairwatt.v1.MeterRegistration
+	8,  // 16: fairwatt.v1.Record.meter_change:type_name -> fairwatt.v1.MeterChange
+	9,  // 17: fairwatt.v1.Record.meter_retire:type_name -> fairwatt.v1.MeterRetire
+	0,  // 18: fairwatt.v1.Registration.roles:type_name -> fairwatt.v1.Role
+	1,  // 19: fairwatt.v1.MeterRegistration.direction:type_name -> fairwatt.v1.MeterDirection
+	7,  // 20: fairwatt.v1.MeterChange.new:type_name -> fairwatt.v1.MeterRegistration
+	12, // 21: fairwatt.v1.Cause.inputs:type_name -> fairwatt.v1.CauseInput
+	2,  // 22: fairwatt.v1.GateChange.state:type_name -> fairwatt.v1.GateState
+	11, // 23: fairwatt.v1.GateChange.causes:type_name -> fairwatt.v1.Cause
+	3,  // 24: fairwatt.v1.Word.kind:type_name -> fairwatt.v1.WordKind
+	2,  // 25: fairwatt.v1.GateAttestation.state:type_name -> fairwatt.v1.GateState
+	4,  // 26: fairwatt.v1.Offer.contactor:type_name -> fairwatt.v1.Contactor
+	21, // 27: fairwatt.v1.Response.token:type_name -> fairwatt.v1.Token
+	20, // 28: fairwatt.v1.Response.quotes:type_name -> fairwatt.v1.Quote
+	23, // 29: fairwatt.v1.Pay.buyer_reading:type_name -> fairwatt.v1.MeterReading
+	23, // 30: fairwatt.v1.Start.reading:type_name -> fairwatt.v1.MeterReading
+	11, // 31: fairwatt.v1.Hold.causes:type_name -> fairwatt.v1.Cause
+	23, // 32: fairwatt.v1.Hold.reading:type_name -> fairwatt.v1.MeterReading
+	23, // 33: fairwatt.v1.Resume.reading:type_name -> fairwatt.v1.MeterReading
+	23, // 34: fairwatt.v1.Reading.reading:type_name -> fairwatt.v1.MeterReading
+	23, // 35: fairwatt.v1.Bill.reading:type_name -> fairwatt.v1.MeterReading
+	23, // 36: fairwatt.v1.Confirm.reading:type_name -> fairwatt.v1.MeterReading
+	37, // [37:37] is the sub-list for method output_type
+	37, // [37:37] is the sub-list for method input_type
+	37, // [37:37] is the sub-list for extension type_name
+	37, // [37:37] is the sub-list for extension extendee
+	0,  // [0:37] is the sub-list for field type_name
 }
 
 func init() { file_proto_fairwattpb_record_proto_init() }
@@ -2697,6 +2765,7 @@ func file_proto_fairwattpb_record_proto_init() {
 		(*Record_Bill)(nil),
 		(*Record_Confirm)(nil),
 		(*Record_Word)(nil),
+		(*Record_Rejoin)(nil),
 		(*Record_MeterRegistration)(nil),
 		(*Record_MeterChange)(nil),
 		(*Record_MeterRetire)(nil),
@@ -2707,7 +2776,7 @@ func file_proto_fairwattpb_record_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_proto_fairwattpb_record_proto_rawDesc), len(file_proto_fairwattpb_record_proto_rawDesc)),
 			NumEnums:      5,
-			NumMessages:   24,
+			NumMessages:   25,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

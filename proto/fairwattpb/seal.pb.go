@@ -86,8 +86,11 @@ func (x *Sealed) GetSignature() []byte {
 
 // One MQTT message of up to 64 sealed records, oldest first.
 type RecordBatch struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Sealed        [][]byte               `protobuf:"bytes,1,rep,name=sealed,proto3" json:"sealed,omitempty"`
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Sealed [][]byte               `protobuf:"bytes,1,rep,name=sealed,proto3" json:"sealed,omitempty"`
+	// The smallest counter of the sender that still waits for its outcome: what is
+	// below never comes again. 0: the sender does not say.
+	Oldest        uint64 `protobuf:"varint,2,opt,name=oldest,proto3" json:"oldest,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -129,6 +132,13 @@ func (x *RecordBatch) GetSealed() [][]byte {
 	return nil
 }
 
+func (x *RecordBatch) GetOldest() uint64 {
+	if x != nil {
+		return x.Oldest
+	}
+	return 0
+}
+
 var File_proto_fairwattpb_seal_proto protoreflect.FileDescriptor
 
 const file_proto_fairwattpb_seal_proto_rawDesc = "" +
@@ -137,9 +147,10 @@ const file_proto_fairwattpb_seal_proto_rawDesc = "" +
 	"\x06Sealed\x12\x16\n" +
 	"\x06signer\x18\x01 \x01(\tR\x06signer\x12\x18\n" +
 	"\apayload\x18\x02 \x01(\fR\apayload\x12\x1c\n" +
-	"\tsignature\x18\x03 \x01(\fR\tsignature\"%\n" +
+	"\tsignature\x18\x03 \x01(\fR\tsignature\"=\n" +
 	"\vRecordBatch\x12\x16\n" +
-	"\x06sealed\x18\x01 \x03(\fR\x06sealedB\x1bZ\x19fairwatt/proto/fairwattpbb\x06proto3"
+	"\x06sealed\x18\x01 \x03(\fR\x06sealed\x12\x16\n" +
+	"\x06oldest\x18\x02 \x01(\x04R\x06oldestB\x1bZ\x19fairwatt/proto/fairwattpbb\x06proto3"
 
 var (
 	file_proto_fairwattpb_seal_proto_rawDescOnce sync.Once

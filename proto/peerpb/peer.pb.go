@@ -124,7 +124,12 @@ type Frame struct {
 	//	*Frame_Relay
 	//	*Frame_Records
 	//	*Frame_Status
-	Body          isFrame_Body `protobuf_oneof:"body"`
+	//	*Frame_NewView
+	Body isFrame_Body `protobuf_oneof:"body"`
+	// How much the sender has said, where it votes: a fairwatt.v1.Sealed over Mark,
+	// domain "agreement-mark". Whoever gets it keeps the newest, and tells it to the
+	// sender should that come back with less.
+	Mark          []byte `protobuf:"bytes,8,opt,name=mark,proto3" json:"mark,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -223,6 +228,22 @@ func (x *Frame) GetStatus() *Status {
 	return nil
 }
 
+func (x *Frame) GetNewView() []byte {
+	if x != nil {
+		if x, ok := x.Body.(*Frame_NewView); ok {
+			return x.NewView
+		}
+	}
+	return nil
+}
+
+func (x *Frame) GetMark() []byte {
+	if x != nil {
+		return x.Mark
+	}
+	return nil
+}
+
 type isFrame_Body interface {
 	isFrame_Body()
 }
@@ -243,8 +264,14 @@ type Frame_Records struct {
 }
 
 type Frame_Status struct {
-	// Nothing but epoch and height: a sign of life.
+	// Mostly nothing but epoch, height and mark: a sign of life.
 	Status *Status `protobuf:"bytes,7,opt,name=status,proto3,oneof"`
+}
+
+type Frame_NewView struct {
+	// A new view of the agreement library, signed by a quorum, that the receiver may
+	// have missed: from any member.
+	NewView []byte `protobuf:"bytes,9,opt,name=new_view,json=newView,proto3,oneof"`
 }
 
 func (*Frame_Message) isFrame_Body() {}
@@ -255,8 +282,16 @@ func (*Frame_Records) isFrame_Body() {}
 
 func (*Frame_Status) isFrame_Body() {}
 
+func (*Frame_NewView) isFrame_Body() {}
+
 type Status struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Asks the receiver to tell what it knows of the sender's marks.
+	Ask bool `protobuf:"varint,1,opt,name=ask,proto3" json:"ask,omitempty"`
+	// Answers that.
+	Told bool `protobuf:"varint,2,opt,name=told,proto3" json:"told,omitempty"`
+	// The newest mark of the receiver that the sender has got; empty if none.
+	Yours         []byte `protobuf:"bytes,3,opt,name=yours,proto3" json:"yours,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -291,6 +326,152 @@ func (*Status) Descriptor() ([]byte, []int) {
 	return file_proto_peerpb_peer_proto_rawDescGZIP(), []int{3}
 }
 
+func (x *Status) GetAsk() bool {
+	if x != nil {
+		return x.Ask
+	}
+	return false
+}
+
+func (x *Status) GetTold() bool {
+	if x != nil {
+		return x.Told
+	}
+	return false
+}
+
+func (x *Status) GetYours() []byte {
+	if x != nil {
+		return x.Yours
+	}
+	return nil
+}
+
+// A Mark says how many entries a DA has written to its log of an epoch, and so how
+// much it has said there at least.
+type Mark struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Epoch         uint64                 `protobuf:"varint,1,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	Said          uint64                 `protobuf:"varint,2,opt,name=said,proto3" json:"said,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Mark) Reset() {
+	*x = Mark{}
+	mi := &file_proto_peerpb_peer_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Mark) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Mark) ProtoMessage() {}
+
+func (x *Mark) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_peerpb_peer_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Mark.ProtoReflect.Descriptor instead.
+func (*Mark) Descriptor() ([]byte, []int) {
+	return file_proto_peerpb_peer_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *Mark) GetEpoch() uint64 {
+	if x != nil {
+		return x.Epoch
+	}
+	return 0
+}
+
+func (x *Mark) GetSaid() uint64 {
+	if x != nil {
+		return x.Said
+	}
+	return 0
+}
+
+// A Resumption says that a DA takes part in an epoch again above a block, and
+// votes there in no view below the one named: a fairwatt.v1.Sealed over it, domain
+// "resumption". Those of a quorum, all alike, let each DA do so.
+type Resumption struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Epoch         uint64                 `protobuf:"varint,1,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	Height        uint64                 `protobuf:"varint,2,opt,name=height,proto3" json:"height,omitempty"`
+	Block         []byte                 `protobuf:"bytes,3,opt,name=block,proto3" json:"block,omitempty"` // hash of the header of the block of that height
+	View          uint64                 `protobuf:"varint,4,opt,name=view,proto3" json:"view,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Resumption) Reset() {
+	*x = Resumption{}
+	mi := &file_proto_peerpb_peer_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Resumption) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Resumption) ProtoMessage() {}
+
+func (x *Resumption) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_peerpb_peer_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Resumption.ProtoReflect.Descriptor instead.
+func (*Resumption) Descriptor() ([]byte, []int) {
+	return file_proto_peerpb_peer_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *Resumption) GetEpoch() uint64 {
+	if x != nil {
+		return x.Epoch
+	}
+	return 0
+}
+
+func (x *Resumption) GetHeight() uint64 {
+	if x != nil {
+		return x.Height
+	}
+	return 0
+}
+
+func (x *Resumption) GetBlock() []byte {
+	if x != nil {
+		return x.Block
+	}
+	return nil
+}
+
+func (x *Resumption) GetView() uint64 {
+	if x != nil {
+		return x.View
+	}
+	return 0
+}
+
 // A Relay is a pre-prepare with its origin's signature.
 type Relay struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -305,7 +486,7 @@ type Relay struct {
 
 func (x *Relay) Reset() {
 	*x = Relay{}
-	mi := &file_proto_peerpb_peer_proto_msgTypes[4]
+	mi := &file_proto_peerpb_peer_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -317,7 +498,7 @@ func (x *Relay) String() string {
 func (*Relay) ProtoMessage() {}
 
 func (x *Relay) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_peerpb_peer_proto_msgTypes[4]
+	mi := &file_proto_peerpb_peer_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -330,7 +511,7 @@ func (x *Relay) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Relay.ProtoReflect.Descriptor instead.
 func (*Relay) Descriptor() ([]byte, []int) {
-	return file_proto_peerpb_peer_proto_rawDescGZIP(), []int{4}
+	return file_proto_peerpb_peer_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Relay) GetSeal() []byte {
@@ -359,7 +540,7 @@ type RelayHeader struct {
 
 func (x *RelayHeader) Reset() {
 	*x = RelayHeader{}
-	mi := &file_proto_peerpb_peer_proto_msgTypes[5]
+	mi := &file_proto_peerpb_peer_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -371,7 +552,7 @@ func (x *RelayHeader) String() string {
 func (*RelayHeader) ProtoMessage() {}
 
 func (x *RelayHeader) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_peerpb_peer_proto_msgTypes[5]
+	mi := &file_proto_peerpb_peer_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -384,7 +565,7 @@ func (x *RelayHeader) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RelayHeader.ProtoReflect.Descriptor instead.
 func (*RelayHeader) Descriptor() ([]byte, []int) {
-	return file_proto_peerpb_peer_proto_rawDescGZIP(), []int{5}
+	return file_proto_peerpb_peer_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *RelayHeader) GetEpoch() uint64 {
@@ -424,7 +605,7 @@ type Records struct {
 
 func (x *Records) Reset() {
 	*x = Records{}
-	mi := &file_proto_peerpb_peer_proto_msgTypes[6]
+	mi := &file_proto_peerpb_peer_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -436,7 +617,7 @@ func (x *Records) String() string {
 func (*Records) ProtoMessage() {}
 
 func (x *Records) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_peerpb_peer_proto_msgTypes[6]
+	mi := &file_proto_peerpb_peer_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -449,7 +630,7 @@ func (x *Records) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Records.ProtoReflect.Descriptor instead.
 func (*Records) Descriptor() ([]byte, []int) {
-	return file_proto_peerpb_peer_proto_rawDescGZIP(), []int{6}
+	return file_proto_peerpb_peer_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Records) GetSealed() [][]byte {
@@ -472,7 +653,7 @@ type PullRequest struct {
 
 func (x *PullRequest) Reset() {
 	*x = PullRequest{}
-	mi := &file_proto_peerpb_peer_proto_msgTypes[7]
+	mi := &file_proto_peerpb_peer_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -484,7 +665,7 @@ func (x *PullRequest) String() string {
 func (*PullRequest) ProtoMessage() {}
 
 func (x *PullRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_peerpb_peer_proto_msgTypes[7]
+	mi := &file_proto_peerpb_peer_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -497,7 +678,7 @@ func (x *PullRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PullRequest.ProtoReflect.Descriptor instead.
 func (*PullRequest) Descriptor() ([]byte, []int) {
-	return file_proto_peerpb_peer_proto_rawDescGZIP(), []int{7}
+	return file_proto_peerpb_peer_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *PullRequest) GetEpoch() uint64 {
@@ -537,7 +718,7 @@ type PullReply struct {
 
 func (x *PullReply) Reset() {
 	*x = PullReply{}
-	mi := &file_proto_peerpb_peer_proto_msgTypes[8]
+	mi := &file_proto_peerpb_peer_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -549,7 +730,7 @@ func (x *PullReply) String() string {
 func (*PullReply) ProtoMessage() {}
 
 func (x *PullReply) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_peerpb_peer_proto_msgTypes[8]
+	mi := &file_proto_peerpb_peer_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -562,7 +743,7 @@ func (x *PullReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PullReply.ProtoReflect.Descriptor instead.
 func (*PullReply) Descriptor() ([]byte, []int) {
-	return file_proto_peerpb_peer_proto_rawDescGZIP(), []int{8}
+	return file_proto_peerpb_peer_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *PullReply) GetRelay() *Relay {
@@ -582,7 +763,7 @@ type FetchRequest struct {
 
 func (x *FetchRequest) Reset() {
 	*x = FetchRequest{}
-	mi := &file_proto_peerpb_peer_proto_msgTypes[9]
+	mi := &file_proto_peerpb_peer_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -594,7 +775,7 @@ func (x *FetchRequest) String() string {
 func (*FetchRequest) ProtoMessage() {}
 
 func (x *FetchRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_peerpb_peer_proto_msgTypes[9]
+	mi := &file_proto_peerpb_peer_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -607,7 +788,7 @@ func (x *FetchRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FetchRequest.ProtoReflect.Descriptor instead.
 func (*FetchRequest) Descriptor() ([]byte, []int) {
-	return file_proto_peerpb_peer_proto_rawDescGZIP(), []int{9}
+	return file_proto_peerpb_peer_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *FetchRequest) GetFrom() uint64 {
@@ -633,7 +814,7 @@ type FollowRequest struct {
 
 func (x *FollowRequest) Reset() {
 	*x = FollowRequest{}
-	mi := &file_proto_peerpb_peer_proto_msgTypes[10]
+	mi := &file_proto_peerpb_peer_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -645,7 +826,7 @@ func (x *FollowRequest) String() string {
 func (*FollowRequest) ProtoMessage() {}
 
 func (x *FollowRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_peerpb_peer_proto_msgTypes[10]
+	mi := &file_proto_peerpb_peer_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -658,7 +839,7 @@ func (x *FollowRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FollowRequest.ProtoReflect.Descriptor instead.
 func (*FollowRequest) Descriptor() ([]byte, []int) {
-	return file_proto_peerpb_peer_proto_rawDescGZIP(), []int{10}
+	return file_proto_peerpb_peer_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *FollowRequest) GetFrom() uint64 {
@@ -677,7 +858,7 @@ type SubmitRequest struct {
 
 func (x *SubmitRequest) Reset() {
 	*x = SubmitRequest{}
-	mi := &file_proto_peerpb_peer_proto_msgTypes[11]
+	mi := &file_proto_peerpb_peer_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -689,7 +870,7 @@ func (x *SubmitRequest) String() string {
 func (*SubmitRequest) ProtoMessage() {}
 
 func (x *SubmitRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_peerpb_peer_proto_msgTypes[11]
+	mi := &file_proto_peerpb_peer_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -702,7 +883,7 @@ func (x *SubmitRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubmitRequest.ProtoReflect.Descriptor instead.
 func (*SubmitRequest) Descriptor() ([]byte, []int) {
-	return file_proto_peerpb_peer_proto_rawDescGZIP(), []int{11}
+	return file_proto_peerpb_peer_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *SubmitRequest) GetSealed() [][]byte {
@@ -722,7 +903,7 @@ type SubmitReply struct {
 
 func (x *SubmitReply) Reset() {
 	*x = SubmitReply{}
-	mi := &file_proto_peerpb_peer_proto_msgTypes[12]
+	mi := &file_proto_peerpb_peer_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -734,7 +915,7 @@ func (x *SubmitReply) String() string {
 func (*SubmitReply) ProtoMessage() {}
 
 func (x *SubmitReply) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_peerpb_peer_proto_msgTypes[12]
+	mi := &file_proto_peerpb_peer_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -747,7 +928,7 @@ func (x *SubmitReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubmitReply.ProtoReflect.Descriptor instead.
 func (*SubmitReply) Descriptor() ([]byte, []int) {
-	return file_proto_peerpb_peer_proto_rawDescGZIP(), []int{12}
+	return file_proto_peerpb_peer_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *SubmitReply) GetResults() []*SubmitResult {
@@ -768,7 +949,7 @@ type SubmitResult struct {
 
 func (x *SubmitResult) Reset() {
 	*x = SubmitResult{}
-	mi := &file_proto_peerpb_peer_proto_msgTypes[13]
+	mi := &file_proto_peerpb_peer_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -780,7 +961,7 @@ func (x *SubmitResult) String() string {
 func (*SubmitResult) ProtoMessage() {}
 
 func (x *SubmitResult) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_peerpb_peer_proto_msgTypes[13]
+	mi := &file_proto_peerpb_peer_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -793,7 +974,7 @@ func (x *SubmitResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubmitResult.ProtoReflect.Descriptor instead.
 func (*SubmitResult) Descriptor() ([]byte, []int) {
-	return file_proto_peerpb_peer_proto_rawDescGZIP(), []int{13}
+	return file_proto_peerpb_peer_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *SubmitResult) GetAccepted() bool {
@@ -824,7 +1005,7 @@ const file_proto_peerpb_peer_proto_rawDesc = "" +
 	"\x17proto/peerpb/peer.proto\x12\x10fairwatt.peer.v1\x1a\x1cproto/fairwattpb/block.proto\"\x1e\n" +
 	"\x06Packet\x12\x14\n" +
 	"\x05frame\x18\x01 \x01(\fR\x05frame\"\v\n" +
-	"\tStreamEnd\"\x8d\x02\n" +
+	"\tStreamEnd\"\xbe\x02\n" +
 	"\x05Frame\x12\x14\n" +
 	"\x05epoch\x18\x01 \x01(\x04R\x05epoch\x12\x16\n" +
 	"\x06height\x18\x02 \x01(\x04R\x06height\x12\x16\n" +
@@ -832,9 +1013,23 @@ const file_proto_peerpb_peer_proto_rawDesc = "" +
 	"\amessage\x18\x04 \x01(\fH\x00R\amessage\x12/\n" +
 	"\x05relay\x18\x05 \x01(\v2\x17.fairwatt.peer.v1.RelayH\x00R\x05relay\x125\n" +
 	"\arecords\x18\x06 \x01(\v2\x19.fairwatt.peer.v1.RecordsH\x00R\arecords\x122\n" +
-	"\x06status\x18\a \x01(\v2\x18.fairwatt.peer.v1.StatusH\x00R\x06statusB\x06\n" +
-	"\x04body\"\b\n" +
-	"\x06Status\"5\n" +
+	"\x06status\x18\a \x01(\v2\x18.fairwatt.peer.v1.StatusH\x00R\x06status\x12\x1b\n" +
+	"\bnew_view\x18\t \x01(\fH\x00R\anewView\x12\x12\n" +
+	"\x04mark\x18\b \x01(\fR\x04markB\x06\n" +
+	"\x04body\"D\n" +
+	"\x06Status\x12\x10\n" +
+	"\x03ask\x18\x01 \x01(\bR\x03ask\x12\x12\n" +
+	"\x04told\x18\x02 \x01(\bR\x04told\x12\x14\n" +
+	"\x05yours\x18\x03 \x01(\fR\x05yours\"0\n" +
+	"\x04Mark\x12\x14\n" +
+	"\x05epoch\x18\x01 \x01(\x04R\x05epoch\x12\x12\n" +
+	"\x04said\x18\x02 \x01(\x04R\x04said\"d\n" +
+	"\n" +
+	"Resumption\x12\x14\n" +
+	"\x05epoch\x18\x01 \x01(\x04R\x05epoch\x12\x16\n" +
+	"\x06height\x18\x02 \x01(\x04R\x06height\x12\x14\n" +
+	"\x05block\x18\x03 \x01(\fR\x05block\x12\x12\n" +
+	"\x04view\x18\x04 \x01(\x04R\x04view\"5\n" +
 	"\x05Relay\x12\x12\n" +
 	"\x04seal\x18\x01 \x01(\fR\x04seal\x12\x18\n" +
 	"\amessage\x18\x02 \x01(\fR\amessage\"p\n" +
@@ -884,40 +1079,42 @@ func file_proto_peerpb_peer_proto_rawDescGZIP() []byte {
 	return file_proto_peerpb_peer_proto_rawDescData
 }
 
-var file_proto_peerpb_peer_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
+var file_proto_peerpb_peer_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
 var file_proto_peerpb_peer_proto_goTypes = []any{
 	(*Packet)(nil),                    // 0: fairwatt.peer.v1.Packet
 	(*StreamEnd)(nil),                 // 1: fairwatt.peer.v1.StreamEnd
 	(*Frame)(nil),                     // 2: fairwatt.peer.v1.Frame
 	(*Status)(nil),                    // 3: fairwatt.peer.v1.Status
-	(*Relay)(nil),                     // 4: fairwatt.peer.v1.Relay
-	(*RelayHeader)(nil),               // 5: fairwatt.peer.v1.RelayHeader
-	(*Records)(nil),                   // 6: fairwatt.peer.v1.Records
-	(*PullRequest)(nil),               // 7: fairwatt.peer.v1.PullRequest
-	(*PullReply)(nil),                 // 8: fairwatt.peer.v1.PullReply
-	(*FetchRequest)(nil),              // 9: fairwatt.peer.v1.FetchRequest
-	(*FollowRequest)(nil),             // 10: fairwatt.peer.v1.FollowRequest
-	(*SubmitRequest)(nil),             // 11: fairwatt.peer.v1.SubmitRequest
-	(*SubmitReply)(nil),               // 12: fairwatt.peer.v1.SubmitReply
-	(*SubmitResult)(nil),              // 13: fairwatt.peer.v1.SubmitResult
-	(*fairwattpb.CertifiedBlock)(nil), // 14: fairwatt.v1.CertifiedBlock
+	(*Mark)(nil),                      // 4: fairwatt.peer.v1.Mark
+	(*Resumption)(nil),                // 5: fairwatt.peer.v1.Resumption
+	(*Relay)(nil),                     // 6: fairwatt.peer.v1.Relay
+	(*RelayHeader)(nil),               // 7: fairwatt.peer.v1.RelayHeader
+	(*Records)(nil),                   // 8: fairwatt.peer.v1.Records
+	(*PullRequest)(nil),               // 9: fairwatt.peer.v1.PullRequest
+	(*PullReply)(nil),                 // 10: fairwatt.peer.v1.PullReply
+	(*FetchRequest)(nil),              // 11: fairwatt.peer.v1.FetchRequest
+	(*FollowRequest)(nil),             // 12: fairwatt.peer.v1.FollowRequest
+	(*SubmitRequest)(nil),             // 13: fairwatt.peer.v1.SubmitRequest
+	(*SubmitReply)(nil),               // 14: fairwatt.peer.v1.SubmitReply
+	(*SubmitResult)(nil),              // 15: fairwatt.peer.v1.SubmitResult
+	(*fairwattpb.CertifiedBlock)(nil), // 16: fairwatt.v1.CertifiedBlock
 }
 var file_proto_peerpb_peer_proto_depIdxs = []int32{
-	4,  // 0: fairwatt.peer.v1.Frame.relay:type_name -> fairwatt.peer.v1.Relay
-	6,  // 1: fairwatt.peer.v1.Frame.records:type_name -> fairwatt.peer.v1.Records
+	6,  // 0: fairwatt.peer.v1.Frame.relay:type_name -> fairwatt.peer.v1.Relay
+	8,  // 1: fairwatt.peer.v1.Frame.records:type_name -> fairwatt.peer.v1.Records
 	3,  // 2: fairwatt.peer.v1.Frame.status:type_name -> fairwatt.peer.v1.Status
-	4,  // 3: fairwatt.peer.v1.PullReply.relay:type_name -> fairwatt.peer.v1.Relay
-	13, // 4: fairwatt.peer.v1.SubmitReply.results:type_name -> fairwatt.peer.v1.SubmitResult
+	6,  // 3: fairwatt.peer.v1.PullReply.relay:type_name -> fairwatt.peer.v1.Relay
+	15, // 4: fairwatt.peer.v1.SubmitReply.results:type_name -> fairwatt.peer.v1.SubmitResult
 	0,  // 5: fairwatt.peer.v1.Peer.Stream:input_type -> fairwatt.peer.v1.Packet
-	7,  // 6: fairwatt.peer.v1.Peer.Pull:input_type -> fairwatt.peer.v1.PullRequest
-	9,  // 7: fairwatt.peer.v1.Peer.Fetch:input_type -> fairwatt.peer.v1.FetchRequest
-	10, // 8: fairwatt.peer.v1.Peer.Follow:input_type -> fairwatt.peer.v1.FollowRequest
-	11, // 9: fairwatt.peer.v1.Peer.Submit:input_type -> fairwatt.peer.v1.SubmitRequest
+	9,  // 6: fairwatt.peer.v1.Peer.Pull:input_type -> fairwatt.peer.v1.PullRequest
+	11, // 7: fairwatt.peer.v1.Peer.Fetch:input_type -> fairwatt.peer.v1.FetchRequest
+	12, // 8: fairwatt.peer.v1.Peer.Follow:input_type -> fairwatt.peer.v1.FollowRequest
+	13, // 9: fairwatt.peer.v1.Peer.Submit:input_type -> fairwatt.peer.v1.SubmitRequest
 	1,  // 10: fairwatt.peer.v1.Peer.Stream:output_type -> fairwatt.peer.v1.StreamEnd
-	8,  // 11: fairwatt.peer.v1.Peer.Pull:output_type -> fairwatt.peer.v1.PullReply
-	14, // 12: fairwatt.peer.v1.Peer.Fetch:output_type -> fairwatt.v1.CertifiedBlock
-	14, // 13: fairwatt.peer.v1.Peer.Follow:output_type -> fairwatt.v1.CertifiedBlock
-	12, // 14: fairwatt.peer.v1.Peer.Submit:output_type -> fairwatt.peer.v1.SubmitReply
+	10, // 11: fairwatt.peer.v1.Peer.Pull:output_type -> fairwatt.peer.v1.PullReply
+	16, // 12: fairwatt.peer.v1.Peer.Fetch:output_type -> fairwatt.v1.CertifiedBlock
+	16, // 13: fairwatt.peer.v1.Peer.Follow:output_type -> fairwatt.v1.CertifiedBlock
+	14, // 14: fairwatt.peer.v1.Peer.Submit:output_type -> fairwatt.peer.v1.SubmitReply
 	10, // [10:15] is the sub-list for method output_type
 	5,  // [5:10] is the sub-list for method input_type
 	5,  // [5:5] is the sub-list for extension type_name
@@ -935,6 +1132,7 @@ func file_proto_peerpb_peer_proto_init() {
 		(*Frame_Relay)(nil),
 		(*Frame_Records)(nil),
 		(*Frame_Status)(nil),
+		(*Frame_NewView)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -942,7 +1140,7 @@ func file_proto_peerpb_peer_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_proto_peerpb_peer_proto_rawDesc), len(file_proto_peerpb_peer_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   14,
+			NumMessages:   16,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -110,3 +110,12 @@ const (
 	// CodePayIDWrong: the bill is not for this trade's payment.
 	CodePayIDWrong = "pay_id_wrong"
 )
+
+// Codes of the agreement: a record refused with one of them stands
+// in its block, as with those of the market.
+const (
+	// CodeEpochOver: a rejoin for another epoch than the present one.
+	CodeEpochOver = "epoch_over"
+	// CodeTooSoon: the aggregator rejoined less than 100 blocks ago.
+	CodeTooSoon = "too_soon"
+)

@@ -10,11 +10,9 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 	"periph.io/x/conn/v3/gpio"
-	"periph.io/x/conn/v3/gpio/gpioreg"
 	"periph.io/x/host/v3/gpioioctl"
 
 	"fairwatt/agent/sensor"
@@ -71,35 +69,24 @@ func (h *hostBuses) Edges(name string) (sensor.EdgeLine, error) {
 	if !ok {
 		return nil, fmt.Errorf("GPIO pin %q: %w", name, errors.ErrUnsupported)
 	}
-	chip, err := os.OpenFile(path, os.O_RDWR, 0)
-	if errors.Is(err, os.ErrPermission) {
-		return nil, fmt.Errorf("GPIO pin %q: %w (add the user to the group gpio)", name, err)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("GPIO pin %q: %w", name, err)
-	}
-	defer chip.Close() // a line lives on without its chip's file
 	request := gpioRequest(offset)
-	_, _, code := unix.Syscall(unix.SYS_IOCTL, chip.Fd(), gpioGetLine, uintptr(unsafe.Pointer(&request[0])))
-	if code != 0 {
-		return nil, fmt.Errorf("GPIO pin %q: ask for line %d of %s: %w", name, offset, path, code)
+	fd, err := requestLine(name, path, &request)
+	if err != nil {
+		return nil, err
 	}
-	return newKernelEdges(int(binary.NativeEndian.Uint32(request[gpioAtFD:])), name)
+	return newKernelEdges(fd, name)
 }
 
 // gpioRequest asks for the falling edges of a line.
-func gpioRequest(offset uint32) (b [gpioRequestSize]byte) {
-	binary.NativeEndian.PutUint32(b[0:], offset)
-	copy(b[gpioAtConsumer:gpioAtConsumer+31], "fairwatt")
-	binary.NativeEndian.PutUint64(b[gpioAtFlags:], gpioInput|gpioFallingEdge|gpioPullUp)
-	binary.NativeEndian.PutUint32(b[gpioAtLines:], 1)
+func gpioRequest(offset uint32) [gpioRequestSize]byte {
+	b := lineRequest(offset, gpioInput|gpioFallingEdge|gpioPullUp)
 	binary.NativeEndian.PutUint32(b[gpioAtQueue:], gpioQueue)
 	return b
 }
 
-// gpioLine finds the kernel's line of a pin by periph's names.
+// gpioLine finds the kernel's line of a pin.
 func gpioLine(name string) (path string, offset uint32, ok bool) {
-	var p gpio.PinIO = gpioreg.ByName(name)
+	p := pinOf(name)
 	if p == nil {
 		return "", 0, false
 	}
@@ -108,8 +95,11 @@ func gpioLine(name string) (path string, offset uint32, ok bool) {
 	}
 	for _, chip := range gpioioctl.Chips {
 		for _, line := range chip.Lines() {
+			if p == gpio.PinIO(line) {
+				return chip.Path(), uint32(line.Number()), true
+			}
 			// periph puts the chip's name before one that another driver has too.
-			if line.Name() == p.Name() || line.Name() == chip.Name()+"-"+p.Name() {
+			if line.Name() != "" && line.Name() == p.Name() || line.Name() == chip.Name()+"-"+p.Name() {
 				return chip.Path(), uint32(line.Number()), true
 			}
 		}

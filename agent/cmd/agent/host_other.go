@@ -7,7 +7,14 @@ import (
 	"io"
 	"os"
 	"time"
+
+	"periph.io/x/conn/v3/gpio"
+	"periph.io/x/conn/v3/gpio/gpioreg"
 )
+
+func pinOf(name string) gpio.PinIO { return gpioreg.ByName(name) }
+
+func outputOf(_ string, p gpio.PinIO) gpio.PinOut { return p }
 
 // Serial is for Linux only.
 func (h *hostBuses) Serial(string) (io.ReadWriteCloser, error) {

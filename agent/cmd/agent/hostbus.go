@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"periph.io/x/conn/v3/gpio"
-	"periph.io/x/conn/v3/gpio/gpioreg"
 	"periph.io/x/conn/v3/i2c"
 	"periph.io/x/conn/v3/i2c/i2creg"
 	"periph.io/x/host/v3"
@@ -49,9 +48,9 @@ func (h *hostBuses) I2C(name string) (i2c.Bus, error) {
 	return bus, nil
 }
 
-// Pin returns a GPIO pin by name, such as GPIO17.
+// Pin returns a GPIO pin by name, such as GPIO17, or by chip and line.
 func (h *hostBuses) Pin(name string) (gpio.PinIn, error) {
-	if pin := gpioreg.ByName(name); pin != nil {
+	if pin := pinOf(name); pin != nil {
 		return pin, nil
 	}
 	return nil, fmt.Errorf("GPIO pin %q: this machine has none of that name", name)
@@ -59,8 +58,8 @@ func (h *hostBuses) Pin(name string) (gpio.PinIn, error) {
 
 // PinOut returns a GPIO pin that can be driven.
 func (h *hostBuses) PinOut(name string) (gpio.PinOut, error) {
-	if pin := gpioreg.ByName(name); pin != nil {
-		return pin, nil
+	if pin := pinOf(name); pin != nil {
+		return outputOf(name, pin), nil
 	}
 	return nil, fmt.Errorf("GPIO pin %q: this machine has none of that name", name)
 }

@@ -41,6 +41,7 @@ at any moment.`,
 		},
 	}
 	cmd.Flags().StringVar(&config, "config", "", "configuration file (YAML)")
+	cmd.AddCommand(resumeCommand())
 	return cmd
 }
 

@@ -455,3 +455,124 @@ func (w *world) check(t *rapid.T) {
 		t.Fatalf("view data may be silent about the vote of view %d", w.newest.under)
 	}
 }
+
+// Each entry counts what was written before it, over restarts and where older ones
+// have gone from the log. Entries of versions without the count count as well.
+func TestSaid(t *testing.T) {
+	b := &Book{}
+	entry := b.Stamp(blockEntry(t, 0, 1, proposal(t, 0, 1, "a")))
+	second := b.Stamp(promiseEntry(1))
+	if b.Said() != 2 {
+		t.Fatalf("said %d", b.Said())
+	}
+	for what, tc := range map[string]struct {
+		log  [][]byte
+		want uint64
+	}{
+		"none": {nil, 0}, "one": {[][]byte{entry}, 1}, "both": {[][]byte{entry, second}, 2}, "cut at its head": {[][]byte{second}, 2},
+		"not counted": {[][]byte{promiseEntry(1), promiseEntry(2), promiseEntry(3)}, 3},
+	} {
+		got, err := Read(tc.log)
+		if err != nil || got.Said() != tc.want {
+			t.Errorf("%s: said %d, %v, want %d", what, got.Said(), err, tc.want)
+		}
+	}
+}
+
+// A member that resumes has said nothing in the views from there on, and says
+// nothing below or of blocks that are decided. It counts on.
+func TestResume(t *testing.T) {
+	b := &Book{}
+	p := proposal(t, 3, 7, "a")
+	first := b.Stamp(blockEntry(t, 3, 7, p))
+	if kind, err := b.Note(blockEntry(t, 3, 7, p)); err != nil || kind != Fresh {
+		t.Fatal(kind, err)
+	}
+	second := b.Stamp(b.Resume(1<<34, 6, 1))
+	read, err := Read([][]byte{first, second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for what, b := range map[string]*Book{"itself": b, "read": read} {
+		if b.Promised() != 1<<34 || b.Entered() != 1<<34 || b.Seq() != 6 || b.UnderWay(6) || b.Said() <= 1<<40 {
+			t.Errorf("%s: promised %d, entered %d, sequence %d, said %d", what, b.Promised(), b.Entered(), b.Seq(), b.Said())
+		}
+		other := proposal(t, 1<<34, 7, "b")
+		if err := b.MayTake(1<<34, 7, Digest(other)); err != nil {
+			t.Errorf("%s: %v", what, err)
+		}
+		if err := b.MayTake(3, 7, Digest(p)); !errors.Is(err, ErrBelow) {
+			t.Errorf("%s: its old block: %v", what, err)
+		}
+		if err := b.MayTake(1<<34, 5, Digest(other)); !errors.Is(err, ErrPast) {
+			t.Errorf("%s: a decided place: %v", what, err)
+		}
+		if content, err := b.Content(6, 3); err != nil || kinds(t, content) == "" {
+			t.Errorf("%s: the library is told nothing of the view: %v", what, err)
+		}
+		if again := b.Resume(2<<34, 6, 2); b.Said() < 2<<40 || len(again) == 0 {
+			t.Errorf("%s: said %d after round 2", what, b.Said())
+		}
+	}
+}
+
+// What a missed new view says of a block taken: it is forgotten where the view brings
+// another or none, and never while a decision is missing or for the block it brings.
+func TestOverrule(t *testing.T) {
+	block := proposal(t, 1, 7, "mine")
+	for name, tc := range map[string]struct {
+		view, seq, last uint64
+		brings          string
+		promised        uint64
+		forgets, enters bool
+	}{
+		"none brought":        {view: 3, seq: 7, last: 6, forgets: true, enters: true},
+		"another brought":     {view: 3, seq: 7, last: 6, brings: "other", forgets: true},
+		"this one brought":    {view: 3, seq: 7, last: 6, brings: Digest(block)},
+		"a promise above":     {view: 3, seq: 7, last: 6, promised: 9, forgets: true, enters: true},
+		"of its own view":     {view: 1, seq: 7, last: 6},
+		"a decision missing":  {view: 3, seq: 8, last: 6},
+		"of a decided place":  {view: 3, seq: 6, last: 6},
+		"of what is decided":  {view: 3, seq: 8, last: 7, enters: true},
+		"another of the next": {view: 3, seq: 8, last: 7, brings: "other"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := &Book{}
+			log := [][]byte{b.Stamp(blockEntry(t, 1, 7, block))}
+			if _, err := b.Note(blockEntry(t, 1, 7, block)); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := b.Sign(1, 7, Digest(block), func() *protos.Signature { return &protos.Signature{Signer: 1} }); err != nil {
+				t.Fatal(err)
+			}
+			if tc.promised > 0 {
+				b.promised = tc.promised
+				log = append(log, b.Stamp(promiseEntry(tc.promised)))
+			}
+			entry, err := b.Overrule(tc.view, tc.seq, tc.last, tc.brings, []byte("signed by a quorum"))
+			if err != nil || (entry != nil) != (tc.forgets || tc.enters) {
+				t.Fatalf("%d bytes, %v", len(entry), err)
+			}
+			books := map[string]*Book{"itself": b}
+			if entry != nil {
+				if books["read"], err = Read(append(log, b.Stamp(entry))); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for what, b := range books {
+				if b.UnderWay(6) == tc.forgets && tc.last == 6 {
+					t.Errorf("%s: the block counts: %v", what, b.UnderWay(6))
+				}
+				if tc.last == 6 && b.Seq() < 6 {
+					t.Errorf("%s: sequence %d", what, b.Seq())
+				}
+				if (b.Entered() == 3) != tc.enters || b.Promised() < max(tc.promised, b.Entered()) || tc.forgets && b.Promised() < tc.view {
+					t.Errorf("%s: entered %d, promised %d", what, b.Entered(), b.Promised())
+				}
+				if (b.Proof() != nil) != tc.enters {
+					t.Errorf("%s: hands on %q", what, b.Proof())
+				}
+			}
+		})
+	}
+}

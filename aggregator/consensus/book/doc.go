@@ -38,6 +38,11 @@
 // that did not bring a block along proves that it was never decided, and telling
 // of it would block the decision of another.
 //
+// Each entry is numbered over the whole epoch ([Book.Stamp]). Others that have heard
+// a higher number know that the log is an old one. A member that begins again by
+// its operators' word ([Book.Resume]) has said nothing, in a view far above all
+// others.
+//
 // # Refused
 //
 // A record for each vote ever given. Blocks of lower sequences are decided and

@@ -3,6 +3,7 @@ package book
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	protos "github.com/hyperledger-labs/SmartBFT/smartbftprotos"
 	"google.golang.org/protobuf/encoding/protowire"
@@ -16,6 +17,12 @@ const (
 	fieldUnder   = 1002 // varint: the view that brought a block along
 	fieldBlock   = 1003 // bytes: a SavedMessage with its ProposedRecord
 	fieldVote    = 1004 // bytes: a SavedMessage with the vote for it
+	fieldResumed = 1005 // varint: the view in which the member resumed
+	fieldSaid    = 1006 // varint, at the end of every entry: how many were written
+	fieldProof   = 1008 // bytes: behind the entry of a view or block, the new view of Prove
+	fieldProofAt = 1009 // varint: the sequence that came next
+	fieldForget  = 1010 // varint: the view by which the block of a sequence was overruled
+	fieldAbove   = 1007 // varint: the sequence above which the member resumed, or that was overruled
 
 	// Of a SavedMessage, and of its ProposedRecord.
 	savedProposed    = 1
@@ -96,6 +103,36 @@ func (b *Book) noteVote(entry []byte, c *protos.Commit) (Kind, error) {
 	return More, nil
 }
 
+// Stamp counts an entry that is about to be written, and puts the count behind it.
+func (b *Book) Stamp(entry []byte) []byte {
+	b.said++
+	return appendNumber(slices.Clip(entry), fieldSaid, b.said)
+}
+
+// maxProof bounds the new view that goes into the log. With many members and large
+// blocks it is large.
+const maxProof = 8 << 20
+
+// Carry puts the new view behind an entry that makes the log forget it: that of the
+// view, or of the first block there.
+func (b *Book) Carry(entry []byte) []byte {
+	newView := b.Proof()
+	if newView == nil || len(newView) > maxProof {
+		return entry
+	}
+	entry = protowire.AppendBytes(protowire.AppendTag(slices.Clip(entry), fieldProof, protowire.BytesType), newView)
+	return appendNumber(entry, fieldProofAt, b.proof.seq)
+}
+
+// Resume forgets what the member has said and begins again, in a view far above
+// all others and above a sequence: what it said before can decide nothing any
+// more. round is 1 for the first time in an epoch. The entry, stamped, is to be
+// written down before anything else is said.
+func (b *Book) Resume(view, seq, round uint64) (entry []byte) {
+	*b = Book{promised: view, entered: view, floor: seq, said: max(b.said, round<<40)}
+	return appendNumber(appendNumber(nil, fieldResumed, view), fieldAbove, seq)
+}
+
 // Read makes the book of a log. Entries are facts: they are not judged again.
 func Read(entries [][]byte) (*Book, error) {
 	if len(entries) > maxEntriesToRead {
@@ -111,8 +148,22 @@ func Read(entries [][]byte) (*Book, error) {
 }
 
 func (b *Book) read(entry []byte) error {
+	b.said++ // versions before the count wrote none
+	if said, ok := find(entry, fieldSaid); ok {
+		b.said = max(b.said, said)
+	}
+	if view, ok := number(entry, fieldResumed); ok {
+		seq, _ := find(entry, fieldAbove)
+		*b = Book{promised: view, entered: view, floor: seq, said: b.said}
+		return nil
+	}
 	if view, ok := number(entry, fieldPromise); ok {
 		b.promised = max(b.promised, view)
+		return nil
+	}
+	if view, ok := number(entry, fieldForget); ok {
+		seq, _ := find(entry, fieldAbove)
+		b.forget(view, max(seq, 1))
 		return nil
 	}
 	if under, ok := number(entry, fieldUnder); ok {
@@ -130,6 +181,7 @@ func (b *Book) read(entry []byte) error {
 			b.taken = &block{under: p.GetView(), view: p.GetView(), seq: p.GetSeq(), digest: p.GetDigest(), entry: entry}
 		}
 		b.enter(p.GetView())
+		b.readProof(entry, b.entered)
 	case *protos.SavedMessage_Commit:
 		v := c.Commit.GetCommit()
 		// A vote behind a view change, too, is one for the block before it.
@@ -138,6 +190,7 @@ func (b *Book) read(entry []byte) error {
 		}
 	case *protos.SavedMessage_NewView:
 		b.enter(c.NewView.GetViewId())
+		b.readProof(entry, b.entered)
 	case *protos.SavedMessage_ViewChange:
 		// Versions before the book wrote the view that was given up.
 		b.promised = max(b.promised, c.ViewChange.GetNextView()+1)
@@ -145,6 +198,13 @@ func (b *Book) read(entry []byte) error {
 		return errors.New("it is of no known kind")
 	}
 	return nil
+}
+
+func (b *Book) readProof(entry []byte, view uint64) {
+	if newView := field(entry, fieldProof); newView != nil {
+		seq, _ := find(entry, fieldProofAt)
+		b.proof = proof{view, seq, newView}
+	}
 }
 
 func (b *Book) readAdopted(entry []byte, under uint64) error {
@@ -159,6 +219,7 @@ func (b *Book) readAdopted(entry []byte, under uint64) error {
 	}
 	t.view, t.seq, t.digest, t.signed = p.GetView(), p.GetSeq(), p.GetDigest(), c.GetSignature()
 	b.taken, b.promised = t, max(b.promised, under)
+	b.readProof(entry, under)
 	return nil
 }
 
@@ -183,36 +244,57 @@ func (t *block) make(p *protos.Proposal) error {
 }
 
 func (t *block) adoptEntry() []byte {
-	raw := protowire.AppendVarint(protowire.AppendTag(nil, fieldUnder, protowire.VarintType), t.under)
+	raw := appendNumber(nil, fieldUnder, t.under)
 	raw = protowire.AppendBytes(protowire.AppendTag(raw, fieldBlock, protowire.BytesType), t.entry)
 	return protowire.AppendBytes(protowire.AppendTag(raw, fieldVote, protowire.BytesType), t.vote)
 }
 
-func promiseEntry(view uint64) []byte {
-	return protowire.AppendVarint(protowire.AppendTag(nil, fieldPromise, protowire.VarintType), view)
+func promiseEntry(view uint64) []byte { return appendNumber(nil, fieldPromise, view) }
+
+func appendNumber(raw []byte, field protowire.Number, v uint64) []byte {
+	return protowire.AppendVarint(protowire.AppendTag(raw, field, protowire.VarintType), v)
 }
 
 // field finds a field of bytes, without a copy; nil if it is not there.
-func field(raw []byte, want protowire.Number) []byte {
+func field(raw []byte, want protowire.Number) (found []byte) {
+	walk(raw, func(num protowire.Number, kind protowire.Type, value []byte) bool {
+		if num == want && kind == protowire.BytesType {
+			found, _ = protowire.ConsumeBytes(value)
+		}
+		return found == nil
+	})
+	return found
+}
+
+// find finds a field of a varint.
+func find(raw []byte, want protowire.Number) (v uint64, found bool) {
+	walk(raw, func(num protowire.Number, kind protowire.Type, value []byte) bool {
+		if num == want && kind == protowire.VarintType {
+			v, _ = protowire.ConsumeVarint(value)
+			found = true
+		}
+		return !found
+	})
+	return v, found
+}
+
+// walk shows the fields of a message, each with what follows its tag, until visit
+// has enough or they end.
+func walk(raw []byte, visit func(protowire.Number, protowire.Type, []byte) bool) {
 	for len(raw) > 0 {
 		num, kind, n := protowire.ConsumeTag(raw)
 		if n < 0 {
-			return nil
+			return
 		}
 		raw = raw[n:]
-		if n = protowire.ConsumeFieldValue(num, kind, raw); n < 0 {
-			return nil
-		}
-		if num == want && kind == protowire.BytesType {
-			value, _ := protowire.ConsumeBytes(raw)
-			return value
+		if n = protowire.ConsumeFieldValue(num, kind, raw); n < 0 || !visit(num, kind, raw[:n]) {
+			return
 		}
 		raw = raw[n:]
 	}
-	return nil
 }
 
-// number finds a field of a varint.
+// number is the first field of an entry, if it is this one.
 func number(raw []byte, want protowire.Number) (uint64, bool) {
 	num, kind, n := protowire.ConsumeTag(raw)
 	if n < 0 || num != want || kind != protowire.VarintType {

@@ -103,6 +103,7 @@ const (
 	MaxBlockBytes = 32 << 20 // of a block on its way, with its signatures
 	maxViewsAhead = 1 << 16
 	maxSeqsAhead  = 1 << 20
+	maxMarkBytes  = 512
 	maxRelayAhead = 16 // sequences; what is further ahead is caught up with
 	digestLen     = 64
 )
@@ -126,6 +127,8 @@ func (g Guard) Frame(from string, raw []byte) (*peerpb.Frame, Ruling) {
 		return nil, refuse("forged_sender", "the link says %q, the frame %q", from, f.GetSender())
 	case f.GetBody() == nil:
 		return nil, refuse("malformed", "frame without a body")
+	case len(f.GetMark()) > maxMarkBytes || len(f.GetStatus().GetYours()) > maxMarkBytes:
+		return nil, refuse("oversized", "mark of more than %d bytes", maxMarkBytes)
 	}
 	switch f.GetBody().(type) {
 	case *peerpb.Frame_Status, *peerpb.Frame_Records:

@@ -9,8 +9,14 @@ import (
 	"fairwatt/proto/wire"
 )
 
-// DomainViewData is for what a DA says of itself in a view change.
-const DomainViewData seal.Domain = "view-data"
+const (
+	// DomainViewData is for what a DA says of itself in a view change.
+	DomainViewData seal.Domain = "view-data"
+	// DomainMark is for how much a DA has said in an epoch.
+	DomainMark seal.Domain = "agreement-mark"
+	// DomainResumption is for a DA's word from where on it takes part again.
+	DomainResumption seal.Domain = "resumption"
+)
 
 // VotePayload is what a vote for the block of a header states. The header holds
 // chain, height, epoch and view. A view change leaves the auxiliary data out.

@@ -1,5 +1,6 @@
 // Package pool keeps the records that wait for a block, oldest first and
-// bounded in records and bytes.
+// bounded in records and bytes: in all, of one sender, and of those that one
+// other DA handed over.
 //
 // # What a caller must do
 //
@@ -19,8 +20,17 @@
 // so that this DA complains too when the leader leaves them out
 // ([Pool.Overtaken]), and proposes them when it leads itself.
 //
+// Each sender has a queue of its own, and senders take turns by bytes (deficit
+// round robin): who sends much waits behind its own records, and not others
+// behind them. The records of one sender keep their order. That a leader censors
+// shows in the oldest record of each sender, from the moment that it is the
+// oldest: under fair turns nothing that comes later may pass it for long.
+//
 // The pool has no clock and starts no goroutine: the caller gives the time.
 //
-// Refused: a queue per sender. It would let one sender's records overtake those
-// of another, and the order of arrival is what shows that a leader censors.
+// Refused: one queue in the order of arrival. One device within its limits then
+// takes as much of each block as it likes.
+//
+// Source: M. Shreedhar, G. Varghese, "Efficient fair queuing using deficit round
+// robin", 1996.
 package pool

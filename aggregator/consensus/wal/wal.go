@@ -12,6 +12,20 @@ import (
 	"github.com/hyperledger-labs/SmartBFT/pkg/wal"
 )
 
+// A Dir is the folder under which a node's logs lie, one folder an epoch.
+type Dir string
+
+// A Log takes entries, each on disk when Append returns. truncateTo says that
+// what is older is not needed any more.
+type Log interface {
+	Append(entry []byte, truncateTo bool) error
+	Close() error
+}
+
+// lostMark is a file that says that the log of the folder does not tell all that
+// this node has said, and why. Peers told so, and may forget it.
+const lostMark = "lost"
+
 // freshMark is a file that says that this node has not voted in the epoch of
 // the folder. It is made an epoch ahead and removed before the first vote, so
 // that a folder with neither mark nor log was tampered with or lost.
@@ -28,9 +42,10 @@ var ErrLost = errors.New("the log of this epoch is missing or damaged: not votin
 
 // Whole reports whether the folder tells all that this node has said in an epoch,
 // and that it has said nothing in a later one.
-func Whole(dir string, epoch uint64) (bool, error) {
+func (d Dir) Whole(epoch uint64) (bool, error) {
+	dir := string(d)
 	s, err := inspect(dir, Folder(dir, epoch))
-	if err != nil || !s.log && !s.fresh {
+	if err != nil || s.lost != nil || !s.log && !s.fresh {
 		return false, err
 	}
 	entries, err := os.ReadDir(dir)
@@ -53,17 +68,21 @@ func Whole(dir string, epoch uint64) (bool, error) {
 // into the epoch from an earlier one in which it knew all that it had said, by
 // storing the last block there: that proves that it has not voted in this one.
 // A log that is there and cannot be read is lost, too.
-func Open(log api.Logger, dir string, epoch, height uint64, entered bool) (*wal.WriteAheadLogFile, [][]byte, error) {
+func (d Dir) Open(log api.Logger, epoch, height uint64, entered bool) (Log, [][]byte, error) {
+	dir := string(d)
 	own := Folder(dir, epoch)
 	state, err := inspect(dir, own)
 	if err != nil {
 		return nil, nil, err
 	}
+	if state.lost != nil {
+		return nil, nil, fmt.Errorf("%w: %w", ErrLost, state.lost)
+	}
 	first := epoch == 1 && height == 0 && state.epochs == 0
 	if !state.log && !state.fresh && !entered && !first {
 		return nil, nil, ErrLost
 	}
-	if err := Prepare(dir, epoch+1); err != nil {
+	if err := d.Prepare(epoch + 1); err != nil {
 		return nil, nil, err
 	}
 	if state.fresh {
@@ -96,6 +115,7 @@ func Open(log api.Logger, dir string, epoch, height uint64, entered bool) (*wal.
 
 type logState struct {
 	log, fresh bool
+	lost       error
 	epochs     int // folders of any epoch
 }
 
@@ -116,16 +136,24 @@ func inspect(dir, own string) (logState, error) {
 	}
 	for _, e := range entries {
 		s.fresh = s.fresh || e.Name() == freshMark
+		if e.Name() == lostMark {
+			why, err := os.ReadFile(filepath.Join(own, lostMark))
+			if err != nil {
+				return s, fmt.Errorf("open log: %w", err)
+			}
+			s.lost = errors.New(string(why))
+		}
 		s.log = s.log || strings.HasSuffix(e.Name(), ".wal")
 	}
 	return s, nil
 }
 
 // Prepare marks an epoch as one this node has not voted in.
-func Prepare(dir string, epoch uint64) error {
+func (d Dir) Prepare(epoch uint64) error {
+	dir := string(d)
 	next := Folder(dir, epoch)
 	s, err := inspect(dir, next)
-	if err != nil || s.log || s.fresh {
+	if err != nil || s.log || s.fresh || s.lost != nil {
 		return err
 	}
 	if err := os.MkdirAll(next, 0o700); err != nil {
@@ -135,6 +163,80 @@ func Prepare(dir string, epoch uint64) error {
 		return fmt.Errorf("prepare log: %w", err)
 	}
 	return syncDir(dir, next)
+}
+
+// Lose marks the log of an epoch as one that does not tell all.
+func (d Dir) Lose(epoch uint64, why string) error {
+	own := Folder(string(d), epoch)
+	if err := os.MkdirAll(own, 0o700); err != nil {
+		return fmt.Errorf("give up log: %w", err)
+	}
+	why = strings.TrimPrefix(why, ErrLost.Error()+": ")
+	if err := os.WriteFile(filepath.Join(own, lostMark), []byte(why), 0o600); err != nil {
+		return fmt.Errorf("give up log: %w", err)
+	}
+	return syncDir(string(d), own)
+}
+
+// Renew removes the log of an epoch, for a node that is sure by other means what
+// it may say there.
+func (d Dir) Renew(epoch uint64) error {
+	if err := os.RemoveAll(Folder(string(d), epoch)); err != nil {
+		return fmt.Errorf("begin log anew: %w", err)
+	}
+	return d.Prepare(epoch)
+}
+
+// resumeFile holds what lets a node take part again; resumedFile, what did.
+const (
+	resumeFile  = "resume"
+	resumedFile = "resumed"
+)
+
+// Resumption is what PutResumption has put, nil if there is none.
+func (d Dir) Resumption() ([]byte, error) { return d.read(resumeFile) }
+
+// PastResumption is what Resumed has put aside last, nil if there is none.
+func (d Dir) PastResumption() ([]byte, error) { return d.read(resumedFile) }
+
+func (d Dir) read(name string) ([]byte, error) {
+	raw, err := os.ReadFile(filepath.Join(string(d), name))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read resumption: %w", err)
+	}
+	return raw, nil
+}
+
+// PutResumption keeps what lets this node take part again. It is on disk when
+// PutResumption returns.
+func (d Dir) PutResumption(raw []byte) error {
+	if err := os.MkdirAll(string(d), 0o700); err != nil {
+		return fmt.Errorf("write resumption: %w", err)
+	}
+	path := filepath.Join(string(d), resumeFile)
+	f, err := os.OpenFile(path+".new", os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
+	if err != nil {
+		return fmt.Errorf("write resumption: %w", err)
+	}
+	_, err = f.Write(raw)
+	if err = errors.Join(err, f.Sync(), f.Close()); err == nil {
+		err = os.Rename(path+".new", path)
+	}
+	if err != nil {
+		return fmt.Errorf("write resumption: %w", err)
+	}
+	return syncDir(string(d))
+}
+
+// Resumed puts the resumption aside: it counts once.
+func (d Dir) Resumed() error {
+	if err := os.Rename(filepath.Join(string(d), resumeFile), filepath.Join(string(d), resumedFile)); err != nil {
+		return fmt.Errorf("put resumption aside: %w", err)
+	}
+	return syncDir(string(d))
 }
 
 func syncDir(dirs ...string) error {

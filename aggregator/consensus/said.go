@@ -1,0 +1,200 @@
+package consensus
+
+import (
+	"context"
+	"crypto/ed25519"
+	"fmt"
+	"time"
+
+	"fairwatt/aggregator/consensus/guard"
+	"fairwatt/aggregator/consensus/wal"
+	"fairwatt/proto/peerpb"
+	"fairwatt/proto/seal"
+	"fairwatt/proto/wire"
+
+	"google.golang.org/protobuf/proto"
+)
+
+// This file finds out that the log is an old one, put back from a backup. A node
+// signs how much it has said ([peerpb.Mark]) and sends that along with its votes.
+// The others keep the newest and tell it back. So a single honest one of them
+// suffices, and a liar can prove nothing that the node did not say.
+
+// recallFor bounds how long a node waits at its start for what the others know of
+// it. They may be down themselves.
+const recallFor = time.Second
+
+// mark is how much a node has said, and its signed form.
+type mark struct {
+	epoch, said uint64
+	sealed      []byte
+}
+
+func (m mark) newer(than mark) bool {
+	return m.epoch > than.epoch || m.epoch == than.epoch && m.said > than.said
+}
+
+func decodeMark(sealed, payload []byte) (mark, error) {
+	m := &peerpb.Mark{}
+	if err := proto.Unmarshal(payload, m); err != nil {
+		return mark{}, fmt.Errorf("decode mark: %w", err)
+	}
+	return mark{epoch: m.GetEpoch(), said: m.GetSaid(), sealed: sealed}, nil
+}
+
+// mark signs how much this node has said, or returns nil if it cannot: it is sent
+// with the next message then.
+func (i *instance) mark() []byte {
+	said := i.log.said.Load()
+	i.markMu.Lock()
+	defer i.markMu.Unlock()
+	if said == 0 || i.marked.said == said {
+		return i.marked.sealed
+	}
+	n := i.node
+	payload, err := proto.Marshal(&peerpb.Mark{Epoch: i.epoch.Number, Said: said})
+	if err == nil {
+		payload, err = seal.Seal(n.cfg.Key, n.cfg.Self, guard.DomainMark, n.cfg.ChainID, payload)
+	}
+	if err != nil {
+		n.log.Warn("sign mark", "err", err)
+		return nil
+	}
+	i.marked = mark{i.epoch.Number, said, payload}
+	return payload
+}
+
+// noteMark keeps the newest mark of a peer. The peer that comes with less than it
+// once had is told: it looks at the signature, which is its own.
+func (n *Node) noteMark(ps *peerState, sealed []byte) {
+	if len(sealed) == 0 {
+		return
+	}
+	signer, payload, err := seal.Peek(sealed)
+	if err != nil || signer != ps.name {
+		n.refuse(ps.name, guard.Refused("malformed", "mark of %.64q: %v", signer, err))
+		return
+	}
+	m, err := decodeMark(sealed, payload)
+	if err != nil {
+		n.refuse(ps.name, guard.Refused("malformed", "%v", err))
+		return
+	}
+	now := time.Now()
+	ps.mu.Lock()
+	known := ps.mark
+	if m.newer(known) {
+		ps.mark = m
+	}
+	remind := known.newer(m) && now.Sub(ps.reminded) >= 5*tick
+	if remind {
+		ps.reminded = now
+	}
+	ps.mu.Unlock()
+	if remind {
+		n.send(ps.name, n.frame(&peerpb.Frame{Body: &peerpb.Frame_Status{Status: &peerpb.Status{Yours: known.sealed}}}))
+	}
+}
+
+// takeStatus answers what a peer wants to know of its own marks, and learns of this
+// node's.
+func (n *Node) takeStatus(ps *peerState, s *peerpb.Status) {
+	if s.GetAsk() {
+		ps.mu.Lock()
+		known := ps.mark.sealed
+		ps.mu.Unlock()
+		n.send(ps.name, n.frame(&peerpb.Frame{Body: &peerpb.Frame_Status{Status: &peerpb.Status{Told: true, Yours: known}}}))
+	}
+	if len(s.GetYours()) > 0 {
+		if err := n.learn(s.GetYours()); err != nil {
+			n.refuse(ps.name, guard.Refused("forged_mark", "%v", err))
+			return
+		}
+	}
+	if s.GetTold() {
+		n.mu.Lock()
+		n.told[ps.name] = true
+		n.mu.Unlock()
+		select {
+		case n.heard <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// learn takes a mark of this node's own from a peer. One that the running instance
+// does not know of ends it: the log is an old one.
+func (n *Node) learn(sealed []byte) error {
+	signer, payload, err := seal.Open(sealed, guard.DomainMark, n.cfg.ChainID, func(da string) (ed25519.PublicKey, bool) {
+		key, ok := n.cfg.Keys[da]
+		return key, ok && da == n.cfg.Self
+	})
+	if err != nil {
+		return fmt.Errorf("mark of %.64q: %w", signer, err)
+	}
+	m, err := decodeMark(sealed, payload)
+	if err != nil {
+		return err
+	}
+	n.mu.Lock()
+	if m.newer(n.own) {
+		n.own = m
+	}
+	inst := n.inst
+	n.mu.Unlock()
+	if inst != nil {
+		if err := n.older(inst.epoch.Number, inst.log.said.Load()); err != nil {
+			inst.log.lose(err)
+			inst.fault(err)
+		}
+	}
+	return nil
+}
+
+// recall asks the others what they know of this node's marks, and waits until so
+// many have answered that one of them is honest and was there, or for a while.
+func (n *Node) recall(ctx context.Context) {
+	epoch, _, _ := n.position()
+	want := len(epoch.Order) - 1 - wire.Faulty(len(epoch.Order))
+	ask := n.frame(&peerpb.Frame{Body: &peerpb.Frame_Status{Status: &peerpb.Status{Ask: true}}})
+	deadline := time.NewTimer(recallFor)
+	defer deadline.Stop()
+	again := time.NewTicker(5 * tick)
+	defer again.Stop()
+	for {
+		for _, da := range epoch.Order {
+			n.send(da, ask)
+		}
+		for waiting := true; waiting; {
+			n.mu.Lock()
+			told := len(n.told)
+			n.mu.Unlock()
+			if told >= want {
+				return
+			}
+			select {
+			case <-ctx.Done():
+				return
+			case <-deadline.C:
+				n.log.Info("no word of enough others about what this DA has said before", "told", told, "want", want)
+				return
+			case <-again.C:
+				waiting = false
+			case <-n.heard:
+			}
+		}
+	}
+}
+
+// older is an error if others know that this node has said more in an epoch than
+// its log tells, or that it has been in a later one.
+func (n *Node) older(epoch, said uint64) error {
+	n.mu.Lock()
+	own := n.own
+	n.mu.Unlock()
+	if !own.newer(mark{epoch: epoch, said: said}) {
+		return nil
+	}
+	return fmt.Errorf("%w: an old one was put back: it tells of %d entries in epoch %d, and others know of %d in epoch %d",
+		wal.ErrLost, said, epoch, own.said, own.epoch)
+}
