@@ -15,6 +15,9 @@ func (x *execution) trade(id, sender, part string) (*Trade, *Refusal) {
 	if part == "seller" && t.Seller != sender || part == "buyer" && t.Buyer != sender {
 		return nil, refuse(wire.CodeNotYours, "%q is not the %s of trade %q", sender, part, id)
 	}
+	if x.ranOut(t.DeadlineMs) {
+		return nil, refuse(wire.CodeExpired, "trade %q was %s until %d ms ago", id, t.Status, x.timeMs-t.DeadlineMs)
+	}
 	return t, nil
 }
 
@@ -174,6 +177,9 @@ func (x *execution) reading(sender string, m *fairwattpb.Reading) *Refusal {
 	}
 	if sender != t.Seller && sender != t.Buyer {
 		return refuse(wire.CodeNotYours, "%q has no part in trade %q", sender, t.ID)
+	}
+	if x.ranOut(t.DeadlineMs) {
+		return refuse(wire.CodeExpired, "trade %q was %s until %d ms ago", t.ID, t.Status, x.timeMs-t.DeadlineMs)
 	}
 	if r := t.in(wire.StatusPaid, wire.StatusDelivering, wire.StatusHeld, wire.StatusBilled); r != nil {
 		return r

@@ -100,6 +100,11 @@ type Params struct {
 	SilenceMs int64 `json:"silence_ms,omitempty"`
 	// ReadingSkewMs is how far a meter reading's time may be from block time.
 	ReadingSkewMs int64 `json:"reading_skew_ms,omitempty"`
+	// MinLotWh is the least that is paid for in one trade.
+	MinLotWh int64 `json:"min_lot_wh,omitempty"`
+	// MaxSweep is how many deadlines end in one block at most; more wait for the
+	// next one.
+	MaxSweep int64 `json:"max_sweep,omitempty"`
 }
 
 // The rules by which a delivery runs and is paid.
@@ -147,6 +152,8 @@ func DefaultParams() Params {
 		MaxHolds:           10,
 		SilenceMs:          7 * 24 * 60 * minute,
 		ReadingSkewMs:      2 * minute,
+		MinLotWh:           10,
+		MaxSweep:           1_000,
 	}
 }
 
@@ -209,6 +216,8 @@ func (p *Params) validateSettlement(year int64) error {
 		{"max_holds", p.MaxHolds, 1, 1_000},
 		{"silence_ms", p.SilenceMs, 1, year},
 		{"reading_skew_ms", p.ReadingSkewMs, 1, 3_600_000},
+		{"min_lot_wh", p.MinLotWh, 1, MaxEnergyWh},
+		{"max_sweep", p.MaxSweep, 1, 100_000},
 	} {
 		if first {
 			c.low, c.up = 0, 0

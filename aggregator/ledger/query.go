@@ -9,6 +9,21 @@ import (
 	"fairwatt/proto/fairwattpb"
 )
 
+// NextDeadline returns when the next status, offer or request ends by time; 0 for
+// never. It may name one that was lifted, and is then early.
+func (s *State) NextDeadline() int64 {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if len(s.due) == 0 {
+		return 0
+	}
+	ms, _, _, err := parseDeadlineKey(s.due[0])
+	if err != nil {
+		return 0 // checked when it was made
+	}
+	return ms
+}
+
 // Genesis returns the chain's genesis; it must not be changed.
 func (s *State) Genesis() *Genesis { return s.genesis }
 

@@ -32,11 +32,11 @@ type refused struct{ code, reason string }
 // checks that it has: a new rule without its own row fails the test.
 func TestRefusals(t *testing.T) {
 	var got []refused
-	rows := len(checkRows) + len(marketRows) + len(deliveryRows) + len(meterRows)
+	rows := len(checkRows) + len(marketRows) + len(deliveryRows) + len(meterRows) + len(sweepRows)
 	for _, c := range checkRows {
 		t.Run("check/"+c.name, func(t *testing.T) { got = append(got, c.run(t)...) })
 	}
-	for _, c := range slices.Concat(marketRows, deliveryRows, meterRows) {
+	for _, c := range slices.Concat(marketRows, deliveryRows, meterRows, sweepRows) {
 		t.Run("market/"+c.name, func(t *testing.T) { got = append(got, c.run(t)) })
 	}
 	if len(got) < rows+len(checkRows) {

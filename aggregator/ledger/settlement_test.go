@@ -221,7 +221,7 @@ func TestReadySellerIsNotAtFault(t *testing.T) {
 // A trade of a few Wh is a rounding, and earns no one credit (A08).
 func TestRoundingEarnsNoCredit(t *testing.T) {
 	for volume, kept := range map[int64]uint64{9: 0, 10: 1} {
-		w := newWorld(t, nil)
+		w := newWorld(t, func(g *ledger.Genesis) { g.Params.MinLotWh = 1 })
 		w.toEscrowed()
 		w.must(buyer, pay(func(p *fairwattpb.Pay) { p.VolumeWh, p.AmountMicro = volume, volume*200 }))
 		w.must(seller, start(w.attest(open, 1), 1000))
