@@ -121,6 +121,9 @@ func (s *State) decodeRecord(sealed []byte) (*Checked, *Refusal) {
 	if ofMeters(r) && !s.genesis.Params.byMeters() {
 		return nil, refuse(wire.CodeNotAllowed, "a %s: this chain's settlement is %q, meters are registered with %q", Kind(r), s.genesis.Params.Settlement, SettleByMeters)
 	}
+	if r.GetTick() != nil && s.genesis.Params.Settlement == SettleFirst {
+		return nil, refuse(wire.CodeNotAllowed, "a tick: the first rules know none")
+	}
 	if !mayRecord(participant, r) {
 		return nil, refuse(wire.CodeNotAllowed, "%q may not send a %s", signer, Kind(r))
 	}
@@ -145,7 +148,7 @@ func mayRecord(p *Participant, r *fairwattpb.Record) bool {
 		return p.Centre
 	case *fairwattpb.Record_GateChange, *fairwattpb.Record_Reading, *fairwattpb.Record_Word:
 		return p.Seller || p.Buyer
-	case *fairwattpb.Record_Rejoin:
+	case *fairwattpb.Record_Rejoin, *fairwattpb.Record_Tick:
 		return p.Aggregator
 	case *fairwattpb.Record_Offer, *fairwattpb.Record_Start, *fairwattpb.Record_Hold,
 		*fairwattpb.Record_Resume, *fairwattpb.Record_Bill:
@@ -253,6 +256,7 @@ func validateRecord(r *fairwattpb.Record, signer string) error {
 		l.between("valid_until_ms", b.GateChange.ValidUntilMs, 0, MaxTimeMs)
 	case *fairwattpb.Record_Word:
 		l.word(b.Word)
+	case *fairwattpb.Record_Tick:
 	case *fairwattpb.Record_Rejoin:
 		l.check(b.Rejoin.Epoch >= 1, "epoch", "1 or more")
 	case *fairwattpb.Record_Offer:

@@ -29,6 +29,7 @@ func (x *execution) sweep() {
 			return
 		}
 		x.remove(key)
+		x.swept++
 		x.dueMs = deadlineMs
 		switch what {
 		case dueOffer:

@@ -19,6 +19,7 @@ type execution struct {
 	overlay map[string][]byte // nil: deleted
 	notices []Notice
 	index   int   // of the record being applied; -1 in the sweep
+	swept   int   // deadlines that the sweep has ended
 	dueMs   int64 // the deadline that the sweep is at; 0 outside it
 	record  *Checked
 	// endsEpoch: a record makes this block the last of its epoch.
@@ -153,6 +154,11 @@ func (x *execution) dispatch(r *fairwattpb.Record) *Refusal {
 		return x.gateChange(r.Sender, b.GateChange)
 	case *fairwattpb.Record_Word:
 		return nil // it stands in its block; what the gate does then is a gate change
+	case *fairwattpb.Record_Tick:
+		if x.swept == 0 {
+			return refuse(wire.CodeNothingDue, "nothing has run out by block time")
+		}
+		return nil
 	case *fairwattpb.Record_Rejoin:
 		return x.rejoin(r.Sender, b.Rejoin)
 	case *fairwattpb.Record_Offer:

@@ -52,7 +52,7 @@ func (w *world) examples() map[string]*fairwattpb.Record {
 		ledgertest.Centre: {registration, deposit(buyer, 1, "r"), w.response(nil), meterAdded(meterOf(seller, "m")), meterChanged("m", 1, meterOf(seller, "n")), meterRetired("m", 1)},
 		seller:            {changed, w.offer(1, 1), start([]byte("a"), 1), held, resume([]byte("a"), 1), reading, bill, word},
 		buyer:             {w.request(1, 1), pay(nil), confirmed},
-		"da-2":            {rejoin(1)},
+		"da-2":            {rejoin(1), tick()},
 	} {
 		for _, r := range records {
 			r.ChainId, r.Sender, r.Counter, r.TimeMs = chain[:], sender, 1, w.NowMs

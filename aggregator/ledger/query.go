@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"container/heap"
 	"crypto/ed25519"
 	"slices"
 	"strings"
@@ -10,10 +11,16 @@ import (
 )
 
 // NextDeadline returns when the next status, offer or request ends by time; 0 for
-// never. It may name one that was lifted, and is then early.
+// never.
 func (s *State) NextDeadline() int64 {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for len(s.due) > 0 {
+		if _, ok := s.tree.get(s.due[0]); ok {
+			break
+		}
+		heap.Pop(&s.due) // it was lifted before it came
+	}
 	if len(s.due) == 0 {
 		return 0
 	}

@@ -212,6 +212,11 @@ var checkRows = []checkRow{
 		*w = *newWorld(w.t, ledgertest.FirstRules)
 		return w.sealed(mc, 1, meterAdded(meterOf(seller, "new")))
 	}},
+	{"a tick where the first rules are", wire.CodeNotAllowed, func(w *world) []byte {
+		*w = *newWorld(w.t, ledgertest.FirstRules)
+		return w.sealed("da-1", 1, tick())
+	}},
+	{"a seller's tick", wire.CodeNotAllowed, func(w *world) []byte { return w.sealed(seller, 1, tick()) }},
 	{"an owner's own meter", wire.CodeNotAllowed, func(w *world) []byte { return w.sealed(seller, 1, meterAdded(meterOf(seller, "new"))) }},
 	{"counter zero", wire.CodeMalformed, func(w *world) []byte { return w.sealed(seller, 0, gate(1, open)) }},
 	{"a word of no one", wire.CodeMalformed, func(w *world) []byte { return w.sealed(seller, 1, ack("E12", "")) }},

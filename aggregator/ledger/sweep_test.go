@@ -31,6 +31,37 @@ func late(to func(*world), ms func(*ledger.Params) int64) func(*world) {
 	})
 }
 
+func tick() record {
+	return &fairwattpb.Record{Body: &fairwattpb.Record_Tick{Tick: &fairwattpb.Tick{}}}
+}
+
+// A tick stands in the block that its deadline needs, and only there. Deadlines that
+// were lifted are none.
+func TestTick(t *testing.T) {
+	w := newWorld(t, nil)
+	if code := w.send("da-1", tick()); code != wire.CodeNothingDue {
+		t.Errorf("a tick of nothing: %q", code)
+	}
+	if w.State.NextDeadline() != 0 {
+		t.Errorf("a deadline at %s", since(w.State.NextDeadline()))
+	}
+	w.must(seller, w.offer(5000, 200_000))
+	w.must(seller, w.offer(0, 1))
+	if w.State.NextDeadline() != 0 {
+		t.Errorf("a withdrawn offer ends at %s", since(w.State.NextDeadline()))
+	}
+	w.must(seller, w.offer(5000, 200_000))
+	ends := w.State.NextDeadline()
+	w.NowMs = ends - 2
+	if code := w.send("da-1", tick()); code != wire.CodeNothingDue {
+		t.Errorf("a millisecond early: %q", code)
+	}
+	w.must("da-1", tick())
+	if len(w.State.Offers()) != 0 || w.State.NextDeadline() != 0 {
+		t.Errorf("%+v, next at %d", w.State.Offers(), w.State.NextDeadline())
+	}
+}
+
 // sweepRows meet what has ended and is not swept yet.
 var sweepRows = []marketRow{
 	{"answer a request that ran out", wire.CodeRequestUnknown, late((*world).toRequested, func(*ledger.Params) int64 { return 3_600_000 }), mc,
@@ -47,6 +78,7 @@ var sweepRows = []marketRow{
 		func(w *world) record { return start(w.attest(open, 1), 1000) }},
 	{"read too late", wire.CodeExpired, late((*world).toPaid, func(p *ledger.Params) int64 { return p.StartByMs }), buyer,
 		func(*world) record { return readingOf("buyer-1-meter", 100) }},
+	{"a tick of nothing", wire.CodeNothingDue, nil, "da-1", func(*world) record { return tick() }},
 	{"pay for less than the least", wire.CodeVolumeWrong, (*world).toEscrowed, buyer, func(*world) record {
 		return pay(func(p *fairwattpb.Pay) { p.VolumeWh, p.AmountMicro = 9, 1800 })
 	}},

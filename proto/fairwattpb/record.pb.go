@@ -327,6 +327,7 @@ type Record struct {
 	//	*Record_MeterRegistration
 	//	*Record_MeterChange
 	//	*Record_MeterRetire
+	//	*Record_Tick
 	Body          isRecord_Body `protobuf_oneof:"body"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -566,6 +567,15 @@ func (x *Record) GetMeterRetire() *MeterRetire {
 	return nil
 }
 
+func (x *Record) GetTick() *Tick {
+	if x != nil {
+		if x, ok := x.Body.(*Record_Tick); ok {
+			return x.Tick
+		}
+	}
+	return nil
+}
+
 type isRecord_Body interface {
 	isRecord_Body()
 }
@@ -642,6 +652,10 @@ type Record_MeterRetire struct {
 	MeterRetire *MeterRetire `protobuf:"bytes,36,opt,name=meter_retire,json=meterRetire,proto3,oneof"`
 }
 
+type Record_Tick struct {
+	Tick *Tick `protobuf:"bytes,37,opt,name=tick,proto3,oneof"`
+}
+
 func (*Record_Registration) isRecord_Body() {}
 
 func (*Record_Deposit) isRecord_Body() {}
@@ -677,6 +691,8 @@ func (*Record_MeterRegistration) isRecord_Body() {}
 func (*Record_MeterChange) isRecord_Body() {}
 
 func (*Record_MeterRetire) isRecord_Body() {}
+
+func (*Record_Tick) isRecord_Body() {}
 
 // MC only: admits a participant, binding its id to a key. The real identity
 // stays with the MC.
@@ -1405,6 +1421,44 @@ func (x *Rejoin) GetEpoch() uint64 {
 	return 0
 }
 
+// DA only: something ends by time, and no other record makes a block. It moves
+// nothing: the block's time does.
+type Tick struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Tick) Reset() {
+	*x = Tick{}
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Tick) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Tick) ProtoMessage() {}
+
+func (x *Tick) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Tick.ProtoReflect.Descriptor instead.
+func (*Tick) Descriptor() ([]byte, []int) {
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{11}
+}
+
 // The agent's word on its gate, sealed with the domain "attestation".
 type GateAttestation struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1420,7 +1474,7 @@ type GateAttestation struct {
 
 func (x *GateAttestation) Reset() {
 	*x = GateAttestation{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[11]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1432,7 +1486,7 @@ func (x *GateAttestation) String() string {
 func (*GateAttestation) ProtoMessage() {}
 
 func (x *GateAttestation) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[11]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1445,7 +1499,7 @@ func (x *GateAttestation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GateAttestation.ProtoReflect.Descriptor instead.
 func (*GateAttestation) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{11}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *GateAttestation) GetChainId() []byte {
@@ -1504,7 +1558,7 @@ type Offer struct {
 
 func (x *Offer) Reset() {
 	*x = Offer{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[12]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1516,7 +1570,7 @@ func (x *Offer) String() string {
 func (*Offer) ProtoMessage() {}
 
 func (x *Offer) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[12]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1529,7 +1583,7 @@ func (x *Offer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Offer.ProtoReflect.Descriptor instead.
 func (*Offer) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{12}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Offer) GetOfferId() string {
@@ -1579,7 +1633,7 @@ type Request struct {
 
 func (x *Request) Reset() {
 	*x = Request{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[13]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1591,7 +1645,7 @@ func (x *Request) String() string {
 func (*Request) ProtoMessage() {}
 
 func (x *Request) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[13]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1604,7 +1658,7 @@ func (x *Request) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Request.ProtoReflect.Descriptor instead.
 func (*Request) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{13}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Request) GetRequestId() string {
@@ -1648,7 +1702,7 @@ type Response struct {
 
 func (x *Response) Reset() {
 	*x = Response{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[14]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1660,7 +1714,7 @@ func (x *Response) String() string {
 func (*Response) ProtoMessage() {}
 
 func (x *Response) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[14]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1673,7 +1727,7 @@ func (x *Response) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Response.ProtoReflect.Descriptor instead.
 func (*Response) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{14}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Response) GetRequestId() string {
@@ -1710,7 +1764,7 @@ type Quote struct {
 
 func (x *Quote) Reset() {
 	*x = Quote{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[15]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1722,7 +1776,7 @@ func (x *Quote) String() string {
 func (*Quote) ProtoMessage() {}
 
 func (x *Quote) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[15]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1735,7 +1789,7 @@ func (x *Quote) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Quote.ProtoReflect.Descriptor instead.
 func (*Quote) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{15}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Quote) GetOfferId() string {
@@ -1788,7 +1842,7 @@ type Token struct {
 
 func (x *Token) Reset() {
 	*x = Token{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[16]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1800,7 +1854,7 @@ func (x *Token) String() string {
 func (*Token) ProtoMessage() {}
 
 func (x *Token) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[16]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1813,7 +1867,7 @@ func (x *Token) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Token.ProtoReflect.Descriptor instead.
 func (*Token) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{16}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Token) GetTokenId() string {
@@ -1881,7 +1935,7 @@ type Pay struct {
 
 func (x *Pay) Reset() {
 	*x = Pay{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[17]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1893,7 +1947,7 @@ func (x *Pay) String() string {
 func (*Pay) ProtoMessage() {}
 
 func (x *Pay) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[17]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1906,7 +1960,7 @@ func (x *Pay) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Pay.ProtoReflect.Descriptor instead.
 func (*Pay) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{17}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Pay) GetTokenId() string {
@@ -1970,7 +2024,7 @@ type MeterReading struct {
 
 func (x *MeterReading) Reset() {
 	*x = MeterReading{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[18]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1982,7 +2036,7 @@ func (x *MeterReading) String() string {
 func (*MeterReading) ProtoMessage() {}
 
 func (x *MeterReading) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[18]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1995,7 +2049,7 @@ func (x *MeterReading) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MeterReading.ProtoReflect.Descriptor instead.
 func (*MeterReading) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{18}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *MeterReading) GetMeter() string {
@@ -2034,7 +2088,7 @@ type Start struct {
 
 func (x *Start) Reset() {
 	*x = Start{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[19]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2046,7 +2100,7 @@ func (x *Start) String() string {
 func (*Start) ProtoMessage() {}
 
 func (x *Start) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[19]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2059,7 +2113,7 @@ func (x *Start) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Start.ProtoReflect.Descriptor instead.
 func (*Start) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{19}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Start) GetTradeId() string {
@@ -2104,7 +2158,7 @@ type Hold struct {
 
 func (x *Hold) Reset() {
 	*x = Hold{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[20]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2116,7 +2170,7 @@ func (x *Hold) String() string {
 func (*Hold) ProtoMessage() {}
 
 func (x *Hold) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[20]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2129,7 +2183,7 @@ func (x *Hold) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Hold.ProtoReflect.Descriptor instead.
 func (*Hold) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{20}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Hold) GetTradeId() string {
@@ -2173,7 +2227,7 @@ type Resume struct {
 
 func (x *Resume) Reset() {
 	*x = Resume{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[21]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2185,7 +2239,7 @@ func (x *Resume) String() string {
 func (*Resume) ProtoMessage() {}
 
 func (x *Resume) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[21]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2198,7 +2252,7 @@ func (x *Resume) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Resume.ProtoReflect.Descriptor instead.
 func (*Resume) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{21}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Resume) GetTradeId() string {
@@ -2240,7 +2294,7 @@ type Reading struct {
 
 func (x *Reading) Reset() {
 	*x = Reading{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[22]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2252,7 +2306,7 @@ func (x *Reading) String() string {
 func (*Reading) ProtoMessage() {}
 
 func (x *Reading) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[22]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2265,7 +2319,7 @@ func (x *Reading) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Reading.ProtoReflect.Descriptor instead.
 func (*Reading) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{22}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Reading) GetTradeId() string {
@@ -2300,7 +2354,7 @@ type Bill struct {
 
 func (x *Bill) Reset() {
 	*x = Bill{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[23]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2312,7 +2366,7 @@ func (x *Bill) String() string {
 func (*Bill) ProtoMessage() {}
 
 func (x *Bill) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[23]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2325,7 +2379,7 @@ func (x *Bill) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Bill.ProtoReflect.Descriptor instead.
 func (*Bill) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{23}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Bill) GetTradeId() string {
@@ -2384,7 +2438,7 @@ type Confirm struct {
 
 func (x *Confirm) Reset() {
 	*x = Confirm{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[24]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2396,7 +2450,7 @@ func (x *Confirm) String() string {
 func (*Confirm) ProtoMessage() {}
 
 func (x *Confirm) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[24]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2409,7 +2463,7 @@ func (x *Confirm) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Confirm.ProtoReflect.Descriptor instead.
 func (*Confirm) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{24}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Confirm) GetTradeId() string {
@@ -2451,7 +2505,7 @@ var File_proto_fairwattpb_record_proto protoreflect.FileDescriptor
 
 const file_proto_fairwattpb_record_proto_rawDesc = "" +
 	"\n" +
-	"\x1dproto/fairwattpb/record.proto\x12\vfairwatt.v1\"\xb4\b\n" +
+	"\x1dproto/fairwattpb/record.proto\x12\vfairwatt.v1\"\xdd\b\n" +
 	"\x06Record\x12\x19\n" +
 	"\bchain_id\x18\x01 \x01(\fR\achainId\x12\x16\n" +
 	"\x06sender\x18\x02 \x01(\tR\x06sender\x12\x18\n" +
@@ -2477,7 +2531,8 @@ const file_proto_fairwattpb_record_proto_rawDesc = "" +
 	"\x06rejoin\x18\x18 \x01(\v2\x13.fairwatt.v1.RejoinH\x00R\x06rejoin\x12O\n" +
 	"\x12meter_registration\x18\" \x01(\v2\x1e.fairwatt.v1.MeterRegistrationH\x00R\x11meterRegistration\x12=\n" +
 	"\fmeter_change\x18# \x01(\v2\x18.fairwatt.v1.MeterChangeH\x00R\vmeterChange\x12=\n" +
-	"\fmeter_retire\x18$ \x01(\v2\x18.fairwatt.v1.MeterRetireH\x00R\vmeterRetireB\x06\n" +
+	"\fmeter_retire\x18$ \x01(\v2\x18.fairwatt.v1.MeterRetireH\x00R\vmeterRetire\x12'\n" +
+	"\x04tick\x18% \x01(\v2\x11.fairwatt.v1.TickH\x00R\x04tickB\x06\n" +
 	"\x04body\"\xbe\x01\n" +
 	"\fRegistration\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
@@ -2538,7 +2593,8 @@ const file_proto_fairwattpb_record_proto_rawDesc = "" +
 	"\n" +
 	"command_id\x18\a \x01(\fR\tcommandId\"\x1e\n" +
 	"\x06Rejoin\x12\x14\n" +
-	"\x05epoch\x18\x01 \x01(\x04R\x05epoch\"\xd0\x01\n" +
+	"\x05epoch\x18\x01 \x01(\x04R\x05epoch\"\x06\n" +
+	"\x04Tick\"\xd0\x01\n" +
 	"\x0fGateAttestation\x12\x19\n" +
 	"\bchain_id\x18\x01 \x01(\fR\achainId\x12\x16\n" +
 	"\x06device\x18\x02 \x01(\tR\x06device\x12\x19\n" +
@@ -2667,7 +2723,7 @@ func file_proto_fairwattpb_record_proto_rawDescGZIP() []byte {
 }
 
 var file_proto_fairwattpb_record_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
-var file_proto_fairwattpb_record_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
+var file_proto_fairwattpb_record_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
 var file_proto_fairwattpb_record_proto_goTypes = []any{
 	(Role)(0),                 // 0: fairwatt.v1.Role
 	(MeterDirection)(0),       // 1: fairwatt.v1.MeterDirection
@@ -2685,64 +2741,66 @@ var file_proto_fairwattpb_record_proto_goTypes = []any{
 	(*GateChange)(nil),        // 13: fairwatt.v1.GateChange
 	(*Word)(nil),              // 14: fairwatt.v1.Word
 	(*Rejoin)(nil),            // 15: fairwatt.v1.Rejoin
-	(*GateAttestation)(nil),   // 16: fairwatt.v1.GateAttestation
-	(*Offer)(nil),             // 17: fairwatt.v1.Offer
-	(*Request)(nil),           // 18: fairwatt.v1.Request
-	(*Response)(nil),          // 19: fairwatt.v1.Response
-	(*Quote)(nil),             // 20: fairwatt.v1.Quote
-	(*Token)(nil),             // 21: fairwatt.v1.Token
-	(*Pay)(nil),               // 22: fairwatt.v1.Pay
-	(*MeterReading)(nil),      // 23: fairwatt.v1.MeterReading
-	(*Start)(nil),             // 24: fairwatt.v1.Start
-	(*Hold)(nil),              // 25: fairwatt.v1.Hold
-	(*Resume)(nil),            // 26: fairwatt.v1.Resume
-	(*Reading)(nil),           // 27: fairwatt.v1.Reading
-	(*Bill)(nil),              // 28: fairwatt.v1.Bill
-	(*Confirm)(nil),           // 29: fairwatt.v1.Confirm
+	(*Tick)(nil),              // 16: fairwatt.v1.Tick
+	(*GateAttestation)(nil),   // 17: fairwatt.v1.GateAttestation
+	(*Offer)(nil),             // 18: fairwatt.v1.Offer
+	(*Request)(nil),           // 19: fairwatt.v1.Request
+	(*Response)(nil),          // 20: fairwatt.v1.Response
+	(*Quote)(nil),             // 21: fairwatt.v1.Quote
+	(*Token)(nil),             // 22: fairwatt.v1.Token
+	(*Pay)(nil),               // 23: fairwatt.v1.Pay
+	(*MeterReading)(nil),      // 24: fairwatt.v1.MeterReading
+	(*Start)(nil),             // 25: fairwatt.v1.Start
+	(*Hold)(nil),              // 26: fairwatt.v1.Hold
+	(*Resume)(nil),            // 27: fairwatt.v1.Resume
+	(*Reading)(nil),           // 28: fairwatt.v1.Reading
+	(*Bill)(nil),              // 29: fairwatt.v1.Bill
+	(*Confirm)(nil),           // 30: fairwatt.v1.Confirm
 }
 var file_proto_fairwattpb_record_proto_depIdxs = []int32{
 	6,  // 0: fairwatt.v1.Record.registration:type_name -> fairwatt.v1.Registration
 	10, // 1: fairwatt.v1.Record.deposit:type_name -> fairwatt.v1.Deposit
 	13, // 2: fairwatt.v1.Record.gate_change:type_name -> fairwatt.v1.GateChange
-	17, // 3: fairwatt.v1.Record.offer:type_name -> fairwatt.v1.Offer
-	18, // 4: fairwatt.v1.Record.request:type_name -> fairwatt.v1.Request
-	19, // 5: fairwatt.v1.Record.response:type_name -> fairwatt.v1.Response
-	22, // 6: fairwatt.v1.Record.pay:type_name -> fairwatt.v1.Pay
-	24, // 7: fairwatt.v1.Record.start:type_name -> fairwatt.v1.Start
-	25, // 8: fairwatt.v1.Record.hold:type_name -> fairwatt.v1.Hold
-	26, // 9: fairwatt.v1.Record.resume:type_name -> fairwatt.v1.Resume
-	27, // 10: fairwatt.v1.Record.reading:type_name -> fairwatt.v1.Reading
-	28, // 11: fairwatt.v1.Record.bill:type_name -> fairwatt.v1.Bill
-	29, // 12: fairwatt.v1.Record.confirm:type_name -> fairwatt.v1.Confirm
+	18, // 3: fairwatt.v1.Record.offer:type_name -> fairwatt.v1.Offer
+	19, // 4: fairwatt.v1.Record.request:type_name -> fairwatt.v1.Request
+	20, // 5: fairwatt.v1.Record.response:type_name -> fairwatt.v1.Response
+	23, // 6: fairwatt.v1.Record.pay:type_name -> fairwatt.v1.Pay
+	25, // 7: fairwatt.v1.Record.start:type_name -> fairwatt.v1.Start
+	26, // 8: fairwatt.v1.Record.hold:type_name -> fairwatt.v1.Hold
+	27, // 9: fairwatt.v1.Record.resume:type_name -> fairwatt.v1.Resume
+	28, // 10: fairwatt.v1.Record.reading:type_name -> fairwatt.v1.Reading
+	29, // 11: fairwatt.v1.Record.bill:type_name -> fairwatt.v1.Bill
+	30, // 12: fairwatt.v1.Record.confirm:type_name -> fairwatt.v1.Confirm
 	14, // 13: fairwatt.v1.Record.word:type_name -> fairwatt.v1.Word
 	15, // 14: fairwatt.v1.Record.rejoin:type_name -> fairwatt.v1.Rejoin
 	7,  // 15: fairwatt.v1.Record.meter_registration:type_name -> fairwatt.v1.MeterRegistration
 	8,  // 16: fairwatt.v1.Record.meter_change:type_name -> fairwatt.v1.MeterChange
 	9,  // 17: fairwatt.v1.Record.meter_retire:type_name -> fairwatt.v1.MeterRetire
-	0,  // 18: fairwatt.v1.Registration.roles:type_name -> fairwatt.v1.Role
-	1,  // 19: fairwatt.v1.MeterRegistration.direction:type_name -> fairwatt.v1.MeterDirection
-	7,  // 20: fairwatt.v1.MeterChange.new:type_name -> fairwatt.v1.MeterRegistration
-	12, // 21: fairwatt.v1.Cause.inputs:type_name -> fairwatt.v1.CauseInput
-	2,  // 22: fairwatt.v1.GateChange.state:type_name -> fairwatt.v1.GateState
-	11, // 23: fairwatt.v1.GateChange.causes:type_name -> fairwatt.v1.Cause
-	3,  // 24: fairwatt.v1.Word.kind:type_name -> fairwatt.v1.WordKind
-	2,  // 25: fairwatt.v1.GateAttestation.state:type_name -> fairwatt.v1.GateState
-	4,  // 26: fairwatt.v1.Offer.contactor:type_name -> fairwatt.v1.Contactor
-	21, // 27: fairwatt.v1.Response.token:type_name -> fairwatt.v1.Token
-	20, // 28: fairwatt.v1.Response.quotes:type_name -> fairwatt.v1.Quote
-	23, // 29: fairwatt.v1.Pay.buyer_reading:type_name -> fairwatt.v1.MeterReading
-	23, // 30: fairwatt.v1.Start.reading:type_name -> fairwatt.v1.MeterReading
-	11, // 31: fairwatt.v1.Hold.causes:type_name -> fairwatt.v1.Cause
-	23, // 32: fairwatt.v1.Hold.reading:type_name -> fairwatt.v1.MeterReading
-	23, // 33: fairwatt.v1.Resume.reading:type_name -> fairwatt.v1.MeterReading
-	23, // 34: fairwatt.v1.Reading.reading:type_name -> fairwatt.v1.MeterReading
-	23, // 35: fairwatt.v1.Bill.reading:type_name -> fairwatt.v1.MeterReading
-	23, // 36: fairwatt.v1.Confirm.reading:type_name -> fairwatt.v1.MeterReading
-	37, // [37:37] is the sub-list for method output_type
-	37, // [37:37] is the sub-list for method input_type
-	37, // [37:37] is the sub-list for extension type_name
-	37, // [37:37] is the sub-list for extension extendee
-	0,  // [0:37] is the sub-list for field type_name
+	16, // 18: fairwatt.v1.Record.tick:type_name -> fairwatt.v1.Tick
+	0,  // 19: fairwatt.v1.Registration.roles:type_name -> fairwatt.v1.Role
+	1,  // 20: fairwatt.v1.MeterRegistration.direction:type_name -> fairwatt.v1.MeterDirection
+	7,  // 21: fairwatt.v1.MeterChange.new:type_name -> fairwatt.v1.MeterRegistration
+	12, // 22: fairwatt.v1.Cause.inputs:type_name -> fairwatt.v1.CauseInput
+	2,  // 23: fairwatt.v1.GateChange.state:type_name -> fairwatt.v1.GateState
+	11, // 24: fairwatt.v1.GateChange.causes:type_name -> fairwatt.v1.Cause
+	3,  // 25: fairwatt.v1.Word.kind:type_name -> fairwatt.v1.WordKind
+	2,  // 26: fairwatt.v1.GateAttestation.state:type_name -> fairwatt.v1.GateState
+	4,  // 27: fairwatt.v1.Offer.contactor:type_name -> fairwatt.v1.Contactor
+	22, // 28: fairwatt.v1.Response.token:type_name -> fairwatt.v1.Token
+	21, // 29: fairwatt.v1.Response.quotes:type_name -> fairwatt.v1.Quote
+	24, // 30: fairwatt.v1.Pay.buyer_reading:type_name -> fairwatt.v1.MeterReading
+	24, // 31: fairwatt.v1.Start.reading:type_name -> fairwatt.v1.MeterReading
+	11, // 32: fairwatt.v1.Hold.causes:type_name -> fairwatt.v1.Cause
+	24, // 33: fairwatt.v1.Hold.reading:type_name -> fairwatt.v1.MeterReading
+	24, // 34: fairwatt.v1.Resume.reading:type_name -> fairwatt.v1.MeterReading
+	24, // 35: fairwatt.v1.Reading.reading:type_name -> fairwatt.v1.MeterReading
+	24, // 36: fairwatt.v1.Bill.reading:type_name -> fairwatt.v1.MeterReading
+	24, // 37: fairwatt.v1.Confirm.reading:type_name -> fairwatt.v1.MeterReading
+	38, // [38:38] is the sub-list for method output_type
+	38, // [38:38] is the sub-list for method input_type
+	38, // [38:38] is the sub-list for extension type_name
+	38, // [38:38] is the sub-list for extension extendee
+	0,  // [0:38] is the sub-list for field type_name
 }
 
 func init() { file_proto_fairwattpb_record_proto_init() }
@@ -2769,6 +2827,7 @@ func file_proto_fairwattpb_record_proto_init() {
 		(*Record_MeterRegistration)(nil),
 		(*Record_MeterChange)(nil),
 		(*Record_MeterRetire)(nil),
+		(*Record_Tick)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -2776,7 +2835,7 @@ func file_proto_fairwattpb_record_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_proto_fairwattpb_record_proto_rawDesc), len(file_proto_fairwattpb_record_proto_rawDesc)),
 			NumEnums:      5,
-			NumMessages:   25,
+			NumMessages:   26,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -107,6 +107,8 @@ const (
 	CodeHoldWithoutHazard = "hold_without_hazard"
 	// CodeEnergyNotMetered: more, or other, energy than the meter counted.
 	CodeEnergyNotMetered = "energy_not_metered"
+	// CodeNothingDue: a tick, and nothing has run out.
+	CodeNothingDue = "nothing_due"
 	// CodePayIDWrong: the bill is not for this trade's payment.
 	CodePayIDWrong = "pay_id_wrong"
 )
