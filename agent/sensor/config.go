@@ -33,6 +33,7 @@ var kinds = map[string]kind{
 	KindBH1750:     kindOf[BH1750Opts](),
 	KindMCP9808:    kindOf[MCP9808Opts](),
 	KindLM75:       kindOf[LM75Opts](),
+	KindDS18B20:    kindOf[DS18B20Opts](),
 }
 
 // A Config describes one sensor. Zero means the default. Its YAML form is flat:

@@ -27,6 +27,7 @@ type Config struct {
 	LM75        []LM75
 	ADXL345     []ADXL345
 	BH1750      []BH1750
+	DS2482      []DS2482
 	AS3935      []AS3935
 	PZEM        []PZEM
 	Anemometers []Anemometer
@@ -192,6 +193,7 @@ type Board struct {
 	relays map[string]*relay // by the pin of their coil
 	// feedbacks are the same relays by the pin of their feedback.
 	feedbacks map[string]*relay
+	oneWire   map[string]*ds18b20 // by name
 	parts     []Part
 	// runners are the chips that change between transfers.
 	runners []runner
@@ -214,7 +216,7 @@ func New(cfg Config) (*Board, error) {
 	b := &Board{
 		chips: map[uint16]chip{}, faults: map[string]*faults{},
 		pulses: map[string]*pulsePin{}, ready: map[string]*ads1115{}, irqs: map[string]*as3935{}, lines: map[string]*line{},
-		relays: map[string]*relay{}, feedbacks: map[string]*relay{}, opened: map[any]map[string]*edgeQueue{},
+		relays: map[string]*relay{}, feedbacks: map[string]*relay{}, oneWire: map[string]*ds18b20{}, opened: map[any]map[string]*edgeQueue{},
 	}
 	b.faults[BusPart] = &b.bus
 	if err := b.SetKernel(cfg.Kernel); err != nil {
@@ -277,6 +279,11 @@ func (b *Board) addChips(cfg Config) error {
 	}
 	for _, c := range simpleChips(cfg) {
 		if err := b.addChip(c.chip, c.f); err != nil {
+			return err
+		}
+	}
+	for _, c := range cfg.DS2482 {
+		if err := b.addDS2482(c); err != nil {
 			return err
 		}
 	}

@@ -9,6 +9,7 @@
 //	TMP102   one-shot and continuous conversions, both formats
 //	SHT4x    commands, busy times, checksums
 //	MCP9808  continuous conversions, nothing yet after power-up
+//	DS2482   a 1-Wire line with DS18B20: their numbers, memory, conversions
 //	LM75     continuous conversions, its kin with up to 12 bits
 //	ADXL345  its queue of samples of a vibrating machine
 //	BH1750   one-time measurements, measuring times

@@ -58,7 +58,7 @@ type Fault struct {
 
 // onlyChips lists the chips that can have a special fault.
 var onlyChips = map[FaultKind][]string{
-	Garbled: {"sht4x", "pzem"}, Noise: {"as3935"}, Disturbers: {"as3935"}, Locked: {BusPart},
+	Garbled: {"sht4x", "pzem", "ds18b20"}, Noise: {"as3935"}, Disturbers: {"as3935"}, Locked: {BusPart},
 }
 
 // busFaults are those of the bus, and its only ones.
@@ -122,6 +122,9 @@ func (b *Board) setFault(f Fault, on bool) error {
 		return fmt.Errorf("fault of %s: it can not have %s", f.Part, f.Kind)
 	}
 	chip, _, _ := strings.Cut(f.Part, "@")
+	if b.oneWire[f.Part] != nil {
+		chip = "ds18b20"
+	}
 	if only, ok := onlyChips[f.Kind]; ok && !slices.Contains(only, chip) {
 		return fmt.Errorf("fault of %s: %s can not have %s", f.Part, chip, f.Kind)
 	}
@@ -178,6 +181,10 @@ func (b *Board) dip(part string, on bool) error {
 	}
 	if part == BusPart {
 		b.brownOut()
+		return nil
+	}
+	if d := b.oneWire[part]; d != nil {
+		d.powerUp()
 		return nil
 	}
 	for _, c := range b.chips {

@@ -190,6 +190,7 @@ func allChips() (board.Config, map[string]sensor.Config) {
 	layout.TMP102 = []board.TMP102{{Address: 0x49, Channel: model.EquipmentTemperatureC}}
 	layout.SHT4x = []board.SHT4x{{Address: 0x44}}
 	layout.MCP9808 = []board.MCP9808{{Address: 0x18, Channel: model.EquipmentTemperatureC}}
+	layout.DS2482 = []board.DS2482{{Address: 0x19, Sensors: []board.DS18B20{{Serial: 0xA1, Channel: model.EquipmentTemperatureC}}}}
 	layout.LM75 = []board.LM75{{Address: 0x4A, Channel: model.EquipmentTemperatureC}}
 	layout.ADXL345 = []board.ADXL345{{Address: 0x53}}
 	layout.BH1750 = []board.BH1750{{Address: 0x23, LuxPerWPM2: 120}}
@@ -202,6 +203,7 @@ func allChips() (board.Config, map[string]sensor.Config) {
 		"tmp102@0x49":  {Kind: sensor.KindTMP102, Address: 0x49},
 		"sht4x@0x44":   {Kind: sensor.KindSHT4x},
 		"mcp9808@0x18": {Kind: sensor.KindMCP9808},
+		"ds2482@0x19":  {Kind: sensor.KindDS18B20, Address: 0x19},
 		"lm75@0x4a":    {Kind: sensor.KindLM75, Address: 0x4A},
 		"adxl345@0x53": {Kind: sensor.KindADXL345},
 		"bh1750@0x23":  {Kind: sensor.KindBH1750},
