@@ -16,7 +16,7 @@ type Writer struct {
 	Simulated bool
 	Location  *wire.Location // nil: unknown
 	Zone      *time.Location // of times in words for people; nil: UTC
-	Began     time.Time      // when the agent started, for what rules cost
+	CostSince time.Time      // since when the tolls of a gate view are; zero: not known
 	// PriceMicro is the price of a kWh in millionths, 0 for none.
 	PriceMicro int64
 	ModelHash  string
