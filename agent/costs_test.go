@@ -43,6 +43,9 @@ func TestCostsOverARestart(t *testing.T) {
 		s.sensor("wind").become(steadily(wind, 6))
 		s.wait(2 * time.Hour)
 		before, _ := costOf(t, gates(), "W03")
+		if r := s.agent.statusResult(); len(r.Cost) == 0 || r.Cost[0].Rule != "W03" || r.Cost[0].ClosedS/3600 != before || r.CostSince.IsZero() {
+			t.Errorf("status says %+v", r)
+		}
 		if before < 2.5 || before > 3 { // two hours, and 40 minutes until it is over
 			t.Fatalf("W03 has cost %g h", before)
 		}

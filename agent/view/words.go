@@ -93,4 +93,5 @@ func (v *Writer) cost(out *wire.Gate[Cause], judged *model.View, now Moment) {
 	if out.Cost != nil && !v.CostSince.IsZero() && now.Speed == 0 {
 		out.CostSince = wire.Time{Time: v.CostSince}
 	}
+	v.Spent, v.SpentSince = out.Cost, out.CostSince
 }

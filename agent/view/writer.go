@@ -23,6 +23,10 @@ type Writer struct {
 	// Set publishes a payload.
 	Set func(class string, qos byte, retained bool, payload []byte) error
 
+	// Spent is what rules have cost by the last gate view, and SpentSince since when.
+	Spent      []wire.Cost
+	SpentSince wire.Time
+
 	Seq      uint64    // of the last view
 	GateWall time.Time // when the gate came into its state
 	levels   [model.NumKinds]model.Level
