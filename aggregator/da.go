@@ -108,6 +108,7 @@ type DA struct {
 	intake    *intake.Intake
 	mail      *receipt.Mailer
 	page      *page.Page
+	tickedAt  time.Time // pulse's own: when this aggregator last asked for a block
 }
 
 // New opens the store and makes a DA that continues where the store ends. Close
@@ -337,6 +338,9 @@ func (d *DA) pulse(ctx context.Context) error {
 		case <-t.C:
 			d.intake.Forget()
 			d.page.Refresh()
+			if err := d.tick(ctx); err != nil {
+				d.log.Warn("no tick", "err", err)
+			}
 		}
 	}
 }

@@ -411,6 +411,7 @@ func (n *Node) send(to string, frame []byte) {
 func (n *Node) Stats() Stats {
 	c := &n.count
 	s := Stats{
+		At:     time.Now(),
 		Height: n.height.Load(),
 		Blocks: c.blocks.Load(), Fetched: c.fetched.Load(), Epochs: c.epochs.Load(),
 		ViewChanges: c.viewChanges.Load(), Complaints: c.complaints.Load(), Restarts: c.restarts.Load(),
@@ -422,6 +423,10 @@ func (n *Node) Stats() Stats {
 		CutOffs: c.cutOffs.Load(), CutFrames: c.cutFrames.Load(), Peers: n.peerStats(),
 	}
 	s.Pending, s.PendingBytes = n.pool.Size()
+	s.OldestPending, _ = n.pool.Oldest()
+	if at := n.progress.Load(); at != 0 {
+		s.LastBlock = time.Unix(0, at)
+	}
 	epoch, view, voting := n.position()
 	s.Epoch, s.View, s.Voting = epoch.Number, view, voting
 	if why := n.following.Load(); why != nil {

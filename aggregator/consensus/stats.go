@@ -8,10 +8,11 @@ import (
 
 // Stats is a node at one moment. Counters count from its start.
 type Stats struct {
-	Epoch  uint64 `json:"epoch"`
-	View   uint64 `json:"view"`
-	Leader string `json:"leader"`
-	Height uint64 `json:"height"`
+	At     time.Time `json:"at"` // the moment
+	Epoch  uint64    `json:"epoch"`
+	View   uint64    `json:"view"`
+	Leader string    `json:"leader"`
+	Height uint64    `json:"height"`
 	// Voting is false while the node only follows: its log of this epoch is
 	// missing, or it starts or catches up.
 	Voting bool `json:"voting"`
@@ -43,6 +44,10 @@ type Stats struct {
 	CutOffs   uint64 `json:"cut_offs"`   // members cut off for breaking rules
 	CutFrames uint64 `json:"cut_frames"` // frames of theirs that were not looked at
 
+	// LastBlock is when the newest block came; at first, when the node started.
+	LastBlock time.Time `json:"last_block"`
+	// OldestPending is when the oldest record that waits came; zero if none does.
+	OldestPending time.Time `json:"oldest_pending"`
 	// LastVote is when this node last voted for a block, zero for never.
 	LastVote time.Time `json:"last_vote"`
 	// Peers is what is known of the other members.
@@ -52,6 +57,18 @@ type Stats struct {
 	Missed map[string]uint64 `json:"missed"`
 	// RefusedBy counts the messages refused by cause.
 	RefusedBy map[string]uint64 `json:"refused_by"`
+}
+
+// Waits is how long records have waited without any block; 0 if none wait.
+func (s *Stats) Waits() time.Duration {
+	since := s.OldestPending
+	if since.IsZero() {
+		return 0
+	}
+	if s.LastBlock.After(since) {
+		since = s.LastBlock
+	}
+	return max(0, s.At.Sub(since))
 }
 
 // An Edge is one of the communication tree, From forwarding blocks to To.

@@ -179,3 +179,30 @@ func TestLeaderBelowItsPromiseSaysSoOnce(t *testing.T) {
 		}
 	})
 }
+
+// A member that wishes for one view and another in turn, as a liar with two machines
+// does, gets a few answers in a while, not one to each wish: its own answers would
+// be wishes again, without an end.
+func TestWishesAreAnsweredWithinBounds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var answers atomic.Int32
+		c, _ := newIdle(t)
+		c.sieved(func(_, to string, _ *peerpb.Frame, m *protos.Message) bool {
+			if to == "da4" && m.GetViewChange() != nil {
+				answers.Add(1)
+			}
+			return true
+		})
+		c.stop("da3")
+		c.start("da3")
+		c.untilVoting("da3")
+		i := c.node("da3").instance()
+		i.log.promised.Store(9)
+		for k := range 1000 {
+			i.wished(4, &protos.ViewChange{NextView: 1 + uint64(k%2)})
+		}
+		if n := answers.Load(); n < 1 || n > 10 {
+			t.Errorf("%d answers", n)
+		}
+	})
+}

@@ -17,14 +17,19 @@ import (
 // moves one view at a time, and only when a quorum wishes for that very view;
 // members that lost messages, or were restarted, would wish for different ones.
 
-// helpEvery bounds the answers to one member's wish for a view, and how often
-// this node is hurried on.
-const helpEvery = 100 * time.Millisecond
+// helpEvery bounds how often one wish of a member is answered, and how often this
+// node is hurried on; helpMost, how many of its wishes in that time. An answer is a
+// wish to who gets it.
+const (
+	helpEvery = 100 * time.Millisecond
+	helpMost  = 4
+)
 
 // wishes are the views that others wished for last.
 type wishes struct {
 	view    map[uint64]uint64
-	helped  map[uint64]time.Time
+	helped  map[uint64]time.Time // when the newest time of answers to a member began
+	answers map[uint64]int       // in that time
 	proved  map[uint64]time.Time
 	hurried time.Time
 }
@@ -38,9 +43,12 @@ func (i *instance) wished(sender uint64, vc *protos.ViewChange) {
 	i.keepMu.Lock()
 	same := i.wishes.view[sender] == next
 	i.wishes.view[sender] = next
-	help := next <= promised && !(same && now.Sub(i.wishes.helped[sender]) < helpEvery)
+	if now.Sub(i.wishes.helped[sender]) >= helpEvery {
+		i.wishes.helped[sender], i.wishes.answers[sender] = now, 0
+	}
+	help := next <= promised && i.wishes.answers[sender] < helpMost && !(same && i.wishes.answers[sender] > 0)
 	if help {
-		i.wishes.helped[sender] = now
+		i.wishes.answers[sender]++
 	}
 	i.keepMu.Unlock()
 	if help {

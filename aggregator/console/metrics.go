@@ -31,6 +31,7 @@ func writeSnapshot(w io.Writer, s *Snapshot) {
 	}
 	metrics.WriteGaugeUint64(w, "fairwatt_da_up", up)
 	writeChain(w, s)
+	writeAgreement(w, s)
 	writeCounters(w, &s.Counters)
 	for i := range s.Generators {
 		writeGenerator(w, &s.Generators[i])
@@ -51,6 +52,29 @@ func writeChain(w io.Writer, s *Snapshot) {
 	}
 }
 
+func writeAgreement(w io.Writer, s *Snapshot) {
+	a := &s.Agreement
+	voting := uint64(0)
+	if a.Voting {
+		voting = 1
+	}
+	metrics.WriteGaugeUint64(w, "fairwatt_da_voting", voting)
+	metrics.WriteGaugeUint64(w, "fairwatt_da_quorum", uint64(a.Quorum))
+	metrics.WriteGaugeUint64(w, "fairwatt_da_members_reachable", uint64(a.Reachable))
+	metrics.WriteGaugeFloat64(w, "fairwatt_da_last_vote_timestamp_seconds", float64(a.LastVoteMs)/1000)
+	for _, p := range a.Peers {
+		cut := uint64(0)
+		if p.CutOffMs > s.TimeMs {
+			cut = 1
+		}
+		metrics.WriteGaugeUint64(w, fmt.Sprintf("fairwatt_da_peer_height{peer=%q}", p.ID), p.Height)
+		metrics.WriteGaugeFloat64(w, fmt.Sprintf("fairwatt_da_peer_heard_timestamp_seconds{peer=%q}", p.ID), float64(p.HeardMs)/1000)
+		metrics.WriteGaugeFloat64(w, fmt.Sprintf("fairwatt_da_peer_voted_timestamp_seconds{peer=%q}", p.ID), float64(p.VotedMs)/1000)
+		metrics.WriteCounterUint64(w, fmt.Sprintf("fairwatt_da_peer_refused_total{peer=%q}", p.ID), p.Refused)
+		metrics.WriteGaugeUint64(w, fmt.Sprintf("fairwatt_da_peer_cut_off{peer=%q}", p.ID), cut)
+	}
+}
+
 func writeCounters(w io.Writer, c *Counters) {
 	metrics.WriteGaugeUint64(w, "fairwatt_da_brokers", uint64(max(c.Brokers, 0)))
 	metrics.WriteGaugeUint64(w, "fairwatt_da_broker_connected", uint64(max(c.BrokersConnected, 0)))
@@ -58,6 +82,7 @@ func writeCounters(w io.Writer, c *Counters) {
 	metrics.WriteCounterUint64(w, "fairwatt_da_records_accepted_total", c.Accepted)
 	metrics.WriteCounterUint64(w, "fairwatt_da_records_duplicate_total", c.Duplicates)
 	metrics.WriteCounterUint64(w, "fairwatt_da_records_dropped_total", c.Dropped)
+	metrics.WriteCounterUint64(w, "fairwatt_da_senders_put_off_total", c.PutOff)
 	for _, code := range sortedKeys(c.Refused) {
 		metrics.WriteCounterUint64(w, fmt.Sprintf("fairwatt_da_records_refused_total{code=%q}", code), c.Refused[code])
 	}

@@ -64,6 +64,7 @@ type Server struct {
 	mux  *http.ServeMux
 
 	streams chan struct{} // one token an open stream
+	clients clients
 
 	cache struct {
 		sync.Mutex
@@ -257,6 +258,10 @@ func (s *Server) healthz(w http.ResponseWriter, _ *http.Request) {
 		problem(w, http.StatusServiceUnavailable, errors.New(now.Fault))
 		return
 	}
+	if why := now.Agreement.Stuck; why != "" {
+		problem(w, http.StatusServiceUnavailable, errors.New(why))
+		return
+	}
 	// Without a broker a DA still agrees on blocks, but hears no device.
 	status := map[string]string{"status": "ok"}
 	if c := &now.Counters; c.Brokers > 0 && c.BrokersConnected == 0 {
@@ -271,6 +276,13 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 	select {
 	case s.streams <- struct{}{}:
 		defer func() { <-s.streams }()
+		client, most := clientOf(r, s.opts.MaxStreams)
+		if !s.clients.enter(client, most) {
+			w.Header().Set("Retry-After", "10")
+			problem(w, http.StatusServiceUnavailable, fmt.Errorf("%d event streams are open from this address already", most))
+			return
+		}
+		defer s.clients.leave(client)
 	default:
 		w.Header().Set("Retry-After", "10")
 		problem(w, http.StatusServiceUnavailable, fmt.Errorf("already %d event streams are open", s.opts.MaxStreams))

@@ -35,6 +35,7 @@ type Snapshot struct {
 	Words      []Word         `json:"words"` // of people to devices, newest first, bounded
 	Chain      Chain          `json:"chain"`
 	Tree       Tree           `json:"tree"`
+	Agreement  Agreement      `json:"agreement"`
 	Counters   Counters       `json:"counters"`
 }
 
@@ -170,6 +171,29 @@ type Chain struct {
 	Blocks         []Block  `json:"blocks"`   // newest first, bounded
 }
 
+// Agreement is this DA's part in it, and what it hears of the others.
+type Agreement struct {
+	Members int `json:"members"`
+	Quorum  int `json:"quorum"` // members that a block needs
+	// Reachable are the members heard within the last seconds, this DA included.
+	Reachable  int   `json:"reachable"`
+	Voting     bool  `json:"voting"`
+	LastVoteMs int64 `json:"last_vote_ms"` // of this DA, for a block; 0: none since its start
+	// Stuck says why no block can come; empty when one can.
+	Stuck string `json:"stuck,omitempty"`
+	Peers []Peer `json:"peers"` // by id
+}
+
+// A Peer is another member as this DA hears it. Times are 0 for never.
+type Peer struct {
+	ID       string `json:"id"`
+	Height   uint64 `json:"height"`
+	HeardMs  int64  `json:"heard_ms"`
+	VotedMs  int64  `json:"voted_ms"`
+	Refused  uint64 `json:"refused"`              // what it sent against the rules
+	CutOffMs int64  `json:"cut_off_ms,omitempty"` // until when nothing of it is looked at
+}
+
 // A Block is a summary of one certified block.
 type Block struct {
 	Height         uint64 `json:"height"`
@@ -224,6 +248,7 @@ type Counters struct {
 	Duplicates uint64            `json:"duplicates"` // seen before
 	Refused    map[string]uint64 `json:"refused"`    // by code, at the intake and in blocks
 	Dropped    uint64            `json:"dropped"`    // not taken: queue full or over the rate; their senders send again
+	PutOff     uint64            `json:"put_off"`    // answers that asked a sender to send again later
 	Forwarded  uint64            `json:"forwarded"`  // blocks sent on to children
 	Pulled     uint64            `json:"pulled"`     // blocks fetched because they did not come
 	Missed     uint64            `json:"missed"`     // blocks the tree did not bring in time

@@ -117,9 +117,33 @@ var boundaries = []boundary{
 		return hold(uint64(5+d), 1000)
 	}, wire.CodeHoldWithoutHazard, applies, wire.CodeHoldWithoutHazard},
 	{"time of a hold's reading", (*world).toStopped, seller, func(w *world, d int64) record {
+		r := hold(2, 1000)
+		r.GetHold().Reading.TimeMs = w.NowMs
 		w.NowMs += w.Genesis.Params.HoldReadingMs - 1 + d // the block's time is one more
-		return hold(2, 1000)
+		return r
 	}, applies, applies, wire.CodeExpired},
+	{"own time of a hold's reading", (*world).toStopped, seller, func(w *world, d int64) record {
+		r := hold(2, 1000)
+		r.GetHold().Reading.TimeMs = w.NowMs + w.Genesis.Params.SkewMs + d
+		return r
+	}, applies, applies, wire.CodeReadingTime},
+	{"a reading of before", (*world).toDelivering, seller, func(w *world, d int64) record {
+		r := readingOf("seller-1-meter", 1000)
+		r.GetReading().Reading.TimeMs = w.NowMs + 1 - w.Genesis.Params.ReadingSkewMs + d
+		return r
+	}, wire.CodeReadingTime, applies, applies},
+	{"a reading of after", (*world).toDelivering, seller, func(w *world, d int64) record {
+		r := readingOf("seller-1-meter", 1000)
+		r.GetReading().Reading.TimeMs = w.NowMs + 1 + w.Genesis.Params.ReadingSkewMs + d
+		return r
+	}, applies, applies, wire.CodeReadingTime},
+	{"rated power", slow((*world).toDelivering), seller, func(w *world, d int64) record { // 36 kW for a minute, a tenth, and a step
+		w.NowMs += 60_000 - 1 // the reading of the start was 1 ms earlier
+		return readingOf("seller-1-meter", 1000+660+1+d)
+	}, applies, applies, wire.CodeOverRatedPower},
+	{"last register of a meter", func(w *world) { w.toBilled(); w.must(buyer, confirm(2100, 2000)) }, mc, func(_ *world, d int64) record {
+		return meterRetired("buyer-1-meter", 2100+d)
+	}, wire.CodeRegisterBack, applies, applies},
 	{"seller's register", (*world).toStopped, seller, func(_ *world, d int64) record { return hold(2, 1000+d) },
 		wire.CodeRegisterBack, applies, applies},
 	{"energy of the bill and the meter", (*world).toDelivering, seller, func(w *world, d int64) record { return w.bill(2000, 1000+d, 200_000+200*d) },
@@ -130,6 +154,14 @@ var boundaries = []boundary{
 		wire.CodeAmountWrong, applies, wire.CodeAmountWrong},
 	{"energy of the confirmation", (*world).toBilled, buyer, func(_ *world, d int64) record { return confirm(2100, 2000+d) },
 		wire.CodeEnergyNotMetered, applies, wire.CodeEnergyNotMetered},
+}
+
+// slow gives the seller's meter a branch of 36 kW: 10 Wh a second.
+func slow(to func(*world)) func(*world) {
+	return func(w *world) {
+		*w = *newWorld(w.t, func(g *ledger.Genesis) { g.Meters[0].RatedW, g.Meters[0].StartWh = 36_000, 1000 })
+		to(w)
+	}
 }
 
 // TestBoundaries takes each limit of the market from one below to one above.
@@ -257,6 +289,7 @@ func (w *world) next(n int) (token string) {
 	r.GetResponse().RequestId, r.GetResponse().Token.TokenId = "request-"+id, "token-"+id
 	w.must(mc, r)
 	w.must(seller, w.offer(1000, 200_000))
+	w.must(mc, meterAdded(meterOf(buyer, "meter-"+id)))
 	w.must(buyer, pay2(func(p *fairwattpb.Pay) {
 		p.TokenId, p.BuyerReading = "token-"+id, at("meter-"+id, 0)
 	}))

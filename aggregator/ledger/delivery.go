@@ -15,6 +15,9 @@ func (x *execution) trade(id, sender, part string) (*Trade, *Refusal) {
 	if part == "seller" && t.Seller != sender || part == "buyer" && t.Buyer != sender {
 		return nil, refuse(wire.CodeNotYours, "%q is not the %s of trade %q", sender, part, id)
 	}
+	if x.ranOut(t.DeadlineMs) {
+		return nil, refuse(wire.CodeExpired, "trade %q was %s until %d ms ago", id, t.Status, x.timeMs-t.DeadlineMs)
+	}
 	return t, nil
 }
 
@@ -85,7 +88,7 @@ func (x *execution) start(seller string, s *fairwattpb.Start) *Refusal {
 	}
 	seq, r := x.attested(seller, s.Attestation)
 	if r == nil {
-		r = x.readMeter(seller, t.ID, s.Reading)
+		r = x.readMeter(seller, t.ID, true, s.Reading)
 	}
 	if r != nil {
 		return r // the buyer's own meter among others: it is the buyer's since the payment
@@ -105,7 +108,7 @@ func (x *execution) sellerReading(t *Trade, r *fairwattpb.MeterReading) *Refusal
 	if r.Meter != t.SellerMeter {
 		return refuse(wire.CodeMeterNotYours, "meter %q does not measure trade %q", r.Meter, t.ID)
 	}
-	return x.readMeter(t.Seller, t.ID, r)
+	return x.readMeter(t.Seller, t.ID, true, r)
 }
 
 func (x *execution) hold(seller string, h *fairwattpb.Hold) *Refusal {
@@ -175,6 +178,9 @@ func (x *execution) reading(sender string, m *fairwattpb.Reading) *Refusal {
 	if sender != t.Seller && sender != t.Buyer {
 		return refuse(wire.CodeNotYours, "%q has no part in trade %q", sender, t.ID)
 	}
+	if x.ranOut(t.DeadlineMs) {
+		return refuse(wire.CodeExpired, "trade %q was %s until %d ms ago", t.ID, t.Status, x.timeMs-t.DeadlineMs)
+	}
 	if r := t.in(wire.StatusPaid, wire.StatusDelivering, wire.StatusHeld, wire.StatusBilled); r != nil {
 		return r
 	}
@@ -191,7 +197,7 @@ func (x *execution) reading(sender string, m *fairwattpb.Reading) *Refusal {
 	if m.Reading.Meter != t.BuyerMeter {
 		return refuse(wire.CodeMeterNotYours, "meter %q does not measure trade %q", m.Reading.Meter, t.ID)
 	}
-	if r := x.readMeter(t.Buyer, t.ID, m.Reading); r != nil {
+	if r := x.readMeter(t.Buyer, t.ID, false, m.Reading); r != nil {
 		return r
 	}
 	if x.params.byMeters() {
@@ -216,7 +222,7 @@ func (x *execution) bill(seller string, b *fairwattpb.Bill) *Refusal {
 	if r := x.sellerReading(t, b.Reading); r != nil {
 		return r
 	}
-	if t.Status == wire.StatusDelivering || x.owesHoldReading(t) {
+	if t.Status == wire.StatusDelivering || x.isHoldReading(t, b.Reading) {
 		t.SellerMeteredWh += b.Reading.RegisterWh - t.SegmentWh
 	}
 	t.SegmentWh = b.Reading.RegisterWh
@@ -264,7 +270,7 @@ func (x *execution) confirm(buyer string, c *fairwattpb.Confirm) *Refusal {
 	if c.Reading.Meter != t.BuyerMeter {
 		return refuse(wire.CodeMeterNotYours, "meter %q does not measure trade %q", c.Reading.Meter, t.ID)
 	}
-	if r := x.readMeter(buyer, t.ID, c.Reading); r != nil {
+	if r := x.readMeter(buyer, t.ID, false, c.Reading); r != nil {
 		return r
 	}
 	if received := c.Reading.RegisterWh - t.BuyerStartWh; c.EnergyWh != received {

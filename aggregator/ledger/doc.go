@@ -47,6 +47,10 @@
 // enough, so a start passed while the chain said BLOCKED; chains made by those
 // rules verify by them.
 //
+// Then a meter is registered by the centre before it measures anything. It belonged
+// to whoever named it first, and a rival could name it in a trade of 1 Wh; one meter
+// could have two names and sell its energy twice.
+//
 // With settlement by meters no lie pays: the seller is paid what both meters bear
 // out, what they differ by goes into a fund and to neither side, silence waits for
 // the buyer's next signed reading, and a seller that falls silent is billed by its

@@ -9,13 +9,19 @@ import (
 )
 
 // sweep ends what block time has run out on, in the order of the deadlines and
-// then of their keys' bytes.
+// then of their keys' bytes: max_sweep of them, so that no one can make a block that
+// takes everyone long. The rest wait for the next block; until then they count as
+// ended ([execution.ranOut]).
 func (x *execution) sweep() {
 	due := x.state.due.until(x.timeMs)
 	slices.Sort(due)
+	left := x.params.MaxSweep
 	for _, key := range slices.Compact(due) {
 		if _, ok := x.bytes(key); !ok {
 			continue // was lifted before it came
+		}
+		if left--; left < 0 && x.params.Settlement != SettleFirst {
+			break
 		}
 		deadlineMs, what, id, err := parseDeadlineKey(key)
 		if err != nil {
@@ -23,6 +29,7 @@ func (x *execution) sweep() {
 			return
 		}
 		x.remove(key)
+		x.swept++
 		x.dueMs = deadlineMs
 		switch what {
 		case dueOffer:
@@ -43,6 +50,12 @@ func (x *execution) sweep() {
 		}
 	}
 	x.dueMs = 0
+}
+
+// ranOut tells whether what lasts until ms has ended at block time although no block
+// has swept it yet. By the first rules every block sweeps all of it.
+func (x *execution) ranOut(ms int64) bool {
+	return x.params.Settlement != SettleFirst && ms != 0 && ms <= x.timeMs
 }
 
 // overdue ends or moves on a trade whose status has run out.

@@ -86,8 +86,29 @@ func (w *world) attest(state fairwattpb.GateState, seq uint64) []byte {
 	return a
 }
 
+// at is a reading of the moment in which it is sealed.
 func at(meter string, wh int64) *fairwattpb.MeterReading {
-	return &fairwattpb.MeterReading{Meter: meter, RegisterWh: wh, TimeMs: ledgertest.StartMs}
+	return &fairwattpb.MeterReading{Meter: meter, RegisterWh: wh}
+}
+
+// meterOf registers a meter that bears any power.
+func meterOf(owner, meter string) *fairwattpb.MeterRegistration {
+	return &fairwattpb.MeterRegistration{
+		Meter: meter, Owner: owner, Site: "site", Direction: fairwattpb.MeterDirection_METER_DIRECTION_BOTH,
+		Serial: "no-" + meter, RatedW: ledger.MaxRatedW, ClassE4: 100,
+	}
+}
+
+func meterAdded(r *fairwattpb.MeterRegistration) *fairwattpb.Record {
+	return &fairwattpb.Record{Body: &fairwattpb.Record_MeterRegistration{MeterRegistration: r}}
+}
+
+func meterChanged(old string, endWh int64, to *fairwattpb.MeterRegistration) *fairwattpb.Record {
+	return &fairwattpb.Record{Body: &fairwattpb.Record_MeterChange{MeterChange: &fairwattpb.MeterChange{Old: old, OldEndWh: endWh, New: to}}}
+}
+
+func meterRetired(meter string, endWh int64) *fairwattpb.Record {
+	return &fairwattpb.Record{Body: &fairwattpb.Record_MeterRetire{MeterRetire: &fairwattpb.MeterRetire{Meter: meter, EndWh: endWh}}}
 }
 
 func deposit(to string, amount int64, reference string) *fairwattpb.Record {

@@ -84,8 +84,10 @@ func (x *execution) holdReading(t *Trade, h *fairwattpb.Hold) *Refusal {
 		return refuse(wire.CodeHoldWithoutHazard, "gate_seq %d: trade %q was held by gate change %d, the newest on the chain is %d", h.GateSeq, t.ID, t.HoldSeq, g.Seq)
 	case !t.HoldOwed:
 		return refuse(wire.CodeWrongStatus, "trade %q has its reading of the hold", t.ID)
-	case !x.owesHoldReading(t):
+	case x.timeMs-t.HeldMs > x.params.HoldReadingMs:
 		return refuse(wire.CodeExpired, "the reading comes %d ms after the hold, at most %d", x.timeMs-t.HeldMs, x.params.HoldReadingMs)
+	case !x.isHoldReading(t, h.Reading):
+		return refuse(wire.CodeReadingTime, "reading.time_ms: %d ms after the hold, at most %d: state what the meter showed then", h.Reading.TimeMs-t.HeldMs, x.params.SkewMs)
 	}
 	if r := x.sellerReading(t, h.Reading); r != nil {
 		return r
@@ -99,9 +101,11 @@ func (x *execution) holdReading(t *Trade, h *fairwattpb.Hold) *Refusal {
 	return nil
 }
 
-// owesHoldReading tells whether a reading now still counts as that of the hold.
-func (x *execution) owesHoldReading(t *Trade) bool {
-	return t.Status == wire.StatusHeld && t.HoldOwed && x.timeMs-t.HeldMs <= x.params.HoldReadingMs
+// isHoldReading tells whether a reading that comes now counts as that of the hold: it
+// comes soon, and says that it was made when the delivery was held.
+func (x *execution) isHoldReading(t *Trade, r *fairwattpb.MeterReading) bool {
+	return t.Status == wire.StatusHeld && t.HoldOwed && x.timeMs-t.HeldMs <= x.params.HoldReadingMs &&
+		r.TimeMs-t.HeldMs <= x.params.SkewMs
 }
 
 // mayResume refuses what was held too often.

@@ -282,12 +282,12 @@ var deliveryRows = []marketRow{
 	{"bill what the meter counted in the hold", wire.CodeEnergyNotMetered, (*world).toHeld, seller, func(w *world) record { return w.bill(1600, 501, 100_200) }},
 	{"bill more than paid", wire.CodeVolumeWrong, (*world).toDelivering, seller, func(w *world) record { return w.bill(3001, 2001, 400_200) }},
 	{"bill another amount", wire.CodeAmountWrong, (*world).toDelivering, seller, func(w *world) record { return w.bill(3000, 1000, 200_001) }},
-	{"bill rounded up above a payment rounded down", wire.CodeInsufficientFunds, func(w *world) {
+	{"bill rounded up above a payment rounded down", wire.CodeInsufficientFunds, first(func(w *world) {
 		w.toEscrowed()
 		w.must(seller, w.offer(5000, 1500))
 		w.must(buyer, pay(func(p *fairwattpb.Pay) { p.VolumeWh, p.PriceMicroPerKwh, p.AmountMicro = 1, 1500, 1 }))
 		w.must(seller, start(w.attest(open, 1), 1000))
-	}, seller, func(w *world) record { return w.bill(1001, 1, 2) }},
+	}), seller, func(w *world) record { return w.bill(1001, 1, 2) }},
 
 	{"confirm another's", wire.CodeNotYours, (*world).toBilled, "buyer-2", func(*world) record { return confirm(2100, 2000) }},
 	{"confirm unbilled", wire.CodeWrongStatus, (*world).toDelivering, buyer, func(*world) record { return confirm(2100, 2000) }},

@@ -22,6 +22,8 @@ const (
 	MaxTimeMs = 253_402_300_799_999
 	// MaxMeterClassE4 bounds an accuracy class: class 5.
 	MaxMeterClassE4 = 500
+	// MaxRatedW bounds a meter's rated power: 1 TW.
+	MaxRatedW = 1_000_000_000_000
 	// MaxQuotes bounds the sellers named in a response.
 	MaxQuotes = 64
 )
@@ -96,6 +98,13 @@ type Params struct {
 	MaxHolds      int64 `json:"max_holds,omitempty"`
 	// SilenceMs is how long after ConfirmByMs a bill waits for the buyer's meter.
 	SilenceMs int64 `json:"silence_ms,omitempty"`
+	// ReadingSkewMs is how far a meter reading's time may be from block time.
+	ReadingSkewMs int64 `json:"reading_skew_ms,omitempty"`
+	// MinLotWh is the least that is paid for in one trade.
+	MinLotWh int64 `json:"min_lot_wh,omitempty"`
+	// MaxSweep is how many deadlines end in one block at most; more wait for the
+	// next one.
+	MaxSweep int64 `json:"max_sweep,omitempty"`
 }
 
 // The rules by which a delivery runs and is paid.
@@ -142,6 +151,9 @@ func DefaultParams() Params {
 		HoldReadingMs:      minute,
 		MaxHolds:           10,
 		SilenceMs:          7 * 24 * 60 * minute,
+		ReadingSkewMs:      2 * minute,
+		MinLotWh:           10,
+		MaxSweep:           1_000,
 	}
 }
 
@@ -203,6 +215,9 @@ func (p *Params) validateSettlement(year int64) error {
 		{"hold_reading_ms", p.HoldReadingMs, 1, 3_600_000},
 		{"max_holds", p.MaxHolds, 1, 1_000},
 		{"silence_ms", p.SilenceMs, 1, year},
+		{"reading_skew_ms", p.ReadingSkewMs, 1, 3_600_000},
+		{"min_lot_wh", p.MinLotWh, 1, MaxEnergyWh},
+		{"max_sweep", p.MaxSweep, 1, 100_000},
 	} {
 		if first {
 			c.low, c.up = 0, 0

@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"container/heap"
 	"crypto/ed25519"
 	"slices"
 	"strings"
@@ -8,6 +9,27 @@ import (
 	"fairwatt/aggregator/wct"
 	"fairwatt/proto/fairwattpb"
 )
+
+// NextDeadline returns when the next status, offer or request ends by time; 0 for
+// never.
+func (s *State) NextDeadline() int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for len(s.due) > 0 {
+		if _, ok := s.tree.get(s.due[0]); ok {
+			break
+		}
+		heap.Pop(&s.due) // it was lifted before it came
+	}
+	if len(s.due) == 0 {
+		return 0
+	}
+	ms, _, _, err := parseDeadlineKey(s.due[0])
+	if err != nil {
+		return 0 // checked when it was made
+	}
+	return ms
+}
 
 // Genesis returns the chain's genesis; it must not be changed.
 func (s *State) Genesis() *Genesis { return s.genesis }

@@ -30,10 +30,10 @@ func (p *Params) sentFor(receivedWh int64) int64 {
 // elsewhere, and it only raises what the buyer owns to.
 func (x *execution) beyondTolerance(t *Trade, claimWh, receivedWh int64) bool {
 	var classes int64
-	for _, id := range []string{t.Seller, t.Buyer} {
-		if p, ok := x.state.participants[id]; ok {
-			classes += int64(p.MeterClassE4)
-		}
+	for _, id := range []string{t.SellerMeter, t.BuyerMeter} {
+		var m meter
+		x.get(keyMeter+id, &m)
+		classes += int64(m.ClassE4)
 	}
 	tolerance := (claimWh*classes+9_999)/10_000 + 2*x.params.RegisterStepWh
 	return claimWh*(10_000-x.params.LossE4)-min(receivedWh, MaxEnergyWh)*10_000 > tolerance*10_000

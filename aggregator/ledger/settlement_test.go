@@ -11,7 +11,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-func paper(g *ledger.Genesis) { g.Params.Settlement = ledger.SettleByPaper }
+func paper(g *ledger.Genesis) { g.Params.Settlement, g.Meters = ledger.SettleByPaper, nil }
 
 func lossy(lossE4 int64) func(*ledger.Genesis) {
 	return func(g *ledger.Genesis) { g.Params.LossE4 = lossE4 }
@@ -76,7 +76,9 @@ func TestToleranceOfBothMeters(t *testing.T) {
 		{50, 0, 1988, wire.StatusSettled}, {50, 0, 1987, wire.StatusDisputed},
 		{0, 200, 1958, wire.StatusSettled}, {0, 200, 1957, wire.StatusDisputed},
 	} {
-		w := newWorld(t, func(g *ledger.Genesis) { g.Members[0].MeterClassE4, g.Members[2].MeterClassE4 = c.seller, c.buyer })
+		w := newWorld(t, func(g *ledger.Genesis) {
+			g.Meters[0].ClassE4, g.Meters[4].ClassE4 = c.seller, c.buyer // seller-1-meter, buyer-1-meter
+		})
 		w.toBilled()
 		w.must(buyer, confirm(100+c.received, c.received))
 		if trade := w.trade(); trade.Status != c.want {
@@ -219,7 +221,7 @@ func TestReadySellerIsNotAtFault(t *testing.T) {
 // A trade of a few Wh is a rounding, and earns no one credit (A08).
 func TestRoundingEarnsNoCredit(t *testing.T) {
 	for volume, kept := range map[int64]uint64{9: 0, 10: 1} {
-		w := newWorld(t, nil)
+		w := newWorld(t, func(g *ledger.Genesis) { g.Params.MinLotWh = 1 })
 		w.toEscrowed()
 		w.must(buyer, pay(func(p *fairwattpb.Pay) { p.VolumeWh, p.AmountMicro = volume, volume*200 }))
 		w.must(seller, start(w.attest(open, 1), 1000))

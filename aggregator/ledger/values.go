@@ -17,6 +17,7 @@ const (
 	keyWindow      = "window/"      // signer
 	keyGate        = "gate/"        // device
 	keyMeter       = "meter/"       // meter id
+	keySerial      = "serial/"      // of a meter, as hex: the meter's id
 	keyOffer       = "offer/"       // seller
 	keyContactor   = "contactor/"   // seller: what switches its power, once it has said
 	keyRequest     = "request/"     // buyer/request id
@@ -147,12 +148,32 @@ type meter struct {
 	Owner      string
 	RegisterWh int64
 	Trade      string // empty when it measures none
+
+	// Of a registered meter.
+	Site      string
+	Direction uint32 // fairwattpb.MeterDirection
+	PublicKey string
+	Serial    string
+	RatedW    int64
+	ClassE4   uint32
+	ReadMs    int64 // the newest reading's own time; at first, that of the registration
+	Retired   bool
 }
 
 func (m *meter) fields(c codec) {
 	c.str("owner", &m.Owner)
 	c.i64("register_wh", &m.RegisterWh)
 	c.str("trade", &m.Trade)
+	c.tail(func() bool { return m.RatedW > 0 }, func() {
+		c.str("site", &m.Site)
+		c.u32("direction", &m.Direction)
+		c.str("public_key", &m.PublicKey)
+		c.str("serial", &m.Serial)
+		c.i64("rated_w", &m.RatedW)
+		c.u32("class_e4", &m.ClassE4)
+		c.i64("read_ms", &m.ReadMs)
+		c.flag("retired", &m.Retired)
+	})
 }
 
 // An Offer is a seller's standing offer; VolumeWh is what is left of it.

@@ -108,6 +108,7 @@ func TestRefusedLeavesTheBlockAlone(t *testing.T) {
 	w := newWorld(t, nil)
 	w.toDelivering() // the seller's register is at 1000
 	seal := func(sender string, r record) []byte {
+		w.NowMs += 1000
 		sealed, err := w.Seal(sender, r)
 		if err != nil {
 			t.Fatal(err)

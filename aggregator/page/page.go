@@ -158,7 +158,7 @@ func (p *Page) Snapshot() *console.Snapshot {
 	s := &console.Snapshot{
 		Version: version, TimeMs: now.UnixMilli(), Name: p.cfg.Genesis.Name, DA: p.cfg.DA, Software: p.cfg.Software,
 		StartedMs: p.started.UnixMilli(), Generators: p.generators(now), TradeCount: p.state.Totals().TradesByStatus,
-		Counters: p.counters(&stats), Tree: p.tree(),
+		Counters: p.counters(&stats), Tree: p.tree(), Agreement: p.agreement(&stats, now),
 	}
 	s.Fault = stats.Following
 	if fault := p.fault.Load(); fault != nil {
@@ -186,7 +186,7 @@ func (p *Page) Snapshot() *console.Snapshot {
 func (p *Page) counters(agreement *consensus.Stats) console.Counters {
 	in := p.needs.Intake()
 	c := console.Counters{
-		Received: in.Received, Accepted: in.Accepted, Duplicates: in.Duplicates, Refused: in.Refused, Dropped: in.Dropped,
+		Received: in.Received, Accepted: in.Accepted, Duplicates: in.Duplicates, Refused: in.Refused, Dropped: in.Dropped, PutOff: in.PutOff,
 		Pending: in.Pending, Forwarded: agreement.Forwarded, Pulled: agreement.Pulled, BadViews: p.views.badCount(),
 		ATCT: console.Quantiles{N: len(in.FinalMs), P50: in.Quantile(0.50), P95: in.Quantile(0.95), P99: in.Quantile(0.99)},
 	}

@@ -27,7 +27,7 @@ func Dial(addr string, tls *tls.Config) (*Client, error) { return DialBy(nil, ad
 // verified against the common name of the DA's certificate. The connection is
 // made at the first call and again whenever it was lost.
 func DialBy(by Dialer, addr string, tls *tls.Config) (*Client, error) {
-	if tls == nil || len(tls.Certificates) == 0 || tls.RootCAs == nil {
+	if tls == nil || len(tls.Certificates) == 0 && tls.GetClientCertificate == nil || tls.RootCAs == nil {
 		return nil, errors.New("peer: tls needs a certificate and the authority (RootCAs)")
 	}
 	conn, err := dial(addr, tls, tls.ServerName, by)

@@ -69,7 +69,7 @@ func (c *Config) validate() error {
 		return errors.New("peer: self is required")
 	case c.Listener == nil && c.ListenAddr == "":
 		return errors.New("peer: listener or listen_addr is required")
-	case c.TLS == nil || len(c.TLS.Certificates) == 0 || c.TLS.RootCAs == nil:
+	case !hasCertificate(c.TLS) || c.TLS.RootCAs == nil:
 		return errors.New("peer: tls needs a certificate and the authority (RootCAs)")
 	}
 	if _, ok := c.Peers[c.Self]; ok {
@@ -83,6 +83,12 @@ func (c *Config) validate() error {
 	return nil
 }
 
+// hasCertificate says whether a configuration has a certificate for both ends, or a
+// way to get one at each handshake.
+func hasCertificate(c *tls.Config) bool {
+	return c != nil && (len(c.Certificates) > 0 || c.GetCertificate != nil && c.GetClientCertificate != nil)
+}
+
 // LinkStats are one link's counts since start.
 type LinkStats struct {
 	Connected bool   `json:"connected"`
@@ -90,6 +96,8 @@ type LinkStats struct {
 	Sent      uint64 `json:"sent"`
 	SentBytes uint64 `json:"sent_bytes"`
 	Received  uint64 `json:"received"`
+	// Replaced counts the streams of the peer that ended because it opened another.
+	Replaced uint64 `json:"replaced"`
 	// DroppedDown frames did not fit the queue while the peer was not
 	// reachable, DroppedLive ones while it was: it reads too slowly.
 	DroppedDown uint64 `json:"dropped_down"`

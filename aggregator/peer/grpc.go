@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -33,6 +34,10 @@ type GRPC struct {
 	peers     map[string]*remote
 	observers map[string]bool
 	handlers  atomic.Pointer[Handlers]
+
+	mu   sync.Mutex
+	open map[string]int       // connections of each caller
+	in   map[string]*inStream // the stream of each peer
 }
 
 // remote is the outgoing side of one link.
@@ -52,7 +57,8 @@ func NewGRPC(cfg Config) (*GRPC, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.Default()
 	}
-	g := &GRPC{cfg: cfg, log: cfg.Logger.With("part", "peer"), listener: cfg.Listener, peers: make(map[string]*remote), observers: make(map[string]bool)}
+	g := &GRPC{cfg: cfg, log: cfg.Logger.With("part", "peer"), listener: cfg.Listener, peers: make(map[string]*remote), observers: make(map[string]bool),
+		open: make(map[string]int), in: make(map[string]*inStream)}
 	for _, name := range cfg.Observers {
 		g.observers[name] = true
 	}
@@ -91,7 +97,8 @@ func (g *GRPC) closeConns() {
 func (g *GRPC) Run(ctx context.Context, h Handlers) error {
 	g.handlers.Store(&h)
 	server := grpc.NewServer(
-		grpc.Creds(credentials.NewTLS(serverTLS(g.cfg.TLS))),
+		grpc.Creds(door{credentials.NewTLS(serverTLS(g.cfg.TLS, g.knows)), g}),
+		grpc.ConnectionTimeout(handshakeLimit), grpc.MaxConcurrentStreams(maxStreams),
 		grpc.MaxRecvMsgSize(MaxFrameBytes), grpc.MaxSendMsgSize(MaxFrameBytes),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: time.Second, PermitWithoutStream: true}),
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: 10 * time.Second, Timeout: 5 * time.Second}),

@@ -83,6 +83,12 @@ func (q *queue) received() {
 	q.stats.Received++
 }
 
+func (q *queue) replaced() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.stats.Replaced++
+}
+
 func (q *queue) connected(yes bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -75,17 +75,44 @@ func (s *service) Stream(stream grpc.ClientStreamingServer[peerpb.Packet, peerpb
 	if err := stream.SendHeader(metadata.MD{}); err != nil {
 		return err
 	}
+	own := s.g.replaceStream(from)
+	defer close(own.ended)
 	q := s.g.peers[from].queue
+	packets, failed := make(chan []byte), make(chan error, 1)
+	go func() {
+		for {
+			packet, err := stream.Recv()
+			if err != nil {
+				failed <- err
+				return
+			}
+			select {
+			case packets <- packet.GetFrame():
+			case <-stream.Context().Done(): // the handler has returned
+				return
+			}
+		}
+	}()
+	if own.before != nil { // frames keep their order over the change of streams
+		select {
+		case <-own.before:
+		case <-stream.Context().Done():
+			return stream.Context().Err()
+		}
+	}
 	for {
-		packet, err := stream.Recv()
-		if errors.Is(err, io.EOF) {
-			return stream.SendAndClose(&peerpb.StreamEnd{})
-		}
-		if err != nil {
+		select {
+		case <-own.stop:
+			return status.Error(codes.Aborted, "another stream of this data aggregator has come")
+		case err := <-failed:
+			if errors.Is(err, io.EOF) {
+				return stream.SendAndClose(&peerpb.StreamEnd{})
+			}
 			return err
+		case frame := <-packets:
+			q.received()
+			h.Frame(from, frame)
 		}
-		q.received()
-		h.Frame(from, packet.Frame)
 	}
 }
 

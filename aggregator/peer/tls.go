@@ -11,11 +11,15 @@ import (
 	"google.golang.org/grpc/credentials"
 	grpcpeer "google.golang.org/grpc/peer"
 	"google.golang.org/grpc/status"
+
+	"fairwatt/proto/brief"
 )
 
-// serverTLS demands a certificate of the authority from every caller. Tickets
-// are off: a resumed session would skip the check of an expired certificate.
-func serverTLS(base *tls.Config) *tls.Config {
+// serverTLS demands a certificate of the authority from every caller, and that may
+// lets its common name in: a device's certificate gets no further than this.
+// Tickets are off: a resumed session would skip the check of an expired
+// certificate.
+func serverTLS(base *tls.Config, may func(name string) bool) *tls.Config {
 	c := base.Clone()
 	c.MinVersion = tls.VersionTLS13
 	c.ClientAuth = tls.RequireAndVerifyClientCert
@@ -23,6 +27,15 @@ func serverTLS(base *tls.Config) *tls.Config {
 		c.ClientCAs = base.RootCAs
 	}
 	c.SessionTicketsDisabled = true
+	c.VerifyConnection = func(s tls.ConnectionState) error {
+		if len(s.VerifiedChains) == 0 {
+			return errors.New("no verified certificate")
+		}
+		if name := s.VerifiedChains[0][0].Subject.CommonName; !may(name) {
+			return fmt.Errorf("%s is no data aggregator and no observer of this chain", brief.Quote(name))
+		}
+		return nil
+	}
 	return c
 }
 

@@ -39,7 +39,12 @@ func Open(path string, options *bbolt.Options) (db *bbolt.DB, err error) {
 		}
 	}()
 	if err := checkSize(path); err != nil {
-		return nil, err
+		if !errors.Is(err, errEmpty) || !madeMeanwhile(path, options) {
+			return nil, err
+		}
+		if err := checkSize(path); err != nil {
+			return nil, err
+		}
 	}
 	db, err = bbolt.Open(path, 0o600, options)
 	switch {
@@ -53,6 +58,26 @@ func Open(path string, options *bbolt.Options) (db *bbolt.DB, err error) {
 	}
 	return db, nil
 }
+
+var errEmpty = errors.New("it is empty")
+
+// madeMeanwhile waits for an empty file to get its first pages: another
+// process may be making it this moment, before it has the lock.
+func madeMeanwhile(path string, options *bbolt.Options) bool {
+	wait := LockTimeout
+	if options != nil && options.Timeout > 0 {
+		wait = options.Timeout
+	}
+	for end := time.Now().Add(wait); time.Now().Before(end); {
+		if err := checkSize(path); !errors.Is(err, errEmpty) {
+			return true
+		}
+		time.Sleep(lookEvery) // the file system tells of no change; bbolt waits for its lock in the same way
+	}
+	return false
+}
+
+const lookEvery = 20 * time.Millisecond
 
 // Aside renames a damaged file, so that it can be looked into, and returns its new
 // name. A former one of that name goes.
@@ -122,6 +147,8 @@ func checkSize(path string) error {
 		switch _, err := f.ReadAt(page, i*pageSize); {
 		case err != nil && !errors.Is(err, io.EOF):
 			return err
+		case err != nil && info.Size() == 0:
+			return fmt.Errorf("%w: %w", ErrDamaged, errEmpty)
 		case err != nil:
 			return fmt.Errorf("%w: %d bytes are too short for it", ErrDamaged, info.Size())
 		}

@@ -85,6 +85,18 @@ const (
 	CodeAmountWrong = "amount_wrong"
 	// CodeMeterNotYours: the meter is another participant's, or not this trade's.
 	CodeMeterNotYours = "meter_not_yours"
+	// CodeMeterUnknown: the meter is not registered.
+	CodeMeterUnknown = "meter_unknown"
+	// CodeMeterRetired: the meter was taken out of use.
+	CodeMeterRetired = "meter_retired"
+	// CodeMeterExists: a meter of this id or serial number is registered.
+	CodeMeterExists = "meter_exists"
+	// CodeMeterDirection: the meter does not count energy that way.
+	CodeMeterDirection = "meter_direction"
+	// CodeOverRatedPower: more energy than the meter's branch can carry in the time.
+	CodeOverRatedPower = "over_rated_power"
+	// CodeReadingTime: the reading was not made when it is stated.
+	CodeReadingTime = "reading_time"
 	// CodeMeterBusy: the meter measures another trade; a watt-hour counts once.
 	CodeMeterBusy = "meter_busy"
 	// CodeRegisterBack: the register is lower than a reading before.
@@ -95,6 +107,8 @@ const (
 	CodeHoldWithoutHazard = "hold_without_hazard"
 	// CodeEnergyNotMetered: more, or other, energy than the meter counted.
 	CodeEnergyNotMetered = "energy_not_metered"
+	// CodeNothingDue: a tick, and nothing has run out.
+	CodeNothingDue = "nothing_due"
 	// CodePayIDWrong: the bill is not for this trade's payment.
 	CodePayIDWrong = "pay_id_wrong"
 )

@@ -1,0 +1,109 @@
+package peer
+
+import (
+	"context"
+	"encoding/binary"
+	"slices"
+	"testing"
+	"testing/synctest"
+
+	"fairwatt/aggregator/peer/peertest"
+	"fairwatt/proto/peerpb"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+)
+
+// One caller has so many connections and no more; one that it closes makes room.
+func TestConnectionsOfOneCaller(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ca, net := newAuthority(t), &peertest.Wires{}
+		g := newLink(t, Config{Self: "da1", Listener: net.Listen("da1:1"), Dialer: net.Dial, TLS: ca.tls("da1"), Observers: []string{"mc", "load"}})
+		start(t, g, answers(t))
+		dial := func(name string) *Client {
+			c, err := DialBy(net.Dial, g.Addr().String(), ca.tls(name))
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { _ = c.Close() })
+			return c
+		}
+		var clients []*Client
+		for range maxConns {
+			c := dial("mc")
+			if err := c.Submit(t.Context(), []byte("good")); err != nil {
+				t.Fatal(err)
+			}
+			clients = append(clients, c)
+		}
+		if err := dial("mc").Submit(t.Context(), []byte("good")); err == nil {
+			t.Errorf("a connection more than %d was taken", maxConns)
+		}
+		if err := dial("load").Submit(t.Context(), []byte("good")); err != nil {
+			t.Errorf("another caller: %v", err)
+		}
+		if err := clients[0].Close(); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if err := dial("mc").Submit(t.Context(), []byte("good")); err != nil {
+			t.Errorf("after one was closed: %v", err)
+		}
+	})
+}
+
+// A peer has one stream: another ends it, and the frames keep their order.
+func TestOneStreamOfAPeer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ca, net := newAuthority(t), &peertest.Wires{}
+		g := newLink(t, Config{
+			Self: "da1", Listener: net.Listen("da1:1"), Peers: map[string]string{"da2": "da2:1"}, Dialer: net.Dial, TLS: ca.tls("da1"),
+		})
+		var got []uint64
+		hold := make(chan struct{})
+		start(t, g, Handlers{Frame: func(_ string, frame []byte) {
+			if len(got) == 0 {
+				<-hold // the first stream's frame is looked at while the second comes
+			}
+			got = append(got, binary.BigEndian.Uint64(frame))
+		}})
+		c, err := DialBy(net.Dial, g.Addr().String(), ca.tls("da2"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = c.Close() }()
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		open := func() interface {
+			Send(*peerpb.Packet) error
+			RecvMsg(any) error
+		} {
+			s, err := c.rpc.Stream(ctx)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := s.Header(); err != nil {
+				t.Fatal(err)
+			}
+			return s
+		}
+		first := open()
+		if err := first.Send(&peerpb.Packet{Frame: number(1)}); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		second := open()
+		if err := second.Send(&peerpb.Packet{Frame: number(2)}); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		close(hold)
+		if err := first.RecvMsg(new(peerpb.StreamEnd)); status.Code(err) != codes.Aborted {
+			t.Errorf("the first stream: %v, want Aborted", err)
+		}
+		synctest.Wait()
+		if !slices.Equal(got, []uint64{1, 2}) || g.Stats()["da2"].Replaced != 1 {
+			t.Errorf("frames %v, %+v", got, g.Stats()["da2"])
+		}
+	})
+}
