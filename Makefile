@@ -20,7 +20,7 @@ comma  := ,
 empty  :=
 TOOL   := go tool -modfile=$(CURDIR)/tools/go.mod
 
-.PHONY: help build run test race long bench mutate verify proto arm train evaluate clean
+.PHONY: help build run test race long bench mutate verify proto arm kernel train evaluate clean
 
 help: ## list the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -83,6 +83,9 @@ arm: ## build stripped agents for armv6, armv7 and arm64 into bin/linux-*/, and 
 		GOOS=linux GOARCH=arm64 $(BUILD) $(STRIP) $(SMALL) "$$@" -o bin/linux-arm64/$$name ./agent/cmd/agent; \
 	done
 	tools/check-size.sh
+
+kernel: arm ## run the agent for ARM on Debian's kernel in an emulator, with a real I2C bus and GPIO lines (skips without qemu-system-arm)
+	tools/check-kernel.sh
 
 train: build ## train the network from DATA (default ../shared/data/weather) and compare it with the shipped weights
 	@mkdir -p build

@@ -48,6 +48,9 @@ type Deps struct {
 	// Contactor lets a delivery flow; nil is trade.NoContactor. It has to be
 	// safe for concurrent use. One that is a [Watched] is looked at in each tick.
 	Contactor trade.Contactor
+	// Supply cuts the supply of the chips; nil if that cannot be done. It is there if
+	// the configuration has a power_cycle.
+	Supply Supply
 	// OnGate is told each state of the gate, before anything acts on it; nil for
 	// no one.
 	OnGate func(model.State)
@@ -164,6 +167,9 @@ func New(cfg Config, deps Deps) (*Agent, error) {
 		warned:    make(chan mqtt.Message, 16),
 		saved:     savedState{GateState: -1},
 		power:     newPower(deps.Contactor, deps.Logger),
+	}
+	if cfg.PowerCycle != nil && deps.Supply != nil {
+		senses.powerCycle(&cfg, deps.Supply)
 	}
 	if deps.Supervisor != nil {
 		a.publisher.alive = func() { deps.Supervisor.Beat(StagePublish) }
@@ -284,7 +290,7 @@ func (a *Agent) Run(ctx context.Context) error {
 // loop is the one owner of the agent's state.
 func (a *Agent) loop(ctx context.Context) (err error) {
 	// Whatever ends the loop, a panic too: no energy flows for a trade.
-	defer func() { err = errors.Join(err, a.power.open()) }()
+	defer func() { err = errors.Join(err, a.power.open(), a.senses.supply.end()) }()
 	if err := a.publishInfo(); err != nil {
 		return err
 	}
@@ -381,6 +387,9 @@ func (a *Agent) tick(ctx context.Context) error {
 		a.log.Warn("wall clock stepped", "step_ms", a.now.steppedMs, "clock_synced", a.now.synced)
 	}
 	a.sample = model.Sample{TimeMs: a.now.sensingMs}
+	if s := a.senses.supply; s != nil {
+		s.begin(a.now.sensingMs, a.judge.State() == model.StateOpen)
+	}
 	a.senses.Read(ctx, &a.sample)
 	if ctx.Err() != nil {
 		return nil // the stop cut the reading short; it says nothing of the world

@@ -151,7 +151,8 @@ type town struct {
 	t      testing.TB
 	das    []receipttest.DA
 	chain  *Chain
-	mute   bool // takes records, answers nothing
+	took   func() // called after each message, if set
+	mute   bool   // takes records, answers nothing
 	pipe   mqtt.Pipe
 	mu     sync.Mutex
 	seen   map[[32]byte]bool
@@ -168,7 +169,11 @@ func newTown(t testing.TB, pipe mqtt.Pipe) *town {
 }
 
 func (w *town) open() {
-	w.pipe.Subscribe("fairwatt/v1/+/+/up/record", func(m mqtt.Message) { w.take(m) })
+	w.pipe.Subscribe("fairwatt/v1/+/+/up/record", func(m mqtt.Message) {
+		if w.take(m); w.took != nil {
+			w.took()
+		}
+	})
 	if err := w.pipe.Open(); err != nil {
 		w.t.Error(err)
 	}
@@ -184,7 +189,7 @@ func (w *town) take(m mqtt.Message) {
 	w.batch++
 	for _, sealed := range batch.GetSealed() {
 		id := seal.ID(sealed)
-		_, payload, err := seal.Open(sealed, seal.DomainRecord, receipttest.Chain, func(string) (ed25519.PublicKey, bool) {
+		_, payload, err := seal.Open(sealed, seal.DomainRecord, w.chain.ID, func(string) (ed25519.PublicKey, bool) {
 			return testKey(1).Public().(ed25519.PublicKey), true
 		})
 		var record fairwattpb.Record
@@ -233,7 +238,7 @@ func (w *town) tell(device string, record *fairwattpb.Record, trade *fairwattpb.
 		if err != nil {
 			w.t.Fatal(err)
 		}
-		sealed, err := seal.Seal(testKey(2), record.GetSender(), seal.DomainRecord, receipttest.Chain, payload)
+		sealed, err := seal.Seal(testKey(2), record.GetSender(), seal.DomainRecord, w.chain.ID, payload)
 		if err != nil {
 			w.t.Fatal(err)
 		}

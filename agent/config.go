@@ -42,10 +42,12 @@ type Config struct {
 	TLS      TLSConfig      `yaml:"tls"`
 	// Bus is where the sensors are: empty for this machine, sim://host:port
 	// for a simulated board.
-	Bus     string          `yaml:"bus"`
-	Tick    time.Duration   `yaml:"tick"`    // between samples
-	Sensors []sensor.Config `yaml:"sensors"` // read in this order
-	Judge   model.Config    `yaml:"judge"`
+	Bus string `yaml:"bus"`
+	// PowerCycle cuts the supply of the chips when they do not answer.
+	PowerCycle *PowerCycleConfig `yaml:"power_cycle"`
+	Tick       time.Duration     `yaml:"tick"`    // between samples
+	Sensors    []sensor.Config   `yaml:"sensors"` // read in this order
+	Judge      model.Config      `yaml:"judge"`
 	// Network is "shipped" for the hazard network in this binary, or "none".
 	Network   string        `yaml:"network"`
 	Telemetry time.Duration `yaml:"telemetry"` // between telemetry messages
@@ -213,6 +215,9 @@ func (c *Config) fill() {
 	if c.CAPAlerts != nil {
 		c.CAPAlerts.fill(c)
 	}
+	if c.PowerCycle != nil {
+		c.PowerCycle.fill()
+	}
 	if s := c.Sell; s != nil {
 		if s.DeliveryH == 0 {
 			s.DeliveryH = 1
@@ -299,6 +304,11 @@ func (c *Config) Validate() error {
 	}
 	if o := c.Outbox; o.MaxRecords < wire.MaxBatchRecords || o.MaxBytes < 1<<16 || o.MaxAge < time.Minute || o.Resend < 100*time.Millisecond {
 		return &ConfigError{"outbox", "max_records is 64 or more, max_bytes 65536 or more, max_age 1m or more, resend 100ms or more"}
+	}
+	if c.PowerCycle != nil {
+		if err := c.PowerCycle.validate(c); err != nil {
+			return err
+		}
 	}
 	if err := c.validateOwners(); err != nil {
 		return err

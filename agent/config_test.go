@@ -34,6 +34,7 @@ func TestExampleConfigurations(t *testing.T) {
 }
 
 func TestValidateNamesTheField(t *testing.T) {
+	onI2C := `{site: a, device: b, sensors: [{kind: s0, name: m, pin: P}, {kind: bme280}], `
 	base := `{site: a, device: b, sensors: [{kind: s0, name: m, pin: P}], `
 	sells := `sell: {meter: m, price_micro_per_kwh: 1, max_wh: 99}`
 	for _, c := range []struct{ yaml, field string }{
@@ -76,6 +77,16 @@ func TestValidateNamesTheField(t *testing.T) {
 		{base + `sell: {meter: m, price_micro_per_kwh: 1, max_wh: 99, delivery_h: 25}}`, "sell.delivery_h"},
 		{base + sells + `}`, "contactor"},
 		{base + `contactor: {pin: K}}`, "contactor"},
+		{base + `power_cycle: {pin: V}}`, "power_cycle"},
+		{onI2C + `power_cycle: {}}`, "power_cycle.pin"},
+		{onI2C + `power_cycle: {pin: V, active: up}}`, "power_cycle.active"},
+		{onI2C + `power_cycle: {pin: V, off: 20s}}`, "power_cycle.off"},
+		{onI2C + `power_cycle: {pin: V, off: 20ms}}`, "power_cycle.off"},
+		{onI2C + `power_cycle: {pin: V, after: 2}}`, "power_cycle.after"},
+		{onI2C + `power_cycle: {pin: V, every: 30s}}`, "power_cycle.every"},
+		{onI2C + `power_cycle: {pin: P}}`, "power_cycle.pin"},
+		{onI2C + sells + `, contactor: {pin: V}, power_cycle: {pin: V}}`, "power_cycle.pin"},
+		{onI2C + sells + `, contactor: {pin: K, feedback: V}, power_cycle: {pin: V}}`, "power_cycle.pin"},
 		{base + sells + `, contactor: {}}`, "contactor.pin"},
 		{base + sells + `, contactor: {pin: K, active: on}}`, "contactor.active"},
 		{base + sells + `, contactor: {pin: K, feedback: K}}`, "contactor.feedback"},

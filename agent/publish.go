@@ -103,6 +103,9 @@ func (a *Agent) publishTelemetry() error {
 		},
 	}
 	v.Counters["receipts_refused"], v.Counters["receipts_dropped"] = a.receipts.counts()
+	if a.senses.supply != nil {
+		v.Counters["power_cycles"] = a.senses.supply.cycles
+	}
 	if a.feed != nil {
 		v.Counters["warnings_read"], v.Counters["warnings_refused"] = a.feed.read, a.feed.refused
 	}

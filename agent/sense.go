@@ -34,6 +34,7 @@ type Senses struct {
 	mute    []int64       // by sensor: since when it gives nothing, or heard
 	silent  []string      // names of those that give nothing for long
 	warming bool
+	supply  *supply // nil: it cannot be cut
 	log     *slog.Logger
 }
 
@@ -96,7 +97,7 @@ func (s *Senses) Read(ctx context.Context, sample *model.Sample) {
 			into = &own
 		}
 		start := time.Now()
-		err := s.readPatiently(ctx, i, into)
+		err := s.read(ctx, i, into)
 		status.TookMS = float64(time.Since(start).Microseconds()) / 1000
 		switch {
 		case err != nil:

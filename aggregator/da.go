@@ -112,6 +112,7 @@ type DA struct {
 	mail      *receipt.Mailer
 	page      *page.Page
 	warned    time.Time // of the certificate's end
+	tickedAt  time.Time // pulse's own: when this aggregator last asked for a block
 }
 
 // New opens the store and makes a DA that continues where the store ends. Close
@@ -343,6 +344,9 @@ func (d *DA) pulse(ctx context.Context) error {
 			d.intake.Forget()
 			d.page.Refresh()
 			d.warnOfEnd()
+			if err := d.tick(ctx); err != nil {
+				d.log.Warn("no tick", "err", err)
+			}
 		}
 	}
 }

@@ -3,8 +3,10 @@ package aggregator_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -13,6 +15,7 @@ import (
 
 	"fairwatt/aggregator/ledger"
 	"fairwatt/aggregator/ledger/ledgertest"
+	"fairwatt/aggregator/mc"
 	"fairwatt/proto/fairwattpb"
 	"fairwatt/proto/seal"
 	"fairwatt/proto/wire"
@@ -75,12 +78,12 @@ func buy(t *testing.T, w *town, seller, buyer *device, requestID string) *bought
 func (b *bought) pay() *fairwattpb.Record {
 	return &fairwattpb.Record{Body: &fairwattpb.Record_Pay{Pay: &fairwattpb.Pay{TokenId: b.token.GetTokenId(), OfferId: b.quote.GetOfferId(),
 		Seller: b.seller.id, VolumeWh: 2000, PriceMicroPerKwh: b.quote.GetPriceMicroPerKwh(), AmountMicro: 300_000,
-		BuyerReading: reading("meter-"+b.buyer.id, 7000)}}}
+		BuyerReading: reading(b.buyer.id+"-meter", 7000)}}}
 }
 
 func (b *bought) start(attestation []byte) *fairwattpb.Record {
 	return &fairwattpb.Record{Body: &fairwattpb.Record_Start{Start: &fairwattpb.Start{TradeId: b.token.GetTokenId(), Attestation: attestation,
-		Reading: reading("meter-"+b.seller.id, 100)}}}
+		Reading: reading(b.seller.id+"-meter", 100)}}}
 }
 
 // awaitResponse finds the centre's response among the records that receipts
@@ -144,6 +147,14 @@ func trade(t *testing.T, w *town) {
 	if err := centre.Register(ctx, reg); err == nil {
 		t.Error("a second registration of one id went through")
 	}
+	meter := &fairwattpb.MeterRegistration{Meter: "pv-9-meter", Owner: "pv-9", Site: "harbour", Serial: "no-9", RatedW: ledger.MaxRatedW,
+		Direction: fairwattpb.MeterDirection_METER_DIRECTION_EXPORT, ClassE4: 100}
+	if err := centre.RegisterMeter(ctx, meter); err != nil {
+		t.Fatal(err)
+	}
+	if err := centre.RegisterMeter(ctx, meter); !errors.Is(err, mc.ErrRefused) || !strings.Contains(err.Error(), wire.CodeMeterExists) {
+		t.Errorf("a second registration of one meter: %v", err)
+	}
 	if err := centre.Deposit(ctx, &fairwattpb.Deposit{To: "buyer-1", AmountMicro: 1_000_000, Reference: "r-1"}); err != nil {
 		t.Fatal(err)
 	}
@@ -182,11 +193,11 @@ func trade(t *testing.T, w *town) {
 	refusedWith(t, "a record on another's topic", "wrong_topic", e.GetOutcome())
 
 	applied(t, "bill", seller.send(&fairwattpb.Record{Body: &fairwattpb.Record_Bill{Bill: &fairwattpb.Bill{TradeId: b.token.GetTokenId(),
-		Reading: reading("meter-pv-9", 2100), EnergyWh: 2000, AmountMicro: 300_000, PayId: b.payID}}}))
+		Reading: reading("pv-9-meter", 2100), EnergyWh: 2000, AmountMicro: 300_000, PayId: b.payID}}}))
 	applied(t, "confirm", buyer.send(&fairwattpb.Record{Body: &fairwattpb.Record_Confirm{Confirm: &fairwattpb.Confirm{
-		TradeId: b.token.GetTokenId(), Reading: reading("meter-buyer-1", 8980), EnergyWh: 1980, Accepted: true}}}))
+		TradeId: b.token.GetTokenId(), Reading: reading("buyer-1-meter", 8980), EnergyWh: 1980, Accepted: true}}}))
 	n, _ := seller.wait(b.token.GetTokenId() + "/settled")
-	if n.GetTrade().GetPaidMicro() != 300_000 || n.GetTrade().GetReturnedMicro() != 100_000 || len(n.GetRecord()) == 0 {
+	if n.GetTrade().GetPaidMicro() != 297_000 || n.GetTrade().GetReturnedMicro() != 103_000 || len(n.GetRecord()) == 0 {
 		t.Errorf("the seller was told %v", n.GetTrade())
 	}
 	buyer.wait(b.token.GetTokenId() + "/settled")

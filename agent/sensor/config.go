@@ -33,6 +33,7 @@ var kinds = map[string]kind{
 	KindBH1750:     kindOf[BH1750Opts](),
 	KindMCP9808:    kindOf[MCP9808Opts](),
 	KindLM75:       kindOf[LM75Opts](),
+	KindDS18B20:    kindOf[DS18B20Opts](),
 }
 
 // A Config describes one sensor. Zero means the default. Its YAML form is flat:
@@ -162,6 +163,12 @@ func (c Config) Describe() Description {
 func (c Config) CountsPulses() bool {
 	c = c.withDefaults()
 	return c.Opts != nil && c.Opts.place().on == onPin
+}
+
+// OnI2C says whether the sensor is a chip on an I2C bus.
+func (c Config) OnI2C() bool {
+	c = c.withDefaults()
+	return c.Opts != nil && c.Opts.place().on == onI2C
 }
 
 // SerialPort is the serial line of a sensor on one, else empty.

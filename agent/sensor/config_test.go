@@ -18,7 +18,7 @@ func parse(text string) (cfg Config, err error) {
 
 // A wrong value is refused with its field and what is right.
 func TestConfigRefusesValues(t *testing.T) {
-	const kinds = `none of ads1115, adxl345, anemometer, as3935, bh1750, bme280, ina219, lm75, mcp9808, pzem, rain, s0, sht4x, sunspec, tmp102`
+	const kinds = `none of ads1115, adxl345, anemometer, as3935, bh1750, bme280, ds18b20, ina219, lm75, mcp9808, pzem, rain, s0, sht4x, sunspec, tmp102`
 	const ads = "kind: ads1115\ninputs: "
 	for _, tt := range []struct{ yaml, want string }{
 		{"kind: bme280\naddress: 0x80", "sensor bme280@0x80: address: 0x80 is no 7-bit device address"},
@@ -51,6 +51,9 @@ func TestConfigRefusesValues(t *testing.T) {
 		{"kind: s0\npin: P\ndebounce: -1s", "sensor s0@P: debounce: -1s is not within 0 and 1s"},
 		{"kind: tmp102\nmeasures: oven", `sensor tmp102@0x48: measures: "oven" is neither equipment nor air`},
 		{"kind: mcp9808\nmeasures: oven", `sensor mcp9808@0x18: measures: "oven" is neither equipment nor air`},
+		{"kind: ds18b20\nmeasures: oven", `sensor ds18b20@0x18: measures: "oven" is neither equipment nor air`},
+		{"kind: ds18b20\nrom: 29-0316a279f5ff", `sensor ds18b20@0x18: rom: "29-0316a279f5ff" is no number of a DS18B20, such as 28-0316a279f5ff; leave it out where the sensor is alone`},
+		{"kind: ds18b20\nrom: 28-16a279f5ff", `sensor ds18b20@0x18: rom: "28-16a279f5ff" is no number of a DS18B20, such as 28-0316a279f5ff; leave it out where the sensor is alone`},
 		{"kind: lm75\nmeasures: oven", `sensor lm75@0x48: measures: "oven" is neither equipment nor air`},
 		{"kind: lm75\nbits: 13", "sensor lm75@0x48: bits: 13 is not within 9 and 12"},
 		{"kind: adxl345\naddress: 0x80", "sensor adxl345@0x80: address: 0x80 is no 7-bit device address"},
@@ -99,6 +102,7 @@ func TestConfigRefusesKeys(t *testing.T) {
 		{"kind: tmp102\npin: P", `[2:1] unknown field "pin" for kind tmp102`},
 		{"kind: bme280\nmeasures: air", `[2:1] unknown field "measures" for kind bme280`},
 		{"kind: mcp9808\npin: P", `[2:1] unknown field "pin" for kind mcp9808`},
+		{"kind: ds18b20\npin: P", `[2:1] unknown field "pin" for kind ds18b20`},
 		{"kind: lm75\npin: P", `[2:1] unknown field "pin" for kind lm75`},
 		{"kind: adxl345\nmeasures: air", `[2:1] unknown field "measures" for kind adxl345`},
 		{"kind: bh1750\nscale: 1", `[2:1] unknown field "scale" for kind bh1750`},
@@ -131,6 +135,7 @@ func TestConfigKeys(t *testing.T) {
 		"kind: tmp102\nmeasures: air\n",
 		"kind: sht4x\nname: x\n",
 		"kind: mcp9808\nmeasures: air\n",
+		"kind: ds18b20\nrom: 28-0316a279f5ff\nmeasures: air\n",
 		"kind: lm75\nmeasures: air\nbits: 12\n",
 		"kind: adxl345\naddress: 29\n",
 		"kind: bh1750\nlux_per_wpm2: 95.5\n",
@@ -181,6 +186,7 @@ func TestConfigDefaults(t *testing.T) {
 		{Config{Kind: KindS0, Opts: S0Opts{Pin: "P"}}, "s0@P", 0, S0Opts{Pin: "P", Debounce: 15 * time.Millisecond, ImpPerKWh: 1000, Direction: "export"}},
 		{Config{Kind: KindTMP102}, "tmp102@0x48", 0x48, TMP102Opts{Measures: "equipment"}},
 		{Config{Kind: KindMCP9808}, "mcp9808@0x18", 0x18, MCP9808Opts{Measures: "equipment"}},
+		{Config{Kind: KindDS18B20}, "ds18b20@0x18", 0x18, DS18B20Opts{Measures: "equipment"}},
 		{Config{Kind: KindLM75}, "lm75@0x48", 0x48, LM75Opts{Measures: "equipment", Bits: 9}},
 		{Config{Kind: KindADXL345}, "adxl345@0x53", 0x53, ADXL345Opts{}},
 		{Config{Kind: KindBH1750}, "bh1750@0x23", 0x23, BH1750Opts{LuxPerWPM2: 120}},

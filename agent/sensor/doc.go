@@ -8,6 +8,7 @@
 //	sht4x       temperature, humidity, with checksums  Sensirion, datasheet 6.6
 //	mcp9808     temperature of equipment               Microchip DS25095A
 //	lm75        temperature of equipment               TI SNOS808P; TMP75 SBOS288
+//	ds18b20     temperature, 1-Wire behind a DS2482     Maxim 19-7487, 19-4930
 //	adxl345     vibration                              Analog Devices, rev. G
 //	bh1750      irradiance, from daylight              ROHM, 2011.11 rev. D
 //	as3935      lightning                              ams, datasheet 1-03

@@ -48,6 +48,7 @@ var fixed = map[string][]model.Channel{
 	KindTMP102:     {model.EquipmentTemperatureC, model.TemperatureC},
 	KindMCP9808:    {model.EquipmentTemperatureC, model.TemperatureC},
 	KindLM75:       {model.EquipmentTemperatureC, model.TemperatureC},
+	KindDS18B20:    {model.EquipmentTemperatureC, model.TemperatureC},
 	KindSHT4x:      shtChannels,
 	KindRain:       rainChannels,
 	KindAS3935:     asChannels,

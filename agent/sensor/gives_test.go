@@ -13,7 +13,7 @@ func TestGives(t *testing.T) {
 	for _, text := range []string{
 		"kind: bme280", "kind: ina219", "kind: sht4x", "kind: adxl345", "kind: bh1750", "kind: as3935",
 		"kind: tmp102", "kind: tmp102\nmeasures: air", "kind: mcp9808", "kind: mcp9808\nmeasures: air",
-		"kind: lm75", "kind: lm75\nmeasures: air",
+		"kind: ds18b20", "kind: ds18b20\nmeasures: air", "kind: lm75", "kind: lm75\nmeasures: air",
 		"kind: anemometer\npin: P", "kind: rain\npin: P", "kind: s0\npin: P\npower: true", "kind: s0\npin: P\ndirection: import",
 		"kind: ads1115\ninputs: [{channel: voltage_a_v, input: '0', scale: 1}, {channel: dc_voltage_v, input: '1', scale: 1}, {channel: current_n_a, input: '2', scale: 1}]",
 		"kind: pzem\nport: X", "kind: pzem\nport: X\nphase: b", "kind: pzem\nport: X\ndirection: import",

@@ -162,6 +162,12 @@ func (b *Buyer) outcome(in BuyerInput, v Outcome, c *Circuit) {
 			c.Phase, c.RetryWallMs = buyBilled, in.WallMs+b.cfg.RetryMs
 		}
 	}
+	if n := v.Trade; n.GetStatus() == wire.StatusBilled && c.Token != nil && n.GetTradeId() == c.Token.GetTokenId() &&
+		(c.Phase == buyPaid || c.Phase == buyPaying) {
+		// Billed by the ledger: the seller fell silent, or its hazard lasted. What
+		// the own meter counted is asked for all the same.
+		c.enter(buyBilled, in.WallMs)
+	}
 	if n := v.Trade; n != nil && c.Token != nil && n.GetTradeId() == c.Token.GetTokenId() && wire.Ended(n.GetStatus()) {
 		b.free(in, c, b.cfg.RequestEveryMs)
 	}

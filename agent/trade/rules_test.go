@@ -82,7 +82,7 @@ func TestSellerRules(t *testing.T) {
 	gateShut := func(in *SellerInput) { in.GateOpen = false }
 	noMeter := func(in *SellerInput) { in.MeterOK = false }
 	noClock := func(in *SellerInput) { in.ClockSynced = false }
-	delivering := Sale{Phase: sellDelivering, SinceWallMs: agedMs(10), StartedWallMs: agedMs(10), RunFromWh: 1000, DeliveredWh: 100, lastSensingMs: 4000}
+	delivering := Sale{Phase: sellDelivering, SinceWallMs: agedMs(10), StartedWallMs: agedMs(10), ReadWallMs: agedMs(10), RunFromWh: 1000, DeliveredWh: 100, lastSensingMs: 4000}
 	with := func(s Sale, f func(*Sale)) Sale { f(&s); return s }
 	for _, r := range []sellerRow{
 		{rule: "a paid trade starts at once", sale: Sale{Phase: sellPaid, SinceWallMs: agedMs(0)}, want: []string{"Start"}, phase: sellStarting},

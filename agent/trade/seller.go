@@ -64,10 +64,22 @@ type Sale struct {
 	RunFromWh        int64  `json:"run_from_wh"`               // register up to which DeliveredWh counts
 	StartedWallMs    int64  `json:"started_wall_ms,omitempty"` // the first Start was final
 	Bills            int    `json:"bills,omitempty"`
+	AvailableWhMs    int64  `json:"available_wh_ms,omitempty"` // forecast of a delivery times the time delivered
+	ReadWallMs       int64  `json:"read_wall_ms,omitempty"`    // of the last Start, Resume or Reading
 	lastSensingMs    int64  // of the present run; 0 outside one
 	begun            bool   // in this step
 	opened           bool   // the phase began with its contactor opening
 }
+
+// holdAgainMs is how long a refused reading of a hold is stated again.
+const holdAgainMs = 30_000
+
+// readEveryMs is how often a running delivery states its register: a seller that
+// falls silent is billed by the last reading.
+const readEveryMs = 60_000
+
+// maxAvailableWh is the most that a record may say: 1 GWh.
+const maxAvailableWh = 1_000_000_000
 
 // maxBills bounds the attempts at a refused Bill.
 const maxBills = 5
@@ -165,6 +177,8 @@ func (s *Seller) outcome(in SellerInput, v Outcome) {
 		s.began(in, v, s.trade(body.Start.GetTradeId()), sellStarting, sellPaid)
 	case *fairwattpb.Record_Resume:
 		s.began(in, v, s.trade(body.Resume.GetTradeId()), sellResuming, sellHeld)
+	case *fairwattpb.Record_Hold:
+		s.holdRefused(in, v, body.Hold)
 	case *fairwattpb.Record_Bill:
 		t := s.trade(body.Bill.GetTradeId())
 		if t != nil && v.Own && !v.Applied && t.Phase == sellBilled {
@@ -177,6 +191,19 @@ func (s *Seller) outcome(in SellerInput, v Outcome) {
 			t.Phase = ""
 		}
 	}
+}
+
+// holdRefused states the reading of a hold again when its record stood in front of
+// the gate change that holds the delivery. The chain takes it for a minute.
+func (s *Seller) holdRefused(in SellerInput, v Outcome, h *fairwattpb.Hold) {
+	t := s.trade(h.GetTradeId())
+	if t == nil || !v.Own || v.Applied || v.Code != wire.CodeHoldWithoutHazard ||
+		t.Phase != sellHeld && t.Phase != sellResuming || in.WallMs-t.SinceWallMs >= holdAgainMs {
+		return
+	}
+	s.send(&fairwattpb.Record{Body: &fairwattpb.Record_Hold{Hold: &fairwattpb.Hold{
+		TradeId: h.GetTradeId(), GateSeq: h.GetGateSeq(), Causes: h.GetCauses(), Reading: h.GetReading(),
+	}}}, false)
 }
 
 // paid admits a trade: the Pay stands in a block.
@@ -211,6 +238,7 @@ func (s *Seller) began(in SellerInput, v Outcome, t *Sale, waiting, back string)
 		t.StartedWallMs = in.WallMs
 	}
 	t.RunFromWh, t.lastSensingMs, t.begun = in.RegisterWh, in.SensingMs, true
+	t.ReadWallMs = in.WallMs
 }
 
 func (t *Sale) enter(phase string, wallMs int64) {
@@ -322,7 +350,9 @@ func (s *Seller) mayBegin(in SellerInput, t *Sale) bool {
 // it on hold.
 func (s *Seller) deliver(in SellerInput, t *Sale) {
 	if t.lastSensingMs != 0 {
-		t.RanMs += max(0, in.SensingMs-t.lastSensingMs)
+		ran := max(0, in.SensingMs-t.lastSensingMs)
+		t.RanMs += ran
+		t.AvailableWhMs += min(in.ExpectedWh, s.cfg.MaxWh) * min(ran, s.cfg.DeliveryMs)
 	}
 	t.lastSensingMs = in.SensingMs
 	if in.MeterOK {
@@ -340,7 +370,18 @@ func (s *Seller) deliver(in SellerInput, t *Sale) {
 		s.open(t)
 		t.enter(sellStopping, in.WallMs)
 		t.opened = true
+	case in.MeterOK && in.WallMs-t.ReadWallMs >= readEveryMs:
+		t.ReadWallMs = in.WallMs
+		s.send(&fairwattpb.Record{Body: &fairwattpb.Record_Reading{Reading: &fairwattpb.Reading{
+			TradeId: t.TradeID, Reading: s.reading(in),
+		}}}, false)
 	}
+}
+
+// available is the energy that the seller could have delivered while its gate was
+// open and its contactor closed: power that stood by counts, drawn or not.
+func (s *Seller) available(t *Sale) int64 {
+	return max(t.DeliveredWh, t.AvailableWhMs/max(1, s.cfg.DeliveryMs))
 }
 
 // bill claims what was metered, never more than was paid for.
@@ -354,7 +395,7 @@ func (s *Seller) bill(in SellerInput, t *Sale) {
 	energy := min(t.DeliveredWh, t.VolumeWh)
 	s.send(&fairwattpb.Record{Body: &fairwattpb.Record_Bill{Bill: &fairwattpb.Bill{
 		TradeId: t.TradeID, Reading: s.reading(in), EnergyWh: energy,
-		AmountMicro: AmountMicro(energy, t.PriceMicroPerKWh), PayId: t.PayID,
+		AmountMicro: AmountMicro(energy, t.PriceMicroPerKWh), PayId: t.PayID, AvailableWh: min(s.available(t), maxAvailableWh),
 	}}}, false)
 }
 

@@ -79,6 +79,121 @@ func TestSellerHoldWithoutAMeter(t *testing.T) {
 	}
 }
 
+// A hold that the chain has no gate change for yet is stated again, with the
+// reading of then: the chain takes it for a minute.
+func TestSellerStatesAHoldAgain(t *testing.T) {
+	hold := &fairwattpb.Record{Body: &fairwattpb.Record_Hold{Hold: &fairwattpb.Hold{
+		TradeId: "t", GateSeq: 4, Reading: &fairwattpb.MeterReading{Meter: "pv-1-meter", RegisterWh: 1030},
+	}}}
+	early := Outcome{Own: true, Height: 4, Code: wire.CodeHoldWithoutHazard, Record: hold}
+	for _, c := range []struct {
+		name    string
+		phase   string
+		age     int64
+		outcome Outcome
+		again   bool
+	}{
+		{"held", sellHeld, 1000, early, true},
+		{"resuming", sellResuming, 1000, early, true},
+		{"just in time", sellHeld, holdAgainMs - 1, early, true},
+		{"too late", sellHeld, holdAgainMs, early, false},
+		{"billed", sellBilled, 1000, early, false},
+		{"another reason", sellHeld, 1000, refused(hold), false},
+		{"another's", sellHeld, 1000, foreign(early), false},
+		{"applied", sellHeld, 1000, final(hold, true), false},
+	} {
+		s := NewSeller(testSeller)
+		in := sellerMoment()
+		in.GateOpen, in.RegisterWh = false, 1100
+		in.Outcomes = []Outcome{c.outcome}
+		sale := saleOf("t", c.phase, 5)
+		sale.SinceWallMs = in.WallMs - c.age
+		s.Trades = []*Sale{sale}
+		var got []*fairwattpb.Hold
+		for _, a := range s.Step(in) {
+			if h := a.Record.GetHold(); h != nil {
+				got = append(got, h)
+			}
+		}
+		if c.again != (len(got) == 1) || c.again && (got[0].GetReading().GetRegisterWh() != 1030 || got[0].GetGateSeq() != 4) {
+			t.Errorf("%s: %v", c.name, got)
+		}
+	}
+}
+
+// A running delivery states its register once a minute, so that a seller that falls
+// silent is paid what it has delivered.
+func TestSellerReadsOnceAMinute(t *testing.T) {
+	s := NewSeller(testSeller)
+	sale := saleOf("t", sellDelivering, 5)
+	sale.VolumeWh, sale.RunFromWh, sale.StartedWallMs, sale.ReadWallMs = 5000, 1000, sellerNowMs, sellerNowMs
+	s.Trades = []*Sale{sale}
+	in := sellerMoment()
+	for i, c := range []struct {
+		after   int64
+		meterOK bool
+		want    []string
+	}{
+		{readEveryMs - 1, true, nil}, {0, true, nil}, {1, false, nil}, {0, true, []string{"Reading"}}, {readEveryMs - 1, true, nil}, {1, true, []string{"Reading"}},
+	} {
+		in.WallMs, in.MeterOK, in.RegisterWh = in.WallMs+c.after, c.meterOK, in.RegisterWh+1
+		actions := s.Step(in)
+		if wantKinds(t, actions, c.want...); len(actions) == 1 {
+			if r := actions[0].Record.GetReading(); r.GetTradeId() != "t" || r.GetReading().GetRegisterWh() != in.RegisterWh {
+				t.Errorf("step %d: %v", i, r)
+			}
+		}
+	}
+}
+
+// A seller says what it could have delivered while its contactor was closed.
+func TestSellerSaysWhatStoodBy(t *testing.T) {
+	for _, c := range []struct{ expected, ran, delivered, want int64 }{
+		{400, testSeller.DeliveryMs, 0, 400},
+		{400, testSeller.DeliveryMs / 2, 0, 200},
+		{400, testSeller.DeliveryMs / 2, 300, 300},
+		{0, testSeller.DeliveryMs, 0, 0},
+		{testSeller.MaxWh * 9, testSeller.DeliveryMs, 0, testSeller.MaxWh},
+	} {
+		s := NewSeller(testSeller)
+		sale := saleOf("t", sellDelivering, 5)
+		sale.VolumeWh, sale.DeliveredWh, sale.RunFromWh, sale.lastSensingMs = 1_000_000, c.delivered, 1000, 1
+		sale.StartedWallMs, sale.ReadWallMs = sellerNowMs, sellerNowMs
+		s.Trades = []*Sale{sale}
+		in := sellerMoment()
+		in.SensingMs, in.ExpectedWh = 1+c.ran, c.expected
+		s.Step(in)
+		if got := s.available(sale); got != c.want {
+			t.Errorf("%+v: %d Wh", c, got)
+		}
+	}
+}
+
+// A buyer states its meter also where the ledger itself made the bill.
+func TestBuyerConfirmsABillOfTheLedger(t *testing.T) {
+	b := NewBuyer(testBuyer)
+	b.Circuits["kitchen"] = &Circuit{Phase: buyPaid, SinceWallMs: buyerNowMs, StartWh: 100, Token: &fairwattpb.Token{TokenId: "t"}}
+	in := BuyerInput{WallMs: buyerNowMs, ClockSynced: true, NoRequests: true, Registers: map[string]int64{"kitchen": 150}}
+	in.Outcomes = []Outcome{notice("other", wire.StatusBilled)}
+	wantKinds(t, b.Step(in))
+	if c := b.Circuits["kitchen"]; c.Phase != buyPaid {
+		t.Fatalf("after another's bill: %+v", c)
+	}
+	in.Outcomes = []Outcome{notice("t", wire.StatusBilled)}
+	wantKinds(t, b.Step(in))
+	in.Outcomes = nil
+	for range 2 {
+		in.WallMs += testBuyer.SettleMs
+		if actions := b.Step(in); len(actions) == 1 {
+			if c := actions[0].Record.GetConfirm(); c.GetEnergyWh() != 50 || c.GetTradeId() != "t" || !c.GetAccepted() {
+				t.Errorf("%v", c)
+			}
+			return
+		}
+	}
+	t.Error("no confirmation")
+}
+
 // A buyer that shall begin nothing gives up a request without an answer, as any
 // other does.
 func TestBuyerGivesUpARequest(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"sort"
 	"time"
 
+	"fairwatt/aggregator/consensus/book"
 	"fairwatt/aggregator/consensus/guard"
 	"fairwatt/proto/fairwattpb"
 	"fairwatt/proto/peerpb"
@@ -44,6 +45,9 @@ func (i *instance) SendConsensus(target uint64, m *protos.Message) {
 			i.originate(m)
 		}
 		return
+	}
+	if nv := m.GetNewView(); nv != nil {
+		i.offer(nv)
 	}
 	i.node.send(i.name(target), i.encode(m))
 }
@@ -93,7 +97,19 @@ func (i *instance) AssembleProposal(metadata []byte, requests [][]byte) types.Pr
 		return none
 	}
 	taken, err := i.takenBefore(md)
+	if !errors.Is(err, book.ErrBelow) {
+		if waited := i.below.Swap(0); waited > 1 {
+			n.log.Info("proposes again", "epoch", i.epoch.Number, "view", md.GetViewId(), "refused", waited)
+		}
+	}
 	switch {
+	case errors.Is(err, book.ErrBelow):
+		// The library leads the old view on, and asks again and again.
+		n.count.below.Add(1)
+		if i.below.Add(1) == 1 {
+			n.log.Warn("proposes nothing for now", "epoch", i.epoch.Number, "err", err)
+		}
+		return none
 	case err != nil:
 		n.log.Error("propose block", "err", err)
 		return none

@@ -3,6 +3,8 @@ package consensus
 import (
 	"time"
 
+	"fairwatt/proto/wire"
+
 	"github.com/hyperledger-labs/SmartBFT/pkg/api"
 	smart "github.com/hyperledger-labs/SmartBFT/pkg/consensus"
 	protos "github.com/hyperledger-labs/SmartBFT/smartbftprotos"
@@ -70,7 +72,7 @@ func (c *cluster) answerState(bft *smart.Consensus) {
 	if !c.cut.Load() {
 		for id, name := range bft.Comm.(*instance).epoch.Order {
 			n := c.node(name)
-			if n == nil || uint64(id+1) == self {
+			if n == nil || uint64(id+1) == self || c.evil[name] {
 				continue
 			}
 			i := n.instance()
@@ -83,10 +85,11 @@ func (c *cluster) answerState(bft *smart.Consensus) {
 			up++
 		}
 	}
-	if up < 2 {
+	faulty := wire.Faulty(len(c.names))
+	if up <= faulty {
 		view, seq = 0, 0
 	}
-	for id := uint64(1); id <= 3; id++ {
+	for id := uint64(1); id <= uint64(faulty)+2; id++ {
 		if id != self {
 			bft.HandleMessage(id, &protos.Message{Content: &protos.Message_StateTransferResponse{
 				StateTransferResponse: &protos.StateTransferResponse{ViewNum: view, Sequence: seq},

@@ -90,6 +90,12 @@
 // the messages known to cause one. An instance that does not stop within 3 s is
 // cut off from log and links, left behind, and logged.
 //
+// A member that missed a new view may hold on to a vote which that view overruled,
+// and what it tells then can keep three members of four from ever ending a view
+// change. While no block comes, members therefore hand on the new view by which they
+// came to where they are. It carries the signatures of a quorum, so it proves what it
+// overrules, and the log keeps it until a block is decided (viewhelp.go).
+//
 // The library also goes back on its word: package book says where. A vote or
 // view data that would break a promise is not signed; where the library can take
 // no refusal, the instance ends, and the next one starts from the book.

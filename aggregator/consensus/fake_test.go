@@ -351,6 +351,7 @@ type cluster struct {
 	tweak func(*Config)
 	mend  func(*Node)
 
+	evil    map[string]bool // members that do not tell the truth of their state
 	wait    time.Duration
 	cut     atomic.Bool   // the network is partitioned
 	done    chan struct{} // closed at the end of the test

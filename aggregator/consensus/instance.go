@@ -60,6 +60,7 @@ type instance struct {
 	view     atomic.Uint64
 	viewFrom atomic.Int64 // when the view began, Unix ns
 	last     atomic.Uint64
+	below    atomic.Uint64 // proposals in a row that a promise forbade
 
 	sendMu   sync.Mutex
 	sentMsg  *protos.Message // the last message broadcast, and its frame
@@ -67,7 +68,8 @@ type instance struct {
 	sentPP   *protos.Message
 	votes    map[votePlace]*protos.Message // own, of undecided sequences
 	markMu   sync.Mutex
-	marked   mark // the newest signed
+	marked   mark     // the newest signed
+	offered  [2]offer // the newest new views, guarded by markMu
 	keepMu   sync.Mutex
 	kept     map[keptKey]*protos.Message
 	wishes   wishes
@@ -106,7 +108,7 @@ func (n *Node) open(ctx context.Context, epoch Epoch, entered bool, r *Resumptio
 	i := &instance{
 		node: n, epoch: epoch, forest: n.forestOf(epoch), ids: make(map[string]uint64), queues: make(map[string]chan *peerpb.Frame), large: make(map[string]chan struct{}),
 		votes: make(map[votePlace]*protos.Message), kept: make(map[keptKey]*protos.Message), wants: make(map[guard.Place]*want),
-		wishes: wishes{view: make(map[uint64]uint64), helped: make(map[uint64]time.Time)},
+		wishes: wishes{view: make(map[uint64]uint64), helped: make(map[uint64]time.Time), answers: make(map[uint64]int), proved: make(map[uint64]time.Time)},
 		ended:  make(chan struct{}), seat: guard.Guard{
 			ChainID: n.cfg.ChainID, Self: n.cfg.Self, Keys: n.cfg.Keys, BlockBytes: n.cfg.blockBytes(), Epoch: epoch.Number, Running: true, Order: epoch.Order,
 		},
@@ -157,7 +159,7 @@ func (i *instance) readBook(lib api.Logger, entered bool) error {
 	if err != nil {
 		return err
 	}
-	k := &keeper{file: file, entered: i.entered, failed: func(err error) { i.finish(&faultError{err, true}) }}
+	k := &keeper{newView: i.newView, file: file, entered: i.entered, failed: func(err error) { i.finish(&faultError{err, true}) }}
 	i.log = k
 	if k.book, err = book.Read(content); err != nil {
 		return fmt.Errorf("%w: %w", wal.ErrLost, err)
@@ -364,6 +366,12 @@ func (i *instance) handle(from string, f *peerpb.Frame) {
 			i.fault(fmt.Errorf("panic on a message of %s: %v", from, r))
 		}
 	}()
+	if nv := f.GetNewView(); nv != nil {
+		if err := i.takeProof(nv); err != nil {
+			i.node.refuse(from, err)
+		}
+		return
+	}
 	if r := f.GetRelay(); r != nil {
 		if err := i.takeRelay(r, ""); err != nil && !errors.Is(err, guard.ErrOutdated) {
 			i.node.refuse(from, err)
@@ -394,6 +402,9 @@ func (i *instance) handle(from string, f *peerpb.Frame) {
 	}
 	if vc := m.GetViewChange(); vc != nil {
 		i.wished(sender, vc)
+	}
+	if nv := m.GetNewView(); nv != nil {
+		i.offer(nv)
 	}
 	i.keep(sender, m)
 	i.expectBlock(sender, m)

@@ -25,6 +25,9 @@ type keeper struct {
 	file    wal.Log
 	entered func(view uint64) // is told of each new view
 	failed  func(error)       // is told when nothing more can be written
+	// newView knows the new view by which a view was entered, and what sequence
+	// came next; nil if it does not.
+	newView func(view uint64) ([]byte, uint64)
 
 	mu       sync.Mutex
 	book     *book.Book
@@ -47,10 +50,18 @@ func (k *keeper) Append(entry []byte, _ bool) error {
 		k.mu.Unlock()
 		return fmt.Errorf("vote book: %w", err)
 	}
+	view := k.book.Entered()
+	if view > before {
+		if nv, seq := k.newView(view); nv != nil {
+			k.book.Prove(view, seq, nv)
+		}
+	}
+	if kind == book.Fresh || view > before {
+		entry = k.book.Carry(entry)
+	}
 	if kind != book.Nothing {
 		err = k.write(entry, kind == book.Fresh)
 	}
-	view := k.book.Entered()
 	k.promised.Store(k.book.Promised())
 	k.mu.Unlock()
 	if err == nil && view > before {
@@ -128,8 +139,13 @@ func (k *keeper) adopt(p *protos.Proposal, sign func() *protos.Signature) (*prot
 	if k.lost != nil {
 		return nil, k.lost
 	}
-	vote, entry, err := k.book.Adopt(k.changing.Load(), p, sign)
+	under := k.changing.Load()
+	vote, entry, err := k.book.Adopt(under, p, sign)
 	if err == nil && entry != nil {
+		if nv, seq := k.newView(under); nv != nil {
+			k.book.Prove(under, seq, nv)
+			entry = k.book.Carry(entry)
+		}
 		err = k.write(entry, false)
 	}
 	return vote, err
@@ -158,6 +174,32 @@ func (k *keeper) lose(err error) {
 	if k.lost == nil {
 		k.lost = err
 	}
+}
+
+// overrule lets the book enter a view that a quorum has made without this node, and
+// reports whether it did.
+func (k *keeper) overrule(p guard.Proof, last uint64, newView []byte) (bool, error) {
+	digest := ""
+	if p.Brings != nil {
+		digest = book.Digest(p.Brings)
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.lost != nil {
+		return false, k.lost
+	}
+	entry, err := k.book.Overrule(p.View, p.Seq, last, digest, newView)
+	if entry == nil || err != nil {
+		return false, err
+	}
+	k.promised.Store(k.book.Promised())
+	return true, k.write(entry, false)
+}
+
+func (k *keeper) proof() []byte {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.book.Proof()
 }
 
 func votedFor(da string, cb *fairwattpb.CertifiedBlock) (bool, error) {

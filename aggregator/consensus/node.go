@@ -48,10 +48,10 @@ type Node struct {
 	commits  chan struct{}
 	missed   map[string]*edgeCount
 	refused  map[string]uint64
-	conduct  *guard.Conduct
-	lastVote time.Time       // when this node last voted, zero for never
 	own      mark            // the newest of this node that others know of
 	told     map[string]bool // who has told it
+	conduct  *guard.Conduct
+	lastVote time.Time // when this node last voted, zero for never
 
 	blocks   blockStore
 	progress atomic.Int64  // when the newest block came, Unix ns
@@ -70,8 +70,8 @@ type counters struct {
 	blocks, fetched, epochs, viewChanges, complaints, restarts        atomic.Uint64
 	forwarded, pulled, refused, outdated, reinjected                  atomic.Uint64
 	resubmitted, droppedIntake, droppedLater, equivocated, relaysSent atomic.Uint64
+	rejoins, below                                                    atomic.Uint64
 	cutOffs, cutFrames                                                atomic.Uint64
-	rejoins                                                           atomic.Uint64
 }
 
 type edgeCount struct{ forwarded, pulled, missed uint64 }
@@ -252,7 +252,7 @@ func (n *Node) loop(ctx context.Context) error {
 			return nil
 		case err == nil:
 			continue
-		case errors.Is(err, errBehind):
+		case errors.Is(err, errBehind), errors.Is(err, errOverruled):
 		case errors.As(err, &fault) && !fault.final:
 			n.count.restarts.Add(1)
 			pause := faults.add(time.Now())
@@ -418,7 +418,7 @@ func (n *Node) Stats() Stats {
 		Forwarded: c.forwarded.Load(), Pulled: c.pulled.Load(),
 		Refused: c.refused.Load(), Outdated: c.outdated.Load(), Reinjected: c.reinjected.Load(),
 		Resubmitted: c.resubmitted.Load(), DroppedIntake: c.droppedIntake.Load(), DroppedLater: c.droppedLater.Load(),
-		Rejoins:     c.rejoins.Load(),
+		Rejoins: c.rejoins.Load(), Withheld: c.below.Load(),
 		Equivocated: c.equivocated.Load(), Missed: make(map[string]uint64),
 		CutOffs: c.cutOffs.Load(), CutFrames: c.cutFrames.Load(), Peers: n.peerStats(),
 	}

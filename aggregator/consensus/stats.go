@@ -38,6 +38,7 @@ type Stats struct {
 	DroppedIntake uint64 `json:"dropped_door"`  // records of peers refused for want of room
 	DroppedLater  uint64 `json:"dropped_later"` // accepted records that no block can hold any more
 	Rejoins       uint64 `json:"rejoins"`       // times this node asked for the end of an epoch in which it may not vote
+	Withheld      uint64 `json:"withheld"`      // blocks not proposed in a view that this node had given up
 	Equivocated   uint64 `json:"equivocated"`   // two signed blocks of a leader for one place
 
 	CutOffs   uint64 `json:"cut_offs"`   // members cut off for breaking rules

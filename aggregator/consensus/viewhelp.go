@@ -1,26 +1,36 @@
 package consensus
 
 import (
+	"errors"
 	"slices"
 	"time"
 
+	"fairwatt/aggregator/consensus/guard"
+	"fairwatt/proto/peerpb"
 	"fairwatt/proto/wire"
 
 	protos "github.com/hyperledger-labs/SmartBFT/smartbftprotos"
+	"google.golang.org/protobuf/proto"
 )
 
 // This file brings together members whose view changes are apart. The library
 // moves one view at a time, and only when a quorum wishes for that very view;
 // members that lost messages, or were restarted, would wish for different ones.
 
-// helpEvery bounds the answers to one member's wish for a view, and how often
-// this node is hurried on.
-const helpEvery = 100 * time.Millisecond
+// helpEvery bounds how often one wish of a member is answered, and how often this
+// node is hurried on; helpMost, how many of its wishes in that time. An answer is a
+// wish to who gets it.
+const (
+	helpEvery = 100 * time.Millisecond
+	helpMost  = 4
+)
 
 // wishes are the views that others wished for last.
 type wishes struct {
 	view    map[uint64]uint64
-	helped  map[uint64]time.Time
+	helped  map[uint64]time.Time // when the newest time of answers to a member began
+	answers map[uint64]int       // in that time
+	proved  map[uint64]time.Time
 	hurried time.Time
 }
 
@@ -33,14 +43,18 @@ func (i *instance) wished(sender uint64, vc *protos.ViewChange) {
 	i.keepMu.Lock()
 	same := i.wishes.view[sender] == next
 	i.wishes.view[sender] = next
-	help := next <= promised && !(same && now.Sub(i.wishes.helped[sender]) < helpEvery)
+	if now.Sub(i.wishes.helped[sender]) >= helpEvery {
+		i.wishes.helped[sender], i.wishes.answers[sender] = now, 0
+	}
+	help := next <= promised && i.wishes.answers[sender] < helpMost && !(same && i.wishes.answers[sender] > 0)
 	if help {
-		i.wishes.helped[sender] = now
+		i.wishes.answers[sender]++
 	}
 	i.keepMu.Unlock()
 	if help {
 		i.SendConsensus(sender, &protos.Message{Content: &protos.Message_ViewChange{ViewChange: &protos.ViewChange{NextView: next}}})
 	}
+	i.prove(sender, now)
 	at := max(view, i.log.changing.Load())
 	if at >= i.target() {
 		return
@@ -78,4 +92,93 @@ func (i *instance) resume() {
 	if view := i.view.Load(); view < i.log.promised.Load() {
 		complain(i.bft, view)
 	}
+}
+
+// A member that missed a new view may hold on to a vote that it overruled. What it
+// tells then can speak for ever against what the others took there. So it gets the
+// new view from any member that has it.
+
+// proveEvery bounds how often one member gets it.
+const proveEvery = time.Second
+
+// offer is a new view that the library may enter, and the sequence that comes next.
+type offer struct {
+	view, seq uint64
+	raw       []byte
+}
+
+// offer notes a new view that the library is shown, or makes: it was checked.
+func (i *instance) offer(nv *protos.NewView) {
+	p, err := i.seat.Conclude(nv)
+	if err != nil {
+		return // the library will not enter it either
+	}
+	raw, err := proto.Marshal(nv)
+	if err != nil {
+		return
+	}
+	i.markMu.Lock()
+	defer i.markMu.Unlock()
+	if p.View > i.offered[0].view {
+		i.offered[1] = i.offered[0]
+		i.offered[0] = offer{p.View, p.Seq, raw}
+	}
+}
+
+// newView is asked when a view was entered.
+func (i *instance) newView(view uint64) ([]byte, uint64) {
+	i.markMu.Lock()
+	defer i.markMu.Unlock()
+	for _, o := range i.offered {
+		if o.view == view && o.raw != nil {
+			return o.raw, o.seq
+		}
+	}
+	return nil, 0
+}
+
+// prove sends a member that wishes for views, while no block comes, the new view of
+// the view that this node is in.
+func (i *instance) prove(sender uint64, now time.Time) {
+	if now.Sub(time.Unix(0, i.node.progress.Load())) < i.node.cfg.ViewChangeTimeout {
+		return
+	}
+	raw := i.log.proof()
+	if raw == nil {
+		return
+	}
+	i.keepMu.Lock()
+	send := now.Sub(i.wishes.proved[sender]) >= proveEvery
+	if send {
+		i.wishes.proved[sender] = now
+	}
+	i.keepMu.Unlock()
+	if send {
+		i.node.send(i.name(sender), i.node.frame(&peerpb.Frame{Epoch: i.epoch.Number, Body: &peerpb.Frame_NewView{NewView: raw}}))
+	}
+}
+
+// errOverruled ends an instance that was shown a new view which it had missed.
+var errOverruled = errors.New("a new view was missed")
+
+// takeProof enters a view by what a quorum has signed. The library cannot be told:
+// it begins again with what the book makes of it.
+func (i *instance) takeProof(raw []byte) error {
+	nv := &protos.NewView{}
+	if err := proto.Unmarshal(raw, nv); err != nil {
+		return guard.Refused("malformed", "new view: %v", err)
+	}
+	p, err := i.seat.Prove(nv)
+	if err != nil {
+		return err
+	}
+	entered, err := i.log.overrule(p, i.last.Load(), raw)
+	if err != nil {
+		return err
+	}
+	if entered {
+		i.node.log.Info("a new view was missed", "epoch", i.epoch.Number, "view", p.View, "seq", p.Seq)
+		i.finish(errOverruled)
+	}
+	return nil
 }

@@ -64,11 +64,11 @@ var boundaries = []boundary{
 		r.GetResponse().Token.Kept = uint64(1 + d)
 		return r
 	}, applies, applies, wire.CodeComplianceWrong},
-	{"broken promises of the chain", func(w *world) {
+	{"broken promises of the chain", first(func(w *world) {
 		w.toBilled()
 		w.must(buyer, w.request2())
 		w.wait(w.Genesis.Params.ConfirmByMs)
-	}, mc, func(w *world, d int64) record {
+	}), mc, func(w *world, d int64) record {
 		r := w.response2()
 		r.GetResponse().Token.Broken = uint64(1 + d)
 		return r
@@ -109,11 +109,42 @@ var boundaries = []boundary{
 	}, applies, applies, wire.CodeAttestationExpired},
 	{"gate_seq of an attestation", func(w *world) { w.toPaid(); w.must(seller, gate(5, open)) }, seller, func(w *world, d int64) record {
 		return start(w.attest(open, uint64(5+d)), 1)
-	}, wire.CodeAttestationOld, applies, applies},
-	{"gate_seq of a hold", func(w *world) { w.toPaid(); w.must(seller, start(w.attest(open, 5), 1000)) }, seller, func(_ *world, d int64) record {
+	}, wire.CodeAttestationOld, applies, wire.CodeGateUnknown},
+	{"gate_seq of a hold, first rules", first(func(w *world) { w.toPaid(); w.must(seller, start(w.attest(open, 5), 1000)) }), seller, func(_ *world, d int64) record {
 		return hold(uint64(5+d), 1000)
 	}, wire.CodeHoldWithoutHazard, wire.CodeHoldWithoutHazard, applies},
-	{"seller's register", (*world).toDelivering, seller, func(_ *world, d int64) record { return hold(2, 1000+d) },
+	{"gate_seq of a hold", func(w *world) { w.toDelivering(); w.must(seller, gate(5, blocked)) }, seller, func(_ *world, d int64) record {
+		return hold(uint64(5+d), 1000)
+	}, wire.CodeHoldWithoutHazard, applies, wire.CodeHoldWithoutHazard},
+	{"time of a hold's reading", (*world).toStopped, seller, func(w *world, d int64) record {
+		r := hold(2, 1000)
+		r.GetHold().Reading.TimeMs = w.NowMs
+		w.NowMs += w.Genesis.Params.HoldReadingMs - 1 + d // the block's time is one more
+		return r
+	}, applies, applies, wire.CodeExpired},
+	{"own time of a hold's reading", (*world).toStopped, seller, func(w *world, d int64) record {
+		r := hold(2, 1000)
+		r.GetHold().Reading.TimeMs = w.NowMs + w.Genesis.Params.SkewMs + d
+		return r
+	}, applies, applies, wire.CodeReadingTime},
+	{"a reading of before", (*world).toDelivering, seller, func(w *world, d int64) record {
+		r := readingOf("seller-1-meter", 1000)
+		r.GetReading().Reading.TimeMs = w.NowMs + 1 - w.Genesis.Params.ReadingSkewMs + d
+		return r
+	}, wire.CodeReadingTime, applies, applies},
+	{"a reading of after", (*world).toDelivering, seller, func(w *world, d int64) record {
+		r := readingOf("seller-1-meter", 1000)
+		r.GetReading().Reading.TimeMs = w.NowMs + 1 + w.Genesis.Params.ReadingSkewMs + d
+		return r
+	}, applies, applies, wire.CodeReadingTime},
+	{"rated power", slow((*world).toDelivering), seller, func(w *world, d int64) record { // 36 kW for a minute, a tenth, and a step
+		w.NowMs += 60_000 - 1 // the reading of the start was 1 ms earlier
+		return readingOf("seller-1-meter", 1000+660+1+d)
+	}, applies, applies, wire.CodeOverRatedPower},
+	{"last register of a meter", func(w *world) { w.toBilled(); w.must(buyer, confirm(2100, 2000)) }, mc, func(_ *world, d int64) record {
+		return meterRetired("buyer-1-meter", 2100+d)
+	}, wire.CodeRegisterBack, applies, applies},
+	{"seller's register", (*world).toStopped, seller, func(_ *world, d int64) record { return hold(2, 1000+d) },
 		wire.CodeRegisterBack, applies, applies},
 	{"energy of the bill and the meter", (*world).toDelivering, seller, func(w *world, d int64) record { return w.bill(2000, 1000+d, 200_000+200*d) },
 		applies, applies, wire.CodeEnergyNotMetered},
@@ -123,6 +154,14 @@ var boundaries = []boundary{
 		wire.CodeAmountWrong, applies, wire.CodeAmountWrong},
 	{"energy of the confirmation", (*world).toBilled, buyer, func(_ *world, d int64) record { return confirm(2100, 2000+d) },
 		wire.CodeEnergyNotMetered, applies, wire.CodeEnergyNotMetered},
+}
+
+// slow gives the seller's meter a branch of 36 kW: 10 Wh a second.
+func slow(to func(*world)) func(*world) {
+	return func(w *world) {
+		*w = *newWorld(w.t, func(g *ledger.Genesis) { g.Meters[0].RatedW, g.Meters[0].StartWh = 36_000, 1000 })
+		to(w)
+	}
 }
 
 // TestBoundaries takes each limit of the market from one below to one above.
@@ -140,7 +179,7 @@ func TestBoundaries(t *testing.T) {
 	}
 }
 
-// TestHoldNamesAGateChange: a hold stands on a gate change newer than the
+// TestHoldNamesAGateChange: by the first rules, a hold stands on a gate change newer than the
 // start's that is not OPEN, known to the chain or still to come.
 func TestHoldNamesAGateChange(t *testing.T) {
 	for _, c := range []struct {
@@ -155,7 +194,7 @@ func TestHoldNamesAGateChange(t *testing.T) {
 		{"known, open", gate(2, open), 2, wire.CodeHoldWithoutHazard},
 		{"newer than an open one", gate(2, open), 3, ""},
 	} {
-		w := newWorld(t, nil)
+		w := newWorld(t, ledgertest.FirstRules)
 		w.toPaid()
 		w.must(seller, start(w.attest(open, 1), 1000))
 		if c.gate.GetGateChange().GetGateSeq() > 1 {
@@ -167,7 +206,7 @@ func TestHoldNamesAGateChange(t *testing.T) {
 	}
 }
 
-// TestMetersAgree takes what the buyer's meter counted to the ends of the
+// TestMetersAgree takes, by the first rules, what the buyer's meter counted to the ends of the
 // tolerance: 2000 Wh billed, 300 + 2 x 100 of 10,000 and two steps are 102 Wh.
 func TestMetersAgree(t *testing.T) {
 	for _, c := range []struct {
@@ -183,7 +222,7 @@ func TestMetersAgree(t *testing.T) {
 		{1999, 1897, wire.StatusSettled},
 		{1999, 1896, wire.StatusDisputed},
 	} {
-		w := newWorld(t, nil)
+		w := newWorld(t, ledgertest.FirstRules)
 		w.toDelivering()
 		w.must(seller, w.bill(1000+c.billed, c.billed, c.billed*200))
 		w.must(buyer, confirm(100+c.received, c.received))
@@ -201,7 +240,10 @@ func TestMetersAgree(t *testing.T) {
 		{50, 0, 1928, wire.StatusSettled}, {50, 0, 1927, wire.StatusDisputed},
 		{0, 200, 1898, wire.StatusSettled}, {0, 200, 1897, wire.StatusDisputed},
 	} {
-		w := newWorld(t, func(g *ledger.Genesis) { g.Members[0].MeterClassE4, g.Members[2].MeterClassE4 = c.seller, c.buyer })
+		w := newWorld(t, func(g *ledger.Genesis) {
+			ledgertest.FirstRules(g)
+			g.Members[0].MeterClassE4, g.Members[2].MeterClassE4 = c.seller, c.buyer
+		})
 		w.toBilled()
 		w.must(buyer, confirm(100+c.received, c.received))
 		if trade := w.trade(); trade.Status != c.want {
@@ -247,6 +289,7 @@ func (w *world) next(n int) (token string) {
 	r.GetResponse().RequestId, r.GetResponse().Token.TokenId = "request-"+id, "token-"+id
 	w.must(mc, r)
 	w.must(seller, w.offer(1000, 200_000))
+	w.must(mc, meterAdded(meterOf(buyer, "meter-"+id)))
 	w.must(buyer, pay2(func(p *fairwattpb.Pay) {
 		p.TokenId, p.BuyerReading = "token-"+id, at("meter-"+id, 0)
 	}))
@@ -318,7 +361,7 @@ func TestDeadlines(t *testing.T) {
 	}{
 		{"start", (*world).toPaid, p.StartByMs, wire.StatusPaid},
 		{"bill", (*world).toDelivering, p.DeliverByMs, wire.StatusDelivering},
-		{"resume", (*world).toHeld, p.ResumeByMs, wire.StatusHeld},
+		{"resume", (*world).toStopped, p.ResumeByMs, wire.StatusHeld},
 		{"confirmation", (*world).toBilled, p.ConfirmByMs, wire.StatusBilled},
 	} {
 		w := newWorld(t, nil)
@@ -331,8 +374,8 @@ func TestDeadlines(t *testing.T) {
 			t.Errorf("%s: a millisecond before the deadline it is %s", c.name, got)
 		}
 		w.wait(0)
-		if got := w.trade().Status; got == c.before {
-			t.Errorf("%s: at the deadline it is still %s", c.name, got)
+		if got := w.trade(); got.Status == c.before && !got.Late {
+			t.Errorf("%s: at the deadline it is still %s", c.name, got.Status)
 		}
 	}
 }

@@ -118,6 +118,12 @@ func (s *State) decodeRecord(sealed []byte) (*Checked, *Refusal) {
 	if err := validateRecord(r, signer); err != nil {
 		return nil, refuse(wire.CodeMalformed, "%v", err)
 	}
+	if ofMeters(r) && !s.genesis.Params.byMeters() {
+		return nil, refuse(wire.CodeNotAllowed, "a %s: this chain's settlement is %q, meters are registered with %q", Kind(r), s.genesis.Params.Settlement, SettleByMeters)
+	}
+	if r.GetTick() != nil && s.genesis.Params.Settlement == SettleFirst {
+		return nil, refuse(wire.CodeNotAllowed, "a tick: the first rules know none")
+	}
 	if !mayRecord(participant, r) {
 		return nil, refuse(wire.CodeNotAllowed, "%q may not send a %s", signer, Kind(r))
 	}
@@ -137,11 +143,12 @@ func Kind(r *fairwattpb.Record) string {
 // mayRecord says which role may send which kind.
 func mayRecord(p *Participant, r *fairwattpb.Record) bool {
 	switch r.Body.(type) {
-	case *fairwattpb.Record_Registration, *fairwattpb.Record_Deposit, *fairwattpb.Record_Response:
+	case *fairwattpb.Record_Registration, *fairwattpb.Record_Deposit, *fairwattpb.Record_Response,
+		*fairwattpb.Record_MeterRegistration, *fairwattpb.Record_MeterChange, *fairwattpb.Record_MeterRetire:
 		return p.Centre
 	case *fairwattpb.Record_GateChange, *fairwattpb.Record_Reading, *fairwattpb.Record_Word:
 		return p.Seller || p.Buyer
-	case *fairwattpb.Record_Rejoin:
+	case *fairwattpb.Record_Rejoin, *fairwattpb.Record_Tick:
 		return p.Aggregator
 	case *fairwattpb.Record_Offer, *fairwattpb.Record_Start, *fairwattpb.Record_Hold,
 		*fairwattpb.Record_Resume, *fairwattpb.Record_Bill:
@@ -226,6 +233,18 @@ func validateRecord(r *fairwattpb.Record, signer string) error {
 	switch b := r.Body.(type) {
 	case *fairwattpb.Record_Registration:
 		l.registration(b.Registration)
+	case *fairwattpb.Record_MeterRegistration:
+		l.meter(b.MeterRegistration)
+	case *fairwattpb.Record_MeterChange:
+		l.id("old", b.MeterChange.Old)
+		l.between("old_end_wh", b.MeterChange.OldEndWh, 0, MaxRegisterWh)
+		l.check(b.MeterChange.New != nil, "new", "a meter registration")
+		if b.MeterChange.New != nil {
+			l.meter(b.MeterChange.New)
+		}
+	case *fairwattpb.Record_MeterRetire:
+		l.id("meter", b.MeterRetire.Meter)
+		l.between("end_wh", b.MeterRetire.EndWh, 0, MaxRegisterWh)
 	case *fairwattpb.Record_Deposit:
 		l.name("to", b.Deposit.To)
 		l.between("amount_micro", b.Deposit.AmountMicro, 1, MaxMoneyMicro)
@@ -237,6 +256,7 @@ func validateRecord(r *fairwattpb.Record, signer string) error {
 		l.between("valid_until_ms", b.GateChange.ValidUntilMs, 0, MaxTimeMs)
 	case *fairwattpb.Record_Word:
 		l.word(b.Word)
+	case *fairwattpb.Record_Tick:
 	case *fairwattpb.Record_Rejoin:
 		l.check(b.Rejoin.Epoch >= 1, "epoch", "1 or more")
 	case *fairwattpb.Record_Offer:
@@ -309,6 +329,7 @@ func (l *limits) delivery(r *fairwattpb.Record) {
 		l.between("energy_wh", b.Bill.EnergyWh, 0, MaxEnergyWh)
 		l.between("amount_micro", b.Bill.AmountMicro, 0, MaxMoneyMicro)
 		l.check(len(b.Bill.PayId) == 32, "pay_id", "32 bytes")
+		l.between("available_wh", b.Bill.AvailableWh, 0, MaxEnergyWh)
 	case *fairwattpb.Record_Confirm:
 		l.id("trade_id", b.Confirm.TradeId)
 		l.reading(b.Confirm.Reading)

@@ -15,6 +15,9 @@ type codec interface {
 	i64(name string, v *int64)  // 8 bytes, big endian, two's complement
 	str(name string, v *string) // 2 bytes of length, big endian, then the bytes
 	flag(name string, v *bool)  // 1 byte, 0 or 1
+	// tail visits the last fields of a value that chains with the first rules do not
+	// have: they stand only where said reports that one of them is not zero.
+	tail(said func() bool, fields func())
 }
 
 // A value is what stands under a key of the state.
@@ -51,6 +54,12 @@ func (e *encoder) flag(_ string, v *bool) {
 		e.b = append(e.b, 1)
 	} else {
 		e.b = append(e.b, 0)
+	}
+}
+
+func (e *encoder) tail(said func() bool, fields func()) {
+	if said() {
+		fields()
 	}
 }
 
@@ -107,5 +116,16 @@ func (d *decoder) flag(name string, v *bool) {
 		d.err = fmt.Errorf("%s: flag is %d", name, b[0])
 	default:
 		*v = b[0] == 1
+	}
+}
+
+var errEmptyTail = errors.New("a tail of zeros, which the one form of a value leaves out")
+
+func (d *decoder) tail(said func() bool, fields func()) {
+	if d.err != nil || len(d.b) == 0 {
+		return
+	}
+	if fields(); d.err == nil && !said() {
+		d.err = errEmptyTail
 	}
 }

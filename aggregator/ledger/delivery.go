@@ -15,6 +15,9 @@ func (x *execution) trade(id, sender, part string) (*Trade, *Refusal) {
 	if part == "seller" && t.Seller != sender || part == "buyer" && t.Buyer != sender {
 		return nil, refuse(wire.CodeNotYours, "%q is not the %s of trade %q", sender, part, id)
 	}
+	if x.ranOut(t.DeadlineMs) {
+		return nil, refuse(wire.CodeExpired, "trade %q was %s until %d ms ago", id, t.Status, x.timeMs-t.DeadlineMs)
+	}
 	return t, nil
 }
 
@@ -54,13 +57,16 @@ func (x *execution) attested(seller string, sealed []byte) (uint64, *Refusal) {
 		return 0, refuse(wire.CodeAttestationExpired, "attestation: issued %d ms after block time", a.IssuedMs-x.timeMs)
 	}
 	var g Gate
-	if x.get(keyGate+seller, &g) {
-		if a.GateSeq < g.Seq {
-			return 0, refuse(wire.CodeAttestationOld, "attestation: gate_seq %d, the chain knows %d", a.GateSeq, g.Seq)
-		}
-		if a.GateSeq == g.Seq && g.State != fairwattpb.GateState_GATE_STATE_OPEN {
-			return 0, refuse(wire.CodeGateNotOpen, "gate change %d of %q on the chain says %v", g.Seq, seller, g.State)
-		}
+	known := x.get(keyGate+seller, &g)
+	switch {
+	case known && a.GateSeq < g.Seq:
+		return 0, refuse(wire.CodeAttestationOld, "attestation: gate_seq %d, the chain knows %d", a.GateSeq, g.Seq)
+	case known && a.GateSeq == g.Seq && g.State != fairwattpb.GateState_GATE_STATE_OPEN:
+		return 0, refuse(wire.CodeGateNotOpen, "gate change %d of %q on the chain says %v", g.Seq, seller, g.State)
+	case x.params.byMeters() && !known:
+		return 0, refuse(wire.CodeGateUnknown, "attestation: gate_seq %d, and no gate change of %q is on the chain", a.GateSeq, seller)
+	case x.params.byMeters() && a.GateSeq > g.Seq:
+		return 0, refuse(wire.CodeGateUnknown, "attestation: gate_seq %d, the newest on the chain is %d: send the gate change first, or with this record", a.GateSeq, g.Seq)
 	}
 	return a.GateSeq, nil
 }
@@ -73,15 +79,25 @@ func (x *execution) start(seller string, s *fairwattpb.Start) *Refusal {
 	if r != nil {
 		return r
 	}
+	r = x.carried(seller, s.GateChange)
+	if r == nil {
+		r = x.notDelivering(seller)
+	}
+	if r != nil {
+		return r
+	}
 	seq, r := x.attested(seller, s.Attestation)
 	if r == nil {
-		r = x.readMeter(seller, t.ID, s.Reading)
+		r = x.readMeter(seller, t.ID, true, s.Reading)
 	}
 	if r != nil {
 		return r // the buyer's own meter among others: it is the buyer's since the payment
 	}
 	t.GateSeq, t.SellerMeter, t.SegmentWh = seq, s.Reading.Meter, s.Reading.RegisterWh
 	t.DeliverByMs = x.timeMs + x.params.DeliverByMs
+	if x.params.byMeters() {
+		x.putBytes(keyRunning+seller, []byte(t.ID))
+	}
 	x.turn(t, wire.StatusDelivering, "", t.DeliverByMs)
 	x.put(keyTrade+t.ID, t)
 	return nil
@@ -92,11 +108,14 @@ func (x *execution) sellerReading(t *Trade, r *fairwattpb.MeterReading) *Refusal
 	if r.Meter != t.SellerMeter {
 		return refuse(wire.CodeMeterNotYours, "meter %q does not measure trade %q", r.Meter, t.ID)
 	}
-	return x.readMeter(t.Seller, t.ID, r)
+	return x.readMeter(t.Seller, t.ID, true, r)
 }
 
 func (x *execution) hold(seller string, h *fairwattpb.Hold) *Refusal {
 	t, r := x.trade(h.TradeId, seller, "seller")
+	if r == nil && x.params.byMeters() {
+		return x.holdReading(t, h)
+	}
 	if r == nil {
 		r = t.in(wire.StatusDelivering)
 	}
@@ -114,11 +133,7 @@ func (x *execution) hold(seller string, h *fairwattpb.Hold) *Refusal {
 	t.SellerMeteredWh += h.Reading.RegisterWh - t.SegmentWh
 	t.SegmentWh = h.Reading.RegisterWh
 	t.Held, t.HeldMs = true, x.timeMs
-	reason := ""
-	if len(h.Causes) > 0 {
-		reason = h.Causes[0].Rule + " " + h.Causes[0].Text
-	}
-	x.turn(t, wire.StatusHeld, reason, x.timeMs+x.params.ResumeByMs)
+	x.turn(t, wire.StatusHeld, firstCause(h.Causes), x.timeMs+x.params.ResumeByMs)
 	x.put(keyTrade+t.ID, t)
 	return nil
 }
@@ -127,6 +142,12 @@ func (x *execution) resume(seller string, s *fairwattpb.Resume) *Refusal {
 	t, r := x.trade(s.TradeId, seller, "seller")
 	if r == nil {
 		r = t.in(wire.StatusHeld)
+	}
+	if r == nil {
+		r = x.mayResume(t)
+	}
+	if r == nil {
+		r = x.carried(seller, s.GateChange)
 	}
 	if r != nil {
 		return r
@@ -137,6 +158,9 @@ func (x *execution) resume(seller string, s *fairwattpb.Resume) *Refusal {
 	}
 	if r != nil {
 		return r
+	}
+	if x.params.byMeters() {
+		t.HeldTotalMs, t.HoldOwed = t.HeldTotalMs+x.timeMs-t.HeldMs, false
 	}
 	t.GateSeq, t.SegmentWh = seq, s.Reading.RegisterWh
 	t.DeliverByMs += x.timeMs - t.HeldMs // the hold does not count
@@ -154,6 +178,9 @@ func (x *execution) reading(sender string, m *fairwattpb.Reading) *Refusal {
 	if sender != t.Seller && sender != t.Buyer {
 		return refuse(wire.CodeNotYours, "%q has no part in trade %q", sender, t.ID)
 	}
+	if x.ranOut(t.DeadlineMs) {
+		return refuse(wire.CodeExpired, "trade %q was %s until %d ms ago", t.ID, t.Status, x.timeMs-t.DeadlineMs)
+	}
 	if r := t.in(wire.StatusPaid, wire.StatusDelivering, wire.StatusHeld, wire.StatusBilled); r != nil {
 		return r
 	}
@@ -170,8 +197,11 @@ func (x *execution) reading(sender string, m *fairwattpb.Reading) *Refusal {
 	if m.Reading.Meter != t.BuyerMeter {
 		return refuse(wire.CodeMeterNotYours, "meter %q does not measure trade %q", m.Reading.Meter, t.ID)
 	}
-	if r := x.readMeter(t.Buyer, t.ID, m.Reading); r != nil {
+	if r := x.readMeter(t.Buyer, t.ID, false, m.Reading); r != nil {
 		return r
+	}
+	if x.params.byMeters() {
+		x.buyerRead(t, m.Reading)
 	}
 	x.tell(t.Seller, nil)
 	return nil
@@ -192,7 +222,7 @@ func (x *execution) bill(seller string, b *fairwattpb.Bill) *Refusal {
 	if r := x.sellerReading(t, b.Reading); r != nil {
 		return r
 	}
-	if t.Status == wire.StatusDelivering {
+	if t.Status == wire.StatusDelivering || x.isHoldReading(t, b.Reading) {
 		t.SellerMeteredWh += b.Reading.RegisterWh - t.SegmentWh
 	}
 	t.SegmentWh = b.Reading.RegisterWh
@@ -206,6 +236,9 @@ func (x *execution) bill(seller string, b *fairwattpb.Bill) *Refusal {
 	case b.AmountMicro > t.EscrowMicro:
 		return refuse(wire.CodeInsufficientFunds, "amount_micro: %d, the escrow holds %d", b.AmountMicro, t.EscrowMicro)
 	}
+	if x.params.byMeters() {
+		t.AvailableWh = b.AvailableWh
+	}
 	x.billed(t, b.EnergyWh, b.AmountMicro, "")
 	x.put(keyTrade+t.ID, t)
 	return nil
@@ -214,12 +247,15 @@ func (x *execution) bill(seller string, b *fairwattpb.Bill) *Refusal {
 // billed ends the delivery with a claim, by bill or by the ledger itself.
 func (x *execution) billed(t *Trade, energyWh, amountMicro int64, reason string) {
 	x.releaseMeter(t.SellerMeter, t.ID)
+	if x.params.byMeters() {
+		x.remove(keyRunning + t.Seller)
+	}
 	t.BilledWh, t.BilledMicro = energyWh, amountMicro
 	if energyWh == 0 {
 		x.undelivered(t, "nothing was delivered")
 		return
 	}
-	x.turn(t, wire.StatusBilled, reason, x.timeMs+x.params.ConfirmByMs)
+	x.turn(t, wire.StatusBilled, reason, x.after(x.params.ConfirmByMs))
 }
 
 // confirm compares the bill with the buyer's meter and settles (R19, R20).
@@ -234,16 +270,21 @@ func (x *execution) confirm(buyer string, c *fairwattpb.Confirm) *Refusal {
 	if c.Reading.Meter != t.BuyerMeter {
 		return refuse(wire.CodeMeterNotYours, "meter %q does not measure trade %q", c.Reading.Meter, t.ID)
 	}
-	if r := x.readMeter(buyer, t.ID, c.Reading); r != nil {
+	if r := x.readMeter(buyer, t.ID, false, c.Reading); r != nil {
 		return r
 	}
 	if received := c.Reading.RegisterWh - t.BuyerStartWh; c.EnergyWh != received {
 		return refuse(wire.CodeEnergyNotMetered, "energy_wh: %d, the meter counted %d", c.EnergyWh, received)
 	}
 	t.BuyerMeteredWh = c.EnergyWh
-	if x.metersAgree(t) {
+	switch {
+	case x.params.byMeters():
+		x.settleByMeters(t, c.EnergyWh)
+	case x.params.Settlement == SettleByPaper:
+		x.settleByWord(t, c.Accepted, "the buyer does not confirm: "+c.Reason)
+	case x.metersAgree(t):
 		x.settle(t, true, "")
-	} else {
+	default:
 		x.releaseMeter(t.BuyerMeter, t.ID)
 		x.turn(t, wire.StatusDisputed, "the meters differ: "+c.Reason, x.timeMs+x.params.DisputeMs)
 	}

@@ -39,10 +39,34 @@
 //	                          Hold  v   | Resume
 //	                                held
 //
+// With settlement by meters ([Params].Settlement) the gate on the chain decides what
+// flows. A start stands on the newest gate change of the chain, or brings it along;
+// a gate change that is not OPEN holds the delivery in its own block; nothing that
+// is metered in a hold is billable, and all holds of a trade are bounded together.
+// A seller's own attestation with a number that the chain did not know used to be
+// enough, so a start passed while the chain said BLOCKED; chains made by those
+// rules verify by them.
+//
+// Then a meter is registered by the centre before it measures anything. It belonged
+// to whoever named it first, and a rival could name it in a trade of 1 Wh; one meter
+// could have two names and sell its energy twice.
+//
+// With settlement by meters no lie pays: the seller is paid what both meters bear
+// out, what they differ by goes into a fund and to neither side, silence waits for
+// the buyer's next signed reading, and a seller that falls silent is billed by its
+// last. Half of the gap to each side was refused: every invented Wh then pays half.
+// So was charging the gap within the meters' tolerance: it taxes honest meters; a
+// buyer whose meter lies within its class gains that much. More at the buyer than
+// was billed is no gap: where no contactor switches the power, a buyer's meter
+// counts all that the house draws. A seller's word that it was ready excuses it
+// only where next to nothing flowed, and it has no money of it. The paper's rule
+// (the buyer's word pays, or nothing does) is the mode "paper". docs/market.md has
+// the rules, and what attacks gain by either.
+//
 // Money moves by Deposit (into a wallet), Response (wallet to escrow), Pay
 // (what the price leaves of the escrow goes back), and at the trade's end
-// (escrow to the seller and back to the buyer). Each status has a deadline in
-// block time, swept at the start of each block:
+// (escrow to the seller, back to the buyer, or into the fund). Each status has a
+// deadline in block time, swept at the start of each block. With the first rules:
 //
 //   - a Token not used: refunded, without anyone's fault;
 //   - no start, or no bill: failed, the seller broke its promise; but refunded
@@ -64,7 +88,7 @@
 // Who states an amount may round it to either neighbouring millionth (the
 // difference is below one, and never above the escrow); the ledger's
 // own amounts are rounded half even. Sums are conserved exactly: deposits are
-// always wallets plus escrows ([State.Totals]).
+// always wallets plus escrows plus the fund ([State.Totals]).
 //
 // # Credibility, trust, tree
 //

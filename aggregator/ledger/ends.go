@@ -9,13 +9,19 @@ import (
 )
 
 // sweep ends what block time has run out on, in the order of the deadlines and
-// then of their keys' bytes.
+// then of their keys' bytes: max_sweep of them, so that no one can make a block that
+// takes everyone long. The rest wait for the next block; until then they count as
+// ended ([execution.ranOut]).
 func (x *execution) sweep() {
 	due := x.state.due.until(x.timeMs)
 	slices.Sort(due)
+	left := x.params.MaxSweep
 	for _, key := range slices.Compact(due) {
 		if _, ok := x.bytes(key); !ok {
 			continue // was lifted before it came
+		}
+		if left--; left < 0 && x.params.Settlement != SettleFirst {
+			break
 		}
 		deadlineMs, what, id, err := parseDeadlineKey(key)
 		if err != nil {
@@ -23,6 +29,8 @@ func (x *execution) sweep() {
 			return
 		}
 		x.remove(key)
+		x.swept++
+		x.dueMs = deadlineMs
 		switch what {
 		case dueOffer:
 			x.remove(keyOffer + id)
@@ -32,10 +40,22 @@ func (x *execution) sweep() {
 			t := &Trade{}
 			if x.get(keyTrade+id, t) && t.DeadlineMs == deadlineMs {
 				x.overdue(t)
+				// Of a late block, what follows may be due too.
+				for x.params.Settlement != SettleFirst && t.DeadlineMs != 0 && t.DeadlineMs <= x.timeMs {
+					x.dueMs = t.DeadlineMs
+					x.overdue(t)
+				}
 				x.put(keyTrade+t.ID, t)
 			}
 		}
 	}
+	x.dueMs = 0
+}
+
+// ranOut tells whether what lasts until ms has ended at block time although no block
+// has swept it yet. By the first rules every block sweeps all of it.
+func (x *execution) ranOut(ms int64) bool {
+	return x.params.Settlement != SettleFirst && ms != 0 && ms <= x.timeMs
 }
 
 // overdue ends or moves on a trade whose status has run out.
@@ -47,6 +67,10 @@ func (x *execution) overdue(t *Trade) {
 	case wire.StatusPaid:
 		x.undelivered(t, "no start in time")
 	case wire.StatusDelivering:
+		if x.params.byMeters() {
+			x.unbilled(t)
+			return
+		}
 		x.releaseMeter(t.SellerMeter, t.ID)
 		x.undelivered(t, "no bill in time")
 	case wire.StatusHeld:
@@ -58,6 +82,14 @@ func (x *execution) overdue(t *Trade) {
 		}
 		x.billed(t, energy, min(amount, t.EscrowMicro), "the hazard outlasted the hold; billed by the meter")
 	case wire.StatusBilled:
+		switch x.params.Settlement {
+		case SettleByMeters:
+			x.overdueBill(t)
+			return
+		case SettleByPaper:
+			x.settleByWord(t, false, "no confirmation in time")
+			return
+		}
 		x.settle(t, false, "no confirmation in time; settled by the seller's meter")
 	case wire.StatusDisputed:
 		x.splitDispute(t)
@@ -90,6 +122,11 @@ func (x *execution) settle(t *Trade, confirmed bool, reason string) {
 func (x *execution) undelivered(t *Trade, reason string) {
 	x.giveBack(t, t.EscrowMicro)
 	x.releaseMeter(t.BuyerMeter, t.ID)
+	if x.wasReady(t) {
+		x.endSale(t, true)
+		x.turn(t, wire.StatusRefunded, readyReason, 0)
+		return
+	}
 	if x.endSale(t, false) {
 		x.turn(t, wire.StatusRefunded, reason+"; a hazard kept the seller from delivering", 0)
 		return

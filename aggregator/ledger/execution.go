@@ -18,7 +18,9 @@ type execution struct {
 	meta    meta
 	overlay map[string][]byte // nil: deleted
 	notices []Notice
-	index   int // of the record being applied; -1 in the sweep
+	index   int   // of the record being applied; -1 in the sweep
+	swept   int   // deadlines that the sweep has ended
+	dueMs   int64 // the deadline that the sweep is at; 0 outside it
 	record  *Checked
 	// endsEpoch: a record makes this block the last of its epoch.
 	endsEpoch bool
@@ -140,12 +142,23 @@ func (x *execution) dispatch(r *fairwattpb.Record) *Refusal {
 	switch b := r.Body.(type) {
 	case *fairwattpb.Record_Registration:
 		return x.register(b.Registration)
+	case *fairwattpb.Record_MeterRegistration:
+		return x.registerMeter(b.MeterRegistration)
+	case *fairwattpb.Record_MeterChange:
+		return x.changeMeter(b.MeterChange)
+	case *fairwattpb.Record_MeterRetire:
+		return x.retireMeter(b.MeterRetire.Meter, b.MeterRetire.EndWh)
 	case *fairwattpb.Record_Deposit:
 		return x.deposit(b.Deposit)
 	case *fairwattpb.Record_GateChange:
 		return x.gateChange(r.Sender, b.GateChange)
 	case *fairwattpb.Record_Word:
 		return nil // it stands in its block; what the gate does then is a gate change
+	case *fairwattpb.Record_Tick:
+		if x.swept == 0 {
+			return refuse(wire.CodeNothingDue, "nothing has run out by block time")
+		}
+		return nil
 	case *fairwattpb.Record_Rejoin:
 		return x.rejoin(r.Sender, b.Rejoin)
 	case *fairwattpb.Record_Offer:
@@ -221,6 +234,15 @@ func (x *execution) setDeadline(t *Trade, deadlineMs int64) {
 	t.DeadlineMs = deadlineMs
 }
 
+// after is when a status ends that begins now and lasts so long. One that the sweep
+// begins lasts from the deadline that was due, however late this block is.
+func (x *execution) after(ms int64) int64 {
+	if x.dueMs == 0 || x.params.Settlement == SettleFirst {
+		return x.timeMs + ms
+	}
+	return x.dueMs + ms
+}
+
 func (x *execution) account(id string) (Account, bool) {
 	var a Account
 	ok := x.get(keyAccount+id, &a)
@@ -262,9 +284,12 @@ func (x *execution) giveBack(t *Trade, amountMicro int64) {
 }
 
 // readMeter checks a reading of owner's meter and stores it. A meter belongs
-// to its first user, its register never falls, and while it measures one trade
-// it measures no other.
-func (x *execution) readMeter(owner, trade string, r *fairwattpb.MeterReading) *Refusal {
+// to its first user, or to whom it is registered for; its register never falls, and
+// while it measures one trade it measures no other.
+func (x *execution) readMeter(owner, trade string, gives bool, r *fairwattpb.MeterReading) *Refusal {
+	if x.params.byMeters() {
+		return x.readRegistered(owner, trade, gives, r)
+	}
 	var m meter
 	if x.get(keyMeter+r.Meter, &m) {
 		switch {

@@ -16,6 +16,13 @@ func (d *describer) i64(name string, _ *int64)  { d.lines = append(d.lines, name
 func (d *describer) str(name string, _ *string) { d.lines = append(d.lines, name+" str") }
 func (d *describer) flag(name string, _ *bool)  { d.lines = append(d.lines, name+" flag") }
 
+func (d *describer) tail(_ func() bool, fields func()) {
+	n := len(d.lines)
+	fields()
+	d.lines[n] = "[" + d.lines[n]
+	d.lines[len(d.lines)-1] += "]"
+}
+
 // StateValues describes every kind of value of the state, under its key.
 func StateValues() [][2]string {
 	var out [][2]string
@@ -85,6 +92,8 @@ func (f *flat) str(name string, v *string) {
 	f.put(name, strconv.Quote(*v), *v == "")
 }
 
+func (f *flat) tail(_ func() bool, fields func()) { fields() }
+
 func valueFor(key string) value {
 	switch kindOf(key + "/") {
 	case keyParticipant:
@@ -142,7 +151,7 @@ func DescribeChange(key string, was, now []byte, had, deleted bool, since func(i
 		if x == y || key == keyMeta && (f == "height" || f == "time_ms") {
 			continue
 		}
-		if strings.HasSuffix(f, "_ms") {
+		if strings.HasSuffix(f, "_ms") && f != "held_total_ms" {
 			x, y = at(x, since), at(y, since)
 		}
 		switch {

@@ -47,6 +47,9 @@ type Genesis struct {
 	Centres []Centre `json:"centres"`
 	// Members are the participants registered from the start.
 	Members []Member `json:"members"`
+	// Meters are the members' meters that are registered from the start, with
+	// settlement by meters.
+	Meters []Meter `json:"meters,omitempty"`
 
 	// What ParseGenesis worked out once; nil in a genesis made by hand.
 	parsed *parsedGenesis
@@ -80,6 +83,18 @@ type Member struct {
 	PublicKey    seal.PublicKey `json:"public_key"`
 	Simulated    bool           `json:"simulated"`
 	MeterClassE4 uint32         `json:"meter_class_e4"` // accuracy class in 1e-4 (100 = class 1)
+}
+
+// A Meter is an energy meter registered by the genesis itself.
+type Meter struct {
+	ID        string         `json:"id"`
+	Owner     string         `json:"owner"`
+	Direction string         `json:"direction"` // "import", "export" or "both"
+	PublicKey seal.PublicKey `json:"public_key,omitempty"`
+	Serial    string         `json:"serial"`
+	RatedW    int64          `json:"rated_w"`
+	ClassE4   uint32         `json:"class_e4"`
+	StartWh   int64          `json:"start_wh"`
 }
 
 // ParseGenesis reads the canonical bytes of a genesis, with or without one
@@ -232,7 +247,7 @@ func (g *Genesis) Validate() error {
 			return fmt.Errorf("members[%d]: %w", i, err)
 		}
 	}
-	return nil
+	return g.validateMeters()
 }
 
 func (g *Genesis) validateAggregators(seen map[string]bool) error {

@@ -122,12 +122,13 @@ func TestParamsHaveLimits(t *testing.T) {
 		"hold_quota": {0, 1_000_000}, "hold_quota_trades": {1, 1_000_000}, "settle_whole_e4": {1, 10_000},
 		"loss_e4": {0, 5_000}, "register_step_wh": {1, 10_000}, "max_standing_ms": {1, year}, "start_by_ms": {1, year},
 		"deliver_by_ms": {1, year}, "resume_by_ms": {1, year}, "confirm_by_ms": {1, year}, "dispute_ms": {1, year},
-		"attestation_max_ms": {1, 3_600_000},
+		"attestation_max_ms": {1, 3_600_000}, "hold_reading_ms": {1, 3_600_000}, "max_holds": {1, 1000}, "silence_ms": {1, year}, "reading_skew_ms": {1, 3_600_000},
+		"min_lot_wh": {1, ledger.MaxEnergyWh}, "max_sweep": {1, 100_000},
 	}
 	fields := reflect.TypeFor[ledger.Params]()
 	for i := range fields.NumField() {
-		name := fields.Field(i).Tag.Get("json")
-		if name == "tree" {
+		name, _, _ := strings.Cut(fields.Field(i).Tag.Get("json"), ",")
+		if name == "tree" || name == "settlement" {
 			continue
 		}
 		l, ok := limits[name]
@@ -159,6 +160,23 @@ func TestParamsHaveLimits(t *testing.T) {
 		if err := p.Validate(); good != (err == nil) || err != nil && !strings.HasPrefix(err.Error(), "tree: ") {
 			t.Errorf("tree %q: %v", tree, err)
 		}
+	}
+	for settlement, good := range map[string]bool{"meters": true, "paper": true, "": false, "halves": false} {
+		p := ledger.DefaultParams()
+		p.Settlement = settlement
+		if err := p.Validate(); good != (err == nil) || err != nil && settlement != "" && !strings.HasPrefix(err.Error(), "settlement: ") {
+			t.Errorf("settlement %q: %v", settlement, err)
+		}
+	}
+	// The first rules know none of the numbers that came with the others.
+	g := ledgertest.Genesis(1, 0, 0)
+	ledgertest.FirstRules(g)
+	if err := g.Validate(); err != nil {
+		t.Error(err)
+	}
+	g.Params.MaxHolds = 1
+	if err := g.Validate(); err == nil || !strings.Contains(err.Error(), "max_holds: 1") {
+		t.Errorf("max_holds with the first rules: %v", err)
 	}
 	for _, huge := range []uint64{1 << 62, math.MaxUint64} {
 		p := ledger.DefaultParams()

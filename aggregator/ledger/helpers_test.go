@@ -6,6 +6,7 @@ import (
 	"fairwatt/aggregator/ledger"
 	"fairwatt/aggregator/ledger/ledgertest"
 	"fairwatt/proto/fairwattpb"
+	"fairwatt/proto/seal"
 )
 
 const (
@@ -85,8 +86,29 @@ func (w *world) attest(state fairwattpb.GateState, seq uint64) []byte {
 	return a
 }
 
+// at is a reading of the moment in which it is sealed.
 func at(meter string, wh int64) *fairwattpb.MeterReading {
-	return &fairwattpb.MeterReading{Meter: meter, RegisterWh: wh, TimeMs: ledgertest.StartMs}
+	return &fairwattpb.MeterReading{Meter: meter, RegisterWh: wh}
+}
+
+// meterOf registers a meter that bears any power.
+func meterOf(owner, meter string) *fairwattpb.MeterRegistration {
+	return &fairwattpb.MeterRegistration{
+		Meter: meter, Owner: owner, Site: "site", Direction: fairwattpb.MeterDirection_METER_DIRECTION_BOTH,
+		Serial: "no-" + meter, RatedW: ledger.MaxRatedW, ClassE4: 100,
+	}
+}
+
+func meterAdded(r *fairwattpb.MeterRegistration) *fairwattpb.Record {
+	return &fairwattpb.Record{Body: &fairwattpb.Record_MeterRegistration{MeterRegistration: r}}
+}
+
+func meterChanged(old string, endWh int64, to *fairwattpb.MeterRegistration) *fairwattpb.Record {
+	return &fairwattpb.Record{Body: &fairwattpb.Record_MeterChange{MeterChange: &fairwattpb.MeterChange{Old: old, OldEndWh: endWh, New: to}}}
+}
+
+func meterRetired(meter string, endWh int64) *fairwattpb.Record {
+	return &fairwattpb.Record{Body: &fairwattpb.Record_MeterRetire{MeterRetire: &fairwattpb.MeterRetire{Meter: meter, EndWh: endWh}}}
 }
 
 func deposit(to string, amount int64, reference string) *fairwattpb.Record {
@@ -184,11 +206,40 @@ func (w *world) toDelivering() {
 	w.must(seller, start(w.attest(open, 1), 1000))
 }
 
+// toStopped is held by its gate, and the seller has not said what its meter showed.
+func (w *world) toStopped() { w.toDelivering(); w.must(seller, gate(2, blocked)) }
+
 // toHeld has delivered 500 Wh before a hazard.
 func (w *world) toHeld() {
-	w.toDelivering()
-	w.must(seller, gate(2, blocked))
+	w.toStopped()
 	w.must(seller, hold(2, 1500))
 }
 
 func (w *world) toBilled() { w.toDelivering(); w.must(seller, w.bill(3000, 2000, 400_000)) }
+
+// toReopened is toHeld, and the gate is open again.
+func (w *world) toReopened() { w.toHeld(); w.must(seller, gate(3, open)) }
+
+// toSecondPaid is toDelivering, and a second trade of the seller is paid, to be
+// measured by other meters.
+func (w *world) toSecondPaid() {
+	w.toDelivering()
+	w.toSecondToken()
+	w.must(buyer, pay2(func(p *fairwattpb.Pay) { p.BuyerReading = at("buyer-1-meter-2", 0) }))
+}
+
+// carrying puts a sealed gate change into a start or resume.
+func carrying(r *fairwattpb.Record, sealed []byte) *fairwattpb.Record {
+	set(r.ProtoReflect(), ledger.Kind(r)+".gate_change", sealed)
+	return r
+}
+
+// sealedPayload seals bytes as if they were a record.
+func (w *world) sealedPayload(signer string, payload []byte) []byte {
+	w.t.Helper()
+	sealed, err := seal.Seal(ledgertest.Key(signer), signer, seal.DomainRecord, w.State.ChainID(), payload)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return sealed
+}

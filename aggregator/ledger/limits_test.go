@@ -49,13 +49,14 @@ func (w *world) examples() map[string]*fairwattpb.Record {
 	}}}
 	all := make(map[string]*fairwattpb.Record)
 	for sender, records := range map[string][]*fairwattpb.Record{
-		ledgertest.Centre: {registration, deposit(buyer, 1, "r"), w.response(nil)},
+		ledgertest.Centre: {registration, deposit(buyer, 1, "r"), w.response(nil), meterAdded(meterOf(seller, "m")), meterChanged("m", 1, meterOf(seller, "n")), meterRetired("m", 1)},
 		seller:            {changed, w.offer(1, 1), start([]byte("a"), 1), held, resume([]byte("a"), 1), reading, bill, word},
 		buyer:             {w.request(1, 1), pay(nil), confirmed},
-		"da-2":            {rejoin(1)},
+		"da-2":            {rejoin(1), tick()},
 	} {
 		for _, r := range records {
 			r.ChainId, r.Sender, r.Counter, r.TimeMs = chain[:], sender, 1, w.NowMs
+			ledgertest.Stamp(r, w.NowMs)
 			all[ledger.Kind(r)] = r
 		}
 	}
@@ -168,6 +169,13 @@ func TestNumbersHaveLimits(t *testing.T) {
 		{"gate_change", "gate_change.state", 1, 4},
 		{"gate_change", "gate_change.valid_until_ms", 0, ms},
 		{"word", "word.until_ms", 0, ms},
+		{"meter_registration", "meter_registration.direction", 1, 3},
+		{"meter_registration", "meter_registration.rated_w", 1, ledger.MaxRatedW},
+		{"meter_registration", "meter_registration.class_e4", 0, class},
+		{"meter_registration", "meter_registration.start_wh", 0, register},
+		{"meter_change", "meter_change.old_end_wh", 0, register},
+		{"meter_change", "meter_change.new.rated_w", 1, ledger.MaxRatedW},
+		{"meter_retire", "meter_retire.end_wh", 0, register},
 		{"offer", "offer.volume_wh", 0, energy},
 		{"offer", "offer.price_micro_per_kwh", 1, price},
 		{"offer", "offer.expires_ms", 1, ms},
@@ -191,6 +199,7 @@ func TestNumbersHaveLimits(t *testing.T) {
 		{"bill", "bill.reading.register_wh", 0, register},
 		{"bill", "bill.energy_wh", 0, energy},
 		{"bill", "bill.amount_micro", 0, money},
+		{"bill", "bill.available_wh", 0, energy},
 		{"confirm", "confirm.reading.register_wh", 0, register},
 		{"confirm", "confirm.energy_wh", 0, register},
 	} {
@@ -199,10 +208,11 @@ func TestNumbersHaveLimits(t *testing.T) {
 			field = c.path
 		}
 		field = strings.ReplaceAll(strings.ReplaceAll(field, ".0.", "."), "buyer_reading", "reading")
+		field = strings.TrimPrefix(field, "new.")
 		w.allowed(c.kind, c.path, c.low)
 		w.allowed(c.kind, c.path, c.high)
 		w.malformed(c.kind, c.path, field, c.high+1)
-		if c.low > 0 || c.kind != "registration" { // a class is never negative on the wire
+		if c.low > 0 || !strings.HasSuffix(c.path, "class_e4") { // a class is never negative on the wire
 			w.malformed(c.kind, c.path, field, c.low-1)
 		}
 	}
@@ -221,6 +231,7 @@ func TestTextsHaveLimits(t *testing.T) {
 		"deposit.reference", "offer.offer_id", "request.request_id", "response.request_id", "response.token.token_id",
 		"response.quotes.0.offer_id", "pay.token_id", "pay.offer_id", "pay.buyer_reading.meter", "start.trade_id",
 		"start.reading.meter", "hold.trade_id", "hold.reading.meter", "resume.trade_id", "resume.reading.meter", "reading.trade_id",
+		"meter_registration.meter", "meter_registration.serial", "meter_change.old", "meter_retire.meter",
 		"reading.reading.meter", "bill.trade_id", "bill.reading.meter", "confirm.trade_id", "confirm.reading.meter",
 	} {
 		kind, field, _ := strings.Cut(path, ".")
@@ -233,7 +244,7 @@ func TestTextsHaveLimits(t *testing.T) {
 		}
 	}
 	for _, path := range []string{
-		"registration.id", "registration.site", "deposit.to", "response.token.buyer", "response.quotes.0.seller", "pay.seller",
+		"meter_registration.owner", "meter_registration.site", "registration.id", "registration.site", "deposit.to", "response.token.buyer", "response.quotes.0.seller", "pay.seller",
 	} {
 		kind, field, _ := strings.Cut(path, ".")
 		field = strings.ReplaceAll(field, ".0.", ".")
@@ -268,6 +279,9 @@ func TestTextsHaveLimits(t *testing.T) {
 		w.malformed(kind, kind+".reading", "reading", nil)
 	}
 	w.malformed("pay", "pay.buyer_reading", "reading", nil)
+	w.malformed("meter_change", "meter_change.new", "new", nil)
+	w.malformed("meter_registration", "meter_registration.public_key", "public_key", "ed25519:AAAA")
+	w.allowed("meter_registration", "meter_registration.public_key", string(ledgertest.PublicKey("meter")))
 	w.malformed("response", "response.token", "token", nil)
 	w.malformed("registration", "registration.public_key", "public_key", "ed25519:AAAA")
 }
@@ -450,7 +464,8 @@ func TestAmounts(t *testing.T) {
 
 // TestTolerance: line loss, both classes, and a step at either end, rounded up.
 func TestTolerance(t *testing.T) {
-	p := ledger.DefaultParams() // loss 300, step 1
+	p := ledger.DefaultParams() // step 1
+	p.LossE4 = 300
 	for _, c := range []struct {
 		energy int64
 		a, b   uint32

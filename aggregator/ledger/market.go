@@ -64,6 +64,9 @@ func (x *execution) gateChange(device string, c *fairwattpb.GateChange) *Refusal
 	}
 	g = Gate{Seq: c.GateSeq, State: c.State, ChangedMs: x.timeMs}
 	x.put(keyGate+device, &g)
+	if x.params.byMeters() && c.State != fairwattpb.GateState_GATE_STATE_OPEN {
+		x.holdRunning(device, c)
+	}
 	return nil
 }
 
@@ -150,7 +153,7 @@ func (x *execution) response(p *fairwattpb.Response) *Refusal {
 	token := p.Token
 	key := keyRequest + token.Buyer + "/" + p.RequestId
 	var q Request
-	if !x.get(key, &q) {
+	if !x.get(key, &q) || x.ranOut(q.ExpiresMs) {
 		return refuse(wire.CodeRequestUnknown, "request_id %q of %q does not stand", p.RequestId, token.Buyer)
 	}
 	if q.Answered {
@@ -213,7 +216,7 @@ func (x *execution) pay(buyer string, p *fairwattpb.Pay) *Refusal {
 		return r
 	}
 	var o Offer
-	if !x.get(keyOffer+p.Seller, &o) || o.ID != p.OfferId {
+	if !x.get(keyOffer+p.Seller, &o) || o.ID != p.OfferId || x.ranOut(o.ExpiresMs) {
 		return refuse(wire.CodeOfferUnknown, "offer_id %q of %q does not stand", p.OfferId, p.Seller)
 	}
 	if r := x.refuseBlacklisted(p.Seller); r != nil {
@@ -230,8 +233,12 @@ func (x *execution) pay(buyer string, p *fairwattpb.Pay) *Refusal {
 		return refuse(wire.CodeAmountWrong, "amount_micro: %d is not %d Wh at %d micro/kWh", p.AmountMicro, p.VolumeWh, p.PriceMicroPerKwh)
 	case p.AmountMicro > t.EscrowMicro:
 		return refuse(wire.CodeInsufficientFunds, "amount_micro: %d, the escrow holds %d", p.AmountMicro, t.EscrowMicro)
+	case p.VolumeWh < x.params.MinLotWh:
+		return refuse(wire.CodeVolumeWrong, "volume_wh: %d, at least %d are paid for in one trade", p.VolumeWh, x.params.MinLotWh)
+	case p.AmountMicro < 1 && x.params.Settlement != SettleFirst:
+		return refuse(wire.CodeAmountWrong, "amount_micro: 0, a trade costs something")
 	}
-	if r := x.readMeter(buyer, t.ID, p.BuyerReading); r != nil {
+	if r := x.readMeter(buyer, t.ID, false, p.BuyerReading); r != nil {
 		return r
 	}
 	t.Seller, t.OfferID, t.VolumeWh, t.PriceMicroPerKWh = p.Seller, o.ID, p.VolumeWh, p.PriceMicroPerKwh

@@ -189,18 +189,73 @@ var deliveryRows = []marketRow{
 
 	{"hold by another", wire.CodeNotYours, (*world).toDelivering, "seller-2", func(*world) record { return hold(2, 1000) }},
 	{"hold before the start", wire.CodeWrongStatus, (*world).toPaid, seller, func(*world) record { return hold(2, 1000) }},
+	{"start with no gate change on the chain", wire.CodeGateUnknown, func(w *world) {
+		w.must(ledgertest.Centre, deposit(buyer, 1_000_000, "deposit-1"))
+		w.must(seller, w.offer(5000, 200_000))
+		w.must(buyer, w.request(2000, 300_000))
+		w.must(mc, w.response(nil))
+		w.must(buyer, pay(nil))
+	}, seller, func(w *world) record { return start(w.attest(open, 1), 1) }},
+	{"start with a gate change that is not on the chain", wire.CodeGateUnknown, func(w *world) { w.toPaid(); w.must(seller, gate(2, blocked)) }, seller,
+		func(w *world) record { return start(w.attest(open, 3), 1) }},
+	{"start with garbage for a gate change", wire.CodeGateChangeInvalid, (*world).toPaid, seller,
+		func(w *world) record { return carrying(start(w.attest(open, 2), 1), []byte("open")) }},
+	{"start with a gate change that is no record", wire.CodeGateChangeInvalid, (*world).toPaid, seller,
+		func(w *world) record {
+			return carrying(start(w.attest(open, 2), 1), w.sealedPayload(seller, []byte("open")))
+		}},
+	{"start with a gate change of no number", wire.CodeGateChangeInvalid, (*world).toPaid, seller,
+		func(w *world) record {
+			return carrying(start(w.attest(open, 2), 1), w.sealed(seller, 90, gate(0, open)))
+		}},
+	{"start with another's gate change", wire.CodeGateChangeInvalid, (*world).toPaid, seller,
+		func(w *world) record {
+			return carrying(start(w.attest(open, 2), 1), w.sealed("seller-2", 1, gate(2, open)))
+		}},
+	{"start with another record for a gate change", wire.CodeGateChangeInvalid, (*world).toPaid, seller,
+		func(w *world) record {
+			return carrying(start(w.attest(open, 2), 1), w.sealed(seller, 90, w.offer(1, 1)))
+		}},
+	{"start with a gate change that closes", wire.CodeGateNotOpen, (*world).toPaid, seller,
+		func(w *world) record {
+			return carrying(start(w.attest(open, 2), 1), w.sealed(seller, 90, gate(2, blocked)))
+		}},
+	{"start a second delivery", wire.CodeAlreadyDelivering, (*world).toSecondPaid, seller,
+		func(w *world) record { return of(on(start(w.attest(open, 1), 1), "seller-1-meter-2"), "token-2") }},
+	{"start a second delivery in the hold of the first", wire.CodeAlreadyDelivering, func(w *world) {
+		w.toSecondPaid()
+		w.must(seller, gate(2, blocked))
+		w.must(seller, gate(3, open))
+	}, seller, func(w *world) record { return of(on(start(w.attest(open, 3), 1), "seller-1-meter-2"), "token-2") }},
+
 	{"hold with the start's gate", wire.CodeHoldWithoutHazard, (*world).toDelivering, seller, func(*world) record { return hold(1, 1000) }},
+	{"first rules: hold with the start's gate", wire.CodeHoldWithoutHazard, first((*world).toDelivering), seller, func(*world) record { return hold(1, 1000) }},
+	{"first rules: hold with a register that falls", wire.CodeRegisterBack, first((*world).toDelivering), seller, func(*world) record { return hold(2, 999) }},
+	{"hold with a gate still to come", wire.CodeHoldWithoutHazard, (*world).toDelivering, seller, func(*world) record { return hold(2, 1000) }},
+	{"hold with a gate of before the hold", wire.CodeHoldWithoutHazard, (*world).toStopped, seller, func(*world) record { return hold(1, 1000) }},
+	{"hold twice", wire.CodeWrongStatus, (*world).toHeld, seller, func(*world) record { return hold(2, 1600) }},
+	{"hold too late", wire.CodeExpired, func(w *world) { w.toStopped(); w.wait(w.Genesis.Params.HoldReadingMs) }, seller, func(*world) record { return hold(2, 1500) }},
 	{"hold with an older gate", wire.CodeHoldWithoutHazard, (*world).toDelivering, seller, func(*world) record { return hold(0, 1000) }},
 	{"hold with an open gate", wire.CodeHoldWithoutHazard, func(w *world) { w.toDelivering(); w.must(seller, gate(2, open)) }, seller,
 		func(*world) record { return hold(2, 1000) }},
-	{"hold by another meter", wire.CodeMeterNotYours, (*world).toDelivering, seller, func(*world) record { return on(hold(2, 1000), "other") }},
-	{"register falls", wire.CodeRegisterBack, (*world).toDelivering, seller, func(*world) record { return hold(2, 999) }},
+	{"hold by another meter", wire.CodeMeterNotYours, (*world).toStopped, seller, func(*world) record { return on(hold(2, 1000), "other") }},
+	{"register falls", wire.CodeRegisterBack, (*world).toStopped, seller, func(*world) record { return hold(2, 999) }},
 
 	{"resume by another", wire.CodeNotYours, (*world).toHeld, "seller-2", func(w *world) record { return resume(w.attest(open, 3), 1500) }},
 	{"resume what runs", wire.CodeWrongStatus, (*world).toDelivering, seller, func(w *world) record { return resume(w.attest(open, 1), 1500) }},
 	{"resume against a blocked gate", wire.CodeGateNotOpen, (*world).toHeld, seller, func(w *world) record { return resume(w.attest(open, 2), 1500) }},
-	{"resume by another meter", wire.CodeMeterNotYours, (*world).toHeld, seller, func(w *world) record { return on(resume(w.attest(open, 3), 1500), "other") }},
-	{"resume with a register that falls", wire.CodeRegisterBack, (*world).toHeld, seller, func(w *world) record { return resume(w.attest(open, 3), 1499) }},
+	{"resume with no gate change that opens", wire.CodeGateUnknown, (*world).toHeld, seller, func(w *world) record { return resume(w.attest(open, 3), 1500) }},
+	{"resume once more than may be", wire.CodeHoldLimit, func(w *world) {
+		g := ledgertest.Genesis(4, 2, 2)
+		g.Params.MaxHolds = 1
+		*w = *newWorld(w.t, func(to *ledger.Genesis) { *to = *g })
+		w.toReopened()
+		w.must(seller, resume(w.attest(open, 3), 1500))
+		w.must(seller, gate(4, blocked))
+		w.must(seller, gate(5, open))
+	}, seller, func(w *world) record { return resume(w.attest(open, 5), 1500) }},
+	{"resume by another meter", wire.CodeMeterNotYours, (*world).toReopened, seller, func(w *world) record { return on(resume(w.attest(open, 3), 1500), "other") }},
+	{"resume with a register that falls", wire.CodeRegisterBack, (*world).toReopened, seller, func(w *world) record { return resume(w.attest(open, 3), 1499) }},
 
 	{"read no trade", wire.CodeTradeUnknown, (*world).toDelivering, seller, func(*world) record { return of(readingOf("seller-1-meter", 1000), "token-9") }},
 	{"read another's trade", wire.CodeNotYours, (*world).toDelivering, "seller-2", func(*world) record { return readingOf("seller-1-meter", 1000) }},
@@ -227,12 +282,12 @@ var deliveryRows = []marketRow{
 	{"bill what the meter counted in the hold", wire.CodeEnergyNotMetered, (*world).toHeld, seller, func(w *world) record { return w.bill(1600, 501, 100_200) }},
 	{"bill more than paid", wire.CodeVolumeWrong, (*world).toDelivering, seller, func(w *world) record { return w.bill(3001, 2001, 400_200) }},
 	{"bill another amount", wire.CodeAmountWrong, (*world).toDelivering, seller, func(w *world) record { return w.bill(3000, 1000, 200_001) }},
-	{"bill rounded up above a payment rounded down", wire.CodeInsufficientFunds, func(w *world) {
+	{"bill rounded up above a payment rounded down", wire.CodeInsufficientFunds, first(func(w *world) {
 		w.toEscrowed()
 		w.must(seller, w.offer(5000, 1500))
 		w.must(buyer, pay(func(p *fairwattpb.Pay) { p.VolumeWh, p.PriceMicroPerKwh, p.AmountMicro = 1, 1500, 1 }))
 		w.must(seller, start(w.attest(open, 1), 1000))
-	}, seller, func(w *world) record { return w.bill(1001, 1, 2) }},
+	}), seller, func(w *world) record { return w.bill(1001, 1, 2) }},
 
 	{"confirm another's", wire.CodeNotYours, (*world).toBilled, "buyer-2", func(*world) record { return confirm(2100, 2000) }},
 	{"confirm unbilled", wire.CodeWrongStatus, (*world).toDelivering, buyer, func(*world) record { return confirm(2100, 2000) }},

@@ -43,7 +43,8 @@ func TestNotices(t *testing.T) {
 		{buyer, func() *fairwattpb.Record { return pay(nil) }, "buyer-1:paid seller-1:paid "},
 		{buyer, func() *fairwattpb.Record { return pay(nil) }, ""}, // refused
 		{seller, func() *fairwattpb.Record { return start(w.attest(open, 1), 0) }, "buyer-1:delivering seller-1:delivering "},
-		{seller, func() *fairwattpb.Record { return hold(2, 1000) }, "buyer-1:held seller-1:held "},
+		{seller, func() *fairwattpb.Record { return gate(2, blocked) }, "buyer-1:held seller-1:held "},
+		{seller, func() *fairwattpb.Record { return hold(2, 1000) }, ""},
 		{seller, func() *fairwattpb.Record { return w.bill(1000, 1000, 200_000) }, "buyer-1:billed seller-1:billed "},
 	} {
 		sealed, err := w.Seal(step.sender, step.record())
@@ -59,6 +60,10 @@ func TestNotices(t *testing.T) {
 		}
 	}
 	st := w.wait(w.Genesis.Params.ConfirmByMs)
+	if got := say(st); got != "buyer-1:billed seller-1:billed " {
+		t.Errorf("by time: %q", got)
+	}
+	st = w.wait(w.Genesis.Params.SilenceMs)
 	if got := say(st); got != "buyer-1:settled_partly seller-1:settled_partly " {
 		t.Errorf("by time: %q", got)
 	}

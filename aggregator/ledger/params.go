@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"fairwatt/aggregator/wct"
+	"fairwatt/proto/brief"
 )
 
 // Limits that hold on every chain, so that no product of two of them leaves 64
@@ -21,6 +22,8 @@ const (
 	MaxTimeMs = 253_402_300_799_999
 	// MaxMeterClassE4 bounds an accuracy class: class 5.
 	MaxMeterClassE4 = 500
+	// MaxRatedW bounds a meter's rated power: 1 TW.
+	MaxRatedW = 1_000_000_000_000
 	// MaxQuotes bounds the sellers named in a response.
 	MaxQuotes = 64
 )
@@ -83,7 +86,38 @@ type Params struct {
 	DisputeMs   int64 `json:"dispute_ms"`
 	// AttestationMaxMs is the longest validity of a gate attestation.
 	AttestationMaxMs int64 `json:"attestation_max_ms"`
+
+	// Settlement names the rules by which a delivery runs and is paid:
+	// [SettleByMeters], [SettleByPaper], or [SettleFirst] of a chain that was
+	// made before there was a choice. The numbers below belong to the first two and
+	// are left out of a genesis where they are 0.
+	Settlement string `json:"settlement,omitempty"`
+	// HoldReadingMs is how long after a hold the seller may state what its meter
+	// showed when it stopped; MaxHolds is how often a delivery may be held.
+	HoldReadingMs int64 `json:"hold_reading_ms,omitempty"`
+	MaxHolds      int64 `json:"max_holds,omitempty"`
+	// SilenceMs is how long after ConfirmByMs a bill waits for the buyer's meter.
+	SilenceMs int64 `json:"silence_ms,omitempty"`
+	// ReadingSkewMs is how far a meter reading's time may be from block time.
+	ReadingSkewMs int64 `json:"reading_skew_ms,omitempty"`
+	// MinLotWh is the least that is paid for in one trade.
+	MinLotWh int64 `json:"min_lot_wh,omitempty"`
+	// MaxSweep is how many deadlines end in one block at most; more wait for the
+	// next one.
+	MaxSweep int64 `json:"max_sweep,omitempty"`
 }
+
+// The rules by which a delivery runs and is paid.
+const (
+	// SettleFirst are the rules of chains made before the others: the seller's own
+	// word on its gate, half of what the meters differ by.
+	SettleFirst = ""
+	// SettleByPaper are the paper's own: the buyer's word pays, or nothing does.
+	SettleByPaper = "paper"
+	// SettleByMeters: the gate on the chain decides what may flow, and what both
+	// meters bear out is paid.
+	SettleByMeters = "meters"
+)
 
 // DefaultParams returns the parameters `aggregator mc init` starts from.
 func DefaultParams() Params {
@@ -104,7 +138,7 @@ func DefaultParams() Params {
 		HoldQuota:          3,
 		HoldQuotaTrades:    10,
 		SettleWholeE4:      9_500,
-		LossE4:             300,
+		LossE4:             0,
 		RegisterStepWh:     1,
 		MaxStandingMs:      24 * 60 * minute,
 		StartByMs:          15 * minute,
@@ -113,6 +147,13 @@ func DefaultParams() Params {
 		ConfirmByMs:        15 * minute,
 		DisputeMs:          24 * 60 * minute,
 		AttestationMaxMs:   90_000,
+		Settlement:         SettleByMeters,
+		HoldReadingMs:      minute,
+		MaxHolds:           10,
+		SilenceMs:          7 * 24 * 60 * minute,
+		ReadingSkewMs:      2 * minute,
+		MinLotWh:           10,
+		MaxSweep:           1_000,
 	}
 }
 
@@ -151,11 +192,45 @@ func (p *Params) Validate() error {
 			return fmt.Errorf("%s: %d, want %d to %d", c.name, c.value, c.low, c.up)
 		}
 	}
+	if err := p.validateSettlement(year); err != nil {
+		return err
+	}
 	if p.Tree != string(wct.OCT) && p.Tree != string(wct.WCT) {
 		return fmt.Errorf("tree: %q, want %q or %q", p.Tree, wct.OCT, wct.WCT)
 	}
 	return nil
 }
+
+// validateSettlement checks the rules of delivery and the numbers that belong to
+// them. The first rules know none of these.
+func (p *Params) validateSettlement(year int64) error {
+	first := p.Settlement == SettleFirst
+	if !first && p.Settlement != SettleByPaper && p.Settlement != SettleByMeters {
+		return fmt.Errorf("settlement: %s, want %q or %q", brief.Quote(p.Settlement), SettleByMeters, SettleByPaper)
+	}
+	for _, c := range []struct {
+		name           string
+		value, low, up int64
+	}{
+		{"hold_reading_ms", p.HoldReadingMs, 1, 3_600_000},
+		{"max_holds", p.MaxHolds, 1, 1_000},
+		{"silence_ms", p.SilenceMs, 1, year},
+		{"reading_skew_ms", p.ReadingSkewMs, 1, 3_600_000},
+		{"min_lot_wh", p.MinLotWh, 1, MaxEnergyWh},
+		{"max_sweep", p.MaxSweep, 1, 100_000},
+	} {
+		if first {
+			c.low, c.up = 0, 0
+		}
+		if c.value < c.low || c.value > c.up {
+			return fmt.Errorf("%s: %d, want %d to %d with settlement %q", c.name, c.value, c.low, c.up, p.Settlement)
+		}
+	}
+	return nil
+}
+
+// byMeters tells whether the chain's gates and both meters decide.
+func (p *Params) byMeters() bool { return p.Settlement == SettleByMeters }
 
 // ToleranceWh returns by how much two meters of the given accuracy classes
 // (1e-4) may differ over energyWh: line loss, both classes, and one register

@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"container/heap"
 	"crypto/ed25519"
 	"slices"
 	"strings"
@@ -8,6 +9,27 @@ import (
 	"fairwatt/aggregator/wct"
 	"fairwatt/proto/fairwattpb"
 )
+
+// NextDeadline returns when the next status, offer or request ends by time; 0 for
+// never.
+func (s *State) NextDeadline() int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for len(s.due) > 0 {
+		if _, ok := s.tree.get(s.due[0]); ok {
+			break
+		}
+		heap.Pop(&s.due) // it was lifted before it came
+	}
+	if len(s.due) == 0 {
+		return 0
+	}
+	ms, _, _, err := parseDeadlineKey(s.due[0])
+	if err != nil {
+		return 0 // checked when it was made
+	}
+	return ms
+}
 
 // Genesis returns the chain's genesis; it must not be changed.
 func (s *State) Genesis() *Genesis { return s.genesis }
@@ -241,8 +263,9 @@ type Totals struct {
 	DepositedMicro int64  // by all deposits
 	WalletsMicro   int64  // in all wallets, added up now
 	EscrowMicro    int64  // in all escrows, added up now
+	FundMicro      int64  // what meters differed by, and no one was paid
 	TradesByStatus map[string]int
-	// Conserved: no wallet or escrow is negative, and wallets and escrow are
+	// Conserved: no wallet or escrow is negative, and wallets, escrow and fund are
 	// together what was deposited.
 	Conserved bool
 }
@@ -250,8 +273,8 @@ type Totals struct {
 // Totals adds up the state.
 func (s *State) Totals() Totals {
 	m := s.now()
-	t := Totals{Records: m.Records, DepositedMicro: m.DepositedMicro, TradesByStatus: make(map[string]int)}
-	good := true
+	t := Totals{Records: m.Records, DepositedMicro: m.DepositedMicro, FundMicro: m.FundMicro, TradesByStatus: make(map[string]int)}
+	good, gaps := true, int64(0)
 	for _, a := range collect(s, keyAccount, func(*Account) bool { return true }) {
 		t.WalletsMicro += a.WalletMicro
 		good = good && a.WalletMicro >= 0
@@ -259,9 +282,10 @@ func (s *State) Totals() Totals {
 	for _, trade := range s.Trades(nil) {
 		t.EscrowMicro += trade.EscrowMicro
 		t.TradesByStatus[trade.Status]++
+		gaps += trade.GapMicro
 		good = good && trade.EscrowMicro >= 0
 	}
-	t.Conserved = good && t.WalletsMicro+t.EscrowMicro == t.DepositedMicro &&
+	t.Conserved = good && t.WalletsMicro+t.EscrowMicro+t.FundMicro == t.DepositedMicro && gaps == t.FundMicro &&
 		t.WalletsMicro == m.WalletsMicro && t.EscrowMicro == m.EscrowMicro
 	return t
 }

@@ -32,11 +32,11 @@ type refused struct{ code, reason string }
 // checks that it has: a new rule without its own row fails the test.
 func TestRefusals(t *testing.T) {
 	var got []refused
-	rows := len(checkRows) + len(marketRows) + len(deliveryRows)
+	rows := len(checkRows) + len(marketRows) + len(deliveryRows) + len(meterRows) + len(sweepRows)
 	for _, c := range checkRows {
 		t.Run("check/"+c.name, func(t *testing.T) { got = append(got, c.run(t)...) })
 	}
-	for _, c := range slices.Concat(marketRows, deliveryRows) {
+	for _, c := range slices.Concat(marketRows, deliveryRows, meterRows, sweepRows) {
 		t.Run("market/"+c.name, func(t *testing.T) { got = append(got, c.run(t)) })
 	}
 	if len(got) < rows+len(checkRows) {
@@ -208,6 +208,16 @@ var checkRows = []checkRow{
 		}
 		return w.sealed(seller, 1, long)
 	}},
+	{"a meter where none is registered", wire.CodeNotAllowed, func(w *world) []byte {
+		*w = *newWorld(w.t, ledgertest.FirstRules)
+		return w.sealed(mc, 1, meterAdded(meterOf(seller, "new")))
+	}},
+	{"a tick where the first rules are", wire.CodeNotAllowed, func(w *world) []byte {
+		*w = *newWorld(w.t, ledgertest.FirstRules)
+		return w.sealed("da-1", 1, tick())
+	}},
+	{"a seller's tick", wire.CodeNotAllowed, func(w *world) []byte { return w.sealed(seller, 1, tick()) }},
+	{"an owner's own meter", wire.CodeNotAllowed, func(w *world) []byte { return w.sealed(seller, 1, meterAdded(meterOf(seller, "new"))) }},
 	{"counter zero", wire.CodeMalformed, func(w *world) []byte { return w.sealed(seller, 0, gate(1, open)) }},
 	{"a word of no one", wire.CodeMalformed, func(w *world) []byte { return w.sealed(seller, 1, ack("E12", "")) }},
 	{"a centre's word", wire.CodeNotAllowed, func(w *world) []byte { return w.sealed(mc, 1, ack("E12", "Ada")) }},
@@ -279,8 +289,17 @@ type marketRow struct {
 func strict(to func(*world)) func(*world) {
 	return func(w *world) {
 		g := ledgertest.Genesis(4, 2, 2)
+		ledgertest.FirstRules(g) // a silent buyer breaks its promise while its requests stand
 		g.Params.BlacklistBelowE6 = g.Params.CreditStartE6
 		*w = *newWorld(w.t, func(to *ledger.Genesis) { *to = *g })
+		to(w)
+	}
+}
+
+// first begins again on a chain with the first rules.
+func first(to func(*world)) func(*world) {
+	return func(w *world) {
+		*w = *newWorld(w.t, ledgertest.FirstRules)
 		to(w)
 	}
 }

@@ -79,6 +79,7 @@ func NewState(g *Genesis) (*State, error) {
 		}
 		add(p)
 	}
+	entries = append(entries, g.meterEntries()...)
 	if err := s.load(entries); err != nil {
 		return nil, err
 	}
@@ -241,6 +242,9 @@ func (s *State) Commit(st *Staged) error {
 	}
 	limit := deadlineKey(s.meta.TimeMs+1, 0, "")
 	for len(s.due) > 0 && s.due[0] < limit {
+		if _, waits := s.tree.get(s.due[0]); waits {
+			break // the sweep had no room for it: the next block's has
+		}
 		heap.Pop(&s.due)
 	}
 	return nil

@@ -11,17 +11,23 @@ import (
 	"fairwatt/proto/fairwattpb"
 )
 
-const stepsFile = "testdata/steps.txt"
-
 // TestSteps follows every kind of record and every deadline and compares what
 // each block did, to the last field of the state and to each notice, with
-// testdata/steps.txt. FAIRWATT_UPDATE=1 writes that file again: read the
-// difference, for it is a change of the rules.
+// a file in testdata. FAIRWATT_UPDATE=1 writes that file again: read the
+// difference, for it is a change of the rules. The file of the first rules may
+// never change: chains were made by them.
 func TestSteps(t *testing.T) {
+	t.Run("meters", func(t *testing.T) { testSteps(t, "testdata/steps-meters.txt", meterStories, func(*ledger.Genesis) {}) })
+	t.Run("paper", func(t *testing.T) { testSteps(t, "testdata/steps-paper.txt", paperStories, paper) })
+	t.Run("first", func(t *testing.T) { testSteps(t, "testdata/steps.txt", stories, ledgertest.FirstRules) })
+}
+
+func testSteps(t *testing.T, stepsFile string, stories []story, rules func(*ledger.Genesis)) {
 	var out strings.Builder
 	for _, story := range stories {
 		fmt.Fprintf(&out, "== %s\n", story.name)
 		w := newWorld(t, func(g *ledger.Genesis) {
+			rules(g)
 			g.Members[2].Simulated = false
 			if story.genesis != nil {
 				story.genesis(g)
@@ -128,6 +134,7 @@ type story struct {
 	play    func(*teller)
 }
 
+// stories are those of the first rules.
 var stories = []story{
 	{"a trade that settles", nil, nil, func(w *teller) {
 		w.send("deposit", mc, deposit(buyer, 1_000_000, "deposit-1"))

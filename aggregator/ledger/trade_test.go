@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"fairwatt/aggregator/ledger"
+	"fairwatt/aggregator/ledger/ledgertest"
 	"fairwatt/proto/fairwattpb"
 	"fairwatt/proto/wire"
 )
@@ -19,7 +20,7 @@ func (w *world) account(id string, wallet int64, kept, broken uint64) {
 }
 
 func TestTradeSettles(t *testing.T) {
-	w := newWorld(t, nil)
+	w := newWorld(t, ledgertest.FirstRules)
 	w.toEscrowed()
 	w.status(wire.StatusEscrowed)
 	w.account(buyer, 400_000, 0, 0)
@@ -63,16 +64,15 @@ func TestHoldResumeAndPartlySettled(t *testing.T) {
 		t.Errorf("bill for energy of the hold: %q", code)
 	}
 	w.must(seller, w.bill(2000, 800, 160_000))
-	w.must(buyer, confirm(890, 790))
+	w.must(buyer, confirm(900, 800))
 	w.status(wire.StatusSettledPartly)
 	w.account(seller, 160_000, 0, 0) // forgiven: a hazard
 	w.account(buyer, 840_000, 1, 0)
 }
 
 func TestHoldThatLastsSettlesTheMetered(t *testing.T) {
-	w := newWorld(t, nil)
-	w.toDelivering()
-	w.must(seller, hold(2, 1500))
+	w := newWorld(t, ledgertest.FirstRules)
+	w.toHeld()
 	w.wait(w.Genesis.Params.ResumeByMs)
 	trade := w.status(wire.StatusBilled)
 	if trade.BilledWh != 500 || trade.BilledMicro != 100_000 {
@@ -85,7 +85,7 @@ func TestHoldThatLastsSettlesTheMetered(t *testing.T) {
 }
 
 func TestMuteBuyerHarmsOnlyItself(t *testing.T) {
-	w := newWorld(t, nil)
+	w := newWorld(t, ledgertest.FirstRules)
 	w.toBilled()
 	w.wait(w.Genesis.Params.ConfirmByMs)
 	w.status(wire.StatusSettled)
@@ -105,7 +105,7 @@ func TestExpiries(t *testing.T) {
 		{"start", (*world).toPaid, func(p *ledger.Params) int64 { return p.StartByMs }, wire.StatusFailed, 1},
 		{"start, gate closed", func(w *world) { w.toPaid(); w.must(seller, gate(2, blocked)) }, func(p *ledger.Params) int64 { return p.StartByMs }, wire.StatusRefunded, 0},
 		{"bill", (*world).toDelivering, func(p *ledger.Params) int64 { return p.DeliverByMs }, wire.StatusFailed, 1},
-		{"hold before any energy", func(w *world) { w.toDelivering(); w.must(seller, hold(2, 1000)) }, func(p *ledger.Params) int64 { return p.ResumeByMs }, wire.StatusRefunded, 0},
+		{"hold before any energy", func(w *world) { w.toStopped(); w.must(seller, hold(2, 1000)) }, func(p *ledger.Params) int64 { return p.ResumeByMs }, wire.StatusRefunded, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			w := newWorld(t, nil)
@@ -123,8 +123,7 @@ func TestExpiries(t *testing.T) {
 
 func TestHazardQuota(t *testing.T) {
 	w := newWorld(t, func(g *ledger.Genesis) { g.Params.HoldQuota = 0 })
-	w.toDelivering()
-	w.must(seller, hold(2, 1500))
+	w.toHeld()
 	w.must(seller, w.bill(1500, 500, 100_000))
 	w.must(buyer, confirm(600, 500))
 	w.status(wire.StatusSettledPartly)
@@ -132,7 +131,7 @@ func TestHazardQuota(t *testing.T) {
 }
 
 func TestDisputeIsSplitByProof(t *testing.T) {
-	w := newWorld(t, nil)
+	w := newWorld(t, ledgertest.FirstRules)
 	w.toBilled()
 	w.must(buyer, confirm(1100, 1000)) // the bill says 2000
 	trade := w.status(wire.StatusDisputed)
@@ -151,7 +150,7 @@ func TestDisputeIsSplitByProof(t *testing.T) {
 // A bill may be rounded down. What both meters counted is then no more than the
 // bill, although rounded half to even it would be a millionth more.
 func TestDisputePaysNoMoreThanTheBill(t *testing.T) {
-	w := newWorld(t, nil)
+	w := newWorld(t, ledgertest.FirstRules)
 	w.toEscrowed()
 	w.must(seller, w.offer(5000, 1500))
 	w.must(buyer, pay(func(p *fairwattpb.Pay) { p.VolumeWh, p.PriceMicroPerKwh, p.AmountMicro = 100, 1500, 150 }))

@@ -17,10 +17,12 @@ const (
 	keyWindow      = "window/"      // signer
 	keyGate        = "gate/"        // device
 	keyMeter       = "meter/"       // meter id
+	keySerial      = "serial/"      // of a meter, as hex: the meter's id
 	keyOffer       = "offer/"       // seller
 	keyContactor   = "contactor/"   // seller: what switches its power, once it has said
 	keyRequest     = "request/"     // buyer/request id
 	keyTrade       = "trade/"       // trade id
+	keyRunning     = "running/"     // seller: the trade that it delivers, or that is held
 	keyReference   = "reference/"   // of a deposit, as hex
 	keyPublicKey   = "key/"         // public key, text form
 	keyRejoin      = "rejoin/"      // data aggregator: the height of its newest rejoin
@@ -62,6 +64,7 @@ type meta struct {
 	DepositedMicro  int64
 	WalletsMicro    int64
 	EscrowMicro     int64
+	FundMicro       int64 // what meters differed by, and no one was paid
 }
 
 func (m *meta) fields(c codec) {
@@ -76,6 +79,7 @@ func (m *meta) fields(c codec) {
 	c.i64("deposited_micro", &m.DepositedMicro)
 	c.i64("wallets_micro", &m.WalletsMicro)
 	c.i64("escrow_micro", &m.EscrowMicro)
+	c.tail(func() bool { return m.FundMicro > 0 }, func() { c.i64("fund_micro", &m.FundMicro) })
 }
 
 // A Participant is registered by the genesis or by a Registration.
@@ -144,12 +148,32 @@ type meter struct {
 	Owner      string
 	RegisterWh int64
 	Trade      string // empty when it measures none
+
+	// Of a registered meter.
+	Site      string
+	Direction uint32 // fairwattpb.MeterDirection
+	PublicKey string
+	Serial    string
+	RatedW    int64
+	ClassE4   uint32
+	ReadMs    int64 // the newest reading's own time; at first, that of the registration
+	Retired   bool
 }
 
 func (m *meter) fields(c codec) {
 	c.str("owner", &m.Owner)
 	c.i64("register_wh", &m.RegisterWh)
 	c.str("trade", &m.Trade)
+	c.tail(func() bool { return m.RatedW > 0 }, func() {
+		c.str("site", &m.Site)
+		c.u32("direction", &m.Direction)
+		c.str("public_key", &m.PublicKey)
+		c.str("serial", &m.Serial)
+		c.i64("rated_w", &m.RatedW)
+		c.u32("class_e4", &m.ClassE4)
+		c.i64("read_ms", &m.ReadMs)
+		c.flag("retired", &m.Retired)
+	})
 }
 
 // An Offer is a seller's standing offer; VolumeWh is what is left of it.
@@ -222,6 +246,16 @@ type Trade struct {
 	BuyerMeteredWh int64
 	BilledWh       int64
 	BilledMicro    int64
+
+	// With settlement by meters.
+	Holds       uint64 // how often it was held
+	HeldTotalMs int64  // in the holds that are over
+	HoldSeq     uint64 // gate change that began the newest hold
+	HoldOwed    bool   // the seller has not said what its meter showed then
+	AvailableWh int64  // what the seller says it could have delivered
+	Late        bool   // the buyer's meter was not heard of in time
+	BuyerReadMs int64  // block time of its newest reading since the bill
+	GapMicro    int64  // went into the fund
 }
 
 func (t *Trade) fields(c codec) {
@@ -254,6 +288,19 @@ func (t *Trade) fields(c codec) {
 	c.i64("buyer_metered_wh", &t.BuyerMeteredWh)
 	c.i64("billed_wh", &t.BilledWh)
 	c.i64("billed_micro", &t.BilledMicro)
+	said := func() bool {
+		return t.Holds > 0 || t.AvailableWh > 0 || t.Late || t.BuyerReadMs > 0 || t.GapMicro > 0
+	}
+	c.tail(said, func() {
+		c.u64("holds", &t.Holds)
+		c.i64("held_total_ms", &t.HeldTotalMs)
+		c.u64("hold_seq", &t.HoldSeq)
+		c.flag("hold_owed", &t.HoldOwed)
+		c.i64("available_wh", &t.AvailableWh)
+		c.flag("late", &t.Late)
+		c.i64("buyer_read_ms", &t.BuyerReadMs)
+		c.i64("gap_micro", &t.GapMicro)
+	})
 }
 
 // Ended reports whether nothing can change the trade any more.

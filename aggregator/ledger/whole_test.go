@@ -19,7 +19,7 @@ const exportFile = "testdata/export.txt"
 // TestExportForm pins the lines of an export, byte for byte: others read them.
 // FAIRWATT_UPDATE=1 writes the file again.
 func TestExportForm(t *testing.T) {
-	w := newWorld(t, nil)
+	w := newWorld(t, ledgertest.FirstRules)
 	w.toHeld()
 	lies := confirm(2, 1)
 	lies.GetConfirm().Reason = "<\"é\u2028>"
@@ -108,6 +108,7 @@ func TestRefusedLeavesTheBlockAlone(t *testing.T) {
 	w := newWorld(t, nil)
 	w.toDelivering() // the seller's register is at 1000
 	seal := func(sender string, r record) []byte {
+		w.NowMs += 1000
 		sealed, err := w.Seal(sender, r)
 		if err != nil {
 			t.Fatal(err)

@@ -27,12 +27,14 @@ type Config struct {
 	LM75        []LM75
 	ADXL345     []ADXL345
 	BH1750      []BH1750
+	DS2482      []DS2482
 	AS3935      []AS3935
 	PZEM        []PZEM
 	Anemometers []Anemometer
 	Meters      []Meter
 	RainGauges  []RainGauge
 	Relays      []Relay
+	Supply      Supply // none without a pin
 	// NominalHz is the frequency of a line if the world has none; 50 if 0.
 	NominalHz float64
 	// Kernel is the machine under the drivers.
@@ -86,7 +88,6 @@ type MCP9808 struct {
 	Channel model.Channel // equipment_temperature_c or temperature_c
 }
 
-// An ADXL345 measures vibration_mps2.
 // An LM75 measures one temperature of the world.
 type LM75 struct {
 	Address uint16
@@ -94,6 +95,7 @@ type LM75 struct {
 	Bits    int           // the finest resolution that can be set; 9 if 0
 }
 
+// An ADXL345 measures vibration_mps2.
 type ADXL345 struct{ Address uint16 }
 
 // A BH1750 measures irradiance_wpm2 as daylight.
@@ -191,6 +193,7 @@ type Board struct {
 	relays map[string]*relay // by the pin of their coil
 	// feedbacks are the same relays by the pin of their feedback.
 	feedbacks map[string]*relay
+	oneWire   map[string]*ds18b20 // by name
 	parts     []Part
 	// runners are the chips that change between transfers.
 	runners []runner
@@ -199,9 +202,10 @@ type Board struct {
 	opened map[any]map[string]*edgeQueue
 
 	kernel    Kernel
-	transfers uint64 // those that could meet a loose contact
-	nackLeft  int    // of the present burst
-	bus       faults // of the I2C bus itself
+	transfers uint64        // those that could meet a loose contact
+	nackLeft  int           // of the present burst
+	bus       faults        // of the I2C bus itself
+	supply    *supplySwitch // nil: always on
 }
 
 // A runner lives through [from, to). All calls hold the board's lock.
@@ -212,7 +216,7 @@ func New(cfg Config) (*Board, error) {
 	b := &Board{
 		chips: map[uint16]chip{}, faults: map[string]*faults{},
 		pulses: map[string]*pulsePin{}, ready: map[string]*ads1115{}, irqs: map[string]*as3935{}, lines: map[string]*line{},
-		relays: map[string]*relay{}, feedbacks: map[string]*relay{}, opened: map[any]map[string]*edgeQueue{},
+		relays: map[string]*relay{}, feedbacks: map[string]*relay{}, oneWire: map[string]*ds18b20{}, opened: map[any]map[string]*edgeQueue{},
 	}
 	b.faults[BusPart] = &b.bus
 	if err := b.SetKernel(cfg.Kernel); err != nil {
@@ -237,6 +241,11 @@ func New(cfg Config) (*Board, error) {
 	}
 	for _, c := range cfg.Relays {
 		if err := b.addRelay(c); err != nil {
+			return nil, err
+		}
+	}
+	if cfg.Supply.Pin != "" {
+		if err := b.addSupply(cfg.Supply); err != nil {
 			return nil, err
 		}
 	}
@@ -273,6 +282,11 @@ func (b *Board) addChips(cfg Config) error {
 			return err
 		}
 	}
+	for _, c := range cfg.DS2482 {
+		if err := b.addDS2482(c); err != nil {
+			return err
+		}
+	}
 	for _, c := range cfg.AS3935 {
 		if err := b.addAS3935(c); err != nil {
 			return err
@@ -303,6 +317,10 @@ func simpleChips(cfg Config) (out []madeChip) {
 		f := &faults{}
 		add(&mcp9808{cfg: c, f: f, up: longAgo}, f)
 	}
+	for _, c := range cfg.LM75 {
+		f := &faults{}
+		add(newLM75(c, f), f)
+	}
 	for _, c := range cfg.ADXL345 {
 		f := &faults{}
 		add(&adxl345{cfg: c, f: f}, f)
@@ -310,10 +328,6 @@ func simpleChips(cfg Config) (out []madeChip) {
 	for _, c := range cfg.BH1750 {
 		f := &faults{}
 		add(&bh1750{cfg: c, f: f}, f)
-	for _, c := range cfg.LM75 {
-		f := &faults{}
-		add(newLM75(c, f), f)
-	}
 	}
 	return out
 }
@@ -540,6 +554,9 @@ func (b *Board) tx(addr uint16, w, r []byte) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	defer b.preempt()
+	if b.unpowered() {
+		return &simbus.NotAcknowledgedError{Address: addr}
+	}
 	if b.bus.locked {
 		b.run(adapterTimeout)
 		return errBusy
@@ -554,7 +571,7 @@ func (b *Board) tx(addr uint16, w, r []byte) error {
 	if a, ok := c.(*ads1115); ok && a.line != nil {
 		a.line.collect(b.now)
 	}
-	if f.noAnswer || !c.tx(b.now, w, r) {
+	if f.noAnswer || f.hung || !c.tx(b.now, w, r) {
 		return &simbus.NotAcknowledgedError{Address: addr}
 	}
 	return nil

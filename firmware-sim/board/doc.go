@@ -9,12 +9,14 @@
 //	TMP102   one-shot and continuous conversions, both formats
 //	SHT4x    commands, busy times, checksums
 //	MCP9808  continuous conversions, nothing yet after power-up
+//	DS2482   a 1-Wire line with DS18B20: their numbers, memory, conversions
 //	LM75     continuous conversions, its kin with up to 12 bits
 //	ADXL345  its queue of samples of a vibrating machine
 //	BH1750   one-time measurements, measuring times
 //	AS3935   strokes, disturbers, noise, statistics, calibration, IRQ
 //	PZEM     Modbus RTU on a serial line, several meters to a line
 //	pulses   a cup anemometer, a tipping bucket, energy meters' S0 outputs
+//	supply   a switch in the supply of the chips, on an output pin
 //	relay    a contactor's coil on an output pin, its contact and its feedback
 //
 // # The world

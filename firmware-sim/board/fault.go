@@ -41,8 +41,10 @@ const (
 	// BrownOut: the supply of a chip dips for a moment, and it starts again; with
 	// the part BusPart all chips do. There is nothing to remove.
 	BrownOut FaultKind = "brown_out"
+	// Hung: a chip does not acknowledge until its supply has been away.
+	Hung FaultKind = "hung"
 	// Locked: a chip holds a line of the I2C bus down, and no transfer gets through.
-	// Its part is BusPart.
+	// Its part is BusPart. It ends too when the supply has been away.
 	Locked FaultKind = "locked"
 )
 
@@ -56,7 +58,7 @@ type Fault struct {
 
 // onlyChips lists the chips that can have a special fault.
 var onlyChips = map[FaultKind][]string{
-	Garbled: {"sht4x", "pzem"}, Noise: {"as3935"}, Disturbers: {"as3935"}, Locked: {BusPart},
+	Garbled: {"sht4x", "pzem", "ds18b20"}, Noise: {"as3935"}, Disturbers: {"as3935"}, Locked: {BusPart},
 }
 
 // busFaults are those of the bus, and its only ones.
@@ -78,10 +80,10 @@ func valueIf(on bool, v, byDefault float64) float64 {
 
 // faults are those active at one part.
 type faults struct {
-	noAnswer, stuckValue, stuckStatus, wrongChip, garbled bool
-	welded, noPullIn, feedbackLost, locked                bool
-	slow, bounces                                         time.Duration
-	noiseUV, disturbersPerHour                            float64
+	noAnswer, stuckValue, stuckStatus, wrongChip, garbled, hung bool
+	welded, noPullIn, feedbackLost, locked                      bool
+	slow, bounces                                               time.Duration
+	noiseUV, disturbersPerHour                                  float64
 }
 
 func (f *faults) delay() time.Duration { return f.slow }
@@ -120,6 +122,9 @@ func (b *Board) setFault(f Fault, on bool) error {
 		return fmt.Errorf("fault of %s: it can not have %s", f.Part, f.Kind)
 	}
 	chip, _, _ := strings.Cut(f.Part, "@")
+	if b.oneWire[f.Part] != nil {
+		chip = "ds18b20"
+	}
 	if only, ok := onlyChips[f.Kind]; ok && !slices.Contains(only, chip) {
 		return fmt.Errorf("fault of %s: %s can not have %s", f.Part, chip, f.Kind)
 	}
@@ -149,6 +154,8 @@ func (b *Board) setFault(f Fault, on bool) error {
 		if on {
 			at.bounces = f.Delay
 		}
+	case Hung:
+		at.hung = on
 	case Locked:
 		at.locked = on
 	case BrownOut:
@@ -174,6 +181,10 @@ func (b *Board) dip(part string, on bool) error {
 	}
 	if part == BusPart {
 		b.brownOut()
+		return nil
+	}
+	if d := b.oneWire[part]; d != nil {
+		d.powerUp()
 		return nil
 	}
 	for _, c := range b.chips {

@@ -172,6 +172,7 @@ func (b *Board) powerUp(c chip) {
 	if a, ok := c.(*ads1115); ok && a.line != nil {
 		a.line.collect(b.now)
 	}
+	b.faults[c.info().Name()].hung = false
 	c.powerUp(b.now)
 }
 

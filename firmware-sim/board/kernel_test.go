@@ -7,9 +7,11 @@ import (
 	"testing"
 	"time"
 
+	"periph.io/x/conn/v3/gpio"
 	"periph.io/x/conn/v3/i2c"
 	"pgregory.net/rapid"
 
+	"fairwatt/agent/contactor/drive"
 	"fairwatt/agent/sensor"
 	"fairwatt/agent/sensor/simbus"
 	"fairwatt/firmware-sim/board"
@@ -188,9 +190,10 @@ func allChips() (board.Config, map[string]sensor.Config) {
 	layout.TMP102 = []board.TMP102{{Address: 0x49, Channel: model.EquipmentTemperatureC}}
 	layout.SHT4x = []board.SHT4x{{Address: 0x44}}
 	layout.MCP9808 = []board.MCP9808{{Address: 0x18, Channel: model.EquipmentTemperatureC}}
+	layout.DS2482 = []board.DS2482{{Address: 0x19, Sensors: []board.DS18B20{{Serial: 0xA1, Channel: model.EquipmentTemperatureC}}}}
+	layout.LM75 = []board.LM75{{Address: 0x4A, Channel: model.EquipmentTemperatureC}}
 	layout.ADXL345 = []board.ADXL345{{Address: 0x53}}
 	layout.BH1750 = []board.BH1750{{Address: 0x23, LuxPerWPM2: 120}}
-	layout.LM75 = []board.LM75{{Address: 0x4A, Channel: model.EquipmentTemperatureC}}
 	layout.AS3935 = []board.AS3935{{Address: 0x03, BestCap: 5}}
 	std := sensor.StandardConfigs()
 	return layout, map[string]sensor.Config{
@@ -200,9 +203,10 @@ func allChips() (board.Config, map[string]sensor.Config) {
 		"tmp102@0x49":  {Kind: sensor.KindTMP102, Address: 0x49},
 		"sht4x@0x44":   {Kind: sensor.KindSHT4x},
 		"mcp9808@0x18": {Kind: sensor.KindMCP9808},
+		"ds2482@0x19":  {Kind: sensor.KindDS18B20, Address: 0x19},
+		"lm75@0x4a":    {Kind: sensor.KindLM75, Address: 0x4A},
 		"adxl345@0x53": {Kind: sensor.KindADXL345},
 		"bh1750@0x23":  {Kind: sensor.KindBH1750},
-		"lm75@0x4a":    {Kind: sensor.KindLM75, Address: 0x4A},
 		"as3935@0x03":  {Kind: sensor.KindAS3935, Opts: sensor.AS3935Opts{TuningCap: 5}},
 	}
 }
@@ -330,6 +334,61 @@ func TestLockedBus(t *testing.T) {
 		if err := b.Inject(f); err == nil {
 			t.Errorf("%v is accepted", f)
 		}
+	}
+}
+
+// A locked bus and a chip that hangs come back when their supply has been away, and
+// not before; a gap that the capacitors bridge is none. Without its supply no chip
+// answers.
+func TestSupply(t *testing.T) {
+	layout, sensors := allChips()
+	layout.Supply = board.Supply{Pin: "VCC", ActiveLow: true}
+	for _, remote := range []bool{false, true} {
+		for _, fault := range []board.Fault{{Part: board.BusPart, Kind: board.Locked}, {Part: "bme280@0x77", Kind: board.Hung}} {
+			b := newBoard(t, layout)
+			b.Feed(world(brownOutWorld()))
+			b.Advance(time.Minute)
+			var buses sensor.Buses = b
+			if remote {
+				buses = serve(t, b)
+			}
+			out, err := buses.(drive.Outputs).PinOut("VCC")
+			if err != nil {
+				t.Fatal(err)
+			}
+			supply := func(l gpio.Level) {
+				t.Helper()
+				if err := out.Out(l); err != nil {
+					t.Fatal(err)
+				}
+			}
+			d := newSensor(t, sensors["bme280@0x77"], buses)
+			read := func(when string, good bool) {
+				t.Helper()
+				b.Advance(5 * time.Second)
+				if err := d.Read(t.Context(), new(model.Sample)); good != (err == nil) {
+					t.Errorf("%v, remote %v, %s: %v", fault.Kind, remote, when, err)
+				}
+			}
+			read("healthy", true)
+			if err := b.Inject(fault); err != nil {
+				t.Fatal(err)
+			}
+			read("broken", false)
+			supply(gpio.Low)
+			supply(gpio.High)
+			read("after a short gap", false)
+			supply(gpio.Low)
+			read("without supply", false)
+			supply(gpio.High)
+			read("after it", true)
+			if log := b.SupplyLog(); len(log) != 4 || log[2].On || !log[3].On {
+				t.Errorf("the switch went %v", log)
+			}
+		}
+	}
+	if _, err := board.New(board.Config{Relays: []board.Relay{{Pin: "VCC"}}, Supply: board.Supply{Pin: "VCC"}}); err == nil {
+		t.Error("two parts on one pin")
 	}
 }
 

@@ -72,21 +72,28 @@ func (b *Board) addRelay(c Relay) error {
 	return nil
 }
 
-// PinOut returns the output that drives a relay. In one process no connection
+// PinOut returns the output that drives a relay, or the switch of the supply. In one process no connection
 // ends: call [Board.ReleasePins] for that.
 func (b *Board) PinOut(name string) (gpio.PinOut, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if b.isSupply(name) {
+		return b.supplyOut(name), nil
+	}
 	if b.relays[name] == nil {
 		return nil, fmt.Errorf("%w: %s", simbus.ErrNoSuchPin, name)
 	}
 	return simbus.NewPinOut(name, func(name string, l gpio.Level) error { return b.setPin(b, name, l) }), nil
 }
 
-// setPin drives the coil of a relay for a client.
+// setPin drives the coil of a relay, or the switch of the supply, for a client.
 func (b *Board) setPin(client any, name string, l gpio.Level) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if b.isSupply(name) {
+		b.driveSupply(client, l)
+		return nil
+	}
 	r := b.relays[name]
 	if r == nil {
 		return fmt.Errorf("%w: %s", simbus.ErrNoSuchPin, name)
@@ -105,6 +112,9 @@ func (b *Board) release(client any) {
 			r.client = nil
 			r.coil(b.now, false)
 		}
+	}
+	if s := b.supply; s != nil && s.client == client {
+		s.set(b, nil, false)
 	}
 	for _, q := range b.opened[client] {
 		q.end()

@@ -113,6 +113,7 @@ func gridParams() ledger.Params {
 	p.ResumeByMs = 10_000
 	p.ConfirmByMs = 15_000
 	p.DisputeMs = 30_000
+	p.LossE4 = lineLossE4
 	return p
 }
 

@@ -15,6 +15,7 @@ import (
 	"fairwatt/agent/outbox"
 	"fairwatt/agent/sensor"
 	"fairwatt/agent/trade"
+	"fairwatt/aggregator/ledger"
 	"fairwatt/aggregator/mc"
 	"fairwatt/firmware-sim/board"
 	"fairwatt/firmware-sim/scenario"
@@ -33,6 +34,7 @@ const (
 	requestVolumeWh  = 4_000
 	circuitsPerHouse = 2
 	gridMeterClassE4 = 100 // class 1
+	siteRatedW       = 100_000
 	houseTick        = 250 * time.Millisecond
 )
 
@@ -239,12 +241,40 @@ func (g *grid) enrol(ctx context.Context, p *participant) error {
 	if err != nil {
 		return fmt.Errorf("register %s: %w", p.id, err)
 	}
+	if err := g.enrolMeters(ctx, p); err != nil {
+		return err
+	}
 	if p.seller {
 		return nil
 	}
 	err = g.centre.Deposit(ctx, &fairwattpb.Deposit{To: p.id, AmountMicro: openingBalance, Reference: "opening-" + p.id})
 	if err != nil {
 		return fmt.Errorf("deposit for %s: %w", p.id, err)
+	}
+	return nil
+}
+
+// enrolMeters registers what a participant's traders read.
+func (g *grid) enrolMeters(ctx context.Context, p *participant) error {
+	var names []string
+	way := fairwattpb.MeterDirection_METER_DIRECTION_IMPORT
+	if p.seller {
+		names, way = []string{p.config.Sell.Meter}, fairwattpb.MeterDirection_METER_DIRECTION_EXPORT
+	} else {
+		for _, c := range p.config.Buy.Circuits {
+			names = append(names, c.Meter)
+		}
+	}
+	for _, name := range names {
+		id := agent.MeterID(p.id, name)
+		err := g.centre.RegisterMeter(ctx, &fairwattpb.MeterRegistration{
+			Meter: id, Owner: p.id, Site: p.site, Direction: way, Serial: id, ClassE4: gridMeterClassE4,
+			// An hour of weather passes in a second, and so does its energy.
+			RatedW: max(1, min(int64(siteRatedW*g.cfg.Speed), ledger.MaxRatedW)),
+		})
+		if err != nil {
+			return fmt.Errorf("meter of %s: %w", p.id, err)
+		}
 	}
 	return nil
 }

@@ -15,8 +15,8 @@ import (
 	"fairwatt/proto/wire"
 )
 
-// lineLossE4 is the loss of the line between two meters, in 1e-4. The ledger
-// allows more (LossE4).
+// lineLossE4 is the loss of the line between two meters, in 1e-4. The genesis
+// declares it.
 const lineLossE4 = 200
 
 // report reads the result of the run from the stores of the data aggregators,
@@ -191,13 +191,13 @@ func (g *grid) checkMoney(r *Report, state *ledger.State) {
 }
 
 // moneyProblem says what is wrong with the money, if anything: all of it was
-// deposited, and all of it is in a wallet or an escrow.
+// deposited, and all of it is in a wallet, an escrow or the fund.
 func moneyProblem(t ledger.Totals, wantMicro int64) string {
-	if t.DepositedMicro == wantMicro && t.WalletsMicro+t.EscrowMicro == wantMicro {
+	if t.DepositedMicro == wantMicro && t.WalletsMicro+t.EscrowMicro+t.FundMicro == wantMicro {
 		return ""
 	}
-	return fmt.Sprintf("money: deposited %d, in wallets %d, in escrow %d, want %d in all",
-		t.DepositedMicro, t.WalletsMicro, t.EscrowMicro, wantMicro)
+	return fmt.Sprintf("money: deposited %d, in wallets %d, in escrow %d, in the fund %d, want %d in all",
+		t.DepositedMicro, t.WalletsMicro, t.EscrowMicro, t.FundMicro, wantMicro)
 }
 
 // checkEnergy holds every trade through which energy flowed against its bill.

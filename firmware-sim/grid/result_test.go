@@ -12,7 +12,8 @@ import (
 // reached the buyer as loss and the meters' class allow; one pulse is cut off at
 // either end.
 func TestEnergyProblems(t *testing.T) {
-	p := ledger.DefaultParams() // 3 % of loss, registers of 1 Wh; both meters have 1 %
+	p := ledger.DefaultParams() // registers of 1 Wh; both meters have 1 %
+	p.LossE4 = 300
 	for _, c := range []struct {
 		billed         int64
 		sold, received float64
@@ -52,16 +53,17 @@ func TestBillBelowItsRegister(t *testing.T) {
 	}
 }
 
-// All money was deposited at the start, and all of it is in wallets and escrows.
+// All money was deposited at the start, and all of it is in wallets, escrows and the
+// fund.
 func TestMoneyProblem(t *testing.T) {
 	for _, c := range []struct {
-		deposited, wallets, escrow int64
-		good                       bool
+		deposited, wallets, escrow, fund int64
+		good                             bool
 	}{
-		{100, 60, 40, true}, {100, 100, 0, true}, {100, 60, 39, false}, {100, 60, 41, false},
-		{99, 60, 40, false}, {101, 61, 40, false},
+		{100, 60, 40, 0, true}, {100, 100, 0, 0, true}, {100, 60, 39, 0, false}, {100, 60, 41, 0, false},
+		{99, 60, 40, 0, false}, {101, 61, 40, 0, false}, {100, 60, 30, 10, true}, {100, 60, 40, 1, false},
 	} {
-		what := moneyProblem(ledger.Totals{DepositedMicro: c.deposited, WalletsMicro: c.wallets, EscrowMicro: c.escrow}, 100)
+		what := moneyProblem(ledger.Totals{DepositedMicro: c.deposited, WalletsMicro: c.wallets, EscrowMicro: c.escrow, FundMicro: c.fund}, 100)
 		if (what == "") != c.good {
 			t.Errorf("%+v: %q", c, what)
 		}

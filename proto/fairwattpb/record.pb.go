@@ -82,6 +82,58 @@ func (Role) EnumDescriptor() ([]byte, []int) {
 	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{0}
 }
 
+type MeterDirection int32
+
+const (
+	MeterDirection_METER_DIRECTION_UNSPECIFIED MeterDirection = 0
+	MeterDirection_METER_DIRECTION_IMPORT      MeterDirection = 1 // counts what its owner takes
+	MeterDirection_METER_DIRECTION_EXPORT      MeterDirection = 2 // counts what its owner gives
+	MeterDirection_METER_DIRECTION_BOTH        MeterDirection = 3 // counts the energy of one branch that is used either way
+)
+
+// Enum value maps for MeterDirection.
+var (
+	MeterDirection_name = map[int32]string{
+		0: "METER_DIRECTION_UNSPECIFIED",
+		1: "METER_DIRECTION_IMPORT",
+		2: "METER_DIRECTION_EXPORT",
+		3: "METER_DIRECTION_BOTH",
+	}
+	MeterDirection_value = map[string]int32{
+		"METER_DIRECTION_UNSPECIFIED": 0,
+		"METER_DIRECTION_IMPORT":      1,
+		"METER_DIRECTION_EXPORT":      2,
+		"METER_DIRECTION_BOTH":        3,
+	}
+)
+
+func (x MeterDirection) Enum() *MeterDirection {
+	p := new(MeterDirection)
+	*p = x
+	return p
+}
+
+func (x MeterDirection) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (MeterDirection) Descriptor() protoreflect.EnumDescriptor {
+	return file_proto_fairwattpb_record_proto_enumTypes[1].Descriptor()
+}
+
+func (MeterDirection) Type() protoreflect.EnumType {
+	return &file_proto_fairwattpb_record_proto_enumTypes[1]
+}
+
+func (x MeterDirection) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use MeterDirection.Descriptor instead.
+func (MeterDirection) EnumDescriptor() ([]byte, []int) {
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{1}
+}
+
 type GateState int32
 
 const (
@@ -121,11 +173,11 @@ func (x GateState) String() string {
 }
 
 func (GateState) Descriptor() protoreflect.EnumDescriptor {
-	return file_proto_fairwattpb_record_proto_enumTypes[1].Descriptor()
+	return file_proto_fairwattpb_record_proto_enumTypes[2].Descriptor()
 }
 
 func (GateState) Type() protoreflect.EnumType {
-	return &file_proto_fairwattpb_record_proto_enumTypes[1]
+	return &file_proto_fairwattpb_record_proto_enumTypes[2]
 }
 
 func (x GateState) Number() protoreflect.EnumNumber {
@@ -134,7 +186,7 @@ func (x GateState) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use GateState.Descriptor instead.
 func (GateState) EnumDescriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{1}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{2}
 }
 
 type WordKind int32
@@ -173,11 +225,11 @@ func (x WordKind) String() string {
 }
 
 func (WordKind) Descriptor() protoreflect.EnumDescriptor {
-	return file_proto_fairwattpb_record_proto_enumTypes[2].Descriptor()
+	return file_proto_fairwattpb_record_proto_enumTypes[3].Descriptor()
 }
 
 func (WordKind) Type() protoreflect.EnumType {
-	return &file_proto_fairwattpb_record_proto_enumTypes[2]
+	return &file_proto_fairwattpb_record_proto_enumTypes[3]
 }
 
 func (x WordKind) Number() protoreflect.EnumNumber {
@@ -186,7 +238,7 @@ func (x WordKind) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use WordKind.Descriptor instead.
 func (WordKind) EnumDescriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{2}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{3}
 }
 
 // What switches the power that a seller offers.
@@ -226,11 +278,11 @@ func (x Contactor) String() string {
 }
 
 func (Contactor) Descriptor() protoreflect.EnumDescriptor {
-	return file_proto_fairwattpb_record_proto_enumTypes[3].Descriptor()
+	return file_proto_fairwattpb_record_proto_enumTypes[4].Descriptor()
 }
 
 func (Contactor) Type() protoreflect.EnumType {
-	return &file_proto_fairwattpb_record_proto_enumTypes[3]
+	return &file_proto_fairwattpb_record_proto_enumTypes[4]
 }
 
 func (x Contactor) Number() protoreflect.EnumNumber {
@@ -239,7 +291,7 @@ func (x Contactor) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Contactor.Descriptor instead.
 func (Contactor) EnumDescriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{3}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{4}
 }
 
 // A Record is what one participant puts on the chain.
@@ -272,6 +324,10 @@ type Record struct {
 	//	*Record_Confirm
 	//	*Record_Word
 	//	*Record_Rejoin
+	//	*Record_MeterRegistration
+	//	*Record_MeterChange
+	//	*Record_MeterRetire
+	//	*Record_Tick
 	Body          isRecord_Body `protobuf_oneof:"body"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -484,6 +540,42 @@ func (x *Record) GetRejoin() *Rejoin {
 	return nil
 }
 
+func (x *Record) GetMeterRegistration() *MeterRegistration {
+	if x != nil {
+		if x, ok := x.Body.(*Record_MeterRegistration); ok {
+			return x.MeterRegistration
+		}
+	}
+	return nil
+}
+
+func (x *Record) GetMeterChange() *MeterChange {
+	if x != nil {
+		if x, ok := x.Body.(*Record_MeterChange); ok {
+			return x.MeterChange
+		}
+	}
+	return nil
+}
+
+func (x *Record) GetMeterRetire() *MeterRetire {
+	if x != nil {
+		if x, ok := x.Body.(*Record_MeterRetire); ok {
+			return x.MeterRetire
+		}
+	}
+	return nil
+}
+
+func (x *Record) GetTick() *Tick {
+	if x != nil {
+		if x, ok := x.Body.(*Record_Tick); ok {
+			return x.Tick
+		}
+	}
+	return nil
+}
+
 type isRecord_Body interface {
 	isRecord_Body()
 }
@@ -548,6 +640,22 @@ type Record_Rejoin struct {
 	Rejoin *Rejoin `protobuf:"bytes,24,opt,name=rejoin,proto3,oneof"`
 }
 
+type Record_MeterRegistration struct {
+	MeterRegistration *MeterRegistration `protobuf:"bytes,34,opt,name=meter_registration,json=meterRegistration,proto3,oneof"`
+}
+
+type Record_MeterChange struct {
+	MeterChange *MeterChange `protobuf:"bytes,35,opt,name=meter_change,json=meterChange,proto3,oneof"`
+}
+
+type Record_MeterRetire struct {
+	MeterRetire *MeterRetire `protobuf:"bytes,36,opt,name=meter_retire,json=meterRetire,proto3,oneof"`
+}
+
+type Record_Tick struct {
+	Tick *Tick `protobuf:"bytes,37,opt,name=tick,proto3,oneof"`
+}
+
 func (*Record_Registration) isRecord_Body() {}
 
 func (*Record_Deposit) isRecord_Body() {}
@@ -577,6 +685,14 @@ func (*Record_Confirm) isRecord_Body() {}
 func (*Record_Word) isRecord_Body() {}
 
 func (*Record_Rejoin) isRecord_Body() {}
+
+func (*Record_MeterRegistration) isRecord_Body() {}
+
+func (*Record_MeterChange) isRecord_Body() {}
+
+func (*Record_MeterRetire) isRecord_Body() {}
+
+func (*Record_Tick) isRecord_Body() {}
 
 // MC only: admits a participant, binding its id to a key. The real identity
 // stays with the MC.
@@ -665,6 +781,229 @@ func (x *Registration) GetMeterClassE4() uint32 {
 	return 0
 }
 
+// MC only: admits an energy meter, which is one participant's.
+type MeterRegistration struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Meter         string                 `protobuf:"bytes,1,opt,name=meter,proto3" json:"meter,omitempty"`
+	Owner         string                 `protobuf:"bytes,2,opt,name=owner,proto3" json:"owner,omitempty"`
+	Site          string                 `protobuf:"bytes,3,opt,name=site,proto3" json:"site,omitempty"`
+	Direction     MeterDirection         `protobuf:"varint,4,opt,name=direction,proto3,enum=fairwatt.v1.MeterDirection" json:"direction,omitempty"`
+	PublicKey     string                 `protobuf:"bytes,5,opt,name=public_key,json=publicKey,proto3" json:"public_key,omitempty"` // of a meter that signs for itself; empty otherwise
+	Serial        string                 `protobuf:"bytes,6,opt,name=serial,proto3" json:"serial,omitempty"`                        // as it stands on the meter, unique on the chain
+	RatedW        int64                  `protobuf:"varint,7,opt,name=rated_w,json=ratedW,proto3" json:"rated_w,omitempty"`         // the most its branch carries, in W
+	ClassE4       uint32                 `protobuf:"varint,8,opt,name=class_e4,json=classE4,proto3" json:"class_e4,omitempty"`      // accuracy class in hundredths of a per cent
+	StartWh       int64                  `protobuf:"varint,9,opt,name=start_wh,json=startWh,proto3" json:"start_wh,omitempty"`      // its register now
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MeterRegistration) Reset() {
+	*x = MeterRegistration{}
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MeterRegistration) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MeterRegistration) ProtoMessage() {}
+
+func (x *MeterRegistration) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MeterRegistration.ProtoReflect.Descriptor instead.
+func (*MeterRegistration) Descriptor() ([]byte, []int) {
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *MeterRegistration) GetMeter() string {
+	if x != nil {
+		return x.Meter
+	}
+	return ""
+}
+
+func (x *MeterRegistration) GetOwner() string {
+	if x != nil {
+		return x.Owner
+	}
+	return ""
+}
+
+func (x *MeterRegistration) GetSite() string {
+	if x != nil {
+		return x.Site
+	}
+	return ""
+}
+
+func (x *MeterRegistration) GetDirection() MeterDirection {
+	if x != nil {
+		return x.Direction
+	}
+	return MeterDirection_METER_DIRECTION_UNSPECIFIED
+}
+
+func (x *MeterRegistration) GetPublicKey() string {
+	if x != nil {
+		return x.PublicKey
+	}
+	return ""
+}
+
+func (x *MeterRegistration) GetSerial() string {
+	if x != nil {
+		return x.Serial
+	}
+	return ""
+}
+
+func (x *MeterRegistration) GetRatedW() int64 {
+	if x != nil {
+		return x.RatedW
+	}
+	return 0
+}
+
+func (x *MeterRegistration) GetClassE4() uint32 {
+	if x != nil {
+		return x.ClassE4
+	}
+	return 0
+}
+
+func (x *MeterRegistration) GetStartWh() int64 {
+	if x != nil {
+		return x.StartWh
+	}
+	return 0
+}
+
+// MC only: a meter was replaced by another of the same owner.
+type MeterChange struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Old           string                 `protobuf:"bytes,1,opt,name=old,proto3" json:"old,omitempty"`
+	OldEndWh      int64                  `protobuf:"varint,2,opt,name=old_end_wh,json=oldEndWh,proto3" json:"old_end_wh,omitempty"`
+	New           *MeterRegistration     `protobuf:"bytes,3,opt,name=new,proto3" json:"new,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MeterChange) Reset() {
+	*x = MeterChange{}
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MeterChange) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MeterChange) ProtoMessage() {}
+
+func (x *MeterChange) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MeterChange.ProtoReflect.Descriptor instead.
+func (*MeterChange) Descriptor() ([]byte, []int) {
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *MeterChange) GetOld() string {
+	if x != nil {
+		return x.Old
+	}
+	return ""
+}
+
+func (x *MeterChange) GetOldEndWh() int64 {
+	if x != nil {
+		return x.OldEndWh
+	}
+	return 0
+}
+
+func (x *MeterChange) GetNew() *MeterRegistration {
+	if x != nil {
+		return x.New
+	}
+	return nil
+}
+
+// MC only: a meter is used no more.
+type MeterRetire struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Meter         string                 `protobuf:"bytes,1,opt,name=meter,proto3" json:"meter,omitempty"`
+	EndWh         int64                  `protobuf:"varint,2,opt,name=end_wh,json=endWh,proto3" json:"end_wh,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MeterRetire) Reset() {
+	*x = MeterRetire{}
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MeterRetire) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MeterRetire) ProtoMessage() {}
+
+func (x *MeterRetire) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MeterRetire.ProtoReflect.Descriptor instead.
+func (*MeterRetire) Descriptor() ([]byte, []int) {
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *MeterRetire) GetMeter() string {
+	if x != nil {
+		return x.Meter
+	}
+	return ""
+}
+
+func (x *MeterRetire) GetEndWh() int64 {
+	if x != nil {
+		return x.EndWh
+	}
+	return 0
+}
+
 // MC only: the only source of money on the chain.
 type Deposit struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -677,7 +1016,7 @@ type Deposit struct {
 
 func (x *Deposit) Reset() {
 	*x = Deposit{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[2]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -689,7 +1028,7 @@ func (x *Deposit) String() string {
 func (*Deposit) ProtoMessage() {}
 
 func (x *Deposit) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[2]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -702,7 +1041,7 @@ func (x *Deposit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Deposit.ProtoReflect.Descriptor instead.
 func (*Deposit) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{2}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Deposit) GetTo() string {
@@ -740,7 +1079,7 @@ type Cause struct {
 
 func (x *Cause) Reset() {
 	*x = Cause{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[3]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -752,7 +1091,7 @@ func (x *Cause) String() string {
 func (*Cause) ProtoMessage() {}
 
 func (x *Cause) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[3]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -765,7 +1104,7 @@ func (x *Cause) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Cause.ProtoReflect.Descriptor instead.
 func (*Cause) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{3}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Cause) GetRule() string {
@@ -815,7 +1154,7 @@ type CauseInput struct {
 
 func (x *CauseInput) Reset() {
 	*x = CauseInput{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[4]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -827,7 +1166,7 @@ func (x *CauseInput) String() string {
 func (*CauseInput) ProtoMessage() {}
 
 func (x *CauseInput) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[4]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -840,7 +1179,7 @@ func (x *CauseInput) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CauseInput.ProtoReflect.Descriptor instead.
 func (*CauseInput) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{4}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *CauseInput) GetName() string {
@@ -885,7 +1224,7 @@ type GateChange struct {
 
 func (x *GateChange) Reset() {
 	*x = GateChange{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[5]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -897,7 +1236,7 @@ func (x *GateChange) String() string {
 func (*GateChange) ProtoMessage() {}
 
 func (x *GateChange) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[5]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -910,7 +1249,7 @@ func (x *GateChange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GateChange.ProtoReflect.Descriptor instead.
 func (*GateChange) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{5}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *GateChange) GetGateSeq() uint64 {
@@ -958,7 +1297,7 @@ type Word struct {
 
 func (x *Word) Reset() {
 	*x = Word{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[6]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -970,7 +1309,7 @@ func (x *Word) String() string {
 func (*Word) ProtoMessage() {}
 
 func (x *Word) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[6]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -983,7 +1322,7 @@ func (x *Word) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Word.ProtoReflect.Descriptor instead.
 func (*Word) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{6}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Word) GetKind() WordKind {
@@ -1047,7 +1386,7 @@ type Rejoin struct {
 
 func (x *Rejoin) Reset() {
 	*x = Rejoin{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[7]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1059,7 +1398,7 @@ func (x *Rejoin) String() string {
 func (*Rejoin) ProtoMessage() {}
 
 func (x *Rejoin) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[7]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1072,7 +1411,7 @@ func (x *Rejoin) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Rejoin.ProtoReflect.Descriptor instead.
 func (*Rejoin) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{7}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Rejoin) GetEpoch() uint64 {
@@ -1080,6 +1419,44 @@ func (x *Rejoin) GetEpoch() uint64 {
 		return x.Epoch
 	}
 	return 0
+}
+
+// DA only: something ends by time, and no other record makes a block. It moves
+// nothing: the block's time does.
+type Tick struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Tick) Reset() {
+	*x = Tick{}
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Tick) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Tick) ProtoMessage() {}
+
+func (x *Tick) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Tick.ProtoReflect.Descriptor instead.
+func (*Tick) Descriptor() ([]byte, []int) {
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{11}
 }
 
 // The agent's word on its gate, sealed with the domain "attestation".
@@ -1097,7 +1474,7 @@ type GateAttestation struct {
 
 func (x *GateAttestation) Reset() {
 	*x = GateAttestation{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[8]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1109,7 +1486,7 @@ func (x *GateAttestation) String() string {
 func (*GateAttestation) ProtoMessage() {}
 
 func (x *GateAttestation) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[8]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1122,7 +1499,7 @@ func (x *GateAttestation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GateAttestation.ProtoReflect.Descriptor instead.
 func (*GateAttestation) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{8}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *GateAttestation) GetChainId() []byte {
@@ -1181,7 +1558,7 @@ type Offer struct {
 
 func (x *Offer) Reset() {
 	*x = Offer{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[9]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1193,7 +1570,7 @@ func (x *Offer) String() string {
 func (*Offer) ProtoMessage() {}
 
 func (x *Offer) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[9]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1206,7 +1583,7 @@ func (x *Offer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Offer.ProtoReflect.Descriptor instead.
 func (*Offer) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{9}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Offer) GetOfferId() string {
@@ -1256,7 +1633,7 @@ type Request struct {
 
 func (x *Request) Reset() {
 	*x = Request{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[10]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1268,7 +1645,7 @@ func (x *Request) String() string {
 func (*Request) ProtoMessage() {}
 
 func (x *Request) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[10]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1281,7 +1658,7 @@ func (x *Request) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Request.ProtoReflect.Descriptor instead.
 func (*Request) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{10}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Request) GetRequestId() string {
@@ -1325,7 +1702,7 @@ type Response struct {
 
 func (x *Response) Reset() {
 	*x = Response{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[11]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1337,7 +1714,7 @@ func (x *Response) String() string {
 func (*Response) ProtoMessage() {}
 
 func (x *Response) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[11]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1350,7 +1727,7 @@ func (x *Response) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Response.ProtoReflect.Descriptor instead.
 func (*Response) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{11}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Response) GetRequestId() string {
@@ -1387,7 +1764,7 @@ type Quote struct {
 
 func (x *Quote) Reset() {
 	*x = Quote{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[12]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1399,7 +1776,7 @@ func (x *Quote) String() string {
 func (*Quote) ProtoMessage() {}
 
 func (x *Quote) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[12]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1412,7 +1789,7 @@ func (x *Quote) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Quote.ProtoReflect.Descriptor instead.
 func (*Quote) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{12}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Quote) GetOfferId() string {
@@ -1465,7 +1842,7 @@ type Token struct {
 
 func (x *Token) Reset() {
 	*x = Token{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[13]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1477,7 +1854,7 @@ func (x *Token) String() string {
 func (*Token) ProtoMessage() {}
 
 func (x *Token) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[13]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1490,7 +1867,7 @@ func (x *Token) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Token.ProtoReflect.Descriptor instead.
 func (*Token) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{13}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Token) GetTokenId() string {
@@ -1558,7 +1935,7 @@ type Pay struct {
 
 func (x *Pay) Reset() {
 	*x = Pay{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[14]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1570,7 +1947,7 @@ func (x *Pay) String() string {
 func (*Pay) ProtoMessage() {}
 
 func (x *Pay) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[14]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1583,7 +1960,7 @@ func (x *Pay) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Pay.ProtoReflect.Descriptor instead.
 func (*Pay) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{14}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Pay) GetTokenId() string {
@@ -1647,7 +2024,7 @@ type MeterReading struct {
 
 func (x *MeterReading) Reset() {
 	*x = MeterReading{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[15]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1659,7 +2036,7 @@ func (x *MeterReading) String() string {
 func (*MeterReading) ProtoMessage() {}
 
 func (x *MeterReading) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[15]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1672,7 +2049,7 @@ func (x *MeterReading) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MeterReading.ProtoReflect.Descriptor instead.
 func (*MeterReading) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{15}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *MeterReading) GetMeter() string {
@@ -1698,17 +2075,20 @@ func (x *MeterReading) GetTimeMs() int64 {
 
 // Seller: delivery begins.
 type Start struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	TradeId       string                 `protobuf:"bytes,1,opt,name=trade_id,json=tradeId,proto3" json:"trade_id,omitempty"`
-	Attestation   []byte                 `protobuf:"bytes,2,opt,name=attestation,proto3" json:"attestation,omitempty"` // sealed GateAttestation
-	Reading       *MeterReading          `protobuf:"bytes,3,opt,name=reading,proto3" json:"reading,omitempty"`
+	state       protoimpl.MessageState `protogen:"open.v1"`
+	TradeId     string                 `protobuf:"bytes,1,opt,name=trade_id,json=tradeId,proto3" json:"trade_id,omitempty"`
+	Attestation []byte                 `protobuf:"bytes,2,opt,name=attestation,proto3" json:"attestation,omitempty"` // sealed GateAttestation
+	Reading     *MeterReading          `protobuf:"bytes,3,opt,name=reading,proto3" json:"reading,omitempty"`
+	// The sealed record of the seller's newest gate change, where the chain may not
+	// have it yet; empty otherwise. It applies with this record.
+	GateChange    []byte `protobuf:"bytes,4,opt,name=gate_change,json=gateChange,proto3" json:"gate_change,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Start) Reset() {
 	*x = Start{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[16]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1720,7 +2100,7 @@ func (x *Start) String() string {
 func (*Start) ProtoMessage() {}
 
 func (x *Start) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[16]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1733,7 +2113,7 @@ func (x *Start) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Start.ProtoReflect.Descriptor instead.
 func (*Start) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{16}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Start) GetTradeId() string {
@@ -1757,11 +2137,19 @@ func (x *Start) GetReading() *MeterReading {
 	return nil
 }
 
-// Seller: a hazard interrupts delivery.
+func (x *Start) GetGateChange() []byte {
+	if x != nil {
+		return x.GateChange
+	}
+	return nil
+}
+
+// Seller: what its meter showed when a hazard interrupted delivery. The gate change
+// on the chain holds the delivery; this states the energy until then.
 type Hold struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	TradeId       string                 `protobuf:"bytes,1,opt,name=trade_id,json=tradeId,proto3" json:"trade_id,omitempty"`
-	GateSeq       uint64                 `protobuf:"varint,2,opt,name=gate_seq,json=gateSeq,proto3" json:"gate_seq,omitempty"` // of the BLOCKED gate change on the chain or coming
+	GateSeq       uint64                 `protobuf:"varint,2,opt,name=gate_seq,json=gateSeq,proto3" json:"gate_seq,omitempty"` // of a gate change on the chain since the delivery was held
 	Causes        []*Cause               `protobuf:"bytes,3,rep,name=causes,proto3" json:"causes,omitempty"`
 	Reading       *MeterReading          `protobuf:"bytes,4,opt,name=reading,proto3" json:"reading,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -1770,7 +2158,7 @@ type Hold struct {
 
 func (x *Hold) Reset() {
 	*x = Hold{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[17]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1782,7 +2170,7 @@ func (x *Hold) String() string {
 func (*Hold) ProtoMessage() {}
 
 func (x *Hold) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[17]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1795,7 +2183,7 @@ func (x *Hold) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Hold.ProtoReflect.Descriptor instead.
 func (*Hold) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{17}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Hold) GetTradeId() string {
@@ -1832,13 +2220,14 @@ type Resume struct {
 	TradeId       string                 `protobuf:"bytes,1,opt,name=trade_id,json=tradeId,proto3" json:"trade_id,omitempty"`
 	Attestation   []byte                 `protobuf:"bytes,2,opt,name=attestation,proto3" json:"attestation,omitempty"`
 	Reading       *MeterReading          `protobuf:"bytes,3,opt,name=reading,proto3" json:"reading,omitempty"`
+	GateChange    []byte                 `protobuf:"bytes,4,opt,name=gate_change,json=gateChange,proto3" json:"gate_change,omitempty"` // as in Start
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Resume) Reset() {
 	*x = Resume{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[18]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1850,7 +2239,7 @@ func (x *Resume) String() string {
 func (*Resume) ProtoMessage() {}
 
 func (x *Resume) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[18]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1863,7 +2252,7 @@ func (x *Resume) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Resume.ProtoReflect.Descriptor instead.
 func (*Resume) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{18}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Resume) GetTradeId() string {
@@ -1887,6 +2276,13 @@ func (x *Resume) GetReading() *MeterReading {
 	return nil
 }
 
+func (x *Resume) GetGateChange() []byte {
+	if x != nil {
+		return x.GateChange
+	}
+	return nil
+}
+
 // Either side: a signed reading while delivery runs.
 type Reading struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1898,7 +2294,7 @@ type Reading struct {
 
 func (x *Reading) Reset() {
 	*x = Reading{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[19]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1910,7 +2306,7 @@ func (x *Reading) String() string {
 func (*Reading) ProtoMessage() {}
 
 func (x *Reading) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[19]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1923,7 +2319,7 @@ func (x *Reading) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Reading.ProtoReflect.Descriptor instead.
 func (*Reading) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{19}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Reading) GetTradeId() string {
@@ -1942,19 +2338,23 @@ func (x *Reading) GetReading() *MeterReading {
 
 // Seller: delivery is over (whole or part); claims what its meter counted.
 type Bill struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	TradeId       string                 `protobuf:"bytes,1,opt,name=trade_id,json=tradeId,proto3" json:"trade_id,omitempty"`
-	Reading       *MeterReading          `protobuf:"bytes,2,opt,name=reading,proto3" json:"reading,omitempty"`
-	EnergyWh      int64                  `protobuf:"varint,3,opt,name=energy_wh,json=energyWh,proto3" json:"energy_wh,omitempty"`
-	AmountMicro   int64                  `protobuf:"varint,4,opt,name=amount_micro,json=amountMicro,proto3" json:"amount_micro,omitempty"`
-	PayId         []byte                 `protobuf:"bytes,5,opt,name=pay_id,json=payId,proto3" json:"pay_id,omitempty"` // record id of the Pay it bills
+	state       protoimpl.MessageState `protogen:"open.v1"`
+	TradeId     string                 `protobuf:"bytes,1,opt,name=trade_id,json=tradeId,proto3" json:"trade_id,omitempty"`
+	Reading     *MeterReading          `protobuf:"bytes,2,opt,name=reading,proto3" json:"reading,omitempty"`
+	EnergyWh    int64                  `protobuf:"varint,3,opt,name=energy_wh,json=energyWh,proto3" json:"energy_wh,omitempty"`
+	AmountMicro int64                  `protobuf:"varint,4,opt,name=amount_micro,json=amountMicro,proto3" json:"amount_micro,omitempty"`
+	PayId       []byte                 `protobuf:"bytes,5,opt,name=pay_id,json=payId,proto3" json:"pay_id,omitempty"` // record id of the Pay it bills
+	// What the seller could have delivered while its gate was open and its contactor
+	// closed; 0: it does not say. A seller that was ready is not at fault for what
+	// the buyer did not draw.
+	AvailableWh   int64 `protobuf:"varint,6,opt,name=available_wh,json=availableWh,proto3" json:"available_wh,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Bill) Reset() {
 	*x = Bill{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[20]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1966,7 +2366,7 @@ func (x *Bill) String() string {
 func (*Bill) ProtoMessage() {}
 
 func (x *Bill) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[20]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1979,7 +2379,7 @@ func (x *Bill) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Bill.ProtoReflect.Descriptor instead.
 func (*Bill) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{20}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Bill) GetTradeId() string {
@@ -2017,6 +2417,13 @@ func (x *Bill) GetPayId() []byte {
 	return nil
 }
 
+func (x *Bill) GetAvailableWh() int64 {
+	if x != nil {
+		return x.AvailableWh
+	}
+	return 0
+}
+
 // Buyer: what its own meter received.
 type Confirm struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -2031,7 +2438,7 @@ type Confirm struct {
 
 func (x *Confirm) Reset() {
 	*x = Confirm{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[21]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2043,7 +2450,7 @@ func (x *Confirm) String() string {
 func (*Confirm) ProtoMessage() {}
 
 func (x *Confirm) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[21]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2056,7 +2463,7 @@ func (x *Confirm) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Confirm.ProtoReflect.Descriptor instead.
 func (*Confirm) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{21}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Confirm) GetTradeId() string {
@@ -2098,7 +2505,7 @@ var File_proto_fairwattpb_record_proto protoreflect.FileDescriptor
 
 const file_proto_fairwattpb_record_proto_rawDesc = "" +
 	"\n" +
-	"\x1dproto/fairwattpb/record.proto\x12\vfairwatt.v1\"\xe5\x06\n" +
+	"\x1dproto/fairwattpb/record.proto\x12\vfairwatt.v1\"\xdd\b\n" +
 	"\x06Record\x12\x19\n" +
 	"\bchain_id\x18\x01 \x01(\fR\achainId\x12\x16\n" +
 	"\x06sender\x18\x02 \x01(\tR\x06sender\x12\x18\n" +
@@ -2121,7 +2528,11 @@ const file_proto_fairwattpb_record_proto_rawDesc = "" +
 	"\x04bill\x18\x15 \x01(\v2\x11.fairwatt.v1.BillH\x00R\x04bill\x120\n" +
 	"\aconfirm\x18\x16 \x01(\v2\x14.fairwatt.v1.ConfirmH\x00R\aconfirm\x12'\n" +
 	"\x04word\x18\x17 \x01(\v2\x11.fairwatt.v1.WordH\x00R\x04word\x12-\n" +
-	"\x06rejoin\x18\x18 \x01(\v2\x13.fairwatt.v1.RejoinH\x00R\x06rejoinB\x06\n" +
+	"\x06rejoin\x18\x18 \x01(\v2\x13.fairwatt.v1.RejoinH\x00R\x06rejoin\x12O\n" +
+	"\x12meter_registration\x18\" \x01(\v2\x1e.fairwatt.v1.MeterRegistrationH\x00R\x11meterRegistration\x12=\n" +
+	"\fmeter_change\x18# \x01(\v2\x18.fairwatt.v1.MeterChangeH\x00R\vmeterChange\x12=\n" +
+	"\fmeter_retire\x18$ \x01(\v2\x18.fairwatt.v1.MeterRetireH\x00R\vmeterRetire\x12'\n" +
+	"\x04tick\x18% \x01(\v2\x11.fairwatt.v1.TickH\x00R\x04tickB\x06\n" +
 	"\x04body\"\xbe\x01\n" +
 	"\fRegistration\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
@@ -2130,7 +2541,26 @@ const file_proto_fairwattpb_record_proto_rawDesc = "" +
 	"\n" +
 	"public_key\x18\x04 \x01(\tR\tpublicKey\x12\x1c\n" +
 	"\tsimulated\x18\x05 \x01(\bR\tsimulated\x12$\n" +
-	"\x0emeter_class_e4\x18\x06 \x01(\rR\fmeterClassE4\"Z\n" +
+	"\x0emeter_class_e4\x18\x06 \x01(\rR\fmeterClassE4\"\x94\x02\n" +
+	"\x11MeterRegistration\x12\x14\n" +
+	"\x05meter\x18\x01 \x01(\tR\x05meter\x12\x14\n" +
+	"\x05owner\x18\x02 \x01(\tR\x05owner\x12\x12\n" +
+	"\x04site\x18\x03 \x01(\tR\x04site\x129\n" +
+	"\tdirection\x18\x04 \x01(\x0e2\x1b.fairwatt.v1.MeterDirectionR\tdirection\x12\x1d\n" +
+	"\n" +
+	"public_key\x18\x05 \x01(\tR\tpublicKey\x12\x16\n" +
+	"\x06serial\x18\x06 \x01(\tR\x06serial\x12\x17\n" +
+	"\arated_w\x18\a \x01(\x03R\x06ratedW\x12\x19\n" +
+	"\bclass_e4\x18\b \x01(\rR\aclassE4\x12\x19\n" +
+	"\bstart_wh\x18\t \x01(\x03R\astartWh\"o\n" +
+	"\vMeterChange\x12\x10\n" +
+	"\x03old\x18\x01 \x01(\tR\x03old\x12\x1c\n" +
+	"\n" +
+	"old_end_wh\x18\x02 \x01(\x03R\boldEndWh\x120\n" +
+	"\x03new\x18\x03 \x01(\v2\x1e.fairwatt.v1.MeterRegistrationR\x03new\":\n" +
+	"\vMeterRetire\x12\x14\n" +
+	"\x05meter\x18\x01 \x01(\tR\x05meter\x12\x15\n" +
+	"\x06end_wh\x18\x02 \x01(\x03R\x05endWh\"Z\n" +
 	"\aDeposit\x12\x0e\n" +
 	"\x02to\x18\x01 \x01(\tR\x02to\x12!\n" +
 	"\famount_micro\x18\x02 \x01(\x03R\vamountMicro\x12\x1c\n" +
@@ -2163,7 +2593,8 @@ const file_proto_fairwattpb_record_proto_rawDesc = "" +
 	"\n" +
 	"command_id\x18\a \x01(\fR\tcommandId\"\x1e\n" +
 	"\x06Rejoin\x12\x14\n" +
-	"\x05epoch\x18\x01 \x01(\x04R\x05epoch\"\xd0\x01\n" +
+	"\x05epoch\x18\x01 \x01(\x04R\x05epoch\"\x06\n" +
+	"\x04Tick\"\xd0\x01\n" +
 	"\x0fGateAttestation\x12\x19\n" +
 	"\bchain_id\x18\x01 \x01(\fR\achainId\x12\x16\n" +
 	"\x06device\x18\x02 \x01(\tR\x06device\x12\x19\n" +
@@ -2216,29 +2647,34 @@ const file_proto_fairwattpb_record_proto_rawDesc = "" +
 	"\x05meter\x18\x01 \x01(\tR\x05meter\x12\x1f\n" +
 	"\vregister_wh\x18\x02 \x01(\x03R\n" +
 	"registerWh\x12\x17\n" +
-	"\atime_ms\x18\x03 \x01(\x03R\x06timeMs\"y\n" +
+	"\atime_ms\x18\x03 \x01(\x03R\x06timeMs\"\x9a\x01\n" +
 	"\x05Start\x12\x19\n" +
 	"\btrade_id\x18\x01 \x01(\tR\atradeId\x12 \n" +
 	"\vattestation\x18\x02 \x01(\fR\vattestation\x123\n" +
-	"\areading\x18\x03 \x01(\v2\x19.fairwatt.v1.MeterReadingR\areading\"\x9d\x01\n" +
+	"\areading\x18\x03 \x01(\v2\x19.fairwatt.v1.MeterReadingR\areading\x12\x1f\n" +
+	"\vgate_change\x18\x04 \x01(\fR\n" +
+	"gateChange\"\x9d\x01\n" +
 	"\x04Hold\x12\x19\n" +
 	"\btrade_id\x18\x01 \x01(\tR\atradeId\x12\x19\n" +
 	"\bgate_seq\x18\x02 \x01(\x04R\agateSeq\x12*\n" +
 	"\x06causes\x18\x03 \x03(\v2\x12.fairwatt.v1.CauseR\x06causes\x123\n" +
-	"\areading\x18\x04 \x01(\v2\x19.fairwatt.v1.MeterReadingR\areading\"z\n" +
+	"\areading\x18\x04 \x01(\v2\x19.fairwatt.v1.MeterReadingR\areading\"\x9b\x01\n" +
 	"\x06Resume\x12\x19\n" +
 	"\btrade_id\x18\x01 \x01(\tR\atradeId\x12 \n" +
 	"\vattestation\x18\x02 \x01(\fR\vattestation\x123\n" +
-	"\areading\x18\x03 \x01(\v2\x19.fairwatt.v1.MeterReadingR\areading\"Y\n" +
+	"\areading\x18\x03 \x01(\v2\x19.fairwatt.v1.MeterReadingR\areading\x12\x1f\n" +
+	"\vgate_change\x18\x04 \x01(\fR\n" +
+	"gateChange\"Y\n" +
 	"\aReading\x12\x19\n" +
 	"\btrade_id\x18\x01 \x01(\tR\atradeId\x123\n" +
-	"\areading\x18\x02 \x01(\v2\x19.fairwatt.v1.MeterReadingR\areading\"\xad\x01\n" +
+	"\areading\x18\x02 \x01(\v2\x19.fairwatt.v1.MeterReadingR\areading\"\xd0\x01\n" +
 	"\x04Bill\x12\x19\n" +
 	"\btrade_id\x18\x01 \x01(\tR\atradeId\x123\n" +
 	"\areading\x18\x02 \x01(\v2\x19.fairwatt.v1.MeterReadingR\areading\x12\x1b\n" +
 	"\tenergy_wh\x18\x03 \x01(\x03R\benergyWh\x12!\n" +
 	"\famount_micro\x18\x04 \x01(\x03R\vamountMicro\x12\x15\n" +
-	"\x06pay_id\x18\x05 \x01(\fR\x05payId\"\xaa\x01\n" +
+	"\x06pay_id\x18\x05 \x01(\fR\x05payId\x12!\n" +
+	"\favailable_wh\x18\x06 \x01(\x03R\vavailableWh\"\xaa\x01\n" +
 	"\aConfirm\x12\x19\n" +
 	"\btrade_id\x18\x01 \x01(\tR\atradeId\x123\n" +
 	"\areading\x18\x02 \x01(\v2\x19.fairwatt.v1.MeterReadingR\areading\x12\x1b\n" +
@@ -2251,7 +2687,12 @@ const file_proto_fairwattpb_record_proto_rawDesc = "" +
 	"\n" +
 	"ROLE_BUYER\x10\x02\x12\v\n" +
 	"\aROLE_DA\x10\x03\x12\v\n" +
-	"\aROLE_MC\x10\x04*\x82\x01\n" +
+	"\aROLE_MC\x10\x04*\x83\x01\n" +
+	"\x0eMeterDirection\x12\x1f\n" +
+	"\x1bMETER_DIRECTION_UNSPECIFIED\x10\x00\x12\x1a\n" +
+	"\x16METER_DIRECTION_IMPORT\x10\x01\x12\x1a\n" +
+	"\x16METER_DIRECTION_EXPORT\x10\x02\x12\x18\n" +
+	"\x14METER_DIRECTION_BOTH\x10\x03*\x82\x01\n" +
 	"\tGateState\x12\x1a\n" +
 	"\x16GATE_STATE_UNSPECIFIED\x10\x00\x12\x13\n" +
 	"\x0fGATE_STATE_INIT\x10\x01\x12\x16\n" +
@@ -2281,74 +2722,85 @@ func file_proto_fairwattpb_record_proto_rawDescGZIP() []byte {
 	return file_proto_fairwattpb_record_proto_rawDescData
 }
 
-var file_proto_fairwattpb_record_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_proto_fairwattpb_record_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
+var file_proto_fairwattpb_record_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
+var file_proto_fairwattpb_record_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
 var file_proto_fairwattpb_record_proto_goTypes = []any{
-	(Role)(0),               // 0: fairwatt.v1.Role
-	(GateState)(0),          // 1: fairwatt.v1.GateState
-	(WordKind)(0),           // 2: fairwatt.v1.WordKind
-	(Contactor)(0),          // 3: fairwatt.v1.Contactor
-	(*Record)(nil),          // 4: fairwatt.v1.Record
-	(*Registration)(nil),    // 5: fairwatt.v1.Registration
-	(*Deposit)(nil),         // 6: fairwatt.v1.Deposit
-	(*Cause)(nil),           // 7: fairwatt.v1.Cause
-	(*CauseInput)(nil),      // 8: fairwatt.v1.CauseInput
-	(*GateChange)(nil),      // 9: fairwatt.v1.GateChange
-	(*Word)(nil),            // 10: fairwatt.v1.Word
-	(*Rejoin)(nil),          // 11: fairwatt.v1.Rejoin
-	(*GateAttestation)(nil), // 12: fairwatt.v1.GateAttestation
-	(*Offer)(nil),           // 13: fairwatt.v1.Offer
-	(*Request)(nil),         // 14: fairwatt.v1.Request
-	(*Response)(nil),        // 15: fairwatt.v1.Response
-	(*Quote)(nil),           // 16: fairwatt.v1.Quote
-	(*Token)(nil),           // 17: fairwatt.v1.Token
-	(*Pay)(nil),             // 18: fairwatt.v1.Pay
-	(*MeterReading)(nil),    // 19: fairwatt.v1.MeterReading
-	(*Start)(nil),           // 20: fairwatt.v1.Start
-	(*Hold)(nil),            // 21: fairwatt.v1.Hold
-	(*Resume)(nil),          // 22: fairwatt.v1.Resume
-	(*Reading)(nil),         // 23: fairwatt.v1.Reading
-	(*Bill)(nil),            // 24: fairwatt.v1.Bill
-	(*Confirm)(nil),         // 25: fairwatt.v1.Confirm
+	(Role)(0),                 // 0: fairwatt.v1.Role
+	(MeterDirection)(0),       // 1: fairwatt.v1.MeterDirection
+	(GateState)(0),            // 2: fairwatt.v1.GateState
+	(WordKind)(0),             // 3: fairwatt.v1.WordKind
+	(Contactor)(0),            // 4: fairwatt.v1.Contactor
+	(*Record)(nil),            // 5: fairwatt.v1.Record
+	(*Registration)(nil),      // 6: fairwatt.v1.Registration
+	(*MeterRegistration)(nil), // 7: fairwatt.v1.MeterRegistration
+	(*MeterChange)(nil),       // 8: fairwatt.v1.MeterChange
+	(*MeterRetire)(nil),       // 9: fairwatt.v1.MeterRetire
+	(*Deposit)(nil),           // 10: fairwatt.v1.Deposit
+	(*Cause)(nil),             // 11: fairwatt.v1.Cause
+	(*CauseInput)(nil),        // 12: fairwatt.v1.CauseInput
+	(*GateChange)(nil),        // 13: fairwatt.v1.GateChange
+	(*Word)(nil),              // 14: fairwatt.v1.Word
+	(*Rejoin)(nil),            // 15: fairwatt.v1.Rejoin
+	(*Tick)(nil),              // 16: fairwatt.v1.Tick
+	(*GateAttestation)(nil),   // 17: fairwatt.v1.GateAttestation
+	(*Offer)(nil),             // 18: fairwatt.v1.Offer
+	(*Request)(nil),           // 19: fairwatt.v1.Request
+	(*Response)(nil),          // 20: fairwatt.v1.Response
+	(*Quote)(nil),             // 21: fairwatt.v1.Quote
+	(*Token)(nil),             // 22: fairwatt.v1.Token
+	(*Pay)(nil),               // 23: fairwatt.v1.Pay
+	(*MeterReading)(nil),      // 24: fairwatt.v1.MeterReading
+	(*Start)(nil),             // 25: fairwatt.v1.Start
+	(*Hold)(nil),              // 26: fairwatt.v1.Hold
+	(*Resume)(nil),            // 27: fairwatt.v1.Resume
+	(*Reading)(nil),           // 28: fairwatt.v1.Reading
+	(*Bill)(nil),              // 29: fairwatt.v1.Bill
+	(*Confirm)(nil),           // 30: fairwatt.v1.Confirm
 }
 var file_proto_fairwattpb_record_proto_depIdxs = []int32{
-	5,  // 0: fairwatt.v1.Record.registration:type_name -> fairwatt.v1.Registration
-	6,  // 1: fairwatt.v1.Record.deposit:type_name -> fairwatt.v1.Deposit
-	9,  // 2: fairwatt.v1.Record.gate_change:type_name -> fairwatt.v1.GateChange
-	13, // 3: fairwatt.v1.Record.offer:type_name -> fairwatt.v1.Offer
-	14, // 4: fairwatt.v1.Record.request:type_name -> fairwatt.v1.Request
-	15, // 5: fairwatt.v1.Record.response:type_name -> fairwatt.v1.Response
-	18, // 6: fairwatt.v1.Record.pay:type_name -> fairwatt.v1.Pay
-	20, // 7: fairwatt.v1.Record.start:type_name -> fairwatt.v1.Start
-	21, // 8: fairwatt.v1.Record.hold:type_name -> fairwatt.v1.Hold
-	22, // 9: fairwatt.v1.Record.resume:type_name -> fairwatt.v1.Resume
-	23, // 10: fairwatt.v1.Record.reading:type_name -> fairwatt.v1.Reading
-	24, // 11: fairwatt.v1.Record.bill:type_name -> fairwatt.v1.Bill
-	25, // 12: fairwatt.v1.Record.confirm:type_name -> fairwatt.v1.Confirm
-	10, // 13: fairwatt.v1.Record.word:type_name -> fairwatt.v1.Word
-	11, // 14: fairwatt.v1.Record.rejoin:type_name -> fairwatt.v1.Rejoin
-	0,  // 15: fairwatt.v1.Registration.roles:type_name -> fairwatt.v1.Role
-	8,  // 16: fairwatt.v1.Cause.inputs:type_name -> fairwatt.v1.CauseInput
-	1,  // 17: fairwatt.v1.GateChange.state:type_name -> fairwatt.v1.GateState
-	7,  // 18: fairwatt.v1.GateChange.causes:type_name -> fairwatt.v1.Cause
-	2,  // 19: fairwatt.v1.Word.kind:type_name -> fairwatt.v1.WordKind
-	1,  // 20: fairwatt.v1.GateAttestation.state:type_name -> fairwatt.v1.GateState
-	3,  // 21: fairwatt.v1.Offer.contactor:type_name -> fairwatt.v1.Contactor
-	17, // 22: fairwatt.v1.Response.token:type_name -> fairwatt.v1.Token
-	16, // 23: fairwatt.v1.Response.quotes:type_name -> fairwatt.v1.Quote
-	19, // 24: fairwatt.v1.Pay.buyer_reading:type_name -> fairwatt.v1.MeterReading
-	19, // 25: fairwatt.v1.Start.reading:type_name -> fairwatt.v1.MeterReading
-	7,  // 26: fairwatt.v1.Hold.causes:type_name -> fairwatt.v1.Cause
-	19, // 27: fairwatt.v1.Hold.reading:type_name -> fairwatt.v1.MeterReading
-	19, // 28: fairwatt.v1.Resume.reading:type_name -> fairwatt.v1.MeterReading
-	19, // 29: fairwatt.v1.Reading.reading:type_name -> fairwatt.v1.MeterReading
-	19, // 30: fairwatt.v1.Bill.reading:type_name -> fairwatt.v1.MeterReading
-	19, // 31: fairwatt.v1.Confirm.reading:type_name -> fairwatt.v1.MeterReading
-	32, // [32:32] is the sub-list for method output_type
-	32, // [32:32] is the sub-list for method input_type
-	32, // [32:32] is the sub-list for extension type_name
-	32, // [32:32] is the sub-list for extension extendee
-	0,  // [0:32] is the sub-list for field type_name
+	6,  // 0: fairwatt.v1.Record.registration:type_name -> fairwatt.v1.Registration
+	10, // 1: fairwatt.v1.Record.deposit:type_name -> fairwatt.v1.Deposit
+	13, // 2: fairwatt.v1.Record.gate_change:type_name -> fairwatt.v1.GateChange
+	18, // 3: fairwatt.v1.Record.offer:type_name -> fairwatt.v1.Offer
+	19, // 4: fairwatt.v1.Record.request:type_name -> fairwatt.v1.Request
+	20, // 5: fairwatt.v1.Record.response:type_name -> fairwatt.v1.Response
+	23, // 6: fairwatt.v1.Record.pay:type_name -> fairwatt.v1.Pay
+	25, // 7: fairwatt.v1.Record.start:type_name -> fairwatt.v1.Start
+	26, // 8: fairwatt.v1.Record.hold:type_name -> fairwatt.v1.Hold
+	27, // 9: fairwatt.v1.Record.resume:type_name -> fairwatt.v1.Resume
+	28, // 10: fairwatt.v1.Record.reading:type_name -> fairwatt.v1.Reading
+	29, // 11: fairwatt.v1.Record.bill:type_name -> fairwatt.v1.Bill
+	30, // 12: fairwatt.v1.Record.confirm:type_name -> fairwatt.v1.Confirm
+	14, // 13: fairwatt.v1.Record.word:type_name -> fairwatt.v1.Word
+	15, // 14: fairwatt.v1.Record.rejoin:type_name -> fairwatt.v1.Rejoin
+	7,  // 15: fairwatt.v1.Record.meter_registration:type_name -> fairwatt.v1.MeterRegistration
+	8,  // 16: fairwatt.v1.Record.meter_change:type_name -> fairwatt.v1.MeterChange
+	9,  // 17: fairwatt.v1.Record.meter_retire:type_name -> fairwatt.v1.MeterRetire
+	16, // 18: fairwatt.v1.Record.tick:type_name -> fairwatt.v1.Tick
+	0,  // 19: fairwatt.v1.Registration.roles:type_name -> fairwatt.v1.Role
+	1,  // 20: fairwatt.v1.MeterRegistration.direction:type_name -> fairwatt.v1.MeterDirection
+	7,  // 21: fairwatt.v1.MeterChange.new:type_name -> fairwatt.v1.MeterRegistration
+	12, // 22: fairwatt.v1.Cause.inputs:type_name -> fairwatt.v1.CauseInput
+	2,  // 23: fairwatt.v1.GateChange.state:type_name -> fairwatt.v1.GateState
+	11, // 24: fairwatt.v1.GateChange.causes:type_name -> fairwatt.v1.Cause
+	3,  // 25: fairwatt.v1.Word.kind:type_name -> fairwatt.v1.WordKind
+	2,  // 26: fairwatt.v1.GateAttestation.state:type_name -> fairwatt.v1.GateState
+	4,  // 27: fairwatt.v1.Offer.contactor:type_name -> fairwatt.v1.Contactor
+	22, // 28: fairwatt.v1.Response.token:type_name -> fairwatt.v1.Token
+	21, // 29: fairwatt.v1.Response.quotes:type_name -> fairwatt.v1.Quote
+	24, // 30: fairwatt.v1.Pay.buyer_reading:type_name -> fairwatt.v1.MeterReading
+	24, // 31: fairwatt.v1.Start.reading:type_name -> fairwatt.v1.MeterReading
+	11, // 32: fairwatt.v1.Hold.causes:type_name -> fairwatt.v1.Cause
+	24, // 33: fairwatt.v1.Hold.reading:type_name -> fairwatt.v1.MeterReading
+	24, // 34: fairwatt.v1.Resume.reading:type_name -> fairwatt.v1.MeterReading
+	24, // 35: fairwatt.v1.Reading.reading:type_name -> fairwatt.v1.MeterReading
+	24, // 36: fairwatt.v1.Bill.reading:type_name -> fairwatt.v1.MeterReading
+	24, // 37: fairwatt.v1.Confirm.reading:type_name -> fairwatt.v1.MeterReading
+	38, // [38:38] is the sub-list for method output_type
+	38, // [38:38] is the sub-list for method input_type
+	38, // [38:38] is the sub-list for extension type_name
+	38, // [38:38] is the sub-list for extension extendee
+	0,  // [0:38] is the sub-list for field type_name
 }
 
 func init() { file_proto_fairwattpb_record_proto_init() }
@@ -2372,14 +2824,18 @@ func file_proto_fairwattpb_record_proto_init() {
 		(*Record_Confirm)(nil),
 		(*Record_Word)(nil),
 		(*Record_Rejoin)(nil),
+		(*Record_MeterRegistration)(nil),
+		(*Record_MeterChange)(nil),
+		(*Record_MeterRetire)(nil),
+		(*Record_Tick)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_proto_fairwattpb_record_proto_rawDesc), len(file_proto_fairwattpb_record_proto_rawDesc)),
-			NumEnums:      4,
-			NumMessages:   22,
+			NumEnums:      5,
+			NumMessages:   26,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -124,6 +124,7 @@ type Frame struct {
 	//	*Frame_Relay
 	//	*Frame_Records
 	//	*Frame_Status
+	//	*Frame_NewView
 	Body isFrame_Body `protobuf_oneof:"body"`
 	// How much the sender has said, where it votes: a fairwatt.v1.Sealed over Mark,
 	// domain "agreement-mark". Whoever gets it keeps the newest, and tells it to the
@@ -227,6 +228,15 @@ func (x *Frame) GetStatus() *Status {
 	return nil
 }
 
+func (x *Frame) GetNewView() []byte {
+	if x != nil {
+		if x, ok := x.Body.(*Frame_NewView); ok {
+			return x.NewView
+		}
+	}
+	return nil
+}
+
 func (x *Frame) GetMark() []byte {
 	if x != nil {
 		return x.Mark
@@ -258,6 +268,12 @@ type Frame_Status struct {
 	Status *Status `protobuf:"bytes,7,opt,name=status,proto3,oneof"`
 }
 
+type Frame_NewView struct {
+	// A new view of the agreement library, signed by a quorum, that the receiver may
+	// have missed: from any member.
+	NewView []byte `protobuf:"bytes,9,opt,name=new_view,json=newView,proto3,oneof"`
+}
+
 func (*Frame_Message) isFrame_Body() {}
 
 func (*Frame_Relay) isFrame_Body() {}
@@ -265,6 +281,8 @@ func (*Frame_Relay) isFrame_Body() {}
 func (*Frame_Records) isFrame_Body() {}
 
 func (*Frame_Status) isFrame_Body() {}
+
+func (*Frame_NewView) isFrame_Body() {}
 
 type Status struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -987,7 +1005,7 @@ const file_proto_peerpb_peer_proto_rawDesc = "" +
 	"\x17proto/peerpb/peer.proto\x12\x10fairwatt.peer.v1\x1a\x1cproto/fairwattpb/block.proto\"\x1e\n" +
 	"\x06Packet\x12\x14\n" +
 	"\x05frame\x18\x01 \x01(\fR\x05frame\"\v\n" +
-	"\tStreamEnd\"\xa1\x02\n" +
+	"\tStreamEnd\"\xbe\x02\n" +
 	"\x05Frame\x12\x14\n" +
 	"\x05epoch\x18\x01 \x01(\x04R\x05epoch\x12\x16\n" +
 	"\x06height\x18\x02 \x01(\x04R\x06height\x12\x16\n" +
@@ -995,7 +1013,8 @@ const file_proto_peerpb_peer_proto_rawDesc = "" +
 	"\amessage\x18\x04 \x01(\fH\x00R\amessage\x12/\n" +
 	"\x05relay\x18\x05 \x01(\v2\x17.fairwatt.peer.v1.RelayH\x00R\x05relay\x125\n" +
 	"\arecords\x18\x06 \x01(\v2\x19.fairwatt.peer.v1.RecordsH\x00R\arecords\x122\n" +
-	"\x06status\x18\a \x01(\v2\x18.fairwatt.peer.v1.StatusH\x00R\x06status\x12\x12\n" +
+	"\x06status\x18\a \x01(\v2\x18.fairwatt.peer.v1.StatusH\x00R\x06status\x12\x1b\n" +
+	"\bnew_view\x18\t \x01(\fH\x00R\anewView\x12\x12\n" +
 	"\x04mark\x18\b \x01(\fR\x04markB\x06\n" +
 	"\x04body\"D\n" +
 	"\x06Status\x12\x10\n" +
@@ -1113,6 +1132,7 @@ func file_proto_peerpb_peer_proto_init() {
 		(*Frame_Relay)(nil),
 		(*Frame_Records)(nil),
 		(*Frame_Status)(nil),
+		(*Frame_NewView)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{

@@ -39,6 +39,14 @@ const (
 	CodeAttestationExpired = "attestation_expired"
 	// CodeAttestationOld: the chain knows a newer gate change.
 	CodeAttestationOld = "attestation_old"
+	// CodeGateUnknown: the chain has not the gate change that an attestation stands on.
+	CodeGateUnknown = "gate_unknown"
+	// CodeGateChangeInvalid: what came along is no gate change of this device.
+	CodeGateChangeInvalid = "gate_change_invalid"
+	// CodeAlreadyDelivering: the seller delivers another trade, or it is held.
+	CodeAlreadyDelivering = "already_delivering"
+	// CodeHoldLimit: the delivery was held more often than max_holds.
+	CodeHoldLimit = "hold_limit"
 	// CodeBlacklisted: the participant's credit fell below the limit.
 	CodeBlacklisted = "blacklisted"
 	// CodeExpired: too late at block time.
@@ -77,16 +85,30 @@ const (
 	CodeAmountWrong = "amount_wrong"
 	// CodeMeterNotYours: the meter is another participant's, or not this trade's.
 	CodeMeterNotYours = "meter_not_yours"
+	// CodeMeterUnknown: the meter is not registered.
+	CodeMeterUnknown = "meter_unknown"
+	// CodeMeterRetired: the meter was taken out of use.
+	CodeMeterRetired = "meter_retired"
+	// CodeMeterExists: a meter of this id or serial number is registered.
+	CodeMeterExists = "meter_exists"
+	// CodeMeterDirection: the meter does not count energy that way.
+	CodeMeterDirection = "meter_direction"
+	// CodeOverRatedPower: more energy than the meter's branch can carry in the time.
+	CodeOverRatedPower = "over_rated_power"
+	// CodeReadingTime: the reading was not made when it is stated.
+	CodeReadingTime = "reading_time"
 	// CodeMeterBusy: the meter measures another trade; a watt-hour counts once.
 	CodeMeterBusy = "meter_busy"
 	// CodeRegisterBack: the register is lower than a reading before.
 	CodeRegisterBack = "register_back"
 	// CodeWrongStatus: the trade's status does not allow this.
 	CodeWrongStatus = "wrong_status"
-	// CodeHoldWithoutHazard: the hold names no gate change newer than the start's, or an OPEN one.
+	// CodeHoldWithoutHazard: no gate change of the hold's number has held this delivery.
 	CodeHoldWithoutHazard = "hold_without_hazard"
 	// CodeEnergyNotMetered: more, or other, energy than the meter counted.
 	CodeEnergyNotMetered = "energy_not_metered"
+	// CodeNothingDue: a tick, and nothing has run out.
+	CodeNothingDue = "nothing_due"
 	// CodePayIDWrong: the bill is not for this trade's payment.
 	CodePayIDWrong = "pay_id_wrong"
 )

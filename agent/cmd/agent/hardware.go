@@ -2,9 +2,12 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
+
+	"periph.io/x/conn/v3/gpio"
 
 	"fairwatt/agent"
 	"fairwatt/agent/contactor/drive"
@@ -69,4 +72,42 @@ func (h *hardware) openContactor(cfg *agent.Config) error {
 	}
 	h.contactor = line
 	return nil
+}
+
+// A supplyPin takes the supply away from the chips.
+type supplyPin struct {
+	name string
+	pin  gpio.PinOut
+	cuts gpio.Level
+}
+
+// Cut implements agent.Supply.
+func (s *supplyPin) Cut() error { return s.set("cut", s.cuts) }
+
+// Restore implements agent.Supply.
+func (s *supplyPin) Restore() error { return s.set("restore", !s.cuts) }
+
+func (s *supplyPin) set(verb string, l gpio.Level) error {
+	if err := s.pin.Out(l); err != nil {
+		return fmt.Errorf("%s the sensors' supply by %s: %w", verb, s.name, err)
+	}
+	return nil
+}
+
+// openSupply takes the pin that cuts the sensors' supply, if there is one, and gives
+// them their supply: a former run may have been killed while it was away.
+func (h *hardware) openSupply(cfg *agent.Config) (agent.Supply, error) {
+	if cfg.PowerCycle == nil {
+		return nil, nil
+	}
+	outputs, ok := h.buses.(drive.Outputs)
+	if !ok {
+		return nil, errors.New("power_cycle: no output pins here")
+	}
+	pin, err := outputs.PinOut(cfg.PowerCycle.Pin)
+	if err != nil {
+		return nil, fmt.Errorf("power_cycle: %w", err)
+	}
+	s := &supplyPin{cfg.PowerCycle.Pin, pin, gpio.Level(cfg.PowerCycle.Active != drive.Low)}
+	return s, s.Restore()
 }

@@ -7,10 +7,17 @@ import (
 	"sync"
 	"time"
 
+	"periph.io/x/conn/v3/driver/driverreg"
 	"periph.io/x/conn/v3/gpio"
 	"periph.io/x/conn/v3/i2c"
 	"periph.io/x/conn/v3/i2c/i2creg"
-	"periph.io/x/host/v3"
+
+	// The drivers of periph's that are of use here. Those of other boards' processors
+	// want the machine's whole memory, which a service that is not root does not get;
+	// their pins are there by the kernel. They would make the agent larger by 1 %.
+	_ "periph.io/x/host/v3/gpioioctl"
+	_ "periph.io/x/host/v3/rpi"
+	_ "periph.io/x/host/v3/sysfs"
 )
 
 // A hostBuses is this machine: /dev/i2c-* and its GPIO pins by periph's names.
@@ -24,7 +31,7 @@ type hostBuses struct {
 // newHostBuses loads periph's drivers for this machine. A machine without
 // buses is no error here; opening one is.
 func newHostBuses() (*hostBuses, error) {
-	if _, err := host.Init(); err != nil {
+	if _, err := driverreg.Init(); err != nil {
 		return nil, fmt.Errorf("load bus drivers: %w", err)
 	}
 	return &hostBuses{began: time.Now(), open: make(map[string]i2c.BusCloser)}, nil

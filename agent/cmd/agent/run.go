@@ -86,6 +86,9 @@ func runAgent(ctx context.Context, cfg *agent.Config, log *slog.Logger) (err err
 	if err := hw.openContactor(cfg); err != nil {
 		return err
 	}
+	if deps.Supply, err = hw.openSupply(cfg); err != nil {
+		return err
+	}
 	deps.Sensors, deps.Missing, deps.Contactor = hw.sensors, hw.missing, hw.contactor
 
 	network, err := agent.LoadNetwork(cfg.Network)

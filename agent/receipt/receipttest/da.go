@@ -17,8 +17,9 @@ var Chain = [32]byte{1, 2, 3}
 
 // A DA is a data aggregator that signs receipts.
 type DA struct {
-	ID  string
-	Key ed25519.PrivateKey
+	ID    string
+	Key   ed25519.PrivateKey
+	Chain [32]byte
 }
 
 // DAs returns n data aggregators and their keys by id.
@@ -28,7 +29,7 @@ func DAs(n int) ([]DA, map[string]ed25519.PublicKey) {
 	for i := range n {
 		seed := make([]byte, ed25519.SeedSize)
 		seed[0] = byte(i + 1)
-		da := DA{fmt.Sprintf("da-%d", i+1), ed25519.NewKeyFromSeed(seed)}
+		da := DA{fmt.Sprintf("da-%d", i+1), ed25519.NewKeyFromSeed(seed), Chain}
 		das = append(das, da)
 		keys[da.ID] = da.Key.Public().(ed25519.PublicKey)
 	}
@@ -49,12 +50,12 @@ func (d DA) Busy(t testing.TB, height, from uint64, afterMs int64) []byte {
 
 func (d DA) sign(t testing.TB, r *fairwattpb.Receipt) []byte {
 	t.Helper()
-	r.ChainId, r.Da = Chain[:], d.ID
+	r.ChainId, r.Da = d.Chain[:], d.ID
 	payload, err := proto.Marshal(r)
 	if err != nil {
 		t.Fatal(err)
 	}
-	sealed, err := seal.Seal(d.Key, d.ID, seal.DomainReceipt, Chain, payload)
+	sealed, err := seal.Seal(d.Key, d.ID, seal.DomainReceipt, d.Chain, payload)
 	if err != nil {
 		t.Fatal(err)
 	}

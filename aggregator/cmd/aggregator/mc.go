@@ -34,7 +34,7 @@ admit participants, credit wallets, answer requests.`,
 		Args:    noArgs,
 		RunE:    helpOnly,
 	}
-	cmd.AddCommand(mcInitCommand(), mcRunCommand(), mcRegisterCommand(), mcDepositCommand(), mcIssueCommand())
+	cmd.AddCommand(mcInitCommand(), mcRunCommand(), mcRegisterCommand(), mcMeterCommand(), mcDepositCommand(), mcIssueCommand())
 	return cmd
 }
 
@@ -232,8 +232,9 @@ func withCentre(cmd *cobra.Command, config string, wait time.Duration, do func(c
 
 func mcRegisterCommand() *cobra.Command {
 	var config, id, site, key string
-	var roles []string
+	var roles, meterNames []string
 	var class float64
+	var rated int64
 	var simulated bool
 	var wait time.Duration
 	cmd := &cobra.Command{
@@ -241,8 +242,8 @@ func mcRegisterCommand() *cobra.Command {
 		Short: "Admit a participant to the chain",
 		Long: `Admit a participant: put its id, site, roles and public key on the chain, and
 return when it stands there. The id is a pseudonym; who is behind it does not
-go on the chain.`,
-		Example: "  aggregator mc register --config community/mc-1/mc.yaml --id pv-1 --site harbour --role seller --key ed25519:AAAA...=",
+go on the chain. --meter registers its meters too, without which it cannot trade.`,
+		Example: "  aggregator mc register --config community/mc-1/mc.yaml --id pv-1 --site harbour --role seller --meter sold --key ed25519:AAAA...=",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			r := &fairwattpb.Registration{Id: id, Site: site, PublicKey: strings.TrimSpace(key), Simulated: simulated,
@@ -268,7 +269,21 @@ go on the chain.`,
 			if _, err := seal.ParseKey(r.GetPublicKey()); err != nil {
 				return usagef("--key: %w", err)
 			}
-			return withCentre(cmd, config, wait, func(ctx context.Context, c *mc.Centre) error { return c.Register(ctx, r) })
+			meters, err := metersOf(r, meterNames, rated)
+			if err != nil {
+				return err
+			}
+			return withCentre(cmd, config, wait, func(ctx context.Context, c *mc.Centre) error {
+				if err := c.Register(ctx, r); err != nil {
+					return err
+				}
+				for _, m := range meters {
+					if err := c.RegisterMeter(ctx, m); err != nil {
+						return fmt.Errorf("%s is registered, but: %w (try again with mc meter add)", r.GetId(), err)
+					}
+				}
+				return nil
+			})
 		},
 	}
 	f := cmd.Flags()
@@ -278,6 +293,8 @@ go on the chain.`,
 	f.StringSliceVar(&roles, "role", nil, "seller, buyer (repeatable)")
 	f.StringVar(&key, "key", "", "its public key, ed25519:...")
 	f.Float64Var(&class, "meter-class", 1, "accuracy class of its meter, in per cent")
+	f.StringSliceVar(&meterNames, "meter", nil, "name of a meter in its agent's configuration; on the chain it is ID-NAME (repeatable)")
+	f.Int64Var(&rated, "rated-w", 25_000, "the most that the meters' branches carry, in W")
 	f.BoolVar(&simulated, "simulated", false, "its values come from a simulation")
 	f.DurationVar(&wait, "wait", 30*time.Second, "how long to wait for the chain")
 	return cmd

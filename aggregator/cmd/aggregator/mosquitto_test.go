@@ -142,7 +142,11 @@ func TestCommunityOnMosquitto(t *testing.T) {
 		t.Fatal(err)
 	}
 	command(t, "mc", "register", "--config", centre, "--id", "pv-1", "--site", "harbour", "--role", "seller", "--role", "buyer",
-		"--key", string(seal.FormatKey(public)))
+		"--meter", "sold", "--meter", "bought", "--rated-w", "8000", "--key", string(seal.FormatKey(public)))
+	command(t, "mc", "meter", "add", "--config", centre, "--owner", "pv-1", "--meter", "pv-1-car", "--site", "harbour", "--direction", "import", "--serial", "4711")
+	command(t, "mc", "meter", "change", "--config", centre, "--old", "pv-1-sold", "--old-end-wh", "7", "--owner", "pv-1", "--meter", "pv-1-sold2",
+		"--site", "harbour", "--direction", "export")
+	command(t, "mc", "meter", "retire", "--config", centre, "--meter", "pv-1-car", "--end-wh", "0")
 	command(t, "mc", "deposit", "--config", centre, "--to", "pv-1", "--amount", "12.5", "--reference", "r-1")
 
 	agent := newAgent(t, dir, pv, port+4, private)

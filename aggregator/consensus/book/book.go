@@ -15,6 +15,7 @@ type Book struct {
 	promised, entered uint64
 	taken             *block // nil before the first
 	floor             uint64 // the sequence above which the member resumed
+	proof             proof  // of the view entered
 	said              uint64
 }
 
@@ -27,6 +28,13 @@ type block struct {
 	entry  []byte // the library's: a ProposedRecord
 	signed *protos.Signature
 	vote   []byte // the library's entry of the vote, once it is written down
+}
+
+// proof is the new view by which the member has entered a view, or taken over a
+// block, and the sequence that came next. Others that missed it need it while that one is not decided.
+type proof struct {
+	view, seq uint64
+	newView   []byte
 }
 
 // The refusals. Each names a promise that would be broken.
@@ -210,6 +218,60 @@ func (b *Book) Adopt(under uint64, p *protos.Proposal, sign func() *protos.Signa
 	}
 	b.taken, b.promised = t, max(b.promised, under)
 	return t.signed, t.adoptEntry(), nil
+}
+
+// Prove keeps the new view that lets members enter a view, whose next sequence is
+// seq. It goes into the log with the entry of the view and of the first block there,
+// or of the block that it brings along.
+func (b *Book) Prove(view, seq uint64, newView []byte) {
+	if view >= b.proof.view {
+		b.proof = proof{view, seq, newView}
+	}
+}
+
+// Proof is the new view of the newest view, nil if it is not known or a block has
+// been decided since.
+func (b *Book) Proof() []byte {
+	if b.proof.view < b.entered || b.proof.seq < b.Seq() {
+		return nil
+	}
+	return b.proof.newView
+}
+
+// Overrule takes note of a new view that the member has missed, of which seq came
+// next; last is the newest decision here. What the member took for seq in an earlier
+// view was never decided, unless it is the block that the new view brings along: of
+// that digest, empty if it brings none. It returns what is to be written down, nil if
+// there is nothing to gain.
+//
+// A new view without a block is entered. One with a block is not: who is in a view
+// tells others that all before its place is decided. Nor is anything forgotten while a
+// decision is missing here: this member may be the only one that tells of its vote.
+func (b *Book) Overrule(view, seq, last uint64, digest string, newView []byte) (entry []byte, err error) {
+	t := b.at(seq)
+	switch {
+	case seq != last+1 || seq < b.Seq() || view <= b.entered || t != nil && (t.under >= view || t.digest == digest):
+		return nil, nil
+	case t == nil && (digest != "" || view < b.promised):
+		return nil, nil // nothing to forget, and no way in
+	case digest != "":
+		b.forget(view, seq)
+		return appendNumber(appendNumber(nil, fieldForget, view), fieldAbove, seq), nil
+	}
+	entry, err = proto.Marshal(&protos.SavedMessage{Content: &protos.SavedMessage_NewView{
+		NewView: &protos.ViewMetadata{ViewId: view, LatestSequence: last},
+	}})
+	if err != nil {
+		return nil, fmt.Errorf("encode view: %w", err)
+	}
+	b.enter(view)
+	b.Prove(view, seq, newView)
+	return b.Carry(entry), nil
+}
+
+// forget drops the block taken for a sequence.
+func (b *Book) forget(view, seq uint64) {
+	b.taken, b.floor, b.promised = nil, seq-1, max(b.promised, view)
 }
 
 // Content is what the library is to find in its log, given the newest decision

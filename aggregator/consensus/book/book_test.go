@@ -515,3 +515,64 @@ func TestResume(t *testing.T) {
 		}
 	}
 }
+
+// What a missed new view says of a block taken: it is forgotten where the view brings
+// another or none, and never while a decision is missing or for the block it brings.
+func TestOverrule(t *testing.T) {
+	block := proposal(t, 1, 7, "mine")
+	for name, tc := range map[string]struct {
+		view, seq, last uint64
+		brings          string
+		promised        uint64
+		forgets, enters bool
+	}{
+		"none brought":        {view: 3, seq: 7, last: 6, forgets: true, enters: true},
+		"another brought":     {view: 3, seq: 7, last: 6, brings: "other", forgets: true},
+		"this one brought":    {view: 3, seq: 7, last: 6, brings: Digest(block)},
+		"a promise above":     {view: 3, seq: 7, last: 6, promised: 9, forgets: true, enters: true},
+		"of its own view":     {view: 1, seq: 7, last: 6},
+		"a decision missing":  {view: 3, seq: 8, last: 6},
+		"of a decided place":  {view: 3, seq: 6, last: 6},
+		"of what is decided":  {view: 3, seq: 8, last: 7, enters: true},
+		"another of the next": {view: 3, seq: 8, last: 7, brings: "other"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := &Book{}
+			log := [][]byte{b.Stamp(blockEntry(t, 1, 7, block))}
+			if _, err := b.Note(blockEntry(t, 1, 7, block)); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := b.Sign(1, 7, Digest(block), func() *protos.Signature { return &protos.Signature{Signer: 1} }); err != nil {
+				t.Fatal(err)
+			}
+			if tc.promised > 0 {
+				b.promised = tc.promised
+				log = append(log, b.Stamp(promiseEntry(tc.promised)))
+			}
+			entry, err := b.Overrule(tc.view, tc.seq, tc.last, tc.brings, []byte("signed by a quorum"))
+			if err != nil || (entry != nil) != (tc.forgets || tc.enters) {
+				t.Fatalf("%d bytes, %v", len(entry), err)
+			}
+			books := map[string]*Book{"itself": b}
+			if entry != nil {
+				if books["read"], err = Read(append(log, b.Stamp(entry))); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for what, b := range books {
+				if b.UnderWay(6) == tc.forgets && tc.last == 6 {
+					t.Errorf("%s: the block counts: %v", what, b.UnderWay(6))
+				}
+				if tc.last == 6 && b.Seq() < 6 {
+					t.Errorf("%s: sequence %d", what, b.Seq())
+				}
+				if (b.Entered() == 3) != tc.enters || b.Promised() < max(tc.promised, b.Entered()) || tc.forgets && b.Promised() < tc.view {
+					t.Errorf("%s: entered %d, promised %d", what, b.Entered(), b.Promised())
+				}
+				if (b.Proof() != nil) != tc.enters {
+					t.Errorf("%s: hands on %q", what, b.Proof())
+				}
+			}
+		})
+	}
+}

@@ -19,7 +19,10 @@ const (
 	fieldVote    = 1004 // bytes: a SavedMessage with the vote for it
 	fieldResumed = 1005 // varint: the view in which the member resumed
 	fieldSaid    = 1006 // varint, at the end of every entry: how many were written
-	fieldAbove   = 1007 // varint: the sequence above which the member resumed
+	fieldProof   = 1008 // bytes: behind the entry of a view or block, the new view of Prove
+	fieldProofAt = 1009 // varint: the sequence that came next
+	fieldForget  = 1010 // varint: the view by which the block of a sequence was overruled
+	fieldAbove   = 1007 // varint: the sequence above which the member resumed, or that was overruled
 
 	// Of a SavedMessage, and of its ProposedRecord.
 	savedProposed    = 1
@@ -106,6 +109,21 @@ func (b *Book) Stamp(entry []byte) []byte {
 	return appendNumber(slices.Clip(entry), fieldSaid, b.said)
 }
 
+// maxProof bounds the new view that goes into the log. With many members and large
+// blocks it is large.
+const maxProof = 8 << 20
+
+// Carry puts the new view behind an entry that makes the log forget it: that of the
+// view, or of the first block there.
+func (b *Book) Carry(entry []byte) []byte {
+	newView := b.Proof()
+	if newView == nil || len(newView) > maxProof {
+		return entry
+	}
+	entry = protowire.AppendBytes(protowire.AppendTag(slices.Clip(entry), fieldProof, protowire.BytesType), newView)
+	return appendNumber(entry, fieldProofAt, b.proof.seq)
+}
+
 // Resume forgets what the member has said and begins again, in a view far above
 // all others and above a sequence: what it said before can decide nothing any
 // more. round is 1 for the first time in an epoch. The entry, stamped, is to be
@@ -143,6 +161,11 @@ func (b *Book) read(entry []byte) error {
 		b.promised = max(b.promised, view)
 		return nil
 	}
+	if view, ok := number(entry, fieldForget); ok {
+		seq, _ := find(entry, fieldAbove)
+		b.forget(view, max(seq, 1))
+		return nil
+	}
 	if under, ok := number(entry, fieldUnder); ok {
 		return b.readAdopted(entry, under)
 	}
@@ -158,6 +181,7 @@ func (b *Book) read(entry []byte) error {
 			b.taken = &block{under: p.GetView(), view: p.GetView(), seq: p.GetSeq(), digest: p.GetDigest(), entry: entry}
 		}
 		b.enter(p.GetView())
+		b.readProof(entry, b.entered)
 	case *protos.SavedMessage_Commit:
 		v := c.Commit.GetCommit()
 		// A vote behind a view change, too, is one for the block before it.
@@ -166,6 +190,7 @@ func (b *Book) read(entry []byte) error {
 		}
 	case *protos.SavedMessage_NewView:
 		b.enter(c.NewView.GetViewId())
+		b.readProof(entry, b.entered)
 	case *protos.SavedMessage_ViewChange:
 		// Versions before the book wrote the view that was given up.
 		b.promised = max(b.promised, c.ViewChange.GetNextView()+1)
@@ -173,6 +198,13 @@ func (b *Book) read(entry []byte) error {
 		return errors.New("it is of no known kind")
 	}
 	return nil
+}
+
+func (b *Book) readProof(entry []byte, view uint64) {
+	if newView := field(entry, fieldProof); newView != nil {
+		seq, _ := find(entry, fieldProofAt)
+		b.proof = proof{view, seq, newView}
+	}
 }
 
 func (b *Book) readAdopted(entry []byte, under uint64) error {
@@ -187,6 +219,7 @@ func (b *Book) readAdopted(entry []byte, under uint64) error {
 	}
 	t.view, t.seq, t.digest, t.signed = p.GetView(), p.GetSeq(), p.GetDigest(), c.GetSignature()
 	b.taken, b.promised = t, max(b.promised, under)
+	b.readProof(entry, under)
 	return nil
 }
 

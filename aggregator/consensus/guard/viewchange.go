@@ -3,6 +3,8 @@ package guard
 import (
 	"fmt"
 
+	"fairwatt/proto/wire"
+
 	protos "github.com/hyperledger-labs/SmartBFT/smartbftprotos"
 	"google.golang.org/protobuf/proto"
 )
@@ -109,6 +111,96 @@ func (g Guard) newView(sender uint64, nv *protos.NewView) Ruling {
 		return drop
 	}
 	return out
+}
+
+// A Proof is what a new view proves of the views below it: that no block but the
+// one it brings was decided there for a sequence, and none at all if it brings none.
+type Proof struct {
+	View, Seq uint64
+	Brings    *protos.Proposal
+}
+
+// Prove looks at a new view that may come from anyone. Its entries prove by
+// themselves what [Guard.Conclude] finds: a quorum of members has given up all views
+// below, and has told what it voted for last.
+func (g Guard) Prove(nv *protos.NewView) (Proof, error) {
+	if n := len(nv.GetSignedViewData()); n > len(g.Order) {
+		return Proof{}, Refused("new_view_entries", "%d entries of %d members", n, len(g.Order))
+	}
+	for _, svd := range nv.GetSignedViewData() {
+		if _, ruling := g.viewData(svd); ruling.Action != Take {
+			return Proof{}, ruling.Err()
+		}
+	}
+	return g.Conclude(nv)
+}
+
+// Conclude says what a new view proves whose entries were checked one by one.
+func (g Guard) Conclude(nv *protos.NewView) (Proof, error) {
+	var p Proof
+	var told []*protos.ViewData
+	signers := make(map[uint64]bool)
+	for k, svd := range nv.GetSignedViewData() {
+		vd := &protos.ViewData{}
+		if err := proto.Unmarshal(svd.GetRawViewData(), vd); err != nil {
+			return p, Refused("view_data_malformed", "%v", err)
+		}
+		if k > 0 && vd.GetNextView() != p.View {
+			return p, Refused("new_view_entries", "for views %d and %d", p.View, vd.GetNextView())
+		}
+		if signers[svd.GetSigner()] {
+			return p, Refused("new_view_entries", "node %d twice", svd.GetSigner())
+		}
+		signers[svd.GetSigner()], p.View = true, vd.GetNextView()
+		md, err := Metadata(vd.GetLastDecision().GetMetadata())
+		if err != nil {
+			return p, Refused("view_data_decision", "%v", err)
+		}
+		p.Seq, told = max(p.Seq, md.GetLatestSequence()+1), append(told, vd)
+	}
+	if len(signers) < g.Quorum() {
+		return p, Refused("new_view_quorum", "%d members, the quorum is %d", len(signers), g.Quorum())
+	}
+	brings, ok := g.inFlight(told, p.Seq)
+	if !ok {
+		return p, Refused("new_view_undecided", "the entries for view %d leave open what was decided for sequence %d", p.View, p.Seq)
+	}
+	p.Brings = brings
+	return p, nil
+}
+
+// inFlight is the library's CheckInFlight: the block that a quorum does not speak
+// against and f + 1 have taken; none, if a quorum has voted for none.
+func (g Guard) inFlight(told []*protos.ViewData, seq uint64) (brings *protos.Proposal, ok bool) {
+	at := make([]*protos.Proposal, len(told)) // of the sequence; nil: nothing is told of it
+	none := 0
+	for k, vd := range told {
+		if md, err := Metadata(vd.GetInFlightProposal().GetMetadata()); err == nil && vd.GetInFlightProposal() != nil && md.GetLatestSequence() == seq {
+			at[k] = vd.GetInFlightProposal()
+		}
+		if at[k] == nil || !vd.GetInFlightPrepared() {
+			none++
+		}
+	}
+	for k, vd := range told {
+		if at[k] == nil || !vd.GetInFlightPrepared() {
+			continue
+		}
+		taken, against := 0, 0
+		for _, other := range at {
+			switch {
+			case other == nil:
+			case proto.Equal(other, at[k]):
+				taken++
+			default:
+				against++
+			}
+		}
+		if taken > wire.Faulty(len(g.Order)) && len(told)-against >= g.Quorum() {
+			return at[k], true
+		}
+	}
+	return nil, none >= g.Quorum()
 }
 
 // Metadata decodes what a proposal says of its place in the agreement.

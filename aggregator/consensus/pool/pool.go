@@ -59,6 +59,7 @@ type sender struct {
 	records *list.List // oldest first
 	fresh   []*Record  // not handed over in the current term
 	credit  int        // bytes it may hand over in its turn
+	inTurn  bool       // its turn has begun, and may go on in the next call of Take
 	turn    *list.Element
 	head    *list.Element // of the pool's heads
 	since   time.Time     // when its oldest record became the oldest
@@ -242,7 +243,9 @@ func (p *Pool) Take(at Term, leads bool, limit int, now time.Time) (out []*Recor
 	}
 	for len(out) < limit && p.turn.Len() > 0 {
 		s := p.turn.Front().Value.(*sender)
-		s.credit = min(s.credit, len(s.fresh[0].Sealed)) + quantum
+		if !s.inTurn {
+			s.credit, s.inTurn = min(s.credit, len(s.fresh[0].Sealed))+quantum, true
+		}
 		for len(s.fresh) > 0 && len(out) < limit {
 			r := s.fresh[0]
 			skip := r.in == nil || !leads && !r.Own
@@ -266,12 +269,14 @@ func (p *Pool) Take(at Term, leads bool, limit int, now time.Time) (out []*Recor
 			}
 			out = append(out, r)
 		}
-		if len(s.fresh) > 0 {
+		switch {
+		case len(s.fresh) == 0:
+			p.turn.Remove(s.turn)
+			s.turn, s.fresh, s.credit, s.inTurn = nil, nil, 0, false
+		case len(out) < limit:
 			p.turn.MoveToBack(s.turn)
-			continue
+			s.inTurn = false
 		}
-		p.turn.Remove(s.turn)
-		s.turn, s.fresh, s.credit = nil, nil, 0
 	}
 	if p.turn.Len() > 0 {
 		p.Notify()

@@ -308,9 +308,10 @@ func TestSendersTakeTurns(t *testing.T) {
 				}
 			}
 		}
-		// All 1500 bytes of each are handed over in one round; the last call of Take may
-		// go on.
-		if most := 2*(quantum+floodBytes) + limit*floodBytes; bytes > most && limit < others*each {
+		// In so many rounds every other sender has handed over all of its bytes, and the
+		// flood as many quanta at most; the last call of Take may go on.
+		rounds := (each*300 + quantum - 1) / quantum
+		if most := rounds*quantum + limit*floodBytes; bytes > most && limit < others*each {
 			t.Fatalf("%d bytes of the flood came first, at most %d may", bytes, most)
 		}
 	})

@@ -20,6 +20,7 @@ import (
 	"fairwatt/proto/wire"
 
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
 // Centre is the name of the management centre.
@@ -43,7 +44,8 @@ func PublicKey(name string) seal.PublicKey {
 
 // Genesis returns a valid genesis with das data aggregators ("da-1", ...),
 // links 2, 1, 1, ..., trust 0.85 and overheads of 1 ms; one centre; sellers
-// "seller-1", ... and buyers "buyer-1", ...; and the default parameters.
+// "seller-1", ... and buyers "buyer-1", ..., each with the meters NAME-meter and
+// NAME-meter-2 that bear any power; and the default parameters.
 func Genesis(das, sellers, buyers int) *ledger.Genesis {
 	g := &ledger.Genesis{
 		Version: ledger.GenesisVersion, Name: "test", CreatedMs: StartMs, Params: ledger.DefaultParams(),
@@ -73,11 +75,24 @@ func Genesis(das, sellers, buyers int) *ledger.Genesis {
 			g.Members = append(g.Members, ledger.Member{
 				ID: id, Site: "site-" + id, Roles: []string{role}, PublicKey: PublicKey(id), Simulated: true, MeterClassE4: 100,
 			})
+			for _, meter := range []string{id + "-meter", id + "-meter-2"} {
+				g.Meters = append(g.Meters, ledger.Meter{
+					ID: meter, Owner: id, Direction: "both", Serial: "no-" + meter, RatedW: ledger.MaxRatedW, ClassE4: 100,
+				})
+			}
 		}
 	}
 	add("seller", sellers)
 	add("buyer", buyers)
 	return g
+}
+
+// FirstRules gives a genesis the rules of the chains that were made before there
+// was a choice of settlement.
+func FirstRules(g *ledger.Genesis) {
+	p := &g.Params
+	p.Settlement, p.HoldReadingMs, p.MaxHolds, p.SilenceMs, p.ReadingSkewMs, p.LossE4 = ledger.SettleFirst, 0, 0, 0, 0, 300
+	p.MinLotWh, p.MaxSweep, g.Meters = 0, 0, nil
 }
 
 // A Chain is a growing chain. Its methods return errors instead of failing a
@@ -108,11 +123,30 @@ func (c *Chain) Seal(sender string, r *fairwattpb.Record) ([]byte, error) {
 	return c.SealAs(sender, c.counters[sender], r)
 }
 
-// SealAs is Seal with a counter of the caller's choice.
+// Stamp gives every meter reading in r that has no time the given one.
+func Stamp(r *fairwattpb.Record, timeMs int64) {
+	m := r.ProtoReflect()
+	body := m.WhichOneof(m.Descriptor().Oneofs().ByName("body"))
+	if body == nil {
+		return
+	}
+	m.Mutable(body).Message().Range(func(_ protoreflect.FieldDescriptor, v protoreflect.Value) bool {
+		if inner, ok := v.Interface().(protoreflect.Message); ok {
+			if reading, ok := inner.Interface().(*fairwattpb.MeterReading); ok && reading.TimeMs == 0 {
+				reading.TimeMs = timeMs
+			}
+		}
+		return true
+	})
+}
+
+// SealAs is Seal with a counter of the caller's choice. Readings without a time are
+// of now.
 func (c *Chain) SealAs(sender string, counter uint64, r *fairwattpb.Record) ([]byte, error) {
 	chain := c.State.ChainID()
 	r = proto.Clone(r).(*fairwattpb.Record)
 	r.ChainId, r.Sender, r.Counter, r.TimeMs = chain[:], sender, counter, c.NowMs
+	Stamp(r, c.NowMs)
 	payload, err := canonical.Marshal(r)
 	if err != nil {
 		return nil, err

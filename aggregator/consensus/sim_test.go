@@ -1,0 +1,699 @@
+package consensus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"fairwatt/aggregator/peer"
+	"fairwatt/proto/fairwattpb"
+	"fairwatt/proto/peerpb"
+	"fairwatt/proto/seal"
+	"fairwatt/proto/wire"
+
+	protos "github.com/hyperledger-labs/SmartBFT/smartbftprotos"
+	"google.golang.org/protobuf/proto"
+)
+
+// The simulation: members in one bubble, and all that can go wrong by the draws of a
+// seed. Frames are delayed, lost, doubled and late; machines die at any write, and come
+// back; disks are slow; logs are lost and backups put back; up to f members lie. For
+// as long as that goes on no two blocks may stand at a height and no honest member
+// may vote twice for a place; once it ends, new records must be decided everywhere.
+//
+// A seed draws the plan of a run. The order of goroutines is not drawn, so runs of one
+// seed differ in details: a seed that fails is tried several times.
+//
+//	FAIRWATT_SEEDS=200 go test -run TestSimulation ./aggregator/consensus
+//	FAIRWATT_SEED=17 go test -count=20 -run TestSimulation ./aggregator/consensus
+func TestSimulation(t *testing.T) {
+	first, seeds := uint64(1), number(t, "FAIRWATT_SEEDS", 8)
+	if seed := number(t, "FAIRWATT_SEED", 0); seed > 0 {
+		first, seeds = seed, 1
+	}
+	for seed := first; seed < first+seeds; seed++ {
+		t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) { newSimulation(t, seed).run() })
+		})
+	}
+}
+
+func number(t *testing.T, name string, standard uint64) uint64 {
+	t.Helper()
+	text := os.Getenv(name)
+	if text == "" {
+		return standard
+	}
+	n, err := strconv.ParseUint(text, 10, 32)
+	if err != nil {
+		t.Fatalf("%s: %v", name, err)
+	}
+	return n
+}
+
+type simulation struct {
+	*cluster
+	seed     uint64
+	deadly   float64    // chance that a write is the last of a machine
+	plan     *rand.Rand // of deeds, drawn by one goroutine
+	lies     string     // what the faulty members do
+	lost     bool       // logs are lost and backups put back
+	machines map[string]*simNode
+
+	mu      sync.Mutex
+	rng     *rand.Rand // of everything else
+	rage    bool       // frames are mistreated and machines die
+	heights map[uint64][32]byte
+	slow    map[string]time.Duration     // disks, by machine
+	marks   map[string]map[uint64]uint64 // how much an honest member has said, by epoch
+	said    map[string]string            // what an honest member said of a place
+	wrong   []string
+	did     map[string]int // by the goroutine of the plan
+}
+
+// simNode is a machine: its disks outlive its runs.
+type simNode struct {
+	name, alias string // a twin has another alias
+	disk        *memDisk
+	app         *simApp
+	node        *Node
+	stop        func()
+	died        chan struct{}
+	up          bool
+	kept        *backup
+}
+
+// The lies. A twin is a second machine with the key of the first: together they
+// equivocate, vote twice and forge whatever an honest program can be made to say.
+var lies = []string{"none", "none", "none", "none", "none", "none", "twins", "twins", "silent", "withhold", "garble", "replay", "forge", "bend", "drop", "flood"}
+
+func newSimulation(t *testing.T, seed uint64) *simulation {
+	plan := rand.New(rand.NewPCG(seed, 1))
+	n := []int{4, 4, 4, 7}[plan.IntN(4)]
+	every := []uint64{3, 10, 40, 100_000}[plan.IntN(4)]
+	most := time.Duration(1+plan.IntN(40)) * time.Millisecond
+	s := &simulation{
+		seed: seed, plan: plan, lies: lies[plan.IntN(len(lies))], rng: rand.New(rand.NewPCG(seed, 2)), rage: true,
+		heights: make(map[uint64][32]byte), said: make(map[string]string), marks: make(map[string]map[uint64]uint64), machines: make(map[string]*simNode), slow: make(map[string]time.Duration), did: make(map[string]int),
+	}
+	s.cluster = newCluster(t, n, every, peer.MemoryConfig{Seed: seed, MinDelay: time.Millisecond / 2, MaxDelay: most, Between: s.slowness})
+	s.wait = 2 * time.Minute
+	s.deadly = []float64{0, 0.002, 0.02}[plan.IntN(3)]
+	s.evil = make(map[string]bool)
+	s.lost = s.lies == "none" && plan.IntN(3) > 0
+	if s.lies != "none" {
+		for _, k := range plan.Perm(n)[:wire.Faulty(n)] {
+			s.evil[s.names[k]] = true
+		}
+	}
+	for _, name := range s.names {
+		s.machines[name] = s.machine(name, name, s.apps[name])
+		if s.evil[name] && s.lies == "twins" {
+			app := newFakeApp(s.pubs, s.names, s.apps[name].links, every)
+			app.self = name
+			s.machines[name+"b"] = s.machine(name, name+"b", app)
+		}
+	}
+	return s
+}
+
+func (s *simulation) machine(name, alias string, app *fakeApp) *simNode {
+	m := &simNode{name: name, alias: alias, app: &simApp{fakeApp: app}, died: make(chan struct{}, 1)}
+	m.disk = &memDisk{epochs: make(map[uint64]*memEpoch)}
+	write := func(string) (before, after error) {
+		if !s.chance(s.deadly) {
+			return nil, nil
+		}
+		if s.chance(0.5) {
+			return errCrash, nil
+		}
+		return nil, errCrash
+	}
+	m.disk.write, m.app.write = write, write
+	if s.evil[name] && s.lies == "bend" {
+		m.app.bend = bent
+	}
+	return m
+}
+
+// slowness is that of the sender's disk: what it signs leaves late. (The write itself
+// cannot wait for the bubble's clock, under locks as it is.)
+func (s *simulation) slowness(from, _ string) time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.slow[from]
+}
+
+// chance is true with a probability, and never once the rage is over.
+func (s *simulation) chance(p float64) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.rage && s.rng.Float64() < p
+}
+
+func (s *simulation) draw(n int) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.rng.IntN(n)
+}
+
+func (s *simulation) fail(format string, args ...any) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.wrong = append(s.wrong, fmt.Sprintf(format, args...))
+}
+
+// start starts a machine.
+func (s *simulation) boot(m *simNode) {
+	if m.up {
+		return
+	}
+	link := s.net.Join(m.alias)
+	s.mu.Lock()
+	before := maps.Clone(s.marks[m.name])
+	s.mu.Unlock()
+	cfg := s.config(m.name, &simLink{sim: s, of: m, inner: link, before: before})
+	cfg.App, cfg.Dir = m.app, "memory"
+	n, err := New(cfg)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	n.logs, n.adjust = m.disk, s.hastenLibrary
+	if !s.evil[m.name] {
+		m.app.fakeApp.mu.Lock()
+		m.app.onBlock = func(height uint64, _ int) { s.decided(m.name, m.app.fakeApp.blocks[height-1], height) }
+		m.app.fakeApp.mu.Unlock()
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	h := handlers(n)
+	receive := h.Frame
+	h.Frame = func(from string, raw []byte) { receive(strings.TrimSuffix(from, "b"), raw) }
+	wg.Go(func() {
+		if err := link.Run(ctx, h); err != nil {
+			s.fail("%s: link: %v", m.alias, err)
+		}
+	})
+	synctest.Wait()
+	wg.Go(func() {
+		switch err := n.Run(ctx); {
+		case err == nil:
+		case errors.Is(err, errCrash):
+			m.died <- struct{}{}
+		case s.evil[m.name]: // a twin may see the fork of its own making
+		default:
+			s.fail("%s ended: %v", m.alias, err)
+		}
+	})
+	m.node, m.up = n, true
+	m.stop = func() {
+		cancel()
+		wg.Wait()
+		select {
+		case <-m.died:
+		default:
+		}
+		m.up = false
+	}
+	if m.alias == m.name {
+		s.cluster.mu.Lock()
+		s.nodes[m.name] = n
+		s.cluster.mu.Unlock()
+	}
+}
+
+func (s *simulation) halt(m *simNode) {
+	if !m.up {
+		return
+	}
+	if m.alias == m.name {
+		s.cluster.mu.Lock()
+		delete(s.nodes, m.name)
+		s.cluster.mu.Unlock()
+	}
+	m.stop()
+}
+
+// decided is the oracle of blocks; the application's lock is held.
+func (s *simulation) decided(name string, cb *fairwattpb.CertifiedBlock, height uint64) {
+	hash := seal.ID(cb.GetBlock())
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if have, ok := s.heights[height]; ok && have != hash {
+		s.wrong = append(s.wrong, fmt.Sprintf("FORK: %s has another block %d", name, height))
+	}
+	s.heights[height] = hash
+}
+
+// heard is the oracle of votes: an honest member says one thing of a place.
+func (s *simulation) heard(name string, f *peerpb.Frame, m *protos.Message) {
+	var place, what string
+	switch {
+	case m.GetPrepare() != nil && !m.GetPrepare().GetAssist():
+		p := m.GetPrepare()
+		place, what = fmt.Sprintf("prepare of %s, epoch %d, view %d, sequence %d", name, f.GetEpoch(), p.GetView(), p.GetSeq()), p.GetDigest()
+	case m.GetCommit() != nil && !m.GetCommit().GetAssist():
+		p := m.GetCommit()
+		place, what = fmt.Sprintf("vote of %s, epoch %d, view %d, sequence %d", name, f.GetEpoch(), p.GetView(), p.GetSeq()), p.GetDigest()
+	case f.GetRelay() != nil:
+		origin, payload, err := seal.Peek(f.GetRelay().GetSeal())
+		h := &peerpb.RelayHeader{}
+		if err != nil || origin != name || proto.Unmarshal(payload, h) != nil {
+			return
+		}
+		place, what = fmt.Sprintf("block of %s, epoch %d, view %d, sequence %d", name, h.GetEpoch(), h.GetView(), h.GetSeq()), string(h.GetMessageSha256())
+	default:
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if have, ok := s.said[place]; ok && have != what {
+		s.wrong = append(s.wrong, "twice: "+place)
+	}
+	s.said[place] = what
+}
+
+// counted is the oracle of logs: after a restart an honest member goes on where it
+// was, or says nothing in that epoch.
+func (s *simulation) counted(l *simLink, sealed []byte) {
+	if len(sealed) == 0 {
+		return
+	}
+	_, payload, err := seal.Peek(sealed)
+	mark := &peerpb.Mark{}
+	if err := errors.Join(err, proto.Unmarshal(payload, mark)); err != nil {
+		s.fail("mark of %s: %v", l.of.name, err)
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if said := l.before[mark.GetEpoch()]; mark.GetSaid() < said {
+		s.wrong = append(s.wrong, fmt.Sprintf("old log: %s votes in epoch %d after %d entries, it had said %d", l.of.name, mark.GetEpoch(), mark.GetSaid(), said))
+	}
+	all := s.marks[l.of.name]
+	if all == nil {
+		all = make(map[uint64]uint64)
+		s.marks[l.of.name] = all
+	}
+	all[mark.GetEpoch()] = max(all[mark.GetEpoch()], mark.GetSaid())
+}
+
+// run is a run: a time of rage, then peace.
+func (s *simulation) run() {
+	var all []*simNode
+	for _, name := range s.names {
+		all = append(all, s.machines[name])
+		if twin := s.machines[name+"b"]; twin != nil {
+			all = append(all, twin)
+		}
+	}
+	defer func() {
+		for _, m := range all {
+			s.halt(m)
+		}
+	}()
+	for _, m := range all {
+		s.boot(m)
+	}
+	for end := time.Now().Add(time.Duration(4+s.plan.IntN(8)) * time.Second); time.Now().Before(end); {
+		s.deed(all)
+		time.Sleep(time.Duration(1+s.plan.IntN(300)) * time.Millisecond)
+	}
+	s.peace(all)
+	what := fmt.Sprintf("seed %d: %d members, epochs of %d, lies %q by %v, logs lost %v", s.seed, len(s.names), s.apps["da1"].every, s.lies, s.evil, s.lost)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, w := range s.wrong {
+		s.t.Errorf("%s\n%s", what, w)
+	}
+	for _, name := range s.names {
+		if m := s.machines[name]; m.up {
+			s.did["view changes"] += int(m.node.Stats().ViewChanges)
+		}
+	}
+	s.t.Logf("%s; %d blocks, %v", what, len(s.heights), s.did)
+}
+
+// deed is one thing that goes wrong, or a record.
+func (s *simulation) deed(all []*simNode) {
+	for _, m := range all { // machines that died come back
+		select {
+		case <-m.died:
+			s.did["died at a write"]++
+			s.halt(m)
+		default:
+		}
+		if !m.up && s.plan.IntN(3) == 0 {
+			s.boot(m)
+		}
+	}
+	m := all[s.plan.IntN(len(all))]
+	switch s.plan.IntN(20) {
+	case 0, 1:
+		s.halt(m)
+	case 2:
+		s.partition(s.groups()...)
+	case 3, 4:
+		s.heal()
+	case 5:
+		s.net.SetLoss(s.plan.Float64() * 0.3)
+	case 6:
+		s.net.SetLoss(0)
+	case 7:
+		s.keep(m)
+	case 10:
+		s.mu.Lock()
+		s.slow[m.alias] = time.Duration(s.plan.IntN(2)*s.plan.IntN(400)) * time.Millisecond
+		s.mu.Unlock()
+	case 8, 9, 11, 12:
+		s.loseSome(all)
+	case 13:
+		s.keep(m)
+	default:
+		for range 1 + s.plan.IntN(4) {
+			s.record(m)
+			time.Sleep(time.Duration(s.plan.IntN(20)) * time.Millisecond)
+		}
+	}
+}
+
+func (s *simulation) record(m *simNode) {
+	if !m.up || s.evil[m.name] {
+		return
+	}
+	s.cluster.mu.Lock()
+	sealed := fmt.Appendf(nil, "record %d of %s", len(s.sent), m.name)
+	s.sent = append(s.sent, recordID(sealed))
+	s.cluster.mu.Unlock()
+	if err := m.node.Submit(context.Background(), sealed); err != nil && !errors.Is(err, ErrStopped) {
+		s.fail("submit to %s: %v", m.name, err)
+	}
+}
+
+// groups cuts the members into two.
+func (s *simulation) groups() [][]string {
+	var groups [2][]string
+	for _, name := range s.names {
+		k := s.plan.IntN(2)
+		groups[k] = append(groups[k], name)
+		if s.machines[name+"b"] != nil {
+			groups[1-k] = append(groups[1-k], name+"b")
+		}
+	}
+	return groups[:]
+}
+
+// keep makes a backup of a machine that is down.
+func (s *simulation) keep(m *simNode) {
+	if !s.lost || !m.up {
+		return
+	}
+	s.halt(m)
+	m.app.fakeApp.mu.Lock()
+	m.kept = &backup{epochs: m.disk.copyOf(), blocks: append([]*fairwattpb.CertifiedBlock{}, m.app.blocks...), at: time.Now()}
+	m.app.fakeApp.mu.Unlock()
+	s.boot(m)
+}
+
+// loseSome takes a log away or puts a backup back. That machine counts as faulty, so
+// all others vote; and they run on meanwhile: what they know of it they keep in memory
+// alone.
+func (s *simulation) loseSome(all []*simNode) {
+	if !s.lost || !s.calm(all) {
+		return
+	}
+	m := all[s.plan.IntN(len(all))]
+	if m.kept == nil || s.plan.IntN(3) == 0 {
+		s.halt(m)
+		m.disk.forget()
+		s.did["logs lost"]++
+		s.boot(m)
+		return
+	}
+	for range 3 { // it says more than the backup knows of
+		s.record(m)
+		time.Sleep(200 * time.Millisecond)
+	}
+	if !s.calm(all) {
+		return
+	}
+	s.halt(m)
+	app := newFakeApp(s.pubs, s.names, m.app.links, m.app.every)
+	app.self = m.name
+	for _, cb := range m.kept.blocks {
+		if _, err := app.Commit(cb); err != nil {
+			s.fail("backup of %s: %v", m.name, err)
+		}
+	}
+	m.app.fakeApp, m.disk.epochs = app, m.kept.epochs
+	s.cluster.mu.Lock()
+	s.apps[m.name] = app
+	s.cluster.mu.Unlock()
+	m.kept = nil
+	s.did["backups"]++
+	s.boot(m)
+}
+
+// calm waits until all machines vote, or reports that one does not for a while.
+func (s *simulation) calm(all []*simNode) bool {
+	s.heal()
+	s.net.SetLoss(0)
+	for _, m := range all {
+		s.boot(m)
+	}
+	for range 100 {
+		voting := 0
+		for _, m := range all {
+			select {
+			case <-m.died:
+				s.halt(m)
+				s.boot(m)
+			default:
+			}
+			if m.node.Stats().Voting {
+				voting++
+			}
+		}
+		if voting == len(all) {
+			return true
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	return false
+}
+
+// peace ends the rage. Faulty members go on; the honest must decide new records.
+func (s *simulation) peace(all []*simNode) {
+	s.mu.Lock()
+	s.rage = false
+	clear(s.slow)
+	s.mu.Unlock()
+	s.heal()
+	s.net.SetLoss(0)
+	for _, m := range all {
+		select {
+		case <-m.died:
+			s.halt(m)
+		default:
+		}
+		s.boot(m)
+	}
+	var honest []string
+	for _, name := range s.names {
+		if !s.evil[name] {
+			honest = append(honest, name)
+		}
+	}
+	begin := time.Now()
+	var fresh []string
+	for _, name := range honest {
+		s.record(s.machines[name])
+		fresh = append(fresh, s.sent[len(s.sent)-1])
+	}
+	for _, name := range honest {
+		for _, id := range fresh {
+			s.until("records of peace at "+name, func() bool { return s.machines[name].app.has(id) || len(s.complaint()) > 0 })
+		}
+	}
+	if took := time.Since(begin); took > 60*time.Second {
+		s.fail("%v until records were decided in peace", took)
+	}
+	s.sameChain(honest...)
+}
+
+func (s *simulation) complaint() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.wrong
+}
+
+// simLink mistreats what a machine sends, and lies where the machine is a liar's.
+type simLink struct {
+	sim   *simulation
+	of    *simNode
+	inner *peer.MemoryLink
+
+	before map[uint64]uint64 // what the machine had said when this run of it began
+
+	mu   sync.Mutex
+	past [][]byte
+}
+
+func (l *simLink) Send(to string, frame []byte) {
+	s := l.sim
+	f, m := &peerpb.Frame{}, &protos.Message{}
+	if proto.Unmarshal(frame, f) != nil || proto.Unmarshal(f.GetMessage(), m) != nil {
+		s.fail("%s sends what cannot be decoded", l.of.alias)
+		return
+	}
+	if !s.evil[l.of.name] {
+		s.heard(l.of.name, f, m)
+		s.counted(l, f.GetMark())
+	} else if frame = l.lie(to, frame, f, m); frame == nil {
+		return
+	}
+	l.deliver(to, frame)
+	if s.chance(0.01) {
+		l.deliver(to, frame)
+	}
+	if s.chance(0.005) {
+		late := time.Duration(s.draw(2000)) * time.Millisecond
+		time.AfterFunc(late, func() { l.deliver(to, frame) })
+	}
+}
+
+// deliver sends to all machines of a name.
+func (l *simLink) deliver(to string, frame []byte) {
+	l.inner.Send(to, frame)
+	if l.sim.evil[to] && l.sim.lies == "twins" {
+		l.inner.Send(to+"b", frame)
+	}
+}
+
+// lie is what a liar sends instead; nil is nothing.
+func (l *simLink) lie(to string, frame []byte, f *peerpb.Frame, m *protos.Message) []byte {
+	s := l.sim
+	switch s.lies {
+	case "silent":
+		if f.GetStatus() == nil {
+			return nil
+		}
+	case "withhold":
+		if m.GetCommit() != nil || m.GetViewData() != nil {
+			return nil
+		}
+	case "drop": // it forwards no block
+		if f.GetRelay() != nil {
+			return nil
+		}
+	case "garble":
+		if s.draw(4) == 0 {
+			frame = append([]byte{}, frame...)
+			frame[s.draw(len(frame))] ^= 1 << s.draw(8)
+		}
+	case "replay":
+		l.mu.Lock()
+		l.past = append(l.past, frame)
+		if len(l.past) > 2000 {
+			l.past = l.past[1000:]
+		}
+		old := l.past[s.draw(len(l.past))]
+		l.mu.Unlock()
+		if s.draw(3) == 0 {
+			l.deliver(to, old)
+		}
+	case "flood":
+		for range 5 {
+			l.deliver(to, frame)
+		}
+	case "forge":
+		if s.draw(4) == 0 {
+			l.deliver(to, l.forged(f))
+		}
+	}
+	return frame
+}
+
+// forged is an unsigned message of the liar's own name.
+func (l *simLink) forged(f *peerpb.Frame) []byte {
+	s := l.sim
+	view, seq := uint64(s.draw(6)), uint64(s.draw(6))
+	m := &protos.Message{}
+	switch s.draw(6) {
+	case 0:
+		m.Content = &protos.Message_ViewChange{ViewChange: &protos.ViewChange{NextView: view}}
+	case 1:
+		m.Content = &protos.Message_HeartBeat{HeartBeat: &protos.HeartBeat{View: view, Seq: seq}}
+	case 2:
+		m.Content = &protos.Message_StateTransferResponse{StateTransferResponse: &protos.StateTransferResponse{ViewNum: view, Sequence: seq}}
+	case 3:
+		m.Content = &protos.Message_NewView{NewView: &protos.NewView{SignedViewData: []*protos.SignedViewData{{Signer: 1 + view%4}}}}
+	case 4:
+		m.Content = &protos.Message_Prepare{Prepare: &protos.Prepare{View: view, Seq: seq, Digest: strings.Repeat("a", 64)}}
+	default:
+		m.Content = &protos.Message_HeartBeatResponse{HeartBeatResponse: &protos.HeartBeatResponse{View: view}}
+	}
+	raw, err := proto.Marshal(m)
+	if err != nil {
+		s.fail("%v", err)
+		return nil
+	}
+	out, err := proto.Marshal(&peerpb.Frame{Epoch: f.GetEpoch(), Height: f.GetHeight() + seq, Sender: l.of.name, Body: &peerpb.Frame_Message{Message: raw}})
+	if err != nil {
+		s.fail("%v", err)
+	}
+	return out
+}
+
+func (l *simLink) Pull(ctx context.Context, from string, ref *peerpb.PullRequest) (*peerpb.Relay, error) {
+	return l.inner.Pull(ctx, l.which(from), ref)
+}
+
+func (l *simLink) Fetch(ctx context.Context, from string, lo, hi uint64, fn func(*fairwattpb.CertifiedBlock) error) error {
+	return l.inner.Fetch(ctx, l.which(from), lo, hi, fn)
+}
+
+func (l *simLink) which(name string) string {
+	if l.sim.evil[name] && l.sim.lies == "twins" && l.sim.draw(2) == 0 {
+		return name + "b"
+	}
+	return name
+}
+
+// Propose bends the block of a liar: a wrong root, or the hash of another block below.
+func (a *simApp) Propose(ctx context.Context, epoch, view uint64, leader string, records [][]byte) ([]byte, error) {
+	raw, err := a.fakeApp.Propose(ctx, epoch, view, leader, records)
+	if err == nil && a.bend != nil {
+		raw = a.bend(raw)
+	}
+	return raw, err
+}
+
+// bent changes one root of a block.
+func bent(raw []byte) []byte {
+	b, h := &fairwattpb.Block{}, &fairwattpb.BlockHeader{}
+	if errors.Join(proto.Unmarshal(raw, b), proto.Unmarshal(b.GetHeader(), h)) != nil {
+		return raw
+	}
+	h.RecordsRoot = append([]byte{1}, h.RecordsRoot[1:]...)
+	header, err := proto.Marshal(h)
+	if err != nil {
+		return raw
+	}
+	b.Header = header
+	out, err := proto.Marshal(b)
+	if err != nil {
+		return raw
+	}
+	return out
+}
