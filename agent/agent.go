@@ -42,7 +42,9 @@ type Deps struct {
 	// Pipes are the brokers, the preferred one first. Run opens and closes
 	// them. Their will is Will(cfg).
 	Pipes []mqtt.Pipe
-	Clock Clock
+	// CertificateEnds is when the agent's TLS certificate ends; nil: it has none.
+	CertificateEnds func() time.Time
+	Clock           Clock
 	// Contactor lets a delivery flow; nil is trade.NoContactor. It has to be
 	// safe for concurrent use. One that is a [Watched] is looked at in each tick.
 	Contactor trade.Contactor
@@ -100,6 +102,7 @@ type Agent struct {
 	summary  model.Summary
 
 	lastGate, lastTelemetry, lastFlush time.Time
+	certWarned                         time.Time // when the end of the certificate was last logged
 
 	noRequests atomic.Bool
 

@@ -113,6 +113,9 @@ func (a *Agent) publishTelemetry() error {
 	if a.deps.Supervisor != nil {
 		v.Counters["watchdog_kicks"], v.Counters["watchdog_missed"] = a.deps.Supervisor.Counts()
 	}
+	if days, ok := a.certificateDays(); ok {
+		v.Counters["certificate_days_left"] = uint64(max(days, 0))
+	}
 	for _, vote := range a.senses.Votes() {
 		v.Votes[vote.Channel.String()] = vote.Vote
 	}
