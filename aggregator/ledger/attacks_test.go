@@ -185,7 +185,7 @@ func TestNoAttackPays(t *testing.T) {
 		}
 		rows += fmt.Sprintf("| %s | %s | %s, %s | %s, %s | %s |\n", a.id, a.what, units(literalGain), units(literalHarm), units(gain), units(harm), refused)
 	}
-	rows += lockedRow(t) + readyRow(t)
+	rows += lockedRow(t) + readyRow(t) + meterAttacks(t)
 	writeSection(t, marketFile, "attacks", rows)
 }
 

@@ -4,8 +4,11 @@ import (
 	"testing"
 
 	"fairwatt/aggregator/ledger"
+	"fairwatt/aggregator/ledger/ledgertest"
 	"fairwatt/proto/fairwattpb"
 	"fairwatt/proto/wire"
+
+	"pgregory.net/rapid"
 )
 
 // A gate change that is not OPEN holds what its device delivers, in its own block
@@ -136,4 +139,58 @@ func TestOneDeliveryAfterAnother(t *testing.T) {
 		t.Errorf("%+v", trade)
 	}
 	w.status(wire.StatusBilled)
+}
+
+// TestBilledEnergyFlowedUnderAnOpenGate: whatever a seller records, in whatever order,
+// what counts for its trade is no more than what flowed while the chain's gate was
+// OPEN. What flows within skew_ms of a gate change may be in the hold's reading: both
+// are of one moment, and blocks are later than that.
+func TestBilledEnergyFlowedUnderAnOpenGate(outer *testing.T) {
+	rapid.Check(outer, func(t *rapid.T) {
+		w := newWorld(outer, func(g *ledger.Genesis) { *g = *ledgertest.Genesis(1, 1, 1) })
+		w.toDelivering()
+		register, allowed, seq := int64(1000), int64(0), uint64(1)
+		for range rapid.IntRange(1, 40).Draw(t, "steps") {
+			before := w.trade()
+			flow := rapid.Int64Range(0, 60).Draw(t, "flow")
+			w.NowMs += rapid.Int64Range(1, 90_000).Draw(t, "pause")
+			register += flow
+			if before.Status == wire.StatusDelivering || w.NowMs-before.HeldMs <= w.Genesis.Params.SkewMs {
+				allowed += flow
+			}
+			switch rapid.IntRange(0, 5).Draw(t, "what") {
+			case 0:
+				seq++
+				w.send(seller, gate(seq, open))
+			case 1:
+				seq++
+				w.send(seller, gate(seq, fairwattpb.GateState(rapid.IntRange(1, 3).Draw(t, "state"))))
+			case 2:
+				w.send(seller, hold(seq, register))
+			case 3:
+				w.send(seller, resume(w.attest(open, seq), register))
+			case 4:
+				w.send(seller, readingOf("seller-1-meter", register))
+			case 5:
+				w.wait(0)
+			}
+			now := w.trade()
+			if now.SellerMeteredWh > allowed {
+				t.Fatalf("%d Wh count, %d flowed under an open gate: %+v", now.SellerMeteredWh, allowed, now)
+			}
+			if now.Status != wire.StatusDelivering && now.Status != wire.StatusHeld {
+				break
+			}
+		}
+		// And the bill: all that the ledger takes.
+		for _, more := range []int64{1, 0} {
+			energy := min(w.trade().SellerMeteredWh+register-w.trade().SegmentWh, allowed) + more
+			if energy <= 2000 && w.send(seller, w.bill(register, energy, energy*200)) == "" {
+				break
+			}
+		}
+		if trade := w.trade(); trade.BilledWh > allowed {
+			t.Fatalf("%d Wh are billed, %d flowed under an open gate", trade.BilledWh, allowed)
+		}
+	})
 }

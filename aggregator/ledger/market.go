@@ -233,9 +233,9 @@ func (x *execution) pay(buyer string, p *fairwattpb.Pay) *Refusal {
 		return refuse(wire.CodeAmountWrong, "amount_micro: %d is not %d Wh at %d micro/kWh", p.AmountMicro, p.VolumeWh, p.PriceMicroPerKwh)
 	case p.AmountMicro > t.EscrowMicro:
 		return refuse(wire.CodeInsufficientFunds, "amount_micro: %d, the escrow holds %d", p.AmountMicro, t.EscrowMicro)
-	case p.VolumeWh < x.params.MinLotWh:
+	case x.params.byMeters() && p.VolumeWh < x.params.MinLotWh:
 		return refuse(wire.CodeVolumeWrong, "volume_wh: %d, at least %d are paid for in one trade", p.VolumeWh, x.params.MinLotWh)
-	case p.AmountMicro < 1 && x.params.Settlement != SettleFirst:
+	case x.params.byMeters() && p.AmountMicro < 1:
 		return refuse(wire.CodeAmountWrong, "amount_micro: 0, a trade costs something")
 	}
 	if r := x.readMeter(buyer, t.ID, false, p.BuyerReading); r != nil {

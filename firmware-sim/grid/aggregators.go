@@ -60,7 +60,7 @@ func newCommunity(cfg *Config, params ledger.Params) (*mc.Community, []net.Liste
 		listeners = append(listeners, l)
 		specs[i].Address = l.Addr().String()
 	}
-	params.Tree = cfg.Tree
+	params.Tree, params.Settlement = cfg.Tree, cfg.Settlement
 	options := mc.Options{Name: "grid", DAs: specs, Centre: "mc-1", Params: &params, Now: time.Now()}
 	if cfg.Links == "memory" {
 		options.OverheadUs = drawOverheads(cfg.DAs, cfg.Seed)

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"fairwatt/aggregator/ledger"
 	"fairwatt/aggregator/wct"
 	"fairwatt/firmware-sim/scenario"
 )
@@ -42,7 +43,9 @@ type Config struct {
 	MQTT  string  // address of the broker's open, read-only listener; empty for none
 	Links string  // grpc or memory
 	Tree  string  // oct or wct: the tree that blocks go down
-	Data  string  // folder for the DAs' chains; empty for a temporary one
+	// Settlement is what decides a payment: meters, or paper for the paper's rule.
+	Settlement string
+	Data       string // folder for the DAs' chains; empty for a temporary one
 
 	KillRootAfter time.Duration // 0: never
 	Misbehave     []string
@@ -50,7 +53,7 @@ type Config struct {
 
 // DefaultConfig returns the grid of `make run`.
 func DefaultConfig() Config {
-	return Config{DAs: 4, Agents: 6, Buyers: 3, Start: "peak-36h", Seed: 1, Speed: 3600, Links: "grpc", Tree: string(wct.OCT)}
+	return Config{DAs: 4, Agents: 6, Buyers: 3, Start: "peak-36h", Seed: 1, Speed: 3600, Links: "grpc", Tree: string(wct.OCT), Settlement: ledger.SettleByMeters}
 }
 
 // Validate names the first wrong field and says what would be right. It expands
@@ -71,6 +74,8 @@ func (c *Config) Validate() error {
 		return fmt.Errorf("links: %q, want grpc or memory", c.Links)
 	case c.Tree != string(wct.OCT) && c.Tree != string(wct.WCT):
 		return fmt.Errorf("tree: %q, want oct or wct", c.Tree)
+	case c.Settlement != ledger.SettleByMeters && c.Settlement != ledger.SettleByPaper:
+		return fmt.Errorf("settlement: %q, want %s or %s", c.Settlement, ledger.SettleByMeters, ledger.SettleByPaper)
 	case c.KillRootAfter < 0:
 		return fmt.Errorf("kill-root-after: %v, want 0 or more", c.KillRootAfter)
 	case len(c.Traces) > 0 && c.Scenario != "":

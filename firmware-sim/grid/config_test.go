@@ -27,6 +27,7 @@ func TestConfigValidate(t *testing.T) {
 		"slower than real":       {func(c *Config) { c.Speed = 0.5 }, "speed: 0.5"},
 		"too fast":               {func(c *Config) { c.Speed = 36001 }, "speed: 36001"},
 		"no number":              {func(c *Config) { c.Speed = math.NaN() }, "speed: NaN"},
+		"unknown settlement":     {func(c *Config) { c.Settlement = "halves" }, `settlement: "halves"`},
 		"unknown links":          {func(c *Config) { c.Links = "pigeon" }, `links: "pigeon"`},
 		"negative kill":          {func(c *Config) { c.KillRootAfter = -1 }, "kill-root-after"},
 		"trace and scenario":     {func(c *Config) { c.Traces, c.Scenario = []string{"a.csv"}, "calm" }, "exclude each other"},

@@ -241,8 +241,10 @@ func (g *grid) enrol(ctx context.Context, p *participant) error {
 	if err != nil {
 		return fmt.Errorf("register %s: %w", p.id, err)
 	}
-	if err := g.enrolMeters(ctx, p); err != nil {
-		return err
+	if g.cfg.Settlement == ledger.SettleByMeters { // the paper's rule knows no registry
+		if err := g.enrolMeters(ctx, p); err != nil {
+			return err
+		}
 	}
 	if p.seller {
 		return nil

@@ -32,7 +32,8 @@ type Report struct {
 	// ViewChangeMs is the time from killing the root until the first block of
 	// another accounting node was stored; 0 if no root was killed.
 	ViewChangeMs int64  `json:"view_change_ms"`
-	Tree         string `json:"tree"` // oct or wct
+	Tree         string `json:"tree"`       // oct or wct
+	Settlement   string `json:"settlement"` // meters or paper
 	Relay        Relay  `json:"relay"`
 	Dropped      uint64 `json:"dropped"`    // by outboxes and by the broker
 	Unanswered   uint64 `json:"unanswered"` // records still without a final receipt at the end

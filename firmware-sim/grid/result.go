@@ -25,7 +25,7 @@ func (g *grid) report(page *console.Snapshot) (*Report, error) {
 	r := &Report{
 		DAs: g.cfg.DAs, Agents: g.cfg.Agents, Buyers: g.cfg.Buyers, Simulated: true, Composed: g.composed,
 		Alerts: make(map[string]int),
-		Tree:   g.cfg.Tree, Relay: g.relay(), Unanswered: uint64(g.unansweredAtEnd), Forged: g.forgedRefused.Load(),
+		Tree:   g.cfg.Tree, Settlement: g.cfg.Settlement, Relay: g.relay(), Unanswered: uint64(g.unansweredAtEnd), Forged: g.forgedRefused.Load(),
 		MoneyConserved: true, EnergyConserved: true, ChainVerified: true,
 	}
 	honest := g.alive()

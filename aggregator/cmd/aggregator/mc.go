@@ -39,7 +39,8 @@ admit participants, credit wallets, answer requests.`,
 }
 
 func mcInitCommand() *cobra.Command {
-	var dir, name, host, overheads, tree string
+	var dir, name, host, overheads, tree, settlement string
+	var loss float64
 	var das, port int
 	var brokerHosts []string
 	var asJSON bool
@@ -64,7 +65,11 @@ hash of genesis.json: give that file to everyone who is to check the chain.`,
 				return usagef("--das %d: 4 to %d; four are needed to bear one that fails", das, ledger.MaxDAs)
 			}
 			params := ledger.DefaultParams()
-			params.Tree = tree
+			params.Tree, params.Settlement = tree, settlement
+			if settlement == ledger.SettleFirst || loss < 0 || loss > 50 {
+				return usagef("--settlement %q: %s or %s; --line-loss %v: 0 to 50", settlement, ledger.SettleByMeters, ledger.SettleByPaper, loss)
+			}
+			params.LossE4 = int64(loss*100 + 0.5)
 			options := mc.Options{Name: name, DAs: mc.DefaultDAs(das, host, port), Centre: "mc-1",
 				Params: &params, BrokerHosts: brokerHosts, Now: time.Now()}
 			if overheads != "" {
@@ -89,6 +94,8 @@ hash of genesis.json: give that file to everyone who is to check the chain.`,
 	f.StringSliceVar(&brokerHosts, "broker-host", nil, "further name or address of the broker (repeatable)")
 	f.StringVar(&overheads, "overheads", "", "file with the measured overheads between the aggregators: a JSON list of rows, microseconds from row to column")
 	f.StringVar(&tree, "tree", string(wct.OCT), "tree that blocks go down: oct (aware of the overheads) or wct (the paper's)")
+	f.StringVar(&settlement, "settlement", ledger.SettleByMeters, "what decides what is paid: meters (both meters and the gate) or paper (the paper's: the buyer's word)")
+	f.Float64Var(&loss, "line-loss", 0, "what a line loses between the two meters of a trade, in per cent")
 	f.BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd
 }
@@ -148,7 +155,7 @@ func openCentre(cmd *cobra.Command, c mcConfig) (*mc.Centre, func() error, error
 	if err != nil {
 		return nil, nil, err
 	}
-	cert, pool, err := c.TLS.read()
+	pair, pool, err := c.TLS.read(log)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -162,7 +169,7 @@ func openCentre(cmd *cobra.Command, c mcConfig) (*mc.Centre, func() error, error
 		return all
 	}
 	for _, da := range g.DAs() {
-		conf := mc.PeerTLS(cert, pool)
+		conf := peerTLS(pair, pool)
 		conf.ServerName = da.ID
 		client, err := peer.Dial(da.Address, conf)
 		if err != nil {

@@ -1,0 +1,45 @@
+package main
+
+import (
+	"bytes"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"fairwatt/aggregator/ledger"
+	"fairwatt/aggregator/mc"
+)
+
+// What decides a payment, and what a line loses, is said when a community begins.
+func TestInitSettlement(t *testing.T) {
+	run := func(args ...string) (*ledger.Genesis, error) {
+		dir := filepath.Join(t.TempDir(), "community")
+		cmd := mcInitCommand()
+		cmd.SetOut(new(bytes.Buffer))
+		cmd.SetArgs(append([]string{"--dir", dir}, args...))
+		cmd.SilenceErrors, cmd.SilenceUsage = true, true
+		if err := cmd.Execute(); err != nil {
+			return nil, err
+		}
+		return mc.ReadGenesis(filepath.Join(dir, mc.GenesisFile))
+	}
+	for _, c := range []struct {
+		args       []string
+		settlement string
+		lossE4     int64
+	}{
+		{nil, ledger.SettleByMeters, 0},
+		{[]string{"--line-loss", "1.25"}, ledger.SettleByMeters, 125},
+		{[]string{"--settlement", "paper"}, ledger.SettleByPaper, 0},
+	} {
+		g, err := run(c.args...)
+		if err != nil || g.Params.Settlement != c.settlement || g.Params.LossE4 != c.lossE4 {
+			t.Errorf("%v: %v", c.args, err)
+		}
+	}
+	for _, c := range [][]string{{"--settlement", ""}, {"--settlement", "halves"}, {"--line-loss", "-1"}, {"--line-loss", "51"}} {
+		if _, err := run(c...); err == nil || !strings.Contains(err.Error(), strings.TrimPrefix(c[0], "--")) && !strings.Contains(err.Error(), "line-loss") {
+			t.Errorf("%v: %v", c, err)
+		}
+	}
+}
