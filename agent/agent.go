@@ -92,6 +92,7 @@ type Agent struct {
 	trade     trading
 	power     *power
 
+	costs    *view.Costs // what rules have cost lately
 	saved    savedState
 	pending  outbox.Commit   // gate records and alerts not on disk yet
 	outcomes []trade.Outcome // not seen by the traders yet
@@ -135,6 +136,7 @@ const (
 	stateSeller = "seller"
 	stateBuyer  = "buyer"
 	stateDesk   = "warnings"
+	stateCosts  = "costs"
 )
 
 // seqBlock is how many view numbers are reserved with one write.
@@ -176,7 +178,6 @@ func New(cfg Config, deps Deps) (*Agent, error) {
 	}
 	a.viewer = &view.Writer{
 		Device: cfg.Device, Simulated: cfg.Simulated, ModelHash: deps.ModelHash, Zone: time.Local,
-		Began: deps.Clock.Wall(),
 		Set: func(class string, qos byte, retained bool, payload []byte) error {
 			a.publisher.set(class, qos, retained, payload)
 			return nil
@@ -234,6 +235,9 @@ func (a *Agent) restore() error {
 		return err
 	}
 	a.viewer.Seq = a.saved.SeqReserved
+	if err := a.restoreCosts(); err != nil {
+		return err
+	}
 	if err := a.restoreJudge(); err != nil {
 		return err
 	}
@@ -553,7 +557,11 @@ func (a *Agent) states() (map[string][]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("marshal meters: %w", err)
 	}
-	state := map[string][]byte{stateAgent: agent, stateMeters: meters, stateJudge: a.judge.Snapshot()}
+	costs, err := a.spent()
+	if err != nil {
+		return nil, err
+	}
+	state := map[string][]byte{stateAgent: agent, stateMeters: meters, stateJudge: a.judge.Snapshot(), stateCosts: costs}
 	return state, a.deskState(state)
 }
 

@@ -51,6 +51,7 @@ func (a *Agent) onlyBuys() bool { return a.cfg.Buy != nil && a.cfg.Sell == nil }
 // publishGate publishes the retained gate view.
 func (a *Agent) publishGate() error {
 	judged := a.judge.View()
+	a.putCosts(&judged)
 	return a.viewer.Gate(a.now.view(), &judged, a.saved.GateSeq)
 }
 
