@@ -260,10 +260,10 @@ func (g *grid) enrol(ctx context.Context, p *participant) error {
 func (g *grid) enrolMeters(ctx context.Context, p *participant) error {
 	var names []string
 	way := fairwattpb.MeterDirection_METER_DIRECTION_IMPORT
-	if p.seller {
-		names, way = []string{p.config.Sell.Meter}, fairwattpb.MeterDirection_METER_DIRECTION_EXPORT
-	} else {
-		for _, c := range p.config.Buy.Circuits {
+	if sell := p.config.Sell; sell != nil {
+		names, way = []string{sell.Meter}, fairwattpb.MeterDirection_METER_DIRECTION_EXPORT
+	} else if buy := p.config.Buy; buy != nil { // the clients of a load trade nothing
+		for _, c := range buy.Circuits {
 			names = append(names, c.Meter)
 		}
 	}
