@@ -20,7 +20,7 @@ comma  := ,
 empty  :=
 TOOL   := go tool -modfile=$(CURDIR)/tools/go.mod
 
-.PHONY: help build run test race long bench mutate verify proto arm kernel train evaluate clean
+.PHONY: help build run test race long simulate bench mutate verify proto arm kernel train evaluate clean
 
 help: ## list the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +43,10 @@ race: ## run the tests of the packages with goroutines under the race detector (
 
 long: ## run the tests, the long ones too
 	FAIRWATT_LONG=1 go test -timeout 1800s ./...
+
+SEEDS ?= 200
+simulate: ## simulate data aggregators, faults and liars by seeds (SEEDS=200)
+	FAIRWATT_SEEDS=$(SEEDS) go test -count=1 -timeout 7200s -run '^TestSimulation$$' ./aggregator/consensus
 
 bench: build arm ## measure speed and memory: a table, and build/bench.json (BENCH_SOAK=10m is how long each agent runs)
 	@mkdir -p build

@@ -42,7 +42,9 @@ type Deps struct {
 	// Pipes are the brokers, the preferred one first. Run opens and closes
 	// them. Their will is Will(cfg).
 	Pipes []mqtt.Pipe
-	Clock Clock
+	// CertificateEnds is when the agent's TLS certificate ends; nil: it has none.
+	CertificateEnds func() time.Time
+	Clock           Clock
 	// Contactor lets a delivery flow; nil is trade.NoContactor. It has to be
 	// safe for concurrent use. One that is a [Watched] is looked at in each tick.
 	Contactor trade.Contactor
@@ -90,6 +92,7 @@ type Agent struct {
 	trade     trading
 	power     *power
 
+	costs    *view.Costs // what rules have cost lately
 	saved    savedState
 	pending  outbox.Commit   // gate records and alerts not on disk yet
 	outcomes []trade.Outcome // not seen by the traders yet
@@ -99,6 +102,7 @@ type Agent struct {
 	summary  model.Summary
 
 	lastGate, lastTelemetry, lastFlush time.Time
+	certWarned                         time.Time // when the end of the certificate was last logged
 
 	noRequests atomic.Bool
 
@@ -132,6 +136,7 @@ const (
 	stateSeller = "seller"
 	stateBuyer  = "buyer"
 	stateDesk   = "warnings"
+	stateCosts  = "costs"
 )
 
 // seqBlock is how many view numbers are reserved with one write.
@@ -173,7 +178,6 @@ func New(cfg Config, deps Deps) (*Agent, error) {
 	}
 	a.viewer = &view.Writer{
 		Device: cfg.Device, Simulated: cfg.Simulated, ModelHash: deps.ModelHash, Zone: time.Local,
-		Began: deps.Clock.Wall(),
 		Set: func(class string, qos byte, retained bool, payload []byte) error {
 			a.publisher.set(class, qos, retained, payload)
 			return nil
@@ -231,6 +235,9 @@ func (a *Agent) restore() error {
 		return err
 	}
 	a.viewer.Seq = a.saved.SeqReserved
+	if err := a.restoreCosts(); err != nil {
+		return err
+	}
 	if err := a.restoreJudge(); err != nil {
 		return err
 	}
@@ -550,7 +557,11 @@ func (a *Agent) states() (map[string][]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("marshal meters: %w", err)
 	}
-	state := map[string][]byte{stateAgent: agent, stateMeters: meters, stateJudge: a.judge.Snapshot()}
+	costs, err := a.spent()
+	if err != nil {
+		return nil, err
+	}
+	state := map[string][]byte{stateAgent: agent, stateMeters: meters, stateJudge: a.judge.Snapshot(), stateCosts: costs}
 	return state, a.deskState(state)
 }
 

@@ -185,19 +185,6 @@ func (m *machine) answer(what string, from int) (said string) {
 	return said
 }
 
-// programSays counts the lines of programs that have these words.
-func (m *machine) programSays(words string) int {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	n := 0
-	for _, line := range m.lines {
-		if strings.Contains(line, "program: ") && strings.Contains(line, words) {
-			n++
-		}
-	}
-	return n
-}
-
 // A dialogue is a socket of the emulator's.
 type dialogue struct {
 	mu      sync.Mutex // one question at a time

@@ -51,6 +51,7 @@ func (a *Agent) onlyBuys() bool { return a.cfg.Buy != nil && a.cfg.Sell == nil }
 // publishGate publishes the retained gate view.
 func (a *Agent) publishGate() error {
 	judged := a.judge.View()
+	a.putCosts(&judged)
 	return a.viewer.Gate(a.now.view(), &judged, a.saved.GateSeq)
 }
 
@@ -111,6 +112,9 @@ func (a *Agent) publishTelemetry() error {
 	}
 	if a.deps.Supervisor != nil {
 		v.Counters["watchdog_kicks"], v.Counters["watchdog_missed"] = a.deps.Supervisor.Counts()
+	}
+	if days, ok := a.certificateDays(); ok {
+		v.Counters["certificate_days_left"] = uint64(max(days, 0))
 	}
 	for _, vote := range a.senses.Votes() {
 		v.Votes[vote.Channel.String()] = vote.Vote

@@ -21,6 +21,10 @@ type Status struct {
 	Refused  uint64
 	Failures uint64        // commits that the disk refused
 	Summary  model.Summary // of the judgement since the start
+	// Cost is what rules have cost since CostSince, by the newest gate view. It is not
+	// to be changed.
+	Cost      []wire.Cost
+	CostSince wire.Time
 }
 
 // Status returns the state of the last step. It is safe to call from any
@@ -37,6 +41,7 @@ func (a *Agent) updateStatus() {
 		Gate: view.State, Reason: view.Reason, GateSeq: a.saved.GateSeq, Causes: append([]model.Cause(nil), view.Causes...),
 		Sensors: append([]wire.Sensor(nil), a.senses.status...), Outbox: a.deps.Outbox.Stats(), Online: a.online,
 		Final: a.counters.final, Refused: a.counters.refused, Failures: a.counters.commitFailures,
+		Cost: a.viewer.Spent, CostSince: a.viewer.SpentSince,
 		Summary: a.summary, Closed: a.power.sw.Trade(),
 	}
 	if a.trade.seller != nil {

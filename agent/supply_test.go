@@ -90,7 +90,7 @@ func (s *cycledSite) end() {
 	}
 }
 
-func (s *cycledSite) break_(f board.Fault) {
+func (s *cycledSite) breaks(f board.Fault) {
 	s.t.Helper()
 	if err := s.board.Inject(f); err != nil {
 		s.t.Fatal(err)
@@ -121,7 +121,7 @@ func TestPowerCycleFreesTheBus(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := newCycledSite(t, model.VoltageV, model.WindGustMPS, model.TemperatureC)
 				defer s.end()
-				s.break_(f)
+				s.breaks(f)
 				closed := false
 				for range 60 {
 					s.wait(time.Second)
@@ -154,7 +154,7 @@ func TestPowerCycleIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newCycledSite(t, model.TemperatureC)
 		defer s.end()
-		s.break_(board.Fault{Part: "bme280@0x76", Kind: board.NoAnswer})
+		s.breaks(board.Fault{Part: "bme280@0x76", Kind: board.NoAnswer})
 		s.wait(6 * time.Hour) // at 0, 5, 15, 35, 75, 155, 315 minutes
 		if n := s.cycles(); n != 7 {
 			t.Errorf("%d cycles in 6 hours, want 7", n)
@@ -171,12 +171,12 @@ func TestPowerCycleLeavesAnOpenGateAlone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newCycledSite(t, model.WindGustMPS)
 		defer s.end()
-		s.break_(board.Fault{Part: "bme280@0x76", Kind: board.Hung})
+		s.breaks(board.Fault{Part: "bme280@0x76", Kind: board.Hung})
 		s.wait(time.Hour)
 		if n, got := s.cycles(), s.agent.Status().Gate; n != 0 || got != model.StateOpen {
 			t.Errorf("%d cycles, the gate is %s", n, got)
 		}
-		s.break_(board.Fault{Part: board.BusPart, Kind: board.Locked})
+		s.breaks(board.Fault{Part: board.BusPart, Kind: board.Locked})
 		s.wait(time.Minute)
 		if n := s.cycles(); n != 1 {
 			t.Errorf("%d cycles on a locked bus", n)

@@ -1,10 +1,12 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync/atomic"
 
@@ -210,12 +212,17 @@ func (a *Agent) refusedResult(c *wire.Command, err error) wire.Result {
 	return r
 }
 
+// mostCosts is of how many rules an answer to status says what they have cost.
+const mostCosts = 8
+
 // statusResult tells the gate as of the last step.
 func (a *Agent) statusResult() wire.Result {
 	status := a.Status()
 	r := a.result(&wire.Command{Do: word.DoStatus})
 	r.OK, r.State, r.Reason, r.Latched = true, status.Gate.String(), status.Reason, latchedOf(status.Causes)
 	r.Text = "the gate is " + r.State
+	most := slices.SortedStableFunc(slices.Values(status.Cost), func(a, b wire.Cost) int { return cmp.Compare(b.ClosedS, a.ClosedS) })
+	r.Cost, r.CostSince = most[:min(len(most), mostCosts)], status.CostSince
 	return r
 }
 

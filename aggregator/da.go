@@ -22,6 +22,7 @@ import (
 	"fairwatt/aggregator/peer"
 	"fairwatt/aggregator/receipt"
 	"fairwatt/aggregator/store"
+	"fairwatt/proto/certfile"
 	"fairwatt/proto/fairwattpb"
 	"fairwatt/proto/mqtt"
 	"fairwatt/proto/wire"
@@ -62,6 +63,8 @@ type Deps struct {
 	Key   crypto.Signer
 	Link  Link
 	Pipes []mqtt.Pipe
+	// CertificateEnds is when the DA's TLS certificate ends; nil: it has none.
+	CertificateEnds func() time.Time
 	// Now is the wall clock: block times and skew are measured on it. Nil
 	// means time.Now.
 	Now func() time.Time
@@ -108,6 +111,7 @@ type DA struct {
 	intake    *intake.Intake
 	mail      *receipt.Mailer
 	page      *page.Page
+	warned    time.Time // of the certificate's end
 	tickedAt  time.Time // pulse's own: when this aggregator last asked for a block
 }
 
@@ -171,10 +175,11 @@ func (d *DA) connect() error {
 	d.page, err = page.New(page.Config{
 		DA: d.cfg.ID, Software: d.cfg.Software, Genesis: d.deps.Genesis, Trades: d.cfg.ShownTrades, Blocks: d.cfg.ShownBlocks, Now: d.deps.Now,
 	}, d.state, d.store, page.Needs{
-		Agreement: func() page.Agreement { return d.node },
-		Intake:    func() intake.Stats { return d.intake.Stats() },
-		Receipts:  d.mail.Sent,
-		Brokers:   d.brokers,
+		Agreement:       func() page.Agreement { return d.node },
+		Intake:          func() intake.Stats { return d.intake.Stats() },
+		Receipts:        d.mail.Sent,
+		Brokers:         d.brokers,
+		CertificateEnds: d.deps.CertificateEnds,
 	})
 	if err != nil {
 		return err
@@ -338,10 +343,23 @@ func (d *DA) pulse(ctx context.Context) error {
 		case <-t.C:
 			d.intake.Forget()
 			d.page.Refresh()
+			d.warnOfEnd()
 			if err := d.tick(ctx); err != nil {
 				d.log.Warn("no tick", "err", err)
 			}
 		}
+	}
+}
+
+// warnOfEnd logs once a day that the certificate ends soon.
+func (d *DA) warnOfEnd() {
+	now := d.deps.Now()
+	if d.deps.CertificateEnds == nil || now.Sub(d.warned) < 24*time.Hour {
+		return
+	}
+	d.warned = now
+	if ends := d.deps.CertificateEnds(); ends.Sub(now) < certfile.Warn {
+		d.log.Warn("the TLS certificate ends: put a new one in its place", "ends", ends, "days_left", certfile.DaysLeft(ends, now))
 	}
 }
 

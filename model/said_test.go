@@ -13,6 +13,9 @@ func TestEveryRuleHasATitle(t *testing.T) {
 		if titles[r.id] == "" && !r.network {
 			t.Errorf("rule %s has no title in model/words.go", r.id)
 		}
+		if RuleTitle(r.id) != r.title() {
+			t.Errorf("rule %s is %q by its id, and %q", r.id, RuleTitle(r.id), r.title())
+		}
 	}
 	for id := range titles {
 		if _, ok := ruleIndex(rules, id); !ok {

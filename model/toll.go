@@ -19,6 +19,8 @@ type Toll struct {
 // shortest block, the time after too many openings.
 const GateTimers = "gate"
 
+const gateTitle = "The gate waits by its own times"
+
 // An energyBasis is what an energy that was not sold is reckoned from.
 type energyBasis uint8
 
@@ -121,7 +123,7 @@ func (j *Judge) Tolls() (list []Toll, from string) {
 		if c.ClosedMs == 0 {
 			continue
 		}
-		c.Rule, c.Title = GateTimers, "The gate waits by its own times"
+		c.Rule, c.Title = GateTimers, gateTitle
 		if i < len(j.rules) {
 			c.Rule, c.Title = j.rules[i].id, j.rules[i].title()
 		}

@@ -59,6 +59,23 @@ func (r *rule) title() string {
 	return "Hazard of kind " + r.kind.String()
 }
 
+// RuleTitle is a rule in words for people, by its id, whether or not a judge serves it
+// now; GateTimers too. It is the id itself of a rule that no longer exists.
+func RuleTitle(id string) string {
+	if t, ok := titles[id]; ok {
+		return t
+	}
+	if id == GateTimers {
+		return gateTitle
+	}
+	for k := range NumKinds {
+		if networkRuleID(k) == id {
+			return (&rule{id: id, kind: k, network: true}).title()
+		}
+	}
+	return id
+}
+
 // names are inputs in words for people, where taking the unit off their name
 // does not do.
 var names = map[string]string{

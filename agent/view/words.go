@@ -90,7 +90,8 @@ func (v *Writer) cost(out *wire.Gate[Cause], judged *model.View, now Moment) {
 		out.Cost = append(out.Cost, w)
 	}
 	// The hours of a faster world are none of this clock's.
-	if out.Cost != nil && !v.Began.IsZero() && now.Speed == 0 {
-		out.CostSince = wire.Time{Time: v.Began}
+	if out.Cost != nil && !v.CostSince.IsZero() && now.Speed == 0 {
+		out.CostSince = wire.Time{Time: v.CostSince}
 	}
+	v.Spent, v.SpentSince = out.Cost, out.CostSince
 }

@@ -134,7 +134,7 @@ func TestCostInAView(t *testing.T) {
 		{Rule: "W03", Title: "Gusts are strong", ClosedMs: 7_200_000, AloneMs: 3_600_000, ClosedWh: 4500, AloneWh: 2000},
 	}}
 	w, out := writer()
-	w.PriceMicro, w.Began = 120_000, noon.Add(-time.Hour)
+	w.PriceMicro, w.CostSince = 120_000, noon.Add(-time.Hour)
 	if err := w.Gate(Moment{Wall: noon}, &judged, 1); err != nil {
 		t.Fatal(err)
 	}

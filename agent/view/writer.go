@@ -16,12 +16,16 @@ type Writer struct {
 	Simulated bool
 	Location  *wire.Location // nil: unknown
 	Zone      *time.Location // of times in words for people; nil: UTC
-	Began     time.Time      // when the agent started, for what rules cost
+	CostSince time.Time      // since when the tolls of a gate view are; zero: not known
 	// PriceMicro is the price of a kWh in millionths, 0 for none.
 	PriceMicro int64
 	ModelHash  string
 	// Set publishes a payload.
 	Set func(class string, qos byte, retained bool, payload []byte) error
+
+	// Spent is what rules have cost by the last gate view, and SpentSince since when.
+	Spent      []wire.Cost
+	SpentSince wire.Time
 
 	Seq      uint64    // of the last view
 	GateWall time.Time // when the gate came into its state

@@ -108,6 +108,11 @@
 // under a lock in three places; the test cluster sees to each (bubble_test.go).
 // Runs of one seed still differ: the order of goroutines is not seeded.
 //
+// The simulation (sim_test.go) draws machines that die at any write, lost and old
+// logs, bad networks and liars by a seed, and looks at forks, second votes, old logs
+// and progress. A seed that fails is run several times, and what it shows becomes a
+// test of its own: TestWishesAreAnsweredWithinBounds was seeds 9 and 21.
+//
 // # Refused
 //
 // Reconfiguring one instance in place was as quick and keeps the library's

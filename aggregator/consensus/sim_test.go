@@ -38,7 +38,7 @@ import (
 func TestSimulation(t *testing.T) {
 	first, seeds := uint64(1), number(t, "FAIRWATT_SEEDS", 8)
 	if seed := number(t, "FAIRWATT_SEED", 0); seed > 0 {
-		first, seeds = seed, 1
+		first, seeds = seed, number(t, "FAIRWATT_SEEDS", 1)
 	}
 	for seed := first; seed < first+seeds; seed++ {
 		t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) {

@@ -73,16 +73,21 @@ func (d *memDisk) Open(_ api.Logger, epoch, height uint64, entered bool) (wal.Lo
 	if lost {
 		return nil, nil, wal.ErrLost
 	}
-	if err := d.Prepare(epoch + 1); err != nil {
+	begin := func() {
+		if e := d.epoch(epoch); e.fresh || !e.has {
+			*e = memEpoch{fresh: true}
+		}
+	}
+	if err := d.change("begin", begin); err != nil {
 		return nil, nil, err
 	}
-	if err := d.change("begin", func() { d.epoch(epoch).fresh = false }); err != nil {
+	if err := d.Prepare(epoch + 1); err != nil {
 		return nil, nil, err
 	}
 	var content [][]byte
 	err := d.change("open", func() {
 		e := d.epoch(epoch)
-		e.has, content = true, slices.Clone(e.log)
+		e.has, e.fresh, content = true, false, slices.Clone(e.log)
 		for number := range d.epochs {
 			if number < epoch {
 				delete(d.epochs, number)

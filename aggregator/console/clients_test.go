@@ -55,3 +55,24 @@ func TestHealthTellsOfAgreement(t *testing.T) {
 		}
 	}
 }
+
+// From thirty days on healthz tells how long the certificate lasts, and it is not
+// well when that is over.
+func TestHealthTellsOfTheCertificate(t *testing.T) {
+	const day = 24 * 60 * 60 * 1000
+	for left, want := range map[int64]struct {
+		code int
+		told string
+	}{30 * day: {200, ""}, 30*day - 1: {200, "ends in 29 days"}, 0: {200, "ends in 0 days"}, -1: {503, "has ended"}} {
+		s := sample(0)
+		s.TimeMs = 1_800_000_000_000
+		s.CertificateEndsMs = s.TimeMs + left
+		h := New(newFixed(s), Options{}).Handler()
+		if w := get(t, h, "/healthz"); w.Code != want.code || strings.Contains(w.Body.String(), "ertificate") != (want.told != "") || !strings.Contains(w.Body.String(), want.told) {
+			t.Errorf("%d ms left: %d %s", left, w.Code, w.Body)
+		}
+		if w := get(t, h, "/metrics"); !strings.Contains(w.Body.String(), "fairwatt_da_certificate_days_left ") {
+			t.Error("the metrics lack the days left")
+		}
+	}
+}

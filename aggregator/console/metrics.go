@@ -30,6 +30,10 @@ func writeSnapshot(w io.Writer, s *Snapshot) {
 		up = 0
 	}
 	metrics.WriteGaugeUint64(w, "fairwatt_da_up", up)
+	if s.CertificateEndsMs > 0 {
+		metrics.WriteGaugeFloat64(w, "fairwatt_da_certificate_end_timestamp_seconds", float64(s.CertificateEndsMs)/1000)
+		metrics.WriteGaugeFloat64(w, "fairwatt_da_certificate_days_left", float64(s.CertificateEndsMs-s.TimeMs)/(24*60*60*1000))
+	}
 	writeChain(w, s)
 	writeAgreement(w, s)
 	writeCounters(w, &s.Counters)

@@ -150,9 +150,14 @@ func says(t *testing.T, dom string, want ...string) {
 // The page says everything in words, each cause once, and text from outside stays
 // text.
 func TestPageInABrowser(t *testing.T) {
-	st := newStage(t, sample(time.Now().UnixMilli()))
+	now := time.Now().UnixMilli()
+	s := sample(now)
+	s.Agreement = Agreement{Members: 3, Quorum: 3, Reachable: 2, LastVoteMs: now, Stuck: "no block can come: <i>two</i> of three",
+		Peers: []Peer{{ID: "da-2", Height: 481, HeardMs: now}, {ID: "da-3", Refused: 1234, CutOffMs: now + 9000}}}
+	st := newStage(t, s)
 	dom := st.dom(t)
 	says(t, dom,
+		"no block can come: <i>two</i> of three", "2 of 3; a block needs 3", "da-2: block 481; da-3: not heard, 1,234 refused, cut off",
 		"✔ OPEN", "✖ BLOCKED", "? OFFLINE", "… CLEARING", "It counts as blocked: the agent is offline; it last said OPEN, since ", "1 of 4",
 		"t-house-1-41", "hazard hold", "2.491 of 2.500", "da-3 is the root",
 		"da-1 gets blocks from da-2 at 3.1 ms", "failed", "simulated", "refused replayed: 3", "Seaside community – fairwatt", "Live",

@@ -15,6 +15,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"fairwatt/proto/certfile"
 )
 
 //go:embed static/index.html static/app.js static/draw.js static/gate.js static/style.css static/favicon.svg
@@ -266,6 +268,14 @@ func (s *Server) healthz(w http.ResponseWriter, _ *http.Request) {
 	status := map[string]string{"status": "ok"}
 	if c := &now.Counters; c.Brokers > 0 && c.BrokersConnected == 0 {
 		status["broker"] = "no MQTT broker is connected: devices are not heard"
+	}
+	if ends := now.CertificateEndsMs; ends > 0 && ends-now.TimeMs < certfile.Warn.Milliseconds() {
+		days := certfile.DaysLeft(time.UnixMilli(ends), time.UnixMilli(now.TimeMs))
+		if days < 0 {
+			problem(w, http.StatusServiceUnavailable, errors.New("the TLS certificate has ended: no new connection to another data aggregator or a broker comes about"))
+			return
+		}
+		status["certificate"] = fmt.Sprintf("the TLS certificate ends in %d days", days)
 	}
 	answer(w, status)
 }

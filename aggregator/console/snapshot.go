@@ -21,22 +21,24 @@ type Source interface {
 // A Snapshot is one moment of one data aggregator. Times are Unix
 // milliseconds, UTC; money is in millionths of the currency unit; energy in Wh.
 type Snapshot struct {
-	Version    uint64         `json:"version"` // differs when anything else does
-	TimeMs     int64          `json:"time_ms"`
-	Name       string         `json:"name"` // of the community, from the genesis
-	DA         string         `json:"da"`   // whose view this is
-	Software   string         `json:"software"`
-	StartedMs  int64          `json:"started_ms"`
-	Simulated  bool           `json:"simulated"`       // some value shown comes from a simulation
-	Fault      string         `json:"fault,omitempty"` // why this DA takes no part in agreement
-	Generators []Generator    `json:"generators"`
-	Trades     []Trade        `json:"trades"` // newest first, bounded
-	TradeCount map[string]int `json:"trade_count"`
-	Words      []Word         `json:"words"` // of people to devices, newest first, bounded
-	Chain      Chain          `json:"chain"`
-	Tree       Tree           `json:"tree"`
-	Agreement  Agreement      `json:"agreement"`
-	Counters   Counters       `json:"counters"`
+	Version   uint64 `json:"version"` // differs when anything else does
+	TimeMs    int64  `json:"time_ms"`
+	Name      string `json:"name"` // of the community, from the genesis
+	DA        string `json:"da"`   // whose view this is
+	Software  string `json:"software"`
+	StartedMs int64  `json:"started_ms"`
+	Simulated bool   `json:"simulated"` // some value shown comes from a simulation
+	// CertificateEndsMs is when this DA's TLS certificate ends; 0: it has none.
+	CertificateEndsMs int64          `json:"certificate_ends_ms,omitempty"`
+	Fault             string         `json:"fault,omitempty"` // why this DA takes no part in agreement
+	Generators        []Generator    `json:"generators"`
+	Trades            []Trade        `json:"trades"` // newest first, bounded
+	TradeCount        map[string]int `json:"trade_count"`
+	Words             []Word         `json:"words"` // of people to devices, newest first, bounded
+	Chain             Chain          `json:"chain"`
+	Tree              Tree           `json:"tree"`
+	Agreement         Agreement      `json:"agreement"`
+	Counters          Counters       `json:"counters"`
 }
 
 // A Generator is what its agent last said of itself, over MQTT and on the chain.

@@ -11,16 +11,25 @@ import (
 	"fairwatt/proto/fairwattpb"
 )
 
+// maxAnswers bounds the answers on their way; registrations and deposits have the
+// rest of the room.
+const maxAnswers = maxPending / 2
+
 // answerAll answers every open request that can be answered. The caller holds
 // mu.
 func (c *Centre) answerAll(now time.Time) error {
 	if len(c.open) == 0 {
 		return nil
 	}
+	// By price: a request is looked into only as far as it can pay.
 	sellers := c.sellers(now.UnixMilli())
 	for key, a := range c.open {
 		if a.inFlight {
 			continue
+		}
+		if len(c.pending) >= maxAnswers {
+			c.changed = true // go on when some of them stand on the chain
+			return nil
 		}
 		req, ok := c.state.Request(key.buyer, key.id)
 		if !ok || req.Answered || req.ExpiresMs <= now.UnixMilli() {
@@ -84,8 +93,11 @@ func (c *Centre) answer(req ledger.Request, sellers []*fairwattpb.Quote) (*fairw
 	}
 	var quotes []*fairwattpb.Quote
 	for _, q := range sellers {
+		if q.PriceMicroPerKwh > req.MaxPriceMicroPerKWh || len(quotes) == ledger.MaxQuotes {
+			break // they stand in the order of price
+		}
 		// One identity may sell and buy, but never in one trade (R3).
-		if q.Seller != req.Buyer && q.PriceMicroPerKwh <= req.MaxPriceMicroPerKWh && len(quotes) < ledger.MaxQuotes {
+		if q.Seller != req.Buyer {
 			quotes = append(quotes, q)
 		}
 	}

@@ -246,3 +246,50 @@ func TestCounterNeverRepeats(t *testing.T) {
 	take(open(), 3)    // after a crash
 	take(a, reserve+5) // the first goes on
 }
+
+// Open requests are looked at when the chain has changed, and now and then because
+// they run out; not ten times a second.
+func TestRequestsAreLookedAtOnChange(t *testing.T) {
+	d := newDesk(t, nil)
+	d.deposit(1_000_000, "r")
+	d.asks("buyer-1", 100_000) // no one sells: it waits
+	due := func(want uint64) {
+		t.Helper()
+		if _, err := d.due(true); err != nil {
+			t.Fatal(err)
+		}
+		if d.stats.Looks != want {
+			t.Errorf("looked %d times, want %d", d.stats.Looks, want)
+		}
+	}
+	due(1)
+	for range 40 {
+		d.now = d.now.Add(tick)
+		due(1)
+	}
+	d.seller("seller-1", 100_000, fairwattpb.GateState_GATE_STATE_OPEN)
+	due(2)
+	if len(d.pending) != 1 {
+		t.Errorf("%d answers under way after an offer came", len(d.pending))
+	}
+	d.now = d.now.Add(lookEvery)
+	due(3)
+}
+
+// More requests than the centre has answers under way wait; the centre goes on.
+func TestManyRequestsDoNotEndTheCentre(t *testing.T) {
+	d := newDesk(t, nil)
+	d.deposit(1_000_000, "r")
+	d.seller("seller-1", 1, fairwattpb.GateState_GATE_STATE_OPEN)
+	d.asks("buyer-1", 100_000)
+	for i := range maxAnswers {
+		d.pending[[32]byte{byte(i), byte(i >> 8), 1}] = &pending{sentAt: d.now}
+	}
+	if _, err := d.due(true); err != nil || len(d.pending) != maxAnswers {
+		t.Fatalf("%d on their way, %v", len(d.pending), err)
+	}
+	clear(d.pending)
+	if _, err := d.due(true); err != nil || len(d.pending) != 1 {
+		t.Errorf("with room %d on their way, %v", len(d.pending), err)
+	}
+}

@@ -53,6 +53,7 @@ const (
 	quietAfter  = 300 * time.Millisecond // without a block: the chain's end is reached
 	stallAfter  = 10 * time.Second       // without a block while something waits: follow another
 	tick        = 100 * time.Millisecond
+	lookEvery   = 5 * time.Second // at open requests, without a block: they run out
 )
 
 // maxPending bounds the records on their way to the chain.
@@ -74,6 +75,8 @@ type Centre struct {
 	placing []placing             // not sealed yet
 	pending map[[32]byte]*pending // our records on their way, by id
 	lastNew time.Time             // when the newest block came
+	changed bool                  // the chain has, since the requests were looked at
+	looked  time.Time             // when they were
 	stats   Stats
 }
 
@@ -105,6 +108,7 @@ type Stats struct {
 	Responses uint64 // on the chain
 	Waiting   int    // requests without a seller yet
 	Refused   uint64 // own records the chain did not apply
+	Looks     uint64 // at all open requests
 }
 
 // NewCentre returns a Centre at the genesis. Run makes it work.
@@ -229,7 +233,7 @@ func (c *Centre) block(cb *fairwattpb.CertifiedBlock) error {
 	if err := c.state.Commit(st); err != nil {
 		return fmt.Errorf("block %d: %w", c.state.Height()+1, err)
 	}
-	c.lastNew = c.cfg.Now()
+	c.lastNew, c.changed = c.cfg.Now(), true
 	outcomes := st.Outcomes()
 	for i, rec := range st.Records() {
 		c.seen(rec, outcomes[i])
@@ -308,7 +312,10 @@ func (c *Centre) due(answer bool) ([]*pending, error) {
 	// the next block.
 	fresh := now.UnixMilli()-c.state.TimeMs() < 2*c.cfg.Genesis.Params.SkewMs
 	if fresh || now.Sub(c.lastNew) > quietAfter {
-		if answer {
+		// What can be answered follows from the chain, and changes with it alone.
+		if away := now.Sub(c.looked); answer && (c.changed || away >= lookEvery || away < 0) {
+			c.changed, c.looked = false, now
+			c.stats.Looks++
 			if err := c.answerAll(now); err != nil {
 				return nil, err
 			}

@@ -10,6 +10,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+
+	"fairwatt/proto/brief"
 )
 
 // maxKeyFile bounds what is read as a key or certificate.
@@ -71,26 +73,64 @@ func ReadCertificate(path string) (*x509.Certificate, error) {
 	return cert, nil
 }
 
-// ReadTLS reads a key pair for TLS and the authority to trust.
-func ReadTLS(certFile, keyFile, caFile string) (tls.Certificate, *x509.CertPool, error) {
+// ReadPair reads a certificate with its key. It fits [certfile.Open].
+func ReadPair(certFile, keyFile string) (tls.Certificate, error) {
 	cert, err := ReadCertificate(certFile)
 	if err != nil {
-		return tls.Certificate{}, nil, err
+		return tls.Certificate{}, err
 	}
 	key, err := ReadKey(keyFile)
 	if err != nil {
-		return tls.Certificate{}, nil, err
+		return tls.Certificate{}, err
 	}
 	if !key.Public().(ed25519.PublicKey).Equal(cert.PublicKey) {
-		return tls.Certificate{}, nil, fmt.Errorf("key %s does not belong to certificate %s", keyFile, certFile)
+		return tls.Certificate{}, fmt.Errorf("key %s does not belong to certificate %s", keyFile, certFile)
 	}
-	ca, err := ReadCertificate(caFile)
+	return tls.Certificate{Certificate: [][]byte{cert.Raw}, PrivateKey: key, Leaf: cert}, nil
+}
+
+// ReadTLS reads a key pair for TLS and the authorities to trust.
+func ReadTLS(certFile, keyFile, caFile string) (tls.Certificate, *x509.CertPool, error) {
+	cert, err := ReadPair(certFile, keyFile)
 	if err != nil {
 		return tls.Certificate{}, nil, err
 	}
+	pool, err := ReadAuthorities(caFile)
+	return cert, pool, err
+}
+
+// maxAuthorities bounds a file of authorities: the present one, the next, and room.
+const maxAuthorities = 8
+
+// ReadAuthorities reads the certificates of the authorities to trust: one, or two
+// while the next takes over from the present one.
+func ReadAuthorities(path string) (*x509.CertPool, error) {
+	rest, err := readBounded(path, maxAuthorities*maxKeyFile)
+	if err != nil {
+		return nil, err
+	}
 	pool := x509.NewCertPool()
-	pool.AddCert(ca)
-	return tls.Certificate{Certificate: [][]byte{cert.Raw}, PrivateKey: key, Leaf: cert}, pool, nil
+	for n := 0; ; n++ {
+		block, after := pem.Decode(rest)
+		if block == nil {
+			if n == 0 {
+				return nil, fmt.Errorf("%s holds no PEM block %q", path, "CERTIFICATE")
+			}
+			return pool, nil
+		}
+		if n == maxAuthorities {
+			return nil, fmt.Errorf("%s holds more than %d certificates", path, maxAuthorities)
+		}
+		if block.Type != "CERTIFICATE" {
+			return nil, fmt.Errorf("%s holds a PEM block %s, want certificates alone", path, brief.Quote(block.Type))
+		}
+		cert, err := x509.ParseCertificate(block.Bytes)
+		if err != nil {
+			return nil, fmt.Errorf("read certificate %d of %s: %w", n+1, path, err)
+		}
+		pool.AddCert(cert)
+		rest = after
+	}
 }
 
 // OpenAuthority reads the authority of a folder written by InitDir.
@@ -110,16 +150,9 @@ func OpenAuthority(dir string) (*Authority, error) {
 }
 
 func readPEM(path, kind string) ([]byte, error) {
-	info, err := os.Stat(path)
+	b, err := readBounded(path, maxKeyFile)
 	if err != nil {
-		return nil, fmt.Errorf("read %s: %w", path, err)
-	}
-	if info.Size() > maxKeyFile {
-		return nil, fmt.Errorf("%s has %d bytes, more than a key or certificate needs", path, info.Size())
-	}
-	b, err := os.ReadFile(path)
-	if err != nil {
-		return nil, fmt.Errorf("read %s: %w", path, err)
+		return nil, err
 	}
 	block, rest := pem.Decode(b)
 	if block == nil || block.Type != kind {
@@ -129,6 +162,21 @@ func readPEM(path, kind string) ([]byte, error) {
 		return nil, fmt.Errorf("%s holds more than one PEM block", path)
 	}
 	return block.Bytes, nil
+}
+
+func readBounded(path string, most int64) ([]byte, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", path, err)
+	}
+	if info.Size() > most {
+		return nil, fmt.Errorf("%s has %d bytes, more than keys or certificates need", path, info.Size())
+	}
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", path, err)
+	}
+	return b, nil
 }
 
 // writeNew creates a file and syncs it; it fails when the file exists.

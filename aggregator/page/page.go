@@ -42,6 +42,8 @@ type Needs struct {
 	Receipts func() uint64
 	// Brokers returns how many MQTT brokers are connected now, and of how many.
 	Brokers func() (connected, all int)
+	// CertificateEnds is when the DA's certificate ends; it may be nil.
+	CertificateEnds func() time.Time
 }
 
 // Agreement is what the page shows of consensus.
@@ -159,6 +161,9 @@ func (p *Page) Snapshot() *console.Snapshot {
 		Version: version, TimeMs: now.UnixMilli(), Name: p.cfg.Genesis.Name, DA: p.cfg.DA, Software: p.cfg.Software,
 		StartedMs: p.started.UnixMilli(), Generators: p.generators(now), TradeCount: p.state.Totals().TradesByStatus,
 		Counters: p.counters(&stats), Tree: p.tree(), Agreement: p.agreement(&stats, now),
+	}
+	if p.needs.CertificateEnds != nil {
+		s.CertificateEndsMs = p.needs.CertificateEnds().UnixMilli()
 	}
 	s.Fault = stats.Following
 	if fault := p.fault.Load(); fault != nil {

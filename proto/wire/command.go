@@ -57,6 +57,10 @@ type Result struct {
 	Reason    string   `json:"reason,omitempty"`
 	Latched   []string `json:"latched,omitempty"`
 	Simulated bool     `json:"simulated"`
+	// Cost are the rules that have cost most, as in a gate view; in an answer to
+	// status only.
+	Cost      []Cost `json:"cost,omitempty"`
+	CostSince Time   `json:"cost_since,omitzero"`
 }
 
 // The codes of commands that no word came of; those of words are package model's.

@@ -73,7 +73,7 @@ type Gate[C any] struct {
 	// Words say state and causes in sentences for people, in the device's local
 	// time; see Says.
 	Words []string `json:"words,omitempty"`
-	// Cost is what each rule has cost since CostSince, when the agent started.
+	// Cost is what each rule has cost since CostSince, in the last 30 days.
 	Cost      []Cost `json:"cost,omitempty"`
 	CostSince Time   `json:"cost_since,omitzero"`
 }

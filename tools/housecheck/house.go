@@ -63,6 +63,7 @@ var fairwatt = house{
 		"model/faultdoc":       {floor: ground, side: middle, tests: true},
 
 		"proto/boltfile":        {floor: edges, side: middle},
+		"proto/certfile":        {floor: edges, side: middle},
 		"proto/mqtt":            {floor: edges, side: middle},
 		"proto/mqtt/mqtttest":   {floor: edges, side: middle, tests: true},
 		"model/nnet":            {floor: edges, side: middle},

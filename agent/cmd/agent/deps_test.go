@@ -102,6 +102,7 @@ var own = map[string]string{
 	"fairwatt/proto/seal":            "signatures",
 	"fairwatt/proto/wire":            "topics, views, words",
 	"fairwatt/proto/boltfile":        "damaged files of the outbox",
+	"fairwatt/proto/certfile":        "a renewed certificate without a restart",
 	"fairwatt/proto/brief":           "quotations in messages",
 	"fairwatt/proto/strictyaml":      "configuration",
 }

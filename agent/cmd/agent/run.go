@@ -10,11 +10,13 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"fairwatt/agent"
 	"fairwatt/agent/outbox"
+	"fairwatt/proto/certfile"
 	"fairwatt/proto/mqtt"
 )
 
@@ -109,7 +111,7 @@ func runAgent(ctx context.Context, cfg *agent.Config, log *slog.Logger) (err err
 	}
 	deps.ModelHash = network.Hash()
 	defer func() { err = errors.Join(err, network.Close()) }()
-	if deps.Pipes, err = brokers(cfg, log); err != nil {
+	if deps.Pipes, deps.CertificateEnds, err = brokers(cfg, log); err != nil {
 		return err
 	}
 	if deps.Outbox, err = outbox.Open(filepath.Join(cfg.Data, outboxFile), cfg.Outbox); err != nil {
@@ -128,53 +130,64 @@ func runAgent(ctx context.Context, cfg *agent.Config, log *slog.Logger) (err err
 	return errors.Join(err, guard.end(err == nil))
 }
 
-// brokers prepares the connections of a configuration.
-func brokers(cfg *agent.Config, log *slog.Logger) ([]mqtt.Pipe, error) {
-	tlsConfig, err := tlsOf(cfg)
+// brokers prepares the connections of a configuration, and says when its certificate
+// ends; nil without one.
+func brokers(cfg *agent.Config, log *slog.Logger) (pipes []mqtt.Pipe, ends func() time.Time, err error) {
+	tlsConfig, pair, err := tlsOf(cfg, log)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
+	}
+	if pair != nil {
+		ends = pair.Ends
 	}
 	password := ""
 	if cfg.MQTTAuth.PasswordFile != "" {
 		b, err := os.ReadFile(cfg.MQTTAuth.PasswordFile)
 		if err != nil {
-			return nil, fmt.Errorf("read MQTT password: %w", err)
+			return nil, nil, fmt.Errorf("read MQTT password: %w", err)
 		}
 		password = strings.TrimRight(string(b), "\r\n")
 	}
-	var pipes []mqtt.Pipe
 	for _, url := range cfg.MQTT {
 		pipe, err := mqtt.New(mqtt.Config{
 			URL: url, ClientID: cfg.Device, Username: cfg.MQTTAuth.Username, Password: password,
 			TLS: tlsConfig, Will: agent.WillOf(cfg), Logger: log,
 		})
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		pipes = append(pipes, pipe)
 	}
-	return pipes, nil
+	return pipes, ends, nil
 }
 
-// tlsOf reads the files of tls:// connections; nil without a CA.
-func tlsOf(cfg *agent.Config) (*tls.Config, error) {
+// tlsOf reads the files of tls:// connections; nil without a CA. A certificate that
+// changes is read again.
+func tlsOf(cfg *agent.Config, log *slog.Logger) (*tls.Config, *certfile.Pair, error) {
 	if cfg.TLS.CA == "" {
-		return nil, nil
+		return nil, nil, nil
 	}
 	pem, err := os.ReadFile(cfg.TLS.CA)
 	if err != nil {
-		return nil, fmt.Errorf("read CA: %w", err)
+		return nil, nil, fmt.Errorf("read CA: %w", err)
 	}
 	out := &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: x509.NewCertPool()}
 	if !out.RootCAs.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("CA %s: no certificate in it", cfg.TLS.CA)
+		return nil, nil, fmt.Errorf("CA %s: no certificate in it", cfg.TLS.CA)
 	}
-	if cfg.TLS.Cert != "" {
-		certificate, err := tls.LoadX509KeyPair(cfg.TLS.Cert, cfg.TLS.Key)
+	if cfg.TLS.Cert == "" {
+		return out, nil, nil
+	}
+	pair, err := certfile.Open(cfg.TLS.Cert, cfg.TLS.Key, tls.LoadX509KeyPair, func(ends time.Time, err error) {
 		if err != nil {
-			return nil, fmt.Errorf("read client certificate: %w", err)
+			log.Error("new certificate is not used", "file", cfg.TLS.Cert, "in_use_ends", ends, "err", err)
+			return
 		}
-		out.Certificates = []tls.Certificate{certificate}
+		log.Info("new certificate", "file", cfg.TLS.Cert, "ends", ends)
+	})
+	if err != nil {
+		return nil, nil, fmt.Errorf("client %w", err)
 	}
-	return out, nil
+	pair.Use(out)
+	return out, pair, nil
 }

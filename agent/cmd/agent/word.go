@@ -181,6 +181,21 @@ func resultText(r *wire.Result) string {
 	if len(r.Latched) > 0 {
 		text += "waits for an acknowledgement: " + strings.Join(r.Latched, ", ") + " (agent ack --rule " + r.Latched[0] + " --by NAME)\n"
 	}
+	for i, c := range r.Cost {
+		if i == 0 && r.CostSince.IsZero() {
+			text += "rules have kept it closed for:\n"
+		} else if i == 0 {
+			text += "since " + r.CostSince.Local().Format("2006-01-02 15:04") + " rules have kept it closed for:\n"
+		}
+		text += fmt.Sprintf("  %s (%s) %.1f h, %.1f h of them alone", c.Title, c.Rule, c.ClosedS/3600, c.AloneS/3600)
+		if c.KWh != nil {
+			text += fmt.Sprintf("; %.1f kWh not sold", *c.KWh)
+		}
+		if c.Money != nil {
+			text += fmt.Sprintf(", worth %.2f", *c.Money)
+		}
+		text += "\n"
+	}
 	return text
 }
 

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"fairwatt/agent/socket"
 	"fairwatt/proto/wire"
@@ -182,5 +183,24 @@ func TestTwoDaysWithAWord(t *testing.T) {
 	lines, _ = agentSays(t, 0, "replay", "--trace", trace, "--config", config)
 	if !strings.Contains(lines, fmt.Sprintf(`"blocked_s":%d`, 300+172_740-3600)) {
 		t.Error("without a word it opened")
+	}
+}
+
+// A status says what rules have cost, with what is known of it.
+func TestStatusSaysTheCost(t *testing.T) {
+	kwh, money := 4.5, 0.54
+	r := wire.Result{Text: "the gate is OPEN", Cost: []wire.Cost{
+		{Rule: "W03", Title: "Gusts are strong", ClosedS: 7200, AloneS: 3600, KWh: &kwh, Money: &money},
+		{Rule: "INIT", Title: "The agent has just started", ClosedS: 360},
+	}}
+	for _, since := range []wire.Time{{}, {Time: time.Date(2026, 5, 1, 12, 0, 0, 0, time.Local)}} {
+		want := "the gate is OPEN\nrules have kept it closed for:\n"
+		if r.CostSince = since; !since.IsZero() {
+			want = "the gate is OPEN\nsince 2026-05-01 12:00 rules have kept it closed for:\n"
+		}
+		want += "  Gusts are strong (W03) 2.0 h, 1.0 h of them alone; 4.5 kWh not sold, worth 0.54\n  The agent has just started (INIT) 0.1 h, 0.0 h of them alone\n"
+		if got := resultText(&r); got != want {
+			t.Errorf("%s, want %s", got, want)
+		}
 	}
 }

@@ -9,8 +9,10 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"time"
 
 	"fairwatt/aggregator/mc"
+	"fairwatt/proto/certfile"
 	"fairwatt/proto/strictyaml"
 )
 
@@ -35,8 +37,28 @@ func (t *tlsFiles) validate() error {
 	return nil
 }
 
-func (t *tlsFiles) read() (tls.Certificate, *x509.CertPool, error) {
-	return mc.ReadTLS(t.Cert, t.Key, t.CA)
+// read reads the files. The certificate is read again when it changes; the
+// authorities to trust are not.
+func (t *tlsFiles) read(log *slog.Logger) (*certfile.Pair, *x509.CertPool, error) {
+	pair, err := certfile.Open(t.Cert, t.Key, mc.ReadPair, func(ends time.Time, err error) {
+		if err != nil {
+			log.Error("new certificate is not used", "file", t.Cert, "in_use_ends", ends, "err", err)
+			return
+		}
+		log.Info("new certificate", "file", t.Cert, "ends", ends)
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	pool, err := mc.ReadAuthorities(t.CA)
+	return pair, pool, err
+}
+
+// peerTLS is for the links between aggregators, and to them.
+func peerTLS(pair *certfile.Pair, pool *x509.CertPool) *tls.Config {
+	c := mc.PeerTLS(tls.Certificate{}, pool)
+	pair.Use(c)
+	return c
 }
 
 // daConfig is da.yaml.

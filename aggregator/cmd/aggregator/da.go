@@ -86,7 +86,7 @@ func daDeps(c daConfig, log *slog.Logger) (aggregator.Deps, error) {
 	if deps.Key, err = mc.ReadKey(c.SealKey); err != nil {
 		return deps, err
 	}
-	cert, pool, err := c.TLS.read()
+	pair, pool, err := c.TLS.read(log)
 	if err != nil {
 		return deps, err
 	}
@@ -103,7 +103,7 @@ func daDeps(c daConfig, log *slog.Logger) (aggregator.Deps, error) {
 	for _, centre := range deps.Genesis.Centres {
 		observers = append(observers, centre.ID)
 	}
-	if deps.Link, err = peer.NewGRPC(peer.Config{Self: c.ID, ListenAddr: c.Listen, Peers: peers, TLS: mc.PeerTLS(cert, pool),
+	if deps.Link, err = peer.NewGRPC(peer.Config{Self: c.ID, ListenAddr: c.Listen, Peers: peers, TLS: peerTLS(pair, pool),
 		Observers: observers}); err != nil {
 		return deps, err
 	}
@@ -115,9 +115,12 @@ func daDeps(c daConfig, log *slog.Logger) (aggregator.Deps, error) {
 		}
 		password = strings.TrimRight(string(b), "\r\n")
 	}
+	deps.CertificateEnds = pair.Ends
+	brokerTLS := &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: pool}
+	pair.Use(brokerTLS)
 	for _, url := range c.MQTT {
 		p, err := mqtt.New(aggregator.MQTTOf(c.ID, mqtt.Config{URL: url, Logger: log, Username: c.MQTTUsername, Password: password,
-			TLS: &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{cert}, RootCAs: pool}}))
+			TLS: brokerTLS}))
 		if err != nil {
 			return deps, err
 		}

@@ -155,7 +155,7 @@ func openCentre(cmd *cobra.Command, c mcConfig) (*mc.Centre, func() error, error
 	if err != nil {
 		return nil, nil, err
 	}
-	cert, pool, err := c.TLS.read()
+	pair, pool, err := c.TLS.read(log)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -169,7 +169,7 @@ func openCentre(cmd *cobra.Command, c mcConfig) (*mc.Centre, func() error, error
 		return all
 	}
 	for _, da := range g.DAs() {
-		conf := mc.PeerTLS(cert, pool)
+		conf := peerTLS(pair, pool)
 		conf.ServerName = da.ID
 		client, err := peer.Dial(da.Address, conf)
 		if err != nil {

@@ -14,8 +14,8 @@
 // An epoch has the folder epoch-<number>. Folder e+1 is made with a mark "fresh"
 // when epoch e begins; the mark goes before the first vote. So at a start: a log
 // means continue, a mark means that this node has not voted, and neither means
-// that the log is lost. (A crash in the instant between removing the mark and
-// writing the log costs that epoch's votes too.)
+// that the log is lost. While the mark gives way to the log, a file begin-<number>
+// next to the folder says so; a crash then begins again.
 //
 // The library repairs a torn tail itself. It does not repair an empty last file;
 // Open does.

@@ -44,7 +44,7 @@ var ErrLost = errors.New("the log of this epoch is missing or damaged: not votin
 // and that it has said nothing in a later one.
 func (d Dir) Whole(epoch uint64) (bool, error) {
 	dir := string(d)
-	s, err := inspect(dir, Folder(dir, epoch))
+	s, err := inspect(dir, epoch)
 	if err != nil || s.lost != nil || !s.log && !s.fresh {
 		return false, err
 	}
@@ -56,8 +56,12 @@ func (d Dir) Whole(epoch uint64) (bool, error) {
 		if !strings.HasPrefix(e.Name(), "epoch-") || e.Name() <= filepath.Base(Folder(dir, epoch)) {
 			continue
 		}
-		later, err := inspect(dir, filepath.Join(dir, e.Name()))
-		if err != nil || later.log {
+		var number uint64
+		if _, err := fmt.Sscanf(e.Name(), "epoch-%d", &number); err != nil {
+			continue // no folder of ours
+		}
+		later, err := inspect(dir, number)
+		if err != nil || later.log && !later.fresh {
 			return false, err
 		}
 	}
@@ -71,7 +75,7 @@ func (d Dir) Whole(epoch uint64) (bool, error) {
 func (d Dir) Open(log api.Logger, epoch, height uint64, entered bool) (Log, [][]byte, error) {
 	dir := string(d)
 	own := Folder(dir, epoch)
-	state, err := inspect(dir, own)
+	state, err := inspect(dir, epoch)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -82,15 +86,15 @@ func (d Dir) Open(log api.Logger, epoch, height uint64, entered bool) (Log, [][]
 	if !state.log && !state.fresh && !entered && !first {
 		return nil, nil, ErrLost
 	}
-	if err := d.Prepare(epoch + 1); err != nil {
-		return nil, nil, err
-	}
-	if state.fresh {
-		// The mark must be gone before the log exists: the library takes a
-		// folder that is not empty for one with a log.
-		if err := os.Remove(filepath.Join(own, freshMark)); err != nil {
+	begins := state.fresh || !state.log
+	if begins {
+		if err := d.begin(epoch); err != nil {
 			return nil, nil, fmt.Errorf("begin log: %w", err)
 		}
+		state.log = false
+	}
+	if err := d.Prepare(epoch + 1); err != nil {
+		return nil, nil, err
 	}
 	options := &wal.Options{BufferSizeBytes: 64 << 10}
 	file, content, err := wal.InitializeAndReadAll(log, own, options)
@@ -110,7 +114,41 @@ func (d Dir) Open(log api.Logger, epoch, height uint64, entered bool) (Log, [][]
 	default:
 		return nil, nil, fmt.Errorf("open log: %w", err)
 	}
+	if begins {
+		if err := d.begun(epoch); err != nil {
+			return nil, nil, errors.Join(fmt.Errorf("begin log: %w", err), file.Close())
+		}
+	}
 	return file, content, removeOlder(dir, epoch)
+}
+
+// beginMark says that a log is being begun: nothing was said by it. The mark of a
+// fresh folder must be gone before the log exists, since the library takes a folder
+// that is not empty for one with a log; and a crash in between must not look like a
+// lost log, of which a power cut would leave one at every node.
+func beginMark(dir string, epoch uint64) string {
+	return filepath.Join(dir, fmt.Sprintf("begin-%08d", epoch))
+}
+
+func (d Dir) begin(epoch uint64) error {
+	dir := string(d)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	if err := os.WriteFile(beginMark(dir, epoch), nil, 0o600); err != nil {
+		return err
+	}
+	if err := syncDir(dir); err != nil {
+		return err
+	}
+	return os.RemoveAll(Folder(dir, epoch))
+}
+
+func (d Dir) begun(epoch uint64) error {
+	if err := os.Remove(beginMark(string(d), epoch)); err != nil {
+		return err
+	}
+	return syncDir(string(d))
 }
 
 type logState struct {
@@ -119,8 +157,9 @@ type logState struct {
 	epochs     int // folders of any epoch
 }
 
-func inspect(dir, own string) (logState, error) {
+func inspect(dir string, epoch uint64) (logState, error) {
 	var s logState
+	own := Folder(dir, epoch)
 	entries, err := os.ReadDir(dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return s, fmt.Errorf("open log: %w", err)
@@ -129,6 +168,7 @@ func inspect(dir, own string) (logState, error) {
 		if strings.HasPrefix(e.Name(), "epoch-") {
 			s.epochs++
 		}
+		s.fresh = s.fresh || e.Name() == filepath.Base(beginMark(dir, epoch))
 	}
 	entries, err = os.ReadDir(own)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -152,7 +192,7 @@ func inspect(dir, own string) (logState, error) {
 func (d Dir) Prepare(epoch uint64) error {
 	dir := string(d)
 	next := Folder(dir, epoch)
-	s, err := inspect(dir, next)
+	s, err := inspect(dir, epoch)
 	if err != nil || s.log || s.fresh || s.lost != nil {
 		return err
 	}

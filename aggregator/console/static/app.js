@@ -119,8 +119,9 @@ function head(s) {
   $('name').textContent = s.name;
   document.title = (lost ? 'No connection – ' : '') + (s.name ? `${s.name} – fairwatt` : 'fairwatt');
   $('simulated').hidden = !s.simulated;
-  $('fault').hidden = !s.fault;
-  if ($('fault').textContent !== (s.fault || '')) $('fault').textContent = s.fault || '';
+  const fault = s.fault || s.agreement.stuck || '';
+  $('fault').hidden = !fault;
+  if ($('fault').textContent !== fault) $('fault').textContent = fault;
   $('overview').replaceChildren(...overview(s));
   $('footer').textContent = `Seen by ${s.da}, fairwatt ${s.software}, up since ${stamp.format(s.started_ms)}.`;
 }
@@ -134,11 +135,20 @@ function trades(list, count) {
   $('trades-note').textContent = all > list.length ? `The newest ${list.length} of ${whole.format(all)}.` : '';
 }
 
-function chain(c) {
-  show('chain-facts', [c.height, c.time_ms, c.records, c.epoch, c.view, c.accounting_node, c.view_changes, c.receipts, c.order, c.id], () => facts([
+function member(p, now) {
+  const heard = p.heard_ms && now - p.heard_ms < 5000 ? `block ${whole.format(p.height)}` : 'not heard';
+  return `${p.id}: ${heard}${p.refused ? `, ${whole.format(p.refused)} refused` : ''}${p.cut_off_ms > now ? ', cut off' : ''}`;
+}
+
+function chain(c, a, now) {
+  const members = (a.peers || []).map(p => member(p, now));
+  show('chain-facts', [c.height, c.time_ms, c.records, c.epoch, c.view, c.accounting_node, c.view_changes, c.receipts, c.order, c.id, a.reachable, a.voting, members], () => facts([
     ['Height', whole.format(c.height)], ['Newest block', time(c.time_ms)], ['Records', whole.format(c.records)],
     ['Accounting node', c.accounting_node], ['Epoch', whole.format(c.epoch)], ['Agreement view', whole.format(c.view)],
     ['View changes', whole.format(c.view_changes)], ['Receipts sent', whole.format(c.receipts)],
+    ['In reach', `${a.reachable} of ${a.members}; a block needs ${a.quorum}`],
+    ['This one votes', a.voting ? 'yes' : 'no'], ['Its last vote', a.last_vote_ms ? time(a.last_vote_ms) : 'none yet'],
+    ['The others', members.join('; ') || 'none'],
     ['Order of this epoch', (c.order || []).join(', ')], ['Chain id', el('span', { class: 'mono', title: c.id }, c.id.slice(0, 16) + '…')]]));
   show('block-rows', c.blocks, l => l.length ? l.map(blockRow) : el('tr', {}, el('td', { colspan: 7, class: 'empty' }, 'No block yet.')));
 }
@@ -170,7 +180,7 @@ function draw(s) {
   generators(s.generators);
   trades(s.trades, s.trade_count);
   show('words', s.words || [], l => l.length ? l.map(wordRow) : el('li', { class: 'empty' }, 'No one has spoken yet.'));
-  chain(s.chain);
+  chain(s.chain, s.agreement, s.time_ms);
   tree(s.tree, s.chain, s.counters);
   counters(s.counters);
 }
