@@ -46,6 +46,9 @@ func (i *instance) SendConsensus(target uint64, m *protos.Message) {
 		}
 		return
 	}
+	if m.GetViewData() != nil {
+		m = i.yielding(m)
+	}
 	if nv := m.GetNewView(); nv != nil {
 		i.offer(nv)
 	}

@@ -73,6 +73,7 @@ type instance struct {
 	keepMu   sync.Mutex
 	kept     map[keptKey]*protos.Message
 	wishes   wishes
+	told     map[uint64]told // of blocks under way, by member
 	wants    map[guard.Place]*want
 	verified sync.Map // proposal hash -> struct{}: blocks the application accepted
 
@@ -109,6 +110,7 @@ func (n *Node) open(ctx context.Context, epoch Epoch, entered bool, r *Resumptio
 		node: n, epoch: epoch, forest: n.forestOf(epoch), ids: make(map[string]uint64), queues: make(map[string]chan *peerpb.Frame), large: make(map[string]chan struct{}),
 		votes: make(map[votePlace]*protos.Message), kept: make(map[keptKey]*protos.Message), wants: make(map[guard.Place]*want),
 		wishes: wishes{view: make(map[uint64]uint64), helped: make(map[uint64]time.Time), answers: make(map[uint64]int), proved: make(map[uint64]time.Time)},
+		told:   make(map[uint64]told),
 		ended:  make(chan struct{}), seat: guard.Guard{
 			ChainID: n.cfg.ChainID, Self: n.cfg.Self, Keys: n.cfg.Keys, BlockBytes: n.cfg.blockBytes(), Epoch: epoch.Number, Running: true, Order: epoch.Order,
 		},
@@ -402,6 +404,9 @@ func (i *instance) handle(from string, f *peerpb.Frame) {
 	}
 	if vc := m.GetViewChange(); vc != nil {
 		i.wished(sender, vc)
+	}
+	if svd := m.GetViewData(); svd != nil {
+		i.noteViewData(sender, svd)
 	}
 	if nv := m.GetNewView(); nv != nil {
 		i.offer(nv)
