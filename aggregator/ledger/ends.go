@@ -35,7 +35,7 @@ func (x *execution) sweep() {
 		case dueOffer:
 			x.remove(keyOffer + id)
 		case dueRequest:
-			x.remove(keyRequest + id)
+			x.endRequest(id)
 		case dueTrade:
 			t := &Trade{}
 			if x.get(keyTrade+id, t) && t.DeadlineMs == deadlineMs {

@@ -123,7 +123,7 @@ func TestParamsHaveLimits(t *testing.T) {
 		"loss_e4": {0, 5_000}, "register_step_wh": {1, 10_000}, "max_standing_ms": {1, year}, "start_by_ms": {1, year},
 		"deliver_by_ms": {1, year}, "resume_by_ms": {1, year}, "confirm_by_ms": {1, year}, "dispute_ms": {1, year},
 		"attestation_max_ms": {1, 3_600_000}, "hold_reading_ms": {1, 3_600_000}, "max_holds": {1, 1000}, "silence_ms": {1, year}, "reading_skew_ms": {1, 3_600_000},
-		"min_lot_wh": {1, ledger.MaxEnergyWh}, "max_sweep": {1, 100_000},
+		"min_lot_wh": {1, ledger.MaxEnergyWh}, "max_sweep": {1, 100_000}, "max_requests": {1, 100_000},
 	}
 	fields := reflect.TypeFor[ledger.Params]()
 	for i := range fields.NumField() {

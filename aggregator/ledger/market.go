@@ -136,6 +136,9 @@ func (x *execution) request(buyer string, q *fairwattpb.Request) *Refusal {
 	if a, _ := x.account(buyer); a.WalletMicro <= 0 {
 		return refuse(wire.CodeInsufficientFunds, "the wallet of %q is empty", buyer)
 	}
+	if r := x.mayAsk(buyer); r != nil {
+		return r
+	}
 	request := Request{
 		ID: q.RequestId, Buyer: buyer, VolumeWh: q.VolumeWh,
 		MaxPriceMicroPerKWh: q.MaxPriceMicroPerKwh, ExpiresMs: q.ExpiresMs,
@@ -190,6 +193,7 @@ func (x *execution) response(p *fairwattpb.Response) *Refusal {
 	}
 	q.Answered = true
 	x.put(key, &q)
+	x.asks(q.Buyer, -1)
 	t := &Trade{
 		ID: token.TokenId, Buyer: token.Buyer, RequestID: q.ID, TokenVolumeWh: token.VolumeWh,
 		MaxPriceMicroPerKWh: q.MaxPriceMicroPerKWh, OpenedMs: x.timeMs,

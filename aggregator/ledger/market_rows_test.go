@@ -49,6 +49,12 @@ var marketRows = []marketRow{
 		r.GetRequest().ExpiresMs = w.NowMs + 1
 		return r
 	}},
+	{"request too often", wire.CodeTooManyRequests, func(w *world) {
+		w.toRequested()
+		for n := range w.Genesis.Params.MaxRequests - 1 {
+			w.must(buyer, w.asked(int(n)+2, w.NowMs+60_000))
+		}
+	}, buyer, func(w *world) record { return w.asked(100, w.NowMs+60_000) }},
 	{"request twice", wire.CodeRequestExists, (*world).toRequested, buyer, func(w *world) record { return w.request(1, 1) }},
 	{"request without money", wire.CodeInsufficientFunds, nil, buyer, func(w *world) record { return w.request(1, 1) }},
 

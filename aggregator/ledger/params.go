@@ -105,6 +105,8 @@ type Params struct {
 	// MaxSweep is how many deadlines end in one block at most; more wait for the
 	// next one.
 	MaxSweep int64 `json:"max_sweep,omitempty"`
+	// MaxRequests is how many requests of one buyer may stand unanswered.
+	MaxRequests int64 `json:"max_requests,omitempty"`
 }
 
 // The rules by which a delivery runs and is paid.
@@ -154,6 +156,7 @@ func DefaultParams() Params {
 		ReadingSkewMs:      2 * minute,
 		MinLotWh:           10,
 		MaxSweep:           1_000,
+		MaxRequests:        8,
 	}
 }
 
@@ -218,6 +221,7 @@ func (p *Params) validateSettlement(year int64) error {
 		{"reading_skew_ms", p.ReadingSkewMs, 1, 3_600_000},
 		{"min_lot_wh", p.MinLotWh, 1, MaxEnergyWh},
 		{"max_sweep", p.MaxSweep, 1, 100_000},
+		{"max_requests", p.MaxRequests, 1, 100_000},
 	} {
 		if first {
 			c.low, c.up = 0, 0

@@ -90,7 +90,7 @@ var sweepRows = []marketRow{
 // A53: however much ends at once, a block ends max_sweep of it, and the next ones
 // the rest, also in a state that was stored meanwhile.
 func TestSweepIsBounded(t *testing.T) {
-	w := newWorld(t, func(g *ledger.Genesis) { g.Params.MaxSweep = 10 })
+	w := newWorld(t, func(g *ledger.Genesis) { g.Params.MaxSweep, g.Params.MaxRequests = 10, 25 })
 	w.must(mc, deposit(buyer, 1_000_000, "d"))
 	ends := w.NowMs + 60_000
 	var sealed [][]byte

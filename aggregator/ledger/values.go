@@ -21,6 +21,7 @@ const (
 	keyOffer       = "offer/"       // seller
 	keyContactor   = "contactor/"   // seller: what switches its power, once it has said
 	keyRequest     = "request/"     // buyer/request id
+	keyAsking      = "asking/"      // buyer: how many of its requests stand unanswered
 	keyTrade       = "trade/"       // trade id
 	keyRunning     = "running/"     // seller: the trade that it delivers, or that is held
 	keyReference   = "reference/"   // of a deposit, as hex

@@ -59,6 +59,8 @@ const (
 	CodeRequestUnknown = "request_unknown"
 	// CodeRequestAnswered: the request was answered before.
 	CodeRequestAnswered = "request_answered"
+	// CodeTooManyRequests: as many requests of the buyer stand unanswered as may.
+	CodeTooManyRequests = "too_many_requests"
 	// CodeTokenExists: the Token's id is taken.
 	CodeTokenExists = "token_exists"
 	// CodeVolumeWrong: the volume is more than was asked, offered or paid for.
