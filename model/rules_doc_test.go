@@ -105,7 +105,6 @@ func rulesManual(t *testing.T) []byte {
 // noSensor are the rules that no driver feeds yet, with what would.
 var noSensor = map[string]string{
 	"E07": "none of its own: a power analyser's recording, or another source of `thd_pct`",
-	"E09": "none of its own: a residual current monitor, or another source of `leakage_ma`",
 }
 
 // feeds writes which kinds of sensors give the channels of a rule, for each group of

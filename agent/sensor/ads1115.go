@@ -73,8 +73,8 @@ func (o ADS1115Opts) check() error {
 	}
 	seen := map[model.Channel]bool{}
 	for i, in := range o.Inputs {
-		if !isACVoltage(in.Channel) && !isACCurrent(in.Channel) && !isDC(in.Channel) {
-			return fmt.Errorf("inputs[%d].channel: %s is no voltage or current, AC or DC", i, in.Channel)
+		if !canMeasure(in.Channel) {
+			return fmt.Errorf("inputs[%d].channel: %s is no voltage, current or leakage current", i, in.Channel)
 		}
 		if seen[in.Channel] {
 			return fmt.Errorf("inputs[%d].channel: %s twice", i, in.Channel)
@@ -110,12 +110,13 @@ func (o ADS1115Opts) open(cfg Config, buses Buses) (Sensor, error) {
 // An InputConfig is one input of an ADS1115.
 type InputConfig struct {
 	// Channel is what is measured: voltage_v, current_a or one of a phase as RMS;
-	// dc_voltage_v or dc_current_a as mean, with its sign.
+	// dc_voltage_v or dc_current_a as mean, with its sign; leakage_ma as RMS, of a
+	// transformer around all live conductors.
 	Channel model.Channel `yaml:"channel"`
 	// Input is "0" to "3" against ground, or "0-1", "0-3", "1-3", "2-3".
 	Input string `yaml:"input"`
-	// Scale is volts (or amperes) at the line for a volt at the input, so that
-	// a clamp of 100 A : 1 V has 100.
+	// Scale is volts (or amperes, or mA of leakage) at the line for a volt at the
+	// input, so that a clamp of 100 A : 1 V has 100.
 	Scale float64 `yaml:"scale"`
 	// RangeV is the converter's range: 6.144, 4.096, 2.048 (default), 1.024,
 	// 0.512 or 0.256 V.
@@ -156,6 +157,11 @@ func isACVoltage(c model.Channel) bool {
 func isACCurrent(c model.Channel) bool { return c >= model.CurrentA && c <= model.CurrentNA }
 
 func isDC(c model.Channel) bool { return c == model.DCVoltageV || c == model.DCCurrentA }
+
+// canMeasure are the channels that an input may have.
+func canMeasure(c model.Channel) bool {
+	return isACVoltage(c) || isACCurrent(c) || isDC(c) || c == model.LeakageMA
+}
 
 func newADS1115(o ADS1115Opts, c chip, buses Buses) (*ADS1115, error) {
 	d := &ADS1115{chip: c, frequency: -1, cycles: o.Cycles, nominal: o.NominalHz}

@@ -17,7 +17,7 @@ func Gives(kind string) []model.Channel {
 	switch kind {
 	case KindADS1115:
 		for c := range model.NumChannels {
-			if isACVoltage(c) || isACCurrent(c) || isDC(c) {
+			if canMeasure(c) {
 				out = append(out, c)
 			}
 		}
