@@ -139,7 +139,7 @@ func TestParamsHaveLimits(t *testing.T) {
 			continue
 		}
 		for v, good := range map[int64]bool{l[0] - 1: false, l[0]: true, l[1]: true, l[1] + 1: false} {
-			p := ledger.DefaultParams().WithCredit(ledger.CreditRobust)
+			p := ledger.DefaultParams()
 			if name == "credit_start_e6" {
 				p.BlacklistBelowE6 = -trillion
 			}

@@ -162,7 +162,8 @@ func DefaultParams() Params {
 		MinLotWh:           10,
 		MaxSweep:           1_000,
 		MaxRequests:        8,
-		Credit:             CreditPaper,
+		Credit:             CreditRobust,
+		RobustCredit:       defaultRobust(),
 	}
 }
 
