@@ -38,6 +38,10 @@ func StateValues() [][2]string {
 		{keyOffer + "SELLER", &Offer{}},
 		{keyRequest + "BUYER/REQUEST", &Request{}},
 		{keyTrade + "TRADE", &Trade{}},
+		{keyReport + "AGGREGATOR", &reported{}},
+		{keyTrust + "AGGREGATOR", &standing{}},
+		{keyTree + "AGGREGATOR", &branch{}},
+		{keyRebuilt, &rebuilt{}},
 	} {
 		var d describer
 		v.v.fields(&d)
@@ -55,7 +59,7 @@ func StateValues() [][2]string {
 
 // DecodeAny decodes b as every kind of value and encodes it again.
 func DecodeAny(b []byte, check func(again []byte)) {
-	for _, v := range []value{&meta{}, &Participant{}, &Account{}, &Gate{}, &meter{}, &Offer{}, &Request{}, &Trade{}} {
+	for _, v := range []value{&meta{}, &Participant{}, &Account{}, &Gate{}, &meter{}, &Offer{}, &Request{}, &Trade{}, &reported{}, &standing{}, &branch{}, &rebuilt{}} {
 		if decodeValue(b, v) == nil {
 			check(encodeValue(v))
 		}

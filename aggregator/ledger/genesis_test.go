@@ -71,6 +71,9 @@ var genesisRules = []struct {
 	{func(g genesis) { g.OverheadUs[2][1] = math.MaxInt32 + 1 }, "overhead_us[2][1]: "},
 	{func(g genesis) { g.OverheadUs[2][2] = 1 }, "overhead_us[2][2]: 1"},
 
+	{func(g genesis) { g.Params.Trust = "" }, ""},
+	{func(g genesis) { g.Params.Trust = "hearsay" }, `params: trust: "hearsay"`},
+
 	{func(g genesis) { g.Centres = nil }, "centres: 0 of them"},
 	{func(g genesis) { g.Centres = centres(16) }, ""},
 	{func(g genesis) { g.Centres = centres(17) }, "centres: 17 of them"},
@@ -128,7 +131,7 @@ func TestParamsHaveLimits(t *testing.T) {
 	fields := reflect.TypeFor[ledger.Params]()
 	for i := range fields.NumField() {
 		name, _, _ := strings.Cut(fields.Field(i).Tag.Get("json"), ",")
-		if name == "tree" || name == "settlement" {
+		if name == "tree" || name == "settlement" || name == "trust" {
 			continue
 		}
 		l, ok := limits[name]

@@ -27,6 +27,10 @@ const (
 	keyReference   = "reference/"   // of a deposit, as hex
 	keyPublicKey   = "key/"         // public key, text form
 	keyRejoin      = "rejoin/"      // data aggregator: the height of its newest rejoin
+	keyReport      = "report/"      // data aggregator
+	keyTrust       = "trust/"       // data aggregator
+	keyTree        = "tree/"        // data aggregator
+	keyRebuilt     = "rebuilt"      // when the trees were last built anew, and why
 	keyDeadline    = "deadline/"    // 8 bytes of time, big endian, then what is due
 )
 
@@ -66,6 +70,15 @@ type meta struct {
 	WalletsMicro    int64
 	EscrowMicro     int64
 	FundMicro       int64 // what meters differed by, and no one was paid
+}
+
+// places is the order as numbers.
+func (m *meta) places() []int {
+	order := make([]int, len(m.Order))
+	for k := range order {
+		order[k] = int(m.Order[k])
+	}
+	return order
 }
 
 func (m *meta) fields(c codec) {
