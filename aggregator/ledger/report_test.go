@@ -443,3 +443,25 @@ func TestDamagedTrust(t *testing.T) {
 		t.Error("a word of a stranger")
 	}
 }
+
+// Of what the two ends of an edge measured the greater counts: who understates one is
+// not believed, and who overstates makes edges of its own dearer alone.
+func TestGreaterOverheadCounts(t *testing.T) {
+	c := newCouncil(t, 4, nil)
+	c.says("da-1", "da-2").OverheadUs = 10
+	c.says("da-2", "da-1").OverheadUs = 7000
+	c.says("da-3", "da-4").OverheadUs = 9000
+	c.says("da-3", "da-1").OverheadUs = 20
+	c.all()
+	c.end()
+	for _, p := range []struct {
+		a, b string
+		us   int64
+	}{{"da-1", "da-2", 6144}, {"da-2", "da-1", 6144}, {"da-3", "da-4", 8192}, {"da-4", "da-3", 8192}, {"da-1", "da-3", 20}, {"da-1", "da-4", 1000}} {
+		for _, peer := range c.why(p.a).Peers {
+			if peer.DA == p.b && peer.TreeUs != p.us {
+				t.Errorf("%s to %s: %d us, want %d", p.a, p.b, peer.TreeUs, p.us)
+			}
+		}
+	}
+}
