@@ -39,6 +39,22 @@ const (
 	reasonEdges     = "edges"     // an edge may be used now, or may be so no more
 )
 
+// us is the overhead to the aggregator at a place of the genesis.
+func (b *branch) us(place int) int64 {
+	return int64(binary.BigEndian.Uint32([]byte(b.OverheadUs[4*place:])))
+}
+
+// formatBranch is a node of an input in the order of the genesis.
+func formatBranch(in *wct.Input, i int) branch {
+	b := branch{TrustE4: in.TrustE4[i], Links: uint32(in.Links[i])}
+	row := make([]byte, 0, 4*in.N)
+	for _, us := range in.OverheadUs[i] {
+		row = binary.BigEndian.AppendUint32(row, uint32(us))
+	}
+	b.OverheadUs = string(row)
+	return b
+}
+
 // adopted is what the trees in use are built from, in the order of the genesis.
 func (s *State) adopted(get func(string, value) bool) *wct.Input {
 	in := s.genesis.network()
@@ -49,10 +65,21 @@ func (s *State) adopted(get func(string, value) bool) *wct.Input {
 		}
 		in.TrustE4[i], in.Links[i] = b.TrustE4, int(b.Links)
 		for j := range in.N {
-			in.OverheadUs[i][j] = int64(binary.BigEndian.Uint32([]byte(b.OverheadUs[4*j:])))
+			in.OverheadUs[i][j] = b.us(j)
 		}
 	}
 	return in
+}
+
+// branch is what the trees in use know of one data aggregator; s.mu is held.
+func (s *State) branch(at int) branch {
+	g := s.genesis
+	var b branch
+	if s.read(keyTree+g.Aggregators[at].ID, &b) && len(b.OverheadUs) == 4*len(g.Aggregators) {
+		return b
+	}
+	one := &wct.Input{N: len(g.Aggregators), TrustE4: []int64{g.Aggregators[at].TrustE4}, Links: []int{g.Aggregators[at].Links}, OverheadUs: g.OverheadUs[at : at+1]}
+	return formatBranch(one, 0)
 }
 
 // picked is an input over the same nodes in another order.
@@ -111,12 +138,7 @@ func (x *execution) nextSequence() []int {
 	now := x.reported(x.reckon())
 	if reason := x.renew(in, now); reason != "" {
 		for i, da := range s.genesis.Aggregators {
-			b := branch{TrustE4: now.TrustE4[i], Links: uint32(now.Links[i])}
-			row := make([]byte, 0, 4*now.N)
-			for _, us := range now.OverheadUs[i] {
-				row = binary.BigEndian.AppendUint32(row, uint32(us))
-			}
-			b.OverheadUs = string(row)
+			b := formatBranch(now, i)
 			x.put(keyTree+da.ID, &b)
 		}
 		x.put(keyRebuilt, &rebuilt{Height: x.meta.Height, Epoch: x.meta.Epoch + 1, Reason: reason})

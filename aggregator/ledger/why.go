@@ -129,18 +129,18 @@ func (s *State) Why(da string) (*Standing, bool) {
 	g := s.genesis
 	st := standing{TrustE4: g.Aggregators[at].TrustE4}
 	s.read(keyTrust+da, &st)
-	in := s.adopted(s.read)
+	own, n := s.branch(at), len(g.Aggregators)
 	w := &Standing{
 		DA: da, Height: s.meta.Height, Epoch: s.meta.Epoch, Rules: "genesis", FailedEpochs: int(s.meta.Failed[at]),
 		Children: []string{}, Disputes: []Dispute{}, Steps: []TrustStep{}, Peers: []PeerSight{},
-		TrustE4: st.TrustE4, TreeTrustE4: in.TrustE4[at], GenesisE4: g.Aggregators[at].TrustE4, ThresholdE4: g.Params.TThreE4,
+		TrustE4: st.TrustE4, TreeTrustE4: own.TrustE4, GenesisE4: g.Aggregators[at].TrustE4, ThresholdE4: g.Params.TThreE4,
 		GoodE4: st.GoodE4, BadE4: st.BadE4, PriorE4: priorE4, Condemned: st.Condemned, MaxFaulty: g.Faulty(),
-		SilentEpochs: int(st.Silent), Links: in.Links[at], GenesisLinks: g.Aggregators[at].Links,
+		SilentEpochs: int(st.Silent), Links: int(own.Links), GenesisLinks: g.Aggregators[at].Links,
 	}
 	if g.Params.byReports() {
 		w.Rules = TrustByReports
 	}
-	if st.Probe > 0 && int(st.Probe) <= in.N {
+	if st.Probe > 0 && int(st.Probe) <= n {
 		w.ProbationTo = g.Aggregators[st.Probe-1].ID
 	}
 	s.whyDisputes(w, &st)
@@ -149,7 +149,7 @@ func (s *State) Why(da string) (*Standing, bool) {
 			FirstHeight: one.first, Height: one.last, BeforeE4: int64(one.before), AfterE4: int64(one.after), Cause: causeNames[one.cause],
 			RecordHeight: one.height,
 		}
-		if int(one.other) < in.N && one.other != noOther {
+		if int(one.other) < n && one.other != noOther {
 			t.Other = g.Aggregators[one.other].ID
 		}
 		if one.height > 0 {
@@ -162,7 +162,7 @@ func (s *State) Why(da string) (*Standing, bool) {
 	if s.read(keyRebuilt, &r) {
 		w.RebuiltHeight, w.RebuiltReason = r.Height, r.Reason
 	}
-	s.whyPeers(w, in, at)
+	s.whyPeers(w, &own, at)
 	w.Place = slices.Index(s.meta.places(), at)
 	return w, true
 }
@@ -181,7 +181,7 @@ func (s *State) whyDisputes(w *Standing, st *standing) {
 	}
 }
 
-func (s *State) whyPeers(w *Standing, in *wct.Input, at int) {
+func (s *State) whyPeers(w *Standing, own *branch, at int) {
 	say := func(of string, about int) *Sighted {
 		var r reported
 		if !s.read(keyReport+of, &r) {
@@ -192,7 +192,7 @@ func (s *State) whyPeers(w *Standing, in *wct.Input, at int) {
 	}
 	for i, other := range s.genesis.Aggregators {
 		if i != at {
-			w.Peers = append(w.Peers, PeerSight{DA: other.ID, Theirs: say(other.ID, at), Own: say(w.DA, i), TreeUs: in.OverheadUs[at][i]})
+			w.Peers = append(w.Peers, PeerSight{DA: other.ID, Theirs: say(other.ID, at), Own: say(w.DA, i), TreeUs: own.us(i)})
 		}
 	}
 }
