@@ -112,6 +112,7 @@ type DA struct {
 	mail      *receipt.Mailer
 	page      *page.Page
 	warned    time.Time // of the certificate's end
+	reports   reports
 	tickedAt  time.Time // pulse's own: when this aggregator last asked for a block
 }
 
@@ -128,7 +129,7 @@ func New(cfg Config, deps Deps) (*DA, error) {
 	if deps.Genesis == nil || deps.Key == nil || deps.Link == nil {
 		return nil, errors.New("aggregator: genesis, key and link are required")
 	}
-	d := &DA{cfg: cfg, deps: deps, log: deps.Logger.With("da", cfg.ID)}
+	d := &DA{cfg: cfg, deps: deps, reports: reports{self: cfg.ID, wake: make(chan struct{}, 1)}, log: deps.Logger.With("da", cfg.ID)}
 	if err := d.open(); err != nil {
 		return nil, fmt.Errorf("aggregator %s: %w", cfg.ID, err)
 	}
@@ -225,6 +226,7 @@ func (d *DA) committed(st *ledger.Staged, votes int) {
 	d.intake.Final(st)
 	d.mail.Block(st)
 	d.page.Added(st, votes)
+	d.reports.added(d, st)
 }
 
 // keepGenesis puts the genesis next to the chain, so that the folder can be
@@ -286,6 +288,7 @@ func (d *DA) Run(ctx context.Context) error {
 	g.Go(func() error { return d.intake.Run(ctx) })
 	g.Go(func() error { return d.mail.Run(ctx) })
 	g.Go(func() error { return d.pulse(ctx) })
+	g.Go(func() error { return d.report(ctx) })
 	g.Go(func() error {
 		for _, p := range d.deps.Pipes {
 			if err := p.Open(); err != nil {
