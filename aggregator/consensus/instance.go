@@ -163,7 +163,11 @@ func (i *instance) readBook(lib api.Logger, entered bool) error {
 		return err
 	}
 	k := &keeper{newView: i.newView, file: file, entered: i.entered, failed: func(err error) { i.finish(&faultError{err, true}) }}
-	k.writes = func() func() { return i.node.pace.begin(&i.node.pace.entries) }
+	k.writes = func() func() {
+		done := i.node.pace.begin(&i.node.pace.entries)
+		i.node.cfg.Disk()
+		return done
+	}
 	i.log = k
 	if k.book, err = book.Read(content); err != nil {
 		return fmt.Errorf("%w: %w", wal.ErrLost, err)
