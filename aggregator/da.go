@@ -68,6 +68,10 @@ type Deps struct {
 	// Now is the wall clock: block times and skew are measured on it. Nil
 	// means time.Now.
 	Now func() time.Time
+	// Disk, if not nil, is called once for each time that a write waits for the
+	// disk. A program that plays a slow disk waits in it; no configuration file
+	// reaches it.
+	Disk func()
 	// Logger may be nil: then the default one.
 	Logger *slog.Logger
 }
@@ -125,6 +129,9 @@ func New(cfg Config, deps Deps) (*DA, error) {
 	}
 	if deps.Logger == nil {
 		deps.Logger = slog.Default()
+	}
+	if deps.Disk == nil {
+		deps.Disk = func() {}
 	}
 	if deps.Genesis == nil || deps.Key == nil || deps.Link == nil {
 		return nil, errors.New("aggregator: genesis, key and link are required")
@@ -189,7 +196,7 @@ func (d *DA) connect() error {
 	d.app = &app{
 		self: d.cfg.ID, key: d.deps.Key,
 		genesis: d.deps.Genesis, now: d.deps.Now, state: d.state, store: d.store, outcomes: outcomes,
-		committed: d.committed, failed: d.page.SetFault,
+		committed: d.committed, failed: d.page.SetFault, disk: d.deps.Disk,
 		verified: intake.NewRecent[struct{}](keptSignatures), staged: make(map[[32]byte]*ledger.Staged),
 	}
 	d.intake = intake.New(intake.Config{
@@ -197,7 +204,7 @@ func (d *DA) connect() error {
 	}, intake.Needs{Check: d.app.check, Last: d.state.LastCounter, Submit: d.agree, Receipts: d.mail})
 	d.agreement = consensus.Config{
 		Self: d.cfg.ID, Key: d.deps.Key, ChainID: chain, Keys: keys, Dir: filepath.Join(d.cfg.Dir, "agreement"),
-		App: d.app, Link: d.deps.Link, Dropped: d.intake.Discarded, Logger: d.log,
+		App: d.app, Link: d.deps.Link, Dropped: d.intake.Discarded, Disk: d.deps.Disk, Logger: d.log,
 		RecordBytes: d.deps.Genesis.Params.MaxRecordBytes, BatchRecords: min(500, d.deps.Genesis.Params.MaxRecordsPerBlock),
 	}
 	d.node, err = consensus.New(d.agreement)

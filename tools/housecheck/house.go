@@ -112,6 +112,7 @@ var fairwatt = house{
 		"aggregator/cmd/aggregator":    {floor: mains, side: aggregates},
 
 		"firmware-sim/grid": {floor: both, side: middle},
+		"firmware-sim/soak": {floor: both, side: middle},
 		"firmware-sim":      {floor: mains, side: middle},
 		"model/cmd/model":   {floor: mains, side: middle},
 	},
