@@ -50,6 +50,7 @@ var fairwatt = house{
 		"model/trace/comtrade": {floor: ground, side: middle, pure: true},
 		"model/trace/weather":  {floor: ground, side: middle, pure: true},
 		"model/waveform":       {floor: ground, side: middle, pure: true},
+		"model/neighbours":     {floor: ground, side: middle, pure: true},
 		"model/cap":            {floor: ground, side: middle, pure: true},
 		"proto/fairwattpb":     {floor: ground, side: middle, plain: true},
 		"proto/peerpb":         {floor: ground, side: middle, plain: true},
