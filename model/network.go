@@ -3,6 +3,10 @@ package model
 import (
 	"fmt"
 	"math"
+	"slices"
+	"strings"
+
+	"fairwatt/model/neighbours"
 )
 
 // A ScoreLimit says what a network score does for one hazard kind.
@@ -165,6 +169,7 @@ func (s *Scores) check() (Kind, bool) {
 // network tallies each kind's windows over and under its thresholds.
 type network struct {
 	scores    Scores
+	heard     neighbours.Heard // with the scores
 	known     bool
 	failure   string
 	overWarn  [NumKinds]tally
@@ -275,11 +280,25 @@ func (x *explainer) score(k Kind) {
 		limit = l.Block
 	}
 	x.say("network: " + k.String() + " likely (threshold " + number(limit) + ")")
+	var by []string
 	for i, t := range x.e.network.scores.Top {
 		if i == 3 {
 			break
 		}
 		x.input(t.Name, t.Value, t.Unit, 0, "", 0)
+		for n, names := range x.e.network.heard.By {
+			if t.Name != features[FeatureNeighbours+n].name {
+				continue
+			}
+			for _, name := range names {
+				if !slices.Contains(by, name) {
+					by = append(by, name)
+				}
+			}
+		}
+	}
+	if by != nil {
+		x.say("as told by " + strings.Join(by, ", "))
 	}
 }
 
@@ -305,5 +324,6 @@ func (j *Judge) score(tMs int64) {
 		return
 	}
 	sc.take(tMs, scores, j.ev.cfg.Score.ClearRatio)
+	sc.heard = j.extractor.place.heard
 	j.events = append(j.events, Event{TimeMs: tMs, Type: EventScore, Scores: scores})
 }

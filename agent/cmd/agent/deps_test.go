@@ -91,6 +91,7 @@ var own = map[string]string{
 	"fairwatt/agent/view":            "what is shown, and agent monitor",
 	"fairwatt/model":                 "the judge",
 	"fairwatt/model/cap":             "official warnings, alerts as CAP",
+	"fairwatt/model/neighbours":      "what neighbours say of the weather",
 	"fairwatt/model/nnet":            "hazard network",
 	"fairwatt/model/nnet/skill":      "of nnet",
 	"fairwatt/model/trace":           "agent record and replay",
