@@ -88,6 +88,7 @@ type Agent struct {
 	beganMs   int64             // sensing clock of the start
 	worldMs   int64             // the world's time of day then, if it has its own
 	receipts  *checker          // nil without a chain
+	region    *region           // what neighbours say; nil where nothing is shared
 	meters    []meter
 	trade     trading
 	power     *power
@@ -194,6 +195,7 @@ func New(cfg Config, deps Deps) (*Agent, error) {
 	if deps.Chain != nil {
 		a.receipts = newChecker(deps.Chain, a.mine, deps.Logger)
 	}
+	a.region = newRegion(&cfg, &deps)
 	if a.waves, err = newWaveWatches(deps.Sensors, cfg.Judge); err != nil {
 		return nil, fmt.Errorf("new agent: %w", err)
 	}
@@ -273,6 +275,9 @@ func (a *Agent) Run(ctx context.Context) error {
 				}
 			})
 		}
+		if a.region != nil {
+			pipe.Subscribe(a.publisher.topics.Neighbours("+"), a.region.listener.post)
+		}
 		a.subscribeWords(pipe)
 		if err := pipe.Open(); err != nil {
 			return errors.Join(err, a.close())
@@ -281,7 +286,12 @@ func (a *Agent) Run(ctx context.Context) error {
 	g := new(errgroup.Group)
 	g.Go(func() error { return a.publisher.run(publishing) })
 	if a.receipts != nil {
-		g.Go(func() error { return a.checkReceipts(publishing) })
+		g.Go(func() error { return a.guarded(publishing, a.receipts.run) })
+	}
+	if a.region != nil {
+		g.Go(func() error { return a.guarded(publishing, a.region.listener.run) })
+	} else if a.deps.Chain != nil {
+		a.withdraw()
 	}
 	g.Go(func() error { return a.power.guard(publishing, a.judgeLostAfter()) })
 	g.Go(func() error {
@@ -400,6 +410,7 @@ func (a *Agent) tick(ctx context.Context) error {
 	}
 	a.beat(StageSense)
 	a.feel()
+	a.hear()
 	if err := a.step(); err != nil {
 		return err
 	}
@@ -510,6 +521,9 @@ func (a *Agent) periodic() error {
 		if err := a.publishTelemetry(); err != nil {
 			return err
 		}
+	}
+	if err := a.tellNeighbours(); err != nil {
+		return err
 	}
 	if due(now, &a.lastFlush, flushEvery) {
 		a.flush()

@@ -21,7 +21,7 @@ func (a *Agent) rest() error {
 // farewellTimeout bounds the last publication.
 const farewellTimeout = 3 * time.Second
 
-// close says offline and closes everything New was given.
+// close says offline, takes the nowcast back and closes everything New was given.
 func (a *Agent) close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), farewellTimeout)
 	defer cancel()
@@ -29,6 +29,11 @@ func (a *Agent) close() error {
 		if pipe.Connected() {
 			if err := pipe.Publish(ctx, a.publisher.topics.Of(wire.ClassStatus), 1, true, []byte(wire.Offline)); err != nil {
 				a.log.Warn("say offline", "err", err)
+			}
+			if a.region != nil {
+				if err := pipe.Publish(ctx, a.publisher.topics.Of(wire.ClassNowcast), 1, true, nil); err != nil {
+					a.log.Warn("take the nowcast back", "err", err)
+				}
 			}
 		}
 		pipe.Close()

@@ -100,6 +100,7 @@ var own = map[string]string{
 	"fairwatt/model/waveform":        "waveforms, recorded and live",
 	"fairwatt/proto/fairwattpb":      "records; frames of sim://",
 	"fairwatt/proto/mqtt":            "broker connection",
+	"fairwatt/proto/nowcast":         "what neighbours say, sealed",
 	"fairwatt/proto/seal":            "signatures",
 	"fairwatt/proto/wire":            "topics, views, words",
 	"fairwatt/proto/boltfile":        "damaged files of the outbox",
