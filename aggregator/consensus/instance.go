@@ -77,11 +77,12 @@ type instance struct {
 	wants    map[guard.Place]*want
 	verified sync.Map // proposal hash -> struct{}: blocks the application accepted
 
-	ended    chan struct{}
-	endOnce  sync.Once
-	endErr   error
-	reported atomic.Bool
-	signs    lockup.Predictor
+	ended     chan struct{}
+	endOnce   sync.Once
+	endErr    error
+	reported  atomic.Bool
+	signs     lockup.Predictor
+	turnstile *lockup.Turnstile
 }
 
 type votePlace struct {
@@ -111,7 +112,7 @@ func (n *Node) open(ctx context.Context, epoch Epoch, entered bool, r *Resumptio
 		votes: make(map[votePlace]*protos.Message), kept: make(map[keptKey]*protos.Message), wants: make(map[guard.Place]*want),
 		wishes: wishes{view: make(map[uint64]uint64), helped: make(map[uint64]time.Time), answers: make(map[uint64]int), proved: make(map[uint64]time.Time)},
 		told:   make(map[uint64]told),
-		ended:  make(chan struct{}), seat: guard.Guard{
+		ended:  make(chan struct{}), turnstile: lockup.NewTurnstile(), seat: guard.Guard{
 			ChainID: n.cfg.ChainID, Self: n.cfg.Self, Keys: n.cfg.Keys, BlockBytes: n.cfg.blockBytes(), Epoch: epoch.Number, Running: true, Order: epoch.Order,
 		},
 	}
@@ -123,7 +124,7 @@ func (n *Node) open(ctx context.Context, epoch Epoch, entered bool, r *Resumptio
 		}
 	}
 	i.self = i.ids[n.cfg.Self]
-	lib := &logger{log: n.log, fail: i.fault, signs: &i.signs}
+	lib := &logger{log: n.log, fail: i.fault, ended: i.ended, signs: &i.signs, turnstile: i.turnstile}
 	last, signatures, md, err := i.lastDecision()
 	if err == nil {
 		i.last.Store(md.GetLatestSequence())
