@@ -116,6 +116,22 @@ func (p *place) features(f *Features, gust optional) {
 	}
 }
 
+// hears says whether a neighbour's number is there.
+func (f *Features) hears() bool {
+	for i := range neighbours.NumNumbers {
+		if !f.Missing[FeatureNeighbours+i] {
+			return true
+		}
+	}
+	return false
+}
+
+func (f *Features) forgetNeighbours() {
+	for i := range neighbours.NumNumbers {
+		f.X[FeatureNeighbours+i], f.Missing[FeatureNeighbours+i] = 0, true
+	}
+}
+
 // strongHours books the highest gust of each hour.
 type strongHours struct {
 	q       neighbours.Quantile

@@ -233,20 +233,22 @@ func (l ScoreLimit) lowest() float64 {
 }
 
 // take books the scores of one window at tMs. The time in which a kind was not
-// scored counts as one window at most: nothing is known of it.
-func (s *network) take(tMs int64, scores Scores, clearRatio float64) {
-	s.scores, s.known, s.failure = scores, true, ""
+// scored counts as one window at most: nothing is known of it. own are the scores
+// without the neighbours, by which alone it blocks.
+func (s *network) take(tMs int64, scores, own *Scores, clearRatio float64) {
+	s.scores, s.known, s.failure = *scores, true, ""
 	for k := range NumKinds {
 		if !scores.Has[k] {
 			continue
 		}
 		l, p := s.limits[k], scores.P[k]
+		alone := own.Has[k]
 		step := min(tMs-s.scoredMs[k], s.mostMs)
 		s.scoredMs[k] = tMs
 		s.overWarn[k].add(l.Warn > 0 && p >= l.Warn, s.firstMs, step)
-		s.overBlock[k].add(l.Block > 0 && p >= l.Block, s.firstMs, step)
+		s.overBlock[k].add(l.Block > 0 && alone && own.P[k] >= l.Block, s.firstMs, step)
 		s.under[k].add(p < l.lowest()*clearRatio, s.firstMs, step)
-		s.blockLow[k].add(p < l.Block*clearRatio, s.firstMs, step)
+		s.blockLow[k].add(alone && own.P[k] < l.Block*clearRatio, s.firstMs, step)
 	}
 }
 
@@ -302,7 +304,30 @@ func (x *explainer) score(k Kind) {
 	}
 }
 
-// score runs the network when its period has passed.
+// blocks says whether any score may block at this site.
+func (s *network) blocks() bool {
+	for k := range s.limits {
+		if s.limits[k].Block > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// ask returns the scores, or why there are none that can be used.
+func (j *Judge) ask(f *Features) (s Scores, why string) {
+	s, err := j.scorer.Score(f)
+	if err != nil {
+		return s, err.Error()
+	}
+	if k, ok := s.check(); !ok {
+		return s, k.String() + " score is no probability"
+	}
+	return s, ""
+}
+
+// score runs the network when its period has passed. Where a site lets it block,
+// it is asked a second time, without what the neighbours say: they may warn only.
 func (j *Judge) score(tMs int64) {
 	if j.scorer == nil {
 		return
@@ -314,16 +339,25 @@ func (j *Judge) score(tMs int64) {
 	}
 	sc.nextMs = tMs + seconds(j.ev.cfg.Score.PeriodS)
 	j.extractor.Features(&j.features)
-	scores, err := j.scorer.Score(&j.features)
-	if err != nil {
-		sc.fail(err.Error())
+	own, why := Scores{}, ""
+	apart := sc.blocks() && j.features.hears()
+	if apart {
+		alone := j.features
+		alone.forgetNeighbours()
+		own, why = j.ask(&alone)
+	}
+	var scores Scores
+	if why == "" {
+		scores, why = j.ask(&j.features)
+	}
+	if why != "" {
+		sc.fail(why)
 		return
 	}
-	if k, ok := scores.check(); !ok {
-		sc.fail(k.String() + " score is no probability")
-		return
+	if !apart {
+		own = scores
 	}
-	sc.take(tMs, scores, j.ev.cfg.Score.ClearRatio)
+	sc.take(tMs, &scores, &own, j.ev.cfg.Score.ClearRatio)
 	sc.heard = j.extractor.place.heard
 	j.events = append(j.events, Event{TimeMs: tMs, Type: EventScore, Scores: scores})
 }

@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"encoding/json"
 	"fmt"
 	"strconv"
 	"strings"
@@ -201,4 +202,17 @@ func AlteredSums(b []byte, deposited, wallets, escrow int64) []byte {
 		m.WalletsMicro += wallets
 		m.EscrowMicro += escrow
 	})
+}
+
+// ViewOfProof is the form for people that fits the other parts of a proof.
+func ViewOfProof(raw []byte) ([]byte, error) {
+	var p proofFile
+	if err := json.Unmarshal(raw, &p); err != nil {
+		return nil, err
+	}
+	parts, err := p.parts()
+	if err != nil {
+		return nil, err
+	}
+	return parts.decoded()
 }
