@@ -107,6 +107,11 @@ type Params struct {
 	MaxSweep int64 `json:"max_sweep,omitempty"`
 	// MaxRequests is how many requests of one buyer may stand unanswered.
 	MaxRequests int64 `json:"max_requests,omitempty"`
+
+	// Credit names the rules by which promises make credit: [CreditRobust],
+	// [CreditPaper], or [CreditFirst] of a chain that was made before there was a choice.
+	Credit string `json:"credit,omitempty"`
+	RobustCredit
 }
 
 // The rules by which a delivery runs and is paid.
@@ -157,6 +162,8 @@ func DefaultParams() Params {
 		MinLotWh:           10,
 		MaxSweep:           1_000,
 		MaxRequests:        8,
+		Credit:             CreditRobust,
+		RobustCredit:       defaultRobust(),
 	}
 }
 
@@ -196,6 +203,9 @@ func (p *Params) Validate() error {
 		}
 	}
 	if err := p.validateSettlement(year); err != nil {
+		return err
+	}
+	if err := p.validateCredit(year); err != nil {
 		return err
 	}
 	if p.Tree != string(wct.OCT) && p.Tree != string(wct.WCT) {

@@ -29,6 +29,7 @@ type State struct {
 	chain    [32]byte
 	voters   voters
 	sequence []int // of the communication tree, without failures
+	arbiters map[string]ed25519.PublicKey
 
 	mu           sync.RWMutex // guards what follows
 	headerHash   [32]byte
@@ -64,7 +65,7 @@ func NewState(g *Genesis) (*State, error) {
 			Entry{[]byte(keyParticipant + p.ID), encodeValue(p)},
 			Entry{[]byte(keyPublicKey + p.PublicKey), []byte(p.ID)})
 		if !p.Centre {
-			a := Account{CreditE6: g.Params.CreditStartE6}
+			a := g.Params.newAccount()
 			entries = append(entries, Entry{[]byte(keyAccount + p.ID), encodeValue(&a)})
 		}
 	}
@@ -120,6 +121,12 @@ func newState(g *Genesis) (*State, error) {
 		return nil, err
 	}
 	s.voters = voters{chain: s.chain, keys: keys, quorum: g.Quorum()}
+	s.arbiters = make(map[string]ed25519.PublicKey, len(g.Arbiters))
+	for _, a := range g.Arbiters {
+		if s.arbiters[a.ID], err = seal.ParseKey(string(a.PublicKey)); err != nil {
+			return nil, err
+		}
+	}
 	all := make([]int, len(g.Aggregators))
 	for i := range all {
 		all[i] = i

@@ -294,6 +294,58 @@ func (Contactor) EnumDescriptor() ([]byte, []int) {
 	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{4}
 }
 
+type Finding int32
+
+const (
+	Finding_FINDING_UNSPECIFIED Finding = 0
+	Finding_FINDING_SELLER      Finding = 1 // the seller is at fault
+	Finding_FINDING_BUYER       Finding = 2 // the buyer is at fault
+	Finding_FINDING_NEITHER     Finding = 3 // neither has lied
+)
+
+// Enum value maps for Finding.
+var (
+	Finding_name = map[int32]string{
+		0: "FINDING_UNSPECIFIED",
+		1: "FINDING_SELLER",
+		2: "FINDING_BUYER",
+		3: "FINDING_NEITHER",
+	}
+	Finding_value = map[string]int32{
+		"FINDING_UNSPECIFIED": 0,
+		"FINDING_SELLER":      1,
+		"FINDING_BUYER":       2,
+		"FINDING_NEITHER":     3,
+	}
+)
+
+func (x Finding) Enum() *Finding {
+	p := new(Finding)
+	*p = x
+	return p
+}
+
+func (x Finding) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Finding) Descriptor() protoreflect.EnumDescriptor {
+	return file_proto_fairwattpb_record_proto_enumTypes[5].Descriptor()
+}
+
+func (Finding) Type() protoreflect.EnumType {
+	return &file_proto_fairwattpb_record_proto_enumTypes[5]
+}
+
+func (x Finding) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Finding.Descriptor instead.
+func (Finding) EnumDescriptor() ([]byte, []int) {
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{5}
+}
+
 // A Record is what one participant puts on the chain.
 type Record struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -328,6 +380,11 @@ type Record struct {
 	//	*Record_MeterChange
 	//	*Record_MeterRetire
 	//	*Record_Tick
+	//	*Record_Bond
+	//	*Record_Unbond
+	//	*Record_Appeal
+	//	*Record_Verdict
+	//	*Record_Grant
 	Body          isRecord_Body `protobuf_oneof:"body"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -576,6 +633,51 @@ func (x *Record) GetTick() *Tick {
 	return nil
 }
 
+func (x *Record) GetBond() *Bond {
+	if x != nil {
+		if x, ok := x.Body.(*Record_Bond); ok {
+			return x.Bond
+		}
+	}
+	return nil
+}
+
+func (x *Record) GetUnbond() *Unbond {
+	if x != nil {
+		if x, ok := x.Body.(*Record_Unbond); ok {
+			return x.Unbond
+		}
+	}
+	return nil
+}
+
+func (x *Record) GetAppeal() *Appeal {
+	if x != nil {
+		if x, ok := x.Body.(*Record_Appeal); ok {
+			return x.Appeal
+		}
+	}
+	return nil
+}
+
+func (x *Record) GetVerdict() *Verdict {
+	if x != nil {
+		if x, ok := x.Body.(*Record_Verdict); ok {
+			return x.Verdict
+		}
+	}
+	return nil
+}
+
+func (x *Record) GetGrant() *Grant {
+	if x != nil {
+		if x, ok := x.Body.(*Record_Grant); ok {
+			return x.Grant
+		}
+	}
+	return nil
+}
+
 type isRecord_Body interface {
 	isRecord_Body()
 }
@@ -656,6 +758,26 @@ type Record_Tick struct {
 	Tick *Tick `protobuf:"bytes,37,opt,name=tick,proto3,oneof"`
 }
 
+type Record_Bond struct {
+	Bond *Bond `protobuf:"bytes,50,opt,name=bond,proto3,oneof"`
+}
+
+type Record_Unbond struct {
+	Unbond *Unbond `protobuf:"bytes,51,opt,name=unbond,proto3,oneof"`
+}
+
+type Record_Appeal struct {
+	Appeal *Appeal `protobuf:"bytes,52,opt,name=appeal,proto3,oneof"`
+}
+
+type Record_Verdict struct {
+	Verdict *Verdict `protobuf:"bytes,53,opt,name=verdict,proto3,oneof"`
+}
+
+type Record_Grant struct {
+	Grant *Grant `protobuf:"bytes,54,opt,name=grant,proto3,oneof"`
+}
+
 func (*Record_Registration) isRecord_Body() {}
 
 func (*Record_Deposit) isRecord_Body() {}
@@ -693,6 +815,16 @@ func (*Record_MeterChange) isRecord_Body() {}
 func (*Record_MeterRetire) isRecord_Body() {}
 
 func (*Record_Tick) isRecord_Body() {}
+
+func (*Record_Bond) isRecord_Body() {}
+
+func (*Record_Unbond) isRecord_Body() {}
+
+func (*Record_Appeal) isRecord_Body() {}
+
+func (*Record_Verdict) isRecord_Body() {}
+
+func (*Record_Grant) isRecord_Body() {}
 
 // MC only: admits a participant, binding its id to a key. The real identity
 // stays with the MC.
@@ -1010,6 +1142,7 @@ type Deposit struct {
 	To            string                 `protobuf:"bytes,1,opt,name=to,proto3" json:"to,omitempty"`
 	AmountMicro   int64                  `protobuf:"varint,2,opt,name=amount_micro,json=amountMicro,proto3" json:"amount_micro,omitempty"`
 	Reference     string                 `protobuf:"bytes,3,opt,name=reference,proto3" json:"reference,omitempty"` // unique per chain
+	Bond          bool                   `protobuf:"varint,4,opt,name=bond,proto3" json:"bond,omitempty"`          // into the bond instead of the wallet
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1063,6 +1196,13 @@ func (x *Deposit) GetReference() string {
 		return x.Reference
 	}
 	return ""
+}
+
+func (x *Deposit) GetBond() bool {
+	if x != nil {
+		return x.Bond
+	}
+	return false
 }
 
 // Why a gate is not open; the same causes stand in MQTT, API and log.
@@ -2501,11 +2641,279 @@ func (x *Confirm) GetReason() string {
 	return ""
 }
 
+// Member: puts money of its wallet into its bond, which stands for its promises.
+type Bond struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	AmountMicro   int64                  `protobuf:"varint,1,opt,name=amount_micro,json=amountMicro,proto3" json:"amount_micro,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Bond) Reset() {
+	*x = Bond{}
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Bond) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Bond) ProtoMessage() {}
+
+func (x *Bond) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Bond.ProtoReflect.Descriptor instead.
+func (*Bond) Descriptor() ([]byte, []int) {
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *Bond) GetAmountMicro() int64 {
+	if x != nil {
+		return x.AmountMicro
+	}
+	return 0
+}
+
+// Member: wants money of its bond back. It stands for nothing new from now on, and
+// comes into the wallet when nothing of the past can be charged to it any more.
+type Unbond struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	AmountMicro   int64                  `protobuf:"varint,1,opt,name=amount_micro,json=amountMicro,proto3" json:"amount_micro,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Unbond) Reset() {
+	*x = Unbond{}
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Unbond) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Unbond) ProtoMessage() {}
+
+func (x *Unbond) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Unbond.ProtoReflect.Descriptor instead.
+func (*Unbond) Descriptor() ([]byte, []int) {
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *Unbond) GetAmountMicro() int64 {
+	if x != nil {
+		return x.AmountMicro
+	}
+	return 0
+}
+
+// A party of a trade that has ended asks the arbiters to look at it.
+type Appeal struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	TradeId       string                 `protobuf:"bytes,1,opt,name=trade_id,json=tradeId,proto3" json:"trade_id,omitempty"`
+	TextHash      []byte                 `protobuf:"bytes,2,opt,name=text_hash,json=textHash,proto3" json:"text_hash,omitempty"` // SHA-256 of what it says, which stands elsewhere
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Appeal) Reset() {
+	*x = Appeal{}
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Appeal) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Appeal) ProtoMessage() {}
+
+func (x *Appeal) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Appeal.ProtoReflect.Descriptor instead.
+func (*Appeal) Descriptor() ([]byte, []int) {
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *Appeal) GetTradeId() string {
+	if x != nil {
+		return x.TradeId
+	}
+	return ""
+}
+
+func (x *Appeal) GetTextHash() []byte {
+	if x != nil {
+		return x.TextHash
+	}
+	return nil
+}
+
+// Arbiter: what it finds of a trade. It takes effect when a second one finds the same.
+type Verdict struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	TradeId       string                 `protobuf:"bytes,1,opt,name=trade_id,json=tradeId,proto3" json:"trade_id,omitempty"`
+	Finding       Finding                `protobuf:"varint,2,opt,name=finding,proto3,enum=fairwatt.v1.Finding" json:"finding,omitempty"`
+	TextHash      []byte                 `protobuf:"bytes,3,opt,name=text_hash,json=textHash,proto3" json:"text_hash,omitempty"` // SHA-256 of the grounds, which stand elsewhere
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Verdict) Reset() {
+	*x = Verdict{}
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Verdict) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Verdict) ProtoMessage() {}
+
+func (x *Verdict) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Verdict.ProtoReflect.Descriptor instead.
+func (*Verdict) Descriptor() ([]byte, []int) {
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *Verdict) GetTradeId() string {
+	if x != nil {
+		return x.TradeId
+	}
+	return ""
+}
+
+func (x *Verdict) GetFinding() Finding {
+	if x != nil {
+		return x.Finding
+	}
+	return Finding_FINDING_UNSPECIFIED
+}
+
+func (x *Verdict) GetTextHash() []byte {
+	if x != nil {
+		return x.TextHash
+	}
+	return nil
+}
+
+// Arbiter: money of the fund that no case is open about, to a member. It takes effect
+// when a second arbiter says the same.
+type Grant struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Reference     string                 `protobuf:"bytes,1,opt,name=reference,proto3" json:"reference,omitempty"` // unique per chain
+	To            string                 `protobuf:"bytes,2,opt,name=to,proto3" json:"to,omitempty"`
+	AmountMicro   int64                  `protobuf:"varint,3,opt,name=amount_micro,json=amountMicro,proto3" json:"amount_micro,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Grant) Reset() {
+	*x = Grant{}
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Grant) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Grant) ProtoMessage() {}
+
+func (x *Grant) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Grant.ProtoReflect.Descriptor instead.
+func (*Grant) Descriptor() ([]byte, []int) {
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *Grant) GetReference() string {
+	if x != nil {
+		return x.Reference
+	}
+	return ""
+}
+
+func (x *Grant) GetTo() string {
+	if x != nil {
+		return x.To
+	}
+	return ""
+}
+
+func (x *Grant) GetAmountMicro() int64 {
+	if x != nil {
+		return x.AmountMicro
+	}
+	return 0
+}
+
 var File_proto_fairwattpb_record_proto protoreflect.FileDescriptor
 
 const file_proto_fairwattpb_record_proto_rawDesc = "" +
 	"\n" +
-	"\x1dproto/fairwattpb/record.proto\x12\vfairwatt.v1\"\xdd\b\n" +
+	"\x1dproto/fairwattpb/record.proto\x12\vfairwatt.v1\"\xc2\n" +
+	"\n" +
 	"\x06Record\x12\x19\n" +
 	"\bchain_id\x18\x01 \x01(\fR\achainId\x12\x16\n" +
 	"\x06sender\x18\x02 \x01(\tR\x06sender\x12\x18\n" +
@@ -2532,7 +2940,12 @@ const file_proto_fairwattpb_record_proto_rawDesc = "" +
 	"\x12meter_registration\x18\" \x01(\v2\x1e.fairwatt.v1.MeterRegistrationH\x00R\x11meterRegistration\x12=\n" +
 	"\fmeter_change\x18# \x01(\v2\x18.fairwatt.v1.MeterChangeH\x00R\vmeterChange\x12=\n" +
 	"\fmeter_retire\x18$ \x01(\v2\x18.fairwatt.v1.MeterRetireH\x00R\vmeterRetire\x12'\n" +
-	"\x04tick\x18% \x01(\v2\x11.fairwatt.v1.TickH\x00R\x04tickB\x06\n" +
+	"\x04tick\x18% \x01(\v2\x11.fairwatt.v1.TickH\x00R\x04tick\x12'\n" +
+	"\x04bond\x182 \x01(\v2\x11.fairwatt.v1.BondH\x00R\x04bond\x12-\n" +
+	"\x06unbond\x183 \x01(\v2\x13.fairwatt.v1.UnbondH\x00R\x06unbond\x12-\n" +
+	"\x06appeal\x184 \x01(\v2\x13.fairwatt.v1.AppealH\x00R\x06appeal\x120\n" +
+	"\averdict\x185 \x01(\v2\x14.fairwatt.v1.VerdictH\x00R\averdict\x12*\n" +
+	"\x05grant\x186 \x01(\v2\x12.fairwatt.v1.GrantH\x00R\x05grantB\x06\n" +
 	"\x04body\"\xbe\x01\n" +
 	"\fRegistration\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
@@ -2560,11 +2973,12 @@ const file_proto_fairwattpb_record_proto_rawDesc = "" +
 	"\x03new\x18\x03 \x01(\v2\x1e.fairwatt.v1.MeterRegistrationR\x03new\":\n" +
 	"\vMeterRetire\x12\x14\n" +
 	"\x05meter\x18\x01 \x01(\tR\x05meter\x12\x15\n" +
-	"\x06end_wh\x18\x02 \x01(\x03R\x05endWh\"Z\n" +
+	"\x06end_wh\x18\x02 \x01(\x03R\x05endWh\"n\n" +
 	"\aDeposit\x12\x0e\n" +
 	"\x02to\x18\x01 \x01(\tR\x02to\x12!\n" +
 	"\famount_micro\x18\x02 \x01(\x03R\vamountMicro\x12\x1c\n" +
-	"\treference\x18\x03 \x01(\tR\treference\"\x8a\x01\n" +
+	"\treference\x18\x03 \x01(\tR\treference\x12\x12\n" +
+	"\x04bond\x18\x04 \x01(\bR\x04bond\"\x8a\x01\n" +
 	"\x05Cause\x12\x12\n" +
 	"\x04rule\x18\x01 \x01(\tR\x04rule\x12\x12\n" +
 	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\x14\n" +
@@ -2680,7 +3094,22 @@ const file_proto_fairwattpb_record_proto_rawDesc = "" +
 	"\areading\x18\x02 \x01(\v2\x19.fairwatt.v1.MeterReadingR\areading\x12\x1b\n" +
 	"\tenergy_wh\x18\x03 \x01(\x03R\benergyWh\x12\x1a\n" +
 	"\baccepted\x18\x04 \x01(\bR\baccepted\x12\x16\n" +
-	"\x06reason\x18\x05 \x01(\tR\x06reason*W\n" +
+	"\x06reason\x18\x05 \x01(\tR\x06reason\")\n" +
+	"\x04Bond\x12!\n" +
+	"\famount_micro\x18\x01 \x01(\x03R\vamountMicro\"+\n" +
+	"\x06Unbond\x12!\n" +
+	"\famount_micro\x18\x01 \x01(\x03R\vamountMicro\"@\n" +
+	"\x06Appeal\x12\x19\n" +
+	"\btrade_id\x18\x01 \x01(\tR\atradeId\x12\x1b\n" +
+	"\ttext_hash\x18\x02 \x01(\fR\btextHash\"q\n" +
+	"\aVerdict\x12\x19\n" +
+	"\btrade_id\x18\x01 \x01(\tR\atradeId\x12.\n" +
+	"\afinding\x18\x02 \x01(\x0e2\x14.fairwatt.v1.FindingR\afinding\x12\x1b\n" +
+	"\ttext_hash\x18\x03 \x01(\fR\btextHash\"X\n" +
+	"\x05Grant\x12\x1c\n" +
+	"\treference\x18\x01 \x01(\tR\treference\x12\x0e\n" +
+	"\x02to\x18\x02 \x01(\tR\x02to\x12!\n" +
+	"\famount_micro\x18\x03 \x01(\x03R\vamountMicro*W\n" +
 	"\x04Role\x12\x14\n" +
 	"\x10ROLE_UNSPECIFIED\x10\x00\x12\x0f\n" +
 	"\vROLE_SELLER\x10\x01\x12\x0e\n" +
@@ -2708,7 +3137,12 @@ const file_proto_fairwattpb_record_proto_rawDesc = "" +
 	"\x15CONTACTOR_UNSPECIFIED\x10\x00\x12\x12\n" +
 	"\x0eCONTACTOR_NONE\x10\x01\x12\x17\n" +
 	"\x13CONTACTOR_UNWATCHED\x10\x02\x12\x15\n" +
-	"\x11CONTACTOR_WATCHED\x10\x03B\x1bZ\x19fairwatt/proto/fairwattpbb\x06proto3"
+	"\x11CONTACTOR_WATCHED\x10\x03*^\n" +
+	"\aFinding\x12\x17\n" +
+	"\x13FINDING_UNSPECIFIED\x10\x00\x12\x12\n" +
+	"\x0eFINDING_SELLER\x10\x01\x12\x11\n" +
+	"\rFINDING_BUYER\x10\x02\x12\x13\n" +
+	"\x0fFINDING_NEITHER\x10\x03B\x1bZ\x19fairwatt/proto/fairwattpbb\x06proto3"
 
 var (
 	file_proto_fairwattpb_record_proto_rawDescOnce sync.Once
@@ -2722,85 +3156,97 @@ func file_proto_fairwattpb_record_proto_rawDescGZIP() []byte {
 	return file_proto_fairwattpb_record_proto_rawDescData
 }
 
-var file_proto_fairwattpb_record_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
-var file_proto_fairwattpb_record_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
+var file_proto_fairwattpb_record_proto_enumTypes = make([]protoimpl.EnumInfo, 6)
+var file_proto_fairwattpb_record_proto_msgTypes = make([]protoimpl.MessageInfo, 31)
 var file_proto_fairwattpb_record_proto_goTypes = []any{
 	(Role)(0),                 // 0: fairwatt.v1.Role
 	(MeterDirection)(0),       // 1: fairwatt.v1.MeterDirection
 	(GateState)(0),            // 2: fairwatt.v1.GateState
 	(WordKind)(0),             // 3: fairwatt.v1.WordKind
 	(Contactor)(0),            // 4: fairwatt.v1.Contactor
-	(*Record)(nil),            // 5: fairwatt.v1.Record
-	(*Registration)(nil),      // 6: fairwatt.v1.Registration
-	(*MeterRegistration)(nil), // 7: fairwatt.v1.MeterRegistration
-	(*MeterChange)(nil),       // 8: fairwatt.v1.MeterChange
-	(*MeterRetire)(nil),       // 9: fairwatt.v1.MeterRetire
-	(*Deposit)(nil),           // 10: fairwatt.v1.Deposit
-	(*Cause)(nil),             // 11: fairwatt.v1.Cause
-	(*CauseInput)(nil),        // 12: fairwatt.v1.CauseInput
-	(*GateChange)(nil),        // 13: fairwatt.v1.GateChange
-	(*Word)(nil),              // 14: fairwatt.v1.Word
-	(*Rejoin)(nil),            // 15: fairwatt.v1.Rejoin
-	(*Tick)(nil),              // 16: fairwatt.v1.Tick
-	(*GateAttestation)(nil),   // 17: fairwatt.v1.GateAttestation
-	(*Offer)(nil),             // 18: fairwatt.v1.Offer
-	(*Request)(nil),           // 19: fairwatt.v1.Request
-	(*Response)(nil),          // 20: fairwatt.v1.Response
-	(*Quote)(nil),             // 21: fairwatt.v1.Quote
-	(*Token)(nil),             // 22: fairwatt.v1.Token
-	(*Pay)(nil),               // 23: fairwatt.v1.Pay
-	(*MeterReading)(nil),      // 24: fairwatt.v1.MeterReading
-	(*Start)(nil),             // 25: fairwatt.v1.Start
-	(*Hold)(nil),              // 26: fairwatt.v1.Hold
-	(*Resume)(nil),            // 27: fairwatt.v1.Resume
-	(*Reading)(nil),           // 28: fairwatt.v1.Reading
-	(*Bill)(nil),              // 29: fairwatt.v1.Bill
-	(*Confirm)(nil),           // 30: fairwatt.v1.Confirm
+	(Finding)(0),              // 5: fairwatt.v1.Finding
+	(*Record)(nil),            // 6: fairwatt.v1.Record
+	(*Registration)(nil),      // 7: fairwatt.v1.Registration
+	(*MeterRegistration)(nil), // 8: fairwatt.v1.MeterRegistration
+	(*MeterChange)(nil),       // 9: fairwatt.v1.MeterChange
+	(*MeterRetire)(nil),       // 10: fairwatt.v1.MeterRetire
+	(*Deposit)(nil),           // 11: fairwatt.v1.Deposit
+	(*Cause)(nil),             // 12: fairwatt.v1.Cause
+	(*CauseInput)(nil),        // 13: fairwatt.v1.CauseInput
+	(*GateChange)(nil),        // 14: fairwatt.v1.GateChange
+	(*Word)(nil),              // 15: fairwatt.v1.Word
+	(*Rejoin)(nil),            // 16: fairwatt.v1.Rejoin
+	(*Tick)(nil),              // 17: fairwatt.v1.Tick
+	(*GateAttestation)(nil),   // 18: fairwatt.v1.GateAttestation
+	(*Offer)(nil),             // 19: fairwatt.v1.Offer
+	(*Request)(nil),           // 20: fairwatt.v1.Request
+	(*Response)(nil),          // 21: fairwatt.v1.Response
+	(*Quote)(nil),             // 22: fairwatt.v1.Quote
+	(*Token)(nil),             // 23: fairwatt.v1.Token
+	(*Pay)(nil),               // 24: fairwatt.v1.Pay
+	(*MeterReading)(nil),      // 25: fairwatt.v1.MeterReading
+	(*Start)(nil),             // 26: fairwatt.v1.Start
+	(*Hold)(nil),              // 27: fairwatt.v1.Hold
+	(*Resume)(nil),            // 28: fairwatt.v1.Resume
+	(*Reading)(nil),           // 29: fairwatt.v1.Reading
+	(*Bill)(nil),              // 30: fairwatt.v1.Bill
+	(*Confirm)(nil),           // 31: fairwatt.v1.Confirm
+	(*Bond)(nil),              // 32: fairwatt.v1.Bond
+	(*Unbond)(nil),            // 33: fairwatt.v1.Unbond
+	(*Appeal)(nil),            // 34: fairwatt.v1.Appeal
+	(*Verdict)(nil),           // 35: fairwatt.v1.Verdict
+	(*Grant)(nil),             // 36: fairwatt.v1.Grant
 }
 var file_proto_fairwattpb_record_proto_depIdxs = []int32{
-	6,  // 0: fairwatt.v1.Record.registration:type_name -> fairwatt.v1.Registration
-	10, // 1: fairwatt.v1.Record.deposit:type_name -> fairwatt.v1.Deposit
-	13, // 2: fairwatt.v1.Record.gate_change:type_name -> fairwatt.v1.GateChange
-	18, // 3: fairwatt.v1.Record.offer:type_name -> fairwatt.v1.Offer
-	19, // 4: fairwatt.v1.Record.request:type_name -> fairwatt.v1.Request
-	20, // 5: fairwatt.v1.Record.response:type_name -> fairwatt.v1.Response
-	23, // 6: fairwatt.v1.Record.pay:type_name -> fairwatt.v1.Pay
-	25, // 7: fairwatt.v1.Record.start:type_name -> fairwatt.v1.Start
-	26, // 8: fairwatt.v1.Record.hold:type_name -> fairwatt.v1.Hold
-	27, // 9: fairwatt.v1.Record.resume:type_name -> fairwatt.v1.Resume
-	28, // 10: fairwatt.v1.Record.reading:type_name -> fairwatt.v1.Reading
-	29, // 11: fairwatt.v1.Record.bill:type_name -> fairwatt.v1.Bill
-	30, // 12: fairwatt.v1.Record.confirm:type_name -> fairwatt.v1.Confirm
-	14, // 13: fairwatt.v1.Record.word:type_name -> fairwatt.v1.Word
-	15, // 14: fairwatt.v1.Record.rejoin:type_name -> fairwatt.v1.Rejoin
-	7,  // 15: fairwatt.v1.Record.meter_registration:type_name -> fairwatt.v1.MeterRegistration
-	8,  // 16: fairwatt.v1.Record.meter_change:type_name -> fairwatt.v1.MeterChange
-	9,  // 17: fairwatt.v1.Record.meter_retire:type_name -> fairwatt.v1.MeterRetire
-	16, // 18: fairwatt.v1.Record.tick:type_name -> fairwatt.v1.Tick
-	0,  // 19: fairwatt.v1.Registration.roles:type_name -> fairwatt.v1.Role
-	1,  // 20: fairwatt.v1.MeterRegistration.direction:type_name -> fairwatt.v1.MeterDirection
-	7,  // 21: fairwatt.v1.MeterChange.new:type_name -> fairwatt.v1.MeterRegistration
-	12, // 22: fairwatt.v1.Cause.inputs:type_name -> fairwatt.v1.CauseInput
-	2,  // 23: fairwatt.v1.GateChange.state:type_name -> fairwatt.v1.GateState
-	11, // 24: fairwatt.v1.GateChange.causes:type_name -> fairwatt.v1.Cause
-	3,  // 25: fairwatt.v1.Word.kind:type_name -> fairwatt.v1.WordKind
-	2,  // 26: fairwatt.v1.GateAttestation.state:type_name -> fairwatt.v1.GateState
-	4,  // 27: fairwatt.v1.Offer.contactor:type_name -> fairwatt.v1.Contactor
-	22, // 28: fairwatt.v1.Response.token:type_name -> fairwatt.v1.Token
-	21, // 29: fairwatt.v1.Response.quotes:type_name -> fairwatt.v1.Quote
-	24, // 30: fairwatt.v1.Pay.buyer_reading:type_name -> fairwatt.v1.MeterReading
-	24, // 31: fairwatt.v1.Start.reading:type_name -> fairwatt.v1.MeterReading
-	11, // 32: fairwatt.v1.Hold.causes:type_name -> fairwatt.v1.Cause
-	24, // 33: fairwatt.v1.Hold.reading:type_name -> fairwatt.v1.MeterReading
-	24, // 34: fairwatt.v1.Resume.reading:type_name -> fairwatt.v1.MeterReading
-	24, // 35: fairwatt.v1.Reading.reading:type_name -> fairwatt.v1.MeterReading
-	24, // 36: fairwatt.v1.Bill.reading:type_name -> fairwatt.v1.MeterReading
-	24, // 37: fairwatt.v1.Confirm.reading:type_name -> fairwatt.v1.MeterReading
-	38, // [38:38] is the sub-list for method output_type
-	38, // [38:38] is the sub-list for method input_type
-	38, // [38:38] is the sub-list for extension type_name
-	38, // [38:38] is the sub-list for extension extendee
-	0,  // [0:38] is the sub-list for field type_name
+	7,  // 0: fairwatt.v1.Record.registration:type_name -> fairwatt.v1.Registration
+	11, // 1: fairwatt.v1.Record.deposit:type_name -> fairwatt.v1.Deposit
+	14, // 2: fairwatt.v1.Record.gate_change:type_name -> fairwatt.v1.GateChange
+	19, // 3: fairwatt.v1.Record.offer:type_name -> fairwatt.v1.Offer
+	20, // 4: fairwatt.v1.Record.request:type_name -> fairwatt.v1.Request
+	21, // 5: fairwatt.v1.Record.response:type_name -> fairwatt.v1.Response
+	24, // 6: fairwatt.v1.Record.pay:type_name -> fairwatt.v1.Pay
+	26, // 7: fairwatt.v1.Record.start:type_name -> fairwatt.v1.Start
+	27, // 8: fairwatt.v1.Record.hold:type_name -> fairwatt.v1.Hold
+	28, // 9: fairwatt.v1.Record.resume:type_name -> fairwatt.v1.Resume
+	29, // 10: fairwatt.v1.Record.reading:type_name -> fairwatt.v1.Reading
+	30, // 11: fairwatt.v1.Record.bill:type_name -> fairwatt.v1.Bill
+	31, // 12: fairwatt.v1.Record.confirm:type_name -> fairwatt.v1.Confirm
+	15, // 13: fairwatt.v1.Record.word:type_name -> fairwatt.v1.Word
+	16, // 14: fairwatt.v1.Record.rejoin:type_name -> fairwatt.v1.Rejoin
+	8,  // 15: fairwatt.v1.Record.meter_registration:type_name -> fairwatt.v1.MeterRegistration
+	9,  // 16: fairwatt.v1.Record.meter_change:type_name -> fairwatt.v1.MeterChange
+	10, // 17: fairwatt.v1.Record.meter_retire:type_name -> fairwatt.v1.MeterRetire
+	17, // 18: fairwatt.v1.Record.tick:type_name -> fairwatt.v1.Tick
+	32, // 19: fairwatt.v1.Record.bond:type_name -> fairwatt.v1.Bond
+	33, // 20: fairwatt.v1.Record.unbond:type_name -> fairwatt.v1.Unbond
+	34, // 21: fairwatt.v1.Record.appeal:type_name -> fairwatt.v1.Appeal
+	35, // 22: fairwatt.v1.Record.verdict:type_name -> fairwatt.v1.Verdict
+	36, // 23: fairwatt.v1.Record.grant:type_name -> fairwatt.v1.Grant
+	0,  // 24: fairwatt.v1.Registration.roles:type_name -> fairwatt.v1.Role
+	1,  // 25: fairwatt.v1.MeterRegistration.direction:type_name -> fairwatt.v1.MeterDirection
+	8,  // 26: fairwatt.v1.MeterChange.new:type_name -> fairwatt.v1.MeterRegistration
+	13, // 27: fairwatt.v1.Cause.inputs:type_name -> fairwatt.v1.CauseInput
+	2,  // 28: fairwatt.v1.GateChange.state:type_name -> fairwatt.v1.GateState
+	12, // 29: fairwatt.v1.GateChange.causes:type_name -> fairwatt.v1.Cause
+	3,  // 30: fairwatt.v1.Word.kind:type_name -> fairwatt.v1.WordKind
+	2,  // 31: fairwatt.v1.GateAttestation.state:type_name -> fairwatt.v1.GateState
+	4,  // 32: fairwatt.v1.Offer.contactor:type_name -> fairwatt.v1.Contactor
+	23, // 33: fairwatt.v1.Response.token:type_name -> fairwatt.v1.Token
+	22, // 34: fairwatt.v1.Response.quotes:type_name -> fairwatt.v1.Quote
+	25, // 35: fairwatt.v1.Pay.buyer_reading:type_name -> fairwatt.v1.MeterReading
+	25, // 36: fairwatt.v1.Start.reading:type_name -> fairwatt.v1.MeterReading
+	12, // 37: fairwatt.v1.Hold.causes:type_name -> fairwatt.v1.Cause
+	25, // 38: fairwatt.v1.Hold.reading:type_name -> fairwatt.v1.MeterReading
+	25, // 39: fairwatt.v1.Resume.reading:type_name -> fairwatt.v1.MeterReading
+	25, // 40: fairwatt.v1.Reading.reading:type_name -> fairwatt.v1.MeterReading
+	25, // 41: fairwatt.v1.Bill.reading:type_name -> fairwatt.v1.MeterReading
+	25, // 42: fairwatt.v1.Confirm.reading:type_name -> fairwatt.v1.MeterReading
+	5,  // 43: fairwatt.v1.Verdict.finding:type_name -> fairwatt.v1.Finding
+	44, // [44:44] is the sub-list for method output_type
+	44, // [44:44] is the sub-list for method input_type
+	44, // [44:44] is the sub-list for extension type_name
+	44, // [44:44] is the sub-list for extension extendee
+	0,  // [0:44] is the sub-list for field type_name
 }
 
 func init() { file_proto_fairwattpb_record_proto_init() }
@@ -2828,14 +3274,19 @@ func file_proto_fairwattpb_record_proto_init() {
 		(*Record_MeterChange)(nil),
 		(*Record_MeterRetire)(nil),
 		(*Record_Tick)(nil),
+		(*Record_Bond)(nil),
+		(*Record_Unbond)(nil),
+		(*Record_Appeal)(nil),
+		(*Record_Verdict)(nil),
+		(*Record_Grant)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_proto_fairwattpb_record_proto_rawDesc), len(file_proto_fairwattpb_record_proto_rawDesc)),
-			NumEnums:      5,
-			NumMessages:   26,
+			NumEnums:      6,
+			NumMessages:   31,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
