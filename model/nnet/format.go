@@ -83,6 +83,7 @@ type headHeader struct {
 	FalseAlarms    float64    `json:"false_alarms_per_site_day"`
 	Validation     Validation `json:"validation"`
 	Split          Split      `json:"split"`
+	Base           string     `json:"base,omitempty"` // inputs, means and tensors are those beside it
 	SelfTest       selfTest   `json:"self_test"`
 }
 
@@ -96,10 +97,14 @@ func (w *Weights) Marshal() ([]byte, error) {
 		FeatureSchema: hex.EncodeToString(schema[:]), Yardsticks: w.Yardsticks,
 	}
 	for _, h := range w.Heads {
+		in, base := h.stored(), ""
+		if h.base != nil {
+			base = h.base.Name
+		}
 		hd.Heads = append(hd.Heads, headHeader{
 			Name: h.Name, Role: h.Role, Task: h.Task.Name, Kind: h.Kind, HorizonMs: h.Task.HorizonMs,
-			GustMPS: h.Task.GustMPS, EvaluationOnly: h.EvaluationOnly, Inputs: h.Inputs, Required: h.Required,
-			Mean: h.mean, SD: h.sd, Shapes: h.net.shapes(), Activation: activation, PlattA: h.a, PlattB: h.b,
+			GustMPS: h.Task.GustMPS, EvaluationOnly: h.EvaluationOnly, Inputs: in.Inputs, Required: in.Required,
+			Base: base, Mean: in.mean, SD: in.sd, Shapes: in.net.shapes(), Activation: activation, PlattA: h.a, PlattB: h.b,
 			Warn: h.Warn, FalseAlarms: h.FalseAlarms, Validation: h.Validation, Split: h.Split, SelfTest: h.test,
 		})
 	}
@@ -111,8 +116,9 @@ func (w *Weights) Marshal() ([]byte, error) {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "%s\nheader %d\n%s", magic, len(js), js)
 	for i, h := range w.Heads {
-		for l := range h.net {
-			d := &h.net[l]
+		net := h.stored().net
+		for l := range net {
+			d := &net[l]
 			writeTensor(&b, fmt.Sprintf("tensor %d %d w %d %d", i, l, d.In, d.Out), d.W)
 			writeTensor(&b, fmt.Sprintf("tensor %d %d b 1 %d", i, l, d.Out), d.B)
 		}
@@ -160,7 +166,7 @@ func ParseWeights(data []byte) (*Weights, error) {
 	if !ok || !found || err != nil || n < 2 || n > maxHeader || n > len(rest) {
 		return nil, fmt.Errorf("weights: bad header line %q", line)
 	}
-	w, err := parseHeader(rest[:n], len(rest)-n)
+	w, bases, err := parseHeader(rest[:n], len(rest)-n)
 	if err != nil {
 		return nil, fmt.Errorf("weights: %w", err)
 	}
@@ -178,7 +184,10 @@ func ParseWeights(data []byte) (*Weights, error) {
 	if r.err != nil {
 		return nil, fmt.Errorf("weights: %w", r.err)
 	}
-	for _, h := range w.Heads {
+	for i, h := range w.Heads {
+		if err := w.joinBase(h, i, bases[i]); err != nil {
+			return nil, fmt.Errorf("weights: head %q: %w", h.Name, err)
+		}
 		h.prepare()
 		if err := h.test.check(h); err != nil {
 			return nil, fmt.Errorf("weights: head %q: %w", h.Name, err)
@@ -187,37 +196,51 @@ func ParseWeights(data []byte) (*Weights, error) {
 	return w, nil
 }
 
-// parseHeader reads the JSON part; room is how many bytes of tensors follow.
-func parseHeader(js []byte, room int) (*Weights, error) {
+// parseHeader reads the JSON part, and which base each head names; room is how many
+// bytes of tensors follow.
+func parseHeader(js []byte, room int) (w *Weights, bases []string, err error) {
 	dec := json.NewDecoder(bytes.NewReader(js))
 	dec.DisallowUnknownFields()
 	var hd header
 	if err := dec.Decode(&hd); err != nil {
-		return nil, fmt.Errorf("header: %w", err)
+		return nil, nil, fmt.Errorf("header: %w", err)
 	}
 	if schema := model.FeatureSchemaHash(); hd.FeatureSchema != hex.EncodeToString(schema[:]) {
-		return nil, fmt.Errorf("%w: %.16s", ErrSchema, hd.FeatureSchema)
+		return nil, nil, fmt.Errorf("%w: %.16s", ErrSchema, hd.FeatureSchema)
 	}
 	if hd.Name == "" || hd.Version < 1 {
-		return nil, errors.New("header: name and version are missing")
+		return nil, nil, errors.New("header: name and version are missing")
 	}
 	if len(hd.Heads) == 0 || len(hd.Heads) > 2*maxHeads {
-		return nil, fmt.Errorf("header: %d heads", len(hd.Heads))
+		return nil, nil, fmt.Errorf("header: %d heads", len(hd.Heads))
 	}
-	w := &Weights{Name: hd.Name, Version: hd.Version, Seed: hd.Seed, Credits: hd.Credits, Yardsticks: hd.Yardsticks}
+	w = &Weights{Name: hd.Name, Version: hd.Version, Seed: hd.Seed, Credits: hd.Credits, Yardsticks: hd.Yardsticks}
 	for i := range hd.Heads {
 		h, err := hd.Heads[i].head()
 		if err != nil {
-			return nil, fmt.Errorf("header: head %q: %w", hd.Heads[i].Name, err)
+			return nil, nil, fmt.Errorf("header: head %q: %w", hd.Heads[i].Name, err)
 		}
 		// Room is made for tensors only when their text can be there.
 		if room -= hd.Heads[i].textBytes(); room < 0 {
-			return nil, fmt.Errorf("header: head %q: cut short before its tensors", hd.Heads[i].Name)
+			return nil, nil, fmt.Errorf("header: head %q: cut short before its tensors", hd.Heads[i].Name)
 		}
 		h.net = newMLP(hd.Heads[i].Shapes)
-		w.Heads = append(w.Heads, h)
+		w.Heads, bases = append(w.Heads, h), append(bases, hd.Heads[i].Base)
 	}
-	return w, nil
+	return w, bases, nil
+}
+
+// joinBase joins head i with its base, if it names one of those before it.
+func (w *Weights) joinBase(h *Head, i int, base string) error {
+	if base == "" {
+		return nil
+	}
+	for _, b := range w.Heads[:i] {
+		if b.Name == base {
+			return h.join(b)
+		}
+	}
+	return fmt.Errorf("base %.40q is no head before it", base)
 }
 
 // head checks one head's description; its tensors come later.
