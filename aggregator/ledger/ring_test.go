@@ -42,7 +42,7 @@ func newRing(t testing.TB, n int, credit string, bond int64) *ring {
 		if id != seller {
 			r.must(id, gate(1, open))
 		}
-		if bond > 0 {
+		if bond > 0 && credit == ledger.CreditRobust {
 			r.must(mc, bonded(id, bond, "b-"+id))
 		}
 	}
