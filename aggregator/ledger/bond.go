@@ -65,11 +65,15 @@ func (x *execution) bond(id string, b *fairwattpb.Bond) *Refusal {
 	return nil
 }
 
-// toBond adds money to a bond. It vouches from the next period on.
+// toBond adds money to a bond. It vouches from the next period on, for it may have
+// vouched in this one already, in another bond; what a deposit brings onto the chain has
+// not.
 func (x *execution) toBond(amountMicro int64, what Move) {
 	a := x.faded(what.Who)
 	a.BondMicro += amountMicro
-	a.FreshMicro += amountMicro
+	if what.What != MoveDeposit {
+		a.FreshMicro += amountMicro
+	}
 	x.meta.BondsMicro += amountMicro
 	x.put(keyAccount+what.Who, &a)
 	what.BondMicro = amountMicro

@@ -105,6 +105,9 @@ func (w *town) book(st *ledger.Staged) {
 		}
 	}
 	for _, m := range st.Moves() {
+		if m.What == ledger.MoveDeposit {
+			w.began[m.Who] += m.BondMicro // new money vouches at once
+		}
 		h := w.has[m.Who]
 		h.WalletMicro += m.WalletMicro
 		h.EscrowMicro += m.EscrowMicro
