@@ -51,12 +51,17 @@ func (d *Deal) Pay() error {
 	if err != nil {
 		return err
 	}
-	err = d.send(d.Buyer, &fairwattpb.Record{Body: &fairwattpb.Record_Pay{Pay: &fairwattpb.Pay{
-		TokenId: d.ID, OfferId: "o-" + d.ID, Seller: d.Seller, VolumeWh: d.VolumeWh, PriceMicroPerKwh: d.PriceMicroPerKWh,
-		AmountMicro: d.VolumeWh * d.PriceMicroPerKWh / 1000, BuyerReading: d.read(d.Buyer+"-meter", 0)}}})
+	err = d.PayAgain()
 	t, _ := d.State.Trade(d.ID)
 	d.payID = []byte(t.PayID)
 	return err
+}
+
+// PayAgain sends the payment alone, as Pay does last.
+func (d *Deal) PayAgain() error {
+	return d.send(d.Buyer, &fairwattpb.Record{Body: &fairwattpb.Record_Pay{Pay: &fairwattpb.Pay{
+		TokenId: d.ID, OfferId: "o-" + d.ID, Seller: d.Seller, VolumeWh: d.VolumeWh, PriceMicroPerKwh: d.PriceMicroPerKWh,
+		AmountMicro: d.VolumeWh * d.PriceMicroPerKWh / 1000, BuyerReading: d.read(d.Buyer+"-meter", 0)}}})
 }
 
 // Start begins the delivery.
