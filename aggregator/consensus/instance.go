@@ -77,11 +77,12 @@ type instance struct {
 	wants    map[guard.Place]*want
 	verified sync.Map // proposal hash -> struct{}: blocks the application accepted
 
-	ended    chan struct{}
-	endOnce  sync.Once
-	endErr   error
-	reported atomic.Bool
-	signs    lockup.Predictor
+	ended     chan struct{}
+	endOnce   sync.Once
+	endErr    error
+	reported  atomic.Bool
+	signs     lockup.Predictor
+	turnstile *lockup.Turnstile
 }
 
 type votePlace struct {
@@ -111,7 +112,7 @@ func (n *Node) open(ctx context.Context, epoch Epoch, entered bool, r *Resumptio
 		votes: make(map[votePlace]*protos.Message), kept: make(map[keptKey]*protos.Message), wants: make(map[guard.Place]*want),
 		wishes: wishes{view: make(map[uint64]uint64), helped: make(map[uint64]time.Time), answers: make(map[uint64]int), proved: make(map[uint64]time.Time)},
 		told:   make(map[uint64]told),
-		ended:  make(chan struct{}), seat: guard.Guard{
+		ended:  make(chan struct{}), turnstile: lockup.NewTurnstile(), seat: guard.Guard{
 			ChainID: n.cfg.ChainID, Self: n.cfg.Self, Keys: n.cfg.Keys, BlockBytes: n.cfg.blockBytes(), Epoch: epoch.Number, Running: true, Order: epoch.Order,
 		},
 	}
@@ -123,7 +124,7 @@ func (n *Node) open(ctx context.Context, epoch Epoch, entered bool, r *Resumptio
 		}
 	}
 	i.self = i.ids[n.cfg.Self]
-	lib := &logger{log: n.log, fail: i.fault, signs: &i.signs}
+	lib := &logger{log: n.log, fail: i.fault, ended: i.ended, signs: &i.signs, turnstile: i.turnstile}
 	last, signatures, md, err := i.lastDecision()
 	if err == nil {
 		i.last.Store(md.GetLatestSequence())
@@ -162,6 +163,11 @@ func (i *instance) readBook(lib api.Logger, entered bool) error {
 		return err
 	}
 	k := &keeper{newView: i.newView, file: file, entered: i.entered, failed: func(err error) { i.finish(&faultError{err, true}) }}
+	k.writes = func() func() {
+		done := i.node.pace.begin(&i.node.pace.entries)
+		i.node.cfg.Disk()
+		return done
+	}
 	i.log = k
 	if k.book, err = book.Read(content); err != nil {
 		return fmt.Errorf("%w: %w", wal.ErrLost, err)
@@ -188,6 +194,7 @@ const tick = 20 * time.Millisecond
 
 func (i *instance) settings(sync bool) types.Configuration {
 	c := &i.node.cfg
+	change := i.node.stretch(c.ViewChangeTimeout, time.Now())
 	return types.Configuration{
 		SelfID:               i.self,
 		RequestBatchMaxCount: uint64(c.BatchRecords), RequestBatchMaxBytes: uint64(c.BatchBytes), RequestBatchMaxInterval: c.BatchInterval,
@@ -198,7 +205,7 @@ func (i *instance) settings(sync bool) types.Configuration {
 		// are far behind it.
 		RequestForwardTimeout: 20 * time.Minute, RequestComplainTimeout: 40 * time.Minute, RequestAutoRemoveTimeout: time.Hour,
 		RequestPoolSubmitTimeout: 500 * time.Millisecond,
-		ViewChangeResendInterval: min(200*time.Millisecond, c.ViewChangeTimeout), ViewChangeTimeout: c.ViewChangeTimeout,
+		ViewChangeResendInterval: min(200*time.Millisecond, change), ViewChangeTimeout: change,
 		LeaderHeartbeatTimeout: c.HeartbeatTimeout, LeaderHeartbeatCount: 10, NumOfTicksBehindBeforeSyncing: 10,
 		CollectTimeout: 100 * time.Millisecond, SyncOnStart: sync,
 	}

@@ -219,6 +219,60 @@ func TestDiskFull(t *testing.T) {
 	})
 }
 
+// hanging is an application whose disk hangs, and then fails.
+type hanging struct {
+	*fakeApp
+	hangs, fails chan struct{}
+}
+
+func (h hanging) Commit(*fairwattpb.CertifiedBlock) (Decision, error) {
+	close(h.hangs)
+	<-h.fails
+	return Decision{}, errDisk
+}
+
+// A node whose disk fails stops, also when the leader was given up meanwhile and the
+// library's view changer waits for the controller that the disk has stopped. A
+// goroutine left behind fails the bubble.
+func TestDiskFailsDuringAViewChange(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 4, 1000, lan)
+		c.start("da1", "da2", "da3")
+		link := c.net.Join("da4")
+		cfg := c.config("da4", link)
+		app := hanging{c.apps["da4"], make(chan struct{}), make(chan struct{})}
+		cfg.App = app
+		n, err := New(cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(context.Background())
+		var wg sync.WaitGroup
+		wg.Go(func() { _ = link.Run(ctx, handlers(n)) })
+		done := make(chan error, 1)
+		wg.Go(func() { done <- n.Run(ctx) })
+		fail := sync.OnceFunc(func() { close(app.fails) })
+		defer wg.Wait()
+		defer fail()
+		defer cancel()
+		c.submit("da1", 100)
+		<-app.hangs
+		i := n.instance()
+		c.until("da4 asks for the end of a view twice", func() bool {
+			for _, name := range c.names[:3] {
+				other := c.node(name).instance()
+				complain(other.bft, other.view.Load())
+			}
+			asked, _ := i.turnstile.Passed()
+			return asked[0] > 1
+		})
+		fail()
+		if err := <-done; !errors.Is(err, errDisk) {
+			t.Errorf("stopped with %v", err)
+		}
+	})
+}
+
 func (failing) Commit(*fairwattpb.CertifiedBlock) (Decision, error) { return Decision{}, errDisk }
 
 // The library's words that foretell its deadlock are those of the version in
@@ -238,6 +292,10 @@ func TestSignsOfTheLibrary(t *testing.T) {
 		c.allDecided(c.names[1:]...)
 		if s := signs.State(); s.Doomed == 0 || s.Aborted {
 			t.Errorf("%+v: the library's messages have changed", s)
+		}
+		asked, taken := c.node("da2").instance().turnstile.Passed()
+		if asked[0] == 0 || asked[1] == 0 || asked != taken {
+			t.Errorf("asked %v, taken %v: the library's messages have changed", asked, taken)
 		}
 	})
 }

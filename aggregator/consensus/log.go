@@ -16,14 +16,21 @@ import (
 // logger gives the library's messages to slog. Its warnings tell of things
 // that are normal in a fail-over, so they go down one level; debug and info
 // are not even formatted (that alone cost three quarters of the throughput).
-// The lockup predictor reads some of them.
+// The lockup predictor and the turnstile read some of them.
 type logger struct {
-	log   *slog.Logger
-	fail  func(error)
-	signs *lockup.Predictor
+	log       *slog.Logger
+	fail      func(error)
+	ended     <-chan struct{} // closed when the instance has ended
+	signs     *lockup.Predictor
+	turnstile *lockup.Turnstile
 }
 
-func (l *logger) Debugf(format string, _ ...any) { l.signs.Debugf(format) }
+func (l *logger) Debugf(format string, _ ...any) {
+	l.signs.Debugf(format)
+	if !l.turnstile.Pass(format, l.ended) {
+		runtime.Goexit() // the view changer: nobody takes what it would send
+	}
+}
 
 func (l *logger) Infof(format string, args ...any) { l.signs.Infof(format, args...) }
 

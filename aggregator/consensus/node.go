@@ -53,6 +53,7 @@ type Node struct {
 	conduct  *guard.Conduct
 	lastVote time.Time // when this node last voted, zero for never
 
+	pace     pace
 	blocks   blockStore
 	sights   sights
 	progress atomic.Int64  // when the newest block came, Unix ns

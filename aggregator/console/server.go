@@ -20,7 +20,7 @@ import (
 	"fairwatt/proto/certfile"
 )
 
-//go:embed static/index.html static/app.js static/draw.js static/gate.js static/style.css static/favicon.svg
+//go:embed static/index.html static/app.js static/draw.js static/gate.js static/weather.js static/style.css static/favicon.svg
 var static embed.FS
 
 // maxBlocks is how many blocks one answer of /api/v1/blocks holds.

@@ -117,6 +117,8 @@ func TestMetrics(t *testing.T) {
 		`fairwatt_hazard_probability_ratio{site="ridge",device="wind-2",kind="wind"} 0.931`,
 		`fairwatt_da_height 482`, `fairwatt_da_records_refused_total{code="replayed"} 3`,
 		`fairwatt_da_commit_seconds{quantile="0.99"} 0.0881`, `fairwatt_da_trades{status="settled"} 118`, "extra 1",
+		`fairwatt_da_nowcast_senders 3`, `fairwatt_da_nowcasts_taken_total 71`, `fairwatt_da_nowcasts_refused_total{code="replayed"} 2`,
+		`fairwatt_da_nowcasts_handed_total 140`, `fairwatt_da_nowcast_deliveries_total 88`,
 	} {
 		if !strings.Contains(w.Body.String(), want+"\n") {
 			t.Errorf("no line %s", want)

@@ -278,8 +278,11 @@ func (s *State) finish(x *execution, st *Staged, sealed [][]byte) error {
 	if h.OutcomesRoot, err = merkleRoot(outcomes); err != nil {
 		return err
 	}
-	st.meta, st.notices = x.meta, x.notices
+	st.meta, st.notices, st.steps = x.meta, x.notices, x.steps
 	st.changes = x.changes()
+	if err := s.conserves(&x.meta, st.changes); err != nil {
+		return err
+	}
 	st.update = s.tree.stage(st.changes)
 	h.StateRoot = st.update.root[:]
 	return nil

@@ -51,6 +51,8 @@ type Genesis struct {
 	// Meters are the members' meters that are registered from the start, with
 	// settlement by meters.
 	Meters []Meter `json:"meters,omitempty"`
+	// Arbiters decide cases, two of them together, with robust credit.
+	Arbiters []Arbiter `json:"arbiters,omitempty"`
 
 	// What ParseGenesis worked out once; nil in a genesis made by hand.
 	parsed *parsedGenesis
@@ -72,6 +74,12 @@ type DA struct {
 
 // A Centre is a management centre (MC).
 type Centre struct {
+	ID        string         `json:"id"`
+	PublicKey seal.PublicKey `json:"public_key"`
+}
+
+// An Arbiter decides what no meter shows. It takes no part in trades.
+type Arbiter struct {
 	ID        string         `json:"id"`
 	PublicKey seal.PublicKey `json:"public_key"`
 }
@@ -242,7 +250,25 @@ func (g *Genesis) Validate() error {
 			return fmt.Errorf("members[%d]: %w", i, err)
 		}
 	}
+	if err := g.validateArbiters(seen); err != nil {
+		return err
+	}
 	return g.validateMeters()
+}
+
+func (g *Genesis) validateArbiters(seen map[string]bool) error {
+	switch n := len(g.Arbiters); {
+	case n > 0 && !g.Params.robust():
+		return fmt.Errorf("arbiters: %d of them, want none with credit %q", n, g.Params.Credit)
+	case n == 1 || n > 16:
+		return fmt.Errorf("arbiters: %d of them, want none or 2 to 16: two decide together", n)
+	}
+	for i, a := range g.Arbiters {
+		if err := validateIdentity(seen, a.ID, a.PublicKey); err != nil {
+			return fmt.Errorf("arbiters[%d]: %w", i, err)
+		}
+	}
+	return nil
 }
 
 func (g *Genesis) validateAggregators(seen map[string]bool) error {

@@ -51,8 +51,9 @@ func (w *world) examples() map[string]*fairwattpb.Record {
 	for sender, records := range map[string][]*fairwattpb.Record{
 		ledgertest.Centre: {registration, deposit(buyer, 1, "r"), w.response(nil), meterAdded(meterOf(seller, "m")), meterChanged("m", 1, meterOf(seller, "n")), meterRetired("m", 1)},
 		seller:            {changed, w.offer(1, 1), start([]byte("a"), 1), held, resume([]byte("a"), 1), reading, bill, word},
-		buyer:             {w.request(1, 1), pay(nil), confirmed},
+		buyer:             {w.request(1, 1), pay(nil), confirmed, bond(1), unbond(1), appeal("token-1")},
 		"da-2":            {rejoin(1), tick(), report(1, saw("da-1", 1, 0, 0, 0))},
+		"judge-1":         {verdict("token-1", sellerLied), granted("g", buyer, 1)},
 	} {
 		for _, r := range records {
 			r.ChainId, r.Sender, r.Counter, r.TimeMs = chain[:], sender, 1, w.NowMs
@@ -136,7 +137,7 @@ func (w *world) malformed(kind, path, field string, v any) {
 }
 
 func TestEveryExampleIsValid(t *testing.T) {
-	w := newWorld(t, nil)
+	w := newWorld(t, ledgertest.Robust)
 	kinds := (&fairwattpb.Record{}).ProtoReflect().Descriptor().Oneofs().ByName("body").Fields()
 	examples := w.examples()
 	for i := range kinds.Len() {
@@ -158,7 +159,7 @@ func TestNumbersHaveLimits(t *testing.T) {
 		register, ms         = ledger.MaxRegisterWh, ledger.MaxTimeMs
 		class                = ledger.MaxMeterClassE4
 	)
-	w := newWorld(t, nil)
+	w := newWorld(t, ledgertest.Robust)
 	for _, c := range []struct {
 		kind, path string
 		low, high  int64
@@ -202,6 +203,10 @@ func TestNumbersHaveLimits(t *testing.T) {
 		{"bill", "bill.available_wh", 0, energy},
 		{"confirm", "confirm.reading.register_wh", 0, register},
 		{"confirm", "confirm.energy_wh", 0, register},
+		{"bond", "bond.amount_micro", 1, money},
+		{"unbond", "unbond.amount_micro", 1, money},
+		{"verdict", "verdict.finding", 1, 3},
+		{"grant", "grant.amount_micro", 1, money},
 		{"report", "report.links", 0, ledger.MaxDAs},
 		{"report", "report.seen.0.taken", 0, 1_000_000},
 		{"report", "report.seen.0.late", 0, 1_000_000},
@@ -232,13 +237,14 @@ func TestNumbersHaveLimits(t *testing.T) {
 
 // TestTextsHaveLimits does the same for ids, names, texts and bytes.
 func TestTextsHaveLimits(t *testing.T) {
-	w := newWorld(t, nil)
+	w := newWorld(t, ledgertest.Robust)
 	for _, path := range []string{
 		"deposit.reference", "offer.offer_id", "request.request_id", "response.request_id", "response.token.token_id",
 		"response.quotes.0.offer_id", "pay.token_id", "pay.offer_id", "pay.buyer_reading.meter", "start.trade_id",
 		"start.reading.meter", "hold.trade_id", "hold.reading.meter", "resume.trade_id", "resume.reading.meter", "reading.trade_id",
 		"meter_registration.meter", "meter_registration.serial", "meter_change.old", "meter_retire.meter",
 		"reading.reading.meter", "bill.trade_id", "bill.reading.meter", "confirm.trade_id", "confirm.reading.meter",
+		"appeal.trade_id", "verdict.trade_id", "grant.reference",
 	} {
 		kind, field, _ := strings.Cut(path, ".")
 		field = strings.ReplaceAll(strings.ReplaceAll(field, ".0.", "."), "buyer_reading", "reading")
@@ -250,7 +256,7 @@ func TestTextsHaveLimits(t *testing.T) {
 		}
 	}
 	for _, path := range []string{
-		"meter_registration.owner", "meter_registration.site", "registration.id", "registration.site", "deposit.to", "response.token.buyer", "response.quotes.0.seller", "pay.seller", "report.seen.0.da",
+		"meter_registration.owner", "meter_registration.site", "registration.id", "registration.site", "deposit.to", "response.token.buyer", "response.quotes.0.seller", "pay.seller", "grant.to", "report.seen.0.da",
 	} {
 		kind, field, _ := strings.Cut(path, ".")
 		field = strings.ReplaceAll(field, ".0.", ".")
@@ -281,6 +287,10 @@ func TestTextsHaveLimits(t *testing.T) {
 	}
 	w.malformed("bill", "bill.pay_id", "pay_id", make([]byte, 31))
 	w.malformed("bill", "bill.pay_id", "pay_id", make([]byte, 33))
+	for _, kind := range []string{"appeal", "verdict"} {
+		w.malformed(kind, kind+".text_hash", "text_hash", make([]byte, 31))
+		w.malformed(kind, kind+".text_hash", "text_hash", make([]byte, 33))
+	}
 	for _, kind := range []string{"start", "hold", "resume", "reading", "bill", "confirm"} {
 		w.malformed(kind, kind+".reading", "reading", nil)
 	}

@@ -108,6 +108,10 @@ type Params struct {
 	// MaxRequests is how many requests of one buyer may stand unanswered.
 	MaxRequests int64 `json:"max_requests,omitempty"`
 
+	// Credit names the rules by which promises make credit: [CreditRobust],
+	// [CreditPaper], or [CreditFirst] of a chain that was made before there was a choice.
+	Credit string `json:"credit,omitempty"`
+	RobustCredit
 	// Trust names what trust, links and overheads are: [TrustByReports], or
 	// [TrustFixed] of a chain that was made before there was a choice.
 	Trust string `json:"trust,omitempty"`
@@ -170,6 +174,8 @@ func DefaultParams() Params {
 		MinLotWh:           10,
 		MaxSweep:           1_000,
 		MaxRequests:        8,
+		Credit:             CreditRobust,
+		RobustCredit:       defaultRobust(),
 		Trust:              TrustByReports,
 	}
 }
@@ -210,6 +216,9 @@ func (p *Params) Validate() error {
 		}
 	}
 	if err := p.validateSettlement(year); err != nil {
+		return err
+	}
+	if err := p.validateCredit(year); err != nil {
 		return err
 	}
 	if p.Trust != TrustFixed && p.Trust != TrustByReports {

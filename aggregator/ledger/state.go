@@ -30,6 +30,7 @@ type State struct {
 	voters   voters
 	sequence []int          // of the genesis' communication tree, without failures
 	places   map[string]int // of the data aggregators in the genesis
+	arbiters map[string]ed25519.PublicKey
 
 	mu           sync.RWMutex // guards what follows
 	headerHash   [32]byte
@@ -65,7 +66,7 @@ func NewState(g *Genesis) (*State, error) {
 			Entry{[]byte(keyParticipant + p.ID), encodeValue(p)},
 			Entry{[]byte(keyPublicKey + p.PublicKey), []byte(p.ID)})
 		if !p.Centre {
-			a := Account{CreditE6: g.Params.CreditStartE6}
+			a := g.Params.newAccount()
 			entries = append(entries, Entry{[]byte(keyAccount + p.ID), encodeValue(&a)})
 		}
 	}
@@ -121,6 +122,12 @@ func newState(g *Genesis) (*State, error) {
 		return nil, err
 	}
 	s.voters = voters{chain: s.chain, keys: keys, quorum: g.Quorum()}
+	s.arbiters = make(map[string]ed25519.PublicKey, len(g.Arbiters))
+	for _, a := range g.Arbiters {
+		if s.arbiters[a.ID], err = seal.ParseKey(string(a.PublicKey)); err != nil {
+			return nil, err
+		}
+	}
 	s.places = make(map[string]int, len(g.Aggregators))
 	for i, da := range g.Aggregators {
 		s.places[da.ID] = i

@@ -111,6 +111,18 @@ const (
 	CodeEnergyNotMetered = "energy_not_metered"
 	// CodeNothingDue: a tick, and nothing has run out.
 	CodeNothingDue = "nothing_due"
+	// CodeExposure: the open promises would pass what bond and credit allow.
+	CodeExposure = "exposure"
+	// CodeFinesDue: the participant has fines to pay first.
+	CodeFinesDue = "fines_due"
+	// CodeBondWrong: the bond does not hold so much, or so much of it stands for open promises.
+	CodeBondWrong = "bond_wrong"
+	// CodeAppealWrong: no one can appeal this trade, or no longer.
+	CodeAppealWrong = "appeal_wrong"
+	// CodeCaseUnknown: no case is open about this trade.
+	CodeCaseUnknown = "case_unknown"
+	// CodeVerdictGiven: the arbiter has said so, or otherwise, before.
+	CodeVerdictGiven = "verdict_given"
 	// CodePayIDWrong: the bill is not for this trade's payment.
 	CodePayIDWrong = "pay_id_wrong"
 )

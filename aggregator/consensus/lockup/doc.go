@@ -1,5 +1,5 @@
 // Package lockup foresees one deadlock of SmartBFT v1.0.1 from the library's own
-// log lines.
+// log lines, and keeps it out of another.
 //
 // # What a caller must do
 //
@@ -7,6 +7,8 @@
 //     [Predictor.Debugf] and [Predictor.Infof] in the order they come.
 //  2. Ask [Predictor.Delivered] once in each Deliver. If it says yes, store the
 //     block and end the instance from outside; the library would not return.
+//  3. Ask [Turnstile.Pass] with each debug message, on the goroutine that logs it,
+//     and end that goroutine if it says no.
 //
 // # Design
 //
@@ -16,6 +18,10 @@
 // Deliver can still act at that moment, and only the log lines say that the
 // moment has come. A test of package consensus fails when another version of the
 // library words them differently.
+//
+// Where a controller has ended, the library's view changer would wait for good with
+// what it wants to tell it, and its Stop with it. The [Turnstile] stands before
+// those two sends.
 //
 // Refused: a time limit on deliveries. It would have to be longer than the
 // slowest disk takes, and would cost that long at each such change of leader.

@@ -188,6 +188,7 @@ function draw(s) {
   if (Math.abs(ahead) < 5000) ahead = 0;
   head(s);
   generators(s.generators);
+  weather(s.nowcasts, s.generators);
   trades(s.trades, s.trade_count);
   show('words', s.words || [], l => l.length ? l.map(wordRow) : el('li', { class: 'empty' }, 'No one has spoken yet.'));
   chain(s.chain, s.agreement, s.time_ms);
