@@ -331,7 +331,7 @@ func (r *reckoning) settle() {
 			m.step.before, m.step.after = uint16(before), uint16(s.TrustE4)
 			switch {
 			case m.step.cause != 0:
-			case len(m.disputes) > 0 && s.TrustE4 > before:
+			case !s.Condemned && len(m.disputes) > 0 && s.TrustE4 > before:
 				m.step.cause = causeCleared
 			default:
 				m.step.cause = causeFaded
