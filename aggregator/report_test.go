@@ -92,6 +92,19 @@ func TestReportsMoveTheTree(t *testing.T) {
 			}
 		}
 	}
+	// The page says the same, with the edges of the running view.
+	shown, ok := w.da("da-1").Standing(dropper)
+	if !ok || shown.TrustE4 != why(t, w, dropper).TrustE4 || len(shown.Children) > 0 && slices.Contains(shown.Children, accuser) {
+		t.Errorf("the page: %+v", shown)
+	}
+	for _, node := range w.da("da-1").Snapshot().Tree.Nodes {
+		if node.ID == dropper && (node.EarnedE4 >= 8500 || node.Why == "" || node.WhyHeight == 0 || node.Disputes == 0) {
+			t.Errorf("the page: %+v", node)
+		}
+	}
+	if _, ok := w.da("da-1").Standing("da-9"); ok {
+		t.Error("the page knows a stranger")
+	}
 	w.halt("da-2")
 	w.start("da-2")
 	epoch := why(t, w, "da-1").Epoch
