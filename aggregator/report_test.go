@@ -10,6 +10,7 @@ import (
 
 	"fairwatt/aggregator"
 	"fairwatt/aggregator/ledger"
+	"fairwatt/aggregator/ledger/ledgertest"
 	"fairwatt/proto/fairwattpb"
 	"fairwatt/proto/peerpb"
 	"fairwatt/proto/seal"
@@ -155,4 +156,42 @@ func mustWhy(t *testing.T, w *town, at, about string) *ledger.Standing {
 		t.Fatalf("%s does not know %s", at, about)
 	}
 	return s
+}
+
+// TestFalseReportFallsBack: an aggregator that accuses all others in its report is found
+// out by that report, as all see it; its own program's true report comes too late.
+func TestFalseReportFallsBack(t *testing.T) {
+	g := testGenesis()
+	g.Params.EpochBlocks = 20
+	w := newTown(t, g)
+	w.startAll()
+	seller := w.device("seller-1", "site-seller-1")
+	body := &fairwattpb.Report{Epoch: 1}
+	for _, da := range g.DAs() {
+		if da.ID != "da-3" {
+			body.Seen = append(body.Seen, &fairwattpb.Seen{Da: da.ID, Missed: 50})
+		}
+	}
+	payload, err := proto.MarshalOptions{Deterministic: true}.Marshal(&fairwattpb.Record{
+		ChainId: w.chain[:], Sender: "da-3", Counter: 1, TimeMs: time.Now().UnixMilli(), Body: &fairwattpb.Record_Report{Report: body},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	sealed, err := seal.Seal(ledgertest.Key("da-3"), "da-3", seal.DomainRecord, w.chain, payload)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.da("da-1").Submit(t.Context(), sealed); err != nil {
+		t.Fatal(err)
+	}
+	for seq := uint64(1); why(t, w, "da-1").Epoch < 2; seq++ {
+		applied(t, "gate", seller.send(seller.gate(seq, fairwattpb.GateState_GATE_STATE_BLOCKED)))
+	}
+	for _, da := range g.DAs() {
+		s := why(t, w, da.ID)
+		if liar := da.ID == "da-3"; s.Condemned != liar || (s.TrustE4 < s.ThresholdE4) != liar || liar && s.Steps[0].Record != idOf(sealed) {
+			t.Errorf("%+v", s)
+		}
+	}
 }
