@@ -74,7 +74,8 @@ func TestReportsMoveTheTree(t *testing.T) {
 	busy(func() bool { return len(why(t, w, dropper).Disputes) > 0 })
 	now := why(t, w, dropper)
 	t.Logf("%s fell in epoch %d", dropper, now.Epoch)
-	if s := now.Steps[0]; now.TrustE4 >= 8500 || s.Cause != "dispute" || s.RecordHeight == 0 || s.RecordHeight > s.Height {
+	// On a slow machine it may have led before, and earned by blocks of its own.
+	if s := now.Steps[0]; s.AfterE4 >= s.BeforeE4 || s.Cause != "dispute" || s.RecordHeight == 0 || s.RecordHeight > s.Height {
 		t.Errorf("%+v", now)
 	}
 	accuser := now.Disputes[0].With
@@ -99,7 +100,7 @@ func TestReportsMoveTheTree(t *testing.T) {
 		t.Errorf("the page: %+v", shown)
 	}
 	for _, node := range w.da("da-1").Snapshot().Tree.Nodes {
-		if node.ID == dropper && (node.EarnedE4 >= 8500 || node.Why == "" || node.WhyHeight == 0 || node.Disputes == 0) {
+		if node.ID == dropper && (node.EarnedE4 == 0 || node.Why == "" || node.WhyHeight == 0 || node.Disputes == 0) {
 			t.Errorf("the page: %+v", node)
 		}
 	}
