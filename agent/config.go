@@ -63,6 +63,8 @@ type Config struct {
 	Location  *LocationConfig `yaml:"location"`
 	// Warnings are official warnings that the judge heeds.
 	Warnings *WarningsConfig `yaml:"warnings"`
+	// Neighbours says what is told to neighbours of this place's weather.
+	Neighbours *NeighboursConfig `yaml:"neighbours"`
 	// CAPAlerts has the alerts told as CAP 1.2 too.
 	CAPAlerts *CAPAlertsConfig `yaml:"cap_alerts"`
 	Watchdog  WatchdogConfig   `yaml:"watchdog"`
@@ -217,6 +219,9 @@ func (c *Config) fill() {
 	if w := &c.Watchdog; w.Device != "" && w.Timeout == 0 {
 		w.Timeout = 15 * time.Second
 	}
+	if c.Neighbours != nil {
+		c.Neighbours.fill()
+	}
 	if c.CAPAlerts != nil {
 		c.CAPAlerts.fill(c)
 	}
@@ -300,6 +305,11 @@ func (c *Config) Validate() error {
 	}
 	if c.Warnings != nil {
 		if err := c.Warnings.validate(c.Location); err != nil {
+			return err
+		}
+	}
+	if c.Neighbours != nil {
+		if err := c.Neighbours.validate(c); err != nil {
 			return err
 		}
 	}

@@ -53,11 +53,40 @@ func Reliability(p []float64, label []bool, n int) []Bin {
 // An Interval is the central 90 % of a bootstrap.
 type Interval struct{ Low, High float64 }
 
+// CalibrationError is the expected calibration error: the mean distance of what was
+// said from what came over the bins of Reliability, weighted by their rows.
+func CalibrationError(p []float64, label []bool, bins int) float64 {
+	sum := 0.0
+	for _, b := range Reliability(p, label, bins) {
+		sum += float64(b.Rows) * math.Abs(b.Mean-b.Frequency)
+	}
+	return sum / float64(len(p))
+}
+
 // Bootstrap draws whole blocks with replacement (rows of one day hang
 // together: 24 rows are not 24 samples) and returns the central 90 % of AUC and
 // average precision over draws. block numbers each row's block. It is
 // deterministic; NaN where every draw lacks a kind of row.
 func Bootstrap(p []float64, label []bool, block []int, draws int) (auc, ap Interval) {
+	var aucs, aps []float64
+	resample(label, block, draws, [][]float64{p}, func(q [][]float64, l []bool) {
+		aucs, aps = append(aucs, AUC(q[0], l)), append(aps, AveragePrecision(q[0], l))
+	})
+	return central(aucs), central(aps)
+}
+
+// BootstrapDifference is Bootstrap for how much p is better than o on the same rows.
+func BootstrapDifference(p, o []float64, label []bool, block []int, draws int) (auc, ap Interval) {
+	var aucs, aps []float64
+	resample(label, block, draws, [][]float64{p, o}, func(q [][]float64, l []bool) {
+		aucs = append(aucs, AUC(q[0], l)-AUC(q[1], l))
+		aps = append(aps, AveragePrecision(q[0], l)-AveragePrecision(q[1], l))
+	})
+	return central(aucs), central(aps)
+}
+
+// resample hands each draw that has both kinds of rows to use.
+func resample(label []bool, block []int, draws int, scores [][]float64, use func([][]float64, []bool)) {
 	members := map[int][]int{}
 	var names []int
 	for i, b := range block {
@@ -67,20 +96,24 @@ func Bootstrap(p []float64, label []bool, block []int, draws int) (auc, ap Inter
 		members[b] = append(members[b], i)
 	}
 	rng := rand.New(rand.NewPCG(20261123, 1))
-	var aucs, aps []float64
-	bp, bl := make([]float64, 0, len(p)), make([]bool, 0, len(p))
+	drawn, l := make([][]float64, len(scores)), make([]bool, 0, len(label))
 	for range draws {
-		bp, bl = bp[:0], bl[:0]
+		for k := range drawn {
+			drawn[k] = drawn[k][:0]
+		}
+		l = l[:0]
 		for range names {
 			for _, i := range members[names[rng.IntN(len(names))]] {
-				bp, bl = append(bp, p[i]), append(bl, label[i])
+				for k := range drawn {
+					drawn[k] = append(drawn[k], scores[k][i])
+				}
+				l = append(l, label[i])
 			}
 		}
-		if a := AUC(bp, bl); !math.IsNaN(a) {
-			aucs, aps = append(aucs, a), append(aps, AveragePrecision(bp, bl))
+		if b := BaseRate(l); b > 0 && b < 1 {
+			use(drawn, l)
 		}
 	}
-	return central(aucs), central(aps)
 }
 
 func central(v []float64) Interval {
