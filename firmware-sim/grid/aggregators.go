@@ -17,7 +17,9 @@ import (
 	"fairwatt/aggregator/mc"
 	"fairwatt/aggregator/peer"
 	"fairwatt/aggregator/wct"
+	"fairwatt/model/neighbours"
 	"fairwatt/proto/mqtt"
+	"fairwatt/proto/nowcast"
 )
 
 // An aggregatorNode is one data aggregator of the grid while it runs.
@@ -145,7 +147,7 @@ func (g *grid) makeAggregators(listeners []net.Listener) error {
 			return err
 		}
 		node.da, err = aggregator.New(
-			aggregator.Config{ID: who.ID, Dir: node.dir, Software: g.software},
+			g.aggregatorConfig(node),
 			aggregator.Deps{
 				Genesis: g.community.Genesis, Key: who.Key, Link: link, Pipes: []mqtt.Pipe{pipe},
 				Logger: g.log,
@@ -156,6 +158,16 @@ func (g *grid) makeAggregators(listeners []net.Listener) error {
 		g.nodes = append(g.nodes, node)
 	}
 	return nil
+}
+
+// aggregatorConfig lets nowcasts be handed on in a storm: every ten minutes of it.
+func (g *grid) aggregatorConfig(node *aggregatorNode) aggregator.Config {
+	c := aggregator.Config{ID: node.id, Dir: node.dir, Software: g.software}
+	if g.cfg.Storm != "" {
+		c.NowcastKM = neighbours.RegionKM
+		c.NowcastEvery = time.Duration(nowcast.EveryMs / g.cfg.Speed * float64(time.Millisecond))
+	}
+	return c
 }
 
 // runAggregators starts the data aggregators. Each ends with the context, or
