@@ -574,14 +574,14 @@ func (a *Agent) states() (map[string][]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("marshal agent state: %w", err)
 	}
-	meters, err := json.Marshal(a.registers())
+	meters, faces, err := a.marshalMeters()
 	if err != nil {
-		return nil, fmt.Errorf("marshal meters: %w", err)
+		return nil, err
 	}
 	costs, err := a.spent()
 	if err != nil {
 		return nil, err
 	}
-	state := map[string][]byte{stateAgent: agent, stateMeters: meters, stateJudge: a.judge.Snapshot(), stateCosts: costs}
+	state := map[string][]byte{stateAgent: agent, stateMeters: meters, stateFaces: faces, stateJudge: a.judge.Snapshot(), stateCosts: costs}
 	return state, a.deskState(state)
 }

@@ -76,6 +76,10 @@ type Deps struct {
 	// Now is the wall clock: block times and skew are measured on it. Nil
 	// means time.Now.
 	Now func() time.Time
+	// Disk, if not nil, is called once for each time that a write waits for the
+	// disk. A program that plays a slow disk waits in it; no configuration file
+	// reaches it.
+	Disk func()
 	// Logger may be nil: then the default one.
 	Logger *slog.Logger
 }
@@ -124,6 +128,7 @@ type DA struct {
 	exchange  *exchange.Exchange
 	page      *page.Page
 	warned    time.Time // of the certificate's end
+	reports   reports
 	tickedAt  time.Time // pulse's own: when this aggregator last asked for a block
 }
 
@@ -137,10 +142,13 @@ func New(cfg Config, deps Deps) (*DA, error) {
 	if deps.Logger == nil {
 		deps.Logger = slog.Default()
 	}
+	if deps.Disk == nil {
+		deps.Disk = func() {}
+	}
 	if deps.Genesis == nil || deps.Key == nil || deps.Link == nil {
 		return nil, errors.New("aggregator: genesis, key and link are required")
 	}
-	d := &DA{cfg: cfg, deps: deps, log: deps.Logger.With("da", cfg.ID)}
+	d := &DA{cfg: cfg, deps: deps, reports: reports{self: cfg.ID, wake: make(chan struct{}, 1)}, log: deps.Logger.With("da", cfg.ID)}
 	if err := d.open(); err != nil {
 		return nil, fmt.Errorf("aggregator %s: %w", cfg.ID, err)
 	}
@@ -205,7 +213,7 @@ func (d *DA) connect() error {
 	d.app = &app{
 		self: d.cfg.ID, key: d.deps.Key,
 		genesis: d.deps.Genesis, now: d.deps.Now, state: d.state, store: d.store, outcomes: outcomes,
-		committed: d.committed, failed: d.page.SetFault,
+		committed: d.committed, failed: d.page.SetFault, disk: d.deps.Disk,
 		verified: intake.NewRecent[struct{}](keptSignatures), staged: make(map[[32]byte]*ledger.Staged),
 	}
 	d.intake = intake.New(intake.Config{
@@ -213,7 +221,7 @@ func (d *DA) connect() error {
 	}, intake.Needs{Check: d.app.check, Last: d.state.LastCounter, Submit: d.agree, Receipts: d.mail})
 	d.agreement = consensus.Config{
 		Self: d.cfg.ID, Key: d.deps.Key, ChainID: chain, Keys: keys, Dir: filepath.Join(d.cfg.Dir, "agreement"),
-		App: d.app, Link: d.deps.Link, Dropped: d.intake.Discarded, Logger: d.log,
+		App: d.app, Link: d.deps.Link, Dropped: d.intake.Discarded, Disk: d.deps.Disk, Logger: d.log,
 		RecordBytes: d.deps.Genesis.Params.MaxRecordBytes, BatchRecords: min(500, d.deps.Genesis.Params.MaxRecordsPerBlock),
 	}
 	d.node, err = consensus.New(d.agreement)
@@ -252,6 +260,7 @@ func (d *DA) committed(st *ledger.Staged, votes int) {
 	d.intake.Final(st)
 	d.mail.Block(st)
 	d.page.Added(st, votes)
+	d.reports.added(d, st)
 }
 
 // keepGenesis puts the genesis next to the chain, so that the folder can be
@@ -317,6 +326,7 @@ func (d *DA) Run(ctx context.Context) error {
 	g.Go(func() error { return d.mail.Run(ctx) })
 	g.Go(func() error { return d.exchange.Run(ctx) })
 	g.Go(func() error { return d.pulse(ctx) })
+	g.Go(func() error { return d.report(ctx) })
 	g.Go(func() error {
 		for _, p := range d.deps.Pipes {
 			if err := p.Open(); err != nil {

@@ -1,6 +1,10 @@
 package console
 
-import "context"
+import (
+	"context"
+
+	"fairwatt/aggregator/ledger"
+)
 
 // A Source is what the console shows.
 type Source interface {
@@ -14,6 +18,9 @@ type Source interface {
 	Blocks(from uint64, limit int) ([]Block, error)
 	// Trade returns one trade by its id (the id of its Token).
 	Trade(id string) (Trade, bool)
+	// Standing says why a data aggregator stands where it stands in the tree of the running
+	// view; false if there is none of that id.
+	Standing(da string) (*ledger.Standing, bool)
 	// TreeSVG draws the communication tree of the running view.
 	TreeSVG() ([]byte, error)
 }
@@ -254,6 +261,14 @@ type Node struct {
 	ID      string `json:"id"`
 	TrustE4 int64  `json:"trust_e4"` // trust value t_i in 1e-4
 	Links   int    `json:"links"`    // maximum linking number l_i
+	// EarnedE4 is its trust now; the tree follows with some delay. Why says what moved it
+	// last, at the block of WhyHeight.
+	EarnedE4  int64  `json:"earned_e4"`
+	Why       string `json:"why,omitempty"`
+	WhyHeight uint64 `json:"why_height,omitempty"`
+	Condemned bool   `json:"condemned,omitempty"` // in dispute with more others than can lie
+	Disputes  int    `json:"disputes,omitempty"`
+	Probation string `json:"probation,omitempty"` // whom it forwards to beside the tree, to earn trust
 	Root    bool   `json:"root,omitempty"`
 	Failed  bool   `json:"failed,omitempty"` // it led a view that failed in this epoch
 	Self    bool   `json:"self,omitempty"`

@@ -4,6 +4,7 @@ import (
 	"context"
 	"sync"
 
+	"fairwatt/aggregator/ledger"
 	"fairwatt/aggregator/wct"
 )
 
@@ -66,6 +67,15 @@ func (f *fixed) Trade(id string) (Trade, bool) {
 		}
 	}
 	return Trade{}, false
+}
+
+func (f *fixed) Standing(da string) (*ledger.Standing, bool) {
+	for _, n := range f.Snapshot().Tree.Nodes {
+		if n.ID == da {
+			return &ledger.Standing{DA: da, TrustE4: n.EarnedE4, Steps: []ledger.TrustStep{{Cause: "dispute", Other: "da-2", Text: n.Why}}}, true
+		}
+	}
+	return nil, false
 }
 
 // TreeSVG draws the tree of the sample.
@@ -173,7 +183,7 @@ func sample(nowMs int64) *Snapshot {
 				{ID: "da-3", TrustE4: 8500, Links: 2, Root: true},
 				{ID: "da-2", TrustE4: 8500, Links: 1, Self: true},
 				{ID: "da-4", TrustE4: 8200, Links: 1},
-				{ID: "da-1", TrustE4: 7900, Links: 1, Failed: true},
+				{ID: "da-1", TrustE4: 7900, Links: 1, Failed: true, EarnedE4: 4250, Condemned: true, Disputes: 2, Why: hostile, WhyHeight: 481},
 			},
 			Edges: []Edge{
 				{Parent: "da-3", Child: "da-2", OverheadUs: 2000, Forwarded: 12},

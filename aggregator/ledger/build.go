@@ -256,7 +256,7 @@ func (s *State) finish(x *execution, st *Staged, sealed [][]byte) error {
 	x.meta.Height, x.meta.TimeMs = h.Height, h.TimeMs
 	if x.endsEpoch || h.Height+1-x.meta.EpochFirst >= s.genesis.Params.EpochBlocks {
 		st.endsEpoch = true
-		s.nextOrder(&x.meta, h.View)
+		nextOrder(&x.meta, h.View, x.nextSequence())
 		x.meta.Epoch++
 		x.meta.EpochFirst = h.Height + 1
 	}

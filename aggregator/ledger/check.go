@@ -136,6 +136,9 @@ func (s *State) decodeRecord(sealed []byte) (*Checked, *Refusal) {
 	if r.GetTick() != nil && s.genesis.Params.Settlement == SettleFirst {
 		return nil, refuse(wire.CodeNotAllowed, "a tick: the first rules know none")
 	}
+	if r.GetReport() != nil && !s.genesis.Params.byReports() {
+		return nil, refuse(wire.CodeNotAllowed, "a report: trust is that of the genesis on this chain")
+	}
 	if !mayRecord(participant, r) {
 		return nil, refuse(wire.CodeNotAllowed, "%q may not send a %s", signer, Kind(r))
 	}
@@ -175,7 +178,7 @@ func mayRecord(p *Participant, r *fairwattpb.Record) bool {
 		return p.Seller || p.Buyer
 	case *fairwattpb.Record_Verdict, *fairwattpb.Record_Grant:
 		return p.Arbiter
-	case *fairwattpb.Record_Rejoin, *fairwattpb.Record_Tick:
+	case *fairwattpb.Record_Rejoin, *fairwattpb.Record_Tick, *fairwattpb.Record_Report:
 		return p.Aggregator
 	case *fairwattpb.Record_Offer, *fairwattpb.Record_Start, *fairwattpb.Record_Hold,
 		*fairwattpb.Record_Resume, *fairwattpb.Record_Bill:
@@ -286,6 +289,8 @@ func validateRecord(r *fairwattpb.Record, signer string) error {
 	case *fairwattpb.Record_Tick:
 	case *fairwattpb.Record_Rejoin:
 		l.check(b.Rejoin.Epoch >= 1, "epoch", "1 or more")
+	case *fairwattpb.Record_Report:
+		l.report(b.Report, signer)
 	case *fairwattpb.Record_Offer:
 		l.id("offer_id", b.Offer.OfferId)
 		l.between("volume_wh", b.Offer.VolumeWh, 0, MaxEnergyWh)

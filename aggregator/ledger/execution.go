@@ -163,6 +163,8 @@ func (x *execution) dispatch(r *fairwattpb.Record) *Refusal {
 		return nil
 	case *fairwattpb.Record_Rejoin:
 		return x.rejoin(r.Sender, b.Rejoin)
+	case *fairwattpb.Record_Report:
+		return x.report(r.Sender, b.Report)
 	case *fairwattpb.Record_Offer:
 		return x.offer(r.Sender, b.Offer)
 	case *fairwattpb.Record_Request:

@@ -43,6 +43,10 @@ func StateValues() [][2]string {
 		{keyPair + "ID/ID", &pair{}},
 		{keyCase + "TRADE", &Case{}},
 		{keyGrant + "HEX", &grant{}},
+		{keyReport + "AGGREGATOR", &reported{}},
+		{keyTrust + "AGGREGATOR", &standing{}},
+		{keyTree + "AGGREGATOR", &branch{}},
+		{keyRebuilt, &rebuilt{}},
 	} {
 		var d describer
 		v.v.fields(&d)
@@ -60,7 +64,7 @@ func StateValues() [][2]string {
 
 // DecodeAny decodes b as every kind of value and encodes it again.
 func DecodeAny(b []byte, check func(again []byte)) {
-	for _, v := range []value{&meta{}, &Participant{}, &Account{}, &Gate{}, &meter{}, &Offer{}, &Request{}, &Trade{}, &Listing{}, &pair{}, &Case{}, &grant{}} {
+	for _, v := range []value{&meta{}, &Participant{}, &Account{}, &Gate{}, &meter{}, &Offer{}, &Request{}, &Trade{}, &Listing{}, &pair{}, &Case{}, &grant{}, &reported{}, &standing{}, &branch{}, &rebuilt{}} {
 		if decodeValue(b, v) == nil {
 			check(encodeValue(v))
 		}

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 
 	"fairwatt/aggregator/wct"
 	"fairwatt/proto/fairwattpb"
@@ -197,23 +198,17 @@ func (g *Genesis) Keys() (map[string]ed25519.PublicKey, error) {
 	return keys, nil
 }
 
-// network is what trees over these data aggregators, in this order, are built
-// from.
-func (g *Genesis) network(order []int) *wct.Input {
+// network is what trees over these data aggregators are built from, in the order of
+// the genesis. It has no ids: ties go to whom the genesis names first.
+func (g *Genesis) network() *wct.Input {
 	in := &wct.Input{
-		N: len(order), TrustWeight: g.Params.WeightTrust, LinkWeight: g.Params.WeightLinks,
+		N: len(g.Aggregators), TrustWeight: g.Params.WeightTrust, LinkWeight: g.Params.WeightLinks,
 		TrustThresholdE4: g.Params.TThreE4, OverheadThresholdUs: g.Params.WThreUs,
 	}
-	for _, i := range order {
-		da := g.Aggregators[i]
-		in.IDs = append(in.IDs, da.ID)
+	for i, da := range g.Aggregators {
 		in.TrustE4 = append(in.TrustE4, da.TrustE4)
 		in.Links = append(in.Links, da.Links)
-		row := make([]int64, 0, len(order))
-		for _, j := range order {
-			row = append(row, g.OverheadUs[i][j])
-		}
-		in.OverheadUs = append(in.OverheadUs, row)
+		in.OverheadUs = append(in.OverheadUs, slices.Clone(g.OverheadUs[i]))
 	}
 	return in
 }

@@ -71,6 +71,9 @@ var genesisRules = []struct {
 	{func(g genesis) { g.OverheadUs[2][1] = math.MaxInt32 + 1 }, "overhead_us[2][1]: "},
 	{func(g genesis) { g.OverheadUs[2][2] = 1 }, "overhead_us[2][2]: 1"},
 
+	{func(g genesis) { g.Params.Trust = "" }, ""},
+	{func(g genesis) { g.Params.Trust = "hearsay" }, `params: trust: "hearsay"`},
+
 	{func(g genesis) { g.Centres = nil }, "centres: 0 of them"},
 	{func(g genesis) { g.Centres = centres(16) }, ""},
 	{func(g genesis) { g.Centres = centres(17) }, "centres: 17 of them"},
@@ -130,7 +133,7 @@ func TestParamsHaveLimits(t *testing.T) {
 	}
 	for _, field := range reflect.VisibleFields(reflect.TypeFor[ledger.Params]()) {
 		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
-		if name == "tree" || name == "settlement" || name == "credit" || field.Anonymous {
+		if name == "tree" || name == "settlement" || name == "credit" || name == "trust" || field.Anonymous {
 			continue
 		}
 		l, ok := limits[name]

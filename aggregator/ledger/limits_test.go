@@ -52,7 +52,7 @@ func (w *world) examples() map[string]*fairwattpb.Record {
 		ledgertest.Centre: {registration, deposit(buyer, 1, "r"), w.response(nil), meterAdded(meterOf(seller, "m")), meterChanged("m", 1, meterOf(seller, "n")), meterRetired("m", 1)},
 		seller:            {changed, w.offer(1, 1), start([]byte("a"), 1), held, resume([]byte("a"), 1), reading, bill, word},
 		buyer:             {w.request(1, 1), pay(nil), confirmed, bond(1), unbond(1), appeal("token-1")},
-		"da-2":            {rejoin(1), tick()},
+		"da-2":            {rejoin(1), tick(), report(1, saw("da-1", 1, 0, 0, 0))},
 		"judge-1":         {verdict("token-1", sellerLied), granted("g", buyer, 1)},
 	} {
 		for _, r := range records {
@@ -207,6 +207,12 @@ func TestNumbersHaveLimits(t *testing.T) {
 		{"unbond", "unbond.amount_micro", 1, money},
 		{"verdict", "verdict.finding", 1, 3},
 		{"grant", "grant.amount_micro", 1, money},
+		{"report", "report.links", 0, ledger.MaxDAs},
+		{"report", "report.seen.0.taken", 0, 1_000_000},
+		{"report", "report.seen.0.late", 0, 1_000_000},
+		{"report", "report.seen.0.missed", 0, 1_000_000},
+		{"report", "report.seen.0.given", 0, 1_000_000},
+		{"report", "report.seen.0.overhead_us", 0, 60_000_000},
 	} {
 		_, field, inside := strings.Cut(c.path, ".")
 		if !inside {
@@ -217,7 +223,7 @@ func TestNumbersHaveLimits(t *testing.T) {
 		w.allowed(c.kind, c.path, c.low)
 		w.allowed(c.kind, c.path, c.high)
 		w.malformed(c.kind, c.path, field, c.high+1)
-		if c.low > 0 || !strings.HasSuffix(c.path, "class_e4") { // a class is never negative on the wire
+		if c.low > 0 || !strings.HasSuffix(c.path, "class_e4") && c.kind != "report" { // these are never negative on the wire
 			w.malformed(c.kind, c.path, field, c.low-1)
 		}
 	}
@@ -250,7 +256,7 @@ func TestTextsHaveLimits(t *testing.T) {
 		}
 	}
 	for _, path := range []string{
-		"meter_registration.owner", "meter_registration.site", "registration.id", "registration.site", "deposit.to", "response.token.buyer", "response.quotes.0.seller", "pay.seller", "grant.to",
+		"meter_registration.owner", "meter_registration.site", "registration.id", "registration.site", "deposit.to", "response.token.buyer", "response.quotes.0.seller", "pay.seller", "grant.to", "report.seen.0.da",
 	} {
 		kind, field, _ := strings.Cut(path, ".")
 		field = strings.ReplaceAll(field, ".0.", ".")
@@ -323,6 +329,11 @@ func TestListsHaveLimits(t *testing.T) {
 		{"hold", "causes", wire.MaxCauses, func(r *fairwattpb.Record, n int) { r.GetHold().Causes = causes(n) }},
 		{"gate_change", "causes.inputs", wire.MaxCauseInputs, func(r *fairwattpb.Record, n int) { r.GetGateChange().Causes = inputs(n) }},
 		{"hold", "causes.inputs", wire.MaxCauseInputs, func(r *fairwattpb.Record, n int) { r.GetHold().Causes = inputs(n) }},
+		{"report", "seen", ledger.MaxDAs, func(r *fairwattpb.Record, n int) {
+			for r.GetReport().Seen = nil; len(r.GetReport().Seen) < n; {
+				r.GetReport().Seen = append(r.GetReport().Seen, saw(fmt.Sprintf("x-%03d", len(r.GetReport().Seen)), 1, 0, 0, 0))
+			}
+		}},
 		{"response", "quotes", ledger.MaxQuotes, func(r *fairwattpb.Record, n int) {
 			for r.GetResponse().Quotes = nil; len(r.GetResponse().Quotes) < n; {
 				r.GetResponse().Quotes = append(r.GetResponse().Quotes, quote)
@@ -403,7 +414,7 @@ func TestRoles(t *testing.T) {
 		"gate_change": "seller-1 buyer-1 both", "word": "seller-1 buyer-1 both", "reading": "seller-1 buyer-1 both",
 		"offer": "seller-1 both", "start": "seller-1 both", "hold": "seller-1 both", "resume": "seller-1 both", "bill": "seller-1 both",
 		"request": "buyer-1 both", "pay": "buyer-1 both", "confirm": "buyer-1 both",
-		"rejoin": "da-2",
+		"rejoin": "da-2", "report": "da-2",
 	} {
 		for _, sender := range []string{"mc", "seller-1", "buyer-1", "both", "da-2"} {
 			r := w.examples()[kind]

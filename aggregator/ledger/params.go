@@ -112,7 +112,19 @@ type Params struct {
 	// [CreditPaper], or [CreditFirst] of a chain that was made before there was a choice.
 	Credit string `json:"credit,omitempty"`
 	RobustCredit
+	// Trust names what trust, links and overheads are: [TrustByReports], or
+	// [TrustFixed] of a chain that was made before there was a choice.
+	Trust string `json:"trust,omitempty"`
 }
+
+// What trust, links and overheads are.
+const (
+	// TrustFixed: what the genesis says, for ever.
+	TrustFixed = ""
+	// TrustByReports: what the data aggregators report of each other on the chain; the
+	// genesis says what they begin with.
+	TrustByReports = "reports"
+)
 
 // The rules by which a delivery runs and is paid.
 const (
@@ -164,6 +176,7 @@ func DefaultParams() Params {
 		MaxRequests:        8,
 		Credit:             CreditRobust,
 		RobustCredit:       defaultRobust(),
+		Trust:              TrustByReports,
 	}
 }
 
@@ -207,6 +220,9 @@ func (p *Params) Validate() error {
 	}
 	if err := p.validateCredit(year); err != nil {
 		return err
+	}
+	if p.Trust != TrustFixed && p.Trust != TrustByReports {
+		return fmt.Errorf("trust: %s, want %q, or none for that of the genesis", brief.Quote(p.Trust), TrustByReports)
 	}
 	if p.Tree != string(wct.OCT) && p.Tree != string(wct.WCT) {
 		return fmt.Errorf("tree: %q, want %q or %q", p.Tree, wct.OCT, wct.WCT)

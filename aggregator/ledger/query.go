@@ -103,18 +103,42 @@ func (s *State) Order() []string {
 
 // Network returns what the communication trees of the present epoch are built
 // from, node k being Order()[k], and which nodes stand last because they failed
-// as accounting nodes. The trust values are the unchanged ones: who builds a
+// as accounting nodes. Their trust values are the unchanged ones: who builds a
 // tree counts the failed nodes as not trusted.
 func (s *State) Network() (network *wct.Input, failed []bool) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	order := make([]int, len(s.meta.Order))
+	order := s.meta.places()
 	failed = make([]bool, len(order))
-	for k := range order {
-		order[k] = int(s.meta.Order[k])
-		failed[k] = s.meta.Failed[order[k]] > 0
+	for k, i := range order {
+		failed[k] = s.meta.Failed[i] > 0
 	}
-	return s.genesis.network(order), failed
+	network = picked(s.adopted(s.read), order)
+	for _, i := range order {
+		network.IDs = append(network.IDs, s.genesis.Aggregators[i].ID)
+	}
+	return network, failed
+}
+
+// Probes returns whom each data aggregator on probation forwards to, beside the tree
+// of the present epoch.
+func (s *State) Probes() map[string]string {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	probes := make(map[string]string)
+	for _, da := range s.genesis.Aggregators {
+		var st standing
+		if s.read(keyTrust+da.ID, &st) && st.Probe > 0 && int(st.Probe) <= len(s.genesis.Aggregators) {
+			probes[da.ID] = s.genesis.Aggregators[st.Probe-1].ID
+		}
+	}
+	return probes
+}
+
+// read reads one value; s.mu is held.
+func (s *State) read(key string, v value) bool {
+	b, ok := s.tree.get(key)
+	return ok && decodeValue(b, v) == nil
 }
 
 func (s *State) orderID(i int) string { return s.genesis.Aggregators[s.meta.Order[i]].ID }

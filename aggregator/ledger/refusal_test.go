@@ -216,6 +216,12 @@ var checkRows = []checkRow{
 		*w = *newWorld(w.t, ledgertest.FirstRules)
 		return w.sealed("da-1", 1, tick())
 	}},
+	{"a report where trust is the genesis'", wire.CodeNotAllowed, func(w *world) []byte {
+		*w = *newWorld(w.t, func(g *ledger.Genesis) { g.Params.Trust = ledger.TrustFixed })
+		return w.sealed("da-1", 1, report(1))
+	}},
+	{"a seller's report", wire.CodeNotAllowed, func(w *world) []byte { return w.sealed(seller, 1, report(1)) }},
+	{"a report on oneself", wire.CodeMalformed, func(w *world) []byte { return w.sealed("da-2", 1, report(1, saw("da-2", 1, 0, 0, 0))) }},
 	{"a seller's tick", wire.CodeNotAllowed, func(w *world) []byte { return w.sealed(seller, 1, tick()) }},
 	{"an owner's own meter", wire.CodeNotAllowed, func(w *world) []byte { return w.sealed(seller, 1, meterAdded(meterOf(seller, "new"))) }},
 	{"counter zero", wire.CodeMalformed, func(w *world) []byte { return w.sealed(seller, 0, gate(1, open)) }},

@@ -375,7 +375,7 @@ func TestList(t *testing.T) {
 }
 
 // Good and bad are forgotten by a tenth a period, whenever someone looks.
-func TestForgetting(t *testing.T) {
+func TestOldPromisesCountLess(t *testing.T) {
 	w := newRobust(t, nil)
 	w.toPaid()
 	w.wait(w.Genesis.Params.StartByMs)

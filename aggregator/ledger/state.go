@@ -28,7 +28,8 @@ type State struct {
 	genesis  *Genesis
 	chain    [32]byte
 	voters   voters
-	sequence []int // of the communication tree, without failures
+	sequence []int          // of the genesis' communication tree, without failures
+	places   map[string]int // of the data aggregators in the genesis
 	arbiters map[string]ed25519.PublicKey
 
 	mu           sync.RWMutex // guards what follows
@@ -127,13 +128,11 @@ func newState(g *Genesis) (*State, error) {
 			return nil, err
 		}
 	}
-	all := make([]int, len(g.Aggregators))
-	for i := range all {
-		all[i] = i
+	s.places = make(map[string]int, len(g.Aggregators))
+	for i, da := range g.Aggregators {
+		s.places[da.ID] = i
 	}
-	in := g.network(all)
-	in.IDs = nil // ties go to whom the genesis names first
-	t, err := wct.Build(in, wct.WCT)
+	t, err := wct.Build(g.network(), wct.WCT)
 	if err != nil {
 		return nil, fmt.Errorf("communication tree of the genesis: %w", err)
 	}

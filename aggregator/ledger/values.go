@@ -32,6 +32,10 @@ const (
 	keyFinding     = "finding/"     // arbiter/trade: what it found, one byte
 	keyGrant       = "grant/"       // reference, as hex
 	keyRejoin      = "rejoin/"      // data aggregator: the height of its newest rejoin
+	keyReport      = "report/"      // data aggregator
+	keyTrust       = "trust/"       // data aggregator
+	keyTree        = "tree/"        // data aggregator
+	keyRebuilt     = "rebuilt"      // when the trees were last built anew, and why
 	keyDeadline    = "deadline/"    // 8 bytes of time, big endian, then what is due
 )
 
@@ -79,6 +83,15 @@ type meta struct {
 	BondsMicro  int64  // in bonds, and on their way out of them
 	HeldMicro   int64  // the part of the fund that open cases are about
 	ListVersion uint64 // rises when someone comes onto the list, or off it
+}
+
+// places is the order as numbers.
+func (m *meta) places() []int {
+	order := make([]int, len(m.Order))
+	for k := range order {
+		order[k] = int(m.Order[k])
+	}
+	return order
 }
 
 func (m *meta) fields(c codec) {

@@ -130,8 +130,10 @@ const (
 // Codes of the agreement: a record refused with one of them stands
 // in its block, as with those of the market.
 const (
-	// CodeEpochOver: a rejoin for another epoch than the present one.
+	// CodeEpochOver: a rejoin or report for another epoch than the present one.
 	CodeEpochOver = "epoch_over"
+	// CodeReportExists: the aggregator has reported on this epoch.
+	CodeReportExists = "report_exists"
 	// CodeTooSoon: the aggregator rejoined less than 100 blocks ago.
 	CodeTooSoon = "too_soon"
 )

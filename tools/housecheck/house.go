@@ -62,6 +62,7 @@ var fairwatt = house{
 		"proto/strictyaml":     {floor: ground, side: middle, pure: true},
 		"model/nnet/skill":     {floor: ground, side: middle},
 		"model/nnet/stretch":   {floor: ground, side: middle},
+		"configs/meters":       {floor: ground, side: middle},
 		"model/faultdoc":       {floor: ground, side: middle, tests: true},
 
 		"proto/boltfile":        {floor: edges, side: middle},
@@ -74,6 +75,8 @@ var fairwatt = house{
 		"firmware-sim/board":    {floor: edges, side: middle},
 		"firmware-sim/scenario": {floor: edges, side: middle},
 		"firmware-sim/sunspec":  {floor: edges, side: middle},
+
+		"firmware-sim/modbusdevice": {floor: edges, side: middle},
 
 		"agent/trade":               {floor: ground, side: agents, pure: true},
 		"agent/receipt":             {floor: ground, side: agents, pure: true},
@@ -115,6 +118,7 @@ var fairwatt = house{
 		"aggregator/cmd/aggregator":    {floor: mains, side: aggregates},
 
 		"firmware-sim/grid": {floor: both, side: middle},
+		"firmware-sim/soak": {floor: both, side: middle},
 		"firmware-sim":      {floor: mains, side: middle},
 		"model/cmd/model":   {floor: mains, side: middle},
 	},

@@ -85,6 +85,7 @@ var own = map[string]string{
 	"fairwatt/agent/sensor":          "drivers",
 	"fairwatt/agent/sensor/simbus":   "bus: sim://",
 	"fairwatt/agent/trade":           "seller and buyer",
+	"fairwatt/configs/meters":        "register maps of meters",
 	"fairwatt/agent/socket":          "words on this machine",
 	"fairwatt/agent/word":            "people's words",
 	"fairwatt/proto/person":          "people's names",

@@ -93,7 +93,7 @@ func Genesis(das, sellers, buyers int) *ledger.Genesis {
 func FirstRules(g *ledger.Genesis) {
 	p := &g.Params
 	p.Settlement, p.HoldReadingMs, p.MaxHolds, p.SilenceMs, p.ReadingSkewMs, p.LossE4 = ledger.SettleFirst, 0, 0, 0, 0, 300
-	p.MinLotWh, p.MaxSweep, p.MaxRequests, g.Meters = 0, 0, 0, nil
+	p.MinLotWh, p.MaxSweep, p.MaxRequests, p.Trust, g.Meters = 0, 0, 0, ledger.TrustFixed, nil
 	*p = p.WithCredit(ledger.CreditFirst)
 }
 
