@@ -55,6 +55,9 @@ made fresh for each run. All of it is simulated, and says so.`,
 			if err != nil {
 				return err
 			}
+			if result.Storm != nil {
+				fmt.Fprint(cmd.ErrOrStderr(), result.Storm)
+			}
 			return writeReport(cmd.OutOrStdout(), result, report)
 		},
 	}
