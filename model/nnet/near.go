@@ -98,6 +98,9 @@ func (h *Head) join(base *Head) error {
 	return nil
 }
 
+// HearsNeighbours says whether a head reads what neighbours say.
+func (h *Head) HearsNeighbours() bool { return h.base != nil }
+
 // stored is what a file holds of a head: with a base, the small network.
 func (h *Head) stored() *Head {
 	if h.small != nil {
@@ -106,7 +109,9 @@ func (h *Head) stored() *Head {
 	return h
 }
 
-// trainNear trains the small network of a head beside its base.
+// trainNear trains the small network of a head beside its base, on logits of networks
+// that baseConfig describes and that did not see the row. An empty baseConfig takes
+// the base's own logits, which costs nothing and understates what stands beside it.
 func trainNear(ctx context.Context, cfg Config, hc, baseConfig HeadConfig, base *Head, series []*Series, log *slog.Logger) (*Head, error) {
 	h, err := newHead(hc, RoleNetwork)
 	if err != nil {
@@ -116,7 +121,9 @@ func trainNear(ctx context.Context, cfg Config, hc, baseConfig HeadConfig, base 
 	if err != nil {
 		return nil, err
 	}
-	if train.offset, err = crossLogits(ctx, cfg, baseConfig, train, validate, log); err != nil {
+	if baseConfig.Name == "" {
+		train.offset = base.calibratedLogits(train)
+	} else if train.offset, err = crossLogits(ctx, cfg, baseConfig, train, validate, log); err != nil {
 		return nil, fmt.Errorf("base %s: %w", base.Name, err)
 	}
 	validate.offset = base.calibratedLogits(validate)
