@@ -28,8 +28,8 @@ const crossFolds = 2
 // compose joins the base's network and the small one. Inputs are the base's
 // followed by the small one's.
 func compose(base *Head, small mlp) (mlp, error) {
-	if len(base.net) != len(small) || len(small) < 2 {
-		return nil, fmt.Errorf("%d layers beside the base's %d: as many are wanted, and a hidden one", len(small), len(base.net))
+	if len(base.net) != len(small) {
+		return nil, fmt.Errorf("%d layers beside the base's %d: as many are wanted", len(small), len(base.net))
 	}
 	nb, ns := base.net[0].In/2, small[0].In/2
 	shapes := base.net.shapes()
@@ -266,7 +266,7 @@ func (c Config) checkBase(i int) error {
 		return fmt.Errorf("base: %q is no head before this one that has no base itself", h.Base)
 	case b.Task != h.Task || b.HorizonH != h.HorizonH || b.GustMPS != h.GustMPS:
 		return fmt.Errorf("base: %q answers another question", h.Base)
-	case len(h.Hidden) == 0 || len(h.Hidden) != len(b.Hidden):
+	case len(h.Hidden) != len(b.Hidden):
 		return fmt.Errorf("hidden: %d layers beside %d of base %q: as many are wanted", len(h.Hidden), len(b.Hidden), h.Base)
 	case len(h.Required) == 0:
 		return errors.New("required: an input is wanted without which the base answers")

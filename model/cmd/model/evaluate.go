@@ -98,7 +98,7 @@ interpolated stretches; the rules that find them are compared with plain ones.`,
 	f.StringVar(&o.weights, "weights", "", "weight file (default: the built-in weights)")
 	f.StringVar(&o.reliability, "reliability", "", "draw the reliability of the task's first group, else of thunder-rain on the test cities, into this SVG file")
 	f.DurationVar(&o.horizon, "horizon", 0, "with --task: how far ahead (default 3h for thunder, 6h for wind)")
-	f.StringVar(&o.inputs, "inputs", "", "with --task: base, rain (default), history or near for thunder; near for wind")
+	f.StringVar(&o.inputs, "inputs", "", "with --task: base, rain (default), clock, history or near for thunder; ratio or near for wind")
 	f.StringVar(&o.stations, "stations", "", "with --task: lowland or all (default lowland for wind, all for thunder)")
 	f.StringVar(&o.split, "split", "test", "with --task or --network-of-agents: rows to judge: test, validate, train or other")
 	f.Float64Var(&o.threshold, "threshold", 20.8, "with --task wind: the gust that counts, in m/s")
@@ -147,11 +147,12 @@ func (o *evaluateOptions) checkTask(changed func(flag string) bool) error {
 	if len(o.data) == 0 {
 		return errors.New("--data is needed")
 	}
-	if !slices.Contains([]string{"", "base", "rain", "history", nnet.NearInputs}, o.inputs) {
-		return fmt.Errorf("unknown inputs %q: base, rain, history or near", o.inputs)
+	known := []string{"", "base", "rain", "clock", "history", nnet.NearInputs}
+	if o.task == nnet.TaskWind {
+		known = []string{"", "ratio", nnet.NearInputs}
 	}
-	if o.task == nnet.TaskWind && !slices.Contains([]string{"", nnet.NearInputs}, o.inputs) {
-		return fmt.Errorf("inputs %q are for thunder: near or none for wind", o.inputs)
+	if !slices.Contains(known, o.inputs) {
+		return fmt.Errorf("unknown inputs %q for %s: one of %s", o.inputs, o.task, strings.TrimPrefix(strings.Join(known, ", "), ", "))
 	}
 	if !slices.Contains([]string{"", "lowland", "all"}, o.stations) {
 		return fmt.Errorf("unknown stations %q: lowland or all", o.stations)

@@ -58,7 +58,7 @@ func TestExitCodes(t *testing.T) {
 		{[]string{"evaluate", "--data", dir, "--network-of-agents", "--split", "best"}, 2, "unknown split"},
 		{[]string{"evaluate", "--data", dir, "--split", "test"}, 2, "--split is for one task"},
 		{[]string{"evaluate", "--task", "wind", "--data", dir, "--network-of-agents"}, 2, "--network-of-agents is for all goals"},
-		{[]string{"evaluate", "--task", "wind", "--data", dir, "--inputs", "rain"}, 2, "near or none for wind"},
+		{[]string{"evaluate", "--task", "wind", "--data", dir, "--inputs", "rain"}, 2, "one of ratio, near"},
 		{[]string{"evaluate", "--data", dir, "--network-of-agents"}, 0, ""},
 		{[]string{"evaluate", "--data", dir, "--json"}, 2, "--json is for one task"},
 		{[]string{"evaluate", "--data", dir, "--horizon", "3h"}, 2, "--horizon is for one task"},
