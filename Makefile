@@ -20,7 +20,7 @@ comma  := ,
 empty  :=
 TOOL   := go tool -modfile=$(CURDIR)/tools/go.mod
 
-.PHONY: help build run test race long simulate bench mutate verify proto arm kernel train evaluate clean
+.PHONY: help build run test race long simulate soak bench mutate verify proto arm kernel train evaluate clean
 
 help: ## list the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,6 +47,12 @@ long: ## run the tests, the long ones too
 SEEDS ?= 200
 simulate: ## simulate data aggregators, faults and liars by seeds (SEEDS=200)
 	FAIRWATT_SEEDS=$(SEEDS) go test -count=1 -timeout 7200s -run '^TestSimulation$$' ./aggregator/consensus
+
+SOAK ?= 10m
+SEED ?= 1
+soak: build ## hurt 7 data aggregators under load and see that nothing is lost (SOAK=10m SEED=1)
+	@mkdir -p build
+	bin/firmware-sim soak --for $(SOAK) --seed $(SEED) --aggregator bin/aggregator --report build/soak-$(SEED).json $(ARGS)
 
 bench: build arm ## measure speed and memory: a table, and build/bench.json (BENCH_SOAK=10m is how long each agent runs)
 	@mkdir -p build

@@ -16,9 +16,11 @@ import (
 	"github.com/goccy/go-yaml"
 
 	"fairwatt/agent/contactor/drive"
+	"fairwatt/agent/modbus"
 	"fairwatt/agent/outbox"
 	"fairwatt/agent/sensor"
 	"fairwatt/model"
+	"fairwatt/proto/brief"
 	"fairwatt/proto/seal"
 	"fairwatt/proto/strictyaml"
 	"fairwatt/proto/wire"
@@ -59,6 +61,8 @@ type Config struct {
 	Location  *LocationConfig `yaml:"location"`
 	// Warnings are official warnings that the judge heeds.
 	Warnings *WarningsConfig `yaml:"warnings"`
+	// Neighbours says what is told to neighbours of this place's weather.
+	Neighbours *NeighboursConfig `yaml:"neighbours"`
 	// CAPAlerts has the alerts told as CAP 1.2 too.
 	CAPAlerts *CAPAlertsConfig `yaml:"cap_alerts"`
 	Watchdog  WatchdogConfig   `yaml:"watchdog"`
@@ -115,7 +119,7 @@ func (c *Config) SlotTooShort(timeout time.Duration) bool { return timeout < c.T
 
 // SellConfig makes the device a seller.
 type SellConfig struct {
-	Meter            string        `yaml:"meter"` // sensor of kind s0 whose register bills
+	Meter            string        `yaml:"meter"` // sensor with one energy register, which bills
 	PriceMicroPerKWh int64         `yaml:"price_micro_per_kwh"`
 	MinWh            int64         `yaml:"min_wh"`
 	MaxWh            int64         `yaml:"max_wh"`
@@ -135,7 +139,7 @@ type BuyConfig struct {
 // A BuyCircuit is a circuit with its own meter.
 type BuyCircuit struct {
 	Name                string `yaml:"name"`
-	Meter               string `yaml:"meter"` // sensor of kind s0
+	Meter               string `yaml:"meter"` // sensor with one energy register
 	VolumeWh            int64  `yaml:"volume_wh"`
 	MaxPriceMicroPerKWh int64  `yaml:"max_price_micro_per_kwh"`
 }
@@ -211,6 +215,9 @@ func (c *Config) fill() {
 	}
 	if w := &c.Watchdog; w.Device != "" && w.Timeout == 0 {
 		w.Timeout = 15 * time.Second
+	}
+	if c.Neighbours != nil {
+		c.Neighbours.fill()
 	}
 	if c.CAPAlerts != nil {
 		c.CAPAlerts.fill(c)
@@ -289,6 +296,11 @@ func (c *Config) Validate() error {
 	}
 	if c.Warnings != nil {
 		if err := c.Warnings.validate(c.Location); err != nil {
+			return err
+		}
+	}
+	if c.Neighbours != nil {
+		if err := c.Neighbours.validate(c); err != nil {
 			return err
 		}
 	}
@@ -407,7 +419,7 @@ func (c *Config) validateBuses() error {
 	if len(c.Sensors) == 0 {
 		return &ConfigError{"sensors", "none; a gate without sensors never opens"}
 	}
-	seen := make(map[string]bool)
+	seen, lines := make(map[string]bool), make(map[string]modbus.Line)
 	for i, s := range c.Sensors {
 		if err := s.Validate(); err != nil {
 			return &ConfigError{fmt.Sprintf("sensors[%d]", i), err.Error()}
@@ -417,20 +429,35 @@ func (c *Config) validateBuses() error {
 			return &ConfigError{fmt.Sprintf("sensors[%d].name", i), fmt.Sprintf("%q stands twice; give each sensor a name", name)}
 		}
 		seen[name] = true
+		// One line has one speed: the sensors would turn it under each other.
+		if line, on := s.SerialLine(); on {
+			if other, ok := lines[s.SerialPort()]; ok && other != line {
+				return &ConfigError{fmt.Sprintf("sensors[%d].baudrate", i), fmt.Sprintf("%s is %s here and %s before; set all devices of a line alike", s.SerialPort(), line, other)}
+			}
+			lines[s.SerialPort()] = line
+		}
+	}
+	return nil
+}
+
+// billing refuses a meter whose register cannot bill.
+func (c *Config) billing(name string) error {
+	i := slices.IndexFunc(c.Sensors, func(s sensor.Config) bool { return s.Describe().Name == name })
+	if i < 0 {
+		return fmt.Errorf("%s is the name of no sensor; name one with an energy register", brief.Quote(name))
+	}
+	if err := c.Sensors[i].Bills(); err != nil {
+		return fmt.Errorf("%s %w", brief.Quote(name), err)
 	}
 	return nil
 }
 
 func (c *Config) validateTrade() error {
-	isMeter := func(name string) bool {
-		return slices.ContainsFunc(c.Sensors, func(s sensor.Config) bool {
-			return s.Describe().Name == name && s.Kind == sensor.KindS0
-		})
-	}
 	if s := c.Sell; s != nil {
+		if err := c.billing(s.Meter); err != nil {
+			return &ConfigError{"sell.meter", err.Error()}
+		}
 		switch {
-		case !isMeter(s.Meter):
-			return &ConfigError{"sell.meter", fmt.Sprintf("%q is no sensor of kind s0", s.Meter)}
 		case s.PriceMicroPerKWh <= 0 || s.PriceMicroPerKWh > 1e9:
 			return &ConfigError{"sell.price_micro_per_kwh", "use 1 to 1000000000 (millionths per kWh)"}
 		case s.MinWh < 1 || s.MaxWh < s.MinWh || s.MaxWh > 1e9:
@@ -451,11 +478,12 @@ func (c *Config) validateTrade() error {
 		seen := make(map[string]bool)
 		for i, circuit := range b.Circuits {
 			field := fmt.Sprintf("buy.circuits[%d]", i)
+			meter := c.billing(circuit.Meter)
 			switch {
 			case !seal.ValidName(circuit.Name) || seen[circuit.Name]:
 				return &ConfigError{field + ".name", fmt.Sprintf("%q; use an id that no other circuit has", circuit.Name)}
-			case !isMeter(circuit.Meter):
-				return &ConfigError{field + ".meter", fmt.Sprintf("%q is no sensor of kind s0", circuit.Meter)}
+			case meter != nil:
+				return &ConfigError{field + ".meter", meter.Error()}
 			case circuit.VolumeWh < 1 || circuit.VolumeWh > 1e9:
 				return &ConfigError{field + ".volume_wh", "use 1 to 1000000000"}
 			case circuit.MaxPriceMicroPerKWh < 1 || circuit.MaxPriceMicroPerKWh > 1e9:

@@ -36,6 +36,7 @@ type app struct {
 	committed func(st *ledger.Staged, votes int)
 	// failed is told why the DA can go on no more.
 	failed func(error)
+	disk   func() // is called for each wait for the disk
 
 	verified *intake.Recent[struct{}] // ids of records whose signature was checked here
 
@@ -181,7 +182,11 @@ func (a *app) Commit(cb *fairwattpb.CertifiedBlock) (consensus.Decision, error) 
 		return consensus.Decision{}, a.fail("commit", err)
 	}
 	var disk errgroup.Group // two files, one wait
-	disk.Go(func() error { return a.store.Append(st, cb) })
+	disk.Go(func() error {
+		a.disk() // for the pages
+		a.disk() // and for the page that makes them count
+		return a.store.Append(st, cb)
+	})
 	disk.Go(func() error { return a.outcomes.Write(st) })
 	if err := disk.Wait(); err != nil {
 		return consensus.Decision{}, a.fail("store", err)
@@ -220,7 +225,7 @@ func (a *app) Epoch() consensus.Epoch {
 	network, failed := a.state.Network()
 	return consensus.Epoch{
 		Number: a.state.Epoch(), Order: network.IDs, LastHeight: a.state.EpochFirstHeight() - 1,
-		Network: network, Failed: failed, Tree: wct.Algorithm(a.genesis.Params.Tree),
+		Network: network, Failed: failed, Probes: a.state.Probes(), Tree: wct.Algorithm(a.genesis.Params.Tree),
 	}
 }
 

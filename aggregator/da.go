@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto"
+	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -16,6 +17,7 @@ import (
 
 	"fairwatt/aggregator/consensus"
 	"fairwatt/aggregator/console"
+	"fairwatt/aggregator/exchange"
 	"fairwatt/aggregator/intake"
 	"fairwatt/aggregator/ledger"
 	"fairwatt/aggregator/page"
@@ -25,6 +27,7 @@ import (
 	"fairwatt/proto/certfile"
 	"fairwatt/proto/fairwattpb"
 	"fairwatt/proto/mqtt"
+	"fairwatt/proto/nowcast"
 	"fairwatt/proto/wire"
 )
 
@@ -52,6 +55,11 @@ type Config struct {
 	// at once). More is dropped and counted.
 	RecordsPerS float64
 	Burst       int
+	// NowcastKM is how far an agent's nowcast is handed to others; 0 hands none on.
+	NowcastKM float64
+	// NowcastEvery is how often an honest agent tells one (10 min); more is dropped
+	// and counted.
+	NowcastEvery time.Duration
 	// ShownTrades and ShownBlocks bound the page (40 and 12).
 	ShownTrades, ShownBlocks int
 }
@@ -68,6 +76,10 @@ type Deps struct {
 	// Now is the wall clock: block times and skew are measured on it. Nil
 	// means time.Now.
 	Now func() time.Time
+	// Disk, if not nil, is called once for each time that a write waits for the
+	// disk. A program that plays a slow disk waits in it; no configuration file
+	// reaches it.
+	Disk func()
 	// Logger may be nil: then the default one.
 	Logger *slog.Logger
 }
@@ -81,6 +93,9 @@ func (c *Config) setDefaults() {
 	}
 	if c.Burst == 0 {
 		c.Burst = 4000
+	}
+	if c.NowcastEvery == 0 {
+		c.NowcastEvery = nowcast.EveryMs * time.Millisecond
 	}
 	if c.ShownTrades == 0 {
 		c.ShownTrades = 40
@@ -110,8 +125,10 @@ type DA struct {
 	node      *consensus.Node
 	intake    *intake.Intake
 	mail      *receipt.Mailer
+	exchange  *exchange.Exchange
 	page      *page.Page
 	warned    time.Time // of the certificate's end
+	reports   reports
 	tickedAt  time.Time // pulse's own: when this aggregator last asked for a block
 }
 
@@ -125,10 +142,13 @@ func New(cfg Config, deps Deps) (*DA, error) {
 	if deps.Logger == nil {
 		deps.Logger = slog.Default()
 	}
+	if deps.Disk == nil {
+		deps.Disk = func() {}
+	}
 	if deps.Genesis == nil || deps.Key == nil || deps.Link == nil {
 		return nil, errors.New("aggregator: genesis, key and link are required")
 	}
-	d := &DA{cfg: cfg, deps: deps, log: deps.Logger.With("da", cfg.ID)}
+	d := &DA{cfg: cfg, deps: deps, reports: reports{self: cfg.ID, wake: make(chan struct{}, 1)}, log: deps.Logger.With("da", cfg.ID)}
 	if err := d.open(); err != nil {
 		return nil, fmt.Errorf("aggregator %s: %w", cfg.ID, err)
 	}
@@ -172,12 +192,17 @@ func (d *DA) connect() error {
 	d.mail = receipt.NewMailer(receipt.Config{
 		DA: d.cfg.ID, Key: d.deps.Key, Chain: chain, Pipes: d.deps.Pipes, SiteOf: d.siteOf, Now: d.deps.Now, Log: d.log,
 	}, outcomes)
+	d.exchange = exchange.New(exchange.Config{
+		DA: d.cfg.ID, Key: d.deps.Key, Chain: chain, Pipes: d.deps.Pipes, Participant: d.deviceOf,
+		DistanceKM: d.cfg.NowcastKM, Every: d.cfg.NowcastEvery, Now: d.deps.Now, Log: d.log,
+	})
 	d.page, err = page.New(page.Config{
 		DA: d.cfg.ID, Software: d.cfg.Software, Genesis: d.deps.Genesis, Trades: d.cfg.ShownTrades, Blocks: d.cfg.ShownBlocks, Now: d.deps.Now,
 	}, d.state, d.store, page.Needs{
 		Agreement:       func() page.Agreement { return d.node },
 		Intake:          func() intake.Stats { return d.intake.Stats() },
 		Receipts:        d.mail.Sent,
+		Nowcasts:        d.exchange,
 		Brokers:         d.brokers,
 		CertificateEnds: d.deps.CertificateEnds,
 	})
@@ -188,7 +213,7 @@ func (d *DA) connect() error {
 	d.app = &app{
 		self: d.cfg.ID, key: d.deps.Key,
 		genesis: d.deps.Genesis, now: d.deps.Now, state: d.state, store: d.store, outcomes: outcomes,
-		committed: d.committed, failed: d.page.SetFault,
+		committed: d.committed, failed: d.page.SetFault, disk: d.deps.Disk,
 		verified: intake.NewRecent[struct{}](keptSignatures), staged: make(map[[32]byte]*ledger.Staged),
 	}
 	d.intake = intake.New(intake.Config{
@@ -196,7 +221,7 @@ func (d *DA) connect() error {
 	}, intake.Needs{Check: d.app.check, Last: d.state.LastCounter, Submit: d.agree, Receipts: d.mail})
 	d.agreement = consensus.Config{
 		Self: d.cfg.ID, Key: d.deps.Key, ChainID: chain, Keys: keys, Dir: filepath.Join(d.cfg.Dir, "agreement"),
-		App: d.app, Link: d.deps.Link, Dropped: d.intake.Discarded, Logger: d.log,
+		App: d.app, Link: d.deps.Link, Dropped: d.intake.Discarded, Disk: d.deps.Disk, Logger: d.log,
 		RecordBytes: d.deps.Genesis.Params.MaxRecordBytes, BatchRecords: min(500, d.deps.Genesis.Params.MaxRecordsPerBlock),
 	}
 	d.node, err = consensus.New(d.agreement)
@@ -219,12 +244,23 @@ func (d *DA) siteOf(device string) (string, bool) {
 	return p.Site, ok && p.Site != ""
 }
 
+// deviceOf returns the site and key under which a device is registered.
+func (d *DA) deviceOf(id string) (site string, key ed25519.PublicKey, ok bool) {
+	site, ok = d.siteOf(id)
+	if !ok {
+		return "", nil, false
+	}
+	key, ok = d.state.Key(id)
+	return site, key, ok
+}
+
 // committed tells everyone who waits for a block.
 func (d *DA) committed(st *ledger.Staged, votes int) {
 	d.mail.Add(st)
 	d.intake.Final(st)
 	d.mail.Block(st)
 	d.page.Added(st, votes)
+	d.reports.added(d, st)
 }
 
 // keepGenesis puts the genesis next to the chain, so that the folder can be
@@ -279,13 +315,18 @@ func (d *DA) Run(ctx context.Context) error {
 		p.Subscribe(wire.EveryDevice(wire.ClassGate), d.takeView)
 		p.Subscribe(wire.EveryDevice(wire.ClassInfo), d.takeView)
 		p.Subscribe(wire.EveryDevice(wire.ClassHazard+"+"), d.takeView)
+		if d.cfg.NowcastKM > 0 {
+			p.Subscribe(wire.EveryDevice(wire.ClassNowcast), d.exchange.Take)
+		}
 	}
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return d.deps.Link.Run(ctx, d.handlers()) })
 	g.Go(func() error { return d.node.Run(ctx) })
 	g.Go(func() error { return d.intake.Run(ctx) })
 	g.Go(func() error { return d.mail.Run(ctx) })
+	g.Go(func() error { return d.exchange.Run(ctx) })
 	g.Go(func() error { return d.pulse(ctx) })
+	g.Go(func() error { return d.report(ctx) })
 	g.Go(func() error {
 		for _, p := range d.deps.Pipes {
 			if err := p.Open(); err != nil {
@@ -363,14 +404,15 @@ func (d *DA) warnOfEnd() {
 	}
 }
 
-// takeView shows a device's view. One that comes online may have missed
-// receipts.
+// takeView shows a device's view. One that comes online may have missed receipts
+// and nowcasts.
 func (d *DA) takeView(m mqtt.Message) {
 	online, device, err := d.page.Take(m)
 	if err != nil {
 		d.log.Debug("view", "err", err)
 	} else if online {
 		d.mail.Again(device)
+		d.exchange.Again(device)
 	}
 }
 

@@ -68,6 +68,7 @@ made fresh for each run. All of it is simulated, and says so.`,
 	f.StringVar(&cfg.HTTP, "http", cfg.HTTP, "address of the page; empty: none")
 	f.StringVar(&cfg.MQTT, "mqtt", cfg.MQTT, "address of a read-only MQTT listener for watching; empty: none")
 	f.StringVar(&cfg.Links, "links", cfg.Links, "links between data aggregators: grpc, or memory with drawn delays")
+	f.StringVar(&cfg.Credit, "credit", cfg.Credit, "what makes credit: robust (bonds and fines) or paper; robust where meters settle")
 	f.StringVar(&cfg.Settlement, "settlement", cfg.Settlement, "what decides what is paid: meters, or paper (the buyer's word)")
 	f.StringVar(&cfg.Tree, "tree", cfg.Tree, "tree that blocks go down: oct (aware of the overheads) or wct (the paper's)")
 	f.StringVar(&cfg.Data, "data", cfg.Data, "folder for the chains, DIR/da-1, DIR/da-2, ...; empty: removed at the end")

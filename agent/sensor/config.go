@@ -29,6 +29,7 @@ var kinds = map[string]kind{
 	KindAS3935:     kindOf[AS3935Opts](),
 	KindPZEM:       kindOf[PZEMOpts](),
 	KindSunSpec:    kindOf[SunSpecOpts](),
+	KindModbus:     kindOf[ModbusOpts](),
 	KindADXL345:    kindOf[ADXL345Opts](),
 	KindBH1750:     kindOf[BH1750Opts](),
 	KindMCP9808:    kindOf[MCP9808Opts](),
@@ -181,6 +182,21 @@ func (c Config) SerialPort() string {
 		return p.at
 	}
 	return ""
+}
+
+// SerialLine is how the serial line of a sensor on one is set; false if it is on none,
+// or its settings are wrong.
+func (c Config) SerialLine() (modbus.Line, bool) {
+	c = c.withDefaults()
+	if c.SerialPort() == "" {
+		return modbus.Line{}, false
+	}
+	o, ok := c.Opts.(ModbusOpts)
+	if !ok {
+		return modbus.DefaultLine, true
+	}
+	line, err := modbus.ParseLine(o.Baudrate, o.Comset)
+	return line, err == nil
 }
 
 // Pins returns the GPIO pins that the sensor takes for itself.

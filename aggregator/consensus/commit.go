@@ -47,7 +47,9 @@ func (n *Node) sameBlock(i *instance, cb *fairwattpb.CertifiedBlock, height uint
 
 // commit stores a verified block; n.app is held.
 func (n *Node) commit(cb *fairwattpb.CertifiedBlock, height uint64) (ends bool, err error) {
+	done := n.pace.begin(&n.pace.commits)
 	decision, err := n.cfg.App.Commit(cb)
+	done()
 	if err != nil {
 		return false, &faultError{fmt.Errorf("store block %d: %w", height, err), true}
 	}

@@ -77,6 +77,9 @@ type Epoch struct {
 	// Failed marks the members, by place in the order, that failed recently.
 	// They forward only where no other member can. Nil is none.
 	Failed []bool
+	// Probes says whom a member on probation sends each block to, beside the tree, by
+	// DA id.
+	Probes map[string]string
 	// Tree is how the trees are built: wct (breadth first, the paper's) or
 	// oct (aware of the overheads).
 	Tree wct.Algorithm
@@ -145,6 +148,9 @@ type Config struct {
 	// Dropped is told of each record that Submit took but that will not be
 	// in a block, and why. It may be nil.
 	Dropped func(sealed []byte, reason error)
+	// Disk, if not nil, is called before each entry of the log is written: a
+	// program that plays a slow disk waits in it.
+	Disk func()
 	// Logger may be nil: then the default one.
 	Logger *slog.Logger
 
@@ -226,6 +232,9 @@ func (c *Config) setDefaults() {
 	setDuration(&c.ForwardTimeout, 2*time.Second)
 	setDuration(&c.PullDelay, 10*time.Millisecond)
 	setDuration(&c.StallTimeout, 100*time.Millisecond)
+	if c.Disk == nil {
+		c.Disk = func() {}
+	}
 	if c.Logger == nil {
 		c.Logger = slog.Default()
 	}

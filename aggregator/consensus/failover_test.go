@@ -351,6 +351,7 @@ func TestManyCrashes(t *testing.T) {
 	var gaps []time.Duration
 	for round := range 30 {
 		c := newCluster(t, 4, 1000, peer.MemoryConfig{Seed: uint64(round), MinDelay: time.Millisecond, MaxDelay: 5 * time.Millisecond})
+		c.wall = true
 		c.startAll()
 		stop := c.feed(c.names[1:]...)
 		c.until("blocks", func() bool { return c.apps["da2"].Height() > 3+uint64(round)%5 })

@@ -351,6 +351,7 @@ type cluster struct {
 	tweak func(*Config)
 	mend  func(*Node)
 
+	wall    bool            // the test runs on the wall clock, in no bubble
 	evil    map[string]bool // members that do not tell the truth of their state
 	wait    time.Duration
 	cut     atomic.Bool   // the network is partitioned
@@ -439,7 +440,9 @@ func (c *cluster) start(names ...string) {
 		if err != nil {
 			c.t.Fatal(err)
 		}
-		n.adjust = c.hastenLibrary
+		if !c.wall {
+			n.adjust = c.hastenLibrary
+		}
 		if c.mend != nil {
 			c.mend(n)
 		}
@@ -467,7 +470,9 @@ func (c *cluster) run(name string, n *Node, link func(context.Context, peer.Hand
 	})
 	// A node may vote before its link runs, and what is sent to a link that
 	// does not run yet is lost: wait until it listens.
-	synctest.Wait()
+	if !c.wall {
+		synctest.Wait()
+	}
 	wg.Go(func() {
 		if err := n.Run(ctx); err != nil {
 			c.t.Errorf("%s: %v", name, err)

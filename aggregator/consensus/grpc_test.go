@@ -173,6 +173,7 @@ func BenchmarkAgreement(b *testing.B) {
 
 func benchmark(b *testing.B, over string, rate int) {
 	c := newCluster(b, 4, 100, peer.MemoryConfig{Seed: 1, MinDelay: 200 * time.Microsecond, MaxDelay: time.Millisecond})
+	c.wall = true
 	for name, app := range c.apps {
 		f, err := os.Create(filepath.Join(c.dirs[name], "chain"))
 		if err != nil {

@@ -163,6 +163,11 @@ func (i *instance) readBook(lib api.Logger, entered bool) error {
 		return err
 	}
 	k := &keeper{newView: i.newView, file: file, entered: i.entered, failed: func(err error) { i.finish(&faultError{err, true}) }}
+	k.writes = func() func() {
+		done := i.node.pace.begin(&i.node.pace.entries)
+		i.node.cfg.Disk()
+		return done
+	}
 	i.log = k
 	if k.book, err = book.Read(content); err != nil {
 		return fmt.Errorf("%w: %w", wal.ErrLost, err)
@@ -189,6 +194,7 @@ const tick = 20 * time.Millisecond
 
 func (i *instance) settings(sync bool) types.Configuration {
 	c := &i.node.cfg
+	change := i.node.stretch(c.ViewChangeTimeout, time.Now())
 	return types.Configuration{
 		SelfID:               i.self,
 		RequestBatchMaxCount: uint64(c.BatchRecords), RequestBatchMaxBytes: uint64(c.BatchBytes), RequestBatchMaxInterval: c.BatchInterval,
@@ -199,7 +205,7 @@ func (i *instance) settings(sync bool) types.Configuration {
 		// are far behind it.
 		RequestForwardTimeout: 20 * time.Minute, RequestComplainTimeout: 40 * time.Minute, RequestAutoRemoveTimeout: time.Hour,
 		RequestPoolSubmitTimeout: 500 * time.Millisecond,
-		ViewChangeResendInterval: min(200*time.Millisecond, c.ViewChangeTimeout), ViewChangeTimeout: c.ViewChangeTimeout,
+		ViewChangeResendInterval: min(200*time.Millisecond, change), ViewChangeTimeout: change,
 		LeaderHeartbeatTimeout: c.HeartbeatTimeout, LeaderHeartbeatCount: 10, NumOfTicksBehindBeforeSyncing: 10,
 		CollectTimeout: 100 * time.Millisecond, SyncOnStart: sync,
 	}
@@ -376,7 +382,7 @@ func (i *instance) handle(from string, f *peerpb.Frame) {
 		return
 	}
 	if r := f.GetRelay(); r != nil {
-		if err := i.takeRelay(r, ""); err != nil && !errors.Is(err, guard.ErrOutdated) {
+		if err := i.takeRelay(from, r, ""); err != nil && !errors.Is(err, guard.ErrOutdated) {
 			i.node.refuse(from, err)
 		}
 		return

@@ -28,6 +28,7 @@ type keeper struct {
 	// newView knows the new view by which a view was entered, and what sequence
 	// came next; nil if it does not.
 	newView func(view uint64) ([]byte, uint64)
+	writes  func() (done func()) // is told of each write, to measure it
 
 	mu       sync.Mutex
 	book     *book.Book
@@ -72,7 +73,10 @@ func (k *keeper) Append(entry []byte, _ bool) error {
 
 // write appends to the log, synced; k.mu is held.
 func (k *keeper) write(entry []byte, truncateTo bool) error {
-	if err := k.file.Append(k.book.Stamp(entry), truncateTo); err != nil {
+	done := k.writes()
+	err := k.file.Append(k.book.Stamp(entry), truncateTo)
+	done()
+	if err != nil {
 		err = fmt.Errorf("write log: %w", err)
 		k.failed(err)
 		return err

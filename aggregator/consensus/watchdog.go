@@ -29,6 +29,7 @@ func (n *Node) watch(ctx context.Context) {
 type watcher struct {
 	node                                  *Node
 	status, stall, complain, check, share time.Time
+	ping                                  time.Time
 	complaints                            int // not long ago
 	leader                                string
 	leads                                 time.Time // since when, over views and epochs
@@ -59,6 +60,10 @@ func (w *watcher) tick(now time.Time) {
 		if i := n.instance(); i != nil {
 			f.Mark = i.mark()
 		}
+		if due(&w.ping, now, max(time.Second, time.Duration(len(epoch.Order))*tick)) {
+			f.GetStatus().Ping = n.sights.ping(now)
+		}
+		n.sights.settle(now)
 		status := n.frame(f)
 		for _, da := range epoch.Order {
 			n.send(da, status)
@@ -84,8 +89,10 @@ func (w *watcher) tend(i *instance, now time.Time) {
 	led := w.ledSince(i, now)
 	quiet := now.Sub(time.Unix(0, max(n.progress.Load(), i.viewFrom.Load())))
 	young := now.Sub(time.Unix(0, i.viewFrom.Load())) < n.cfg.StallTimeout && i.view.Load() > 0
-	if noBlock := now.Sub(time.Unix(0, n.progress.Load())); noBlock > n.cfg.StallTimeout || young {
-		every := n.cfg.StallTimeout
+	// What is sent again while a slow disk is at work makes it no faster.
+	stall := max(n.cfg.StallTimeout, min(n.pace.block(now), n.cfg.ComplainTimeout))
+	if noBlock := now.Sub(time.Unix(0, n.progress.Load())); noBlock > stall || young {
+		every := stall
 		if young {
 			every = tick // a view has just begun: the library may have missed its first messages
 		}
@@ -103,16 +110,16 @@ func (w *watcher) tend(i *instance, now time.Time) {
 	if !waiting {
 		return
 	}
-	wait := now.Sub(oldest)
-	if wait > n.cfg.ComplainTimeout/2 && quiet > n.cfg.ComplainTimeout/2 && due(&w.share, now, n.cfg.ComplainTimeout) {
+	wait, patience, overtaken := now.Sub(oldest), w.patience(now), n.stretch(n.cfg.ForwardTimeout, now)
+	if wait > patience/2 && quiet > patience/2 && due(&w.share, now, patience) {
 		// One DA alone cannot give a leader up: the others have to wait for
 		// these records too.
 		n.shareRecords(i, n.pool.Front(shareRecords, now))
 	}
-	if patience := w.patience(now); wait > patience && quiet > patience && due(&w.complain, now, patience) {
+	if wait > patience && quiet > patience && due(&w.complain, now, patience) {
 		w.complaints++
 		n.giveUp(i, "no block while records wait")
-	} else if r, yes := n.pool.Overtaken(n.cfg.ForwardTimeout, led, now); yes && due(&w.complain, now, n.cfg.ForwardTimeout) {
+	} else if r, yes := n.pool.Overtaken(overtaken, led, now); yes && due(&w.complain, now, overtaken) {
 		if _, _, err := n.cfg.App.CheckRecord(r.Sealed); err != nil {
 			n.discard(i, r.ID, r.Sealed, err)
 			return
@@ -121,15 +128,16 @@ func (w *watcher) tend(i *instance, now time.Time) {
 	}
 }
 
-// patience is how long the node bears no block. It doubles with each complaint, up
-// to eight times, and falls back after a while without one. Otherwise a machine
-// too busy to make a block in time would give up one leader after the other.
+// patience is how long the node bears no block. It follows from how long this node's
+// own writes take. It doubles with each complaint, and falls back after a while
+// without one; otherwise a machine too busy to make a block in time would give up one
+// leader after the other. All in all it grows up to eight times.
 func (w *watcher) patience(now time.Time) time.Duration {
 	timeout := w.node.cfg.ComplainTimeout
 	if now.Sub(w.complain) > calmAfter*timeout {
 		w.complaints = 0
 	}
-	return timeout << min(w.complaints, 3)
+	return min(w.node.stretch(timeout, now)<<min(w.complaints, 3), mostStretch*timeout)
 }
 
 // calmAfter complain timeouts without a complaint, earlier ones are forgotten.
@@ -162,7 +170,7 @@ func (n *Node) recheck(now time.Time) {
 	if inst == nil {
 		return
 	}
-	if late := n.pool.Overdue(n.cfg.ForwardTimeout, shareRecords, now); len(late) > 0 {
+	if late := n.pool.Overdue(n.stretch(n.cfg.ForwardTimeout, now), shareRecords, now); len(late) > 0 {
 		n.count.resubmitted.Add(uint64(len(late)))
 		n.shareRecords(inst, late)
 		inst.handOver(late)

@@ -130,6 +130,7 @@ type Staged struct {
 	records    []*Checked
 	outcomes   []*fairwattpb.Outcome
 	notices    []Notice
+	steps      []Step
 	changes    []Change
 	update     *treeUpdate
 	meta       meta

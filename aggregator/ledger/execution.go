@@ -18,6 +18,7 @@ type execution struct {
 	meta    meta
 	overlay map[string][]byte // nil: deleted
 	notices []Notice
+	steps   []Step
 	index   int   // of the record being applied; -1 in the sweep
 	swept   int   // deadlines that the sweep has ended
 	dueMs   int64 // the deadline that the sweep is at; 0 outside it
@@ -121,7 +122,7 @@ func (x *execution) apply(index int, c *Checked) *Refusal {
 
 	x.undo = x.undo[:0]
 	x.index, x.record = index, c
-	before, notices := x.meta, len(x.notices)
+	before, notices, steps := x.meta, len(x.notices), len(x.steps)
 	refusal := x.dispatch(c.Record)
 	if refusal != nil {
 		for i := len(x.undo) - 1; i >= 0; i-- {
@@ -134,6 +135,7 @@ func (x *execution) apply(index int, c *Checked) *Refusal {
 		x.meta = before
 		clear(x.notices[notices:])
 		x.notices = x.notices[:notices]
+		x.steps = x.steps[:steps]
 	}
 	return refusal
 }
@@ -161,6 +163,8 @@ func (x *execution) dispatch(r *fairwattpb.Record) *Refusal {
 		return nil
 	case *fairwattpb.Record_Rejoin:
 		return x.rejoin(r.Sender, b.Rejoin)
+	case *fairwattpb.Record_Report:
+		return x.report(r.Sender, b.Report)
 	case *fairwattpb.Record_Offer:
 		return x.offer(r.Sender, b.Offer)
 	case *fairwattpb.Record_Request:
@@ -181,6 +185,16 @@ func (x *execution) dispatch(r *fairwattpb.Record) *Refusal {
 		return x.bill(r.Sender, b.Bill)
 	case *fairwattpb.Record_Confirm:
 		return x.confirm(r.Sender, b.Confirm)
+	case *fairwattpb.Record_Bond:
+		return x.bond(r.Sender, b.Bond)
+	case *fairwattpb.Record_Unbond:
+		return x.unbond(r.Sender, b.Unbond)
+	case *fairwattpb.Record_Appeal:
+		return x.appeal(r.Sender, b.Appeal)
+	case *fairwattpb.Record_Verdict:
+		return x.verdict(r.Sender, b.Verdict)
+	case *fairwattpb.Record_Grant:
+		return x.grant(r.Sender, b.Grant)
 	}
 	return refuse(wire.CodeMalformed, "body: none") // the check lets none of these in
 }
@@ -218,6 +232,9 @@ func (x *execution) tell(to string, t *Trade) {
 func (x *execution) turn(t *Trade, status, reason string, deadlineMs int64) {
 	x.setDeadline(t, deadlineMs)
 	t.Status, t.Reason = status, reason
+	if deadlineMs == 0 && x.params.robust() {
+		x.ended(t)
+	}
 	x.tell(t.Buyer, t)
 	if t.Seller != "" {
 		x.tell(t.Seller, t)
@@ -265,12 +282,9 @@ func (x *execution) fromEscrow(t *Trade, to string, amountMicro int64) {
 	if amountMicro == 0 {
 		return
 	}
-	a, _ := x.account(to)
-	a.WalletMicro += amountMicro
-	x.put(keyAccount+to, &a)
 	t.EscrowMicro -= amountMicro
 	x.meta.EscrowMicro -= amountMicro
-	x.meta.WalletsMicro += amountMicro
+	x.toWallet(to, amountMicro)
 }
 
 func (x *execution) payOut(t *Trade, amountMicro int64) {

@@ -39,6 +39,14 @@ func StateValues() [][2]string {
 		{keyOffer + "SELLER", &Offer{}},
 		{keyRequest + "BUYER/REQUEST", &Request{}},
 		{keyTrade + "TRADE", &Trade{}},
+		{keyListed + "ID", &Listing{}},
+		{keyPair + "ID/ID", &pair{}},
+		{keyCase + "TRADE", &Case{}},
+		{keyGrant + "HEX", &grant{}},
+		{keyReport + "AGGREGATOR", &reported{}},
+		{keyTrust + "AGGREGATOR", &standing{}},
+		{keyTree + "AGGREGATOR", &branch{}},
+		{keyRebuilt, &rebuilt{}},
 	} {
 		var d describer
 		v.v.fields(&d)
@@ -56,7 +64,7 @@ func StateValues() [][2]string {
 
 // DecodeAny decodes b as every kind of value and encodes it again.
 func DecodeAny(b []byte, check func(again []byte)) {
-	for _, v := range []value{&meta{}, &Participant{}, &Account{}, &Gate{}, &meter{}, &Offer{}, &Request{}, &Trade{}} {
+	for _, v := range []value{&meta{}, &Participant{}, &Account{}, &Gate{}, &meter{}, &Offer{}, &Request{}, &Trade{}, &Listing{}, &pair{}, &Case{}, &grant{}, &reported{}, &standing{}, &branch{}, &rebuilt{}} {
 		if decodeValue(b, v) == nil {
 			check(encodeValue(v))
 		}
@@ -111,6 +119,14 @@ func valueFor(key string) value {
 		return &Request{}
 	case keyTrade:
 		return &Trade{}
+	case keyListed:
+		return &Listing{}
+	case keyPair:
+		return &pair{}
+	case keyCase:
+		return &Case{}
+	case keyGrant:
+		return &grant{}
 	case keyMeta + "/":
 		return &meta{}
 	}

@@ -61,6 +61,7 @@ func newCommunity(cfg *Config, params ledger.Params) (*mc.Community, []net.Liste
 		specs[i].Address = l.Addr().String()
 	}
 	params.Tree, params.Settlement = cfg.Tree, cfg.Settlement
+	params = params.WithCredit(cfg.credit())
 	options := mc.Options{Name: "grid", DAs: specs, Centre: "mc-1", Params: &params, Now: time.Now()}
 	if cfg.Links == "memory" {
 		options.OverheadUs = drawOverheads(cfg.DAs, cfg.Seed)

@@ -45,7 +45,10 @@ type Config struct {
 	Tree  string  // oct or wct: the tree that blocks go down
 	// Settlement is what decides a payment: meters, or paper for the paper's rule.
 	Settlement string
-	Data       string // folder for the DAs' chains; empty for a temporary one
+	// Credit is what makes credit: robust, or paper for the paper's formula. Empty is
+	// robust where meters settle, and the paper's where its rule does.
+	Credit string
+	Data   string // folder for the DAs' chains; empty for a temporary one
 
 	KillRootAfter time.Duration // 0: never
 	Misbehave     []string
@@ -76,6 +79,8 @@ func (c *Config) Validate() error {
 		return fmt.Errorf("tree: %q, want oct or wct", c.Tree)
 	case c.Settlement != ledger.SettleByMeters && c.Settlement != ledger.SettleByPaper:
 		return fmt.Errorf("settlement: %q, want %s or %s", c.Settlement, ledger.SettleByMeters, ledger.SettleByPaper)
+	case c.Credit != "" && c.Credit != ledger.CreditPaper && (c.Credit != ledger.CreditRobust || c.Settlement != ledger.SettleByMeters):
+		return fmt.Errorf("credit: %q, want %s, or %s where settlement is %s", c.Credit, ledger.CreditPaper, ledger.CreditRobust, ledger.SettleByMeters)
 	case c.KillRootAfter < 0:
 		return fmt.Errorf("kill-root-after: %v, want 0 or more", c.KillRootAfter)
 	case len(c.Traces) > 0 && c.Scenario != "":
@@ -102,6 +107,17 @@ func (c *Config) Validate() error {
 }
 
 func (c *Config) misbehaves(kind string) bool { return slices.Contains(c.Misbehave, kind) }
+
+// credit is the credit of the chain.
+func (c *Config) credit() string {
+	switch {
+	case c.Credit != "":
+		return c.Credit
+	case c.Settlement == ledger.SettleByMeters:
+		return ledger.CreditRobust
+	}
+	return ledger.CreditPaper
+}
 
 // Misbehaviours lists the kinds of trouble.
 func Misbehaviours() []string { return slices.Clone(misbehaviours) }

@@ -31,6 +31,7 @@ const (
 	basePriceMicro   = 110_000    // a kWh
 	maxPriceMicro    = 200_000    // the most that buyers pay
 	openingBalance   = 50_000_000 // deposited for every buyer
+	openingBond      = 20_000_000 // deposited as the bond of every participant, with robust credit
 	requestVolumeWh  = 4_000
 	circuitsPerHouse = 2
 	gridMeterClassE4 = 100 // class 1
@@ -244,6 +245,12 @@ func (g *grid) enrol(ctx context.Context, p *participant) error {
 	if g.cfg.Settlement == ledger.SettleByMeters { // the paper's rule knows no registry
 		if err := g.enrolMeters(ctx, p); err != nil {
 			return err
+		}
+	}
+	if g.cfg.credit() == ledger.CreditRobust {
+		err = g.centre.Deposit(ctx, &fairwattpb.Deposit{To: p.id, AmountMicro: openingBond, Reference: "bond-" + p.id, Bond: true})
+		if err != nil {
+			return fmt.Errorf("bond of %s: %w", p.id, err)
 		}
 	}
 	if p.seller {

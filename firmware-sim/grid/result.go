@@ -185,19 +185,23 @@ func unansweredRequests(state *ledger.State) int {
 
 // checkMoney compares what was deposited with what wallets and escrow hold.
 func (g *grid) checkMoney(r *Report, state *ledger.State) {
-	if what := moneyProblem(state.Totals(), int64(g.cfg.Buyers)*openingBalance); what != "" {
+	deposited := int64(g.cfg.Buyers) * openingBalance
+	if g.cfg.credit() == ledger.CreditRobust {
+		deposited += int64(len(g.people)) * openingBond
+	}
+	if what := moneyProblem(state.Totals(), deposited); what != "" {
 		r.problem(&r.MoneyConserved, "%s", what)
 	}
 }
 
 // moneyProblem says what is wrong with the money, if anything: all of it was
-// deposited, and all of it is in a wallet, an escrow or the fund.
+// deposited, and all of it is in a wallet, an escrow, a bond or the fund.
 func moneyProblem(t ledger.Totals, wantMicro int64) string {
-	if t.DepositedMicro == wantMicro && t.WalletsMicro+t.EscrowMicro+t.FundMicro == wantMicro {
+	if t.DepositedMicro == wantMicro && t.WalletsMicro+t.EscrowMicro+t.BondsMicro+t.FundMicro == wantMicro {
 		return ""
 	}
-	return fmt.Sprintf("money: deposited %d, in wallets %d, in escrow %d, in the fund %d, want %d in all",
-		t.DepositedMicro, t.WalletsMicro, t.EscrowMicro, t.FundMicro, wantMicro)
+	return fmt.Sprintf("money: deposited %d, in wallets %d, in escrow %d, in bonds %d, in the fund %d, want %d in all",
+		t.DepositedMicro, t.WalletsMicro, t.EscrowMicro, t.BondsMicro, t.FundMicro, wantMicro)
 }
 
 // checkEnergy holds every trade through which energy flowed against its bill.

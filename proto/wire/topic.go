@@ -22,6 +22,9 @@ const (
 	ClassTrade     = "trade"         // the open trades, retained
 	ClassRecord    = "up/record"     // sealed records
 	ClassReceipt   = "down/receipt/" // and a data aggregator: its receipts
+	ClassNowcast   = "nowcast"       // what it tells its neighbours, sealed, retained
+	// ClassNeighbours and a data aggregator: nowcasts of others, handed to it.
+	ClassNeighbours = "down/neighbours/"
 )
 
 // CodeWrongTopic is the refusal of a record that was not published on its
@@ -38,6 +41,9 @@ func (t Topics) Of(class string) string { return Root + t.Site + "/" + t.Device 
 
 // Receipt returns the topic of the receipts of one data aggregator.
 func (t Topics) Receipt(da string) string { return t.Of(ClassReceipt + da) }
+
+// Neighbours returns the topic on which one data aggregator hands over nowcasts.
+func (t Topics) Neighbours(da string) string { return t.Of(ClassNeighbours + da) }
 
 // EveryDevice returns the filter of a class over all devices.
 func EveryDevice(class string) string { return Root + "+/+/" + class }

@@ -56,11 +56,13 @@ var fairwatt = house{
 		"proto/peerpb":         {floor: ground, side: middle, plain: true},
 		"proto/seal":           {floor: ground, side: middle, pure: true},
 		"proto/wire":           {floor: ground, side: middle, pure: true},
+		"proto/nowcast":        {floor: ground, side: middle, pure: true},
 		"proto/brief":          {floor: ground, side: middle, pure: true},
 		"proto/person":         {floor: ground, side: middle, pure: true},
 		"proto/strictyaml":     {floor: ground, side: middle, pure: true},
 		"model/nnet/skill":     {floor: ground, side: middle},
 		"model/nnet/stretch":   {floor: ground, side: middle},
+		"configs/meters":       {floor: ground, side: middle},
 		"model/faultdoc":       {floor: ground, side: middle, tests: true},
 
 		"proto/boltfile":        {floor: edges, side: middle},
@@ -73,6 +75,8 @@ var fairwatt = house{
 		"firmware-sim/board":    {floor: edges, side: middle},
 		"firmware-sim/scenario": {floor: edges, side: middle},
 		"firmware-sim/sunspec":  {floor: edges, side: middle},
+
+		"firmware-sim/modbusdevice": {floor: edges, side: middle},
 
 		"agent/trade":               {floor: ground, side: agents, pure: true},
 		"agent/receipt":             {floor: ground, side: agents, pure: true},
@@ -102,6 +106,7 @@ var fairwatt = house{
 		"aggregator/consensus/pool":    {floor: edges, side: aggregates},
 		"aggregator/consensus/wal":     {floor: edges, side: aggregates},
 		"aggregator/console":           {floor: edges, side: aggregates},
+		"aggregator/exchange":          {floor: edges, side: aggregates},
 		"aggregator/intake":            {floor: edges, side: aggregates},
 		"aggregator/page":              {floor: edges, side: aggregates},
 		"aggregator/peer":              {floor: edges, side: aggregates},
@@ -113,6 +118,7 @@ var fairwatt = house{
 		"aggregator/cmd/aggregator":    {floor: mains, side: aggregates},
 
 		"firmware-sim/grid": {floor: both, side: middle},
+		"firmware-sim/soak": {floor: both, side: middle},
 		"firmware-sim":      {floor: mains, side: middle},
 		"model/cmd/model":   {floor: mains, side: middle},
 	},

@@ -30,6 +30,8 @@ type chainVerdict struct {
 	WalletsMicro   int64          `json:"wallets_micro"`
 	EscrowMicro    int64          `json:"escrow_micro"`
 	FundMicro      int64          `json:"fund_micro"`
+	HeldMicro      int64          `json:"held_micro"` // the part of the fund that open cases are about
+	BondsMicro     int64          `json:"bonds_micro"`
 	MoneyConserved bool           `json:"money_conserved"`
 	Trades         map[string]int `json:"trades"`
 }
@@ -193,13 +195,14 @@ func (v *chainVerdict) complete(state *ledger.State, want uint64) (*chainVerdict
 	v.Chain, v.StateRoot = hex.EncodeToString(chain[:]), hex.EncodeToString(root[:])
 	v.Height, v.Blocks, v.Records = state.Height(), state.Height(), totals.Records
 	v.DepositedMicro, v.WalletsMicro, v.EscrowMicro, v.FundMicro = totals.DepositedMicro, totals.WalletsMicro, totals.EscrowMicro, totals.FundMicro
+	v.HeldMicro, v.BondsMicro = totals.HeldMicro, totals.BondsMicro
 	v.MoneyConserved, v.Trades = totals.Conserved, totals.TradesByStatus
 	if v.Height < want {
 		return nil, fmt.Errorf("height %d: the chain ends, it must reach %d", v.Height, want)
 	}
 	if !v.MoneyConserved {
-		return nil, fmt.Errorf("height %d: money is not conserved: %d deposited, %d in wallets, %d in escrow, %d in the fund",
-			v.Height, v.DepositedMicro, v.WalletsMicro, v.EscrowMicro, v.FundMicro)
+		return nil, fmt.Errorf("height %d: money is not conserved: %d deposited, %d in wallets, %d in escrow, %d in bonds, %d in the fund",
+			v.Height, v.DepositedMicro, v.WalletsMicro, v.EscrowMicro, v.BondsMicro, v.FundMicro)
 	}
 	return v, nil
 }
@@ -212,8 +215,11 @@ func (v *chainVerdict) print(out io.Writer, asJSON bool) error {
 	fmt.Fprintf(w, "valid\tyes\nchain\t%s\nheight\t%d\nrecords\t%d, %d of them refused by the rules\nstate root\t%s\n",
 		v.Chain, v.Height, v.Records, v.Refused, v.StateRoot)
 	fund := ""
+	if v.BondsMicro > 0 {
+		fund = fmt.Sprintf(" + %s in bonds", money(v.BondsMicro))
+	}
 	if v.FundMicro > 0 {
-		fund = fmt.Sprintf(" + %s in the fund", money(v.FundMicro))
+		fund += fmt.Sprintf(" + %s in the fund", money(v.FundMicro))
 	}
 	fmt.Fprintf(w, "money\t%s deposited = %s in wallets + %s in escrow%s\n", money(v.DepositedMicro), money(v.WalletsMicro), money(v.EscrowMicro), fund)
 	statuses := make([]string, 0, len(v.Trades))

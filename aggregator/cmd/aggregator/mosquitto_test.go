@@ -148,6 +148,7 @@ func TestCommunityOnMosquitto(t *testing.T) {
 		"--site", "harbour", "--direction", "export")
 	command(t, "mc", "meter", "retire", "--config", centre, "--meter", "pv-1-car", "--end-wh", "0")
 	command(t, "mc", "deposit", "--config", centre, "--to", "pv-1", "--amount", "12.5", "--reference", "r-1")
+	command(t, "mc", "deposit", "--config", centre, "--to", "pv-1", "--amount", "7.5", "--reference", "r-2", "--bond")
 
 	agent := newAgent(t, dir, pv, port+4, private)
 	if height := agent.send(1); height == 0 {
