@@ -128,7 +128,7 @@ func run(ctx context.Context, cfg Config, opts Options) (_ *Report, _ *console.S
 
 // compose makes every part without starting any.
 func (g *grid) compose(weathers []weather) error {
-	community, listeners, err := newCommunity(&g.cfg, gridParams())
+	community, listeners, err := newCommunity(&g.cfg, gridParams(&g.cfg))
 	if err != nil {
 		return err
 	}
