@@ -96,9 +96,14 @@ func run(ctx context.Context, cfg Config, opts Options) (_ *Report, _ *console.S
 		}
 		defer func() { err = errors.Join(err, os.RemoveAll(g.dataDir)) }()
 	}
-	weathers, err := loadWeather(&g.cfg)
+	weathers, err := loadWeather(ctx, &g.cfg, keptRows)
 	if err != nil {
 		return nil, nil, err
+	}
+	for i, w := range weathers {
+		if w.cut != "" && i < len(g.cfg.Traces) {
+			g.log.Warn("a long trace is played in part", "trace", w.cut)
+		}
 	}
 	g.sources = len(weatherNames(&g.cfg))
 	if err := g.compose(weathers); err != nil {
