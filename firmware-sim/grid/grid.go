@@ -41,6 +41,7 @@ type grid struct {
 	dataDir  string
 	sources  int      // distinct traces or scenarios
 	composed []string // channels computed for lack of a recording
+	cut      []string // what is left out of long traces
 
 	community *mc.Community
 	broker    *broker
@@ -102,7 +103,7 @@ func run(ctx context.Context, cfg Config, opts Options) (_ *Report, _ *console.S
 	}
 	for i, w := range weathers {
 		if w.cut != "" && i < len(g.cfg.Traces) {
-			g.log.Warn("a long trace is played in part", "trace", w.cut)
+			g.cut = append(g.cut, w.cut)
 		}
 	}
 	g.sources = len(weatherNames(&g.cfg))
@@ -226,6 +227,9 @@ func (g *grid) announce(out io.Writer, page net.Addr) {
 		fmt.Fprintf(out, "  page     http://%s\n", page)
 	}
 	fmt.Fprintf(out, "  weather  %s, %g trace seconds a second\n", strings.Join(baseNames(weatherNames(&g.cfg)), ", "), g.cfg.Speed)
+	for _, cut := range g.cut {
+		fmt.Fprintf(out, "  part     %s\n", cut)
+	}
 	if len(g.composed) > 0 {
 		fmt.Fprintf(out, "  composed %s: computed from the weather, not recorded\n", strings.Join(g.composed, ", "))
 	}

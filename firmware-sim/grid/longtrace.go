@@ -12,9 +12,9 @@ import (
 )
 
 // keptRows is how many rows of traces all generators together keep in memory: with six
-// of them nine years of hours, or half an hour less than a day of seconds, each. A trace
-// of some megabytes, compressed, may have a hundred million rows.
-const keptRows = 500_000
+// of them some six years of hours each, and a row takes a kilobyte. A trace of some
+// megabytes, compressed, may have a hundred million rows.
+const keptRows = 300_000
 
 // A reading of a trace, row by row in constant memory.
 type survey struct {
