@@ -91,7 +91,14 @@ type asked struct {
 // then is it known which counters are free.
 type placing struct {
 	body *fairwattpb.Record
+	as   *signer // nil: the centre itself
 	done chan<- error
+}
+
+// A signer is someone else whose record the centre brings to the chain.
+type signer struct {
+	id  string
+	key crypto.Signer
 }
 
 type pending struct {
@@ -188,11 +195,10 @@ func (c *Centre) seen(rec *ledger.Checked, outcome *fairwattpb.Outcome) {
 			delete(c.open, requestKey{body.Response.GetToken().GetBuyer(), body.Response.GetRequestId()})
 		}
 	}
-	if r.GetSender() != c.cfg.ID {
-		return
-	}
-	c.counter.sawOnChain(r.GetCounter())
 	p := c.pending[rec.ID]
+	if r.GetSender() == c.cfg.ID {
+		c.counter.sawOnChain(r.GetCounter())
+	}
 	if p == nil {
 		return
 	}
@@ -255,7 +261,7 @@ func (c *Centre) due(answer bool) ([]*pending, error) {
 			}
 		}
 		for _, p := range c.placing {
-			if err := c.enqueue(p.body, nil, p.done); err != nil {
+			if err := c.begin(p); err != nil {
 				p.done <- err
 			}
 		}
@@ -303,17 +309,49 @@ func (c *Centre) enqueue(body *fairwattpb.Record, request *requestKey, done chan
 	if err != nil {
 		return err
 	}
-	body.ChainId, body.Sender, body.Counter = c.chain[:], c.cfg.ID, n
+	return c.dispatch(body, signer{c.cfg.ID, c.cfg.Key}, n, request, done)
+}
+
+// begin puts a record on its way. Someone else's is counted from the newest of theirs
+// on the chain. The caller holds mu.
+func (c *Centre) begin(p placing) error {
+	if p.as == nil {
+		return c.enqueue(p.body, nil, p.done)
+	}
+	return c.dispatch(p.body, *p.as, c.state.LastCounter(p.as.id)+1, nil, p.done)
+}
+
+func (c *Centre) dispatch(body *fairwattpb.Record, by signer, counter uint64, request *requestKey, done chan<- error) error {
+	body.ChainId, body.Sender, body.Counter = c.chain[:], by.id, counter
 	body.TimeMs, body.Simulated = c.cfg.Now().UnixMilli(), c.cfg.Simulated
 	payload, err := proto.MarshalOptions{Deterministic: true}.Marshal(body)
 	if err != nil {
 		return fmt.Errorf("encode record: %w", err)
 	}
-	sealed, err := seal.Seal(c.cfg.Key, c.cfg.ID, seal.DomainRecord, c.chain, payload)
+	sealed, err := seal.Seal(by.key, by.id, seal.DomainRecord, c.chain, payload)
 	if err != nil {
 		return fmt.Errorf("seal record: %w", err)
 	}
 	c.pending[seal.ID(sealed)] = &pending{sealed: sealed, done: done, request: request}
+	return nil
+}
+
+// Verdict brings what an arbiter finds to the chain and returns when it stands there.
+// One arbiter's records go one at a time.
+func (c *Centre) Verdict(ctx context.Context, arbiter string, key crypto.Signer, v *fairwattpb.Verdict) error {
+	err := c.placeAs(ctx, &fairwattpb.Record{Body: &fairwattpb.Record_Verdict{Verdict: v}}, &signer{arbiter, key})
+	if err != nil {
+		return fmt.Errorf("verdict of %s on %s: %w", arbiter, v.GetTradeId(), err)
+	}
+	return nil
+}
+
+// Grant brings an arbiter's word on money of the fund to the chain.
+func (c *Centre) Grant(ctx context.Context, arbiter string, key crypto.Signer, g *fairwattpb.Grant) error {
+	err := c.placeAs(ctx, &fairwattpb.Record{Body: &fairwattpb.Record_Grant{Grant: g}}, &signer{arbiter, key})
+	if err != nil {
+		return fmt.Errorf("grant %s by %s: %w", g.GetReference(), arbiter, err)
+	}
 	return nil
 }
 
@@ -337,11 +375,15 @@ func (c *Centre) Deposit(ctx context.Context, d *fairwattpb.Deposit) error {
 }
 
 func (c *Centre) place(ctx context.Context, body *fairwattpb.Record) error {
+	return c.placeAs(ctx, body, nil)
+}
+
+func (c *Centre) placeAs(ctx context.Context, body *fairwattpb.Record, as *signer) error {
 	done := make(chan error, 1)
 	c.mu.Lock()
 	full := len(c.placing) >= maxPending
 	if !full {
-		c.placing = append(c.placing, placing{body, done})
+		c.placing = append(c.placing, placing{body, as, done})
 	}
 	c.mu.Unlock()
 	if full {

@@ -44,8 +44,8 @@ func TestLongTraceIsPlayedInPart(t *testing.T) {
 					v, ok := rows[i].Sample.Get(model.WindGustMPS)
 					peak = peak || ok && v == 40
 				}
-				if got := time.UnixMilli(rows[0].Sample.TimeMs).Sub(traceStart); len(rows) != c.rows || got != c.from || peak != c.peak || (w.cut == "") != (c.most == 1000) {
-					t.Errorf("%d rows from %v, peak %v, %q; want %d from %v", len(rows), got, peak, w.cut, c.rows, c.from)
+				if got := time.UnixMilli(rows[0].Sample.TimeMs).Sub(traceStart); len(rows) != c.rows || got != c.from || peak != c.peak || (w.part == "") != (c.most == 1000) {
+					t.Errorf("%d rows from %v, peak %v, %q; want %d from %v", len(rows), got, peak, w.part, c.rows, c.from)
 				}
 			}
 		})

@@ -44,6 +44,9 @@ type Report struct {
 	Forged     uint64           `json:"forged"`     // submissions of a stranger that were refused
 	Door       Door             `json:"door"`
 
+	// Storm says how far ahead each generator was warned; without a storm it is absent.
+	Storm *Storm `json:"storm,omitempty"`
+
 	ATCTMs          Percentiles `json:"atct_ms"`
 	MoneyConserved  bool        `json:"money_conserved"`
 	EnergyConserved bool        `json:"energy_conserved"`

@@ -57,6 +57,7 @@ func (g *grid) report(page *console.Snapshot) (*Report, error) {
 		return nil, err
 	}
 	g.countAgents(r)
+	r.Storm = g.stormReport(page)
 	r.Door = Door{Accepted: page.Counters.Accepted, Refused: page.Counters.Refused}
 	r.Dropped += uint64(g.broker.Dropped.Load())
 	ids := make([]string, len(honest))

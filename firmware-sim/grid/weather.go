@@ -27,13 +27,18 @@ const (
 type weather struct {
 	name string
 	tr   *trace.Trace
-	cut  string // what is left out of a long trace; empty: nothing
+	part string         // which part of a long trace this is; empty: all of it
+	past []model.Sample // of the days before a storm, which the judgement has seen
+	from float64        // hours from the storm's arrival at the first generator
 }
 
 // loadWeather returns the weather of every generator. Generator i takes trace
 // i mod k; the first k generators are turbines, so that each trace drives at
 // least one, the rest photovoltaic plants. All of them together keep so many rows.
 func loadWeather(ctx context.Context, cfg *Config, most int) ([]weather, error) {
+	if cfg.Storm != "" {
+		return loadStorm(cfg)
+	}
 	read := make(map[string]weather) // without a plant
 	names := weatherNames(cfg)
 	sources := len(names)
@@ -50,7 +55,7 @@ func loadWeather(ctx context.Context, cfg *Config, most int) ([]weather, error) 
 			path := cfg.Traces[k]
 			raw, have := read[path]
 			if !have {
-				if raw.tr, raw.cut, err = readTrace(ctx, path, cfg.Start, max(most/cfg.Agents, 2)); err != nil {
+				if raw.tr, raw.part, err = readTrace(ctx, path, cfg.Start, max(most/cfg.Agents, 2)); err != nil {
 					return nil, fmt.Errorf("trace: %w", err)
 				}
 				read[path] = raw
@@ -62,7 +67,7 @@ func loadWeather(ctx context.Context, cfg *Config, most int) ([]weather, error) 
 		if err != nil {
 			return nil, err
 		}
-		if all[i].cut != "" {
+		if all[i].part != "" {
 			continue // it begins there already
 		}
 		if err := all[i].begin(cfg.Start); err != nil {
@@ -77,6 +82,8 @@ func weatherNames(cfg *Config) []string {
 	switch {
 	case len(cfg.Traces) > 0:
 		return cfg.Traces
+	case cfg.Storm != "":
+		return []string{cfg.Storm}
 	case cfg.Scenario != "":
 		return []string{cfg.Scenario}
 	}
@@ -102,7 +109,7 @@ func (w weather) with(path string, plant scenario.Plant) (weather, error) {
 	if err != nil {
 		return weather{}, fmt.Errorf("trace %s: %w", path, err)
 	}
-	return weather{name: filepath.Base(path), tr: tr, cut: w.cut}, nil
+	return weather{name: filepath.Base(path), tr: tr, part: w.part}, nil
 }
 
 // makeWeather generates a built-in scenario.
