@@ -17,7 +17,7 @@ func TestFaultsHaveTheirSensors(t *testing.T) {
 	} {
 		cfg := DefaultConfig()
 		cfg.Scenario, cfg.Agents = c.scenario, 1
-		all, err := loadWeather(&cfg)
+		all, err := loadWeather(t.Context(), &cfg, keptRows)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -41,6 +41,7 @@ type grid struct {
 	dataDir  string
 	sources  int      // distinct traces or scenarios
 	composed []string // channels computed for lack of a recording
+	cut      []string // what is left out of long traces
 
 	community *mc.Community
 	broker    *broker
@@ -96,9 +97,14 @@ func run(ctx context.Context, cfg Config, opts Options) (_ *Report, _ *console.S
 		}
 		defer func() { err = errors.Join(err, os.RemoveAll(g.dataDir)) }()
 	}
-	weathers, err := loadWeather(&g.cfg)
+	weathers, err := loadWeather(ctx, &g.cfg, keptRows)
 	if err != nil {
 		return nil, nil, err
+	}
+	for i, w := range weathers {
+		if w.part != "" && i < len(g.cfg.Traces) {
+			g.cut = append(g.cut, w.part)
+		}
 	}
 	g.sources = len(weatherNames(&g.cfg))
 	if g.cfg.Storm != "" { // each generator is at a site of its own
@@ -224,6 +230,9 @@ func (g *grid) announce(out io.Writer, page net.Addr) {
 		fmt.Fprintf(out, "  page     http://%s\n", page)
 	}
 	fmt.Fprintf(out, "  weather  %s, %g trace seconds a second\n", strings.Join(baseNames(weatherNames(&g.cfg)), ", "), g.cfg.Speed)
+	for _, cut := range g.cut {
+		fmt.Fprintf(out, "  part     %s\n", cut)
+	}
 	if len(g.composed) > 0 {
 		fmt.Fprintf(out, "  composed %s: computed from the weather, not recorded\n", strings.Join(g.composed, ", "))
 	}

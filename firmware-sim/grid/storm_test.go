@@ -19,7 +19,7 @@ func stormOf(t *testing.T, kind string) (*Config, []weather) {
 	if err := cfg.Validate(); err != nil {
 		t.Fatal(err)
 	}
-	all, err := loadWeather(&cfg)
+	all, err := loadWeather(t.Context(), &cfg, keptRows)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package grid
 
 import (
+	"context"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -26,17 +27,19 @@ const (
 type weather struct {
 	name string
 	tr   *trace.Trace
+	part string         // which part of a long trace this is; empty: all of it
 	past []model.Sample // of the days before a storm, which the judgement has seen
 	from float64        // hours from the storm's arrival at the first generator
 }
 
 // loadWeather returns the weather of every generator. Generator i takes trace
 // i mod k; the first k generators are turbines, so that each trace drives at
-// least one, the rest photovoltaic plants.
-func loadWeather(cfg *Config) ([]weather, error) {
+// least one, the rest photovoltaic plants. All of them together keep so many rows.
+func loadWeather(ctx context.Context, cfg *Config, most int) ([]weather, error) {
 	if cfg.Storm != "" {
 		return loadStorm(cfg)
 	}
+	read := make(map[string]weather) // without a plant
 	names := weatherNames(cfg)
 	sources := len(names)
 	all := make([]weather, cfg.Agents)
@@ -49,12 +52,23 @@ func loadWeather(cfg *Config) ([]weather, error) {
 		k := i % sources
 		var err error
 		if len(cfg.Traces) > 0 {
-			all[i], err = readWeather(cfg.Traces[k], plant)
+			path := cfg.Traces[k]
+			raw, have := read[path]
+			if !have {
+				if raw.tr, raw.part, err = readTrace(ctx, path, cfg.Start, max(most/cfg.Agents, 2)); err != nil {
+					return nil, fmt.Errorf("trace: %w", err)
+				}
+				read[path] = raw
+			}
+			all[i], err = raw.with(path, plant)
 		} else {
 			all[i], err = makeWeather(names[k], cfg.Seed, plant)
 		}
 		if err != nil {
 			return nil, err
+		}
+		if all[i].part != "" {
+			continue // it begins there already
 		}
 		if err := all[i].begin(cfg.Start); err != nil {
 			return nil, err
@@ -76,12 +90,9 @@ func weatherNames(cfg *Config) []string {
 	return scenario.Everyday()
 }
 
-// readWeather reads a trace and adds the channels of its plant.
-func readWeather(path string, plant scenario.Plant) (weather, error) {
-	tr, err := trace.ReadFile(path, trace.Options{})
-	if err != nil {
-		return weather{}, fmt.Errorf("trace: %w", err)
-	}
+// with adds the channels of a plant to a trace.
+func (w weather) with(path string, plant scenario.Plant) (weather, error) {
+	tr := w.tr
 	if len(tr.Rows) < 2 {
 		return weather{}, fmt.Errorf("trace %s: %d rows, want 2 or more", path, len(tr.Rows))
 	}
@@ -94,11 +105,11 @@ func readWeather(path string, plant scenario.Plant) (weather, error) {
 	if tr.Meta.NominalFreqHz > 0 {
 		plant.NominalFrequencyHz = tr.Meta.NominalFreqHz
 	}
-	tr, err = scenario.Compose(tr, plant)
+	tr, err := scenario.Compose(tr, plant)
 	if err != nil {
 		return weather{}, fmt.Errorf("trace %s: %w", path, err)
 	}
-	return weather{name: filepath.Base(path), tr: tr}, nil
+	return weather{name: filepath.Base(path), tr: tr, part: w.part}, nil
 }
 
 // makeWeather generates a built-in scenario.

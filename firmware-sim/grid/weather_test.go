@@ -71,7 +71,7 @@ func TestWeatherBegins(t *testing.T) {
 			cfg := DefaultConfig()
 			cfg.Agents, cfg.Start = 1, c.start
 			cfg.Traces = []string{writeTrace(t, "trace.csv", traceStart, c.wind, c.gust)}
-			all, err := loadWeather(&cfg)
+			all, err := loadWeather(t.Context(), &cfg, keptRows)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -108,7 +108,7 @@ func TestWeatherRefused(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			cfg := DefaultConfig()
 			cfg.Agents, cfg.Start, cfg.Traces = 1, c.start, []string{c.path}
-			_, err := loadWeather(&cfg)
+			_, err := loadWeather(t.Context(), &cfg, keptRows)
 			for _, want := range c.want {
 				if err == nil || !strings.Contains(err.Error(), want) {
 					t.Errorf("error %v, want one with %q", err, want)
@@ -127,7 +127,7 @@ func TestEachTraceDrivesATurbine(t *testing.T) {
 		writeTrace(t, "still.csv", traceStart, slices.Repeat([]float64{0}, 100), nil),
 		writeTrace(t, "windy.csv", traceStart, slices.Repeat([]float64{11}, 100), nil),
 	}
-	all, err := loadWeather(&cfg)
+	all, err := loadWeather(t.Context(), &cfg, keptRows)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -161,7 +161,7 @@ func TestBuiltInWeather(t *testing.T) {
 		t.Errorf("by default %v, want all of %v", got, scenario.Everyday())
 	}
 	cfg.Scenario, cfg.Agents = "storm", 2
-	all, err := loadWeather(&cfg)
+	all, err := loadWeather(t.Context(), &cfg, keptRows)
 	if err != nil {
 		t.Fatal(err)
 	}
