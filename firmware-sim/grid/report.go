@@ -40,6 +40,9 @@ type Report struct {
 	Forged       uint64 `json:"forged"`     // submissions of a stranger that were refused
 	Door         Door   `json:"door"`
 
+	Credit   string    `json:"credit"`             // robust or paper
+	Culprits []Culprit `json:"culprits,omitempty"` // traders that lied
+
 	ATCTMs          Percentiles `json:"atct_ms"`
 	MoneyConserved  bool        `json:"money_conserved"`
 	EnergyConserved bool        `json:"energy_conserved"`
