@@ -51,7 +51,7 @@ func (d *desk) on(sender string, r *fairwattpb.Record) {
 	if o, err := d.chain.Send(sender, r); err != nil || !o.GetApplied() {
 		d.t.Fatalf("%v, %v", o, err)
 	}
-	if err := d.block(d.chain.Blocks[len(d.chain.Blocks)-1]); err != nil {
+	if _, err := d.block(d.chain.Blocks[len(d.chain.Blocks)-1]); err != nil {
 		d.t.Fatal(err)
 	}
 }

@@ -34,7 +34,7 @@ type CentreConfig struct {
 	ID      string
 	Key     crypto.Signer // the key the genesis names for ID
 	Genesis *ledger.Genesis
-	Chains  []Chain // the data aggregators; one is followed, f+1 are submitted to
+	Chains  []Chain // the data aggregators; one is followed and the others are asked, f+1 are submitted to
 	// CounterFile keeps the record counter; empty keeps it in memory, for a
 	// chain that ends with the process.
 	CounterFile string
@@ -51,7 +51,6 @@ const (
 	resendEvery = 2 * time.Second
 	submitLimit = 3 * time.Second
 	quietAfter  = 300 * time.Millisecond // without a block: the chain's end is reached
-	stallAfter  = 10 * time.Second       // without a block while something waits: follow another
 	tick        = 100 * time.Millisecond
 	lookEvery   = 5 * time.Second // at open requests, without a block: they run out
 )
@@ -69,15 +68,16 @@ type Centre struct {
 	chain   [32]byte
 	counter *counter
 
-	mu      sync.Mutex
-	state   *ledger.State
-	open    map[requestKey]*asked // requests on the chain without a response
-	placing []placing             // not sealed yet
-	pending map[[32]byte]*pending // our records on their way, by id
-	lastNew time.Time             // when the newest block came
-	changed bool                  // the chain has, since the requests were looked at
-	looked  time.Time             // when they were
-	stats   Stats
+	mu           sync.Mutex
+	state        *ledger.State
+	open         map[requestKey]*asked // requests on the chain without a response
+	placing      []placing             // not sealed yet
+	pending      map[[32]byte]*pending // our records on their way, by id
+	lastNew      time.Time             // when the newest block came
+	lastFollowed time.Time             // when the aggregator that is followed brought one, new or not
+	changed      bool                  // the chain has, since the requests were looked at
+	looked       time.Time             // when they were
+	stats        Stats
 }
 
 type requestKey struct{ buyer, id string }
@@ -178,72 +178,6 @@ func (c *Centre) run(ctx context.Context, answer bool) error {
 	g.Go(func() error { return c.work(ctx, answer) })
 	if err := g.Wait(); !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded) {
 		return err
-	}
-	return nil
-}
-
-// follow takes blocks from one aggregator, and from the next when that one
-// fails or falls silent while something waits.
-func (c *Centre) follow(ctx context.Context) error {
-	for i := 0; ; i = (i + 1) % len(c.cfg.Chains) {
-		c.mu.Lock()
-		from := c.state.Height() + 1
-		c.lastNew = c.cfg.Now()
-		c.mu.Unlock()
-		one, cancel := context.WithCancelCause(ctx)
-		watch := make(chan struct{})
-		go func() { defer close(watch); c.watchStall(one, cancel) }()
-		err := c.cfg.Chains[i].Follow(one, from, c.block)
-		cancel(nil)
-		<-watch
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		c.cfg.Logger.Warn("following another aggregator", "was", i, "err", err, "cause", context.Cause(one))
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(tick):
-		}
-	}
-}
-
-var errStalled = errors.New("no block although records wait")
-
-func (c *Centre) watchStall(ctx context.Context, cancel context.CancelCauseFunc) {
-	t := time.NewTicker(time.Second)
-	defer t.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-t.C:
-		}
-		c.mu.Lock()
-		stalled := len(c.pending) > 0 && c.cfg.Now().Sub(c.lastNew) > stallAfter
-		c.mu.Unlock()
-		if stalled {
-			cancel(errStalled)
-			return
-		}
-	}
-}
-
-// block verifies and applies one certified block.
-func (c *Centre) block(cb *fairwattpb.CertifiedBlock) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	st, err := c.state.VerifyCertified(cb)
-	if err != nil {
-		return fmt.Errorf("block %d: %w", c.state.Height()+1, err)
-	}
-	if err := c.state.Commit(st); err != nil {
-		return fmt.Errorf("block %d: %w", c.state.Height()+1, err)
-	}
-	c.lastNew, c.changed = c.cfg.Now(), true
-	outcomes := st.Outcomes()
-	for i, rec := range st.Records() {
-		c.seen(rec, outcomes[i])
 	}
 	return nil
 }
