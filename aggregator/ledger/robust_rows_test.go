@@ -56,6 +56,13 @@ var robustRows = []marketRow{
 	{"a verdict of nothing", wire.CodeCaseUnknown, robustly(nil, (*world).toBilled), "judge-1", func(*world) record { return verdict("token-1", neither) }},
 	{"a verdict when it is over", wire.CodeCaseUnknown, robustly(nil, func(w *world) { w.toDisputed(); w.wait(w.Genesis.Params.VerdictMs) }), "judge-1",
 		func(*world) record { return verdict("token-1", neither) }},
+	{"a verdict of a trade that can be appealed no more", wire.CodeCaseUnknown, robustly(nil, func(w *world) {
+		w.toBilled()
+		w.must(buyer, confirm(2100, 2000))
+		w.NowMs = w.State.TimeMs() + w.Genesis.Params.VerdictMs - 1
+	}), "judge-1", func(*world) record { return verdict("token-1", neither) }},
+	{"a verdict of an unused Token", wire.CodeCaseUnknown, robustly(nil, func(w *world) { w.toEscrowed(); w.wait(600_000) }), "judge-1",
+		func(*world) record { return verdict("token-1", neither) }},
 	{"a second word of one arbiter", wire.CodeVerdictGiven, robustly(nil, func(w *world) { w.toDisputed(); w.must("judge-1", verdict("token-1", neither)) }), "judge-1",
 		func(*world) record { return verdict("token-1", neither) }},
 

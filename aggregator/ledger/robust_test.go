@@ -333,13 +333,20 @@ func TestAppeal(t *testing.T) {
 		{"it was not to blame", short, seller, buyerLied, -fine},
 		{"neither was", short, seller, neither, 0},
 	} {
-		w := newRobust(t, nil)
-		c.play(w)
-		w.must(c.by, appeal("token-1"))
-		w.decided(c.finding)
-		s, b := w.worth(seller)-aBond, w.worth(buyer)-aBond-1_000_000
-		if b != c.buyer || s != -c.buyer || w.State.Totals().FundMicro != 0 {
-			t.Errorf("%s: the buyer gains %d, the seller %d; want %d", c.name, b, s, c.buyer)
+		for _, asked := range []bool{false, true} {
+			w := newRobust(t, nil)
+			c.play(w)
+			if !asked { // else an arbiter was asked by word of mouth
+				w.must(c.by, appeal("token-1"))
+			}
+			w.decided(c.finding)
+			if k := w.State.Cases(); len(k) != 0 {
+				t.Errorf("%s: still open: %+v", c.name, k)
+			}
+			s, b := w.worth(seller)-aBond, w.worth(buyer)-aBond-1_000_000
+			if b != c.buyer || s != -c.buyer || w.State.Totals().FundMicro != 0 {
+				t.Errorf("%s: the buyer gains %d, the seller %d; want %d", c.name, b, s, c.buyer)
+			}
 		}
 	}
 }

@@ -89,25 +89,43 @@ func (x *execution) appeal(id string, a *fairwattpb.Appeal) *Refusal {
 	case x.timeMs >= t.EndedMs+x.params.VerdictMs:
 		return refuse(wire.CodeAppealWrong, "trade %q ended %d ms ago, at most %d", t.ID, x.timeMs-t.EndedMs, x.params.VerdictMs)
 	}
-	k.Appealed, k.By, k.TextHash = true, id, string(a.TextHash)
-	x.setCase(&k, x.timeMs+x.params.VerdictMs)
+	x.openAppeal(t, &k, id, a.TextHash)
+	return nil
+}
+
+// openAppeal has arbiters look at a trade from now on, or for longer.
+func (x *execution) openAppeal(t *Trade, k *Case, by string, textHash []byte) {
+	k.Appealed, k.By, k.TextHash = true, by, string(textHash)
+	x.setCase(k, x.timeMs+x.params.VerdictMs)
 	for _, who := range []string{t.Seller, t.Buyer} {
-		x.step(Step{Who: who, Other: id, Kind: StepCase, Trade: t.ID, AmountMicro: k.GapMicro, UntilMs: k.UntilMs, Text: "appealed"})
-		if who != id {
+		x.step(Step{Who: who, Other: by, Kind: StepCase, Trade: t.ID, AmountMicro: k.GapMicro, UntilMs: k.UntilMs, Text: "appealed by " + by})
+		if who != by {
 			x.tellOf(who)
 		}
 	}
-	return nil
 }
 
 func findingKey(trade, arbiter string) string { return keyFinding + arbiter + "/" + trade }
 
-// verdict notes what an arbiter finds; the second one that finds the same decides.
+// appealable tells whether a party, or an arbiter whom it asked, may still have a trade
+// looked at.
+func (x *execution) appealable(t *Trade) bool {
+	return t.EndedMs != 0 && t.Seller != "" && !t.Judged && x.timeMs < t.EndedMs+x.params.VerdictMs
+}
+
+// verdict notes what an arbiter finds; the second one that finds the same decides. The
+// first finding of a trade that can be appealed is an appeal too: a party may ask an
+// arbiter by word of mouth, where its device sends no appeal.
 func (x *execution) verdict(arbiter string, v *fairwattpb.Verdict) *Refusal {
-	var k Case
+	k := Case{Trade: v.TradeId}
 	t := &Trade{}
-	if !x.get(keyCase+v.TradeId, &k) || !x.get(keyTrade+v.TradeId, t) || x.ranOut(k.UntilMs) {
-		return refuse(wire.CodeCaseUnknown, "no case is open about trade %q", v.TradeId)
+	known := x.get(keyTrade+v.TradeId, t)
+	switch open := known && x.get(keyCase+v.TradeId, &k); {
+	case open && !x.ranOut(k.UntilMs):
+	case !open && known && x.appealable(t):
+		x.openAppeal(t, &k, arbiter, v.TextHash)
+	default:
+		return refuse(wire.CodeCaseUnknown, "no case is open about trade %q, and none can be", v.TradeId)
 	}
 	own := findingKey(t.ID, arbiter)
 	if _, said := x.bytes(own); said {

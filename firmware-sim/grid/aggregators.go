@@ -51,7 +51,7 @@ func (n *aggregatorNode) kill() {
 
 // newCommunity opens a loopback listener for every data aggregator, and makes
 // keys, certificates and the genesis, all fresh.
-func newCommunity(cfg *Config, params ledger.Params) (*mc.Community, []net.Listener, error) {
+func newCommunity(cfg *Config, params ledger.Params, arbiters ...ledger.Arbiter) (*mc.Community, []net.Listener, error) {
 	listeners := make([]net.Listener, 0, cfg.DAs)
 	specs := mc.DefaultDAs(cfg.DAs, "127.0.0.1", 1)
 	for i := range specs {
@@ -67,7 +67,7 @@ func newCommunity(cfg *Config, params ledger.Params) (*mc.Community, []net.Liste
 	if cfg.credit() == ledger.CreditRobust { // months in minutes
 		params.CreditPeriodMs, params.VerdictMs, params.ListMs = 60_000, 30_000, 30_000
 	}
-	options := mc.Options{Name: "grid", DAs: specs, Centre: "mc-1", Params: &params, Now: time.Now()}
+	options := mc.Options{Name: "grid", DAs: specs, Centre: "mc-1", Params: &params, Arbiters: arbiters, Now: time.Now()}
 	if cfg.Links == "memory" {
 		options.OverheadUs = drawOverheads(cfg.DAs, cfg.Seed)
 	}

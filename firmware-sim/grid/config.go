@@ -23,7 +23,7 @@ const (
 	ForgedRecords = "forged-records"
 )
 
-var misbehaviours = []string{DropBlocks, BrokerOutage, ForgedRecords}
+var misbehaviours = append([]string{DropBlocks, BrokerOutage, ForgedRecords}, culpritKinds...)
 
 // A Config says how large the grid is, what weather it plays and what goes
 // wrong in it. DefaultConfig is the one `make run` uses.

@@ -2,6 +2,7 @@ package grid
 
 import (
 	"context"
+	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"io"
@@ -50,6 +51,8 @@ type grid struct {
 	centre    *mc.Centre
 	world     *world
 	people    []*participant
+	culprits  []*culprit
+	judgeKeys map[string]ed25519.PrivateKey
 	watch     *watch
 	dropper   *dropper // the link that drops blocks, nil if none does
 	killed    killing
@@ -134,11 +137,18 @@ func run(ctx context.Context, cfg Config, opts Options) (_ *Report, _ *console.S
 
 // compose makes every part without starting any.
 func (g *grid) compose(weathers []weather) error {
-	community, listeners, err := newCommunity(&g.cfg, gridParams(&g.cfg))
+	arbiters, judgeKeys, err := makeJudges(g.cfg.credit())
 	if err != nil {
 		return err
 	}
-	g.community = community
+	community, listeners, err := newCommunity(&g.cfg, gridParams(&g.cfg), arbiters...)
+	if err != nil {
+		return err
+	}
+	g.community, g.judgeKeys = community, judgeKeys
+	if err := g.makeCulprits(); err != nil {
+		return errors.Join(err, closeAll(listeners))
+	}
 	g.world = newWorld(g.cfg.Speed, g.log)
 	g.broker = newBroker(brokerTLS(community), g.cfg.MQTT, g.log)
 	for _, who := range community.DAs {
@@ -196,11 +206,15 @@ func (g *grid) start(ctx, running context.Context, group *errgroup.Group, opts O
 	for _, p := range g.people {
 		all.Go(func() error { return g.enrol(enrolling, p) })
 	}
+	for _, c := range g.culprits {
+		all.Go(func() error { return g.enrolCulprit(enrolling, c) })
+	}
 	if err := all.Wait(); err != nil {
 		return fmt.Errorf("start the grid: %w", err)
 	}
 	g.world.begin()
 	group.Go(func() error { return g.world.run(running) })
+	group.Go(func() error { return g.arbitrate(running) })
 	for _, p := range g.people {
 		if err := g.composeAgent(p); err != nil {
 			return err
@@ -271,6 +285,7 @@ func (g *grid) play(ctx, running context.Context, opts Options) error {
 	trouble.Go(func() error { return g.killRoot(troubles) })
 	trouble.Go(func() error { return g.breakBroker(troubles) })
 	trouble.Go(func() error { return g.forge(troubles) })
+	trouble.Go(func() error { return g.cheat(troubles) })
 	progress := newProgress(opts, g.cfg.For)
 	defer progress.close()
 	var err error

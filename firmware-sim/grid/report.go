@@ -47,6 +47,9 @@ type Report struct {
 	// Storm says how far ahead each generator was warned; without a storm it is absent.
 	Storm *Storm `json:"storm,omitempty"`
 
+	Credit   string    `json:"credit"`             // robust or paper
+	Culprits []Culprit `json:"culprits,omitempty"` // traders that lied
+
 	ATCTMs          Percentiles `json:"atct_ms"`
 	MoneyConserved  bool        `json:"money_conserved"`
 	EnergyConserved bool        `json:"energy_conserved"`

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"fairwatt/aggregator"
@@ -25,11 +26,11 @@ func (g *grid) report(page *console.Snapshot) (*Report, error) {
 	r := &Report{
 		DAs: g.cfg.DAs, Agents: g.cfg.Agents, Buyers: g.cfg.Buyers, Simulated: true, Composed: g.composed,
 		Alerts: make(map[string]int), Trust: make(map[string]int64), FoundOut: []string{},
-		Tree: g.cfg.Tree, Settlement: g.cfg.Settlement, Relay: g.relay(), Unanswered: uint64(g.unansweredAtEnd), Forged: g.forgedRefused.Load(),
+		Tree: g.cfg.Tree, Settlement: g.cfg.Settlement, Credit: g.cfg.credit(), Relay: g.relay(), Unanswered: uint64(g.unansweredAtEnd), Forged: g.forgedRefused.Load(),
 		MoneyConserved: true, EnergyConserved: true, ChainVerified: true,
 	}
 	honest := g.alive()
-	state, err := g.verifyChains(r, honest)
+	state, moves, err := g.verifyChains(r, honest)
 	if err != nil {
 		return nil, err
 	}
@@ -51,6 +52,7 @@ func (g *grid) report(page *console.Snapshot) (*Report, error) {
 		}
 	}
 	g.countTrades(r, state)
+	g.countCulprits(r, state, moves)
 	g.checkMoney(r, state)
 	g.checkEnergy(r, state)
 	if err := g.askRelays(r); err != nil {
@@ -78,15 +80,16 @@ func (r *Report) problem(promise *bool, format string, args ...any) {
 
 // verifyChains executes the chain of every data aggregator again from the
 // genesis, as `aggregator chain verify` does, and returns the longest one's
-// state. Chains that disagree are a problem.
-func (g *grid) verifyChains(r *Report, honest []*aggregatorNode) (*ledger.State, error) {
+// state and what it moved. Chains that disagree are a problem.
+func (g *grid) verifyChains(r *Report, honest []*aggregatorNode) (*ledger.State, []ledger.Move, error) {
 	var longest *ledger.State
+	var moves []ledger.Move
 	hashes := make(map[uint64][32]byte)
 	for _, n := range honest {
 		counts := newTally()
 		state, err := ledger.NewState(g.community.Genesis)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		err = g.eachBlock(n, func(_ uint64, cb *fairwattpb.CertifiedBlock) error {
 			staged, err := state.VerifyCertified(cb)
@@ -108,14 +111,14 @@ func (g *grid) verifyChains(r *Report, honest []*aggregatorNode) (*ledger.State,
 			continue
 		}
 		if longest == nil || state.Height() > longest.Height() {
-			longest = state
+			longest, moves = state, counts.moves
 			r.Records, r.Refused, r.AccountingNodes = counts.records, counts.refused, counts.accounting
 		}
 	}
 	if longest == nil {
-		return nil, errors.New("no data aggregator has a chain that verifies: " + fmt.Sprint(r.Problems))
+		return nil, nil, errors.New("no data aggregator has a chain that verifies: " + fmt.Sprint(r.Problems))
 	}
-	return longest, nil
+	return longest, moves, nil
 }
 
 // A tally counts the contents of one chain's blocks.
@@ -123,6 +126,7 @@ type tally struct {
 	records, refused uint64
 	accounting       map[string]uint64 // blocks by accounting node
 	stands           map[[32]byte]bool // the records so far
+	moves            []ledger.Move     // of money
 }
 
 func newTally() *tally {
@@ -137,6 +141,7 @@ func (t *tally) add(staged *ledger.Staged) error {
 		}
 		t.stands[id] = true
 	}
+	t.moves = append(t.moves, staged.Moves()...)
 	t.accounting[staged.Header().GetAccountingNode()]++
 	for _, o := range staged.Outcomes() {
 		t.records++
@@ -196,7 +201,7 @@ func unansweredRequests(state *ledger.State) int {
 func (g *grid) checkMoney(r *Report, state *ledger.State) {
 	deposited := int64(g.cfg.Buyers) * openingBalance
 	if g.cfg.credit() == ledger.CreditRobust {
-		deposited += int64(len(g.people)) * openingBond
+		deposited += int64(len(g.people)+len(g.culprits)) * openingBond
 	}
 	if what := moneyProblem(state.Totals(), deposited); what != "" {
 		r.problem(&r.MoneyConserved, "%s", what)
@@ -213,9 +218,12 @@ func moneyProblem(t ledger.Totals, wantMicro int64) string {
 		t.DepositedMicro, t.WalletsMicro, t.EscrowMicro, t.BondsMicro, t.FundMicro, wantMicro)
 }
 
-// checkEnergy holds every trade through which energy flowed against its bill.
+// checkEnergy holds every honest trade through which energy flowed against its bill.
 func (g *grid) checkEnergy(r *Report, state *ledger.State) {
-	for _, t := range state.Trades(nil) {
+	honest := func(t *ledger.Trade) bool {
+		return !slices.ContainsFunc(g.culprits, func(c *culprit) bool { return c.id == t.Seller })
+	}
+	for _, t := range state.Trades(honest) {
 		sold, received, counted := g.world.delivered(t.ID)
 		var problems []string
 		switch t.Status {

@@ -22,6 +22,7 @@ import (
 	"go.uber.org/goleak"
 
 	"fairwatt/aggregator/console"
+	"fairwatt/aggregator/ledger"
 	"fairwatt/aggregator/mc"
 )
 
@@ -277,6 +278,30 @@ func TestWholeSystemBrokerAwayAndStranger(t *testing.T) {
 	r := play(t, func(c *Config) { c.For, c.Misbehave = 30*time.Second, []string{BrokerOutage, ForgedRecords} }, nil)
 	if r.Forged == 0 || r.Trades.Settled < 5 {
 		t.Errorf("%d forged submissions refused, %d trades settled", r.Forged, r.Trades.Settled)
+	}
+}
+
+// Traders that lie, beside honest ones: with robust credit and judges none of them gains
+// anything, and no buyer loses anything by them. With the paper's credit an invented
+// register costs buyers what they paid.
+func TestWholeSystemCulprits(t *testing.T) {
+	long(t)
+	for credit, harmless := range map[string]bool{ledger.CreditRobust: true, ledger.CreditPaper: false} {
+		r := play(t, func(c *Config) { c.For, c.Misbehave, c.Credit = 60*time.Second, culpritKinds, credit }, nil)
+		if len(r.Culprits) != len(culpritKinds) || r.Credit != credit {
+			t.Fatalf("%s: %+v", credit, r.Culprits)
+		}
+		for _, c := range r.Culprits {
+			if c.Trades == 0 {
+				t.Errorf("%s: %s was never paid", credit, c.Kind)
+			}
+			if c.GainMicro > 0 || harmless && c.LossMicro > 0 {
+				t.Errorf("%s: %+v", credit, c)
+			}
+			if c.Kind == Tamper && !harmless && c.LossMicro <= 0 {
+				t.Errorf("%s: an invented register harms no one: %+v", credit, c)
+			}
+		}
 	}
 }
 
