@@ -54,6 +54,7 @@ type Node struct {
 	lastVote time.Time // when this node last voted, zero for never
 
 	pace     pace
+	held     held
 	blocks   blockStore
 	progress atomic.Int64  // when the newest block came, Unix ns
 	height   atomic.Uint64 // of the newest block, as the application last said
