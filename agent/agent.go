@@ -54,6 +54,9 @@ type Deps struct {
 	// OnGate is told each state of the gate, before anything acts on it; nil for
 	// no one.
 	OnGate func(model.State)
+	// OnStep is told each sample that was judged, when the loop acts on it, and what
+	// came of it; nil for no one. Both are the agent's: they are to be read only.
+	OnStep func(s *model.Sample, events []model.Event)
 	// Supervisor is told what goes round, for a watchdog; nil for none.
 	Supervisor *Supervisor
 	// Version and ModelHash stand in info; an empty ModelHash means rules only.
@@ -88,6 +91,7 @@ type Agent struct {
 	beganMs   int64             // sensing clock of the start
 	worldMs   int64             // the world's time of day then, if it has its own
 	receipts  *checker          // nil without a chain
+	region    *region           // what neighbours say; nil where nothing is shared
 	meters    []meter
 	trade     trading
 	power     *power
@@ -194,6 +198,7 @@ func New(cfg Config, deps Deps) (*Agent, error) {
 	if deps.Chain != nil {
 		a.receipts = newChecker(deps.Chain, a.mine, deps.Logger)
 	}
+	a.region = newRegion(&cfg, &deps)
 	if a.waves, err = newWaveWatches(deps.Sensors, cfg.Judge); err != nil {
 		return nil, fmt.Errorf("new agent: %w", err)
 	}
@@ -273,6 +278,9 @@ func (a *Agent) Run(ctx context.Context) error {
 				}
 			})
 		}
+		if a.region != nil {
+			pipe.Subscribe(a.publisher.topics.Neighbours("+"), a.region.listener.post)
+		}
 		a.subscribeWords(pipe)
 		if err := pipe.Open(); err != nil {
 			return errors.Join(err, a.close())
@@ -281,7 +289,12 @@ func (a *Agent) Run(ctx context.Context) error {
 	g := new(errgroup.Group)
 	g.Go(func() error { return a.publisher.run(publishing) })
 	if a.receipts != nil {
-		g.Go(func() error { return a.checkReceipts(publishing) })
+		g.Go(func() error { return a.guarded(publishing, a.receipts.run) })
+	}
+	if a.region != nil {
+		g.Go(func() error { return a.guarded(publishing, a.region.listener.run) })
+	} else if a.deps.Chain != nil {
+		a.withdraw()
 	}
 	g.Go(func() error { return a.power.guard(publishing, a.judgeLostAfter()) })
 	g.Go(func() error {
@@ -400,6 +413,7 @@ func (a *Agent) tick(ctx context.Context) error {
 	}
 	a.beat(StageSense)
 	a.feel()
+	a.hear()
 	if err := a.step(); err != nil {
 		return err
 	}
@@ -444,7 +458,11 @@ func (a *Agent) step() error {
 	a.summary.Sample(a.sample.TimeMs)
 	a.judge.Silent(a.senses.silent)
 	a.tellClock()
-	if err := a.eventsOf(a.judge.Step(&a.sample)); err != nil {
+	events := a.judge.Step(&a.sample)
+	if a.deps.OnStep != nil {
+		a.deps.OnStep(&a.sample, events)
+	}
+	if err := a.eventsOf(events); err != nil {
 		return err
 	}
 	if !a.stepped {
@@ -511,6 +529,9 @@ func (a *Agent) periodic() error {
 			return err
 		}
 	}
+	if err := a.tellNeighbours(); err != nil {
+		return err
+	}
 	if due(now, &a.lastFlush, flushEvery) {
 		a.flush()
 	}
@@ -553,48 +574,14 @@ func (a *Agent) states() (map[string][]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("marshal agent state: %w", err)
 	}
-	meters, err := json.Marshal(a.registers())
+	meters, faces, err := a.marshalMeters()
 	if err != nil {
-		return nil, fmt.Errorf("marshal meters: %w", err)
+		return nil, err
 	}
 	costs, err := a.spent()
 	if err != nil {
 		return nil, err
 	}
-	state := map[string][]byte{stateAgent: agent, stateMeters: meters, stateJudge: a.judge.Snapshot(), stateCosts: costs}
+	state := map[string][]byte{stateAgent: agent, stateMeters: meters, stateFaces: faces, stateJudge: a.judge.Snapshot(), stateCosts: costs}
 	return state, a.deskState(state)
-}
-
-// rest is the clean end of the loop: no energy flows for a trade, everything
-// is on disk.
-func (a *Agent) rest() error {
-	a.open()
-	a.now = a.clock.read()
-	a.flush()
-	return nil
-}
-
-// farewellTimeout bounds the last publication.
-const farewellTimeout = 3 * time.Second
-
-// close says offline and closes everything New was given.
-func (a *Agent) close() error {
-	ctx, cancel := context.WithTimeout(context.Background(), farewellTimeout)
-	defer cancel()
-	for _, pipe := range a.deps.Pipes {
-		if pipe.Connected() {
-			if err := pipe.Publish(ctx, a.publisher.topics.Of(wire.ClassStatus), 1, true, []byte(wire.Offline)); err != nil {
-				a.log.Warn("say offline", "err", err)
-			}
-		}
-		pipe.Close()
-	}
-	var errs []error
-	for _, s := range a.deps.Sensors {
-		if err := s.Halt(); err != nil {
-			errs = append(errs, fmt.Errorf("halt %s: %w", s.Name(), err))
-		}
-	}
-	errs = append(errs, a.deps.Outbox.Close(a.deps.Clock.Wall().UnixMilli()))
-	return errors.Join(errs...)
 }

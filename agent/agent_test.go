@@ -34,6 +34,8 @@ type plant struct {
 	board *board.Board
 	mu    sync.Mutex
 	world model.Sample
+	more  []sensor.Config // beside the standard ones, on buses
+	buses sensor.Buses
 }
 
 func newPlant(t testing.TB) *plant { return newPlantOn(t, board.Standard()) }
@@ -85,6 +87,13 @@ func (p *plant) sensors(t testing.TB) []sensor.Sensor {
 			c.Opts = o
 		}
 		s, err := sensor.New(c, p.board)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out = append(out, s)
+	}
+	for _, c := range p.more {
+		s, err := sensor.New(c, p.buses)
 		if err != nil {
 			t.Fatal(err)
 		}

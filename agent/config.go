@@ -16,9 +16,11 @@ import (
 	"github.com/goccy/go-yaml"
 
 	"fairwatt/agent/contactor/drive"
+	"fairwatt/agent/modbus"
 	"fairwatt/agent/outbox"
 	"fairwatt/agent/sensor"
 	"fairwatt/model"
+	"fairwatt/proto/brief"
 	"fairwatt/proto/seal"
 	"fairwatt/proto/strictyaml"
 	"fairwatt/proto/wire"
@@ -40,6 +42,8 @@ type Config struct {
 	MQTT     []string       `yaml:"mqtt"`
 	MQTTAuth MQTTAuthConfig `yaml:"mqtt_auth"`
 	TLS      TLSConfig      `yaml:"tls"`
+	// SensorBroker is the broker of sensors of kind mqtt, if it is another one.
+	SensorBroker *SensorBrokerConfig `yaml:"sensor_broker"`
 	// Bus is where the sensors are: empty for this machine, sim://host:port
 	// for a simulated board.
 	Bus string `yaml:"bus"`
@@ -59,6 +63,8 @@ type Config struct {
 	Location  *LocationConfig `yaml:"location"`
 	// Warnings are official warnings that the judge heeds.
 	Warnings *WarningsConfig `yaml:"warnings"`
+	// Neighbours says what is told to neighbours of this place's weather.
+	Neighbours *NeighboursConfig `yaml:"neighbours"`
 	// CAPAlerts has the alerts told as CAP 1.2 too.
 	CAPAlerts *CAPAlertsConfig `yaml:"cap_alerts"`
 	Watchdog  WatchdogConfig   `yaml:"watchdog"`
@@ -115,7 +121,7 @@ func (c *Config) SlotTooShort(timeout time.Duration) bool { return timeout < c.T
 
 // SellConfig makes the device a seller.
 type SellConfig struct {
-	Meter            string        `yaml:"meter"` // sensor of kind s0 whose register bills
+	Meter            string        `yaml:"meter"` // sensor with one energy register, which bills
 	PriceMicroPerKWh int64         `yaml:"price_micro_per_kwh"`
 	MinWh            int64         `yaml:"min_wh"`
 	MaxWh            int64         `yaml:"max_wh"`
@@ -135,7 +141,7 @@ type BuyConfig struct {
 // A BuyCircuit is a circuit with its own meter.
 type BuyCircuit struct {
 	Name                string `yaml:"name"`
-	Meter               string `yaml:"meter"` // sensor of kind s0
+	Meter               string `yaml:"meter"` // sensor with one energy register
 	VolumeWh            int64  `yaml:"volume_wh"`
 	MaxPriceMicroPerKWh int64  `yaml:"max_price_micro_per_kwh"`
 }
@@ -185,7 +191,8 @@ func LoadConfig(path string) (*Config, error) {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	dir := filepath.Dir(path)
-	for _, p := range []*string{&cfg.Data, &cfg.Genesis, &cfg.TLS.CA, &cfg.TLS.Cert, &cfg.TLS.Key, &cfg.MQTTAuth.PasswordFile, cfg.warningsFile()} {
+	paths := []*string{&cfg.Data, &cfg.Genesis, &cfg.TLS.CA, &cfg.TLS.Cert, &cfg.TLS.Key, &cfg.MQTTAuth.PasswordFile, cfg.warningsFile()}
+	for _, p := range append(paths, cfg.SensorBroker.files()...) {
 		if *p != "" && !filepath.IsAbs(*p) {
 			*p = filepath.Join(dir, *p)
 		}
@@ -211,6 +218,9 @@ func (c *Config) fill() {
 	}
 	if w := &c.Watchdog; w.Device != "" && w.Timeout == 0 {
 		w.Timeout = 15 * time.Second
+	}
+	if c.Neighbours != nil {
+		c.Neighbours.fill()
 	}
 	if c.CAPAlerts != nil {
 		c.CAPAlerts.fill(c)
@@ -278,6 +288,12 @@ func (c *Config) Validate() error {
 	if err := c.validateBuses(); err != nil {
 		return err
 	}
+	if err := c.SensorBroker.validate(c); err != nil {
+		return err
+	}
+	if err := c.validateRelayed(); err != nil {
+		return err
+	}
 	if err := c.validateLocation(); err != nil {
 		return err
 	}
@@ -289,6 +305,11 @@ func (c *Config) Validate() error {
 	}
 	if c.Warnings != nil {
 		if err := c.Warnings.validate(c.Location); err != nil {
+			return err
+		}
+	}
+	if c.Neighbours != nil {
+		if err := c.Neighbours.validate(c); err != nil {
 			return err
 		}
 	}
@@ -368,21 +389,31 @@ func (c *Config) validateLocation() error {
 // maxBrokers bounds the broker list.
 const maxBrokers = 8
 
+// checkBroker checks the address of a broker; the error's field is empty if ca is
+// missing.
+func checkBroker(field, broker, ca string) *ConfigError {
+	u, err := url.Parse(broker)
+	switch {
+	case err != nil || u.Host == "" || (u.Scheme != "tcp" && u.Scheme != "tls"):
+		return &ConfigError{field, brief.Sprintf("%q; use tcp://host:1883 or tls://host:8883", broker)}
+	case u.User != nil:
+		return &ConfigError{field, "holds a password; use a password_file"}
+	case u.Scheme == "tls" && ca == "":
+		return &ConfigError{"", "a tls:// broker needs the certificate authority's file"}
+	}
+	return nil
+}
+
 func (c *Config) validateBrokers() error {
 	if len(c.MQTT) > maxBrokers {
 		return &ConfigError{"mqtt", fmt.Sprintf("%d brokers; at most %d", len(c.MQTT), maxBrokers)}
 	}
 	for i, broker := range c.MQTT {
-		field := fmt.Sprintf("mqtt[%d]", i)
-		u, err := url.Parse(broker)
-		if err != nil || u.Host == "" || (u.Scheme != "tcp" && u.Scheme != "tls") {
-			return &ConfigError{field, fmt.Sprintf("%q; use tcp://host:1883 or tls://host:8883", broker)}
-		}
-		if u.User != nil {
-			return &ConfigError{field, "holds a password; use mqtt_auth with a password_file"}
-		}
-		if u.Scheme == "tls" && c.TLS.CA == "" {
-			return &ConfigError{"tls.ca", "a tls:// broker needs the certificate authority's file"}
+		if err := checkBroker(fmt.Sprintf("mqtt[%d]", i), broker, c.TLS.CA); err != nil {
+			if err.Field == "" { // the one file of all brokers
+				err.Field = "tls.ca"
+			}
+			return err
 		}
 	}
 	if (c.TLS.Cert == "") != (c.TLS.Key == "") {
@@ -407,7 +438,7 @@ func (c *Config) validateBuses() error {
 	if len(c.Sensors) == 0 {
 		return &ConfigError{"sensors", "none; a gate without sensors never opens"}
 	}
-	seen := make(map[string]bool)
+	seen, lines := make(map[string]bool), make(map[string]modbus.Line)
 	for i, s := range c.Sensors {
 		if err := s.Validate(); err != nil {
 			return &ConfigError{fmt.Sprintf("sensors[%d]", i), err.Error()}
@@ -417,20 +448,35 @@ func (c *Config) validateBuses() error {
 			return &ConfigError{fmt.Sprintf("sensors[%d].name", i), fmt.Sprintf("%q stands twice; give each sensor a name", name)}
 		}
 		seen[name] = true
+		// One line has one speed: the sensors would turn it under each other.
+		if line, on := s.SerialLine(); on {
+			if other, ok := lines[s.SerialPort()]; ok && other != line {
+				return &ConfigError{fmt.Sprintf("sensors[%d].baudrate", i), fmt.Sprintf("%s is %s here and %s before; set all devices of a line alike", s.SerialPort(), line, other)}
+			}
+			lines[s.SerialPort()] = line
+		}
+	}
+	return nil
+}
+
+// billing refuses a meter whose register cannot bill.
+func (c *Config) billing(name string) error {
+	i := slices.IndexFunc(c.Sensors, func(s sensor.Config) bool { return s.Describe().Name == name })
+	if i < 0 {
+		return fmt.Errorf("%s is the name of no sensor; name one with an energy register", brief.Quote(name))
+	}
+	if err := c.Sensors[i].Bills(); err != nil {
+		return fmt.Errorf("%s %w", brief.Quote(name), err)
 	}
 	return nil
 }
 
 func (c *Config) validateTrade() error {
-	isMeter := func(name string) bool {
-		return slices.ContainsFunc(c.Sensors, func(s sensor.Config) bool {
-			return s.Describe().Name == name && s.Kind == sensor.KindS0
-		})
-	}
 	if s := c.Sell; s != nil {
+		if err := c.billing(s.Meter); err != nil {
+			return &ConfigError{"sell.meter", err.Error()}
+		}
 		switch {
-		case !isMeter(s.Meter):
-			return &ConfigError{"sell.meter", fmt.Sprintf("%q is no sensor of kind s0", s.Meter)}
 		case s.PriceMicroPerKWh <= 0 || s.PriceMicroPerKWh > 1e9:
 			return &ConfigError{"sell.price_micro_per_kwh", "use 1 to 1000000000 (millionths per kWh)"}
 		case s.MinWh < 1 || s.MaxWh < s.MinWh || s.MaxWh > 1e9:
@@ -451,11 +497,12 @@ func (c *Config) validateTrade() error {
 		seen := make(map[string]bool)
 		for i, circuit := range b.Circuits {
 			field := fmt.Sprintf("buy.circuits[%d]", i)
+			meter := c.billing(circuit.Meter)
 			switch {
 			case !seal.ValidName(circuit.Name) || seen[circuit.Name]:
 				return &ConfigError{field + ".name", fmt.Sprintf("%q; use an id that no other circuit has", circuit.Name)}
-			case !isMeter(circuit.Meter):
-				return &ConfigError{field + ".meter", fmt.Sprintf("%q is no sensor of kind s0", circuit.Meter)}
+			case meter != nil:
+				return &ConfigError{field + ".meter", meter.Error()}
 			case circuit.VolumeWh < 1 || circuit.VolumeWh > 1e9:
 				return &ConfigError{field + ".volume_wh", "use 1 to 1000000000"}
 			case circuit.MaxPriceMicroPerKWh < 1 || circuit.MaxPriceMicroPerKWh > 1e9:

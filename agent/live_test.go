@@ -88,6 +88,7 @@ type liveSite struct {
 	key     crypto.Signer
 	wall    func() time.Time // nil: time.Now
 	synced  func() bool      // nil: always
+	onGate  func(model.State)
 	outbox  *outbox.Outbox
 	log     *logLines
 
@@ -162,7 +163,7 @@ func (s *liveSite) start() {
 	s.agent, err = New(cfg, Deps{
 		Chain: s.chain, Key: s.key,
 		Sensors: s.sensors, Missing: s.missing, Judge: judge, Outbox: s.outbox, Pipes: []mqtt.Pipe{s.pipe},
-		Clock: clock, Version: "test", Supervisor: s.super, Logger: s.agentLog(),
+		Clock: clock, Version: "test", Supervisor: s.super, OnGate: s.onGate, Logger: s.agentLog(),
 	})
 	if err != nil {
 		s.t.Fatal(err)

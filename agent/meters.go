@@ -3,18 +3,31 @@ package agent
 import (
 	"context"
 	"encoding/json"
+	"fmt"
+	"slices"
 
 	"fairwatt/agent/sensor"
 	"fairwatt/model"
 )
 
-// An energyMeter is a sensor with an energy register (S0 pulses). The
-// register is kept across restarts by the agent.
+// An energyMeter is a sensor with an energy register. The register is kept across
+// restarts by the agent.
 type energyMeter interface {
 	sensor.Sensor
 	EnergyWh() uint64
 	RestoreRegister(wh uint64)
 }
+
+// A facedMeter is one that counts by itself: what it showed at the last reading is
+// kept too, so that what it counts while the agent is away is counted, and another
+// meter in its place is not.
+type facedMeter interface {
+	FaceWh() uint64
+	RestoreFace(wh, faceWh uint64)
+}
+
+// stateFaces is the key of what the meters that count by themselves showed.
+const stateFaces = "meter-faces"
 
 // A meter is an energyMeter by its configured name.
 type meter struct {
@@ -27,9 +40,13 @@ type meter struct {
 // registers of the last run.
 func (a *Agent) restoreMeters() error {
 	for _, s := range a.deps.Sensors {
-		if m, ok := s.(energyMeter); ok {
+		if m, ok := s.(energyMeter); ok && isMeter(s) {
 			a.meters = append(a.meters, meter{name: s.Name(), energyMeter: m})
 		}
+	}
+	var faces map[string]uint64
+	if err := a.readState(stateFaces, func(b []byte) error { return json.Unmarshal(b, &faces) }); err != nil {
+		return err
 	}
 	return a.readState(stateMeters, func(b []byte) error {
 		var kept map[string]uint64
@@ -37,7 +54,13 @@ func (a *Agent) restoreMeters() error {
 			return err
 		}
 		for _, m := range a.meters {
-			if wh, ok := kept[m.name]; ok {
+			wh, ok := kept[m.name]
+			faced, counts := m.energyMeter.(facedMeter)
+			face, shown := faces[m.name]
+			switch {
+			case ok && counts && shown:
+				faced.RestoreFace(wh, face)
+			case ok:
 				m.RestoreRegister(wh)
 			}
 		}
@@ -45,13 +68,42 @@ func (a *Agent) restoreMeters() error {
 	})
 }
 
+// isMeter says whether a sensor gives one energy register: with two it is not said
+// which of them bills.
+func isMeter(s sensor.Sensor) bool {
+	channels := s.Channels()
+	return slices.Contains(channels, model.EnergyExportWh) != slices.Contains(channels, model.EnergyImportWh)
+}
+
+// marshalMeters returns what is kept of the meters: the registers, and what those that
+// count by themselves showed.
+func (a *Agent) marshalMeters() (registers, faces []byte, err error) {
+	shown := map[string]uint64{}
+	for _, m := range a.meters {
+		if f, ok := m.energyMeter.(facedMeter); ok {
+			shown[m.name] = f.FaceWh()
+		}
+	}
+	registers, err = json.Marshal(a.registers())
+	if err == nil {
+		faces, err = json.Marshal(shown)
+	}
+	if err != nil {
+		return nil, nil, fmt.Errorf("marshal meters: %w", err)
+	}
+	return registers, faces, nil
+}
+
 // readMeters reads the registers again, because traders never act on an older
 // reading. The tick has read the meters for the sample and reports their
 // failures.
 func (a *Agent) readMeters(ctx context.Context) {
-	var sample model.Sample
 	for i := range a.meters {
-		a.meters[i].ok = readOne(ctx, a.meters[i].energyMeter, &sample) == nil
+		var sample model.Sample
+		_ = readOne(ctx, a.meters[i].energyMeter, &sample) // a register may be read although another channel is not
+		_, export := sample.Get(model.EnergyExportWh)
+		_, imported := sample.Get(model.EnergyImportWh)
+		a.meters[i].ok = export || imported
 	}
 }
 

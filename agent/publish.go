@@ -104,6 +104,7 @@ func (a *Agent) publishTelemetry() error {
 		},
 	}
 	v.Counters["receipts_refused"], v.Counters["receipts_dropped"] = a.receipts.counts()
+	a.countNeighbours(v.Counters)
 	if a.senses.supply != nil {
 		v.Counters["power_cycles"] = a.senses.supply.cycles
 	}
@@ -147,6 +148,9 @@ func (a *Agent) publishInfo() error {
 	if a.deps.Chain != nil {
 		v.ChainID = hex.EncodeToString(a.deps.Chain.ID[:])
 		v.Capabilities = append(v.Capabilities, "record")
+	}
+	if a.region != nil {
+		v.Capabilities = append(v.Capabilities, "nowcast")
 	}
 	if !a.words.none {
 		v.Capabilities = append(v.Capabilities, "command")

@@ -152,16 +152,16 @@ func (c *checker) counts() (refused, dropped uint64) {
 	return c.refused.Load(), c.dropped.Load()
 }
 
-// checkReceipts is the checker's goroutine. If it panics, no energy flows for a
-// trade any more.
-func (a *Agent) checkReceipts(ctx context.Context) error {
+// guarded is a goroutine beside the loop. If it panics, no energy flows for a trade
+// any more.
+func (a *Agent) guarded(ctx context.Context, run func(context.Context)) error {
 	ended := false
 	defer func() {
 		if !ended {
 			_ = a.power.open() // it logs, and the program ends
 		}
 	}()
-	a.receipts.run(ctx)
+	run(ctx)
 	ended = true
 	return nil
 }

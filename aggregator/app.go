@@ -225,7 +225,7 @@ func (a *app) Epoch() consensus.Epoch {
 	network, failed := a.state.Network()
 	return consensus.Epoch{
 		Number: a.state.Epoch(), Order: network.IDs, LastHeight: a.state.EpochFirstHeight() - 1,
-		Network: network, Failed: failed, Tree: wct.Algorithm(a.genesis.Params.Tree),
+		Network: network, Failed: failed, Probes: a.state.Probes(), Tree: wct.Algorithm(a.genesis.Params.Tree),
 	}
 }
 

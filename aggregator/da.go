@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto"
+	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -16,6 +17,7 @@ import (
 
 	"fairwatt/aggregator/consensus"
 	"fairwatt/aggregator/console"
+	"fairwatt/aggregator/exchange"
 	"fairwatt/aggregator/intake"
 	"fairwatt/aggregator/ledger"
 	"fairwatt/aggregator/page"
@@ -25,6 +27,7 @@ import (
 	"fairwatt/proto/certfile"
 	"fairwatt/proto/fairwattpb"
 	"fairwatt/proto/mqtt"
+	"fairwatt/proto/nowcast"
 	"fairwatt/proto/wire"
 )
 
@@ -52,6 +55,11 @@ type Config struct {
 	// at once). More is dropped and counted.
 	RecordsPerS float64
 	Burst       int
+	// NowcastKM is how far an agent's nowcast is handed to others; 0 hands none on.
+	NowcastKM float64
+	// NowcastEvery is how often an honest agent tells one (10 min); more is dropped
+	// and counted.
+	NowcastEvery time.Duration
 	// ShownTrades and ShownBlocks bound the page (40 and 12).
 	ShownTrades, ShownBlocks int
 }
@@ -86,6 +94,9 @@ func (c *Config) setDefaults() {
 	if c.Burst == 0 {
 		c.Burst = 4000
 	}
+	if c.NowcastEvery == 0 {
+		c.NowcastEvery = nowcast.EveryMs * time.Millisecond
+	}
 	if c.ShownTrades == 0 {
 		c.ShownTrades = 40
 	}
@@ -114,9 +125,12 @@ type DA struct {
 	node      *consensus.Node
 	intake    *intake.Intake
 	mail      *receipt.Mailer
+	exchange  *exchange.Exchange
 	page      *page.Page
 	warned    time.Time // of the certificate's end
-	tickedAt  time.Time // pulse's own: when this aggregator last asked for a block
+	reports   reports
+	tickedAt  time.Time     // pulse's own: when this aggregator last asked for a block
+	listed    chan struct{} // the list has changed, or a broker is there again
 }
 
 // New opens the store and makes a DA that continues where the store ends. Close
@@ -135,7 +149,7 @@ func New(cfg Config, deps Deps) (*DA, error) {
 	if deps.Genesis == nil || deps.Key == nil || deps.Link == nil {
 		return nil, errors.New("aggregator: genesis, key and link are required")
 	}
-	d := &DA{cfg: cfg, deps: deps, log: deps.Logger.With("da", cfg.ID)}
+	d := &DA{cfg: cfg, deps: deps, reports: reports{self: cfg.ID, wake: make(chan struct{}, 1)}, listed: make(chan struct{}, 1), log: deps.Logger.With("da", cfg.ID)}
 	if err := d.open(); err != nil {
 		return nil, fmt.Errorf("aggregator %s: %w", cfg.ID, err)
 	}
@@ -179,12 +193,17 @@ func (d *DA) connect() error {
 	d.mail = receipt.NewMailer(receipt.Config{
 		DA: d.cfg.ID, Key: d.deps.Key, Chain: chain, Pipes: d.deps.Pipes, SiteOf: d.siteOf, Now: d.deps.Now, Log: d.log,
 	}, outcomes)
+	d.exchange = exchange.New(exchange.Config{
+		DA: d.cfg.ID, Key: d.deps.Key, Chain: chain, Pipes: d.deps.Pipes, Participant: d.deviceOf,
+		DistanceKM: d.cfg.NowcastKM, Every: d.cfg.NowcastEvery, Now: d.deps.Now, Log: d.log,
+	})
 	d.page, err = page.New(page.Config{
 		DA: d.cfg.ID, Software: d.cfg.Software, Genesis: d.deps.Genesis, Trades: d.cfg.ShownTrades, Blocks: d.cfg.ShownBlocks, Now: d.deps.Now,
 	}, d.state, d.store, page.Needs{
 		Agreement:       func() page.Agreement { return d.node },
 		Intake:          func() intake.Stats { return d.intake.Stats() },
 		Receipts:        d.mail.Sent,
+		Nowcasts:        d.exchange,
 		Brokers:         d.brokers,
 		CertificateEnds: d.deps.CertificateEnds,
 	})
@@ -226,12 +245,24 @@ func (d *DA) siteOf(device string) (string, bool) {
 	return p.Site, ok && p.Site != ""
 }
 
+// deviceOf returns the site and key under which a device is registered.
+func (d *DA) deviceOf(id string) (site string, key ed25519.PublicKey, ok bool) {
+	site, ok = d.siteOf(id)
+	if !ok {
+		return "", nil, false
+	}
+	key, ok = d.state.Key(id)
+	return site, key, ok
+}
+
 // committed tells everyone who waits for a block.
 func (d *DA) committed(st *ledger.Staged, votes int) {
 	d.mail.Add(st)
 	d.intake.Final(st)
 	d.mail.Block(st)
 	d.page.Added(st, votes)
+	d.reports.added(d, st)
+	d.listMoved(st)
 }
 
 // keepGenesis puts the genesis next to the chain, so that the folder can be
@@ -281,18 +312,25 @@ const (
 // the store; a DA runs once.
 func (d *DA) Run(ctx context.Context) error {
 	for _, p := range d.deps.Pipes {
+		p.OnUp(d.wakeList)
 		p.Subscribe(wire.EveryDevice(wire.ClassRecord), d.intake.Take)
 		p.Subscribe(wire.EveryDevice(wire.ClassStatus), d.takeView)
 		p.Subscribe(wire.EveryDevice(wire.ClassGate), d.takeView)
 		p.Subscribe(wire.EveryDevice(wire.ClassInfo), d.takeView)
 		p.Subscribe(wire.EveryDevice(wire.ClassHazard+"+"), d.takeView)
+		if d.cfg.NowcastKM > 0 {
+			p.Subscribe(wire.EveryDevice(wire.ClassNowcast), d.exchange.Take)
+		}
 	}
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return d.deps.Link.Run(ctx, d.handlers()) })
 	g.Go(func() error { return d.node.Run(ctx) })
 	g.Go(func() error { return d.intake.Run(ctx) })
 	g.Go(func() error { return d.mail.Run(ctx) })
+	g.Go(func() error { return d.exchange.Run(ctx) })
 	g.Go(func() error { return d.pulse(ctx) })
+	g.Go(func() error { return d.tellList(ctx) })
+	g.Go(func() error { return d.report(ctx) })
 	g.Go(func() error {
 		for _, p := range d.deps.Pipes {
 			if err := p.Open(); err != nil {
@@ -370,14 +408,15 @@ func (d *DA) warnOfEnd() {
 	}
 }
 
-// takeView shows a device's view. One that comes online may have missed
-// receipts.
+// takeView shows a device's view. One that comes online may have missed receipts
+// and nowcasts.
 func (d *DA) takeView(m mqtt.Message) {
 	online, device, err := d.page.Take(m)
 	if err != nil {
 		d.log.Debug("view", "err", err)
 	} else if online {
 		d.mail.Again(device)
+		d.exchange.Again(device)
 	}
 }
 

@@ -112,7 +112,8 @@ type town struct {
 	dir    string
 	broker *broker
 	net    *peer.Memory
-	pipe   func(id string) mqtt.Pipe // nil: the broker's
+	pipe   func(id string) mqtt.Pipe                          // nil: the broker's
+	link   func(id string, l aggregator.Link) aggregator.Link // nil: as it is
 
 	mu   sync.Mutex
 	das  map[string]*aggregator.DA
@@ -145,8 +146,12 @@ func (w *town) start(id string) {
 		pipes[0] = w.pipe(id)
 		close(own.opened)
 	}
+	var link aggregator.Link = w.net.Join(id)
+	if w.link != nil {
+		link = w.link(id, link)
+	}
 	da, err := aggregator.New(aggregator.Config{ID: id, Dir: filepath.Join(w.dir, id), RecordsPerS: 1e6, Burst: 1e6}, aggregator.Deps{
-		Genesis: w.g, Key: ledgertest.Key(id), Link: w.net.Join(id), Pipes: pipes,
+		Genesis: w.g, Key: ledgertest.Key(id), Link: link, Pipes: pipes,
 		Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		w.t.Fatal(err)

@@ -127,17 +127,23 @@ type sun struct {
 	day                  int64 // since 1970; what follows holds for it
 	known                bool
 	eotMin, level, swing float64 // the height is level + swing * cos(hour angle)
+	decl                 float64 // degrees, positive in the northern summer
 }
 
 const dayMs = 86_400_000
 
 func (s *sun) sine(p *Position, unixMs int64) float64 {
+	hour := s.hour(p, unixMs)
+	return s.level + float64(s.swing*cosDeg(hour))
+}
+
+// hour is the local solar time in degrees from noon.
+func (s *sun) hour(p *Position, unixMs int64) float64 {
 	if day := floorDiv(unixMs, dayMs); !s.known || s.day != day {
 		*s = sunOn(p, day)
 	}
-	ofDay := float64(unixMs-s.day*dayMs) / 60_000            // minutes
-	hour := float64((ofDay+s.eotMin-720)*0.25) + p.Longitude // degrees from noon
-	return s.level + float64(s.swing*cosDeg(hour))
+	ofDay := float64(unixMs-s.day*dayMs) / 60_000 // minutes
+	return float64((ofDay+s.eotMin-720)*0.25) + p.Longitude
 }
 
 func sunOn(p *Position, day int64) sun {
@@ -150,6 +156,7 @@ func sunOn(p *Position, day int64) sun {
 		eotMin: float64(9.87*sinDeg(2*turn)) - float64(7.53*cosDeg(turn)) - float64(1.5*sinDeg(turn)), // minutes
 		level:  float64(sinDeg(p.Latitude) * sinDeg(decl)),
 		swing:  float64(cosDeg(p.Latitude) * cosDeg(decl)),
+		decl:   decl,
 	}
 }
 

@@ -3,15 +3,18 @@ package model
 import (
 	"crypto/sha256"
 	"math"
+
+	"fairwatt/model/neighbours"
 )
 
 // The features of the hazard network, in the order of Features.X. They are the
 // weather features of the hazard notes (section 3.2) that a station with a
 // thermometer, a hygrometer, a barometer, an anemometer, a rain gauge and a
-// pyranometer can compute. Absolute pressure (altitude), wind direction (local
-// orography), hour and season are left out on purpose: they tell one station
-// from another more than they tell weather, and the sensing clock of a live
-// agent is monotonic, so that neither hour nor season is known to a Sample.
+// pyranometer can compute. Absolute pressure (altitude) and wind direction (local
+// orography) are left out on purpose: they tell one station from another more than
+// they tell weather. Hour and season are those of the sun over the place, and
+// missing where position or wall clock are unknown: the sensing clock of a live
+// agent is monotonic.
 const (
 	FeatureTemperature = iota
 	FeatureHumidity
@@ -61,12 +64,27 @@ const (
 	FeatureTemperatureSpread
 	FeaturePressureSpread
 	FeatureRainHours24h
-	NumFeatures // how many there are; not a feature
+
+	// Of the place (features_place.go).
+	FeatureGustRatio
+	FeatureSunSine
+	FeatureSolarTimeSin
+	FeatureSolarTimeCos
+	FeatureDeclination
+
+	// What neighbours say, in the order of neighbours.Heard.X.
+	FeatureNeighbours
+	FeatureNeighbourGustMean       = FeatureNeighbours + neighbours.GustMean
+	FeatureNeighbourPressureLowest = FeatureNeighbours + neighbours.PressureLowest
+	FeatureNeighbourGustRegion     = FeatureNeighbours + neighbours.GustRegion
+	FeatureNeighbourThunder3h      = FeatureNeighbours + neighbours.Thunder3h
+	FeatureNeighbourThunder6h      = FeatureNeighbours + neighbours.Thunder6h
+	NumFeatures                    = FeatureNeighbours + neighbours.NumNumbers // how many there are; not a feature
 )
 
 // featureVersion goes into the schema hash. Raise it when the meaning of a
 // feature changes while its name stays, so that old weights are refused.
-const featureVersion = "fairwatt-features-2"
+const featureVersion = "fairwatt-features-3"
 
 var features = [NumFeatures]struct{ name, unit string }{
 	FeatureTemperature:          {"temperature_c", "C"},
@@ -115,6 +133,19 @@ var features = [NumFeatures]struct{ name, unit string }{
 	FeatureTemperatureSpread:    {"temperature_spread_5d_c", "C"},
 	FeaturePressureSpread:       {"pressure_spread_5d_hpa", "hPa"},
 	FeatureRainHours24h:         {"rain_hours_24h", "h"},
+
+	FeatureGustRatio:    {"wind_gust_ratio_1h", ""},
+	FeatureSunSine:      {"sun_height_sine", ""},
+	FeatureSolarTimeSin: {"solar_time_sin", ""},
+	FeatureSolarTimeCos: {"solar_time_cos", ""},
+	FeatureDeclination:  {"sun_declination_deg", "deg"},
+
+	FeatureNeighbours:              {"neighbour_gust_ratio_highest", ""},
+	FeatureNeighbourGustMean:       {"neighbour_gust_ratio_mean", ""},
+	FeatureNeighbourPressureLowest: {"neighbour_pressure_change_3h_lowest_hpa", "hPa"},
+	FeatureNeighbourGustRegion:     {"neighbour_gust_ratio_region", ""},
+	FeatureNeighbourThunder3h:      {"neighbour_thunder_3h", ""},
+	FeatureNeighbourThunder6h:      {"neighbour_thunder_6h", ""},
 }
 
 // FeatureNames returns the features' names in the order of Features.X, units
@@ -197,11 +228,12 @@ type bucket struct {
 	raining      bool
 	hasLightning bool
 	lightning    bool
+	strokes      float64
 }
 
 // An Extractor turns samples at any rate from one a second to one an hour into
 // Features. All windows are in time, not in samples. It has a fixed size
-// (about 25 kB), allocates nothing after NewExtractor and is owned by one
+// (about 27 kB), allocates nothing after NewExtractor and is owned by one
 // goroutine.
 type Extractor struct {
 	ring   [numBuckets]bucket
@@ -210,6 +242,7 @@ type Extractor struct {
 	days   days
 	rainMs int64 // when the last counted rain amount was measured
 	hasMs  bool
+	place  place
 }
 
 // NewExtractor returns an Extractor that knows nothing.
@@ -249,6 +282,8 @@ func (e *Extractor) Push(s *Sample) {
 	}
 	e.any, e.last = true, index
 	e.days.push(s)
+	e.place.gusts.push(s)
+	e.place.newestMs = s.TimeMs
 	b.add(meanTemperature, s, TemperatureC)
 	b.add(meanHumidity, s, HumidityPct)
 	b.add(meanPressure, s, PressureHPa)
@@ -259,12 +294,7 @@ func (e *Extractor) Push(s *Sample) {
 		b.gust, b.hasGust = v, true
 	}
 	e.addRain(b, s)
-	if v, ok := s.Get(LightningCount); ok {
-		b.hasLightning, b.lightning = true, b.lightning || v > 0
-	}
-	if _, ok := s.Get(LightningKM); ok { // a distance is given for a strike only
-		b.hasLightning, b.lightning = true, true
-	}
+	e.addStrokes(b, s)
 }
 
 func (e *Extractor) slot(index int64) *bucket {

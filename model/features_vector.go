@@ -182,6 +182,7 @@ func (e *Extractor) Features(f *Features) {
 	f.set(FeatureIrradiance, e.mean(meanIrradiance, 0, h))
 	f.set(FeatureLightning6h, e.lightning6h())
 	e.days.features(f, t, td, p, w)
+	e.place.features(f, e.gustMax(0, h))
 }
 
 func (e *Extractor) gusts(f *Features) {

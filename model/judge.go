@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"fairwatt/model/neighbours"
 )
 
 // A Judge turns samples into a gate state: plausibility and age, windows,
@@ -78,6 +80,9 @@ func NewJudge(cfg Config, scorer Scorer) (*Judge, error) {
 		}
 		j.rules = inPlace(slices.Concat(rules, networkRules(scorer.Kinds())))
 		j.extractor = NewExtractor()
+		if cfg.Position != nil {
+			j.extractor.SetPosition(*cfg.Position)
+		}
 	}
 	j.states, j.begun = make([]ruleState, len(j.rules)), make([]int64, len(j.rules))
 	for i := range j.rules {
@@ -461,7 +466,29 @@ func (j *Judge) SetWall(unixMs, tMs int64) error {
 	}
 	j.ev.wallOffsetMs, j.ev.wallKnown = unixMs-tMs, true
 	j.ev.cyclone.setHours(unixMs - tMs)
+	if j.extractor != nil {
+		j.extractor.SetClock(unixMs, tMs)
+	}
 	return nil
+}
+
+// Hear tells what the neighbours say of the weather when the sensing clock reads
+// tMs; it counts for 10 minutes. Call it before Step. The network reads it and
+// nothing else does: it may warn sooner or later by it, and no rule changes. A judge
+// without a network has no use for it.
+func (j *Judge) Hear(tMs int64, h *neighbours.Heard) {
+	if j.extractor != nil {
+		j.extractor.Hear(tMs, h)
+	}
+}
+
+// Nowcast is what this station may tell its neighbours of its weather, as judged at
+// the last sample. A judge without a network computes no features and tells nothing.
+func (j *Judge) Nowcast() neighbours.Weather {
+	if j.extractor == nil {
+		return neighbours.Weather{ThunderAgoMs: neighbours.ThunderBackMs}
+	}
+	return j.extractor.Weather()
 }
 
 // State returns the gate's state: that of View, without its explanations.

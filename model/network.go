@@ -3,6 +3,10 @@ package model
 import (
 	"fmt"
 	"math"
+	"slices"
+	"strings"
+
+	"fairwatt/model/neighbours"
 )
 
 // A ScoreLimit says what a network score does for one hazard kind.
@@ -165,6 +169,7 @@ func (s *Scores) check() (Kind, bool) {
 // network tallies each kind's windows over and under its thresholds.
 type network struct {
 	scores    Scores
+	heard     neighbours.Heard // with the scores
 	known     bool
 	failure   string
 	overWarn  [NumKinds]tally
@@ -228,20 +233,22 @@ func (l ScoreLimit) lowest() float64 {
 }
 
 // take books the scores of one window at tMs. The time in which a kind was not
-// scored counts as one window at most: nothing is known of it.
-func (s *network) take(tMs int64, scores Scores, clearRatio float64) {
-	s.scores, s.known, s.failure = scores, true, ""
+// scored counts as one window at most: nothing is known of it. own are the scores
+// without the neighbours, by which alone it blocks.
+func (s *network) take(tMs int64, scores, own *Scores, clearRatio float64) {
+	s.scores, s.known, s.failure = *scores, true, ""
 	for k := range NumKinds {
 		if !scores.Has[k] {
 			continue
 		}
 		l, p := s.limits[k], scores.P[k]
+		alone := own.Has[k]
 		step := min(tMs-s.scoredMs[k], s.mostMs)
 		s.scoredMs[k] = tMs
 		s.overWarn[k].add(l.Warn > 0 && p >= l.Warn, s.firstMs, step)
-		s.overBlock[k].add(l.Block > 0 && p >= l.Block, s.firstMs, step)
+		s.overBlock[k].add(l.Block > 0 && alone && own.P[k] >= l.Block, s.firstMs, step)
 		s.under[k].add(p < l.lowest()*clearRatio, s.firstMs, step)
-		s.blockLow[k].add(p < l.Block*clearRatio, s.firstMs, step)
+		s.blockLow[k].add(alone && own.P[k] < l.Block*clearRatio, s.firstMs, step)
 	}
 }
 
@@ -275,15 +282,52 @@ func (x *explainer) score(k Kind) {
 		limit = l.Block
 	}
 	x.say("network: " + k.String() + " likely (threshold " + number(limit) + ")")
+	var by []string
 	for i, t := range x.e.network.scores.Top {
 		if i == 3 {
 			break
 		}
 		x.input(t.Name, t.Value, t.Unit, 0, "", 0)
+		for n, names := range x.e.network.heard.By {
+			if t.Name != features[FeatureNeighbours+n].name {
+				continue
+			}
+			for _, name := range names {
+				if !slices.Contains(by, name) {
+					by = append(by, name)
+				}
+			}
+		}
+	}
+	if by != nil {
+		x.say("as told by " + strings.Join(by, ", "))
 	}
 }
 
-// score runs the network when its period has passed.
+// blocks says whether any score may block at this site.
+func (s *network) blocks() bool {
+	for k := range s.limits {
+		if s.limits[k].Block > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// ask returns the scores, or why there are none that can be used.
+func (j *Judge) ask(f *Features) (s Scores, why string) {
+	s, err := j.scorer.Score(f)
+	if err != nil {
+		return s, err.Error()
+	}
+	if k, ok := s.check(); !ok {
+		return s, k.String() + " score is no probability"
+	}
+	return s, ""
+}
+
+// score runs the network when its period has passed. Where a site lets it block,
+// it is asked a second time, without what the neighbours say: they may warn only.
 func (j *Judge) score(tMs int64) {
 	if j.scorer == nil {
 		return
@@ -295,15 +339,25 @@ func (j *Judge) score(tMs int64) {
 	}
 	sc.nextMs = tMs + seconds(j.ev.cfg.Score.PeriodS)
 	j.extractor.Features(&j.features)
-	scores, err := j.scorer.Score(&j.features)
-	if err != nil {
-		sc.fail(err.Error())
+	own, why := Scores{}, ""
+	apart := sc.blocks() && j.features.hears()
+	if apart {
+		alone := j.features
+		alone.forgetNeighbours()
+		own, why = j.ask(&alone)
+	}
+	var scores Scores
+	if why == "" {
+		scores, why = j.ask(&j.features)
+	}
+	if why != "" {
+		sc.fail(why)
 		return
 	}
-	if k, ok := scores.check(); !ok {
-		sc.fail(k.String() + " score is no probability")
-		return
+	if !apart {
+		own = scores
 	}
-	sc.take(tMs, scores, j.ev.cfg.Score.ClearRatio)
+	sc.take(tMs, &scores, &own, j.ev.cfg.Score.ClearRatio)
+	sc.heard = j.extractor.place.heard
 	j.events = append(j.events, Event{TimeMs: tMs, Type: EventScore, Scores: scores})
 }

@@ -33,7 +33,7 @@ func TestWindowsAreTallied(t *testing.T) {
 		var s Scores
 		s.P[KindWind], s.Has[KindWind] = p, has
 		now += 60
-		n.take(now, s, 0.5)
+		n.take(now, &s, &s, 0.5)
 	}
 	take(0.5, true)
 	take(0, false)

@@ -104,7 +104,7 @@ func rulesManual(t *testing.T) []byte {
 
 // noSensor are the rules that no driver feeds yet, with what would.
 var noSensor = map[string]string{
-	"E07": "none of its own: a power analyser's recording, or another source of `thd_pct`",
+	"E07": "none of its own: a general kind that reads `thd_pct`, such as `modbus` with the map `eastron-sdm630` (phases), or a power analyser's recording",
 }
 
 // feeds writes which kinds of sensors give the channels of a rule, for each group of
@@ -118,13 +118,15 @@ func feeds(t *testing.T, b *bytes.Buffer, r model.RuleInfo) {
 	for _, group := range r.Needs {
 		var kinds []string
 		for _, kind := range sensor.Kinds() {
-			if slices.ContainsFunc(group, func(c model.Channel) bool { return slices.Contains(sensor.Gives(kind), c) }) {
+			if !sensor.Generic(kind) && slices.ContainsFunc(group, func(c model.Channel) bool { return slices.Contains(sensor.Gives(kind), c) }) {
 				kinds = append(kinds, "`"+kind+"`")
 			}
 		}
 		blind = blind || len(kinds) == 0
 		fed := max(0, slices.IndexFunc(group, func(c model.Channel) bool {
-			return slices.ContainsFunc(sensor.Kinds(), func(kind string) bool { return slices.Contains(sensor.Gives(kind), c) })
+			return slices.ContainsFunc(sensor.Kinds(), func(kind string) bool {
+				return !sensor.Generic(kind) && slices.Contains(sensor.Gives(kind), c)
+			})
 		}))
 		parts = append(parts, "`"+group[fed].String()+"` from "+strings.Join(kinds, ", "))
 	}
@@ -171,7 +173,8 @@ const sensorsHead = `
 ## Sensors that feed the rules
 
 Each rule that looks at measurements, with the kinds of sensors ([agent.md](agent.md#sensors)) that give what it needs. For each
-thing that it needs, one of them is enough.
+thing that it needs, one of them is enough. The general kinds ` + "`modbus`, `mqtt` and `sysfs`" + ` are left out: each can give any of these channels but
+` + "`lightning_km`" + ` and ` + "`inverter_events`" + `, if a device has it.
 
 | rule | sensors |
 |---|---|

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"math"
+	"strings"
 )
 
 // A snapshot is "FWJ3", a body, and the CRC-32C of both. The body holds, in
@@ -13,7 +14,7 @@ import (
 // ages of its last openings; the official warnings in force; W08's usual
 // pressure by Unix hour; a person's block; then each rule that is not idle, with
 // its id, level held, flags and remaining hold; then the ages of the strokes that
-// may confirm another, as entries of the same form.
+// may confirm another and the strong hours of the wind, as entries of the same form.
 // "FWJ2" is the same without the block, and is read too. Ids instead of
 // indexes survive a change of the rule table. Ages instead of times survive a
 // restart of the clock: a monotonic one begins at zero.
@@ -81,6 +82,9 @@ func (j *Judge) Snapshot() []byte {
 		b = appendEntry(b, j.rules[i].id, byte(st.stands()), flags, remaining)
 	}
 	b = j.ev.lightning.append(b, j.nowMs)
+	if j.extractor != nil {
+		b = j.extractor.place.gusts.append(b)
+	}
 	return binary.BigEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
 }
 
@@ -141,9 +145,14 @@ func (j *Judge) Restore(snapshot []byte, nowMs int64) error {
 	}
 	past := newPast(j, int64(wait))
 	strokes := newLightning()
+	var gusts []byte
 	for len(r.b) > 0 && !r.bad {
 		id, held, flags, remaining := r.rule()
 		if !r.bad && strokes.restore(id, byte(held), flags, nowMs-remaining) {
+			continue
+		}
+		if piece, ok := strings.CutPrefix(id, gustEntry); ok && !r.bad {
+			gusts = append(gusts, piece...)
 			continue
 		}
 		if r.bad || held > LevelBlock || id == rules[ruleInit].id || !past.add(id, held, flags, remaining) {
@@ -160,6 +169,9 @@ func (j *Judge) Restore(snapshot []byte, nowMs int64) error {
 	}
 	j.resumeMs, j.restoredMs = past.resumeMs, nowMs
 	j.ev.warnings, j.ev.lightning = inForce, strokes
+	if j.extractor != nil {
+		j.extractor.place.gusts.restore(gusts)
+	}
 	j.ev.cyclone.restore(base, nowMs+j.ev.wallOffsetMs, j.ev.wallKnown)
 	blocked.clockKnown, blocked.wallOffsetMs = j.ev.block.clockKnown, j.ev.block.wallOffsetMs
 	j.ev.block = blocked

@@ -76,12 +76,8 @@ func setReadTimeout(p io.ReadWriteCloser, d time.Duration) error {
 	return errors.New("the serial port knows no timeout")
 }
 
-// Times of a serial exchange: a PZEM answers within some 100 ms.
-const (
-	rtuTimeout = 500 * time.Millisecond
-	rtuDrain   = 2 * time.Millisecond
-	rtuSilence = 4 * time.Millisecond // 3.5 characters at 9600 Bd, before a frame
-)
+// rtuTimeout is how long an answer may take; a PZEM's comes within some 100 ms.
+const rtuTimeout = 500 * time.Millisecond
 
 // A Clock tells the time of a serial line and waits on it.
 type Clock interface {
@@ -91,16 +87,22 @@ type Clock interface {
 	Sleep(ctx context.Context, d time.Duration) error
 }
 
-// OverSerial asks on a serial line and awaits the answer's PDU, for no longer
-// than half a second and no more than a Read a byte. The port can bound a Read
+// OverSerial asks on a line that is set as [DefaultLine], with half a second for
+// the answer; see OverLine.
+func OverSerial(ctx context.Context, p io.ReadWriteCloser, clock Clock, addr byte, r Request) ([]byte, error) {
+	return OverLine(ctx, p, clock, DefaultLine, rtuTimeout, addr, r)
+}
+
+// OverLine asks on a serial line and awaits the answer's PDU, for no longer
+// than timeout and no more than a Read a byte. The port can bound a Read
 // in time by having SetReadTimeout(time.Duration) error, or
 // SetReadDeadline(time.Time) error as os.File and net.Conn do; a Read that gets
 // nothing in time returns os.ErrDeadlineExceeded.
-func OverSerial(ctx context.Context, p io.ReadWriteCloser, clock Clock, addr byte, r Request) ([]byte, error) {
-	if err := drain(p); err != nil {
+func OverLine(ctx context.Context, p io.ReadWriteCloser, clock Clock, line Line, timeout time.Duration, addr byte, r Request) ([]byte, error) {
+	if err := drain(p, line.quiet()); err != nil {
 		return nil, err
 	}
-	if err := clock.Sleep(ctx, rtuSilence); err != nil {
+	if err := clock.Sleep(ctx, line.silence()); err != nil {
 		return nil, err
 	}
 	if _, err := p.Write(rtuFrame(addr, r.pdu)); err != nil {
@@ -112,9 +114,9 @@ func OverSerial(ctx context.Context, p io.ReadWriteCloser, clock Clock, addr byt
 		if want := rtuLength(buf[:n], r); want > 0 && n >= want {
 			break
 		}
-		left := rtuTimeout - (clock.Now() - start)
+		left := timeout - (clock.Now() - start)
 		if left <= 0 {
-			return nil, fmt.Errorf("%w (%v, %d bytes came)", ErrLate, rtuTimeout, n)
+			return nil, fmt.Errorf("%w (%v, %d bytes came)", ErrLate, timeout, n)
 		}
 		if err := setReadTimeout(p, left); err != nil {
 			return nil, fmt.Errorf("%w: %w", ErrPort, err)
@@ -123,9 +125,9 @@ func OverSerial(ctx context.Context, p io.ReadWriteCloser, clock Clock, addr byt
 		n += max(m, 0)
 		switch {
 		case errors.Is(err, os.ErrDeadlineExceeded) && n == 0:
-			return nil, fmt.Errorf("%w for %v", ErrSilent, rtuTimeout)
+			return nil, fmt.Errorf("%w for %v", ErrSilent, timeout)
 		case errors.Is(err, os.ErrDeadlineExceeded):
-			return nil, fmt.Errorf("%w (%v, %d bytes came)", ErrLate, rtuTimeout, n)
+			return nil, fmt.Errorf("%w (%v, %d bytes came)", ErrLate, timeout, n)
 		case err != nil:
 			return nil, fmt.Errorf("%w: receive: %w", ErrPort, err)
 		}
@@ -135,10 +137,10 @@ func OverSerial(ctx context.Context, p io.ReadWriteCloser, clock Clock, addr byt
 
 // drain throws away what came late to an earlier request. A line that never
 // falls silent is an error.
-func drain(p io.ReadWriteCloser) error {
+func drain(p io.ReadWriteCloser, quiet time.Duration) error {
 	var junk [256]byte
 	for range 8 {
-		if err := setReadTimeout(p, rtuDrain); err != nil {
+		if err := setReadTimeout(p, quiet); err != nil {
 			return fmt.Errorf("%w: %w", ErrPort, err)
 		}
 		n, err := p.Read(junk[:])

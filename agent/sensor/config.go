@@ -29,6 +29,9 @@ var kinds = map[string]kind{
 	KindAS3935:     kindOf[AS3935Opts](),
 	KindPZEM:       kindOf[PZEMOpts](),
 	KindSunSpec:    kindOf[SunSpecOpts](),
+	KindModbus:     kindOf[ModbusOpts](),
+	KindMQTT:       kindOf[MQTTOpts](),
+	KindSysfs:      kindOf[SysfsOpts](),
 	KindADXL345:    kindOf[ADXL345Opts](),
 	KindBH1750:     kindOf[BH1750Opts](),
 	KindMCP9808:    kindOf[MCP9808Opts](),
@@ -88,6 +91,7 @@ const (
 	onPin
 	onSerial
 	onNetwork
+	onName
 )
 
 // atI2C is an address on the I2C bus. 0x00-0x07 and 0x78-0x7f are reserved
@@ -115,6 +119,8 @@ func (p place) check(address uint16) error {
 		return errors.New("pin: missing")
 	case p.on == onPin && outside:
 		return errors.New("address: not for a pulse sensor")
+	case p.on == onName && outside:
+		return errors.New("address: not for this kind")
 	case p.on == onSerial && p.at == "":
 		return errors.New("port: missing")
 	case p.on == onSerial && outside:
@@ -130,7 +136,7 @@ func (p place) name(kind string, address uint16) string {
 	switch {
 	case p.at == "":
 		return fmt.Sprintf("%s@0x%02x", kind, address)
-	case p.on == onPin:
+	case p.on == onPin, p.on == onName:
 		return kind + "@" + p.at
 	case p.on == onNetwork:
 		return fmt.Sprintf("%s@%s/%d", kind, p.at, address)
@@ -151,7 +157,7 @@ func (c Config) Describe() Description {
 		return d
 	}
 	switch p := c.Opts.place(); p.on {
-	case onPin:
+	case onPin, onName:
 		d.Address = p.at
 	case onSerial, onNetwork:
 		d.Bus = p.at
@@ -163,6 +169,19 @@ func (c Config) Describe() Description {
 func (c Config) CountsPulses() bool {
 	c = c.withDefaults()
 	return c.Opts != nil && c.Opts.place().on == onPin
+}
+
+// Topic is the MQTT topic of a sensor of kind mqtt, else empty.
+func (c Config) Topic() string {
+	o, _ := c.withDefaults().Opts.(MQTTOpts)
+	return o.Topic
+}
+
+// SoleWitness is false for a sensor whose word was relayed, unless the site takes it
+// alone.
+func (c Config) SoleWitness() bool {
+	o, relayed := c.withDefaults().Opts.(MQTTOpts)
+	return !relayed || o.SoleWitness
 }
 
 // OnI2C says whether the sensor is a chip on an I2C bus.
@@ -181,6 +200,21 @@ func (c Config) SerialPort() string {
 		return p.at
 	}
 	return ""
+}
+
+// SerialLine is how the serial line of a sensor on one is set; false if it is on none,
+// or its settings are wrong.
+func (c Config) SerialLine() (modbus.Line, bool) {
+	c = c.withDefaults()
+	if c.SerialPort() == "" {
+		return modbus.Line{}, false
+	}
+	o, ok := c.Opts.(ModbusOpts)
+	if !ok {
+		return modbus.DefaultLine, true
+	}
+	line, err := modbus.ParseLine(o.Baudrate, o.Comset)
+	return line, err == nil
 }
 
 // Pins returns the GPIO pins that the sensor takes for itself.

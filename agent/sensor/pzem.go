@@ -47,9 +47,11 @@ func (o PZEMOpts) open(cfg Config, buses Buses) (Sensor, error) { return newPZEM
 // dead line it is silent, as it is with a cut cable.
 //
 // It knows no direction: power is positive always, and the energy register
-// counts both ways up. Which of the two is meant is configured. The register
-// begins again after 9999.99 kWh and after a reset; this driver never resets it.
+// counts both ways up. Which of the two is meant is configured. The meter's
+// register begins again after 9999.99 kWh and after a reset, ours goes on. This driver
+// never resets it.
 type PZEM struct {
+	register
 	name, portName string
 	addr           byte
 	lines          Serials
@@ -93,6 +95,7 @@ func newPZEM(o PZEMOpts, cfg Config, buses Buses) (*PZEM, error) {
 		return nil, d.fail("open port", errors.New("no serial lines here"))
 	}
 	d.lines = lines
+	d.register = register{clock: d.clock, maxPowerW: maxPowerW, stepWh: pzemEnergy.unit}
 	ch := pzemPhases[o.Phase]
 	d.channels = append(d.channels, ch[:]...)
 	d.values = []pzemValue{pzemVoltage, pzemCurrent, pzemPower, pzemFactor}
@@ -158,12 +161,20 @@ func (d *PZEM) Read(ctx context.Context, s *model.Sample) error {
 		}
 		return failAll(s, d.channels, d.fail("read registers", err))
 	}
+	var jumped error
 	for i, v := range d.values {
 		raw := uint32(regs[v.reg])
 		if v.wide {
 			raw |= uint32(regs[v.reg+1]) << 16
 		}
+		if v == pzemEnergy {
+			jumped = d.set(s, d.channels[i], float64(raw)*v.unit)
+			continue
+		}
 		s.SetStep(d.channels[i], float64(raw)*v.unit, v.unit)
+	}
+	if jumped != nil {
+		return d.fail("read registers", jumped)
 	}
 	return nil
 }

@@ -45,10 +45,17 @@ type SunSpecOpts struct {
 	Channels []model.Channel `yaml:"channels,omitempty"`
 	// Timeout of one exchange, default 1 s, 50 ms to 10 s.
 	Timeout time.Duration `yaml:"timeout,omitempty"`
+	// MaxPowerW is more than the device can ever have measured, default 10 MW: its
+	// energy register goes no faster.
+	MaxPowerW float64 `yaml:"max_power_w,omitempty"`
 }
+
+// sunMaxPowerW is a plant of a kind that SunSpec devices stand in.
+const sunMaxPowerW = 10e6
 
 func (o SunSpecOpts) withDefaults() Opts {
 	orDefault(&o.Timeout, time.Second)
+	orDefault(&o.MaxPowerW, sunMaxPowerW)
 	if len(o.Channels) == 0 {
 		o.Channels = []model.Channel{model.PowerW, model.FrequencyHz, model.EnergyExportWh, model.InverterEvents}
 	}
@@ -66,6 +73,9 @@ func (o SunSpecOpts) check() error {
 	}
 	if o.Timeout < 50*time.Millisecond || o.Timeout > 10*time.Second {
 		return fmt.Errorf("timeout: %v is not within 50ms and 10s", o.Timeout)
+	}
+	if err := checkMaxPower(o.MaxPowerW); err != nil {
+		return err
 	}
 	for i, ch := range o.Channels {
 		if slices.Contains(o.Channels[:i], ch) {
@@ -91,12 +101,13 @@ func (o SunSpecOpts) open(cfg Config, buses Buses) (Sensor, error) {
 //
 // Its time limits are those of the network and so of the wall's clock.
 type SunSpec struct {
+	register
 	name, endpoint string
 	unit           byte
 	timeout        time.Duration
 	channels       []model.Channel
 	dial           func(ctx context.Context, network, address string) (net.Conn, error)
-	clock          Clock
+	clock          Clock // of register too
 
 	conn    net.Conn // nil when there is none
 	next    uint16   // transaction
@@ -139,6 +150,7 @@ func newSunSpec(o SunSpecOpts, cfg Config, buses Buses) *SunSpec {
 		name: cfg.Name, endpoint: o.Endpoint, unit: byte(cfg.Address), timeout: o.Timeout,
 		channels: slices.Clone(o.Channels), clock: clockOf(buses), dial: (&net.Dialer{}).DialContext,
 	}
+	d.register = register{clock: d.clock, maxPowerW: o.MaxPowerW}
 	if b, ok := buses.(Dialers); ok {
 		d.dial = b.DialContext
 	}
@@ -183,8 +195,16 @@ func (d *SunSpec) Read(ctx context.Context, s *model.Sample) error {
 	}
 	d.fails = 0
 	var missing []string
+	var jumped error
+	meter, bills := billing(d.channels)
 	for _, ch := range d.channels {
-		if v, ok := values[ch]; ok {
+		v, ok := values[ch]
+		if ok && bills && ch == meter {
+			d.stepWh = v.step
+			jumped = d.set(s, ch, v.v)
+			continue
+		}
+		if ok {
 			s.SetStep(ch, v.v, v.step)
 			continue
 		}
@@ -193,6 +213,9 @@ func (d *SunSpec) Read(ctx context.Context, s *model.Sample) error {
 	}
 	if missing != nil {
 		return d.fail("read", fmt.Errorf("%w: %s, models %v", ErrSkipped, strings.Join(missing, " "), d.device.Models))
+	}
+	if jumped != nil {
+		return d.fail("read", jumped)
 	}
 	return nil
 }

@@ -77,6 +77,9 @@ type Epoch struct {
 	// Failed marks the members, by place in the order, that failed recently.
 	// They forward only where no other member can. Nil is none.
 	Failed []bool
+	// Probes says whom a member on probation sends each block to, beside the tree, by
+	// DA id.
+	Probes map[string]string
 	// Tree is how the trees are built: wct (breadth first, the paper's) or
 	// oct (aware of the overheads).
 	Tree wct.Algorithm

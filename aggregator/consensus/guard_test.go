@@ -406,11 +406,11 @@ func (a *answering) Pull(ctx context.Context, from string, ref *peerpb.PullReque
 func TestEquivocatingLeader(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, i := newIdle(t)
-		if err := i.takeRelay(relayOf(c, "x"), ""); err != nil {
+		if err := i.takeRelay("", relayOf(c, "x"), ""); err != nil {
 			t.Fatal(err)
 		}
 		first := i.node.blocks.get(guard.Place{Epoch: 1, Seq: 2})
-		err := i.takeRelay(relayOf(c, "y"), "")
+		err := i.takeRelay("", relayOf(c, "y"), "")
 		var r *guard.Refusal
 		if !errors.As(err, &r) || r.Rule != "equivocation" || i.node.Stats().Equivocated != 1 {
 			t.Errorf("second block: %v", err)

@@ -395,7 +395,7 @@ func (i *instance) handle(from string, f *peerpb.Frame) {
 		return
 	}
 	if r := f.GetRelay(); r != nil {
-		if err := i.takeRelay(r, ""); err != nil && !errors.Is(err, guard.ErrOutdated) {
+		if err := i.takeRelay(from, r, ""); err != nil && !errors.Is(err, guard.ErrOutdated) {
 			i.node.refuse(from, err)
 		}
 		return

@@ -56,6 +56,7 @@ type Node struct {
 	pace     pace
 	held     held
 	blocks   blockStore
+	sights   sights
 	progress atomic.Int64  // when the newest block came, Unix ns
 	height   atomic.Uint64 // of the newest block, as the application last said
 	stopped  atomic.Bool
@@ -323,6 +324,7 @@ func (n *Node) enter() Epoch {
 	defer n.mu.Unlock()
 	if n.epoch.Number != epoch.Number {
 		n.lastView = 0
+		n.sights.turn(time.Now())
 		n.count.epochs.Add(epoch.Number - n.epoch.Number)
 	}
 	n.epoch = epoch

@@ -112,7 +112,7 @@ func (i *instance) pullFrom(at guard.Place, v voter) error {
 	if err != nil {
 		return err
 	}
-	if err := i.takeRelay(r, v.digest); err != nil {
+	if err := i.takeRelay(v.da, r, v.digest); err != nil {
 		var refused *guard.Refusal
 		if errors.As(err, &refused) {
 			i.node.refuse(v.da, err)

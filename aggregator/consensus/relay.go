@@ -3,7 +3,9 @@ package consensus
 import (
 	"crypto/sha256"
 	"fmt"
+	"slices"
 	"sync"
+	"time"
 
 	"fairwatt/aggregator/consensus/guard"
 	"fairwatt/proto/peerpb"
@@ -84,20 +86,25 @@ func (i *instance) originate(m *protos.Message) {
 	for _, to := range i.tree(pp.GetView()).receivers(n.cfg.Self) {
 		n.count.relaysSent.Add(1)
 		n.send(to, frame)
+		n.sights.gave(to)
 	}
 }
 
-// takeRelay takes a block that came down the tree or, with the digest asked
-// for, by a pull. It forwards as soon as the origin's signature holds, before
+// takeRelay takes a block that came from a member, down the tree or, with the digest
+// asked for, by a pull. It forwards as soon as the origin's signature holds, before
 // anything in the block is looked at: a bad block costs its origin, not time
 // on every level of the tree.
-func (i *instance) takeRelay(r *peerpb.Relay, asked string) error {
+func (i *instance) takeRelay(from string, r *peerpb.Relay, asked string) error {
 	n, g := i.node, i.guard()
 	at, hash, ruling := g.Relay(r)
+	have := n.blocks.get(at)
+	if have != nil && have.hash == hash && asked == "" {
+		n.sights.came(at, from) // also where it is of no use any more
+	}
 	if err := ruling.Err(); err != nil {
 		return err
 	}
-	if have := n.blocks.get(at); have != nil {
+	if have != nil {
 		if have.hash != hash {
 			return i.equivocation(at)
 		}
@@ -117,7 +124,10 @@ func (i *instance) takeRelay(r *peerpb.Relay, asked string) error {
 		}
 		return nil
 	}
-	if asked != "" {
+	n.sights.expect(at, i.feeders(at.View), asked != "", time.Now())
+	if asked == "" {
+		n.sights.came(at, from)
+	} else {
 		i.bookMiss(at.View)
 		i.forward(at.View, r)
 	}
@@ -138,6 +148,9 @@ func (i *instance) equivocation(at guard.Place) error {
 func (i *instance) forward(view uint64, r *peerpb.Relay) {
 	n := i.node
 	children := i.tree(view).receivers(n.cfg.Self)
+	if to := i.probe(view); to != "" && !slices.Contains(children, to) {
+		children = append(slices.Clone(children), to)
+	}
 	if len(children) == 0 {
 		return
 	}
@@ -145,6 +158,7 @@ func (i *instance) forward(view uint64, r *peerpb.Relay) {
 	for _, to := range children {
 		n.send(to, frame)
 		n.count.forwarded.Add(1)
+		n.sights.gave(to)
 		n.mu.Lock()
 		n.edge(to).forwarded++
 		n.mu.Unlock()

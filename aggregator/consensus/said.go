@@ -105,6 +105,12 @@ func (n *Node) takeStatus(ps *peerState, s *peerpb.Status) {
 		ps.mu.Unlock()
 		n.send(ps.name, n.frame(&peerpb.Frame{Body: &peerpb.Frame_Status{Status: &peerpb.Status{Told: true, Yours: known}}}))
 	}
+	if s.GetPing() > 0 {
+		n.send(ps.name, n.frame(&peerpb.Frame{Body: &peerpb.Frame_Status{Status: &peerpb.Status{Pong: s.GetPing()}}}))
+	}
+	if s.GetPong() > 0 {
+		n.sights.answered(ps.name, s.GetPong(), time.Now())
+	}
 	if len(s.GetYours()) > 0 {
 		if err := n.learn(s.GetYours()); err != nil {
 			n.refuse(ps.name, guard.Refused("forged_mark", "%v", err))

@@ -29,6 +29,7 @@ func (n *Node) watch(ctx context.Context) {
 type watcher struct {
 	node                                  *Node
 	status, stall, complain, check, share time.Time
+	ping                                  time.Time
 	complaints                            int // not long ago
 	leader                                string
 	leads                                 time.Time // since when, over views and epochs
@@ -59,6 +60,10 @@ func (w *watcher) tick(now time.Time) {
 		if i := n.instance(); i != nil {
 			f.Mark = i.mark()
 		}
+		if due(&w.ping, now, max(time.Second, time.Duration(len(epoch.Order))*tick)) {
+			f.GetStatus().Ping = n.sights.ping(now)
+		}
+		n.sights.settle(now)
 		status := n.frame(f)
 		for _, da := range epoch.Order {
 			n.send(da, status)

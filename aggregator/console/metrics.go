@@ -32,11 +32,13 @@ func writeSnapshot(w io.Writer, s *Snapshot) {
 	metrics.WriteGaugeUint64(w, "fairwatt_da_up", up)
 	if s.CertificateEndsMs > 0 {
 		metrics.WriteGaugeFloat64(w, "fairwatt_da_certificate_end_timestamp_seconds", float64(s.CertificateEndsMs)/1000)
+		metrics.WriteGaugeFloat64(w, fmt.Sprintf("fairwatt_cert_expiry_seconds{id=%q}", s.DA), float64(s.CertificateEndsMs-s.TimeMs)/1000)
 		metrics.WriteGaugeFloat64(w, "fairwatt_da_certificate_days_left", float64(s.CertificateEndsMs-s.TimeMs)/(24*60*60*1000))
 	}
 	writeChain(w, s)
 	writeAgreement(w, s)
 	writeCounters(w, &s.Counters)
+	writeNowcasts(w, &s.Nowcasts)
 	for i := range s.Generators {
 		writeGenerator(w, &s.Generators[i])
 	}
@@ -100,6 +102,18 @@ func writeCounters(w io.Writer, c *Counters) {
 		ms    float64
 	}{{"0.5", c.ATCT.P50}, {"0.95", c.ATCT.P95}, {"0.99", c.ATCT.P99}} {
 		metrics.WriteGaugeFloat64(w, fmt.Sprintf("fairwatt_da_commit_seconds{quantile=%q}", q.label), q.ms/1000)
+	}
+}
+
+func writeNowcasts(w io.Writer, n *Nowcasts) {
+	metrics.WriteGaugeUint64(w, "fairwatt_da_nowcast_senders", uint64(max(n.Count, 0)))
+	metrics.WriteCounterUint64(w, "fairwatt_da_nowcasts_taken_total", n.Taken)
+	metrics.WriteCounterUint64(w, "fairwatt_da_nowcasts_duplicate_total", n.Duplicates)
+	metrics.WriteCounterUint64(w, "fairwatt_da_nowcasts_dropped_total", n.Dropped)
+	metrics.WriteCounterUint64(w, "fairwatt_da_nowcasts_handed_total", n.Handed)
+	metrics.WriteCounterUint64(w, "fairwatt_da_nowcast_deliveries_total", n.Deliveries)
+	for _, code := range sortedKeys(n.Refused) {
+		metrics.WriteCounterUint64(w, fmt.Sprintf("fairwatt_da_nowcasts_refused_total{code=%q}", code), n.Refused[code])
 	}
 }
 

@@ -164,6 +164,8 @@ func TestPageInABrowser(t *testing.T) {
 		"Contactor: none", "What rules have cost since ",
 		"Gusts are strong (W03): closed for 2.5 h, 30 min of them alone; 12.3 kWh not sold, worth 1.48.", "Contactor: GPIO22, feedback GPIO27; on the chain: watched", "X99: a text of an older agent.",
 		"<b>Ada Lovelace</b> acknowledged E12 of", "(key of ada) in block 40", "<b>Bob</b> closed the gate of", ": the roof",
+		"3 agents tell theirs; 140 nowcasts handed on.", "gusts 1.91 of a strong hour there; pressure ↓ 3.1 hPa in 3 h; thunder 7 min before, 31 strokes in 3 h; its gate is closed for the weather",
+		"pressure ↑ 0.4 hPa in 3 h", `<circle class="place storm"`, `<circle class="closed"`, "refused replayed: 2", "Refused last, ", "20 km",
 	)
 	if n := strings.Count(dom, "31.4 m/s"); n != 2 { // the cause, and the trade that it held
 		t.Errorf("the page says 31.4 m/s %d times", n)

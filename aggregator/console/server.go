@@ -16,10 +16,11 @@ import (
 	"sync"
 	"time"
 
+	"fairwatt/proto/brief"
 	"fairwatt/proto/certfile"
 )
 
-//go:embed static/index.html static/app.js static/draw.js static/gate.js static/style.css static/favicon.svg
+//go:embed static/index.html static/app.js static/draw.js static/gate.js static/weather.js static/style.css static/favicon.svg
 var static embed.FS
 
 // maxBlocks is how many blocks one answer of /api/v1/blocks holds.
@@ -89,6 +90,7 @@ func New(src Source, opts Options) *Server {
 	s.mux.HandleFunc("GET /api/v1/trades/{id}", s.trade)
 	s.mux.HandleFunc("GET /api/v1/blocks", s.blocks)
 	s.mux.HandleFunc("GET /api/v1/tree.svg", s.tree)
+	s.mux.HandleFunc("GET /api/v1/tree/why", s.why)
 	s.mux.HandleFunc("GET /api/v1/events", s.events)
 	s.mux.HandleFunc("GET /healthz", s.healthz)
 	s.mux.HandleFunc("GET /metrics", s.metrics)
@@ -252,6 +254,17 @@ func (s *Server) tree(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'")
 	w.Header().Set("Content-Type", "image/svg+xml")
 	_, _ = w.Write(picture) // the client is gone: no one is left to tell
+}
+
+// why answers with the standing of one data aggregator.
+func (s *Server) why(w http.ResponseWriter, r *http.Request) {
+	da := r.URL.Query().Get("da")
+	standing, ok := s.src.Standing(da)
+	if !ok {
+		problem(w, http.StatusNotFound, fmt.Errorf("da=%s is no data aggregator of this chain", brief.Quote(da)))
+		return
+	}
+	answer(w, standing)
 }
 
 func (s *Server) healthz(w http.ResponseWriter, _ *http.Request) {

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+
+	"fairwatt/aggregator/ledger"
 )
 
 func get(t *testing.T, h http.Handler, target string) *httptest.ResponseRecorder {
@@ -115,6 +117,8 @@ func TestMetrics(t *testing.T) {
 		`fairwatt_hazard_probability_ratio{site="ridge",device="wind-2",kind="wind"} 0.931`,
 		`fairwatt_da_height 482`, `fairwatt_da_records_refused_total{code="replayed"} 3`,
 		`fairwatt_da_commit_seconds{quantile="0.99"} 0.0881`, `fairwatt_da_trades{status="settled"} 118`, "extra 1",
+		`fairwatt_da_nowcast_senders 3`, `fairwatt_da_nowcasts_taken_total 71`, `fairwatt_da_nowcasts_refused_total{code="replayed"} 2`,
+		`fairwatt_da_nowcasts_handed_total 140`, `fairwatt_da_nowcast_deliveries_total 88`,
 	} {
 		if !strings.Contains(w.Body.String(), want+"\n") {
 			t.Errorf("no line %s", want)
@@ -223,6 +227,22 @@ func TestHealthTellsOfBrokers(t *testing.T) {
 		want := fmt.Sprintf("fairwatt_da_brokers %d\nfairwatt_da_broker_connected %d\n", c.all, c.connected)
 		if w := get(t, h, "/metrics"); !strings.Contains(w.Body.String(), want) {
 			t.Errorf("%d of %d: the metrics lack %q", c.connected, c.all, want)
+		}
+	}
+}
+
+// Why a data aggregator stands where it stands is an object of its own; of a stranger
+// there is none.
+func TestTreeWhy(t *testing.T) {
+	h := New(newFixed(sample(1_790_000_000_000)), Options{}).Handler()
+	w := get(t, h, "/api/v1/tree/why?da=da-1")
+	var s ledger.Standing
+	if err := json.Unmarshal(w.Body.Bytes(), &s); err != nil || w.Code != http.StatusOK || s.DA != "da-1" || s.TrustE4 != 4250 || s.Steps[0].Other != "da-2" {
+		t.Errorf("%d %s %v", w.Code, w.Body, err)
+	}
+	for _, query := range []string{"", "?da=", "?da=da-9", "?da=%3Cscript%3E"} {
+		if w := get(t, h, "/api/v1/tree/why"+query); w.Code != http.StatusNotFound || strings.Contains(w.Body.String(), "<") {
+			t.Errorf("%q: %d %s", query, w.Code, w.Body)
 		}
 	}
 }

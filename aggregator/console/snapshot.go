@@ -1,6 +1,10 @@
 package console
 
-import "context"
+import (
+	"context"
+
+	"fairwatt/aggregator/ledger"
+)
 
 // A Source is what the console shows.
 type Source interface {
@@ -14,6 +18,9 @@ type Source interface {
 	Blocks(from uint64, limit int) ([]Block, error)
 	// Trade returns one trade by its id (the id of its Token).
 	Trade(id string) (Trade, bool)
+	// Standing says why a data aggregator stands where it stands in the tree of the running
+	// view; false if there is none of that id.
+	Standing(da string) (*ledger.Standing, bool)
 	// TreeSVG draws the communication tree of the running view.
 	TreeSVG() ([]byte, error)
 }
@@ -35,6 +42,7 @@ type Snapshot struct {
 	Trades            []Trade        `json:"trades"` // newest first, bounded
 	TradeCount        map[string]int `json:"trade_count"`
 	Words             []Word         `json:"words"` // of people to devices, newest first, bounded
+	Nowcasts          Nowcasts       `json:"nowcasts"`
 	Chain             Chain          `json:"chain"`
 	Tree              Tree           `json:"tree"`
 	Agreement         Agreement      `json:"agreement"`
@@ -78,6 +86,37 @@ type Generator struct {
 	// empty where they say nothing.
 	ContactorOnChain string `json:"contactor_on_chain,omitempty"`
 	Simulated        bool   `json:"simulated"`
+}
+
+// Nowcasts is what agents tell each other of the weather through this DA.
+type Nowcasts struct {
+	Senders    []Nowcast         `json:"senders"` // whose newest one counts now, by id, bounded
+	Count      int               `json:"count"`   // of them, all
+	Taken      uint64            `json:"taken"`   // that held and were new
+	Duplicates uint64            `json:"duplicates"`
+	Refused    map[string]uint64 `json:"refused"`    // by code
+	Dropped    uint64            `json:"dropped"`    // not looked at: the queue was full
+	Deliveries uint64            `json:"deliveries"` // messages to devices
+	Handed     uint64            `json:"handed"`     // nowcasts in them
+	// LastRefused says what was refused last, and why.
+	LastRefused   string `json:"last_refused,omitempty"`
+	LastRefusedMs int64  `json:"last_refused_ms,omitempty"`
+}
+
+// A Nowcast is one agent's weather, from a place that it has rounded itself.
+type Nowcast struct {
+	ID        string   `json:"id"`
+	Site      string   `json:"site"`
+	Latitude  float64  `json:"latitude"`
+	Longitude float64  `json:"longitude"`
+	MadeMs    int64    `json:"made_ms"`
+	GustRatio *float64 `json:"gust_ratio,omitempty"`             // of the hour's highest gust, to what is a strong hour there
+	ChangeHPa *float64 `json:"pressure_change_3h_hpa,omitempty"` // absent: not measured
+	// ThunderAgoMs is the time since the last thunder, when the nowcast was made;
+	// absent: none in 6 h, or nothing to notice it.
+	ThunderAgoMs *int64 `json:"thunder_ago_ms,omitempty"`
+	Strokes3h    int64  `json:"strokes_3h,omitempty"`
+	Simulated    bool   `json:"simulated"`
 }
 
 // A Cause is why a gate is not open, or a warning.
@@ -222,9 +261,17 @@ type Node struct {
 	ID      string `json:"id"`
 	TrustE4 int64  `json:"trust_e4"` // trust value t_i in 1e-4
 	Links   int    `json:"links"`    // maximum linking number l_i
-	Root    bool   `json:"root,omitempty"`
-	Failed  bool   `json:"failed,omitempty"` // it led a view that failed in this epoch
-	Self    bool   `json:"self,omitempty"`
+	// EarnedE4 is its trust now; the tree follows with some delay. Why says what moved it
+	// last, at the block of WhyHeight.
+	EarnedE4  int64  `json:"earned_e4"`
+	Why       string `json:"why,omitempty"`
+	WhyHeight uint64 `json:"why_height,omitempty"`
+	Condemned bool   `json:"condemned,omitempty"` // in dispute with more others than can lie
+	Disputes  int    `json:"disputes,omitempty"`
+	Probation string `json:"probation,omitempty"` // whom it forwards to beside the tree, to earn trust
+	Root      bool   `json:"root,omitempty"`
+	Failed    bool   `json:"failed,omitempty"` // it led a view that failed in this epoch
+	Self      bool   `json:"self,omitempty"`
 }
 
 // An Edge carries blocks from parent to child.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"sync"
 
+	"fairwatt/aggregator/ledger"
 	"fairwatt/aggregator/wct"
 )
 
@@ -68,6 +69,15 @@ func (f *fixed) Trade(id string) (Trade, bool) {
 	return Trade{}, false
 }
 
+func (f *fixed) Standing(da string) (*ledger.Standing, bool) {
+	for _, n := range f.Snapshot().Tree.Nodes {
+		if n.ID == da {
+			return &ledger.Standing{DA: da, TrustE4: n.EarnedE4, Steps: []ledger.TrustStep{{Cause: "dispute", Other: "da-2", Text: n.Why}}}, true
+		}
+	}
+	return nil, false
+}
+
 // TreeSVG draws the tree of the sample.
 func (f *fixed) TreeSVG() ([]byte, error) {
 	in := &wct.Input{
@@ -84,6 +94,8 @@ func (f *fixed) TreeSVG() ([]byte, error) {
 
 func number(v float64) *float64 { return &v }
 
+func millis(v int64) *int64 { return &v }
+
 // sample is a community in the middle of a storm, seen at nowMs.
 func sample(nowMs int64) *Snapshot {
 	s := &Snapshot{
@@ -91,6 +103,17 @@ func sample(nowMs int64) *Snapshot {
 		Words: []Word{
 			{Device: "pv-1", Do: "block", Rule: "B01", By: "Bob", Why: "the roof", UntilMs: nowMs + 3600e3, TimeMs: nowMs - 60e3, Height: 41},
 			{Device: "pv-1", Do: "ack", Rule: "E12", By: "Ada Lovelace", Why: hostile, Owner: "ada", TimeMs: nowMs - 120e3, Height: 40},
+		},
+		Nowcasts: Nowcasts{
+			Count: 3, Taken: 71, Handed: 140, Deliveries: 88, Refused: map[string]uint64{"replayed": 2}, LastRefused: "nowcast of pv-1: " + hostile, LastRefusedMs: nowMs - 5000,
+			Senders: []Nowcast{
+				{ID: "pv-1", Site: "harbour", Latitude: 30, Longitude: 119.2, MadeMs: nowMs - 120e3, GustRatio: number(0.62), Simulated: true},
+				{
+					ID: "wind-2", Site: "ridge", Latitude: 30.3, Longitude: 120.4, MadeMs: nowMs - 60e3, GustRatio: number(1.91), ChangeHPa: number(-3.1),
+					ThunderAgoMs: millis(420e3), Strokes3h: 31, Simulated: true,
+				},
+				{ID: "pv-4", Site: hostile, Latitude: 29.8, Longitude: 119.9, MadeMs: nowMs - 90e3, ChangeHPa: number(0.4), Simulated: true},
+			},
 		},
 		Generators: []Generator{
 			{
@@ -160,7 +183,7 @@ func sample(nowMs int64) *Snapshot {
 				{ID: "da-3", TrustE4: 8500, Links: 2, Root: true},
 				{ID: "da-2", TrustE4: 8500, Links: 1, Self: true},
 				{ID: "da-4", TrustE4: 8200, Links: 1},
-				{ID: "da-1", TrustE4: 7900, Links: 1, Failed: true},
+				{ID: "da-1", TrustE4: 7900, Links: 1, Failed: true, EarnedE4: 4250, Condemned: true, Disputes: 2, Why: hostile, WhyHeight: 481},
 			},
 			Edges: []Edge{
 				{Parent: "da-3", Child: "da-2", OverheadUs: 2000, Forwarded: 12},

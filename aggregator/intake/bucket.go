@@ -39,3 +39,8 @@ func (b *Bucket) until(perS, tokens float64) time.Duration {
 	}
 	return time.Duration(min(s, math.MaxInt32) * float64(time.Second))
 }
+
+// Full says whether no token is missing, so that a new bucket would do as well.
+func (b *Bucket) Full(now time.Time, perS, burst float64) bool {
+	return b.tokens+max(0, now.Sub(b.at).Seconds())*perS >= burst
+}

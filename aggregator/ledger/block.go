@@ -130,6 +130,8 @@ type Staged struct {
 	records    []*Checked
 	outcomes   []*fairwattpb.Outcome
 	notices    []Notice
+	steps      []Step
+	moves      []Move
 	changes    []Change
 	update     *treeUpdate
 	meta       meta

@@ -256,7 +256,7 @@ func (s *State) finish(x *execution, st *Staged, sealed [][]byte) error {
 	x.meta.Height, x.meta.TimeMs = h.Height, h.TimeMs
 	if x.endsEpoch || h.Height+1-x.meta.EpochFirst >= s.genesis.Params.EpochBlocks {
 		st.endsEpoch = true
-		s.nextOrder(&x.meta, h.View)
+		nextOrder(&x.meta, h.View, x.nextSequence())
 		x.meta.Epoch++
 		x.meta.EpochFirst = h.Height + 1
 	}
@@ -278,8 +278,12 @@ func (s *State) finish(x *execution, st *Staged, sealed [][]byte) error {
 	if h.OutcomesRoot, err = merkleRoot(outcomes); err != nil {
 		return err
 	}
-	st.meta, st.notices = x.meta, x.notices
+	st.meta, st.notices, st.steps = x.meta, x.notices, x.steps
+	st.moves = x.moves
 	st.changes = x.changes()
+	if err := s.conserves(&x.meta, st.changes); err != nil {
+		return err
+	}
 	st.update = s.tree.stage(st.changes)
 	h.StateRoot = st.update.root[:]
 	return nil

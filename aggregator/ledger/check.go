@@ -80,6 +80,9 @@ func (s *State) key(signer string) (ed25519.PublicKey, bool) {
 	if k, ok := s.voters.keys[signer]; ok {
 		return k, true
 	}
+	if k, ok := s.arbiters[signer]; ok {
+		return k, true
+	}
 	k, ok := s.keys[signer]
 	return k, ok
 }
@@ -87,9 +90,15 @@ func (s *State) key(signer string) (ed25519.PublicKey, bool) {
 // aggregator stands for every data aggregator in the check.
 var aggregator = &Participant{Aggregator: true}
 
+// arbiter stands for every arbiter.
+var arbiter = &Participant{Arbiter: true}
+
 func (s *State) sender(signer string) (*Participant, bool) {
 	if _, ok := s.voters.keys[signer]; ok {
 		return aggregator, true
+	}
+	if _, ok := s.arbiters[signer]; ok {
+		return arbiter, true
 	}
 	p, ok := s.participants[signer]
 	return p, ok
@@ -121,8 +130,14 @@ func (s *State) decodeRecord(sealed []byte) (*Checked, *Refusal) {
 	if ofMeters(r) && !s.genesis.Params.byMeters() {
 		return nil, refuse(wire.CodeNotAllowed, "a %s: this chain's settlement is %q, meters are registered with %q", Kind(r), s.genesis.Params.Settlement, SettleByMeters)
 	}
+	if ofRobust(r) && !s.genesis.Params.robust() {
+		return nil, refuse(wire.CodeNotAllowed, "a %s: this chain's credit is %q, bonds and verdicts belong to %q", Kind(r), s.genesis.Params.Credit, CreditRobust)
+	}
 	if r.GetTick() != nil && s.genesis.Params.Settlement == SettleFirst {
 		return nil, refuse(wire.CodeNotAllowed, "a tick: the first rules know none")
+	}
+	if r.GetReport() != nil && !s.genesis.Params.byReports() {
+		return nil, refuse(wire.CodeNotAllowed, "a report: trust is that of the genesis on this chain")
 	}
 	if !mayRecord(participant, r) {
 		return nil, refuse(wire.CodeNotAllowed, "%q may not send a %s", signer, Kind(r))
@@ -140,6 +155,17 @@ func Kind(r *fairwattpb.Record) string {
 	return ""
 }
 
+// ofRobust tells whether a record is about bonds or cases.
+func ofRobust(r *fairwattpb.Record) bool {
+	switch b := r.Body.(type) {
+	case *fairwattpb.Record_Bond, *fairwattpb.Record_Unbond, *fairwattpb.Record_Appeal, *fairwattpb.Record_Verdict, *fairwattpb.Record_Grant:
+		return true
+	case *fairwattpb.Record_Deposit:
+		return b.Deposit.GetBond()
+	}
+	return false
+}
+
 // mayRecord says which role may send which kind.
 func mayRecord(p *Participant, r *fairwattpb.Record) bool {
 	switch r.Body.(type) {
@@ -148,7 +174,11 @@ func mayRecord(p *Participant, r *fairwattpb.Record) bool {
 		return p.Centre
 	case *fairwattpb.Record_GateChange, *fairwattpb.Record_Reading, *fairwattpb.Record_Word:
 		return p.Seller || p.Buyer
-	case *fairwattpb.Record_Rejoin, *fairwattpb.Record_Tick:
+	case *fairwattpb.Record_Bond, *fairwattpb.Record_Unbond, *fairwattpb.Record_Appeal:
+		return p.Seller || p.Buyer
+	case *fairwattpb.Record_Verdict, *fairwattpb.Record_Grant:
+		return p.Arbiter
+	case *fairwattpb.Record_Rejoin, *fairwattpb.Record_Tick, *fairwattpb.Record_Report:
 		return p.Aggregator
 	case *fairwattpb.Record_Offer, *fairwattpb.Record_Start, *fairwattpb.Record_Hold,
 		*fairwattpb.Record_Resume, *fairwattpb.Record_Bill:
@@ -259,6 +289,8 @@ func validateRecord(r *fairwattpb.Record, signer string) error {
 	case *fairwattpb.Record_Tick:
 	case *fairwattpb.Record_Rejoin:
 		l.check(b.Rejoin.Epoch >= 1, "epoch", "1 or more")
+	case *fairwattpb.Record_Report:
+		l.report(b.Report, signer)
 	case *fairwattpb.Record_Offer:
 		l.id("offer_id", b.Offer.OfferId)
 		l.between("volume_wh", b.Offer.VolumeWh, 0, MaxEnergyWh)
@@ -335,6 +367,28 @@ func (l *limits) delivery(r *fairwattpb.Record) {
 		l.reading(b.Confirm.Reading)
 		l.between("energy_wh", b.Confirm.EnergyWh, 0, MaxRegisterWh)
 		l.text("reason", b.Confirm.Reason)
+	default:
+		l.robust(r)
+	}
+}
+
+func (l *limits) robust(r *fairwattpb.Record) {
+	switch b := r.Body.(type) {
+	case *fairwattpb.Record_Bond:
+		l.between("amount_micro", b.Bond.AmountMicro, 1, MaxMoneyMicro)
+	case *fairwattpb.Record_Unbond:
+		l.between("amount_micro", b.Unbond.AmountMicro, 1, MaxMoneyMicro)
+	case *fairwattpb.Record_Appeal:
+		l.id("trade_id", b.Appeal.TradeId)
+		l.check(len(b.Appeal.TextHash) == 32, "text_hash", "32 bytes")
+	case *fairwattpb.Record_Verdict:
+		l.id("trade_id", b.Verdict.TradeId)
+		l.between("finding", int64(b.Verdict.Finding), 1, 3)
+		l.check(len(b.Verdict.TextHash) == 32, "text_hash", "32 bytes")
+	case *fairwattpb.Record_Grant:
+		l.id("reference", b.Grant.Reference)
+		l.name("to", b.Grant.To)
+		l.between("amount_micro", b.Grant.AmountMicro, 1, MaxMoneyMicro)
 	default:
 		l.err = errors.New("body: none")
 	}

@@ -248,7 +248,7 @@ func (x *execution) bill(seller string, b *fairwattpb.Bill) *Refusal {
 func (x *execution) billed(t *Trade, energyWh, amountMicro int64, reason string) {
 	x.releaseMeter(t.SellerMeter, t.ID)
 	if x.params.byMeters() {
-		x.remove(keyRunning + t.Seller)
+		x.stopped(t.Seller)
 	}
 	t.BilledWh, t.BilledMicro = energyWh, amountMicro
 	if energyWh == 0 {

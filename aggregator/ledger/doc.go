@@ -88,21 +88,50 @@
 // Who states an amount may round it to either neighbouring millionth (the
 // difference is below one, and never above the escrow); the ledger's
 // own amounts are rounded half even. Sums are conserved exactly: deposits are
-// always wallets plus escrows plus the fund ([State.Totals]).
+// always wallets plus escrows plus bonds plus the fund ([State.Totals]), and a block that
+// would break that is none.
 //
 // # Credibility, trust, tree
 //
-// The paper's rule is used literally: s or f counts one more, credit ± w·volume
-// (formula 8), below a limit the participant is blacklisted and can no longer
-// request, offer or pay; running trades finish. Its weakness (one large trade
-// buys the right to many frauds) is known and left for another mode.
-// Trust values are those of the genesis in this version; an epoch's sequence is
-// the communication tree's over them, with those who failed as accounting node,
-// as the view of an epoch's last block shows, behind the others: for one epoch,
-// then two, four, up to 32 while they fail in a row. Which tree hangs below an
-// accounting node ([Params].Tree) changes no block and no state. There
-// is no second witness yet that would excuse a hold without using the quota,
-// no change of keys, and no way back from the blacklist.
+// Two rules of credit stand in the genesis ([Params].Credit). The paper's, literally: s
+// or f counts one more, credit ± w·volume (formula 8), below a limit the participant
+// is blacklisted and can no longer request, offer or pay; running trades finish. Its
+// weakness is known: one large trade buys the right to many frauds.
+//
+// With robust credit ([CreditRobust]) a bond stands for what a participant promises.
+// Credit is the share of kept energy in all that was promised, losses five times as
+// heavy as gains, and a tenth of both forgotten each period. What is gained needs the
+// other side's bond to vouch for it, and a unit of money vouches once a period, in
+// whose hands it may be: a ring of names gains no more than its money vouches for,
+// and nothing without money. To let earned credit vouch again was refused, since a
+// ring passes it round; so was netting rings out, which costs a search for cycles.
+// Open promises are bounded by bond and credit, so that a bond always bears the charge
+// for a gap, and the fine for what was not delivered.
+//
+// A gap between the meters is held in the fund with a charge to both sides, since a
+// lie that harms must cost its liar something, and no meter shows who lied. Two
+// arbiters of the genesis decide ([State.Cases]). To have statistics decide was refused:
+// five names of one person can make one honest meter look biased, and would be paid
+// for it. What is not decided stays in the fund until two arbiters grant it. A seller's
+// word that it was ready saves it the fine and brings it nothing; to make the buyer pay
+// for that word alone, or for energy not drawn, was refused, since the word costs
+// nothing. A verdict makes a false one dearer than the fine. Who leaves its part undone,
+// or is found to have lied, comes onto a list while its credit is low, for a time that
+// doubles; energy that is missing and said to be missing never puts anyone there.
+//
+// With trust by reports ([Params].Trust) trust, overheads and links follow from what
+// the data aggregators report of each other, at the end of each epoch (trust.go). A
+// block that one end of an edge misses is a dispute of both, since nobody else can
+// judge it; only disputes with more than f others cost trust, so that f liars take no
+// one below the threshold. Refused: a mean over all reports, which f liars move;
+// acknowledgements as evidence, which a liar withholds; and a loss for late blocks,
+// which one child alone could bring about. Trees are built anew where that gains enough
+// (branch.go). On other chains all that is the genesis'.
+//
+// An epoch's sequence is the communication tree's, with those who failed as
+// accounting node, as the view of an epoch's last block shows, behind the others: for
+// one epoch, then two, four, up to 32 while they fail in a row. There is no second
+// witness yet that would excuse a hold without using the quota, and no change of keys.
 //
 // # The state
 //

@@ -47,6 +47,12 @@ func (x *execution) sweep() {
 				}
 				x.put(keyTrade+t.ID, t)
 			}
+		case dueListing:
+			x.unlist(id, deadlineMs)
+		case dueBond:
+			x.left(id, deadlineMs)
+		case dueCase:
+			x.caseOver(id, deadlineMs)
 		}
 	}
 	x.dueMs = 0
@@ -98,7 +104,7 @@ func (x *execution) overdue(t *Trade) {
 
 // settle pays the bill, returns the rest, and keeps both sides' record.
 func (x *execution) settle(t *Trade, confirmed bool, reason string) {
-	x.payOut(t, t.BilledMicro)
+	x.payOut(t, t.BilledMicro, t.BilledWh)
 	x.giveBack(t, t.EscrowMicro)
 	x.releaseMeter(t.BuyerMeter, t.ID)
 	whole := t.BilledWh*10_000 >= t.VolumeWh*x.params.SettleWholeE4
@@ -106,13 +112,13 @@ func (x *execution) settle(t *Trade, confirmed bool, reason string) {
 	if whole {
 		status = wire.StatusSettled
 	}
-	x.judge(t.Buyer, confirmed, t.VolumeWh)
+	x.judge(t, t.Buyer, confirmed)
 	switch {
 	case whole:
 		x.endSale(t, true)
-		x.judge(t.Seller, true, t.VolumeWh)
+		x.judge(t, t.Seller, true)
 	case !x.endSale(t, false):
-		x.judge(t.Seller, false, t.VolumeWh)
+		x.judge(t, t.Seller, false)
 	}
 	x.turn(t, status, reason, 0)
 }
@@ -122,6 +128,10 @@ func (x *execution) settle(t *Trade, confirmed bool, reason string) {
 func (x *execution) undelivered(t *Trade, reason string) {
 	x.giveBack(t, t.EscrowMicro)
 	x.releaseMeter(t.BuyerMeter, t.ID)
+	if x.params.robust() {
+		x.sold(t, 0, reason)
+		return
+	}
 	if x.wasReady(t) {
 		x.endSale(t, true)
 		x.turn(t, wire.StatusRefunded, readyReason, 0)
@@ -131,7 +141,7 @@ func (x *execution) undelivered(t *Trade, reason string) {
 		x.turn(t, wire.StatusRefunded, reason+"; a hazard kept the seller from delivering", 0)
 		return
 	}
-	x.judge(t.Seller, false, t.VolumeWh)
+	x.judge(t, t.Seller, false)
 	x.turn(t, wire.StatusFailed, reason, 0)
 }
 
@@ -145,11 +155,11 @@ func (x *execution) splitDispute(t *Trade) {
 		x.fail(keyTrade+t.ID, err)
 	}
 	agreed = min(agreed, t.BilledMicro)
-	x.payOut(t, agreed+halfEven(t.BilledMicro-agreed, 2))
+	x.payOut(t, agreed+halfEven(t.BilledMicro-agreed, 2), min(t.BilledWh, t.BuyerMeteredWh))
 	x.giveBack(t, t.EscrowMicro)
 	x.endSale(t, true) // counts in the quota's period, uses none of it
-	x.judge(t.Buyer, false, t.VolumeWh)
-	x.judge(t.Seller, false, t.VolumeWh)
+	x.judge(t, t.Buyer, false)
+	x.judge(t, t.Seller, false)
 	x.turn(t, wire.StatusDisputed, "divided by what the meters agree on", 0)
 }
 
@@ -179,21 +189,25 @@ func (x *execution) endSale(t *Trade, whole bool) bool {
 // judge is the paper's rule (formula 8): s or f counts one more, and
 // credit ± w·volume; below the limit the participant is blacklisted (R25, R26,
 // R28).
-func (x *execution) judge(id string, kept bool, volumeWh int64) {
+func (x *execution) judge(t *Trade, id string, kept bool) {
 	a, ok := x.account(id)
 	if !ok {
 		return
 	}
-	step := halfEven(x.params.CreditWeightE6*volumeWh, 1000) // at most 1e15
+	step := halfEven(x.params.CreditWeightE6*t.VolumeWh, 1000) // at most 1e15
+	kind := StepBroke
 	if kept {
+		kind = StepKept
 		a.Kept++
 		a.CreditE6 = min(a.CreditE6, math.MaxInt64-step) + step
 	} else {
 		a.Broken++
 		a.CreditE6 = max(a.CreditE6, math.MinInt64+step) - step
 	}
-	if a.CreditE6 < x.params.BlacklistBelowE6 {
+	x.step(Step{Who: id, Kind: kind, Trade: t.ID, CreditE6: a.CreditE6})
+	if a.CreditE6 < x.params.BlacklistBelowE6 && !a.Blacklisted {
 		a.Blacklisted = true
+		x.step(Step{Who: id, Kind: StepListed, Trade: t.ID, CreditE6: a.CreditE6})
 	}
 	x.put(keyAccount+id, &a)
 }

@@ -18,6 +18,8 @@ type execution struct {
 	meta    meta
 	overlay map[string][]byte // nil: deleted
 	notices []Notice
+	steps   []Step
+	moves   []Move
 	index   int   // of the record being applied; -1 in the sweep
 	swept   int   // deadlines that the sweep has ended
 	dueMs   int64 // the deadline that the sweep is at; 0 outside it
@@ -121,7 +123,7 @@ func (x *execution) apply(index int, c *Checked) *Refusal {
 
 	x.undo = x.undo[:0]
 	x.index, x.record = index, c
-	before, notices := x.meta, len(x.notices)
+	before, notices, steps, moves := x.meta, len(x.notices), len(x.steps), len(x.moves)
 	refusal := x.dispatch(c.Record)
 	if refusal != nil {
 		for i := len(x.undo) - 1; i >= 0; i-- {
@@ -134,6 +136,7 @@ func (x *execution) apply(index int, c *Checked) *Refusal {
 		x.meta = before
 		clear(x.notices[notices:])
 		x.notices = x.notices[:notices]
+		x.steps, x.moves = x.steps[:steps], x.moves[:moves]
 	}
 	return refusal
 }
@@ -161,6 +164,8 @@ func (x *execution) dispatch(r *fairwattpb.Record) *Refusal {
 		return nil
 	case *fairwattpb.Record_Rejoin:
 		return x.rejoin(r.Sender, b.Rejoin)
+	case *fairwattpb.Record_Report:
+		return x.report(r.Sender, b.Report)
 	case *fairwattpb.Record_Offer:
 		return x.offer(r.Sender, b.Offer)
 	case *fairwattpb.Record_Request:
@@ -181,6 +186,16 @@ func (x *execution) dispatch(r *fairwattpb.Record) *Refusal {
 		return x.bill(r.Sender, b.Bill)
 	case *fairwattpb.Record_Confirm:
 		return x.confirm(r.Sender, b.Confirm)
+	case *fairwattpb.Record_Bond:
+		return x.bond(r.Sender, b.Bond)
+	case *fairwattpb.Record_Unbond:
+		return x.unbond(r.Sender, b.Unbond)
+	case *fairwattpb.Record_Appeal:
+		return x.appeal(r.Sender, b.Appeal)
+	case *fairwattpb.Record_Verdict:
+		return x.verdict(r.Sender, b.Verdict)
+	case *fairwattpb.Record_Grant:
+		return x.grant(r.Sender, b.Grant)
 	}
 	return refuse(wire.CodeMalformed, "body: none") // the check lets none of these in
 }
@@ -218,6 +233,9 @@ func (x *execution) tell(to string, t *Trade) {
 func (x *execution) turn(t *Trade, status, reason string, deadlineMs int64) {
 	x.setDeadline(t, deadlineMs)
 	t.Status, t.Reason = status, reason
+	if deadlineMs == 0 && x.params.robust() {
+		x.ended(t)
+	}
 	x.tell(t.Buyer, t)
 	if t.Seller != "" {
 		x.tell(t.Seller, t)
@@ -256,31 +274,32 @@ func (x *execution) toEscrow(t *Trade, amountMicro int64) {
 	a.WalletMicro -= amountMicro
 	x.put(keyAccount+t.Buyer, &a)
 	t.EscrowMicro += amountMicro
+	x.move(Move{Who: t.Buyer, What: MoveEscrowed, Trade: t.ID, WalletMicro: -amountMicro, EscrowMicro: amountMicro})
 	x.meta.WalletsMicro -= amountMicro
 	x.meta.EscrowMicro += amountMicro
 }
 
-// fromEscrow moves money from the trade into a wallet.
-func (x *execution) fromEscrow(t *Trade, to string, amountMicro int64) {
-	if amountMicro == 0 {
-		return
-	}
-	a, _ := x.account(to)
-	a.WalletMicro += amountMicro
-	x.put(keyAccount+to, &a)
+// fromEscrow takes money out of the trade.
+func (x *execution) fromEscrow(t *Trade, amountMicro int64, what Move) {
 	t.EscrowMicro -= amountMicro
 	x.meta.EscrowMicro -= amountMicro
-	x.meta.WalletsMicro += amountMicro
+	what.Who, what.Trade, what.EscrowMicro = t.Buyer, t.ID, -amountMicro
+	x.move(what)
 }
 
-func (x *execution) payOut(t *Trade, amountMicro int64) {
-	x.fromEscrow(t, t.Seller, amountMicro)
+// payOut pays the seller for an energy.
+func (x *execution) payOut(t *Trade, amountMicro, energyWh int64) {
 	t.PaidMicro += amountMicro
+	m := Move{What: MoveBought, Other: t.Seller, EnergyWh: energyWh, PriceMicroPerKWh: t.PriceMicroPerKWh}
+	x.fromEscrow(t, amountMicro, m)
+	m.Who, m.What, m.Trade, m.Other = t.Seller, MoveSold, t.ID, t.Buyer
+	x.toWallet(amountMicro, m)
 }
 
 func (x *execution) giveBack(t *Trade, amountMicro int64) {
-	x.fromEscrow(t, t.Buyer, amountMicro)
 	t.ReturnedMicro += amountMicro
+	x.fromEscrow(t, amountMicro, Move{What: MoveReturned})
+	x.toWallet(amountMicro, Move{Who: t.Buyer, What: MoveReturned, Trade: t.ID})
 }
 
 // readMeter checks a reading of owner's meter and stores it. A meter belongs

@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"encoding/json"
 	"fmt"
 	"strconv"
 	"strings"
@@ -38,6 +39,14 @@ func StateValues() [][2]string {
 		{keyOffer + "SELLER", &Offer{}},
 		{keyRequest + "BUYER/REQUEST", &Request{}},
 		{keyTrade + "TRADE", &Trade{}},
+		{keyListed + "ID", &Listing{}},
+		{keyPair + "ID/ID", &pair{}},
+		{keyCase + "TRADE", &Case{}},
+		{keyGrant + "HEX", &grant{}},
+		{keyReport + "AGGREGATOR", &reported{}},
+		{keyTrust + "AGGREGATOR", &standing{}},
+		{keyTree + "AGGREGATOR", &branch{}},
+		{keyRebuilt, &rebuilt{}},
 	} {
 		var d describer
 		v.v.fields(&d)
@@ -55,7 +64,7 @@ func StateValues() [][2]string {
 
 // DecodeAny decodes b as every kind of value and encodes it again.
 func DecodeAny(b []byte, check func(again []byte)) {
-	for _, v := range []value{&meta{}, &Participant{}, &Account{}, &Gate{}, &meter{}, &Offer{}, &Request{}, &Trade{}} {
+	for _, v := range []value{&meta{}, &Participant{}, &Account{}, &Gate{}, &meter{}, &Offer{}, &Request{}, &Trade{}, &Listing{}, &pair{}, &Case{}, &grant{}, &reported{}, &standing{}, &branch{}, &rebuilt{}} {
 		if decodeValue(b, v) == nil {
 			check(encodeValue(v))
 		}
@@ -110,6 +119,14 @@ func valueFor(key string) value {
 		return &Request{}
 	case keyTrade:
 		return &Trade{}
+	case keyListed:
+		return &Listing{}
+	case keyPair:
+		return &pair{}
+	case keyCase:
+		return &Case{}
+	case keyGrant:
+		return &grant{}
 	case keyMeta + "/":
 		return &meta{}
 	}
@@ -201,4 +218,17 @@ func AlteredSums(b []byte, deposited, wallets, escrow int64) []byte {
 		m.WalletsMicro += wallets
 		m.EscrowMicro += escrow
 	})
+}
+
+// ViewOfProof is the form for people that fits the other parts of a proof.
+func ViewOfProof(raw []byte) ([]byte, error) {
+	var p proofFile
+	if err := json.Unmarshal(raw, &p); err != nil {
+		return nil, err
+	}
+	parts, err := p.parts()
+	if err != nil {
+		return nil, err
+	}
+	return parts.decoded()
 }

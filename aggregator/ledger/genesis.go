@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 
 	"fairwatt/aggregator/wct"
 	"fairwatt/proto/fairwattpb"
@@ -50,6 +51,8 @@ type Genesis struct {
 	// Meters are the members' meters that are registered from the start, with
 	// settlement by meters.
 	Meters []Meter `json:"meters,omitempty"`
+	// Arbiters decide cases, two of them together, with robust credit.
+	Arbiters []Arbiter `json:"arbiters,omitempty"`
 
 	// What ParseGenesis worked out once; nil in a genesis made by hand.
 	parsed *parsedGenesis
@@ -71,6 +74,12 @@ type DA struct {
 
 // A Centre is a management centre (MC).
 type Centre struct {
+	ID        string         `json:"id"`
+	PublicKey seal.PublicKey `json:"public_key"`
+}
+
+// An Arbiter decides what no meter shows. It takes no part in trades.
+type Arbiter struct {
 	ID        string         `json:"id"`
 	PublicKey seal.PublicKey `json:"public_key"`
 }
@@ -189,23 +198,17 @@ func (g *Genesis) Keys() (map[string]ed25519.PublicKey, error) {
 	return keys, nil
 }
 
-// network is what trees over these data aggregators, in this order, are built
-// from.
-func (g *Genesis) network(order []int) *wct.Input {
+// network is what trees over these data aggregators are built from, in the order of
+// the genesis. It has no ids: ties go to whom the genesis names first.
+func (g *Genesis) network() *wct.Input {
 	in := &wct.Input{
-		N: len(order), TrustWeight: g.Params.WeightTrust, LinkWeight: g.Params.WeightLinks,
+		N: len(g.Aggregators), TrustWeight: g.Params.WeightTrust, LinkWeight: g.Params.WeightLinks,
 		TrustThresholdE4: g.Params.TThreE4, OverheadThresholdUs: g.Params.WThreUs,
 	}
-	for _, i := range order {
-		da := g.Aggregators[i]
-		in.IDs = append(in.IDs, da.ID)
+	for i, da := range g.Aggregators {
 		in.TrustE4 = append(in.TrustE4, da.TrustE4)
 		in.Links = append(in.Links, da.Links)
-		row := make([]int64, 0, len(order))
-		for _, j := range order {
-			row = append(row, g.OverheadUs[i][j])
-		}
-		in.OverheadUs = append(in.OverheadUs, row)
+		in.OverheadUs = append(in.OverheadUs, slices.Clone(g.OverheadUs[i]))
 	}
 	return in
 }
@@ -247,7 +250,25 @@ func (g *Genesis) Validate() error {
 			return fmt.Errorf("members[%d]: %w", i, err)
 		}
 	}
+	if err := g.validateArbiters(seen); err != nil {
+		return err
+	}
 	return g.validateMeters()
+}
+
+func (g *Genesis) validateArbiters(seen map[string]bool) error {
+	switch n := len(g.Arbiters); {
+	case n > 0 && !g.Params.robust():
+		return fmt.Errorf("arbiters: %d of them, want none with credit %q", n, g.Params.Credit)
+	case n == 1 || n > 16:
+		return fmt.Errorf("arbiters: %d of them, want none or 2 to 16: two decide together", n)
+	}
+	for i, a := range g.Arbiters {
+		if err := validateIdentity(seen, a.ID, a.PublicKey); err != nil {
+			return fmt.Errorf("arbiters[%d]: %w", i, err)
+		}
+	}
+	return nil
 }
 
 func (g *Genesis) validateAggregators(seen map[string]bool) error {

@@ -71,6 +71,9 @@ var genesisRules = []struct {
 	{func(g genesis) { g.OverheadUs[2][1] = math.MaxInt32 + 1 }, "overhead_us[2][1]: "},
 	{func(g genesis) { g.OverheadUs[2][2] = 1 }, "overhead_us[2][2]: 1"},
 
+	{func(g genesis) { g.Params.Trust = "" }, ""},
+	{func(g genesis) { g.Params.Trust = "hearsay" }, `params: trust: "hearsay"`},
+
 	{func(g genesis) { g.Centres = nil }, "centres: 0 of them"},
 	{func(g genesis) { g.Centres = centres(16) }, ""},
 	{func(g genesis) { g.Centres = centres(17) }, "centres: 17 of them"},
@@ -123,12 +126,14 @@ func TestParamsHaveLimits(t *testing.T) {
 		"loss_e4": {0, 5_000}, "register_step_wh": {1, 10_000}, "max_standing_ms": {1, year}, "start_by_ms": {1, year},
 		"deliver_by_ms": {1, year}, "resume_by_ms": {1, year}, "confirm_by_ms": {1, year}, "dispute_ms": {1, year},
 		"attestation_max_ms": {1, 3_600_000}, "hold_reading_ms": {1, 3_600_000}, "max_holds": {1, 1000}, "silence_ms": {1, year}, "reading_skew_ms": {1, 3_600_000},
+		"credit_prior_wh": {1, ledger.MaxEnergyWh}, "credit_period_ms": {1, year}, "vouch_wh_per_unit": {0, ledger.MaxEnergyWh},
+		"trade_cap_wh": {1, ledger.MaxEnergyWh}, "pair_cap_wh": {1, ledger.MaxEnergyWh}, "charge_e4": {2_000, 10_000}, // from the fine on
+		"fine_e4": {0, 2_500}, "list_below_e6": {0, 1_000_000}, "list_ms": {1, year}, "verdict_ms": {1, year},
 		"min_lot_wh": {1, ledger.MaxEnergyWh}, "max_sweep": {1, 100_000}, "max_requests": {1, 100_000},
 	}
-	fields := reflect.TypeFor[ledger.Params]()
-	for i := range fields.NumField() {
-		name, _, _ := strings.Cut(fields.Field(i).Tag.Get("json"), ",")
-		if name == "tree" || name == "settlement" {
+	for _, field := range reflect.VisibleFields(reflect.TypeFor[ledger.Params]()) {
+		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
+		if name == "tree" || name == "settlement" || name == "credit" || name == "trust" || field.Anonymous {
 			continue
 		}
 		l, ok := limits[name]
@@ -141,7 +146,7 @@ func TestParamsHaveLimits(t *testing.T) {
 			if name == "credit_start_e6" {
 				p.BlacklistBelowE6 = -trillion
 			}
-			switch f := reflect.ValueOf(&p).Elem().Field(i); {
+			switch f := reflect.ValueOf(&p).Elem().FieldByIndex(field.Index); {
 			case f.CanInt():
 				f.SetInt(v)
 			case v < 0:
@@ -149,7 +154,10 @@ func TestParamsHaveLimits(t *testing.T) {
 			default:
 				f.SetUint(uint64(v))
 			}
-			if err := p.Validate(); good != (err == nil) || err != nil && !strings.HasPrefix(err.Error(), name+": ") {
+			named := func(err error) bool { // the fine is at most the charge
+				return strings.HasPrefix(err.Error(), name+": ") || name == "charge_e4" && strings.HasPrefix(err.Error(), "fine_e4: ")
+			}
+			if err := p.Validate(); good != (err == nil) || err != nil && !named(err) {
 				t.Errorf("%s of %d: %v", name, v, err)
 			}
 		}
@@ -162,7 +170,7 @@ func TestParamsHaveLimits(t *testing.T) {
 		}
 	}
 	for settlement, good := range map[string]bool{"meters": true, "paper": true, "": false, "halves": false} {
-		p := ledger.DefaultParams()
+		p := ledger.DefaultParams().WithCredit(ledger.CreditFirst)
 		p.Settlement = settlement
 		if err := p.Validate(); good != (err == nil) || err != nil && settlement != "" && !strings.HasPrefix(err.Error(), "settlement: ") {
 			t.Errorf("settlement %q: %v", settlement, err)
@@ -231,6 +239,39 @@ func TestGenesisForm(t *testing.T) {
 		g := ledgertest.Genesis(n, 0, 0)
 		if g.Faulty() != want[0] || g.Quorum() != want[1] {
 			t.Errorf("%d aggregators: f %d, quorum %d; want %v", n, g.Faulty(), g.Quorum(), want)
+		}
+	}
+}
+
+// Credit is robust or the paper's, and each has the numbers that belong to it; robust
+// credit needs settlement by meters, and two arbiters or none.
+func TestCreditOfTheGenesis(t *testing.T) {
+	for name, c := range map[string]struct {
+		change func(genesis)
+		want   string
+	}{
+		"robust":                      {ledgertest.Robust, ""},
+		"the paper's":                 {func(g genesis) { g.Params = g.Params.WithCredit(ledger.CreditPaper) }, ""},
+		"not said":                    {func(g genesis) { g.Params = g.Params.WithCredit(ledger.CreditFirst) }, ""},
+		"another":                     {func(g genesis) { g.Params.Credit = "stars" }, `params: credit: "stars"`},
+		"robust numbers of the paper": {func(g genesis) { g.Params.VerdictMs = 1 }, `params: credit: "paper"`},
+		"robust without meters": {func(g genesis) {
+			ledgertest.Robust(g)
+			g.Params.Settlement, g.Meters = ledger.SettleByPaper, nil
+		}, `params: credit: "robust" needs settlement "meters"`},
+		"the paper's with the first rules": {func(g genesis) { ledgertest.FirstRules(g); g.Params.Credit = ledger.CreditPaper }, `params: credit: "paper"`},
+		"no arbiters":                      {func(g genesis) { ledgertest.Robust(g); g.Arbiters = nil }, ""},
+		"one arbiter":                      {func(g genesis) { ledgertest.Robust(g); g.Arbiters = g.Arbiters[:1] }, "arbiters: 1 of them"},
+		"an arbiter that trades":           {func(g genesis) { ledgertest.Robust(g); g.Arbiters[1].ID = "seller-1" }, "arbiters[1]: id: "},
+		"arbiters of the paper's": {func(g genesis) {
+			ledgertest.Robust(g)
+			g.Params = g.Params.WithCredit(ledger.CreditPaper)
+		}, "arbiters: 3 of them, want none"},
+	} {
+		g := ledgertest.Genesis(4, 1, 1)
+		c.change(g)
+		if err := g.Validate(); (c.want == "") != (err == nil) || err != nil && !strings.HasPrefix(err.Error(), c.want) {
+			t.Errorf("%s: %v, want %q", name, err, c.want)
 		}
 	}
 }

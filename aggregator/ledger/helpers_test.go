@@ -23,7 +23,12 @@ type world struct {
 
 func newWorld(t testing.TB, change func(*ledger.Genesis)) *world {
 	t.Helper()
-	g := ledgertest.Genesis(4, 2, 2)
+	return newWorldOf(t, 4, change)
+}
+
+func newWorldOf(t testing.TB, das int, change func(*ledger.Genesis)) *world {
+	t.Helper()
+	g := ledgertest.Genesis(das, 2, 2)
 	if change != nil {
 		change(g)
 	}

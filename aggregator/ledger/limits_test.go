@@ -51,8 +51,9 @@ func (w *world) examples() map[string]*fairwattpb.Record {
 	for sender, records := range map[string][]*fairwattpb.Record{
 		ledgertest.Centre: {registration, deposit(buyer, 1, "r"), w.response(nil), meterAdded(meterOf(seller, "m")), meterChanged("m", 1, meterOf(seller, "n")), meterRetired("m", 1)},
 		seller:            {changed, w.offer(1, 1), start([]byte("a"), 1), held, resume([]byte("a"), 1), reading, bill, word},
-		buyer:             {w.request(1, 1), pay(nil), confirmed},
-		"da-2":            {rejoin(1), tick()},
+		buyer:             {w.request(1, 1), pay(nil), confirmed, bond(1), unbond(1), appeal("token-1")},
+		"da-2":            {rejoin(1), tick(), report(1, saw("da-1", 1, 0, 0, 0))},
+		"judge-1":         {verdict("token-1", sellerLied), granted("g", buyer, 1)},
 	} {
 		for _, r := range records {
 			r.ChainId, r.Sender, r.Counter, r.TimeMs = chain[:], sender, 1, w.NowMs
@@ -136,7 +137,7 @@ func (w *world) malformed(kind, path, field string, v any) {
 }
 
 func TestEveryExampleIsValid(t *testing.T) {
-	w := newWorld(t, nil)
+	w := newWorld(t, ledgertest.Robust)
 	kinds := (&fairwattpb.Record{}).ProtoReflect().Descriptor().Oneofs().ByName("body").Fields()
 	examples := w.examples()
 	for i := range kinds.Len() {
@@ -158,7 +159,7 @@ func TestNumbersHaveLimits(t *testing.T) {
 		register, ms         = ledger.MaxRegisterWh, ledger.MaxTimeMs
 		class                = ledger.MaxMeterClassE4
 	)
-	w := newWorld(t, nil)
+	w := newWorld(t, ledgertest.Robust)
 	for _, c := range []struct {
 		kind, path string
 		low, high  int64
@@ -202,6 +203,16 @@ func TestNumbersHaveLimits(t *testing.T) {
 		{"bill", "bill.available_wh", 0, energy},
 		{"confirm", "confirm.reading.register_wh", 0, register},
 		{"confirm", "confirm.energy_wh", 0, register},
+		{"bond", "bond.amount_micro", 1, money},
+		{"unbond", "unbond.amount_micro", 1, money},
+		{"verdict", "verdict.finding", 1, 3},
+		{"grant", "grant.amount_micro", 1, money},
+		{"report", "report.links", 0, ledger.MaxDAs},
+		{"report", "report.seen.0.taken", 0, 1_000_000},
+		{"report", "report.seen.0.late", 0, 1_000_000},
+		{"report", "report.seen.0.missed", 0, 1_000_000},
+		{"report", "report.seen.0.given", 0, 1_000_000},
+		{"report", "report.seen.0.overhead_us", 0, 60_000_000},
 	} {
 		_, field, inside := strings.Cut(c.path, ".")
 		if !inside {
@@ -212,7 +223,7 @@ func TestNumbersHaveLimits(t *testing.T) {
 		w.allowed(c.kind, c.path, c.low)
 		w.allowed(c.kind, c.path, c.high)
 		w.malformed(c.kind, c.path, field, c.high+1)
-		if c.low > 0 || !strings.HasSuffix(c.path, "class_e4") { // a class is never negative on the wire
+		if c.low > 0 || !strings.HasSuffix(c.path, "class_e4") && c.kind != "report" { // these are never negative on the wire
 			w.malformed(c.kind, c.path, field, c.low-1)
 		}
 	}
@@ -226,13 +237,14 @@ func TestNumbersHaveLimits(t *testing.T) {
 
 // TestTextsHaveLimits does the same for ids, names, texts and bytes.
 func TestTextsHaveLimits(t *testing.T) {
-	w := newWorld(t, nil)
+	w := newWorld(t, ledgertest.Robust)
 	for _, path := range []string{
 		"deposit.reference", "offer.offer_id", "request.request_id", "response.request_id", "response.token.token_id",
 		"response.quotes.0.offer_id", "pay.token_id", "pay.offer_id", "pay.buyer_reading.meter", "start.trade_id",
 		"start.reading.meter", "hold.trade_id", "hold.reading.meter", "resume.trade_id", "resume.reading.meter", "reading.trade_id",
 		"meter_registration.meter", "meter_registration.serial", "meter_change.old", "meter_retire.meter",
 		"reading.reading.meter", "bill.trade_id", "bill.reading.meter", "confirm.trade_id", "confirm.reading.meter",
+		"appeal.trade_id", "verdict.trade_id", "grant.reference",
 	} {
 		kind, field, _ := strings.Cut(path, ".")
 		field = strings.ReplaceAll(strings.ReplaceAll(field, ".0.", "."), "buyer_reading", "reading")
@@ -244,7 +256,7 @@ func TestTextsHaveLimits(t *testing.T) {
 		}
 	}
 	for _, path := range []string{
-		"meter_registration.owner", "meter_registration.site", "registration.id", "registration.site", "deposit.to", "response.token.buyer", "response.quotes.0.seller", "pay.seller",
+		"meter_registration.owner", "meter_registration.site", "registration.id", "registration.site", "deposit.to", "response.token.buyer", "response.quotes.0.seller", "pay.seller", "grant.to", "report.seen.0.da",
 	} {
 		kind, field, _ := strings.Cut(path, ".")
 		field = strings.ReplaceAll(field, ".0.", ".")
@@ -275,6 +287,10 @@ func TestTextsHaveLimits(t *testing.T) {
 	}
 	w.malformed("bill", "bill.pay_id", "pay_id", make([]byte, 31))
 	w.malformed("bill", "bill.pay_id", "pay_id", make([]byte, 33))
+	for _, kind := range []string{"appeal", "verdict"} {
+		w.malformed(kind, kind+".text_hash", "text_hash", make([]byte, 31))
+		w.malformed(kind, kind+".text_hash", "text_hash", make([]byte, 33))
+	}
 	for _, kind := range []string{"start", "hold", "resume", "reading", "bill", "confirm"} {
 		w.malformed(kind, kind+".reading", "reading", nil)
 	}
@@ -313,6 +329,11 @@ func TestListsHaveLimits(t *testing.T) {
 		{"hold", "causes", wire.MaxCauses, func(r *fairwattpb.Record, n int) { r.GetHold().Causes = causes(n) }},
 		{"gate_change", "causes.inputs", wire.MaxCauseInputs, func(r *fairwattpb.Record, n int) { r.GetGateChange().Causes = inputs(n) }},
 		{"hold", "causes.inputs", wire.MaxCauseInputs, func(r *fairwattpb.Record, n int) { r.GetHold().Causes = inputs(n) }},
+		{"report", "seen", ledger.MaxDAs, func(r *fairwattpb.Record, n int) {
+			for r.GetReport().Seen = nil; len(r.GetReport().Seen) < n; {
+				r.GetReport().Seen = append(r.GetReport().Seen, saw(fmt.Sprintf("x-%03d", len(r.GetReport().Seen)), 1, 0, 0, 0))
+			}
+		}},
 		{"response", "quotes", ledger.MaxQuotes, func(r *fairwattpb.Record, n int) {
 			for r.GetResponse().Quotes = nil; len(r.GetResponse().Quotes) < n; {
 				r.GetResponse().Quotes = append(r.GetResponse().Quotes, quote)
@@ -393,7 +414,7 @@ func TestRoles(t *testing.T) {
 		"gate_change": "seller-1 buyer-1 both", "word": "seller-1 buyer-1 both", "reading": "seller-1 buyer-1 both",
 		"offer": "seller-1 both", "start": "seller-1 both", "hold": "seller-1 both", "resume": "seller-1 both", "bill": "seller-1 both",
 		"request": "buyer-1 both", "pay": "buyer-1 both", "confirm": "buyer-1 both",
-		"rejoin": "da-2",
+		"rejoin": "da-2", "report": "da-2",
 	} {
 		for _, sender := range []string{"mc", "seller-1", "buyer-1", "both", "da-2"} {
 			r := w.examples()[kind]

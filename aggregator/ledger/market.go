@@ -13,8 +13,16 @@ func (x *execution) register(r *fairwattpb.Registration) *Refusal {
 	if _, da := x.state.voters.keys[r.Id]; taken || da {
 		return refuse(wire.CodeAlreadyRegistered, "id %q is taken", r.Id)
 	}
+	if _, arbiter := x.state.arbiters[r.Id]; arbiter {
+		return refuse(wire.CodeAlreadyRegistered, "id %q is an arbiter's", r.Id)
+	}
 	if _, ok := x.bytes(keyPublicKey + r.PublicKey); ok {
 		return refuse(wire.CodeAlreadyRegistered, "public_key of %q is taken", r.Id)
+	}
+	for _, a := range x.state.genesis.Arbiters {
+		if string(a.PublicKey) == r.PublicKey {
+			return refuse(wire.CodeAlreadyRegistered, "public_key of %q is an arbiter's", r.Id)
+		}
 	}
 	for _, da := range x.state.genesis.Aggregators {
 		if string(da.PublicKey) == r.PublicKey {
@@ -26,7 +34,7 @@ func (x *execution) register(r *fairwattpb.Registration) *Refusal {
 		p.Seller = p.Seller || role == fairwattpb.Role_ROLE_SELLER
 		p.Buyer = p.Buyer || role == fairwattpb.Role_ROLE_BUYER
 	}
-	a := Account{CreditE6: x.params.CreditStartE6}
+	a := x.params.newAccount()
 	x.put(keyParticipant+p.ID, &p)
 	x.putBytes(keyPublicKey+p.PublicKey, []byte(p.ID))
 	x.put(keyAccount+p.ID, &a)
@@ -36,8 +44,7 @@ func (x *execution) register(r *fairwattpb.Registration) *Refusal {
 
 // deposit is the only source of money.
 func (x *execution) deposit(d *fairwattpb.Deposit) *Refusal {
-	a, ok := x.account(d.To)
-	if !ok {
+	if _, ok := x.account(d.To); !ok {
 		return refuse(wire.CodeUnknownParticipant, "to: %q has no account", d.To)
 	}
 	reference := keyReference + hex.EncodeToString([]byte(d.Reference))
@@ -47,10 +54,13 @@ func (x *execution) deposit(d *fairwattpb.Deposit) *Refusal {
 	if d.AmountMicro > MaxMoneyMicro-x.meta.DepositedMicro {
 		return refuse(wire.CodeMoneyLimit, "%d micro more than the %d deposited would pass the limit", d.AmountMicro, x.meta.DepositedMicro)
 	}
-	a.WalletMicro += d.AmountMicro
 	x.meta.DepositedMicro += d.AmountMicro
-	x.meta.WalletsMicro += d.AmountMicro
-	x.put(keyAccount+d.To, &a)
+	if d.Bond {
+		x.toBond(d.AmountMicro, Move{Who: d.To, What: MoveDeposit})
+		x.step(Step{Who: d.To, Kind: StepBonded, AmountMicro: d.AmountMicro, Text: d.Reference})
+	} else {
+		x.toWallet(d.AmountMicro, Move{Who: d.To, What: MoveDeposit})
+	}
 	x.putBytes(reference, nil)
 	x.tell(d.To, nil)
 	return nil
@@ -82,7 +92,14 @@ func (x *execution) standing(field string, expiresMs int64) *Refusal {
 }
 
 func (x *execution) refuseBlacklisted(id string) *Refusal {
-	if a, ok := x.account(id); ok && a.Blacklisted {
+	a, ok := x.account(id)
+	if ok && a.Blacklisted && x.params.robust() {
+		return refuse(wire.CodeBlacklisted, "%q is on the list for %d ms more", id, a.ListedUntilMs-x.timeMs)
+	}
+	if ok && a.FinesDueMicro > 0 {
+		return refuse(wire.CodeFinesDue, "%q owes %d micro in fines: deposit them first", id, a.FinesDueMicro)
+	}
+	if ok && a.Blacklisted {
 		return refuse(wire.CodeBlacklisted, "%q's credit of %d fell below %d", id, a.CreditE6, x.params.BlacklistBelowE6)
 	}
 	return nil
@@ -248,6 +265,11 @@ func (x *execution) pay(buyer string, p *fairwattpb.Pay) *Refusal {
 	t.Seller, t.OfferID, t.VolumeWh, t.PriceMicroPerKWh = p.Seller, o.ID, p.VolumeWh, p.PriceMicroPerKwh
 	t.PayID = string(x.record.ID[:])
 	t.BuyerMeter, t.BuyerStartWh = p.BuyerReading.Meter, p.BuyerReading.RegisterWh
+	if x.params.robust() {
+		if r := x.bothPromise(t); r != nil {
+			return r
+		}
+	}
 	x.giveBack(t, t.EscrowMicro-p.AmountMicro)
 	if o.VolumeWh -= p.VolumeWh; o.VolumeWh > 0 {
 		x.put(keyOffer+o.Seller, &o)

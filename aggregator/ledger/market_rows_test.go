@@ -27,6 +27,9 @@ var marketRows = []marketRow{
 
 	{"rejoin in an epoch that is over", wire.CodeEpochOver, func(w *world) { w.must("da-2", rejoin(1)) }, "da-3", func(*world) record { return rejoin(1) }},
 	{"rejoin in an epoch to come", wire.CodeEpochOver, nil, "da-3", func(*world) record { return rejoin(2) }},
+	{"report on an epoch that is over", wire.CodeEpochOver, func(w *world) { w.must("da-2", rejoin(1)) }, "da-3", func(*world) record { return report(1) }},
+	{"report twice", wire.CodeReportExists, func(w *world) { w.must("da-3", report(1)) }, "da-3", func(*world) record { return report(1) }},
+	{"report on a stranger", wire.CodeUnknownParticipant, nil, "da-3", func(*world) record { return report(1, saw("da-9", 1, 0, 0, 0)) }},
 	{"rejoin again at once", wire.CodeTooSoon, func(w *world) { w.must("da-2", rejoin(1)) }, "da-2", func(*world) record { return rejoin(2) }},
 
 	{"expired offer", wire.CodeExpired, nil, seller, func(w *world) record {

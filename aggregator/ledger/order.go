@@ -4,14 +4,15 @@ package ledger
 // stands last: 2^(maxStrikes-1).
 const maxStrikes = 6
 
-// nextOrder gives m the sequence of the next epoch. view is the view in which
+// nextOrder gives m the order of the next epoch, of the communication tree's
+// sequence. view is the view in which
 // the epoch's last block was decided. Leaders of earlier views failed; each gets
 // a strike. A failed leader stands behind the others for one epoch after its
 // first strike in a row, for two after its second, then four, up to 32. So a
 // dead root costs a fail-over ever more seldom, and one that is back is tried
 // again. A leader of an epoch's last block loses its strikes. More than n-1
 // views mean that every other leader failed.
-func (s *State) nextOrder(m *meta, view uint64) {
+func nextOrder(m *meta, view uint64, sequence []int) {
 	n := uint64(len(m.Order))
 	strikes, failed := []byte(m.Strikes), []byte(m.Failed)
 	for i := range failed {
@@ -25,7 +26,7 @@ func (s *State) nextOrder(m *meta, view uint64) {
 	}
 	order := make([]byte, 0, n)
 	for _, last := range []bool{false, true} {
-		for _, i := range s.sequence {
+		for _, i := range sequence {
 			if (failed[i] > 0) == last {
 				order = append(order, byte(i))
 			}

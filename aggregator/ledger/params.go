@@ -107,7 +107,24 @@ type Params struct {
 	MaxSweep int64 `json:"max_sweep,omitempty"`
 	// MaxRequests is how many requests of one buyer may stand unanswered.
 	MaxRequests int64 `json:"max_requests,omitempty"`
+
+	// Credit names the rules by which promises make credit: [CreditRobust],
+	// [CreditPaper], or [CreditFirst] of a chain that was made before there was a choice.
+	Credit string `json:"credit,omitempty"`
+	RobustCredit
+	// Trust names what trust, links and overheads are: [TrustByReports], or
+	// [TrustFixed] of a chain that was made before there was a choice.
+	Trust string `json:"trust,omitempty"`
 }
+
+// What trust, links and overheads are.
+const (
+	// TrustFixed: what the genesis says, for ever.
+	TrustFixed = ""
+	// TrustByReports: what the data aggregators report of each other on the chain; the
+	// genesis says what they begin with.
+	TrustByReports = "reports"
+)
 
 // The rules by which a delivery runs and is paid.
 const (
@@ -157,6 +174,9 @@ func DefaultParams() Params {
 		MinLotWh:           10,
 		MaxSweep:           1_000,
 		MaxRequests:        8,
+		Credit:             CreditRobust,
+		RobustCredit:       defaultRobust(),
+		Trust:              TrustByReports,
 	}
 }
 
@@ -197,6 +217,12 @@ func (p *Params) Validate() error {
 	}
 	if err := p.validateSettlement(year); err != nil {
 		return err
+	}
+	if err := p.validateCredit(year); err != nil {
+		return err
+	}
+	if p.Trust != TrustFixed && p.Trust != TrustByReports {
+		return fmt.Errorf("trust: %s, want %q, or none for that of the genesis", brief.Quote(p.Trust), TrustByReports)
 	}
 	if p.Tree != string(wct.OCT) && p.Tree != string(wct.WCT) {
 		return fmt.Errorf("tree: %q, want %q or %q", p.Tree, wct.OCT, wct.WCT)

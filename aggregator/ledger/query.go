@@ -103,18 +103,42 @@ func (s *State) Order() []string {
 
 // Network returns what the communication trees of the present epoch are built
 // from, node k being Order()[k], and which nodes stand last because they failed
-// as accounting nodes. The trust values are the unchanged ones: who builds a
+// as accounting nodes. Their trust values are the unchanged ones: who builds a
 // tree counts the failed nodes as not trusted.
 func (s *State) Network() (network *wct.Input, failed []bool) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	order := make([]int, len(s.meta.Order))
+	order := s.meta.places()
 	failed = make([]bool, len(order))
-	for k := range order {
-		order[k] = int(s.meta.Order[k])
-		failed[k] = s.meta.Failed[order[k]] > 0
+	for k, i := range order {
+		failed[k] = s.meta.Failed[i] > 0
 	}
-	return s.genesis.network(order), failed
+	network = picked(s.adopted(s.read), order)
+	for _, i := range order {
+		network.IDs = append(network.IDs, s.genesis.Aggregators[i].ID)
+	}
+	return network, failed
+}
+
+// Probes returns whom each data aggregator on probation forwards to, beside the tree
+// of the present epoch.
+func (s *State) Probes() map[string]string {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	probes := make(map[string]string)
+	for _, da := range s.genesis.Aggregators {
+		var st standing
+		if s.read(keyTrust+da.ID, &st) && st.Probe > 0 && int(st.Probe) <= len(s.genesis.Aggregators) {
+			probes[da.ID] = s.genesis.Aggregators[st.Probe-1].ID
+		}
+	}
+	return probes
+}
+
+// read reads one value; s.mu is held.
+func (s *State) read(key string, v value) bool {
+	b, ok := s.tree.get(key)
+	return ok && decodeValue(b, v) == nil
 }
 
 func (s *State) orderID(i int) string { return s.genesis.Aggregators[s.meta.Order[i]].ID }
@@ -152,11 +176,25 @@ func collect[T any, P interface {
 		found = append(found, it)
 	}
 	s.mu.RUnlock()
+	var out []T
+	for _, v := range decodeSorted[T, P](found) {
+		if keep(&v) {
+			out = append(out, v)
+		}
+	}
+	return out
+}
+
+// decodeSorted returns the values of items, in key order.
+func decodeSorted[T any, P interface {
+	*T
+	value
+}](found []*item) []T {
 	slices.SortFunc(found, func(a, b *item) int { return strings.Compare(a.key, b.key) })
 	var out []T
 	for _, it := range found {
 		var v T
-		if decodeValue(it.value, P(&v)) == nil && keep(&v) {
+		if decodeValue(it.value, P(&v)) == nil {
 			out = append(out, v)
 		}
 	}
@@ -239,6 +277,26 @@ func (s *State) Trades(filter func(*Trade) bool) []Trade {
 	return collect(s, keyTrade, filter)
 }
 
+// Cases returns what is open about trades, by trade.
+func (s *State) Cases() []Case { return collect(s, keyCase, func(*Case) bool { return true }) }
+
+// List returns who may not trade, by id, and the list's version, which rises with every
+// change. Only chains with robust credit have one.
+func (s *State) List() ([]Listing, uint64) {
+	return collect(s, keyListed, func(*Listing) bool { return true }), s.now().ListVersion
+}
+
+// AccountAt returns an account as it is at a time: what robust credit has forgotten
+// since it was last looked at is forgotten. The limit is how much it may promise in
+// open trades; negative on a chain without such a bound.
+func (s *State) AccountAt(id string, timeMs int64) (a Account, limitMicro int64, ok bool) {
+	if a, ok = s.Account(id); !ok || !s.genesis.Params.robust() {
+		return a, -1, ok
+	}
+	s.genesis.Params.fade(&a, s.genesis.period(timeMs))
+	return a, s.genesis.Params.ExposureLimitMicro(&a), true
+}
+
 // GateOf returns a device's newest gate change.
 func (s *State) GateOf(device string) (Gate, bool) {
 	var g Gate
@@ -264,9 +322,11 @@ type Totals struct {
 	WalletsMicro   int64  // in all wallets, added up now
 	EscrowMicro    int64  // in all escrows, added up now
 	FundMicro      int64  // what meters differed by, and no one was paid
+	HeldMicro      int64  // the part of it that open cases are about
+	BondsMicro     int64  // in all bonds, added up now
 	TradesByStatus map[string]int
-	// Conserved: no wallet or escrow is negative, and wallets, escrow and fund are
-	// together what was deposited.
+	// Conserved: no wallet, bond or escrow is negative, and wallets, escrow, bonds and
+	// fund are together what was deposited.
 	Conserved bool
 }
 
@@ -277,7 +337,8 @@ func (s *State) Totals() Totals {
 	good, gaps := true, int64(0)
 	for _, a := range collect(s, keyAccount, func(*Account) bool { return true }) {
 		t.WalletsMicro += a.WalletMicro
-		good = good && a.WalletMicro >= 0
+		t.BondsMicro += a.BondMicro + a.LeavingMicro
+		good = good && a.WalletMicro >= 0 && a.BondMicro >= 0 && a.LeavingMicro >= 0
 	}
 	for _, trade := range s.Trades(nil) {
 		t.EscrowMicro += trade.EscrowMicro
@@ -285,7 +346,15 @@ func (s *State) Totals() Totals {
 		gaps += trade.GapMicro
 		good = good && trade.EscrowMicro >= 0
 	}
-	t.Conserved = good && t.WalletsMicro+t.EscrowMicro+t.FundMicro == t.DepositedMicro && gaps == t.FundMicro &&
+	for _, k := range s.Cases() {
+		t.HeldMicro += k.HeldMicro()
+	}
+	if s.genesis.Params.robust() { // money leaves the fund again, and charges come into it
+		good = good && t.HeldMicro == m.HeldMicro && t.HeldMicro <= t.FundMicro && t.BondsMicro == m.BondsMicro
+	} else {
+		good = good && gaps == t.FundMicro
+	}
+	t.Conserved = good && t.WalletsMicro+t.EscrowMicro+t.FundMicro+t.BondsMicro == t.DepositedMicro &&
 		t.WalletsMicro == m.WalletsMicro && t.EscrowMicro == m.EscrowMicro
 	return t
 }

@@ -32,11 +32,11 @@ type refused struct{ code, reason string }
 // checks that it has: a new rule without its own row fails the test.
 func TestRefusals(t *testing.T) {
 	var got []refused
-	rows := len(checkRows) + len(marketRows) + len(deliveryRows) + len(meterRows) + len(sweepRows)
+	rows := len(checkRows) + len(marketRows) + len(deliveryRows) + len(meterRows) + len(sweepRows) + len(robustRows)
 	for _, c := range checkRows {
 		t.Run("check/"+c.name, func(t *testing.T) { got = append(got, c.run(t)...) })
 	}
-	for _, c := range slices.Concat(marketRows, deliveryRows, meterRows, sweepRows) {
+	for _, c := range slices.Concat(marketRows, deliveryRows, meterRows, sweepRows, robustRows) {
 		t.Run("market/"+c.name, func(t *testing.T) { got = append(got, c.run(t)) })
 	}
 	if len(got) < rows+len(checkRows) {
@@ -216,12 +216,28 @@ var checkRows = []checkRow{
 		*w = *newWorld(w.t, ledgertest.FirstRules)
 		return w.sealed("da-1", 1, tick())
 	}},
+	{"a report where trust is the genesis'", wire.CodeNotAllowed, func(w *world) []byte {
+		*w = *newWorld(w.t, func(g *ledger.Genesis) { g.Params.Trust = ledger.TrustFixed })
+		return w.sealed("da-1", 1, report(1))
+	}},
+	{"a seller's report", wire.CodeNotAllowed, func(w *world) []byte { return w.sealed(seller, 1, report(1)) }},
+	{"a report on oneself", wire.CodeMalformed, func(w *world) []byte { return w.sealed("da-2", 1, report(1, saw("da-2", 1, 0, 0, 0))) }},
 	{"a seller's tick", wire.CodeNotAllowed, func(w *world) []byte { return w.sealed(seller, 1, tick()) }},
 	{"an owner's own meter", wire.CodeNotAllowed, func(w *world) []byte { return w.sealed(seller, 1, meterAdded(meterOf(seller, "new"))) }},
 	{"counter zero", wire.CodeMalformed, func(w *world) []byte { return w.sealed(seller, 0, gate(1, open)) }},
 	{"a word of no one", wire.CodeMalformed, func(w *world) []byte { return w.sealed(seller, 1, ack("E12", "")) }},
 	{"a centre's word", wire.CodeNotAllowed, func(w *world) []byte { return w.sealed(mc, 1, ack("E12", "Ada")) }},
 	{"no body", wire.CodeMalformed, func(w *world) []byte { return w.sealed(seller, 1, &fairwattpb.Record{}) }},
+	{"a bond where credit is the paper's", wire.CodeNotAllowed, func(w *world) []byte { return w.sealed(buyer, 1, bond(1)) }},
+	{"a deposit into such a bond", wire.CodeNotAllowed, func(w *world) []byte { return w.sealed(mc, 1, bonded(buyer, 1, "r")) }},
+	{"a seller's verdict", wire.CodeNotAllowed, func(w *world) []byte {
+		*w = *newWorld(w.t, ledgertest.Robust)
+		return w.sealed(seller, 1, verdict("token-1", sellerLied))
+	}},
+	{"an arbiter's offer", wire.CodeNotAllowed, func(w *world) []byte {
+		*w = *newWorld(w.t, ledgertest.Robust)
+		return w.sealed("judge-1", 1, w.offer(1, 1))
+	}},
 	{"replay", wire.CodeReplayed, func(w *world) []byte {
 		sealed := w.sealed(seller, 1, gate(1, open))
 		if _, err := w.Advance(sealed); err != nil {

@@ -60,19 +60,29 @@ func (x *execution) settleByMeters(t *Trade, receivedWh int64) {
 	gap := x.price(t, claim) - amount
 	differ := x.beyondTolerance(t, claim, receivedWh)
 	t.BuyerMeteredWh = receivedWh
-	x.payOut(t, amount)
+	x.payOut(t, amount, energy)
 	if differ {
 		x.toFund(t, gap)
 	}
 	x.giveBack(t, t.EscrowMicro)
 	x.releaseMeter(t.BuyerMeter, t.ID)
 	if differ {
+		if x.params.robust() {
+			x.openCase(t, claim-energy, gap)
+		}
 		x.endSale(t, true) // counts in the quota's period, uses none of it
 		x.turn(t, wire.StatusDisputed, fmt.Sprintf("the meters differ: %d Wh left the seller, %d Wh reached the buyer; the gap is paid to neither", claim, receivedWh), 0)
 		return
 	}
-	if !t.Late && energy >= creditSteps*x.params.RegisterStepWh {
-		x.judge(t.Buyer, true, t.VolumeWh)
+	switch {
+	case x.params.robust():
+		if !t.Late {
+			x.gain(t.Buyer, t.Seller, t, energy)
+		}
+		x.sold(t, energy, "")
+		return
+	case !t.Late && energy >= creditSteps*x.params.RegisterStepWh:
+		x.judge(t, t.Buyer, true)
 	}
 	x.endByMeters(t, energy, "")
 }
@@ -82,7 +92,7 @@ func (x *execution) endByMeters(t *Trade, energyWh int64, reason string) {
 	if energyWh*10_000 >= t.VolumeWh*x.params.SettleWholeE4 {
 		x.endSale(t, true)
 		if energyWh >= creditSteps*x.params.RegisterStepWh {
-			x.judge(t.Seller, true, t.VolumeWh)
+			x.judge(t, t.Seller, true)
 		}
 		x.turn(t, wire.StatusSettled, reason, 0)
 		return
@@ -91,7 +101,7 @@ func (x *execution) endByMeters(t *Trade, energyWh int64, reason string) {
 		x.endSale(t, true)
 		reason = readyReason
 	} else if !x.endSale(t, false) {
-		x.judge(t.Seller, false, t.VolumeWh)
+		x.judge(t, t.Seller, false)
 	}
 	x.turn(t, wire.StatusSettledPartly, reason, 0)
 }
@@ -119,10 +129,14 @@ func (x *execution) overdueBill(t *Trade) {
 		t.Late = true
 		x.turn(t, wire.StatusBilled, "waits for the buyer's meter", x.after(x.params.SilenceMs))
 	default:
-		x.payOut(t, x.price(t, t.BilledWh))
+		x.payOut(t, x.price(t, t.BilledWh), t.BilledWh)
 		x.giveBack(t, t.EscrowMicro)
 		x.releaseMeter(t.BuyerMeter, t.ID)
-		x.judge(t.Buyer, false, t.VolumeWh)
+		if x.params.robust() {
+			x.lose(t.Buyer, t, t.BilledWh, true, "its meter was silent")
+		} else {
+			x.judge(t, t.Buyer, false)
+		}
 		x.endSale(t, true)
 		status := wire.StatusSettledPartly
 		if t.BilledWh*10_000 >= t.VolumeWh*x.params.SettleWholeE4 {
@@ -160,6 +174,7 @@ func (x *execution) settledByNext(owner, trade string, r *fairwattpb.MeterReadin
 // unbilled ends a delivery whose seller went silent: its last signed reading is its
 // bill.
 func (x *execution) unbilled(t *Trade) {
+	t.Unbilled = x.params.robust()
 	t.SellerMeteredWh += x.registerWh(t.SellerMeter) - t.SegmentWh
 	t.SegmentWh = x.registerWh(t.SellerMeter)
 	energy := min(t.SellerMeteredWh, t.VolumeWh)
@@ -181,15 +196,14 @@ func (x *execution) settleByWord(t *Trade, accepted bool, reason string) {
 	x.giveBack(t, t.EscrowMicro)
 	x.releaseMeter(t.BuyerMeter, t.ID)
 	x.endSale(t, true)
-	x.judge(t.Buyer, true, t.VolumeWh)
-	x.judge(t.Seller, false, t.VolumeWh)
+	x.judge(t, t.Buyer, true)
+	x.judge(t, t.Seller, false)
 	x.turn(t, wire.StatusFailed, reason, 0)
 }
 
 // toFund moves money out of the trade that neither side is to have.
 func (x *execution) toFund(t *Trade, amountMicro int64) {
-	t.EscrowMicro -= amountMicro
 	t.GapMicro += amountMicro
-	x.meta.EscrowMicro -= amountMicro
+	x.fromEscrow(t, amountMicro, Move{What: MoveGap})
 	x.meta.FundMicro += amountMicro
 }

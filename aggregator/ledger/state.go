@@ -28,7 +28,9 @@ type State struct {
 	genesis  *Genesis
 	chain    [32]byte
 	voters   voters
-	sequence []int // of the communication tree, without failures
+	sequence []int          // of the genesis' communication tree, without failures
+	places   map[string]int // of the data aggregators in the genesis
+	arbiters map[string]ed25519.PublicKey
 
 	mu           sync.RWMutex // guards what follows
 	headerHash   [32]byte
@@ -64,7 +66,7 @@ func NewState(g *Genesis) (*State, error) {
 			Entry{[]byte(keyParticipant + p.ID), encodeValue(p)},
 			Entry{[]byte(keyPublicKey + p.PublicKey), []byte(p.ID)})
 		if !p.Centre {
-			a := Account{CreditE6: g.Params.CreditStartE6}
+			a := g.Params.newAccount()
 			entries = append(entries, Entry{[]byte(keyAccount + p.ID), encodeValue(&a)})
 		}
 	}
@@ -120,13 +122,17 @@ func newState(g *Genesis) (*State, error) {
 		return nil, err
 	}
 	s.voters = voters{chain: s.chain, keys: keys, quorum: g.Quorum()}
-	all := make([]int, len(g.Aggregators))
-	for i := range all {
-		all[i] = i
+	s.arbiters = make(map[string]ed25519.PublicKey, len(g.Arbiters))
+	for _, a := range g.Arbiters {
+		if s.arbiters[a.ID], err = seal.ParseKey(string(a.PublicKey)); err != nil {
+			return nil, err
+		}
 	}
-	in := g.network(all)
-	in.IDs = nil // ties go to whom the genesis names first
-	t, err := wct.Build(in, wct.WCT)
+	s.places = make(map[string]int, len(g.Aggregators))
+	for i, da := range g.Aggregators {
+		s.places[da.ID] = i
+	}
+	t, err := wct.Build(g.network(), wct.WCT)
 	if err != nil {
 		return nil, fmt.Errorf("communication tree of the genesis: %w", err)
 	}

@@ -26,7 +26,16 @@ const (
 	keyRunning     = "running/"     // seller: the trade that it delivers, or that is held
 	keyReference   = "reference/"   // of a deposit, as hex
 	keyPublicKey   = "key/"         // public key, text form
+	keyListed      = "listed/"      // participant: that it may not trade, and why
+	keyPair        = "pair/"        // two participants: what they added to each other's credit
+	keyCase        = "case/"        // trade: what is open about it
+	keyFinding     = "finding/"     // arbiter/trade: what it found, one byte
+	keyGrant       = "grant/"       // reference, as hex
 	keyRejoin      = "rejoin/"      // data aggregator: the height of its newest rejoin
+	keyReport      = "report/"      // data aggregator
+	keyTrust       = "trust/"       // data aggregator
+	keyTree        = "tree/"        // data aggregator
+	keyRebuilt     = "rebuilt"      // when the trees were last built anew, and why
 	keyDeadline    = "deadline/"    // 8 bytes of time, big endian, then what is due
 )
 
@@ -35,6 +44,9 @@ const (
 	dueOffer   = 'o'
 	dueRequest = 'r'
 	dueTrade   = 't'
+	dueListing = 'l'
+	dueBond    = 'b'
+	dueCase    = 'c'
 )
 
 func deadlineKey(timeMs int64, what byte, id string) string {
@@ -66,6 +78,20 @@ type meta struct {
 	WalletsMicro    int64
 	EscrowMicro     int64
 	FundMicro       int64 // what meters differed by, and no one was paid
+
+	// With robust credit.
+	BondsMicro  int64  // in bonds, and on their way out of them
+	HeldMicro   int64  // the part of the fund that open cases are about
+	ListVersion uint64 // rises when someone comes onto the list, or off it
+}
+
+// places is the order as numbers.
+func (m *meta) places() []int {
+	order := make([]int, len(m.Order))
+	for k := range order {
+		order[k] = int(m.Order[k])
+	}
+	return order
 }
 
 func (m *meta) fields(c codec) {
@@ -80,7 +106,15 @@ func (m *meta) fields(c codec) {
 	c.i64("deposited_micro", &m.DepositedMicro)
 	c.i64("wallets_micro", &m.WalletsMicro)
 	c.i64("escrow_micro", &m.EscrowMicro)
-	c.tail(func() bool { return m.FundMicro > 0 }, func() { c.i64("fund_micro", &m.FundMicro) })
+	robust := func() bool { return m.BondsMicro > 0 || m.HeldMicro > 0 || m.ListVersion > 0 }
+	c.tail(func() bool { return m.FundMicro > 0 || robust() }, func() {
+		c.i64("fund_micro", &m.FundMicro)
+		c.tail(robust, func() {
+			c.i64("bonds_micro", &m.BondsMicro)
+			c.i64("held_micro", &m.HeldMicro)
+			c.u64("list_version", &m.ListVersion)
+		})
+	})
 }
 
 // A Participant is registered by the genesis or by a Registration.
@@ -91,6 +125,7 @@ type Participant struct {
 	Buyer        bool
 	Centre       bool // a management centre
 	Aggregator   bool // a data aggregator; none stands in the state
+	Arbiter      bool // likewise
 	PublicKey    string
 	Simulated    bool
 	MeterClassE4 uint32 // accuracy class of its meter in 1e-4
@@ -117,6 +152,21 @@ type Account struct {
 	// Sales ended, and hazards forgiven, in the running quota period.
 	QuotaTrades uint64
 	QuotaUsed   uint64
+
+	// With robust credit.
+	BondMicro     int64 // stands for its promises
+	FreshMicro    int64 // the part of it that came out of a wallet in this period, and vouches from the next on
+	LeavingMicro  int64 // was asked back; can be charged still
+	LeavingMs     int64 // when that is over
+	ExposureMicro int64 // promised in open trades
+	FinesDueMicro int64 // what it could not pay
+	GoodWh        int64 // kept
+	BadWh         int64 // not kept, weighted
+	Period        int64 // the newest period that was forgotten in
+	VouchedWh     int64 // for others, in this period
+	FreeMs        int64 // when its newest delivery ended
+	ListedUntilMs int64
+	Listings      uint64 // how often it came onto the list
 }
 
 func (a *Account) fields(c codec) {
@@ -127,6 +177,26 @@ func (a *Account) fields(c codec) {
 	c.flag("blacklisted", &a.Blacklisted)
 	c.u64("quota_trades", &a.QuotaTrades)
 	c.u64("quota_used", &a.QuotaUsed)
+	robust := func() bool {
+		b := *a
+		b.WalletMicro, b.Kept, b.Broken, b.CreditE6, b.Blacklisted, b.QuotaTrades, b.QuotaUsed = 0, 0, 0, 0, false, 0, 0
+		return b != Account{}
+	}
+	c.tail(robust, func() {
+		c.i64("bond_micro", &a.BondMicro)
+		c.i64("fresh_micro", &a.FreshMicro)
+		c.i64("leaving_micro", &a.LeavingMicro)
+		c.i64("leaving_ms", &a.LeavingMs)
+		c.i64("exposure_micro", &a.ExposureMicro)
+		c.i64("fines_due_micro", &a.FinesDueMicro)
+		c.i64("good_wh", &a.GoodWh)
+		c.i64("bad_wh", &a.BadWh)
+		c.i64("period", &a.Period)
+		c.i64("vouched_wh", &a.VouchedWh)
+		c.i64("free_ms", &a.FreeMs)
+		c.i64("listed_until_ms", &a.ListedUntilMs)
+		c.u64("listings", &a.Listings)
+	})
 }
 
 // A Gate is the newest gate change of a device.
@@ -257,6 +327,13 @@ type Trade struct {
 	Late        bool   // the buyer's meter was not heard of in time
 	BuyerReadMs int64  // block time of its newest reading since the bill
 	GapMicro    int64  // went into the fund
+
+	// With robust credit.
+	EndedMs   int64 // block time
+	FineMicro int64 // what the seller was to pay the buyer for what was missing
+	MissingWh int64 // from a whole delivery
+	Unbilled  bool  // the ledger made the bill, since the seller did not
+	Judged    bool  // a case about it was open and is closed
 }
 
 func (t *Trade) fields(c codec) {
@@ -289,8 +366,9 @@ func (t *Trade) fields(c codec) {
 	c.i64("buyer_metered_wh", &t.BuyerMeteredWh)
 	c.i64("billed_wh", &t.BilledWh)
 	c.i64("billed_micro", &t.BilledMicro)
+	robust := func() bool { return t.EndedMs > 0 || t.FineMicro > 0 || t.MissingWh > 0 || t.Unbilled || t.Judged }
 	said := func() bool {
-		return t.Holds > 0 || t.AvailableWh > 0 || t.Late || t.BuyerReadMs > 0 || t.GapMicro > 0
+		return robust() || t.Holds > 0 || t.AvailableWh > 0 || t.Late || t.BuyerReadMs > 0 || t.GapMicro > 0
 	}
 	c.tail(said, func() {
 		c.u64("holds", &t.Holds)
@@ -301,6 +379,13 @@ func (t *Trade) fields(c codec) {
 		c.flag("late", &t.Late)
 		c.i64("buyer_read_ms", &t.BuyerReadMs)
 		c.i64("gap_micro", &t.GapMicro)
+		c.tail(robust, func() {
+			c.i64("ended_ms", &t.EndedMs)
+			c.i64("fine_micro", &t.FineMicro)
+			c.i64("missing_wh", &t.MissingWh)
+			c.flag("unbilled", &t.Unbilled)
+			c.flag("judged", &t.Judged)
+		})
 	})
 }
 

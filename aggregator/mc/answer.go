@@ -62,13 +62,17 @@ func (c *Centre) sellers(nowMs int64) []*fairwattpb.Quote {
 		if !ok || gate.State != fairwattpb.GateState_GATE_STATE_OPEN || o.VolumeWh <= 0 || o.ExpiresMs <= nowMs {
 			continue
 		}
-		acc, ok := c.state.Account(o.Seller)
-		if !ok || acc.Blacklisted {
+		acc, limit, ok := c.state.AccountAt(o.Seller, nowMs)
+		if !ok || acc.Blacklisted || acc.FinesDueMicro > 0 {
+			continue
+		}
+		volume := bears(&acc, limit, o.VolumeWh, o.PriceMicroPerKWh)
+		if volume == 0 || volume < c.cfg.Genesis.Params.MinLotWh {
 			continue
 		}
 		out = append(out, &fairwattpb.Quote{
 			OfferId: o.ID, Seller: o.Seller, PriceMicroPerKwh: o.PriceMicroPerKWh,
-			VolumeWh: o.VolumeWh, CreditE6: acc.CreditE6,
+			VolumeWh: volume, CreditE6: acc.CreditE6,
 		})
 	}
 	slices.SortFunc(out, func(a, b *fairwattpb.Quote) int {
@@ -78,13 +82,30 @@ func (c *Centre) sellers(nowMs int64) []*fairwattpb.Quote {
 	return out
 }
 
+// bears is the part of a volume that an account may promise at a price: with robust
+// credit bond and credit bound it.
+func bears(acc *ledger.Account, limitMicro, volumeWh, priceMicroPerKWh int64) int64 {
+	if limitMicro < 0 {
+		return volumeWh
+	}
+	left := max(0, limitMicro-acc.ExposureMicro)
+	if left >= volumeWh*priceMicroPerKWh/1000+1 {
+		return volumeWh
+	}
+	return left * 1000 / priceMicroPerKWh // less than the volume, so the product is bounded
+}
+
 // answer returns the response to a request, or nil and why it has to wait.
 func (c *Centre) answer(req ledger.Request, sellers []*fairwattpb.Quote) (*fairwattpb.Response, string) {
-	acc, ok := c.state.Account(req.Buyer)
-	if !ok || acc.Blacklisted {
-		return nil, "the buyer has no account or is blacklisted"
+	acc, limit, ok := c.state.AccountAt(req.Buyer, c.cfg.Now().UnixMilli())
+	if !ok || acc.Blacklisted || acc.FinesDueMicro > 0 {
+		return nil, "the buyer has no account, is blacklisted, or has fines to pay"
 	}
-	escrow, err := ledger.EscrowFor(req.VolumeWh, req.MaxPriceMicroPerKWh)
+	volume := bears(&acc, limit, req.VolumeWh, req.MaxPriceMicroPerKWh)
+	if volume == 0 || limit >= 0 && volume < c.cfg.Genesis.Params.MinLotWh {
+		return nil, fmt.Sprintf("a bond of %d micro at a credit of %d bears %d, and %d are promised: bond more", acc.BondMicro, acc.CreditE6, limit, acc.ExposureMicro)
+	}
+	escrow, err := ledger.EscrowFor(volume, req.MaxPriceMicroPerKWh)
 	if err != nil {
 		return nil, err.Error()
 	}
@@ -107,7 +128,7 @@ func (c *Centre) answer(req ledger.Request, sellers []*fairwattpb.Quote) (*fairw
 	return &fairwattpb.Response{
 		RequestId: req.ID,
 		Token: &fairwattpb.Token{
-			TokenId: tokenID(req), Buyer: req.Buyer, EscrowMicro: escrow, VolumeWh: req.VolumeWh,
+			TokenId: tokenID(req), Buyer: req.Buyer, EscrowMicro: escrow, VolumeWh: volume,
 			ValidUntilMs: req.ExpiresMs, Kept: acc.Kept, Broken: acc.Broken,
 		},
 		Quotes: quotes,

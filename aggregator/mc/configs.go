@@ -83,29 +83,25 @@ max_queued_messages 100000
 message_size_limit 1048576
 `
 
-// deviceWrites are the classes of a device's topics that it may write.
-var deviceWrites = []string{
-	"up/#", wire.ClassStatus, wire.ClassInfo, wire.ClassTelemetry, wire.ClassGate, wire.ClassHazard + "#",
-	wire.ClassAlert, wire.ClassAlertCAP, wire.ClassTrade, wire.ClassResult,
-}
-
 // mosquittoACL lets a device write below its own topics except what comes down
-// to it, and an aggregator write its own receipts alone. No one writes a device's
+// to it, and an aggregator write what it hands to devices alone. No one writes a device's
 // commands before AdmitOwner.
 func mosquittoACL(c *Community) string {
 	var b strings.Builder
 	b.WriteString("# The user is the common name of the client's certificate.\n")
 	device := wire.Topics{Site: "+", Device: "%u"}
-	for _, class := range deviceWrites {
+	for _, class := range wire.DeviceWrites {
 		fmt.Fprintf(&b, "pattern write %s\n", device.Of(class))
 	}
 	b.WriteString("pattern write homeassistant/device/%u/config\n")
-	for _, class := range []string{"down/#", "cmd/#"} {
+	for _, class := range wire.DeviceReads {
 		fmt.Fprintf(&b, "pattern read %s\n", device.Of(class))
 	}
 	for _, da := range c.DAs {
-		fmt.Fprintf(&b, "\nuser %s\ntopic read %s#\ntopic write %s\ntopic write %s\n",
-			da.ID, wire.Root, wire.EveryDevice(wire.ClassReceipt+da.ID), wire.StatusOfDA(da.ID))
+		fmt.Fprintf(&b, "\nuser %s\ntopic read %s#\n", da.ID, wire.Root)
+		for _, topic := range wire.AggregatorWrites(da.ID) {
+			fmt.Fprintf(&b, "topic write %s\n", topic)
+		}
 	}
 	return b.String()
 }

@@ -37,7 +37,7 @@ func TestAccessListOfADevice(t *testing.T) {
 	own, other := wire.Topics{Site: "site", Device: "pv-1"}, wire.Topics{Site: "site", Device: "pv-2"}
 	for _, class := range []string{
 		wire.ClassStatus, wire.ClassInfo, wire.ClassGate, wire.ClassHazard + "wind", wire.ClassAlert, wire.ClassAlertCAP,
-		wire.ClassTelemetry, wire.ClassTrade, wire.ClassRecord, wire.ClassResult,
+		wire.ClassTelemetry, wire.ClassTrade, wire.ClassRecord, wire.ClassNowcast, wire.ClassResult,
 	} {
 		if !allowed(acl, "pv-1", "write", own.Of(class)) {
 			t.Errorf("a device may not write its own %s", class)
@@ -46,15 +46,15 @@ func TestAccessListOfADevice(t *testing.T) {
 			t.Errorf("a device may write another's %s", class)
 		}
 	}
-	for _, topic := range []string{own.Receipt("da-1"), own.Of(wire.ClassAck), own.Of(wire.ClassBlock)} {
+	for _, topic := range []string{own.Receipt("da-1"), own.Neighbours("da-1"), own.Of(wire.ClassAck), own.Of(wire.ClassBlock)} {
 		if !allowed(acl, "pv-1", "read", topic) || allowed(acl, "pv-1", "write", topic) {
 			t.Errorf("%s: a device reads it and does not write it", topic)
 		}
 	}
 }
 
-// A data aggregator reads everything, and writes receipts and its status in its
-// own name alone.
+// A data aggregator reads everything, and writes receipts, nowcasts of others and
+// its status in its own name alone.
 func TestAccessListOfAnAggregator(t *testing.T) {
 	acl := mosquittoACL(&Community{DAs: []Identity{{ID: "da-1"}, {ID: "da-2"}}})
 	device := wire.Topics{Site: "site", Device: "pv-1"}
@@ -63,14 +63,14 @@ func TestAccessListOfAnAggregator(t *testing.T) {
 	}
 	var may []string
 	for _, topic := range []string{
-		device.Receipt("da-1"), wire.StatusOfDA("da-1"),
-		device.Receipt("da-2"), wire.StatusOfDA("da-2"), device.Of(wire.ClassRecord), device.Of(wire.ClassGate),
+		device.Receipt("da-1"), device.Neighbours("da-1"), wire.StatusOfDA("da-1"), device.Receipt("da-2"), device.Neighbours("da-2"),
+		wire.StatusOfDA("da-2"), device.Of(wire.ClassRecord), device.Of(wire.ClassGate), device.Of(wire.ClassNowcast), wire.ListOfDA("da-1"), wire.ListOfDA("da-2"),
 	} {
 		if allowed(acl, "da-1", "write", topic) {
 			may = append(may, topic)
 		}
 	}
-	if want := []string{device.Receipt("da-1"), wire.StatusOfDA("da-1")}; !slices.Equal(may, want) {
+	if want := []string{device.Receipt("da-1"), device.Neighbours("da-1"), wire.StatusOfDA("da-1"), wire.ListOfDA("da-1")}; !slices.Equal(may, want) {
 		t.Errorf("da-1 may write %q, want %q", may, want)
 	}
 }

@@ -46,6 +46,8 @@ type Options struct {
 	BrokerHosts []string
 	// Members are registered from the start; others by records later.
 	Members []ledger.Member
+	// Arbiters decide cases; none, or two and more.
+	Arbiters []ledger.Arbiter
 	// Params are the chain's numbers; nil means ledger.DefaultParams.
 	Params *ledger.Params
 	// OverheadUs is w(i,j) between the aggregators in microseconds; nil means
@@ -120,7 +122,7 @@ func NewCommunity(o Options) (*Community, error) {
 	}
 	g := &ledger.Genesis{
 		Version: ledger.GenesisVersion, Name: o.Name, CreatedMs: o.Now.UnixMilli(), Params: params,
-		OverheadUs: o.OverheadUs, Members: o.Members, Aggregators: []ledger.DA{}, Centres: []ledger.Centre{},
+		OverheadUs: o.OverheadUs, Members: o.Members, Arbiters: o.Arbiters, Aggregators: []ledger.DA{}, Centres: []ledger.Centre{},
 	}
 	if g.Members == nil {
 		g.Members = []ledger.Member{}

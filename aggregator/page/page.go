@@ -40,6 +40,8 @@ type Needs struct {
 	Intake func() intake.Stats
 	// Receipts returns how many entries of receipts were sent.
 	Receipts func() uint64
+	// Nowcasts is what agents tell each other of the weather.
+	Nowcasts Nowcasts
 	// Brokers returns how many MQTT brokers are connected now, and of how many.
 	Brokers func() (connected, all int)
 	// CertificateEnds is when the DA's certificate ends; it may be nil.
@@ -160,7 +162,7 @@ func (p *Page) Snapshot() *console.Snapshot {
 	s := &console.Snapshot{
 		Version: version, TimeMs: now.UnixMilli(), Name: p.cfg.Genesis.Name, DA: p.cfg.DA, Software: p.cfg.Software,
 		StartedMs: p.started.UnixMilli(), Generators: p.generators(now), TradeCount: p.state.Totals().TradesByStatus,
-		Counters: p.counters(&stats), Tree: p.tree(), Agreement: p.agreement(&stats, now),
+		Nowcasts: nowcasts(p.needs.Nowcasts), Counters: p.counters(&stats), Tree: p.tree(), Agreement: p.agreement(&stats, now),
 	}
 	if p.needs.CertificateEnds != nil {
 		s.CertificateEndsMs = p.needs.CertificateEnds().UnixMilli()

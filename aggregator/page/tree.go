@@ -5,6 +5,7 @@ import (
 
 	"fairwatt/aggregator/consensus"
 	"fairwatt/aggregator/console"
+	"fairwatt/aggregator/ledger"
 	"fairwatt/aggregator/wct"
 )
 
@@ -20,10 +21,17 @@ func (p *Page) tree() console.Tree {
 	out := console.Tree{Algorithm: string(t.Built.Algorithm), Nodes: []console.Node{}, Edges: []console.Edge{}, Unattached: t.Direct}
 	for _, id := range t.Order {
 		k := index[id]
-		out.Nodes = append(out.Nodes, console.Node{
+		node := console.Node{
 			ID: id, TrustE4: t.Network.TrustE4[k], Links: t.Network.Links[k], Root: id == t.Root,
 			Failed: failed[k], Self: id == p.cfg.DA,
-		})
+		}
+		if w, ok := p.state.Why(id); ok {
+			node.EarnedE4, node.Condemned, node.Disputes, node.Probation = w.TrustE4, w.Condemned, len(w.Disputes), w.ProbationTo
+			if len(w.Steps) > 0 {
+				node.Why, node.WhyHeight = w.Steps[0].Text, w.Steps[0].Height
+			}
+		}
+		out.Nodes = append(out.Nodes, node)
 	}
 	for _, e := range t.Edges {
 		out.Edges = append(out.Edges, console.Edge{
@@ -32,6 +40,24 @@ func (p *Page) tree() console.Tree {
 		})
 	}
 	return out
+}
+
+// Standing implements console.Source: parent and children are those of the running view.
+func (p *Page) Standing(da string) (*ledger.Standing, bool) {
+	w, ok := p.state.Why(da)
+	if !ok {
+		return nil, false
+	}
+	t := p.needs.Agreement().Tree()
+	for _, e := range t.Edges {
+		switch da {
+		case e.From:
+			w.Children = append(w.Children, e.To)
+		case e.To:
+			w.Parent = e.From
+		}
+	}
+	return w, true
 }
 
 // failedIn marks the leaders of views 0..k-1 of an epoch, which have failed in

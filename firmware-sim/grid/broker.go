@@ -17,6 +17,7 @@ import (
 	"github.com/mochi-mqtt/server/v2/listeners"
 	"github.com/mochi-mqtt/server/v2/packets"
 
+	client "fairwatt/proto/mqtt"
 	"fairwatt/proto/seal"
 	"fairwatt/proto/wire"
 )
@@ -220,9 +221,9 @@ func (h *brokerHook) OnPublishDropped(cl *mqtt.Client, pk packets.Packet) {
 	h.broker.log.Error("broker dropped a message", "subscriber", cl.ID, "topic", pk.TopicName)
 }
 
-// mayUse is the access rule. A device reads and writes below its own id, but
-// never writes its commands or receipts; of its commands it writes the results. A DA reads everything and writes
-// receipts and its status in its own name. An owner reads everything and writes
+// mayUse is the access rule. A device reads below its own id and writes what
+// package wire lets it write there. A DA reads everything and writes what it hands
+// to devices, and its status, in its own name. An owner reads everything and writes
 // commands, which the device checks. The open listener only reads.
 func mayUse(r role, id, topic string, write bool) bool {
 	parts := strings.Split(topic, "/")
@@ -240,13 +241,18 @@ func mayUse(r role, id, topic string, write bool) bool {
 	}
 	switch r {
 	case roleDevice:
-		result := strings.Join(parts[4:], "/") == wire.ClassResult
-		return parts[3] == id && (!write || result || parts[4] != "down" && parts[4] != "cmd")
+		return parts[3] == id && (!write || slices.ContainsFunc(wire.DeviceWrites, func(class string) bool {
+			return fits(wire.Topics{Site: "+", Device: id}.Of(class), topic)
+		}))
 	case roleDA:
-		receipt := len(parts) == 7 && parts[4] == "down" && parts[5] == "receipt" && parts[6] == id
-		return receipt || parts[3] == id && parts[4] == "status"
+		return slices.ContainsFunc(wire.AggregatorWrites(id), func(filter string) bool { return fits(filter, topic) })
 	case roleOwner:
 		return slices.Contains(wire.Commands, strings.Join(parts[4:], "/")) && seal.ValidName(parts[2]) && seal.ValidName(parts[3])
 	}
 	return false
+}
+
+// fits says whether a filter covers a topic that names no filter itself.
+func fits(filter, topic string) bool {
+	return !strings.ContainsAny(topic, "+#") && client.TopicMatches(filter, topic)
 }

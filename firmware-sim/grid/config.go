@@ -28,12 +28,15 @@ var misbehaviours = []string{DropBlocks, BrokerOutage, ForgedRecords}
 // A Config says how large the grid is, what weather it plays and what goes
 // wrong in it. DefaultConfig is the one `make run` uses.
 type Config struct {
-	For      time.Duration // 0: until stopped
-	DAs      int
-	Agents   int // generators
-	Buyers   int
-	Traces   []string // trace files; none: the built-in scenarios
-	Scenario string   // one built-in scenario instead of all of them
+	For    time.Duration // 0: until stopped
+	DAs    int
+	Agents int // generators
+	Buyers int
+	Traces []string // trace files; none: the built-in scenarios
+	// Storm has one storm cross a map on which the generators stand: squall or
+	// cyclone. Then they tell each other their weather.
+	Storm    string
+	Scenario string // one built-in scenario instead of all of them
 	// Start is where each trace begins: "" or "peak-36h" for 36 h before its
 	// strongest gust, else an RFC 3339 time.
 	Start string
@@ -45,7 +48,10 @@ type Config struct {
 	Tree  string  // oct or wct: the tree that blocks go down
 	// Settlement is what decides a payment: meters, or paper for the paper's rule.
 	Settlement string
-	Data       string // folder for the DAs' chains; empty for a temporary one
+	// Credit is what makes credit: robust, or paper for the paper's formula. Empty is
+	// robust where meters settle, and the paper's where its rule does.
+	Credit string
+	Data   string // folder for the DAs' chains; empty for a temporary one
 
 	KillRootAfter time.Duration // 0: never
 	Misbehave     []string
@@ -76,10 +82,18 @@ func (c *Config) Validate() error {
 		return fmt.Errorf("tree: %q, want oct or wct", c.Tree)
 	case c.Settlement != ledger.SettleByMeters && c.Settlement != ledger.SettleByPaper:
 		return fmt.Errorf("settlement: %q, want %s or %s", c.Settlement, ledger.SettleByMeters, ledger.SettleByPaper)
+	case c.Credit != "" && c.Credit != ledger.CreditPaper && (c.Credit != ledger.CreditRobust || c.Settlement != ledger.SettleByMeters):
+		return fmt.Errorf("credit: %q, want %s, or %s where settlement is %s", c.Credit, ledger.CreditPaper, ledger.CreditRobust, ledger.SettleByMeters)
 	case c.KillRootAfter < 0:
 		return fmt.Errorf("kill-root-after: %v, want 0 or more", c.KillRootAfter)
 	case len(c.Traces) > 0 && c.Scenario != "":
 		return fmt.Errorf("trace and scenario exclude each other")
+	case c.Storm != "" && (len(c.Traces) > 0 || c.Scenario != "" || c.Start != "" && c.Start != "peak-36h"):
+		return fmt.Errorf("storm is the weather of all generators, and when it begins; leave trace, scenario and start out")
+	case c.Storm != "" && storms[c.Storm] == nil:
+		return fmt.Errorf("storm: %q, want %s or %s", c.Storm, StormSquall, StormCyclone)
+	case c.Storm != "" && c.Speed > maxStormSpeed:
+		return fmt.Errorf("speed: %g, want at most %g with a storm: a nowcast holds for half an hour of it", c.Speed, maxStormSpeed)
 	case len(c.Traces) > c.Agents:
 		return fmt.Errorf("agents: %d, want %d or more: each trace drives a generator", c.Agents, len(c.Traces))
 	case c.Scenario != "" && !slices.Contains(scenario.Names(), c.Scenario):
@@ -102,6 +116,17 @@ func (c *Config) Validate() error {
 }
 
 func (c *Config) misbehaves(kind string) bool { return slices.Contains(c.Misbehave, kind) }
+
+// credit is the credit of the chain.
+func (c *Config) credit() string {
+	switch {
+	case c.Credit != "":
+		return c.Credit
+	case c.Settlement == ledger.SettleByMeters:
+		return ledger.CreditRobust
+	}
+	return ledger.CreditPaper
+}
 
 // Misbehaviours lists the kinds of trouble.
 func Misbehaviours() []string { return slices.Clone(misbehaviours) }

@@ -24,8 +24,8 @@ const lineLossE4 = 200
 func (g *grid) report(page *console.Snapshot) (*Report, error) {
 	r := &Report{
 		DAs: g.cfg.DAs, Agents: g.cfg.Agents, Buyers: g.cfg.Buyers, Simulated: true, Composed: g.composed,
-		Alerts: make(map[string]int),
-		Tree:   g.cfg.Tree, Settlement: g.cfg.Settlement, Relay: g.relay(), Unanswered: uint64(g.unansweredAtEnd), Forged: g.forgedRefused.Load(),
+		Alerts: make(map[string]int), Trust: make(map[string]int64), FoundOut: []string{},
+		Tree: g.cfg.Tree, Settlement: g.cfg.Settlement, Relay: g.relay(), Unanswered: uint64(g.unansweredAtEnd), Forged: g.forgedRefused.Load(),
 		MoneyConserved: true, EnergyConserved: true, ChainVerified: true,
 	}
 	honest := g.alive()
@@ -34,6 +34,14 @@ func (g *grid) report(page *console.Snapshot) (*Report, error) {
 		return nil, err
 	}
 	r.Height, r.Epochs = state.Height(), state.Epoch()
+	for _, da := range g.community.Genesis.DAs() {
+		if w, ok := state.Why(da.ID); ok {
+			r.Trust[da.ID] = w.TrustE4
+			if w.Condemned {
+				r.FoundOut = append(r.FoundOut, da.ID)
+			}
+		}
+	}
 	for _, n := range honest {
 		r.ViewChanges = max(r.ViewChanges, n.da.Stats().ViewChanges)
 	}
@@ -49,6 +57,7 @@ func (g *grid) report(page *console.Snapshot) (*Report, error) {
 		return nil, err
 	}
 	g.countAgents(r)
+	r.Storm = g.stormReport(page)
 	r.Door = Door{Accepted: page.Counters.Accepted, Refused: page.Counters.Refused}
 	r.Dropped += uint64(g.broker.Dropped.Load())
 	ids := make([]string, len(honest))
@@ -185,19 +194,23 @@ func unansweredRequests(state *ledger.State) int {
 
 // checkMoney compares what was deposited with what wallets and escrow hold.
 func (g *grid) checkMoney(r *Report, state *ledger.State) {
-	if what := moneyProblem(state.Totals(), int64(g.cfg.Buyers)*openingBalance); what != "" {
+	deposited := int64(g.cfg.Buyers) * openingBalance
+	if g.cfg.credit() == ledger.CreditRobust {
+		deposited += int64(len(g.people)) * openingBond
+	}
+	if what := moneyProblem(state.Totals(), deposited); what != "" {
 		r.problem(&r.MoneyConserved, "%s", what)
 	}
 }
 
 // moneyProblem says what is wrong with the money, if anything: all of it was
-// deposited, and all of it is in a wallet, an escrow or the fund.
+// deposited, and all of it is in a wallet, an escrow, a bond or the fund.
 func moneyProblem(t ledger.Totals, wantMicro int64) string {
-	if t.DepositedMicro == wantMicro && t.WalletsMicro+t.EscrowMicro+t.FundMicro == wantMicro {
+	if t.DepositedMicro == wantMicro && t.WalletsMicro+t.EscrowMicro+t.BondsMicro+t.FundMicro == wantMicro {
 		return ""
 	}
-	return fmt.Sprintf("money: deposited %d, in wallets %d, in escrow %d, in the fund %d, want %d in all",
-		t.DepositedMicro, t.WalletsMicro, t.EscrowMicro, t.FundMicro, wantMicro)
+	return fmt.Sprintf("money: deposited %d, in wallets %d, in escrow %d, in bonds %d, in the fund %d, want %d in all",
+		t.DepositedMicro, t.WalletsMicro, t.EscrowMicro, t.BondsMicro, t.FundMicro, wantMicro)
 }
 
 // checkEnergy holds every trade through which energy flowed against its bill.

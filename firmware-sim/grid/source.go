@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"fairwatt/aggregator/console"
+	"fairwatt/aggregator/ledger"
 	"fairwatt/proto/wire"
 )
 
@@ -33,6 +34,9 @@ func (s *source) Blocks(from uint64, limit int) ([]console.Block, error) {
 
 // Trade implements console.Source.
 func (s *source) Trade(id string) (console.Trade, bool) { return s.node().Trade(id) }
+
+// Standing implements console.Source.
+func (s *source) Standing(da string) (*ledger.Standing, bool) { return s.node().Standing(da) }
 
 // TreeSVG implements console.Source.
 func (s *source) TreeSVG() ([]byte, error) { return s.node().TreeSVG() }

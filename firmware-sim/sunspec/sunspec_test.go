@@ -110,6 +110,7 @@ func TestRoundTrip(t *testing.T) {
 			}
 			v[model.PowerFactorA] = draw("pfa", 0, 1)
 			device.Feed(world(v))
+			d.RestoreRegister(0) // each world has another register
 			var s model.Sample
 			if err := d.Read(t.Context(), &s); err != nil {
 				rt.Fatal(err)

@@ -40,7 +40,7 @@ func TrainClassifier(ctx context.Context, cfg Config, hidden []int, x [][]float3
 	rng := rand.New(rand.NewPCG(cfg.Seed, uint64(len(hidden))))
 	c.net = newMLP(append(append([]int{width}, hidden...), 1))
 	initialise(c.net, rng)
-	t, err := newTrainer(c.net, cfg)
+	t, err := newTrainer(c.net, cfg, false)
 	if err != nil {
 		return nil, err
 	}

@@ -67,6 +67,9 @@ type HeadConfig struct {
 	Noise map[string]float64 `yaml:"noise"`
 	// Members overrides the configuration's; 0 keeps that.
 	Members int `yaml:"members"`
+	// Base names a head before this one. This head is then the base and a small
+	// network on Inputs beside it, trained where Required is there; both add up.
+	Base string `yaml:"base"`
 }
 
 // Limits on shapes, for configurations and for weight files.
@@ -126,6 +129,9 @@ func (c Config) Validate() error {
 			return fmt.Errorf("heads[%d]: name %q is taken", i, h.Name)
 		}
 		names[h.Name] = true
+		if err := c.checkBase(i); err != nil {
+			return fmt.Errorf("heads[%d] %q: %w", i, h.Name, err)
+		}
 	}
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"fairwatt/model"
+	"fairwatt/model/neighbours"
 	"fairwatt/model/nnet/skill"
 )
 
@@ -23,6 +24,11 @@ type Series struct {
 	Gust []float32
 
 	extractor *model.Extractor
+	place     *neighbours.Position // nil: unknown
+	weather   []neighbours.Weather // by row, as told to others
+	// When it thundered last, by the label.
+	thunderMs  int64
+	hadThunder bool
 }
 
 // NewSeries returns an empty series of a site.
@@ -43,6 +49,7 @@ func (s *Series) Add(sample *model.Sample, thunder int8) {
 	s.Features = append(s.Features, f)
 	s.Thunder = append(s.Thunder, thunder)
 	s.Gust = append(s.Gust, gust)
+	s.tell(thunder)
 }
 
 // A Task is a question the network answers about the next hours.
@@ -206,13 +213,17 @@ type Split struct {
 	// Lowland leaves these sites out of evaluation: mountains, where pressure
 	// and gusts follow other laws, and windy islets that swamp event counts.
 	NotLowland []string `yaml:"not_lowland" json:"not_lowland,omitempty"`
+	// cut replaces the cuts in time, over Sites; nil: it does not.
+	cut func(timeMs int64) Part
 }
 
 // SiteKey makes site names comparable: "New York", "new_york" and "new york"
 // are one site.
 func SiteKey(name string) string {
-	return strings.ToLower(strings.NewReplacer(" ", "", "_", "", "-", "").Replace(name))
+	return strings.ToLower(blanks.Replace(name))
 }
+
+var blanks = strings.NewReplacer(" ", "", "_", "", "-", "")
 
 func hasSite(list []string, site string) bool {
 	key := SiteKey(site)
@@ -229,58 +240,75 @@ func (sp Split) Lowland(site string) bool { return !hasSite(sp.NotLowland, site)
 
 // Part returns the part of one row.
 func (sp Split) Part(site string, timeMs int64) (Part, error) {
-	if sp.ValidateFrom != "" {
-		return sp.partByTime(site, timeMs)
+	part, err := sp.of(site)
+	if err != nil {
+		return PartOther, err
 	}
+	return part(timeMs), nil
+}
+
+// of returns what tells the part of a site's rows. Names and cuts are read once,
+// not for each row.
+func (sp Split) of(site string) (func(timeMs int64) Part, error) {
+	if sp.ValidateFrom != "" {
+		return sp.byTime(site)
+	}
+	from, to := int64(math.MinInt64), int64(math.MaxInt64)
 	for _, bound := range []struct {
 		field, at string
-		out       func(b int64) bool
-	}{
-		{"from", sp.From, func(b int64) bool { return timeMs < b }},
-		{"to", sp.To, func(b int64) bool { return timeMs >= b }},
-	} {
+		to        *int64
+	}{{"from", sp.From, &from}, {"to", sp.To, &to}} {
 		if bound.at == "" {
 			continue
 		}
 		t, err := time.Parse(time.RFC3339, bound.at)
 		if err != nil {
-			return PartOther, fmt.Errorf("split: %s: %w", bound.field, err)
+			return nil, fmt.Errorf("split: %s: %w", bound.field, err)
 		}
-		if bound.out(t.UnixMilli()) {
-			return PartOther, nil
-		}
+		*bound.to = t.UnixMilli()
 	}
+	part := PartOther
 	switch {
 	case hasSite(sp.TrainSites, site):
-		return PartTrain, nil
+		part = PartTrain
 	case hasSite(sp.ValidateSites, site):
-		return PartValidate, nil
+		part = PartValidate
 	case hasSite(sp.TestSites, site):
-		return PartTest, nil
+		part = PartTest
 	}
-	return PartOther, nil
+	return func(timeMs int64) Part {
+		if timeMs < from || timeMs >= to {
+			return PartOther
+		}
+		return part
+	}, nil
 }
 
-func (sp Split) partByTime(site string, timeMs int64) (Part, error) {
+func (sp Split) byTime(site string) (func(timeMs int64) Part, error) {
 	if !hasSite(sp.Sites, site) {
-		return PartOther, nil
+		return func(int64) Part { return PartOther }, nil
+	}
+	if sp.cut != nil {
+		return sp.cut, nil
 	}
 	validate, err := time.Parse(time.RFC3339, sp.ValidateFrom)
 	if err != nil {
-		return PartOther, fmt.Errorf("split: validate_from: %w", err)
+		return nil, fmt.Errorf("split: validate_from: %w", err)
 	}
 	test, err := time.Parse(time.RFC3339, sp.TestFrom)
 	if err != nil {
-		return PartOther, fmt.Errorf("split: test_from: %w", err)
+		return nil, fmt.Errorf("split: test_from: %w", err)
 	}
-	purge := int64(sp.PurgeH) * skill.HourMs
-	switch v, t := validate.UnixMilli(), test.UnixMilli(); {
-	case timeMs < v-purge:
-		return PartTrain, nil
-	case timeMs >= v && timeMs < t-purge:
-		return PartValidate, nil
-	case timeMs >= t:
-		return PartTest, nil
-	}
-	return PartPurged, nil
+	purge, v, t := int64(sp.PurgeH)*skill.HourMs, validate.UnixMilli(), test.UnixMilli()
+	return func(timeMs int64) Part {
+		switch {
+		case timeMs < v-purge:
+			return PartTrain
+		case timeMs >= v && timeMs < t-purge:
+			return PartValidate
+		case timeMs >= t:
+			return PartTest
+		}
+		return PartPurged
+	}, nil
 }

@@ -76,6 +76,7 @@ type headHeader struct {
 	Mean           []float32  `json:"mean"`
 	SD             []float32  `json:"sd"`
 	Shapes         []int      `json:"shapes"`
+	Members        int        `json:"members,omitempty"` // side by side, with no weight between them; 0: one
 	Activation     string     `json:"activation"`
 	PlattA         float64    `json:"platt_a"`
 	PlattB         float64    `json:"platt_b"`
@@ -83,6 +84,7 @@ type headHeader struct {
 	FalseAlarms    float64    `json:"false_alarms_per_site_day"`
 	Validation     Validation `json:"validation"`
 	Split          Split      `json:"split"`
+	Base           string     `json:"base,omitempty"` // inputs, means and tensors are those beside it
 	SelfTest       selfTest   `json:"self_test"`
 }
 
@@ -96,10 +98,14 @@ func (w *Weights) Marshal() ([]byte, error) {
 		FeatureSchema: hex.EncodeToString(schema[:]), Yardsticks: w.Yardsticks,
 	}
 	for _, h := range w.Heads {
+		in, base := h.stored(), ""
+		if h.base != nil {
+			base = h.base.Name
+		}
 		hd.Heads = append(hd.Heads, headHeader{
 			Name: h.Name, Role: h.Role, Task: h.Task.Name, Kind: h.Kind, HorizonMs: h.Task.HorizonMs,
-			GustMPS: h.Task.GustMPS, EvaluationOnly: h.EvaluationOnly, Inputs: h.Inputs, Required: h.Required,
-			Mean: h.mean, SD: h.sd, Shapes: h.net.shapes(), Activation: activation, PlattA: h.a, PlattB: h.b,
+			GustMPS: h.Task.GustMPS, EvaluationOnly: h.EvaluationOnly, Inputs: in.Inputs, Required: in.Required,
+			Base: base, Mean: in.mean, SD: in.sd, Shapes: in.net.shapes(), Members: in.net.members(), Activation: activation, PlattA: h.a, PlattB: h.b,
 			Warn: h.Warn, FalseAlarms: h.FalseAlarms, Validation: h.Validation, Split: h.Split, SelfTest: h.test,
 		})
 	}
@@ -111,9 +117,12 @@ func (w *Weights) Marshal() ([]byte, error) {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "%s\nheader %d\n%s", magic, len(js), js)
 	for i, h := range w.Heads {
-		for l := range h.net {
-			d := &h.net[l]
-			writeTensor(&b, fmt.Sprintf("tensor %d %d w %d %d", i, l, d.In, d.Out), d.W)
+		net := h.stored().net
+		n := net.members()
+		for l := range net {
+			d := &net[l]
+			own := net.own(l, n)
+			writeTensor(&b, fmt.Sprintf("tensor %d %d w %d %d", i, l, d.In, len(own)/d.In), own)
 			writeTensor(&b, fmt.Sprintf("tensor %d %d b 1 %d", i, l, d.Out), d.B)
 		}
 	}
@@ -160,7 +169,7 @@ func ParseWeights(data []byte) (*Weights, error) {
 	if !ok || !found || err != nil || n < 2 || n > maxHeader || n > len(rest) {
 		return nil, fmt.Errorf("weights: bad header line %q", line)
 	}
-	w, err := parseHeader(rest[:n], len(rest)-n)
+	w, hd, err := parseHeader(rest[:n], len(rest)-n)
 	if err != nil {
 		return nil, fmt.Errorf("weights: %w", err)
 	}
@@ -168,7 +177,9 @@ func ParseWeights(data []byte) (*Weights, error) {
 	for i, h := range w.Heads {
 		for l := range h.net {
 			d := &h.net[l]
-			r.read(fmt.Sprintf("tensor %d %d w %d %d", i, l, d.In, d.Out), d.W)
+			own := make([]float32, h.net.ownLen(l, hd.Heads[i].Members))
+			r.read(fmt.Sprintf("tensor %d %d w %d %d", i, l, d.In, len(own)/d.In), own)
+			h.net.spread(l, hd.Heads[i].Members, own)
 			r.read(fmt.Sprintf("tensor %d %d b 1 %d", i, l, d.Out), d.B)
 		}
 	}
@@ -178,7 +189,10 @@ func ParseWeights(data []byte) (*Weights, error) {
 	if r.err != nil {
 		return nil, fmt.Errorf("weights: %w", r.err)
 	}
-	for _, h := range w.Heads {
+	for i, h := range w.Heads {
+		if err := w.joinBase(h, i, hd.Heads[i].Base); err != nil {
+			return nil, fmt.Errorf("weights: head %q: %w", h.Name, err)
+		}
 		h.prepare()
 		if err := h.test.check(h); err != nil {
 			return nil, fmt.Errorf("weights: head %q: %w", h.Name, err)
@@ -188,36 +202,49 @@ func ParseWeights(data []byte) (*Weights, error) {
 }
 
 // parseHeader reads the JSON part; room is how many bytes of tensors follow.
-func parseHeader(js []byte, room int) (*Weights, error) {
+func parseHeader(js []byte, room int) (*Weights, *header, error) {
 	dec := json.NewDecoder(bytes.NewReader(js))
 	dec.DisallowUnknownFields()
 	var hd header
 	if err := dec.Decode(&hd); err != nil {
-		return nil, fmt.Errorf("header: %w", err)
+		return nil, nil, fmt.Errorf("header: %w", err)
 	}
 	if schema := model.FeatureSchemaHash(); hd.FeatureSchema != hex.EncodeToString(schema[:]) {
-		return nil, fmt.Errorf("%w: %.16s", ErrSchema, hd.FeatureSchema)
+		return nil, nil, fmt.Errorf("%w: %.16s", ErrSchema, hd.FeatureSchema)
 	}
 	if hd.Name == "" || hd.Version < 1 {
-		return nil, errors.New("header: name and version are missing")
+		return nil, nil, errors.New("header: name and version are missing")
 	}
 	if len(hd.Heads) == 0 || len(hd.Heads) > 2*maxHeads {
-		return nil, fmt.Errorf("header: %d heads", len(hd.Heads))
+		return nil, nil, fmt.Errorf("header: %d heads", len(hd.Heads))
 	}
 	w := &Weights{Name: hd.Name, Version: hd.Version, Seed: hd.Seed, Credits: hd.Credits, Yardsticks: hd.Yardsticks}
 	for i := range hd.Heads {
 		h, err := hd.Heads[i].head()
 		if err != nil {
-			return nil, fmt.Errorf("header: head %q: %w", hd.Heads[i].Name, err)
+			return nil, nil, fmt.Errorf("header: head %q: %w", hd.Heads[i].Name, err)
 		}
 		// Room is made for tensors only when their text can be there.
 		if room -= hd.Heads[i].textBytes(); room < 0 {
-			return nil, fmt.Errorf("header: head %q: cut short before its tensors", hd.Heads[i].Name)
+			return nil, nil, fmt.Errorf("header: head %q: cut short before its tensors", hd.Heads[i].Name)
 		}
 		h.net = newMLP(hd.Heads[i].Shapes)
 		w.Heads = append(w.Heads, h)
 	}
-	return w, nil
+	return w, &hd, nil
+}
+
+// joinBase joins head i with its base, if it names one of those before it.
+func (w *Weights) joinBase(h *Head, i int, base string) error {
+	if base == "" {
+		return nil
+	}
+	for _, b := range w.Heads[:i] {
+		if b.Name == base {
+			return h.join(b)
+		}
+	}
+	return fmt.Errorf("base %.40q is no head before it", base)
 }
 
 // head checks one head's description; its tensors come later.
@@ -264,14 +291,90 @@ func (hh *headHeader) head() (*Head, error) {
 			return nil, fmt.Errorf("shapes %v: width %d is not in 1..%d", hh.Shapes, s, maxWidth)
 		}
 	}
+	for _, s := range hh.Shapes[1:last] {
+		if hh.Members != 0 && (hh.Members < 2 || hh.Members > maxMembers || s%hh.Members != 0) {
+			return nil, fmt.Errorf("members: %d do not share shapes %v", hh.Members, hh.Shapes)
+		}
+	}
+	if hh.Members != 0 && last < 2 {
+		return nil, fmt.Errorf("members: %d of a network without a hidden layer", hh.Members)
+	}
 	return h, nil
+}
+
+// ownLen is how many weights of a layer a file holds: between hidden layers, those
+// within each member. The others are 0.
+func ownLen(shapes []int, l, members int) int {
+	n := shapes[l] * shapes[l+1]
+	if members > 1 && l > 0 && l < len(shapes)-2 {
+		n /= members
+	}
+	return n
+}
+
+func (m mlp) ownLen(l, members int) int { return ownLen(m.shapes(), l, members) }
+
+// members is how many networks of equal shapes stand side by side in m, as in the
+// most that leave no weight between them; 0 for one, and without two hidden layers,
+// where a file would gain nothing.
+func (m mlp) members() int {
+	if len(m) < 3 {
+		return 0
+	}
+	for n := maxMembers; n > 1; n-- {
+		apart := true
+		for l := range m[:len(m)-1] {
+			apart = apart && m[l].Out%n == 0
+		}
+		for l := 1; apart && l < len(m)-1; l++ {
+			d := &m[l]
+			for i, w := range d.W {
+				if w != 0 && i/d.Out/(d.In/n) != i%d.Out/(d.Out/n) {
+					apart = false
+					break
+				}
+			}
+		}
+		if apart {
+			return n
+		}
+	}
+	return 0
+}
+
+// own returns the weights of a layer that a file holds, row by row.
+func (m mlp) own(l, members int) []float32 {
+	d := &m[l]
+	if m.ownLen(l, members) == len(d.W) {
+		return d.W
+	}
+	out := make([]float32, 0, len(d.W)/members)
+	width := d.Out / members
+	for i := range d.In {
+		at := i*d.Out + i/(d.In/members)*width
+		out = append(out, d.W[at:at+width]...)
+	}
+	return out
+}
+
+// spread is the inverse of own.
+func (m mlp) spread(l, members int, own []float32) {
+	d := &m[l]
+	if len(own) == len(d.W) {
+		copy(d.W, own)
+		return
+	}
+	width := d.Out / members
+	for i := range d.In {
+		copy(d.W[i*d.Out+i/(d.In/members)*width:][:width], own[i*width:])
+	}
 }
 
 // textBytes is a lower bound of the length of the head's tensors in the file.
 func (hh *headHeader) textBytes() int {
 	n := 0
 	for l := range len(hh.Shapes) - 1 {
-		n += 4 * (hh.Shapes[l] + 1) * hh.Shapes[l+1]
+		n += 4 * (ownLen(hh.Shapes, l, hh.Members) + hh.Shapes[l+1])
 	}
 	return n
 }

@@ -156,6 +156,7 @@ func (inf *inferencer) close() error { return nil }
 type trainer struct {
 	net    *graphNet
 	x, y   []float32
+	offset []float32 // added to each row's logit; nil: nothing is
 	cost   G.Value
 	vm     G.VM
 	solver *G.AdamSolver
@@ -164,7 +165,7 @@ type trainer struct {
 
 // newTrainer builds the cost mean(softplus(z) - y*z), the cross-entropy of
 // sigmoid(z) in the form that does not overflow, over m's own weights.
-func newTrainer(m mlp, cfg Config) (*trainer, error) {
+func newTrainer(m mlp, cfg Config, offset bool) (*trainer, error) {
 	n, err := newGraphNet(m, cfg.Batch)
 	if err != nil {
 		return nil, err
@@ -172,8 +173,15 @@ func newTrainer(m mlp, cfg Config) (*trainer, error) {
 	yv := tensor.New(tensor.WithShape(cfg.Batch, 1), tensor.Of(tensor.Float32))
 	y := G.NewMatrix(n.graph, tensor.Float32, G.WithShape(cfg.Batch, 1), G.WithName("y"), G.WithValue(yv))
 	var mb maybe
-	sp := mb.do(func() (*G.Node, error) { return G.Softplus(n.logit) })
-	yz := mb.do(func() (*G.Node, error) { return G.HadamardProd(y, n.logit) })
+	z, added := n.logit, []float32(nil)
+	if offset {
+		ov := tensor.New(tensor.WithShape(cfg.Batch, 1), tensor.Of(tensor.Float32))
+		added = ov.Data().([]float32)
+		o := G.NewMatrix(n.graph, tensor.Float32, G.WithShape(cfg.Batch, 1), G.WithName("offset"), G.WithValue(ov))
+		z = mb.do(func() (*G.Node, error) { return G.Add(n.logit, o) })
+	}
+	sp := mb.do(func() (*G.Node, error) { return G.Softplus(z) })
+	yz := mb.do(func() (*G.Node, error) { return G.HadamardProd(y, z) })
 	d := mb.do(func() (*G.Node, error) { return G.Sub(sp, yz) })
 	cost := mb.do(func() (*G.Node, error) { return G.Mean(d) })
 	if mb.err != nil {
@@ -187,7 +195,7 @@ func newTrainer(m mlp, cfg Config) (*trainer, error) {
 		return nil, fmt.Errorf("differentiate cost: %w", err)
 	}
 	t := &trainer{
-		net: n, x: n.x.Value().Data().([]float32), y: yv.Data().([]float32),
+		net: n, x: n.x.Value().Data().([]float32), y: yv.Data().([]float32), offset: added,
 		solver: G.NewAdamSolver(G.WithLearnRate(cfg.LearnRate), G.WithL2Reg(cfg.WeightDecay)),
 		params: G.NodesToValueGrads(params),
 	}

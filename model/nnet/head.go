@@ -32,6 +32,9 @@ type Head struct {
 	net      mlp
 	plain    *plain // net, laid out by prepare
 	test     selfTest
+
+	// Of a head with a base: the base, and what stands beside it as the file holds it.
+	base, small *Head
 }
 
 // prepare lays the finished network out for scoring.

@@ -34,11 +34,11 @@ func (inf *inferencer) run() (float64, error) { return inf.net.logit(inf.x, inf.
 func (inf *inferencer) close() error { return nil }
 
 // A trainer needs gradients of batches, which only Gorgonia's graph gives.
-type trainer struct{ x, y []float32 }
+type trainer struct{ x, y, offset []float32 }
 
 var errLite = errors.New("this program was built with the tag lite, which scores and does not train: build it without the tag")
 
-func newTrainer(mlp, Config) (*trainer, error) { return nil, errLite }
+func newTrainer(mlp, Config, bool) (*trainer, error) { return nil, errLite }
 
 func (t *trainer) step() (float32, error) { return 0, errLite }
 

@@ -76,9 +76,7 @@ func mean(nets []mlp) mlp {
 }
 
 // logit is the reference for the Gorgonia graph and the plain pass (plain.go):
-// float64 and plain loops over all weights. Training scores its validation rows
-// with it, because those weights change after each epoch. Tests compare both
-// others with it.
+// float64 and plain loops over all weights. Tests compare both others with it.
 func (m mlp) logit(x []float32) float64 {
 	var buf [2][maxWidth]float64
 	var in []float64

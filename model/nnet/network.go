@@ -110,7 +110,7 @@ func newNetwork(w *Weights) (*Network, error) {
 			return nil, errors.Join(fmt.Errorf("head %q: %w", h.Name, err), n.Close())
 		}
 		l := liveHead{Head: *h, inf: inf}
-		l.net, l.test = nil, selfTest{}
+		l.net, l.test, l.base, l.small = nil, selfTest{}, nil, nil
 		at := len(n.live)
 		for at > 0 && len(n.live[at-1].Inputs) < len(h.Inputs) {
 			at--

@@ -20,7 +20,9 @@ type rows struct {
 	f     []*model.Features
 	label []bool
 	track []skill.Track // P is filled by fill
-	site  []string      // of each track
+	// offset is added to each row's logit; nil: nothing is.
+	offset []float64
+	site   []string // of each track
 }
 
 // collect gathers the rows of one part. Sites that are no rows of it leave no
@@ -31,16 +33,16 @@ func collect(series []*Series, h *Head, part Part, lowlandOnly bool) (*rows, err
 		if lowlandOnly && !h.Split.Lowland(s.Site) {
 			continue
 		}
+		partOf, err := h.Split.of(s.Site)
+		if err != nil {
+			return nil, err
+		}
 		t := skill.Track{Onset: h.Task.Onsets(s)}
 		for i, l := range h.Task.Labels(s) {
 			if l < 0 || !h.ready(&s.Features[i]) {
 				continue
 			}
-			p, err := h.Split.Part(s.Site, s.TimeMs[i])
-			if err != nil {
-				return nil, err
-			}
-			if p != part {
+			if partOf(s.TimeMs[i]) != part {
 				continue
 			}
 			out.f = append(out.f, &s.Features[i])
@@ -59,9 +61,13 @@ func collect(series []*Series, h *Head, part Part, lowlandOnly bool) (*rows, err
 func (r *rows) logits(h *Head) []float64 {
 	x := make([]float32, 2*len(h.inputs))
 	z := make([]float64, len(r.f))
+	p := newPlain(h.net) // gives the bits of the reference, in a third of its time
 	for i, f := range r.f {
 		h.encode(f, x)
-		z[i] = h.net.logit(x)
+		z[i] = p.logit(x, math.Inf(-1), math.Inf(1))
+		if r.offset != nil {
+			z[i] += r.offset[i]
+		}
 	}
 	return z
 }
@@ -77,7 +83,17 @@ func Train(ctx context.Context, cfg Config, series []*Series, log *slog.Logger) 
 	w := &Weights{Name: cfg.Name, Version: cfg.Version, Seed: cfg.Seed, Credits: cfg.Credits}
 	for _, hc := range cfg.Heads {
 		for _, role := range []string{RoleNetwork, RoleLogistic} {
-			h, err := trainHead(ctx, cfg, hc, role, series, log)
+			var h *Head
+			var err error
+			switch base := w.named(hc.Base); {
+			case base == nil:
+				h, err = trainHead(ctx, cfg, hc, role, series, log)
+			case role == RoleNetwork:
+				b, _ := cfg.base(hc.Base)
+				h, err = trainNear(ctx, cfg, hc, b, base, series, log)
+			default:
+				h, err = trainHead(ctx, cfg, cfg.logisticOn(hc), role, series, log)
+			}
 			if err != nil {
 				return nil, fmt.Errorf("head %s (%s): %w", hc.Name, role, err)
 			}
@@ -92,6 +108,16 @@ func Train(ctx context.Context, cfg Config, series []*Series, log *slog.Logger) 
 		}
 	}
 	return w, nil
+}
+
+// named is the head of that name, nil if there is none.
+func (w *Weights) named(name string) *Head {
+	for _, h := range w.Heads {
+		if name != "" && h.Name == name {
+			return h
+		}
+	}
+	return nil
 }
 
 // newHead makes an untrained head.
@@ -132,22 +158,27 @@ func trainHead(ctx context.Context, cfg Config, hc HeadConfig, role string, seri
 	if err != nil {
 		return nil, err
 	}
-	for _, part := range []struct {
-		name string
-		r    *rows
-	}{{"training", train}, {"validation", validate}} {
-		if b := skill.BaseRate(part.r.label); !(b > 0 && b < 1) {
-			return nil, fmt.Errorf("%s rows: %d, of which a share of %g positive: need both kinds", part.name, len(part.r.f), b)
-		}
+	if err := bothKinds(train, validate); err != nil {
+		return nil, err
 	}
 	h.normalise(train)
+	if h.net, err = h.members(ctx, cfg, hc, train, validate, log); err != nil {
+		return nil, err
+	}
+	h.finish(hc, validate)
+	h.log(log, train)
+	return h, nil
+}
+
+// members trains the networks that the head is the mean of.
+func (h *Head) members(ctx context.Context, cfg Config, hc HeadConfig, train, validate *rows, log *slog.Logger) (mlp, error) {
 	shapes := []int{2 * len(h.inputs)}
-	if role == RoleNetwork {
+	if h.Role == RoleNetwork {
 		shapes = append(shapes, hc.Hidden...)
 	}
 	shapes = append(shapes, 1)
 	members := 1
-	if role == RoleNetwork {
+	if h.Role == RoleNetwork {
 		members = cfg.members(hc)
 	}
 	nets, noise := make([]mlp, members), h.noise(hc.Noise)
@@ -167,7 +198,12 @@ func trainHead(ctx context.Context, cfg Config, hc HeadConfig, role string, seri
 	if err := group.Wait(); err != nil {
 		return nil, err
 	}
-	h.net = mean(nets)
+	return mean(nets), nil
+}
+
+// finish lays the trained network out, and chooses calibration and threshold on
+// the validation rows.
+func (h *Head) finish(hc HeadConfig, validate *rows) {
 	h.prepare()
 	z := validate.logits(h)
 	h.a, h.b = platt(z, validate.label)
@@ -184,9 +220,11 @@ func trainHead(ctx context.Context, cfg Config, hc HeadConfig, role string, seri
 		}
 	}
 	h.test = newSelfTest(h)
+}
+
+func (h *Head) log(log *slog.Logger, train *rows) {
 	log.Info("head trained", "head", h.Name, "rows", len(train.f), "validation_auc", h.Validation.AUC,
 		"validation_ap", h.Validation.AP, "platt_a", h.a, "platt_b", h.b, "warn", h.Warn)
-	return h, nil
 }
 
 // fill hands each track its share of the scores.
@@ -243,7 +281,7 @@ func (h *Head) noise(byName map[string]float64) []float32 {
 func (h *Head) fit(ctx context.Context, cfg Config, seed uint64, noise []float32, train, validate *rows, log *slog.Logger) (err error) {
 	rng := rand.New(rand.NewPCG(seed, uint64(len(h.Name))))
 	initialise(h.net, rng)
-	t, err := newTrainer(h.net, cfg)
+	t, err := newTrainer(h.net, cfg, train.offset != nil)
 	if err != nil {
 		return err
 	}
@@ -289,9 +327,9 @@ type drawing struct {
 	noise    []float32 // by input, in standardised units; 0: none
 }
 
-// row writes a random training row to x, with noise and with some inputs hidden,
-// and says whether it is a positive one.
-func (d *drawing) row(h *Head, cfg Config, x []float32) bool {
+// row writes a random training row to x, with noise and with some inputs hidden. It
+// returns which one.
+func (d *drawing) row(h *Head, cfg Config, x []float32) int {
 	n := len(h.inputs)
 	from := d.neg
 	if d.rng.Float64() < cfg.PositiveShare {
@@ -307,7 +345,7 @@ func (d *drawing) row(h *Head, cfg Config, x []float32) bool {
 			x[k], x[n+k] = 0, 1
 		}
 	}
-	return d.train.label[i]
+	return i
 }
 
 // epoch draws cfg.RowsPerEpoch rows with replacement and learns from them.
@@ -317,8 +355,12 @@ func (h *Head) epoch(cfg Config, t *trainer, draw *drawing, learning mlp) (float
 	for range steps {
 		for r := range cfg.Batch {
 			t.y[r] = 0
-			if draw.row(h, cfg, t.x[r*width:(r+1)*width]) {
+			i := draw.row(h, cfg, t.x[r*width:(r+1)*width])
+			if draw.train.label[i] {
 				t.y[r] = 1
+			}
+			if t.offset != nil {
+				t.offset[r] = float32(draw.train.offset[i])
 			}
 		}
 		c, err := t.step()

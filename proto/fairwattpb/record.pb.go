@@ -294,6 +294,58 @@ func (Contactor) EnumDescriptor() ([]byte, []int) {
 	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{4}
 }
 
+type Finding int32
+
+const (
+	Finding_FINDING_UNSPECIFIED Finding = 0
+	Finding_FINDING_SELLER      Finding = 1 // the seller is at fault
+	Finding_FINDING_BUYER       Finding = 2 // the buyer is at fault
+	Finding_FINDING_NEITHER     Finding = 3 // neither has lied
+)
+
+// Enum value maps for Finding.
+var (
+	Finding_name = map[int32]string{
+		0: "FINDING_UNSPECIFIED",
+		1: "FINDING_SELLER",
+		2: "FINDING_BUYER",
+		3: "FINDING_NEITHER",
+	}
+	Finding_value = map[string]int32{
+		"FINDING_UNSPECIFIED": 0,
+		"FINDING_SELLER":      1,
+		"FINDING_BUYER":       2,
+		"FINDING_NEITHER":     3,
+	}
+)
+
+func (x Finding) Enum() *Finding {
+	p := new(Finding)
+	*p = x
+	return p
+}
+
+func (x Finding) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Finding) Descriptor() protoreflect.EnumDescriptor {
+	return file_proto_fairwattpb_record_proto_enumTypes[5].Descriptor()
+}
+
+func (Finding) Type() protoreflect.EnumType {
+	return &file_proto_fairwattpb_record_proto_enumTypes[5]
+}
+
+func (x Finding) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Finding.Descriptor instead.
+func (Finding) EnumDescriptor() ([]byte, []int) {
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{5}
+}
+
 // A Record is what one participant puts on the chain.
 type Record struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -328,6 +380,12 @@ type Record struct {
 	//	*Record_MeterChange
 	//	*Record_MeterRetire
 	//	*Record_Tick
+	//	*Record_Bond
+	//	*Record_Unbond
+	//	*Record_Appeal
+	//	*Record_Verdict
+	//	*Record_Grant
+	//	*Record_Report
 	Body          isRecord_Body `protobuf_oneof:"body"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -576,6 +634,60 @@ func (x *Record) GetTick() *Tick {
 	return nil
 }
 
+func (x *Record) GetBond() *Bond {
+	if x != nil {
+		if x, ok := x.Body.(*Record_Bond); ok {
+			return x.Bond
+		}
+	}
+	return nil
+}
+
+func (x *Record) GetUnbond() *Unbond {
+	if x != nil {
+		if x, ok := x.Body.(*Record_Unbond); ok {
+			return x.Unbond
+		}
+	}
+	return nil
+}
+
+func (x *Record) GetAppeal() *Appeal {
+	if x != nil {
+		if x, ok := x.Body.(*Record_Appeal); ok {
+			return x.Appeal
+		}
+	}
+	return nil
+}
+
+func (x *Record) GetVerdict() *Verdict {
+	if x != nil {
+		if x, ok := x.Body.(*Record_Verdict); ok {
+			return x.Verdict
+		}
+	}
+	return nil
+}
+
+func (x *Record) GetGrant() *Grant {
+	if x != nil {
+		if x, ok := x.Body.(*Record_Grant); ok {
+			return x.Grant
+		}
+	}
+	return nil
+}
+
+func (x *Record) GetReport() *Report {
+	if x != nil {
+		if x, ok := x.Body.(*Record_Report); ok {
+			return x.Report
+		}
+	}
+	return nil
+}
+
 type isRecord_Body interface {
 	isRecord_Body()
 }
@@ -656,6 +768,30 @@ type Record_Tick struct {
 	Tick *Tick `protobuf:"bytes,37,opt,name=tick,proto3,oneof"`
 }
 
+type Record_Bond struct {
+	Bond *Bond `protobuf:"bytes,50,opt,name=bond,proto3,oneof"`
+}
+
+type Record_Unbond struct {
+	Unbond *Unbond `protobuf:"bytes,51,opt,name=unbond,proto3,oneof"`
+}
+
+type Record_Appeal struct {
+	Appeal *Appeal `protobuf:"bytes,52,opt,name=appeal,proto3,oneof"`
+}
+
+type Record_Verdict struct {
+	Verdict *Verdict `protobuf:"bytes,53,opt,name=verdict,proto3,oneof"`
+}
+
+type Record_Grant struct {
+	Grant *Grant `protobuf:"bytes,54,opt,name=grant,proto3,oneof"`
+}
+
+type Record_Report struct {
+	Report *Report `protobuf:"bytes,40,opt,name=report,proto3,oneof"`
+}
+
 func (*Record_Registration) isRecord_Body() {}
 
 func (*Record_Deposit) isRecord_Body() {}
@@ -693,6 +829,18 @@ func (*Record_MeterChange) isRecord_Body() {}
 func (*Record_MeterRetire) isRecord_Body() {}
 
 func (*Record_Tick) isRecord_Body() {}
+
+func (*Record_Bond) isRecord_Body() {}
+
+func (*Record_Unbond) isRecord_Body() {}
+
+func (*Record_Appeal) isRecord_Body() {}
+
+func (*Record_Verdict) isRecord_Body() {}
+
+func (*Record_Grant) isRecord_Body() {}
+
+func (*Record_Report) isRecord_Body() {}
 
 // MC only: admits a participant, binding its id to a key. The real identity
 // stays with the MC.
@@ -1010,6 +1158,7 @@ type Deposit struct {
 	To            string                 `protobuf:"bytes,1,opt,name=to,proto3" json:"to,omitempty"`
 	AmountMicro   int64                  `protobuf:"varint,2,opt,name=amount_micro,json=amountMicro,proto3" json:"amount_micro,omitempty"`
 	Reference     string                 `protobuf:"bytes,3,opt,name=reference,proto3" json:"reference,omitempty"` // unique per chain
+	Bond          bool                   `protobuf:"varint,4,opt,name=bond,proto3" json:"bond,omitempty"`          // into the bond instead of the wallet
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1063,6 +1212,13 @@ func (x *Deposit) GetReference() string {
 		return x.Reference
 	}
 	return ""
+}
+
+func (x *Deposit) GetBond() bool {
+	if x != nil {
+		return x.Bond
+	}
+	return false
 }
 
 // Why a gate is not open; the same causes stand in MQTT, API and log.
@@ -1459,6 +1615,155 @@ func (*Tick) Descriptor() ([]byte, []int) {
 	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{11}
 }
 
+// DA only: what it saw of the other DAs since its report before. One in an epoch.
+// Trust, overheads and so the communication tree follow from these.
+type Report struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Epoch uint64                 `protobuf:"varint,1,opt,name=epoch,proto3" json:"epoch,omitempty"` // the present one
+	// To how many it forwards at once, at most what the genesis says; 0: as that says.
+	Links         uint32  `protobuf:"varint,2,opt,name=links,proto3" json:"links,omitempty"`
+	Seen          []*Seen `protobuf:"bytes,3,rep,name=seen,proto3" json:"seen,omitempty"` // ascending by da, without the sender
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Report) Reset() {
+	*x = Report{}
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Report) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Report) ProtoMessage() {}
+
+func (x *Report) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Report.ProtoReflect.Descriptor instead.
+func (*Report) Descriptor() ([]byte, []int) {
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *Report) GetEpoch() uint64 {
+	if x != nil {
+		return x.Epoch
+	}
+	return 0
+}
+
+func (x *Report) GetLinks() uint32 {
+	if x != nil {
+		return x.Links
+	}
+	return 0
+}
+
+func (x *Report) GetSeen() []*Seen {
+	if x != nil {
+		return x.Seen
+	}
+	return nil
+}
+
+// What a DA saw of one other. Blocks are those that the communication tree had the
+// one send to the other.
+type Seen struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Da            string                 `protobuf:"bytes,1,opt,name=da,proto3" json:"da,omitempty"`
+	Taken         uint32                 `protobuf:"varint,2,opt,name=taken,proto3" json:"taken,omitempty"`                             // blocks of it that came in time
+	Late          uint32                 `protobuf:"varint,3,opt,name=late,proto3" json:"late,omitempty"`                               // blocks of it that came after they were fetched elsewhere
+	Missed        uint32                 `protobuf:"varint,4,opt,name=missed,proto3" json:"missed,omitempty"`                           // blocks of it that did not come
+	Given         uint32                 `protobuf:"varint,5,opt,name=given,proto3" json:"given,omitempty"`                             // blocks sent to it
+	OverheadUs    uint32                 `protobuf:"varint,6,opt,name=overhead_us,json=overheadUs,proto3" json:"overhead_us,omitempty"` // half of the median round trip, in us; 0: not measured
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Seen) Reset() {
+	*x = Seen{}
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Seen) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Seen) ProtoMessage() {}
+
+func (x *Seen) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Seen.ProtoReflect.Descriptor instead.
+func (*Seen) Descriptor() ([]byte, []int) {
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *Seen) GetDa() string {
+	if x != nil {
+		return x.Da
+	}
+	return ""
+}
+
+func (x *Seen) GetTaken() uint32 {
+	if x != nil {
+		return x.Taken
+	}
+	return 0
+}
+
+func (x *Seen) GetLate() uint32 {
+	if x != nil {
+		return x.Late
+	}
+	return 0
+}
+
+func (x *Seen) GetMissed() uint32 {
+	if x != nil {
+		return x.Missed
+	}
+	return 0
+}
+
+func (x *Seen) GetGiven() uint32 {
+	if x != nil {
+		return x.Given
+	}
+	return 0
+}
+
+func (x *Seen) GetOverheadUs() uint32 {
+	if x != nil {
+		return x.OverheadUs
+	}
+	return 0
+}
+
 // The agent's word on its gate, sealed with the domain "attestation".
 type GateAttestation struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1474,7 +1779,7 @@ type GateAttestation struct {
 
 func (x *GateAttestation) Reset() {
 	*x = GateAttestation{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[12]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1486,7 +1791,7 @@ func (x *GateAttestation) String() string {
 func (*GateAttestation) ProtoMessage() {}
 
 func (x *GateAttestation) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[12]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1499,7 +1804,7 @@ func (x *GateAttestation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GateAttestation.ProtoReflect.Descriptor instead.
 func (*GateAttestation) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{12}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *GateAttestation) GetChainId() []byte {
@@ -1558,7 +1863,7 @@ type Offer struct {
 
 func (x *Offer) Reset() {
 	*x = Offer{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[13]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1570,7 +1875,7 @@ func (x *Offer) String() string {
 func (*Offer) ProtoMessage() {}
 
 func (x *Offer) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[13]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1583,7 +1888,7 @@ func (x *Offer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Offer.ProtoReflect.Descriptor instead.
 func (*Offer) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{13}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Offer) GetOfferId() string {
@@ -1633,7 +1938,7 @@ type Request struct {
 
 func (x *Request) Reset() {
 	*x = Request{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[14]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1645,7 +1950,7 @@ func (x *Request) String() string {
 func (*Request) ProtoMessage() {}
 
 func (x *Request) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[14]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1658,7 +1963,7 @@ func (x *Request) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Request.ProtoReflect.Descriptor instead.
 func (*Request) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{14}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Request) GetRequestId() string {
@@ -1702,7 +2007,7 @@ type Response struct {
 
 func (x *Response) Reset() {
 	*x = Response{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[15]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1714,7 +2019,7 @@ func (x *Response) String() string {
 func (*Response) ProtoMessage() {}
 
 func (x *Response) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[15]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1727,7 +2032,7 @@ func (x *Response) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Response.ProtoReflect.Descriptor instead.
 func (*Response) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{15}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Response) GetRequestId() string {
@@ -1764,7 +2069,7 @@ type Quote struct {
 
 func (x *Quote) Reset() {
 	*x = Quote{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[16]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1776,7 +2081,7 @@ func (x *Quote) String() string {
 func (*Quote) ProtoMessage() {}
 
 func (x *Quote) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[16]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1789,7 +2094,7 @@ func (x *Quote) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Quote.ProtoReflect.Descriptor instead.
 func (*Quote) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{16}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Quote) GetOfferId() string {
@@ -1842,7 +2147,7 @@ type Token struct {
 
 func (x *Token) Reset() {
 	*x = Token{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[17]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1854,7 +2159,7 @@ func (x *Token) String() string {
 func (*Token) ProtoMessage() {}
 
 func (x *Token) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[17]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1867,7 +2172,7 @@ func (x *Token) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Token.ProtoReflect.Descriptor instead.
 func (*Token) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{17}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Token) GetTokenId() string {
@@ -1935,7 +2240,7 @@ type Pay struct {
 
 func (x *Pay) Reset() {
 	*x = Pay{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[18]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1947,7 +2252,7 @@ func (x *Pay) String() string {
 func (*Pay) ProtoMessage() {}
 
 func (x *Pay) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[18]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1960,7 +2265,7 @@ func (x *Pay) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Pay.ProtoReflect.Descriptor instead.
 func (*Pay) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{18}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Pay) GetTokenId() string {
@@ -2024,7 +2329,7 @@ type MeterReading struct {
 
 func (x *MeterReading) Reset() {
 	*x = MeterReading{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[19]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2036,7 +2341,7 @@ func (x *MeterReading) String() string {
 func (*MeterReading) ProtoMessage() {}
 
 func (x *MeterReading) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[19]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2049,7 +2354,7 @@ func (x *MeterReading) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MeterReading.ProtoReflect.Descriptor instead.
 func (*MeterReading) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{19}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *MeterReading) GetMeter() string {
@@ -2088,7 +2393,7 @@ type Start struct {
 
 func (x *Start) Reset() {
 	*x = Start{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[20]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2100,7 +2405,7 @@ func (x *Start) String() string {
 func (*Start) ProtoMessage() {}
 
 func (x *Start) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[20]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2113,7 +2418,7 @@ func (x *Start) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Start.ProtoReflect.Descriptor instead.
 func (*Start) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{20}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Start) GetTradeId() string {
@@ -2158,7 +2463,7 @@ type Hold struct {
 
 func (x *Hold) Reset() {
 	*x = Hold{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[21]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2170,7 +2475,7 @@ func (x *Hold) String() string {
 func (*Hold) ProtoMessage() {}
 
 func (x *Hold) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[21]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2183,7 +2488,7 @@ func (x *Hold) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Hold.ProtoReflect.Descriptor instead.
 func (*Hold) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{21}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Hold) GetTradeId() string {
@@ -2227,7 +2532,7 @@ type Resume struct {
 
 func (x *Resume) Reset() {
 	*x = Resume{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[22]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2239,7 +2544,7 @@ func (x *Resume) String() string {
 func (*Resume) ProtoMessage() {}
 
 func (x *Resume) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[22]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2252,7 +2557,7 @@ func (x *Resume) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Resume.ProtoReflect.Descriptor instead.
 func (*Resume) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{22}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Resume) GetTradeId() string {
@@ -2294,7 +2599,7 @@ type Reading struct {
 
 func (x *Reading) Reset() {
 	*x = Reading{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[23]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2306,7 +2611,7 @@ func (x *Reading) String() string {
 func (*Reading) ProtoMessage() {}
 
 func (x *Reading) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[23]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2319,7 +2624,7 @@ func (x *Reading) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Reading.ProtoReflect.Descriptor instead.
 func (*Reading) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{23}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Reading) GetTradeId() string {
@@ -2354,7 +2659,7 @@ type Bill struct {
 
 func (x *Bill) Reset() {
 	*x = Bill{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[24]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2366,7 +2671,7 @@ func (x *Bill) String() string {
 func (*Bill) ProtoMessage() {}
 
 func (x *Bill) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[24]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2379,7 +2684,7 @@ func (x *Bill) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Bill.ProtoReflect.Descriptor instead.
 func (*Bill) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{24}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Bill) GetTradeId() string {
@@ -2438,7 +2743,7 @@ type Confirm struct {
 
 func (x *Confirm) Reset() {
 	*x = Confirm{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[25]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2450,7 +2755,7 @@ func (x *Confirm) String() string {
 func (*Confirm) ProtoMessage() {}
 
 func (x *Confirm) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[25]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2463,7 +2768,7 @@ func (x *Confirm) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Confirm.ProtoReflect.Descriptor instead.
 func (*Confirm) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{25}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *Confirm) GetTradeId() string {
@@ -2501,11 +2806,279 @@ func (x *Confirm) GetReason() string {
 	return ""
 }
 
+// Member: puts money of its wallet into its bond, which stands for its promises.
+type Bond struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	AmountMicro   int64                  `protobuf:"varint,1,opt,name=amount_micro,json=amountMicro,proto3" json:"amount_micro,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Bond) Reset() {
+	*x = Bond{}
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Bond) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Bond) ProtoMessage() {}
+
+func (x *Bond) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Bond.ProtoReflect.Descriptor instead.
+func (*Bond) Descriptor() ([]byte, []int) {
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *Bond) GetAmountMicro() int64 {
+	if x != nil {
+		return x.AmountMicro
+	}
+	return 0
+}
+
+// Member: wants money of its bond back. It stands for nothing new from now on, and
+// comes into the wallet when nothing of the past can be charged to it any more.
+type Unbond struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	AmountMicro   int64                  `protobuf:"varint,1,opt,name=amount_micro,json=amountMicro,proto3" json:"amount_micro,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Unbond) Reset() {
+	*x = Unbond{}
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Unbond) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Unbond) ProtoMessage() {}
+
+func (x *Unbond) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Unbond.ProtoReflect.Descriptor instead.
+func (*Unbond) Descriptor() ([]byte, []int) {
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *Unbond) GetAmountMicro() int64 {
+	if x != nil {
+		return x.AmountMicro
+	}
+	return 0
+}
+
+// A party of a trade that has ended asks the arbiters to look at it.
+type Appeal struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	TradeId       string                 `protobuf:"bytes,1,opt,name=trade_id,json=tradeId,proto3" json:"trade_id,omitempty"`
+	TextHash      []byte                 `protobuf:"bytes,2,opt,name=text_hash,json=textHash,proto3" json:"text_hash,omitempty"` // SHA-256 of what it says, which stands elsewhere
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Appeal) Reset() {
+	*x = Appeal{}
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Appeal) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Appeal) ProtoMessage() {}
+
+func (x *Appeal) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Appeal.ProtoReflect.Descriptor instead.
+func (*Appeal) Descriptor() ([]byte, []int) {
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *Appeal) GetTradeId() string {
+	if x != nil {
+		return x.TradeId
+	}
+	return ""
+}
+
+func (x *Appeal) GetTextHash() []byte {
+	if x != nil {
+		return x.TextHash
+	}
+	return nil
+}
+
+// Arbiter: what it finds of a trade. It takes effect when a second one finds the same.
+type Verdict struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	TradeId       string                 `protobuf:"bytes,1,opt,name=trade_id,json=tradeId,proto3" json:"trade_id,omitempty"`
+	Finding       Finding                `protobuf:"varint,2,opt,name=finding,proto3,enum=fairwatt.v1.Finding" json:"finding,omitempty"`
+	TextHash      []byte                 `protobuf:"bytes,3,opt,name=text_hash,json=textHash,proto3" json:"text_hash,omitempty"` // SHA-256 of the grounds, which stand elsewhere
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Verdict) Reset() {
+	*x = Verdict{}
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Verdict) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Verdict) ProtoMessage() {}
+
+func (x *Verdict) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Verdict.ProtoReflect.Descriptor instead.
+func (*Verdict) Descriptor() ([]byte, []int) {
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{31}
+}
+
+func (x *Verdict) GetTradeId() string {
+	if x != nil {
+		return x.TradeId
+	}
+	return ""
+}
+
+func (x *Verdict) GetFinding() Finding {
+	if x != nil {
+		return x.Finding
+	}
+	return Finding_FINDING_UNSPECIFIED
+}
+
+func (x *Verdict) GetTextHash() []byte {
+	if x != nil {
+		return x.TextHash
+	}
+	return nil
+}
+
+// Arbiter: money of the fund that no case is open about, to a member. It takes effect
+// when a second arbiter says the same.
+type Grant struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Reference     string                 `protobuf:"bytes,1,opt,name=reference,proto3" json:"reference,omitempty"` // unique per chain
+	To            string                 `protobuf:"bytes,2,opt,name=to,proto3" json:"to,omitempty"`
+	AmountMicro   int64                  `protobuf:"varint,3,opt,name=amount_micro,json=amountMicro,proto3" json:"amount_micro,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Grant) Reset() {
+	*x = Grant{}
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Grant) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Grant) ProtoMessage() {}
+
+func (x *Grant) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Grant.ProtoReflect.Descriptor instead.
+func (*Grant) Descriptor() ([]byte, []int) {
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{32}
+}
+
+func (x *Grant) GetReference() string {
+	if x != nil {
+		return x.Reference
+	}
+	return ""
+}
+
+func (x *Grant) GetTo() string {
+	if x != nil {
+		return x.To
+	}
+	return ""
+}
+
+func (x *Grant) GetAmountMicro() int64 {
+	if x != nil {
+		return x.AmountMicro
+	}
+	return 0
+}
+
 var File_proto_fairwattpb_record_proto protoreflect.FileDescriptor
 
 const file_proto_fairwattpb_record_proto_rawDesc = "" +
 	"\n" +
-	"\x1dproto/fairwattpb/record.proto\x12\vfairwatt.v1\"\xdd\b\n" +
+	"\x1dproto/fairwattpb/record.proto\x12\vfairwatt.v1\"\xf1\n" +
+	"\n" +
 	"\x06Record\x12\x19\n" +
 	"\bchain_id\x18\x01 \x01(\fR\achainId\x12\x16\n" +
 	"\x06sender\x18\x02 \x01(\tR\x06sender\x12\x18\n" +
@@ -2532,7 +3105,13 @@ const file_proto_fairwattpb_record_proto_rawDesc = "" +
 	"\x12meter_registration\x18\" \x01(\v2\x1e.fairwatt.v1.MeterRegistrationH\x00R\x11meterRegistration\x12=\n" +
 	"\fmeter_change\x18# \x01(\v2\x18.fairwatt.v1.MeterChangeH\x00R\vmeterChange\x12=\n" +
 	"\fmeter_retire\x18$ \x01(\v2\x18.fairwatt.v1.MeterRetireH\x00R\vmeterRetire\x12'\n" +
-	"\x04tick\x18% \x01(\v2\x11.fairwatt.v1.TickH\x00R\x04tickB\x06\n" +
+	"\x04tick\x18% \x01(\v2\x11.fairwatt.v1.TickH\x00R\x04tick\x12'\n" +
+	"\x04bond\x182 \x01(\v2\x11.fairwatt.v1.BondH\x00R\x04bond\x12-\n" +
+	"\x06unbond\x183 \x01(\v2\x13.fairwatt.v1.UnbondH\x00R\x06unbond\x12-\n" +
+	"\x06appeal\x184 \x01(\v2\x13.fairwatt.v1.AppealH\x00R\x06appeal\x120\n" +
+	"\averdict\x185 \x01(\v2\x14.fairwatt.v1.VerdictH\x00R\averdict\x12*\n" +
+	"\x05grant\x186 \x01(\v2\x12.fairwatt.v1.GrantH\x00R\x05grant\x12-\n" +
+	"\x06report\x18( \x01(\v2\x13.fairwatt.v1.ReportH\x00R\x06reportB\x06\n" +
 	"\x04body\"\xbe\x01\n" +
 	"\fRegistration\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
@@ -2560,11 +3139,12 @@ const file_proto_fairwattpb_record_proto_rawDesc = "" +
 	"\x03new\x18\x03 \x01(\v2\x1e.fairwatt.v1.MeterRegistrationR\x03new\":\n" +
 	"\vMeterRetire\x12\x14\n" +
 	"\x05meter\x18\x01 \x01(\tR\x05meter\x12\x15\n" +
-	"\x06end_wh\x18\x02 \x01(\x03R\x05endWh\"Z\n" +
+	"\x06end_wh\x18\x02 \x01(\x03R\x05endWh\"n\n" +
 	"\aDeposit\x12\x0e\n" +
 	"\x02to\x18\x01 \x01(\tR\x02to\x12!\n" +
 	"\famount_micro\x18\x02 \x01(\x03R\vamountMicro\x12\x1c\n" +
-	"\treference\x18\x03 \x01(\tR\treference\"\x8a\x01\n" +
+	"\treference\x18\x03 \x01(\tR\treference\x12\x12\n" +
+	"\x04bond\x18\x04 \x01(\bR\x04bond\"\x8a\x01\n" +
 	"\x05Cause\x12\x12\n" +
 	"\x04rule\x18\x01 \x01(\tR\x04rule\x12\x12\n" +
 	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\x14\n" +
@@ -2594,7 +3174,19 @@ const file_proto_fairwattpb_record_proto_rawDesc = "" +
 	"command_id\x18\a \x01(\fR\tcommandId\"\x1e\n" +
 	"\x06Rejoin\x12\x14\n" +
 	"\x05epoch\x18\x01 \x01(\x04R\x05epoch\"\x06\n" +
-	"\x04Tick\"\xd0\x01\n" +
+	"\x04Tick\"[\n" +
+	"\x06Report\x12\x14\n" +
+	"\x05epoch\x18\x01 \x01(\x04R\x05epoch\x12\x14\n" +
+	"\x05links\x18\x02 \x01(\rR\x05links\x12%\n" +
+	"\x04seen\x18\x03 \x03(\v2\x11.fairwatt.v1.SeenR\x04seen\"\x8f\x01\n" +
+	"\x04Seen\x12\x0e\n" +
+	"\x02da\x18\x01 \x01(\tR\x02da\x12\x14\n" +
+	"\x05taken\x18\x02 \x01(\rR\x05taken\x12\x12\n" +
+	"\x04late\x18\x03 \x01(\rR\x04late\x12\x16\n" +
+	"\x06missed\x18\x04 \x01(\rR\x06missed\x12\x14\n" +
+	"\x05given\x18\x05 \x01(\rR\x05given\x12\x1f\n" +
+	"\voverhead_us\x18\x06 \x01(\rR\n" +
+	"overheadUs\"\xd0\x01\n" +
 	"\x0fGateAttestation\x12\x19\n" +
 	"\bchain_id\x18\x01 \x01(\fR\achainId\x12\x16\n" +
 	"\x06device\x18\x02 \x01(\tR\x06device\x12\x19\n" +
@@ -2680,7 +3272,22 @@ const file_proto_fairwattpb_record_proto_rawDesc = "" +
 	"\areading\x18\x02 \x01(\v2\x19.fairwatt.v1.MeterReadingR\areading\x12\x1b\n" +
 	"\tenergy_wh\x18\x03 \x01(\x03R\benergyWh\x12\x1a\n" +
 	"\baccepted\x18\x04 \x01(\bR\baccepted\x12\x16\n" +
-	"\x06reason\x18\x05 \x01(\tR\x06reason*W\n" +
+	"\x06reason\x18\x05 \x01(\tR\x06reason\")\n" +
+	"\x04Bond\x12!\n" +
+	"\famount_micro\x18\x01 \x01(\x03R\vamountMicro\"+\n" +
+	"\x06Unbond\x12!\n" +
+	"\famount_micro\x18\x01 \x01(\x03R\vamountMicro\"@\n" +
+	"\x06Appeal\x12\x19\n" +
+	"\btrade_id\x18\x01 \x01(\tR\atradeId\x12\x1b\n" +
+	"\ttext_hash\x18\x02 \x01(\fR\btextHash\"q\n" +
+	"\aVerdict\x12\x19\n" +
+	"\btrade_id\x18\x01 \x01(\tR\atradeId\x12.\n" +
+	"\afinding\x18\x02 \x01(\x0e2\x14.fairwatt.v1.FindingR\afinding\x12\x1b\n" +
+	"\ttext_hash\x18\x03 \x01(\fR\btextHash\"X\n" +
+	"\x05Grant\x12\x1c\n" +
+	"\treference\x18\x01 \x01(\tR\treference\x12\x0e\n" +
+	"\x02to\x18\x02 \x01(\tR\x02to\x12!\n" +
+	"\famount_micro\x18\x03 \x01(\x03R\vamountMicro*W\n" +
 	"\x04Role\x12\x14\n" +
 	"\x10ROLE_UNSPECIFIED\x10\x00\x12\x0f\n" +
 	"\vROLE_SELLER\x10\x01\x12\x0e\n" +
@@ -2708,7 +3315,12 @@ const file_proto_fairwattpb_record_proto_rawDesc = "" +
 	"\x15CONTACTOR_UNSPECIFIED\x10\x00\x12\x12\n" +
 	"\x0eCONTACTOR_NONE\x10\x01\x12\x17\n" +
 	"\x13CONTACTOR_UNWATCHED\x10\x02\x12\x15\n" +
-	"\x11CONTACTOR_WATCHED\x10\x03B\x1bZ\x19fairwatt/proto/fairwattpbb\x06proto3"
+	"\x11CONTACTOR_WATCHED\x10\x03*^\n" +
+	"\aFinding\x12\x17\n" +
+	"\x13FINDING_UNSPECIFIED\x10\x00\x12\x12\n" +
+	"\x0eFINDING_SELLER\x10\x01\x12\x11\n" +
+	"\rFINDING_BUYER\x10\x02\x12\x13\n" +
+	"\x0fFINDING_NEITHER\x10\x03B\x1bZ\x19fairwatt/proto/fairwattpbb\x06proto3"
 
 var (
 	file_proto_fairwattpb_record_proto_rawDescOnce sync.Once
@@ -2722,85 +3334,101 @@ func file_proto_fairwattpb_record_proto_rawDescGZIP() []byte {
 	return file_proto_fairwattpb_record_proto_rawDescData
 }
 
-var file_proto_fairwattpb_record_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
-var file_proto_fairwattpb_record_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
+var file_proto_fairwattpb_record_proto_enumTypes = make([]protoimpl.EnumInfo, 6)
+var file_proto_fairwattpb_record_proto_msgTypes = make([]protoimpl.MessageInfo, 33)
 var file_proto_fairwattpb_record_proto_goTypes = []any{
 	(Role)(0),                 // 0: fairwatt.v1.Role
 	(MeterDirection)(0),       // 1: fairwatt.v1.MeterDirection
 	(GateState)(0),            // 2: fairwatt.v1.GateState
 	(WordKind)(0),             // 3: fairwatt.v1.WordKind
 	(Contactor)(0),            // 4: fairwatt.v1.Contactor
-	(*Record)(nil),            // 5: fairwatt.v1.Record
-	(*Registration)(nil),      // 6: fairwatt.v1.Registration
-	(*MeterRegistration)(nil), // 7: fairwatt.v1.MeterRegistration
-	(*MeterChange)(nil),       // 8: fairwatt.v1.MeterChange
-	(*MeterRetire)(nil),       // 9: fairwatt.v1.MeterRetire
-	(*Deposit)(nil),           // 10: fairwatt.v1.Deposit
-	(*Cause)(nil),             // 11: fairwatt.v1.Cause
-	(*CauseInput)(nil),        // 12: fairwatt.v1.CauseInput
-	(*GateChange)(nil),        // 13: fairwatt.v1.GateChange
-	(*Word)(nil),              // 14: fairwatt.v1.Word
-	(*Rejoin)(nil),            // 15: fairwatt.v1.Rejoin
-	(*Tick)(nil),              // 16: fairwatt.v1.Tick
-	(*GateAttestation)(nil),   // 17: fairwatt.v1.GateAttestation
-	(*Offer)(nil),             // 18: fairwatt.v1.Offer
-	(*Request)(nil),           // 19: fairwatt.v1.Request
-	(*Response)(nil),          // 20: fairwatt.v1.Response
-	(*Quote)(nil),             // 21: fairwatt.v1.Quote
-	(*Token)(nil),             // 22: fairwatt.v1.Token
-	(*Pay)(nil),               // 23: fairwatt.v1.Pay
-	(*MeterReading)(nil),      // 24: fairwatt.v1.MeterReading
-	(*Start)(nil),             // 25: fairwatt.v1.Start
-	(*Hold)(nil),              // 26: fairwatt.v1.Hold
-	(*Resume)(nil),            // 27: fairwatt.v1.Resume
-	(*Reading)(nil),           // 28: fairwatt.v1.Reading
-	(*Bill)(nil),              // 29: fairwatt.v1.Bill
-	(*Confirm)(nil),           // 30: fairwatt.v1.Confirm
+	(Finding)(0),              // 5: fairwatt.v1.Finding
+	(*Record)(nil),            // 6: fairwatt.v1.Record
+	(*Registration)(nil),      // 7: fairwatt.v1.Registration
+	(*MeterRegistration)(nil), // 8: fairwatt.v1.MeterRegistration
+	(*MeterChange)(nil),       // 9: fairwatt.v1.MeterChange
+	(*MeterRetire)(nil),       // 10: fairwatt.v1.MeterRetire
+	(*Deposit)(nil),           // 11: fairwatt.v1.Deposit
+	(*Cause)(nil),             // 12: fairwatt.v1.Cause
+	(*CauseInput)(nil),        // 13: fairwatt.v1.CauseInput
+	(*GateChange)(nil),        // 14: fairwatt.v1.GateChange
+	(*Word)(nil),              // 15: fairwatt.v1.Word
+	(*Rejoin)(nil),            // 16: fairwatt.v1.Rejoin
+	(*Tick)(nil),              // 17: fairwatt.v1.Tick
+	(*Report)(nil),            // 18: fairwatt.v1.Report
+	(*Seen)(nil),              // 19: fairwatt.v1.Seen
+	(*GateAttestation)(nil),   // 20: fairwatt.v1.GateAttestation
+	(*Offer)(nil),             // 21: fairwatt.v1.Offer
+	(*Request)(nil),           // 22: fairwatt.v1.Request
+	(*Response)(nil),          // 23: fairwatt.v1.Response
+	(*Quote)(nil),             // 24: fairwatt.v1.Quote
+	(*Token)(nil),             // 25: fairwatt.v1.Token
+	(*Pay)(nil),               // 26: fairwatt.v1.Pay
+	(*MeterReading)(nil),      // 27: fairwatt.v1.MeterReading
+	(*Start)(nil),             // 28: fairwatt.v1.Start
+	(*Hold)(nil),              // 29: fairwatt.v1.Hold
+	(*Resume)(nil),            // 30: fairwatt.v1.Resume
+	(*Reading)(nil),           // 31: fairwatt.v1.Reading
+	(*Bill)(nil),              // 32: fairwatt.v1.Bill
+	(*Confirm)(nil),           // 33: fairwatt.v1.Confirm
+	(*Bond)(nil),              // 34: fairwatt.v1.Bond
+	(*Unbond)(nil),            // 35: fairwatt.v1.Unbond
+	(*Appeal)(nil),            // 36: fairwatt.v1.Appeal
+	(*Verdict)(nil),           // 37: fairwatt.v1.Verdict
+	(*Grant)(nil),             // 38: fairwatt.v1.Grant
 }
 var file_proto_fairwattpb_record_proto_depIdxs = []int32{
-	6,  // 0: fairwatt.v1.Record.registration:type_name -> fairwatt.v1.Registration
-	10, // 1: fairwatt.v1.Record.deposit:type_name -> fairwatt.v1.Deposit
-	13, // 2: fairwatt.v1.Record.gate_change:type_name -> fairwatt.v1.GateChange
-	18, // 3: fairwatt.v1.Record.offer:type_name -> fairwatt.v1.Offer
-	19, // 4: fairwatt.v1.Record.request:type_name -> fairwatt.v1.Request
-	20, // 5: fairwatt.v1.Record.response:type_name -> fairwatt.v1.Response
-	23, // 6: fairwatt.v1.Record.pay:type_name -> fairwatt.v1.Pay
-	25, // 7: fairwatt.v1.Record.start:type_name -> fairwatt.v1.Start
-	26, // 8: fairwatt.v1.Record.hold:type_name -> fairwatt.v1.Hold
-	27, // 9: fairwatt.v1.Record.resume:type_name -> fairwatt.v1.Resume
-	28, // 10: fairwatt.v1.Record.reading:type_name -> fairwatt.v1.Reading
-	29, // 11: fairwatt.v1.Record.bill:type_name -> fairwatt.v1.Bill
-	30, // 12: fairwatt.v1.Record.confirm:type_name -> fairwatt.v1.Confirm
-	14, // 13: fairwatt.v1.Record.word:type_name -> fairwatt.v1.Word
-	15, // 14: fairwatt.v1.Record.rejoin:type_name -> fairwatt.v1.Rejoin
-	7,  // 15: fairwatt.v1.Record.meter_registration:type_name -> fairwatt.v1.MeterRegistration
-	8,  // 16: fairwatt.v1.Record.meter_change:type_name -> fairwatt.v1.MeterChange
-	9,  // 17: fairwatt.v1.Record.meter_retire:type_name -> fairwatt.v1.MeterRetire
-	16, // 18: fairwatt.v1.Record.tick:type_name -> fairwatt.v1.Tick
-	0,  // 19: fairwatt.v1.Registration.roles:type_name -> fairwatt.v1.Role
-	1,  // 20: fairwatt.v1.MeterRegistration.direction:type_name -> fairwatt.v1.MeterDirection
-	7,  // 21: fairwatt.v1.MeterChange.new:type_name -> fairwatt.v1.MeterRegistration
-	12, // 22: fairwatt.v1.Cause.inputs:type_name -> fairwatt.v1.CauseInput
-	2,  // 23: fairwatt.v1.GateChange.state:type_name -> fairwatt.v1.GateState
-	11, // 24: fairwatt.v1.GateChange.causes:type_name -> fairwatt.v1.Cause
-	3,  // 25: fairwatt.v1.Word.kind:type_name -> fairwatt.v1.WordKind
-	2,  // 26: fairwatt.v1.GateAttestation.state:type_name -> fairwatt.v1.GateState
-	4,  // 27: fairwatt.v1.Offer.contactor:type_name -> fairwatt.v1.Contactor
-	22, // 28: fairwatt.v1.Response.token:type_name -> fairwatt.v1.Token
-	21, // 29: fairwatt.v1.Response.quotes:type_name -> fairwatt.v1.Quote
-	24, // 30: fairwatt.v1.Pay.buyer_reading:type_name -> fairwatt.v1.MeterReading
-	24, // 31: fairwatt.v1.Start.reading:type_name -> fairwatt.v1.MeterReading
-	11, // 32: fairwatt.v1.Hold.causes:type_name -> fairwatt.v1.Cause
-	24, // 33: fairwatt.v1.Hold.reading:type_name -> fairwatt.v1.MeterReading
-	24, // 34: fairwatt.v1.Resume.reading:type_name -> fairwatt.v1.MeterReading
-	24, // 35: fairwatt.v1.Reading.reading:type_name -> fairwatt.v1.MeterReading
-	24, // 36: fairwatt.v1.Bill.reading:type_name -> fairwatt.v1.MeterReading
-	24, // 37: fairwatt.v1.Confirm.reading:type_name -> fairwatt.v1.MeterReading
-	38, // [38:38] is the sub-list for method output_type
-	38, // [38:38] is the sub-list for method input_type
-	38, // [38:38] is the sub-list for extension type_name
-	38, // [38:38] is the sub-list for extension extendee
-	0,  // [0:38] is the sub-list for field type_name
+	7,  // 0: fairwatt.v1.Record.registration:type_name -> fairwatt.v1.Registration
+	11, // 1: fairwatt.v1.Record.deposit:type_name -> fairwatt.v1.Deposit
+	14, // 2: fairwatt.v1.Record.gate_change:type_name -> fairwatt.v1.GateChange
+	21, // 3: fairwatt.v1.Record.offer:type_name -> fairwatt.v1.Offer
+	22, // 4: fairwatt.v1.Record.request:type_name -> fairwatt.v1.Request
+	23, // 5: fairwatt.v1.Record.response:type_name -> fairwatt.v1.Response
+	26, // 6: fairwatt.v1.Record.pay:type_name -> fairwatt.v1.Pay
+	28, // 7: fairwatt.v1.Record.start:type_name -> fairwatt.v1.Start
+	29, // 8: fairwatt.v1.Record.hold:type_name -> fairwatt.v1.Hold
+	30, // 9: fairwatt.v1.Record.resume:type_name -> fairwatt.v1.Resume
+	31, // 10: fairwatt.v1.Record.reading:type_name -> fairwatt.v1.Reading
+	32, // 11: fairwatt.v1.Record.bill:type_name -> fairwatt.v1.Bill
+	33, // 12: fairwatt.v1.Record.confirm:type_name -> fairwatt.v1.Confirm
+	15, // 13: fairwatt.v1.Record.word:type_name -> fairwatt.v1.Word
+	16, // 14: fairwatt.v1.Record.rejoin:type_name -> fairwatt.v1.Rejoin
+	8,  // 15: fairwatt.v1.Record.meter_registration:type_name -> fairwatt.v1.MeterRegistration
+	9,  // 16: fairwatt.v1.Record.meter_change:type_name -> fairwatt.v1.MeterChange
+	10, // 17: fairwatt.v1.Record.meter_retire:type_name -> fairwatt.v1.MeterRetire
+	17, // 18: fairwatt.v1.Record.tick:type_name -> fairwatt.v1.Tick
+	34, // 19: fairwatt.v1.Record.bond:type_name -> fairwatt.v1.Bond
+	35, // 20: fairwatt.v1.Record.unbond:type_name -> fairwatt.v1.Unbond
+	36, // 21: fairwatt.v1.Record.appeal:type_name -> fairwatt.v1.Appeal
+	37, // 22: fairwatt.v1.Record.verdict:type_name -> fairwatt.v1.Verdict
+	38, // 23: fairwatt.v1.Record.grant:type_name -> fairwatt.v1.Grant
+	18, // 24: fairwatt.v1.Record.report:type_name -> fairwatt.v1.Report
+	0,  // 25: fairwatt.v1.Registration.roles:type_name -> fairwatt.v1.Role
+	1,  // 26: fairwatt.v1.MeterRegistration.direction:type_name -> fairwatt.v1.MeterDirection
+	8,  // 27: fairwatt.v1.MeterChange.new:type_name -> fairwatt.v1.MeterRegistration
+	13, // 28: fairwatt.v1.Cause.inputs:type_name -> fairwatt.v1.CauseInput
+	2,  // 29: fairwatt.v1.GateChange.state:type_name -> fairwatt.v1.GateState
+	12, // 30: fairwatt.v1.GateChange.causes:type_name -> fairwatt.v1.Cause
+	3,  // 31: fairwatt.v1.Word.kind:type_name -> fairwatt.v1.WordKind
+	19, // 32: fairwatt.v1.Report.seen:type_name -> fairwatt.v1.Seen
+	2,  // 33: fairwatt.v1.GateAttestation.state:type_name -> fairwatt.v1.GateState
+	4,  // 34: fairwatt.v1.Offer.contactor:type_name -> fairwatt.v1.Contactor
+	25, // 35: fairwatt.v1.Response.token:type_name -> fairwatt.v1.Token
+	24, // 36: fairwatt.v1.Response.quotes:type_name -> fairwatt.v1.Quote
+	27, // 37: fairwatt.v1.Pay.buyer_reading:type_name -> fairwatt.v1.MeterReading
+	27, // 38: fairwatt.v1.Start.reading:type_name -> fairwatt.v1.MeterReading
+	12, // 39: fairwatt.v1.Hold.causes:type_name -> fairwatt.v1.Cause
+	27, // 40: fairwatt.v1.Hold.reading:type_name -> fairwatt.v1.MeterReading
+	27, // 41: fairwatt.v1.Resume.reading:type_name -> fairwatt.v1.MeterReading
+	27, // 42: fairwatt.v1.Reading.reading:type_name -> fairwatt.v1.MeterReading
+	27, // 43: fairwatt.v1.Bill.reading:type_name -> fairwatt.v1.MeterReading
+	27, // 44: fairwatt.v1.Confirm.reading:type_name -> fairwatt.v1.MeterReading
+	5,  // 45: fairwatt.v1.Verdict.finding:type_name -> fairwatt.v1.Finding
+	46, // [46:46] is the sub-list for method output_type
+	46, // [46:46] is the sub-list for method input_type
+	46, // [46:46] is the sub-list for extension type_name
+	46, // [46:46] is the sub-list for extension extendee
+	0,  // [0:46] is the sub-list for field type_name
 }
 
 func init() { file_proto_fairwattpb_record_proto_init() }
@@ -2828,14 +3456,20 @@ func file_proto_fairwattpb_record_proto_init() {
 		(*Record_MeterChange)(nil),
 		(*Record_MeterRetire)(nil),
 		(*Record_Tick)(nil),
+		(*Record_Bond)(nil),
+		(*Record_Unbond)(nil),
+		(*Record_Appeal)(nil),
+		(*Record_Verdict)(nil),
+		(*Record_Grant)(nil),
+		(*Record_Report)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_proto_fairwattpb_record_proto_rawDesc), len(file_proto_fairwattpb_record_proto_rawDesc)),
-			NumEnums:      5,
-			NumMessages:   26,
+			NumEnums:      6,
+			NumMessages:   33,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -291,7 +291,11 @@ type Status struct {
 	// Answers that.
 	Told bool `protobuf:"varint,2,opt,name=told,proto3" json:"told,omitempty"`
 	// The newest mark of the receiver that the sender has got; empty if none.
-	Yours         []byte `protobuf:"bytes,3,opt,name=yours,proto3" json:"yours,omitempty"`
+	Yours []byte `protobuf:"bytes,3,opt,name=yours,proto3" json:"yours,omitempty"`
+	// Asks the receiver to send the same number back at once, to measure the way.
+	Ping uint64 `protobuf:"varint,4,opt,name=ping,proto3" json:"ping,omitempty"`
+	// Answers that.
+	Pong          uint64 `protobuf:"varint,5,opt,name=pong,proto3" json:"pong,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -345,6 +349,20 @@ func (x *Status) GetYours() []byte {
 		return x.Yours
 	}
 	return nil
+}
+
+func (x *Status) GetPing() uint64 {
+	if x != nil {
+		return x.Ping
+	}
+	return 0
+}
+
+func (x *Status) GetPong() uint64 {
+	if x != nil {
+		return x.Pong
+	}
+	return 0
 }
 
 // A Mark says how many entries a DA has written to its log of an epoch, and so how
@@ -1016,11 +1034,13 @@ const file_proto_peerpb_peer_proto_rawDesc = "" +
 	"\x06status\x18\a \x01(\v2\x18.fairwatt.peer.v1.StatusH\x00R\x06status\x12\x1b\n" +
 	"\bnew_view\x18\t \x01(\fH\x00R\anewView\x12\x12\n" +
 	"\x04mark\x18\b \x01(\fR\x04markB\x06\n" +
-	"\x04body\"D\n" +
+	"\x04body\"l\n" +
 	"\x06Status\x12\x10\n" +
 	"\x03ask\x18\x01 \x01(\bR\x03ask\x12\x12\n" +
 	"\x04told\x18\x02 \x01(\bR\x04told\x12\x14\n" +
-	"\x05yours\x18\x03 \x01(\fR\x05yours\"0\n" +
+	"\x05yours\x18\x03 \x01(\fR\x05yours\x12\x12\n" +
+	"\x04ping\x18\x04 \x01(\x04R\x04ping\x12\x12\n" +
+	"\x04pong\x18\x05 \x01(\x04R\x04pong\"0\n" +
 	"\x04Mark\x12\x14\n" +
 	"\x05epoch\x18\x01 \x01(\x04R\x05epoch\x12\x12\n" +
 	"\x04said\x18\x02 \x01(\x04R\x04said\"d\n" +

@@ -111,6 +111,18 @@ const (
 	CodeEnergyNotMetered = "energy_not_metered"
 	// CodeNothingDue: a tick, and nothing has run out.
 	CodeNothingDue = "nothing_due"
+	// CodeExposure: the open promises would pass what bond and credit allow.
+	CodeExposure = "exposure"
+	// CodeFinesDue: the participant has fines to pay first.
+	CodeFinesDue = "fines_due"
+	// CodeBondWrong: the bond does not hold so much, or so much of it stands for open promises.
+	CodeBondWrong = "bond_wrong"
+	// CodeAppealWrong: no one can appeal this trade, or no longer.
+	CodeAppealWrong = "appeal_wrong"
+	// CodeCaseUnknown: no case is open about this trade.
+	CodeCaseUnknown = "case_unknown"
+	// CodeVerdictGiven: the arbiter has said so, or otherwise, before.
+	CodeVerdictGiven = "verdict_given"
 	// CodePayIDWrong: the bill is not for this trade's payment.
 	CodePayIDWrong = "pay_id_wrong"
 )
@@ -118,8 +130,10 @@ const (
 // Codes of the agreement: a record refused with one of them stands
 // in its block, as with those of the market.
 const (
-	// CodeEpochOver: a rejoin for another epoch than the present one.
+	// CodeEpochOver: a rejoin or report for another epoch than the present one.
 	CodeEpochOver = "epoch_over"
+	// CodeReportExists: the aggregator has reported on this epoch.
+	CodeReportExists = "report_exists"
 	// CodeTooSoon: the aggregator rejoined less than 100 blocks ago.
 	CodeTooSoon = "too_soon"
 )

@@ -22,6 +22,10 @@ const (
 	ClassTrade     = "trade"         // the open trades, retained
 	ClassRecord    = "up/record"     // sealed records
 	ClassReceipt   = "down/receipt/" // and a data aggregator: its receipts
+	ClassList      = "list"          // a data aggregator's: who may not trade, sealed, retained
+	ClassNowcast   = "nowcast"       // what it tells its neighbours, sealed, retained
+	// ClassNeighbours and a data aggregator: nowcasts of others, handed to it.
+	ClassNeighbours = "down/neighbours/"
 )
 
 // CodeWrongTopic is the refusal of a record that was not published on its
@@ -39,12 +43,19 @@ func (t Topics) Of(class string) string { return Root + t.Site + "/" + t.Device 
 // Receipt returns the topic of the receipts of one data aggregator.
 func (t Topics) Receipt(da string) string { return t.Of(ClassReceipt + da) }
 
+// Neighbours returns the topic on which one data aggregator hands over nowcasts.
+func (t Topics) Neighbours(da string) string { return t.Of(ClassNeighbours + da) }
+
 // EveryDevice returns the filter of a class over all devices.
 func EveryDevice(class string) string { return Root + "+/+/" + class }
 
 // StatusOfDA returns the topic where a data aggregator says, retained, whether
 // it is online.
 func StatusOfDA(da string) string { return Topics{"da", da}.Of(ClassStatus) }
+
+// ListOfDA returns the topic where a data aggregator says, signed and retained, who may
+// not trade.
+func ListOfDA(da string) string { return Topics{"da", da}.Of(ClassList) }
 
 // A Topic is a topic in its parts: fairwatt/v1/<site>/<device>/<class>.
 type Topic struct {

@@ -15,8 +15,9 @@ var (
 	linkTo   = regexp.MustCompile(`\]\(([^)\s]+)\)`)
 	// aPath is a path from the top of the tree. One with <, {, $ or an ellipsis is a pattern for people.
 	aPath = regexp.MustCompile(`^[\w.*-]+(?:/[\w.*-]+)*/?$`)
-	// nameIn is how the docs say where a function or type is.
-	nameIn = regexp.MustCompile("`([A-Za-z_]\\w*)`\\s+in\\s+`([\\w./-]+\\.go)`")
+	// namesIn is how the docs say where functions or types are.
+	namesIn = regexp.MustCompile("((?:`[A-Za-z_]\\w*`(?:,\\s+|\\s+and\\s+))*`[A-Za-z_]\\w*`)\\s+in\\s+`([\\w./-]+\\.go)`")
+	aName   = regexp.MustCompile("\\w+")
 )
 
 // docs checks the paths, links and names in the Markdown files.
@@ -41,13 +42,15 @@ func (h *house) docs(dir string, files []string) ([]string, error) {
 				bad = append(bad, fmt.Sprintf("%s links to %s: %s", name, link[1], why))
 			}
 		}
-		for _, pair := range nameIn.FindAllStringSubmatch(prose, -1) {
+		for _, pair := range namesIn.FindAllStringSubmatch(prose, -1) {
 			source, err := os.ReadFile(filepath.Join(dir, pair[2]))
 			if err != nil {
 				continue // said above
 			}
-			if !regexp.MustCompile(`(?m)^(?:func (?:\([^)]*\) )?|type |var |const |\t)` + pair[1] + `\b`).Match(source) {
-				bad = append(bad, fmt.Sprintf("%s says that %s is in %s, and it is not", name, pair[1], pair[2]))
+			for _, what := range aName.FindAllString(pair[1], -1) {
+				if what != "and" && !regexp.MustCompile(`(?m)^(?:func (?:\([^)]*\) )?|type |var |const |\t)`+what+`\b`).Match(source) {
+					bad = append(bad, fmt.Sprintf("%s says that %s is in %s, and it is not", name, what, pair[2]))
+				}
 			}
 		}
 	}

@@ -94,6 +94,7 @@ func TestBad(t *testing.T) {
 		"docs/page.md names agent/none.go, which is not there",
 		"docs/page.md names agent/none/*.go, which is not there",
 		"docs/page.md says that None is in agent/agent.go, and it is not",
+		"docs/page.md says that Nor is in agent/agent.go, and it is not",
 		"firmware-sim/board imports agent/trade: the middle knows neither side",
 		"model no longer uses os: take the exception out of house.go",
 		"new stands on no floor: add it to house.go",

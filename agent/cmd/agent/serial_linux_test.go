@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"fairwatt/agent"
+	"fairwatt/agent/modbus"
 	"fairwatt/agent/sensor"
 	"fairwatt/firmware-sim/board"
 	"fairwatt/firmware-sim/sunspec"
@@ -125,10 +126,10 @@ func TestPZEMOnASerialPort(t *testing.T) {
 	}
 	var line *unix.Termios
 	var lineErr error
-	if err := errors.Join(raw.Control(func(fd uintptr) { line, lineErr = unix.IoctlGetTermios(int(fd), unix.TCGETS) }), lineErr); err != nil {
+	if err := errors.Join(raw.Control(func(fd uintptr) { line, lineErr = unix.IoctlGetTermios(int(fd), unix.TCGETS2) }), lineErr); err != nil {
 		t.Fatal(err)
 	}
-	if line.Cflag&unix.CBAUD != unix.B9600 || line.Cflag&unix.CSIZE != unix.CS8 || line.Cflag&(unix.PARENB|unix.CSTOPB|unix.CRTSCTS) != 0 ||
+	if line.Ospeed != 9600 || line.Ispeed != 9600 || line.Cflag&unix.CSIZE != unix.CS8 || line.Cflag&(unix.PARENB|unix.CSTOPB|unix.CRTSCTS) != 0 ||
 		line.Lflag&(unix.ICANON|unix.ECHO|unix.ISIG) != 0 || line.Iflag&(unix.IXON|unix.ICRNL) != 0 || line.Oflag&unix.OPOST != 0 {
 		t.Errorf("the line is not 9600 8N1 and raw: %+v", line)
 	}
@@ -173,6 +174,40 @@ func TestSerialRefusesWhatIsNoPort(t *testing.T) {
 	for path, want := range map[string]string{file: "it is no serial port", file + "x": "no such file"} {
 		if _, err := (&hostBuses{}).Serial(path); err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), path) {
 			t.Errorf("%s: %v", path, err)
+		}
+	}
+}
+
+// A line is set to any speed, parity and number of stop bits, also to speeds that
+// termios has no name for.
+func TestSerialLineSettings(t *testing.T) {
+	master, path := openPTY(t)
+	defer master.Close()
+	for _, c := range []struct {
+		line modbus.Line
+		bits uint32
+	}{
+		{modbus.Line{Baud: 2400, Parity: 'E', Stop: 1}, unix.PARENB}, {modbus.Line{Baud: 19200, Parity: 'O', Stop: 2}, unix.PARENB | unix.PARODD | unix.CSTOPB},
+		{modbus.Line{Baud: 31250, Parity: 'N', Stop: 2}, unix.CSTOPB}, {modbus.DefaultLine, 0},
+	} {
+		p, err := (&hostBuses{}).SerialAt(path, c.line)
+		if err != nil {
+			t.Fatal(err)
+		}
+		raw, err := p.(*os.File).SyscallConn()
+		if err != nil {
+			t.Fatal(err)
+		}
+		var is *unix.Termios
+		var isErr error
+		err = errors.Join(raw.Control(func(fd uintptr) { is, isErr = unix.IoctlGetTermios(int(fd), unix.TCGETS2) }), isErr, p.Close())
+		if err != nil {
+			t.Fatal(err)
+		}
+		// A pseudo terminal keeps the parity for itself, and says 8 bits (pty(7)).
+		bits := is.Cflag & (unix.PARENB | unix.PARODD | unix.CSTOPB)
+		if int(is.Ospeed) != c.line.Baud || bits|unix.PARENB != c.bits|unix.PARENB || is.Cflag&unix.CSIZE != unix.CS8 {
+			t.Errorf("%s: %d Bd, flags %#x, want %#x", c.line, is.Ospeed, bits, c.bits)
 		}
 	}
 }

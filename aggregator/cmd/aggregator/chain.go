@@ -30,8 +30,8 @@ const maxExportLine = 256 << 20
 func chainCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "chain",
-		Short: "Show, export and verify a chain",
-		Long: `Show, export and verify a chain.
+		Short: "Show, export and verify a chain, and prove a record",
+		Long: `Show, export and verify a chain, and prove a record of it to others.
 
 A data directory (--data) holds chain.db and genesis.json. A running data
 aggregator has its chain.db open; stop it first, or export from another one.
@@ -39,7 +39,7 @@ docs/ledger-format.md describes every byte.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(chainShowCommand(), chainExportCommand(), chainVerifyCommand())
+	cmd.AddCommand(chainShowCommand(), chainExportCommand(), chainVerifyCommand(), chainProveCommand())
 	return cmd
 }
 

@@ -184,3 +184,56 @@ func TestChainUsage(t *testing.T) {
 		t.Errorf("empty chain: %v\n%s", err, out)
 	}
 }
+
+// A proof made of a chain stands with the genesis alone, and no longer when it is
+// changed.
+func TestChainProve(t *testing.T) {
+	dir := chainDir(t, 3)
+	decoded, err := runChain("show", "--data", dir, "--height", "2", "--json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(decoded, `"records":[{"id":"`)
+	id := rest[:64]
+	genesis := filepath.Join(dir, genesisFile)
+	for _, record := range []string{id, strings.ToUpper(id), id[:16], id[:17]} {
+		proof, err := runChain("prove", "--record", record, "--data", dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		path := filepath.Join(t.TempDir(), "proof.json")
+		if err := os.WriteFile(path, []byte(proof), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		out, err := runChain("verify", "--genesis", genesis, "--proof", path)
+		for _, want := range []string{"proven", id, "applied", "height   2", "da-1, da-2, da-3"} {
+			if err != nil || !strings.Contains(out, want) {
+				t.Errorf("verify: %v, no %q in\n%s", err, want, out)
+			}
+		}
+		if out, err := runChain("verify", "--genesis", genesis, "--proof", path, "--json"); err != nil || !strings.Contains(out, `"proven":true`) {
+			t.Errorf("verify --json: %v\n%s", err, out)
+		}
+		if err := os.WriteFile(path, []byte(strings.Replace(proof, `"applied":true`, `"applied":false`, 1)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if out, err := runChain("verify", "--genesis", genesis, "--proof", path); err == nil {
+			t.Errorf("a changed proof is taken:\n%s", out)
+		}
+	}
+	for name, args := range map[string][]string{
+		"no genesis":      {"verify", "--proof", genesis},
+		"no proof":        {"verify", "--genesis", genesis, "--proof", genesis},
+		"two sources":     {"verify", "--genesis", genesis, "--proof", genesis, "--data", dir},
+		"a short id":      {"prove", "--record", id[:15], "--data", dir},
+		"not hex":         {"prove", "--record", "x" + id[1:], "--data", dir},
+		"no such record":  {"prove", "--record", strings.Repeat("0", 64), "--data", dir},
+		"no place named":  {"prove", "--record", id},
+		"a long id":       {"prove", "--record", id + "00", "--data", dir},
+		"a missing chain": {"prove", "--record", id, "--export", filepath.Join(dir, "none")},
+	} {
+		if out, err := runChain(args...); err == nil {
+			t.Errorf("%s: no error\n%s", name, out)
+		}
+	}
+}

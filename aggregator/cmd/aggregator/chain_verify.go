@@ -30,21 +30,23 @@ type chainVerdict struct {
 	WalletsMicro   int64          `json:"wallets_micro"`
 	EscrowMicro    int64          `json:"escrow_micro"`
 	FundMicro      int64          `json:"fund_micro"`
+	HeldMicro      int64          `json:"held_micro"` // the part of the fund that open cases are about
+	BondsMicro     int64          `json:"bonds_micro"`
 	MoneyConserved bool           `json:"money_conserved"`
 	Trades         map[string]int `json:"trades"`
 }
 
 type verifyFlags struct {
-	genesis, export, data string
-	height                uint64
-	json                  bool
+	genesis, export, data, proof string
+	height                       uint64
+	json                         bool
 }
 
 func chainVerifyCommand() *cobra.Command {
 	var f verifyFlags
 	cmd := &cobra.Command{
-		Use:   "verify [--genesis FILE] (--export FILE|- | --data DIR)",
-		Short: "Check a chain offline",
+		Use:   "verify [--genesis FILE] (--export FILE|- | --data DIR | --proof FILE|-)",
+		Short: "Check a chain or a proof offline",
 		Long: `Check a chain offline, from its genesis to its last block.
 
 It decodes strictly and executes every block again: chain id, heights and
@@ -56,13 +58,20 @@ they are checked with it. The first thing that is wrong is told with its height.
 Trust starts from the genesis: give the one you trust with --genesis. Without
 it, the export's own first line (or the data directory's genesis.json) is taken,
 with a warning. A chain that was cut off behind a whole block is a valid,
-shorter chain; --height says how far it must reach.`,
+shorter chain; --height says how far it must reach.
+
+A proof (chain prove) is checked with the genesis alone: a quorum of its data
+aggregators signed the block, and record and outcome stand under the block's roots.`,
 		Example: `  aggregator chain verify --genesis genesis.json --export chain.jsonl
-  aggregator chain verify --genesis genesis.json --data community/da-1/data --json`,
+  aggregator chain verify --genesis genesis.json --data community/da-1/data --json
+  aggregator chain verify --genesis genesis.json --proof proof.json`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if (f.export == "") == (f.data == "") {
-				return usagef("give one of --export and --data")
+			if given := present(f.export, f.data, f.proof); given != 1 {
+				return usagef("give one of --export, --data and --proof")
+			}
+			if f.proof != "" {
+				return f.verifyProof(cmd.InOrStdin(), cmd.OutOrStdout())
 			}
 			v, err := f.verify(cmd.InOrStdin(), cmd.ErrOrStderr())
 			if err != nil {
@@ -74,6 +83,7 @@ shorter chain; --height says how far it must reach.`,
 	cmd.Flags().StringVar(&f.genesis, "genesis", "", "the trusted genesis")
 	cmd.Flags().StringVar(&f.export, "export", "", "export to verify; - is standard input")
 	cmd.Flags().StringVar(&f.data, "data", "", "data directory to verify")
+	cmd.Flags().StringVar(&f.proof, "proof", "", "proof of one record to verify; - is standard input")
 	cmd.Flags().Uint64Var(&f.height, "height", 0, "height the chain must reach at least")
 	cmd.Flags().BoolVar(&f.json, "json", false, "print JSON")
 	return cmd
@@ -91,19 +101,38 @@ func (f *verifyFlags) verify(in io.Reader, warn io.Writer) (v *chainVerdict, err
 		})
 		return v, err
 	}
-	if f.export != "-" {
-		file, err := os.Open(filepath.Clean(f.export))
+	err = withExport(f.export, in, func(g *ledger.Genesis, next chainReader) error {
+		v, err = f.verifyBlocks(g, next, warn)
+		return err
+	})
+	return v, err
+}
+
+// present counts the flags that were given.
+func present(flags ...string) (given int) {
+	for _, f := range flags {
+		if f != "" {
+			given++
+		}
+	}
+	return given
+}
+
+// withExport calls do with an export; - is standard input.
+func withExport(path string, in io.Reader, do func(*ledger.Genesis, chainReader) error) error {
+	if path != "-" {
+		file, err := os.Open(filepath.Clean(path))
 		if err != nil {
-			return nil, fmt.Errorf("open export: %w", err)
+			return fmt.Errorf("open export: %w", err)
 		}
 		defer file.Close() // only read from
 		in = file
 	}
 	g, next, err := readExport(in)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return f.verifyBlocks(g, next, warn)
+	return do(g, next)
 }
 
 func storeReader(s *store.Store) chainReader {
@@ -166,13 +195,14 @@ func (v *chainVerdict) complete(state *ledger.State, want uint64) (*chainVerdict
 	v.Chain, v.StateRoot = hex.EncodeToString(chain[:]), hex.EncodeToString(root[:])
 	v.Height, v.Blocks, v.Records = state.Height(), state.Height(), totals.Records
 	v.DepositedMicro, v.WalletsMicro, v.EscrowMicro, v.FundMicro = totals.DepositedMicro, totals.WalletsMicro, totals.EscrowMicro, totals.FundMicro
+	v.HeldMicro, v.BondsMicro = totals.HeldMicro, totals.BondsMicro
 	v.MoneyConserved, v.Trades = totals.Conserved, totals.TradesByStatus
 	if v.Height < want {
 		return nil, fmt.Errorf("height %d: the chain ends, it must reach %d", v.Height, want)
 	}
 	if !v.MoneyConserved {
-		return nil, fmt.Errorf("height %d: money is not conserved: %d deposited, %d in wallets, %d in escrow, %d in the fund",
-			v.Height, v.DepositedMicro, v.WalletsMicro, v.EscrowMicro, v.FundMicro)
+		return nil, fmt.Errorf("height %d: money is not conserved: %d deposited, %d in wallets, %d in escrow, %d in bonds, %d in the fund",
+			v.Height, v.DepositedMicro, v.WalletsMicro, v.EscrowMicro, v.BondsMicro, v.FundMicro)
 	}
 	return v, nil
 }
@@ -185,8 +215,11 @@ func (v *chainVerdict) print(out io.Writer, asJSON bool) error {
 	fmt.Fprintf(w, "valid\tyes\nchain\t%s\nheight\t%d\nrecords\t%d, %d of them refused by the rules\nstate root\t%s\n",
 		v.Chain, v.Height, v.Records, v.Refused, v.StateRoot)
 	fund := ""
+	if v.BondsMicro > 0 {
+		fund = fmt.Sprintf(" + %s in bonds", money(v.BondsMicro))
+	}
 	if v.FundMicro > 0 {
-		fund = fmt.Sprintf(" + %s in the fund", money(v.FundMicro))
+		fund += fmt.Sprintf(" + %s in the fund", money(v.FundMicro))
 	}
 	fmt.Fprintf(w, "money\t%s deposited = %s in wallets + %s in escrow%s\n", money(v.DepositedMicro), money(v.WalletsMicro), money(v.EscrowMicro), fund)
 	statuses := make([]string, 0, len(v.Trades))

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"fairwatt/aggregator/mc"
+	"fairwatt/model/neighbours"
 	"fairwatt/proto/certfile"
 	"fairwatt/proto/strictyaml"
 )
@@ -81,7 +82,15 @@ type daConfig struct {
 	LogLevel   string   `yaml:"log_level"`
 	// RecordsPerS bounds what one device may send.
 	RecordsPerS float64 `yaml:"records_per_s"`
+	// NowcastKM is how far an agent's nowcast is handed to others; 0: not at all.
+	NowcastKM float64 `yaml:"nowcast_km"`
 }
+
+// maxNowcastKM is from where no neighbour says anything of the weather here.
+const maxNowcastKM = neighbours.ThunderKM
+
+// newDAConfig is what a file starts from.
+func newDAConfig() daConfig { return daConfig{NowcastKM: neighbours.RegionKM} }
 
 func (c *daConfig) finish(dir string) error {
 	c.Genesis, c.SealKey, c.Data = resolve(dir, c.Genesis), resolve(dir, c.SealKey), resolve(dir, c.Data)
@@ -97,6 +106,9 @@ func (c *daConfig) finish(dir string) error {
 	}
 	if c.RecordsPerS < 0 {
 		return fmt.Errorf("records_per_s: %v is negative", c.RecordsPerS)
+	}
+	if !(c.NowcastKM >= 0 && c.NowcastKM <= maxNowcastKM) {
+		return fmt.Errorf("nowcast_km: %v; use 0 to %g", c.NowcastKM, maxNowcastKM)
 	}
 	return c.TLS.validate()
 }

@@ -33,7 +33,7 @@ at any moment.`,
 		Example: "  aggregator da --config community/da-1/da.yaml",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			var c daConfig
+			c := newDAConfig()
 			if err := readConfig(config, &c); err != nil {
 				return err
 			}
@@ -62,7 +62,7 @@ func runDA(ctx context.Context, cmd *cobra.Command, c daConfig) error {
 		}
 		defer page.Close() // the console closes it; this is for an early return
 	}
-	da, err := aggregator.New(aggregator.Config{ID: c.ID, Dir: c.Data, Software: readBuild().Version, RecordsPerS: c.RecordsPerS}, deps)
+	da, err := aggregator.New(aggregator.Config{ID: c.ID, Dir: c.Data, Software: readBuild().Version, RecordsPerS: c.RecordsPerS, NowcastKM: c.NowcastKM}, deps)
 	if err != nil {
 		return err
 	}

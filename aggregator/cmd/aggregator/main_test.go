@@ -34,7 +34,7 @@ func TestParseMoney(t *testing.T) {
 // The files that explain the configuration are ones that can be read.
 func TestExampleConfigurations(t *testing.T) {
 	dir := "../../../configs/aggregator/"
-	var da daConfig
+	da := newDAConfig()
 	if err := readConfig(dir+"da.yaml", &da); err != nil {
 		t.Error(err)
 	}
@@ -51,7 +51,7 @@ func FuzzConfig(f *testing.F) {
 	f.Add([]byte("id: da-1\nmqtt: [tcp://h:1]\n"))
 	f.Add([]byte("id: !!binary x\n? [a]\n: &a *a\n"))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		var c daConfig
+		c := newDAConfig()
 		if err := decodeConfig(bytes.NewReader(b), &c); err == nil {
 			_ = c.finish("/x") // must not panic on whatever was read
 		}

@@ -34,12 +34,13 @@ admit participants, credit wallets, answer requests.`,
 		Args:    noArgs,
 		RunE:    helpOnly,
 	}
-	cmd.AddCommand(mcInitCommand(), mcRunCommand(), mcRegisterCommand(), mcMeterCommand(), mcDepositCommand(), mcIssueCommand())
+	cmd.AddCommand(mcInitCommand(), mcRunCommand(), mcRegisterCommand(), mcMeterCommand(), mcDepositCommand(), mcIssueCommand(), mcRenewCommand())
 	return cmd
 }
 
 func mcInitCommand() *cobra.Command {
-	var dir, name, host, overheads, tree, settlement string
+	var dir, name, host, overheads, tree, settlement, credit string
+	var arbiters []string
 	var loss float64
 	var das, port int
 	var brokerHosts []string
@@ -70,8 +71,19 @@ hash of genesis.json: give that file to everyone who is to check the chain.`,
 				return usagef("--settlement %q: %s or %s; --line-loss %v: 0 to 50", settlement, ledger.SettleByMeters, ledger.SettleByPaper, loss)
 			}
 			params.LossE4 = int64(loss*100 + 0.5)
+			if settlement == ledger.SettleByPaper && !cmd.Flags().Changed("credit") {
+				credit = ledger.CreditPaper // the paper's settlement has no meters to fine by
+			}
+			if credit != ledger.CreditRobust && credit != ledger.CreditPaper {
+				return usagef("--credit %q: %s or %s", credit, ledger.CreditRobust, ledger.CreditPaper)
+			}
+			params = params.WithCredit(credit)
 			options := mc.Options{Name: name, DAs: mc.DefaultDAs(das, host, port), Centre: "mc-1",
 				Params: &params, BrokerHosts: brokerHosts, Now: time.Now()}
+			for _, a := range arbiters {
+				id, key, _ := strings.Cut(a, "=")
+				options.Arbiters = append(options.Arbiters, ledger.Arbiter{ID: id, PublicKey: seal.PublicKey(key)})
+			}
 			if overheads != "" {
 				var err error
 				if options.OverheadUs, err = readOverheads(overheads, das); err != nil {
@@ -95,6 +107,8 @@ hash of genesis.json: give that file to everyone who is to check the chain.`,
 	f.StringVar(&overheads, "overheads", "", "file with the measured overheads between the aggregators: a JSON list of rows, microseconds from row to column")
 	f.StringVar(&tree, "tree", string(wct.OCT), "tree that blocks go down: oct (aware of the overheads) or wct (the paper's)")
 	f.StringVar(&settlement, "settlement", ledger.SettleByMeters, "what decides what is paid: meters (both meters and the gate) or paper (the paper's: the buyer's word)")
+	f.StringVar(&credit, "credit", ledger.CreditRobust, "what makes credit: robust (bonds, fines, verdicts) or paper (the paper's formula)")
+	f.StringSliceVar(&arbiters, "arbiter", nil, "ID=KEY of an arbiter, who decides where meters differ; two decide together (repeatable)")
 	f.Float64Var(&loss, "line-loss", 0, "what a line loses between the two meters of a trade, in per cent")
 	f.BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd
@@ -309,14 +323,20 @@ go on the chain. --meter registers its meters too, without which it cannot trade
 
 func mcDepositCommand() *cobra.Command {
 	var config, to, amount, reference string
+	var bond bool
 	var wait time.Duration
 	cmd := &cobra.Command{
 		Use:   "deposit --config FILE --to ID --amount AMOUNT --reference TEXT",
 		Short: "Credit a participant's wallet",
 		Long: `Credit a wallet with money that was received, and return when the chain has it.
-The reference of the payment keeps it from being credited twice.`,
-		Example: "  aggregator mc deposit --config community/mc-1/mc.yaml --to house-1 --amount 25.50 --reference bank-2041",
-		Args:    noArgs,
+The reference of the payment keeps it from being credited twice.
+
+With --bond the money goes into the participant's bond, which stands for what it
+promises: without one, no one trades on a chain with robust credit. A newcomer may
+promise twice its bond in open trades.`,
+		Example: `  aggregator mc deposit --config community/mc-1/mc.yaml --to house-1 --amount 25.50 --reference bank-2041
+  aggregator mc deposit --config community/mc-1/mc.yaml --to pv-1 --amount 20 --reference bank-2042 --bond`,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if to == "" || reference == "" {
 				return usagef("--to and --reference are required")
@@ -325,7 +345,7 @@ The reference of the payment keeps it from being credited twice.`,
 			if err != nil {
 				return usagef("--amount: %w", err)
 			}
-			d := &fairwattpb.Deposit{To: to, AmountMicro: micro, Reference: reference}
+			d := &fairwattpb.Deposit{To: to, AmountMicro: micro, Reference: reference, Bond: bond}
 			return withCentre(cmd, config, wait, func(ctx context.Context, c *mc.Centre) error { return c.Deposit(ctx, d) })
 		},
 	}
@@ -334,6 +354,7 @@ The reference of the payment keeps it from being credited twice.`,
 	f.StringVar(&to, "to", "", "whose wallet")
 	f.StringVar(&amount, "amount", "", "amount in currency units, up to six decimals")
 	f.StringVar(&reference, "reference", "", "reference of the payment, used once")
+	f.BoolVar(&bond, "bond", false, "into the bond instead of the wallet")
 	f.DurationVar(&wait, "wait", 30*time.Second, "how long to wait for the chain")
 	return cmd
 }
@@ -363,7 +384,7 @@ func mcIssueCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "issue --dir DIR --id ID --role agent --out OUT",
 		Short: "Issue a certificate for connections",
-		Long: `Issue a certificate for connections, valid for a year, as tls.key, tls.crt and
+		Long: `Issue a certificate for connections, valid for ten to twelve months, as tls.key, tls.crt and
 ca.crt in the folder OUT. With --csr the TLS key stays with its holder, and OUT
 is the certificate's file.
 

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"fairwatt/aggregator/ledger"
+	"fairwatt/aggregator/ledger/ledgertest"
 	"fairwatt/aggregator/mc"
 )
 
@@ -35,6 +36,22 @@ func TestInitSettlement(t *testing.T) {
 		g, err := run(c.args...)
 		if err != nil || g.Params.Settlement != c.settlement || g.Params.LossE4 != c.lossE4 {
 			t.Errorf("%v: %v", c.args, err)
+		}
+		if want := map[string]string{ledger.SettleByMeters: ledger.CreditRobust, ledger.SettleByPaper: ledger.CreditPaper}[c.settlement]; g.Params.Credit != want {
+			t.Errorf("%v: credit %q, want %q", c.args, g.Params.Credit, want)
+		}
+	}
+	g, err := run("--credit", "paper")
+	if err != nil || g.Params.Credit != ledger.CreditPaper {
+		t.Errorf("--credit paper: %v", err)
+	}
+	key := string(ledgertest.PublicKey("judge"))
+	if g, err = run("--arbiter", "ada="+key, "--arbiter", "bob="+string(ledgertest.PublicKey("bob"))); err != nil || len(g.Arbiters) != 2 || g.Arbiters[0].ID != "ada" || string(g.Arbiters[0].PublicKey) != key {
+		t.Errorf("--arbiter: %v", err)
+	}
+	for _, c := range [][]string{{"--credit", "stars"}, {"--credit", ""}, {"--arbiter", "ada=" + key}, {"--arbiter", "ada"}} {
+		if _, err := run(c...); err == nil || !strings.Contains(err.Error(), strings.TrimPrefix(c[0], "--")) {
+			t.Errorf("%v: %v", c, err)
 		}
 	}
 	for _, c := range [][]string{{"--settlement", ""}, {"--settlement", "halves"}, {"--line-loss", "-1"}, {"--line-loss", "51"}} {

@@ -148,6 +148,7 @@ func TestCommunityOnMosquitto(t *testing.T) {
 		"--site", "harbour", "--direction", "export")
 	command(t, "mc", "meter", "retire", "--config", centre, "--meter", "pv-1-car", "--end-wh", "0")
 	command(t, "mc", "deposit", "--config", centre, "--to", "pv-1", "--amount", "12.5", "--reference", "r-1")
+	command(t, "mc", "deposit", "--config", centre, "--to", "pv-1", "--amount", "7.5", "--reference", "r-2", "--bond")
 
 	agent := newAgent(t, dir, pv, port+4, private)
 	if height := agent.send(1); height == 0 {
@@ -159,6 +160,7 @@ func TestCommunityOnMosquitto(t *testing.T) {
 	background(t, "da", "--config", filepath.Join(dir, "da-3", "da.yaml"))
 	agent.waitFor("da-3")
 	agent.hearsItsOwner(dir, port+4)
+	agent.hearsItsNeighbour(dir, centre, port+4)
 	agent.close()
 	for _, stop := range stops {
 		stop()

@@ -47,7 +47,7 @@ nothing is given up.`,
 		Example: `  aggregator da resume --config community/da-1/da.yaml --height 4711 --i-accept > da-1.txt
   aggregator da resume --config community/da-1/da.yaml --height 4711 --i-accept da-2.txt da-3.txt`,
 		RunE: func(cmd *cobra.Command, files []string) error {
-			var c daConfig
+			c := newDAConfig()
 			if err := readConfig(config, &c); err != nil {
 				return err
 			}

@@ -119,11 +119,14 @@ function head(s) {
   $('name').textContent = s.name;
   document.title = (lost ? 'No connection – ' : '') + (s.name ? `${s.name} – fairwatt` : 'fairwatt');
   $('simulated').hidden = !s.simulated;
-  const fault = s.fault || s.agreement.stuck || '';
+  const days = s.certificate_ends_ms ? Math.floor((s.certificate_ends_ms - s.time_ms) / 86400e3) : Infinity;
+  const ends = days < 0 ? 'The TLS certificate has ended: no new connection comes about. Put a new one in its place (aggregator mc renew).'
+    : days < 30 ? `The TLS certificate ends in ${days} day${days === 1 ? '' : 's'}. Put a new one in its place (aggregator mc renew).` : '';
+  const fault = [s.fault || s.agreement.stuck, ends].filter(Boolean).join(' ');
   $('fault').hidden = !fault;
   if ($('fault').textContent !== fault) $('fault').textContent = fault;
   $('overview').replaceChildren(...overview(s));
-  $('footer').textContent = `Seen by ${s.da}, fairwatt ${s.software}, up since ${stamp.format(s.started_ms)}.`;
+  $('footer').textContent = `Seen by ${s.da}, fairwatt ${s.software}, up since ${stamp.format(s.started_ms)}.` + (days >= 0 && days < Infinity ? ` Its certificate lasts ${days} more day${days === 1 ? '' : 's'}.` : '');
 }
 
 const tradeOrder = ['escrowed', 'paid', 'delivering', 'held', 'billed', 'settled', 'settled_partly', 'refunded', 'disputed', 'failed'];
@@ -160,6 +163,16 @@ function tree(t, c, n) {
     ['Forwarded to children', whole.format(n.forwarded)], ['Pulled after a miss', whole.format(n.pulled)],
     ['Missed', whole.format(n.missed)], ['Built as', (t.algorithm || '').toUpperCase()],
     ...((t.unattached || []).length ? [['Not attached', t.unattached.join(', ')]] : [])]));
+  show('trust-rows', t.nodes, l => l.map(trustRow));
+}
+
+function trustRow(n) {
+  const state = n.condemned ? ['bad', 'found out'] : n.disputes ? ['warn', n.disputes === 1 ? '1 dispute' : `${n.disputes} disputes`] : n.probation ? ['warn', `on probation to ${n.probation}`] : n.failed ? ['warn', 'failed'] : ['ok', 'good'];
+  return el('tr', {},
+    el('td', {}, el('a', { href: 'api/v1/tree/why?da=' + encodeURIComponent(n.id), title: 'all that its place in the tree stands on' }, n.id)),
+    el('td', { class: 'num' }, ((n.earned_e4 || 0) / 1e4).toFixed(4)),
+    el('td', {}, el('span', { class: 'badge ' + state[0] }, state[1])),
+    el('td', {}, n.why ? `${n.why} (block ${whole.format(n.why_height)})` : 'none yet'));
 }
 
 function counters(n) {
@@ -178,6 +191,7 @@ function draw(s) {
   if (Math.abs(ahead) < 5000) ahead = 0;
   head(s);
   generators(s.generators);
+  weather(s.nowcasts, s.generators);
   trades(s.trades, s.trade_count);
   show('words', s.words || [], l => l.length ? l.map(wordRow) : el('li', { class: 'empty' }, 'No one has spoken yet.'));
   chain(s.chain, s.agreement, s.time_ms);

@@ -45,10 +45,11 @@ func PublicKey(name string) seal.PublicKey {
 // Genesis returns a valid genesis with das data aggregators ("da-1", ...),
 // links 2, 1, 1, ..., trust 0.85 and overheads of 1 ms; one centre; sellers
 // "seller-1", ... and buyers "buyer-1", ..., each with the meters NAME-meter and
-// NAME-meter-2 that bear any power; and the default parameters.
+// NAME-meter-2 that bear any power; and the default parameters, but for the credit, which is the
+// paper's: a trade needs no bond. [Robust] changes that.
 func Genesis(das, sellers, buyers int) *ledger.Genesis {
 	g := &ledger.Genesis{
-		Version: ledger.GenesisVersion, Name: "test", CreatedMs: StartMs, Params: ledger.DefaultParams(),
+		Version: ledger.GenesisVersion, Name: "test", CreatedMs: StartMs, Params: ledger.DefaultParams().WithCredit(ledger.CreditPaper),
 		Centres: []ledger.Centre{{ID: Centre, PublicKey: PublicKey(Centre)}},
 		Members: []ledger.Member{},
 	}
@@ -92,7 +93,21 @@ func Genesis(das, sellers, buyers int) *ledger.Genesis {
 func FirstRules(g *ledger.Genesis) {
 	p := &g.Params
 	p.Settlement, p.HoldReadingMs, p.MaxHolds, p.SilenceMs, p.ReadingSkewMs, p.LossE4 = ledger.SettleFirst, 0, 0, 0, 0, 300
-	p.MinLotWh, p.MaxSweep, p.MaxRequests, g.Meters = 0, 0, 0, nil
+	p.MinLotWh, p.MaxSweep, p.MaxRequests, p.Trust, g.Meters = 0, 0, 0, ledger.TrustFixed, nil
+	*p = p.WithCredit(ledger.CreditFirst)
+}
+
+// Arbiters are the names of the arbiters that [Robust] names.
+var Arbiters = []string{"judge-1", "judge-2", "judge-3"}
+
+// Robust gives a genesis robust credit and three arbiters. Its members have no bonds
+// yet.
+func Robust(g *ledger.Genesis) {
+	g.Params = g.Params.WithCredit(ledger.CreditRobust)
+	g.Arbiters = nil
+	for _, id := range Arbiters {
+		g.Arbiters = append(g.Arbiters, ledger.Arbiter{ID: id, PublicKey: PublicKey(id)})
+	}
 }
 
 // A Chain is a growing chain. Its methods return errors instead of failing a
@@ -104,7 +119,8 @@ type Chain struct {
 	Blocks  []*fairwattpb.CertifiedBlock
 	NowMs   int64 // time of the next record; [Chain.Advance] gives a block the next millisecond
 
-	counters map[string]uint64
+	counters  map[string]uint64
+	registers map[string]int64 // of a Deal's meters
 }
 
 // New starts a chain.

@@ -68,6 +68,7 @@ func loadSeries(ctx context.Context, paths []string, progress func(done, total i
 		out = append(out, s)
 		progress(i+1, len(files))
 	}
+	nnet.Region{}.Meet(out)
 	return out, nil
 }
 
@@ -83,6 +84,9 @@ func loadOne(path string) (_ *nnet.Series, err error) {
 		site = strings.TrimSuffix(strings.TrimSuffix(filepath.Base(path), ".gz"), ".csv")
 	}
 	s := nnet.NewSeries(site)
+	if p, ok := placeOf(r.Meta().Position, r.Meta().HasPosition, site); ok {
+		s.SetPlace(p)
+	}
 	var sample model.Sample
 	for {
 		if err := r.Next(&sample); errors.Is(err, io.EOF) {

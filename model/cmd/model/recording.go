@@ -17,6 +17,8 @@ import (
 // broken after another.
 type recording struct {
 	site    string
+	place   model.Position
+	placed  bool
 	samples []model.Sample
 	thunder []int8
 }
@@ -32,6 +34,7 @@ func readRecording(path string, fromMs int64) (_ *recording, err error) {
 	if out.site == "" {
 		out.site = strings.TrimSuffix(strings.TrimSuffix(filepath.Base(path), ".gz"), ".csv")
 	}
+	out.place, out.placed = placeOf(r.Meta().Position, r.Meta().HasPosition, out.site)
 	var sample model.Sample
 	for {
 		if err := r.Next(&sample); errors.Is(err, io.EOF) {
@@ -88,12 +91,19 @@ func readRecordings(ctx context.Context, dir string, fromMs int64, keep func(sit
 func (r *recording) series(change *distortion) *nnet.Series {
 	if change == nil {
 		s := nnet.NewSeries(r.site)
+		if r.placed {
+			s.SetPlace(r.place)
+		}
 		for i := range r.samples {
 			s.Add(&r.samples[i], r.thunder[i])
 		}
 		return s
 	}
 	truth, e := r.series(nil), model.NewExtractor()
+	if r.placed {
+		e.SetPosition(r.place)
+		e.SetClock(0, 0)
+	}
 	apply := change.start()
 	for i := range r.samples {
 		s := r.samples[i]

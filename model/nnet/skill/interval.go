@@ -53,34 +53,119 @@ func Reliability(p []float64, label []bool, n int) []Bin {
 // An Interval is the central 90 % of a bootstrap.
 type Interval struct{ Low, High float64 }
 
+// CalibrationError is the expected calibration error: the mean distance of what was
+// said from what came over the bins of Reliability, weighted by their rows.
+func CalibrationError(p []float64, label []bool, bins int) float64 {
+	sum := 0.0
+	for _, b := range Reliability(p, label, bins) {
+		sum += float64(b.Rows) * math.Abs(b.Mean-b.Frequency)
+	}
+	return sum / float64(len(p))
+}
+
 // Bootstrap draws whole blocks with replacement (rows of one day hang
 // together: 24 rows are not 24 samples) and returns the central 90 % of AUC and
 // average precision over draws. block numbers each row's block. It is
 // deterministic; NaN where every draw lacks a kind of row.
 func Bootstrap(p []float64, label []bool, block []int, draws int) (auc, ap Interval) {
-	members := map[int][]int{}
-	var names []int
+	r := rank(p)
+	var aucs, aps []float64
+	resample(label, block, draws, func(weight []float64) {
+		u, v := r.skill(label, weight)
+		aucs, aps = append(aucs, u), append(aps, v)
+	})
+	return central(aucs), central(aps)
+}
+
+// BootstrapDifference is Bootstrap for how much p is better than o on the same rows.
+func BootstrapDifference(p, o []float64, label []bool, block []int, draws int) (auc, ap Interval) {
+	r, other := rank(p), rank(o)
+	var aucs, aps []float64
+	resample(label, block, draws, func(weight []float64) {
+		u, v := r.skill(label, weight)
+		ou, ov := other.skill(label, weight)
+		aucs, aps = append(aucs, u-ou), append(aps, v-ov)
+	})
+	return central(aucs), central(aps)
+}
+
+// resample tells each draw that has both kinds of rows how often it holds each row.
+func resample(label []bool, block []int, draws int, use func(weight []float64)) {
+	number := map[int]int{}
+	of := make([]int, len(block))
 	for i, b := range block {
-		if _, ok := members[b]; !ok {
-			names = append(names, b)
+		k, ok := number[b]
+		if !ok {
+			k = len(number)
+			number[b] = k
 		}
-		members[b] = append(members[b], i)
+		of[i] = k
 	}
 	rng := rand.New(rand.NewPCG(20261123, 1))
-	var aucs, aps []float64
-	bp, bl := make([]float64, 0, len(p)), make([]bool, 0, len(p))
+	times, weight := make([]float64, len(number)), make([]float64, len(block))
 	for range draws {
-		bp, bl = bp[:0], bl[:0]
-		for range names {
-			for _, i := range members[names[rng.IntN(len(names))]] {
-				bp, bl = append(bp, p[i]), append(bl, label[i])
+		clear(times)
+		for range times {
+			times[rng.IntN(len(times))]++
+		}
+		pos, neg := 0.0, 0.0
+		for i, k := range of {
+			weight[i] = times[k]
+			if label[i] {
+				pos += weight[i]
+			} else {
+				neg += weight[i]
 			}
 		}
-		if a := AUC(bp, bl); !math.IsNaN(a) {
-			aucs, aps = append(aucs, a), append(aps, AveragePrecision(bp, bl))
+		if pos > 0 && neg > 0 {
+			use(weight)
 		}
 	}
-	return central(aucs), central(aps)
+}
+
+// A ranking is rows in falling order of their score, cut where it changes. Rows are
+// sorted once and weighed in each draw.
+type ranking struct {
+	order []int
+	ends  []int // one past the last row of equal scores
+}
+
+func rank(p []float64) ranking {
+	r := ranking{order: make([]int, len(p))}
+	for i := range r.order {
+		r.order[i] = i
+	}
+	slices.SortStableFunc(r.order, func(a, b int) int { return cmp.Compare(p[b], p[a]) })
+	for k := range r.order {
+		if k+1 == len(p) || p[r.order[k]] != p[r.order[k+1]] {
+			r.ends = append(r.ends, k+1)
+		}
+	}
+	return r
+}
+
+// skill is AUC and AveragePrecision of rows that count as often as their weight.
+func (r ranking) skill(label []bool, weight []float64) (auc, ap float64) {
+	var pos, neg, above, sum float64
+	from := 0
+	for _, to := range r.ends {
+		dp, dn := 0.0, 0.0
+		for _, i := range r.order[from:to] {
+			if label[i] {
+				dp += weight[i]
+			} else {
+				dn += weight[i]
+			}
+		}
+		from = to
+		above += dn * (pos + dp/2)
+		pos += dp
+		neg += dn
+		if dp > 0 {
+			sum += dp * pos / (pos + neg)
+		}
+	}
+	return above / (pos * neg), sum / pos
 }
 
 func central(v []float64) Interval {

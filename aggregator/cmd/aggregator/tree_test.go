@@ -1,0 +1,125 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"fairwatt/aggregator/ledger"
+	"fairwatt/aggregator/ledger/ledgertest"
+	"fairwatt/aggregator/store"
+	"fairwatt/proto/fairwattpb"
+)
+
+// quarrelDir is the data directory of a chain on which da-3 has reported that da-2 kept
+// its blocks back.
+func quarrelDir(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	g := ledgertest.Genesis(4, 1, 1)
+	g.Params.EpochBlocks = 1
+	c, err := ledgertest.New(g)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := c.Genesis.Marshal()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, genesisFile), append(b, '\n'), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s, err := store.Open(filepath.Join(dir, chainFile), c.State.ChainID())
+	if err != nil {
+		t.Fatal(err)
+	}
+	sealed, err := c.Seal("da-3", &fairwattpb.Record{Body: &fairwattpb.Record_Report{Report: &fairwattpb.Report{
+		Epoch: 1, Seen: []*fairwattpb.Seen{{Da: "da-2", Missed: 12, Taken: 1, OverheadUs: 1500}},
+	}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	st, err := c.Advance(sealed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Append(st, c.Blocks[0]); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+func runTree(args ...string) (string, error) {
+	root := rootCommand()
+	root.SilenceErrors, root.SilenceUsage = true, true
+	var out bytes.Buffer
+	root.SetOut(&out)
+	root.SetErr(&bytes.Buffer{})
+	root.SetArgs(append([]string{"tree", "why"}, args...))
+	err := root.Execute()
+	return out.String(), err
+}
+
+// `tree why` tells the trust, the step and the report it stands on, from a folder and
+// from a page.
+func TestTreeWhy(t *testing.T) {
+	dir := quarrelDir(t)
+	text, err := runTree("--da", "da-2", "--data", dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		"da-2, at height 1, epoch 2", "trust             0.8400; the tree counts with 0.8400; it is trusted from 0.8000 on",
+		"it is in dispute with da-3 over blocks that did not arrive", "in block 1", "with da-3, 1 times; costs 0.0100 now",
+		"1 0 12 0 1500 (epoch 1)", "tree built anew   after block 1: edges",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %q in\n%s", want, text)
+		}
+	}
+	asJSON, err := runTree("--da", "da-2", "--data", dir, "--json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var w ledger.Standing
+	if err := json.Unmarshal([]byte(asJSON), &w); err != nil || w.TrustE4 != 8400 || w.Steps[0].RecordHeight != 1 || w.Disputes[0].With != "da-3" {
+		t.Errorf("%v: %s", err, asJSON)
+	}
+	page := httptest.NewServer(http.HandlerFunc(func(out http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/api/v1/tree/why" || r.URL.Query().Get("da") != "da-2" {
+			http.Error(out, `{"error":"no such data aggregator"}`, http.StatusNotFound)
+			return
+		}
+		if err := json.NewEncoder(out).Encode(&w); err != nil {
+			t.Error(err)
+		}
+	}))
+	defer page.Close()
+	asked, err := runTree("--da", "da-2", "--page", page.URL+"/")
+	if err != nil || asked != text {
+		t.Errorf("from the page: %v\n%s", err, asked)
+	}
+	for _, c := range []struct {
+		want string
+		args []string
+	}{
+		{"--da and one of --page and --data are required", []string{"--da", "da-2"}},
+		{"--da and one of --page and --data are required", []string{"--data", dir}},
+		{"--da and one of --page and --data are required", []string{"--da", "da-2", "--data", dir, "--page", page.URL}},
+		{`da: "da-9" is no data aggregator of this chain`, []string{"--da", "da-9", "--data", dir}},
+		{"404 Not Found", []string{"--da", "da-9", "--page", page.URL}},
+		{"ask the page: ", []string{"--da", "da-2", "--page", "http://127.0.0.1:1"}},
+	} {
+		if _, err := runTree(c.args...); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%v: %v, want %q", c.args, err, c.want)
+		}
+	}
+}

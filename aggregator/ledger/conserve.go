@@ -1,0 +1,60 @@
+package ledger
+
+import "fmt"
+
+// conserves checks a block's effect on money before anyone votes for it: what came in
+// is in wallets, escrows, bonds and the fund, and the sums that the state keeps moved
+// by what the accounts and trades moved by. A rule that loses or makes a millionth makes
+// no block.
+func (s *State) conserves(m *meta, changes []Change) error {
+	if m.WalletsMicro+m.EscrowMicro+m.BondsMicro+m.FundMicro != m.DepositedMicro {
+		return fmt.Errorf("money not conserved: %d in wallets, %d in escrow, %d in bonds, %d in the fund, %d deposited",
+			m.WalletsMicro, m.EscrowMicro, m.BondsMicro, m.FundMicro, m.DepositedMicro)
+	}
+	if m.HeldMicro < 0 || m.FundMicro < m.HeldMicro {
+		return fmt.Errorf("money not conserved: the fund has %d, and %d of it is held", m.FundMicro, m.HeldMicro)
+	}
+	wallets, bonds, escrow := s.meta.WalletsMicro, s.meta.BondsMicro, s.meta.EscrowMicro
+	for _, c := range changes {
+		key := string(c.Key)
+		switch {
+		case hasPrefix(key, keyAccount):
+			var was, now Account
+			if err := s.wasAndIs(c, &was, &now); err != nil {
+				return err
+			}
+			if now.WalletMicro < 0 || now.BondMicro < 0 || now.LeavingMicro < 0 {
+				return fmt.Errorf("money not conserved: %s is below zero: %+v", key, now)
+			}
+			wallets += now.WalletMicro - was.WalletMicro
+			bonds += now.BondMicro + now.LeavingMicro - was.BondMicro - was.LeavingMicro
+		case hasPrefix(key, keyTrade):
+			var was, now Trade
+			if err := s.wasAndIs(c, &was, &now); err != nil {
+				return err
+			}
+			if now.EscrowMicro < 0 {
+				return fmt.Errorf("money not conserved: the escrow of %s is below zero", key)
+			}
+			escrow += now.EscrowMicro - was.EscrowMicro
+		}
+	}
+	if wallets != m.WalletsMicro || bonds != m.BondsMicro || escrow != m.EscrowMicro {
+		return fmt.Errorf("money not conserved: the block leaves %d in wallets, %d in bonds, %d in escrow, and says %d, %d, %d",
+			wallets, bonds, escrow, m.WalletsMicro, m.BondsMicro, m.EscrowMicro)
+	}
+	return nil
+}
+
+// wasAndIs decodes a change's value, and that before it.
+func (s *State) wasAndIs(c Change, was, is value) error {
+	if b, ok := s.tree.get(string(c.Key)); ok {
+		if err := decodeValue(b, was); err != nil {
+			return err
+		}
+	}
+	if c.Delete {
+		return nil
+	}
+	return decodeValue(c.Value, is)
+}

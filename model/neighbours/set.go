@@ -1,0 +1,241 @@
+package neighbours
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+)
+
+// The six numbers, in the order of Heard.X.
+const (
+	GustHighest    = iota // highest gust ratio within WindKM
+	GustMean              // mean gust ratio within WindKM
+	PressureLowest        // lowest 3-hour pressure change within WindKM, hPa
+	GustRegion            // highest gust ratio within RegionKM
+	Thunder3h             // nearness of the nearest that had thunder within 3 hours, 0 where none had
+	Thunder6h             // the same within 6 hours
+	NumNumbers
+)
+
+// How far neighbours reach. Nearness falls from 1 to 1/e over FadeKM.
+const (
+	WindKM    = 150.0
+	RegionKM  = 400.0
+	ThunderKM = 600.0
+	FadeKM    = 200.0
+)
+
+// crowd is from how many neighbours on the second highest counts: with fewer, the
+// highest is all there is.
+const crowd = 5
+
+// maxNames is how many neighbours a number names.
+const maxNames = 3
+
+// Heard is what the neighbours say together. The zero value is silence.
+type Heard struct {
+	X   [NumNumbers]float64 // means nothing where Has is false
+	Has [NumNumbers]bool
+	// By names who spoke for a number, the strongest first: at most three ids.
+	By       [NumNumbers][]string
+	Speakers int // neighbours whose nowcast counts
+}
+
+// A Set keeps the newest nowcast of each of at most 64 neighbours, the nearest
+// ones.
+type Set struct {
+	sender   string
+	own      Position
+	withinKM float64
+	kept     []kept // by sender
+}
+
+type kept struct {
+	Nowcast
+	km float64
+}
+
+// NewSet returns an empty set for an agent of that id and place. It takes nothing
+// from further than withinKM, and never the agent's own nowcast. A withinKM that is
+// not in (0, ThunderKM] means ThunderKM: no number looks further.
+func NewSet(sender string, own Position, withinKM float64) *Set {
+	if !(withinKM > 0 && withinKM <= ThunderKM) {
+		withinKM = ThunderKM
+	}
+	return &Set{sender: sender, own: own, withinKM: withinKM}
+}
+
+// Put takes a nowcast whose signature the caller has checked. nowMs is the trusted
+// Unix time. Where it refuses, nothing changes.
+func (s *Set) Put(n Nowcast, nowMs int64) error {
+	if err := n.Check(); err != nil {
+		return err
+	}
+	if n.Sender == s.sender {
+		return ErrOwn
+	}
+	if err := n.Counts(nowMs); err != nil {
+		return err
+	}
+	km := s.own.KM(n.Position)
+	if !(km <= s.withinKM) {
+		return fmt.Errorf("%w: %.0f km: %.0f km are allowed", ErrFar, km, s.withinKM)
+	}
+	at, known := s.find(n.Sender)
+	if known {
+		if n.MadeAtMs <= s.kept[at].MadeAtMs {
+			return fmt.Errorf("%w: made_at %d", ErrReplayed, n.MadeAtMs)
+		}
+		s.kept[at] = kept{n, km}
+		return nil
+	}
+	s.forget(nowMs)
+	if len(s.kept) == MaxNeighbours {
+		far := s.furthest()
+		if !(km < s.kept[far].km) {
+			return ErrFull
+		}
+		s.kept = slices.Delete(s.kept, far, far+1)
+	}
+	at, _ = s.find(n.Sender)
+	s.kept = slices.Insert(s.kept, at, kept{n, km})
+	return nil
+}
+
+// Len is how many nowcasts are kept, those that ran out since the last Put among
+// them.
+func (s *Set) Len() int { return len(s.kept) }
+
+// All returns what is kept, by sender.
+func (s *Set) All() []Nowcast {
+	out := make([]Nowcast, len(s.kept))
+	for i := range s.kept {
+		out[i] = s.kept[i].Nowcast
+	}
+	return out
+}
+
+func (s *Set) find(sender string) (int, bool) {
+	return slices.BinarySearchFunc(s.kept, sender, func(k kept, id string) int { return strings.Compare(k.Sender, id) })
+}
+
+// forget drops what does not count any more. What is only early stays.
+func (s *Set) forget(nowMs int64) {
+	s.kept = slices.DeleteFunc(s.kept, func(k kept) bool {
+		return nowMs-k.MadeAtMs > FreshMs || nowMs >= k.ValidUntilMs
+	})
+}
+
+func (s *Set) furthest() int {
+	far := 0
+	for i := range s.kept {
+		if s.kept[i].km > s.kept[far].km {
+			far = i
+		}
+	}
+	return far
+}
+
+// Heard makes the six numbers of what counts at nowMs.
+func (s *Set) Heard(nowMs int64) Heard {
+	var voices [NumNumbers][]voice
+	speakers := 0
+	for i := range s.kept {
+		k := &s.kept[i]
+		if k.Counts(nowMs) != nil {
+			continue
+		}
+		speakers++
+		k.speak(&voices, nowMs)
+	}
+	return gather(&voices, speakers)
+}
+
+// Listen makes the six numbers of any nowcasts, for an agent of that id and place.
+// It is what a set does that is filled with all of them in order.
+func Listen(sender string, own Position, nowMs int64, all []Nowcast) Heard {
+	s := NewSet(sender, own, 0)
+	for _, n := range all {
+		_ = s.Put(n, nowMs) // what is refused does not speak
+	}
+	return s.Heard(nowMs)
+}
+
+// A voice is what one neighbour says to a number.
+type voice struct {
+	v      float64
+	sender string
+}
+
+func (k *kept) speak(voices *[NumNumbers][]voice, nowMs int64) {
+	say := func(number int, v float64) { voices[number] = append(voices[number], voice{v, k.Sender}) }
+	if g := k.GustRatio; g.OK && k.km <= RegionKM {
+		say(GustRegion, g.V)
+		if k.km <= WindKM {
+			say(GustHighest, g.V)
+			say(GustMean, g.V)
+		}
+	}
+	if p := k.PressureChange3hHPa; p.OK && k.km <= WindKM {
+		say(PressureLowest, p.V)
+	}
+	if k.Thunder && k.km <= ThunderKM {
+		near := math.Exp(-k.km / FadeKM)
+		ago := k.ThunderAgoMs + max(nowMs-k.MadeAtMs, 0)
+		say(Thunder3h, sometimes(near, ago <= ThunderBackMs/2))
+		say(Thunder6h, sometimes(near, ago <= ThunderBackMs))
+	}
+}
+
+func sometimes(v float64, yes bool) float64 {
+	if yes {
+		return v
+	}
+	return 0
+}
+
+func gather(voices *[NumNumbers][]voice, speakers int) Heard {
+	h := Heard{Speakers: speakers}
+	for i := range voices {
+		v := voices[i]
+		if len(v) == 0 {
+			continue
+		}
+		lowest := i == PressureLowest
+		slices.SortFunc(v, func(a, b voice) int { // the strongest first; of equals by name
+			switch {
+			case a.v == b.v:
+				return strings.Compare(a.sender, b.sender)
+			case (a.v > b.v) != lowest:
+				return -1
+			}
+			return 1
+		})
+		h.Has[i] = true
+		skip := 0
+		if len(v) >= crowd {
+			skip = 1
+		}
+		if i == GustMean {
+			h.X[i] = mean(v[skip : len(v)-skip])
+		} else {
+			h.X[i] = v[skip].v
+		}
+		for _, one := range v[:min(len(v), maxNames)] {
+			if (i == Thunder3h || i == Thunder6h) && one.v == 0 {
+				break // it heard no thunder
+			}
+			h.By[i] = append(h.By[i], one.sender)
+		}
+	}
+	return h
+}
+
+func mean(v []voice) float64 {
+	sum := 0.0
+	for _, one := range v {
+		sum += one.v
+	}
+	return sum / float64(len(v))
+}

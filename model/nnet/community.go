@@ -1,0 +1,242 @@
+package nnet
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	"slices"
+	"time"
+
+	"fairwatt/model"
+	"fairwatt/model/nnet/skill"
+)
+
+// NearInputs is the suffix of the heads that hear neighbours.
+const NearInputs = "near"
+
+// calibrationBins are of equal numbers of rows.
+const calibrationBins = 10
+
+// A Community is what agents that hear each other reach, against each for itself, on
+// the same rows.
+type Community struct {
+	Rows, Positive int
+	BaseRate       float64
+	// Heard is the share of rows in which a neighbour spoke, Speakers how many
+	// did on average.
+	Heard         float64
+	Alone, Near   Result
+	AUCGain       skill.Interval // by a bootstrap of whole days
+	APGain        skill.Interval
+	AloneECE, ECE float64 // expected calibration errors, ten bins of equal numbers
+}
+
+// Community asks q of all rows that the head alone can answer. In each the head
+// that hears neighbours answers where they speak, as live, else the head alone. The
+// neighbours' features of series are overwritten.
+func (w *Weights) Community(series []*Series, q Question, r Region) (*Community, error) {
+	alone, near, err := w.pair(q)
+	if err != nil {
+		return nil, err
+	}
+	r.Meet(series)
+	asked := *alone
+	if q.HorizonMs > 0 {
+		asked.Task.HorizonMs = q.HorizonMs
+	}
+	rows, err := collect(series, &asked, q.Part, q.Lowland)
+	if err != nil {
+		return nil, err
+	}
+	if len(rows.f) == 0 {
+		return nil, ErrNoRows
+	}
+	c := &Community{Rows: len(rows.f), BaseRate: skill.BaseRate(rows.label)}
+	p, alarm := rows.probabilities(alone), make([]float64, len(rows.f))
+	joint := slices.Clone(p)
+	heard := 0
+	for i, f := range rows.f {
+		if rows.label[i] {
+			c.Positive++
+		}
+		alarm[i] = joint[i] / alone.Warn
+		if v, ok := near.Probability(f); ok {
+			joint[i], alarm[i] = v, v/near.Warn
+			heard++
+		}
+	}
+	c.Heard = float64(heard) / float64(len(rows.f))
+	c.Alone = rows.result(p, alone.Warn, asked.Task.HorizonMs, true)
+	c.Near = rows.result(joint, 1, asked.Task.HorizonMs, true)
+	rows.alarms(&c.Near, alarm, asked.Task.HorizonMs)
+	c.AUCGain, c.APGain = skill.BootstrapDifference(joint, p, rows.label, rows.days(), bootstrapDraws)
+	c.AloneECE = skill.CalibrationError(p, rows.label, calibrationBins)
+	c.ECE = skill.CalibrationError(joint, rows.label, calibrationBins)
+	return c, nil
+}
+
+// pair are the head alone and the one that hears neighbours.
+func (w *Weights) pair(q Question) (alone, near *Head, err error) {
+	if near, err = w.Head(q.Task, NearInputs); err != nil {
+		return nil, nil, err
+	}
+	if near.base == nil {
+		return nil, nil, fmt.Errorf("head %q of the weights %s has no base to compare with", near.Name, w.Name)
+	}
+	return near.base, near, nil
+}
+
+// alarms counts warnings where each row has its own head's threshold: alarm is the
+// probability in units of it.
+func (r *rows) alarms(out *Result, alarm []float64, horizonMs int64) {
+	a := r.result(alarm, 1, horizonMs, false)
+	out.Caught, out.Events = a.Caught, a.Events
+	out.FalseAlarmsPerSiteDay, out.AlarmHoursPerSiteDay = a.FalseAlarmsPerSiteDay, a.AlarmHoursPerSiteDay
+	out.LeadMedianMs, out.LeadP10Ms = a.LeadMedianMs, a.LeadP10Ms
+}
+
+// A CrossValidation is what the wind heads reach over all months, each two months
+// judged by networks that did not learn from them.
+type CrossValidation struct {
+	Blocks, Rows, Positive, Days int // days with a positive row
+	Gust, Alone, Near            Result
+	// Gains in average precision over the current gust, by a bootstrap of days.
+	AloneGain, NearGain skill.Interval
+	NearOverAlone       skill.Interval
+}
+
+// crossBlockMs is about the length of a block.
+const crossBlockMs = 61 * skill.DayMs
+
+// CrossValidate trains the wind heads anew for each block of two months before the
+// split's test months: the next block chooses the epoch, the others teach. Rows near
+// a cut are left out. What hears neighbours learns beside the head's own logits, not
+// those of networks that did not see the row: a third of the time, and no kinder.
+func CrossValidate(ctx context.Context, cfg Config, series []*Series, log *slog.Logger) (*CrossValidation, error) {
+	near, ok := cfg.base(TaskWind + "-" + NearInputs)
+	if !ok {
+		return nil, errors.New("the configuration has no head wind-near")
+	}
+	alone, ok := cfg.base(near.Base)
+	if !ok {
+		return nil, fmt.Errorf("the configuration has no head %q", near.Base)
+	}
+	all, err := newHead(alone, RoleNetwork)
+	if err != nil {
+		return nil, err
+	}
+	blocks, err := wholeBlocks(series, all)
+	if err != nil {
+		return nil, err
+	}
+	out := &CrossValidation{Blocks: blocks.n}
+	pooled := &rows{}
+	var p, q []float64
+	for b := range blocks.n {
+		h, n, err := blocks.train(ctx, cfg, alone, near, series, b, log.With("block", b))
+		if err != nil {
+			return nil, fmt.Errorf("block %d: %w", b, err)
+		}
+		asked := *all
+		asked.Split = blocks.split(all.Split, b)
+		judged, err := collect(series, &asked, PartTest, true)
+		if err != nil {
+			return nil, err
+		}
+		pooled.f, pooled.label = append(pooled.f, judged.f...), append(pooled.label, judged.label...)
+		pooled.track, pooled.site = append(pooled.track, judged.track...), append(pooled.site, judged.site...)
+		for _, f := range judged.f {
+			one, _ := h.Probability(f)
+			p = append(p, one)
+			if v, ok := n.Probability(f); ok {
+				one = v
+			}
+			q = append(q, one)
+		}
+	}
+	gust := make([]float64, len(pooled.f))
+	for i, f := range pooled.f {
+		gust[i] = float64(f.X[model.FeatureGust])
+	}
+	days := pooled.days()
+	positive := map[int]bool{}
+	for i, l := range pooled.label {
+		if l {
+			out.Positive++
+			positive[days[i]] = true
+		}
+	}
+	out.Rows, out.Days = len(pooled.f), len(positive)
+	for _, s := range []struct {
+		to *Result
+		p  []float64
+	}{{&out.Gust, gust}, {&out.Alone, p}, {&out.Near, q}} {
+		*s.to = Result{AUC: skill.AUC(s.p, pooled.label), AP: skill.AveragePrecision(s.p, pooled.label), Brier: math.NaN(), BrierSkill: math.NaN()}
+	}
+	_, out.AloneGain = skill.BootstrapDifference(p, gust, pooled.label, days, bootstrapDraws)
+	_, out.NearGain = skill.BootstrapDifference(q, gust, pooled.label, days, bootstrapDraws)
+	_, out.NearOverAlone = skill.BootstrapDifference(q, p, pooled.label, days, bootstrapDraws)
+	return out, nil
+}
+
+// A blocks cuts the months before the test into parts of equal length.
+type blocks struct {
+	fromMs, toMs, purgeMs int64
+	n                     int
+}
+
+// wholeBlocks finds the blocks of about two months between the first row and the
+// split's test.
+func wholeBlocks(series []*Series, h *Head) (blocks, error) {
+	b := blocks{fromMs: math.MaxInt64, purgeMs: int64(h.Split.PurgeH) * skill.HourMs}
+	for _, s := range series {
+		if len(s.TimeMs) > 0 && hasSite(h.Split.Sites, s.Site) {
+			b.fromMs = min(b.fromMs, s.TimeMs[0])
+		}
+	}
+	to, err := time.Parse(time.RFC3339, h.Split.TestFrom)
+	if err != nil {
+		return b, fmt.Errorf("split: test_from: %w", err)
+	}
+	b.toMs = to.UnixMilli()
+	if b.n = int((b.toMs - b.fromMs + crossBlockMs/2) / crossBlockMs); b.fromMs == math.MaxInt64 || b.n < 3 {
+		return b, fmt.Errorf("%d blocks of two months before %s: three are needed", max(b.n, 0), h.Split.TestFrom)
+	}
+	return b, nil
+}
+
+// split is the split that judges one block. The next block chooses.
+func (b blocks) split(s Split, judged int) Split {
+	length := (b.toMs - b.fromMs) / int64(b.n)
+	s.cut = func(timeMs int64) Part {
+		since := timeMs - b.fromMs
+		if since < 0 || timeMs >= b.toMs {
+			return PartOther
+		}
+		k := min(int(since/length), b.n-1)
+		at := since - int64(k)*length
+		switch {
+		case k == judged:
+			return PartTest
+		case at < b.purgeMs || at >= length-b.purgeMs:
+			return PartPurged
+		case k == (judged+1)%b.n:
+			return PartValidate
+		}
+		return PartTrain
+	}
+	return s
+}
+
+// train trains both heads for one block.
+func (b blocks) train(ctx context.Context, cfg Config, alone, near HeadConfig, series []*Series, judged int, log *slog.Logger) (h, n *Head, err error) {
+	alone.Split, near.Split = b.split(alone.Split, judged), b.split(near.Split, judged)
+	alone.Members, near.Members = 1, 1
+	if h, err = trainHead(ctx, cfg, alone, RoleNetwork, series, log); err != nil {
+		return nil, nil, err
+	}
+	n, err = trainNear(ctx, cfg, near, HeadConfig{}, h, series, log)
+	return h, n, err
+}

@@ -1,0 +1,182 @@
+package nnet
+
+import (
+	"cmp"
+	"hash/fnv"
+	"math/rand/v2"
+	"slices"
+
+	"fairwatt/model"
+	"fairwatt/model/neighbours"
+)
+
+// A Region is who hears whom when recorded sites play agents that tell each other
+// the weather. The zero value lets everybody hear everybody that a live agent would.
+type Region struct {
+	WithinKM float64 // 0: neighbours.ThunderKM
+	Most     int     // nearest neighbours at most; 0: neighbours.MaxNeighbours
+	Keep     float64 // share of neighbours that work, drawn anew each row; 0: all
+	Practice bool    // each row draws its own share instead of Keep
+	Lie      Lie     // told by the nearest neighbour of every site
+	Seed     uint64  // of the draws
+	// From says whether a site speaks; nil: all do.
+	From func(site string) bool
+}
+
+// A Lie is what one neighbour says instead of its weather.
+type Lie uint8
+
+// The lies: none, a storm that is not there, calm whatever comes.
+const (
+	Honest Lie = iota
+	CriesStorm
+	SaysCalm
+)
+
+// six are the neighbours' numbers at one row.
+type six struct {
+	x   [neighbours.NumNumbers]float32
+	has [neighbours.NumNumbers]bool
+}
+
+func (h *six) apply(f *model.Features) {
+	copy(f.X[model.FeatureNeighbours:], h.x[:])
+	for i, has := range h.has {
+		f.Missing[model.FeatureNeighbours+i] = !has
+	}
+}
+
+// Meet sets the neighbours' features of every row to what the other sites said at
+// the same time. Sites without a position hear and say nothing. Where a recording
+// has a thunder label, the label stands in for the neighbour's detector.
+func (r Region) Meet(series []*Series) {
+	for i, all := range r.hear(series) {
+		for k := range all {
+			all[k].apply(&series[i].Features[k])
+		}
+	}
+}
+
+// hear returns the numbers of each series' rows.
+func (r Region) hear(series []*Series) [][]six {
+	rows := make([]map[int64]int, len(series))
+	for i, s := range series {
+		rows[i] = make(map[int64]int, len(s.TimeMs))
+		for k, at := range s.TimeMs {
+			rows[i][at] = k
+		}
+	}
+	out := make([][]six, len(series))
+	for i, s := range series {
+		out[i] = make([]six, len(s.TimeMs))
+		near := r.near(series, i)
+		if len(near) == 0 {
+			continue
+		}
+		h := fnv.New64a()
+		h.Write([]byte(SiteKey(s.Site)))
+		rng := rand.New(rand.NewPCG(r.Seed, h.Sum64()))
+		var told []neighbours.Nowcast
+		for k, at := range s.TimeMs {
+			share := r.Keep
+			if r.Practice {
+				share = min(1.25*rng.Float64(), 1) // now and then all of them
+			}
+			told = told[:0]
+			for _, j := range near {
+				works := share == 0 && !r.Practice || rng.Float64() < share
+				if row, ok := rows[j][at]; ok && works {
+					told = append(told, series[j].nowcast(row))
+				}
+			}
+			if r.Lie != Honest && len(told) > 0 {
+				told[0].Weather = r.Lie.weather(told[0].Weather)
+			}
+			set := neighbours.Listen("", *s.place, at+1, told)
+			for n, has := range set.Has {
+				out[i][k].x[n], out[i][k].has[n] = float32(set.X[n]), has
+			}
+		}
+	}
+	return out
+}
+
+// near lists the sites that may speak to site i, the nearest first.
+func (r Region) near(series []*Series, i int) []int {
+	s := series[i]
+	within := r.WithinKM
+	if within == 0 {
+		within = neighbours.ThunderKM
+	}
+	if s.place == nil {
+		return nil
+	}
+	var out []int
+	for j, o := range series {
+		if j != i && o.place != nil && (r.From == nil || r.From(o.Site)) && s.place.KM(*o.place) <= within {
+			out = append(out, j)
+		}
+	}
+	slices.SortStableFunc(out, func(a, b int) int {
+		return cmp.Compare(s.place.KM(*series[a].place), s.place.KM(*series[b].place))
+	})
+	most := r.Most
+	if most == 0 {
+		most = neighbours.MaxNeighbours
+	}
+	return out[:min(len(out), most)]
+}
+
+func (l Lie) weather(w neighbours.Weather) neighbours.Weather {
+	storm := l == CriesStorm
+	if w.GustRatio.OK {
+		w.GustRatio.V = 0
+		if storm {
+			w.GustRatio.V = neighbours.MaxGustRatio
+		}
+	}
+	if w.PressureChange3hHPa.OK {
+		w.PressureChange3hHPa.V = 0
+		if storm {
+			w.PressureChange3hHPa.V = -neighbours.MaxChangeHPa
+		}
+	}
+	w.ThunderAgoMs = neighbours.ThunderBackMs + 1
+	if storm {
+		w.ThunderAgoMs = 0
+	}
+	return w
+}
+
+// nowcast is what a site said at a row.
+func (s *Series) nowcast(row int) neighbours.Nowcast {
+	at := s.TimeMs[row] + 1 // never 0, which is no time
+	return neighbours.Nowcast{
+		Sender: s.Site, Position: *s.place, MadeAtMs: at, ValidUntilMs: at + neighbours.FreshMs, Weather: s.weather[row],
+	}
+}
+
+// SetPlace tells where the site is, before the first Add. Its time stamps are Unix
+// time. It serves the sun's features and the neighbours.
+func (s *Series) SetPlace(p model.Position) {
+	s.place = &neighbours.Position{LatitudeDeg: p.Latitude, LongitudeDeg: p.Longitude}
+	s.extractor.SetPosition(p)
+	s.extractor.SetClock(0, 0)
+}
+
+// tell keeps what the site may tell others at the newest row. The label of a
+// recording stands in for a detector.
+func (s *Series) tell(thunder int8) {
+	w := s.extractor.Weather()
+	at := s.TimeMs[len(s.TimeMs)-1]
+	if thunder >= 0 {
+		if thunder == 1 {
+			s.thunderMs, s.hadThunder = at, true
+		}
+		w.Thunder, w.ThunderAgoMs = true, neighbours.ThunderBackMs+1
+		if s.hadThunder {
+			w.ThunderAgoMs = at - s.thunderMs
+		}
+	}
+	s.weather = append(s.weather, w)
+}

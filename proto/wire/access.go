@@ -1,0 +1,18 @@
+package wire
+
+// DeviceWrites are the classes of its own topics that a device may write, and
+// DeviceReads those that others write for it, as MQTT filters. A broker's access
+// list says the same.
+var (
+	DeviceWrites = []string{
+		"up/#", ClassStatus, ClassInfo, ClassTelemetry, ClassGate, ClassHazard + "#",
+		ClassAlert, ClassAlertCAP, ClassTrade, ClassNowcast, ClassResult,
+	}
+	DeviceReads = []string{"down/#", "cmd/#"}
+)
+
+// AggregatorWrites are the topics that a data aggregator may write, as MQTT
+// filters: what it hands to devices in its own name, and its status.
+func AggregatorWrites(da string) []string {
+	return []string{EveryDevice(ClassReceipt + da), EveryDevice(ClassNeighbours + da), StatusOfDA(da), ListOfDA(da)}
+}
