@@ -1,19 +1,36 @@
 package nnet
 
 import (
+	"bytes"
+	"compress/gzip"
 	"crypto/sha256"
 	_ "embed"
 	"errors"
 	"fmt"
+	"io"
 	"math"
 
 	"fairwatt/model"
 )
 
-// shipped are the weights in the repository; docs/model.md is their card.
+// shippedGz are the weights in the repository, packed, since they are a good part of
+// a board's program; docs/model.md is their card.
 //
-//go:embed weights/hazard-1.fwnn
-var shipped []byte
+//go:embed weights/hazard-1.fwnn.gz
+var shippedGz []byte
+
+// unpack returns the weight file in a gzip file.
+func unpack(packed []byte) ([]byte, error) {
+	r, err := gzip.NewReader(bytes.NewReader(packed))
+	if err != nil {
+		return nil, fmt.Errorf("weights: %w", err)
+	}
+	data, err := io.ReadAll(io.LimitReader(r, maxFile+1)) // ParseWeights refuses what is longer
+	if err != nil {
+		return nil, fmt.Errorf("weights: %w", err)
+	}
+	return data, nil
+}
 
 // selfTestTolerance is how far this machine's probability may lie from the
 // training machine's. Architectures fuse and order float32 sums differently, by
@@ -92,10 +109,22 @@ func Load(data []byte) (*Network, error) {
 }
 
 // ShippedWeights parses the weights in the repository without building graphs.
-func ShippedWeights() (*Weights, error) { return ParseWeights(shipped) }
+func ShippedWeights() (*Weights, error) {
+	data, err := unpack(shippedGz)
+	if err != nil {
+		return nil, err
+	}
+	return ParseWeights(data)
+}
 
 // Shipped loads the weights in the repository.
-func Shipped() (*Network, error) { return Load(shipped) }
+func Shipped() (*Network, error) {
+	data, err := unpack(shippedGz)
+	if err != nil {
+		return nil, err
+	}
+	return Load(data)
+}
 
 // newNetwork builds a network from weights. It keeps no weight of w but those that
 // it scores with.
