@@ -2,6 +2,7 @@ package consensus
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"reflect"
@@ -23,16 +24,28 @@ type logger struct {
 	ended     <-chan struct{} // closed when the instance has ended
 	signs     *lockup.Predictor
 	turnstile *lockup.Turnstile
+	inFlight  lockup.InFlight
 }
 
 func (l *logger) Debugf(format string, _ ...any) {
 	l.signs.Debugf(format)
+	l.unlock(format)
 	if !l.turnstile.Pass(format, l.ended) {
 		runtime.Goexit() // the view changer: nobody takes what it would send
 	}
 }
 
-func (l *logger) Infof(format string, args ...any) { l.signs.Infof(format, args...) }
+func (l *logger) Infof(format string, args ...any) {
+	l.signs.Infof(format, args...)
+	l.unlock(format)
+}
+
+// unlock ends the instance where the library has locked itself up.
+func (l *logger) unlock(format string) {
+	if l.inFlight.Note(format) {
+		l.fail(errors.New("smartbft gave up waiting for a block that was just decided"))
+	}
+}
 
 func (l *logger) Warnf(format string, args ...any) {
 	if l.log.Enabled(context.Background(), slog.LevelDebug) {

@@ -54,6 +54,7 @@ type Node struct {
 	lastVote time.Time // when this node last voted, zero for never
 
 	pace     pace
+	held     held
 	blocks   blockStore
 	sights   sights
 	progress atomic.Int64  // when the newest block came, Unix ns

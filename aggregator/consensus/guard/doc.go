@@ -1,7 +1,7 @@
 // Package guard decides what the agreement library gets to see of what other
 // DAs send. It is a pure value: a [Guard] holds what the node knows at that
 // moment, a message goes in, a [Ruling] comes out. It has no clock, no lock, no
-// goroutine and no memory.
+// goroutine and no memory but the one that it is handed.
 //
 // # What a caller must do
 //

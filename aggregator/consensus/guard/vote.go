@@ -1,6 +1,7 @@
 package guard
 
 import (
+	"crypto/ed25519"
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
@@ -45,8 +46,29 @@ func (g Guard) verify(id uint64, d seal.Domain, payload, signature []byte) error
 	if !ok {
 		return fmt.Errorf("%s signature of node %d, which is no member", d, id)
 	}
+	var held [32]byte
+	if g.Held != nil {
+		if held = signatureKey(key, seal.Preimage(d, g.ChainID, da, payload), signature); g.Held.Has(held) {
+			return nil
+		}
+	}
 	if !seal.Verify(key, d, g.ChainID, da, payload, signature) {
 		return fmt.Errorf("invalid %s signature of %s", d, da)
 	}
+	if g.Held != nil {
+		g.Held.Put(held)
+	}
 	return nil
+}
+
+// signatureKey names a signature by a key over a preimage. The lengths go in front: no
+// two of them are written alike.
+func signatureKey(key ed25519.PublicKey, preimage, signature []byte) (out [32]byte) {
+	h := sha256.New()
+	for _, part := range [][]byte{key, preimage, signature} {
+		h.Write(binary.BigEndian.AppendUint64(nil, uint64(len(part))))
+		h.Write(part)
+	}
+	h.Sum(out[:0])
+	return out
 }

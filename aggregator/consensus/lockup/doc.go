@@ -1,4 +1,4 @@
-// Package lockup foresees one deadlock of SmartBFT v1.0.1 from the library's own
+// Package lockup foresees two deadlocks of SmartBFT v1.0.1 from the library's own
 // log lines, and keeps it out of another.
 //
 // # What a caller must do
@@ -7,7 +7,9 @@
 //     [Predictor.Debugf] and [Predictor.Infof] in the order they come.
 //  2. Ask [Predictor.Delivered] once in each Deliver. If it says yes, store the
 //     block and end the instance from outside; the library would not return.
-//  3. Ask [Turnstile.Pass] with each debug message, on the goroutine that logs it,
+//  3. Give [InFlight.Note] both kinds of messages, and end the instance when it says
+//     yes.
+//  4. Ask [Turnstile.Pass] with each debug message, on the goroutine that logs it,
 //     and end that goroutine if it says no.
 //
 // # Design
@@ -22,6 +24,9 @@
 // Where a controller has ended, the library's view changer would wait for good with
 // what it wants to tell it, and its Stop with it. The [Turnstile] stands before
 // those two sends.
+//
+// The view changer and the view in which it finishes a block under way can wait for
+// each other as well ([InFlight]). There is no send to keep from; the instance ends.
 //
 // Refused: a time limit on deliveries. It would have to be longer than the
 // slowest disk takes, and would cost that long at each such change of leader.

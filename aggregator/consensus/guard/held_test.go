@@ -1,0 +1,68 @@
+package guard
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/ed25519"
+	"testing"
+
+	"fairwatt/proto/seal"
+)
+
+// memory counts what is asked of it.
+type memory struct {
+	keys map[[32]byte]bool
+	hits int
+}
+
+func (m *memory) Has(key [32]byte) bool {
+	if m.keys[key] {
+		m.hits++
+	}
+	return m.keys[key]
+}
+
+func (m *memory) Put(key [32]byte) { m.keys[key] = true }
+
+// A signature that held is not checked again; nothing else holds for that: another
+// byte anywhere, another member, another purpose, another chain, and what did not hold.
+func TestHeldSignatures(t *testing.T) {
+	private := ed25519.NewKeyFromSeed(bytes.Repeat([]byte{1}, 32))
+	other := ed25519.NewKeyFromSeed(bytes.Repeat([]byte{2}, 32))
+	m := &memory{keys: make(map[[32]byte]bool)}
+	g := Guard{Order: []string{"da-1", "da-2", "da-3", "da-4"}, Held: m, Keys: map[string]ed25519.PublicKey{
+		"da-1": private.Public().(ed25519.PublicKey), "da-2": other.Public().(ed25519.PublicKey),
+	}}
+	header, metadata, aux := []byte("header"), []byte("metadata"), []byte("aux")
+	signature, err := private.Sign(nil, seal.Preimage(seal.DomainVote, g.ChainID, "da-1", VotePayload(header, metadata, aux)), crypto.Hash(0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for k := range 3 {
+		if err := g.VerifyVote(1, header, metadata, aux, signature); err != nil || m.hits != k {
+			t.Fatalf("%v, %d hits in round %d", err, m.hits, k)
+		}
+	}
+	m.hits = 0
+	foreign := g
+	foreign.ChainID[0] = 1
+	swapped := g
+	swapped.Keys = map[string]ed25519.PublicKey{"da-1": g.Keys["da-2"]}
+	for what, err := range map[string]error{
+		"another header":    g.VerifyVote(1, []byte("heades"), metadata, aux, signature),
+		"moved bytes":       g.VerifyVote(1, header, []byte("metadataa"), []byte("ux"), signature),
+		"another aux":       g.VerifyVote(1, header, metadata, nil, signature),
+		"another signature": g.VerifyVote(1, header, metadata, aux, append(bytes.Clone(signature[:63]), signature[63]^1)),
+		"another member":    g.VerifyVote(2, header, metadata, aux, signature),
+		"another purpose":   g.VerifyViewData(1, VotePayload(header, metadata, aux), signature),
+		"another chain":     foreign.VerifyVote(1, header, metadata, aux, signature),
+		"another key":       swapped.VerifyVote(1, header, metadata, aux, signature),
+	} {
+		if err == nil || m.hits != 0 {
+			t.Errorf("%s: %v, %d hits", what, err, m.hits)
+		}
+	}
+	if len(m.keys) != 1 {
+		t.Errorf("%d signatures are remembered, one holds", len(m.keys))
+	}
+}
