@@ -3,6 +3,7 @@ package comtrade
 import (
 	"fmt"
 	"slices"
+	"sort"
 	"strings"
 
 	"fairwatt/model"
@@ -118,7 +119,7 @@ func (c *Config) sources(m *Map) (out []source, left []string, err error) {
 			left = append(left, c.Analogs[i].Name)
 		}
 	}
-	slices.SortFunc(out, func(a, b source) int { return int(a.channel) - int(b.channel) })
+	sort.SliceStable(out, func(a, b int) bool { return out[a].channel < out[b].channel })
 	return out, left, nil
 }
 
