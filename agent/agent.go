@@ -54,6 +54,9 @@ type Deps struct {
 	// OnGate is told each state of the gate, before anything acts on it; nil for
 	// no one.
 	OnGate func(model.State)
+	// OnStep is told each sample that was judged, when the loop acts on it, and what
+	// came of it; nil for no one. Both are the agent's: they are to be read only.
+	OnStep func(s *model.Sample, events []model.Event)
 	// Supervisor is told what goes round, for a watchdog; nil for none.
 	Supervisor *Supervisor
 	// Version and ModelHash stand in info; an empty ModelHash means rules only.
@@ -455,7 +458,11 @@ func (a *Agent) step() error {
 	a.summary.Sample(a.sample.TimeMs)
 	a.judge.Silent(a.senses.silent)
 	a.tellClock()
-	if err := a.eventsOf(a.judge.Step(&a.sample)); err != nil {
+	events := a.judge.Step(&a.sample)
+	if a.deps.OnStep != nil {
+		a.deps.OnStep(&a.sample, events)
+	}
+	if err := a.eventsOf(events); err != nil {
 		return err
 	}
 	if !a.stepped {

@@ -28,6 +28,7 @@ made fresh for each run. All of it is simulated, and says so.`,
 		Example: `  firmware-sim grid --http 127.0.0.1:8080
   firmware-sim grid --for 60s --report report.json
   firmware-sim grid --traces ../weather --for 60s --kill-root-after 20s
+  firmware-sim grid --storm squall --agents 12 --for 90s --http 127.0.0.1:8080 --report report.json
   firmware-sim grid --misbehave drop-blocks,broker-outage --for 60s`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -37,6 +38,9 @@ made fresh for each run. All of it is simulated, and says so.`,
 					return usageError{err}
 				}
 				cfg.Traces = append(cfg.Traces, found...)
+			}
+			if cfg.Storm != "" && !cmd.Flags().Changed("speed") {
+				cfg.Speed = grid.StormSpeed
 			}
 			if err := cfg.Validate(); err != nil {
 				return usageError{err}
@@ -51,6 +55,9 @@ made fresh for each run. All of it is simulated, and says so.`,
 			if err != nil {
 				return err
 			}
+			if result.Storm != nil {
+				fmt.Fprint(cmd.ErrOrStderr(), result.Storm)
+			}
 			return writeReport(cmd.OutOrStdout(), result, report)
 		},
 	}
@@ -62,9 +69,10 @@ made fresh for each run. All of it is simulated, and says so.`,
 	f.StringArrayVar(&cfg.Traces, "trace", nil, "trace file; may be repeated, generator i takes trace i mod k")
 	f.StringVar(&folder, "traces", "", "folder whose .csv and .csv.gz files are the traces")
 	f.StringVar(&cfg.Scenario, "scenario", "", "one built-in scenario instead of all (firmware-sim scenario --list)")
+	f.StringVar(&cfg.Storm, "storm", "", "one storm that crosses a map on which the generators stand: squall or cyclone")
 	f.StringVar(&cfg.Start, "start", cfg.Start, "where each trace begins: peak-36h (36 h before its strongest gust) or an RFC 3339 time")
 	f.Uint64Var(&cfg.Seed, "seed", cfg.Seed, "seed of scenarios and delays")
-	f.Float64Var(&cfg.Speed, "speed", cfg.Speed, "trace seconds a second")
+	f.Float64Var(&cfg.Speed, "speed", cfg.Speed, fmt.Sprintf("trace seconds a second; %g with --storm", grid.StormSpeed))
 	f.StringVar(&cfg.HTTP, "http", cfg.HTTP, "address of the page; empty: none")
 	f.StringVar(&cfg.MQTT, "mqtt", cfg.MQTT, "address of a read-only MQTT listener for watching; empty: none")
 	f.StringVar(&cfg.Links, "links", cfg.Links, "links between data aggregators: grpc, or memory with drawn delays")

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -33,8 +34,9 @@ type market struct {
 	broker mqtttest.Broker
 	in     mqtt.Pipe // of the devices
 	e      *Exchange
-	got    map[string][]string // senders handed to each device, in order
-	parts  int                 // deliveries
+
+	mu  sync.Mutex          // the exchange's goroutine hands over
+	got map[string][]string // senders handed to each device, in order
 }
 
 func newMarket(t *testing.T, distanceKM float64) *market {
@@ -78,7 +80,8 @@ func (m *market) handed(msg mqtt.Message) {
 	if err != nil {
 		m.t.Error(err)
 	}
-	m.parts++
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	for _, v := range list {
 		got, err := nowcast.Open(v.Sealed, chain, keys)
 		if err != nil || string(v.Key) != string(seal.FormatKey(keyOf(got.Sender).Public().(ed25519.PublicKey))) {
@@ -123,6 +126,8 @@ func (m *market) pass() {
 
 func (m *market) want(what string, want map[string]string) {
 	m.t.Helper()
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	for id, list := range want {
 		if got := strings.Join(m.got[id], " "); got != list {
 			m.t.Errorf("%s: %s was handed %q, want %q", what, id, got, list)
@@ -145,8 +150,8 @@ func TestHandsOnWithinTheDistance(t *testing.T) {
 		m.tell("c", 2.3) // 145 km from b, 256 km from a
 		m.pass()
 		m.want("at first", map[string]string{"a": "b", "b": "a c", "c": "b"})
-		if m.parts != 3 {
-			t.Errorf("%d deliveries for 3 devices", m.parts)
+		if s := m.e.Stats(); s.Deliveries != 3 {
+			t.Errorf("%d deliveries for 3 devices", s.Deliveries)
 		}
 		m.pass()
 		m.want("nothing new", nil)
@@ -197,13 +202,19 @@ func TestRefuses(t *testing.T) {
 		}},
 		{"in another's name", nowcast.CodeUnknown, "c", "b", func(t *testing.T) []byte { return sealedAt(t, "c", 0, nil) }},
 		{"stale", nowcast.CodeStale, "ago", "b", func(t *testing.T) []byte {
-			return sealedAt(t, "b", 0, func(n *neighbours.Nowcast) { n.MadeAtMs -= nowcast.ValidMs + 1; n.ValidUntilMs = n.MadeAtMs + 3_600_000 })
+			return sealedAt(t, "b", 0, func(n *neighbours.Nowcast) {
+				n.MadeAtMs -= nowcast.ValidMs + 1
+				n.ValidUntilMs = n.MadeAtMs + 3_600_000
+			})
 		}},
 		{"past its validity", nowcast.CodeStale, "valid_until", "b", func(t *testing.T) []byte {
 			return sealedAt(t, "b", 0, func(n *neighbours.Nowcast) { n.MadeAtMs -= 60_000; n.ValidUntilMs = n.MadeAtMs + 30_000 })
 		}},
 		{"from the future", nowcast.CodeFuture, "clock", "b", func(t *testing.T) []byte {
-			return sealedAt(t, "b", 0, func(n *neighbours.Nowcast) { n.MadeAtMs += neighbours.SkewMs + 1000; n.ValidUntilMs = n.MadeAtMs + 1000 })
+			return sealedAt(t, "b", 0, func(n *neighbours.Nowcast) {
+				n.MadeAtMs += neighbours.SkewMs + 1000
+				n.ValidUntilMs = n.MadeAtMs + 1000
+			})
 		}},
 		{"replayed", nowcast.CodeReplayed, "made_ms", "b", func(t *testing.T) []byte {
 			return sealedAt(t, "b", 0.1, func(n *neighbours.Nowcast) { n.MadeAtMs -= 1; n.ValidUntilMs -= 1 })
@@ -219,7 +230,7 @@ func TestRefuses(t *testing.T) {
 				m.tell("a", 0)
 				m.tell("b", 0.2)
 				m.pass()
-				m.got = make(map[string][]string)
+				m.want("at first", map[string]string{"a": "b", "b": "a"})
 				bad := c.payload(t)
 				if c.topic == "" {
 					if err := m.in.Publish(t.Context(), "fairwatt/v1/other/b/nowcast", 1, true, bad); err != nil {

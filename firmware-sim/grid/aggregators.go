@@ -17,7 +17,9 @@ import (
 	"fairwatt/aggregator/mc"
 	"fairwatt/aggregator/peer"
 	"fairwatt/aggregator/wct"
+	"fairwatt/model/neighbours"
 	"fairwatt/proto/mqtt"
+	"fairwatt/proto/nowcast"
 )
 
 // An aggregatorNode is one data aggregator of the grid while it runs.
@@ -62,6 +64,9 @@ func newCommunity(cfg *Config, params ledger.Params) (*mc.Community, []net.Liste
 	}
 	params.Tree, params.Settlement = cfg.Tree, cfg.Settlement
 	params = params.WithCredit(cfg.credit())
+	if cfg.credit() == ledger.CreditRobust { // months in minutes
+		params.CreditPeriodMs, params.VerdictMs, params.ListMs = 60_000, 30_000, 30_000
+	}
 	options := mc.Options{Name: "grid", DAs: specs, Centre: "mc-1", Params: &params, Now: time.Now()}
 	if cfg.Links == "memory" {
 		options.OverheadUs = drawOverheads(cfg.DAs, cfg.Seed)
@@ -105,7 +110,7 @@ func closeAll(listeners []net.Listener) error {
 
 // gridParams are the chain's numbers where an hour of weather is a second:
 // short epochs, and deadlines in seconds instead of hours.
-func gridParams() ledger.Params {
+func gridParams(cfg *Config) ledger.Params {
 	p := ledger.DefaultParams()
 	p.EpochBlocks = 20
 	p.MaxStandingMs = 10 * 60_000
@@ -114,6 +119,9 @@ func gridParams() ledger.Params {
 	p.ResumeByMs = 10_000
 	p.ConfirmByMs = 15_000
 	p.DisputeMs = 30_000
+	if cfg.Storm != "" { // an hour of it is six seconds
+		p.StartByMs, p.DeliverByMs = 2*p.StartByMs, 3*p.DeliverByMs
+	}
 	p.LossE4 = lineLossE4
 	return p
 }
@@ -145,7 +153,7 @@ func (g *grid) makeAggregators(listeners []net.Listener) error {
 			return err
 		}
 		node.da, err = aggregator.New(
-			aggregator.Config{ID: who.ID, Dir: node.dir, Software: g.software},
+			g.aggregatorConfig(node),
 			aggregator.Deps{
 				Genesis: g.community.Genesis, Key: who.Key, Link: link, Pipes: []mqtt.Pipe{pipe},
 				Logger: g.log,
@@ -156,6 +164,16 @@ func (g *grid) makeAggregators(listeners []net.Listener) error {
 		g.nodes = append(g.nodes, node)
 	}
 	return nil
+}
+
+// aggregatorConfig lets nowcasts be handed on in a storm: every ten minutes of it.
+func (g *grid) aggregatorConfig(node *aggregatorNode) aggregator.Config {
+	c := aggregator.Config{ID: node.id, Dir: node.dir, Software: g.software}
+	if g.cfg.Storm != "" {
+		c.NowcastKM = neighbours.RegionKM
+		c.NowcastEvery = time.Duration(nowcast.EveryMs / g.cfg.Speed * float64(time.Millisecond))
+	}
+	return c
 }
 
 // runAggregators starts the data aggregators. Each ends with the context, or

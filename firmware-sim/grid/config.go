@@ -28,12 +28,15 @@ var misbehaviours = []string{DropBlocks, BrokerOutage, ForgedRecords}
 // A Config says how large the grid is, what weather it plays and what goes
 // wrong in it. DefaultConfig is the one `make run` uses.
 type Config struct {
-	For      time.Duration // 0: until stopped
-	DAs      int
-	Agents   int // generators
-	Buyers   int
-	Traces   []string // trace files; none: the built-in scenarios
-	Scenario string   // one built-in scenario instead of all of them
+	For    time.Duration // 0: until stopped
+	DAs    int
+	Agents int // generators
+	Buyers int
+	Traces []string // trace files; none: the built-in scenarios
+	// Storm has one storm cross a map on which the generators stand: squall or
+	// cyclone. Then they tell each other their weather.
+	Storm    string
+	Scenario string // one built-in scenario instead of all of them
 	// Start is where each trace begins: "" or "peak-36h" for 36 h before its
 	// strongest gust, else an RFC 3339 time.
 	Start string
@@ -85,6 +88,12 @@ func (c *Config) Validate() error {
 		return fmt.Errorf("kill-root-after: %v, want 0 or more", c.KillRootAfter)
 	case len(c.Traces) > 0 && c.Scenario != "":
 		return fmt.Errorf("trace and scenario exclude each other")
+	case c.Storm != "" && (len(c.Traces) > 0 || c.Scenario != "" || c.Start != "" && c.Start != "peak-36h"):
+		return fmt.Errorf("storm is the weather of all generators, and when it begins; leave trace, scenario and start out")
+	case c.Storm != "" && storms[c.Storm] == nil:
+		return fmt.Errorf("storm: %q, want %s or %s", c.Storm, StormSquall, StormCyclone)
+	case c.Storm != "" && c.Speed > maxStormSpeed:
+		return fmt.Errorf("speed: %g, want at most %g with a storm: a nowcast holds for half an hour of it", c.Speed, maxStormSpeed)
 	case len(c.Traces) > c.Agents:
 		return fmt.Errorf("agents: %d, want %d or more: each trace drives a generator", c.Agents, len(c.Traces))
 	case c.Scenario != "" && !slices.Contains(scenario.Names(), c.Scenario):

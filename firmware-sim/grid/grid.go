@@ -101,6 +101,9 @@ func run(ctx context.Context, cfg Config, opts Options) (_ *Report, _ *console.S
 		return nil, nil, err
 	}
 	g.sources = len(weatherNames(&g.cfg))
+	if g.cfg.Storm != "" { // each generator is at a site of its own
+		g.sources = g.cfg.Agents
+	}
 	if err := g.compose(weathers); err != nil {
 		return nil, nil, errors.Join(err, g.stopRest())
 	}
@@ -125,7 +128,7 @@ func run(ctx context.Context, cfg Config, opts Options) (_ *Report, _ *console.S
 
 // compose makes every part without starting any.
 func (g *grid) compose(weathers []weather) error {
-	community, listeners, err := newCommunity(&g.cfg, gridParams())
+	community, listeners, err := newCommunity(&g.cfg, gridParams(&g.cfg))
 	if err != nil {
 		return err
 	}
@@ -380,6 +383,7 @@ func (g *grid) stopRest() error {
 		if p.network != nil {
 			all = errors.Join(all, p.network.Close())
 		}
+		all = errors.Join(all, p.ahead.Close())
 	}
 	if g.broker != nil {
 		all = errors.Join(all, g.broker.Stop())

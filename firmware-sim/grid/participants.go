@@ -20,6 +20,7 @@ import (
 	"fairwatt/firmware-sim/board"
 	"fairwatt/firmware-sim/scenario"
 	"fairwatt/model"
+	"fairwatt/model/neighbours"
 	"fairwatt/model/trace"
 	"fairwatt/proto/fairwattpb"
 	"fairwatt/proto/mqtt"
@@ -50,7 +51,8 @@ type participant struct {
 	config    agent.Config
 	clock     agent.Clock
 	contactor trade.Contactor
-	witnessed *site // of a seller
+	witnessed *site      // of a seller
+	ahead     *foresight // of a seller in a storm
 
 	network *agent.Network // owned by this agent; nil for buyers
 	outbox  *outbox.Outbox
@@ -107,6 +109,10 @@ func (g *grid) newGenerator(i int, w weather) (*participant, *site, error) {
 	if w.tr.Meta.HasPosition {
 		p.config.Location = &agent.LocationConfig{Latitude: w.tr.Meta.Latitude, Longitude: w.tr.Meta.Longitude}
 		p.config.Judge.Position = &model.Position{Latitude: w.tr.Meta.Latitude, Longitude: w.tr.Meta.Longitude}
+	}
+	if g.cfg.Storm != "" {
+		p.config.Neighbours = &agent.NeighboursConfig{Share: agent.ShareOn, StepDeg: 0.05, WithinKM: neighbours.ThunderKM}
+		p.ahead = &foresight{past: w.past, fromH: w.from}
 	}
 	if err := g.makeSensors(p); err != nil {
 		return nil, nil, err
@@ -195,6 +201,11 @@ func (g *grid) composeAgent(p *participant) error {
 	if err != nil {
 		return fmt.Errorf("judgement of %s: %w", p.id, err)
 	}
+	if p.ahead != nil {
+		if err := p.ahead.begin(p, judge); err != nil {
+			return err
+		}
+	}
 	if p.outbox, err = outbox.Open(filepath.Join(p.config.Data, "outbox.db"), p.config.Outbox); err != nil {
 		return fmt.Errorf("outbox of %s: %w", p.id, err)
 	}
@@ -214,7 +225,7 @@ func (g *grid) composeAgent(p *participant) error {
 	}
 	p.agent, err = agent.New(p.config, agent.Deps{
 		Key: p.key, Chain: chain, Sensors: p.sensors, Judge: judge, Outbox: p.outbox, Pipes: []mqtt.Pipe{pipe},
-		Clock: p.clock, Contactor: p.contactor, OnGate: p.onGate, Version: g.software, ModelHash: network.Hash(), Logger: g.log.With("agent", p.id),
+		Clock: p.clock, Contactor: p.contactor, OnGate: p.onGate, OnStep: p.ahead.onStep(), Version: g.software, ModelHash: network.Hash(), Logger: g.log.With("agent", p.id),
 	})
 	if err != nil {
 		return fmt.Errorf("agent %s: %w", p.id, err)

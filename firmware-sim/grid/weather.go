@@ -26,12 +26,17 @@ const (
 type weather struct {
 	name string
 	tr   *trace.Trace
+	past []model.Sample // of the days before a storm, which the judgement has seen
+	from float64        // hours from the storm's arrival at the first generator
 }
 
 // loadWeather returns the weather of every generator. Generator i takes trace
 // i mod k; the first k generators are turbines, so that each trace drives at
 // least one, the rest photovoltaic plants.
 func loadWeather(cfg *Config) ([]weather, error) {
+	if cfg.Storm != "" {
+		return loadStorm(cfg)
+	}
 	names := weatherNames(cfg)
 	sources := len(names)
 	all := make([]weather, cfg.Agents)
@@ -63,6 +68,8 @@ func weatherNames(cfg *Config) []string {
 	switch {
 	case len(cfg.Traces) > 0:
 		return cfg.Traces
+	case cfg.Storm != "":
+		return []string{cfg.Storm}
 	case cfg.Scenario != "":
 		return []string{cfg.Scenario}
 	}

@@ -10,7 +10,7 @@ type vortex struct {
 	radiusKM   float64 // R, where the wind is strongest
 	shape      float64 // B, 1 to 2.5
 	speedKMH   float64 // of the centre, towards the north-west
-	missKM     float64 // least distance of the centre from the place
+	missKM     float64 // least distance of the centre from the place, to its north-east
 	galeKM     float64 // radius of the gale of Beaufort 8
 }
 

@@ -77,6 +77,7 @@ func newEvent(o Options) event {
 	case Cyclone:
 		// Late: the rule needs the usual pressure first.
 		e.cloudiness, e.startS, e.vortex = -0.8, 0.7*o.Span.Seconds(), newVortex(e.strength)
+		e.vortex.missKM -= o.BesideKM
 	case LostString:
 		e.startS, e.lengthS = day+10.5*3600, max(6*3600, 4*o.Interval.Seconds())
 	case HotBearing:
@@ -84,6 +85,7 @@ func newEvent(o Options) event {
 	case MeterDrift:
 		e.startS, e.lengthS = day+8*3600, max(7*3600, 4*o.Interval.Seconds())
 	}
+	e.startS += o.Late.Seconds()
 	if e.startS >= o.Span.Seconds() { // a span shorter than a day
 		e.startS = o.Span.Seconds() / 2
 	}

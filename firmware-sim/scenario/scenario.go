@@ -2,6 +2,7 @@ package scenario
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -12,6 +13,13 @@ import (
 // maxRows bounds a trace: a year of quarter minutes.
 const maxRows = 4 * 60 * 24 * 366
 
+// Bounds of where one event is played: a day's way of a squall line, and the gales of
+// a cyclone.
+const (
+	maxLate     = 48 * time.Hour
+	maxBesideKM = 500.0
+)
+
 // Options say what to make.
 type Options struct {
 	Name     string // one of Names
@@ -20,6 +28,11 @@ type Options struct {
 	Interval time.Duration // of the rows, a whole number of milliseconds
 	Span     time.Duration // of the trace
 	Plant    Plant
+	// Late is how much later than usual the event comes, and BesideKM how far the
+	// place lies to the north-east of the usual one, across a cyclone's track: with
+	// them one event crosses many places. 0 is the usual.
+	Late     time.Duration
+	BesideKM float64
 }
 
 // DefaultOptions returns a day of minutes from local midnight, with the plant
@@ -53,6 +66,8 @@ func (o Options) Validate() error {
 		return fmt.Errorf("interval %v, want whole milliseconds from 100ms to 6h", o.Interval)
 	case o.Span < o.Interval || o.Span/o.Interval > maxRows:
 		return fmt.Errorf("a span of %v in intervals of %v, want 1 to %d rows", o.Span, o.Interval, maxRows)
+	case o.Late < 0 || o.Late > maxLate || !(math.Abs(o.BesideKM) <= maxBesideKM):
+		return fmt.Errorf("%v late and %g km beside, want 0 to %v and -%g to %g", o.Late, o.BesideKM, maxLate, maxBesideKM, maxBesideKM)
 	case o.Start.Year() < 1990 || o.Start.Year() > 2100:
 		return fmt.Errorf("start %v, want a year from 1990 to 2100", o.Start)
 	}

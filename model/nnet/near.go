@@ -28,8 +28,8 @@ const crossFolds = 2
 // compose joins the base's network and the small one. Inputs are the base's
 // followed by the small one's.
 func compose(base *Head, small mlp) (mlp, error) {
-	if len(base.net) != len(small) || len(small) < 2 {
-		return nil, fmt.Errorf("%d layers beside the base's %d: as many are wanted, and a hidden one", len(small), len(base.net))
+	if len(base.net) != len(small) {
+		return nil, fmt.Errorf("%d layers beside the base's %d: as many are wanted", len(small), len(base.net))
 	}
 	nb, ns := base.net[0].In/2, small[0].In/2
 	shapes := base.net.shapes()
@@ -98,6 +98,9 @@ func (h *Head) join(base *Head) error {
 	return nil
 }
 
+// HearsNeighbours says whether a head reads what neighbours say.
+func (h *Head) HearsNeighbours() bool { return h.base != nil }
+
 // stored is what a file holds of a head: with a base, the small network.
 func (h *Head) stored() *Head {
 	if h.small != nil {
@@ -106,7 +109,9 @@ func (h *Head) stored() *Head {
 	return h
 }
 
-// trainNear trains the small network of a head beside its base.
+// trainNear trains the small network of a head beside its base, on logits of networks
+// that baseConfig describes and that did not see the row. An empty baseConfig takes
+// the base's own logits, which costs nothing and understates what stands beside it.
 func trainNear(ctx context.Context, cfg Config, hc, baseConfig HeadConfig, base *Head, series []*Series, log *slog.Logger) (*Head, error) {
 	h, err := newHead(hc, RoleNetwork)
 	if err != nil {
@@ -116,7 +121,9 @@ func trainNear(ctx context.Context, cfg Config, hc, baseConfig HeadConfig, base 
 	if err != nil {
 		return nil, err
 	}
-	if train.offset, err = crossLogits(ctx, cfg, baseConfig, train, validate, log); err != nil {
+	if baseConfig.Name == "" {
+		train.offset = base.calibratedLogits(train)
+	} else if train.offset, err = crossLogits(ctx, cfg, baseConfig, train, validate, log); err != nil {
 		return nil, fmt.Errorf("base %s: %w", base.Name, err)
 	}
 	validate.offset = base.calibratedLogits(validate)
@@ -259,7 +266,7 @@ func (c Config) checkBase(i int) error {
 		return fmt.Errorf("base: %q is no head before this one that has no base itself", h.Base)
 	case b.Task != h.Task || b.HorizonH != h.HorizonH || b.GustMPS != h.GustMPS:
 		return fmt.Errorf("base: %q answers another question", h.Base)
-	case len(h.Hidden) == 0 || len(h.Hidden) != len(b.Hidden):
+	case len(h.Hidden) != len(b.Hidden):
 		return fmt.Errorf("hidden: %d layers beside %d of base %q: as many are wanted", len(h.Hidden), len(b.Hidden), h.Base)
 	case len(h.Required) == 0:
 		return errors.New("required: an input is wanted without which the base answers")

@@ -109,8 +109,16 @@ func TestNearHeadsLearnFromNeighbours(t *testing.T) {
 // The joined network is the base's calibrated logit and the small one's, and where
 // neighbours are silent the base answers.
 func TestJoinedIsTheSum(t *testing.T) {
+	for _, hidden := range [][]int{{8, 4}, {}} {
+		joinedIsTheSum(t, hidden)
+	}
+}
+
+func joinedIsTheSum(t *testing.T, hidden []int) {
+	t.Helper()
 	series := squalls(600)
 	cfg := nearConfig()
+	cfg.Heads[0].Hidden, cfg.Heads[2].Hidden = hidden, hidden
 	cfg.Epochs, cfg.RowsPerEpoch, cfg.Members = 1, 512, 2
 	cfg.Heads = []HeadConfig{cfg.Heads[0], cfg.Heads[2]}
 	w := trainedNear(t, cfg, series)

@@ -160,6 +160,7 @@ func TestCommunityOnMosquitto(t *testing.T) {
 	background(t, "da", "--config", filepath.Join(dir, "da-3", "da.yaml"))
 	agent.waitFor("da-3")
 	agent.hearsItsOwner(dir, port+4)
+	agent.hearsItsNeighbour(dir, centre, port+4)
 	agent.close()
 	for _, stop := range stops {
 		stop()

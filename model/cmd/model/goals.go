@@ -10,6 +10,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -50,6 +51,8 @@ type evaluation struct {
 	Sensor     []sensorReport `json:"sensor"`
 	Recordings []flagged      `json:"recordings"`
 	Robustness []robustRow    `json:"robustness"`
+	Regions    []regionRow    `json:"network_of_agents"`
+	Cross      *crossRow      `json:"cross_validation,omitempty"`
 	Skipped    []string       `json:"skipped"`
 
 	out      io.Writer
@@ -80,10 +83,12 @@ func (o *evaluateOptions) runGoals(cmd *cobra.Command) error {
 		{"fault recordings", []string{"comtrade"}, e.recordings},
 		{"gate decisions", []string{"weather/cities", "weather/taiwan"}, e.gate},
 		{"robustness", []string{"weather/cities", "weather/taiwan"}, e.robust},
+		{agentParts[0], []string{"weather/cities", "weather/taiwan"}, e.agents},
+		{agentParts[1], []string{"weather/taiwan"}, e.cross},
 	}
 	ran := 0
 	for _, p := range parts {
-		if p.name == "robustness" && !o.robust {
+		if p.name == "robustness" && !o.robust || o.network && !slices.Contains(agentParts, p.name) {
 			continue
 		}
 		if dir, missing := o.missing(p.dirs); missing {

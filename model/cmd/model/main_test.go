@@ -55,6 +55,11 @@ func TestExitCodes(t *testing.T) {
 		{[]string{"eval", "--task", "thunder", "--data", dir, "--horizon", "48h"}, 1, "no traces"},
 		{[]string{"eval", "--task", "wind", "--data", dir, "--threshold", "0"}, 2, "not in (0, 150)"},
 		{[]string{"eval", "--task", "wind", "--data", dir, "--threshold", "150"}, 2, "not in (0, 150)"},
+		{[]string{"evaluate", "--data", dir, "--network-of-agents", "--split", "best"}, 2, "unknown split"},
+		{[]string{"evaluate", "--data", dir, "--split", "test"}, 2, "--split is for one task"},
+		{[]string{"evaluate", "--task", "wind", "--data", dir, "--network-of-agents"}, 2, "--network-of-agents is for all goals"},
+		{[]string{"evaluate", "--task", "wind", "--data", dir, "--inputs", "rain"}, 2, "one of ratio, near"},
+		{[]string{"evaluate", "--data", dir, "--network-of-agents"}, 0, ""},
 		{[]string{"evaluate", "--data", dir, "--json"}, 2, "--json is for one task"},
 		{[]string{"evaluate", "--data", dir, "--horizon", "3h"}, 2, "--horizon is for one task"},
 		{[]string{"evaluate", "--data", dir, "--data", bad}, 2, "one folder holds"},
@@ -252,12 +257,12 @@ func TestPlot(t *testing.T) {
 func TestEvaluateSkipsWhatIsNotThere(t *testing.T) {
 	out := filepath.Join(t.TempDir(), "evaluate.json")
 	code, text, stderr := runModel(t, "evaluate", "--data", t.TempDir(), "--out", out)
-	if code != 0 || strings.Count(text, "SKIPPED ") != 7 {
+	if code != 0 || strings.Count(text, "SKIPPED ") != 9 {
 		t.Errorf("exit %d, %s\n%s", code, stderr, text)
 	}
 	b, err := os.ReadFile(out)
 	var e evaluation
-	if err != nil || json.Unmarshal(b, &e) != nil || len(e.Skipped) != 7 || len(e.Goals) != 0 {
+	if err != nil || json.Unmarshal(b, &e) != nil || len(e.Skipped) != 9 || len(e.Goals) != 0 {
 		t.Errorf("%v: %s", err, b)
 	}
 }

@@ -23,8 +23,11 @@ func (o *evaluateOptions) question() nnet.Question {
 	q := nnet.Question{
 		Task: o.task, HorizonMs: o.horizon.Milliseconds(), Part: splitParts[o.split], Lowland: o.stations == "lowland",
 	}
+	q.Inputs = o.inputs
 	if o.task == nnet.TaskThunder {
-		q.Inputs = o.inputs
+		if q.Inputs == "" {
+			q.Inputs = "rain"
+		}
 	} else {
 		q.GustMPS = o.threshold
 		q.Lowland = o.stations != "all"
