@@ -155,15 +155,11 @@ func (b *Ballot) Vote(readings []Reading) AgreedReading {
 		return out
 	}
 	usable := index[:n]
-	slices.SortStableFunc(usable, func(a, b int) int {
-		switch x, y := readings[a].Value, readings[b].Value; {
-		case x < y:
-			return -1
-		case x > y:
-			return 1
+	for i := range usable { // they are few
+		for j := i; j > 0 && readings[usable[j]].Value < readings[usable[j-1]].Value; j-- {
+			usable[j], usable[j-1] = usable[j-1], usable[j]
 		}
-		return 0
-	})
+	}
 	at := b.pick(readings, usable)
 	out := AgreedReading{Reading: readings[at], Outlier: -1}
 	switch {

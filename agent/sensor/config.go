@@ -300,13 +300,11 @@ func checkDirection(s string) error {
 	return nil
 }
 
-// A kind is what the type of a kind's settings gives.
+// A kind is what the type of a kind's settings gives. Its methods are for all kinds:
+// functions of each type would make the agent 40 kB larger.
 type kind struct {
-	none   Opts // nothing set
-	has    func(Opts) bool
-	decode func(unmarshal func(any) error) (Config, error)
-	encode func(Config) any
-	form   reflect.Type
+	none Opts         // nothing set
+	form reflect.Type // a file of that type
 }
 
 // A file is the YAML form of a sensor whose settings are an O.
@@ -320,20 +318,35 @@ type file[O Opts] struct {
 
 func kindOf[O Opts]() kind {
 	var none O
-	return kind{
-		none: none,
-		has:  func(o Opts) bool { _, ok := o.(O); return ok },
-		decode: func(unmarshal func(any) error) (Config, error) {
-			var f file[O]
-			err := unmarshal(&f)
-			return Config{f.Kind, f.Name, f.Bus, f.Address, f.Opts}, err
-		},
-		encode: func(c Config) any {
-			o, _ := c.Opts.(O) // without settings: all are left out
-			return file[O]{c.Kind, c.Name, c.Bus, c.Address, o}
-		},
-		form: reflect.TypeFor[file[O]](),
+	return kind{none, reflect.TypeFor[file[O]]()}
+}
+
+// has says whether settings are those of the kind.
+func (k kind) has(o Opts) bool { return reflect.TypeOf(o) == reflect.TypeOf(k.none) }
+
+// decode reads a file of the kind.
+func (k kind) decode(unmarshal func(any) error) (Config, error) {
+	f := reflect.New(k.form)
+	err := unmarshal(f.Interface())
+	f = f.Elem()
+	opts, _ := f.FieldByName("Opts").Interface().(Opts)
+	return Config{
+		f.FieldByName("Kind").String(), f.FieldByName("Name").String(), f.FieldByName("Bus").String(),
+		uint16(f.FieldByName("Address").Uint()), opts,
+	}, err
+}
+
+// encode makes a file of the kind.
+func (k kind) encode(c Config) any {
+	f := reflect.New(k.form).Elem()
+	f.FieldByName("Kind").SetString(c.Kind)
+	f.FieldByName("Name").SetString(c.Name)
+	f.FieldByName("Bus").SetString(c.Bus)
+	f.FieldByName("Address").SetUint(uint64(c.Address))
+	if c.Opts != nil { // without settings: all are left out
+		f.FieldByName("Opts").Set(reflect.ValueOf(c.Opts))
 	}
+	return f.Interface()
 }
 
 // YAMLForm is the type of the keys that the kind has, for the check of their

@@ -1,13 +1,12 @@
 package nnet
 
 import (
-	"cmp"
 	"hash/fnv"
 	"math/rand/v2"
-	"slices"
 
 	"fairwatt/model"
 	"fairwatt/model/neighbours"
+	"sort"
 )
 
 // A Region is who hears whom when recorded sites play agents that tell each other
@@ -117,8 +116,8 @@ func (r Region) near(series []*Series, i int) []int {
 			out = append(out, j)
 		}
 	}
-	slices.SortStableFunc(out, func(a, b int) int {
-		return cmp.Compare(s.place.KM(*series[a].place), s.place.KM(*series[b].place))
+	sort.SliceStable(out, func(a, b int) bool {
+		return s.place.KM(*series[out[a]].place) < s.place.KM(*series[out[b]].place)
 	})
 	most := r.Most
 	if most == 0 {

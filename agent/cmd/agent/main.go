@@ -30,7 +30,7 @@ a residual-current device, a grid protection relay or a lightning warning.`,
 	}
 	root.AddCommand(
 		runCommand(), replayCommand(), checkCommand(), recordCommand(), monitorCommand(),
-		importCommand(), enrollCommand(), tradeCommand(), openCommand(),
+		importCommand(), enrollCommand(), detectCommand(), tradeCommand(), openCommand(),
 		ackCommand(), blockCommand(), unblockCommand(), statusCommand(), ownerKeyCommand(), versionCommand(withNetwork),
 	)
 	return root
