@@ -42,6 +42,8 @@ type Config struct {
 	MQTT     []string       `yaml:"mqtt"`
 	MQTTAuth MQTTAuthConfig `yaml:"mqtt_auth"`
 	TLS      TLSConfig      `yaml:"tls"`
+	// SensorBroker is the broker of sensors of kind mqtt, if it is another one.
+	SensorBroker *SensorBrokerConfig `yaml:"sensor_broker"`
 	// Bus is where the sensors are: empty for this machine, sim://host:port
 	// for a simulated board.
 	Bus string `yaml:"bus"`
@@ -189,7 +191,8 @@ func LoadConfig(path string) (*Config, error) {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	dir := filepath.Dir(path)
-	for _, p := range []*string{&cfg.Data, &cfg.Genesis, &cfg.TLS.CA, &cfg.TLS.Cert, &cfg.TLS.Key, &cfg.MQTTAuth.PasswordFile, cfg.warningsFile()} {
+	paths := []*string{&cfg.Data, &cfg.Genesis, &cfg.TLS.CA, &cfg.TLS.Cert, &cfg.TLS.Key, &cfg.MQTTAuth.PasswordFile, cfg.warningsFile()}
+	for _, p := range append(paths, cfg.SensorBroker.files()...) {
 		if *p != "" && !filepath.IsAbs(*p) {
 			*p = filepath.Join(dir, *p)
 		}
@@ -283,6 +286,12 @@ func (c *Config) Validate() error {
 		return err
 	}
 	if err := c.validateBuses(); err != nil {
+		return err
+	}
+	if err := c.SensorBroker.validate(c); err != nil {
+		return err
+	}
+	if err := c.validateRelayed(); err != nil {
 		return err
 	}
 	if err := c.validateLocation(); err != nil {
@@ -380,21 +389,31 @@ func (c *Config) validateLocation() error {
 // maxBrokers bounds the broker list.
 const maxBrokers = 8
 
+// checkBroker checks the address of a broker; the error's field is empty if ca is
+// missing.
+func checkBroker(field, broker, ca string) *ConfigError {
+	u, err := url.Parse(broker)
+	switch {
+	case err != nil || u.Host == "" || (u.Scheme != "tcp" && u.Scheme != "tls"):
+		return &ConfigError{field, brief.Sprintf("%q; use tcp://host:1883 or tls://host:8883", broker)}
+	case u.User != nil:
+		return &ConfigError{field, "holds a password; use a password_file"}
+	case u.Scheme == "tls" && ca == "":
+		return &ConfigError{"", "a tls:// broker needs the certificate authority's file"}
+	}
+	return nil
+}
+
 func (c *Config) validateBrokers() error {
 	if len(c.MQTT) > maxBrokers {
 		return &ConfigError{"mqtt", fmt.Sprintf("%d brokers; at most %d", len(c.MQTT), maxBrokers)}
 	}
 	for i, broker := range c.MQTT {
-		field := fmt.Sprintf("mqtt[%d]", i)
-		u, err := url.Parse(broker)
-		if err != nil || u.Host == "" || (u.Scheme != "tcp" && u.Scheme != "tls") {
-			return &ConfigError{field, fmt.Sprintf("%q; use tcp://host:1883 or tls://host:8883", broker)}
-		}
-		if u.User != nil {
-			return &ConfigError{field, "holds a password; use mqtt_auth with a password_file"}
-		}
-		if u.Scheme == "tls" && c.TLS.CA == "" {
-			return &ConfigError{"tls.ca", "a tls:// broker needs the certificate authority's file"}
+		if err := checkBroker(fmt.Sprintf("mqtt[%d]", i), broker, c.TLS.CA); err != nil {
+			if err.Field == "" { // the one file of all brokers
+				err.Field = "tls.ca"
+			}
+			return err
 		}
 	}
 	if (c.TLS.Cert == "") != (c.TLS.Key == "") {

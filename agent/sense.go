@@ -27,12 +27,13 @@ const readTimeout = 3 * time.Second
 // one channel, they vote. One goroutine owns it.
 type Senses struct {
 	sensors []sensor.Sensor
-	status  []wire.Sensor // of sensors, then of the missing ones
-	patient []patience    // by sensor
-	votes   []ballot      // in the order of the channels
-	shares  []bool        // by sensor: it votes on something
-	mute    []int64       // by sensor: since when it gives nothing, or heard
-	silent  []string      // names of those that give nothing for long
+	status  []wire.Sensor   // of sensors, then of the missing ones
+	patient []patience      // by sensor
+	votes   []ballot        // in the order of the channels
+	shares  []bool          // by sensor: it votes on something
+	mute    []int64         // by sensor: since when it gives nothing, or heard
+	silent  []string        // names of those that give nothing for long
+	guarded []model.Channel // that a relayed sensor gives which may not stand alone
 	warming bool
 	supply  *supply // nil: it cannot be cut
 	log     *slog.Logger
@@ -51,7 +52,13 @@ func NewSenses(sensors []sensor.Sensor, missing []MissingSensor, judge model.Con
 		log.Error("sensor missing; the agent starts without it", "sensor", m.Name, "err", m.Err)
 		s.status = append(s.status, wire.Sensor{Name: m.Name, Error: m.Err.Error(), Failures: 1})
 	}
+	for i, one := range sensors {
+		s.status[i].Relayed = relayed(one)
+	}
 	for c := range model.NumChannels {
+		if slices.ContainsFunc(sensors, func(one sensor.Sensor) bool { return mayNotStandAlone(one, c) }) {
+			s.guarded = append(s.guarded, c)
+		}
 		b := ballot{Ballot: judge.Ballot(c), outlier: -1}
 		for i, one := range sensors {
 			if slices.Contains(one.Channels(), c) {
@@ -117,6 +124,9 @@ func (s *Senses) Read(ctx context.Context, sample *model.Sample) {
 		}
 	}
 	s.tellSilent(sample.TimeMs)
+	for _, c := range s.guarded {
+		s.guard(c, sample)
+	}
 	for i := range s.votes {
 		s.vote(&s.votes[i], sample)
 	}

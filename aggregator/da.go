@@ -129,7 +129,8 @@ type DA struct {
 	page      *page.Page
 	warned    time.Time // of the certificate's end
 	reports   reports
-	tickedAt  time.Time // pulse's own: when this aggregator last asked for a block
+	tickedAt  time.Time     // pulse's own: when this aggregator last asked for a block
+	listed    chan struct{} // the list has changed, or a broker is there again
 }
 
 // New opens the store and makes a DA that continues where the store ends. Close
@@ -148,7 +149,7 @@ func New(cfg Config, deps Deps) (*DA, error) {
 	if deps.Genesis == nil || deps.Key == nil || deps.Link == nil {
 		return nil, errors.New("aggregator: genesis, key and link are required")
 	}
-	d := &DA{cfg: cfg, deps: deps, reports: reports{self: cfg.ID, wake: make(chan struct{}, 1)}, log: deps.Logger.With("da", cfg.ID)}
+	d := &DA{cfg: cfg, deps: deps, reports: reports{self: cfg.ID, wake: make(chan struct{}, 1)}, listed: make(chan struct{}, 1), log: deps.Logger.With("da", cfg.ID)}
 	if err := d.open(); err != nil {
 		return nil, fmt.Errorf("aggregator %s: %w", cfg.ID, err)
 	}
@@ -261,6 +262,7 @@ func (d *DA) committed(st *ledger.Staged, votes int) {
 	d.mail.Block(st)
 	d.page.Added(st, votes)
 	d.reports.added(d, st)
+	d.listMoved(st)
 }
 
 // keepGenesis puts the genesis next to the chain, so that the folder can be
@@ -310,6 +312,7 @@ const (
 // the store; a DA runs once.
 func (d *DA) Run(ctx context.Context) error {
 	for _, p := range d.deps.Pipes {
+		p.OnUp(d.wakeList)
 		p.Subscribe(wire.EveryDevice(wire.ClassRecord), d.intake.Take)
 		p.Subscribe(wire.EveryDevice(wire.ClassStatus), d.takeView)
 		p.Subscribe(wire.EveryDevice(wire.ClassGate), d.takeView)
@@ -326,6 +329,7 @@ func (d *DA) Run(ctx context.Context) error {
 	g.Go(func() error { return d.mail.Run(ctx) })
 	g.Go(func() error { return d.exchange.Run(ctx) })
 	g.Go(func() error { return d.pulse(ctx) })
+	g.Go(func() error { return d.tellList(ctx) })
 	g.Go(func() error { return d.report(ctx) })
 	g.Go(func() error {
 		for _, p := range d.deps.Pipes {

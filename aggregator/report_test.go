@@ -10,6 +10,7 @@ import (
 
 	"fairwatt/aggregator"
 	"fairwatt/aggregator/ledger"
+	"fairwatt/aggregator/ledger/ledgertest"
 	"fairwatt/proto/fairwattpb"
 	"fairwatt/proto/peerpb"
 	"fairwatt/proto/seal"
@@ -73,7 +74,8 @@ func TestReportsMoveTheTree(t *testing.T) {
 	busy(func() bool { return len(why(t, w, dropper).Disputes) > 0 })
 	now := why(t, w, dropper)
 	t.Logf("%s fell in epoch %d", dropper, now.Epoch)
-	if s := now.Steps[0]; now.TrustE4 >= 8500 || s.Cause != "dispute" || s.RecordHeight == 0 || s.RecordHeight > s.Height {
+	// On a slow machine it may have led before, and earned by blocks of its own.
+	if s := now.Steps[0]; s.AfterE4 >= s.BeforeE4 || s.Cause != "dispute" || s.RecordHeight == 0 || s.RecordHeight > s.Height {
 		t.Errorf("%+v", now)
 	}
 	accuser := now.Disputes[0].With
@@ -91,6 +93,19 @@ func TestReportsMoveTheTree(t *testing.T) {
 				t.Errorf("%s has no measure by %s", da.ID, p.DA)
 			}
 		}
+	}
+	// The page says the same, with the edges of the running view.
+	shown, ok := w.da("da-1").Standing(dropper)
+	if !ok || shown.TrustE4 != why(t, w, dropper).TrustE4 || len(shown.Children) > 0 && slices.Contains(shown.Children, accuser) {
+		t.Errorf("the page: %+v", shown)
+	}
+	for _, node := range w.da("da-1").Snapshot().Tree.Nodes {
+		if node.ID == dropper && (node.EarnedE4 == 0 || node.Why == "" || node.WhyHeight == 0 || node.Disputes == 0) {
+			t.Errorf("the page: %+v", node)
+		}
+	}
+	if _, ok := w.da("da-1").Standing("da-9"); ok {
+		t.Error("the page knows a stranger")
 	}
 	w.halt("da-2")
 	w.start("da-2")
@@ -142,4 +157,42 @@ func mustWhy(t *testing.T, w *town, at, about string) *ledger.Standing {
 		t.Fatalf("%s does not know %s", at, about)
 	}
 	return s
+}
+
+// TestFalseReportFallsBack: an aggregator that accuses all others in its report is found
+// out by that report, as all see it; its own program's true report comes too late.
+func TestFalseReportFallsBack(t *testing.T) {
+	g := testGenesis()
+	g.Params.EpochBlocks = 20
+	w := newTown(t, g)
+	w.startAll()
+	seller := w.device("seller-1", "site-seller-1")
+	body := &fairwattpb.Report{Epoch: 1}
+	for _, da := range g.DAs() {
+		if da.ID != "da-3" {
+			body.Seen = append(body.Seen, &fairwattpb.Seen{Da: da.ID, Missed: 50})
+		}
+	}
+	payload, err := proto.MarshalOptions{Deterministic: true}.Marshal(&fairwattpb.Record{
+		ChainId: w.chain[:], Sender: "da-3", Counter: 1, TimeMs: time.Now().UnixMilli(), Body: &fairwattpb.Record_Report{Report: body},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	sealed, err := seal.Seal(ledgertest.Key("da-3"), "da-3", seal.DomainRecord, w.chain, payload)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.da("da-1").Submit(t.Context(), sealed); err != nil {
+		t.Fatal(err)
+	}
+	for seq := uint64(1); why(t, w, "da-1").Epoch < 2; seq++ {
+		applied(t, "gate", seller.send(seller.gate(seq, fairwattpb.GateState_GATE_STATE_BLOCKED)))
+	}
+	for _, da := range g.DAs() {
+		s := why(t, w, da.ID)
+		if liar := da.ID == "da-3"; s.Condemned != liar || (s.TrustE4 < s.ThresholdE4) != liar || liar && s.Steps[0].Record != idOf(sealed) {
+			t.Errorf("%+v", s)
+		}
+	}
 }

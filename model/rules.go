@@ -182,3 +182,18 @@ func above(e *evidence, tMs int64, c Channel, f figure, was, level Level, set, s
 	}
 	return keep(set.crossed(f.v), level)
 }
+
+// Guards says whether a rule that may block looks at the channel.
+func Guards(c Channel) bool {
+	for _, r := range rules {
+		if r.level != LevelBlock {
+			continue
+		}
+		for _, group := range r.needs {
+			if slices.Contains(group, c) {
+				return true
+			}
+		}
+	}
+	return false
+}

@@ -173,7 +173,7 @@ const sensorsHead = `
 ## Sensors that feed the rules
 
 Each rule that looks at measurements, with the kinds of sensors ([agent.md](agent.md#sensors)) that give what it needs. For each
-thing that it needs, one of them is enough. General kinds such as ` + "`modbus`" + ` are left out: each can give any of these channels but
+thing that it needs, one of them is enough. The general kinds ` + "`modbus`, `mqtt` and `sysfs`" + ` are left out: each can give any of these channels but
 ` + "`lightning_km`" + ` and ` + "`inverter_events`" + `, if a device has it.
 
 | rule | sensors |

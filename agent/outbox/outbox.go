@@ -76,7 +76,7 @@ type Record struct {
 // restart together with them. It is safe for concurrent use.
 type Outbox struct {
 	limits  Limits
-	db      *bolt.DB
+	db      *boltfile.DB
 	damaged string // where a damaged file was put; empty: there was none
 
 	mu      sync.Mutex
@@ -192,7 +192,8 @@ func compact(path string) error {
 	if err != nil {
 		return errors.Join(err, old.Close())
 	}
-	if err := errors.Join(bolt.Compact(fresh, old, 1<<20), fresh.Sync(), fresh.Close(), old.Close()); err != nil {
+	err = boltfile.Guard(func() error { return bolt.Compact(fresh, old.DB, 1<<20) })
+	if err := errors.Join(err, fresh.Sync(), fresh.Close(), old.Close()); err != nil {
 		return err
 	}
 	return os.Rename(temp, path)

@@ -30,6 +30,8 @@ var kinds = map[string]kind{
 	KindPZEM:       kindOf[PZEMOpts](),
 	KindSunSpec:    kindOf[SunSpecOpts](),
 	KindModbus:     kindOf[ModbusOpts](),
+	KindMQTT:       kindOf[MQTTOpts](),
+	KindSysfs:      kindOf[SysfsOpts](),
 	KindADXL345:    kindOf[ADXL345Opts](),
 	KindBH1750:     kindOf[BH1750Opts](),
 	KindMCP9808:    kindOf[MCP9808Opts](),
@@ -89,6 +91,7 @@ const (
 	onPin
 	onSerial
 	onNetwork
+	onName
 )
 
 // atI2C is an address on the I2C bus. 0x00-0x07 and 0x78-0x7f are reserved
@@ -116,6 +119,8 @@ func (p place) check(address uint16) error {
 		return errors.New("pin: missing")
 	case p.on == onPin && outside:
 		return errors.New("address: not for a pulse sensor")
+	case p.on == onName && outside:
+		return errors.New("address: not for this kind")
 	case p.on == onSerial && p.at == "":
 		return errors.New("port: missing")
 	case p.on == onSerial && outside:
@@ -131,7 +136,7 @@ func (p place) name(kind string, address uint16) string {
 	switch {
 	case p.at == "":
 		return fmt.Sprintf("%s@0x%02x", kind, address)
-	case p.on == onPin:
+	case p.on == onPin, p.on == onName:
 		return kind + "@" + p.at
 	case p.on == onNetwork:
 		return fmt.Sprintf("%s@%s/%d", kind, p.at, address)
@@ -152,7 +157,7 @@ func (c Config) Describe() Description {
 		return d
 	}
 	switch p := c.Opts.place(); p.on {
-	case onPin:
+	case onPin, onName:
 		d.Address = p.at
 	case onSerial, onNetwork:
 		d.Bus = p.at
@@ -164,6 +169,19 @@ func (c Config) Describe() Description {
 func (c Config) CountsPulses() bool {
 	c = c.withDefaults()
 	return c.Opts != nil && c.Opts.place().on == onPin
+}
+
+// Topic is the MQTT topic of a sensor of kind mqtt, else empty.
+func (c Config) Topic() string {
+	o, _ := c.withDefaults().Opts.(MQTTOpts)
+	return o.Topic
+}
+
+// SoleWitness is false for a sensor whose word was relayed, unless the site takes it
+// alone.
+func (c Config) SoleWitness() bool {
+	o, relayed := c.withDefaults().Opts.(MQTTOpts)
+	return !relayed || o.SoleWitness
 }
 
 // OnI2C says whether the sensor is a chip on an I2C bus.

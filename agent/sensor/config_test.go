@@ -18,8 +18,8 @@ func parse(text string) (cfg Config, err error) {
 
 // A wrong value is refused with its field and what is right.
 func TestConfigRefusesValues(t *testing.T) {
-	const kinds = `none of ads1115, adxl345, anemometer, as3935, bh1750, bme280, ds18b20, ina219, lm75, mcp9808, modbus, pzem, rain, s0, sht4x, sunspec, tmp102`
-	const ads, regs = "kind: ads1115\ninputs: ", "kind: modbus\nport: X\nregisters: "
+	const kinds = `none of ads1115, adxl345, anemometer, as3935, bh1750, bme280, ds18b20, ina219, lm75, mcp9808, modbus, mqtt, pzem, rain, s0, sht4x, sunspec, sysfs, tmp102`
+	const ads, regs, said = "kind: ads1115\ninputs: ", "kind: modbus\nport: X\nregisters: ", "kind: mqtt\ntopic: a\nvalues: "
 	for _, tt := range []struct{ yaml, want string }{
 		{"kind: bme280\naddress: 0x80", "sensor bme280@0x80: address: 0x80 is no 7-bit device address"},
 		{"kind: bme280\naddress: 0x07", "sensor bme280@0x07: address: 0x07 is no 7-bit device address"},
@@ -93,6 +93,24 @@ func TestConfigRefusesValues(t *testing.T) {
 		{regs + "[{channel: power_w, offset: .nan, register: {address: 1, type: input, decode: int16}}]", "sensor modbus@X/0x01: registers[0].offset: NaN is not within -1e9 and 1e9"},
 		{regs + "[{channel: energy_export_wh, scale: -1, register: {address: 1, type: input, decode: int16}}]", "sensor modbus@X/0x01: registers[0].scale: -1 with offset 0; an energy register counts up: write a scale above 0 and no offset"},
 		{regs + "[{channel: power_w, register: {address: 1, type: input, decode: int16}}, {channel: power_w, register: {address: 2, type: input, decode: int16}}]", "sensor modbus@X/0x01: registers[1].channel: power_w twice"},
+		{"kind: mqtt", `sensor mqtt@0x00: topic: "" is not one topic of 1 to 256 bytes, without + and #`},
+		{"kind: mqtt\ntopic: a/+", `sensor mqtt@a/+: topic: "a/+" is not one topic of 1 to 256 bytes, without + and #`},
+		{"kind: mqtt\ntopic: a\naddress: 1", "sensor mqtt@a: address: not for this kind"},
+		{"kind: mqtt\ntopic: a", "sensor mqtt@a: values: 0 of them, not 1 to 32; write channel and pointer"},
+		{"kind: mqtt\ntopic: a\nmax_age: 2h", "sensor mqtt@a: max_age: 2h0m0s is not within 1s and 1h"},
+		{said + "[{channel: rain_mm}]", "sensor mqtt@a: values[0].channel: rain_mm is not one number; this kind cannot give it"},
+		{said + "[{channel: power_w}, {channel: power_w}]", "sensor mqtt@a: values[1].channel: power_w twice"},
+		{said + "[{channel: power_w, pointer: em:0}]", `sensor mqtt@a: values[0].pointer: "em:0" is no JSON pointer such as /em:0/a_voltage, of at most 16 keys`},
+		{said + "[{channel: power_w, pointer: /a~2b}]", `sensor mqtt@a: values[0].pointer: "/a~2b": write ~0 for ~ and ~1 for / in a key (RFC 6901)`},
+		{said + "[{channel: power_w, scale: 1e10}]", "sensor mqtt@a: values[0].scale: 1e+10 is not within 1e-9 and 1e9, either sign"},
+		{said + "[{channel: power_w}]\nmax_power_w: 0.5", "sensor mqtt@a: max_power_w: 0.5 is not within 1 and 1000000000"},
+		{"kind: sysfs", "sensor sysfs@0x00: files: 0 of them, not 1 to 16; write channel and path"},
+		{"kind: sysfs\ntimeout: 3s", "sensor sysfs@0x00: timeout: 3s is not within 10ms and 2s"},
+		{"kind: sysfs\nfiles: [{channel: temperature_c, path: /etc/passwd}]", `sensor sysfs@/etc/passwd: files[0].path: "/etc/passwd" is no path below /sys/, such as /sys/class/hwmon/hwmon*/temp1_input`},
+		{"kind: sysfs\nfiles: [{channel: temperature_c, path: /sys/../x}]", `sensor sysfs@/sys/../x: files[0].path: "/sys/../x" is no path below /sys/, such as /sys/class/hwmon/hwmon*/temp1_input`},
+		{"kind: sysfs\nfiles: [{channel: temperature_c, path: '/sys/['}]", `sensor sysfs@/sys/[: files[0].path: "/sys/[" is no path below /sys/, such as /sys/class/hwmon/hwmon*/temp1_input`},
+		{"kind: sysfs\nfiles: [{channel: energy_export_wh, path: /sys/a}]", "sensor sysfs@/sys/a: files[0].channel: energy_export_wh begins at zero with the kernel; it is no meter"},
+		{"kind: sysfs\nfiles: [{channel: temperature_c, path: /sys/a}, {channel: temperature_c, path: /sys/b}]", "sensor sysfs@/sys/a: files[1].channel: temperature_c twice"},
 		{"kind: sunspec", `sensor sunspec@0x01: endpoint: "" is no host:port`},
 		{"kind: sunspec\nendpoint: h\naddress: 248", "sensor sunspec@h:502/248: address: unit 248 is not within 1 and 247"},
 		{"kind: sunspec\nendpoint: h\ntimeout: 1ms", "sensor sunspec@h:502/1: timeout: 1ms is not within 50ms and 10s"},
@@ -136,6 +154,8 @@ func TestConfigRefusesKeys(t *testing.T) {
 		{"kind: rain\npin: P\nindoor: true", `[3:1] unknown field "indoor" for kind rain`},
 		{"kind: rain\npin: P\nopts: {}", `[3:1] unknown field "opts" for kind rain`},
 		{"kind: ads1115\ninputs: [{channel: voltage_v, scal: 1}]", `[2:31] unknown field "scal" for kind ads1115`},
+		{"kind: mqtt\ntopic: a\nport: X", `[3:1] unknown field "port" for kind mqtt`},
+		{"kind: sysfs\npath: X", `[2:1] unknown field "path" for kind sysfs`},
 		{"kind: modbus\nport: X\nid: 1", `[3:1] unknown field "id" for kind modbus`},
 		{"kind: modbus\nport: X\nregisters: [{channel: power_w, register: {addres: 1}}]", `[3:43] unknown field "addres" for kind modbus`},
 		{"kind: ina219\nshunt_ohm: much", "[2:12] cannot unmarshal string into Go struct field"},
@@ -171,6 +191,8 @@ func TestConfigKeys(t *testing.T) {
 		"kind: sunspec\naddress: 126\nendpoint: h:1502\nchannels:\n- power_w\n- voltage_v\ntimeout: 2s\nmax_power_w: 5000.0\n",
 		"kind: modbus\naddress: 5\nmap: eastron-sdm630\nport: /dev/ttyUSB0\nbaudrate: 19200\ncomset: 8E1\ntimeout: 2s\nchannels:\n- power_w\nmax_power_w: 5000.0\n" +
 			"registers:\n- channel: power_w\n  register:\n    address: 0\n    type: input\n    decode: float32s\n  scale: 0.5\n  offset: 1.5\n",
+		"kind: mqtt\ntopic: shelly/events/rpc\nmax_age: 2m0s\nsole_witness: true\nmax_power_w: 5000.0\nvalues:\n- channel: power_w\n  pointer: /params/em:0/total_act_power\n  scale: -1.0\n  offset: 0.5\n",
+		"kind: sysfs\ntimeout: 500ms\nfiles:\n- channel: temperature_c\n  path: /sys/class/hwmon/hwmon*/temp1_input\n  scale: 0.001\n  offset: -0.5\n",
 		"kind: modbus\nmap: huawei-sun2000\nendpoint: h:502\nrtu: true\nconnect_delay: 1s\n",
 	} {
 		cfg, err := parse(want)
@@ -229,6 +251,12 @@ func TestConfigDefaults(t *testing.T) {
 		{Config{Kind: KindModbus, Opts: ModbusOpts{Map: "kipp-zonen-smp", Port: "X"}}, "modbus@X/0x01", 1, ModbusOpts{
 			Map: "kipp-zonen-smp", Port: "X", Baudrate: 19200, Comset: "8E1", Timeout: 500 * time.Millisecond, MaxPowerW: 100e3, Channels: []model.Channel{model.IrradianceWPM2},
 			Registers: []RegisterConfig{{Channel: model.IrradianceWPM2, Register: ModbusRegister{Address: &five, Type: "input", Decode: "int16"}, Scale: 1}},
+		}},
+		{Config{Kind: KindMQTT, Opts: MQTTOpts{Topic: "t", Values: []ValueConfig{{Channel: model.PowerW}}}}, "mqtt@t", 0, MQTTOpts{
+			Topic: "t", MaxAge: time.Minute, MaxPowerW: 100e3, Values: []ValueConfig{{Channel: model.PowerW, Scale: 1}},
+		}},
+		{Config{Kind: KindSysfs, Opts: SysfsOpts{Files: []FileConfig{{Channel: model.TemperatureC, Path: "/sys/a"}}}}, "sysfs@/sys/a", 0, SysfsOpts{
+			Timeout: time.Second, Files: []FileConfig{{Channel: model.TemperatureC, Path: "/sys/a", Scale: 1}},
 		}},
 		{Config{Kind: KindModbus, Opts: ModbusOpts{Endpoint: "h"}}, "modbus@h:502/1", 1, ModbusOpts{
 			Endpoint: "h:502", Baudrate: 9600, Comset: "8N1", Timeout: time.Second, MaxPowerW: 100e3, Channels: []model.Channel{},

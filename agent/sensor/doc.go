@@ -18,6 +18,8 @@
 //	pzem        AC values of a phase, Modbus RTU       Peacefair, PZEM-004T V3.0 manual
 //	sunspec     inverters and met stations, Modbus TCP SunSpec models 101-103, 111-113, 302, 307, 701
 //	modbus      any device by a register map           Modbus V1.1b3; configs/meters
+//	mqtt        messages of other devices              JSON pointers, RFC 6901
+//	sysfs       files of the kernel's drivers          Linux, sysfs-class-hwmon, sysfs-bus-iio, w1_therm
 //
 // The package knows periph's conn interfaces only. Opening real buses is the
 // application's business: it hands in a [Buses], made of a Pi's /dev/i2c-* and

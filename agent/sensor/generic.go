@@ -21,7 +21,7 @@ func checkQuantity(c model.Channel) error {
 
 // Generic says whether a kind reads any device, so that its settings alone say what
 // it gives.
-func Generic(kind string) bool { return kind == KindModbus }
+func Generic(kind string) bool { return kind == KindModbus || kind == KindMQTT || kind == KindSysfs }
 
 // quantities are the channels that a plain number can give.
 func quantities() (out []model.Channel) {

@@ -27,7 +27,7 @@ func Gives(kind string) []model.Channel {
 			out = append(out, ch[:]...)
 		}
 		out = append(out, model.FrequencyHz, model.EnergyExportWh, model.EnergyImportWh)
-	case KindModbus:
+	case KindModbus, KindMQTT, KindSysfs:
 		out = append(out, quantities()...)
 	case KindSunSpec:
 		for _, points := range sunModels {

@@ -18,6 +18,7 @@ func TestGives(t *testing.T) {
 		"kind: ads1115\ninputs: [{channel: voltage_a_v, input: '0', scale: 1}, {channel: dc_voltage_v, input: '1', scale: 1}, {channel: current_n_a, input: '2', scale: 1}]",
 		"kind: pzem\nport: X", "kind: pzem\nport: X\nphase: b", "kind: pzem\nport: X\ndirection: import",
 		"kind: modbus\nport: X\nmap: eastron-sdm630", "kind: modbus\nendpoint: h\nmap: huawei-sun2000",
+		"kind: mqtt\ntopic: a\nvalues: [{channel: raining}, {channel: power_w, pointer: /a}]", "kind: sysfs\nfiles: [{channel: temperature_c, path: /sys/a}]",
 		"kind: sunspec\nendpoint: h", "kind: sunspec\nendpoint: h\nchannels: [irradiance_wpm2, dc_voltage_v, wind_direction_deg]",
 	} {
 		cfg, err := parse(text)

@@ -14,12 +14,15 @@ import (
 // A modbusMap is a file of configs/meters: the registers of a type of device, and
 // how its line is set at the factory.
 type modbusMap struct {
-	Device       string           `yaml:"device"` // maker and type, for people
-	Baudrate     int              `yaml:"baudrate,omitempty"`
-	Comset       string           `yaml:"comset,omitempty"`
-	Timeout      time.Duration    `yaml:"timeout,omitempty"`
-	ConnectDelay time.Duration    `yaml:"connect_delay,omitempty"`
-	Registers    []RegisterConfig `yaml:"registers"`
+	Device       string        `yaml:"device"` // maker and type, for people
+	Baudrate     int           `yaml:"baudrate,omitempty"`
+	Comset       string        `yaml:"comset,omitempty"`
+	Timeout      time.Duration `yaml:"timeout,omitempty"`
+	ConnectDelay time.Duration `yaml:"connect_delay,omitempty"`
+	// Type and Decode are those of registers that do not say theirs.
+	Type      string           `yaml:"type,omitempty"`
+	Decode    string           `yaml:"decode,omitempty"`
+	Registers []RegisterConfig `yaml:"registers"`
 }
 
 // readMap reads the map of that name, if there is one. The tests read all of them: one
@@ -28,6 +31,10 @@ func readMap(name string) (m modbusMap, ok bool) {
 	text, ok := meters.Maps()[name]
 	if !ok || yaml.UnmarshalWithOptions([]byte(text), &m, yaml.Strict()) != nil {
 		return modbusMap{}, false
+	}
+	for i := range m.Registers {
+		orDefault(&m.Registers[i].Register.Type, m.Type)
+		orDefault(&m.Registers[i].Register.Decode, m.Decode)
 	}
 	return m, true
 }

@@ -427,6 +427,11 @@ func TestRegisterJumps(t *testing.T) {
 	step("counted", time.Second, 5001, 5001, false)
 	step("as fast as can be", time.Hour, 15001, 15001, false)
 	step("too fast", time.Second, 15020, 15001, true)
+	step("idle", 10*time.Minute, 15020, 15001, false)
+	step("renewed after ten minutes", time.Second, 16680, 16661, false)
+	step("and not a second later", time.Second, 17680, 16661, true)
+	step("back", time.Second, 15020, 16661, true)
+	r.countWh = 15001
 	step("goes on", time.Second, 15021, 15002, false)
 	step("exchanged", time.Second, 10, 15002, true)
 	step("goes on from there", time.Second, 12, 15004, false)

@@ -44,6 +44,8 @@ func (nowhere) DialContext(context.Context, string, string) (net.Conn, error) {
 	return nil, errNowhere
 }
 
+func (nowhere) Hear(string, func([]byte, bool)) error { return nil }
+
 type noBus struct{}
 
 func (noBus) String() string                  { return "nowhere" }

@@ -16,6 +16,8 @@ func TestChannelsWithoutHardware(t *testing.T) {
 		KindAnemometer: AnemometerOpts{Pin: "P"}, KindS0: S0Opts{Pin: "P", Direction: "import"}, KindRain: RainOpts{Pin: "P"},
 		KindAS3935: AS3935Opts{IRQPin: "P"}, KindPZEM: PZEMOpts{Port: "P", Phase: "b"},
 		KindModbus:  ModbusOpts{Map: "kipp-zonen-smp", Port: "P"},
+		KindMQTT:    MQTTOpts{Topic: "t", Values: []ValueConfig{{Channel: model.PowerW}}},
+		KindSysfs:   SysfsOpts{Files: []FileConfig{{Channel: model.TemperatureC, Path: "/sys/a"}}},
 		KindSunSpec: SunSpecOpts{Endpoint: "192.0.2.1:502", Channels: []model.Channel{model.PowerW}},
 	}
 	for _, kind := range slices.Sorted(maps.Keys(kinds)) {

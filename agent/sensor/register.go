@@ -29,7 +29,7 @@ type register struct {
 	wasStepWh float64 // of faceWh
 
 	countWh, faceWh float64       // ours, and the meter's own
-	at              time.Duration // when it was read
+	at, changed     time.Duration // when it was read; when it last was another
 	began           bool          // faceWh was read or restored
 	read            bool          // it was read: at is known
 }
@@ -48,17 +48,22 @@ func checkMaxPower(w float64) error {
 	return nil
 }
 
+// renewedIn is the longest that a meter takes to renew its register while it counts.
+const renewedIn = time.Hour
+
 // take reads the meter's register and returns ours, both in Wh.
-func (r *register) take(faceWh float64) (float64, error) {
-	now := r.clock.Now()
+func (r *register) take(faceWh float64) (float64, error) { return r.takeAt(faceWh, r.clock.Now()) }
+
+func (r *register) takeAt(faceWh float64, now time.Duration) (float64, error) {
 	if !within(faceWh, 0, model.EnergyExportWh.Info().Max) {
 		return r.countWh, fmt.Errorf("an energy register of %g Wh is not within 0 and %g", faceWh, model.EnergyExportWh.Info().Max)
 	}
 	if !r.began {
-		r.countWh, r.faceWh, r.at, r.began, r.read, r.wasStepWh = faceWh, faceWh, now, true, true, r.stepWh
+		r.countWh, r.faceWh, r.at, r.changed, r.began, r.read, r.wasStepWh = faceWh, faceWh, now, now, true, true, r.stepWh
 		return r.countWh, nil
 	}
-	since := now - r.at + time.Second // the meter's own clock is another
+	// The meter's own clock is another, and some renew their register by the minute.
+	since := now - r.at + min(r.at-r.changed, renewedIn) + time.Second
 	if !r.read {
 		since = awayFor
 	}
@@ -68,6 +73,9 @@ func (r *register) take(faceWh float64) (float64, error) {
 		counted, faceWh = 0, r.faceWh // a last digit that trembles
 	}
 	was := r.faceWh
+	if faceWh != was || !r.read {
+		r.changed = now
+	}
 	r.faceWh, r.at, r.read, r.wasStepWh = faceWh, now, true, r.stepWh
 	if counted < 0 || counted > most {
 		return r.countWh, fmt.Errorf("%w: from %g to %g Wh, where max_power_w allows %g more; counting goes on from there", ErrJump, was, faceWh, math.Floor(most))

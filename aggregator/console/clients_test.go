@@ -1,6 +1,7 @@
 package console
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -73,6 +74,9 @@ func TestHealthTellsOfTheCertificate(t *testing.T) {
 		}
 		if w := get(t, h, "/metrics"); !strings.Contains(w.Body.String(), "fairwatt_da_certificate_days_left ") {
 			t.Error("the metrics lack the days left")
+		}
+		if w := get(t, h, "/metrics"); !strings.Contains(w.Body.String(), fmt.Sprintf("fairwatt_cert_expiry_seconds{id=%q} %v\n", s.DA, float64(left)/1000)) {
+			t.Errorf("%d ms left: the metrics lack the seconds to the end", left)
 		}
 	}
 }

@@ -32,6 +32,7 @@ func writeSnapshot(w io.Writer, s *Snapshot) {
 	metrics.WriteGaugeUint64(w, "fairwatt_da_up", up)
 	if s.CertificateEndsMs > 0 {
 		metrics.WriteGaugeFloat64(w, "fairwatt_da_certificate_end_timestamp_seconds", float64(s.CertificateEndsMs)/1000)
+		metrics.WriteGaugeFloat64(w, fmt.Sprintf("fairwatt_cert_expiry_seconds{id=%q}", s.DA), float64(s.CertificateEndsMs-s.TimeMs)/1000)
 		metrics.WriteGaugeFloat64(w, "fairwatt_da_certificate_days_left", float64(s.CertificateEndsMs-s.TimeMs)/(24*60*60*1000))
 	}
 	writeChain(w, s)

@@ -269,9 +269,9 @@ type Node struct {
 	Condemned bool   `json:"condemned,omitempty"` // in dispute with more others than can lie
 	Disputes  int    `json:"disputes,omitempty"`
 	Probation string `json:"probation,omitempty"` // whom it forwards to beside the tree, to earn trust
-	Root    bool   `json:"root,omitempty"`
-	Failed  bool   `json:"failed,omitempty"` // it led a view that failed in this epoch
-	Self    bool   `json:"self,omitempty"`
+	Root      bool   `json:"root,omitempty"`
+	Failed    bool   `json:"failed,omitempty"` // it led a view that failed in this epoch
+	Self      bool   `json:"self,omitempty"`
 }
 
 // An Edge carries blocks from parent to child.

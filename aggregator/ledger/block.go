@@ -131,6 +131,7 @@ type Staged struct {
 	outcomes   []*fairwattpb.Outcome
 	notices    []Notice
 	steps      []Step
+	moves      []Move
 	changes    []Change
 	update     *treeUpdate
 	meta       meta

@@ -60,18 +60,24 @@ func (x *execution) bond(id string, b *fairwattpb.Bond) *Refusal {
 	a.WalletMicro -= b.AmountMicro
 	x.meta.WalletsMicro -= b.AmountMicro
 	x.put(keyAccount+id, &a)
-	x.toBond(id, b.AmountMicro)
+	x.toBond(b.AmountMicro, Move{Who: id, What: MoveBonded, WalletMicro: -b.AmountMicro})
 	x.step(Step{Who: id, Kind: StepBonded, AmountMicro: b.AmountMicro})
 	return nil
 }
 
-// toBond adds money to a bond. It vouches from the next period on.
-func (x *execution) toBond(id string, amountMicro int64) {
-	a := x.faded(id)
+// toBond adds money to a bond. It vouches from the next period on, for it may have
+// vouched in this one already, in another bond; what a deposit brings onto the chain has
+// not.
+func (x *execution) toBond(amountMicro int64, what Move) {
+	a := x.faded(what.Who)
 	a.BondMicro += amountMicro
-	a.FreshMicro += amountMicro
+	if what.What != MoveDeposit {
+		a.FreshMicro += amountMicro
+	}
 	x.meta.BondsMicro += amountMicro
-	x.put(keyAccount+id, &a)
+	x.put(keyAccount+what.Who, &a)
+	what.BondMicro = amountMicro
+	x.move(what)
 }
 
 // unbond asks for money of the bond. From now on it bears no promise, but what was
@@ -108,12 +114,16 @@ func (x *execution) left(id string, deadlineMs int64) {
 	x.meta.BondsMicro -= amount
 	x.put(keyAccount+id, &a)
 	x.step(Step{Who: id, Kind: StepLeft, AmountMicro: amount})
-	x.toWallet(id, amount)
+	x.toWallet(amount, Move{Who: id, What: MoveUnbonded, BondMicro: -amount})
 	x.tellOf(id)
 }
 
 // toWallet pays money to a participant. What it owes in fines goes into the fund first.
-func (x *execution) toWallet(id string, amountMicro int64) {
+func (x *execution) toWallet(amountMicro int64, what Move) {
+	if amountMicro == 0 {
+		return
+	}
+	id := what.Who
 	a, _ := x.account(id)
 	due := min(a.FinesDueMicro, amountMicro)
 	a.FinesDueMicro -= due
@@ -121,15 +131,18 @@ func (x *execution) toWallet(id string, amountMicro int64) {
 	x.meta.WalletsMicro += amountMicro - due
 	x.meta.FundMicro += due
 	x.put(keyAccount+id, &a)
+	what.WalletMicro = amountMicro
+	x.move(what)
 	if due > 0 {
+		x.move(Move{Who: id, What: MoveDue, WalletMicro: -due})
 		x.step(Step{Who: id, Kind: StepDuePaid, AmountMicro: due})
 	}
 }
 
 // take collects money from a participant: of its bond, then of what leaves it, then of
 // its wallet. It returns what could be had. The caller has to put it somewhere.
-func (x *execution) take(id string, amountMicro int64) int64 {
-	a := x.faded(id)
+func (x *execution) take(amountMicro int64, what Move) int64 {
+	a := x.faded(what.Who)
 	left := amountMicro
 	part := func(from *int64) int64 {
 		n := min(left, *from)
@@ -137,10 +150,13 @@ func (x *execution) take(id string, amountMicro int64) int64 {
 		left -= n
 		return n
 	}
-	x.meta.BondsMicro -= part(&a.BondMicro) + part(&a.LeavingMicro)
-	x.meta.WalletsMicro -= part(&a.WalletMicro)
+	what.BondMicro = -part(&a.BondMicro) - part(&a.LeavingMicro)
+	what.WalletMicro = -part(&a.WalletMicro)
+	x.meta.BondsMicro += what.BondMicro
+	x.meta.WalletsMicro += what.WalletMicro
 	a.FreshMicro = min(a.FreshMicro, a.BondMicro)
-	x.put(keyAccount+id, &a)
+	x.put(keyAccount+what.Who, &a)
+	x.move(what)
 	return amountMicro - left
 }
 
@@ -149,11 +165,11 @@ func (x *execution) fine(t *Trade, from, to string, amountMicro int64, why strin
 	if amountMicro <= 0 {
 		return
 	}
-	got := x.take(from, amountMicro)
+	got := x.take(amountMicro, Move{Who: from, What: MoveFined, Trade: t.ID, Other: to})
 	a := x.faded(from)
 	a.FinesDueMicro += amountMicro - got
 	x.put(keyAccount+from, &a)
 	x.step(Step{Who: from, Other: to, Kind: StepFined, Trade: t.ID, AmountMicro: got, DueMicro: amountMicro - got, Text: why})
 	x.step(Step{Who: to, Other: from, Kind: StepMadeGood, Trade: t.ID, AmountMicro: got, Text: why})
-	x.toWallet(to, got)
+	x.toWallet(got, Move{Who: to, What: MoveMadeGood, Trade: t.ID, Other: from})
 }

@@ -13,12 +13,14 @@ type branch struct {
 	TrustE4    int64
 	Links      uint32
 	OverheadUs string // to each aggregator of the genesis: 4 bytes
+	Apart      string // the places of those that it is to send nothing to, ascending
 }
 
 func (b *branch) fields(c codec) {
 	c.i64("trust_e4", &b.TrustE4)
 	c.u32("links", &b.Links)
 	c.str("overhead_us", &b.OverheadUs)
+	c.str("apart", &b.Apart)
 }
 
 // rebuilt says when the trees were last built anew, and why.
@@ -36,7 +38,7 @@ func (r *rebuilt) fields(c codec) {
 // The reasons beyond those of package wct.
 const (
 	reasonThreshold = "threshold" // someone is trusted now, or is so no more
-	reasonEdges     = "edges"     // an edge may be used now, or may be so no more
+	reasonEdges     = "edges"     // two fell out, or fell silent, or may send to each other again
 )
 
 // us is the overhead to the aggregator at a place of the genesis.
@@ -54,6 +56,10 @@ func formatBranch(in *wct.Input, i int) branch {
 	b.OverheadUs = string(row)
 	return b
 }
+
+// weighEpochs is how often a faster tree is looked for. With fifty aggregators that takes
+// a tenth of a second of each, and what is measured moves all the time.
+const weighEpochs = 8
 
 // adopted is what the trees in use are built from, in the order of the genesis.
 func (s *State) adopted(get func(string, value) bool) *wct.Input {
@@ -98,12 +104,12 @@ func picked(in *wct.Input, order []int) *wct.Input {
 	return &out
 }
 
-// reported is the network as the members say it is now. An overhead is the greater of
-// what its two ends have measured: who lies about one can make edges of its own
-// dearer, and no others.
-func (x *execution) reported(members []member) *wct.Input {
-	in := x.state.genesis.network()
-	tooMuch := in.OverheadThresholdUs + 1
+// reported is the network as the members say it is now, and who is to send nothing to
+// whom. An overhead is the greater of what its two ends have measured: who lies about
+// one can make edges of its own dearer, and no others.
+func (x *execution) reported(members []member) (in *wct.Input, apart []string) {
+	in = x.state.genesis.network()
+	most := in.OverheadThresholdUs
 	for i := range members {
 		m := &members[i]
 		in.TrustE4[i] = m.standing.TrustE4
@@ -111,20 +117,25 @@ func (x *execution) reported(members []member) *wct.Input {
 			in.Links[i] = min(in.Links[i], said)
 		}
 		for j := range members {
-			if i == j {
-				continue
-			}
-			other := &members[j]
-			if us := max(m.known.of(j).OverheadUs, other.known.of(i).OverheadUs); us > 0 {
+			if us := max(m.known.of(j).OverheadUs, members[j].known.of(i).OverheadUs); us > 0 && i != j {
 				in.OverheadUs[i][j] = int64(coarse(us))
 			}
-			apart := slices.ContainsFunc(m.disputes, func(d dispute) bool { return int(d.with) == j })
-			if apart || m.standing.Silent >= silentEpochs || other.standing.Silent >= silentEpochs {
-				in.OverheadUs[i][j] = max(in.OverheadUs[i][j], tooMuch)
-			}
+			most = max(most, in.OverheadUs[i][j])
 		}
 	}
-	return in
+	for i := range members {
+		m := &members[i]
+		var from []byte
+		for j := range members {
+			fellOut := slices.ContainsFunc(m.disputes, func(d dispute) bool { return int(d.with) == j })
+			if i != j && (fellOut || m.standing.Silent >= silentEpochs || members[j].standing.Silent >= silentEpochs) {
+				in.OverheadUs[i][j] = most + 1 // worse than any other way
+				from = append(from, byte(j))
+			}
+		}
+		apart = append(apart, string(from))
+	}
+	return in, apart
 }
 
 // nextSequence is the sequence of the communication tree from the next epoch on,
@@ -135,10 +146,11 @@ func (x *execution) nextSequence() []int {
 		return s.sequence
 	}
 	in := s.adopted(x.get)
-	now := x.reported(x.reckon())
-	if reason := x.renew(in, now); reason != "" {
+	now, apart := x.reported(x.reckon())
+	if reason := x.renew(in, now, apart); reason != "" {
 		for i, da := range s.genesis.Aggregators {
 			b := formatBranch(now, i)
+			b.Apart = apart[i]
 			x.put(keyTree+da.ID, &b)
 		}
 		x.put(keyRebuilt, &rebuilt{Height: x.meta.Height, Epoch: x.meta.Epoch + 1, Reason: reason})
@@ -155,19 +167,21 @@ func (x *execution) nextSequence() []int {
 // renew says why the trees are to be built anew, and "" where those in use stay: a
 // tree that follows every measurement moves edges all the time, and each costs a
 // connection.
-func (x *execution) renew(in, now *wct.Input) string {
-	for i := range now.N {
+func (x *execution) renew(in, now *wct.Input, apart []string) string {
+	for i, da := range x.state.genesis.Aggregators {
+		var b branch
+		x.get(keyTree+da.ID, &b)
 		switch {
+		case b.Apart != apart[i]:
+			return reasonEdges
 		case now.Links[i] < in.Links[i]:
 			return string(wct.ReasonLinks)
 		case (now.TrustE4[i] < now.TrustThresholdE4) != (in.TrustE4[i] < in.TrustThresholdE4):
 			return reasonThreshold
 		}
-		for j, us := range now.OverheadUs[i] {
-			if (us > now.OverheadThresholdUs) != (in.OverheadUs[i][j] > in.OverheadThresholdUs) {
-				return reasonEdges
-			}
-		}
+	}
+	if x.meta.Epoch%weighEpochs != 0 {
+		return ""
 	}
 	sequence := func(in *wct.Input) []int {
 		t, err := wct.Build(in, wct.WCT)

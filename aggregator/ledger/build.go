@@ -279,6 +279,7 @@ func (s *State) finish(x *execution, st *Staged, sealed [][]byte) error {
 		return err
 	}
 	st.meta, st.notices, st.steps = x.meta, x.notices, x.steps
+	st.moves = x.moves
 	st.changes = x.changes()
 	if err := s.conserves(&x.meta, st.changes); err != nil {
 		return err

@@ -178,10 +178,10 @@ func (x *execution) faded(id string) Account {
 }
 
 // VouchBudgetWh is the credit that an account may vouch for in its period: what was in
-// its bond when the period began. What is bonded in the middle of one counts from the
-// next on, so a unit of money vouches once in a period, in whose hands it may be; all
-// names of one person together gain no more from each other than their money vouches
-// for. What a participant earned is not passed on: a ring could pass it round.
+// its bond when the period began, or was deposited there since. What is bonded out of a
+// wallet counts from the next period on, so a unit of money vouches once in a period, in
+// whose hands it may be; all names of one person together gain no more from each other
+// than their money vouches for. What a participant earned is not passed on: a ring could pass it round.
 func (p *Params) VouchBudgetWh(a *Account) int64 {
 	return mulDiv(max(0, a.BondMicro-a.FreshMicro), p.VouchWh, 1_000_000)
 }

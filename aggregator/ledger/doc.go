@@ -119,13 +119,19 @@
 // or is found to have lied, comes onto a list while its credit is low, for a time that
 // doubles; energy that is missing and said to be missing never puts anyone there.
 //
-// Trust values are those of the genesis in this version; an epoch's sequence is
-// the communication tree's over them, with those who failed as accounting node,
-// as the view of an epoch's last block shows, behind the others: for one epoch,
-// then two, four, up to 32 while they fail in a row. Which tree hangs below an
-// accounting node ([Params].Tree) changes no block and no state. There
-// is no second witness yet that would excuse a hold without using the quota,
-// and no change of keys.
+// With trust by reports ([Params].Trust) trust, overheads and links follow from what
+// the data aggregators report of each other, at the end of each epoch (trust.go). A
+// block that one end of an edge misses is a dispute of both, since nobody else can
+// judge it; only disputes with more than f others cost trust, so that f liars take no
+// one below the threshold. Refused: a mean over all reports, which f liars move;
+// acknowledgements as evidence, which a liar withholds; and a loss for late blocks,
+// which one child alone could bring about. Trees are built anew where that gains enough
+// (branch.go). On other chains all that is the genesis'.
+//
+// An epoch's sequence is the communication tree's, with those who failed as
+// accounting node, as the view of an epoch's last block shows, behind the others: for
+// one epoch, then two, four, up to 32 while they fail in a row. There is no second
+// witness yet that would excuse a hold without using the quota, and no change of keys.
 //
 // # The state
 //

@@ -104,7 +104,7 @@ func (x *execution) overdue(t *Trade) {
 
 // settle pays the bill, returns the rest, and keeps both sides' record.
 func (x *execution) settle(t *Trade, confirmed bool, reason string) {
-	x.payOut(t, t.BilledMicro)
+	x.payOut(t, t.BilledMicro, t.BilledWh)
 	x.giveBack(t, t.EscrowMicro)
 	x.releaseMeter(t.BuyerMeter, t.ID)
 	whole := t.BilledWh*10_000 >= t.VolumeWh*x.params.SettleWholeE4
@@ -155,7 +155,7 @@ func (x *execution) splitDispute(t *Trade) {
 		x.fail(keyTrade+t.ID, err)
 	}
 	agreed = min(agreed, t.BilledMicro)
-	x.payOut(t, agreed+halfEven(t.BilledMicro-agreed, 2))
+	x.payOut(t, agreed+halfEven(t.BilledMicro-agreed, 2), min(t.BilledWh, t.BuyerMeteredWh))
 	x.giveBack(t, t.EscrowMicro)
 	x.endSale(t, true) // counts in the quota's period, uses none of it
 	x.judge(t, t.Buyer, false)

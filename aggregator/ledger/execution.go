@@ -19,6 +19,7 @@ type execution struct {
 	overlay map[string][]byte // nil: deleted
 	notices []Notice
 	steps   []Step
+	moves   []Move
 	index   int   // of the record being applied; -1 in the sweep
 	swept   int   // deadlines that the sweep has ended
 	dueMs   int64 // the deadline that the sweep is at; 0 outside it
@@ -122,7 +123,7 @@ func (x *execution) apply(index int, c *Checked) *Refusal {
 
 	x.undo = x.undo[:0]
 	x.index, x.record = index, c
-	before, notices, steps := x.meta, len(x.notices), len(x.steps)
+	before, notices, steps, moves := x.meta, len(x.notices), len(x.steps), len(x.moves)
 	refusal := x.dispatch(c.Record)
 	if refusal != nil {
 		for i := len(x.undo) - 1; i >= 0; i-- {
@@ -135,7 +136,7 @@ func (x *execution) apply(index int, c *Checked) *Refusal {
 		x.meta = before
 		clear(x.notices[notices:])
 		x.notices = x.notices[:notices]
-		x.steps = x.steps[:steps]
+		x.steps, x.moves = x.steps[:steps], x.moves[:moves]
 	}
 	return refusal
 }
@@ -273,28 +274,32 @@ func (x *execution) toEscrow(t *Trade, amountMicro int64) {
 	a.WalletMicro -= amountMicro
 	x.put(keyAccount+t.Buyer, &a)
 	t.EscrowMicro += amountMicro
+	x.move(Move{Who: t.Buyer, What: MoveEscrowed, Trade: t.ID, WalletMicro: -amountMicro, EscrowMicro: amountMicro})
 	x.meta.WalletsMicro -= amountMicro
 	x.meta.EscrowMicro += amountMicro
 }
 
-// fromEscrow moves money from the trade into a wallet.
-func (x *execution) fromEscrow(t *Trade, to string, amountMicro int64) {
-	if amountMicro == 0 {
-		return
-	}
+// fromEscrow takes money out of the trade.
+func (x *execution) fromEscrow(t *Trade, amountMicro int64, what Move) {
 	t.EscrowMicro -= amountMicro
 	x.meta.EscrowMicro -= amountMicro
-	x.toWallet(to, amountMicro)
+	what.Who, what.Trade, what.EscrowMicro = t.Buyer, t.ID, -amountMicro
+	x.move(what)
 }
 
-func (x *execution) payOut(t *Trade, amountMicro int64) {
-	x.fromEscrow(t, t.Seller, amountMicro)
+// payOut pays the seller for an energy.
+func (x *execution) payOut(t *Trade, amountMicro, energyWh int64) {
 	t.PaidMicro += amountMicro
+	m := Move{What: MoveBought, Other: t.Seller, EnergyWh: energyWh, PriceMicroPerKWh: t.PriceMicroPerKWh}
+	x.fromEscrow(t, amountMicro, m)
+	m.Who, m.What, m.Trade, m.Other = t.Seller, MoveSold, t.ID, t.Buyer
+	x.toWallet(amountMicro, m)
 }
 
 func (x *execution) giveBack(t *Trade, amountMicro int64) {
-	x.fromEscrow(t, t.Buyer, amountMicro)
 	t.ReturnedMicro += amountMicro
+	x.fromEscrow(t, amountMicro, Move{What: MoveReturned})
+	x.toWallet(amountMicro, Move{Who: t.Buyer, What: MoveReturned, Trade: t.ID})
 }
 
 // readMeter checks a reading of owner's meter and stores it. A meter belongs

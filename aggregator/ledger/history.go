@@ -40,6 +40,50 @@ type Step struct {
 	Text        string
 }
 
+// What moves a participant's money.
+const (
+	MoveDeposit   = "deposit"
+	MoveEscrowed  = "escrowed" // wallet to escrow
+	MoveReturned  = "returned" // escrow to wallet
+	MoveBought    = "bought"   // out of the escrow
+	MoveSold      = "sold"     // into the wallet
+	MoveGap       = "gap"      // out of the escrow, into the fund
+	MoveBonded    = "bonded"   // wallet to bond
+	MoveUnbonded  = "unbonded" // bond to wallet
+	MoveFined     = "fined"
+	MoveCharged   = "charged"
+	MoveChargeOff = "charge_back"
+	MoveMadeGood  = "made_good"
+	MoveGranted   = "granted"
+	MoveDue       = "due" // a fine that was owed, out of what came in
+)
+
+// A Move is what one thing did to a participant's money. The moves of a participant add
+// up to what it has: in its wallet, in escrow as a buyer, and in its bond with what
+// leaves it.
+type Move struct {
+	Who              string
+	What             string
+	Trade            string
+	Other            string
+	Index            int // as in a Step
+	EnergyWh         int64
+	PriceMicroPerKWh int64
+	WalletMicro      int64
+	EscrowMicro      int64
+	BondMicro        int64
+}
+
+// Moves returns what the block did to participants' money, in the order it happened.
+func (st *Staged) Moves() []Move { return st.moves }
+
+func (x *execution) move(m Move) {
+	if m.WalletMicro != 0 || m.EscrowMicro != 0 || m.BondMicro != 0 {
+		m.Index = x.index
+		x.moves = append(x.moves, m)
+	}
+}
+
 func (x *execution) step(s Step) {
 	s.Index = x.index
 	x.steps = append(x.steps, s)

@@ -56,10 +56,10 @@ func (x *execution) deposit(d *fairwattpb.Deposit) *Refusal {
 	}
 	x.meta.DepositedMicro += d.AmountMicro
 	if d.Bond {
-		x.toBond(d.To, d.AmountMicro)
+		x.toBond(d.AmountMicro, Move{Who: d.To, What: MoveDeposit})
 		x.step(Step{Who: d.To, Kind: StepBonded, AmountMicro: d.AmountMicro, Text: d.Reference})
 	} else {
-		x.toWallet(d.To, d.AmountMicro)
+		x.toWallet(d.AmountMicro, Move{Who: d.To, What: MoveDeposit})
 	}
 	x.putBytes(reference, nil)
 	x.tell(d.To, nil)

@@ -176,11 +176,25 @@ func collect[T any, P interface {
 		found = append(found, it)
 	}
 	s.mu.RUnlock()
+	var out []T
+	for _, v := range decodeSorted[T, P](found) {
+		if keep(&v) {
+			out = append(out, v)
+		}
+	}
+	return out
+}
+
+// decodeSorted returns the values of items, in key order.
+func decodeSorted[T any, P interface {
+	*T
+	value
+}](found []*item) []T {
 	slices.SortFunc(found, func(a, b *item) int { return strings.Compare(a.key, b.key) })
 	var out []T
 	for _, it := range found {
 		var v T
-		if decodeValue(it.value, P(&v)) == nil && keep(&v) {
+		if decodeValue(it.value, P(&v)) == nil {
 			out = append(out, v)
 		}
 	}

@@ -85,23 +85,28 @@ func (w *world) decided(finding fairwattpb.Finding) {
 func (w *world) nextPeriod() { w.wait(w.Genesis.Params.CreditPeriodMs) }
 
 // A newcomer's credit is a half; a trade that is kept adds the energy that the other
-// side's bond vouches for, from the period after it was bonded on.
+// side's bond vouches for: what was deposited there, or stood there when the period
+// began.
 func TestCreditIsVouchedFor(t *testing.T) {
 	for _, c := range []struct {
 		name           string
 		change         func(*ledger.Genesis)
-		sooner         bool
+		wallet         bool
 		seller, buyer_ int64 // good
 	}{
-		{"in the period of the bond", nil, true, 0, 0},
-		{"in the next one", nil, false, 2000, 2000},
+		{"by what was deposited", nil, false, 2000, 2000},
+		{"not by what came out of a wallet in this period", nil, true, 0, 2000},
 		{"as far as the bond vouches", func(g *ledger.Genesis) { g.Params.VouchWh = 1500 }, false, 1500, 1500},
 		{"as much as a trade may add", func(g *ledger.Genesis) { g.Params.TradeCapWh = 700 }, false, 700, 700},
 		{"as much as a pair may add", func(g *ledger.Genesis) { g.Params.PairCapWh = 2500 }, false, 500, 2000},
 	} {
 		w := newRobust(t, c.change)
-		if !c.sooner {
+		if c.wallet {
+			// The buyer's bond leaves, and comes back out of its wallet.
+			w.must(buyer, unbond(aBond))
+			w.wait(2 * w.Genesis.Params.VerdictMs)
 			w.nextPeriod()
+			w.must(buyer, bond(aBond))
 		}
 		w.toBilled()
 		w.must(buyer, confirm(2100, 2000))

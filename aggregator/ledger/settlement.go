@@ -60,7 +60,7 @@ func (x *execution) settleByMeters(t *Trade, receivedWh int64) {
 	gap := x.price(t, claim) - amount
 	differ := x.beyondTolerance(t, claim, receivedWh)
 	t.BuyerMeteredWh = receivedWh
-	x.payOut(t, amount)
+	x.payOut(t, amount, energy)
 	if differ {
 		x.toFund(t, gap)
 	}
@@ -129,7 +129,7 @@ func (x *execution) overdueBill(t *Trade) {
 		t.Late = true
 		x.turn(t, wire.StatusBilled, "waits for the buyer's meter", x.after(x.params.SilenceMs))
 	default:
-		x.payOut(t, x.price(t, t.BilledWh))
+		x.payOut(t, x.price(t, t.BilledWh), t.BilledWh)
 		x.giveBack(t, t.EscrowMicro)
 		x.releaseMeter(t.BuyerMeter, t.ID)
 		if x.params.robust() {
@@ -203,8 +203,7 @@ func (x *execution) settleByWord(t *Trade, accepted bool, reason string) {
 
 // toFund moves money out of the trade that neither side is to have.
 func (x *execution) toFund(t *Trade, amountMicro int64) {
-	t.EscrowMicro -= amountMicro
 	t.GapMicro += amountMicro
-	x.meta.EscrowMicro -= amountMicro
+	x.fromEscrow(t, amountMicro, Move{What: MoveGap})
 	x.meta.FundMicro += amountMicro
 }

@@ -331,7 +331,7 @@ func (r *reckoning) settle() {
 			m.step.before, m.step.after = uint16(before), uint16(s.TrustE4)
 			switch {
 			case m.step.cause != 0:
-			case len(m.disputes) > 0 && s.TrustE4 > before:
+			case !s.Condemned && len(m.disputes) > 0 && s.TrustE4 > before:
 				m.step.cause = causeCleared
 			default:
 				m.step.cause = causeFaded
@@ -349,27 +349,30 @@ func (r *reckoning) settle() {
 	}
 }
 
-// choosePrentices lets some of those below the threshold earn trust: each forwards to
-// one that has the block from its parent anyway. Without that no newcomer ever rose.
+// choosePrentices puts some on probation: those below the threshold, who would never
+// rise otherwise, and those in a dispute, of which a second accuser decides. Each
+// forwards to one that has the block from its parent anyway.
 func (r *reckoning) choosePrentices() {
 	threshold, epoch := r.x.params.TThreE4, int(r.x.meta.Epoch%(1<<30))
-	var low, high []int
+	var may, trusted []int
 	for i := range r.members {
-		s := &r.members[i].standing
-		s.Probe = 0
-		switch {
-		case s.TrustE4 >= threshold:
-			high = append(high, i)
-		case !s.Condemned && s.Silent < silentEpochs:
-			low = append(low, i)
+		m := &r.members[i]
+		m.standing.Probe = 0
+		low := m.standing.TrustE4 < threshold
+		if !low {
+			trusted = append(trusted, i)
+		}
+		if !m.standing.Condemned && m.standing.Silent < silentEpochs && (low || r.costE4(m) > 0) {
+			may = append(may, i)
 		}
 	}
-	for k := range min(len(low), max(1, r.faulty)) {
-		i := low[(epoch+k)%len(low)]
-		for try := range high {
-			to := high[(epoch+k+try)%len(high)]
-			if _, quarrel := slices.BinarySearchFunc(r.members[i].disputes, to, func(d dispute, to int) int { return int(d.with) - to }); !quarrel {
-				r.members[i].standing.Probe = uint32(to) + 1
+	for k := range min(len(may), 2*max(1, r.faulty)) { // both sides of each liar's dispute
+		m := &r.members[may[(epoch+k)%len(may)]]
+		for try := range trusted {
+			to := trusted[(epoch+k+try)%len(trusted)]
+			quarrel := slices.ContainsFunc(m.disputes, func(d dispute) bool { return int(d.with) == to })
+			if to != may[(epoch+k)%len(may)] && !quarrel {
+				m.standing.Probe = uint32(to) + 1
 				break
 			}
 		}

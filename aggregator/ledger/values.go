@@ -155,7 +155,7 @@ type Account struct {
 
 	// With robust credit.
 	BondMicro     int64 // stands for its promises
-	FreshMicro    int64 // the part of it that came in this period, and vouches from the next on
+	FreshMicro    int64 // the part of it that came out of a wallet in this period, and vouches from the next on
 	LeavingMicro  int64 // was asked back; can be charged still
 	LeavingMs     int64 // when that is over
 	ExposureMicro int64 // promised in open trades

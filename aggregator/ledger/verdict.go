@@ -53,7 +53,7 @@ func (x *execution) openCase(t *Trade, gapWh, gapMicro int64) {
 }
 
 func (x *execution) charge(t *Trade, id string, amountMicro int64) int64 {
-	got := x.take(id, amountMicro)
+	got := x.take(amountMicro, Move{Who: id, What: MoveCharged, Trade: t.ID})
 	x.meta.FundMicro += got
 	x.step(Step{Who: id, Kind: StepCharged, Trade: t.ID, AmountMicro: got, Text: "the meters differ"})
 	return got
@@ -197,7 +197,7 @@ func (x *execution) give(t *Trade, to string, amountMicro int64, text string) {
 	}
 	x.meta.FundMicro -= amountMicro
 	x.step(Step{Who: to, Kind: StepMadeGood, Trade: t.ID, AmountMicro: amountMicro, Text: text})
-	x.toWallet(to, amountMicro)
+	x.toWallet(amountMicro, Move{Who: to, What: MoveMadeGood, Trade: t.ID})
 }
 
 func (x *execution) backToBond(t *Trade, id string, amountMicro int64) {
@@ -206,7 +206,7 @@ func (x *execution) backToBond(t *Trade, id string, amountMicro int64) {
 	}
 	x.meta.FundMicro -= amountMicro
 	x.step(Step{Who: id, Kind: StepReturned, Trade: t.ID, AmountMicro: amountMicro})
-	x.toBond(id, amountMicro)
+	x.toBond(amountMicro, Move{Who: id, What: MoveChargeOff, Trade: t.ID})
 }
 
 // caseOver ends a case that no verdict came for. What was held stays in the fund: to
@@ -263,7 +263,7 @@ func (x *execution) grant(arbiter string, r *fairwattpb.Grant) *Refusal {
 	x.put(key, &g)
 	x.meta.FundMicro -= r.AmountMicro
 	x.step(Step{Who: r.To, Kind: StepGranted, AmountMicro: r.AmountMicro, Text: r.Reference})
-	x.toWallet(r.To, r.AmountMicro)
+	x.toWallet(r.AmountMicro, Move{Who: r.To, What: MoveGranted})
 	x.tellOf(r.To)
 	return nil
 }

@@ -174,7 +174,7 @@ func (s *State) whyDisputes(w *Standing, st *standing) {
 		}
 		one := Dispute{With: s.genesis.Aggregators[d.with].ID, EpochsLeft: int(d.left), Times: int(d.times)}
 		var other standing
-		if s.read(keyTrust+one.With, &other); d.fresh() && !other.Condemned {
+		if s.read(keyTrust+one.With, &other); d.fresh() && !other.Condemned && !st.Condemned {
 			one.CostE4 = disputeCostE4 * int64(d.times) * int64(d.times)
 		}
 		w.Disputes = append(w.Disputes, one)

@@ -51,7 +51,7 @@ func (d *desk) on(sender string, r *fairwattpb.Record) {
 	if o, err := d.chain.Send(sender, r); err != nil || !o.GetApplied() {
 		d.t.Fatalf("%v, %v", o, err)
 	}
-	if err := d.block(d.chain.Blocks[len(d.chain.Blocks)-1]); err != nil {
+	if _, err := d.block(d.chain.Blocks[len(d.chain.Blocks)-1]); err != nil {
 		d.t.Fatal(err)
 	}
 }
@@ -291,5 +291,34 @@ func TestManyRequestsDoNotEndTheCentre(t *testing.T) {
 	clear(d.pending)
 	if _, err := d.due(true); err != nil || len(d.pending) != 1 {
 		t.Errorf("with room %d on their way, %v", len(d.pending), err)
+	}
+}
+
+// With robust credit a seller is quoted for as much as its bond bears, and not at all
+// without one; a buyer's Token is no larger than its own bond bears.
+func TestAnswersWithinTheBonds(t *testing.T) {
+	d := newDesk(t, ledgertest.Robust)
+	d.deposit(10_000_000, "r")
+	bond := func(to string, amountMicro int64) {
+		d.on(ledgertest.Centre, &fairwattpb.Record{Body: &fairwattpb.Record_Deposit{Deposit: &fairwattpb.Deposit{
+			To: to, AmountMicro: amountMicro, Reference: "bond-" + to, Bond: true}}})
+	}
+	bond("seller-1", 100_000) // bears 200,000: 1000 Wh at its price
+	bond("seller-2", 900_000)
+	for _, id := range []string{"seller-1", "seller-2", "seller-3"} {
+		d.seller(id, 200_000, fairwattpb.GateState_GATE_STATE_OPEN)
+	}
+	sellers := d.sellers(d.chain.NowMs)
+	if len(sellers) != 2 || sellers[0].GetSeller() != "seller-1" || sellers[0].GetVolumeWh() != 1000 || sellers[1].GetVolumeWh() != 5000 {
+		t.Fatalf("%v", sellers)
+	}
+	req := ledger.Request{ID: "q", Buyer: "buyer-1", VolumeWh: 4000, MaxPriceMicroPerKWh: 250_000, ExpiresMs: d.chain.NowMs + hourMs}
+	if r, why := d.answer(req, sellers); r != nil || !strings.Contains(why, "bond more") {
+		t.Errorf("without a bond: %v, %q", r, why)
+	}
+	bond("buyer-1", 300_000) // bears 600,000: 2400 Wh at the most it pays
+	r, why := d.answer(req, sellers)
+	if r.GetToken().GetVolumeWh() != 2400 || r.GetToken().GetEscrowMicro() != 600_000 {
+		t.Errorf("%v, %q", r, why)
 	}
 }

@@ -111,7 +111,7 @@ func (a *Authority) SignRequest(der []byte, id string, role Role, hosts []string
 	return a.Sign(csr.PublicKey, id, role, hosts, now)
 }
 
-// Sign certifies a public key for a year.
+// Sign certifies a public key for ten to twelve months; see life.
 func (a *Authority) Sign(pub crypto.PublicKey, id string, role Role, hosts []string, now time.Time) (*x509.Certificate, error) {
 	if !seal.ValidName(id) {
 		return nil, fmt.Errorf("id %q: use 1 to %d of a-z, 0-9 and -", id, seal.MaxNameBytes)
@@ -128,7 +128,7 @@ func (a *Authority) Sign(pub crypto.PublicKey, id string, role Role, hosts []str
 		SerialNumber: serial,
 		Subject:      pkix.Name{CommonName: id, Organization: []string{"fairwatt"}, OrganizationalUnit: []string{string(role)}},
 		NotBefore:    now.Add(-backdate),
-		NotAfter:     now.Add(leafLife),
+		NotAfter:     now.Add(life(serial)),
 		KeyUsage:     x509.KeyUsageDigitalSignature,
 		ExtKeyUsage:  usage,
 		DNSNames:     []string{id},

@@ -34,7 +34,7 @@ type CentreConfig struct {
 	ID      string
 	Key     crypto.Signer // the key the genesis names for ID
 	Genesis *ledger.Genesis
-	Chains  []Chain // the data aggregators; one is followed, f+1 are submitted to
+	Chains  []Chain // the data aggregators; one is followed and the others are asked, f+1 are submitted to
 	// CounterFile keeps the record counter; empty keeps it in memory, for a
 	// chain that ends with the process.
 	CounterFile string
@@ -51,7 +51,6 @@ const (
 	resendEvery = 2 * time.Second
 	submitLimit = 3 * time.Second
 	quietAfter  = 300 * time.Millisecond // without a block: the chain's end is reached
-	stallAfter  = 10 * time.Second       // without a block while something waits: follow another
 	tick        = 100 * time.Millisecond
 	lookEvery   = 5 * time.Second // at open requests, without a block: they run out
 )
@@ -69,15 +68,16 @@ type Centre struct {
 	chain   [32]byte
 	counter *counter
 
-	mu      sync.Mutex
-	state   *ledger.State
-	open    map[requestKey]*asked // requests on the chain without a response
-	placing []placing             // not sealed yet
-	pending map[[32]byte]*pending // our records on their way, by id
-	lastNew time.Time             // when the newest block came
-	changed bool                  // the chain has, since the requests were looked at
-	looked  time.Time             // when they were
-	stats   Stats
+	mu           sync.Mutex
+	state        *ledger.State
+	open         map[requestKey]*asked // requests on the chain without a response
+	placing      []placing             // not sealed yet
+	pending      map[[32]byte]*pending // our records on their way, by id
+	lastNew      time.Time             // when the newest block came
+	lastFollowed time.Time             // when the aggregator that is followed brought one, new or not
+	changed      bool                  // the chain has, since the requests were looked at
+	looked       time.Time             // when they were
+	stats        Stats
 }
 
 type requestKey struct{ buyer, id string }
@@ -91,7 +91,14 @@ type asked struct {
 // then is it known which counters are free.
 type placing struct {
 	body *fairwattpb.Record
+	as   *signer // nil: the centre itself
 	done chan<- error
+}
+
+// A signer is someone else whose record the centre brings to the chain.
+type signer struct {
+	id  string
+	key crypto.Signer
 }
 
 type pending struct {
@@ -175,72 +182,6 @@ func (c *Centre) run(ctx context.Context, answer bool) error {
 	return nil
 }
 
-// follow takes blocks from one aggregator, and from the next when that one
-// fails or falls silent while something waits.
-func (c *Centre) follow(ctx context.Context) error {
-	for i := 0; ; i = (i + 1) % len(c.cfg.Chains) {
-		c.mu.Lock()
-		from := c.state.Height() + 1
-		c.lastNew = c.cfg.Now()
-		c.mu.Unlock()
-		one, cancel := context.WithCancelCause(ctx)
-		watch := make(chan struct{})
-		go func() { defer close(watch); c.watchStall(one, cancel) }()
-		err := c.cfg.Chains[i].Follow(one, from, c.block)
-		cancel(nil)
-		<-watch
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		c.cfg.Logger.Warn("following another aggregator", "was", i, "err", err, "cause", context.Cause(one))
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(tick):
-		}
-	}
-}
-
-var errStalled = errors.New("no block although records wait")
-
-func (c *Centre) watchStall(ctx context.Context, cancel context.CancelCauseFunc) {
-	t := time.NewTicker(time.Second)
-	defer t.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-t.C:
-		}
-		c.mu.Lock()
-		stalled := len(c.pending) > 0 && c.cfg.Now().Sub(c.lastNew) > stallAfter
-		c.mu.Unlock()
-		if stalled {
-			cancel(errStalled)
-			return
-		}
-	}
-}
-
-// block verifies and applies one certified block.
-func (c *Centre) block(cb *fairwattpb.CertifiedBlock) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	st, err := c.state.VerifyCertified(cb)
-	if err != nil {
-		return fmt.Errorf("block %d: %w", c.state.Height()+1, err)
-	}
-	if err := c.state.Commit(st); err != nil {
-		return fmt.Errorf("block %d: %w", c.state.Height()+1, err)
-	}
-	c.lastNew, c.changed = c.cfg.Now(), true
-	outcomes := st.Outcomes()
-	for i, rec := range st.Records() {
-		c.seen(rec, outcomes[i])
-	}
-	return nil
-}
-
 // seen books one record of the chain.
 func (c *Centre) seen(rec *ledger.Checked, outcome *fairwattpb.Outcome) {
 	r := rec.Record
@@ -254,11 +195,10 @@ func (c *Centre) seen(rec *ledger.Checked, outcome *fairwattpb.Outcome) {
 			delete(c.open, requestKey{body.Response.GetToken().GetBuyer(), body.Response.GetRequestId()})
 		}
 	}
-	if r.GetSender() != c.cfg.ID {
-		return
-	}
-	c.counter.sawOnChain(r.GetCounter())
 	p := c.pending[rec.ID]
+	if r.GetSender() == c.cfg.ID {
+		c.counter.sawOnChain(r.GetCounter())
+	}
 	if p == nil {
 		return
 	}
@@ -321,7 +261,7 @@ func (c *Centre) due(answer bool) ([]*pending, error) {
 			}
 		}
 		for _, p := range c.placing {
-			if err := c.enqueue(p.body, nil, p.done); err != nil {
+			if err := c.begin(p); err != nil {
 				p.done <- err
 			}
 		}
@@ -369,17 +309,49 @@ func (c *Centre) enqueue(body *fairwattpb.Record, request *requestKey, done chan
 	if err != nil {
 		return err
 	}
-	body.ChainId, body.Sender, body.Counter = c.chain[:], c.cfg.ID, n
+	return c.dispatch(body, signer{c.cfg.ID, c.cfg.Key}, n, request, done)
+}
+
+// begin puts a record on its way. Someone else's is counted from the newest of theirs
+// on the chain. The caller holds mu.
+func (c *Centre) begin(p placing) error {
+	if p.as == nil {
+		return c.enqueue(p.body, nil, p.done)
+	}
+	return c.dispatch(p.body, *p.as, c.state.LastCounter(p.as.id)+1, nil, p.done)
+}
+
+func (c *Centre) dispatch(body *fairwattpb.Record, by signer, counter uint64, request *requestKey, done chan<- error) error {
+	body.ChainId, body.Sender, body.Counter = c.chain[:], by.id, counter
 	body.TimeMs, body.Simulated = c.cfg.Now().UnixMilli(), c.cfg.Simulated
 	payload, err := proto.MarshalOptions{Deterministic: true}.Marshal(body)
 	if err != nil {
 		return fmt.Errorf("encode record: %w", err)
 	}
-	sealed, err := seal.Seal(c.cfg.Key, c.cfg.ID, seal.DomainRecord, c.chain, payload)
+	sealed, err := seal.Seal(by.key, by.id, seal.DomainRecord, c.chain, payload)
 	if err != nil {
 		return fmt.Errorf("seal record: %w", err)
 	}
 	c.pending[seal.ID(sealed)] = &pending{sealed: sealed, done: done, request: request}
+	return nil
+}
+
+// Verdict brings what an arbiter finds to the chain and returns when it stands there.
+// One arbiter's records go one at a time.
+func (c *Centre) Verdict(ctx context.Context, arbiter string, key crypto.Signer, v *fairwattpb.Verdict) error {
+	err := c.placeAs(ctx, &fairwattpb.Record{Body: &fairwattpb.Record_Verdict{Verdict: v}}, &signer{arbiter, key})
+	if err != nil {
+		return fmt.Errorf("verdict of %s on %s: %w", arbiter, v.GetTradeId(), err)
+	}
+	return nil
+}
+
+// Grant brings an arbiter's word on money of the fund to the chain.
+func (c *Centre) Grant(ctx context.Context, arbiter string, key crypto.Signer, g *fairwattpb.Grant) error {
+	err := c.placeAs(ctx, &fairwattpb.Record{Body: &fairwattpb.Record_Grant{Grant: g}}, &signer{arbiter, key})
+	if err != nil {
+		return fmt.Errorf("grant %s by %s: %w", g.GetReference(), arbiter, err)
+	}
 	return nil
 }
 
@@ -403,11 +375,15 @@ func (c *Centre) Deposit(ctx context.Context, d *fairwattpb.Deposit) error {
 }
 
 func (c *Centre) place(ctx context.Context, body *fairwattpb.Record) error {
+	return c.placeAs(ctx, body, nil)
+}
+
+func (c *Centre) placeAs(ctx context.Context, body *fairwattpb.Record, as *signer) error {
 	done := make(chan error, 1)
 	c.mu.Lock()
 	full := len(c.placing) >= maxPending
 	if !full {
-		c.placing = append(c.placing, placing{body, done})
+		c.placing = append(c.placing, placing{body, as, done})
 	}
 	c.mu.Unlock()
 	if full {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -25,9 +26,13 @@ type quickChain struct {
 	mute bool
 }
 
-func newQuickChain(t *testing.T) *quickChain {
+func newQuickChain(t *testing.T, change ...func(*ledger.Genesis)) *quickChain {
 	t.Helper()
-	c, err := ledgertest.New(ledgertest.Genesis(4, 3, 1))
+	g := ledgertest.Genesis(4, 3, 1)
+	for _, c := range change {
+		c(g)
+	}
+	c, err := ledgertest.New(g)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -237,5 +242,31 @@ func TestCentreAnswersOnceOverRestarts(t *testing.T) {
 func TestCentreOfAnotherChain(t *testing.T) {
 	if _, err := mc.NewCentre(mc.CentreConfig{ID: "mc-77", Genesis: ledgertest.Genesis(4, 0, 0), Chains: []mc.Chain{&quickChain{}}}); err == nil {
 		t.Error("a centre the genesis does not name")
+	}
+}
+
+// An arbiter's record comes to the chain through a centre, signed by the arbiter and
+// counted by its own numbers.
+func TestArbitersThroughACentre(t *testing.T) {
+	q := newQuickChain(t, ledgertest.Robust)
+	centre, stop := q.centre(filepath.Join(t.TempDir(), "counter.db"))
+	defer stop()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	for range 2 {
+		err := centre.Verdict(ctx, "judge-2", ledgertest.Key("judge-2"), &fairwattpb.Verdict{
+			TradeId: "none", Finding: fairwattpb.Finding_FINDING_BUYER, TextHash: make([]byte, 32)})
+		if !errors.Is(err, mc.ErrRefused) || !strings.Contains(err.Error(), "no case is open") {
+			t.Errorf("%v", err)
+		}
+	}
+	err := centre.Grant(ctx, "judge-1", ledgertest.Key("judge-1"), &fairwattpb.Grant{Reference: "g", To: "buyer-1", AmountMicro: 1})
+	if !errors.Is(err, mc.ErrRefused) || !strings.Contains(err.Error(), "the fund holds 0") {
+		t.Errorf("%v", err)
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if a, b := q.c.State.LastCounter("judge-1"), q.c.State.LastCounter("judge-2"); a != 1 || b != 2 {
+		t.Errorf("counters %d, %d", a, b)
 	}
 }

@@ -64,13 +64,13 @@ func TestAccessListOfAnAggregator(t *testing.T) {
 	var may []string
 	for _, topic := range []string{
 		device.Receipt("da-1"), device.Neighbours("da-1"), wire.StatusOfDA("da-1"), device.Receipt("da-2"), device.Neighbours("da-2"),
-		wire.StatusOfDA("da-2"), device.Of(wire.ClassRecord), device.Of(wire.ClassGate), device.Of(wire.ClassNowcast),
+		wire.StatusOfDA("da-2"), device.Of(wire.ClassRecord), device.Of(wire.ClassGate), device.Of(wire.ClassNowcast), wire.ListOfDA("da-1"), wire.ListOfDA("da-2"),
 	} {
 		if allowed(acl, "da-1", "write", topic) {
 			may = append(may, topic)
 		}
 	}
-	if want := []string{device.Receipt("da-1"), device.Neighbours("da-1"), wire.StatusOfDA("da-1")}; !slices.Equal(may, want) {
+	if want := []string{device.Receipt("da-1"), device.Neighbours("da-1"), wire.StatusOfDA("da-1"), wire.ListOfDA("da-1")}; !slices.Equal(may, want) {
 		t.Errorf("da-1 may write %q, want %q", may, want)
 	}
 }

@@ -31,7 +31,7 @@ var bucket = []byte("answers")
 // Outcomes remember what became of the newest records.
 type Outcomes struct {
 	byID *intake.Recent[outcome]
-	db   *bbolt.DB
+	db   *boltfile.DB
 
 	damaged string // where a damaged file was put; empty: there was none
 }

@@ -5,10 +5,11 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"os"
+	"sync/atomic"
 	"time"
 
 	"fairwatt/aggregator/ledger"
+	"fairwatt/proto/boltfile"
 	"fairwatt/proto/fairwattpb"
 
 	"go.etcd.io/bbolt"
@@ -42,7 +43,9 @@ var (
 // A Store is an open chain file. Its methods may be called from several
 // goroutines; Appends wait for each other.
 type Store struct {
-	db *bbolt.DB
+	db     *boltfile.DB
+	path   string
+	height atomic.Uint64 // of the newest block
 }
 
 // lockTimeout is how long Open waits for another process to let go of the file.
@@ -56,10 +59,10 @@ func Open(path string, chainID [32]byte) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := s.init(chainID); err != nil {
-		return nil, errors.Join(fmt.Errorf("open store %s: %w", path, err), s.db.Close())
+	if err = s.init(chainID); err == nil {
+		err = s.readHeight()
 	}
-	return s, nil
+	return s.opened(err)
 }
 
 // OpenReadOnly opens an existing file to read, whichever chain it is of.
@@ -68,81 +71,41 @@ func OpenReadOnly(path string) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := s.ChainID(); err != nil {
-		return nil, errors.Join(fmt.Errorf("open store %s: %w", path, err), s.db.Close())
+	if _, err = s.ChainID(); err == nil {
+		err = s.readHeight()
 	}
-	return s, nil
+	return s.opened(err)
 }
 
-func open(path string, options *bbolt.Options) (s *Store, err error) {
-	// bbolt maps the file and walks its pages: on a truncated one that can
-	// fault or panic. A damaged file is an error here, not our death.
-	defer func() {
-		if r := recover(); r != nil {
-			s, err = nil, fmt.Errorf("open store %s: %w: %v", path, errDamaged, r)
-		}
-	}()
-	if err := checkSize(path); err != nil {
-		return nil, fmt.Errorf("open store %s: %w", path, err)
+// opened returns the store unless err says that it cannot be used.
+func (s *Store) opened(err error) (*Store, error) {
+	if err == nil {
+		return s, nil
 	}
-	db, err := bbolt.Open(path, 0o600, options)
+	return nil, errors.Join(fmt.Errorf("open store %s: %w", s.path, err), s.db.Close())
+}
+
+func open(path string, options *bbolt.Options) (*Store, error) {
+	db, err := boltfile.OpenUnread(path, options)
 	switch {
 	case errors.Is(err, bbolterrors.ErrTimeout):
 		return nil, fmt.Errorf("open store %s: another process has it open", path)
-	case errors.Is(err, bbolterrors.ErrInvalid), errors.Is(err, bbolterrors.ErrChecksum), errors.Is(err, bbolterrors.ErrVersionMismatch):
-		return nil, fmt.Errorf("open store %s: %w: %w", path, errDamaged, err)
 	case err != nil:
-		return nil, fmt.Errorf("open store: %w", err)
+		return nil, fmt.Errorf("open store %s: %w", path, damage(err))
 	}
-	return &Store{db: db}, nil
+	return &Store{db: db, path: path}, nil
 }
 
-// checkSize finds a file that was cut off: it is shorter than the pages its
-// meta page counts. bbolt would map it and fault on the first missing page.
-func checkSize(path string) error {
-	info, err := os.Stat(path)
-	if errors.Is(err, os.ErrNotExist) || err == nil && info.Size() == 0 {
-		return nil // a new file
+// damage adds what a person can do to the error of a damaged file.
+func damage(err error) error {
+	if errors.Is(err, boltfile.ErrDamaged) || errors.Is(err, errDamaged) {
+		return fmt.Errorf("%w; move it away, and this data aggregator fetches its blocks from the others", err)
 	}
-	if err != nil {
-		return err
-	}
-	f, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	defer f.Close() // only read from
-	// Layout of bbolt's file format, version 2: a page header of 16 bytes,
-	// then magic, version, page size, flags (4 bytes each), root bucket (16),
-	// freelist, page count, transaction id, checksum (8 each).
-	const magic, metaBytes = 0xED0CDAED, 16 + 64
-	var newest, tx uint64
-	pageSize := int64(os.Getpagesize())
-	for i := range int64(2) {
-		page := make([]byte, metaBytes)
-		if _, err := f.ReadAt(page, i*pageSize); err != nil {
-			return fmt.Errorf("%w: too short for a meta page: %w", errDamaged, err)
-		}
-		meta := page[16:]
-		if binary.NativeEndian.Uint32(meta) != magic {
-			continue
-		}
-		pageSize = int64(binary.NativeEndian.Uint32(meta[8:]))
-		if id := binary.NativeEndian.Uint64(meta[48:]); id >= tx {
-			tx, newest = id, binary.NativeEndian.Uint64(meta[40:])
-		}
-	}
-	if newest == 0 {
-		return fmt.Errorf("%w: not a chain file", errDamaged)
-	}
-	if uint64(info.Size()) < newest*uint64(pageSize) {
-		return fmt.Errorf("%w: %d bytes, its pages need %d", errDamaged, info.Size(), newest*uint64(pageSize))
-	}
-	return nil
+	return err
 }
 
 func (s *Store) init(chainID [32]byte) error {
-	return s.db.Update(func(tx *bbolt.Tx) error {
+	return s.update(func(tx *bbolt.Tx) error {
 		if meta := tx.Bucket(bucketMeta); meta != nil {
 			have, err := chainOf(meta)
 			if err != nil {
@@ -193,14 +156,10 @@ func (s *Store) ChainID() (id [32]byte, err error) {
 }
 
 // view is a read transaction in which a damaged page is an error.
-func (s *Store) view(fn func(tx *bbolt.Tx) error) (err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			err = fmt.Errorf("%w: %v", errDamaged, r)
-		}
-	}()
-	return s.db.View(fn)
-}
+func (s *Store) view(fn func(tx *bbolt.Tx) error) error { return damage(s.db.View(fn)) }
+
+// update is a write transaction, likewise.
+func (s *Store) update(fn func(tx *bbolt.Tx) error) error { return damage(s.db.Update(fn)) }
 
 // Close closes the file.
 func (s *Store) Close() error {
@@ -221,17 +180,15 @@ func newest(tx *bbolt.Tx) (height uint64, header [32]byte, err error) {
 	return binary.BigEndian.Uint64(h), [32]byte(b), nil
 }
 
-// Height returns the height of the newest block, 0 when there is none or the
-// file cannot be read.
-func (s *Store) Height() uint64 {
-	var height uint64
-	if err := s.view(func(tx *bbolt.Tx) (err error) {
-		height, _, err = newest(tx)
+// Height returns the height of the newest block, 0 when there is none.
+func (s *Store) Height() uint64 { return s.height.Load() }
+
+func (s *Store) readHeight() error {
+	return s.view(func(tx *bbolt.Tx) error {
+		height, _, err := newest(tx)
+		s.height.Store(height)
 		return err
-	}); err != nil {
-		return 0
-	}
-	return height
+	})
 }
 
 // Append stores a staged block with its certificate and its changes to the
@@ -248,7 +205,7 @@ func (s *Store) Append(st *ledger.Staged, cb *fairwattpb.CertifiedBlock) error {
 	if err != nil {
 		return fmt.Errorf("append block %d: %w", height, err)
 	}
-	err = s.db.Update(func(tx *bbolt.Tx) error {
+	err = s.update(func(tx *bbolt.Tx) error {
 		last, lastHash, err := newest(tx)
 		if err != nil {
 			return err
@@ -286,8 +243,9 @@ func (s *Store) Append(st *ledger.Staged, cb *fairwattpb.CertifiedBlock) error {
 		return errors.Join(meta.Put(metaHeight, heightKey(height)), meta.Put(metaHeader, hash[:]))
 	})
 	if err != nil {
-		return fmt.Errorf("append block %d: %w", height, err)
+		return fmt.Errorf("append block %d to %s: %w", height, s.path, err)
 	}
+	s.height.Store(max(s.height.Load(), height))
 	return nil
 }
 
@@ -299,7 +257,7 @@ func (s *Store) Block(height uint64) (*fairwattpb.CertifiedBlock, error) {
 		return err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("block %d: %w", height, err)
+		return nil, fmt.Errorf("block %d of %s: %w", height, s.path, err)
 	}
 	return cb, nil
 }
@@ -345,7 +303,7 @@ func (s *Store) LoadState(g *ledger.Genesis) (*ledger.State, error) {
 	}
 	have, err := s.ChainID()
 	if err != nil {
-		return nil, fmt.Errorf("load state: %w", err)
+		return nil, fmt.Errorf("load state of %s: %w", s.path, err)
 	}
 	if have != g.ChainID() {
 		return nil, fmt.Errorf("load state: the store holds chain %x, the genesis is of %x", have, g.ChainID())
@@ -375,21 +333,21 @@ func (s *Store) LoadState(g *ledger.Genesis) (*ledger.State, error) {
 		return err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("load state: %w", err)
+		return nil, fmt.Errorf("load state of %s: %w", s.path, err)
 	}
 	if height == 0 {
 		return base, nil
 	}
 	state, err := ledger.Restore(g, height, hash, entries)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", errDamaged, err)
+		return nil, damage(fmt.Errorf("load state of %s: %w: %w", s.path, errDamaged, err))
 	}
 	header, headerHash, _, err := ledger.DecodeBlock(cb.GetBlock())
 	if err != nil {
-		return nil, fmt.Errorf("%w: block %d: %w", errDamaged, height, err)
+		return nil, damage(fmt.Errorf("load state of %s: %w: block %d: %w", s.path, errDamaged, height, err))
 	}
 	if root := state.Root(); headerHash != hash || !bytes.Equal(root[:], header.GetStateRoot()) {
-		return nil, fmt.Errorf("%w: state root after block %d is %x, its header says %x", errDamaged, height, root, header.GetStateRoot())
+		return nil, damage(fmt.Errorf("load state of %s: %w: state root after block %d is %x, its header says %x", s.path, errDamaged, height, root, header.GetStateRoot()))
 	}
 	return state, nil
 }

@@ -250,3 +250,83 @@ func BenchmarkAppend(b *testing.B) {
 	}
 	b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(b.N*n), "us/record")
 }
+
+// A file that is damaged while it is open gives one clear line with the file and what
+// to do, for reading and for writing, and never ends the program.
+func TestDamagedInUse(t *testing.T) {
+	c, path := newChain(t), filepath.Join(t.TempDir(), "chain.db")
+	s := openStore(t, path, c.State.ChainID())
+	grow(t, c, s, 40)
+	if err := os.Truncate(path, 2*int64(os.Getpagesize())); err != nil {
+		t.Fatal(err)
+	}
+	sealed, err := c.Seal(ledgertest.Centre, &fairwattpb.Record{Body: &fairwattpb.Record_Deposit{Deposit: &fairwattpb.Deposit{To: "buyer-1", AmountMicro: 7, Reference: "last"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	st, err := c.Advance(sealed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, readErr := s.Block(3)
+	_, stateErr := s.LoadState(c.Genesis)
+	for what, err := range map[string]error{"read": readErr, "load": stateErr, "append": s.Append(st, c.Blocks[len(c.Blocks)-1])} {
+		if err == nil || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), "damaged") || !strings.Contains(err.Error(), "move it away, and this data aggregator fetches its blocks from the others") ||
+			strings.Contains(err.Error(), "\n") {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	if h := s.Height(); h != 40 {
+		t.Errorf("height %d of a chain of 40: a file that cannot be read is no empty one", h)
+	}
+	if err := s.Close(); err != nil && strings.Contains(err.Error(), "\n") {
+		t.Error(err)
+	}
+}
+
+// One page of garbage, wherever it is: each use works or says what is wrong.
+func TestDamagedPage(t *testing.T) {
+	c, path := newChain(t), filepath.Join(t.TempDir(), "chain.db")
+	s := openStore(t, path, c.State.ChainID())
+	grow(t, c, s, 60)
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	sound, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	page, failed := os.Getpagesize(), 0
+	for at := 0; at < len(sound); at += page {
+		garbled := bytes.Clone(sound)
+		for k := at; k < at+page; k++ {
+			garbled[k] = byte(k*7 + k/page)
+		}
+		damaged := filepath.Join(t.TempDir(), "chain.db")
+		if err := os.WriteFile(damaged, garbled, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := useAll(damaged, c); err != nil {
+			failed++
+			if !strings.Contains(err.Error(), damaged) || !strings.Contains(err.Error(), "damaged") || !strings.Contains(err.Error(), "move it away") {
+				t.Errorf("page %d: %v", at/page, err)
+			}
+		}
+	}
+	if failed < 5 {
+		t.Errorf("%d of %d pages were missed by nothing", len(sound)/page-failed, len(sound)/page)
+	}
+}
+
+// useAll does with a store what a data aggregator does.
+func useAll(path string, c *ledgertest.Chain) error {
+	s, err := store.Open(path, c.State.ChainID())
+	if err != nil {
+		return err
+	}
+	_, err = s.LoadState(c.Genesis)
+	if err == nil {
+		err = s.Blocks(1, s.Height(), func(uint64, *fairwattpb.CertifiedBlock) error { return nil })
+	}
+	return errors.Join(err, s.Close())
+}

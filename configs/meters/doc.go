@@ -5,9 +5,10 @@
 // # A file
 //
 // device names maker and type. baudrate and comset are the serial line's as the
-// device leaves the factory; timeout and connect_delay are what it needs. Each of
-// registers has a channel of the trace format, a register (address from 0, type,
-// decode), and a scale that makes the channel's unit of the number. The comment at
+// device leaves the factory; timeout and connect_delay are what it needs. type and
+// decode are those of registers that do not say theirs. Each of registers has a channel
+// of the trace format, a register (address from 0, type, decode), and a scale that makes
+// the channel's unit of the number. The comment at
 // the head names the maker's document. Power is positive in the direction in which
 // the device counts it.
 //

@@ -64,6 +64,9 @@ func newCommunity(cfg *Config, params ledger.Params) (*mc.Community, []net.Liste
 	}
 	params.Tree, params.Settlement = cfg.Tree, cfg.Settlement
 	params = params.WithCredit(cfg.credit())
+	if cfg.credit() == ledger.CreditRobust { // months in minutes
+		params.CreditPeriodMs, params.VerdictMs, params.ListMs = 60_000, 30_000, 30_000
+	}
 	options := mc.Options{Name: "grid", DAs: specs, Centre: "mc-1", Params: &params, Now: time.Now()}
 	if cfg.Links == "memory" {
 		options.OverheadUs = drawOverheads(cfg.DAs, cfg.Seed)

@@ -35,10 +35,14 @@ type Report struct {
 	Tree         string `json:"tree"`       // oct or wct
 	Settlement   string `json:"settlement"` // meters or paper
 	Relay        Relay  `json:"relay"`
-	Dropped      uint64 `json:"dropped"`    // by outboxes and by the broker
-	Unanswered   uint64 `json:"unanswered"` // records still without a final receipt at the end
-	Forged       uint64 `json:"forged"`     // submissions of a stranger that were refused
-	Door         Door   `json:"door"`
+	// Trust is that of each DA at the end, in 1e-4; FoundOut are those in dispute with more
+	// others than can lie.
+	Trust      map[string]int64 `json:"trust_e4"`
+	FoundOut   []string         `json:"found_out"`
+	Dropped    uint64           `json:"dropped"`    // by outboxes and by the broker
+	Unanswered uint64           `json:"unanswered"` // records still without a final receipt at the end
+	Forged     uint64           `json:"forged"`     // submissions of a stranger that were refused
+	Door       Door             `json:"door"`
 
 	// Storm says how far ahead each generator was warned; without a storm it is absent.
 	Storm *Storm `json:"storm,omitempty"`

@@ -24,8 +24,8 @@ const lineLossE4 = 200
 func (g *grid) report(page *console.Snapshot) (*Report, error) {
 	r := &Report{
 		DAs: g.cfg.DAs, Agents: g.cfg.Agents, Buyers: g.cfg.Buyers, Simulated: true, Composed: g.composed,
-		Alerts: make(map[string]int),
-		Tree:   g.cfg.Tree, Settlement: g.cfg.Settlement, Relay: g.relay(), Unanswered: uint64(g.unansweredAtEnd), Forged: g.forgedRefused.Load(),
+		Alerts: make(map[string]int), Trust: make(map[string]int64), FoundOut: []string{},
+		Tree: g.cfg.Tree, Settlement: g.cfg.Settlement, Relay: g.relay(), Unanswered: uint64(g.unansweredAtEnd), Forged: g.forgedRefused.Load(),
 		MoneyConserved: true, EnergyConserved: true, ChainVerified: true,
 	}
 	honest := g.alive()
@@ -34,6 +34,14 @@ func (g *grid) report(page *console.Snapshot) (*Report, error) {
 		return nil, err
 	}
 	r.Height, r.Epochs = state.Height(), state.Epoch()
+	for _, da := range g.community.Genesis.DAs() {
+		if w, ok := state.Why(da.ID); ok {
+			r.Trust[da.ID] = w.TrustE4
+			if w.Condemned {
+				r.FoundOut = append(r.FoundOut, da.ID)
+			}
+		}
+	}
 	for _, n := range honest {
 		r.ViewChanges = max(r.ViewChanges, n.da.Stats().ViewChanges)
 	}

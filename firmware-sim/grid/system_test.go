@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -256,9 +257,18 @@ func TestWholeSystemRootKilled(t *testing.T) {
 
 func TestWholeSystemForwarderDropsBlocks(t *testing.T) {
 	long(t)
-	r := play(t, func(c *Config) { c.For, c.Misbehave = 20*time.Second, []string{DropBlocks} }, nil)
+	r := play(t, func(c *Config) { c.For, c.Misbehave = 30*time.Second, []string{DropBlocks} }, nil)
 	if r.Relay.Pulled == 0 || r.Trades.Settled < 5 {
 		t.Errorf("%d blocks pulled, %d trades settled", r.Relay.Pulled, r.Trades.Settled)
+	}
+	// Reports of the honest find it out; trust of nobody else suffers.
+	if dropper := "da-2"; !slices.Equal(r.FoundOut, []string{dropper}) || r.Trust[dropper] >= 8000 || len(r.Trust) != 4 {
+		t.Errorf("found out %v, trust %v", r.FoundOut, r.Trust)
+	}
+	for da, trust := range r.Trust {
+		if da != "da-2" && trust < 8000 {
+			t.Errorf("trust of %s fell to %d", da, trust)
+		}
 	}
 }
 

@@ -5,9 +5,13 @@
 // first and reads every key and value once. What it finds is [ErrDamaged], which
 // a caller can act upon: refuse the file, or put it aside by [Aside].
 //
-// Read the whole file before use: it costs some milliseconds a megabyte. A check by
-// bbolt's own Tx.Check was refused: it runs in a goroutine of its own, whose panic
-// cannot be caught.
+// Open reads the whole file before use: it costs some milliseconds a megabyte.
+// [OpenUnread] does not, for files that are too large for that. A file may also be
+// damaged while it is in use: the transactions of [DB] return ErrDamaged then, where
+// bbolt would end the program with a fault in mapped memory.
+//
+// A check by bbolt's own Tx.Check was refused: it runs in a goroutine of its own, whose
+// panic cannot be caught.
 package boltfile
 
 import (
@@ -16,7 +20,9 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime"
 	"runtime/debug"
+	"sync/atomic"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -26,37 +32,100 @@ import (
 // ErrDamaged is in the error of a file that is there and cannot be read.
 var ErrDamaged = errors.New("the file is damaged")
 
-// Open opens or makes a file. Another process that has it open is bbolt's
-// ErrTimeout.
-func Open(path string, options *bbolt.Options) (db *bbolt.DB, err error) {
-	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+// A DB is an open file. Its View, Update and Close are bbolt's, and bear damage.
+type DB struct {
+	*bbolt.DB
+	// broken: a write met damage. bbolt may hold its locks ever since.
+	broken atomic.Bool
+}
+
+// View runs a read transaction. What the file's damage makes bbolt or fn do is an
+// error that wraps ErrDamaged.
+func (d *DB) View(fn func(tx *bbolt.Tx) error) error {
+	return Guard(func() error { return d.DB.View(fn) })
+}
+
+// Update runs a write transaction, as View does a read one. After damage no other one
+// is begun.
+func (d *DB) Update(fn func(tx *bbolt.Tx) error) error {
+	if d.broken.Load() {
+		return fmt.Errorf("%w: a write before met it", ErrDamaged)
+	}
+	ended := false
 	defer func() {
-		if p := recover(); p != nil {
-			if db != nil {
-				err = db.Close()
-			}
-			db, err = nil, errors.Join(fmt.Errorf("%w: %v", ErrDamaged, p), err)
+		if !ended {
+			d.broken.Store(true)
 		}
 	}()
-	if err := checkSize(path); err != nil {
-		if !errors.Is(err, errEmpty) || !madeMeanwhile(path, options) {
-			return nil, err
-		}
-		if err := checkSize(path); err != nil {
-			return nil, err
-		}
+	return Guard(func() error {
+		err := d.DB.Update(fn)
+		ended = true
+		return err
+	})
+}
+
+// Close closes the file. One in which a write met damage stays open until the process
+// ends: bbolt would wait for a lock that no one gives back.
+func (d *DB) Close() error {
+	if d.broken.Load() {
+		return nil
 	}
-	db, err = bbolt.Open(path, 0o600, options)
+	return Guard(d.DB.Close)
+}
+
+// Guard calls f and returns its error. A panic in it, or a fault in mapped memory, is an
+// error that wraps ErrDamaged.
+func Guard(f func() error) (err error) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		switch p := recover().(type) {
+		case nil:
+		case runtime.Error:
+			err = fmt.Errorf("%w: a page of it cannot be read (%w)", ErrDamaged, p)
+		default:
+			err = fmt.Errorf("%w: %v", ErrDamaged, p)
+		}
+	}()
+	return f()
+}
+
+// Open opens or makes a file, and reads it. Another process that has it open is bbolt's
+// ErrTimeout.
+func Open(path string, options *bbolt.Options) (*DB, error) {
+	if err := checkSize(path); errors.Is(err, errEmpty) && !madeMeanwhile(path, options) {
+		return nil, err
+	}
+	d, err := OpenUnread(path, options)
+	if err != nil {
+		return nil, err
+	}
+	if err := Guard(func() error { return read(d.DB) }); err != nil {
+		if !errors.Is(err, ErrDamaged) {
+			err = fmt.Errorf("%w: %w", ErrDamaged, err)
+		}
+		return nil, errors.Join(err, d.Close())
+	}
+	return d, nil
+}
+
+// OpenUnread is Open without the reading: only the file's size and first pages are
+// looked at. An empty file is a new one to it.
+func OpenUnread(path string, options *bbolt.Options) (*DB, error) {
+	if err := checkSize(path); err != nil && !errors.Is(err, errEmpty) {
+		return nil, err
+	}
+	var db *bbolt.DB
+	err := Guard(func() (err error) {
+		db, err = bbolt.Open(path, 0o600, options)
+		return err
+	})
 	switch {
 	case errors.Is(err, bbolterrors.ErrInvalid), errors.Is(err, bbolterrors.ErrChecksum), errors.Is(err, bbolterrors.ErrVersionMismatch):
 		return nil, fmt.Errorf("%w: %w", ErrDamaged, err)
 	case err != nil:
 		return nil, err
 	}
-	if err := read(db); err != nil {
-		return nil, errors.Join(fmt.Errorf("%w: %w", ErrDamaged, err), db.Close())
-	}
-	return db, nil
+	return &DB{DB: db}, nil
 }
 
 var errEmpty = errors.New("it is empty")

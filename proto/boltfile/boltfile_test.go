@@ -122,3 +122,69 @@ func TestInUseIsNotDamaged(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A file that is cut while it is in use faults where it is mapped: that is an error of
+// the transaction, of each one after it, and no end of the program.
+func TestCutInUse(t *testing.T) {
+	for name, use := range map[string]func(db *DB) error{
+		"view": func(db *DB) error {
+			return db.View(func(tx *bbolt.Tx) error { return readBucket(tx.Bucket([]byte("b")), 0) })
+		},
+		"update": func(db *DB) error {
+			return db.Update(func(tx *bbolt.Tx) error {
+				for k := range 200 {
+					if err := tx.Bucket([]byte("b")).Put(fmt.Append(nil, k), []byte("new")); err != nil {
+						return err
+					}
+				}
+				return nil
+			})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "a.db")
+			db, err := OpenUnread(path, options)
+			if err != nil {
+				t.Fatal(err)
+			}
+			err = db.Update(func(tx *bbolt.Tx) error {
+				b, err := tx.CreateBucket([]byte("b"))
+				for k := 0; err == nil && k < 200; k++ {
+					err = b.Put(fmt.Append(nil, k), make([]byte, 1000))
+				}
+				return err
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Truncate(path, 2*int64(os.Getpagesize())); err != nil {
+				t.Fatal(err)
+			}
+			for range 3 {
+				if err := use(db); !errors.Is(err, ErrDamaged) {
+					t.Errorf("%v, want %v", err, ErrDamaged)
+				}
+			}
+			if err := db.Close(); err != nil && !errors.Is(err, ErrDamaged) {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// An error of the caller's own function is passed on, and spoils nothing.
+func TestErrorsPass(t *testing.T) {
+	db, err := OpenUnread(filepath.Join(t.TempDir(), "a.db"), options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mine := errors.New("mine")
+	for _, run := range []func(func(*bbolt.Tx) error) error{db.View, db.Update, db.View, db.Update} {
+		if err := run(func(*bbolt.Tx) error { return mine }); !errors.Is(err, mine) || errors.Is(err, ErrDamaged) {
+			t.Error(err)
+		}
+	}
+	if err := db.Close(); err != nil {
+		t.Error(err)
+	}
+}

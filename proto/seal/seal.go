@@ -30,6 +30,8 @@ const (
 	// DomainCommand is for an owner's command to one device. It is of no chain: the
 	// chain id is zero, and the payload names the device.
 	DomainCommand Domain = "command"
+	// DomainList is for a data aggregator's word on who may not trade.
+	DomainList Domain = "list"
 	// DomainNowcast is for what an agent tells its neighbours of the weather.
 	DomainNowcast Domain = "nowcast"
 	// DomainNeighbours is for the nowcasts that a data aggregator hands to one agent,

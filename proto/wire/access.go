@@ -14,5 +14,5 @@ var (
 // AggregatorWrites are the topics that a data aggregator may write, as MQTT
 // filters: what it hands to devices in its own name, and its status.
 func AggregatorWrites(da string) []string {
-	return []string{EveryDevice(ClassReceipt + da), EveryDevice(ClassNeighbours + da), StatusOfDA(da)}
+	return []string{EveryDevice(ClassReceipt + da), EveryDevice(ClassNeighbours + da), StatusOfDA(da), ListOfDA(da)}
 }

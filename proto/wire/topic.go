@@ -22,6 +22,7 @@ const (
 	ClassTrade     = "trade"         // the open trades, retained
 	ClassRecord    = "up/record"     // sealed records
 	ClassReceipt   = "down/receipt/" // and a data aggregator: its receipts
+	ClassList      = "list"          // a data aggregator's: who may not trade, sealed, retained
 	ClassNowcast   = "nowcast"       // what it tells its neighbours, sealed, retained
 	// ClassNeighbours and a data aggregator: nowcasts of others, handed to it.
 	ClassNeighbours = "down/neighbours/"
@@ -51,6 +52,10 @@ func EveryDevice(class string) string { return Root + "+/+/" + class }
 // StatusOfDA returns the topic where a data aggregator says, retained, whether
 // it is online.
 func StatusOfDA(da string) string { return Topics{"da", da}.Of(ClassStatus) }
+
+// ListOfDA returns the topic where a data aggregator says, signed and retained, who may
+// not trade.
+func ListOfDA(da string) string { return Topics{"da", da}.Of(ClassList) }
 
 // A Topic is a topic in its parts: fairwatt/v1/<site>/<device>/<class>.
 type Topic struct {

@@ -208,6 +208,8 @@ type Sensor struct {
 	Error    string  `json:"error,omitempty"`
 	Failures uint64  `json:"failures"`
 	TookMS   float64 `json:"took_ms"` // of the last read
+	// Relayed says that others passed on what it gives, over MQTT.
+	Relayed bool `json:"relayed,omitempty"`
 }
 
 // A Telemetry is the payload of a telemetry topic: the readings of one sample

@@ -48,6 +48,7 @@ func TestTopics(t *testing.T) {
 		pv.Receipt("da-1"):                 "fairwatt/v1/farm-1/pv-1/down/receipt/da-1",
 		pv.Receipt("+"):                    "fairwatt/v1/farm-1/pv-1/down/receipt/+",
 		wire.StatusOfDA("da-1"):            "fairwatt/v1/da/da-1/status",
+		wire.ListOfDA("da-1"):              "fairwatt/v1/da/da-1/list",
 		wire.EveryDevice(wire.ClassRecord): "fairwatt/v1/+/+/up/record",
 		wire.EveryDevice("#"):              "fairwatt/v1/+/+/#",
 	} {

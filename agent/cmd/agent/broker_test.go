@@ -70,12 +70,18 @@ func (l *logBuffer) String() string {
 }
 
 // embedded is mochi in this process.
-type embedded struct{ server *mochi.Server }
+type embedded struct {
+	server *mochi.Server
+	hook   mochi.Hook // who may what; nil: everyone all
+}
 
 func (b *embedded) start(t *testing.T, addr string) {
 	t.Helper()
 	b.server = mochi.New(&mochi.Options{Logger: slog.New(slog.NewTextHandler(io.Discard, nil))})
-	if err := b.server.AddHook(new(allowAll), nil); err != nil {
+	if b.hook == nil {
+		b.hook = new(allowAll)
+	}
+	if err := b.server.AddHook(b.hook, nil); err != nil {
 		t.Fatal(err)
 	}
 	if err := b.server.AddListener(listeners.NewTCP(listeners.Config{ID: "tcp", Address: addr})); err != nil {

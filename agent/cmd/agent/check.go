@@ -103,7 +103,7 @@ const settle = 12 * time.Second
 // check reads every sensor; pulse sensors, which need time, are read again
 // until they have a value or the time is up.
 func check(ctx context.Context, cfg *agent.Config) (lines []checkLine, err error) {
-	hw, err := openHardware(ctx, cfg)
+	hw, err := openHardware(ctx, cfg, unheard())
 	if err != nil {
 		return nil, err
 	}
@@ -119,7 +119,7 @@ func check(ctx context.Context, cfg *agent.Config) (lines []checkLine, err error
 	}
 	var voters []sensor.Sensor
 	for i, one := range hw.sensors {
-		read, err := readSettled(ctx, one, hw.configs[i].CountsPulses())
+		read, err := readSettled(ctx, one, hw.configs[i].CountsPulses() || hw.configs[i].Topic() != "")
 		if err != nil {
 			return nil, err
 		}
@@ -148,8 +148,8 @@ func (r *readOnce) Read(_ context.Context, s *model.Sample) error {
 	return r.err
 }
 
-// readSettled reads a sensor, one that counts pulses until it has a value or
-// the time is up.
+// readSettled reads a sensor, one that counts pulses or hears messages until it has
+// a value or the time is up.
 func readSettled(ctx context.Context, one sensor.Sensor, counts bool) (*readOnce, error) {
 	r := &readOnce{Sensor: one}
 	r.err = one.Read(ctx, &r.sample)

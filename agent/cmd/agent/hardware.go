@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"strings"
 
 	"periph.io/x/conn/v3/gpio"
@@ -30,7 +31,7 @@ type hardware struct {
 // openHardware opens the buses and sets the sensors up. A sensor that cannot
 // be set up is listed as missing; only buses that cannot be reached at all are
 // an error.
-func openHardware(ctx context.Context, cfg *agent.Config) (*hardware, error) {
+func openHardware(ctx context.Context, cfg *agent.Config, log *slog.Logger) (_ *hardware, err error) {
 	var buses sensor.Buses
 	h := &hardware{}
 	if address, ok := strings.CutPrefix(cfg.Bus, agent.SimScheme); ok {
@@ -47,8 +48,16 @@ func openHardware(ctx context.Context, cfg *agent.Config) (*hardware, error) {
 		buses, h.close = host, host
 	}
 	h.buses = buses
+	topics, err := newTopics(cfg, log)
+	if err != nil {
+		return nil, errors.Join(err, h.close.Close())
+	}
 	for _, c := range cfg.Sensors {
-		one, err := sensor.New(c, buses)
+		on := buses
+		if c.Topic() != "" {
+			on = topics
+		}
+		one, err := sensor.New(c, on)
 		if err != nil {
 			h.missing = append(h.missing, agent.MissingSensor{Name: c.Describe().Name, Err: err})
 			continue
@@ -56,8 +65,23 @@ func openHardware(ctx context.Context, cfg *agent.Config) (*hardware, error) {
 		h.sensors = append(h.sensors, one)
 		h.configs = append(h.configs, c)
 	}
+	if topics != nil {
+		h.close = closers{topics, h.close}
+		if err := topics.open(); err != nil {
+			return nil, errors.Join(err, h.close.Close())
+		}
+	}
 	return h, nil
 }
+
+// unheard logs nothing: a command says itself what it finds.
+func unheard() *slog.Logger { return slog.New(slog.DiscardHandler) }
+
+// closers are closed one after the other.
+type closers [2]io.Closer
+
+// Close implements io.Closer.
+func (c closers) Close() error { return errors.Join(c[0].Close(), c[1].Close()) }
 
 // openContactor opens the contactor of the configuration, if there is one. One
 // that cannot be opened is an error: the agent would sell through a switch that

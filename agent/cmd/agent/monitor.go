@@ -58,7 +58,7 @@ func watchPipe(url, ca, cert, key string, log *slog.Logger) (mqtt.Pipe, error) {
 	if url == "" {
 		return nil, usageError{errors.New("--mqtt is missing")}
 	}
-	config, _, err := tlsOf(&agent.Config{TLS: agent.TLSConfig{CA: ca, Cert: cert, Key: key}}, log)
+	config, _, err := tlsOf(agent.TLSConfig{CA: ca, Cert: cert, Key: key}, log)
 	if err != nil {
 		return nil, err
 	}

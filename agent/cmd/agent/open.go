@@ -32,7 +32,7 @@ is killed. Without a contactor there is nothing to do.`,
 				return nil
 			}
 			cfg.Sensors = nil // they are not needed, and may be broken
-			hw, err := openHardware(cmd.Context(), cfg)
+			hw, err := openHardware(cmd.Context(), cfg, unheard())
 			if err != nil {
 				return err
 			}

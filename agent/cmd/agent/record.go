@@ -81,7 +81,7 @@ func (w *wholeWrites) Write(b []byte) (int, error) {
 }
 
 func record(ctx context.Context, cfg *agent.Config, path string, length time.Duration) (err error) {
-	hw, err := openHardware(ctx, cfg)
+	hw, err := openHardware(ctx, cfg, unheard())
 	if err != nil {
 		return err
 	}

@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -78,7 +77,7 @@ func runAgent(ctx context.Context, cfg *agent.Config, log *slog.Logger) (err err
 	} else {
 		log.Warn("no genesis: the gate is judged and published, but nothing is sealed or traded")
 	}
-	hw, err := openHardware(ctx, cfg)
+	hw, err := openHardware(ctx, cfg, log)
 	if err != nil {
 		return err
 	}
@@ -133,26 +132,25 @@ func runAgent(ctx context.Context, cfg *agent.Config, log *slog.Logger) (err err
 // brokers prepares the connections of a configuration, and says when its certificate
 // ends; nil without one.
 func brokers(cfg *agent.Config, log *slog.Logger) (pipes []mqtt.Pipe, ends func() time.Time, err error) {
-	tlsConfig, pair, err := tlsOf(cfg, log)
-	if err != nil {
+	links := brokerLinks{URLs: cfg.MQTT, Auth: cfg.MQTTAuth, TLS: cfg.TLS}
+	return links.prepare(mqtt.Config{ClientID: cfg.Device, Will: agent.WillOf(cfg), Logger: log})
+}
+
+// prepare makes a connection to each of the brokers.
+func (l brokerLinks) prepare(base mqtt.Config) (pipes []mqtt.Pipe, ends func() time.Time, err error) {
+	var pair *certfile.Pair
+	if base.TLS, pair, err = tlsOf(l.TLS, base.Logger); err != nil {
 		return nil, nil, err
 	}
 	if pair != nil {
 		ends = pair.Ends
 	}
-	password := ""
-	if cfg.MQTTAuth.PasswordFile != "" {
-		b, err := os.ReadFile(cfg.MQTTAuth.PasswordFile)
-		if err != nil {
-			return nil, nil, fmt.Errorf("read MQTT password: %w", err)
-		}
-		password = strings.TrimRight(string(b), "\r\n")
+	base.Username = l.Auth.Username
+	if base.Password, err = l.password(); err != nil {
+		return nil, nil, err
 	}
-	for _, url := range cfg.MQTT {
-		pipe, err := mqtt.New(mqtt.Config{
-			URL: url, ClientID: cfg.Device, Username: cfg.MQTTAuth.Username, Password: password,
-			TLS: tlsConfig, Will: agent.WillOf(cfg), Logger: log,
-		})
+	for _, base.URL = range l.URLs {
+		pipe, err := mqtt.New(base)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -163,27 +161,27 @@ func brokers(cfg *agent.Config, log *slog.Logger) (pipes []mqtt.Pipe, ends func(
 
 // tlsOf reads the files of tls:// connections; nil without a CA. A certificate that
 // changes is read again.
-func tlsOf(cfg *agent.Config, log *slog.Logger) (*tls.Config, *certfile.Pair, error) {
-	if cfg.TLS.CA == "" {
+func tlsOf(files agent.TLSConfig, log *slog.Logger) (*tls.Config, *certfile.Pair, error) {
+	if files.CA == "" {
 		return nil, nil, nil
 	}
-	pem, err := os.ReadFile(cfg.TLS.CA)
+	pem, err := os.ReadFile(files.CA)
 	if err != nil {
 		return nil, nil, fmt.Errorf("read CA: %w", err)
 	}
 	out := &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: x509.NewCertPool()}
 	if !out.RootCAs.AppendCertsFromPEM(pem) {
-		return nil, nil, fmt.Errorf("CA %s: no certificate in it", cfg.TLS.CA)
+		return nil, nil, fmt.Errorf("CA %s: no certificate in it", files.CA)
 	}
-	if cfg.TLS.Cert == "" {
+	if files.Cert == "" {
 		return out, nil, nil
 	}
-	pair, err := certfile.Open(cfg.TLS.Cert, cfg.TLS.Key, tls.LoadX509KeyPair, func(ends time.Time, err error) {
+	pair, err := certfile.Open(files.Cert, files.Key, tls.LoadX509KeyPair, func(ends time.Time, err error) {
 		if err != nil {
-			log.Error("new certificate is not used", "file", cfg.TLS.Cert, "in_use_ends", ends, "err", err)
+			log.Error("new certificate is not used", "file", files.Cert, "in_use_ends", ends, "err", err)
 			return
 		}
-		log.Info("new certificate", "file", cfg.TLS.Cert, "ends", ends)
+		log.Info("new certificate", "file", files.Cert, "ends", ends)
 	})
 	if err != nil {
 		return nil, nil, fmt.Errorf("client %w", err)

@@ -15,7 +15,7 @@ import (
 func tune(ctx context.Context, cfg *agent.Config, w io.Writer) (err error) {
 	buses := *cfg
 	buses.Sensors = nil // a sensor would hold the pin that is counted
-	hw, err := openHardware(ctx, &buses)
+	hw, err := openHardware(ctx, &buses, unheard())
 	if err != nil {
 		return err
 	}

@@ -19,6 +19,6 @@ wallets and answers requests for power.`,
 		Args: noArgs,
 		RunE: helpOnly,
 	}
-	root.AddCommand(daCommand(), mcCommand(), chainCommand(), treeCommand(), wctCommand(), versionCommand(nil))
+	root.AddCommand(daCommand(), mcCommand(), chainCommand(), marketCommand(), treeCommand(), wctCommand(), versionCommand(nil))
 	return root
 }

@@ -34,7 +34,7 @@ admit participants, credit wallets, answer requests.`,
 		Args:    noArgs,
 		RunE:    helpOnly,
 	}
-	cmd.AddCommand(mcInitCommand(), mcRunCommand(), mcRegisterCommand(), mcMeterCommand(), mcDepositCommand(), mcIssueCommand())
+	cmd.AddCommand(mcInitCommand(), mcRunCommand(), mcRegisterCommand(), mcMeterCommand(), mcDepositCommand(), mcIssueCommand(), mcRenewCommand())
 	return cmd
 }
 
@@ -384,7 +384,7 @@ func mcIssueCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "issue --dir DIR --id ID --role agent --out OUT",
 		Short: "Issue a certificate for connections",
-		Long: `Issue a certificate for connections, valid for a year, as tls.key, tls.crt and
+		Long: `Issue a certificate for connections, valid for ten to twelve months, as tls.key, tls.crt and
 ca.crt in the folder OUT. With --csr the TLS key stays with its holder, and OUT
 is the certificate's file.
 

@@ -119,11 +119,14 @@ function head(s) {
   $('name').textContent = s.name;
   document.title = (lost ? 'No connection – ' : '') + (s.name ? `${s.name} – fairwatt` : 'fairwatt');
   $('simulated').hidden = !s.simulated;
-  const fault = s.fault || s.agreement.stuck || '';
+  const days = s.certificate_ends_ms ? Math.floor((s.certificate_ends_ms - s.time_ms) / 86400e3) : Infinity;
+  const ends = days < 0 ? 'The TLS certificate has ended: no new connection comes about. Put a new one in its place (aggregator mc renew).'
+    : days < 30 ? `The TLS certificate ends in ${days} day${days === 1 ? '' : 's'}. Put a new one in its place (aggregator mc renew).` : '';
+  const fault = [s.fault || s.agreement.stuck, ends].filter(Boolean).join(' ');
   $('fault').hidden = !fault;
   if ($('fault').textContent !== fault) $('fault').textContent = fault;
   $('overview').replaceChildren(...overview(s));
-  $('footer').textContent = `Seen by ${s.da}, fairwatt ${s.software}, up since ${stamp.format(s.started_ms)}.`;
+  $('footer').textContent = `Seen by ${s.da}, fairwatt ${s.software}, up since ${stamp.format(s.started_ms)}.` + (days >= 0 && days < Infinity ? ` Its certificate lasts ${days} more day${days === 1 ? '' : 's'}.` : '');
 }
 
 const tradeOrder = ['escrowed', 'paid', 'delivering', 'held', 'billed', 'settled', 'settled_partly', 'refunded', 'disputed', 'failed'];

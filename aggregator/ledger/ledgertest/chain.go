@@ -119,7 +119,8 @@ type Chain struct {
 	Blocks  []*fairwattpb.CertifiedBlock
 	NowMs   int64 // time of the next record; [Chain.Advance] gives a block the next millisecond
 
-	counters map[string]uint64
+	counters  map[string]uint64
+	registers map[string]int64 // of a Deal's meters
 }
 
 // New starts a chain.

@@ -68,52 +68,104 @@ func CalibrationError(p []float64, label []bool, bins int) float64 {
 // average precision over draws. block numbers each row's block. It is
 // deterministic; NaN where every draw lacks a kind of row.
 func Bootstrap(p []float64, label []bool, block []int, draws int) (auc, ap Interval) {
+	r := rank(p)
 	var aucs, aps []float64
-	resample(label, block, draws, [][]float64{p}, func(q [][]float64, l []bool) {
-		aucs, aps = append(aucs, AUC(q[0], l)), append(aps, AveragePrecision(q[0], l))
+	resample(label, block, draws, func(weight []float64) {
+		u, v := r.skill(label, weight)
+		aucs, aps = append(aucs, u), append(aps, v)
 	})
 	return central(aucs), central(aps)
 }
 
 // BootstrapDifference is Bootstrap for how much p is better than o on the same rows.
 func BootstrapDifference(p, o []float64, label []bool, block []int, draws int) (auc, ap Interval) {
+	r, other := rank(p), rank(o)
 	var aucs, aps []float64
-	resample(label, block, draws, [][]float64{p, o}, func(q [][]float64, l []bool) {
-		aucs = append(aucs, AUC(q[0], l)-AUC(q[1], l))
-		aps = append(aps, AveragePrecision(q[0], l)-AveragePrecision(q[1], l))
+	resample(label, block, draws, func(weight []float64) {
+		u, v := r.skill(label, weight)
+		ou, ov := other.skill(label, weight)
+		aucs, aps = append(aucs, u-ou), append(aps, v-ov)
 	})
 	return central(aucs), central(aps)
 }
 
-// resample hands each draw that has both kinds of rows to use.
-func resample(label []bool, block []int, draws int, scores [][]float64, use func([][]float64, []bool)) {
-	members := map[int][]int{}
-	var names []int
+// resample tells each draw that has both kinds of rows how often it holds each row.
+func resample(label []bool, block []int, draws int, use func(weight []float64)) {
+	number := map[int]int{}
+	of := make([]int, len(block))
 	for i, b := range block {
-		if _, ok := members[b]; !ok {
-			names = append(names, b)
+		k, ok := number[b]
+		if !ok {
+			k = len(number)
+			number[b] = k
 		}
-		members[b] = append(members[b], i)
+		of[i] = k
 	}
 	rng := rand.New(rand.NewPCG(20261123, 1))
-	drawn, l := make([][]float64, len(scores)), make([]bool, 0, len(label))
+	times, weight := make([]float64, len(number)), make([]float64, len(block))
 	for range draws {
-		for k := range drawn {
-			drawn[k] = drawn[k][:0]
+		clear(times)
+		for range times {
+			times[rng.IntN(len(times))]++
 		}
-		l = l[:0]
-		for range names {
-			for _, i := range members[names[rng.IntN(len(names))]] {
-				for k := range drawn {
-					drawn[k] = append(drawn[k], scores[k][i])
-				}
-				l = append(l, label[i])
+		pos, neg := 0.0, 0.0
+		for i, k := range of {
+			weight[i] = times[k]
+			if label[i] {
+				pos += weight[i]
+			} else {
+				neg += weight[i]
 			}
 		}
-		if b := BaseRate(l); b > 0 && b < 1 {
-			use(drawn, l)
+		if pos > 0 && neg > 0 {
+			use(weight)
 		}
 	}
+}
+
+// A ranking is rows in falling order of their score, cut where it changes. Rows are
+// sorted once and weighed in each draw.
+type ranking struct {
+	order []int
+	ends  []int // one past the last row of equal scores
+}
+
+func rank(p []float64) ranking {
+	r := ranking{order: make([]int, len(p))}
+	for i := range r.order {
+		r.order[i] = i
+	}
+	slices.SortStableFunc(r.order, func(a, b int) int { return cmp.Compare(p[b], p[a]) })
+	for k := range r.order {
+		if k+1 == len(p) || p[r.order[k]] != p[r.order[k+1]] {
+			r.ends = append(r.ends, k+1)
+		}
+	}
+	return r
+}
+
+// skill is AUC and AveragePrecision of rows that count as often as their weight.
+func (r ranking) skill(label []bool, weight []float64) (auc, ap float64) {
+	var pos, neg, above, sum float64
+	from := 0
+	for _, to := range r.ends {
+		dp, dn := 0.0, 0.0
+		for _, i := range r.order[from:to] {
+			if label[i] {
+				dp += weight[i]
+			} else {
+				dn += weight[i]
+			}
+		}
+		from = to
+		above += dn * (pos + dp/2)
+		pos += dp
+		neg += dn
+		if dp > 0 {
+			sum += dp * pos / (pos + neg)
+		}
+	}
+	return above / (pos * neg), sum / pos
 }
 
 func central(v []float64) Interval {

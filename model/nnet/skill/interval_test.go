@@ -82,3 +82,27 @@ func TestBootstrapOfADifference(t *testing.T) {
 		t.Errorf("against itself %+v and %+v", auc, ap)
 	}
 }
+
+// Rows that count as often as their weight are those rows so many times.
+func TestWeighedSkillIsThatOfRepeatedRows(t *testing.T) {
+	rng := rand.New(rand.NewPCG(4, 4))
+	for range 200 {
+		n := 2 + rng.IntN(40)
+		p, label, weight := make([]float64, n), make([]bool, n), make([]float64, n)
+		var rp []float64
+		var rl []bool
+		for i := range p {
+			p[i], label[i], weight[i] = float64(rng.IntN(6)), rng.IntN(3) == 0, float64(rng.IntN(4))
+			for range int(weight[i]) {
+				rp, rl = append(rp, p[i]), append(rl, label[i])
+			}
+		}
+		if b := BaseRate(rl); !(b > 0 && b < 1) {
+			continue
+		}
+		auc, ap := rank(p).skill(label, weight)
+		if math.Abs(auc-AUC(rp, rl)) > 1e-12 || math.Abs(ap-AveragePrecision(rp, rl)) > 1e-12 {
+			t.Fatalf("%v %v %v: %g and %g, want %g and %g", p, label, weight, auc, ap, AUC(rp, rl), AveragePrecision(rp, rl))
+		}
+	}
+}

@@ -1,0 +1,81 @@
+package ledger_test
+
+import (
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"testing"
+
+	"fairwatt/aggregator/ledger"
+	"fairwatt/aggregator/ledger/ledgertest"
+	"fairwatt/proto/seal"
+)
+
+// The list counts when f+1 aggregators of the genesis have signed the same of it.
+func TestOpenList(t *testing.T) {
+	w := newRobust(t, harsh)
+	w.toPaid()
+	w.wait(w.Genesis.Params.StartByMs)
+	by := func(da, key string) []byte {
+		t.Helper()
+		sealed, _, err := w.State.SealList(da, ledgertest.Key(key))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return sealed
+	}
+	one := by("da-1", "da-1")
+	forge := func(da string, change func(*ledger.PublicList), chain [32]byte) []byte {
+		t.Helper()
+		_, payload, err := seal.Peek(one)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var l ledger.PublicList
+		if err := json.Unmarshal(payload, &l); err != nil {
+			t.Fatal(err)
+		}
+		change(&l)
+		if payload, err = json.Marshal(l); err != nil {
+			t.Fatal(err)
+		}
+		sealed, err := seal.Seal(ledgertest.Key(da), da, seal.DomainList, chain, payload)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return sealed
+	}
+	chain := w.State.ChainID()
+	newer := func(l *ledger.PublicList) { l.Version, l.Listed = 9, nil }
+	other := func(l *ledger.PublicList) { l.ChainID = hex.EncodeToString(make([]byte, 32)) }
+	for name, c := range map[string]struct {
+		sealed [][]byte
+		good   bool
+	}{
+		"two say so":                {[][]byte{one, by("da-2", "da-2")}, true},
+		"one says so":               {[][]byte{one}, false},
+		"one says so twice":         {[][]byte{one, one}, false},
+		"a stranger says so too":    {[][]byte{one, by("da-9", "da-9")}, false},
+		"a forged signature":        {[][]byte{one, by("da-2", "da-3")}, false},
+		"an arbiter":                {[][]byte{one, by("judge-1", "judge-1")}, false},
+		"another chain's signature": {[][]byte{one, forge("da-2", func(*ledger.PublicList) {}, [32]byte{1})}, false},
+		"another chain's text":      {[][]byte{forge("da-1", other, chain), forge("da-2", other, chain)}, false},
+		"they differ":               {[][]byte{one, forge("da-2", newer, chain)}, false},
+		"one lies with a newer one": {[][]byte{one, by("da-2", "da-2"), forge("da-3", newer, chain)}, true},
+		"garbage among them":        {[][]byte{one, nil, []byte("x"), by("da-4", "da-4")}, true},
+		"nothing":                   {nil, false},
+	} {
+		l, err := ledger.OpenList(w.Genesis, c.sealed)
+		if c.good != (err == nil) || err != nil && !errors.Is(err, ledger.ErrList) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if c.good && err == nil && (l.Version != 1 || len(l.Listed) != 1 || l.Listed[0].Trade != "token-1" || l.Listed[0].UntilMs == 0) {
+			t.Errorf("%s: %+v", name, l)
+		}
+	}
+	// The newest of two versions that are said by enough counts.
+	l, err := ledger.OpenList(w.Genesis, [][]byte{forge("da-1", newer, chain), forge("da-2", newer, chain), by("da-3", "da-3"), by("da-4", "da-4")})
+	if err != nil || l.Version != 9 {
+		t.Errorf("%+v, %v", l, err)
+	}
+}
