@@ -74,6 +74,10 @@
 // the live run); float scores in gate and alert events (they differ in the last
 // bits between architectures; the score events carry them, rounded).
 //
+// Neighbours ([Judge.Hear], model/neighbours) reach the network's inputs and nothing
+// else: they may warn, and a site's network blocks only by what it would say without
+// them.
+//
 // The thresholds come from IEEE 1547-2018, EN 50549-1, WMO, Met Office and NWS
 // usage as recalled or read in secondary sources; each rule's Source says
 // which. All are configurable. Nothing here claims conformity with any

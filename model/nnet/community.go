@@ -111,7 +111,7 @@ type CrossValidation struct {
 const crossBlockMs = 61 * skill.DayMs
 
 // CrossValidate trains the wind heads anew for each block of two months before the
-// split's test months: the next block chooses the epoch, the others teach. Rows near
+// split's test months: the next block with such gusts chooses the epoch, the others teach. Rows near
 // a cut are left out. What hears neighbours learns beside the head's own logits, not
 // those of networks that did not see the row: a third of the time, and no kinder.
 func CrossValidate(ctx context.Context, cfg Config, series []*Series, log *slog.Logger) (*CrossValidation, error) {
@@ -140,7 +140,7 @@ func CrossValidate(ctx context.Context, cfg Config, series []*Series, log *slog.
 			return nil, fmt.Errorf("block %d: %w", b, err)
 		}
 		asked := *all
-		asked.Split = blocks.split(all.Split, b)
+		asked.Split = blocks.split(all.Split, b, b)
 		judged, err := collect(series, &asked, PartTest, true)
 		if err != nil {
 			return nil, err
@@ -207,8 +207,8 @@ func wholeBlocks(series []*Series, h *Head) (blocks, error) {
 	return b, nil
 }
 
-// split is the split that judges one block. The next block chooses.
-func (b blocks) split(s Split, judged int) Split {
+// split is the split that judges one block, and chooses by another.
+func (b blocks) split(s Split, judged, choosing int) Split {
 	length := (b.toMs - b.fromMs) / int64(b.n)
 	s.cut = func(timeMs int64) Part {
 		since := timeMs - b.fromMs
@@ -222,7 +222,7 @@ func (b blocks) split(s Split, judged int) Split {
 			return PartTest
 		case at < b.purgeMs || at >= length-b.purgeMs:
 			return PartPurged
-		case k == (judged+1)%b.n:
+		case k == choosing:
 			return PartValidate
 		}
 		return PartTrain
@@ -230,9 +230,33 @@ func (b blocks) split(s Split, judged int) Split {
 	return s
 }
 
+// choosing is the next block after the judged one that has rows of both kinds.
+func (b blocks) choosing(series []*Series, near HeadConfig, judged int) (int, error) {
+	for next := 1; next < b.n; next++ {
+		k := (judged + next) % b.n
+		near.Split = b.split(near.Split, judged, k)
+		h, err := newHead(near, RoleNetwork)
+		if err != nil {
+			return 0, err
+		}
+		r, err := collect(series, h, PartValidate, true)
+		if err != nil {
+			return 0, err
+		}
+		if base := skill.BaseRate(r.label); base > 0 && base < 1 {
+			return k, nil
+		}
+	}
+	return 0, errors.New("no other block has rows of both kinds")
+}
+
 // train trains both heads for one block.
 func (b blocks) train(ctx context.Context, cfg Config, alone, near HeadConfig, series []*Series, judged int, log *slog.Logger) (h, n *Head, err error) {
-	alone.Split, near.Split = b.split(alone.Split, judged), b.split(near.Split, judged)
+	choosing, err := b.choosing(series, near, judged)
+	if err != nil {
+		return nil, nil, err
+	}
+	alone.Split, near.Split = b.split(alone.Split, judged, choosing), b.split(near.Split, judged, choosing)
 	alone.Members, near.Members = 1, 1
 	if h, err = trainHead(ctx, cfg, alone, RoleNetwork, series, log); err != nil {
 		return nil, nil, err

@@ -43,6 +43,9 @@
 // calibration and threshold are chosen on the validation split. Only evaluation
 // reads the test split.
 //
+// A head may stand beside a base (near.go): it adds what neighbours say to the base's
+// logit. Without neighbours the base answers, as if the other were not there.
+//
 // # Refused
 //
 // Gob or ONNX for weights: a gob in graph-walk order loads into another graph
@@ -51,8 +54,11 @@
 // 10 to 100 times the cost on a Pi, for hourly labels that do not carry it.
 // A linear path parallel to the network and soft targets for the wind head: their
 // validation scores were within the spread of seeds (docs/model.md).
-// Hour and season as inputs: a sample's clock is monotonic. Absolute pressure
-// and wind direction: they name the station.
+// Absolute pressure and wind direction: they name the station. Hour and season by
+// the clock: they are the sun's, where a place is known. Neighbours' values, names
+// or places one by one: a network trained on few regions learns which one it is in.
+// A network for the wind head that hears neighbours: logistic regression validates
+// as well and does not depend on its seed.
 //
 // docs/model.md is the model card: data, splits, results, limits.
 package nnet

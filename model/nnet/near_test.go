@@ -267,7 +267,7 @@ func TestBlocksJudgeEachHourOnce(t *testing.T) {
 	for at := int64(-3_600_000); at < b.toMs+3_600_000; at += 3_600_000 {
 		judged := 0
 		for k := range b.n {
-			if b.split(Split{}, k).cut(at) == PartTest {
+			if b.split(Split{}, k, (k+1)%b.n).cut(at) == PartTest {
 				judged++
 			}
 		}

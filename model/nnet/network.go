@@ -1,19 +1,41 @@
 package nnet
 
 import (
+	"bytes"
+	"compress/gzip"
 	"crypto/sha256"
 	_ "embed"
 	"errors"
 	"fmt"
+	"io"
 	"math"
 
 	"fairwatt/model"
 )
 
-// shipped are the weights in the repository; docs/model.md is their card.
+// shipped are the weights in the repository; docs/model.md is their card. What a
+// program does not use of these two is not in it: an agent has the second only.
 //
 //go:embed weights/hazard-1.fwnn
 var shipped []byte
+
+// shippedLive is what Live makes of them, packed: a board has little room.
+//
+//go:embed weights/hazard-1-live.fwnn.gz
+var shippedLive []byte
+
+// liveFile unpacks the weight file of the live heads.
+func liveFile() ([]byte, error) {
+	r, err := gzip.NewReader(bytes.NewReader(shippedLive))
+	if err != nil {
+		return nil, fmt.Errorf("unpack weights: %w", err)
+	}
+	b, err := io.ReadAll(io.LimitReader(r, maxFile+1)) // ParseWeights refuses more
+	if err != nil {
+		return nil, fmt.Errorf("unpack weights: %w", err)
+	}
+	return b, nil
+}
 
 // selfTestTolerance is how far this machine's probability may lie from the
 // training machine's. Architectures fuse and order float32 sums differently, by
@@ -94,8 +116,38 @@ func Load(data []byte) (*Network, error) {
 // ShippedWeights parses the weights in the repository without building graphs.
 func ShippedWeights() (*Weights, error) { return ParseWeights(shipped) }
 
-// Shipped loads the weights in the repository.
-func Shipped() (*Network, error) { return Load(shipped) }
+// LiveWeights parses the heads of them that are used live.
+func LiveWeights() (*Weights, error) {
+	b, err := liveFile()
+	if err != nil {
+		return nil, err
+	}
+	return ParseWeights(b)
+}
+
+// Live are the heads that may be used live, without the sites that they learnt from:
+// all that an agent needs.
+func (w *Weights) Live() *Weights {
+	out := *w
+	out.Heads, out.Yardsticks = nil, nil
+	for _, h := range w.Heads {
+		if !h.EvaluationOnly {
+			one := *h
+			one.Split = Split{}
+			out.Heads = append(out.Heads, &one)
+		}
+	}
+	return &out
+}
+
+// Shipped loads the weights of the repository that are used live.
+func Shipped() (*Network, error) {
+	b, err := liveFile()
+	if err != nil {
+		return nil, err
+	}
+	return Load(b)
+}
 
 // newNetwork builds a network from weights. It keeps no weight of w but those that
 // it scores with.

@@ -62,7 +62,7 @@ func TestPlainPassIsTheReference(t *testing.T) {
 	})
 }
 
-// The shipped heads are scored bit for bit as in training, and their five
+// The shipped heads are scored bit for bit as in training, and their
 // members are taken apart: half of the weights are not touched.
 func TestShippedMembersAreKeptApart(t *testing.T) {
 	w, err := ShippedWeights()
@@ -72,8 +72,13 @@ func TestShippedMembersAreKeptApart(t *testing.T) {
 	rng := rand.New(rand.NewPCG(5, 5))
 	for _, h := range w.Heads {
 		want := map[string]int{RoleLogistic: 0, RoleNetwork: 5}[h.Role]
-		if h.Name == TaskWind {
+		switch h.Name {
+		case "wind":
 			want = 1
+		case "wind-ratio", "wind-near": // linear
+			want = 0
+		case "thunder-near": // three beside the base's five
+			want = 8
 		}
 		if len(h.plain.members) != want {
 			t.Errorf("%s: %d members, want %d", h.Name, len(h.plain.members), want)

@@ -188,7 +188,7 @@ func (e *evaluation) thunder(ctx context.Context, o *evaluateOptions, w *nnet.We
 		s.FillHistory()
 	}
 	goals := map[string][2]float64{"rain": {0.78, 0.115}, "history": {0.81, 0.15}}
-	for _, inputs := range []string{"base", "rain", "history"} {
+	for _, inputs := range []string{"base", "rain", "clock", "history"} {
 		q := nnet.Question{Task: nnet.TaskThunder, HorizonMs: 3 * hourMs, Inputs: inputs, Part: nnet.PartTest}
 		reports, err := e.measure(w, series, q, "test")
 		if err != nil {
