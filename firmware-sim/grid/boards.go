@@ -36,6 +36,15 @@ const (
 	meterPort          = "METER"
 )
 
+// Additional parts of a generator in a storm.
+const (
+	rainPin         = "RAIN"
+	mmPerTip        = 0.2794
+	detectorAddress = 0x03
+	detectorPin     = "STROKE"
+	detectorCap     = 5
+)
+
 // generatorBoard returns the standard board and its sensors, without the sensors
 // whose quantities the weather does not have: a chip without a world does not
 // answer, and would close the gate for ever. If the scenario is about a fault of
@@ -76,6 +85,18 @@ func generatorBoard(w weather) (board.Config, []sensor.Config) {
 	if w.about(scenario.LabelSensor) && w.has(model.PowerW, model.PowerFactor) {
 		layout.PZEM = append(layout.PZEM, board.PZEM{Port: meterPort, Address: 1})
 		sensors = append(sensors, sensor.Config{Kind: sensor.KindPZEM, Opts: sensor.PZEMOpts{Port: meterPort}})
+	}
+	if w.past == nil {
+		return layout, sensors
+	}
+	// A storm's generators notice rain, and every second one lightning.
+	layout.RainGauges = append(layout.RainGauges, board.RainGauge{Pin: rainPin, MMPerTip: mmPerTip})
+	sensors = append(sensors, sensor.Config{Kind: sensor.KindRain, Opts: sensor.RainOpts{Pin: rainPin, MMPerTip: mmPerTip}})
+	if w.has(model.LightningKM, model.LightningCount) {
+		layout.AS3935 = append(layout.AS3935, board.AS3935{Address: detectorAddress, IRQPin: detectorPin, BestCap: detectorCap})
+		sensors = append(sensors, sensor.Config{
+			Kind: sensor.KindAS3935, Address: detectorAddress, Opts: sensor.AS3935Opts{IRQPin: detectorPin, TuningCap: detectorCap},
+		})
 	}
 	return layout, sensors
 }

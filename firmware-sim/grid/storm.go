@@ -87,6 +87,11 @@ func loadStorm(cfg *Config) ([]weather, error) {
 			return nil, fmt.Errorf("storm %s: %w", cfg.Storm, err)
 		}
 		tr.Meta.Position = c.place(along, across)
+		if i%2 == 1 { // every second one has no detector of lightning: it hears of thunder from others
+			tr.Channels = slices.DeleteFunc(tr.Channels, func(ch model.Channel) bool {
+				return ch == model.LightningKM || ch == model.LightningCount
+			})
+		}
 		w := weather{name: cfg.Storm, tr: tr, from: o.Late.Hours()}
 		w.cut(start.Add(c.arrives-c.before), start.Add(c.arrives+time.Duration(c.wayKM/c.speedKMH*float64(time.Hour))+c.after))
 		all[i] = w
@@ -154,8 +159,10 @@ func (f *foresight) begin(p *participant, judge *model.Judge) error {
 	for _, j := range []*model.Judge{judge, f.alone} {
 		for i := range f.past {
 			s := model.Sample{TimeMs: f.past[i].TimeMs}
+			strokes, _ := f.past[i].Get(model.LightningCount)
 			for _, c := range p.config.Judge.Channels {
-				if v, ok := f.past[i].Get(c); ok {
+				// A detector gives a distance of a stroke only; the scenario always has one.
+				if v, ok := f.past[i].Get(c); ok && (c != model.LightningKM || strokes > 0) {
 					s.Set(c, v)
 				}
 			}

@@ -13,8 +13,9 @@ import (
 	"fairwatt/model"
 )
 
-// shippedGz are the weights in the repository, packed, since they are a good part of
-// a board's program; docs/model.md is their card.
+// shippedGz are the weights in the repository, packed; docs/model.md is their card.
+// What a program does not use of these two files is not in it: an agent has the
+// second only.
 //
 //go:embed weights/hazard-1.fwnn.gz
 var shippedGz []byte
@@ -31,6 +32,14 @@ func unpack(packed []byte) ([]byte, error) {
 	}
 	return data, nil
 }
+
+// shippedLive is what Live makes of them, packed: a board has little room.
+//
+//go:embed weights/hazard-1-live.fwnn.gz
+var shippedLive []byte
+
+// liveFile unpacks the weight file of the live heads.
+func liveFile() ([]byte, error) { return unpack(shippedLive) }
 
 // selfTestTolerance is how far this machine's probability may lie from the
 // training machine's. Architectures fuse and order float32 sums differently, by
@@ -117,13 +126,37 @@ func ShippedWeights() (*Weights, error) {
 	return ParseWeights(data)
 }
 
-// Shipped loads the weights in the repository.
-func Shipped() (*Network, error) {
-	data, err := unpack(shippedGz)
+// LiveWeights parses the heads of them that are used live.
+func LiveWeights() (*Weights, error) {
+	b, err := liveFile()
 	if err != nil {
 		return nil, err
 	}
-	return Load(data)
+	return ParseWeights(b)
+}
+
+// Live are the heads that may be used live, without the sites that they learnt from:
+// all that an agent needs.
+func (w *Weights) Live() *Weights {
+	out := *w
+	out.Heads, out.Yardsticks = nil, nil
+	for _, h := range w.Heads {
+		if !h.EvaluationOnly {
+			one := *h
+			one.Split = Split{}
+			out.Heads = append(out.Heads, &one)
+		}
+	}
+	return &out
+}
+
+// Shipped loads the weights of the repository that are used live.
+func Shipped() (*Network, error) {
+	b, err := liveFile()
+	if err != nil {
+		return nil, err
+	}
+	return Load(b)
 }
 
 // newNetwork builds a network from weights. It keeps no weight of w but those that

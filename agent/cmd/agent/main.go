@@ -43,7 +43,7 @@ func logger(level slog.Level) *slog.Logger {
 
 // withNetwork adds what is known of the hazard network in this binary.
 func withNetwork(b *build) error {
-	weights, err := nnet.ShippedWeights()
+	weights, err := nnet.LiveWeights()
 	if err != nil {
 		return fmt.Errorf("built-in weights: %w", err)
 	}
