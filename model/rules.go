@@ -1,8 +1,8 @@
 package model
 
 import (
-	"cmp"
 	"slices"
+	"sort"
 )
 
 // A rule is one entry of the table: its name, its kind, its source, what it
@@ -61,7 +61,7 @@ var rules = func() []rule {
 }()
 
 func inPlace(table []rule) []rule {
-	slices.SortStableFunc(table, func(a, b rule) int { return cmp.Compare(a.place, b.place) })
+	sort.SliceStable(table, func(i, j int) bool { return table[i].place < table[j].place })
 	return table
 }
 
@@ -83,7 +83,7 @@ func noChannel() []Unserved {
 	for i := range hazards {
 		out = append(out, hazards[i].absent...)
 	}
-	slices.SortStableFunc(out, func(a, b Unserved) int { return cmp.Compare(a.Rule, b.Rule) })
+	sort.SliceStable(out, func(i, j int) bool { return out[i].Rule < out[j].Rule })
 	return out
 }
 

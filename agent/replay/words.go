@@ -1,11 +1,10 @@
 package replay
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"slices"
+	"sort"
 	"time"
 
 	"fairwatt/model"
@@ -38,7 +37,7 @@ func (r *Replay) timeWords(firstMs int64) error {
 		}
 		r.said = append(r.said, said{at, w})
 	}
-	slices.SortStableFunc(r.said, func(a, b said) int { return cmp.Compare(a.atMs, b.atMs) })
+	sort.SliceStable(r.said, func(i, j int) bool { return r.said[i].atMs < r.said[j].atMs })
 	return nil
 }
 

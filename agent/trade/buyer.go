@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"sort"
 
 	"fairwatt/proto/fairwattpb"
 	"fairwatt/proto/wire"
@@ -243,14 +244,15 @@ func (b *Buyer) rank(cfg CircuitConfig, c *Circuit) []Candidate {
 			q.Refused = "over_escrow"
 		}
 	}
-	slices.SortStableFunc(quotes, func(x, y Candidate) int {
+	sort.SliceStable(quotes, func(i, j int) bool {
+		x, y := &quotes[i], &quotes[j]
 		return cmp.Or(
-			cmp.Compare(refusedRank(x), refusedRank(y)),
+			cmp.Compare(refusedRank(*x), refusedRank(*y)),
 			cmp.Compare(x.PriceMicroPerKWh, y.PriceMicroPerKWh),
 			cmp.Compare(y.CreditE6, x.CreditE6),
 			cmp.Compare(y.VolumeWh, x.VolumeWh),
 			cmp.Compare(x.OfferID, y.OfferID),
-		)
+		) < 0
 	})
 	return quotes
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"sort"
 	"strings"
 )
 
@@ -203,14 +204,11 @@ func gather(voices *[NumNumbers][]voice, speakers int) Heard {
 			continue
 		}
 		lowest := i == PressureLowest
-		slices.SortFunc(v, func(a, b voice) int { // the strongest first; of equals by name
-			switch {
-			case a.v == b.v:
-				return strings.Compare(a.sender, b.sender)
-			case (a.v > b.v) != lowest:
-				return -1
+		sort.Slice(v, func(i, j int) bool { // the strongest first; of equals by name
+			if v[i].v == v[j].v {
+				return v[i].sender < v[j].sender
 			}
-			return 1
+			return (v[i].v > v[j].v) != lowest
 		})
 		h.Has[i] = true
 		skip := 0

@@ -13,11 +13,25 @@ import (
 	"fairwatt/model"
 )
 
-// shipped are the weights in the repository; docs/model.md is their card. What a
-// program does not use of these two is not in it: an agent has the second only.
+// shippedGz are the weights in the repository, packed; docs/model.md is their card.
+// What a program does not use of these two files is not in it: an agent has the
+// second only.
 //
-//go:embed weights/hazard-1.fwnn
-var shipped []byte
+//go:embed weights/hazard-1.fwnn.gz
+var shippedGz []byte
+
+// unpack returns the weight file in a gzip file.
+func unpack(packed []byte) ([]byte, error) {
+	r, err := gzip.NewReader(bytes.NewReader(packed))
+	if err != nil {
+		return nil, fmt.Errorf("weights: %w", err)
+	}
+	data, err := io.ReadAll(io.LimitReader(r, maxFile+1)) // ParseWeights refuses what is longer
+	if err != nil {
+		return nil, fmt.Errorf("weights: %w", err)
+	}
+	return data, nil
+}
 
 // shippedLive is what Live makes of them, packed: a board has little room.
 //
@@ -25,17 +39,7 @@ var shipped []byte
 var shippedLive []byte
 
 // liveFile unpacks the weight file of the live heads.
-func liveFile() ([]byte, error) {
-	r, err := gzip.NewReader(bytes.NewReader(shippedLive))
-	if err != nil {
-		return nil, fmt.Errorf("unpack weights: %w", err)
-	}
-	b, err := io.ReadAll(io.LimitReader(r, maxFile+1)) // ParseWeights refuses more
-	if err != nil {
-		return nil, fmt.Errorf("unpack weights: %w", err)
-	}
-	return b, nil
-}
+func liveFile() ([]byte, error) { return unpack(shippedLive) }
 
 // selfTestTolerance is how far this machine's probability may lie from the
 // training machine's. Architectures fuse and order float32 sums differently, by
@@ -114,7 +118,13 @@ func Load(data []byte) (*Network, error) {
 }
 
 // ShippedWeights parses the weights in the repository without building graphs.
-func ShippedWeights() (*Weights, error) { return ParseWeights(shipped) }
+func ShippedWeights() (*Weights, error) {
+	data, err := unpack(shippedGz)
+	if err != nil {
+		return nil, err
+	}
+	return ParseWeights(data)
+}
 
 // LiveWeights parses the heads of them that are used live.
 func LiveWeights() (*Weights, error) {

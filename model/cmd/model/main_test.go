@@ -2,10 +2,12 @@ package main
 
 import (
 	"bytes"
+	"compress/gzip"
 	"context"
 	"encoding/csv"
 	"encoding/json"
 	"fmt"
+	"io"
 	"math"
 	"os"
 	"path/filepath"
@@ -208,7 +210,16 @@ func TestTrainReproducesShippedBytes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want, err := os.ReadFile(filepath.Join(root, "model", "nnet", "weights", "hazard-1.fwnn"))
+	packed, err := os.Open(filepath.Join(root, "model", "nnet", "weights", "hazard-1.fwnn.gz"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer packed.Close() // only read from
+	r, err := gzip.NewReader(packed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, err := io.ReadAll(r)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,6 +3,7 @@ package comtrade
 import (
 	"fmt"
 	"slices"
+	"sort"
 	"strings"
 
 	"fairwatt/model"
@@ -118,7 +119,7 @@ func (c *Config) sources(m *Map) (out []source, left []string, err error) {
 			left = append(left, c.Analogs[i].Name)
 		}
 	}
-	slices.SortFunc(out, func(a, b source) int { return int(a.channel) - int(b.channel) })
+	sort.Slice(out, func(i, j int) bool { return out[i].channel < out[j].channel })
 	return out, left, nil
 }
 

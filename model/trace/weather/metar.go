@@ -8,6 +8,7 @@ import (
 	"io"
 	"math"
 	"slices"
+	"sort"
 	"strconv"
 	"strings"
 	"time"
@@ -347,7 +348,7 @@ func (m *metarImport) when(r *metarReport, date time.Time) (time.Time, error) {
 
 // trace makes rows of the reports.
 func (m *metarImport) trace() (*trace.Trace, error) {
-	slices.SortStableFunc(m.reports, func(a, b metarObserved) int { return a.at.Compare(b.at) })
+	sort.SliceStable(m.reports, func(i, j int) bool { return m.reports[i].at.Before(m.reports[j].at) })
 	kept := m.reports[:0]
 	for _, r := range m.reports {
 		n := len(kept)

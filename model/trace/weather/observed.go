@@ -3,7 +3,7 @@ package weather
 import (
 	"fmt"
 	"math"
-	"slices"
+	"sort"
 	"strings"
 
 	"fairwatt/model"
@@ -51,15 +51,7 @@ type observed struct {
 // sortObserved puts rows in order of time; rows of the same time keep the
 // order of the file.
 func sortObserved(rows []observed) {
-	slices.SortStableFunc(rows, func(a, b observed) int {
-		switch {
-		case a.Sample.TimeMs < b.Sample.TimeMs:
-			return -1
-		case a.Sample.TimeMs > b.Sample.TimeMs:
-			return 1
-		}
-		return 0
-	})
+	sort.SliceStable(rows, func(i, j int) bool { return rows[i].Sample.TimeMs < rows[j].Sample.TimeMs })
 }
 
 // longestUsualMs is the longest gap that usualGapS takes for a station's habit
