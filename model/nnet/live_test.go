@@ -30,7 +30,7 @@ func TestLiveFileIsTheWholeOnes(t *testing.T) {
 		return
 	}
 	if got, err := liveFile(); err != nil || !bytes.Equal(want, got) {
-		t.Fatal("weights/hazard-1-live.fwnn.gz is not what Live makes of weights/hazard-1.fwnn (FAIRWATT_UPDATE=1 writes it)")
+		t.Fatal("weights/hazard-1-live.fwnn.gz is not what Live makes of weights/hazard-1.fwnn.gz (FAIRWATT_UPDATE=1 writes it)")
 	}
 	live, err := LiveWeights()
 	if err != nil {
