@@ -167,8 +167,8 @@ func (n *Node) Receive(from string, raw []byte) {
 }
 
 func (n *Node) sort(ps *peerState, f *peerpb.Frame, action guard.Action) {
-	ps.mu.Lock()
-	defer ps.mu.Unlock()
+	ps.order.Lock()
+	defer ps.order.Unlock()
 	switch action {
 	case guard.Take:
 		inst := n.instance()
@@ -186,7 +186,7 @@ func (n *Node) sort(ps *peerState, f *peerpb.Frame, action guard.Action) {
 }
 
 // releaseHeld hands what was kept to the instance of its epoch, in order.
-// ps.mu is held.
+// ps.order is held.
 func (n *Node) releaseHeld(ps *peerState, inst *instance) {
 	if len(ps.held) == 0 {
 		return
@@ -365,9 +365,9 @@ func (n *Node) runEpoch(ctx context.Context, epoch Epoch) error {
 	n.mu.Unlock()
 	n.progress.Store(time.Now().UnixNano())
 	for _, ps := range n.peers {
-		ps.mu.Lock()
+		ps.order.Lock()
 		n.releaseHeld(ps, inst)
-		ps.mu.Unlock()
+		ps.order.Unlock()
 	}
 	n.pool.Notify()
 	for {

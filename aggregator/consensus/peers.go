@@ -26,8 +26,13 @@ type peerState struct {
 	voted   time.Time
 	refused uint64
 	mark    mark // the newest it sent
-	held    []*peerpb.Frame
-	bytes   int
+
+	// order keeps the frames of the peer in order while they are handed on. Whoever
+	// has it may wait for room in the instance's queue, so nothing that empties the
+	// queue may ask for it.
+	order sync.Mutex
+	held  []*peerpb.Frame
+	bytes int
 
 	reminded time.Time // of its mark
 }

@@ -3,10 +3,14 @@ package consensus
 import (
 	"errors"
 	"fmt"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"fairwatt/aggregator/consensus/guard"
+	"fairwatt/proto/peerpb"
 
 	"github.com/hyperledger-labs/SmartBFT/pkg/types"
 	protos "github.com/hyperledger-labs/SmartBFT/smartbftprotos"
@@ -53,4 +57,36 @@ func TestShort(t *testing.T) {
 	if want := "7 broken " + big[:shortText] + "... *smartbftprotos.Message of "; !strings.HasPrefix(got, want) || len(got) > 400 || !strings.HasSuffix(got, "1s") {
 		t.Errorf("%.500s", got)
 	}
+}
+
+// While frames of a peer wait for room in the instance's queue, who empties it can book
+// a vote or a refusal of that peer: otherwise both would wait for good.
+func TestFullQueueIsEmptied(t *testing.T) {
+	c := newCluster(t, 4, 1000, lan)
+	n, err := New(c.config("da1", c.net.Join("da1")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	queue := make(chan *peerpb.Frame)
+	n.inst = &instance{node: n, epoch: Epoch{Number: 1}, ctx: t.Context(), queues: map[string]chan *peerpb.Frame{"da2": queue}}
+	ps, sorted, booked := n.peers["da2"], make(chan struct{}), make(chan struct{})
+	go func() { n.sort(ps, &peerpb.Frame{Epoch: 1}, guard.Take); close(sorted) }()
+	for ps.order.TryLock() { // until it waits for room
+		ps.order.Unlock()
+		runtime.Gosched()
+	}
+	go func() {
+		n.noteVote("da2")
+		n.refuse("da2", errors.New("something"))
+		n.behind(n.epoch)
+		n.peerStats()
+		close(booked)
+	}()
+	select {
+	case <-booked:
+	case <-time.After(time.Minute):
+		t.Error("a vote cannot be booked while the queue is full")
+	}
+	<-queue
+	<-sorted
 }
