@@ -43,7 +43,7 @@ func (s *State) SealList(da string, key crypto.Signer) ([]byte, uint64, error) {
 	}
 	s.mu.RUnlock() // an item is never changed
 	for _, l := range decodeSorted[Listing](items) {
-		out.Listed = append(out.Listed, PublicListItem{l.ID, l.Trade, l.Reason, l.SinceMs, l.UntilMs})
+		out.Listed = append(out.Listed, PublicListItem(l))
 	}
 	payload, err := json.Marshal(out)
 	if err != nil {
