@@ -195,7 +195,7 @@ func TestRenewOverALiveLink(t *testing.T) {
 	defer first.Close()
 	say("before", oldClient)
 	for _, dir := range []string{here, there} {
-		if r, err := a.Renew(filepath.Join(dir, TLSCertFile), 90*24*time.Hour, now); err != nil || !r.Renewed {
+		if r, err := a.Renew(filepath.Join(dir, TLSCertFile), 120*24*time.Hour, now); err != nil || !r.Renewed {
 			t.Fatalf("%+v, %v", r, err)
 		}
 		say("still there", oldClient)

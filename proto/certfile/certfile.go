@@ -30,10 +30,18 @@ type Pair struct {
 }
 
 // A stamp tells one state of a file from another.
-type stamp struct {
-	changed time.Time
-	size    int64
+type stamp struct{ info os.FileInfo }
+
+// same says that it is the file itself, unchanged. Times alone do not tell: the clock
+// of files has ticks of some milliseconds, and a renewed file often has the old size.
+func (s stamp) same(as stamp) bool {
+	if s.info == nil || as.info == nil {
+		return s.info == nil && as.info == nil
+	}
+	return os.SameFile(s.info, as.info) && s.info.ModTime().Equal(as.info.ModTime()) && s.info.Size() == as.info.Size()
 }
+
+func same(a, b [2]stamp) bool { return a[0].same(b[0]) && a[1].same(b[1]) }
 
 // Open reads a pair. told hears of each later one: when it ends, or why it cannot
 // be used; it may be nil.
@@ -69,13 +77,13 @@ func (p *Pair) current() *tls.Certificate {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now, err := p.look()
-	if err == nil && now != p.stamp {
+	if err == nil && !same(now, p.stamp) {
 		err = p.load(now)
 		if err == nil && p.told != nil {
 			p.told(p.ends, nil)
 		}
 	}
-	if err != nil && now != p.tried {
+	if err != nil && !same(now, p.tried) {
 		p.tried = now
 		if p.told != nil {
 			p.told(p.ends, fmt.Errorf("the certificate in use stays: %w", err))
@@ -92,7 +100,7 @@ func (p *Pair) look() (now [2]stamp, err error) {
 			err = errors.Join(err, e)
 			continue
 		}
-		now[i] = stamp{info.ModTime(), info.Size()}
+		now[i] = stamp{info}
 	}
 	return now, err
 }

@@ -107,3 +107,40 @@ func TestDaysLeft(t *testing.T) {
 		}
 	}
 }
+
+// A pair that is replaced within one tick of the files' clock by one of the same size is
+// noticed.
+func TestReplacedWithinOneTick(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "tls.crt")
+	then := time.Now().Add(-time.Hour)
+	put := func(text string) {
+		t.Helper()
+		beside := filepath.Join(dir, "new")
+		if err := os.WriteFile(beside, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(os.Chtimes(beside, then, then), os.Rename(beside, file)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put("one")
+	reads := 0
+	read := func(string, string) (tls.Certificate, error) {
+		reads++
+		return tls.Certificate{Leaf: &x509.Certificate{NotAfter: then}}, nil
+	}
+	p, err := Open(file, file, read, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Ends()
+	if reads != 1 {
+		t.Fatalf("read %d times, want 1", reads)
+	}
+	put("two")
+	p.Ends()
+	if reads != 2 {
+		t.Errorf("read %d times after it was replaced, want 2", reads)
+	}
+}
