@@ -77,12 +77,11 @@ type feed struct {
 	heardMs  int64 // sensing clock of the last sign of life, or of the start
 	lookedMs int64 // at the file
 	looked   bool
-	present  bool      // the file was there
-	modified time.Time // of the file as read last
-	size     int64
-	stale    bool   // the feed's own warning stands,
-	staleMs  int64  // told last at this time
-	trouble  string // that was logged last
+	present  bool        // the file was there
+	was      os.FileInfo // of the file as read last
+	stale    bool        // the feed's own warning stands,
+	staleMs  int64       // told last at this time
+	trouble  string      // that was logged last
 
 	read, refused uint64
 
@@ -116,10 +115,10 @@ func (f *feed) look(now moment) (b []byte, writtenMs int64, news bool, err error
 		}
 		return nil, 0, false, fmt.Errorf("look at warnings: %w", err)
 	}
-	if f.present && info.ModTime().Equal(f.modified) && info.Size() == f.size {
+	if f.present && os.SameFile(info, f.was) && info.ModTime().Equal(f.was.ModTime()) && info.Size() == f.was.Size() {
 		return nil, 0, false, nil
 	}
-	f.present, f.modified, f.size = true, info.ModTime(), info.Size()
+	f.present, f.was = true, info
 	if !info.Mode().IsRegular() { // a pipe would hold up the loop
 		return nil, 0, false, fmt.Errorf("read warnings: %s is no regular file", f.cfg.File)
 	}
@@ -128,7 +127,7 @@ func (f *feed) look(now moment) (b []byte, writtenMs int64, news bool, err error
 	}
 	writtenMs = now.sensingMs
 	if first {
-		writtenMs -= max(0, now.wall.Sub(f.modified).Milliseconds())
+		writtenMs -= max(0, now.wall.Sub(f.was.ModTime()).Milliseconds())
 	}
 	return b, writtenMs, true, nil
 }

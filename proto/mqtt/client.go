@@ -103,7 +103,9 @@ func (c *Client) options() *paho.ClientOptions {
 		SetAutoReconnect(true).SetMaxReconnectInterval(10 * time.Second).
 		SetOrderMatters(c.cfg.Ordered).SetCleanSession(c.cfg.ClientID == "").SetResumeSubs(false).
 		SetDefaultPublishHandler(c.deliver)
-	if !c.cfg.Resend {
+	if c.cfg.Resend {
+		o.SetStore(copies{paho.NewMemoryStore()})
+	} else {
 		o.SetStore(noStore{})
 	}
 	if c.cfg.Will.Topic != "" {
@@ -331,6 +333,32 @@ func (c *Client) Close() {
 	}
 	c.client.Disconnect(disconnectMs)
 	c.down()
+}
+
+// copies is paho's store in memory, which hands out copies. Right after a connection
+// paho marks what it finds in the store as a repetition, while the sender of the same
+// packet may be writing it.
+type copies struct{ *paho.MemoryStore }
+
+func (s copies) Put(key string, p packets.ControlPacket) { s.MemoryStore.Put(key, copyOf(p)) }
+func (s copies) Get(key string) packets.ControlPacket    { return copyOf(s.MemoryStore.Get(key)) }
+
+func copyOf(p packets.ControlPacket) packets.ControlPacket {
+	switch p := p.(type) {
+	case *packets.PublishPacket:
+		c := *p
+		return &c
+	case *packets.PubrelPacket:
+		c := *p
+		return &c
+	case *packets.SubscribePacket:
+		c := *p
+		return &c
+	case *packets.UnsubscribePacket:
+		c := *p
+		return &c
+	}
+	return p
 }
 
 // noStore is a paho store that keeps nothing. paho's own stores send again

@@ -10,7 +10,37 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	paho "github.com/eclipse/paho.mqtt.golang"
+	"github.com/eclipse/paho.mqtt.golang/packets"
 )
+
+// What the store hands out is its own: marked as a repetition, it changes neither what
+// is being sent nor what is kept.
+func TestStoreHandsOutCopies(t *testing.T) {
+	for _, sent := range []packets.ControlPacket{
+		&packets.PublishPacket{TopicName: "t"}, &packets.PubrelPacket{}, &packets.SubscribePacket{}, &packets.UnsubscribePacket{},
+	} {
+		s := copies{paho.NewMemoryStore()}
+		s.Open()
+		s.Put("o.1", sent)
+		first, second := s.Get("o.1"), s.Get("o.1")
+		if first == nil || first == sent || second == sent || first == second || first.Details() != sent.Details() {
+			t.Errorf("%T: %p and %p of %p", sent, first, second, sent)
+		}
+	}
+	s := copies{paho.NewMemoryStore()}
+	s.Open()
+	sent := &packets.PublishPacket{TopicName: "t"}
+	s.Put("o.1", sent)
+	s.Get("o.1").(*packets.PublishPacket).Dup = true
+	if sent.Dup || s.Get("o.1").(*packets.PublishPacket).Dup {
+		t.Error("the mark has reached what is sent or kept")
+	}
+	if s.Get("o.2") != nil {
+		t.Error("a packet that was never put")
+	}
+}
 
 func TestTopicMatches(t *testing.T) {
 	for _, c := range []struct {
