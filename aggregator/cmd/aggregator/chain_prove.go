@@ -13,7 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"fairwatt/aggregator/ledger"
-	"fairwatt/aggregator/store"
+	"fairwatt/proto/fairwattpb"
 	"fairwatt/proto/seal"
 )
 
@@ -22,7 +22,8 @@ import (
 const leastIDDigits = 16
 
 func chainProveCommand() *cobra.Command {
-	var record, export, data string
+	var record string
+	var source chainSource
 	cmd := &cobra.Command{
 		Use:   "prove --record ID (--export FILE|- | --data DIR)",
 		Short: "Prove to others that a record stands in the chain",
@@ -37,65 +38,51 @@ or its first 16 digits as chain show prints them.`,
   aggregator chain prove --record 4be1c2a09d31f7e8 --export chain.jsonl | aggregator chain verify --genesis genesis.json --proof -`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if present(export, data) != 1 {
+			if present(source.export, source.data) != 1 {
 				return usagef("give one of --export and --data")
 			}
 			id := strings.ToLower(record)
 			if _, err := hex.DecodeString(id + strings.Repeat("0", len(id)%2)); err != nil || len(id) < leastIDDigits || len(id) > 2*len([32]byte{}) {
 				return usagef("--record %.70q: want %d to 64 hex digits", record, leastIDDigits)
 			}
-			write := func(g *ledger.Genesis, next chainReader) error {
+			return source.with(cmd.InOrStdin(), func(g *ledger.Genesis, next chainReader) error {
 				proof, err := proveRecord(g, next, id)
 				if err != nil {
 					return err
 				}
 				_, err = cmd.OutOrStdout().Write(append(proof, '\n'))
 				return err
-			}
-			if data != "" {
-				return withChain(data, func(g *ledger.Genesis, s *store.Store) error { return write(g, storeReader(s)) })
-			}
-			return withExport(export, cmd.InOrStdin(), write)
+			})
 		},
 	}
 	cmd.Flags().StringVar(&record, "record", "", "id of the record, in hex")
-	cmd.Flags().StringVar(&export, "export", "", "export to take the record from; - is standard input")
-	cmd.Flags().StringVar(&data, "data", "", "data directory to take the record from")
+	cmd.Flags().StringVar(&source.export, "export", "", "export to take the record from; - is standard input")
+	cmd.Flags().StringVar(&source.data, "data", "", "data directory to take the record from")
 	return cmd
 }
 
 // proveRecord executes the chain up to the first record whose id begins with prefix.
-func proveRecord(g *ledger.Genesis, next chainReader, prefix string) ([]byte, error) {
-	state, err := ledger.NewState(g)
-	if err != nil {
-		return nil, err
-	}
-	for {
-		height := state.Height() + 1
-		cb, err := next()
-		if err != nil {
-			return nil, fmt.Errorf("height %d: %w", height, err)
-		}
-		if cb == nil {
-			return nil, fmt.Errorf("--record %s: no such record up to height %d", prefix, state.Height())
-		}
-		staged, err := state.VerifyCertified(cb)
-		if err != nil {
-			return nil, fmt.Errorf("height %d: %w", height, err)
-		}
+func proveRecord(g *ledger.Genesis, next chainReader, prefix string) (proof []byte, err error) {
+	state, err := execute(g, next, func(_ *ledger.State, st *ledger.Staged, cb *fairwattpb.CertifiedBlock) (more bool, err error) {
 		_, _, records, err := ledger.DecodeBlock(cb.GetBlock())
 		if err != nil {
-			return nil, fmt.Errorf("height %d: %w", height, err)
+			return false, err
 		}
 		for _, sealed := range records {
 			if id := seal.ID(sealed); strings.HasPrefix(hex.EncodeToString(id[:]), prefix) {
-				return ledger.Prove(staged, cb.GetCertificate(), id)
+				proof, err = ledger.Prove(st, cb.GetCertificate(), id)
+				return false, err
 			}
 		}
-		if err := state.Commit(staged); err != nil {
-			return nil, fmt.Errorf("height %d: %w", height, err)
-		}
+		return true, nil
+	})
+	if err != nil {
+		return nil, err
 	}
+	if proof == nil {
+		return nil, fmt.Errorf("--record %s: no such record up to height %d", prefix, state.Height())
+	}
+	return proof, nil
 }
 
 // verifyProof checks a proof and prints what it shows.

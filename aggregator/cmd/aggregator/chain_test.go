@@ -19,16 +19,26 @@ import (
 // chainDir makes a data directory with a chain of the given height.
 func chainDir(t *testing.T, blocks int) string {
 	t.Helper()
+	return dataDir(t, ledgertest.Genesis(4, 1, 1), blocks, func(c *ledgertest.Chain, i int) ([]byte, error) {
+		return c.Seal(ledgertest.Centre, &fairwattpb.Record{Body: &fairwattpb.Record_Deposit{Deposit: &fairwattpb.Deposit{
+			To: "buyer-1", AmountMicro: 5, Reference: fmt.Sprintf("deposit-%d", i),
+		}}})
+	})
+}
+
+// dataDir makes a data directory with a chain of blocks of one record each.
+func dataDir(t *testing.T, g *ledger.Genesis, blocks int, record func(c *ledgertest.Chain, i int) ([]byte, error)) string {
+	t.Helper()
 	dir := t.TempDir()
-	c, err := ledgertest.New(ledgertest.Genesis(4, 1, 1))
+	c, err := ledgertest.New(g)
 	if err != nil {
 		t.Fatal(err)
 	}
-	g, err := c.Genesis.Marshal()
+	b, err := c.Genesis.Marshal()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(dir, genesisFile), append(g, '\n'), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, genesisFile), append(b, '\n'), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	s, err := store.Open(filepath.Join(dir, chainFile), c.State.ChainID())
@@ -36,9 +46,7 @@ func chainDir(t *testing.T, blocks int) string {
 		t.Fatal(err)
 	}
 	for i := range blocks {
-		sealed, err := c.Seal(ledgertest.Centre, &fairwattpb.Record{Body: &fairwattpb.Record_Deposit{Deposit: &fairwattpb.Deposit{
-			To: "buyer-1", AmountMicro: 5, Reference: fmt.Sprintf("deposit-%d", i),
-		}}})
+		sealed, err := record(c, i)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -5,8 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
 	"sort"
 	"text/tabwriter"
 
@@ -37,9 +35,10 @@ type chainVerdict struct {
 }
 
 type verifyFlags struct {
-	genesis, export, data, proof string
-	height                       uint64
-	json                         bool
+	chainSource
+	proof  string
+	height uint64
+	json   bool
 }
 
 func chainVerifyCommand() *cobra.Command {
@@ -90,102 +89,45 @@ aggregators signed the block, and record and outcome stand under the block's roo
 }
 
 func (f *verifyFlags) verify(in io.Reader, warn io.Writer) (v *chainVerdict, err error) {
-	if f.data != "" {
-		err = withChain(f.data, func(g *ledger.Genesis, s *store.Store) error {
-			if v, err = f.verifyBlocks(g, storeReader(s), warn); err != nil {
-				return err
-			}
-			// What a restarted aggregator would go on from.
-			_, err = s.LoadState(g)
-			return err
-		})
+	verify := func(g *ledger.Genesis, next chainReader) error {
+		v, err = f.verifyBlocks(g, next, warn)
+		return err
+	}
+	if f.data == "" {
+		err = f.with(in, verify)
 		return v, err
 	}
-	err = withExport(f.export, in, func(g *ledger.Genesis, next chainReader) error {
-		v, err = f.verifyBlocks(g, next, warn)
+	err = withChain(f.data, func(g *ledger.Genesis, s *store.Store) error {
+		if err := verify(g, storeReader(s)); err != nil {
+			return err
+		}
+		// What a restarted aggregator would go on from.
+		_, err := s.LoadState(g)
 		return err
 	})
 	return v, err
 }
 
-// present counts the flags that were given.
-func present(flags ...string) (given int) {
-	for _, f := range flags {
-		if f != "" {
-			given++
-		}
-	}
-	return given
-}
-
-// withExport calls do with an export; - is standard input.
-func withExport(path string, in io.Reader, do func(*ledger.Genesis, chainReader) error) error {
-	if path != "-" {
-		file, err := os.Open(filepath.Clean(path))
-		if err != nil {
-			return fmt.Errorf("open export: %w", err)
-		}
-		defer file.Close() // only read from
-		in = file
-	}
-	g, next, err := readExport(in)
-	if err != nil {
-		return err
-	}
-	return do(g, next)
-}
-
-func storeReader(s *store.Store) chainReader {
-	height, last := uint64(0), s.Height()
-	return func() (*fairwattpb.CertifiedBlock, error) {
-		if height >= last {
-			return nil, nil
-		}
-		height++
-		return s.Block(height)
-	}
-}
-
 // verifyBlocks runs the chain of genesis own, which must be the trusted one if
 // there is one.
 func (f *verifyFlags) verifyBlocks(own *ledger.Genesis, next chainReader, warn io.Writer) (*chainVerdict, error) {
-	if f.genesis != "" {
-		trusted, err := readGenesis(f.genesis)
-		if err != nil {
-			return nil, err
-		}
-		if trusted.ChainID() != own.ChainID() {
-			return nil, fmt.Errorf("genesis: the chain is %x, the trusted genesis is of %x", own.ChainID(), trusted.ChainID())
-		}
-	} else {
-		fmt.Fprintln(warn, "warning: no --genesis given; the chain vouches for its own beginning")
-	}
-	state, err := ledger.NewState(own)
-	if err != nil {
+	if err := f.trusts(own); err != nil {
 		return nil, err
 	}
+	if f.genesis == "" {
+		fmt.Fprintln(warn, "warning: no --genesis given; the chain vouches for its own beginning")
+	}
 	v := &chainVerdict{GenesisTrusted: f.genesis != ""}
-	for {
-		height := state.Height() + 1
-		cb, err := next()
-		if err != nil {
-			return nil, fmt.Errorf("height %d: %w", height, err)
-		}
-		if cb == nil {
-			break
-		}
-		staged, err := state.VerifyCertified(cb)
-		if err != nil {
-			return nil, fmt.Errorf("height %d: %w", height, err)
-		}
-		for _, o := range staged.Outcomes() {
+	state, err := execute(own, next, func(_ *ledger.State, st *ledger.Staged, _ *fairwattpb.CertifiedBlock) (bool, error) {
+		for _, o := range st.Outcomes() {
 			if !o.GetApplied() {
 				v.Refused++
 			}
 		}
-		if err := state.Commit(staged); err != nil {
-			return nil, fmt.Errorf("height %d: %w", height, err)
-		}
+		return true, nil
+	})
+	if err != nil {
+		return nil, err
 	}
 	return v.complete(state, f.height)
 }

@@ -275,3 +275,21 @@ func TestMarketCases(t *testing.T) {
 		t.Errorf("%v\n%s", err, verified)
 	}
 }
+
+// A chain that does not verify is refused with its height by all that read it.
+func TestMarketRefusesABrokenChain(t *testing.T) {
+	dir := chainDir(t, 4)
+	export, err := runChain("export", "--data", dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.SplitAfter(export, "\n")
+	path := filepath.Join(t.TempDir(), "chain.jsonl")
+	if err := os.WriteFile(path, []byte(lines[0]+lines[1]+lines[3]), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	source := chainSource{export: path}
+	if _, err := source.why(nil, "buyer-1"); err == nil || !strings.Contains(err.Error(), "height 2: ") {
+		t.Errorf("why: %v", err)
+	}
+}

@@ -5,14 +5,11 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"fairwatt/aggregator/ledger"
 	"fairwatt/aggregator/ledger/ledgertest"
-	"fairwatt/aggregator/store"
 	"fairwatt/proto/fairwattpb"
 )
 
@@ -20,41 +17,13 @@ import (
 // its blocks back.
 func quarrelDir(t *testing.T) string {
 	t.Helper()
-	dir := t.TempDir()
 	g := ledgertest.Genesis(4, 1, 1)
 	g.Params.EpochBlocks = 1
-	c, err := ledgertest.New(g)
-	if err != nil {
-		t.Fatal(err)
-	}
-	b, err := c.Genesis.Marshal()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(dir, genesisFile), append(b, '\n'), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	s, err := store.Open(filepath.Join(dir, chainFile), c.State.ChainID())
-	if err != nil {
-		t.Fatal(err)
-	}
-	sealed, err := c.Seal("da-3", &fairwattpb.Record{Body: &fairwattpb.Record_Report{Report: &fairwattpb.Report{
-		Epoch: 1, Seen: []*fairwattpb.Seen{{Da: "da-2", Missed: 12, Taken: 1, OverheadUs: 1500}},
-	}}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	st, err := c.Advance(sealed)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := s.Append(st, c.Blocks[0]); err != nil {
-		t.Fatal(err)
-	}
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return dir
+	return dataDir(t, g, 1, func(c *ledgertest.Chain, _ int) ([]byte, error) {
+		return c.Seal("da-3", &fairwattpb.Record{Body: &fairwattpb.Record_Report{Report: &fairwattpb.Report{
+			Epoch: 1, Seen: []*fairwattpb.Seen{{Da: "da-2", Missed: 12, Taken: 1, OverheadUs: 1500}},
+		}}})
+	})
 }
 
 func runTree(args ...string) (string, error) {
