@@ -169,14 +169,23 @@ func (x *execution) resume(seller string, s *fairwattpb.Resume) *Refusal {
 	return nil
 }
 
+// tradeOf is a trade in which id is the seller or the buyer.
+func (x *execution) tradeOf(id, trade string) (*Trade, *Refusal) {
+	t := &Trade{}
+	if !x.get(keyTrade+trade, t) {
+		return nil, refuse(wire.CodeTradeUnknown, "there is no trade %q", trade)
+	}
+	if id != t.Seller && id != t.Buyer {
+		return nil, refuse(wire.CodeNotYours, "%q has no part in trade %q", id, t.ID)
+	}
+	return t, nil
+}
+
 // reading stores a signed reading of either side while the trade runs.
 func (x *execution) reading(sender string, m *fairwattpb.Reading) *Refusal {
-	t := &Trade{}
-	if !x.get(keyTrade+m.TradeId, t) {
-		return refuse(wire.CodeTradeUnknown, "there is no trade %q", m.TradeId)
-	}
-	if sender != t.Seller && sender != t.Buyer {
-		return refuse(wire.CodeNotYours, "%q has no part in trade %q", sender, t.ID)
+	t, r := x.tradeOf(sender, m.TradeId)
+	if r != nil {
+		return r
 	}
 	if x.ranOut(t.DeadlineMs) {
 		return refuse(wire.CodeExpired, "trade %q was %s until %d ms ago", t.ID, t.Status, x.timeMs-t.DeadlineMs)

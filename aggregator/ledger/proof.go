@@ -78,12 +78,20 @@ func Prove(st *Staged, certificate []byte, id [32]byte) ([]byte, error) {
 			return nil, err
 		}
 	}
+	recordPath, err := inclusionPath(records, index)
+	if err != nil {
+		return nil, err
+	}
+	outcomePath, err := inclusionPath(outcomes, index)
+	if err != nil {
+		return nil, err
+	}
 	b64 := base64.StdEncoding.EncodeToString
 	p := proofFile{
 		Format: proofFormat, Chain: hex.EncodeToString(st.header.GetChainId()), Height: st.header.GetHeight(),
 		Header: b64(header), Certificate: b64(certificate), Index: uint64(index),
-		Record: b64(records[index]), RecordPath: hexPath(inclusionPath(records, index)),
-		Outcome: b64(outcomes[index]), OutcomePath: hexPath(inclusionPath(outcomes, index)),
+		Record: b64(records[index]), RecordPath: recordPath,
+		Outcome: b64(outcomes[index]), OutcomePath: outcomePath,
 	}
 	parts, err := p.parts()
 	if err != nil {
@@ -243,32 +251,21 @@ func (p *proofParts) decoded() ([]byte, error) {
 
 // inclusionPath is the audit path of a leaf, from its sibling up (RFC 6962, section
 // 2.1.1).
-func inclusionPath(leaves [][]byte, index int) [][]byte {
+func inclusionPath(leaves [][]byte, index int) ([]string, error) {
 	if len(leaves) < 2 {
-		return nil
+		return []string{}, nil
 	}
 	split := 1 << (bits.Len(uint(len(leaves)-1)) - 1) // the largest power of two below the length
-	if index < split {
-		return append(inclusionPath(leaves[:split], index), treeHash(leaves[split:]))
+	inside, beside := leaves[:split], leaves[split:]
+	if index >= split {
+		inside, beside, index = beside, inside, index-split
 	}
-	return append(inclusionPath(leaves[split:], index-split), treeHash(leaves[:split]))
-}
-
-func treeHash(leaves [][]byte) []byte {
-	hasher := rfc6962.DefaultHasher
-	if len(leaves) == 1 {
-		return hasher.HashLeaf(leaves[0])
+	path, err := inclusionPath(inside, index)
+	if err != nil {
+		return nil, err
 	}
-	split := 1 << (bits.Len(uint(len(leaves)-1)) - 1)
-	return hasher.HashChildren(treeHash(leaves[:split]), treeHash(leaves[split:]))
-}
-
-func hexPath(path [][]byte) []string {
-	out := make([]string, len(path))
-	for i, h := range path {
-		out[i] = hex.EncodeToString(h)
-	}
-	return out
+	root, err := merkleRoot(beside)
+	return append(path, hex.EncodeToString(root)), err
 }
 
 func pathOf(path []string) ([][]byte, error) {

@@ -70,12 +70,9 @@ func (x *execution) setCase(k *Case, untilMs int64) {
 
 // appeal asks the arbiters to look at a trade, or gives them more time.
 func (x *execution) appeal(id string, a *fairwattpb.Appeal) *Refusal {
-	t := &Trade{}
-	if !x.get(keyTrade+a.TradeId, t) {
-		return refuse(wire.CodeTradeUnknown, "there is no trade %q", a.TradeId)
-	}
-	if id != t.Seller && id != t.Buyer {
-		return refuse(wire.CodeNotYours, "%q has no part in trade %q", id, t.ID)
+	t, r := x.tradeOf(id, a.TradeId)
+	if r != nil {
+		return r
 	}
 	k := Case{Trade: t.ID}
 	open := x.get(keyCase+t.ID, &k)
