@@ -185,27 +185,39 @@ func TestForkStopsTheNode(t *testing.T) {
 // failing is an application whose disk is full.
 type failing struct{ *fakeApp }
 
+func (failing) Commit(*fairwattpb.CertifiedBlock) (Decision, error) { return Decision{}, errDisk }
+
 var errDisk = errors.New("no space left on device")
+
+// runWith runs a node over another application than its own until the test ends, and
+// tells what its Run returned.
+func (c *cluster) runWith(name string, app Application) (*Node, <-chan error) {
+	c.t.Helper()
+	link := c.net.Join(name)
+	cfg := c.config(name, link)
+	cfg.App = app
+	n, err := New(cfg)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	wg.Go(func() { _ = link.Run(ctx, handlers(n)) })
+	done := make(chan error, 1)
+	wg.Go(func() { done <- n.Run(ctx) })
+	c.t.Cleanup(func() {
+		cancel()
+		wg.Wait()
+	})
+	return n, done
+}
 
 // A node that cannot store a block stops and says why.
 func TestDiskFull(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCluster(t, 4, 1000, lan)
 		c.start("da1", "da2", "da3")
-		link := c.net.Join("da4")
-		cfg := c.config("da4", link)
-		cfg.App = failing{c.apps["da4"]}
-		n, err := New(cfg)
-		if err != nil {
-			t.Fatal(err)
-		}
-		ctx, cancel := context.WithCancel(context.Background())
-		var wg sync.WaitGroup
-		wg.Go(func() { _ = link.Run(ctx, handlers(n)) })
-		done := make(chan error, 1)
-		wg.Go(func() { done <- n.Run(ctx) })
-		defer wg.Wait()
-		defer cancel()
+		_, done := c.runWith("da4", failing{c.apps["da4"]})
 		c.submit("da1", 100)
 		select {
 		case err := <-done:
@@ -238,23 +250,10 @@ func TestDiskFailsDuringAViewChange(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCluster(t, 4, 1000, lan)
 		c.start("da1", "da2", "da3")
-		link := c.net.Join("da4")
-		cfg := c.config("da4", link)
 		app := hanging{c.apps["da4"], make(chan struct{}), make(chan struct{})}
-		cfg.App = app
-		n, err := New(cfg)
-		if err != nil {
-			t.Fatal(err)
-		}
-		ctx, cancel := context.WithCancel(context.Background())
-		var wg sync.WaitGroup
-		wg.Go(func() { _ = link.Run(ctx, handlers(n)) })
-		done := make(chan error, 1)
-		wg.Go(func() { done <- n.Run(ctx) })
+		n, done := c.runWith("da4", app)
 		fail := sync.OnceFunc(func() { close(app.fails) })
-		defer wg.Wait()
 		defer fail()
-		defer cancel()
 		c.submit("da1", 100)
 		<-app.hangs
 		i := n.instance()
@@ -272,8 +271,6 @@ func TestDiskFailsDuringAViewChange(t *testing.T) {
 		}
 	})
 }
-
-func (failing) Commit(*fairwattpb.CertifiedBlock) (Decision, error) { return Decision{}, errDisk }
 
 // The library's words that foretell its deadlock are those of the version in
 // use: after a view change each has been seen.
