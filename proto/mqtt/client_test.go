@@ -37,6 +37,9 @@ func TestStoreHandsOutCopies(t *testing.T) {
 	if sent.Dup || s.Get("o.1").(*packets.PublishPacket).Dup {
 		t.Error("the mark has reached what is sent or kept")
 	}
+	if sent.TopicName = "other"; s.Get("o.1").(*packets.PublishPacket).TopicName != "t" {
+		t.Error("what the sender writes has reached what is kept")
+	}
 	if s.Get("o.2") != nil {
 		t.Error("a packet that was never put")
 	}
