@@ -27,7 +27,9 @@ type Entry struct {
 	Trade string `json:"trade,omitempty"`
 	Code  string `json:"code,omitempty"` // why a record was refused
 	Text  string `json:"text,omitempty"`
-	// Outcome is the outcome's encoding; absent where this aggregator did not keep it.
+	// Unknown: what the rules said of the record was not kept here. Outcome is the
+	// encoding of it otherwise, for proofs.
+	Unknown     bool   `json:"unknown,omitempty"`
 	Outcome     []byte `json:"outcome,omitempty"`
 	AmountMicro int64  `json:"amount_micro,omitempty"`
 	WalletMicro int64  `json:"wallet_micro,omitempty"` // of a move
@@ -209,4 +211,20 @@ func (h *History) Block(height uint64) ([]Entry, error) {
 		}
 	}
 	return out, err
+}
+
+// From returns the height of the oldest block of which entries are kept; 0: of none.
+func (h *History) From() (from uint64, err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	err = h.db.View(func(tx *bbolt.Tx) error {
+		if k, _ := tx.Bucket(bucketStory).Cursor().First(); k != nil {
+			from = number(k[:8])
+		}
+		return nil
+	})
+	if from == 0 && len(h.waiting) > 0 {
+		from = h.waiting[0].Height
+	}
+	return from, err
 }
