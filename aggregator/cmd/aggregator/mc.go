@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -156,11 +157,7 @@ func printInit(w io.Writer, dir string, g *ledger.Genesis, asJSON bool) error {
 }
 
 // openCentre makes the centre of a configuration with links to all aggregators.
-func openCentre(cmd *cobra.Command, c mcConfig) (*mc.Centre, func() error, error) {
-	log, err := logger(cmd.ErrOrStderr(), c.LogLevel)
-	if err != nil {
-		return nil, nil, err
-	}
+func openCentre(c mcConfig, log *slog.Logger, alive func()) (*mc.Centre, func() error, error) {
 	g, err := mc.ReadGenesis(c.Genesis)
 	if err != nil {
 		return nil, nil, err
@@ -193,7 +190,7 @@ func openCentre(cmd *cobra.Command, c mcConfig) (*mc.Centre, func() error, error
 		chains = append(chains, client)
 	}
 	centre, err := mc.NewCentre(mc.CentreConfig{ID: c.ID, Key: key, Genesis: g, Chains: chains, CounterFile: c.Counter,
-		Simulated: c.Simulated, Logger: log})
+		Simulated: c.Simulated, Alive: alive, Logger: log})
 	if err != nil {
 		return nil, nil, errors.Join(err, closeAll())
 	}
@@ -215,10 +212,20 @@ record counter and may be stopped and started at any moment.`,
 			if err := readConfig(config, &c); err != nil {
 				return err
 			}
-			centre, closeAll, err := openCentre(cmd, c)
+			log, err := logger(cmd.ErrOrStderr(), c.LogLevel)
 			if err != nil {
 				return err
 			}
+			unit, err := newService(os.Getenv, log)
+			if err != nil {
+				return err
+			}
+			centre, closeAll, err := openCentre(c, log, unit.alive)
+			if err != nil {
+				return err
+			}
+			defer unit.watchStop(cmd.Context())()
+			log.Info("management centre", "mc", c.ID)
 			return errors.Join(centre.Run(cmd.Context()), closeAll())
 		},
 	}
@@ -235,7 +242,11 @@ func withCentre(cmd *cobra.Command, config string, wait time.Duration, do func(c
 	if c.LogLevel == "" {
 		c.LogLevel = "error" // the result says what matters
 	}
-	centre, closeAll, err := openCentre(cmd, c)
+	log, err := logger(cmd.ErrOrStderr(), c.LogLevel)
+	if err != nil {
+		return err
+	}
+	centre, closeAll, err := openCentre(c, log, nil)
 	if err != nil {
 		return err
 	}
