@@ -85,7 +85,7 @@ func (e *evaluation) agents(ctx context.Context, o *evaluateOptions, w *nnet.Wei
 			fmt.Fprintf(e.out, "SKIPPED network of agents, %s: %v\n\n", task.q.Task, err)
 			continue
 		}
-		series, err := loadSeries(ctx, o.paths(task.dir), func(int, int) {})
+		series, err := e.series(ctx, o, task.dir)
 		if err != nil {
 			return err
 		}
@@ -175,7 +175,7 @@ func (e *evaluation) cross(ctx context.Context, o *evaluateOptions, _ *nnet.Weig
 	if err != nil {
 		return err
 	}
-	series, err := loadSeries(ctx, o.paths("weather/taiwan"), func(int, int) {})
+	series, err := e.series(ctx, o, "weather/taiwan")
 	if err != nil {
 		return err
 	}
