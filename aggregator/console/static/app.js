@@ -1,15 +1,15 @@
 'use strict';
 
 const $ = id => document.getElementById(id);
-const clock = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit', second: '2-digit' });
-const stamp = new Intl.DateTimeFormat(undefined, { year: 'numeric', month: 'short', day: 'numeric', hour: '2-digit', minute: '2-digit' });
+const clock = new Intl.DateTimeFormat(undefined, { hourCycle: 'h23', hour: '2-digit', minute: '2-digit', second: '2-digit' });
+const stamp = new Intl.DateTimeFormat(undefined, { year: 'numeric', month: 'short', day: 'numeric', hourCycle: 'h23', hour: '2-digit', minute: '2-digit' });
 const whole = new Intl.NumberFormat();
 
 const when = t => !t ? 'never' : Math.abs(now() - t) < 43200e3 ? clock.format(t) : stamp.format(t);
 const time = t => el('time', t ? { datetime: new Date(t).toISOString(), title: stamp.format(t) } : {}, when(t));
 const kwh = wh => (wh / 1000).toLocaleString(undefined, { minimumFractionDigits: 3, maximumFractionDigits: 3 });
 const money = micro => (micro / 1e6).toLocaleString(undefined, { minimumFractionDigits: 2, maximumFractionDigits: 4 });
-const energy = wh => (Math.abs(wh) < 10 ? wh.toFixed(1) + ' Wh' : (wh / 1000).toLocaleString(undefined, { maximumFractionDigits: Math.abs(wh) < 1e5 ? 3 : 0 }) + ' kWh');
+const energy = wh => (Math.abs(wh) < 10 ? wh.toFixed(1) + ' Wh' : (wh / 1000).toLocaleString(undefined, { maximumFractionDigits: Math.abs(wh) < 1e4 ? 3 : Math.abs(wh) < 1e5 ? 1 : 0 }) + ' kWh');
 const watts = w => (Math.abs(w) < 1000 ? Math.round(w) + ' W' : (w / 1000).toLocaleString(undefined, { maximumFractionDigits: 2 }) + ' kW');
 const short = v => Math.abs(v) >= 1e4 ? whole.format(Math.round(v)) : String(Math.round(v * 1000) / 1000);
 const words = s => String(s).replace(/_/g, ' ');
