@@ -16,6 +16,7 @@ type fixed struct {
 	mu   sync.Mutex
 	snap *Snapshot
 	ch   chan struct{}
+	kept Archive
 }
 
 func newFixed(s *Snapshot) *fixed { return &fixed{snap: s, ch: make(chan struct{})} }
@@ -204,3 +205,5 @@ func sample(nowMs int64) *Snapshot {
 	}
 	return s
 }
+
+func (f *fixed) Archive() Archive { return f.kept }

@@ -28,10 +28,10 @@ func VerifyCertificate(g *Genesis, headerHash [32]byte, cert []byte) (*fairwattp
 	if err != nil {
 		return nil, err
 	}
-	return verifyCertificate(first, headerHash, cert)
+	return verifyCertificate(first, headerHash, cert, nil)
 }
 
-func verifyCertificate(v *members.Set, headerHash [32]byte, cert []byte) (*fairwattpb.Certificate, error) {
+func verifyCertificate(v *members.Set, headerHash [32]byte, cert []byte, held seal.Memory) (*fairwattpb.Certificate, error) {
 	if len(cert) > MaxCertificateBytes {
 		return nil, fmt.Errorf("%w: %d bytes, at most %d", errCertificate, len(cert), MaxCertificateBytes)
 	}
@@ -46,6 +46,7 @@ func verifyCertificate(v *members.Set, headerHash [32]byte, cert []byte) (*fairw
 		return nil, fmt.Errorf("%w: %d votes, the quorum is %d", errCertificate, len(c.Votes), v.Quorum())
 	}
 	batch := seal.NewBatch(len(c.Votes))
+	batch.Remember(held)
 	last := ""
 	for _, vote := range c.Votes {
 		if vote.Da <= last {

@@ -74,6 +74,8 @@ func (v *views) take(m mqtt.Message, now time.Time, known func(site, device stri
 		err = readStatus(&g, m.Payload, now)
 	case t.Class == wire.ClassGate:
 		err = readGate(&g, m.Payload, m.Retained, now)
+	case t.Class == wire.ClassTelemetry:
+		err = readTelemetry(&g, m.Payload, m.Retained, now)
 	case t.Class == wire.ClassInfo:
 		err = readInfo(&g.Generator, m.Payload)
 	case strings.HasPrefix(t.Class, wire.ClassHazard):

@@ -108,6 +108,7 @@ var fairwatt = house{
 		"aggregator/consensus/wal":     {floor: edges, side: aggregates},
 		"aggregator/console":           {floor: edges, side: aggregates},
 		"aggregator/exchange":          {floor: edges, side: aggregates},
+		"aggregator/history":           {floor: edges, side: aggregates},
 		"aggregator/intake":            {floor: edges, side: aggregates},
 		"aggregator/page":              {floor: edges, side: aggregates},
 		"aggregator/peer":              {floor: edges, side: aggregates},
