@@ -86,6 +86,9 @@ type Deps struct {
 	// disk. A program that plays a slow disk waits in it; no configuration file
 	// reaches it.
 	Disk func()
+	// Alive, if not nil, is called once a second by a loop that has just looked at
+	// the chain and the page: it stops when the aggregator hangs.
+	Alive func()
 	// Logger may be nil: then the default one.
 	Logger *slog.Logger
 }
@@ -152,6 +155,9 @@ func New(cfg Config, deps Deps) (*DA, error) {
 	}
 	if deps.Disk == nil {
 		deps.Disk = func() {}
+	}
+	if deps.Alive == nil {
+		deps.Alive = func() {}
 	}
 	if deps.Genesis == nil || deps.Key == nil || deps.Link == nil {
 		return nil, errors.New("aggregator: genesis, key and link are required")
@@ -418,6 +424,7 @@ func (d *DA) pulse(ctx context.Context) error {
 			if err := d.tick(ctx); err != nil {
 				d.log.Warn("no tick", "err", err)
 			}
+			d.deps.Alive()
 		}
 	}
 }
