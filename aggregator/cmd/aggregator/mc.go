@@ -35,7 +35,8 @@ admit participants, credit wallets, answer requests.`,
 		Args:    noArgs,
 		RunE:    helpOnly,
 	}
-	cmd.AddCommand(mcInitCommand(), mcRunCommand(), mcRegisterCommand(), mcMeterCommand(), mcDepositCommand(), mcIssueCommand(), mcRenewCommand())
+	cmd.AddCommand(mcInitCommand(), mcRunCommand(), mcRegisterCommand(), mcMeterCommand(), mcDepositCommand(), mcIssueCommand(), mcRenewCommand(),
+		mcAdmitCommand(), mcRetireCommand(), mcRekeyCommand(), mcMoveCommand())
 	return cmd
 }
 
