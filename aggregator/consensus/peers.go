@@ -24,6 +24,8 @@ type peerState struct {
 	height  uint64
 	heard   time.Time
 	voted   time.Time
+	// votedFor is the height that it said last that it had voted for.
+	votedFor uint64
 	refused uint64
 	mark    mark // the newest it sent
 
@@ -92,6 +94,16 @@ func (n *Node) noteVote(from string) {
 		ps.mu.Lock()
 		defer ps.mu.Unlock()
 		ps.voted = time.Now()
+	}
+}
+
+// noteVoted books that a member says that it has voted for a block: what the tree
+// carries of it comes only as far as it is needed.
+func (n *Node) noteVoted(ps *peerState, height uint64) {
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	if height > ps.votedFor {
+		ps.votedFor, ps.voted = height, time.Now()
 	}
 }
 

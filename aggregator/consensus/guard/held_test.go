@@ -89,7 +89,7 @@ func TestHeldSignaturesKeepTheirBounds(t *testing.T) {
 		}
 	}
 	key := g.Keys["da-1"]
-	if signatureKey(key, []byte("ab"), []byte("c")) == signatureKey(key, []byte("a"), []byte("bc")) {
+	if seal.Mark(key, DomainMark, g.ChainID, "da-1", []byte("ab"), []byte("c")) == seal.Mark(key, DomainMark, g.ChainID, "da-1", []byte("a"), []byte("bc")) {
 		t.Error("two signatures have one name")
 	}
 }
