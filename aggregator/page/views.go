@@ -248,6 +248,9 @@ func (v *views) list(now time.Time, lost string, lostAt time.Time) []console.Gen
 		if lost != "" {
 			c.Online = "unknown"
 		}
+		if c.Now != nil && now.Sub(time.UnixMilli(c.Now.TimeMs)) > measuredKept {
+			c.Now = nil
+		}
 		seen := sight.At(now)
 		c.State, c.Why, c.WhySinceMs, c.LapsesMs = seen.State, clip(seen.Why), unixMs(seen.Since), unixMs(seen.Until)
 		out = append(out, c)

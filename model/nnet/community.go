@@ -6,8 +6,11 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
+	"runtime"
 	"slices"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"fairwatt/model"
 	"fairwatt/model/nnet/skill"
@@ -33,15 +36,24 @@ type Community struct {
 	AloneECE, ECE float64 // expected calibration errors, ten bins of equal numbers
 }
 
-// Community asks q of all rows that the head alone can answer. In each the head
-// that hears neighbours answers where they speak, as live, else the head alone. The
-// neighbours' features of series are overwritten.
-func (w *Weights) Community(series []*Series, q Question, r Region) (*Community, error) {
+// A Meeting is a question about recorded sites that may hear each other, put to one
+// kind of region after the other on the same rows.
+type Meeting struct {
+	series      []*Series
+	wanted      [][]bool // by series and row: is it judged?
+	rows        *rows
+	alone, near *Head
+	horizonMs   int64
+	p           []float64 // of the head alone
+	of          Community // what does not depend on the region
+}
+
+// Meeting prepares q, asked of all rows that the head alone can answer.
+func (w *Weights) Meeting(series []*Series, q Question) (*Meeting, error) {
 	alone, near, err := w.pair(q)
 	if err != nil {
 		return nil, err
 	}
-	r.Meet(series)
 	asked := *alone
 	if q.HorizonMs > 0 {
 		asked.Task.HorizonMs = q.HorizonMs
@@ -53,28 +65,63 @@ func (w *Weights) Community(series []*Series, q Question, r Region) (*Community,
 	if len(rows.f) == 0 {
 		return nil, ErrNoRows
 	}
-	c := &Community{Rows: len(rows.f), BaseRate: skill.BaseRate(rows.label)}
-	p, alarm := rows.probabilities(alone), make([]float64, len(rows.f))
-	joint := slices.Clone(p)
+	m := &Meeting{series: series, rows: rows, alone: alone, near: near, horizonMs: asked.Task.HorizonMs, p: rows.probabilities(alone)}
+	judged := make(map[*model.Features]bool, len(rows.f))
+	for i, f := range rows.f {
+		judged[f] = true
+		if rows.label[i] {
+			m.of.Positive++
+		}
+	}
+	for _, s := range series {
+		wanted := make([]bool, len(s.Features))
+		for k := range wanted {
+			wanted[k] = judged[&s.Features[k]]
+		}
+		m.wanted = append(m.wanted, wanted)
+	}
+	m.of.Rows, m.of.BaseRate = len(rows.f), skill.BaseRate(rows.label)
+	m.of.Alone = rows.result(m.p, alone.Warn, m.horizonMs, true)
+	m.of.AloneECE = skill.CalibrationError(m.p, rows.label, calibrationBins)
+	return m, nil
+}
+
+// Community judges the rows in one kind of region. In each the head that hears
+// neighbours answers where they speak, as live, else the head alone. The neighbours'
+// features of the judged rows are overwritten.
+func (m *Meeting) Community(r Region) *Community {
+	for i, all := range r.hear(m.series, m.wanted) {
+		for k, wanted := range m.wanted[i] {
+			if wanted {
+				all[k].apply(&m.series[i].Features[k])
+			}
+		}
+	}
+	c, rows := m.of, m.rows
+	joint, alarm := slices.Clone(m.p), make([]float64, len(m.p))
 	heard := 0
 	for i, f := range rows.f {
-		if rows.label[i] {
-			c.Positive++
-		}
-		alarm[i] = joint[i] / alone.Warn
-		if v, ok := near.Probability(f); ok {
-			joint[i], alarm[i] = v, v/near.Warn
+		alarm[i] = joint[i] / m.alone.Warn
+		if v, ok := m.near.Probability(f); ok {
+			joint[i], alarm[i] = v, v/m.near.Warn
 			heard++
 		}
 	}
 	c.Heard = float64(heard) / float64(len(rows.f))
-	c.Alone = rows.result(p, alone.Warn, asked.Task.HorizonMs, true)
-	c.Near = rows.result(joint, 1, asked.Task.HorizonMs, true)
-	rows.alarms(&c.Near, alarm, asked.Task.HorizonMs)
-	c.AUCGain, c.APGain = skill.BootstrapDifference(joint, p, rows.label, rows.days(), bootstrapDraws)
-	c.AloneECE = skill.CalibrationError(p, rows.label, calibrationBins)
+	c.Near = rows.result(joint, 1, m.horizonMs, true)
+	rows.alarms(&c.Near, alarm, m.horizonMs)
+	c.AUCGain, c.APGain = skill.BootstrapDifference(joint, m.p, rows.label, rows.days(), bootstrapDraws)
 	c.ECE = skill.CalibrationError(joint, rows.label, calibrationBins)
-	return c, nil
+	return &c
+}
+
+// Community is one Community of a Meeting.
+func (w *Weights) Community(series []*Series, q Question, r Region) (*Community, error) {
+	m, err := w.Meeting(series, q)
+	if err != nil {
+		return nil, err
+	}
+	return m.Community(r), nil
 }
 
 // pair are the head alone and the one that hears neighbours.
@@ -132,29 +179,26 @@ func CrossValidate(ctx context.Context, cfg Config, series []*Series, log *slog.
 		return nil, err
 	}
 	out := &CrossValidation{Blocks: blocks.n}
+	judged := make([]judgedBlock, blocks.n)
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(runtime.GOMAXPROCS(0)) // a block does not know of the others
+	for b := range judged {
+		group.Go(func() (err error) {
+			if judged[b], err = blocks.judge(ctx, cfg, all, alone, near, series, b, log.With("block", b)); err != nil {
+				return fmt.Errorf("block %d: %w", b, err)
+			}
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
 	pooled := &rows{}
 	var p, q []float64
-	for b := range blocks.n {
-		h, n, err := blocks.train(ctx, cfg, alone, near, series, b, log.With("block", b))
-		if err != nil {
-			return nil, fmt.Errorf("block %d: %w", b, err)
-		}
-		asked := *all
-		asked.Split = blocks.split(all.Split, b, b)
-		judged, err := collect(series, &asked, PartTest, true)
-		if err != nil {
-			return nil, err
-		}
-		pooled.f, pooled.label = append(pooled.f, judged.f...), append(pooled.label, judged.label...)
-		pooled.track, pooled.site = append(pooled.track, judged.track...), append(pooled.site, judged.site...)
-		for _, f := range judged.f {
-			one, _ := h.Probability(f)
-			p = append(p, one)
-			if v, ok := n.Probability(f); ok {
-				one = v
-			}
-			q = append(q, one)
-		}
+	for _, j := range judged {
+		pooled.f, pooled.label = append(pooled.f, j.f...), append(pooled.label, j.label...)
+		pooled.track, pooled.site = append(pooled.track, j.track...), append(pooled.site, j.site...)
+		p, q = append(p, j.alone...), append(q, j.near...)
 	}
 	gust := make([]float64, len(pooled.f))
 	for i, f := range pooled.f {
@@ -248,6 +292,36 @@ func (b blocks) choosing(series []*Series, near HeadConfig, judged int) (int, er
 		}
 	}
 	return 0, errors.New("no other block has rows of both kinds")
+}
+
+// A judgedBlock is the rows of one block with the probabilities of both heads.
+type judgedBlock struct {
+	rows
+	alone, near []float64
+}
+
+// judge trains both heads for one block and asks them about it.
+func (b blocks) judge(ctx context.Context, cfg Config, all *Head, alone, near HeadConfig, series []*Series, judged int, log *slog.Logger) (out judgedBlock, err error) {
+	h, n, err := b.train(ctx, cfg, alone, near, series, judged, log)
+	if err != nil {
+		return out, err
+	}
+	asked := *all
+	asked.Split = b.split(all.Split, judged, judged)
+	r, err := collect(series, &asked, PartTest, true)
+	if err != nil {
+		return out, err
+	}
+	out.rows = *r
+	for _, f := range r.f {
+		one, _ := h.Probability(f)
+		out.alone = append(out.alone, one)
+		if v, ok := n.Probability(f); ok {
+			one = v
+		}
+		out.near = append(out.near, one)
+	}
+	return out, nil
 }
 
 // train trains both heads for one block.
