@@ -650,7 +650,7 @@ func TestBuyerRanksQuotes(t *testing.T) {
 		{OfferID: "cheap", Seller: "s", PriceMicroPerKWh: 4, CreditE6: 0, VolumeWh: 1},
 	}
 	var got []string
-	for _, q := range b.rank(testBuyer.Circuits[0], c) {
+	for _, q := range b.rank(Terms{}, testBuyer.Circuits[0], c) {
 		got = append(got, q.OfferID+q.Refused)
 	}
 	if want := []string{"cheap", "trusted", "a", "z", "small", "triedalready_refused"}; !slices.Equal(got, want) {
