@@ -37,6 +37,7 @@ type app struct {
 	// failed is told why the DA can go on no more.
 	failed func(error)
 	disk   func() // is called for each wait for the disk
+	held   *consensus.Held
 
 	verified *intake.Recent[struct{}] // ids of records whose signature was checked here
 
@@ -162,7 +163,7 @@ func (a *app) check(sealed []byte) (*ledger.Checked, error) {
 
 // VerifyCertified implements consensus.Application.
 func (a *app) VerifyCertified(cb *fairwattpb.CertifiedBlock) error {
-	st, err := a.state.VerifyCertified(cb, ledger.WithVerified(a.known))
+	st, err := a.state.VerifyCertified(cb, ledger.WithVerified(a.known), ledger.WithHeld(a.held))
 	if err != nil {
 		return err
 	}
@@ -177,7 +178,7 @@ func (a *app) Commit(cb *fairwattpb.CertifiedBlock) (consensus.Decision, error) 
 	if err != nil {
 		return consensus.Decision{}, a.fail("commit", err)
 	}
-	cert, err := a.state.VerifyCertificate(st, cb.GetCertificate())
+	cert, err := a.state.VerifyCertificate(st, cb.GetCertificate(), ledger.WithHeld(a.held))
 	if err != nil {
 		return consensus.Decision{}, a.fail("commit", err)
 	}

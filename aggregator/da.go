@@ -18,6 +18,7 @@ import (
 	"fairwatt/aggregator/consensus"
 	"fairwatt/aggregator/console"
 	"fairwatt/aggregator/exchange"
+	"fairwatt/aggregator/history"
 	"fairwatt/aggregator/intake"
 	"fairwatt/aggregator/ledger"
 	"fairwatt/aggregator/page"
@@ -80,6 +81,9 @@ type Deps struct {
 	// disk. A program that plays a slow disk waits in it; no configuration file
 	// reaches it.
 	Disk func()
+	// Alive, if not nil, is called once a second by a loop that has just looked at
+	// the chain and the page: it stops when the aggregator hangs.
+	Alive func()
 	// Logger may be nil: then the default one.
 	Logger *slog.Logger
 }
@@ -126,6 +130,7 @@ type DA struct {
 	intake    *intake.Intake
 	mail      *receipt.Mailer
 	exchange  *exchange.Exchange
+	history   *history.History
 	page      *page.Page
 	warned    time.Time // of the certificate's end
 	reports   reports
@@ -145,6 +150,9 @@ func New(cfg Config, deps Deps) (*DA, error) {
 	}
 	if deps.Disk == nil {
 		deps.Disk = func() {}
+	}
+	if deps.Alive == nil {
+		deps.Alive = func() {}
 	}
 	if deps.Genesis == nil || deps.Key == nil || deps.Link == nil {
 		return nil, errors.New("aggregator: genesis, key and link are required")
@@ -197,8 +205,14 @@ func (d *DA) connect() error {
 		DA: d.cfg.ID, Key: d.deps.Key, Chain: chain, Pipes: d.deps.Pipes, Participant: d.deviceOf,
 		DistanceKM: d.cfg.NowcastKM, Every: d.cfg.NowcastEvery, Now: d.deps.Now, Log: d.log,
 	})
+	if d.history, err = history.Open(filepath.Join(d.cfg.Dir, history.File), history.Bounds{}, d.deps.Now()); err != nil {
+		return err
+	}
+	if aside := d.history.Damaged(); aside != "" {
+		d.log.Warn("history.db could not be read and begins again: charts and stories of before are gone, the chain is not", "aside", aside)
+	}
 	d.page, err = page.New(page.Config{
-		DA: d.cfg.ID, Software: d.cfg.Software, Genesis: d.deps.Genesis, Trades: d.cfg.ShownTrades, Blocks: d.cfg.ShownBlocks, Now: d.deps.Now,
+		History: d.history, DA: d.cfg.ID, Software: d.cfg.Software, Genesis: d.deps.Genesis, Trades: d.cfg.ShownTrades, Blocks: d.cfg.ShownBlocks, Now: d.deps.Now,
 	}, d.state, d.store, page.Needs{
 		Agreement:       func() page.Agreement { return d.node },
 		Intake:          func() intake.Stats { return d.intake.Stats() },
@@ -214,7 +228,7 @@ func (d *DA) connect() error {
 	d.app = &app{
 		self: d.cfg.ID, key: d.deps.Key,
 		genesis: d.deps.Genesis, now: d.deps.Now, state: d.state, store: d.store, outcomes: outcomes,
-		committed: d.committed, failed: d.page.SetFault, disk: d.deps.Disk,
+		committed: d.committed, failed: d.page.SetFault, disk: d.deps.Disk, held: new(consensus.Held),
 		verified: intake.NewRecent[struct{}](keptSignatures), staged: make(map[[32]byte]*ledger.Staged),
 	}
 	d.intake = intake.New(intake.Config{
@@ -222,7 +236,7 @@ func (d *DA) connect() error {
 	}, intake.Needs{Check: d.app.check, Last: d.state.LastCounter, Submit: d.agree, Receipts: d.mail})
 	d.agreement = consensus.Config{
 		Self: d.cfg.ID, Key: d.deps.Key, ChainID: chain, Keys: keys, Dir: filepath.Join(d.cfg.Dir, "agreement"),
-		App: d.app, Link: d.deps.Link, Dropped: d.intake.Discarded, Disk: d.deps.Disk, Logger: d.log,
+		App: d.app, Link: d.deps.Link, Dropped: d.intake.Discarded, Disk: d.deps.Disk, Held: d.app.held, Logger: d.log,
 		RecordBytes: d.deps.Genesis.Params.MaxRecordBytes, BatchRecords: min(500, d.deps.Genesis.Params.MaxRecordsPerBlock),
 	}
 	d.node, err = consensus.New(d.agreement)
@@ -317,6 +331,7 @@ func (d *DA) Run(ctx context.Context) error {
 		p.Subscribe(wire.EveryDevice(wire.ClassStatus), d.takeView)
 		p.Subscribe(wire.EveryDevice(wire.ClassGate), d.takeView)
 		p.Subscribe(wire.EveryDevice(wire.ClassInfo), d.takeView)
+		p.Subscribe(wire.EveryDevice(wire.ClassTelemetry), d.takeView)
 		p.Subscribe(wire.EveryDevice(wire.ClassHazard+"+"), d.takeView)
 		if d.cfg.NowcastKM > 0 {
 			p.Subscribe(wire.EveryDevice(wire.ClassNowcast), d.exchange.Take)
@@ -357,6 +372,9 @@ func (d *DA) Run(ctx context.Context) error {
 // Close closes a DA that was never run.
 func (d *DA) Close() error {
 	err := d.store.Close()
+	if d.history != nil {
+		err = errors.Join(d.history.Close(), err)
+	}
 	if d.mail != nil {
 		err = errors.Join(d.mail.Close(), err)
 	}
@@ -388,10 +406,14 @@ func (d *DA) pulse(ctx context.Context) error {
 		case <-t.C:
 			d.intake.Forget()
 			d.page.Refresh()
+			if err := d.page.Keep(); err != nil {
+				d.log.Warn("the page's history is not kept", "err", err)
+			}
 			d.warnOfEnd()
 			if err := d.tick(ctx); err != nil {
 				d.log.Warn("no tick", "err", err)
 			}
+			d.deps.Alive()
 		}
 	}
 }

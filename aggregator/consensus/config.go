@@ -151,6 +151,10 @@ type Config struct {
 	// Disk, if not nil, is called before each entry of the log is written: a
 	// program that plays a slow disk waits in it.
 	Disk func()
+	// Held remembers the signatures that hold. An application that checks certificates
+	// shares it with agreement, which has checked each vote by then. Nil is one of the
+	// node's own.
+	Held *Held
 	// Logger may be nil: then the default one.
 	Logger *slog.Logger
 
@@ -232,6 +236,9 @@ func (c *Config) setDefaults() {
 	setDuration(&c.ForwardTimeout, 2*time.Second)
 	setDuration(&c.PullDelay, 10*time.Millisecond)
 	setDuration(&c.StallTimeout, 100*time.Millisecond)
+	if c.Held == nil {
+		c.Held = new(Held)
+	}
 	if c.Disk == nil {
 		c.Disk = func() {}
 	}

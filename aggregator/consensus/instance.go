@@ -114,7 +114,7 @@ func (n *Node) open(ctx context.Context, epoch Epoch, entered bool, r *Resumptio
 		told:   make(map[uint64]told),
 		ended:  make(chan struct{}), turnstile: lockup.NewTurnstile(), seat: guard.Guard{
 			ChainID: n.cfg.ChainID, Self: n.cfg.Self, Keys: n.cfg.Keys, BlockBytes: n.cfg.blockBytes(), Epoch: epoch.Number, Running: true, Order: epoch.Order,
-			Held: &n.held,
+			Held: n.cfg.Held,
 		},
 	}
 	i.ctx, i.cancel = context.WithCancel(ctx)

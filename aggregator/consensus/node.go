@@ -54,7 +54,6 @@ type Node struct {
 	lastVote time.Time // when this node last voted, zero for never
 
 	pace     pace
-	held     held
 	blocks   blockStore
 	sights   sights
 	progress atomic.Int64  // when the newest block came, Unix ns

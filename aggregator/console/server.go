@@ -20,7 +20,7 @@ import (
 	"fairwatt/proto/certfile"
 )
 
-//go:embed static/index.html static/app.js static/draw.js static/gate.js static/weather.js static/style.css static/favicon.svg
+//go:embed static/index.html static/*.js static/*.css static/favicon.svg static/manifest.webmanifest static/uplot.LICENSE
 var static embed.FS
 
 // maxBlocks is how many blocks one answer of /api/v1/blocks holds.
@@ -28,7 +28,7 @@ const maxBlocks = 100
 
 // policy lets the page load its own files and nothing else; without inline
 // script or style, text that reached the markup could still not act.
-const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
+const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; manifest-src 'self'; " +
 	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
 // Options bound what clients can cost. The zero value is good.
@@ -92,6 +92,7 @@ func New(src Source, opts Options) *Server {
 	s.mux.HandleFunc("GET /api/v1/tree.svg", s.tree)
 	s.mux.HandleFunc("GET /api/v1/tree/why", s.why)
 	s.mux.HandleFunc("GET /api/v1/events", s.events)
+	s.archive()
 	s.mux.HandleFunc("GET /healthz", s.healthz)
 	s.mux.HandleFunc("GET /metrics", s.metrics)
 	return s

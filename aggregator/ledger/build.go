@@ -30,7 +30,21 @@ type Dropped struct {
 // find.
 type Option func(*options)
 
-type options struct{ verified func(id [32]byte) bool }
+type options struct {
+	verified func(id [32]byte) bool
+	held     seal.Memory
+}
+
+func optionsOf(opts []Option) (o options) {
+	for _, opt := range opts {
+		opt(&o)
+	}
+	return o
+}
+
+// WithHeld hands in the caller's memory of signatures of votes: one that holds is not
+// checked again.
+func WithHeld(m seal.Memory) Option { return func(o *options) { o.held = m } }
 
 // WithVerified hands in the caller's memory of signatures: verified reports
 // whether the sealed record of this id passed [State.CheckRecord] of this
@@ -111,7 +125,7 @@ func (s *State) VerifyCertified(cb *fairwattpb.CertifiedBlock, opts ...Option) (
 	if err != nil {
 		return nil, err
 	}
-	if _, err := s.voters.certify(d.header, d.hash, cb.GetCertificate()); err != nil {
+	if _, err := s.voters.certify(d.header, d.hash, cb.GetCertificate(), optionsOf(opts).held); err != nil {
 		return nil, err
 	}
 	return s.verify(d, opts)
@@ -119,12 +133,12 @@ func (s *State) VerifyCertified(cb *fairwattpb.CertifiedBlock, opts ...Option) (
 
 // VerifyCertificate checks that cert makes a staged block final: it is one for
 // this very block.
-func (s *State) VerifyCertificate(st *Staged, cert []byte) (*fairwattpb.Certificate, error) {
-	return s.voters.certify(st.header, st.headerHash, cert)
+func (s *State) VerifyCertificate(st *Staged, cert []byte, opts ...Option) (*fairwattpb.Certificate, error) {
+	return s.voters.certify(st.header, st.headerHash, cert, optionsOf(opts).held)
 }
 
-func (v *voters) certify(header *fairwattpb.BlockHeader, hash [32]byte, cert []byte) (*fairwattpb.Certificate, error) {
-	c, err := verifyCertificate(v, hash, cert)
+func (v *voters) certify(header *fairwattpb.BlockHeader, hash [32]byte, cert []byte, held seal.Memory) (*fairwattpb.Certificate, error) {
+	c, err := verifyCertificate(v, hash, cert, held)
 	if err != nil {
 		return nil, err
 	}
@@ -228,10 +242,7 @@ func (s *State) checkHeader(h *fairwattpb.BlockHeader) error {
 // records[i]. Signatures not verified before are verified in one batch. Keys
 // are those of the state below the block.
 func (s *State) checkAll(records [][]byte, opts []Option) ([]*Checked, []*Refusal) {
-	var o options
-	for _, opt := range opts {
-		opt(&o)
-	}
+	o := optionsOf(opts)
 	checked, refusals := make([]*Checked, len(records)), make([]*Refusal, len(records))
 	var unverified [][]byte
 	var at []int

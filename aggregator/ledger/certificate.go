@@ -27,10 +27,10 @@ func VerifyCertificate(g *Genesis, headerHash [32]byte, cert []byte) (*fairwattp
 	if err != nil {
 		return nil, err
 	}
-	return verifyCertificate(&voters{chain: g.ChainID(), keys: keys, quorum: g.Quorum()}, headerHash, cert)
+	return verifyCertificate(&voters{chain: g.ChainID(), keys: keys, quorum: g.Quorum()}, headerHash, cert, nil)
 }
 
-func verifyCertificate(v *voters, headerHash [32]byte, cert []byte) (*fairwattpb.Certificate, error) {
+func verifyCertificate(v *voters, headerHash [32]byte, cert []byte, held seal.Memory) (*fairwattpb.Certificate, error) {
 	if len(cert) > MaxCertificateBytes {
 		return nil, fmt.Errorf("%w: %d bytes, at most %d", errCertificate, len(cert), MaxCertificateBytes)
 	}
@@ -45,6 +45,7 @@ func verifyCertificate(v *voters, headerHash [32]byte, cert []byte) (*fairwattpb
 		return nil, fmt.Errorf("%w: %d votes, the quorum is %d", errCertificate, len(c.Votes), v.quorum)
 	}
 	batch := seal.NewBatch(len(c.Votes))
+	batch.Remember(held)
 	last := ""
 	for _, vote := range c.Votes {
 		if vote.Da <= last {

@@ -42,7 +42,10 @@ type CentreConfig struct {
 	Now func() time.Time
 	// Simulated marks the centre's records: set it on a chain of simulations.
 	Simulated bool
-	Logger    *slog.Logger
+	// Alive, if not nil, is called ten times a second by the loop that answers: it
+	// stops when the centre hangs.
+	Alive  func()
+	Logger *slog.Logger
 }
 
 // Times of the centre. A record not seen on the chain is submitted again, to
@@ -71,6 +74,8 @@ type Centre struct {
 	mu           sync.Mutex
 	state        *ledger.State
 	open         map[requestKey]*asked // requests on the chain without a response
+	reserved     map[string]reservation
+	lapsed       map[string]bool       // buyers that did not pay what was reserved for them last
 	placing      []placing             // not sealed yet
 	pending      map[[32]byte]*pending // our records on their way, by id
 	lastNew      time.Time             // when the newest block came
@@ -146,7 +151,7 @@ func NewCentre(cfg CentreConfig) (*Centre, error) {
 	}
 	return &Centre{
 		cfg: cfg, chain: cfg.Genesis.ChainID(), counter: n, state: state,
-		open: make(map[requestKey]*asked), pending: make(map[[32]byte]*pending),
+		open: make(map[requestKey]*asked), reserved: make(map[string]reservation), lapsed: make(map[string]bool), pending: make(map[[32]byte]*pending),
 	}, nil
 }
 
@@ -193,7 +198,12 @@ func (c *Centre) seen(rec *ledger.Checked, outcome *fairwattpb.Outcome) {
 	case *fairwattpb.Record_Response:
 		if outcome.GetApplied() {
 			delete(c.open, requestKey{body.Response.GetToken().GetBuyer(), body.Response.GetRequestId()})
+			c.reserve(body.Response, c.state.TimeMs()) // another centre may have answered
+		} else {
+			c.free(body.Response.GetToken().GetTokenId())
 		}
+	case *fairwattpb.Record_Pay:
+		c.pays(r.GetSender(), body.Pay)
 	}
 	p := c.pending[rec.ID]
 	if r.GetSender() == c.cfg.ID {
@@ -239,6 +249,9 @@ func (c *Centre) work(ctx context.Context, answer bool) error {
 		}
 		if len(due) > 0 {
 			c.submit(ctx, due)
+		}
+		if c.cfg.Alive != nil {
+			c.cfg.Alive()
 		}
 	}
 }

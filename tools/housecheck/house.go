@@ -67,6 +67,7 @@ var fairwatt = house{
 
 		"proto/boltfile":        {floor: edges, side: middle},
 		"proto/certfile":        {floor: edges, side: middle},
+		"proto/systemd":         {floor: edges, side: middle},
 		"proto/mqtt":            {floor: edges, side: middle},
 		"proto/mqtt/mqtttest":   {floor: edges, side: middle, tests: true},
 		"model/nnet":            {floor: edges, side: middle},
@@ -107,6 +108,7 @@ var fairwatt = house{
 		"aggregator/consensus/wal":     {floor: edges, side: aggregates},
 		"aggregator/console":           {floor: edges, side: aggregates},
 		"aggregator/exchange":          {floor: edges, side: aggregates},
+		"aggregator/history":           {floor: edges, side: aggregates},
 		"aggregator/intake":            {floor: edges, side: aggregates},
 		"aggregator/page":              {floor: edges, side: aggregates},
 		"aggregator/peer":              {floor: edges, side: aggregates},

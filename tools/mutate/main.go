@@ -1,17 +1,20 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"crypto/sha256"
+	bits "encoding/binary"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"os"
 	"os/signal"
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -53,7 +56,7 @@ func parse(args []string, stderr io.Writer) (*options, error) {
 	flags.StringVar(&o.reasons, "reasons", "", "`file` of reasons")
 	flags.StringVar(&o.out, "out", "", "`file` for the report (default standard output)")
 	flags.IntVar(&o.workers, "workers", 2, "test processes at a time")
-	flags.IntVar(&o.sample, "sample", 0, "try this many mutants of each package, drawn at random (default all)")
+	flags.IntVar(&o.sample, "sample", 0, "try this many mutants of each package, drawn by their texts and --seed (default all)")
 	flags.Uint64Var(&o.seed, "seed", 1, "of the sample")
 	shard := flags.String("shard", "1/1", "`i/n`: try the i-th of n parts")
 	match := flags.String("match", "", "try mutants whose \"file:line function: before -> after\" matches this `pattern`")
@@ -196,18 +199,27 @@ func line(m *mutant) string {
 // choose takes the mutants that the command line asks for, in their order.
 func (o *options) choose(all []*mutant) []*mutant {
 	var list []*mutant
-	for i, m := range all {
-		if i%o.shards == o.shard-1 && o.match.MatchString(line(m)) {
+	for _, m := range all {
+		if m.rank(o.seed)%uint64(o.shards) == uint64(o.shard-1) && o.match.MatchString(line(m)) {
 			list = append(list, m)
 		}
 	}
 	if o.sample > 0 && o.sample < len(list) {
-		random := rand.New(rand.NewPCG(o.seed, 0))
-		random.Shuffle(len(list), func(i, j int) { list[i], list[j] = list[j], list[i] })
+		slices.SortFunc(list, func(a, b *mutant) int {
+			return cmp.Or(cmp.Compare(a.rank(o.seed), b.rank(o.seed)), cmp.Compare(a.ID, b.ID))
+		})
 		list = list[:o.sample]
 		slices.SortFunc(list, func(a, b *mutant) int { return a.ID - b.ID })
 	}
 	return list
+}
+
+// rank is the mutant's place in the draw of a seed: the mutants of the lowest ranks
+// are drawn. It depends on the change alone and not on the mutants around it, so that
+// new code displaces only as many of the drawn as it puts in.
+func (m *mutant) rank(seed uint64) uint64 {
+	sum := sha256.Sum256([]byte(strconv.FormatUint(seed, 10) + "\x00" + m.key()))
+	return bits.BigEndian.Uint64(sum[:8])
 }
 
 // baseline traces every test. A test that fails here is left out and named.

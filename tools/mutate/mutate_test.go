@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -121,6 +122,63 @@ func TestNumbersAreStable(t *testing.T) {
 	some := list("--sample", "5")
 	if len(some) != 5 || !slices.Equal(some, list("--sample", "5")) || slices.Equal(some, list("--sample", "5", "--seed", "2")) {
 		t.Errorf("a sample of 5 with one seed is %v", some)
+	}
+}
+
+// TestDrawOutlivesNewCode sees that moved code keeps its draw, and that a new function
+// displaces only as many of the drawn mutants as it puts in.
+func TestDrawOutlivesNewCode(t *testing.T) {
+	const bridge = "\n\nfunc bridge(a, b int) int {\n\tif a > b && a > 3 {\n\t\ta++\n\t}\n\treturn a - b\n}\n"
+	toll, err := os.ReadFile("testdata/town/toll/toll.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	find := func(first, last string) []*mutant {
+		t.Helper()
+		dir := t.TempDir()
+		for name, text := range map[string]string{"go.mod": "module town\n\ngo 1.26\n", "a.go": first, "z.go": last} {
+			if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		s, err := switched(t.Context(), dir, ".")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s.mutants
+	}
+	last := find("package toll\n", string(toll))
+	first := find("// Moved.\n\n"+string(toll), "package toll\n")
+	longer := find("package toll"+bridge, string(toll))
+	const drawn = 12
+	added := 0
+	for seed := range uint64(20) {
+		draw := func(all []*mutant) []string {
+			o := &options{seed: seed, sample: drawn, shard: 1, shards: 1, match: regexp.MustCompile("")}
+			var keys []string
+			for _, m := range o.choose(all) {
+				keys = append(keys, m.key())
+			}
+			if len(keys) != drawn {
+				t.Fatalf("seed %d draws %d, want %d", seed, len(keys), drawn)
+			}
+			return slices.Sorted(slices.Values(keys))
+		}
+		before := draw(last)
+		if moved := draw(first); !slices.Equal(before, moved) {
+			t.Errorf("seed %d: moved to another file, the draw differs:\n%s", seed, cmp.Diff(before, moved))
+		}
+		for _, key := range draw(longer) {
+			switch {
+			case strings.Contains(key, "bridge"):
+				added++
+			case !slices.Contains(before, key):
+				t.Errorf("seed %d: a new function draws %q of another one", seed, key)
+			}
+		}
+	}
+	if added == 0 {
+		t.Error("no seed draws a change of the new function")
 	}
 }
 

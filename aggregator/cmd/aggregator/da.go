@@ -55,6 +55,11 @@ func runDA(ctx context.Context, cmd *cobra.Command, c daConfig) error {
 		return err
 	}
 	deps.Logger = log
+	unit, err := newService(os.Getenv, log)
+	if err != nil {
+		return err
+	}
+	deps.Alive = unit.alive
 	var page net.Listener
 	if c.HTTP != "" {
 		if page, err = console.Listen(c.HTTP, c.HTTPRemote); err != nil {
@@ -67,6 +72,7 @@ func runDA(ctx context.Context, cmd *cobra.Command, c daConfig) error {
 		return err
 	}
 	log.Info("data aggregator", "da", c.ID, "height", da.State().Height(), "listen", c.Listen, "brokers", c.MQTT)
+	defer unit.watchStop(ctx)()
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return da.Run(ctx) })
 	if page != nil {

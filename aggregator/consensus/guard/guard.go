@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"fairwatt/proto/peerpb"
+	"fairwatt/proto/seal"
 	"fairwatt/proto/wire"
 
 	protos "github.com/hyperledger-labs/SmartBFT/smartbftprotos"
@@ -37,14 +38,7 @@ type Guard struct {
 	Promised uint64
 	// Held remembers signatures that hold, so that none is checked twice: the same
 	// votes come in the view data of every member. Nil remembers nothing.
-	Held Memory
-}
-
-// A Memory is a set that may forget. Its keys are digests of all that a signature
-// speaks of, of who made it and of itself.
-type Memory interface {
-	Has(key [32]byte) bool
-	Put(key [32]byte)
+	Held seal.Memory
 }
 
 // An Action is what becomes of what came in.
