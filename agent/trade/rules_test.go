@@ -675,7 +675,7 @@ func TestBuyerRanksQuotes(t *testing.T) {
 		{OfferID: "same", Seller: "two", PriceMicroPerKWh: 6, CreditE6: 0, VolumeWh: 1},
 	}
 	var got []string
-	for _, q := range b.rank(testBuyer.Circuits[0], c) {
+	for _, q := range b.rank(Terms{}, testBuyer.Circuits[0], c) {
 		got = append(got, q.Seller+" "+q.OfferID+q.Refused)
 	}
 	if want := []string{"s cheap", "s trusted", "s a", "s z", "s small", "one same", "two same", "s triedalready_refused"}; !slices.Equal(got, want) {
