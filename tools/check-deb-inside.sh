@@ -2,7 +2,7 @@
 # Runs under the systemd that check-deb.sh started, as root, in a system that is thrown
 # away.
 set -euo pipefail
-fail() { echo "check-deb: $1" >&2; journalctl --no-pager -n 40 2>/dev/null || true; exit 1; }
+fail() { echo "check-deb: $1" >&2; journalctl --no-pager -q -n 60 >&2 || true; exit 1; }
 within() { # within SECONDS COMMAND...: until it succeeds
 	local end=$((SECONDS + $1)); shift
 	until "$@" >/dev/null 2>&1; do [ $SECONDS -lt $end ] || return 1; sleep 0.2; done
@@ -16,7 +16,7 @@ man -w agent-run aggregator-mc-init >/dev/null || [ ! -x /usr/bin/man ] || fail 
 # A community of four on this machine, as operator.md has it.
 cd /root && aggregator mc init --dir community --state /var/lib/fairwatt
 cp -r community/da-* community/mc-1 community/genesis.json community/ca.crt /etc/fairwatt/
-chown -R fairwatt: /etc/fairwatt/da-* /etc/fairwatt/mc-1
+chown -R fairwatt: /etc/fairwatt
 systemctl start fairwatt-da@da-{1,2,3,4} fairwatt-mc@mc-1 || fail "the services do not start"
 for i in 1 2 3 4; do
 	within 60 curl -sf "http://127.0.0.1:$((8079 + i))/healthz" || fail "da-$i: $(curl -s "http://127.0.0.1:$((8079 + i))/healthz")"

@@ -64,10 +64,12 @@ cd $work/layer/root
 mount -t proc proc proc; mount --rbind /sys sys
 for d in run tmp dev; do mount -t tmpfs tmpfs \$d; done
 for d in null zero full random urandom tty; do touch dev/\$d; mount --bind /dev/\$d dev/\$d; done
-mkdir dev/shm dev/pts; mount -t devpts devpts dev/pts
+mkdir dev/shm dev/pts dev/mqueue dev/hugepages; mount -t devpts -o newinstance,ptmxmode=0666 devpts dev/pts; ln -s pts/ptmx dev/ptmx
 ip link set lo up
 export container=other
-exec chroot . /lib/systemd/systemd --system --log-target=null --show-status=0 systemd.unit=check.target --unit=check.target
+# A root that is no mount's own would leave the services' namespaces without theirs.
+mkdir -p mnt/host; pivot_root . mnt/host; cd /; umount -l /mnt/host
+exec /lib/systemd/systemd --system --log-target=journal --show-status=0 systemd.unit=check.target --unit=check.target
 BOOT
 # The manager makes its groups below this one; the host's own stay untouched.
 timeout -s KILL 300 unshare --pid --mount --ipc --uts --net --cgroup --fork --kill-child --propagation private bash "$work/boot.sh" >"$work/boot.log" 2>&1 </dev/null || true
