@@ -125,7 +125,7 @@ type SellConfig struct {
 	PriceMicroPerKWh int64         `yaml:"price_micro_per_kwh"`
 	MinWh            int64         `yaml:"min_wh"`
 	MaxWh            int64         `yaml:"max_wh"`
-	DeliveryH        float64       `yaml:"delivery_h"` // longest delivery, hours of the sensing clock
+	DeliveryH        float64       `yaml:"delivery_h"` // what a delivery is meant to last, hours of the sensing clock
 	OfferTTL         time.Duration `yaml:"offer_ttl"`
 }
 

@@ -18,6 +18,7 @@ import (
 	"fairwatt/aggregator/consensus"
 	"fairwatt/aggregator/console"
 	"fairwatt/aggregator/exchange"
+	"fairwatt/aggregator/history"
 	"fairwatt/aggregator/intake"
 	"fairwatt/aggregator/ledger"
 	"fairwatt/aggregator/page"
@@ -67,9 +68,14 @@ type Config struct {
 // Deps are what a DA stands on.
 type Deps struct {
 	Genesis *ledger.Genesis
-	// Key signs votes and receipts: the key the genesis names for the DA.
-	Key   crypto.Signer
-	Link  Link
+	// Key signs votes and receipts: the key that the chain names for the DA.
+	Key crypto.Signer
+	// MoreKeys are keys that the DA is to have, or had: it signs with the one that the
+	// chain names.
+	MoreKeys []crypto.Signer
+	// Observers may fetch, follow and submit beside the centres.
+	Observers []string
+	Link      Link
 	Pipes []mqtt.Pipe
 	// CertificateEnds is when the DA's TLS certificate ends; nil: it has none.
 	CertificateEnds func() time.Time
@@ -129,6 +135,7 @@ type DA struct {
 	intake    *intake.Intake
 	mail      *receipt.Mailer
 	exchange  *exchange.Exchange
+	history   *history.History
 	page      *page.Page
 	warned    time.Time // of the certificate's end
 	reports   reports
@@ -182,13 +189,12 @@ func (d *DA) open() error {
 // connect makes the parts over the open store.
 func (d *DA) connect() error {
 	chain := d.deps.Genesis.ChainID()
-	keys, err := d.deps.Genesis.Keys()
-	if err != nil {
-		return err
-	}
+	var err error
 	if d.state, err = d.store.LoadState(d.deps.Genesis); err != nil {
 		return err
 	}
+	key := &signer{self: d.cfg.ID, state: d.state, keys: append([]crypto.Signer{d.deps.Key}, d.deps.MoreKeys...)}
+	d.setPeers()
 	outcomes, err := receipt.Open(filepath.Join(d.cfg.Dir, receipt.File), d.store)
 	if err != nil {
 		return err
@@ -197,14 +203,20 @@ func (d *DA) connect() error {
 		d.log.Warn("answers.db was damaged and begins again: outcomes of before are not told a second time", "aside", aside)
 	}
 	d.mail = receipt.NewMailer(receipt.Config{
-		DA: d.cfg.ID, Key: d.deps.Key, Chain: chain, Pipes: d.deps.Pipes, SiteOf: d.siteOf, Now: d.deps.Now, Log: d.log,
+		DA: d.cfg.ID, Key: key, Chain: chain, Pipes: d.deps.Pipes, SiteOf: d.siteOf, Now: d.deps.Now, Log: d.log,
 	}, outcomes)
 	d.exchange = exchange.New(exchange.Config{
-		DA: d.cfg.ID, Key: d.deps.Key, Chain: chain, Pipes: d.deps.Pipes, Participant: d.deviceOf,
+		DA: d.cfg.ID, Key: key, Chain: chain, Pipes: d.deps.Pipes, Participant: d.deviceOf,
 		DistanceKM: d.cfg.NowcastKM, Every: d.cfg.NowcastEvery, Now: d.deps.Now, Log: d.log,
 	})
+	if d.history, err = history.Open(filepath.Join(d.cfg.Dir, history.File), history.Bounds{}, d.deps.Now()); err != nil {
+		return err
+	}
+	if aside := d.history.Damaged(); aside != "" {
+		d.log.Warn("history.db could not be read and begins again: charts and stories of before are gone, the chain is not", "aside", aside)
+	}
 	d.page, err = page.New(page.Config{
-		DA: d.cfg.ID, Software: d.cfg.Software, Genesis: d.deps.Genesis, Trades: d.cfg.ShownTrades, Blocks: d.cfg.ShownBlocks, Now: d.deps.Now,
+		History: d.history, DA: d.cfg.ID, Software: d.cfg.Software, Genesis: d.deps.Genesis, Trades: d.cfg.ShownTrades, Blocks: d.cfg.ShownBlocks, Now: d.deps.Now,
 	}, d.state, d.store, page.Needs{
 		Agreement:       func() page.Agreement { return d.node },
 		Intake:          func() intake.Stats { return d.intake.Stats() },
@@ -218,17 +230,17 @@ func (d *DA) connect() error {
 	}
 	d.Source = d.page
 	d.app = &app{
-		self: d.cfg.ID, key: d.deps.Key,
+		self: d.cfg.ID, key: key,
 		genesis: d.deps.Genesis, now: d.deps.Now, state: d.state, store: d.store, outcomes: outcomes,
-		committed: d.committed, failed: d.page.SetFault, disk: d.deps.Disk,
-		verified: intake.NewRecent[struct{}](keptSignatures), staged: make(map[[32]byte]*ledger.Staged),
+		committed: d.committed, failed: d.page.SetFault, disk: d.deps.Disk, held: new(consensus.Held),
+		verified: intake.NewRecent[uint64](keptSignatures), staged: make(map[[32]byte]*ledger.Staged),
 	}
 	d.intake = intake.New(intake.Config{
 		QueueMessages: d.cfg.QueueMessages, RecordsPerS: d.cfg.RecordsPerS, Burst: d.cfg.Burst, Now: d.deps.Now, Log: d.log,
 	}, intake.Needs{Check: d.app.check, Last: d.state.LastCounter, Submit: d.agree, Receipts: d.mail})
 	d.agreement = consensus.Config{
-		Self: d.cfg.ID, Key: d.deps.Key, ChainID: chain, Keys: keys, Dir: filepath.Join(d.cfg.Dir, "agreement"),
-		App: d.app, Link: d.deps.Link, Dropped: d.intake.Discarded, Disk: d.deps.Disk, Logger: d.log,
+		Self: d.cfg.ID, Key: d.deps.Key, ChainID: chain, MoreKeys: d.deps.MoreKeys, Dir: filepath.Join(d.cfg.Dir, "agreement"),
+		App: d.app, Link: d.deps.Link, Dropped: d.intake.Discarded, Disk: d.deps.Disk, Held: d.app.held, Logger: d.log,
 		RecordBytes: d.deps.Genesis.Params.MaxRecordBytes, BatchRecords: min(500, d.deps.Genesis.Params.MaxRecordsPerBlock),
 	}
 	d.node, err = consensus.New(d.agreement)
@@ -269,6 +281,9 @@ func (d *DA) committed(st *ledger.Staged, votes int) {
 	d.page.Added(st, votes)
 	d.reports.added(d, st)
 	d.listMoved(st)
+	if st.NewKeys() || st.EndsEpoch() { // guests stay for some epochs
+		d.setPeers()
+	}
 }
 
 // keepGenesis puts the genesis next to the chain, so that the folder can be
@@ -323,6 +338,7 @@ func (d *DA) Run(ctx context.Context) error {
 		p.Subscribe(wire.EveryDevice(wire.ClassStatus), d.takeView)
 		p.Subscribe(wire.EveryDevice(wire.ClassGate), d.takeView)
 		p.Subscribe(wire.EveryDevice(wire.ClassInfo), d.takeView)
+		p.Subscribe(wire.EveryDevice(wire.ClassTelemetry), d.takeView)
 		p.Subscribe(wire.EveryDevice(wire.ClassHazard+"+"), d.takeView)
 		if d.cfg.NowcastKM > 0 {
 			p.Subscribe(wire.EveryDevice(wire.ClassNowcast), d.exchange.Take)
@@ -347,7 +363,11 @@ func (d *DA) Run(ctx context.Context) error {
 		return nil
 	})
 	err := g.Wait()
-	if errors.Is(err, context.Canceled) {
+	switch {
+	case errors.Is(err, context.Canceled):
+		err = nil
+	case errors.Is(err, ErrRetired):
+		d.log.Info("this data aggregator has retired: it may be shut down for good", "height", d.state.Height())
 		err = nil
 	}
 	if err != nil {
@@ -363,6 +383,9 @@ func (d *DA) Run(ctx context.Context) error {
 // Close closes a DA that was never run.
 func (d *DA) Close() error {
 	err := d.store.Close()
+	if d.history != nil {
+		err = errors.Join(d.history.Close(), err)
+	}
 	if d.mail != nil {
 		err = errors.Join(d.mail.Close(), err)
 	}
@@ -394,6 +417,9 @@ func (d *DA) pulse(ctx context.Context) error {
 		case <-t.C:
 			d.intake.Forget()
 			d.page.Refresh()
+			if err := d.page.Keep(); err != nil {
+				d.log.Warn("the page's history is not kept", "err", err)
+			}
 			d.warnOfEnd()
 			if err := d.tick(ctx); err != nil {
 				d.log.Warn("no tick", "err", err)

@@ -139,8 +139,9 @@ func TestSellerRules(t *testing.T) {
 			}},
 		{rule: "one Wh short is not delivered", sale: with(delivering, func(s *Sale) { s.DeliveredWh = 499 }), phase: sellDelivering},
 		{rule: "all of it is", sale: with(delivering, func(s *Sale) { s.DeliveredWh = 500 }), want: []string{"open"}, phase: sellStopping},
-		{rule: "a delivery lasts its time", sale: with(delivering, func(s *Sale) { s.RanMs = c.DeliveryMs - 1001 }), phase: sellDelivering},
-		{rule: "and no longer", sale: with(delivering, func(s *Sale) { s.RanMs = c.DeliveryMs - 1000 }), want: []string{"open"}, phase: sellStopping},
+		{rule: "a delivery that stood ready lasts its time", sale: with(delivering, func(s *Sale) { s.RanMs, s.AvailableWhMs = c.DeliveryMs-1001, 500*c.DeliveryMs }), phase: sellDelivering},
+		{rule: "and no longer", sale: with(delivering, func(s *Sale) { s.RanMs, s.AvailableWhMs = c.DeliveryMs-1000, 500*c.DeliveryMs }), want: []string{"open"}, phase: sellStopping},
+		{rule: "one that had less power than promised lasts longer", sale: with(delivering, func(s *Sale) { s.RanMs, s.AvailableWhMs = 3*c.DeliveryMs, 500*c.DeliveryMs-1 }), phase: sellDelivering},
 		{rule: "a delivery whose contactor was opened is billed", sale: delivering, change: func(in *SellerInput) { in.Interrupted = "t" }, want: []string{"open"}, phase: sellStopping},
 		{rule: "another's contactor changes nothing", sale: delivering, change: func(in *SellerInput) { in.Interrupted = "u" }, phase: sellDelivering},
 		{rule: "a shut gate holds even then", sale: delivering, change: func(in *SellerInput) { in.GateOpen, in.Interrupted = false, "t" }, want: []string{"open", "Hold"}, phase: sellHeld},
@@ -598,6 +599,10 @@ func TestBuyerRules(t *testing.T) {
 					t.Error("a circuit that pays is idle")
 				}
 			}},
+		{rule: "a trade that the ledger billed is compared", circuit: with(paying, func(c *Circuit) { c.Phase = buyPaid }), outcomes: []Outcome{notice("tok", wire.StatusBilled)}, phase: buyBilled},
+		{rule: "the ledger's bill may overtake the payment's receipt", circuit: paying, outcomes: []Outcome{notice("tok", wire.StatusBilled)}, phase: buyBilled},
+		{rule: "another trade's bill of the ledger is none", circuit: paying, outcomes: []Outcome{notice("tik", wire.StatusBilled)}, phase: buyPaying},
+		{rule: "the ledger's bill of a trade that is confirmed changes nothing", circuit: with(billed, func(c *Circuit) { c.Phase = buyConfirming }), outcomes: []Outcome{notice("tok", wire.StatusBilled)}, phase: buyConfirming},
 		{rule: "another trade's end does not", circuit: paying, outcomes: []Outcome{notice("tik", wire.StatusRefunded)}, phase: buyPaying},
 		{rule: "a circuit without a token has no end", circuit: requesting, outcomes: []Outcome{notice("", wire.StatusRefunded)}, phase: buyRequesting},
 	} {
@@ -637,7 +642,8 @@ func TestBuyerTakesQuotes(t *testing.T) {
 	}
 }
 
-// Every tie is broken by the next measure, the last of them by the offer's id.
+// Every tie is broken by the next measure, the last of them by the offer's id. What is
+// alike stays as the management centre ordered it.
 func TestBuyerRanksQuotes(t *testing.T) {
 	b := NewBuyer(testBuyer)
 	c := &Circuit{Token: &fairwattpb.Token{EscrowMicro: 1 << 40, VolumeWh: 300}, Tried: []string{"tried"}}
@@ -648,12 +654,14 @@ func TestBuyerRanksQuotes(t *testing.T) {
 		{OfferID: "small", Seller: "s", PriceMicroPerKWh: 5, CreditE6: 2, VolumeWh: 20},
 		{OfferID: "trusted", Seller: "s", PriceMicroPerKWh: 5, CreditE6: 3, VolumeWh: 1},
 		{OfferID: "cheap", Seller: "s", PriceMicroPerKWh: 4, CreditE6: 0, VolumeWh: 1},
+		{OfferID: "same", Seller: "one", PriceMicroPerKWh: 6, CreditE6: 0, VolumeWh: 1},
+		{OfferID: "same", Seller: "two", PriceMicroPerKWh: 6, CreditE6: 0, VolumeWh: 1},
 	}
 	var got []string
 	for _, q := range b.rank(testBuyer.Circuits[0], c) {
-		got = append(got, q.OfferID+q.Refused)
+		got = append(got, q.Seller+" "+q.OfferID+q.Refused)
 	}
-	if want := []string{"cheap", "trusted", "a", "z", "small", "triedalready_refused"}; !slices.Equal(got, want) {
+	if want := []string{"s cheap", "s trusted", "s a", "s z", "s small", "one same", "two same", "s triedalready_refused"}; !slices.Equal(got, want) {
 		t.Errorf("order %v, want %v", got, want)
 	}
 }

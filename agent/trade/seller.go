@@ -15,7 +15,7 @@ type SellerConfig struct {
 	PriceMicroPerKWh int64
 	Contactor        fairwattpb.Contactor // told with each offer
 	MinWh, MaxWh     int64                // offers below MinWh are not made
-	DeliveryMs       int64                // how long one delivery lasts at most
+	DeliveryMs       int64                // how long one delivery is meant to last
 	OfferTTLMs       int64
 	StartWindowMs    int64 // after the Pay was seen; then the trade is given up
 	DeliverWindowMs  int64 // after the start; then what was metered is billed
@@ -97,6 +97,7 @@ type Seller struct {
 	OfferEndMs  int64   `json:"offer_end_ms,omitempty"`
 	NextOfferMs int64   `json:"next_offer_ms,omitempty"`
 	Trades      []*Sale `json:"trades,omitempty"`
+	Outlook     outlook `json:"outlook"`
 
 	out []Action
 }
@@ -124,6 +125,7 @@ func (s *Seller) Step(in SellerInput) []Action {
 	for _, v := range in.Outcomes {
 		s.outcome(in, v)
 	}
+	s.Outlook.step(in.SensingMs, s.cfg.DeliveryMs, in.ExpectedWh)
 	s.offer(in)
 	busy := false
 	for _, t := range s.Trades {
@@ -277,7 +279,7 @@ func (s *Seller) offer(in SellerInput) {
 		}}}, false)
 		s.OfferID, s.OfferWh = "", 0
 	}
-	volume := min(in.ExpectedWh, s.cfg.MaxWh)
+	volume := min(s.Outlook.promise(in.ExpectedWh), s.cfg.MaxWh)
 	if s.OfferID != "" || busy || !in.GateOpen || !in.MeterOK || !in.ClockSynced ||
 		volume < s.cfg.MinWh || volume <= 0 || in.WallMs < s.NextOfferMs {
 		return
@@ -347,7 +349,9 @@ func (s *Seller) mayBegin(in SellerInput, t *Sale) bool {
 }
 
 // deliver counts a running delivery and ends it when it is complete, or puts
-// it on hold.
+// it on hold. Power that drops makes a delivery longer, not smaller: what was
+// promised is a volume. One that stood ready for all of it ends after its time,
+// drawn or not.
 func (s *Seller) deliver(in SellerInput, t *Sale) {
 	if t.lastSensingMs != 0 {
 		ran := max(0, in.SensingMs-t.lastSensingMs)
@@ -365,7 +369,7 @@ func (s *Seller) deliver(in SellerInput, t *Sale) {
 		s.send(&fairwattpb.Record{Body: &fairwattpb.Record_Hold{Hold: &fairwattpb.Hold{
 			TradeId: t.TradeID, GateSeq: in.GateSeq, Causes: in.Causes, Reading: s.reading(in),
 		}}}, false)
-	case t.DeliveredWh >= t.VolumeWh, t.RanMs >= s.cfg.DeliveryMs, in.WallMs-t.StartedWallMs >= s.cfg.DeliverWindowMs,
+	case t.DeliveredWh >= t.VolumeWh, t.RanMs >= s.cfg.DeliveryMs && s.available(t) >= t.VolumeWh, in.WallMs-t.StartedWallMs >= s.cfg.DeliverWindowMs,
 		in.Interrupted == t.TradeID: // the ledger knows no Hold without a hazard
 		s.open(t)
 		t.enter(sellStopping, in.WallMs)

@@ -236,7 +236,10 @@ func (i *instance) signVote(p types.Proposal, aux []byte) []byte {
 	i.node.mu.Lock()
 	i.node.lastVote = time.Now()
 	i.node.mu.Unlock()
-	return i.sign(seal.DomainVote, guard.VotePayload(p.Header, p.Metadata, aux))
+	c, payload := &i.node.cfg, guard.VotePayload(p.Header, p.Metadata, aux)
+	signature := i.sign(seal.DomainVote, payload)
+	c.Held.Put(seal.Mark(c.Keys[c.Self], seal.DomainVote, c.ChainID, c.Self, payload, signature))
+	return signature
 }
 
 func (i *instance) signViewData(msg []byte) []byte {

@@ -1,10 +1,16 @@
 package consensus
 
-import "sync"
+import (
+	"sync"
 
-// held is a bounded set of signatures that hold, by digest. It has two generations and
-// forgets the older one when the newer one is full.
-type held struct {
+	"fairwatt/proto/seal"
+)
+
+var _ seal.Memory = (*Held)(nil)
+
+// Held is a bounded set of signatures that hold, a [seal.Memory] that many may use at
+// once. It has two generations and forgets the older one when the newer one is full.
+type Held struct {
 	mu       sync.Mutex
 	now, old map[[32]byte]struct{}
 }
@@ -12,8 +18,8 @@ type held struct {
 // heldMost bounds each generation: the votes of 50 members for 160 blocks.
 const heldMost = 8192
 
-// Has implements guard.Memory.
-func (h *held) Has(key [32]byte) bool {
+// Has implements seal.Memory.
+func (h *Held) Has(key [32]byte) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if _, ok := h.now[key]; ok {
@@ -23,8 +29,8 @@ func (h *held) Has(key [32]byte) bool {
 	return ok
 }
 
-// Put implements guard.Memory.
-func (h *held) Put(key [32]byte) {
+// Put implements seal.Memory.
+func (h *Held) Put(key [32]byte) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.now == nil || len(h.now) >= heldMost {

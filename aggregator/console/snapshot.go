@@ -23,6 +23,8 @@ type Source interface {
 	Standing(da string) (*ledger.Standing, bool)
 	// TreeSVG draws the communication tree of the running view.
 	TreeSVG() ([]byte, error)
+	// Archive is what is kept beside the snapshot; nil: nothing is.
+	Archive() Archive
 }
 
 // A Snapshot is one moment of one data aggregator. Times are Unix
@@ -86,6 +88,20 @@ type Generator struct {
 	// empty where they say nothing.
 	ContactorOnChain string `json:"contactor_on_chain,omitempty"`
 	Simulated        bool   `json:"simulated"`
+	// Now is what it measured last, at most five minutes ago; Offer is what it asks now.
+	Now   *Measured `json:"now,omitempty"`
+	Offer *Offer    `json:"offer,omitempty"`
+}
+
+// Measured is what a device measured at a moment; absent: not measured.
+type Measured struct {
+	TimeMs         int64            `json:"time_ms"` // when it was heard
+	PowerW         *float64         `json:"power_w,omitempty"`
+	WindMPS        *float64         `json:"wind_mps,omitempty"`
+	GustMPS        *float64         `json:"gust_mps,omitempty"`
+	TemperatureC   *float64         `json:"temperature_c,omitempty"`
+	IrradianceWPM2 *float64         `json:"irradiance_w_per_m2,omitempty"`
+	EnergyWh       map[string]int64 `json:"energy_wh,omitempty"` // registers, by meter
 }
 
 // Nowcasts is what agents tell each other of the weather through this DA.

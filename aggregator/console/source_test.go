@@ -16,9 +16,12 @@ type fixed struct {
 	mu   sync.Mutex
 	snap *Snapshot
 	ch   chan struct{}
+	kept Archive
 }
 
-func newFixed(s *Snapshot) *fixed { return &fixed{snap: s, ch: make(chan struct{})} }
+func newFixed(s *Snapshot) *fixed {
+	return &fixed{snap: s, ch: make(chan struct{}), kept: kept{s.TimeMs}}
+}
 
 func (f *fixed) Snapshot() *Snapshot {
 	f.mu.Lock()
@@ -121,6 +124,8 @@ func sample(nowMs int64) *Snapshot {
 				LastSeenMs: nowMs - 900, Simulated: true, OnChain: "OPEN", Contactor: "GPIO22, feedback GPIO27", ContactorOnChain: "watched",
 				Hazards: []Hazard{{Kind: "thunderstorm", Level: "ok", P: number(0.031)}, {Kind: "wind", Level: "ok", P: number(0.12)}},
 				Scores:  map[string]float64{"thunderstorm": 0.031, "wind": 0.12, "rain": 0.004, "heat": 0.4},
+				Offer:   &Offer{VolumeWh: 8000, PriceMicroPerKWh: 150_000, ExpiresMs: nowMs + 3600e3},
+				Now:     &Measured{TimeMs: nowMs - 2000, PowerW: number(4210.5), GustMPS: number(7.2), TemperatureC: number(21.4), IrradianceWPM2: number(640), EnergyWh: map[string]int64{"sold": 1234567}},
 			},
 			{
 				ID: "wind-2", Site: "ridge", Online: "online", State: "BLOCKED", Said: "BLOCKED", SinceMs: nowMs - 300e3, ValidUntilMs: nowMs + 60e3, LapsesMs: nowMs + 60e3,
@@ -155,6 +160,7 @@ func sample(nowMs int64) *Snapshot {
 			{
 				ID: "pv-4", Site: "harbour", Online: "online", State: "CLEARING", Said: "CLEARING", SinceMs: nowMs - 20e3, ValidUntilMs: nowMs + 80e3,
 				LapsesMs: nowMs + 80e3, OpensAtMs: nowMs + 280e3, LastSeenMs: nowMs - 500, ClearInS: 280, Simulated: true,
+				Now: &Measured{TimeMs: nowMs - 2000, PowerW: number(310), WindMPS: number(3.1)},
 			},
 		},
 		TradeCount: map[string]int{"settled": 118, "settled_partly": 6, "held": 1, "delivering": 2, "disputed": 1, "refunded": 9},
@@ -177,6 +183,7 @@ func sample(nowMs int64) *Snapshot {
 			ID: "5f2c9a0be1d44c17aa01bb239f7e6c558d2e4a6f70918b3cd2e1f0a9b8c7d6e5", Height: 482, TimeMs: nowMs - 700, Epoch: 24, View: 1,
 			AccountingNode: "da-3", Records: 20411, ViewChanges: 1, Receipts: 30113, Order: []string{"da-1", "da-3", "da-2", "da-4"},
 		},
+		Agreement: Agreement{Members: 4, Quorum: 3, Reachable: 4, Voting: true, LastVoteMs: nowMs - 700},
 		Tree: Tree{
 			Algorithm: "wct",
 			Nodes: []Node{
@@ -192,6 +199,7 @@ func sample(nowMs int64) *Snapshot {
 			},
 		},
 		Counters: Counters{
+			Brokers: 2, BrokersConnected: 2,
 			Received: 20500, Accepted: 20420, Duplicates: 61, Refused: map[string]uint64{"replayed": 3, "invalid_signature": 2},
 			Forwarded: 480, Pulled: 2, Missed: 2, Pending: 9, ATCT: Quantiles{N: 8192, P50: 18.4, P95: 41.25, P99: 88.1},
 		},
@@ -204,3 +212,5 @@ func sample(nowMs int64) *Snapshot {
 	}
 	return s
 }
+
+func (f *fixed) Archive() Archive { return f.kept }

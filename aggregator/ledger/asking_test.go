@@ -2,6 +2,7 @@ package ledger_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -72,5 +73,29 @@ func TestTheFirstRulesBoundNoRequests(t *testing.T) {
 	w.must(ledgertest.Centre, deposit(buyer, 1_000_000, "some"))
 	for n := range 20 {
 		w.must(buyer, w.asked(n, w.NowMs+3_600_000))
+	}
+}
+
+// A damaged count is no count: the block that would rest on it is not made.
+func TestADamagedCountOfRequests(t *testing.T) {
+	w := newWorld(t, nil)
+	w.must(ledgertest.Centre, deposit(buyer, 1_000_000, "some"))
+	w.must(buyer, w.asked(1, w.NowMs+3_600_000))
+	entries, found := w.State.Entries(), false
+	for i := range entries {
+		if string(entries[i].Key) == "asking/"+buyer {
+			entries[i].Value, found = entries[i].Value[:7], true
+		}
+	}
+	if !found {
+		t.Fatal("no count of requests")
+	}
+	s, err := ledger.Restore(w.Genesis, w.State.Height(), w.State.HeaderHash(), entries)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.State = s
+	if _, err := w.Send(buyer, w.asked(2, w.NowMs+3_600_000)); err == nil || !strings.Contains(err.Error(), "count of 7 bytes, want 8") {
+		t.Errorf("a request on a damaged count: %v", err)
 	}
 }

@@ -70,3 +70,30 @@ func BenchmarkCheckRecord(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkVerifyCertificate measures a certificate of 34 votes of 50: as it comes from
+// another, and where agreement has checked its votes.
+func BenchmarkVerifyCertificate(b *testing.B) {
+	g := ledgertest.Genesis(50, 1, 1)
+	c, err := ledgertest.New(g)
+	if err != nil {
+		b.Fatal(err)
+	}
+	st, _, err := c.State.Build(c.Fields(), nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	cb, err := c.Certify(st)
+	if err != nil {
+		b.Fatal(err)
+	}
+	for name, opts := range map[string][]ledger.Option{"new": nil, "known": {ledger.WithHeld(make(votesHeld))}} {
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				if _, err := c.State.VerifyCertificate(st, cb.GetCertificate(), opts...); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}

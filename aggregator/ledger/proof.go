@@ -58,9 +58,30 @@ type Proven struct {
 // Prove returns the proof for the record with id in the certified block that st was
 // verified from. The error of a record that is not there is [ErrNoRecord].
 func Prove(st *Staged, certificate []byte, id [32]byte) ([]byte, error) {
-	header, records, err := splitBlock(st.block)
+	outcomes := make([][]byte, len(st.outcomes))
+	for i, o := range st.outcomes {
+		var err error
+		if outcomes[i], err = marshal(o); err != nil {
+			return nil, err
+		}
+	}
+	return ProveOf(st.block, outcomes, certificate, id)
+}
+
+// ProveOf is [Prove] for who has kept the encoded outcomes of a block and not the block
+// as it was verified. It does not judge them: whoever did not make them himself calls
+// [VerifyProof].
+func ProveOf(block []byte, outcomes [][]byte, certificate []byte, id [32]byte) ([]byte, error) {
+	head, _, _, err := DecodeBlock(block)
 	if err != nil {
 		return nil, err
+	}
+	header, records, err := splitBlock(block)
+	if err != nil {
+		return nil, err
+	}
+	if len(outcomes) != len(records) {
+		return nil, fmt.Errorf("%d outcomes of %d records at height %d", len(outcomes), len(records), head.GetHeight())
 	}
 	index := -1
 	for i, sealed := range records {
@@ -70,13 +91,7 @@ func Prove(st *Staged, certificate []byte, id [32]byte) ([]byte, error) {
 		}
 	}
 	if index < 0 {
-		return nil, fmt.Errorf("%w: %x at height %d", ErrNoRecord, id, st.header.GetHeight())
-	}
-	outcomes := make([][]byte, len(st.outcomes))
-	for i, o := range st.outcomes {
-		if outcomes[i], err = marshal(o); err != nil {
-			return nil, err
-		}
+		return nil, fmt.Errorf("%w: %x at height %d", ErrNoRecord, id, head.GetHeight())
 	}
 	recordPath, err := inclusionPath(records, index)
 	if err != nil {
@@ -88,7 +103,7 @@ func Prove(st *Staged, certificate []byte, id [32]byte) ([]byte, error) {
 	}
 	b64 := base64.StdEncoding.EncodeToString
 	p := proofFile{
-		Format: proofFormat, Chain: hex.EncodeToString(st.header.GetChainId()), Height: st.header.GetHeight(),
+		Format: proofFormat, Chain: hex.EncodeToString(head.GetChainId()), Height: head.GetHeight(),
 		Header: b64(header), Certificate: b64(certificate), Index: uint64(index),
 		Record: b64(records[index]), RecordPath: recordPath,
 		Outcome: b64(outcomes[index]), OutcomePath: outcomePath,

@@ -457,6 +457,13 @@ func TestFinesThatAreDue(t *testing.T) {
 // toDues: of two trades, verdicts find that a seller with a bond of 200,000 said that it
 // was ready and was not. The fines are 152,000 and 76,000.
 func (w *world) toDues() {
+	w.toTwoReady()
+	w.foundNotReady("token-1")
+	w.foundNotReady("token-2")
+}
+
+// toTwoReady has that seller say of two trades that it was ready.
+func (w *world) toTwoReady() {
 	w.must(mc, bonded(seller, 200_000, "bond-seller"))
 	w.must(mc, bonded(buyer, aBond, "bond-buyer"))
 	w.must(mc, deposit(buyer, 1_000_000, "more"))
@@ -471,9 +478,11 @@ func (w *world) toDues() {
 	r = of(w.bill(1000, 0, 0), "token-2")
 	r.GetBill().AvailableWh, r.GetBill().PayId = 2000, []byte(t.PayID)
 	w.must(seller, r)
-	for _, trade := range []string{"token-1", "token-2"} {
-		w.must(buyer, appeal(trade))
-		w.must("judge-1", verdict(trade, sellerLied))
-		w.must("judge-3", verdict(trade, sellerLied))
-	}
+}
+
+// foundNotReady has two arbiters find that.
+func (w *world) foundNotReady(trade string) {
+	w.must(buyer, appeal(trade))
+	w.must("judge-1", verdict(trade, sellerLied))
+	w.must("judge-3", verdict(trade, sellerLied))
 }

@@ -21,6 +21,7 @@ func (c *Centre) answerAll(now time.Time) error {
 	if len(c.open) == 0 {
 		return nil
 	}
+	c.lapse(now.UnixMilli())
 	// By price: a request is looked into only as far as it can pay.
 	sellers := c.sellers(now.UnixMilli())
 	for key, a := range c.open {
@@ -49,17 +50,22 @@ func (c *Centre) answerAll(now time.Time) error {
 			return fmt.Errorf("answer request %s of %s: %w", key.id, key.buyer, err)
 		}
 		a.inFlight = true
+		c.reserve(resp, now.UnixMilli())
 	}
 	return nil
 }
 
+// payMs is how long an offer has to stand yet to be quoted: a payment takes its time.
+const payMs = 2_000
+
 // sellers returns the standing offers of sellers that may deliver now, in the
-// order in which they are quoted: price, then credibility, then id.
+// order in which they are quoted, which is the one in which a buyer takes them: price, then
+// credibility, volume, id.
 func (c *Centre) sellers(nowMs int64) []*fairwattpb.Quote {
 	var out []*fairwattpb.Quote
 	for _, o := range c.state.Offers() {
 		gate, ok := c.state.GateOf(o.Seller)
-		if !ok || gate.State != fairwattpb.GateState_GATE_STATE_OPEN || o.VolumeWh <= 0 || o.ExpiresMs <= nowMs {
+		if !ok || gate.State != fairwattpb.GateState_GATE_STATE_OPEN || o.VolumeWh <= 0 || o.ExpiresMs <= nowMs+payMs {
 			continue
 		}
 		acc, limit, ok := c.state.AccountAt(o.Seller, nowMs)
@@ -77,7 +83,7 @@ func (c *Centre) sellers(nowMs int64) []*fairwattpb.Quote {
 	}
 	slices.SortFunc(out, func(a, b *fairwattpb.Quote) int {
 		return cmp.Or(cmp.Compare(a.PriceMicroPerKwh, b.PriceMicroPerKwh), cmp.Compare(b.CreditE6, a.CreditE6),
-			cmp.Compare(a.Seller, b.Seller))
+			cmp.Compare(b.VolumeWh, a.VolumeWh), cmp.Compare(a.OfferId, b.OfferId), cmp.Compare(a.Seller, b.Seller))
 	})
 	return out
 }
@@ -113,14 +119,22 @@ func (c *Centre) answer(req ledger.Request, sellers []*fairwattpb.Quote) (*fairw
 		return nil, fmt.Sprintf("the wallet holds %d micro, the escrow needs %d", acc.WalletMicro, escrow)
 	}
 	var quotes []*fairwattpb.Quote
+	kept := 0
 	for _, q := range sellers {
 		if q.PriceMicroPerKwh > req.MaxPriceMicroPerKWh || len(quotes) == ledger.MaxQuotes {
 			break // they stand in the order of price
 		}
 		// One identity may sell and buy, but never in one trade (R3).
-		if q.Seller != req.Buyer {
+		switch {
+		case q.Seller == req.Buyer:
+		case c.kept(q):
+			kept++
+		default:
 			quotes = append(quotes, q)
 		}
+	}
+	if len(quotes) == 0 && kept > 0 {
+		return nil, fmt.Sprintf("all %d offers at %d micro per kWh or less are quoted to others, who may pay first", kept, req.MaxPriceMicroPerKWh)
 	}
 	if len(quotes) == 0 {
 		return nil, fmt.Sprintf("none of %d open sellers asks %d micro per kWh or less", len(sellers), req.MaxPriceMicroPerKWh)

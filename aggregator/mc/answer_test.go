@@ -159,13 +159,13 @@ func TestAnswerQuotes(t *testing.T) {
 			t.Errorf("%s at %d: %v (%s), want %q", c.buyer, c.price, got, why, c.want)
 		}
 	}
-	// An offer ends at its time, for the centre as for the chain.
-	end := d.state.Offers()[0].ExpiresMs
+	// An offer is quoted while a payment can still come in time.
+	end := d.state.Offers()[0].ExpiresMs - payMs
 	if n := len(d.sellers(end - 1)); n != 2 {
-		t.Errorf("a millisecond before the first offer ends: %d sellers", n)
+		t.Errorf("a millisecond before the first offer is too old: %d sellers", n)
 	}
 	if n := len(d.sellers(end)); n != 1 {
-		t.Errorf("when the first offer ends: %d sellers", n)
+		t.Errorf("when the first offer is too old: %d sellers", n)
 	}
 }
 
@@ -309,7 +309,7 @@ func TestAnswersWithinTheBonds(t *testing.T) {
 		d.seller(id, 200_000, fairwattpb.GateState_GATE_STATE_OPEN)
 	}
 	sellers := d.sellers(d.chain.NowMs)
-	if len(sellers) != 2 || sellers[0].GetSeller() != "seller-1" || sellers[0].GetVolumeWh() != 1000 || sellers[1].GetVolumeWh() != 5000 {
+	if len(sellers) != 2 || sellers[1].GetSeller() != "seller-1" || sellers[1].GetVolumeWh() != 1000 || sellers[0].GetVolumeWh() != 5000 {
 		t.Fatalf("%v", sellers)
 	}
 	req := ledger.Request{ID: "q", Buyer: "buyer-1", VolumeWh: 4000, MaxPriceMicroPerKWh: 250_000, ExpiresMs: d.chain.NowMs + hourMs}

@@ -74,6 +74,8 @@ type Centre struct {
 	mu           sync.Mutex
 	state        *ledger.State
 	open         map[requestKey]*asked // requests on the chain without a response
+	reserved     map[string]reservation
+	lapsed       map[string]bool       // buyers that did not pay what was reserved for them last
 	placing      []placing             // not sealed yet
 	pending      map[[32]byte]*pending // our records on their way, by id
 	lastNew      time.Time             // when the newest block came
@@ -149,7 +151,7 @@ func NewCentre(cfg CentreConfig) (*Centre, error) {
 	}
 	return &Centre{
 		cfg: cfg, chain: cfg.Genesis.ChainID(), counter: n, state: state,
-		open: make(map[requestKey]*asked), pending: make(map[[32]byte]*pending),
+		open: make(map[requestKey]*asked), reserved: make(map[string]reservation), lapsed: make(map[string]bool), pending: make(map[[32]byte]*pending),
 	}, nil
 }
 
@@ -196,7 +198,12 @@ func (c *Centre) seen(rec *ledger.Checked, outcome *fairwattpb.Outcome) {
 	case *fairwattpb.Record_Response:
 		if outcome.GetApplied() {
 			delete(c.open, requestKey{body.Response.GetToken().GetBuyer(), body.Response.GetRequestId()})
+			c.reserve(body.Response, c.state.TimeMs()) // another centre may have answered
+		} else {
+			c.free(body.Response.GetToken().GetTokenId())
 		}
+	case *fairwattpb.Record_Pay:
+		c.pays(r.GetSender(), body.Pay)
 	}
 	p := c.pending[rec.ID]
 	if r.GetSender() == c.cfg.ID {

@@ -73,6 +73,7 @@ func TestCentreLeavesOneThatHidesBlocks(t *testing.T) {
 					t.Errorf("%d answers after %v", len(q.responses()), took)
 				}
 				// And it stays with the chain's end from then on.
+				q.seller("seller-2", 180_000, fairwattpb.GateState_GATE_STATE_OPEN, 1) // the first offer waits for its payment
 				q.send("buyer-1", request("q2", 180_000))
 				begin = time.Now()
 				for len(q.responses()) == 1 && time.Since(begin) < time.Minute {

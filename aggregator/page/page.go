@@ -11,6 +11,7 @@ import (
 
 	"fairwatt/aggregator/consensus"
 	"fairwatt/aggregator/console"
+	"fairwatt/aggregator/history"
 	"fairwatt/aggregator/intake"
 	"fairwatt/aggregator/ledger"
 	"fairwatt/aggregator/store"
@@ -26,6 +27,8 @@ type Config struct {
 	DA       string
 	Software string // the version shown to people
 	Genesis  *ledger.Genesis
+	// History is kept beside the chain; nil: nothing is.
+	History *history.History
 	// Trades and Blocks bound the page.
 	Trades, Blocks int
 	// Now is the wall clock.
@@ -71,6 +74,10 @@ type Page struct {
 	mu     sync.Mutex
 	snap   *console.Snapshot // the newest made
 	lostAt time.Time         // since when no broker is connected; zero: one is
+	counts tradeCounts
+
+	keeping  error     // the newest, as Keep has told it
+	observed time.Time // when the gates were looked at for the history
 }
 
 // New returns the page over a chain as it stands. The needs are asked for only
@@ -83,12 +90,16 @@ func New(cfg Config, state *ledger.State, s *store.Store, needs Needs) (*Page, e
 	if err := p.journal.load(s); err != nil {
 		return nil, fmt.Errorf("load the page: %w", err)
 	}
+	if err := p.catchUp(); err != nil {
+		return nil, fmt.Errorf("load the history: %w", err)
+	}
 	return p, nil
 }
 
 // Added shows a committed block.
 func (p *Page) Added(st *ledger.Staged, votes int) {
 	p.journal.add(st, votes)
+	p.tell(st)
 	p.version.rise()
 }
 
@@ -110,6 +121,10 @@ func (p *Page) Take(m mqtt.Message) (cameOnline bool, device wire.Topics, err er
 	online, t, err := p.views.take(m, p.cfg.Now(), p.registered)
 	if err != nil {
 		return false, t.Topics, err
+	}
+	if t.Class == wire.ClassTelemetry {
+		p.measured(t.Topics, m.Retained)
+		return false, t.Topics, nil // it is shown with the next version: many send often
 	}
 	p.version.rise()
 	return online && !m.Retained, t.Topics, nil
@@ -161,7 +176,7 @@ func (p *Page) Snapshot() *console.Snapshot {
 	stats := p.needs.Agreement().Stats()
 	s := &console.Snapshot{
 		Version: version, TimeMs: now.UnixMilli(), Name: p.cfg.Genesis.Name, DA: p.cfg.DA, Software: p.cfg.Software,
-		StartedMs: p.started.UnixMilli(), Generators: p.generators(now), TradeCount: p.state.Totals().TradesByStatus,
+		StartedMs: p.started.UnixMilli(), Generators: p.generators(now), TradeCount: p.tradeCount(),
 		Nowcasts: nowcasts(p.needs.Nowcasts), Counters: p.counters(&stats), Tree: p.tree(), Agreement: p.agreement(&stats, now),
 	}
 	if p.needs.CertificateEnds != nil {
@@ -232,8 +247,12 @@ func (p *Page) generators(now time.Time) []console.Generator {
 		who, ok := p.state.Participant(g.ID)
 		return !ok || !who.Seller
 	})
+	offers := p.offers(now)
 	for i := range list {
 		g := &list[i]
+		if o, ok := offers[g.ID]; ok {
+			g.Offer = &o
+		}
 		if who, ok := p.state.Participant(g.ID); ok {
 			g.Simulated = g.Simulated || who.Simulated
 		}

@@ -74,6 +74,8 @@ func (v *views) take(m mqtt.Message, now time.Time, known func(site, device stri
 		err = readStatus(&g, m.Payload, now)
 	case t.Class == wire.ClassGate:
 		err = readGate(&g, m.Payload, m.Retained, now)
+	case t.Class == wire.ClassTelemetry:
+		err = readTelemetry(&g, m.Payload, m.Retained, now)
 	case t.Class == wire.ClassInfo:
 		err = readInfo(&g.Generator, m.Payload)
 	case strings.HasPrefix(t.Class, wire.ClassHazard):
@@ -245,6 +247,9 @@ func (v *views) list(now time.Time, lost string, lostAt time.Time) []console.Gen
 		sight.Lost, sight.LostAt = lost, lostAt
 		if lost != "" {
 			c.Online = "unknown"
+		}
+		if c.Now != nil && now.Sub(time.UnixMilli(c.Now.TimeMs)) > measuredKept {
+			c.Now = nil
 		}
 		seen := sight.At(now)
 		c.State, c.Why, c.WhySinceMs, c.LapsesMs = seen.State, clip(seen.Why), unixMs(seen.Since), unixMs(seen.Until)

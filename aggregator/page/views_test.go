@@ -74,7 +74,10 @@ func TestViewsRefuse(t *testing.T) {
 		"fairwatt/v1/farm/pv-3/hazard/wind":  `{"level":"huge"}`,
 		"fairwatt/v1/farm/pv-3/hazard/rain":  `{"level":"ok","p":7}`,
 		"fairwatt/v1/farm/pv-3/hazard/a/b":   `{"level":"ok"}`,
-		"fairwatt/v1/farm/pv-3/telemetry":    `{}`,
+		"fairwatt/v1/farm/pv-3/trade":        `{}`,
+		"fairwatt/v1/farm/pv-3/telemetry":    `{"schema":"telemetry/2"}`,
+		"fairwatt/v1/farm/pv-4/telemetry":    `{"energy_wh":{"a":1,"b":1,"c":1,"d":1,"e":1,"f":1,"g":1,"h":1,"i":1}}`,
+		"fairwatt/v1/farm/pv-5/telemetry":    `[]`,
 		"fairwatt/v1/farm/pv-8/info":         `{`,
 		"fairwatt/v1/farm/pv-9/info":         `{"schema":"info/2","contactor":"none"}`,
 		"fairwatt/v1/farm/pv-3/hazard/storm": `[]`,
@@ -186,4 +189,49 @@ func FuzzViews(f *testing.F) {
 			t.Fatalf("%d bytes from %d", len(b), len(payload))
 		}
 	})
+}
+
+// A card shows what was measured last. What cannot be true is not shown, and what a
+// broker has kept says nothing of now.
+func TestViewsShowWhatIsMeasured(t *testing.T) {
+	var v views
+	now := time.Date(2026, 1, 1, 0, 1, 0, 0, time.UTC)
+	const topic = "fairwatt/v1/farm/pv-3/"
+	for _, m := range []mqtt.Message{
+		{Topic: topic + "gate", Payload: []byte(gateJSON)},
+		{Topic: topic + "telemetry", Payload: []byte(`{"schema":"telemetry/1","ac":{"power":4200.5},"wx":{"wind_gust":1e12,"temperature":-3},"energy_wh":{"sold":12345}}`)},
+		{Topic: topic + "telemetry", Payload: []byte(`{"ac":{"power":1}}`), Retained: true},
+	} {
+		if _, _, err := v.take(m, now, everyone); err != nil {
+			t.Fatal(err)
+		}
+	}
+	m := v.list(now, "", time.Time{})[0].Now
+	if m == nil || *m.PowerW != 4200.5 || m.GustMPS != nil || *m.TemperatureC != -3 || m.EnergyWh["sold"] != 12345 || m.TimeMs != now.UnixMilli() {
+		t.Errorf("%+v", m)
+	}
+	if m := v.list(now.Add(6*time.Minute), "", time.Time{})[0].Now; m != nil {
+		t.Errorf("after six minutes it still measures %+v", m)
+	}
+}
+
+// A thousand generators: what a version costs before it is encoded.
+func BenchmarkListThousand(b *testing.B) {
+	var v views
+	now := time.Now()
+	for i := range 1000 {
+		for class, payload := range map[string]string{
+			"gate": gateJSON, "status": "online", "hazard/wind": `{"level":"ok","p":0.1}`, "hazard/rain": `{"level":"warn"}`,
+			"telemetry": `{"ac":{"power":4200.5},"wx":{"wind_gust":12},"energy_wh":{"sold":12345}}`,
+		} {
+			if _, _, err := v.take(mqtt.Message{Topic: fmt.Sprintf("fairwatt/v1/farm/pv-%d/%s", i, class), Payload: []byte(payload)}, now, everyone); err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+	for b.Loop() {
+		if n := len(v.list(now, "", time.Time{})); n != 1000 {
+			b.Fatal(n)
+		}
+	}
 }

@@ -41,6 +41,9 @@ func (s *source) Standing(da string) (*ledger.Standing, bool) { return s.node().
 // TreeSVG implements console.Source.
 func (s *source) TreeSVG() ([]byte, error) { return s.node().TreeSVG() }
 
+// Archive implements console.Source.
+func (s *source) Archive() console.Archive { return s.node().Archive() }
+
 // snapshot is what the page shows: one data aggregator's snapshot, with the
 // relay's counts of all of them.
 func (g *grid) snapshot() *console.Snapshot {

@@ -54,7 +54,34 @@ func OpenBatch(sealed [][]byte, d Domain, chain [32]byte, keys Keys) []Opened {
 type Batch struct {
 	verifier   *voi.BatchVerifier
 	transcript hash.Hash
-	refused    []bool // by a check of ours, before the curve's equation
+	results    []result
+	memory     Memory
+	open       int // signatures in the verifier
+}
+
+// result is what is known of one signature before the curve's equation.
+type result struct {
+	refused, known bool
+	mark           [32]byte // with a memory only
+}
+
+// A Memory is a set of signatures that hold, by their [Mark]. It may forget, and must be
+// safe for whoever shares it.
+type Memory interface {
+	Has(mark [32]byte) bool
+	Put(mark [32]byte)
+}
+
+// Mark names a signature: a digest of the key, of all that the signature speaks of, and
+// of itself. The lengths go in front: no two of them are written alike.
+func Mark(key ed25519.PublicKey, d Domain, chain [32]byte, signer string, payload, signature []byte) (mark [32]byte) {
+	h := sha256.New()
+	for _, part := range [][]byte{key, Preimage(d, chain, signer, payload), signature} {
+		h.Write(binary.BigEndian.AppendUint64(nil, uint64(len(part)))) // a hash never fails
+		h.Write(part)
+	}
+	h.Sum(mark[:0])
+	return mark
 }
 
 // NewBatch returns an empty batch with room for n signatures.
@@ -62,17 +89,29 @@ func NewBatch(n int) *Batch {
 	return &Batch{
 		verifier:   voi.NewBatchVerifierWithCapacity(n),
 		transcript: sha256.New(),
-		refused:    make([]bool, 0, n),
+		results:    make([]result, 0, n),
 	}
 }
+
+// Remember lets the batch take the word of a memory for signatures that were checked
+// before, and tell it of those that hold. It is called before Add.
+func (b *Batch) Remember(m Memory) { b.memory = m }
 
 // Add puts one signature into the batch; the arguments are those of [Verify].
 func (b *Batch) Add(key ed25519.PublicKey, d Domain, chain [32]byte, signer string, payload, signature []byte) {
 	if len(d) > 255 || len(signer) > 255 || len(signature) != ed25519.SignatureSize || len(key) != ed25519.PublicKeySize {
-		b.refused = append(b.refused, true)
+		b.results = append(b.results, result{refused: true})
 		return
 	}
-	b.refused = append(b.refused, false)
+	var r result
+	if b.memory != nil {
+		r.mark = Mark(key, d, chain, signer, payload, signature)
+		r.known = b.memory.Has(r.mark)
+	}
+	b.results = append(b.results, r)
+	if r.known {
+		return
+	}
 	preimage := Preimage(d, chain, signer, payload)
 	var length [8]byte
 	binary.BigEndian.PutUint64(length[:], uint64(len(preimage)))
@@ -80,20 +119,29 @@ func (b *Batch) Add(key ed25519.PublicKey, d Domain, chain [32]byte, signer stri
 		b.transcript.Write(part) // a hash never fails
 	}
 	b.verifier.AddWithOptions(voi.PublicKey(key), preimage, signature, zip215)
+	b.open++
 }
 
 // Verify returns one result for each signature, in the order of Add.
 func (b *Batch) Verify() []bool {
-	out := make([]bool, len(b.refused))
-	if len(out) == 0 {
-		return out
+	out := make([]bool, len(b.results))
+	var results []bool
+	if b.open > 0 {
+		_, results = b.verifier.Verify(rand.NewChaCha8(b.seed()))
 	}
-	_, results := b.verifier.Verify(rand.NewChaCha8(b.seed()))
 	next := 0
-	for i, refused := range b.refused {
-		if !refused {
-			out[i] = results[next]
-			next++
+	for i, r := range b.results {
+		switch {
+		case r.refused:
+			continue
+		case r.known:
+			out[i] = true
+			continue
+		}
+		out[i] = results[next]
+		next++
+		if out[i] && b.memory != nil {
+			b.memory.Put(r.mark)
 		}
 	}
 	return out

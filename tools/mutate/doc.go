@@ -17,7 +17,9 @@
 // only, the fastest first.
 //
 // A mutant counts as killed if a test fails, if the binary crashes, or if the
-// tests hang (a few times their normal time). A mutant that no test reaches has
+// tests hang: if they use a few times their normal time of a processor. The clock on the
+// wall ends only what waits for ever, for beside another load a run takes longer, and
+// would count as hung. A mutant that no test reaches has
 // survived. A mutant whose switched form does not compile is left out and counted
 // as not tried.
 //
@@ -30,7 +32,18 @@
 // Constants, declarations, text of errors, logging, String and Error methods and
 // generated files are left alone.
 //
+// # The draw
+//
+// --sample tries a part of a package's mutants. Each mutant has a rank: a hash of the
+// seed, the package, the function, the text before and after, and the number among
+// equal texts of the function. The lowest ranks are drawn. File and line do not count,
+// so moved code keeps its draw, and new code displaces only as many of the drawn
+// mutants as it puts in. --shard divides the mutants by the same ranks.
+//
 // # Refused
+//
+// Shuffling the list with a seed: a function more, anywhere, draws everything anew, and
+// the survivors that the tests had just learned to catch give way to unknown ones.
 //
 // gremlins, go-mutesting: one compilation per mutant, hours for this module.
 // Changing constants by one: most such mutants are caught by the boundary of the

@@ -1,17 +1,20 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"crypto/sha256"
+	bits "encoding/binary"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"os"
 	"os/signal"
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -53,12 +56,12 @@ func parse(args []string, stderr io.Writer) (*options, error) {
 	flags.StringVar(&o.reasons, "reasons", "", "`file` of reasons")
 	flags.StringVar(&o.out, "out", "", "`file` for the report (default standard output)")
 	flags.IntVar(&o.workers, "workers", 2, "test processes at a time")
-	flags.IntVar(&o.sample, "sample", 0, "try this many mutants of each package, drawn at random (default all)")
+	flags.IntVar(&o.sample, "sample", 0, "try this many mutants of each package, drawn by their texts and --seed (default all)")
 	flags.Uint64Var(&o.seed, "seed", 1, "of the sample")
 	shard := flags.String("shard", "1/1", "`i/n`: try the i-th of n parts")
 	match := flags.String("match", "", "try mutants whose \"file:line function: before -> after\" matches this `pattern`")
 	flags.DurationVar(&o.total, "for", 4*time.Hour, "stop after this time")
-	flags.DurationVar(&o.each, "slack", 5*time.Second, "a run hangs after --factor times its normal time and this")
+	flags.DurationVar(&o.each, "slack", 5*time.Second, "a run hangs after --factor times its normal time of a processor and this")
 	flags.IntVar(&o.factor, "factor", 5, "see --slack")
 	flags.Float64Var(&o.floor, "floor", 85, "fail if less than this percentage is killed")
 	flags.BoolVar(&o.strict, "strict", false, "fail if a survivor has no reason or a reason no survivor")
@@ -196,18 +199,27 @@ func line(m *mutant) string {
 // choose takes the mutants that the command line asks for, in their order.
 func (o *options) choose(all []*mutant) []*mutant {
 	var list []*mutant
-	for i, m := range all {
-		if i%o.shards == o.shard-1 && o.match.MatchString(line(m)) {
+	for _, m := range all {
+		if m.rank(o.seed)%uint64(o.shards) == uint64(o.shard-1) && o.match.MatchString(line(m)) {
 			list = append(list, m)
 		}
 	}
 	if o.sample > 0 && o.sample < len(list) {
-		random := rand.New(rand.NewPCG(o.seed, 0))
-		random.Shuffle(len(list), func(i, j int) { list[i], list[j] = list[j], list[i] })
+		slices.SortFunc(list, func(a, b *mutant) int {
+			return cmp.Or(cmp.Compare(a.rank(o.seed), b.rank(o.seed)), cmp.Compare(a.ID, b.ID))
+		})
 		list = list[:o.sample]
 		slices.SortFunc(list, func(a, b *mutant) int { return a.ID - b.ID })
 	}
 	return list
+}
+
+// rank is the mutant's place in the draw of a seed: the mutants of the lowest ranks
+// are drawn. It depends on the change alone and not on the mutants around it, so that
+// new code displaces only as many of the drawn as it puts in.
+func (m *mutant) rank(seed uint64) uint64 {
+	sum := sha256.Sum256([]byte(strconv.FormatUint(seed, 10) + "\x00" + m.key()))
+	return bits.BigEndian.Uint64(sum[:8])
 }
 
 // baseline traces every test. A test that fails here is left out and named.
@@ -233,12 +245,13 @@ func (b *binary) baseline(ctx context.Context, stderr io.Writer) ([]testCase, []
 	if len(tests) == 0 {
 		return nil, nil, fmt.Errorf("%s: no test passes without a mutant", b.dir)
 	}
-	slices.SortStableFunc(tests, func(a, b testCase) int { return int(a.took - b.took) })
-	var sum time.Duration
+	slices.SortStableFunc(tests, func(a, b testCase) int { return cmp.Compare(a.cpu, b.cpu) })
+	var sum, cpu time.Duration
 	for _, c := range tests {
 		sum += c.took
+		cpu += c.cpu
 	}
-	fmt.Fprintf(stderr, "%s: %d tests, %.1f s in all\n", filepath.Base(b.dir), len(tests), sum.Seconds())
+	fmt.Fprintf(stderr, "%s: %d tests, %.1f s in all, %.1f s of a processor\n", filepath.Base(b.dir), len(tests), sum.Seconds(), cpu.Seconds())
 	return tests, failing, nil
 }
 

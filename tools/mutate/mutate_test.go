@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -124,6 +125,63 @@ func TestNumbersAreStable(t *testing.T) {
 	}
 }
 
+// TestDrawOutlivesNewCode sees that moved code keeps its draw, and that a new function
+// displaces only as many of the drawn mutants as it puts in.
+func TestDrawOutlivesNewCode(t *testing.T) {
+	const bridge = "\n\nfunc bridge(a, b int) int {\n\tif a > b && a > 3 {\n\t\ta++\n\t}\n\treturn a - b\n}\n"
+	toll, err := os.ReadFile("testdata/town/toll/toll.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	find := func(first, last string) []*mutant {
+		t.Helper()
+		dir := t.TempDir()
+		for name, text := range map[string]string{"go.mod": "module town\n\ngo 1.26\n", "a.go": first, "z.go": last} {
+			if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		s, err := switched(t.Context(), dir, ".")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s.mutants
+	}
+	last := find("package toll\n", string(toll))
+	first := find("// Moved.\n\n"+string(toll), "package toll\n")
+	longer := find("package toll"+bridge, string(toll))
+	const drawn = 12
+	added := 0
+	for seed := range uint64(20) {
+		draw := func(all []*mutant) []string {
+			o := &options{seed: seed, sample: drawn, shard: 1, shards: 1, match: regexp.MustCompile("")}
+			var keys []string
+			for _, m := range o.choose(all) {
+				keys = append(keys, m.key())
+			}
+			if len(keys) != drawn {
+				t.Fatalf("seed %d draws %d, want %d", seed, len(keys), drawn)
+			}
+			return slices.Sorted(slices.Values(keys))
+		}
+		before := draw(last)
+		if moved := draw(first); !slices.Equal(before, moved) {
+			t.Errorf("seed %d: moved to another file, the draw differs:\n%s", seed, cmp.Diff(before, moved))
+		}
+		for _, key := range draw(longer) {
+			switch {
+			case strings.Contains(key, "bridge"):
+				added++
+			case !slices.Contains(before, key):
+				t.Errorf("seed %d: a new function draws %q of another one", seed, key)
+			}
+		}
+	}
+	if added == 0 {
+		t.Error("no seed draws a change of the new function")
+	}
+}
+
 // TestOutOfTime sees that what could not be tried is not counted as tried.
 func TestOutOfTime(t *testing.T) {
 	var out bytes.Buffer
@@ -199,11 +257,44 @@ func TestSecondOfTheSame(t *testing.T) {
 	}
 }
 
+// TestHang sees that a run hangs by the time of a processor that it uses: one that is
+// kept waiting does not, however long a machine with other work lets it wait.
+func TestHang(t *testing.T) {
+	for _, c := range []struct {
+		name, script string
+		limit        limits
+		want         ending
+	}{
+		{"waits longer than it may compute", "sleep 2", limits{cpu: time.Second, wall: 5 * time.Minute}, passed},
+		{"waits, and fails", "sleep 2; exit 1", limits{cpu: time.Second, wall: 5 * time.Minute}, failed},
+		{"computes for ever", "while :; do :; done", limits{cpu: time.Second, wall: 5 * time.Minute}, hung},
+		{"waits for ever", "sleep 600", limits{cpu: time.Second, wall: 100 * time.Millisecond}, hung},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			path := filepath.Join(dir, "tests")
+			if err := os.WriteFile(path, []byte("#!/bin/sh\n"+c.script+"\n"), 0o700); err != nil {
+				t.Fatal(err)
+			}
+			b := &binary{path: path, dir: dir, scratch: dir}
+			if r := b.run(t.Context(), []string{"Test"}, c.limit); r.end != c.want {
+				t.Errorf("%v after %v, %v of a processor, want %v: %s", r.end, r.took, r.cpu, c.want, r.tail)
+			}
+		})
+	}
+	b := &binary{factor: 5, slack: 2 * time.Second}
+	got := b.limit([]testCase{{took: 3 * time.Second, cpu: time.Second}, {took: time.Second, cpu: time.Second}})
+	if want := (limits{cpu: 12 * time.Second, wall: 220 * time.Second}); got != want {
+		t.Errorf("limits %v, want %v", got, want)
+	}
+}
+
 func TestBatches(t *testing.T) {
 	ms := func(n ...int) []testCase {
 		var list []testCase
 		for _, n := range n {
-			list = append(list, testCase{took: time.Duration(n) * time.Millisecond})
+			list = append(list, testCase{cpu: time.Duration(n) * time.Millisecond})
 		}
 		return list
 	}

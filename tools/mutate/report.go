@@ -123,7 +123,7 @@ func report(w io.Writer, outcomes []*outcome, reasons map[string]*reason) error 
 	b.WriteString("# Mutants\n\n")
 	b.WriteString("`make mutate` wrote this page. It changes one expression or statement of the sources at a\n" +
 		"time and runs the tests that reach it. A change that no test notices has survived.\n" +
-		"[tools/mutate](../tools/mutate/doc.go) says what is changed;\n" +
+		"[tools/mutate](../tools/mutate/doc.go) says what is changed and how the tried are drawn;\n" +
 		"[reasons.txt](../tools/mutate/reasons.txt) holds the reasons.\n\n")
 	b.WriteString("| package | tried | killed | of these by a hang | share | survived | not covered | not tried |\n")
 	b.WriteString("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n")

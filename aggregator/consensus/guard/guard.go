@@ -4,8 +4,10 @@ import (
 	"crypto/ed25519"
 	"errors"
 	"fmt"
+	"slices"
 
 	"fairwatt/proto/peerpb"
+	"fairwatt/proto/seal"
 	"fairwatt/proto/wire"
 
 	protos "github.com/hyperledger-labs/SmartBFT/smartbftprotos"
@@ -19,7 +21,8 @@ type Guard struct {
 	ChainID [32]byte
 	// Self is this node's DA id.
 	Self string
-	// Keys holds the public keys of all DAs that may ever be members.
+	// Keys holds the public keys of all DAs of the chain: who is no member may tell how
+	// far it is, and bring records.
 	Keys map[string]ed25519.PublicKey
 	// BlockBytes bounds an encoded block.
 	BlockBytes int
@@ -37,14 +40,7 @@ type Guard struct {
 	Promised uint64
 	// Held remembers signatures that hold, so that none is checked twice: the same
 	// votes come in the view data of every member. Nil remembers nothing.
-	Held Memory
-}
-
-// A Memory is a set that may forget. Its keys are digests of all that a signature
-// speaks of, of who made it and of itself.
-type Memory interface {
-	Has(key [32]byte) bool
-	Put(key [32]byte)
+	Held seal.Memory
 }
 
 // An Action is what becomes of what came in.
@@ -154,6 +150,8 @@ func (g Guard) Frame(from string, raw []byte) (*peerpb.Frame, Ruling) {
 		return f, take
 	}
 	switch {
+	case f.GetEpoch() == g.Epoch && !slices.Contains(g.Order, from):
+		return nil, refuse("non_member", "%q is no member of epoch %d", from, g.Epoch)
 	case f.GetEpoch() == g.Epoch && g.Running:
 		return f, take
 	case f.GetEpoch() == g.Epoch || f.GetEpoch() == g.Epoch+1:

@@ -1,7 +1,6 @@
 package guard
 
 import (
-	"crypto/ed25519"
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
@@ -46,9 +45,9 @@ func (g Guard) verify(id uint64, d seal.Domain, payload, signature []byte) error
 	if !ok {
 		return fmt.Errorf("%s signature of node %d, which is no member", d, id)
 	}
-	var held [32]byte
+	var mark [32]byte
 	if g.Held != nil {
-		if held = signatureKey(key, seal.Preimage(d, g.ChainID, da, payload), signature); g.Held.Has(held) {
+		if mark = seal.Mark(key, d, g.ChainID, da, payload, signature); g.Held.Has(mark) {
 			return nil
 		}
 	}
@@ -56,19 +55,7 @@ func (g Guard) verify(id uint64, d seal.Domain, payload, signature []byte) error
 		return fmt.Errorf("invalid %s signature of %s", d, da)
 	}
 	if g.Held != nil {
-		g.Held.Put(held)
+		g.Held.Put(mark)
 	}
 	return nil
-}
-
-// signatureKey names a signature by a key over a preimage. The lengths go in front: no
-// two of them are written alike.
-func signatureKey(key ed25519.PublicKey, preimage, signature []byte) (out [32]byte) {
-	h := sha256.New()
-	for _, part := range [][]byte{key, preimage, signature} {
-		h.Write(binary.BigEndian.AppendUint64(nil, uint64(len(part))))
-		h.Write(part)
-	}
-	h.Sum(out[:0])
-	return out
 }
