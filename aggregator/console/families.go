@@ -14,8 +14,8 @@ type family struct{ kind, help string }
 // families names every metric of this program. One that is not in it has no place on
 // the page: a test compares them.
 var families = map[string]family{
-	"fairwatt_build_info":                           {"gauge", "Version of this data aggregator; always 1."},
-	"fairwatt_da_up":                                {"gauge", "1 while this data aggregator takes part, 0 after a fault."},
+	"fairwatt_build_info": {"gauge", "Version of this data aggregator; always 1."},
+	"fairwatt_da_up":      {"gauge", "1 while this data aggregator takes part, 0 after a fault."},
 	"fairwatt_da_certificate_end_timestamp_seconds": {"gauge", "When the TLS certificate ends, in seconds since 1970."},
 	"fairwatt_cert_expiry_seconds":                  {"gauge", "Time until the TLS certificate ends."},
 	"fairwatt_da_certificate_days_left":             {"gauge", "Days until the TLS certificate ends."},
