@@ -20,6 +20,7 @@
 //	GET /api/v1/blocks?from=  up to 100 blocks, ascending, with next
 //	GET /api/v1/tree.svg      the communication tree of the running view, drawn
 //	GET /api/v1/events        server-sent events: "snapshot", id = version, and "alive"
+//	GET /api/v1/openapi.json  all of this, OpenAPI 3.1
 //	GET /healthz              200 while blocks can be agreed on, else 503 and why
 //	GET /metrics              Prometheus text
 //
