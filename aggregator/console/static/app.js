@@ -232,7 +232,7 @@ function counters(n) {
     ['Received', whole.format(n.received)], ['Accepted', whole.format(n.accepted)], ['Duplicates', whole.format(n.duplicates)],
     ['Waiting for a block', whole.format(n.pending)], ['Dropped', whole.format(n.dropped)], ['Unreadable views', whole.format(n.bad_views)],
     ['Time to final p50', took(q.p50)], ['p95', took(q.p95)], ['p99', took(q.p99)]]));
-  show('refused', n.refused, r => Object.keys(r).sort().map(k => el('li', { class: 'badge warn' }, `refused ${words(k)}: ${whole.format(r[k])}`)));
+  show('refused', n.refused || {}, r => Object.keys(r).sort().map(k => el('li', { class: 'badge warn' }, `refused ${words(k)}: ${whole.format(r[k])}`)));
 }
 
 let snap = null; // the newest snapshot
