@@ -146,6 +146,6 @@ func (a *Agent) publishDiscovery() error {
 	if err != nil {
 		return err
 	}
-	a.publisher.setTopic("homeassistant/device/"+a.haID()+"/config", 1, true, b)
+	a.publisher.setTopic(wire.HomeAssistant+"device/"+a.haID()+"/config", 1, true, b)
 	return nil
 }

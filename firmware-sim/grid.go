@@ -29,6 +29,7 @@ made fresh for each run. All of it is simulated, and says so.`,
   firmware-sim grid --for 60s --report report.json
   firmware-sim grid --traces ../weather --for 60s --kill-root-after 20s
   firmware-sim grid --storm squall --agents 12 --for 90s --http 127.0.0.1:8080 --report report.json
+  firmware-sim grid --for 120s --misbehave traders --set credit=paper --report report.json
   firmware-sim grid --misbehave drop-blocks,broker-outage --for 60s`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -58,6 +59,7 @@ made fresh for each run. All of it is simulated, and says so.`,
 			if result.Storm != nil {
 				fmt.Fprint(cmd.ErrOrStderr(), result.Storm)
 			}
+			fmt.Fprint(cmd.ErrOrStderr(), result.Market())
 			return writeReport(cmd.OutOrStdout(), result, report)
 		},
 	}
@@ -78,10 +80,11 @@ made fresh for each run. All of it is simulated, and says so.`,
 	f.StringVar(&cfg.Links, "links", cfg.Links, "links between data aggregators: grpc, or memory with drawn delays")
 	f.StringVar(&cfg.Credit, "credit", cfg.Credit, "what makes credit: robust (bonds and fines) or paper; robust where meters settle")
 	f.StringVar(&cfg.Settlement, "settlement", cfg.Settlement, "what decides what is paid: meters, or paper (the buyer's word)")
+	f.StringArrayVar(&cfg.Set, "set", nil, "a number of the genesis, or a rule of it, as fine_e4=1000 or credit=paper; may be repeated")
 	f.StringVar(&cfg.Tree, "tree", cfg.Tree, "tree that blocks go down: oct (aware of the overheads) or wct (the paper's)")
 	f.StringVar(&cfg.Data, "data", cfg.Data, "folder for the chains, DIR/da-1, DIR/da-2, ...; empty: removed at the end")
 	f.DurationVar(&cfg.KillRootAfter, "kill-root-after", 0, "kill the accounting node after this time; 0: never")
-	f.StringSliceVar(&cfg.Misbehave, "misbehave", nil, "trouble to make: "+strings.Join(grid.Misbehaviours(), ", ")+", all")
+	f.StringSliceVar(&cfg.Misbehave, "misbehave", nil, "trouble to make: "+strings.Join(grid.Misbehaviours(), ", ")+", traders for all of those that trade, all")
 	f.StringVar(&report, "report", "", "file for the report (JSON); without it the report goes to stdout when --for is given")
 	f.StringVar(&level, "log", "error", "log level on stderr: debug, info, warn, error")
 	return cmd

@@ -110,6 +110,14 @@ func TestUnbalanceNeedsThreeFreshPhases(t *testing.T) {
 			t.Errorf("without phase %d: counted %v", missing+1, got)
 		}
 	}
+	for _, c := range phases { // nor of one that is read and cannot be believed
+		b := newBare(t, nil).set(map[Channel]float64{VoltageAV: 230, VoltageBV: 230, VoltageCV: 230})
+		b.in.r[c].state = Disagrees
+		takeQuality(b.evidence, &Sample{}, bareMs)
+		if b.quality.unbalance.any {
+			t.Errorf("counted with %v that disagrees", c)
+		}
+	}
 	if got := Unbalance(0, 0, 0); got != 1 {
 		t.Errorf("the unbalance of no voltage is %v", got)
 	}

@@ -1,6 +1,7 @@
 package model
 
 import (
+	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -39,6 +40,20 @@ func TestInverterThatIsGone(t *testing.T) {
 	}
 	for _, rule := range []string{"E10", "E11", "E14"} {
 		r.wantBlockedBy(rule)
+	}
+}
+
+// What the inverter reports is said as long as it is reported, and that it is over.
+func TestInverterSaysThatItIsWell(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, nil, nil)
+	r.step(1000, map[Channel]float64{InverterEvents: 1 << 7})
+	if text := r.textOf("E14"); !strings.Contains(text, "the inverter reports ") || strings.Contains(text, "any more") {
+		t.Errorf("text %q", text)
+	}
+	r.step(1000, map[Channel]float64{InverterEvents: 0})
+	if text := r.textOf("E14"); !strings.HasPrefix(text, "the inverter reports no fault any more") {
+		t.Errorf("text %q", text)
 	}
 }
 

@@ -208,3 +208,32 @@ func TestMeasuredSaysTheGoodSide(t *testing.T) {
 		}
 	}
 }
+
+// Units are said as people write them.
+func TestSpokenUnits(t *testing.T) {
+	t.Parallel()
+	for unit, want := range map[string]string{"C": " °C", "m/s2": " m/s²", "W/m2": " W/m²", "m/s": " m/s", "%": " %", "": ""} {
+		if got := spokenUnit(unit); got != want {
+			t.Errorf("%q is said as %q, want %q", unit, got, want)
+		}
+	}
+}
+
+// Sensors that give nothing are named, three of them, and that there are more.
+func TestSilentSensorsAreNamed(t *testing.T) {
+	t.Parallel()
+	names := []string{"a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l"}
+	for n := range names {
+		r := quietRig(t, nil)
+		r.step(1000, map[Channel]float64{RainMM: 0})
+		r.j.ev.sensor.silent = names[:n]
+		text := r.textOf("S03")
+		said := strings.Count(text, " gives nothing")
+		if said != min(n, maxExplained) || strings.Contains(text, "and others") != (n > maxExplained) {
+			t.Errorf("%d are silent: %q", n, text)
+		}
+		if over := strings.Contains(text, "every configured sensor gives something again"); over != (n == 0) {
+			t.Errorf("%d are silent: %q", n, text)
+		}
+	}
+}

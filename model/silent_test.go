@@ -120,4 +120,12 @@ func TestTurbineContradictsACalm(t *testing.T) {
 	if got := r.j.ev.in.validity(WindSpeedMPS, r.now); got != Disagrees {
 		t.Errorf("the mean wind alone is %v", got)
 	}
+	// A gust is enough: the mean may be low, and is right.
+	r = newRig(t, nil, func(cfg *Config) { cfg.Generator = GeneratorWind })
+	for range 3 {
+		r.step(1000, map[Channel]float64{PowerW: 2000, WindSpeedMPS: 0.5, WindGustMPS: 5})
+	}
+	if mean, gust := r.j.ev.in.validity(WindSpeedMPS, r.now), r.j.ev.in.validity(WindGustMPS, r.now); mean != Valid || gust != Valid {
+		t.Errorf("gusts in a calm: the mean wind is %v, the gust %v", mean, gust)
+	}
 }

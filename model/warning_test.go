@@ -2,6 +2,7 @@ package model
 
 import (
 	"fmt"
+	"math"
 	"strings"
 	"testing"
 )
@@ -22,6 +23,11 @@ func TestWarnRefuses(t *testing.T) {
 	} {
 		if _, err := r.j.Warn(w, r.now); err == nil {
 			t.Errorf("%s: accepted", name)
+		}
+	}
+	for until, taken := range map[int64]bool{math.MaxInt64 / 4: true, math.MaxInt64/4 + 1: false} {
+		if _, err := r.j.Warn(warning("far", LevelWarn, until), r.now); (err == nil) != taken {
+			t.Errorf("until %d: %v, want it taken: %v", until, err, taken)
 		}
 	}
 	if ev := r.j.Withdraw("unknown", r.now); len(ev) != 0 {
@@ -70,5 +76,48 @@ func TestWarningOutlivesRestart(t *testing.T) {
 	again.run(2, map[Channel]float64{VoltageV: 230})
 	if again.state() == StateBlocked {
 		t.Error(again.j.View().Reason)
+	}
+}
+
+// A judge that has seen nothing waits for nothing. A warning is the first that it may
+// be told, and its end is then waited for.
+func TestWarnedBeforeTheFirstSample(t *testing.T) {
+	r := newRig(t, nil, nil)
+	if at, waits := r.j.NextDeadlineMs(); waits || at != 0 {
+		t.Errorf("a new judge waits for %d, %v", at, waits)
+	}
+	if _, err := r.j.Warn(warning("a", LevelBlock, 5000), 1000); err != nil {
+		t.Fatal(err)
+	}
+	if at, waits := r.j.NextDeadlineMs(); !waits || at > 5000 || at <= 1000 {
+		t.Errorf("the next deadline is %d, %v", at, waits)
+	}
+	r.now = 1000
+	if l := r.levelOf("W09"); l != LevelBlock {
+		t.Errorf("warned: %v", l)
+	}
+	r.j.Advance(5000)
+	r.now = 5000
+	if l := r.levelOf("W09"); l != LevelNone {
+		t.Errorf("at its end: %v", l)
+	}
+}
+
+// A warning of what is to come says when it begins to block, and warns until then.
+func TestAWarningOfWhatIsToCome(t *testing.T) {
+	r := newRig(t, nil, nil)
+	r.run(10, map[Channel]float64{VoltageV: 230})
+	w := warning("a", LevelBlock, r.now+9_000_000)
+	w.BlockFromMs = r.now + 7_200_000
+	if _, err := r.j.Warn(w, r.now); err != nil {
+		t.Fatal(err)
+	}
+	if l, text := r.levelOf("W09"), r.textOf("W09"); l != LevelWarn || text != "Gale, blocks in 7200 s, for 9000 s more" {
+		t.Errorf("%v, text %q", l, text)
+	}
+	r.j.Advance(w.BlockFromMs)
+	r.now = w.BlockFromMs
+	if l, text := r.levelOf("W09"), r.textOf("W09"); l != LevelBlock || text != "Gale, for 1800 s more" {
+		t.Errorf("%v, text %q", l, text)
 	}
 }

@@ -146,6 +146,12 @@ func TestWordsWithoutEffect(t *testing.T) {
 			t.Errorf("a refusal of %d bytes", len(err.Error()))
 		}
 	}
+	if _, err := r.say(Word{Kind: WordBlock, By: "Ada", Why: "x", ForMs: maxBlockMs}); err != nil {
+		t.Error(err)
+	}
+	if _, err := r.say(Word{Kind: WordUnblock, By: "Ada"}); err != nil {
+		t.Error(err)
+	}
 	if _, err := r.say(Word{Kind: WordBlock, By: "Ada", Why: "x", UntilUnixMs: far - 1}); err != nil {
 		t.Error(err)
 	}

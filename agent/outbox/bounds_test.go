@@ -321,6 +321,9 @@ func TestDamagedFile(t *testing.T) {
 		"a key of seven bytes": func(tx *bolt.Tx) error {
 			return tx.Bucket(bucketRecords).Put(make([]byte, 7), make([]byte, recordHeader))
 		},
+		"a key of nine bytes": func(tx *bolt.Tx) error {
+			return tx.Bucket(bucketRecords).Put(make([]byte, 9), make([]byte, recordHeader))
+		},
 		"a record without a header": func(tx *bolt.Tx) error {
 			return tx.Bucket(bucketRecords).Put(counterKey(1), make([]byte, recordHeader-1))
 		},
@@ -377,7 +380,7 @@ func TestRecordGoneFromDisk(t *testing.T) {
 	if _, err := o.Due(time.Unix(0, 0)); err == nil || !strings.Contains(err.Error(), "record 1 is not on disk") {
 		t.Errorf("due: %v", err)
 	}
-	if _, ok, err := o.Get(records[0].ID); ok || err == nil {
+	if _, ok, err := o.Get(records[0].ID); ok || err == nil || !strings.Contains(err.Error(), "record 1 is not on disk") {
 		t.Errorf("get: %v, %v", ok, err)
 	}
 	if err := o.db.Update(func(tx *bolt.Tx) error {

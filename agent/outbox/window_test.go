@@ -112,6 +112,10 @@ func TestDoubt(t *testing.T) {
 	if got := sendAll(t, o, now); !slices.Equal(got, []uint64{InFlight + 1}) {
 		t.Errorf("sent %v", got)
 	}
+	o.Hold(1, now.Add(time.Second)) // the others of the window again, and not this one
+	if got := sendAll(t, o, now.Add(time.Second)); !slices.Equal(got, span(2, InFlight+1)) {
+		t.Errorf("sent %v", got)
+	}
 	for _, r := range records[1:] {
 		o.Done(r.ID)
 	}

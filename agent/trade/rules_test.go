@@ -599,6 +599,10 @@ func TestBuyerRules(t *testing.T) {
 					t.Error("a circuit that pays is idle")
 				}
 			}},
+		{rule: "a trade that the ledger billed is compared", circuit: with(paying, func(c *Circuit) { c.Phase = buyPaid }), outcomes: []Outcome{notice("tok", wire.StatusBilled)}, phase: buyBilled},
+		{rule: "the ledger's bill may overtake the payment's receipt", circuit: paying, outcomes: []Outcome{notice("tok", wire.StatusBilled)}, phase: buyBilled},
+		{rule: "another trade's bill of the ledger is none", circuit: paying, outcomes: []Outcome{notice("tik", wire.StatusBilled)}, phase: buyPaying},
+		{rule: "the ledger's bill of a trade that is confirmed changes nothing", circuit: with(billed, func(c *Circuit) { c.Phase = buyConfirming }), outcomes: []Outcome{notice("tok", wire.StatusBilled)}, phase: buyConfirming},
 		{rule: "another trade's end does not", circuit: paying, outcomes: []Outcome{notice("tik", wire.StatusRefunded)}, phase: buyPaying},
 		{rule: "a circuit without a token has no end", circuit: requesting, outcomes: []Outcome{notice("", wire.StatusRefunded)}, phase: buyRequesting},
 	} {
@@ -638,7 +642,8 @@ func TestBuyerTakesQuotes(t *testing.T) {
 	}
 }
 
-// Every tie is broken by the next measure, the last of them by the offer's id.
+// Every tie is broken by the next measure, the last of them by the offer's id. What is
+// alike stays as the management centre ordered it.
 func TestBuyerRanksQuotes(t *testing.T) {
 	b := NewBuyer(testBuyer)
 	c := &Circuit{Token: &fairwattpb.Token{EscrowMicro: 1 << 40, VolumeWh: 300}, Tried: []string{"tried"}}
@@ -649,12 +654,14 @@ func TestBuyerRanksQuotes(t *testing.T) {
 		{OfferID: "small", Seller: "s", PriceMicroPerKWh: 5, CreditE6: 2, VolumeWh: 20},
 		{OfferID: "trusted", Seller: "s", PriceMicroPerKWh: 5, CreditE6: 3, VolumeWh: 1},
 		{OfferID: "cheap", Seller: "s", PriceMicroPerKWh: 4, CreditE6: 0, VolumeWh: 1},
+		{OfferID: "same", Seller: "one", PriceMicroPerKWh: 6, CreditE6: 0, VolumeWh: 1},
+		{OfferID: "same", Seller: "two", PriceMicroPerKWh: 6, CreditE6: 0, VolumeWh: 1},
 	}
 	var got []string
 	for _, q := range b.rank(testBuyer.Circuits[0], c) {
-		got = append(got, q.OfferID+q.Refused)
+		got = append(got, q.Seller+" "+q.OfferID+q.Refused)
 	}
-	if want := []string{"cheap", "trusted", "a", "z", "small", "triedalready_refused"}; !slices.Equal(got, want) {
+	if want := []string{"s cheap", "s trusted", "s a", "s z", "s small", "one same", "two same", "s triedalready_refused"}; !slices.Equal(got, want) {
 		t.Errorf("order %v, want %v", got, want)
 	}
 }

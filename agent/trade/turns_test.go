@@ -86,6 +86,8 @@ func TestSellerStatesAHoldAgain(t *testing.T) {
 		TradeId: "t", GateSeq: 4, Reading: &fairwattpb.MeterReading{Meter: "pv-1-meter", RegisterWh: 1030},
 	}}}
 	early := Outcome{Own: true, Height: 4, Code: wire.CodeHoldWithoutHazard, Record: hold}
+	over := early
+	over.Record = &fairwattpb.Record{Body: &fairwattpb.Record_Hold{Hold: &fairwattpb.Hold{TradeId: "over", GateSeq: 4}}}
 	for _, c := range []struct {
 		name    string
 		phase   string
@@ -101,6 +103,7 @@ func TestSellerStatesAHoldAgain(t *testing.T) {
 		{"another reason", sellHeld, 1000, refused(hold), false},
 		{"another's", sellHeld, 1000, foreign(early), false},
 		{"applied", sellHeld, 1000, final(hold, true), false},
+		{"of a trade that is over", sellHeld, 1000, over, false},
 	} {
 		s := NewSeller(testSeller)
 		in := sellerMoment()

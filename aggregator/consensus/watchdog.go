@@ -65,7 +65,7 @@ func (w *watcher) tick(now time.Time) {
 		}
 		n.sights.settle(now)
 		status := n.frame(f)
-		for _, da := range epoch.Order {
+		for _, da := range n.hearers(epoch) {
 			n.send(da, status)
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"fairwatt/proto/fairwattpb"
+	"fairwatt/proto/members"
 
 	"github.com/transparency-dev/merkle/compact"
 	"github.com/transparency-dev/merkle/rfc6962"
@@ -136,6 +137,8 @@ type Staged struct {
 	update     *treeUpdate
 	meta       meta
 	endsEpoch  bool
+	newKeys    bool
+	roster     *roster // behind the block
 }
 
 // Block returns the canonical bytes of the block.
@@ -171,3 +174,14 @@ func (st *Staged) Notices() []Notice { return st.notices }
 
 // EndsEpoch reports whether the block is the last of its epoch.
 func (st *Staged) EndsEpoch() bool { return st.endsEpoch }
+
+// NewKeys reports whether a signature that was good for this block may be none for the
+// next: a signer has another key, or is one no more. What a caller remembers of
+// signatures ([WithVerified]) it must forget then.
+func (st *Staged) NewKeys() bool { return st.newKeys }
+
+// Turn returns the members that vote behind the block, if they are others than before.
+func (st *Staged) Turn() (*members.Set, bool) {
+	m, h := st.roster.members, st.header
+	return members.At(m.Chain(), m.Keys(), h.GetHeight(), h.GetEpoch()+1), len(h.GetNextMembers()) > 0
+}

@@ -100,6 +100,16 @@ func (c *council) end() {
 			c.t.Fatalf("report %d: %v", i, o)
 		}
 	}
+	// Who forwards on probation is the same for those who ask why and for the links.
+	probes := map[string]string{}
+	for _, id := range c.ids {
+		if w, _ := c.State.Why(id); w.ProbationTo != "" {
+			probes[id] = w.ProbationTo
+		}
+	}
+	if got := c.State.Probes(); !maps.Equal(got, probes) {
+		c.t.Fatalf("probes %v, want %v", got, probes)
+	}
 }
 
 func (c *council) why(da string) *ledger.Standing {
@@ -363,11 +373,28 @@ func TestSilentOneIsALeaf(t *testing.T) {
 	if w := c.why(silent); len(w.Children) > 0 || w.Peers[0].TreeUs != 8001 || w.SilentEpochs != 3 {
 		t.Errorf("%+v", w)
 	}
+	// Nobody is to send to it where another way is left, nor it to anybody.
+	ways := func(touching, others int64) {
+		t.Helper()
+		for _, da := range c.ids {
+			for _, p := range c.why(da).Peers {
+				want := others
+				if da == silent || p.DA == silent {
+					want = touching
+				}
+				if p.TreeUs != want {
+					t.Errorf("%s to %s, %s is silent: %d us, want %d", da, p.DA, silent, p.TreeUs, want)
+				}
+			}
+		}
+	}
+	ways(8001, 1000)
 	c.all()
 	c.end()
 	if w := c.why(silent); w.Peers[0].TreeUs != 1000 || w.SilentEpochs != 0 {
 		t.Errorf("%+v", w)
 	}
+	ways(1000, 1000)
 }
 
 // A tree follows overheads when that gains enough, and links at once.

@@ -27,6 +27,7 @@ const (
 	RoleAgent  Role = "agent"  // connects to the broker
 	RoleBroker Role = "broker" // is connected to
 	RoleOwner  Role = "owner"  // connects to the broker and speaks to devices of a site
+	RoleViewer Role = "viewer" // connects to the broker and reads
 )
 
 // Validity of what the authority signs.
@@ -151,14 +152,14 @@ func (a *Authority) Sign(pub crypto.PublicKey, id string, role Role, hosts []str
 	return cert, nil
 }
 
-var errRole = errors.New("a certificate's role is one of da, mc, agent, owner, broker")
+var errRole = errors.New("a certificate's role is one of da, mc, agent, owner, viewer, broker")
 
 // usage keeps an agent's or the centre's certificate from posing as a server.
 func (r Role) usage() ([]x509.ExtKeyUsage, error) {
 	switch r {
 	case RoleDA:
 		return []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth, x509.ExtKeyUsageServerAuth}, nil
-	case RoleMC, RoleAgent, RoleOwner:
+	case RoleMC, RoleAgent, RoleOwner, RoleViewer:
 		return []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}, nil
 	case RoleBroker:
 		return []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}, nil

@@ -42,7 +42,10 @@ type CentreConfig struct {
 	Now func() time.Time
 	// Simulated marks the centre's records: set it on a chain of simulations.
 	Simulated bool
-	Logger    *slog.Logger
+	// Alive, if not nil, is called ten times a second by the loop that answers: it
+	// stops when the centre hangs.
+	Alive  func()
+	Logger *slog.Logger
 }
 
 // Times of the centre. A record not seen on the chain is submitted again, to
@@ -246,6 +249,9 @@ func (c *Centre) work(ctx context.Context, answer bool) error {
 		}
 		if len(due) > 0 {
 			c.submit(ctx, due)
+		}
+		if c.cfg.Alive != nil {
+			c.cfg.Alive()
 		}
 	}
 }

@@ -122,3 +122,92 @@ func TestAccessListOfAnOwner(t *testing.T) {
 		t.Error("an owner was admitted where there is no list")
 	}
 }
+
+// A viewer reads what devices show, at one site or at all, and Home Assistant's
+// discovery. Sealed records, receipts and commands are not its business, and it writes
+// nothing.
+func TestAccessListOfAViewer(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.MkdirAll(filepath.Join(dir, "broker"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, "broker", "acl")
+	if err := os.WriteFile(path, []byte(mosquittoACL(&Community{DAs: []Identity{{ID: "da-1"}}})), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for _, v := range [][2]string{{"ha", ""}, {"eve", "harbour"}} {
+		if err := AdmitViewer(dir, v[0], v[1]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	acl := string(b)
+	here, there := wire.Topics{Site: "harbour", Device: "pv-1"}, wire.Topics{Site: "hill", Device: "pv-2"}
+	shown := []string{
+		wire.ClassStatus, wire.ClassInfo, wire.ClassTelemetry, wire.ClassGate, wire.ClassHazard + "wind", wire.ClassAlert, wire.ClassAlertCAP,
+		wire.ClassTrade, wire.ClassNowcast,
+	}
+	for _, class := range shown {
+		for _, c := range []struct {
+			user, topic string
+			may         bool
+		}{{"ha", here.Of(class), true}, {"ha", there.Of(class), true}, {"eve", here.Of(class), true}, {"eve", there.Of(class), false}} {
+			if got := allowed(acl, c.user, "read", c.topic); got != c.may {
+				t.Errorf("%s reads %s: %v, want %v", c.user, c.topic, got, c.may)
+			}
+		}
+	}
+	for _, viewer := range []string{"ha", "eve"} {
+		for _, topic := range []string{wire.StatusOfDA("da-1"), wire.ListOfDA("da-1"), wire.HomeAssistant + "device/pv-1/config"} {
+			if !allowed(acl, viewer, "read", topic) {
+				t.Errorf("%s may not read %s", viewer, topic)
+			}
+		}
+		for _, topic := range []string{here.Of(wire.ClassRecord), here.Receipt("da-1"), here.Of(wire.ClassAck), here.Of(wire.ClassBlock)} {
+			if allowed(acl, viewer, "read", topic) {
+				t.Errorf("%s may read %s", viewer, topic)
+			}
+		}
+		for _, topic := range []string{here.Of(wire.ClassAck), here.Of(wire.ClassGate), wire.StatusOfDA("da-1"), wire.HomeAssistant + "status"} {
+			if allowed(acl, viewer, "write", topic) {
+				t.Errorf("%s may write %s", viewer, topic)
+			}
+		}
+	}
+	for _, bad := range [][2]string{{"ha", ""}, {"Bob", ""}, {"bob", "a/b"}, {"bob\ntopic write #", ""}} {
+		if err := AdmitViewer(dir, bad[0], bad[1]); err == nil {
+			t.Errorf("%q was admitted", bad)
+		}
+	}
+}
+
+// A broker for a trial listens on loopback and stays its user's; one that was given a
+// name listens on all addresses, and with a state folder the files are where the
+// packages want them.
+func TestBrokerConfiguration(t *testing.T) {
+	for _, c := range []struct {
+		o    Options
+		want []string
+	}{
+		{Options{}, []string{"listener 8883 127.0.0.1", "acl_file /c/broker/acl", "cafile /c/broker/ca.crt", "persistence_location /c/broker/"}},
+		{Options{BrokerHosts: []string{"mqtt.example.org"}}, []string{"listener 8883"}},
+		{Options{StateDir: "/var/lib/fairwatt"}, []string{
+			"user mosquitto", "listener 8883 127.0.0.1", "acl_file /etc/mosquitto/fairwatt/acl",
+			"keyfile /etc/mosquitto/fairwatt/tls.key", "persistence_location /var/lib/mosquitto/",
+		}},
+	} {
+		conf, err := mosquittoConf("/c/broker", c.o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines := strings.Split(conf, "\n")
+		for _, want := range c.want {
+			if !slices.Contains(lines, want) {
+				t.Errorf("%+v: no line %q in\n%s", c.o, want, conf)
+			}
+		}
+	}
+}

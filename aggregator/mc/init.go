@@ -44,6 +44,9 @@ type Options struct {
 	// BrokerHosts are the names and addresses under which the MQTT broker is
 	// reached; they go into its certificate.
 	BrokerHosts []string
+	// StateDir is where the machines keep what their programs write, each in a folder
+	// of its id; empty: next to the configuration, for a trial.
+	StateDir string
 	// Members are registered from the start; others by records later.
 	Members []ledger.Member
 	// Arbiters decide cases; none, or two and more.
@@ -222,7 +225,7 @@ func InitDir(dir string, o Options) (*ledger.Genesis, error) {
 	if err := writeIdentity(filepath.Join(dir, "broker"), Identity{TLS: c.Broker}); err != nil {
 		return nil, err
 	}
-	return c.Genesis, writeConfigs(dir, c)
+	return c.Genesis, writeConfigs(dir, c, o)
 }
 
 // writeIdentity writes keys and certificates into their own folder.

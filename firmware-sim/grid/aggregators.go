@@ -62,11 +62,6 @@ func newCommunity(cfg *Config, params ledger.Params, arbiters ...ledger.Arbiter)
 		listeners = append(listeners, l)
 		specs[i].Address = l.Addr().String()
 	}
-	params.Tree, params.Settlement = cfg.Tree, cfg.Settlement
-	params = params.WithCredit(cfg.credit())
-	if cfg.credit() == ledger.CreditRobust { // months in minutes
-		params.CreditPeriodMs, params.VerdictMs, params.ListMs = 60_000, 30_000, 30_000
-	}
 	options := mc.Options{Name: "grid", DAs: specs, Centre: "mc-1", Params: &params, Arbiters: arbiters, Now: time.Now()}
 	if cfg.Links == "memory" {
 		options.OverheadUs = drawOverheads(cfg.DAs, cfg.Seed)
@@ -108,6 +103,16 @@ func closeAll(listeners []net.Listener) error {
 	return all
 }
 
+// suited are numbers of a chain with the rules of the configuration.
+func (c *Config) suited(p ledger.Params) ledger.Params {
+	p.Tree, p.Settlement = c.Tree, c.Settlement
+	p = p.WithCredit(c.credit())
+	if c.credit() == ledger.CreditRobust { // months in minutes
+		p.CreditPeriodMs, p.VerdictMs, p.ListMs = 60_000, 30_000, 30_000
+	}
+	return p
+}
+
 // gridParams are the chain's numbers where an hour of weather is a second:
 // short epochs, and deadlines in seconds instead of hours.
 func gridParams(cfg *Config) ledger.Params {
@@ -119,6 +124,7 @@ func gridParams(cfg *Config) ledger.Params {
 	p.ResumeByMs = 10_000
 	p.ConfirmByMs = 15_000
 	p.DisputeMs = 30_000
+	p.SilenceMs = 10_000
 	if cfg.Storm != "" { // an hour of it is six seconds
 		p.StartByMs, p.DeliverByMs = 2*p.StartByMs, 3*p.DeliverByMs
 	}

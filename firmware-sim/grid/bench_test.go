@@ -116,7 +116,7 @@ func startLoadGrid(ctx context.Context, b *testing.B) *grid {
 			b.Fatal(err)
 		}
 	}
-	community, listeners, err := newCommunity(&g.cfg, ledger.DefaultParams())
+	community, listeners, err := newCommunity(&g.cfg, g.cfg.suited(ledger.DefaultParams()))
 	must(err)
 	g.community = community
 	g.broker = newBroker(brokerTLS(community), g.cfg.MQTT, g.log)

@@ -21,6 +21,8 @@ const (
 	// ForgedRecords has a stranger send records with wrong signatures, records
 	// in other names, and records that it has seen before.
 	ForgedRecords = "forged-records"
+	// Traders stands for all kinds of traders that lie.
+	Traders = "traders"
 )
 
 var misbehaviours = append([]string{DropBlocks, BrokerOutage, ForgedRecords}, culpritKinds...)
@@ -51,7 +53,10 @@ type Config struct {
 	// Credit is what makes credit: robust, or paper for the paper's formula. Empty is
 	// robust where meters settle, and the paper's where its rule does.
 	Credit string
-	Data   string // folder for the DAs' chains; empty for a temporary one
+	// Set changes numbers of the genesis, by their names there: "fine_e4=1000". settlement,
+	// credit and tree are those of the fields above.
+	Set  []string
+	Data string // folder for the DAs' chains; empty for a temporary one
 
 	KillRootAfter time.Duration // 0: never
 	Misbehave     []string
@@ -65,6 +70,9 @@ func DefaultConfig() Config {
 // Validate names the first wrong field and says what would be right. It expands
 // "all" in Misbehave.
 func (c *Config) Validate() error {
+	if err := c.applySet(); err != nil {
+		return err
+	}
 	switch {
 	case c.For < 0:
 		return fmt.Errorf("for: %v, want 0 or more", c.For)
@@ -107,12 +115,16 @@ func (c *Config) Validate() error {
 	if slices.Contains(c.Misbehave, "all") {
 		c.Misbehave = slices.Clone(misbehaviours)
 	}
+	if i := slices.Index(c.Misbehave, Traders); i >= 0 {
+		c.Misbehave = append(slices.Delete(slices.Clone(c.Misbehave), i, i+1), culpritKinds...)
+	}
 	for _, kind := range c.Misbehave {
 		if !slices.Contains(misbehaviours, kind) {
-			return fmt.Errorf("misbehave: %q is none of %s, all", kind, strings.Join(misbehaviours, ", "))
+			return fmt.Errorf("misbehave: %q is none of %s, traders, all", kind, strings.Join(misbehaviours, ", "))
 		}
 	}
-	return nil
+	_, err := c.params()
+	return err
 }
 
 func (c *Config) misbehaves(kind string) bool { return slices.Contains(c.Misbehave, kind) }

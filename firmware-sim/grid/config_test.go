@@ -36,6 +36,13 @@ func TestConfigValidate(t *testing.T) {
 		"start that is no time":  {func(c *Config) { c.Start = "yesterday" }, `start: "yesterday"`},
 		"start without a zone":   {func(c *Config) { c.Start = "2021-07-22T00:00:00" }, "start: "},
 		"unknown misbehaviour":   {func(c *Config) { c.Misbehave = []string{"sulk"} }, `misbehave: "sulk" is none of drop-blocks`},
+		"set without a value":    {func(c *Config) { c.Set = []string{"credit"} }, `set: "credit", want NAME=VALUE`},
+		"set of no name":         {func(c *Config) { c.Set = []string{"fine=1"} }, `set: "fine" is no number of this genesis, want one of attestation_max_ms`},
+		"set of a word":          {func(c *Config) { c.Set = []string{"trust=1"} }, `set: "trust" is chosen by other flags`},
+		"set to no number":       {func(c *Config) { c.Set = []string{"fine_e4=much"} }, `set: fine_e4="much", want a whole number`},
+		"set out of bounds":      {func(c *Config) { c.Set = []string{"loss_e4=5001"} }, "set: loss_e4: 5001, want 0 to 5000"},
+		"set by another credit":  {func(c *Config) { c.Set = []string{"credit=paper", "fine_e4=1"} }, `set: "fine_e4" is no number of this genesis`},
+		"set to unknown credit":  {func(c *Config) { c.Set = []string{"credit=card"} }, `credit: "card"`},
 		"a known and an unknown": {func(c *Config) { c.Misbehave = []string{DropBlocks, ""} }, `misbehave: ""`},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -46,6 +53,35 @@ func TestConfigValidate(t *testing.T) {
 				t.Errorf("error %v, want one with %q", err, c.want)
 			}
 		})
+	}
+}
+
+// What is set stands in the genesis, and nothing else changes.
+func TestConfigSet(t *testing.T) {
+	cfg := DefaultConfig()
+	cfg.Set = []string{"start_by_ms=77000", "credit=robust", "tree=wct", "fine_e4=1000"}
+	for range 2 { // it may be validated again
+		if err := cfg.Validate(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p, err := cfg.params()
+	if err != nil || p.StartByMs != 77_000 || p.FineE4 != 1000 || p.Tree != "wct" || cfg.Tree != "wct" {
+		t.Errorf("%+v, %v", p, err)
+	}
+	cfg = DefaultConfig()
+	want, err := cfg.params()
+	want.StartByMs, want.FineE4, want.Tree = 77_000, 1000, "wct"
+	if err != nil || p != want {
+		t.Errorf("%+v, %v, want %+v", p, err, want)
+	}
+}
+
+func TestConfigTraders(t *testing.T) {
+	cfg := DefaultConfig()
+	cfg.Misbehave = []string{DropBlocks, Traders}
+	if err := cfg.Validate(); err != nil || len(cfg.Misbehave) != 1+len(crimes) || cfg.Misbehave[0] != DropBlocks {
+		t.Errorf("%q, %v", cfg.Misbehave, err)
 	}
 }
 

@@ -44,6 +44,11 @@
 // records. The report counts from the data aggregators that were not killed. It
 // executes each of their chains again from the genesis.
 //
+// Traders that lie (crimes) have no agent and send what they like; those that buy have a
+// house, through which energy really flows. What anyone gained is the money that trades
+// moved and the energy that flowed, each Wh at the price of its trade, but for what two
+// meters of their class may differ by. Judges find what is true, since the grid knows it.
+//
 // Refused: one shared stop for everything. Parts stop in the order in which data
 // flows, so that every record sent can still get its receipts.
 package grid

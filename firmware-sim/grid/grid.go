@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"fairwatt/aggregator/console"
+	"fairwatt/aggregator/ledger"
 	"fairwatt/aggregator/mc"
 	"fairwatt/aggregator/peer"
 	"fairwatt/model"
@@ -28,6 +29,9 @@ const (
 	quietEnd = 5 * time.Second
 	// drainLimit bounds the wait, after the end, for receipts still under way.
 	drainLimit = 10 * time.Second
+	// endLimit bounds the wait, after a whole run, for trades that are under way and cases
+	// that judges look at: what has not ended says nothing of anyone.
+	endLimit = 90 * time.Second
 	// enrolLimit bounds the start: agreement up, every participant registered.
 	enrolLimit = 30 * time.Second
 	// outage is the time for which the broker stays away.
@@ -141,15 +145,19 @@ func (g *grid) compose(weathers []weather) error {
 	if err != nil {
 		return err
 	}
-	community, listeners, err := newCommunity(&g.cfg, gridParams(&g.cfg), arbiters...)
+	params, err := g.cfg.params()
+	if err != nil {
+		return err
+	}
+	community, listeners, err := newCommunity(&g.cfg, params, arbiters...)
 	if err != nil {
 		return err
 	}
 	g.community, g.judgeKeys = community, judgeKeys
+	g.world = newWorld(g.cfg.Speed, g.log)
 	if err := g.makeCulprits(); err != nil {
 		return errors.Join(err, closeAll(listeners))
 	}
-	g.world = newWorld(g.cfg.Speed, g.log)
 	g.broker = newBroker(brokerTLS(community), g.cfg.MQTT, g.log)
 	for _, who := range community.DAs {
 		g.broker.Admit(who.ID, roleDA)
@@ -285,14 +293,18 @@ func (g *grid) play(ctx, running context.Context, opts Options) error {
 	trouble.Go(func() error { return g.killRoot(troubles) })
 	trouble.Go(func() error { return g.breakBroker(troubles) })
 	trouble.Go(func() error { return g.forge(troubles) })
-	trouble.Go(func() error { return g.cheat(troubles) })
+	cheats, stopCheats := context.WithCancel(running)
+	defer stopCheats()
+	cheating, over := errgroup.Group{}, make(chan struct{})
+	cheating.Go(func() error { return g.cheat(cheats, over) })
 	progress := newProgress(opts, g.cfg.For)
 	defer progress.close()
 	var err error
+	limit := endLimit
 	for done := false; !done; {
 		select {
 		case <-ctx.Done():
-			done = true
+			limit, done = drainLimit, true
 		case <-end:
 			done = true
 		case <-running.Done():
@@ -306,7 +318,11 @@ func (g *grid) play(ctx, running context.Context, opts Options) error {
 	stopTroubles()
 	err = errors.Join(err, trouble.Wait())
 	g.stopRequests()
-	err = errors.Join(err, g.drain(running))
+	close(over)
+	g.drain(running, limit, g.unfinished)
+	stopCheats()
+	err = errors.Join(err, cheating.Wait())
+	g.drain(running, drainLimit, g.unanswered)
 	g.unansweredAtEnd = g.unanswered()
 	return err
 }
@@ -317,20 +333,25 @@ func (g *grid) stopRequests() {
 	}
 }
 
-// drain waits until every outbox has its receipts, or the limit.
-func (g *grid) drain(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, drainLimit)
+// drain waits until nothing is left, or the limit. The report counts what is left then.
+func (g *grid) drain(ctx context.Context, limit time.Duration, left func() int) {
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	look := time.NewTicker(100 * time.Millisecond)
 	defer look.Stop()
-	for g.unanswered() > 0 {
+	for left() > 0 {
 		select {
 		case <-ctx.Done():
-			return nil // the report counts what is left
+			return
 		case <-look.C:
 		}
 	}
-	return nil
+}
+
+// unfinished counts trades that have not ended, and those that need a verdict.
+func (g *grid) unfinished() int {
+	state := g.alive()[0].da.State()
+	return len(state.Trades(func(t *ledger.Trade) bool { return !t.Ended() })) + len(g.accused(state))
 }
 
 // awaitRest waits until every living data aggregator has the same chain, the

@@ -49,6 +49,12 @@ type Report struct {
 
 	Credit   string    `json:"credit"`             // robust or paper
 	Culprits []Culprit `json:"culprits,omitempty"` // traders that lied
+	Honest   []Honest  `json:"honest"`
+	Payments Payments  `json:"payments"`
+	// Broken are promises that participants who keep the rules did not keep; Excused counts
+	// by cause those that the chain excused.
+	Broken  []Broken       `json:"broken,omitempty"`
+	Excused map[string]int `json:"excused"`
 
 	ATCTMs          Percentiles `json:"atct_ms"`
 	MoneyConserved  bool        `json:"money_conserved"`

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
-	"slices"
 	"time"
 
 	"fairwatt/aggregator"
@@ -30,7 +29,7 @@ func (g *grid) report(page *console.Snapshot) (*Report, error) {
 		MoneyConserved: true, EnergyConserved: true, ChainVerified: true,
 	}
 	honest := g.alive()
-	state, moves, err := g.verifyChains(r, honest)
+	state, counts, err := g.verifyChains(r, honest)
 	if err != nil {
 		return nil, err
 	}
@@ -52,7 +51,7 @@ func (g *grid) report(page *console.Snapshot) (*Report, error) {
 		}
 	}
 	g.countTrades(r, state)
-	g.countCulprits(r, state, moves)
+	g.countHarm(r, state, counts)
 	g.checkMoney(r, state)
 	g.checkEnergy(r, state)
 	if err := g.askRelays(r); err != nil {
@@ -80,10 +79,10 @@ func (r *Report) problem(promise *bool, format string, args ...any) {
 
 // verifyChains executes the chain of every data aggregator again from the
 // genesis, as `aggregator chain verify` does, and returns the longest one's
-// state and what it moved. Chains that disagree are a problem.
-func (g *grid) verifyChains(r *Report, honest []*aggregatorNode) (*ledger.State, []ledger.Move, error) {
+// state and what its blocks did. Chains that disagree are a problem.
+func (g *grid) verifyChains(r *Report, honest []*aggregatorNode) (*ledger.State, *tally, error) {
 	var longest *ledger.State
-	var moves []ledger.Move
+	var most *tally
 	hashes := make(map[uint64][32]byte)
 	for _, n := range honest {
 		counts := newTally()
@@ -111,14 +110,14 @@ func (g *grid) verifyChains(r *Report, honest []*aggregatorNode) (*ledger.State,
 			continue
 		}
 		if longest == nil || state.Height() > longest.Height() {
-			longest, moves = state, counts.moves
+			longest, most = state, counts
 			r.Records, r.Refused, r.AccountingNodes = counts.records, counts.refused, counts.accounting
 		}
 	}
 	if longest == nil {
 		return nil, nil, errors.New("no data aggregator has a chain that verifies: " + fmt.Sprint(r.Problems))
 	}
-	return longest, moves, nil
+	return longest, most, nil
 }
 
 // A tally counts the contents of one chain's blocks.
@@ -127,10 +126,14 @@ type tally struct {
 	accounting       map[string]uint64 // blocks by accounting node
 	stands           map[[32]byte]bool // the records so far
 	moves            []ledger.Move     // of money
+	broken           []Broken
+	fined            map[string]int // by participant
+	excused          map[string]int // by cause
+	pays             []payment
 }
 
 func newTally() *tally {
-	return &tally{accounting: make(map[string]uint64), stands: make(map[[32]byte]bool)}
+	return &tally{accounting: make(map[string]uint64), stands: make(map[[32]byte]bool), fined: make(map[string]int), excused: make(map[string]int)}
 }
 
 // add counts a block. A record that stands twice is an error: it was replayed.
@@ -142,6 +145,7 @@ func (t *tally) add(staged *ledger.Staged) error {
 		t.stands[id] = true
 	}
 	t.moves = append(t.moves, staged.Moves()...)
+	t.note(staged)
 	t.accounting[staged.Header().GetAccountingNode()]++
 	for _, o := range staged.Outcomes() {
 		t.records++
@@ -201,7 +205,11 @@ func unansweredRequests(state *ledger.State) int {
 func (g *grid) checkMoney(r *Report, state *ledger.State) {
 	deposited := int64(g.cfg.Buyers) * openingBalance
 	if g.cfg.credit() == ledger.CreditRobust {
-		deposited += int64(len(g.people)+len(g.culprits)) * openingBond
+		deposited += int64(len(g.people)) * openingBond
+	}
+	for _, c := range g.culprits {
+		wallet, bond := g.openingOf(c)
+		deposited += wallet + bond
 	}
 	if what := moneyProblem(state.Totals(), deposited); what != "" {
 		r.problem(&r.MoneyConserved, "%s", what)
@@ -220,9 +228,7 @@ func moneyProblem(t ledger.Totals, wantMicro int64) string {
 
 // checkEnergy holds every honest trade through which energy flowed against its bill.
 func (g *grid) checkEnergy(r *Report, state *ledger.State) {
-	honest := func(t *ledger.Trade) bool {
-		return !slices.ContainsFunc(g.culprits, func(c *culprit) bool { return c.id == t.Seller })
-	}
+	honest := func(t *ledger.Trade) bool { return g.culprit(t.Seller) == nil }
 	for _, t := range state.Trades(honest) {
 		sold, received, counted := g.world.delivered(t.ID)
 		var problems []string

@@ -69,6 +69,8 @@ type house struct {
 	id    string
 	board *board.Board
 	pins  map[string]string // pin by meter name
+	// refuses draws nothing, whatever contactor is closed for it.
+	refuses bool
 }
 
 // A flow is one delivery: the energy that truly left the seller and reached the
@@ -173,7 +175,7 @@ func (w *world) carry(dt time.Duration) {
 // was told, the generator gives power, and the volume paid for is not reached.
 func (f *flow) flowing() bool {
 	closed, err := f.site.board.Relay(contactorPin)
-	return err == nil && closed && f.site.powerW > 0 && f.soldWh < float64(f.volumeWh)
+	return err == nil && closed && !f.house.refuses && f.site.powerW > 0 && f.soldWh < float64(f.volumeWh)
 }
 
 // carry moves a delivery's energy of a span of trace time to both meters.
@@ -325,6 +327,21 @@ func (c contactor) Open(tradeID string) error {
 	toWh, errRegister := c.site.registerWh()
 	f.countedWh += toWh - f.fromWh
 	return errors.Join(err, errRegister)
+}
+
+// give has a seller without a board deliver to a house, all at once.
+func (w *world) give(tradeID, buyer, meter string, soldWh float64) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	f := &flow{house: w.houses[buyer], meter: meter, soldWh: soldWh, receivedWh: soldWh * float64(10_000-w.lossE4) / 10_000}
+	w.flows[tradeID] = f
+	if f.house == nil || soldWh == 0 {
+		return nil
+	}
+	if err := f.house.board.AddEnergyWh(f.house.pins[meter], f.receivedWh); err != nil {
+		return fmt.Errorf("buyer's meter of %s: %w", buyer, err)
+	}
+	return nil
 }
 
 // registerWh is the seller's meter: a pulse a Wh.

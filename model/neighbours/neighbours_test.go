@@ -239,6 +239,24 @@ func TestOrderDoesNotMatter(t *testing.T) {
 	})
 }
 
+// A circle that is asked again and again gives each time what a new set gives.
+func TestCircleIsListen(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var c Circle
+		for range rapid.IntRange(1, 4).Draw(t, "moments") {
+			all := drawNowcasts(t, 0, 12)
+			var km []float64
+			for _, n := range all {
+				km = append(km, here.KM(n.Position))
+			}
+			want, got := Listen("me", here, noon, all), c.Numbers(noon, all, km)
+			if got.X != want.X || got.Has != want.Has || got.Speakers != want.Speakers {
+				t.Fatalf("the circle hears %+v, the set %+v", got, want)
+			}
+		}
+	})
+}
+
 // Whatever is said, what comes out is finite and within its bounds.
 func TestAnythingMayBeSaid(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {

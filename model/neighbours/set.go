@@ -2,9 +2,7 @@ package neighbours
 
 import (
 	"fmt"
-	"math"
 	"slices"
-	"sort"
 	"strings"
 )
 
@@ -140,7 +138,7 @@ func (s *Set) furthest() int {
 
 // Heard makes the six numbers of what counts at nowMs.
 func (s *Set) Heard(nowMs int64) Heard {
-	var voices [NumNumbers][]voice
+	var voices voices
 	speakers := 0
 	for i := range s.kept {
 		k := &s.kept[i]
@@ -148,9 +146,9 @@ func (s *Set) Heard(nowMs int64) Heard {
 			continue
 		}
 		speakers++
-		k.speak(&voices, nowMs)
+		voices.say(&k.Nowcast, k.km, nowMs)
 	}
-	return gather(&voices, speakers)
+	return voices.heard(speakers)
 }
 
 // Listen makes the six numbers of any nowcasts, for an agent of that id and place.
@@ -161,79 +159,4 @@ func Listen(sender string, own Position, nowMs int64, all []Nowcast) Heard {
 		_ = s.Put(n, nowMs) // what is refused does not speak
 	}
 	return s.Heard(nowMs)
-}
-
-// A voice is what one neighbour says to a number.
-type voice struct {
-	v      float64
-	sender string
-}
-
-func (k *kept) speak(voices *[NumNumbers][]voice, nowMs int64) {
-	say := func(number int, v float64) { voices[number] = append(voices[number], voice{v, k.Sender}) }
-	if g := k.GustRatio; g.OK && k.km <= RegionKM {
-		say(GustRegion, g.V)
-		if k.km <= WindKM {
-			say(GustHighest, g.V)
-			say(GustMean, g.V)
-		}
-	}
-	if p := k.PressureChange3hHPa; p.OK && k.km <= WindKM {
-		say(PressureLowest, p.V)
-	}
-	if k.Thunder && k.km <= ThunderKM {
-		near := math.Exp(-k.km / FadeKM)
-		ago := k.ThunderAgoMs + max(nowMs-k.MadeAtMs, 0)
-		say(Thunder3h, sometimes(near, ago <= ThunderBackMs/2))
-		say(Thunder6h, sometimes(near, ago <= ThunderBackMs))
-	}
-}
-
-func sometimes(v float64, yes bool) float64 {
-	if yes {
-		return v
-	}
-	return 0
-}
-
-func gather(voices *[NumNumbers][]voice, speakers int) Heard {
-	h := Heard{Speakers: speakers}
-	for i := range voices {
-		v := voices[i]
-		if len(v) == 0 {
-			continue
-		}
-		lowest := i == PressureLowest
-		sort.Slice(v, func(i, j int) bool { // the strongest first; of equals by name
-			if v[i].v == v[j].v {
-				return v[i].sender < v[j].sender
-			}
-			return (v[i].v > v[j].v) != lowest
-		})
-		h.Has[i] = true
-		skip := 0
-		if len(v) >= crowd {
-			skip = 1
-		}
-		if i == GustMean {
-			h.X[i] = mean(v[skip : len(v)-skip])
-		} else {
-			h.X[i] = v[skip].v
-		}
-		for _, one := range v[:min(len(v), maxNames)] {
-			if (i == Thunder3h || i == Thunder6h) && one.v == 0 {
-				break // it heard no thunder
-			}
-			h.By[i] = append(h.By[i], one.sender)
-		}
-	}
-	return h
-}
-
-func mean(v []voice) float64 {
-	sum := 0.0
-	for _, one := range v {
-		sum += one.v
-	}
-	return sum / float64(len(v))
 }

@@ -33,15 +33,24 @@ type Community struct {
 	AloneECE, ECE float64 // expected calibration errors, ten bins of equal numbers
 }
 
-// Community asks q of all rows that the head alone can answer. In each the head
-// that hears neighbours answers where they speak, as live, else the head alone. The
-// neighbours' features of series are overwritten.
-func (w *Weights) Community(series []*Series, q Question, r Region) (*Community, error) {
+// A Meeting is a question about recorded sites that may hear each other, put to one
+// kind of region after the other on the same rows.
+type Meeting struct {
+	series      []*Series
+	wanted      [][]bool // by series and row: is it judged?
+	rows        *rows
+	alone, near *Head
+	horizonMs   int64
+	p           []float64 // of the head alone
+	of          Community // what does not depend on the region
+}
+
+// Meeting prepares q, asked of all rows that the head alone can answer.
+func (w *Weights) Meeting(series []*Series, q Question) (*Meeting, error) {
 	alone, near, err := w.pair(q)
 	if err != nil {
 		return nil, err
 	}
-	r.Meet(series)
 	asked := *alone
 	if q.HorizonMs > 0 {
 		asked.Task.HorizonMs = q.HorizonMs
@@ -53,28 +62,63 @@ func (w *Weights) Community(series []*Series, q Question, r Region) (*Community,
 	if len(rows.f) == 0 {
 		return nil, ErrNoRows
 	}
-	c := &Community{Rows: len(rows.f), BaseRate: skill.BaseRate(rows.label)}
-	p, alarm := rows.probabilities(alone), make([]float64, len(rows.f))
-	joint := slices.Clone(p)
+	m := &Meeting{series: series, rows: rows, alone: alone, near: near, horizonMs: asked.Task.HorizonMs, p: rows.probabilities(alone)}
+	judged := make(map[*model.Features]bool, len(rows.f))
+	for i, f := range rows.f {
+		judged[f] = true
+		if rows.label[i] {
+			m.of.Positive++
+		}
+	}
+	for _, s := range series {
+		wanted := make([]bool, len(s.Features))
+		for k := range wanted {
+			wanted[k] = judged[&s.Features[k]]
+		}
+		m.wanted = append(m.wanted, wanted)
+	}
+	m.of.Rows, m.of.BaseRate = len(rows.f), skill.BaseRate(rows.label)
+	m.of.Alone = rows.result(m.p, alone.Warn, m.horizonMs, true)
+	m.of.AloneECE = skill.CalibrationError(m.p, rows.label, calibrationBins)
+	return m, nil
+}
+
+// Community judges the rows in one kind of region. In each the head that hears
+// neighbours answers where they speak, as live, else the head alone. The neighbours'
+// features of the judged rows are overwritten.
+func (m *Meeting) Community(r Region) *Community {
+	for i, all := range r.hear(m.series, m.wanted) {
+		for k, wanted := range m.wanted[i] {
+			if wanted {
+				all[k].apply(&m.series[i].Features[k])
+			}
+		}
+	}
+	c, rows := m.of, m.rows
+	joint, alarm := slices.Clone(m.p), make([]float64, len(m.p))
 	heard := 0
 	for i, f := range rows.f {
-		if rows.label[i] {
-			c.Positive++
-		}
-		alarm[i] = joint[i] / alone.Warn
-		if v, ok := near.Probability(f); ok {
-			joint[i], alarm[i] = v, v/near.Warn
+		alarm[i] = joint[i] / m.alone.Warn
+		if v, ok := m.near.Probability(f); ok {
+			joint[i], alarm[i] = v, v/m.near.Warn
 			heard++
 		}
 	}
 	c.Heard = float64(heard) / float64(len(rows.f))
-	c.Alone = rows.result(p, alone.Warn, asked.Task.HorizonMs, true)
-	c.Near = rows.result(joint, 1, asked.Task.HorizonMs, true)
-	rows.alarms(&c.Near, alarm, asked.Task.HorizonMs)
-	c.AUCGain, c.APGain = skill.BootstrapDifference(joint, p, rows.label, rows.days(), bootstrapDraws)
-	c.AloneECE = skill.CalibrationError(p, rows.label, calibrationBins)
+	c.Near = rows.result(joint, 1, m.horizonMs, true)
+	rows.alarms(&c.Near, alarm, m.horizonMs)
+	c.AUCGain, c.APGain = skill.BootstrapDifference(joint, m.p, rows.label, rows.days(), bootstrapDraws)
 	c.ECE = skill.CalibrationError(joint, rows.label, calibrationBins)
-	return c, nil
+	return &c
+}
+
+// Community is one Community of a Meeting.
+func (w *Weights) Community(series []*Series, q Question, r Region) (*Community, error) {
+	m, err := w.Meeting(series, q)
+	if err != nil {
+		return nil, err
+	}
+	return m.Community(r), nil
 }
 
 // pair are the head alone and the one that hears neighbours.

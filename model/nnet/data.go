@@ -26,6 +26,7 @@ type Series struct {
 	extractor *model.Extractor
 	place     *neighbours.Position // nil: unknown
 	weather   []neighbours.Weather // by row, as told to others
+	absurd    []bool               // by row: no neighbour would take it
 	// When it thundered last, by the label.
 	thunderMs  int64
 	hadThunder bool

@@ -152,7 +152,7 @@ func nearRows(series []*Series, h, base *Head, hc HeadConfig) (train, validate *
 	if h.Split.ValidateFrom == "" { // by site: no other part may speak
 		training.From = func(site string) bool { return hasSite(h.Split.TrainSites, site) }
 	}
-	heard := training.hear(series)
+	heard := training.hear(series, nil)
 	practice := make([]*Series, len(series))
 	for i, s := range series {
 		one := *s

@@ -5,13 +5,19 @@ package nnet
 import (
 	"bytes"
 	"context"
+	"hash/fnv"
 	"log/slog"
 	"math"
 	"math/rand/v2"
+	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
+	"pgregory.net/rapid"
+
 	"fairwatt/model"
+	"fairwatt/model/neighbours"
 )
 
 // squalls are made-up hours at sites 40 km apart in a row. A squall passes all of
@@ -170,7 +176,7 @@ func joinedIsTheSum(t *testing.T, hidden []int) {
 func TestRegions(t *testing.T) {
 	series := squalls(300)
 	count := func(r Region) (heard int) {
-		for _, all := range r.hear(series) {
+		for _, all := range r.hear(series, nil) {
 			for k := range all {
 				if all[k].has[0] {
 					heard++
@@ -194,7 +200,7 @@ func TestRegions(t *testing.T) {
 	}
 	highest := func(l Lie) float32 {
 		m := float32(0)
-		for _, rows := range (Region{Lie: l, Most: 1}).hear(series) {
+		for _, rows := range (Region{Lie: l, Most: 1}).hear(series, nil) {
 			for _, h := range rows {
 				m = max(m, h.x[0])
 			}
@@ -207,6 +213,101 @@ func TestRegions(t *testing.T) {
 	alone := NewSeries("nowhere")
 	if got := (Region{}).near(append(series, alone), len(series)); got != nil {
 		t.Errorf("a site without a position hears %v", got)
+	}
+}
+
+// heardPlainly is hear row by row through a set that is made anew for each.
+func heardPlainly(r Region, series []*Series) [][]six {
+	out := make([][]six, len(series))
+	for i, s := range series {
+		out[i] = make([]six, len(s.TimeMs))
+		near := r.near(series, i)
+		if len(near) == 0 {
+			continue
+		}
+		h := fnv.New64a()
+		h.Write([]byte(SiteKey(s.Site)))
+		rng := rand.New(rand.NewPCG(r.Seed, h.Sum64()))
+		for k, at := range s.TimeMs {
+			share := r.Keep
+			if r.Practice {
+				share = min(1.25*rng.Float64(), 1)
+			}
+			var told []neighbours.Nowcast
+			for _, j := range near {
+				works := share == 0 && !r.Practice || rng.Float64() < share
+				if row := slices.Index(series[j].TimeMs, at); row >= 0 && works {
+					told = append(told, series[j].nowcast(row))
+				}
+			}
+			if r.Lie != Honest && len(told) > 0 {
+				told[0].Weather = r.Lie.weather(told[0].Weather)
+			}
+			heard := neighbours.Listen("", *s.place, at+1, told)
+			for n, has := range heard.Has {
+				out[i][k].x[n], out[i][k].has[n] = float32(heard.X[n]), has
+			}
+		}
+	}
+	return out
+}
+
+// Rows that are heard together give what each gives alone: with gaps, with a neighbour
+// that tells what cannot be, with two of one name, and where few rows are wanted.
+func TestRowsAreHeardAsOneByOne(t *testing.T) {
+	for name, r := range map[string]Region{
+		"all": {}, "near": {WithinKM: 50}, "one": {Most: 1}, "half": {Keep: 0.5, Seed: 2}, "practice": {Practice: true, Seed: 3},
+		"storm": {Lie: CriesStorm}, "calm": {Lie: SaysCalm, Keep: 0.7}, "two speak": {From: func(site string) bool { return site == "b" || site == "d" }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			rapid.Check(t, func(t *rapid.T) {
+				series := squalls(rapid.IntRange(1, 40).Draw(t, "hours"))
+				for _, s := range series {
+					gone := rapid.SliceOfN(rapid.IntRange(0, len(s.TimeMs)-1), 0, 5).Draw(t, "gone")
+					slices.Sort(gone)
+					for _, k := range slices.Backward(slices.Compact(gone)) {
+						s.TimeMs, s.Features = slices.Delete(s.TimeMs, k, k+1), slices.Delete(s.Features, k, k+1)
+						s.weather, s.absurd = slices.Delete(s.weather, k, k+1), slices.Delete(s.absurd, k, k+1)
+					}
+				}
+				if rapid.Bool().Draw(t, "two of one name") {
+					series[1].Site = series[2].Site
+				}
+				want, got := heardPlainly(r, series), r.hear(series, nil)
+				if !reflect.DeepEqual(got, want) {
+					t.Fatal("rows heard together differ from rows heard alone")
+				}
+				var wanted [][]bool
+				for i, s := range series {
+					marks := make([]bool, len(s.TimeMs))
+					for k := range marks {
+						if marks[k] = rapid.Bool().Draw(t, "wanted"); !marks[k] {
+							want[i][k] = six{}
+						}
+					}
+					wanted = append(wanted, marks)
+				}
+				if !reflect.DeepEqual(r.hear(series, wanted), want) {
+					t.Fatal("rows that are not wanted change the others")
+				}
+			})
+		})
+	}
+}
+
+func TestAbsurdNowcastsAreNotHeard(t *testing.T) {
+	series := []*Series{NewSeries("a"), NewSeries("b")}
+	for k, s := range series {
+		s.SetPlace(model.Position{Latitude: 25, Longitude: 121 + 0.4*float64(k)})
+		sample := model.Sample{TimeMs: -3_600_000} // before Unix time: nobody takes it
+		sample.Set(model.TemperatureC, 15)
+		s.Add(&sample, 1)
+		sample.TimeMs = 3_600_000
+		s.Add(&sample, 1)
+	}
+	heard := (Region{}).hear(series, nil)
+	if heard[0][0].has[neighbours.Thunder3h] || !heard[0][1].has[neighbours.Thunder3h] {
+		t.Errorf("of a row that cannot be and one that can, heard %+v", heard[0])
 	}
 }
 

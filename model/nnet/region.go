@@ -3,10 +3,11 @@ package nnet
 import (
 	"hash/fnv"
 	"math/rand/v2"
+	"slices"
+	"sort"
 
 	"fairwatt/model"
 	"fairwatt/model/neighbours"
-	"sort"
 )
 
 // A Region is who hears whom when recorded sites play agents that tell each other
@@ -49,55 +50,99 @@ func (h *six) apply(f *model.Features) {
 // the same time. Sites without a position hear and say nothing. Where a recording
 // has a thunder label, the label stands in for the neighbour's detector.
 func (r Region) Meet(series []*Series) {
-	for i, all := range r.hear(series) {
+	for i, all := range r.hear(series, nil) {
 		for k := range all {
 			all[k].apply(&series[i].Features[k])
 		}
 	}
 }
 
-// hear returns the numbers of each series' rows.
-func (r Region) hear(series []*Series) [][]six {
-	rows := make([]map[int64]int, len(series))
-	for i, s := range series {
-		rows[i] = make(map[int64]int, len(s.TimeMs))
-		for k, at := range s.TimeMs {
-			rows[i][at] = k
-		}
-	}
+// hear returns the numbers of each series' rows; where wanted is not nil, of those
+// that it marks. The others are silent, and draw as many random numbers all the same.
+func (r Region) hear(series []*Series, wanted [][]bool) [][]six {
 	out := make([][]six, len(series))
 	for i, s := range series {
 		out[i] = make([]six, len(s.TimeMs))
-		near := r.near(series, i)
-		if len(near) == 0 {
-			continue
-		}
-		h := fnv.New64a()
-		h.Write([]byte(SiteKey(s.Site)))
-		rng := rand.New(rand.NewPCG(r.Seed, h.Sum64()))
-		var told []neighbours.Nowcast
-		for k, at := range s.TimeMs {
-			share := r.Keep
-			if r.Practice {
-				share = min(1.25*rng.Float64(), 1) // now and then all of them
-			}
-			told = told[:0]
-			for _, j := range near {
-				works := share == 0 && !r.Practice || rng.Float64() < share
-				if row, ok := rows[j][at]; ok && works {
-					told = append(told, series[j].nowcast(row))
-				}
-			}
-			if r.Lie != Honest && len(told) > 0 {
-				told[0].Weather = r.Lie.weather(told[0].Weather)
-			}
-			set := neighbours.Listen("", *s.place, at+1, told)
-			for n, has := range set.Has {
-				out[i][k].x[n], out[i][k].has[n] = float32(set.X[n]), has
+		if near := r.near(series, i); len(near) > 0 {
+			e := r.ear(series, i, near)
+			for k, at := range s.TimeMs {
+				e.listen(at, wanted == nil || wanted[i][k], &out[i][k])
 			}
 		}
 	}
 	return out
+}
+
+// An ear hears row by row what the sites near one say. Rows of all are in order of
+// time, so that nobody's row is looked for twice.
+type ear struct {
+	region Region
+	rng    *rand.Rand
+	near   []speaker
+	circle neighbours.Circle
+	told   []neighbours.Nowcast
+	km     []float64
+}
+
+type speaker struct {
+	*Series
+	km    float64
+	next  int  // the first row that is later than the last moment
+	twice bool // another of the speakers has its name
+}
+
+func (r Region) ear(series []*Series, i int, near []int) *ear {
+	h := fnv.New64a()
+	h.Write([]byte(SiteKey(series[i].Site)))
+	e := &ear{region: r, rng: rand.New(rand.NewPCG(r.Seed, h.Sum64()))}
+	names := map[string]int{}
+	for _, j := range near {
+		names[series[j].Site]++
+		e.near = append(e.near, speaker{Series: series[j], km: series[i].place.KM(*series[j].place)})
+	}
+	for n := range e.near {
+		e.near[n].twice = names[e.near[n].Site] > 1
+	}
+	return e
+}
+
+func (e *ear) listen(at int64, wanted bool, to *six) {
+	share := e.region.Keep
+	if e.region.Practice {
+		share = min(1.25*e.rng.Float64(), 1) // now and then all of them
+	}
+	e.told, e.km = e.told[:0], e.km[:0]
+	for i := range e.near {
+		works := share == 0 && !e.region.Practice || e.rng.Float64() < share
+		if s := &e.near[i]; works && wanted {
+			e.hear(s, at)
+		}
+	}
+	if len(e.told) == 0 {
+		return
+	}
+	if e.region.Lie != Honest {
+		e.told[0].Weather = e.region.Lie.weather(e.told[0].Weather)
+	}
+	heard := e.circle.Numbers(at+1, e.told, e.km)
+	for n, has := range heard.Has {
+		to.x[n], to.has[n] = float32(heard.X[n]), has
+	}
+}
+
+// hear takes what a speaker says at that time, if it says a thing that can be.
+func (e *ear) hear(s *speaker, at int64) {
+	for s.next < len(s.TimeMs) && s.TimeMs[s.next] <= at {
+		s.next++
+	}
+	row := s.next - 1
+	if row < 0 || s.TimeMs[row] != at || s.absurd[row] {
+		return
+	}
+	if s.twice && slices.ContainsFunc(e.told, func(n neighbours.Nowcast) bool { return n.Sender == s.Site }) {
+		return // the nearer one of that name has spoken
+	}
+	e.told, e.km = append(e.told, s.nowcast(row)), append(e.km, s.km)
 }
 
 // near lists the sites that may speak to site i, the nearest first.
@@ -178,4 +223,10 @@ func (s *Series) tell(thunder int8) {
 		}
 	}
 	s.weather = append(s.weather, w)
+	absurd := true
+	if s.place != nil {
+		n := s.nowcast(len(s.weather) - 1)
+		absurd = n.Check() != nil
+	}
+	s.absurd = append(s.absurd, absurd)
 }

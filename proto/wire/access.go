@@ -9,7 +9,15 @@ var (
 		ClassAlert, ClassAlertCAP, ClassTrade, ClassNowcast, ClassResult,
 	}
 	DeviceReads = []string{"down/#", "cmd/#"}
+	// DeviceShows are those that anyone who may look at a site reads: no records, no
+	// receipts, no commands.
+	DeviceShows = []string{
+		ClassStatus, ClassInfo, ClassTelemetry, ClassGate, ClassHazard + "#", ClassAlert, ClassAlertCAP, ClassTrade, ClassNowcast,
+	}
 )
+
+// HomeAssistant begins the topics of Home Assistant's discovery.
+const HomeAssistant = "homeassistant/"
 
 // AggregatorWrites are the topics that a data aggregator may write, as MQTT
 // filters: what it hands to devices in its own name, and its status.

@@ -56,6 +56,7 @@ var fairwatt = house{
 		"proto/peerpb":         {floor: ground, side: middle, plain: true},
 		"proto/seal":           {floor: ground, side: middle, pure: true},
 		"proto/wire":           {floor: ground, side: middle, pure: true},
+		"proto/members":        {floor: ground, side: middle, pure: true},
 		"proto/nowcast":        {floor: ground, side: middle, pure: true},
 		"proto/brief":          {floor: ground, side: middle, pure: true},
 		"proto/person":         {floor: ground, side: middle, pure: true},
@@ -67,6 +68,7 @@ var fairwatt = house{
 
 		"proto/boltfile":        {floor: edges, side: middle},
 		"proto/certfile":        {floor: edges, side: middle},
+		"proto/systemd":         {floor: edges, side: middle},
 		"proto/mqtt":            {floor: edges, side: middle},
 		"proto/mqtt/mqtttest":   {floor: edges, side: middle, tests: true},
 		"model/nnet":            {floor: edges, side: middle},

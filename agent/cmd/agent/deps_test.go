@@ -108,6 +108,7 @@ var own = map[string]string{
 	"fairwatt/proto/certfile":        "a renewed certificate without a restart",
 	"fairwatt/proto/brief":           "quotations in messages",
 	"fairwatt/proto/strictyaml":      "configuration",
+	"fairwatt/proto/systemd":         "tells the service manager",
 }
 
 // builds says what the programs of each set of build tags may link.

@@ -17,6 +17,7 @@ import (
 	"fairwatt/agent/outbox"
 	"fairwatt/proto/certfile"
 	"fairwatt/proto/mqtt"
+	"fairwatt/proto/systemd"
 )
 
 func runCommand() *cobra.Command {
@@ -53,7 +54,7 @@ see. The gate always starts closed.`,
 const outboxFile = "agent.db"
 
 func runAgent(ctx context.Context, cfg *agent.Config, log *slog.Logger) (err error) {
-	notifier, err := newNotifier(os.Getenv)
+	notifier, err := systemd.New(os.Getenv)
 	if err != nil {
 		return err
 	}

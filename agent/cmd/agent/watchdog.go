@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"fairwatt/agent"
+	"fairwatt/proto/systemd"
 )
 
 // A watchdogFile is an armed hardware watchdog: without a kick in its time the
@@ -50,7 +51,7 @@ func (w *watchdogFile) disarm() error {
 // A guard is what watches the agent from outside: systemd, a hardware watchdog,
 // both, or none.
 type guard struct {
-	notifier notifier
+	notifier systemd.Notifier
 	config   agent.WatchdogConfig
 	device   *watchdogFile // nil until it is armed
 	ready    bool          // systemd knows
@@ -58,10 +59,10 @@ type guard struct {
 }
 
 // newGuard checks what the configuration and the environment ask for.
-func newGuard(cfg *agent.Config, n notifier) (*guard, error) {
-	g := &guard{notifier: n, config: cfg.Watchdog, slot: n.slot}
-	if n.slot > 0 && cfg.SlotTooShort(n.slot) {
-		return nil, fmt.Errorf("WatchdogSec %s of the unit is too short for a tick of %s: add 11 s or more to the tick", n.slot, cfg.Tick)
+func newGuard(cfg *agent.Config, n systemd.Notifier) (*guard, error) {
+	g := &guard{notifier: n, config: cfg.Watchdog, slot: n.Slot}
+	if n.Slot > 0 && cfg.SlotTooShort(n.Slot) {
+		return nil, fmt.Errorf("WatchdogSec %s of the unit is too short for a tick of %s: add 11 s or more to the tick", n.Slot, cfg.Tick)
 	}
 	if w := cfg.Watchdog; w.Device != "" && (g.slot == 0 || w.Timeout < g.slot) {
 		g.slot = w.Timeout
@@ -82,7 +83,7 @@ func (g *guard) arm(setTimeout func(*os.File, time.Duration) error) (err error) 
 func (g *guard) supervisor(log *slog.Logger) *agent.Supervisor {
 	slot := g.slot
 	if slot == 0 {
-		if g.notifier.socket == "" {
+		if g.notifier.Socket == "" {
 			return nil
 		}
 		slot = time.Hour // nothing bites; only READY is waited for
@@ -94,11 +95,11 @@ func (g *guard) supervisor(log *slog.Logger) *agent.Supervisor {
 // makes the service ready.
 func (g *guard) kick() (err error) {
 	if !g.ready {
-		err = g.notifier.tell("READY=1")
+		err = g.notifier.Tell("READY=1")
 		g.ready = err == nil
 	}
-	if g.notifier.slot > 0 {
-		err = errors.Join(err, g.notifier.tell("WATCHDOG=1"))
+	if g.notifier.Slot > 0 {
+		err = errors.Join(err, g.notifier.Tell("WATCHDOG=1"))
 	}
 	if g.device != nil {
 		err = errors.Join(err, g.device.kick())
@@ -109,7 +110,7 @@ func (g *guard) kick() (err error) {
 // watchStop tells systemd when the stop begins. The returned function ends that.
 func (g *guard) watchStop(ctx context.Context, log *slog.Logger) (stop func() bool) {
 	return context.AfterFunc(ctx, func() {
-		if err := g.notifier.tell("STOPPING=1"); err != nil {
+		if err := g.notifier.Tell("STOPPING=1"); err != nil {
 			log.Warn("stop", "err", err)
 		}
 	})

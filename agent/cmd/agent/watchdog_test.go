@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"fairwatt/agent"
+	"fairwatt/proto/systemd"
 )
 
 // A manager is systemd's end of NOTIFY_SOCKET.
@@ -55,47 +56,6 @@ func (m *manager) next(t *testing.T) string {
 	return string(b[:n])
 }
 
-func env(pairs ...string) func(string) string {
-	return func(key string) string {
-		for i := 0; i < len(pairs); i += 2 {
-			if pairs[i] == key {
-				return pairs[i+1]
-			}
-		}
-		return ""
-	}
-}
-
-func TestNotifierReadsTheEnvironment(t *testing.T) {
-	own := strconv.Itoa(os.Getpid())
-	for _, c := range []struct {
-		env  []string
-		slot time.Duration
-		bad  bool
-	}{
-		{nil, 0, false},
-		{[]string{"NOTIFY_SOCKET", "/run/x"}, 0, false},
-		{[]string{"NOTIFY_SOCKET", "/run/x", "WATCHDOG_USEC", "30000000"}, 30 * time.Second, false},
-		{[]string{"NOTIFY_SOCKET", "/run/x", "WATCHDOG_USEC", "30000000", "WATCHDOG_PID", own}, 30 * time.Second, false},
-		{[]string{"NOTIFY_SOCKET", "/run/x", "WATCHDOG_USEC", "30000000", "WATCHDOG_PID", "1"}, 0, false},
-		{[]string{"WATCHDOG_USEC", "30000000"}, 0, false},
-		{[]string{"NOTIFY_SOCKET", "/run/x", "WATCHDOG_USEC", "soon"}, 0, true},
-		{[]string{"NOTIFY_SOCKET", "/run/x", "WATCHDOG_USEC", "-1"}, 0, true},
-		{[]string{"NOTIFY_SOCKET", "/run/x", "WATCHDOG_USEC", "9223372036854775807"}, 0, true},
-	} {
-		n, err := newNotifier(env(c.env...))
-		if n.slot != c.slot || (err != nil) != c.bad {
-			t.Errorf("%v: %v, %v", c.env, n.slot, err)
-		}
-	}
-	if err := (notifier{}).tell("READY=1"); err != nil {
-		t.Errorf("no one is told: %v", err)
-	}
-	if err := (notifier{socket: filepath.Join(t.TempDir(), "none")}).tell("READY=1"); err == nil {
-		t.Error("a socket that is not there was told")
-	}
-}
-
 func noTimeout(*os.File, time.Duration) error { return nil }
 
 func TestGuardKicksBoth(t *testing.T) {
@@ -110,7 +70,7 @@ func TestGuardKicksBoth(t *testing.T) {
 		if err := os.Truncate(device, 0); err != nil {
 			t.Fatal(err)
 		}
-		g, err := newGuard(&cfg, notifier{socket: socket, slot: 30 * time.Second})
+		g, err := newGuard(&cfg, systemd.Notifier{Socket: socket, Slot: 30 * time.Second})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -154,12 +114,12 @@ func TestGuardKicksBoth(t *testing.T) {
 func TestGuardRefuses(t *testing.T) {
 	cfg := agent.DefaultConfig()
 	cfg.Tick = time.Minute
-	if _, err := newGuard(&cfg, notifier{socket: "x", slot: 30 * time.Second}); err == nil || !strings.Contains(err.Error(), "WatchdogSec") {
+	if _, err := newGuard(&cfg, systemd.Notifier{Socket: "x", Slot: 30 * time.Second}); err == nil || !strings.Contains(err.Error(), "WatchdogSec") {
 		t.Errorf("a watchdog shorter than a round: %v", err)
 	}
 	cfg = agent.DefaultConfig()
 	cfg.Watchdog = agent.WatchdogConfig{Device: filepath.Join(t.TempDir(), "none"), Timeout: 15 * time.Second}
-	g, err := newGuard(&cfg, notifier{})
+	g, err := newGuard(&cfg, systemd.Notifier{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -177,7 +137,7 @@ func TestGuardRefuses(t *testing.T) {
 	if b, err := os.ReadFile(cfg.Watchdog.Device); err != nil || string(b) != "V" {
 		t.Errorf("left with %q, %v", b, err)
 	}
-	if none, err := newGuard(&agent.Config{Tick: time.Second}, notifier{}); err != nil || none.supervisor(slog.New(slog.NewTextHandler(io.Discard, nil))) != nil {
+	if none, err := newGuard(&agent.Config{Tick: time.Second}, systemd.Notifier{}); err != nil || none.supervisor(slog.New(slog.NewTextHandler(io.Discard, nil))) != nil {
 		t.Errorf("supervised though no one watches: %v", err)
 	}
 }
@@ -195,7 +155,7 @@ func TestUnitSuitsTheAgent(t *testing.T) {
 		t.Fatalf("WatchdogSec %q, %v", seconds, err)
 	}
 	cfg := agent.DefaultConfig()
-	if _, err := newGuard(&cfg, notifier{socket: "x", slot: time.Duration(n) * time.Second}); err != nil {
+	if _, err := newGuard(&cfg, systemd.Notifier{Socket: "x", Slot: time.Duration(n) * time.Second}); err != nil {
 		t.Error(err)
 	}
 }

@@ -115,7 +115,7 @@ func (f *verifyFlags) verifyBlocks(own *ledger.Genesis, next chainReader, warn i
 		return nil, err
 	}
 	if f.genesis == "" {
-		fmt.Fprintln(warn, "warning: no --genesis given; the chain vouches for its own beginning")
+		fmt.Fprintln(warn, unvouched)
 	}
 	v := &chainVerdict{GenesisTrusted: f.genesis != ""}
 	state, err := execute(own, next, func(_ *ledger.State, st *ledger.Staged, _ *fairwattpb.CertifiedBlock) (bool, error) {

@@ -55,6 +55,11 @@ func runDA(ctx context.Context, cmd *cobra.Command, c daConfig) error {
 		return err
 	}
 	deps.Logger = log
+	unit, err := newService(os.Getenv, log)
+	if err != nil {
+		return err
+	}
+	deps.Alive = unit.alive
 	var page net.Listener
 	if c.HTTP != "" {
 		if page, err = console.Listen(c.HTTP, c.HTTPRemote); err != nil {
@@ -67,8 +72,14 @@ func runDA(ctx context.Context, cmd *cobra.Command, c daConfig) error {
 		return err
 	}
 	log.Info("data aggregator", "da", c.ID, "height", da.State().Height(), "listen", c.Listen, "brokers", c.MQTT)
+	defer unit.watchStop(ctx)()
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return da.Run(ctx) })
+	ctx, over := context.WithCancel(ctx)
+	defer over()
+	g.Go(func() error {
+		defer over() // it ends by itself when it has retired
+		return da.Run(ctx)
+	})
 	if page != nil {
 		log.Info("page", "url", "http://"+page.Addr().String()+"/")
 		g.Go(func() error { return console.New(da, console.Options{Hosts: c.HTTPHosts}).Serve(ctx, page) })
@@ -86,6 +97,13 @@ func daDeps(c daConfig, log *slog.Logger) (aggregator.Deps, error) {
 	if deps.Key, err = mc.ReadKey(c.SealKey); err != nil {
 		return deps, err
 	}
+	if c.NextSealKey != "" {
+		next, err := mc.ReadKey(c.NextSealKey)
+		if err != nil {
+			return deps, err
+		}
+		deps.MoreKeys = append(deps.MoreKeys, next)
+	}
 	pair, pool, err := c.TLS.read(log)
 	if err != nil {
 		return deps, err
@@ -97,7 +115,7 @@ func daDeps(c daConfig, log *slog.Logger) (aggregator.Deps, error) {
 		}
 	}
 	if len(peers) == len(deps.Genesis.Aggregators) {
-		return deps, fmt.Errorf("the genesis names no data aggregator %q", c.ID)
+		log.Info("the genesis does not name this data aggregator: it takes part once a centre has admitted it", "da", c.ID)
 	}
 	var observers []string
 	for _, centre := range deps.Genesis.Centres {

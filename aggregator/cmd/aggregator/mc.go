@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -39,7 +40,7 @@ admit participants, credit wallets, answer requests.`,
 }
 
 func mcInitCommand() *cobra.Command {
-	var dir, name, host, overheads, tree, settlement, credit string
+	var dir, name, host, overheads, tree, settlement, credit, state string
 	var arbiters []string
 	var loss float64
 	var das, port int
@@ -79,7 +80,10 @@ hash of genesis.json: give that file to everyone who is to check the chain.`,
 			}
 			params = params.WithCredit(credit)
 			options := mc.Options{Name: name, DAs: mc.DefaultDAs(das, host, port), Centre: "mc-1",
-				Params: &params, BrokerHosts: brokerHosts, Now: time.Now()}
+				Params: &params, BrokerHosts: brokerHosts, StateDir: state, Now: time.Now()}
+			if state != "" && !filepath.IsAbs(state) {
+				return usagef("--state %q: an absolute path, such as /var/lib/fairwatt", state)
+			}
 			for _, a := range arbiters {
 				id, key, _ := strings.Cut(a, "=")
 				options.Arbiters = append(options.Arbiters, ledger.Arbiter{ID: id, PublicKey: seal.PublicKey(key)})
@@ -104,6 +108,7 @@ hash of genesis.json: give that file to everyone who is to check the chain.`,
 	f.StringVar(&host, "host", "127.0.0.1", "host at which the aggregators reach each other")
 	f.IntVar(&port, "port", 7051, "port of the first aggregator, the others' rise from it")
 	f.StringSliceVar(&brokerHosts, "broker-host", nil, "further name or address of the broker (repeatable)")
+	f.StringVar(&state, "state", "", "folder in which the machines keep what their programs write, such as /var/lib/fairwatt for the packages; empty: next to each configuration")
 	f.StringVar(&overheads, "overheads", "", "file with the measured overheads between the aggregators: a JSON list of rows, microseconds from row to column")
 	f.StringVar(&tree, "tree", string(wct.OCT), "tree that blocks go down: oct (aware of the overheads) or wct (the paper's)")
 	f.StringVar(&settlement, "settlement", ledger.SettleByMeters, "what decides what is paid: meters (both meters and the gate) or paper (the paper's: the buyer's word)")
@@ -156,11 +161,7 @@ func printInit(w io.Writer, dir string, g *ledger.Genesis, asJSON bool) error {
 }
 
 // openCentre makes the centre of a configuration with links to all aggregators.
-func openCentre(cmd *cobra.Command, c mcConfig) (*mc.Centre, func() error, error) {
-	log, err := logger(cmd.ErrOrStderr(), c.LogLevel)
-	if err != nil {
-		return nil, nil, err
-	}
+func openCentre(c mcConfig, log *slog.Logger, alive func()) (*mc.Centre, func() error, error) {
 	g, err := mc.ReadGenesis(c.Genesis)
 	if err != nil {
 		return nil, nil, err
@@ -193,7 +194,7 @@ func openCentre(cmd *cobra.Command, c mcConfig) (*mc.Centre, func() error, error
 		chains = append(chains, client)
 	}
 	centre, err := mc.NewCentre(mc.CentreConfig{ID: c.ID, Key: key, Genesis: g, Chains: chains, CounterFile: c.Counter,
-		Simulated: c.Simulated, Logger: log})
+		Simulated: c.Simulated, Alive: alive, Logger: log})
 	if err != nil {
 		return nil, nil, errors.Join(err, closeAll())
 	}
@@ -215,10 +216,20 @@ record counter and may be stopped and started at any moment.`,
 			if err := readConfig(config, &c); err != nil {
 				return err
 			}
-			centre, closeAll, err := openCentre(cmd, c)
+			log, err := logger(cmd.ErrOrStderr(), c.LogLevel)
 			if err != nil {
 				return err
 			}
+			unit, err := newService(os.Getenv, log)
+			if err != nil {
+				return err
+			}
+			centre, closeAll, err := openCentre(c, log, unit.alive)
+			if err != nil {
+				return err
+			}
+			defer unit.watchStop(cmd.Context())()
+			log.Info("management centre", "mc", c.ID)
 			return errors.Join(centre.Run(cmd.Context()), closeAll())
 		},
 	}
@@ -235,7 +246,11 @@ func withCentre(cmd *cobra.Command, config string, wait time.Duration, do func(c
 	if c.LogLevel == "" {
 		c.LogLevel = "error" // the result says what matters
 	}
-	centre, closeAll, err := openCentre(cmd, c)
+	log, err := logger(cmd.ErrOrStderr(), c.LogLevel)
+	if err != nil {
+		return err
+	}
+	centre, closeAll, err := openCentre(c, log, nil)
 	if err != nil {
 		return err
 	}
@@ -388,16 +403,20 @@ func mcIssueCommand() *cobra.Command {
 ca.crt in the folder OUT. With --csr the TLS key stays with its holder, and OUT
 is the certificate's file.
 
+A viewer reads what the devices show, of one site (--site) or of all, and writes
+nothing: a person's agent monitor, Home Assistant, Grafana.
+
 An owner may send commands to the devices of one site (--site), which check that
-they are sealed with a key of theirs (agent owner-key). Its lines are added to
-broker/acl in DIR: copy that to the broker and have it read it again (SIGHUP). Its
-id must be no device's.
+they are sealed with a key of theirs (agent owner-key). An owner's and a viewer's
+lines are added to broker/acl in DIR: copy that to the broker and have it read it
+again (SIGHUP). Their ids must be no device's.
 
 The key that signs records is another one: an agent makes it itself (agent
 enroll), and its public half goes on the chain by mc register.`,
 		Example: `  aggregator mc issue --dir community --id pv-1 --role agent --out pv-1
   aggregator mc issue --dir community --id pv-1 --role agent --csr pv-1.csr --out pv-1.crt
-  aggregator mc issue --dir community --id ada --role owner --site harbour --out ada`,
+  aggregator mc issue --dir community --id ada --role owner --site harbour --out ada
+  aggregator mc issue --dir community --id ha-1 --role viewer --out ha-1`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if dir == "" || id == "" || role == "" || out == "" {
@@ -406,8 +425,9 @@ enroll), and its public half goes on the chain by mc register.`,
 			if err := checkRole(dir, id, mc.Role(role)); err != nil {
 				return err
 			}
-			if owner := mc.Role(role) == mc.RoleOwner; owner != (site != "") {
-				return usagef("--site goes with --role owner, and only with it")
+			admit, err := admitOf(mc.Role(role), site)
+			if err != nil {
+				return err
 			}
 			authority, err := mc.OpenAuthority(dir)
 			if err != nil {
@@ -418,10 +438,10 @@ enroll), and its public half goes on the chain by mc register.`,
 			} else {
 				err = mc.IssueDir(authority, out, id, mc.Role(role), hosts, time.Now())
 			}
-			if err != nil || site == "" {
+			if err != nil || admit == nil {
 				return err
 			}
-			if err := mc.AdmitOwner(dir, id, site); err != nil {
+			if err := admit(dir, id, site); err != nil {
 				return err
 			}
 			_, err = fmt.Fprintf(cmd.ErrOrStderr(), "broker/acl names %s now: have the broker read it again\n", id)
@@ -431,12 +451,26 @@ enroll), and its public half goes on the chain by mc register.`,
 	f := cmd.Flags()
 	f.StringVar(&dir, "dir", "", "the community's folder, with ca.key")
 	f.StringVar(&id, "id", "", "the holder's id: a-z, 0-9, -")
-	f.StringVar(&role, "role", "", "agent, owner, broker, da or mc")
-	f.StringVar(&site, "site", "", "the site whose devices an owner speaks to")
+	f.StringVar(&role, "role", "", "agent, owner, viewer, broker, da or mc")
+	f.StringVar(&site, "site", "", "the site whose devices an owner speaks to, or a viewer reads")
 	f.StringVar(&csr, "csr", "", "certificate request (PEM) of a holder that made its own key")
 	f.StringVar(&out, "out", "", "folder, or with --csr file, to write")
 	f.StringSliceVar(&hosts, "host", nil, "name or address under which a server is reached (repeatable)")
 	return cmd
+}
+
+// admitOf returns what adds a holder to the broker's access list; nil for a role that
+// the list names already.
+func admitOf(role mc.Role, site string) (func(dir, id, site string) error, error) {
+	switch {
+	case role == mc.RoleViewer:
+		return mc.AdmitViewer, nil
+	case role == mc.RoleOwner && site != "":
+		return mc.AdmitOwner, nil
+	case role == mc.RoleOwner || site != "":
+		return nil, usagef("--site goes with --role owner, which needs it, and --role viewer")
+	}
+	return nil, nil
 }
 
 // checkRole keeps the ids of aggregators and centres from being certified for

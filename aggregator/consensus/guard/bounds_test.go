@@ -71,6 +71,12 @@ func TestFrameWithTwoBodies(t *testing.T) {
 	if kind, ok := kindOf(marshal(t, &peerpb.Frame{Body: &peerpb.Frame_Message{Message: contents}})); kind != "message" || !ok || da3.most(kind) != smallBytes {
 		t.Errorf("two contents: %q, %v", kind, ok)
 	}
+	// What looks like a content inside another body is none: a status stays small.
+	large := protowire.AppendBytes(protowire.AppendTag(nil, status.ProtoReflect().Descriptor().Fields().ByName("status").Number(), protowire.BytesType),
+		marshal(t, &protos.Message{Content: &protos.Message_NewView{NewView: &protos.NewView{}}}))
+	if kind, ok := kindOf(large); kind != "status" || !ok {
+		t.Errorf("a status with the bytes of a new view: %q, %v", kind, ok)
+	}
 }
 
 // A member that breaks rules without end is cut off for a while, and then heard
@@ -102,6 +108,26 @@ func TestConduct(t *testing.T) {
 		if c.Broke("da3", "malformed", now) {
 			t.Fatal("cut off for one broken rule a second")
 		}
+	}
+}
+
+// What time forgives it forgives once, whenever the member broke rules before and
+// whatever the clock does.
+func TestConductForgivesOnce(t *testing.T) {
+	start := time.Unix(1000, 0)
+	breaks := func(c *Conduct, times int, now time.Time) (cutOff bool) {
+		for range times {
+			cutOff = cutOff || c.Broke("da1", "malformed", now)
+		}
+		return cutOff
+	}
+	c := NewConduct(1)
+	if breaks(c, 1, start) || breaks(c, 100, start.Add(1000*time.Second)) || !breaks(c, 1, start.Add(1000*time.Second)) {
+		t.Error("an old broken rule lets a member break more")
+	}
+	c = NewConduct(1)
+	if breaks(c, 99, start) || breaks(c, 1, start.Add(-1000*time.Second)) || !breaks(c, 1, start) {
+		t.Error("a clock that goes back and forth forgives")
 	}
 }
 

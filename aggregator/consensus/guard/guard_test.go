@@ -14,6 +14,7 @@ import (
 	"fairwatt/proto/seal"
 
 	protos "github.com/hyperledger-labs/SmartBFT/smartbftprotos"
+	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 )
 
@@ -68,6 +69,10 @@ func TestFrame(t *testing.T) {
 	}
 	status := &peerpb.Frame{Sender: "da1", Epoch: 1, Body: &peerpb.Frame_Status{Status: &peerpb.Status{}}}
 	records := &peerpb.Frame{Sender: "da1", Epoch: 9, Body: &peerpb.Frame_Records{Records: &peerpb.Records{}}}
+	number := protowire.AppendVarint(protowire.AppendTag(nil, status.ProtoReflect().Descriptor().Fields().ByName("status").Number(), protowire.VarintType), 1)
+	marked := func(own, yours int) *peerpb.Frame {
+		return &peerpb.Frame{Sender: "da1", Epoch: 5, Mark: make([]byte, own), Body: &peerpb.Frame_Status{Status: &peerpb.Status{Yours: make([]byte, yours)}}}
+	}
 	relay := &peerpb.Frame{Sender: "da1", Epoch: 4, Body: &peerpb.Frame_Relay{Relay: &peerpb.Relay{}}}
 	for _, tc := range []struct {
 		name string
@@ -93,6 +98,12 @@ func TestFrame(t *testing.T) {
 		{"of garbage", da3, "da1", []byte{0xff}, "malformed"},
 		{"as large as may be", da3, "da1", make([]byte, 64<<20), "malformed"},
 		{"too large", da3, "da1", make([]byte, 64<<20+1), "oversized"},
+		{"of a body that is a number", da3, "da1", append(marshal(t, &peerpb.Frame{Sender: "da1", Epoch: 5}), number...), "malformed"},
+		{"of a body cut off", da3, "da1", marshal(t, frame("da1", 5))[:len(marshal(t, frame("da1", 5)))-1], "malformed"},
+		{"with the longest mark", da3, "da1", marshal(t, marked(maxMarkBytes, 0)), Take},
+		{"with a longer mark", da3, "da1", marshal(t, marked(maxMarkBytes+1, 0)), "oversized: mark"},
+		{"with the longest mark of the other", da3, "da1", marshal(t, marked(0, maxMarkBytes)), Take},
+		{"with a longer mark of the other", da3, "da1", marshal(t, marked(0, maxMarkBytes+1)), "oversized: mark"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			f, ruling := tc.g.Frame(tc.from, tc.raw)

@@ -66,3 +66,30 @@ func TestHeldSignatures(t *testing.T) {
 		t.Errorf("%d signatures are remembered, one holds", len(m.keys))
 	}
 }
+
+// The bytes of what is signed and of the signature are told apart: a signature that has
+// taken a byte over from what it stands under is another one.
+func TestHeldSignaturesKeepTheirBounds(t *testing.T) {
+	private := ed25519.NewKeyFromSeed(bytes.Repeat([]byte{1}, 32))
+	g := Guard{Order: []string{"da-1"}, Held: &memory{keys: make(map[[32]byte]bool)}, Keys: map[string]ed25519.PublicKey{
+		"da-1": private.Public().(ed25519.PublicKey),
+	}}
+	said := []byte("what it says")
+	signature, err := private.Sign(nil, seal.Preimage(DomainViewData, g.ChainID, "da-1", ViewDataPayload(g.Epoch, said)), crypto.Hash(0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := g.VerifyViewData(1, said, signature); err != nil {
+		t.Fatal(err)
+	}
+	for n := range len(said) + 1 {
+		moved := append(bytes.Clone(said[n:]), signature...)
+		if err := g.VerifyViewData(1, said[:n], moved); (err == nil) != (n == len(said)) {
+			t.Errorf("with %d bytes moved into the signature: %v", len(said)-n, err)
+		}
+	}
+	key := g.Keys["da-1"]
+	if signatureKey(key, []byte("ab"), []byte("c")) == signatureKey(key, []byte("a"), []byte("bc")) {
+		t.Error("two signatures have one name")
+	}
+}

@@ -63,6 +63,38 @@ func TestProve(t *testing.T) {
 	}
 }
 
+// A new view proves something of one view, and has at most one entry of a member.
+func TestProveOneView(t *testing.T) {
+	p, votes := decided(t, 9)
+	newView := func(views ...uint64) *protos.NewView {
+		nv := &protos.NewView{}
+		for k, view := range views {
+			k %= len(members)
+			nv.SignedViewData = append(nv.SignedViewData, signed(t, members[k], uint64(k+1), 5, marshal(t, &protos.ViewData{
+				NextView: view, LastDecision: p, LastDecisionSignatures: votes,
+			})))
+		}
+		return nv
+	}
+	for _, c := range []struct {
+		views []uint64
+		want  string
+	}{
+		{[]uint64{7, 7, 7}, ""},
+		{[]uint64{7, 7, 7, 7}, ""},
+		{[]uint64{7, 7, 8}, "new_view_entries: for views 7 and 8"},
+		{[]uint64{8, 7, 7, 7}, "new_view_entries: for views 8 and 7"},
+		{[]uint64{7, 7, 7, 7, 7}, "new_view_entries: 5 entries of 4 members"},
+	} {
+		_, err := da3.Prove(newView(c.views...))
+		if c.want == "" && err != nil {
+			t.Errorf("%v: %v", c.views, err)
+		} else if c.want != "" {
+			check(t, ruled(err), c.want)
+		}
+	}
+}
+
 func ruled(err error) Ruling {
 	if r, ok := err.(*Refusal); ok {
 		return Ruling{Action: Refuse, Refusal: *r}

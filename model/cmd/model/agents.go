@@ -85,7 +85,7 @@ func (e *evaluation) agents(ctx context.Context, o *evaluateOptions, w *nnet.Wei
 			fmt.Fprintf(e.out, "SKIPPED network of agents, %s: %v\n\n", task.q.Task, err)
 			continue
 		}
-		series, err := loadSeries(ctx, o.paths(task.dir), func(int, int) {})
+		series, err := e.series(ctx, o, task.dir)
 		if err != nil {
 			return err
 		}
@@ -107,15 +107,16 @@ func (o *evaluateOptions) agentSplits() []string {
 }
 
 func (e *evaluation) community(ctx context.Context, w *nnet.Weights, series []*nnet.Series, q nnet.Question, split string) error {
+	meeting, err := w.Meeting(series, q)
+	if err != nil {
+		return err
+	}
 	t := tabwriter.NewWriter(e.out, 0, 0, 2, ' ', tabwriter.AlignRight)
 	for i, r := range regions {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		c, err := w.Community(series, q, r.Region)
-		if err != nil {
-			return err
-		}
+		c := meeting.Community(r.Region)
 		row := regionRow{
 			Task: q.Task, Split: split, Region: r.name, Rows: c.Rows, Positive: c.Positive, Heard: c.Heard,
 			Alone: newResult(c.Alone), Near: newResult(c.Near), AUCGain: ends(c.AUCGain), APGain: ends(c.APGain), AloneECE: c.AloneECE, ECE: c.ECE,
@@ -135,7 +136,7 @@ func (e *evaluation) community(ctx context.Context, w *nnet.Weights, series []*n
 	if err := t.Flush(); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintln(e.out)
+	_, err = fmt.Fprintln(e.out)
 	return err
 }
 
@@ -174,7 +175,7 @@ func (e *evaluation) cross(ctx context.Context, o *evaluateOptions, _ *nnet.Weig
 	if err != nil {
 		return err
 	}
-	series, err := loadSeries(ctx, o.paths("weather/taiwan"), func(int, int) {})
+	series, err := e.series(ctx, o, "weather/taiwan")
 	if err != nil {
 		return err
 	}

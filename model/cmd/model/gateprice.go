@@ -94,7 +94,7 @@ func decide(h *nnet.Head, recs []*recording) (gateDecision, error) {
 		if !h.Split.Lowland(r.site) {
 			continue
 		}
-		s := r.series(nil)
+		s := r.truth
 		level, err := ruleLevels(r, taskKinds(h.Task.Name)...)
 		if err != nil {
 			return d, fmt.Errorf("rules on %s: %w", r.site, err)

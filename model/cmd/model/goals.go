@@ -57,6 +57,7 @@ type evaluation struct {
 
 	out      io.Writer
 	progress func(what string)
+	read     map[string][]*nnet.Series // by folder: each is read once
 }
 
 func (o *evaluateOptions) runGoals(cmd *cobra.Command) error {
@@ -179,8 +180,29 @@ func value(v *float64) float64 {
 
 const hourMs = 3_600_000
 
+// series are the sites of some folders, which hear each other.
+func (e *evaluation) series(ctx context.Context, o *evaluateOptions, dirs ...string) ([]*nnet.Series, error) {
+	var out []*nnet.Series
+	for _, dir := range dirs {
+		s, ok := e.read[dir]
+		if !ok {
+			var err error
+			if s, err = loadApart(ctx, o.paths(dir), func(int, int) {}); err != nil {
+				return nil, err
+			}
+			if e.read == nil {
+				e.read = map[string][]*nnet.Series{}
+			}
+			e.read[dir] = s
+		}
+		out = append(out, s...)
+	}
+	nnet.Region{}.Meet(out)
+	return out, nil
+}
+
 func (e *evaluation) thunder(ctx context.Context, o *evaluateOptions, w *nnet.Weights) error {
-	series, err := loadSeries(ctx, o.paths("weather/cities", "weather/knmi", "weather/montreal"), func(int, int) {})
+	series, err := e.series(ctx, o, "weather/cities", "weather/knmi", "weather/montreal")
 	if err != nil {
 		return err
 	}
@@ -223,7 +245,7 @@ func (e *evaluation) thunder(ctx context.Context, o *evaluateOptions, w *nnet.We
 }
 
 func (e *evaluation) wind(ctx context.Context, o *evaluateOptions, w *nnet.Weights) error {
-	series, err := loadSeries(ctx, o.paths("weather/taiwan", "weather/knmi"), func(int, int) {})
+	series, err := e.series(ctx, o, "weather/taiwan", "weather/knmi")
 	if err != nil {
 		return err
 	}

@@ -15,6 +15,7 @@ func (o *evaluateOptions) path(dir string) string { return o.paths(dir)[0] }
 
 // gate decides for every head that is used live.
 func (e *evaluation) gate(ctx context.Context, o *evaluateOptions, w *nnet.Weights) error {
+	read := map[string][]*recording{} // heads of one task judge the same rows
 	for _, h := range w.Heads {
 		if h.EvaluationOnly || h.HearsNeighbours() { // what neighbours say never blocks
 			continue
@@ -32,9 +33,14 @@ func (e *evaluation) gate(ctx context.Context, o *evaluateOptions, w *nnet.Weigh
 			}
 			from = at.Add(-warmUp).UnixMilli()
 		}
-		recs, err := readRecordings(ctx, dir, from, keep)
-		if err != nil {
-			return err
+		of := fmt.Sprint(dir, from, h.Split.ValidateSites, h.Split.NotLowland)
+		recs, ok := read[of]
+		if !ok {
+			var err error
+			if recs, err = readRecordings(ctx, dir, from, keep); err != nil {
+				return err
+			}
+			read[of] = recs
 		}
 		d, err := decide(h, recs)
 		if err != nil {

@@ -7,8 +7,12 @@ import (
 	"io"
 	"io/fs"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
 
 	"fairwatt/model"
 	"fairwatt/model/nnet"
@@ -52,24 +56,49 @@ func traceFiles(paths []string) ([]string, error) {
 
 // loadSeries reads the traces into series, reporting progress.
 func loadSeries(ctx context.Context, paths []string, progress func(done, total int)) ([]*nnet.Series, error) {
+	out, err := loadApart(ctx, paths, progress)
+	if err != nil {
+		return nil, err
+	}
+	nnet.Region{}.Meet(out)
+	return out, nil
+}
+
+// loadApart is loadSeries of sites that do not hear each other.
+func loadApart(ctx context.Context, paths []string, progress func(done, total int)) ([]*nnet.Series, error) {
 	files, err := traceFiles(paths)
 	if err != nil {
 		return nil, err
 	}
-	var out []*nnet.Series
-	for i, f := range files {
-		if err := ctx.Err(); err != nil {
-			return nil, err
-		}
+	var mu sync.Mutex
+	done := 0
+	return readAll(ctx, files, func(f string) (*nnet.Series, error) {
 		s, err := loadOne(f)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", f, err)
-		}
-		out = append(out, s)
-		progress(i+1, len(files))
+		mu.Lock()
+		defer mu.Unlock()
+		done++
+		progress(done, len(files))
+		return s, err
+	})
+}
+
+// readAll reads files side by side, and returns what they hold in the files' order.
+func readAll[T any](ctx context.Context, files []string, read func(path string) (T, error)) ([]T, error) {
+	out := make([]T, len(files))
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(runtime.GOMAXPROCS(0))
+	for i, f := range files {
+		group.Go(func() (err error) {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			if out[i], err = read(f); err != nil {
+				return fmt.Errorf("%s: %w", f, err)
+			}
+			return nil
+		})
 	}
-	nnet.Region{}.Meet(out)
-	return out, nil
+	return out, group.Wait()
 }
 
 // loadOne reads one trace. The truth never goes through a sample.

@@ -3,9 +3,9 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"fairwatt/model"
@@ -21,6 +21,7 @@ type recording struct {
 	placed  bool
 	samples []model.Sample
 	thunder []int8
+	truth   *nnet.Series // of the samples as recorded
 }
 
 // readRecording reads the rows of a trace at or after fromMs.
@@ -38,6 +39,7 @@ func readRecording(path string, fromMs int64) (_ *recording, err error) {
 	var sample model.Sample
 	for {
 		if err := r.Next(&sample); errors.Is(err, io.EOF) {
+			out.truth = out.series()
 			return out, nil
 		} else if err != nil {
 			return nil, err
@@ -68,48 +70,42 @@ func readRecordings(ctx context.Context, dir string, fromMs int64, keep func(sit
 	if err != nil {
 		return nil, err
 	}
-	var out []*recording
-	for _, f := range files {
-		if err := ctx.Err(); err != nil {
-			return nil, err
-		}
+	files = slices.DeleteFunc(files, func(f string) bool {
 		name, _, _ := strings.Cut(filepath.Base(f), ".")
-		if !keep(name) {
-			continue
-		}
-		r, err := readRecording(f, fromMs)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", f, err)
-		}
-		out = append(out, r)
-	}
-	return out, nil
+		return !keep(name)
+	})
+	return readAll(ctx, files, func(f string) (*recording, error) { return readRecording(f, fromMs) })
 }
 
-// series extracts the features of every sample: as recorded or, with a distortion,
-// as from a broken sensor. The truth is always the recorded one.
-func (r *recording) series(change *distortion) *nnet.Series {
-	if change == nil {
-		s := nnet.NewSeries(r.site)
-		if r.placed {
-			s.SetPlace(r.place)
-		}
-		for i := range r.samples {
-			s.Add(&r.samples[i], r.thunder[i])
-		}
-		return s
+// series extracts the features of every sample as recorded.
+func (r *recording) series() *nnet.Series {
+	s := nnet.NewSeries(r.site)
+	if r.placed {
+		s.SetPlace(r.place)
 	}
-	truth, e := r.series(nil), model.NewExtractor()
+	for i := range r.samples {
+		s.Add(&r.samples[i], r.thunder[i])
+	}
+	return s
+}
+
+// features are those of every sample, with a distortion as from a broken sensor. The
+// truth stays the recorded one.
+func (r *recording) features(change *distortion) []model.Features {
+	if change == nil {
+		return r.truth.Features
+	}
+	e := model.NewExtractor()
 	if r.placed {
 		e.SetPosition(r.place)
 		e.SetClock(0, 0)
 	}
-	apply := change.start()
+	apply, out := change.start(), make([]model.Features, len(r.samples))
 	for i := range r.samples {
 		s := r.samples[i]
 		apply(&s)
 		e.Push(&s)
-		e.Features(&truth.Features[i])
+		e.Features(&out[i])
 	}
-	return truth
+	return out
 }

@@ -3,6 +3,9 @@ package main
 import (
 	"fmt"
 	"math/rand/v2"
+	"runtime"
+
+	"golang.org/x/sync/errgroup"
 
 	"fairwatt/model"
 	"fairwatt/model/nnet"
@@ -147,51 +150,60 @@ func live(w *nnet.Weights, kind model.Kind, f *model.Features) (p float64, alarm
 func measureRobustness(w *nnet.Weights, task string, head *nnet.Head, recs []*recording, sensors [][]model.Channel) ([]robustRow, error) {
 	all := append([]distortion{{name: "as recorded"}}, distortions(sensors)...)
 	out := make([]robustRow, len(all))
+	var group errgroup.Group
+	group.SetLimit(runtime.GOMAXPROCS(0)) // each breaks copies of the samples
 	for k := range all {
-		var change *distortion
-		if all[k].start != nil {
-			change = &all[k]
-		}
-		var p []float64
-		var labels []bool
-		var tracks []skill.Track
-		answered := 0
-		for _, r := range recs {
-			s := r.series(change)
-			t := skill.Track{Onset: head.Task.Onsets(s)}
-			for i, l := range head.Task.Labels(s) {
-				part, err := head.Split.Part(r.site, s.TimeMs[i])
-				if err != nil {
-					return nil, err
-				}
-				if l < 0 || part != nnet.PartTest {
-					continue
-				}
-				v, alarm, ok := live(w, head.Kind, &s.Features[i])
-				if ok {
-					answered++
-				}
-				p, labels = append(p, v), append(labels, l == 1)
-				t.TimeMs = append(t.TimeMs, s.TimeMs[i])
-				on := 0.0
-				if alarm {
-					on = 1
-				}
-				t.P = append(t.P, on)
+		group.Go(func() (err error) {
+			out[k], err = measureDistortion(w, task, head, recs, all[k])
+			return err
+		})
+	}
+	return out, group.Wait()
+}
+
+func measureDistortion(w *nnet.Weights, task string, head *nnet.Head, recs []*recording, d distortion) (robustRow, error) {
+	var change *distortion
+	if d.start != nil {
+		change = &d
+	}
+	var p []float64
+	var labels []bool
+	var tracks []skill.Track
+	answered := 0
+	for _, r := range recs {
+		s, features := r.truth, r.features(change)
+		t := skill.Track{Onset: head.Task.Onsets(s)}
+		for i, l := range head.Task.Labels(s) {
+			part, err := head.Split.Part(r.site, s.TimeMs[i])
+			if err != nil {
+				return robustRow{}, err
 			}
-			if len(t.TimeMs) > 0 {
-				tracks = append(tracks, t)
+			if l < 0 || part != nnet.PartTest {
+				continue
 			}
+			v, alarm, ok := live(w, head.Kind, &features[i])
+			if ok {
+				answered++
+			}
+			p, labels = append(p, v), append(labels, l == 1)
+			t.TimeMs = append(t.TimeMs, s.TimeMs[i])
+			on := 0.0
+			if alarm {
+				on = 1
+			}
+			t.P = append(t.P, on)
 		}
-		if len(p) == 0 {
-			return nil, fmt.Errorf("robustness of %s: %w", task, nnet.ErrNoRows)
-		}
-		a := skill.Judge(tracks, 1, head.Task.HorizonMs)
-		out[k] = robustRow{
-			Task: task, Change: all[k].name, Answered: float64(answered) / float64(len(p)),
-			AUC: finite(skill.AUC(p, labels)), AP: finite(skill.AveragePrecision(p, labels)),
-			Events: a.Events, Caught: a.Caught, False: a.FalseAlarmsPerSiteDay() * monthDays, Alarm: a.AlarmHours / a.SiteDays * monthDays,
+		if len(t.TimeMs) > 0 {
+			tracks = append(tracks, t)
 		}
 	}
-	return out, nil
+	if len(p) == 0 {
+		return robustRow{}, fmt.Errorf("robustness of %s: %w", task, nnet.ErrNoRows)
+	}
+	a := skill.Judge(tracks, 1, head.Task.HorizonMs)
+	return robustRow{
+		Task: task, Change: d.name, Answered: float64(answered) / float64(len(p)),
+		AUC: finite(skill.AUC(p, labels)), AP: finite(skill.AveragePrecision(p, labels)),
+		Events: a.Events, Caught: a.Caught, False: a.FalseAlarmsPerSiteDay() * monthDays, Alarm: a.AlarmHours / a.SiteDays * monthDays,
+	}, nil
 }

@@ -1,4 +1,4 @@
-package main
+package systemd
 
 import (
 	"errors"
@@ -9,19 +9,20 @@ import (
 	"time"
 )
 
-// A notifier tells systemd how the service is; sd_notify(3). The zero value
+// A Notifier tells systemd how the service is; sd_notify(3). The zero value
 // tells no one.
-type notifier struct {
-	socket string
-	// slot is WatchdogSec of the unit; 0 for none.
-	slot time.Duration
+type Notifier struct {
+	// Socket is NOTIFY_SOCKET; empty without systemd.
+	Socket string
+	// Slot is WatchdogSec of the unit; 0 for none.
+	Slot time.Duration
 }
 
-// newNotifier reads what systemd put into the environment.
-func newNotifier(getenv func(string) string) (notifier, error) {
-	n := notifier{socket: getenv("NOTIFY_SOCKET")}
+// New reads what systemd put into the environment.
+func New(getenv func(string) string) (Notifier, error) {
+	n := Notifier{Socket: getenv("NOTIFY_SOCKET")}
 	usec := getenv("WATCHDOG_USEC")
-	if usec == "" || n.socket == "" {
+	if usec == "" || n.Socket == "" {
 		return n, nil
 	}
 	if pid := getenv("WATCHDOG_PID"); pid != "" && pid != strconv.Itoa(os.Getpid()) {
@@ -31,7 +32,7 @@ func newNotifier(getenv func(string) string) (notifier, error) {
 	if err != nil || us <= 0 || us > int64(24*time.Hour/time.Microsecond) {
 		return n, fmt.Errorf("WATCHDOG_USEC %q is no number of microseconds", usec)
 	}
-	n.slot = time.Duration(us) * time.Microsecond
+	n.Slot = time.Duration(us) * time.Microsecond
 	return n, nil
 }
 
@@ -39,12 +40,12 @@ func newNotifier(getenv func(string) string) (notifier, error) {
 // socket must not hold up a loop for long.
 const notifyTimeout = time.Second
 
-// tell sends one state, such as READY=1.
-func (n notifier) tell(state string) error {
-	if n.socket == "" {
+// Tell sends one state, such as READY=1.
+func (n Notifier) Tell(state string) error {
+	if n.Socket == "" {
 		return nil
 	}
-	conn, err := net.DialUnix("unixgram", nil, &net.UnixAddr{Name: n.socket, Net: "unixgram"})
+	conn, err := net.DialUnix("unixgram", nil, &net.UnixAddr{Name: n.Socket, Net: "unixgram"})
 	if err != nil {
 		return fmt.Errorf("tell systemd %s: %w", state, err)
 	}
