@@ -82,7 +82,7 @@ const watcher = `(async () => {
   await new Promise(r => setTimeout(r, 100)); // no animation frames come to what is out of sight
   let violations = [];
   if (q.get('axe') && window.axe) {
-    const r = await axe.run(document, { runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'] });
+    const r = await axe.run(document, { runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'], resultTypes: ['violations'], iframes: false });
     violations = r.violations.map(v => v.id + ': ' + v.help + ' ' + v.nodes.slice(0, 3).map(n => n.target.join(' ')).join(' | '));
   }
   violations.push(...window.errors.map(e => 'error: ' + e));
