@@ -94,6 +94,7 @@ func New(src Source, opts Options) *Server {
 	s.mux.HandleFunc("GET /api/v1/tree/why", s.why)
 	s.mux.HandleFunc("GET /api/v1/events", s.events)
 	s.archive()
+	s.mux.HandleFunc("GET /api/v1/openapi.json", s.describe)
 	s.mux.HandleFunc("GET /healthz", s.healthz)
 	s.mux.HandleFunc("GET /metrics", s.metrics)
 	return s
