@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"crypto/ed25519"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -15,6 +16,7 @@ import (
 
 	"fairwatt/agent/receipt"
 	"fairwatt/proto/fairwattpb"
+	"fairwatt/proto/members"
 	"fairwatt/proto/mqtt"
 	"fairwatt/proto/seal"
 	"fairwatt/proto/wire"
@@ -36,7 +38,11 @@ const (
 // that none waits behind another's flood.
 type checker struct {
 	// check is the collector's Add; the checker's goroutine is the only caller.
-	check   func(da string, sealed []byte) ([]receipt.Outcome, error)
+	check func(da string, sealed []byte) ([]receipt.Outcome, error)
+	// members are who may answer; they change as the chain says. turned is told so. Only
+	// the checker's goroutine uses both.
+	members *members.Set
+	turned  func(das map[string]ed25519.PublicKey)
 	log     *slog.Logger
 	settled chan []receipt.Outcome
 
@@ -56,8 +62,9 @@ type waiting struct {
 }
 
 func newChecker(chain *Chain, mine func(*fairwattpb.ReceiptEntry) bool, log *slog.Logger) *checker {
+	collector := receipt.New(chain.ID, chain.DAs, mine)
 	c := &checker{
-		check: receipt.New(chain.ID, chain.DAs, mine).Add, log: log,
+		check: collector.Add, turned: collector.Members, members: members.New(chain.ID, chain.DAs), log: log,
 		settled: make(chan []receipt.Outcome, 16), wake: make(chan struct{}, 1),
 		queues: make(map[string]*waiting), das: slices.Sorted(maps.Keys(chain.DAs)),
 	}
@@ -121,6 +128,12 @@ func (c *checker) run(ctx context.Context) {
 			}
 			continue
 		}
+		if members.AreTurns(sealed) {
+			if err := c.follow(sealed); err != nil {
+				c.refuse(da, err)
+			}
+			continue
+		}
 		outcomes, err := c.check(da, sealed)
 		if err != nil {
 			c.refuse(da, err)
@@ -133,6 +146,27 @@ func (c *checker) run(ctx context.Context) {
 		case c.settled <- outcomes:
 		}
 	}
+}
+
+// follow takes over who the data aggregators are, as a quorum of those before has signed
+// it: one that lies about it can hold it back, and make up nothing.
+func (c *checker) follow(turns []byte) error {
+	next, err := c.members.FollowAll(turns)
+	if err != nil || next == c.members {
+		return err
+	}
+	c.members = next
+	c.turned(next.Keys())
+	c.log.Info("other data aggregators answer", "members", next.Names(), "behind_block", next.Height())
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.das, c.turn = next.Names(), 0
+	for _, da := range c.das {
+		if c.queues[da] == nil {
+			c.queues[da] = &waiting{}
+		}
+	}
+	return nil
 }
 
 // refuse counts a receipt that does not hold. The 1st, 2nd, 4th, 8th and so on

@@ -139,8 +139,9 @@ type DA struct {
 	page      *page.Page
 	warned    time.Time // of the certificate's end
 	reports   reports
-	tickedAt  time.Time     // pulse's own: when this aggregator last asked for a block
-	listed    chan struct{} // the list has changed, or a broker is there again
+	tickedAt  time.Time        // pulse's own: when this aggregator last asked for a block
+	listed    chan struct{}    // the list has changed, or a broker is there again
+	told      chan wire.Topics // who is to hear who the members are
 }
 
 // New opens the store and makes a DA that continues where the store ends. Close
@@ -162,7 +163,7 @@ func New(cfg Config, deps Deps) (*DA, error) {
 	if deps.Genesis == nil || deps.Key == nil || deps.Link == nil {
 		return nil, errors.New("aggregator: genesis, key and link are required")
 	}
-	d := &DA{cfg: cfg, deps: deps, reports: reports{self: cfg.ID, wake: make(chan struct{}, 1)}, listed: make(chan struct{}, 1), log: deps.Logger.With("da", cfg.ID)}
+	d := &DA{cfg: cfg, deps: deps, reports: reports{self: cfg.ID, wake: make(chan struct{}, 1)}, listed: make(chan struct{}, 1), told: make(chan wire.Topics, maxTold), log: deps.Logger.With("da", cfg.ID)}
 	if err := d.open(); err != nil {
 		return nil, fmt.Errorf("aggregator %s: %w", cfg.ID, err)
 	}
@@ -284,6 +285,7 @@ func (d *DA) committed(st *ledger.Staged, votes int) {
 	if st.NewKeys() || st.EndsEpoch() { // guests stay for some epochs
 		d.setPeers()
 	}
+	d.turned(st)
 }
 
 // keepGenesis puts the genesis next to the chain, so that the folder can be
@@ -353,6 +355,7 @@ func (d *DA) Run(ctx context.Context) error {
 	g.Go(func() error { return d.pulse(ctx) })
 	g.Go(func() error { return d.tellList(ctx) })
 	g.Go(func() error { return d.report(ctx) })
+	g.Go(func() error { return d.handTurns(ctx) })
 	g.Go(func() error {
 		for _, p := range d.deps.Pipes {
 			if err := p.Open(); err != nil {
@@ -449,6 +452,7 @@ func (d *DA) takeView(m mqtt.Message) {
 		d.log.Debug("view", "err", err)
 	} else if online {
 		d.mail.Again(device)
+		d.tellTurns(device)
 		d.exchange.Again(device)
 	}
 }

@@ -71,7 +71,7 @@ func TestListIsTold(t *testing.T) {
 	done := make(chan error, 2)
 	for _, id := range []string{"da-1", "da-2"} {
 		p := broker.Pipe(mqtt.Will{})
-		d := &DA{cfg: Config{ID: id}, deps: Deps{Key: ledgertest.Key(id), Pipes: []mqtt.Pipe{p}}, state: c.State, log: slog.New(slog.DiscardHandler), listed: make(chan struct{}, 1)}
+		d := &DA{cfg: Config{ID: id}, app: &app{key: ledgertest.Key(id)}, deps: Deps{Pipes: []mqtt.Pipe{p}}, state: c.State, log: slog.New(slog.DiscardHandler), listed: make(chan struct{}, 1)}
 		p.OnUp(d.wakeList)
 		go func() { done <- d.tellList(ctx) }()
 		if err := p.Open(); err != nil {

@@ -85,6 +85,20 @@ func TestMembersOfARunningChain(t *testing.T) {
 	for range 12 {
 		load()
 	}
+	first, err := g.FirstMembers()
+	if err != nil {
+		t.Fatal(err)
+	}
+	until("the device to hear who the members are", func() bool {
+		seller.mu.Lock()
+		turns := seller.turns
+		seller.mu.Unlock()
+		set, err := first.FollowAll(turns)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return set.Same(w.da("da-2").State().Members())
+	})
 	w.followAll(slices.Values([]string{"da-2", "da-3", "da-4", "da-5"}))
 }
 

@@ -21,6 +21,7 @@ import (
 	"fairwatt/aggregator/mc"
 	"fairwatt/aggregator/peer"
 	"fairwatt/proto/fairwattpb"
+	"fairwatt/proto/members"
 	"fairwatt/proto/mqtt"
 	"fairwatt/proto/seal"
 )
@@ -254,6 +255,7 @@ type device struct {
 	said    map[string]map[string]*fairwattpb.ReceiptEntry
 	heights map[string]uint64
 	records [][]byte // of others, as receipts brought them
+	turns   []byte   // the newest changes of members
 }
 
 func (w *town) device(id, site string) *device {
@@ -266,6 +268,12 @@ func (w *town) device(id, site string) *device {
 }
 
 func (d *device) receipt(m mqtt.Message) {
+	if members.AreTurns(m.Payload) {
+		d.mu.Lock()
+		d.turns = m.Payload
+		d.mu.Unlock()
+		return
+	}
 	da := m.Topic[strings.LastIndex(m.Topic, "/")+1:]
 	signer, payload, err := seal.Open(m.Payload, seal.DomainReceipt, d.w.chain, func(id string) (ed25519.PublicKey, bool) {
 		return ledgertest.Key(id).Public().(ed25519.PublicKey), strings.HasPrefix(id, "da-")

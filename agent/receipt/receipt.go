@@ -83,6 +83,26 @@ func New(chain [32]byte, das map[string]ed25519.PublicKey, mine func(*fairwattpb
 	}
 }
 
+// Members makes others the data aggregators whose words count. What those said that are
+// none any more is forgotten.
+func (r *Collector) Members(das map[string]ed25519.PublicKey) {
+	r.keys, r.need, r.all = das, wire.Vouchers(len(das)), wire.Quorum(len(das))
+	for da := range r.said {
+		if _, stays := das[da]; stays {
+			continue
+		}
+		for len(r.said[da]) > 0 {
+			r.withdraw(da)
+		}
+		delete(r.said, da)
+	}
+	for da := range r.busy {
+		if _, stays := das[da]; !stays {
+			delete(r.busy, da)
+		}
+	}
+}
+
 // Add takes one receipt message of the data aggregator named in the topic and
 // returns the outcomes that now stand, each once.
 func (r *Collector) Add(da string, sealed []byte) ([]Outcome, error) {

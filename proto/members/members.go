@@ -10,6 +10,7 @@ import (
 	"maps"
 	"slices"
 
+	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 
 	"fairwatt/proto/brief"
@@ -173,4 +174,61 @@ func Prove(key crypto.Signer, chain [32]byte, id string) ([]byte, error) {
 func Proven(key seal.PublicKey, chain [32]byte, id string, proof []byte) bool {
 	pub, err := seal.ParseKey(string(key))
 	return err == nil && seal.Verify(pub, seal.DomainAdmission, chain, id, []byte(key), proof)
+}
+
+// turnsField keeps turns apart from a sealed receipt, which begins with another field:
+// both come on one topic.
+const turnsField protowire.Number = 15
+
+// AppendTurns encodes turns as a data aggregator hands them to an agent.
+func AppendTurns(b []byte, turns []*fairwattpb.Turn) ([]byte, error) {
+	for _, t := range turns {
+		one, err := proto.Marshal(t)
+		if err != nil {
+			return nil, fmt.Errorf("encode change of members: %w", err)
+		}
+		b = protowire.AppendTag(b, turnsField, protowire.BytesType)
+		b = protowire.AppendBytes(b, one)
+	}
+	return b, nil
+}
+
+// AreTurns tells whether a message begins as turns do.
+func AreTurns(b []byte) bool {
+	number, kind, n := protowire.ConsumeTag(b)
+	return n > 0 && number == turnsField && kind == protowire.BytesType
+}
+
+// FollowAll follows encoded turns, from the genesis on, as far as they are news. It
+// returns s itself where there are none.
+func (s *Set) FollowAll(b []byte) (*Set, error) {
+	now := s
+	for len(b) > 0 {
+		number, kind, n := protowire.ConsumeTag(b)
+		if n < 0 || number != turnsField || kind != protowire.BytesType {
+			return s, fmt.Errorf("%w: malformed", errTurn)
+		}
+		one, m := protowire.ConsumeBytes(b[n:])
+		if m < 0 {
+			return s, fmt.Errorf("%w: cut off", errTurn)
+		}
+		b = b[n+m:]
+		t, h := &fairwattpb.Turn{}, &fairwattpb.BlockHeader{}
+		err := proto.Unmarshal(one, t)
+		if err == nil {
+			err = proto.Unmarshal(t.GetHeader(), h)
+		}
+		if err != nil {
+			return s, fmt.Errorf("%w: %w", errTurn, err)
+		}
+		if h.GetHeight() <= now.height {
+			continue // known
+		}
+		next, err := now.Follow(t)
+		if err != nil {
+			return s, err
+		}
+		now = next
+	}
+	return now, nil
 }

@@ -100,6 +100,7 @@ var own = map[string]string{
 	"fairwatt/model/trace/weather":   "agent import: KNMI, METAR, ISD-Lite, CSV tables",
 	"fairwatt/model/waveform":        "waveforms, recorded and live",
 	"fairwatt/proto/fairwattpb":      "records; frames of sim://",
+	"fairwatt/proto/members":         "who the data aggregators are",
 	"fairwatt/proto/mqtt":            "broker connection",
 	"fairwatt/proto/nowcast":         "what neighbours say, sealed",
 	"fairwatt/proto/seal":            "signatures",
