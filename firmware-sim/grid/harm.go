@@ -182,7 +182,11 @@ func (t *tally) note(staged *ledger.Staged) {
 		case ledger.StepFined:
 			t.fined[s.Who]++
 		case ledger.StepExcused:
-			t.excused[s.Text]++
+			why := s.Text
+			if s.GateSeq > 0 { // each has a number of its own
+				why = "a gate change of the chain"
+			}
+			t.excused[why]++
 		}
 	}
 	records := staged.Records()
