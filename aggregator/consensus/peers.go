@@ -19,15 +19,15 @@ import (
 type peerState struct {
 	name string
 
-	mu      sync.Mutex
-	epoch   uint64
-	height  uint64
-	heard   time.Time
-	voted   time.Time
+	mu     sync.Mutex
+	epoch  uint64
+	height uint64
+	heard  time.Time
+	voted  time.Time
 	// votedFor is the height that it said last that it had voted for.
 	votedFor uint64
-	refused uint64
-	mark    mark // the newest it sent
+	refused  uint64
+	mark     mark // the newest it sent
 
 	// order keeps the frames of the peer in order while they are handed on. Whoever
 	// has it may wait for room in the instance's queue, so nothing that empties the
