@@ -245,7 +245,7 @@ func (i *instance) signVote(p types.Proposal, aux []byte) []byte {
 	i.node.mu.Unlock()
 	c, payload := &i.node.cfg, guard.VotePayload(p.Header, p.Metadata, aux)
 	signature := i.sign(seal.DomainVote, payload)
-	c.Held.Put(seal.Mark(c.Keys[c.Self], seal.DomainVote, c.ChainID, c.Self, payload, signature))
+	c.Held.Put(seal.Mark(i.seat.Keys[c.Self], seal.DomainVote, c.ChainID, c.Self, payload, signature))
 	return signature
 }
 

@@ -362,10 +362,10 @@ func (i *instance) takeBundle(from string, in *peerpb.Bundle) error {
 func (i *instance) count(from string, key ballotKey, in *peerpb.Bundle, header, metadata []byte) error {
 	s := &i.bundles
 	s.mu.Lock()
-	b := s.ballot(key)
 	var news []*peerpb.Voice
 	for _, v := range in.GetVoices() {
-		if v.GetSigner() != i.self && b.voices[v.GetSigner()] == nil && !s.spokeTwice(key, v.GetSigner()) {
+		have := s.of[key]
+		if v.GetSigner() != i.self && (have == nil || have.voices[v.GetSigner()] == nil) && !s.spokeTwice(key, v.GetSigner()) {
 			news = append(news, v)
 		}
 	}
@@ -381,6 +381,11 @@ func (i *instance) count(from string, key ballotKey, in *peerpb.Bundle, header, 
 		}
 	}
 	s.mu.Lock()
+	if len(good) == 0 && s.of[key] == nil {
+		s.mu.Unlock() // a word that no vote bears out takes no room
+		return refusedVoices(key, len(good), len(news))
+	}
+	b := s.ballot(key)
 	for _, v := range good {
 		b.voices[v.GetSigner()] = v
 	}
@@ -402,10 +407,15 @@ func (i *instance) count(from string, key ballotKey, in *peerpb.Bundle, header, 
 			i.feed(v.GetSigner(), m)
 		}
 	}
-	if len(good) < len(news) {
-		return guard.Refused("bad_voice", "%d of %d votes of view %d, sequence %d do not hold", len(news)-len(good), len(news), key.view, key.seq)
+	return refusedVoices(key, len(good), len(news))
+}
+
+// refusedVoices names votes that do not hold.
+func refusedVoices(key ballotKey, good, all int) error {
+	if good == all {
+		return nil
 	}
-	return nil
+	return guard.Refused("bad_voice", "%d of %d votes of view %d, sequence %d do not hold", all-good, all, key.view, key.seq)
 }
 
 // messageOf is a vote as the library knows it.

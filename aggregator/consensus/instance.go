@@ -42,6 +42,7 @@ type instance struct {
 	node   *Node
 	epoch  Epoch
 	self   uint64
+	key    crypto.Signer // of the epoch
 	ids    map[string]uint64
 	forest *forest
 	seat   guard.Guard // without view and last
@@ -126,12 +127,12 @@ func (i *instance) guard() guard.Guard {
 // open prepares the instance of an epoch from the log and the stored blocks.
 func (n *Node) open(ctx context.Context, epoch Epoch, entered bool, r *Resumption) (*instance, error) {
 	i := &instance{
-		node: n, epoch: epoch, forest: n.forestOf(epoch), ids: make(map[string]uint64), queues: make(map[string]chan *peerpb.Frame), large: make(map[string]chan struct{}),
+		node: n, epoch: epoch, key: n.cfg.signer(epoch), forest: n.forestOf(epoch), ids: make(map[string]uint64), queues: make(map[string]chan *peerpb.Frame), large: make(map[string]chan struct{}),
 		votes: make(map[votePlace]ownVote), kept: make(map[keptKey]*protos.Message), wants: make(map[guard.Place]*want),
 		wishes: wishes{view: make(map[uint64]uint64), helped: make(map[uint64]time.Time), answers: make(map[uint64]int), proved: make(map[uint64]time.Time)},
 		told:   make(map[uint64]told), bundles: newBundles(),
 		ended: make(chan struct{}), turnstile: lockup.NewTurnstile(), seat: guard.Guard{
-			ChainID: n.cfg.ChainID, Self: n.cfg.Self, Keys: n.cfg.Keys, BlockBytes: n.cfg.blockBytes(), Epoch: epoch.Number, Running: true, Order: epoch.Order,
+			ChainID: n.cfg.ChainID, Self: n.cfg.Self, Keys: n.cfg.keysOf(epoch), BlockBytes: n.cfg.blockBytes(), Epoch: epoch.Number, Running: true, Order: epoch.Order,
 			Held: n.cfg.Held,
 		},
 	}
@@ -507,7 +508,7 @@ func messageSeq(m *protos.Message) uint64 {
 // sign signs for this node, and ends the calling goroutine if it cannot.
 func (i *instance) sign(d seal.Domain, payload []byte) []byte {
 	n := i.node
-	signature, err := n.cfg.Key.Sign(nil, seal.Preimage(d, n.cfg.ChainID, n.cfg.Self, payload), crypto.Hash(0))
+	signature, err := i.key.Sign(nil, seal.Preimage(d, n.cfg.ChainID, n.cfg.Self, payload), crypto.Hash(0))
 	if err != nil {
 		i.die(&faultError{fmt.Errorf("sign: %w", err), true})
 	}

@@ -85,12 +85,12 @@ func (ps *peerState) hold(f *peerpb.Frame, most int) {
 // heldMost is how many bytes are held of one peer: its part of all, and room for a
 // block in any case.
 func (n *Node) heldMost() int {
-	return max(heldBytes/max(1, len(n.peers)), 2*n.cfg.blockBytes())
+	return max(heldBytes/max(1, len(*n.peers.Load())), 2*n.cfg.blockBytes())
 }
 
 // noteVote books that a member's vote came.
 func (n *Node) noteVote(from string) {
-	if ps := n.peers[from]; ps != nil {
+	if ps := n.peer(from); ps != nil {
 		ps.mu.Lock()
 		defer ps.mu.Unlock()
 		ps.voted = time.Now()
@@ -130,7 +130,7 @@ func (n *Node) refuse(from string, err error) {
 	cut := n.conduct.Broke(from, rule, now)
 	until := n.conduct.Until(from, now)
 	n.mu.Unlock()
-	if ps := n.peers[from]; ps != nil {
+	if ps := n.peer(from); ps != nil {
 		ps.mu.Lock()
 		ps.refused++
 		ps.mu.Unlock()
@@ -145,17 +145,19 @@ func (n *Node) refuse(from string, err error) {
 }
 
 // faulty is how many members agreement bears.
-func (c *Config) faulty() int { return wire.Faulty(len(c.Keys)) }
+func (c *Config) faulty() int { return wire.Faulty(len(c.App.Epoch().Order)) }
 
 // blockBytes bounds an encoded block: the records, what each is wrapped in, and the
 // header.
 func (c *Config) blockBytes() int { return c.BatchBytes + 16*c.BatchRecords + 4096 }
 
 func (n *Node) peerStats() map[string]PeerStats {
-	out := make(map[string]PeerStats, len(n.peers))
+	epoch, _, _ := n.position()
+	out := make(map[string]PeerStats, len(epoch.Order))
 	now := time.Now()
-	for id, ps := range n.peers {
-		if id == n.cfg.Self {
+	for _, id := range epoch.Order {
+		ps := n.peer(id)
+		if id == n.cfg.Self || ps == nil {
 			continue
 		}
 		ps.mu.Lock()

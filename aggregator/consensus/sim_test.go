@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -68,6 +69,7 @@ type simulation struct {
 	plan     *rand.Rand // of deeds, drawn by one goroutine
 	lies     string     // what the faulty members do
 	lost     bool       // logs are lost and backups put back
+	changing bool       // members come and go
 	machines map[string]*simNode
 
 	mu      sync.Mutex
@@ -86,6 +88,7 @@ type simNode struct {
 	name, alias string // a twin has another alias
 	disk        *memDisk
 	app         *simApp
+	retired     atomic.Bool
 	node        *Node
 	stop        func()
 	died        chan struct{}
@@ -97,9 +100,14 @@ type simNode struct {
 // equivocate, vote twice and forge whatever an honest program can be made to say.
 var lies = []string{"misvote", "none", "none", "none", "none", "none", "twins", "twins", "silent", "withhold", "garble", "replay", "forge", "bend", "drop", "flood"}
 
-func newSimulation(t *testing.T, seed uint64) *simulation {
+func newSimulation(t *testing.T, seed uint64) *simulation { return newSimulationOf(t, seed, 0) }
+
+func newSimulationOf(t *testing.T, seed uint64, machines int) *simulation {
 	plan := rand.New(rand.NewPCG(seed, 1))
 	n := []int{4, 4, 4, 7}[plan.IntN(4)]
+	if machines > 0 {
+		n = machines
+	}
 	every := []uint64{3, 10, 40, 100_000}[plan.IntN(4)]
 	most := time.Duration(1+plan.IntN(40)) * time.Millisecond
 	s := &simulation{
@@ -119,9 +127,7 @@ func newSimulation(t *testing.T, seed uint64) *simulation {
 	for _, name := range s.names {
 		s.machines[name] = s.machine(name, name, s.apps[name])
 		if s.evil[name] && s.lies == "twins" {
-			app := newFakeApp(s.pubs, s.names, s.apps[name].links, every)
-			app.self = name
-			s.machines[name+"b"] = s.machine(name, name+"b", app)
+			s.machines[name+"b"] = s.machine(name, name+"b", s.fresh(name))
 		}
 	}
 	return s
@@ -214,6 +220,8 @@ func (s *simulation) boot(m *simNode) {
 		case err == nil:
 		case errors.Is(err, errCrash):
 			m.died <- struct{}{}
+		case errors.Is(err, ErrRetired):
+			m.retired.Store(true)
 		case s.evil[m.name]: // a twin may see the fork of its own making
 		default:
 			s.fail("%s ended: %v", m.alias, err)
@@ -391,6 +399,9 @@ func (s *simulation) deed(all []*simNode) {
 		}
 	}
 	m := all[s.plan.IntN(len(all))]
+	if s.changing && s.plan.IntN(4) == 0 {
+		s.changeMembers()
+	}
 	switch s.plan.IntN(20) {
 	case 0, 1:
 		s.halt(m)
@@ -481,8 +492,7 @@ func (s *simulation) loseSome(all []*simNode) {
 		return
 	}
 	s.halt(m)
-	app := newFakeApp(s.pubs, s.names, m.app.links, m.app.every)
-	app.self = m.name
+	app := s.fresh(m.name)
 	for _, cb := range m.kept.blocks {
 		if _, err := app.Commit(cb); err != nil {
 			s.fail("backup of %s: %v", m.name, err)
@@ -541,13 +551,16 @@ func (s *simulation) peace(all []*simNode) {
 		}
 		s.boot(m)
 	}
+	begin := time.Now()
 	var honest []string
 	for _, name := range s.names {
-		if !s.evil[name] {
+		if !s.evil[name] && !s.changing {
 			honest = append(honest, name)
 		}
 	}
-	begin := time.Now()
+	if s.changing {
+		honest = s.settled()
+	}
 	var fresh []string
 	for _, name := range honest {
 		s.record(s.machines[name])

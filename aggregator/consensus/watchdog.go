@@ -79,7 +79,7 @@ func (w *watcher) tell(epoch Epoch, now time.Time) {
 	}
 	w.told, w.status = is, now
 	status := n.frame(f)
-	for _, da := range epoch.Order {
+	for _, da := range n.hearers(epoch) {
 		n.send(da, status)
 	}
 }

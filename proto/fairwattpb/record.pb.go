@@ -386,6 +386,10 @@ type Record struct {
 	//	*Record_Verdict
 	//	*Record_Grant
 	//	*Record_Report
+	//	*Record_Admit
+	//	*Record_Retire
+	//	*Record_Rekey
+	//	*Record_Move
 	Body          isRecord_Body `protobuf_oneof:"body"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -688,6 +692,42 @@ func (x *Record) GetReport() *Report {
 	return nil
 }
 
+func (x *Record) GetAdmit() *Admit {
+	if x != nil {
+		if x, ok := x.Body.(*Record_Admit); ok {
+			return x.Admit
+		}
+	}
+	return nil
+}
+
+func (x *Record) GetRetire() *Retire {
+	if x != nil {
+		if x, ok := x.Body.(*Record_Retire); ok {
+			return x.Retire
+		}
+	}
+	return nil
+}
+
+func (x *Record) GetRekey() *Rekey {
+	if x != nil {
+		if x, ok := x.Body.(*Record_Rekey); ok {
+			return x.Rekey
+		}
+	}
+	return nil
+}
+
+func (x *Record) GetMove() *Move {
+	if x != nil {
+		if x, ok := x.Body.(*Record_Move); ok {
+			return x.Move
+		}
+	}
+	return nil
+}
+
 type isRecord_Body interface {
 	isRecord_Body()
 }
@@ -792,6 +832,22 @@ type Record_Report struct {
 	Report *Report `protobuf:"bytes,40,opt,name=report,proto3,oneof"`
 }
 
+type Record_Admit struct {
+	Admit *Admit `protobuf:"bytes,41,opt,name=admit,proto3,oneof"`
+}
+
+type Record_Retire struct {
+	Retire *Retire `protobuf:"bytes,42,opt,name=retire,proto3,oneof"`
+}
+
+type Record_Rekey struct {
+	Rekey *Rekey `protobuf:"bytes,43,opt,name=rekey,proto3,oneof"`
+}
+
+type Record_Move struct {
+	Move *Move `protobuf:"bytes,44,opt,name=move,proto3,oneof"`
+}
+
 func (*Record_Registration) isRecord_Body() {}
 
 func (*Record_Deposit) isRecord_Body() {}
@@ -841,6 +897,14 @@ func (*Record_Verdict) isRecord_Body() {}
 func (*Record_Grant) isRecord_Body() {}
 
 func (*Record_Report) isRecord_Body() {}
+
+func (*Record_Admit) isRecord_Body() {}
+
+func (*Record_Retire) isRecord_Body() {}
+
+func (*Record_Rekey) isRecord_Body() {}
+
+func (*Record_Move) isRecord_Body() {}
 
 // MC only: admits a participant, binding its id to a key. The real identity
 // stays with the MC.
@@ -3073,12 +3137,272 @@ func (x *Grant) GetAmountMicro() int64 {
 	return 0
 }
 
+// Centre: a data aggregator may join, or another centre comes in. A data aggregator
+// is a candidate until its own Rejoin makes it a member of the next epoch.
+type Admit struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Role          Role                   `protobuf:"varint,2,opt,name=role,proto3,enum=fairwatt.v1.Role" json:"role,omitempty"` // DA or MC
+	PublicKey     string                 `protobuf:"bytes,3,opt,name=public_key,json=publicKey,proto3" json:"public_key,omitempty"`
+	Proof         []byte                 `protobuf:"bytes,4,opt,name=proof,proto3" json:"proof,omitempty"`     // the key's signature for this id: its holder agrees
+	Address       string                 `protobuf:"bytes,5,opt,name=address,proto3" json:"address,omitempty"` // host:port; this and what follows of a data aggregator only
+	Links         uint32                 `protobuf:"varint,6,opt,name=links,proto3" json:"links,omitempty"`
+	TrustE4       int64                  `protobuf:"varint,7,opt,name=trust_e4,json=trustE4,proto3" json:"trust_e4,omitempty"`
+	OverheadUs    uint32                 `protobuf:"varint,8,opt,name=overhead_us,json=overheadUs,proto3" json:"overhead_us,omitempty"` // to and from each other one, until it is measured
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Admit) Reset() {
+	*x = Admit{}
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[33]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Admit) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Admit) ProtoMessage() {}
+
+func (x *Admit) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[33]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Admit.ProtoReflect.Descriptor instead.
+func (*Admit) Descriptor() ([]byte, []int) {
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{33}
+}
+
+func (x *Admit) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *Admit) GetRole() Role {
+	if x != nil {
+		return x.Role
+	}
+	return Role_ROLE_UNSPECIFIED
+}
+
+func (x *Admit) GetPublicKey() string {
+	if x != nil {
+		return x.PublicKey
+	}
+	return ""
+}
+
+func (x *Admit) GetProof() []byte {
+	if x != nil {
+		return x.Proof
+	}
+	return nil
+}
+
+func (x *Admit) GetAddress() string {
+	if x != nil {
+		return x.Address
+	}
+	return ""
+}
+
+func (x *Admit) GetLinks() uint32 {
+	if x != nil {
+		return x.Links
+	}
+	return 0
+}
+
+func (x *Admit) GetTrustE4() int64 {
+	if x != nil {
+		return x.TrustE4
+	}
+	return 0
+}
+
+func (x *Admit) GetOverheadUs() uint32 {
+	if x != nil {
+		return x.OverheadUs
+	}
+	return 0
+}
+
+// Centre, or the data aggregator itself: it leaves, at the epoch's end.
+type Retire struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Retire) Reset() {
+	*x = Retire{}
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[34]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Retire) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Retire) ProtoMessage() {}
+
+func (x *Retire) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[34]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Retire.ProtoReflect.Descriptor instead.
+func (*Retire) Descriptor() ([]byte, []int) {
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{34}
+}
+
+func (x *Retire) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+// Centre, or the data aggregator itself: another key, from the next epoch on.
+type Rekey struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	PublicKey     string                 `protobuf:"bytes,2,opt,name=public_key,json=publicKey,proto3" json:"public_key,omitempty"`
+	Proof         []byte                 `protobuf:"bytes,3,opt,name=proof,proto3" json:"proof,omitempty"` // the new key's signature for this id
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Rekey) Reset() {
+	*x = Rekey{}
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[35]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Rekey) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Rekey) ProtoMessage() {}
+
+func (x *Rekey) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[35]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Rekey.ProtoReflect.Descriptor instead.
+func (*Rekey) Descriptor() ([]byte, []int) {
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{35}
+}
+
+func (x *Rekey) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *Rekey) GetPublicKey() string {
+	if x != nil {
+		return x.PublicKey
+	}
+	return ""
+}
+
+func (x *Rekey) GetProof() []byte {
+	if x != nil {
+		return x.Proof
+	}
+	return nil
+}
+
+// Centre, or the data aggregator itself: another address, from the next epoch on.
+type Move struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Address       string                 `protobuf:"bytes,2,opt,name=address,proto3" json:"address,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Move) Reset() {
+	*x = Move{}
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[36]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Move) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Move) ProtoMessage() {}
+
+func (x *Move) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[36]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Move.ProtoReflect.Descriptor instead.
+func (*Move) Descriptor() ([]byte, []int) {
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{36}
+}
+
+func (x *Move) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *Move) GetAddress() string {
+	if x != nil {
+		return x.Address
+	}
+	return ""
+}
+
 var File_proto_fairwattpb_record_proto protoreflect.FileDescriptor
 
 const file_proto_fairwattpb_record_proto_rawDesc = "" +
 	"\n" +
-	"\x1dproto/fairwattpb/record.proto\x12\vfairwatt.v1\"\xf1\n" +
-	"\n" +
+	"\x1dproto/fairwattpb/record.proto\x12\vfairwatt.v1\"\xa1\f\n" +
 	"\x06Record\x12\x19\n" +
 	"\bchain_id\x18\x01 \x01(\fR\achainId\x12\x16\n" +
 	"\x06sender\x18\x02 \x01(\tR\x06sender\x12\x18\n" +
@@ -3111,7 +3435,11 @@ const file_proto_fairwattpb_record_proto_rawDesc = "" +
 	"\x06appeal\x184 \x01(\v2\x13.fairwatt.v1.AppealH\x00R\x06appeal\x120\n" +
 	"\averdict\x185 \x01(\v2\x14.fairwatt.v1.VerdictH\x00R\averdict\x12*\n" +
 	"\x05grant\x186 \x01(\v2\x12.fairwatt.v1.GrantH\x00R\x05grant\x12-\n" +
-	"\x06report\x18( \x01(\v2\x13.fairwatt.v1.ReportH\x00R\x06reportB\x06\n" +
+	"\x06report\x18( \x01(\v2\x13.fairwatt.v1.ReportH\x00R\x06report\x12*\n" +
+	"\x05admit\x18) \x01(\v2\x12.fairwatt.v1.AdmitH\x00R\x05admit\x12-\n" +
+	"\x06retire\x18* \x01(\v2\x13.fairwatt.v1.RetireH\x00R\x06retire\x12*\n" +
+	"\x05rekey\x18+ \x01(\v2\x12.fairwatt.v1.RekeyH\x00R\x05rekey\x12'\n" +
+	"\x04move\x18, \x01(\v2\x11.fairwatt.v1.MoveH\x00R\x04moveB\x06\n" +
 	"\x04body\"\xbe\x01\n" +
 	"\fRegistration\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
@@ -3287,7 +3615,28 @@ const file_proto_fairwattpb_record_proto_rawDesc = "" +
 	"\x05Grant\x12\x1c\n" +
 	"\treference\x18\x01 \x01(\tR\treference\x12\x0e\n" +
 	"\x02to\x18\x02 \x01(\tR\x02to\x12!\n" +
-	"\famount_micro\x18\x03 \x01(\x03R\vamountMicro*W\n" +
+	"\famount_micro\x18\x03 \x01(\x03R\vamountMicro\"\xdf\x01\n" +
+	"\x05Admit\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12%\n" +
+	"\x04role\x18\x02 \x01(\x0e2\x11.fairwatt.v1.RoleR\x04role\x12\x1d\n" +
+	"\n" +
+	"public_key\x18\x03 \x01(\tR\tpublicKey\x12\x14\n" +
+	"\x05proof\x18\x04 \x01(\fR\x05proof\x12\x18\n" +
+	"\aaddress\x18\x05 \x01(\tR\aaddress\x12\x14\n" +
+	"\x05links\x18\x06 \x01(\rR\x05links\x12\x19\n" +
+	"\btrust_e4\x18\a \x01(\x03R\atrustE4\x12\x1f\n" +
+	"\voverhead_us\x18\b \x01(\rR\n" +
+	"overheadUs\"\x18\n" +
+	"\x06Retire\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\"L\n" +
+	"\x05Rekey\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1d\n" +
+	"\n" +
+	"public_key\x18\x02 \x01(\tR\tpublicKey\x12\x14\n" +
+	"\x05proof\x18\x03 \x01(\fR\x05proof\"0\n" +
+	"\x04Move\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x18\n" +
+	"\aaddress\x18\x02 \x01(\tR\aaddress*W\n" +
 	"\x04Role\x12\x14\n" +
 	"\x10ROLE_UNSPECIFIED\x10\x00\x12\x0f\n" +
 	"\vROLE_SELLER\x10\x01\x12\x0e\n" +
@@ -3335,7 +3684,7 @@ func file_proto_fairwattpb_record_proto_rawDescGZIP() []byte {
 }
 
 var file_proto_fairwattpb_record_proto_enumTypes = make([]protoimpl.EnumInfo, 6)
-var file_proto_fairwattpb_record_proto_msgTypes = make([]protoimpl.MessageInfo, 33)
+var file_proto_fairwattpb_record_proto_msgTypes = make([]protoimpl.MessageInfo, 37)
 var file_proto_fairwattpb_record_proto_goTypes = []any{
 	(Role)(0),                 // 0: fairwatt.v1.Role
 	(MeterDirection)(0),       // 1: fairwatt.v1.MeterDirection
@@ -3376,6 +3725,10 @@ var file_proto_fairwattpb_record_proto_goTypes = []any{
 	(*Appeal)(nil),            // 36: fairwatt.v1.Appeal
 	(*Verdict)(nil),           // 37: fairwatt.v1.Verdict
 	(*Grant)(nil),             // 38: fairwatt.v1.Grant
+	(*Admit)(nil),             // 39: fairwatt.v1.Admit
+	(*Retire)(nil),            // 40: fairwatt.v1.Retire
+	(*Rekey)(nil),             // 41: fairwatt.v1.Rekey
+	(*Move)(nil),              // 42: fairwatt.v1.Move
 }
 var file_proto_fairwattpb_record_proto_depIdxs = []int32{
 	7,  // 0: fairwatt.v1.Record.registration:type_name -> fairwatt.v1.Registration
@@ -3403,32 +3756,37 @@ var file_proto_fairwattpb_record_proto_depIdxs = []int32{
 	37, // 22: fairwatt.v1.Record.verdict:type_name -> fairwatt.v1.Verdict
 	38, // 23: fairwatt.v1.Record.grant:type_name -> fairwatt.v1.Grant
 	18, // 24: fairwatt.v1.Record.report:type_name -> fairwatt.v1.Report
-	0,  // 25: fairwatt.v1.Registration.roles:type_name -> fairwatt.v1.Role
-	1,  // 26: fairwatt.v1.MeterRegistration.direction:type_name -> fairwatt.v1.MeterDirection
-	8,  // 27: fairwatt.v1.MeterChange.new:type_name -> fairwatt.v1.MeterRegistration
-	13, // 28: fairwatt.v1.Cause.inputs:type_name -> fairwatt.v1.CauseInput
-	2,  // 29: fairwatt.v1.GateChange.state:type_name -> fairwatt.v1.GateState
-	12, // 30: fairwatt.v1.GateChange.causes:type_name -> fairwatt.v1.Cause
-	3,  // 31: fairwatt.v1.Word.kind:type_name -> fairwatt.v1.WordKind
-	19, // 32: fairwatt.v1.Report.seen:type_name -> fairwatt.v1.Seen
-	2,  // 33: fairwatt.v1.GateAttestation.state:type_name -> fairwatt.v1.GateState
-	4,  // 34: fairwatt.v1.Offer.contactor:type_name -> fairwatt.v1.Contactor
-	25, // 35: fairwatt.v1.Response.token:type_name -> fairwatt.v1.Token
-	24, // 36: fairwatt.v1.Response.quotes:type_name -> fairwatt.v1.Quote
-	27, // 37: fairwatt.v1.Pay.buyer_reading:type_name -> fairwatt.v1.MeterReading
-	27, // 38: fairwatt.v1.Start.reading:type_name -> fairwatt.v1.MeterReading
-	12, // 39: fairwatt.v1.Hold.causes:type_name -> fairwatt.v1.Cause
-	27, // 40: fairwatt.v1.Hold.reading:type_name -> fairwatt.v1.MeterReading
-	27, // 41: fairwatt.v1.Resume.reading:type_name -> fairwatt.v1.MeterReading
-	27, // 42: fairwatt.v1.Reading.reading:type_name -> fairwatt.v1.MeterReading
-	27, // 43: fairwatt.v1.Bill.reading:type_name -> fairwatt.v1.MeterReading
-	27, // 44: fairwatt.v1.Confirm.reading:type_name -> fairwatt.v1.MeterReading
-	5,  // 45: fairwatt.v1.Verdict.finding:type_name -> fairwatt.v1.Finding
-	46, // [46:46] is the sub-list for method output_type
-	46, // [46:46] is the sub-list for method input_type
-	46, // [46:46] is the sub-list for extension type_name
-	46, // [46:46] is the sub-list for extension extendee
-	0,  // [0:46] is the sub-list for field type_name
+	39, // 25: fairwatt.v1.Record.admit:type_name -> fairwatt.v1.Admit
+	40, // 26: fairwatt.v1.Record.retire:type_name -> fairwatt.v1.Retire
+	41, // 27: fairwatt.v1.Record.rekey:type_name -> fairwatt.v1.Rekey
+	42, // 28: fairwatt.v1.Record.move:type_name -> fairwatt.v1.Move
+	0,  // 29: fairwatt.v1.Registration.roles:type_name -> fairwatt.v1.Role
+	1,  // 30: fairwatt.v1.MeterRegistration.direction:type_name -> fairwatt.v1.MeterDirection
+	8,  // 31: fairwatt.v1.MeterChange.new:type_name -> fairwatt.v1.MeterRegistration
+	13, // 32: fairwatt.v1.Cause.inputs:type_name -> fairwatt.v1.CauseInput
+	2,  // 33: fairwatt.v1.GateChange.state:type_name -> fairwatt.v1.GateState
+	12, // 34: fairwatt.v1.GateChange.causes:type_name -> fairwatt.v1.Cause
+	3,  // 35: fairwatt.v1.Word.kind:type_name -> fairwatt.v1.WordKind
+	19, // 36: fairwatt.v1.Report.seen:type_name -> fairwatt.v1.Seen
+	2,  // 37: fairwatt.v1.GateAttestation.state:type_name -> fairwatt.v1.GateState
+	4,  // 38: fairwatt.v1.Offer.contactor:type_name -> fairwatt.v1.Contactor
+	25, // 39: fairwatt.v1.Response.token:type_name -> fairwatt.v1.Token
+	24, // 40: fairwatt.v1.Response.quotes:type_name -> fairwatt.v1.Quote
+	27, // 41: fairwatt.v1.Pay.buyer_reading:type_name -> fairwatt.v1.MeterReading
+	27, // 42: fairwatt.v1.Start.reading:type_name -> fairwatt.v1.MeterReading
+	12, // 43: fairwatt.v1.Hold.causes:type_name -> fairwatt.v1.Cause
+	27, // 44: fairwatt.v1.Hold.reading:type_name -> fairwatt.v1.MeterReading
+	27, // 45: fairwatt.v1.Resume.reading:type_name -> fairwatt.v1.MeterReading
+	27, // 46: fairwatt.v1.Reading.reading:type_name -> fairwatt.v1.MeterReading
+	27, // 47: fairwatt.v1.Bill.reading:type_name -> fairwatt.v1.MeterReading
+	27, // 48: fairwatt.v1.Confirm.reading:type_name -> fairwatt.v1.MeterReading
+	5,  // 49: fairwatt.v1.Verdict.finding:type_name -> fairwatt.v1.Finding
+	0,  // 50: fairwatt.v1.Admit.role:type_name -> fairwatt.v1.Role
+	51, // [51:51] is the sub-list for method output_type
+	51, // [51:51] is the sub-list for method input_type
+	51, // [51:51] is the sub-list for extension type_name
+	51, // [51:51] is the sub-list for extension extendee
+	0,  // [0:51] is the sub-list for field type_name
 }
 
 func init() { file_proto_fairwattpb_record_proto_init() }
@@ -3462,6 +3820,10 @@ func file_proto_fairwattpb_record_proto_init() {
 		(*Record_Verdict)(nil),
 		(*Record_Grant)(nil),
 		(*Record_Report)(nil),
+		(*Record_Admit)(nil),
+		(*Record_Retire)(nil),
+		(*Record_Rekey)(nil),
+		(*Record_Move)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -3469,7 +3831,7 @@ func file_proto_fairwattpb_record_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_proto_fairwattpb_record_proto_rawDesc), len(file_proto_fairwattpb_record_proto_rawDesc)),
 			NumEnums:      6,
-			NumMessages:   33,
+			NumMessages:   37,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

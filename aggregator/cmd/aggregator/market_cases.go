@@ -19,6 +19,7 @@ import (
 	"fairwatt/aggregator/mc"
 	"fairwatt/proto/fairwattpb"
 	"fairwatt/proto/seal"
+	"fairwatt/proto/wire"
 )
 
 // maxGrounds bounds the text that a verdict gives.
@@ -101,7 +102,7 @@ list of those who may not trade.`,
 		Example: "  aggregator market cases --data community/da-1/data",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			state, err := source.replay(cmd.InOrStdin(), func(*ledger.State, *ledger.Staged) error { return nil })
+			state, err := source.replay(cmd, func(*ledger.State, *ledger.Staged) error { return nil })
 			if err != nil {
 				return err
 			}
@@ -204,7 +205,7 @@ second arbiter says the same.`,
 			if by.arbiter == "" || by.key == "" || to == "" || reference == "" {
 				return usagef("--arbiter, --key, --to and --reference are required")
 			}
-			micro, err := parseMoney(amount)
+			micro, err := wire.ParseMoney(amount)
 			if err != nil {
 				return usagef("--amount: %w", err)
 			}
