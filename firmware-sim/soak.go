@@ -16,6 +16,7 @@ const memberCommandName = "soak-member"
 func soakCommand() *cobra.Command {
 	cfg := soak.DefaultConfig()
 	var report, aggregator string
+	var network soak.Network
 	cmd := &cobra.Command{
 		Use:   "soak",
 		Short: "Hurt data aggregators under load and see that nothing is lost",
@@ -32,6 +33,9 @@ and then some seconds.`,
   firmware-sim soak --for 60s --report soak.json`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if cmd.Flags().Changed("uplink-mbit") || cmd.Flags().Changed("delay") {
+				cfg.Network = &network
+			}
 			keep := cfg.Dir != ""
 			if !keep {
 				cfg.Dir = os.TempDir()
@@ -74,6 +78,8 @@ and then some seconds.`,
 		},
 	}
 	f := cmd.Flags()
+	f.IntVar(&network.UplinkMbit, "uplink-mbit", 0, "give each data aggregator a network namespace with an uplink of so many Mbit/s (needs Linux and root)")
+	f.DurationVar(&network.Delay, "delay", 0, "with --uplink-mbit: what each way takes longer")
 	f.DurationVar(&cfg.For, "for", cfg.For, "how long devices send and things go wrong")
 	f.Uint64Var(&cfg.Seed, "seed", cfg.Seed, "seed of what goes wrong")
 	f.IntVar(&cfg.DAs, "das", cfg.DAs, "data aggregators, 4 or more")

@@ -226,7 +226,7 @@ func (i *instance) settings(sync bool) types.Configuration {
 		RequestForwardTimeout: 20 * time.Minute, RequestComplainTimeout: 40 * time.Minute, RequestAutoRemoveTimeout: time.Hour,
 		RequestPoolSubmitTimeout: 500 * time.Millisecond,
 		ViewChangeResendInterval: min(200*time.Millisecond, change), ViewChangeTimeout: change,
-		LeaderHeartbeatTimeout: c.HeartbeatTimeout, LeaderHeartbeatCount: 10, NumOfTicksBehindBeforeSyncing: 10,
+		LeaderHeartbeatTimeout: c.HeartbeatTimeout, LeaderHeartbeatCount: 5, NumOfTicksBehindBeforeSyncing: 10,
 		CollectTimeout: 100 * time.Millisecond, SyncOnStart: sync,
 	}
 }

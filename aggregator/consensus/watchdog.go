@@ -29,6 +29,8 @@ func (n *Node) watch(ctx context.Context) {
 type watcher struct {
 	node                                  *Node
 	status, stall, complain, check, share time.Time
+	look                                  time.Time
+	told                                  news
 	ping                                  time.Time
 	complaints                            int // not long ago
 	leader                                string
@@ -52,22 +54,48 @@ func due(last *time.Time, now time.Time, every time.Duration) bool {
 	return true
 }
 
+// How often a node tells where it is: when that has changed, and otherwise as a sign of
+// life. With 50 members each status goes 2,450 ways.
+const (
+	newsEvery = 100 * time.Millisecond
+	lifeEvery = 500 * time.Millisecond
+)
+
+// tell sends the status to all if there is news in it, or none was sent for a while.
+func (w *watcher) tell(epoch Epoch, now time.Time) {
+	n := w.node
+	s := &peerpb.Status{Voted: n.votedFor.Load()}
+	f := &peerpb.Frame{Body: &peerpb.Frame_Status{Status: s}}
+	is := news{epoch: epoch.Number, height: n.height.Load(), voted: s.GetVoted()}
+	if i := n.instance(); i != nil {
+		f.Mark = i.mark()
+		is.mark = string(f.GetMark())
+	}
+	if due(&w.ping, now, max(time.Second, time.Duration(len(epoch.Order))*tick)) {
+		s.Ping = n.sights.ping(now)
+	}
+	if is == w.told && s.GetPing() == 0 && now.Sub(w.status) < lifeEvery {
+		return
+	}
+	w.told, w.status = is, now
+	status := n.frame(f)
+	for _, da := range n.hearers(epoch) {
+		n.send(da, status)
+	}
+}
+
+// news is what a status tells.
+type news struct {
+	epoch, height, voted uint64
+	mark                 string
+}
+
 func (w *watcher) tick(now time.Time) {
 	n := w.node
 	epoch, _, _ := n.position()
-	if due(&w.status, now, 100*time.Millisecond) {
-		f := &peerpb.Frame{Body: &peerpb.Frame_Status{Status: &peerpb.Status{Voted: n.votedFor.Load()}}}
-		if i := n.instance(); i != nil {
-			f.Mark = i.mark()
-		}
-		if due(&w.ping, now, max(time.Second, time.Duration(len(epoch.Order))*tick)) {
-			f.GetStatus().Ping = n.sights.ping(now)
-		}
+	if due(&w.look, now, newsEvery) {
+		w.tell(epoch, now)
 		n.sights.settle(now)
-		status := n.frame(f)
-		for _, da := range n.hearers(epoch) {
-			n.send(da, status)
-		}
 	}
 	if n.behind(epoch) {
 		select {

@@ -85,7 +85,9 @@
 // accounting nodes is the paper's, and the tree under each is ours (or the
 // paper's, by choice). Its floor is the attachment of that sequence.
 //
-// Repair mends a tree after one change. Update keeps a tree in use until a
+// Repair mends a tree after one change. Agreement has no use for it: it builds the tree
+// of each view ahead, and a mended tree depends on the one before, which a member that
+// was away does not have; all have to use the same. Update keeps a tree in use until a
 // rebuilt one gains enough. docs/experiments.md has the figures.
 //
 // # Ids

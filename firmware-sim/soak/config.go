@@ -15,6 +15,8 @@ type Config struct {
 	Devices int
 	Rate    float64 // records a second, of all devices together
 	Dir     string  // for chains and logs; new or empty
+	// Network, if not nil, gives each data aggregator an uplink of its own.
+	Network *Network
 	// Standstill is for how long the chain may stand still.
 	Standstill time.Duration
 	// Settle is for how long all may take to agree after the last deed.
@@ -41,6 +43,10 @@ func (c *Config) Validate() error {
 		return fmt.Errorf("standstill: %v, want 1s or more", c.Standstill)
 	case c.Settle < time.Second:
 		return fmt.Errorf("settle: %v, want 1s or more", c.Settle)
+	case c.Network != nil && (c.Network.UplinkMbit < 1 || c.Network.UplinkMbit > 10_000):
+		return fmt.Errorf("uplink-mbit: %d, want 1 to 10000", c.Network.UplinkMbit)
+	case c.Network != nil && (c.Network.Delay < 0 || c.Network.Delay > time.Second):
+		return fmt.Errorf("delay: %v, want 0s to 1s", c.Network.Delay)
 	case c.Dir == "":
 		return fmt.Errorf("dir: is required")
 	}

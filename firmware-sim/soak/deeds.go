@@ -95,9 +95,13 @@ func (s *soak) do(ctx context.Context, group *errgroup.Group, rng *rand.Rand, de
 		d := span(50*time.Millisecond, 500*time.Millisecond)
 		s.note("slow disk of %s%s: %d ms a write for 5 s", p.id, s.isRoot(p), d.Milliseconds())
 		return s.lasting(ctx, group, 5*time.Second, func() error { return p.order("disk %v", d) }, func() error { defer p.mark(false); return p.order("disk 0s") })
-	default:
+	case "cut", "hold":
+		if s.spaces != nil {
+			return s.down(ctx, group, p, span(500*time.Millisecond, 6*time.Second))
+		}
 		return s.cut(ctx, group, p, deed == "hold", 1+rng.IntN(s.cfg.DAs-1), span(500*time.Millisecond, 6*time.Second))
 	}
+	return fmt.Errorf("no such deed: %q", deed)
 }
 
 func (s *soak) note(format string, args ...any) {

@@ -20,7 +20,9 @@
 // # What is real and what is not
 //
 // Real: the processes and their ends, the links over mutual TLS, the broker's
-// protocol, the stores with their fsyncs, the receipts. A link is cut in a forwarder
+// protocol, the stores with their fsyncs, the receipts. With a Network also the lines:
+// each data aggregator has a network namespace and an uplink of a bounded rate, and a cut
+// takes its line down (network.go); delays are the forwarders'. A link is cut in a forwarder
 // through which each connection goes. A slow disk is played: the process waits before
 // each write that is synced. The hostile data aggregator is an honest one behind a
 // link that lies (liar.go); packages below test worse ones. The load is gate changes

@@ -1,11 +1,13 @@
 package soak
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"net"
 	"sync"
+	"time"
 )
 
 // A forwarder carries the connections of one data aggregator to another, and can
@@ -14,6 +16,7 @@ import (
 type forwarder struct {
 	listener net.Listener
 	target   string
+	delay    time.Duration // of each byte
 
 	mu    sync.Mutex
 	cut   bool
@@ -22,14 +25,14 @@ type forwarder struct {
 	work  sync.WaitGroup
 }
 
-func newForwarder(target string) (*forwarder, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+func newForwarder(host, target string, delay time.Duration) (*forwarder, error) {
+	l, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
 	if err != nil {
 		return nil, fmt.Errorf("listen for a forwarder: %w", err)
 	}
 	open := make(chan struct{})
 	close(open)
-	return &forwarder{listener: l, target: target, hold: open, conns: make(map[net.Conn]bool)}, nil
+	return &forwarder{listener: l, target: target, delay: delay, hold: open, conns: make(map[net.Conn]bool)}, nil
 }
 
 func (f *forwarder) address() string { return f.listener.Addr().String() }
@@ -75,6 +78,11 @@ func (f *forwarder) carry(ctx context.Context, in net.Conn) {
 func (f *forwarder) copy(to, from net.Conn) {
 	defer to.Close()
 	defer from.Close()
+	if f.delay > 0 {
+		late, stop := f.late(to)
+		defer stop()
+		to = late
+	}
 	buffer := make([]byte, 32<<10)
 	for {
 		n, err := from.Read(buffer)
@@ -92,6 +100,37 @@ func (f *forwarder) copy(to, from net.Conn) {
 		}
 	}
 }
+
+// late is a connection to which each write comes after the delay. Writes under way do
+// not hold each other up, as on a long line; so many wait at most.
+func (f *forwarder) late(to net.Conn) (net.Conn, func()) {
+	type parcel struct {
+		due  time.Time
+		data []byte
+	}
+	parcels, ended := make(chan parcel, 1024), make(chan struct{})
+	f.work.Go(func() {
+		defer close(ended)
+		timer := time.NewTimer(0)
+		defer timer.Stop()
+		for p := range parcels {
+			timer.Reset(time.Until(p.due))
+			<-timer.C
+			if _, err := to.Write(p.data); err != nil {
+				to.Close() // the reader sees it, and ends
+			}
+		}
+	})
+	put := func(b []byte) { parcels <- parcel{time.Now().Add(f.delay), bytes.Clone(b)} }
+	return lateConn{to, put}, func() { close(parcels); <-ended }
+}
+
+type lateConn struct {
+	net.Conn
+	put func([]byte)
+}
+
+func (c lateConn) Write(b []byte) (int, error) { c.put(b); return len(b), nil }
 
 func (f *forwarder) keep(c net.Conn) bool {
 	f.mu.Lock()

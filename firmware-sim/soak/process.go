@@ -17,6 +17,8 @@ import (
 // A process is one data aggregator, as the soak knows it from outside.
 type process struct {
 	id, dir string
+	number  int
+	broker  *forwarder // its way to the broker, nil for the straight one
 	command []string
 	spec    spec
 	out     map[string]*forwarder // its connections, by whom they go to

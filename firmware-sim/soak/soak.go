@@ -12,6 +12,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
@@ -46,6 +47,7 @@ type soak struct {
 	devices   []*device
 	vandal    *vandal
 	watch     *watch
+	spaces    *namespaces // nil: all are on the loopback of this machine
 	began     time.Time
 	report    Report
 }
@@ -56,12 +58,31 @@ func Run(ctx context.Context, cfg Config, opts Options) (*Report, error) {
 		return nil, err
 	}
 	s := &soak{cfg: cfg, opts: opts, report: Report{Seed: cfg.Seed, DAs: cfg.DAs, Faulty: cfg.faulty()}}
+	if cfg.Network != nil {
+		var err error
+		if s.spaces, err = cfg.Network.namespacesOf(cfg.DAs); err != nil {
+			return nil, err
+		}
+	}
+	r, err := s.run(ctx)
+	if s.spaces != nil {
+		err = errors.Join(err, s.spaces.remove())
+	}
+	return r, err
+}
+
+func (s *soak) run(ctx context.Context) (*Report, error) {
 	forwarders, err := s.found()
 	if err != nil {
 		return nil, err
 	}
 	if err := s.broker.Start(); err != nil {
 		return nil, err
+	}
+	for _, p := range s.all {
+		if p.broker != nil {
+			p.broker.target = strings.TrimPrefix(s.broker.URL(), brokerScheme)
+		}
 	}
 	carried, end := errgroup.WithContext(context.WithoutCancel(ctx))
 	for _, f := range forwarders {
@@ -105,7 +126,7 @@ func (s *soak) found() ([]*forwarder, error) {
 	}
 	specs := mc.DefaultDAs(s.cfg.DAs, "127.0.0.1", 1)
 	for i := range specs {
-		address, err := freeAddress()
+		address, err := s.address(i)
 		if err != nil {
 			return nil, err
 		}
@@ -114,7 +135,7 @@ func (s *soak) found() ([]*forwarder, error) {
 	params := ledger.DefaultParams()
 	params.EpochBlocks = 40 // ends of epochs belong to what is tried
 	var err error
-	s.genesis, err = mc.InitDir(s.cfg.Dir, mc.Options{Name: "soak", DAs: specs, Centre: "mc-1", Members: members, Params: &params, Now: time.Now()})
+	s.genesis, err = mc.InitDir(s.cfg.Dir, mc.Options{Name: "soak", DAs: specs, Centre: "mc-1", Members: members, Params: &params, BrokerHosts: s.brokerHosts(), Now: time.Now()})
 	if err != nil {
 		return nil, err
 	}
@@ -138,18 +159,27 @@ func (s *soak) foundProcesses(specs []mc.DASpec) ([]*forwarder, error) {
 	var forwarders []*forwarder
 	for i, da := range specs {
 		s.broker.Admit(da.ID, grid.RoleDA)
-		p := &process{id: da.ID, dir: filepath.Join(s.cfg.Dir, da.ID), command: s.opts.Member, out: make(map[string]*forwarder)}
+		p := &process{id: da.ID, dir: filepath.Join(s.cfg.Dir, da.ID), command: s.opts.Member, number: i, out: make(map[string]*forwarder)}
 		p.spec = spec{ID: da.ID, Dir: filepath.Join(p.dir, "data"), Listen: da.Address, Peers: make(map[string]string), Seed: s.cfg.Seed, Hostile: i == s.hostile()}
 		for _, other := range specs {
 			if other.ID == da.ID {
 				continue
 			}
-			f, err := newForwarder(other.Address)
+			f, err := s.forward(i, other.Address)
 			if err != nil {
 				return nil, err
 			}
 			p.out[other.ID], p.spec.Peers[other.ID] = f, f.address()
 			forwarders = append(forwarders, f)
+		}
+		if s.spaces != nil {
+			f, err := s.forward(i, "")
+			if err != nil {
+				return nil, err
+			}
+			p.broker = f
+			forwarders = append(forwarders, f)
+			p.command = s.spaces.within(i, p.command)
 		}
 		s.all = append(s.all, p)
 	}
@@ -172,7 +202,7 @@ func (s *soak) play(ctx context.Context) error {
 	s.began = time.Now()
 	s.watch = newWatch(s.began)
 	for _, p := range s.all {
-		p.spec.Broker = s.broker.URL()
+		p.spec.Broker = s.brokerOf(p)
 		raw, err := json.Marshal(p.spec)
 		if err == nil {
 			err = os.WriteFile(filepath.Join(p.dir, specFile), raw, 0o600)

@@ -136,7 +136,7 @@ func echo(t *testing.T) net.Listener {
 // A cut closes connections and refuses new ones; a hold keeps them and lets nothing
 // pass; both end.
 func TestForwarder(t *testing.T) {
-	f, err := newForwarder(echo(t).Addr().String())
+	f, err := newForwarder("127.0.0.1", echo(t).Addr().String(), 0)
 	if err != nil {
 		t.Fatal(err)
 	}
