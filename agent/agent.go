@@ -125,6 +125,10 @@ type savedState struct {
 	CAP map[string]capReference `json:"cap,omitempty"`
 	// Commands are the owners' commands taken.
 	Commands word.Guard `json:"commands,omitzero"`
+	// Wishes are what the owner has said of trades.
+	Wishes wire.Wishes `json:"wishes,omitzero"`
+	// Purse is the newest that was heard of the account on the chain; nil: nothing.
+	Purse *wire.Purse `json:"purse,omitempty"`
 }
 
 // counters are what went wrong, for telemetry.
@@ -139,6 +143,7 @@ const (
 	stateMeters = "meters"
 	stateSeller = "seller"
 	stateBuyer  = "buyer"
+	stateEnded  = "ended"
 	stateDesk   = "warnings"
 	stateCosts  = "costs"
 )
@@ -521,6 +526,9 @@ func (a *Agent) periodic() error {
 			return err
 		}
 		if err := a.publishHazards(true); err != nil {
+			return err
+		}
+		if err := a.publishTrades(); err != nil { // an hour may have begun in which it sells
 			return err
 		}
 	}

@@ -114,6 +114,7 @@ func (a *Agent) discovery() haDevice {
 			StateTopic: topic(wire.ClassInfo), ValueTemplate: "{{ value_json.contactor | default('unknown') }}",
 		}
 	}
+	a.discoverTrades(d.Components, prefix, topic(wire.ClassTrade))
 	for k := range model.NumKinds {
 		name := k.String()
 		d.Components["hazard_"+name] = haComponent{
@@ -136,6 +137,25 @@ func (a *Agent) discovery() haDevice {
 		}
 	}
 	return d
+}
+
+// discoverTrades describes what the trade view says of each side, and of the wallet.
+func (a *Agent) discoverTrades(to map[string]haComponent, prefix, topic string) {
+	add := func(id, name, unit, template string) {
+		to[id] = haComponent{Platform: "sensor", UniqueID: prefix + "_" + id, Name: name, Unit: unit, StateTopic: topic, ValueTemplate: "{{ " + template + " }}"}
+	}
+	if a.cfg.Sell != nil {
+		add("sale_state", "Sale", "", "value_json.sell.state")
+		add("sale_price", "Sale price", "/kWh", "value_json.sell.price_micro_per_kwh / 1000000")
+		add("sold_today", "Sold today", "Wh", "value_json.sell.today_wh")
+	}
+	if a.cfg.Buy != nil {
+		add("purchase_state", "Purchase", "", "value_json.buy.state")
+		add("bought_today", "Bought today", "Wh", "value_json.buy.today_wh")
+	}
+	if a.cfg.Sell != nil || a.cfg.Buy != nil {
+		add("wallet", "Wallet", "", "(value_json.purse.wallet_micro / 1000000) if value_json.purse is defined else None")
+	}
 }
 
 func (a *Agent) haID() string { return a.cfg.Site + "-" + a.cfg.Device }

@@ -191,9 +191,12 @@ func (a *Agent) publishTrades() error {
 	if s := a.trade.seller; s != nil {
 		v.OfferID, v.OfferWh = s.OfferID, s.OfferWh
 		v.Selling = append(v.Selling, s.Trades...)
+		v.Sell = a.side(wire.SideSell, &a.saved.Wishes.Sell, a.cfg.Sell.PriceMicroPerKWh, s.Today.Wh)
 	}
 	if b := a.trade.buyer; b != nil {
 		v.Buying = b.Circuits
+		v.Buy = a.side(wire.SideBuy, &a.saved.Wishes.Buy, 0, b.Today.Wh)
 	}
+	v.Purse = a.saved.Purse
 	return a.set(wire.ClassTrade, 1, true, v)
 }

@@ -186,6 +186,9 @@ func (a *Agent) settle(outcomes []receipt.Outcome) {
 			case o.Held:
 				a.held(o)
 				continue
+			case o.Entry.GetAccount() != nil:
+				a.purse(o)
+				continue
 			}
 			decoded, err := a.decode(o)
 			if err != nil {
@@ -241,6 +244,9 @@ func (a *Agent) mine(e *fairwattpb.ReceiptEntry) bool {
 	}
 	if e.GetTrade().GetTradeId() != "" {
 		return true
+	}
+	if e.GetAccount() != nil {
+		return e.GetSender() == a.cfg.Device
 	}
 	if len(e.GetRecord()) == 0 {
 		return false

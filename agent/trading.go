@@ -27,6 +27,8 @@ type trading struct {
 	buyer       *trade.Buyer
 	sellerState []byte
 	buyerState  []byte
+	ended       []wire.PastTrade // the newest last
+	would       []trade.Would    // of the dry runs, the newest by side
 }
 
 // sellerConfig joins the owner's wishes with the chain's deadlines.
@@ -66,6 +68,9 @@ const (
 
 // restoreTrading makes the traders and gives them back their states.
 func (a *Agent) restoreTrading() error {
+	if err := a.restoreEnded(); err != nil {
+		return err
+	}
 	if a.cfg.Sell != nil {
 		a.trade.seller = trade.NewSeller(a.sellerConfig())
 		if err := a.readState(stateSeller, func(b []byte) error {
@@ -155,6 +160,10 @@ func (a *Agent) actOnce() (again bool, err error) {
 	if err := a.marshalTraders(state); err != nil {
 		return false, err
 	}
+	past, err := a.withEnded(actions, state)
+	if err != nil {
+		return false, err
+	}
 	commit.State = state
 	sealed, err := a.deps.Outbox.Commit(a.now.wallMs(), commit)
 	if err != nil {
@@ -162,6 +171,7 @@ func (a *Agent) actOnce() (again bool, err error) {
 		return false, a.rollback()
 	}
 	a.pending, a.outcomes, a.judged = outbox.Commit{}, nil, false
+	a.trade.ended = past
 	a.trade.sellerState, a.trade.buyerState = state[stateSeller], state[stateBuyer]
 	a.publisher.wakeQueue()
 	for _, r := range sealed {
@@ -182,6 +192,7 @@ func (a *Agent) stepTraders() []trade.Action {
 			Interrupted: a.interrupted(),
 			RegisterWh:  register, MeterOK: ok, Outcomes: a.outcomes,
 		}
+		in.Terms, in.Day = a.terms(&a.saved.Wishes.Sell)
 		if p, ok := powerW(&a.sample); ok && p > 0 {
 			// Persistence forecast: as much power as now, for one delivery.
 			in.ExpectedWh = int64(min(p*a.cfg.Sell.DeliveryH, 1e9))
@@ -192,6 +203,10 @@ func (a *Agent) stepTraders() []trade.Action {
 		in := trade.BuyerInput{
 			WallMs: a.now.wallMs(), ClockSynced: a.now.synced, NoRequests: a.noRequests.Load(),
 			Registers: make(map[string]int64), Outcomes: a.outcomes,
+		}
+		in.Terms, in.Day = a.terms(&a.saved.Wishes.Buy)
+		if p := a.saved.Purse; p != nil {
+			in.WalletMicro = &p.WalletMicro
 		}
 		for _, c := range a.cfg.Buy.Circuits {
 			if wh, ok := a.register(c.Meter); ok {
@@ -225,6 +240,9 @@ func (a *Agent) execute(actions []trade.Action) (again bool) {
 			a.closeFor(*action.CloseFor)
 		case action.OpenFor != "":
 			again = true // it is open already; the reading after that is wanted
+		}
+		if w := action.Would; w != nil {
+			a.wouldHave(*w)
 		}
 		if action.Why != nil {
 			a.log.Info("seller chosen", "why", action.Why)

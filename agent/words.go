@@ -149,6 +149,9 @@ func (a *Agent) command(m mqtt.Message) error {
 
 // obey says a command's word to the judge.
 func (a *Agent) obey(c *wire.Command, from speaker) (wire.Result, error) {
+	if from.owner == "" && word.OfTrades(c.Do) {
+		return a.tradeWord(c), nil
+	}
 	w, err := word.Of(c)
 	if err != nil {
 		return a.refusedResult(c, err), nil

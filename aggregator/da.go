@@ -76,7 +76,7 @@ type Deps struct {
 	// Observers may fetch, follow and submit beside the centres.
 	Observers []string
 	Link      Link
-	Pipes []mqtt.Pipe
+	Pipes     []mqtt.Pipe
 	// CertificateEnds is when the DA's TLS certificate ends; nil: it has none.
 	CertificateEnds func() time.Time
 	// Now is the wall clock: block times and skew are measured on it. Nil

@@ -177,13 +177,13 @@ func entries(payload []byte) int {
 
 var (
 	errEntry = errors.New("record and record id do not belong together")
-	errDoor  = errors.New("at height 0 a record can only be refused, and changes no trade")
+	errDoor  = errors.New("at height 0 a record can only be refused, and changes no trade and no account")
 )
 
 // checkEntry refuses a record that is not the one its id names: what traders
 // decide on is the record.
 func checkEntry(height uint64, e *fairwattpb.ReceiptEntry) error {
-	if height == 0 && (e.GetOutcome().GetApplied() || e.GetTrade() != nil || len(e.GetRecord()) > 0) {
+	if height == 0 && (e.GetOutcome().GetApplied() || e.GetTrade() != nil || e.GetAccount() != nil || len(e.GetRecord()) > 0) {
 		return errDoor
 	}
 	if len(e.GetRecord()) == 0 {

@@ -40,6 +40,9 @@ type BuyerInput struct {
 	NoRequests  bool             // finish what runs, begin nothing
 	Registers   map[string]int64 // by circuit; a missing one cannot be read
 	Outcomes    []Outcome
+	Terms       Terms
+	Day         int64  // number of the local day
+	WalletMicro *int64 // nil: not known
 }
 
 // The phases of a circuit.
@@ -65,6 +68,7 @@ type Circuit struct {
 	Tried       []string          `json:"tried,omitempty"` // offers that refused this token
 	Offer       string            `json:"offer,omitempty"`
 	StartWh     int64             `json:"start_wh,omitempty"` // register at the Pay
+	PaidWh      int64             `json:"paid_wh,omitempty"`
 	BilledWh    int64             `json:"billed_wh,omitempty"`
 	SeenWh      int64             `json:"seen_wh,omitempty"` // register after the bill
 	SeenMs      int64             `json:"seen_ms,omitempty"` // since when it shows that
@@ -88,6 +92,7 @@ type Buyer struct {
 
 	Counter  uint64              `json:"counter"` // of requests
 	Circuits map[string]*Circuit `json:"circuits"`
+	Today    Day                 `json:"today,omitzero"` // billed
 
 	out []Action
 }
@@ -100,6 +105,7 @@ func NewBuyer(cfg BuyerConfig) *Buyer {
 // Step takes what happened and returns what to do, in order.
 func (b *Buyer) Step(in BuyerInput) []Action {
 	b.out = nil
+	b.Today.turn(in.Day, in.ClockSynced)
 	for _, v := range in.Outcomes {
 		for _, c := range b.Circuits {
 			b.outcome(in, v, c)
@@ -126,6 +132,12 @@ func (c *Circuit) enter(phase string, wallMs int64) {
 
 // free ends the circuit's trade; the next request comes after the pause.
 func (b *Buyer) free(in BuyerInput, c *Circuit, pauseMs int64) {
+	switch c.Phase {
+	case buyBilled, buyConfirming:
+		b.Today.Wh += c.BilledWh
+	case buyPaying, buyPaid:
+		b.Today.Wh += c.PaidWh // no one has said that less came
+	}
 	*c = Circuit{Phase: buyIdle, SinceWallMs: in.WallMs, RetryWallMs: in.WallMs + pauseMs}
 }
 
@@ -170,9 +182,25 @@ func (b *Buyer) outcome(in BuyerInput, v Outcome, c *Circuit) {
 		c.enter(buyBilled, in.WallMs)
 	}
 	if n := v.Trade; n != nil && c.Token != nil && n.GetTradeId() == c.Token.GetTokenId() && wire.Ended(n.GetStatus()) {
+		e := ended(v, wire.SideBuy, c.seller(), c.PaidWh, c.price())
+		b.out = append(b.out, Action{Ended: e})
+		c.Phase, c.BilledWh = buyBilled, e.EnergyWh
 		b.free(in, c, b.cfg.RequestEveryMs)
 	}
 }
+
+// chosen is the quote that was paid; zero before.
+func (c *Circuit) chosen() (out Candidate) {
+	for _, q := range c.Quotes {
+		if q.OfferID == c.Offer {
+			out = q
+		}
+	}
+	return out
+}
+
+func (c *Circuit) seller() string { return c.chosen().Seller }
+func (c *Circuit) price() int64   { return c.chosen().PriceMicroPerKWh }
 
 // answered takes the MC's quotes.
 func (b *Buyer) answered(in BuyerInput, c *Circuit, r *fairwattpb.Response) {
@@ -212,7 +240,13 @@ func (b *Buyer) step(in BuyerInput, cfg CircuitConfig, c *Circuit) {
 
 func (b *Buyer) request(in BuyerInput, cfg CircuitConfig, c *Circuit) {
 	_, meterOK := in.Registers[cfg.Name]
-	if in.NoRequests || !in.ClockSynced || !meterOK || in.WallMs < c.RetryWallMs {
+	if in.NoRequests || in.Terms.Stop || !in.ClockSynced || !meterOK || in.WallMs < c.RetryWallMs || !b.within(in, cfg) {
+		return
+	}
+	price := highest(in.Terms, cfg)
+	if in.Terms.DryRun {
+		c.RetryWallMs = in.WallMs + max(b.cfg.RequestEveryMs, dryEveryMs)
+		b.out = append(b.out, Action{Would: &Would{wire.SideBuy, cfg.VolumeWh, price}})
 		return
 	}
 	b.Counter++
@@ -221,22 +255,51 @@ func (b *Buyer) request(in BuyerInput, cfg CircuitConfig, c *Circuit) {
 	c.EndMs = in.WallMs + b.cfg.RequestTTLMs
 	b.send(&fairwattpb.Record{Body: &fairwattpb.Record_Request{Request: &fairwattpb.Request{
 		RequestId: c.RequestID, VolumeWh: cfg.VolumeWh,
-		MaxPriceMicroPerKwh: cfg.MaxPriceMicroPerKWh, ExpiresMs: c.EndMs,
+		MaxPriceMicroPerKwh: price, ExpiresMs: c.EndMs,
 	}}}, nil)
+}
+
+// dryEveryMs is how often a dry run says the same at most.
+const dryEveryMs = 60_000
+
+// highest is the highest price that a circuit pays.
+func highest(t Terms, cfg CircuitConfig) int64 {
+	return cmp.Or(t.PriceMicroPerKWh, cfg.MaxPriceMicroPerKWh)
+}
+
+// within says whether a request stays within the owner's daily amount and leaves the
+// money that the wallet is to keep. What runs counts as if all of it came.
+func (b *Buyer) within(in BuyerInput, cfg CircuitConfig) bool {
+	wh, micro := b.Today.Wh+cfg.VolumeWh, AmountMicro(cfg.VolumeWh, highest(in.Terms, cfg))+1
+	for _, other := range b.cfg.Circuits {
+		c := b.Circuits[other.Name]
+		switch {
+		case c == nil || c.Idle():
+		case c.Phase == buyRequesting: // its money is in the wallet still
+			wh, micro = wh+other.VolumeWh, micro+AmountMicro(other.VolumeWh, highest(in.Terms, other))+1
+		default:
+			wh += max(c.PaidWh, c.BilledWh, c.Token.GetVolumeWh())
+		}
+	}
+	if in.Terms.DailyWh > 0 && wh > in.Terms.DailyWh {
+		return false
+	}
+	// Money that no one has told of yet keeps nothing.
+	return in.Terms.ReserveMicro == 0 || in.WalletMicro != nil && *in.WalletMicro-micro >= in.Terms.ReserveMicro
 }
 
 // choiceRule is the order in which quotes are compared.
 const choiceRule = "lowest price, then highest credit, then largest volume, then offer id"
 
 // rank sorts the quotes best first and says why some cannot be chosen.
-func (b *Buyer) rank(cfg CircuitConfig, c *Circuit) []Candidate {
+func (b *Buyer) rank(t Terms, cfg CircuitConfig, c *Circuit) []Candidate {
 	quotes := slices.Clone(c.Quotes)
 	for i := range quotes {
 		q := &quotes[i]
 		switch {
 		case slices.Contains(c.Tried, q.OfferID):
 			q.Refused = "already_refused"
-		case q.PriceMicroPerKWh > cfg.MaxPriceMicroPerKWh:
+		case q.PriceMicroPerKWh > highest(t, cfg):
 			q.Refused = "over_max_price"
 		case q.VolumeWh <= 0 || q.Seller == b.cfg.Device:
 			q.Refused = "not_for_us"
@@ -272,7 +335,10 @@ func (b *Buyer) choose(in BuyerInput, cfg CircuitConfig, c *Circuit) {
 		b.free(in, c, 0) // the ledger gives the escrow back
 		return
 	}
-	quotes := b.rank(cfg, c)
+	if in.Terms.Stop || in.Terms.DryRun {
+		return // to pay is to begin
+	}
+	quotes := b.rank(in.Terms, cfg, c)
 	if len(quotes) == 0 || quotes[0].Refused != "" || !meterOK || !in.ClockSynced {
 		return // the token's end frees the circuit
 	}
@@ -280,7 +346,7 @@ func (b *Buyer) choose(in BuyerInput, cfg CircuitConfig, c *Circuit) {
 	why := &Choice{RequestID: c.RequestID, Rule: choiceRule, Chosen: best.OfferID, Candidates: quotes}
 	volume := min(c.Token.GetVolumeWh(), best.VolumeWh)
 	c.enter(buyPaying, in.WallMs)
-	c.Offer, c.StartWh = best.OfferID, register
+	c.Offer, c.StartWh, c.PaidWh = best.OfferID, register, volume
 	b.send(&fairwattpb.Record{Body: &fairwattpb.Record_Pay{Pay: &fairwattpb.Pay{
 		TokenId: c.Token.GetTokenId(), OfferId: best.OfferID, Seller: best.Seller, VolumeWh: volume,
 		PriceMicroPerKwh: best.PriceMicroPerKWh, AmountMicro: AmountMicro(volume, best.PriceMicroPerKWh),

@@ -22,6 +22,13 @@
 //   - Every wait ends: each phase has a time after which the trade is given up.
 //     The ledger ends the trade by its own deadlines.
 //
+// # The owner's terms
+//
+// [Terms] bound what is begun: prices by hour, hours of the day, a daily amount, what is
+// kept back, a pause, a dry run. They never touch what a Pay has bound: a trade that was
+// paid is delivered, and its money is that of its offer. A standing offer under other
+// terms is withdrawn and made anew.
+//
 // # The caller's duties
 //
 //  1. Keep the state (the exported fields, as JSON) in the same transaction as

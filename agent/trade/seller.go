@@ -1,6 +1,7 @@
 package trade
 
 import (
+	"cmp"
 	"fmt"
 
 	"fairwatt/proto/fairwattpb"
@@ -38,6 +39,8 @@ type SellerInput struct {
 	MeterOK     bool
 	ExpectedWh  int64 // forecast over one delivery
 	Outcomes    []Outcome
+	Terms       Terms
+	Day         int64 // number of the local day
 }
 
 // The phases of a trade at the seller.
@@ -62,7 +65,7 @@ type Sale struct {
 	RanMs            int64  `json:"ran_ms"`                    // sensing time delivered so far
 	DeliveredWh      int64  `json:"delivered_wh"`              // counted while the contactor was closed
 	RunFromWh        int64  `json:"run_from_wh"`               // register up to which DeliveredWh counts
-	StartedWallMs    int64  `json:"started_wall_ms,omitempty"` // the first Start was final
+	StartedWallMs    int64  `json:"started_wall_ms,omitempty"` // the first Start was sent
 	Bills            int    `json:"bills,omitempty"`
 	AvailableWhMs    int64  `json:"available_wh_ms,omitempty"` // forecast of a delivery times the time delivered
 	ReadWallMs       int64  `json:"read_wall_ms,omitempty"`    // of the last Start, Resume or Reading
@@ -76,7 +79,11 @@ const holdAgainMs = 30_000
 
 // readEveryMs is how often a running delivery states its register: a seller that
 // falls silent is billed by the last reading.
-const readEveryMs = 60_000
+// Where the chain gives little time it does so at least readTimes in it.
+const (
+	readEveryMs = 60_000
+	readTimes   = 6
+)
 
 // maxAvailableWh is the most that a record may say: 1 GWh.
 const maxAvailableWh = 1_000_000_000
@@ -95,11 +102,14 @@ type Seller struct {
 	OfferID     string  `json:"offer_id,omitempty"`
 	OfferWh     int64   `json:"offer_wh,omitempty"`
 	OfferEndMs  int64   `json:"offer_end_ms,omitempty"`
+	OfferTerms  Terms   `json:"offer_terms,omitzero"` // under which it was made
 	NextOfferMs int64   `json:"next_offer_ms,omitempty"`
 	Trades      []*Sale `json:"trades,omitempty"`
+	Today       Day     `json:"today,omitzero"` // billed
 	Outlook     outlook `json:"outlook"`
 
-	out []Action
+	dryMs int64 // when a dry run says the next offer
+	out   []Action
 }
 
 // NewSeller returns a seller without trades; unmarshal a kept state into it.
@@ -122,6 +132,7 @@ func (s *Seller) Restarted(registerWh int64) {
 // not open: RegisterWh is then the reading the Hold states.
 func (s *Seller) Step(in SellerInput) []Action {
 	s.out = nil
+	s.Today.turn(in.Day, in.ClockSynced)
 	for _, v := range in.Outcomes {
 		s.outcome(in, v)
 	}
@@ -191,6 +202,11 @@ func (s *Seller) outcome(in SellerInput, v Outcome) {
 		if t := s.trade(n.GetTradeId()); t != nil {
 			s.open(t)
 			t.Phase = ""
+			e := ended(v, wire.SideSell, t.Buyer, t.VolumeWh, t.PriceMicroPerKWh)
+			if t.Bills == 0 {
+				s.Today.Wh += e.EnergyWh // the ledger billed it
+			}
+			s.out = append(s.out, Action{Ended: e})
 		}
 	}
 }
@@ -263,7 +279,8 @@ func (s *Seller) open(t *Sale) {
 	}
 }
 
-// offer keeps the one standing offer in step with the gate and the forecast.
+// offer keeps the one standing offer in step with the gate, the forecast and the
+// owner's terms.
 func (s *Seller) offer(in SellerInput) {
 	busy := false
 	for _, t := range s.Trades {
@@ -272,24 +289,44 @@ func (s *Seller) offer(in SellerInput) {
 	if s.OfferID != "" && in.WallMs >= s.OfferEndMs {
 		s.OfferID = ""
 	}
-	if s.OfferID != "" && (busy || !in.GateOpen) {
-		// Volume 0 withdraws: what is taken, or unsafe, is not for sale.
+	if s.OfferID != "" && (busy || !in.GateOpen || in.Terms != s.OfferTerms) {
+		// Volume 0 withdraws: what is taken, unsafe, or meant otherwise is not for sale.
 		s.send(&fairwattpb.Record{Body: &fairwattpb.Record_Offer{Offer: &fairwattpb.Offer{
-			OfferId: s.OfferID, PriceMicroPerKwh: s.cfg.PriceMicroPerKWh, ExpiresMs: s.OfferEndMs,
+			OfferId: s.OfferID, PriceMicroPerKwh: s.price(s.OfferTerms), ExpiresMs: s.OfferEndMs,
 		}}}, false)
 		s.OfferID, s.OfferWh = "", 0
 	}
-	volume := min(s.Outlook.promise(in.ExpectedWh), s.cfg.MaxWh)
-	if s.OfferID != "" || busy || !in.GateOpen || !in.MeterOK || !in.ClockSynced ||
+	volume := s.forSale(in)
+	if s.OfferID != "" || busy || in.Terms.Stop || !in.GateOpen || !in.MeterOK || !in.ClockSynced ||
 		volume < s.cfg.MinWh || volume <= 0 || in.WallMs < s.NextOfferMs {
 		return
 	}
+	if in.Terms.DryRun {
+		if in.WallMs < s.dryMs {
+			return
+		}
+		s.dryMs = in.WallMs + s.cfg.OfferTTLMs
+		s.out = append(s.out, Action{Would: &Would{wire.SideSell, volume, s.price(in.Terms)}})
+		return
+	}
 	s.Counter++
-	s.OfferID = fmt.Sprintf("%s-offer-%d", s.cfg.Device, s.Counter)
+	s.OfferID, s.OfferTerms = fmt.Sprintf("%s-offer-%d", s.cfg.Device, s.Counter), in.Terms
 	s.OfferWh, s.OfferEndMs = volume, in.WallMs+s.cfg.OfferTTLMs
 	s.send(&fairwattpb.Record{Body: &fairwattpb.Record_Offer{Offer: &fairwattpb.Offer{
-		OfferId: s.OfferID, VolumeWh: volume, PriceMicroPerKwh: s.cfg.PriceMicroPerKWh, ExpiresMs: s.OfferEndMs, Contactor: s.cfg.Contactor,
+		OfferId: s.OfferID, VolumeWh: volume, PriceMicroPerKwh: s.price(in.Terms), ExpiresMs: s.OfferEndMs, Contactor: s.cfg.Contactor,
 	}}}, false)
+}
+
+// price is that of an offer made under terms.
+func (s *Seller) price(t Terms) int64 { return cmp.Or(t.PriceMicroPerKWh, s.cfg.PriceMicroPerKWh) }
+
+// forSale is how much of the forecast the owner lets go.
+func (s *Seller) forSale(in SellerInput) int64 {
+	volume := min(s.Outlook.promise(in.ExpectedWh)-in.Terms.ReserveW*s.cfg.DeliveryMs/3_600_000, s.cfg.MaxWh)
+	if in.Terms.DailyWh > 0 {
+		volume = min(volume, in.Terms.DailyWh-s.Today.Wh)
+	}
+	return volume
 }
 
 // expire gives a paid trade up that could not start in time; its escrow goes
@@ -306,7 +343,9 @@ func (s *Seller) step(in SellerInput, t *Sale) {
 	case sellPaid:
 		s.expire(in, t)
 		if t.Phase == sellPaid && s.mayBegin(in, t) {
-			t.Phase = sellStarting
+			// The chain's time to deliver begins with the block of the Start, which is no
+			// earlier than this; its receipt may be much later.
+			t.Phase, t.StartedWallMs = sellStarting, in.WallMs
 			s.send(&fairwattpb.Record{Body: &fairwattpb.Record_Start{Start: &fairwattpb.Start{
 				TradeId: t.TradeID, Reading: s.reading(in),
 			}}}, true)
@@ -374,7 +413,7 @@ func (s *Seller) deliver(in SellerInput, t *Sale) {
 		s.open(t)
 		t.enter(sellStopping, in.WallMs)
 		t.opened = true
-	case in.MeterOK && in.WallMs-t.ReadWallMs >= readEveryMs:
+	case in.MeterOK && in.WallMs-t.ReadWallMs >= min(readEveryMs, s.cfg.DeliverWindowMs/readTimes):
 		t.ReadWallMs = in.WallMs
 		s.send(&fairwattpb.Record{Body: &fairwattpb.Record_Reading{Reading: &fairwattpb.Reading{
 			TradeId: t.TradeID, Reading: s.reading(in),
@@ -397,6 +436,9 @@ func (s *Seller) bill(in SellerInput, t *Sale) {
 	}
 	t.enter(sellBilled, in.WallMs)
 	energy := min(t.DeliveredWh, t.VolumeWh)
+	if t.Bills == 1 {
+		s.Today.Wh += energy
+	}
 	s.send(&fairwattpb.Record{Body: &fairwattpb.Record_Bill{Bill: &fairwattpb.Bill{
 		TradeId: t.TradeID, Reading: s.reading(in), EnergyWh: energy,
 		AmountMicro: AmountMicro(energy, t.PriceMicroPerKWh), PayId: t.PayID, AvailableWh: min(s.available(t), maxAvailableWh),

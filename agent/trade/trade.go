@@ -1,6 +1,9 @@
 package trade
 
-import "fairwatt/proto/fairwattpb"
+import (
+	"fairwatt/proto/fairwattpb"
+	"fairwatt/proto/wire"
+)
 
 // An Outcome is what became of a record, decoded: what the traders see of the
 // chain.
@@ -15,8 +18,8 @@ type Outcome struct {
 	Trade   *fairwattpb.TradeNotice // nil when no trade changed
 }
 
-// An Action is what a trader wants done; exactly one of Record, CloseFor and
-// OpenFor is set.
+// An Action is what a trader wants done; exactly one of Record, CloseFor, OpenFor,
+// Ended and Would is set.
 type Action struct {
 	// Record is to be sealed; the agent adds chain, sender, counter and time.
 	Record *fairwattpb.Record
@@ -26,6 +29,10 @@ type Action struct {
 	// CloseFor lets the energy of a trade flow, OpenFor ends it.
 	CloseFor *Delivery
 	OpenFor  string
+	// Ended tells of a trade that has ended, Would what a dry run does not do. Both are
+	// for the owner only.
+	Ended *wire.PastTrade
+	Would *Would
 	// Why explains a choice, for log and view.
 	Why *Choice
 }

@@ -35,6 +35,9 @@ func kinds(actions []Action) []string {
 			out = append(out, "close")
 		case a.OpenFor != "":
 			out = append(out, "open")
+		case a.Would != nil:
+			out = append(out, "would")
+		case a.Ended != nil: // for the owner; the machines do nothing by it
 		default:
 			out = append(out, fmt.Sprintf("%T", a.Record.Body)[len("*fairwattpb.Record_"):])
 		}

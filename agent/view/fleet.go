@@ -245,7 +245,27 @@ type Trades struct {
 	OfferWh   int64                     `json:"offer_wh,omitempty"`
 	Selling   []*trade.Sale             `json:"selling"`
 	Buying    map[string]*trade.Circuit `json:"buying"`
+	Sell      *Side                     `json:"sell,omitempty"`
+	Buy       *Side                     `json:"buy,omitempty"`
+	Purse     *wire.Purse               `json:"purse,omitempty"`
 	Simulated bool                      `json:"simulated"`
+}
+
+// The states of a side.
+const (
+	SideOn     = "on"
+	SidePaused = "paused"
+	SideDryRun = "dry_run"
+	SideHours  = "hours" // not at this hour of the day
+)
+
+// A Side says how one side of the trades stands by the owner's wishes.
+type Side struct {
+	State            string       `json:"state"`                         // [SideOn] and so on
+	PriceMicroPerKWh int64        `json:"price_micro_per_kwh,omitempty"` // now
+	TodayWh          int64        `json:"today_wh"`                      // billed
+	Wish             wire.Wish    `json:"wish,omitzero"`
+	Would            *trade.Would `json:"would,omitempty"` // of a dry run
 }
 
 // A TradeLine is one open trade or offer of an agent.
@@ -277,6 +297,11 @@ func ParseTrades(topic string, payload []byte) ([]TradeLine, error) {
 	}
 	device := parts[3]
 	var out []TradeLine
+	for side, s := range map[string]*Side{wire.SideSell: v.Sell, wire.SideBuy: v.Buy} {
+		if s != nil && s.State != SideOn {
+			out = append(out, TradeLine{Device: device, Side: side, Phase: printable(s.State)})
+		}
+	}
 	if v.OfferID != "" {
 		out = append(out, TradeLine{Device: device, Side: "offer", ID: printable(v.OfferID), Phase: "standing", VolumeWh: v.OfferWh})
 	}

@@ -176,6 +176,9 @@ type Config struct {
 	// BatchInterval is how long the accounting node waits for a block to
 	// fill (2 ms). Every block below BatchRecords waits it out.
 	BatchInterval time.Duration
+	// TreeVotes is from how many members on the tree carries the votes too (10). With
+	// fewer a vote is sooner at all when it is sent to each.
+	TreeVotes int
 	// RecordBytes bounds one record (64 KiB).
 	RecordBytes int
 	// PendingRecords and PendingBytes bound what Submit keeps until it is
@@ -235,6 +238,7 @@ func (c *Config) setDefaults() {
 	}
 	setInt(&c.BatchRecords, 500)
 	setInt(&c.BatchBytes, 1<<20)
+	setInt(&c.TreeVotes, 10)
 	setInt(&c.RecordBytes, 64<<10)
 	setInt(&c.PendingRecords, 20000)
 	setInt(&c.PendingBytes, 64<<20)
@@ -260,7 +264,7 @@ func (c *Config) setDefaults() {
 
 func (c *Config) validate() error {
 	own, known := c.Keys[c.Self]
-	fixed := c.Keys != nil
+	fixed := c.App != nil && c.App.Epoch().Keys == nil
 	switch {
 	case !seal.ValidName(c.Self):
 		return fmt.Errorf("consensus: self: %q is not a DA id", c.Self)

@@ -429,6 +429,16 @@ func newCluster(t testing.TB, n int, every uint64, cfg peer.MemoryConfig) *clust
 	return c
 }
 
+// links gives each member so many links for blocks, before any starts.
+func (c *cluster) links(each int) {
+	for _, app := range c.apps {
+		for name := range app.links {
+			app.links[name] = each
+		}
+		app.epoch = testEpoch(1, app.order, nil, app.links, 0)
+	}
+}
+
 // tempDir is a folder for logs: in memory where the system has a file system
 // there, since logs are synced often. Benchmarks measure the disk.
 func tempDir(t testing.TB) string {

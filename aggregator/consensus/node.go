@@ -58,6 +58,7 @@ type Node struct {
 	sights   sights
 	progress atomic.Int64  // when the newest block came, Unix ns
 	height   atomic.Uint64 // of the newest block, as the application last said
+	votedFor atomic.Uint64 // the height of the newest block that this node voted for
 	stopped  atomic.Bool
 	// wholeIn is an epoch up to which this node knows all that it has said, and
 	// beyond which it can have said nothing; 0 if there is none.
@@ -72,7 +73,7 @@ type counters struct {
 	blocks, fetched, epochs, viewChanges, complaints, restarts        atomic.Uint64
 	forwarded, pulled, refused, outdated, reinjected                  atomic.Uint64
 	resubmitted, droppedIntake, droppedLater, equivocated, relaysSent atomic.Uint64
-	rejoins, below                                                    atomic.Uint64
+	rejoins, below, bundles, orphaned                                 atomic.Uint64
 	cutOffs, cutFrames                                                atomic.Uint64
 }
 
@@ -429,6 +430,7 @@ func (n *Node) Stats() Stats {
 		Refused: c.refused.Load(), Outdated: c.outdated.Load(), Reinjected: c.reinjected.Load(),
 		Resubmitted: c.resubmitted.Load(), DroppedIntake: c.droppedIntake.Load(), DroppedLater: c.droppedLater.Load(),
 		Rejoins: c.rejoins.Load(), Withheld: c.below.Load(),
+		Bundles: c.bundles.Load(), Orphaned: c.orphaned.Load(),
 		Equivocated: c.equivocated.Load(), Missed: make(map[string]uint64),
 		CutOffs: c.cutOffs.Load(), CutFrames: c.cutFrames.Load(), Peers: n.peerStats(),
 	}

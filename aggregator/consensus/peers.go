@@ -19,13 +19,15 @@ import (
 type peerState struct {
 	name string
 
-	mu      sync.Mutex
-	epoch   uint64
-	height  uint64
-	heard   time.Time
-	voted   time.Time
-	refused uint64
-	mark    mark // the newest it sent
+	mu     sync.Mutex
+	epoch  uint64
+	height uint64
+	heard  time.Time
+	voted  time.Time
+	// votedFor is the height that it said last that it had voted for.
+	votedFor uint64
+	refused  uint64
+	mark     mark // the newest it sent
 
 	// order keeps the frames of the peer in order while they are handed on. Whoever
 	// has it may wait for room in the instance's queue, so nothing that empties the
@@ -92,6 +94,16 @@ func (n *Node) noteVote(from string) {
 		ps.mu.Lock()
 		defer ps.mu.Unlock()
 		ps.voted = time.Now()
+	}
+}
+
+// noteVoted books that a member says that it has voted for a block: what the tree
+// carries of it comes only as far as it is needed.
+func (n *Node) noteVoted(ps *peerState, height uint64) {
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	if height > ps.votedFor {
+		ps.votedFor, ps.voted = height, time.Now()
 	}
 }
 

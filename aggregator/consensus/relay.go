@@ -136,6 +136,7 @@ func (i *instance) takeRelay(from string, r *peerpb.Relay, asked string) error {
 	if at.View == i.view.Load() {
 		i.feed(leader, m)
 	}
+	i.unpark(at)
 	return nil
 }
 

@@ -111,6 +111,9 @@ func (n *Node) takeStatus(ps *peerState, s *peerpb.Status) {
 	if s.GetPong() > 0 {
 		n.sights.answered(ps.name, s.GetPong(), time.Now())
 	}
+	if s.GetVoted() > 0 {
+		n.noteVoted(ps, s.GetVoted())
+	}
 	if len(s.GetYours()) > 0 {
 		if err := n.learn(s.GetYours()); err != nil {
 			n.refuse(ps.name, guard.Refused("forged_mark", "%v", err))

@@ -98,7 +98,7 @@ type simNode struct {
 
 // The lies. A twin is a second machine with the key of the first: together they
 // equivocate, vote twice and forge whatever an honest program can be made to say.
-var lies = []string{"none", "none", "none", "none", "none", "none", "twins", "twins", "silent", "withhold", "garble", "replay", "forge", "bend", "drop", "flood"}
+var lies = []string{"misvote", "none", "none", "none", "none", "none", "twins", "twins", "silent", "withhold", "garble", "replay", "forge", "bend", "drop", "flood"}
 
 func newSimulation(t *testing.T, seed uint64) *simulation { return newSimulationOf(t, seed, 0) }
 
@@ -190,6 +190,10 @@ func (s *simulation) boot(m *simNode) {
 	s.mu.Unlock()
 	cfg := s.config(m.name, &simLink{sim: s, of: m, inner: link, before: before})
 	cfg.App, cfg.Dir = m.app, "memory"
+	cfg.TreeVotes = 4
+	if s.seed%3 == 0 { // votes go to all
+		cfg.TreeVotes = 100
+	}
 	n, err := New(cfg)
 	if err != nil {
 		s.t.Fatal(err)
@@ -273,6 +277,9 @@ func (s *simulation) heard(name string, f *peerpb.Frame, m *protos.Message) {
 	case m.GetCommit() != nil && !m.GetCommit().GetAssist():
 		p := m.GetCommit()
 		place, what = fmt.Sprintf("vote of %s, epoch %d, view %d, sequence %d", name, f.GetEpoch(), p.GetView(), p.GetSeq()), p.GetDigest()
+	case f.GetBundle() != nil:
+		s.heardVoices(name, f.GetEpoch(), f.GetBundle())
+		return
 	case f.GetRelay() != nil:
 		origin, payload, err := seal.Peek(f.GetRelay().GetSeal())
 		h := &peerpb.RelayHeader{}
@@ -283,12 +290,38 @@ func (s *simulation) heard(name string, f *peerpb.Frame, m *protos.Message) {
 	default:
 		return
 	}
+	s.saidOnce(place, what)
+}
+
+func (s *simulation) saidOnce(place, what string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if have, ok := s.said[place]; ok && have != what {
 		s.wrong = append(s.wrong, "twice: "+place)
 	}
 	s.said[place] = what
+}
+
+// heardVoices is the oracle of votes that others carry: an honest carrier hands on what
+// the signer gave, and an honest signer gave one.
+func (s *simulation) heardVoices(carrier string, epoch uint64, b *peerpb.Bundle) {
+	m := s.machines[carrier]
+	if m == nil || m.node == nil {
+		return
+	}
+	i := m.node.instance()
+	if i == nil || i.epoch.Number != epoch {
+		return
+	}
+	kind := "prepare"
+	if b.GetCommit() {
+		kind = "vote"
+	}
+	for _, v := range b.GetVoices() {
+		if signer := i.name(v.GetSigner()); signer != "" && !s.evil[signer] {
+			s.saidOnce(fmt.Sprintf("%s of %s, epoch %d, view %d, sequence %d", kind, signer, epoch, b.GetView(), b.GetSeq()), b.GetDigest())
+		}
+	}
 }
 
 // counted is the oracle of logs: after a restart an honest member goes on where it
@@ -602,12 +635,27 @@ func (l *simLink) lie(to string, frame []byte, f *peerpb.Frame, m *protos.Messag
 			return nil
 		}
 	case "withhold":
-		if m.GetCommit() != nil || m.GetViewData() != nil {
+		if m.GetCommit() != nil || m.GetViewData() != nil || f.GetBundle() != nil {
 			return nil
 		}
 	case "drop": // it forwards no block
 		if f.GetRelay() != nil {
 			return nil
+		}
+	case "misvote": // it changes the votes of others that it carries
+		if b := f.GetBundle(); b != nil && len(b.GetVoices()) > 0 {
+			v := b.GetVoices()[s.draw(len(b.GetVoices()))]
+			switch s.draw(3) {
+			case 0:
+				v.Signature[s.draw(len(v.Signature))] ^= 1
+			case 1:
+				v.Signer = 1 + uint64(s.draw(len(s.names)))
+			default:
+				b.Digest = strings.Repeat("b", 64)
+			}
+			if raw, err := proto.Marshal(f); err == nil {
+				return raw
+			}
 		}
 	case "garble":
 		if s.draw(4) == 0 {

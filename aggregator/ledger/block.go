@@ -88,17 +88,13 @@ func DecodeBlock(block []byte) (header *fairwattpb.BlockHeader, headerHash [32]b
 	if err != nil {
 		return nil, headerHash, nil, err
 	}
-	if len(encoded) > MaxHeaderBytes {
-		return nil, headerHash, nil, fmt.Errorf("%w: header of %d bytes, at most %d", errBlock, len(encoded), MaxHeaderBytes)
-	}
-	header = &fairwattpb.BlockHeader{}
-	if err := unmarshal(encoded, header); err != nil {
-		return nil, headerHash, nil, fmt.Errorf("%w: %w", errBlock, err)
+	if header, headerHash, err = DecodeHeader(encoded); err != nil {
+		return nil, headerHash, nil, err
 	}
 	if int64(header.RecordCount) != int64(len(records)) {
 		return nil, headerHash, nil, fmt.Errorf("%w: record_count %d, the block has %d", errBlock, header.RecordCount, len(records))
 	}
-	return header, sha256.Sum256(encoded), records, nil
+	return header, headerHash, records, nil
 }
 
 // merkleRoot is the RFC 6962 tree hash over leaves.
@@ -119,6 +115,18 @@ func merkleRoot(leaves [][]byte) ([]byte, error) {
 		return nil, fmt.Errorf("merkle tree: %w", err)
 	}
 	return root, nil
+}
+
+// DecodeHeader reads an encoded header, and its hash, without judging it.
+func DecodeHeader(encoded []byte) (header *fairwattpb.BlockHeader, headerHash [32]byte, err error) {
+	if len(encoded) > MaxHeaderBytes {
+		return nil, headerHash, fmt.Errorf("%w: header of %d bytes, at most %d", errBlock, len(encoded), MaxHeaderBytes)
+	}
+	header = &fairwattpb.BlockHeader{}
+	if err := unmarshal(encoded, header); err != nil {
+		return nil, headerHash, fmt.Errorf("%w: %w", errBlock, err)
+	}
+	return header, sha256.Sum256(encoded), nil
 }
 
 // A Staged is a block that was built or verified on a state and can be

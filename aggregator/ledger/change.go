@@ -1,9 +1,7 @@
 package ledger
 
 import (
-	"crypto/ed25519"
 	"encoding/binary"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -330,61 +328,4 @@ func (x *execution) seated() bool {
 		}
 	}
 	return false
-}
-
-// encodeMembers is for each member by id: the id's length in a byte, the id, the key.
-func encodeMembers(m *members.Set) []byte {
-	var b []byte
-	for _, da := range m.List() {
-		b = append(b, byte(len(da.GetDa())))
-		b = append(b, da.GetDa()...)
-		b = append(b, da.GetPublicKey()...)
-	}
-	return b
-}
-
-func decodeMembers(b []byte) (map[string]ed25519.PublicKey, error) {
-	keys := make(map[string]ed25519.PublicKey)
-	for len(b) > 0 {
-		n := 1 + int(b[0])
-		if len(b) < n+ed25519.PublicKeySize {
-			return nil, errCutOff
-		}
-		keys[string(b[1:n])] = ed25519.PublicKey(b[n : n+ed25519.PublicKeySize])
-		b = b[n+ed25519.PublicKeySize:]
-	}
-	return keys, nil
-}
-
-// Turns returns the members that began to vote behind some block, in the order of the
-// chain; the genesis' are not among them. Their epochs stand in the blocks.
-func (s *State) Turns() ([]*members.Set, error) {
-	s.mu.RLock()
-	found := make([]*item, 0, len(s.tree.kinds[keyTurn]))
-	for _, it := range s.tree.kinds[keyTurn] {
-		found = append(found, it)
-	}
-	s.mu.RUnlock()
-	slices.SortFunc(found, func(a, b *item) int { return strings.Compare(a.key, b.key) })
-	var out []*members.Set
-	for _, it := range found {
-		keys, err := decodeMembers(it.value)
-		if err == nil && len(it.key) != len(keyTurn)+8 {
-			err = errCutOff
-		}
-		if err != nil {
-			return nil, fmt.Errorf("state entry %q: %w", it.key, err)
-		}
-		out = append(out, members.At(s.chain, keys, binary.BigEndian.Uint64([]byte(it.key[len(keyTurn):])), 0))
-	}
-	return out, nil
-}
-
-// TurnOf is what makes a follower of the members know those that vote behind a block.
-func TurnOf(cb *fairwattpb.CertifiedBlock, to *members.Set) (*fairwattpb.Turn, error) {
-	header, _, err := splitBlock(cb.GetBlock())
-	if err != nil {
-		return nil, err
-	}
-	return &fairwattpb.Turn{Header: header, Certificate: cb.GetCertificate(), Members: to.List()}, nil
 }

@@ -1,5 +1,10 @@
 package ledger
 
+import (
+	"fmt"
+	"strings"
+)
+
 // The kinds of steps in a participant's history.
 const (
 	StepKept     = "kept"      // a promise: credit
@@ -73,6 +78,26 @@ type Move struct {
 	WalletMicro      int64
 	EscrowMicro      int64
 	BondMicro        int64
+}
+
+// Purses returns what each participant has whose money the block moved, by id.
+func (st *Staged) Purses() (map[string]*Account, error) {
+	out := make(map[string]*Account)
+	for _, m := range st.moves {
+		out[m.Who] = nil
+	}
+	for _, c := range st.changes {
+		id, is := strings.CutPrefix(string(c.Key), keyAccount)
+		if _, moved := out[id]; !is || !moved || c.Delete {
+			continue
+		}
+		a := &Account{}
+		if err := decodeValue(c.Value, a); err != nil {
+			return nil, fmt.Errorf("account of %s: %w", id, err)
+		}
+		out[id] = a
+	}
+	return out, nil
 }
 
 // Moves returns what the block did to participants' money, in the order it happened.

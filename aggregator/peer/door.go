@@ -91,8 +91,8 @@ func (g *GRPC) replaceStream(from string) *inStream {
 		case <-old.ended:
 		default:
 			if r, ok := g.peer(from); ok {
-			r.queue.replaced()
-		}
+				r.queue.replaced()
+			}
 		}
 	}
 	g.in[from] = s

@@ -28,10 +28,10 @@ import (
 // GRPC links one DA to the others over mutually authenticated TLS 1.3. Make
 // one with [NewGRPC], hand it to agreement as its link, and call Run.
 type GRPC struct {
-	cfg       Config
-	log       *slog.Logger
-	listener  net.Listener
-	handlers  atomic.Pointer[Handlers]
+	cfg      Config
+	log      *slog.Logger
+	listener net.Listener
+	handlers atomic.Pointer[Handlers]
 
 	who       sync.RWMutex // guards what follows
 	peers     map[string]*remote

@@ -156,6 +156,7 @@ func (m *Mailer) Block(st *ledger.Staged) {
 		}
 		byDevice[n.To] = append(byDevice[n.To], e)
 	}
+	m.tellPurses(st, byDevice)
 	height := st.Header().GetHeight()
 	for to, entries := range byDevice {
 		site, ok := m.cfg.SiteOf(to)
@@ -167,6 +168,23 @@ func (m *Mailer) Block(st *ledger.Staged) {
 			m.post(outgoing{to: wire.Topics{Site: site, Device: to}, height: height, entries: entries[:n]})
 			entries = entries[n:]
 		}
+	}
+}
+
+// tellPurses tells each whose money the block moved what it has now.
+func (m *Mailer) tellPurses(st *ledger.Staged, byDevice map[string][]*fairwattpb.ReceiptEntry) {
+	purses, err := st.Purses()
+	if err != nil {
+		m.cfg.Log.Error("tell balances", "err", err)
+		return
+	}
+	for to, a := range purses {
+		if a == nil { // what came in went out again
+			continue
+		}
+		byDevice[to] = append(byDevice[to], &fairwattpb.ReceiptEntry{Sender: to, Account: &fairwattpb.AccountNotice{
+			WalletMicro: a.WalletMicro, BondMicro: a.BondMicro, LeavingMicro: a.LeavingMicro, FinesDueMicro: a.FinesDueMicro,
+		}})
 	}
 }
 

@@ -294,8 +294,16 @@ func TestBlockTellsTheOthers(t *testing.T) {
 	o.commit(sealed, o.gate(1, open))
 	told := make(map[string]*fairwattpb.ReceiptEntry)
 	for _, h := range o.flush() {
-		if len(h.receipt.GetEntries()) != 1 {
-			t.Errorf("%s heard %v", h.to, h.receipt)
+		want := 1
+		if h.to == "buyer-1" { // whose money moved
+			want = 2
+			e := h.receipt.GetEntries()[1]
+			if e.GetSender() != "buyer-1" || e.GetAccount().GetWalletMicro() != 5 || e.GetRecord() != nil || e.GetOutcome() != nil {
+				t.Errorf("the account: %v", e)
+			}
+		}
+		if len(h.receipt.GetEntries()) != want {
+			t.Fatalf("%s heard %v", h.to, h.receipt)
 		}
 		told[h.to] = h.receipt.GetEntries()[0]
 	}
@@ -306,7 +314,7 @@ func TestBlockTellsTheOthers(t *testing.T) {
 	if own := told["seller-1"]; len(own.GetRecord()) != 0 || own.GetCounter() != 1 {
 		t.Errorf("the sender was told %v", own)
 	}
-	if o.Sent() != 2 {
+	if o.Sent() != 3 {
 		t.Errorf("%d entries sent", o.Sent())
 	}
 }

@@ -711,8 +711,9 @@ type ReceiptEntry struct {
 	Sender        string                 `protobuf:"bytes,2,opt,name=sender,proto3" json:"sender,omitempty"`
 	Counter       uint64                 `protobuf:"varint,3,opt,name=counter,proto3" json:"counter,omitempty"`
 	Outcome       *Outcome               `protobuf:"bytes,4,opt,name=outcome,proto3" json:"outcome,omitempty"`
-	Record        []byte                 `protobuf:"bytes,5,opt,name=record,proto3" json:"record,omitempty"` // sealed; only in receipts to others than its sender
-	Trade         *TradeNotice           `protobuf:"bytes,6,opt,name=trade,proto3" json:"trade,omitempty"`   // set when a trade's status changed by this block
+	Record        []byte                 `protobuf:"bytes,5,opt,name=record,proto3" json:"record,omitempty"`   // sealed; only in receipts to others than its sender
+	Trade         *TradeNotice           `protobuf:"bytes,6,opt,name=trade,proto3" json:"trade,omitempty"`     // set when a trade's status changed by this block
+	Account       *AccountNotice         `protobuf:"bytes,7,opt,name=account,proto3" json:"account,omitempty"` // alone in its entry
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -789,6 +790,82 @@ func (x *ReceiptEntry) GetTrade() *TradeNotice {
 	return nil
 }
 
+func (x *ReceiptEntry) GetAccount() *AccountNotice {
+	if x != nil {
+		return x.Account
+	}
+	return nil
+}
+
+// What the sender of an entry has after a block that moved its money.
+type AccountNotice struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	WalletMicro   int64                  `protobuf:"varint,1,opt,name=wallet_micro,json=walletMicro,proto3" json:"wallet_micro,omitempty"`
+	BondMicro     int64                  `protobuf:"varint,2,opt,name=bond_micro,json=bondMicro,proto3" json:"bond_micro,omitempty"`
+	LeavingMicro  int64                  `protobuf:"varint,3,opt,name=leaving_micro,json=leavingMicro,proto3" json:"leaving_micro,omitempty"` // out of the bond
+	FinesDueMicro int64                  `protobuf:"varint,4,opt,name=fines_due_micro,json=finesDueMicro,proto3" json:"fines_due_micro,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AccountNotice) Reset() {
+	*x = AccountNotice{}
+	mi := &file_proto_fairwattpb_block_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AccountNotice) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AccountNotice) ProtoMessage() {}
+
+func (x *AccountNotice) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_fairwattpb_block_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AccountNotice.ProtoReflect.Descriptor instead.
+func (*AccountNotice) Descriptor() ([]byte, []int) {
+	return file_proto_fairwattpb_block_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *AccountNotice) GetWalletMicro() int64 {
+	if x != nil {
+		return x.WalletMicro
+	}
+	return 0
+}
+
+func (x *AccountNotice) GetBondMicro() int64 {
+	if x != nil {
+		return x.BondMicro
+	}
+	return 0
+}
+
+func (x *AccountNotice) GetLeavingMicro() int64 {
+	if x != nil {
+		return x.LeavingMicro
+	}
+	return 0
+}
+
+func (x *AccountNotice) GetFinesDueMicro() int64 {
+	if x != nil {
+		return x.FinesDueMicro
+	}
+	return 0
+}
+
 // What a block did to a trade, for its buyer and seller.
 type TradeNotice struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -803,7 +880,7 @@ type TradeNotice struct {
 
 func (x *TradeNotice) Reset() {
 	*x = TradeNotice{}
-	mi := &file_proto_fairwattpb_block_proto_msgTypes[11]
+	mi := &file_proto_fairwattpb_block_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -815,7 +892,7 @@ func (x *TradeNotice) String() string {
 func (*TradeNotice) ProtoMessage() {}
 
 func (x *TradeNotice) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_block_proto_msgTypes[11]
+	mi := &file_proto_fairwattpb_block_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -828,7 +905,7 @@ func (x *TradeNotice) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TradeNotice.ProtoReflect.Descriptor instead.
 func (*TradeNotice) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_block_proto_rawDescGZIP(), []int{11}
+	return file_proto_fairwattpb_block_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *TradeNotice) GetTradeId() string {
@@ -923,14 +1000,21 @@ const file_proto_fairwattpb_block_proto_rawDesc = "" +
 	"\x04busy\x18\x06 \x01(\v2\x11.fairwatt.v1.BusyR\x04busy\"O\n" +
 	"\x04Busy\x12!\n" +
 	"\ffrom_counter\x18\x01 \x01(\x04R\vfromCounter\x12$\n" +
-	"\x0eretry_after_ms\x18\x02 \x01(\x03R\fretryAfterMs\"\xd5\x01\n" +
+	"\x0eretry_after_ms\x18\x02 \x01(\x03R\fretryAfterMs\"\x8b\x02\n" +
 	"\fReceiptEntry\x12\x1b\n" +
 	"\trecord_id\x18\x01 \x01(\fR\brecordId\x12\x16\n" +
 	"\x06sender\x18\x02 \x01(\tR\x06sender\x12\x18\n" +
 	"\acounter\x18\x03 \x01(\x04R\acounter\x12.\n" +
 	"\aoutcome\x18\x04 \x01(\v2\x14.fairwatt.v1.OutcomeR\aoutcome\x12\x16\n" +
 	"\x06record\x18\x05 \x01(\fR\x06record\x12.\n" +
-	"\x05trade\x18\x06 \x01(\v2\x18.fairwatt.v1.TradeNoticeR\x05trade\"\x9e\x01\n" +
+	"\x05trade\x18\x06 \x01(\v2\x18.fairwatt.v1.TradeNoticeR\x05trade\x124\n" +
+	"\aaccount\x18\a \x01(\v2\x1a.fairwatt.v1.AccountNoticeR\aaccount\"\x9e\x01\n" +
+	"\rAccountNotice\x12!\n" +
+	"\fwallet_micro\x18\x01 \x01(\x03R\vwalletMicro\x12\x1d\n" +
+	"\n" +
+	"bond_micro\x18\x02 \x01(\x03R\tbondMicro\x12#\n" +
+	"\rleaving_micro\x18\x03 \x01(\x03R\fleavingMicro\x12&\n" +
+	"\x0ffines_due_micro\x18\x04 \x01(\x03R\rfinesDueMicro\"\x9e\x01\n" +
 	"\vTradeNotice\x12\x19\n" +
 	"\btrade_id\x18\x01 \x01(\tR\atradeId\x12\x16\n" +
 	"\x06status\x18\x02 \x01(\tR\x06status\x12\x1d\n" +
@@ -951,7 +1035,7 @@ func file_proto_fairwattpb_block_proto_rawDescGZIP() []byte {
 	return file_proto_fairwattpb_block_proto_rawDescData
 }
 
-var file_proto_fairwattpb_block_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
+var file_proto_fairwattpb_block_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
 var file_proto_fairwattpb_block_proto_goTypes = []any{
 	(*BlockHeader)(nil),    // 0: fairwatt.v1.BlockHeader
 	(*Block)(nil),          // 1: fairwatt.v1.Block
@@ -964,7 +1048,8 @@ var file_proto_fairwattpb_block_proto_goTypes = []any{
 	(*Receipt)(nil),        // 8: fairwatt.v1.Receipt
 	(*Busy)(nil),           // 9: fairwatt.v1.Busy
 	(*ReceiptEntry)(nil),   // 10: fairwatt.v1.ReceiptEntry
-	(*TradeNotice)(nil),    // 11: fairwatt.v1.TradeNotice
+	(*AccountNotice)(nil),  // 11: fairwatt.v1.AccountNotice
+	(*TradeNotice)(nil),    // 12: fairwatt.v1.TradeNotice
 }
 var file_proto_fairwattpb_block_proto_depIdxs = []int32{
 	4,  // 0: fairwatt.v1.Certificate.votes:type_name -> fairwatt.v1.Vote
@@ -972,12 +1057,13 @@ var file_proto_fairwattpb_block_proto_depIdxs = []int32{
 	10, // 2: fairwatt.v1.Receipt.entries:type_name -> fairwatt.v1.ReceiptEntry
 	9,  // 3: fairwatt.v1.Receipt.busy:type_name -> fairwatt.v1.Busy
 	2,  // 4: fairwatt.v1.ReceiptEntry.outcome:type_name -> fairwatt.v1.Outcome
-	11, // 5: fairwatt.v1.ReceiptEntry.trade:type_name -> fairwatt.v1.TradeNotice
-	6,  // [6:6] is the sub-list for method output_type
-	6,  // [6:6] is the sub-list for method input_type
-	6,  // [6:6] is the sub-list for extension type_name
-	6,  // [6:6] is the sub-list for extension extendee
-	0,  // [0:6] is the sub-list for field type_name
+	12, // 5: fairwatt.v1.ReceiptEntry.trade:type_name -> fairwatt.v1.TradeNotice
+	11, // 6: fairwatt.v1.ReceiptEntry.account:type_name -> fairwatt.v1.AccountNotice
+	7,  // [7:7] is the sub-list for method output_type
+	7,  // [7:7] is the sub-list for method input_type
+	7,  // [7:7] is the sub-list for extension type_name
+	7,  // [7:7] is the sub-list for extension extendee
+	0,  // [0:7] is the sub-list for field type_name
 }
 
 func init() { file_proto_fairwattpb_block_proto_init() }
@@ -991,7 +1077,7 @@ func file_proto_fairwattpb_block_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_proto_fairwattpb_block_proto_rawDesc), len(file_proto_fairwattpb_block_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   12,
+			NumMessages:   13,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -28,13 +28,17 @@ const CommandSkewMs = 120_000
 // stands as it is; over MQTT it is sealed in the name of an owner.
 type Command struct {
 	Schema string `json:"schema"`
-	Do     string `json:"do"`             // ack, block, unblock; on the socket also status
+	Do     string `json:"do"`             // ack, block, unblock; on the socket also the words of trades
 	Rule   string `json:"rule,omitempty"` // of an ack
 	By     string `json:"by,omitempty"`   // who speaks
 	Why    string `json:"why,omitempty"`
 	// A block ends at UntilMs, Unix milliseconds, or after ForMs.
 	UntilMs int64 `json:"until_ms,omitempty"`
 	ForMs   int64 `json:"for_ms,omitempty"`
+	// Of words about trades, on the socket only: what changes, how much, which trade.
+	Wish        *WishChange `json:"wish,omitempty"`
+	AmountMicro int64       `json:"amount_micro,omitempty"`
+	Trade       string      `json:"trade,omitempty"`
 	// Device is site/device, and IssuedMs the owner's clock, Unix milliseconds; it
 	// rises with each command of an owner. Both are of sealed commands only.
 	Device   string `json:"device,omitempty"`
@@ -61,6 +65,8 @@ type Result struct {
 	// status only.
 	Cost      []Cost `json:"cost,omitempty"`
 	CostSince Time   `json:"cost_since,omitzero"`
+	// Trading answers a word about trades.
+	Trading *Trading `json:"trading,omitempty"`
 }
 
 // The codes of commands that no word came of; those of words are package model's.
@@ -72,6 +78,8 @@ const (
 	CommandWrongTopic   = "wrong_topic"   // not what its topic says
 	CommandRetained     = "retained"      // kept by the broker: no one knows since when
 	CommandExpired      = "expired"       // not of the last two minutes
+	CommandNotTrading   = "not_trading"   // the device does not trade on this side
+	CommandBadValue     = "bad_value"     // a field of a word about trades is wrong
 	CommandReplayed     = "replayed"      // one of this owner with this or a later time was taken
 	CommandClockUnknown = "clock_unknown" // the device cannot tell an old command from a new one
 )

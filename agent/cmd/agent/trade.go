@@ -21,12 +21,15 @@ import (
 func tradeCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "trade",
-		Short: "Show the trades of running agents",
-		Long:  "Trades are made by a running agent as its configuration says (sections sell and buy). This command shows them.",
-		Args:  noArgs,
-		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Short: "Show and steer the trades of running agents",
+		Long: `Trades are made by a running agent as its configuration says (sections sell and buy), and
+as its owner says here: prices, hours, limits, a pause, a dry run. What is said is kept over
+a restart.`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(tradeListCommand())
+	cmd.AddCommand(tradeSays()...)
 	return cmd
 }
 

@@ -58,6 +58,7 @@ type saying struct {
 	asJSON                       bool
 	cmd                          *cobra.Command
 	needsRule, needsUntil, blank bool
+	print                        func(out io.Writer, r *wire.Result) error // nil: its text
 }
 
 func (s *saying) flags(cmd *cobra.Command) *cobra.Command {
@@ -164,6 +165,8 @@ func (s *saying) run(ctx context.Context, out io.Writer) error {
 	}
 	if s.asJSON {
 		err = json.NewEncoder(out).Encode(r)
+	} else if r.OK && s.print != nil {
+		err = s.print(out, &r)
 	} else if r.OK {
 		_, err = io.WriteString(out, resultText(&r))
 	}

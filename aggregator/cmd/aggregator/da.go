@@ -45,7 +45,7 @@ at any moment.`,
 		},
 	}
 	cmd.Flags().StringVar(&config, "config", "", "configuration file (YAML)")
-	cmd.AddCommand(resumeCommand())
+	cmd.AddCommand(resumeCommand(), daJoinCommand(), daRekeyCommand())
 	return cmd
 }
 

@@ -5,6 +5,7 @@ import (
 	"os"
 	"testing"
 
+	"fairwatt/proto/wire"
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
@@ -20,13 +21,13 @@ func TestScripts(t *testing.T) {
 
 func TestParseMoney(t *testing.T) {
 	for text, want := range map[string]int64{"1": 1_000_000, "25.50": 25_500_000, "0.000001": 1, "999999999999.999999": 999_999_999_999_999_999} {
-		if got, err := parseMoney(text); err != nil || got != want {
-			t.Errorf("parseMoney(%q) = %d, %v; want %d", text, got, err, want)
+		if got, err := wire.ParseMoney(text); err != nil || got != want {
+			t.Errorf("wire.ParseMoney(%q) = %d, %v; want %d", text, got, err, want)
 		}
 	}
 	for _, text := range []string{"", "0", "0.0", "-1", "+1", "1.", ".5", "1.0000001", "1e3", "1,5", "1.2.3", "1000000000000", " 1", "١"} {
-		if got, err := parseMoney(text); err == nil {
-			t.Errorf("parseMoney(%q) = %d", text, got)
+		if got, err := wire.ParseMoney(text); err == nil {
+			t.Errorf("wire.ParseMoney(%q) = %d", text, got)
 		}
 	}
 }

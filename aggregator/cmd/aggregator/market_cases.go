@@ -19,6 +19,7 @@ import (
 	"fairwatt/aggregator/mc"
 	"fairwatt/proto/fairwattpb"
 	"fairwatt/proto/seal"
+	"fairwatt/proto/wire"
 )
 
 // maxGrounds bounds the text that a verdict gives.
@@ -204,7 +205,7 @@ second arbiter says the same.`,
 			if by.arbiter == "" || by.key == "" || to == "" || reference == "" {
 				return usagef("--arbiter, --key, --to and --reference are required")
 			}
-			micro, err := parseMoney(amount)
+			micro, err := wire.ParseMoney(amount)
 			if err != nil {
 				return usagef("--amount: %w", err)
 			}

@@ -23,6 +23,7 @@ import (
 	"fairwatt/aggregator/wct"
 	"fairwatt/proto/fairwattpb"
 	"fairwatt/proto/seal"
+	"fairwatt/proto/wire"
 )
 
 func mcCommand() *cobra.Command {
@@ -35,7 +36,8 @@ admit participants, credit wallets, answer requests.`,
 		Args:    noArgs,
 		RunE:    helpOnly,
 	}
-	cmd.AddCommand(mcInitCommand(), mcRunCommand(), mcRegisterCommand(), mcMeterCommand(), mcDepositCommand(), mcIssueCommand(), mcRenewCommand())
+	cmd.AddCommand(mcInitCommand(), mcRunCommand(), mcRegisterCommand(), mcMeterCommand(), mcDepositCommand(), mcIssueCommand(), mcRenewCommand(),
+		mcAdmitCommand(), mcRetireCommand(), mcRekeyCommand(), mcMoveCommand())
 	return cmd
 }
 
@@ -361,7 +363,7 @@ promise twice its bond in open trades.`,
 			if to == "" || reference == "" {
 				return usagef("--to and --reference are required")
 			}
-			micro, err := parseMoney(amount)
+			micro, err := wire.ParseMoney(amount)
 			if err != nil {
 				return usagef("--amount: %w", err)
 			}
@@ -377,25 +379,6 @@ promise twice its bond in open trades.`,
 	f.BoolVar(&bond, "bond", false, "into the bond instead of the wallet")
 	f.DurationVar(&wait, "wait", 30*time.Second, "how long to wait for the chain")
 	return cmd
-}
-
-// parseMoney reads a positive amount with up to six decimals, without floats.
-func parseMoney(text string) (int64, error) {
-	whole, part, point := strings.Cut(text, ".")
-	if whole == "" || point && part == "" || len(part) > 6 || len(whole) > 12 {
-		return 0, fmt.Errorf("%q is not an amount like 25.50, with up to 12 digits before and 6 after the point", text)
-	}
-	var micro int64
-	for _, r := range whole + part + strings.Repeat("0", 6-len(part)) {
-		if r < '0' || r > '9' {
-			return 0, fmt.Errorf("%q is not an amount like 25.50", text)
-		}
-		micro = micro*10 + int64(r-'0')
-	}
-	if micro == 0 {
-		return 0, errors.New("nothing to credit")
-	}
-	return micro, nil
 }
 
 func mcIssueCommand() *cobra.Command {

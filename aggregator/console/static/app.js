@@ -46,7 +46,8 @@ function weatherNow(m) {
 function numbers(g) {
   const m = lost ? {} : g.now || {}, s = (strips.get(g.site + '/' + g.id) || {}).strip;
   const made = s && s.power_w.some(v => v !== null) ? energy(s.energy_wh) : '–';
-  return el('dl', { class: 'now' }, [['Power', m.power_w === undefined ? '–' : watts(m.power_w)], ['Last 24 h', made],
+  const meters = Object.entries(m.energy_wh || {}), byMeter = m.power_w === undefined && meters.length === 1; // no sensor of power: its meter's register
+  return el('dl', { class: 'now' }, [byMeter ? [`Meter ${meters[0][0]}`, energy(meters[0][1])] : ['Power', m.power_w === undefined ? '–' : watts(m.power_w)], ['Last 24 h', made],
     ['Price per kWh', g.offer ? money(g.offer.price_micro_per_kwh) : 'no offer'], ['Weather', weatherNow(m) || '–']]
     .map(([k, v]) => el('div', {}, el('dt', {}, k), el('dd', {}, v))));
 }
@@ -232,7 +233,7 @@ function counters(n) {
     ['Received', whole.format(n.received)], ['Accepted', whole.format(n.accepted)], ['Duplicates', whole.format(n.duplicates)],
     ['Waiting for a block', whole.format(n.pending)], ['Dropped', whole.format(n.dropped)], ['Unreadable views', whole.format(n.bad_views)],
     ['Time to final p50', took(q.p50)], ['p95', took(q.p95)], ['p99', took(q.p99)]]));
-  show('refused', n.refused, r => Object.keys(r).sort().map(k => el('li', { class: 'badge warn' }, `refused ${words(k)}: ${whole.format(r[k])}`)));
+  show('refused', n.refused || {}, r => Object.keys(r).sort().map(k => el('li', { class: 'badge warn' }, `refused ${words(k)}: ${whole.format(r[k])}`)));
 }
 
 let snap = null; // the newest snapshot

@@ -26,7 +26,7 @@ const pages = {
     const name = site + '/' + id;
     return {
       title: id,
-      nodes: [crumbs(id), live, section('History', el('div', { class: 'tabs', role: 'group', 'aria-label': 'Span of time' }, tabs), box, note), costs, tradesBox,
+      nodes: [crumbs(id), headline(id), live, section('History', el('div', { class: 'tabs', role: 'group', 'aria-label': 'Span of time' }, tabs), box, note), costs, tradesBox,
         section('Money and credit', el('p', {}, link('participant', id, `Wallet, credit and what the chain says of ${id}`)))],
       update(s) {
         const g = find(s.generators, o => o.id === id && o.site === site), mine = s.trades.filter(t => t.seller === id);
