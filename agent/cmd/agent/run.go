@@ -8,7 +8,9 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"os/signal"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -54,6 +56,7 @@ see. The gate always starts closed.`,
 const outboxFile = "agent.db"
 
 func runAgent(ctx context.Context, cfg *agent.Config, log *slog.Logger) (err error) {
+	signal.Ignore(syscall.SIGHUP) // nothing is read again, and the gate is not to close for it
 	notifier, err := systemd.New(os.Getenv)
 	if err != nil {
 		return err

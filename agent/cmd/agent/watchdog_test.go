@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -178,6 +179,10 @@ func TestRunTellsSystemd(t *testing.T) {
 	for _, want := range []string{"READY=1", "WATCHDOG=1", "WATCHDOG=1"} {
 		if got := m.next(t); got != want {
 			t.Errorf("told %q, want %q", got, want)
+		}
+		// SIGHUP does not end it: this process would go with it.
+		if err := syscall.Kill(syscall.Getpid(), syscall.SIGHUP); err != nil {
+			t.Fatal(err)
 		}
 	}
 	cancel()

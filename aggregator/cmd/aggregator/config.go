@@ -178,14 +178,3 @@ func decodeConfig(r io.Reader, into any) error {
 	}
 	return strictyaml.Decode(b, into)
 }
-
-// logger writes to stderr; stdout is for results.
-func logger(w io.Writer, level string) (*slog.Logger, error) {
-	var l slog.Level
-	if level != "" {
-		if err := l.UnmarshalText([]byte(level)); err != nil {
-			return nil, fmt.Errorf("log_level: %q is not debug, info, warn or error", level)
-		}
-	}
-	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: l})), nil
-}

@@ -37,7 +37,11 @@ at any moment.`,
 			if err := readConfig(config, &c); err != nil {
 				return err
 			}
-			return runDA(cmd.Context(), cmd, c)
+			return runDA(cmd.Context(), cmd, c, func() (string, error) {
+				next := newDAConfig()
+				err := readConfig(config, &next)
+				return next.LogLevel, err
+			})
 		},
 	}
 	cmd.Flags().StringVar(&config, "config", "", "configuration file (YAML)")
@@ -45,17 +49,19 @@ at any moment.`,
 	return cmd
 }
 
-func runDA(ctx context.Context, cmd *cobra.Command, c daConfig) error {
-	log, err := logger(cmd.ErrOrStderr(), c.LogLevel)
+// runDA runs a data aggregator. level reads the log level of its file again.
+func runDA(ctx context.Context, cmd *cobra.Command, c daConfig, level func() (string, error)) error {
+	log, err := logger(cmd, c.LogLevel)
 	if err != nil {
 		return err
 	}
-	deps, err := daDeps(c, log)
+	defer log.reloadOnHangup(ctx, level)()
+	deps, err := daDeps(c, log.Logger)
 	if err != nil {
 		return err
 	}
-	deps.Logger = log
-	unit, err := newService(os.Getenv, log)
+	deps.Logger = log.Logger
+	unit, err := newService(os.Getenv, log.Logger)
 	if err != nil {
 		return err
 	}

@@ -19,6 +19,7 @@ wallets and answers requests for power.`,
 		Args: noArgs,
 		RunE: helpOnly,
 	}
+	root.PersistentFlags().String("log-format", "text", "form of the log on stderr: text or json")
 	root.AddCommand(daCommand(), mcCommand(), chainCommand(), marketCommand(), treeCommand(), wctCommand(), versionCommand(nil))
 	return root
 }

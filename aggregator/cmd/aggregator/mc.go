@@ -218,15 +218,20 @@ record counter and may be stopped and started at any moment.`,
 			if err := readConfig(config, &c); err != nil {
 				return err
 			}
-			log, err := logger(cmd.ErrOrStderr(), c.LogLevel)
+			log, err := logger(cmd, c.LogLevel)
 			if err != nil {
 				return err
 			}
-			unit, err := newService(os.Getenv, log)
+			defer log.reloadOnHangup(cmd.Context(), func() (string, error) {
+				var next mcConfig
+				err := readConfig(config, &next)
+				return next.LogLevel, err
+			})()
+			unit, err := newService(os.Getenv, log.Logger)
 			if err != nil {
 				return err
 			}
-			centre, closeAll, err := openCentre(c, log, unit.alive)
+			centre, closeAll, err := openCentre(c, log.Logger, unit.alive)
 			if err != nil {
 				return err
 			}
@@ -248,11 +253,11 @@ func withCentre(cmd *cobra.Command, config string, wait time.Duration, do func(c
 	if c.LogLevel == "" {
 		c.LogLevel = "error" // the result says what matters
 	}
-	log, err := logger(cmd.ErrOrStderr(), c.LogLevel)
+	log, err := logger(cmd, c.LogLevel)
 	if err != nil {
 		return err
 	}
-	centre, closeAll, err := openCentre(c, log, nil)
+	centre, closeAll, err := openCentre(c, log.Logger, nil)
 	if err != nil {
 		return err
 	}
