@@ -28,9 +28,10 @@ type State struct {
 	genesis  *Genesis
 	chain    [32]byte
 	voters   voters
-	sequence []int          // of the genesis' communication tree, without failures
-	places   map[string]int // of the data aggregators in the genesis
-	arbiters map[string]ed25519.PublicKey
+	sequence []int                        // of the genesis' communication tree, without failures
+	places   map[string]int               // of the data aggregators in the genesis
+	arbiters map[string]ed25519.PublicKey // and auditors
+	auditors map[string]bool
 
 	mu           sync.RWMutex // guards what follows
 	headerHash   [32]byte
@@ -127,6 +128,9 @@ func newState(g *Genesis) (*State, error) {
 		if s.arbiters[a.ID], err = seal.ParseKey(string(a.PublicKey)); err != nil {
 			return nil, err
 		}
+	}
+	if err := s.second(g); err != nil {
+		return nil, err
 	}
 	s.places = make(map[string]int, len(g.Aggregators))
 	for i, da := range g.Aggregators {
