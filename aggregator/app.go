@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -39,7 +40,11 @@ type app struct {
 	disk   func() // is called for each wait for the disk
 	held   *consensus.Held
 
-	verified *intake.Recent[struct{}] // ids of records whose signature was checked here
+	// verified holds ids of records whose signature was checked here, by the keys of then:
+	// keys counts the changes of keys. A signature of before such a change may be none now,
+	// and all members must come to the same.
+	verified *intake.Recent[uint64]
+	keys     atomic.Uint64
 
 	mu     sync.Mutex
 	staged map[[32]byte]*ledger.Staged // verified blocks above the state, by header hash
@@ -62,8 +67,8 @@ const (
 )
 
 func (a *app) known(id [32]byte) bool {
-	_, ok := a.verified.Get(id)
-	return ok
+	keys, ok := a.verified.Get(id)
+	return ok && keys == a.keys.Load()
 }
 
 // Propose implements consensus.Application. Block time is this DA's clock, but
@@ -153,11 +158,12 @@ var errFinal = &ledger.Refusal{Code: wire.CodeReplayed, Reason: "the record stan
 
 // check is the full check of a record; it remembers a signature that holds.
 func (a *app) check(sealed []byte) (*ledger.Checked, error) {
+	keys := a.keys.Load()
 	c, err := a.state.CheckRecord(sealed)
 	if err != nil {
 		return nil, err
 	}
-	a.verified.Put(c.ID, struct{}{})
+	a.verified.Put(c.ID, keys)
 	return c, nil
 }
 
@@ -195,11 +201,14 @@ func (a *app) Commit(cb *fairwattpb.CertifiedBlock) (consensus.Decision, error) 
 	if err := a.state.Commit(st); err != nil {
 		return consensus.Decision{}, a.fail("apply", err)
 	}
+	if st.NewKeys() {
+		a.keys.Add(1) // behind the state: see check
+	}
 	a.mu.Lock()
 	clear(a.staged)
 	a.mu.Unlock()
 	a.committed(st, len(cert.GetVotes()))
-	out := consensus.Decision{RecordIDs: idsOf(st), EndsEpoch: st.EndsEpoch()}
+	out := consensus.Decision{RecordIDs: idsOf(st), EndsEpoch: st.EndsEpoch(), Reseats: st.NewKeys()}
 	if out.EndsEpoch {
 		out.Next = a.Epoch()
 	}
@@ -224,14 +233,19 @@ func (a *app) Block(height uint64) (*fairwattpb.CertifiedBlock, error) {
 // Epoch implements consensus.Application.
 func (a *app) Epoch() consensus.Epoch {
 	network, failed := a.state.Network()
-	return consensus.Epoch{
+	e := consensus.Epoch{
 		Number: a.state.Epoch(), Order: network.IDs, LastHeight: a.state.EpochFirstHeight() - 1,
 		Network: network, Failed: failed, Probes: a.state.Probes(), Tree: wct.Algorithm(a.genesis.Params.Tree),
 	}
+	a.seats(&e)
+	return e
 }
 
 // Rejoin implements consensus.Application.
 func (a *app) Rejoin(epoch uint64) ([]byte, error) {
+	if err := a.mayRejoin(); err != nil {
+		return nil, err
+	}
 	counter, from, err := a.state.Rejoining(a.self)
 	if err != nil {
 		return nil, err

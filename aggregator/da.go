@@ -68,10 +68,15 @@ type Config struct {
 // Deps are what a DA stands on.
 type Deps struct {
 	Genesis *ledger.Genesis
-	// Key signs votes and receipts: the key the genesis names for the DA.
-	Key   crypto.Signer
-	Link  Link
-	Pipes []mqtt.Pipe
+	// Key signs votes and receipts: the key that the chain names for the DA.
+	Key crypto.Signer
+	// MoreKeys are keys that the DA is to have, or had: it signs with the one that the
+	// chain names.
+	MoreKeys []crypto.Signer
+	// Observers may fetch, follow and submit beside the centres.
+	Observers []string
+	Link      Link
+	Pipes     []mqtt.Pipe
 	// CertificateEnds is when the DA's TLS certificate ends; nil: it has none.
 	CertificateEnds func() time.Time
 	// Now is the wall clock: block times and skew are measured on it. Nil
@@ -184,13 +189,12 @@ func (d *DA) open() error {
 // connect makes the parts over the open store.
 func (d *DA) connect() error {
 	chain := d.deps.Genesis.ChainID()
-	keys, err := d.deps.Genesis.Keys()
-	if err != nil {
-		return err
-	}
+	var err error
 	if d.state, err = d.store.LoadState(d.deps.Genesis); err != nil {
 		return err
 	}
+	key := &signer{self: d.cfg.ID, state: d.state, keys: append([]crypto.Signer{d.deps.Key}, d.deps.MoreKeys...)}
+	d.setPeers()
 	outcomes, err := receipt.Open(filepath.Join(d.cfg.Dir, receipt.File), d.store)
 	if err != nil {
 		return err
@@ -199,10 +203,10 @@ func (d *DA) connect() error {
 		d.log.Warn("answers.db was damaged and begins again: outcomes of before are not told a second time", "aside", aside)
 	}
 	d.mail = receipt.NewMailer(receipt.Config{
-		DA: d.cfg.ID, Key: d.deps.Key, Chain: chain, Pipes: d.deps.Pipes, SiteOf: d.siteOf, Now: d.deps.Now, Log: d.log,
+		DA: d.cfg.ID, Key: key, Chain: chain, Pipes: d.deps.Pipes, SiteOf: d.siteOf, Now: d.deps.Now, Log: d.log,
 	}, outcomes)
 	d.exchange = exchange.New(exchange.Config{
-		DA: d.cfg.ID, Key: d.deps.Key, Chain: chain, Pipes: d.deps.Pipes, Participant: d.deviceOf,
+		DA: d.cfg.ID, Key: key, Chain: chain, Pipes: d.deps.Pipes, Participant: d.deviceOf,
 		DistanceKM: d.cfg.NowcastKM, Every: d.cfg.NowcastEvery, Now: d.deps.Now, Log: d.log,
 	})
 	if d.history, err = history.Open(filepath.Join(d.cfg.Dir, history.File), history.Bounds{}, d.deps.Now()); err != nil {
@@ -226,16 +230,16 @@ func (d *DA) connect() error {
 	}
 	d.Source = d.page
 	d.app = &app{
-		self: d.cfg.ID, key: d.deps.Key,
+		self: d.cfg.ID, key: key,
 		genesis: d.deps.Genesis, now: d.deps.Now, state: d.state, store: d.store, outcomes: outcomes,
 		committed: d.committed, failed: d.page.SetFault, disk: d.deps.Disk, held: new(consensus.Held),
-		verified: intake.NewRecent[struct{}](keptSignatures), staged: make(map[[32]byte]*ledger.Staged),
+		verified: intake.NewRecent[uint64](keptSignatures), staged: make(map[[32]byte]*ledger.Staged),
 	}
 	d.intake = intake.New(intake.Config{
 		QueueMessages: d.cfg.QueueMessages, RecordsPerS: d.cfg.RecordsPerS, Burst: d.cfg.Burst, Now: d.deps.Now, Log: d.log,
 	}, intake.Needs{Check: d.app.check, Last: d.state.LastCounter, Submit: d.agree, Receipts: d.mail})
 	d.agreement = consensus.Config{
-		Self: d.cfg.ID, Key: d.deps.Key, ChainID: chain, Keys: keys, Dir: filepath.Join(d.cfg.Dir, "agreement"),
+		Self: d.cfg.ID, Key: d.deps.Key, ChainID: chain, MoreKeys: d.deps.MoreKeys, Dir: filepath.Join(d.cfg.Dir, "agreement"),
 		App: d.app, Link: d.deps.Link, Dropped: d.intake.Discarded, Disk: d.deps.Disk, Held: d.app.held, Logger: d.log,
 		RecordBytes: d.deps.Genesis.Params.MaxRecordBytes, BatchRecords: min(500, d.deps.Genesis.Params.MaxRecordsPerBlock),
 	}
@@ -277,6 +281,9 @@ func (d *DA) committed(st *ledger.Staged, votes int) {
 	d.page.Added(st, votes)
 	d.reports.added(d, st)
 	d.listMoved(st)
+	if st.NewKeys() || st.EndsEpoch() { // guests stay for some epochs
+		d.setPeers()
+	}
 }
 
 // keepGenesis puts the genesis next to the chain, so that the folder can be
@@ -356,7 +363,11 @@ func (d *DA) Run(ctx context.Context) error {
 		return nil
 	})
 	err := g.Wait()
-	if errors.Is(err, context.Canceled) {
+	switch {
+	case errors.Is(err, context.Canceled):
+		err = nil
+	case errors.Is(err, ErrRetired):
+		d.log.Info("this data aggregator has retired: it may be shut down for good", "height", d.state.Height())
 		err = nil
 	}
 	if err != nil {

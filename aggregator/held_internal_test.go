@@ -42,7 +42,7 @@ func TestCommitKnowsTheVotesOfAgreement(t *testing.T) {
 		t.Fatal(err)
 	}
 	bad := &fairwattpb.CertifiedBlock{Block: cb.Block, Certificate: raw}
-	a := &app{state: c.State, held: new(consensus.Held), verified: intake.NewRecent[struct{}](1), staged: make(map[[32]byte]*ledger.Staged)}
+	a := &app{state: c.State, held: new(consensus.Held), verified: intake.NewRecent[uint64](1), staged: make(map[[32]byte]*ledger.Staged)}
 	if err := a.VerifyCertified(bad); err == nil {
 		t.Fatal("a vote that does not hold")
 	}

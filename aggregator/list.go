@@ -43,7 +43,7 @@ func (d *DA) tellList(ctx context.Context) error {
 		if d.state.ListVersion() == 0 {
 			continue // there is no list yet
 		}
-		sealed, version, err := d.state.SealList(d.cfg.ID, d.deps.Key)
+		sealed, version, err := d.state.SealList(d.cfg.ID, d.app.key)
 		if err != nil {
 			return err
 		}

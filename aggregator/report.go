@@ -33,7 +33,7 @@ type reports struct {
 
 // added looks at a committed block: a report of this DA's own is in it, or is due now.
 func (r *reports) added(d *DA, st *ledger.Staged) {
-	if d.deps.Genesis.Params.Trust != ledger.TrustByReports {
+	if d.deps.Genesis.Params.Trust != ledger.TrustByReports || !d.isMember() {
 		return
 	}
 	r.mu.Lock()

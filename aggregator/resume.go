@@ -7,7 +7,6 @@ import (
 	"slices"
 
 	"fairwatt/aggregator/consensus"
-	"fairwatt/proto/wire"
 )
 
 // A Statement is a DA's word that it takes part again above a block.
@@ -34,9 +33,9 @@ func (d *DA) Resume(height, round uint64, others ...[]byte) (Statement, error) {
 	if err != nil {
 		return fail(err)
 	}
-	out := Statement{Need: wire.Quorum(len(d.deps.Genesis.Aggregators))}
+	out := Statement{Need: d.state.Members().Quorum()}
 	out.Text = fmt.Appendf(nil, "# %s takes part again: %s\n%s\n", d.cfg.ID, r, line)
-	chain, keys := d.agreement.ChainID, d.agreement.Keys
+	chain, keys := d.agreement.ChainID, d.state.Members().Keys()
 	kept, err := consensus.KeptResumption(d.agreement)
 	if err != nil {
 		return fail(err)

@@ -2,7 +2,9 @@ package aggregator_test
 
 import (
 	"context"
+	"crypto"
 	"crypto/ed25519"
+	"errors"
 	"fmt"
 	"log/slog"
 	"path/filepath"
@@ -151,7 +153,7 @@ func (w *town) start(id string) {
 		link = w.link(id, link)
 	}
 	da, err := aggregator.New(aggregator.Config{ID: id, Dir: filepath.Join(w.dir, id), RecordsPerS: 1e6, Burst: 1e6}, aggregator.Deps{
-		Genesis: w.g, Key: ledgertest.Key(id), Link: link, Pipes: pipes,
+		Genesis: w.g, Key: ledgertest.Key(id), MoreKeys: []crypto.Signer{ledgertest.Key(id + "-2")}, Link: link, Pipes: pipes,
 		Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		w.t.Fatal(err)
@@ -268,6 +270,12 @@ func (d *device) receipt(m mqtt.Message) {
 	signer, payload, err := seal.Open(m.Payload, seal.DomainReceipt, d.w.chain, func(id string) (ed25519.PublicKey, bool) {
 		return ledgertest.Key(id).Public().(ed25519.PublicKey), strings.HasPrefix(id, "da-")
 	})
+	var forged *seal.InvalidSignatureError
+	if errors.As(err, &forged) { // its key was changed
+		signer, payload, err = seal.Open(m.Payload, seal.DomainReceipt, d.w.chain, func(id string) (ed25519.PublicKey, bool) {
+			return ledgertest.Key(id + "-2").Public().(ed25519.PublicKey), strings.HasPrefix(id, "da-")
+		})
+	}
 	var r fairwattpb.Receipt
 	if err == nil {
 		err = proto.Unmarshal(payload, &r)

@@ -75,7 +75,7 @@ func (e *Extractor) Weather() neighbours.Weather {
 }
 
 // addStrokes counts strokes once: a sample may repeat the detector's last count
-// with a growing age.
+// with a growing age. A distance tells of a stroke where W01 takes it for one.
 func (e *Extractor) addStrokes(b *bucket, s *Sample) {
 	if v, ok := s.Get(LightningCount); ok {
 		b.hasLightning, b.lightning = true, b.lightning || v > 0
@@ -83,9 +83,8 @@ func (e *Extractor) addStrokes(b *bucket, s *Sample) {
 			b.strokes += v
 			e.place.strokesMs, e.place.hasMs = measured, true
 		}
-	}
-	if _, ok := s.Get(LightningKM); ok { // a distance is given for a strike only
-		b.hasLightning, b.lightning = true, true
+	} else if km, ok := s.Get(LightningKM); ok {
+		b.hasLightning, b.lightning = true, b.lightning || isStroke(km)
 	}
 }
 

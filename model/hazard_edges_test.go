@@ -541,6 +541,11 @@ func TestW08SaysItsDewPoint(t *testing.T) {
 		n := slices.IndexFunc(c.Inputs, func(in Input) bool { return in.Name == "dew_point" })
 		if n < 0 || (c.Inputs[n].Op != "") != compared {
 			t.Errorf("%v C: %+v", temperature, c.Inputs)
+			continue
+		}
+		r.j.ev.cfg.Cyclone.DewPointC = c.Inputs[n].Value // just high enough
+		if c = r.j.ev.explain(&r.j.rules[i], &ruleState{level: LevelBlock}, false, r.now); c.Inputs[n].Op == "" {
+			t.Errorf("%v C, at the limit: %+v", temperature, c.Inputs[n])
 		}
 	}
 }

@@ -100,9 +100,16 @@ var lightningHazard = hazard{
 // longAgo is a time before all others.
 const longAgo = -1 << 62
 
+// outOfRangeKM is what an AS3935 gives where nothing is in range (datasheet: register
+// 0x07 at 0x3F). Traces hold it in rows without a stroke.
+const outOfRangeKM = 63
+
+// isStroke says whether a distance without a count is that of a stroke.
+func isStroke(km float64) bool { return km != outOfRangeKM }
+
 // lightning is what W01 and W02 look at. A stroke is a reading of
-// lightning_km, unless lightning_count says in the same sample that there was
-// none; a count alone is strokes at an unknown distance, which confirm another
+// lightning_km in range, unless lightning_count says in the same sample that there
+// was none; a count alone is strokes at an unknown distance, which confirm another
 // and do nothing else. All times are of the sensing clock, or longAgo.
 type lightning struct {
 	strokes history // how many, over the time in which they confirm
@@ -148,7 +155,7 @@ func takeLightning(e *evidence, _ *Sample, tMs int64) {
 	switch {
 	case count.fresh:
 		strokes = count.value
-	case km.fresh:
+	case km.fresh && isStroke(km.value):
 		strokes = 1
 	}
 	if strokes > 0 {

@@ -115,6 +115,10 @@ func TestAWarningOfWhatIsToCome(t *testing.T) {
 	if l, text := r.levelOf("W09"), r.textOf("W09"); l != LevelWarn || text != "Gale, blocks in 7200 s, for 9000 s more" {
 		t.Errorf("%v, text %q", l, text)
 	}
+	i, _ := ruleIndex(r.j.rules, "W09")
+	if c := r.j.cause(i, r.now); c.Ends != "when it is withdrawn, or" || c.EndsInMs != 9_000_000 {
+		t.Errorf("ends %q in %d ms", c.Ends, c.EndsInMs)
+	}
 	r.j.Advance(w.BlockFromMs)
 	r.now = w.BlockFromMs
 	if l, text := r.levelOf("W09"), r.textOf("W09"); l != LevelBlock || text != "Gale, for 1800 s more" {

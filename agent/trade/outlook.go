@@ -29,7 +29,6 @@ func (o *outlook) step(nowMs, deliveryMs, expectedWh int64) {
 	o.lastMs, o.lastWh = nowMs, expectedWh
 	switch {
 	case !known: // a start, or a gap of the clock: what came in it is not known
-		o.ForecastWh = 0
 	case o.ForecastWh > 0:
 		o.CameWhMs += min(wh, 1<<30) * ran
 		if nowMs-o.SinceMs < deliveryMs {

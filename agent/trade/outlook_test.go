@@ -66,3 +66,35 @@ func TestOutlookBounds(t *testing.T) {
 		}
 	})
 }
+
+// A forecast is compared over steps of up to one delivery. What came in a longer gap, or
+// before the clock went back, is not known, and nothing is made of it.
+func TestOutlookOverAGap(t *testing.T) {
+	const delivery = 900_000
+	for _, c := range []struct {
+		name  string
+		ranMs int64
+		lost  int64 // all but a quarter, for nothing came
+	}{
+		{"a step of one delivery", delivery, outlookWhole - outlookLeast},
+		{"a gap", delivery + 1, 0},
+		{"a clock set back", -1, 0},
+	} {
+		o := outlook{SinceMs: 1000, ForecastWh: 500, lastMs: 1000, lastWh: 0}
+		o.step(1000+c.ranMs, delivery, 500)
+		if o.LostE4 != c.lost || o.SinceMs != 1000+c.ranMs || o.ForecastWh != 500 || o.CameWhMs != 0 {
+			t.Errorf("%s: %+v, want %d lost", c.name, o, c.lost)
+		}
+	}
+}
+
+// Each good delivery's time brings a quarter of what is lost back, rounded up, so that
+// all of it comes back.
+func TestOutlookComesBack(t *testing.T) {
+	for lost, want := range map[int64]int64{0: 0, 1: 0, 2: 1, 3: 2, 4: 3, 5: 3, 7500: 5625} {
+		o := outlook{SinceMs: 1000, ForecastWh: 500, CameWhMs: 500 * 900_000, LostE4: lost}
+		if o.compare(901_000); o.LostE4 != want {
+			t.Errorf("of %d are %d lost, want %d", lost, o.LostE4, want)
+		}
+	}
+}

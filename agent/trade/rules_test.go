@@ -245,6 +245,23 @@ func TestSellerDeliverWindow(t *testing.T) {
 	}
 }
 
+// A Start whose receipt comes late leaves less of the chain's time to deliver, and one that
+// comes too late closes nothing: what flowed after the chain's time would be paid by no one.
+func TestSellerDeliverWindowBeginsWithTheStart(t *testing.T) {
+	c := testSeller
+	c.DeliverWindowMs = 50_000
+	for lateMs, want := range map[int64][]string{49_999: {"close"}, 50_000: {"open"}} {
+		s := NewSeller(c)
+		s.Trades = []*Sale{{Delivery: Delivery{TradeID: "t", VolumeWh: 500}, Phase: sellPaid, SinceWallMs: agedMs(0), StartedWallMs: 7}}
+		in := sellerMoment()
+		actions := s.Step(in)
+		wantKinds(t, actions, "Start")
+		in.WallMs += lateMs
+		in.Outcomes = []Outcome{final(actions[0].Record, true)}
+		wantKinds(t, s.Step(in), want...)
+	}
+}
+
 func TestSellerTakesPayments(t *testing.T) {
 	pay := func(seller string, volumeWh int64) *fairwattpb.Record {
 		r := payRecord("t", "o", volumeWh)

@@ -65,7 +65,7 @@ type Sale struct {
 	RanMs            int64  `json:"ran_ms"`                    // sensing time delivered so far
 	DeliveredWh      int64  `json:"delivered_wh"`              // counted while the contactor was closed
 	RunFromWh        int64  `json:"run_from_wh"`               // register up to which DeliveredWh counts
-	StartedWallMs    int64  `json:"started_wall_ms,omitempty"` // the first Start was final
+	StartedWallMs    int64  `json:"started_wall_ms,omitempty"` // the first Start was sent
 	Bills            int    `json:"bills,omitempty"`
 	AvailableWhMs    int64  `json:"available_wh_ms,omitempty"` // forecast of a delivery times the time delivered
 	ReadWallMs       int64  `json:"read_wall_ms,omitempty"`    // of the last Start, Resume or Reading
@@ -79,7 +79,11 @@ const holdAgainMs = 30_000
 
 // readEveryMs is how often a running delivery states its register: a seller that
 // falls silent is billed by the last reading.
-const readEveryMs = 60_000
+// Where the chain gives little time it does so at least readTimes in it.
+const (
+	readEveryMs = 60_000
+	readTimes   = 6
+)
 
 // maxAvailableWh is the most that a record may say: 1 GWh.
 const maxAvailableWh = 1_000_000_000
@@ -339,7 +343,9 @@ func (s *Seller) step(in SellerInput, t *Sale) {
 	case sellPaid:
 		s.expire(in, t)
 		if t.Phase == sellPaid && s.mayBegin(in, t) {
-			t.Phase = sellStarting
+			// The chain's time to deliver begins with the block of the Start, which is no
+			// earlier than this; its receipt may be much later.
+			t.Phase, t.StartedWallMs = sellStarting, in.WallMs
 			s.send(&fairwattpb.Record{Body: &fairwattpb.Record_Start{Start: &fairwattpb.Start{
 				TradeId: t.TradeID, Reading: s.reading(in),
 			}}}, true)
@@ -407,7 +413,7 @@ func (s *Seller) deliver(in SellerInput, t *Sale) {
 		s.open(t)
 		t.enter(sellStopping, in.WallMs)
 		t.opened = true
-	case in.MeterOK && in.WallMs-t.ReadWallMs >= readEveryMs:
+	case in.MeterOK && in.WallMs-t.ReadWallMs >= min(readEveryMs, s.cfg.DeliverWindowMs/readTimes):
 		t.ReadWallMs = in.WallMs
 		s.send(&fairwattpb.Record{Body: &fairwattpb.Record_Reading{Reading: &fairwattpb.Reading{
 			TradeId: t.TradeID, Reading: s.reading(in),

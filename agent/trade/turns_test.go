@@ -149,6 +149,21 @@ func TestSellerReadsOnceAMinute(t *testing.T) {
 	}
 }
 
+// Where the chain gives a delivery seconds, once a minute would be never.
+func TestSellerReadsInAShortWindow(t *testing.T) {
+	c := testSeller
+	c.DeliverWindowMs = 48_000
+	s := NewSeller(c)
+	sale := saleOf("t", sellDelivering, 5)
+	sale.VolumeWh, sale.RunFromWh, sale.StartedWallMs, sale.ReadWallMs = 5000, 1000, sellerNowMs, sellerNowMs
+	s.Trades = []*Sale{sale}
+	in := sellerMoment()
+	in.WallMs += 7_999
+	wantKinds(t, s.Step(in))
+	in.WallMs++
+	wantKinds(t, s.Step(in), "Reading")
+}
+
 // A seller says what it could have delivered while its contactor was closed.
 func TestSellerSaysWhatStoodBy(t *testing.T) {
 	for _, c := range []struct{ expected, ran, delivered, want int64 }{

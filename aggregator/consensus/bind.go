@@ -52,8 +52,15 @@ func (i *instance) SendConsensus(target uint64, m *protos.Message) {
 	if nv := m.GetNewView(); nv != nil {
 		i.offer(nv)
 	}
-	i.node.send(i.name(target), i.encode(m))
+	if key, ok := voteOf(m); ok && i.carries(key) {
+		i.speak(key, m)
+		return
+	}
+	i.sendTo(target, m)
 }
+
+// sendTo sends a message straight to a member.
+func (i *instance) sendTo(target uint64, m *protos.Message) { i.node.send(i.name(target), i.encode(m)) }
 
 // encode frames a message once for all its receivers, and keeps own votes to
 // send them again.
@@ -73,11 +80,8 @@ func (i *instance) encode(m *protos.Message) []byte {
 		f.Mark = i.mark()
 	}
 	i.sentMsg, i.sentRaw = m, i.node.frame(f)
-	if p := m.GetPrepare(); p != nil && !p.GetAssist() {
-		i.votes[votePlace{p.GetView(), p.GetSeq(), false}] = m
-	}
-	if c := m.GetCommit(); c != nil && !c.GetAssist() {
-		i.votes[votePlace{c.GetView(), c.GetSeq(), true}] = m
+	if key, ok := voteOf(m); ok {
+		i.noteOwn(key, m)
 	}
 	return i.sentRaw
 }
@@ -233,12 +237,15 @@ func (i *instance) AuxiliaryData(msg []byte) []byte { return msg }
 
 // signVote is called by the vote book alone.
 func (i *instance) signVote(p types.Proposal, aux []byte) []byte {
+	if md, err := guard.Metadata(p.Metadata); err == nil {
+		i.node.votedFor.Store(i.epoch.LastHeight + md.GetLatestSequence())
+	}
 	i.node.mu.Lock()
 	i.node.lastVote = time.Now()
 	i.node.mu.Unlock()
 	c, payload := &i.node.cfg, guard.VotePayload(p.Header, p.Metadata, aux)
 	signature := i.sign(seal.DomainVote, payload)
-	c.Held.Put(seal.Mark(c.Keys[c.Self], seal.DomainVote, c.ChainID, c.Self, payload, signature))
+	c.Held.Put(seal.Mark(i.seat.Keys[c.Self], seal.DomainVote, c.ChainID, c.Self, payload, signature))
 	return signature
 }
 
@@ -313,6 +320,7 @@ func (i *instance) Deliver(p types.Proposal, votes []types.Signature) types.Reco
 	if err != nil {
 		i.die(&faultError{err: err})
 	}
+	i.deciding.Store(md.GetLatestSequence())
 	cb, err := i.certify(p.Header, p.Payload, p.Metadata, votes, md.GetLatestSequence())
 	if err != nil {
 		i.die(&faultError{err: err})
@@ -359,6 +367,7 @@ func (i *instance) decided(md *protos.ViewMetadata) {
 	}
 	i.sendMu.Unlock()
 	i.forget(seq)
+	i.bundles.settle(md.GetViewId(), seq, time.Now())
 }
 
 // Sync fetches the blocks this node lacks of the epoch and returns the newest

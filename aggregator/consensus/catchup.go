@@ -36,7 +36,7 @@ func (n *Node) sources(epoch Epoch) []string {
 	}
 	var out []source
 	for _, da := range epoch.Order {
-		if ps := n.peers[da]; ps != nil && da != n.cfg.Self {
+		if ps := n.peer(da); ps != nil && da != n.cfg.Self {
 			_, height := ps.claims()
 			out = append(out, source{da, height})
 		}
@@ -55,7 +55,7 @@ func (n *Node) sources(epoch Epoch) []string {
 func (n *Node) fetchMissing(ctx context.Context, i *instance) error {
 	silent := 0
 	for _, da := range n.sources(i.epoch) {
-		_, claims := n.peers[da].claims()
+		_, claims := n.peer(da).claims()
 		if claims <= n.height.Load() {
 			if silent++; silent > 1 {
 				return nil
@@ -137,7 +137,7 @@ func (n *Node) adopt(cb *fairwattpb.CertifiedBlock) (ends bool, err error) {
 func (n *Node) vouched(epoch Epoch) (number, height uint64) {
 	var epochs, heights []uint64
 	for _, da := range epoch.Order {
-		if ps := n.peers[da]; ps != nil && da != n.cfg.Self {
+		if ps := n.peer(da); ps != nil && da != n.cfg.Self {
 			e, h := ps.claims()
 			epochs, heights = append(epochs, e), append(heights, h)
 		}
@@ -161,13 +161,13 @@ func (n *Node) behind(epoch Epoch) bool {
 // what f + 1 peers claim, or no peer gives more.
 func (n *Node) catchUp(ctx context.Context, heard bool) error {
 	epoch := n.enter()
-	if err := epoch.validate(n.cfg.Self); err != nil {
+	if err := epoch.validate(); err != nil {
 		return fmt.Errorf("consensus: %w", err)
 	}
 	for ctx.Err() == nil {
 		before := n.height.Load()
 		for _, da := range n.sources(epoch) {
-			if _, claims := n.peers[da].claims(); heard && claims <= n.height.Load() {
+			if _, claims := n.peer(da).claims(); heard && claims <= n.height.Load() {
 				continue
 			}
 			err := n.askOne(ctx, da, heard)

@@ -33,9 +33,9 @@ func TestVouched(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			n.peers["da1"].note(500, 5000, time.Now()) // a node does not vouch for itself
+			n.peer("da1").note(500, 5000, time.Now()) // a node does not vouch for itself
 			for k := range tc.epochs {
-				n.peers[fmt.Sprintf("da%d", k+2)].note(tc.epochs[k], tc.heights[k], time.Now())
+				n.peer(fmt.Sprintf("da%d", k+2)).note(tc.epochs[k], tc.heights[k], time.Now())
 			}
 			if epoch, height := n.vouched(c.apps["da1"].Epoch()); epoch != tc.epoch || height != tc.height {
 				t.Errorf("epoch %d, height %d, want %d and %d", epoch, height, tc.epoch, tc.height)

@@ -61,6 +61,9 @@ func (n *Node) commit(cb *fairwattpb.CertifiedBlock, height uint64) (ends bool, 
 	close(n.commits)
 	n.commits = make(chan struct{})
 	n.mu.Unlock()
+	if decision.Reseats {
+		n.reseat()
+	}
 	return decision.EndsEpoch, nil
 }
 

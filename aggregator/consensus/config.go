@@ -61,6 +61,8 @@ type Decision struct {
 	// EndsEpoch: the block is the last of its epoch, the next one is Next.
 	EndsEpoch bool
 	Next      Epoch
+	// Reseats: candidates, keys or guests of the present epoch are others now.
+	Reseats bool
 }
 
 // An Epoch is the span of blocks over which members, their order and the
@@ -86,9 +88,17 @@ type Epoch struct {
 	// LastHeight is that of the last block before the epoch, 0 for the first
 	// epoch.
 	LastHeight uint64
+	// Keys are those of all data aggregators of the chain in this epoch, members or not:
+	// all may send, and members vote. Nil is [Config].Keys. It is not changed.
+	Keys map[string]ed25519.PublicKey
+	// Guests are no members, and told how far the chain is: candidates, and those that
+	// have just left.
+	Guests []string
+	// Left says that this data aggregator was a member and is one no more.
+	Left bool
 }
 
-func (e Epoch) validate(self string) error {
+func (e Epoch) validate() error {
 	seen := make(map[string]bool, len(e.Order))
 	for _, da := range e.Order {
 		if seen[da] {
@@ -101,8 +111,6 @@ func (e Epoch) validate(self string) error {
 		return errors.New("epoch 0: epochs count from 1")
 	case len(e.Order) < 4:
 		return fmt.Errorf("epoch %d: %d members, agreement needs 4 to bear a faulty one", e.Number, len(e.Order))
-	case !seen[self]:
-		return fmt.Errorf("epoch %d: %q is no member", e.Number, self)
 	case e.Network == nil || e.Network.N != len(e.Order):
 		return fmt.Errorf("epoch %d: the network is not of its %d members", e.Number, len(e.Order))
 	case e.Failed != nil && len(e.Failed) != len(e.Order):
@@ -138,7 +146,10 @@ type Config struct {
 	Key crypto.Signer
 	// ChainID binds every signature to the chain.
 	ChainID [32]byte
-	// Keys holds the public keys of all DAs that may ever be members.
+	// MoreKeys are keys that the DA has been given, or had: it signs with the one that
+	// the epoch names.
+	MoreKeys []crypto.Signer
+	// Keys holds the public keys of all DAs where the epochs name none; else nil.
 	Keys map[string]ed25519.PublicKey
 	// Dir is the node's own folder for the write-ahead logs. A node whose Dir
 	// is lost does not vote before the next epoch.
@@ -165,6 +176,9 @@ type Config struct {
 	// BatchInterval is how long the accounting node waits for a block to
 	// fill (2 ms). Every block below BatchRecords waits it out.
 	BatchInterval time.Duration
+	// TreeVotes is from how many members on the tree carries the votes too (10). With
+	// fewer a vote is sooner at all when it is sent to each.
+	TreeVotes int
 	// RecordBytes bounds one record (64 KiB).
 	RecordBytes int
 	// PendingRecords and PendingBytes bound what Submit keeps until it is
@@ -201,7 +215,7 @@ type Config struct {
 // poolLimits shares the pending records out. The other members together may fill
 // half with what they hand over, each an equal part.
 func (c *Config) poolLimits() pool.Limits {
-	peers := max(1, len(c.Keys)-1)
+	peers := max(1, len(c.App.Epoch().Order)-1)
 	return pool.Limits{
 		Records: c.PendingRecords, Bytes: c.PendingBytes, SenderRecords: c.SenderRecords, SenderBytes: c.SenderBytes,
 		PeerRecords: max(1, c.PendingRecords/2/peers), PeerBytes: max(c.RecordBytes, c.PendingBytes/2/peers),
@@ -224,6 +238,7 @@ func (c *Config) setDefaults() {
 	}
 	setInt(&c.BatchRecords, 500)
 	setInt(&c.BatchBytes, 1<<20)
+	setInt(&c.TreeVotes, 10)
 	setInt(&c.RecordBytes, 64<<10)
 	setInt(&c.PendingRecords, 20000)
 	setInt(&c.PendingBytes, 64<<20)
@@ -249,14 +264,15 @@ func (c *Config) setDefaults() {
 
 func (c *Config) validate() error {
 	own, known := c.Keys[c.Self]
+	fixed := c.App != nil && c.App.Epoch().Keys == nil
 	switch {
 	case !seal.ValidName(c.Self):
 		return fmt.Errorf("consensus: self: %q is not a DA id", c.Self)
 	case c.Key == nil || c.App == nil || c.Link == nil || c.Dir == "":
 		return errors.New("consensus: key, app, link and dir are required")
-	case !known:
+	case fixed && !known:
 		return fmt.Errorf("consensus: keys: none for %q itself", c.Self)
-	case !own.Equal(c.Key.Public()):
+	case fixed && !own.Equal(c.Key.Public()):
 		return fmt.Errorf("consensus: key: its public half is not the one known for %q", c.Self)
 	case c.BatchRecords < 1 || c.BatchBytes < 1 || c.BatchBytes > MaxBlockBytes:
 		return fmt.Errorf("consensus: batch of %d records and %d bytes, want at least 1 and at most %d bytes", c.BatchRecords, c.BatchBytes, MaxBlockBytes)

@@ -43,10 +43,19 @@
 //
 // The block (the pre-prepare) goes once down the tree of its view ([Tree]). Its
 // origin signs it. Each DA forwards it to its children as soon as that signature
-// holds, before it looks at the content. Votes go straight to all members. A DA
+// holds, before it looks at the content. With few members votes go straight to all
+// ([Config].TreeVotes); with many, see below. A DA
 // that sees a vote for a block it lacks waits 10 ms, then pulls the block from a
 // voter, and counts the miss against its parent. So a dead or lying forwarder
 // costs one short delay, and safety never depends on the tree.
+//
+// With many members votes are carried (bundle.go): up a tree of two levels with the
+// order of the view's tree, gathered and checked on the way, and down again as soon as
+// the leader has a quorum. That is four messages a member and block, where each to each
+// is 2(n-1). The leader also tells all, in a small frame, that there is a block: who is
+// behind a forwarder that drops finds out. What does not come in time is asked of the
+// leader, then of another member as well, and in the end own votes go to all, for a while.
+// A prepare is signed for that by who gives it; the library trusts the link alone.
 //
 // An epoch ends with the block of which Commit says so. The instance is stopped
 // from outside (inside Deliver it would lock itself up), and the next one starts

@@ -3,6 +3,7 @@ package consensus
 import (
 	"bytes"
 	"context"
+	"crypto"
 	"crypto/ed25519"
 	"crypto/sha256"
 	"encoding/hex"
@@ -47,6 +48,8 @@ type fakeApp struct {
 	checks  atomic.Int64      // of records
 	// noRejoin: this one asks for no end of an epoch.
 	noRejoin bool
+	town     *fakeTown // nil: the members stay
+	pubs     map[string]ed25519.PublicKey
 	onBlock  func(height uint64, records int)
 	sync     *os.File // synced at each commit when set
 }
@@ -209,13 +212,16 @@ func (a *fakeApp) VerifyCertified(cb *fairwattpb.CertifiedBlock) error {
 	}
 	votes := make(map[string]bool)
 	for _, v := range c.Votes {
-		if seal.Verify(a.keys[v.Da], seal.DomainVote, testChain, v.Da, guard.VotePayload(b.Header, c.Metadata, v.Aux), v.Signature) {
+		key := a.keys[v.Da]
+		if a.town != nil {
+			key = a.town.keys[v.Da]
+		}
+		if key != nil && seal.Verify(key, seal.DomainVote, testChain, v.Da, guard.VotePayload(b.Header, c.Metadata, v.Aux), v.Signature) {
 			votes[v.Da] = true
 		}
 	}
-	n := len(a.order)
-	if quorum := wire.Quorum(n); len(votes) < quorum {
-		return fmt.Errorf("%d valid votes, want %d", len(votes), quorum)
+	if !quorumOf(votes, a.order) {
+		return fmt.Errorf("%d valid votes, want %d of %v", len(votes), wire.Quorum(len(a.order)), a.order)
 	}
 	return nil
 }
@@ -249,11 +255,16 @@ func (a *fakeApp) Commit(cb *fairwattpb.CertifiedBlock) (Decision, error) {
 	decision := Decision{}
 	for _, r := range b.Records {
 		decision.RecordIDs = append(decision.RecordIDs, recordID(r))
+		decision.Reseats = a.takeRecord(r, h.Epoch) || decision.Reseats
+	}
+	if decision.Reseats {
+		a.seat()
 	}
 	rejoined := slices.ContainsFunc(b.Records, func(r []byte) bool { return bytes.HasPrefix(r, fmt.Appendf(nil, "record rejoin %d ", h.Epoch)) })
 	if h.Height-a.epoch.LastHeight < a.every && !rejoined {
 		return decision, nil
 	}
+	a.turn()
 	var order, last []string
 	for _, da := range a.order {
 		if a.failed[da] {
@@ -264,6 +275,9 @@ func (a *fakeApp) Commit(cb *fairwattpb.CertifiedBlock) (Decision, error) {
 	}
 	clear(a.failed)
 	a.epoch = testEpoch(a.epoch.Number+1, order, last, a.links, h.Height)
+	if a.town != nil {
+		a.seat()
+	}
 	decision.EndsEpoch, decision.Next = true, a.epoch
 	return decision, nil
 }
@@ -296,6 +310,9 @@ func (a *fakeApp) Rejoin(epoch uint64) ([]byte, error) {
 	if a.noRejoin {
 		return nil, errors.New("too soon")
 	}
+	if a.town != nil && a.town.keys[a.self] == nil {
+		return nil, errors.New("not admitted")
+	}
 	return fmt.Appendf(nil, "record rejoin %d of %s", epoch, a.self), nil
 }
 
@@ -318,6 +335,24 @@ func (a *fakeApp) header(t *testing.T, height uint64) *fairwattpb.BlockHeader {
 		t.Fatal(err)
 	}
 	return h
+}
+
+// votes are the members in the certificate of a block.
+func (a *fakeApp) votes(t testing.TB, height uint64) []string {
+	t.Helper()
+	cb, err := a.Block(height)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &fairwattpb.Certificate{}
+	if err := proto.Unmarshal(cb.Certificate, c); err != nil {
+		t.Fatal(err)
+	}
+	var out []string
+	for _, v := range c.Votes {
+		out = append(out, v.Da)
+	}
+	return out
 }
 
 // lastOf is the header of the last block of an epoch that has ended.
@@ -348,6 +383,8 @@ type cluster struct {
 	stops map[string]func()
 	sent  []string
 	mu    sync.Mutex
+	fresh func(name string) *fakeApp // a ledger without blocks
+	ends  map[string]error           // of nodes that ended by themselves
 	tweak func(*Config)
 	mend  func(*Node)
 
@@ -364,7 +401,7 @@ func newCluster(t testing.TB, n int, every uint64, cfg peer.MemoryConfig) *clust
 	c := &cluster{
 		t: t, keys: make(map[string]ed25519.PrivateKey), pubs: make(map[string]ed25519.PublicKey), apps: make(map[string]*fakeApp),
 		dirs: make(map[string]string), net: peer.NewMemory(cfg), nodes: make(map[string]*Node), stops: make(map[string]func()),
-		done: make(chan struct{}), wait: wait,
+		done: make(chan struct{}), wait: wait, ends: make(map[string]error),
 	}
 	links := make(map[string]int)
 	for k := range n {
@@ -375,9 +412,13 @@ func newCluster(t testing.TB, n int, every uint64, cfg peer.MemoryConfig) *clust
 		links[name] = 1
 	}
 	links[c.names[0]] = 2
+	c.fresh = func(name string) *fakeApp {
+		app := newFakeApp(c.pubs, c.names, links, every)
+		app.self = name
+		return app
+	}
 	for _, name := range c.names {
-		c.apps[name] = newFakeApp(c.pubs, c.names, links, every)
-		c.apps[name].self = name
+		c.apps[name] = c.fresh(name)
 		c.dirs[name] = tempDir(t)
 	}
 	t.Cleanup(func() {
@@ -386,6 +427,16 @@ func newCluster(t testing.TB, n int, every uint64, cfg peer.MemoryConfig) *clust
 		c.helpers.Wait()
 	})
 	return c
+}
+
+// links gives each member so many links for blocks, before any starts.
+func (c *cluster) links(each int) {
+	for _, app := range c.apps {
+		for name := range app.links {
+			app.links[name] = each
+		}
+		app.epoch = testEpoch(1, app.order, nil, app.links, 0)
+	}
 }
 
 // tempDir is a folder for logs: in memory where the system has a file system
@@ -418,6 +469,9 @@ func (c *cluster) config(name string, link Link) Config {
 	cfg := Config{
 		Self: name, Key: c.keys[name], ChainID: testChain, Keys: c.pubs, Dir: c.dirs[name], App: c.apps[name], Link: link, Logger: log,
 		SenderRecords: 20000, SenderBytes: 64 << 20,
+	}
+	if c.apps[name].town != nil {
+		cfg.Keys, cfg.MoreKeys = nil, []crypto.Signer{secondKey(name)}
 	}
 	if c.tweak != nil {
 		c.tweak(&cfg)
@@ -474,9 +528,13 @@ func (c *cluster) run(name string, n *Node, link func(context.Context, peer.Hand
 		synctest.Wait()
 	}
 	wg.Go(func() {
-		if err := n.Run(ctx); err != nil {
+		err := n.Run(ctx)
+		if err != nil && !errors.Is(err, ErrRetired) {
 			c.t.Errorf("%s: %v", name, err)
 		}
+		c.mu.Lock()
+		c.ends[name] = err
+		c.mu.Unlock()
 	})
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -493,6 +551,13 @@ func (c *cluster) stop(name string) {
 	if stop != nil {
 		stop()
 	}
+}
+
+// ended is why a node ended by itself.
+func (c *cluster) ended(name string) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.ends[name]
 }
 
 func (c *cluster) stopAll() {

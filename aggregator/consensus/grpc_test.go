@@ -166,14 +166,26 @@ func BenchmarkAgreement(b *testing.B) {
 			if rate > 0 {
 				name = fmt.Sprintf("%s/%d-per-s", over, rate)
 			}
-			b.Run(name, func(b *testing.B) { benchmark(b, over, rate) })
+			b.Run(name, func(b *testing.B) { benchmark(b, 4, over, rate) })
 		}
 	}
 }
 
-func benchmark(b *testing.B, over string, rate int) {
-	c := newCluster(b, 4, 100, peer.MemoryConfig{Seed: 1, MinDelay: 200 * time.Microsecond, MaxDelay: time.Millisecond})
+// BenchmarkMembers measures many nodes in one process with fsync, at 250 records a
+// second and as fast as they go.
+func BenchmarkMembers(b *testing.B) {
+	for _, n := range []int{16, 50} {
+		for _, rate := range []int{250, 0} {
+			b.Run(fmt.Sprintf("%d-members/%d-per-s", n, rate), func(b *testing.B) { benchmark(b, n, "memory", rate) })
+		}
+	}
+}
+
+func benchmark(b *testing.B, n int, over string, rate int) {
+	c := newCluster(b, n, 100, peer.MemoryConfig{Seed: 1, MinDelay: 200 * time.Microsecond, MaxDelay: time.Millisecond})
 	c.wall = true
+	c.wait = 2 * time.Minute
+	c.links(4)
 	for name, app := range c.apps {
 		f, err := os.Create(filepath.Join(c.dirs[name], "chain"))
 		if err != nil {
@@ -194,8 +206,10 @@ func benchmark(b *testing.B, over string, rate int) {
 	} else {
 		c.start(c.names...)
 	}
-	c.submit("da1", 300)
-	c.allDecided(c.names...)
+	for range 10 {
+		c.submit("da1", 300)
+		c.allDecided(c.names...)
+	}
 	records := max(b.N, 2000)
 	began := make([]time.Time, records+1)
 	took := make([]time.Duration, records+1)

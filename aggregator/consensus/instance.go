@@ -42,6 +42,7 @@ type instance struct {
 	node   *Node
 	epoch  Epoch
 	self   uint64
+	key    crypto.Signer // of the epoch
 	ids    map[string]uint64
 	forest *forest
 	seat   guard.Guard // without view and last
@@ -60,18 +61,20 @@ type instance struct {
 	view     atomic.Uint64
 	viewFrom atomic.Int64 // when the view began, Unix ns
 	last     atomic.Uint64
+	deciding atomic.Uint64 // the newest sequence that was decided and may not be stored yet
 	below    atomic.Uint64 // proposals in a row that a promise forbade
 
 	sendMu   sync.Mutex
 	sentMsg  *protos.Message // the last message broadcast, and its frame
 	sentRaw  []byte
 	sentPP   *protos.Message
-	votes    map[votePlace]*protos.Message // own, of undecided sequences
+	votes    map[votePlace]ownVote // of undecided sequences
 	markMu   sync.Mutex
 	marked   mark     // the newest signed
 	offered  [2]offer // the newest new views, guarded by markMu
 	keepMu   sync.Mutex
 	kept     map[keptKey]*protos.Message
+	bundles  bundles
 	wishes   wishes
 	told     map[uint64]told // of blocks under way, by member
 	wants    map[guard.Place]*want
@@ -88,6 +91,22 @@ type instance struct {
 type votePlace struct {
 	view, seq uint64
 	commit    bool
+}
+
+// ownVote is a vote of this node, and when it first gave it.
+type ownVote struct {
+	msg *protos.Message
+	at  time.Time
+}
+
+// noteOwn keeps a vote of this node, to send it again; i.sendMu is held.
+func (i *instance) noteOwn(key ballotKey, m *protos.Message) {
+	place := votePlace{key.view, key.seq, key.commit}
+	at := time.Now()
+	if have, ok := i.votes[place]; ok {
+		at = have.at
+	}
+	i.votes[place] = ownVote{m, at}
 }
 
 func (i *instance) n() uint64 { return uint64(len(i.epoch.Order)) }
@@ -108,12 +127,12 @@ func (i *instance) guard() guard.Guard {
 // open prepares the instance of an epoch from the log and the stored blocks.
 func (n *Node) open(ctx context.Context, epoch Epoch, entered bool, r *Resumption) (*instance, error) {
 	i := &instance{
-		node: n, epoch: epoch, forest: n.forestOf(epoch), ids: make(map[string]uint64), queues: make(map[string]chan *peerpb.Frame), large: make(map[string]chan struct{}),
-		votes: make(map[votePlace]*protos.Message), kept: make(map[keptKey]*protos.Message), wants: make(map[guard.Place]*want),
+		node: n, epoch: epoch, key: n.cfg.signer(epoch), forest: n.forestOf(epoch), ids: make(map[string]uint64), queues: make(map[string]chan *peerpb.Frame), large: make(map[string]chan struct{}),
+		votes: make(map[votePlace]ownVote), kept: make(map[keptKey]*protos.Message), wants: make(map[guard.Place]*want),
 		wishes: wishes{view: make(map[uint64]uint64), helped: make(map[uint64]time.Time), answers: make(map[uint64]int), proved: make(map[uint64]time.Time)},
-		told:   make(map[uint64]told),
-		ended:  make(chan struct{}), turnstile: lockup.NewTurnstile(), seat: guard.Guard{
-			ChainID: n.cfg.ChainID, Self: n.cfg.Self, Keys: n.cfg.Keys, BlockBytes: n.cfg.blockBytes(), Epoch: epoch.Number, Running: true, Order: epoch.Order,
+		told:   make(map[uint64]told), bundles: newBundles(),
+		ended: make(chan struct{}), turnstile: lockup.NewTurnstile(), seat: guard.Guard{
+			ChainID: n.cfg.ChainID, Self: n.cfg.Self, Keys: n.cfg.keysOf(epoch), BlockBytes: n.cfg.blockBytes(), Epoch: epoch.Number, Running: true, Order: epoch.Order,
 			Held: n.cfg.Held,
 		},
 	}
@@ -400,6 +419,14 @@ func (i *instance) handle(from string, f *peerpb.Frame) {
 		}
 		return
 	}
+	if b := f.GetBundle(); b != nil {
+		if err := i.takeBundle(from, b); errors.Is(err, guard.ErrOutdated) {
+			i.node.count.outdated.Add(1)
+		} else if err != nil {
+			i.node.refuse(from, err)
+		}
+		return
+	}
 	m := &protos.Message{}
 	if err := proto.Unmarshal(f.GetMessage(), m); err != nil {
 		i.node.refuse(from, guard.Refused("malformed", "message: %v", err))
@@ -481,7 +508,7 @@ func messageSeq(m *protos.Message) uint64 {
 // sign signs for this node, and ends the calling goroutine if it cannot.
 func (i *instance) sign(d seal.Domain, payload []byte) []byte {
 	n := i.node
-	signature, err := n.cfg.Key.Sign(nil, seal.Preimage(d, n.cfg.ChainID, n.cfg.Self, payload), crypto.Hash(0))
+	signature, err := i.key.Sign(nil, seal.Preimage(d, n.cfg.ChainID, n.cfg.Self, payload), crypto.Hash(0))
 	if err != nil {
 		i.die(&faultError{fmt.Errorf("sign: %w", err), true})
 	}

@@ -1,6 +1,8 @@
 package consensus
 
 import (
+	"time"
+
 	"fairwatt/aggregator/consensus/guard"
 	"fairwatt/proto/peerpb"
 
@@ -58,8 +60,9 @@ func (i *instance) forget(seq uint64) {
 }
 
 // again processes the kept messages of the current view once more, blocks first,
-// and sends the own votes to all once more.
-func (i *instance) again(resend bool) {
+// and sends the own votes to all that are older than stall. A block that has just begun
+// after a time without any is not late.
+func (i *instance) again(resend bool, stall time.Duration) {
 	view, last := i.view.Load(), i.last.Load()
 	var feed [3][]keptKey
 	i.keepMu.Lock()
@@ -82,16 +85,20 @@ func (i *instance) again(resend bool) {
 	}
 	i.sendMu.Lock()
 	var own []*protos.Message
-	for at, m := range i.votes {
-		if at.view == view && at.seq > last {
-			own = append(own, m)
+	for at, v := range i.votes {
+		if at.view == view && at.seq > last && time.Since(v.at) >= stall {
+			own = append(own, v.msg)
 		}
 	}
 	i.sendMu.Unlock()
+	if len(own) == 0 {
+		return
+	}
+	i.bundles.failed(last + 1)
 	for _, m := range own {
 		for id := uint64(1); id <= i.n(); id++ {
 			if id != i.self {
-				i.SendConsensus(id, m)
+				i.sendTo(id, m)
 			}
 		}
 	}

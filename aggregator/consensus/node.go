@@ -28,7 +28,7 @@ type Node struct {
 	cfg   Config
 	log   *slog.Logger
 	pool  *pool.Pool
-	peers map[string]*peerState // by DA id, this node's own included
+	peers atomic.Pointer[map[string]*peerState] // by DA id, this node's own included; replaced, never changed
 	rules rules
 	// adjust, set by tests alone, may change the library's surroundings before
 	// it starts.
@@ -58,6 +58,7 @@ type Node struct {
 	sights   sights
 	progress atomic.Int64  // when the newest block came, Unix ns
 	height   atomic.Uint64 // of the newest block, as the application last said
+	votedFor atomic.Uint64 // the height of the newest block that this node voted for
 	stopped  atomic.Bool
 	// wholeIn is an epoch up to which this node knows all that it has said, and
 	// beyond which it can have said nothing; 0 if there is none.
@@ -72,7 +73,7 @@ type counters struct {
 	blocks, fetched, epochs, viewChanges, complaints, restarts        atomic.Uint64
 	forwarded, pulled, refused, outdated, reinjected                  atomic.Uint64
 	resubmitted, droppedIntake, droppedLater, equivocated, relaysSent atomic.Uint64
-	rejoins, below                                                    atomic.Uint64
+	rejoins, below, bundles, orphaned                                 atomic.Uint64
 	cutOffs, cutFrames                                                atomic.Uint64
 }
 
@@ -86,19 +87,17 @@ func New(cfg Config) (*Node, error) {
 	}
 	n := &Node{
 		cfg: cfg, log: cfg.Logger.With("part", "consensus", "da", cfg.Self),
-		pool:  pool.New(cfg.poolLimits()),
-		peers: make(map[string]*peerState), rules: strict,
+		pool: pool.New(cfg.poolLimits()), rules: strict,
 		intake: newHanded(), wakeUp: make(chan struct{}, 1), heard: make(chan struct{}, 1),
 		logs: wal.Dir(cfg.Dir), told: make(map[string]bool),
 		commits: make(chan struct{}), missed: make(map[string]*edgeCount), refused: make(map[string]uint64),
 		conduct: guard.NewConduct(cfg.faulty()),
 	}
-	for id := range cfg.Keys {
-		n.peers[id] = &peerState{name: id}
-	}
 	n.epoch = cfg.App.Epoch()
+	n.peers.Store(&map[string]*peerState{})
+	n.meet(n.epoch)
 	n.height.Store(cfg.App.Height())
-	if err := n.epoch.validate(cfg.Self); err != nil {
+	if err := n.epoch.validate(); err != nil {
 		return nil, fmt.Errorf("consensus: %w", err)
 	}
 	return n, nil
@@ -152,7 +151,7 @@ func (n *Node) Receive(from string, raw []byte) {
 		n.refuse(from, ruling.Err())
 		return
 	}
-	ps := n.peers[f.GetSender()]
+	ps := n.peer(f.GetSender())
 	ps.note(f.GetEpoch(), f.GetHeight(), time.Now())
 	n.noteMark(ps, f.GetMark())
 	switch f.GetBody().(type) {
@@ -224,7 +223,7 @@ func (n *Node) guard() guard.Guard {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return guard.Guard{
-		ChainID: n.cfg.ChainID, Self: n.cfg.Self, Keys: n.cfg.Keys, BlockBytes: n.cfg.blockBytes(),
+		ChainID: n.cfg.ChainID, Self: n.cfg.Self, Keys: n.cfg.keysOf(n.epoch), BlockBytes: n.cfg.blockBytes(),
 		Epoch: n.epoch.Number, Running: n.inst != nil, Order: n.epoch.Order,
 	}
 }
@@ -241,8 +240,11 @@ func (n *Node) loop(ctx context.Context) error {
 	n.recall(ctx)
 	for ctx.Err() == nil {
 		epoch := n.enter()
-		if err := epoch.validate(n.cfg.Self); err != nil {
+		if err := epoch.validate(); err != nil {
 			return fmt.Errorf("consensus: %w", err)
+		}
+		if epoch.Left {
+			return n.linger(ctx, epoch)
 		}
 		err := n.runEpoch(ctx, epoch)
 		if n.over(epoch) {
@@ -327,11 +329,17 @@ func (n *Node) enter() Epoch {
 		n.count.epochs.Add(epoch.Number - n.epoch.Number)
 	}
 	n.epoch = epoch
+	n.meet(epoch)
 	return epoch
 }
 
 func (n *Node) runEpoch(ctx context.Context, epoch Epoch) error {
 	known := n.wholeIn.Load()
+	if err := n.mayVote(epoch); err != nil {
+		n.mayNotVote(epoch, err)
+		defer n.following.Store(nil)
+		return n.follow(ctx, epoch, func() bool { return false })
+	}
 	resume, hold := n.resumption(epoch)
 	var inst *instance
 	var err error
@@ -363,7 +371,7 @@ func (n *Node) runEpoch(ctx context.Context, epoch Epoch) error {
 	n.inst = inst
 	n.mu.Unlock()
 	n.progress.Store(time.Now().UnixNano())
-	for _, ps := range n.peers {
+	for _, ps := range *n.peers.Load() {
 		ps.order.Lock()
 		n.releaseHeld(ps, inst)
 		ps.order.Unlock()
@@ -422,6 +430,7 @@ func (n *Node) Stats() Stats {
 		Refused: c.refused.Load(), Outdated: c.outdated.Load(), Reinjected: c.reinjected.Load(),
 		Resubmitted: c.resubmitted.Load(), DroppedIntake: c.droppedIntake.Load(), DroppedLater: c.droppedLater.Load(),
 		Rejoins: c.rejoins.Load(), Withheld: c.below.Load(),
+		Bundles: c.bundles.Load(), Orphaned: c.orphaned.Load(),
 		Equivocated: c.equivocated.Load(), Missed: make(map[string]uint64),
 		CutOffs: c.cutOffs.Load(), CutFrames: c.cutFrames.Load(), Peers: n.peerStats(),
 	}

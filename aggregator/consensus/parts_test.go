@@ -31,7 +31,7 @@ func TestTreeOfViews(t *testing.T) {
 				e.Network.OverheadUs[i][j] = rapid.Int64Range(1, 10_000).Draw(t, "overhead")
 			}
 		}
-		if err := e.validate("da0"); err != nil {
+		if err := e.validate(); err != nil {
 			t.Fatal(err)
 		}
 		f := &forest{epoch: e, views: make(map[uint64]func() *tree)}

@@ -19,13 +19,15 @@ import (
 type peerState struct {
 	name string
 
-	mu      sync.Mutex
-	epoch   uint64
-	height  uint64
-	heard   time.Time
-	voted   time.Time
-	refused uint64
-	mark    mark // the newest it sent
+	mu     sync.Mutex
+	epoch  uint64
+	height uint64
+	heard  time.Time
+	voted  time.Time
+	// votedFor is the height that it said last that it had voted for.
+	votedFor uint64
+	refused  uint64
+	mark     mark // the newest it sent
 
 	// order keeps the frames of the peer in order while they are handed on. Whoever
 	// has it may wait for room in the instance's queue, so nothing that empties the
@@ -83,15 +85,25 @@ func (ps *peerState) hold(f *peerpb.Frame, most int) {
 // heldMost is how many bytes are held of one peer: its part of all, and room for a
 // block in any case.
 func (n *Node) heldMost() int {
-	return max(heldBytes/max(1, len(n.peers)), 2*n.cfg.blockBytes())
+	return max(heldBytes/max(1, len(*n.peers.Load())), 2*n.cfg.blockBytes())
 }
 
 // noteVote books that a member's vote came.
 func (n *Node) noteVote(from string) {
-	if ps := n.peers[from]; ps != nil {
+	if ps := n.peer(from); ps != nil {
 		ps.mu.Lock()
 		defer ps.mu.Unlock()
 		ps.voted = time.Now()
+	}
+}
+
+// noteVoted books that a member says that it has voted for a block: what the tree
+// carries of it comes only as far as it is needed.
+func (n *Node) noteVoted(ps *peerState, height uint64) {
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	if height > ps.votedFor {
+		ps.votedFor, ps.voted = height, time.Now()
 	}
 }
 
@@ -118,7 +130,7 @@ func (n *Node) refuse(from string, err error) {
 	cut := n.conduct.Broke(from, rule, now)
 	until := n.conduct.Until(from, now)
 	n.mu.Unlock()
-	if ps := n.peers[from]; ps != nil {
+	if ps := n.peer(from); ps != nil {
 		ps.mu.Lock()
 		ps.refused++
 		ps.mu.Unlock()
@@ -133,17 +145,19 @@ func (n *Node) refuse(from string, err error) {
 }
 
 // faulty is how many members agreement bears.
-func (c *Config) faulty() int { return wire.Faulty(len(c.Keys)) }
+func (c *Config) faulty() int { return wire.Faulty(len(c.App.Epoch().Order)) }
 
 // blockBytes bounds an encoded block: the records, what each is wrapped in, and the
 // header.
 func (c *Config) blockBytes() int { return c.BatchBytes + 16*c.BatchRecords + 4096 }
 
 func (n *Node) peerStats() map[string]PeerStats {
-	out := make(map[string]PeerStats, len(n.peers))
+	epoch, _, _ := n.position()
+	out := make(map[string]PeerStats, len(epoch.Order))
 	now := time.Now()
-	for id, ps := range n.peers {
-		if id == n.cfg.Self {
+	for _, id := range epoch.Order {
+		ps := n.peer(id)
+		if id == n.cfg.Self || ps == nil {
 			continue
 		}
 		ps.mu.Lock()

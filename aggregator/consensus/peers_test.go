@@ -69,7 +69,7 @@ func TestFullQueueIsEmptied(t *testing.T) {
 	}
 	queue := make(chan *peerpb.Frame)
 	n.inst = &instance{node: n, epoch: Epoch{Number: 1}, ctx: t.Context(), queues: map[string]chan *peerpb.Frame{"da2": queue}}
-	ps, sorted, booked := n.peers["da2"], make(chan struct{}), make(chan struct{})
+	ps, sorted, booked := n.peer("da2"), make(chan struct{}), make(chan struct{})
 	go func() { n.sort(ps, &peerpb.Frame{Epoch: 1}, guard.Take); close(sorted) }()
 	for ps.order.TryLock() { // until it waits for room
 		ps.order.Unlock()

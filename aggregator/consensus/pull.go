@@ -35,8 +35,13 @@ func (i *instance) expectBlock(sender uint64, m *protos.Message) {
 	default:
 		return
 	}
-	at := guard.Place{Epoch: i.epoch.Number, View: view, Seq: seq}
-	if view != i.view.Load() || seq <= i.last.Load() || seq > i.last.Load()+2 || i.leader(view) == i.self || i.node.blocks.get(at) != nil {
+	i.expect(guard.Place{Epoch: i.epoch.Number, View: view, Seq: seq}, sender, digest)
+}
+
+// expect notes that a member has the block of a place.
+func (i *instance) expect(at guard.Place, sender uint64, digest string) {
+	last := i.last.Load()
+	if at.View != i.view.Load() || at.Seq <= last || at.Seq > last+2 || i.leader(at.View) == i.self || sender == i.self || i.node.blocks.get(at) != nil {
 		return
 	}
 	i.keepMu.Lock()

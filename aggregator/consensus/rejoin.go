@@ -47,7 +47,7 @@ func (n *Node) follow(ctx context.Context, epoch Epoch, enough func() bool) erro
 		}
 		ask := due(&asked, time.Now(), askEvery)
 		if _, height := n.vouched(epoch); height > n.height.Load() || ask {
-			if err := n.catchUp(ctx, true); err != nil {
+			if err := n.catchUp(ctx, n.known(epoch)); err != nil {
 				return err
 			}
 		}

@@ -74,7 +74,7 @@ func (i *instance) originate(m *protos.Message) {
 		i.fault(fmt.Errorf("encode block: %w", err))
 		return
 	}
-	sealed, err := seal.Seal(n.cfg.Key, n.cfg.Self, seal.DomainRelay, n.cfg.ChainID, header)
+	sealed, err := seal.Seal(i.key, n.cfg.Self, seal.DomainRelay, n.cfg.ChainID, header)
 	if err != nil {
 		i.finish(&faultError{fmt.Errorf("sign block: %w", err), true})
 		return
@@ -136,6 +136,7 @@ func (i *instance) takeRelay(from string, r *peerpb.Relay, asked string) error {
 	if at.View == i.view.Load() {
 		i.feed(leader, m)
 	}
+	i.unpark(at)
 	return nil
 }
 

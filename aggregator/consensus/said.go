@@ -54,7 +54,7 @@ func (i *instance) mark() []byte {
 	n := i.node
 	payload, err := proto.Marshal(&peerpb.Mark{Epoch: i.epoch.Number, Said: said})
 	if err == nil {
-		payload, err = seal.Seal(n.cfg.Key, n.cfg.Self, guard.DomainMark, n.cfg.ChainID, payload)
+		payload, err = seal.Seal(i.key, n.cfg.Self, guard.DomainMark, n.cfg.ChainID, payload)
 	}
 	if err != nil {
 		n.log.Warn("sign mark", "err", err)
@@ -111,6 +111,9 @@ func (n *Node) takeStatus(ps *peerState, s *peerpb.Status) {
 	if s.GetPong() > 0 {
 		n.sights.answered(ps.name, s.GetPong(), time.Now())
 	}
+	if s.GetVoted() > 0 {
+		n.noteVoted(ps, s.GetVoted())
+	}
 	if len(s.GetYours()) > 0 {
 		if err := n.learn(s.GetYours()); err != nil {
 			n.refuse(ps.name, guard.Refused("forged_mark", "%v", err))
@@ -131,8 +134,9 @@ func (n *Node) takeStatus(ps *peerState, s *peerpb.Status) {
 // learn takes a mark of this node's own from a peer. One that the running instance
 // does not know of ends it: the log is an old one.
 func (n *Node) learn(sealed []byte) error {
+	keys := n.guard().Keys
 	signer, payload, err := seal.Open(sealed, guard.DomainMark, n.cfg.ChainID, func(da string) (ed25519.PublicKey, bool) {
-		key, ok := n.cfg.Keys[da]
+		key, ok := keys[da]
 		return key, ok && da == n.cfg.Self
 	})
 	if err != nil {
@@ -162,13 +166,16 @@ func (n *Node) learn(sealed []byte) error {
 func (n *Node) recall(ctx context.Context) {
 	epoch, _, _ := n.position()
 	want := len(epoch.Order) - 1 - wire.Faulty(len(epoch.Order))
+	if !n.known(epoch) {
+		return // nobody has heard anything of it
+	}
 	ask := n.frame(&peerpb.Frame{Body: &peerpb.Frame_Status{Status: &peerpb.Status{Ask: true}}})
 	deadline := time.NewTimer(recallFor)
 	defer deadline.Stop()
 	again := time.NewTicker(5 * tick)
 	defer again.Stop()
 	for {
-		for _, da := range epoch.Order {
+		for _, da := range n.hearers(epoch) {
 			n.send(da, ask)
 		}
 		for waiting := true; waiting; {

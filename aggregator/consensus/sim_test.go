@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -68,6 +69,7 @@ type simulation struct {
 	plan     *rand.Rand // of deeds, drawn by one goroutine
 	lies     string     // what the faulty members do
 	lost     bool       // logs are lost and backups put back
+	changing bool       // members come and go
 	machines map[string]*simNode
 
 	mu      sync.Mutex
@@ -86,6 +88,7 @@ type simNode struct {
 	name, alias string // a twin has another alias
 	disk        *memDisk
 	app         *simApp
+	retired     atomic.Bool
 	node        *Node
 	stop        func()
 	died        chan struct{}
@@ -95,11 +98,16 @@ type simNode struct {
 
 // The lies. A twin is a second machine with the key of the first: together they
 // equivocate, vote twice and forge whatever an honest program can be made to say.
-var lies = []string{"none", "none", "none", "none", "none", "none", "twins", "twins", "silent", "withhold", "garble", "replay", "forge", "bend", "drop", "flood"}
+var lies = []string{"misvote", "none", "none", "none", "none", "none", "twins", "twins", "silent", "withhold", "garble", "replay", "forge", "bend", "drop", "flood"}
 
-func newSimulation(t *testing.T, seed uint64) *simulation {
+func newSimulation(t *testing.T, seed uint64) *simulation { return newSimulationOf(t, seed, 0) }
+
+func newSimulationOf(t *testing.T, seed uint64, machines int) *simulation {
 	plan := rand.New(rand.NewPCG(seed, 1))
 	n := []int{4, 4, 4, 7}[plan.IntN(4)]
+	if machines > 0 {
+		n = machines
+	}
 	every := []uint64{3, 10, 40, 100_000}[plan.IntN(4)]
 	most := time.Duration(1+plan.IntN(40)) * time.Millisecond
 	s := &simulation{
@@ -119,9 +127,7 @@ func newSimulation(t *testing.T, seed uint64) *simulation {
 	for _, name := range s.names {
 		s.machines[name] = s.machine(name, name, s.apps[name])
 		if s.evil[name] && s.lies == "twins" {
-			app := newFakeApp(s.pubs, s.names, s.apps[name].links, every)
-			app.self = name
-			s.machines[name+"b"] = s.machine(name, name+"b", app)
+			s.machines[name+"b"] = s.machine(name, name+"b", s.fresh(name))
 		}
 	}
 	return s
@@ -184,6 +190,10 @@ func (s *simulation) boot(m *simNode) {
 	s.mu.Unlock()
 	cfg := s.config(m.name, &simLink{sim: s, of: m, inner: link, before: before})
 	cfg.App, cfg.Dir = m.app, "memory"
+	cfg.TreeVotes = 4
+	if s.seed%3 == 0 { // votes go to all
+		cfg.TreeVotes = 100
+	}
 	n, err := New(cfg)
 	if err != nil {
 		s.t.Fatal(err)
@@ -210,6 +220,8 @@ func (s *simulation) boot(m *simNode) {
 		case err == nil:
 		case errors.Is(err, errCrash):
 			m.died <- struct{}{}
+		case errors.Is(err, ErrRetired):
+			m.retired.Store(true)
 		case s.evil[m.name]: // a twin may see the fork of its own making
 		default:
 			s.fail("%s ended: %v", m.alias, err)
@@ -265,6 +277,9 @@ func (s *simulation) heard(name string, f *peerpb.Frame, m *protos.Message) {
 	case m.GetCommit() != nil && !m.GetCommit().GetAssist():
 		p := m.GetCommit()
 		place, what = fmt.Sprintf("vote of %s, epoch %d, view %d, sequence %d", name, f.GetEpoch(), p.GetView(), p.GetSeq()), p.GetDigest()
+	case f.GetBundle() != nil:
+		s.heardVoices(name, f.GetEpoch(), f.GetBundle())
+		return
 	case f.GetRelay() != nil:
 		origin, payload, err := seal.Peek(f.GetRelay().GetSeal())
 		h := &peerpb.RelayHeader{}
@@ -275,12 +290,38 @@ func (s *simulation) heard(name string, f *peerpb.Frame, m *protos.Message) {
 	default:
 		return
 	}
+	s.saidOnce(place, what)
+}
+
+func (s *simulation) saidOnce(place, what string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if have, ok := s.said[place]; ok && have != what {
 		s.wrong = append(s.wrong, "twice: "+place)
 	}
 	s.said[place] = what
+}
+
+// heardVoices is the oracle of votes that others carry: an honest carrier hands on what
+// the signer gave, and an honest signer gave one.
+func (s *simulation) heardVoices(carrier string, epoch uint64, b *peerpb.Bundle) {
+	m := s.machines[carrier]
+	if m == nil || m.node == nil {
+		return
+	}
+	i := m.node.instance()
+	if i == nil || i.epoch.Number != epoch {
+		return
+	}
+	kind := "prepare"
+	if b.GetCommit() {
+		kind = "vote"
+	}
+	for _, v := range b.GetVoices() {
+		if signer := i.name(v.GetSigner()); signer != "" && !s.evil[signer] {
+			s.saidOnce(fmt.Sprintf("%s of %s, epoch %d, view %d, sequence %d", kind, signer, epoch, b.GetView(), b.GetSeq()), b.GetDigest())
+		}
+	}
 }
 
 // counted is the oracle of logs: after a restart an honest member goes on where it
@@ -358,6 +399,9 @@ func (s *simulation) deed(all []*simNode) {
 		}
 	}
 	m := all[s.plan.IntN(len(all))]
+	if s.changing && s.plan.IntN(4) == 0 {
+		s.changeMembers()
+	}
 	switch s.plan.IntN(20) {
 	case 0, 1:
 		s.halt(m)
@@ -448,8 +492,7 @@ func (s *simulation) loseSome(all []*simNode) {
 		return
 	}
 	s.halt(m)
-	app := newFakeApp(s.pubs, s.names, m.app.links, m.app.every)
-	app.self = m.name
+	app := s.fresh(m.name)
 	for _, cb := range m.kept.blocks {
 		if _, err := app.Commit(cb); err != nil {
 			s.fail("backup of %s: %v", m.name, err)
@@ -508,13 +551,16 @@ func (s *simulation) peace(all []*simNode) {
 		}
 		s.boot(m)
 	}
+	begin := time.Now()
 	var honest []string
 	for _, name := range s.names {
-		if !s.evil[name] {
+		if !s.evil[name] && !s.changing {
 			honest = append(honest, name)
 		}
 	}
-	begin := time.Now()
+	if s.changing {
+		honest = s.settled()
+	}
 	var fresh []string
 	for _, name := range honest {
 		s.record(s.machines[name])
@@ -589,12 +635,27 @@ func (l *simLink) lie(to string, frame []byte, f *peerpb.Frame, m *protos.Messag
 			return nil
 		}
 	case "withhold":
-		if m.GetCommit() != nil || m.GetViewData() != nil {
+		if m.GetCommit() != nil || m.GetViewData() != nil || f.GetBundle() != nil {
 			return nil
 		}
 	case "drop": // it forwards no block
 		if f.GetRelay() != nil {
 			return nil
+		}
+	case "misvote": // it changes the votes of others that it carries
+		if b := f.GetBundle(); b != nil && len(b.GetVoices()) > 0 {
+			v := b.GetVoices()[s.draw(len(b.GetVoices()))]
+			switch s.draw(3) {
+			case 0:
+				v.Signature[s.draw(len(v.Signature))] ^= 1
+			case 1:
+				v.Signer = 1 + uint64(s.draw(len(s.names)))
+			default:
+				b.Digest = strings.Repeat("b", 64)
+			}
+			if raw, err := proto.Marshal(f); err == nil {
+				return raw
+			}
 		}
 	case "garble":
 		if s.draw(4) == 0 {

@@ -39,6 +39,8 @@ type Stats struct {
 	DroppedLater  uint64 `json:"dropped_later"` // accepted records that no block can hold any more
 	Rejoins       uint64 `json:"rejoins"`       // times this node asked for the end of an epoch in which it may not vote
 	Withheld      uint64 `json:"withheld"`      // blocks not proposed in a view that this node had given up
+	Bundles       uint64 `json:"bundles"`       // frames of votes that the tree carries, sent
+	Orphaned      uint64 `json:"orphaned"`      // times this node asked for votes that the tree did not bring
 	Equivocated   uint64 `json:"equivocated"`   // two signed blocks of a leader for one place
 
 	CutOffs   uint64 `json:"cut_offs"`   // members cut off for breaking rules

@@ -17,7 +17,28 @@ type tree struct {
 	edges    [][2]string
 	parent   map[string]string
 	children map[string][]string
-	direct   []string // no link left for them: served by the root
+	direct   []string       // no link left for them: served by the root
+	place    map[string]int // in order
+	fan      int            // of the tree of votes
+}
+
+// The tree of votes has the order of the tree of blocks, the leader first and those that
+// failed last, and two levels only: a vote is small, so a member can hand it to more
+// others than it has links for blocks, and each level costs a way up and a way down.
+
+// voteParent is whom a member hands its votes to; "" for the leader.
+func (t *tree) voteParent(da string) string {
+	k := t.place[da]
+	if k == 0 {
+		return ""
+	}
+	return t.order[(k-1)/t.fan]
+}
+
+// voteChildren are those that hand their votes to a member.
+func (t *tree) voteChildren(da string) []string {
+	first := t.place[da]*t.fan + 1
+	return t.order[min(first, len(t.order)):min(first+t.fan, len(t.order))]
 }
 
 // newTree builds the tree of a view of a validated epoch. A member that failed
@@ -38,9 +59,13 @@ func newTree(epoch Epoch, view uint64) *tree {
 	if err != nil {
 		panic(fmt.Sprintf("consensus: tree of a validated epoch: %v", err))
 	}
-	t := &tree{built: built, parent: make(map[string]string), children: make(map[string][]string)}
-	for _, k := range sequence {
-		t.order = append(t.order, epoch.Order[k])
+	t := &tree{built: built, parent: make(map[string]string), children: make(map[string][]string), place: make(map[string]int)}
+	for t.fan = 1; t.fan*(t.fan+1) < n-1; { // two levels hold all
+		t.fan++
+	}
+	for k, member := range sequence {
+		t.order = append(t.order, epoch.Order[member])
+		t.place[epoch.Order[member]] = k
 	}
 	for _, e := range built.Edges {
 		from, to := epoch.Order[e[0]], epoch.Order[e[1]]

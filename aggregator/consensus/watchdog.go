@@ -56,7 +56,7 @@ func (w *watcher) tick(now time.Time) {
 	n := w.node
 	epoch, _, _ := n.position()
 	if due(&w.status, now, 100*time.Millisecond) {
-		f := &peerpb.Frame{Body: &peerpb.Frame_Status{Status: &peerpb.Status{}}}
+		f := &peerpb.Frame{Body: &peerpb.Frame_Status{Status: &peerpb.Status{Voted: n.votedFor.Load()}}}
 		if i := n.instance(); i != nil {
 			f.Mark = i.mark()
 		}
@@ -65,7 +65,7 @@ func (w *watcher) tick(now time.Time) {
 		}
 		n.sights.settle(now)
 		status := n.frame(f)
-		for _, da := range epoch.Order {
+		for _, da := range n.hearers(epoch) {
 			n.send(da, status)
 		}
 	}
@@ -90,14 +90,14 @@ func (w *watcher) tend(i *instance, now time.Time) {
 	quiet := now.Sub(time.Unix(0, max(n.progress.Load(), i.viewFrom.Load())))
 	young := now.Sub(time.Unix(0, i.viewFrom.Load())) < n.cfg.StallTimeout && i.view.Load() > 0
 	// What is sent again while a slow disk is at work makes it no faster.
-	stall := max(n.cfg.StallTimeout, min(n.pace.block(now), n.cfg.ComplainTimeout))
+	stall := max(n.cfg.StallTimeout, min(max(n.pace.block(now), i.voteStall()), n.cfg.ComplainTimeout))
 	if noBlock := now.Sub(time.Unix(0, n.progress.Load())); noBlock > stall || young {
 		every := stall
 		if young {
 			every = tick // a view has just begun: the library may have missed its first messages
 		}
 		if due(&w.stall, now, every) {
-			i.work.Go(func() { i.again(!young) })
+			i.work.Go(func() { i.again(!young, stall) })
 		}
 	}
 	oldest, waiting := n.pool.Oldest()

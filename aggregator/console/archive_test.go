@@ -84,7 +84,7 @@ func (k kept) Series(site, id, span string) (*Series, error) {
 }
 
 func (k kept) entries() []history.Entry {
-	id := func(n int) string { return fmt.Sprintf("%064x", 0x5f2c9a0b+n*0x10000001) }
+	id := func(n int) string { return strings.Repeat(fmt.Sprintf("%08x", 0x5f2c9a0b+n*0x10a3f7c1&0x7fffffff), 8) }
 	const trade = "t-house-1-41"
 	list := []history.Entry{
 		{Height: 460, Kind: history.KindRecord, What: "response", ID: id(1), Who: "mc-1", Other: "house-1", Trade: trade, AmountMicro: 375_000, EnergyWh: 2500},

@@ -1,6 +1,7 @@
 package console
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"net/http"
@@ -16,7 +17,11 @@ import (
 // taken at the scrape, so that page and metrics cannot disagree.
 func (s *Server) metrics(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
-	writeSnapshot(w, s.src.Snapshot())
+	var own bytes.Buffer
+	writeSnapshot(&own, s.src.Snapshot())
+	if err := writeFamilies(w, own.Bytes()); err != nil {
+		return // the client is gone: no one is left to tell
+	}
 	if s.opts.Metrics != nil {
 		s.opts.Metrics(w)
 	}

@@ -32,12 +32,12 @@ func browser(t *testing.T, url string, args ...string) string {
 	if path == "" {
 		t.Skip("no Chromium here: the page is not looked at")
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 400*time.Second) // on a loaded machine
 	defer cancel()
 	all := append([]string{
 		"--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
 		"--disable-background-networking", "--disable-component-update", "--disable-sync", "--user-data-dir=" + t.TempDir(),
-		"--timeout=30000",
+		"--timeout=380000",
 	}, args...)
 	cmd := exec.CommandContext(ctx, path, append(all, url)...)
 	cmd.Env = append(os.Environ(), "TZ=UTC")

@@ -7,10 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -69,10 +69,11 @@ type Server struct {
 	streams chan struct{} // one token an open stream
 	clients clients
 
+	files map[string]*file
 	cache struct {
 		sync.Mutex
-		version uint64
-		body    []byte
+		newest *encoding
+		count  int // encodings made
 	}
 }
 
@@ -80,11 +81,11 @@ type Server struct {
 func New(src Source, opts Options) *Server {
 	opts.defaults()
 	s := &Server{src: src, opts: opts, mux: http.NewServeMux(), streams: make(chan struct{}, opts.MaxStreams)}
-	files, err := fs.Sub(static, "static")
-	if err != nil {
+	var err error
+	if s.files, err = files(); err != nil {
 		panic("console: embedded files are missing: " + err.Error()) // cannot happen in a built binary
 	}
-	s.mux.Handle("GET /", http.FileServerFS(files))
+	s.mux.HandleFunc("GET /", s.file)
 	s.mux.HandleFunc("GET /api/v1/snapshot", s.snapshot)
 	s.mux.HandleFunc("GET /api/v1/generators", s.generators)
 	s.mux.HandleFunc("GET /api/v1/trades/{id}", s.trade)
@@ -93,6 +94,7 @@ func New(src Source, opts Options) *Server {
 	s.mux.HandleFunc("GET /api/v1/tree/why", s.why)
 	s.mux.HandleFunc("GET /api/v1/events", s.events)
 	s.archive()
+	s.mux.HandleFunc("GET /api/v1/openapi.json", s.describe)
 	s.mux.HandleFunc("GET /healthz", s.healthz)
 	s.mux.HandleFunc("GET /metrics", s.metrics)
 	return s
@@ -178,28 +180,14 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	return nil
 }
 
-// encoded returns the newest snapshot as JSON, encoded once a version.
-func (s *Server) encoded() (body []byte, version uint64, err error) {
-	snap := s.src.Snapshot()
-	s.cache.Lock()
-	defer s.cache.Unlock()
-	if s.cache.body == nil || s.cache.version != snap.Version {
-		if body, err = json.Marshal(snap); err != nil {
-			return nil, 0, fmt.Errorf("encode snapshot: %w", err)
-		}
-		s.cache.body, s.cache.version = body, snap.Version
-	}
-	return s.cache.body, s.cache.version, nil
-}
-
 func (s *Server) snapshot(w http.ResponseWriter, _ *http.Request) {
-	body, _, err := s.encoded()
+	e, err := s.encoded(false)
 	if err != nil {
 		problem(w, http.StatusInternalServerError, err)
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
-	_, _ = w.Write(body) // the client is gone: no one is left to tell
+	_, _ = w.Write(e.body) // the client is gone: no one is left to tell
 }
 
 func (s *Server) generators(w http.ResponseWriter, _ *http.Request) {
@@ -314,52 +302,71 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("X-Accel-Buffering", "no")
+	packed := unpacks(r)
 	stream := http.NewResponseController(w)
-	send := func(format string, args ...any) error {
+	send := func(b []byte) error {
 		if err := stream.SetWriteDeadline(time.Now().Add(10 * time.Second)); err != nil &&
 			!errors.Is(err, http.ErrNotSupported) {
 			return err
 		}
-		if _, err := fmt.Fprintf(w, format, args...); err != nil {
+		if _, err := w.Write(b); err != nil {
 			return err
 		}
 		return stream.Flush()
 	}
-	if err := send("retry: 2000\n\n"); err != nil {
+	begin, alive := retryEvent, aliveEvent
+	if packed {
+		w.Header().Set("Content-Encoding", "gzip")
+		begin, alive = slices.Concat(gzipHead, retryPiece), alivePiece
+	}
+	if err := send(begin); err != nil {
 		return
 	}
-	for {
-		body, version, err := s.encoded()
+	for sent := (*encoding)(nil); ; {
+		e, err := s.encoded(true)
 		if err != nil {
 			return
 		}
-		if err := send("event: snapshot\nid: %d\ndata: %s\n\n", version, body); err != nil {
-			return
-		}
-		if !s.pause(r.Context()) {
-			return
-		}
-		for changed := false; !changed; {
-			wait, cancel := context.WithTimeout(r.Context(), s.opts.Heartbeat)
-			err := s.src.Wait(wait, version)
-			cancel()
-			switch {
-			case err == nil:
-				changed = true
-			case r.Context().Err() != nil:
-				return
-			default:
-				if err := send("event: alive\ndata:\n\n"); err != nil {
-					return
-				}
+		if e != sent {
+			b := e.event
+			if packed {
+				b = e.piece()
 			}
+			if err := send(b); err != nil {
+				return
+			}
+			sent = e
+		}
+		if !pause(r.Context(), time.Until(e.made.Add(s.pace(e)))) || !s.changed(r.Context(), e.version, func() error { return send(alive) }) {
+			return
+		}
+	}
+}
+
+var (
+	retryEvent, aliveEvent = []byte("retry: 2000\n\n"), []byte("event: alive\ndata:\n\n")
+	retryPiece, alivePiece = piece(retryEvent), piece(aliveEvent)
+)
+
+// changed waits until there is another version. Meanwhile it says that the stream is
+// alive. It is false when the client has gone.
+func (s *Server) changed(ctx context.Context, version uint64, alive func() error) bool {
+	for {
+		wait, cancel := context.WithTimeout(ctx, s.opts.Heartbeat)
+		err := s.src.Wait(wait, version)
+		cancel()
+		if err == nil {
+			return true
+		}
+		if ctx.Err() != nil || alive() != nil {
+			return false
 		}
 	}
 }
 
 // pause keeps a stream below its rate; it is false when the client has gone.
-func (s *Server) pause(ctx context.Context) bool {
-	t := time.NewTimer(s.opts.MinInterval)
+func pause(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
 	case <-t.C:

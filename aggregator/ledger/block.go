@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"fairwatt/proto/fairwattpb"
+	"fairwatt/proto/members"
 
 	"github.com/transparency-dev/merkle/compact"
 	"github.com/transparency-dev/merkle/rfc6962"
@@ -87,17 +88,13 @@ func DecodeBlock(block []byte) (header *fairwattpb.BlockHeader, headerHash [32]b
 	if err != nil {
 		return nil, headerHash, nil, err
 	}
-	if len(encoded) > MaxHeaderBytes {
-		return nil, headerHash, nil, fmt.Errorf("%w: header of %d bytes, at most %d", errBlock, len(encoded), MaxHeaderBytes)
-	}
-	header = &fairwattpb.BlockHeader{}
-	if err := unmarshal(encoded, header); err != nil {
-		return nil, headerHash, nil, fmt.Errorf("%w: %w", errBlock, err)
+	if header, headerHash, err = DecodeHeader(encoded); err != nil {
+		return nil, headerHash, nil, err
 	}
 	if int64(header.RecordCount) != int64(len(records)) {
 		return nil, headerHash, nil, fmt.Errorf("%w: record_count %d, the block has %d", errBlock, header.RecordCount, len(records))
 	}
-	return header, sha256.Sum256(encoded), records, nil
+	return header, headerHash, records, nil
 }
 
 // merkleRoot is the RFC 6962 tree hash over leaves.
@@ -120,6 +117,18 @@ func merkleRoot(leaves [][]byte) ([]byte, error) {
 	return root, nil
 }
 
+// DecodeHeader reads an encoded header, and its hash, without judging it.
+func DecodeHeader(encoded []byte) (header *fairwattpb.BlockHeader, headerHash [32]byte, err error) {
+	if len(encoded) > MaxHeaderBytes {
+		return nil, headerHash, fmt.Errorf("%w: header of %d bytes, at most %d", errBlock, len(encoded), MaxHeaderBytes)
+	}
+	header = &fairwattpb.BlockHeader{}
+	if err := unmarshal(encoded, header); err != nil {
+		return nil, headerHash, fmt.Errorf("%w: %w", errBlock, err)
+	}
+	return header, sha256.Sum256(encoded), nil
+}
+
 // A Staged is a block that was built or verified on a state and can be
 // committed to it. It is never changed.
 type Staged struct {
@@ -136,6 +145,8 @@ type Staged struct {
 	update     *treeUpdate
 	meta       meta
 	endsEpoch  bool
+	newKeys    bool
+	roster     *roster // behind the block
 }
 
 // Block returns the canonical bytes of the block.
@@ -171,3 +182,14 @@ func (st *Staged) Notices() []Notice { return st.notices }
 
 // EndsEpoch reports whether the block is the last of its epoch.
 func (st *Staged) EndsEpoch() bool { return st.endsEpoch }
+
+// NewKeys reports whether a signature that was good for this block may be none for the
+// next: a signer has another key, or is one no more. What a caller remembers of
+// signatures ([WithVerified]) it must forget then.
+func (st *Staged) NewKeys() bool { return st.newKeys }
+
+// Turn returns the members that vote behind the block, if they are others than before.
+func (st *Staged) Turn() (*members.Set, bool) {
+	m, h := st.roster.members, st.header
+	return members.At(m.Chain(), m.Keys(), h.GetHeight(), h.GetEpoch()+1), len(h.GetNextMembers()) > 0
+}

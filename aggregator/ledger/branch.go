@@ -38,6 +38,7 @@ func (r *rebuilt) fields(c codec) {
 // The reasons beyond those of package wct.
 const (
 	reasonThreshold = "threshold" // someone is trusted now, or is so no more
+	reasonMembers   = "members"   // others take part
 	reasonEdges     = "edges"     // two fell out, or fell silent, or may send to each other again
 )
 
@@ -61,16 +62,16 @@ func formatBranch(in *wct.Input, i int) branch {
 // a tenth of a second of each, and what is measured moves all the time.
 const weighEpochs = 8
 
-// adopted is what the trees in use are built from, in the order of the genesis.
-func (s *State) adopted(get func(string, value) bool) *wct.Input {
-	in := s.genesis.network()
-	for i, da := range s.genesis.Aggregators {
+// adopted is what the trees in use are built from, by place.
+func (s *State) adopted(get func(string, value) bool, r *roster) *wct.Input {
+	in := s.networkOf(r)
+	for i, da := range r.all {
 		var b branch
-		if !get(keyTree+da.ID, &b) || len(b.OverheadUs) != 4*in.N {
+		if !get(keyTree+da.ID, &b) || len(b.OverheadUs) > 4*in.N {
 			continue
 		}
 		in.TrustE4[i], in.Links[i] = b.TrustE4, int(b.Links)
-		for j := range in.N {
+		for j := range len(b.OverheadUs) / 4 { // who came later is not in it
 			in.OverheadUs[i][j] = b.us(j)
 		}
 	}
@@ -79,19 +80,18 @@ func (s *State) adopted(get func(string, value) bool) *wct.Input {
 
 // branch is what the trees in use know of one data aggregator; s.mu is held.
 func (s *State) branch(at int) branch {
-	g := s.genesis
-	var b branch
-	if s.read(keyTree+g.Aggregators[at].ID, &b) && len(b.OverheadUs) == 4*len(g.Aggregators) {
-		return b
+	b := formatBranch(s.adopted(s.read, s.roster), at)
+	var kept branch
+	if s.read(keyTree+s.roster.all[at].ID, &kept) {
+		b.Apart = kept.Apart
 	}
-	one := &wct.Input{N: len(g.Aggregators), TrustE4: []int64{g.Aggregators[at].TrustE4}, Links: []int{g.Aggregators[at].Links}, OverheadUs: g.OverheadUs[at : at+1]}
-	return formatBranch(one, 0)
+	return b
 }
 
 // picked is an input over the same nodes in another order.
 func picked(in *wct.Input, order []int) *wct.Input {
 	out := *in
-	out.TrustE4, out.Links, out.OverheadUs = nil, nil, nil
+	out.N, out.TrustE4, out.Links, out.OverheadUs = len(order), nil, nil, nil
 	for _, i := range order {
 		out.TrustE4 = append(out.TrustE4, in.TrustE4[i])
 		out.Links = append(out.Links, in.Links[i])
@@ -107,16 +107,22 @@ func picked(in *wct.Input, order []int) *wct.Input {
 // reported is the network as the members say it is now, and who is to send nothing to
 // whom. An overhead is the greater of what its two ends have measured: who lies about
 // one can make edges of its own dearer, and no others.
-func (x *execution) reported(members []member) (in *wct.Input, apart []string) {
-	in = x.state.genesis.network()
+func (x *execution) reported(members []member, next *roster) (in *wct.Input, apart []string) {
+	in = x.state.networkOf(next)
 	most := in.OverheadThresholdUs
 	for i := range members {
 		m := &members[i]
+		if !m.stays {
+			continue
+		}
 		in.TrustE4[i] = m.standing.TrustE4
 		if said := int(m.known.Links); said > 0 {
 			in.Links[i] = min(in.Links[i], said)
 		}
 		for j := range members {
+			if !members[j].stays {
+				continue
+			}
 			if us := max(m.known.of(j).OverheadUs, members[j].known.of(i).OverheadUs); us > 0 && i != j {
 				in.OverheadUs[i][j] = int64(coarse(us))
 			}
@@ -127,6 +133,9 @@ func (x *execution) reported(members []member) (in *wct.Input, apart []string) {
 		m := &members[i]
 		var from []byte
 		for j := range members {
+			if !m.stays || !members[j].stays {
+				continue
+			}
 			fellOut := slices.ContainsFunc(m.disputes, func(d dispute) bool { return int(d.with) == j })
 			if i != j && (fellOut || m.standing.Silent >= silentEpochs || members[j].standing.Silent >= silentEpochs) {
 				in.OverheadUs[i][j] = most + 1 // worse than any other way
@@ -140,15 +149,16 @@ func (x *execution) reported(members []member) (in *wct.Input, apart []string) {
 
 // nextSequence is the sequence of the communication tree from the next epoch on,
 // without failures.
-func (x *execution) nextSequence() []int {
+func (x *execution) nextSequence(next *roster) []int {
 	s := x.state
+	in := s.adopted(x.get, next)
 	if !x.params.byReports() {
-		return s.sequence
+		return x.sequence(in, next)
 	}
-	in := s.adopted(x.get)
-	now, apart := x.reported(x.reckon())
-	if reason := x.renew(in, now, apart); reason != "" {
-		for i, da := range s.genesis.Aggregators {
+	now, apart := x.reported(x.reckon(next), next)
+	if reason := x.renew(in, now, apart, next); reason != "" {
+		for _, i := range next.active() {
+			da := next.all[i]
 			b := formatBranch(now, i)
 			b.Apart = apart[i]
 			x.put(keyTree+da.ID, &b)
@@ -156,21 +166,30 @@ func (x *execution) nextSequence() []int {
 		x.put(keyRebuilt, &rebuilt{Height: x.meta.Height, Epoch: x.meta.Epoch + 1, Reason: reason})
 		in = now
 	}
-	t, err := wct.Build(in, wct.WCT)
+	return x.sequence(in, next)
+}
+
+func (x *execution) sequence(in *wct.Input, next *roster) []int {
+	active := next.active()
+	sequence, err := sequenceOf(in, active)
 	if err != nil {
 		x.fail(keyTree, err)
-		return s.sequence
+		return active
 	}
-	return t.Sequence
+	return sequence
 }
 
 // renew says why the trees are to be built anew, and "" where those in use stay: a
 // tree that follows every measurement moves edges all the time, and each costs a
 // connection.
-func (x *execution) renew(in, now *wct.Input, apart []string) string {
-	for i, da := range x.state.genesis.Aggregators {
+func (x *execution) renew(in, now *wct.Input, apart []string, next *roster) string {
+	active := next.active()
+	if !slices.Equal(active, x.state.roster.active()) {
+		return reasonMembers
+	}
+	for _, i := range active {
 		var b branch
-		x.get(keyTree+da.ID, &b)
+		x.get(keyTree+next.all[i].ID, &b)
 		switch {
 		case b.Apart != apart[i]:
 			return reasonEdges
@@ -183,23 +202,16 @@ func (x *execution) renew(in, now *wct.Input, apart []string) string {
 	if x.meta.Epoch%weighEpochs != 0 {
 		return ""
 	}
-	sequence := func(in *wct.Input) []int {
-		t, err := wct.Build(in, wct.WCT)
-		if err != nil {
-			x.fail(keyTree, err)
-			return nil
-		}
-		return t.Sequence
-	}
-	if slices.Equal(sequence(in), sequence(now)) && slices.Equal(now.Links, in.Links) && slices.EqualFunc(now.OverheadUs, in.OverheadUs, slices.Equal) {
+	order := x.state.meta.places()
+	if slices.Equal(x.sequence(in, next), x.sequence(now, next)) && slices.Equal(now.Links, in.Links) && slices.EqualFunc(now.OverheadUs, in.OverheadUs, slices.Equal) {
 		return "" // only trust has moved, and it orders them as before
 	}
-	used, err := wct.BuildLed(x.withoutFailed(in), wct.Algorithm(x.params.Tree), x.state.meta.places())
+	used, err := wct.BuildLed(x.ranked(in, active), wct.Algorithm(x.params.Tree), rank(order, active))
 	if err != nil {
 		x.fail(keyTree, err)
 		return ""
 	}
-	_, reason, err := wct.Update(x.withoutFailed(now), used, wct.DefaultHysteresis())
+	_, reason, err := wct.Update(x.ranked(now, active), used, wct.DefaultHysteresis())
 	switch {
 	case err != nil:
 		x.fail(keyTree, err)
@@ -207,6 +219,20 @@ func (x *execution) renew(in, now *wct.Input, apart []string) string {
 		return string(reason)
 	}
 	return ""
+}
+
+// ranked is the part of an input by place that the members are in, by rank among them.
+func (x *execution) ranked(in *wct.Input, active []int) *wct.Input {
+	return picked(x.withoutFailed(in), active)
+}
+
+// rank gives places as ranks among the members.
+func rank(places, active []int) []int {
+	out := make([]int, len(places))
+	for k, place := range places {
+		out[k], _ = slices.BinarySearch(active, place)
+	}
+	return out
 }
 
 // withoutFailed counts those that failed as accounting nodes as not trusted, as who

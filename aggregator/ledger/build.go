@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"fairwatt/proto/fairwattpb"
+	"fairwatt/proto/members"
 	"fairwatt/proto/seal"
 	"fairwatt/proto/wire"
 )
@@ -125,19 +126,19 @@ func (s *State) VerifyCertified(cb *fairwattpb.CertifiedBlock, opts ...Option) (
 	if err != nil {
 		return nil, err
 	}
-	if _, err := s.voters.certify(d.header, d.hash, cb.GetCertificate(), optionsOf(opts).held); err != nil {
+	if _, err := certify(s.roster.members, d.header, d.hash, cb.GetCertificate(), optionsOf(opts).held); err != nil {
 		return nil, err
 	}
 	return s.verify(d, opts)
 }
 
 // VerifyCertificate checks that cert makes a staged block final: it is one for
-// this very block.
+// this very block, of the members that vote for the next block of this state.
 func (s *State) VerifyCertificate(st *Staged, cert []byte, opts ...Option) (*fairwattpb.Certificate, error) {
-	return s.voters.certify(st.header, st.headerHash, cert, optionsOf(opts).held)
+	return certify(s.Members(), st.header, st.headerHash, cert, optionsOf(opts).held)
 }
 
-func (v *voters) certify(header *fairwattpb.BlockHeader, hash [32]byte, cert []byte, held seal.Memory) (*fairwattpb.Certificate, error) {
+func certify(v *members.Set, header *fairwattpb.BlockHeader, hash [32]byte, cert []byte, held seal.Memory) (*fairwattpb.Certificate, error) {
 	c, err := verifyCertificate(v, hash, cert, held)
 	if err != nil {
 		return nil, err
@@ -203,6 +204,7 @@ func (s *State) verify(d *decoded, opts []Option) (*Staged, error) {
 		{"records_root", ours.RecordsRoot, header.RecordsRoot},
 		{"outcomes_root", ours.OutcomesRoot, header.OutcomesRoot},
 		{"state_root", ours.StateRoot, header.StateRoot},
+		{"next_members", ours.NextMembers, header.NextMembers},
 	} {
 		if !bytes.Equal(root.ours, root.said) {
 			return nil, fmt.Errorf("%w: %s is %x, the block says %x", errBlock, root.name, root.ours, root.said)
@@ -267,10 +269,14 @@ func (s *State) finish(x *execution, st *Staged, sealed [][]byte) error {
 	x.meta.Height, x.meta.TimeMs = h.Height, h.TimeMs
 	if x.endsEpoch || h.Height+1-x.meta.EpochFirst >= s.genesis.Params.EpochBlocks {
 		st.endsEpoch = true
-		nextOrder(&x.meta, h.View, x.nextSequence())
-		x.meta.Epoch++
-		x.meta.EpochFirst = h.Height + 1
+		s.endEpoch(x, st)
+	} else if st.roster = s.roster; x.seated() {
+		var err error
+		if st.roster, err = s.rosterOf(x.get, x.admittedIDs()); err != nil {
+			return err
+		}
 	}
+	st.newKeys = x.newKeys || x.seated()
 	x.put(keyMeta, &x.meta)
 	if x.err != nil {
 		return x.err
@@ -298,4 +304,18 @@ func (s *State) finish(x *execution, st *Staged, sealed [][]byte) error {
 	st.update = s.tree.stage(st.changes)
 	h.StateRoot = st.update.root[:]
 	return nil
+}
+
+// endEpoch makes members and order of the next epoch.
+func (s *State) endEpoch(x *execution, st *Staged) {
+	h := st.header
+	st.roster = x.nextMembers()
+	nextOrder(&x.meta, h.View, x.nextSequence(st.roster), st.roster)
+	x.meta.Epoch++
+	x.meta.EpochFirst = h.Height + 1
+	if next := st.roster.members; !next.Same(s.roster.members) {
+		hash := next.Hash()
+		h.NextMembers = hash[:]
+		x.putBytes(turnKey(h.Height), encodeMembers(next))
+	}
 }

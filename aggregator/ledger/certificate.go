@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"fairwatt/proto/fairwattpb"
+	"fairwatt/proto/members"
 	"fairwatt/proto/seal"
 	"fairwatt/proto/wire"
 
@@ -19,18 +20,18 @@ var errCertificate = errors.New("certificate")
 
 // VerifyCertificate checks that cert is the canonical encoding of a certificate
 // for the block with headerHash, that every vote in it is a valid one of a data
-// aggregator of g, in ascending order without repeats, and that they make a
+// aggregator that g names (behind a change of members, see [members.Set.Follow]), in ascending order without repeats, and that they make a
 // quorum. It does not look at the block: that the certificate's height is the
 // header's is checked by [State.VerifyCertified].
 func VerifyCertificate(g *Genesis, headerHash [32]byte, cert []byte) (*fairwattpb.Certificate, error) {
-	keys, err := g.Keys()
+	first, err := g.FirstMembers()
 	if err != nil {
 		return nil, err
 	}
-	return verifyCertificate(&voters{chain: g.ChainID(), keys: keys, quorum: g.Quorum()}, headerHash, cert, nil)
+	return verifyCertificate(first, headerHash, cert, nil)
 }
 
-func verifyCertificate(v *voters, headerHash [32]byte, cert []byte, held seal.Memory) (*fairwattpb.Certificate, error) {
+func verifyCertificate(v *members.Set, headerHash [32]byte, cert []byte, held seal.Memory) (*fairwattpb.Certificate, error) {
 	if len(cert) > MaxCertificateBytes {
 		return nil, fmt.Errorf("%w: %d bytes, at most %d", errCertificate, len(cert), MaxCertificateBytes)
 	}
@@ -41,8 +42,8 @@ func verifyCertificate(v *voters, headerHash [32]byte, cert []byte, held seal.Me
 	if string(c.HeaderHash) != string(headerHash[:]) {
 		return nil, fmt.Errorf("%w: is for another block (header_hash)", errCertificate)
 	}
-	if len(c.Votes) < v.quorum {
-		return nil, fmt.Errorf("%w: %d votes, the quorum is %d", errCertificate, len(c.Votes), v.quorum)
+	if len(c.Votes) < v.Quorum() {
+		return nil, fmt.Errorf("%w: %d votes, the quorum is %d", errCertificate, len(c.Votes), v.Quorum())
 	}
 	batch := seal.NewBatch(len(c.Votes))
 	batch.Remember(held)
@@ -52,11 +53,11 @@ func verifyCertificate(v *voters, headerHash [32]byte, cert []byte, held seal.Me
 			return nil, fmt.Errorf("%w: vote of %q is repeated or out of order", errCertificate, vote.Da)
 		}
 		last = vote.Da
-		key, ok := v.keys[vote.Da]
+		key, ok := v.Key(vote.Da)
 		if !ok {
 			return nil, fmt.Errorf("%w: vote of %q, who is no data aggregator", errCertificate, vote.Da)
 		}
-		batch.Add(key, seal.DomainVote, v.chain, vote.Da, wire.VotePayload(headerHash, c.Metadata, vote.Aux), vote.Signature)
+		batch.Add(key, seal.DomainVote, v.Chain(), vote.Da, wire.VotePayload(headerHash, c.Metadata, vote.Aux), vote.Signature)
 	}
 	for i, good := range batch.Verify() {
 		if !good {

@@ -76,7 +76,7 @@ func decodeWindow(b []byte, ok bool) (seal.Window, error) {
 // key returns the public key of a participant or a data aggregator. No one is
 // both.
 func (s *State) key(signer string) (ed25519.PublicKey, bool) {
-	if k, ok := s.voters.keys[signer]; ok {
+	if k, ok := s.roster.signers[signer]; ok {
 		return k, true
 	}
 	if k, ok := s.arbiters[signer]; ok {
@@ -89,12 +89,18 @@ func (s *State) key(signer string) (ed25519.PublicKey, bool) {
 // aggregator stands for every data aggregator in the check.
 var aggregator = &Participant{Aggregator: true}
 
+// candidate stands for every data aggregator that is not a member yet.
+var candidate = &Participant{Candidate: true}
+
 // arbiter stands for every arbiter.
 var arbiter = &Participant{Arbiter: true}
 
 func (s *State) sender(signer string) (*Participant, bool) {
-	if _, ok := s.voters.keys[signer]; ok {
-		return aggregator, true
+	if _, ok := s.roster.signers[signer]; ok {
+		if s.roster.votes(s.roster.places[signer]) {
+			return aggregator, true
+		}
+		return candidate, true
 	}
 	if s.auditors[signer] {
 		return auditor, true
@@ -188,8 +194,14 @@ func mayRecord(p *Participant, r *fairwattpb.Record) bool {
 		return p.Auditor
 	case *fairwattpb.Record_Withdrawal:
 		return p.Seller || p.Buyer || p.Centre
-	case *fairwattpb.Record_Rejoin, *fairwattpb.Record_Tick, *fairwattpb.Record_Report:
+	case *fairwattpb.Record_Tick, *fairwattpb.Record_Report:
 		return p.Aggregator
+	case *fairwattpb.Record_Rejoin:
+		return p.Aggregator || p.Candidate
+	case *fairwattpb.Record_Admit:
+		return p.Centre
+	case *fairwattpb.Record_Retire, *fairwattpb.Record_Rekey, *fairwattpb.Record_Move:
+		return p.Centre || changed(r) == r.Sender && (p.Aggregator || p.Candidate)
 	case *fairwattpb.Record_Offer, *fairwattpb.Record_Start, *fairwattpb.Record_Hold,
 		*fairwattpb.Record_Resume, *fairwattpb.Record_Bill:
 		return p.Seller
@@ -301,6 +313,16 @@ func validateRecord(r *fairwattpb.Record, signer string) error {
 		l.check(b.Rejoin.Epoch >= 1, "epoch", "1 or more")
 	case *fairwattpb.Record_Report:
 		l.report(b.Report, signer)
+	case *fairwattpb.Record_Admit:
+		l.admit(b.Admit)
+	case *fairwattpb.Record_Retire:
+		l.name("id", b.Retire.Id)
+	case *fairwattpb.Record_Rekey:
+		l.name("id", b.Rekey.Id)
+		l.key(b.Rekey.PublicKey, b.Rekey.Proof)
+	case *fairwattpb.Record_Move:
+		l.name("id", b.Move.Id)
+		l.check(validAddress(b.Move.Address), "address", "host:port in plain ASCII")
 	case *fairwattpb.Record_Offer:
 		l.id("offer_id", b.Offer.OfferId)
 		l.between("volume_wh", b.Offer.VolumeWh, 0, MaxEnergyWh)
@@ -432,5 +454,41 @@ func (l *limits) response(r *fairwattpb.Response) {
 		l.name("quotes.seller", q.Seller)
 		l.between("quotes.price_micro_per_kwh", q.PriceMicroPerKwh, 1, MaxPriceMicroPerKWh)
 		l.between("quotes.volume_wh", q.VolumeWh, 0, MaxEnergyWh)
+	}
+}
+
+// changed is the data aggregator or centre that a record changes.
+func changed(r *fairwattpb.Record) string {
+	switch b := r.Body.(type) {
+	case *fairwattpb.Record_Retire:
+		return b.Retire.Id
+	case *fairwattpb.Record_Rekey:
+		return b.Rekey.Id
+	case *fairwattpb.Record_Move:
+		return b.Move.Id
+	}
+	return ""
+}
+
+func (l *limits) key(key string, proof []byte) {
+	if _, err := seal.ParseKey(key); err != nil && l.err == nil {
+		l.err = fmt.Errorf("public_key: %w", err)
+	}
+	l.check(len(proof) == 64, "proof", "64 bytes")
+}
+
+func (l *limits) admit(a *fairwattpb.Admit) {
+	l.name("id", a.Id)
+	l.key(a.PublicKey, a.Proof)
+	switch a.Role {
+	case fairwattpb.Role_ROLE_DA:
+		l.check(validAddress(a.Address), "address", "host:port in plain ASCII")
+		l.between("links", int64(a.Links), 0, MaxDAs)
+		l.between("trust_e4", a.TrustE4, 0, 10_000)
+		l.between("overhead_us", int64(a.OverheadUs), 0, maxSeenUs)
+	case fairwattpb.Role_ROLE_MC:
+		l.check(a.Address == "" && a.Links == 0 && a.TrustE4 == 0 && a.OverheadUs == 0, "address", "none of a centre, and no links, trust and overhead")
+	default:
+		l.check(false, "role", "ROLE_DA or ROLE_MC")
 	}
 }

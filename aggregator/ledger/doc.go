@@ -31,6 +31,18 @@
 // replay window, so the refusal can be proved to its sender and is not tried
 // again. The codes of both are in package wire.
 //
+// Duty 1 has an end: what is remembered of signatures is void behind a block that
+// says [Staged.NewKeys].
+//
+// # Who takes part
+//
+// Centres admit a data aggregator as a candidate. It counts for nothing until its own
+// Rejoin, by its new key, makes it a member of the next epoch: so a quorum never grows
+// by one that is not there. A member that leaves, or has another key, does so when the
+// epoch ends; at least four remain, and at most f change in one epoch. Half of the
+// centres can change nothing. The header of the block behind which others vote names
+// them by a hash ([members.Set.Follow]), and [State.Turns] lists them all.
+//
 // # A trade
 //
 //	Request -> Response -> Pay -> Start -> Bill -> Confirm

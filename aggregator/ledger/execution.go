@@ -26,6 +26,8 @@ type execution struct {
 	record  *Checked
 	// endsEpoch: a record makes this block the last of its epoch.
 	endsEpoch bool
+	// newKeys: a signer has another key, or is one no more, from the next block on.
+	newKeys bool
 	// For undoing a record that turns out to be refused half way.
 	undo []undo
 	// err is the first sign that the state itself is damaged. No record can
@@ -174,6 +176,14 @@ func (x *execution) dispatch(r *fairwattpb.Record) *Refusal {
 		return x.rejoin(r.Sender, b.Rejoin)
 	case *fairwattpb.Record_Report:
 		return x.report(r.Sender, b.Report)
+	case *fairwattpb.Record_Admit:
+		return x.admit(b.Admit)
+	case *fairwattpb.Record_Retire:
+		return x.retire(b.Retire.Id)
+	case *fairwattpb.Record_Rekey:
+		return x.rekey(b.Rekey)
+	case *fairwattpb.Record_Move:
+		return x.moveTo(b.Move)
 	case *fairwattpb.Record_Offer:
 		return x.offer(r.Sender, b.Offer)
 	case *fairwattpb.Record_Request:

@@ -47,6 +47,8 @@ func StateValues() [][2]string {
 		{keyTrust + "AGGREGATOR", &standing{}},
 		{keyTree + "AGGREGATOR", &branch{}},
 		{keyRebuilt, &rebuilt{}},
+		{keyMember + "AGGREGATOR", &seat{}},
+		{keyChange + "ID", &agreed{}},
 	} {
 		var d describer
 		v.v.fields(&d)
@@ -64,7 +66,7 @@ func StateValues() [][2]string {
 
 // DecodeAny decodes b as every kind of value and encodes it again.
 func DecodeAny(b []byte, check func(again []byte)) {
-	for _, v := range []value{&meta{}, &Participant{}, &Account{}, &Gate{}, &meter{}, &Offer{}, &Request{}, &Trade{}, &Listing{}, &pair{}, &Case{}, &grant{}, &reported{}, &standing{}, &branch{}, &rebuilt{}} {
+	for _, v := range []value{&meta{}, &Participant{}, &Account{}, &Gate{}, &meter{}, &Offer{}, &Request{}, &Trade{}, &Listing{}, &pair{}, &Case{}, &grant{}, &reported{}, &standing{}, &branch{}, &rebuilt{}, &seat{}, &agreed{}} {
 		if decodeValue(b, v) == nil {
 			check(encodeValue(v))
 		}

@@ -13,6 +13,7 @@ import (
 
 	"fairwatt/aggregator/wct"
 	"fairwatt/proto/fairwattpb"
+	"fairwatt/proto/members"
 	"fairwatt/proto/seal"
 	"fairwatt/proto/wire"
 )
@@ -184,6 +185,15 @@ func (g *Genesis) Quorum() int { return wire.Quorum(len(g.Aggregators)) }
 // Faulty returns f, the greatest number of Byzantine data aggregators the chain
 // tolerates.
 func (g *Genesis) Faulty() int { return wire.Faulty(len(g.Aggregators)) }
+
+// FirstMembers returns the data aggregators that vote until the members change.
+func (g *Genesis) FirstMembers() (*members.Set, error) {
+	keys, err := g.Keys()
+	if err != nil {
+		return nil, err
+	}
+	return members.New(g.ChainID(), keys), nil
+}
 
 // Keys returns the public keys of the data aggregators by id; the map must not
 // be changed.

@@ -42,6 +42,7 @@ type Step struct {
 	AmountMicro int64
 	DueMicro    int64 // of a fine, what could not be paid
 	UntilMs     int64
+	GateSeq     uint64 // of what was excused by a hazard: the gate change that said so
 	Text        string
 }
 

@@ -10,7 +10,7 @@ import (
 // register admits a participant (R6).
 func (x *execution) register(r *fairwattpb.Registration) *Refusal {
 	_, taken := x.bytes(keyParticipant + r.Id)
-	if _, da := x.state.voters.keys[r.Id]; taken || da {
+	if _, da := x.seat(r.Id); taken || da {
 		return refuse(wire.CodeAlreadyRegistered, "id %q is taken", r.Id)
 	}
 	if _, arbiter := x.state.arbiters[r.Id]; arbiter {

@@ -12,9 +12,13 @@ const maxStrikes = 6
 // dead root costs a fail-over ever more seldom, and one that is back is tried
 // again. A leader of an epoch's last block loses its strikes. More than n-1
 // views mean that every other leader failed.
-func nextOrder(m *meta, view uint64, sequence []int) {
+//
+// Who comes in, or comes back, begins without strikes.
+func nextOrder(m *meta, view uint64, sequence []int, next *roster) {
 	n := uint64(len(m.Order))
-	strikes, failed := []byte(m.Strikes), []byte(m.Failed)
+	strikes, failed := make([]byte, len(next.all)), make([]byte, len(next.all))
+	copy(strikes, m.Strikes)
+	copy(failed, m.Failed)
 	for i := range failed {
 		failed[i] -= min(failed[i], 1)
 	}
@@ -24,7 +28,12 @@ func nextOrder(m *meta, view uint64, sequence []int) {
 		strikes[i] = min(strikes[i]+1, maxStrikes)
 		failed[i] = 1 << (strikes[i] - 1)
 	}
-	order := make([]byte, 0, n)
+	for i := range next.all {
+		if next.all[i].Epoch == m.Epoch+1 {
+			strikes[i], failed[i] = 0, 0
+		}
+	}
+	order := make([]byte, 0, len(sequence))
 	for _, last := range []bool{false, true} {
 		for _, i := range sequence {
 			if (failed[i] > 0) == last {

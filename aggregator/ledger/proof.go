@@ -10,6 +10,7 @@ import (
 	"math/bits"
 
 	"fairwatt/proto/fairwattpb"
+	"fairwatt/proto/members"
 	"fairwatt/proto/seal"
 
 	"github.com/transparency-dev/merkle/proof"
@@ -31,17 +32,20 @@ var ErrNoRecord = errors.New("no such record in the block")
 // hashes from the leaf up, in hex (RFC 6962, section 2.1.1). Decoded is a view for
 // people, computed from the rest.
 type proofFile struct {
-	Format      string          `json:"format"`
-	Chain       string          `json:"chain"`
-	Height      uint64          `json:"height"`
-	Header      string          `json:"header"`
-	Certificate string          `json:"certificate"`
-	Index       uint64          `json:"index"`
-	Record      string          `json:"record"`
-	RecordPath  []string        `json:"record_path"`
-	Outcome     string          `json:"outcome"`
-	OutcomePath []string        `json:"outcome_path"`
-	Decoded     json.RawMessage `json:"decoded"`
+	Format      string   `json:"format"`
+	Chain       string   `json:"chain"`
+	Height      uint64   `json:"height"`
+	Header      string   `json:"header"`
+	Certificate string   `json:"certificate"`
+	Index       uint64   `json:"index"`
+	Record      string   `json:"record"`
+	RecordPath  []string `json:"record_path"`
+	Outcome     string   `json:"outcome"`
+	OutcomePath []string `json:"outcome_path"`
+	// Turns lead from the genesis' members to those of the block; none where these are
+	// the same.
+	Turns   []string        `json:"turns,omitempty"`
+	Decoded json.RawMessage `json:"decoded"`
 }
 
 // A Proven is what a proof shows: that a quorum of the genesis's data aggregators
@@ -57,7 +61,9 @@ type Proven struct {
 
 // Prove returns the proof for the record with id in the certified block that st was
 // verified from. The error of a record that is not there is [ErrNoRecord].
-func Prove(st *Staged, certificate []byte, id [32]byte) ([]byte, error) {
+// Where the members have changed below the block, the changes ([State.TurnsBelow]) belong to
+// the proof.
+func Prove(st *Staged, certificate []byte, id [32]byte, turns ...*fairwattpb.Turn) ([]byte, error) {
 	outcomes := make([][]byte, len(st.outcomes))
 	for i, o := range st.outcomes {
 		var err error
@@ -65,13 +71,13 @@ func Prove(st *Staged, certificate []byte, id [32]byte) ([]byte, error) {
 			return nil, err
 		}
 	}
-	return ProveOf(st.block, outcomes, certificate, id)
+	return ProveOf(st.block, outcomes, certificate, id, turns...)
 }
 
 // ProveOf is [Prove] for who has kept the encoded outcomes of a block and not the block
 // as it was verified. It does not judge them: whoever did not make them himself calls
 // [VerifyProof].
-func ProveOf(block []byte, outcomes [][]byte, certificate []byte, id [32]byte) ([]byte, error) {
+func ProveOf(block []byte, outcomes [][]byte, certificate []byte, id [32]byte, turns ...*fairwattpb.Turn) ([]byte, error) {
 	head, _, _, err := DecodeBlock(block)
 	if err != nil {
 		return nil, err
@@ -107,6 +113,13 @@ func ProveOf(block []byte, outcomes [][]byte, certificate []byte, id [32]byte) (
 		Header: b64(header), Certificate: b64(certificate), Index: uint64(index),
 		Record: b64(records[index]), RecordPath: recordPath,
 		Outcome: b64(outcomes[index]), OutcomePath: outcomePath,
+	}
+	for _, t := range turns {
+		b, err := marshal(t)
+		if err != nil {
+			return nil, err
+		}
+		p.Turns = append(p.Turns, b64(b))
 	}
 	parts, err := p.parts()
 	if err != nil {
@@ -157,7 +170,11 @@ func VerifyProof(g *Genesis, raw []byte) (*Proven, error) {
 	if !bytes.Equal(parts.Header.GetChainId(), chain[:]) {
 		return nil, fmt.Errorf("proof: is of chain %x, the trusted genesis of %x", parts.Header.GetChainId(), chain)
 	}
-	if _, err := VerifyCertificate(g, parts.HeaderHash, parts.certificate); err != nil {
+	voters, err := p.members(g)
+	if err == nil {
+		_, err = verifyCertificate(voters, parts.HeaderHash, parts.certificate, nil)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("proof: %w", err)
 	}
 	if err := parts.included(p.Index); err != nil {
@@ -296,4 +313,29 @@ func pathOf(path []string) ([][]byte, error) {
 		out[i] = h
 	}
 	return out, nil
+}
+
+// members follows the turns of the proof.
+func (p *proofFile) members(g *Genesis) (*members.Set, error) {
+	now, err := g.FirstMembers()
+	if err != nil {
+		return nil, err
+	}
+	for k, text := range p.Turns {
+		b, err := base64.StdEncoding.Strict().DecodeString(text)
+		t := &fairwattpb.Turn{}
+		if err == nil {
+			err = unmarshal(b, t)
+		}
+		if err == nil {
+			now, err = now.Follow(t)
+		}
+		if err == nil && now.Height() >= p.Height {
+			err = fmt.Errorf("of block %d, which is not below block %d", now.Height(), p.Height)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("turns[%d]: %w", k, err)
+		}
+	}
+	return now, nil
 }

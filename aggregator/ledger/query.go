@@ -113,9 +113,9 @@ func (s *State) Network() (network *wct.Input, failed []bool) {
 	for k, i := range order {
 		failed[k] = s.meta.Failed[i] > 0
 	}
-	network = picked(s.adopted(s.read), order)
+	network = picked(s.adopted(s.read, s.roster), order)
 	for _, i := range order {
-		network.IDs = append(network.IDs, s.genesis.Aggregators[i].ID)
+		network.IDs = append(network.IDs, s.roster.all[i].ID)
 	}
 	return network, failed
 }
@@ -126,10 +126,10 @@ func (s *State) Probes() map[string]string {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	probes := make(map[string]string)
-	for _, da := range s.genesis.Aggregators {
+	for _, da := range s.roster.all {
 		var st standing
-		if s.read(keyTrust+da.ID, &st) && st.Probe > 0 && int(st.Probe) <= len(s.genesis.Aggregators) {
-			probes[da.ID] = s.genesis.Aggregators[st.Probe-1].ID
+		if da.Status == StatusMember && s.read(keyTrust+da.ID, &st) && st.Probe > 0 && int(st.Probe) <= len(s.roster.all) {
+			probes[da.ID] = s.roster.all[st.Probe-1].ID
 		}
 	}
 	return probes
@@ -141,7 +141,7 @@ func (s *State) read(key string, v value) bool {
 	return ok && decodeValue(b, v) == nil
 }
 
-func (s *State) orderID(i int) string { return s.genesis.Aggregators[s.meta.Order[i]].ID }
+func (s *State) orderID(i int) string { return s.roster.all[s.meta.Order[i]].ID }
 
 // Entries returns the whole state in key order.
 func (s *State) Entries() []Entry {

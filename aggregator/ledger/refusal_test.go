@@ -32,11 +32,11 @@ type refused struct{ code, reason string }
 // checks that it has: a new rule without its own row fails the test.
 func TestRefusals(t *testing.T) {
 	var got []refused
-	rows := len(checkRows) + len(marketRows) + len(deliveryRows) + len(meterRows) + len(sweepRows) + len(robustRows) + len(moneyRows)
+	rows := len(checkRows) + len(marketRows) + len(deliveryRows) + len(meterRows) + len(sweepRows) + len(robustRows) + len(memberRows) + len(moneyRows)
 	for _, c := range checkRows {
 		t.Run("check/"+c.name, func(t *testing.T) { got = append(got, c.run(t)...) })
 	}
-	for _, c := range slices.Concat(marketRows, deliveryRows, meterRows, sweepRows, robustRows, moneyRows) {
+	for _, c := range slices.Concat(marketRows, deliveryRows, meterRows, sweepRows, robustRows, memberRows, moneyRows) {
 		t.Run("market/"+c.name, func(t *testing.T) { got = append(got, c.run(t)) })
 	}
 	if len(got) < rows+len(checkRows) {
@@ -223,6 +223,44 @@ var checkRows = []checkRow{
 	}},
 	{"a seller's report", wire.CodeNotAllowed, func(w *world) []byte { return w.sealed(seller, 1, report(1)) }},
 	{"a report on oneself", wire.CodeMalformed, func(w *world) []byte { return w.sealed("da-2", 1, report(1, saw("da-2", 1, 0, 0, 0))) }},
+	{"one aggregator retires another", wire.CodeNotAllowed, func(w *world) []byte { return w.sealed("da-2", 1, w.Retire("da-3")) }},
+	{"a candidate's report", wire.CodeNotAllowed, func(w *world) []byte {
+		w.must(mc, w.Admit("da-5"))
+		return w.sealed("da-5", 1, report(1))
+	}},
+	{"a retired one's rejoin", wire.CodeUnknownSigner, func(w *world) []byte {
+		w.must(mc, w.Admit("da-5"))
+		w.must(mc, w.Retire("da-5"))
+		return w.sealed("da-5", 1, rejoin(1))
+	}},
+	{"a rejoin with the key of before", wire.CodeBadSignature, func(w *world) []byte {
+		w.must("da-2", w.Rekey("da-2", "da-2-2"))
+		w.must("da-3", rejoin(1))
+		payload, err := proto.MarshalOptions{Deterministic: true}.Marshal(w.stamped("da-2", 2, rejoin(2)))
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		sealed, err := seal.Seal(ledgertest.Key("da-2"), "da-2", seal.DomainRecord, w.State.ChainID(), payload)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		return sealed
+	}},
+	{"an admission without an address", wire.CodeMalformed, func(w *world) []byte {
+		r := w.Admit("da-5")
+		r.GetAdmit().Address = ""
+		return w.sealed(mc, 1, r)
+	}},
+	{"a centre's address", wire.CodeMalformed, func(w *world) []byte {
+		r := w.AdmitCentre("mc-b")
+		r.GetAdmit().Address = "host:1"
+		return w.sealed(mc, 1, r)
+	}},
+	{"an admission as a seller", wire.CodeMalformed, func(w *world) []byte {
+		r := w.Admit("da-5")
+		r.GetAdmit().Role = fairwattpb.Role_ROLE_SELLER
+		return w.sealed(mc, 1, r)
+	}},
 	{"a seller's tick", wire.CodeNotAllowed, func(w *world) []byte { return w.sealed(seller, 1, tick()) }},
 	{"an owner's own meter", wire.CodeNotAllowed, func(w *world) []byte { return w.sealed(seller, 1, meterAdded(meterOf(seller, "new"))) }},
 	{"counter zero", wire.CodeMalformed, func(w *world) []byte { return w.sealed(seller, 0, gate(1, open)) }},

@@ -27,6 +27,7 @@ func (x *execution) rejoin(da string, r *fairwattpb.Rejoin) *Refusal {
 		return refuse(wire.CodeTooSoon, "%q may rejoin from block %d on, this is block %d", da, next, height)
 	}
 	x.putBytes(keyRejoin+da, binary.BigEndian.AppendUint64(nil, height))
+	x.join(da)
 	x.endsEpoch = true
 	return nil
 }

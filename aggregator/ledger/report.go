@@ -72,12 +72,12 @@ func (x *execution) report(da string, r *fairwattpb.Report) *Refusal {
 	if x.get(keyReport+da, &before) && before.Epoch == r.Epoch {
 		return refuse(wire.CodeReportExists, "%q has reported on epoch %d in block %d", da, r.Epoch, before.Height)
 	}
-	said := make([]sight, len(x.state.genesis.Aggregators))
+	said := make([]sight, len(x.state.roster.all))
 	for i := range said {
 		said[i].OverheadUs = before.of(i).OverheadUs
 	}
 	for _, s := range r.Seen {
-		i, ok := x.state.places[s.Da]
+		i, ok := x.state.roster.places[s.Da]
 		if !ok {
 			return refuse(wire.CodeUnknownParticipant, "seen.da: %s is no data aggregator of this chain", brief.Quote(s.Da))
 		}

@@ -100,6 +100,16 @@ func (c *council) end() {
 			c.t.Fatalf("report %d: %v", i, o)
 		}
 	}
+	// Who forwards on probation is the same for those who ask why and for the links.
+	probes := map[string]string{}
+	for _, id := range c.ids {
+		if w, _ := c.State.Why(id); w.ProbationTo != "" {
+			probes[id] = w.ProbationTo
+		}
+	}
+	if got := c.State.Probes(); !maps.Equal(got, probes) {
+		c.t.Fatalf("probes %v, want %v", got, probes)
+	}
 }
 
 func (c *council) why(da string) *ledger.Standing {

@@ -1,6 +1,8 @@
 package ledger
 
 import (
+	"fmt"
+
 	"fairwatt/proto/wire"
 )
 
@@ -52,7 +54,10 @@ func (x *execution) sold(t *Trade, energyWh int64, reason string) {
 		x.step(Step{Who: t.Seller, Kind: StepExcused, Trade: t.ID, Text: "it delivered another trade"})
 		reason += "; the seller delivered another trade"
 	case x.endSale(t, false):
-		x.step(Step{Who: t.Seller, Kind: StepExcused, Trade: t.ID, Text: "a hazard kept it from delivering"})
+		seq := x.hazardSeq(t)
+		a, _ := x.account(t.Seller)
+		x.step(Step{Who: t.Seller, Kind: StepExcused, Trade: t.ID, GateSeq: seq, Text: fmt.Sprintf(
+			"gate change %d kept it from delivering, excuse %d of %d in %d sales", seq, a.QuotaUsed, x.params.HoldQuota, x.params.HoldQuotaTrades)})
 		if energyWh == 0 {
 			reason += "; a hazard kept the seller from delivering"
 		}
@@ -63,6 +68,17 @@ func (x *execution) sold(t *Trade, energyWh int64, reason string) {
 		x.fellShort(t, short, reason)
 	}
 	x.turn(t, status, reason, 0)
+}
+
+// hazardSeq is the gate change that kept a seller from delivering: the newest that held
+// the trade, or the newest of all where it could not begin.
+func (x *execution) hazardSeq(t *Trade) uint64 {
+	if t.Held {
+		return t.HoldSeq
+	}
+	var g Gate
+	x.get(keyGate+t.Seller, &g)
+	return g.Seq
 }
 
 // fellShort has the seller pay for what it promised and did not deliver. To leave its

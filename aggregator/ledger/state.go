@@ -5,9 +5,9 @@ import (
 	"crypto/ed25519"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 
-	"fairwatt/aggregator/wct"
 	"fairwatt/proto/seal"
 )
 
@@ -27,9 +27,6 @@ type Change struct {
 type State struct {
 	genesis  *Genesis
 	chain    [32]byte
-	voters   voters
-	sequence []int                        // of the genesis' communication tree, without failures
-	places   map[string]int               // of the data aggregators in the genesis
 	arbiters map[string]ed25519.PublicKey // and auditors
 	auditors map[string]bool
 
@@ -39,13 +36,8 @@ type State struct {
 	tree         *stateTree
 	due          deadlines // an index of the deadline keys; may hold stale ones
 	keys         map[string]ed25519.PublicKey
-	participants map[string]*Participant // never changed once registered
-}
-
-type voters struct {
-	chain  [32]byte
-	keys   map[string]ed25519.PublicKey
-	quorum int
+	participants map[string]*Participant // replaced, never changed
+	roster       *roster
 }
 
 // NewState returns the state before the first block: the genesis' participants
@@ -55,12 +47,21 @@ func NewState(g *Genesis) (*State, error) {
 	if err != nil {
 		return nil, err
 	}
-	order := make([]byte, len(s.sequence))
-	for i, n := range s.sequence {
+	none := func(string, value) bool { return false }
+	first, err := s.rosterOf(none, nil)
+	if err != nil {
+		return nil, err
+	}
+	sequence, err := sequenceOf(g.network(), first.active())
+	if err != nil {
+		return nil, fmt.Errorf("communication tree of the genesis: %w", err)
+	}
+	order := make([]byte, len(sequence))
+	for i, n := range sequence {
 		order[i] = byte(n)
 	}
-	none := string(make([]byte, len(order)))
-	m := meta{TimeMs: g.CreatedMs, Epoch: 1, EpochFirst: 1, Order: string(order), Strikes: none, Failed: none}
+	zeros := string(make([]byte, len(order)))
+	m := meta{TimeMs: g.CreatedMs, Epoch: 1, EpochFirst: 1, Order: string(order), Strikes: zeros, Failed: zeros}
 	entries := []Entry{{[]byte(keyMeta), encodeValue(&m)}}
 	add := func(p *Participant) {
 		entries = append(entries,
@@ -118,11 +119,6 @@ func newState(g *Genesis) (*State, error) {
 		return nil, err
 	}
 	s := &State{genesis: g, chain: g.ChainID()}
-	keys, err := g.Keys()
-	if err != nil {
-		return nil, err
-	}
-	s.voters = voters{chain: s.chain, keys: keys, quorum: g.Quorum()}
 	s.arbiters = make(map[string]ed25519.PublicKey, len(g.Arbiters))
 	for _, a := range g.Arbiters {
 		if s.arbiters[a.ID], err = seal.ParseKey(string(a.PublicKey)); err != nil {
@@ -132,15 +128,6 @@ func newState(g *Genesis) (*State, error) {
 	if err := s.second(g); err != nil {
 		return nil, err
 	}
-	s.places = make(map[string]int, len(g.Aggregators))
-	for i, da := range g.Aggregators {
-		s.places[da.ID] = i
-	}
-	t, err := wct.Build(g.network(), wct.WCT)
-	if err != nil {
-		return nil, fmt.Errorf("communication tree of the genesis: %w", err)
-	}
-	s.sequence = t.Sequence
 	return s, nil
 }
 
@@ -159,8 +146,8 @@ func (s *State) load(entries []Entry) error {
 	if err := decodeValue(b, &s.meta); err != nil {
 		return fmt.Errorf("meta: %w", err)
 	}
-	if len(s.meta.Order) != len(s.sequence) {
-		return fmt.Errorf("meta: order of %d aggregators, the genesis has %d", len(s.meta.Order), len(s.sequence))
+	if err := s.seatAll(); err != nil {
+		return err
 	}
 	for key, it := range s.tree.items {
 		if err := s.index(key, it.value); err != nil {
@@ -168,6 +155,21 @@ func (s *State) load(entries []Entry) error {
 		}
 	}
 	heap.Init(&s.due)
+	return nil
+}
+
+// seatAll reads the roster from the tree.
+func (s *State) seatAll() error {
+	r, err := s.rosterOf(s.read, splitNames(s.tree.get(keySeats)))
+	if err != nil {
+		return err
+	}
+	order := s.meta.places()
+	slices.Sort(order)
+	if !slices.Equal(order, r.active()) {
+		return fmt.Errorf("meta: the order of %d data aggregators is not one of the %d members", len(order), len(r.active()))
+	}
+	s.roster = r
 	return nil
 }
 
@@ -250,6 +252,7 @@ func (s *State) Commit(st *Staged) error {
 			return fmt.Errorf("commit block %d: entry %q: %w", st.header.Height, key, err)
 		}
 	}
+	s.roster = st.roster
 	limit := deadlineKey(s.meta.TimeMs+1, 0, "")
 	for len(s.due) > 0 && s.due[0] < limit {
 		if _, waits := s.tree.get(s.due[0]); waits {

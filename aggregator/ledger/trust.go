@@ -146,13 +146,16 @@ func addStep(text string, s step) string {
 type reckoning struct {
 	x       *execution
 	faulty  int
-	quorate bool // a quorum has reported on this epoch
+	next    *roster // of the next epoch
+	quorate bool    // a quorum has reported on this epoch
 	members []member
 }
 
 // A member of a reckoning.
 type member struct {
 	id       string
+	votes    bool // in this epoch
+	stays    bool // in the next one
 	standing standing
 	disputes []dispute
 	report   *reported // on this epoch, nil if there is none
@@ -163,20 +166,24 @@ type member struct {
 
 // reckon settles trust at the end of an epoch. What became of its accounting nodes is
 // no part of it: nextOrder sees to those.
-func (x *execution) reckon() []member {
-	r := &reckoning{x: x, faulty: x.state.genesis.Faulty()}
+func (x *execution) reckon(next *roster) []member {
+	now := x.state.roster
+	r := &reckoning{x: x, next: next, faulty: now.members.Faulty()}
 	reports := 0
-	for _, da := range x.state.genesis.Aggregators {
-		m := member{id: da.ID, standing: standing{TrustE4: da.TrustE4}, step: step{other: noOther}}
+	for i, da := range next.all {
+		m := member{
+			id: da.ID, votes: i < len(now.all) && now.votes(i), stays: next.votes(i),
+			standing: standing{TrustE4: da.TrustE4}, step: step{other: noOther},
+		}
 		x.get(keyTrust+da.ID, &m.standing)
 		m.disputes = parseDisputes(m.standing.Disputes)
-		if x.get(keyReport+da.ID, &m.known) && m.known.Epoch == x.meta.Epoch {
+		if x.get(keyReport+da.ID, &m.known) && m.votes && m.known.Epoch == x.meta.Epoch {
 			m.report = &m.known
 			reports++
 		}
 		r.members = append(r.members, m)
 	}
-	r.quorate = reports >= x.state.genesis.Quorum()
+	r.quorate = reports >= now.members.Quorum()
 	if r.quorate {
 		r.forget()
 	}
@@ -192,6 +199,10 @@ func (r *reckoning) forget() {
 	for i := range r.members {
 		m := &r.members[i]
 		s := &m.standing
+		if !m.votes {
+			s.Silent = 0
+			continue
+		}
 		s.GoodE4 -= s.GoodE4 / forgetting
 		s.BadE4 -= s.BadE4 / forgetting
 		for k := range m.disputes {
@@ -285,6 +296,9 @@ func (r *reckoning) earn() {
 func (r *reckoning) condemn() {
 	for i := range r.members {
 		m := &r.members[i]
+		if !m.votes {
+			continue
+		}
 		was := m.standing.Condemned
 		m.standing.Condemned = len(m.disputes) > r.faulty
 		switch {
@@ -315,8 +329,11 @@ func (r *reckoning) settle() {
 	for i := range r.members {
 		m := &r.members[i]
 		s := &m.standing
+		if !m.votes {
+			continue
+		}
 		before := s.TrustE4
-		earned := int64((priorE4*uint64(x.state.genesis.Aggregators[i].TrustE4) + 10_000*s.GoodE4) / (priorE4 + s.GoodE4 + s.BadE4))
+		earned := int64((priorE4*uint64(r.next.all[i].TrustE4) + 10_000*s.GoodE4) / (priorE4 + s.GoodE4 + s.BadE4))
 		switch {
 		case s.Condemned:
 			s.TrustE4 = min(earned, max(threshold-1, 0))
@@ -342,7 +359,7 @@ func (r *reckoning) settle() {
 	r.choosePrentices()
 	for i := range r.members {
 		m := &r.members[i]
-		have := standing{TrustE4: x.state.genesis.Aggregators[i].TrustE4}
+		have := standing{TrustE4: r.next.all[i].TrustE4}
 		if x.get(keyTrust+m.id, &have); have != m.standing {
 			x.put(keyTrust+m.id, &m.standing)
 		}
@@ -357,7 +374,9 @@ func (r *reckoning) choosePrentices() {
 	var may, trusted []int
 	for i := range r.members {
 		m := &r.members[i]
-		m.standing.Probe = 0
+		if m.standing.Probe = 0; !m.stays {
+			continue
+		}
 		low := m.standing.TrustE4 < threshold
 		if !low {
 			trusted = append(trusted, i)

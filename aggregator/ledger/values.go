@@ -37,6 +37,11 @@ const (
 	keyTrust       = "trust/"       // data aggregator
 	keyTree        = "tree/"        // data aggregator
 	keyRebuilt     = "rebuilt"      // when the trees were last built anew, and why
+	keyMember      = "member/"      // data aggregator that is not just as the genesis says
+	keySeats       = "seats"        // ids of the data aggregators that the genesis does not know, by place
+	keyCentres     = "centres"      // ids of the centres, once they are others than the genesis'
+	keyChange      = "change/"      // data aggregator or centre: what waits for more centres
+	keyTurn        = "turn/"        // 8 bytes of a height: the members that vote behind it
 	keyDeadline    = "deadline/"    // 8 bytes of time, big endian, then what is due
 )
 
@@ -150,6 +155,7 @@ type Participant struct {
 	Aggregator   bool // a data aggregator; none stands in the state
 	Arbiter      bool // likewise
 	Auditor      bool // likewise
+	Candidate    bool // likewise: a data aggregator that is not a member yet
 	PublicKey    string
 	Simulated    bool
 	MeterClassE4 uint32 // accuracy class of its meter in 1e-4

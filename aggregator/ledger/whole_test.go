@@ -87,6 +87,20 @@ func TestExportRefuses(t *testing.T) {
 	}
 }
 
+// TestLastCounter: a sender's last counter is its greatest in blocks, and 0 before.
+func TestLastCounter(t *testing.T) {
+	w := newWorld(t, nil)
+	for n := range uint64(3) {
+		if got := w.State.LastCounter(mc); got != n {
+			t.Errorf("after %d records: %d", n, got)
+		}
+		w.must(mc, deposit(buyer, 1, fmt.Sprint("r-", n)))
+	}
+	if got := w.State.LastCounter(buyer); got != 0 {
+		t.Errorf("of one that has sent nothing: %d", got)
+	}
+}
+
 // TestBlockID: the id of a block is the hash of its header, found without the
 // rest; what has no header has none.
 func TestBlockID(t *testing.T) {

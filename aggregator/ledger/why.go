@@ -14,9 +14,11 @@ type Standing struct {
 	DA     string `json:"da"`
 	Height uint64 `json:"height"` // of the newest block
 	Epoch  uint64 `json:"epoch"`
-	Rules  string `json:"rules"` // "reports", or "genesis" where nothing moves trust
+	Status string `json:"status"` // member, candidate or retired
+	Rules  string `json:"rules"`  // "reports", or "genesis" where nothing moves trust
 
-	// Place counts from 0, the accounting node of the epoch's first view.
+	// Place counts from 0, the accounting node of the epoch's first view; -1 of who is no
+	// member.
 	Place int `json:"place"`
 	// In the tree that the caller names. Parent is empty at the root, and where no link
 	// was left for it (the root sends to it then).
@@ -122,26 +124,31 @@ func (t *TrustStep) say() string {
 func (s *State) Why(da string) (*Standing, bool) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	at, ok := s.places[da]
+	at, ok := s.roster.places[da]
 	if !ok {
 		return nil, false
 	}
 	g := s.genesis
-	st := standing{TrustE4: g.Aggregators[at].TrustE4}
+	all := s.roster.all
+	st := standing{TrustE4: all[at].TrustE4}
 	s.read(keyTrust+da, &st)
-	own, n := s.branch(at), len(g.Aggregators)
+	own, n := s.branch(at), len(all)
+	failed := 0
+	if at < len(s.meta.Failed) { // no candidate has failed yet
+		failed = int(s.meta.Failed[at])
+	}
 	w := &Standing{
-		DA: da, Height: s.meta.Height, Epoch: s.meta.Epoch, Rules: "genesis", FailedEpochs: int(s.meta.Failed[at]),
+		DA: da, Height: s.meta.Height, Epoch: s.meta.Epoch, Rules: "genesis", Status: all[at].Status, FailedEpochs: failed,
 		Children: []string{}, Disputes: []Dispute{}, Steps: []TrustStep{}, Peers: []PeerSight{},
-		TrustE4: st.TrustE4, TreeTrustE4: own.TrustE4, GenesisE4: g.Aggregators[at].TrustE4, ThresholdE4: g.Params.TThreE4,
-		GoodE4: st.GoodE4, BadE4: st.BadE4, PriorE4: priorE4, Condemned: st.Condemned, MaxFaulty: g.Faulty(),
-		SilentEpochs: int(st.Silent), Links: int(own.Links), GenesisLinks: g.Aggregators[at].Links,
+		TrustE4: st.TrustE4, TreeTrustE4: own.TrustE4, GenesisE4: all[at].TrustE4, ThresholdE4: g.Params.TThreE4,
+		GoodE4: st.GoodE4, BadE4: st.BadE4, PriorE4: priorE4, Condemned: st.Condemned, MaxFaulty: s.roster.members.Faulty(),
+		SilentEpochs: int(st.Silent), Links: int(own.Links), GenesisLinks: all[at].Links,
 	}
 	if g.Params.byReports() {
 		w.Rules = TrustByReports
 	}
 	if st.Probe > 0 && int(st.Probe) <= n {
-		w.ProbationTo = g.Aggregators[st.Probe-1].ID
+		w.ProbationTo = all[st.Probe-1].ID
 	}
 	s.whyDisputes(w, &st)
 	for _, one := range slices.Backward(parseSteps(st.Steps)) {
@@ -150,7 +157,7 @@ func (s *State) Why(da string) (*Standing, bool) {
 			RecordHeight: one.height,
 		}
 		if int(one.other) < n && one.other != noOther {
-			t.Other = g.Aggregators[one.other].ID
+			t.Other = all[one.other].ID
 		}
 		if one.height > 0 {
 			t.Record = hex.EncodeToString(one.record[:])
@@ -169,10 +176,10 @@ func (s *State) Why(da string) (*Standing, bool) {
 
 func (s *State) whyDisputes(w *Standing, st *standing) {
 	for _, d := range parseDisputes(st.Disputes) {
-		if int(d.with) >= len(s.genesis.Aggregators) {
+		if int(d.with) >= len(s.roster.all) {
 			continue
 		}
-		one := Dispute{With: s.genesis.Aggregators[d.with].ID, EpochsLeft: int(d.left), Times: int(d.times)}
+		one := Dispute{With: s.roster.all[d.with].ID, EpochsLeft: int(d.left), Times: int(d.times)}
 		var other standing
 		if s.read(keyTrust+one.With, &other); d.fresh() && !other.Condemned && !st.Condemned {
 			one.CostE4 = disputeCostE4 * int64(d.times) * int64(d.times)
@@ -190,8 +197,8 @@ func (s *State) whyPeers(w *Standing, own *branch, at int) {
 		v := r.of(about)
 		return &Sighted{r.Epoch, r.Height, hex.EncodeToString([]byte(r.ID)), v.Taken, v.Late, v.Missed, v.Given, v.OverheadUs}
 	}
-	for i, other := range s.genesis.Aggregators {
-		if i != at {
+	for i, other := range s.roster.all {
+		if i != at && other.Status == StatusMember {
 			w.Peers = append(w.Peers, PeerSight{DA: other.ID, Theirs: say(other.ID, at), Own: say(w.DA, i), TreeUs: own.us(i)})
 		}
 	}

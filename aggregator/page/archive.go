@@ -282,7 +282,11 @@ func (a archive) Proof(id string) ([]byte, error) {
 	if _, err := hex.Decode(raw[:], []byte(id)); err != nil {
 		return nil, fmt.Errorf("record id: %w", err)
 	}
-	proof, err := ledger.ProveOf(cb.GetBlock(), outcomes, cb.GetCertificate(), raw)
+	turns, err := a.state.TurnsBelow(height, a.store.Block)
+	if err != nil {
+		return nil, err
+	}
+	proof, err := ledger.ProveOf(cb.GetBlock(), outcomes, cb.GetCertificate(), raw, turns...)
 	if err != nil {
 		return nil, err
 	}

@@ -5,7 +5,7 @@
 //
 // Make a [Page] with [New] over the state and the store. Hand it the views of
 // devices ([Page.Take]), each committed block ([Page.Added]) and a fault
-// ([Page.SetFault]), and call [Page.Refresh] about once a second.
+// ([Page.SetFault]), and call [Page.Refresh] and [Page.Keep] about once a second.
 //
 // # Design
 //
@@ -19,8 +19,10 @@
 // retained message does not make its sender alive: it does not say when it was
 // sent. A gate past its validity is shown as expired, as the market takes it.
 //
-// Refused: a database of past events (the chain is one, and metrics feed a tool
-// made for charts).
+// What is kept over time, and where the chain speaks of whom, is in package history;
+// [Page.Keep] notes how gates stand, [Page.Added] what a block did, and [Page.Archive]
+// answers from it. Blocks that it lacks after a crash are read from the store, without
+// outcomes: those would need a replay.
 //
 // Source: docs/operator.md; schema gate/1 of package wire.
 package page

@@ -214,3 +214,24 @@ func TestViewsShowWhatIsMeasured(t *testing.T) {
 		t.Errorf("after six minutes it still measures %+v", m)
 	}
 }
+
+// A thousand generators: what a version costs before it is encoded.
+func BenchmarkListThousand(b *testing.B) {
+	var v views
+	now := time.Now()
+	for i := range 1000 {
+		for class, payload := range map[string]string{
+			"gate": gateJSON, "status": "online", "hazard/wind": `{"level":"ok","p":0.1}`, "hazard/rain": `{"level":"warn"}`,
+			"telemetry": `{"ac":{"power":4200.5},"wx":{"wind_gust":12},"energy_wh":{"sold":12345}}`,
+		} {
+			if _, _, err := v.take(mqtt.Message{Topic: fmt.Sprintf("fairwatt/v1/farm/pv-%d/%s", i, class), Payload: []byte(payload)}, now, everyone); err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+	for b.Loop() {
+		if n := len(v.list(now, "", time.Time{})); n != 1000 {
+			b.Fatal(n)
+		}
+	}
+}

@@ -17,7 +17,7 @@ const (
 )
 
 // knows says whether a common name may come in at all.
-func (g *GRPC) knows(name string) bool { return g.peers[name] != nil || g.observers[name] }
+func (g *GRPC) knows(name string) bool { return g.observes(name) }
 
 // A door counts the connections of each caller, and lets no more in than may be.
 type door struct {
@@ -90,7 +90,9 @@ func (g *GRPC) replaceStream(from string) *inStream {
 		select {
 		case <-old.ended:
 		default:
-			g.peers[from].queue.replaced()
+			if r, ok := g.peer(from); ok {
+				r.queue.replaced()
+			}
 		}
 	}
 	g.in[from] = s

@@ -28,12 +28,15 @@ import (
 // GRPC links one DA to the others over mutually authenticated TLS 1.3. Make
 // one with [NewGRPC], hand it to agreement as its link, and call Run.
 type GRPC struct {
-	cfg       Config
-	log       *slog.Logger
-	listener  net.Listener
+	cfg      Config
+	log      *slog.Logger
+	listener net.Listener
+	handlers atomic.Pointer[Handlers]
+
+	who       sync.RWMutex // guards what follows
 	peers     map[string]*remote
 	observers map[string]bool
-	handlers  atomic.Pointer[Handlers]
+	begin     func(*remote) // keeps up the stream to a peer; nil before Run
 
 	mu   sync.Mutex
 	open map[string]int       // connections of each caller
@@ -44,8 +47,10 @@ type GRPC struct {
 type remote struct {
 	id     string
 	queue  *queue
+	addr   string
 	conn   *grpc.ClientConn
 	client peerpb.PeerClient
+	gone   chan struct{} // closed when it is no peer any more, or is elsewhere
 }
 
 // NewGRPC checks the configuration, listens and prepares the connections;
@@ -63,12 +68,12 @@ func NewGRPC(cfg Config) (*GRPC, error) {
 		g.observers[name] = true
 	}
 	for id, addr := range cfg.Peers {
-		conn, err := dial(addr, cfg.TLS, id, cfg.Dialer)
+		r, err := g.remote(id, addr)
 		if err != nil {
 			g.closeConns()
 			return nil, err
 		}
-		g.peers[id] = &remote{id: id, queue: newQueue(queueFrames, queueBytes), conn: conn, client: peerpb.NewPeerClient(conn)}
+		g.peers[id] = r
 	}
 	if g.listener == nil {
 		l, err := net.Listen("tcp", cfg.ListenAddr)
@@ -85,6 +90,8 @@ func NewGRPC(cfg Config) (*GRPC, error) {
 func (g *GRPC) Addr() net.Addr { return g.listener.Addr() }
 
 func (g *GRPC) closeConns() {
+	g.who.RLock()
+	defer g.who.RUnlock()
 	for _, r := range g.peers {
 		if err := r.conn.Close(); err != nil {
 			g.log.Debug("close connection", "peer", r.id, "err", err)
@@ -121,15 +128,37 @@ func (g *GRPC) Run(ctx context.Context, h Handlers) error {
 		g.closeConns()
 		return nil
 	})
-	for _, r := range g.peers {
+	fresh := make(chan *remote)
+	begin := func(r *remote) {
 		group.Go(func() error { g.keepStream(ctx, r); return nil })
 	}
+	g.who.Lock()
+	for _, r := range g.peers {
+		begin(r)
+	}
+	g.begin = func(r *remote) {
+		select {
+		case fresh <- r:
+		case <-ctx.Done():
+		}
+	}
+	g.who.Unlock()
+	group.Go(func() error {
+		for {
+			select {
+			case r := <-fresh:
+				begin(r)
+			case <-ctx.Done():
+				return nil
+			}
+		}
+	})
 	return group.Wait()
 }
 
 // Send queues a frame. It never blocks.
 func (g *GRPC) Send(to string, frame []byte) {
-	r, ok := g.peers[to]
+	r, ok := g.peer(to)
 	if !ok {
 		g.log.Warn("frame for an unknown DA", "to", to)
 		return
@@ -142,6 +171,15 @@ func (g *GRPC) Send(to string, frame []byte) {
 // keepStream opens the stream to a peer whenever the connection is there.
 // Waiting between attempts is the connection's backoff, not ours.
 func (g *GRPC) keepStream(ctx context.Context, r *remote) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go func() {
+		select {
+		case <-r.gone:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
 	for ctx.Err() == nil {
 		state := r.conn.GetState()
 		if state == connectivity.Idle {
@@ -198,7 +236,7 @@ func (g *GRPC) pump(ctx context.Context, r *remote) error {
 
 // Pull asks a DA for a proposed block.
 func (g *GRPC) Pull(ctx context.Context, from string, ref *peerpb.PullRequest) (*peerpb.Relay, error) {
-	r, ok := g.peers[from]
+	r, ok := g.peer(from)
 	if !ok {
 		return nil, fmt.Errorf("pull from %q: no such DA", from)
 	}
@@ -211,7 +249,7 @@ func (g *GRPC) Pull(ctx context.Context, from string, ref *peerpb.PullRequest) (
 
 // Fetch asks a DA for certified blocks.
 func (g *GRPC) Fetch(ctx context.Context, from string, lo, hi uint64, fn func(*fairwattpb.CertifiedBlock) error) error {
-	r, ok := g.peers[from]
+	r, ok := g.peer(from)
 	if !ok {
 		return fmt.Errorf("fetch from %q: no such DA", from)
 	}
@@ -220,6 +258,8 @@ func (g *GRPC) Fetch(ctx context.Context, from string, lo, hi uint64, fn func(*f
 
 // Stats returns the counts of each link by the other DA's id.
 func (g *GRPC) Stats() map[string]LinkStats {
+	g.who.RLock()
+	defer g.who.RUnlock()
 	out := make(map[string]LinkStats, len(g.peers))
 	for id, r := range g.peers {
 		out[id] = r.queue.snapshot()

@@ -33,7 +33,7 @@ func (s *service) aggregator(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if _, ok := s.g.peers[name]; !ok {
+	if _, ok := s.g.peer(name); !ok {
 		return "", status.Errorf(codes.PermissionDenied, "%q is no data aggregator of this chain", name)
 	}
 	return name, nil
@@ -44,7 +44,7 @@ func (s *service) participant(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if _, ok := s.g.peers[name]; !ok && !s.g.observers[name] {
+	if !s.g.observes(name) {
 		return "", status.Errorf(codes.PermissionDenied, "%q is no data aggregator and no observer of this chain", name)
 	}
 	return name, nil
@@ -77,7 +77,11 @@ func (s *service) Stream(stream grpc.ClientStreamingServer[peerpb.Packet, peerpb
 	}
 	own := s.g.replaceStream(from)
 	defer close(own.ended)
-	q := s.g.peers[from].queue
+	r, ok := s.g.peer(from)
+	if !ok {
+		return status.Errorf(codes.PermissionDenied, "%q is no data aggregator of this chain", from)
+	}
+	q := r.queue
 	packets, failed := make(chan []byte), make(chan error, 1)
 	go func() {
 		for {

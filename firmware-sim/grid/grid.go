@@ -31,7 +31,7 @@ const (
 	drainLimit = 10 * time.Second
 	// endLimit bounds the wait, after a whole run, for trades that are under way and cases
 	// that judges look at: what has not ended says nothing of anyone.
-	endLimit = 90 * time.Second
+	endLimit = 150 * time.Second
 	// enrolLimit bounds the start: agreement up, every participant registered.
 	enrolLimit = 30 * time.Second
 	// outage is the time for which the broker stays away.

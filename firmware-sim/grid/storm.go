@@ -159,10 +159,8 @@ func (f *foresight) begin(p *participant, judge *model.Judge) error {
 	for _, j := range []*model.Judge{judge, f.alone} {
 		for i := range f.past {
 			s := model.Sample{TimeMs: f.past[i].TimeMs}
-			strokes, _ := f.past[i].Get(model.LightningCount)
 			for _, c := range p.config.Judge.Channels {
-				// A detector gives a distance of a stroke only; the scenario always has one.
-				if v, ok := f.past[i].Get(c); ok && (c != model.LightningKM || strokes > 0) {
+				if v, ok := f.past[i].Get(c); ok {
 					s.Set(c, v)
 				}
 			}

@@ -6,8 +6,11 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
+	"runtime"
 	"slices"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"fairwatt/model"
 	"fairwatt/model/nnet/skill"
@@ -176,29 +179,26 @@ func CrossValidate(ctx context.Context, cfg Config, series []*Series, log *slog.
 		return nil, err
 	}
 	out := &CrossValidation{Blocks: blocks.n}
+	judged := make([]judgedBlock, blocks.n)
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(runtime.GOMAXPROCS(0)) // a block does not know of the others
+	for b := range judged {
+		group.Go(func() (err error) {
+			if judged[b], err = blocks.judge(ctx, cfg, all, alone, near, series, b, log.With("block", b)); err != nil {
+				return fmt.Errorf("block %d: %w", b, err)
+			}
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
 	pooled := &rows{}
 	var p, q []float64
-	for b := range blocks.n {
-		h, n, err := blocks.train(ctx, cfg, alone, near, series, b, log.With("block", b))
-		if err != nil {
-			return nil, fmt.Errorf("block %d: %w", b, err)
-		}
-		asked := *all
-		asked.Split = blocks.split(all.Split, b, b)
-		judged, err := collect(series, &asked, PartTest, true)
-		if err != nil {
-			return nil, err
-		}
-		pooled.f, pooled.label = append(pooled.f, judged.f...), append(pooled.label, judged.label...)
-		pooled.track, pooled.site = append(pooled.track, judged.track...), append(pooled.site, judged.site...)
-		for _, f := range judged.f {
-			one, _ := h.Probability(f)
-			p = append(p, one)
-			if v, ok := n.Probability(f); ok {
-				one = v
-			}
-			q = append(q, one)
-		}
+	for _, j := range judged {
+		pooled.f, pooled.label = append(pooled.f, j.f...), append(pooled.label, j.label...)
+		pooled.track, pooled.site = append(pooled.track, j.track...), append(pooled.site, j.site...)
+		p, q = append(p, j.alone...), append(q, j.near...)
 	}
 	gust := make([]float64, len(pooled.f))
 	for i, f := range pooled.f {
@@ -292,6 +292,36 @@ func (b blocks) choosing(series []*Series, near HeadConfig, judged int) (int, er
 		}
 	}
 	return 0, errors.New("no other block has rows of both kinds")
+}
+
+// A judgedBlock is the rows of one block with the probabilities of both heads.
+type judgedBlock struct {
+	rows
+	alone, near []float64
+}
+
+// judge trains both heads for one block and asks them about it.
+func (b blocks) judge(ctx context.Context, cfg Config, all *Head, alone, near HeadConfig, series []*Series, judged int, log *slog.Logger) (out judgedBlock, err error) {
+	h, n, err := b.train(ctx, cfg, alone, near, series, judged, log)
+	if err != nil {
+		return out, err
+	}
+	asked := *all
+	asked.Split = b.split(all.Split, judged, judged)
+	r, err := collect(series, &asked, PartTest, true)
+	if err != nil {
+		return out, err
+	}
+	out.rows = *r
+	for _, f := range r.f {
+		one, _ := h.Probability(f)
+		out.alone = append(out.alone, one)
+		if v, ok := n.Probability(f); ok {
+			one = v
+		}
+		out.near = append(out.near, one)
+	}
+	return out, nil
 }
 
 // train trains both heads for one block.

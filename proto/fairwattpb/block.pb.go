@@ -36,8 +36,11 @@ type BlockHeader struct {
 	RecordsRoot    []byte                 `protobuf:"bytes,9,opt,name=records_root,json=recordsRoot,proto3" json:"records_root,omitempty"`     // RFC 6962 tree over the sealed records
 	OutcomesRoot   []byte                 `protobuf:"bytes,10,opt,name=outcomes_root,json=outcomesRoot,proto3" json:"outcomes_root,omitempty"` // RFC 6962 tree over the encoded Outcomes
 	StateRoot      []byte                 `protobuf:"bytes,11,opt,name=state_root,json=stateRoot,proto3" json:"state_root,omitempty"`          // after this block
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// Of the last block of an epoch behind which other data aggregators vote, or with
+	// other keys: SHA-256 of who they are. Else empty.
+	NextMembers   []byte `protobuf:"bytes,12,opt,name=next_members,json=nextMembers,proto3" json:"next_members,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *BlockHeader) Reset() {
@@ -143,6 +146,13 @@ func (x *BlockHeader) GetOutcomesRoot() []byte {
 func (x *BlockHeader) GetStateRoot() []byte {
 	if x != nil {
 		return x.StateRoot
+	}
+	return nil
+}
+
+func (x *BlockHeader) GetNextMembers() []byte {
+	if x != nil {
+		return x.NextMembers
 	}
 	return nil
 }
@@ -389,6 +399,120 @@ func (x *Vote) GetSignature() []byte {
 	return nil
 }
 
+// One block behind which other data aggregators vote: enough to follow them from
+// the genesis without the blocks between.
+type Turn struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Header        []byte                 `protobuf:"bytes,1,opt,name=header,proto3" json:"header,omitempty"`           // canonical BlockHeader, with next_members
+	Certificate   []byte                 `protobuf:"bytes,2,opt,name=certificate,proto3" json:"certificate,omitempty"` // canonical Certificate
+	Members       []*MemberKey           `protobuf:"bytes,3,rep,name=members,proto3" json:"members,omitempty"`         // ascending by DA id, no repeats
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Turn) Reset() {
+	*x = Turn{}
+	mi := &file_proto_fairwattpb_block_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Turn) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Turn) ProtoMessage() {}
+
+func (x *Turn) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_fairwattpb_block_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Turn.ProtoReflect.Descriptor instead.
+func (*Turn) Descriptor() ([]byte, []int) {
+	return file_proto_fairwattpb_block_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *Turn) GetHeader() []byte {
+	if x != nil {
+		return x.Header
+	}
+	return nil
+}
+
+func (x *Turn) GetCertificate() []byte {
+	if x != nil {
+		return x.Certificate
+	}
+	return nil
+}
+
+func (x *Turn) GetMembers() []*MemberKey {
+	if x != nil {
+		return x.Members
+	}
+	return nil
+}
+
+type MemberKey struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Da            string                 `protobuf:"bytes,1,opt,name=da,proto3" json:"da,omitempty"`
+	PublicKey     []byte                 `protobuf:"bytes,2,opt,name=public_key,json=publicKey,proto3" json:"public_key,omitempty"` // 32 bytes
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MemberKey) Reset() {
+	*x = MemberKey{}
+	mi := &file_proto_fairwattpb_block_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MemberKey) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MemberKey) ProtoMessage() {}
+
+func (x *MemberKey) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_fairwattpb_block_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MemberKey.ProtoReflect.Descriptor instead.
+func (*MemberKey) Descriptor() ([]byte, []int) {
+	return file_proto_fairwattpb_block_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *MemberKey) GetDa() string {
+	if x != nil {
+		return x.Da
+	}
+	return ""
+}
+
+func (x *MemberKey) GetPublicKey() []byte {
+	if x != nil {
+		return x.PublicKey
+	}
+	return nil
+}
+
 type CertifiedBlock struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Block         []byte                 `protobuf:"bytes,1,opt,name=block,proto3" json:"block,omitempty"`             // canonical Block
@@ -399,7 +523,7 @@ type CertifiedBlock struct {
 
 func (x *CertifiedBlock) Reset() {
 	*x = CertifiedBlock{}
-	mi := &file_proto_fairwattpb_block_proto_msgTypes[5]
+	mi := &file_proto_fairwattpb_block_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -411,7 +535,7 @@ func (x *CertifiedBlock) String() string {
 func (*CertifiedBlock) ProtoMessage() {}
 
 func (x *CertifiedBlock) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_block_proto_msgTypes[5]
+	mi := &file_proto_fairwattpb_block_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -424,7 +548,7 @@ func (x *CertifiedBlock) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CertifiedBlock.ProtoReflect.Descriptor instead.
 func (*CertifiedBlock) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_block_proto_rawDescGZIP(), []int{5}
+	return file_proto_fairwattpb_block_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *CertifiedBlock) GetBlock() []byte {
@@ -457,7 +581,7 @@ type Receipt struct {
 
 func (x *Receipt) Reset() {
 	*x = Receipt{}
-	mi := &file_proto_fairwattpb_block_proto_msgTypes[6]
+	mi := &file_proto_fairwattpb_block_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -469,7 +593,7 @@ func (x *Receipt) String() string {
 func (*Receipt) ProtoMessage() {}
 
 func (x *Receipt) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_block_proto_msgTypes[6]
+	mi := &file_proto_fairwattpb_block_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -482,7 +606,7 @@ func (x *Receipt) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Receipt.ProtoReflect.Descriptor instead.
 func (*Receipt) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_block_proto_rawDescGZIP(), []int{6}
+	return file_proto_fairwattpb_block_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Receipt) GetChainId() []byte {
@@ -539,7 +663,7 @@ type Busy struct {
 
 func (x *Busy) Reset() {
 	*x = Busy{}
-	mi := &file_proto_fairwattpb_block_proto_msgTypes[7]
+	mi := &file_proto_fairwattpb_block_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -551,7 +675,7 @@ func (x *Busy) String() string {
 func (*Busy) ProtoMessage() {}
 
 func (x *Busy) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_block_proto_msgTypes[7]
+	mi := &file_proto_fairwattpb_block_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -564,7 +688,7 @@ func (x *Busy) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Busy.ProtoReflect.Descriptor instead.
 func (*Busy) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_block_proto_rawDescGZIP(), []int{7}
+	return file_proto_fairwattpb_block_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Busy) GetFromCounter() uint64 {
@@ -596,7 +720,7 @@ type ReceiptEntry struct {
 
 func (x *ReceiptEntry) Reset() {
 	*x = ReceiptEntry{}
-	mi := &file_proto_fairwattpb_block_proto_msgTypes[8]
+	mi := &file_proto_fairwattpb_block_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -608,7 +732,7 @@ func (x *ReceiptEntry) String() string {
 func (*ReceiptEntry) ProtoMessage() {}
 
 func (x *ReceiptEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_block_proto_msgTypes[8]
+	mi := &file_proto_fairwattpb_block_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -621,7 +745,7 @@ func (x *ReceiptEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReceiptEntry.ProtoReflect.Descriptor instead.
 func (*ReceiptEntry) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_block_proto_rawDescGZIP(), []int{8}
+	return file_proto_fairwattpb_block_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *ReceiptEntry) GetRecordId() []byte {
@@ -686,7 +810,7 @@ type AccountNotice struct {
 
 func (x *AccountNotice) Reset() {
 	*x = AccountNotice{}
-	mi := &file_proto_fairwattpb_block_proto_msgTypes[9]
+	mi := &file_proto_fairwattpb_block_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -698,7 +822,7 @@ func (x *AccountNotice) String() string {
 func (*AccountNotice) ProtoMessage() {}
 
 func (x *AccountNotice) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_block_proto_msgTypes[9]
+	mi := &file_proto_fairwattpb_block_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -711,7 +835,7 @@ func (x *AccountNotice) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AccountNotice.ProtoReflect.Descriptor instead.
 func (*AccountNotice) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_block_proto_rawDescGZIP(), []int{9}
+	return file_proto_fairwattpb_block_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *AccountNotice) GetWalletMicro() int64 {
@@ -756,7 +880,7 @@ type TradeNotice struct {
 
 func (x *TradeNotice) Reset() {
 	*x = TradeNotice{}
-	mi := &file_proto_fairwattpb_block_proto_msgTypes[10]
+	mi := &file_proto_fairwattpb_block_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -768,7 +892,7 @@ func (x *TradeNotice) String() string {
 func (*TradeNotice) ProtoMessage() {}
 
 func (x *TradeNotice) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_block_proto_msgTypes[10]
+	mi := &file_proto_fairwattpb_block_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -781,7 +905,7 @@ func (x *TradeNotice) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TradeNotice.ProtoReflect.Descriptor instead.
 func (*TradeNotice) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_block_proto_rawDescGZIP(), []int{10}
+	return file_proto_fairwattpb_block_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *TradeNotice) GetTradeId() string {
@@ -823,7 +947,7 @@ var File_proto_fairwattpb_block_proto protoreflect.FileDescriptor
 
 const file_proto_fairwattpb_block_proto_rawDesc = "" +
 	"\n" +
-	"\x1cproto/fairwattpb/block.proto\x12\vfairwatt.v1\"\xd3\x02\n" +
+	"\x1cproto/fairwattpb/block.proto\x12\vfairwatt.v1\"\xf6\x02\n" +
 	"\vBlockHeader\x12\x19\n" +
 	"\bchain_id\x18\x01 \x01(\fR\achainId\x12\x16\n" +
 	"\x06height\x18\x02 \x01(\x04R\x06height\x12\x14\n" +
@@ -837,7 +961,8 @@ const file_proto_fairwattpb_block_proto_rawDesc = "" +
 	"\routcomes_root\x18\n" +
 	" \x01(\fR\foutcomesRoot\x12\x1d\n" +
 	"\n" +
-	"state_root\x18\v \x01(\fR\tstateRoot\"9\n" +
+	"state_root\x18\v \x01(\fR\tstateRoot\x12!\n" +
+	"\fnext_members\x18\f \x01(\fR\vnextMembers\"9\n" +
 	"\x05Block\x12\x16\n" +
 	"\x06header\x18\x01 \x01(\fR\x06header\x12\x18\n" +
 	"\arecords\x18\x02 \x03(\fR\arecords\"O\n" +
@@ -854,7 +979,15 @@ const file_proto_fairwattpb_block_proto_rawDesc = "" +
 	"\x04Vote\x12\x0e\n" +
 	"\x02da\x18\x01 \x01(\tR\x02da\x12\x10\n" +
 	"\x03aux\x18\x02 \x01(\fR\x03aux\x12\x1c\n" +
-	"\tsignature\x18\x03 \x01(\fR\tsignature\"H\n" +
+	"\tsignature\x18\x03 \x01(\fR\tsignature\"r\n" +
+	"\x04Turn\x12\x16\n" +
+	"\x06header\x18\x01 \x01(\fR\x06header\x12 \n" +
+	"\vcertificate\x18\x02 \x01(\fR\vcertificate\x120\n" +
+	"\amembers\x18\x03 \x03(\v2\x16.fairwatt.v1.MemberKeyR\amembers\":\n" +
+	"\tMemberKey\x12\x0e\n" +
+	"\x02da\x18\x01 \x01(\tR\x02da\x12\x1d\n" +
+	"\n" +
+	"public_key\x18\x02 \x01(\fR\tpublicKey\"H\n" +
 	"\x0eCertifiedBlock\x12\x14\n" +
 	"\x05block\x18\x01 \x01(\fR\x05block\x12 \n" +
 	"\vcertificate\x18\x02 \x01(\fR\vcertificate\"\xc1\x01\n" +
@@ -902,32 +1035,35 @@ func file_proto_fairwattpb_block_proto_rawDescGZIP() []byte {
 	return file_proto_fairwattpb_block_proto_rawDescData
 }
 
-var file_proto_fairwattpb_block_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
+var file_proto_fairwattpb_block_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
 var file_proto_fairwattpb_block_proto_goTypes = []any{
 	(*BlockHeader)(nil),    // 0: fairwatt.v1.BlockHeader
 	(*Block)(nil),          // 1: fairwatt.v1.Block
 	(*Outcome)(nil),        // 2: fairwatt.v1.Outcome
 	(*Certificate)(nil),    // 3: fairwatt.v1.Certificate
 	(*Vote)(nil),           // 4: fairwatt.v1.Vote
-	(*CertifiedBlock)(nil), // 5: fairwatt.v1.CertifiedBlock
-	(*Receipt)(nil),        // 6: fairwatt.v1.Receipt
-	(*Busy)(nil),           // 7: fairwatt.v1.Busy
-	(*ReceiptEntry)(nil),   // 8: fairwatt.v1.ReceiptEntry
-	(*AccountNotice)(nil),  // 9: fairwatt.v1.AccountNotice
-	(*TradeNotice)(nil),    // 10: fairwatt.v1.TradeNotice
+	(*Turn)(nil),           // 5: fairwatt.v1.Turn
+	(*MemberKey)(nil),      // 6: fairwatt.v1.MemberKey
+	(*CertifiedBlock)(nil), // 7: fairwatt.v1.CertifiedBlock
+	(*Receipt)(nil),        // 8: fairwatt.v1.Receipt
+	(*Busy)(nil),           // 9: fairwatt.v1.Busy
+	(*ReceiptEntry)(nil),   // 10: fairwatt.v1.ReceiptEntry
+	(*AccountNotice)(nil),  // 11: fairwatt.v1.AccountNotice
+	(*TradeNotice)(nil),    // 12: fairwatt.v1.TradeNotice
 }
 var file_proto_fairwattpb_block_proto_depIdxs = []int32{
 	4,  // 0: fairwatt.v1.Certificate.votes:type_name -> fairwatt.v1.Vote
-	8,  // 1: fairwatt.v1.Receipt.entries:type_name -> fairwatt.v1.ReceiptEntry
-	7,  // 2: fairwatt.v1.Receipt.busy:type_name -> fairwatt.v1.Busy
-	2,  // 3: fairwatt.v1.ReceiptEntry.outcome:type_name -> fairwatt.v1.Outcome
-	10, // 4: fairwatt.v1.ReceiptEntry.trade:type_name -> fairwatt.v1.TradeNotice
-	9,  // 5: fairwatt.v1.ReceiptEntry.account:type_name -> fairwatt.v1.AccountNotice
-	6,  // [6:6] is the sub-list for method output_type
-	6,  // [6:6] is the sub-list for method input_type
-	6,  // [6:6] is the sub-list for extension type_name
-	6,  // [6:6] is the sub-list for extension extendee
-	0,  // [0:6] is the sub-list for field type_name
+	6,  // 1: fairwatt.v1.Turn.members:type_name -> fairwatt.v1.MemberKey
+	10, // 2: fairwatt.v1.Receipt.entries:type_name -> fairwatt.v1.ReceiptEntry
+	9,  // 3: fairwatt.v1.Receipt.busy:type_name -> fairwatt.v1.Busy
+	2,  // 4: fairwatt.v1.ReceiptEntry.outcome:type_name -> fairwatt.v1.Outcome
+	12, // 5: fairwatt.v1.ReceiptEntry.trade:type_name -> fairwatt.v1.TradeNotice
+	11, // 6: fairwatt.v1.ReceiptEntry.account:type_name -> fairwatt.v1.AccountNotice
+	7,  // [7:7] is the sub-list for method output_type
+	7,  // [7:7] is the sub-list for method input_type
+	7,  // [7:7] is the sub-list for extension type_name
+	7,  // [7:7] is the sub-list for extension extendee
+	0,  // [0:7] is the sub-list for field type_name
 }
 
 func init() { file_proto_fairwattpb_block_proto_init() }
@@ -941,7 +1077,7 @@ func file_proto_fairwattpb_block_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_proto_fairwattpb_block_proto_rawDesc), len(file_proto_fairwattpb_block_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   11,
+			NumMessages:   13,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -390,6 +390,10 @@ type Record struct {
 	//	*Record_Withdrawal
 	//	*Record_Payout
 	//	*Record_Report
+	//	*Record_Admit
+	//	*Record_Retire
+	//	*Record_Rekey
+	//	*Record_Move
 	Body          isRecord_Body `protobuf_oneof:"body"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -728,6 +732,42 @@ func (x *Record) GetReport() *Report {
 	return nil
 }
 
+func (x *Record) GetAdmit() *Admit {
+	if x != nil {
+		if x, ok := x.Body.(*Record_Admit); ok {
+			return x.Admit
+		}
+	}
+	return nil
+}
+
+func (x *Record) GetRetire() *Retire {
+	if x != nil {
+		if x, ok := x.Body.(*Record_Retire); ok {
+			return x.Retire
+		}
+	}
+	return nil
+}
+
+func (x *Record) GetRekey() *Rekey {
+	if x != nil {
+		if x, ok := x.Body.(*Record_Rekey); ok {
+			return x.Rekey
+		}
+	}
+	return nil
+}
+
+func (x *Record) GetMove() *Move {
+	if x != nil {
+		if x, ok := x.Body.(*Record_Move); ok {
+			return x.Move
+		}
+	}
+	return nil
+}
+
 type isRecord_Body interface {
 	isRecord_Body()
 }
@@ -848,6 +888,22 @@ type Record_Report struct {
 	Report *Report `protobuf:"bytes,40,opt,name=report,proto3,oneof"`
 }
 
+type Record_Admit struct {
+	Admit *Admit `protobuf:"bytes,41,opt,name=admit,proto3,oneof"`
+}
+
+type Record_Retire struct {
+	Retire *Retire `protobuf:"bytes,42,opt,name=retire,proto3,oneof"`
+}
+
+type Record_Rekey struct {
+	Rekey *Rekey `protobuf:"bytes,43,opt,name=rekey,proto3,oneof"`
+}
+
+type Record_Move struct {
+	Move *Move `protobuf:"bytes,44,opt,name=move,proto3,oneof"`
+}
+
 func (*Record_Registration) isRecord_Body() {}
 
 func (*Record_Deposit) isRecord_Body() {}
@@ -905,6 +961,14 @@ func (*Record_Withdrawal) isRecord_Body() {}
 func (*Record_Payout) isRecord_Body() {}
 
 func (*Record_Report) isRecord_Body() {}
+
+func (*Record_Admit) isRecord_Body() {}
+
+func (*Record_Retire) isRecord_Body() {}
+
+func (*Record_Rekey) isRecord_Body() {}
+
+func (*Record_Move) isRecord_Body() {}
 
 // MC only: admits a participant, binding its id to a key. The real identity
 // stays with the MC.
@@ -3374,11 +3438,272 @@ func (x *Payout) GetBankReference() string {
 	return ""
 }
 
+// Centre: a data aggregator may join, or another centre comes in. A data aggregator
+// is a candidate until its own Rejoin makes it a member of the next epoch.
+type Admit struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Role          Role                   `protobuf:"varint,2,opt,name=role,proto3,enum=fairwatt.v1.Role" json:"role,omitempty"` // DA or MC
+	PublicKey     string                 `protobuf:"bytes,3,opt,name=public_key,json=publicKey,proto3" json:"public_key,omitempty"`
+	Proof         []byte                 `protobuf:"bytes,4,opt,name=proof,proto3" json:"proof,omitempty"`     // the key's signature for this id: its holder agrees
+	Address       string                 `protobuf:"bytes,5,opt,name=address,proto3" json:"address,omitempty"` // host:port; this and what follows of a data aggregator only
+	Links         uint32                 `protobuf:"varint,6,opt,name=links,proto3" json:"links,omitempty"`
+	TrustE4       int64                  `protobuf:"varint,7,opt,name=trust_e4,json=trustE4,proto3" json:"trust_e4,omitempty"`
+	OverheadUs    uint32                 `protobuf:"varint,8,opt,name=overhead_us,json=overheadUs,proto3" json:"overhead_us,omitempty"` // to and from each other one, until it is measured
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Admit) Reset() {
+	*x = Admit{}
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[37]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Admit) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Admit) ProtoMessage() {}
+
+func (x *Admit) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[37]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Admit.ProtoReflect.Descriptor instead.
+func (*Admit) Descriptor() ([]byte, []int) {
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{37}
+}
+
+func (x *Admit) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *Admit) GetRole() Role {
+	if x != nil {
+		return x.Role
+	}
+	return Role_ROLE_UNSPECIFIED
+}
+
+func (x *Admit) GetPublicKey() string {
+	if x != nil {
+		return x.PublicKey
+	}
+	return ""
+}
+
+func (x *Admit) GetProof() []byte {
+	if x != nil {
+		return x.Proof
+	}
+	return nil
+}
+
+func (x *Admit) GetAddress() string {
+	if x != nil {
+		return x.Address
+	}
+	return ""
+}
+
+func (x *Admit) GetLinks() uint32 {
+	if x != nil {
+		return x.Links
+	}
+	return 0
+}
+
+func (x *Admit) GetTrustE4() int64 {
+	if x != nil {
+		return x.TrustE4
+	}
+	return 0
+}
+
+func (x *Admit) GetOverheadUs() uint32 {
+	if x != nil {
+		return x.OverheadUs
+	}
+	return 0
+}
+
+// Centre, or the data aggregator itself: it leaves, at the epoch's end.
+type Retire struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Retire) Reset() {
+	*x = Retire{}
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[38]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Retire) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Retire) ProtoMessage() {}
+
+func (x *Retire) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[38]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Retire.ProtoReflect.Descriptor instead.
+func (*Retire) Descriptor() ([]byte, []int) {
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{38}
+}
+
+func (x *Retire) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+// Centre, or the data aggregator itself: another key, from the next epoch on.
+type Rekey struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	PublicKey     string                 `protobuf:"bytes,2,opt,name=public_key,json=publicKey,proto3" json:"public_key,omitempty"`
+	Proof         []byte                 `protobuf:"bytes,3,opt,name=proof,proto3" json:"proof,omitempty"` // the new key's signature for this id
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Rekey) Reset() {
+	*x = Rekey{}
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[39]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Rekey) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Rekey) ProtoMessage() {}
+
+func (x *Rekey) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[39]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Rekey.ProtoReflect.Descriptor instead.
+func (*Rekey) Descriptor() ([]byte, []int) {
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{39}
+}
+
+func (x *Rekey) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *Rekey) GetPublicKey() string {
+	if x != nil {
+		return x.PublicKey
+	}
+	return ""
+}
+
+func (x *Rekey) GetProof() []byte {
+	if x != nil {
+		return x.Proof
+	}
+	return nil
+}
+
+// Centre, or the data aggregator itself: another address, from the next epoch on.
+type Move struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Address       string                 `protobuf:"bytes,2,opt,name=address,proto3" json:"address,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Move) Reset() {
+	*x = Move{}
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[40]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Move) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Move) ProtoMessage() {}
+
+func (x *Move) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[40]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Move.ProtoReflect.Descriptor instead.
+func (*Move) Descriptor() ([]byte, []int) {
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{40}
+}
+
+func (x *Move) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *Move) GetAddress() string {
+	if x != nil {
+		return x.Address
+	}
+	return ""
+}
+
 var File_proto_fairwattpb_record_proto protoreflect.FileDescriptor
 
 const file_proto_fairwattpb_record_proto_rawDesc = "" +
 	"\n" +
-	"\x1dproto/fairwattpb/record.proto\x12\vfairwatt.v1\"\xc5\f\n" +
+	"\x1dproto/fairwattpb/record.proto\x12\vfairwatt.v1\"\xf5\r\n" +
 	"\x06Record\x12\x19\n" +
 	"\bchain_id\x18\x01 \x01(\fR\achainId\x12\x16\n" +
 	"\x06sender\x18\x02 \x01(\tR\x06sender\x12\x18\n" +
@@ -3417,7 +3742,11 @@ const file_proto_fairwattpb_record_proto_rawDesc = "" +
 	"withdrawal\x189 \x01(\v2\x17.fairwatt.v1.WithdrawalH\x00R\n" +
 	"withdrawal\x12-\n" +
 	"\x06payout\x18: \x01(\v2\x13.fairwatt.v1.PayoutH\x00R\x06payout\x12-\n" +
-	"\x06report\x18( \x01(\v2\x13.fairwatt.v1.ReportH\x00R\x06reportB\x06\n" +
+	"\x06report\x18( \x01(\v2\x13.fairwatt.v1.ReportH\x00R\x06report\x12*\n" +
+	"\x05admit\x18) \x01(\v2\x12.fairwatt.v1.AdmitH\x00R\x05admit\x12-\n" +
+	"\x06retire\x18* \x01(\v2\x13.fairwatt.v1.RetireH\x00R\x06retire\x12*\n" +
+	"\x05rekey\x18+ \x01(\v2\x12.fairwatt.v1.RekeyH\x00R\x05rekey\x12'\n" +
+	"\x04move\x18, \x01(\v2\x11.fairwatt.v1.MoveH\x00R\x04moveB\x06\n" +
 	"\x04body\"\xbe\x01\n" +
 	"\fRegistration\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
@@ -3610,7 +3939,28 @@ const file_proto_fairwattpb_record_proto_rawDesc = "" +
 	"\x06Payout\x12\x16\n" +
 	"\x06member\x18\x01 \x01(\tR\x06member\x12#\n" +
 	"\rwithdrawal_id\x18\x02 \x01(\tR\fwithdrawalId\x12%\n" +
-	"\x0ebank_reference\x18\x03 \x01(\tR\rbankReference*W\n" +
+	"\x0ebank_reference\x18\x03 \x01(\tR\rbankReference\"\xdf\x01\n" +
+	"\x05Admit\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12%\n" +
+	"\x04role\x18\x02 \x01(\x0e2\x11.fairwatt.v1.RoleR\x04role\x12\x1d\n" +
+	"\n" +
+	"public_key\x18\x03 \x01(\tR\tpublicKey\x12\x14\n" +
+	"\x05proof\x18\x04 \x01(\fR\x05proof\x12\x18\n" +
+	"\aaddress\x18\x05 \x01(\tR\aaddress\x12\x14\n" +
+	"\x05links\x18\x06 \x01(\rR\x05links\x12\x19\n" +
+	"\btrust_e4\x18\a \x01(\x03R\atrustE4\x12\x1f\n" +
+	"\voverhead_us\x18\b \x01(\rR\n" +
+	"overheadUs\"\x18\n" +
+	"\x06Retire\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\"L\n" +
+	"\x05Rekey\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1d\n" +
+	"\n" +
+	"public_key\x18\x02 \x01(\tR\tpublicKey\x12\x14\n" +
+	"\x05proof\x18\x03 \x01(\fR\x05proof\"0\n" +
+	"\x04Move\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x18\n" +
+	"\aaddress\x18\x02 \x01(\tR\aaddress*W\n" +
 	"\x04Role\x12\x14\n" +
 	"\x10ROLE_UNSPECIFIED\x10\x00\x12\x0f\n" +
 	"\vROLE_SELLER\x10\x01\x12\x0e\n" +
@@ -3658,7 +4008,7 @@ func file_proto_fairwattpb_record_proto_rawDescGZIP() []byte {
 }
 
 var file_proto_fairwattpb_record_proto_enumTypes = make([]protoimpl.EnumInfo, 6)
-var file_proto_fairwattpb_record_proto_msgTypes = make([]protoimpl.MessageInfo, 37)
+var file_proto_fairwattpb_record_proto_msgTypes = make([]protoimpl.MessageInfo, 41)
 var file_proto_fairwattpb_record_proto_goTypes = []any{
 	(Role)(0),                 // 0: fairwatt.v1.Role
 	(MeterDirection)(0),       // 1: fairwatt.v1.MeterDirection
@@ -3703,6 +4053,10 @@ var file_proto_fairwattpb_record_proto_goTypes = []any{
 	(*Reversal)(nil),          // 40: fairwatt.v1.Reversal
 	(*Withdrawal)(nil),        // 41: fairwatt.v1.Withdrawal
 	(*Payout)(nil),            // 42: fairwatt.v1.Payout
+	(*Admit)(nil),             // 43: fairwatt.v1.Admit
+	(*Retire)(nil),            // 44: fairwatt.v1.Retire
+	(*Rekey)(nil),             // 45: fairwatt.v1.Rekey
+	(*Move)(nil),              // 46: fairwatt.v1.Move
 }
 var file_proto_fairwattpb_record_proto_depIdxs = []int32{
 	7,  // 0: fairwatt.v1.Record.registration:type_name -> fairwatt.v1.Registration
@@ -3734,32 +4088,37 @@ var file_proto_fairwattpb_record_proto_depIdxs = []int32{
 	41, // 26: fairwatt.v1.Record.withdrawal:type_name -> fairwatt.v1.Withdrawal
 	42, // 27: fairwatt.v1.Record.payout:type_name -> fairwatt.v1.Payout
 	18, // 28: fairwatt.v1.Record.report:type_name -> fairwatt.v1.Report
-	0,  // 29: fairwatt.v1.Registration.roles:type_name -> fairwatt.v1.Role
-	1,  // 30: fairwatt.v1.MeterRegistration.direction:type_name -> fairwatt.v1.MeterDirection
-	8,  // 31: fairwatt.v1.MeterChange.new:type_name -> fairwatt.v1.MeterRegistration
-	13, // 32: fairwatt.v1.Cause.inputs:type_name -> fairwatt.v1.CauseInput
-	2,  // 33: fairwatt.v1.GateChange.state:type_name -> fairwatt.v1.GateState
-	12, // 34: fairwatt.v1.GateChange.causes:type_name -> fairwatt.v1.Cause
-	3,  // 35: fairwatt.v1.Word.kind:type_name -> fairwatt.v1.WordKind
-	19, // 36: fairwatt.v1.Report.seen:type_name -> fairwatt.v1.Seen
-	2,  // 37: fairwatt.v1.GateAttestation.state:type_name -> fairwatt.v1.GateState
-	4,  // 38: fairwatt.v1.Offer.contactor:type_name -> fairwatt.v1.Contactor
-	25, // 39: fairwatt.v1.Response.token:type_name -> fairwatt.v1.Token
-	24, // 40: fairwatt.v1.Response.quotes:type_name -> fairwatt.v1.Quote
-	27, // 41: fairwatt.v1.Pay.buyer_reading:type_name -> fairwatt.v1.MeterReading
-	27, // 42: fairwatt.v1.Start.reading:type_name -> fairwatt.v1.MeterReading
-	12, // 43: fairwatt.v1.Hold.causes:type_name -> fairwatt.v1.Cause
-	27, // 44: fairwatt.v1.Hold.reading:type_name -> fairwatt.v1.MeterReading
-	27, // 45: fairwatt.v1.Resume.reading:type_name -> fairwatt.v1.MeterReading
-	27, // 46: fairwatt.v1.Reading.reading:type_name -> fairwatt.v1.MeterReading
-	27, // 47: fairwatt.v1.Bill.reading:type_name -> fairwatt.v1.MeterReading
-	27, // 48: fairwatt.v1.Confirm.reading:type_name -> fairwatt.v1.MeterReading
-	5,  // 49: fairwatt.v1.Verdict.finding:type_name -> fairwatt.v1.Finding
-	50, // [50:50] is the sub-list for method output_type
-	50, // [50:50] is the sub-list for method input_type
-	50, // [50:50] is the sub-list for extension type_name
-	50, // [50:50] is the sub-list for extension extendee
-	0,  // [0:50] is the sub-list for field type_name
+	43, // 29: fairwatt.v1.Record.admit:type_name -> fairwatt.v1.Admit
+	44, // 30: fairwatt.v1.Record.retire:type_name -> fairwatt.v1.Retire
+	45, // 31: fairwatt.v1.Record.rekey:type_name -> fairwatt.v1.Rekey
+	46, // 32: fairwatt.v1.Record.move:type_name -> fairwatt.v1.Move
+	0,  // 33: fairwatt.v1.Registration.roles:type_name -> fairwatt.v1.Role
+	1,  // 34: fairwatt.v1.MeterRegistration.direction:type_name -> fairwatt.v1.MeterDirection
+	8,  // 35: fairwatt.v1.MeterChange.new:type_name -> fairwatt.v1.MeterRegistration
+	13, // 36: fairwatt.v1.Cause.inputs:type_name -> fairwatt.v1.CauseInput
+	2,  // 37: fairwatt.v1.GateChange.state:type_name -> fairwatt.v1.GateState
+	12, // 38: fairwatt.v1.GateChange.causes:type_name -> fairwatt.v1.Cause
+	3,  // 39: fairwatt.v1.Word.kind:type_name -> fairwatt.v1.WordKind
+	19, // 40: fairwatt.v1.Report.seen:type_name -> fairwatt.v1.Seen
+	2,  // 41: fairwatt.v1.GateAttestation.state:type_name -> fairwatt.v1.GateState
+	4,  // 42: fairwatt.v1.Offer.contactor:type_name -> fairwatt.v1.Contactor
+	25, // 43: fairwatt.v1.Response.token:type_name -> fairwatt.v1.Token
+	24, // 44: fairwatt.v1.Response.quotes:type_name -> fairwatt.v1.Quote
+	27, // 45: fairwatt.v1.Pay.buyer_reading:type_name -> fairwatt.v1.MeterReading
+	27, // 46: fairwatt.v1.Start.reading:type_name -> fairwatt.v1.MeterReading
+	12, // 47: fairwatt.v1.Hold.causes:type_name -> fairwatt.v1.Cause
+	27, // 48: fairwatt.v1.Hold.reading:type_name -> fairwatt.v1.MeterReading
+	27, // 49: fairwatt.v1.Resume.reading:type_name -> fairwatt.v1.MeterReading
+	27, // 50: fairwatt.v1.Reading.reading:type_name -> fairwatt.v1.MeterReading
+	27, // 51: fairwatt.v1.Bill.reading:type_name -> fairwatt.v1.MeterReading
+	27, // 52: fairwatt.v1.Confirm.reading:type_name -> fairwatt.v1.MeterReading
+	5,  // 53: fairwatt.v1.Verdict.finding:type_name -> fairwatt.v1.Finding
+	0,  // 54: fairwatt.v1.Admit.role:type_name -> fairwatt.v1.Role
+	55, // [55:55] is the sub-list for method output_type
+	55, // [55:55] is the sub-list for method input_type
+	55, // [55:55] is the sub-list for extension type_name
+	55, // [55:55] is the sub-list for extension extendee
+	0,  // [0:55] is the sub-list for field type_name
 }
 
 func init() { file_proto_fairwattpb_record_proto_init() }
@@ -3797,6 +4156,10 @@ func file_proto_fairwattpb_record_proto_init() {
 		(*Record_Withdrawal)(nil),
 		(*Record_Payout)(nil),
 		(*Record_Report)(nil),
+		(*Record_Admit)(nil),
+		(*Record_Retire)(nil),
+		(*Record_Rekey)(nil),
+		(*Record_Move)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -3804,7 +4167,7 @@ func file_proto_fairwattpb_record_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_proto_fairwattpb_record_proto_rawDesc), len(file_proto_fairwattpb_record_proto_rawDesc)),
 			NumEnums:      6,
-			NumMessages:   37,
+			NumMessages:   41,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -125,6 +125,7 @@ type Frame struct {
 	//	*Frame_Records
 	//	*Frame_Status
 	//	*Frame_NewView
+	//	*Frame_Bundle
 	Body isFrame_Body `protobuf_oneof:"body"`
 	// How much the sender has said, where it votes: a fairwatt.v1.Sealed over Mark,
 	// domain "agreement-mark". Whoever gets it keeps the newest, and tells it to the
@@ -237,6 +238,15 @@ func (x *Frame) GetNewView() []byte {
 	return nil
 }
 
+func (x *Frame) GetBundle() *Bundle {
+	if x != nil {
+		if x, ok := x.Body.(*Frame_Bundle); ok {
+			return x.Bundle
+		}
+	}
+	return nil
+}
+
 func (x *Frame) GetMark() []byte {
 	if x != nil {
 		return x.Mark
@@ -274,6 +284,11 @@ type Frame_NewView struct {
 	NewView []byte `protobuf:"bytes,9,opt,name=new_view,json=newView,proto3,oneof"`
 }
 
+type Frame_Bundle struct {
+	// Votes of many members, on their way up or down the communication tree.
+	Bundle *Bundle `protobuf:"bytes,10,opt,name=bundle,proto3,oneof"`
+}
+
 func (*Frame_Message) isFrame_Body() {}
 
 func (*Frame_Relay) isFrame_Body() {}
@@ -283,6 +298,170 @@ func (*Frame_Records) isFrame_Body() {}
 func (*Frame_Status) isFrame_Body() {}
 
 func (*Frame_NewView) isFrame_Body() {}
+
+func (*Frame_Bundle) isFrame_Body() {}
+
+// A Bundle carries votes of one phase for one block. Each is signed by who gave it:
+// who carries it can leave it out, and cannot change it.
+type Bundle struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	View  uint64                 `protobuf:"varint,1,opt,name=view,proto3" json:"view,omitempty"`
+	Seq   uint64                 `protobuf:"varint,2,opt,name=seq,proto3" json:"seq,omitempty"` // of the epoch, from 1
+	// The digest of the block, as in the agreement library's messages.
+	Digest string `protobuf:"bytes,3,opt,name=digest,proto3" json:"digest,omitempty"`
+	// False: prepares. True: commits.
+	Commit bool     `protobuf:"varint,4,opt,name=commit,proto3" json:"commit,omitempty"`
+	Voices []*Voice `protobuf:"bytes,5,rep,name=voices,proto3" json:"voices,omitempty"` // signers ascending
+	// The sender lacks votes and asks the receiver for those that it has, of either phase.
+	Want bool `protobuf:"varint,6,opt,name=want,proto3" json:"want,omitempty"`
+	// Node ids of members that have the block. The leader tells them all as a quorum is
+	// prepared: who has not got the block then asks one of them.
+	Holders       []uint64 `protobuf:"varint,7,rep,packed,name=holders,proto3" json:"holders,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Bundle) Reset() {
+	*x = Bundle{}
+	mi := &file_proto_peerpb_peer_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Bundle) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Bundle) ProtoMessage() {}
+
+func (x *Bundle) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_peerpb_peer_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Bundle.ProtoReflect.Descriptor instead.
+func (*Bundle) Descriptor() ([]byte, []int) {
+	return file_proto_peerpb_peer_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *Bundle) GetView() uint64 {
+	if x != nil {
+		return x.View
+	}
+	return 0
+}
+
+func (x *Bundle) GetSeq() uint64 {
+	if x != nil {
+		return x.Seq
+	}
+	return 0
+}
+
+func (x *Bundle) GetDigest() string {
+	if x != nil {
+		return x.Digest
+	}
+	return ""
+}
+
+func (x *Bundle) GetCommit() bool {
+	if x != nil {
+		return x.Commit
+	}
+	return false
+}
+
+func (x *Bundle) GetVoices() []*Voice {
+	if x != nil {
+		return x.Voices
+	}
+	return nil
+}
+
+func (x *Bundle) GetWant() bool {
+	if x != nil {
+		return x.Want
+	}
+	return false
+}
+
+func (x *Bundle) GetHolders() []uint64 {
+	if x != nil {
+		return x.Holders
+	}
+	return nil
+}
+
+// A Voice is one member's vote. A prepare is signed over the epoch (8 bytes, big-endian)
+// and an encoded Bundle of view, seq and digest alone, domain "prepare". A commit is
+// signed as in a certificate.
+type Voice struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Signer        uint64                 `protobuf:"varint,1,opt,name=signer,proto3" json:"signer,omitempty"` // node id
+	Signature     []byte                 `protobuf:"bytes,2,opt,name=signature,proto3" json:"signature,omitempty"`
+	Aux           []byte                 `protobuf:"bytes,3,opt,name=aux,proto3" json:"aux,omitempty"` // of a commit
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Voice) Reset() {
+	*x = Voice{}
+	mi := &file_proto_peerpb_peer_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Voice) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Voice) ProtoMessage() {}
+
+func (x *Voice) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_peerpb_peer_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Voice.ProtoReflect.Descriptor instead.
+func (*Voice) Descriptor() ([]byte, []int) {
+	return file_proto_peerpb_peer_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *Voice) GetSigner() uint64 {
+	if x != nil {
+		return x.Signer
+	}
+	return 0
+}
+
+func (x *Voice) GetSignature() []byte {
+	if x != nil {
+		return x.Signature
+	}
+	return nil
+}
+
+func (x *Voice) GetAux() []byte {
+	if x != nil {
+		return x.Aux
+	}
+	return nil
+}
 
 type Status struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -295,14 +474,16 @@ type Status struct {
 	// Asks the receiver to send the same number back at once, to measure the way.
 	Ping uint64 `protobuf:"varint,4,opt,name=ping,proto3" json:"ping,omitempty"`
 	// Answers that.
-	Pong          uint64 `protobuf:"varint,5,opt,name=pong,proto3" json:"pong,omitempty"`
+	Pong uint64 `protobuf:"varint,5,opt,name=pong,proto3" json:"pong,omitempty"`
+	// The height of the newest block that the sender has voted for; 0 for none.
+	Voted         uint64 `protobuf:"varint,6,opt,name=voted,proto3" json:"voted,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Status) Reset() {
 	*x = Status{}
-	mi := &file_proto_peerpb_peer_proto_msgTypes[3]
+	mi := &file_proto_peerpb_peer_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -314,7 +495,7 @@ func (x *Status) String() string {
 func (*Status) ProtoMessage() {}
 
 func (x *Status) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_peerpb_peer_proto_msgTypes[3]
+	mi := &file_proto_peerpb_peer_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -327,7 +508,7 @@ func (x *Status) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Status.ProtoReflect.Descriptor instead.
 func (*Status) Descriptor() ([]byte, []int) {
-	return file_proto_peerpb_peer_proto_rawDescGZIP(), []int{3}
+	return file_proto_peerpb_peer_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Status) GetAsk() bool {
@@ -365,6 +546,13 @@ func (x *Status) GetPong() uint64 {
 	return 0
 }
 
+func (x *Status) GetVoted() uint64 {
+	if x != nil {
+		return x.Voted
+	}
+	return 0
+}
+
 // A Mark says how many entries a DA has written to its log of an epoch, and so how
 // much it has said there at least.
 type Mark struct {
@@ -377,7 +565,7 @@ type Mark struct {
 
 func (x *Mark) Reset() {
 	*x = Mark{}
-	mi := &file_proto_peerpb_peer_proto_msgTypes[4]
+	mi := &file_proto_peerpb_peer_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -389,7 +577,7 @@ func (x *Mark) String() string {
 func (*Mark) ProtoMessage() {}
 
 func (x *Mark) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_peerpb_peer_proto_msgTypes[4]
+	mi := &file_proto_peerpb_peer_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -402,7 +590,7 @@ func (x *Mark) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Mark.ProtoReflect.Descriptor instead.
 func (*Mark) Descriptor() ([]byte, []int) {
-	return file_proto_peerpb_peer_proto_rawDescGZIP(), []int{4}
+	return file_proto_peerpb_peer_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Mark) GetEpoch() uint64 {
@@ -434,7 +622,7 @@ type Resumption struct {
 
 func (x *Resumption) Reset() {
 	*x = Resumption{}
-	mi := &file_proto_peerpb_peer_proto_msgTypes[5]
+	mi := &file_proto_peerpb_peer_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -446,7 +634,7 @@ func (x *Resumption) String() string {
 func (*Resumption) ProtoMessage() {}
 
 func (x *Resumption) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_peerpb_peer_proto_msgTypes[5]
+	mi := &file_proto_peerpb_peer_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -459,7 +647,7 @@ func (x *Resumption) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Resumption.ProtoReflect.Descriptor instead.
 func (*Resumption) Descriptor() ([]byte, []int) {
-	return file_proto_peerpb_peer_proto_rawDescGZIP(), []int{5}
+	return file_proto_peerpb_peer_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Resumption) GetEpoch() uint64 {
@@ -504,7 +692,7 @@ type Relay struct {
 
 func (x *Relay) Reset() {
 	*x = Relay{}
-	mi := &file_proto_peerpb_peer_proto_msgTypes[6]
+	mi := &file_proto_peerpb_peer_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -516,7 +704,7 @@ func (x *Relay) String() string {
 func (*Relay) ProtoMessage() {}
 
 func (x *Relay) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_peerpb_peer_proto_msgTypes[6]
+	mi := &file_proto_peerpb_peer_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -529,7 +717,7 @@ func (x *Relay) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Relay.ProtoReflect.Descriptor instead.
 func (*Relay) Descriptor() ([]byte, []int) {
-	return file_proto_peerpb_peer_proto_rawDescGZIP(), []int{6}
+	return file_proto_peerpb_peer_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Relay) GetSeal() []byte {
@@ -558,7 +746,7 @@ type RelayHeader struct {
 
 func (x *RelayHeader) Reset() {
 	*x = RelayHeader{}
-	mi := &file_proto_peerpb_peer_proto_msgTypes[7]
+	mi := &file_proto_peerpb_peer_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -570,7 +758,7 @@ func (x *RelayHeader) String() string {
 func (*RelayHeader) ProtoMessage() {}
 
 func (x *RelayHeader) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_peerpb_peer_proto_msgTypes[7]
+	mi := &file_proto_peerpb_peer_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -583,7 +771,7 @@ func (x *RelayHeader) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RelayHeader.ProtoReflect.Descriptor instead.
 func (*RelayHeader) Descriptor() ([]byte, []int) {
-	return file_proto_peerpb_peer_proto_rawDescGZIP(), []int{7}
+	return file_proto_peerpb_peer_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *RelayHeader) GetEpoch() uint64 {
@@ -623,7 +811,7 @@ type Records struct {
 
 func (x *Records) Reset() {
 	*x = Records{}
-	mi := &file_proto_peerpb_peer_proto_msgTypes[8]
+	mi := &file_proto_peerpb_peer_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -635,7 +823,7 @@ func (x *Records) String() string {
 func (*Records) ProtoMessage() {}
 
 func (x *Records) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_peerpb_peer_proto_msgTypes[8]
+	mi := &file_proto_peerpb_peer_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -648,7 +836,7 @@ func (x *Records) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Records.ProtoReflect.Descriptor instead.
 func (*Records) Descriptor() ([]byte, []int) {
-	return file_proto_peerpb_peer_proto_rawDescGZIP(), []int{8}
+	return file_proto_peerpb_peer_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Records) GetSealed() [][]byte {
@@ -671,7 +859,7 @@ type PullRequest struct {
 
 func (x *PullRequest) Reset() {
 	*x = PullRequest{}
-	mi := &file_proto_peerpb_peer_proto_msgTypes[9]
+	mi := &file_proto_peerpb_peer_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -683,7 +871,7 @@ func (x *PullRequest) String() string {
 func (*PullRequest) ProtoMessage() {}
 
 func (x *PullRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_peerpb_peer_proto_msgTypes[9]
+	mi := &file_proto_peerpb_peer_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -696,7 +884,7 @@ func (x *PullRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PullRequest.ProtoReflect.Descriptor instead.
 func (*PullRequest) Descriptor() ([]byte, []int) {
-	return file_proto_peerpb_peer_proto_rawDescGZIP(), []int{9}
+	return file_proto_peerpb_peer_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *PullRequest) GetEpoch() uint64 {
@@ -736,7 +924,7 @@ type PullReply struct {
 
 func (x *PullReply) Reset() {
 	*x = PullReply{}
-	mi := &file_proto_peerpb_peer_proto_msgTypes[10]
+	mi := &file_proto_peerpb_peer_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -748,7 +936,7 @@ func (x *PullReply) String() string {
 func (*PullReply) ProtoMessage() {}
 
 func (x *PullReply) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_peerpb_peer_proto_msgTypes[10]
+	mi := &file_proto_peerpb_peer_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -761,7 +949,7 @@ func (x *PullReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PullReply.ProtoReflect.Descriptor instead.
 func (*PullReply) Descriptor() ([]byte, []int) {
-	return file_proto_peerpb_peer_proto_rawDescGZIP(), []int{10}
+	return file_proto_peerpb_peer_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *PullReply) GetRelay() *Relay {
@@ -781,7 +969,7 @@ type FetchRequest struct {
 
 func (x *FetchRequest) Reset() {
 	*x = FetchRequest{}
-	mi := &file_proto_peerpb_peer_proto_msgTypes[11]
+	mi := &file_proto_peerpb_peer_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -793,7 +981,7 @@ func (x *FetchRequest) String() string {
 func (*FetchRequest) ProtoMessage() {}
 
 func (x *FetchRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_peerpb_peer_proto_msgTypes[11]
+	mi := &file_proto_peerpb_peer_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -806,7 +994,7 @@ func (x *FetchRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FetchRequest.ProtoReflect.Descriptor instead.
 func (*FetchRequest) Descriptor() ([]byte, []int) {
-	return file_proto_peerpb_peer_proto_rawDescGZIP(), []int{11}
+	return file_proto_peerpb_peer_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *FetchRequest) GetFrom() uint64 {
@@ -832,7 +1020,7 @@ type FollowRequest struct {
 
 func (x *FollowRequest) Reset() {
 	*x = FollowRequest{}
-	mi := &file_proto_peerpb_peer_proto_msgTypes[12]
+	mi := &file_proto_peerpb_peer_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -844,7 +1032,7 @@ func (x *FollowRequest) String() string {
 func (*FollowRequest) ProtoMessage() {}
 
 func (x *FollowRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_peerpb_peer_proto_msgTypes[12]
+	mi := &file_proto_peerpb_peer_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -857,7 +1045,7 @@ func (x *FollowRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FollowRequest.ProtoReflect.Descriptor instead.
 func (*FollowRequest) Descriptor() ([]byte, []int) {
-	return file_proto_peerpb_peer_proto_rawDescGZIP(), []int{12}
+	return file_proto_peerpb_peer_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *FollowRequest) GetFrom() uint64 {
@@ -876,7 +1064,7 @@ type SubmitRequest struct {
 
 func (x *SubmitRequest) Reset() {
 	*x = SubmitRequest{}
-	mi := &file_proto_peerpb_peer_proto_msgTypes[13]
+	mi := &file_proto_peerpb_peer_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -888,7 +1076,7 @@ func (x *SubmitRequest) String() string {
 func (*SubmitRequest) ProtoMessage() {}
 
 func (x *SubmitRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_peerpb_peer_proto_msgTypes[13]
+	mi := &file_proto_peerpb_peer_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -901,7 +1089,7 @@ func (x *SubmitRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubmitRequest.ProtoReflect.Descriptor instead.
 func (*SubmitRequest) Descriptor() ([]byte, []int) {
-	return file_proto_peerpb_peer_proto_rawDescGZIP(), []int{13}
+	return file_proto_peerpb_peer_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *SubmitRequest) GetSealed() [][]byte {
@@ -921,7 +1109,7 @@ type SubmitReply struct {
 
 func (x *SubmitReply) Reset() {
 	*x = SubmitReply{}
-	mi := &file_proto_peerpb_peer_proto_msgTypes[14]
+	mi := &file_proto_peerpb_peer_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -933,7 +1121,7 @@ func (x *SubmitReply) String() string {
 func (*SubmitReply) ProtoMessage() {}
 
 func (x *SubmitReply) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_peerpb_peer_proto_msgTypes[14]
+	mi := &file_proto_peerpb_peer_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -946,7 +1134,7 @@ func (x *SubmitReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubmitReply.ProtoReflect.Descriptor instead.
 func (*SubmitReply) Descriptor() ([]byte, []int) {
-	return file_proto_peerpb_peer_proto_rawDescGZIP(), []int{14}
+	return file_proto_peerpb_peer_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *SubmitReply) GetResults() []*SubmitResult {
@@ -967,7 +1155,7 @@ type SubmitResult struct {
 
 func (x *SubmitResult) Reset() {
 	*x = SubmitResult{}
-	mi := &file_proto_peerpb_peer_proto_msgTypes[15]
+	mi := &file_proto_peerpb_peer_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -979,7 +1167,7 @@ func (x *SubmitResult) String() string {
 func (*SubmitResult) ProtoMessage() {}
 
 func (x *SubmitResult) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_peerpb_peer_proto_msgTypes[15]
+	mi := &file_proto_peerpb_peer_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -992,7 +1180,7 @@ func (x *SubmitResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubmitResult.ProtoReflect.Descriptor instead.
 func (*SubmitResult) Descriptor() ([]byte, []int) {
-	return file_proto_peerpb_peer_proto_rawDescGZIP(), []int{15}
+	return file_proto_peerpb_peer_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *SubmitResult) GetAccepted() bool {
@@ -1023,7 +1211,7 @@ const file_proto_peerpb_peer_proto_rawDesc = "" +
 	"\x17proto/peerpb/peer.proto\x12\x10fairwatt.peer.v1\x1a\x1cproto/fairwattpb/block.proto\"\x1e\n" +
 	"\x06Packet\x12\x14\n" +
 	"\x05frame\x18\x01 \x01(\fR\x05frame\"\v\n" +
-	"\tStreamEnd\"\xbe\x02\n" +
+	"\tStreamEnd\"\xf2\x02\n" +
 	"\x05Frame\x12\x14\n" +
 	"\x05epoch\x18\x01 \x01(\x04R\x05epoch\x12\x16\n" +
 	"\x06height\x18\x02 \x01(\x04R\x06height\x12\x16\n" +
@@ -1032,15 +1220,30 @@ const file_proto_peerpb_peer_proto_rawDesc = "" +
 	"\x05relay\x18\x05 \x01(\v2\x17.fairwatt.peer.v1.RelayH\x00R\x05relay\x125\n" +
 	"\arecords\x18\x06 \x01(\v2\x19.fairwatt.peer.v1.RecordsH\x00R\arecords\x122\n" +
 	"\x06status\x18\a \x01(\v2\x18.fairwatt.peer.v1.StatusH\x00R\x06status\x12\x1b\n" +
-	"\bnew_view\x18\t \x01(\fH\x00R\anewView\x12\x12\n" +
+	"\bnew_view\x18\t \x01(\fH\x00R\anewView\x122\n" +
+	"\x06bundle\x18\n" +
+	" \x01(\v2\x18.fairwatt.peer.v1.BundleH\x00R\x06bundle\x12\x12\n" +
 	"\x04mark\x18\b \x01(\fR\x04markB\x06\n" +
-	"\x04body\"l\n" +
+	"\x04body\"\xbd\x01\n" +
+	"\x06Bundle\x12\x12\n" +
+	"\x04view\x18\x01 \x01(\x04R\x04view\x12\x10\n" +
+	"\x03seq\x18\x02 \x01(\x04R\x03seq\x12\x16\n" +
+	"\x06digest\x18\x03 \x01(\tR\x06digest\x12\x16\n" +
+	"\x06commit\x18\x04 \x01(\bR\x06commit\x12/\n" +
+	"\x06voices\x18\x05 \x03(\v2\x17.fairwatt.peer.v1.VoiceR\x06voices\x12\x12\n" +
+	"\x04want\x18\x06 \x01(\bR\x04want\x12\x18\n" +
+	"\aholders\x18\a \x03(\x04R\aholders\"O\n" +
+	"\x05Voice\x12\x16\n" +
+	"\x06signer\x18\x01 \x01(\x04R\x06signer\x12\x1c\n" +
+	"\tsignature\x18\x02 \x01(\fR\tsignature\x12\x10\n" +
+	"\x03aux\x18\x03 \x01(\fR\x03aux\"\x82\x01\n" +
 	"\x06Status\x12\x10\n" +
 	"\x03ask\x18\x01 \x01(\bR\x03ask\x12\x12\n" +
 	"\x04told\x18\x02 \x01(\bR\x04told\x12\x14\n" +
 	"\x05yours\x18\x03 \x01(\fR\x05yours\x12\x12\n" +
 	"\x04ping\x18\x04 \x01(\x04R\x04ping\x12\x12\n" +
-	"\x04pong\x18\x05 \x01(\x04R\x04pong\"0\n" +
+	"\x04pong\x18\x05 \x01(\x04R\x04pong\x12\x14\n" +
+	"\x05voted\x18\x06 \x01(\x04R\x05voted\"0\n" +
 	"\x04Mark\x12\x14\n" +
 	"\x05epoch\x18\x01 \x01(\x04R\x05epoch\x12\x12\n" +
 	"\x04said\x18\x02 \x01(\x04R\x04said\"d\n" +
@@ -1099,47 +1302,51 @@ func file_proto_peerpb_peer_proto_rawDescGZIP() []byte {
 	return file_proto_peerpb_peer_proto_rawDescData
 }
 
-var file_proto_peerpb_peer_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
+var file_proto_peerpb_peer_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
 var file_proto_peerpb_peer_proto_goTypes = []any{
 	(*Packet)(nil),                    // 0: fairwatt.peer.v1.Packet
 	(*StreamEnd)(nil),                 // 1: fairwatt.peer.v1.StreamEnd
 	(*Frame)(nil),                     // 2: fairwatt.peer.v1.Frame
-	(*Status)(nil),                    // 3: fairwatt.peer.v1.Status
-	(*Mark)(nil),                      // 4: fairwatt.peer.v1.Mark
-	(*Resumption)(nil),                // 5: fairwatt.peer.v1.Resumption
-	(*Relay)(nil),                     // 6: fairwatt.peer.v1.Relay
-	(*RelayHeader)(nil),               // 7: fairwatt.peer.v1.RelayHeader
-	(*Records)(nil),                   // 8: fairwatt.peer.v1.Records
-	(*PullRequest)(nil),               // 9: fairwatt.peer.v1.PullRequest
-	(*PullReply)(nil),                 // 10: fairwatt.peer.v1.PullReply
-	(*FetchRequest)(nil),              // 11: fairwatt.peer.v1.FetchRequest
-	(*FollowRequest)(nil),             // 12: fairwatt.peer.v1.FollowRequest
-	(*SubmitRequest)(nil),             // 13: fairwatt.peer.v1.SubmitRequest
-	(*SubmitReply)(nil),               // 14: fairwatt.peer.v1.SubmitReply
-	(*SubmitResult)(nil),              // 15: fairwatt.peer.v1.SubmitResult
-	(*fairwattpb.CertifiedBlock)(nil), // 16: fairwatt.v1.CertifiedBlock
+	(*Bundle)(nil),                    // 3: fairwatt.peer.v1.Bundle
+	(*Voice)(nil),                     // 4: fairwatt.peer.v1.Voice
+	(*Status)(nil),                    // 5: fairwatt.peer.v1.Status
+	(*Mark)(nil),                      // 6: fairwatt.peer.v1.Mark
+	(*Resumption)(nil),                // 7: fairwatt.peer.v1.Resumption
+	(*Relay)(nil),                     // 8: fairwatt.peer.v1.Relay
+	(*RelayHeader)(nil),               // 9: fairwatt.peer.v1.RelayHeader
+	(*Records)(nil),                   // 10: fairwatt.peer.v1.Records
+	(*PullRequest)(nil),               // 11: fairwatt.peer.v1.PullRequest
+	(*PullReply)(nil),                 // 12: fairwatt.peer.v1.PullReply
+	(*FetchRequest)(nil),              // 13: fairwatt.peer.v1.FetchRequest
+	(*FollowRequest)(nil),             // 14: fairwatt.peer.v1.FollowRequest
+	(*SubmitRequest)(nil),             // 15: fairwatt.peer.v1.SubmitRequest
+	(*SubmitReply)(nil),               // 16: fairwatt.peer.v1.SubmitReply
+	(*SubmitResult)(nil),              // 17: fairwatt.peer.v1.SubmitResult
+	(*fairwattpb.CertifiedBlock)(nil), // 18: fairwatt.v1.CertifiedBlock
 }
 var file_proto_peerpb_peer_proto_depIdxs = []int32{
-	6,  // 0: fairwatt.peer.v1.Frame.relay:type_name -> fairwatt.peer.v1.Relay
-	8,  // 1: fairwatt.peer.v1.Frame.records:type_name -> fairwatt.peer.v1.Records
-	3,  // 2: fairwatt.peer.v1.Frame.status:type_name -> fairwatt.peer.v1.Status
-	6,  // 3: fairwatt.peer.v1.PullReply.relay:type_name -> fairwatt.peer.v1.Relay
-	15, // 4: fairwatt.peer.v1.SubmitReply.results:type_name -> fairwatt.peer.v1.SubmitResult
-	0,  // 5: fairwatt.peer.v1.Peer.Stream:input_type -> fairwatt.peer.v1.Packet
-	9,  // 6: fairwatt.peer.v1.Peer.Pull:input_type -> fairwatt.peer.v1.PullRequest
-	11, // 7: fairwatt.peer.v1.Peer.Fetch:input_type -> fairwatt.peer.v1.FetchRequest
-	12, // 8: fairwatt.peer.v1.Peer.Follow:input_type -> fairwatt.peer.v1.FollowRequest
-	13, // 9: fairwatt.peer.v1.Peer.Submit:input_type -> fairwatt.peer.v1.SubmitRequest
-	1,  // 10: fairwatt.peer.v1.Peer.Stream:output_type -> fairwatt.peer.v1.StreamEnd
-	10, // 11: fairwatt.peer.v1.Peer.Pull:output_type -> fairwatt.peer.v1.PullReply
-	16, // 12: fairwatt.peer.v1.Peer.Fetch:output_type -> fairwatt.v1.CertifiedBlock
-	16, // 13: fairwatt.peer.v1.Peer.Follow:output_type -> fairwatt.v1.CertifiedBlock
-	14, // 14: fairwatt.peer.v1.Peer.Submit:output_type -> fairwatt.peer.v1.SubmitReply
-	10, // [10:15] is the sub-list for method output_type
-	5,  // [5:10] is the sub-list for method input_type
-	5,  // [5:5] is the sub-list for extension type_name
-	5,  // [5:5] is the sub-list for extension extendee
-	0,  // [0:5] is the sub-list for field type_name
+	8,  // 0: fairwatt.peer.v1.Frame.relay:type_name -> fairwatt.peer.v1.Relay
+	10, // 1: fairwatt.peer.v1.Frame.records:type_name -> fairwatt.peer.v1.Records
+	5,  // 2: fairwatt.peer.v1.Frame.status:type_name -> fairwatt.peer.v1.Status
+	3,  // 3: fairwatt.peer.v1.Frame.bundle:type_name -> fairwatt.peer.v1.Bundle
+	4,  // 4: fairwatt.peer.v1.Bundle.voices:type_name -> fairwatt.peer.v1.Voice
+	8,  // 5: fairwatt.peer.v1.PullReply.relay:type_name -> fairwatt.peer.v1.Relay
+	17, // 6: fairwatt.peer.v1.SubmitReply.results:type_name -> fairwatt.peer.v1.SubmitResult
+	0,  // 7: fairwatt.peer.v1.Peer.Stream:input_type -> fairwatt.peer.v1.Packet
+	11, // 8: fairwatt.peer.v1.Peer.Pull:input_type -> fairwatt.peer.v1.PullRequest
+	13, // 9: fairwatt.peer.v1.Peer.Fetch:input_type -> fairwatt.peer.v1.FetchRequest
+	14, // 10: fairwatt.peer.v1.Peer.Follow:input_type -> fairwatt.peer.v1.FollowRequest
+	15, // 11: fairwatt.peer.v1.Peer.Submit:input_type -> fairwatt.peer.v1.SubmitRequest
+	1,  // 12: fairwatt.peer.v1.Peer.Stream:output_type -> fairwatt.peer.v1.StreamEnd
+	12, // 13: fairwatt.peer.v1.Peer.Pull:output_type -> fairwatt.peer.v1.PullReply
+	18, // 14: fairwatt.peer.v1.Peer.Fetch:output_type -> fairwatt.v1.CertifiedBlock
+	18, // 15: fairwatt.peer.v1.Peer.Follow:output_type -> fairwatt.v1.CertifiedBlock
+	16, // 16: fairwatt.peer.v1.Peer.Submit:output_type -> fairwatt.peer.v1.SubmitReply
+	12, // [12:17] is the sub-list for method output_type
+	7,  // [7:12] is the sub-list for method input_type
+	7,  // [7:7] is the sub-list for extension type_name
+	7,  // [7:7] is the sub-list for extension extendee
+	0,  // [0:7] is the sub-list for field type_name
 }
 
 func init() { file_proto_peerpb_peer_proto_init() }
@@ -1153,6 +1360,7 @@ func file_proto_peerpb_peer_proto_init() {
 		(*Frame_Records)(nil),
 		(*Frame_Status)(nil),
 		(*Frame_NewView)(nil),
+		(*Frame_Bundle)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -1160,7 +1368,7 @@ func file_proto_peerpb_peer_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_proto_peerpb_peer_proto_rawDesc), len(file_proto_peerpb_peer_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   16,
+			NumMessages:   18,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -37,6 +37,9 @@ const (
 	// DomainNeighbours is for the nowcasts that a data aggregator hands to one agent,
 	// with its word on whose keys are whose.
 	DomainNeighbours Domain = "neighbours"
+	// DomainAdmission is for the word of a key's holder that a data aggregator or centre
+	// is to have the key.
+	DomainAdmission Domain = "admission"
 )
 
 const preimagePrefix = "fairwatt-seal-1"

@@ -140,6 +140,16 @@ const (
 	CodeEpochOver = "epoch_over"
 	// CodeReportExists: the aggregator has reported on this epoch.
 	CodeReportExists = "report_exists"
-	// CodeTooSoon: the aggregator rejoined less than 100 blocks ago.
+	// CodeTooSoon: the aggregator rejoined, or changed itself, less than 100 blocks ago.
 	CodeTooSoon = "too_soon"
+	// CodeProofWrong: the new key has not signed for this id.
+	CodeProofWrong = "proof_wrong"
+	// CodeMemberUnknown: no data aggregator or centre of this id can be changed so.
+	CodeMemberUnknown = "member_unknown"
+	// CodeMembersLimit: too few would remain, too many would change in one epoch, or no place is left.
+	CodeMembersLimit = "members_limit"
+	// CodeChangePending: a change of this aggregator waits for the epoch's end.
+	CodeChangePending = "change_pending"
+	// CodeChangeAgreed: this centre has agreed to this change before.
+	CodeChangeAgreed = "change_agreed"
 )

@@ -56,6 +56,7 @@ var fairwatt = house{
 		"proto/peerpb":         {floor: ground, side: middle, plain: true},
 		"proto/seal":           {floor: ground, side: middle, pure: true},
 		"proto/wire":           {floor: ground, side: middle, pure: true},
+		"proto/members":        {floor: ground, side: middle, pure: true},
 		"proto/nowcast":        {floor: ground, side: middle, pure: true},
 		"proto/brief":          {floor: ground, side: middle, pure: true},
 		"proto/person":         {floor: ground, side: middle, pure: true},

@@ -17,7 +17,9 @@
 // only, the fastest first.
 //
 // A mutant counts as killed if a test fails, if the binary crashes, or if the
-// tests hang (a few times their normal time). A mutant that no test reaches has
+// tests hang: if they use a few times their normal time of a processor. The clock on the
+// wall ends only what waits for ever, for beside another load a run takes longer, and
+// would count as hung. A mutant that no test reaches has
 // survived. A mutant whose switched form does not compile is left out and counted
 // as not tried.
 //

@@ -61,7 +61,7 @@ func parse(args []string, stderr io.Writer) (*options, error) {
 	shard := flags.String("shard", "1/1", "`i/n`: try the i-th of n parts")
 	match := flags.String("match", "", "try mutants whose \"file:line function: before -> after\" matches this `pattern`")
 	flags.DurationVar(&o.total, "for", 4*time.Hour, "stop after this time")
-	flags.DurationVar(&o.each, "slack", 5*time.Second, "a run hangs after --factor times its normal time and this")
+	flags.DurationVar(&o.each, "slack", 5*time.Second, "a run hangs after --factor times its normal time of a processor and this")
 	flags.IntVar(&o.factor, "factor", 5, "see --slack")
 	flags.Float64Var(&o.floor, "floor", 85, "fail if less than this percentage is killed")
 	flags.BoolVar(&o.strict, "strict", false, "fail if a survivor has no reason or a reason no survivor")
@@ -245,12 +245,13 @@ func (b *binary) baseline(ctx context.Context, stderr io.Writer) ([]testCase, []
 	if len(tests) == 0 {
 		return nil, nil, fmt.Errorf("%s: no test passes without a mutant", b.dir)
 	}
-	slices.SortStableFunc(tests, func(a, b testCase) int { return int(a.took - b.took) })
-	var sum time.Duration
+	slices.SortStableFunc(tests, func(a, b testCase) int { return cmp.Compare(a.cpu, b.cpu) })
+	var sum, cpu time.Duration
 	for _, c := range tests {
 		sum += c.took
+		cpu += c.cpu
 	}
-	fmt.Fprintf(stderr, "%s: %d tests, %.1f s in all\n", filepath.Base(b.dir), len(tests), sum.Seconds())
+	fmt.Fprintf(stderr, "%s: %d tests, %.1f s in all, %.1f s of a processor\n", filepath.Base(b.dir), len(tests), sum.Seconds(), cpu.Seconds())
 	return tests, failing, nil
 }
 

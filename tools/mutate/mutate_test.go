@@ -257,11 +257,44 @@ func TestSecondOfTheSame(t *testing.T) {
 	}
 }
 
+// TestHang sees that a run hangs by the time of a processor that it uses: one that is
+// kept waiting does not, however long a machine with other work lets it wait.
+func TestHang(t *testing.T) {
+	for _, c := range []struct {
+		name, script string
+		limit        limits
+		want         ending
+	}{
+		{"waits longer than it may compute", "sleep 2", limits{cpu: time.Second, wall: 5 * time.Minute}, passed},
+		{"waits, and fails", "sleep 2; exit 1", limits{cpu: time.Second, wall: 5 * time.Minute}, failed},
+		{"computes for ever", "while :; do :; done", limits{cpu: time.Second, wall: 5 * time.Minute}, hung},
+		{"waits for ever", "sleep 600", limits{cpu: time.Second, wall: 100 * time.Millisecond}, hung},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			path := filepath.Join(dir, "tests")
+			if err := os.WriteFile(path, []byte("#!/bin/sh\n"+c.script+"\n"), 0o700); err != nil {
+				t.Fatal(err)
+			}
+			b := &binary{path: path, dir: dir, scratch: dir}
+			if r := b.run(t.Context(), []string{"Test"}, c.limit); r.end != c.want {
+				t.Errorf("%v after %v, %v of a processor, want %v: %s", r.end, r.took, r.cpu, c.want, r.tail)
+			}
+		})
+	}
+	b := &binary{factor: 5, slack: 2 * time.Second}
+	got := b.limit([]testCase{{took: 3 * time.Second, cpu: time.Second}, {took: time.Second, cpu: time.Second}})
+	if want := (limits{cpu: 12 * time.Second, wall: 220 * time.Second}); got != want {
+		t.Errorf("limits %v, want %v", got, want)
+	}
+}
+
 func TestBatches(t *testing.T) {
 	ms := func(n ...int) []testCase {
 		var list []testCase
 		for _, n := range n {
-			list = append(list, testCase{took: time.Duration(n) * time.Millisecond})
+			list = append(list, testCase{cpu: time.Duration(n) * time.Millisecond})
 		}
 		return list
 	}

@@ -30,6 +30,7 @@ const (
 type testCase struct {
 	name    string
 	took    time.Duration
+	cpu     time.Duration
 	reaches map[int]bool
 }
 
@@ -105,8 +106,8 @@ func (b *binary) trace(ctx context.Context, name string, limit time.Duration) (t
 	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return testCase{}, fmt.Errorf("remove trace: %w", err)
 	}
-	result := b.run(ctx, []string{name}, limit, envTrace+"="+path)
-	c := testCase{name: name, took: result.took, reaches: make(map[int]bool)}
+	result := b.run(ctx, []string{name}, limits{wall: limit, cpu: limit}, envTrace+"="+path)
+	c := testCase{name: name, took: result.took, cpu: result.cpu, reaches: make(map[int]bool)}
 	if result.end != passed {
 		return c, fmt.Errorf("%s %s without any mutant: %s", name, result.end, result.tail)
 	}
@@ -143,19 +144,39 @@ func (e ending) String() string { return [...]string{"passed", "failed", "hung"}
 type result struct {
 	end  ending
 	took time.Duration
+	cpu  time.Duration
 	tail string
 }
 
+// limits are when a run hangs: after so much time of a processor, which another load
+// on the machine does not lengthen, or after so long, for what waits for ever.
+type limits struct{ cpu, wall time.Duration }
+
+// patience is how much longer than before a run may take that uses no more of a
+// processor: the load of the machine may have grown.
+const patience = 10
+
+// limit is when tests of a normal time hang.
+func (b *binary) limit(tests []testCase) limits {
+	var l limits
+	for _, c := range tests {
+		l.cpu += c.cpu
+		l.wall += c.took
+	}
+	return limits{cpu: time.Duration(b.factor)*l.cpu + b.slack, wall: patience * (time.Duration(b.factor)*l.wall + b.slack)}
+}
+
 // run runs the named tests in one process of bounded time and memory.
-func (b *binary) run(ctx context.Context, names []string, limit time.Duration, env ...string) result {
-	ctx, cancel := context.WithTimeout(ctx, limit)
+func (b *binary) run(ctx context.Context, names []string, limit limits, env ...string) result {
+	ctx, cancel := context.WithTimeout(ctx, limit.wall)
 	defer cancel()
 	temp, err := os.MkdirTemp(b.scratch, "tmp")
 	if err != nil {
 		return result{end: failed, tail: err.Error()}
 	}
 	defer os.RemoveAll(temp)
-	args := []string{"-c", `ulimit -v "$0"; exec "$@"`, strconv.Itoa(memoryKB), b.path,
+	seconds := int64((limit.cpu + time.Second - 1) / time.Second)
+	args := []string{"-c", fmt.Sprintf(`ulimit -v %d; ulimit -t %d; exec "$0" "$@"`, memoryKB, seconds), b.path,
 		"-test.failfast", "-test.timeout=0", "-test.run", "^(" + strings.Join(names, "|") + ")$"}
 	cmd := exec.CommandContext(ctx, "sh", append(args, b.flags...)...)
 	cmd.Dir = b.dir
@@ -168,8 +189,11 @@ func (b *binary) run(ctx context.Context, names []string, limit time.Duration, e
 	began := time.Now()
 	err = cmd.Run()
 	r := result{took: time.Since(began), tail: string(out.bytes)}
+	if p := cmd.ProcessState; p != nil {
+		r.cpu = p.UserTime() + p.SystemTime()
+	}
 	switch {
-	case ctx.Err() != nil:
+	case ctx.Err() != nil || err != nil && r.cpu >= time.Duration(seconds)*time.Second*9/10: // the two are not counted by one clock
 		r.end = hung
 	case err != nil:
 		r.end = failed
@@ -206,12 +230,10 @@ func (b *binary) try(ctx context.Context, id int, reaching []testCase) fate {
 	}
 	for _, batch := range batches(reaching) {
 		var names []string
-		var normal time.Duration
 		for _, c := range batch {
 			names = append(names, regexp.QuoteMeta(c.name))
-			normal += c.took
 		}
-		r := b.run(ctx, names, time.Duration(b.factor)*normal+b.slack, envMutant+"="+number(id))
+		r := b.run(ctx, names, b.limit(batch), envMutant+"="+number(id))
 		if ctx.Err() != nil {
 			return unknown
 		}
@@ -225,14 +247,14 @@ func (b *binary) try(ctx context.Context, id int, reaching []testCase) fate {
 	return survived
 }
 
-// batches cuts tests, sorted by time, into a quick, a slower and a slow group.
+// batches cuts tests, sorted by time of a processor, into a quick, a slower and a slow group.
 func batches(tests []testCase) [][]testCase {
 	var groups [][]testCase
 	var sum time.Duration
 	step := 0
 	limits := []time.Duration{quickRun, slowerRun}
 	for i, c := range tests {
-		sum += c.took
+		sum += c.cpu
 		at := step
 		for at < len(limits) && sum > limits[at] {
 			at++

@@ -98,3 +98,17 @@ func TestBuildOf(t *testing.T) {
 		t.Errorf("with a network: %q", text)
 	}
 }
+
+// --version says what the version command says, and a tag that was built in goes before
+// what the toolchain knows.
+func TestVersionFlag(t *testing.T) {
+	before := version
+	t.Cleanup(func() { version = before })
+	version = "v1.2.3-4-gabc"
+	for _, args := range [][]string{{"--version"}, {"version"}} {
+		var out, errOut bytes.Buffer
+		if code := run(t.Context(), args, strings.NewReader(""), &out, &errOut); code != 0 || !strings.Contains(out.String(), "v1.2.3-4-gabc") {
+			t.Errorf("%v: %d, %q, %q", args, code, &out, &errOut)
+		}
+	}
+}

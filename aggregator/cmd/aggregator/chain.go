@@ -83,9 +83,10 @@ func withChain(dir string, fn func(g *ledger.Genesis, s *store.Store) error) (er
 
 func chainExportCommand() *cobra.Command {
 	var data string
+	var light bool
 	var from, to uint64
 	cmd := &cobra.Command{
-		Use:   "export --data DIR [--from H] [--to H]",
+		Use:   "export --data DIR [--from H] [--to H] [--light]",
 		Short: "Write a chain as JSON lines",
 		Long: `Write a chain as JSON lines to standard output.
 
@@ -105,11 +106,15 @@ export can be verified if it starts at height 1, the default.`,
 				return usagef("--from %d --to %d: want 1 <= from <= to", from, to)
 			}
 			return withChain(data, func(g *ledger.Genesis, s *store.Store) error {
+				if light {
+					return exportLight(cmd.OutOrStdout(), g, s)
+				}
 				return exportChain(cmd.OutOrStdout(), g, s, from, to)
 			})
 		},
 	}
 	cmd.Flags().StringVar(&data, "data", "", "data directory of a data aggregator")
+	cmd.Flags().BoolVar(&light, "light", false, "the changes of the members and the newest header alone")
 	cmd.Flags().Uint64Var(&from, "from", 1, "first height")
 	cmd.Flags().Uint64Var(&to, "to", ^uint64(0), "last height")
 	return cmd

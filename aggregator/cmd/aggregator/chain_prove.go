@@ -63,6 +63,7 @@ or its first 16 digits as chain show prints them.`,
 
 // proveRecord executes the chain up to the first record whose id begins with prefix.
 func proveRecord(g *ledger.Genesis, next chainReader, prefix string) (proof []byte, err error) {
+	var turns []*fairwattpb.Turn
 	state, err := execute(g, next, func(_ *ledger.State, st *ledger.Staged, cb *fairwattpb.CertifiedBlock) (more bool, err error) {
 		_, _, records, err := ledger.DecodeBlock(cb.GetBlock())
 		if err != nil {
@@ -70,9 +71,16 @@ func proveRecord(g *ledger.Genesis, next chainReader, prefix string) (proof []by
 		}
 		for _, sealed := range records {
 			if id := seal.ID(sealed); strings.HasPrefix(hex.EncodeToString(id[:]), prefix) {
-				proof, err = ledger.Prove(st, cb.GetCertificate(), id)
+				proof, err = ledger.Prove(st, cb.GetCertificate(), id, turns...)
 				return false, err
 			}
+		}
+		if to, turned := st.Turn(); turned {
+			turn, err := ledger.TurnOf(cb, to)
+			if err != nil {
+				return false, err
+			}
+			turns = append(turns, turn)
 		}
 		return true, nil
 	})

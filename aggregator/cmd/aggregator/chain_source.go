@@ -60,12 +60,18 @@ func (c *chainSource) trusts(own *ledger.Genesis) error {
 	return nil
 }
 
+// unvouched is what a command says that is told of no trusted genesis.
+const unvouched = "warning: no --genesis given; the chain vouches for its own beginning"
+
 // replay verifies the chain block by block. seen gets each block when it is
-// committed to the state.
-func (c *chainSource) replay(in io.Reader, seen func(*ledger.State, *ledger.Staged) error) (state *ledger.State, err error) {
-	err = c.with(in, func(g *ledger.Genesis, next chainReader) error {
+// committed to the state. Without a trusted genesis it warns.
+func (c *chainSource) replay(cmd *cobra.Command, seen func(*ledger.State, *ledger.Staged) error) (state *ledger.State, err error) {
+	err = c.with(cmd.InOrStdin(), func(g *ledger.Genesis, next chainReader) error {
 		if err := c.trusts(g); err != nil {
 			return err
+		}
+		if c.genesis == "" {
+			fmt.Fprintln(cmd.ErrOrStderr(), unvouched)
 		}
 		state, err = execute(g, next, func(state *ledger.State, st *ledger.Staged, _ *fairwattpb.CertifiedBlock) (bool, error) {
 			return true, seen(state, st)

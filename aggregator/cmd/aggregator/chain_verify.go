@@ -39,6 +39,7 @@ type verifyFlags struct {
 	proof  string
 	height uint64
 	json   bool
+	light  bool
 }
 
 func chainVerifyCommand() *cobra.Command {
@@ -59,15 +60,27 @@ it, the export's own first line (or the data directory's genesis.json) is taken,
 with a warning. A chain that was cut off behind a whole block is a valid,
 shorter chain; --height says how far it must reach.
 
+--light follows the members alone over a light export (chain export --light): each
+change of the members is signed by a quorum of those before, from the genesis on, and
+the newest block by those of now. No record is looked at.
+
 A proof (chain prove) is checked with the genesis alone: a quorum of its data
 aggregators signed the block, and record and outcome stand under the block's roots.`,
 		Example: `  aggregator chain verify --genesis genesis.json --export chain.jsonl
   aggregator chain verify --genesis genesis.json --data community/da-1/data --json
+  aggregator chain verify --genesis genesis.json --light --export light.jsonl
   aggregator chain verify --genesis genesis.json --proof proof.json`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if given := present(f.export, f.data, f.proof); given != 1 {
 				return usagef("give one of --export, --data and --proof")
+			}
+			if f.light {
+				v, err := f.verifyLight(cmd.InOrStdin())
+				if err != nil {
+					return fmt.Errorf("chain not valid: %w", err)
+				}
+				return v.print(cmd.OutOrStdout(), f.json)
 			}
 			if f.proof != "" {
 				return f.verifyProof(cmd.InOrStdin(), cmd.OutOrStdout())
@@ -83,6 +96,7 @@ aggregators signed the block, and record and outcome stand under the block's roo
 	cmd.Flags().StringVar(&f.export, "export", "", "export to verify; - is standard input")
 	cmd.Flags().StringVar(&f.data, "data", "", "data directory to verify")
 	cmd.Flags().StringVar(&f.proof, "proof", "", "proof of one record to verify; - is standard input")
+	cmd.Flags().BoolVar(&f.light, "light", false, "follow the members alone, over a light export")
 	cmd.Flags().Uint64Var(&f.height, "height", 0, "height the chain must reach at least")
 	cmd.Flags().BoolVar(&f.json, "json", false, "print JSON")
 	return cmd
@@ -115,7 +129,7 @@ func (f *verifyFlags) verifyBlocks(own *ledger.Genesis, next chainReader, warn i
 		return nil, err
 	}
 	if f.genesis == "" {
-		fmt.Fprintln(warn, "warning: no --genesis given; the chain vouches for its own beginning")
+		fmt.Fprintln(warn, unvouched)
 	}
 	v := &chainVerdict{GenesisTrusted: f.genesis != ""}
 	state, err := execute(own, next, func(_ *ledger.State, st *ledger.Staged, _ *fairwattpb.CertifiedBlock) (bool, error) {

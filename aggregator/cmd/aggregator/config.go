@@ -64,12 +64,15 @@ func peerTLS(pair *certfile.Pair, pool *x509.CertPool) *tls.Config {
 
 // daConfig is da.yaml.
 type daConfig struct {
-	ID      string   `yaml:"id"`
-	Genesis string   `yaml:"genesis"`
-	SealKey string   `yaml:"seal_key"`
-	Data    string   `yaml:"data"`
-	TLS     tlsFiles `yaml:"tls"`
-	Listen  string   `yaml:"listen"`
+	ID      string `yaml:"id"`
+	Genesis string `yaml:"genesis"`
+	SealKey string `yaml:"seal_key"`
+	// NextSealKey is the key that the DA is to have: it signs with the one that the chain
+	// names, and so goes on through a change of keys.
+	NextSealKey string   `yaml:"next_seal_key"`
+	Data        string   `yaml:"data"`
+	TLS         tlsFiles `yaml:"tls"`
+	Listen      string   `yaml:"listen"`
 	// MQTT are broker addresses, tcp:// or tls://.
 	MQTT         []string `yaml:"mqtt"`
 	MQTTUsername string   `yaml:"mqtt_username"`
@@ -94,7 +97,7 @@ func newDAConfig() daConfig { return daConfig{NowcastKM: neighbours.RegionKM} }
 
 func (c *daConfig) finish(dir string) error {
 	c.Genesis, c.SealKey, c.Data = resolve(dir, c.Genesis), resolve(dir, c.SealKey), resolve(dir, c.Data)
-	c.MQTTPasswordFile = resolve(dir, c.MQTTPasswordFile)
+	c.MQTTPasswordFile, c.NextSealKey = resolve(dir, c.MQTTPasswordFile), resolve(dir, c.NextSealKey)
 	c.TLS.resolve(dir)
 	for name, v := range map[string]string{"id": c.ID, "genesis": c.Genesis, "seal_key": c.SealKey, "data": c.Data, "listen": c.Listen} {
 		if v == "" {

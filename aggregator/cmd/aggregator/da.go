@@ -41,7 +41,7 @@ at any moment.`,
 		},
 	}
 	cmd.Flags().StringVar(&config, "config", "", "configuration file (YAML)")
-	cmd.AddCommand(resumeCommand())
+	cmd.AddCommand(resumeCommand(), daJoinCommand(), daRekeyCommand())
 	return cmd
 }
 
@@ -74,7 +74,12 @@ func runDA(ctx context.Context, cmd *cobra.Command, c daConfig) error {
 	log.Info("data aggregator", "da", c.ID, "height", da.State().Height(), "listen", c.Listen, "brokers", c.MQTT)
 	defer unit.watchStop(ctx)()
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return da.Run(ctx) })
+	ctx, over := context.WithCancel(ctx)
+	defer over()
+	g.Go(func() error {
+		defer over() // it ends by itself when it has retired
+		return da.Run(ctx)
+	})
 	if page != nil {
 		log.Info("page", "url", "http://"+page.Addr().String()+"/")
 		g.Go(func() error { return console.New(da, console.Options{Hosts: c.HTTPHosts}).Serve(ctx, page) })
@@ -92,6 +97,13 @@ func daDeps(c daConfig, log *slog.Logger) (aggregator.Deps, error) {
 	if deps.Key, err = mc.ReadKey(c.SealKey); err != nil {
 		return deps, err
 	}
+	if c.NextSealKey != "" {
+		next, err := mc.ReadKey(c.NextSealKey)
+		if err != nil {
+			return deps, err
+		}
+		deps.MoreKeys = append(deps.MoreKeys, next)
+	}
 	pair, pool, err := c.TLS.read(log)
 	if err != nil {
 		return deps, err
@@ -103,7 +115,7 @@ func daDeps(c daConfig, log *slog.Logger) (aggregator.Deps, error) {
 		}
 	}
 	if len(peers) == len(deps.Genesis.Aggregators) {
-		return deps, fmt.Errorf("the genesis names no data aggregator %q", c.ID)
+		log.Info("the genesis does not name this data aggregator: it takes part once a centre has admitted it", "da", c.ID)
 	}
 	var observers []string
 	for _, centre := range deps.Genesis.Centres {

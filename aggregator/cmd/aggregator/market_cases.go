@@ -102,7 +102,7 @@ list of those who may not trade.`,
 		Example: "  aggregator market cases --data community/da-1/data",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			state, err := source.replay(cmd.InOrStdin(), func(*ledger.State, *ledger.Staged) error { return nil })
+			state, err := source.replay(cmd, func(*ledger.State, *ledger.Staged) error { return nil })
 			if err != nil {
 				return err
 			}

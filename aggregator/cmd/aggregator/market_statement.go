@@ -89,7 +89,7 @@ chain, or the command fails.`,
 			case asJSON && asCSV:
 				return usagef("--json and --csv exclude each other")
 			}
-			s, err := source.statement(cmd.InOrStdin(), member, begin)
+			s, err := source.statement(cmd, member, begin)
 			if err != nil {
 				return err
 			}
@@ -110,10 +110,10 @@ chain, or the command fails.`,
 	return cmd
 }
 
-func (c *chainSource) statement(in io.Reader, member string, begin time.Time) (*statement, error) {
+func (c *chainSource) statement(cmd *cobra.Command, member string, begin time.Time) (*statement, error) {
 	from, to := begin.UnixMilli(), begin.AddDate(0, 1, 0).UnixMilli()
 	s := &statement{Member: member, Month: begin.Format("2006-01"), Lines: []payment{}}
-	state, err := c.replay(in, func(state *ledger.State, st *ledger.Staged) error {
+	state, err := c.replay(cmd, func(state *ledger.State, st *ledger.Staged) error {
 		ms := st.Header().GetTimeMs()
 		if ms >= to {
 			return nil

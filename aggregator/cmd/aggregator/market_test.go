@@ -52,7 +52,11 @@ func marketChain(t *testing.T) (*ledgertest.Chain, string) {
 		do(err)
 	}
 	gate := func(sender string, seq uint64, state fairwattpb.GateState) {
-		send(sender, &fairwattpb.Record{Body: &fairwattpb.Record_GateChange{GateChange: &fairwattpb.GateChange{GateSeq: seq, State: state}}})
+		c := &fairwattpb.GateChange{GateSeq: seq, State: state}
+		if state != fairwattpb.GateState_GATE_STATE_OPEN {
+			c.Causes = []*fairwattpb.Cause{{Rule: "W03", Kind: "wind", Level: "critical", Text: "a gust of 26 m/s"}}
+		}
+		send(sender, &fairwattpb.Record{Body: &fairwattpb.Record_GateChange{GateChange: c}})
 	}
 	for _, m := range g.Members {
 		for reference, bond := range map[string]bool{"money-": false, "bond-": true} {
@@ -167,7 +171,7 @@ func TestMarketWhy(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, sentence := range []string{
-		"kept a promise, trade kept: 2000 Wh, vouched for by buyer-1 (credit 0.545454)", "was excused, trade excused: a hazard kept it from delivering",
+		"kept a promise, trade kept: 2000 Wh, vouched for by buyer-1 (credit 0.545454)", "was excused, trade excused: gate change 2 kept it from delivering, excuse 1 of 3 in 10 sales: W03 a gust of 26 m/s",
 		"paid 0.076000 to buyer-1, trade broken: no start in time", "came onto the list until", "a verdict, trade disputed: the arbiters find: the seller is at fault", "is off the list",
 	} {
 		if !strings.Contains(text, sentence) {
@@ -289,7 +293,39 @@ func TestMarketRefusesABrokenChain(t *testing.T) {
 		t.Fatal(err)
 	}
 	source := chainSource{export: path}
-	if _, err := source.why(nil, "buyer-1"); err == nil || !strings.Contains(err.Error(), "height 2: ") {
+	if _, err := source.why(&cobra.Command{}, "buyer-1"); err == nil || !strings.Contains(err.Error(), "height 2: ") {
 		t.Errorf("why: %v", err)
+	}
+}
+
+// What a command says of a chain rests on its genesis: without a trusted one it warns, as
+// chain verify does, and where it is given it does not.
+func TestMarketWarnsWithoutAGenesis(t *testing.T) {
+	c, file := marketChain(t)
+	b, err := c.Genesis.Marshal()
+	if err != nil {
+		t.Fatal(err)
+	}
+	genesis := filepath.Join(t.TempDir(), genesisFile)
+	if err := os.WriteFile(genesis, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{
+		{"market", "why", "--user", "seller-1"}, {"market", "cases"}, {"market", "statement", "--member", "seller-1", "--month", "2023-11"}, {"chain", "verify"},
+	} {
+		for trusted, want := range map[string]bool{"": true, genesis: false} {
+			root := &cobra.Command{Use: "aggregator", SilenceErrors: true, SilenceUsage: true}
+			root.AddCommand(marketCommand(), chainCommand())
+			var warned bytes.Buffer
+			root.SetOut(&bytes.Buffer{})
+			root.SetErr(&warned)
+			root.SetArgs(append(args, "--export", file, "--genesis", trusted))
+			if err := root.Execute(); err != nil {
+				t.Fatal(err)
+			}
+			if strings.Contains(warned.String(), "warning: no --genesis given") != want {
+				t.Errorf("%v with the genesis %q: %q", args, trusted, warned.String())
+			}
+		}
 	}
 }

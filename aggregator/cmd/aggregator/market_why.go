@@ -47,6 +47,7 @@ type whyStep struct {
 	AmountMicro int64  `json:"amount_micro,omitempty"`
 	DueMicro    int64  `json:"due_micro,omitempty"`
 	UntilMs     int64  `json:"until_ms,omitempty"`
+	GateSeq     uint64 `json:"gate_seq,omitempty"` // of an excuse: the gate change of it
 	Text        string `json:"text,omitempty"`
 }
 
@@ -67,7 +68,7 @@ height and the record that did it. Where block time did it there is no record.`,
 			if user == "" {
 				return usagef("--user ID is required")
 			}
-			w, err := source.why(cmd.InOrStdin(), user)
+			w, err := source.why(cmd, user)
 			if err != nil {
 				return err
 			}
@@ -83,15 +84,24 @@ height and the record that did it. Where block time did it there is no record.`,
 	return cmd
 }
 
-func (c *chainSource) why(in io.Reader, user string) (*why, error) {
+func (c *chainSource) why(cmd *cobra.Command, user string) (*why, error) {
 	w := &why{User: user, Steps: []whyStep{}}
-	state, err := c.replay(in, func(_ *ledger.State, st *ledger.Staged) error {
+	causes := make(map[uint64]string) // of the participant's gate changes
+	state, err := c.replay(cmd, func(_ *ledger.State, st *ledger.Staged) error {
+		for _, r := range st.Records() {
+			if c := r.Record.GetGateChange(); c != nil && r.Record.GetSender() == user && len(c.GetCauses()) > 0 {
+				causes[c.GetGateSeq()] = c.GetCauses()[0].GetRule() + " " + c.GetCauses()[0].GetText()
+			}
+		}
 		for _, s := range st.Steps() {
+			if cause := causes[s.GateSeq]; s.Kind == ledger.StepExcused && cause != "" {
+				s.Text += ": " + cause
+			}
 			if s.Who == user {
 				w.Steps = append(w.Steps, whyStep{
 					Height: st.Header().GetHeight(), TimeMs: st.Header().GetTimeMs(), Record: recordOf(st, s.Index), Kind: s.Kind, Trade: s.Trade,
 					Other: s.Other, GoodWh: s.GoodWh, BadWh: s.BadWh, CreditE6: s.CreditE6, AmountMicro: s.AmountMicro, DueMicro: s.DueMicro,
-					UntilMs: s.UntilMs, Text: s.Text,
+					UntilMs: s.UntilMs, GateSeq: s.GateSeq, Text: s.Text,
 				})
 			}
 		}

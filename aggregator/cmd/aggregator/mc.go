@@ -36,7 +36,8 @@ admit participants, credit wallets, answer requests.`,
 		Args:    noArgs,
 		RunE:    helpOnly,
 	}
-	cmd.AddCommand(mcInitCommand(), mcRunCommand(), mcRegisterCommand(), mcMeterCommand(), mcDepositCommand(), mcReverseCommand(), mcPayoutCommand(), mcIssueCommand(), mcRenewCommand())
+	cmd.AddCommand(mcInitCommand(), mcRunCommand(), mcRegisterCommand(), mcMeterCommand(), mcDepositCommand(), mcReverseCommand(), mcPayoutCommand(), mcIssueCommand(), mcRenewCommand(),
+		mcAdmitCommand(), mcRetireCommand(), mcRekeyCommand(), mcMoveCommand())
 	return cmd
 }
 

@@ -15,6 +15,7 @@ import (
 const (
 	MaxFrameBytes = 64 << 20 // of any, the largest new view of many members
 	smallBytes    = 4 << 10  // a vote, a heartbeat, a status
+	voiceBytes    = 512      // a carried vote: its signature, and ids of all members
 	recordsBytes  = 1 << 20
 	aroundBytes   = 64 << 10 // what stands around a block: signatures, metadata, envelope
 )
@@ -29,6 +30,8 @@ func (g Guard) most(kind string) int {
 		return g.BlockBytes + aroundBytes
 	case "view_data":
 		return min(viewData, MaxFrameBytes)
+	case "bundle":
+		return smallBytes + len(g.Order)*voiceBytes
 	case "new_view":
 		return min(len(g.Order)*viewData, MaxFrameBytes)
 	}

@@ -4,6 +4,7 @@ import (
 	"crypto/ed25519"
 	"errors"
 	"fmt"
+	"slices"
 
 	"fairwatt/proto/peerpb"
 	"fairwatt/proto/seal"
@@ -20,7 +21,8 @@ type Guard struct {
 	ChainID [32]byte
 	// Self is this node's DA id.
 	Self string
-	// Keys holds the public keys of all DAs that may ever be members.
+	// Keys holds the public keys of all DAs of the chain: who is no member may tell how
+	// far it is, and bring records.
 	Keys map[string]ed25519.PublicKey
 	// BlockBytes bounds an encoded block.
 	BlockBytes int
@@ -148,6 +150,8 @@ func (g Guard) Frame(from string, raw []byte) (*peerpb.Frame, Ruling) {
 		return f, take
 	}
 	switch {
+	case f.GetEpoch() == g.Epoch && !slices.Contains(g.Order, from):
+		return nil, refuse("non_member", "%q is no member of epoch %d", from, g.Epoch)
 	case f.GetEpoch() == g.Epoch && g.Running:
 		return f, take
 	case f.GetEpoch() == g.Epoch || f.GetEpoch() == g.Epoch+1:

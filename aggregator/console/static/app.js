@@ -1,15 +1,15 @@
 'use strict';
 
 const $ = id => document.getElementById(id);
-const clock = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit', second: '2-digit' });
-const stamp = new Intl.DateTimeFormat(undefined, { year: 'numeric', month: 'short', day: 'numeric', hour: '2-digit', minute: '2-digit' });
+const clock = new Intl.DateTimeFormat(undefined, { hourCycle: 'h23', hour: '2-digit', minute: '2-digit', second: '2-digit' });
+const stamp = new Intl.DateTimeFormat(undefined, { year: 'numeric', month: 'short', day: 'numeric', hourCycle: 'h23', hour: '2-digit', minute: '2-digit' });
 const whole = new Intl.NumberFormat();
 
 const when = t => !t ? 'never' : Math.abs(now() - t) < 43200e3 ? clock.format(t) : stamp.format(t);
 const time = t => el('time', t ? { datetime: new Date(t).toISOString(), title: stamp.format(t) } : {}, when(t));
 const kwh = wh => (wh / 1000).toLocaleString(undefined, { minimumFractionDigits: 3, maximumFractionDigits: 3 });
 const money = micro => (micro / 1e6).toLocaleString(undefined, { minimumFractionDigits: 2, maximumFractionDigits: 4 });
-const energy = wh => (Math.abs(wh) < 10 ? wh.toFixed(1) + ' Wh' : (wh / 1000).toLocaleString(undefined, { maximumFractionDigits: Math.abs(wh) < 1e5 ? 3 : 0 }) + ' kWh');
+const energy = wh => (Math.abs(wh) < 10 ? wh.toFixed(1) + ' Wh' : (wh / 1000).toLocaleString(undefined, { maximumFractionDigits: Math.abs(wh) < 1e4 ? 3 : Math.abs(wh) < 1e5 ? 1 : 0 }) + ' kWh');
 const watts = w => (Math.abs(w) < 1000 ? Math.round(w) + ' W' : (w / 1000).toLocaleString(undefined, { maximumFractionDigits: 2 }) + ' kW');
 const short = v => Math.abs(v) >= 1e4 ? whole.format(Math.round(v)) : String(Math.round(v * 1000) / 1000);
 const words = s => String(s).replace(/_/g, ' ');
@@ -46,7 +46,8 @@ function weatherNow(m) {
 function numbers(g) {
   const m = lost ? {} : g.now || {}, s = (strips.get(g.site + '/' + g.id) || {}).strip;
   const made = s && s.power_w.some(v => v !== null) ? energy(s.energy_wh) : '–';
-  return el('dl', { class: 'now' }, [['Power', m.power_w === undefined ? '–' : watts(m.power_w)], ['Last 24 h', made],
+  const meters = Object.entries(m.energy_wh || {}), byMeter = m.power_w === undefined && meters.length === 1; // no sensor of power: its meter's register
+  return el('dl', { class: 'now' }, [byMeter ? [`Meter ${meters[0][0]}`, energy(meters[0][1])] : ['Power', m.power_w === undefined ? '–' : watts(m.power_w)], ['Last 24 h', made],
     ['Price per kWh', g.offer ? money(g.offer.price_micro_per_kwh) : 'no offer'], ['Weather', weatherNow(m) || '–']]
     .map(([k, v]) => el('div', {}, el('dt', {}, k), el('dd', {}, v))));
 }
@@ -232,7 +233,7 @@ function counters(n) {
     ['Received', whole.format(n.received)], ['Accepted', whole.format(n.accepted)], ['Duplicates', whole.format(n.duplicates)],
     ['Waiting for a block', whole.format(n.pending)], ['Dropped', whole.format(n.dropped)], ['Unreadable views', whole.format(n.bad_views)],
     ['Time to final p50', took(q.p50)], ['p95', took(q.p95)], ['p99', took(q.p99)]]));
-  show('refused', n.refused, r => Object.keys(r).sort().map(k => el('li', { class: 'badge warn' }, `refused ${words(k)}: ${whole.format(r[k])}`)));
+  show('refused', n.refused || {}, r => Object.keys(r).sort().map(k => el('li', { class: 'badge warn' }, `refused ${words(k)}: ${whole.format(r[k])}`)));
 }
 
 let snap = null; // the newest snapshot

@@ -87,20 +87,21 @@ function strip(name) {
 // A chart of one channel or two, by uPlot. Its colours are those of the page.
 const colour = name => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 const charts = [];
-function chart(box, title, times, rows, height) {
+function chart(box, title, times, rows, height, says) {
   const axis = { stroke: colour('--muted'), grid: { stroke: colour('--line'), width: 1 }, ticks: { stroke: colour('--line'), width: 1 }, font: '12px system-ui, sans-serif' };
   const plot = new uPlot({
-    title, width: Math.max(260, box.clientWidth), height, cursor: { sync: { key: 'history' } },
+    title, width: Math.max(240, box.clientWidth - 14), height, cursor: { sync: { key: 'history' } },
     scales: { y: { range: (u, lo, hi) => [Math.min(0, lo === null ? 0 : lo), hi === null || hi <= 0 ? 1 : hi * 1.08] } },
-    axes: [axis, { ...axis, size: 56 }],
-    series: [{ label: 'time' }, ...rows.map(r => ({ label: r.label, stroke: colour(r.colour), width: 1.5, spanGaps: false, paths: r.step ? uPlot.paths.stepped({ align: 1 }) : undefined,
-      fill: r.fill ? colour(r.fill) : undefined, points: { size: 3 }, value: (u, v) => (v === null || v === undefined ? '–' : r.say(v)) }))],
+    axes: [{ ...axis, values: (u, at) => at.map(t => says.format(t * 1000)) }, { ...axis, size: 46 }],
+    series: [{ label: 'time', value: (u, t) => (t === null || t === undefined ? '–' : moment(t * 1000)) },
+      ...rows.map(r => ({ label: r.label, stroke: colour(r.colour), width: 1.5, spanGaps: false, paths: r.step ? uPlot.paths.stepped({ align: 1 }) : undefined,
+        fill: r.fill ? colour(r.fill) : undefined, points: { size: 3 }, value: (u, v) => (v === null || v === undefined ? '–' : r.say(v)) }))],
   }, [times, ...rows.map(r => r.values)], box);
   plot.root.querySelector('canvas').setAttribute('aria-hidden', 'true');
   charts.push([plot, box]);
 }
 
-window.addEventListener('resize', () => charts.forEach(([p, box]) => box.isConnected && p.setSize({ width: Math.max(260, box.clientWidth), height: p.height })));
+window.addEventListener('resize', () => charts.forEach(([p, box]) => box.isConnected && p.setSize({ width: Math.max(240, box.clientWidth - 14), height: p.height })));
 
 const spanWords = { day: 'a day', week: 'a week', month: 'a month', year: 'a year' };
 
@@ -114,15 +115,16 @@ async function historyCharts(box, site, id, span) {
     box.append(el('p', { class: 'empty' }, `Nothing is kept of ${spanWords[span]} yet. Values come with the agent's next telemetry; its gate is counted from now on.`));
     return;
   }
-  const place = () => box.appendChild(el('div', { class: 'chart' }));
-  if (has(s.open)) chart(place(), 'Gate open, % of the time', s.time_s, [{ label: 'open', values: s.open.map(v => v === null ? null : 100 * v), colour: '--ok', fill: '--ok-bg', step: true, say: v => v.toFixed(0) + ' %' }], 150);
-  if (has(s.power_w)) chart(place(), 'Power, kW', s.time_s, [{ label: 'power', values: s.power_w.map(v => v === null ? null : v / 1000), colour: '--info', fill: '--info-bg', say: v => v.toFixed(2) + ' kW' }], 190);
-  if (has(s.gust_mps) || has(s.wind_mps)) {
-    chart(place(), 'Wind, m/s', s.time_s, [{ label: 'gusts', values: s.gust_mps, colour: '--warn', say: v => v.toFixed(1) + ' m/s' },
-      { label: 'mean', values: s.wind_mps, colour: '--muted', say: v => v.toFixed(1) + ' m/s' }], 170);
-  }
-  if (has(s.temperature_c)) chart(place(), 'Temperature, °C', s.time_s, [{ label: 'air', values: s.temperature_c, colour: '--bad', say: v => v.toFixed(1) + ' °C' }], 150);
-  if (has(s.irradiance_w_per_m2)) chart(place(), 'Irradiance, W/m²', s.time_s, [{ label: 'sun', values: s.irradiance_w_per_m2, colour: '--warn', say: v => v.toFixed(0) + ' W/m²' }], 150);
+  const plain = (values, unit, digits) => ({ values, say: v => v.toFixed(digits) + ' ' + unit });
+  const list = [
+    ['Gate open, % of the time', [{ label: 'open', ...plain(s.open.map(v => (v === null ? null : 100 * v)), '%', 0), colour: '--ok', fill: '--ok-bg', step: true }]],
+    ['Power, kW', [{ label: 'power', ...plain(s.power_w.map(v => (v === null ? null : v / 1000)), 'kW', 2), colour: '--info', fill: '--info-bg' }]],
+    ['Wind, m/s', [{ label: 'gusts', ...plain(s.gust_mps, 'm/s', 1), colour: '--warn' }, { label: 'mean', ...plain(s.wind_mps, 'm/s', 1), colour: '--muted' }]],
+    ['Temperature, °C', [{ label: 'air', ...plain(s.temperature_c, '°C', 1), colour: '--bad' }]],
+    ['Irradiance, W/m²', [{ label: 'sun', ...plain(s.irradiance_w_per_m2, 'W/m²', 0), colour: '--warn' }]],
+  ].filter(([, rows]) => rows.some(r => has(r.values)));
+  const places = list.map(() => box.appendChild(el('div', { class: 'chart' }))); // all at once: each is as wide as it stays
+  list.forEach(([title, rows], i) => chart(places[i], title, s.time_s, rows, 170, span === 'day' ? hour : day));
   const all = s.energy_wh.reduce((a, v) => a + (v || 0), 0);
   box.append(el('p', { class: 'small muted' }, `About ${energy(all)} in ${spanWords[span]}, of the power measured. What is paid stands on the chain, by meters.`));
 }

@@ -15,21 +15,23 @@ const pages = {
     const live = el('div', { class: 'cards one' }), box = el('div', { class: 'history' }), note = el('p', { class: 'small muted', role: 'status' });
     const tradesBox = el('div'), costs = el('div');
     let span = 'day';
-    const tabs = Object.keys(spanWords).map(s => el('button', { type: 'button', 'aria-pressed': s === span }, s));
+    const tabs = Object.keys(spanWords).map(s => el('button', { type: 'button', 'aria-pressed': String(s === span) }, s));
     const draw = () => historyCharts(box, site, id, span).then(() => { note.textContent = ''; }).catch(problem(note));
     tabs.forEach(b => b.addEventListener('click', () => {
       span = b.textContent;
-      tabs.forEach(o => o.setAttribute('aria-pressed', o === b));
+      tabs.forEach(o => o.setAttribute('aria-pressed', String(o === b)));
       draw();
     }));
     let key = '';
+    const name = site + '/' + id;
     return {
       title: id,
-      nodes: [crumbs(id), live, section('History', el('div', { class: 'tabs', role: 'group', 'aria-label': 'Span of time' }, tabs), box, note), costs, tradesBox,
+      nodes: [crumbs(id), headline(id), live, section('History', el('div', { class: 'tabs', role: 'group', 'aria-label': 'Span of time' }, tabs), box, note), costs, tradesBox,
         section('Money and credit', el('p', {}, link('participant', id, `Wallet, credit and what the chain says of ${id}`)))],
       update(s) {
         const g = find(s.generators, o => o.id === id && o.site === site), mine = s.trades.filter(t => t.seller === id);
-        const next = JSON.stringify([g, g && seen(g), mine, strips.get(site + '/' + id)]);
+        if (g) stripsFor([name], () => snap && page && page.update && page.update(snap));
+        const next = JSON.stringify([g, g && seen(g), mine, strips.get(name)]);
         if (next === key) return;
         key = next;
         const open = live.querySelector('details[open]');

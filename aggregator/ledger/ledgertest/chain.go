@@ -16,6 +16,7 @@ import (
 
 	"fairwatt/aggregator/ledger"
 	"fairwatt/proto/fairwattpb"
+	"fairwatt/proto/members"
 	"fairwatt/proto/seal"
 	"fairwatt/proto/wire"
 
@@ -144,6 +145,65 @@ func New(g *ledger.Genesis) (*Chain, error) {
 	return &Chain{Genesis: g, State: s, NowMs: g.CreatedMs, counters: make(map[string]uint64)}, nil
 }
 
+// KeyOf is the key that the chain knows of a data aggregator or centre now: its own, or
+// one that [Chain.Rekey] has given it.
+func (c *Chain) KeyOf(id string) ed25519.PrivateKey {
+	now := PublicKey(id)
+	if da, ok := c.State.Aggregator(id); ok {
+		now = da.PublicKey
+	} else if p, ok := c.State.Participant(id); ok {
+		now = seal.PublicKey(p.PublicKey)
+	}
+	for _, name := range []string{id, id + "-2", id + "-3"} {
+		if PublicKey(name) == now {
+			return Key(name)
+		}
+	}
+	return Key(id)
+}
+
+// Admit is the record by which a data aggregator may join. Its key is that of its id.
+func (c *Chain) Admit(id string) *fairwattpb.Record { return c.AdmitWith(id, id) }
+
+// AdmitWith is [Chain.Admit] with the key of a name.
+func (c *Chain) AdmitWith(id, name string) *fairwattpb.Record {
+	return &fairwattpb.Record{Body: &fairwattpb.Record_Admit{Admit: &fairwattpb.Admit{
+		Id: id, Role: fairwattpb.Role_ROLE_DA, PublicKey: string(PublicKey(name)), Proof: c.Proof(id, name),
+		Address: id + ".test:9000", Links: 2, TrustE4: 8500, OverheadUs: 1000,
+	}}}
+}
+
+// AdmitCentre is the record by which another centre comes in.
+func (c *Chain) AdmitCentre(id string) *fairwattpb.Record {
+	return &fairwattpb.Record{Body: &fairwattpb.Record_Admit{Admit: &fairwattpb.Admit{
+		Id: id, Role: fairwattpb.Role_ROLE_MC, PublicKey: string(PublicKey(id)), Proof: c.Proof(id, id),
+	}}}
+}
+
+// Rekey is the record that gives id the key of a name: its own with "-2" or "-3".
+func (c *Chain) Rekey(id, name string) *fairwattpb.Record {
+	return &fairwattpb.Record{Body: &fairwattpb.Record_Rekey{Rekey: &fairwattpb.Rekey{Id: id, PublicKey: string(PublicKey(name)), Proof: c.Proof(id, name)}}}
+}
+
+// Retire is the record by which a data aggregator or centre leaves.
+func (c *Chain) Retire(id string) *fairwattpb.Record {
+	return &fairwattpb.Record{Body: &fairwattpb.Record_Retire{Retire: &fairwattpb.Retire{Id: id}}}
+}
+
+// Move is the record that gives a data aggregator another address.
+func (c *Chain) Move(id, address string) *fairwattpb.Record {
+	return &fairwattpb.Record{Body: &fairwattpb.Record_Move{Move: &fairwattpb.Move{Id: id, Address: address}}}
+}
+
+// Proof is the word of the holder of the key of a name that it is id's.
+func (c *Chain) Proof(id, name string) []byte {
+	proof, err := members.Prove(Key(name), c.State.ChainID(), id)
+	if err != nil {
+		panic(err) // Key makes ed25519 keys
+	}
+	return proof
+}
+
 // Seal completes r with chain, sender, the sender's next counter and the time,
 // and seals it with the sender's key.
 func (c *Chain) Seal(sender string, r *fairwattpb.Record) ([]byte, error) {
@@ -179,7 +239,7 @@ func (c *Chain) SealAs(sender string, counter uint64, r *fairwattpb.Record) ([]b
 	if err != nil {
 		return nil, err
 	}
-	return seal.Seal(Key(sender), sender, seal.DomainRecord, chain, payload)
+	return seal.Seal(c.KeyOf(sender), sender, seal.DomainRecord, chain, payload)
 }
 
 // Attest seals a gate attestation of device, valid from now for validMs.
@@ -205,13 +265,14 @@ func (c *Chain) Certify(st *ledger.Staged) (*fairwattpb.CertifiedBlock, error) {
 	hash := st.HeaderHash()
 	metadata, aux := []byte("metadata"), []byte("aux")
 	cert := &fairwattpb.Certificate{Height: st.Header().GetHeight(), HeaderHash: hash[:], Metadata: metadata}
-	for _, da := range c.Genesis.DAs()[:c.Genesis.Quorum()] {
-		vote := seal.Preimage(seal.DomainVote, c.State.ChainID(), da.ID, wire.VotePayload(hash, metadata, aux))
-		signature, err := Key(da.ID).Sign(nil, vote, crypto.Hash(0))
+	voters := c.State.Members()
+	for _, da := range voters.Names()[:voters.Quorum()] {
+		vote := seal.Preimage(seal.DomainVote, c.State.ChainID(), da, wire.VotePayload(hash, metadata, aux))
+		signature, err := c.KeyOf(da).Sign(nil, vote, crypto.Hash(0))
 		if err != nil {
 			return nil, err
 		}
-		cert.Votes = append(cert.Votes, &fairwattpb.Vote{Da: da.ID, Aux: aux, Signature: signature})
+		cert.Votes = append(cert.Votes, &fairwattpb.Vote{Da: da, Aux: aux, Signature: signature})
 	}
 	slices.SortFunc(cert.Votes, func(a, b *fairwattpb.Vote) int { return strings.Compare(a.Da, b.Da) })
 	encoded, err := canonical.Marshal(cert)

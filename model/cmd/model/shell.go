@@ -29,6 +29,7 @@ func program() int {
 // wrong usage. A failure and wrong usage print one line on errOut.
 func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer) int {
 	root := rootCommand()
+	root.Version = readBuild().Version // gives --version
 	root.SetArgs(args)
 	root.SetIn(in)
 	root.SetOut(out)

@@ -31,12 +31,20 @@ type build struct {
 	Engine  string   `json:"engine,omitempty"` // what computes the network's scores
 }
 
+// version is the tag that the Makefile built from, -X main.version=v1.2.3. The toolchain
+// knows it too, but not in every kind of checkout.
+var version string
+
 func readBuild() build {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		info = &debug.BuildInfo{}
 	}
-	return buildOf(info)
+	b := buildOf(info)
+	if version != "" {
+		b.Version = version
+	}
+	return b
 }
 
 func buildOf(info *debug.BuildInfo) build {
