@@ -89,7 +89,7 @@ proto: ## regenerate the protobuf code
 	tools/gen-proto.sh .
 
 arm: ## build stripped agents for armv6, armv7 and arm64 into bin/linux-*/, and agent-lite, which scores without Gorgonia
-	set -e; for tags in "agent" "agent-lite -tags lite"; do \
+	set -e; for tags in "agent -tags nethttpomithttp2" "agent-lite -tags lite,nethttpomithttp2"; do \
 		set -- $$tags; name=$$1; shift; \
 		GOOS=linux GOARCH=arm GOARM=6 $(BUILD) $(SMALL32) "$$@" -o bin/linux-armv6/$$name ./agent/cmd/agent; \
 		GOOS=linux GOARCH=arm GOARM=7 $(BUILD) $(SMALL32) "$$@" -o bin/linux-armv7/$$name ./agent/cmd/agent; \

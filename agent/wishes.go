@@ -142,6 +142,16 @@ func (a *Agent) obeyTrade(c *wire.Command) (string, error) {
 	if c.AmountMicro <= 0 || c.AmountMicro > 1e18 {
 		return "", badValue("amount_micro: %d; use 1 to 1000000000000000000", c.AmountMicro)
 	}
+	if c.Do == word.DoOut {
+		if c.Payee == "" || len(c.Payee) > wire.MaxTextBytes {
+			return "", badValue("payee: %q; name the bank account in 1 to %d bytes", c.Payee, wire.MaxTextBytes)
+		}
+		hash := sha256.Sum256([]byte(c.Payee))
+		id := fmt.Sprintf("out-%d", a.now.wallMs())
+		text, err := a.queueRecord(&fairwattpb.Record{Body: &fairwattpb.Record_Withdrawal{Withdrawal: &fairwattpb.Withdrawal{
+			WithdrawalId: id, AmountMicro: c.AmountMicro, PayeeHash: hash[:]}}})
+		return "withdrawal " + id + " is " + text, err
+	}
 	if c.Do == word.DoBond {
 		return a.queueRecord(&fairwattpb.Record{Body: &fairwattpb.Record_Bond{Bond: &fairwattpb.Bond{AmountMicro: c.AmountMicro}}})
 	}

@@ -245,6 +245,7 @@ func TestWordsOfTrades(t *testing.T) {
 			"bad_value amount_micro: -5":        {Do: word.DoUnbond, AmountMicro: -5},
 			"bad_value appeal: name the trade":  {Do: word.DoAppeal, Trade: "a b", Why: "x"},
 			"bad_value appeal: name the trade,": {Do: word.DoAppeal, Trade: "t"},
+			"bad_value payee: \"\"":             {Do: word.DoOut, AmountMicro: 1},
 			"malformed command: wish, amount":   {Do: "unblock", By: "Ada", AmountMicro: 1},
 		} {
 			if r := s.ask(c); r.OK || !strings.HasPrefix(r.Code+" "+r.Text, want) {
@@ -256,12 +257,14 @@ func TestWordsOfTrades(t *testing.T) {
 		}
 		s.said(wire.Command{Do: word.DoBond, AmountMicro: 5})
 		s.said(wire.Command{Do: word.DoUnbond, AmountMicro: 4})
+		s.said(wire.Command{Do: word.DoOut, AmountMicro: 3, Payee: "DE02"})
 		s.said(wire.Command{Do: word.DoAppeal, Trade: "t-1", Why: "nothing came"})
 		s.wait(2 * time.Second)
 		s.town.mu.Lock()
 		sent := s.town.log[before:]
-		if len(sent) != 3 || sent[0].GetBond().GetAmountMicro() != 5 || sent[1].GetUnbond().GetAmountMicro() != 4 ||
-			sent[2].GetAppeal().GetTradeId() != "t-1" || len(sent[2].GetAppeal().GetTextHash()) != 32 {
+		if len(sent) != 4 || sent[0].GetBond().GetAmountMicro() != 5 || sent[1].GetUnbond().GetAmountMicro() != 4 ||
+			sent[2].GetWithdrawal().GetAmountMicro() != 3 || len(sent[2].GetWithdrawal().GetPayeeHash()) != 32 ||
+			sent[3].GetAppeal().GetTradeId() != "t-1" || len(sent[3].GetAppeal().GetTextHash()) != 32 {
 			t.Errorf("sent %v", sent)
 		}
 		s.town.mu.Unlock()

@@ -26,13 +26,14 @@ const (
 	DoHistory = "history" // asks which trades have ended
 	DoBond    = "bond"    // wallet to bond
 	DoUnbond  = "unbond"  // asks for money of the bond
+	DoOut     = "out"     // asks for money of the wallet in the bank
 	DoAppeal  = "appeal"  // asks arbiters to look at a trade
 )
 
 // OfTrades says whether a command is about trades.
 func OfTrades(do string) bool {
 	switch do {
-	case DoTrade, DoHistory, DoBond, DoUnbond, DoAppeal:
+	case DoTrade, DoHistory, DoBond, DoUnbond, DoOut, DoAppeal:
 		return true
 	}
 	return false
@@ -79,8 +80,8 @@ func Of(c *wire.Command) (model.Word, error) {
 	}
 	w := model.Word{Kind: kind, Rule: c.Rule, By: c.By, Why: c.Why, UntilUnixMs: c.UntilMs, ForMs: c.ForMs}
 	switch {
-	case c.Wish != nil || c.AmountMicro != 0 || c.Trade != "":
-		return w, refuse(wire.CommandMalformed, "command: wish, amount_micro and trade do not go with %s; leave them out", c.Do)
+	case c.Wish != nil || c.AmountMicro != 0 || c.Trade != "" || c.Payee != "":
+		return w, refuse(wire.CommandMalformed, "command: wish, amount_micro, trade and payee do not go with %s; leave them out", c.Do)
 	case kind != model.WordAck && c.Rule != "":
 		return w, refuse(wire.CommandMalformed, "command: rule %q does not go with %s; leave it out", c.Rule, c.Do)
 	case kind != model.WordBlock && (c.UntilMs != 0 || c.ForMs != 0):

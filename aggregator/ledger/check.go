@@ -2,7 +2,6 @@ package ledger
 
 import (
 	"crypto/ed25519"
-	"errors"
 	"fmt"
 	"strings"
 
@@ -103,6 +102,9 @@ func (s *State) sender(signer string) (*Participant, bool) {
 		}
 		return candidate, true
 	}
+	if s.auditors[signer] {
+		return auditor, true
+	}
 	if _, ok := s.arbiters[signer]; ok {
 		return arbiter, true
 	}
@@ -138,6 +140,9 @@ func (s *State) decodeRecord(sealed []byte) (*Checked, *Refusal) {
 	}
 	if ofRobust(r) && !s.genesis.Params.robust() {
 		return nil, refuse(wire.CodeNotAllowed, "a %s: this chain's credit is %q, bonds and verdicts belong to %q", Kind(r), s.genesis.Params.Credit, CreditRobust)
+	}
+	if ofMoney(r) && s.genesis.Money == nil {
+		return nil, refuse(wire.CodeNotAllowed, "a %s: the genesis of this chain names no auditors, so money cannot leave it", Kind(r))
 	}
 	if r.GetTick() != nil && s.genesis.Params.Settlement == SettleFirst {
 		return nil, refuse(wire.CodeNotAllowed, "a tick: the first rules know none")
@@ -176,6 +181,7 @@ func ofRobust(r *fairwattpb.Record) bool {
 func mayRecord(p *Participant, r *fairwattpb.Record) bool {
 	switch r.Body.(type) {
 	case *fairwattpb.Record_Registration, *fairwattpb.Record_Deposit, *fairwattpb.Record_Response,
+		*fairwattpb.Record_Reversal, *fairwattpb.Record_Payout,
 		*fairwattpb.Record_MeterRegistration, *fairwattpb.Record_MeterChange, *fairwattpb.Record_MeterRetire:
 		return p.Centre
 	case *fairwattpb.Record_GateChange, *fairwattpb.Record_Reading, *fairwattpb.Record_Word:
@@ -184,6 +190,10 @@ func mayRecord(p *Participant, r *fairwattpb.Record) bool {
 		return p.Seller || p.Buyer
 	case *fairwattpb.Record_Verdict, *fairwattpb.Record_Grant:
 		return p.Arbiter
+	case *fairwattpb.Record_Approval:
+		return p.Auditor
+	case *fairwattpb.Record_Withdrawal:
+		return p.Seller || p.Buyer || p.Centre
 	case *fairwattpb.Record_Tick, *fairwattpb.Record_Report:
 		return p.Aggregator
 	case *fairwattpb.Record_Rejoin:
@@ -412,7 +422,7 @@ func (l *limits) robust(r *fairwattpb.Record) {
 		l.name("to", b.Grant.To)
 		l.between("amount_micro", b.Grant.AmountMicro, 1, MaxMoneyMicro)
 	default:
-		l.err = errors.New("body: none")
+		l.money(r)
 	}
 }
 

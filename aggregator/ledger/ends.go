@@ -53,6 +53,10 @@ func (x *execution) sweep() {
 			x.left(id, deadlineMs)
 		case dueCase:
 			x.caseOver(id, deadlineMs)
+		case dueDeposit:
+			x.lapse(id, deadlineMs)
+		case dueWithdrawal:
+			x.comesBack(id, deadlineMs)
 		}
 	}
 	x.dueMs = 0

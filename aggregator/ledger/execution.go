@@ -155,6 +155,14 @@ func (x *execution) dispatch(r *fairwattpb.Record) *Refusal {
 		return x.retireMeter(b.MeterRetire.Meter, b.MeterRetire.EndWh)
 	case *fairwattpb.Record_Deposit:
 		return x.deposit(b.Deposit)
+	case *fairwattpb.Record_Approval:
+		return x.approve(b.Approval)
+	case *fairwattpb.Record_Reversal:
+		return x.contest(b.Reversal)
+	case *fairwattpb.Record_Withdrawal:
+		return x.withdraws(r.Sender, b.Withdrawal)
+	case *fairwattpb.Record_Payout:
+		return x.paidOut(b.Payout)
 	case *fairwattpb.Record_GateChange:
 		return x.gateChange(r.Sender, b.GateChange)
 	case *fairwattpb.Record_Word:
@@ -303,7 +311,10 @@ func (x *execution) payOut(t *Trade, amountMicro, energyWh int64) {
 	m := Move{What: MoveBought, Other: t.Seller, EnergyWh: energyWh, PriceMicroPerKWh: t.PriceMicroPerKWh}
 	x.fromEscrow(t, amountMicro, m)
 	m.Who, m.What, m.Trade, m.Other = t.Seller, MoveSold, t.ID, t.Buyer
-	x.toWallet(amountMicro, m)
+	m.FeeMicro, m.LevyMicro = x.fees(t, amountMicro, energyWh)
+	x.meta.FeesMicro += m.FeeMicro
+	x.meta.FundMicro += m.LevyMicro
+	x.toWallet(amountMicro-m.FeeMicro-m.LevyMicro, m)
 }
 
 func (x *execution) giveBack(t *Trade, amountMicro int64) {

@@ -55,6 +55,10 @@ type Genesis struct {
 	// Arbiters decide cases, two of them together, with robust credit.
 	Arbiters []Arbiter `json:"arbiters,omitempty"`
 
+	// Money is how money comes in and goes out under two keys; nil for a chain that
+	// credits deposits at once and lets none out.
+	Money *Money `json:"money,omitempty"`
+
 	// What ParseGenesis worked out once; nil in a genesis made by hand.
 	parsed *parsedGenesis
 }
@@ -261,6 +265,9 @@ func (g *Genesis) Validate() error {
 		}
 	}
 	if err := g.validateArbiters(seen); err != nil {
+		return err
+	}
+	if err := g.validateMoney(seen); err != nil {
 		return err
 	}
 	return g.validateMeters()

@@ -62,11 +62,16 @@ const (
 	MoveMadeGood  = "made_good"
 	MoveGranted   = "granted"
 	MoveDue       = "due" // a fine that was owed, out of what came in
+
+	MoveReversed       = "reversed"        // a deposit, off the chain
+	MoveWithdrawn      = "withdrawn"       // wallet to withdrawal
+	MovePaidOut        = "paid_out"        // withdrawal to the bank
+	MoveWithdrawalBack = "withdrawal_back" // withdrawal to wallet
 )
 
 // A Move is what one thing did to a participant's money. The moves of a participant add
-// up to what it has: in its wallet, in escrow as a buyer, and in its bond with what
-// leaves it.
+// up to what it has: in its wallet, in escrow as a buyer, in its bond with what leaves
+// it, and in withdrawals.
 type Move struct {
 	Who              string
 	What             string
@@ -78,6 +83,11 @@ type Move struct {
 	WalletMicro      int64
 	EscrowMicro      int64
 	BondMicro        int64
+	OutMicro         int64 // in withdrawals
+	// FeeMicro went to the grid and LevyMicro into the fund, of what was sold; the rest
+	// came into the wallet.
+	FeeMicro, LevyMicro int64
+	Text                string // the bank's reference
 }
 
 // Purses returns what each participant has whose money the block moved, by id.
@@ -104,7 +114,7 @@ func (st *Staged) Purses() (map[string]*Account, error) {
 func (st *Staged) Moves() []Move { return st.moves }
 
 func (x *execution) move(m Move) {
-	if m.WalletMicro != 0 || m.EscrowMicro != 0 || m.BondMicro != 0 {
+	if m.WalletMicro != 0 || m.EscrowMicro != 0 || m.BondMicro != 0 || m.OutMicro != 0 {
 		m.Index = x.index
 		x.moves = append(x.moves, m)
 	}

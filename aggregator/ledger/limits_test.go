@@ -49,11 +49,12 @@ func (w *world) examples() map[string]*fairwattpb.Record {
 	}}}
 	all := make(map[string]*fairwattpb.Record)
 	for sender, records := range map[string][]*fairwattpb.Record{
-		ledgertest.Centre: {registration, deposit(buyer, 1, "r"), w.response(nil), meterAdded(meterOf(seller, "m")), meterChanged("m", 1, meterOf(seller, "n")), meterRetired("m", 1), w.Admit("da-9")},
-		seller:            {changed, w.offer(1, 1), start([]byte("a"), 1), held, resume([]byte("a"), 1), reading, bill, word},
-		buyer:             {w.request(1, 1), pay(nil), confirmed, bond(1), unbond(1), appeal("token-1")},
-		"da-2":            {rejoin(1), tick(), report(1, saw("da-1", 1, 0, 0, 0)), w.Retire("da-2"), w.Rekey("da-2", "da-2-2"), w.Move("da-2", "host:1")},
-		"judge-1":         {verdict("token-1", sellerLied), granted("g", buyer, 1)},
+		ledgertest.Centre:  {registration, deposit(buyer, 1, "r"), w.response(nil), meterAdded(meterOf(seller, "m")), meterChanged("m", 1, meterOf(seller, "n")), reversal("d"), payout(buyer, "w"), meterRetired("m", 1), w.Admit("da-9")},
+		seller:             {changed, w.offer(1, 1), start([]byte("a"), 1), held, resume([]byte("a"), 1), reading, bill, word},
+		buyer:              {w.request(1, 1), pay(nil), confirmed, bond(1), unbond(1), appeal("token-1"), withdrawal("w", 1)},
+		ledgertest.Auditor: {approve("d")},
+		"da-2":             {rejoin(1), tick(), report(1, saw("da-1", 1, 0, 0, 0)), w.Retire("da-2"), w.Rekey("da-2", "da-2-2"), w.Move("da-2", "host:1")},
+		"judge-1":          {verdict("token-1", sellerLied), granted("g", buyer, 1)},
 	} {
 		for _, r := range records {
 			r.ChainId, r.Sender, r.Counter, r.TimeMs = chain[:], sender, 1, w.NowMs
@@ -137,7 +138,7 @@ func (w *world) malformed(kind, path, field string, v any) {
 }
 
 func TestEveryExampleIsValid(t *testing.T) {
-	w := newWorld(t, ledgertest.Robust)
+	w := newWorld(t, ledgertest.TwoKeys)
 	kinds := (&fairwattpb.Record{}).ProtoReflect().Descriptor().Oneofs().ByName("body").Fields()
 	examples := w.examples()
 	for i := range kinds.Len() {
@@ -159,7 +160,7 @@ func TestNumbersHaveLimits(t *testing.T) {
 		register, ms         = ledger.MaxRegisterWh, ledger.MaxTimeMs
 		class                = ledger.MaxMeterClassE4
 	)
-	w := newWorld(t, ledgertest.Robust)
+	w := newWorld(t, ledgertest.TwoKeys)
 	for _, c := range []struct {
 		kind, path string
 		low, high  int64
@@ -207,6 +208,7 @@ func TestNumbersHaveLimits(t *testing.T) {
 		{"unbond", "unbond.amount_micro", 1, money},
 		{"verdict", "verdict.finding", 1, 3},
 		{"grant", "grant.amount_micro", 1, money},
+		{"withdrawal", "withdrawal.amount_micro", 1, money},
 		{"report", "report.links", 0, ledger.MaxDAs},
 		{"report", "report.seen.0.taken", 0, 1_000_000},
 		{"report", "report.seen.0.late", 0, 1_000_000},
@@ -237,7 +239,7 @@ func TestNumbersHaveLimits(t *testing.T) {
 
 // TestTextsHaveLimits does the same for ids, names, texts and bytes.
 func TestTextsHaveLimits(t *testing.T) {
-	w := newWorld(t, ledgertest.Robust)
+	w := newWorld(t, ledgertest.TwoKeys)
 	for _, path := range []string{
 		"deposit.reference", "offer.offer_id", "request.request_id", "response.request_id", "response.token.token_id",
 		"response.quotes.0.offer_id", "pay.token_id", "pay.offer_id", "pay.buyer_reading.meter", "start.trade_id",

@@ -1,7 +1,7 @@
 package ledger
 
 import (
-	"encoding/hex"
+	"slices"
 
 	"fairwatt/proto/fairwattpb"
 	"fairwatt/proto/wire"
@@ -14,14 +14,18 @@ func (x *execution) register(r *fairwattpb.Registration) *Refusal {
 		return refuse(wire.CodeAlreadyRegistered, "id %q is taken", r.Id)
 	}
 	if _, arbiter := x.state.arbiters[r.Id]; arbiter {
-		return refuse(wire.CodeAlreadyRegistered, "id %q is an arbiter's", r.Id)
+		return refuse(wire.CodeAlreadyRegistered, "id %q is an arbiter's or an auditor's", r.Id)
 	}
 	if _, ok := x.bytes(keyPublicKey + r.PublicKey); ok {
 		return refuse(wire.CodeAlreadyRegistered, "public_key of %q is taken", r.Id)
 	}
-	for _, a := range x.state.genesis.Arbiters {
+	judges := x.state.genesis.Arbiters
+	if m := x.state.genesis.Money; m != nil {
+		judges = slices.Concat(judges, m.Auditors)
+	}
+	for _, a := range judges {
 		if string(a.PublicKey) == r.PublicKey {
-			return refuse(wire.CodeAlreadyRegistered, "public_key of %q is an arbiter's", r.Id)
+			return refuse(wire.CodeAlreadyRegistered, "public_key of %q is an arbiter's or an auditor's", r.Id)
 		}
 	}
 	for _, da := range x.state.genesis.Aggregators {
@@ -47,23 +51,32 @@ func (x *execution) deposit(d *fairwattpb.Deposit) *Refusal {
 	if _, ok := x.account(d.To); !ok {
 		return refuse(wire.CodeUnknownParticipant, "to: %q has no account", d.To)
 	}
-	reference := keyReference + hex.EncodeToString([]byte(d.Reference))
+	reference := referenceKey(d.Reference)
 	if _, used := x.bytes(reference); used {
 		return refuse(wire.CodeReferenceUsed, "reference %q was used before", d.Reference)
+	}
+	if x.state.genesis.Money != nil {
+		x.announce(d)
+		return nil
 	}
 	if d.AmountMicro > MaxMoneyMicro-x.meta.DepositedMicro {
 		return refuse(wire.CodeMoneyLimit, "%d micro more than the %d deposited would pass the limit", d.AmountMicro, x.meta.DepositedMicro)
 	}
-	x.meta.DepositedMicro += d.AmountMicro
-	if d.Bond {
-		x.toBond(d.AmountMicro, Move{Who: d.To, What: MoveDeposit})
-		x.step(Step{Who: d.To, Kind: StepBonded, AmountMicro: d.AmountMicro, Text: d.Reference})
-	} else {
-		x.toWallet(d.AmountMicro, Move{Who: d.To, What: MoveDeposit})
-	}
+	x.credit(d.To, d.AmountMicro, d.Bond, d.Reference)
 	x.putBytes(reference, nil)
 	x.tell(d.To, nil)
 	return nil
+}
+
+// credit brings money onto the chain.
+func (x *execution) credit(to string, amountMicro int64, bond bool, reference string) {
+	x.meta.DepositedMicro += amountMicro
+	if bond {
+		x.toBond(amountMicro, Move{Who: to, What: MoveDeposit})
+		x.step(Step{Who: to, Kind: StepBonded, AmountMicro: amountMicro, Text: reference})
+	} else {
+		x.toWallet(amountMicro, Move{Who: to, What: MoveDeposit})
+	}
 }
 
 // gateChange notes a device's newest gate state.

@@ -324,16 +324,21 @@ type Totals struct {
 	FundMicro      int64  // what meters differed by, and no one was paid
 	HeldMicro      int64  // the part of it that open cases are about
 	BondsMicro     int64  // in all bonds, added up now
+	ReversedMicro  int64  // of deposits
+	PaidOutMicro   int64  // by the bank
+	OutMicro       int64  // in withdrawals that are not paid, added up now
+	FeesMicro      int64  // for the grid
 	TradesByStatus map[string]int
-	// Conserved: no wallet, bond or escrow is negative, and wallets, escrow, bonds and
-	// fund are together what was deposited.
+	// Conserved: no wallet, bond or escrow is negative, and wallets, escrow, bonds,
+	// fund, fees and withdrawals are together what was deposited and has not gone again.
 	Conserved bool
 }
 
 // Totals adds up the state.
 func (s *State) Totals() Totals {
 	m := s.now()
-	t := Totals{Records: m.Records, DepositedMicro: m.DepositedMicro, FundMicro: m.FundMicro, TradesByStatus: make(map[string]int)}
+	t := Totals{Records: m.Records, DepositedMicro: m.DepositedMicro, FundMicro: m.FundMicro,
+		ReversedMicro: m.ReversedMicro, PaidOutMicro: m.PaidOutMicro, FeesMicro: m.FeesMicro, TradesByStatus: make(map[string]int)}
 	good, gaps := true, int64(0)
 	for _, a := range collect(s, keyAccount, func(*Account) bool { return true }) {
 		t.WalletsMicro += a.WalletMicro
@@ -346,6 +351,9 @@ func (s *State) Totals() Totals {
 		gaps += trade.GapMicro
 		good = good && trade.EscrowMicro >= 0
 	}
+	for _, o := range collect(s, keyWithdrawal, func(*outflow) bool { return true }) {
+		t.OutMicro += o.heldMicro()
+	}
 	for _, k := range s.Cases() {
 		t.HeldMicro += k.HeldMicro()
 	}
@@ -354,7 +362,8 @@ func (s *State) Totals() Totals {
 	} else {
 		good = good && gaps == t.FundMicro
 	}
-	t.Conserved = good && t.WalletsMicro+t.EscrowMicro+t.FundMicro+t.BondsMicro == t.DepositedMicro &&
+	in := t.WalletsMicro + t.EscrowMicro + t.FundMicro + t.BondsMicro + t.FeesMicro + t.OutMicro
+	t.Conserved = good && in == t.DepositedMicro-t.ReversedMicro-t.PaidOutMicro && t.OutMicro == m.OutMicro &&
 		t.WalletsMicro == m.WalletsMicro && t.EscrowMicro == m.EscrowMicro
 	return t
 }

@@ -27,7 +27,8 @@ type Change struct {
 type State struct {
 	genesis  *Genesis
 	chain    [32]byte
-	arbiters map[string]ed25519.PublicKey
+	arbiters map[string]ed25519.PublicKey // and auditors
+	auditors map[string]bool
 
 	mu           sync.RWMutex // guards what follows
 	headerHash   [32]byte
@@ -123,6 +124,9 @@ func newState(g *Genesis) (*State, error) {
 		if s.arbiters[a.ID], err = seal.ParseKey(string(a.PublicKey)); err != nil {
 			return nil, err
 		}
+	}
+	if err := s.second(g); err != nil {
+		return nil, err
 	}
 	return s, nil
 }

@@ -31,6 +31,7 @@ const (
 	keyCase        = "case/"        // trade: what is open about it
 	keyFinding     = "finding/"     // arbiter/trade: what it found, one byte
 	keyGrant       = "grant/"       // reference, as hex
+	keyWithdrawal  = "withdrawal/"  // member/withdrawal id
 	keyRejoin      = "rejoin/"      // data aggregator: the height of its newest rejoin
 	keyReport      = "report/"      // data aggregator
 	keyTrust       = "trust/"       // data aggregator
@@ -52,6 +53,9 @@ const (
 	dueListing = 'l'
 	dueBond    = 'b'
 	dueCase    = 'c'
+
+	dueDeposit    = 'd' // its reference
+	dueWithdrawal = 'w' // member/withdrawal id
 )
 
 func deadlineKey(timeMs int64, what byte, id string) string {
@@ -88,6 +92,14 @@ type meta struct {
 	BondsMicro  int64  // in bonds, and on their way out of them
 	HeldMicro   int64  // the part of the fund that open cases are about
 	ListVersion uint64 // rises when someone comes onto the list, or off it
+
+	// With money under two keys.
+	ReversedMicro int64 // of deposits
+	PaidOutMicro  int64 // by the bank
+	OutMicro      int64 // in withdrawals that are not paid yet
+	FeesMicro     int64 // for the grid
+	Day           int64 // of block time, UTC: the newest in which a deposit was credited
+	DayMicro      int64 // credited in it
 }
 
 // places is the order as numbers.
@@ -111,13 +123,24 @@ func (m *meta) fields(c codec) {
 	c.i64("deposited_micro", &m.DepositedMicro)
 	c.i64("wallets_micro", &m.WalletsMicro)
 	c.i64("escrow_micro", &m.EscrowMicro)
-	robust := func() bool { return m.BondsMicro > 0 || m.HeldMicro > 0 || m.ListVersion > 0 }
+	money := func() bool {
+		return m.ReversedMicro > 0 || m.PaidOutMicro > 0 || m.OutMicro > 0 || m.FeesMicro > 0 || m.Day > 0
+	}
+	robust := func() bool { return m.BondsMicro > 0 || m.HeldMicro > 0 || m.ListVersion > 0 || money() }
 	c.tail(func() bool { return m.FundMicro > 0 || robust() }, func() {
 		c.i64("fund_micro", &m.FundMicro)
 		c.tail(robust, func() {
 			c.i64("bonds_micro", &m.BondsMicro)
 			c.i64("held_micro", &m.HeldMicro)
 			c.u64("list_version", &m.ListVersion)
+			c.tail(money, func() {
+				c.i64("reversed_micro", &m.ReversedMicro)
+				c.i64("paid_out_micro", &m.PaidOutMicro)
+				c.i64("out_micro", &m.OutMicro)
+				c.i64("fees_micro", &m.FeesMicro)
+				c.i64("day", &m.Day)
+				c.i64("day_micro", &m.DayMicro)
+			})
 		})
 	})
 }
@@ -131,6 +154,7 @@ type Participant struct {
 	Centre       bool // a management centre
 	Aggregator   bool // a data aggregator; none stands in the state
 	Arbiter      bool // likewise
+	Auditor      bool // likewise
 	Candidate    bool // likewise: a data aggregator that is not a member yet
 	PublicKey    string
 	Simulated    bool

@@ -387,6 +387,30 @@ func (c *Centre) Deposit(ctx context.Context, d *fairwattpb.Deposit) error {
 	return nil
 }
 
+// Reverse asks for a deposit to be taken back; an auditor has to approve it.
+func (c *Centre) Reverse(ctx context.Context, r *fairwattpb.Reversal) error {
+	if err := c.place(ctx, &fairwattpb.Record{Body: &fairwattpb.Record_Reversal{Reversal: r}}); err != nil {
+		return fmt.Errorf("reverse deposit %s: %w", r.GetDeposit(), err)
+	}
+	return nil
+}
+
+// PayOut says that the bank has paid an approved withdrawal.
+func (c *Centre) PayOut(ctx context.Context, p *fairwattpb.Payout) error {
+	if err := c.place(ctx, &fairwattpb.Record{Body: &fairwattpb.Record_Payout{Payout: p}}); err != nil {
+		return fmt.Errorf("pay withdrawal %s of %s out: %w", p.GetWithdrawalId(), p.GetMember(), err)
+	}
+	return nil
+}
+
+// Approve brings an auditor's approval to the chain.
+func (c *Centre) Approve(ctx context.Context, auditor string, key crypto.Signer, a *fairwattpb.Approval) error {
+	if err := c.placeAs(ctx, &fairwattpb.Record{Body: &fairwattpb.Record_Approval{Approval: a}}, &signer{auditor, key}); err != nil {
+		return fmt.Errorf("approval by %s: %w", auditor, err)
+	}
+	return nil
+}
+
 func (c *Centre) place(ctx context.Context, body *fairwattpb.Record) error {
 	return c.placeAs(ctx, body, nil)
 }

@@ -51,6 +51,9 @@ type Options struct {
 	Members []ledger.Member
 	// Arbiters decide cases; none, or two and more.
 	Arbiters []ledger.Arbiter
+	// Money has money come and go under two keys; nil: deposits count at once, and none
+	// leaves.
+	Money *ledger.Money
 	// Params are the chain's numbers; nil means ledger.DefaultParams.
 	Params *ledger.Params
 	// OverheadUs is w(i,j) between the aggregators in microseconds; nil means
@@ -125,7 +128,7 @@ func NewCommunity(o Options) (*Community, error) {
 	}
 	g := &ledger.Genesis{
 		Version: ledger.GenesisVersion, Name: o.Name, CreatedMs: o.Now.UnixMilli(), Params: params,
-		OverheadUs: o.OverheadUs, Members: o.Members, Arbiters: o.Arbiters, Aggregators: []ledger.DA{}, Centres: []ledger.Centre{},
+		OverheadUs: o.OverheadUs, Members: o.Members, Arbiters: o.Arbiters, Money: o.Money, Aggregators: []ledger.DA{}, Centres: []ledger.Centre{},
 	}
 	if g.Members == nil {
 		g.Members = []ledger.Member{}

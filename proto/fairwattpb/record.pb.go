@@ -385,6 +385,10 @@ type Record struct {
 	//	*Record_Appeal
 	//	*Record_Verdict
 	//	*Record_Grant
+	//	*Record_Approval
+	//	*Record_Reversal
+	//	*Record_Withdrawal
+	//	*Record_Payout
 	//	*Record_Report
 	//	*Record_Admit
 	//	*Record_Retire
@@ -683,6 +687,42 @@ func (x *Record) GetGrant() *Grant {
 	return nil
 }
 
+func (x *Record) GetApproval() *Approval {
+	if x != nil {
+		if x, ok := x.Body.(*Record_Approval); ok {
+			return x.Approval
+		}
+	}
+	return nil
+}
+
+func (x *Record) GetReversal() *Reversal {
+	if x != nil {
+		if x, ok := x.Body.(*Record_Reversal); ok {
+			return x.Reversal
+		}
+	}
+	return nil
+}
+
+func (x *Record) GetWithdrawal() *Withdrawal {
+	if x != nil {
+		if x, ok := x.Body.(*Record_Withdrawal); ok {
+			return x.Withdrawal
+		}
+	}
+	return nil
+}
+
+func (x *Record) GetPayout() *Payout {
+	if x != nil {
+		if x, ok := x.Body.(*Record_Payout); ok {
+			return x.Payout
+		}
+	}
+	return nil
+}
+
 func (x *Record) GetReport() *Report {
 	if x != nil {
 		if x, ok := x.Body.(*Record_Report); ok {
@@ -828,6 +868,22 @@ type Record_Grant struct {
 	Grant *Grant `protobuf:"bytes,54,opt,name=grant,proto3,oneof"`
 }
 
+type Record_Approval struct {
+	Approval *Approval `protobuf:"bytes,55,opt,name=approval,proto3,oneof"`
+}
+
+type Record_Reversal struct {
+	Reversal *Reversal `protobuf:"bytes,56,opt,name=reversal,proto3,oneof"`
+}
+
+type Record_Withdrawal struct {
+	Withdrawal *Withdrawal `protobuf:"bytes,57,opt,name=withdrawal,proto3,oneof"`
+}
+
+type Record_Payout struct {
+	Payout *Payout `protobuf:"bytes,58,opt,name=payout,proto3,oneof"`
+}
+
 type Record_Report struct {
 	Report *Report `protobuf:"bytes,40,opt,name=report,proto3,oneof"`
 }
@@ -895,6 +951,14 @@ func (*Record_Appeal) isRecord_Body() {}
 func (*Record_Verdict) isRecord_Body() {}
 
 func (*Record_Grant) isRecord_Body() {}
+
+func (*Record_Approval) isRecord_Body() {}
+
+func (*Record_Reversal) isRecord_Body() {}
+
+func (*Record_Withdrawal) isRecord_Body() {}
+
+func (*Record_Payout) isRecord_Body() {}
 
 func (*Record_Report) isRecord_Body() {}
 
@@ -3137,6 +3201,243 @@ func (x *Grant) GetAmountMicro() int64 {
 	return 0
 }
 
+// Auditor: the second key. A deposit that waits is credited, a reversal that was asked for
+// takes place, a withdrawal may be paid. One of deposit and member is set.
+type Approval struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Deposit       string                 `protobuf:"bytes,1,opt,name=deposit,proto3" json:"deposit,omitempty"` // its reference
+	Member        string                 `protobuf:"bytes,2,opt,name=member,proto3" json:"member,omitempty"`
+	WithdrawalId  string                 `protobuf:"bytes,3,opt,name=withdrawal_id,json=withdrawalId,proto3" json:"withdrawal_id,omitempty"` // of the member
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Approval) Reset() {
+	*x = Approval{}
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[33]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Approval) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Approval) ProtoMessage() {}
+
+func (x *Approval) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[33]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Approval.ProtoReflect.Descriptor instead.
+func (*Approval) Descriptor() ([]byte, []int) {
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{33}
+}
+
+func (x *Approval) GetDeposit() string {
+	if x != nil {
+		return x.Deposit
+	}
+	return ""
+}
+
+func (x *Approval) GetMember() string {
+	if x != nil {
+		return x.Member
+	}
+	return ""
+}
+
+func (x *Approval) GetWithdrawalId() string {
+	if x != nil {
+		return x.WithdrawalId
+	}
+	return ""
+}
+
+// MC only: asks for a deposit to be taken back, as long as its member has the money.
+type Reversal struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Deposit       string                 `protobuf:"bytes,1,opt,name=deposit,proto3" json:"deposit,omitempty"` // its reference
+	Reason        string                 `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Reversal) Reset() {
+	*x = Reversal{}
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[34]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Reversal) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Reversal) ProtoMessage() {}
+
+func (x *Reversal) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[34]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Reversal.ProtoReflect.Descriptor instead.
+func (*Reversal) Descriptor() ([]byte, []int) {
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{34}
+}
+
+func (x *Reversal) GetDeposit() string {
+	if x != nil {
+		return x.Deposit
+	}
+	return ""
+}
+
+func (x *Reversal) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+// Member: wants money of its wallet in its bank. MC: wants fees paid to the grid.
+type Withdrawal struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	WithdrawalId  string                 `protobuf:"bytes,1,opt,name=withdrawal_id,json=withdrawalId,proto3" json:"withdrawal_id,omitempty"` // unique of its sender
+	AmountMicro   int64                  `protobuf:"varint,2,opt,name=amount_micro,json=amountMicro,proto3" json:"amount_micro,omitempty"`
+	PayeeHash     []byte                 `protobuf:"bytes,3,opt,name=payee_hash,json=payeeHash,proto3" json:"payee_hash,omitempty"` // SHA-256 of the bank account, which stands elsewhere
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Withdrawal) Reset() {
+	*x = Withdrawal{}
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[35]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Withdrawal) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Withdrawal) ProtoMessage() {}
+
+func (x *Withdrawal) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[35]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Withdrawal.ProtoReflect.Descriptor instead.
+func (*Withdrawal) Descriptor() ([]byte, []int) {
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{35}
+}
+
+func (x *Withdrawal) GetWithdrawalId() string {
+	if x != nil {
+		return x.WithdrawalId
+	}
+	return ""
+}
+
+func (x *Withdrawal) GetAmountMicro() int64 {
+	if x != nil {
+		return x.AmountMicro
+	}
+	return 0
+}
+
+func (x *Withdrawal) GetPayeeHash() []byte {
+	if x != nil {
+		return x.PayeeHash
+	}
+	return nil
+}
+
+// MC only: an approved withdrawal was paid by the bank.
+type Payout struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Member        string                 `protobuf:"bytes,1,opt,name=member,proto3" json:"member,omitempty"`
+	WithdrawalId  string                 `protobuf:"bytes,2,opt,name=withdrawal_id,json=withdrawalId,proto3" json:"withdrawal_id,omitempty"`
+	BankReference string                 `protobuf:"bytes,3,opt,name=bank_reference,json=bankReference,proto3" json:"bank_reference,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Payout) Reset() {
+	*x = Payout{}
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[36]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Payout) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Payout) ProtoMessage() {}
+
+func (x *Payout) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[36]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Payout.ProtoReflect.Descriptor instead.
+func (*Payout) Descriptor() ([]byte, []int) {
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{36}
+}
+
+func (x *Payout) GetMember() string {
+	if x != nil {
+		return x.Member
+	}
+	return ""
+}
+
+func (x *Payout) GetWithdrawalId() string {
+	if x != nil {
+		return x.WithdrawalId
+	}
+	return ""
+}
+
+func (x *Payout) GetBankReference() string {
+	if x != nil {
+		return x.BankReference
+	}
+	return ""
+}
+
 // Centre: a data aggregator may join, or another centre comes in. A data aggregator
 // is a candidate until its own Rejoin makes it a member of the next epoch.
 type Admit struct {
@@ -3155,7 +3456,7 @@ type Admit struct {
 
 func (x *Admit) Reset() {
 	*x = Admit{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[33]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3167,7 +3468,7 @@ func (x *Admit) String() string {
 func (*Admit) ProtoMessage() {}
 
 func (x *Admit) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[33]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3180,7 +3481,7 @@ func (x *Admit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Admit.ProtoReflect.Descriptor instead.
 func (*Admit) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{33}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *Admit) GetId() string {
@@ -3249,7 +3550,7 @@ type Retire struct {
 
 func (x *Retire) Reset() {
 	*x = Retire{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[34]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3261,7 +3562,7 @@ func (x *Retire) String() string {
 func (*Retire) ProtoMessage() {}
 
 func (x *Retire) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[34]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3274,7 +3575,7 @@ func (x *Retire) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Retire.ProtoReflect.Descriptor instead.
 func (*Retire) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{34}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *Retire) GetId() string {
@@ -3296,7 +3597,7 @@ type Rekey struct {
 
 func (x *Rekey) Reset() {
 	*x = Rekey{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[35]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3308,7 +3609,7 @@ func (x *Rekey) String() string {
 func (*Rekey) ProtoMessage() {}
 
 func (x *Rekey) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[35]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3321,7 +3622,7 @@ func (x *Rekey) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Rekey.ProtoReflect.Descriptor instead.
 func (*Rekey) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{35}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *Rekey) GetId() string {
@@ -3356,7 +3657,7 @@ type Move struct {
 
 func (x *Move) Reset() {
 	*x = Move{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[36]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3368,7 +3669,7 @@ func (x *Move) String() string {
 func (*Move) ProtoMessage() {}
 
 func (x *Move) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[36]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3381,7 +3682,7 @@ func (x *Move) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Move.ProtoReflect.Descriptor instead.
 func (*Move) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{36}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *Move) GetId() string {
@@ -3402,7 +3703,7 @@ var File_proto_fairwattpb_record_proto protoreflect.FileDescriptor
 
 const file_proto_fairwattpb_record_proto_rawDesc = "" +
 	"\n" +
-	"\x1dproto/fairwattpb/record.proto\x12\vfairwatt.v1\"\xa1\f\n" +
+	"\x1dproto/fairwattpb/record.proto\x12\vfairwatt.v1\"\xf5\r\n" +
 	"\x06Record\x12\x19\n" +
 	"\bchain_id\x18\x01 \x01(\fR\achainId\x12\x16\n" +
 	"\x06sender\x18\x02 \x01(\tR\x06sender\x12\x18\n" +
@@ -3434,7 +3735,13 @@ const file_proto_fairwattpb_record_proto_rawDesc = "" +
 	"\x06unbond\x183 \x01(\v2\x13.fairwatt.v1.UnbondH\x00R\x06unbond\x12-\n" +
 	"\x06appeal\x184 \x01(\v2\x13.fairwatt.v1.AppealH\x00R\x06appeal\x120\n" +
 	"\averdict\x185 \x01(\v2\x14.fairwatt.v1.VerdictH\x00R\averdict\x12*\n" +
-	"\x05grant\x186 \x01(\v2\x12.fairwatt.v1.GrantH\x00R\x05grant\x12-\n" +
+	"\x05grant\x186 \x01(\v2\x12.fairwatt.v1.GrantH\x00R\x05grant\x123\n" +
+	"\bapproval\x187 \x01(\v2\x15.fairwatt.v1.ApprovalH\x00R\bapproval\x123\n" +
+	"\breversal\x188 \x01(\v2\x15.fairwatt.v1.ReversalH\x00R\breversal\x129\n" +
+	"\n" +
+	"withdrawal\x189 \x01(\v2\x17.fairwatt.v1.WithdrawalH\x00R\n" +
+	"withdrawal\x12-\n" +
+	"\x06payout\x18: \x01(\v2\x13.fairwatt.v1.PayoutH\x00R\x06payout\x12-\n" +
 	"\x06report\x18( \x01(\v2\x13.fairwatt.v1.ReportH\x00R\x06report\x12*\n" +
 	"\x05admit\x18) \x01(\v2\x12.fairwatt.v1.AdmitH\x00R\x05admit\x12-\n" +
 	"\x06retire\x18* \x01(\v2\x13.fairwatt.v1.RetireH\x00R\x06retire\x12*\n" +
@@ -3615,7 +3922,24 @@ const file_proto_fairwattpb_record_proto_rawDesc = "" +
 	"\x05Grant\x12\x1c\n" +
 	"\treference\x18\x01 \x01(\tR\treference\x12\x0e\n" +
 	"\x02to\x18\x02 \x01(\tR\x02to\x12!\n" +
-	"\famount_micro\x18\x03 \x01(\x03R\vamountMicro\"\xdf\x01\n" +
+	"\famount_micro\x18\x03 \x01(\x03R\vamountMicro\"a\n" +
+	"\bApproval\x12\x18\n" +
+	"\adeposit\x18\x01 \x01(\tR\adeposit\x12\x16\n" +
+	"\x06member\x18\x02 \x01(\tR\x06member\x12#\n" +
+	"\rwithdrawal_id\x18\x03 \x01(\tR\fwithdrawalId\"<\n" +
+	"\bReversal\x12\x18\n" +
+	"\adeposit\x18\x01 \x01(\tR\adeposit\x12\x16\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\"s\n" +
+	"\n" +
+	"Withdrawal\x12#\n" +
+	"\rwithdrawal_id\x18\x01 \x01(\tR\fwithdrawalId\x12!\n" +
+	"\famount_micro\x18\x02 \x01(\x03R\vamountMicro\x12\x1d\n" +
+	"\n" +
+	"payee_hash\x18\x03 \x01(\fR\tpayeeHash\"l\n" +
+	"\x06Payout\x12\x16\n" +
+	"\x06member\x18\x01 \x01(\tR\x06member\x12#\n" +
+	"\rwithdrawal_id\x18\x02 \x01(\tR\fwithdrawalId\x12%\n" +
+	"\x0ebank_reference\x18\x03 \x01(\tR\rbankReference\"\xdf\x01\n" +
 	"\x05Admit\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12%\n" +
 	"\x04role\x18\x02 \x01(\x0e2\x11.fairwatt.v1.RoleR\x04role\x12\x1d\n" +
@@ -3684,7 +4008,7 @@ func file_proto_fairwattpb_record_proto_rawDescGZIP() []byte {
 }
 
 var file_proto_fairwattpb_record_proto_enumTypes = make([]protoimpl.EnumInfo, 6)
-var file_proto_fairwattpb_record_proto_msgTypes = make([]protoimpl.MessageInfo, 37)
+var file_proto_fairwattpb_record_proto_msgTypes = make([]protoimpl.MessageInfo, 41)
 var file_proto_fairwattpb_record_proto_goTypes = []any{
 	(Role)(0),                 // 0: fairwatt.v1.Role
 	(MeterDirection)(0),       // 1: fairwatt.v1.MeterDirection
@@ -3725,10 +4049,14 @@ var file_proto_fairwattpb_record_proto_goTypes = []any{
 	(*Appeal)(nil),            // 36: fairwatt.v1.Appeal
 	(*Verdict)(nil),           // 37: fairwatt.v1.Verdict
 	(*Grant)(nil),             // 38: fairwatt.v1.Grant
-	(*Admit)(nil),             // 39: fairwatt.v1.Admit
-	(*Retire)(nil),            // 40: fairwatt.v1.Retire
-	(*Rekey)(nil),             // 41: fairwatt.v1.Rekey
-	(*Move)(nil),              // 42: fairwatt.v1.Move
+	(*Approval)(nil),          // 39: fairwatt.v1.Approval
+	(*Reversal)(nil),          // 40: fairwatt.v1.Reversal
+	(*Withdrawal)(nil),        // 41: fairwatt.v1.Withdrawal
+	(*Payout)(nil),            // 42: fairwatt.v1.Payout
+	(*Admit)(nil),             // 43: fairwatt.v1.Admit
+	(*Retire)(nil),            // 44: fairwatt.v1.Retire
+	(*Rekey)(nil),             // 45: fairwatt.v1.Rekey
+	(*Move)(nil),              // 46: fairwatt.v1.Move
 }
 var file_proto_fairwattpb_record_proto_depIdxs = []int32{
 	7,  // 0: fairwatt.v1.Record.registration:type_name -> fairwatt.v1.Registration
@@ -3755,38 +4083,42 @@ var file_proto_fairwattpb_record_proto_depIdxs = []int32{
 	36, // 21: fairwatt.v1.Record.appeal:type_name -> fairwatt.v1.Appeal
 	37, // 22: fairwatt.v1.Record.verdict:type_name -> fairwatt.v1.Verdict
 	38, // 23: fairwatt.v1.Record.grant:type_name -> fairwatt.v1.Grant
-	18, // 24: fairwatt.v1.Record.report:type_name -> fairwatt.v1.Report
-	39, // 25: fairwatt.v1.Record.admit:type_name -> fairwatt.v1.Admit
-	40, // 26: fairwatt.v1.Record.retire:type_name -> fairwatt.v1.Retire
-	41, // 27: fairwatt.v1.Record.rekey:type_name -> fairwatt.v1.Rekey
-	42, // 28: fairwatt.v1.Record.move:type_name -> fairwatt.v1.Move
-	0,  // 29: fairwatt.v1.Registration.roles:type_name -> fairwatt.v1.Role
-	1,  // 30: fairwatt.v1.MeterRegistration.direction:type_name -> fairwatt.v1.MeterDirection
-	8,  // 31: fairwatt.v1.MeterChange.new:type_name -> fairwatt.v1.MeterRegistration
-	13, // 32: fairwatt.v1.Cause.inputs:type_name -> fairwatt.v1.CauseInput
-	2,  // 33: fairwatt.v1.GateChange.state:type_name -> fairwatt.v1.GateState
-	12, // 34: fairwatt.v1.GateChange.causes:type_name -> fairwatt.v1.Cause
-	3,  // 35: fairwatt.v1.Word.kind:type_name -> fairwatt.v1.WordKind
-	19, // 36: fairwatt.v1.Report.seen:type_name -> fairwatt.v1.Seen
-	2,  // 37: fairwatt.v1.GateAttestation.state:type_name -> fairwatt.v1.GateState
-	4,  // 38: fairwatt.v1.Offer.contactor:type_name -> fairwatt.v1.Contactor
-	25, // 39: fairwatt.v1.Response.token:type_name -> fairwatt.v1.Token
-	24, // 40: fairwatt.v1.Response.quotes:type_name -> fairwatt.v1.Quote
-	27, // 41: fairwatt.v1.Pay.buyer_reading:type_name -> fairwatt.v1.MeterReading
-	27, // 42: fairwatt.v1.Start.reading:type_name -> fairwatt.v1.MeterReading
-	12, // 43: fairwatt.v1.Hold.causes:type_name -> fairwatt.v1.Cause
-	27, // 44: fairwatt.v1.Hold.reading:type_name -> fairwatt.v1.MeterReading
-	27, // 45: fairwatt.v1.Resume.reading:type_name -> fairwatt.v1.MeterReading
-	27, // 46: fairwatt.v1.Reading.reading:type_name -> fairwatt.v1.MeterReading
-	27, // 47: fairwatt.v1.Bill.reading:type_name -> fairwatt.v1.MeterReading
-	27, // 48: fairwatt.v1.Confirm.reading:type_name -> fairwatt.v1.MeterReading
-	5,  // 49: fairwatt.v1.Verdict.finding:type_name -> fairwatt.v1.Finding
-	0,  // 50: fairwatt.v1.Admit.role:type_name -> fairwatt.v1.Role
-	51, // [51:51] is the sub-list for method output_type
-	51, // [51:51] is the sub-list for method input_type
-	51, // [51:51] is the sub-list for extension type_name
-	51, // [51:51] is the sub-list for extension extendee
-	0,  // [0:51] is the sub-list for field type_name
+	39, // 24: fairwatt.v1.Record.approval:type_name -> fairwatt.v1.Approval
+	40, // 25: fairwatt.v1.Record.reversal:type_name -> fairwatt.v1.Reversal
+	41, // 26: fairwatt.v1.Record.withdrawal:type_name -> fairwatt.v1.Withdrawal
+	42, // 27: fairwatt.v1.Record.payout:type_name -> fairwatt.v1.Payout
+	18, // 28: fairwatt.v1.Record.report:type_name -> fairwatt.v1.Report
+	43, // 29: fairwatt.v1.Record.admit:type_name -> fairwatt.v1.Admit
+	44, // 30: fairwatt.v1.Record.retire:type_name -> fairwatt.v1.Retire
+	45, // 31: fairwatt.v1.Record.rekey:type_name -> fairwatt.v1.Rekey
+	46, // 32: fairwatt.v1.Record.move:type_name -> fairwatt.v1.Move
+	0,  // 33: fairwatt.v1.Registration.roles:type_name -> fairwatt.v1.Role
+	1,  // 34: fairwatt.v1.MeterRegistration.direction:type_name -> fairwatt.v1.MeterDirection
+	8,  // 35: fairwatt.v1.MeterChange.new:type_name -> fairwatt.v1.MeterRegistration
+	13, // 36: fairwatt.v1.Cause.inputs:type_name -> fairwatt.v1.CauseInput
+	2,  // 37: fairwatt.v1.GateChange.state:type_name -> fairwatt.v1.GateState
+	12, // 38: fairwatt.v1.GateChange.causes:type_name -> fairwatt.v1.Cause
+	3,  // 39: fairwatt.v1.Word.kind:type_name -> fairwatt.v1.WordKind
+	19, // 40: fairwatt.v1.Report.seen:type_name -> fairwatt.v1.Seen
+	2,  // 41: fairwatt.v1.GateAttestation.state:type_name -> fairwatt.v1.GateState
+	4,  // 42: fairwatt.v1.Offer.contactor:type_name -> fairwatt.v1.Contactor
+	25, // 43: fairwatt.v1.Response.token:type_name -> fairwatt.v1.Token
+	24, // 44: fairwatt.v1.Response.quotes:type_name -> fairwatt.v1.Quote
+	27, // 45: fairwatt.v1.Pay.buyer_reading:type_name -> fairwatt.v1.MeterReading
+	27, // 46: fairwatt.v1.Start.reading:type_name -> fairwatt.v1.MeterReading
+	12, // 47: fairwatt.v1.Hold.causes:type_name -> fairwatt.v1.Cause
+	27, // 48: fairwatt.v1.Hold.reading:type_name -> fairwatt.v1.MeterReading
+	27, // 49: fairwatt.v1.Resume.reading:type_name -> fairwatt.v1.MeterReading
+	27, // 50: fairwatt.v1.Reading.reading:type_name -> fairwatt.v1.MeterReading
+	27, // 51: fairwatt.v1.Bill.reading:type_name -> fairwatt.v1.MeterReading
+	27, // 52: fairwatt.v1.Confirm.reading:type_name -> fairwatt.v1.MeterReading
+	5,  // 53: fairwatt.v1.Verdict.finding:type_name -> fairwatt.v1.Finding
+	0,  // 54: fairwatt.v1.Admit.role:type_name -> fairwatt.v1.Role
+	55, // [55:55] is the sub-list for method output_type
+	55, // [55:55] is the sub-list for method input_type
+	55, // [55:55] is the sub-list for extension type_name
+	55, // [55:55] is the sub-list for extension extendee
+	0,  // [0:55] is the sub-list for field type_name
 }
 
 func init() { file_proto_fairwattpb_record_proto_init() }
@@ -3819,6 +4151,10 @@ func file_proto_fairwattpb_record_proto_init() {
 		(*Record_Appeal)(nil),
 		(*Record_Verdict)(nil),
 		(*Record_Grant)(nil),
+		(*Record_Approval)(nil),
+		(*Record_Reversal)(nil),
+		(*Record_Withdrawal)(nil),
+		(*Record_Payout)(nil),
 		(*Record_Report)(nil),
 		(*Record_Admit)(nil),
 		(*Record_Retire)(nil),
@@ -3831,7 +4167,7 @@ func file_proto_fairwattpb_record_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_proto_fairwattpb_record_proto_rawDesc), len(file_proto_fairwattpb_record_proto_rawDesc)),
 			NumEnums:      6,
-			NumMessages:   37,
+			NumMessages:   41,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -119,6 +119,12 @@ const (
 	CodeBondWrong = "bond_wrong"
 	// CodeAppealWrong: no one can appeal this trade, or no longer.
 	CodeAppealWrong = "appeal_wrong"
+	// CodeDepositWrong: no deposit of this reference is in such a state.
+	CodeDepositWrong = "deposit_wrong"
+	// CodeWithdrawalWrong: no withdrawal of this id is in such a state.
+	CodeWithdrawalWrong = "withdrawal_wrong"
+	// CodeDayLimit: more than may be deposited in a day.
+	CodeDayLimit = "day_limit"
 	// CodeCaseUnknown: no case is open about this trade.
 	CodeCaseUnknown = "case_unknown"
 	// CodeVerdictGiven: the arbiter has said so, or otherwise, before.

@@ -39,6 +39,7 @@ type Command struct {
 	Wish        *WishChange `json:"wish,omitempty"`
 	AmountMicro int64       `json:"amount_micro,omitempty"`
 	Trade       string      `json:"trade,omitempty"`
+	Payee       string      `json:"payee,omitempty"` // the bank account; its hash goes on the chain
 	// Device is site/device, and IssuedMs the owner's clock, Unix milliseconds; it
 	// rises with each command of an owner. Both are of sealed commands only.
 	Device   string `json:"device,omitempty"`

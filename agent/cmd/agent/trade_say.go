@@ -32,6 +32,7 @@ func tradeSays() []*cobra.Command {
 		sayTrade(word.DoTrade, "wallet", "Show the money of this device on the chain, as its data aggregators told it", "  agent trade wallet", 0),
 		sayTrade(word.DoBond, "bond AMOUNT", "Put money of the wallet into the bond", "  agent trade bond 5.00", 1),
 		sayTrade(word.DoUnbond, "unbond AMOUNT", "Ask for money of the bond back", "  agent trade unbond 5.00", 1),
+		sayTrade(word.DoOut, "withdraw AMOUNT --payee ACCOUNT", "Ask for money of the wallet in the bank", "  agent trade withdraw 20.00 --payee DE02120300000000202051", 1),
 		sayTrade(word.DoAppeal, "appeal TRADE --why TEXT", "Ask the arbiters to look at a trade that has ended",
 			"  agent trade appeal t-house-1-0a1b2c --why \"nothing came\"", 1),
 	}
@@ -65,6 +66,9 @@ func sayTrade(do, use, short, example string, args int) *cobra.Command {
 			what = "money that stays in the wallet, in currency units"
 		}
 		f.StringVar(&t.reserve, "reserve", "0", what)
+	}
+	if name == "withdraw" {
+		f.StringVar(&s.command.Payee, "payee", "", "the bank account, as the centre knows it; its hash goes on the chain (required)")
 	}
 	if name == "appeal" {
 		f.StringVar(&s.command.Why, "why", "", "the reason; its hash goes on the chain (required)")
@@ -124,7 +128,7 @@ func (t *tradeFlags) fill(cmd *cobra.Command, c *wire.Command, args []string) (e
 		if set("reserve") {
 			err = t.fillReserve(w)
 		}
-	case "bond", "unbond":
+	case "bond", "unbond", "withdraw":
 		c.AmountMicro, err = wire.ParseMoney(args[0])
 		return err
 	case "appeal":
@@ -229,7 +233,7 @@ func printTrading(out io.Writer, name string, r *wire.Result) error {
 			wire.FormatMoney(p.WalletMicro), wire.FormatMoney(p.BondMicro), wire.FormatMoney(p.LeavingMicro), wire.FormatMoney(p.OwedMicro),
 			p.Height, p.TS.Local().Format("2006-01-02 15:04"))
 		return err
-	case "bond", "unbond", "appeal":
+	case "bond", "unbond", "withdraw", "appeal":
 		_, err := fmt.Fprintln(out, r.Text)
 		return err
 	}

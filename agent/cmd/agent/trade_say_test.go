@@ -83,6 +83,7 @@ func TestTradesOverTheSocket(t *testing.T) {
 			"2027-01-15T08:00:00Z,9,t-1,sell,home-1,800,300,0.200000,0.060000,0.100000,settled_partly,'=1+1\n"},
 		{"bond 5", `{"do":"bond","amount_micro":5000000}`, "done\n"},
 		{"unbond 0.5", `{"do":"unbond","amount_micro":500000}`, "done\n"},
+		{"withdraw 2 --payee DE02", `{"do":"out","amount_micro":2000000,"payee":"DE02"}`, "done\n"},
 		{"appeal t-1 --why nothing", `{"do":"appeal","why":"nothing","trade":"t-1"}`, "done\n"},
 	} {
 		out, _ := agentSays(t, 0, append([]string{"trade"}, strings.Fields(c.args+" --config "+config)...)...)

@@ -21,7 +21,7 @@ arbiters'.`,
 		Args:    noArgs,
 		RunE:    helpOnly,
 	}
-	cmd.AddCommand(marketWhyCommand(), marketStatementCommand(), marketCasesCommand(), marketVerdictCommand(), marketGrantCommand(), marketKeyCommand())
+	cmd.AddCommand(marketWhyCommand(), marketStatementCommand(), marketCasesCommand(), marketVerdictCommand(), marketGrantCommand(), marketApproveCommand(), marketKeyCommand())
 	return cmd
 }
 

@@ -27,6 +27,7 @@ type statement struct {
 	PaidMicro int64     `json:"paid_micro"`   // for what was bought
 	EarnMicro int64     `json:"earned_micro"` // by what was sold
 	FineMicro int64     `json:"fines_micro"`  // paid and charged less received and returned
+	FeeMicro  int64     `json:"fees_micro"`   // to the grid and into the fund, of what was sold
 	Lines     []payment `json:"lines"`
 }
 
@@ -35,12 +36,14 @@ type balance struct {
 	WalletMicro int64 `json:"wallet_micro"`
 	EscrowMicro int64 `json:"escrow_micro"` // as a buyer
 	BondMicro   int64 `json:"bond_micro"`   // with what was asked back of it
+	OutMicro    int64 `json:"out_micro"`    // on its way to the bank
 }
 
 func (b *balance) add(m ledger.Move) {
 	b.WalletMicro += m.WalletMicro
 	b.EscrowMicro += m.EscrowMicro
 	b.BondMicro += m.BondMicro
+	b.OutMicro += m.OutMicro
 }
 
 // A payment is one line of a statement.
@@ -54,6 +57,8 @@ type payment struct {
 	Other            string `json:"other"`
 	EnergyWh         int64  `json:"energy_wh"`
 	PriceMicroPerKWh int64  `json:"price_micro_per_kwh"`
+	FeeMicro         int64  `json:"fee_micro"`  // to the grid, of what was sold
+	LevyMicro        int64  `json:"levy_micro"` // into the fund, likewise
 	balance
 }
 
@@ -141,13 +146,15 @@ func (s *statement) line(st *ledger.Staged, m ledger.Move) {
 	ms := st.Header().GetTimeMs()
 	s.Lines = append(s.Lines, payment{
 		Height: st.Header().GetHeight(), TimeMs: ms, SlotMs: ms - ms%slotMs, Record: recordOf(st, m.Index), What: m.What, Trade: m.Trade, Other: m.Other,
-		EnergyWh: m.EnergyWh, PriceMicroPerKWh: m.PriceMicroPerKWh, balance: balance{m.WalletMicro, m.EscrowMicro, m.BondMicro},
+		EnergyWh: m.EnergyWh, PriceMicroPerKWh: m.PriceMicroPerKWh, FeeMicro: m.FeeMicro, LevyMicro: m.LevyMicro,
+		balance: balance{m.WalletMicro, m.EscrowMicro, m.BondMicro, m.OutMicro},
 	})
 	switch sum := m.WalletMicro + m.EscrowMicro + m.BondMicro; m.What {
 	case ledger.MoveBought:
 		s.BoughtWh, s.PaidMicro = s.BoughtWh+m.EnergyWh, s.PaidMicro-sum
 	case ledger.MoveSold:
 		s.SoldWh, s.EarnMicro = s.SoldWh+m.EnergyWh, s.EarnMicro+sum
+		s.FeeMicro += m.FeeMicro + m.LevyMicro
 	case ledger.MoveFined, ledger.MoveCharged, ledger.MoveChargeOff, ledger.MoveMadeGood, ledger.MoveDue, ledger.MoveGap:
 		s.FineMicro -= sum
 	}
@@ -169,14 +176,14 @@ func (s *statement) check(state *ledger.State) error {
 func (s *statement) csv(out io.Writer) error {
 	w := csv.NewWriter(out)
 	number := func(n int64) string { return strconv.FormatInt(n, 10) }
-	rows := [][]string{{"height", "time_ms", "slot_ms", "record", "what", "trade", "other", "energy_wh", "price_micro_per_kwh", "wallet_micro", "escrow_micro", "bond_micro"}}
+	rows := [][]string{{"height", "time_ms", "slot_ms", "record", "what", "trade", "other", "energy_wh", "price_micro_per_kwh", "wallet_micro", "escrow_micro", "bond_micro", "out_micro", "fee_micro", "levy_micro"}}
 	end := func(what string, b balance) {
-		rows = append(rows, []string{"", "", "", "", what, "", "", "", "", number(b.WalletMicro), number(b.EscrowMicro), number(b.BondMicro)})
+		rows = append(rows, []string{"", "", "", "", what, "", "", "", "", number(b.WalletMicro), number(b.EscrowMicro), number(b.BondMicro), number(b.OutMicro), "", ""})
 	}
 	end("opening", s.Opening)
 	for _, l := range s.Lines {
 		rows = append(rows, []string{strconv.FormatUint(l.Height, 10), number(l.TimeMs), number(l.SlotMs), l.Record, l.What, l.Trade, l.Other, number(l.EnergyWh),
-			number(l.PriceMicroPerKWh), number(l.WalletMicro), number(l.EscrowMicro), number(l.BondMicro)})
+			number(l.PriceMicroPerKWh), number(l.WalletMicro), number(l.EscrowMicro), number(l.BondMicro), number(l.OutMicro), number(l.FeeMicro), number(l.LevyMicro)})
 	}
 	end("closing", s.Closing)
 	if err := w.WriteAll(rows); err != nil {
@@ -188,9 +195,9 @@ func (s *statement) csv(out io.Writer) error {
 func (s *statement) print(out io.Writer) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(w, "member\t%s\nmonth\t%s (UTC), chain up to height %d\n", s.Member, s.Month, s.Height)
-	fmt.Fprintf(w, "before\t%s in the wallet, %s in escrow, %s in the bond\n", money(s.Opening.WalletMicro), money(s.Opening.EscrowMicro), money(s.Opening.BondMicro))
-	fmt.Fprintf(w, "after\t%s in the wallet, %s in escrow, %s in the bond\n", money(s.Closing.WalletMicro), money(s.Closing.EscrowMicro), money(s.Closing.BondMicro))
-	fmt.Fprintf(w, "bought\t%.3f kWh for %s\nsold\t%.3f kWh for %s\nfines\t%s\n\n", float64(s.BoughtWh)/1000, money(s.PaidMicro), float64(s.SoldWh)/1000, money(s.EarnMicro), money(s.FineMicro))
+	fmt.Fprintf(w, "before\t%s in the wallet, %s in escrow, %s in the bond, %s on its way to the bank\n", money(s.Opening.WalletMicro), money(s.Opening.EscrowMicro), money(s.Opening.BondMicro), money(s.Opening.OutMicro))
+	fmt.Fprintf(w, "after\t%s in the wallet, %s in escrow, %s in the bond, %s on its way to the bank\n", money(s.Closing.WalletMicro), money(s.Closing.EscrowMicro), money(s.Closing.BondMicro), money(s.Closing.OutMicro))
+	fmt.Fprintf(w, "bought\t%.3f kWh for %s\nsold\t%.3f kWh for %s\nfees\t%s\nfines\t%s\n\n", float64(s.BoughtWh)/1000, money(s.PaidMicro), float64(s.SoldWh)/1000, money(s.EarnMicro), money(s.FeeMicro), money(s.FineMicro))
 	fmt.Fprintf(w, "HEIGHT\tTIME\tRECORD\tWHAT\tTRADE\tOTHER\tWH\tWALLET\tESCROW\tBOND\n")
 	for _, l := range s.Lines {
 		record := "block time"

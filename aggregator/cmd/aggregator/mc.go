@@ -36,14 +36,14 @@ admit participants, credit wallets, answer requests.`,
 		Args:    noArgs,
 		RunE:    helpOnly,
 	}
-	cmd.AddCommand(mcInitCommand(), mcRunCommand(), mcRegisterCommand(), mcMeterCommand(), mcDepositCommand(), mcIssueCommand(), mcRenewCommand(),
+	cmd.AddCommand(mcInitCommand(), mcRunCommand(), mcRegisterCommand(), mcMeterCommand(), mcDepositCommand(), mcReverseCommand(), mcPayoutCommand(), mcIssueCommand(), mcRenewCommand(),
 		mcAdmitCommand(), mcRetireCommand(), mcRekeyCommand(), mcMoveCommand())
 	return cmd
 }
 
 func mcInitCommand() *cobra.Command {
 	var dir, name, host, overheads, tree, settlement, credit, state string
-	var arbiters []string
+	var arbiters, auditors []string
 	var loss float64
 	var das, port int
 	var brokerHosts []string
@@ -90,6 +90,14 @@ hash of genesis.json: give that file to everyone who is to check the chain.`,
 				id, key, _ := strings.Cut(a, "=")
 				options.Arbiters = append(options.Arbiters, ledger.Arbiter{ID: id, PublicKey: seal.PublicKey(key)})
 			}
+			if len(auditors) > 0 {
+				money := ledger.DefaultMoney()
+				for _, a := range auditors {
+					id, key, _ := strings.Cut(a, "=")
+					money.Auditors = append(money.Auditors, ledger.Arbiter{ID: id, PublicKey: seal.PublicKey(key)})
+				}
+				options.Money = &money
+			}
 			if overheads != "" {
 				var err error
 				if options.OverheadUs, err = readOverheads(overheads, das); err != nil {
@@ -116,6 +124,7 @@ hash of genesis.json: give that file to everyone who is to check the chain.`,
 	f.StringVar(&settlement, "settlement", ledger.SettleByMeters, "what decides what is paid: meters (both meters and the gate) or paper (the paper's: the buyer's word)")
 	f.StringVar(&credit, "credit", ledger.CreditRobust, "what makes credit: robust (bonds, fines, verdicts) or paper (the paper's formula)")
 	f.StringSliceVar(&arbiters, "arbiter", nil, "ID=KEY of an arbiter, who decides where meters differ; two decide together (repeatable)")
+	f.StringSliceVar(&auditors, "auditor", nil, "ID=KEY of an auditor, without whose approval no money comes in or goes out (repeatable; market key makes a key)")
 	f.Float64Var(&loss, "line-loss", 0, "what a line loses between the two meters of a trade, in per cent")
 	f.BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd

@@ -111,6 +111,18 @@ func Robust(g *ledger.Genesis) {
 	}
 }
 
+// Auditor is the name of the auditor that [TwoKeys] names.
+const Auditor = "auditor-1"
+
+// TwoKeys gives a genesis robust credit, and money that comes and goes under two keys,
+// without fees.
+func TwoKeys(g *ledger.Genesis) {
+	Robust(g)
+	m := ledger.DefaultMoney()
+	m.Auditors = []ledger.Arbiter{{ID: Auditor, PublicKey: PublicKey(Auditor)}}
+	g.Money = &m
+}
+
 // A Chain is a growing chain. Its methods return errors instead of failing a
 // test, so that examples and benchmarks can use it too. It is not safe for
 // concurrent use.
