@@ -1,12 +1,12 @@
 package agent
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
+	"sort"
 	"strings"
 	"sync/atomic"
 
@@ -224,7 +224,8 @@ func (a *Agent) statusResult() wire.Result {
 	r := a.result(&wire.Command{Do: word.DoStatus})
 	r.OK, r.State, r.Reason, r.Latched = true, status.Gate.String(), status.Reason, latchedOf(status.Causes)
 	r.Text = "the gate is " + r.State
-	most := slices.SortedStableFunc(slices.Values(status.Cost), func(a, b wire.Cost) int { return cmp.Compare(b.ClosedS, a.ClosedS) })
+	most := slices.Clone(status.Cost)
+	sort.SliceStable(most, func(i, j int) bool { return most[i].ClosedS > most[j].ClosedS })
 	r.Cost, r.CostSince = most[:min(len(most), mostCosts)], status.CostSince
 	return r
 }

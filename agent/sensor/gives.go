@@ -3,6 +3,7 @@ package sensor
 import (
 	"maps"
 	"slices"
+	"sort"
 
 	"fairwatt/model"
 )
@@ -37,7 +38,7 @@ func Gives(kind string) []model.Channel {
 		}
 		out = append(out, model.InverterEvents)
 	}
-	slices.Sort(out)
+	sort.Slice(out, func(i, j int) bool { return out[i] < out[j] })
 	return slices.Compact(out)
 }
 

@@ -1,11 +1,11 @@
 package view
 
 import (
-	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
+	"sort"
 
 	"fairwatt/model"
 )
@@ -125,9 +125,11 @@ func (c *Costs) turn(today int64) {
 }
 
 func (c *Costs) add(day int64, rule string, s Spent) {
-	i, found := slices.BinarySearchFunc(c.Days, day, func(d CostDay, day int64) int { return cmp.Compare(d.Day, day) })
-	if !found {
-		c.Days = slices.Insert(c.Days, i, CostDay{day, make(map[string]Spent)})
+	i := sort.Search(len(c.Days), func(k int) bool { return c.Days[k].Day >= day })
+	if i == len(c.Days) || c.Days[i].Day != day {
+		c.Days = append(c.Days, CostDay{})
+		copy(c.Days[i+1:], c.Days[i:])
+		c.Days[i] = CostDay{day, make(map[string]Spent)}
 	}
 	rules := c.Days[i].Rules
 	if _, known := rules[rule]; !known && len(rules) >= maxCostRules {

@@ -98,7 +98,9 @@ func (s *Set) Put(n Nowcast, nowMs int64) error {
 		s.kept = slices.Delete(s.kept, far, far+1)
 	}
 	at, _ = s.find(n.Sender)
-	s.kept = slices.Insert(s.kept, at, kept{n, km})
+	s.kept = append(s.kept, kept{})
+	copy(s.kept[at+1:], s.kept[at:])
+	s.kept[at] = kept{n, km}
 	return nil
 }
 

@@ -1,10 +1,8 @@
 package neighbours
 
 import (
-	"cmp"
 	"math"
-	"slices"
-	"strings"
+	"sort"
 )
 
 // A voice is what one neighbour says to a number.
@@ -46,14 +44,13 @@ func sometimes(v float64, yes bool) float64 {
 // strongest sorts a number's voices, the strongest first; of equals by name.
 func strongest(number int, v []voice) {
 	lowest := number == PressureLowest
-	slices.SortFunc(v, func(a, b voice) int {
+	// Not slices.SortFunc: a copy of it for this type is as large as all of this package.
+	sort.Slice(v, func(i, j int) bool {
+		a, b := v[i], v[j]
 		if a.v == b.v {
-			return strings.Compare(a.sender, b.sender)
+			return a.sender < b.sender
 		}
-		if lowest {
-			return cmp.Compare(a.v, b.v)
-		}
-		return cmp.Compare(b.v, a.v)
+		return (a.v < b.v) == lowest
 	})
 }
 

@@ -2,6 +2,7 @@ package nnet
 
 import (
 	"slices"
+	"sort"
 
 	"fairwatt/model"
 )
@@ -13,6 +14,6 @@ func (n *Network) Kinds() []model.Kind {
 	for i := range n.live {
 		out = append(out, n.live[i].Kind)
 	}
-	slices.Sort(out)
+	sort.Slice(out, func(i, j int) bool { return out[i] < out[j] })
 	return slices.Compact(out)
 }
