@@ -70,9 +70,7 @@ func (x *execution) newKey(id, key string, proof []byte) *Refusal {
 	}
 	taken := func(other seal.PublicKey) bool { return string(other) == key }
 	_, used := x.bytes(keyPublicKey + key)
-	for _, a := range x.state.genesis.Arbiters {
-		used = used || taken(a.PublicKey)
-	}
+	used = used || x.judges(key)
 	for _, da := range x.state.genesis.Aggregators {
 		used = used || taken(da.PublicKey)
 	}

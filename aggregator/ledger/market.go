@@ -7,6 +7,16 @@ import (
 	"fairwatt/proto/wire"
 )
 
+// judges tells whether a key is that of an arbiter or an auditor: who judges takes no
+// part.
+func (x *execution) judges(key string) bool {
+	judges := x.state.genesis.Arbiters
+	if m := x.state.genesis.Money; m != nil {
+		judges = slices.Concat(judges, m.Auditors)
+	}
+	return slices.ContainsFunc(judges, func(a Arbiter) bool { return string(a.PublicKey) == key })
+}
+
 // register admits a participant (R6).
 func (x *execution) register(r *fairwattpb.Registration) *Refusal {
 	_, taken := x.bytes(keyParticipant + r.Id)
@@ -19,14 +29,8 @@ func (x *execution) register(r *fairwattpb.Registration) *Refusal {
 	if _, ok := x.bytes(keyPublicKey + r.PublicKey); ok {
 		return refuse(wire.CodeAlreadyRegistered, "public_key of %q is taken", r.Id)
 	}
-	judges := x.state.genesis.Arbiters
-	if m := x.state.genesis.Money; m != nil {
-		judges = slices.Concat(judges, m.Auditors)
-	}
-	for _, a := range judges {
-		if string(a.PublicKey) == r.PublicKey {
-			return refuse(wire.CodeAlreadyRegistered, "public_key of %q is an arbiter's or an auditor's", r.Id)
-		}
+	if x.judges(r.PublicKey) {
+		return refuse(wire.CodeAlreadyRegistered, "public_key of %q is an arbiter's or an auditor's", r.Id)
 	}
 	for _, da := range x.state.genesis.Aggregators {
 		if string(da.PublicKey) == r.PublicKey {

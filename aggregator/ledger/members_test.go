@@ -48,6 +48,10 @@ var memberRows = []marketRow{
 		r.GetAdmit().Proof = w.Proof("da-6", "da-5")
 		return r
 	}},
+	{"admit with an auditor's key", wire.CodeAlreadyRegistered, func(w *world) { *w = *newWorld(w.t, ledgertest.TwoKeys) }, mc,
+		func(w *world) record { return w.AdmitWith("da-5", ledgertest.Auditor) }},
+	{"admit with an arbiter's key", wire.CodeAlreadyRegistered, func(w *world) { *w = *newWorld(w.t, ledgertest.TwoKeys) }, mc,
+		func(w *world) record { return w.AdmitWith("da-5", ledgertest.Arbiters[0]) }},
 	{"admit with a member's key", wire.CodeAlreadyRegistered, nil, mc, func(w *world) record { return w.AdmitWith("da-5", "da-2") }},
 	{"register a candidate's id", wire.CodeAlreadyRegistered, func(w *world) { w.must(mc, w.Admit("da-5")) }, mc,
 		func(w *world) record { return w.registration("da-5", "new") }},
