@@ -114,6 +114,7 @@ func NewJoin(dir, id, address string, links int, genesis, ca string) (*Join, err
 const joinConfig = `# A data aggregator. Paths are relative to this file.
 id: %s
 genesis: genesis.json
+join: true
 seal_key: seal.key
 data: data
 tls:

@@ -69,10 +69,12 @@ type daConfig struct {
 	SealKey string `yaml:"seal_key"`
 	// NextSealKey is the key that the DA is to have: it signs with the one that the chain
 	// names, and so goes on through a change of keys.
-	NextSealKey string   `yaml:"next_seal_key"`
-	Data        string   `yaml:"data"`
-	TLS         tlsFiles `yaml:"tls"`
-	Listen      string   `yaml:"listen"`
+	NextSealKey string `yaml:"next_seal_key"`
+	// Join says that the DA came to a running chain: the genesis does not name it.
+	Join   bool     `yaml:"join"`
+	Data   string   `yaml:"data"`
+	TLS    tlsFiles `yaml:"tls"`
+	Listen string   `yaml:"listen"`
 	// MQTT are broker addresses, tcp:// or tls://.
 	MQTT         []string `yaml:"mqtt"`
 	MQTTUsername string   `yaml:"mqtt_username"`

@@ -121,6 +121,9 @@ func daDeps(c daConfig, log *slog.Logger) (aggregator.Deps, error) {
 		}
 	}
 	if len(peers) == len(deps.Genesis.Aggregators) {
+		if !c.Join {
+			return deps, fmt.Errorf("the genesis names no data aggregator %q: correct id, or say join: true for one that comes to a running chain (aggregator da join)", c.ID)
+		}
 		log.Info("the genesis does not name this data aggregator: it takes part once a centre has admitted it", "da", c.ID)
 	}
 	var observers []string
