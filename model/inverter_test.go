@@ -109,3 +109,14 @@ func TestInvertersVote(t *testing.T) {
 		}
 	})
 }
+
+// An inverter that has fallen silent is named as what is missing.
+func TestInverterSaysThatItIsSilent(t *testing.T) {
+	t.Parallel()
+	b := newBare(t, nil)
+	x := explainer{e: b.evidence, tMs: bareMs, state: &ruleState{}, cause: &Cause{}}
+	x.inverter(1)
+	if len(x.cause.Inputs) != 1 || x.cause.Inputs[0].Name != InverterEvents.String() {
+		t.Errorf("inputs %+v", x.cause.Inputs)
+	}
+}

@@ -232,3 +232,21 @@ func TestNetworkIsAskedOncePerPeriod(t *testing.T) {
 		}
 	}
 }
+
+// A block ends by what the network says alone. Without such a score nothing counts
+// towards its end, however low the score with the neighbours is.
+func TestNeighboursEndNoBlock(t *testing.T) {
+	n := network{firstMs: 60, mostMs: 60}
+	n.limits[KindWind] = ScoreLimit{Block: 0.5}
+	var with, alone Scores
+	with.Has[KindWind], with.P[KindWind] = true, 0.01
+	n.take(60, &with, &alone, 0.5)
+	if n.blockLow[KindWind] != 0 || n.overBlock[KindWind] != 0 {
+		t.Errorf("counted towards the end of a block: %v, towards one: %v", n.blockLow[KindWind], n.overBlock[KindWind])
+	}
+	alone = with
+	n.take(120, &with, &alone, 0.5)
+	if n.blockLow[KindWind] == 0 {
+		t.Error("a low score of its own does not count")
+	}
+}

@@ -1,6 +1,7 @@
 package model
 
 import (
+	"encoding/binary"
 	"fmt"
 	"strings"
 	"testing"
@@ -317,6 +318,36 @@ func (g *ledgerOfCauses) check() {
 	for i := range g.j.states {
 		if g.j.states[i].stands() == LevelBlock {
 			g.t.Fatalf("open while %s stands", g.j.rules[i].id)
+		}
+	}
+}
+
+// What blocked before a restart and cannot be judged any more, since its rule or its
+// sensor is gone, still has the time that was left of its hold; a warning has none.
+func TestHoldOfAGoneRuleIsServed(t *testing.T) {
+	t.Parallel()
+	const hour = 3_600_000
+	for name, c := range map[string]struct {
+		rule   string
+		held   Level
+		leftMs int64
+		wantMs int64
+	}{
+		"a rule that is gone":        {"X01", LevelBlock, hour, hour},
+		"a warning that is gone":     {"X01", LevelWarn, hour, 0},
+		"a sensor that is gone":      {"W03", LevelBlock, hour, hour},
+		"never less than its hold":   {"W03", LevelBlock, 0, 1_800_000},
+		"a warning without a sensor": {"W03", LevelWarn, hour, 0},
+	} {
+		r := quietRig(t, only(TemperatureC))
+		body := append(make([]byte, 6), byte(len(c.rule)))
+		body = append(body, c.rule...)
+		body = binary.AppendUvarint(append(body, byte(c.held), 0), uint64(c.leftMs))
+		if err := r.j.Restore(seal(body), 0); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if got := r.j.gate.floorMs; got != c.wantMs {
+			t.Errorf("%s: the gate waits %d ms, want %d", name, got, c.wantMs)
 		}
 	}
 }

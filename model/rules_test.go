@@ -71,3 +71,14 @@ func TestRulesOfTheKindsANetworkScores(t *testing.T) {
 		}
 	}
 }
+
+// A channel is guarded where a rule that may block looks at it. One that only warns
+// makes no channel one that needs a witness of the site's own.
+func TestGuardsAreOfRulesThatBlock(t *testing.T) {
+	t.Parallel()
+	for c, want := range map[Channel]bool{WindGustMPS: true, VoltageV: true, THDPct: false, THDAPct: false} {
+		if Guards(c) != want {
+			t.Errorf("%v: guarded %v", c, Guards(c))
+		}
+	}
+}
