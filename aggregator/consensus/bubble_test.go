@@ -13,7 +13,7 @@ import (
 // The tests run in bubbles: time is the bubble's, and passes only while every
 // goroutine waits for it or for another. A wait for a lock is none that the
 // bubble knows of, so no one may hold a lock and wait for time. The library does
-// in three places, and each is seen to here:
+// in four places, and each is seen to here:
 //
 //   - It fetches blocks under a lock (Sync). The links of these tests answer such
 //     questions at once.
@@ -21,12 +21,15 @@ import (
 //     answers. hasten gives it answers at once.
 //   - It waits for two ticks of its clock under another lock, before it commits
 //     a block in flight in a view change. hasten gives it both at once.
+//   - It stops under a lock, while another goroutine of it wants the lock to take
+//     itself apart, as it was told that the epoch ends. hasten lets the stop go first.
 //
-// hasten is told of the last two by the library's log.
+// hasten is told of the last three by the library's log.
 type hasten struct {
 	api.Logger
-	ticks  chan time.Time
-	answer func()
+	ticks    chan time.Time
+	answer   func()
+	stopping <-chan struct{} // the node stops this instance
 }
 
 func (h hasten) Debugf(format string, args ...any) {
@@ -41,6 +44,9 @@ func (h hasten) Debugf(format string, args ...any) {
 		}
 	case "Node %d started collecting state responses":
 		go h.answer()
+	case "Starting reconfig":
+		<-h.stopping
+		time.Sleep(time.Millisecond)
 	}
 }
 
@@ -48,7 +54,7 @@ func (h hasten) Debugf(format string, args ...any) {
 func (c *cluster) hastenLibrary(bft *smart.Consensus) {
 	ticks, clock := make(chan time.Time, 2), bft.ViewChangerTicker
 	bft.ViewChangerTicker = ticks
-	bft.Logger = hasten{bft.Logger, ticks, func() { c.answerState(bft) }}
+	bft.Logger = hasten{bft.Logger, ticks, func() { c.answerState(bft) }, bft.Comm.(*instance).ctx.Done()}
 	c.helpers.Go(func() {
 		for {
 			select {
