@@ -142,6 +142,9 @@ func TestAMemberJoins(t *testing.T) {
 		if !st.EndsEpoch() || string(st.Header().GetNextMembers()) != string(hash[:]) || !st.NewKeys() {
 			t.Fatalf("the candidate's rejoin: ends epoch %v, next_members %x, want %x", st.EndsEpoch(), st.Header().GetNextMembers(), hash)
 		}
+		if turn, turned := st.Turn(); !turned || turn.Height() != w.State.Height() || turn.Epoch() != w.State.Epoch() {
+			t.Fatalf("turned %v behind block %d to epoch %d, the chain is at %d and %d", turned, turn.Height(), turn.Epoch(), w.State.Height(), w.State.Epoch())
+		}
 		network, failed := w.State.Network()
 		if got := w.State.Members().Names(); len(got) != 5 || !slices.Contains(w.State.Order(), "da-5") || network.N != 5 || len(failed) != 5 {
 			t.Fatalf("members %v, order %v, network of %d", got, w.State.Order(), network.N)
@@ -394,7 +397,7 @@ func TestMembersChangeAtRandom(t *testing.T) {
 			}
 			now := w.State.Members()
 			turn, turned := st.Turn()
-			if turned != !now.Same(before) || turned && !turn.Same(now) {
+			if turned != !now.Same(before) || turned && (!turn.Same(now) || turn.Epoch() != w.State.Epoch()) {
 				rt.Fatalf("the block says turned %v, members were %v and are %v", turned, before.Names(), now.Names())
 			}
 			gone := 0
