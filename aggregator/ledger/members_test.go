@@ -1,6 +1,7 @@
 package ledger_test
 
 import (
+	"bytes"
 	"crypto"
 	"fmt"
 	"slices"
@@ -233,6 +234,46 @@ func TestAKeyIsChanged(t *testing.T) {
 		t.Fatalf("a vote with the key of before: %v", err)
 	}
 	w.endEpoch()
+}
+
+// A next key that is none, as damage to a disk makes it, stops the block that ends the
+// epoch: nobody votes by it.
+func TestADamagedNextKeyStopsTheChain(t *testing.T) {
+	w := newWorld(t, func(g *ledger.Genesis) { g.Params.EpochBlocks = 2 })
+	w.must("da-2", w.Rekey("da-2", "da-2-2"))
+	next := string(ledgertest.PublicKey("da-2-2"))
+	entries := w.State.Entries()
+	for i, e := range entries {
+		if string(e.Key) == "member/da-2" {
+			entries[i].Value = bytes.Replace(e.Value, []byte(next), []byte(strings.Repeat("?", len(next))), 1)
+			if bytes.Equal(entries[i].Value, e.Value) {
+				t.Fatal("the seat has no next key")
+			}
+		}
+	}
+	s, err := ledger.Restore(w.Genesis, w.State.Height(), w.State.HeaderHash(), entries)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := s.Build(w.Fields(), nil); err == nil || !strings.Contains(err.Error(), `data aggregator "da-2"`) {
+		t.Errorf("the epoch ends with a damaged key: %v", err)
+	}
+}
+
+// A member that has changed itself may do so again a hundred blocks later, and is told
+// from which block on.
+func TestWhenAMemberMayChangeAgain(t *testing.T) {
+	w := newWorld(t, func(g *ledger.Genesis) { g.Params.EpochBlocks = 10 })
+	w.must("da-2", w.Rekey("da-2", "da-2-2"))
+	first := w.State.Height() + ledger.RejoinBlocks
+	for w.State.Height() < first-2 {
+		w.wait(1)
+	}
+	want := fmt.Sprintf("from block %d on, this is block %d", first, first-1)
+	if o, err := w.Send("da-2", w.Rekey("da-2", "da-2-3")); err != nil || o.GetCode() != wire.CodeTooSoon || !strings.Contains(o.GetReason(), want) {
+		t.Errorf("a block too soon: %v (%v), want %s", o, err, want)
+	}
+	w.must("da-2", w.Rekey("da-2", "da-2-3"))
 }
 
 func TestAMemberRetires(t *testing.T) {

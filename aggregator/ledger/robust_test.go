@@ -1,6 +1,8 @@
 package ledger_test
 
 import (
+	"fmt"
+	"slices"
 	"testing"
 
 	"fairwatt/aggregator/ledger"
@@ -383,6 +385,32 @@ func TestList(t *testing.T) {
 	w.wait(w.Genesis.Params.StartByMs)
 	if l, v := w.State.List(); len(l) != 1 || l[0].UntilMs-l[0].SinceMs != 2*first || v != 3 {
 		t.Errorf("%+v, version %d", l, v)
+	}
+}
+
+// What a period made forget is told once, and only of whom there is something to forget.
+func TestForgettingIsTold(t *testing.T) {
+	w := newRobust(t, nil)
+	w.toBilled()
+	w.must(buyer, confirm(2100, 2000))
+	w.nextPeriod()
+	for k, c := range []struct {
+		rule, who string
+		want      []ledger.Step
+	}{
+		{"a seller that had credit", seller, []ledger.Step{{Who: seller, Kind: ledger.StepForgot, GoodWh: -200, CreditE6: w.Genesis.Params.CreditOf(1800, 0)}}},
+		{"once a period", seller, nil},
+		{"one that never traded", "seller-2", nil},
+	} {
+		var told []ledger.Step
+		for _, s := range w.step(mc, bonded(c.who, 1, fmt.Sprint("b", k))).Steps() {
+			if s.Kind == ledger.StepForgot {
+				told = append(told, s)
+			}
+		}
+		if !slices.Equal(told, c.want) {
+			t.Errorf("%s: told %+v, want %+v", c.rule, told, c.want)
+		}
 	}
 }
 
