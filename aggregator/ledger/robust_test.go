@@ -229,6 +229,32 @@ func TestFines(t *testing.T) {
 	}
 }
 
+// A seller that a hazard kept from delivering is excused by the gate change that held the
+// trade, or by its newest one where the trade could not begin.
+func TestExcuseNamesItsGateChange(t *testing.T) {
+	for name, c := range map[string]struct {
+		play func(*world) *ledger.Staged
+		want uint64
+	}{
+		"no start": {func(w *world) *ledger.Staged {
+			w.toPaid()
+			w.must(seller, gate(2, blocked))
+			return w.wait(w.Genesis.Params.StartByMs)
+		}, 2},
+		"held": {func(w *world) *ledger.Staged { w.toStopped(); return w.step(seller, w.bill(1000, 0, 0)) }, 2},
+	} {
+		var told []uint64
+		for _, s := range c.play(newRobust(t, nil)).Steps() {
+			if s.Kind == ledger.StepExcused && s.Who == seller {
+				told = append(told, s.GateSeq)
+			}
+		}
+		if !slices.Equal(told, []uint64{c.want}) {
+			t.Errorf("%s: excused by gate changes %v, want %d", name, told, c.want)
+		}
+	}
+}
+
 // A seller that delivers one trade cannot start another one, and is not fined for it.
 func TestBusySellerIsExcused(t *testing.T) {
 	for name, free := range map[string]bool{"still delivering": false, "free too late": true} {
