@@ -74,6 +74,7 @@ func TestChangeOfAWish(t *testing.T) {
 		"daily_wh: -1":                                 {DailyWh: ptr(int64(-1)), Paused: ptr(true)},
 		"reserve: 1000000001; use 0 to 1000000000":     {Reserve: ptr(int64(1_000_000_001))},
 		"hours: more than 24":                          {Hours: ptr(uint32(1 << 24))},
+		"hours: more than 24; use a bit for each hour": {PriceHours: 1 << 24, PriceMicroPerKWh: ptr(int64(1))},
 		"price_hours: without a price":                 {PriceHours: 1},
 	} {
 		if err := Change(&w, &c); err == nil || !strings.Contains(err.Error(), want) {
@@ -130,6 +131,27 @@ func TestSellerKeepsToItsTerms(t *testing.T) {
 				t.Errorf("offered %v", o)
 			}
 		})
+	}
+}
+
+// What a trade was is told when the ledger ends it: the seller's side, its buyer, and the
+// energy that was paid for.
+func TestSellerTellsWhatEnded(t *testing.T) {
+	s, in := NewSeller(testSeller), sellerMoment()
+	s.Trades = []*Sale{{Delivery: Delivery{TradeID: "t", Buyer: "home-1", VolumeWh: 500}, PriceMicroPerKWh: 200_000, Phase: sellBilled, Bills: 1, SinceWallMs: in.WallMs}}
+	end := notice("t", wire.StatusSettledPartly)
+	end.Trade.PaidMicro, end.Trade.ReturnedMicro, end.Trade.Reason = 20_000, 80_000, "why"
+	in.Outcomes = []Outcome{end}
+	var past []wire.PastTrade
+	for _, a := range s.Step(in) {
+		if a.Ended != nil {
+			past = append(past, *a.Ended)
+		}
+	}
+	want := wire.PastTrade{Height: 9, Trade: "t", Side: wire.SideSell, With: "home-1", VolumeWh: 500, EnergyWh: 100,
+		PriceMicroPerKWh: 200_000, PaidMicro: 20_000, ReturnedMicro: 80_000, Status: wire.StatusSettledPartly, Reason: "why"}
+	if len(past) != 1 || past[0] != want {
+		t.Errorf("ended %+v, want %+v", past, want)
 	}
 }
 
@@ -225,6 +247,67 @@ func TestBuyerKeepsToItsTerms(t *testing.T) {
 			if len(actions) > 0 && r.price != 0 && actions[0].Record.GetRequest().GetMaxPriceMicroPerKwh() != r.price {
 				t.Errorf("asked %v", actions[0].Record)
 			}
+		})
+	}
+}
+
+// A dry run says its request once a minute, or once in the configured pause where that
+// is longer.
+func TestDryRunOfABuyer(t *testing.T) {
+	for everyMs, want := range map[int64]int64{1000: 60_000, 90_000: 90_000} {
+		c := testBuyer
+		c.RequestEveryMs = everyMs
+		b := NewBuyer(c)
+		in := BuyerInput{WallMs: buyerNowMs, ClockSynced: true, Registers: map[string]int64{"kitchen": 150}, Terms: Terms{DryRun: true}}
+		wantKinds(t, b.Step(in), "would")
+		in.WallMs += want - 1
+		wantKinds(t, b.Step(in))
+		in.WallMs++
+		wantKinds(t, b.Step(in), "would")
+	}
+}
+
+// The owner's bounds hold for all circuits together. A circuit that asks may cost its
+// highest price yet; what another one has paid is out of the wallet already, and its
+// energy counts still.
+func TestBuyersBoundsHoldForAllCircuits(t *testing.T) {
+	c := testBuyer
+	kitchen := c.Circuits[0]
+	heater := CircuitConfig{Name: "heater", Meter: "home-1-heater", VolumeWh: 70, MaxPriceMicroPerKWh: 250_000}
+	c.Circuits = []CircuitConfig{kitchen, heater}
+	cost := func(cfg CircuitConfig) int64 { return AmountMicro(cfg.VolumeWh, cfg.MaxPriceMicroPerKWh) + 1 }
+	asks := &Circuit{Phase: buyRequesting, RequestID: "r", EndMs: buyerNowMs + 1}
+	paid := &Circuit{Phase: buyPaid, SinceWallMs: buyerNowMs, Token: &fairwattpb.Token{TokenId: "tok", VolumeWh: 50}, PaidWh: 50}
+	for _, r := range []struct {
+		rule    string
+		heater  *Circuit // nil: it has not had its first step
+		dailyWh int64
+		reserve int64 // 0: none
+		wallet  int64
+		want    []string
+	}{
+		{"one that asks leaves room in the day", asks, kitchen.VolumeWh + 70, 0, 0, []string{"Request"}},
+		{"one that asks leaves none", asks, kitchen.VolumeWh + 69, 0, 0, nil},
+		{"one that asks leaves the reserve", asks, 0, 50, cost(kitchen) + cost(heater) + 50, []string{"Request"}},
+		{"one that asks would not", asks, 0, 50, cost(kitchen) + cost(heater) + 49, nil},
+		{"one that has paid leaves room in the day", paid, kitchen.VolumeWh + 50, 0, 0, []string{"Request"}},
+		{"one that has paid leaves none", paid, kitchen.VolumeWh + 49, 0, 0, nil},
+		{"one that has paid costs nothing more", paid, 0, 50, cost(kitchen) + 50, []string{"Request"}},
+		{"an idle one counts nothing", &Circuit{Phase: buyIdle, RetryWallMs: buyerNowMs + 1}, kitchen.VolumeWh, 50, cost(kitchen) + 50, []string{"Request"}},
+		{"two in one step: the second sees what the first asked", nil, kitchen.VolumeWh + 69, 0, 0, []string{"Request"}},
+		{"two in one step: there is money for one", nil, 0, 50, cost(kitchen) + cost(heater) + 49, []string{"Request"}},
+		{"two in one step: there is room for both", nil, kitchen.VolumeWh + 70, 50, cost(kitchen) + cost(heater) + 50, []string{"Request", "Request"}},
+	} {
+		t.Run(r.rule, func(t *testing.T) {
+			b := NewBuyer(c)
+			if r.heater != nil {
+				other := *r.heater
+				b.Circuits["heater"] = &other
+			}
+			wantKinds(t, b.Step(BuyerInput{
+				WallMs: buyerNowMs, ClockSynced: true, Registers: map[string]int64{"kitchen": 150, "heater": 20},
+				Terms: Terms{DailyWh: r.dailyWh, ReserveMicro: r.reserve}, WalletMicro: &r.wallet,
+			}), r.want...)
 		})
 	}
 }

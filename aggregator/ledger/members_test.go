@@ -1,6 +1,7 @@
 package ledger_test
 
 import (
+	"bytes"
 	"crypto"
 	"fmt"
 	"slices"
@@ -142,6 +143,9 @@ func TestAMemberJoins(t *testing.T) {
 		if !st.EndsEpoch() || string(st.Header().GetNextMembers()) != string(hash[:]) || !st.NewKeys() {
 			t.Fatalf("the candidate's rejoin: ends epoch %v, next_members %x, want %x", st.EndsEpoch(), st.Header().GetNextMembers(), hash)
 		}
+		if turn, turned := st.Turn(); !turned || turn.Height() != w.State.Height() || turn.Epoch() != w.State.Epoch() {
+			t.Fatalf("turned %v behind block %d to epoch %d, the chain is at %d and %d", turned, turn.Height(), turn.Epoch(), w.State.Height(), w.State.Epoch())
+		}
 		network, failed := w.State.Network()
 		if got := w.State.Members().Names(); len(got) != 5 || !slices.Contains(w.State.Order(), "da-5") || network.N != 5 || len(failed) != 5 {
 			t.Fatalf("members %v, order %v, network of %d", got, w.State.Order(), network.N)
@@ -230,6 +234,46 @@ func TestAKeyIsChanged(t *testing.T) {
 		t.Fatalf("a vote with the key of before: %v", err)
 	}
 	w.endEpoch()
+}
+
+// A next key that is none, as damage to a disk makes it, stops the block that ends the
+// epoch: nobody votes by it.
+func TestADamagedNextKeyStopsTheChain(t *testing.T) {
+	w := newWorld(t, func(g *ledger.Genesis) { g.Params.EpochBlocks = 2 })
+	w.must("da-2", w.Rekey("da-2", "da-2-2"))
+	next := string(ledgertest.PublicKey("da-2-2"))
+	entries := w.State.Entries()
+	for i, e := range entries {
+		if string(e.Key) == "member/da-2" {
+			entries[i].Value = bytes.Replace(e.Value, []byte(next), []byte(strings.Repeat("?", len(next))), 1)
+			if bytes.Equal(entries[i].Value, e.Value) {
+				t.Fatal("the seat has no next key")
+			}
+		}
+	}
+	s, err := ledger.Restore(w.Genesis, w.State.Height(), w.State.HeaderHash(), entries)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := s.Build(w.Fields(), nil); err == nil || !strings.Contains(err.Error(), `data aggregator "da-2"`) {
+		t.Errorf("the epoch ends with a damaged key: %v", err)
+	}
+}
+
+// A member that has changed itself may do so again a hundred blocks later, and is told
+// from which block on.
+func TestWhenAMemberMayChangeAgain(t *testing.T) {
+	w := newWorld(t, func(g *ledger.Genesis) { g.Params.EpochBlocks = 10 })
+	w.must("da-2", w.Rekey("da-2", "da-2-2"))
+	first := w.State.Height() + ledger.RejoinBlocks
+	for w.State.Height() < first-2 {
+		w.wait(1)
+	}
+	want := fmt.Sprintf("from block %d on, this is block %d", first, first-1)
+	if o, err := w.Send("da-2", w.Rekey("da-2", "da-2-3")); err != nil || o.GetCode() != wire.CodeTooSoon || !strings.Contains(o.GetReason(), want) {
+		t.Errorf("a block too soon: %v (%v), want %s", o, err, want)
+	}
+	w.must("da-2", w.Rekey("da-2", "da-2-3"))
 }
 
 func TestAMemberRetires(t *testing.T) {
@@ -394,7 +438,7 @@ func TestMembersChangeAtRandom(t *testing.T) {
 			}
 			now := w.State.Members()
 			turn, turned := st.Turn()
-			if turned != !now.Same(before) || turned && !turn.Same(now) {
+			if turned != !now.Same(before) || turned && (!turn.Same(now) || turn.Epoch() != w.State.Epoch()) {
 				rt.Fatalf("the block says turned %v, members were %v and are %v", turned, before.Names(), now.Names())
 			}
 			gone := 0

@@ -46,6 +46,11 @@ var meterStories = []story{
 	{"the next payment settles", nil, func(w *world) { w.toBilled(); w.toSecondToken() }, func(w *teller) {
 		w.send("payment", buyer, pay2(func(p *fairwattpb.Pay) { p.BuyerReading = at("buyer-1-meter", 2100) }))
 	}},
+	{"meters come and go", nil, nil, func(w *teller) {
+		w.send("a meter is put up", mc, meterAdded(meterOf(seller, "seller-1-more")))
+		w.send("another one in its place", mc, meterChanged("seller-1-more", 70, meterOf(seller, "seller-1-next")))
+		w.send("taken out of use", mc, meterRetired("seller-1-next", 0))
+	}},
 }
 
 // paperStories are told with the paper's literal settlement.

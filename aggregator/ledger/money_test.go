@@ -73,6 +73,16 @@ var moneyRows = []marketRow{
 		w.NowMs += 86_400_000
 		w.must(mc, deposit(buyer, 1, "e"))
 	}), ledgertest.Auditor, func(*world) record { return approve("e") }},
+	{"more than may ever come in", wire.CodeMoneyLimit, twoKeys(func(m *ledger.Money) { m.DayMicro = ledger.MaxMoneyMicro }, func(w *world) {
+		for k := range 4 { // all that may, to the last millionth
+			id := fmt.Sprint("d", k)
+			w.funded(deposit(buyer, ledger.MaxMoneyMicro, id))
+			w.must(mc, reversal(id))
+			w.must(ledgertest.Auditor, approve(id))
+			w.NowMs += 86_400_000
+		}
+		w.must(mc, deposit(buyer, 1, "e"))
+	}), ledgertest.Auditor, func(*world) record { return approve("e") }},
 	{"reverse what waits", wire.CodeDepositWrong, twoKeys(nil, func(w *world) { w.must(mc, deposit(buyer, 5, "d")) }), mc, func(*world) record { return reversal("d") }},
 	{"reverse what is spent", wire.CodeInsufficientFunds, twoKeys(nil, func(w *world) {
 		w.funded(deposit(buyer, 5, "d"))
@@ -188,41 +198,71 @@ func TestMoneyComesAndGoes(t *testing.T) {
 	}
 }
 
-// Fees and levy come out of the seller's price: the buyer pays what was agreed.
+// Fees and levy come out of the seller's price: the buyer pays what was agreed. Between
+// two sites the fee is another one.
 func TestFeesAndLevy(t *testing.T) {
-	w := newWorld(t, func(g *ledger.Genesis) {
-		ledgertest.TwoKeys(g)
-		g.Money.FeeMicroPerKWh, g.Money.FeeBetweenMicroPerKWh, g.Money.LevyE4 = 10_000, 30_000, 100
-	})
-	rate := int64(10_000)
-	if m := w.Genesis.Members; m[0].Site != m[2].Site {
-		rate = 30_000
+	for buyersSite, rate := range map[string]int64{"site-seller-1": 10_000, "site-buyer-1": 30_000} {
+		w := newWorld(t, func(g *ledger.Genesis) {
+			ledgertest.TwoKeys(g)
+			for i := range g.Members {
+				if g.Members[i].ID == buyer {
+					g.Members[i].Site = buyersSite
+				}
+			}
+			g.Money.FeeMicroPerKWh, g.Money.FeeBetweenMicroPerKWh, g.Money.LevyE4 = 10_000, 30_000, 100
+		})
+		w.funded(bonded(seller, 1_000_000, "s"))
+		w.funded(bonded(buyer, 1_000_000, "b"))
+		w.funded(deposit(buyer, 1_000_000, "d"))
+		w.must(seller, gate(1, open))
+		d := ledgertest.Deal{Chain: w.Chain, ID: "token-1", Seller: seller, Buyer: buyer, VolumeWh: 2000, PriceMicroPerKWh: 200_000}
+		if err := d.Whole(); err != nil {
+			t.Fatal(err)
+		}
+		fee, levy := 2*rate, int64(4_000)
+		s, _ := w.State.Account(seller)
+		b, _ := w.State.Account(buyer)
+		got := w.State.Totals()
+		if s.WalletMicro != 400_000-fee-levy || b.WalletMicro != 600_000 || got.FeesMicro != fee || got.FundMicro != levy || !got.Conserved {
+			t.Errorf("to %s: seller %d, buyer %d, %+v", buyersSite, s.WalletMicro, b.WalletMicro, got)
+		}
+		w.must(mc, withdrawal("grid-0", fee))
+		w.wait(w.Genesis.Money.PayoutMs) // and the bank does not pay
+		if got := w.State.Totals(); got.FeesMicro != fee || got.OutMicro != 0 || !got.Conserved {
+			t.Errorf("fees that came back: %+v", got)
+		}
+		w.must(mc, withdrawal("grid-1", fee))
+		w.must(ledgertest.Auditor, approveOut(mc, "grid-1"))
+		w.must(mc, payout(mc, "grid-1"))
+		if got := w.State.Totals(); got.FeesMicro != 0 || got.PaidOutMicro != fee {
+			t.Errorf("after the grid was paid: %+v", got)
+		}
+		w.must(seller, withdrawal("all", s.WalletMicro))
+		w.wait(w.Genesis.Money.PayoutMs)
+		if again, _ := w.State.Account(seller); again.WalletMicro != s.WalletMicro {
+			t.Errorf("came back: %d of %d", again.WalletMicro, s.WalletMicro)
+		}
 	}
-	w.funded(bonded(seller, 1_000_000, "s"))
-	w.funded(bonded(buyer, 1_000_000, "b"))
-	w.funded(deposit(buyer, 1_000_000, "d"))
-	w.must(seller, gate(1, open))
-	d := ledgertest.Deal{Chain: w.Chain, ID: "token-1", Seller: seller, Buyer: buyer, VolumeWh: 2000, PriceMicroPerKWh: 200_000}
-	if err := d.Whole(); err != nil {
+}
+
+// A member hears of each record that is about its money, and each move names the record
+// of the block that made it; what time did names none.
+func TestMoneyIsTold(t *testing.T) {
+	w := newWorld(t, ledgertest.TwoKeys)
+	w.funded(deposit(buyer, 100, "d"))
+	w.must(buyer, withdrawal("w", 60))
+	if n := w.step(ledgertest.Auditor, approveOut(buyer, "w")).Notices(); len(n) != 1 || n[0].To != buyer || n[0].Record == nil {
+		t.Errorf("an approved withdrawal tells %+v", n)
+	}
+	st, err := w.Advance(w.seal(buyer, withdrawal("v", 30)), w.seal(mc, payout(buyer, "w")))
+	if err != nil {
 		t.Fatal(err)
 	}
-	fee, levy := 2*rate, int64(4_000)
-	s, _ := w.State.Account(seller)
-	b, _ := w.State.Account(buyer)
-	got := w.State.Totals()
-	if s.WalletMicro != 400_000-fee-levy || b.WalletMicro != 600_000 || got.FeesMicro != fee || got.FundMicro != levy || !got.Conserved {
-		t.Errorf("seller %d, buyer %d, %+v", s.WalletMicro, b.WalletMicro, got)
+	if m := st.Moves(); len(m) != 2 || m[0].What != ledger.MoveWithdrawn || m[0].Index != 0 || m[1].What != ledger.MovePaidOut || m[1].Index != 1 {
+		t.Errorf("moves of two records: %+v", m)
 	}
-	w.must(mc, withdrawal("grid-1", fee))
-	w.must(ledgertest.Auditor, approveOut(mc, "grid-1"))
-	w.must(mc, payout(mc, "grid-1"))
-	if got := w.State.Totals(); got.FeesMicro != 0 || got.PaidOutMicro != fee {
-		t.Errorf("after the grid was paid: %+v", got)
-	}
-	w.must(seller, withdrawal("all", s.WalletMicro))
-	w.wait(w.Genesis.Money.PayoutMs)
-	if again, _ := w.State.Account(seller); again.WalletMicro != s.WalletMicro {
-		t.Errorf("came back: %d of %d", again.WalletMicro, s.WalletMicro)
+	if m := w.wait(w.Genesis.Money.PayoutMs).Moves(); len(m) != 1 || m[0].What != ledger.MoveWithdrawalBack || m[0].Index != -1 {
+		t.Errorf("a move by time: %+v", m)
 	}
 }
 

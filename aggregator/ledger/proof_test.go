@@ -175,6 +175,18 @@ func join(fields map[string]json.RawMessage) []byte {
 	return append(append([]byte("{"), b.Bytes()[1:]...), '}')
 }
 
+// A file that is longer than any proof is not read at all; one of that length is.
+func TestAProofHasALength(t *testing.T) {
+	t.Parallel()
+	c, _, _ := provenBlock(t, 1)
+	raw := bytes.Repeat([]byte(" "), ledger.MaxProofBytes+1)
+	for n, want := range map[int]string{len(raw): "bytes, at most", len(raw) - 1: "not a JSON object"} {
+		if _, err := ledger.VerifyProof(c.Genesis, raw[:n]); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%d bytes: %v, want %q", n, err, want)
+		}
+	}
+}
+
 // A proof of too few votes shows nothing.
 func TestAProofNeedsAQuorum(t *testing.T) {
 	t.Parallel()

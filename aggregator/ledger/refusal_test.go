@@ -222,6 +222,7 @@ var checkRows = []checkRow{
 		return w.sealed("da-1", 1, report(1))
 	}},
 	{"a seller's report", wire.CodeNotAllowed, func(w *world) []byte { return w.sealed(seller, 1, report(1)) }},
+	{"a report of no epoch", wire.CodeMalformed, func(w *world) []byte { return w.sealed("da-2", 1, report(0)) }},
 	{"a report on oneself", wire.CodeMalformed, func(w *world) []byte { return w.sealed("da-2", 1, report(1, saw("da-2", 1, 0, 0, 0))) }},
 	{"one aggregator retires another", wire.CodeNotAllowed, func(w *world) []byte { return w.sealed("da-2", 1, w.Retire("da-3")) }},
 	{"a candidate's report", wire.CodeNotAllowed, func(w *world) []byte {

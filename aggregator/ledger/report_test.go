@@ -2,6 +2,7 @@ package ledger_test
 
 import (
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -466,6 +467,33 @@ func TestDamagedTrust(t *testing.T) {
 	}
 	if _, ok := w.State.Why("da-9"); ok {
 		t.Error("a word of a stranger")
+	}
+}
+
+// A tree's entry with overheads to more aggregators than there are, as a larger chain has
+// it, counts for nothing: the genesis speaks for that one.
+func TestTreeOfALargerChain(t *testing.T) {
+	large, small := newCouncil(t, 7, nil), newCouncil(t, 4, nil)
+	large.says("da-2", "da-1").OverheadUs = 7000
+	large.says("da-1", "da-2").OverheadUs = 7000
+	large.says("da-2", "da-3").Missed = 10
+	large.all()
+	large.end()
+	entries := large.State.Entries()
+	k := slices.IndexFunc(entries, func(e ledger.Entry) bool { return string(e.Key) == "tree/da-2" })
+	if k < 0 {
+		t.Fatal("the larger chain keeps no tree of da-2")
+	}
+	s, err := ledger.Restore(small.Genesis, 0, small.State.ChainID(), append(small.State.Entries(), entries[k]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, _ := small.State.Network()
+	if got, _ := s.Network(); !reflect.DeepEqual(got, want) {
+		t.Errorf("the network is %+v, want %+v", got, want)
+	}
+	if _, _, err := s.Build(small.Fields(), nil); err != nil {
+		t.Error(err)
 	}
 }
 

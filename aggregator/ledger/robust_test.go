@@ -1,6 +1,8 @@
 package ledger_test
 
 import (
+	"fmt"
+	"slices"
 	"testing"
 
 	"fairwatt/aggregator/ledger"
@@ -227,6 +229,32 @@ func TestFines(t *testing.T) {
 	}
 }
 
+// A seller that a hazard kept from delivering is excused by the gate change that held the
+// trade, or by its newest one where the trade could not begin.
+func TestExcuseNamesItsGateChange(t *testing.T) {
+	for name, c := range map[string]struct {
+		play func(*world) *ledger.Staged
+		want uint64
+	}{
+		"no start": {func(w *world) *ledger.Staged {
+			w.toPaid()
+			w.must(seller, gate(2, blocked))
+			return w.wait(w.Genesis.Params.StartByMs)
+		}, 2},
+		"held": {func(w *world) *ledger.Staged { w.toStopped(); return w.step(seller, w.bill(1000, 0, 0)) }, 2},
+	} {
+		var told []uint64
+		for _, s := range c.play(newRobust(t, nil)).Steps() {
+			if s.Kind == ledger.StepExcused && s.Who == seller {
+				told = append(told, s.GateSeq)
+			}
+		}
+		if !slices.Equal(told, []uint64{c.want}) {
+			t.Errorf("%s: excused by gate changes %v, want %d", name, told, c.want)
+		}
+	}
+}
+
 // A seller that delivers one trade cannot start another one, and is not fined for it.
 func TestBusySellerIsExcused(t *testing.T) {
 	for name, free := range map[string]bool{"still delivering": false, "free too late": true} {
@@ -383,6 +411,32 @@ func TestList(t *testing.T) {
 	w.wait(w.Genesis.Params.StartByMs)
 	if l, v := w.State.List(); len(l) != 1 || l[0].UntilMs-l[0].SinceMs != 2*first || v != 3 {
 		t.Errorf("%+v, version %d", l, v)
+	}
+}
+
+// What a period made forget is told once, and only of whom there is something to forget.
+func TestForgettingIsTold(t *testing.T) {
+	w := newRobust(t, nil)
+	w.toBilled()
+	w.must(buyer, confirm(2100, 2000))
+	w.nextPeriod()
+	for k, c := range []struct {
+		rule, who string
+		want      []ledger.Step
+	}{
+		{"a seller that had credit", seller, []ledger.Step{{Who: seller, Kind: ledger.StepForgot, GoodWh: -200, CreditE6: w.Genesis.Params.CreditOf(1800, 0)}}},
+		{"once a period", seller, nil},
+		{"one that never traded", "seller-2", nil},
+	} {
+		var told []ledger.Step
+		for _, s := range w.step(mc, bonded(c.who, 1, fmt.Sprint("b", k))).Steps() {
+			if s.Kind == ledger.StepForgot {
+				told = append(told, s)
+			}
+		}
+		if !slices.Equal(told, c.want) {
+			t.Errorf("%s: told %+v, want %+v", c.rule, told, c.want)
+		}
 	}
 }
 
