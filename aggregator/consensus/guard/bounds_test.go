@@ -28,6 +28,7 @@ func TestFrameBounds(t *testing.T) {
 		{"status", 4 << 10, &peerpb.Frame{Epoch: 5, Sender: "da1", Body: &peerpb.Frame_Status{Status: &peerpb.Status{}}}},
 		{"records", 1 << 20, &peerpb.Frame{Epoch: 5, Sender: "da1", Body: &peerpb.Frame_Records{Records: &peerpb.Records{}}}},
 		{"relay", 1<<20 + 64<<10, &peerpb.Frame{Epoch: 5, Sender: "da1", Body: &peerpb.Frame_Relay{Relay: &peerpb.Relay{}}}},
+		{"bundle", 4<<10 + 4*512, &peerpb.Frame{Epoch: 5, Sender: "da1", Body: &peerpb.Frame_Bundle{Bundle: &peerpb.Bundle{}}}},
 		{"prepare", 4 << 10, message(t, &protos.Message{Content: &protos.Message_Prepare{Prepare: &protos.Prepare{}}})},
 		{"commit", 4 << 10, message(t, &protos.Message{Content: &protos.Message_Commit{Commit: &protos.Commit{}}})},
 		{"view_change", 4 << 10, message(t, &protos.Message{Content: &protos.Message_ViewChange{ViewChange: &protos.ViewChange{}}})},

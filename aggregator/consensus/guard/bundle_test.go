@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto"
 	"crypto/ed25519"
+	"slices"
 	"strings"
 	"testing"
 
@@ -37,6 +38,8 @@ func TestBundleForm(t *testing.T) {
 		b    *peerpb.Bundle
 		want Action
 	}{
+		"votes of all":            {&peerpb.Bundle{View: 2, Seq: 6, Digest: digest, Voices: voices(1, 2, 3, 4), Holders: []uint64{1, 2, 3, 4}}, Take},
+		"the last view in reach":  {&peerpb.Bundle{View: 2 + maxViewsAhead, Seq: 6, Digest: digest}, Drop},
 		"good":                    {&peerpb.Bundle{View: 2, Seq: 6, Digest: digest, Voices: voices(1, 3, 4)}, Take},
 		"the next but one":        {&peerpb.Bundle{View: 2, Seq: 7, Digest: digest}, Take},
 		"decided, may be asked":   {&peerpb.Bundle{View: 2, Seq: 4, Digest: digest, Want: true}, Take},
@@ -59,6 +62,8 @@ func TestBundleForm(t *testing.T) {
 			t.Errorf("%s: %v (%v), want %v", name, got.Action, got.Err(), c.want)
 		}
 	}
+	// Their number is looked at first: a bundle of many costs no more than one of a few.
+	check(t, g.Bundle(&peerpb.Bundle{View: 2, Seq: 6, Digest: digest, Voices: voices(1, 2, 3, 4, 4)}), "bad_bundle: 5 votes and 0 holders of 4")
 }
 
 // A carried vote holds for what its signer gave it for, and for nothing else.
@@ -112,6 +117,28 @@ func TestVoices(t *testing.T) {
 		got, err := c.g.VerifyVoices(c.b, []*peerpb.Voice{{Signer: 4, Signature: make([]byte, 64)}, c.v}, c.header, c.metadata)
 		if err != nil || got[0] || got[1] != c.want {
 			t.Errorf("%s: %v, %v, want %v", name, got, err, c.want)
+		}
+	}
+}
+
+// A carried vote that held is not checked again, and one that did not is not remembered.
+func TestVoicesAreRemembered(t *testing.T) {
+	g, keys := voters()
+	m := &memory{keys: make(map[[32]byte]bool)}
+	g.Held = m
+	b := &peerpb.Bundle{View: 2, Seq: 6, Digest: strings.Repeat("a", digestLen)}
+	payload, err := PreparePayload(g.Epoch, b.View, b.Seq, b.Digest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	signature, err := keys[1].Sign(nil, seal.Preimage(DomainPrepare, g.ChainID, "da-2", payload), crypto.Hash(0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for k := range 3 {
+		got, err := g.VerifyVoices(b, []*peerpb.Voice{{Signer: 2, Signature: signature}, {Signer: 3, Signature: signature}}, nil, nil)
+		if err != nil || !slices.Equal(got, []bool{true, false}) || m.hits != k || len(m.keys) != 1 {
+			t.Errorf("round %d: %v, %v, %d hits, %d are remembered", k, got, err, m.hits, len(m.keys))
 		}
 	}
 }
