@@ -2,6 +2,7 @@ package consensus
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"slices"
 	"sync"
@@ -190,4 +191,40 @@ func TestVotesThatAreNotCarried(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Words for a ballot that no vote bears out take no room: not votes of the receiver
+// itself, which it does not look at, and not votes that do not hold.
+func TestVotesThatDoNotHoldTakeNoRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 10, 1000, lan)
+		c.startAll()
+		c.submit("da3", 20)
+		c.allDecided(c.names...)
+		victim := c.node("da1")
+		i := victim.instance()
+		i.bundles.mu.Lock()
+		before := len(i.bundles.of)
+		i.bundles.mu.Unlock()
+		for k := range 200 {
+			signer := uint64(1) // da1 itself
+			if k%2 == 1 {
+				signer = 2
+			}
+			raw, err := proto.Marshal(&peerpb.Frame{Epoch: i.epoch.Number, Sender: "da2", Body: &peerpb.Frame_Bundle{Bundle: &peerpb.Bundle{
+				View: i.view.Load(), Seq: i.last.Load() + 1, Digest: fmt.Sprintf("%064x", k), Voices: []*peerpb.Voice{{Signer: signer, Signature: make([]byte, 64)}},
+			}}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			victim.Receive("da2", raw)
+		}
+		time.Sleep(time.Second)
+		i.bundles.mu.Lock()
+		after := len(i.bundles.of)
+		i.bundles.mu.Unlock()
+		if refused := victim.Stats().Refused; after > before || refused == 0 {
+			t.Errorf("%d ballots, %d before; %d refusals", after, before, refused)
+		}
+	})
 }
