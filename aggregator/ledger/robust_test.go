@@ -518,6 +518,15 @@ func (w *world) toDues() {
 
 // toTwoReady has that seller say of two trades that it was ready.
 func (w *world) toTwoReady() {
+	w.toTwoPaid()
+	t, _ := w.State.Trade("token-2")
+	r := of(w.bill(1000, 0, 0), "token-2")
+	r.GetBill().AvailableWh, r.GetBill().PayId = 2000, []byte(t.PayID)
+	w.must(seller, r)
+}
+
+// toTwoPaid has that seller say of one trade that it was ready, and begin another.
+func (w *world) toTwoPaid() {
 	w.must(mc, bonded(seller, 200_000, "bond-seller"))
 	w.must(mc, bonded(buyer, aBond, "bond-buyer"))
 	w.must(mc, deposit(buyer, 1_000_000, "more"))
@@ -528,10 +537,6 @@ func (w *world) toTwoReady() {
 	w.must(seller, r)
 	w.must(buyer, pay2(nil))
 	w.must(seller, of(start(w.attest(open, 1), 1000), "token-2"))
-	t, _ := w.State.Trade("token-2")
-	r = of(w.bill(1000, 0, 0), "token-2")
-	r.GetBill().AvailableWh, r.GetBill().PayId = 2000, []byte(t.PayID)
-	w.must(seller, r)
 }
 
 // foundNotReady has two arbiters find that.
