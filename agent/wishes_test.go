@@ -140,6 +140,9 @@ func TestOwnerSteersTrades(t *testing.T) {
 		if o := last(); o.GetVolumeWh() != 0 || s.view().Sell.State != view.SidePaused {
 			t.Errorf("paused: %v, %+v", o, s.view().Sell)
 		}
+		if got := s.agent.Status().GateSeq; got != seq {
+			t.Errorf("the gate moved: change %d after %d", got, seq)
+		}
 		count := len(s.offers())
 		s.end()
 		s.open() // ten minutes

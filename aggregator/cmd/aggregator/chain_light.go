@@ -147,7 +147,7 @@ func (f *verifyFlags) verifyLight(in io.Reader) (v *lightVerdict, err error) {
 // newest checks the newest block: these members have signed it, unless it is the one
 // behind which they vote.
 func (v *lightVerdict) newest(set certifier, t, change *fairwattpb.Turn) error {
-	h, hash, err := ledger.DecodeHeader(t.GetHeader())
+	_, hash, err := ledger.DecodeHeader(t.GetHeader())
 	if err != nil {
 		return err
 	}
@@ -155,7 +155,8 @@ func (v *lightVerdict) newest(set certifier, t, change *fairwattpb.Turn) error {
 	if bytes.Equal(t.GetHeader(), change.GetHeader()) {
 		return nil
 	}
-	if h, err = set.Certify(t.GetHeader(), t.GetCertificate()); err != nil {
+	h, err := set.Certify(t.GetHeader(), t.GetCertificate())
+	if err != nil {
 		return err
 	}
 	if h.GetHeight() < v.Height {
