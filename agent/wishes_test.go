@@ -162,7 +162,10 @@ func TestOwnerSteersTrades(t *testing.T) {
 		if v := s.view().Sell; len(s.offers()) != count || v.State != view.SideHours {
 			t.Errorf("before its hours: %v, %+v", s.offers()[count:], v)
 		}
-		s.wait(time.Hour)
+		if got := s.agent.Status(); got.Gate != model.StateOpen || got.GateSeq != seq {
+			t.Errorf("the gate moved: %v, change %d after %d", got.Gate, got.GateSeq, seq)
+		}
+		s.wish(wire.WishChange{Side: wire.SideSell, Hours: ptr(uint32(1) << hour)})
 		if o := last(); len(s.offers()) == count || o.GetVolumeWh() != 300 || s.view().Sell.State != view.SideOn {
 			t.Errorf("in its hours: %v, %+v", o, s.view().Sell)
 		}
