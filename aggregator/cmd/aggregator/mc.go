@@ -68,38 +68,25 @@ hash of genesis.json: give that file to everyone who is to check the chain.`,
 			if das < 4 || das > ledger.MaxDAs {
 				return usagef("--das %d: 4 to %d; four are needed to bear one that fails", das, ledger.MaxDAs)
 			}
-			params := ledger.DefaultParams()
-			params.Tree, params.Settlement = tree, settlement
-			if settlement == ledger.SettleFirst || loss < 0 || loss > 50 {
-				return usagef("--settlement %q: %s or %s; --line-loss %v: 0 to 50", settlement, ledger.SettleByMeters, ledger.SettleByPaper, loss)
-			}
-			params.LossE4 = int64(loss*100 + 0.5)
 			if settlement == ledger.SettleByPaper && !cmd.Flags().Changed("credit") {
 				credit = ledger.CreditPaper // the paper's settlement has no meters to fine by
 			}
-			if credit != ledger.CreditRobust && credit != ledger.CreditPaper {
-				return usagef("--credit %q: %s or %s", credit, ledger.CreditRobust, ledger.CreditPaper)
+			params, err := initParams(tree, settlement, credit, loss)
+			if err != nil {
+				return err
 			}
-			params = params.WithCredit(credit)
 			options := mc.Options{Name: name, DAs: mc.DefaultDAs(das, host, port), Centre: "mc-1",
 				Params: &params, BrokerHosts: brokerHosts, StateDir: state, Now: time.Now()}
 			if state != "" && !filepath.IsAbs(state) {
 				return usagef("--state %q: an absolute path, such as /var/lib/fairwatt", state)
 			}
-			for _, a := range arbiters {
-				id, key, _ := strings.Cut(a, "=")
-				options.Arbiters = append(options.Arbiters, ledger.Arbiter{ID: id, PublicKey: seal.PublicKey(key)})
-			}
+			options.Arbiters = judges(arbiters)
 			if len(auditors) > 0 {
 				money := ledger.DefaultMoney()
-				for _, a := range auditors {
-					id, key, _ := strings.Cut(a, "=")
-					money.Auditors = append(money.Auditors, ledger.Arbiter{ID: id, PublicKey: seal.PublicKey(key)})
-				}
+				money.Auditors = judges(auditors)
 				options.Money = &money
 			}
 			if overheads != "" {
-				var err error
 				if options.OverheadUs, err = readOverheads(overheads, das); err != nil {
 					return err
 				}
@@ -128,6 +115,28 @@ hash of genesis.json: give that file to everyone who is to check the chain.`,
 	f.Float64Var(&loss, "line-loss", 0, "what a line loses between the two meters of a trade, in per cent")
 	f.BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd
+}
+
+// initParams are the rules of a new chain.
+func initParams(tree, settlement, credit string, lossPercent float64) (ledger.Params, error) {
+	params := ledger.DefaultParams()
+	if settlement == ledger.SettleFirst || lossPercent < 0 || lossPercent > 50 {
+		return params, usagef("--settlement %q: %s or %s; --line-loss %v: 0 to 50", settlement, ledger.SettleByMeters, ledger.SettleByPaper, lossPercent)
+	}
+	if credit != ledger.CreditRobust && credit != ledger.CreditPaper {
+		return params, usagef("--credit %q: %s or %s", credit, ledger.CreditRobust, ledger.CreditPaper)
+	}
+	params.Tree, params.Settlement, params.LossE4 = tree, settlement, int64(lossPercent*100+0.5)
+	return params.WithCredit(credit), nil
+}
+
+// judges reads arbiters or auditors, each an ID=KEY.
+func judges(words []string) (out []ledger.Arbiter) {
+	for _, a := range words {
+		id, key, _ := strings.Cut(a, "=")
+		out = append(out, ledger.Arbiter{ID: id, PublicKey: seal.PublicKey(key)})
+	}
+	return out
 }
 
 // readOverheads reads w(i,j) of n aggregators. What the numbers may be is the
