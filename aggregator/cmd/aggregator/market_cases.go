@@ -11,7 +11,6 @@ import (
 	"os"
 	"path/filepath"
 	"text/tabwriter"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -118,26 +117,12 @@ list of those who may not trade.`,
 	return cmd
 }
 
-// arbiterFlags say who decides, and by which centre's connection.
-type arbiterFlags struct {
-	config, arbiter, key string
-	wait                 time.Duration
-}
-
-func (a *arbiterFlags) add(cmd *cobra.Command) {
-	f := cmd.Flags()
-	f.StringVar(&a.config, "config", "", "configuration file of a centre, whose connection is used (YAML)")
-	f.StringVar(&a.arbiter, "arbiter", "", "id of the arbiter, as the genesis names it")
-	f.StringVar(&a.key, "key", "", "file with the arbiter's key (PEM)")
-	f.DurationVar(&a.wait, "wait", 30*time.Second, "how long to wait for the chain")
-}
-
 var findings = map[string]fairwattpb.Finding{
 	"seller": fairwattpb.Finding_FINDING_SELLER, "buyer": fairwattpb.Finding_FINDING_BUYER, "neither": fairwattpb.Finding_FINDING_NEITHER,
 }
 
 func marketVerdictCommand() *cobra.Command {
-	var by arbiterFlags
+	var by judgeFlags
 	var trade, finding, grounds string
 	cmd := &cobra.Command{
 		Use:   "verdict --config FILE --arbiter ID --key FILE --trade ID --finding seller|buyer|neither --grounds FILE",
@@ -150,7 +135,7 @@ the file itself does not: keep it.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			found, ok := findings[finding]
 			switch {
-			case by.arbiter == "" || by.key == "" || trade == "" || grounds == "":
+			case by.id == "" || by.key == "" || trade == "" || grounds == "":
 				return usagef("--arbiter, --key, --trade and --grounds are required")
 			case !ok:
 				return usagef("--finding %.60q: seller, buyer or neither", finding)
@@ -164,10 +149,10 @@ the file itself does not: keep it.`,
 				return err
 			}
 			v := &fairwattpb.Verdict{TradeId: trade, Finding: found, TextHash: hash}
-			return withCentre(cmd, by.config, by.wait, func(ctx context.Context, c *mc.Centre) error { return c.Verdict(ctx, by.arbiter, key, v) })
+			return by.run(cmd, func(ctx context.Context, c *mc.Centre) error { return c.Verdict(ctx, by.id, key, v) })
 		},
 	}
-	by.add(cmd)
+	by.add(cmd, "arbiter")
 	cmd.Flags().StringVar(&trade, "trade", "", "id of the trade")
 	cmd.Flags().StringVar(&finding, "finding", "", "who is at fault: seller, buyer or neither")
 	cmd.Flags().StringVar(&grounds, "grounds", "", "file with the grounds")
@@ -192,7 +177,7 @@ func hashOf(file string) ([]byte, error) {
 }
 
 func marketGrantCommand() *cobra.Command {
-	var by arbiterFlags
+	var by judgeFlags
 	var to, amount, reference string
 	cmd := &cobra.Command{
 		Use:   "grant --config FILE --arbiter ID --key FILE --to ID --amount AMOUNT --reference TEXT",
@@ -202,7 +187,7 @@ second arbiter says the same.`,
 		Example: "  aggregator market grant --config mc.yaml --arbiter ada --key ada.key --to house-1 --amount 0.40 --reference case-17",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if by.arbiter == "" || by.key == "" || to == "" || reference == "" {
+			if by.id == "" || by.key == "" || to == "" || reference == "" {
 				return usagef("--arbiter, --key, --to and --reference are required")
 			}
 			micro, err := wire.ParseMoney(amount)
@@ -214,10 +199,10 @@ second arbiter says the same.`,
 				return err
 			}
 			g := &fairwattpb.Grant{Reference: reference, To: to, AmountMicro: micro}
-			return withCentre(cmd, by.config, by.wait, func(ctx context.Context, c *mc.Centre) error { return c.Grant(ctx, by.arbiter, key, g) })
+			return by.run(cmd, func(ctx context.Context, c *mc.Centre) error { return c.Grant(ctx, by.id, key, g) })
 		},
 	}
-	by.add(cmd)
+	by.add(cmd, "arbiter")
 	f := cmd.Flags()
 	f.StringVar(&to, "to", "", "whose wallet")
 	f.StringVar(&amount, "amount", "", "amount in currency units, up to six decimals")

@@ -15,7 +15,6 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/sync/errgroup"
 
 	"fairwatt/aggregator/ledger"
 	"fairwatt/aggregator/mc"
@@ -262,42 +261,13 @@ record counter and may be stopped and started at any moment.`,
 	return cmd
 }
 
-// withCentre does one thing with a centre that follows the chain meanwhile.
-func withCentre(cmd *cobra.Command, config string, wait time.Duration, do func(context.Context, *mc.Centre) error) error {
-	var c mcConfig
-	if err := readConfig(config, &c); err != nil {
-		return err
-	}
-	if c.LogLevel == "" {
-		c.LogLevel = "error" // the result says what matters
-	}
-	log, err := logger(cmd, c.LogLevel)
-	if err != nil {
-		return err
-	}
-	centre, closeAll, err := openCentre(c, log.Logger, nil)
-	if err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(cmd.Context(), wait)
-	defer cancel()
-	g, running := errgroup.WithContext(ctx)
-	running, stop := context.WithCancel(running)
-	g.Go(func() error { return centre.Record(running) })
-	g.Go(func() error {
-		defer stop()
-		return do(running, centre)
-	})
-	return errors.Join(g.Wait(), closeAll())
-}
-
 func mcRegisterCommand() *cobra.Command {
-	var config, id, site, key string
+	var centre centreFlags
+	var id, site, key string
 	var roles, meterNames []string
 	var class float64
 	var rated int64
 	var simulated bool
-	var wait time.Duration
 	cmd := &cobra.Command{
 		Use:   "register --config FILE --id ID --site SITE --role seller|buyer --key KEY",
 		Short: "Admit a participant to the chain",
@@ -334,7 +304,7 @@ go on the chain. --meter registers its meters too, without which it cannot trade
 			if err != nil {
 				return err
 			}
-			return withCentre(cmd, config, wait, func(ctx context.Context, c *mc.Centre) error {
+			return centre.run(cmd, func(ctx context.Context, c *mc.Centre) error {
 				if err := c.Register(ctx, r); err != nil {
 					return err
 				}
@@ -347,8 +317,8 @@ go on the chain. --meter registers its meters too, without which it cannot trade
 			})
 		},
 	}
+	centre.add(cmd)
 	f := cmd.Flags()
-	f.StringVar(&config, "config", "", "configuration file (YAML)")
 	f.StringVar(&id, "id", "", "the participant's id: a-z, 0-9, -")
 	f.StringVar(&site, "site", "", "its site, as in its MQTT topics")
 	f.StringSliceVar(&roles, "role", nil, "seller, buyer (repeatable)")
@@ -357,14 +327,13 @@ go on the chain. --meter registers its meters too, without which it cannot trade
 	f.StringSliceVar(&meterNames, "meter", nil, "name of a meter in its agent's configuration; on the chain it is ID-NAME (repeatable)")
 	f.Int64Var(&rated, "rated-w", 25_000, "the most that the meters' branches carry, in W")
 	f.BoolVar(&simulated, "simulated", false, "its values come from a simulation")
-	f.DurationVar(&wait, "wait", 30*time.Second, "how long to wait for the chain")
 	return cmd
 }
 
 func mcDepositCommand() *cobra.Command {
-	var config, to, amount, reference string
+	var centre centreFlags
+	var to, amount, reference string
 	var bond bool
-	var wait time.Duration
 	cmd := &cobra.Command{
 		Use:   "deposit --config FILE --to ID --amount AMOUNT --reference TEXT",
 		Short: "Credit a participant's wallet",
@@ -386,16 +355,15 @@ promise twice its bond in open trades.`,
 				return usagef("--amount: %w", err)
 			}
 			d := &fairwattpb.Deposit{To: to, AmountMicro: micro, Reference: reference, Bond: bond}
-			return withCentre(cmd, config, wait, func(ctx context.Context, c *mc.Centre) error { return c.Deposit(ctx, d) })
+			return centre.run(cmd, func(ctx context.Context, c *mc.Centre) error { return c.Deposit(ctx, d) })
 		},
 	}
+	centre.add(cmd)
 	f := cmd.Flags()
-	f.StringVar(&config, "config", "", "configuration file (YAML)")
 	f.StringVar(&to, "to", "", "whose wallet")
 	f.StringVar(&amount, "amount", "", "amount in currency units, up to six decimals")
 	f.StringVar(&reference, "reference", "", "reference of the payment, used once")
 	f.BoolVar(&bond, "bond", false, "into the bond instead of the wallet")
-	f.DurationVar(&wait, "wait", 30*time.Second, "how long to wait for the chain")
 	return cmd
 }
 

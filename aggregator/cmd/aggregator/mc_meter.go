@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -13,17 +12,16 @@ import (
 
 // meterFlags describe one meter.
 type meterFlags struct {
-	config, owner, meter, site, direction, serial string
-	rated, start                                  int64
-	class                                         float64
-	wait                                          time.Duration
+	centreFlags
+	owner, meter, site, direction, serial string
+	rated, start                          int64
+	class                                 float64
 }
 
 func (m *meterFlags) add(cmd *cobra.Command, all bool) {
+	m.centreFlags.add(cmd)
 	f := cmd.Flags()
-	f.StringVar(&m.config, "config", "", "configuration file (YAML)")
 	f.StringVar(&m.meter, "meter", "", "its id on the chain: the owner's id, '-' and the name in the agent's configuration")
-	f.DurationVar(&m.wait, "wait", 30*time.Second, "how long to wait for the chain")
 	if !all {
 		return
 	}
@@ -93,7 +91,7 @@ func mcMeterAddCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return withCentre(cmd, m.config, m.wait, func(ctx context.Context, c *mc.Centre) error { return c.RegisterMeter(ctx, r) })
+			return m.run(cmd, func(ctx context.Context, c *mc.Centre) error { return c.RegisterMeter(ctx, r) })
 		},
 	}
 	m.add(cmd, true)
@@ -120,7 +118,7 @@ chain has it. The old one must measure no trade; its id is not used again.`,
 				return usagef("--old and --old-end-wh, 0 or more, are required")
 			}
 			change := &fairwattpb.MeterChange{Old: old, OldEndWh: end, New: r}
-			return withCentre(cmd, m.config, m.wait, func(ctx context.Context, c *mc.Centre) error { return c.ChangeMeter(ctx, change) })
+			return m.run(cmd, func(ctx context.Context, c *mc.Centre) error { return c.ChangeMeter(ctx, change) })
 		},
 	}
 	m.add(cmd, true)
@@ -143,7 +141,7 @@ func mcMeterRetireCommand() *cobra.Command {
 				return usagef("--meter and --end-wh, 0 or more, are required")
 			}
 			r := &fairwattpb.MeterRetire{Meter: m.meter, EndWh: end}
-			return withCentre(cmd, m.config, m.wait, func(ctx context.Context, c *mc.Centre) error { return c.RetireMeter(ctx, r) })
+			return m.run(cmd, func(ctx context.Context, c *mc.Centre) error { return c.RetireMeter(ctx, r) })
 		},
 	}
 	m.add(cmd, false)

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -11,8 +10,8 @@ import (
 )
 
 func mcReverseCommand() *cobra.Command {
-	var config, deposit, reason string
-	var wait time.Duration
+	var centre centreFlags
+	var deposit, reason string
 	cmd := &cobra.Command{
 		Use:   "reverse --config FILE --deposit REFERENCE --reason TEXT",
 		Short: "Ask for a deposit to be taken back",
@@ -25,20 +24,19 @@ auditor approves it (market approve), as long as its member has the money.`,
 				return usagef("--deposit and --reason are required")
 			}
 			r := &fairwattpb.Reversal{Deposit: deposit, Reason: reason}
-			return withCentre(cmd, config, wait, func(ctx context.Context, c *mc.Centre) error { return c.Reverse(ctx, r) })
+			return centre.run(cmd, func(ctx context.Context, c *mc.Centre) error { return c.Reverse(ctx, r) })
 		},
 	}
+	centre.add(cmd)
 	f := cmd.Flags()
-	f.StringVar(&config, "config", "", "configuration file (YAML)")
 	f.StringVar(&deposit, "deposit", "", "reference of the deposit")
 	f.StringVar(&reason, "reason", "", "why")
-	f.DurationVar(&wait, "wait", 30*time.Second, "how long to wait for the chain")
 	return cmd
 }
 
 func mcPayoutCommand() *cobra.Command {
-	var config, member, id, reference string
-	var wait time.Duration
+	var centre centreFlags
+	var member, id, reference string
 	cmd := &cobra.Command{
 		Use:   "payout --config FILE --member ID --withdrawal ID --reference TEXT",
 		Short: "Say that the bank has paid a withdrawal",
@@ -52,21 +50,20 @@ the genesis' payout_ms goes back into the wallet.`,
 				return usagef("--member, --withdrawal and --reference are required")
 			}
 			p := &fairwattpb.Payout{Member: member, WithdrawalId: id, BankReference: reference}
-			return withCentre(cmd, config, wait, func(ctx context.Context, c *mc.Centre) error { return c.PayOut(ctx, p) })
+			return centre.run(cmd, func(ctx context.Context, c *mc.Centre) error { return c.PayOut(ctx, p) })
 		},
 	}
+	centre.add(cmd)
 	f := cmd.Flags()
-	f.StringVar(&config, "config", "", "configuration file (YAML)")
 	f.StringVar(&member, "member", "", "whose withdrawal")
 	f.StringVar(&id, "withdrawal", "", "its id")
 	f.StringVar(&reference, "reference", "", "the bank's reference of the payment")
-	f.DurationVar(&wait, "wait", 30*time.Second, "how long to wait for the chain")
 	return cmd
 }
 
 func marketApproveCommand() *cobra.Command {
-	var config, auditor, keyFile, deposit, member, id string
-	var wait time.Duration
+	var by judgeFlags
+	var deposit, member, id string
 	cmd := &cobra.Command{
 		Use:   "approve --config FILE --auditor ID --key FILE (--deposit REFERENCE | --member ID --withdrawal ID)",
 		Short: "Approve a deposit, a reversal or a withdrawal as an auditor",
@@ -77,24 +74,21 @@ the bank's own statement first.`,
   aggregator market approve --config mc.yaml --auditor eve --key eve.key --member house-1 --withdrawal w-1`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if auditor == "" || keyFile == "" || (deposit == "") == (member == "" || id == "") || deposit != "" && member+id != "" {
+			if by.id == "" || by.key == "" || (deposit == "") == (member == "" || id == "") || deposit != "" && member+id != "" {
 				return usagef("--auditor, --key, and either --deposit or --member and --withdrawal are required")
 			}
-			key, err := mc.ReadKey(keyFile)
+			key, err := mc.ReadKey(by.key)
 			if err != nil {
 				return err
 			}
 			a := &fairwattpb.Approval{Deposit: deposit, Member: member, WithdrawalId: id}
-			return withCentre(cmd, config, wait, func(ctx context.Context, c *mc.Centre) error { return c.Approve(ctx, auditor, key, a) })
+			return by.run(cmd, func(ctx context.Context, c *mc.Centre) error { return c.Approve(ctx, by.id, key, a) })
 		},
 	}
+	by.add(cmd, "auditor")
 	f := cmd.Flags()
-	f.StringVar(&config, "config", "", "configuration file of a centre, whose connection is used (YAML)")
-	f.StringVar(&auditor, "auditor", "", "id of the auditor, as the genesis names it")
-	f.StringVar(&keyFile, "key", "", "file with the auditor's key (PEM)")
 	f.StringVar(&deposit, "deposit", "", "reference of a deposit that waits, or whose reversal does")
 	f.StringVar(&member, "member", "", "whose withdrawal")
 	f.StringVar(&id, "withdrawal", "", "its id")
-	f.DurationVar(&wait, "wait", 30*time.Second, "how long to wait for the chain")
 	return cmd
 }

@@ -77,21 +77,10 @@ a restart. Afterwards it may take the place of the old one.`,
 	return cmd
 }
 
-// centreFlags are those of a command that puts one record on the chain.
-type centreFlags struct {
-	config string
-	wait   time.Duration
-}
-
-func (c *centreFlags) add(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&c.config, "config", "", "configuration file (YAML)")
-	cmd.Flags().DurationVar(&c.wait, "wait", 30*time.Second, "how long to wait for the chain")
-}
-
 // request reads a request for the chain of the centre's genesis.
-func (c *centreFlags) request(path string) (*mc.Join, error) {
+func (f *centreFlags) request(path string) (*mc.Join, error) {
 	var conf mcConfig
-	if err := readConfig(c.config, &conf); err != nil {
+	if err := readConfig(f.config, &conf); err != nil {
 		return nil, err
 	}
 	g, err := mc.ReadGenesis(conf.Genesis)
@@ -140,7 +129,7 @@ have to admit it.`,
 					return err
 				}
 			}
-			return withCentre(cmd, c.config, c.wait, func(ctx context.Context, centre *mc.Centre) error {
+			return c.run(cmd, func(ctx context.Context, centre *mc.Centre) error {
 				return centre.Admit(ctx, j, mc.Terms{TrustE4: int64(trust*10_000 + 0.5), OverheadUs: overhead})
 			})
 		},
@@ -172,7 +161,7 @@ func mcRekeyCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return withCentre(cmd, c.config, c.wait, func(ctx context.Context, centre *mc.Centre) error { return centre.Rekey(ctx, j) })
+			return c.run(cmd, func(ctx context.Context, centre *mc.Centre) error { return centre.Rekey(ctx, j) })
 		},
 	}
 	c.add(cmd)
@@ -194,7 +183,7 @@ four remain. A candidate, or another centre, leaves at once.`,
 			if id == "" {
 				return usagef("--id is required")
 			}
-			return withCentre(cmd, c.config, c.wait, func(ctx context.Context, centre *mc.Centre) error { return centre.Retire(ctx, id) })
+			return c.run(cmd, func(ctx context.Context, centre *mc.Centre) error { return centre.Retire(ctx, id) })
 		},
 	}
 	c.add(cmd)
@@ -215,7 +204,7 @@ func mcMoveCommand() *cobra.Command {
 			if id == "" || address == "" {
 				return usagef("--id and --address are required")
 			}
-			return withCentre(cmd, c.config, c.wait, func(ctx context.Context, centre *mc.Centre) error { return centre.Move(ctx, id, address) })
+			return c.run(cmd, func(ctx context.Context, centre *mc.Centre) error { return centre.Move(ctx, id, address) })
 		},
 	}
 	c.add(cmd)
