@@ -24,6 +24,11 @@ func (s *soak) check(ctx context.Context) error {
 	}
 	for _, p := range s.all {
 		s.report.ViewChanges = max(s.report.ViewChanges, p.heard.Views)
+		for to, f := range p.out {
+			if !f.used {
+				s.report.breaks("the link of %s to %s went round its forwarder: a cut of it cut nothing", p.id, to)
+			}
+		}
 	}
 	chains := make([]*store.Store, 0, len(s.all))
 	defer func() {

@@ -22,6 +22,7 @@ type forwarder struct {
 	cut   bool
 	hold  chan struct{} // closed while bytes may pass
 	conns map[net.Conn]bool
+	used  bool // something was carried
 	work  sync.WaitGroup
 }
 
@@ -68,6 +69,9 @@ func (f *forwarder) carry(ctx context.Context, in net.Conn) {
 		return
 	}
 	defer f.drop(out)
+	f.mu.Lock()
+	f.used = true
+	f.mu.Unlock()
 	var both sync.WaitGroup
 	both.Go(func() { f.copy(out, in) })
 	both.Go(func() { f.copy(in, out) })

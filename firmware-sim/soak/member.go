@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -26,7 +27,8 @@ import (
 // A spec is what a process is told of the data aggregator that it is to be.
 type spec struct {
 	ID, Dir, Listen, Broker string
-	Peers                   map[string]string
+	// Through are the forwarders that stand before the addresses of the chain.
+	Through map[string]string
 	// Hostile lets it take orders to lie.
 	Hostile bool
 	Seed    uint64
@@ -96,9 +98,15 @@ func (m *member) make(dir string) (*aggregator.DA, error) {
 	if err != nil {
 		return nil, err
 	}
+	peers := make(map[string]string)
+	for _, da := range genesis.DAs() {
+		if da.ID != m.spec.ID {
+			peers[da.ID] = da.Address
+		}
+	}
 	var link aggregator.Link
 	link, err = peer.NewGRPC(peer.Config{
-		Self: m.spec.ID, ListenAddr: m.spec.Listen, Peers: m.spec.Peers, TLS: mc.PeerTLS(cert, pool), Logger: m.log,
+		Self: m.spec.ID, ListenAddr: m.spec.Listen, Peers: peers, TLS: mc.PeerTLS(cert, pool), Logger: m.log, Dialer: m.dial,
 	})
 	if err != nil {
 		return nil, err
@@ -116,6 +124,16 @@ func (m *member) make(dir string) (*aggregator.DA, error) {
 	return aggregator.New(aggregator.Config{ID: m.spec.ID, Dir: m.spec.Dir, Software: "soak"}, aggregator.Deps{
 		Genesis: genesis, Key: key, Link: link, Pipes: []mqtt.Pipe{pipe}, Disk: m.disk, Logger: m.log,
 	})
+}
+
+// dial goes through the forwarder of an address.
+func (m *member) dial(ctx context.Context, addr string) (net.Conn, error) {
+	through, ok := m.spec.Through[addr]
+	if !ok {
+		return nil, fmt.Errorf("dial %s: no forwarder stands before it", addr)
+	}
+	var d net.Dialer
+	return d.DialContext(ctx, "tcp", through)
 }
 
 // disk is the slowness of the disk, which is what is played here.

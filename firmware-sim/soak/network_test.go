@@ -18,23 +18,9 @@ func TestNetwork(t *testing.T) {
 	if err := n.Permitted(); err != nil {
 		t.Skipf("no network namespaces here: %v", err)
 	}
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
 	cfg := DefaultConfig()
 	cfg.DAs, cfg.For, cfg.Dir, cfg.Standstill, cfg.Network = 4, 25*time.Second, t.TempDir(), time.Minute, n
-	var out bytes.Buffer
-	r, err := Run(t.Context(), cfg, Options{Member: []string{self, memberArg}, Out: &out})
-	if err != nil {
-		t.Fatalf("%v\n%s", err, &out)
-	}
-	var text bytes.Buffer
-	r.Print(&text)
-	t.Logf("%s%s", &out, &text)
-	if len(r.Broken) > 0 {
-		t.Errorf("promises broken: %q", r.Broken)
-	}
+	soaked(t, cfg)
 }
 
 // What a forwarder with a delay carries comes whole, in order, and late by the delay.

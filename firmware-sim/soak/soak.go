@@ -160,7 +160,7 @@ func (s *soak) foundProcesses(specs []mc.DASpec) ([]*forwarder, error) {
 	for i, da := range specs {
 		s.broker.Admit(da.ID, grid.RoleDA)
 		p := &process{id: da.ID, dir: filepath.Join(s.cfg.Dir, da.ID), command: s.opts.Member, number: i, out: make(map[string]*forwarder)}
-		p.spec = spec{ID: da.ID, Dir: filepath.Join(p.dir, "data"), Listen: da.Address, Peers: make(map[string]string), Seed: s.cfg.Seed, Hostile: i == s.hostile()}
+		p.spec = spec{ID: da.ID, Dir: filepath.Join(p.dir, "data"), Listen: da.Address, Through: make(map[string]string), Seed: s.cfg.Seed, Hostile: i == s.hostile()}
 		for _, other := range specs {
 			if other.ID == da.ID {
 				continue
@@ -169,7 +169,7 @@ func (s *soak) foundProcesses(specs []mc.DASpec) ([]*forwarder, error) {
 			if err != nil {
 				return nil, err
 			}
-			p.out[other.ID], p.spec.Peers[other.ID] = f, f.address()
+			p.out[other.ID], p.spec.Through[other.Address] = f, f.address()
 			forwarders = append(forwarders, f)
 		}
 		if s.spaces != nil {

@@ -36,18 +36,13 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// A short soak: processes, deeds of many kinds, and nothing lost. How long the chain
-// may stand still is generous: other tests use the same cores.
-func TestShortSoak(t *testing.T) {
-	if os.Getenv("FAIRWATT_LONG") == "" {
-		t.Skip("takes half a minute: set FAIRWATT_LONG=1")
-	}
+// soaked runs a soak whose members are this test's program, and wants its promises kept.
+func soaked(t *testing.T, cfg Config) *Report {
+	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	cfg := DefaultConfig()
-	cfg.For, cfg.Dir, cfg.Standstill = 25*time.Second, t.TempDir(), time.Minute
 	var out bytes.Buffer
 	r, err := Run(t.Context(), cfg, Options{Member: []string{self, memberArg}, Out: &out})
 	if err != nil {
@@ -59,6 +54,18 @@ func TestShortSoak(t *testing.T) {
 	if len(r.Broken) > 0 {
 		t.Errorf("promises broken: %q", r.Broken)
 	}
+	return r
+}
+
+// A short soak: processes, deeds of many kinds, and nothing lost. How long the chain
+// may stand still is generous: other tests use the same cores.
+func TestShortSoak(t *testing.T) {
+	if os.Getenv("FAIRWATT_LONG") == "" {
+		t.Skip("takes half a minute: set FAIRWATT_LONG=1")
+	}
+	cfg := DefaultConfig()
+	cfg.For, cfg.Dir, cfg.Standstill = 25*time.Second, t.TempDir(), time.Minute
+	r := soaked(t, cfg)
 	if r.Sent < 500 || r.Final != r.Sent || len(r.Deeds) < 3 || r.Height < 20 {
 		t.Errorf("%d of %d records final in %d blocks, %d deeds", r.Final, r.Sent, r.Height, len(r.Deeds))
 	}
