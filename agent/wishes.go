@@ -142,7 +142,8 @@ func (a *Agent) obeyTrade(c *wire.Command) (string, error) {
 	if c.AmountMicro <= 0 || c.AmountMicro > 1e18 {
 		return "", badValue("amount_micro: %d; use 1 to 1000000000000000000", c.AmountMicro)
 	}
-	if c.Do == word.DoOut {
+	switch c.Do {
+	case word.DoOut:
 		if c.Payee == "" || len(c.Payee) > wire.MaxTextBytes {
 			return "", badValue("payee: %q; name the bank account in 1 to %d bytes", c.Payee, wire.MaxTextBytes)
 		}
@@ -151,11 +152,12 @@ func (a *Agent) obeyTrade(c *wire.Command) (string, error) {
 		text, err := a.queueRecord(&fairwattpb.Record{Body: &fairwattpb.Record_Withdrawal{Withdrawal: &fairwattpb.Withdrawal{
 			WithdrawalId: id, AmountMicro: c.AmountMicro, PayeeHash: hash[:]}}})
 		return "withdrawal " + id + " is " + text, err
-	}
-	if c.Do == word.DoBond {
+	case word.DoBond:
 		return a.queueRecord(&fairwattpb.Record{Body: &fairwattpb.Record_Bond{Bond: &fairwattpb.Bond{AmountMicro: c.AmountMicro}}})
+	case word.DoUnbond:
+		return a.queueRecord(&fairwattpb.Record{Body: &fairwattpb.Record_Unbond{Unbond: &fairwattpb.Unbond{AmountMicro: c.AmountMicro}}})
 	}
-	return a.queueRecord(&fairwattpb.Record{Body: &fairwattpb.Record_Unbond{Unbond: &fairwattpb.Unbond{AmountMicro: c.AmountMicro}}})
+	return "", notTrading("do: %q is no word of trades", c.Do)
 }
 
 // validTradeID says whether a record may name such a trade.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -206,12 +207,10 @@ func series(a Archive, r *http.Request) (any, error) {
 	if span == "" {
 		span = Spans[0]
 	}
-	for _, known := range Spans {
-		if span == known {
-			return a.Series(r.PathValue("site"), r.PathValue("id"), span)
-		}
+	if !slices.Contains(Spans, span) {
+		return nil, refuse(http.StatusBadRequest, "span=%s is not one of %s", brief.Quote(span), strings.Join(Spans, ", "))
 	}
-	return nil, refuse(http.StatusBadRequest, "span=%s is not one of %s", brief.Quote(span), strings.Join(Spans, ", "))
+	return a.Series(r.PathValue("site"), r.PathValue("id"), span)
 }
 
 func story(a Archive, r *http.Request, kind string) (any, error) {
