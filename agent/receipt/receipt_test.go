@@ -1,6 +1,7 @@
 package receipt
 
 import (
+	"crypto/ed25519"
 	"math"
 	"slices"
 	"strings"
@@ -276,4 +277,47 @@ func FuzzReceipts(f *testing.F) {
 			t.Fatalf("one voice made %d outcomes", len(v))
 		}
 	})
+}
+
+// When the members change, f+1 is counted anew and among them alone: the word of one
+// that has left counts no more, nor does what it said before.
+func TestOnlyTheMembersOfNowCount(t *testing.T) {
+	das, _ := receipttest.DAs(8)
+	of := func(members ...int) map[string]ed25519.PublicKey {
+		out := make(map[string]ed25519.PublicKey)
+		for _, k := range members {
+			out[das[k].ID] = das[k].Key.Public().(ed25519.PublicKey)
+		}
+		return out
+	}
+	r := New(receipttest.Chain, of(0, 1, 2, 3), nil)
+	said := func(what string, da int, raw []byte, want int) {
+		t.Helper()
+		got, err := r.Add(das[da].ID, raw)
+		if err != nil || len(got) != want {
+			t.Errorf("%s: %d outcomes, want %d: %v", what, len(got), want, err)
+		}
+	}
+	done := entry(1, true, "", "")
+	said("one that leaves", 0, das[0].Receipt(t, 7, done), 0)
+	said("one that leaves is busy", 0, das[0].Busy(t, 0, 5, 100), 0)
+	said("one that stays is busy", 1, das[1].Busy(t, 0, 5, 100), 1)
+	r.Members(of(1, 2, 3, 4))
+	if got, err := r.Add(das[0].ID, das[0].Receipt(t, 7, done)); err == nil || len(got) != 0 {
+		t.Errorf("one that has left: %d outcomes, %v", len(got), err)
+	}
+	said("the first of now", 1, das[1].Receipt(t, 7, done), 0)
+	said("the second of now", 4, das[4].Receipt(t, 7, done), 1)
+
+	r = New(receipttest.Chain, of(0, 1, 2, 3), nil)
+	said("one that leaves is busy", 0, das[0].Busy(t, 0, 5, 100), 0)
+	r.Members(of(1, 2, 3, 4))
+	said("the first that is busy now", 1, das[1].Busy(t, 0, 5, 100), 0)
+	said("the second that is busy now", 2, das[2].Busy(t, 0, 5, 100), 1)
+
+	r.Members(of(1, 2, 3, 4, 5, 6, 7))
+	other := entry(2, true, "", "")
+	for k, da := range []int{1, 5, 7} { // of seven, two may lie
+		said("of seven", da, das[da].Receipt(t, 8, other), k/2)
+	}
 }
