@@ -61,6 +61,9 @@ func TestArchiveOfATrade(t *testing.T) {
 		if _, err := da.Archive().Proof(hexOf(b.payID)); !errors.Is(err, console.ErrNotKept) {
 			t.Errorf("a proof without outcomes: %v", err)
 		}
+		if d, ok, err := da.Archive().Block(s.Entries[0].Height); err != nil || !ok || d.Kept {
+			t.Errorf("what the block did is not kept any more: %+v, %v", d, err)
+		}
 	})
 }
 
