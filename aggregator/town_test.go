@@ -1,6 +1,7 @@
 package aggregator_test
 
 import (
+	"cmp"
 	"context"
 	"crypto"
 	"crypto/ed25519"
@@ -117,6 +118,7 @@ type town struct {
 	net    *peer.Memory
 	pipe   func(id string) mqtt.Pipe                          // nil: the broker's
 	link   func(id string, l aggregator.Link) aggregator.Link // nil: as it is
+	log    map[string]slog.Handler                            // by data aggregator; without one nothing is logged
 
 	mu   sync.Mutex
 	das  map[string]*aggregator.DA
@@ -155,7 +157,7 @@ func (w *town) start(id string) {
 	}
 	da, err := aggregator.New(aggregator.Config{ID: id, Dir: filepath.Join(w.dir, id), RecordsPerS: 1e6, Burst: 1e6}, aggregator.Deps{
 		Genesis: w.g, Key: ledgertest.Key(id), MoreKeys: []crypto.Signer{ledgertest.Key(id + "-2")}, Link: link, Pipes: pipes,
-		Logger: slog.New(slog.DiscardHandler)})
+		Logger: slog.New(cmp.Or[slog.Handler](w.log[id], slog.DiscardHandler))})
 	if err != nil {
 		w.t.Fatal(err)
 	}
