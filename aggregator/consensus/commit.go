@@ -56,7 +56,7 @@ func (n *Node) commit(cb *fairwattpb.CertifiedBlock, height uint64) (ends bool, 
 	n.pool.Remove(decision.RecordIDs, true, time.Now())
 	n.height.Store(height)
 	n.count.blocks.Add(1)
-	n.progress.Store(time.Now().UnixNano())
+	n.progressed(time.Now())
 	n.mu.Lock()
 	close(n.commits)
 	n.commits = make(chan struct{})

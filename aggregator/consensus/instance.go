@@ -52,7 +52,7 @@ type instance struct {
 	work   sync.WaitGroup
 	bft    *smart.Consensus
 	log    *keeper
-	ticks  [2]*time.Ticker
+	pulses [2]*pulse
 	queues map[string]chan *peerpb.Frame
 	large  map[string]chan struct{} // holds a token for each large frame in the queue
 	resend *protos.PrePrepare       // to be sent once after a restart
@@ -163,12 +163,12 @@ func (n *Node) open(ctx context.Context, epoch Epoch, entered bool, r *Resumptio
 	md.ViewId = max(md.GetViewId(), i.log.book.Entered())
 	i.view.Store(md.GetViewId())
 	i.viewFrom.Store(time.Now().UnixNano())
-	i.ticks = [2]*time.Ticker{time.NewTicker(tick), time.NewTicker(tick)}
+	i.pulses = [2]*pulse{n.newPulse(func() bool { return i.leader(i.view.Load()) == i.self }), n.newPulse(func() bool { return false })}
 	i.bft = &smart.Consensus{
 		Config: i.settings(i.log.book.Seq() > md.GetLatestSequence()+1), Application: i, Assembler: i,
 		WAL: i.log, WALInitialContent: initial, Comm: i, Signer: i, Verifier: i, RequestInspector: i,
 		Synchronizer: i, Logger: lib, Metadata: md, LastProposal: last, LastSignatures: signatures,
-		Scheduler: i.ticks[0].C, ViewChangerTicker: i.ticks[1].C,
+		Scheduler: i.pulses[0].c, ViewChangerTicker: i.pulses[1].c,
 	}
 	if n.adjust != nil {
 		n.adjust(i.bft)
@@ -299,8 +299,8 @@ func (i *instance) stop() {
 	case <-timeout.C:
 		i.node.log.Error("agreement did not stop, leaving it behind", "epoch", i.epoch.Number)
 	}
-	for _, t := range i.ticks {
-		t.Stop()
+	for _, p := range i.pulses {
+		p.end()
 	}
 	if err := i.log.file.Close(); err != nil {
 		i.node.log.Warn("close log", "epoch", i.epoch.Number, "err", err)

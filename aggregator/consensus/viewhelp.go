@@ -140,7 +140,7 @@ func (i *instance) newView(view uint64) ([]byte, uint64) {
 // prove sends a member that wishes for views, while no block comes, the new view of
 // the view that this node is in.
 func (i *instance) prove(sender uint64, now time.Time) {
-	if now.Sub(time.Unix(0, i.node.progress.Load())) < i.node.cfg.ViewChangeTimeout {
+	if time.Duration(i.node.quiet.Load()) < i.node.cfg.ViewChangeTimeout {
 		return
 	}
 	raw := i.log.proof()
