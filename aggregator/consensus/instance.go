@@ -282,7 +282,11 @@ func (i *instance) start() error {
 const stopTimeout = 3 * time.Second
 
 func (i *instance) stop() {
+	// Timers of votes look at the context and count as work under this lock, so none
+	// begins once the work is waited for.
+	i.bundles.mu.Lock()
 	i.cancel()
+	i.bundles.mu.Unlock()
 	i.finish(nil)
 	done := make(chan struct{})
 	go func() {
