@@ -277,7 +277,9 @@ func mcRegisterCommand() *cobra.Command {
 		Short: "Admit a participant to the chain",
 		Long: `Admit a participant: put its id, site, roles and public key on the chain, and
 return when it stands there. The id is a pseudonym; who is behind it does not
-go on the chain. --meter registers its meters too, without which it cannot trade.`,
+go on the chain. --meter registers its meters too, without which it cannot trade: by
+its name in the agent's configuration, and with what its register shows now (agent
+check prints it), for a reading that rises faster than --rated-w allows is refused.`,
 		Example: "  aggregator mc register --config community/mc-1/mc.yaml --id pv-1 --site harbour --role seller --meter sold --key ed25519:AAAA...=",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -328,7 +330,7 @@ go on the chain. --meter registers its meters too, without which it cannot trade
 	f.StringSliceVar(&roles, "role", nil, "seller, buyer (repeatable)")
 	f.StringVar(&key, "key", "", "its public key, ed25519:...")
 	f.Float64Var(&class, "meter-class", 1, "accuracy class of its meter, in per cent")
-	f.StringSliceVar(&meterNames, "meter", nil, "name of a meter in its agent's configuration; on the chain it is ID-NAME (repeatable)")
+	f.StringSliceVar(&meterNames, "meter", nil, "NAME of a meter in its agent's configuration, NAME=WH where its register does not stand at 0; on the chain it is ID-NAME (repeatable)")
 	f.Int64Var(&rated, "rated-w", 25_000, "the most that the meters' branches carry, in W")
 	f.BoolVar(&simulated, "simulated", false, "its values come from a simulation")
 	return cmd
