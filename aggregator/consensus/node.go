@@ -35,6 +35,7 @@ type Node struct {
 	adjust func(*smart.Consensus)
 
 	app    sync.Mutex // one call of the application at a time
+	way    way        // of catching up; app guards it
 	intake *handed
 	wakeUp chan struct{} // the main loop is to look at peers' heights
 	heard  chan struct{} // a peer has told what it knows of this node
@@ -73,6 +74,7 @@ type counters struct {
 	blocks, fetched, epochs, viewChanges, complaints, restarts        atomic.Uint64
 	forwarded, pulled, refused, outdated, reinjected                  atomic.Uint64
 	resubmitted, droppedIntake, droppedLater, equivocated, relaysSent atomic.Uint64
+	records                                                           atomic.Uint64
 	rejoins, below, bundles, orphaned                                 atomic.Uint64
 	cutOffs, cutFrames                                                atomic.Uint64
 }
@@ -99,6 +101,9 @@ func New(cfg Config) (*Node, error) {
 	n.height.Store(cfg.App.Height())
 	if err := n.epoch.validate(); err != nil {
 		return nil, fmt.Errorf("consensus: %w", err)
+	}
+	for _, da := range cfg.Liars {
+		n.refuse(da, guard.Refused("snapshot", "a snapshot that did not hold, before this data aggregator began anew"))
 	}
 	return n, nil
 }
