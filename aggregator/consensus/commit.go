@@ -56,6 +56,7 @@ func (n *Node) commit(cb *fairwattpb.CertifiedBlock, height uint64) (ends bool, 
 	n.pool.Remove(decision.RecordIDs, true, time.Now())
 	n.height.Store(height)
 	n.count.blocks.Add(1)
+	n.count.records.Add(uint64(len(decision.RecordIDs)))
 	n.progressed(time.Now())
 	n.mu.Lock()
 	close(n.commits)

@@ -36,6 +36,7 @@ type Node struct {
 	ticks  func() (ticks <-chan time.Time, end func()) // newTicks, but in tests
 
 	app    sync.Mutex // one call of the application at a time
+	way    way        // of catching up; app guards it
 	intake *handed
 	wakeUp chan struct{} // the main loop is to look at peers' heights
 	heard  chan struct{} // a peer has told what it knows of this node
@@ -58,6 +59,7 @@ type Node struct {
 	blocks   blockStore
 	sights   sights
 	progress atomic.Int64  // when the newest block came, Unix ns
+	failed   atomic.Uint64 // views that have begun, or were promised, since the newest block
 	quiet    atomic.Int64  // how long ago that is in fair time, ns
 	height   atomic.Uint64 // of the newest block, as the application last said
 	votedFor atomic.Uint64 // the height of the newest block that this node voted for
@@ -75,6 +77,7 @@ type counters struct {
 	blocks, fetched, epochs, viewChanges, complaints, restarts        atomic.Uint64
 	forwarded, pulled, refused, outdated, reinjected                  atomic.Uint64
 	resubmitted, droppedIntake, droppedLater, equivocated, relaysSent atomic.Uint64
+	records                                                           atomic.Uint64
 	rejoins, below, bundles, orphaned                                 atomic.Uint64
 	cutOffs, cutFrames                                                atomic.Uint64
 }
@@ -101,6 +104,9 @@ func New(cfg Config) (*Node, error) {
 	n.height.Store(cfg.App.Height())
 	if err := n.epoch.validate(); err != nil {
 		return nil, fmt.Errorf("consensus: %w", err)
+	}
+	for _, da := range cfg.Liars {
+		n.refuse(da, guard.Refused("snapshot", "a snapshot that did not hold, before this data aggregator began anew"))
 	}
 	return n, nil
 }

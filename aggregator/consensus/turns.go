@@ -7,15 +7,27 @@ import "time"
 // be looked at. So silence is measured by turns. Each counts for the time since the one
 // before, and for no more than mostTurn.
 
+// Where one view after the other ends without a block the turns are too short as well:
+// each of them does less than on a machine with time. Then fair time runs slower, until
+// a block comes.
+
 // mostTurn is what one turn counts for at most: a tick that is half a tick late.
 const mostTurn = tick + tick/2
+
+// Fair time runs at half its pace for each failedPart views in a row without a block.
+// Liars that lead one after the other can use that: f of them together get a node to
+// wait for the pace of f/failedPart halvings, and for no more than mostSlower.
+const (
+	failedPart = 2
+	mostSlower = 4
+)
 
 // fairTime is a clock that runs by turns.
 type fairTime struct{ seen, now time.Time }
 
-// turn notes a turn and returns the fair time. The whole of the time counts if the
-// caller says so.
-func (f *fairTime) turn(now time.Time, whole bool) time.Time {
+// turn notes a turn and returns the fair time: a part of what has passed, by how many
+// views have failed, or the whole of it.
+func (f *fairTime) turn(now time.Time, whole bool, failed uint64) time.Time {
 	gone := now.Sub(f.seen)
 	switch {
 	case f.now.IsZero():
@@ -23,7 +35,7 @@ func (f *fairTime) turn(now time.Time, whole bool) time.Time {
 	case whole:
 		f.now = f.now.Add(gone)
 	default:
-		f.now = f.now.Add(min(gone, mostTurn))
+		f.now = f.now.Add(min(gone, mostTurn) >> min(failed/failedPart, mostSlower))
 	}
 	f.seen = now
 	return f.now
@@ -75,7 +87,7 @@ func (n *Node) newPulse(whole func() bool) *pulse {
 			select {
 			case <-p.stop:
 				return
-			case p.c <- f.turn(time.Now(), whole()):
+			case p.c <- f.turn(time.Now(), whole(), n.failed.Load()):
 			}
 		}
 	}()

@@ -3,6 +3,7 @@ package consensus
 import (
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -11,23 +12,29 @@ import (
 func TestFairTime(t *testing.T) {
 	start := time.Unix(1_000_000, 0)
 	for name, tc := range map[string]struct {
-		turns []time.Duration // since the start
-		whole bool
-		want  time.Duration
+		turns  []time.Duration // since the start
+		whole  bool
+		failed uint64
+		want   time.Duration
 	}{
-		"the first turn":           {[]time.Duration{0}, false, 0},
-		"turns in time":            {[]time.Duration{0, tick, 2 * tick}, false, 2 * tick},
-		"just late":                {[]time.Duration{0, mostTurn}, false, mostTurn},
-		"too late":                 {[]time.Duration{0, mostTurn + 1}, false, mostTurn},
-		"a stop":                   {[]time.Duration{0, tick, time.Hour, time.Hour + tick}, false, 2*tick + mostTurn},
-		"a stop of who counts all": {[]time.Duration{0, tick, time.Hour, time.Hour + tick}, true, time.Hour + tick},
-		"ever late":                {[]time.Duration{0, time.Second, 2 * time.Second, 3 * time.Second}, false, 3 * mostTurn},
+		"the first turn":             {[]time.Duration{0}, false, 0, 0},
+		"turns in time":              {[]time.Duration{0, tick, 2 * tick}, false, 0, 2 * tick},
+		"just late":                  {[]time.Duration{0, mostTurn}, false, 0, mostTurn},
+		"too late":                   {[]time.Duration{0, mostTurn + 1}, false, 0, mostTurn},
+		"a stop":                     {[]time.Duration{0, tick, time.Hour, time.Hour + tick}, false, 0, 2*tick + mostTurn},
+		"a stop of who counts all":   {[]time.Duration{0, tick, time.Hour, time.Hour + tick}, true, 0, time.Hour + tick},
+		"ever late":                  {[]time.Duration{0, time.Second, 2 * time.Second, 3 * time.Second}, false, 0, 3 * mostTurn},
+		"a view failed":              {[]time.Duration{0, tick}, false, 1, tick},
+		"two views failed":           {[]time.Duration{0, tick}, false, 2, tick / 2},
+		"eight views failed":         {[]time.Duration{0, time.Second}, false, 8, mostTurn / 16},
+		"many views failed":          {[]time.Duration{0, time.Second}, false, 1e9, mostTurn / 16},
+		"they do not hurry a leader": {[]time.Duration{0, time.Second}, true, 8, time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := fairTime{}
 			var got time.Time
 			for _, at := range tc.turns {
-				got = f.turn(start.Add(at), tc.whole)
+				got = f.turn(start.Add(at), tc.whole, tc.failed)
 			}
 			if got.Sub(start) != tc.want {
 				t.Errorf("%v of fair time, want %v", got.Sub(start), tc.want)
@@ -152,5 +159,48 @@ func TestADeadLeaderIsGivenUpOnABusyMachine(t *testing.T) {
 		if took := time.Since(began); took < 500*time.Millisecond/mostTurn*m.every/2 || took > 30*time.Second {
 			t.Errorf("the next leader's block came after %v", took)
 		}
+	})
+}
+
+// Where no leader can make a block in time, because each message takes longer than the
+// patience of all, timeouts grow until one can, and are as before after it.
+func TestTimeoutsGrowUntilABlockComes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var slow atomic.Bool
+		cfg := lan
+		cfg.Between = func(string, string) time.Duration {
+			if slow.Load() {
+				return 1500 * time.Millisecond
+			}
+			return 0
+		}
+		c := newCluster(t, 4, 1000, cfg)
+		c.wait = 5 * time.Minute
+		c.startAll()
+		c.submit("da2", 100)
+		c.allDecided(c.names...)
+		slow.Store(true)
+		began := time.Now()
+		c.submit("da3", 100)
+		c.allDecided(c.names...)
+		t.Logf("a block after %v, views %v", time.Since(began), c.node("da1").Stats().ViewChanges)
+		slow.Store(false)
+		stop := c.feed("da2", "da3")
+		h := c.apps["da2"].Height()
+		c.until("ten blocks", func() bool { return c.apps["da2"].Height() > h+10 })
+		if got := c.node("da2").failed.Load(); got > 0 {
+			t.Errorf("%d failed views are counted after blocks", got)
+		}
+		_, view, _ := c.node("da2").position()
+		leader := c.names[view%4]
+		c.stop(leader)
+		began = time.Now()
+		other := c.names[(view+1)%4]
+		h = c.apps[other].Height()
+		c.until("a block of the next leader", func() bool { return c.apps[other].Height() > h+1 })
+		if took := time.Since(began); took > 2*time.Second {
+			t.Errorf("the next leader's block came after %v", took)
+		}
+		stop()
 	})
 }

@@ -39,6 +39,16 @@ type watcher struct {
 	block, sign                           seen // the newest block; that or the newest view
 }
 
+// failedViews is how many views have come to nothing since the newest block.
+func (n *Node) failedViews() uint64 {
+	i := n.instance()
+	if i == nil {
+		return 0
+	}
+	shown := i.shown.Load()
+	return max(shown, i.view.Load(), i.log.promised.Load()) - shown
+}
+
 // ledSince is when the leader of now began to lead. A leader must not escape from
 // patience by short epochs, each of which begins a view.
 func (w *watcher) ledSince(i *instance, now time.Time) time.Time {
@@ -94,7 +104,8 @@ type news struct {
 
 func (w *watcher) tick(now time.Time) {
 	n := w.node
-	w.fair.turn(now, false)
+	n.failed.Store(n.failedViews())
+	w.fair.turn(now, false, n.failed.Load())
 	n.quiet.Store(int64(w.block.past(n.progress.Load(), w.fair.now)))
 	epoch, _, _ := n.position()
 	if due(&w.look, now, newsEvery) {
@@ -120,6 +131,7 @@ func (w *watcher) tend(i *instance, now time.Time) {
 	n := w.node
 	led := w.ledSince(i, now)
 	quiet := w.sign.past(max(n.progress.Load(), i.viewFrom.Load()), w.fair.now)
+	i.still.Store(int64(quiet))
 	young := now.Sub(time.Unix(0, i.viewFrom.Load())) < n.cfg.StallTimeout && i.view.Load() > 0
 	// What is sent again while a slow disk is at work makes it no faster.
 	stall := max(n.cfg.StallTimeout, min(max(n.pace.block(now), i.voteStall()), n.cfg.ComplainTimeout))

@@ -186,6 +186,14 @@ func Fetch(ctx context.Context, ask Ask, height uint64, path string, told func(h
 // Incoming is the path of the snapshot that the data aggregator is to begin with.
 func (f Folder) Incoming() string { return filepath.Join(string(f), incoming) }
 
+// Adopt makes the incoming snapshot, of a height, one of those that are kept.
+func (f Folder) Adopt(height uint64) error {
+	if err := os.Rename(f.Incoming(), f.path(height)); err != nil {
+		return fmt.Errorf("keep snapshot of block %d: %w", height, err)
+	}
+	return syncFolder(string(f))
+}
+
 // Open reads the snapshot in a file.
 func Open(path string, chain [32]byte) (s *Snapshot, err error) {
 	file, err := os.Open(path)

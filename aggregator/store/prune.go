@@ -19,7 +19,18 @@ import (
 
 // ErrArchived is in the error of [Store.Block] for a block below the oldest that is
 // kept. The error matches [ErrNotFound] too.
-var ErrArchived = fmt.Errorf("%w: it is older than those kept here; look into the archive, or ask a data aggregator that keeps all", ErrNotFound)
+var ErrArchived error = archivedError{}
+
+type archivedError struct{}
+
+func (archivedError) Error() string {
+	return ErrNotFound.Error() + ": it is older than those kept here; look into the archive, or ask a data aggregator that keeps all"
+}
+
+func (archivedError) Unwrap() error { return ErrNotFound }
+
+// Archived tells who does not know this package what the error is.
+func (archivedError) Archived() bool { return true }
 
 var (
 	// bucketTurns maps a height to the header, with its certificate, of a block whose
