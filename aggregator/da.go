@@ -303,6 +303,7 @@ func (d *DA) committed(st *ledger.Staged, votes int) {
 	d.intake.Final(st)
 	d.mail.Block(st)
 	d.page.Added(st, votes)
+	d.logDeeds(st)
 	d.reports.added(d, st)
 	d.listMoved(st)
 	if st.NewKeys() || st.EndsEpoch() { // guests stay for some epochs

@@ -1,6 +1,7 @@
 package aggregator_test
 
 import (
+	"cmp"
 	"context"
 	"crypto"
 	"crypto/ed25519"
@@ -117,6 +118,7 @@ type town struct {
 	net    *peer.Memory
 	pipe   func(id string) mqtt.Pipe                          // nil: the broker's
 	link   func(id string, l aggregator.Link) aggregator.Link // nil: as it is
+	log    map[string]slog.Handler                            // by data aggregator; without one nothing is logged
 	config func(c *aggregator.Config)                         // nil: nothing to change
 	leapt  map[string][]string                                // who began anew with a snapshot, and whom it names; mu guards it
 
@@ -187,7 +189,7 @@ func (w *town) build(id string, liars []string) (da *aggregator.DA, opened chan 
 	}
 	da, err := aggregator.New(cfg, aggregator.Deps{
 		Genesis: w.g, Liars: liars, Key: ledgertest.Key(id), MoreKeys: []crypto.Signer{ledgertest.Key(id + "-2")}, Link: link, Pipes: pipes,
-		Logger: slog.New(slog.DiscardHandler)})
+		Logger: slog.New(cmp.Or[slog.Handler](w.log[id], slog.DiscardHandler))})
 	if err != nil {
 		panic(fmt.Sprintf("%s: %v", id, err)) // not on the test's goroutine, perhaps
 	}

@@ -155,7 +155,7 @@ func (n *Node) vouched(epoch Epoch) (number, height uint64) {
 // get there by itself: peers that left an epoch do not help those still in it.
 func (n *Node) behind(epoch Epoch) bool {
 	number, height := n.vouched(epoch)
-	quiet := time.Duration(time.Now().UnixNano() - n.progress.Load())
+	quiet := time.Duration(n.quiet.Load())
 	return number > epoch.Number && quiet > behindFor || height > n.height.Load() && quiet > lostFor
 }
 

@@ -57,7 +57,7 @@ func (n *Node) commit(cb *fairwattpb.CertifiedBlock, height uint64) (ends bool, 
 	n.height.Store(height)
 	n.count.blocks.Add(1)
 	n.count.records.Add(uint64(len(decision.RecordIDs)))
-	n.progress.Store(time.Now().UnixNano())
+	n.progressed(time.Now())
 	n.mu.Lock()
 	close(n.commits)
 	n.commits = make(chan struct{})

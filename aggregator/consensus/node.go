@@ -33,6 +33,7 @@ type Node struct {
 	// adjust, set by tests alone, may change the library's surroundings before
 	// it starts.
 	adjust func(*smart.Consensus)
+	ticks  func() (ticks <-chan time.Time, end func()) // newTicks, but in tests
 
 	app    sync.Mutex // one call of the application at a time
 	way    way        // of catching up; app guards it
@@ -58,6 +59,8 @@ type Node struct {
 	blocks   blockStore
 	sights   sights
 	progress atomic.Int64  // when the newest block came, Unix ns
+	failed   atomic.Uint64 // views that have begun, or were promised, since the newest block
+	quiet    atomic.Int64  // how long ago that is in fair time, ns
 	height   atomic.Uint64 // of the newest block, as the application last said
 	votedFor atomic.Uint64 // the height of the newest block that this node voted for
 	stopped  atomic.Bool
@@ -91,7 +94,7 @@ func New(cfg Config) (*Node, error) {
 		cfg: cfg, log: cfg.Logger.With("part", "consensus", "da", cfg.Self),
 		pool: pool.New(cfg.poolLimits()), rules: strict,
 		intake: newHanded(), wakeUp: make(chan struct{}, 1), heard: make(chan struct{}, 1),
-		logs: wal.Dir(cfg.Dir), told: make(map[string]bool),
+		ticks: newTicks, logs: wal.Dir(cfg.Dir), told: make(map[string]bool),
 		commits: make(chan struct{}), missed: make(map[string]*edgeCount), refused: make(map[string]uint64),
 		conduct: guard.NewConduct(cfg.faulty()),
 	}
@@ -113,7 +116,7 @@ func New(cfg Config) (*Node, error) {
 // written. An instance that fails is started again, after ever longer pauses.
 func (n *Node) Run(ctx context.Context) error {
 	defer n.stopped.Store(true)
-	n.progress.Store(time.Now().UnixNano())
+	n.progressed(time.Now())
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return n.loop(ctx) })
 	group.Go(func() error { n.watch(ctx); return nil })
@@ -375,7 +378,7 @@ func (n *Node) runEpoch(ctx context.Context, epoch Epoch) error {
 	n.mu.Lock()
 	n.inst = inst
 	n.mu.Unlock()
-	n.progress.Store(time.Now().UnixNano())
+	n.progressed(time.Now())
 	for _, ps := range *n.peers.Load() {
 		ps.order.Lock()
 		n.releaseHeld(ps, inst)

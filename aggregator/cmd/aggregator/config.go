@@ -76,7 +76,8 @@ type daConfig struct {
 	Data   string   `yaml:"data"`
 	TLS    tlsFiles `yaml:"tls"`
 	Listen string   `yaml:"listen"`
-	// MQTT are broker addresses, tcp:// or tls://.
+	// MQTT are broker addresses, tcp:// or tls://. Servers that are one broker stand in one
+	// entry, with commas between.
 	MQTT         []string `yaml:"mqtt"`
 	MQTTUsername string   `yaml:"mqtt_username"`
 	// MQTTPasswordFile holds the password, for brokers without certificates.
