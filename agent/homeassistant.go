@@ -166,6 +166,6 @@ func (a *Agent) publishDiscovery() error {
 	if err != nil {
 		return err
 	}
-	a.publisher.setTopic(wire.HomeAssistant+"device/"+a.haID()+"/config", 1, true, b)
+	a.publisher.setTopic(wire.HomeAssistant+"device/"+a.cfg.Device+"/config", 1, true, b)
 	return nil
 }

@@ -172,7 +172,7 @@ func TestOwnerSteersTrades(t *testing.T) {
 		if got := s.agent.Status(); got.Gate != model.StateOpen || got.GateSeq != seq {
 			t.Errorf("the gate moved: %v, change %d after %d", got.Gate, got.GateSeq, seq)
 		}
-		ha := string(s.broker.Retained("homeassistant/device/farm-1-pv-1/config"))
+		ha := string(s.broker.Retained("homeassistant/device/pv-1/config"))
 		for _, want := range []string{"farm_1_pv_1_sale_state", "farm_1_pv_1_sale_price", "farm_1_pv_1_wallet"} {
 			if !strings.Contains(ha, want) {
 				t.Errorf("Home Assistant hears nothing of %s", want)

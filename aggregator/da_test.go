@@ -5,7 +5,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
 	"path/filepath"
+	"regexp"
+	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -13,6 +19,7 @@ import (
 	"go.uber.org/goleak"
 	"google.golang.org/protobuf/proto"
 
+	"fairwatt/aggregator/console"
 	"fairwatt/aggregator/ledger"
 	"fairwatt/aggregator/ledger/ledgertest"
 	"fairwatt/aggregator/mc"
@@ -121,7 +128,66 @@ func awaitResponse(t *testing.T, w *town, buyer *device, requestID string) *fair
 func TestTradeFromRegistrationToSettlement(t *testing.T) {
 	defer goleak.VerifyNone(t, goleak.IgnoreTopFunction("github.com/golang/glog.(*fileSink).flushDaemon"))
 	w := newTown(t, testGenesis())
-	t.Run("town", func(t *testing.T) { w.t = t; w.startAll(); trade(t, w) })
+	var asText, asJSON bytes.Buffer // read when the town has ended
+	w.log = map[string]slog.Handler{"da-1": slog.NewTextHandler(&asText, nil), "da-2": slog.NewJSONHandler(&asJSON, nil)}
+	t.Run("town", func(t *testing.T) { w.t = t; w.startAll(); trade(t, w); measured(t, w) })
+	logged(t, asText.String(), asJSON.String())
+}
+
+// measured sees that each measure of a data aggregator has something to measure.
+func measured(t *testing.T, w *town) {
+	t.Helper()
+	answer := httptest.NewRecorder()
+	console.New(w.das["da-1"], console.Options{}).Handler().ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "http://localhost/metrics", nil))
+	for _, name := range []string{
+		"fairwatt_da_block_commit_seconds_count", "fairwatt_da_record_to_block_seconds_count", "fairwatt_da_broker_delivery_seconds_count",
+		`fairwatt_da_broker_up{broker="1"}`, `fairwatt_da_data_bytes{file="chain.db"}`, `fairwatt_da_data_bytes{file="agreement"}`,
+		"process_io_storage_written_bytes_total",
+	} {
+		m := regexp.MustCompile(`(?m)^` + regexp.QuoteMeta(name) + ` (\S+)$`).FindStringSubmatch(answer.Body.String())
+		if m == nil || m[1] == "0" {
+			if runtime.GOOS != "linux" && strings.HasPrefix(name, "process_") {
+				continue // the kernel does not say
+			}
+			t.Errorf("%s: %q", name, m)
+		}
+	}
+}
+
+// logged sees that an operator can follow a trade, an admission and what was refused in
+// the log of each form.
+func logged(t *testing.T, asText, asJSON string) {
+	t.Helper()
+	for _, what := range [][]string{
+		{"participant registered", "id", "pv-9", "site", "harbour"}, {"meter registered", "meter", "pv-9-meter", "owner", "pv-9"},
+		{"deposit", "to", "buyer-1"}, {"trade", "status", "escrowed"}, {"trade", "status", "paid", "seller", "pv-9", "buyer", "buyer-1"},
+		{"trade", "status", "delivering"}, {"trade", "status", "billed"}, {"trade", "status", "settled"},
+		{"record refused", "from", "pv-9", "code", wire.CodeBadSignature}, {"record refused", "from", "buyer-1", "code", wire.CodeAlreadyPaid},
+	} {
+		name := what[0]
+		if strings.Contains(name, " ") {
+			name = strconv.Quote(name)
+		}
+		text, json := " msg="+name, `"msg":`+strconv.Quote(what[0])
+		has := func(lines, begin, form string) bool {
+			for line := range strings.Lines(lines) {
+				all := strings.Contains(line, begin)
+				for i := 1; i < len(what); i += 2 {
+					all = all && strings.Contains(line, fmt.Sprintf(form, what[i], what[i+1]))
+				}
+				if all {
+					return true
+				}
+			}
+			return false
+		}
+		if !has(asText, text, " %s=%s") {
+			t.Errorf("no line of %v in the text log:\n%s", what, asText)
+		}
+		if !has(asJSON, json, `"%s":"%s"`) {
+			t.Errorf("no line of %v in the JSON log:\n%s", what, asJSON)
+		}
+	}
 }
 
 func trade(t *testing.T, w *town) {

@@ -68,6 +68,7 @@ type Server struct {
 
 	streams chan struct{} // one token an open stream
 	clients clients
+	answers answers
 
 	files map[string]*file
 	cache struct {
@@ -139,7 +140,9 @@ func (s *Server) Handler() http.Handler {
 			problem(w, http.StatusMisdirectedRequest, fmt.Errorf("host %q is not one of this console's names", r.Host))
 			return
 		}
+		began := time.Now()
 		s.mux.ServeHTTP(w, r)
+		s.answers.observe(r, time.Since(began))
 	})
 }
 
@@ -216,7 +219,7 @@ func (s *Server) blocks(w http.ResponseWriter, r *http.Request) {
 	}
 	blocks, err := s.src.Blocks(from, maxBlocks)
 	if err != nil {
-		problem(w, http.StatusInternalServerError, err)
+		fail(w, err)
 		return
 	}
 	out := struct {

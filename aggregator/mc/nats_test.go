@@ -167,7 +167,7 @@ func TestRevoke(t *testing.T) {
 	mosquitto, nats := onBothBrokers(t)
 	before := list(t, nats)
 	for _, bad := range []error{
-		Revoke(nats, "pv"), Revoke(nats, "pv-1,OU=agent"), Revoke(nats, ""), Revoke(mosquitto, "pv-1"),
+		Revoke(nats, "pv"), Revoke(nats, "pv-1,OU=agent"), Revoke(nats, ""), Revoke(mosquitto, ""), Revoke(mosquitto, "pv 1"),
 		AdmitOwner(nats, "pv-1", "harbour"), AdmitViewer(nats, "ada", ""), AdmitDevice(nats, "da-1"), AdmitDevice(nats, `x"`),
 	} {
 		if bad == nil {

@@ -119,28 +119,50 @@ func admit(dir, doing string, who brokerUser) error {
 	if onNATS(dir) {
 		edit = who.inNATS
 	} else if who.role == RoleAgent {
-		return nil
+		edit = who.unlessRevoked
 	}
 	return editList(filepath.Join(dir, BrokerList(dir)), doing, edit)
 }
 
-// Revoke takes a user out of the list of the NATS servers in the community's folder.
-// They let none in whom it does not name, and end the connection of one that it named
-// when they read it again.
+// Revoke keeps a user from reading and writing at the broker of the community's folder,
+// whatever certificate it shows, once the broker has read its list again. NATS servers
+// end its connection and let it in no more: their list names who may come. Mosquitto lets
+// in whom ca.crt vouches for, so its list gets a line that denies this one everything.
 func Revoke(dir, id string) error {
-	if !onNATS(dir) {
-		return fmt.Errorf("revoke: %s holds no list of NATS servers; Mosquitto lets in whom ca.crt vouches for", filepath.Join(dir, brokerFolder))
-	}
 	if !seal.ValidName(id) {
 		return brief.Errorf("revoke: id %q: use 1 to 64 of a-z, 0-9 and -", id)
 	}
 	return editList(filepath.Join(dir, BrokerList(dir)), "revoke", func(list string) (string, error) {
+		if !onNATS(dir) {
+			return aclWithout(list, id) + "\nuser " + id + "\n" + denied, nil
+		}
 		kept := natsWithout(list, id)
 		if kept == list {
 			return "", brief.Errorf("names no %q", id)
 		}
 		return kept, nil
 	})
+}
+
+// denied goes before the patterns in Mosquitto, which looks at a user's own lines first.
+const denied = "topic deny #\n"
+
+// aclWithout is Mosquitto's list without the lines of one user.
+func aclWithout(list, id string) string {
+	var b strings.Builder
+	theirs := false
+	for line := range strings.Lines(list) {
+		words := strings.Fields(line)
+		if len(words) > 0 && words[0] == "user" {
+			theirs = slices.Equal(words, []string{"user", id})
+		} else if len(words) > 0 && words[0] == "pattern" {
+			theirs = false
+		}
+		if !theirs {
+			b.WriteString(line)
+		}
+	}
+	return strings.TrimRight(b.String(), "\n") + "\n"
 }
 
 // editList writes a list again in one step. What the edit refuses leaves it as it is.
@@ -159,7 +181,10 @@ func editList(path, doing string, edit func(list string) (string, error)) error 
 	return nil
 }
 
-var errNamed = errors.New("already; take its lines out first")
+var (
+	errNamed   = errors.New("already; take its lines out first")
+	errRevoked = errors.New("as revoked; take its lines out first, or use another id")
+)
 
 // mosquittoACL is the access list of a new community.
 func mosquittoACL(c *Community) string {
@@ -190,6 +215,15 @@ func (u brokerUser) acl() string { return "\nuser " + u.id + "\n" + u.rights.acl
 // or an aggregator may get a second certificate; a person's rights are looked at first.
 func (u brokerUser) again(list, lines string) bool {
 	return (u.role == RoleAgent || u.role == RoleDA) && strings.Contains(list, lines)
+}
+
+// unlessRevoked leaves Mosquitto's list as it is: a pattern names every device. One that
+// was revoked stays so until a person has taken its lines out.
+func (u brokerUser) unlessRevoked(list string) (string, error) {
+	if strings.Contains(list, "\nuser "+u.id+"\n"+denied) {
+		return "", fmt.Errorf("names %s %w", u.id, errRevoked)
+	}
+	return list, nil
 }
 
 // inACL adds the user's lines to Mosquitto's list.

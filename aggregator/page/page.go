@@ -29,6 +29,8 @@ type Config struct {
 	Genesis  *ledger.Genesis
 	// History is kept beside the chain; nil: nothing is.
 	History *history.History
+	// Measures are for metrics alone; it may be nil.
+	Measures *console.Measures
 	// Trades and Blocks bound the page.
 	Trades, Blocks int
 	// Now is the wall clock.
@@ -135,6 +137,9 @@ func (p *Page) registered(site, device string) bool {
 	return ok && who.Site == site
 }
 
+// Measures implements console.Source.
+func (p *Page) Measures() *console.Measures { return p.cfg.Measures }
+
 // Wait implements console.Source.
 func (p *Page) Wait(ctx context.Context, version uint64) error { return p.version.wait(ctx, version) }
 
@@ -146,6 +151,9 @@ func (p *Page) Blocks(from uint64, limit int) ([]console.Block, error) {
 	top := p.store.Height()
 	if from == 0 || from > top || limit <= 0 {
 		return nil, nil
+	}
+	if first := p.store.First(); from < first {
+		return nil, fmt.Errorf("block %d: %w", from, notKept(first))
 	}
 	to := min(top, from+uint64(limit)-1)
 	out := make([]console.Block, 0, to-from+1)

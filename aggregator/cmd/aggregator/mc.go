@@ -197,31 +197,17 @@ func openCentre(c mcConfig, log *slog.Logger, alive func()) (*mc.Centre, func() 
 	if err != nil {
 		return nil, nil, err
 	}
-	var chains []mc.Chain
-	var clients []*peer.Client
-	closeAll := func() error {
-		var all error
-		for _, one := range clients {
-			all = errors.Join(all, one.Close())
-		}
-		return all
-	}
-	for _, da := range g.DAs() {
+	dial := func(da ledger.DA) (mc.Chain, error) {
 		conf := peerTLS(pair, pool)
 		conf.ServerName = da.ID
-		client, err := peer.Dial(da.Address, conf)
-		if err != nil {
-			return nil, nil, errors.Join(err, closeAll())
-		}
-		clients = append(clients, client)
-		chains = append(chains, client)
+		return peer.Dial(da.Address, conf)
 	}
-	centre, err := mc.NewCentre(mc.CentreConfig{ID: c.ID, Key: key, Genesis: g, Chains: chains, CounterFile: c.Counter,
-		Simulated: c.Simulated, Alive: alive, Logger: log})
+	centre, err := mc.NewCentre(mc.CentreConfig{ID: c.ID, Key: key, Genesis: g, Dial: dial, CounterFile: c.Counter,
+		Simulated: c.Simulated, Joins: c.Join, Alive: alive, Logger: log})
 	if err != nil {
-		return nil, nil, errors.Join(err, closeAll())
+		return nil, nil, err
 	}
-	return centre, closeAll, nil
+	return centre, centre.Close, nil
 }
 
 func mcRunCommand() *cobra.Command {
@@ -277,7 +263,9 @@ func mcRegisterCommand() *cobra.Command {
 		Short: "Admit a participant to the chain",
 		Long: `Admit a participant: put its id, site, roles and public key on the chain, and
 return when it stands there. The id is a pseudonym; who is behind it does not
-go on the chain. --meter registers its meters too, without which it cannot trade.`,
+go on the chain. --meter registers its meters too, without which it cannot trade: by
+its name in the agent's configuration, and with what its register shows now (agent
+check prints it), for a reading that rises faster than --rated-w allows is refused.`,
 		Example: "  aggregator mc register --config community/mc-1/mc.yaml --id pv-1 --site harbour --role seller --meter sold --key ed25519:AAAA...=",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -328,7 +316,7 @@ go on the chain. --meter registers its meters too, without which it cannot trade
 	f.StringSliceVar(&roles, "role", nil, "seller, buyer (repeatable)")
 	f.StringVar(&key, "key", "", "its public key, ed25519:...")
 	f.Float64Var(&class, "meter-class", 1, "accuracy class of its meter, in per cent")
-	f.StringSliceVar(&meterNames, "meter", nil, "name of a meter in its agent's configuration; on the chain it is ID-NAME (repeatable)")
+	f.StringSliceVar(&meterNames, "meter", nil, "NAME of a meter in its agent's configuration, NAME=WH where its register does not stand at 0; on the chain it is ID-NAME (repeatable)")
 	f.Int64Var(&rated, "rated-w", 25_000, "the most that the meters' branches carry, in W")
 	f.BoolVar(&simulated, "simulated", false, "its values come from a simulation")
 	return cmd

@@ -12,13 +12,15 @@ func mcRevokeCommand() *cobra.Command {
 	var dir, id string
 	cmd := &cobra.Command{
 		Use:   "revoke --dir DIR --id ID",
-		Short: "Take a holder out of the list of the NATS servers",
-		Long: `Take a holder out of broker/nats-users.conf in DIR. Copy the file to the three
-servers and have each read it again (SIGHUP): a server ends the connection of one
-whom it no longer names, and lets nobody in who is not named, whatever certificate
-they show.
+		Short: "Let a holder read and write no more at the broker",
+		Long: `Let a holder read and write no more at the broker, whatever certificate it shows: a
+device that was stolen, a person who has moved out. Its lines in the list in DIR are
+changed; copy that to the broker, or to each of the NATS servers, and have it read again
+(SIGHUP). Then NATS ends its connection and lets it in no more, and Mosquitto lets
+it in, and neither takes anything from it nor gives it anything.
 
-With Mosquitto no list names devices: it lets in whom ca.crt vouches for.`,
+On the chain mc meter retire takes its meters out of use, without which it trades
+nothing; a data aggregator leaves by mc retire.`,
 		Example: "  aggregator mc revoke --dir community --id pv-1",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -28,7 +30,7 @@ With Mosquitto no list names devices: it lets in whom ca.crt vouches for.`,
 			if err := mc.Revoke(dir, id); err != nil {
 				return err
 			}
-			_, err := fmt.Fprintf(cmd.ErrOrStderr(), "%s names %s no more: have the servers read it again\n", mc.BrokerList(dir), id)
+			_, err := fmt.Fprintf(cmd.ErrOrStderr(), "%s lets %s do nothing more: have the broker read it again\n", mc.BrokerList(dir), id)
 			return err
 		},
 	}
