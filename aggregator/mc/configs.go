@@ -145,7 +145,7 @@ func mosquittoACL(c *Community) string {
 	for _, class := range wire.DeviceWrites {
 		fmt.Fprintf(&b, "pattern write %s\n", device.Of(class))
 	}
-	b.WriteString("pattern write " + wire.HomeAssistant + "device/%u/config\n")
+	b.WriteString("pattern write " + wire.Discovery("%u") + "\npattern read " + wire.HomeAssistantStatus + "\n")
 	for _, class := range wire.DeviceReads {
 		fmt.Fprintf(&b, "pattern read %s\n", device.Of(class))
 	}
@@ -170,7 +170,7 @@ func ownerACL(id, site string) string {
 }
 
 // viewerACL lets a person or a program read what devices show of themselves, at one
-// site or at all, and write nothing.
+// site or at all, and write nothing but that Home Assistant has started.
 func viewerACL(id, site string) string {
 	if site == "" {
 		site = "+"
@@ -183,7 +183,8 @@ func viewerACL(id, site string) string {
 	for _, topic := range []string{wire.StatusOfDA("+"), wire.ListOfDA("+"), wire.HomeAssistant + "#"} {
 		text += "topic read " + topic + "\n"
 	}
-	return text
+	// Home Assistant says so that it has started; devices describe themselves again.
+	return text + "topic write " + wire.HomeAssistantStatus + "\n"
 }
 
 // AdmitOwner adds an owner of a site to the broker's access list in the community's
@@ -195,7 +196,7 @@ func AdmitOwner(dir, id, site string) error {
 	return admit(dir, id, "admit owner", ownerACL(id, site))
 }
 
-// AdmitViewer adds one who reads and writes nothing, at one site or at all (empty).
+// AdmitViewer adds one who only reads, at one site or at all (empty).
 func AdmitViewer(dir, id, site string) error {
 	if site != "" && !seal.ValidName(site) {
 		return brief.Errorf("admit viewer: site %q: use 1 to 64 of a-z, 0-9 and -", site)
