@@ -5,7 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -121,7 +123,46 @@ func awaitResponse(t *testing.T, w *town, buyer *device, requestID string) *fair
 func TestTradeFromRegistrationToSettlement(t *testing.T) {
 	defer goleak.VerifyNone(t, goleak.IgnoreTopFunction("github.com/golang/glog.(*fileSink).flushDaemon"))
 	w := newTown(t, testGenesis())
+	var asText, asJSON bytes.Buffer // read when the town has ended
+	w.log = map[string]slog.Handler{"da-1": slog.NewTextHandler(&asText, nil), "da-2": slog.NewJSONHandler(&asJSON, nil)}
 	t.Run("town", func(t *testing.T) { w.t = t; w.startAll(); trade(t, w) })
+	logged(t, asText.String(), asJSON.String())
+}
+
+// logged sees that an operator can follow a trade, an admission and what was refused in
+// the log of each form.
+func logged(t *testing.T, asText, asJSON string) {
+	t.Helper()
+	for _, what := range [][]string{
+		{"participant registered", "id", "pv-9", "site", "harbour"}, {"meter registered", "meter", "pv-9-meter", "owner", "pv-9"},
+		{"deposit", "to", "buyer-1"}, {"trade", "status", "escrowed"}, {"trade", "status", "paid", "seller", "pv-9", "buyer", "buyer-1"},
+		{"trade", "status", "delivering"}, {"trade", "status", "billed"}, {"trade", "status", "settled"},
+		{"record refused", "from", "pv-9", "code", wire.CodeBadSignature}, {"record refused", "from", "buyer-1", "code", wire.CodeAlreadyPaid},
+	} {
+		name := what[0]
+		if strings.Contains(name, " ") {
+			name = strconv.Quote(name)
+		}
+		text, json := " msg="+name, `"msg":`+strconv.Quote(what[0])
+		has := func(lines, begin, form string) bool {
+			for line := range strings.Lines(lines) {
+				all := strings.Contains(line, begin)
+				for i := 1; i < len(what); i += 2 {
+					all = all && strings.Contains(line, fmt.Sprintf(form, what[i], what[i+1]))
+				}
+				if all {
+					return true
+				}
+			}
+			return false
+		}
+		if !has(asText, text, " %s=%s") {
+			t.Errorf("no line of %v in the text log:\n%s", what, asText)
+		}
+		if !has(asJSON, json, `"%s":"%s"`) {
+			t.Errorf("no line of %v in the JSON log:\n%s", what, asJSON)
+		}
+	}
 }
 
 func trade(t *testing.T, w *town) {

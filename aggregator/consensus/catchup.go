@@ -8,6 +8,7 @@ import (
 	"sort"
 	"time"
 
+	"fairwatt/aggregator/consensus/guard"
 	"fairwatt/proto/fairwattpb"
 	"fairwatt/proto/wire"
 )
@@ -119,9 +120,11 @@ func (n *Node) adopt(cb *fairwattpb.CertifiedBlock) (ends bool, err error) {
 	if err := n.cfg.App.VerifyCertified(cb); err != nil {
 		return false, fmt.Errorf("fetched block %d: %w", n.height.Load()+1, err)
 	}
+	before := n.count.records.Load()
 	ends, err = n.commit(cb, n.height.Load()+1)
 	if err == nil {
 		n.count.fetched.Add(1)
+		n.fetched(int(n.count.records.Load() - before))
 	}
 	if err == nil && ends && n.wholeIn.Load() > 0 {
 		// A crash on the way through epochs must not cost the vote in the last.
@@ -152,7 +155,7 @@ func (n *Node) vouched(epoch Epoch) (number, height uint64) {
 // get there by itself: peers that left an epoch do not help those still in it.
 func (n *Node) behind(epoch Epoch) bool {
 	number, height := n.vouched(epoch)
-	quiet := time.Duration(time.Now().UnixNano() - n.progress.Load())
+	quiet := time.Duration(n.quiet.Load())
 	return number > epoch.Number && quiet > behindFor || height > n.height.Load() && quiet > lostFor
 }
 
@@ -164,8 +167,13 @@ func (n *Node) catchUp(ctx context.Context, heard bool) error {
 	if err := epoch.validate(); err != nil {
 		return fmt.Errorf("consensus: %w", err)
 	}
+	if n.height.Load() == 0 {
+		if err := n.leap(ctx, epoch, false); err != nil {
+			return err
+		}
+	}
 	for ctx.Err() == nil {
-		before := n.height.Load()
+		before, gone := n.height.Load(), 0
 		for _, da := range n.sources(epoch) {
 			if _, claims := n.peer(da).claims(); heard && claims <= n.height.Load() {
 				continue
@@ -175,14 +183,49 @@ func (n *Node) catchUp(ctx context.Context, heard bool) error {
 			if errors.As(err, &fault) && fault.final {
 				return err
 			}
+			if archived(err) {
+				gone++
+			}
 			if err != nil && ctx.Err() == nil {
 				n.log.Debug("catch up", "from", da, "err", err)
 			}
 		}
 		epoch = n.enter()
-		if _, height := n.vouched(epoch); height <= n.height.Load() || n.height.Load() == before {
+		switch _, height := n.vouched(epoch); {
+		case height <= n.height.Load():
+			if heard {
+				n.arrived()
+			}
+			return nil
+		case n.height.Load() > before:
+		case gone > wire.Faulty(len(epoch.Order)):
+			return n.leap(ctx, epoch, true)
+		default:
 			return nil
 		}
+	}
+	return nil
+}
+
+// archived tells whether a member keeps no more what it was asked for.
+func archived(err error) bool {
+	var gone interface{ Archived() bool }
+	return errors.As(err, &gone) && gone.Archived()
+}
+
+// leap lets the application begin with a snapshot, if it finds one.
+func (n *Node) leap(ctx context.Context, epoch Epoch, must bool) error {
+	if n.cfg.Leap == nil {
+		return nil
+	}
+	done, err := n.cfg.Leap(ctx, n.sources(epoch), must, func(da string, err error) {
+		n.refuse(da, guard.Refused("snapshot", "%v", err))
+	})
+	switch {
+	case err != nil:
+		return fmt.Errorf("consensus: %w", err)
+	case done:
+		return ErrLeap
 	}
 	return nil
 }

@@ -92,6 +92,7 @@ type Intake struct {
 	stats       Stats
 	took        []float64 // ms to final, the newest tookSamples
 	tookAt      int
+	forgot      forgotten
 }
 
 // New returns an Intake; Run makes it work.
@@ -166,8 +167,7 @@ func (in *Intake) unpack(m mqtt.Message) []item {
 		err = fmt.Errorf("%d records, want 1 to %d", len(batch.GetSealed()), wire.MaxBatchRecords)
 	}
 	if err != nil {
-		in.refused(wire.CodeMalformed)
-		in.cfg.Log.Debug("message refused", "topic", m.Topic, "err", err)
+		in.warn(in.refused(wire.CodeMalformed), m.Topic, wire.CodeMalformed, err.Error())
 		return nil
 	}
 	items := make([]item, len(batch.GetSealed()))
@@ -296,7 +296,7 @@ func (in *Intake) noRoom(it *item) {
 }
 
 func (in *Intake) refuse(it *item, r *ledger.Refusal) {
-	in.refused(r.Code)
+	in.warn(in.refused(r.Code), it.topic.Device, r.Code, r.Reason)
 	in.needs.Receipts.Refuse(it.topic.Topics, it.id, it.rec, r.Code, r.Reason)
 }
 
@@ -388,8 +388,9 @@ func (in *Intake) Discarded(sealed []byte, reason error) {
 		return
 	}
 	r := refusal(reason)
-	in.refused(r.Code)
+	n := in.refused(r.Code)
 	if signer, _, err := seal.Peek(sealed); err == nil { // it was checked when it came in
+		in.warn(n, signer, r.Code, r.Reason)
 		in.needs.Receipts.RefuseSender(signer, id, r.Code, r.Reason)
 	}
 }
@@ -397,11 +398,11 @@ func (in *Intake) Discarded(sealed []byte, reason error) {
 // Final books the records of a committed block.
 func (in *Intake) Final(st *ledger.Staged) {
 	now, outcomes := in.cfg.Now(), st.Outcomes()
+	nth := make(map[int]uint64) // by the place of what was refused
 	in.mu.Lock()
-	defer in.mu.Unlock()
 	for i, id := range st.RecordIDs() {
 		if !outcomes[i].GetApplied() {
-			in.stats.refuse(outcomes[i].GetCode())
+			nth[i] = in.stats.refuse(outcomes[i].GetCode())
 		}
 		if since, ok := in.waiting[id]; ok {
 			delete(in.waiting, id)
@@ -410,6 +411,12 @@ func (in *Intake) Final(st *ledger.Staged) {
 	}
 	close(in.room)
 	in.room = make(chan struct{})
+	in.mu.Unlock()
+	for i := range outcomes {
+		if n, refused := nth[i]; refused { // the log is written without the lock
+			in.warn(n, st.Records()[i].Record.GetSender(), outcomes[i].GetCode(), outcomes[i].GetReason())
+		}
+	}
 }
 
 // Forget drops the marks of records that no block took, so that their senders
@@ -417,15 +424,21 @@ func (in *Intake) Final(st *ledger.Staged) {
 func (in *Intake) Forget() {
 	now := in.cfg.Now()
 	in.mu.Lock()
-	defer in.mu.Unlock()
+	count, oldest := 0, time.Duration(0)
 	for id, since := range in.waiting {
-		if now.Sub(since) > waitingFor {
+		if age := now.Sub(since); age > waitingFor {
 			delete(in.waiting, id)
+			count, oldest = count+1, max(oldest, age)
 		}
 	}
 	for device, l := range in.lines {
 		if !l.inRing && now.Sub(l.rate.at) > time.Minute {
 			delete(in.lines, device)
 		}
+	}
+	say, told := in.unanswered(now, count, oldest)
+	in.mu.Unlock()
+	if told {
+		in.cfg.Log.Warn("records found no block in time; their senders bring them again", "count", say.count, "oldest_s", int(say.oldest.Seconds()))
 	}
 }

@@ -1,6 +1,7 @@
 package intake
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -549,4 +550,50 @@ func FuzzUnpack(f *testing.F) {
 			t.Fatal("a message was neither taken nor counted")
 		}
 	})
+}
+
+// Refusals are logged at the first, second, fourth and so on of their code, whoever
+// sends them: no sender fills the log.
+func TestRefusalsAreLoggedBounded(t *testing.T) {
+	var log bytes.Buffer
+	d := newDesk(t, func(c *Config) { c.Log = slog.New(slog.NewTextHandler(&log, nil)) })
+	for range 9 {
+		d.bring(mqtt.Message{Topic: topic, Payload: []byte("no batch")})
+	}
+	if n := strings.Count(log.String(), "level=WARN msg=\"record refused\" from="+topic+" code=malformed"); n != 4 {
+		t.Errorf("%d lines of 9 refusals:\n%s", n, log.String())
+	}
+}
+
+// Records that no block took are told with how many and how old they are, once in a
+// minute at most, and none is told where none is lost.
+func TestUnansweredIsLogged(t *testing.T) {
+	var log bytes.Buffer
+	d := newDesk(t, func(c *Config) { c.Log = slog.New(slog.NewJSONHandler(&log, nil)) })
+	bring := func(counters ...uint64) {
+		for _, counter := range counters {
+			d.bring(mqtt.Message{Topic: topic, Payload: batch(t, d.gate(counter))})
+		}
+	}
+	bring(1, 2)
+	for _, c := range []struct {
+		after time.Duration
+		bring []uint64
+		says  string
+	}{
+		{waitingFor, nil, ""},
+		{time.Second, nil, `"count":2,"oldest_s":31}`},
+		{time.Second, []uint64{3}, ""},
+		{waitingFor + time.Second, nil, ""}, // within the minute
+		{unansweredEvery - waitingFor - 2*time.Second, nil, `"count":1,"oldest_s":31}`},
+		{time.Hour, nil, ""},
+	} {
+		log.Reset()
+		d.now = d.now.Add(c.after)
+		d.Forget()
+		bring(c.bring...)
+		if got := log.String(); (c.says == "") != (got == "") || !strings.Contains(got, c.says) {
+			t.Errorf("after %v: %q, want %q", c.after, got, c.says)
+		}
+	}
 }

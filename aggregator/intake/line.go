@@ -1,6 +1,7 @@
 package intake
 
 import (
+	"fmt"
 	"time"
 
 	"google.golang.org/protobuf/encoding/protowire"
@@ -58,8 +59,11 @@ func (in *Intake) lineOf(device string) *line {
 func (in *Intake) Take(m mqtt.Message) {
 	t, err := wire.ParseTopic(m.Topic)
 	if err != nil || len(m.Payload) > wire.MaxBatchBytes {
-		in.refused(wire.CodeMalformed)
-		in.cfg.Log.Debug("message refused", "topic", m.Topic, "bytes", len(m.Payload), "err", err)
+		why := fmt.Sprintf("%d bytes, at most %d", len(m.Payload), wire.MaxBatchBytes)
+		if err != nil {
+			why = err.Error()
+		}
+		in.warn(in.refused(wire.CodeMalformed), m.Topic, wire.CodeMalformed, why)
 		return
 	}
 	in.mu.Lock()

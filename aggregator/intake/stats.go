@@ -4,6 +4,8 @@ import (
 	"maps"
 	"slices"
 	"time"
+
+	"fairwatt/proto/brief"
 )
 
 const (
@@ -62,11 +64,46 @@ func (in *Intake) count(f func(*Stats)) {
 	f(&in.stats)
 }
 
-func (in *Intake) refused(code string) { in.count(func(s *Stats) { s.refuse(code) }) }
+func (in *Intake) refused(code string) (n uint64) {
+	in.count(func(s *Stats) { n = s.refuse(code) })
+	return n
+}
 
-func (s *Stats) refuse(code string) {
+// refuse counts a refusal and returns how many there are of its code.
+func (s *Stats) refuse(code string) uint64 {
 	if _, ok := s.Refused[code]; !ok && len(s.Refused) >= maxCodes {
 		code = "other"
 	}
 	s.Refused[code]++
+	return s.Refused[code]
+}
+
+// warn logs a refusal: of each code the first, the second, the fourth and so on, so
+// that no sender fills the log. n is how many there are.
+func (in *Intake) warn(n uint64, sender, code, reason string) {
+	if n&(n-1) == 0 {
+		in.cfg.Log.Warn("record refused", "from", brief.Text(sender), "code", code, "reason", brief.Text(reason), "refused", n)
+	}
+}
+
+// unanswered counts records that found no block in time. It says when they are to be
+// logged: at most once in unansweredEvery. The caller holds mu.
+func (in *Intake) unanswered(now time.Time, count int, oldest time.Duration) (say forgotten, told bool) {
+	in.forgot.count += count
+	in.forgot.oldest = max(in.forgot.oldest, oldest)
+	if in.forgot.count == 0 || now.Sub(in.forgot.at) < unansweredEvery {
+		return forgotten{}, false
+	}
+	say, in.forgot = in.forgot, forgotten{at: now}
+	return say, true
+}
+
+// unansweredEvery bounds how often that is logged.
+const unansweredEvery = time.Minute
+
+// forgotten are the records that found no block since that was logged last.
+type forgotten struct {
+	at     time.Time
+	count  int
+	oldest time.Duration
 }
