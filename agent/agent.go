@@ -106,7 +106,8 @@ type Agent struct {
 	summary  model.Summary
 
 	lastGate, lastTelemetry, lastFlush time.Time
-	certWarned                         time.Time // when the end of the certificate was last logged
+	certWarned, silentSince            time.Time // when the certificate's end, and records without an answer, were last logged
+	textfile                           *textfile // nil without
 
 	noRequests atomic.Bool
 
@@ -204,6 +205,9 @@ func New(cfg Config, deps Deps) (*Agent, error) {
 		a.receipts = newChecker(deps.Chain, a.mine, deps.Logger)
 	}
 	a.region = newRegion(&cfg, &deps)
+	if cfg.MetricsFile != "" {
+		a.textfile = &textfile{path: cfg.MetricsFile, text: make(chan []byte, 1)}
+	}
 	if a.waves, err = newWaveWatches(deps.Sensors, cfg.Judge); err != nil {
 		return nil, fmt.Errorf("new agent: %w", err)
 	}
@@ -300,6 +304,9 @@ func (a *Agent) Run(ctx context.Context) error {
 		g.Go(func() error { return a.guarded(publishing, a.region.listener.run) })
 	} else if a.deps.Chain != nil {
 		a.withdraw()
+	}
+	if a.textfile != nil {
+		g.Go(func() error { return a.guarded(publishing, a.writeMetrics) })
 	}
 	g.Go(func() error { return a.power.guard(publishing, a.judgeLostAfter()) })
 	g.Go(func() error {
@@ -542,7 +549,9 @@ func (a *Agent) periodic() error {
 	}
 	if due(now, &a.lastFlush, flushEvery) {
 		a.flush()
+		a.tellUnanswered()
 	}
+	a.tellMetrics()
 	a.updateStatus()
 	return nil
 }

@@ -73,6 +73,8 @@ type Config struct {
 	Owners []OwnerConfig `yaml:"owners"`
 	// HomeAssistant publishes MQTT discovery for home automation.
 	HomeAssistant bool `yaml:"home_assistant"`
+	// MetricsFile is a file of metrics for node_exporter, NAME.prom; empty for none.
+	MetricsFile string `yaml:"metrics_file"`
 	// Clock says whether the wall clock is synchronised: kernel (default), or trusted
 	// where something sets it that the kernel does not know of.
 	Clock string `yaml:"clock"`
@@ -192,7 +194,7 @@ func LoadConfig(path string) (*Config, error) {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	dir := filepath.Dir(path)
-	paths := []*string{&cfg.Data, &cfg.Genesis, &cfg.TLS.CA, &cfg.TLS.Cert, &cfg.TLS.Key, &cfg.MQTTAuth.PasswordFile, cfg.warningsFile()}
+	paths := []*string{&cfg.Data, &cfg.Genesis, &cfg.TLS.CA, &cfg.TLS.Cert, &cfg.TLS.Key, &cfg.MQTTAuth.PasswordFile, &cfg.MetricsFile, cfg.warningsFile()}
 	for _, p := range append(paths, cfg.SensorBroker.files()...) {
 		if *p != "" && !filepath.IsAbs(*p) {
 			*p = filepath.Join(dir, *p)
@@ -282,6 +284,9 @@ func (c *Config) Validate() error {
 	}
 	if c.Clock != "" && c.Clock != "kernel" && c.Clock != ClockTrusted {
 		return &ConfigError{"clock", fmt.Sprintf("%.60q; use kernel or trusted", c.Clock)}
+	}
+	if c.MetricsFile != "" && filepath.Ext(c.MetricsFile) != ".prom" {
+		return &ConfigError{"metrics_file", fmt.Sprintf("%.60q; node_exporter reads names that end in .prom", c.MetricsFile)}
 	}
 	if err := c.validateBrokers(); err != nil {
 		return err

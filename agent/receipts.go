@@ -229,6 +229,9 @@ func (a *Agent) settle(outcomes []receipt.Outcome) {
 				a.receipts.refuse("f+1 of them", err)
 				continue
 			}
+			if t := decoded.Trade; t != nil {
+				a.log.Info("trade", "trade", t.GetTradeId(), "status", t.GetStatus(), "height", decoded.Height, "paid_micro", t.GetPaidMicro(), "reason", cut(t.GetReason()))
+			}
 			a.outcomes = append(a.outcomes, decoded)
 		}
 		a.publisher.wakeQueue() // what was settled makes room for what waits

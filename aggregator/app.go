@@ -14,6 +14,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"fairwatt/aggregator/consensus"
+	"fairwatt/aggregator/console"
 	"fairwatt/aggregator/intake"
 	"fairwatt/aggregator/ledger"
 	"fairwatt/aggregator/receipt"
@@ -38,6 +39,7 @@ type app struct {
 	// failed is told why the DA can go on no more.
 	failed func(error)
 	disk   func() // is called for each wait for the disk
+	took   *console.Histogram
 	held   *consensus.Held
 
 	// verified holds ids of records whose signature was checked here, by the keys of then:
@@ -180,6 +182,7 @@ func (a *app) VerifyCertified(cb *fairwattpb.CertifiedBlock) error {
 // Commit implements consensus.Application. The store is synced before the state
 // moves and before anything that says "final" leaves.
 func (a *app) Commit(cb *fairwattpb.CertifiedBlock) (consensus.Decision, error) {
+	began := a.now()
 	st, err := a.stage(cb.GetBlock())
 	if err != nil {
 		return consensus.Decision{}, a.fail("commit", err)
@@ -207,6 +210,7 @@ func (a *app) Commit(cb *fairwattpb.CertifiedBlock) (consensus.Decision, error) 
 	a.mu.Lock()
 	clear(a.staged)
 	a.mu.Unlock()
+	a.took.Observe(a.now().Sub(began))
 	a.committed(st, len(cert.GetVotes()))
 	out := consensus.Decision{RecordIDs: idsOf(st), EndsEpoch: st.EndsEpoch(), Reseats: st.NewKeys()}
 	if out.EndsEpoch {

@@ -88,8 +88,12 @@ type Deps struct {
 	Pipes     []mqtt.Pipe
 	// Liars are the other data aggregators that [Liars] names, for a DA that is made again.
 	Liars []string
+	// BrokerNames name the pipes in metrics, without passwords; else they are numbered.
+	BrokerNames []string
 	// CertificateEnds is when the DA's TLS certificate ends; nil: it has none.
 	CertificateEnds func() time.Time
+	// AuthorityEnds is when the first certificate authority ends; zero: there is none.
+	AuthorityEnds time.Time
 	// Now is the wall clock: block times and skew are measured on it. Nil
 	// means time.Now.
 	Now func() time.Time
@@ -154,6 +158,7 @@ type DA struct {
 	exchange  *exchange.Exchange
 	history   *history.History
 	page      *page.Page
+	measures  *console.Measures
 	warned    time.Time // of the certificate's end
 	reports   reports
 	tickedAt  time.Time        // pulse's own: when this aggregator last asked for a block
@@ -184,6 +189,7 @@ func New(cfg Config, deps Deps) (*DA, error) {
 		return nil, errors.New("aggregator: genesis, key and link are required")
 	}
 	d := &DA{cfg: cfg, deps: deps, reports: reports{self: cfg.ID, wake: make(chan struct{}, 1)}, listed: make(chan struct{}, 1), states: make(chan taken, 1), told: make(chan wire.Topics, maxTold), log: deps.Logger.With("da", cfg.ID)}
+	d.measure()
 	if err := d.open(); err != nil {
 		return nil, fmt.Errorf("aggregator %s: %w", cfg.ID, err)
 	}
@@ -240,7 +246,7 @@ func (d *DA) connect() error {
 		d.log.Warn("history.db could not be read and begins again: charts and stories of before are gone, the chain is not", "aside", aside)
 	}
 	d.page, err = page.New(page.Config{
-		History: d.history, DA: d.cfg.ID, Software: d.cfg.Software, Genesis: d.deps.Genesis, Trades: d.cfg.ShownTrades, Blocks: d.cfg.ShownBlocks, Now: d.deps.Now,
+		History: d.history, Measures: d.measures, DA: d.cfg.ID, Software: d.cfg.Software, Genesis: d.deps.Genesis, Trades: d.cfg.ShownTrades, Blocks: d.cfg.ShownBlocks, Now: d.deps.Now,
 	}, d.state, d.store, page.Needs{
 		Agreement:       func() page.Agreement { return d.node },
 		Intake:          func() intake.Stats { return d.intake.Stats() },
@@ -256,11 +262,11 @@ func (d *DA) connect() error {
 	d.app = &app{
 		self: d.cfg.ID, key: key,
 		genesis: d.deps.Genesis, now: d.deps.Now, state: d.state, store: d.store, outcomes: outcomes,
-		committed: d.committed, failed: d.page.SetFault, disk: d.deps.Disk, held: new(consensus.Held),
+		committed: d.committed, failed: d.page.SetFault, disk: d.deps.Disk, held: new(consensus.Held), took: d.measures.BlockCommit,
 		verified: intake.NewRecent[uint64](keptSignatures), staged: make(map[[32]byte]*ledger.Staged),
 	}
 	d.intake = intake.New(intake.Config{
-		QueueMessages: d.cfg.QueueMessages, RecordsPerS: d.cfg.RecordsPerS, Burst: d.cfg.Burst, Now: d.deps.Now, Log: d.log,
+		QueueMessages: d.cfg.QueueMessages, RecordsPerS: d.cfg.RecordsPerS, Burst: d.cfg.Burst, Now: d.deps.Now, Log: d.log, Took: d.measures.RecordToBlock.Observe,
 	}, intake.Needs{Check: d.app.check, Last: d.state.LastCounter, Submit: d.agree, Receipts: d.mail})
 	d.agreement = consensus.Config{
 		Self: d.cfg.ID, Key: d.deps.Key, ChainID: chain, MoreKeys: d.deps.MoreKeys, Dir: filepath.Join(d.cfg.Dir, "agreement"),

@@ -6,7 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
+	"net/http/httptest"
 	"path/filepath"
+	"regexp"
+	"runtime"
 	"strconv"
 	"strings"
 	"testing"
@@ -15,6 +19,7 @@ import (
 	"go.uber.org/goleak"
 	"google.golang.org/protobuf/proto"
 
+	"fairwatt/aggregator/console"
 	"fairwatt/aggregator/ledger"
 	"fairwatt/aggregator/ledger/ledgertest"
 	"fairwatt/aggregator/mc"
@@ -125,8 +130,28 @@ func TestTradeFromRegistrationToSettlement(t *testing.T) {
 	w := newTown(t, testGenesis())
 	var asText, asJSON bytes.Buffer // read when the town has ended
 	w.log = map[string]slog.Handler{"da-1": slog.NewTextHandler(&asText, nil), "da-2": slog.NewJSONHandler(&asJSON, nil)}
-	t.Run("town", func(t *testing.T) { w.t = t; w.startAll(); trade(t, w) })
+	t.Run("town", func(t *testing.T) { w.t = t; w.startAll(); trade(t, w); measured(t, w) })
 	logged(t, asText.String(), asJSON.String())
+}
+
+// measured sees that each measure of a data aggregator has something to measure.
+func measured(t *testing.T, w *town) {
+	t.Helper()
+	answer := httptest.NewRecorder()
+	console.New(w.das["da-1"], console.Options{}).Handler().ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "http://localhost/metrics", nil))
+	for _, name := range []string{
+		"fairwatt_da_block_commit_seconds_count", "fairwatt_da_record_to_block_seconds_count", "fairwatt_da_broker_delivery_seconds_count",
+		`fairwatt_da_broker_up{broker="1"}`, `fairwatt_da_data_bytes{file="chain.db"}`, `fairwatt_da_data_bytes{file="agreement"}`,
+		"process_io_storage_written_bytes_total",
+	} {
+		m := regexp.MustCompile(`(?m)^` + regexp.QuoteMeta(name) + ` (\S+)$`).FindStringSubmatch(answer.Body.String())
+		if m == nil || m[1] == "0" {
+			if runtime.GOOS != "linux" && strings.HasPrefix(name, "process_") {
+				continue // the kernel does not say
+			}
+			t.Errorf("%s: %q", name, m)
+		}
+	}
 }
 
 // logged sees that an operator can follow a trade, an admission and what was refused in

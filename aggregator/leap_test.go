@@ -172,10 +172,9 @@ func TestLeftBehindByAll(t *testing.T) {
 	}
 	w.config = func(c *aggregator.Config) { c.SnapshotEvery, c.SnapshotGain, c.FromBlocks = time.Nanosecond, 5, true }
 	w.start("da-4")
+	// At first it may vote in the epoch that it was in: it does not know how far the others are.
+	until("da-4 to begin with a snapshot", func() bool { _, leapt := w.leaptWith("da-4"); return leapt })
 	until("da-4 to vote", func() bool { return w.da("da-4").Stats().Voting })
-	if _, leapt := w.leaptWith("da-4"); !leapt {
-		t.Error("da-4 did not begin with a snapshot")
-	}
 	if s := w.da("da-4").Stats(); s.RefusedBy["snapshot"] != 0 {
 		t.Errorf("refused are %v", s.RefusedBy)
 	}

@@ -29,20 +29,70 @@ const (
 // errStopFetch ends a fetch at the end of an epoch.
 var errStopFetch = errors.New("enough")
 
-// sources returns the other members, those with the most blocks first.
+// A member that took doubtAfter to give none of the blocks that it says it has is asked
+// last for doubtFor, and only for blocks that others say they have too: each question to
+// it may cost the whole fetchTimeout.
+const (
+	doubtAfter = fetchTimeout / 8
+	doubtFor   = 10 * time.Second
+)
+
+// noteGave books what a question for blocks to a member came to.
+func (n *Node) noteGave(da string, before uint64, began, now time.Time) {
+	ps := n.peer(da)
+	if ps == nil {
+		return
+	}
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	switch {
+	case n.height.Load() > before:
+		ps.withheld = time.Time{}
+	case ps.height > before && now.Sub(began) >= doubtAfter:
+		ps.withheld = now
+	}
+}
+
+// doubted says whether a member is in doubt at a time.
+func (n *Node) doubted(da string, now time.Time) bool {
+	ps := n.peer(da)
+	if ps == nil {
+		return false
+	}
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	return !ps.withheld.IsZero() && now.Sub(ps.withheld) < doubtFor
+}
+
+// needless says whether a member in doubt need not be asked: this node has what f + 1
+// others claim.
+func (n *Node) needless(da string, epoch Epoch) bool {
+	_, height := n.vouched(epoch)
+	return height <= n.height.Load() && n.doubted(da, time.Now())
+}
+
+// sources returns the other members, those with the most blocks first. How many it has
+// a member says itself, so one that gave none comes last for a while.
 func (n *Node) sources(epoch Epoch) []string {
 	type source struct {
 		da     string
 		height uint64
+		doubt  bool
 	}
+	now := time.Now()
 	var out []source
 	for _, da := range epoch.Order {
 		if ps := n.peer(da); ps != nil && da != n.cfg.Self {
 			_, height := ps.claims()
-			out = append(out, source{da, height})
+			out = append(out, source{da, height, n.doubted(da, now)})
 		}
 	}
-	sort.SliceStable(out, func(a, b int) bool { return out[a].height > out[b].height })
+	sort.SliceStable(out, func(a, b int) bool {
+		if out[a].doubt != out[b].doubt {
+			return out[b].doubt
+		}
+		return out[a].height > out[b].height
+	})
 	names := make([]string, len(out))
 	for k, s := range out {
 		names[k] = s.da
@@ -65,6 +115,9 @@ func (n *Node) fetchMissing(ctx context.Context, i *instance) error {
 		if n.over(i.epoch) || ctx.Err() != nil {
 			return nil
 		}
+		if n.needless(da, i.epoch) {
+			continue
+		}
 		err := n.fetchFrom(ctx, da, i, &i.epoch)
 		var fault *faultError
 		if errors.As(err, &fault) && fault.final {
@@ -80,8 +133,14 @@ func (n *Node) fetchMissing(ctx context.Context, i *instance) error {
 // fetchFrom takes over the blocks of one DA; with an epoch given, those up to
 // its end. An error is final if asking another DA would not help.
 func (n *Node) fetchFrom(ctx context.Context, da string, i *instance, until *Epoch) error {
+	whole := ctx
 	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
 	defer cancel()
+	defer func(before uint64, began time.Time) {
+		if whole.Err() == nil { // and not because this node stops
+			n.noteGave(da, before, began, time.Now())
+		}
+	}(n.height.Load(), time.Now())
 	for {
 		from := n.height.Load() + 1
 		got := 0
@@ -175,7 +234,7 @@ func (n *Node) catchUp(ctx context.Context, heard bool) error {
 	for ctx.Err() == nil {
 		before, gone := n.height.Load(), 0
 		for _, da := range n.sources(epoch) {
-			if _, claims := n.peer(da).claims(); heard && claims <= n.height.Load() {
+			if _, claims := n.peer(da).claims(); heard && (claims <= n.height.Load() || n.needless(da, epoch)) {
 				continue
 			}
 			err := n.askOne(ctx, da, heard)

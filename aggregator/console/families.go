@@ -17,7 +17,7 @@ var families = map[string]family{
 	"fairwatt_build_info": {"gauge", "Version of this data aggregator; always 1."},
 	"fairwatt_da_up":      {"gauge", "1 while this data aggregator takes part, 0 after a fault."},
 	"fairwatt_da_certificate_end_timestamp_seconds": {"gauge", "When the TLS certificate ends, in seconds since 1970."},
-	"fairwatt_cert_expiry_seconds":                  {"gauge", "Time until the TLS certificate ends."},
+	"fairwatt_cert_expiry_seconds":                  {"gauge", "Time until a certificate ends: the data aggregator's own, and the authority's (ca)."},
 	"fairwatt_da_certificate_days_left":             {"gauge", "Days until the TLS certificate ends."},
 	"fairwatt_da_height":                            {"gauge", "Height of the newest block stored."},
 	"fairwatt_da_epoch":                             {"gauge", "Epoch of the agreement."},
@@ -50,6 +50,15 @@ var families = map[string]family{
 	"fairwatt_da_device_views_malformed_total":      {"counter", "Views of devices that could not be read."},
 	"fairwatt_da_records_pending":                   {"gauge", "Records that wait for a block."},
 	"fairwatt_da_commit_seconds":                    {"summary", "Time from a record's arrival to its block, by quantile of the newest ones."},
+	"fairwatt_da_block_commit_seconds":              {"histogram", "Time to check, store and apply an agreed block."},
+	"fairwatt_da_record_to_block_seconds":           {"histogram", "Time from a record's arrival until its block is on disk."},
+	"fairwatt_da_broker_delivery_seconds":           {"histogram", "Time from a message to a broker until its acknowledgement."},
+	"fairwatt_da_http_request_seconds":              {"histogram", "Time to answer a request of the page or the API, by route; streams are left out."},
+	"fairwatt_da_broker_up":                         {"gauge", "1 while this broker is connected."},
+	"fairwatt_da_broker_connects_total":             {"counter", "Connections to this broker since the start, the first included."},
+	"fairwatt_da_data_bytes":                        {"gauge", "Size of a file, or of all in a folder, of the data folder."},
+	"fairwatt_da_disk_free_bytes":                   {"gauge", "Room that is left on the data folder's file system."},
+	"fairwatt_da_disk_size_bytes":                   {"gauge", "Size of the data folder's file system."},
 	"fairwatt_da_nowcast_senders":                   {"gauge", "Agents that tell the weather now."},
 	"fairwatt_da_nowcasts_taken_total":              {"counter", "Nowcasts that held and were new."},
 	"fairwatt_da_nowcasts_duplicate_total":          {"counter", "Nowcasts that were there already."},
@@ -106,6 +115,11 @@ func nameOf(line string) string {
 	name := line
 	if end := strings.IndexAny(name, "{ "); end >= 0 {
 		name = name[:end]
+	}
+	for _, part := range []string{"_bucket", "_sum", "_count"} {
+		if base, ok := strings.CutSuffix(name, part); ok && families[base].kind == "histogram" {
+			return base
+		}
 	}
 	return name
 }

@@ -18,7 +18,10 @@ import (
 func (s *Server) metrics(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
 	var own bytes.Buffer
-	writeSnapshot(&own, s.src.Snapshot())
+	snap := s.src.Snapshot()
+	writeSnapshot(&own, snap)
+	writeMeasures(&own, s.src.Measures(), snap.TimeMs)
+	s.answers.write(&own)
 	if err := writeFamilies(w, own.Bytes()); err != nil {
 		return // the client is gone: no one is left to tell
 	}

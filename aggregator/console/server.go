@@ -68,6 +68,7 @@ type Server struct {
 
 	streams chan struct{} // one token an open stream
 	clients clients
+	answers answers
 
 	files map[string]*file
 	cache struct {
@@ -139,7 +140,9 @@ func (s *Server) Handler() http.Handler {
 			problem(w, http.StatusMisdirectedRequest, fmt.Errorf("host %q is not one of this console's names", r.Host))
 			return
 		}
+		began := time.Now()
 		s.mux.ServeHTTP(w, r)
+		s.answers.observe(r, time.Since(began))
 	})
 }
 

@@ -25,6 +25,8 @@ type Source interface {
 	TreeSVG() ([]byte, error)
 	// Archive is what is kept beside the snapshot; nil: nothing is.
 	Archive() Archive
+	// Measures are for metrics alone; nil: there are none.
+	Measures() *Measures
 }
 
 // A Snapshot is one moment of one data aggregator. Times are Unix

@@ -17,6 +17,8 @@ type fixed struct {
 	snap *Snapshot
 	ch   chan struct{}
 	kept Archive
+
+	measures *Measures
 }
 
 func newFixed(s *Snapshot) *fixed {
@@ -214,3 +216,5 @@ func sample(nowMs int64) *Snapshot {
 }
 
 func (f *fixed) Archive() Archive { return f.kept }
+
+func (f *fixed) Measures() *Measures { return f.measures }

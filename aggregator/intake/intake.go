@@ -40,6 +40,8 @@ type Config struct {
 	// Now is the wall clock.
 	Now func() time.Time
 	Log *slog.Logger
+	// Took, if not nil, is told how long each record took to its block.
+	Took func(time.Duration)
 }
 
 // Needs are what an Intake asks of others.

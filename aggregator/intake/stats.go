@@ -49,6 +49,9 @@ func (in *Intake) Stats() Stats {
 
 // noteFinal keeps how long a record took; the caller holds mu.
 func (in *Intake) noteFinal(took time.Duration) {
+	if in.cfg.Took != nil {
+		in.cfg.Took(took)
+	}
 	ms := float64(took.Microseconds()) / 1000
 	if len(in.took) < tookSamples {
 		in.took = append(in.took, ms)

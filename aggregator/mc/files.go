@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"time"
 
 	"fairwatt/proto/brief"
 )
@@ -105,30 +106,39 @@ const maxAuthorities = 8
 // ReadAuthorities reads the certificates of the authorities to trust: one, or two
 // while the next takes over from the present one.
 func ReadAuthorities(path string) (*x509.CertPool, error) {
+	pool, _, err := AuthoritiesAndEnd(path)
+	return pool, err
+}
+
+// AuthoritiesAndEnd is ReadAuthorities, and says when the first of them ends.
+func AuthoritiesAndEnd(path string) (pool *x509.CertPool, ends time.Time, err error) {
 	rest, err := readBounded(path, maxAuthorities*maxKeyFile)
 	if err != nil {
-		return nil, err
+		return nil, ends, err
 	}
-	pool := x509.NewCertPool()
+	pool = x509.NewCertPool()
 	for n := 0; ; n++ {
 		block, after := pem.Decode(rest)
 		if block == nil {
 			if n == 0 {
-				return nil, fmt.Errorf("%s holds no PEM block %q", path, "CERTIFICATE")
+				return nil, ends, fmt.Errorf("%s holds no PEM block %q", path, "CERTIFICATE")
 			}
-			return pool, nil
+			return pool, ends, nil
 		}
 		if n == maxAuthorities {
-			return nil, fmt.Errorf("%s holds more than %d certificates", path, maxAuthorities)
+			return nil, ends, fmt.Errorf("%s holds more than %d certificates", path, maxAuthorities)
 		}
 		if block.Type != "CERTIFICATE" {
-			return nil, fmt.Errorf("%s holds a PEM block %s, want certificates alone", path, brief.Quote(block.Type))
+			return nil, ends, fmt.Errorf("%s holds a PEM block %s, want certificates alone", path, brief.Quote(block.Type))
 		}
 		cert, err := x509.ParseCertificate(block.Bytes)
 		if err != nil {
-			return nil, fmt.Errorf("read certificate %d of %s: %w", n+1, path, err)
+			return nil, ends, fmt.Errorf("read certificate %d of %s: %w", n+1, path, err)
 		}
 		pool.AddCert(cert)
+		if ends.IsZero() || cert.NotAfter.Before(ends) {
+			ends = cert.NotAfter
+		}
 		rest = after
 	}
 }

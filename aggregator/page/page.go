@@ -29,6 +29,8 @@ type Config struct {
 	Genesis  *ledger.Genesis
 	// History is kept beside the chain; nil: nothing is.
 	History *history.History
+	// Measures are for metrics alone; it may be nil.
+	Measures *console.Measures
 	// Trades and Blocks bound the page.
 	Trades, Blocks int
 	// Now is the wall clock.
@@ -134,6 +136,9 @@ func (p *Page) registered(site, device string) bool {
 	who, ok := p.state.Participant(device)
 	return ok && who.Site == site
 }
+
+// Measures implements console.Source.
+func (p *Page) Measures() *console.Measures { return p.cfg.Measures }
 
 // Wait implements console.Source.
 func (p *Page) Wait(ctx context.Context, version uint64) error { return p.version.wait(ctx, version) }

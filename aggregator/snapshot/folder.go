@@ -194,6 +194,11 @@ func (f Folder) Adopt(height uint64) error {
 	return syncFolder(string(f))
 }
 
+// Read reads the snapshot of a height.
+func (f Folder) Read(height uint64, chain [32]byte) (*Snapshot, error) {
+	return Open(f.path(height), chain)
+}
+
 // Open reads the snapshot in a file.
 func Open(path string, chain [32]byte) (s *Snapshot, err error) {
 	file, err := os.Open(path)

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -361,5 +363,50 @@ func TestFetchFromLiars(t *testing.T) {
 		filepath.Join(t.TempDir(), "got"), func(uint64, uint64) {})
 	if !errors.Is(err, want) || errors.Is(err, snapshot.ErrBroken) {
 		t.Errorf("a source that is gone: %v", err)
+	}
+}
+
+// vector is docs/snapshot-vector.json.
+type vector struct {
+	Note      string          `json:"note"`
+	Genesis   json.RawMessage `json:"genesis"`
+	Snapshot  string          `json:"snapshot"` // hex
+	Height    uint64          `json:"height"`
+	Epoch     uint64          `json:"epoch"` // the next block's
+	StateRoot string          `json:"state_root"`
+	Members   []string        `json:"members"` // who vote for the next block
+}
+
+// TestVector: the vector in the docs is what the code writes, and reads.
+func TestVector(t *testing.T) {
+	path := filepath.Join("..", "..", "docs", "snapshot-vector.json")
+	c, ends, _, _ := taken(t)
+	s := ends[2]
+	state, err := s.Verify(c.Genesis, nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	genesis, err := c.Genesis.Marshal()
+	if err != nil {
+		t.Fatal(err)
+	}
+	root := state.Root()
+	want, err := json.MarshalIndent(vector{Note: "a snapshot behind block 11 of a chain of test keys: da-5 has joined, da-2 has another key", Genesis: genesis, Snapshot: hex.EncodeToString(write(t, s)),
+		Height: state.Height(), Epoch: state.Epoch(), StateRoot: hex.EncodeToString(root[:]), Members: state.Members().Names()}, "", " ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want = append(want, '\n')
+	if os.Getenv("FAIRWATT_UPDATE") != "" {
+		if err := os.WriteFile(path, want, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	have, err := os.ReadFile(path)
+	if err != nil || !bytes.Equal(have, want) {
+		t.Fatalf("%s is not what the code writes: FAIRWATT_UPDATE=1 go test ./aggregator/snapshot; %v", path, err)
+	}
+	if len(s.Turns) != 2 {
+		t.Errorf("%d changes of members", len(s.Turns))
 	}
 }

@@ -44,6 +44,9 @@ func (s *source) TreeSVG() ([]byte, error) { return s.node().TreeSVG() }
 // Archive implements console.Source.
 func (s *source) Archive() console.Archive { return s.node().Archive() }
 
+// Measures implements console.Source.
+func (s *source) Measures() *console.Measures { return s.node().Measures() }
+
 // snapshot is what the page shows: one data aggregator's snapshot, with the
 // relay's counts of all of them.
 func (g *grid) snapshot() *console.Snapshot {

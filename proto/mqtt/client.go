@@ -97,6 +97,15 @@ func New(cfg Config) (*Client, error) {
 	return c, nil
 }
 
+// Redacted is a broker's URL without a password, for logs and metrics.
+func Redacted(raw string) string {
+	u, err := url.Parse(raw)
+	if err != nil {
+		return "unreadable" // New refuses it
+	}
+	return u.Redacted()
+}
+
 func (c *Client) options() *paho.ClientOptions {
 	o := paho.NewClientOptions().SetClientID(c.cfg.ClientID).
 		SetUsername(c.cfg.Username).SetPassword(c.cfg.Password).SetTLSConfig(c.cfg.TLS).

@@ -146,6 +146,8 @@ type mcConfig struct {
 	Counter  string   `yaml:"counter"`
 	TLS      tlsFiles `yaml:"tls"`
 	LogLevel string   `yaml:"log_level"`
+	// Join says that the centre came to a running chain: the genesis does not name it.
+	Join bool `yaml:"join"`
 	// Simulated marks the centre's records.
 	Simulated bool `yaml:"simulated"`
 }

@@ -157,6 +157,9 @@ func daDeps(c daConfig, log *slog.Logger) (aggregator.Deps, error) {
 		password = strings.TrimRight(string(b), "\r\n")
 	}
 	deps.CertificateEnds = pair.Ends
+	if _, deps.AuthorityEnds, err = mc.AuthoritiesAndEnd(c.TLS.CA); err != nil {
+		return deps, err
+	}
 	brokerTLS := &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: pool}
 	pair.Use(brokerTLS)
 	for _, url := range c.MQTT {
@@ -166,6 +169,7 @@ func daDeps(c daConfig, log *slog.Logger) (aggregator.Deps, error) {
 			return deps, err
 		}
 		deps.Pipes = append(deps.Pipes, p)
+		deps.BrokerNames = append(deps.BrokerNames, mqtt.Redacted(url))
 	}
 	return deps, nil
 }

@@ -20,6 +20,6 @@ wallets and answers requests for power.`,
 		RunE: helpOnly,
 	}
 	root.PersistentFlags().String("log-format", "text", "form of the log on stderr: text or json")
-	root.AddCommand(daCommand(), mcCommand(), chainCommand(), marketCommand(), treeCommand(), wctCommand(), versionCommand(nil))
+	root.AddCommand(daCommand(), mcCommand(), chainCommand(), marketCommand(), treeCommand(), wctCommand(), bundleCommand(), versionCommand(nil))
 	return root
 }

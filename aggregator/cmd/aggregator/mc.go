@@ -197,31 +197,17 @@ func openCentre(c mcConfig, log *slog.Logger, alive func()) (*mc.Centre, func() 
 	if err != nil {
 		return nil, nil, err
 	}
-	var chains []mc.Chain
-	var clients []*peer.Client
-	closeAll := func() error {
-		var all error
-		for _, one := range clients {
-			all = errors.Join(all, one.Close())
-		}
-		return all
-	}
-	for _, da := range g.DAs() {
+	dial := func(da ledger.DA) (mc.Chain, error) {
 		conf := peerTLS(pair, pool)
 		conf.ServerName = da.ID
-		client, err := peer.Dial(da.Address, conf)
-		if err != nil {
-			return nil, nil, errors.Join(err, closeAll())
-		}
-		clients = append(clients, client)
-		chains = append(chains, client)
+		return peer.Dial(da.Address, conf)
 	}
-	centre, err := mc.NewCentre(mc.CentreConfig{ID: c.ID, Key: key, Genesis: g, Chains: chains, CounterFile: c.Counter,
-		Simulated: c.Simulated, Alive: alive, Logger: log})
+	centre, err := mc.NewCentre(mc.CentreConfig{ID: c.ID, Key: key, Genesis: g, Dial: dial, CounterFile: c.Counter,
+		Simulated: c.Simulated, Joins: c.Join, Alive: alive, Logger: log})
 	if err != nil {
-		return nil, nil, errors.Join(err, closeAll())
+		return nil, nil, err
 	}
-	return centre, closeAll, nil
+	return centre, centre.Close, nil
 }
 
 func mcRunCommand() *cobra.Command {
