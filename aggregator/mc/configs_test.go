@@ -128,7 +128,7 @@ func TestAccessListOfAnOwner(t *testing.T) {
 
 // A viewer reads what devices show, at one site or at all, and Home Assistant's
 // discovery. Sealed records, receipts and commands are not its business, and it writes
-// nothing.
+// nothing but that Home Assistant has started.
 func TestAccessListOfAViewer(t *testing.T) {
 	dir := t.TempDir()
 	if err := os.MkdirAll(filepath.Join(dir, "broker"), 0o700); err != nil {
@@ -174,10 +174,18 @@ func TestAccessListOfAViewer(t *testing.T) {
 				t.Errorf("%s may read %s", viewer, topic)
 			}
 		}
-		for _, topic := range []string{here.Of(wire.ClassAck), here.Of(wire.ClassGate), wire.StatusOfDA("da-1"), wire.HomeAssistant + "status"} {
+		for _, topic := range []string{here.Of(wire.ClassAck), here.Of(wire.ClassGate), wire.StatusOfDA("da-1"), wire.Discovery("pv-1")} {
 			if allowed(acl, viewer, "write", topic) {
 				t.Errorf("%s may write %s", viewer, topic)
 			}
+		}
+	}
+	for _, user := range []string{"ha", "eve", "pv-1"} {
+		if got := allowed(acl, user, "write", wire.HomeAssistantStatus); got != (user != "pv-1") {
+			t.Errorf("%s may say that Home Assistant has started: %v", user, got)
+		}
+		if user == "pv-1" && !allowed(acl, user, "read", wire.HomeAssistantStatus) {
+			t.Error("a device does not hear that Home Assistant has started")
 		}
 	}
 	for _, bad := range [][2]string{{"ha", ""}, {"Bob", ""}, {"bob", "a/b"}, {"bob\ntopic write #", ""}} {

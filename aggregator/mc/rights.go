@@ -27,7 +27,8 @@ func deviceRights(id string) (r rights) {
 	for _, class := range wire.DeviceWrites {
 		r.write = append(r.write, device.Of(class))
 	}
-	r.write = append(r.write, wire.HomeAssistant+"device/"+id+"/config")
+	r.read = append(r.read, wire.HomeAssistantStatus)
+	r.write = append(r.write, wire.Discovery(id))
 	return r
 }
 
@@ -48,7 +49,7 @@ func ownerRights(site string) rights {
 }
 
 // viewerRights let a person or a program read what devices show of themselves, at one
-// site or at all, and write nothing.
+// site or at all, and write nothing but that Home Assistant has started.
 func viewerRights(site string) (r rights) {
 	if site == "" {
 		site = "+"
@@ -58,6 +59,7 @@ func viewerRights(site string) (r rights) {
 		r.read = append(r.read, devices.Of(class))
 	}
 	r.read = append(r.read, wire.StatusOfDA("+"), wire.ListOfDA("+"), wire.HomeAssistant+"#")
+	r.write = []string{wire.HomeAssistantStatus} // devices describe themselves again
 	return r
 }
 
@@ -83,7 +85,7 @@ func AdmitOwner(dir, id, site string) error {
 	return admit(dir, "admit owner", brokerUser{id, RoleOwner, ownerRights(site)})
 }
 
-// AdmitViewer adds one who reads and writes nothing, at one site or at all (empty).
+// AdmitViewer adds one who only reads, at one site or at all (empty).
 func AdmitViewer(dir, id, site string) error {
 	if site != "" && !seal.ValidName(site) {
 		return brief.Errorf("admit viewer: site %q: use 1 to 64 of a-z, 0-9 and -", site)
