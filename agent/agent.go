@@ -142,6 +142,7 @@ type counters struct {
 const (
 	stateAgent  = "agent"
 	stateJudge  = "judge"
+	stateHA     = "home_assistant"
 	stateMeters = "meters"
 	stateSeller = "seller"
 	stateBuyer  = "buyer"
@@ -292,6 +293,7 @@ func (a *Agent) Run(ctx context.Context) error {
 			pipe.Subscribe(a.publisher.topics.Neighbours("+"), a.region.listener.post)
 		}
 		a.subscribeWords(pipe)
+		a.subscribeBirth(pipe)
 		if err := pipe.Open(); err != nil {
 			return errors.Join(err, a.close())
 		}
@@ -324,10 +326,8 @@ func (a *Agent) loop(ctx context.Context) (err error) {
 	if err := a.publishInfo(); err != nil {
 		return err
 	}
-	if a.cfg.HomeAssistant {
-		if err := a.publishDiscovery(); err != nil {
-			return err
-		}
+	if err := a.publishDiscovery(); err != nil {
+		return err
 	}
 	ticker := time.NewTicker(a.cfg.Tick)
 	defer ticker.Stop()

@@ -38,7 +38,8 @@ type Config struct {
 	// Genesis is the chain's genesis.json; without it the agent judges and
 	// publishes, but seals no record and trades nothing.
 	Genesis string `yaml:"genesis"`
-	// MQTT are broker URLs, tcp:// or tls://, the preferred one first.
+	// MQTT are broker URLs, tcp:// or tls://, the preferred one first. Servers that are one
+	// broker stand in one entry, with commas between.
 	MQTT     []string       `yaml:"mqtt"`
 	MQTTAuth MQTTAuthConfig `yaml:"mqtt_auth"`
 	TLS      TLSConfig      `yaml:"tls"`
@@ -397,14 +398,16 @@ const maxBrokers = 8
 // checkBroker checks the address of a broker; the error's field is empty if ca is
 // missing.
 func checkBroker(field, broker, ca string) *ConfigError {
-	u, err := url.Parse(broker)
-	switch {
-	case err != nil || u.Host == "" || (u.Scheme != "tcp" && u.Scheme != "tls"):
-		return &ConfigError{field, brief.Sprintf("%q; use tcp://host:1883 or tls://host:8883", broker)}
-	case u.User != nil:
-		return &ConfigError{field, "holds a password; use a password_file"}
-	case u.Scheme == "tls" && ca == "":
-		return &ConfigError{"", "a tls:// broker needs the certificate authority's file"}
+	for _, one := range strings.Split(broker, ",") {
+		u, err := url.Parse(one)
+		switch {
+		case err != nil || u.Host == "" || (u.Scheme != "tcp" && u.Scheme != "tls"):
+			return &ConfigError{field, brief.Sprintf("%q; use tcp://host:1883 or tls://host:8883", one)}
+		case u.User != nil:
+			return &ConfigError{field, "holds a password; use a password_file"}
+		case u.Scheme == "tls" && ca == "":
+			return &ConfigError{"", "a tls:// broker needs the certificate authority's file"}
+		}
 	}
 	return nil
 }

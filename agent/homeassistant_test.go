@@ -26,9 +26,9 @@ env.globals["as_timestamp"] = stamp
 print(json.dumps([str(env.from_string(c["template"]).render(value_json=c["value"])) for c in cases]))
 `
 
-// Home Assistant shows a gate as safe only while it says OPEN within its
-// validity. What it cannot read is unsafe.
-func TestHomeAssistantTemplates(t *testing.T) {
+// render has Home Assistant's engine fill in templates, each with the value of a message.
+func render(t *testing.T, cases any, n int) []string {
+	t.Helper()
 	python, err := exec.LookPath("python3")
 	if err != nil {
 		t.Skip("no python3: the templates are not run")
@@ -36,6 +36,27 @@ func TestHomeAssistantTemplates(t *testing.T) {
 	if err := exec.Command(python, "-c", "import jinja2.sandbox").Run(); err != nil {
 		t.Skip("no jinja2 for python3: the templates are not run")
 	}
+	in, err := json.Marshal(cases)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(python, "-c", homeAssistant)
+	var stderr bytes.Buffer
+	cmd.Stdin, cmd.Stderr = bytes.NewReader(in), &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("%v: %s", err, stderr.String())
+	}
+	var got []string
+	if err := json.Unmarshal(out, &got); err != nil || len(got) != n {
+		t.Fatalf("%s, %v", out, err)
+	}
+	return got
+}
+
+// Home Assistant shows a gate as safe only while it says OPEN within its
+// validity. What it cannot read is unsafe.
+func TestHomeAssistantTemplates(t *testing.T) {
 	type c struct {
 		Template string         `json:"template"`
 		Value    map[string]any `json:"value"`
@@ -61,21 +82,7 @@ func TestHomeAssistantTemplates(t *testing.T) {
 		{haGateWhy, gate("BLOCKED", soon), "Trading is blocked. Gusts are strong."},
 		{haGateWhy, map[string]any{"reason": "W03"}, "W03"},
 	}
-	in, err := json.Marshal(cases)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command(python, "-c", homeAssistant)
-	var stderr bytes.Buffer
-	cmd.Stdin, cmd.Stderr = bytes.NewReader(in), &stderr
-	out, err := cmd.Output()
-	if err != nil {
-		t.Fatalf("%v: %s", err, stderr.String())
-	}
-	var got []string
-	if err := json.Unmarshal(out, &got); err != nil || len(got) != len(cases) {
-		t.Fatalf("%s, %v", out, err)
-	}
+	got := render(t, cases, len(cases))
 	for i, c := range cases {
 		if got[i] != c.want {
 			t.Errorf("%s of %v: %q, want %q", c.Template, c.Value, got[i], c.want)

@@ -107,6 +107,18 @@ func (p *publisher) setTopic(topic string, qos byte, retained bool, payload []by
 	p.wake(p.wakeups...)
 }
 
+// again publishes a view once more as it is, if there is one.
+func (p *publisher) again(topic string) {
+	p.mu.Lock()
+	if _, known := p.views[topic]; known {
+		for i := range p.pipes {
+			p.dirty[i][topic] = true
+		}
+	}
+	p.mu.Unlock()
+	p.wake(p.wakeups...)
+}
+
 // wakeQueue has the queue looked at: something was committed.
 func (p *publisher) wakeQueue() { p.wake(p.wakeups[len(p.pipes)]) }
 

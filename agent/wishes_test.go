@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"fairwatt/agent/trade"
 	"fairwatt/agent/view"
 	"fairwatt/agent/word"
 	"fairwatt/model"
@@ -43,8 +44,22 @@ func newShop(t *testing.T) *shop {
 // open runs the agent until its gate is open.
 func (s *shop) open() {
 	s.t.Helper()
+	s.start(true)
+	s.wait(10 * time.Minute)
+	if got := s.agent.Status(); got.Gate != model.StateOpen {
+		s.t.Fatalf("the gate is %v: %s", got.Gate, got.Reason)
+	}
+}
+
+// start runs the agent, with something to switch where it sells.
+func (s *shop) start(sells bool) {
+	s.t.Helper()
 	p := newPlant(s.t)
-	s.agent = liveAgent(s.t, s.cfg, p, s.db, s.town.chain, &spyContactor{plant: p, pin: "S0-1"}, s.broker.Pipe(WillOf(&s.cfg)))
+	var contactor trade.Contactor
+	if sells {
+		contactor = &spyContactor{plant: p, pin: "S0-1"}
+	}
+	s.agent = liveAgent(s.t, s.cfg, p, s.db, s.town.chain, contactor, s.broker.Pipe(WillOf(&s.cfg)))
 	ctx, stop := context.WithCancel(s.t.Context())
 	s.done = make(chan error, 1)
 	go p.run(ctx)
@@ -54,10 +69,6 @@ func (s *shop) open() {
 		if err := <-s.done; err != nil {
 			s.t.Errorf("run: %v", err)
 		}
-	}
-	s.wait(10 * time.Minute)
-	if got := s.agent.Status(); got.Gate != model.StateOpen {
-		s.t.Fatalf("the gate is %v: %s", got.Gate, got.Reason)
 	}
 }
 
@@ -172,7 +183,7 @@ func TestOwnerSteersTrades(t *testing.T) {
 		if got := s.agent.Status(); got.Gate != model.StateOpen || got.GateSeq != seq {
 			t.Errorf("the gate moved: %v, change %d after %d", got.Gate, got.GateSeq, seq)
 		}
-		ha := string(s.broker.Retained("homeassistant/device/farm-1-pv-1/config"))
+		ha := string(s.broker.Retained(wire.Discovery("pv-1")))
 		for _, want := range []string{"farm_1_pv_1_sale_state", "farm_1_pv_1_sale_price", "farm_1_pv_1_wallet"} {
 			if !strings.Contains(ha, want) {
 				t.Errorf("Home Assistant hears nothing of %s", want)

@@ -61,6 +61,15 @@ type Config struct {
 	// NowcastEvery is how often an honest agent tells one (10 min); more is dropped
 	// and counted.
 	NowcastEvery time.Duration
+	// FromBlocks lets a DA without a block fetch all since the genesis, and begin with a
+	// snapshot only where no one has them any more. Without it such a DA begins with a
+	// snapshot.
+	FromBlocks bool
+	// SnapshotGain is how many blocks a snapshot must save a DA without a block (256):
+	// fewer it fetches, and keeps, as all others do that were there from the beginning.
+	SnapshotGain uint64
+	// SnapshotEvery is how far snapshots are apart at least (10 min).
+	SnapshotEvery time.Duration
 	// ShownTrades and ShownBlocks bound the page (40 and 12).
 	ShownTrades, ShownBlocks int
 }
@@ -77,6 +86,8 @@ type Deps struct {
 	Observers []string
 	Link      Link
 	Pipes     []mqtt.Pipe
+	// Liars are the other data aggregators that [Liars] names, for a DA that is made again.
+	Liars []string
 	// BrokerNames name the pipes in metrics, without passwords; else they are numbered.
 	BrokerNames []string
 	// CertificateEnds is when the DA's TLS certificate ends; nil: it has none.
@@ -109,6 +120,12 @@ func (c *Config) setDefaults() {
 	}
 	if c.NowcastEvery == 0 {
 		c.NowcastEvery = nowcast.EveryMs * time.Millisecond
+	}
+	if c.SnapshotEvery == 0 {
+		c.SnapshotEvery = 10 * time.Minute
+	}
+	if c.SnapshotGain == 0 {
+		c.SnapshotGain = 256
 	}
 	if c.ShownTrades == 0 {
 		c.ShownTrades = 40
@@ -145,6 +162,9 @@ type DA struct {
 	warned    time.Time // of the certificate's end
 	reports   reports
 	tickedAt  time.Time        // pulse's own: when this aggregator last asked for a block
+	kept      time.Time        // when the state was last handed over to be kept; committed's own
+	liars     []string         // who handed out snapshots that do not hold; leap's own
+	states    chan taken       // to be kept
 	listed    chan struct{}    // the list has changed, or a broker is there again
 	told      chan wire.Topics // who is to hear who the members are
 }
@@ -168,7 +188,7 @@ func New(cfg Config, deps Deps) (*DA, error) {
 	if deps.Genesis == nil || deps.Key == nil || deps.Link == nil {
 		return nil, errors.New("aggregator: genesis, key and link are required")
 	}
-	d := &DA{cfg: cfg, deps: deps, reports: reports{self: cfg.ID, wake: make(chan struct{}, 1)}, listed: make(chan struct{}, 1), told: make(chan wire.Topics, maxTold), log: deps.Logger.With("da", cfg.ID)}
+	d := &DA{cfg: cfg, deps: deps, reports: reports{self: cfg.ID, wake: make(chan struct{}, 1)}, listed: make(chan struct{}, 1), states: make(chan taken, 1), told: make(chan wire.Topics, maxTold), log: deps.Logger.With("da", cfg.ID)}
 	d.measure()
 	if err := d.open(); err != nil {
 		return nil, fmt.Errorf("aggregator %s: %w", cfg.ID, err)
@@ -187,7 +207,10 @@ func (d *DA) open() error {
 	if d.store, err = store.Open(filepath.Join(d.cfg.Dir, StoreFile), d.deps.Genesis.ChainID()); err != nil {
 		return err
 	}
-	if err = d.connect(); err != nil {
+	if err = d.beginAnew(); err == nil {
+		err = d.connect()
+	}
+	if err != nil {
 		return errors.Join(err, d.Close())
 	}
 	return nil
@@ -247,7 +270,7 @@ func (d *DA) connect() error {
 	}, intake.Needs{Check: d.app.check, Last: d.state.LastCounter, Submit: d.agree, Receipts: d.mail})
 	d.agreement = consensus.Config{
 		Self: d.cfg.ID, Key: d.deps.Key, ChainID: chain, MoreKeys: d.deps.MoreKeys, Dir: filepath.Join(d.cfg.Dir, "agreement"),
-		App: d.app, Link: d.deps.Link, Dropped: d.intake.Discarded, Disk: d.deps.Disk, Held: d.app.held, Logger: d.log,
+		App: d.app, Link: d.deps.Link, Leap: d.leap, Liars: d.deps.Liars, Dropped: d.intake.Discarded, Disk: d.deps.Disk, Held: d.app.held, Logger: d.log,
 		RecordBytes: d.deps.Genesis.Params.MaxRecordBytes, BatchRecords: min(500, d.deps.Genesis.Params.MaxRecordsPerBlock),
 	}
 	d.node, err = consensus.New(d.agreement)
@@ -293,6 +316,9 @@ func (d *DA) committed(st *ledger.Staged, votes int) {
 		d.setPeers()
 	}
 	d.turned(st)
+	if st.EndsEpoch() {
+		d.keepState()
+	}
 }
 
 // keepGenesis puts the genesis next to the chain, so that the folder can be
@@ -363,6 +389,7 @@ func (d *DA) Run(ctx context.Context) error {
 	g.Go(func() error { return d.tellList(ctx) })
 	g.Go(func() error { return d.report(ctx) })
 	g.Go(func() error { return d.handTurns(ctx) })
+	g.Go(func() error { return d.keepSnapshots(ctx) })
 	g.Go(func() error {
 		for _, p := range d.deps.Pipes {
 			if err := p.Open(); err != nil {
@@ -379,8 +406,9 @@ func (d *DA) Run(ctx context.Context) error {
 	case errors.Is(err, ErrRetired):
 		d.log.Info("this data aggregator has retired: it may be shut down for good", "height", d.state.Height())
 		err = nil
-	}
-	if err != nil {
+	case errors.Is(err, ErrLeap):
+		err = fmt.Errorf("aggregator %s: %w", d.cfg.ID, &leapError{d.liars})
+	case err != nil:
 		d.page.SetFault(err)
 		err = fmt.Errorf("aggregator %s: %w", d.cfg.ID, err)
 	}
@@ -467,11 +495,12 @@ func (d *DA) takeView(m mqtt.Message) {
 // handlers answer the other aggregators and the observers.
 func (d *DA) handlers() peer.Handlers {
 	return peer.Handlers{
-		Frame:  d.node.Receive,
-		Pull:   d.node.ServePull,
-		Fetch:  d.node.ServeFetch,
-		Follow: d.node.ServeFollow,
-		Submit: func(ctx context.Context, _ string, sealed []byte) error { return d.Submit(ctx, sealed) },
+		Frame:    d.node.Receive,
+		Pull:     d.node.ServePull,
+		Fetch:    d.node.ServeFetch,
+		Follow:   d.node.ServeFollow,
+		Snapshot: d.servePiece,
+		Submit:   func(ctx context.Context, _ string, sealed []byte) error { return d.Submit(ctx, sealed) },
 	}
 }
 

@@ -119,6 +119,8 @@ type town struct {
 	pipe   func(id string) mqtt.Pipe                          // nil: the broker's
 	link   func(id string, l aggregator.Link) aggregator.Link // nil: as it is
 	log    map[string]slog.Handler                            // by data aggregator; without one nothing is logged
+	config func(c *aggregator.Config)                         // nil: nothing to change
+	leapt  map[string][]string                                // who began anew with a snapshot, and whom it names; mu guards it
 
 	mu   sync.Mutex
 	das  map[string]*aggregator.DA
@@ -127,7 +129,7 @@ type town struct {
 }
 
 func newTown(t testing.TB, g *ledger.Genesis) *town {
-	w := &town{t: t, g: g, chain: g.ChainID(), dir: t.TempDir(), broker: &broker{}, das: map[string]*aggregator.DA{}, runs: map[string]*running{},
+	w := &town{t: t, g: g, chain: g.ChainID(), dir: t.TempDir(), broker: &broker{}, das: map[string]*aggregator.DA{}, runs: map[string]*running{}, leapt: map[string][]string{},
 		stop: map[string]func() error{}, net: peer.NewMemory(peer.MemoryConfig{Seed: 1, MinDelay: 100 * time.Microsecond, MaxDelay: time.Millisecond})}
 	return w
 }
@@ -145,6 +147,32 @@ func (w *town) startAll() {
 
 func (w *town) start(id string) {
 	w.t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	run := &running{ended: make(chan struct{})}
+	da, opened := w.build(id, nil)
+	go func() {
+		defer close(run.ended)
+		for {
+			run.err = da.Run(ctx)
+			if !errors.Is(run.err, aggregator.ErrLeap) {
+				return
+			}
+			liars := aggregator.Liars(run.err)
+			da, _ = w.build(id, liars)
+			w.mu.Lock()
+			w.das[id], w.leapt[id] = da, append([]string{}, liars...)
+			w.mu.Unlock()
+		}
+	}()
+	w.mu.Lock()
+	w.das[id], w.runs[id] = da, run
+	w.mu.Unlock()
+	w.stop[id] = func() error { cancel(); <-run.ended; return run.err }
+	<-opened
+}
+
+// build makes an aggregator. opened is closed when it listens.
+func (w *town) build(id string, liars []string) (da *aggregator.DA, opened chan struct{}) {
 	own := &pipe{b: w.broker, opened: make(chan struct{})}
 	pipes := []mqtt.Pipe{own}
 	if w.pipe != nil {
@@ -155,20 +183,17 @@ func (w *town) start(id string) {
 	if w.link != nil {
 		link = w.link(id, link)
 	}
-	da, err := aggregator.New(aggregator.Config{ID: id, Dir: filepath.Join(w.dir, id), RecordsPerS: 1e6, Burst: 1e6}, aggregator.Deps{
-		Genesis: w.g, Key: ledgertest.Key(id), MoreKeys: []crypto.Signer{ledgertest.Key(id + "-2")}, Link: link, Pipes: pipes,
+	cfg := aggregator.Config{ID: id, Dir: filepath.Join(w.dir, id), RecordsPerS: 1e6, Burst: 1e6}
+	if w.config != nil {
+		w.config(&cfg)
+	}
+	da, err := aggregator.New(cfg, aggregator.Deps{
+		Genesis: w.g, Liars: liars, Key: ledgertest.Key(id), MoreKeys: []crypto.Signer{ledgertest.Key(id + "-2")}, Link: link, Pipes: pipes,
 		Logger: slog.New(cmp.Or[slog.Handler](w.log[id], slog.DiscardHandler))})
 	if err != nil {
-		w.t.Fatal(err)
+		panic(fmt.Sprintf("%s: %v", id, err)) // not on the test's goroutine, perhaps
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	run := &running{ended: make(chan struct{})}
-	go func() { run.err = da.Run(ctx); close(run.ended) }()
-	w.mu.Lock()
-	w.das[id], w.runs[id] = da, run
-	w.mu.Unlock()
-	w.stop[id] = func() error { cancel(); <-run.ended; return run.err }
-	<-own.opened
+	return da, own.opened
 }
 
 type running struct {
@@ -319,7 +344,7 @@ func (d *device) receipt(m mqtt.Message) {
 // wait returns what f+1 aggregators said of a key.
 func (d *device) wait(key string) (*fairwattpb.ReceiptEntry, uint64) {
 	d.w.t.Helper()
-	deadline := time.After(20 * time.Second)
+	deadline := time.After(90 * time.Second)
 	for {
 		d.mu.Lock()
 		said, heard, height := d.said[key], d.heard, d.heights[key]

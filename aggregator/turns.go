@@ -45,7 +45,7 @@ func (d *DA) handTurns(ctx context.Context) error {
 		case to = <-d.told:
 		}
 		if height := d.state.Height() + 1; payload == nil || height != below {
-			turns, err := d.state.TurnsBelow(height, d.store.Block)
+			turns, err := d.state.TurnsBelow(height, d.store.Turn)
 			if err == nil {
 				payload, err = members.AppendTurns(nil, turns)
 			}

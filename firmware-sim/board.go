@@ -45,18 +45,9 @@ breaks and mends parts at moments of the board's clock.`,
 			if path == "" || listen == "" {
 				return usagef("board: --trace and --listen are required")
 			}
-			if !(speed > 0 && speed <= 1e6) {
-				return usagef("speed: %g, want above 0 and up to 1000000", speed)
-			}
-			if err := scenario.DefaultPlant(scenario.PlantKind(plant)).Validate(); err != nil {
-				return usageError{err}
-			}
-			var from time.Time
-			if start != "" {
-				var err error
-				if from, err = time.Parse(time.RFC3339, start); err != nil {
-					return usagef("start: %w", err)
-				}
+			from, err := playFrom(speed, plant, start)
+			if err != nil {
+				return err
 			}
 			kernel, err := unkind.kernel()
 			if err != nil {

@@ -40,6 +40,9 @@ made fresh for each run. All of it is simulated, and says so.`,
 				}
 				cfg.Traces = append(cfg.Traces, found...)
 			}
+			if !cmd.Flags().Changed("agents") {
+				cfg.Agents = agentsFor(cfg)
+			}
 			if cfg.Storm != "" && !cmd.Flags().Changed("speed") {
 				cfg.Speed = grid.StormSpeed
 			}
@@ -106,6 +109,10 @@ func tracesIn(folder string) ([]string, error) {
 	slices.Sort(found)
 	return found, nil
 }
+
+// agentsFor is how many generators there are where no one has said so: one for each
+// trace at least.
+func agentsFor(cfg grid.Config) int { return max(cfg.Agents, len(cfg.Traces)) }
 
 func writeReport(stdout io.Writer, r *grid.Report, path string) error {
 	b, err := r.JSON()

@@ -12,6 +12,6 @@ func rootCommand() *cobra.Command {
 		Args:  noArgs,
 		RunE:  helpOnly,
 	}
-	root.AddCommand(gridCommand(), soakCommand(), soakMemberCommand(), boardCommand(), scenarioCommand(), versionCommand(nil))
+	root.AddCommand(gridCommand(), soakCommand(), soakMemberCommand(), boardCommand(), modbusCommand(), scenarioCommand(), versionCommand(nil))
 	return root
 }

@@ -77,3 +77,20 @@ func TestBaselineOfAClockThatWasAhead(t *testing.T) {
 		t.Errorf("the present hour is %d with %d readings", b.hour, b.n)
 	}
 }
+
+// The calm that ends a cyclone begins with a mean wind that is known to be calm.
+func TestCycloneCalmBeginsWithAKnownMean(t *testing.T) {
+	t.Parallel()
+	calmMs := func(mean figure) int64 {
+		b := newBare(t, nil).set(map[Channel]float64{PressureHPa: 1000, WindSpeedMPS: 2})
+		b.wind.mean, b.cyclone.calmMs = mean, never
+		takeCyclone(b.evidence, nil, bareMs)
+		return b.cyclone.calmMs
+	}
+	if got := calmMs(figure{}); got != never {
+		t.Errorf("the mean is not known, and it is calm since %d", got)
+	}
+	if got := calmMs(figure{2, true}); got != bareMs {
+		t.Errorf("a mean of 2 m/s: calm since %d, want %d", got, bareMs)
+	}
+}

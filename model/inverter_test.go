@@ -120,3 +120,14 @@ func TestInverterSaysThatItIsSilent(t *testing.T) {
 		t.Errorf("inputs %+v", x.cause.Inputs)
 	}
 }
+
+// What an inverter reports is told with the reading it comes from.
+func TestInverterSaysWhatItReports(t *testing.T) {
+	t.Parallel()
+	b := newBare(t, nil).set(map[Channel]float64{InverterEvents: 1})
+	x := explainer{e: b.evidence, tMs: bareMs, state: &ruleState{}, cause: &Cause{}}
+	x.inverter(1)
+	if len(x.cause.Inputs) != 1 || x.cause.Inputs[0].Name != InverterEvents.String() || x.cause.Inputs[0].Value != 1 {
+		t.Errorf("inputs %+v", x.cause.Inputs)
+	}
+}

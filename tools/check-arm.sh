@@ -32,7 +32,7 @@ for board in "${boards[@]}"; do
 	qemu=$1 name=$2
 	shift 2
 	for tags in "" lite; do
-		env CGO_ENABLED=0 GOOS=linux "$@" go test -c -tags="$tags" -o "$out/nnet.test" ./model/nnet
+		env CGO_ENABLED=0 GOOS=linux "$@" go test -c -modfile=build/slim.mod -tags="$tags" -o "$out/nnet.test" ./model/nnet
 		(cd model/nnet && timeout 1200 "$qemu" "$out/nnet.test" -test.v -test.run 'TestScoresOfTraces|TestGraphAndPlainPass|TestShippedMembers' >"$out/said" 2>&1) ||
 			{ cat "$out/said"; echo "check-arm: ${tags:-default}: scores on $name are others"; exit 1; }
 		grep -q '^--- PASS: TestScoresOfTraces' "$out/said" || { cat "$out/said"; echo "check-arm: no scores were compared on $name"; exit 1; }

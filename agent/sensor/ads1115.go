@@ -60,6 +60,7 @@ func (o ADS1115Opts) withDefaults() Opts {
 	orDefault(&o.NominalHz, 50)
 	o.Inputs = slices.Clone(o.Inputs)
 	for i := range o.Inputs {
+		o.Inputs[i].withVaneDefaults()
 		orDefault(&o.Inputs[i].RangeV, 2.048)
 	}
 	return o
@@ -74,7 +75,7 @@ func (o ADS1115Opts) check() error {
 	seen := map[model.Channel]bool{}
 	for i, in := range o.Inputs {
 		if !canMeasure(in.Channel) {
-			return fmt.Errorf("inputs[%d].channel: %s is no voltage, current or leakage current", i, in.Channel)
+			return fmt.Errorf("inputs[%d].channel: %s is no voltage, current, leakage current or wind direction", i, in.Channel)
 		}
 		if seen[in.Channel] {
 			return fmt.Errorf("inputs[%d].channel: %s twice", i, in.Channel)
@@ -85,6 +86,9 @@ func (o ADS1115Opts) check() error {
 		}
 		if _, ok := adsRange[in.RangeV]; !ok {
 			return fmt.Errorf("inputs[%d].range_v: the chip has no range of %g V", i, in.RangeV)
+		}
+		if err := in.checkVane(); err != nil {
+			return fmt.Errorf("inputs[%d].%w", i, err)
 		}
 		if !within(in.Scale, 1e-6, 1e6) {
 			return fmt.Errorf("inputs[%d].scale: %g is not within 0.000001 and 1000000", i, in.Scale)
@@ -111,7 +115,8 @@ func (o ADS1115Opts) open(cfg Config, buses Buses) (Sensor, error) {
 type InputConfig struct {
 	// Channel is what is measured: voltage_v, current_a or one of a phase as RMS;
 	// dc_voltage_v or dc_current_a as mean, with its sign; leakage_ma as RMS, of a
-	// transformer around all live conductors.
+	// transformer around all live conductors; wind_direction_deg of a vane whose
+	// resistance changes with its direction.
 	Channel model.Channel `yaml:"channel"`
 	// Input is "0" to "3" against ground, or "0-1", "0-3", "1-3", "2-3".
 	Input string `yaml:"input"`
@@ -121,6 +126,10 @@ type InputConfig struct {
 	// RangeV is the converter's range: 6.144, 4.096, 2.048 (default), 1.024,
 	// 0.512 or 0.256 V.
 	RangeV float64 `yaml:"range_v,omitempty"`
+	// PullupOhm is the resistor from the supply to a vane, and SupplyV the supply: 10
+	// kohm and 3.3 V if left out. A vane needs no scale; its range is 4.096 V.
+	PullupOhm float64 `yaml:"pullup_ohm,omitempty"`
+	SupplyV   float64 `yaml:"supply_v,omitempty"`
 }
 
 // stepV is the converter's step at the input.
@@ -160,8 +169,11 @@ func isDC(c model.Channel) bool { return c == model.DCVoltageV || c == model.DCC
 
 // canMeasure are the channels that an input may have.
 func canMeasure(c model.Channel) bool {
-	return isACVoltage(c) || isACCurrent(c) || isDC(c) || c == model.LeakageMA
+	return isACVoltage(c) || isACCurrent(c) || isSteady(c) || c == model.LeakageMA
 }
+
+// isSteady says of a channel that its input does not alternate.
+func isSteady(c model.Channel) bool { return isDC(c) || c == model.WindDirectionDeg }
 
 func newADS1115(o ADS1115Opts, c chip, buses Buses) (*ADS1115, error) {
 	d := &ADS1115{chip: c, frequency: -1, cycles: o.Cycles, nominal: o.NominalHz}
@@ -224,12 +236,17 @@ func (d *ADS1115) Read(ctx context.Context, s *model.Sample) error {
 	var hz float64
 	for i, in := range d.inputs {
 		err := d.sample(ctx, in)
+		if err == nil && in.Channel == model.WindDirectionDeg {
+			if err = d.pointTo(s, in); err == nil {
+				continue
+			}
+		}
 		if err == nil {
 			d.keepWave(i, in)
 			hz = d.take(s, i, in, hz)
 			continue
 		}
-		if errors.Is(err, ErrSaturated) {
+		if errors.Is(err, ErrSaturated) && in.Channel != model.WindDirectionDeg {
 			s.Saturate(in.Channel, !d.low || !isDC(in.Channel))
 		}
 		if first == nil {

@@ -109,7 +109,7 @@ func (d *ADS1115) judge(in InputConfig, span, least, gap time.Duration) error {
 		return d.fail("sample", fmt.Errorf("%w: a gap of %v, again and again", ErrTooFewSamples, gap))
 	case n < 2 || float64(n) < 4*d.leastCycles() || span < least:
 		return d.fail("sample", fmt.Errorf("%w: %d in %v", ErrTooFewSamples, n, span))
-	case !isDC(in.Channel) && stuck(d.samples, in.RangeV/100):
+	case !isSteady(in.Channel) && stuck(d.samples, in.RangeV/100):
 		return d.fail("sample", fmt.Errorf("%w: %d times %.4f V", ErrStuck, n, d.samples[0].v))
 	}
 	return nil

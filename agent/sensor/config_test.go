@@ -32,7 +32,7 @@ func TestConfigRefusesValues(t *testing.T) {
 		{"kind: ina219\nmax_current_a: 1e9", "sensor ina219@0x40: max_current_a: 1e+09 A gives a calibration of 0, not within 1 and 65534"},
 		{"kind: ina219\nvoltage_scale: 1e6", "sensor ina219@0x40: voltage_scale: 1e+06 is not within 0.001 and 100000"},
 		{"kind: ads1115", "sensor ads1115@0x48: inputs: 0 of them, not 1 to 4"},
-		{ads + "[{channel: temperature_c, input: '0', scale: 1}]", "sensor ads1115@0x48: inputs[0].channel: temperature_c is no voltage, current or leakage current"},
+		{ads + "[{channel: temperature_c, input: '0', scale: 1}]", "sensor ads1115@0x48: inputs[0].channel: temperature_c is no voltage, current, leakage current or wind direction"},
 		{ads + "[{channel: voltage_v, input: '0', scale: 1}, {channel: voltage_v, input: '1', scale: 1}]", "sensor ads1115@0x48: inputs[1].channel: voltage_v twice"},
 		{ads + "[{channel: voltage_v, input: '4', scale: 1}]", `sensor ads1115@0x48: inputs[0].input: "4" is no input`},
 		{ads + "[{channel: voltage_v, input: '0'}]", "sensor ads1115@0x48: inputs[0].scale: 0 is not within 0.000001 and 1000000"},

@@ -16,7 +16,7 @@
 //	rain        rain from a tipping bucket             WMO-No. 8, part I, chapter 6
 //	s0          energy register from meter pulses      IEC 62053-31
 //	pzem        AC values of a phase, Modbus RTU       Peacefair, PZEM-004T V3.0 manual
-//	sunspec     inverters and met stations, Modbus TCP SunSpec models 101-103, 111-113, 302, 307, 701
+//	sunspec     inverters, meters and met stations, Modbus TCP SunSpec models 101-103, 111-113, 160, 201-204, 302, 307, 701
 //	modbus      any device by a register map           Modbus V1.1b3; configs/meters
 //	mqtt        messages of other devices              JSON pointers, RFC 6901
 //	sysfs       files of the kernel's drivers          Linux, sysfs-class-hwmon, sysfs-bus-iio, w1_therm

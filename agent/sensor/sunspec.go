@@ -48,6 +48,9 @@ type SunSpecOpts struct {
 	// MaxPowerW is more than the device can ever have measured, default 10 MW: its
 	// energy register goes no faster.
 	MaxPowerW float64 `yaml:"max_power_w,omitempty"`
+	// Invert turns the sign of powers and power factors. The standard leaves it to a
+	// meter whether energy that is fed in or drawn is positive.
+	Invert bool `yaml:"invert,omitempty"`
 }
 
 // sunMaxPowerW is a plant of a kind that SunSpec devices stand in.
@@ -96,8 +99,9 @@ func (o SunSpecOpts) open(cfg Config, buses Buses) (Sensor, error) {
 	return newSunSpec(o, cfg, buses), nil
 }
 
-// A SunSpec reads an inverter or a weather station that speaks SunSpec over
-// Modbus TCP: models 101 to 103, 111 to 113, 302, 307 and 701. It only ever reads.
+// A SunSpec reads an inverter, a meter or a weather station that speaks SunSpec over
+// Modbus TCP: models 101 to 103, 111 to 113, 160, 201 to 204, 302, 307 and 701. It only
+// ever reads.
 //
 // Its time limits are those of the network and so of the wall's clock.
 type SunSpec struct {
@@ -105,6 +109,7 @@ type SunSpec struct {
 	name, endpoint string
 	unit           byte
 	timeout        time.Duration
+	invert         bool
 	channels       []model.Channel
 	dial           func(ctx context.Context, network, address string) (net.Conn, error)
 	clock          Clock // of register too
@@ -147,7 +152,7 @@ type SunSpecDevice struct {
 
 func newSunSpec(o SunSpecOpts, cfg Config, buses Buses) *SunSpec {
 	d := &SunSpec{
-		name: cfg.Name, endpoint: o.Endpoint, unit: byte(cfg.Address), timeout: o.Timeout,
+		name: cfg.Name, endpoint: o.Endpoint, unit: byte(cfg.Address), timeout: o.Timeout, invert: o.Invert,
 		channels: slices.Clone(o.Channels), clock: clockOf(buses), dial: (&net.Dialer{}).DialContext,
 	}
 	d.register = register{clock: d.clock, maxPowerW: o.MaxPowerW}
@@ -240,8 +245,8 @@ func (d *SunSpec) measure(ctx context.Context) (map[model.Channel]sunValue, erro
 	}
 	values := map[model.Channel]sunValue{}
 	for _, m := range d.found {
-		points := sunModels[m.id]
-		regs, err := d.registers(ctx, m.start, m.needed(points))
+		points := m.points()
+		regs, err := d.content(ctx, m, m.needed(points))
 		if err != nil {
 			return nil, d.fail(fmt.Sprintf("read model %d", m.id), err)
 		}
@@ -256,8 +261,24 @@ func (d *SunSpec) measure(ctx context.Context) (map[model.Channel]sunValue, erro
 			d.device.State, d.device.Events = regs[at.state], uint32(sunUint(regs[at.events:], 2))
 			d.events(values, at.fault)
 		}
+		if bits, told := sunInputEvents(regs); told && m.id == sunMPPT {
+			values[model.InverterEvents] = sunValue{v: float64(bits | uint64(values[model.InverterEvents].v))}
+		}
 	}
 	return values, nil
+}
+
+// content reads the first n registers of a model, in as many requests as they take.
+func (d *SunSpec) content(ctx context.Context, m sunFound, n int) ([]uint16, error) {
+	regs := make([]uint16, 0, n)
+	for len(regs) < n {
+		part, err := d.registers(ctx, m.start+len(regs), min(n-len(regs), modbus.MaxRead))
+		if err != nil {
+			return nil, err
+		}
+		regs = append(regs, part...)
+	}
+	return regs, nil
 }
 
 // events adds what the inverter says of itself. One that gives neither a state nor
@@ -286,7 +307,15 @@ func (d *SunSpec) take(values map[model.Channel]sunValue, points []sunPoint, reg
 		if err != nil {
 			return fmt.Errorf("%s: %w", p.channel, err)
 		}
-		if before, twice := own[p.channel]; ok && (!twice || v.v > before.v) {
+		if d.invert && signed(p.channel) {
+			v.v = -v.v
+		}
+		before, twice := own[p.channel]
+		switch {
+		case !ok:
+		case twice && p.channel == model.DCCurrentA:
+			own[p.channel] = sunValue{before.v + v.v, v.step}
+		case !twice || v.v > before.v:
 			own[p.channel] = v
 		}
 	}
@@ -298,7 +327,12 @@ func (d *SunSpec) take(values map[model.Channel]sunValue, points []sunPoint, reg
 	return nil
 }
 
-// needed is how much of a model its points need: one request.
+// signed says whether a channel has the sign of the flow of power.
+func signed(c model.Channel) bool {
+	return c >= model.PowerW && c <= model.PowerCW || c >= model.PowerFactor && c <= model.PowerFactorC
+}
+
+// needed is how much of a model its points need.
 func (m sunFound) needed(points []sunPoint) int {
 	n := 2
 	for _, p := range points {
@@ -307,7 +341,10 @@ func (m sunFound) needed(points []sunPoint) int {
 	if at, ok := sunEvents[m.id]; ok {
 		n = max(n, at.events+2)
 	}
-	return min(n, m.size, modbus.MaxRead)
+	if m.id == sunMPPT {
+		n = m.size // events stand behind the points
+	}
+	return min(n, m.size)
 }
 
 // connect dials and looks the device through, if that is not done.

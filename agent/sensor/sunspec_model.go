@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 
 	"fairwatt/model"
 )
@@ -34,7 +35,8 @@ func (t sunType) registers() int {
 }
 
 // A sunPoint is where a channel stands in a model. Several points of a channel
-// are places of the same kind (temperatures): the greatest counts.
+// are places of the same kind (temperatures, strings): the greatest counts. Only the
+// currents of strings add up.
 type sunPoint struct {
 	channel model.Channel
 	offset  int // from the model's ID register
@@ -45,7 +47,7 @@ type sunPoint struct {
 }
 
 // sunModels are the models that can be read. 1 is read for the identity only.
-// Power factors of the 10x models are per cent.
+// Power factors of the 10x and 20x models are per cent.
 var sunModels = map[uint16][]sunPoint{
 	101: append([]sunPoint{
 		{model.VoltageV, 10, sunUint16, 13, 1, false},
@@ -70,6 +72,19 @@ var sunModels = map[uint16][]sunPoint{
 		{model.VoltageAV, 16, sunFloat32, 0, 1, false}, {model.VoltageBV, 18, sunFloat32, 0, 1, false}, {model.VoltageCV, 20, sunFloat32, 0, 1, false},
 		{model.CurrentAA, 4, sunFloat32, 0, 1, false}, {model.CurrentBA, 6, sunFloat32, 0, 1, false}, {model.CurrentCA, 8, sunFloat32, 0, 1, false},
 	}, sunInverterFloat...),
+	// The first of its inputs; the others follow, see sunInputs.
+	sunMPPT: {
+		{model.DCCurrentA, 19, sunUint16, 2, 1, false}, {model.DCVoltageV, 20, sunUint16, 3, 1, false},
+		{model.EquipmentTemperatureC, 26, sunInt16, 0, 1, false},
+	},
+	201: append([]sunPoint{
+		{model.VoltageV, 7, sunInt16, 15, 1, false}, {model.VoltageV, 8, sunInt16, 15, 1, false},
+		{model.CurrentA, 2, sunInt16, 6, 1, true},
+	}, sunMeter...),
+	202: slices.Concat(sunMeter, sunMeterPhases[:2*sunPerPhase]),
+	203: slices.Concat(sunMeter, sunMeterPhases),
+	// In delta, of voltages those to neutral only, where the meter has one.
+	204: slices.Concat(sunMeter, sunMeterPhases),
 	// In the plane of the modules; the horizontal one is no measure of their yield.
 	302: {{model.IrradianceWPM2, 3, sunUint16, 0, 1, false}},
 	// Whole hPa and whole m/s: too coarse for rules on tendencies and squalls.
@@ -112,6 +127,83 @@ var (
 		{model.EquipmentTemperatureC, 44, sunFloat32, 0, 1, false}, {model.EquipmentTemperatureC, 46, sunFloat32, 0, 1, false},
 	}
 )
+
+// sunMeter is what models 201 to 204 share, sunMeterPhases the phases A, B and C.
+var (
+	sunMeter = []sunPoint{
+		{model.FrequencyHz, 16, sunInt16, 17, 1, false}, {model.PowerW, 18, sunInt16, 22, 1, false},
+		{model.PowerFactor, 33, sunInt16, 37, 0.01, false},
+		{model.EnergyExportWh, 38, sunAcc32, 54, 1, false}, {model.EnergyImportWh, 46, sunAcc32, 54, 1, false},
+	}
+	sunMeterPhases = []sunPoint{
+		{model.VoltageAV, 8, sunInt16, 15, 1, false}, {model.CurrentAA, 3, sunInt16, 6, 1, true},
+		{model.PowerAW, 19, sunInt16, 22, 1, false}, {model.PowerFactorA, 34, sunInt16, 37, 0.01, false},
+		{model.VoltageBV, 9, sunInt16, 15, 1, false}, {model.CurrentBA, 4, sunInt16, 6, 1, true},
+		{model.PowerBW, 20, sunInt16, 22, 1, false}, {model.PowerFactorB, 35, sunInt16, 37, 0.01, false},
+		{model.VoltageCV, 10, sunInt16, 15, 1, false}, {model.CurrentCA, 5, sunInt16, 6, 1, true},
+		{model.PowerCW, 21, sunInt16, 22, 1, false}, {model.PowerFactorC, 36, sunInt16, 37, 0.01, false},
+	}
+)
+
+// sunPerPhase is how many points of sunMeterPhases a phase has.
+const sunPerPhase = 4
+
+// Model 160: one input (MPPT) after another, each with a state and events.
+const (
+	sunMPPT      = 160
+	sunMPPTFirst = 10 // register of the first input
+	sunMPPTSize  = 20 // registers of one
+	sunMPPTCount = 8  // how many inputs there are
+	sunMPPTState = 17 // within an input
+	sunMPPTBits  = 18
+	sunMPPTFault = 7
+	// sunMPPTNight is INPUT_UNDER_VOLTAGE: every evening, and no fault.
+	sunMPPTNight = 1 << 21
+)
+
+// sunInputs are how many inputs a model 160 of so many registers can have.
+func sunInputs(size int) int { return max(0, (size-sunMPPTFirst)/sunMPPTSize) }
+
+// points are those of a model in the device.
+func (m sunFound) points() []sunPoint {
+	if m.id != sunMPPT {
+		return sunModels[m.id]
+	}
+	var all []sunPoint
+	for i := range sunInputs(m.size) {
+		for _, p := range sunModels[sunMPPT] {
+			p.offset += i * sunMPPTSize
+			all = append(all, p)
+		}
+	}
+	return all
+}
+
+// sunInputEvents are what the inputs of a model 160 say of themselves, as bits of
+// inverter_events; false if none says anything. The bits mean what those of models 101
+// to 103 mean; 15 is an arc.
+func sunInputEvents(regs []uint16) (bits uint64, told bool) {
+	say := func(state uint16, events uint64) {
+		if events != sunNoEvents {
+			bits, told = bits|events&^sunMPPTNight, true
+		}
+		if state != sunNoState {
+			told = true
+		}
+		if state == sunMPPTFault {
+			bits |= model.InverterFault
+		}
+	}
+	if len(regs) < sunMPPTFirst {
+		return 0, false
+	}
+	say(sunNoState, sunUint(regs[6:], 2))
+	for i := range min(int(regs[sunMPPTCount]), sunInputs(len(regs))) {
+		r := regs[sunMPPTFirst+i*sunMPPTSize:]
+		say(r[sunMPPTState], sunUint(r[sunMPPTBits:], 2))
+	}
+	return bits, told
+}
 
 // sunEvents are where a model's state and first event bits stand, and which state
 // is FAULT. In drafts of model 701 it was 7, which is STANDBY in the published one.

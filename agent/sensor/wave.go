@@ -30,7 +30,7 @@ func (d *ADS1115) Wave(i int) (values []float64, rateHz float64) { return d.wave
 // straight lines.
 func (d *ADS1115) keepWave(i int, in InputConfig) {
 	p := d.samples
-	if isDC(in.Channel) {
+	if isSteady(in.Channel) {
 		return
 	}
 	span := p[len(p)-1].t - p[0].t

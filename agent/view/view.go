@@ -33,14 +33,34 @@ var telemetryNames = map[model.Channel]string{
 	model.EquipmentTemperatureC: "temperature",
 }
 
-// TelemetryName is the short name of a channel in telemetry; empty for none.
-func TelemetryName(c model.Channel) string { return telemetryNames[c] }
+// TelemetryName is the name of a channel in its section of telemetry.
+func TelemetryName(c model.Channel) string {
+	if name, short := telemetryNames[c]; short {
+		return name
+	}
+	return c.String()
+}
+
+// Section is the section of telemetry that a channel stands in: "ac", "dc",
+// "equipment" or "wx".
+func Section(c model.Channel) string {
+	switch g := c.Info().Group; {
+	case c == model.DCVoltageV || c == model.DCCurrentA:
+		return "dc"
+	case g == model.GroupElectrical || g == model.GroupWaveform:
+		return "ac"
+	case g == model.GroupEquipment:
+		return "equipment"
+	}
+	return "wx"
+}
 
 // Fill sorts the sample's values into their sections.
 func Fill(t *wire.Telemetry, s *model.Sample) {
 	t.AC, t.DC = make(map[string]float64), make(map[string]float64)
 	t.Equipment, t.WX = make(map[string]float64), make(map[string]float64)
 	t.Invalid = make(map[string]string)
+	sections := map[string]map[string]float64{"ac": t.AC, "dc": t.DC, "equipment": t.Equipment, "wx": t.WX}
 	for c := range model.NumChannels {
 		if s.Validity[c] == model.Absent {
 			continue
@@ -50,20 +70,7 @@ func Fill(t *wire.Telemetry, s *model.Sample) {
 			t.Invalid[c.String()] = s.Validity[c].String()
 			continue
 		}
-		section := t.WX
-		switch {
-		case c == model.DCVoltageV || c == model.DCCurrentA:
-			section = t.DC
-		case c.Info().Group == model.GroupElectrical || c.Info().Group == model.GroupWaveform:
-			section = t.AC
-		case c.Info().Group == model.GroupEquipment:
-			section = t.Equipment
-		}
-		name, short := telemetryNames[c]
-		if !short {
-			name = c.String()
-		}
-		section[name] = *Rounded(v, 4)
+		sections[Section(c)][TelemetryName(c)] = *Rounded(v, 4)
 	}
 }
 

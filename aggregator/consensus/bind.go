@@ -358,7 +358,9 @@ func (i *instance) decided(md *protos.ViewMetadata) {
 			break
 		}
 	}
+	i.shown.Store(md.GetViewId())
 	i.entered(md.GetViewId())
+	i.growAhead(md.GetViewId() + 1)
 	i.sendMu.Lock()
 	for at := range i.votes {
 		if at.seq <= seq {

@@ -293,8 +293,14 @@ func (i *instance) spread(key ballotKey, b *ballot) (out []outgoing) {
 func (i *instance) waited(key ballotKey) {
 	s := &i.bundles
 	s.mu.Lock()
+	if i.ctx.Err() != nil {
+		s.mu.Unlock()
+		return
+	}
+	i.work.Add(1)
+	defer i.work.Done()
 	var out []outgoing
-	if b := s.of[key]; b != nil && i.ctx.Err() == nil {
+	if b := s.of[key]; b != nil {
 		b.wait = nil
 		out = i.advance(key, b, true)
 	}
@@ -307,8 +313,14 @@ func (i *instance) waited(key ballotKey) {
 func (i *instance) orphaned(key ballotKey) {
 	s := &i.bundles
 	s.mu.Lock()
+	if i.ctx.Err() != nil {
+		s.mu.Unlock()
+		return
+	}
+	i.work.Add(1)
+	defer i.work.Done()
 	var out []outgoing
-	if b := s.of[key]; b != nil && !b.whole && i.ctx.Err() == nil && key.seq > i.last.Load() && key.view == i.view.Load() && b.asked < mostAsked {
+	if b := s.of[key]; b != nil && !b.whole && key.seq > i.last.Load() && key.view == i.view.Load() && b.asked < mostAsked {
 		ask := b.bundle(key, all)
 		ask.Want = true
 		to := []string{i.name(i.leader(key.view))}

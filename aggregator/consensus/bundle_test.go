@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -226,5 +227,60 @@ func TestVotesThatDoNotHoldTakeNoRoom(t *testing.T) {
 		if refused := victim.Stats().Refused; after > before || refused == 0 {
 			t.Errorf("%d ballots, %d before; %d refusals", after, before, refused)
 		}
+	})
+}
+
+// slowLine is a link on which one ballot's votes stay in Send until they are let go.
+type slowLine struct {
+	Link
+	digest        string
+	entered, free chan struct{}
+}
+
+func (l *slowLine) Send(to string, frame []byte) {
+	f := &peerpb.Frame{}
+	if proto.Unmarshal(frame, f) == nil && f.GetBundle().GetDigest() == l.digest {
+		close(l.entered)
+		<-l.free
+	}
+	l.Link.Send(to, frame)
+}
+
+// A node that has stopped sends nothing any more: its end waits for votes that a timer
+// is sending, and a timer that comes later sends none.
+func TestNoTimerOutlivesItsNode(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 10, 1000, lan)
+		line := &slowLine{digest: strings.Repeat("ab", 32), entered: make(chan struct{}), free: make(chan struct{})}
+		c.tweak = func(cfg *Config) {
+			if cfg.Self == "da9" {
+				line.Link = cfg.Link
+				cfg.Link = line
+			}
+		}
+		c.startAll()
+		c.submit("da3", 20)
+		c.allDecided(c.names...)
+		i := c.node("da9").instance()
+		key := ballotKey{i.view.Load(), i.last.Load() + 1, false, line.digest}
+		i.bundles.mu.Lock()
+		i.bundles.ballot(key).voices[5] = &peerpb.Voice{Signer: 5}
+		i.bundles.mu.Unlock()
+		go i.waited(key)
+		<-line.entered
+		stopped := make(chan struct{})
+		go func() {
+			defer close(stopped)
+			c.stop("da9")
+		}()
+		synctest.Wait()
+		select {
+		case <-stopped:
+			t.Error("the node has stopped while a timer of its sends votes")
+		default:
+		}
+		close(line.free)
+		<-stopped
+		i.waited(key) // and closes line.entered a second time if it sends
 	})
 }

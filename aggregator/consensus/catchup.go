@@ -8,6 +8,7 @@ import (
 	"sort"
 	"time"
 
+	"fairwatt/aggregator/consensus/guard"
 	"fairwatt/proto/fairwattpb"
 	"fairwatt/proto/wire"
 )
@@ -28,20 +29,70 @@ const (
 // errStopFetch ends a fetch at the end of an epoch.
 var errStopFetch = errors.New("enough")
 
-// sources returns the other members, those with the most blocks first.
+// A member that took doubtAfter to give none of the blocks that it says it has is asked
+// last for doubtFor, and only for blocks that others say they have too: each question to
+// it may cost the whole fetchTimeout.
+const (
+	doubtAfter = fetchTimeout / 8
+	doubtFor   = 10 * time.Second
+)
+
+// noteGave books what a question for blocks to a member came to.
+func (n *Node) noteGave(da string, before uint64, began, now time.Time) {
+	ps := n.peer(da)
+	if ps == nil {
+		return
+	}
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	switch {
+	case n.height.Load() > before:
+		ps.withheld = time.Time{}
+	case ps.height > before && now.Sub(began) >= doubtAfter:
+		ps.withheld = now
+	}
+}
+
+// doubted says whether a member is in doubt at a time.
+func (n *Node) doubted(da string, now time.Time) bool {
+	ps := n.peer(da)
+	if ps == nil {
+		return false
+	}
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	return !ps.withheld.IsZero() && now.Sub(ps.withheld) < doubtFor
+}
+
+// needless says whether a member in doubt need not be asked: this node has what f + 1
+// others claim.
+func (n *Node) needless(da string, epoch Epoch) bool {
+	_, height := n.vouched(epoch)
+	return height <= n.height.Load() && n.doubted(da, time.Now())
+}
+
+// sources returns the other members, those with the most blocks first. How many it has
+// a member says itself, so one that gave none comes last for a while.
 func (n *Node) sources(epoch Epoch) []string {
 	type source struct {
 		da     string
 		height uint64
+		doubt  bool
 	}
+	now := time.Now()
 	var out []source
 	for _, da := range epoch.Order {
 		if ps := n.peer(da); ps != nil && da != n.cfg.Self {
 			_, height := ps.claims()
-			out = append(out, source{da, height})
+			out = append(out, source{da, height, n.doubted(da, now)})
 		}
 	}
-	sort.SliceStable(out, func(a, b int) bool { return out[a].height > out[b].height })
+	sort.SliceStable(out, func(a, b int) bool {
+		if out[a].doubt != out[b].doubt {
+			return out[b].doubt
+		}
+		return out[a].height > out[b].height
+	})
 	names := make([]string, len(out))
 	for k, s := range out {
 		names[k] = s.da
@@ -64,6 +115,9 @@ func (n *Node) fetchMissing(ctx context.Context, i *instance) error {
 		if n.over(i.epoch) || ctx.Err() != nil {
 			return nil
 		}
+		if n.needless(da, i.epoch) {
+			continue
+		}
 		err := n.fetchFrom(ctx, da, i, &i.epoch)
 		var fault *faultError
 		if errors.As(err, &fault) && fault.final {
@@ -79,8 +133,14 @@ func (n *Node) fetchMissing(ctx context.Context, i *instance) error {
 // fetchFrom takes over the blocks of one DA; with an epoch given, those up to
 // its end. An error is final if asking another DA would not help.
 func (n *Node) fetchFrom(ctx context.Context, da string, i *instance, until *Epoch) error {
+	whole := ctx
 	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
 	defer cancel()
+	defer func(before uint64, began time.Time) {
+		if whole.Err() == nil { // and not because this node stops
+			n.noteGave(da, before, began, time.Now())
+		}
+	}(n.height.Load(), time.Now())
 	for {
 		from := n.height.Load() + 1
 		got := 0
@@ -119,9 +179,11 @@ func (n *Node) adopt(cb *fairwattpb.CertifiedBlock) (ends bool, err error) {
 	if err := n.cfg.App.VerifyCertified(cb); err != nil {
 		return false, fmt.Errorf("fetched block %d: %w", n.height.Load()+1, err)
 	}
+	before := n.count.records.Load()
 	ends, err = n.commit(cb, n.height.Load()+1)
 	if err == nil {
 		n.count.fetched.Add(1)
+		n.fetched(int(n.count.records.Load() - before))
 	}
 	if err == nil && ends && n.wholeIn.Load() > 0 {
 		// A crash on the way through epochs must not cost the vote in the last.
@@ -152,7 +214,7 @@ func (n *Node) vouched(epoch Epoch) (number, height uint64) {
 // get there by itself: peers that left an epoch do not help those still in it.
 func (n *Node) behind(epoch Epoch) bool {
 	number, height := n.vouched(epoch)
-	quiet := time.Duration(time.Now().UnixNano() - n.progress.Load())
+	quiet := time.Duration(n.quiet.Load())
 	return number > epoch.Number && quiet > behindFor || height > n.height.Load() && quiet > lostFor
 }
 
@@ -164,10 +226,15 @@ func (n *Node) catchUp(ctx context.Context, heard bool) error {
 	if err := epoch.validate(); err != nil {
 		return fmt.Errorf("consensus: %w", err)
 	}
+	if n.height.Load() == 0 {
+		if err := n.leap(ctx, epoch, false); err != nil {
+			return err
+		}
+	}
 	for ctx.Err() == nil {
-		before := n.height.Load()
+		before, gone := n.height.Load(), 0
 		for _, da := range n.sources(epoch) {
-			if _, claims := n.peer(da).claims(); heard && claims <= n.height.Load() {
+			if _, claims := n.peer(da).claims(); heard && (claims <= n.height.Load() || n.needless(da, epoch)) {
 				continue
 			}
 			err := n.askOne(ctx, da, heard)
@@ -175,14 +242,49 @@ func (n *Node) catchUp(ctx context.Context, heard bool) error {
 			if errors.As(err, &fault) && fault.final {
 				return err
 			}
+			if archived(err) {
+				gone++
+			}
 			if err != nil && ctx.Err() == nil {
 				n.log.Debug("catch up", "from", da, "err", err)
 			}
 		}
 		epoch = n.enter()
-		if _, height := n.vouched(epoch); height <= n.height.Load() || n.height.Load() == before {
+		switch _, height := n.vouched(epoch); {
+		case height <= n.height.Load():
+			if heard {
+				n.arrived()
+			}
+			return nil
+		case n.height.Load() > before:
+		case gone > wire.Faulty(len(epoch.Order)):
+			return n.leap(ctx, epoch, true)
+		default:
 			return nil
 		}
+	}
+	return nil
+}
+
+// archived tells whether a member keeps no more what it was asked for.
+func archived(err error) bool {
+	var gone interface{ Archived() bool }
+	return errors.As(err, &gone) && gone.Archived()
+}
+
+// leap lets the application begin with a snapshot, if it finds one.
+func (n *Node) leap(ctx context.Context, epoch Epoch, must bool) error {
+	if n.cfg.Leap == nil {
+		return nil
+	}
+	done, err := n.cfg.Leap(ctx, n.sources(epoch), must, func(da string, err error) {
+		n.refuse(da, guard.Refused("snapshot", "%v", err))
+	})
+	switch {
+	case err != nil:
+		return fmt.Errorf("consensus: %w", err)
+	case done:
+		return ErrLeap
 	}
 	return nil
 }

@@ -1,12 +1,14 @@
 package consensus
 
 import (
+	"context"
 	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"fairwatt/aggregator/peer"
+	"fairwatt/proto/fairwattpb"
 	"fairwatt/proto/peerpb"
 
 	"google.golang.org/protobuf/proto"
@@ -69,5 +71,82 @@ func TestOneLiarEndsNoInstance(t *testing.T) {
 		c.until("the instance to end", func() bool { return running.failure() != nil })
 		c.submit("da4", 100)
 		c.allDecided(c.names...)
+	})
+}
+
+// muteLink is a link on which one member never answers a question for blocks, and the
+// others give theirs up to a height.
+type muteLink struct {
+	Link
+	mute  string
+	app   *fakeApp
+	upTo  uint64
+	asked map[string]int
+}
+
+func (l *muteLink) Fetch(ctx context.Context, from string, lo, hi uint64, fn func(*fairwattpb.CertifiedBlock) error) error {
+	l.asked[from]++
+	if from == l.mute {
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	for h := lo; h <= min(hi, l.upTo); h++ {
+		cb, err := l.app.Block(h)
+		if err != nil {
+			return err
+		}
+		if err := fn(cb); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// A liar that claims the most blocks and gives none costs one question, not one each time.
+func TestALiarDelaysCatchUpOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 4, 1000, lan)
+		c.start("da1", "da2", "da3")
+		for range 8 {
+			c.submit("da1", 100)
+			c.allDecided("da1", "da2", "da3")
+		}
+		link := &muteLink{Link: c.net.Join("da4"), mute: "da2", app: c.apps["da1"], upTo: 1, asked: make(map[string]int)}
+		n, err := New(c.config("da4", link))
+		if err != nil {
+			t.Fatal(err)
+		}
+		catchUp := func() time.Duration {
+			n.peer("da2").note(1, 1_000_000, time.Now())
+			for _, da := range []string{"da1", "da3"} {
+				n.peer(da).note(1, link.upTo, time.Now())
+			}
+			began := time.Now()
+			if err := n.catchUp(t.Context(), true); err != nil {
+				t.Fatal(err)
+			}
+			if got := c.apps["da4"].Height(); got != link.upTo {
+				t.Errorf("at height %d, want %d", got, link.upTo)
+			}
+			return time.Since(began)
+		}
+		if took := catchUp(); took < fetchTimeout {
+			t.Errorf("the first time took %v, less than one question", took)
+		}
+		for link.upTo < 6 {
+			link.upTo++
+			before := c.apps["da4"].Height()
+			if took := catchUp(); took > 0 {
+				t.Errorf("block %d took %v", link.upTo, took)
+			}
+			if order := n.sources(n.enter()); order[len(order)-1] != "da2" {
+				t.Errorf("asked in the order %v above height %d", order, before)
+			}
+		}
+		// After a while it gets another chance.
+		time.Sleep(doubtFor)
+		if order := n.sources(n.enter()); order[0] != "da2" {
+			t.Errorf("asked in the order %v after a while", order)
+		}
 	})
 }

@@ -159,6 +159,15 @@ type Config struct {
 	// Dropped is told of each record that Submit took but that will not be
 	// in a block, and why. It may be nil.
 	Dropped func(sealed []byte, reason error)
+	// Leap, if not nil, is asked before blocks are fetched by a node that has none, and
+	// where members keep the next block no more. It may get the
+	// application what it begins anew with: true ends [Node.Run] with [ErrLeap]. peers are
+	// the members, those with the most blocks first; must says that more than f have the next
+	// block no more; refused is to be told of each that
+	// hands out what does not hold.
+	Leap func(ctx context.Context, peers []string, must bool, refused func(da string, err error)) (bool, error)
+	// Liars are members that Leap has named, where the node was made again after it.
+	Liars []string
 	// Disk, if not nil, is called before each entry of the log is written: a
 	// program that plays a slow disk waits in it.
 	Disk func()
@@ -300,6 +309,9 @@ func (c *Config) validate() error {
 // ErrBusy is returned (wrapped) by [Node.Submit] when the pending records
 // leave no room: the sender is to wait and try again.
 var ErrBusy = pool.ErrBusy
+
+// ErrLeap ends [Node.Run] where the application is to begin anew: see [Config].Leap.
+var ErrLeap = errors.New("consensus: the application begins with a snapshot")
 
 // ErrStopped is returned by [Node.Submit] after the end of [Node.Run].
 var ErrStopped = errors.New("consensus: stopped")

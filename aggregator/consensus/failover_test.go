@@ -250,6 +250,60 @@ func (d *dropper) Send(to string, frame []byte) {
 	d.Link.Send(to, frame)
 }
 
+// corrupter changes a byte in each block of another that it hands on.
+type corrupter struct {
+	Link
+	self    string
+	changed *atomic.Int64
+}
+
+func (l *corrupter) Send(to string, frame []byte) {
+	f := &peerpb.Frame{}
+	if err := proto.Unmarshal(frame, f); err != nil || f.GetRelay() == nil {
+		l.Link.Send(to, frame)
+		return
+	}
+	if origin, _, err := seal.Peek(f.GetRelay().GetSeal()); err == nil && origin != l.self {
+		message := slices.Clone(f.GetRelay().GetMessage())
+		message[len(message)/2] ^= 1
+		f.GetRelay().Message = message
+		if raw, err := proto.Marshal(f); err == nil {
+			l.changed.Add(1)
+			frame = raw
+		}
+	}
+	l.Link.Send(to, frame)
+}
+
+// A forwarder that changes blocks is refused by their hash and named; the blocks come
+// from those who voted for them, and the leader stays.
+func TestForwarderCorruptsEverything(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 4, 20, lan)
+		var changed atomic.Int64
+		c.tweak = func(cfg *Config) {
+			if cfg.Self == "da2" {
+				cfg.Link = &corrupter{Link: cfg.Link, self: "da2", changed: &changed}
+			}
+		}
+		c.startAll()
+		stop := c.feed(c.names...)
+		c.until("three epochs", func() bool { return c.apps["da4"].Epoch().Number > 3 })
+		stop()
+		c.allDecided(c.names...)
+		s := c.node("da4").Stats()
+		if s.RefusedBy["block_hash"] == 0 || s.Pulled == 0 || s.Missed["da2"] == 0 || s.ViewChanges != 0 {
+			t.Errorf("da4: refused %v, pulled %d, missed %v, %d view changes", s.RefusedBy, s.Pulled, s.Missed, s.ViewChanges)
+		}
+		if s.Peers["da2"].Refused == 0 || s.Peers["da1"].Refused+s.Peers["da3"].Refused > 0 {
+			t.Errorf("not da2 alone is named: %+v", s.Peers)
+		}
+		if changed.Load() == 0 {
+			t.Error("da2 had nothing to forward")
+		}
+	})
+}
+
 // A forwarder that drops every block costs a pull each, and no stall.
 func TestForwarderDropsEverything(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

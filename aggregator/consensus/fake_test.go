@@ -463,8 +463,12 @@ func tempDir(t testing.TB) string {
 
 func (c *cluster) config(name string, link Link) Config {
 	log := slog.New(slog.NewTextHandler(io.Discard, nil))
-	if os.Getenv("FAIRWATT_LOG") != "" {
-		log = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	if text := os.Getenv("FAIRWATT_LOG"); text != "" {
+		level := slog.LevelDebug
+		if err := level.UnmarshalText([]byte(text)); err != nil {
+			level = slog.LevelDebug
+		}
+		log = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level})).With("da", name)
 	}
 	cfg := Config{
 		Self: name, Key: c.keys[name], ChainID: testChain, Keys: c.pubs, Dir: c.dirs[name], App: c.apps[name], Link: link, Logger: log,

@@ -184,7 +184,7 @@ func BenchmarkMembers(b *testing.B) {
 func benchmark(b *testing.B, n int, over string, rate int) {
 	c := newCluster(b, n, 100, peer.MemoryConfig{Seed: 1, MinDelay: 200 * time.Microsecond, MaxDelay: time.Millisecond})
 	c.wall = true
-	c.wait = 2 * time.Minute
+	c.wait = 4 * time.Minute // beside other work
 	c.links(4)
 	for name, app := range c.apps {
 		f, err := os.Create(filepath.Join(c.dirs[name], "chain"))

@@ -52,7 +52,7 @@ type instance struct {
 	work   sync.WaitGroup
 	bft    *smart.Consensus
 	log    *keeper
-	ticks  [2]*time.Ticker
+	pulses [2]*pulse
 	queues map[string]chan *peerpb.Frame
 	large  map[string]chan struct{} // holds a token for each large frame in the queue
 	resend *protos.PrePrepare       // to be sent once after a restart
@@ -61,6 +61,9 @@ type instance struct {
 	view     atomic.Uint64
 	viewFrom atomic.Int64 // when the view began, Unix ns
 	last     atomic.Uint64
+	shown    atomic.Uint64 // the view of the newest block
+	grown    atomic.Uint64 // trees are built below this view
+	still    atomic.Int64  // how long ago the newest block or view came, in fair time, ns
 	deciding atomic.Uint64 // the newest sequence that was decided and may not be stored yet
 	below    atomic.Uint64 // proposals in a row that a promise forbade
 
@@ -148,6 +151,7 @@ func (n *Node) open(ctx context.Context, epoch Epoch, entered bool, r *Resumptio
 	last, signatures, md, err := i.lastDecision()
 	if err == nil {
 		i.last.Store(md.GetLatestSequence())
+		i.shown.Store(md.GetViewId())
 		err = i.openBook(lib, md.GetLatestSequence(), entered, r)
 	}
 	if err != nil {
@@ -163,12 +167,12 @@ func (n *Node) open(ctx context.Context, epoch Epoch, entered bool, r *Resumptio
 	md.ViewId = max(md.GetViewId(), i.log.book.Entered())
 	i.view.Store(md.GetViewId())
 	i.viewFrom.Store(time.Now().UnixNano())
-	i.ticks = [2]*time.Ticker{time.NewTicker(tick), time.NewTicker(tick)}
+	i.pulses = [2]*pulse{n.newPulse(func() bool { return i.leader(i.view.Load()) == i.self }), n.newPulse(func() bool { return false })}
 	i.bft = &smart.Consensus{
 		Config: i.settings(i.log.book.Seq() > md.GetLatestSequence()+1), Application: i, Assembler: i,
 		WAL: i.log, WALInitialContent: initial, Comm: i, Signer: i, Verifier: i, RequestInspector: i,
 		Synchronizer: i, Logger: lib, Metadata: md, LastProposal: last, LastSignatures: signatures,
-		Scheduler: i.ticks[0].C, ViewChangerTicker: i.ticks[1].C,
+		Scheduler: i.pulses[0].c, ViewChangerTicker: i.pulses[1].c,
 	}
 	if n.adjust != nil {
 		n.adjust(i.bft)
@@ -282,7 +286,11 @@ func (i *instance) start() error {
 const stopTimeout = 3 * time.Second
 
 func (i *instance) stop() {
+	// Timers of votes look at the context and count as work under this lock, so none
+	// begins once the work is waited for.
+	i.bundles.mu.Lock()
 	i.cancel()
+	i.bundles.mu.Unlock()
 	i.finish(nil)
 	done := make(chan struct{})
 	go func() {
@@ -299,8 +307,8 @@ func (i *instance) stop() {
 	case <-timeout.C:
 		i.node.log.Error("agreement did not stop, leaving it behind", "epoch", i.epoch.Number)
 	}
-	for _, t := range i.ticks {
-		t.Stop()
+	for _, p := range i.pulses {
+		p.end()
 	}
 	if err := i.log.file.Close(); err != nil {
 		i.node.log.Warn("close log", "epoch", i.epoch.Number, "err", err)
@@ -345,14 +353,21 @@ func (i *instance) entered(view uint64) {
 	i.node.pool.Notify()
 }
 
-// growAhead builds the trees of a view and of the next one, so that no message has to
-// wait for them. With 50 members a tree takes a tenth of a second.
+// growAhead builds the tree of a view, so that no message has to wait for it: that of
+// the view of now, and that of the next one when this one has shown by a block that
+// there is time for it. With 50 members a tree takes a tenth of a second, and where
+// views fail for want of time there is none for more of them.
 func (i *instance) growAhead(view uint64) {
-	go func() {
-		for v := view; v <= view+1 && i.ctx.Err() == nil; v++ {
-			i.tree(v)
+	for {
+		grown := i.grown.Load()
+		if view < grown {
+			return
 		}
-	}()
+		if i.grown.CompareAndSwap(grown, view+1) {
+			break
+		}
+	}
+	go i.tree(view)
 }
 
 // enqueue hands a frame to the sender's goroutine; a full queue slows the

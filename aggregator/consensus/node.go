@@ -33,8 +33,10 @@ type Node struct {
 	// adjust, set by tests alone, may change the library's surroundings before
 	// it starts.
 	adjust func(*smart.Consensus)
+	ticks  func() (ticks <-chan time.Time, end func()) // newTicks, but in tests
 
 	app    sync.Mutex // one call of the application at a time
+	way    way        // of catching up; app guards it
 	intake *handed
 	wakeUp chan struct{} // the main loop is to look at peers' heights
 	heard  chan struct{} // a peer has told what it knows of this node
@@ -57,6 +59,8 @@ type Node struct {
 	blocks   blockStore
 	sights   sights
 	progress atomic.Int64  // when the newest block came, Unix ns
+	failed   atomic.Uint64 // views that have begun, or were promised, since the newest block
+	quiet    atomic.Int64  // how long ago that is in fair time, ns
 	height   atomic.Uint64 // of the newest block, as the application last said
 	votedFor atomic.Uint64 // the height of the newest block that this node voted for
 	stopped  atomic.Bool
@@ -73,6 +77,7 @@ type counters struct {
 	blocks, fetched, epochs, viewChanges, complaints, restarts        atomic.Uint64
 	forwarded, pulled, refused, outdated, reinjected                  atomic.Uint64
 	resubmitted, droppedIntake, droppedLater, equivocated, relaysSent atomic.Uint64
+	records                                                           atomic.Uint64
 	rejoins, below, bundles, orphaned                                 atomic.Uint64
 	cutOffs, cutFrames                                                atomic.Uint64
 }
@@ -89,7 +94,7 @@ func New(cfg Config) (*Node, error) {
 		cfg: cfg, log: cfg.Logger.With("part", "consensus", "da", cfg.Self),
 		pool: pool.New(cfg.poolLimits()), rules: strict,
 		intake: newHanded(), wakeUp: make(chan struct{}, 1), heard: make(chan struct{}, 1),
-		logs: wal.Dir(cfg.Dir), told: make(map[string]bool),
+		ticks: newTicks, logs: wal.Dir(cfg.Dir), told: make(map[string]bool),
 		commits: make(chan struct{}), missed: make(map[string]*edgeCount), refused: make(map[string]uint64),
 		conduct: guard.NewConduct(cfg.faulty()),
 	}
@@ -100,6 +105,9 @@ func New(cfg Config) (*Node, error) {
 	if err := n.epoch.validate(); err != nil {
 		return nil, fmt.Errorf("consensus: %w", err)
 	}
+	for _, da := range cfg.Liars {
+		n.refuse(da, guard.Refused("snapshot", "a snapshot that did not hold, before this data aggregator began anew"))
+	}
 	return n, nil
 }
 
@@ -108,7 +116,7 @@ func New(cfg Config) (*Node, error) {
 // written. An instance that fails is started again, after ever longer pauses.
 func (n *Node) Run(ctx context.Context) error {
 	defer n.stopped.Store(true)
-	n.progress.Store(time.Now().UnixNano())
+	n.progressed(time.Now())
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return n.loop(ctx) })
 	group.Go(func() error { n.watch(ctx); return nil })
@@ -370,7 +378,7 @@ func (n *Node) runEpoch(ctx context.Context, epoch Epoch) error {
 	n.mu.Lock()
 	n.inst = inst
 	n.mu.Unlock()
-	n.progress.Store(time.Now().UnixNano())
+	n.progressed(time.Now())
 	for _, ps := range *n.peers.Load() {
 		ps.order.Lock()
 		n.releaseHeld(ps, inst)

@@ -37,6 +37,7 @@ type peerState struct {
 	bytes int
 
 	reminded time.Time // of its mark
+	withheld time.Time // when it last gave none of the blocks that it says it has
 }
 
 // A PeerStats is what a node knows of another member.

@@ -188,7 +188,8 @@ func (s *simulation) boot(m *simNode) {
 	s.mu.Lock()
 	before := maps.Clone(s.marks[m.name])
 	s.mu.Unlock()
-	cfg := s.config(m.name, &simLink{sim: s, of: m, inner: link, before: before})
+	outer := &simLink{sim: s, of: m, inner: link, before: before}
+	cfg := s.config(m.name, outer)
 	cfg.App, cfg.Dir = m.app, "memory"
 	cfg.TreeVotes = 4
 	if s.seed%3 == 0 { // votes go to all
@@ -198,6 +199,7 @@ func (s *simulation) boot(m *simNode) {
 	if err != nil {
 		s.t.Fatal(err)
 	}
+	outer.node.Store(n)
 	n.logs, n.adjust = m.disk, s.hastenLibrary
 	if !s.evil[m.name] {
 		m.app.fakeApp.mu.Lock()
@@ -268,7 +270,8 @@ func (s *simulation) decided(name string, cb *fairwattpb.CertifiedBlock, height 
 }
 
 // heard is the oracle of votes: an honest member says one thing of a place.
-func (s *simulation) heard(name string, f *peerpb.Frame, m *protos.Message) {
+func (s *simulation) heard(l *simLink, f *peerpb.Frame, m *protos.Message) {
+	name := l.of.name
 	var place, what string
 	switch {
 	case m.GetPrepare() != nil && !m.GetPrepare().GetAssist():
@@ -278,7 +281,7 @@ func (s *simulation) heard(name string, f *peerpb.Frame, m *protos.Message) {
 		p := m.GetCommit()
 		place, what = fmt.Sprintf("vote of %s, epoch %d, view %d, sequence %d", name, f.GetEpoch(), p.GetView(), p.GetSeq()), p.GetDigest()
 	case f.GetBundle() != nil:
-		s.heardVoices(name, f.GetEpoch(), f.GetBundle())
+		s.heardVoices(l.node.Load(), f.GetEpoch(), f.GetBundle())
 		return
 	case f.GetRelay() != nil:
 		origin, payload, err := seal.Peek(f.GetRelay().GetSeal())
@@ -304,12 +307,8 @@ func (s *simulation) saidOnce(place, what string) {
 
 // heardVoices is the oracle of votes that others carry: an honest carrier hands on what
 // the signer gave, and an honest signer gave one.
-func (s *simulation) heardVoices(carrier string, epoch uint64, b *peerpb.Bundle) {
-	m := s.machines[carrier]
-	if m == nil || m.node == nil {
-		return
-	}
-	i := m.node.instance()
+func (s *simulation) heardVoices(carrier *Node, epoch uint64, b *peerpb.Bundle) {
+	i := carrier.instance()
 	if i == nil || i.epoch.Number != epoch {
 		return
 	}
@@ -590,6 +589,7 @@ type simLink struct {
 	inner *peer.MemoryLink
 
 	before map[uint64]uint64 // what the machine had said when this run of it began
+	node   atomic.Pointer[Node]
 
 	mu   sync.Mutex
 	past [][]byte
@@ -603,7 +603,7 @@ func (l *simLink) Send(to string, frame []byte) {
 		return
 	}
 	if !s.evil[l.of.name] {
-		s.heard(l.of.name, f, m)
+		s.heard(l, f, m)
 		s.counted(l, f.GetMark())
 	} else if frame = l.lie(to, frame, f, m); frame == nil {
 		return

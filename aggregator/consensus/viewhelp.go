@@ -138,9 +138,9 @@ func (i *instance) newView(view uint64) ([]byte, uint64) {
 }
 
 // prove sends a member that wishes for views, while no block comes, the new view of
-// the view that this node is in.
+// the view that this node is in. A view that has just begun may be on its way there.
 func (i *instance) prove(sender uint64, now time.Time) {
-	if now.Sub(time.Unix(0, i.node.progress.Load())) < i.node.cfg.ViewChangeTimeout {
+	if time.Duration(i.still.Load()) < i.node.cfg.ViewChangeTimeout {
 		return
 	}
 	raw := i.log.proof()

@@ -12,15 +12,15 @@ import (
 // watch is the node's clock: it looks for stalls, gives up leaders that are
 // alive but useless, and lets others know where this node is.
 func (n *Node) watch(ctx context.Context) {
-	ticker := time.NewTicker(tick)
-	defer ticker.Stop()
+	ticks, end := n.ticks()
+	defer end()
 	w := watcher{node: n}
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case now := <-ticker.C:
-			w.tick(now)
+		case <-ticks:
+			w.tick(time.Now())
 		}
 	}
 }
@@ -35,6 +35,18 @@ type watcher struct {
 	complaints                            int // not long ago
 	leader                                string
 	leads                                 time.Time // since when, over views and epochs
+	fair                                  fairTime
+	block, sign                           seen // the newest block; that or the newest view
+}
+
+// failedViews is how many views have come to nothing since the newest block.
+func (n *Node) failedViews() uint64 {
+	i := n.instance()
+	if i == nil {
+		return 0
+	}
+	shown := i.shown.Load()
+	return max(shown, i.view.Load(), i.log.promised.Load()) - shown
 }
 
 // ledSince is when the leader of now began to lead. A leader must not escape from
@@ -92,6 +104,9 @@ type news struct {
 
 func (w *watcher) tick(now time.Time) {
 	n := w.node
+	n.failed.Store(n.failedViews())
+	w.fair.turn(now, false, n.failed.Load())
+	n.quiet.Store(int64(w.block.past(n.progress.Load(), w.fair.now)))
 	epoch, _, _ := n.position()
 	if due(&w.look, now, newsEvery) {
 		w.tell(epoch, now)
@@ -115,16 +130,17 @@ func (w *watcher) tick(now time.Time) {
 func (w *watcher) tend(i *instance, now time.Time) {
 	n := w.node
 	led := w.ledSince(i, now)
-	quiet := now.Sub(time.Unix(0, max(n.progress.Load(), i.viewFrom.Load())))
+	quiet := w.sign.past(max(n.progress.Load(), i.viewFrom.Load()), w.fair.now)
+	i.still.Store(int64(quiet))
 	young := now.Sub(time.Unix(0, i.viewFrom.Load())) < n.cfg.StallTimeout && i.view.Load() > 0
 	// What is sent again while a slow disk is at work makes it no faster.
 	stall := max(n.cfg.StallTimeout, min(max(n.pace.block(now), i.voteStall()), n.cfg.ComplainTimeout))
-	if noBlock := now.Sub(time.Unix(0, n.progress.Load())); noBlock > stall || young {
+	if time.Duration(n.quiet.Load()) > stall || young {
 		every := stall
 		if young {
 			every = tick // a view has just begun: the library may have missed its first messages
 		}
-		if due(&w.stall, now, every) {
+		if due(&w.stall, w.fair.now, every) {
 			i.work.Go(func() { i.again(!young, stall) })
 		}
 	}
@@ -139,15 +155,15 @@ func (w *watcher) tend(i *instance, now time.Time) {
 		return
 	}
 	wait, patience, overtaken := now.Sub(oldest), w.patience(now), n.stretch(n.cfg.ForwardTimeout, now)
-	if wait > patience/2 && quiet > patience/2 && due(&w.share, now, patience) {
+	if wait > patience/2 && quiet > patience/2 && due(&w.share, w.fair.now, patience) {
 		// One DA alone cannot give a leader up: the others have to wait for
 		// these records too.
 		n.shareRecords(i, n.pool.Front(shareRecords, now))
 	}
-	if wait > patience && quiet > patience && due(&w.complain, now, patience) {
+	if wait > patience && quiet > patience && due(&w.complain, w.fair.now, patience) {
 		w.complaints++
 		n.giveUp(i, "no block while records wait")
-	} else if r, yes := n.pool.Overtaken(overtaken, led, now); yes && due(&w.complain, now, overtaken) {
+	} else if r, yes := n.pool.Overtaken(overtaken, led, now); yes && due(&w.complain, w.fair.now, overtaken) {
 		if _, _, err := n.cfg.App.CheckRecord(r.Sealed); err != nil {
 			n.discard(i, r.ID, r.Sealed, err)
 			return
@@ -162,7 +178,7 @@ func (w *watcher) tend(i *instance, now time.Time) {
 // leader after the other. All in all it grows up to eight times.
 func (w *watcher) patience(now time.Time) time.Duration {
 	timeout := w.node.cfg.ComplainTimeout
-	if now.Sub(w.complain) > calmAfter*timeout {
+	if w.fair.now.Sub(w.complain) > calmAfter*timeout {
 		w.complaints = 0
 	}
 	return min(w.node.stretch(timeout, now)<<min(w.complaints, 3), mostStretch*timeout)

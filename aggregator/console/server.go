@@ -219,7 +219,7 @@ func (s *Server) blocks(w http.ResponseWriter, r *http.Request) {
 	}
 	blocks, err := s.src.Blocks(from, maxBlocks)
 	if err != nil {
-		problem(w, http.StatusInternalServerError, err)
+		fail(w, err)
 		return
 	}
 	out := struct {

@@ -26,6 +26,7 @@ const (
 	RoleMC     Role = "mc"     // follows the chain, submits records
 	RoleAgent  Role = "agent"  // connects to the broker
 	RoleBroker Role = "broker" // is connected to
+	RoleNATS   Role = "nats"   // is connected to, and connects to its like: one of several servers that are one broker
 	RoleOwner  Role = "owner"  // connects to the broker and speaks to devices of a site
 	RoleViewer Role = "viewer" // connects to the broker and reads
 )
@@ -152,17 +153,17 @@ func (a *Authority) Sign(pub crypto.PublicKey, id string, role Role, hosts []str
 	return cert, nil
 }
 
-var errRole = errors.New("a certificate's role is one of da, mc, agent, owner, viewer, broker")
+var errRole = errors.New("a certificate's role is one of da, mc, agent, owner, viewer, broker, nats")
 
 // usage keeps an agent's or the centre's certificate from posing as a server.
 func (r Role) usage() ([]x509.ExtKeyUsage, error) {
 	switch r {
-	case RoleDA:
+	case RoleDA, RoleNATS: // which connect to their like
 		return []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth, x509.ExtKeyUsageServerAuth}, nil
-	case RoleMC, RoleAgent, RoleOwner, RoleViewer:
-		return []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}, nil
 	case RoleBroker:
 		return []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}, nil
+	case RoleMC, RoleAgent, RoleOwner, RoleViewer:
+		return []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}, nil
 	default:
 		return nil, fmt.Errorf("role %q: %w", string(r), errRole)
 	}

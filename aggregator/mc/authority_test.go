@@ -76,6 +76,7 @@ func TestCertificatesOpenWhatTheirRoleMay(t *testing.T) {
 	}
 	da1, da2, agent := issue(a, "da-1", RoleDA), issue(a, "da-2", RoleDA), issue(a, "pv-1", RoleAgent)
 	centre, broker, foreign := issue(a, "mc-1", RoleMC), issue(a, "broker", RoleBroker), issue(other, "da-2", RoleDA)
+	several := issue(a, "broker", RoleNATS)
 	for _, c := range []struct {
 		what           string
 		server, client tls.Certificate
@@ -90,6 +91,7 @@ func TestCertificatesOpenWhatTheirRoleMay(t *testing.T) {
 		{"agent as a server", agent, da2, "pv-1", false},
 		{"centre as a server", centre, da2, "mc-1", false},
 		{"broker as a client", da1, broker, "da-1", false},
+		{"one of several brokers to its like", several, several, "broker", true},
 	} {
 		client := PeerTLS(c.client, a.Pool())
 		client.ServerName = c.name

@@ -35,6 +35,11 @@ type CentreConfig struct {
 	Key     crypto.Signer // the key the genesis names for ID
 	Genesis *ledger.Genesis
 	Chains  []Chain // the data aggregators; one is followed and the others are asked, f+1 are submitted to
+	// Dial reaches a data aggregator. With it the centre keeps to the members that the
+	// chain names, and Chains is not needed. What it returns is closed where it can be.
+	Dial func(da ledger.DA) (Chain, error)
+	// Joins says that the genesis need not name the centre: it came to a running chain.
+	Joins bool
 	// CounterFile keeps the record counter; empty keeps it in memory, for a
 	// chain that ends with the process.
 	CounterFile string
@@ -73,6 +78,8 @@ type Centre struct {
 
 	mu           sync.Mutex
 	state        *ledger.State
+	seats        []seat                // with Dial
+	seated       []Chain               // to follow and to submit to; replaced, never changed
 	open         map[requestKey]*asked // requests on the chain without a response
 	reserved     map[string]reservation
 	lapsed       map[string]bool       // buyers that did not pay what was reserved for them last
@@ -131,10 +138,10 @@ func NewCentre(cfg CentreConfig) (*Centre, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	if len(cfg.Chains) == 0 {
+	if len(cfg.Chains) == 0 && cfg.Dial == nil {
 		return nil, errors.New("a management centre needs at least one data aggregator")
 	}
-	known := false
+	known := cfg.Joins
 	for _, c := range cfg.Genesis.Centres {
 		known = known || c.ID == cfg.ID
 	}
@@ -149,10 +156,14 @@ func NewCentre(cfg CentreConfig) (*Centre, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Centre{
-		cfg: cfg, chain: cfg.Genesis.ChainID(), counter: n, state: state,
+	c := &Centre{
+		cfg: cfg, chain: cfg.Genesis.ChainID(), counter: n, state: state, seated: cfg.Chains,
 		open: make(map[requestKey]*asked), reserved: make(map[string]reservation), lapsed: make(map[string]bool), pending: make(map[[32]byte]*pending),
-	}, nil
+	}
+	if c.reseat(); len(c.seated) == 0 {
+		return nil, errors.New("no data aggregator of the genesis can be reached: see its address there")
+	}
+	return c, nil
 }
 
 // Stats returns what was done so far.
@@ -298,11 +309,14 @@ func (c *Centre) submit(ctx context.Context, due []*pending) {
 	defer cancel()
 	var g errgroup.Group
 	g.SetLimit(32)
+	c.mu.Lock()
+	chains, faulty := c.seated, c.state.Members().Faulty()
+	c.mu.Unlock()
 	for _, p := range due {
-		for i := range c.cfg.Genesis.Faulty() + 1 {
-			to := (p.tries - 1 + i) % len(c.cfg.Chains)
+		for i := range faulty + 1 {
+			to := (p.tries - 1 + i) % len(chains)
 			g.Go(func() error {
-				if err := c.cfg.Chains[to].Submit(ctx, p.sealed); err != nil && ctx.Err() == nil {
+				if err := chains[to].Submit(ctx, p.sealed); err != nil && ctx.Err() == nil {
 					c.cfg.Logger.Warn("submit", "to", to, "err", err)
 				}
 				return nil

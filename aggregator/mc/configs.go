@@ -1,17 +1,10 @@
 package mc
 
 import (
-	"errors"
 	"fmt"
-	"os"
 	"os/user"
 	"path/filepath"
-	"slices"
 	"strings"
-
-	"fairwatt/proto/brief"
-	"fairwatt/proto/seal"
-	"fairwatt/proto/wire"
 )
 
 // writeConfigs writes a configuration next to each holder's keys, so that a
@@ -25,7 +18,7 @@ func writeConfigs(dir string, c *Community, o Options) error {
 		return filepath.Join(o.StateDir, id, name)
 	}
 	for i, da := range c.DAs {
-		text := fmt.Sprintf(daConfig, da.ID, state(da.ID, "data"), c.Genesis.Aggregators[i].Address, brokerHost(o), 8080+i)
+		text := fmt.Sprintf(daConfig, da.ID, state(da.ID, "data"), c.Genesis.Aggregators[i].Address, brokerURL(o), 8080+i)
 		if err := writeNew(filepath.Join(dir, da.ID, "da.yaml"), []byte(text), 0o644); err != nil {
 			return err
 		}
@@ -33,7 +26,10 @@ func writeConfigs(dir string, c *Community, o Options) error {
 	if err := writeNew(filepath.Join(dir, c.Centre.ID, "mc.yaml"), []byte(fmt.Sprintf(mcConfig, c.Centre.ID, state(c.Centre.ID, "counter.db"))), 0o644); err != nil {
 		return err
 	}
-	broker := filepath.Join(dir, "broker")
+	broker := filepath.Join(dir, brokerFolder)
+	if o.Broker == BrokerNATS {
+		return writeNATS(broker, c, o)
+	}
 	conf, err := mosquittoConf(broker, o)
 	if err != nil {
 		return err
@@ -44,15 +40,18 @@ func writeConfigs(dir string, c *Community, o Options) error {
 	if err := writeNew(filepath.Join(broker, "mosquitto.conf"), []byte(conf), 0o644); err != nil {
 		return err
 	}
-	return writeNew(filepath.Join(broker, "acl"), []byte(mosquittoACL(c)), 0o644)
+	return writeNew(filepath.Join(broker, aclFile), []byte(mosquittoACL(c)), 0o644)
 }
 
-// brokerHost is where the aggregators find the broker.
-func brokerHost(o Options) string {
-	if len(o.BrokerHosts) == 0 {
-		return "127.0.0.1"
+// brokerURL is where the aggregators find the broker.
+func brokerURL(o Options) string {
+	switch {
+	case o.Broker == BrokerNATS:
+		return natsURL(o)
+	case len(o.BrokerHosts) == 0:
+		return "tls://127.0.0.1:8883"
 	}
-	return o.BrokerHosts[0]
+	return "tls://" + o.BrokerHosts[0] + ":8883"
 }
 
 // BrokerStateDir is where the broker's folder belongs on a machine with packages, and
@@ -97,7 +96,7 @@ tls:
 # Links to the other aggregators; they dial the address the genesis names.
 listen: %s
 mqtt:
-  - tls://%s:8883
+  - %s
 http: 127.0.0.1:%d
 `
 
@@ -134,97 +133,3 @@ max_inflight_messages 1000
 max_queued_messages 100000
 message_size_limit 1048576
 `
-
-// mosquittoACL lets a device write below its own topics except what comes down
-// to it, and an aggregator write what it hands to devices alone. No one writes a device's
-// commands before AdmitOwner.
-func mosquittoACL(c *Community) string {
-	var b strings.Builder
-	b.WriteString("# The user is the common name of the client's certificate.\n")
-	device := wire.Topics{Site: "+", Device: "%u"}
-	for _, class := range wire.DeviceWrites {
-		fmt.Fprintf(&b, "pattern write %s\n", device.Of(class))
-	}
-	b.WriteString("pattern write " + wire.HomeAssistant + "device/%u/config\n")
-	for _, class := range wire.DeviceReads {
-		fmt.Fprintf(&b, "pattern read %s\n", device.Of(class))
-	}
-	for _, da := range c.DAs {
-		fmt.Fprintf(&b, "\nuser %s\ntopic read %s#\n", da.ID, wire.Root)
-		for _, topic := range wire.AggregatorWrites(da.ID) {
-			fmt.Fprintf(&b, "topic write %s\n", topic)
-		}
-	}
-	return b.String()
-}
-
-// ownerACL lets an owner hear the devices of a site and send them commands. That a
-// command is the owner's is for the device to check: it is sealed.
-func ownerACL(id, site string) string {
-	devices := wire.Topics{Site: site, Device: "+"}
-	text := "\nuser " + id + "\ntopic read " + devices.Of("#") + "\n"
-	for _, class := range wire.Commands {
-		text += "topic write " + devices.Of(class) + "\n"
-	}
-	return text
-}
-
-// viewerACL lets a person or a program read what devices show of themselves, at one
-// site or at all, and write nothing.
-func viewerACL(id, site string) string {
-	if site == "" {
-		site = "+"
-	}
-	devices := wire.Topics{Site: site, Device: "+"}
-	text := "\nuser " + id + "\n"
-	for _, class := range wire.DeviceShows {
-		text += "topic read " + devices.Of(class) + "\n"
-	}
-	for _, topic := range []string{wire.StatusOfDA("+"), wire.ListOfDA("+"), wire.HomeAssistant + "#"} {
-		text += "topic read " + topic + "\n"
-	}
-	return text
-}
-
-// AdmitOwner adds an owner of a site to the broker's access list in the community's
-// folder. The broker has to read the list again.
-func AdmitOwner(dir, id, site string) error {
-	if !seal.ValidName(site) {
-		return brief.Errorf("admit owner: site %q: use 1 to 64 of a-z, 0-9 and -", site)
-	}
-	return admit(dir, id, "admit owner", ownerACL(id, site))
-}
-
-// AdmitViewer adds one who reads and writes nothing, at one site or at all (empty).
-func AdmitViewer(dir, id, site string) error {
-	if site != "" && !seal.ValidName(site) {
-		return brief.Errorf("admit viewer: site %q: use 1 to 64 of a-z, 0-9 and -", site)
-	}
-	return admit(dir, id, "admit viewer", viewerACL(id, site))
-}
-
-// admit adds the lines of a new user.
-func admit(dir, id, doing, lines string) error {
-	if !seal.ValidName(id) {
-		return brief.Errorf("%s: id %q: use 1 to 64 of a-z, 0-9 and -", doing, id)
-	}
-	path := filepath.Join(dir, "broker", "acl")
-	b, err := os.ReadFile(path)
-	if err != nil {
-		return fmt.Errorf("%s: %w", doing, err)
-	}
-	for line := range strings.Lines(string(b)) {
-		if slices.Equal(strings.Fields(line), []string{"user", id}) {
-			return fmt.Errorf("%s: %s names %s already; take its lines out first", doing, path, id)
-		}
-	}
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND, 0)
-	if err != nil {
-		return fmt.Errorf("%s: %w", doing, err)
-	}
-	_, err = f.WriteString(lines)
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return fmt.Errorf("%s: %w", doing, err)
-	}
-	return nil
-}

@@ -16,6 +16,9 @@ import (
 // "write") to a topic. Rules of the form "pattern" hold for every user.
 func allowed(acl, user, do, topic string) bool {
 	mine := false
+	if strings.Contains(acl, "\nuser "+user+"\ntopic deny #\n") {
+		return false // a user's own lines come before the patterns
+	}
 	for line := range strings.Lines(acl) {
 		words := strings.Fields(line)
 		switch {
@@ -125,7 +128,7 @@ func TestAccessListOfAnOwner(t *testing.T) {
 
 // A viewer reads what devices show, at one site or at all, and Home Assistant's
 // discovery. Sealed records, receipts and commands are not its business, and it writes
-// nothing.
+// nothing but that Home Assistant has started.
 func TestAccessListOfAViewer(t *testing.T) {
 	dir := t.TempDir()
 	if err := os.MkdirAll(filepath.Join(dir, "broker"), 0o700); err != nil {
@@ -171,10 +174,18 @@ func TestAccessListOfAViewer(t *testing.T) {
 				t.Errorf("%s may read %s", viewer, topic)
 			}
 		}
-		for _, topic := range []string{here.Of(wire.ClassAck), here.Of(wire.ClassGate), wire.StatusOfDA("da-1"), wire.HomeAssistant + "status"} {
+		for _, topic := range []string{here.Of(wire.ClassAck), here.Of(wire.ClassGate), wire.StatusOfDA("da-1"), wire.Discovery("pv-1")} {
 			if allowed(acl, viewer, "write", topic) {
 				t.Errorf("%s may write %s", viewer, topic)
 			}
+		}
+	}
+	for _, user := range []string{"ha", "eve", "pv-1"} {
+		if got := allowed(acl, user, "write", wire.HomeAssistantStatus); got != (user != "pv-1") {
+			t.Errorf("%s may say that Home Assistant has started: %v", user, got)
+		}
+		if user == "pv-1" && !allowed(acl, user, "read", wire.HomeAssistantStatus) {
+			t.Error("a device does not hear that Home Assistant has started")
 		}
 	}
 	for _, bad := range [][2]string{{"ha", ""}, {"Bob", ""}, {"bob", "a/b"}, {"bob\ntopic write #", ""}} {
@@ -208,6 +219,47 @@ func TestBrokerConfiguration(t *testing.T) {
 			if !slices.Contains(lines, want) {
 				t.Errorf("%+v: no line %q in\n%s", c.o, want, conf)
 			}
+		}
+	}
+}
+
+// Who is revoked may do nothing more at Mosquitto, and everyone else what they might
+// before. A certificate issued by mistake does not bring anyone back.
+func TestRevokeAtMosquitto(t *testing.T) {
+	mosquitto, _ := onBothBrokers(t)
+	before := list(t, mosquitto)
+	device, topics := wire.Topics{Site: "harbour", Device: "pv-1"}, []string{}
+	for _, class := range []string{wire.ClassGate, wire.ClassRecord, wire.ClassAck} {
+		topics = append(topics, device.Of(class), wire.Topics{Site: "harbour", Device: "pv-2"}.Of(class))
+	}
+	topics = append(topics, device.Receipt("da-1"), device.Receipt("da-2"), wire.StatusOfDA("da-1"))
+	for _, gone := range []string{"pv-1", "ha", "ada", "da-1"} {
+		if err := Revoke(mosquitto, gone); err != nil {
+			t.Fatal(err)
+		}
+		after := list(t, mosquitto)
+		for _, user := range []string{"pv-1", "pv-2", "ha", "ada", "da-1", "da-2"} {
+			for _, topic := range topics {
+				for _, do := range []string{"read", "write"} {
+					if got := allowed(after, user, do, topic); got != (user != gone && allowed(before, user, do, topic)) {
+						t.Errorf("%s is revoked, and %s may %s %s: %v", gone, user, do, topic, got)
+					}
+				}
+			}
+		}
+		if n := strings.Count(after, "user "+gone+"\n"); n != 1 {
+			t.Errorf("the list names %s %d times:\n%s", gone, n, after)
+		}
+		if err := Revoke(mosquitto, gone); err != nil || list(t, mosquitto) != after {
+			t.Errorf("%s twice: %v\n%s", gone, err, list(t, mosquitto))
+		}
+		for _, err := range []error{AdmitDevice(mosquitto, gone), AdmitViewer(mosquitto, gone, ""), AdmitOwner(mosquitto, gone, "harbour"), AdmitAggregator(mosquitto, gone)} {
+			if err == nil || list(t, mosquitto) != after {
+				t.Errorf("%s came back: %v", gone, err)
+			}
+		}
+		if err := os.WriteFile(filepath.Join(mosquitto, BrokerList(mosquitto)), []byte(before), 0o644); err != nil {
+			t.Fatal(err)
 		}
 	}
 }

@@ -12,7 +12,8 @@ import (
 )
 
 // reserve is how many counters one write to the file sets aside. The chain's
-// replay window is 1024 wide, so what a crash skips does no harm.
+// replay window is 1024 wide, so what a crash skips does no harm; a span that others
+// have overtaken is given up.
 const reserve = 64
 
 var (
@@ -47,7 +48,8 @@ func (c *counter) next() (uint64, error) {
 	case c.path == "":
 		c.last = max(c.last, c.seen) + 1
 		return c.last, nil
-	case c.last >= c.end:
+	case c.last >= c.end, c.seen > c.end:
+		// Where others have gone beyond this span, it falls out of the chain's window.
 		err := c.update(func(reserved uint64) uint64 {
 			c.last = max(reserved, c.seen)
 			return c.last + reserve

@@ -40,14 +40,16 @@ func (c *Centre) follow(ctx context.Context) error {
 		from := c.state.Height() + 1
 		c.lastNew, c.lastFollowed = c.cfg.Now(), c.cfg.Now()
 		c.mu.Unlock()
+		chains := c.chains()
+		i %= len(chains)
 		one, cancel := context.WithCancelCause(ctx)
-		next := (i + 1) % len(c.cfg.Chains)
+		next := (i + 1) % len(chains)
 		watch := make(chan struct{})
 		go func() {
 			defer close(watch)
-			next = c.watchOver(one, cancel, i)
+			next = c.watchOver(one, cancel, chains, i)
 		}()
-		err := c.cfg.Chains[i].Follow(one, from, func(cb *fairwattpb.CertifiedBlock) error {
+		err := chains[i].Follow(one, from, func(cb *fairwattpb.CertifiedBlock) error {
 			_, err := c.block(cb)
 			c.mu.Lock()
 			c.lastFollowed = c.cfg.Now()
@@ -58,6 +60,9 @@ func (c *Centre) follow(ctx context.Context) error {
 		<-watch
 		if ctx.Err() != nil {
 			return ctx.Err()
+		}
+		if archived(err) {
+			err = errors.Join(err, c.leap(ctx, chains[i]))
 		}
 		c.cfg.Logger.Warn("following another aggregator", "was", i, "now", next, "err", err, "cause", context.Cause(one))
 		i = next
@@ -71,10 +76,10 @@ func (c *Centre) follow(ctx context.Context) error {
 
 // watchOver asks the others until the one that is followed is left, and returns whom
 // to follow next.
-func (c *Centre) watchOver(ctx context.Context, cancel context.CancelCauseFunc, followed int) (next int) {
+func (c *Centre) watchOver(ctx context.Context, cancel context.CancelCauseFunc, chains []Chain, followed int) (next int) {
 	t := time.NewTicker(askEvery)
 	defer t.Stop()
-	n := len(c.cfg.Chains)
+	n := len(chains)
 	other := followed
 	for {
 		select {
@@ -95,7 +100,7 @@ func (c *Centre) watchOver(ctx context.Context, cancel context.CancelCauseFunc, 
 		if other = (other + 1) % n; other == followed {
 			other = (other + 1) % n
 		}
-		had := c.ask(ctx, other)
+		had := c.ask(ctx, chains[other], other)
 		c.mu.Lock()
 		behind := had && c.cfg.Now().Sub(c.lastFollowed) > behindAfter
 		c.mu.Unlock()
@@ -107,13 +112,13 @@ func (c *Centre) watchOver(ctx context.Context, cancel context.CancelCauseFunc, 
 }
 
 // ask takes the next block from an aggregator, and reports whether that was news.
-func (c *Centre) ask(ctx context.Context, other int) (had bool) {
+func (c *Centre) ask(ctx context.Context, chain Chain, other int) (had bool) {
 	ctx, cancel := context.WithTimeout(ctx, askFor)
 	defer cancel()
 	c.mu.Lock()
 	from := c.state.Height() + 1
 	c.mu.Unlock()
-	err := c.cfg.Chains[other].Follow(ctx, from, func(cb *fairwattpb.CertifiedBlock) error {
+	err := chain.Follow(ctx, from, func(cb *fairwattpb.CertifiedBlock) error {
 		var err error
 		if had, err = c.block(cb); err != nil {
 			return err
@@ -146,6 +151,9 @@ func (c *Centre) block(cb *fairwattpb.CertifiedBlock) (news bool, err error) {
 		return false, fmt.Errorf("block %d: %w", c.state.Height()+1, err)
 	}
 	c.lastNew, c.changed = c.cfg.Now(), true
+	if st.NewKeys() || st.EndsEpoch() {
+		c.reseat()
+	}
 	outcomes := st.Outcomes()
 	for i, rec := range st.Records() {
 		c.seen(rec, outcomes[i])

@@ -44,6 +44,9 @@ type Options struct {
 	// BrokerHosts are the names and addresses under which the MQTT broker is
 	// reached; they go into its certificate.
 	BrokerHosts []string
+	// Broker is BrokerMosquitto (empty is the same) or BrokerNATS, which takes three
+	// BrokerHosts, or none for a trial on one machine.
+	Broker string
 	// StateDir is where the machines keep what their programs write, each in a folder
 	// of its id; empty: next to the configuration, for a trial.
 	StateDir string
@@ -114,6 +117,9 @@ func NewCommunity(o Options) (*Community, error) {
 	if len(o.DAs) == 0 {
 		return nil, errors.New("a community needs at least one data aggregator")
 	}
+	if o.Broker == BrokerNATS && len(o.BrokerHosts) != 0 && len(o.BrokerHosts) != NATSServers {
+		return nil, fmt.Errorf("%d hosts of the broker: name %d, one for each NATS server, or none for a trial on one machine", len(o.BrokerHosts), NATSServers)
+	}
 	if o.Centre == "" {
 		o.Centre = "mc-1"
 	}
@@ -155,8 +161,7 @@ func NewCommunity(o Options) (*Community, error) {
 		return nil, err
 	}
 	g.Centres = append(g.Centres, ledger.Centre{ID: o.Centre, PublicKey: publicKey(c.Centre.Key)})
-	hosts := append([]string{"localhost", "127.0.0.1", "::1"}, o.BrokerHosts...)
-	if c.Broker, err = authority.IssueTLS("broker", RoleBroker, hosts, o.Now); err != nil {
+	if c.Broker, err = authority.IssueTLS("broker", RoleBroker, append(localNames(), o.BrokerHosts...), o.Now); err != nil {
 		return nil, err
 	}
 	if err := g.Validate(); err != nil {
@@ -165,6 +170,9 @@ func NewCommunity(o Options) (*Community, error) {
 	c.Genesis = g
 	return c, nil
 }
+
+// localNames are those of a server on its own machine.
+func localNames() []string { return []string{"localhost", "127.0.0.1", "::1"} }
 
 func (c *Community) identity(id string, role Role, hosts []string, now time.Time) (Identity, error) {
 	_, key, err := ed25519.GenerateKey(rand.Reader)
@@ -225,8 +233,10 @@ func InitDir(dir string, o Options) (*ledger.Genesis, error) {
 			return nil, err
 		}
 	}
-	if err := writeIdentity(filepath.Join(dir, "broker"), Identity{TLS: c.Broker}); err != nil {
-		return nil, err
+	if o.Broker != BrokerNATS { // whose servers have a certificate each
+		if err := writeIdentity(filepath.Join(dir, brokerFolder), Identity{TLS: c.Broker}); err != nil {
+			return nil, err
+		}
 	}
 	return c.Genesis, writeConfigs(dir, c, o)
 }

@@ -167,6 +167,9 @@ func (a archive) Block(height uint64) (*console.BlockDetail, bool, error) {
 	if height == 0 || height > a.store.Height() {
 		return nil, false, nil
 	}
+	if first := a.store.First(); height < first {
+		return nil, false, fmt.Errorf("block %d: %w", height, notKept(first))
+	}
 	cb, err := a.store.Block(height)
 	if err != nil {
 		return nil, false, err
@@ -194,6 +197,11 @@ func (a archive) Block(height uint64) (*console.BlockDetail, bool, error) {
 	}
 	d.Entries = withoutOutcomes(d.Entries)
 	return d, true, nil
+}
+
+// notKept is the error for a block below the oldest that is kept.
+func notKept(first uint64) error {
+	return fmt.Errorf("%w: blocks below %d are in the archive, or with another data aggregator", console.ErrNotKept, first)
 }
 
 // withoutOutcomes leaves out what only proofs need.
@@ -261,6 +269,9 @@ func (a archive) Proof(id string) ([]byte, error) {
 		return nil, err
 	}
 	height := entries[0].Height
+	if first := a.store.First(); height < first {
+		return nil, fmt.Errorf("the proof of a record of block %d: %w", height, notKept(first))
+	}
 	cb, err := a.store.Block(height)
 	if err != nil {
 		return nil, err
@@ -282,7 +293,7 @@ func (a archive) Proof(id string) ([]byte, error) {
 	if _, err := hex.Decode(raw[:], []byte(id)); err != nil {
 		return nil, fmt.Errorf("record id: %w", err)
 	}
-	turns, err := a.state.TurnsBelow(height, a.store.Block)
+	turns, err := a.state.TurnsBelow(height, a.store.Turn)
 	if err != nil {
 		return nil, err
 	}

@@ -37,7 +37,7 @@ func (j *journal) load(s *store.Store) error {
 	if top > uint64(j.shown) {
 		from = top - uint64(j.shown) + 1
 	}
-	err := s.Blocks(from, top, func(_ uint64, cb *fairwattpb.CertifiedBlock) error {
+	err := s.Blocks(max(from, s.First()), top, func(_ uint64, cb *fairwattpb.CertifiedBlock) error {
 		b, words, err := summary(cb)
 		if err == nil {
 			j.blocks = slices.Insert(j.blocks, 0, b)

@@ -152,6 +152,9 @@ func (p *Page) Blocks(from uint64, limit int) ([]console.Block, error) {
 	if from == 0 || from > top || limit <= 0 {
 		return nil, nil
 	}
+	if first := p.store.First(); from < first {
+		return nil, fmt.Errorf("block %d: %w", from, notKept(first))
+	}
 	to := min(top, from+uint64(limit)-1)
 	out := make([]console.Block, 0, to-from+1)
 	err := p.store.Blocks(from, to, func(height uint64, cb *fairwattpb.CertifiedBlock) error {

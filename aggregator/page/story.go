@@ -131,7 +131,7 @@ func (p *Page) catchUp() error {
 	if top >= maxCaughtUp && from+maxCaughtUp <= top {
 		from = top - maxCaughtUp + 1
 	}
-	if from > top {
+	if from = max(from, p.store.First()); from > top {
 		return nil
 	}
 	return p.store.Blocks(from, top, func(height uint64, cb *fairwattpb.CertifiedBlock) error {

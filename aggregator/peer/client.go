@@ -58,6 +58,15 @@ func (c *Client) Follow(ctx context.Context, from uint64, fn func(*fairwattpb.Ce
 	return receive(stream, fn)
 }
 
+// SnapshotPiece asks for a piece of a snapshot.
+func (c *Client) SnapshotPiece(ctx context.Context, req *peerpb.SnapshotRequest) (*peerpb.SnapshotPiece, error) {
+	piece, err := c.rpc.Snapshot(ctx, req)
+	if err != nil {
+		return nil, fmt.Errorf("snapshot: %w", err)
+	}
+	return piece, nil
+}
+
 // A RefusedError is a DA's refusal of a record.
 type RefusedError struct {
 	Reason string

@@ -33,6 +33,8 @@ type Handlers struct {
 	Fetch func(ctx context.Context, lo, hi uint64, send func(*fairwattpb.CertifiedBlock) error) error
 	// Follow sends certified blocks from a height on until ctx ends.
 	Follow func(ctx context.Context, from uint64, send func(*fairwattpb.CertifiedBlock) error) error
+	// Snapshot hands out a piece of a snapshot.
+	Snapshot func(req *peerpb.SnapshotRequest) (*peerpb.SnapshotPiece, error)
 	// Submit takes a record. An error is a refusal; one that has a method
 	// Temporary() bool which is true asks the sender to try again.
 	Submit func(ctx context.Context, from string, sealed []byte) error

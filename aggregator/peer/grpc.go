@@ -256,6 +256,19 @@ func (g *GRPC) Fetch(ctx context.Context, from string, lo, hi uint64, fn func(*f
 	return fetch(ctx, r.client, lo, hi, fn)
 }
 
+// Snapshot asks a DA for a piece of a snapshot.
+func (g *GRPC) Snapshot(ctx context.Context, from string, req *peerpb.SnapshotRequest) (*peerpb.SnapshotPiece, error) {
+	r, ok := g.peer(from)
+	if !ok {
+		return nil, fmt.Errorf("snapshot from %q: no such DA", from)
+	}
+	piece, err := r.client.Snapshot(ctx, req)
+	if err != nil {
+		return nil, fmt.Errorf("snapshot from %q: %w", from, err)
+	}
+	return piece, nil
+}
+
 // Stats returns the counts of each link by the other DA's id.
 func (g *GRPC) Stats() map[string]LinkStats {
 	g.who.RLock()
@@ -306,7 +319,7 @@ func receive(stream grpc.ServerStreamingClient[fairwattpb.CertifiedBlock], fn fu
 			return nil
 		}
 		if err != nil {
-			return fmt.Errorf("receive block: %w", err)
+			return fmt.Errorf("receive block: %w", gone(err))
 		}
 		if err := fn(cb); err != nil {
 			return err

@@ -279,6 +279,18 @@ func (l *MemoryLink) Pull(ctx context.Context, from string, ref *peerpb.PullRequ
 	return h.Pull(l.id, ref)
 }
 
+// Snapshot asks a DA for a piece of a snapshot.
+func (l *MemoryLink) Snapshot(ctx context.Context, from string, req *peerpb.SnapshotRequest) (*peerpb.SnapshotPiece, error) {
+	h, err := l.ask(ctx, from, l.net.cfg.PromptFetch)
+	if err != nil {
+		return nil, err
+	}
+	if h.Snapshot == nil {
+		return nil, fmt.Errorf("snapshot from %q: %w", from, errUnreachable)
+	}
+	return h.Snapshot(req)
+}
+
 // Fetch asks a DA for certified blocks.
 func (l *MemoryLink) Fetch(ctx context.Context, from string, lo, hi uint64, fn func(*fairwattpb.CertifiedBlock) error) error {
 	h, err := l.ask(ctx, from, l.net.cfg.PromptFetch)

@@ -3,6 +3,7 @@ package peer
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 
 	"fairwatt/proto/fairwattpb"
@@ -149,7 +150,7 @@ func (s *service) Fetch(req *peerpb.FetchRequest, stream grpc.ServerStreamingSer
 	}
 	ctx, cancel := s.live(stream.Context())
 	defer cancel()
-	return h.Fetch(ctx, req.From, min(req.To, req.From+maxFetchBlocks-1), stream.Send)
+	return archived(h.Fetch(ctx, req.From, min(req.To, req.From+maxFetchBlocks-1), stream.Send))
 }
 
 func (s *service) Follow(req *peerpb.FollowRequest, stream grpc.ServerStreamingServer[fairwattpb.CertifiedBlock]) error {
@@ -165,7 +166,18 @@ func (s *service) Follow(req *peerpb.FollowRequest, stream grpc.ServerStreamingS
 	}
 	ctx, cancel := s.live(stream.Context())
 	defer cancel()
-	return h.Follow(ctx, req.From, stream.Send)
+	return archived(h.Follow(ctx, req.From, stream.Send))
+}
+
+func (s *service) Snapshot(ctx context.Context, req *peerpb.SnapshotRequest) (*peerpb.SnapshotPiece, error) {
+	if _, err := s.participant(ctx); err != nil {
+		return nil, err
+	}
+	h := s.g.handlers.Load()
+	if h.Snapshot == nil {
+		return nil, status.Error(codes.Unimplemented, "no snapshots here")
+	}
+	return h.Snapshot(req)
 }
 
 func (s *service) Submit(ctx context.Context, req *peerpb.SubmitRequest) (*peerpb.SubmitReply, error) {
@@ -191,6 +203,33 @@ func (s *service) Submit(ctx context.Context, req *peerpb.SubmitRequest) (*peerp
 		reply.Results = append(reply.Results, result)
 	}
 	return reply, nil
+}
+
+// ErrArchived is in the error of a call for blocks that the data aggregator keeps no more.
+var ErrArchived error = archivedError{}
+
+type archivedError struct{}
+
+func (archivedError) Error() string { return "the data aggregator keeps these blocks no more" }
+
+// Archived tells who does not know this package what the error is.
+func (archivedError) Archived() bool { return true }
+
+// archived gives the error of blocks that are not kept a code of its own, for who asks.
+func archived(err error) error {
+	var gone interface{ Archived() bool }
+	if errors.As(err, &gone) && gone.Archived() {
+		return status.Error(codes.OutOfRange, err.Error())
+	}
+	return err
+}
+
+// gone is the inverse of archived.
+func gone(err error) error {
+	if status.Code(err) == codes.OutOfRange {
+		return fmt.Errorf("%w: %w", ErrArchived, err)
+	}
+	return err
 }
 
 func temporary(err error) bool {

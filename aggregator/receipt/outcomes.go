@@ -78,7 +78,7 @@ func Open(path string, s *store.Store) (*Outcomes, error) {
 func (o *Outcomes) load(s *store.Store) error {
 	top := s.Height()
 	from, left := top+1, keptOutcomes/2
-	for from > 1 && left > 0 { // as many of the newest blocks as fit
+	for from > s.First() && left > 0 { // as many of the newest blocks as fit
 		cb, err := s.Block(from - 1)
 		if err != nil {
 			return err

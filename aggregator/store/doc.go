@@ -7,7 +7,8 @@
 //     after a crash the file holds a block with all of its state changes, or
 //     neither. Nothing that depends on a block may be sent before Append
 //     returned.
-//   - Heights follow each other from 1 without gaps.
+//   - Heights follow each other from [Store.First] on without gaps; that is 1 where no
+//     block was pruned.
 //   - A second, different block at a height is refused with [ErrFork]. It means
 //     that more aggregators lied than the agreement tolerates, or that this
 //     file belongs to another chain's aggregator: stop and say so loudly. The
@@ -23,6 +24,13 @@
 // SHA-256 in front. Bucket "state" holds those entries of the state that
 // blocks have set; the genesis gives the others. State is redundant: it could be computed from the blocks,
 // but a restart would then take as long as the chain.
+//
+// A chain may begin above block 1: it was begun with a snapshot ([Store.Begin]), or its
+// old blocks were pruned ([Store.Prune]). Then "first" in "meta" is the height of the
+// oldest block that is kept (8 bytes), and bucket "turns" has, by height, what is needed
+// of those below to follow the members from the genesis: blocks without their records.
+// A block that is not kept any more is [ErrArchived]; a caller that needs whole chains
+// looks at [Store.First].
 //
 // [Store.LoadState] compares the root of what it read with the newest block's
 // state root, so a damaged file is found at start and not by disagreeing with

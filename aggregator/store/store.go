@@ -46,6 +46,7 @@ type Store struct {
 	db     *boltfile.DB
 	path   string
 	height atomic.Uint64 // of the newest block
+	first  atomic.Uint64 // of the oldest that is kept
 }
 
 // lockTimeout is how long Open waits for another process to let go of the file.
@@ -186,7 +187,12 @@ func (s *Store) Height() uint64 { return s.height.Load() }
 func (s *Store) readHeight() error {
 	return s.view(func(tx *bbolt.Tx) error {
 		height, _, err := newest(tx)
+		if err != nil {
+			return err
+		}
+		oldest, err := first(tx)
 		s.height.Store(height)
+		s.first.Store(oldest)
 		return err
 	})
 }
@@ -212,6 +218,8 @@ func (s *Store) Append(st *ledger.Staged, cb *fairwattpb.CertifiedBlock) error {
 		}
 		blocks := tx.Bucket(bucketBlocks)
 		switch {
+		case height < s.First():
+			return ErrArchived
 		case height <= last:
 			have := blocks.Get(heightKey(height))
 			if len(have) < 32 || !bytes.Equal(have[:32], hash[:]) {
@@ -252,10 +260,13 @@ func (s *Store) Append(st *ledger.Staged, cb *fairwattpb.CertifiedBlock) error {
 // Block returns the certified block of a height.
 func (s *Store) Block(height uint64) (*fairwattpb.CertifiedBlock, error) {
 	var cb *fairwattpb.CertifiedBlock
-	err := s.view(func(tx *bbolt.Tx) (err error) {
-		cb, err = decode(tx.Bucket(bucketBlocks).Get(heightKey(height)))
-		return err
-	})
+	err := s.archived(height)
+	if err == nil {
+		err = s.view(func(tx *bbolt.Tx) (err error) {
+			cb, err = decode(tx.Bucket(bucketBlocks).Get(heightKey(height)))
+			return err
+		})
+	}
 	if err != nil {
 		return nil, fmt.Errorf("block %d of %s: %w", height, s.path, err)
 	}

@@ -229,6 +229,9 @@ func (c *ads1115) signal(ain int, at time.Duration) float64 {
 		if in.AIN != ain {
 			continue
 		}
+		if in.Channel == model.WindDirectionDeg {
+			return vaneVolts(c.world[in.Channel])
+		}
 		rms := c.world[in.Channel]
 		if math.IsNaN(rms) {
 			return railV
@@ -245,6 +248,24 @@ func (c *ads1115) signal(ain int, at time.Duration) float64 {
 		return u1 * (mean(x)*math.Sin(turn) + thd*mean(5*x)*math.Sin(5*turn)) / in.Scale
 	}
 	return 0
+}
+
+// vaneOhm are the resistances of a wind vane from north on, clockwise (Argent Data
+// Systems, "Weather Sensor Assembly p/n 80422").
+var vaneOhm = map[float64]float64{
+	0: 33e3, 22.5: 6570, 45: 8200, 67.5: 891, 90: 1e3, 112.5: 688, 135: 2200, 157.5: 1410,
+	180: 3900, 202.5: 3140, 225: 16e3, 247.5: 14120, 270: 120e3, 292.5: 42120, 315: 64900, 337.5: 21880,
+}
+
+// vaneVolts is the voltage at a vane behind 10 kohm from 3.3 V. Without a direction
+// its cable is cut.
+func vaneVolts(deg float64) float64 {
+	const supplyV, pullupOhm = 3.3, 10e3
+	if math.IsNaN(deg) {
+		return supplyV
+	}
+	ohm := vaneOhm[math.Mod(math.Round(deg/22.5)*22.5, 360)]
+	return supplyV * ohm / (ohm + pullupOhm)
 }
 
 // mean is what is left of a sine, averaged over so much of its angle to both sides.

@@ -179,8 +179,37 @@ func (d *Device) model(id uint16) []uint16 {
 			regs[at] = 0xFFFF
 		}
 	}
+	if id == 160 {
+		d.inputs(regs)
+	}
 	d.events(l.events, regs)
 	return regs
+}
+
+// inputs writes the rest of model 160: its number of inputs and what they say of
+// themselves. Events of the world are the last input's, as an inverter tells them of
+// the string that has them.
+func (d *Device) inputs(regs []uint16) {
+	n := (len(regs) - 10) / 20
+	regs[8] = uint16(n)
+	v, _ := d.world.Get(model.InverterEvents)
+	for i := range n {
+		r := regs[10+20*i:]
+		r[0], r[17] = uint16(i+1), 4
+		putText(r[1:9], fmt.Sprintf("String %d", i+1))
+		if i == n-1 && v > 0 {
+			r[18], r[19] = uint16(uint64(v)>>16), uint16(uint64(v))
+			if uint64(v)&model.InverterFault != 0 {
+				r[17] = 7
+			}
+		}
+		if d.faults[Unimplemented] {
+			r[17], r[18], r[19] = 0xFFFF, 0xFFFF, 0xFFFF
+		}
+	}
+	if d.faults[Unimplemented] {
+		regs[6], regs[7] = 0xFFFF, 0xFFFF
+	}
 }
 
 // events writes the state and the event bits. The world's bit 32 is the state FAULT;

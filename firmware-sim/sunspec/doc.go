@@ -1,6 +1,6 @@
-// Package sunspec simulates an inverter and a weather station behind SunSpec
-// Modbus TCP: the register map of models 1, 101 to 103, 111 to 113, 302, 307 and 701
-// with the numbers of a world that a trace describes.
+// Package sunspec simulates an inverter, a meter and a weather station behind SunSpec
+// Modbus TCP: the register map of models 1, 101 to 103, 111 to 113, 160, 201 to 204,
+// 302, 307 and 701 with the numbers of a world that a trace describes.
 //
 // # What a caller must do
 //

@@ -43,6 +43,8 @@ type eventsAt struct {
 var layouts = map[uint16]layout{
 	101: inverter(1), 102: inverter(2), 103: inverter(3),
 	111: inverterFloat(1), 112: inverterFloat(2), 113: inverterFloat(3),
+	160: inputs(2),
+	201: meter(1), 202: meter(2), 203: meter(3), 204: meter(3),
 	302: {5, []point{{model.IrradianceWPM2, u16, 3, 0, 1}}, []int{}, eventsAt{}},
 	307: {11, []point{
 		{model.TemperatureC, i16, 2, 0, 10}, {model.HumidityPct, i16, 3, 0, 1}, {model.PressureHPa, i16, 4, 0, 1},
@@ -59,8 +61,9 @@ var layouts = map[uint16]layout{
 	}, []int{11, 12, 35, 36, 38, 39, 40}, eventsAt{4, 6, 3, 6}},
 }
 
-var phases = [3]struct{ voltage, current model.Channel }{
-	{model.VoltageAV, model.CurrentAA}, {model.VoltageBV, model.CurrentBA}, {model.VoltageCV, model.CurrentCA},
+var phases = [3]struct{ voltage, current, power, factor model.Channel }{
+	{model.VoltageAV, model.CurrentAA, model.PowerAW, model.PowerFactorA}, {model.VoltageBV, model.CurrentBA, model.PowerBW, model.PowerFactorB},
+	{model.VoltageCV, model.CurrentCA, model.PowerCW, model.PowerFactorC},
 }
 
 // inverter is model 101, 102 or 103 by its phases.
@@ -95,6 +98,44 @@ func inverterFloat(n int) layout {
 	}
 	for i, p := range phases[:n] {
 		l.points = append(l.points, point{p.voltage, f32, 16 + 2*i, 0, 1}, point{p.current, f32, 4 + 2*i, 0, 1})
+	}
+	return l
+}
+
+// meter is model 201, 202, 203 or 204 by its phases.
+func meter(n int) layout {
+	l := layout{105, []point{
+		{model.FrequencyHz, i16, 16, 17, 1}, {model.PowerW, i16, 18, 22, 1}, {model.PowerFactor, i16, 33, 37, 100},
+		{model.EnergyExportWh, acc32, 38, 54, 1}, {model.EnergyImportWh, acc32, 46, 54, 1},
+	}, []int{11, 12, 13, 14, 23, 24, 25, 26, 28, 29, 30, 31}, eventsAt{}}
+	if n == 1 {
+		l.points = append(l.points, point{model.VoltageV, i16, 8, 15, 1}, point{model.CurrentA, i16, 2, 6, 1})
+		l.unused = append(l.unused, 3, 4, 5, 7, 9, 10, 19, 20, 21, 34, 35, 36)
+		return l
+	}
+	l.unused = append(l.unused, 2, 7)
+	for i, p := range phases[:n] {
+		l.points = append(l.points, point{p.voltage, i16, 8 + i, 15, 1}, point{p.current, i16, 3 + i, 6, 1},
+			point{p.power, i16, 19 + i, 22, 1}, point{p.factor, i16, 34 + i, 37, 100})
+	}
+	for i := n; i < len(phases); i++ {
+		l.unused = append(l.unused, 3+i, 8+i, 19+i, 34+i)
+	}
+	return l
+}
+
+// inputsShare is how the current is shared between the inputs of model 160: three
+// parts and one.
+var inputsShare = []float64{0.75, 0.25}
+
+// inputs is model 160 with n inputs. The last one has the highest voltage and is the
+// hottest.
+func inputs(n int) layout {
+	l := layout{length: 8 + 20*n}
+	for i := range n {
+		at := 10 + 20*i
+		l.points = append(l.points, point{model.DCCurrentA, u16, at + 9, 2, inputsShare[i]},
+			point{model.DCVoltageV, u16, at + 10, 3, 1 - 0.1*float64(n-1-i)}, point{model.EquipmentTemperatureC, i16, at + 16, 0, 1 / float64(n-i)})
 	}
 	return l
 }

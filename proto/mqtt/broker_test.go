@@ -1,9 +1,11 @@
 package mqtt
 
 import (
+	"fmt"
 	"log/slog"
 	"net"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -249,6 +251,51 @@ func TestOrdered(t *testing.T) {
 	for i := range byte(64) {
 		if m := await(t, "the next message", heard); m.Payload[0] != i {
 			t.Fatalf("message %d came as number %d", m.Payload[0], i)
+		}
+	}
+}
+
+// Servers that are one broker stand in one URL. A client finds the one that answers,
+// wherever in the list it stands, and clients of different names begin at different ones.
+func TestServersOfOneBroker(t *testing.T) {
+	var gone []string // addresses at which no one listens any more
+	for range 2 {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		gone = append(gone, "tcp://"+l.Addr().String())
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	live := startBroker(t, &rights{})
+	for _, urls := range [][]string{{live, gone[0], gone[1]}, {gone[0], live, gone[1]}, {gone[0], gone[1], live}} {
+		c := connect(t, Config{URL: strings.Join(urls, ","), ClientID: "pv-1"}, nil)
+		if err := c.Publish(t.Context(), "a", 1, false, []byte("x")); err != nil {
+			t.Errorf("%q: %v", urls, err)
+		}
+		c.Close()
+	}
+	firsts := make(map[string]int)
+	for i := range 30 {
+		c, err := New(Config{URL: "tcp://a:1,tcp://b:1,tcp://c:1", ClientID: fmt.Sprintf("pv-%d", i)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		o := c.options()
+		var all []string
+		for _, u := range o.Servers {
+			all = append(all, u.Host)
+		}
+		firsts[all[0]]++
+		if slices.Sort(all); !slices.Equal(all, []string{"a:1", "b:1", "c:1"}) {
+			t.Fatalf("pv-%d has the servers %q", i, all)
+		}
+	}
+	for host, n := range firsts {
+		if n < 5 || len(firsts) != 3 {
+			t.Errorf("%d of 30 begin at %s, of %v", n, host, firsts)
 		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/url"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -19,7 +20,7 @@ import (
 
 // Config is one broker connection.
 type Config struct {
-	URL      string // tcp://host:port or tls://host:port
+	URL      string // tcp://host:port or tls://host:port; of servers that are one broker, with commas between
 	ClientID string // of the session; empty: the broker keeps none
 	Username string
 	Password string
@@ -61,18 +62,20 @@ type subscription struct {
 
 // New prepares a connection; nothing is dialled before Open.
 func New(cfg Config) (*Client, error) {
-	u, err := url.Parse(cfg.URL)
-	if err != nil {
-		return nil, fmt.Errorf("broker %q: %w", cfg.URL, err)
-	}
-	switch u.Scheme {
-	case "tcp", "mqtt":
-	case "tls", "ssl", "mqtts":
-		if cfg.TLS == nil {
-			return nil, fmt.Errorf("broker %q: no TLS configuration", cfg.URL)
+	for _, one := range strings.Split(cfg.URL, ",") {
+		u, err := url.Parse(one)
+		if err != nil {
+			return nil, fmt.Errorf("broker %q: %w", one, err)
 		}
-	default:
-		return nil, fmt.Errorf("broker %q: scheme must be tcp or tls", cfg.URL)
+		switch u.Scheme {
+		case "tcp", "mqtt":
+		case "tls", "ssl", "mqtts":
+			if cfg.TLS == nil {
+				return nil, fmt.Errorf("broker %q: no TLS configuration", one)
+			}
+		default:
+			return nil, fmt.Errorf("broker %q: scheme must be tcp or tls", one)
+		}
 	}
 	if cfg.Presence != "" {
 		if cfg.ClientID == "" {
@@ -104,7 +107,7 @@ func Redacted(raw string) string {
 }
 
 func (c *Client) options() *paho.ClientOptions {
-	o := paho.NewClientOptions().AddBroker(c.cfg.URL).SetClientID(c.cfg.ClientID).
+	o := paho.NewClientOptions().SetClientID(c.cfg.ClientID).
 		SetUsername(c.cfg.Username).SetPassword(c.cfg.Password).SetTLSConfig(c.cfg.TLS).
 		SetProtocolVersion(4).SetKeepAlive(c.cfg.KeepAlive).SetPingTimeout(c.cfg.KeepAlive / 2).
 		SetConnectTimeout(10 * time.Second).SetWriteTimeout(c.cfg.PublishTimeout).
@@ -112,6 +115,16 @@ func (c *Client) options() *paho.ClientOptions {
 		SetAutoReconnect(true).SetMaxReconnectInterval(10 * time.Second).
 		SetOrderMatters(c.cfg.Ordered).SetCleanSession(c.cfg.ClientID == "").SetResumeSubs(false).
 		SetDefaultPublishHandler(c.deliver)
+	// paho tries the servers of a broker in order: each client in one of its own, so that
+	// they do not all come to the first.
+	servers := strings.Split(c.cfg.URL, ",")
+	first := 0
+	for _, b := range []byte(c.cfg.ClientID) {
+		first += int(b)
+	}
+	for i := range servers {
+		o.AddBroker(servers[(first+i)%len(servers)])
+	}
 	if c.cfg.Resend {
 		o.SetStore(copies{paho.NewMemoryStore()})
 	} else {

@@ -67,6 +67,8 @@ func TestNewRefuses(t *testing.T) {
 		{Config{URL: "http://h:1"}, "scheme must be tcp or tls"},
 		{Config{URL: "::"}, "missing protocol scheme"},
 		{Config{URL: "tls://h:1"}, "no TLS configuration"},
+		{Config{URL: "tcp://h:1,tls://h:2"}, `"tls://h:2": no TLS configuration`},
+		{Config{URL: "tcp://h:1,"}, "scheme must be tcp or tls"},
 		{Config{URL: "tcp://h:1", Presence: "status"}, "a client id is needed"},
 	} {
 		if _, err := New(c.cfg); err == nil || !strings.Contains(err.Error(), c.want) {

@@ -19,11 +19,16 @@
 //
 //  1. Call OnUp before Open; call Subscribe before Open when the broker keeps a
 //     session, or what it kept is acknowledged unseen.
+//
 //  2. With Ordered, a handler does not block: it holds up every message behind
 //     it, and the client's acknowledgements. Without Ordered, handlers run at
 //     the same time.
+//
 //  3. Use one ClientID for one connection. A second connection with it ends the
 //     first. Without a ClientID the broker keeps no session.
+//
+//  4. Name servers that are one broker in one URL, with commas between. Two clients
+//     with one ClientID at two of them end each other's connections.
 //
 // # Design
 //

@@ -1055,6 +1055,121 @@ func (x *FollowRequest) GetFrom() uint64 {
 	return 0
 }
 
+type SnapshotRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Of the block behind which the state stands; 0 asks for the newest snapshot.
+	Height uint64 `protobuf:"varint,1,opt,name=height,proto3" json:"height,omitempty"`
+	// Where the piece begins, in bytes.
+	Offset        uint64 `protobuf:"varint,2,opt,name=offset,proto3" json:"offset,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SnapshotRequest) Reset() {
+	*x = SnapshotRequest{}
+	mi := &file_proto_peerpb_peer_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SnapshotRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SnapshotRequest) ProtoMessage() {}
+
+func (x *SnapshotRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_peerpb_peer_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SnapshotRequest.ProtoReflect.Descriptor instead.
+func (*SnapshotRequest) Descriptor() ([]byte, []int) {
+	return file_proto_peerpb_peer_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *SnapshotRequest) GetHeight() uint64 {
+	if x != nil {
+		return x.Height
+	}
+	return 0
+}
+
+func (x *SnapshotRequest) GetOffset() uint64 {
+	if x != nil {
+		return x.Offset
+	}
+	return 0
+}
+
+// A SnapshotPiece is at most 1 MiB of a snapshot. Without a snapshot it is empty.
+type SnapshotPiece struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Height        uint64                 `protobuf:"varint,1,opt,name=height,proto3" json:"height,omitempty"`
+	Size          uint64                 `protobuf:"varint,2,opt,name=size,proto3" json:"size,omitempty"` // of the whole snapshot, in bytes
+	Data          []byte                 `protobuf:"bytes,3,opt,name=data,proto3" json:"data,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SnapshotPiece) Reset() {
+	*x = SnapshotPiece{}
+	mi := &file_proto_peerpb_peer_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SnapshotPiece) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SnapshotPiece) ProtoMessage() {}
+
+func (x *SnapshotPiece) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_peerpb_peer_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SnapshotPiece.ProtoReflect.Descriptor instead.
+func (*SnapshotPiece) Descriptor() ([]byte, []int) {
+	return file_proto_peerpb_peer_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *SnapshotPiece) GetHeight() uint64 {
+	if x != nil {
+		return x.Height
+	}
+	return 0
+}
+
+func (x *SnapshotPiece) GetSize() uint64 {
+	if x != nil {
+		return x.Size
+	}
+	return 0
+}
+
+func (x *SnapshotPiece) GetData() []byte {
+	if x != nil {
+		return x.Data
+	}
+	return nil
+}
+
 type SubmitRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Sealed        [][]byte               `protobuf:"bytes,1,rep,name=sealed,proto3" json:"sealed,omitempty"`
@@ -1064,7 +1179,7 @@ type SubmitRequest struct {
 
 func (x *SubmitRequest) Reset() {
 	*x = SubmitRequest{}
-	mi := &file_proto_peerpb_peer_proto_msgTypes[15]
+	mi := &file_proto_peerpb_peer_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1076,7 +1191,7 @@ func (x *SubmitRequest) String() string {
 func (*SubmitRequest) ProtoMessage() {}
 
 func (x *SubmitRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_peerpb_peer_proto_msgTypes[15]
+	mi := &file_proto_peerpb_peer_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1089,7 +1204,7 @@ func (x *SubmitRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubmitRequest.ProtoReflect.Descriptor instead.
 func (*SubmitRequest) Descriptor() ([]byte, []int) {
-	return file_proto_peerpb_peer_proto_rawDescGZIP(), []int{15}
+	return file_proto_peerpb_peer_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *SubmitRequest) GetSealed() [][]byte {
@@ -1109,7 +1224,7 @@ type SubmitReply struct {
 
 func (x *SubmitReply) Reset() {
 	*x = SubmitReply{}
-	mi := &file_proto_peerpb_peer_proto_msgTypes[16]
+	mi := &file_proto_peerpb_peer_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1121,7 +1236,7 @@ func (x *SubmitReply) String() string {
 func (*SubmitReply) ProtoMessage() {}
 
 func (x *SubmitReply) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_peerpb_peer_proto_msgTypes[16]
+	mi := &file_proto_peerpb_peer_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1134,7 +1249,7 @@ func (x *SubmitReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubmitReply.ProtoReflect.Descriptor instead.
 func (*SubmitReply) Descriptor() ([]byte, []int) {
-	return file_proto_peerpb_peer_proto_rawDescGZIP(), []int{16}
+	return file_proto_peerpb_peer_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *SubmitReply) GetResults() []*SubmitResult {
@@ -1155,7 +1270,7 @@ type SubmitResult struct {
 
 func (x *SubmitResult) Reset() {
 	*x = SubmitResult{}
-	mi := &file_proto_peerpb_peer_proto_msgTypes[17]
+	mi := &file_proto_peerpb_peer_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1167,7 +1282,7 @@ func (x *SubmitResult) String() string {
 func (*SubmitResult) ProtoMessage() {}
 
 func (x *SubmitResult) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_peerpb_peer_proto_msgTypes[17]
+	mi := &file_proto_peerpb_peer_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1180,7 +1295,7 @@ func (x *SubmitResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubmitResult.ProtoReflect.Descriptor instead.
 func (*SubmitResult) Descriptor() ([]byte, []int) {
-	return file_proto_peerpb_peer_proto_rawDescGZIP(), []int{17}
+	return file_proto_peerpb_peer_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *SubmitResult) GetAccepted() bool {
@@ -1274,7 +1389,14 @@ const file_proto_peerpb_peer_proto_rawDesc = "" +
 	"\x04from\x18\x01 \x01(\x04R\x04from\x12\x0e\n" +
 	"\x02to\x18\x02 \x01(\x04R\x02to\"#\n" +
 	"\rFollowRequest\x12\x12\n" +
-	"\x04from\x18\x01 \x01(\x04R\x04from\"'\n" +
+	"\x04from\x18\x01 \x01(\x04R\x04from\"A\n" +
+	"\x0fSnapshotRequest\x12\x16\n" +
+	"\x06height\x18\x01 \x01(\x04R\x06height\x12\x16\n" +
+	"\x06offset\x18\x02 \x01(\x04R\x06offset\"O\n" +
+	"\rSnapshotPiece\x12\x16\n" +
+	"\x06height\x18\x01 \x01(\x04R\x06height\x12\x12\n" +
+	"\x04size\x18\x02 \x01(\x04R\x04size\x12\x12\n" +
+	"\x04data\x18\x03 \x01(\fR\x04data\"'\n" +
 	"\rSubmitRequest\x12\x16\n" +
 	"\x06sealed\x18\x01 \x03(\fR\x06sealed\"G\n" +
 	"\vSubmitReply\x128\n" +
@@ -1282,12 +1404,13 @@ const file_proto_peerpb_peer_proto_rawDesc = "" +
 	"\fSubmitResult\x12\x1a\n" +
 	"\baccepted\x18\x01 \x01(\bR\baccepted\x12\x14\n" +
 	"\x05retry\x18\x02 \x01(\bR\x05retry\x12\x16\n" +
-	"\x06reason\x18\x03 \x01(\tR\x06reason2\xe9\x02\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason2\xb9\x03\n" +
 	"\x04Peer\x12A\n" +
 	"\x06Stream\x12\x18.fairwatt.peer.v1.Packet\x1a\x1b.fairwatt.peer.v1.StreamEnd(\x01\x12B\n" +
 	"\x04Pull\x12\x1d.fairwatt.peer.v1.PullRequest\x1a\x1b.fairwatt.peer.v1.PullReply\x12F\n" +
 	"\x05Fetch\x12\x1e.fairwatt.peer.v1.FetchRequest\x1a\x1b.fairwatt.v1.CertifiedBlock0\x01\x12H\n" +
-	"\x06Follow\x12\x1f.fairwatt.peer.v1.FollowRequest\x1a\x1b.fairwatt.v1.CertifiedBlock0\x01\x12H\n" +
+	"\x06Follow\x12\x1f.fairwatt.peer.v1.FollowRequest\x1a\x1b.fairwatt.v1.CertifiedBlock0\x01\x12N\n" +
+	"\bSnapshot\x12!.fairwatt.peer.v1.SnapshotRequest\x1a\x1f.fairwatt.peer.v1.SnapshotPiece\x12H\n" +
 	"\x06Submit\x12\x1f.fairwatt.peer.v1.SubmitRequest\x1a\x1d.fairwatt.peer.v1.SubmitReplyB\x17Z\x15fairwatt/proto/peerpbb\x06proto3"
 
 var (
@@ -1302,7 +1425,7 @@ func file_proto_peerpb_peer_proto_rawDescGZIP() []byte {
 	return file_proto_peerpb_peer_proto_rawDescData
 }
 
-var file_proto_peerpb_peer_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
+var file_proto_peerpb_peer_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
 var file_proto_peerpb_peer_proto_goTypes = []any{
 	(*Packet)(nil),                    // 0: fairwatt.peer.v1.Packet
 	(*StreamEnd)(nil),                 // 1: fairwatt.peer.v1.StreamEnd
@@ -1319,10 +1442,12 @@ var file_proto_peerpb_peer_proto_goTypes = []any{
 	(*PullReply)(nil),                 // 12: fairwatt.peer.v1.PullReply
 	(*FetchRequest)(nil),              // 13: fairwatt.peer.v1.FetchRequest
 	(*FollowRequest)(nil),             // 14: fairwatt.peer.v1.FollowRequest
-	(*SubmitRequest)(nil),             // 15: fairwatt.peer.v1.SubmitRequest
-	(*SubmitReply)(nil),               // 16: fairwatt.peer.v1.SubmitReply
-	(*SubmitResult)(nil),              // 17: fairwatt.peer.v1.SubmitResult
-	(*fairwattpb.CertifiedBlock)(nil), // 18: fairwatt.v1.CertifiedBlock
+	(*SnapshotRequest)(nil),           // 15: fairwatt.peer.v1.SnapshotRequest
+	(*SnapshotPiece)(nil),             // 16: fairwatt.peer.v1.SnapshotPiece
+	(*SubmitRequest)(nil),             // 17: fairwatt.peer.v1.SubmitRequest
+	(*SubmitReply)(nil),               // 18: fairwatt.peer.v1.SubmitReply
+	(*SubmitResult)(nil),              // 19: fairwatt.peer.v1.SubmitResult
+	(*fairwattpb.CertifiedBlock)(nil), // 20: fairwatt.v1.CertifiedBlock
 }
 var file_proto_peerpb_peer_proto_depIdxs = []int32{
 	8,  // 0: fairwatt.peer.v1.Frame.relay:type_name -> fairwatt.peer.v1.Relay
@@ -1331,19 +1456,21 @@ var file_proto_peerpb_peer_proto_depIdxs = []int32{
 	3,  // 3: fairwatt.peer.v1.Frame.bundle:type_name -> fairwatt.peer.v1.Bundle
 	4,  // 4: fairwatt.peer.v1.Bundle.voices:type_name -> fairwatt.peer.v1.Voice
 	8,  // 5: fairwatt.peer.v1.PullReply.relay:type_name -> fairwatt.peer.v1.Relay
-	17, // 6: fairwatt.peer.v1.SubmitReply.results:type_name -> fairwatt.peer.v1.SubmitResult
+	19, // 6: fairwatt.peer.v1.SubmitReply.results:type_name -> fairwatt.peer.v1.SubmitResult
 	0,  // 7: fairwatt.peer.v1.Peer.Stream:input_type -> fairwatt.peer.v1.Packet
 	11, // 8: fairwatt.peer.v1.Peer.Pull:input_type -> fairwatt.peer.v1.PullRequest
 	13, // 9: fairwatt.peer.v1.Peer.Fetch:input_type -> fairwatt.peer.v1.FetchRequest
 	14, // 10: fairwatt.peer.v1.Peer.Follow:input_type -> fairwatt.peer.v1.FollowRequest
-	15, // 11: fairwatt.peer.v1.Peer.Submit:input_type -> fairwatt.peer.v1.SubmitRequest
-	1,  // 12: fairwatt.peer.v1.Peer.Stream:output_type -> fairwatt.peer.v1.StreamEnd
-	12, // 13: fairwatt.peer.v1.Peer.Pull:output_type -> fairwatt.peer.v1.PullReply
-	18, // 14: fairwatt.peer.v1.Peer.Fetch:output_type -> fairwatt.v1.CertifiedBlock
-	18, // 15: fairwatt.peer.v1.Peer.Follow:output_type -> fairwatt.v1.CertifiedBlock
-	16, // 16: fairwatt.peer.v1.Peer.Submit:output_type -> fairwatt.peer.v1.SubmitReply
-	12, // [12:17] is the sub-list for method output_type
-	7,  // [7:12] is the sub-list for method input_type
+	15, // 11: fairwatt.peer.v1.Peer.Snapshot:input_type -> fairwatt.peer.v1.SnapshotRequest
+	17, // 12: fairwatt.peer.v1.Peer.Submit:input_type -> fairwatt.peer.v1.SubmitRequest
+	1,  // 13: fairwatt.peer.v1.Peer.Stream:output_type -> fairwatt.peer.v1.StreamEnd
+	12, // 14: fairwatt.peer.v1.Peer.Pull:output_type -> fairwatt.peer.v1.PullReply
+	20, // 15: fairwatt.peer.v1.Peer.Fetch:output_type -> fairwatt.v1.CertifiedBlock
+	20, // 16: fairwatt.peer.v1.Peer.Follow:output_type -> fairwatt.v1.CertifiedBlock
+	16, // 17: fairwatt.peer.v1.Peer.Snapshot:output_type -> fairwatt.peer.v1.SnapshotPiece
+	18, // 18: fairwatt.peer.v1.Peer.Submit:output_type -> fairwatt.peer.v1.SubmitReply
+	13, // [13:19] is the sub-list for method output_type
+	7,  // [7:13] is the sub-list for method input_type
 	7,  // [7:7] is the sub-list for extension type_name
 	7,  // [7:7] is the sub-list for extension extendee
 	0,  // [0:7] is the sub-list for field type_name
@@ -1368,7 +1495,7 @@ func file_proto_peerpb_peer_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_proto_peerpb_peer_proto_rawDesc), len(file_proto_peerpb_peer_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   18,
+			NumMessages:   20,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -25,11 +25,12 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	Peer_Stream_FullMethodName = "/fairwatt.peer.v1.Peer/Stream"
-	Peer_Pull_FullMethodName   = "/fairwatt.peer.v1.Peer/Pull"
-	Peer_Fetch_FullMethodName  = "/fairwatt.peer.v1.Peer/Fetch"
-	Peer_Follow_FullMethodName = "/fairwatt.peer.v1.Peer/Follow"
-	Peer_Submit_FullMethodName = "/fairwatt.peer.v1.Peer/Submit"
+	Peer_Stream_FullMethodName   = "/fairwatt.peer.v1.Peer/Stream"
+	Peer_Pull_FullMethodName     = "/fairwatt.peer.v1.Peer/Pull"
+	Peer_Fetch_FullMethodName    = "/fairwatt.peer.v1.Peer/Fetch"
+	Peer_Follow_FullMethodName   = "/fairwatt.peer.v1.Peer/Follow"
+	Peer_Snapshot_FullMethodName = "/fairwatt.peer.v1.Peer/Snapshot"
+	Peer_Submit_FullMethodName   = "/fairwatt.peer.v1.Peer/Submit"
 )
 
 // PeerClient is the client API for Peer service.
@@ -44,6 +45,8 @@ type PeerClient interface {
 	Fetch(ctx context.Context, in *FetchRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[fairwattpb.CertifiedBlock], error)
 	// Certified blocks from a height on, and then each as it is decided.
 	Follow(ctx context.Context, in *FollowRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[fairwattpb.CertifiedBlock], error)
+	// A piece of a snapshot of the state (docs/ledger-format.md, section 4a).
+	Snapshot(ctx context.Context, in *SnapshotRequest, opts ...grpc.CallOption) (*SnapshotPiece, error)
 	// Sealed records for the chain.
 	Submit(ctx context.Context, in *SubmitRequest, opts ...grpc.CallOption) (*SubmitReply, error)
 }
@@ -117,6 +120,16 @@ func (c *peerClient) Follow(ctx context.Context, in *FollowRequest, opts ...grpc
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type Peer_FollowClient = grpc.ServerStreamingClient[fairwattpb.CertifiedBlock]
 
+func (c *peerClient) Snapshot(ctx context.Context, in *SnapshotRequest, opts ...grpc.CallOption) (*SnapshotPiece, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(SnapshotPiece)
+	err := c.cc.Invoke(ctx, Peer_Snapshot_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *peerClient) Submit(ctx context.Context, in *SubmitRequest, opts ...grpc.CallOption) (*SubmitReply, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(SubmitReply)
@@ -139,6 +152,8 @@ type PeerServer interface {
 	Fetch(*FetchRequest, grpc.ServerStreamingServer[fairwattpb.CertifiedBlock]) error
 	// Certified blocks from a height on, and then each as it is decided.
 	Follow(*FollowRequest, grpc.ServerStreamingServer[fairwattpb.CertifiedBlock]) error
+	// A piece of a snapshot of the state (docs/ledger-format.md, section 4a).
+	Snapshot(context.Context, *SnapshotRequest) (*SnapshotPiece, error)
 	// Sealed records for the chain.
 	Submit(context.Context, *SubmitRequest) (*SubmitReply, error)
 	mustEmbedUnimplementedPeerServer()
@@ -162,6 +177,9 @@ func (UnimplementedPeerServer) Fetch(*FetchRequest, grpc.ServerStreamingServer[f
 }
 func (UnimplementedPeerServer) Follow(*FollowRequest, grpc.ServerStreamingServer[fairwattpb.CertifiedBlock]) error {
 	return status.Error(codes.Unimplemented, "method Follow not implemented")
+}
+func (UnimplementedPeerServer) Snapshot(context.Context, *SnapshotRequest) (*SnapshotPiece, error) {
+	return nil, status.Error(codes.Unimplemented, "method Snapshot not implemented")
 }
 func (UnimplementedPeerServer) Submit(context.Context, *SubmitRequest) (*SubmitReply, error) {
 	return nil, status.Error(codes.Unimplemented, "method Submit not implemented")
@@ -234,6 +252,24 @@ func _Peer_Follow_Handler(srv interface{}, stream grpc.ServerStream) error {
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type Peer_FollowServer = grpc.ServerStreamingServer[fairwattpb.CertifiedBlock]
 
+func _Peer_Snapshot_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(SnapshotRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PeerServer).Snapshot(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Peer_Snapshot_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PeerServer).Snapshot(ctx, req.(*SnapshotRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _Peer_Submit_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(SubmitRequest)
 	if err := dec(in); err != nil {
@@ -262,6 +298,10 @@ var Peer_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Pull",
 			Handler:    _Peer_Pull_Handler,
+		},
+		{
+			MethodName: "Snapshot",
+			Handler:    _Peer_Snapshot_Handler,
 		},
 		{
 			MethodName: "Submit",

@@ -16,8 +16,16 @@ var (
 	}
 )
 
-// HomeAssistant begins the topics of Home Assistant's discovery.
-const HomeAssistant = "homeassistant/"
+// HomeAssistant begins the topics of Home Assistant's discovery. It says on
+// HomeAssistantStatus that it has started.
+const (
+	HomeAssistant       = "homeassistant/"
+	HomeAssistantStatus = HomeAssistant + "status"
+)
+
+// Discovery returns the topic where a device describes itself to Home Assistant. The
+// broker allows it by the device's name alone, whatever its site.
+func Discovery(device string) string { return HomeAssistant + "device/" + device + "/config" }
 
 // AggregatorWrites are the topics that a data aggregator may write, as MQTT
 // filters: what it hands to devices in its own name, and its status.

@@ -55,6 +55,8 @@ const (
 	doorRecords   = "30000x"
 	pacedRecords  = "20000x"
 	brokerRecords = "20000x"
+	// One operation of these is 2000 records.
+	membersRecords = "1x"
 )
 
 var suites = []suite{
@@ -96,6 +98,10 @@ var suites = []suite{
 	{"./aggregator/store", ".", "100x", []row{{"Append", "ns/op", "store a block", "ms", 1e-6, 0, "500 records, with fsync"}}},
 	{"./aggregator", "Door$", doorRecords, agreement("Door", "door", "4 DAs in one process, fsync, memory links, 2000 in flight")},
 	{"./aggregator", "DoorPaced$", pacedRecords, agreement("DoorPaced", "door at 4000 records/s", "4 DAs in one process, fsync, memory links")},
+	members(16, 250, "16 members at 250 records/s"),
+	members(16, 0, "16 members"),
+	members(50, 250, "50 members at 250 records/s"),
+	members(50, 0, "50 members"),
 	{"./firmware-sim/grid", "ThroughBroker$", brokerRecords, append(
 		agreement("ThroughBroker", "broker", "4 DAs in one process, fsync, gRPC and MQTT with mutual TLS, 2000 in flight"),
 		row{"ThroughBroker", "view_changes", "broker: view changes", "", 1, 0, "not 0: the machine was too busy for the timeouts of agreement"},
@@ -109,6 +115,19 @@ func agreement(bench, name, note string) []row {
 		{bench, "p50_ms", name + ": ATCT p50", "ms", 1, 0, "to final at every DA"},
 		{bench, "p99_ms", name + ": ATCT p99", "ms", 1, 0, "to final at every DA"},
 	}
+}
+
+const membersNote = "in one process, fsync, memory links, without a ledger"
+
+// members is agreement among so many members in one process, at so many records a
+// second or, at 0, as fast as they go. Each has the time of a suite for itself.
+func members(n, perS int, name string) suite {
+	bench := fmt.Sprintf("Members/%d-members/%d-per-s", n, perS)
+	return suite{"./aggregator/consensus", bench + "$", membersRecords, []row{
+		{bench, "records/s", name + ": records", "records/s", 1, 0, membersNote},
+		{bench, "p50-ms", name + ": p50", "ms", 1, 0, membersNote},
+		{bench, "p99-ms", name + ": p99", "ms", 1, 0, membersNote},
+	}}
 }
 
 func main() {

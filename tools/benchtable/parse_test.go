@@ -11,6 +11,7 @@ pkg: fairwatt/example
 BenchmarkReplayYear-2   	      18	  20000000 ns/op	  56.15 MB/s	 1343962 B/op
 BenchmarkBuild/n=1000-2 	       1	   1500000 ns/op
 BenchmarkBuild/n=10-2   	       1	      1500 ns/op
+BenchmarkMembers/16-members/250-per-s-2 	       1	         0 ns/op	        41.50 p50-ms	       230.0 p99-ms	       249 records/s
 BenchmarkDoor-2         	   50000	         0 ns/op	        88.50 p50_ms	       210.0 p99_ms	      9000 records/s
 PASS
 ok  	fairwatt/example	2.0s
@@ -22,7 +23,7 @@ func TestParse(t *testing.T) {
 		{"ReplayYear", "MB/s", "reading", "MB/s", 1, 0, ""},
 		{"Build/n=1000", "ns/op", "tree", "ms", 1e-6, 0, "of 1000"},
 	}
-	figures, err := parse(strings.NewReader(output), append(rows, agreement("Door", "door", "here")...))
+	figures, err := parse(strings.NewReader(output), append(append(rows, agreement("Door", "door", "here")...), members(16, 250, "members").rows...))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -33,6 +34,9 @@ func TestParse(t *testing.T) {
 		{"door: records", 9000, "records/s", "here"},
 		{"door: ATCT p50", 88.5, "ms", "to final at every DA"},
 		{"door: ATCT p99", 210, "ms", "to final at every DA"},
+		{"members: records", 249, "records/s", membersNote},
+		{"members: p50", 41.5, "ms", membersNote},
+		{"members: p99", 230, "ms", membersNote},
 	}
 	if len(figures) != len(want) {
 		t.Fatalf("%d figures, want %d: %v", len(figures), len(want), figures)

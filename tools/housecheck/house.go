@@ -104,6 +104,7 @@ var fairwatt = house{
 		"aggregator/consensus/guard":   {floor: ground, side: aggregates, pure: true},
 		"aggregator/wct/experiment":    {floor: edges, side: aggregates},
 		"aggregator/consensus":         {floor: edges, side: aggregates},
+		"aggregator/snapshot":          {floor: edges, side: aggregates},
 		"aggregator/consensus/lockup":  {floor: edges, side: aggregates},
 		"aggregator/consensus/pool":    {floor: edges, side: aggregates},
 		"aggregator/consensus/wal":     {floor: edges, side: aggregates},

@@ -64,6 +64,11 @@ func run() error {
 			return fmt.Errorf("--arch %q: armhf, arm64 or amd64", arch)
 		}
 	}
+	slim := exec.Command("tools/slim.sh")
+	slim.Stderr = os.Stderr
+	if err := slim.Run(); err != nil {
+		return fmt.Errorf("tools/slim.sh: %w", err)
+	}
 	for _, p := range programs {
 		pages := filepath.Join(*out, "pages", p.name)
 		if err := writePages(p.name, p.path, stamp, pages, at); err != nil {
@@ -122,7 +127,7 @@ func debianVersion(tag string, at time.Time, revision string) (string, error) {
 // build builds one program, stripped.
 func build(path, stamp, to string, b board) error {
 	flags := append([]string{"-s", "-w", "-X", "main.version=" + stamp}, b.flags...)
-	cmd := exec.Command("go", "build", "-trimpath", "-gcflags=all=-l", "-ldflags="+strings.Join(flags, " "), "-o", to, path)
+	cmd := exec.Command("go", "build", "-trimpath", "-gcflags=all=-l", "-modfile=build/slim.mod", "-ldflags="+strings.Join(flags, " "), "-o", to, path)
 	cmd.Env = append(os.Environ(), append([]string{"CGO_ENABLED=0", "GOOS=linux"}, b.env...)...)
 	cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
 	if err := cmd.Run(); err != nil {

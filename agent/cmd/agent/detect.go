@@ -203,7 +203,7 @@ func (s *search) chip(c knownChip, bus string) {
 	line := fmt.Sprintf("{kind: %s, bus: %q, address: 0x%02x}", c.kind, bus, c.address)
 	switch {
 	case c.kind == sensor.KindADS1115: // nobody can see what its inputs are wired to
-		s.notes = append(s.notes, fmt.Sprintf("an ads1115 at 0x%02x of bus %q: write its inputs, as in docs/agent.md", c.address, bus))
+		s.notes = append(s.notes, fmt.Sprintf("an ads1115 at 0x%02x of bus %q: write its inputs (a wind vane too), as in docs/agent.md", c.address, bus))
 	case c.sure:
 		s.found = append(s.found, line)
 	default:

@@ -134,12 +134,15 @@ type monitor struct {
 
 func (w *monitor) run(ctx context.Context, pipe mqtt.Pipe) error {
 	messages, up := make(chan mqtt.Message, 256), make(chan struct{}, 1)
-	pipe.Subscribe(wire.EveryDevice("#"), func(m mqtt.Message) {
-		select {
-		case messages <- m:
-		case <-ctx.Done():
-		}
-	})
+	// Not all below a device: a broker may grant a viewer only what it may read.
+	for _, class := range wire.DeviceShows {
+		pipe.Subscribe(wire.EveryDevice(class), func(m mqtt.Message) {
+			select {
+			case messages <- m:
+			case <-ctx.Done():
+			}
+		})
+	}
 	pipe.OnUp(func() {
 		select {
 		case up <- struct{}{}:

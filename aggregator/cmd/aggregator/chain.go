@@ -30,7 +30,7 @@ const maxExportLine = 256 << 20
 func chainCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "chain",
-		Short: "Show, export and verify a chain, and prove a record",
+		Short: "Show, export, verify and prune a chain, and prove a record",
 		Long: `Show, export and verify a chain, and prove a record of it to others.
 
 A data directory (--data) holds chain.db and genesis.json. A running data
@@ -39,7 +39,7 @@ docs/ledger-format.md describes every byte.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(chainShowCommand(), chainExportCommand(), chainVerifyCommand(), chainProveCommand())
+	cmd.AddCommand(chainShowCommand(), chainExportCommand(), chainVerifyCommand(), chainProveCommand(), chainPruneCommand())
 	return cmd
 }
 

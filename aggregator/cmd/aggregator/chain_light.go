@@ -28,7 +28,7 @@ func exportLight(out io.Writer, g *ledger.Genesis, s *store.Store) error {
 		return err
 	}
 	lines := [][]byte{genesis}
-	turns, err := state.TurnsBelow(state.Height()+1, s.Block)
+	turns, err := state.TurnsBelow(state.Height()+1, s.Turn)
 	if err != nil {
 		return err
 	}

@@ -58,6 +58,7 @@ or its first 16 digits as chain show prints them.`,
 	cmd.Flags().StringVar(&record, "record", "", "id of the record, in hex")
 	cmd.Flags().StringVar(&source.export, "export", "", "export to take the record from; - is standard input")
 	cmd.Flags().StringVar(&source.data, "data", "", "data directory to take the record from")
+	source.addArchives(cmd)
 	return cmd
 }
 

@@ -63,6 +63,7 @@ func showChain(out io.Writer, g *ledger.Genesis, s *store.Store, asJSON bool) er
 	if last > shownBlocks {
 		first = last - shownBlocks + 1
 	}
+	first = max(first, s.First())
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	if !asJSON {
 		fmt.Fprintf(w, "%s: chain %x, height %d\n\nHEIGHT\tTIME\tEPOCH\tVIEW\tACCOUNTING NODE\tRECORDS\tHASH\n", g.Name, g.ChainID(), last)

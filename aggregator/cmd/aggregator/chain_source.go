@@ -14,12 +14,20 @@ import (
 )
 
 // chainSource says which chain a command looks at.
-type chainSource struct{ genesis, export, data string }
+type chainSource struct {
+	genesis, export, data string
+	archives              []string
+}
 
 func (c *chainSource) add(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&c.genesis, "genesis", "", "the trusted genesis")
 	cmd.Flags().StringVar(&c.export, "export", "", "export to read; - is standard input")
 	cmd.Flags().StringVar(&c.data, "data", "", "data directory of a data aggregator to read")
+	c.addArchives(cmd)
+}
+
+func (c *chainSource) addArchives(cmd *cobra.Command) {
+	cmd.Flags().StringArrayVar(&c.archives, "archive", nil, "archive of blocks that were pruned, read before --data; in order where there are several")
 }
 
 // with calls do with the chain.
@@ -28,7 +36,10 @@ func (c *chainSource) with(in io.Reader, do func(*ledger.Genesis, chainReader) e
 		return usagef("give one of --export and --data")
 	}
 	if c.data != "" {
-		return withChain(c.data, func(g *ledger.Genesis, s *store.Store) error { return do(g, storeReader(s)) })
+		return c.withStore(func(g *ledger.Genesis, _ *store.Store, next chainReader) error { return do(g, next) })
+	}
+	if len(c.archives) > 0 {
+		return usagef("--archive goes with --data; an archive alone is an export: give it with --export")
 	}
 	if c.export != "-" {
 		file, err := os.Open(filepath.Clean(c.export))
@@ -111,14 +122,69 @@ func execute(g *ledger.Genesis, next chainReader, seen func(*ledger.State, *ledg
 	return state, nil
 }
 
-func storeReader(s *store.Store) chainReader {
-	height, last := uint64(0), s.Height()
+// storeReader reads the blocks of a store from a height on.
+func storeReader(s *store.Store, from uint64) chainReader {
+	height, last := from-1, s.Height()
 	return func() (*fairwattpb.CertifiedBlock, error) {
 		if height >= last {
 			return nil, nil
 		}
+		if first := s.First(); height+1 < first {
+			return nil, fmt.Errorf("blocks %d to %d are not kept here: give their archive with --archive, or ask a data aggregator that keeps all", height+1, first-1)
+		}
 		height++
 		return s.Block(height)
+	}
+}
+
+// withStore opens the data directory, with the archives of its older blocks. Whoever
+// executes the blocks sees by their hashes that one follows the other.
+func (c *chainSource) withStore(do func(*ledger.Genesis, *store.Store, chainReader) error) error {
+	return withChain(c.data, func(g *ledger.Genesis, s *store.Store) error {
+		next := storeReader(s, 1)
+		for i := len(c.archives) - 1; i >= 0; i-- {
+			file, err := os.Open(filepath.Clean(c.archives[i]))
+			if err != nil {
+				return fmt.Errorf("open archive: %w", err)
+			}
+			defer file.Close() // only read from
+			own, blocks, err := readExport(file)
+			if err != nil {
+				return fmt.Errorf("archive %s: %w", c.archives[i], err)
+			}
+			if own.ChainID() != g.ChainID() {
+				return fmt.Errorf("archive %s is of chain %x, not %x", c.archives[i], own.ChainID(), g.ChainID())
+			}
+			behind := next
+			if i == len(c.archives)-1 {
+				behind = nil
+			}
+			next = c.joined(c.archives[i], blocks, behind, s)
+		}
+		return do(g, s, next)
+	})
+}
+
+// joined reads the blocks of an archive, and then those behind it: of the next archive,
+// or, where that is nil, of the store.
+func (c *chainSource) joined(name string, blocks, behind chainReader, s *store.Store) chainReader {
+	height, over := uint64(0), false
+	return func() (*fairwattpb.CertifiedBlock, error) {
+		if !over {
+			cb, err := blocks()
+			if err != nil {
+				return nil, fmt.Errorf("archive %s: %w", name, err)
+			}
+			if cb != nil {
+				header, _, _, err := ledger.DecodeBlock(cb.GetBlock())
+				height = header.GetHeight()
+				return cb, err
+			}
+			if over = true; behind == nil {
+				behind = storeReader(s, height+1)
+			}
+		}
+		return behind()
 	}
 }
 

@@ -68,12 +68,16 @@ A proof (chain prove) is checked with the genesis alone: a quorum of its data
 aggregators signed the block, and record and outcome stand under the block's roots.`,
 		Example: `  aggregator chain verify --genesis genesis.json --export chain.jsonl
   aggregator chain verify --genesis genesis.json --data community/da-1/data --json
+  aggregator chain verify --genesis genesis.json --archive 2026.jsonl --data community/da-1/data
   aggregator chain verify --genesis genesis.json --light --export light.jsonl
   aggregator chain verify --genesis genesis.json --proof proof.json`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if given := present(f.export, f.data, f.proof); given != 1 {
 				return usagef("give one of --export, --data and --proof")
+			}
+			if len(f.archives) > 0 && f.data == "" {
+				return usagef("--archive goes with --data; an archive alone is an export: give it with --export")
 			}
 			if f.light {
 				v, err := f.verifyLight(cmd.InOrStdin())
@@ -95,6 +99,7 @@ aggregators signed the block, and record and outcome stand under the block's roo
 	cmd.Flags().StringVar(&f.genesis, "genesis", "", "the trusted genesis")
 	cmd.Flags().StringVar(&f.export, "export", "", "export to verify; - is standard input")
 	cmd.Flags().StringVar(&f.data, "data", "", "data directory to verify")
+	f.addArchives(cmd)
 	cmd.Flags().StringVar(&f.proof, "proof", "", "proof of one record to verify; - is standard input")
 	cmd.Flags().BoolVar(&f.light, "light", false, "follow the members alone, over a light export")
 	cmd.Flags().Uint64Var(&f.height, "height", 0, "height the chain must reach at least")
@@ -111,8 +116,8 @@ func (f *verifyFlags) verify(in io.Reader, warn io.Writer) (v *chainVerdict, err
 		err = f.with(in, verify)
 		return v, err
 	}
-	err = withChain(f.data, func(g *ledger.Genesis, s *store.Store) error {
-		if err := verify(g, storeReader(s)); err != nil {
+	err = f.withStore(func(g *ledger.Genesis, s *store.Store, next chainReader) error {
+		if err := verify(g, next); err != nil {
 			return err
 		}
 		// What a restarted aggregator would go on from.

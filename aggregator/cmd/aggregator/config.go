@@ -13,6 +13,7 @@ import (
 
 	"fairwatt/aggregator/mc"
 	"fairwatt/model/neighbours"
+	"fairwatt/proto/brief"
 	"fairwatt/proto/certfile"
 	"fairwatt/proto/strictyaml"
 )
@@ -75,7 +76,8 @@ type daConfig struct {
 	Data   string   `yaml:"data"`
 	TLS    tlsFiles `yaml:"tls"`
 	Listen string   `yaml:"listen"`
-	// MQTT are broker addresses, tcp:// or tls://.
+	// MQTT are broker addresses, tcp:// or tls://. Servers that are one broker stand in one
+	// entry, with commas between.
 	MQTT         []string `yaml:"mqtt"`
 	MQTTUsername string   `yaml:"mqtt_username"`
 	// MQTTPasswordFile holds the password, for brokers without certificates.
@@ -87,9 +89,21 @@ type daConfig struct {
 	LogLevel   string   `yaml:"log_level"`
 	// RecordsPerS bounds what one device may send.
 	RecordsPerS float64 `yaml:"records_per_s"`
+	// StartWith says what a DA without a block begins with: a snapshot of the others
+	// ("snapshot", also where it is empty), or all blocks since the genesis ("blocks").
+	StartWith string `yaml:"start_with"`
+	// SnapshotEveryS is how far the snapshots that it keeps are apart at least; 0: 600.
+	SnapshotEveryS int `yaml:"snapshot_every_s"`
 	// NowcastKM is how far an agent's nowcast is handed to others; 0: not at all.
 	NowcastKM float64 `yaml:"nowcast_km"`
 }
+
+// What a DA begins with.
+const (
+	startSnapshot = "snapshot"
+	startBlocks   = "blocks"
+	maxSnapshotS  = 7 * 24 * 3600
+)
 
 // maxNowcastKM is from where no neighbour says anything of the weather here.
 const maxNowcastKM = neighbours.ThunderKM
@@ -112,6 +126,12 @@ func (c *daConfig) finish(dir string) error {
 	if c.RecordsPerS < 0 {
 		return fmt.Errorf("records_per_s: %v is negative", c.RecordsPerS)
 	}
+	if c.StartWith != "" && c.StartWith != startSnapshot && c.StartWith != startBlocks {
+		return fmt.Errorf("start_with: %s; use %s or %s", brief.Quote(c.StartWith), startSnapshot, startBlocks)
+	}
+	if c.SnapshotEveryS < 0 || c.SnapshotEveryS > maxSnapshotS {
+		return fmt.Errorf("snapshot_every_s: %d; use 1 to %d, or leave it out for 600", c.SnapshotEveryS, maxSnapshotS)
+	}
 	if !(c.NowcastKM >= 0 && c.NowcastKM <= maxNowcastKM) {
 		return fmt.Errorf("nowcast_km: %v; use 0 to %g", c.NowcastKM, maxNowcastKM)
 	}
@@ -126,6 +146,8 @@ type mcConfig struct {
 	Counter  string   `yaml:"counter"`
 	TLS      tlsFiles `yaml:"tls"`
 	LogLevel string   `yaml:"log_level"`
+	// Join says that the centre came to a running chain: the genesis does not name it.
+	Join bool `yaml:"join"`
 	// Simulated marks the centre's records.
 	Simulated bool `yaml:"simulated"`
 }

@@ -3,11 +3,13 @@ package main
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
@@ -56,16 +58,28 @@ func runDA(ctx context.Context, cmd *cobra.Command, c daConfig, level func() (st
 		return err
 	}
 	defer log.reloadOnHangup(ctx, level)()
-	deps, err := daDeps(c, log.Logger)
-	if err != nil {
-		return err
-	}
-	deps.Logger = log.Logger
 	unit, err := newService(os.Getenv, log.Logger)
 	if err != nil {
 		return err
 	}
-	deps.Alive = unit.alive
+	defer unit.watchStop(ctx)()
+	var liars []string
+	for {
+		err := runOnce(ctx, c, log.Logger, unit, liars)
+		if !errors.Is(err, aggregator.ErrLeap) {
+			return err
+		}
+		liars = aggregator.Liars(err) // it begins anew, with a snapshot
+	}
+}
+
+// runOnce runs it until it is to begin anew, or ends.
+func runOnce(ctx context.Context, c daConfig, log *slog.Logger, unit *service, liars []string) error {
+	deps, err := daDeps(c, log)
+	if err != nil {
+		return err
+	}
+	deps.Logger, deps.Alive, deps.Liars = log, unit.alive, liars
 	var page net.Listener
 	if c.HTTP != "" {
 		if page, err = console.Listen(c.HTTP, c.HTTPRemote); err != nil {
@@ -73,12 +87,12 @@ func runDA(ctx context.Context, cmd *cobra.Command, c daConfig, level func() (st
 		}
 		defer page.Close() // the console closes it; this is for an early return
 	}
-	da, err := aggregator.New(aggregator.Config{ID: c.ID, Dir: c.Data, Software: readBuild().Version, RecordsPerS: c.RecordsPerS, NowcastKM: c.NowcastKM}, deps)
+	da, err := aggregator.New(aggregator.Config{ID: c.ID, Dir: c.Data, Software: readBuild().Version, RecordsPerS: c.RecordsPerS, NowcastKM: c.NowcastKM,
+		FromBlocks: c.StartWith == startBlocks, SnapshotEvery: time.Duration(c.SnapshotEveryS) * time.Second}, deps)
 	if err != nil {
 		return err
 	}
 	log.Info("data aggregator", "da", c.ID, "height", da.State().Height(), "listen", c.Listen, "brokers", c.MQTT)
-	defer unit.watchStop(ctx)()
 	g, ctx := errgroup.WithContext(ctx)
 	ctx, over := context.WithCancel(ctx)
 	defer over()

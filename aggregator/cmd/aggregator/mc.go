@@ -35,13 +35,13 @@ admit participants, credit wallets, answer requests.`,
 		Args:    noArgs,
 		RunE:    helpOnly,
 	}
-	cmd.AddCommand(mcInitCommand(), mcRunCommand(), mcRegisterCommand(), mcMeterCommand(), mcDepositCommand(), mcReverseCommand(), mcPayoutCommand(), mcIssueCommand(), mcRenewCommand(),
+	cmd.AddCommand(mcInitCommand(), mcRunCommand(), mcRegisterCommand(), mcMeterCommand(), mcDepositCommand(), mcReverseCommand(), mcPayoutCommand(), mcIssueCommand(), mcRevokeCommand(), mcRenewCommand(),
 		mcAdmitCommand(), mcRetireCommand(), mcRekeyCommand(), mcMoveCommand())
 	return cmd
 }
 
 func mcInitCommand() *cobra.Command {
-	var dir, name, host, overheads, tree, settlement, credit, state string
+	var dir, name, host, overheads, tree, settlement, credit, state, broker string
 	var arbiters, auditors []string
 	var loss float64
 	var das, port int
@@ -75,7 +75,10 @@ hash of genesis.json: give that file to everyone who is to check the chain.`,
 				return err
 			}
 			options := mc.Options{Name: name, DAs: mc.DefaultDAs(das, host, port), Centre: "mc-1",
-				Params: &params, BrokerHosts: brokerHosts, StateDir: state, Now: time.Now()}
+				Params: &params, Broker: broker, BrokerHosts: brokerHosts, StateDir: state, Now: time.Now()}
+			if broker != mc.BrokerMosquitto && broker != mc.BrokerNATS {
+				return usagef("--broker %q: %s (one server) or %s (three that are one broker)", broker, mc.BrokerMosquitto, mc.BrokerNATS)
+			}
 			if state != "" && !filepath.IsAbs(state) {
 				return usagef("--state %q: an absolute path, such as /var/lib/fairwatt", state)
 			}
@@ -103,7 +106,8 @@ hash of genesis.json: give that file to everyone who is to check the chain.`,
 	f.IntVar(&das, "das", 4, "number of data aggregators")
 	f.StringVar(&host, "host", "127.0.0.1", "host at which the aggregators reach each other")
 	f.IntVar(&port, "port", 7051, "port of the first aggregator, the others' rise from it")
-	f.StringSliceVar(&brokerHosts, "broker-host", nil, "further name or address of the broker (repeatable)")
+	f.StringSliceVar(&brokerHosts, "broker-host", nil, "further name or address of the broker (repeatable); with --broker nats the three hosts of its servers")
+	f.StringVar(&broker, "broker", mc.BrokerMosquitto, "broker to write files for: mosquitto (one server) or nats (three NATS servers, of which one may fail)")
 	f.StringVar(&state, "state", "", "folder in which the machines keep what their programs write, such as /var/lib/fairwatt for the packages; empty: next to each configuration")
 	f.StringVar(&overheads, "overheads", "", "file with the measured overheads between the aggregators: a JSON list of rows, microseconds from row to column")
 	f.StringVar(&tree, "tree", string(wct.OCT), "tree that blocks go down: oct (aware of the overheads) or wct (the paper's)")
@@ -193,31 +197,17 @@ func openCentre(c mcConfig, log *slog.Logger, alive func()) (*mc.Centre, func() 
 	if err != nil {
 		return nil, nil, err
 	}
-	var chains []mc.Chain
-	var clients []*peer.Client
-	closeAll := func() error {
-		var all error
-		for _, one := range clients {
-			all = errors.Join(all, one.Close())
-		}
-		return all
-	}
-	for _, da := range g.DAs() {
+	dial := func(da ledger.DA) (mc.Chain, error) {
 		conf := peerTLS(pair, pool)
 		conf.ServerName = da.ID
-		client, err := peer.Dial(da.Address, conf)
-		if err != nil {
-			return nil, nil, errors.Join(err, closeAll())
-		}
-		clients = append(clients, client)
-		chains = append(chains, client)
+		return peer.Dial(da.Address, conf)
 	}
-	centre, err := mc.NewCentre(mc.CentreConfig{ID: c.ID, Key: key, Genesis: g, Chains: chains, CounterFile: c.Counter,
-		Simulated: c.Simulated, Alive: alive, Logger: log})
+	centre, err := mc.NewCentre(mc.CentreConfig{ID: c.ID, Key: key, Genesis: g, Dial: dial, CounterFile: c.Counter,
+		Simulated: c.Simulated, Joins: c.Join, Alive: alive, Logger: log})
 	if err != nil {
-		return nil, nil, errors.Join(err, closeAll())
+		return nil, nil, err
 	}
-	return centre, closeAll, nil
+	return centre, centre.Close, nil
 }
 
 func mcRunCommand() *cobra.Command {
@@ -273,7 +263,9 @@ func mcRegisterCommand() *cobra.Command {
 		Short: "Admit a participant to the chain",
 		Long: `Admit a participant: put its id, site, roles and public key on the chain, and
 return when it stands there. The id is a pseudonym; who is behind it does not
-go on the chain. --meter registers its meters too, without which it cannot trade.`,
+go on the chain. --meter registers its meters too, without which it cannot trade: by
+its name in the agent's configuration, and with what its register shows now (agent
+check prints it), for a reading that rises faster than --rated-w allows is refused.`,
 		Example: "  aggregator mc register --config community/mc-1/mc.yaml --id pv-1 --site harbour --role seller --meter sold --key ed25519:AAAA...=",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -324,7 +316,7 @@ go on the chain. --meter registers its meters too, without which it cannot trade
 	f.StringSliceVar(&roles, "role", nil, "seller, buyer (repeatable)")
 	f.StringVar(&key, "key", "", "its public key, ed25519:...")
 	f.Float64Var(&class, "meter-class", 1, "accuracy class of its meter, in per cent")
-	f.StringSliceVar(&meterNames, "meter", nil, "name of a meter in its agent's configuration; on the chain it is ID-NAME (repeatable)")
+	f.StringSliceVar(&meterNames, "meter", nil, "NAME of a meter in its agent's configuration, NAME=WH where its register does not stand at 0; on the chain it is ID-NAME (repeatable)")
 	f.Int64Var(&rated, "rated-w", 25_000, "the most that the meters' branches carry, in W")
 	f.BoolVar(&simulated, "simulated", false, "its values come from a simulation")
 	return cmd
@@ -383,7 +375,8 @@ nothing: a person's agent monitor, Home Assistant, Grafana.
 An owner may send commands to the devices of one site (--site), which check that
 they are sealed with a key of theirs (agent owner-key). An owner's and a viewer's
 lines are added to broker/acl in DIR: copy that to the broker and have it read it
-again (SIGHUP). Their ids must be no device's.
+again (SIGHUP). Their ids must be no device's. The list of NATS servers
+(broker/nats-users.conf) names each device too, and is changed for all three.
 
 The key that signs records is another one: an agent makes it itself (agent
 enroll), and its public half goes on the chain by mc register.`,
@@ -418,7 +411,9 @@ enroll), and its public half goes on the chain by mc register.`,
 			if err := admit(dir, id, site); err != nil {
 				return err
 			}
-			_, err = fmt.Fprintf(cmd.ErrOrStderr(), "broker/acl names %s now: have the broker read it again\n", id)
+			if list := mc.BrokerList(dir); mc.Role(role) != mc.RoleAgent || filepath.Base(list) == mc.NATSUsersFile {
+				_, err = fmt.Fprintf(cmd.ErrOrStderr(), "%s names %s now: have the broker read it again\n", list, id)
+			}
 			return err
 		},
 	}
@@ -434,13 +429,15 @@ enroll), and its public half goes on the chain by mc register.`,
 }
 
 // admitOf returns what adds a holder to the broker's access list; nil for a role that
-// the list names already.
+// no list names.
 func admitOf(role mc.Role, site string) (func(dir, id, site string) error, error) {
 	switch {
 	case role == mc.RoleViewer:
 		return mc.AdmitViewer, nil
 	case role == mc.RoleOwner && site != "":
 		return mc.AdmitOwner, nil
+	case role == mc.RoleAgent && site == "":
+		return func(dir, id, _ string) error { return mc.AdmitDevice(dir, id) }, nil
 	case role == mc.RoleOwner || site != "":
 		return nil, usagef("--site goes with --role owner, which needs it, and --role viewer")
 	}

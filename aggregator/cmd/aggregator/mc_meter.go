@@ -2,11 +2,14 @@ package main
 
 import (
 	"context"
+	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"fairwatt/aggregator/ledger"
 	"fairwatt/aggregator/mc"
+	"fairwatt/proto/brief"
 	"fairwatt/proto/fairwattpb"
 )
 
@@ -149,8 +152,9 @@ func mcMeterRetireCommand() *cobra.Command {
 	return cmd
 }
 
-// metersOf are the meters that `mc register` names: of a seller they count what it
-// gives, of a buyer what it takes.
+// metersOf are the meters that `mc register` names, each NAME or NAME=WH where its
+// register does not stand at zero: of a seller they count what it gives, of a buyer what
+// it takes.
 func metersOf(r *fairwattpb.Registration, names []string, ratedW int64) ([]*fairwattpb.MeterRegistration, error) {
 	var way fairwattpb.MeterDirection
 	for _, role := range r.GetRoles() {
@@ -164,10 +168,18 @@ func metersOf(r *fairwattpb.Registration, names []string, ratedW int64) ([]*fair
 		return nil, usagef("--rated-w %d: 1 to %d", ratedW, int64(ledger.MaxRatedW))
 	}
 	var out []*fairwattpb.MeterRegistration
-	for _, name := range names {
+	for _, meter := range names {
+		name, register, started := strings.Cut(meter, "=")
+		var startWh int64
+		if started {
+			var err error
+			if startWh, err = strconv.ParseInt(register, 10, 64); err != nil || startWh < 0 {
+				return nil, usagef("--meter %s: NAME=WH with what its register shows now, a whole number of Wh from 0", brief.Quote(meter))
+			}
+		}
 		id := r.GetId() + "-" + name
 		out = append(out, &fairwattpb.MeterRegistration{
-			Meter: id, Owner: r.GetId(), Site: r.GetSite(), Direction: way, Serial: id, RatedW: ratedW, ClassE4: r.GetMeterClassE4(),
+			Meter: id, Owner: r.GetId(), Site: r.GetSite(), Direction: way, Serial: id, RatedW: ratedW, ClassE4: r.GetMeterClassE4(), StartWh: startWh,
 		})
 	}
 	return out, nil

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"strings"
 	"testing"
 
 	"fairwatt/proto/fairwattpb"
@@ -31,6 +32,29 @@ func TestMetersOfARegistration(t *testing.T) {
 	for _, rated := range []int64{0, -1, 1_000_000_000_001} {
 		if _, err := metersOf(&fairwattpb.Registration{}, nil, rated); err == nil {
 			t.Errorf("%d W", rated)
+		}
+	}
+}
+
+// A meter that has counted before is registered with its register: from zero, its first
+// reading would be more than its branch can carry.
+func TestMeterThatHasCounted(t *testing.T) {
+	r := &fairwattpb.Registration{Id: "house-1", Site: "harbour", Roles: []fairwattpb.Role{fairwattpb.Role_ROLE_BUYER}}
+	meters, err := metersOf(r, []string{"car", "kitchen=2866831", "cellar=0"}, 8000)
+	if err != nil || len(meters) != 3 {
+		t.Fatalf("%v, %v", meters, err)
+	}
+	for i, want := range []struct {
+		id      string
+		startWh int64
+	}{{"house-1-car", 0}, {"house-1-kitchen", 2866831}, {"house-1-cellar", 0}} {
+		if m := meters[i]; m.GetMeter() != want.id || m.GetSerial() != want.id || m.GetStartWh() != want.startWh {
+			t.Errorf("%v, want %v", m, want)
+		}
+	}
+	for _, bad := range []string{"car=", "car=-1", "car=1.5", "car=1 kWh", "car=9223372036854775808"} {
+		if _, err := metersOf(r, []string{bad}, 8000); err == nil || !strings.Contains(err.Error(), bad) {
+			t.Errorf("%q: %v", bad, err)
 		}
 	}
 }

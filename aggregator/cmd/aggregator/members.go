@@ -99,8 +99,8 @@ func mcAdmitCommand() *cobra.Command {
 		Use:   "admit --config FILE --request FILE [--dir DIR --out FILE]",
 		Short: "Let a data aggregator join the chain",
 		Long: `Let a data aggregator join: put its request (da join) on the chain and, with the
-folder of the authority (--dir), write its TLS certificate (--out). It is a candidate
-then. Once it runs and has the chain, it asks for the end of the epoch itself, and
+folder of the authority (--dir), write its TLS certificate (--out) and its lines into
+the broker's access list, which the broker has to read again. It is a candidate then. Once it runs and has the chain, it asks for the end of the epoch itself, and
 is a member of the next. Where the chain has more centres, more than half of them
 have to admit it.`,
 		Example: "  aggregator mc admit --config community/mc-1/mc.yaml --request request.json --dir community --out tls.crt",
@@ -124,6 +124,9 @@ have to admit it.`,
 				authority, err := mc.OpenAuthority(dir)
 				if err == nil {
 					err = authority.SignJoin(j, out, time.Now())
+				}
+				if err == nil {
+					err = mc.AdmitAggregator(dir, j.ID)
 				}
 				if err != nil {
 					return err
