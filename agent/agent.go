@@ -105,9 +105,10 @@ type Agent struct {
 	counters counters
 	summary  model.Summary
 
-	lastGate, lastTelemetry, lastFlush time.Time
-	certWarned, silentSince            time.Time // when the certificate's end, and records without an answer, were last logged
-	textfile                           *textfile // nil without
+	lastGate, lastHazards    time.Time
+	lastTelemetry, lastFlush time.Time
+	certWarned, silentSince  time.Time // when the certificate's end, and records without an answer, were last logged
+	textfile                 *textfile // nil without
 
 	noRequests atomic.Bool
 
@@ -515,55 +516,6 @@ func (a *Agent) event(e *model.Event) error {
 		a.judged = true // the alert and the gate tell it
 	}
 	return nil
-}
-
-// flushEvery is how often bulk records, meters and the judge's state are
-// written: what a power cut may cost.
-const flushEvery = 30 * time.Second
-
-// periodic does what is due by time alone.
-func (a *Agent) periodic() error {
-	if !a.online && anyValid(&a.sample) {
-		a.online = true
-		a.publisher.set(wire.ClassStatus, 1, true, []byte(wire.Online))
-	}
-	now := a.now.wall
-	if due(now, &a.lastGate, wire.GateEvery) {
-		if err := a.publishGate(); err != nil {
-			return err
-		}
-		if err := a.publishHazards(true); err != nil {
-			return err
-		}
-		if err := a.publishTrades(); err != nil { // an hour may have begun in which it sells
-			return err
-		}
-	}
-	if due(now, &a.lastTelemetry, a.cfg.Telemetry) {
-		if err := a.publishTelemetry(); err != nil {
-			return err
-		}
-	}
-	if err := a.tellNeighbours(); err != nil {
-		return err
-	}
-	if due(now, &a.lastFlush, flushEvery) {
-		a.flush()
-		a.tellUnanswered()
-	}
-	a.tellMetrics()
-	a.updateStatus()
-	return nil
-}
-
-// due says whether the time every has passed since last; if so, it sets last to
-// now.
-func due(now time.Time, last *time.Time, every time.Duration) bool {
-	if !last.IsZero() && now.Sub(*last) < every {
-		return false
-	}
-	*last = now
-	return true
 }
 
 // flush makes bulk records and states durable.

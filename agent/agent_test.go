@@ -136,7 +136,11 @@ func testKey(n byte) ed25519.PrivateKey {
 // liveAgent composes an agent on the plant over the pipes.
 func liveAgent(t testing.TB, cfg Config, p *plant, db string, chain *Chain, contactor trade.Contactor, pipes ...mqtt.Pipe) *Agent {
 	t.Helper()
-	judge, err := NewJudge(cfg.Judge, nil)
+	network, err := LoadNetwork(cfg.Network)
+	if err != nil {
+		t.Fatal(err)
+	}
+	judge, err := NewJudge(cfg.Judge, network)
 	if err != nil {
 		t.Fatal(err)
 	}
