@@ -107,8 +107,9 @@ type Agent struct {
 
 	lastGate, lastHazards    time.Time
 	lastTelemetry, lastFlush time.Time
-	certWarned, silentSince  time.Time // when the certificate's end, and records without an answer, were last logged
-	textfile                 *textfile // nil without
+	certWarned, silentSince  time.Time         // when the certificate's end, and records without an answer, were last logged
+	textfile                 *textfile         // nil without
+	described                map[string]string // what a former run described to Home Assistant: platform by entity
 
 	noRequests atomic.Bool
 
@@ -181,6 +182,7 @@ func New(cfg Config, deps Deps) (*Agent, error) {
 		warned:    make(chan mqtt.Message, 16),
 		saved:     savedState{GateState: -1},
 		power:     newPower(deps.Contactor, deps.Logger),
+		textfile:  newTextfile(cfg.MetricsFile),
 	}
 	if cfg.PowerCycle != nil && deps.Supply != nil {
 		senses.powerCycle(&cfg, deps.Supply)
@@ -207,9 +209,6 @@ func New(cfg Config, deps Deps) (*Agent, error) {
 		a.receipts = newChecker(deps.Chain, a.mine, deps.Logger)
 	}
 	a.region = newRegion(&cfg, &deps)
-	if cfg.MetricsFile != "" {
-		a.textfile = &textfile{path: cfg.MetricsFile, text: make(chan []byte, 1)}
-	}
 	if a.waves, err = newWaveWatches(deps.Sensors, cfg.Judge); err != nil {
 		return nil, fmt.Errorf("new agent: %w", err)
 	}
@@ -258,6 +257,9 @@ func (a *Agent) restore() error {
 		return err
 	}
 	if err := a.restoreDesk(); err != nil {
+		return err
+	}
+	if err := a.restoreDiscovery(); err != nil {
 		return err
 	}
 	if err := a.restoreMeters(); err != nil {

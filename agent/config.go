@@ -324,10 +324,8 @@ func (c *Config) Validate() error {
 			return err
 		}
 	}
-	if w := c.Watchdog; w.Device != "" && (c.SlotTooShort(w.Timeout) || w.Timeout > time.Hour || w.Timeout%time.Second != 0) {
-		return &ConfigError{"watchdog.timeout", fmt.Sprintf("%s; use whole seconds, at least the tick and %s, at most 1h", w.Timeout, watchdogSlack)}
-	} else if w.Device == "" && w.Timeout != 0 {
-		return &ConfigError{"watchdog.device", "missing; a timeout alone has no effect"}
+	if err := c.validateWatchdog(); err != nil {
+		return err
 	}
 	if o := c.Outbox; o.MaxRecords < wire.MaxBatchRecords || o.MaxBytes < 1<<16 || o.MaxAge < time.Minute || o.Resend < 100*time.Millisecond {
 		return &ConfigError{"outbox", "max_records is 64 or more, max_bytes 65536 or more, max_age 1m or more, resend 100ms or more"}
@@ -344,6 +342,15 @@ func (c *Config) Validate() error {
 		return err
 	}
 	return c.validateContactor()
+}
+
+func (c *Config) validateWatchdog() error {
+	if w := c.Watchdog; w.Device != "" && (c.SlotTooShort(w.Timeout) || w.Timeout > time.Hour || w.Timeout%time.Second != 0) {
+		return &ConfigError{"watchdog.timeout", fmt.Sprintf("%s; use whole seconds, at least the tick and %s, at most 1h", w.Timeout, watchdogSlack)}
+	} else if w.Device == "" && w.Timeout != 0 {
+		return &ConfigError{"watchdog.device", "missing; a timeout alone has no effect"}
+	}
+	return nil
 }
 
 // validateContactor asks a seller to say what switches the power: a gate that

@@ -249,18 +249,19 @@ func (a *Agent) haID() string { return a.cfg.Site + "-" + a.cfg.Device }
 // haMostGone bounds how many entities that are gone are kept in mind.
 const haMostGone = 200
 
+// restoreDiscovery reads which entities a former run described.
+func (a *Agent) restoreDiscovery() error {
+	return a.readState(stateHA, func(b []byte) error { return json.Unmarshal(b, &a.described) })
+}
+
 // publishDiscovery publishes the retained description. Entities of before that are no
 // more are named with their platform alone, which is how Home Assistant removes them:
 // it may be away now, so they stay in the description. Without home_assistant the
 // whole device is taken back, if it was described before.
 func (a *Agent) publishDiscovery() error {
-	var before map[string]string // platform by component
-	if err := a.readState(stateHA, func(b []byte) error { return json.Unmarshal(b, &before) }); err != nil {
-		return err
-	}
 	topic := wire.Discovery(a.cfg.Device)
 	if !a.cfg.HomeAssistant {
-		if len(before) > 0 {
+		if len(a.described) > 0 {
 			a.publisher.setTopic(topic, 1, true, nil)
 			return a.keepDiscovery(map[string]string{})
 		}
@@ -268,7 +269,7 @@ func (a *Agent) publishDiscovery() error {
 	}
 	d := a.discovery()
 	described := len(d.Components)
-	for id, platform := range before {
+	for id, platform := range a.described {
 		if _, there := d.Components[id]; !there && len(d.Components) < described+haMostGone {
 			d.Components[id] = haComponent{Platform: platform}
 		}

@@ -116,7 +116,7 @@ func TestMetricsFileCannotBeWritten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer
 		dir := filepath.Join(t.TempDir(), "gone")
-		a := &Agent{log: slog.New(slog.NewJSONHandler(&log, nil)), textfile: &textfile{path: filepath.Join(dir, "a.prom"), text: make(chan []byte, 1)}}
+		a := &Agent{log: slog.New(slog.NewJSONHandler(&log, nil)), textfile: newTextfile(filepath.Join(dir, "a.prom"))}
 		ctx, stop := context.WithCancel(t.Context())
 		done := make(chan struct{})
 		go func() { a.writeMetrics(ctx); close(done) }()
