@@ -207,9 +207,7 @@ func New(cfg Config, deps Deps) (*Agent, error) {
 		a.receipts = newChecker(deps.Chain, a.mine, deps.Logger)
 	}
 	a.region = newRegion(&cfg, &deps)
-	if cfg.MetricsFile != "" {
-		a.textfile = &textfile{path: cfg.MetricsFile, text: make(chan []byte, 1)}
-	}
+	a.textfile = newTextfile(cfg.MetricsFile)
 	if a.waves, err = newWaveWatches(deps.Sensors, cfg.Judge); err != nil {
 		return nil, fmt.Errorf("new agent: %w", err)
 	}

@@ -22,6 +22,14 @@ type textfile struct {
 	last time.Time   // when one was made; the loop's
 }
 
+// newTextfile returns the file of that name; nil without one.
+func newTextfile(path string) *textfile {
+	if path == "" {
+		return nil
+	}
+	return &textfile{path: path, text: make(chan []byte, 1)}
+}
+
 // tellMetrics hands the agent's figures over when they are due.
 func (a *Agent) tellMetrics() {
 	if f := a.textfile; f != nil && due(a.now.wall, &f.last, metricsEvery) {
