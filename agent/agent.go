@@ -182,7 +182,6 @@ func New(cfg Config, deps Deps) (*Agent, error) {
 		warned:    make(chan mqtt.Message, 16),
 		saved:     savedState{GateState: -1},
 		power:     newPower(deps.Contactor, deps.Logger),
-		textfile:  newTextfile(cfg.MetricsFile),
 	}
 	if cfg.PowerCycle != nil && deps.Supply != nil {
 		senses.powerCycle(&cfg, deps.Supply)
@@ -209,6 +208,7 @@ func New(cfg Config, deps Deps) (*Agent, error) {
 		a.receipts = newChecker(deps.Chain, a.mine, deps.Logger)
 	}
 	a.region = newRegion(&cfg, &deps)
+	a.textfile = newTextfile(cfg.MetricsFile)
 	if a.waves, err = newWaveWatches(deps.Sensors, cfg.Judge); err != nil {
 		return nil, fmt.Errorf("new agent: %w", err)
 	}

@@ -285,9 +285,6 @@ func (c *Config) Validate() error {
 	if c.Clock != "" && c.Clock != "kernel" && c.Clock != ClockTrusted {
 		return &ConfigError{"clock", fmt.Sprintf("%.60q; use kernel or trusted", c.Clock)}
 	}
-	if c.MetricsFile != "" && filepath.Ext(c.MetricsFile) != ".prom" {
-		return &ConfigError{"metrics_file", fmt.Sprintf("%.60q; node_exporter reads names that end in .prom", c.MetricsFile)}
-	}
 	if err := c.validateBrokers(); err != nil {
 		return err
 	}
@@ -420,6 +417,9 @@ func checkBroker(field, broker, ca string) *ConfigError {
 }
 
 func (c *Config) validateBrokers() error {
+	if c.MetricsFile != "" && filepath.Ext(c.MetricsFile) != ".prom" {
+		return &ConfigError{"metrics_file", fmt.Sprintf("%.60q; node_exporter reads names that end in .prom", c.MetricsFile)}
+	}
 	if len(c.MQTT) > maxBrokers {
 		return &ConfigError{"mqtt", fmt.Sprintf("%d brokers; at most %d", len(c.MQTT), maxBrokers)}
 	}

@@ -22,7 +22,7 @@ type textfile struct {
 	last time.Time   // when one was made; the loop's
 }
 
-// newTextfile returns nil without a path.
+// newTextfile returns the file of that name; nil without one.
 func newTextfile(path string) *textfile {
 	if path == "" {
 		return nil
