@@ -175,7 +175,7 @@ func (g *grid) makeAggregators(listeners []net.Listener) error {
 
 // aggregatorConfig lets nowcasts be handed on in a storm: every ten minutes of it.
 func (g *grid) aggregatorConfig(node *aggregatorNode) aggregator.Config {
-	c := aggregator.Config{ID: node.id, Dir: node.dir, Software: g.software}
+	c := aggregator.Config{ID: node.id, Dir: node.dir, Software: g.software, FromBlocks: true}
 	if g.cfg.Storm != "" {
 		c.NowcastKM = neighbours.RegionKM
 		c.NowcastEvery = time.Duration(nowcast.EveryMs / g.cfg.Speed * float64(time.Millisecond))

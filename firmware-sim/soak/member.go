@@ -121,7 +121,7 @@ func (m *member) make(dir string) (*aggregator.DA, error) {
 	if err != nil {
 		return nil, err
 	}
-	return aggregator.New(aggregator.Config{ID: m.spec.ID, Dir: m.spec.Dir, Software: "soak"}, aggregator.Deps{
+	return aggregator.New(aggregator.Config{ID: m.spec.ID, Dir: m.spec.Dir, Software: "soak", FromBlocks: true}, aggregator.Deps{
 		Genesis: genesis, Key: key, Link: link, Pipes: []mqtt.Pipe{pipe}, Disk: m.disk, Logger: m.log,
 	})
 }
