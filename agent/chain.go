@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"sync/atomic"
 
 	"fairwatt/proto/seal"
 )
@@ -14,9 +15,22 @@ import (
 // A Chain is what an agent needs to know of the chain it reports to.
 type Chain struct {
 	ID     [32]byte
-	DAs    map[string]ed25519.PublicKey // the data aggregators' keys, by id
+	DAs    map[string]ed25519.PublicKey // the data aggregators' keys, by id, as the genesis has them
 	Params ChainParams
+
+	now atomic.Pointer[map[string]ed25519.PublicKey] // behind a change of members
 }
+
+// keys are those of the data aggregators of now, by id.
+func (c *Chain) keys() map[string]ed25519.PublicKey {
+	if now := c.now.Load(); now != nil {
+		return *now
+	}
+	return c.DAs
+}
+
+// turn makes others the data aggregators; the map must not be changed afterwards.
+func (c *Chain) turn(das map[string]ed25519.PublicKey) { c.now.Store(&das) }
 
 // ChainParams are the genesis parameters that bind an agent. Times are in
 // milliseconds of the wall clock.

@@ -74,7 +74,7 @@ func (l *listener) post(m mqtt.Message) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	switch {
-	case l.chain.DAs[da] == nil:
+	case l.chain.keys()[da] == nil:
 		l.refused[nowcast.CodeUnknown]++
 		return
 	case m.Retained: // a delivery never is: it would be of no known time
@@ -137,8 +137,10 @@ func (l *listener) open(m mqtt.Message) ([]*nowcast.Signed, error) {
 	case !l.allows(da, now):
 		return nil, nowcast.Refuse(nowcast.CodeFlood, "delivery of %s: more than %d at once", da, deliveriesAtOnce)
 	}
+	das := l.chain.keys()
+	l.roll.Members(das, wire.Vouchers(len(das)))
 	list, err := nowcast.OpenDelivery(m.Payload, da, l.chain.ID, func(id string) (ed25519.PublicKey, bool) {
-		key, ok := l.chain.DAs[id]
+		key, ok := das[id]
 		return key, ok
 	}, l.to, now.UnixMilli())
 	if err != nil {
@@ -207,7 +209,7 @@ func (l *listener) strange(da, signer string, nowMs int64) error {
 	if nowMs-first <= strangerMs {
 		return nil
 	}
-	return nowcast.Refuse(nowcast.CodeUnvouched, "nowcast of %s: handed over by %s, and fewer than %d data aggregators name its key", signer, da, wire.Vouchers(len(l.chain.DAs)))
+	return nowcast.Refuse(nowcast.CodeUnvouched, "nowcast of %s: handed over by %s, and fewer than %d data aggregators name its key", signer, da, wire.Vouchers(len(l.chain.keys())))
 }
 
 // allows holds a data aggregator to a rate: each delivery may cost as many

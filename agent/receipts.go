@@ -43,6 +43,7 @@ type checker struct {
 	// the checker's goroutine uses both.
 	members *members.Set
 	turned  func(das map[string]ed25519.PublicKey)
+	chain   *Chain // is told as well
 	log     *slog.Logger
 	settled chan []receipt.Outcome
 
@@ -64,7 +65,7 @@ type waiting struct {
 func newChecker(chain *Chain, mine func(*fairwattpb.ReceiptEntry) bool, log *slog.Logger) *checker {
 	collector := receipt.New(chain.ID, chain.DAs, mine)
 	c := &checker{
-		check: collector.Add, turned: collector.Members, members: members.New(chain.ID, chain.DAs), log: log,
+		chain: chain, check: collector.Add, turned: collector.Members, members: members.New(chain.ID, chain.DAs), log: log,
 		settled: make(chan []receipt.Outcome, 16), wake: make(chan struct{}, 1),
 		queues: make(map[string]*waiting), das: slices.Sorted(maps.Keys(chain.DAs)),
 	}
@@ -157,6 +158,7 @@ func (c *checker) follow(turns []byte) error {
 	}
 	c.members = next
 	c.turned(next.Keys())
+	c.chain.turn(next.Keys())
 	c.log.Info("other data aggregators answer", "members", next.Names(), "behind_block", next.Height())
 	c.mu.Lock()
 	defer c.mu.Unlock()

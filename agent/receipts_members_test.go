@@ -84,6 +84,9 @@ func TestTheCheckerFollowsTheMembers(t *testing.T) {
 	if !slices.Equal(c.das, later.Names()) || !c.members.Same(later) {
 		t.Fatalf("the checker hears %v, want %v", c.das, later.Names())
 	}
+	if keys := c.chain.keys(); keys["da-1"] != nil || !keys["da-5"].Equal(daKey("da-5").Public()) || len(keys) != 4 {
+		t.Errorf("the chain's data aggregators are %d", len(keys))
+	}
 	receipt := func(da string) []byte {
 		payload, err := proto.Marshal(&fairwattpb.Receipt{ChainId: chain[:], Da: da, Height: 10})
 		if err != nil {

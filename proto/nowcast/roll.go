@@ -32,6 +32,17 @@ type vouch struct {
 // NewRoll believes what so many data aggregators say alike.
 func NewRoll(need int) *Roll { return &Roll{need: need, said: make(map[string][]vouch)} }
 
+// Members says whose words count from now on, and how many must be alike. What others
+// have said is forgotten.
+func (r *Roll) Members(das map[string]ed25519.PublicKey, need int) {
+	r.need = need
+	for da := range r.said {
+		if das[da] == nil {
+			delete(r.said, da)
+		}
+	}
+}
+
 // Say notes the word of a data aggregator at a time. Its newest word on a signer
 // counts.
 func (r *Roll) Say(da, signer string, key ed25519.PublicKey, nowMs int64) {
