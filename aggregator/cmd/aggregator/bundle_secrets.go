@@ -138,7 +138,7 @@ func (b *bundle) add(secret string) {
 		forms = append(forms, string(j[1:len(j)-1]))
 	}
 	for _, form := range forms {
-		if strings.Trim(form, struck) != "" && !slices.Contains(b.secrets, form) {
+		if strings.Trim(form, struck[:1]) != "" && !slices.Contains(b.secrets, form) {
 			b.secrets = append(b.secrets, form)
 		}
 	}

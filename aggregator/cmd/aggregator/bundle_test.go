@@ -153,7 +153,7 @@ func TestBundleRefuses(t *testing.T) {
 		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		out := filepath.Join(dir, "out.tar.gz")
+		out := filepath.Join(t.TempDir(), "out.tar.gz")
 		var stdout, stderr bytes.Buffer
 		code := run(t.Context(), []string{"bundle", "--config", path, "--out", out, "--log", big}, nil, &stdout, &stderr)
 		if (code == 0) != (want == "") || !strings.Contains(stderr.String(), want) {
