@@ -3,6 +3,7 @@ package aggregator
 import (
 	"path/filepath"
 	"testing"
+	"time"
 
 	"fairwatt/aggregator/consensus"
 	"fairwatt/aggregator/intake"
@@ -39,7 +40,7 @@ func TestAKeyChangeForgetsSignatures(t *testing.T) {
 		}
 	})
 	a := &app{
-		state: c.State, store: s, outcomes: outcomes, held: new(consensus.Held), disk: func() {}, committed: func(*ledger.Staged, int) {},
+		now: time.Now, state: c.State, store: s, outcomes: outcomes, held: new(consensus.Held), disk: func() {}, committed: func(*ledger.Staged, int) {},
 		failed: func(err error) { t.Error(err) }, verified: intake.NewRecent[uint64](8), staged: make(map[[32]byte]*ledger.Staged),
 	}
 	deposit := &fairwattpb.Record{Body: &fairwattpb.Record_Deposit{Deposit: &fairwattpb.Deposit{To: "buyer-1", AmountMicro: 1, Reference: "bank-1"}}}
