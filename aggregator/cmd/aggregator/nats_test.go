@@ -48,7 +48,6 @@ type sender struct {
 	records []*sent
 	byID    map[[32]byte]*sent
 	finals  int
-	longest time.Duration // from the first sending to the second receipt
 	told    chan struct{} // of each change, at most one waiting
 }
 
