@@ -176,8 +176,18 @@ func (a *Agent) feel() {
 	}
 	before := a.power.sw.Fault()
 	fault := a.power.sw.Feel(a.now.sensingMs, f)
-	if fault != before {
+	switch {
+	case fault == before:
+	case fault == contactor.None:
+		a.log.Info("contactor is where it should be", "before", before.String())
+	case fault == contactor.Unwatched:
+		if _, none := a.deps.Contactor.(trade.NoContactor); !none {
+			a.log.Info("contactor has no feedback: a welded contact is not seen")
+		}
+	case err != nil:
 		a.log.Warn("contactor", "fault", fault.String(), "trade", a.power.sw.Trade(), "err", err)
+	default:
+		a.log.Warn("contactor", "fault", fault.String(), "trade", a.power.sw.Trade())
 	}
 	a.judge.Contactor(contactorStates[fault])
 }

@@ -244,8 +244,10 @@ func (a *Agent) execute(actions []trade.Action) (again bool) {
 		if w := action.Would; w != nil {
 			a.wouldHave(*w)
 		}
-		if action.Why != nil {
-			a.log.Info("seller chosen", "why", action.Why)
+		if w := action.Why; w != nil && w.Chosen != "" {
+			a.log.Info("seller chosen", "request", w.RequestID, "offer", w.Chosen, "of", len(w.Candidates), "by", w.Rule)
+		} else if w != nil {
+			a.log.Info("no seller chosen", "request", w.RequestID, "of", len(w.Candidates), "by", w.Rule)
 		}
 	}
 	return again

@@ -60,7 +60,7 @@ while IFS=$'\t' read -r place text; do
 		bad=$((bad + 1))
 	fi
 	checked=$((checked + 1))
-done < <(shown README.md docs/agent.md docs/operator.md docs/market.md docs/trace-format.md docs/waveforms.md docs/experiments.md docs/troubleshooting.md)
+done < <(shown README.md docs/agent.md docs/operator.md docs/market.md docs/trace-format.md docs/waveforms.md docs/experiments.md docs/troubleshooting.md docs/quick-start.md docs/wiring.md)
 [ "$checked" -gt 60 ] || { echo "check-docs: only $checked commands were found" >&2; exit 1; }
 [ "$bad" = 0 ] || { echo "check-docs: $bad of $checked commands are not as their programs have them" >&2; exit 1; }
 echo "check-docs: $checked commands of the documents are understood"
