@@ -289,15 +289,24 @@ func (i *instance) spread(key ballotKey, b *ballot) (out []outgoing) {
 	return append(out, outgoing{note, rest})
 }
 
+// begin counts a timer as work of the instance, unless that has ended. s.mu is held, so
+// that none begins once the work is waited for.
+func (i *instance) begin() bool {
+	if i.ctx.Err() != nil {
+		return false
+	}
+	i.work.Add(1)
+	return true
+}
+
 // waited hands up what has come: the children had their time.
 func (i *instance) waited(key ballotKey) {
 	s := &i.bundles
 	s.mu.Lock()
-	if i.ctx.Err() != nil {
+	if !i.begin() {
 		s.mu.Unlock()
 		return
 	}
-	i.work.Add(1)
 	defer i.work.Done()
 	var out []outgoing
 	if b := s.of[key]; b != nil {
@@ -313,11 +322,10 @@ func (i *instance) waited(key ballotKey) {
 func (i *instance) orphaned(key ballotKey) {
 	s := &i.bundles
 	s.mu.Lock()
-	if i.ctx.Err() != nil {
+	if !i.begin() {
 		s.mu.Unlock()
 		return
 	}
-	i.work.Add(1)
 	defer i.work.Done()
 	var out []outgoing
 	if b := s.of[key]; b != nil && !b.whole && key.seq > i.last.Load() && key.view == i.view.Load() && b.asked < mostAsked {

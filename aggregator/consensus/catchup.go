@@ -242,7 +242,7 @@ func (n *Node) catchUp(ctx context.Context, heard bool) error {
 			if errors.As(err, &fault) && fault.final {
 				return err
 			}
-			if archived(err) {
+			if errors.Is(err, wire.ErrArchived) {
 				gone++
 			}
 			if err != nil && ctx.Err() == nil {
@@ -264,12 +264,6 @@ func (n *Node) catchUp(ctx context.Context, heard bool) error {
 		}
 	}
 	return nil
-}
-
-// archived tells whether a member keeps no more what it was asked for.
-func archived(err error) bool {
-	var gone interface{ Archived() bool }
-	return errors.As(err, &gone) && gone.Archived()
 }
 
 // leap lets the application begin with a snapshot, if it finds one.

@@ -286,9 +286,7 @@ func (i *instance) start() error {
 const stopTimeout = 3 * time.Second
 
 func (i *instance) stop() {
-	// Timers of votes look at the context and count as work under this lock, so none
-	// begins once the work is waited for.
-	i.bundles.mu.Lock()
+	i.bundles.mu.Lock() // see begin
 	i.cancel()
 	i.bundles.mu.Unlock()
 	i.finish(nil)

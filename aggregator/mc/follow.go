@@ -8,6 +8,7 @@ import (
 
 	"fairwatt/aggregator/ledger"
 	"fairwatt/proto/fairwattpb"
+	"fairwatt/proto/wire"
 )
 
 // This file follows the chain. A block is certified, so any aggregator may bring it;
@@ -61,7 +62,7 @@ func (c *Centre) follow(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		if archived(err) {
+		if errors.Is(err, wire.ErrArchived) {
 			err = errors.Join(err, c.leap(ctx, chains[i]))
 		}
 		c.cfg.Logger.Warn("following another aggregator", "was", i, "now", next, "err", err, "cause", context.Cause(one))

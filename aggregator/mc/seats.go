@@ -92,12 +92,6 @@ type pieces interface {
 	SnapshotPiece(ctx context.Context, req *peerpb.SnapshotRequest) (*peerpb.SnapshotPiece, error)
 }
 
-// archived tells whether a data aggregator keeps no more the blocks asked for.
-func archived(err error) bool {
-	var gone interface{ Archived() bool }
-	return errors.As(err, &gone) && gone.Archived()
-}
-
 // leap goes on from the snapshot of a data aggregator that keeps the next block no more.
 // The snapshot is checked from the genesis: who hands it out is not believed.
 func (c *Centre) leap(ctx context.Context, from Chain) error {

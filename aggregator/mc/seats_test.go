@@ -15,6 +15,7 @@ import (
 	"fairwatt/aggregator/snapshot"
 	"fairwatt/proto/fairwattpb"
 	"fairwatt/proto/peerpb"
+	"fairwatt/proto/wire"
 )
 
 // movedChain is a chain in epochs of 4 on which da-5 joins and da-1 leaves.
@@ -77,17 +78,10 @@ type reachedDA struct {
 	id string
 }
 
-var errPruned = pruned{}
-
-type pruned struct{}
-
-func (pruned) Error() string  { return "kept no more" }
-func (pruned) Archived() bool { return true }
-
 func (d *reachedDA) Follow(ctx context.Context, from uint64, f func(*fairwattpb.CertifiedBlock) error) error {
 	d.r.note(&d.r.followed, d.id)
 	if from < d.r.first {
-		return errPruned
+		return wire.ErrArchived
 	}
 	for ; from <= uint64(len(d.r.c.Blocks)); from++ {
 		if err := f(d.r.c.Blocks[from-1]); err != nil {

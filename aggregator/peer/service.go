@@ -8,6 +8,7 @@ import (
 
 	"fairwatt/proto/fairwattpb"
 	"fairwatt/proto/peerpb"
+	"fairwatt/proto/wire"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -205,20 +206,9 @@ func (s *service) Submit(ctx context.Context, req *peerpb.SubmitRequest) (*peerp
 	return reply, nil
 }
 
-// ErrArchived is in the error of a call for blocks that the data aggregator keeps no more.
-var ErrArchived error = archivedError{}
-
-type archivedError struct{}
-
-func (archivedError) Error() string { return "the data aggregator keeps these blocks no more" }
-
-// Archived tells who does not know this package what the error is.
-func (archivedError) Archived() bool { return true }
-
 // archived gives the error of blocks that are not kept a code of its own, for who asks.
 func archived(err error) error {
-	var gone interface{ Archived() bool }
-	if errors.As(err, &gone) && gone.Archived() {
+	if errors.Is(err, wire.ErrArchived) {
 		return status.Error(codes.OutOfRange, err.Error())
 	}
 	return err
@@ -227,7 +217,7 @@ func archived(err error) error {
 // gone is the inverse of archived.
 func gone(err error) error {
 	if status.Code(err) == codes.OutOfRange {
-		return fmt.Errorf("%w: %w", ErrArchived, err)
+		return fmt.Errorf("%w: %w", wire.ErrArchived, err)
 	}
 	return err
 }

@@ -8,6 +8,7 @@ import (
 
 	"fairwatt/aggregator/ledger"
 	"fairwatt/proto/fairwattpb"
+	"fairwatt/proto/wire"
 
 	"go.etcd.io/bbolt"
 	"google.golang.org/protobuf/encoding/protowire"
@@ -18,19 +19,8 @@ import (
 // or they were pruned.
 
 // ErrArchived is in the error of [Store.Block] for a block below the oldest that is
-// kept. The error matches [ErrNotFound] too.
-var ErrArchived error = archivedError{}
-
-type archivedError struct{}
-
-func (archivedError) Error() string {
-	return ErrNotFound.Error() + ": it is older than those kept here; look into the archive, or ask a data aggregator that keeps all"
-}
-
-func (archivedError) Unwrap() error { return ErrNotFound }
-
-// Archived tells who does not know this package what the error is.
-func (archivedError) Archived() bool { return true }
+// kept. The error matches [ErrNotFound] and [wire.ErrArchived] too.
+var ErrArchived = fmt.Errorf("%w: %w; look into the archive, or ask a data aggregator that keeps all", ErrNotFound, wire.ErrArchived)
 
 var (
 	// bucketTurns maps a height to the header, with its certificate, of a block whose

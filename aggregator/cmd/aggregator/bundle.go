@@ -254,7 +254,7 @@ func newestLines(ctx context.Context, file, unit string) ([]byte, error) {
 		if raw, err = cmd.Output(); err != nil {
 			err = fmt.Errorf("journal of %s: %w; name a file with --log", brief.Text(unit), err)
 		}
-		raw = raw[max(0, len(raw)-maxBundleEntry):]
+		raw = lastLines(raw, maxBundleEntry)
 	}
 	lines := bytes.SplitAfter(raw, []byte("\n"))
 	return slices.Concat(lines[max(0, len(lines)-bundleLines-1):]...), err
@@ -271,12 +271,18 @@ func readEnd(path string, most int64) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	from := max(0, info.Size()-most)
-	raw, err := io.ReadAll(io.NewSectionReader(f, from, most))
-	if from > 0 {
-		_, raw, _ = bytes.Cut(raw, []byte("\n")) // half a line could hide half a secret
+	raw, err := io.ReadAll(io.NewSectionReader(f, max(0, info.Size()-most-1), most+1))
+	return lastLines(raw, int(most)), err
+}
+
+// lastLines are the last lines of a text that fit into so many bytes. Half a line is
+// left out: it could hide half a secret.
+func lastLines(text []byte, most int) []byte {
+	if len(text) <= most {
+		return text
 	}
-	return raw, err
+	_, text, _ = bytes.Cut(text[len(text)-most-1:], []byte("\n"))
+	return text
 }
 
 // ask is one answer of the running program.

@@ -255,3 +255,31 @@ func jsonOf(s string) string {
 	}
 	return strings.TrimSpace(string(b))
 }
+
+// The end of a log begins with a line: half of one could hide half a secret.
+func TestLastLines(t *testing.T) {
+	for _, c := range []struct {
+		text string
+		most int
+		want string
+	}{
+		{"one\ntwo\n", 8, "one\ntwo\n"},
+		{"one\ntwo\n", 7, "two\n"},
+		{"one\ntwo\n", 4, "two\n"},
+		{"one\ntwo\n", 3, ""},
+		{"password", 4, ""},
+	} {
+		if got := string(lastLines([]byte(c.text), c.most)); got != c.want {
+			t.Errorf("%q in %d bytes: %q, want %q", c.text, c.most, got, c.want)
+		}
+	}
+	path := filepath.Join(t.TempDir(), "log")
+	if err := os.WriteFile(path, []byte("one\ntwo\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for most, want := range map[int64]string{3: "", 4: "two\n", 7: "two\n", 8: "one\ntwo\n", 100: "one\ntwo\n"} {
+		if got, err := readEnd(path, most); err != nil || string(got) != want {
+			t.Errorf("%d bytes: %q, %v, want %q", most, got, err, want)
+		}
+	}
+}
