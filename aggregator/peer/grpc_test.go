@@ -160,6 +160,41 @@ func TestStreamKeepsOrderAndReconnects(t *testing.T) {
 	})
 }
 
+// A link stops also where a frame is at work and the next one waits for it.
+func TestStopWhileAFrameIsAtWork(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ca, net := newAuthority(t), &peertest.Wires{}
+		a := newLink(t, Config{
+			Self: "da1", Listener: net.Listen("da1:1"), Peers: map[string]string{"da2": "da2:1"}, TLS: ca.tls("da1"), Dialer: net.Dial,
+		})
+		start(t, a, Handlers{})
+		b := newLink(t, Config{
+			Self: "da2", Listener: net.Listen("da2:1"), Peers: map[string]string{"da1": "da1:1"}, TLS: ca.tls("da2"), Dialer: net.Dial,
+		})
+		began, free := make(chan struct{}, 2), make(chan struct{})
+		stop := start(t, b, Handlers{Frame: func(string, []byte) {
+			began <- struct{}{}
+			<-free
+		}})
+		a.Send("da2", number(1))
+		a.Send("da2", number(2))
+		<-began
+		synctest.Wait() // the second waits
+		stopped := make(chan struct{})
+		go func() {
+			defer close(stopped)
+			stop()
+		}()
+		synctest.Wait() // the connection is closed
+		close(free)
+		select {
+		case <-stopped:
+		case <-time.After(time.Minute):
+			t.Fatal("the link does not stop")
+		}
+	})
+}
+
 // answers has a simple one to every call, and none to a frame.
 func answers(t *testing.T) Handlers {
 	block := &fairwattpb.CertifiedBlock{Block: []byte("b")}

@@ -94,7 +94,7 @@ func (s *service) Stream(stream grpc.ClientStreamingServer[peerpb.Packet, peerpb
 			}
 			select {
 			case packets <- packet.GetFrame():
-			case <-stream.Context().Done(): // the handler has returned
+			case <-stream.Context().Done(): // the handler has returned, or will
 				return
 			}
 		}
@@ -110,6 +110,8 @@ func (s *service) Stream(stream grpc.ClientStreamingServer[peerpb.Packet, peerpb
 		select {
 		case <-own.stop:
 			return status.Error(codes.Aborted, "another stream of this data aggregator has come")
+		case <-stream.Context().Done(): // the reader may have found no one to tell
+			return stream.Context().Err()
 		case err := <-failed:
 			if errors.Is(err, io.EOF) {
 				return stream.SendAndClose(&peerpb.StreamEnd{})
