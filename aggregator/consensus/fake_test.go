@@ -64,7 +64,10 @@ func newFakeApp(keys map[string]ed25519.PublicKey, order []string, links map[str
 // testEpoch is an epoch of members that all trust each other, 1 ms apart; last
 // are those that failed.
 func testEpoch(number uint64, order, last []string, links map[string]int, lastHeight uint64) Epoch {
-	e := Epoch{Number: number, Order: slices.Concat(order, last), LastHeight: lastHeight, Tree: wct.OCT}
+	e := Epoch{Number: number, Order: slices.Concat(order, last), LastHeight: lastHeight, Tree: wct.WCT}
+	if number%4 == 1 {
+		e.Tree = wct.OCT
+	}
 	in := &wct.Input{N: len(e.Order), TrustWeight: 1, LinkWeight: 1, TrustThresholdE4: 8000, OverheadThresholdUs: 8000}
 	for k, da := range e.Order {
 		in.TrustE4, in.Links = append(in.TrustE4, 8500), append(in.Links, links[da])
