@@ -49,6 +49,16 @@
 // moved and the energy that flowed, each Wh at the price of its trade, but for what two
 // meters of their class may differ by. Judges find what is true, since the grid knows it.
 //
+// # The broker
+//
+// The broker is mochi, in this process. nats-server would be the engine of the large
+// communities too (package mc writes its files), but side by side it takes twice as long
+// to deliver at half load and half as much more processor time a message, and adds more to the
+// program (docs/performance.md). A run here is short, and three things it needs are one
+// line each with mochi: a judgement of each topic by a Go function, a count of the messages
+// that a full queue lost, and a stop that forgets everything. nats-server is tested with a
+// whole community in aggregator/cmd/aggregator.
+//
 // Refused: one shared stop for everything. Parts stop in the order in which data
 // flows, so that every record sent can still get its receipts.
 package grid
