@@ -215,7 +215,7 @@ func (d *DA) fetchSnapshot(ctx context.Context, link SnapshotLink, o offer) (siz
 		return size, nil, err
 	}
 	if _, state, err = readSnapshot(aside, d.deps.Genesis, d.state); err != nil {
-		return size, nil, &wrongSnapshot{err}
+		return size, nil, blame(err)
 	}
 	if state.Height() != o.height {
 		return size, nil, &wrongSnapshot{fmt.Errorf("it is of block %d, and was offered as of block %d", state.Height(), o.height)}
@@ -224,6 +224,15 @@ func (d *DA) fetchSnapshot(ctx context.Context, link SnapshotLink, o offer) (siz
 		return size, nil, fmt.Errorf("fetch snapshot: %w", err)
 	}
 	return size, state, nil
+}
+
+// blame returns the error of reading a snapshot as one of who handed it out, unless it is
+// of this machine's own disk.
+func blame(err error) error {
+	if own := (*fs.PathError)(nil); errors.As(err, &own) {
+		return err
+	}
+	return &wrongSnapshot{err}
 }
 
 // readSnapshot reads a snapshot from a file and checks all of it for who has a state
