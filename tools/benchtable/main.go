@@ -133,21 +133,30 @@ func members(n, perS int, name string) suite {
 func main() {
 	soak := flag.Duration("soak", 10*time.Minute, "how long the agent runs before its memory is read; 0 leaves it out")
 	sizes := flag.Bool("sizes", false, "only sizes and memory, no speed")
+	idle := flag.Duration("idle", time.Minute, "how long four data aggregators are idle before their use is read; 0 leaves them out")
+	only := flag.Bool("only-idle", false, "only the idle data aggregators")
 	out := flag.String("out", "build/bench.json", "where the JSON goes")
 	flag.Parse()
 	chosen := suites
 	if *sizes {
-		chosen = nil
+		chosen, *idle = nil, 0
 	}
-	if err := run(context.Background(), chosen, *soak, *out); err != nil {
+	if err := run(context.Background(), plan{chosen, *soak, *idle, *only}, *out); err != nil {
 		fmt.Fprintln(os.Stderr, "benchtable:", err)
 		os.Exit(1)
 	}
 }
 
+// A plan is what is measured.
+type plan struct {
+	suites     []suite
+	soak, idle time.Duration
+	onlyIdle   bool
+}
+
 // run measures part by part. A part that fails is named at once and in the error.
 // The others are still measured, printed and written.
-func run(ctx context.Context, chosen []suite, soak time.Duration, out string) error {
+func run(ctx context.Context, p plan, out string) error {
 	var figures []figure
 	var failed []error
 	part := func(name string, measure func() ([]figure, error)) {
@@ -162,15 +171,11 @@ func run(ctx context.Context, chosen []suite, soak time.Duration, out string) er
 		figures = append(figures, got...)
 		fmt.Fprintf(os.Stderr, "  took %.0f s\n", time.Since(began).Seconds())
 	}
-	for _, s := range chosen {
-		part(fmt.Sprintf("benchmarks of %s (%s)", s.pkg, s.bench), func() ([]figure, error) { return benchmarks(ctx, s) })
+	if p.idle > 0 {
+		part(fmt.Sprintf("four data aggregators, idle for %v", p.idle), func() ([]figure, error) { return idleAggregators(ctx, p.idle) })
 	}
-	part("replay", func() ([]figure, error) { return replayYear(ctx) })
-	part("sizes", binarySizes)
-	for _, program := range programs {
-		if soak > 0 {
-			part(fmt.Sprintf("%s on a simulated board for %v", program, soak), func() ([]figure, error) { return soakAgent(ctx, program, soak) })
-		}
+	if !p.onlyIdle {
+		p.others(ctx, part)
 	}
 	if err := printTable(os.Stdout, figures); err != nil {
 		return err
@@ -181,6 +186,20 @@ func run(ctx context.Context, chosen []suite, soak time.Duration, out string) er
 	}
 	failed = append(failed, os.WriteFile(out, append(b, '\n'), 0o644))
 	return errors.Join(failed...)
+}
+
+// others are the parts but the idle data aggregators.
+func (p plan) others(ctx context.Context, part func(name string, measure func() ([]figure, error))) {
+	for _, s := range p.suites {
+		part(fmt.Sprintf("benchmarks of %s (%s)", s.pkg, s.bench), func() ([]figure, error) { return benchmarks(ctx, s) })
+	}
+	part("replay", func() ([]figure, error) { return replayYear(ctx) })
+	part("sizes", binarySizes)
+	for _, program := range programs {
+		if p.soak > 0 {
+			part(fmt.Sprintf("%s on a simulated board for %v", program, p.soak), func() ([]figure, error) { return soakAgent(ctx, program, p.soak) })
+		}
+	}
 }
 
 // benchmarks runs one suite and returns its rows.

@@ -3,6 +3,7 @@ package main
 import (
 	"strings"
 	"testing"
+	"time"
 )
 
 const output = `goos: linux
@@ -85,5 +86,29 @@ func TestUnitEnvironment(t *testing.T) {
 	}
 	if _, err := unitEnvironment("parse_test.go"); err == nil {
 		t.Error("a file without Environment= gives no error")
+	}
+}
+
+func TestStatBusy(t *testing.T) {
+	const stat = "123 (data ) aggregator) S 1 2 3 4 5 6 7 8 9 10 150 50 0 0 20 0\n"
+	if busy, err := statBusy(stat); err != nil || busy != 2*time.Second {
+		t.Errorf("%v, error %v, want 2s of user and system time", busy, err)
+	}
+	for _, bad := range []string{"", "123 (x) S 1 2 3", strings.Replace(stat, " 150 ", " many ", 1)} {
+		if _, err := statBusy(bad); err == nil {
+			t.Errorf("%q gives no error", bad)
+		}
+	}
+}
+
+func TestIOWritten(t *testing.T) {
+	const text = "wchar: 9\nwrite_bytes: 4096\ncancelled_write_bytes: 7\n"
+	if n, err := ioWritten(text); err != nil || n != 4096 {
+		t.Errorf("%d, error %v, want 4096", n, err)
+	}
+	for _, bad := range []string{"wchar: 9\n", "write_bytes: many\n"} {
+		if _, err := ioWritten(bad); err == nil {
+			t.Errorf("%q gives no error", bad)
+		}
 	}
 }

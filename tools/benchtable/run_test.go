@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 // Every part that fails is named, and the table is still written. Nothing is built
@@ -12,11 +13,11 @@ import (
 func TestFailedPartsAreNamedAndHideNothing(t *testing.T) {
 	t.Chdir(t.TempDir())
 	out := filepath.Join(t.TempDir(), "bench.json")
-	err := run(t.Context(), []suite{{pkg: "./none", bench: "X", benchtime: "1x"}}, 0, out)
+	err := run(t.Context(), plan{suites: []suite{{pkg: "./none", bench: "X", benchtime: "1x"}}, idle: time.Second}, out)
 	if err == nil {
 		t.Fatal("no error")
 	}
-	for _, part := range []string{"./none", "replay: ", "sizes: "} {
+	for _, part := range []string{"./none", "idle for 1s: ", "replay: ", "sizes: "} {
 		if !strings.Contains(err.Error(), part) {
 			t.Errorf("%q is not named in: %v", part, err)
 		}

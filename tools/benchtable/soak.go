@@ -177,13 +177,22 @@ func start(ctx context.Context, name string, args ...string) (stop func(), err e
 	return func() { _ = cmd.Process.Kill(); _ = cmd.Wait() }, nil
 }
 
+// mosquitto is where the broker's program is, or exec.ErrNotFound.
+func mosquitto() (string, error) {
+	if path, err := exec.LookPath("mosquitto"); err == nil {
+		return path, nil
+	}
+	const path = "/usr/sbin/mosquitto" // Debian keeps it off a user's path
+	if _, err := os.Stat(path); err != nil {
+		return "", exec.ErrNotFound
+	}
+	return path, nil
+}
+
 func startMosquitto(ctx context.Context, addr string) (stop func(), err error) {
-	path, err := exec.LookPath("mosquitto")
+	path, err := mosquitto()
 	if err != nil {
-		path = "/usr/sbin/mosquitto" // Debian keeps it off a user's path
-		if _, err := os.Stat(path); err != nil {
-			return nil, exec.ErrNotFound
-		}
+		return nil, err
 	}
 	_, port, err := net.SplitHostPort(addr)
 	if err != nil {

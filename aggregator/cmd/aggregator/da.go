@@ -47,7 +47,7 @@ at any moment.`,
 		},
 	}
 	cmd.Flags().StringVar(&config, "config", "", "configuration file (YAML)")
-	cmd.AddCommand(resumeCommand(), daJoinCommand(), daRekeyCommand())
+	cmd.AddCommand(healthCommand(), resumeCommand(), daJoinCommand(), daRekeyCommand())
 	return cmd
 }
 
