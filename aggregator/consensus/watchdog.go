@@ -196,7 +196,18 @@ func (n *Node) giveUp(i *instance, why string) {
 	}
 	n.count.complaints.Add(1)
 	n.log.Warn("giving the leader up", "epoch", i.epoch.Number, "view", view, "leader", i.name(i.leader(view)), "why", why)
-	complain(i.bft, view)
+	complain(i.bft, i.awaited(view))
+}
+
+// awaited is the view that a complaint is about: the one that this node is in, or the one
+// that it has sent view data for and that has not come for a while. The library has a
+// timer for that. But the complaint that the timer makes is dropped while two others
+// wait, and then the timer is spent: complaints about the view before count as old there.
+func (i *instance) awaited(view uint64) uint64 {
+	if changing := i.log.changing.Load(); changing > view && time.Duration(i.still.Load()) >= 2*i.node.cfg.ViewChangeTimeout {
+		return changing
+	}
+	return view
 }
 
 // complain does not wait: the library may hold its lock for a while.
