@@ -191,12 +191,13 @@ const calmAfter = 20
 // node that suspects alone stays useful.
 func (n *Node) giveUp(i *instance, why string) {
 	view := i.view.Load()
-	if i.leader(view) == i.self {
+	at := i.awaited(view)
+	if at == view && i.leader(view) == i.self {
 		return
 	}
 	n.count.complaints.Add(1)
-	n.log.Warn("giving the leader up", "epoch", i.epoch.Number, "view", view, "leader", i.name(i.leader(view)), "why", why)
-	complain(i.bft, i.awaited(view))
+	n.log.Warn("giving the leader up", "epoch", i.epoch.Number, "view", at, "leader", i.name(i.leader(at)), "why", why)
+	complain(i.bft, at)
 }
 
 // awaited is the view that a complaint is about: the one that this node is in, or the one
