@@ -249,3 +249,25 @@ func TestPassedWishesAreNotSpread(t *testing.T) {
 		}
 	})
 }
+
+// A node that has waited long for a new view gives that one up, not the view before:
+// the library takes a complaint about an older view than it is at for an old one.
+func TestAwaitedViewIsGivenUp(t *testing.T) {
+	i := &instance{node: &Node{cfg: Config{ViewChangeTimeout: time.Second}}, log: &keeper{}}
+	for _, c := range []struct {
+		view, changing uint64
+		still          time.Duration
+		want           uint64
+	}{
+		{view: 1, changing: 0, still: time.Hour, want: 1},
+		{view: 1, changing: 1, still: time.Hour, want: 1},
+		{view: 1, changing: 3, still: 2*time.Second - 1, want: 1},
+		{view: 1, changing: 3, still: 2 * time.Second, want: 3},
+	} {
+		i.log.changing.Store(c.changing)
+		i.still.Store(int64(c.still))
+		if got := i.awaited(c.view); got != c.want {
+			t.Errorf("in view %d, view data sent for %d, still for %v: gives up %d, want %d", c.view, c.changing, c.still, got, c.want)
+		}
+	}
+}
