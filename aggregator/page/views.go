@@ -26,6 +26,59 @@ type views struct {
 	mu   sync.Mutex
 	byID map[string]*device // by site/device
 	bad  uint64
+	// What devices said before they were admitted, by device: a broker lets each write in
+	// its own name alone, so that one cannot take the room of many.
+	early map[string]early
+}
+
+// early is what a device says once, as it connects.
+type early struct {
+	site         string
+	status, info []byte
+	at           time.Time // of the status
+}
+
+const (
+	maxEarly      = 256 // devices
+	maxEarlyBytes = 512 // each status and info
+)
+
+// keepEarly keeps what a device that is not admitted will not say again when it is.
+func (v *views) keepEarly(t wire.Topic, payload []byte, now time.Time) {
+	if t.Class != wire.ClassStatus && t.Class != wire.ClassInfo || len(payload) > maxEarlyBytes {
+		return
+	}
+	e, ok := v.early[t.Device]
+	if !ok && len(v.early) >= maxEarly {
+		return
+	}
+	if e.site != t.Site {
+		e = early{site: t.Site}
+	}
+	if t.Class == wire.ClassStatus {
+		e.status, e.at = slices.Clone(payload), now
+	} else {
+		e.info = slices.Clone(payload)
+	}
+	if v.early == nil {
+		v.early = make(map[string]early)
+	}
+	v.early[t.Device] = e
+}
+
+// takeEarly hands on what was kept. What is malformed is as if it had not been said.
+func (v *views) takeEarly(g *device) {
+	e, ok := v.early[g.ID]
+	delete(v.early, g.ID)
+	if !ok || e.site != g.Site {
+		return
+	}
+	if e.status != nil && readStatus(g, e.status, e.at) != nil {
+		v.bad++
+	}
+	if e.info != nil && readInfo(&g.Generator, e.info) != nil {
+		v.bad++
+	}
 }
 
 // A device is what one says of itself. Its gate counts as what sight says.
@@ -57,6 +110,7 @@ func (v *views) take(m mqtt.Message, now time.Time, known func(site, device stri
 		return false, t, fmt.Errorf("%s: %d bytes, at most %d", m.Topic, len(m.Payload), wire.MaxViewBytes)
 	}
 	if !known(t.Site, t.Device) {
+		v.keepEarly(t, m.Payload, now)
 		return false, t, fmt.Errorf("%s: %w", m.Topic, errUnknown)
 	}
 	if v.byID == nil {
@@ -68,6 +122,8 @@ func (v *views) take(m mqtt.Message, now time.Time, known func(site, device stri
 		g = *old
 	} else if len(v.byID) >= maxGenerators {
 		return false, t, fmt.Errorf("%s: %d devices are shown already", m.Topic, maxGenerators)
+	} else {
+		v.takeEarly(&g)
 	}
 	switch {
 	case t.Class == wire.ClassStatus:

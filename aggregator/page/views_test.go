@@ -235,3 +235,48 @@ func BenchmarkListThousand(b *testing.B) {
 		}
 	}
 }
+
+// A device is often started before the centre has admitted it. What it says once, as it
+// connects, is not said again, so that it is kept until then: of few devices, one site
+// each, and it shows no device that is not admitted.
+func TestWhatWasSaidBeforeAdmission(t *testing.T) {
+	var v views
+	now := time.Date(2026, 1, 1, 0, 1, 0, 0, time.UTC)
+	admitted := false
+	known := func(site, device string) bool { return admitted && site == "farm" }
+	say := func(topic, payload string) {
+		t.Helper()
+		_, _, err := v.take(mqtt.Message{Topic: "fairwatt/v1/" + topic, Payload: []byte(payload)}, now, known)
+		if (err == nil) != (admitted && strings.HasPrefix(topic, "farm/")) {
+			t.Errorf("%s: %v", topic, err)
+		}
+	}
+	say("farm/pv-3/info", `{"schema":"info/1","contactor":"K1"}`)
+	say("farm/pv-3/status", "online")
+	say("farm/pv-4/status", "online")
+	say("farm/pv-4/status", "offline")
+	say("farm/pv-5/status", "online")
+	say("elsewhere/pv-5/status", "online")
+	say("farm/pv-6/status", strings.Repeat("x", maxEarlyBytes+1))
+	if len(v.list(now, "", time.Time{})) != 0 {
+		t.Fatal("a device is shown that is not admitted")
+	}
+	admitted = true
+	for _, id := range []string{"pv-3", "pv-4", "pv-5", "pv-6"} {
+		say("farm/"+id+"/gate", strings.Replace(gateJSON, "BLOCKED", "OPEN", 1))
+	}
+	for i, want := range []struct{ online, state, contactor string }{
+		{"online", "OPEN", "K1"}, {"offline", "OFFLINE", ""}, {"unknown", "UNKNOWN", ""}, {"unknown", "UNKNOWN", ""},
+	} {
+		if g := v.list(now, "", time.Time{})[i]; g.Online != want.online || g.State != want.state || g.Contactor != want.contactor {
+			t.Errorf("%s: %s, %s, %q, want %+v", g.ID, g.Online, g.State, g.Contactor, want)
+		}
+	}
+	admitted = false
+	for i := range 2 * maxEarly {
+		say(fmt.Sprintf("farm/new-%d/status", i), "online")
+	}
+	if len(v.early) != maxEarly {
+		t.Errorf("%d devices that are not admitted are kept, at most %d", len(v.early), maxEarly)
+	}
+}
