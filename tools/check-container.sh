@@ -59,6 +59,7 @@ umount -l /sys/fs/cgroup 2>/dev/null || true
 mount -t cgroup2 none /sys/fs/cgroup 2>/dev/null || { echo "no cgroup2 can be mounted" >"$work/why"; exit 77; }
 pod() { podman --root "$work/storage" --runroot "$work/run" --tmpdir "$work/tmp" --storage-driver vfs --cgroup-manager cgroupfs --events-backend none "$@"; }
 fail() {
+	curl -s 127.0.0.1:8080/api/v1/snapshot | jq -c "[.generators[] | del(.history, .values)], .trades[-2:]" | cut -c1-3000 >&2
 	echo "check-container: $*" >&2
 	for name in ${2:-broker da-1 mc-1 register-pv-1 pv-1 house-1}; do echo "--- $name" && pod logs --tail 5 "$name" 2>&1 | cut -c1-300; done >&2
 	exit 1
