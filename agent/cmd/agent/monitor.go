@@ -15,12 +15,14 @@ import (
 
 	"fairwatt/agent"
 	"fairwatt/agent/view"
+	"fairwatt/proto/brief"
 	"fairwatt/proto/mqtt"
+	"fairwatt/proto/seal"
 	"fairwatt/proto/wire"
 )
 
 func monitorCommand() *cobra.Command {
-	var url, ca, cert, key string
+	var url, ca, cert, key, site string
 	cmd := &cobra.Command{
 		Use:   "monitor --mqtt URL",
 		Short: "Show gates, hazards and alerts of every agent, live",
@@ -28,20 +30,28 @@ func monitorCommand() *cobra.Command {
 table on a terminal, one line an event otherwise. A gate whose message has
 expired, or whose agent is offline, counts as closed whatever it says; so does
 every gate while the broker is not there. It waits for a broker that is away,
-and says what it waits for.`,
-		Example: "  agent monitor --mqtt tcp://127.0.0.1:1883",
-		Args:    noArgs,
+and says what it waits for.
+
+With --site it asks for one site alone. NATS refuses a certificate of one site
+that asks for more; Mosquitto hands out what it may read.`,
+		Example: `  agent monitor --mqtt tcp://127.0.0.1:1883
+  agent monitor --mqtt tls://mqtt.example.org:8883 --ca ca.crt --cert tls.crt --key tls.key --site harbour`,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if site != "" && !seal.ValidName(site) {
+				return usageError{brief.Errorf("monitor: --site %q: use 1 to 64 of a-z, 0-9 and -", site)}
+			}
 			var why lastWarning
 			pipe, err := watchPipe(url, ca, cert, key, slog.New(&why))
 			if err != nil {
 				return err
 			}
-			m := &monitor{url: url, out: cmd.OutOrStdout(), table: isTerminal(cmd.OutOrStdout()), why: &why, fleet: view.NewFleet()}
+			m := &monitor{url: url, site: site, out: cmd.OutOrStdout(), table: isTerminal(cmd.OutOrStdout()), why: &why, fleet: view.NewFleet()}
 			return m.run(cmd.Context(), pipe)
 		},
 	}
 	watchFlags(cmd, &url, &ca, &cert, &key)
+	cmd.Flags().StringVar(&site, "site", "", "only this site, as with a certificate of one")
 	return cmd
 }
 
@@ -125,6 +135,7 @@ func (l *lastWarning) String() string {
 // A monitor is a run of agent monitor.
 type monitor struct {
 	url   string
+	site  string // or empty: all
 	out   io.Writer
 	table bool
 	why   *lastWarning
@@ -136,7 +147,11 @@ func (w *monitor) run(ctx context.Context, pipe mqtt.Pipe) error {
 	messages, up := make(chan mqtt.Message, 256), make(chan struct{}, 1)
 	// Not all below a device: a broker may grant a viewer only what it may read.
 	for _, class := range wire.DeviceShows {
-		pipe.Subscribe(wire.EveryDevice(class), func(m mqtt.Message) {
+		filter := wire.EveryDevice(class)
+		if w.site != "" { // a broker may refuse a filter that is wider than a right
+			filter = wire.Topics{Site: w.site, Device: "+"}.Of(class)
+		}
+		pipe.Subscribe(filter, func(m mqtt.Message) {
 			select {
 			case messages <- m:
 			case <-ctx.Done():

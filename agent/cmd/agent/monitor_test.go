@@ -11,6 +11,7 @@ import (
 
 	"fairwatt/agent/view"
 	"fairwatt/proto/mqtt"
+	"fairwatt/proto/mqtt/mqtttest"
 	"fairwatt/proto/wire"
 )
 
@@ -72,6 +73,62 @@ func TestMonitorSaysWhatItWaitsFor(t *testing.T) {
 	if err := <-done; err != nil {
 		t.Error(err)
 	}
+}
+
+// With a site the monitor asks for what a certificate of that site may read, and no more:
+// NATS refuses a wider filter whole.
+func TestMonitorOfASite(t *testing.T) {
+	var broker mqtttest.Broker
+	pipe := &asked{Pipe: broker.Pipe(mqtt.Will{})}
+	var out logBuffer
+	m := &monitor{url: "tcp://b", site: "farm-1", out: &out, why: &lastWarning{}, fleet: view.NewFleet()}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- m.run(ctx, pipe) }()
+	agent := broker.Pipe(mqtt.Will{})
+	if err := agent.Open(); err != nil {
+		t.Fatal(err)
+	}
+	for _, site := range []string{"farm-2", "farm-1"} { // in order: what the second brings came after the first
+		if err := agent.Publish(ctx, "fairwatt/v1/"+site+"/pv-1/gate", 1, true, gateJSON("BLOCKED", 1, time.Now())); err != nil {
+			t.Fatal(err)
+		}
+	}
+	eventually(t, "the gate of farm-1", func() bool { return strings.Contains(out.String(), "farm-1/pv-1  gate BLOCKED") })
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	if strings.Contains(out.String(), "farm-2") {
+		t.Errorf("another site is shown:\n%s", out.String())
+	}
+	if len(pipe.filters) != len(wire.DeviceShows) {
+		t.Errorf("%q, want one for each of %q", pipe.filters, wire.DeviceShows)
+	}
+	for _, f := range pipe.filters {
+		if !strings.HasPrefix(f, "fairwatt/v1/farm-1/+/") {
+			t.Errorf("it asks for %s", f)
+		}
+	}
+}
+
+func TestMonitorOfABadSite(t *testing.T) {
+	cmd := monitorCommand()
+	cmd.SetArgs([]string{"--mqtt", "tcp://127.0.0.1:1", "--site", "+"})
+	if err := cmd.ExecuteContext(t.Context()); err == nil || !strings.Contains(err.Error(), `--site "+"`) {
+		t.Errorf("a site with a wildcard: %v", err)
+	}
+}
+
+// asked remembers the filters.
+type asked struct {
+	mqtt.Pipe
+	filters []string // written before Open, read after the end
+}
+
+func (a *asked) Subscribe(filter string, handle func(mqtt.Message)) {
+	a.filters = append(a.filters, filter)
+	a.Pipe.Subscribe(filter, handle)
 }
 
 // The table shows what counts, and never an old OPEN.
