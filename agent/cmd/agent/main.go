@@ -6,6 +6,7 @@ package main
 import (
 	"crypto/sha256"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"time"
@@ -13,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"fairwatt/model/nnet"
+	"fairwatt/proto/brief"
 )
 
 func rootCommand() *cobra.Command {
@@ -39,6 +41,18 @@ a residual-current device, a grid protection relay or a lightning warning.`,
 // logger writes to stderr; JSON goes to stdout only.
 func logger(level slog.Level) *slog.Logger {
 	return slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level}))
+}
+
+// formatted writes a log of a running agent in the form that --log-format asks for.
+func formatted(w io.Writer, level slog.Level, format string) (*slog.Logger, error) {
+	options := &slog.HandlerOptions{Level: level}
+	switch format {
+	case "text":
+		return slog.New(slog.NewTextHandler(w, options)), nil
+	case "json":
+		return slog.New(slog.NewJSONHandler(w, options)), nil
+	}
+	return nil, usageError{brief.Errorf("--log-format %q: text or json", format)}
 }
 
 // withNetwork adds what is known of the hazard network in this binary.

@@ -23,7 +23,7 @@ import (
 )
 
 func runCommand() *cobra.Command {
-	var path, level string
+	var path, level, format string
 	cmd := &cobra.Command{
 		Use:   "run --config FILE",
 		Short: "Run the agent",
@@ -40,15 +40,20 @@ see. The gate always starts closed.`,
 			if err := l.UnmarshalText([]byte(level)); err != nil {
 				return usageError{fmt.Errorf("--log %q: use debug, info, warn or error", level)}
 			}
+			log, err := formatted(os.Stderr, l, format)
+			if err != nil {
+				return err
+			}
 			cfg, err := agent.LoadConfig(path)
 			if err != nil {
 				return err
 			}
-			return runAgent(cmd.Context(), cfg, logger(l))
+			return runAgent(cmd.Context(), cfg, log)
 		},
 	}
 	cmd.Flags().StringVar(&path, "config", "", "configuration file (required)")
 	cmd.Flags().StringVar(&level, "log", "info", "log level: debug, info, warn, error")
+	cmd.Flags().StringVar(&format, "log-format", "text", "form of the log on stderr: text or json")
 	return cmd
 }
 
