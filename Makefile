@@ -24,10 +24,10 @@ comma  := ,
 empty  :=
 TOOL   := go tool -modfile=$(CURDIR)/tools/go.mod
 
-.PHONY: help build run test race long simulate soak bench mutate verify proto arm deb kernel train evaluate clean
+.PHONY: help build run test race long simulate soak bench bench-anchor mutate verify proto arm deb kernel train evaluate clean
 
 help: ## list the targets
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## build the four programs into bin/
 	$(BUILD) -o bin/ ./agent/cmd/agent ./aggregator/cmd/aggregator ./model/cmd/model ./firmware-sim
@@ -64,6 +64,12 @@ bench: build arm ## measure speed and memory: a table, and build/bench.json (BEN
 	$(BUILD) $(STRIP) $(SMALL) -tags lite -o build/agent-lite ./agent/cmd/agent
 	cd tools && go build -o ../build/benchtable ./benchtable
 	build/benchtable --soak $(BENCH_SOAK) --out build/bench.json
+
+bench-anchor: ## measure CometBFT v1.0.1 and four data aggregators beside each other (RECORDS=20000)
+	@mkdir -p build
+	go test -c -o build/anchor.test ./aggregator
+	cd tools/cometbft && go build -o ../../build/cometbft . && go test ./...
+	build/cometbft --records $(or $(RECORDS),20000)
 
 # How many mutants of each package `make mutate` tries, drawn with a fixed seed; 0 tries all, which takes the better part of an hour.
 MUTANTS ?= 250
