@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"fairwatt/aggregator"
+	"fairwatt/aggregator/ledger"
 	"fairwatt/aggregator/ledger/ledgertest"
 	"fairwatt/aggregator/mc"
 	"fairwatt/aggregator/peer"
@@ -29,8 +30,10 @@ func BenchmarkAnchor(b *testing.B) {
 		inFlight = 100_000
 	}
 	const senders = 40
-	w := newTown(b, ledgertest.Genesis(4, senders, 0))
-	w.secureLinks(b)
+	g := ledgertest.Genesis(4, senders, 0)
+	listeners := listenFor(b, g)
+	w := newTown(b, g)
+	w.secureLinks(b, listeners)
 	w.startAll()
 	next := 0
 	measure(b, w, senders, inFlight, perS, 1, func(ctx context.Context, _ int, sealed [][]byte) error {
@@ -41,21 +44,28 @@ func BenchmarkAnchor(b *testing.B) {
 	b.ReportMetric(float64(w.da("da-1").Stats().ViewChanges), "view_changes")
 }
 
+// listenFor opens a listener on loopback for each data aggregator and writes its
+// address into the genesis, which the others go by.
+func listenFor(b *testing.B, g *ledger.Genesis) map[string]net.Listener {
+	b.Helper()
+	listeners := map[string]net.Listener{}
+	for i := range g.Aggregators {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			b.Fatal(err)
+		}
+		listeners[g.Aggregators[i].ID], g.Aggregators[i].Address = l, l.Addr().String()
+	}
+	return listeners
+}
+
 // secureLinks makes the links TCP on loopback with mutual TLS.
-func (w *town) secureLinks(b *testing.B) {
+func (w *town) secureLinks(b *testing.B, listeners map[string]net.Listener) {
 	b.Helper()
 	now := time.Now()
 	authority, err := mc.NewAuthority("bench", now)
 	if err != nil {
 		b.Fatal(err)
-	}
-	listeners, addresses := map[string]net.Listener{}, map[string]string{}
-	for _, da := range w.g.DAs() {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			b.Fatal(err)
-		}
-		listeners[da.ID], addresses[da.ID] = l, l.Addr().String()
 	}
 	w.link = func(id string, _ aggregator.Link) aggregator.Link {
 		cert, err := authority.IssueTLS(id, mc.RoleDA, nil, now)
@@ -63,9 +73,9 @@ func (w *town) secureLinks(b *testing.B) {
 			b.Fatal(err)
 		}
 		others := map[string]string{}
-		for other, address := range addresses {
-			if other != id {
-				others[other] = address
+		for _, other := range w.g.DAs() {
+			if other.ID != id {
+				others[other.ID] = other.Address
 			}
 		}
 		link, err := peer.NewGRPC(peer.Config{Self: id, Listener: listeners[id], Peers: others, TLS: mc.PeerTLS(cert, authority.Pool())})
