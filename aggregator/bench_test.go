@@ -127,7 +127,8 @@ func (f *finality) block(cb *fairwattpb.CertifiedBlock) error {
 	defer f.mu.Unlock()
 	for _, sealed := range block.GetRecords() {
 		id := seal.ID(sealed)
-		if f.seen[id]++; f.seen[id] < f.das {
+		// A new leader may put a record into a block once more: the rules refuse it there.
+		if f.seen[id]++; f.seen[id] != f.das {
 			continue
 		}
 		f.took = append(f.took, float64(now.Sub(f.at[id]).Microseconds())/1000)

@@ -46,6 +46,9 @@ func (i *instance) SendConsensus(target uint64, m *protos.Message) {
 		}
 		return
 	}
+	if vc := m.GetViewChange(); vc != nil && i.past(vc.GetNextView()) {
+		return
+	}
 	if m.GetViewData() != nil {
 		m = i.yielding(m)
 	}
@@ -57,6 +60,17 @@ func (i *instance) SendConsensus(target uint64, m *protos.Message) {
 		return
 	}
 	i.sendTo(target, m)
+}
+
+// past notes a view that the library wishes for, and reports whether it has wished for
+// a higher one: then it wishes again, to all, at each wish of one that it takes to lag.
+// Two members that have not heard of each other's newest wish would answer one another
+// so without an end, and each answer goes to all. Who lags is helped by [instance.wished].
+func (i *instance) past(view uint64) bool {
+	i.sendMu.Lock()
+	defer i.sendMu.Unlock()
+	i.wish = max(i.wish, view)
+	return view < i.wish
 }
 
 // sendTo sends a message straight to a member.

@@ -71,6 +71,7 @@ type instance struct {
 	sentMsg  *protos.Message // the last message broadcast, and its frame
 	sentRaw  []byte
 	sentPP   *protos.Message
+	wish     uint64                // the highest view that the library has wished for
 	votes    map[votePlace]ownVote // of undecided sequences
 	markMu   sync.Mutex
 	marked   mark     // the newest signed

@@ -102,17 +102,17 @@ func TestForestIsSharedOnlyWithoutNews(t *testing.T) {
 	order := []string{"da1", "da2", "da3", "da4"}
 	links := map[string]int{"da1": 2, "da2": 1, "da3": 1, "da4": 1}
 	n := &Node{}
-	first := n.forestOf(testEpoch(1, order, nil, links, 0))
-	if n.forestOf(testEpoch(2, order, nil, links, 10)) != first {
+	first := n.forestOf(testEpoch(2, order, nil, links, 0))
+	if n.forestOf(testEpoch(3, order, nil, links, 10)) != first {
 		t.Error("an epoch without news got new trees")
 	}
-	marked := testEpoch(3, order, nil, links, 20)
+	marked := testEpoch(4, order, nil, links, 20)
 	marked.Failed[3] = true
-	spoiled := testEpoch(3, order, nil, links, 20)
+	spoiled := testEpoch(4, order, nil, links, 20)
 	spoiled.Network.OverheadUs[0][1] = 9000
 	for name, e := range map[string]Epoch{
-		"failure":  testEpoch(3, order[1:], order[:1], links, 20),
-		"order":    testEpoch(3, []string{"da2", "da1", "da3", "da4"}, nil, links, 20),
+		"failure":  testEpoch(4, order[1:], order[:1], links, 20),
+		"order":    testEpoch(4, []string{"da2", "da1", "da3", "da4"}, nil, links, 20),
 		"mark":     marked,
 		"overhead": spoiled,
 	} {

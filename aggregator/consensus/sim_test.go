@@ -76,6 +76,8 @@ type simulation struct {
 	rng     *rand.Rand // of everything else
 	rage    bool       // frames are mistreated and machines die
 	heights map[uint64][32]byte
+	second  time.Time                    // when the counting of frames began
+	frames  map[string]int               // of honest machines since then
 	slow    map[string]time.Duration     // disks, by machine
 	marks   map[string]map[uint64]uint64 // how much an honest member has said, by epoch
 	said    map[string]string            // what an honest member said of a place
@@ -210,7 +212,11 @@ func (s *simulation) boot(m *simNode) {
 	var wg sync.WaitGroup
 	h := handlers(n)
 	receive := h.Frame
-	h.Frame = func(from string, raw []byte) { receive(strings.TrimSuffix(from, "b"), raw) }
+	h.Frame = func(from string, raw []byte) {
+		if !s.storm(from) {
+			receive(strings.TrimSuffix(from, "b"), raw)
+		}
+	}
 	wg.Go(func() {
 		if err := link.Run(ctx, h); err != nil {
 			s.fail("%s: link: %v", m.alias, err)
@@ -441,6 +447,26 @@ func (s *simulation) record(m *simNode) {
 	if err := m.node.Submit(context.Background(), sealed); err != nil && !errors.Is(err, ErrStopped) {
 		s.fail("submit to %s: %v", m.name, err)
 	}
+}
+
+// mostFrames is how many frames one honest machine may send in a second. They send some
+// hundred; those that answer one another without an end send as many as the processor lets
+// them.
+const mostFrames = 20000
+
+// storm counts a frame, and reports whether its sender has gone mad: its frames are then
+// let fall, or the simulation would not end.
+func (s *simulation) storm(from string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if now := time.Now(); now.Sub(s.second) >= time.Second {
+		s.second, s.frames = now, make(map[string]int)
+	}
+	s.frames[from]++
+	if s.frames[from] == mostFrames && !s.evil[strings.TrimSuffix(from, "b")] {
+		s.wrong = append(s.wrong, fmt.Sprintf("%s sent %d frames in a second", from, mostFrames))
+	}
+	return s.frames[from] >= mostFrames
 }
 
 // groups cuts the members into two.

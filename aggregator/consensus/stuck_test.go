@@ -206,3 +206,68 @@ func TestWishesAreAnsweredWithinBounds(t *testing.T) {
 		}
 	})
 }
+
+// Of its own the library answers a wish for a view that it has passed with a wish for
+// that view, to all. Members that did not hear of each other's newest wish would answer
+// one another without an end.
+func TestPassedWishesAreNotSpread(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var again, newest atomic.Int32
+		var alone atomic.Bool
+		c, _ := newIdle(t)
+		var i *instance
+		wish := func(sender, view uint64) {
+			i.bft.HandleMessage(sender, &protos.Message{Content: &protos.Message_ViewChange{ViewChange: &protos.ViewChange{NextView: view}}})
+			synctest.Wait()
+		}
+		c.sieved(func(from, to string, _ *peerpb.Frame, m *protos.Message) bool {
+			if vc := m.GetViewChange(); from == "da3" && vc != nil {
+				if vc.GetNextView() == 3 {
+					newest.Add(1)
+				} else if newest.Load() > 0 {
+					again.Add(1)
+				}
+			}
+			return !alone.Load() || from != "da3" && to != "da3"
+		})
+		c.stop("da3")
+		c.start("da3")
+		c.untilVoting("da3")
+		i = c.node("da3").instance()
+		alone.Store(true)
+		for view := uint64(1); view <= 2; view++ {
+			wish(1, view)
+			wish(2, view)
+		}
+		complain(i.bft, 2)
+		synctest.Wait()
+		for range 100 {
+			wish(1, 2)
+		}
+		if newest.Load() == 0 || again.Load() > 0 {
+			t.Errorf("wished %d times for view 3, and %d times for an earlier one after that", newest.Load(), again.Load())
+		}
+	})
+}
+
+// A node that has waited long for a new view gives that one up, not the view before:
+// the library takes a complaint about an older view than it is at for an old one.
+func TestAwaitedViewIsGivenUp(t *testing.T) {
+	i := &instance{node: &Node{cfg: Config{ViewChangeTimeout: time.Second}}, log: &keeper{}}
+	for _, c := range []struct {
+		view, changing uint64
+		still          time.Duration
+		want           uint64
+	}{
+		{view: 1, changing: 0, still: time.Hour, want: 1},
+		{view: 1, changing: 1, still: time.Hour, want: 1},
+		{view: 1, changing: 3, still: 2*time.Second - 1, want: 1},
+		{view: 1, changing: 3, still: 2 * time.Second, want: 3},
+	} {
+		i.log.changing.Store(c.changing)
+		i.still.Store(int64(c.still))
+		if got := i.awaited(c.view); got != c.want {
+			t.Errorf("in view %d, view data sent for %d, still for %v: gives up %d, want %d", c.view, c.changing, c.still, got, c.want)
+		}
+	}
+}

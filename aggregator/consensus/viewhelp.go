@@ -52,7 +52,7 @@ func (i *instance) wished(sender uint64, vc *protos.ViewChange) {
 	}
 	i.keepMu.Unlock()
 	if help {
-		i.SendConsensus(sender, &protos.Message{Content: &protos.Message_ViewChange{ViewChange: &protos.ViewChange{NextView: next}}})
+		i.sendTo(sender, &protos.Message{Content: &protos.Message_ViewChange{ViewChange: &protos.ViewChange{NextView: next}}})
 	}
 	i.prove(sender, now)
 	at := max(view, i.log.changing.Load())

@@ -191,12 +191,24 @@ const calmAfter = 20
 // node that suspects alone stays useful.
 func (n *Node) giveUp(i *instance, why string) {
 	view := i.view.Load()
-	if i.leader(view) == i.self {
+	at := i.awaited(view)
+	if at == view && i.leader(view) == i.self {
 		return
 	}
 	n.count.complaints.Add(1)
-	n.log.Warn("giving the leader up", "epoch", i.epoch.Number, "view", view, "leader", i.name(i.leader(view)), "why", why)
-	complain(i.bft, view)
+	n.log.Warn("giving the leader up", "epoch", i.epoch.Number, "view", at, "leader", i.name(i.leader(at)), "why", why)
+	complain(i.bft, at)
+}
+
+// awaited is the view that a complaint is about: the one that this node is in, or the one
+// that it has sent view data for and that has not come for a while. The library has a
+// timer for that. But the complaint that the timer makes is dropped while two others
+// wait, and then the timer is spent: complaints about the view before count as old there.
+func (i *instance) awaited(view uint64) uint64 {
+	if changing := i.log.changing.Load(); changing > view && time.Duration(i.still.Load()) >= 2*i.node.cfg.ViewChangeTimeout {
+		return changing
+	}
+	return view
 }
 
 // complain does not wait: the library may hold its lock for a while.

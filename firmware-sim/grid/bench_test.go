@@ -253,7 +253,7 @@ func (l *load) block(cb *fairwattpb.CertifiedBlock) error {
 	for _, sealed := range records {
 		id := seal.ID(sealed)
 		at, ours := l.sealed[id]
-		if l.seen[id]++; !ours || l.seen[id] < l.das {
+		if l.seen[id]++; !ours || l.seen[id] != l.das { // a new leader may put it into a block once more
 			continue
 		}
 		l.tookMs = append(l.tookMs, float64(now.Sub(at).Microseconds())/1000)

@@ -304,7 +304,11 @@ func (a *agent) waitFor(da string) {
 func (a *agent) hearsItsOwner(dir string, port int) {
 	a.t.Helper()
 	heard := make(chan string, 8)
-	a.token(a.client.Subscribe("fairwatt/v1/harbour/pv-1/cmd/#", 1, func(_ paho.Client, m paho.Message) { heard <- string(m.Payload()) }))
+	a.token(a.client.Subscribe("fairwatt/v1/harbour/pv-1/cmd/#", 1, func(_ paho.Client, m paho.Message) {
+		if m.Topic() != "fairwatt/v1/harbour/pv-1/cmd/result" { // it hears its own answer, too, in any order
+			heard <- string(m.Payload())
+		}
+	}))
 	// What the broker forbids it acknowledges, and passes on to no one.
 	a.token(a.client.Publish("fairwatt/v1/harbour/pv-1/cmd/ack", 1, false, "by the device"))
 	own := filepath.Join(dir, "ada")
