@@ -24,7 +24,7 @@ comma  := ,
 empty  :=
 TOOL   := go tool -modfile=$(CURDIR)/tools/go.mod
 
-.PHONY: help build run test race long simulate soak bench bench-anchor mutate verify proto arm deb kernel train evaluate clean
+.PHONY: help build run test race long catchup simulate soak bench bench-anchor mutate verify proto arm deb kernel train evaluate clean
 
 help: ## list the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,6 +47,9 @@ race: ## run the tests of the packages with goroutines under the race detector (
 
 long: ## run the tests, the long ones too
 	FAIRWATT_LONG=1 go test -timeout 1800s ./...
+
+catchup: ## measure how long a data aggregator whose folder is deleted takes to catch up (RECORDS=100000)
+	FAIRWATT_RECORDS=$(or $(RECORDS),100000) go test -count=1 -v -timeout 3600s -run '^TestCatchUpRecords$$' ./aggregator
 
 SEEDS ?= 200
 simulate: ## simulate data aggregators, faults and liars by seeds (SEEDS=200)

@@ -71,7 +71,7 @@ func (f *finality) block(b *types.Block) error {
 		if err != nil || i >= len(f.seen) {
 			return fmt.Errorf("block %d holds a transaction that was not sent: %.20q", b.Height, tx)
 		}
-		if f.seen[i]++; f.seen[i] < validators {
+		if f.seen[i]++; f.seen[i] != validators {
 			continue
 		}
 		f.took = append(f.took, float64(now.Sub(f.sent[i]).Microseconds())/1000)
