@@ -24,10 +24,10 @@ comma  := ,
 empty  :=
 TOOL   := go tool -modfile=$(CURDIR)/tools/go.mod
 
-.PHONY: help build run test race long simulate soak bench mutate verify proto arm deb kernel train evaluate clean
+.PHONY: help build run test race long catchup simulate soak bench bench-anchor mutate verify proto arm deb kernel train evaluate clean
 
 help: ## list the targets
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## build the four programs into bin/
 	$(BUILD) -o bin/ ./agent/cmd/agent ./aggregator/cmd/aggregator ./model/cmd/model ./firmware-sim
@@ -48,6 +48,9 @@ race: ## run the tests of the packages with goroutines under the race detector (
 long: ## run the tests, the long ones too
 	FAIRWATT_LONG=1 go test -timeout 1800s ./...
 
+catchup: ## measure how long a data aggregator whose folder is deleted takes to catch up (RECORDS=100000)
+	FAIRWATT_RECORDS=$(or $(RECORDS),100000) go test -count=1 -v -timeout 3600s -run '^TestCatchUpRecords$$' ./aggregator
+
 SEEDS ?= 200
 simulate: ## simulate data aggregators, faults and liars by seeds (SEEDS=200)
 	FAIRWATT_SEEDS=$(SEEDS) go test -count=1 -timeout 7200s -run '^TestSimulation$$' ./aggregator/consensus
@@ -64,6 +67,12 @@ bench: build arm ## measure speed and memory: a table, and build/bench.json (BEN
 	$(BUILD) $(STRIP) $(SMALL) -tags lite -o build/agent-lite ./agent/cmd/agent
 	cd tools && go build -o ../build/benchtable ./benchtable
 	build/benchtable --soak $(BENCH_SOAK) --out build/bench.json
+
+bench-anchor: ## measure CometBFT v1.0.1 and four data aggregators beside each other (RECORDS=20000)
+	@mkdir -p build
+	go test -c -o build/anchor.test ./aggregator
+	cd tools/cometbft && go build -o ../../build/cometbft . && go test ./...
+	build/cometbft --records $(or $(RECORDS),20000)
 
 # How many mutants of each package `make mutate` tries, drawn with a fixed seed; 0 tries all, which takes the better part of an hour.
 MUTANTS ?= 250

@@ -21,7 +21,7 @@ var families = map[string]family{
 	"fairwatt_da_certificate_days_left":             {"gauge", "Days until the TLS certificate ends."},
 	"fairwatt_da_height":                            {"gauge", "Height of the newest block stored."},
 	"fairwatt_da_epoch":                             {"gauge", "Epoch of the agreement."},
-	"fairwatt_da_agreement_view":                    {"gauge", "View of the agreement; each failed accounting node raises it."},
+	"fairwatt_da_agreement_view":                    {"gauge", "View of the agreement; each accounting node that is deposed raises it."},
 	"fairwatt_da_block_timestamp_seconds":           {"gauge", "Time of the newest block, in seconds since 1970."},
 	"fairwatt_da_chain_records_total":               {"counter", "Records in all blocks."},
 	"fairwatt_da_agreement_view_changes_total":      {"counter", "Times that the accounting node was replaced, since the start."},

@@ -160,7 +160,7 @@ func TestPageInABrowser(t *testing.T) {
 		"no block can come: <i>two</i> of three", "2 of 3; a block needs 3", "da-2: block 481; da-3: not heard, 1,234 refused, cut off",
 		"✔ OPEN", "✖ BLOCKED", "? OFFLINE", "… CLEARING", "It counts as blocked: the agent is offline; it last said OPEN, since ", "1 of 4",
 		"t-house-1-41", "hazard hold", "2.491 of 2.500", "da-3 is the root",
-		"da-1 gets blocks from da-2 at 3.1 ms", "failed", "simulated", "refused replayed: 3", "Seaside community – fairwatt", "Live",
+		"da-1 gets blocks from da-2 at 3.1 ms", "deposed", "simulated", "refused replayed: 3", "Seaside community – fairwatt", "Live",
 		"Contactor: none", "What rules have cost since ",
 		"Gusts are strong (W03): closed for 2.5 h, 30 min of them alone; 12.3 kWh not sold, worth 1.48.", "Contactor: GPIO22, feedback GPIO27; on the chain: watched", "X99: a text of an older agent.",
 		"<b>Ada Lovelace</b> acknowledged E12 of", "(key of ada) in block 40", "<b>Bob</b> closed the gate of", ": the roof",

@@ -288,7 +288,7 @@ type Node struct {
 	Disputes  int    `json:"disputes,omitempty"`
 	Probation string `json:"probation,omitempty"` // whom it forwards to beside the tree, to earn trust
 	Root      bool   `json:"root,omitempty"`
-	Failed    bool   `json:"failed,omitempty"` // it led a view that failed in this epoch
+	Failed    bool   `json:"failed,omitempty"` // it was deposed as accounting node in this epoch, and may vote all the same
 	Self      bool   `json:"self,omitempty"`
 }
 

@@ -94,7 +94,7 @@ func (f *fixed) TreeSVG() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return wct.SVG(in, t, map[int]string{0: "root", 1: "this one", 3: "failed"})
+	return wct.SVG(in, t, map[int]string{0: "root", 1: "this one", 3: "deposed"})
 }
 
 func number(v float64) *float64 { return &v }

@@ -60,7 +60,7 @@ func (p *Page) Standing(da string) (*ledger.Standing, bool) {
 	return w, true
 }
 
-// failedIn marks the leaders of views 0..k-1 of an epoch, which have failed in
+// failedIn marks the leaders of views 0..k-1 of an epoch, which were deposed in
 // it, by place in the epoch's order.
 func failedIn(t *consensus.Tree) map[int]bool {
 	failed := make(map[int]bool)
@@ -81,7 +81,7 @@ func (p *Page) TreeSVG() ([]byte, error) {
 			words = append(words, "root")
 		}
 		if failed[k] {
-			words = append(words, "failed")
+			words = append(words, "deposed")
 		}
 		if id == p.cfg.DA {
 			words = append(words, "this one")

@@ -157,7 +157,7 @@ func showStanding(out io.Writer, w *ledger.Standing) error {
 		fmt.Fprintf(t, "found out\tit is in dispute with more than %d others, who cannot all lie\n", w.MaxFaulty)
 	}
 	if w.FailedEpochs > 0 {
-		fmt.Fprintf(t, "failed\tas accounting node; it stands last for %d epochs\n", w.FailedEpochs)
+		fmt.Fprintf(t, "deposed\tas accounting node: it stands last for %d epochs, this one counted, and may vote all the same\n", w.FailedEpochs)
 	}
 	if w.SilentEpochs > 0 {
 		fmt.Fprintf(t, "silent\tit has not reported on the last %d epochs or more\n", w.SilentEpochs)

@@ -219,7 +219,7 @@ function tree(t, c, n) {
 }
 
 function trustRow(n) {
-  const state = n.condemned ? ['bad', 'found out'] : n.disputes ? ['warn', n.disputes === 1 ? '1 dispute' : `${n.disputes} disputes`] : n.probation ? ['warn', `on probation to ${n.probation}`] : n.failed ? ['warn', 'failed'] : ['ok', 'good'];
+  const state = n.condemned ? ['bad', 'found out'] : n.disputes ? ['warn', n.disputes === 1 ? '1 dispute' : `${n.disputes} disputes`] : n.probation ? ['warn', `on probation to ${n.probation}`] : n.failed ? ['warn', 'deposed'] : ['ok', 'good'];
   return el('tr', {},
     el('td', {}, el('a', { href: 'api/v1/tree/why?da=' + encodeURIComponent(n.id), title: 'all that its place in the tree stands on' }, n.id)),
     el('td', { class: 'num' }, ((n.earned_e4 || 0) / 1e4).toFixed(4)),

@@ -30,7 +30,7 @@ function treePicture(tree, epoch, view) {
 
 function describeNode(n, up, us) {
   const from = up ? `gets blocks from ${up} at ${ms(us)}` : n.root ? 'is the root' : 'is not attached';
-  return `${n.id} ${from}, trust ${(n.trust_e4 / 1e4).toFixed(2)}, ${n.links} links${n.failed ? ', failed' : ''}.`;
+  return `${n.id} ${from}, trust ${(n.trust_e4 / 1e4).toFixed(2)}, ${n.links} links${n.failed ? ', deposed' : ''}.`;
 }
 
 function ms(us) {

@@ -185,7 +185,7 @@ function treeInMotion(t) {
     const [x, y] = at.get(n.id);
     return svg('g', { class: n.condemned ? 'node bad' : n.failed ? 'node warn' : n.root ? 'node root' : 'node' }, svg('rect', { x: x - 52, y: y - 18, width: 104, height: 36, rx: 9 }),
       svg('text', { x, y: y - 2, 'text-anchor': 'middle' }, document.createTextNode(n.id)),
-      svg('text', { class: 'w', x, y: y + 12, 'text-anchor': 'middle' }, document.createTextNode((n.root ? 'root' : n.self ? 'this one' : n.failed ? 'failed' : 'trust ' + (n.trust_e4 / 1e4).toFixed(2)))));
+      svg('text', { class: 'w', x, y: y + 12, 'text-anchor': 'middle' }, document.createTextNode((n.root ? 'root' : n.self ? 'this one' : n.failed ? 'deposed' : 'trust ' + (n.trust_e4 / 1e4).toFixed(2)))));
   });
   const dots = svg('g', {});
   const node = svg('svg', { class: 'moving', viewBox: `0 0 ${w} ${h}`, role: 'img', 'aria-label': t.nodes.map(n => describeNode(n, up.has(n.id) && up.get(n.id).parent, up.has(n.id) ? up.get(n.id).overhead_us : undefined)).join(' ') }, ...edges, ...nodes, dots);
