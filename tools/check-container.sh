@@ -64,6 +64,11 @@ fail() {
 	for name in ${2:-broker da-1 mc-1 register-pv-1 pv-1 house-1}; do echo "--- $name" && pod logs --tail 5 "$name" 2>&1 | cut -c1-300; done >&2
 	exit 1
 }
+limits=(--ulimit nofile=1024:1024 --ulimit nproc=4096:4096 --cgroups=disabled --network host --pull never)
+# Whether this machine builds and runs any container; what fails after that is our fault.
+printf 'FROM scratch\nCOPY agent /agent\n' >"$work/Probe"
+{ pod build -q --isolation chroot -f "$work/Probe" -t probe "$work/bin" && pod run --rm "${limits[@]}" --read-only probe /agent --version; } >"$work/said" 2>&1 ||
+	{ echo "no container runs here: $(tail -1 "$work/said")" >"$work/why"; exit 77; }
 for target in agent aggregator simulator; do
 	pod build -q --format docker --isolation chroot -f configs/containers/Containerfile --target "$target" -t "fairwatt-$target" "$work/bin" >"$work/said" 2>&1 ||
 		{ cat "$work/said" >&2; echo "check-container: the image $target is not built" >&2; exit 1; }
@@ -78,8 +83,6 @@ done
 printf 'FROM scratch\nCOPY . /\nENV PATH=/bin\n' >"$work/Mosquitto"
 pod build -q --isolation chroot -f "$work/Mosquitto" -t docker.io/library/eclipse-mosquitto:2.0 "$work/mosquitto" >"$work/said" 2>&1 ||
 	{ cat "$work/said" >&2; echo "check-container: no image of this machine's mosquitto" >&2; exit 1; }
-limits=(--ulimit nofile=1024:1024 --ulimit nproc=4096:4096 --cgroups=disabled --network host --pull never)
-pod run --rm "${limits[@]}" --read-only fairwatt-aggregator --version >"$work/said" 2>&1 || { echo "no container runs here: $(tail -1 "$work/said")" >"$work/why"; exit 77; }
 
 mkfifo "$work/never"
 await() { # await SECONDS WHAT COMMAND...
