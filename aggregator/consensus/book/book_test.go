@@ -357,14 +357,14 @@ func (w *world) vote(t *rapid.T) {
 		}
 		w.give(t, view, w.last+1, Digest(p))
 	}
-	// A crash here loses a signature that has not left.
+	// A crash here loses a signature that has not left. One that the book gave once more
+	// had left before.
 	if rapid.Bool().Draw(t, "crash") {
-		delete(w.votes, [2]uint64{view, w.last + 1})
-		if w.newest.seq == w.last+1 && w.newest.under == view {
-			w.newest.seq = 0
-		}
-		if !fresh {
-			w.give(t, view, w.last+1, Digest(p)) // it had left before
+		if fresh {
+			delete(w.votes, [2]uint64{view, w.last + 1})
+			if w.newest.seq == w.last+1 && w.newest.under == view {
+				w.newest.seq = 0
+			}
 		}
 		w.crash(t)
 		return
