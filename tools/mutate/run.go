@@ -189,11 +189,14 @@ func (b *binary) run(ctx context.Context, names []string, limit limits, env ...s
 	began := time.Now()
 	err = cmd.Run()
 	r := result{took: time.Since(began), tail: string(out.bytes)}
+	spent := false // its time of a processor: the kernel has ended it
 	if p := cmd.ProcessState; p != nil {
 		r.cpu = p.UserTime() + p.SystemTime()
+		status, is := p.Sys().(syscall.WaitStatus)
+		spent = is && status.Signaled() && (status.Signal() == syscall.SIGKILL || status.Signal() == syscall.SIGXCPU)
 	}
 	switch {
-	case ctx.Err() != nil || err != nil && r.cpu >= time.Duration(seconds)*time.Second*9/10: // the two are not counted by one clock
+	case ctx.Err() != nil || spent:
 		r.end = hung
 	case err != nil:
 		r.end = failed
