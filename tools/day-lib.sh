@@ -36,11 +36,17 @@ stop() {
 	wait "$pid" 2>/dev/null || true
 }
 
-# ends NAME SECONDS: a process that start began ends by itself.
-ends() {
-	local pid=${pids[$1]}
+# may_end NAME: from here on a process that start began may end by itself, at any time.
+may_end() {
+	leaving[$1]=${pids[$1]}
 	unset "pids[$1]"
+}
+
+# ends NAME SECONDS: a process that may end has ended by itself.
+ends() {
+	local pid=${leaving[$1]}
 	await "$2" "$1 ended by itself" eval "! kill -0 $pid"
+	unset "leaving[$1]"
 	wait "$pid" || true
 }
 
@@ -87,8 +93,8 @@ finish() {
 			grep -v ' \(PUBLISH\|PUBACK\|PINGREQ\|PINGRESP\) ' "$name" | tail -15 | cut -c1-300 >&2 || true
 		done
 	fi
-	for pid in "${pids[@]}"; do kill "$pid" 2>/dev/null || true; done
-	for pid in "${pids[@]}"; do wait "$pid" 2>/dev/null || true; done
+	for pid in "${pids[@]}" "${leaving[@]}"; do kill "$pid" 2>/dev/null || true; done
+	for pid in "${pids[@]}" "${leaving[@]}"; do wait "$pid" 2>/dev/null || true; done
 	[ -n "${KEEP:-}" ] && echo "day: the folder is $work" || rm -rf "$work"
 	[ "$1" = 0 ] && printf '\nday: all %d steps passed in %d s\n' "$steps" $((SECONDS - began))
 	exit "$1"

@@ -16,7 +16,7 @@ for program in agent aggregator firmware-sim; do
 	[ -x "bin/$program" ] || { echo "day: bin/$program is not there: run make build" >&2; exit 1; }
 done
 work=$(mktemp -d)
-declare -A pids=()
+declare -A pids=() leaving=()
 began=$SECONDS
 . tools/day-lib.sh
 trap 'finish $?' EXIT
@@ -224,6 +224,7 @@ start da-5 aggregator da --config da-5/da.yaml
 new=http://127.0.0.1:$((port + 16))
 await 120 "da-5 votes" shown '.agreement.voting and .agreement.members == 5' "$new"
 run aggregator mc retire "${centre[@]}" --id da-2
+may_end da-2
 saw "it leaves when the epoch ends: after 100 blocks, or when a member asks"
 
 step "Lose a disk: da-3 begins with an empty folder and its keys, and asks for the epoch's end"
