@@ -29,8 +29,7 @@ func (x *execution) nextSpan() {
 	if x.params.EpochMs == 0 {
 		return
 	}
-	was, _ := x.bytes(keyEpochEnds)
-	ends, err := spanEnds(was)
+	ends, err := spanEnds(x.bytes(keyEpochEnds))
 	if err != nil {
 		x.fail(keyEpochEnds, err)
 		return
@@ -41,8 +40,8 @@ func (x *execution) nextSpan() {
 	x.putBytes(deadlineKey(ends, dueEpoch, strconv.FormatUint(x.meta.Epoch, 10)), nil)
 }
 
-func spanEnds(b []byte) (int64, error) {
-	if len(b) != 8 {
+func spanEnds(b []byte, ok bool) (int64, error) {
+	if !ok || len(b) != 8 {
 		return 0, fmt.Errorf("end of the epoch: %d bytes, want 8", len(b))
 	}
 	return int64(binary.BigEndian.Uint64(b)), nil
@@ -60,7 +59,6 @@ func (s *State) HalfOver(nowMs int64) bool {
 	if p.EpochMs == 0 {
 		return false
 	}
-	at, _ := s.tree.get(keyEpochEnds)
-	ends, err := spanEnds(at)
+	ends, err := spanEnds(s.tree.get(keyEpochEnds))
 	return err == nil && nowMs >= ends-p.EpochMs/2
 }
