@@ -55,8 +55,6 @@ func (x *execution) sweep() {
 			x.caseOver(id, deadlineMs)
 		case dueDeposit:
 			x.lapse(id, deadlineMs)
-		case dueEpoch:
-			x.endsEpoch = true
 		case dueWithdrawal:
 			x.comesBack(id, deadlineMs)
 		}

@@ -71,8 +71,6 @@ var genesisRules = []struct {
 	{func(g genesis) { g.OverheadUs[2][1] = math.MaxInt32 + 1 }, "overhead_us[2][1]: "},
 	{func(g genesis) { g.OverheadUs[2][2] = 1 }, "overhead_us[2][2]: 1"},
 
-	{func(g genesis) { g.Params.EpochMs = 59_999 }, "params: epoch_ms: 59999"},
-	{func(g genesis) { g.Params.EpochMs = 60_000 }, ""},
 	{func(g genesis) { g.Params.Trust = "" }, ""},
 	{func(g genesis) { g.Params.Trust = "hearsay" }, `params: trust: "hearsay"`},
 
@@ -132,7 +130,6 @@ func TestParamsHaveLimits(t *testing.T) {
 		"trade_cap_wh": {1, ledger.MaxEnergyWh}, "pair_cap_wh": {1, ledger.MaxEnergyWh}, "charge_e4": {2_000, 10_000}, // from the fine on
 		"fine_e4": {0, 2_500}, "list_below_e6": {0, 1_000_000}, "list_ms": {1, year}, "verdict_ms": {1, year},
 		"min_lot_wh": {1, ledger.MaxEnergyWh}, "max_sweep": {1, 100_000}, "max_requests": {1, 100_000},
-		"epoch_ms": {0, year},
 	}
 	for _, field := range reflect.VisibleFields(reflect.TypeFor[ledger.Params]()) {
 		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")

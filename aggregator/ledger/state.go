@@ -83,7 +83,7 @@ func NewState(g *Genesis) (*State, error) {
 		}
 		add(p)
 	}
-	entries = append(append(entries, g.meterEntries()...), g.firstSpan()...)
+	entries = append(entries, g.meterEntries()...)
 	if err := s.load(entries); err != nil {
 		return nil, err
 	}

@@ -54,7 +54,6 @@ func Genesis(das, sellers, buyers int) *ledger.Genesis {
 		Centres: []ledger.Centre{{ID: Centre, PublicKey: PublicKey(Centre)}},
 		Members: []ledger.Member{},
 	}
-	g.Params.EpochMs = 0 // these chains begin in 2023, also those that run by the clock of today
 	for i := range das {
 		id := fmt.Sprintf("da-%d", i+1)
 		links := 1
