@@ -150,6 +150,9 @@ func (w *town) start(id string) {
 	ctx, cancel := context.WithCancel(context.Background())
 	run := &running{ended: make(chan struct{})}
 	da, opened := w.build(id, nil)
+	w.mu.Lock()
+	w.das[id], w.runs[id] = da, run
+	w.mu.Unlock()
 	go func() {
 		defer close(run.ended)
 		for {
@@ -164,9 +167,6 @@ func (w *town) start(id string) {
 			w.mu.Unlock()
 		}
 	}()
-	w.mu.Lock()
-	w.das[id], w.runs[id] = da, run
-	w.mu.Unlock()
 	w.stop[id] = func() error { cancel(); <-run.ended; return run.err }
 	<-opened
 }
