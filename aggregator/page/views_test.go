@@ -257,7 +257,7 @@ func TestWhatWasSaidBeforeAdmission(t *testing.T) {
 	say("farm/pv-4/status", "offline")
 	say("farm/pv-5/status", "online")
 	say("elsewhere/pv-5/status", "online")
-	say("farm/pv-6/status", strings.Repeat("x", maxEarlyBytes+1))
+	say("farm/pv-6/info", `{"schema":"info/1","contactor":"K1"}`+strings.Repeat(" ", maxEarlyBytes)) // too long to be kept
 	if len(v.list(now, "", time.Time{})) != 0 {
 		t.Fatal("a device is shown that is not admitted")
 	}
