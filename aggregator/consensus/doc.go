@@ -109,6 +109,11 @@
 // that most have prepared. A leader that equivocates and falls silent thereby stops
 // every view. Such a member leaves its block out of its view data (yield.go).
 //
+// In a view change the library also answers a wish for a view that it has passed with
+// the same wish, to all, which two members can go on with for ever: such answers are not
+// sent (bind.go). And it can lose the complaint of its own timer, and then waits for a
+// view that does not come: the watchdog gives that one up (watchdog.go).
+//
 // The library also goes back on its word: package book says where. A vote or
 // view data that would break a promise is not signed; where the library can take
 // no refusal, the instance ends, and the next one starts from the book.
