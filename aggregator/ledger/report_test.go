@@ -28,6 +28,7 @@ type council struct {
 	*world
 	ids     []string
 	reports map[string]map[string]*fairwattpb.Seen
+	links   map[string]uint32 // that each says to have; 0: as the genesis says
 
 	height   uint64 // of the tree below
 	parent   map[string]string
@@ -41,7 +42,7 @@ func newCouncil(t testing.TB, das int, change func(*ledger.Genesis)) *council {
 			change(g)
 		}
 	})
-	c := &council{world: w, reports: map[string]map[string]*fairwattpb.Seen{}}
+	c := &council{world: w, reports: map[string]map[string]*fairwattpb.Seen{}, links: map[string]uint32{}}
 	for _, da := range w.Genesis.DAs() {
 		c.ids = append(c.ids, da.ID)
 	}
@@ -82,6 +83,7 @@ func (c *council) end() {
 	var sealed [][]byte
 	for _, id := range slices.Sorted(maps.Keys(c.reports)) {
 		r := report(c.State.Epoch())
+		r.GetReport().Links = c.links[id]
 		for _, of := range slices.Sorted(maps.Keys(c.reports[id])) {
 			r.GetReport().Seen = append(r.GetReport().Seen, c.reports[id][of])
 		}
