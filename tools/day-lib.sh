@@ -71,10 +71,11 @@ shown() { curl -sf "${2:-$page}/api/v1/snapshot" | jq -e "$1"; }
 
 listens() { (: <"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 
-# free_ports N: sets port to the first of N that no one listens on.
+# free_ports N: sets port to the first of N that no one listens on, below those that
+# outgoing connections are given: such a one is taken while its server is down.
 free_ports() {
 	local p
-	for port in $(seq $((20000 + $$ % 20000)) "$1" 60000); do
+	for port in $(seq $((10000 + $$ % 20000)) "$1" 32700); do
 		for p in $(seq "$port" $((port + $1 - 1))); do
 			listens "$p" && continue 2
 		done

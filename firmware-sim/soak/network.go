@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	"fairwatt/proto/loopback"
 )
 
 // A Network puts each data aggregator into a network namespace of its own, behind an
@@ -112,7 +114,7 @@ func run(args ...string) error {
 // address is where a data aggregator listens.
 func (s *soak) address(k int) (string, error) {
 	if s.spaces == nil {
-		return freeAddress()
+		return loopback.FreeAddress()
 	}
 	return net.JoinHostPort(subnet(k, 2), memberPort), nil
 }

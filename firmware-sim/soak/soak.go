@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -188,14 +187,6 @@ func (s *soak) foundProcesses(specs []mc.DASpec) ([]*forwarder, error) {
 
 // hostile is which data aggregator lies.
 func (s *soak) hostile() int { return int(s.cfg.Seed) % s.cfg.DAs }
-
-func freeAddress() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", fmt.Errorf("find a free port: %w", err)
-	}
-	return l.Addr().String(), l.Close()
-}
 
 // play runs processes, load and deeds, and ends them in that order.
 func (s *soak) play(ctx context.Context) error {

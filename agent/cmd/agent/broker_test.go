@@ -28,6 +28,7 @@ import (
 	"fairwatt/firmware-sim/board"
 	"fairwatt/model"
 	"fairwatt/proto/fairwattpb"
+	"fairwatt/proto/loopback"
 	"fairwatt/proto/mqtt"
 	"fairwatt/proto/seal"
 )
@@ -160,12 +161,11 @@ func eventually(t *testing.T, what string, done func() bool) {
 // freeAddr is an address that no one listens on.
 func freeAddr(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	addr, err := loopback.FreeAddress()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	return l.Addr().String()
+	return addr
 }
 
 // A watcher keeps what it saw on fairwatt/#.

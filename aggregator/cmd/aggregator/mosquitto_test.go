@@ -21,30 +21,18 @@ import (
 
 	"fairwatt/aggregator/mc"
 	"fairwatt/proto/fairwattpb"
+	"fairwatt/proto/loopback"
 	"fairwatt/proto/seal"
 )
 
 // freePorts returns a port from which n are free.
 func freePorts(t *testing.T, n int) int {
 	t.Helper()
-	for port := 21000 + os.Getpid()%20000; port < 60000; port += n {
-		free := true
-		for i := range n {
-			l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port+i))
-			if err != nil {
-				free = false
-				break
-			}
-			if err := l.Close(); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if free {
-			return port
-		}
+	port, err := loopback.FreePorts(n)
+	if err != nil {
+		t.Fatal(err)
 	}
-	t.Fatal("no free ports")
-	return 0
+	return port
 }
 
 // command runs the program and fails the test unless it succeeds.
