@@ -80,7 +80,9 @@ type instance struct {
 	kept     map[keptKey]*protos.Message
 	bundles  bundles
 	wishes   wishes
-	told     map[uint64]told // of blocks under way, by member
+	proofs   proofs
+	told     map[uint64]told  // of blocks under way, by member
+	early    map[uint64]early // by member
 	wants    map[guard.Place]*want
 	verified sync.Map // proposal hash -> struct{}: blocks the application accepted
 
@@ -134,7 +136,7 @@ func (n *Node) open(ctx context.Context, epoch Epoch, entered bool, r *Resumptio
 		node: n, epoch: epoch, key: n.cfg.signer(epoch), forest: n.forestOf(epoch), ids: make(map[string]uint64), queues: make(map[string]chan *peerpb.Frame), large: make(map[string]chan struct{}),
 		votes: make(map[votePlace]ownVote), kept: make(map[keptKey]*protos.Message), wants: make(map[guard.Place]*want),
 		wishes: wishes{view: make(map[uint64]uint64), helped: make(map[uint64]time.Time), answers: make(map[uint64]int), proved: make(map[uint64]time.Time)},
-		told:   make(map[uint64]told), bundles: newBundles(),
+		told:   make(map[uint64]told), early: make(map[uint64]early), bundles: newBundles(),
 		ended: make(chan struct{}), turnstile: lockup.NewTurnstile(), seat: guard.Guard{
 			ChainID: n.cfg.ChainID, Self: n.cfg.Self, Keys: n.cfg.keysOf(epoch), BlockBytes: n.cfg.blockBytes(), Epoch: epoch.Number, Running: true, Order: epoch.Order,
 			Held: n.cfg.Held,
@@ -471,6 +473,9 @@ func (i *instance) handle(from string, f *peerpb.Frame) {
 	}
 	if nv := m.GetNewView(); nv != nil {
 		i.offer(nv)
+	}
+	if i.waits(sender, m) {
+		return
 	}
 	i.keep(sender, m)
 	i.expectBlock(sender, m)

@@ -129,6 +129,9 @@ func (w *watcher) tick(now time.Time) {
 // tend looks after the running instance.
 func (w *watcher) tend(i *instance, now time.Time) {
 	n := w.node
+	for sender, m := range i.arrived() {
+		i.work.Go(func() { i.feed(sender, m) })
+	}
 	led := w.ledSince(i, now)
 	quiet := w.sign.past(max(n.progress.Load(), i.viewFrom.Load()), w.fair.now)
 	i.still.Store(int64(quiet))
