@@ -271,3 +271,45 @@ func TestAwaitedViewIsGivenUp(t *testing.T) {
 		}
 	}
 }
+
+// Some members at a time send the new view to one that has missed it, and all have their
+// turn within some seconds.
+func TestProofsTakeTurns(t *testing.T) {
+	for _, n := range []int{4, 7, 50, 200} {
+		i := &instance{epoch: Epoch{Order: make([]string, n)}}
+		for sender := uint64(1); sender <= uint64(n); sender += 3 {
+			all, begin := make(map[uint64]bool), time.Unix(1_700_000_000, 0)
+			for s := range (n + proveMost - 1) / proveMost {
+				at := 0
+				for i.self = 1; i.self <= uint64(n); i.self++ {
+					if i.turn(sender, begin.Add(time.Duration(s)*proveEvery)) {
+						at++
+						all[i.self] = true
+					}
+				}
+				if at != min(n, proveMost) {
+					t.Fatalf("%d members: %d send to %d in second %d, want %d", n, at, sender, s, min(n, proveMost))
+				}
+			}
+			if len(all) != n {
+				t.Errorf("%d members: the turn of %d came for sending to %d", n, len(all), sender)
+			}
+		}
+	}
+}
+
+// A new view that gained nothing is looked at again after a while: it may gain later.
+func TestProofsAreNotLookedAtTwice(t *testing.T) {
+	var p proofs
+	one, other, now := [32]byte{1}, [32]byte{2}, time.Unix(1_700_000_000, 0)
+	if p.known(one, now) {
+		t.Fatal("known before it was noted")
+	}
+	p.note(one)
+	if !p.known(one, now.Add(proveEvery-1)) || p.known(other, now) {
+		t.Error("the one is not known, or the other is")
+	}
+	if p.known(one, now.Add(proveEvery)) {
+		t.Error("known for longer than the others wait")
+	}
+}

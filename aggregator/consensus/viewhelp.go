@@ -1,8 +1,10 @@
 package consensus
 
 import (
+	"crypto/sha256"
 	"errors"
 	"slices"
+	"sync"
 	"time"
 
 	"fairwatt/aggregator/consensus/guard"
@@ -98,8 +100,20 @@ func (i *instance) resume() {
 // tells then can speak for ever against what the others took there. So it gets the
 // new view from any member that has it.
 
-// proveEvery bounds how often one member gets it.
-const proveEvery = time.Second
+// proveEvery bounds how often one member gets it from this node, proveMost from how many
+// in that time: with fifty members it has some hundred kilobytes. They take turns, so
+// that a liar's turn passes.
+const (
+	proveEvery = time.Second
+	proveMost  = 6
+)
+
+// turn tells whether it is this node's to send a member the new view.
+func (i *instance) turn(sender uint64, now time.Time) bool {
+	n := i.n()
+	first := uint64(now.UnixNano()/int64(proveEvery)) * proveMost
+	return (i.self+n-sender%n+n-first%n)%n < proveMost
+}
 
 // offer is a new view that the library may enter, and the sequence that comes next.
 type offer struct {
@@ -140,7 +154,7 @@ func (i *instance) newView(view uint64) ([]byte, uint64) {
 // prove sends a member that wishes for views, while no block comes, the new view of
 // the view that this node is in. A view that has just begun may be on its way there.
 func (i *instance) prove(sender uint64, now time.Time) {
-	if time.Duration(i.still.Load()) < i.node.cfg.ViewChangeTimeout {
+	if time.Duration(i.still.Load()) < i.node.cfg.ViewChangeTimeout || !i.turn(sender, now) {
 		return
 	}
 	raw := i.log.proof()
@@ -161,9 +175,38 @@ func (i *instance) prove(sender uint64, now time.Time) {
 // errOverruled ends an instance that was shown a new view which it had missed.
 var errOverruled = errors.New("a new view was missed")
 
+// proofs remembers for proveEvery which new views were looked at and gained nothing. The
+// others send the same one, and each of its entries has as many signatures as a block.
+// What does not hold is not remembered. What gains nothing now may gain later.
+type proofs struct {
+	mu   sync.Mutex
+	from time.Time
+	seen map[[sha256.Size]byte]bool
+}
+
+// known tells whether a new view was noted not long ago.
+func (p *proofs) known(digest [sha256.Size]byte, now time.Time) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if now.Sub(p.from) >= proveEvery {
+		p.from, p.seen = now, make(map[[sha256.Size]byte]bool)
+	}
+	return p.seen[digest]
+}
+
+func (p *proofs) note(digest [sha256.Size]byte) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.seen[digest] = true
+}
+
 // takeProof enters a view by what a quorum has signed. The library cannot be told:
 // it begins again with what the book makes of it.
 func (i *instance) takeProof(raw []byte) error {
+	digest := sha256.Sum256(raw)
+	if i.proofs.known(digest, time.Now()) {
+		return nil
+	}
 	nv := &protos.NewView{}
 	if err := proto.Unmarshal(raw, nv); err != nil {
 		return guard.Refused("malformed", "new view: %v", err)
@@ -176,6 +219,7 @@ func (i *instance) takeProof(raw []byte) error {
 	if err != nil {
 		return err
 	}
+	i.proofs.note(digest)
 	if entered {
 		i.node.log.Info("a new view was missed", "epoch", i.epoch.Number, "view", p.View, "seq", p.Seq)
 		i.finish(errOverruled)
