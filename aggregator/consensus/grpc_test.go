@@ -19,6 +19,7 @@ import (
 
 	"fairwatt/aggregator/peer"
 	"fairwatt/aggregator/peer/peertest"
+	"fairwatt/aggregator/wct"
 	"fairwatt/proto/fairwattpb"
 
 	"google.golang.org/protobuf/proto"
@@ -184,8 +185,11 @@ func BenchmarkMembers(b *testing.B) {
 func benchmark(b *testing.B, n int, over string, rate int) {
 	c := newCluster(b, n, 100, peer.MemoryConfig{Seed: 1, MinDelay: 200 * time.Microsecond, MaxDelay: time.Millisecond})
 	c.wall = true
-	c.wait = 4 * time.Minute // beside other work
+	c.wait = 8 * time.Minute // beside other work
 	c.links(4)
+	for _, app := range c.apps {
+		app.epoch.Tree = wct.WCT // or one machine builds the trees of all members, each its own
+	}
 	for name, app := range c.apps {
 		f, err := os.Create(filepath.Join(c.dirs[name], "chain"))
 		if err != nil {

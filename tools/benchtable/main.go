@@ -204,10 +204,10 @@ func (p plan) others(ctx context.Context, part func(name string, measure func() 
 
 // benchmarks runs one suite and returns its rows.
 func benchmarks(ctx context.Context, s suite) ([]figure, error) {
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, 18*time.Minute)
 	defer cancel()
 	var stdout bytes.Buffer
-	cmd := exec.CommandContext(ctx, "go", "test", "-run", "^$", "-bench", s.bench, "-benchtime", s.benchtime, "-timeout", "4m", s.pkg)
+	cmd := exec.CommandContext(ctx, "go", "test", "-run", "^$", "-bench", s.bench, "-benchtime", s.benchtime, "-timeout", "17m", s.pkg)
 	cmd.Stdout, cmd.Stderr = &stdout, os.Stderr
 	if err := cmd.Run(); err != nil {
 		return nil, fmt.Errorf("benchmarks of %s: %w\n%s", s.pkg, err, stdout.String())
