@@ -103,7 +103,9 @@
 // and what it tells then can keep three members of four from ever ending a view
 // change. While no block comes, members therefore hand on the new view by which they
 // came to where they are. It carries the signatures of a quorum, so it proves what it
-// overrules, and the log keeps it until a block is decided (viewhelp.go).
+// overrules, and the log keeps it until a block is decided (viewhelp.go). A few members
+// at a time do that. The library also drops view data and a new view that come before it
+// has come so far itself, and they are said once: they wait (early.go).
 //
 // The library counts a block that one member took and no one prepared against another
 // that most have prepared. A leader that equivocates and falls silent thereby stops
