@@ -144,3 +144,20 @@ func TestFloodOfOnePeer(t *testing.T) {
 		flood.Wait()
 	})
 }
+
+// Whatever of a frame can be large counts: a peer may have a thousand small ones waiting,
+// and four large ones.
+func TestLargeFrames(t *testing.T) {
+	b := make([]byte, largeBytes+1)
+	for name, of := range map[string]func(b []byte) *peerpb.Frame{
+		"message": func(b []byte) *peerpb.Frame { return &peerpb.Frame{Body: &peerpb.Frame_Message{Message: b}} },
+		"relay": func(b []byte) *peerpb.Frame {
+			return &peerpb.Frame{Body: &peerpb.Frame_Relay{Relay: &peerpb.Relay{Message: b}}}
+		},
+		"new view": func(b []byte) *peerpb.Frame { return &peerpb.Frame{Body: &peerpb.Frame_NewView{NewView: b}} },
+	} {
+		if !isLarge(of(b)) || isLarge(of(b[:largeBytes])) {
+			t.Errorf("%s: large at %d bytes %v, at %d %v", name, len(b), isLarge(of(b)), largeBytes, isLarge(of(b[:largeBytes])))
+		}
+	}
+}

@@ -400,7 +400,7 @@ const (
 )
 
 func isLarge(f *peerpb.Frame) bool {
-	return len(f.GetMessage())+len(f.GetRelay().GetMessage()) > largeBytes
+	return len(f.GetMessage())+len(f.GetRelay().GetMessage())+len(f.GetNewView()) > largeBytes
 }
 
 func (i *instance) serve(from string, q chan *peerpb.Frame) {
