@@ -90,7 +90,7 @@ func (i *instance) encode(m *protos.Message) []byte {
 		return nil
 	}
 	f := &peerpb.Frame{Epoch: i.epoch.Number, Body: &peerpb.Frame_Message{Message: raw}}
-	if m.GetCommit() != nil || m.GetViewData() != nil {
+	if m.GetPrepare() != nil || m.GetCommit() != nil || m.GetViewData() != nil {
 		f.Mark = i.mark()
 	}
 	i.sentMsg, i.sentRaw = m, i.node.frame(f)

@@ -193,11 +193,7 @@ type outgoing struct {
 func (i *instance) carry(all []outgoing) {
 	n := i.node
 	for _, o := range all {
-		f := &peerpb.Frame{Epoch: i.epoch.Number, Body: &peerpb.Frame_Bundle{Bundle: o.bundle}}
-		if o.bundle.GetCommit() {
-			f.Mark = i.mark()
-		}
-		frame := n.frame(f)
+		frame := n.frame(&peerpb.Frame{Epoch: i.epoch.Number, Mark: i.mark(), Body: &peerpb.Frame_Bundle{Bundle: o.bundle}})
 		for _, to := range o.to {
 			n.count.bundles.Add(1)
 			n.send(to, frame)

@@ -70,7 +70,7 @@
 //
 // A member votes in an epoch if it knows all that it has said there: its log goes
 // on, or it saw the end of the epoch before. Each entry of the log has a number, and
-// the newest number goes, signed, with the votes (said.go). The others keep it and
+// the newest number goes, signed, with blocks and votes (said.go). The others keep it and
 // tell it to a member that starts or comes with less. So a log put back from a backup
 // is known as old, by one honest member; what was said in the last 100 ms and
 // reached no one is not known. Without a whole log a member asks for the end of the

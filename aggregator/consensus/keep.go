@@ -115,7 +115,7 @@ func (n *Node) resendBlock(i *instance, view, seq uint64) {
 	if b == nil {
 		return
 	}
-	frame := n.frame(&peerpb.Frame{Epoch: i.epoch.Number, Body: &peerpb.Frame_Relay{Relay: b.relay}})
+	frame := n.frame(&peerpb.Frame{Epoch: i.epoch.Number, Mark: i.mark(), Body: &peerpb.Frame_Relay{Relay: b.relay}})
 	for _, da := range i.epoch.Order {
 		n.send(da, frame)
 	}

@@ -3,6 +3,7 @@ package consensus
 import (
 	"os"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -414,5 +415,64 @@ func TestRoundCountsOnce(t *testing.T) {
 		c.startAll()
 		c.submit("da2", 100)
 		c.allDecided(c.names...)
+	})
+}
+
+// What a block or a prepare tells of how much its member has said counts where nothing
+// else of it came through: put back as it was before, the member does not make another
+// block for that place, nor prepares one.
+func TestABlockTellsOfAnOldFolder(t *testing.T) {
+	for da, says := range map[string]func(f *peerpb.Frame, m *protos.Message) bool{
+		"da1": func(f *peerpb.Frame, _ *protos.Message) bool { return f.GetRelay() != nil },
+		"da4": func(_ *peerpb.Frame, m *protos.Message) bool { return m.GetPrepare() != nil },
+	} {
+		t.Run(da, func(t *testing.T) { synctest.Test(t, func(t *testing.T) { testTellsOfAnOldFolder(t, da, says) }) })
+	}
+}
+
+func testTellsOfAnOldFolder(t *testing.T, da string, says func(f *peerpb.Frame, m *protos.Message) bool) {
+	c := newCluster(t, 4, 100_000, lan)
+	var alone, said atomic.Bool
+	c.sieved(func(from, _ string, f *peerpb.Frame, m *protos.Message) bool {
+		if from != da || !alone.Load() {
+			return true
+		}
+		said.Store(said.Load() || says(f, m))
+		return says(f, m)
+	})
+	c.apps[da].noRejoin = true
+	c.startAll()
+	c.submit("da1", 100)
+	c.allDecided(c.names...)
+	c.stop(da)
+	old, now := tempDir(t), c.apps[da]
+	if err := os.CopyFS(old, os.DirFS(c.dirs[da])); err != nil {
+		t.Fatal(err)
+	}
+	c.start(da)
+	c.untilVoting(da)
+	c.until("da1 to lead", func() bool { return c.node(da).Stats().Leader == "da1" })
+	time.Sleep(200 * time.Millisecond) // what it has said until now is known
+	alone.Store(true)
+	c.submit("da1", 100)
+	c.until("a word of it", said.Load)
+	height := len(now.blocks)
+	c.stop(da)
+	c.dirs[da] = old
+	alone.Store(false)
+	c.apps[da] = newFakeApp(c.pubs, c.names, now.links, now.every)
+	c.apps[da].self, c.apps[da].noRejoin = da, true
+	for _, cb := range now.blocks[:min(1, height)] {
+		if _, err := c.apps[da].Commit(cb); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c.start(da)
+	c.until("it to follow", func() bool {
+		s := c.node(da).Stats()
+		if s.Voting {
+			t.Fatal("it votes")
+		}
+		return strings.Contains(s.Following, "others know of")
 	})
 }

@@ -82,7 +82,8 @@ func (i *instance) originate(m *protos.Message) {
 	relay := &peerpb.Relay{Seal: sealed, Message: raw}
 	key := guard.Place{Epoch: i.epoch.Number, View: pp.GetView(), Seq: pp.GetSeq()}
 	n.blocks.add(key, &relayed{relay: relay, hash: hash, digest: guard.Digest(pp), msg: m})
-	frame := n.frame(&peerpb.Frame{Epoch: i.epoch.Number, Body: &peerpb.Frame_Relay{Relay: relay}})
+	// A block is said as a vote is: who gets it knows that.
+	frame := n.frame(&peerpb.Frame{Epoch: i.epoch.Number, Mark: i.mark(), Body: &peerpb.Frame_Relay{Relay: relay}})
 	for _, to := range i.tree(pp.GetView()).receivers(n.cfg.Self) {
 		n.count.relaysSent.Add(1)
 		n.send(to, frame)
