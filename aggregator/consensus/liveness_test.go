@@ -11,6 +11,9 @@ import (
 
 	"fairwatt/aggregator/consensus/guard"
 	"fairwatt/proto/fairwattpb"
+	"fairwatt/proto/peerpb"
+
+	protos "github.com/hyperledger-labs/SmartBFT/smartbftprotos"
 )
 
 // twisted is an application that proposes what the test wants.
@@ -249,6 +252,10 @@ func (h hanging) Commit(*fairwattpb.CertifiedBlock) (Decision, error) {
 func TestDiskFailsDuringAViewChange(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCluster(t, 4, 1000, lan)
+		// What has decisions to check waits for the application's lock, and time stands still.
+		c.sieved(func(_, to string, _ *peerpb.Frame, m *protos.Message) bool {
+			return to != "da4" || m.GetViewData() == nil && m.GetNewView() == nil
+		})
 		c.start("da1", "da2", "da3")
 		app := hanging{c.apps["da4"], make(chan struct{}), make(chan struct{})}
 		n, done := c.runWith("da4", app)
