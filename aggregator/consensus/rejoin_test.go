@@ -59,6 +59,20 @@ func TestPeersKnowAnOldFolder(t *testing.T) {
 	}
 }
 
+// putBack gives a member that is down an old folder, and blocks up to a height. It does
+// not ask for the end of the epoch.
+func (c *cluster) putBack(da, old string, height uint64) {
+	c.t.Helper()
+	now := c.apps[da]
+	c.dirs[da], c.apps[da] = old, newFakeApp(c.pubs, c.names, now.links, now.every)
+	c.apps[da].self, c.apps[da].noRejoin = da, true
+	for _, cb := range now.blocks[:height] {
+		if _, err := c.apps[da].Commit(cb); err != nil {
+			c.t.Fatal(err)
+		}
+	}
+}
+
 func testPeersKnow(t *testing.T, later uint64) {
 	every := uint64(100_000)
 	if later > 0 {
@@ -87,15 +101,7 @@ func testPeersKnow(t *testing.T, later uint64) {
 	decide(5)
 	time.Sleep(200 * time.Millisecond) // its mark comes with its votes, or by the clock
 	c.stop("da4")
-	c.dirs["da4"] = old
-	now := c.apps["da4"]
-	c.apps["da4"] = newFakeApp(c.pubs, c.names, now.links, now.every)
-	c.apps["da4"].self, c.apps["da4"].noRejoin = "da4", true
-	for _, cb := range now.blocks[:height] {
-		if _, err := c.apps["da4"].Commit(cb); err != nil {
-			t.Fatal(err)
-		}
-	}
+	c.putBack("da4", old, height)
 	for range 2 { // what it has once been told, it keeps to
 		c.start("da4")
 		c.until("da4 to follow", func() bool {
@@ -445,7 +451,7 @@ func testTellsOfAnOldFolder(t *testing.T, da string, says func(f *peerpb.Frame, 
 	c.submit("da1", 100)
 	c.allDecided(c.names...)
 	c.stop(da)
-	old, now := tempDir(t), c.apps[da]
+	old := tempDir(t)
 	if err := os.CopyFS(old, os.DirFS(c.dirs[da])); err != nil {
 		t.Fatal(err)
 	}
@@ -456,17 +462,9 @@ func testTellsOfAnOldFolder(t *testing.T, da string, says func(f *peerpb.Frame, 
 	alone.Store(true)
 	c.submit("da1", 100)
 	c.until("a word of it", said.Load)
-	height := len(now.blocks)
 	c.stop(da)
-	c.dirs[da] = old
 	alone.Store(false)
-	c.apps[da] = newFakeApp(c.pubs, c.names, now.links, now.every)
-	c.apps[da].self, c.apps[da].noRejoin = da, true
-	for _, cb := range now.blocks[:min(1, height)] {
-		if _, err := c.apps[da].Commit(cb); err != nil {
-			t.Fatal(err)
-		}
-	}
+	c.putBack(da, old, 1)
 	c.start(da)
 	c.until("it to follow", func() bool {
 		s := c.node(da).Stats()

@@ -16,7 +16,7 @@ import (
 )
 
 // This file finds out that the log is an old one, put back from a backup. A node
-// signs how much it has said ([peerpb.Mark]) and sends that along with its votes.
+// signs how much it has said ([peerpb.Mark]) and sends that along with blocks and votes.
 // The others keep the newest and tell it back. So a single honest one of them
 // suffices, and a liar can prove nothing that the node did not say.
 
