@@ -53,6 +53,7 @@ const (
 	MoveReturned  = "returned" // escrow to wallet
 	MoveBought    = "bought"   // out of the escrow
 	MoveSold      = "sold"     // into the wallet
+	MoveLot       = "lot"      // escrow of a Token to that of another trade paid with it
 	MoveGap       = "gap"      // out of the escrow, into the fund
 	MoveBonded    = "bonded"   // wallet to bond
 	MoveUnbonded  = "unbonded" // bond to wallet
