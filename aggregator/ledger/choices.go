@@ -46,6 +46,9 @@ func (l *limits) pay(p *fairwattpb.Pay) {
 	}
 }
 
+// ReasonGivenBack is the reason of a trade whose Token its buyer gave back.
+const ReasonGivenBack = "the buyer gave the Token back"
+
 // lotID is the id of a Token's trade: the Token's own of the first lot.
 func lotID(token string, lot int) string {
 	if lot == 0 {
@@ -102,7 +105,7 @@ func (x *execution) takeLot(c *choosing, r *fairwattpb.MeterReading) bool {
 				ID: lotID(c.token.ID, n), Buyer: t.Buyer, RequestID: t.RequestID, TokenVolumeWh: c.leftWh,
 				MaxPriceMicroPerKWh: t.MaxPriceMicroPerKWh, OpenedMs: x.timeMs,
 			}
-			x.toLot(c.token, t, amount)
+			x.toLot(c.token, t, o.Seller, amount)
 		}
 		t.Seller, t.OfferID, t.VolumeWh, t.PriceMicroPerKWh = o.Seller, o.ID, volume, o.PriceMicroPerKWh
 		t.PayID = string(x.record.ID[:])
@@ -124,11 +127,11 @@ func (x *execution) takeLot(c *choosing, r *fairwattpb.MeterReading) bool {
 }
 
 // toLot moves money of a Token into another trade that is paid with it.
-func (x *execution) toLot(token, t *Trade, amountMicro int64) {
+func (x *execution) toLot(token, t *Trade, seller string, amountMicro int64) {
 	token.EscrowMicro -= amountMicro
 	t.EscrowMicro += amountMicro
-	x.move(Move{Who: t.Buyer, What: MoveLot, Trade: token.ID, EscrowMicro: -amountMicro})
-	x.move(Move{Who: t.Buyer, What: MoveLot, Trade: t.ID, EscrowMicro: amountMicro})
+	x.move(Move{Who: t.Buyer, What: MoveLot, Trade: token.ID, Other: seller, EscrowMicro: -amountMicro})
+	x.move(Move{Who: t.Buyer, What: MoveLot, Trade: t.ID, Other: seller, EscrowMicro: amountMicro})
 }
 
 // choose pays by choices: each meter of the buyer that is free measures one lot, and what
@@ -171,6 +174,11 @@ func (x *execution) choose(t *Trade, p *fairwattpb.Pay) *Refusal {
 	for _, lot := range c.lots {
 		x.turn(lot, wire.StatusPaid, reason, x.timeMs+x.params.StartByMs)
 		x.put(keyTrade+lot.ID, lot)
+		text := fmt.Sprintf("%d Wh at %d micro/kWh", lot.VolumeWh, lot.PriceMicroPerKWh)
+		if reason != "" {
+			text += "; " + reason
+		}
+		x.step(Step{Who: lot.Buyer, Other: lot.Seller, Kind: StepChose, Trade: lot.ID, AmountMicro: lot.EscrowMicro, Text: text})
 	}
 	return nil
 }
@@ -193,7 +201,7 @@ func (x *execution) release(buyer string, b *fairwattpb.Release) *Refusal {
 	}
 	x.letGo(t)
 	x.giveBack(t, t.EscrowMicro)
-	x.turn(t, wire.StatusRefunded, "the buyer gave the Token back", 0)
+	x.turn(t, wire.StatusRefunded, ReasonGivenBack, 0)
 	x.put(keyTrade+t.ID, t)
 	return nil
 }

@@ -199,6 +199,10 @@ func TestALotIsToldToBothSides(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if s := st.Steps(); len(s) != 1 || s[0].Kind != ledger.StepChose || s[0].Who != buyer || s[0].Other != seller || s[0].AmountMicro != 100_000 ||
+		s[0].Text != "500 Wh at 200000 micro/kWh" {
+		t.Errorf("the history says %+v", s)
+	}
 	told := make(map[string]*fairwattpb.Lot)
 	for _, n := range st.Notices() {
 		told[n.To] = n.Trade.GetLot()

@@ -25,6 +25,7 @@ const (
 	StepFound    = "found"     // two arbiters found
 	StepClosed   = "closed"    // a case ended without a verdict
 	StepGranted  = "granted"   // money of the fund
+	StepChose    = "chose"     // paid by choices: the other side, what for, and who was passed over
 )
 
 // A Step is one thing that happened to a participant's credit, bond, fines or listing.
