@@ -331,3 +331,22 @@ func (w *world) mustToken(id string) string {
 	}
 	return open[0].ID
 }
+
+// What is forgotten by now does not count in a quote, though no one has looked at the
+// account since.
+func TestAQuoteHasTheCreditOfItsTime(t *testing.T) {
+	w := answering(t, ledgertest.Robust)
+	w.sells(seller, 1000, 200_000)
+	tok := w.token(buyer, 1000, 200_000).Token.TokenId
+	w.must(buyer, chosen(tok, "buyer-1-meter", choice(seller, 200_000, 1000)))
+	w.must(seller, started(tok, "seller-1-meter", w.attests(seller)))
+	w.must(seller, billed(w.tradeIs(tok, wire.StatusDelivering), "seller-1-meter", 1000))
+	w.must(buyer, confirmed(tok, "buyer-1-meter", 1000))
+	w.wait(w.Genesis.Params.CreditPeriodMs)
+	w.sells(seller, 1000, 200_000)
+	then, _ := w.State.Account(seller)
+	now, _, _ := w.State.AccountAt(seller, w.State.TimeMs())
+	if got := w.token("buyer-2", 500, 200_000).Quotes[0].CreditE6; got != now.CreditE6 || got >= then.CreditE6 {
+		t.Errorf("quoted is a credit of %d, it was %d and is %d", got, then.CreditE6, now.CreditE6)
+	}
+}

@@ -452,3 +452,74 @@ func TestTheOrderOfIndependentPaymentsDoesNotMatter(t *testing.T) {
 		t.Error("the state depends on the order")
 	}
 }
+
+// A payment names choices or one offer, and nothing of the one beside the other.
+func TestChoicesStandAlone(t *testing.T) {
+	w := answering(t, nil)
+	for name, change := range map[string]func(*fairwattpb.Pay){
+		"offer_id": func(p *fairwattpb.Pay) { p.OfferId = "o" }, "seller": func(p *fairwattpb.Pay) { p.Seller = seller },
+		"volume_wh": func(p *fairwattpb.Pay) { p.VolumeWh = 1 }, "price": func(p *fairwattpb.Pay) { p.PriceMicroPerKwh = 1 },
+		"amount": func(p *fairwattpb.Pay) { p.AmountMicro = 1 },
+	} {
+		r := chosen("token-1", "m", choice(seller, 1, 1))
+		change(r.GetPay())
+		if _, err := w.State.CheckRecord(w.sealed(buyer, 9, r)); err == nil || !strings.HasPrefix(err.Error(), "malformed: offer_id: ") {
+			t.Errorf("%s beside choices: %v", name, err)
+		}
+	}
+}
+
+// A lot costs a millionth at least, as any trade.
+func TestALotCostsSomething(t *testing.T) {
+	for price, taken := range map[int64]bool{1: false, 2: true} {
+		w := answering(t, nil)
+		w.sells(seller, 500, price)
+		tok := w.token(buyer, 500, 1000).Token.TokenId
+		if code := w.send(buyer, chosen(tok, "buyer-1-meter", choice(seller, price, 500))); (code == "") != taken {
+			t.Errorf("500 Wh at %d micro/kWh: %q", price, code)
+		}
+	}
+}
+
+// The second lot is what the first has left of the Token.
+func TestLotsTogetherAreNoMoreThanTheToken(t *testing.T) {
+	w := answering(t, nil)
+	w.sells("seller-1", 300, 200_000)
+	w.sells("seller-2", 300, 200_000)
+	tok := w.token(buyer, 500, 200_000).Token.TokenId
+	w.must(buyer, twice(chosen(tok, "buyer-1-meter", choice("seller-1", 200_000, 300), choice("seller-2", 200_000, 300)), "buyer-1-meter-2"))
+	if got := w.tradeIs(tok+".2", wire.StatusPaid); got.VolumeWh != 200 || got.TokenVolumeWh != 200 {
+		t.Errorf("the second lot is %d Wh of %d", got.VolumeWh, got.TokenVolumeWh)
+	}
+}
+
+// A wrong reading refuses the payment, and only one that is looked at.
+func TestAWrongReadingRefusesThePayment(t *testing.T) {
+	w := answering(t, nil)
+	w.sells(seller, 500, 200_000)
+	tok := w.token(buyer, 500, 200_000).Token.TokenId
+	one := choice(seller, 200_000, 500)
+	if code := w.send(buyer, twice(chosen(tok, "buyer-2-meter", one), "buyer-1-meter")); code != wire.CodeMeterNotYours {
+		t.Errorf("another's meter first: %q", code)
+	}
+	w.must(buyer, twice(chosen(tok, "buyer-1-meter", choice(seller, 200_000, 400)), "buyer-2-meter"))
+	w.sells("seller-2", 500, 200_000)
+	tok = w.token("buyer-3", 500, 200_000).Token.TokenId
+	w.must("buyer-3", twice(chosen(tok, "buyer-3-meter", choice("seller-2", 200_000, 500), choice("seller-3", 200_000, 500)), "buyer-2-meter"))
+}
+
+// The end of a trade that was billed does not free a seller that sells the next one.
+func TestAnOlderTradeFreesNoSeller(t *testing.T) {
+	w := answering(t, nil)
+	w.sells(seller, 1000, 200_000)
+	first := w.token(buyer, 300, 300_000).Token.TokenId
+	w.must(buyer, chosen(first, "buyer-1-meter", choice(seller, 200_000, 300)))
+	w.must(seller, started(first, "seller-1-meter", w.attests(seller)))
+	w.must(seller, billed(w.tradeIs(first, wire.StatusDelivering), "seller-1-meter", 300))
+	w.must("buyer-2", chosen(w.token("buyer-2", 300, 300_000).Token.TokenId, "buyer-2-meter", choice(seller, 200_000, 300)))
+	w.must(buyer, confirmed(first, "buyer-1-meter", 300))
+	w.tradeIs(first, wire.StatusSettled)
+	if a := w.answered("buyer-3", w.asks("buyer-3", 300, 300_000)); a != nil {
+		t.Errorf("%v sells two at a time", quoted(a))
+	}
+}

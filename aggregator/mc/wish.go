@@ -27,7 +27,9 @@ func (c *Centre) wishAll(now time.Time) error {
 			delete(c.open, key) // most are answered in their own block
 			continue
 		}
-		waiting = append(waiting, req)
+		if req.ExpiresMs > now.UnixMilli()+payMs { // its Token ends with it
+			waiting = append(waiting, req)
+		}
 	}
 	slices.SortFunc(waiting, func(a, b ledger.Request) int {
 		return cmp.Or(cmp.Compare(a.ExpiresMs, b.ExpiresMs), cmp.Compare(a.Buyer, b.Buyer), cmp.Compare(a.ID, b.ID))

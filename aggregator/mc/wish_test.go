@@ -54,6 +54,23 @@ func TestACentreAsksForTheAnswerToWhatWaits(t *testing.T) {
 	}
 }
 
+// A Token ends with its request, and would hold a seller up that no one has the time to pay.
+func TestACentreAsksNothingForARequestThatIsNearlyOver(t *testing.T) {
+	d := ledgerDesk(t)
+	d.asks("buyer-1", 300_000)
+	end := d.chain.NowMs - 1 + hourMs
+	d.seller("seller-1", 200_000, gateOpen)
+	for _, c := range []struct {
+		leftMs int64
+		want   int
+	}{{payMs, 0}, {payMs + 1, 1}} {
+		d.now, d.changed = time.UnixMilli(end-c.leftMs), true
+		if got := d.answers(); len(got) != c.want {
+			t.Errorf("%d ms before its end it asks for %v", c.leftMs, got)
+		}
+	}
+}
+
 // Of those that would be quoted the same seller first the one that ends first is asked for.
 func TestACentreAsksForOneBuyerASeller(t *testing.T) {
 	d := ledgerDesk(t)
