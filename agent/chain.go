@@ -35,13 +35,15 @@ func (c *Chain) turn(das map[string]ed25519.PublicKey) { c.now.Store(&das) }
 // ChainParams are the genesis parameters that bind an agent. Times are in
 // milliseconds of the wall clock.
 type ChainParams struct {
-	LossE4           int64 `json:"loss_e4"`            // of energy between the two meters
-	RegisterStepWh   int64 `json:"register_step_wh"`   // resolution of a register
-	StartByMs        int64 `json:"start_by_ms"`        // after the payment
-	DeliverByMs      int64 `json:"deliver_by_ms"`      // after the start
-	ResumeByMs       int64 `json:"resume_by_ms"`       // after a hold
-	ConfirmByMs      int64 `json:"confirm_by_ms"`      // after the bill
-	AttestationMaxMs int64 `json:"attestation_max_ms"` // longest validity of an attestation
+	// Answers is "ledger" where the ledger answers requests; else the centre does.
+	Answers          string `json:"answers"`
+	LossE4           int64  `json:"loss_e4"`            // of energy between the two meters
+	RegisterStepWh   int64  `json:"register_step_wh"`   // resolution of a register
+	StartByMs        int64  `json:"start_by_ms"`        // after the payment
+	DeliverByMs      int64  `json:"deliver_by_ms"`      // after the start
+	ResumeByMs       int64  `json:"resume_by_ms"`       // after a hold
+	ConfirmByMs      int64  `json:"confirm_by_ms"`      // after the bill
+	AttestationMaxMs int64  `json:"attestation_max_ms"` // longest validity of an attestation
 }
 
 // maxGenesisBytes bounds the genesis file.

@@ -51,7 +51,7 @@ func (a *Agent) buyerConfig() trade.BuyerConfig {
 		Device: a.cfg.Device, RequestTTLMs: b.RequestTTL.Milliseconds(), RequestEveryMs: b.RequestEvery.Milliseconds(),
 		DisputeAfterMs: p.ConfirmByMs / 2, SettleMs: min(2*a.cfg.Tick.Milliseconds(), 5000), LossE4: p.LossE4, ClassE4: b.MeterClassE4,
 		ToleranceWh: 2 * max(1, p.RegisterStepWh), RetryMs: retryMs,
-		GiveUpMs: p.StartByMs + p.ResumeByMs + p.ConfirmByMs + tradeMaxMs,
+		GiveUpMs: p.StartByMs + p.ResumeByMs + p.ConfirmByMs + tradeMaxMs, ByLedger: p.Answers == answersByLedger,
 	}
 	for _, c := range b.Circuits {
 		cfg.Circuits = append(cfg.Circuits, trade.CircuitConfig{
@@ -60,6 +60,9 @@ func (a *Agent) buyerConfig() trade.BuyerConfig {
 	}
 	return cfg
 }
+
+// answersByLedger is the genesis' name for answers that the ledger makes.
+const answersByLedger = "ledger"
 
 const (
 	retryMs    = 1000                // between attempts at a refused record

@@ -23,6 +23,7 @@ type BuyerConfig struct {
 	ToleranceWh    int64 // pulses that may be cut off at either end
 	RetryMs        int64
 	GiveUpMs       int64 // after a payment; then the trade is forgotten
+	ByLedger       bool  // the chain's ledger answers; a payment names choices
 }
 
 // A CircuitConfig is one circuit with its own meter: one trade at a time.
@@ -67,6 +68,9 @@ type Circuit struct {
 	Quotes      []Candidate       `json:"quotes,omitempty"`
 	Tried       []string          `json:"tried,omitempty"` // offers that refused this token
 	Offer       string            `json:"offer,omitempty"`
+	Seller      string            `json:"seller,omitempty"` // of the lot that the ledger took
+	PriceMicro  int64             `json:"price_micro,omitempty"`
+	Passed      string            `json:"passed,omitempty"`   // which choices it passed over, and why
 	StartWh     int64             `json:"start_wh,omitempty"` // register at the Pay
 	PaidWh      int64             `json:"paid_wh,omitempty"`
 	BilledWh    int64             `json:"billed_wh,omitempty"`
@@ -107,8 +111,13 @@ func (b *Buyer) Step(in BuyerInput) []Action {
 	b.out = nil
 	b.Today.turn(in.Day, in.ClockSynced)
 	for _, v := range in.Outcomes {
+		wanted := false
 		for _, c := range b.Circuits {
+			wanted = b.byLedger(in, v, c) || wanted
 			b.outcome(in, v, c)
+		}
+		if t := v.Trade.GetAnswer().GetToken(); b.cfg.ByLedger && !wanted && t.GetBuyer() == b.cfg.Device {
+			b.release(t.GetTokenId()) // the answer to a request that was given up
 		}
 	}
 	for _, cfg := range b.cfg.Circuits {
@@ -157,9 +166,13 @@ func (b *Buyer) outcome(in BuyerInput, v Outcome, c *Circuit) {
 		if c.Phase != buyPaying || !v.Own || body.Pay.GetTokenId() != c.Token.GetTokenId() {
 			break
 		}
-		if v.Applied {
+		switch {
+		case v.Applied:
+			c.took(v.Trade)
 			c.enter(buyPaid, in.WallMs)
-		} else {
+		case b.cfg.ByLedger:
+			b.giveBack(in, c) // no choice is left: it asks again
+		default:
 			// The token is still ours: another quote may do.
 			c.Tried = append(c.Tried, c.Offer)
 			c.enter(buyChoosing, in.WallMs)
@@ -183,6 +196,7 @@ func (b *Buyer) outcome(in BuyerInput, v Outcome, c *Circuit) {
 	}
 	if n := v.Trade; n != nil && c.Token != nil && n.GetTradeId() == c.Token.GetTokenId() && wire.Ended(n.GetStatus()) {
 		e := ended(v, wire.SideBuy, c.seller(), c.PaidWh, c.price())
+		e.Passed = c.Passed
 		b.out = append(b.out, Action{Ended: e})
 		c.Phase, c.BilledWh = buyBilled, e.EnergyWh
 		b.free(in, c, b.cfg.RequestEveryMs)
@@ -199,8 +213,8 @@ func (c *Circuit) chosen() (out Candidate) {
 	return out
 }
 
-func (c *Circuit) seller() string { return c.chosen().Seller }
-func (c *Circuit) price() int64   { return c.chosen().PriceMicroPerKWh }
+func (c *Circuit) seller() string { return cmp.Or(c.Seller, c.chosen().Seller) }
+func (c *Circuit) price() int64   { return cmp.Or(c.PriceMicro, c.chosen().PriceMicroPerKWh) }
 
 // answered takes the MC's quotes.
 func (b *Buyer) answered(in BuyerInput, c *Circuit, r *fairwattpb.Response) {
@@ -335,10 +349,14 @@ func (b *Buyer) choose(in BuyerInput, cfg CircuitConfig, c *Circuit) {
 		b.free(in, c, 0) // the ledger gives the escrow back
 		return
 	}
+	quotes := b.rank(in.Terms, cfg, c)
+	if b.cfg.ByLedger {
+		b.payByChoices(in, cfg, c, quotes)
+		return
+	}
 	if in.Terms.Stop || in.Terms.DryRun {
 		return // to pay is to begin
 	}
-	quotes := b.rank(in.Terms, cfg, c)
 	if len(quotes) == 0 || quotes[0].Refused != "" || !meterOK || !in.ClockSynced {
 		return // the token's end frees the circuit
 	}

@@ -177,6 +177,7 @@ func (s *Seller) trade(id string) *Sale {
 
 // outcome takes one outcome.
 func (s *Seller) outcome(in SellerInput, v Outcome) {
+	s.lot(in, v)
 	switch body := v.Record.GetBody().(type) {
 	case *fairwattpb.Record_Pay:
 		if v.Applied && v.Height > 0 {

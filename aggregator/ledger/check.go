@@ -144,6 +144,11 @@ func (s *State) decodeRecord(sealed []byte) (*Checked, *Refusal) {
 	if ofMoney(r) && s.genesis.Money == nil {
 		return nil, refuse(wire.CodeNotAllowed, "a %s: the genesis of this chain names no auditors, so money cannot leave it", Kind(r))
 	}
+	if p := &s.genesis.Params; ofLedger(r) && !p.byLedger() {
+		return nil, refuse(wire.CodeNotAllowed, "a %s: this chain's answers are %q, choices and lots belong to %q", Kind(r), p.Answers, AnswersByLedger)
+	} else if r.GetPay() != nil && p.byLedger() && !ofLedger(r) {
+		return nil, refuse(wire.CodeNotAllowed, "a pay of one offer: this chain's answers are %q, a payment names choices", p.Answers)
+	}
 	if r.GetTick() != nil && s.genesis.Params.Settlement == SettleFirst {
 		return nil, refuse(wire.CodeNotAllowed, "a tick: the first rules know none")
 	}
@@ -179,8 +184,10 @@ func ofRobust(r *fairwattpb.Record) bool {
 
 // mayRecord says which role may send which kind.
 func mayRecord(p *Participant, r *fairwattpb.Record) bool {
-	switch r.Body.(type) {
-	case *fairwattpb.Record_Registration, *fairwattpb.Record_Deposit, *fairwattpb.Record_Response,
+	switch b := r.Body.(type) {
+	case *fairwattpb.Record_Response:
+		return p.Centre || p.Buyer && b.Response.Buyer == r.Sender
+	case *fairwattpb.Record_Registration, *fairwattpb.Record_Deposit,
 		*fairwattpb.Record_Reversal, *fairwattpb.Record_Payout,
 		*fairwattpb.Record_MeterRegistration, *fairwattpb.Record_MeterChange, *fairwattpb.Record_MeterRetire:
 		return p.Centre
@@ -205,7 +212,7 @@ func mayRecord(p *Participant, r *fairwattpb.Record) bool {
 	case *fairwattpb.Record_Offer, *fairwattpb.Record_Start, *fairwattpb.Record_Hold,
 		*fairwattpb.Record_Resume, *fairwattpb.Record_Bill:
 		return p.Seller
-	case *fairwattpb.Record_Request, *fairwattpb.Record_Pay, *fairwattpb.Record_Confirm:
+	case *fairwattpb.Record_Request, *fairwattpb.Record_Pay, *fairwattpb.Record_Confirm, *fairwattpb.Record_Release:
 		return p.Buyer
 	}
 	return false
@@ -329,6 +336,7 @@ func validateRecord(r *fairwattpb.Record, signer string) error {
 		l.between("price_micro_per_kwh", b.Offer.PriceMicroPerKwh, 1, MaxPriceMicroPerKWh)
 		l.time("expires_ms", b.Offer.ExpiresMs)
 		l.between("contactor", int64(b.Offer.Contactor), 0, 3)
+		l.between("min_lot_wh", b.Offer.MinLotWh, 0, b.Offer.VolumeWh)
 	case *fairwattpb.Record_Request:
 		l.id("request_id", b.Request.RequestId)
 		l.between("volume_wh", b.Request.VolumeWh, 1, MaxEnergyWh)
@@ -337,13 +345,9 @@ func validateRecord(r *fairwattpb.Record, signer string) error {
 	case *fairwattpb.Record_Response:
 		l.response(b.Response)
 	case *fairwattpb.Record_Pay:
-		l.id("token_id", b.Pay.TokenId)
-		l.id("offer_id", b.Pay.OfferId)
-		l.name("seller", b.Pay.Seller)
-		l.between("volume_wh", b.Pay.VolumeWh, 1, MaxEnergyWh)
-		l.between("price_micro_per_kwh", b.Pay.PriceMicroPerKwh, 1, MaxPriceMicroPerKWh)
-		l.between("amount_micro", b.Pay.AmountMicro, 0, MaxMoneyMicro)
-		l.reading(b.Pay.BuyerReading)
+		l.pay(b.Pay)
+	case *fairwattpb.Record_Release:
+		l.id("token_id", b.Release.TokenId)
 	default:
 		l.delivery(r)
 	}
@@ -440,6 +444,11 @@ func (l *limits) registration(r *fairwattpb.Registration) {
 
 func (l *limits) response(r *fairwattpb.Response) {
 	l.id("request_id", r.RequestId)
+	if r.Buyer != "" {
+		l.name("buyer", r.Buyer)
+		l.check(r.Token == nil && len(r.Quotes) == 0, "buyer", "no Token and no quotes beside it")
+		return
+	}
 	l.check(r.Token != nil, "token", "a Token")
 	if t := r.Token; t != nil {
 		l.id("token.token_id", t.TokenId)

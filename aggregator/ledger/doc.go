@@ -103,6 +103,27 @@
 // always wallets plus escrows plus bonds plus the fund ([State.Totals]), and a block that
 // would break that is none.
 //
+// # Answers and payments
+//
+// Who answers a request stands in the genesis ([Params].Answers). By the paper a centre does: it picks whom
+// it quotes. With [AnswersByLedger] every data aggregator finds the same answer in the state, in the block
+// of the request where that is possible. Refused: a Response with quotes that are compared with the state's. An
+// honest one is late whenever a gate closes between its making and its block, and costs the buyer a
+// round. So a Response only says that a request that waits can be answered, and its buyer may say so as
+// well: who sends it can delay an answer and not shape it. To answer what waits at the end of each block was
+// refused too: a block would look at all that waits, and requests that no one can serve would
+// crowd out the others.
+//
+// The offer that an answer names first is kept for its buyer for some seconds: two that choose the same one would have one of them
+// refused. A buyer that lets its Token lapse keeps none until it has paid again, or names of one person could hold
+// every seller up.
+//
+// A payment names choices ([State.Answerable] tells them beforehand), and the ledger takes the first that can be taken. Each meter
+// of the buyer measures one lot; several lots on one meter were refused, since a seller that delivers nothing could then be
+// borne out by the energy of another. What is left goes back in the same block, so no Token
+// outlives a payment, and there are no versions of one that could be renewed (R23); a Token that is not used is given
+// back by a Release. A seller that was paid is busy until it has billed, so that a promise is never one too many.
+//
 // # Credibility, trust, tree
 //
 // Two rules of credit stand in the genesis ([Params].Credit). The paper's, literally: s

@@ -72,6 +72,10 @@ func (x *execution) ranOut(ms int64) bool {
 func (x *execution) overdue(t *Trade) {
 	switch t.Status {
 	case wire.StatusEscrowed:
+		if x.params.byLedger() {
+			x.letGo(t)
+			x.putBytes(keyLapsed+t.Buyer, nil)
+		}
 		x.giveBack(t, t.EscrowMicro)
 		x.turn(t, wire.StatusRefunded, "the Token was not used in time", 0)
 	case wire.StatusPaid:

@@ -28,6 +28,7 @@ type execution struct {
 	endsEpoch bool
 	// newKeys: a signer has another key, or is one no more, from the next block on.
 	newKeys bool
+	fresh   book // offers made in this block; some of them may be gone again
 	// For undoing a record that turns out to be refused half way.
 	undo []undo
 	// err is the first sign that the state itself is damaged. No record can
@@ -190,6 +191,8 @@ func (x *execution) dispatch(r *fairwattpb.Record) *Refusal {
 		return x.request(r.Sender, b.Request)
 	case *fairwattpb.Record_Response:
 		return x.response(b.Response)
+	case *fairwattpb.Record_Release:
+		return x.release(r.Sender, b.Release)
 	case *fairwattpb.Record_Pay:
 		return x.pay(r.Sender, b.Pay)
 	case *fairwattpb.Record_Start:
@@ -242,6 +245,12 @@ func (x *execution) tell(to string, t *Trade) {
 			TradeId: t.ID, Status: t.Status, PaidMicro: t.PaidMicro,
 			ReturnedMicro: t.ReturnedMicro, Reason: t.Reason,
 		}
+		if x.params.byLedger() && t.Status == wire.StatusPaid {
+			n.Trade.Lot = &fairwattpb.Lot{
+				Seller: t.Seller, Buyer: t.Buyer, BuyerMeter: t.BuyerMeter, OfferId: t.OfferID,
+				VolumeWh: t.VolumeWh, PriceMicroPerKwh: t.PriceMicroPerKWh, PayId: []byte(t.PayID),
+			}
+		}
 	}
 	x.notices = append(x.notices, n)
 }
@@ -251,6 +260,9 @@ func (x *execution) tell(to string, t *Trade) {
 func (x *execution) turn(t *Trade, status, reason string, deadlineMs int64) {
 	x.setDeadline(t, deadlineMs)
 	t.Status, t.Reason = status, reason
+	if x.params.byLedger() && (status == wire.StatusBilled || deadlineMs == 0) {
+		x.freeSeller(t)
+	}
 	if deadlineMs == 0 && x.params.robust() {
 		x.ended(t)
 	}

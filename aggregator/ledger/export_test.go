@@ -39,6 +39,7 @@ func StateValues() [][2]string {
 		{keyOffer + "SELLER", &Offer{}},
 		{keyRequest + "BUYER/REQUEST", &Request{}},
 		{keyTrade + "TRADE", &Trade{}},
+		{keyKept + "SELLER", &kept{}},
 		{keyListed + "ID", &Listing{}},
 		{keyPair + "ID/ID", &pair{}},
 		{keyCase + "TRADE", &Case{}},
@@ -66,7 +67,7 @@ func StateValues() [][2]string {
 
 // DecodeAny decodes b as every kind of value and encodes it again.
 func DecodeAny(b []byte, check func(again []byte)) {
-	for _, v := range []value{&meta{}, &Participant{}, &Account{}, &Gate{}, &meter{}, &Offer{}, &Request{}, &Trade{}, &Listing{}, &pair{}, &Case{}, &grant{}, &reported{}, &standing{}, &branch{}, &rebuilt{}, &seat{}, &agreed{}} {
+	for _, v := range []value{&meta{}, &Participant{}, &Account{}, &Gate{}, &meter{}, &Offer{}, &Request{}, &Trade{}, &kept{}, &Listing{}, &pair{}, &Case{}, &grant{}, &reported{}, &standing{}, &branch{}, &rebuilt{}, &seat{}, &agreed{}} {
 		if decodeValue(b, v) == nil {
 			check(encodeValue(v))
 		}
@@ -160,6 +161,8 @@ func valueFor(key string) value {
 		return &Request{}
 	case keyTrade:
 		return &Trade{}
+	case keyKept:
+		return &kept{}
 	case keyListed:
 		return &Listing{}
 	case keyPair:

@@ -73,6 +73,19 @@ var genesisRules = []struct {
 
 	{func(g genesis) { g.Params.Trust = "" }, ""},
 	{func(g genesis) { g.Params.Trust = "hearsay" }, `params: trust: "hearsay"`},
+	{func(g genesis) { g.Params = g.Params.WithAnswers(ledger.AnswersByLedger) }, ""},
+	{func(g genesis) { g.Params = g.Params.WithAnswers(ledger.AnswersByCentre) }, ""},
+	{func(g genesis) { g.Params = g.Params.WithAnswers("oracle") }, `params: answers: "oracle", want "ledger" or "centre"`},
+	{func(g genesis) { g.Params.TokenMs = 1 }, `params: answers: "", and numbers that belong to "ledger"`},
+	{func(g genesis) {
+		g.Params = g.Params.WithAnswers(ledger.AnswersByLedger)
+		g.Params.Answers = ledger.AnswersByCentre
+	}, `params: answers: "centre", and numbers`},
+	{func(g genesis) { ledgertest.FirstRules(g); g.Params.Answers = ledger.AnswersByCentre }, `params: answers: "centre", want none with the first rules`},
+	{func(g genesis) {
+		g.Params = g.Params.WithAnswers(ledger.AnswersByLedger)
+		g.Params.Settlement, g.Meters = ledger.SettleByPaper, nil
+	}, `params: answers: "ledger" needs settlement "meters", not "paper"`},
 
 	{func(g genesis) { g.Centres = nil }, "centres: 0 of them"},
 	{func(g genesis) { g.Centres = centres(16) }, ""},
@@ -129,11 +142,12 @@ func TestParamsHaveLimits(t *testing.T) {
 		"credit_prior_wh": {1, ledger.MaxEnergyWh}, "credit_period_ms": {1, year}, "vouch_wh_per_unit": {0, ledger.MaxEnergyWh},
 		"trade_cap_wh": {1, ledger.MaxEnergyWh}, "pair_cap_wh": {1, ledger.MaxEnergyWh}, "charge_e4": {2_000, 10_000}, // from the fine on
 		"fine_e4": {0, 2_500}, "list_below_e6": {0, 1_000_000}, "list_ms": {1, year}, "verdict_ms": {1, year},
+		"token_ms": {15_000, year}, "keep_ms": {0, 120_000}, // from keep_ms on, and up to token_ms
 		"min_lot_wh": {1, ledger.MaxEnergyWh}, "max_sweep": {1, 100_000}, "max_requests": {1, 100_000},
 	}
 	for _, field := range reflect.VisibleFields(reflect.TypeFor[ledger.Params]()) {
 		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
-		if name == "tree" || name == "settlement" || name == "credit" || name == "trust" || field.Anonymous {
+		if name == "tree" || name == "settlement" || name == "credit" || name == "trust" || name == "answers" || field.Anonymous {
 			continue
 		}
 		l, ok := limits[name]
@@ -142,7 +156,7 @@ func TestParamsHaveLimits(t *testing.T) {
 			continue
 		}
 		for v, good := range map[int64]bool{l[0] - 1: false, l[0]: true, l[1]: true, l[1] + 1: false} {
-			p := ledger.DefaultParams()
+			p := ledger.DefaultParams().WithAnswers(ledger.AnswersByLedger)
 			if name == "credit_start_e6" {
 				p.BlacklistBelowE6 = -trillion
 			}
@@ -155,7 +169,8 @@ func TestParamsHaveLimits(t *testing.T) {
 				f.SetUint(uint64(v))
 			}
 			named := func(err error) bool { // the fine is at most the charge
-				return strings.HasPrefix(err.Error(), name+": ") || name == "charge_e4" && strings.HasPrefix(err.Error(), "fine_e4: ")
+				return strings.HasPrefix(err.Error(), name+": ") || name == "charge_e4" && strings.HasPrefix(err.Error(), "fine_e4: ") ||
+					name == "token_ms" && strings.HasPrefix(err.Error(), "keep_ms: ")
 			}
 			if err := p.Validate(); good != (err == nil) || err != nil && !named(err) {
 				t.Errorf("%s of %d: %v", name, v, err)
@@ -167,6 +182,13 @@ func TestParamsHaveLimits(t *testing.T) {
 		p.Tree = tree
 		if err := p.Validate(); good != (err == nil) || err != nil && !strings.HasPrefix(err.Error(), "tree: ") {
 			t.Errorf("tree %q: %v", tree, err)
+		}
+	}
+	for ms, good := range map[int64]bool{0: false, 1: true} {
+		p := ledger.DefaultParams().WithAnswers(ledger.AnswersByLedger)
+		p.TokenMs, p.KeepMs = ms, 0
+		if err := p.Validate(); good != (err == nil) || err != nil && !strings.HasPrefix(err.Error(), "token_ms: ") {
+			t.Errorf("token_ms of %d: %v", ms, err)
 		}
 	}
 	for settlement, good := range map[string]bool{"meters": true, "paper": true, "": false, "halves": false} {

@@ -25,6 +25,7 @@ const (
 	StepFound    = "found"     // two arbiters found
 	StepClosed   = "closed"    // a case ended without a verdict
 	StepGranted  = "granted"   // money of the fund
+	StepChose    = "chose"     // paid by choices: the other side, what for, and who was passed over
 )
 
 // A Step is one thing that happened to a participant's credit, bond, fines or listing.
@@ -53,6 +54,7 @@ const (
 	MoveReturned  = "returned" // escrow to wallet
 	MoveBought    = "bought"   // out of the escrow
 	MoveSold      = "sold"     // into the wallet
+	MoveLot       = "lot"      // escrow of a Token to that of another trade paid with it
 	MoveGap       = "gap"      // out of the escrow, into the fund
 	MoveBonded    = "bonded"   // wallet to bond
 	MoveUnbonded  = "unbonded" // bond to wallet

@@ -134,7 +134,8 @@ func (x *execution) offer(seller string, o *fairwattpb.Offer) *Refusal {
 	}
 	x.withdraw(seller)
 	if o.VolumeWh > 0 {
-		offer := Offer{ID: o.OfferId, Seller: seller, VolumeWh: o.VolumeWh, PriceMicroPerKWh: o.PriceMicroPerKwh, ExpiresMs: o.ExpiresMs}
+		offer := Offer{ID: o.OfferId, Seller: seller, VolumeWh: o.VolumeWh, PriceMicroPerKWh: o.PriceMicroPerKwh, ExpiresMs: o.ExpiresMs, MinLotWh: o.MinLotWh}
+		x.lists(&offer)
 		x.put(keyOffer+seller, &offer)
 		x.putBytes(deadlineKey(o.ExpiresMs, dueOffer, seller), nil)
 	}
@@ -182,19 +183,21 @@ func (x *execution) request(buyer string, q *fairwattpb.Request) *Refusal {
 	for _, c := range x.state.genesis.Centres {
 		x.tell(c.ID, nil)
 	}
+	if x.params.byLedger() {
+		x.answer(&request) // or it waits
+	}
 	return nil
 }
 
 // response answers a request and puts the buyer's money in escrow (R10, R11).
 func (x *execution) response(p *fairwattpb.Response) *Refusal {
-	token := p.Token
-	key := keyRequest + token.Buyer + "/" + p.RequestId
-	var q Request
-	if !x.get(key, &q) || x.ranOut(q.ExpiresMs) {
-		return refuse(wire.CodeRequestUnknown, "request_id %q of %q does not stand", p.RequestId, token.Buyer)
+	if x.params.byLedger() {
+		return x.asked(p)
 	}
-	if q.Answered {
-		return refuse(wire.CodeRequestAnswered, "request_id %q of %q was answered", p.RequestId, token.Buyer)
+	token := p.Token
+	q, r := x.standingRequest(token.Buyer, p.RequestId)
+	if r != nil {
+		return r
 	}
 	if r := x.refuseBlacklisted(token.Buyer); r != nil {
 		return r
@@ -226,7 +229,7 @@ func (x *execution) response(p *fairwattpb.Response) *Refusal {
 		}
 	}
 	q.Answered = true
-	x.put(key, &q)
+	x.put(keyRequest+q.Buyer+"/"+q.ID, q)
 	x.asks(q.Buyer, -1)
 	t := &Trade{
 		ID: token.TokenId, Buyer: token.Buyer, RequestID: q.ID, TokenVolumeWh: token.VolumeWh,
@@ -252,6 +255,9 @@ func (x *execution) pay(buyer string, p *fairwattpb.Pay) *Refusal {
 	}
 	if r := x.refuseBlacklisted(buyer); r != nil {
 		return r
+	}
+	if x.params.byLedger() {
+		return x.choose(t, p)
 	}
 	var o Offer
 	if !x.get(keyOffer+p.Seller, &o) || o.ID != p.OfferId || x.ranOut(o.ExpiresMs) {

@@ -115,6 +115,10 @@ type Params struct {
 	// Trust names what trust, links and overheads are: [TrustByReports], or
 	// [TrustFixed] of a chain that was made before there was a choice.
 	Trust string `json:"trust,omitempty"`
+	// Answers names who answers a request: [AnswersByLedger], [AnswersByCentre], or
+	// [AnswersFirst] of a chain that was made before there was a choice.
+	Answers string `json:"answers,omitempty"`
+	LedgerAnswers
 }
 
 // What trust, links and overheads are.
@@ -219,6 +223,9 @@ func (p *Params) Validate() error {
 		return err
 	}
 	if err := p.validateCredit(year); err != nil {
+		return err
+	}
+	if err := p.validateAnswers(year); err != nil {
 		return err
 	}
 	if p.Trust != TrustFixed && p.Trust != TrustByReports {

@@ -38,6 +38,7 @@ type State struct {
 	keys         map[string]ed25519.PublicKey
 	participants map[string]*Participant // replaced, never changed
 	roster       *roster
+	book         book // with answers by the ledger
 }
 
 // NewState returns the state before the first block: the genesis' participants
@@ -155,6 +156,13 @@ func (s *State) load(entries []Entry) error {
 		}
 	}
 	heap.Init(&s.due)
+	if !s.genesis.Params.byLedger() {
+		return nil
+	}
+	var err error
+	if s.book, err = newBook(s.tree.kinds[keyOffer]); err != nil {
+		return fmt.Errorf("an offer: %w", err)
+	}
 	return nil
 }
 
@@ -237,6 +245,12 @@ func (s *State) Commit(st *Staged) error {
 	defer s.mu.Unlock()
 	if st.base != s.headerHash || st.header.Height != s.meta.Height+1 {
 		return fmt.Errorf("commit block %d: staged on another state than that of height %d", st.header.Height, s.meta.Height)
+	}
+	if s.genesis.Params.byLedger() {
+		var err error
+		if s.book, err = s.book.follow(st.changes); err != nil {
+			return fmt.Errorf("commit block %d: an offer: %w", st.header.Height, err)
+		}
 	}
 	s.tree.apply(st.update)
 	s.meta = st.meta

@@ -20,6 +20,9 @@ const (
 	keySerial      = "serial/"      // of a meter, as hex: the meter's id
 	keyOffer       = "offer/"       // seller
 	keyContactor   = "contactor/"   // seller: what switches its power, once it has said
+	keyKept        = "kept/"        // seller: the Token that its offer is kept for
+	keySelling     = "selling/"     // seller: the trade that it is paid for and has not delivered
+	keyLapsed      = "lapsed/"      // buyer: that it let its newest Token lapse
 	keyRequest     = "request/"     // buyer/request id
 	keyAsking      = "asking/"      // buyer: how many of its requests stand unanswered
 	keyTrade       = "trade/"       // trade id
@@ -284,6 +287,7 @@ type Offer struct {
 	VolumeWh         int64
 	PriceMicroPerKWh int64
 	ExpiresMs        int64
+	MinLotWh         int64 // the least that is sold in one trade
 }
 
 func (o *Offer) fields(c codec) {
@@ -292,6 +296,7 @@ func (o *Offer) fields(c codec) {
 	c.i64("volume_wh", &o.VolumeWh)
 	c.i64("price_micro_per_kwh", &o.PriceMicroPerKWh)
 	c.i64("expires_ms", &o.ExpiresMs)
+	c.tail(func() bool { return o.MinLotWh > 0 }, func() { c.i64("min_lot_wh", &o.MinLotWh) })
 }
 
 // A Request is a buyer's request; it stands until it expires, answered or not.
@@ -364,6 +369,9 @@ type Trade struct {
 	MissingWh int64 // from a whole delivery
 	Unbilled  bool  // the ledger made the bill, since the seller did not
 	Judged    bool  // a case about it was open and is closed
+
+	// With answers by the ledger.
+	KeptSeller string // whose offer is kept for the Token
 }
 
 func (t *Trade) fields(c codec) {
@@ -396,7 +404,10 @@ func (t *Trade) fields(c codec) {
 	c.i64("buyer_metered_wh", &t.BuyerMeteredWh)
 	c.i64("billed_wh", &t.BilledWh)
 	c.i64("billed_micro", &t.BilledMicro)
-	robust := func() bool { return t.EndedMs > 0 || t.FineMicro > 0 || t.MissingWh > 0 || t.Unbilled || t.Judged }
+	answered := func() bool { return t.KeptSeller != "" }
+	robust := func() bool {
+		return answered() || t.EndedMs > 0 || t.FineMicro > 0 || t.MissingWh > 0 || t.Unbilled || t.Judged
+	}
 	said := func() bool {
 		return robust() || t.Holds > 0 || t.AvailableWh > 0 || t.Late || t.BuyerReadMs > 0 || t.GapMicro > 0
 	}
@@ -415,6 +426,7 @@ func (t *Trade) fields(c codec) {
 			c.i64("missing_wh", &t.MissingWh)
 			c.flag("unbilled", &t.Unbilled)
 			c.flag("judged", &t.Judged)
+			c.tail(answered, func() { c.str("kept_seller", &t.KeptSeller) })
 		})
 	})
 }

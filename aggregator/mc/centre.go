@@ -1,6 +1,7 @@
 package mc
 
 import (
+	"cmp"
 	"context"
 	"crypto"
 	"encoding/hex"
@@ -97,6 +98,7 @@ type requestKey struct{ buyer, id string }
 type asked struct {
 	inFlight bool
 	waitNote string // why it waits, so that the log says it once
+	seller   string // in flight, with answers by the ledger: who would be quoted first
 }
 
 // placing is a record that waits until the end of the chain is reached: only
@@ -208,7 +210,8 @@ func (c *Centre) seen(rec *ledger.Checked, outcome *fairwattpb.Outcome) {
 		}
 	case *fairwattpb.Record_Response:
 		if outcome.GetApplied() {
-			delete(c.open, requestKey{body.Response.GetToken().GetBuyer(), body.Response.GetRequestId()})
+			buyer := cmp.Or(body.Response.GetBuyer(), body.Response.GetToken().GetBuyer())
+			delete(c.open, requestKey{buyer, body.Response.GetRequestId()})
 			c.reserve(body.Response, c.state.TimeMs()) // another centre may have answered
 		} else {
 			c.free(body.Response.GetToken().GetTokenId())
@@ -280,7 +283,11 @@ func (c *Centre) due(answer bool) ([]*pending, error) {
 		if away := now.Sub(c.looked); answer && (c.changed || away >= lookEvery || away < 0) {
 			c.changed, c.looked = false, now
 			c.stats.Looks++
-			if err := c.answerAll(now); err != nil {
+			look := c.answerAll
+			if c.cfg.Genesis.Params.Answers == ledger.AnswersByLedger {
+				look = c.wishAll
+			}
+			if err := look(now); err != nil {
 				return nil, err
 			}
 		}

@@ -99,6 +99,8 @@ func tradeOf(r *fairwattpb.Record) string {
 		return b.Response.GetToken().GetTokenId()
 	case *fairwattpb.Record_Pay:
 		return b.Pay.GetTokenId()
+	case *fairwattpb.Record_Release:
+		return b.Release.GetTokenId()
 	case *fairwattpb.Record_Start:
 		return b.Start.GetTradeId()
 	case *fairwattpb.Record_Hold:

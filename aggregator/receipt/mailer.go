@@ -143,13 +143,16 @@ func (m *Mailer) Block(st *ledger.Staged) {
 			byDevice[to] = append(byDevice[to], o.entry(ids[i]))
 		}
 	}
-	outcomes := st.Outcomes()
+	outcomes, told := st.Outcomes(), toldSenders(st)
 	for _, n := range st.Notices() {
 		e := &fairwattpb.ReceiptEntry{Trade: n.Trade}
 		if n.Index >= 0 && n.Index < len(records) {
 			r := records[n.Index]
 			if n.To == r.Record.GetSender() {
-				continue // in the answer to its record
+				if n.Trade != nil && n.Trade != told[n.Index] {
+					byDevice[n.To] = append(byDevice[n.To], e) // of another trade than the answer to its record
+				}
+				continue
 			}
 			e.RecordId, e.Sender, e.Counter = r.ID[:], r.Record.GetSender(), r.Record.GetCounter()
 			e.Outcome, e.Record = outcomes[n.Index], r.Sealed

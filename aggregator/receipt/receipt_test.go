@@ -38,9 +38,11 @@ type heard struct {
 	receipt *fairwattpb.Receipt
 }
 
-func newOffice(t *testing.T) *office {
+func newOffice(t *testing.T) *office { return newOfficeOf(t, ledgertest.Genesis(1, 1, 1)) }
+
+func newOfficeOf(t *testing.T, g *ledger.Genesis) *office {
 	t.Helper()
-	chain, err := ledgertest.New(ledgertest.Genesis(1, 1, 1))
+	chain, err := ledgertest.New(g)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -316,6 +318,44 @@ func TestBlockTellsTheOthers(t *testing.T) {
 	}
 	if o.Sent() != 3 {
 		t.Errorf("%d entries sent", o.Sent())
+	}
+}
+
+// A payment that becomes two trades tells its sender of both.
+func TestAPaymentTellsItsSenderOfEveryLot(t *testing.T) {
+	g := ledgertest.Genesis(1, 2, 1)
+	g.Params = g.Params.WithAnswers(ledger.AnswersByLedger)
+	o := newOfficeOf(t, g)
+	later := o.chain.NowMs + 60_000
+	send := func(sender string, r *fairwattpb.Record) {
+		sealed, err := o.chain.Seal(sender, r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		o.commit(sealed)
+	}
+	send(ledgertest.Centre, &fairwattpb.Record{Body: &fairwattpb.Record_Deposit{Deposit: &fairwattpb.Deposit{To: "buyer-1", AmountMicro: 1_000_000, Reference: "r"}}})
+	pay := &fairwattpb.Pay{BuyerReading: &fairwattpb.MeterReading{Meter: "buyer-1-meter"}, MoreReadings: []*fairwattpb.MeterReading{{Meter: "buyer-1-meter-2"}}}
+	for _, id := range []string{"seller-1", "seller-2"} {
+		send(id, &fairwattpb.Record{Body: &fairwattpb.Record_GateChange{GateChange: &fairwattpb.GateChange{GateSeq: 1, State: open}}})
+		send(id, &fairwattpb.Record{Body: &fairwattpb.Record_Offer{Offer: &fairwattpb.Offer{OfferId: "o-" + id, VolumeWh: 100, PriceMicroPerKwh: 1000, ExpiresMs: later}}})
+		pay.Choices = append(pay.Choices, &fairwattpb.Choice{OfferId: "o-" + id, Seller: id, PriceMicroPerKwh: 1000, MaxWh: 100})
+	}
+	o.flush()
+	send("buyer-1", &fairwattpb.Record{Body: &fairwattpb.Record_Request{Request: &fairwattpb.Request{
+		RequestId: "r", VolumeWh: 200, MaxPriceMicroPerKwh: 1000, ExpiresMs: later}}})
+	pay.TokenId = o.flush()[0].receipt.GetEntries()[0].GetTrade().GetAnswer().GetToken().GetTokenId()
+	send("buyer-1", &fairwattpb.Record{Body: &fairwattpb.Record_Pay{Pay: pay}})
+	told := make(map[string]string)
+	for _, h := range o.flush() {
+		if h.to == "buyer-1" {
+			for _, e := range h.receipt.GetEntries() {
+				told[e.GetTrade().GetTradeId()] = e.GetTrade().GetLot().GetSeller()
+			}
+		}
+	}
+	if told[pay.TokenId] != "seller-1" || told[pay.TokenId+".2"] != "seller-2" {
+		t.Errorf("the buyer was told %v", told)
 	}
 }
 

@@ -243,9 +243,14 @@ func (g *grid) payFalsely(ctx context.Context, state *ledger.State, c *culprit, 
 			reading.Meter = c.victimsMeter(g, o.Seller)
 		}
 		pay := func() error {
-			return g.send(ctx, state, c, &fairwattpb.Record{Body: &fairwattpb.Record_Pay{Pay: &fairwattpb.Pay{
+			p := &fairwattpb.Pay{
 				TokenId: t.ID, OfferId: o.ID, Seller: o.Seller, VolumeWh: volume, PriceMicroPerKwh: o.PriceMicroPerKWh,
-				AmountMicro: volume * o.PriceMicroPerKWh / 1000, BuyerReading: reading}}})
+				AmountMicro: volume * o.PriceMicroPerKWh / 1000, BuyerReading: reading}
+			if g.cfg.Answers == ledger.AnswersByLedger {
+				p = &fairwattpb.Pay{TokenId: t.ID, BuyerReading: reading, Choices: []*fairwattpb.Choice{
+					{OfferId: o.ID, Seller: o.Seller, PriceMicroPerKwh: o.PriceMicroPerKWh, MaxWh: volume}}}
+			}
+			return g.send(ctx, state, c, &fairwattpb.Record{Body: &fairwattpb.Record_Pay{Pay: p}})
 		}
 		err := pay()
 		if err == nil && c.kind == DoubleSpend {

@@ -50,6 +50,8 @@ type Config struct {
 	Tree  string  // oct or wct: the tree that blocks go down
 	// Settlement is what decides a payment: meters, or paper for the paper's rule.
 	Settlement string
+	// Answers is who answers requests: centre, or ledger. Empty is the centre.
+	Answers string
 	// Credit is what makes credit: robust, or paper for the paper's formula. Empty is
 	// robust where meters settle, and the paper's where its rule does.
 	Credit string
@@ -90,6 +92,8 @@ func (c *Config) Validate() error {
 		return fmt.Errorf("tree: %q, want oct or wct", c.Tree)
 	case c.Settlement != ledger.SettleByMeters && c.Settlement != ledger.SettleByPaper:
 		return fmt.Errorf("settlement: %q, want %s or %s", c.Settlement, ledger.SettleByMeters, ledger.SettleByPaper)
+	case c.Answers != "" && c.Answers != ledger.AnswersByCentre && (c.Answers != ledger.AnswersByLedger || c.Settlement != ledger.SettleByMeters):
+		return fmt.Errorf("answers: %q, want %s, or %s where settlement is %s", c.Answers, ledger.AnswersByCentre, ledger.AnswersByLedger, ledger.SettleByMeters)
 	case c.Credit != "" && c.Credit != ledger.CreditPaper && (c.Credit != ledger.CreditRobust || c.Settlement != ledger.SettleByMeters):
 		return fmt.Errorf("credit: %q, want %s, or %s where settlement is %s", c.Credit, ledger.CreditPaper, ledger.CreditRobust, ledger.SettleByMeters)
 	case c.KillRootAfter < 0:

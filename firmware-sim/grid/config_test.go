@@ -43,6 +43,7 @@ func TestConfigValidate(t *testing.T) {
 		"set out of bounds":      {func(c *Config) { c.Set = []string{"loss_e4=5001"} }, "set: loss_e4: 5001, want 0 to 5000"},
 		"set by another credit":  {func(c *Config) { c.Set = []string{"credit=paper", "fine_e4=1"} }, `set: "fine_e4" is no number of this genesis`},
 		"set to unknown credit":  {func(c *Config) { c.Set = []string{"credit=card"} }, `credit: "card"`},
+		"set to unknown answers": {func(c *Config) { c.Set = []string{"answers=oracle"} }, `answers: "oracle"`},
 		"a known and an unknown": {func(c *Config) { c.Misbehave = []string{DropBlocks, ""} }, `misbehave: ""`},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -54,6 +54,8 @@ type Payments struct {
 	Codes   map[string]int `json:"codes"`
 	// UnusedTokens ran out without a payment.
 	UnusedTokens int `json:"unused_tokens"`
+	// TokensGivenBack were released by buyers that had no use for them.
+	TokensGivenBack int `json:"tokens_given_back"`
 }
 
 // worthlessWh is by how much money and energy of a trade may differ where no one lies, in
@@ -167,7 +169,11 @@ func (g *grid) countHarm(r *Report, state *ledger.State, counts *tally) {
 		}
 	}
 	for _, t := range state.Trades(func(t *ledger.Trade) bool { return t.Seller == "" && t.Status == wire.StatusRefunded }) {
-		if g.culprit(t.Buyer) == nil {
+		switch {
+		case g.culprit(t.Buyer) != nil:
+		case t.Reason == ledger.ReasonGivenBack:
+			r.Payments.TokensGivenBack++
+		default:
 			r.Payments.UnusedTokens++
 		}
 	}
@@ -238,7 +244,7 @@ func (r *Report) Market() string {
 	for _, h := range r.Honest {
 		fmt.Fprintf(&b, "%-16s %7d %9s %13s %-7s\n", h.ID, h.Trades, units(max(0, h.NetMicro)), units(h.LossMicro), barred(h.Barred))
 	}
-	fmt.Fprintf(&b, "%d payments by honest buyers, %d refused; %d Tokens unused; %d promises of honest participants broken, %d trades disputed\n",
-		r.Payments.Sent, r.Payments.Refused, r.Payments.UnusedTokens, len(r.Broken), r.Trades.Disputed)
+	fmt.Fprintf(&b, "%d payments by honest buyers, %d refused; %d Tokens unused, %d given back; %d promises of honest participants broken, %d trades disputed\n",
+		r.Payments.Sent, r.Payments.Refused, r.Payments.UnusedTokens, r.Payments.TokensGivenBack, len(r.Broken), r.Trades.Disputed)
 	return b.String()
 }

@@ -82,7 +82,7 @@ func TestMarketTable(t *testing.T) {
 	got := r.Market()
 	for _, want := range []string{
 		"settlement meters, credit robust\n", "tamper                 3    -0.055         0.000 barred  invents\n",
-		"home-1                 7     0.000         1.500", "50 payments by honest buyers, 1 refused; 0 Tokens unused; 1 promises of honest participants broken, 2 trades disputed\n",
+		"home-1                 7     0.000         1.500", "50 payments by honest buyers, 1 refused; 0 Tokens unused, 0 given back; 1 promises of honest participants broken, 2 trades disputed\n",
 	} {
 		if !strings.Contains(got, want) {
 			t.Errorf("no %q in\n%s", want, got)

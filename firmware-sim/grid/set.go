@@ -12,7 +12,7 @@ import (
 	"fairwatt/proto/brief"
 )
 
-// applySet takes what Set says of settlement, credit and tree over into the fields that
+// applySet takes what Set says of settlement, credit, tree and answers over into the fields that
 // hold it, and leaves the numbers.
 func (c *Config) applySet() error {
 	left := make([]string, 0, len(c.Set))
@@ -28,6 +28,8 @@ func (c *Config) applySet() error {
 			c.Credit = value
 		case "tree":
 			c.Tree = value
+		case "answers":
+			c.Answers = value
 		default:
 			left = append(left, one)
 		}

@@ -874,6 +874,9 @@ type TradeNotice struct {
 	PaidMicro     int64                  `protobuf:"varint,3,opt,name=paid_micro,json=paidMicro,proto3" json:"paid_micro,omitempty"`
 	ReturnedMicro int64                  `protobuf:"varint,4,opt,name=returned_micro,json=returnedMicro,proto3" json:"returned_micro,omitempty"`
 	Reason        string                 `protobuf:"bytes,5,opt,name=reason,proto3" json:"reason,omitempty"`
+	// With answers by the ledger: the answer that made this Token, and what was paid for.
+	Answer        *Response `protobuf:"bytes,6,opt,name=answer,proto3" json:"answer,omitempty"`
+	Lot           *Lot      `protobuf:"bytes,7,opt,name=lot,proto3" json:"lot,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -943,11 +946,118 @@ func (x *TradeNotice) GetReason() string {
 	return ""
 }
 
+func (x *TradeNotice) GetAnswer() *Response {
+	if x != nil {
+		return x.Answer
+	}
+	return nil
+}
+
+func (x *TradeNotice) GetLot() *Lot {
+	if x != nil {
+		return x.Lot
+	}
+	return nil
+}
+
+// What a payment has bought of one seller, in one trade.
+type Lot struct {
+	state            protoimpl.MessageState `protogen:"open.v1"`
+	Seller           string                 `protobuf:"bytes,1,opt,name=seller,proto3" json:"seller,omitempty"`
+	Buyer            string                 `protobuf:"bytes,2,opt,name=buyer,proto3" json:"buyer,omitempty"`
+	BuyerMeter       string                 `protobuf:"bytes,3,opt,name=buyer_meter,json=buyerMeter,proto3" json:"buyer_meter,omitempty"`
+	OfferId          string                 `protobuf:"bytes,4,opt,name=offer_id,json=offerId,proto3" json:"offer_id,omitempty"`
+	VolumeWh         int64                  `protobuf:"varint,5,opt,name=volume_wh,json=volumeWh,proto3" json:"volume_wh,omitempty"`
+	PriceMicroPerKwh int64                  `protobuf:"varint,6,opt,name=price_micro_per_kwh,json=priceMicroPerKwh,proto3" json:"price_micro_per_kwh,omitempty"`
+	PayId            []byte                 `protobuf:"bytes,7,opt,name=pay_id,json=payId,proto3" json:"pay_id,omitempty"` // record id of the Pay
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
+}
+
+func (x *Lot) Reset() {
+	*x = Lot{}
+	mi := &file_proto_fairwattpb_block_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Lot) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Lot) ProtoMessage() {}
+
+func (x *Lot) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_fairwattpb_block_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Lot.ProtoReflect.Descriptor instead.
+func (*Lot) Descriptor() ([]byte, []int) {
+	return file_proto_fairwattpb_block_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *Lot) GetSeller() string {
+	if x != nil {
+		return x.Seller
+	}
+	return ""
+}
+
+func (x *Lot) GetBuyer() string {
+	if x != nil {
+		return x.Buyer
+	}
+	return ""
+}
+
+func (x *Lot) GetBuyerMeter() string {
+	if x != nil {
+		return x.BuyerMeter
+	}
+	return ""
+}
+
+func (x *Lot) GetOfferId() string {
+	if x != nil {
+		return x.OfferId
+	}
+	return ""
+}
+
+func (x *Lot) GetVolumeWh() int64 {
+	if x != nil {
+		return x.VolumeWh
+	}
+	return 0
+}
+
+func (x *Lot) GetPriceMicroPerKwh() int64 {
+	if x != nil {
+		return x.PriceMicroPerKwh
+	}
+	return 0
+}
+
+func (x *Lot) GetPayId() []byte {
+	if x != nil {
+		return x.PayId
+	}
+	return nil
+}
+
 var File_proto_fairwattpb_block_proto protoreflect.FileDescriptor
 
 const file_proto_fairwattpb_block_proto_rawDesc = "" +
 	"\n" +
-	"\x1cproto/fairwattpb/block.proto\x12\vfairwatt.v1\"\xf6\x02\n" +
+	"\x1cproto/fairwattpb/block.proto\x12\vfairwatt.v1\x1a\x1dproto/fairwattpb/record.proto\"\xf6\x02\n" +
 	"\vBlockHeader\x12\x19\n" +
 	"\bchain_id\x18\x01 \x01(\fR\achainId\x12\x16\n" +
 	"\x06height\x18\x02 \x01(\x04R\x06height\x12\x14\n" +
@@ -1014,14 +1124,25 @@ const file_proto_fairwattpb_block_proto_rawDesc = "" +
 	"\n" +
 	"bond_micro\x18\x02 \x01(\x03R\tbondMicro\x12#\n" +
 	"\rleaving_micro\x18\x03 \x01(\x03R\fleavingMicro\x12&\n" +
-	"\x0ffines_due_micro\x18\x04 \x01(\x03R\rfinesDueMicro\"\x9e\x01\n" +
+	"\x0ffines_due_micro\x18\x04 \x01(\x03R\rfinesDueMicro\"\xf1\x01\n" +
 	"\vTradeNotice\x12\x19\n" +
 	"\btrade_id\x18\x01 \x01(\tR\atradeId\x12\x16\n" +
 	"\x06status\x18\x02 \x01(\tR\x06status\x12\x1d\n" +
 	"\n" +
 	"paid_micro\x18\x03 \x01(\x03R\tpaidMicro\x12%\n" +
 	"\x0ereturned_micro\x18\x04 \x01(\x03R\rreturnedMicro\x12\x16\n" +
-	"\x06reason\x18\x05 \x01(\tR\x06reasonB\x1bZ\x19fairwatt/proto/fairwattpbb\x06proto3"
+	"\x06reason\x18\x05 \x01(\tR\x06reason\x12-\n" +
+	"\x06answer\x18\x06 \x01(\v2\x15.fairwatt.v1.ResponseR\x06answer\x12\"\n" +
+	"\x03lot\x18\a \x01(\v2\x10.fairwatt.v1.LotR\x03lot\"\xd2\x01\n" +
+	"\x03Lot\x12\x16\n" +
+	"\x06seller\x18\x01 \x01(\tR\x06seller\x12\x14\n" +
+	"\x05buyer\x18\x02 \x01(\tR\x05buyer\x12\x1f\n" +
+	"\vbuyer_meter\x18\x03 \x01(\tR\n" +
+	"buyerMeter\x12\x19\n" +
+	"\boffer_id\x18\x04 \x01(\tR\aofferId\x12\x1b\n" +
+	"\tvolume_wh\x18\x05 \x01(\x03R\bvolumeWh\x12-\n" +
+	"\x13price_micro_per_kwh\x18\x06 \x01(\x03R\x10priceMicroPerKwh\x12\x15\n" +
+	"\x06pay_id\x18\a \x01(\fR\x05payIdB\x1bZ\x19fairwatt/proto/fairwattpbb\x06proto3"
 
 var (
 	file_proto_fairwattpb_block_proto_rawDescOnce sync.Once
@@ -1035,7 +1156,7 @@ func file_proto_fairwattpb_block_proto_rawDescGZIP() []byte {
 	return file_proto_fairwattpb_block_proto_rawDescData
 }
 
-var file_proto_fairwattpb_block_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
+var file_proto_fairwattpb_block_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
 var file_proto_fairwattpb_block_proto_goTypes = []any{
 	(*BlockHeader)(nil),    // 0: fairwatt.v1.BlockHeader
 	(*Block)(nil),          // 1: fairwatt.v1.Block
@@ -1050,6 +1171,8 @@ var file_proto_fairwattpb_block_proto_goTypes = []any{
 	(*ReceiptEntry)(nil),   // 10: fairwatt.v1.ReceiptEntry
 	(*AccountNotice)(nil),  // 11: fairwatt.v1.AccountNotice
 	(*TradeNotice)(nil),    // 12: fairwatt.v1.TradeNotice
+	(*Lot)(nil),            // 13: fairwatt.v1.Lot
+	(*Response)(nil),       // 14: fairwatt.v1.Response
 }
 var file_proto_fairwattpb_block_proto_depIdxs = []int32{
 	4,  // 0: fairwatt.v1.Certificate.votes:type_name -> fairwatt.v1.Vote
@@ -1059,11 +1182,13 @@ var file_proto_fairwattpb_block_proto_depIdxs = []int32{
 	2,  // 4: fairwatt.v1.ReceiptEntry.outcome:type_name -> fairwatt.v1.Outcome
 	12, // 5: fairwatt.v1.ReceiptEntry.trade:type_name -> fairwatt.v1.TradeNotice
 	11, // 6: fairwatt.v1.ReceiptEntry.account:type_name -> fairwatt.v1.AccountNotice
-	7,  // [7:7] is the sub-list for method output_type
-	7,  // [7:7] is the sub-list for method input_type
-	7,  // [7:7] is the sub-list for extension type_name
-	7,  // [7:7] is the sub-list for extension extendee
-	0,  // [0:7] is the sub-list for field type_name
+	14, // 7: fairwatt.v1.TradeNotice.answer:type_name -> fairwatt.v1.Response
+	13, // 8: fairwatt.v1.TradeNotice.lot:type_name -> fairwatt.v1.Lot
+	9,  // [9:9] is the sub-list for method output_type
+	9,  // [9:9] is the sub-list for method input_type
+	9,  // [9:9] is the sub-list for extension type_name
+	9,  // [9:9] is the sub-list for extension extendee
+	0,  // [0:9] is the sub-list for field type_name
 }
 
 func init() { file_proto_fairwattpb_block_proto_init() }
@@ -1071,13 +1196,14 @@ func file_proto_fairwattpb_block_proto_init() {
 	if File_proto_fairwattpb_block_proto != nil {
 		return
 	}
+	file_proto_fairwattpb_record_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_proto_fairwattpb_block_proto_rawDesc), len(file_proto_fairwattpb_block_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   13,
+			NumMessages:   14,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -394,6 +394,7 @@ type Record struct {
 	//	*Record_Retire
 	//	*Record_Rekey
 	//	*Record_Move
+	//	*Record_Release
 	Body          isRecord_Body `protobuf_oneof:"body"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -768,6 +769,15 @@ func (x *Record) GetMove() *Move {
 	return nil
 }
 
+func (x *Record) GetRelease() *Release {
+	if x != nil {
+		if x, ok := x.Body.(*Record_Release); ok {
+			return x.Release
+		}
+	}
+	return nil
+}
+
 type isRecord_Body interface {
 	isRecord_Body()
 }
@@ -904,6 +914,10 @@ type Record_Move struct {
 	Move *Move `protobuf:"bytes,44,opt,name=move,proto3,oneof"`
 }
 
+type Record_Release struct {
+	Release *Release `protobuf:"bytes,70,opt,name=release,proto3,oneof"`
+}
+
 func (*Record_Registration) isRecord_Body() {}
 
 func (*Record_Deposit) isRecord_Body() {}
@@ -969,6 +983,8 @@ func (*Record_Retire) isRecord_Body() {}
 func (*Record_Rekey) isRecord_Body() {}
 
 func (*Record_Move) isRecord_Body() {}
+
+func (*Record_Release) isRecord_Body() {}
 
 // MC only: admits a participant, binding its id to a key. The real identity
 // stays with the MC.
@@ -1985,8 +2001,11 @@ type Offer struct {
 	PriceMicroPerKwh int64                  `protobuf:"varint,3,opt,name=price_micro_per_kwh,json=priceMicroPerKwh,proto3" json:"price_micro_per_kwh,omitempty"`
 	ExpiresMs        int64                  `protobuf:"varint,4,opt,name=expires_ms,json=expiresMs,proto3" json:"expires_ms,omitempty"`
 	Contactor        Contactor              `protobuf:"varint,5,opt,name=contactor,proto3,enum=fairwatt.v1.Contactor" json:"contactor,omitempty"`
-	unknownFields    protoimpl.UnknownFields
-	sizeCache        protoimpl.SizeCache
+	// The least that is sold in one trade; 0: what the chain's rules say. With answers by
+	// the ledger only.
+	MinLotWh      int64 `protobuf:"varint,6,opt,name=min_lot_wh,json=minLotWh,proto3" json:"min_lot_wh,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Offer) Reset() {
@@ -2052,6 +2071,13 @@ func (x *Offer) GetContactor() Contactor {
 		return x.Contactor
 	}
 	return Contactor_CONTACTOR_UNSPECIFIED
+}
+
+func (x *Offer) GetMinLotWh() int64 {
+	if x != nil {
+		return x.MinLotWh
+	}
+	return 0
 }
 
 type Request struct {
@@ -2124,11 +2150,15 @@ func (x *Request) GetExpiresMs() int64 {
 
 // MC only: answers a request with the sellers to choose from and a Token, and
 // moves the Token's escrow out of the buyer's wallet.
+// With answers by the ledger it only asks for the answer to a request that waits, and so
+// may the buyer: it has request_id and buyer and nothing else, and the ledger makes Token
+// and quotes.
 type Response struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	RequestId     string                 `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	Token         *Token                 `protobuf:"bytes,2,opt,name=token,proto3" json:"token,omitempty"`
 	Quotes        []*Quote               `protobuf:"bytes,3,rep,name=quotes,proto3" json:"quotes,omitempty"`
+	Buyer         string                 `protobuf:"bytes,4,opt,name=buyer,proto3" json:"buyer,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2182,6 +2212,13 @@ func (x *Response) GetQuotes() []*Quote {
 		return x.Quotes
 	}
 	return nil
+}
+
+func (x *Response) GetBuyer() string {
+	if x != nil {
+		return x.Buyer
+	}
+	return ""
 }
 
 type Quote struct {
@@ -2352,7 +2389,8 @@ func (x *Token) GetBroken() uint64 {
 	return 0
 }
 
-// Buyer: binds the Token's escrow to one seller, price and amount.
+// Buyer: binds the Token's escrow to one seller, price and amount. With answers by the
+// ledger it names choices instead of fields 2 to 6.
 type Pay struct {
 	state            protoimpl.MessageState `protogen:"open.v1"`
 	TokenId          string                 `protobuf:"bytes,1,opt,name=token_id,json=tokenId,proto3" json:"token_id,omitempty"`
@@ -2362,8 +2400,11 @@ type Pay struct {
 	PriceMicroPerKwh int64                  `protobuf:"varint,5,opt,name=price_micro_per_kwh,json=priceMicroPerKwh,proto3" json:"price_micro_per_kwh,omitempty"`
 	AmountMicro      int64                  `protobuf:"varint,6,opt,name=amount_micro,json=amountMicro,proto3" json:"amount_micro,omitempty"`
 	BuyerReading     *MeterReading          `protobuf:"bytes,7,opt,name=buyer_reading,json=buyerReading,proto3" json:"buyer_reading,omitempty"` // the buyer's register before delivery
-	unknownFields    protoimpl.UnknownFields
-	sizeCache        protoimpl.SizeCache
+	Choices          []*Choice              `protobuf:"bytes,8,rep,name=choices,proto3" json:"choices,omitempty"`                               // taken in this order, as far as they can be; at most 8
+	// Other meters of the buyer: each measures one lot more, at most 3.
+	MoreReadings  []*MeterReading `protobuf:"bytes,9,rep,name=more_readings,json=moreReadings,proto3" json:"more_readings,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Pay) Reset() {
@@ -2445,6 +2486,135 @@ func (x *Pay) GetBuyerReading() *MeterReading {
 	return nil
 }
 
+func (x *Pay) GetChoices() []*Choice {
+	if x != nil {
+		return x.Choices
+	}
+	return nil
+}
+
+func (x *Pay) GetMoreReadings() []*MeterReading {
+	if x != nil {
+		return x.MoreReadings
+	}
+	return nil
+}
+
+// An offer that a buyer takes: the seller's standing one, also a newer one of no higher
+// price.
+type Choice struct {
+	state            protoimpl.MessageState `protogen:"open.v1"`
+	OfferId          string                 `protobuf:"bytes,1,opt,name=offer_id,json=offerId,proto3" json:"offer_id,omitempty"`
+	Seller           string                 `protobuf:"bytes,2,opt,name=seller,proto3" json:"seller,omitempty"`
+	PriceMicroPerKwh int64                  `protobuf:"varint,3,opt,name=price_micro_per_kwh,json=priceMicroPerKwh,proto3" json:"price_micro_per_kwh,omitempty"` // at most
+	MaxWh            int64                  `protobuf:"varint,4,opt,name=max_wh,json=maxWh,proto3" json:"max_wh,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
+}
+
+func (x *Choice) Reset() {
+	*x = Choice{}
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Choice) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Choice) ProtoMessage() {}
+
+func (x *Choice) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Choice.ProtoReflect.Descriptor instead.
+func (*Choice) Descriptor() ([]byte, []int) {
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *Choice) GetOfferId() string {
+	if x != nil {
+		return x.OfferId
+	}
+	return ""
+}
+
+func (x *Choice) GetSeller() string {
+	if x != nil {
+		return x.Seller
+	}
+	return ""
+}
+
+func (x *Choice) GetPriceMicroPerKwh() int64 {
+	if x != nil {
+		return x.PriceMicroPerKwh
+	}
+	return 0
+}
+
+func (x *Choice) GetMaxWh() int64 {
+	if x != nil {
+		return x.MaxWh
+	}
+	return 0
+}
+
+// Buyer: gives a Token back that it has not paid with.
+type Release struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	TokenId       string                 `protobuf:"bytes,1,opt,name=token_id,json=tokenId,proto3" json:"token_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Release) Reset() {
+	*x = Release{}
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Release) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Release) ProtoMessage() {}
+
+func (x *Release) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Release.ProtoReflect.Descriptor instead.
+func (*Release) Descriptor() ([]byte, []int) {
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *Release) GetTokenId() string {
+	if x != nil {
+		return x.TokenId
+	}
+	return ""
+}
+
 // A register of an energy meter, rising, kept across restarts.
 type MeterReading struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -2457,7 +2627,7 @@ type MeterReading struct {
 
 func (x *MeterReading) Reset() {
 	*x = MeterReading{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[21]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2469,7 +2639,7 @@ func (x *MeterReading) String() string {
 func (*MeterReading) ProtoMessage() {}
 
 func (x *MeterReading) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[21]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2482,7 +2652,7 @@ func (x *MeterReading) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MeterReading.ProtoReflect.Descriptor instead.
 func (*MeterReading) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{21}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *MeterReading) GetMeter() string {
@@ -2521,7 +2691,7 @@ type Start struct {
 
 func (x *Start) Reset() {
 	*x = Start{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[22]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2533,7 +2703,7 @@ func (x *Start) String() string {
 func (*Start) ProtoMessage() {}
 
 func (x *Start) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[22]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2546,7 +2716,7 @@ func (x *Start) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Start.ProtoReflect.Descriptor instead.
 func (*Start) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{22}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Start) GetTradeId() string {
@@ -2591,7 +2761,7 @@ type Hold struct {
 
 func (x *Hold) Reset() {
 	*x = Hold{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[23]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2603,7 +2773,7 @@ func (x *Hold) String() string {
 func (*Hold) ProtoMessage() {}
 
 func (x *Hold) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[23]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2616,7 +2786,7 @@ func (x *Hold) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Hold.ProtoReflect.Descriptor instead.
 func (*Hold) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{23}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Hold) GetTradeId() string {
@@ -2660,7 +2830,7 @@ type Resume struct {
 
 func (x *Resume) Reset() {
 	*x = Resume{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[24]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2672,7 +2842,7 @@ func (x *Resume) String() string {
 func (*Resume) ProtoMessage() {}
 
 func (x *Resume) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[24]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2685,7 +2855,7 @@ func (x *Resume) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Resume.ProtoReflect.Descriptor instead.
 func (*Resume) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{24}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Resume) GetTradeId() string {
@@ -2727,7 +2897,7 @@ type Reading struct {
 
 func (x *Reading) Reset() {
 	*x = Reading{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[25]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2739,7 +2909,7 @@ func (x *Reading) String() string {
 func (*Reading) ProtoMessage() {}
 
 func (x *Reading) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[25]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2752,7 +2922,7 @@ func (x *Reading) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Reading.ProtoReflect.Descriptor instead.
 func (*Reading) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{25}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *Reading) GetTradeId() string {
@@ -2787,7 +2957,7 @@ type Bill struct {
 
 func (x *Bill) Reset() {
 	*x = Bill{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[26]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2799,7 +2969,7 @@ func (x *Bill) String() string {
 func (*Bill) ProtoMessage() {}
 
 func (x *Bill) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[26]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2812,7 +2982,7 @@ func (x *Bill) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Bill.ProtoReflect.Descriptor instead.
 func (*Bill) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{26}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *Bill) GetTradeId() string {
@@ -2871,7 +3041,7 @@ type Confirm struct {
 
 func (x *Confirm) Reset() {
 	*x = Confirm{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[27]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2883,7 +3053,7 @@ func (x *Confirm) String() string {
 func (*Confirm) ProtoMessage() {}
 
 func (x *Confirm) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[27]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2896,7 +3066,7 @@ func (x *Confirm) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Confirm.ProtoReflect.Descriptor instead.
 func (*Confirm) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{27}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *Confirm) GetTradeId() string {
@@ -2944,7 +3114,7 @@ type Bond struct {
 
 func (x *Bond) Reset() {
 	*x = Bond{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[28]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2956,7 +3126,7 @@ func (x *Bond) String() string {
 func (*Bond) ProtoMessage() {}
 
 func (x *Bond) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[28]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2969,7 +3139,7 @@ func (x *Bond) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Bond.ProtoReflect.Descriptor instead.
 func (*Bond) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{28}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *Bond) GetAmountMicro() int64 {
@@ -2990,7 +3160,7 @@ type Unbond struct {
 
 func (x *Unbond) Reset() {
 	*x = Unbond{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[29]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3002,7 +3172,7 @@ func (x *Unbond) String() string {
 func (*Unbond) ProtoMessage() {}
 
 func (x *Unbond) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[29]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3015,7 +3185,7 @@ func (x *Unbond) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Unbond.ProtoReflect.Descriptor instead.
 func (*Unbond) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{29}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *Unbond) GetAmountMicro() int64 {
@@ -3036,7 +3206,7 @@ type Appeal struct {
 
 func (x *Appeal) Reset() {
 	*x = Appeal{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[30]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3048,7 +3218,7 @@ func (x *Appeal) String() string {
 func (*Appeal) ProtoMessage() {}
 
 func (x *Appeal) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[30]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3061,7 +3231,7 @@ func (x *Appeal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Appeal.ProtoReflect.Descriptor instead.
 func (*Appeal) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{30}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *Appeal) GetTradeId() string {
@@ -3090,7 +3260,7 @@ type Verdict struct {
 
 func (x *Verdict) Reset() {
 	*x = Verdict{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[31]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3102,7 +3272,7 @@ func (x *Verdict) String() string {
 func (*Verdict) ProtoMessage() {}
 
 func (x *Verdict) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[31]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3115,7 +3285,7 @@ func (x *Verdict) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Verdict.ProtoReflect.Descriptor instead.
 func (*Verdict) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{31}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *Verdict) GetTradeId() string {
@@ -3152,7 +3322,7 @@ type Grant struct {
 
 func (x *Grant) Reset() {
 	*x = Grant{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[32]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3164,7 +3334,7 @@ func (x *Grant) String() string {
 func (*Grant) ProtoMessage() {}
 
 func (x *Grant) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[32]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3177,7 +3347,7 @@ func (x *Grant) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Grant.ProtoReflect.Descriptor instead.
 func (*Grant) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{32}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *Grant) GetReference() string {
@@ -3214,7 +3384,7 @@ type Approval struct {
 
 func (x *Approval) Reset() {
 	*x = Approval{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[33]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3226,7 +3396,7 @@ func (x *Approval) String() string {
 func (*Approval) ProtoMessage() {}
 
 func (x *Approval) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[33]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3239,7 +3409,7 @@ func (x *Approval) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Approval.ProtoReflect.Descriptor instead.
 func (*Approval) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{33}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *Approval) GetDeposit() string {
@@ -3274,7 +3444,7 @@ type Reversal struct {
 
 func (x *Reversal) Reset() {
 	*x = Reversal{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[34]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3286,7 +3456,7 @@ func (x *Reversal) String() string {
 func (*Reversal) ProtoMessage() {}
 
 func (x *Reversal) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[34]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3299,7 +3469,7 @@ func (x *Reversal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Reversal.ProtoReflect.Descriptor instead.
 func (*Reversal) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{34}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *Reversal) GetDeposit() string {
@@ -3328,7 +3498,7 @@ type Withdrawal struct {
 
 func (x *Withdrawal) Reset() {
 	*x = Withdrawal{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[35]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3340,7 +3510,7 @@ func (x *Withdrawal) String() string {
 func (*Withdrawal) ProtoMessage() {}
 
 func (x *Withdrawal) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[35]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3353,7 +3523,7 @@ func (x *Withdrawal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Withdrawal.ProtoReflect.Descriptor instead.
 func (*Withdrawal) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{35}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *Withdrawal) GetWithdrawalId() string {
@@ -3389,7 +3559,7 @@ type Payout struct {
 
 func (x *Payout) Reset() {
 	*x = Payout{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[36]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3401,7 +3571,7 @@ func (x *Payout) String() string {
 func (*Payout) ProtoMessage() {}
 
 func (x *Payout) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[36]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3414,7 +3584,7 @@ func (x *Payout) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Payout.ProtoReflect.Descriptor instead.
 func (*Payout) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{36}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *Payout) GetMember() string {
@@ -3456,7 +3626,7 @@ type Admit struct {
 
 func (x *Admit) Reset() {
 	*x = Admit{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[37]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3468,7 +3638,7 @@ func (x *Admit) String() string {
 func (*Admit) ProtoMessage() {}
 
 func (x *Admit) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[37]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3481,7 +3651,7 @@ func (x *Admit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Admit.ProtoReflect.Descriptor instead.
 func (*Admit) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{37}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *Admit) GetId() string {
@@ -3550,7 +3720,7 @@ type Retire struct {
 
 func (x *Retire) Reset() {
 	*x = Retire{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[38]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3562,7 +3732,7 @@ func (x *Retire) String() string {
 func (*Retire) ProtoMessage() {}
 
 func (x *Retire) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[38]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3575,7 +3745,7 @@ func (x *Retire) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Retire.ProtoReflect.Descriptor instead.
 func (*Retire) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{38}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *Retire) GetId() string {
@@ -3597,7 +3767,7 @@ type Rekey struct {
 
 func (x *Rekey) Reset() {
 	*x = Rekey{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[39]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3609,7 +3779,7 @@ func (x *Rekey) String() string {
 func (*Rekey) ProtoMessage() {}
 
 func (x *Rekey) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[39]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3622,7 +3792,7 @@ func (x *Rekey) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Rekey.ProtoReflect.Descriptor instead.
 func (*Rekey) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{39}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *Rekey) GetId() string {
@@ -3657,7 +3827,7 @@ type Move struct {
 
 func (x *Move) Reset() {
 	*x = Move{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[40]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3669,7 +3839,7 @@ func (x *Move) String() string {
 func (*Move) ProtoMessage() {}
 
 func (x *Move) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[40]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3682,7 +3852,7 @@ func (x *Move) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Move.ProtoReflect.Descriptor instead.
 func (*Move) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{40}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *Move) GetId() string {
@@ -3703,7 +3873,7 @@ var File_proto_fairwattpb_record_proto protoreflect.FileDescriptor
 
 const file_proto_fairwattpb_record_proto_rawDesc = "" +
 	"\n" +
-	"\x1dproto/fairwattpb/record.proto\x12\vfairwatt.v1\"\xf5\r\n" +
+	"\x1dproto/fairwattpb/record.proto\x12\vfairwatt.v1\"\xa7\x0e\n" +
 	"\x06Record\x12\x19\n" +
 	"\bchain_id\x18\x01 \x01(\fR\achainId\x12\x16\n" +
 	"\x06sender\x18\x02 \x01(\tR\x06sender\x12\x18\n" +
@@ -3746,7 +3916,8 @@ const file_proto_fairwattpb_record_proto_rawDesc = "" +
 	"\x05admit\x18) \x01(\v2\x12.fairwatt.v1.AdmitH\x00R\x05admit\x12-\n" +
 	"\x06retire\x18* \x01(\v2\x13.fairwatt.v1.RetireH\x00R\x06retire\x12*\n" +
 	"\x05rekey\x18+ \x01(\v2\x12.fairwatt.v1.RekeyH\x00R\x05rekey\x12'\n" +
-	"\x04move\x18, \x01(\v2\x11.fairwatt.v1.MoveH\x00R\x04moveB\x06\n" +
+	"\x04move\x18, \x01(\v2\x11.fairwatt.v1.MoveH\x00R\x04move\x120\n" +
+	"\arelease\x18F \x01(\v2\x14.fairwatt.v1.ReleaseH\x00R\areleaseB\x06\n" +
 	"\x04body\"\xbe\x01\n" +
 	"\fRegistration\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
@@ -3828,26 +3999,29 @@ const file_proto_fairwattpb_record_proto_rawDesc = "" +
 	"\bgate_seq\x18\x03 \x01(\x04R\agateSeq\x12,\n" +
 	"\x05state\x18\x04 \x01(\x0e2\x16.fairwatt.v1.GateStateR\x05state\x12\x1b\n" +
 	"\tissued_ms\x18\x05 \x01(\x03R\bissuedMs\x12$\n" +
-	"\x0evalid_until_ms\x18\x06 \x01(\x03R\fvalidUntilMs\"\xc3\x01\n" +
+	"\x0evalid_until_ms\x18\x06 \x01(\x03R\fvalidUntilMs\"\xe1\x01\n" +
 	"\x05Offer\x12\x19\n" +
 	"\boffer_id\x18\x01 \x01(\tR\aofferId\x12\x1b\n" +
 	"\tvolume_wh\x18\x02 \x01(\x03R\bvolumeWh\x12-\n" +
 	"\x13price_micro_per_kwh\x18\x03 \x01(\x03R\x10priceMicroPerKwh\x12\x1d\n" +
 	"\n" +
 	"expires_ms\x18\x04 \x01(\x03R\texpiresMs\x124\n" +
-	"\tcontactor\x18\x05 \x01(\x0e2\x16.fairwatt.v1.ContactorR\tcontactor\"\x9a\x01\n" +
+	"\tcontactor\x18\x05 \x01(\x0e2\x16.fairwatt.v1.ContactorR\tcontactor\x12\x1c\n" +
+	"\n" +
+	"min_lot_wh\x18\x06 \x01(\x03R\bminLotWh\"\x9a\x01\n" +
 	"\aRequest\x12\x1d\n" +
 	"\n" +
 	"request_id\x18\x01 \x01(\tR\trequestId\x12\x1b\n" +
 	"\tvolume_wh\x18\x02 \x01(\x03R\bvolumeWh\x124\n" +
 	"\x17max_price_micro_per_kwh\x18\x03 \x01(\x03R\x13maxPriceMicroPerKwh\x12\x1d\n" +
 	"\n" +
-	"expires_ms\x18\x04 \x01(\x03R\texpiresMs\"\x7f\n" +
+	"expires_ms\x18\x04 \x01(\x03R\texpiresMs\"\x95\x01\n" +
 	"\bResponse\x12\x1d\n" +
 	"\n" +
 	"request_id\x18\x01 \x01(\tR\trequestId\x12(\n" +
 	"\x05token\x18\x02 \x01(\v2\x12.fairwatt.v1.TokenR\x05token\x12*\n" +
-	"\x06quotes\x18\x03 \x03(\v2\x12.fairwatt.v1.QuoteR\x06quotes\"\xa3\x01\n" +
+	"\x06quotes\x18\x03 \x03(\v2\x12.fairwatt.v1.QuoteR\x06quotes\x12\x14\n" +
+	"\x05buyer\x18\x04 \x01(\tR\x05buyer\"\xa3\x01\n" +
 	"\x05Quote\x12\x19\n" +
 	"\boffer_id\x18\x01 \x01(\tR\aofferId\x12\x16\n" +
 	"\x06seller\x18\x02 \x01(\tR\x06seller\x12-\n" +
@@ -3861,7 +4035,7 @@ const file_proto_fairwattpb_record_proto_rawDesc = "" +
 	"\tvolume_wh\x18\x04 \x01(\x03R\bvolumeWh\x12$\n" +
 	"\x0evalid_until_ms\x18\x05 \x01(\x03R\fvalidUntilMs\x12\x12\n" +
 	"\x04kept\x18\x06 \x01(\x04R\x04kept\x12\x16\n" +
-	"\x06broken\x18\a \x01(\x04R\x06broken\"\x82\x02\n" +
+	"\x06broken\x18\a \x01(\x04R\x06broken\"\xf1\x02\n" +
 	"\x03Pay\x12\x19\n" +
 	"\btoken_id\x18\x01 \x01(\tR\atokenId\x12\x19\n" +
 	"\boffer_id\x18\x02 \x01(\tR\aofferId\x12\x16\n" +
@@ -3869,7 +4043,16 @@ const file_proto_fairwattpb_record_proto_rawDesc = "" +
 	"\tvolume_wh\x18\x04 \x01(\x03R\bvolumeWh\x12-\n" +
 	"\x13price_micro_per_kwh\x18\x05 \x01(\x03R\x10priceMicroPerKwh\x12!\n" +
 	"\famount_micro\x18\x06 \x01(\x03R\vamountMicro\x12>\n" +
-	"\rbuyer_reading\x18\a \x01(\v2\x19.fairwatt.v1.MeterReadingR\fbuyerReading\"^\n" +
+	"\rbuyer_reading\x18\a \x01(\v2\x19.fairwatt.v1.MeterReadingR\fbuyerReading\x12-\n" +
+	"\achoices\x18\b \x03(\v2\x13.fairwatt.v1.ChoiceR\achoices\x12>\n" +
+	"\rmore_readings\x18\t \x03(\v2\x19.fairwatt.v1.MeterReadingR\fmoreReadings\"\x81\x01\n" +
+	"\x06Choice\x12\x19\n" +
+	"\boffer_id\x18\x01 \x01(\tR\aofferId\x12\x16\n" +
+	"\x06seller\x18\x02 \x01(\tR\x06seller\x12-\n" +
+	"\x13price_micro_per_kwh\x18\x03 \x01(\x03R\x10priceMicroPerKwh\x12\x15\n" +
+	"\x06max_wh\x18\x04 \x01(\x03R\x05maxWh\"$\n" +
+	"\aRelease\x12\x19\n" +
+	"\btoken_id\x18\x01 \x01(\tR\atokenId\"^\n" +
 	"\fMeterReading\x12\x14\n" +
 	"\x05meter\x18\x01 \x01(\tR\x05meter\x12\x1f\n" +
 	"\vregister_wh\x18\x02 \x01(\x03R\n" +
@@ -4008,7 +4191,7 @@ func file_proto_fairwattpb_record_proto_rawDescGZIP() []byte {
 }
 
 var file_proto_fairwattpb_record_proto_enumTypes = make([]protoimpl.EnumInfo, 6)
-var file_proto_fairwattpb_record_proto_msgTypes = make([]protoimpl.MessageInfo, 41)
+var file_proto_fairwattpb_record_proto_msgTypes = make([]protoimpl.MessageInfo, 43)
 var file_proto_fairwattpb_record_proto_goTypes = []any{
 	(Role)(0),                 // 0: fairwatt.v1.Role
 	(MeterDirection)(0),       // 1: fairwatt.v1.MeterDirection
@@ -4037,26 +4220,28 @@ var file_proto_fairwattpb_record_proto_goTypes = []any{
 	(*Quote)(nil),             // 24: fairwatt.v1.Quote
 	(*Token)(nil),             // 25: fairwatt.v1.Token
 	(*Pay)(nil),               // 26: fairwatt.v1.Pay
-	(*MeterReading)(nil),      // 27: fairwatt.v1.MeterReading
-	(*Start)(nil),             // 28: fairwatt.v1.Start
-	(*Hold)(nil),              // 29: fairwatt.v1.Hold
-	(*Resume)(nil),            // 30: fairwatt.v1.Resume
-	(*Reading)(nil),           // 31: fairwatt.v1.Reading
-	(*Bill)(nil),              // 32: fairwatt.v1.Bill
-	(*Confirm)(nil),           // 33: fairwatt.v1.Confirm
-	(*Bond)(nil),              // 34: fairwatt.v1.Bond
-	(*Unbond)(nil),            // 35: fairwatt.v1.Unbond
-	(*Appeal)(nil),            // 36: fairwatt.v1.Appeal
-	(*Verdict)(nil),           // 37: fairwatt.v1.Verdict
-	(*Grant)(nil),             // 38: fairwatt.v1.Grant
-	(*Approval)(nil),          // 39: fairwatt.v1.Approval
-	(*Reversal)(nil),          // 40: fairwatt.v1.Reversal
-	(*Withdrawal)(nil),        // 41: fairwatt.v1.Withdrawal
-	(*Payout)(nil),            // 42: fairwatt.v1.Payout
-	(*Admit)(nil),             // 43: fairwatt.v1.Admit
-	(*Retire)(nil),            // 44: fairwatt.v1.Retire
-	(*Rekey)(nil),             // 45: fairwatt.v1.Rekey
-	(*Move)(nil),              // 46: fairwatt.v1.Move
+	(*Choice)(nil),            // 27: fairwatt.v1.Choice
+	(*Release)(nil),           // 28: fairwatt.v1.Release
+	(*MeterReading)(nil),      // 29: fairwatt.v1.MeterReading
+	(*Start)(nil),             // 30: fairwatt.v1.Start
+	(*Hold)(nil),              // 31: fairwatt.v1.Hold
+	(*Resume)(nil),            // 32: fairwatt.v1.Resume
+	(*Reading)(nil),           // 33: fairwatt.v1.Reading
+	(*Bill)(nil),              // 34: fairwatt.v1.Bill
+	(*Confirm)(nil),           // 35: fairwatt.v1.Confirm
+	(*Bond)(nil),              // 36: fairwatt.v1.Bond
+	(*Unbond)(nil),            // 37: fairwatt.v1.Unbond
+	(*Appeal)(nil),            // 38: fairwatt.v1.Appeal
+	(*Verdict)(nil),           // 39: fairwatt.v1.Verdict
+	(*Grant)(nil),             // 40: fairwatt.v1.Grant
+	(*Approval)(nil),          // 41: fairwatt.v1.Approval
+	(*Reversal)(nil),          // 42: fairwatt.v1.Reversal
+	(*Withdrawal)(nil),        // 43: fairwatt.v1.Withdrawal
+	(*Payout)(nil),            // 44: fairwatt.v1.Payout
+	(*Admit)(nil),             // 45: fairwatt.v1.Admit
+	(*Retire)(nil),            // 46: fairwatt.v1.Retire
+	(*Rekey)(nil),             // 47: fairwatt.v1.Rekey
+	(*Move)(nil),              // 48: fairwatt.v1.Move
 }
 var file_proto_fairwattpb_record_proto_depIdxs = []int32{
 	7,  // 0: fairwatt.v1.Record.registration:type_name -> fairwatt.v1.Registration
@@ -4066,59 +4251,62 @@ var file_proto_fairwattpb_record_proto_depIdxs = []int32{
 	22, // 4: fairwatt.v1.Record.request:type_name -> fairwatt.v1.Request
 	23, // 5: fairwatt.v1.Record.response:type_name -> fairwatt.v1.Response
 	26, // 6: fairwatt.v1.Record.pay:type_name -> fairwatt.v1.Pay
-	28, // 7: fairwatt.v1.Record.start:type_name -> fairwatt.v1.Start
-	29, // 8: fairwatt.v1.Record.hold:type_name -> fairwatt.v1.Hold
-	30, // 9: fairwatt.v1.Record.resume:type_name -> fairwatt.v1.Resume
-	31, // 10: fairwatt.v1.Record.reading:type_name -> fairwatt.v1.Reading
-	32, // 11: fairwatt.v1.Record.bill:type_name -> fairwatt.v1.Bill
-	33, // 12: fairwatt.v1.Record.confirm:type_name -> fairwatt.v1.Confirm
+	30, // 7: fairwatt.v1.Record.start:type_name -> fairwatt.v1.Start
+	31, // 8: fairwatt.v1.Record.hold:type_name -> fairwatt.v1.Hold
+	32, // 9: fairwatt.v1.Record.resume:type_name -> fairwatt.v1.Resume
+	33, // 10: fairwatt.v1.Record.reading:type_name -> fairwatt.v1.Reading
+	34, // 11: fairwatt.v1.Record.bill:type_name -> fairwatt.v1.Bill
+	35, // 12: fairwatt.v1.Record.confirm:type_name -> fairwatt.v1.Confirm
 	15, // 13: fairwatt.v1.Record.word:type_name -> fairwatt.v1.Word
 	16, // 14: fairwatt.v1.Record.rejoin:type_name -> fairwatt.v1.Rejoin
 	8,  // 15: fairwatt.v1.Record.meter_registration:type_name -> fairwatt.v1.MeterRegistration
 	9,  // 16: fairwatt.v1.Record.meter_change:type_name -> fairwatt.v1.MeterChange
 	10, // 17: fairwatt.v1.Record.meter_retire:type_name -> fairwatt.v1.MeterRetire
 	17, // 18: fairwatt.v1.Record.tick:type_name -> fairwatt.v1.Tick
-	34, // 19: fairwatt.v1.Record.bond:type_name -> fairwatt.v1.Bond
-	35, // 20: fairwatt.v1.Record.unbond:type_name -> fairwatt.v1.Unbond
-	36, // 21: fairwatt.v1.Record.appeal:type_name -> fairwatt.v1.Appeal
-	37, // 22: fairwatt.v1.Record.verdict:type_name -> fairwatt.v1.Verdict
-	38, // 23: fairwatt.v1.Record.grant:type_name -> fairwatt.v1.Grant
-	39, // 24: fairwatt.v1.Record.approval:type_name -> fairwatt.v1.Approval
-	40, // 25: fairwatt.v1.Record.reversal:type_name -> fairwatt.v1.Reversal
-	41, // 26: fairwatt.v1.Record.withdrawal:type_name -> fairwatt.v1.Withdrawal
-	42, // 27: fairwatt.v1.Record.payout:type_name -> fairwatt.v1.Payout
+	36, // 19: fairwatt.v1.Record.bond:type_name -> fairwatt.v1.Bond
+	37, // 20: fairwatt.v1.Record.unbond:type_name -> fairwatt.v1.Unbond
+	38, // 21: fairwatt.v1.Record.appeal:type_name -> fairwatt.v1.Appeal
+	39, // 22: fairwatt.v1.Record.verdict:type_name -> fairwatt.v1.Verdict
+	40, // 23: fairwatt.v1.Record.grant:type_name -> fairwatt.v1.Grant
+	41, // 24: fairwatt.v1.Record.approval:type_name -> fairwatt.v1.Approval
+	42, // 25: fairwatt.v1.Record.reversal:type_name -> fairwatt.v1.Reversal
+	43, // 26: fairwatt.v1.Record.withdrawal:type_name -> fairwatt.v1.Withdrawal
+	44, // 27: fairwatt.v1.Record.payout:type_name -> fairwatt.v1.Payout
 	18, // 28: fairwatt.v1.Record.report:type_name -> fairwatt.v1.Report
-	43, // 29: fairwatt.v1.Record.admit:type_name -> fairwatt.v1.Admit
-	44, // 30: fairwatt.v1.Record.retire:type_name -> fairwatt.v1.Retire
-	45, // 31: fairwatt.v1.Record.rekey:type_name -> fairwatt.v1.Rekey
-	46, // 32: fairwatt.v1.Record.move:type_name -> fairwatt.v1.Move
-	0,  // 33: fairwatt.v1.Registration.roles:type_name -> fairwatt.v1.Role
-	1,  // 34: fairwatt.v1.MeterRegistration.direction:type_name -> fairwatt.v1.MeterDirection
-	8,  // 35: fairwatt.v1.MeterChange.new:type_name -> fairwatt.v1.MeterRegistration
-	13, // 36: fairwatt.v1.Cause.inputs:type_name -> fairwatt.v1.CauseInput
-	2,  // 37: fairwatt.v1.GateChange.state:type_name -> fairwatt.v1.GateState
-	12, // 38: fairwatt.v1.GateChange.causes:type_name -> fairwatt.v1.Cause
-	3,  // 39: fairwatt.v1.Word.kind:type_name -> fairwatt.v1.WordKind
-	19, // 40: fairwatt.v1.Report.seen:type_name -> fairwatt.v1.Seen
-	2,  // 41: fairwatt.v1.GateAttestation.state:type_name -> fairwatt.v1.GateState
-	4,  // 42: fairwatt.v1.Offer.contactor:type_name -> fairwatt.v1.Contactor
-	25, // 43: fairwatt.v1.Response.token:type_name -> fairwatt.v1.Token
-	24, // 44: fairwatt.v1.Response.quotes:type_name -> fairwatt.v1.Quote
-	27, // 45: fairwatt.v1.Pay.buyer_reading:type_name -> fairwatt.v1.MeterReading
-	27, // 46: fairwatt.v1.Start.reading:type_name -> fairwatt.v1.MeterReading
-	12, // 47: fairwatt.v1.Hold.causes:type_name -> fairwatt.v1.Cause
-	27, // 48: fairwatt.v1.Hold.reading:type_name -> fairwatt.v1.MeterReading
-	27, // 49: fairwatt.v1.Resume.reading:type_name -> fairwatt.v1.MeterReading
-	27, // 50: fairwatt.v1.Reading.reading:type_name -> fairwatt.v1.MeterReading
-	27, // 51: fairwatt.v1.Bill.reading:type_name -> fairwatt.v1.MeterReading
-	27, // 52: fairwatt.v1.Confirm.reading:type_name -> fairwatt.v1.MeterReading
-	5,  // 53: fairwatt.v1.Verdict.finding:type_name -> fairwatt.v1.Finding
-	0,  // 54: fairwatt.v1.Admit.role:type_name -> fairwatt.v1.Role
-	55, // [55:55] is the sub-list for method output_type
-	55, // [55:55] is the sub-list for method input_type
-	55, // [55:55] is the sub-list for extension type_name
-	55, // [55:55] is the sub-list for extension extendee
-	0,  // [0:55] is the sub-list for field type_name
+	45, // 29: fairwatt.v1.Record.admit:type_name -> fairwatt.v1.Admit
+	46, // 30: fairwatt.v1.Record.retire:type_name -> fairwatt.v1.Retire
+	47, // 31: fairwatt.v1.Record.rekey:type_name -> fairwatt.v1.Rekey
+	48, // 32: fairwatt.v1.Record.move:type_name -> fairwatt.v1.Move
+	28, // 33: fairwatt.v1.Record.release:type_name -> fairwatt.v1.Release
+	0,  // 34: fairwatt.v1.Registration.roles:type_name -> fairwatt.v1.Role
+	1,  // 35: fairwatt.v1.MeterRegistration.direction:type_name -> fairwatt.v1.MeterDirection
+	8,  // 36: fairwatt.v1.MeterChange.new:type_name -> fairwatt.v1.MeterRegistration
+	13, // 37: fairwatt.v1.Cause.inputs:type_name -> fairwatt.v1.CauseInput
+	2,  // 38: fairwatt.v1.GateChange.state:type_name -> fairwatt.v1.GateState
+	12, // 39: fairwatt.v1.GateChange.causes:type_name -> fairwatt.v1.Cause
+	3,  // 40: fairwatt.v1.Word.kind:type_name -> fairwatt.v1.WordKind
+	19, // 41: fairwatt.v1.Report.seen:type_name -> fairwatt.v1.Seen
+	2,  // 42: fairwatt.v1.GateAttestation.state:type_name -> fairwatt.v1.GateState
+	4,  // 43: fairwatt.v1.Offer.contactor:type_name -> fairwatt.v1.Contactor
+	25, // 44: fairwatt.v1.Response.token:type_name -> fairwatt.v1.Token
+	24, // 45: fairwatt.v1.Response.quotes:type_name -> fairwatt.v1.Quote
+	29, // 46: fairwatt.v1.Pay.buyer_reading:type_name -> fairwatt.v1.MeterReading
+	27, // 47: fairwatt.v1.Pay.choices:type_name -> fairwatt.v1.Choice
+	29, // 48: fairwatt.v1.Pay.more_readings:type_name -> fairwatt.v1.MeterReading
+	29, // 49: fairwatt.v1.Start.reading:type_name -> fairwatt.v1.MeterReading
+	12, // 50: fairwatt.v1.Hold.causes:type_name -> fairwatt.v1.Cause
+	29, // 51: fairwatt.v1.Hold.reading:type_name -> fairwatt.v1.MeterReading
+	29, // 52: fairwatt.v1.Resume.reading:type_name -> fairwatt.v1.MeterReading
+	29, // 53: fairwatt.v1.Reading.reading:type_name -> fairwatt.v1.MeterReading
+	29, // 54: fairwatt.v1.Bill.reading:type_name -> fairwatt.v1.MeterReading
+	29, // 55: fairwatt.v1.Confirm.reading:type_name -> fairwatt.v1.MeterReading
+	5,  // 56: fairwatt.v1.Verdict.finding:type_name -> fairwatt.v1.Finding
+	0,  // 57: fairwatt.v1.Admit.role:type_name -> fairwatt.v1.Role
+	58, // [58:58] is the sub-list for method output_type
+	58, // [58:58] is the sub-list for method input_type
+	58, // [58:58] is the sub-list for extension type_name
+	58, // [58:58] is the sub-list for extension extendee
+	0,  // [0:58] is the sub-list for field type_name
 }
 
 func init() { file_proto_fairwattpb_record_proto_init() }
@@ -4160,6 +4348,7 @@ func file_proto_fairwattpb_record_proto_init() {
 		(*Record_Retire)(nil),
 		(*Record_Rekey)(nil),
 		(*Record_Move)(nil),
+		(*Record_Release)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -4167,7 +4356,7 @@ func file_proto_fairwattpb_record_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_proto_fairwattpb_record_proto_rawDesc), len(file_proto_fairwattpb_record_proto_rawDesc)),
 			NumEnums:      6,
-			NumMessages:   41,
+			NumMessages:   43,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

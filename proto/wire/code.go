@@ -75,6 +75,12 @@ const (
 	CodeTradeUnknown = "trade_unknown"
 	// CodeNotYours: the sender has not this part in the trade.
 	CodeNotYours = "not_yours"
+	// CodeQuotesWrong: a Token or quotes of a centre's, where the ledger makes them.
+	CodeQuotesWrong = "quotes_wrong"
+	// CodeNoQuotes: the ledger finds no answer to the request now; it waits.
+	CodeNoQuotes = "no_quotes"
+	// CodeNoneTaken: none of a payment's choices can be taken.
+	CodeNoneTaken = "none_taken"
 	// CodeAlreadyPaid: the Token was used.
 	CodeAlreadyPaid = "already_paid"
 	// CodeOfferUnknown: the seller has no standing offer of this id.

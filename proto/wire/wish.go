@@ -58,6 +58,8 @@ type PastTrade struct {
 	ReturnedMicro    int64  `json:"returned_micro"` // to the buyer
 	Status           string `json:"status"`
 	Reason           string `json:"reason,omitempty"`
+	// Passed are the offers that the payment named before this one and could not have, and why.
+	Passed string `json:"passed,omitempty"`
 }
 
 // A Purse is what a device has on the chain, as f+1 data aggregators said.

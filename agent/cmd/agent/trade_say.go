@@ -219,8 +219,12 @@ func printTrading(out io.Writer, name string, r *wire.Result) error {
 		w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 		fmt.Fprintln(w, "ENDED\tSIDE\tWITH\tKWH\tPRICE\tPAID\tSTATUS\tTRADE")
 		for _, e := range t.Ended {
-			fmt.Fprintf(w, "%s\t%s\t%s\t%.3f\t%s\t%s\t%s\t%s\n", e.TS.Local().Format("2006-01-02 15:04"), e.Side, e.With,
-				float64(e.EnergyWh)/1000, wire.FormatMoney(e.PriceMicroPerKWh), wire.FormatMoney(e.PaidMicro), e.Status, e.Trade)
+			passed := ""
+			if e.Passed != "" {
+				passed = "  passed over: " + e.Passed
+			}
+			fmt.Fprintf(w, "%s\t%s\t%s\t%.3f\t%s\t%s\t%s\t%s%s\n", e.TS.Local().Format("2006-01-02 15:04"), e.Side, e.With,
+				float64(e.EnergyWh)/1000, wire.FormatMoney(e.PriceMicroPerKWh), wire.FormatMoney(e.PaidMicro), e.Status, e.Trade, passed)
 		}
 		return w.Flush()
 	case "wallet":

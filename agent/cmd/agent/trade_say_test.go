@@ -57,7 +57,7 @@ func TestTradesOverTheSocket(t *testing.T) {
 		Wishes: wire.Wishes{Sell: wire.Wish{PriceMicroPerKWh: 310_000, Hours: 7 << 8, DailyWh: 5, ReserveW: 6}, Buy: wire.Wish{Paused: true, DryRun: true, ReserveMicro: 5_000_000}},
 		Purse:  &wire.Purse{Height: 12, WalletMicro: 25_500_000, BondMicro: 5_000_000},
 		Ended: []wire.PastTrade{{TS: wire.Time{Time: time.Unix(1_800_000_000, 0)}, Height: 9, Trade: "t-1", Side: "sell", With: "home-1", VolumeWh: 800,
-			EnergyWh: 300, PriceMicroPerKWh: 200_000, PaidMicro: 60_000, ReturnedMicro: 100_000, Status: "settled_partly", Reason: "=1+1"}},
+			EnergyWh: 300, PriceMicroPerKWh: 200_000, PaidMicro: 60_000, ReturnedMicro: 100_000, Status: "settled_partly", Reason: "=1+1", Passed: "pv-2: its gate is not open"}},
 	}
 	go func() {
 		served <- door.Serve(t.Context(), func(_ context.Context, line []byte) wire.Result {
@@ -103,6 +103,9 @@ func TestTradesOverTheSocket(t *testing.T) {
 		a, _ := json.Marshal(got)
 		if b, _ := json.Marshal(want); string(a) != string(b) {
 			t.Errorf("%s: the agent heard %s, want %s", c.args, a, b)
+		}
+		if c.args == "history" && !strings.Contains(out, "t-1  passed over: pv-2: its gate is not open\n") {
+			t.Errorf("history does not tell what was passed over: %q", out)
 		}
 		if !strings.HasPrefix(out, c.said) {
 			t.Errorf("%s: said %q, want %q", c.args, out, c.said)

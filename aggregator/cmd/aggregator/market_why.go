@@ -189,6 +189,7 @@ func (s *whyStep) sentence() string {
 		ledger.StepFound:   func() string { return "a verdict" },
 		ledger.StepClosed:  func() string { return "the case is closed; " + money(s.AmountMicro) + " stay in the fund" },
 		ledger.StepGranted: func() string { return "was granted " + money(s.AmountMicro) },
+		ledger.StepChose:   func() string { return "chose " + s.Other + " and paid " + money(s.AmountMicro) + " into escrow" },
 	}[s.Kind]
 	out := s.Kind
 	if text != nil {

@@ -41,7 +41,7 @@ admit participants, credit wallets, answer requests.`,
 }
 
 func mcInitCommand() *cobra.Command {
-	var dir, name, host, overheads, tree, settlement, credit, state, broker string
+	var dir, name, host, overheads, tree, settlement, credit, answers, state, broker string
 	var arbiters, auditors []string
 	var loss float64
 	var das, port int
@@ -70,7 +70,7 @@ hash of genesis.json: give that file to everyone who is to check the chain.`,
 			if settlement == ledger.SettleByPaper && !cmd.Flags().Changed("credit") {
 				credit = ledger.CreditPaper // the paper's settlement has no meters to fine by
 			}
-			params, err := initParams(tree, settlement, credit, loss)
+			params, err := initParams(tree, settlement, credit, answers, loss)
 			if err != nil {
 				return err
 			}
@@ -113,6 +113,7 @@ hash of genesis.json: give that file to everyone who is to check the chain.`,
 	f.StringVar(&tree, "tree", string(wct.OCT), "tree that blocks go down: oct (aware of the overheads) or wct (the paper's)")
 	f.StringVar(&settlement, "settlement", ledger.SettleByMeters, "what decides what is paid: meters (both meters and the gate) or paper (the paper's: the buyer's word)")
 	f.StringVar(&credit, "credit", ledger.CreditRobust, "what makes credit: robust (bonds, fines, verdicts) or paper (the paper's formula)")
+	f.StringVar(&answers, "answers", ledger.AnswersByCentre, "who finds the sellers that a buyer can choose from: centre, or ledger (every data aggregator finds the same)")
 	f.StringSliceVar(&arbiters, "arbiter", nil, "ID=KEY of an arbiter, who decides where meters differ; two decide together (repeatable)")
 	f.StringSliceVar(&auditors, "auditor", nil, "ID=KEY of an auditor, without whose approval no money comes in or goes out (repeatable; market key makes a key)")
 	f.Float64Var(&loss, "line-loss", 0, "what a line loses between the two meters of a trade, in per cent")
@@ -121,7 +122,7 @@ hash of genesis.json: give that file to everyone who is to check the chain.`,
 }
 
 // initParams are the rules of a new chain.
-func initParams(tree, settlement, credit string, lossPercent float64) (ledger.Params, error) {
+func initParams(tree, settlement, credit, answers string, lossPercent float64) (ledger.Params, error) {
 	params := ledger.DefaultParams()
 	if settlement == ledger.SettleFirst || lossPercent < 0 || lossPercent > 50 {
 		return params, usagef("--settlement %q: %s or %s; --line-loss %v: 0 to 50", settlement, ledger.SettleByMeters, ledger.SettleByPaper, lossPercent)
@@ -130,7 +131,15 @@ func initParams(tree, settlement, credit string, lossPercent float64) (ledger.Pa
 		return params, usagef("--credit %q: %s or %s", credit, ledger.CreditRobust, ledger.CreditPaper)
 	}
 	params.Tree, params.Settlement, params.LossE4 = tree, settlement, int64(lossPercent*100+0.5)
-	return params.WithCredit(credit), nil
+	switch {
+	case answers == ledger.AnswersByCentre:
+		answers = ledger.AnswersFirst
+	case answers != ledger.AnswersByLedger:
+		return params, usagef("--answers %q: %s or %s", answers, ledger.AnswersByLedger, ledger.AnswersByCentre)
+	case settlement != ledger.SettleByMeters:
+		return params, usagef("--answers %s needs --settlement %s", answers, ledger.SettleByMeters)
+	}
+	return params.WithCredit(credit).WithAnswers(answers), nil
 }
 
 // judges reads arbiters or auditors, each an ID=KEY.

@@ -49,7 +49,13 @@ func TestInitSettlement(t *testing.T) {
 	if g, err = run("--arbiter", "ada="+key, "--arbiter", "bob="+string(ledgertest.PublicKey("bob"))); err != nil || len(g.Arbiters) != 2 || g.Arbiters[0].ID != "ada" || string(g.Arbiters[0].PublicKey) != key {
 		t.Errorf("--arbiter: %v", err)
 	}
-	for _, c := range [][]string{{"--credit", "stars"}, {"--credit", ""}, {"--arbiter", "ada=" + key}, {"--arbiter", "ada"}} {
+	if g, err = run("--answers", "ledger"); err != nil || g.Params.Answers != ledger.AnswersByLedger || g.Params.TokenMs != 120_000 {
+		t.Errorf("--answers ledger: %v", err)
+	}
+	if g, err = run("--answers", "centre"); err != nil || g.Params.Answers != ledger.AnswersFirst {
+		t.Errorf("--answers centre: %v", err)
+	}
+	for _, c := range [][]string{{"--answers", "oracle"}, {"--answers", ""}, {"--answers", "ledger", "--settlement", "paper"}, {"--credit", "stars"}, {"--credit", ""}, {"--arbiter", "ada=" + key}, {"--arbiter", "ada"}} {
 		if _, err := run(c...); err == nil || !strings.Contains(err.Error(), strings.TrimPrefix(c[0], "--")) {
 			t.Errorf("%v: %v", c, err)
 		}

@@ -218,11 +218,20 @@ func Stamp(r *fairwattpb.Record, timeMs int64) {
 	if body == nil {
 		return
 	}
-	m.Mutable(body).Message().Range(func(_ protoreflect.FieldDescriptor, v protoreflect.Value) bool {
+	stamp := func(v protoreflect.Value) {
 		if inner, ok := v.Interface().(protoreflect.Message); ok {
 			if reading, ok := inner.Interface().(*fairwattpb.MeterReading); ok && reading.TimeMs == 0 {
 				reading.TimeMs = timeMs
 			}
+		}
+	}
+	m.Mutable(body).Message().Range(func(f protoreflect.FieldDescriptor, v protoreflect.Value) bool {
+		if !f.IsList() {
+			stamp(v)
+			return true
+		}
+		for i := range v.List().Len() {
+			stamp(v.List().Get(i))
 		}
 		return true
 	})

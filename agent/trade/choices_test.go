@@ -1,0 +1,177 @@
+package trade
+
+import (
+	"fmt"
+	"testing"
+
+	"fairwatt/proto/fairwattpb"
+	"fairwatt/proto/wire"
+)
+
+// choosy is a buyer on a chain whose ledger answers, at its first request.
+func choosy(t *testing.T) (*Buyer, BuyerInput, *fairwattpb.Record) {
+	t.Helper()
+	cfg := testBuyer
+	cfg.ByLedger = true
+	b := NewBuyer(cfg)
+	in := BuyerInput{WallMs: 1000, ClockSynced: true, Registers: map[string]int64{"kitchen": 50}}
+	actions := b.Step(in)
+	wantKinds(t, actions, "Request")
+	return b, in, actions[0].Record
+}
+
+// answer is the outcome of a request that the ledger answered in its block.
+func answer(request *fairwattpb.Record, quotes ...*fairwattpb.Quote) Outcome {
+	r := response(request.GetRequest().GetRequestId(), "tok-1", quotes...).GetResponse()
+	v := final(request, true)
+	v.Trade = &fairwattpb.TradeNotice{TradeId: "tok-1", Status: wire.StatusEscrowed, Answer: r}
+	return v
+}
+
+func offered(id, seller string, price int64) *fairwattpb.Quote {
+	return &fairwattpb.Quote{OfferId: id, Seller: seller, PriceMicroPerKwh: price, VolumeWh: 250}
+}
+
+func TestABuyerNamesChoicesWhereTheLedgerAnswers(t *testing.T) {
+	b, in, request := choosy(t)
+	in.Outcomes = []Outcome{answer(request, offered("b", "s2", 250_000), offered("dear", "s3", 400_000), offered("a", "s1", 200_000))}
+	actions := b.Step(in)
+	wantKinds(t, actions, "Pay")
+	pay := actions[0].Record.GetPay()
+	if pay.GetOfferId() != "" || pay.GetVolumeWh() != 0 || pay.GetTokenId() != "tok-1" || pay.GetBuyerReading().GetRegisterWh() != 50 {
+		t.Errorf("the payment is %v", pay)
+	}
+	if got := fmt.Sprint(pay.GetChoices()); len(pay.GetChoices()) != 2 || pay.Choices[0].GetSeller() != "s1" || pay.Choices[1].GetSeller() != "s2" ||
+		pay.Choices[0].GetOfferId() != "a" || pay.Choices[0].GetPriceMicroPerKwh() != 200_000 || pay.Choices[0].GetMaxWh() != 300 {
+		t.Errorf("the choices are %s", got)
+	}
+	if w := actions[0].Why; w == nil || w.Chosen != "a" || len(w.Candidates) != 3 {
+		t.Errorf("why: %v", w)
+	}
+	// The ledger passed the first over, and took a newer offer of the second.
+	v := final(actions[0].Record, true)
+	v.Trade = &fairwattpb.TradeNotice{TradeId: "tok-1", Status: wire.StatusPaid, Reason: "passed over: s1: its gate is not open",
+		Lot: &fairwattpb.Lot{Seller: "s2", OfferId: "b2", VolumeWh: 240, PriceMicroPerKwh: 240_000}}
+	in.Outcomes = []Outcome{v}
+	wantKinds(t, b.Step(in))
+	in.Outcomes = []Outcome{{Height: 9, Applied: true, Trade: &fairwattpb.TradeNotice{TradeId: "tok-1", Status: wire.StatusFailed, ReturnedMicro: 90_000}}}
+	actions = b.Step(in)
+	if len(actions) != 1 || actions[0].Ended == nil {
+		t.Fatalf("actions %v", actions)
+	}
+	if e := actions[0].Ended; e.With != "s2" || e.VolumeWh != 240 || e.PriceMicroPerKWh != 240_000 || e.Passed != "s1: its gate is not open" {
+		t.Errorf("the history says %+v", e)
+	}
+}
+
+func TestAPaymentNamesAtMostEightChoices(t *testing.T) {
+	b, in, request := choosy(t)
+	var quotes []*fairwattpb.Quote
+	for n := range 12 {
+		quotes = append(quotes, offered(fmt.Sprint("o", n), fmt.Sprint("s", n), 200_000+int64(n)))
+	}
+	in.Outcomes = []Outcome{answer(request, quotes...)}
+	actions := b.Step(in)
+	wantKinds(t, actions, "Pay")
+	if c := actions[0].Record.GetPay().GetChoices(); len(c) != 8 || c[7].GetSeller() != "s7" {
+		t.Errorf("named are %v", c)
+	}
+}
+
+// A Token that is not paid with goes back at once, whatever the reason.
+func TestABuyerGivesBackWhatItCannotUse(t *testing.T) {
+	for _, c := range []struct {
+		why    string
+		change func(*BuyerInput)
+		quotes []*fairwattpb.Quote
+	}{
+		{"no quote can be chosen", func(*BuyerInput) {}, []*fairwattpb.Quote{offered("a", "s1", 400_000)}},
+		{"the owner paused", func(in *BuyerInput) { in.Terms.Stop = true }, []*fairwattpb.Quote{offered("a", "s1", 200_000)}},
+		{"the owner tries it out", func(in *BuyerInput) { in.Terms.DryRun = true }, []*fairwattpb.Quote{offered("a", "s1", 200_000)}},
+	} {
+		b, in, request := choosy(t)
+		c.change(&in)
+		in.Outcomes = []Outcome{answer(request, c.quotes...)}
+		actions := b.Step(in)
+		if got := kinds(actions); len(got) == 0 || got[0] != "Release" || actions[0].Record.GetRelease().GetTokenId() != "tok-1" {
+			t.Errorf("%s: %v", c.why, got)
+		}
+		if !b.Circuits["kitchen"].Idle() {
+			t.Errorf("%s: the circuit waits on", c.why)
+		}
+	}
+}
+
+func TestAPaymentThatIsRefusedGivesTheTokenBackAndAsksAgain(t *testing.T) {
+	b, in, request := choosy(t)
+	in.Outcomes = []Outcome{answer(request, offered("a", "s1", 200_000))}
+	pay := b.Step(in)
+	in.Outcomes = []Outcome{{Own: true, Height: 6, Code: wire.CodeNoneTaken, Record: pay[0].Record}}
+	wantKinds(t, b.Step(in), "Release")
+	in.Outcomes, in.WallMs = nil, in.WallMs+testBuyer.RetryMs
+	wantKinds(t, b.Step(in), "Request")
+	if b.Today.Wh != 0 {
+		t.Errorf("%d Wh count as bought", b.Today.Wh)
+	}
+}
+
+func TestAnAnswerThatComesTooLateIsGivenBack(t *testing.T) {
+	b, in, request := choosy(t)
+	in.WallMs += testBuyer.RequestTTLMs
+	wantKinds(t, b.Step(in), "Request") // the next one
+	in.Outcomes = []Outcome{answer(request, offered("a", "s1", 200_000))}
+	wantKinds(t, b.Step(in), "Release")
+}
+
+// An answer that a centre asked for comes with the centre's record.
+func TestAnAnswerThatWasAskedForCounts(t *testing.T) {
+	b, in, request := choosy(t)
+	v := answer(request, offered("a", "s1", 200_000))
+	v.Own, v.Record = false, &fairwattpb.Record{Sender: "mc-1", Body: &fairwattpb.Record_Response{Response: &fairwattpb.Response{
+		RequestId: request.GetRequest().GetRequestId(), Buyer: "home-1"}}}
+	in.Outcomes = []Outcome{v}
+	wantKinds(t, b.Step(in), "Pay")
+}
+
+// Without its meter a buyer waits, but not beyond the time in which it can give back.
+func TestABuyerWithoutItsMeterGivesBackInTime(t *testing.T) {
+	b, in, request := choosy(t)
+	in.Registers = nil
+	in.Outcomes = []Outcome{answer(request, offered("a", "s1", 200_000))}
+	wantKinds(t, b.Step(in))
+	in.Outcomes, in.WallMs = nil, 100_000-testBuyer.RetryMs-1
+	wantKinds(t, b.Step(in))
+	in.WallMs++
+	wantKinds(t, b.Step(in), "Release")
+}
+
+func TestASellerDeliversTheLotThatTheLedgerTook(t *testing.T) {
+	s := NewSeller(testSeller)
+	in := SellerInput{SensingMs: 1000, WallMs: 1_000_000, ClockSynced: true, GateOpen: true, GateSeq: 3, MeterOK: true, RegisterWh: 100, ExpectedWh: 400}
+	wantKinds(t, s.Step(in), "Offer")
+	pay := payRecord("tok", "", 0)
+	pay.GetPay().Seller, pay.GetPay().Choices = "", []*fairwattpb.Choice{{Seller: "pv-1"}}
+	lot := &fairwattpb.Lot{Seller: "pv-1", Buyer: "home-1", BuyerMeter: "m", OfferId: s.OfferID, VolumeWh: 300, PriceMicroPerKwh: 190_000, PayId: []byte{7}}
+	for _, not := range []*fairwattpb.TradeNotice{
+		{TradeId: "tok.2", Status: wire.StatusBilled, Lot: lot},
+		{TradeId: "tok.2", Status: wire.StatusPaid, Lot: &fairwattpb.Lot{Seller: "pv-2", VolumeWh: 300}},
+		{TradeId: "tok.2", Status: wire.StatusPaid, Lot: &fairwattpb.Lot{Seller: "pv-1"}},
+	} {
+		v := final(pay, false)
+		v.Trade = not
+		in.Outcomes = []Outcome{v}
+		wantKinds(t, s.Step(in))
+	}
+	v := final(pay, false)
+	v.Trade = &fairwattpb.TradeNotice{TradeId: "tok.2", Status: wire.StatusPaid, Lot: lot}
+	in.Outcomes = []Outcome{v, v}
+	actions := s.Step(in)
+	wantKinds(t, actions, "Offer", "Start")
+	if len(s.Trades) != 1 || s.OfferWh != 0 {
+		t.Fatalf("%d trades", len(s.Trades))
+	}
+	got := s.Trades[0]
+	if got.TradeID != "tok.2" || got.Buyer != "home-1" || got.BuyerMeter != "m" || got.VolumeWh != 300 || got.PriceMicroPerKWh != 190_000 || string(got.PayID) != "\x07" {
+		t.Errorf("the sale is %+v", got)
+	}
+}
