@@ -25,6 +25,12 @@ const (
 	StepFound    = "found"     // two arbiters found
 	StepClosed   = "closed"    // a case ended without a verdict
 	StepGranted  = "granted"   // money of the fund
+
+	StepKeyChanged = "key_changed"
+	StepRevoked    = "revoked"    // its key; takes part in nothing new
+	StepSuspended  = "suspended"  // likewise, until it is reinstated
+	StepReinstated = "reinstated" // takes part again
+	StepChanged    = "changed"    // its roles, its site, its payee or its recovery key
 )
 
 // A Step is one thing that happened to a participant's credit, bond, fines or listing.

@@ -115,6 +115,8 @@ type Params struct {
 	// Trust names what trust, links and overheads are: [TrustByReports], or
 	// [TrustFixed] of a chain that was made before there was a choice.
 	Trust string `json:"trust,omitempty"`
+	// Possession: who is registered has shown that it has its key.
+	Possession bool `json:"possession,omitempty"`
 }
 
 // What trust, links and overheads are.

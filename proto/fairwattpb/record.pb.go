@@ -394,6 +394,11 @@ type Record struct {
 	//	*Record_Retire
 	//	*Record_Rekey
 	//	*Record_Move
+	//	*Record_KeyChange
+	//	*Record_Revoke
+	//	*Record_Suspend
+	//	*Record_Reinstate
+	//	*Record_MemberChange
 	Body          isRecord_Body `protobuf_oneof:"body"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -768,6 +773,51 @@ func (x *Record) GetMove() *Move {
 	return nil
 }
 
+func (x *Record) GetKeyChange() *KeyChange {
+	if x != nil {
+		if x, ok := x.Body.(*Record_KeyChange); ok {
+			return x.KeyChange
+		}
+	}
+	return nil
+}
+
+func (x *Record) GetRevoke() *Revoke {
+	if x != nil {
+		if x, ok := x.Body.(*Record_Revoke); ok {
+			return x.Revoke
+		}
+	}
+	return nil
+}
+
+func (x *Record) GetSuspend() *Suspend {
+	if x != nil {
+		if x, ok := x.Body.(*Record_Suspend); ok {
+			return x.Suspend
+		}
+	}
+	return nil
+}
+
+func (x *Record) GetReinstate() *Reinstate {
+	if x != nil {
+		if x, ok := x.Body.(*Record_Reinstate); ok {
+			return x.Reinstate
+		}
+	}
+	return nil
+}
+
+func (x *Record) GetMemberChange() *MemberChange {
+	if x != nil {
+		if x, ok := x.Body.(*Record_MemberChange); ok {
+			return x.MemberChange
+		}
+	}
+	return nil
+}
+
 type isRecord_Body interface {
 	isRecord_Body()
 }
@@ -904,6 +954,26 @@ type Record_Move struct {
 	Move *Move `protobuf:"bytes,44,opt,name=move,proto3,oneof"`
 }
 
+type Record_KeyChange struct {
+	KeyChange *KeyChange `protobuf:"bytes,60,opt,name=key_change,json=keyChange,proto3,oneof"`
+}
+
+type Record_Revoke struct {
+	Revoke *Revoke `protobuf:"bytes,61,opt,name=revoke,proto3,oneof"`
+}
+
+type Record_Suspend struct {
+	Suspend *Suspend `protobuf:"bytes,62,opt,name=suspend,proto3,oneof"`
+}
+
+type Record_Reinstate struct {
+	Reinstate *Reinstate `protobuf:"bytes,63,opt,name=reinstate,proto3,oneof"`
+}
+
+type Record_MemberChange struct {
+	MemberChange *MemberChange `protobuf:"bytes,64,opt,name=member_change,json=memberChange,proto3,oneof"`
+}
+
 func (*Record_Registration) isRecord_Body() {}
 
 func (*Record_Deposit) isRecord_Body() {}
@@ -970,6 +1040,16 @@ func (*Record_Rekey) isRecord_Body() {}
 
 func (*Record_Move) isRecord_Body() {}
 
+func (*Record_KeyChange) isRecord_Body() {}
+
+func (*Record_Revoke) isRecord_Body() {}
+
+func (*Record_Suspend) isRecord_Body() {}
+
+func (*Record_Reinstate) isRecord_Body() {}
+
+func (*Record_MemberChange) isRecord_Body() {}
+
 // MC only: admits a participant, binding its id to a key. The real identity
 // stays with the MC.
 type Registration struct {
@@ -980,7 +1060,14 @@ type Registration struct {
 	PublicKey string                 `protobuf:"bytes,4,opt,name=public_key,json=publicKey,proto3" json:"public_key,omitempty"`      // "ed25519:" and base64 of 32 bytes
 	Simulated bool                   `protobuf:"varint,5,opt,name=simulated,proto3" json:"simulated,omitempty"`
 	// Accuracy class of its meter in hundredths of a per cent (100 = class 1).
-	MeterClassE4  uint32 `protobuf:"varint,6,opt,name=meter_class_e4,json=meterClassE4,proto3" json:"meter_class_e4,omitempty"`
+	MeterClassE4 uint32 `protobuf:"varint,6,opt,name=meter_class_e4,json=meterClassE4,proto3" json:"meter_class_e4,omitempty"`
+	// The key's signature for this id, its roles and both hashes below: its holder agrees.
+	Possession []byte `protobuf:"bytes,7,opt,name=possession,proto3" json:"possession,omitempty"`
+	// SHA-256 of the recovery key (32 bytes), which can do nothing but revoke; empty: none.
+	RecoveryHash []byte `protobuf:"bytes,8,opt,name=recovery_hash,json=recoveryHash,proto3" json:"recovery_hash,omitempty"`
+	// SHA-256 of the bank account that its wallet is paid out to, and to no other; empty:
+	// any.
+	PayeeHash     []byte `protobuf:"bytes,9,opt,name=payee_hash,json=payeeHash,proto3" json:"payee_hash,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1057,6 +1144,328 @@ func (x *Registration) GetMeterClassE4() uint32 {
 	return 0
 }
 
+func (x *Registration) GetPossession() []byte {
+	if x != nil {
+		return x.Possession
+	}
+	return nil
+}
+
+func (x *Registration) GetRecoveryHash() []byte {
+	if x != nil {
+		return x.RecoveryHash
+	}
+	return nil
+}
+
+func (x *Registration) GetPayeeHash() []byte {
+	if x != nil {
+		return x.PayeeHash
+	}
+	return nil
+}
+
+// Member: another key for its records, from the next block on. Signed by the old key.
+type KeyChange struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	NewKey        string                 `protobuf:"bytes,1,opt,name=new_key,json=newKey,proto3" json:"new_key,omitempty"`
+	Possession    []byte                 `protobuf:"bytes,2,opt,name=possession,proto3" json:"possession,omitempty"` // the new key's signature: it takes the old key's place
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *KeyChange) Reset() {
+	*x = KeyChange{}
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *KeyChange) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*KeyChange) ProtoMessage() {}
+
+func (x *KeyChange) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use KeyChange.ProtoReflect.Descriptor instead.
+func (*KeyChange) Descriptor() ([]byte, []int) {
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *KeyChange) GetNewKey() string {
+	if x != nil {
+		return x.NewKey
+	}
+	return ""
+}
+
+func (x *KeyChange) GetPossession() []byte {
+	if x != nil {
+		return x.Possession
+	}
+	return nil
+}
+
+// MC, or the member by its recovery key: the member's key is good for nothing more. Its
+// trades end by their meters and by time.
+type Revoke struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Id     string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Reason string                 `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	// 32 bytes, of the hash that was registered. The record is then the member's own,
+	// sealed with this key instead of its own; counters of such records are their own.
+	RecoveryKey   []byte `protobuf:"bytes,3,opt,name=recovery_key,json=recoveryKey,proto3" json:"recovery_key,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Revoke) Reset() {
+	*x = Revoke{}
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Revoke) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Revoke) ProtoMessage() {}
+
+func (x *Revoke) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Revoke.ProtoReflect.Descriptor instead.
+func (*Revoke) Descriptor() ([]byte, []int) {
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *Revoke) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *Revoke) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *Revoke) GetRecoveryKey() []byte {
+	if x != nil {
+		return x.RecoveryKey
+	}
+	return nil
+}
+
+// MC only: nothing of the member is taken until it is reinstated.
+type Suspend struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Reason        string                 `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Suspend) Reset() {
+	*x = Suspend{}
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Suspend) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Suspend) ProtoMessage() {}
+
+func (x *Suspend) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Suspend.ProtoReflect.Descriptor instead.
+func (*Suspend) Descriptor() ([]byte, []int) {
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *Suspend) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *Suspend) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+// MC only: a suspended member takes part again.
+type Reinstate struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Reason        string                 `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Reinstate) Reset() {
+	*x = Reinstate{}
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Reinstate) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Reinstate) ProtoMessage() {}
+
+func (x *Reinstate) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Reinstate.ProtoReflect.Descriptor instead.
+func (*Reinstate) Descriptor() ([]byte, []int) {
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *Reinstate) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *Reinstate) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+// MC only: other roles, another site, another payee or recovery key of a member; what
+// is empty stays as it is.
+type MemberChange struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Roles         []Role                 `protobuf:"varint,2,rep,packed,name=roles,proto3,enum=fairwatt.v1.Role" json:"roles,omitempty"` // ascending, no repeats
+	Site          string                 `protobuf:"bytes,3,opt,name=site,proto3" json:"site,omitempty"`
+	RecoveryHash  []byte                 `protobuf:"bytes,4,opt,name=recovery_hash,json=recoveryHash,proto3" json:"recovery_hash,omitempty"`
+	PayeeHash     []byte                 `protobuf:"bytes,5,opt,name=payee_hash,json=payeeHash,proto3" json:"payee_hash,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MemberChange) Reset() {
+	*x = MemberChange{}
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MemberChange) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MemberChange) ProtoMessage() {}
+
+func (x *MemberChange) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MemberChange.ProtoReflect.Descriptor instead.
+func (*MemberChange) Descriptor() ([]byte, []int) {
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *MemberChange) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *MemberChange) GetRoles() []Role {
+	if x != nil {
+		return x.Roles
+	}
+	return nil
+}
+
+func (x *MemberChange) GetSite() string {
+	if x != nil {
+		return x.Site
+	}
+	return ""
+}
+
+func (x *MemberChange) GetRecoveryHash() []byte {
+	if x != nil {
+		return x.RecoveryHash
+	}
+	return nil
+}
+
+func (x *MemberChange) GetPayeeHash() []byte {
+	if x != nil {
+		return x.PayeeHash
+	}
+	return nil
+}
+
 // MC only: admits an energy meter, which is one participant's.
 type MeterRegistration struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1075,7 +1484,7 @@ type MeterRegistration struct {
 
 func (x *MeterRegistration) Reset() {
 	*x = MeterRegistration{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[2]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1087,7 +1496,7 @@ func (x *MeterRegistration) String() string {
 func (*MeterRegistration) ProtoMessage() {}
 
 func (x *MeterRegistration) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[2]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1100,7 +1509,7 @@ func (x *MeterRegistration) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MeterRegistration.ProtoReflect.Descriptor instead.
 func (*MeterRegistration) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{2}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *MeterRegistration) GetMeter() string {
@@ -1178,7 +1587,7 @@ type MeterChange struct {
 
 func (x *MeterChange) Reset() {
 	*x = MeterChange{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[3]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1190,7 +1599,7 @@ func (x *MeterChange) String() string {
 func (*MeterChange) ProtoMessage() {}
 
 func (x *MeterChange) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[3]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1203,7 +1612,7 @@ func (x *MeterChange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MeterChange.ProtoReflect.Descriptor instead.
 func (*MeterChange) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{3}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *MeterChange) GetOld() string {
@@ -1238,7 +1647,7 @@ type MeterRetire struct {
 
 func (x *MeterRetire) Reset() {
 	*x = MeterRetire{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[4]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1250,7 +1659,7 @@ func (x *MeterRetire) String() string {
 func (*MeterRetire) ProtoMessage() {}
 
 func (x *MeterRetire) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[4]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1263,7 +1672,7 @@ func (x *MeterRetire) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MeterRetire.ProtoReflect.Descriptor instead.
 func (*MeterRetire) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{4}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *MeterRetire) GetMeter() string {
@@ -1293,7 +1702,7 @@ type Deposit struct {
 
 func (x *Deposit) Reset() {
 	*x = Deposit{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[5]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1305,7 +1714,7 @@ func (x *Deposit) String() string {
 func (*Deposit) ProtoMessage() {}
 
 func (x *Deposit) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[5]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1318,7 +1727,7 @@ func (x *Deposit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Deposit.ProtoReflect.Descriptor instead.
 func (*Deposit) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{5}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Deposit) GetTo() string {
@@ -1363,7 +1772,7 @@ type Cause struct {
 
 func (x *Cause) Reset() {
 	*x = Cause{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[6]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1375,7 +1784,7 @@ func (x *Cause) String() string {
 func (*Cause) ProtoMessage() {}
 
 func (x *Cause) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[6]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1388,7 +1797,7 @@ func (x *Cause) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Cause.ProtoReflect.Descriptor instead.
 func (*Cause) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{6}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Cause) GetRule() string {
@@ -1438,7 +1847,7 @@ type CauseInput struct {
 
 func (x *CauseInput) Reset() {
 	*x = CauseInput{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[7]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1450,7 +1859,7 @@ func (x *CauseInput) String() string {
 func (*CauseInput) ProtoMessage() {}
 
 func (x *CauseInput) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[7]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1463,7 +1872,7 @@ func (x *CauseInput) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CauseInput.ProtoReflect.Descriptor instead.
 func (*CauseInput) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{7}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *CauseInput) GetName() string {
@@ -1508,7 +1917,7 @@ type GateChange struct {
 
 func (x *GateChange) Reset() {
 	*x = GateChange{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[8]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1520,7 +1929,7 @@ func (x *GateChange) String() string {
 func (*GateChange) ProtoMessage() {}
 
 func (x *GateChange) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[8]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1533,7 +1942,7 @@ func (x *GateChange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GateChange.ProtoReflect.Descriptor instead.
 func (*GateChange) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{8}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *GateChange) GetGateSeq() uint64 {
@@ -1581,7 +1990,7 @@ type Word struct {
 
 func (x *Word) Reset() {
 	*x = Word{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[9]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1593,7 +2002,7 @@ func (x *Word) String() string {
 func (*Word) ProtoMessage() {}
 
 func (x *Word) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[9]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1606,7 +2015,7 @@ func (x *Word) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Word.ProtoReflect.Descriptor instead.
 func (*Word) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{9}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Word) GetKind() WordKind {
@@ -1670,7 +2079,7 @@ type Rejoin struct {
 
 func (x *Rejoin) Reset() {
 	*x = Rejoin{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[10]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1682,7 +2091,7 @@ func (x *Rejoin) String() string {
 func (*Rejoin) ProtoMessage() {}
 
 func (x *Rejoin) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[10]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1695,7 +2104,7 @@ func (x *Rejoin) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Rejoin.ProtoReflect.Descriptor instead.
 func (*Rejoin) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{10}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Rejoin) GetEpoch() uint64 {
@@ -1715,7 +2124,7 @@ type Tick struct {
 
 func (x *Tick) Reset() {
 	*x = Tick{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[11]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1727,7 +2136,7 @@ func (x *Tick) String() string {
 func (*Tick) ProtoMessage() {}
 
 func (x *Tick) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[11]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1740,7 +2149,7 @@ func (x *Tick) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Tick.ProtoReflect.Descriptor instead.
 func (*Tick) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{11}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{16}
 }
 
 // DA only: what it saw of the other DAs since its report before. One in an epoch.
@@ -1757,7 +2166,7 @@ type Report struct {
 
 func (x *Report) Reset() {
 	*x = Report{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[12]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1769,7 +2178,7 @@ func (x *Report) String() string {
 func (*Report) ProtoMessage() {}
 
 func (x *Report) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[12]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1782,7 +2191,7 @@ func (x *Report) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Report.ProtoReflect.Descriptor instead.
 func (*Report) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{12}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Report) GetEpoch() uint64 {
@@ -1822,7 +2231,7 @@ type Seen struct {
 
 func (x *Seen) Reset() {
 	*x = Seen{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[13]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1834,7 +2243,7 @@ func (x *Seen) String() string {
 func (*Seen) ProtoMessage() {}
 
 func (x *Seen) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[13]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1847,7 +2256,7 @@ func (x *Seen) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Seen.ProtoReflect.Descriptor instead.
 func (*Seen) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{13}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Seen) GetDa() string {
@@ -1907,7 +2316,7 @@ type GateAttestation struct {
 
 func (x *GateAttestation) Reset() {
 	*x = GateAttestation{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[14]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1919,7 +2328,7 @@ func (x *GateAttestation) String() string {
 func (*GateAttestation) ProtoMessage() {}
 
 func (x *GateAttestation) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[14]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1932,7 +2341,7 @@ func (x *GateAttestation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GateAttestation.ProtoReflect.Descriptor instead.
 func (*GateAttestation) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{14}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *GateAttestation) GetChainId() []byte {
@@ -1991,7 +2400,7 @@ type Offer struct {
 
 func (x *Offer) Reset() {
 	*x = Offer{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[15]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2003,7 +2412,7 @@ func (x *Offer) String() string {
 func (*Offer) ProtoMessage() {}
 
 func (x *Offer) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[15]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2016,7 +2425,7 @@ func (x *Offer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Offer.ProtoReflect.Descriptor instead.
 func (*Offer) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{15}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Offer) GetOfferId() string {
@@ -2066,7 +2475,7 @@ type Request struct {
 
 func (x *Request) Reset() {
 	*x = Request{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[16]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2078,7 +2487,7 @@ func (x *Request) String() string {
 func (*Request) ProtoMessage() {}
 
 func (x *Request) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[16]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2091,7 +2500,7 @@ func (x *Request) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Request.ProtoReflect.Descriptor instead.
 func (*Request) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{16}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Request) GetRequestId() string {
@@ -2135,7 +2544,7 @@ type Response struct {
 
 func (x *Response) Reset() {
 	*x = Response{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[17]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2147,7 +2556,7 @@ func (x *Response) String() string {
 func (*Response) ProtoMessage() {}
 
 func (x *Response) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[17]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2160,7 +2569,7 @@ func (x *Response) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Response.ProtoReflect.Descriptor instead.
 func (*Response) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{17}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Response) GetRequestId() string {
@@ -2197,7 +2606,7 @@ type Quote struct {
 
 func (x *Quote) Reset() {
 	*x = Quote{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[18]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2209,7 +2618,7 @@ func (x *Quote) String() string {
 func (*Quote) ProtoMessage() {}
 
 func (x *Quote) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[18]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2222,7 +2631,7 @@ func (x *Quote) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Quote.ProtoReflect.Descriptor instead.
 func (*Quote) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{18}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Quote) GetOfferId() string {
@@ -2275,7 +2684,7 @@ type Token struct {
 
 func (x *Token) Reset() {
 	*x = Token{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[19]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2287,7 +2696,7 @@ func (x *Token) String() string {
 func (*Token) ProtoMessage() {}
 
 func (x *Token) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[19]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2300,7 +2709,7 @@ func (x *Token) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Token.ProtoReflect.Descriptor instead.
 func (*Token) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{19}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Token) GetTokenId() string {
@@ -2368,7 +2777,7 @@ type Pay struct {
 
 func (x *Pay) Reset() {
 	*x = Pay{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[20]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2380,7 +2789,7 @@ func (x *Pay) String() string {
 func (*Pay) ProtoMessage() {}
 
 func (x *Pay) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[20]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2393,7 +2802,7 @@ func (x *Pay) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Pay.ProtoReflect.Descriptor instead.
 func (*Pay) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{20}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Pay) GetTokenId() string {
@@ -2457,7 +2866,7 @@ type MeterReading struct {
 
 func (x *MeterReading) Reset() {
 	*x = MeterReading{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[21]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2469,7 +2878,7 @@ func (x *MeterReading) String() string {
 func (*MeterReading) ProtoMessage() {}
 
 func (x *MeterReading) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[21]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2482,7 +2891,7 @@ func (x *MeterReading) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MeterReading.ProtoReflect.Descriptor instead.
 func (*MeterReading) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{21}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *MeterReading) GetMeter() string {
@@ -2521,7 +2930,7 @@ type Start struct {
 
 func (x *Start) Reset() {
 	*x = Start{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[22]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2533,7 +2942,7 @@ func (x *Start) String() string {
 func (*Start) ProtoMessage() {}
 
 func (x *Start) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[22]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2546,7 +2955,7 @@ func (x *Start) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Start.ProtoReflect.Descriptor instead.
 func (*Start) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{22}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *Start) GetTradeId() string {
@@ -2591,7 +3000,7 @@ type Hold struct {
 
 func (x *Hold) Reset() {
 	*x = Hold{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[23]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2603,7 +3012,7 @@ func (x *Hold) String() string {
 func (*Hold) ProtoMessage() {}
 
 func (x *Hold) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[23]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2616,7 +3025,7 @@ func (x *Hold) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Hold.ProtoReflect.Descriptor instead.
 func (*Hold) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{23}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *Hold) GetTradeId() string {
@@ -2660,7 +3069,7 @@ type Resume struct {
 
 func (x *Resume) Reset() {
 	*x = Resume{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[24]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2672,7 +3081,7 @@ func (x *Resume) String() string {
 func (*Resume) ProtoMessage() {}
 
 func (x *Resume) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[24]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2685,7 +3094,7 @@ func (x *Resume) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Resume.ProtoReflect.Descriptor instead.
 func (*Resume) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{24}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *Resume) GetTradeId() string {
@@ -2727,7 +3136,7 @@ type Reading struct {
 
 func (x *Reading) Reset() {
 	*x = Reading{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[25]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2739,7 +3148,7 @@ func (x *Reading) String() string {
 func (*Reading) ProtoMessage() {}
 
 func (x *Reading) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[25]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2752,7 +3161,7 @@ func (x *Reading) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Reading.ProtoReflect.Descriptor instead.
 func (*Reading) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{25}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *Reading) GetTradeId() string {
@@ -2787,7 +3196,7 @@ type Bill struct {
 
 func (x *Bill) Reset() {
 	*x = Bill{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[26]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2799,7 +3208,7 @@ func (x *Bill) String() string {
 func (*Bill) ProtoMessage() {}
 
 func (x *Bill) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[26]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2812,7 +3221,7 @@ func (x *Bill) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Bill.ProtoReflect.Descriptor instead.
 func (*Bill) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{26}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *Bill) GetTradeId() string {
@@ -2871,7 +3280,7 @@ type Confirm struct {
 
 func (x *Confirm) Reset() {
 	*x = Confirm{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[27]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2883,7 +3292,7 @@ func (x *Confirm) String() string {
 func (*Confirm) ProtoMessage() {}
 
 func (x *Confirm) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[27]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2896,7 +3305,7 @@ func (x *Confirm) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Confirm.ProtoReflect.Descriptor instead.
 func (*Confirm) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{27}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *Confirm) GetTradeId() string {
@@ -2944,7 +3353,7 @@ type Bond struct {
 
 func (x *Bond) Reset() {
 	*x = Bond{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[28]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2956,7 +3365,7 @@ func (x *Bond) String() string {
 func (*Bond) ProtoMessage() {}
 
 func (x *Bond) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[28]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2969,7 +3378,7 @@ func (x *Bond) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Bond.ProtoReflect.Descriptor instead.
 func (*Bond) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{28}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *Bond) GetAmountMicro() int64 {
@@ -2984,13 +3393,14 @@ func (x *Bond) GetAmountMicro() int64 {
 type Unbond struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	AmountMicro   int64                  `protobuf:"varint,1,opt,name=amount_micro,json=amountMicro,proto3" json:"amount_micro,omitempty"`
+	Member        string                 `protobuf:"bytes,2,opt,name=member,proto3" json:"member,omitempty"` // MC: of this revoked member's bond instead
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Unbond) Reset() {
 	*x = Unbond{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[29]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3002,7 +3412,7 @@ func (x *Unbond) String() string {
 func (*Unbond) ProtoMessage() {}
 
 func (x *Unbond) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[29]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3015,7 +3425,7 @@ func (x *Unbond) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Unbond.ProtoReflect.Descriptor instead.
 func (*Unbond) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{29}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *Unbond) GetAmountMicro() int64 {
@@ -3023,6 +3433,13 @@ func (x *Unbond) GetAmountMicro() int64 {
 		return x.AmountMicro
 	}
 	return 0
+}
+
+func (x *Unbond) GetMember() string {
+	if x != nil {
+		return x.Member
+	}
+	return ""
 }
 
 // A party of a trade that has ended asks the arbiters to look at it.
@@ -3036,7 +3453,7 @@ type Appeal struct {
 
 func (x *Appeal) Reset() {
 	*x = Appeal{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[30]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3048,7 +3465,7 @@ func (x *Appeal) String() string {
 func (*Appeal) ProtoMessage() {}
 
 func (x *Appeal) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[30]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3061,7 +3478,7 @@ func (x *Appeal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Appeal.ProtoReflect.Descriptor instead.
 func (*Appeal) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{30}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *Appeal) GetTradeId() string {
@@ -3090,7 +3507,7 @@ type Verdict struct {
 
 func (x *Verdict) Reset() {
 	*x = Verdict{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[31]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3102,7 +3519,7 @@ func (x *Verdict) String() string {
 func (*Verdict) ProtoMessage() {}
 
 func (x *Verdict) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[31]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3115,7 +3532,7 @@ func (x *Verdict) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Verdict.ProtoReflect.Descriptor instead.
 func (*Verdict) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{31}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *Verdict) GetTradeId() string {
@@ -3152,7 +3569,7 @@ type Grant struct {
 
 func (x *Grant) Reset() {
 	*x = Grant{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[32]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3164,7 +3581,7 @@ func (x *Grant) String() string {
 func (*Grant) ProtoMessage() {}
 
 func (x *Grant) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[32]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3177,7 +3594,7 @@ func (x *Grant) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Grant.ProtoReflect.Descriptor instead.
 func (*Grant) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{32}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *Grant) GetReference() string {
@@ -3214,7 +3631,7 @@ type Approval struct {
 
 func (x *Approval) Reset() {
 	*x = Approval{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[33]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3226,7 +3643,7 @@ func (x *Approval) String() string {
 func (*Approval) ProtoMessage() {}
 
 func (x *Approval) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[33]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3239,7 +3656,7 @@ func (x *Approval) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Approval.ProtoReflect.Descriptor instead.
 func (*Approval) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{33}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *Approval) GetDeposit() string {
@@ -3274,7 +3691,7 @@ type Reversal struct {
 
 func (x *Reversal) Reset() {
 	*x = Reversal{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[34]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3286,7 +3703,7 @@ func (x *Reversal) String() string {
 func (*Reversal) ProtoMessage() {}
 
 func (x *Reversal) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[34]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3299,7 +3716,7 @@ func (x *Reversal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Reversal.ProtoReflect.Descriptor instead.
 func (*Reversal) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{34}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *Reversal) GetDeposit() string {
@@ -3322,13 +3739,14 @@ type Withdrawal struct {
 	WithdrawalId  string                 `protobuf:"bytes,1,opt,name=withdrawal_id,json=withdrawalId,proto3" json:"withdrawal_id,omitempty"` // unique of its sender
 	AmountMicro   int64                  `protobuf:"varint,2,opt,name=amount_micro,json=amountMicro,proto3" json:"amount_micro,omitempty"`
 	PayeeHash     []byte                 `protobuf:"bytes,3,opt,name=payee_hash,json=payeeHash,proto3" json:"payee_hash,omitempty"` // SHA-256 of the bank account, which stands elsewhere
+	Member        string                 `protobuf:"bytes,4,opt,name=member,proto3" json:"member,omitempty"`                        // MC: of this revoked member's wallet instead
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Withdrawal) Reset() {
 	*x = Withdrawal{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[35]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3340,7 +3758,7 @@ func (x *Withdrawal) String() string {
 func (*Withdrawal) ProtoMessage() {}
 
 func (x *Withdrawal) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[35]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3353,7 +3771,7 @@ func (x *Withdrawal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Withdrawal.ProtoReflect.Descriptor instead.
 func (*Withdrawal) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{35}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *Withdrawal) GetWithdrawalId() string {
@@ -3377,6 +3795,13 @@ func (x *Withdrawal) GetPayeeHash() []byte {
 	return nil
 }
 
+func (x *Withdrawal) GetMember() string {
+	if x != nil {
+		return x.Member
+	}
+	return ""
+}
+
 // MC only: an approved withdrawal was paid by the bank.
 type Payout struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -3389,7 +3814,7 @@ type Payout struct {
 
 func (x *Payout) Reset() {
 	*x = Payout{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[36]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3401,7 +3826,7 @@ func (x *Payout) String() string {
 func (*Payout) ProtoMessage() {}
 
 func (x *Payout) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[36]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3414,7 +3839,7 @@ func (x *Payout) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Payout.ProtoReflect.Descriptor instead.
 func (*Payout) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{36}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *Payout) GetMember() string {
@@ -3456,7 +3881,7 @@ type Admit struct {
 
 func (x *Admit) Reset() {
 	*x = Admit{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[37]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3468,7 +3893,7 @@ func (x *Admit) String() string {
 func (*Admit) ProtoMessage() {}
 
 func (x *Admit) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[37]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3481,7 +3906,7 @@ func (x *Admit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Admit.ProtoReflect.Descriptor instead.
 func (*Admit) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{37}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *Admit) GetId() string {
@@ -3550,7 +3975,7 @@ type Retire struct {
 
 func (x *Retire) Reset() {
 	*x = Retire{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[38]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3562,7 +3987,7 @@ func (x *Retire) String() string {
 func (*Retire) ProtoMessage() {}
 
 func (x *Retire) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[38]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3575,7 +4000,7 @@ func (x *Retire) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Retire.ProtoReflect.Descriptor instead.
 func (*Retire) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{38}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *Retire) GetId() string {
@@ -3597,7 +4022,7 @@ type Rekey struct {
 
 func (x *Rekey) Reset() {
 	*x = Rekey{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[39]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3609,7 +4034,7 @@ func (x *Rekey) String() string {
 func (*Rekey) ProtoMessage() {}
 
 func (x *Rekey) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[39]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3622,7 +4047,7 @@ func (x *Rekey) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Rekey.ProtoReflect.Descriptor instead.
 func (*Rekey) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{39}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *Rekey) GetId() string {
@@ -3657,7 +4082,7 @@ type Move struct {
 
 func (x *Move) Reset() {
 	*x = Move{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[40]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3669,7 +4094,7 @@ func (x *Move) String() string {
 func (*Move) ProtoMessage() {}
 
 func (x *Move) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[40]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3682,7 +4107,7 @@ func (x *Move) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Move.ProtoReflect.Descriptor instead.
 func (*Move) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{40}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *Move) GetId() string {
@@ -3703,7 +4128,7 @@ var File_proto_fairwattpb_record_proto protoreflect.FileDescriptor
 
 const file_proto_fairwattpb_record_proto_rawDesc = "" +
 	"\n" +
-	"\x1dproto/fairwattpb/record.proto\x12\vfairwatt.v1\"\xf5\r\n" +
+	"\x1dproto/fairwattpb/record.proto\x12\vfairwatt.v1\"\x89\x10\n" +
 	"\x06Record\x12\x19\n" +
 	"\bchain_id\x18\x01 \x01(\fR\achainId\x12\x16\n" +
 	"\x06sender\x18\x02 \x01(\tR\x06sender\x12\x18\n" +
@@ -3746,8 +4171,14 @@ const file_proto_fairwattpb_record_proto_rawDesc = "" +
 	"\x05admit\x18) \x01(\v2\x12.fairwatt.v1.AdmitH\x00R\x05admit\x12-\n" +
 	"\x06retire\x18* \x01(\v2\x13.fairwatt.v1.RetireH\x00R\x06retire\x12*\n" +
 	"\x05rekey\x18+ \x01(\v2\x12.fairwatt.v1.RekeyH\x00R\x05rekey\x12'\n" +
-	"\x04move\x18, \x01(\v2\x11.fairwatt.v1.MoveH\x00R\x04moveB\x06\n" +
-	"\x04body\"\xbe\x01\n" +
+	"\x04move\x18, \x01(\v2\x11.fairwatt.v1.MoveH\x00R\x04move\x127\n" +
+	"\n" +
+	"key_change\x18< \x01(\v2\x16.fairwatt.v1.KeyChangeH\x00R\tkeyChange\x12-\n" +
+	"\x06revoke\x18= \x01(\v2\x13.fairwatt.v1.RevokeH\x00R\x06revoke\x120\n" +
+	"\asuspend\x18> \x01(\v2\x14.fairwatt.v1.SuspendH\x00R\asuspend\x126\n" +
+	"\treinstate\x18? \x01(\v2\x16.fairwatt.v1.ReinstateH\x00R\treinstate\x12@\n" +
+	"\rmember_change\x18@ \x01(\v2\x19.fairwatt.v1.MemberChangeH\x00R\fmemberChangeB\x06\n" +
+	"\x04body\"\xa2\x02\n" +
 	"\fRegistration\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04site\x18\x02 \x01(\tR\x04site\x12'\n" +
@@ -3755,7 +4186,35 @@ const file_proto_fairwattpb_record_proto_rawDesc = "" +
 	"\n" +
 	"public_key\x18\x04 \x01(\tR\tpublicKey\x12\x1c\n" +
 	"\tsimulated\x18\x05 \x01(\bR\tsimulated\x12$\n" +
-	"\x0emeter_class_e4\x18\x06 \x01(\rR\fmeterClassE4\"\x94\x02\n" +
+	"\x0emeter_class_e4\x18\x06 \x01(\rR\fmeterClassE4\x12\x1e\n" +
+	"\n" +
+	"possession\x18\a \x01(\fR\n" +
+	"possession\x12#\n" +
+	"\rrecovery_hash\x18\b \x01(\fR\frecoveryHash\x12\x1d\n" +
+	"\n" +
+	"payee_hash\x18\t \x01(\fR\tpayeeHash\"D\n" +
+	"\tKeyChange\x12\x17\n" +
+	"\anew_key\x18\x01 \x01(\tR\x06newKey\x12\x1e\n" +
+	"\n" +
+	"possession\x18\x02 \x01(\fR\n" +
+	"possession\"S\n" +
+	"\x06Revoke\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\x12!\n" +
+	"\frecovery_key\x18\x03 \x01(\fR\vrecoveryKey\"1\n" +
+	"\aSuspend\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\"3\n" +
+	"\tReinstate\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\"\x9f\x01\n" +
+	"\fMemberChange\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12'\n" +
+	"\x05roles\x18\x02 \x03(\x0e2\x11.fairwatt.v1.RoleR\x05roles\x12\x12\n" +
+	"\x04site\x18\x03 \x01(\tR\x04site\x12#\n" +
+	"\rrecovery_hash\x18\x04 \x01(\fR\frecoveryHash\x12\x1d\n" +
+	"\n" +
+	"payee_hash\x18\x05 \x01(\fR\tpayeeHash\"\x94\x02\n" +
 	"\x11MeterRegistration\x12\x14\n" +
 	"\x05meter\x18\x01 \x01(\tR\x05meter\x12\x14\n" +
 	"\x05owner\x18\x02 \x01(\tR\x05owner\x12\x12\n" +
@@ -3909,9 +4368,10 @@ const file_proto_fairwattpb_record_proto_rawDesc = "" +
 	"\baccepted\x18\x04 \x01(\bR\baccepted\x12\x16\n" +
 	"\x06reason\x18\x05 \x01(\tR\x06reason\")\n" +
 	"\x04Bond\x12!\n" +
-	"\famount_micro\x18\x01 \x01(\x03R\vamountMicro\"+\n" +
+	"\famount_micro\x18\x01 \x01(\x03R\vamountMicro\"C\n" +
 	"\x06Unbond\x12!\n" +
-	"\famount_micro\x18\x01 \x01(\x03R\vamountMicro\"@\n" +
+	"\famount_micro\x18\x01 \x01(\x03R\vamountMicro\x12\x16\n" +
+	"\x06member\x18\x02 \x01(\tR\x06member\"@\n" +
 	"\x06Appeal\x12\x19\n" +
 	"\btrade_id\x18\x01 \x01(\tR\atradeId\x12\x1b\n" +
 	"\ttext_hash\x18\x02 \x01(\fR\btextHash\"q\n" +
@@ -3929,13 +4389,14 @@ const file_proto_fairwattpb_record_proto_rawDesc = "" +
 	"\rwithdrawal_id\x18\x03 \x01(\tR\fwithdrawalId\"<\n" +
 	"\bReversal\x12\x18\n" +
 	"\adeposit\x18\x01 \x01(\tR\adeposit\x12\x16\n" +
-	"\x06reason\x18\x02 \x01(\tR\x06reason\"s\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\"\x8b\x01\n" +
 	"\n" +
 	"Withdrawal\x12#\n" +
 	"\rwithdrawal_id\x18\x01 \x01(\tR\fwithdrawalId\x12!\n" +
 	"\famount_micro\x18\x02 \x01(\x03R\vamountMicro\x12\x1d\n" +
 	"\n" +
-	"payee_hash\x18\x03 \x01(\fR\tpayeeHash\"l\n" +
+	"payee_hash\x18\x03 \x01(\fR\tpayeeHash\x12\x16\n" +
+	"\x06member\x18\x04 \x01(\tR\x06member\"l\n" +
 	"\x06Payout\x12\x16\n" +
 	"\x06member\x18\x01 \x01(\tR\x06member\x12#\n" +
 	"\rwithdrawal_id\x18\x02 \x01(\tR\fwithdrawalId\x12%\n" +
@@ -4008,7 +4469,7 @@ func file_proto_fairwattpb_record_proto_rawDescGZIP() []byte {
 }
 
 var file_proto_fairwattpb_record_proto_enumTypes = make([]protoimpl.EnumInfo, 6)
-var file_proto_fairwattpb_record_proto_msgTypes = make([]protoimpl.MessageInfo, 41)
+var file_proto_fairwattpb_record_proto_msgTypes = make([]protoimpl.MessageInfo, 46)
 var file_proto_fairwattpb_record_proto_goTypes = []any{
 	(Role)(0),                 // 0: fairwatt.v1.Role
 	(MeterDirection)(0),       // 1: fairwatt.v1.MeterDirection
@@ -4018,107 +4479,118 @@ var file_proto_fairwattpb_record_proto_goTypes = []any{
 	(Finding)(0),              // 5: fairwatt.v1.Finding
 	(*Record)(nil),            // 6: fairwatt.v1.Record
 	(*Registration)(nil),      // 7: fairwatt.v1.Registration
-	(*MeterRegistration)(nil), // 8: fairwatt.v1.MeterRegistration
-	(*MeterChange)(nil),       // 9: fairwatt.v1.MeterChange
-	(*MeterRetire)(nil),       // 10: fairwatt.v1.MeterRetire
-	(*Deposit)(nil),           // 11: fairwatt.v1.Deposit
-	(*Cause)(nil),             // 12: fairwatt.v1.Cause
-	(*CauseInput)(nil),        // 13: fairwatt.v1.CauseInput
-	(*GateChange)(nil),        // 14: fairwatt.v1.GateChange
-	(*Word)(nil),              // 15: fairwatt.v1.Word
-	(*Rejoin)(nil),            // 16: fairwatt.v1.Rejoin
-	(*Tick)(nil),              // 17: fairwatt.v1.Tick
-	(*Report)(nil),            // 18: fairwatt.v1.Report
-	(*Seen)(nil),              // 19: fairwatt.v1.Seen
-	(*GateAttestation)(nil),   // 20: fairwatt.v1.GateAttestation
-	(*Offer)(nil),             // 21: fairwatt.v1.Offer
-	(*Request)(nil),           // 22: fairwatt.v1.Request
-	(*Response)(nil),          // 23: fairwatt.v1.Response
-	(*Quote)(nil),             // 24: fairwatt.v1.Quote
-	(*Token)(nil),             // 25: fairwatt.v1.Token
-	(*Pay)(nil),               // 26: fairwatt.v1.Pay
-	(*MeterReading)(nil),      // 27: fairwatt.v1.MeterReading
-	(*Start)(nil),             // 28: fairwatt.v1.Start
-	(*Hold)(nil),              // 29: fairwatt.v1.Hold
-	(*Resume)(nil),            // 30: fairwatt.v1.Resume
-	(*Reading)(nil),           // 31: fairwatt.v1.Reading
-	(*Bill)(nil),              // 32: fairwatt.v1.Bill
-	(*Confirm)(nil),           // 33: fairwatt.v1.Confirm
-	(*Bond)(nil),              // 34: fairwatt.v1.Bond
-	(*Unbond)(nil),            // 35: fairwatt.v1.Unbond
-	(*Appeal)(nil),            // 36: fairwatt.v1.Appeal
-	(*Verdict)(nil),           // 37: fairwatt.v1.Verdict
-	(*Grant)(nil),             // 38: fairwatt.v1.Grant
-	(*Approval)(nil),          // 39: fairwatt.v1.Approval
-	(*Reversal)(nil),          // 40: fairwatt.v1.Reversal
-	(*Withdrawal)(nil),        // 41: fairwatt.v1.Withdrawal
-	(*Payout)(nil),            // 42: fairwatt.v1.Payout
-	(*Admit)(nil),             // 43: fairwatt.v1.Admit
-	(*Retire)(nil),            // 44: fairwatt.v1.Retire
-	(*Rekey)(nil),             // 45: fairwatt.v1.Rekey
-	(*Move)(nil),              // 46: fairwatt.v1.Move
+	(*KeyChange)(nil),         // 8: fairwatt.v1.KeyChange
+	(*Revoke)(nil),            // 9: fairwatt.v1.Revoke
+	(*Suspend)(nil),           // 10: fairwatt.v1.Suspend
+	(*Reinstate)(nil),         // 11: fairwatt.v1.Reinstate
+	(*MemberChange)(nil),      // 12: fairwatt.v1.MemberChange
+	(*MeterRegistration)(nil), // 13: fairwatt.v1.MeterRegistration
+	(*MeterChange)(nil),       // 14: fairwatt.v1.MeterChange
+	(*MeterRetire)(nil),       // 15: fairwatt.v1.MeterRetire
+	(*Deposit)(nil),           // 16: fairwatt.v1.Deposit
+	(*Cause)(nil),             // 17: fairwatt.v1.Cause
+	(*CauseInput)(nil),        // 18: fairwatt.v1.CauseInput
+	(*GateChange)(nil),        // 19: fairwatt.v1.GateChange
+	(*Word)(nil),              // 20: fairwatt.v1.Word
+	(*Rejoin)(nil),            // 21: fairwatt.v1.Rejoin
+	(*Tick)(nil),              // 22: fairwatt.v1.Tick
+	(*Report)(nil),            // 23: fairwatt.v1.Report
+	(*Seen)(nil),              // 24: fairwatt.v1.Seen
+	(*GateAttestation)(nil),   // 25: fairwatt.v1.GateAttestation
+	(*Offer)(nil),             // 26: fairwatt.v1.Offer
+	(*Request)(nil),           // 27: fairwatt.v1.Request
+	(*Response)(nil),          // 28: fairwatt.v1.Response
+	(*Quote)(nil),             // 29: fairwatt.v1.Quote
+	(*Token)(nil),             // 30: fairwatt.v1.Token
+	(*Pay)(nil),               // 31: fairwatt.v1.Pay
+	(*MeterReading)(nil),      // 32: fairwatt.v1.MeterReading
+	(*Start)(nil),             // 33: fairwatt.v1.Start
+	(*Hold)(nil),              // 34: fairwatt.v1.Hold
+	(*Resume)(nil),            // 35: fairwatt.v1.Resume
+	(*Reading)(nil),           // 36: fairwatt.v1.Reading
+	(*Bill)(nil),              // 37: fairwatt.v1.Bill
+	(*Confirm)(nil),           // 38: fairwatt.v1.Confirm
+	(*Bond)(nil),              // 39: fairwatt.v1.Bond
+	(*Unbond)(nil),            // 40: fairwatt.v1.Unbond
+	(*Appeal)(nil),            // 41: fairwatt.v1.Appeal
+	(*Verdict)(nil),           // 42: fairwatt.v1.Verdict
+	(*Grant)(nil),             // 43: fairwatt.v1.Grant
+	(*Approval)(nil),          // 44: fairwatt.v1.Approval
+	(*Reversal)(nil),          // 45: fairwatt.v1.Reversal
+	(*Withdrawal)(nil),        // 46: fairwatt.v1.Withdrawal
+	(*Payout)(nil),            // 47: fairwatt.v1.Payout
+	(*Admit)(nil),             // 48: fairwatt.v1.Admit
+	(*Retire)(nil),            // 49: fairwatt.v1.Retire
+	(*Rekey)(nil),             // 50: fairwatt.v1.Rekey
+	(*Move)(nil),              // 51: fairwatt.v1.Move
 }
 var file_proto_fairwattpb_record_proto_depIdxs = []int32{
 	7,  // 0: fairwatt.v1.Record.registration:type_name -> fairwatt.v1.Registration
-	11, // 1: fairwatt.v1.Record.deposit:type_name -> fairwatt.v1.Deposit
-	14, // 2: fairwatt.v1.Record.gate_change:type_name -> fairwatt.v1.GateChange
-	21, // 3: fairwatt.v1.Record.offer:type_name -> fairwatt.v1.Offer
-	22, // 4: fairwatt.v1.Record.request:type_name -> fairwatt.v1.Request
-	23, // 5: fairwatt.v1.Record.response:type_name -> fairwatt.v1.Response
-	26, // 6: fairwatt.v1.Record.pay:type_name -> fairwatt.v1.Pay
-	28, // 7: fairwatt.v1.Record.start:type_name -> fairwatt.v1.Start
-	29, // 8: fairwatt.v1.Record.hold:type_name -> fairwatt.v1.Hold
-	30, // 9: fairwatt.v1.Record.resume:type_name -> fairwatt.v1.Resume
-	31, // 10: fairwatt.v1.Record.reading:type_name -> fairwatt.v1.Reading
-	32, // 11: fairwatt.v1.Record.bill:type_name -> fairwatt.v1.Bill
-	33, // 12: fairwatt.v1.Record.confirm:type_name -> fairwatt.v1.Confirm
-	15, // 13: fairwatt.v1.Record.word:type_name -> fairwatt.v1.Word
-	16, // 14: fairwatt.v1.Record.rejoin:type_name -> fairwatt.v1.Rejoin
-	8,  // 15: fairwatt.v1.Record.meter_registration:type_name -> fairwatt.v1.MeterRegistration
-	9,  // 16: fairwatt.v1.Record.meter_change:type_name -> fairwatt.v1.MeterChange
-	10, // 17: fairwatt.v1.Record.meter_retire:type_name -> fairwatt.v1.MeterRetire
-	17, // 18: fairwatt.v1.Record.tick:type_name -> fairwatt.v1.Tick
-	34, // 19: fairwatt.v1.Record.bond:type_name -> fairwatt.v1.Bond
-	35, // 20: fairwatt.v1.Record.unbond:type_name -> fairwatt.v1.Unbond
-	36, // 21: fairwatt.v1.Record.appeal:type_name -> fairwatt.v1.Appeal
-	37, // 22: fairwatt.v1.Record.verdict:type_name -> fairwatt.v1.Verdict
-	38, // 23: fairwatt.v1.Record.grant:type_name -> fairwatt.v1.Grant
-	39, // 24: fairwatt.v1.Record.approval:type_name -> fairwatt.v1.Approval
-	40, // 25: fairwatt.v1.Record.reversal:type_name -> fairwatt.v1.Reversal
-	41, // 26: fairwatt.v1.Record.withdrawal:type_name -> fairwatt.v1.Withdrawal
-	42, // 27: fairwatt.v1.Record.payout:type_name -> fairwatt.v1.Payout
-	18, // 28: fairwatt.v1.Record.report:type_name -> fairwatt.v1.Report
-	43, // 29: fairwatt.v1.Record.admit:type_name -> fairwatt.v1.Admit
-	44, // 30: fairwatt.v1.Record.retire:type_name -> fairwatt.v1.Retire
-	45, // 31: fairwatt.v1.Record.rekey:type_name -> fairwatt.v1.Rekey
-	46, // 32: fairwatt.v1.Record.move:type_name -> fairwatt.v1.Move
-	0,  // 33: fairwatt.v1.Registration.roles:type_name -> fairwatt.v1.Role
-	1,  // 34: fairwatt.v1.MeterRegistration.direction:type_name -> fairwatt.v1.MeterDirection
-	8,  // 35: fairwatt.v1.MeterChange.new:type_name -> fairwatt.v1.MeterRegistration
-	13, // 36: fairwatt.v1.Cause.inputs:type_name -> fairwatt.v1.CauseInput
-	2,  // 37: fairwatt.v1.GateChange.state:type_name -> fairwatt.v1.GateState
-	12, // 38: fairwatt.v1.GateChange.causes:type_name -> fairwatt.v1.Cause
-	3,  // 39: fairwatt.v1.Word.kind:type_name -> fairwatt.v1.WordKind
-	19, // 40: fairwatt.v1.Report.seen:type_name -> fairwatt.v1.Seen
-	2,  // 41: fairwatt.v1.GateAttestation.state:type_name -> fairwatt.v1.GateState
-	4,  // 42: fairwatt.v1.Offer.contactor:type_name -> fairwatt.v1.Contactor
-	25, // 43: fairwatt.v1.Response.token:type_name -> fairwatt.v1.Token
-	24, // 44: fairwatt.v1.Response.quotes:type_name -> fairwatt.v1.Quote
-	27, // 45: fairwatt.v1.Pay.buyer_reading:type_name -> fairwatt.v1.MeterReading
-	27, // 46: fairwatt.v1.Start.reading:type_name -> fairwatt.v1.MeterReading
-	12, // 47: fairwatt.v1.Hold.causes:type_name -> fairwatt.v1.Cause
-	27, // 48: fairwatt.v1.Hold.reading:type_name -> fairwatt.v1.MeterReading
-	27, // 49: fairwatt.v1.Resume.reading:type_name -> fairwatt.v1.MeterReading
-	27, // 50: fairwatt.v1.Reading.reading:type_name -> fairwatt.v1.MeterReading
-	27, // 51: fairwatt.v1.Bill.reading:type_name -> fairwatt.v1.MeterReading
-	27, // 52: fairwatt.v1.Confirm.reading:type_name -> fairwatt.v1.MeterReading
-	5,  // 53: fairwatt.v1.Verdict.finding:type_name -> fairwatt.v1.Finding
-	0,  // 54: fairwatt.v1.Admit.role:type_name -> fairwatt.v1.Role
-	55, // [55:55] is the sub-list for method output_type
-	55, // [55:55] is the sub-list for method input_type
-	55, // [55:55] is the sub-list for extension type_name
-	55, // [55:55] is the sub-list for extension extendee
-	0,  // [0:55] is the sub-list for field type_name
+	16, // 1: fairwatt.v1.Record.deposit:type_name -> fairwatt.v1.Deposit
+	19, // 2: fairwatt.v1.Record.gate_change:type_name -> fairwatt.v1.GateChange
+	26, // 3: fairwatt.v1.Record.offer:type_name -> fairwatt.v1.Offer
+	27, // 4: fairwatt.v1.Record.request:type_name -> fairwatt.v1.Request
+	28, // 5: fairwatt.v1.Record.response:type_name -> fairwatt.v1.Response
+	31, // 6: fairwatt.v1.Record.pay:type_name -> fairwatt.v1.Pay
+	33, // 7: fairwatt.v1.Record.start:type_name -> fairwatt.v1.Start
+	34, // 8: fairwatt.v1.Record.hold:type_name -> fairwatt.v1.Hold
+	35, // 9: fairwatt.v1.Record.resume:type_name -> fairwatt.v1.Resume
+	36, // 10: fairwatt.v1.Record.reading:type_name -> fairwatt.v1.Reading
+	37, // 11: fairwatt.v1.Record.bill:type_name -> fairwatt.v1.Bill
+	38, // 12: fairwatt.v1.Record.confirm:type_name -> fairwatt.v1.Confirm
+	20, // 13: fairwatt.v1.Record.word:type_name -> fairwatt.v1.Word
+	21, // 14: fairwatt.v1.Record.rejoin:type_name -> fairwatt.v1.Rejoin
+	13, // 15: fairwatt.v1.Record.meter_registration:type_name -> fairwatt.v1.MeterRegistration
+	14, // 16: fairwatt.v1.Record.meter_change:type_name -> fairwatt.v1.MeterChange
+	15, // 17: fairwatt.v1.Record.meter_retire:type_name -> fairwatt.v1.MeterRetire
+	22, // 18: fairwatt.v1.Record.tick:type_name -> fairwatt.v1.Tick
+	39, // 19: fairwatt.v1.Record.bond:type_name -> fairwatt.v1.Bond
+	40, // 20: fairwatt.v1.Record.unbond:type_name -> fairwatt.v1.Unbond
+	41, // 21: fairwatt.v1.Record.appeal:type_name -> fairwatt.v1.Appeal
+	42, // 22: fairwatt.v1.Record.verdict:type_name -> fairwatt.v1.Verdict
+	43, // 23: fairwatt.v1.Record.grant:type_name -> fairwatt.v1.Grant
+	44, // 24: fairwatt.v1.Record.approval:type_name -> fairwatt.v1.Approval
+	45, // 25: fairwatt.v1.Record.reversal:type_name -> fairwatt.v1.Reversal
+	46, // 26: fairwatt.v1.Record.withdrawal:type_name -> fairwatt.v1.Withdrawal
+	47, // 27: fairwatt.v1.Record.payout:type_name -> fairwatt.v1.Payout
+	23, // 28: fairwatt.v1.Record.report:type_name -> fairwatt.v1.Report
+	48, // 29: fairwatt.v1.Record.admit:type_name -> fairwatt.v1.Admit
+	49, // 30: fairwatt.v1.Record.retire:type_name -> fairwatt.v1.Retire
+	50, // 31: fairwatt.v1.Record.rekey:type_name -> fairwatt.v1.Rekey
+	51, // 32: fairwatt.v1.Record.move:type_name -> fairwatt.v1.Move
+	8,  // 33: fairwatt.v1.Record.key_change:type_name -> fairwatt.v1.KeyChange
+	9,  // 34: fairwatt.v1.Record.revoke:type_name -> fairwatt.v1.Revoke
+	10, // 35: fairwatt.v1.Record.suspend:type_name -> fairwatt.v1.Suspend
+	11, // 36: fairwatt.v1.Record.reinstate:type_name -> fairwatt.v1.Reinstate
+	12, // 37: fairwatt.v1.Record.member_change:type_name -> fairwatt.v1.MemberChange
+	0,  // 38: fairwatt.v1.Registration.roles:type_name -> fairwatt.v1.Role
+	0,  // 39: fairwatt.v1.MemberChange.roles:type_name -> fairwatt.v1.Role
+	1,  // 40: fairwatt.v1.MeterRegistration.direction:type_name -> fairwatt.v1.MeterDirection
+	13, // 41: fairwatt.v1.MeterChange.new:type_name -> fairwatt.v1.MeterRegistration
+	18, // 42: fairwatt.v1.Cause.inputs:type_name -> fairwatt.v1.CauseInput
+	2,  // 43: fairwatt.v1.GateChange.state:type_name -> fairwatt.v1.GateState
+	17, // 44: fairwatt.v1.GateChange.causes:type_name -> fairwatt.v1.Cause
+	3,  // 45: fairwatt.v1.Word.kind:type_name -> fairwatt.v1.WordKind
+	24, // 46: fairwatt.v1.Report.seen:type_name -> fairwatt.v1.Seen
+	2,  // 47: fairwatt.v1.GateAttestation.state:type_name -> fairwatt.v1.GateState
+	4,  // 48: fairwatt.v1.Offer.contactor:type_name -> fairwatt.v1.Contactor
+	30, // 49: fairwatt.v1.Response.token:type_name -> fairwatt.v1.Token
+	29, // 50: fairwatt.v1.Response.quotes:type_name -> fairwatt.v1.Quote
+	32, // 51: fairwatt.v1.Pay.buyer_reading:type_name -> fairwatt.v1.MeterReading
+	32, // 52: fairwatt.v1.Start.reading:type_name -> fairwatt.v1.MeterReading
+	17, // 53: fairwatt.v1.Hold.causes:type_name -> fairwatt.v1.Cause
+	32, // 54: fairwatt.v1.Hold.reading:type_name -> fairwatt.v1.MeterReading
+	32, // 55: fairwatt.v1.Resume.reading:type_name -> fairwatt.v1.MeterReading
+	32, // 56: fairwatt.v1.Reading.reading:type_name -> fairwatt.v1.MeterReading
+	32, // 57: fairwatt.v1.Bill.reading:type_name -> fairwatt.v1.MeterReading
+	32, // 58: fairwatt.v1.Confirm.reading:type_name -> fairwatt.v1.MeterReading
+	5,  // 59: fairwatt.v1.Verdict.finding:type_name -> fairwatt.v1.Finding
+	0,  // 60: fairwatt.v1.Admit.role:type_name -> fairwatt.v1.Role
+	61, // [61:61] is the sub-list for method output_type
+	61, // [61:61] is the sub-list for method input_type
+	61, // [61:61] is the sub-list for extension type_name
+	61, // [61:61] is the sub-list for extension extendee
+	0,  // [0:61] is the sub-list for field type_name
 }
 
 func init() { file_proto_fairwattpb_record_proto_init() }
@@ -4160,6 +4632,11 @@ func file_proto_fairwattpb_record_proto_init() {
 		(*Record_Retire)(nil),
 		(*Record_Rekey)(nil),
 		(*Record_Move)(nil),
+		(*Record_KeyChange)(nil),
+		(*Record_Revoke)(nil),
+		(*Record_Suspend)(nil),
+		(*Record_Reinstate)(nil),
+		(*Record_MemberChange)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -4167,7 +4644,7 @@ func file_proto_fairwattpb_record_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_proto_fairwattpb_record_proto_rawDesc), len(file_proto_fairwattpb_record_proto_rawDesc)),
 			NumEnums:      6,
-			NumMessages:   41,
+			NumMessages:   46,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

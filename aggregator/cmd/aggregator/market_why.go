@@ -189,6 +189,12 @@ func (s *whyStep) sentence() string {
 		ledger.StepFound:   func() string { return "a verdict" },
 		ledger.StepClosed:  func() string { return "the case is closed; " + money(s.AmountMicro) + " stay in the fund" },
 		ledger.StepGranted: func() string { return "was granted " + money(s.AmountMicro) },
+
+		ledger.StepKeyChanged: func() string { return "has another key" },
+		ledger.StepRevoked:    func() string { return "has no key any more: it was revoked" },
+		ledger.StepSuspended:  func() string { return "is suspended" },
+		ledger.StepReinstated: func() string { return "takes part again" },
+		ledger.StepChanged:    func() string { return "is registered otherwise: its roles, its site, its payee or its recovery key" },
 	}[s.Kind]
 	out := s.Kind
 	if text != nil {
