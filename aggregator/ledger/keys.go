@@ -72,7 +72,7 @@ func (p *Participant) outside(r *fairwattpb.Record) *Refusal {
 // badSignature says why a signature is not the sender's: by the key before, people are
 // told so.
 func (s *State) badSignature(c *Checked) *Refusal {
-	if p, ok := s.participants[c.Record.Sender]; ok && p.OldKey != "" {
+	if p, ok := s.participants[c.Record.Sender]; ok {
 		old := func(string) (ed25519.PublicKey, bool) {
 			k, err := seal.ParseKey(p.OldKey)
 			return k, err == nil
@@ -87,8 +87,7 @@ func (s *State) badSignature(c *Checked) *Refusal {
 // checkRecovery checks the seal of a record by a recovery key.
 func (s *State) checkRecovery(c *Checked, key []byte) *Refusal {
 	hash := sha256.Sum256(key)
-	p, ok := s.participants[c.Record.Sender]
-	if !ok || p.RecoveryHash != string(hash[:]) {
+	if p := s.participants[c.Record.Sender]; p.RecoveryHash != string(hash[:]) { // a member: see mayRecord
 		return refuse(wire.CodeRecoveryWrong, "recovery_key: not that of the hash that was registered for %q", c.Record.Sender)
 	}
 	if _, _, err := seal.Open(c.Sealed, seal.DomainRecord, s.chain, func(string) (ed25519.PublicKey, bool) { return key, true }); err != nil {
@@ -109,6 +108,13 @@ func (l *limits) hash(field string, v []byte) {
 	l.check(len(v) == 0 || len(v) == sha256.Size, field, "32 bytes, or none")
 }
 
+// sound takes what another check found of a field.
+func (l *limits) sound(field string, err error) {
+	if l.err == nil && err != nil {
+		l.err = fmt.Errorf("%s: %w", field, err)
+	}
+}
+
 func (l *limits) memberOrNone(id string) {
 	if id != "" {
 		l.name("member", id)
@@ -117,17 +123,14 @@ func (l *limits) memberOrNone(id string) {
 
 func (l *limits) reason(id, why string) {
 	l.name("id", id)
-	if err := person.CheckWhy(why); err != nil && l.err == nil {
-		l.err = fmt.Errorf("reason: %w", err)
-	}
+	l.sound("reason", person.CheckWhy(why))
 }
 
 func (l *limits) keys(r *fairwattpb.Record) {
 	switch b := r.Body.(type) {
 	case *fairwattpb.Record_KeyChange:
-		if _, err := seal.ParseKey(b.KeyChange.NewKey); err != nil && l.err == nil {
-			l.err = fmt.Errorf("new_key: %w", err)
-		}
+		_, err := seal.ParseKey(b.KeyChange.NewKey)
+		l.sound("new_key", err)
 		l.check(len(b.KeyChange.Possession) == 64, "possession", "64 bytes")
 	case *fairwattpb.Record_Revoke:
 		l.reason(b.Revoke.Id, b.Revoke.Reason)
@@ -150,9 +153,7 @@ func (l *limits) memberChange(m *fairwattpb.MemberChange) {
 	l.name("id", m.Id)
 	l.check(len(m.Roles) > 0 || m.Site != "" || len(m.RecoveryHash) > 0 || len(m.PayeeHash) > 0, "roles", "something that changes")
 	if len(m.Roles) > 0 {
-		if err := validateRoles(m.Roles); err != nil && l.err == nil {
-			l.err = err
-		}
+		l.sound("roles", validateRoles(m.Roles))
 	}
 	if m.Site != "" {
 		l.name("site", m.Site)

@@ -325,6 +325,26 @@ func TestTextsHaveLimits(t *testing.T) {
 		w.malformed(kind, kind+".reason", "reason", "a\nb")
 	}
 	w.malformed("member_change", "member_change.site", "roles", "") // nothing changes
+	w.malformed("member_change", "member_change.site", "site", "A")
+	for _, c := range []struct {
+		roles []fairwattpb.Role
+		good  bool
+	}{
+		{[]fairwattpb.Role{fairwattpb.Role_ROLE_BUYER}, true},
+		{[]fairwattpb.Role{fairwattpb.Role_ROLE_SELLER, fairwattpb.Role_ROLE_BUYER}, true},
+		{[]fairwattpb.Role{fairwattpb.Role_ROLE_BUYER, fairwattpb.Role_ROLE_SELLER}, false},
+		{[]fairwattpb.Role{fairwattpb.Role_ROLE_MC}, false},
+	} {
+		r := w.examples()["member_change"]
+		r.GetMemberChange().Site, r.GetMemberChange().Roles = "", c.roles
+		if _, err := w.State.CheckRecord(sealRaw(t, w, r)); (err == nil) != c.good {
+			t.Errorf("roles %v: %v", c.roles, err)
+		}
+	}
+	for _, field := range []string{"withdrawal.member", "unbond.member"} {
+		kind, _, _ := strings.Cut(field, ".")
+		w.malformed(kind, field, "member", "A")
+	}
 }
 
 // TestListsHaveLimits bounds what may be repeated.
