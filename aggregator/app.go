@@ -212,7 +212,7 @@ func (a *app) Commit(cb *fairwattpb.CertifiedBlock) (consensus.Decision, error) 
 	a.mu.Unlock()
 	a.took.Observe(a.now().Sub(began))
 	a.committed(st, len(cert.GetVotes()))
-	out := consensus.Decision{RecordIDs: idsOf(st), EndsEpoch: st.EndsEpoch(), Reseats: st.NewKeys()}
+	out := consensus.Decision{RecordIDs: idsOf(st), EndsEpoch: st.EndsEpoch(), Reseats: st.Reseats()}
 	if out.EndsEpoch {
 		out.Next = a.Epoch()
 	}

@@ -293,14 +293,14 @@ func (d *DA) siteOf(device string) (string, bool) {
 	return p.Site, ok && p.Site != ""
 }
 
-// deviceOf returns the site and key under which a device is registered.
+// deviceOf returns the site and key under which a device is registered that takes part.
 func (d *DA) deviceOf(id string) (site string, key ed25519.PublicKey, ok bool) {
-	site, ok = d.siteOf(id)
-	if !ok {
+	p, ok := d.state.Participant(id)
+	if !ok || p.Site == "" || p.Standing != ledger.Active {
 		return "", nil, false
 	}
 	key, ok = d.state.Key(id)
-	return site, key, ok
+	return p.Site, key, ok
 }
 
 // committed tells everyone who waits for a block.
@@ -312,7 +312,7 @@ func (d *DA) committed(st *ledger.Staged, votes int) {
 	d.logDeeds(st)
 	d.reports.added(d, st)
 	d.listMoved(st)
-	if st.NewKeys() || st.EndsEpoch() { // guests stay for some epochs
+	if st.Reseats() || st.EndsEpoch() { // guests stay for some epochs
 		d.setPeers()
 	}
 	d.turned(st)

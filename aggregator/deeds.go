@@ -86,6 +86,16 @@ func admission(r *fairwattpb.Record) (what string, args []any) {
 		return "member retired", []any{"id", b.Retire.GetId()}
 	case *fairwattpb.Record_Rekey:
 		return "key changed", []any{"id", b.Rekey.GetId()}
+	case *fairwattpb.Record_KeyChange:
+		return "member's key changed", []any{"id", r.GetSender()}
+	case *fairwattpb.Record_Revoke:
+		return "member's key revoked", []any{"id", b.Revoke.GetId(), "why", brief.Text(b.Revoke.GetReason())}
+	case *fairwattpb.Record_Suspend:
+		return "member suspended", []any{"id", b.Suspend.GetId(), "why", brief.Text(b.Suspend.GetReason())}
+	case *fairwattpb.Record_Reinstate:
+		return "member reinstated", []any{"id", b.Reinstate.GetId()}
+	case *fairwattpb.Record_MemberChange:
+		return "member changed", []any{"id", b.MemberChange.GetId()}
 	case *fairwattpb.Record_Move:
 		return "member moved", []any{"id", b.Move.GetId(), "address", brief.Text(b.Move.GetAddress())}
 	case *fairwattpb.Record_Deposit:

@@ -177,6 +177,9 @@ func (x *execution) quotes(buyer string, maxPriceMicroPerKWh int64) []*fairwattp
 
 // find returns the answer to a request at block time, or none and why.
 func (x *execution) find(q *Request) (*fairwattpb.Response, string) {
+	if r := x.takesPart(q.Buyer); r != nil {
+		return nil, r.Reason
+	}
 	a := x.lookAt(q.Buyer)
 	if !mayTrade(&a) {
 		return nil, "the buyer may not trade, or has fines to pay"

@@ -350,3 +350,22 @@ func TestAQuoteHasTheCreditOfItsTime(t *testing.T) {
 		t.Errorf("quoted is a credit of %d, it was %d and is %d", got, then.CreditE6, now.CreditE6)
 	}
 }
+
+func TestASuspendedBuyersRequestIsNotAnsweredUntilItIsReinstated(t *testing.T) {
+	w := answering(t, nil)
+	if a := w.answered(buyer, w.asks(buyer, 1_000, 200_000)); a != nil {
+		t.Fatalf("answered %v, where no one sells", a)
+	}
+	w.must(mc, ledgertest.Suspend(buyer))
+	w.sells(seller, 2_000, 200_000)
+	if r := w.refused(mc, wish(buyer)); r.Code != wire.CodeNoQuotes || !strings.Contains(r.Reason, "is suspended") {
+		t.Errorf("refused with %s: %q, want %s and that it is suspended", r.Code, r.Reason, wire.CodeNoQuotes)
+	}
+	if a, why := w.State.Answerable(buyer, "r-"+buyer, w.NowMs); a != nil || !strings.Contains(why, "is suspended") {
+		t.Errorf("answerable with %v, %q", a, why)
+	}
+	w.must(mc, ledgertest.Reinstate(buyer))
+	if w.answered(mc, wish(buyer)) == nil {
+		t.Error("a reinstated buyer's request waits still")
+	}
+}

@@ -146,6 +146,7 @@ type Staged struct {
 	meta       meta
 	endsEpoch  bool
 	newKeys    bool
+	reseats    bool
 	roster     *roster // behind the block
 }
 
@@ -187,6 +188,10 @@ func (st *Staged) EndsEpoch() bool { return st.endsEpoch }
 // next: a signer has another key, or is one no more. What a caller remembers of
 // signatures ([WithVerified]) it must forget then.
 func (st *Staged) NewKeys() bool { return st.newKeys }
+
+// Reseats reports whether the data aggregators, the candidates, the centres or their keys
+// are others behind this block.
+func (st *Staged) Reseats() bool { return st.reseats }
 
 // Turn returns the members that vote behind the block, if they are others than before.
 func (st *Staged) Turn() (*members.Set, bool) {

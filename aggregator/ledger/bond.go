@@ -83,6 +83,12 @@ func (x *execution) toBond(amountMicro int64, what Move) {
 // unbond asks for money of the bond. From now on it bears no promise, but what was
 // promised before can be charged to it for as long as a verdict may come.
 func (x *execution) unbond(id string, u *fairwattpb.Unbond) *Refusal {
+	if u.Member != "" {
+		if r := x.isRevoked(u.Member); r != nil {
+			return r
+		}
+		id = u.Member
+	}
 	a := x.faded(id)
 	if u.AmountMicro > a.BondMicro {
 		return refuse(wire.CodeBondWrong, "amount_micro: %d, the bond of %q holds %d", u.AmountMicro, id, a.BondMicro)

@@ -250,6 +250,10 @@ func (s *State) checkAll(records [][]byte, opts []Option) ([]*Checked, []*Refusa
 	var at []int
 	for i, sealed := range records {
 		checked[i], refusals[i] = s.decodeRecord(sealed)
+		if refusals[i] == nil && recoveryKey(checked[i].Record) != nil {
+			refusals[i] = s.checkSignature(checked[i]) // rare, and by a key of its own
+			continue
+		}
 		if refusals[i] == nil && (o.verified == nil || !o.verified(checked[i].ID)) {
 			unverified, at = append(unverified, sealed), append(at, i)
 		}
@@ -257,7 +261,7 @@ func (s *State) checkAll(records [][]byte, opts []Option) ([]*Checked, []*Refusa
 	for n, opened := range seal.OpenBatch(unverified, seal.DomainRecord, s.chain, s.key) {
 		if opened.Err != nil {
 			i := at[n]
-			refusals[i] = refuse(wire.CodeBadSignature, "the signature is not %q's", checked[i].Record.Sender)
+			refusals[i] = s.badSignature(checked[i])
 		}
 	}
 	return checked, refusals
@@ -276,7 +280,8 @@ func (s *State) finish(x *execution, st *Staged, sealed [][]byte) error {
 			return err
 		}
 	}
-	st.newKeys = x.newKeys || x.seated()
+	st.reseats = x.newKeys || x.seated()
+	st.newKeys = st.reseats || x.newMember
 	x.put(keyMeta, &x.meta)
 	if x.err != nil {
 		return x.err

@@ -68,16 +68,20 @@ func (x *execution) newKey(id, key string, proof []byte) *Refusal {
 	if !members.Proven(seal.PublicKey(key), x.state.chain, id, proof) {
 		return refuse(wire.CodeProofWrong, "proof: the key of %q has not signed for this id on this chain", id)
 	}
-	taken := func(other seal.PublicKey) bool { return string(other) == key }
-	_, used := x.bytes(keyPublicKey + key)
-	used = used || x.judges(key)
-	for _, da := range x.state.genesis.Aggregators {
-		used = used || taken(da.PublicKey)
-	}
-	if used {
+	if x.usedKey(key) {
 		return refuse(wire.CodeAlreadyRegistered, "public_key: that for %q is, or was, someone's: make a new one", id)
 	}
 	return nil
+}
+
+// usedKey tells whether a key is, or was, anyone's.
+func (x *execution) usedKey(key string) bool {
+	_, used := x.bytes(keyPublicKey + key)
+	used = used || x.judges(key)
+	for _, da := range x.state.genesis.Aggregators {
+		used = used || string(da.PublicKey) == key
+	}
+	return used
 }
 
 // admit lets a data aggregator join, or another centre in.

@@ -42,15 +42,18 @@ func (s *State) CheckRecord(sealed []byte) (*Checked, error) {
 }
 
 func (s *State) checkSignature(c *Checked) *Refusal {
+	if key := recoveryKey(c.Record); key != nil {
+		return s.checkRecovery(c, key)
+	}
 	_, _, err := seal.Open(c.Sealed, seal.DomainRecord, s.chain, s.key)
 	if err != nil {
-		return refuse(wire.CodeBadSignature, "the signature is not %q's", c.Record.Sender)
+		return s.badSignature(c)
 	}
 	return nil
 }
 
 func (s *State) checkFresh(c *Checked) *Refusal {
-	w, err := decodeWindow(s.tree.get(keyWindow + c.Record.Sender))
+	w, err := decodeWindow(s.tree.get(windowKey(c.Record)))
 	if err != nil {
 		return refuse(wire.CodeReplayed, "%v", err)
 	}
@@ -135,6 +138,9 @@ func (s *State) decodeRecord(sealed []byte) (*Checked, *Refusal) {
 	if err := validateRecord(r, signer); err != nil {
 		return nil, refuse(wire.CodeMalformed, "%v", err)
 	}
+	if r := participant.outside(r); r != nil {
+		return nil, r
+	}
 	if ofMeters(r) && !s.genesis.Params.byMeters() {
 		return nil, refuse(wire.CodeNotAllowed, "a %s: this chain's settlement is %q, meters are registered with %q", Kind(r), s.genesis.Params.Settlement, SettleByMeters)
 	}
@@ -154,6 +160,9 @@ func (s *State) decodeRecord(sealed []byte) (*Checked, *Refusal) {
 	}
 	if r.GetReport() != nil && !s.genesis.Params.byReports() {
 		return nil, refuse(wire.CodeNotAllowed, "a report: trust is that of the genesis on this chain")
+	}
+	if r.GetRegistration() != nil && s.genesis.Params.Possession && len(r.GetRegistration().Possession) == 0 {
+		return nil, refuse(wire.CodeMalformed, "possession: want 64 bytes, the key's word that it is %q's (agent enroll makes it)", r.GetRegistration().Id)
 	}
 	if !mayRecord(participant, r) {
 		return nil, refuse(wire.CodeNotAllowed, "%q may not send a %s", signer, Kind(r))
@@ -193,14 +202,22 @@ func mayRecord(p *Participant, r *fairwattpb.Record) bool {
 		return p.Centre
 	case *fairwattpb.Record_GateChange, *fairwattpb.Record_Reading, *fairwattpb.Record_Word:
 		return p.Seller || p.Buyer
-	case *fairwattpb.Record_Bond, *fairwattpb.Record_Unbond, *fairwattpb.Record_Appeal:
+	case *fairwattpb.Record_Bond, *fairwattpb.Record_Appeal:
 		return p.Seller || p.Buyer
+	case *fairwattpb.Record_Unbond:
+		return ofMember(p, r.GetUnbond().Member)
 	case *fairwattpb.Record_Verdict, *fairwattpb.Record_Grant:
 		return p.Arbiter
 	case *fairwattpb.Record_Approval:
 		return p.Auditor
 	case *fairwattpb.Record_Withdrawal:
-		return p.Seller || p.Buyer || p.Centre
+		return p.Centre || ofMember(p, r.GetWithdrawal().Member)
+	case *fairwattpb.Record_KeyChange:
+		return p.Seller || p.Buyer
+	case *fairwattpb.Record_Revoke:
+		return p.Centre || (p.Seller || p.Buyer) && recoveryKey(r) != nil
+	case *fairwattpb.Record_Suspend, *fairwattpb.Record_Reinstate, *fairwattpb.Record_MemberChange:
+		return p.Centre
 	case *fairwattpb.Record_Tick, *fairwattpb.Record_Report:
 		return p.Aggregator
 	case *fairwattpb.Record_Rejoin:
@@ -209,11 +226,14 @@ func mayRecord(p *Participant, r *fairwattpb.Record) bool {
 		return p.Centre
 	case *fairwattpb.Record_Retire, *fairwattpb.Record_Rekey, *fairwattpb.Record_Move:
 		return p.Centre || changed(r) == r.Sender && (p.Aggregator || p.Candidate)
-	case *fairwattpb.Record_Offer, *fairwattpb.Record_Start, *fairwattpb.Record_Hold,
-		*fairwattpb.Record_Resume, *fairwattpb.Record_Bill:
+	case *fairwattpb.Record_Offer:
 		return p.Seller
-	case *fairwattpb.Record_Request, *fairwattpb.Record_Pay, *fairwattpb.Record_Confirm, *fairwattpb.Record_Release:
+	case *fairwattpb.Record_Start, *fairwattpb.Record_Hold, *fairwattpb.Record_Resume, *fairwattpb.Record_Bill:
+		return p.Seller || p.Sold
+	case *fairwattpb.Record_Request:
 		return p.Buyer
+	case *fairwattpb.Record_Pay, *fairwattpb.Record_Release, *fairwattpb.Record_Confirm:
+		return p.Buyer || p.Bought
 	}
 	return false
 }
@@ -414,6 +434,7 @@ func (l *limits) robust(r *fairwattpb.Record) {
 		l.between("amount_micro", b.Bond.AmountMicro, 1, MaxMoneyMicro)
 	case *fairwattpb.Record_Unbond:
 		l.between("amount_micro", b.Unbond.AmountMicro, 1, MaxMoneyMicro)
+		l.memberOrNone(b.Unbond.Member)
 	case *fairwattpb.Record_Appeal:
 		l.id("trade_id", b.Appeal.TradeId)
 		l.check(len(b.Appeal.TextHash) == 32, "text_hash", "32 bytes")
@@ -440,6 +461,9 @@ func (l *limits) registration(r *fairwattpb.Registration) {
 		l.err = err
 	}
 	l.between("meter_class_e4", int64(r.MeterClassE4), 0, MaxMeterClassE4)
+	l.check(len(r.Possession) == 0 || len(r.Possession) == 64, "possession", "64 bytes")
+	l.hash("recovery_hash", r.RecoveryHash)
+	l.hash("payee_hash", r.PayeeHash)
 }
 
 func (l *limits) response(r *fairwattpb.Response) {

@@ -164,7 +164,23 @@
 // An epoch's sequence is the communication tree's, with those who failed as
 // accounting node, as the view of an epoch's last block shows, behind the others: for
 // one epoch, then two, four, up to 32 while they fail in a row. There is no second
-// witness yet that would excuse a hold without using the quota, and no change of keys.
+// witness yet that would excuse a hold without using the quota.
+//
+// # Keys of members
+//
+// A key that is registered shows that its holder agrees, for an id, its roles, and what
+// stands for its recovery key and its bank account ([wire.Enrolment]): a centre alone
+// could register a rival's key. A member changes its key itself ([KeyChangeBlocks]); the new one is good from the next block on, since a
+// block is checked by the keys below it. Its trades go on: they are the member's, not the
+// key's.
+//
+// A centre suspends, reinstates and revokes; a recovery key on paper can revoke and
+// nothing else, so it may lie in a drawer. It counts by itself, else a thief of the
+// member's key used up its counters. Who is out sends nothing, offers nothing and is
+// answered nothing; its trades end by meters and by time, as those of one that is silent.
+// Its money goes by a centre and an auditor, to the account that was registered, if one
+// was: then a thief of the key cannot have it either. Refused: to let a centre give a
+// member another key, since then a centre could trade as anyone.
 //
 // # The state
 //

@@ -28,7 +28,9 @@ type execution struct {
 	endsEpoch bool
 	// newKeys: a signer has another key, or is one no more, from the next block on.
 	newKeys bool
-	fresh   book // offers made in this block; some of them may be gone again
+	// newMember: a member has another key, or none, from the next block on.
+	newMember bool
+	fresh     book // offers made in this block; some of them may be gone again
 	// For undoing a record that turns out to be refused half way.
 	undo []undo
 	// err is the first sign that the state itself is damaged. No record can
@@ -109,7 +111,7 @@ func (x *execution) changes() []Change {
 // refusal is its outcome. Either way nothing but the sender's replay window is
 // left of a refused record.
 func (x *execution) apply(index int, c *Checked) *Refusal {
-	key := keyWindow + c.Record.Sender
+	key := windowKey(c.Record)
 	w, err := decodeWindow(x.bytes(key))
 	if err != nil {
 		x.fail(key, err)
@@ -218,7 +220,7 @@ func (x *execution) dispatch(r *fairwattpb.Record) *Refusal {
 	case *fairwattpb.Record_Grant:
 		return x.grant(r.Sender, b.Grant)
 	}
-	return refuse(wire.CodeMalformed, "body: none") // the check lets none of these in
+	return x.dispatchKeys(r)
 }
 
 // A Notice tells what a block did: someone other than the sender of a record,

@@ -26,6 +26,12 @@ const (
 	StepClosed   = "closed"    // a case ended without a verdict
 	StepGranted  = "granted"   // money of the fund
 	StepChose    = "chose"     // paid by choices: the other side, what for, and who was passed over
+
+	StepKeyChanged = "key_changed"
+	StepRevoked    = "revoked"    // its key; takes part in nothing new
+	StepSuspended  = "suspended"  // likewise, until it is reinstated
+	StepReinstated = "reinstated" // takes part again
+	StepChanged    = "changed"    // its roles, its site, its payee or its recovery key
 )
 
 // A Step is one thing that happened to a participant's credit, bond, fines or listing.

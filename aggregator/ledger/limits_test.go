@@ -49,8 +49,9 @@ func (w *world) examples() map[string]*fairwattpb.Record {
 	}}}
 	all := make(map[string]*fairwattpb.Record)
 	for sender, records := range map[string][]*fairwattpb.Record{
-		ledgertest.Centre:  {registration, deposit(buyer, 1, "r"), w.response(nil), meterAdded(meterOf(seller, "m")), meterChanged("m", 1, meterOf(seller, "n")), reversal("d"), payout(buyer, "w"), meterRetired("m", 1), w.Admit("da-9")},
-		seller:             {changed, w.offer(1, 1), start([]byte("a"), 1), held, resume([]byte("a"), 1), reading, bill, word},
+		ledgertest.Centre: {registration, deposit(buyer, 1, "r"), w.response(nil), meterAdded(meterOf(seller, "m")), meterChanged("m", 1, meterOf(seller, "n")), reversal("d"), payout(buyer, "w"), meterRetired("m", 1), w.Admit("da-9"),
+			ledgertest.Suspend(buyer), ledgertest.Reinstate(buyer), ledgertest.Revoke(buyer), ledgertest.ChangeMember(&fairwattpb.MemberChange{Id: buyer, Site: "site"})},
+		seller:             {changed, w.offer(1, 1), start([]byte("a"), 1), held, resume([]byte("a"), 1), reading, bill, word, w.KeyChange(seller, "seller-1-2")},
 		buyer:              {w.request(1, 1), pay(nil), confirmed, bond(1), unbond(1), appeal("token-1"), withdrawal("w", 1), release("token-1")},
 		ledgertest.Auditor: {approve("d")},
 		"da-2":             {rejoin(1), tick(), report(1, saw("da-1", 1, 0, 0, 0)), w.Retire("da-2"), w.Rekey("da-2", "da-2-2"), w.Move("da-2", "host:1")},
@@ -263,6 +264,7 @@ func TestTextsHaveLimits(t *testing.T) {
 	}
 	for _, path := range []string{
 		"meter_registration.owner", "meter_registration.site", "registration.id", "registration.site", "deposit.to", "response.token.buyer", "response.quotes.0.seller", "pay.seller", "grant.to", "report.seen.0.da",
+		"revoke.id", "suspend.id", "reinstate.id", "member_change.id",
 	} {
 		kind, field, _ := strings.Cut(path, ".")
 		field = strings.ReplaceAll(field, ".0.", ".")
@@ -306,6 +308,47 @@ func TestTextsHaveLimits(t *testing.T) {
 	w.allowed("meter_registration", "meter_registration.public_key", string(ledgertest.PublicKey("meter")))
 	w.malformed("response", "response.token", "token", nil)
 	w.malformed("registration", "registration.public_key", "public_key", "ed25519:AAAA")
+	w.malformed("key_change", "key_change.new_key", "new_key", "ed25519:AAAA")
+	for path, n := range map[string]int{
+		"registration.possession": 64, "registration.recovery_hash": 32, "registration.payee_hash": 32,
+		"member_change.recovery_hash": 32, "member_change.payee_hash": 32,
+	} {
+		kind, field, _ := strings.Cut(path, ".")
+		w.allowed(kind, path, []byte{})
+		w.allowed(kind, path, make([]byte, n))
+		w.malformed(kind, path, field, make([]byte, n-1))
+		w.malformed(kind, path, field, make([]byte, n+1))
+	}
+	w.malformed("key_change", "key_change.possession", "possession", make([]byte, 63))
+	w.malformed("key_change", "key_change.possession", "possession", make([]byte, 65))
+	w.malformed("revoke", "revoke.recovery_key", "recovery_key", make([]byte, 31))
+	w.malformed("revoke", "revoke.recovery_key", "id", make([]byte, 32)) // a centre's
+	for _, kind := range []string{"revoke", "suspend", "reinstate"} {
+		w.allowed(kind, kind+".reason", "")
+		w.allowed(kind, kind+".reason", "stolen")
+		w.malformed(kind, kind+".reason", "reason", "a\nb")
+	}
+	w.malformed("member_change", "member_change.site", "roles", "") // nothing changes
+	w.malformed("member_change", "member_change.site", "site", "A")
+	for _, c := range []struct {
+		roles []fairwattpb.Role
+		good  bool
+	}{
+		{[]fairwattpb.Role{fairwattpb.Role_ROLE_BUYER}, true},
+		{[]fairwattpb.Role{fairwattpb.Role_ROLE_SELLER, fairwattpb.Role_ROLE_BUYER}, true},
+		{[]fairwattpb.Role{fairwattpb.Role_ROLE_BUYER, fairwattpb.Role_ROLE_SELLER}, false},
+		{[]fairwattpb.Role{fairwattpb.Role_ROLE_MC}, false},
+	} {
+		r := w.examples()["member_change"]
+		r.GetMemberChange().Site, r.GetMemberChange().Roles = "", c.roles
+		if _, err := w.State.CheckRecord(sealRaw(t, w, r)); (err == nil) != c.good {
+			t.Errorf("roles %v: %v", c.roles, err)
+		}
+	}
+	for _, field := range []string{"withdrawal.member", "unbond.member"} {
+		kind, _, _ := strings.Cut(field, ".")
+		w.malformed(kind, field, "member", "A")
+	}
 }
 
 // TestListsHaveLimits bounds what may be repeated.

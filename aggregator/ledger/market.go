@@ -37,10 +37,17 @@ func (x *execution) register(r *fairwattpb.Registration) *Refusal {
 			return refuse(wire.CodeAlreadyRegistered, "public_key of %q is taken", r.Id)
 		}
 	}
-	p := Participant{ID: r.Id, Site: r.Site, PublicKey: r.PublicKey, Simulated: r.Simulated, MeterClassE4: r.MeterClassE4}
+	p := Participant{
+		ID: r.Id, Site: r.Site, PublicKey: r.PublicKey, Simulated: r.Simulated, MeterClassE4: r.MeterClassE4,
+		RecoveryHash: string(r.RecoveryHash), PayeeHash: string(r.PayeeHash),
+	}
 	for _, role := range r.Roles {
 		p.Seller = p.Seller || role == fairwattpb.Role_ROLE_SELLER
 		p.Buyer = p.Buyer || role == fairwattpb.Role_ROLE_BUYER
+	}
+	enrolment := wire.Enrolment(p.Seller, p.Buyer, r.RecoveryHash, r.PayeeHash)
+	if len(r.Possession) > 0 && !wire.Possesses(r.PublicKey, x.state.chain, r.Id, enrolment, r.Possession) {
+		return refuse(wire.CodePossessionWrong, "possession: the key of %q has not signed for this id, these roles and these hashes on this chain", r.Id)
 	}
 	a := x.params.newAccount()
 	x.put(keyParticipant+p.ID, &p)
@@ -109,6 +116,9 @@ func (x *execution) standing(field string, expiresMs int64) *Refusal {
 }
 
 func (x *execution) refuseBlacklisted(id string) *Refusal {
+	if r := x.takesPart(id); r != nil {
+		return r
+	}
 	a, ok := x.account(id)
 	if ok && a.Blacklisted && x.params.robust() {
 		return refuse(wire.CodeBlacklisted, "%q is on the list for %d ms more", id, a.ListedUntilMs-x.timeMs)

@@ -178,7 +178,7 @@ func TestAMemberJoins(t *testing.T) {
 	}
 }
 
-func canonicalOf(t *testing.T, m proto.Message) []byte {
+func canonicalOf(t testing.TB, m proto.Message) []byte {
 	t.Helper()
 	b, err := proto.MarshalOptions{Deterministic: true}.Marshal(m)
 	if err != nil {

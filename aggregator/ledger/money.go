@@ -2,7 +2,6 @@ package ledger
 
 import (
 	"encoding/hex"
-	"errors"
 	"fmt"
 
 	"fairwatt/proto/fairwattpb"
@@ -147,12 +146,13 @@ func (l *limits) money(r *fairwattpb.Record) {
 		l.id("withdrawal_id", b.Withdrawal.WithdrawalId)
 		l.between("amount_micro", b.Withdrawal.AmountMicro, 1, MaxMoneyMicro)
 		l.check(len(b.Withdrawal.PayeeHash) == 32, "payee_hash", "32 bytes")
+		l.memberOrNone(b.Withdrawal.Member)
 	case *fairwattpb.Record_Payout:
 		l.name("member", b.Payout.Member)
 		l.id("withdrawal_id", b.Payout.WithdrawalId)
 		l.id("bank_reference", b.Payout.BankReference)
 	default:
-		l.err = errors.New("body: none")
+		l.keys(r)
 	}
 }
 
@@ -263,8 +263,17 @@ func (x *execution) reverse(reference string, in *inflow) *Refusal {
 func outKey(member, id string) string { return keyWithdrawal + member + "/" + id }
 
 // withdraws puts money on its way to the bank: a member's of its wallet, a centre's of the
-// fees for the grid.
+// fees for the grid, or of the wallet of a member that can send no record any more.
 func (x *execution) withdraws(sender string, w *fairwattpb.Withdrawal) *Refusal {
+	if w.Member != "" {
+		if r := x.isRevoked(w.Member); r != nil {
+			return r
+		}
+		sender = w.Member
+	}
+	if r := x.isPayee(sender, string(w.PayeeHash)); r != nil {
+		return r
+	}
 	if _, used := x.bytes(outKey(sender, w.WithdrawalId)); used {
 		return refuse(wire.CodeWithdrawalWrong, "withdrawal_id: %q was used before by %q", w.WithdrawalId, sender)
 	}

@@ -119,6 +119,8 @@ type Params struct {
 	// [AnswersFirst] of a chain that was made before there was a choice.
 	Answers string `json:"answers,omitempty"`
 	LedgerAnswers
+	// Possession: who is registered has shown that it has its key.
+	Possession bool `json:"possession,omitempty"`
 }
 
 // What trust, links and overheads are.

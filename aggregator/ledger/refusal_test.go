@@ -32,11 +32,11 @@ type refused struct{ code, reason string }
 // checks that it has: a new rule without its own row fails the test.
 func TestRefusals(t *testing.T) {
 	var got []refused
-	rows := len(checkRows) + len(answerCheckRows) + len(answerRows) + len(marketRows) + len(deliveryRows) + len(meterRows) + len(sweepRows) + len(robustRows) + len(memberRows) + len(moneyRows)
+	rows := len(checkRows) + len(answerCheckRows) + len(answerRows) + len(marketRows) + len(deliveryRows) + len(meterRows) + len(sweepRows) + len(robustRows) + len(memberRows) + len(moneyRows) + len(keyRows)
 	for _, c := range slices.Concat(checkRows, answerCheckRows) {
 		t.Run("check/"+c.name, func(t *testing.T) { got = append(got, c.run(t)...) })
 	}
-	for _, c := range slices.Concat(marketRows, deliveryRows, meterRows, sweepRows, robustRows, memberRows, moneyRows, answerRows) {
+	for _, c := range slices.Concat(marketRows, deliveryRows, meterRows, sweepRows, robustRows, memberRows, moneyRows, keyRows, answerRows) {
 		t.Run("market/"+c.name, func(t *testing.T) { got = append(got, c.run(t)) })
 	}
 	if len(got) < rows+len(checkRows)+len(answerCheckRows) {
@@ -277,6 +277,60 @@ var checkRows = []checkRow{
 	{"an arbiter's offer", wire.CodeNotAllowed, func(w *world) []byte {
 		*w = *newWorld(w.t, ledgertest.Robust)
 		return w.sealed("judge-1", 1, w.offer(1, 1))
+	}},
+	{"a registration without possession", wire.CodeMalformed, func(w *world) []byte {
+		*w = *newWorld(w.t, possession)
+		return w.sealed(mc, 1, w.registration("new", "new"))
+	}},
+	{"a record by the key of before", wire.CodeKeyChanged, func(w *world) []byte {
+		sealed := w.sealed(seller, 2, gate(1, open))
+		w.must(seller, w.KeyChange(seller, "seller-1-2"))
+		return sealed
+	}},
+	{"a record by a key before that", wire.CodeBadSignature, func(w *world) []byte {
+		sealed := w.sealed(seller, 3, gate(1, open))
+		w.twoKeyChanges()
+		return sealed
+	}},
+	{"a revoked member's offer", wire.CodeRevoked, func(w *world) []byte {
+		w.must(mc, ledgertest.Revoke(seller))
+		return w.sealed(seller, 1, w.offer(1, 1))
+	}},
+	{"a suspended member's bill", wire.CodeSuspended, func(w *world) []byte {
+		w.toDelivering()
+		w.must(mc, ledgertest.Suspend(seller))
+		return w.sealed(seller, 9, w.bill(3000, 2000, 400_000))
+	}},
+	{"a recovery key that is not registered", wire.CodeRecoveryWrong, func(w *world) []byte { return w.sealed(seller, 1, ledgertest.Recover(seller)) }},
+	{"a recovery key of another", wire.CodeMalformed, func(w *world) []byte {
+		w.recoverable(seller)
+		return w.sealed(buyer, 1, ledgertest.Recover(seller))
+	}},
+	{"a recovery by the member's key", wire.CodeBadSignature, func(w *world) []byte {
+		w.recoverable(seller)
+		return w.sealedPayload(seller, canonicalOf(w.t, w.stamped(seller, 1, ledgertest.Recover(seller))))
+	}},
+	{"a revocation by the member's key", wire.CodeNotAllowed, func(w *world) []byte { return w.sealed(seller, 1, ledgertest.Revoke(seller)) }},
+	{"a revocation twice by the recovery key", wire.CodeRevoked, func(w *world) []byte {
+		w.recoverable(seller)
+		w.must(seller, ledgertest.Recover(seller))
+		return w.sealed(seller, 2, ledgertest.Recover(seller))
+	}},
+	{"a member's suspension by another", wire.CodeNotAllowed, func(w *world) []byte { return w.sealed(buyer, 1, ledgertest.Suspend(seller)) }},
+	{"a centre's key change as a member's", wire.CodeNotAllowed, func(w *world) []byte { return w.sealed(mc, 1, w.KeyChange(mc, "mc-2")) }},
+	{"one asks for another's money", wire.CodeNotAllowed, func(w *world) []byte {
+		*w = *newWorld(w.t, ledgertest.TwoKeys)
+		r := withdrawal("w", 1)
+		r.GetWithdrawal().Member = seller
+		return w.sealed(buyer, 1, r)
+	}},
+	{"one asks for another's bond", wire.CodeNotAllowed, func(w *world) []byte {
+		*w = *newWorld(w.t, ledgertest.Robust)
+		return w.sealed(buyer, 1, unbondOf(seller, 1))
+	}},
+	{"a centre's own bond", wire.CodeNotAllowed, func(w *world) []byte {
+		*w = *newWorld(w.t, ledgertest.Robust)
+		return w.sealed(mc, 1, unbond(1))
 	}},
 	{"replay", wire.CodeReplayed, func(w *world) []byte {
 		sealed := w.sealed(seller, 1, gate(1, open))

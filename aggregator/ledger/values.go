@@ -162,6 +162,16 @@ type Participant struct {
 	PublicKey    string
 	Simulated    bool
 	MeterClassE4 uint32 // accuracy class of its meter in 1e-4
+
+	// Of a member whose key can be changed or revoked.
+	OldKey       string         // the key before PublicKey
+	KeyHeight    uint64         // block that changed it
+	RecoveryHash string         // 32 bytes
+	PayeeHash    string         // 32 bytes
+	Standing     MemberStanding // whether it takes part
+	StandingAt   uint64         // block that changed that
+	Reason       string         // why
+	Sold, Bought bool           // it had the role once: what it began so it may end
 }
 
 func (p *Participant) fields(c codec) {
@@ -173,6 +183,21 @@ func (p *Participant) fields(c codec) {
 	c.str("public_key", &p.PublicKey)
 	c.flag("simulated", &p.Simulated)
 	c.u32("meter_class_e4", &p.MeterClassE4)
+	c.tail(func() bool {
+		return p.KeyHeight > 0 || p.RecoveryHash != "" || p.PayeeHash != "" || p.StandingAt > 0 || p.Sold || p.Bought
+	}, func() {
+		standing := uint32(p.Standing)
+		c.str("old_key", &p.OldKey)
+		c.u64("key_height", &p.KeyHeight)
+		c.str("recovery_hash", &p.RecoveryHash)
+		c.str("payee_hash", &p.PayeeHash)
+		c.u32("standing", &standing)
+		c.u64("standing_at", &p.StandingAt)
+		c.str("reason", &p.Reason)
+		c.flag("sold", &p.Sold)
+		c.flag("bought", &p.Bought)
+		p.Standing = MemberStanding(standing)
+	})
 }
 
 // An Account is a participant's wallet and compliance record.

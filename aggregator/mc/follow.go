@@ -152,7 +152,7 @@ func (c *Centre) block(cb *fairwattpb.CertifiedBlock) (news bool, err error) {
 		return false, fmt.Errorf("block %d: %w", c.state.Height()+1, err)
 	}
 	c.lastNew, c.changed = c.cfg.Now(), true
-	if st.NewKeys() || st.EndsEpoch() {
+	if st.Reseats() || st.EndsEpoch() {
 		c.reseat()
 	}
 	outcomes := st.Outcomes()

@@ -203,6 +203,37 @@ func TestRevoke(t *testing.T) {
 	}
 }
 
+// TestReadmit: a device that was kept out for a while is named as it was before; one that
+// was not is not named twice.
+func TestReadmit(t *testing.T) {
+	mosquitto, nats := onBothBrokers(t)
+	for _, dir := range []string{mosquitto, nats} {
+		before := list(t, dir)
+		if err := Revoke(dir, "pv-1"); err != nil {
+			t.Fatal(err)
+		}
+		if err := Readmit(dir, "pv-1"); err != nil {
+			t.Fatal(err)
+		}
+		after := list(t, dir)
+		for _, do := range []string{"read", "write"} {
+			topic := wire.Topics{Site: "harbour", Device: "pv-1"}.Of(wire.ClassRecord)
+			if dir == mosquitto && allowed(after, "pv-1", do, topic) != allowed(before, "pv-1", do, topic) {
+				t.Errorf("pv-1 may not %s as before:\n%s", do, after)
+			}
+		}
+		if strings.Count(after, "pv-1") != strings.Count(before, "pv-1") {
+			t.Errorf("the list was\n%s\nand is\n%s", before, after)
+		}
+		if err := Readmit(dir, "PV"); err == nil {
+			t.Error("an id that is none")
+		}
+	}
+	if err := Readmit(mosquitto, "pv-2"); err == nil {
+		t.Error("Mosquitto's list keeps pv-2 out by no line, and says so")
+	}
+}
+
 // On three hosts the servers have the same ports; on one machine they follow each other.
 // The aggregators are told of all three as of one broker.
 func TestNATSConfiguration(t *testing.T) {

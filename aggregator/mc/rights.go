@@ -146,6 +146,22 @@ func Revoke(dir, id string) error {
 	})
 }
 
+// Readmit lets a device that Revoke kept out read and write again.
+func Readmit(dir, id string) error {
+	if onNATS(dir) {
+		return AdmitDevice(dir, id)
+	}
+	if !seal.ValidName(id) {
+		return brief.Errorf("readmit: id %q: use 1 to 64 of a-z, 0-9 and -", id)
+	}
+	return editList(filepath.Join(dir, BrokerList(dir)), "readmit", func(list string) (string, error) {
+		if !strings.Contains(list, "\nuser "+id+"\n"+denied) {
+			return "", brief.Errorf("does not keep %q out", id)
+		}
+		return aclWithout(list, id), nil
+	})
+}
+
 // denied goes before the patterns in Mosquitto, which looks at a user's own lines first.
 const denied = "topic deny #\n"
 

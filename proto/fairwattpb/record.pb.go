@@ -394,6 +394,11 @@ type Record struct {
 	//	*Record_Retire
 	//	*Record_Rekey
 	//	*Record_Move
+	//	*Record_KeyChange
+	//	*Record_Revoke
+	//	*Record_Suspend
+	//	*Record_Reinstate
+	//	*Record_MemberChange
 	//	*Record_Release
 	Body          isRecord_Body `protobuf_oneof:"body"`
 	unknownFields protoimpl.UnknownFields
@@ -769,6 +774,51 @@ func (x *Record) GetMove() *Move {
 	return nil
 }
 
+func (x *Record) GetKeyChange() *KeyChange {
+	if x != nil {
+		if x, ok := x.Body.(*Record_KeyChange); ok {
+			return x.KeyChange
+		}
+	}
+	return nil
+}
+
+func (x *Record) GetRevoke() *Revoke {
+	if x != nil {
+		if x, ok := x.Body.(*Record_Revoke); ok {
+			return x.Revoke
+		}
+	}
+	return nil
+}
+
+func (x *Record) GetSuspend() *Suspend {
+	if x != nil {
+		if x, ok := x.Body.(*Record_Suspend); ok {
+			return x.Suspend
+		}
+	}
+	return nil
+}
+
+func (x *Record) GetReinstate() *Reinstate {
+	if x != nil {
+		if x, ok := x.Body.(*Record_Reinstate); ok {
+			return x.Reinstate
+		}
+	}
+	return nil
+}
+
+func (x *Record) GetMemberChange() *MemberChange {
+	if x != nil {
+		if x, ok := x.Body.(*Record_MemberChange); ok {
+			return x.MemberChange
+		}
+	}
+	return nil
+}
+
 func (x *Record) GetRelease() *Release {
 	if x != nil {
 		if x, ok := x.Body.(*Record_Release); ok {
@@ -914,6 +964,26 @@ type Record_Move struct {
 	Move *Move `protobuf:"bytes,44,opt,name=move,proto3,oneof"`
 }
 
+type Record_KeyChange struct {
+	KeyChange *KeyChange `protobuf:"bytes,60,opt,name=key_change,json=keyChange,proto3,oneof"`
+}
+
+type Record_Revoke struct {
+	Revoke *Revoke `protobuf:"bytes,61,opt,name=revoke,proto3,oneof"`
+}
+
+type Record_Suspend struct {
+	Suspend *Suspend `protobuf:"bytes,62,opt,name=suspend,proto3,oneof"`
+}
+
+type Record_Reinstate struct {
+	Reinstate *Reinstate `protobuf:"bytes,63,opt,name=reinstate,proto3,oneof"`
+}
+
+type Record_MemberChange struct {
+	MemberChange *MemberChange `protobuf:"bytes,64,opt,name=member_change,json=memberChange,proto3,oneof"`
+}
+
 type Record_Release struct {
 	Release *Release `protobuf:"bytes,70,opt,name=release,proto3,oneof"`
 }
@@ -984,6 +1054,16 @@ func (*Record_Rekey) isRecord_Body() {}
 
 func (*Record_Move) isRecord_Body() {}
 
+func (*Record_KeyChange) isRecord_Body() {}
+
+func (*Record_Revoke) isRecord_Body() {}
+
+func (*Record_Suspend) isRecord_Body() {}
+
+func (*Record_Reinstate) isRecord_Body() {}
+
+func (*Record_MemberChange) isRecord_Body() {}
+
 func (*Record_Release) isRecord_Body() {}
 
 // MC only: admits a participant, binding its id to a key. The real identity
@@ -996,7 +1076,14 @@ type Registration struct {
 	PublicKey string                 `protobuf:"bytes,4,opt,name=public_key,json=publicKey,proto3" json:"public_key,omitempty"`      // "ed25519:" and base64 of 32 bytes
 	Simulated bool                   `protobuf:"varint,5,opt,name=simulated,proto3" json:"simulated,omitempty"`
 	// Accuracy class of its meter in hundredths of a per cent (100 = class 1).
-	MeterClassE4  uint32 `protobuf:"varint,6,opt,name=meter_class_e4,json=meterClassE4,proto3" json:"meter_class_e4,omitempty"`
+	MeterClassE4 uint32 `protobuf:"varint,6,opt,name=meter_class_e4,json=meterClassE4,proto3" json:"meter_class_e4,omitempty"`
+	// The key's signature for this id, its roles and both hashes below: its holder agrees.
+	Possession []byte `protobuf:"bytes,7,opt,name=possession,proto3" json:"possession,omitempty"`
+	// SHA-256 of the recovery key (32 bytes), which can do nothing but revoke; empty: none.
+	RecoveryHash []byte `protobuf:"bytes,8,opt,name=recovery_hash,json=recoveryHash,proto3" json:"recovery_hash,omitempty"`
+	// SHA-256 of the bank account that its wallet is paid out to, and to no other; empty:
+	// any.
+	PayeeHash     []byte `protobuf:"bytes,9,opt,name=payee_hash,json=payeeHash,proto3" json:"payee_hash,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1073,6 +1160,328 @@ func (x *Registration) GetMeterClassE4() uint32 {
 	return 0
 }
 
+func (x *Registration) GetPossession() []byte {
+	if x != nil {
+		return x.Possession
+	}
+	return nil
+}
+
+func (x *Registration) GetRecoveryHash() []byte {
+	if x != nil {
+		return x.RecoveryHash
+	}
+	return nil
+}
+
+func (x *Registration) GetPayeeHash() []byte {
+	if x != nil {
+		return x.PayeeHash
+	}
+	return nil
+}
+
+// Member: another key for its records, from the next block on. Signed by the old key.
+type KeyChange struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	NewKey        string                 `protobuf:"bytes,1,opt,name=new_key,json=newKey,proto3" json:"new_key,omitempty"`
+	Possession    []byte                 `protobuf:"bytes,2,opt,name=possession,proto3" json:"possession,omitempty"` // the new key's signature: it takes the old key's place
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *KeyChange) Reset() {
+	*x = KeyChange{}
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *KeyChange) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*KeyChange) ProtoMessage() {}
+
+func (x *KeyChange) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use KeyChange.ProtoReflect.Descriptor instead.
+func (*KeyChange) Descriptor() ([]byte, []int) {
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *KeyChange) GetNewKey() string {
+	if x != nil {
+		return x.NewKey
+	}
+	return ""
+}
+
+func (x *KeyChange) GetPossession() []byte {
+	if x != nil {
+		return x.Possession
+	}
+	return nil
+}
+
+// MC, or the member by its recovery key: the member's key is good for nothing more. Its
+// trades end by their meters and by time.
+type Revoke struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Id     string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Reason string                 `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	// 32 bytes, of the hash that was registered. The record is then the member's own,
+	// sealed with this key instead of its own; counters of such records are their own.
+	RecoveryKey   []byte `protobuf:"bytes,3,opt,name=recovery_key,json=recoveryKey,proto3" json:"recovery_key,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Revoke) Reset() {
+	*x = Revoke{}
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Revoke) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Revoke) ProtoMessage() {}
+
+func (x *Revoke) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Revoke.ProtoReflect.Descriptor instead.
+func (*Revoke) Descriptor() ([]byte, []int) {
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *Revoke) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *Revoke) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *Revoke) GetRecoveryKey() []byte {
+	if x != nil {
+		return x.RecoveryKey
+	}
+	return nil
+}
+
+// MC only: nothing of the member is taken until it is reinstated.
+type Suspend struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Reason        string                 `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Suspend) Reset() {
+	*x = Suspend{}
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Suspend) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Suspend) ProtoMessage() {}
+
+func (x *Suspend) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Suspend.ProtoReflect.Descriptor instead.
+func (*Suspend) Descriptor() ([]byte, []int) {
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *Suspend) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *Suspend) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+// MC only: a suspended member takes part again.
+type Reinstate struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Reason        string                 `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Reinstate) Reset() {
+	*x = Reinstate{}
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Reinstate) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Reinstate) ProtoMessage() {}
+
+func (x *Reinstate) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Reinstate.ProtoReflect.Descriptor instead.
+func (*Reinstate) Descriptor() ([]byte, []int) {
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *Reinstate) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *Reinstate) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+// MC only: other roles, another site, another payee or recovery key of a member; what
+// is empty stays as it is.
+type MemberChange struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Roles         []Role                 `protobuf:"varint,2,rep,packed,name=roles,proto3,enum=fairwatt.v1.Role" json:"roles,omitempty"` // ascending, no repeats
+	Site          string                 `protobuf:"bytes,3,opt,name=site,proto3" json:"site,omitempty"`
+	RecoveryHash  []byte                 `protobuf:"bytes,4,opt,name=recovery_hash,json=recoveryHash,proto3" json:"recovery_hash,omitempty"`
+	PayeeHash     []byte                 `protobuf:"bytes,5,opt,name=payee_hash,json=payeeHash,proto3" json:"payee_hash,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MemberChange) Reset() {
+	*x = MemberChange{}
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MemberChange) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MemberChange) ProtoMessage() {}
+
+func (x *MemberChange) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MemberChange.ProtoReflect.Descriptor instead.
+func (*MemberChange) Descriptor() ([]byte, []int) {
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *MemberChange) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *MemberChange) GetRoles() []Role {
+	if x != nil {
+		return x.Roles
+	}
+	return nil
+}
+
+func (x *MemberChange) GetSite() string {
+	if x != nil {
+		return x.Site
+	}
+	return ""
+}
+
+func (x *MemberChange) GetRecoveryHash() []byte {
+	if x != nil {
+		return x.RecoveryHash
+	}
+	return nil
+}
+
+func (x *MemberChange) GetPayeeHash() []byte {
+	if x != nil {
+		return x.PayeeHash
+	}
+	return nil
+}
+
 // MC only: admits an energy meter, which is one participant's.
 type MeterRegistration struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1091,7 +1500,7 @@ type MeterRegistration struct {
 
 func (x *MeterRegistration) Reset() {
 	*x = MeterRegistration{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[2]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1103,7 +1512,7 @@ func (x *MeterRegistration) String() string {
 func (*MeterRegistration) ProtoMessage() {}
 
 func (x *MeterRegistration) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[2]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1116,7 +1525,7 @@ func (x *MeterRegistration) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MeterRegistration.ProtoReflect.Descriptor instead.
 func (*MeterRegistration) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{2}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *MeterRegistration) GetMeter() string {
@@ -1194,7 +1603,7 @@ type MeterChange struct {
 
 func (x *MeterChange) Reset() {
 	*x = MeterChange{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[3]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1206,7 +1615,7 @@ func (x *MeterChange) String() string {
 func (*MeterChange) ProtoMessage() {}
 
 func (x *MeterChange) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[3]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1219,7 +1628,7 @@ func (x *MeterChange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MeterChange.ProtoReflect.Descriptor instead.
 func (*MeterChange) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{3}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *MeterChange) GetOld() string {
@@ -1254,7 +1663,7 @@ type MeterRetire struct {
 
 func (x *MeterRetire) Reset() {
 	*x = MeterRetire{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[4]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1266,7 +1675,7 @@ func (x *MeterRetire) String() string {
 func (*MeterRetire) ProtoMessage() {}
 
 func (x *MeterRetire) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[4]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1279,7 +1688,7 @@ func (x *MeterRetire) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MeterRetire.ProtoReflect.Descriptor instead.
 func (*MeterRetire) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{4}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *MeterRetire) GetMeter() string {
@@ -1309,7 +1718,7 @@ type Deposit struct {
 
 func (x *Deposit) Reset() {
 	*x = Deposit{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[5]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1321,7 +1730,7 @@ func (x *Deposit) String() string {
 func (*Deposit) ProtoMessage() {}
 
 func (x *Deposit) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[5]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1334,7 +1743,7 @@ func (x *Deposit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Deposit.ProtoReflect.Descriptor instead.
 func (*Deposit) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{5}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Deposit) GetTo() string {
@@ -1379,7 +1788,7 @@ type Cause struct {
 
 func (x *Cause) Reset() {
 	*x = Cause{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[6]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1391,7 +1800,7 @@ func (x *Cause) String() string {
 func (*Cause) ProtoMessage() {}
 
 func (x *Cause) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[6]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1404,7 +1813,7 @@ func (x *Cause) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Cause.ProtoReflect.Descriptor instead.
 func (*Cause) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{6}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Cause) GetRule() string {
@@ -1454,7 +1863,7 @@ type CauseInput struct {
 
 func (x *CauseInput) Reset() {
 	*x = CauseInput{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[7]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1466,7 +1875,7 @@ func (x *CauseInput) String() string {
 func (*CauseInput) ProtoMessage() {}
 
 func (x *CauseInput) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[7]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1479,7 +1888,7 @@ func (x *CauseInput) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CauseInput.ProtoReflect.Descriptor instead.
 func (*CauseInput) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{7}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *CauseInput) GetName() string {
@@ -1524,7 +1933,7 @@ type GateChange struct {
 
 func (x *GateChange) Reset() {
 	*x = GateChange{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[8]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1536,7 +1945,7 @@ func (x *GateChange) String() string {
 func (*GateChange) ProtoMessage() {}
 
 func (x *GateChange) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[8]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1549,7 +1958,7 @@ func (x *GateChange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GateChange.ProtoReflect.Descriptor instead.
 func (*GateChange) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{8}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *GateChange) GetGateSeq() uint64 {
@@ -1597,7 +2006,7 @@ type Word struct {
 
 func (x *Word) Reset() {
 	*x = Word{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[9]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1609,7 +2018,7 @@ func (x *Word) String() string {
 func (*Word) ProtoMessage() {}
 
 func (x *Word) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[9]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1622,7 +2031,7 @@ func (x *Word) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Word.ProtoReflect.Descriptor instead.
 func (*Word) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{9}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Word) GetKind() WordKind {
@@ -1686,7 +2095,7 @@ type Rejoin struct {
 
 func (x *Rejoin) Reset() {
 	*x = Rejoin{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[10]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1698,7 +2107,7 @@ func (x *Rejoin) String() string {
 func (*Rejoin) ProtoMessage() {}
 
 func (x *Rejoin) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[10]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1711,7 +2120,7 @@ func (x *Rejoin) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Rejoin.ProtoReflect.Descriptor instead.
 func (*Rejoin) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{10}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Rejoin) GetEpoch() uint64 {
@@ -1731,7 +2140,7 @@ type Tick struct {
 
 func (x *Tick) Reset() {
 	*x = Tick{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[11]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1743,7 +2152,7 @@ func (x *Tick) String() string {
 func (*Tick) ProtoMessage() {}
 
 func (x *Tick) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[11]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1756,7 +2165,7 @@ func (x *Tick) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Tick.ProtoReflect.Descriptor instead.
 func (*Tick) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{11}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{16}
 }
 
 // DA only: what it saw of the other DAs since its report before. One in an epoch.
@@ -1773,7 +2182,7 @@ type Report struct {
 
 func (x *Report) Reset() {
 	*x = Report{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[12]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1785,7 +2194,7 @@ func (x *Report) String() string {
 func (*Report) ProtoMessage() {}
 
 func (x *Report) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[12]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1798,7 +2207,7 @@ func (x *Report) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Report.ProtoReflect.Descriptor instead.
 func (*Report) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{12}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Report) GetEpoch() uint64 {
@@ -1838,7 +2247,7 @@ type Seen struct {
 
 func (x *Seen) Reset() {
 	*x = Seen{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[13]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1850,7 +2259,7 @@ func (x *Seen) String() string {
 func (*Seen) ProtoMessage() {}
 
 func (x *Seen) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[13]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1863,7 +2272,7 @@ func (x *Seen) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Seen.ProtoReflect.Descriptor instead.
 func (*Seen) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{13}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Seen) GetDa() string {
@@ -1923,7 +2332,7 @@ type GateAttestation struct {
 
 func (x *GateAttestation) Reset() {
 	*x = GateAttestation{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[14]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1935,7 +2344,7 @@ func (x *GateAttestation) String() string {
 func (*GateAttestation) ProtoMessage() {}
 
 func (x *GateAttestation) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[14]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1948,7 +2357,7 @@ func (x *GateAttestation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GateAttestation.ProtoReflect.Descriptor instead.
 func (*GateAttestation) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{14}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *GateAttestation) GetChainId() []byte {
@@ -2010,7 +2419,7 @@ type Offer struct {
 
 func (x *Offer) Reset() {
 	*x = Offer{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[15]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2022,7 +2431,7 @@ func (x *Offer) String() string {
 func (*Offer) ProtoMessage() {}
 
 func (x *Offer) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[15]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2035,7 +2444,7 @@ func (x *Offer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Offer.ProtoReflect.Descriptor instead.
 func (*Offer) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{15}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Offer) GetOfferId() string {
@@ -2092,7 +2501,7 @@ type Request struct {
 
 func (x *Request) Reset() {
 	*x = Request{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[16]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2104,7 +2513,7 @@ func (x *Request) String() string {
 func (*Request) ProtoMessage() {}
 
 func (x *Request) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[16]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2117,7 +2526,7 @@ func (x *Request) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Request.ProtoReflect.Descriptor instead.
 func (*Request) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{16}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Request) GetRequestId() string {
@@ -2165,7 +2574,7 @@ type Response struct {
 
 func (x *Response) Reset() {
 	*x = Response{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[17]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2177,7 +2586,7 @@ func (x *Response) String() string {
 func (*Response) ProtoMessage() {}
 
 func (x *Response) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[17]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2190,7 +2599,7 @@ func (x *Response) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Response.ProtoReflect.Descriptor instead.
 func (*Response) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{17}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Response) GetRequestId() string {
@@ -2234,7 +2643,7 @@ type Quote struct {
 
 func (x *Quote) Reset() {
 	*x = Quote{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[18]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2246,7 +2655,7 @@ func (x *Quote) String() string {
 func (*Quote) ProtoMessage() {}
 
 func (x *Quote) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[18]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2259,7 +2668,7 @@ func (x *Quote) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Quote.ProtoReflect.Descriptor instead.
 func (*Quote) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{18}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Quote) GetOfferId() string {
@@ -2312,7 +2721,7 @@ type Token struct {
 
 func (x *Token) Reset() {
 	*x = Token{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[19]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2324,7 +2733,7 @@ func (x *Token) String() string {
 func (*Token) ProtoMessage() {}
 
 func (x *Token) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[19]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2337,7 +2746,7 @@ func (x *Token) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Token.ProtoReflect.Descriptor instead.
 func (*Token) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{19}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Token) GetTokenId() string {
@@ -2409,7 +2818,7 @@ type Pay struct {
 
 func (x *Pay) Reset() {
 	*x = Pay{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[20]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2421,7 +2830,7 @@ func (x *Pay) String() string {
 func (*Pay) ProtoMessage() {}
 
 func (x *Pay) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[20]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2434,7 +2843,7 @@ func (x *Pay) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Pay.ProtoReflect.Descriptor instead.
 func (*Pay) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{20}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Pay) GetTokenId() string {
@@ -2514,7 +2923,7 @@ type Choice struct {
 
 func (x *Choice) Reset() {
 	*x = Choice{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[21]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2526,7 +2935,7 @@ func (x *Choice) String() string {
 func (*Choice) ProtoMessage() {}
 
 func (x *Choice) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[21]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2539,7 +2948,7 @@ func (x *Choice) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Choice.ProtoReflect.Descriptor instead.
 func (*Choice) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{21}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Choice) GetOfferId() string {
@@ -2580,7 +2989,7 @@ type Release struct {
 
 func (x *Release) Reset() {
 	*x = Release{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[22]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2592,7 +3001,7 @@ func (x *Release) String() string {
 func (*Release) ProtoMessage() {}
 
 func (x *Release) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[22]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2605,7 +3014,7 @@ func (x *Release) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Release.ProtoReflect.Descriptor instead.
 func (*Release) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{22}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *Release) GetTokenId() string {
@@ -2627,7 +3036,7 @@ type MeterReading struct {
 
 func (x *MeterReading) Reset() {
 	*x = MeterReading{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[23]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2639,7 +3048,7 @@ func (x *MeterReading) String() string {
 func (*MeterReading) ProtoMessage() {}
 
 func (x *MeterReading) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[23]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2652,7 +3061,7 @@ func (x *MeterReading) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MeterReading.ProtoReflect.Descriptor instead.
 func (*MeterReading) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{23}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *MeterReading) GetMeter() string {
@@ -2691,7 +3100,7 @@ type Start struct {
 
 func (x *Start) Reset() {
 	*x = Start{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[24]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2703,7 +3112,7 @@ func (x *Start) String() string {
 func (*Start) ProtoMessage() {}
 
 func (x *Start) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[24]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2716,7 +3125,7 @@ func (x *Start) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Start.ProtoReflect.Descriptor instead.
 func (*Start) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{24}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *Start) GetTradeId() string {
@@ -2761,7 +3170,7 @@ type Hold struct {
 
 func (x *Hold) Reset() {
 	*x = Hold{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[25]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2773,7 +3182,7 @@ func (x *Hold) String() string {
 func (*Hold) ProtoMessage() {}
 
 func (x *Hold) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[25]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2786,7 +3195,7 @@ func (x *Hold) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Hold.ProtoReflect.Descriptor instead.
 func (*Hold) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{25}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *Hold) GetTradeId() string {
@@ -2830,7 +3239,7 @@ type Resume struct {
 
 func (x *Resume) Reset() {
 	*x = Resume{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[26]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2842,7 +3251,7 @@ func (x *Resume) String() string {
 func (*Resume) ProtoMessage() {}
 
 func (x *Resume) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[26]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2855,7 +3264,7 @@ func (x *Resume) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Resume.ProtoReflect.Descriptor instead.
 func (*Resume) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{26}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *Resume) GetTradeId() string {
@@ -2897,7 +3306,7 @@ type Reading struct {
 
 func (x *Reading) Reset() {
 	*x = Reading{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[27]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2909,7 +3318,7 @@ func (x *Reading) String() string {
 func (*Reading) ProtoMessage() {}
 
 func (x *Reading) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[27]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2922,7 +3331,7 @@ func (x *Reading) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Reading.ProtoReflect.Descriptor instead.
 func (*Reading) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{27}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *Reading) GetTradeId() string {
@@ -2957,7 +3366,7 @@ type Bill struct {
 
 func (x *Bill) Reset() {
 	*x = Bill{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[28]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2969,7 +3378,7 @@ func (x *Bill) String() string {
 func (*Bill) ProtoMessage() {}
 
 func (x *Bill) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[28]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2982,7 +3391,7 @@ func (x *Bill) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Bill.ProtoReflect.Descriptor instead.
 func (*Bill) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{28}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *Bill) GetTradeId() string {
@@ -3041,7 +3450,7 @@ type Confirm struct {
 
 func (x *Confirm) Reset() {
 	*x = Confirm{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[29]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3053,7 +3462,7 @@ func (x *Confirm) String() string {
 func (*Confirm) ProtoMessage() {}
 
 func (x *Confirm) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[29]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3066,7 +3475,7 @@ func (x *Confirm) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Confirm.ProtoReflect.Descriptor instead.
 func (*Confirm) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{29}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *Confirm) GetTradeId() string {
@@ -3114,7 +3523,7 @@ type Bond struct {
 
 func (x *Bond) Reset() {
 	*x = Bond{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[30]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3126,7 +3535,7 @@ func (x *Bond) String() string {
 func (*Bond) ProtoMessage() {}
 
 func (x *Bond) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[30]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3139,7 +3548,7 @@ func (x *Bond) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Bond.ProtoReflect.Descriptor instead.
 func (*Bond) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{30}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *Bond) GetAmountMicro() int64 {
@@ -3154,13 +3563,14 @@ func (x *Bond) GetAmountMicro() int64 {
 type Unbond struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	AmountMicro   int64                  `protobuf:"varint,1,opt,name=amount_micro,json=amountMicro,proto3" json:"amount_micro,omitempty"`
+	Member        string                 `protobuf:"bytes,2,opt,name=member,proto3" json:"member,omitempty"` // MC: of this revoked member's bond instead
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Unbond) Reset() {
 	*x = Unbond{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[31]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3172,7 +3582,7 @@ func (x *Unbond) String() string {
 func (*Unbond) ProtoMessage() {}
 
 func (x *Unbond) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[31]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3185,7 +3595,7 @@ func (x *Unbond) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Unbond.ProtoReflect.Descriptor instead.
 func (*Unbond) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{31}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *Unbond) GetAmountMicro() int64 {
@@ -3193,6 +3603,13 @@ func (x *Unbond) GetAmountMicro() int64 {
 		return x.AmountMicro
 	}
 	return 0
+}
+
+func (x *Unbond) GetMember() string {
+	if x != nil {
+		return x.Member
+	}
+	return ""
 }
 
 // A party of a trade that has ended asks the arbiters to look at it.
@@ -3206,7 +3623,7 @@ type Appeal struct {
 
 func (x *Appeal) Reset() {
 	*x = Appeal{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[32]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3218,7 +3635,7 @@ func (x *Appeal) String() string {
 func (*Appeal) ProtoMessage() {}
 
 func (x *Appeal) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[32]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3231,7 +3648,7 @@ func (x *Appeal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Appeal.ProtoReflect.Descriptor instead.
 func (*Appeal) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{32}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *Appeal) GetTradeId() string {
@@ -3260,7 +3677,7 @@ type Verdict struct {
 
 func (x *Verdict) Reset() {
 	*x = Verdict{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[33]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3272,7 +3689,7 @@ func (x *Verdict) String() string {
 func (*Verdict) ProtoMessage() {}
 
 func (x *Verdict) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[33]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3285,7 +3702,7 @@ func (x *Verdict) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Verdict.ProtoReflect.Descriptor instead.
 func (*Verdict) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{33}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *Verdict) GetTradeId() string {
@@ -3322,7 +3739,7 @@ type Grant struct {
 
 func (x *Grant) Reset() {
 	*x = Grant{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[34]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3334,7 +3751,7 @@ func (x *Grant) String() string {
 func (*Grant) ProtoMessage() {}
 
 func (x *Grant) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[34]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3347,7 +3764,7 @@ func (x *Grant) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Grant.ProtoReflect.Descriptor instead.
 func (*Grant) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{34}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *Grant) GetReference() string {
@@ -3384,7 +3801,7 @@ type Approval struct {
 
 func (x *Approval) Reset() {
 	*x = Approval{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[35]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3396,7 +3813,7 @@ func (x *Approval) String() string {
 func (*Approval) ProtoMessage() {}
 
 func (x *Approval) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[35]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3409,7 +3826,7 @@ func (x *Approval) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Approval.ProtoReflect.Descriptor instead.
 func (*Approval) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{35}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *Approval) GetDeposit() string {
@@ -3444,7 +3861,7 @@ type Reversal struct {
 
 func (x *Reversal) Reset() {
 	*x = Reversal{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[36]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3456,7 +3873,7 @@ func (x *Reversal) String() string {
 func (*Reversal) ProtoMessage() {}
 
 func (x *Reversal) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[36]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3469,7 +3886,7 @@ func (x *Reversal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Reversal.ProtoReflect.Descriptor instead.
 func (*Reversal) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{36}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *Reversal) GetDeposit() string {
@@ -3492,13 +3909,14 @@ type Withdrawal struct {
 	WithdrawalId  string                 `protobuf:"bytes,1,opt,name=withdrawal_id,json=withdrawalId,proto3" json:"withdrawal_id,omitempty"` // unique of its sender
 	AmountMicro   int64                  `protobuf:"varint,2,opt,name=amount_micro,json=amountMicro,proto3" json:"amount_micro,omitempty"`
 	PayeeHash     []byte                 `protobuf:"bytes,3,opt,name=payee_hash,json=payeeHash,proto3" json:"payee_hash,omitempty"` // SHA-256 of the bank account, which stands elsewhere
+	Member        string                 `protobuf:"bytes,4,opt,name=member,proto3" json:"member,omitempty"`                        // MC: of this revoked member's wallet instead
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Withdrawal) Reset() {
 	*x = Withdrawal{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[37]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3510,7 +3928,7 @@ func (x *Withdrawal) String() string {
 func (*Withdrawal) ProtoMessage() {}
 
 func (x *Withdrawal) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[37]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3523,7 +3941,7 @@ func (x *Withdrawal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Withdrawal.ProtoReflect.Descriptor instead.
 func (*Withdrawal) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{37}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *Withdrawal) GetWithdrawalId() string {
@@ -3547,6 +3965,13 @@ func (x *Withdrawal) GetPayeeHash() []byte {
 	return nil
 }
 
+func (x *Withdrawal) GetMember() string {
+	if x != nil {
+		return x.Member
+	}
+	return ""
+}
+
 // MC only: an approved withdrawal was paid by the bank.
 type Payout struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -3559,7 +3984,7 @@ type Payout struct {
 
 func (x *Payout) Reset() {
 	*x = Payout{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[38]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3571,7 +3996,7 @@ func (x *Payout) String() string {
 func (*Payout) ProtoMessage() {}
 
 func (x *Payout) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[38]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3584,7 +4009,7 @@ func (x *Payout) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Payout.ProtoReflect.Descriptor instead.
 func (*Payout) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{38}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *Payout) GetMember() string {
@@ -3626,7 +4051,7 @@ type Admit struct {
 
 func (x *Admit) Reset() {
 	*x = Admit{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[39]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3638,7 +4063,7 @@ func (x *Admit) String() string {
 func (*Admit) ProtoMessage() {}
 
 func (x *Admit) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[39]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3651,7 +4076,7 @@ func (x *Admit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Admit.ProtoReflect.Descriptor instead.
 func (*Admit) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{39}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *Admit) GetId() string {
@@ -3720,7 +4145,7 @@ type Retire struct {
 
 func (x *Retire) Reset() {
 	*x = Retire{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[40]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3732,7 +4157,7 @@ func (x *Retire) String() string {
 func (*Retire) ProtoMessage() {}
 
 func (x *Retire) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[40]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3745,7 +4170,7 @@ func (x *Retire) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Retire.ProtoReflect.Descriptor instead.
 func (*Retire) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{40}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *Retire) GetId() string {
@@ -3767,7 +4192,7 @@ type Rekey struct {
 
 func (x *Rekey) Reset() {
 	*x = Rekey{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[41]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3779,7 +4204,7 @@ func (x *Rekey) String() string {
 func (*Rekey) ProtoMessage() {}
 
 func (x *Rekey) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[41]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3792,7 +4217,7 @@ func (x *Rekey) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Rekey.ProtoReflect.Descriptor instead.
 func (*Rekey) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{41}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *Rekey) GetId() string {
@@ -3827,7 +4252,7 @@ type Move struct {
 
 func (x *Move) Reset() {
 	*x = Move{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[42]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3839,7 +4264,7 @@ func (x *Move) String() string {
 func (*Move) ProtoMessage() {}
 
 func (x *Move) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[42]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3852,7 +4277,7 @@ func (x *Move) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Move.ProtoReflect.Descriptor instead.
 func (*Move) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{42}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *Move) GetId() string {
@@ -3873,7 +4298,7 @@ var File_proto_fairwattpb_record_proto protoreflect.FileDescriptor
 
 const file_proto_fairwattpb_record_proto_rawDesc = "" +
 	"\n" +
-	"\x1dproto/fairwattpb/record.proto\x12\vfairwatt.v1\"\xa7\x0e\n" +
+	"\x1dproto/fairwattpb/record.proto\x12\vfairwatt.v1\"\xbb\x10\n" +
 	"\x06Record\x12\x19\n" +
 	"\bchain_id\x18\x01 \x01(\fR\achainId\x12\x16\n" +
 	"\x06sender\x18\x02 \x01(\tR\x06sender\x12\x18\n" +
@@ -3916,9 +4341,15 @@ const file_proto_fairwattpb_record_proto_rawDesc = "" +
 	"\x05admit\x18) \x01(\v2\x12.fairwatt.v1.AdmitH\x00R\x05admit\x12-\n" +
 	"\x06retire\x18* \x01(\v2\x13.fairwatt.v1.RetireH\x00R\x06retire\x12*\n" +
 	"\x05rekey\x18+ \x01(\v2\x12.fairwatt.v1.RekeyH\x00R\x05rekey\x12'\n" +
-	"\x04move\x18, \x01(\v2\x11.fairwatt.v1.MoveH\x00R\x04move\x120\n" +
+	"\x04move\x18, \x01(\v2\x11.fairwatt.v1.MoveH\x00R\x04move\x127\n" +
+	"\n" +
+	"key_change\x18< \x01(\v2\x16.fairwatt.v1.KeyChangeH\x00R\tkeyChange\x12-\n" +
+	"\x06revoke\x18= \x01(\v2\x13.fairwatt.v1.RevokeH\x00R\x06revoke\x120\n" +
+	"\asuspend\x18> \x01(\v2\x14.fairwatt.v1.SuspendH\x00R\asuspend\x126\n" +
+	"\treinstate\x18? \x01(\v2\x16.fairwatt.v1.ReinstateH\x00R\treinstate\x12@\n" +
+	"\rmember_change\x18@ \x01(\v2\x19.fairwatt.v1.MemberChangeH\x00R\fmemberChange\x120\n" +
 	"\arelease\x18F \x01(\v2\x14.fairwatt.v1.ReleaseH\x00R\areleaseB\x06\n" +
-	"\x04body\"\xbe\x01\n" +
+	"\x04body\"\xa2\x02\n" +
 	"\fRegistration\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04site\x18\x02 \x01(\tR\x04site\x12'\n" +
@@ -3926,7 +4357,35 @@ const file_proto_fairwattpb_record_proto_rawDesc = "" +
 	"\n" +
 	"public_key\x18\x04 \x01(\tR\tpublicKey\x12\x1c\n" +
 	"\tsimulated\x18\x05 \x01(\bR\tsimulated\x12$\n" +
-	"\x0emeter_class_e4\x18\x06 \x01(\rR\fmeterClassE4\"\x94\x02\n" +
+	"\x0emeter_class_e4\x18\x06 \x01(\rR\fmeterClassE4\x12\x1e\n" +
+	"\n" +
+	"possession\x18\a \x01(\fR\n" +
+	"possession\x12#\n" +
+	"\rrecovery_hash\x18\b \x01(\fR\frecoveryHash\x12\x1d\n" +
+	"\n" +
+	"payee_hash\x18\t \x01(\fR\tpayeeHash\"D\n" +
+	"\tKeyChange\x12\x17\n" +
+	"\anew_key\x18\x01 \x01(\tR\x06newKey\x12\x1e\n" +
+	"\n" +
+	"possession\x18\x02 \x01(\fR\n" +
+	"possession\"S\n" +
+	"\x06Revoke\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\x12!\n" +
+	"\frecovery_key\x18\x03 \x01(\fR\vrecoveryKey\"1\n" +
+	"\aSuspend\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\"3\n" +
+	"\tReinstate\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\"\x9f\x01\n" +
+	"\fMemberChange\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12'\n" +
+	"\x05roles\x18\x02 \x03(\x0e2\x11.fairwatt.v1.RoleR\x05roles\x12\x12\n" +
+	"\x04site\x18\x03 \x01(\tR\x04site\x12#\n" +
+	"\rrecovery_hash\x18\x04 \x01(\fR\frecoveryHash\x12\x1d\n" +
+	"\n" +
+	"payee_hash\x18\x05 \x01(\fR\tpayeeHash\"\x94\x02\n" +
 	"\x11MeterRegistration\x12\x14\n" +
 	"\x05meter\x18\x01 \x01(\tR\x05meter\x12\x14\n" +
 	"\x05owner\x18\x02 \x01(\tR\x05owner\x12\x12\n" +
@@ -4092,9 +4551,10 @@ const file_proto_fairwattpb_record_proto_rawDesc = "" +
 	"\baccepted\x18\x04 \x01(\bR\baccepted\x12\x16\n" +
 	"\x06reason\x18\x05 \x01(\tR\x06reason\")\n" +
 	"\x04Bond\x12!\n" +
-	"\famount_micro\x18\x01 \x01(\x03R\vamountMicro\"+\n" +
+	"\famount_micro\x18\x01 \x01(\x03R\vamountMicro\"C\n" +
 	"\x06Unbond\x12!\n" +
-	"\famount_micro\x18\x01 \x01(\x03R\vamountMicro\"@\n" +
+	"\famount_micro\x18\x01 \x01(\x03R\vamountMicro\x12\x16\n" +
+	"\x06member\x18\x02 \x01(\tR\x06member\"@\n" +
 	"\x06Appeal\x12\x19\n" +
 	"\btrade_id\x18\x01 \x01(\tR\atradeId\x12\x1b\n" +
 	"\ttext_hash\x18\x02 \x01(\fR\btextHash\"q\n" +
@@ -4112,13 +4572,14 @@ const file_proto_fairwattpb_record_proto_rawDesc = "" +
 	"\rwithdrawal_id\x18\x03 \x01(\tR\fwithdrawalId\"<\n" +
 	"\bReversal\x12\x18\n" +
 	"\adeposit\x18\x01 \x01(\tR\adeposit\x12\x16\n" +
-	"\x06reason\x18\x02 \x01(\tR\x06reason\"s\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\"\x8b\x01\n" +
 	"\n" +
 	"Withdrawal\x12#\n" +
 	"\rwithdrawal_id\x18\x01 \x01(\tR\fwithdrawalId\x12!\n" +
 	"\famount_micro\x18\x02 \x01(\x03R\vamountMicro\x12\x1d\n" +
 	"\n" +
-	"payee_hash\x18\x03 \x01(\fR\tpayeeHash\"l\n" +
+	"payee_hash\x18\x03 \x01(\fR\tpayeeHash\x12\x16\n" +
+	"\x06member\x18\x04 \x01(\tR\x06member\"l\n" +
 	"\x06Payout\x12\x16\n" +
 	"\x06member\x18\x01 \x01(\tR\x06member\x12#\n" +
 	"\rwithdrawal_id\x18\x02 \x01(\tR\fwithdrawalId\x12%\n" +
@@ -4191,7 +4652,7 @@ func file_proto_fairwattpb_record_proto_rawDescGZIP() []byte {
 }
 
 var file_proto_fairwattpb_record_proto_enumTypes = make([]protoimpl.EnumInfo, 6)
-var file_proto_fairwattpb_record_proto_msgTypes = make([]protoimpl.MessageInfo, 43)
+var file_proto_fairwattpb_record_proto_msgTypes = make([]protoimpl.MessageInfo, 48)
 var file_proto_fairwattpb_record_proto_goTypes = []any{
 	(Role)(0),                 // 0: fairwatt.v1.Role
 	(MeterDirection)(0),       // 1: fairwatt.v1.MeterDirection
@@ -4201,112 +4662,123 @@ var file_proto_fairwattpb_record_proto_goTypes = []any{
 	(Finding)(0),              // 5: fairwatt.v1.Finding
 	(*Record)(nil),            // 6: fairwatt.v1.Record
 	(*Registration)(nil),      // 7: fairwatt.v1.Registration
-	(*MeterRegistration)(nil), // 8: fairwatt.v1.MeterRegistration
-	(*MeterChange)(nil),       // 9: fairwatt.v1.MeterChange
-	(*MeterRetire)(nil),       // 10: fairwatt.v1.MeterRetire
-	(*Deposit)(nil),           // 11: fairwatt.v1.Deposit
-	(*Cause)(nil),             // 12: fairwatt.v1.Cause
-	(*CauseInput)(nil),        // 13: fairwatt.v1.CauseInput
-	(*GateChange)(nil),        // 14: fairwatt.v1.GateChange
-	(*Word)(nil),              // 15: fairwatt.v1.Word
-	(*Rejoin)(nil),            // 16: fairwatt.v1.Rejoin
-	(*Tick)(nil),              // 17: fairwatt.v1.Tick
-	(*Report)(nil),            // 18: fairwatt.v1.Report
-	(*Seen)(nil),              // 19: fairwatt.v1.Seen
-	(*GateAttestation)(nil),   // 20: fairwatt.v1.GateAttestation
-	(*Offer)(nil),             // 21: fairwatt.v1.Offer
-	(*Request)(nil),           // 22: fairwatt.v1.Request
-	(*Response)(nil),          // 23: fairwatt.v1.Response
-	(*Quote)(nil),             // 24: fairwatt.v1.Quote
-	(*Token)(nil),             // 25: fairwatt.v1.Token
-	(*Pay)(nil),               // 26: fairwatt.v1.Pay
-	(*Choice)(nil),            // 27: fairwatt.v1.Choice
-	(*Release)(nil),           // 28: fairwatt.v1.Release
-	(*MeterReading)(nil),      // 29: fairwatt.v1.MeterReading
-	(*Start)(nil),             // 30: fairwatt.v1.Start
-	(*Hold)(nil),              // 31: fairwatt.v1.Hold
-	(*Resume)(nil),            // 32: fairwatt.v1.Resume
-	(*Reading)(nil),           // 33: fairwatt.v1.Reading
-	(*Bill)(nil),              // 34: fairwatt.v1.Bill
-	(*Confirm)(nil),           // 35: fairwatt.v1.Confirm
-	(*Bond)(nil),              // 36: fairwatt.v1.Bond
-	(*Unbond)(nil),            // 37: fairwatt.v1.Unbond
-	(*Appeal)(nil),            // 38: fairwatt.v1.Appeal
-	(*Verdict)(nil),           // 39: fairwatt.v1.Verdict
-	(*Grant)(nil),             // 40: fairwatt.v1.Grant
-	(*Approval)(nil),          // 41: fairwatt.v1.Approval
-	(*Reversal)(nil),          // 42: fairwatt.v1.Reversal
-	(*Withdrawal)(nil),        // 43: fairwatt.v1.Withdrawal
-	(*Payout)(nil),            // 44: fairwatt.v1.Payout
-	(*Admit)(nil),             // 45: fairwatt.v1.Admit
-	(*Retire)(nil),            // 46: fairwatt.v1.Retire
-	(*Rekey)(nil),             // 47: fairwatt.v1.Rekey
-	(*Move)(nil),              // 48: fairwatt.v1.Move
+	(*KeyChange)(nil),         // 8: fairwatt.v1.KeyChange
+	(*Revoke)(nil),            // 9: fairwatt.v1.Revoke
+	(*Suspend)(nil),           // 10: fairwatt.v1.Suspend
+	(*Reinstate)(nil),         // 11: fairwatt.v1.Reinstate
+	(*MemberChange)(nil),      // 12: fairwatt.v1.MemberChange
+	(*MeterRegistration)(nil), // 13: fairwatt.v1.MeterRegistration
+	(*MeterChange)(nil),       // 14: fairwatt.v1.MeterChange
+	(*MeterRetire)(nil),       // 15: fairwatt.v1.MeterRetire
+	(*Deposit)(nil),           // 16: fairwatt.v1.Deposit
+	(*Cause)(nil),             // 17: fairwatt.v1.Cause
+	(*CauseInput)(nil),        // 18: fairwatt.v1.CauseInput
+	(*GateChange)(nil),        // 19: fairwatt.v1.GateChange
+	(*Word)(nil),              // 20: fairwatt.v1.Word
+	(*Rejoin)(nil),            // 21: fairwatt.v1.Rejoin
+	(*Tick)(nil),              // 22: fairwatt.v1.Tick
+	(*Report)(nil),            // 23: fairwatt.v1.Report
+	(*Seen)(nil),              // 24: fairwatt.v1.Seen
+	(*GateAttestation)(nil),   // 25: fairwatt.v1.GateAttestation
+	(*Offer)(nil),             // 26: fairwatt.v1.Offer
+	(*Request)(nil),           // 27: fairwatt.v1.Request
+	(*Response)(nil),          // 28: fairwatt.v1.Response
+	(*Quote)(nil),             // 29: fairwatt.v1.Quote
+	(*Token)(nil),             // 30: fairwatt.v1.Token
+	(*Pay)(nil),               // 31: fairwatt.v1.Pay
+	(*Choice)(nil),            // 32: fairwatt.v1.Choice
+	(*Release)(nil),           // 33: fairwatt.v1.Release
+	(*MeterReading)(nil),      // 34: fairwatt.v1.MeterReading
+	(*Start)(nil),             // 35: fairwatt.v1.Start
+	(*Hold)(nil),              // 36: fairwatt.v1.Hold
+	(*Resume)(nil),            // 37: fairwatt.v1.Resume
+	(*Reading)(nil),           // 38: fairwatt.v1.Reading
+	(*Bill)(nil),              // 39: fairwatt.v1.Bill
+	(*Confirm)(nil),           // 40: fairwatt.v1.Confirm
+	(*Bond)(nil),              // 41: fairwatt.v1.Bond
+	(*Unbond)(nil),            // 42: fairwatt.v1.Unbond
+	(*Appeal)(nil),            // 43: fairwatt.v1.Appeal
+	(*Verdict)(nil),           // 44: fairwatt.v1.Verdict
+	(*Grant)(nil),             // 45: fairwatt.v1.Grant
+	(*Approval)(nil),          // 46: fairwatt.v1.Approval
+	(*Reversal)(nil),          // 47: fairwatt.v1.Reversal
+	(*Withdrawal)(nil),        // 48: fairwatt.v1.Withdrawal
+	(*Payout)(nil),            // 49: fairwatt.v1.Payout
+	(*Admit)(nil),             // 50: fairwatt.v1.Admit
+	(*Retire)(nil),            // 51: fairwatt.v1.Retire
+	(*Rekey)(nil),             // 52: fairwatt.v1.Rekey
+	(*Move)(nil),              // 53: fairwatt.v1.Move
 }
 var file_proto_fairwattpb_record_proto_depIdxs = []int32{
 	7,  // 0: fairwatt.v1.Record.registration:type_name -> fairwatt.v1.Registration
-	11, // 1: fairwatt.v1.Record.deposit:type_name -> fairwatt.v1.Deposit
-	14, // 2: fairwatt.v1.Record.gate_change:type_name -> fairwatt.v1.GateChange
-	21, // 3: fairwatt.v1.Record.offer:type_name -> fairwatt.v1.Offer
-	22, // 4: fairwatt.v1.Record.request:type_name -> fairwatt.v1.Request
-	23, // 5: fairwatt.v1.Record.response:type_name -> fairwatt.v1.Response
-	26, // 6: fairwatt.v1.Record.pay:type_name -> fairwatt.v1.Pay
-	30, // 7: fairwatt.v1.Record.start:type_name -> fairwatt.v1.Start
-	31, // 8: fairwatt.v1.Record.hold:type_name -> fairwatt.v1.Hold
-	32, // 9: fairwatt.v1.Record.resume:type_name -> fairwatt.v1.Resume
-	33, // 10: fairwatt.v1.Record.reading:type_name -> fairwatt.v1.Reading
-	34, // 11: fairwatt.v1.Record.bill:type_name -> fairwatt.v1.Bill
-	35, // 12: fairwatt.v1.Record.confirm:type_name -> fairwatt.v1.Confirm
-	15, // 13: fairwatt.v1.Record.word:type_name -> fairwatt.v1.Word
-	16, // 14: fairwatt.v1.Record.rejoin:type_name -> fairwatt.v1.Rejoin
-	8,  // 15: fairwatt.v1.Record.meter_registration:type_name -> fairwatt.v1.MeterRegistration
-	9,  // 16: fairwatt.v1.Record.meter_change:type_name -> fairwatt.v1.MeterChange
-	10, // 17: fairwatt.v1.Record.meter_retire:type_name -> fairwatt.v1.MeterRetire
-	17, // 18: fairwatt.v1.Record.tick:type_name -> fairwatt.v1.Tick
-	36, // 19: fairwatt.v1.Record.bond:type_name -> fairwatt.v1.Bond
-	37, // 20: fairwatt.v1.Record.unbond:type_name -> fairwatt.v1.Unbond
-	38, // 21: fairwatt.v1.Record.appeal:type_name -> fairwatt.v1.Appeal
-	39, // 22: fairwatt.v1.Record.verdict:type_name -> fairwatt.v1.Verdict
-	40, // 23: fairwatt.v1.Record.grant:type_name -> fairwatt.v1.Grant
-	41, // 24: fairwatt.v1.Record.approval:type_name -> fairwatt.v1.Approval
-	42, // 25: fairwatt.v1.Record.reversal:type_name -> fairwatt.v1.Reversal
-	43, // 26: fairwatt.v1.Record.withdrawal:type_name -> fairwatt.v1.Withdrawal
-	44, // 27: fairwatt.v1.Record.payout:type_name -> fairwatt.v1.Payout
-	18, // 28: fairwatt.v1.Record.report:type_name -> fairwatt.v1.Report
-	45, // 29: fairwatt.v1.Record.admit:type_name -> fairwatt.v1.Admit
-	46, // 30: fairwatt.v1.Record.retire:type_name -> fairwatt.v1.Retire
-	47, // 31: fairwatt.v1.Record.rekey:type_name -> fairwatt.v1.Rekey
-	48, // 32: fairwatt.v1.Record.move:type_name -> fairwatt.v1.Move
-	28, // 33: fairwatt.v1.Record.release:type_name -> fairwatt.v1.Release
-	0,  // 34: fairwatt.v1.Registration.roles:type_name -> fairwatt.v1.Role
-	1,  // 35: fairwatt.v1.MeterRegistration.direction:type_name -> fairwatt.v1.MeterDirection
-	8,  // 36: fairwatt.v1.MeterChange.new:type_name -> fairwatt.v1.MeterRegistration
-	13, // 37: fairwatt.v1.Cause.inputs:type_name -> fairwatt.v1.CauseInput
-	2,  // 38: fairwatt.v1.GateChange.state:type_name -> fairwatt.v1.GateState
-	12, // 39: fairwatt.v1.GateChange.causes:type_name -> fairwatt.v1.Cause
-	3,  // 40: fairwatt.v1.Word.kind:type_name -> fairwatt.v1.WordKind
-	19, // 41: fairwatt.v1.Report.seen:type_name -> fairwatt.v1.Seen
-	2,  // 42: fairwatt.v1.GateAttestation.state:type_name -> fairwatt.v1.GateState
-	4,  // 43: fairwatt.v1.Offer.contactor:type_name -> fairwatt.v1.Contactor
-	25, // 44: fairwatt.v1.Response.token:type_name -> fairwatt.v1.Token
-	24, // 45: fairwatt.v1.Response.quotes:type_name -> fairwatt.v1.Quote
-	29, // 46: fairwatt.v1.Pay.buyer_reading:type_name -> fairwatt.v1.MeterReading
-	27, // 47: fairwatt.v1.Pay.choices:type_name -> fairwatt.v1.Choice
-	29, // 48: fairwatt.v1.Pay.more_readings:type_name -> fairwatt.v1.MeterReading
-	29, // 49: fairwatt.v1.Start.reading:type_name -> fairwatt.v1.MeterReading
-	12, // 50: fairwatt.v1.Hold.causes:type_name -> fairwatt.v1.Cause
-	29, // 51: fairwatt.v1.Hold.reading:type_name -> fairwatt.v1.MeterReading
-	29, // 52: fairwatt.v1.Resume.reading:type_name -> fairwatt.v1.MeterReading
-	29, // 53: fairwatt.v1.Reading.reading:type_name -> fairwatt.v1.MeterReading
-	29, // 54: fairwatt.v1.Bill.reading:type_name -> fairwatt.v1.MeterReading
-	29, // 55: fairwatt.v1.Confirm.reading:type_name -> fairwatt.v1.MeterReading
-	5,  // 56: fairwatt.v1.Verdict.finding:type_name -> fairwatt.v1.Finding
-	0,  // 57: fairwatt.v1.Admit.role:type_name -> fairwatt.v1.Role
-	58, // [58:58] is the sub-list for method output_type
-	58, // [58:58] is the sub-list for method input_type
-	58, // [58:58] is the sub-list for extension type_name
-	58, // [58:58] is the sub-list for extension extendee
-	0,  // [0:58] is the sub-list for field type_name
+	16, // 1: fairwatt.v1.Record.deposit:type_name -> fairwatt.v1.Deposit
+	19, // 2: fairwatt.v1.Record.gate_change:type_name -> fairwatt.v1.GateChange
+	26, // 3: fairwatt.v1.Record.offer:type_name -> fairwatt.v1.Offer
+	27, // 4: fairwatt.v1.Record.request:type_name -> fairwatt.v1.Request
+	28, // 5: fairwatt.v1.Record.response:type_name -> fairwatt.v1.Response
+	31, // 6: fairwatt.v1.Record.pay:type_name -> fairwatt.v1.Pay
+	35, // 7: fairwatt.v1.Record.start:type_name -> fairwatt.v1.Start
+	36, // 8: fairwatt.v1.Record.hold:type_name -> fairwatt.v1.Hold
+	37, // 9: fairwatt.v1.Record.resume:type_name -> fairwatt.v1.Resume
+	38, // 10: fairwatt.v1.Record.reading:type_name -> fairwatt.v1.Reading
+	39, // 11: fairwatt.v1.Record.bill:type_name -> fairwatt.v1.Bill
+	40, // 12: fairwatt.v1.Record.confirm:type_name -> fairwatt.v1.Confirm
+	20, // 13: fairwatt.v1.Record.word:type_name -> fairwatt.v1.Word
+	21, // 14: fairwatt.v1.Record.rejoin:type_name -> fairwatt.v1.Rejoin
+	13, // 15: fairwatt.v1.Record.meter_registration:type_name -> fairwatt.v1.MeterRegistration
+	14, // 16: fairwatt.v1.Record.meter_change:type_name -> fairwatt.v1.MeterChange
+	15, // 17: fairwatt.v1.Record.meter_retire:type_name -> fairwatt.v1.MeterRetire
+	22, // 18: fairwatt.v1.Record.tick:type_name -> fairwatt.v1.Tick
+	41, // 19: fairwatt.v1.Record.bond:type_name -> fairwatt.v1.Bond
+	42, // 20: fairwatt.v1.Record.unbond:type_name -> fairwatt.v1.Unbond
+	43, // 21: fairwatt.v1.Record.appeal:type_name -> fairwatt.v1.Appeal
+	44, // 22: fairwatt.v1.Record.verdict:type_name -> fairwatt.v1.Verdict
+	45, // 23: fairwatt.v1.Record.grant:type_name -> fairwatt.v1.Grant
+	46, // 24: fairwatt.v1.Record.approval:type_name -> fairwatt.v1.Approval
+	47, // 25: fairwatt.v1.Record.reversal:type_name -> fairwatt.v1.Reversal
+	48, // 26: fairwatt.v1.Record.withdrawal:type_name -> fairwatt.v1.Withdrawal
+	49, // 27: fairwatt.v1.Record.payout:type_name -> fairwatt.v1.Payout
+	23, // 28: fairwatt.v1.Record.report:type_name -> fairwatt.v1.Report
+	50, // 29: fairwatt.v1.Record.admit:type_name -> fairwatt.v1.Admit
+	51, // 30: fairwatt.v1.Record.retire:type_name -> fairwatt.v1.Retire
+	52, // 31: fairwatt.v1.Record.rekey:type_name -> fairwatt.v1.Rekey
+	53, // 32: fairwatt.v1.Record.move:type_name -> fairwatt.v1.Move
+	8,  // 33: fairwatt.v1.Record.key_change:type_name -> fairwatt.v1.KeyChange
+	9,  // 34: fairwatt.v1.Record.revoke:type_name -> fairwatt.v1.Revoke
+	10, // 35: fairwatt.v1.Record.suspend:type_name -> fairwatt.v1.Suspend
+	11, // 36: fairwatt.v1.Record.reinstate:type_name -> fairwatt.v1.Reinstate
+	12, // 37: fairwatt.v1.Record.member_change:type_name -> fairwatt.v1.MemberChange
+	33, // 38: fairwatt.v1.Record.release:type_name -> fairwatt.v1.Release
+	0,  // 39: fairwatt.v1.Registration.roles:type_name -> fairwatt.v1.Role
+	0,  // 40: fairwatt.v1.MemberChange.roles:type_name -> fairwatt.v1.Role
+	1,  // 41: fairwatt.v1.MeterRegistration.direction:type_name -> fairwatt.v1.MeterDirection
+	13, // 42: fairwatt.v1.MeterChange.new:type_name -> fairwatt.v1.MeterRegistration
+	18, // 43: fairwatt.v1.Cause.inputs:type_name -> fairwatt.v1.CauseInput
+	2,  // 44: fairwatt.v1.GateChange.state:type_name -> fairwatt.v1.GateState
+	17, // 45: fairwatt.v1.GateChange.causes:type_name -> fairwatt.v1.Cause
+	3,  // 46: fairwatt.v1.Word.kind:type_name -> fairwatt.v1.WordKind
+	24, // 47: fairwatt.v1.Report.seen:type_name -> fairwatt.v1.Seen
+	2,  // 48: fairwatt.v1.GateAttestation.state:type_name -> fairwatt.v1.GateState
+	4,  // 49: fairwatt.v1.Offer.contactor:type_name -> fairwatt.v1.Contactor
+	30, // 50: fairwatt.v1.Response.token:type_name -> fairwatt.v1.Token
+	29, // 51: fairwatt.v1.Response.quotes:type_name -> fairwatt.v1.Quote
+	34, // 52: fairwatt.v1.Pay.buyer_reading:type_name -> fairwatt.v1.MeterReading
+	32, // 53: fairwatt.v1.Pay.choices:type_name -> fairwatt.v1.Choice
+	34, // 54: fairwatt.v1.Pay.more_readings:type_name -> fairwatt.v1.MeterReading
+	34, // 55: fairwatt.v1.Start.reading:type_name -> fairwatt.v1.MeterReading
+	17, // 56: fairwatt.v1.Hold.causes:type_name -> fairwatt.v1.Cause
+	34, // 57: fairwatt.v1.Hold.reading:type_name -> fairwatt.v1.MeterReading
+	34, // 58: fairwatt.v1.Resume.reading:type_name -> fairwatt.v1.MeterReading
+	34, // 59: fairwatt.v1.Reading.reading:type_name -> fairwatt.v1.MeterReading
+	34, // 60: fairwatt.v1.Bill.reading:type_name -> fairwatt.v1.MeterReading
+	34, // 61: fairwatt.v1.Confirm.reading:type_name -> fairwatt.v1.MeterReading
+	5,  // 62: fairwatt.v1.Verdict.finding:type_name -> fairwatt.v1.Finding
+	0,  // 63: fairwatt.v1.Admit.role:type_name -> fairwatt.v1.Role
+	64, // [64:64] is the sub-list for method output_type
+	64, // [64:64] is the sub-list for method input_type
+	64, // [64:64] is the sub-list for extension type_name
+	64, // [64:64] is the sub-list for extension extendee
+	0,  // [0:64] is the sub-list for field type_name
 }
 
 func init() { file_proto_fairwattpb_record_proto_init() }
@@ -4348,6 +4820,11 @@ func file_proto_fairwattpb_record_proto_init() {
 		(*Record_Retire)(nil),
 		(*Record_Rekey)(nil),
 		(*Record_Move)(nil),
+		(*Record_KeyChange)(nil),
+		(*Record_Revoke)(nil),
+		(*Record_Suspend)(nil),
+		(*Record_Reinstate)(nil),
+		(*Record_MemberChange)(nil),
 		(*Record_Release)(nil),
 	}
 	type x struct{}
@@ -4356,7 +4833,7 @@ func file_proto_fairwattpb_record_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_proto_fairwattpb_record_proto_rawDesc), len(file_proto_fairwattpb_record_proto_rawDesc)),
 			NumEnums:      6,
-			NumMessages:   43,
+			NumMessages:   48,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

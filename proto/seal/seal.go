@@ -40,6 +40,8 @@ const (
 	// DomainAdmission is for the word of a key's holder that a data aggregator or centre
 	// is to have the key.
 	DomainAdmission Domain = "admission"
+	// DomainPossession is for the word of a key's holder that a member is to have the key.
+	DomainPossession Domain = "possession"
 )
 
 const preimagePrefix = "fairwatt-seal-1"

@@ -16,6 +16,14 @@ const (
 	CodeNotAllowed = "not_allowed"
 	// CodeReplayed: the sender's counter was used before, or is too old to tell.
 	CodeReplayed = "replayed"
+	// CodeKeyChanged: signed by a key that the sender has changed since.
+	CodeKeyChanged = "key_changed"
+	// CodeRevoked: the member's key was revoked, and it takes part in nothing new.
+	CodeRevoked = "revoked"
+	// CodeSuspended: the member is suspended, and takes part in nothing new meanwhile.
+	CodeSuspended = "suspended"
+	// CodeRecoveryWrong: not the recovery key that was registered.
+	CodeRecoveryWrong = "recovery_wrong"
 )
 
 // Codes of the market: a record refused with one of them stands in its block
@@ -135,6 +143,12 @@ const (
 	CodeCaseUnknown = "case_unknown"
 	// CodeVerdictGiven: the arbiter has said so, or otherwise, before.
 	CodeVerdictGiven = "verdict_given"
+	// CodePossessionWrong: the new key's holder has not signed for this.
+	CodePossessionWrong = "possession_wrong"
+	// CodeKeyTooSoon: the member changed its key less than 100 blocks ago.
+	CodeKeyTooSoon = "key_too_soon"
+	// CodeStandingWrong: the member is not suspended, or not revoked, or is so already.
+	CodeStandingWrong = "standing_wrong"
 	// CodePayIDWrong: the bill is not for this trade's payment.
 	CodePayIDWrong = "pay_id_wrong"
 )

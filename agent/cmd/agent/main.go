@@ -32,7 +32,7 @@ a residual-current device, a grid protection relay or a lightning warning.`,
 	}
 	root.AddCommand(
 		runCommand(), replayCommand(), checkCommand(), recordCommand(), monitorCommand(),
-		importCommand(), enrollCommand(), detectCommand(), tradeCommand(), openCommand(),
+		importCommand(), enrollCommand(), keyCommand(), detectCommand(), tradeCommand(), openCommand(),
 		ackCommand(), blockCommand(), unblockCommand(), statusCommand(), ownerKeyCommand(), versionCommand(withNetwork),
 	)
 	return root

@@ -73,6 +73,9 @@ func runAgent(ctx context.Context, cfg *agent.Config, log *slog.Logger) (err err
 	if err := os.MkdirAll(cfg.Data, 0o700); err != nil {
 		return fmt.Errorf("make data directory: %w", err)
 	}
+	if err := finishKeyChange(ctx, cfg, log); err != nil {
+		return err
+	}
 	deps := agent.Deps{
 		Version: readBuild().Version, Logger: log, Clock: agent.LiveClock(trustOf(cfg)), Supervisor: guard.supervisor(log),
 	}

@@ -190,6 +190,12 @@ func (s *whyStep) sentence() string {
 		ledger.StepClosed:  func() string { return "the case is closed; " + money(s.AmountMicro) + " stay in the fund" },
 		ledger.StepGranted: func() string { return "was granted " + money(s.AmountMicro) },
 		ledger.StepChose:   func() string { return "chose " + s.Other + " and paid " + money(s.AmountMicro) + " into escrow" },
+
+		ledger.StepKeyChanged: func() string { return "has another key" },
+		ledger.StepRevoked:    func() string { return "has no key any more: it was revoked" },
+		ledger.StepSuspended:  func() string { return "is suspended" },
+		ledger.StepReinstated: func() string { return "takes part again" },
+		ledger.StepChanged:    func() string { return "is registered otherwise: its roles, its site, its payee or its recovery key" },
 	}[s.Kind]
 	out := s.Kind
 	if text != nil {

@@ -35,7 +35,7 @@ admit participants, credit wallets, answer requests.`,
 		Args:    noArgs,
 		RunE:    helpOnly,
 	}
-	cmd.AddCommand(mcInitCommand(), mcRunCommand(), mcRegisterCommand(), mcMeterCommand(), mcDepositCommand(), mcReverseCommand(), mcPayoutCommand(), mcIssueCommand(), mcRevokeCommand(), mcRenewCommand(),
+	cmd.AddCommand(mcInitCommand(), mcRunCommand(), mcRegisterCommand(), mcMeterCommand(), mcDepositCommand(), mcReverseCommand(), mcPayoutCommand(), mcIssueCommand(), mcRevokeCommand(), mcSuspendCommand(), mcReinstateCommand(), mcChangeCommand(), mcReleaseCommand(), mcRenewCommand(),
 		mcAdmitCommand(), mcRetireCommand(), mcRekeyCommand(), mcMoveCommand())
 	return cmd
 }
@@ -46,7 +46,7 @@ func mcInitCommand() *cobra.Command {
 	var loss float64
 	var das, port int
 	var brokerHosts []string
-	var asJSON bool
+	var asJSON, possession bool
 	cmd := &cobra.Command{
 		Use:   "init --dir DIR",
 		Short: "Start a community: certificate authority, genesis, keys",
@@ -70,7 +70,7 @@ hash of genesis.json: give that file to everyone who is to check the chain.`,
 			if settlement == ledger.SettleByPaper && !cmd.Flags().Changed("credit") {
 				credit = ledger.CreditPaper // the paper's settlement has no meters to fine by
 			}
-			params, err := initParams(tree, settlement, credit, answers, loss)
+			params, err := initParams(tree, settlement, credit, answers, loss, possession)
 			if err != nil {
 				return err
 			}
@@ -116,13 +116,14 @@ hash of genesis.json: give that file to everyone who is to check the chain.`,
 	f.StringVar(&answers, "answers", ledger.AnswersByCentre, "who finds the sellers that a buyer can choose from: centre, or ledger (every data aggregator finds the same)")
 	f.StringSliceVar(&arbiters, "arbiter", nil, "ID=KEY of an arbiter, who decides where meters differ; two decide together (repeatable)")
 	f.StringSliceVar(&auditors, "auditor", nil, "ID=KEY of an auditor, without whose approval no money comes in or goes out (repeatable; market key makes a key)")
+	f.BoolVar(&possession, "possession", false, "register only members whose keys show that their holders agree (mc register --enrolment)")
 	f.Float64Var(&loss, "line-loss", 0, "what a line loses between the two meters of a trade, in per cent")
 	f.BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd
 }
 
 // initParams are the rules of a new chain.
-func initParams(tree, settlement, credit, answers string, lossPercent float64) (ledger.Params, error) {
+func initParams(tree, settlement, credit, answers string, lossPercent float64, possession bool) (ledger.Params, error) {
 	params := ledger.DefaultParams()
 	if settlement == ledger.SettleFirst || lossPercent < 0 || lossPercent > 50 {
 		return params, usagef("--settlement %q: %s or %s; --line-loss %v: 0 to 50", settlement, ledger.SettleByMeters, ledger.SettleByPaper, lossPercent)
@@ -130,7 +131,7 @@ func initParams(tree, settlement, credit, answers string, lossPercent float64) (
 	if credit != ledger.CreditRobust && credit != ledger.CreditPaper {
 		return params, usagef("--credit %q: %s or %s", credit, ledger.CreditRobust, ledger.CreditPaper)
 	}
-	params.Tree, params.Settlement, params.LossE4 = tree, settlement, int64(lossPercent*100+0.5)
+	params.Tree, params.Settlement, params.LossE4, params.Possession = tree, settlement, int64(lossPercent*100+0.5), possession
 	switch {
 	case answers == ledger.AnswersByCentre:
 		answers = ledger.AnswersFirst
@@ -262,34 +263,41 @@ record counter and may be stopped and started at any moment.`,
 
 func mcRegisterCommand() *cobra.Command {
 	var centre centreFlags
-	var id, site, key string
+	var id, site, key, enrolment string
 	var roles, meterNames []string
 	var class float64
 	var rated int64
 	var simulated bool
 	cmd := &cobra.Command{
-		Use:   "register --config FILE --id ID --site SITE --role seller|buyer --key KEY",
+		Use:   "register --config FILE --site SITE (--enrolment FILE | --id ID --role seller|buyer --key KEY)",
 		Short: "Admit a participant to the chain",
 		Long: `Admit a participant: put its id, site, roles and public key on the chain, and
 return when it stands there. The id is a pseudonym; who is behind it does not
 go on the chain. --meter registers its meters too, without which it cannot trade: by
 its name in the agent's configuration, and with what its register shows now (agent
-check prints it), for a reading that rises faster than --rated-w allows is refused.`,
-		Example: "  aggregator mc register --config community/mc-1/mc.yaml --id pv-1 --site harbour --role seller --meter sold --key ed25519:AAAA...=",
-		Args:    noArgs,
+check prints it), for a reading that rises faster than --rated-w allows is refused.
+
+--enrolment is what agent enroll --genesis has written on the device: id, roles, key and
+the hashes of a recovery key and a bank account, with the key's own word that it agrees.
+A chain that was started with mc init --possession takes no other registration.`,
+		Example: `  aggregator mc register --config community/mc-1/mc.yaml --enrolment pv-1.json --site harbour --meter sold
+  aggregator mc register --config community/mc-1/mc.yaml --id pv-1 --site harbour --role seller --meter sold --key ed25519:AAAA...=`,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			r := &fairwattpb.Registration{Id: id, Site: site, PublicKey: strings.TrimSpace(key), Simulated: simulated,
-				MeterClassE4: uint32(class*100 + 0.5)}
-			for _, role := range []struct {
-				name string
-				role fairwattpb.Role
-			}{{"seller", fairwattpb.Role_ROLE_SELLER}, {"buyer", fairwattpb.Role_ROLE_BUYER}} {
-				for _, want := range roles {
-					if want == role.name {
-						r.Roles = append(r.Roles, role.role)
-					}
+			r := &fairwattpb.Registration{}
+			if enrolment != "" {
+				if id+key != "" || len(roles) > 0 {
+					return usagef("--enrolment says --id, --role and --key: leave them out")
 				}
+				form, err := readEnrolment(centre.config, enrolment)
+				if err != nil {
+					return err
+				}
+				id, key, roles = form.ID, string(form.PublicKey), form.Roles
+				r.Possession, r.RecoveryHash, r.PayeeHash = form.Possession, form.RecoveryHash, form.PayeeHash
 			}
+			r.Id, r.Site, r.PublicKey, r.Simulated, r.MeterClassE4 = id, site, strings.TrimSpace(key), simulated, uint32(class*100+0.5)
+			r.Roles = rolesOf(roles)
 			switch {
 			case id == "" || site == "" || key == "":
 				return usagef("--id, --site and --key are required")
@@ -321,6 +329,7 @@ check prints it), for a reading that rises faster than --rated-w allows is refus
 	centre.add(cmd)
 	f := cmd.Flags()
 	f.StringVar(&id, "id", "", "the participant's id: a-z, 0-9, -")
+	f.StringVar(&enrolment, "enrolment", "", "the file that agent enroll --genesis wrote")
 	f.StringVar(&site, "site", "", "its site, as in its MQTT topics")
 	f.StringSliceVar(&roles, "role", nil, "seller, buyer (repeatable)")
 	f.StringVar(&key, "key", "", "its public key, ed25519:...")

@@ -41,6 +41,11 @@ func TestInitSettlement(t *testing.T) {
 			t.Errorf("%v: credit %q, want %q", c.args, g.Params.Credit, want)
 		}
 	}
+	for flag, want := range map[string]bool{"--possession": true, "--possession=false": false} {
+		if g, err := run(flag); err != nil || g.Params.Possession != want {
+			t.Errorf("%s: %v", flag, err)
+		}
+	}
 	g, err := run("--credit", "paper")
 	if err != nil || g.Params.Credit != ledger.CreditPaper {
 		t.Errorf("--credit paper: %v", err)

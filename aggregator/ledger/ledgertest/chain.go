@@ -47,7 +47,8 @@ func PublicKey(name string) seal.PublicKey {
 // links 2, 1, 1, ..., trust 0.85 and overheads of 1 ms; one centre; sellers
 // "seller-1", ... and buyers "buyer-1", ..., each with the meters NAME-meter and
 // NAME-meter-2 that bear any power; and the default parameters, but for the credit, which is the
-// paper's: a trade needs no bond. [Robust] changes that.
+// paper's: a trade needs no bond ([Robust] changes that), and for possession, which no one
+// need show.
 func Genesis(das, sellers, buyers int) *ledger.Genesis {
 	g := &ledger.Genesis{
 		Version: ledger.GenesisVersion, Name: "test", CreatedMs: StartMs, Params: ledger.DefaultParams().WithCredit(ledger.CreditPaper),
@@ -84,6 +85,7 @@ func Genesis(das, sellers, buyers int) *ledger.Genesis {
 			}
 		}
 	}
+	g.Params.Possession = false
 	add("seller", sellers)
 	add("buyer", buyers)
 	return g
@@ -94,7 +96,7 @@ func Genesis(das, sellers, buyers int) *ledger.Genesis {
 func FirstRules(g *ledger.Genesis) {
 	p := &g.Params
 	p.Settlement, p.HoldReadingMs, p.MaxHolds, p.SilenceMs, p.ReadingSkewMs, p.LossE4 = ledger.SettleFirst, 0, 0, 0, 0, 300
-	p.MinLotWh, p.MaxSweep, p.MaxRequests, p.Trust, g.Meters = 0, 0, 0, ledger.TrustFixed, nil
+	p.MinLotWh, p.MaxSweep, p.MaxRequests, p.Trust, g.Meters, p.Possession = 0, 0, 0, ledger.TrustFixed, nil, false
 	*p = p.WithCredit(ledger.CreditFirst)
 }
 
@@ -207,8 +209,12 @@ func (c *Chain) Proof(id, name string) []byte {
 // Seal completes r with chain, sender, the sender's next counter and the time,
 // and seals it with the sender's key.
 func (c *Chain) Seal(sender string, r *fairwattpb.Record) ([]byte, error) {
-	c.counters[sender]++
-	return c.SealAs(sender, c.counters[sender], r)
+	whose := sender
+	if len(r.GetRevoke().GetRecoveryKey()) > 0 {
+		whose = "recovery of " + sender
+	}
+	c.counters[whose]++
+	return c.SealAs(sender, c.counters[whose], r)
 }
 
 // Stamp gives every meter reading in r that has no time the given one.
@@ -248,7 +254,11 @@ func (c *Chain) SealAs(sender string, counter uint64, r *fairwattpb.Record) ([]b
 	if err != nil {
 		return nil, err
 	}
-	return seal.Seal(c.KeyOf(sender), sender, seal.DomainRecord, chain, payload)
+	key := c.KeyOf(sender)
+	if len(r.GetRevoke().GetRecoveryKey()) > 0 {
+		key = Key("recovery of " + sender)
+	}
+	return seal.Seal(key, sender, seal.DomainRecord, chain, payload)
 }
 
 // Attest seals a gate attestation of device, valid from now for validMs.
@@ -260,7 +270,7 @@ func (c *Chain) Attest(device string, seq uint64, state fairwattpb.GateState, va
 	if err != nil {
 		return nil, err
 	}
-	return seal.Seal(Key(device), device, seal.DomainAttestation, chain, payload)
+	return seal.Seal(c.KeyOf(device), device, seal.DomainAttestation, chain, payload)
 }
 
 // Fields returns the header fields of the next block in view 0 at the next

@@ -1,0 +1,40 @@
+package mc
+
+import (
+	"context"
+	"fmt"
+
+	"fairwatt/proto/fairwattpb"
+)
+
+// Revoke takes the key of a member out of use for ever, and returns when the chain has
+// done so.
+func (c *Centre) Revoke(ctx context.Context, id, reason string) error {
+	return c.member(ctx, "revoke "+id, &fairwattpb.Record{Body: &fairwattpb.Record_Revoke{Revoke: &fairwattpb.Revoke{Id: id, Reason: reason}}})
+}
+
+// Suspend keeps a member out until it is reinstated.
+func (c *Centre) Suspend(ctx context.Context, id, reason string) error {
+	return c.member(ctx, "suspend "+id, &fairwattpb.Record{Body: &fairwattpb.Record_Suspend{Suspend: &fairwattpb.Suspend{Id: id, Reason: reason}}})
+}
+
+// Reinstate lets a suspended member take part again.
+func (c *Centre) Reinstate(ctx context.Context, id, reason string) error {
+	return c.member(ctx, "reinstate "+id, &fairwattpb.Record{Body: &fairwattpb.Record_Reinstate{Reinstate: &fairwattpb.Reinstate{Id: id, Reason: reason}}})
+}
+
+// ChangeMember changes what is registered of a member.
+func (c *Centre) ChangeMember(ctx context.Context, m *fairwattpb.MemberChange) error {
+	return c.member(ctx, "change "+m.GetId(), &fairwattpb.Record{Body: &fairwattpb.Record_MemberChange{MemberChange: m}})
+}
+
+// Withdraw puts money of a revoked member on its way to its bank. An auditor has to
+// approve it.
+func (c *Centre) Withdraw(ctx context.Context, w *fairwattpb.Withdrawal) error {
+	return c.member(ctx, fmt.Sprintf("withdraw money of %s", w.GetMember()), &fairwattpb.Record{Body: &fairwattpb.Record_Withdrawal{Withdrawal: w}})
+}
+
+// Unbond asks for the bond of a revoked member, for its wallet.
+func (c *Centre) Unbond(ctx context.Context, u *fairwattpb.Unbond) error {
+	return c.member(ctx, fmt.Sprintf("release the bond of %s", u.GetMember()), &fairwattpb.Record{Body: &fairwattpb.Record_Unbond{Unbond: u}})
+}
