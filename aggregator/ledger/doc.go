@@ -142,8 +142,15 @@
 //
 // An epoch's sequence is the communication tree's, with those who failed as
 // accounting node, as the view of an epoch's last block shows, behind the others: for
-// one epoch, then two, four, up to 32 while they fail in a row. There is no second
-// witness yet that would excuse a hold without using the quota, and no change of keys.
+// one epoch, then two, four, up to 32 while they fail in a row. There is no
+// change of keys yet.
+//
+// With witnessed excuses ([ExcusesWitnessed]) a hold costs a seller nothing where another
+// gate of its site or an official warning bears it out, and else by the Wh what its
+// deliveries earn it. Only the newest two devices are kept of each site and kind of hazard:
+// of these one is always another than who looks for a witness. A warning that comes more
+// than witness_ms behind the hold counts for nothing, since a centre could choose then whom
+// it spares.
 //
 // # The state
 //

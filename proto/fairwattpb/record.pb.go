@@ -389,6 +389,7 @@ type Record struct {
 	//	*Record_Reversal
 	//	*Record_Withdrawal
 	//	*Record_Payout
+	//	*Record_WarningNotice
 	//	*Record_Report
 	//	*Record_Admit
 	//	*Record_Retire
@@ -723,6 +724,15 @@ func (x *Record) GetPayout() *Payout {
 	return nil
 }
 
+func (x *Record) GetWarningNotice() *WarningNotice {
+	if x != nil {
+		if x, ok := x.Body.(*Record_WarningNotice); ok {
+			return x.WarningNotice
+		}
+	}
+	return nil
+}
+
 func (x *Record) GetReport() *Report {
 	if x != nil {
 		if x, ok := x.Body.(*Record_Report); ok {
@@ -884,6 +894,10 @@ type Record_Payout struct {
 	Payout *Payout `protobuf:"bytes,58,opt,name=payout,proto3,oneof"`
 }
 
+type Record_WarningNotice struct {
+	WarningNotice *WarningNotice `protobuf:"bytes,75,opt,name=warning_notice,json=warningNotice,proto3,oneof"`
+}
+
 type Record_Report struct {
 	Report *Report `protobuf:"bytes,40,opt,name=report,proto3,oneof"`
 }
@@ -959,6 +973,8 @@ func (*Record_Reversal) isRecord_Body() {}
 func (*Record_Withdrawal) isRecord_Body() {}
 
 func (*Record_Payout) isRecord_Body() {}
+
+func (*Record_WarningNotice) isRecord_Body() {}
 
 func (*Record_Report) isRecord_Body() {}
 
@@ -3438,6 +3454,83 @@ func (x *Payout) GetBankReference() string {
 	return ""
 }
 
+// MC only: an official warning, which bears out gates that close in its time.
+type WarningNotice struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Area          string                 `protobuf:"bytes,1,opt,name=area,proto3" json:"area,omitempty"` // the site of those whom it concerns
+	Kind          string                 `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"` // of the hazard, as in a Cause
+	FromMs        int64                  `protobuf:"varint,3,opt,name=from_ms,json=fromMs,proto3" json:"from_ms,omitempty"`
+	UntilMs       int64                  `protobuf:"varint,4,opt,name=until_ms,json=untilMs,proto3" json:"until_ms,omitempty"`         // later than from_ms, by 30 days at most
+	SourceHash    []byte                 `protobuf:"bytes,5,opt,name=source_hash,json=sourceHash,proto3" json:"source_hash,omitempty"` // SHA-256 of the warning as it was published
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WarningNotice) Reset() {
+	*x = WarningNotice{}
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[37]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WarningNotice) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WarningNotice) ProtoMessage() {}
+
+func (x *WarningNotice) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[37]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WarningNotice.ProtoReflect.Descriptor instead.
+func (*WarningNotice) Descriptor() ([]byte, []int) {
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{37}
+}
+
+func (x *WarningNotice) GetArea() string {
+	if x != nil {
+		return x.Area
+	}
+	return ""
+}
+
+func (x *WarningNotice) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *WarningNotice) GetFromMs() int64 {
+	if x != nil {
+		return x.FromMs
+	}
+	return 0
+}
+
+func (x *WarningNotice) GetUntilMs() int64 {
+	if x != nil {
+		return x.UntilMs
+	}
+	return 0
+}
+
+func (x *WarningNotice) GetSourceHash() []byte {
+	if x != nil {
+		return x.SourceHash
+	}
+	return nil
+}
+
 // Centre: a data aggregator may join, or another centre comes in. A data aggregator
 // is a candidate until its own Rejoin makes it a member of the next epoch.
 type Admit struct {
@@ -3456,7 +3549,7 @@ type Admit struct {
 
 func (x *Admit) Reset() {
 	*x = Admit{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[37]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3468,7 +3561,7 @@ func (x *Admit) String() string {
 func (*Admit) ProtoMessage() {}
 
 func (x *Admit) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[37]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3481,7 +3574,7 @@ func (x *Admit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Admit.ProtoReflect.Descriptor instead.
 func (*Admit) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{37}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *Admit) GetId() string {
@@ -3550,7 +3643,7 @@ type Retire struct {
 
 func (x *Retire) Reset() {
 	*x = Retire{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[38]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3562,7 +3655,7 @@ func (x *Retire) String() string {
 func (*Retire) ProtoMessage() {}
 
 func (x *Retire) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[38]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3575,7 +3668,7 @@ func (x *Retire) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Retire.ProtoReflect.Descriptor instead.
 func (*Retire) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{38}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *Retire) GetId() string {
@@ -3597,7 +3690,7 @@ type Rekey struct {
 
 func (x *Rekey) Reset() {
 	*x = Rekey{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[39]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3609,7 +3702,7 @@ func (x *Rekey) String() string {
 func (*Rekey) ProtoMessage() {}
 
 func (x *Rekey) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[39]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3622,7 +3715,7 @@ func (x *Rekey) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Rekey.ProtoReflect.Descriptor instead.
 func (*Rekey) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{39}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *Rekey) GetId() string {
@@ -3657,7 +3750,7 @@ type Move struct {
 
 func (x *Move) Reset() {
 	*x = Move{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[40]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3669,7 +3762,7 @@ func (x *Move) String() string {
 func (*Move) ProtoMessage() {}
 
 func (x *Move) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[40]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3682,7 +3775,7 @@ func (x *Move) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Move.ProtoReflect.Descriptor instead.
 func (*Move) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{40}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *Move) GetId() string {
@@ -3703,7 +3796,7 @@ var File_proto_fairwattpb_record_proto protoreflect.FileDescriptor
 
 const file_proto_fairwattpb_record_proto_rawDesc = "" +
 	"\n" +
-	"\x1dproto/fairwattpb/record.proto\x12\vfairwatt.v1\"\xf5\r\n" +
+	"\x1dproto/fairwattpb/record.proto\x12\vfairwatt.v1\"\xba\x0e\n" +
 	"\x06Record\x12\x19\n" +
 	"\bchain_id\x18\x01 \x01(\fR\achainId\x12\x16\n" +
 	"\x06sender\x18\x02 \x01(\tR\x06sender\x12\x18\n" +
@@ -3741,7 +3834,8 @@ const file_proto_fairwattpb_record_proto_rawDesc = "" +
 	"\n" +
 	"withdrawal\x189 \x01(\v2\x17.fairwatt.v1.WithdrawalH\x00R\n" +
 	"withdrawal\x12-\n" +
-	"\x06payout\x18: \x01(\v2\x13.fairwatt.v1.PayoutH\x00R\x06payout\x12-\n" +
+	"\x06payout\x18: \x01(\v2\x13.fairwatt.v1.PayoutH\x00R\x06payout\x12C\n" +
+	"\x0ewarning_notice\x18K \x01(\v2\x1a.fairwatt.v1.WarningNoticeH\x00R\rwarningNotice\x12-\n" +
 	"\x06report\x18( \x01(\v2\x13.fairwatt.v1.ReportH\x00R\x06report\x12*\n" +
 	"\x05admit\x18) \x01(\v2\x12.fairwatt.v1.AdmitH\x00R\x05admit\x12-\n" +
 	"\x06retire\x18* \x01(\v2\x13.fairwatt.v1.RetireH\x00R\x06retire\x12*\n" +
@@ -3939,7 +4033,14 @@ const file_proto_fairwattpb_record_proto_rawDesc = "" +
 	"\x06Payout\x12\x16\n" +
 	"\x06member\x18\x01 \x01(\tR\x06member\x12#\n" +
 	"\rwithdrawal_id\x18\x02 \x01(\tR\fwithdrawalId\x12%\n" +
-	"\x0ebank_reference\x18\x03 \x01(\tR\rbankReference\"\xdf\x01\n" +
+	"\x0ebank_reference\x18\x03 \x01(\tR\rbankReference\"\x8c\x01\n" +
+	"\rWarningNotice\x12\x12\n" +
+	"\x04area\x18\x01 \x01(\tR\x04area\x12\x12\n" +
+	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\x17\n" +
+	"\afrom_ms\x18\x03 \x01(\x03R\x06fromMs\x12\x19\n" +
+	"\buntil_ms\x18\x04 \x01(\x03R\auntilMs\x12\x1f\n" +
+	"\vsource_hash\x18\x05 \x01(\fR\n" +
+	"sourceHash\"\xdf\x01\n" +
 	"\x05Admit\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12%\n" +
 	"\x04role\x18\x02 \x01(\x0e2\x11.fairwatt.v1.RoleR\x04role\x12\x1d\n" +
@@ -4008,7 +4109,7 @@ func file_proto_fairwattpb_record_proto_rawDescGZIP() []byte {
 }
 
 var file_proto_fairwattpb_record_proto_enumTypes = make([]protoimpl.EnumInfo, 6)
-var file_proto_fairwattpb_record_proto_msgTypes = make([]protoimpl.MessageInfo, 41)
+var file_proto_fairwattpb_record_proto_msgTypes = make([]protoimpl.MessageInfo, 42)
 var file_proto_fairwattpb_record_proto_goTypes = []any{
 	(Role)(0),                 // 0: fairwatt.v1.Role
 	(MeterDirection)(0),       // 1: fairwatt.v1.MeterDirection
@@ -4053,10 +4154,11 @@ var file_proto_fairwattpb_record_proto_goTypes = []any{
 	(*Reversal)(nil),          // 40: fairwatt.v1.Reversal
 	(*Withdrawal)(nil),        // 41: fairwatt.v1.Withdrawal
 	(*Payout)(nil),            // 42: fairwatt.v1.Payout
-	(*Admit)(nil),             // 43: fairwatt.v1.Admit
-	(*Retire)(nil),            // 44: fairwatt.v1.Retire
-	(*Rekey)(nil),             // 45: fairwatt.v1.Rekey
-	(*Move)(nil),              // 46: fairwatt.v1.Move
+	(*WarningNotice)(nil),     // 43: fairwatt.v1.WarningNotice
+	(*Admit)(nil),             // 44: fairwatt.v1.Admit
+	(*Retire)(nil),            // 45: fairwatt.v1.Retire
+	(*Rekey)(nil),             // 46: fairwatt.v1.Rekey
+	(*Move)(nil),              // 47: fairwatt.v1.Move
 }
 var file_proto_fairwattpb_record_proto_depIdxs = []int32{
 	7,  // 0: fairwatt.v1.Record.registration:type_name -> fairwatt.v1.Registration
@@ -4087,38 +4189,39 @@ var file_proto_fairwattpb_record_proto_depIdxs = []int32{
 	40, // 25: fairwatt.v1.Record.reversal:type_name -> fairwatt.v1.Reversal
 	41, // 26: fairwatt.v1.Record.withdrawal:type_name -> fairwatt.v1.Withdrawal
 	42, // 27: fairwatt.v1.Record.payout:type_name -> fairwatt.v1.Payout
-	18, // 28: fairwatt.v1.Record.report:type_name -> fairwatt.v1.Report
-	43, // 29: fairwatt.v1.Record.admit:type_name -> fairwatt.v1.Admit
-	44, // 30: fairwatt.v1.Record.retire:type_name -> fairwatt.v1.Retire
-	45, // 31: fairwatt.v1.Record.rekey:type_name -> fairwatt.v1.Rekey
-	46, // 32: fairwatt.v1.Record.move:type_name -> fairwatt.v1.Move
-	0,  // 33: fairwatt.v1.Registration.roles:type_name -> fairwatt.v1.Role
-	1,  // 34: fairwatt.v1.MeterRegistration.direction:type_name -> fairwatt.v1.MeterDirection
-	8,  // 35: fairwatt.v1.MeterChange.new:type_name -> fairwatt.v1.MeterRegistration
-	13, // 36: fairwatt.v1.Cause.inputs:type_name -> fairwatt.v1.CauseInput
-	2,  // 37: fairwatt.v1.GateChange.state:type_name -> fairwatt.v1.GateState
-	12, // 38: fairwatt.v1.GateChange.causes:type_name -> fairwatt.v1.Cause
-	3,  // 39: fairwatt.v1.Word.kind:type_name -> fairwatt.v1.WordKind
-	19, // 40: fairwatt.v1.Report.seen:type_name -> fairwatt.v1.Seen
-	2,  // 41: fairwatt.v1.GateAttestation.state:type_name -> fairwatt.v1.GateState
-	4,  // 42: fairwatt.v1.Offer.contactor:type_name -> fairwatt.v1.Contactor
-	25, // 43: fairwatt.v1.Response.token:type_name -> fairwatt.v1.Token
-	24, // 44: fairwatt.v1.Response.quotes:type_name -> fairwatt.v1.Quote
-	27, // 45: fairwatt.v1.Pay.buyer_reading:type_name -> fairwatt.v1.MeterReading
-	27, // 46: fairwatt.v1.Start.reading:type_name -> fairwatt.v1.MeterReading
-	12, // 47: fairwatt.v1.Hold.causes:type_name -> fairwatt.v1.Cause
-	27, // 48: fairwatt.v1.Hold.reading:type_name -> fairwatt.v1.MeterReading
-	27, // 49: fairwatt.v1.Resume.reading:type_name -> fairwatt.v1.MeterReading
-	27, // 50: fairwatt.v1.Reading.reading:type_name -> fairwatt.v1.MeterReading
-	27, // 51: fairwatt.v1.Bill.reading:type_name -> fairwatt.v1.MeterReading
-	27, // 52: fairwatt.v1.Confirm.reading:type_name -> fairwatt.v1.MeterReading
-	5,  // 53: fairwatt.v1.Verdict.finding:type_name -> fairwatt.v1.Finding
-	0,  // 54: fairwatt.v1.Admit.role:type_name -> fairwatt.v1.Role
-	55, // [55:55] is the sub-list for method output_type
-	55, // [55:55] is the sub-list for method input_type
-	55, // [55:55] is the sub-list for extension type_name
-	55, // [55:55] is the sub-list for extension extendee
-	0,  // [0:55] is the sub-list for field type_name
+	43, // 28: fairwatt.v1.Record.warning_notice:type_name -> fairwatt.v1.WarningNotice
+	18, // 29: fairwatt.v1.Record.report:type_name -> fairwatt.v1.Report
+	44, // 30: fairwatt.v1.Record.admit:type_name -> fairwatt.v1.Admit
+	45, // 31: fairwatt.v1.Record.retire:type_name -> fairwatt.v1.Retire
+	46, // 32: fairwatt.v1.Record.rekey:type_name -> fairwatt.v1.Rekey
+	47, // 33: fairwatt.v1.Record.move:type_name -> fairwatt.v1.Move
+	0,  // 34: fairwatt.v1.Registration.roles:type_name -> fairwatt.v1.Role
+	1,  // 35: fairwatt.v1.MeterRegistration.direction:type_name -> fairwatt.v1.MeterDirection
+	8,  // 36: fairwatt.v1.MeterChange.new:type_name -> fairwatt.v1.MeterRegistration
+	13, // 37: fairwatt.v1.Cause.inputs:type_name -> fairwatt.v1.CauseInput
+	2,  // 38: fairwatt.v1.GateChange.state:type_name -> fairwatt.v1.GateState
+	12, // 39: fairwatt.v1.GateChange.causes:type_name -> fairwatt.v1.Cause
+	3,  // 40: fairwatt.v1.Word.kind:type_name -> fairwatt.v1.WordKind
+	19, // 41: fairwatt.v1.Report.seen:type_name -> fairwatt.v1.Seen
+	2,  // 42: fairwatt.v1.GateAttestation.state:type_name -> fairwatt.v1.GateState
+	4,  // 43: fairwatt.v1.Offer.contactor:type_name -> fairwatt.v1.Contactor
+	25, // 44: fairwatt.v1.Response.token:type_name -> fairwatt.v1.Token
+	24, // 45: fairwatt.v1.Response.quotes:type_name -> fairwatt.v1.Quote
+	27, // 46: fairwatt.v1.Pay.buyer_reading:type_name -> fairwatt.v1.MeterReading
+	27, // 47: fairwatt.v1.Start.reading:type_name -> fairwatt.v1.MeterReading
+	12, // 48: fairwatt.v1.Hold.causes:type_name -> fairwatt.v1.Cause
+	27, // 49: fairwatt.v1.Hold.reading:type_name -> fairwatt.v1.MeterReading
+	27, // 50: fairwatt.v1.Resume.reading:type_name -> fairwatt.v1.MeterReading
+	27, // 51: fairwatt.v1.Reading.reading:type_name -> fairwatt.v1.MeterReading
+	27, // 52: fairwatt.v1.Bill.reading:type_name -> fairwatt.v1.MeterReading
+	27, // 53: fairwatt.v1.Confirm.reading:type_name -> fairwatt.v1.MeterReading
+	5,  // 54: fairwatt.v1.Verdict.finding:type_name -> fairwatt.v1.Finding
+	0,  // 55: fairwatt.v1.Admit.role:type_name -> fairwatt.v1.Role
+	56, // [56:56] is the sub-list for method output_type
+	56, // [56:56] is the sub-list for method input_type
+	56, // [56:56] is the sub-list for extension type_name
+	56, // [56:56] is the sub-list for extension extendee
+	0,  // [0:56] is the sub-list for field type_name
 }
 
 func init() { file_proto_fairwattpb_record_proto_init() }
@@ -4155,6 +4258,7 @@ func file_proto_fairwattpb_record_proto_init() {
 		(*Record_Reversal)(nil),
 		(*Record_Withdrawal)(nil),
 		(*Record_Payout)(nil),
+		(*Record_WarningNotice)(nil),
 		(*Record_Report)(nil),
 		(*Record_Admit)(nil),
 		(*Record_Retire)(nil),
@@ -4167,7 +4271,7 @@ func file_proto_fairwattpb_record_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_proto_fairwattpb_record_proto_rawDesc), len(file_proto_fairwattpb_record_proto_rawDesc)),
 			NumEnums:      6,
-			NumMessages:   41,
+			NumMessages:   42,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
