@@ -35,13 +35,13 @@ admit participants, credit wallets, answer requests.`,
 		Args:    noArgs,
 		RunE:    helpOnly,
 	}
-	cmd.AddCommand(mcInitCommand(), mcRunCommand(), mcRegisterCommand(), mcMeterCommand(), mcDepositCommand(), mcReverseCommand(), mcPayoutCommand(), mcIssueCommand(), mcRevokeCommand(), mcRenewCommand(),
+	cmd.AddCommand(mcInitCommand(), mcRunCommand(), mcRegisterCommand(), mcMeterCommand(), mcDepositCommand(), mcReverseCommand(), mcPayoutCommand(), mcWarnCommand(), mcIssueCommand(), mcRevokeCommand(), mcRenewCommand(),
 		mcAdmitCommand(), mcRetireCommand(), mcRekeyCommand(), mcMoveCommand())
 	return cmd
 }
 
 func mcInitCommand() *cobra.Command {
-	var dir, name, host, overheads, tree, settlement, credit, state, broker string
+	var dir, name, host, overheads, tree, settlement, credit, excuses, state, broker string
 	var arbiters, auditors []string
 	var loss float64
 	var das, port int
@@ -70,7 +70,7 @@ hash of genesis.json: give that file to everyone who is to check the chain.`,
 			if settlement == ledger.SettleByPaper && !cmd.Flags().Changed("credit") {
 				credit = ledger.CreditPaper // the paper's settlement has no meters to fine by
 			}
-			params, err := initParams(tree, settlement, credit, loss)
+			params, err := initParams(tree, settlement, credit, excuses, loss)
 			if err != nil {
 				return err
 			}
@@ -113,6 +113,7 @@ hash of genesis.json: give that file to everyone who is to check the chain.`,
 	f.StringVar(&tree, "tree", string(wct.OCT), "tree that blocks go down: oct (aware of the overheads) or wct (the paper's)")
 	f.StringVar(&settlement, "settlement", ledger.SettleByMeters, "what decides what is paid: meters (both meters and the gate) or paper (the paper's: the buyer's word)")
 	f.StringVar(&credit, "credit", ledger.CreditRobust, "what makes credit: robust (bonds, fines, verdicts) or paper (the paper's formula)")
+	f.StringVar(&excuses, "excuses", "", "what excuses a gate that closed: quota_of_holds (the default), or witnessed (a neighbour, a warning, or a quota of energy)")
 	f.StringSliceVar(&arbiters, "arbiter", nil, "ID=KEY of an arbiter, who decides where meters differ; two decide together (repeatable)")
 	f.StringSliceVar(&auditors, "auditor", nil, "ID=KEY of an auditor, without whose approval no money comes in or goes out (repeatable; market key makes a key)")
 	f.Float64Var(&loss, "line-loss", 0, "what a line loses between the two meters of a trade, in per cent")
@@ -121,7 +122,7 @@ hash of genesis.json: give that file to everyone who is to check the chain.`,
 }
 
 // initParams are the rules of a new chain.
-func initParams(tree, settlement, credit string, lossPercent float64) (ledger.Params, error) {
+func initParams(tree, settlement, credit, excuses string, lossPercent float64) (ledger.Params, error) {
 	params := ledger.DefaultParams()
 	if settlement == ledger.SettleFirst || lossPercent < 0 || lossPercent > 50 {
 		return params, usagef("--settlement %q: %s or %s; --line-loss %v: 0 to 50", settlement, ledger.SettleByMeters, ledger.SettleByPaper, lossPercent)
@@ -130,7 +131,14 @@ func initParams(tree, settlement, credit string, lossPercent float64) (ledger.Pa
 		return params, usagef("--credit %q: %s or %s", credit, ledger.CreditRobust, ledger.CreditPaper)
 	}
 	params.Tree, params.Settlement, params.LossE4 = tree, settlement, int64(lossPercent*100+0.5)
-	return params.WithCredit(credit), nil
+	params = params.WithCredit(credit)
+	switch {
+	case excuses == "":
+		return params, nil
+	case credit != ledger.CreditRobust || excuses != ledger.ExcusesByHolds && excuses != ledger.ExcusesWitnessed:
+		return params, usagef("--excuses %.60q: %s or %s, with --credit %s", excuses, ledger.ExcusesByHolds, ledger.ExcusesWitnessed, ledger.CreditRobust)
+	}
+	return params.WithExcuses(excuses), nil
 }
 
 // judges reads arbiters or auditors, each an ID=KEY.
