@@ -35,12 +35,15 @@ type hill struct {
 
 const neighbour = "seller-2"
 
-func newHill(t testing.TB, excuses string) *hill {
+func newHill(t testing.TB, excuses string, change ...func(*ledger.Genesis)) *hill {
 	h := &hill{world: newRobust(t, func(g *ledger.Genesis) {
 		for i := range g.Members {
 			g.Members[i].Site = "hill"
 		}
 		g.Params = g.Params.WithExcuses(excuses)
+		for _, c := range change {
+			c(g)
+		}
 	}), seq: 1}
 	h.must(mc, deposit(buyer, 100_000_000, "deposit-1"))
 	h.must(seller, gate(1, open))
@@ -379,4 +382,120 @@ func TestExcuseAttacks(t *testing.T) {
 		rows += row + "\n"
 	}
 	writeSection(t, marketFile, "excuses", rows)
+}
+
+// Who is on the list bears no one out, whether it saw the hazard before or after.
+func TestListedIsNoWitness(t *testing.T) {
+	for _, after := range []bool{false, true} {
+		h := newHill(t, ledger.ExcusesWitnessed, harsh)
+		h.must(neighbour, gate(1, open))
+		lapsed := &ledgertest.Deal{Chain: h.Chain, ID: "lapsed", Seller: neighbour, Buyer: buyer, VolumeWh: 2000, PriceMicroPerKWh: 200_000}
+		if err := lapsed.Pay(); err != nil {
+			t.Fatal(err)
+		}
+		h.wait(h.Genesis.Params.StartByMs)
+		if a, _ := h.State.Account(neighbour); !a.Blacklisted {
+			t.Fatalf("%+v", a)
+		}
+		d := h.begin()
+		if !after {
+			h.must(neighbour, closes(2, "wind"))
+		}
+		h.change(closes(0, "wind"))
+		if after {
+			h.must(neighbour, closes(2, "wind"))
+		}
+		if err := d.Bill(0, 0); err != nil {
+			t.Fatal(err)
+		}
+		if trade, _ := h.State.Trade(d.ID); trade.FineMicro == 0 {
+			t.Errorf("after %v: %+v", after, trade)
+		}
+	}
+}
+
+// Of a site the newest two count: one who closes again finds the neighbour of before, for
+// witness_ms.
+func TestNewestTwoAreKept(t *testing.T) {
+	for later, want := range map[int64]string{window / 2: "the gate of seller-2", 2 * window: ""} {
+		h := newHill(t, ledger.ExcusesWitnessed)
+		h.must(neighbour, closes(1, "wind"))
+		for n, expect := range []string{"the gate of seller-2", want} {
+			d := h.begin()
+			h.change(closes(0, "wind"))
+			if told, _ := h.end(d, 0); (expect == "") != (told == "") || !strings.Contains(told, expect) {
+				t.Errorf("%d ms on, hold %d: told %q, want %q", later, n, told, expect)
+			}
+			h.NowMs += later
+		}
+	}
+}
+
+// The first witness stays; a gate change of another kind meanwhile takes none over.
+func TestFirstWitnessStays(t *testing.T) {
+	h := newHill(t, ledger.ExcusesWitnessed)
+	d := h.begin()
+	h.change(closes(0, "wind"))
+	h.must(neighbour, closes(1, "wind"))
+	h.must(mc, warned("hill", "wind", ledgertest.StartMs, h.NowMs+3_600_000))
+	h.must("buyer-2", closes(1, "wind"))
+	if told, _ := h.end(d, 0); !strings.Contains(told, "the gate of seller-2 bears it out") {
+		t.Errorf("told %q", told)
+	}
+
+	// It was closed by wind before, and is by heat now.
+	h = newHill(t, ledger.ExcusesWitnessed)
+	d = h.begin()
+	h.change(closes(0, "wind"))
+	h.change(closes(0, "heat"))
+	h.must(neighbour, closes(1, "wind"))
+	if told, _ := h.end(d, 0); told != "" {
+		t.Errorf("told %q", told)
+	}
+}
+
+// Chains with other excuses have nothing of all this in their state.
+func TestOnlyWitnessedCounts(t *testing.T) {
+	for excuses, want := range map[string]bool{ledger.ExcusesFirst: false, ledger.ExcusesByHolds: false, ledger.ExcusesWitnessed: true} {
+		h := newHill(t, excuses)
+		h.earns(1)
+		h.change(closes(0, "wind"))
+		h.must(neighbour, closes(1, "wind"))
+		found := make(map[string]bool)
+		for _, e := range h.State.Entries() {
+			prefix, _, _ := strings.Cut(string(e.Key), "/")
+			found[prefix] = true
+		}
+		for _, prefix := range []string{"earned", "hazard", "sighting"} {
+			if found[prefix] != want {
+				t.Errorf("%q: %s is there: %v", excuses, prefix, found[prefix])
+			}
+		}
+		h.must(neighbour, gate(2, open))
+		h.change(gate(0, open))
+		for _, e := range h.State.Entries() {
+			if strings.HasPrefix(string(e.Key), "hazard/") {
+				t.Errorf("%q: %s stays when the gate opens", excuses, e.Key)
+			}
+		}
+	}
+}
+
+// What was excused in the period before counts as long as what was delivered then.
+func TestQuotaSlides(t *testing.T) {
+	h := newHill(t, ledger.ExcusesWitnessed)
+	period := h.Genesis.Params.CreditPeriodMs
+	h.NowMs += period - h.NowMs%period
+	h.earns(5) // 10 kWh
+	short := func(wh int64) string {
+		d := h.begin()
+		h.change(closes(0, "wind"))
+		told, _ := h.end(d, wh)
+		return told
+	}
+	// Three quarters of the next period are over: a quarter of 10 kWh counts, and 1 kWh now.
+	h.NowMs += period + period*3/4 - h.NowMs%period
+	if told := short(1000); !strings.Contains(told, "excused 349 of 900 Wh") && !strings.Contains(told, "excused 350 of 900 Wh") {
+		t.Errorf("told %q", told)
+	}
 }
