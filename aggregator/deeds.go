@@ -102,6 +102,8 @@ func admission(r *fairwattpb.Record) (what string, args []any) {
 		return "deposit", []any{"to", b.Deposit.GetTo(), "amount_micro", b.Deposit.GetAmountMicro(), "bond", b.Deposit.GetBond()}
 	case *fairwattpb.Record_Reversal:
 		return "deposit reversed", []any{"reference", brief.Text(b.Reversal.GetDeposit())}
+	case *fairwattpb.Record_WarningNotice:
+		return "official warning", []any{"area", b.WarningNotice.GetArea(), "kind", b.WarningNotice.GetKind()}
 	case *fairwattpb.Record_Withdrawal:
 		return "withdrawal", []any{"id", b.Withdrawal.GetWithdrawalId(), "amount_micro", b.Withdrawal.GetAmountMicro()}
 	case *fairwattpb.Record_Payout:

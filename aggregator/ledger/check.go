@@ -155,6 +155,9 @@ func (s *State) decodeRecord(sealed []byte) (*Checked, *Refusal) {
 	} else if r.GetPay() != nil && p.byLedger() && !ofLedger(r) {
 		return nil, refuse(wire.CodeNotAllowed, "a pay of one offer: this chain's answers are %q, a payment names choices", p.Answers)
 	}
+	if r.GetWarningNotice() != nil && !s.genesis.Params.witnessed() {
+		return nil, refuse(wire.CodeNotAllowed, "a warning_notice: this chain's excuses are %q, a witness counts with %q", s.genesis.Params.Excuses, ExcusesWitnessed)
+	}
 	if r.GetTick() != nil && s.genesis.Params.Settlement == SettleFirst {
 		return nil, refuse(wire.CodeNotAllowed, "a tick: the first rules know none")
 	}
@@ -197,7 +200,7 @@ func mayRecord(p *Participant, r *fairwattpb.Record) bool {
 	case *fairwattpb.Record_Response:
 		return p.Centre || p.Buyer && b.Response.Buyer == r.Sender
 	case *fairwattpb.Record_Registration, *fairwattpb.Record_Deposit,
-		*fairwattpb.Record_Reversal, *fairwattpb.Record_Payout,
+		*fairwattpb.Record_Reversal, *fairwattpb.Record_Payout, *fairwattpb.Record_WarningNotice,
 		*fairwattpb.Record_MeterRegistration, *fairwattpb.Record_MeterChange, *fairwattpb.Record_MeterRetire:
 		return p.Centre
 	case *fairwattpb.Record_GateChange, *fairwattpb.Record_Reading, *fairwattpb.Record_Word:
@@ -335,6 +338,8 @@ func validateRecord(r *fairwattpb.Record, signer string) error {
 		l.between("valid_until_ms", b.GateChange.ValidUntilMs, 0, MaxTimeMs)
 	case *fairwattpb.Record_Word:
 		l.word(b.Word)
+	case *fairwattpb.Record_WarningNotice:
+		l.warning(b.WarningNotice)
 	case *fairwattpb.Record_Tick:
 	case *fairwattpb.Record_Rejoin:
 		l.check(b.Rejoin.Epoch >= 1, "epoch", "1 or more")

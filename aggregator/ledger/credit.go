@@ -74,6 +74,8 @@ func (p Params) WithCredit(mode string) Params {
 	p.Credit, p.RobustCredit = mode, RobustCredit{}
 	if mode == CreditRobust {
 		p.RobustCredit = defaultRobust()
+	} else {
+		p = p.WithExcuses(ExcusesFirst)
 	}
 	return p
 }

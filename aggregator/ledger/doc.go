@@ -163,14 +163,21 @@
 //
 // An epoch's sequence is the communication tree's, with those who failed as
 // accounting node, as the view of an epoch's last block shows, behind the others: for
-// one epoch, then two, four, up to 32 while they fail in a row. There is no second
-// witness yet that would excuse a hold without using the quota.
+// one epoch, then two, four, up to 32 while they fail in a row.
+//
+// With witnessed excuses ([ExcusesWitnessed]) a hold costs a seller nothing where another
+// gate of its site or an official warning bears it out, and else by the Wh what its
+// deliveries earn it. Only the newest two devices are kept of each site and kind of hazard:
+// of these one is always another than who looks for a witness. A warning that comes more
+// than witness_ms behind the hold counts for nothing, since a centre could choose then whom
+// it spares.
 //
 // # Keys of members
 //
 // A key that is registered shows that its holder agrees, for an id, its roles, and what
 // stands for its recovery key and its bank account ([wire.Enrolment]): a centre alone
-// could register a rival's key. A member changes its key itself ([KeyChangeBlocks]); the new one is good from the next block on, since a
+// could register a rival's key. A member changes its key itself ([KeyChangeBlocks]); the
+// new one is good from the next block on, since a
 // block is checked by the keys below it. Its trades go on: they are the member's, not the
 // key's.
 //

@@ -166,6 +166,8 @@ func (x *execution) dispatch(r *fairwattpb.Record) *Refusal {
 		return x.withdraws(r.Sender, b.Withdrawal)
 	case *fairwattpb.Record_Payout:
 		return x.paidOut(b.Payout)
+	case *fairwattpb.Record_WarningNotice:
+		return x.warn(b.WarningNotice)
 	case *fairwattpb.Record_GateChange:
 		return x.gateChange(r.Sender, b.GateChange)
 	case *fairwattpb.Record_Word:

@@ -50,6 +50,10 @@ func StateValues() [][2]string {
 		{keyRebuilt, &rebuilt{}},
 		{keyMember + "AGGREGATOR", &seat{}},
 		{keyChange + "ID", &agreed{}},
+		{keyHazard + "DEVICE", &hazard{}},
+		{keySighting + "SITE/KIND", &sighting{}},
+		{keyWarning + "AREA/KIND", &warning{}},
+		{keyEarned + "SELLER", &earned{}},
 	} {
 		var d describer
 		v.v.fields(&d)
@@ -67,7 +71,7 @@ func StateValues() [][2]string {
 
 // DecodeAny decodes b as every kind of value and encodes it again.
 func DecodeAny(b []byte, check func(again []byte)) {
-	for _, v := range []value{&meta{}, &Participant{}, &Account{}, &Gate{}, &meter{}, &Offer{}, &Request{}, &Trade{}, &kept{}, &Listing{}, &pair{}, &Case{}, &grant{}, &reported{}, &standing{}, &branch{}, &rebuilt{}, &seat{}, &agreed{}} {
+	for _, v := range []value{&meta{}, &Participant{}, &Account{}, &Gate{}, &meter{}, &Offer{}, &Request{}, &Trade{}, &kept{}, &Listing{}, &pair{}, &Case{}, &grant{}, &reported{}, &standing{}, &branch{}, &rebuilt{}, &seat{}, &agreed{}, &hazard{}, &sighting{}, &warning{}, &earned{}} {
 		if decodeValue(b, v) == nil {
 			check(encodeValue(v))
 		}

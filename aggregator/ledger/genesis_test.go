@@ -71,6 +71,19 @@ var genesisRules = []struct {
 	{func(g genesis) { g.OverheadUs[2][1] = math.MaxInt32 + 1 }, "overhead_us[2][1]: "},
 	{func(g genesis) { g.OverheadUs[2][2] = 1 }, "overhead_us[2][2]: 1"},
 
+	{func(g genesis) { g.Params = g.Params.WithExcuses("luck") }, `params: excuses: "luck"`},
+	{func(g genesis) { g.Params = g.Params.WithExcuses(ledger.ExcusesByHolds) }, `params: excuses: "quota_of_holds", want none with credit "paper"`},
+	{func(g genesis) { g.Params = g.Params.WithExcuses(ledger.ExcusesWitnessed) }, `params: excuses: "witnessed" needs credit "robust", not "paper"`},
+	{ledgertest.Witnessed, ""},
+	{func(g genesis) { ledgertest.Robust(g); g.Params = g.Params.WithExcuses(ledger.ExcusesByHolds) }, ""},
+	{func(g genesis) { ledgertest.Robust(g); g.Params.WitnessMs = 1 }, `params: excuses: "", and numbers`},
+	{func(g genesis) { ledgertest.Robust(g); g.Params.ExcusedE4 = 1 }, `params: excuses: "", and numbers`},
+	{func(g genesis) {
+		ledgertest.Witnessed(g)
+		g.Params = g.Params.WithCredit(ledger.CreditPaper)
+		g.Arbiters, g.Money = nil, nil
+	}, ""},
+
 	{func(g genesis) { g.Params.Trust = "" }, ""},
 	{func(g genesis) { g.Params.Trust = "hearsay" }, `params: trust: "hearsay"`},
 	{func(g genesis) { g.Params = g.Params.WithAnswers(ledger.AnswersByLedger) }, ""},
@@ -144,10 +157,11 @@ func TestParamsHaveLimits(t *testing.T) {
 		"fine_e4": {0, 2_500}, "list_below_e6": {0, 1_000_000}, "list_ms": {1, year}, "verdict_ms": {1, year},
 		"token_ms": {15_000, year}, "keep_ms": {0, 120_000}, // from keep_ms on, and up to token_ms
 		"min_lot_wh": {1, ledger.MaxEnergyWh}, "max_sweep": {1, 100_000}, "max_requests": {1, 100_000},
+		"witness_ms": {1, 24 * 3_600_000}, "excused_e4": {0, 10_000},
 	}
 	for _, field := range reflect.VisibleFields(reflect.TypeFor[ledger.Params]()) {
 		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
-		if name == "tree" || name == "settlement" || name == "credit" || name == "trust" || name == "answers" || name == "possession" || field.Anonymous {
+		if name == "tree" || name == "settlement" || name == "credit" || name == "trust" || name == "answers" || name == "possession" || name == "excuses" || field.Anonymous {
 			continue
 		}
 		l, ok := limits[name]
@@ -156,7 +170,7 @@ func TestParamsHaveLimits(t *testing.T) {
 			continue
 		}
 		for v, good := range map[int64]bool{l[0] - 1: false, l[0]: true, l[1]: true, l[1] + 1: false} {
-			p := ledger.DefaultParams().WithAnswers(ledger.AnswersByLedger)
+			p := ledger.DefaultParams().WithAnswers(ledger.AnswersByLedger).WithExcuses(ledger.ExcusesWitnessed)
 			if name == "credit_start_e6" {
 				p.BlacklistBelowE6 = -trillion
 			}

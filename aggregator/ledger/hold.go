@@ -62,6 +62,9 @@ func (x *execution) holdRunning(device string, c *fairwattpb.GateChange) {
 	t.Held, t.HeldMs = true, x.timeMs
 	t.Holds++
 	t.HoldSeq, t.HoldOwed = c.GateSeq, true
+	if x.has(keyWitness + t.ID) {
+		x.remove(keyWitness + t.ID) // of a hold before
+	}
 	left := max(1, x.params.ResumeByMs-t.HeldTotalMs)
 	if t.Holds > uint64(x.params.MaxHolds) {
 		left = min(left, x.params.HoldReadingMs) // it cannot be resumed

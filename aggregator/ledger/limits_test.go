@@ -49,7 +49,7 @@ func (w *world) examples() map[string]*fairwattpb.Record {
 	}}}
 	all := make(map[string]*fairwattpb.Record)
 	for sender, records := range map[string][]*fairwattpb.Record{
-		ledgertest.Centre: {registration, deposit(buyer, 1, "r"), w.response(nil), meterAdded(meterOf(seller, "m")), meterChanged("m", 1, meterOf(seller, "n")), reversal("d"), payout(buyer, "w"), meterRetired("m", 1), w.Admit("da-9"),
+		ledgertest.Centre: {registration, deposit(buyer, 1, "r"), w.response(nil), meterAdded(meterOf(seller, "m")), meterChanged("m", 1, meterOf(seller, "n")), reversal("d"), payout(buyer, "w"), meterRetired("m", 1), w.Admit("da-9"), warned("hill", "wind", 1, 2),
 			ledgertest.Suspend(buyer), ledgertest.Reinstate(buyer), ledgertest.Revoke(buyer), ledgertest.ChangeMember(&fairwattpb.MemberChange{Id: buyer, Site: "site"})},
 		seller:             {changed, w.offer(1, 1), start([]byte("a"), 1), held, resume([]byte("a"), 1), reading, bill, word, w.KeyChange(seller, "seller-1-2")},
 		buyer:              {w.request(1, 1), pay(nil), confirmed, bond(1), unbond(1), appeal("token-1"), withdrawal("w", 1), release("token-1")},
@@ -139,7 +139,7 @@ func (w *world) malformed(kind, path, field string, v any) {
 }
 
 func TestEveryExampleIsValid(t *testing.T) {
-	w := newWorld(t, ledgertest.TwoKeys)
+	w := newWorld(t, ledgertest.Witnessed)
 	kinds := (&fairwattpb.Record{}).ProtoReflect().Descriptor().Oneofs().ByName("body").Fields()
 	examples := w.examples()
 	for i := range kinds.Len() {
@@ -165,7 +165,7 @@ func TestNumbersHaveLimits(t *testing.T) {
 		register, ms         = ledger.MaxRegisterWh, ledger.MaxTimeMs
 		class                = ledger.MaxMeterClassE4
 	)
-	w := newWorld(t, ledgertest.TwoKeys)
+	w := newWorld(t, ledgertest.Witnessed)
 	for _, c := range []struct {
 		kind, path string
 		low, high  int64
@@ -214,6 +214,7 @@ func TestNumbersHaveLimits(t *testing.T) {
 		{"verdict", "verdict.finding", 1, 3},
 		{"grant", "grant.amount_micro", 1, money},
 		{"withdrawal", "withdrawal.amount_micro", 1, money},
+		{"warning_notice", "warning_notice.until_ms", 2, 1 + 30*24*3_600_000},
 		{"report", "report.links", 0, ledger.MaxDAs},
 		{"report", "report.seen.0.taken", 0, 1_000_000},
 		{"report", "report.seen.0.late", 0, 1_000_000},
@@ -244,7 +245,7 @@ func TestNumbersHaveLimits(t *testing.T) {
 
 // TestTextsHaveLimits does the same for ids, names, texts and bytes.
 func TestTextsHaveLimits(t *testing.T) {
-	w := newWorld(t, ledgertest.TwoKeys)
+	w := newWorld(t, ledgertest.Witnessed)
 	for _, path := range []string{
 		"deposit.reference", "offer.offer_id", "request.request_id", "response.request_id", "response.token.token_id",
 		"response.quotes.0.offer_id", "pay.token_id", "pay.offer_id", "pay.buyer_reading.meter", "start.trade_id",
@@ -263,7 +264,7 @@ func TestTextsHaveLimits(t *testing.T) {
 		}
 	}
 	for _, path := range []string{
-		"meter_registration.owner", "meter_registration.site", "registration.id", "registration.site", "deposit.to", "response.token.buyer", "response.quotes.0.seller", "pay.seller", "grant.to", "report.seen.0.da",
+		"meter_registration.owner", "meter_registration.site", "registration.id", "registration.site", "deposit.to", "response.token.buyer", "response.quotes.0.seller", "pay.seller", "grant.to", "report.seen.0.da", "warning_notice.area", "warning_notice.kind",
 		"revoke.id", "suspend.id", "reinstate.id", "member_change.id",
 	} {
 		kind, field, _ := strings.Cut(path, ".")
@@ -299,6 +300,9 @@ func TestTextsHaveLimits(t *testing.T) {
 		w.malformed(kind, kind+".text_hash", "text_hash", make([]byte, 31))
 		w.malformed(kind, kind+".text_hash", "text_hash", make([]byte, 33))
 	}
+	w.malformed("warning_notice", "warning_notice.from_ms", "from_ms", int64(0))
+	w.malformed("warning_notice", "warning_notice.source_hash", "source_hash", make([]byte, 31))
+	w.malformed("warning_notice", "warning_notice.source_hash", "source_hash", make([]byte, 33))
 	for _, kind := range []string{"start", "hold", "resume", "reading", "bill", "confirm"} {
 		w.malformed(kind, kind+".reading", "reading", nil)
 	}

@@ -101,6 +101,9 @@ func (x *execution) gateChange(device string, c *fairwattpb.GateChange) *Refusal
 	if x.params.byMeters() && c.State != fairwattpb.GateState_GATE_STATE_OPEN {
 		x.holdRunning(device, c)
 	}
+	if x.params.witnessed() {
+		x.sees(device, c)
+	}
 	return nil
 }
 

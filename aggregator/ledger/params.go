@@ -121,6 +121,15 @@ type Params struct {
 	LedgerAnswers
 	// Possession: who is registered has shown that it has its key.
 	Possession bool `json:"possession,omitempty"`
+	// Excuses names what excuses a shortfall by a hazard: [ExcusesWitnessed],
+	// [ExcusesByHolds], or [ExcusesFirst] of a chain that was made before there was a choice.
+	// The numbers belong to the first and are left out elsewhere: WitnessMs is how far two
+	// gates may close apart for one to bear the other out, and ExcusedE4 the part of what a
+	// seller delivered in the last credit_period_ms, in 1e-4, that may be excused without a
+	// witness.
+	Excuses   string `json:"excuses,omitempty"`
+	WitnessMs int64  `json:"witness_ms,omitempty"`
+	ExcusedE4 int64  `json:"excused_e4,omitempty"`
 }
 
 // What trust, links and overheads are.
@@ -228,6 +237,9 @@ func (p *Params) Validate() error {
 		return err
 	}
 	if err := p.validateAnswers(year); err != nil {
+		return err
+	}
+	if err := p.validateExcuses(); err != nil {
 		return err
 	}
 	if p.Trust != TrustFixed && p.Trust != TrustByReports {

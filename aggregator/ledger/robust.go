@@ -43,6 +43,7 @@ func (x *execution) sold(t *Trade, energyWh int64, reason string) {
 		status = wire.StatusSettledPartly
 	}
 	x.gain(t.Seller, t.Buyer, t, energyWh)
+	x.delivers(t.Seller, energyWh)
 	switch {
 	case short == 0:
 		x.endSale(t, true)
@@ -53,13 +54,24 @@ func (x *execution) sold(t *Trade, energyWh int64, reason string) {
 		x.endSale(t, true)
 		x.step(Step{Who: t.Seller, Kind: StepExcused, Trade: t.ID, Text: "it delivered another trade"})
 		reason += "; the seller delivered another trade"
+	case x.params.witnessed():
+		x.endSale(t, true)
+		left := x.excuse(t, short)
+		if left > 0 && energyWh == 0 {
+			status = wire.StatusFailed
+		}
+		if left > 0 {
+			x.fellShort(t, left, reason)
+		} else if energyWh == 0 {
+			reason += excusedReason
+		}
 	case x.endSale(t, false):
 		seq := x.hazardSeq(t)
 		a, _ := x.account(t.Seller)
 		x.step(Step{Who: t.Seller, Kind: StepExcused, Trade: t.ID, GateSeq: seq, Text: fmt.Sprintf(
 			"gate change %d kept it from delivering, excuse %d of %d in %d sales", seq, a.QuotaUsed, x.params.HoldQuota, x.params.HoldQuotaTrades)})
 		if energyWh == 0 {
-			reason += "; a hazard kept the seller from delivering"
+			reason += excusedReason
 		}
 	default:
 		if energyWh == 0 {
@@ -69,6 +81,8 @@ func (x *execution) sold(t *Trade, energyWh int64, reason string) {
 	}
 	x.turn(t, status, reason, 0)
 }
+
+const excusedReason = "; a hazard kept the seller from delivering"
 
 // hazardSeq is the gate change that kept a seller from delivering: the newest that held
 // the trade, or the newest of all where it could not begin.
@@ -105,6 +119,9 @@ func (x *execution) wasBusy(t *Trade) bool {
 // ended releases what both sides had promised.
 func (x *execution) ended(t *Trade) {
 	t.EndedMs = x.timeMs
+	if x.has(keyWitness + t.ID) {
+		x.remove(keyWitness + t.ID)
+	}
 	if t.Seller != "" {
 		x.expose(t, -x.promised(t))
 	}

@@ -26,6 +26,11 @@ const (
 	keyRequest     = "request/"     // buyer/request id
 	keyAsking      = "asking/"      // buyer: how many of its requests stand unanswered
 	keyTrade       = "trade/"       // trade id
+	keyHazard      = "hazard/"      // device whose gate a hazard closed
+	keySighting    = "sighting/"    // site/kind: whose gates that closed last
+	keyWarning     = "warning/"     // area/kind
+	keyWitness     = "witness/"     // trade: who bears its newest hold out
+	keyEarned      = "earned/"      // seller: what it delivered, and what was excused
 	keyRunning     = "running/"     // seller: the trade that it delivers, or that is held
 	keyReference   = "reference/"   // of a deposit, as hex
 	keyPublicKey   = "key/"         // public key, text form

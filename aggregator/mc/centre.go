@@ -416,6 +416,14 @@ func (c *Centre) Reverse(ctx context.Context, r *fairwattpb.Reversal) error {
 	return nil
 }
 
+// Warn brings an official warning to the chain.
+func (c *Centre) Warn(ctx context.Context, w *fairwattpb.WarningNotice) error {
+	if err := c.place(ctx, &fairwattpb.Record{Body: &fairwattpb.Record_WarningNotice{WarningNotice: w}}); err != nil {
+		return fmt.Errorf("warning of %s for %s: %w", w.GetKind(), w.GetArea(), err)
+	}
+	return nil
+}
+
 // PayOut says that the bank has paid an approved withdrawal.
 func (c *Centre) PayOut(ctx context.Context, p *fairwattpb.Payout) error {
 	if err := c.place(ctx, &fairwattpb.Record{Body: &fairwattpb.Record_Payout{Payout: p}}); err != nil {

@@ -55,8 +55,11 @@ type Config struct {
 	// Credit is what makes credit: robust, or paper for the paper's formula. Empty is
 	// robust where meters settle, and the paper's where its rule does.
 	Credit string
+	// Excuses is what excuses a gate that closed: witnessed, or quota_of_holds. Empty is
+	// what chains have where nothing is said.
+	Excuses string
 	// Set changes numbers of the genesis, by their names there: "fine_e4=1000". settlement,
-	// credit and tree are those of the fields above.
+	// credit, excuses and tree are those of the fields above.
 	Set  []string
 	Data string // folder for the DAs' chains; empty for a temporary one
 

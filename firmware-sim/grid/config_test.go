@@ -36,6 +36,7 @@ func TestConfigValidate(t *testing.T) {
 		"start that is no time":  {func(c *Config) { c.Start = "yesterday" }, `start: "yesterday"`},
 		"start without a zone":   {func(c *Config) { c.Start = "2021-07-22T00:00:00" }, "start: "},
 		"unknown misbehaviour":   {func(c *Config) { c.Misbehave = []string{"sulk"} }, `misbehave: "sulk" is none of drop-blocks`},
+		"set other excuses":      {func(c *Config) { c.Set = []string{"excuses=luck"} }, `excuses: "luck"`},
 		"set without a value":    {func(c *Config) { c.Set = []string{"credit"} }, `set: "credit", want NAME=VALUE`},
 		"set of no name":         {func(c *Config) { c.Set = []string{"fine=1"} }, `set: "fine" is no number of this genesis, want one of attestation_max_ms`},
 		"set of a word":          {func(c *Config) { c.Set = []string{"trust=1"} }, `set: "trust" is chosen by other flags`},

@@ -12,7 +12,7 @@ import (
 	"fairwatt/proto/brief"
 )
 
-// applySet takes what Set says of settlement, credit, tree and answers over into the fields that
+// applySet takes what Set says of settlement, credit, tree, answers and excuses over into the fields that
 // hold it, and leaves the numbers.
 func (c *Config) applySet() error {
 	left := make([]string, 0, len(c.Set))
@@ -26,6 +26,8 @@ func (c *Config) applySet() error {
 			c.Settlement = value
 		case "credit":
 			c.Credit = value
+		case "excuses":
+			c.Excuses = value
 		case "tree":
 			c.Tree = value
 		case "answers":

@@ -389,6 +389,7 @@ type Record struct {
 	//	*Record_Reversal
 	//	*Record_Withdrawal
 	//	*Record_Payout
+	//	*Record_WarningNotice
 	//	*Record_Report
 	//	*Record_Admit
 	//	*Record_Retire
@@ -729,6 +730,15 @@ func (x *Record) GetPayout() *Payout {
 	return nil
 }
 
+func (x *Record) GetWarningNotice() *WarningNotice {
+	if x != nil {
+		if x, ok := x.Body.(*Record_WarningNotice); ok {
+			return x.WarningNotice
+		}
+	}
+	return nil
+}
+
 func (x *Record) GetReport() *Report {
 	if x != nil {
 		if x, ok := x.Body.(*Record_Report); ok {
@@ -944,6 +954,10 @@ type Record_Payout struct {
 	Payout *Payout `protobuf:"bytes,58,opt,name=payout,proto3,oneof"`
 }
 
+type Record_WarningNotice struct {
+	WarningNotice *WarningNotice `protobuf:"bytes,75,opt,name=warning_notice,json=warningNotice,proto3,oneof"`
+}
+
 type Record_Report struct {
 	Report *Report `protobuf:"bytes,40,opt,name=report,proto3,oneof"`
 }
@@ -1043,6 +1057,8 @@ func (*Record_Reversal) isRecord_Body() {}
 func (*Record_Withdrawal) isRecord_Body() {}
 
 func (*Record_Payout) isRecord_Body() {}
+
+func (*Record_WarningNotice) isRecord_Body() {}
 
 func (*Record_Report) isRecord_Body() {}
 
@@ -4033,6 +4049,83 @@ func (x *Payout) GetBankReference() string {
 	return ""
 }
 
+// MC only: an official warning, which bears out gates that close in its time.
+type WarningNotice struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Area          string                 `protobuf:"bytes,1,opt,name=area,proto3" json:"area,omitempty"` // the site of those whom it concerns
+	Kind          string                 `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"` // of the hazard, as in a Cause
+	FromMs        int64                  `protobuf:"varint,3,opt,name=from_ms,json=fromMs,proto3" json:"from_ms,omitempty"`
+	UntilMs       int64                  `protobuf:"varint,4,opt,name=until_ms,json=untilMs,proto3" json:"until_ms,omitempty"`         // later than from_ms, by 30 days at most
+	SourceHash    []byte                 `protobuf:"bytes,5,opt,name=source_hash,json=sourceHash,proto3" json:"source_hash,omitempty"` // SHA-256 of the warning as it was published
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WarningNotice) Reset() {
+	*x = WarningNotice{}
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[44]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WarningNotice) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WarningNotice) ProtoMessage() {}
+
+func (x *WarningNotice) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[44]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WarningNotice.ProtoReflect.Descriptor instead.
+func (*WarningNotice) Descriptor() ([]byte, []int) {
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{44}
+}
+
+func (x *WarningNotice) GetArea() string {
+	if x != nil {
+		return x.Area
+	}
+	return ""
+}
+
+func (x *WarningNotice) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *WarningNotice) GetFromMs() int64 {
+	if x != nil {
+		return x.FromMs
+	}
+	return 0
+}
+
+func (x *WarningNotice) GetUntilMs() int64 {
+	if x != nil {
+		return x.UntilMs
+	}
+	return 0
+}
+
+func (x *WarningNotice) GetSourceHash() []byte {
+	if x != nil {
+		return x.SourceHash
+	}
+	return nil
+}
+
 // Centre: a data aggregator may join, or another centre comes in. A data aggregator
 // is a candidate until its own Rejoin makes it a member of the next epoch.
 type Admit struct {
@@ -4051,7 +4144,7 @@ type Admit struct {
 
 func (x *Admit) Reset() {
 	*x = Admit{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[44]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4063,7 +4156,7 @@ func (x *Admit) String() string {
 func (*Admit) ProtoMessage() {}
 
 func (x *Admit) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[44]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4076,7 +4169,7 @@ func (x *Admit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Admit.ProtoReflect.Descriptor instead.
 func (*Admit) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{44}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *Admit) GetId() string {
@@ -4145,7 +4238,7 @@ type Retire struct {
 
 func (x *Retire) Reset() {
 	*x = Retire{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[45]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4157,7 +4250,7 @@ func (x *Retire) String() string {
 func (*Retire) ProtoMessage() {}
 
 func (x *Retire) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[45]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4170,7 +4263,7 @@ func (x *Retire) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Retire.ProtoReflect.Descriptor instead.
 func (*Retire) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{45}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *Retire) GetId() string {
@@ -4192,7 +4285,7 @@ type Rekey struct {
 
 func (x *Rekey) Reset() {
 	*x = Rekey{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[46]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4204,7 +4297,7 @@ func (x *Rekey) String() string {
 func (*Rekey) ProtoMessage() {}
 
 func (x *Rekey) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[46]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4217,7 +4310,7 @@ func (x *Rekey) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Rekey.ProtoReflect.Descriptor instead.
 func (*Rekey) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{46}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *Rekey) GetId() string {
@@ -4252,7 +4345,7 @@ type Move struct {
 
 func (x *Move) Reset() {
 	*x = Move{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[47]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4264,7 +4357,7 @@ func (x *Move) String() string {
 func (*Move) ProtoMessage() {}
 
 func (x *Move) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[47]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4277,7 +4370,7 @@ func (x *Move) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Move.ProtoReflect.Descriptor instead.
 func (*Move) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{47}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *Move) GetId() string {
@@ -4298,7 +4391,7 @@ var File_proto_fairwattpb_record_proto protoreflect.FileDescriptor
 
 const file_proto_fairwattpb_record_proto_rawDesc = "" +
 	"\n" +
-	"\x1dproto/fairwattpb/record.proto\x12\vfairwatt.v1\"\xbb\x10\n" +
+	"\x1dproto/fairwattpb/record.proto\x12\vfairwatt.v1\"\x80\x11\n" +
 	"\x06Record\x12\x19\n" +
 	"\bchain_id\x18\x01 \x01(\fR\achainId\x12\x16\n" +
 	"\x06sender\x18\x02 \x01(\tR\x06sender\x12\x18\n" +
@@ -4336,7 +4429,8 @@ const file_proto_fairwattpb_record_proto_rawDesc = "" +
 	"\n" +
 	"withdrawal\x189 \x01(\v2\x17.fairwatt.v1.WithdrawalH\x00R\n" +
 	"withdrawal\x12-\n" +
-	"\x06payout\x18: \x01(\v2\x13.fairwatt.v1.PayoutH\x00R\x06payout\x12-\n" +
+	"\x06payout\x18: \x01(\v2\x13.fairwatt.v1.PayoutH\x00R\x06payout\x12C\n" +
+	"\x0ewarning_notice\x18K \x01(\v2\x1a.fairwatt.v1.WarningNoticeH\x00R\rwarningNotice\x12-\n" +
 	"\x06report\x18( \x01(\v2\x13.fairwatt.v1.ReportH\x00R\x06report\x12*\n" +
 	"\x05admit\x18) \x01(\v2\x12.fairwatt.v1.AdmitH\x00R\x05admit\x12-\n" +
 	"\x06retire\x18* \x01(\v2\x13.fairwatt.v1.RetireH\x00R\x06retire\x12*\n" +
@@ -4583,7 +4677,14 @@ const file_proto_fairwattpb_record_proto_rawDesc = "" +
 	"\x06Payout\x12\x16\n" +
 	"\x06member\x18\x01 \x01(\tR\x06member\x12#\n" +
 	"\rwithdrawal_id\x18\x02 \x01(\tR\fwithdrawalId\x12%\n" +
-	"\x0ebank_reference\x18\x03 \x01(\tR\rbankReference\"\xdf\x01\n" +
+	"\x0ebank_reference\x18\x03 \x01(\tR\rbankReference\"\x8c\x01\n" +
+	"\rWarningNotice\x12\x12\n" +
+	"\x04area\x18\x01 \x01(\tR\x04area\x12\x12\n" +
+	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\x17\n" +
+	"\afrom_ms\x18\x03 \x01(\x03R\x06fromMs\x12\x19\n" +
+	"\buntil_ms\x18\x04 \x01(\x03R\auntilMs\x12\x1f\n" +
+	"\vsource_hash\x18\x05 \x01(\fR\n" +
+	"sourceHash\"\xdf\x01\n" +
 	"\x05Admit\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12%\n" +
 	"\x04role\x18\x02 \x01(\x0e2\x11.fairwatt.v1.RoleR\x04role\x12\x1d\n" +
@@ -4652,7 +4753,7 @@ func file_proto_fairwattpb_record_proto_rawDescGZIP() []byte {
 }
 
 var file_proto_fairwattpb_record_proto_enumTypes = make([]protoimpl.EnumInfo, 6)
-var file_proto_fairwattpb_record_proto_msgTypes = make([]protoimpl.MessageInfo, 48)
+var file_proto_fairwattpb_record_proto_msgTypes = make([]protoimpl.MessageInfo, 49)
 var file_proto_fairwattpb_record_proto_goTypes = []any{
 	(Role)(0),                 // 0: fairwatt.v1.Role
 	(MeterDirection)(0),       // 1: fairwatt.v1.MeterDirection
@@ -4704,10 +4805,11 @@ var file_proto_fairwattpb_record_proto_goTypes = []any{
 	(*Reversal)(nil),          // 47: fairwatt.v1.Reversal
 	(*Withdrawal)(nil),        // 48: fairwatt.v1.Withdrawal
 	(*Payout)(nil),            // 49: fairwatt.v1.Payout
-	(*Admit)(nil),             // 50: fairwatt.v1.Admit
-	(*Retire)(nil),            // 51: fairwatt.v1.Retire
-	(*Rekey)(nil),             // 52: fairwatt.v1.Rekey
-	(*Move)(nil),              // 53: fairwatt.v1.Move
+	(*WarningNotice)(nil),     // 50: fairwatt.v1.WarningNotice
+	(*Admit)(nil),             // 51: fairwatt.v1.Admit
+	(*Retire)(nil),            // 52: fairwatt.v1.Retire
+	(*Rekey)(nil),             // 53: fairwatt.v1.Rekey
+	(*Move)(nil),              // 54: fairwatt.v1.Move
 }
 var file_proto_fairwattpb_record_proto_depIdxs = []int32{
 	7,  // 0: fairwatt.v1.Record.registration:type_name -> fairwatt.v1.Registration
@@ -4738,47 +4840,48 @@ var file_proto_fairwattpb_record_proto_depIdxs = []int32{
 	47, // 25: fairwatt.v1.Record.reversal:type_name -> fairwatt.v1.Reversal
 	48, // 26: fairwatt.v1.Record.withdrawal:type_name -> fairwatt.v1.Withdrawal
 	49, // 27: fairwatt.v1.Record.payout:type_name -> fairwatt.v1.Payout
-	23, // 28: fairwatt.v1.Record.report:type_name -> fairwatt.v1.Report
-	50, // 29: fairwatt.v1.Record.admit:type_name -> fairwatt.v1.Admit
-	51, // 30: fairwatt.v1.Record.retire:type_name -> fairwatt.v1.Retire
-	52, // 31: fairwatt.v1.Record.rekey:type_name -> fairwatt.v1.Rekey
-	53, // 32: fairwatt.v1.Record.move:type_name -> fairwatt.v1.Move
-	8,  // 33: fairwatt.v1.Record.key_change:type_name -> fairwatt.v1.KeyChange
-	9,  // 34: fairwatt.v1.Record.revoke:type_name -> fairwatt.v1.Revoke
-	10, // 35: fairwatt.v1.Record.suspend:type_name -> fairwatt.v1.Suspend
-	11, // 36: fairwatt.v1.Record.reinstate:type_name -> fairwatt.v1.Reinstate
-	12, // 37: fairwatt.v1.Record.member_change:type_name -> fairwatt.v1.MemberChange
-	33, // 38: fairwatt.v1.Record.release:type_name -> fairwatt.v1.Release
-	0,  // 39: fairwatt.v1.Registration.roles:type_name -> fairwatt.v1.Role
-	0,  // 40: fairwatt.v1.MemberChange.roles:type_name -> fairwatt.v1.Role
-	1,  // 41: fairwatt.v1.MeterRegistration.direction:type_name -> fairwatt.v1.MeterDirection
-	13, // 42: fairwatt.v1.MeterChange.new:type_name -> fairwatt.v1.MeterRegistration
-	18, // 43: fairwatt.v1.Cause.inputs:type_name -> fairwatt.v1.CauseInput
-	2,  // 44: fairwatt.v1.GateChange.state:type_name -> fairwatt.v1.GateState
-	17, // 45: fairwatt.v1.GateChange.causes:type_name -> fairwatt.v1.Cause
-	3,  // 46: fairwatt.v1.Word.kind:type_name -> fairwatt.v1.WordKind
-	24, // 47: fairwatt.v1.Report.seen:type_name -> fairwatt.v1.Seen
-	2,  // 48: fairwatt.v1.GateAttestation.state:type_name -> fairwatt.v1.GateState
-	4,  // 49: fairwatt.v1.Offer.contactor:type_name -> fairwatt.v1.Contactor
-	30, // 50: fairwatt.v1.Response.token:type_name -> fairwatt.v1.Token
-	29, // 51: fairwatt.v1.Response.quotes:type_name -> fairwatt.v1.Quote
-	34, // 52: fairwatt.v1.Pay.buyer_reading:type_name -> fairwatt.v1.MeterReading
-	32, // 53: fairwatt.v1.Pay.choices:type_name -> fairwatt.v1.Choice
-	34, // 54: fairwatt.v1.Pay.more_readings:type_name -> fairwatt.v1.MeterReading
-	34, // 55: fairwatt.v1.Start.reading:type_name -> fairwatt.v1.MeterReading
-	17, // 56: fairwatt.v1.Hold.causes:type_name -> fairwatt.v1.Cause
-	34, // 57: fairwatt.v1.Hold.reading:type_name -> fairwatt.v1.MeterReading
-	34, // 58: fairwatt.v1.Resume.reading:type_name -> fairwatt.v1.MeterReading
-	34, // 59: fairwatt.v1.Reading.reading:type_name -> fairwatt.v1.MeterReading
-	34, // 60: fairwatt.v1.Bill.reading:type_name -> fairwatt.v1.MeterReading
-	34, // 61: fairwatt.v1.Confirm.reading:type_name -> fairwatt.v1.MeterReading
-	5,  // 62: fairwatt.v1.Verdict.finding:type_name -> fairwatt.v1.Finding
-	0,  // 63: fairwatt.v1.Admit.role:type_name -> fairwatt.v1.Role
-	64, // [64:64] is the sub-list for method output_type
-	64, // [64:64] is the sub-list for method input_type
-	64, // [64:64] is the sub-list for extension type_name
-	64, // [64:64] is the sub-list for extension extendee
-	0,  // [0:64] is the sub-list for field type_name
+	50, // 28: fairwatt.v1.Record.warning_notice:type_name -> fairwatt.v1.WarningNotice
+	23, // 29: fairwatt.v1.Record.report:type_name -> fairwatt.v1.Report
+	51, // 30: fairwatt.v1.Record.admit:type_name -> fairwatt.v1.Admit
+	52, // 31: fairwatt.v1.Record.retire:type_name -> fairwatt.v1.Retire
+	53, // 32: fairwatt.v1.Record.rekey:type_name -> fairwatt.v1.Rekey
+	54, // 33: fairwatt.v1.Record.move:type_name -> fairwatt.v1.Move
+	8,  // 34: fairwatt.v1.Record.key_change:type_name -> fairwatt.v1.KeyChange
+	9,  // 35: fairwatt.v1.Record.revoke:type_name -> fairwatt.v1.Revoke
+	10, // 36: fairwatt.v1.Record.suspend:type_name -> fairwatt.v1.Suspend
+	11, // 37: fairwatt.v1.Record.reinstate:type_name -> fairwatt.v1.Reinstate
+	12, // 38: fairwatt.v1.Record.member_change:type_name -> fairwatt.v1.MemberChange
+	33, // 39: fairwatt.v1.Record.release:type_name -> fairwatt.v1.Release
+	0,  // 40: fairwatt.v1.Registration.roles:type_name -> fairwatt.v1.Role
+	0,  // 41: fairwatt.v1.MemberChange.roles:type_name -> fairwatt.v1.Role
+	1,  // 42: fairwatt.v1.MeterRegistration.direction:type_name -> fairwatt.v1.MeterDirection
+	13, // 43: fairwatt.v1.MeterChange.new:type_name -> fairwatt.v1.MeterRegistration
+	18, // 44: fairwatt.v1.Cause.inputs:type_name -> fairwatt.v1.CauseInput
+	2,  // 45: fairwatt.v1.GateChange.state:type_name -> fairwatt.v1.GateState
+	17, // 46: fairwatt.v1.GateChange.causes:type_name -> fairwatt.v1.Cause
+	3,  // 47: fairwatt.v1.Word.kind:type_name -> fairwatt.v1.WordKind
+	24, // 48: fairwatt.v1.Report.seen:type_name -> fairwatt.v1.Seen
+	2,  // 49: fairwatt.v1.GateAttestation.state:type_name -> fairwatt.v1.GateState
+	4,  // 50: fairwatt.v1.Offer.contactor:type_name -> fairwatt.v1.Contactor
+	30, // 51: fairwatt.v1.Response.token:type_name -> fairwatt.v1.Token
+	29, // 52: fairwatt.v1.Response.quotes:type_name -> fairwatt.v1.Quote
+	34, // 53: fairwatt.v1.Pay.buyer_reading:type_name -> fairwatt.v1.MeterReading
+	32, // 54: fairwatt.v1.Pay.choices:type_name -> fairwatt.v1.Choice
+	34, // 55: fairwatt.v1.Pay.more_readings:type_name -> fairwatt.v1.MeterReading
+	34, // 56: fairwatt.v1.Start.reading:type_name -> fairwatt.v1.MeterReading
+	17, // 57: fairwatt.v1.Hold.causes:type_name -> fairwatt.v1.Cause
+	34, // 58: fairwatt.v1.Hold.reading:type_name -> fairwatt.v1.MeterReading
+	34, // 59: fairwatt.v1.Resume.reading:type_name -> fairwatt.v1.MeterReading
+	34, // 60: fairwatt.v1.Reading.reading:type_name -> fairwatt.v1.MeterReading
+	34, // 61: fairwatt.v1.Bill.reading:type_name -> fairwatt.v1.MeterReading
+	34, // 62: fairwatt.v1.Confirm.reading:type_name -> fairwatt.v1.MeterReading
+	5,  // 63: fairwatt.v1.Verdict.finding:type_name -> fairwatt.v1.Finding
+	0,  // 64: fairwatt.v1.Admit.role:type_name -> fairwatt.v1.Role
+	65, // [65:65] is the sub-list for method output_type
+	65, // [65:65] is the sub-list for method input_type
+	65, // [65:65] is the sub-list for extension type_name
+	65, // [65:65] is the sub-list for extension extendee
+	0,  // [0:65] is the sub-list for field type_name
 }
 
 func init() { file_proto_fairwattpb_record_proto_init() }
@@ -4815,6 +4918,7 @@ func file_proto_fairwattpb_record_proto_init() {
 		(*Record_Reversal)(nil),
 		(*Record_Withdrawal)(nil),
 		(*Record_Payout)(nil),
+		(*Record_WarningNotice)(nil),
 		(*Record_Report)(nil),
 		(*Record_Admit)(nil),
 		(*Record_Retire)(nil),
@@ -4833,7 +4937,7 @@ func file_proto_fairwattpb_record_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_proto_fairwattpb_record_proto_rawDesc), len(file_proto_fairwattpb_record_proto_rawDesc)),
 			NumEnums:      6,
-			NumMessages:   48,
+			NumMessages:   49,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -14,14 +14,14 @@ func marketCommand() *cobra.Command {
 		Short: "Ask a chain about credit, fines and money, and decide cases",
 		Long: `Ask a chain about credit, fines and money, and decide cases.
 
-why and statement replay and verify a chain, from an export or a data aggregator's
+why, statement and reconcile replay and verify a chain, from an export or a data aggregator's
 folder, and say what they found with height and record. verdict and grant are the
 arbiters'.`,
 		Example: "  aggregator market why --export chain.jsonl --user pv-1",
 		Args:    noArgs,
 		RunE:    helpOnly,
 	}
-	cmd.AddCommand(marketWhyCommand(), marketStatementCommand(), marketCasesCommand(), marketVerdictCommand(), marketGrantCommand(), marketApproveCommand(), marketKeyCommand())
+	cmd.AddCommand(marketWhyCommand(), marketStatementCommand(), marketReconcileCommand(), marketCasesCommand(), marketVerdictCommand(), marketGrantCommand(), marketApproveCommand(), marketKeyCommand())
 	return cmd
 }
 

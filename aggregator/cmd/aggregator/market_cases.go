@@ -140,7 +140,7 @@ the file itself does not: keep it.`,
 			case !ok:
 				return usagef("--finding %.60q: seller, buyer or neither", finding)
 			}
-			hash, err := hashOf(grounds)
+			hash, err := hashOf(grounds, "grounds", maxGrounds)
 			if err != nil {
 				return err
 			}
@@ -159,18 +159,19 @@ the file itself does not: keep it.`,
 	return cmd
 }
 
-func hashOf(file string) ([]byte, error) {
+// hashOf is the SHA-256 of a file of at most so many bytes, which errors call what.
+func hashOf(file, what string, most int64) ([]byte, error) {
 	f, err := os.Open(filepath.Clean(file))
 	if err != nil {
-		return nil, fmt.Errorf("open grounds: %w", err)
+		return nil, fmt.Errorf("open %s: %w", what, err)
 	}
 	defer f.Close() // only read from
-	b, err := io.ReadAll(io.LimitReader(f, maxGrounds+1))
+	b, err := io.ReadAll(io.LimitReader(f, most+1))
 	switch {
 	case err != nil:
-		return nil, fmt.Errorf("read grounds: %w", err)
-	case len(b) == 0 || len(b) > maxGrounds:
-		return nil, fmt.Errorf("grounds %s: %d bytes or more, want 1 to %d", file, len(b), maxGrounds)
+		return nil, fmt.Errorf("read %s: %w", what, err)
+	case len(b) == 0 || int64(len(b)) > most:
+		return nil, fmt.Errorf("%s %s: %d bytes or more, want 1 to %d", what, file, len(b), most)
 	}
 	sum := sha256.Sum256(b)
 	return sum[:], nil

@@ -35,13 +35,13 @@ admit participants, credit wallets, answer requests.`,
 		Args:    noArgs,
 		RunE:    helpOnly,
 	}
-	cmd.AddCommand(mcInitCommand(), mcRunCommand(), mcRegisterCommand(), mcMeterCommand(), mcDepositCommand(), mcReverseCommand(), mcPayoutCommand(), mcIssueCommand(), mcRevokeCommand(), mcSuspendCommand(), mcReinstateCommand(), mcChangeCommand(), mcReleaseCommand(), mcRenewCommand(),
+	cmd.AddCommand(mcInitCommand(), mcRunCommand(), mcRegisterCommand(), mcMeterCommand(), mcDepositCommand(), mcReverseCommand(), mcPayoutCommand(), mcWarnCommand(), mcIssueCommand(), mcRevokeCommand(), mcSuspendCommand(), mcReinstateCommand(), mcChangeCommand(), mcReleaseCommand(), mcRenewCommand(),
 		mcAdmitCommand(), mcRetireCommand(), mcRekeyCommand(), mcMoveCommand())
 	return cmd
 }
 
 func mcInitCommand() *cobra.Command {
-	var dir, name, host, overheads, tree, settlement, credit, answers, state, broker string
+	var dir, name, host, overheads, tree, settlement, credit, answers, excuses, state, broker string
 	var arbiters, auditors []string
 	var loss float64
 	var das, port int
@@ -70,7 +70,7 @@ hash of genesis.json: give that file to everyone who is to check the chain.`,
 			if settlement == ledger.SettleByPaper && !cmd.Flags().Changed("credit") {
 				credit = ledger.CreditPaper // the paper's settlement has no meters to fine by
 			}
-			params, err := initParams(tree, settlement, credit, answers, loss, possession)
+			params, err := initParams(tree, settlement, credit, answers, excuses, loss, possession)
 			if err != nil {
 				return err
 			}
@@ -114,6 +114,7 @@ hash of genesis.json: give that file to everyone who is to check the chain.`,
 	f.StringVar(&settlement, "settlement", ledger.SettleByMeters, "what decides what is paid: meters (both meters and the gate) or paper (the paper's: the buyer's word)")
 	f.StringVar(&credit, "credit", ledger.CreditRobust, "what makes credit: robust (bonds, fines, verdicts) or paper (the paper's formula)")
 	f.StringVar(&answers, "answers", ledger.AnswersByCentre, "who finds the sellers that a buyer can choose from: centre, or ledger (every data aggregator finds the same)")
+	f.StringVar(&excuses, "excuses", "", "what excuses a gate that closed: quota_of_holds (the default), or witnessed (a neighbour, a warning, or a quota of energy)")
 	f.StringSliceVar(&arbiters, "arbiter", nil, "ID=KEY of an arbiter, who decides where meters differ; two decide together (repeatable)")
 	f.StringSliceVar(&auditors, "auditor", nil, "ID=KEY of an auditor, without whose approval no money comes in or goes out (repeatable; market key makes a key)")
 	f.BoolVar(&possession, "possession", false, "register only members whose keys show that their holders agree (mc register --enrolment)")
@@ -123,7 +124,7 @@ hash of genesis.json: give that file to everyone who is to check the chain.`,
 }
 
 // initParams are the rules of a new chain.
-func initParams(tree, settlement, credit, answers string, lossPercent float64, possession bool) (ledger.Params, error) {
+func initParams(tree, settlement, credit, answers, excuses string, lossPercent float64, possession bool) (ledger.Params, error) {
 	params := ledger.DefaultParams()
 	if settlement == ledger.SettleFirst || lossPercent < 0 || lossPercent > 50 {
 		return params, usagef("--settlement %q: %s or %s; --line-loss %v: 0 to 50", settlement, ledger.SettleByMeters, ledger.SettleByPaper, lossPercent)
@@ -140,7 +141,14 @@ func initParams(tree, settlement, credit, answers string, lossPercent float64, p
 	case settlement != ledger.SettleByMeters:
 		return params, usagef("--answers %s needs --settlement %s", answers, ledger.SettleByMeters)
 	}
-	return params.WithCredit(credit).WithAnswers(answers), nil
+	params = params.WithCredit(credit).WithAnswers(answers)
+	switch {
+	case excuses == "":
+		return params, nil
+	case credit != ledger.CreditRobust || excuses != ledger.ExcusesByHolds && excuses != ledger.ExcusesWitnessed:
+		return params, usagef("--excuses %.60q: %s or %s, with --credit %s", excuses, ledger.ExcusesByHolds, ledger.ExcusesWitnessed, ledger.CreditRobust)
+	}
+	return params.WithExcuses(excuses), nil
 }
 
 // judges reads arbiters or auditors, each an ID=KEY.

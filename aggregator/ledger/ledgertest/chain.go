@@ -125,6 +125,18 @@ func TwoKeys(g *ledger.Genesis) {
 	g.Money = &m
 }
 
+// Witnessed gives a genesis all that [TwoKeys] does, and excuses that want a witness. Its
+// sellers have one site.
+func Witnessed(g *ledger.Genesis) {
+	TwoKeys(g)
+	g.Params = g.Params.WithExcuses(ledger.ExcusesWitnessed)
+	for i := range g.Members {
+		if slices.Contains(g.Members[i].Roles, "seller") {
+			g.Members[i].Site = "hill"
+		}
+	}
+}
+
 // A Chain is a growing chain. Its methods return errors instead of failing a
 // test, so that examples and benchmarks can use it too. It is not safe for
 // concurrent use.
