@@ -183,7 +183,7 @@
 //
 // A centre suspends, reinstates and revokes; a recovery key on paper can revoke and
 // nothing else, so it may lie in a drawer. It counts by itself, else a thief of the
-// member's key used up its counters. Who is out sends nothing, offers nothing and is
+// member's key used up its counters; any centre's connection carries it. Who is out sends nothing, offers nothing and is
 // answered nothing; its trades end by meters and by time, as those of one that is silent.
 // Its money goes by a centre and an auditor, to the account that was registered, if one
 // was: then a thief of the key cannot have it either. Refused: to let a centre give a

@@ -352,7 +352,11 @@ func (c *Centre) begin(p placing) error {
 	if p.as == nil {
 		return c.enqueue(p.body, nil, p.done)
 	}
-	return c.dispatch(p.body, *p.as, c.state.LastCounter(p.as.id)+1, nil, p.done)
+	counter := c.state.LastCounter(p.as.id) + 1
+	if len(p.body.GetRevoke().GetRecoveryKey()) > 0 {
+		counter = 1 // of counters of its own, and there is only ever one such record
+	}
+	return c.dispatch(p.body, *p.as, counter, nil, p.done)
 }
 
 func (c *Centre) dispatch(body *fairwattpb.Record, by signer, counter uint64, request *requestKey, done chan<- error) error {

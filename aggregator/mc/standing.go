@@ -2,6 +2,7 @@ package mc
 
 import (
 	"context"
+	"crypto/ed25519"
 	"fmt"
 
 	"fairwatt/proto/fairwattpb"
@@ -11,6 +12,15 @@ import (
 // done so.
 func (c *Centre) Revoke(ctx context.Context, id, reason string) error {
 	return c.member(ctx, "revoke "+id, &fairwattpb.Record{Body: &fairwattpb.Record_Revoke{Revoke: &fairwattpb.Revoke{Id: id, Reason: reason}}})
+}
+
+// Recover is Revoke by the member's own recovery key: the centre lends its connection.
+func (c *Centre) Recover(ctx context.Context, id, reason string, key ed25519.PrivateKey) error {
+	r := &fairwattpb.Revoke{Id: id, Reason: reason, RecoveryKey: key.Public().(ed25519.PublicKey)}
+	if err := c.placeAs(ctx, &fairwattpb.Record{Body: &fairwattpb.Record_Revoke{Revoke: r}}, &signer{id, key}); err != nil {
+		return fmt.Errorf("revoke %s by its recovery word: %w", id, err)
+	}
+	return nil
 }
 
 // Suspend keeps a member out until it is reinstated.

@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"crypto/ed25519"
 	"crypto/sha256"
 	"fmt"
+	"io"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -54,6 +56,7 @@ func (s *standingFlags) run(cmd *cobra.Command, chain func(context.Context, *mc.
 
 func mcRevokeCommand() *cobra.Command {
 	var s standingFlags
+	var word string
 	cmd := &cobra.Command{
 		Use:   "revoke (--dir DIR | --config FILE) --id ID",
 		Short: "Take a holder out for good: its key on the chain, its certificate at the broker",
@@ -61,7 +64,9 @@ func mcRevokeCommand() *cobra.Command {
 
 With --config the key of a member is good for nothing more on the chain. Its offer goes,
 its running trades end by the meters and by time, and what it has leaves by mc release.
-Nothing brings it back; its owner comes in again under another id.
+Nothing brings it back; its owner comes in again under another id. With --word FILE the
+owner says it instead of the centre, by the recovery word that agent enroll has printed,
+and the centre only lends its connection. FILE may be - for the standard input.
 
 With --dir it reads and writes no more at the broker, whatever certificate it shows. Its
 lines in the list in DIR are changed; copy that to the broker, or to each of the NATS
@@ -73,11 +78,39 @@ A data aggregator leaves the chain by mc retire.`,
   aggregator mc revoke --dir community --id ada`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return s.run(cmd, func(ctx context.Context, c *mc.Centre) error { return c.Revoke(ctx, s.id, s.why) }, mc.Revoke, "do nothing more")
+			if word == "" {
+				return s.run(cmd, func(ctx context.Context, c *mc.Centre) error { return c.Revoke(ctx, s.id, s.why) }, mc.Revoke, "do nothing more")
+			}
+			if s.config == "" {
+				return usagef("--word is for the chain: it goes with --config")
+			}
+			key, err := readWord(cmd.InOrStdin(), word)
+			if err != nil {
+				return err
+			}
+			return s.run(cmd, func(ctx context.Context, c *mc.Centre) error { return c.Recover(ctx, s.id, s.why, key) }, mc.Revoke, "do nothing more")
 		},
 	}
 	s.add(cmd)
+	cmd.Flags().StringVar(&word, "word", "", "file with the member's recovery word, or - (never the word itself: other users see command lines)")
 	return cmd
+}
+
+// readWord reads a recovery word.
+func readWord(in io.Reader, file string) (ed25519.PrivateKey, error) {
+	if file != "-" {
+		f, err := os.Open(file)
+		if err != nil {
+			return nil, fmt.Errorf("read recovery word: %w", err)
+		}
+		defer f.Close() // read only: nothing to lose
+		in = f
+	}
+	b, err := io.ReadAll(io.LimitReader(in, 1<<10))
+	if err != nil {
+		return nil, fmt.Errorf("read recovery word: %w", err)
+	}
+	return wire.RecoveryKey(string(b))
 }
 
 func mcSuspendCommand() *cobra.Command {

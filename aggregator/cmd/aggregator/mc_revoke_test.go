@@ -32,6 +32,8 @@ func TestStandingUsage(t *testing.T) {
 		{mcRevokeCommand, "--id pv-1", "--dir, --config or both"},
 		{mcRevokeCommand, "--dir x", "--id and --dir"},
 		{mcRevokeCommand, "--dir x --id pv-1 --why stolen", "--why stands on the chain"},
+		{mcRevokeCommand, "--dir x --id pv-1 --word w", "--word is for the chain"},
+		{mcRevokeCommand, "--config x --id pv-1 --word /nowhere", "read recovery word"},
 		{mcSuspendCommand, "--id pv-1", "--dir, --config or both"},
 		{mcReinstateCommand, "--id pv-1", "--dir, --config or both"},
 		{mcChangeCommand, "--config x --id pv-1", "one of --role, --site and --account"},
@@ -70,6 +72,23 @@ func TestStandingUsage(t *testing.T) {
 	}
 	if strings.TrimSpace(list()) != before {
 		t.Errorf("the list was\n%s\nand is\n%s", before, list())
+	}
+}
+
+// TestReadWord: a word is read from a file or the standard input.
+func TestReadWord(t *testing.T) {
+	word := wire.RecoveryWord([wire.RecoveryEntropyBytes]byte{1}) + "\n"
+	want, err := wire.RecoveryKey(word)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for file, in := range map[string]string{"-": word, writeText(t, word): "another"} {
+		if got, err := readWord(strings.NewReader(in), file); err != nil || !got.Equal(want) {
+			t.Errorf("%s: %v", file, err)
+		}
+	}
+	if _, err := readWord(strings.NewReader("no word"), "-"); err == nil {
+		t.Error("no word was read as one")
 	}
 }
 
