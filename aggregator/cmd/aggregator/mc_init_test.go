@@ -40,6 +40,9 @@ func TestInitSettlement(t *testing.T) {
 		if want := map[string]string{ledger.SettleByMeters: ledger.CreditRobust, ledger.SettleByPaper: ledger.CreditPaper}[c.settlement]; g.Params.Credit != want {
 			t.Errorf("%v: credit %q, want %q", c.args, g.Params.Credit, want)
 		}
+		if want := map[string]string{ledger.SettleByMeters: ledger.AnswersByLedger, ledger.SettleByPaper: ledger.AnswersFirst}[c.settlement]; g.Params.Answers != want {
+			t.Errorf("%v: answers %q, want %q", c.args, g.Params.Answers, want)
+		}
 	}
 	g, err := run("--credit", "paper")
 	if err != nil || g.Params.Credit != ledger.CreditPaper {
