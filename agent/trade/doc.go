@@ -11,6 +11,9 @@
 //	seller: paid -> starting -> delivering -> stopping -> billed
 //	                            delivering -> held -> resuming -> delivering
 //
+// Where the chain's ledger answers, a payment names the quotes as choices, best first, and the
+// notice of it says which lot was taken. A Token that is not paid with is given back.
+//
 // # What is promised
 //
 //   - A contactor is closed only after a Start or Resume is final, and only

@@ -24,7 +24,10 @@
 // Its one file is a record counter reserved ahead, so that a counter used
 // before a crash is never used for something else after it.
 //
-// Everything it decides it says on the chain: a response names the sellers it
+// Where the chain's ledger answers, the centre decides nothing: it asks for the answers to
+// requests that wait, as soon as the state has them, and the ledger makes them.
+//
+// Everything else that it decides it says on the chain: a response names the sellers it
 // found and their offers, in an order anyone can recompute (price, then
 // credibility, then id).
 //

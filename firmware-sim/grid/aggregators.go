@@ -110,7 +110,7 @@ func (c *Config) suited(p ledger.Params) ledger.Params {
 	if c.credit() == ledger.CreditRobust { // months in minutes
 		p.CreditPeriodMs, p.VerdictMs, p.ListMs = 60_000, 30_000, 30_000
 	}
-	return p.WithAnswers(c.Answers)
+	return p.WithAnswers(c.answers())
 }
 
 // gridParams are the chain's numbers where an hour of weather is a second:

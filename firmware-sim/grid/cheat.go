@@ -246,7 +246,7 @@ func (g *grid) payFalsely(ctx context.Context, state *ledger.State, c *culprit, 
 			p := &fairwattpb.Pay{
 				TokenId: t.ID, OfferId: o.ID, Seller: o.Seller, VolumeWh: volume, PriceMicroPerKwh: o.PriceMicroPerKWh,
 				AmountMicro: volume * o.PriceMicroPerKWh / 1000, BuyerReading: reading}
-			if g.cfg.Answers == ledger.AnswersByLedger {
+			if g.cfg.answers() == ledger.AnswersByLedger {
 				p = &fairwattpb.Pay{TokenId: t.ID, BuyerReading: reading, Choices: []*fairwattpb.Choice{
 					{OfferId: o.ID, Seller: o.Seller, PriceMicroPerKwh: o.PriceMicroPerKWh, MaxWh: volume}}}
 			}

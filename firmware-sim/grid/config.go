@@ -50,7 +50,8 @@ type Config struct {
 	Tree  string  // oct or wct: the tree that blocks go down
 	// Settlement is what decides a payment: meters, or paper for the paper's rule.
 	Settlement string
-	// Answers is who answers requests: centre, or ledger. Empty is the centre.
+	// Answers is who answers requests: centre, or ledger. Empty is the ledger where meters
+	// settle, and else the centre.
 	Answers string
 	// Credit is what makes credit: robust, or paper for the paper's formula. Empty is
 	// robust where meters settle, and the paper's where its rule does.
@@ -135,6 +136,15 @@ func (c *Config) Validate() error {
 }
 
 func (c *Config) misbehaves(kind string) bool { return slices.Contains(c.Misbehave, kind) }
+
+// answers is who answers requests on the chain.
+func (c *Config) answers() string {
+	switch {
+	case c.Answers == ledger.AnswersByCentre, c.Answers == "" && c.Settlement != ledger.SettleByMeters:
+		return ledger.AnswersFirst
+	}
+	return ledger.AnswersByLedger
+}
 
 // credit is the credit of the chain.
 func (c *Config) credit() string {

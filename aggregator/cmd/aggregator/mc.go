@@ -67,9 +67,7 @@ hash of genesis.json: give that file to everyone who is to check the chain.`,
 			if das < 4 || das > ledger.MaxDAs {
 				return usagef("--das %d: 4 to %d; four are needed to bear one that fails", das, ledger.MaxDAs)
 			}
-			if settlement == ledger.SettleByPaper && !cmd.Flags().Changed("credit") {
-				credit = ledger.CreditPaper // the paper's settlement has no meters to fine by
-			}
+			credit, answers = paperRules(cmd, settlement, credit, answers)
 			params, err := initParams(tree, settlement, credit, answers, excuses, loss, possession)
 			if err != nil {
 				return err
@@ -113,7 +111,7 @@ hash of genesis.json: give that file to everyone who is to check the chain.`,
 	f.StringVar(&tree, "tree", string(wct.OCT), "tree that blocks go down: oct (aware of the overheads) or wct (the paper's)")
 	f.StringVar(&settlement, "settlement", ledger.SettleByMeters, "what decides what is paid: meters (both meters and the gate) or paper (the paper's: the buyer's word)")
 	f.StringVar(&credit, "credit", ledger.CreditRobust, "what makes credit: robust (bonds, fines, verdicts) or paper (the paper's formula)")
-	f.StringVar(&answers, "answers", ledger.AnswersByCentre, "who finds the sellers that a buyer can choose from: centre, or ledger (every data aggregator finds the same)")
+	f.StringVar(&answers, "answers", ledger.AnswersByLedger, "who finds the sellers that a buyer can choose from: centre, or ledger (every data aggregator finds the same)")
 	f.StringVar(&excuses, "excuses", "", "what excuses a gate that closed: quota_of_holds (the default), or witnessed (a neighbour, a warning, or a quota of energy)")
 	f.StringSliceVar(&arbiters, "arbiter", nil, "ID=KEY of an arbiter, who decides where meters differ; two decide together (repeatable)")
 	f.StringSliceVar(&auditors, "auditor", nil, "ID=KEY of an auditor, without whose approval no money comes in or goes out (repeatable; market key makes a key)")
@@ -121,6 +119,18 @@ hash of genesis.json: give that file to everyone who is to check the chain.`,
 	f.Float64Var(&loss, "line-loss", 0, "what a line loses between the two meters of a trade, in per cent")
 	f.BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd
+}
+
+// paperRules are the rules that go with a settlement where no other are asked for: the
+// paper's has no meters to fine by, and its centre answers.
+func paperRules(cmd *cobra.Command, settlement, credit, answers string) (string, string) {
+	if settlement == ledger.SettleByPaper && !cmd.Flags().Changed("credit") {
+		credit = ledger.CreditPaper
+	}
+	if settlement == ledger.SettleByPaper && !cmd.Flags().Changed("answers") {
+		answers = ledger.AnswersByCentre
+	}
+	return credit, answers
 }
 
 // initParams are the rules of a new chain.

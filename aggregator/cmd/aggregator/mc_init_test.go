@@ -40,6 +40,9 @@ func TestInitSettlement(t *testing.T) {
 		if want := map[string]string{ledger.SettleByMeters: ledger.CreditRobust, ledger.SettleByPaper: ledger.CreditPaper}[c.settlement]; g.Params.Credit != want {
 			t.Errorf("%v: credit %q, want %q", c.args, g.Params.Credit, want)
 		}
+		if want := map[string]string{ledger.SettleByMeters: ledger.AnswersByLedger, ledger.SettleByPaper: ledger.AnswersFirst}[c.settlement]; g.Params.Answers != want {
+			t.Errorf("%v: answers %q, want %q", c.args, g.Params.Answers, want)
+		}
 	}
 	for flag, want := range map[string]bool{"--possession": true, "--possession=false": false} {
 		if g, err := run(flag); err != nil || g.Params.Possession != want {
