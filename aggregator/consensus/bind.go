@@ -13,6 +13,7 @@ import (
 	"fairwatt/proto/fairwattpb"
 	"fairwatt/proto/peerpb"
 	"fairwatt/proto/seal"
+	"fairwatt/proto/wire"
 
 	"github.com/hyperledger-labs/SmartBFT/pkg/types"
 	protos "github.com/hyperledger-labs/SmartBFT/smartbftprotos"
@@ -55,7 +56,7 @@ func (i *instance) SendConsensus(target uint64, m *protos.Message) {
 	if nv := m.GetNewView(); nv != nil {
 		i.offer(nv)
 	}
-	if key, ok := voteOf(m); ok && i.carries(key) {
+	if key, ok := voteOf(m); ok && i.carries(key, m) {
 		i.speak(key, m)
 		return
 	}
@@ -246,8 +247,14 @@ func (i *instance) RequestsFromProposal(p types.Proposal) []types.RequestInfo {
 // VerificationSequence never changes within an instance.
 func (i *instance) VerificationSequence() uint64 { return 0 }
 
-// AuxiliaryData is what a vote carries next to the proposal.
-func (i *instance) AuxiliaryData(msg []byte) []byte { return msg }
+// AuxiliaryData is what a vote carries next to the proposal. Its round is none of the
+// library's.
+func (i *instance) AuxiliaryData(msg []byte) []byte {
+	if wire.VoteRound(msg) > 0 {
+		return nil
+	}
+	return msg
+}
 
 // signVote is called by the vote book alone.
 func (i *instance) signVote(p types.Proposal, aux []byte) []byte {
@@ -280,10 +287,34 @@ func (i *instance) VerifySignature(s types.Signature) error {
 	return i.seat.VerifyViewData(s.ID, s.Msg, s.Value)
 }
 
+// inOneRound is those of some votes that may be counted together, where they are a quorum.
+// The votes of other rounds were kept from the library (see [keeper.counts]), but for one
+// that waited for a lock while the round changed.
+func inOneRound(votes []types.Signature, quorum int) ([]types.Signature, error) {
+	of := make(map[uint64][]types.Signature)
+	for _, v := range votes {
+		round := wire.VoteRound(v.Msg)
+		of[round] = append(of[round], v)
+	}
+	if len(of) < 2 {
+		return votes, nil
+	}
+	for _, same := range of {
+		if len(same) >= quorum {
+			return same, nil
+		}
+	}
+	return nil, errors.New("votes of several rounds, and no quorum in one")
+}
+
 // certify makes a block and the votes for it a certified block.
 func (i *instance) certify(header, payload, metadata []byte, votes []types.Signature, seq uint64) (*fairwattpb.CertifiedBlock, error) {
 	hash := sha256.Sum256(header)
 	c := &fairwattpb.Certificate{Height: i.epoch.LastHeight + seq, HeaderHash: hash[:], Metadata: metadata}
+	votes, err := inOneRound(votes, i.seat.Quorum())
+	if err != nil {
+		return nil, err
+	}
 	seen := make(map[uint64]bool)
 	for _, v := range votes {
 		if i.name(v.ID) == "" || seen[v.ID] {

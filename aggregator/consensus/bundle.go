@@ -10,6 +10,7 @@ import (
 
 	"fairwatt/aggregator/consensus/guard"
 	"fairwatt/proto/peerpb"
+	"fairwatt/proto/wire"
 
 	protos "github.com/hyperledger-labs/SmartBFT/smartbftprotos"
 )
@@ -105,7 +106,10 @@ func voteOf(m *protos.Message) (key ballotKey, ok bool) {
 
 // carries says whether the tree carries a vote of this node. It carries none in a view
 // whose leader has not shown itself by a block, and none for a while after it failed.
-func (i *instance) carries(key ballotKey) bool {
+func (i *instance) carries(key ballotKey, m *protos.Message) bool {
+	if wire.VoteRound(m.GetCommit().GetSignature().GetMsg()) > 0 {
+		return false // for a block that a view brought along: the tree may have carried an earlier one
+	}
 	if int(i.n()) < i.node.cfg.TreeVotes || key.view != i.view.Load() {
 		return false
 	}

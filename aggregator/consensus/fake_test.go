@@ -213,8 +213,9 @@ func (a *fakeApp) VerifyCertified(cb *fairwattpb.CertifiedBlock) error {
 	if !bytes.Equal(hash[:], c.HeaderHash) || c.Height != uint64(len(a.blocks))+1 {
 		return errors.New("certificate of another block")
 	}
-	votes := make(map[string]bool)
+	votes, auxes := make(map[string]bool), make([][]byte, 0, len(c.Votes))
 	for _, v := range c.Votes {
+		auxes = append(auxes, v.Aux)
 		key := a.keys[v.Da]
 		if a.town != nil {
 			key = a.town.keys[v.Da]
@@ -222,6 +223,9 @@ func (a *fakeApp) VerifyCertified(cb *fairwattpb.CertifiedBlock) error {
 		if key != nil && seal.Verify(key, seal.DomainVote, testChain, v.Da, guard.VotePayload(b.Header, c.Metadata, v.Aux), v.Signature) {
 			votes[v.Da] = true
 		}
+	}
+	if !wire.OneRound(auxes) {
+		return errors.New("votes of several rounds")
 	}
 	if !quorumOf(votes, a.order) {
 		return fmt.Errorf("%d valid votes, want %d of %v", len(votes), wire.Quorum(len(a.order)), a.order)

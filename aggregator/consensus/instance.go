@@ -201,6 +201,7 @@ func (i *instance) readBook(lib api.Logger, entered bool) error {
 	}
 	k.promised.Store(k.book.Promised())
 	k.said.Store(k.book.Said())
+	k.recall()
 	return nil
 }
 
@@ -492,6 +493,9 @@ func (i *instance) feed(sender uint64, m *protos.Message) {
 	}
 	if view, ok := messageView(m); ok && view > i.view.Load() && sender == i.leader(i.view.Load()) {
 		return // kept, and fed when the view has come
+	}
+	if c := m.GetCommit(); c != nil && !i.log.counts(c) {
+		return // kept, and fed when the round has come
 	}
 	select {
 	case <-i.ended:

@@ -5,6 +5,7 @@ import (
 
 	"fairwatt/aggregator/consensus/guard"
 	"fairwatt/proto/peerpb"
+	"fairwatt/proto/wire"
 
 	protos "github.com/hyperledger-labs/SmartBFT/smartbftprotos"
 )
@@ -16,6 +17,7 @@ import (
 type keptKey struct {
 	sender, view, seq uint64
 	kind              uint8
+	round             uint64 // of a commit
 }
 
 // keptMessages bounds the kept messages, in all.
@@ -35,7 +37,7 @@ func (i *instance) keep(sender uint64, m *protos.Message) {
 	case m.GetPrepare() != nil:
 		key.kind = 1
 	case m.GetCommit() != nil:
-		key.kind = 2
+		key.kind, key.round = 2, wire.VoteRound(m.GetCommit().GetSignature().GetMsg())
 	}
 	last := i.last.Load()
 	if key.seq <= last || key.seq > last+2 || view > i.view.Load()+i.n() {
@@ -60,7 +62,8 @@ func (i *instance) forget(seq uint64) {
 }
 
 // again processes the kept messages of the current view once more, blocks first,
-// and sends the own votes to all that are older than stall. A block that has just begun
+// and sends the own votes to all that are older than stall; those too for a block that
+// the view to come brings along. A block that has just begun
 // after a time without any is not late.
 func (i *instance) again(resend bool, stall time.Duration) {
 	view, last := i.view.Load(), i.last.Load()
@@ -68,7 +71,7 @@ func (i *instance) again(resend bool, stall time.Duration) {
 	i.keepMu.Lock()
 	msgs := make(map[keptKey]*protos.Message)
 	for key, m := range i.kept {
-		if key.view == view && key.seq > last {
+		if (key.view == view || key.round > view) && key.seq > last {
 			feed[key.kind] = append(feed[key.kind], key)
 			msgs[key] = m
 		}
@@ -86,7 +89,8 @@ func (i *instance) again(resend bool, stall time.Duration) {
 	i.sendMu.Lock()
 	var own []*protos.Message
 	for at, v := range i.votes {
-		if at.view == view && at.seq > last && time.Since(v.at) >= stall {
+		round := wire.VoteRound(v.msg.GetCommit().GetSignature().GetMsg())
+		if (at.view == view || round > view) && at.seq > last && time.Since(v.at) >= stall {
 			own = append(own, v.msg)
 		}
 	}

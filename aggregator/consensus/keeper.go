@@ -13,6 +13,7 @@ import (
 	"fairwatt/aggregator/consensus/guard"
 	"fairwatt/aggregator/consensus/wal"
 	"fairwatt/proto/fairwattpb"
+	"fairwatt/proto/wire"
 
 	"github.com/hyperledger-labs/SmartBFT/pkg/types"
 	protos "github.com/hyperledger-labs/SmartBFT/smartbftprotos"
@@ -36,6 +37,17 @@ type keeper struct {
 	promised atomic.Uint64
 	changing atomic.Uint64 // the view of the newest view data of this instance
 	said     atomic.Uint64
+	brought  atomic.Pointer[book.Brought] // the newest block that a view brought along
+}
+
+// counts reports whether a vote may be counted with those that this node counts: votes
+// for one block that were given in different rounds decide nothing together.
+func (k *keeper) counts(c *protos.Commit) bool {
+	brought := book.Brought{}
+	if b := k.brought.Load(); b != nil {
+		brought = *b
+	}
+	return brought.Counts(c.GetView(), c.GetSeq(), c.GetDigest(), wire.VoteRound(c.GetSignature().GetMsg()))
 }
 
 // Append writes down what the library is about to do, if it may.
@@ -137,14 +149,14 @@ func (k *keeper) vote(view, seq uint64, digest string, sign func() *protos.Signa
 
 // adopt asks for leave to vote for a block that the new view brings along for
 // which view data was given last.
-func (k *keeper) adopt(p *protos.Proposal, sign func() *protos.Signature) (*protos.Signature, error) {
+func (k *keeper) adopt(p *protos.Proposal, sign func(round uint64) *protos.Signature) (*protos.Signature, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.lost != nil {
 		return nil, k.lost
 	}
 	under := k.changing.Load()
-	vote, entry, err := k.book.Adopt(under, p, sign)
+	vote, entry, err := k.book.Adopt(under, p, func() *protos.Signature { return sign(under) })
 	if err == nil && entry != nil {
 		if nv, seq := k.newView(under); nv != nil {
 			k.book.Prove(under, seq, nv)
@@ -152,7 +164,15 @@ func (k *keeper) adopt(p *protos.Proposal, sign func() *protos.Signature) (*prot
 		}
 		err = k.write(entry, false)
 	}
+	k.recall()
 	return vote, err
+}
+
+// recall tells of the newest block that a view brought along; k.mu is held.
+func (k *keeper) recall() {
+	if b, ok := k.book.Brought(); ok {
+		k.brought.Store(&b)
+	}
 }
 
 // remembers looks whether the book knows of a vote that this node gave, as the
@@ -231,7 +251,7 @@ func (i *instance) lookBack(last uint64) error {
 // SignProposal votes for a block. Without auxiliary data it is one that a new
 // view brings along.
 func (i *instance) SignProposal(p types.Proposal, aux []byte) *types.Signature {
-	sign := func() *protos.Signature {
+	sign := func(aux []byte) *protos.Signature {
 		return &protos.Signature{Signer: i.self, Msg: aux, Value: i.signVote(p, aux)}
 	}
 	var vote *protos.Signature
@@ -241,9 +261,9 @@ func (i *instance) SignProposal(p types.Proposal, aux []byte) *types.Signature {
 	case aux == nil:
 		vote, err = i.log.adopt(&protos.Proposal{
 			Header: p.Header, Payload: p.Payload, Metadata: p.Metadata, VerificationSequence: uint64(p.VerificationSequence),
-		}, sign)
+		}, func(round uint64) *protos.Signature { return sign(wire.RoundAux(round)) })
 	default:
-		vote, err = i.log.vote(md.GetViewId(), md.GetLatestSequence(), p.Digest(), sign)
+		vote, err = i.log.vote(md.GetViewId(), md.GetLatestSequence(), p.Digest(), func() *protos.Signature { return sign(aux) })
 	}
 	if errors.Is(err, book.ErrBelow) && aux != nil {
 		// The view is being given up: its end was asked for before the view data

@@ -45,6 +45,13 @@ func verifyCertificate(v *members.Set, headerHash [32]byte, cert []byte, held se
 	if len(c.Votes) < v.Quorum() {
 		return nil, fmt.Errorf("%w: %d votes, the quorum is %d", errCertificate, len(c.Votes), v.Quorum())
 	}
+	auxes := make([][]byte, len(c.Votes))
+	for i, vote := range c.Votes {
+		auxes[i] = vote.Aux
+	}
+	if !wire.OneRound(auxes) {
+		return nil, fmt.Errorf("%w: its votes (aux) are of several rounds", errCertificate)
+	}
 	batch := seal.NewBatch(len(c.Votes))
 	batch.Remember(held)
 	last := ""

@@ -1,6 +1,7 @@
 package ledger_test
 
 import (
+	"crypto"
 	"fmt"
 	"strings"
 	"testing"
@@ -8,6 +9,7 @@ import (
 	"fairwatt/aggregator/ledger"
 	"fairwatt/aggregator/ledger/ledgertest"
 	"fairwatt/proto/fairwattpb"
+	"fairwatt/proto/seal"
 	"fairwatt/proto/wire"
 
 	"google.golang.org/protobuf/proto"
@@ -277,6 +279,57 @@ func TestCertificate(t *testing.T) {
 		}
 		if _, err := w.State.VerifyCertified(&fairwattpb.CertifiedBlock{Block: cb.Block, Certificate: encoded}); err == nil {
 			t.Errorf("%s: accepted", name)
+		}
+	}
+}
+
+// Votes that were given in different rounds decide nothing together: who voted in an early
+// one may have been released since, and have voted for another block.
+func TestCertificateOfTwoRounds(t *testing.T) {
+	w := newWorld(t, nil)
+	st, _, err := w.State.Build(w.Fields(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	hash, voters := st.HeaderHash(), w.State.Members()
+	certificate := func(auxes ...[]byte) []byte {
+		c := &fairwattpb.Certificate{Height: st.Header().GetHeight(), HeaderHash: hash[:], Metadata: []byte("metadata")}
+		for k, aux := range auxes {
+			da := voters.Names()[k]
+			vote := seal.Preimage(seal.DomainVote, w.State.ChainID(), da, wire.VotePayload(hash, c.Metadata, aux))
+			signature, err := w.KeyOf(da).Sign(nil, vote, crypto.Hash(0))
+			if err != nil {
+				t.Fatal(err)
+			}
+			c.Votes = append(c.Votes, &fairwattpb.Vote{Da: da, Aux: aux, Signature: signature})
+		}
+		raw, err := proto.MarshalOptions{Deterministic: true}.Marshal(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return raw
+	}
+	first, second, own := wire.RoundAux(1), wire.RoundAux(2), []byte{0x0a, 1, 1}
+	header, err := proto.Marshal(st.Header())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		auxes [][]byte
+		good  bool
+	}{
+		"one round":                 {[][]byte{second, second, second}, true},
+		"the block's own view":      {[][]byte{own, own, own}, true},
+		"two rounds":                {[][]byte{first, second, second}, false},
+		"a round, and the own view": {[][]byte{own, own, first}, false},
+		"from before rounds":        {[][]byte{nil, own, nil}, true},
+	} {
+		raw := certificate(c.auxes...)
+		if _, err := ledger.VerifyCertificate(w.Genesis, hash, raw); (err == nil) != c.good {
+			t.Errorf("%s: %v", name, err)
+		}
+		if _, err := voters.Certify(header, raw); (err == nil) != c.good {
+			t.Errorf("%s, to who follows the members: %v", name, err)
 		}
 	}
 }

@@ -13,6 +13,11 @@ import (
 	_ "go4.org/unsafe/assume-no-moving-gc"
 )
 
+// The library's pool of tensors is a channel that it looks into before it sends: two
+// trainers at once that find its last place free wait there for good. It gains nothing
+// here, where the tensors of a graph stay for the whole training.
+func init() { tensor.DontUsePool() }
+
 // Engine names what scores in this program: Gorgonia, or plain in a program
 // built with the tag lite.
 const Engine = "Gorgonia"

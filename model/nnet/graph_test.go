@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"fairwatt/model"
+
+	"gorgonia.org/tensor"
 )
 
 // Gorgonia's graph and the plain pass, which scores in a program built with the
@@ -42,4 +44,13 @@ func TestGraphAndPlainPassScoreTracesAlike(t *testing.T) {
 		t.Errorf("%d scores compared only", compared)
 	}
 	t.Logf("%d scores, largest difference %.2g", compared, worst)
+}
+
+// Two trainers at once fill the library's pool of tensors, and the one that finds no place
+// in it waits there for good. What is given back to a pool that is not used stays as it is.
+func TestTrainersShareNoPool(t *testing.T) {
+	d := tensor.New(tensor.WithShape(2, 3), tensor.Of(tensor.Float32))
+	if tensor.ReturnTensor(d); !d.Shape().Eq(tensor.Shape{2, 3}) {
+		t.Errorf("a tensor given back has the shape %v: the pool is in use", d.Shape())
+	}
 }

@@ -120,7 +120,7 @@ func (s *Set) Certify(header, certificate []byte) (*fairwattpb.BlockHeader, erro
 	case len(c.GetVotes()) < s.Quorum():
 		return nil, fmt.Errorf("certificate: %d votes, the quorum is %d", len(c.GetVotes()), s.Quorum())
 	}
-	last := ""
+	last, auxes := "", make([][]byte, 0, len(c.GetVotes()))
 	for _, v := range c.GetVotes() {
 		key, ok := s.keys[v.GetDa()]
 		switch {
@@ -131,7 +131,10 @@ func (s *Set) Certify(header, certificate []byte) (*fairwattpb.BlockHeader, erro
 		case !seal.Verify(key, seal.DomainVote, s.chain, v.GetDa(), wire.VotePayload(hash, c.GetMetadata(), v.GetAux()), v.GetSignature()):
 			return nil, fmt.Errorf("certificate: vote of %s: invalid signature", brief.Quote(v.GetDa()))
 		}
-		last = v.GetDa()
+		last, auxes = v.GetDa(), append(auxes, v.GetAux())
+	}
+	if !wire.OneRound(auxes) {
+		return nil, errors.New("certificate: its votes (aux) are of several rounds")
 	}
 	return h, nil
 }

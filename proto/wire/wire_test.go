@@ -125,6 +125,42 @@ func TestVotePayload(t *testing.T) {
 	}
 }
 
+// Votes of one round are counted together, and of no two. The agreement's own auxiliary
+// data has no round.
+func TestRoundsOfVotes(t *testing.T) {
+	prepares := []byte{0x0a, 3, 1, 2, 3} // a list of members in field 1
+	for _, round := range []uint64{1, 2, 127, 128, 1 << 40} {
+		if got := wire.VoteRound(wire.RoundAux(round)); got != round {
+			t.Errorf("round %d: read as %d", round, got)
+		}
+	}
+	two := append(wire.RoundAux(1), wire.RoundAux(2)...)
+	for _, aux := range [][]byte{nil, {}, prepares, {15 << 3}, {15<<3 | 2, 1, 1}, append(wire.RoundAux(3), 0), two, append(bytes.Clone(prepares), wire.RoundAux(3)...)} {
+		if got := wire.VoteRound(aux); got != 0 {
+			t.Errorf("%x: round %d, want none", aux, got)
+		}
+	}
+	a, b := wire.RoundAux(1), wire.RoundAux(2)
+	for name, c := range map[string]struct {
+		auxes [][]byte
+		want  bool
+	}{
+		"no votes":                        {nil, true},
+		"of the view of the block":        {[][]byte{prepares, {0x0a, 1, 2}}, true},
+		"of one round":                    {[][]byte{a, a, a}, true},
+		"of two rounds":                   {[][]byte{a, a, b}, false},
+		"of a round and of the view":      {[][]byte{prepares, a}, false},
+		"of the view and of a round":      {[][]byte{a, prepares}, false},
+		"from before rounds":              {[][]byte{nil, prepares, nil}, true},
+		"from before rounds, and a round": {[][]byte{nil, a, a}, true},
+		"from before rounds, two rounds":  {[][]byte{nil, a, nil, b}, false},
+	} {
+		if got := wire.OneRound(c.auxes); got != c.want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}
+
 func TestEnded(t *testing.T) {
 	for status, want := range map[string]bool{
 		wire.StatusEscrowed: false, wire.StatusPaid: false, wire.StatusDelivering: false, wire.StatusHeld: false, wire.StatusBilled: false,

@@ -206,13 +206,7 @@ func (b *Book) Adopt(under uint64, p *protos.Proposal, sign func() *protos.Signa
 	case t != nil && seq == t.seq && t.under == under && t.signed != nil:
 		return t.signed, nil, nil
 	}
-	t := &block{under: under, view: md.GetViewId(), seq: seq, digest: digest}
-	if have := b.at(seq); have != nil && have.digest == digest {
-		t.signed = have.signed // one signature for a block is enough
-	}
-	if t.signed == nil {
-		t.signed = sign()
-	}
+	t := &block{under: under, view: md.GetViewId(), seq: seq, digest: digest, signed: sign()}
 	if err := t.make(p); err != nil {
 		return fail(err)
 	}
@@ -310,4 +304,29 @@ func Digest(p *protos.Proposal) string {
 	return types.Proposal{
 		Header: p.GetHeader(), Payload: p.GetPayload(), Metadata: p.GetMetadata(), VerificationSequence: int64(p.GetVerificationSequence()),
 	}.Digest()
+}
+
+// Brought is a block that a view brought along, and that view: votes for it count if they
+// were given there.
+type Brought struct {
+	View, Seq, Under uint64
+	Digest           string
+}
+
+// Brought is the block taken last, if a view brought it along.
+func (b *Book) Brought() (Brought, bool) {
+	t := b.taken
+	if t == nil || t.under == t.view {
+		return Brought{}, false
+	}
+	return Brought{View: t.view, Seq: t.seq, Under: t.under, Digest: t.digest}, true
+}
+
+// Counts reports whether a vote for a block of a view and sequence counts that was given in
+// a round (0: in the view itself).
+func (br Brought) Counts(view, seq uint64, digest string, round uint64) bool {
+	if view == br.View && seq == br.Seq && digest == br.Digest {
+		return round == br.Under
+	}
+	return round == 0
 }

@@ -258,6 +258,59 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
+// Each round of a change of view has a vote of its own: votes of several rounds decide
+// nothing together.
+func TestABlockBroughtAgainIsSignedAgain(t *testing.T) {
+	a := proposal(t, 1, 5, "a")
+	b, err := Read([][]byte{blockEntry(t, 1, 5, a)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, ok := b.Brought(); ok {
+		t.Error("a block of the view itself was brought along")
+	}
+	signed := 0
+	sign := func() *protos.Signature { signed++; return &protos.Signature{Value: []byte{byte(signed)}} }
+	if _, err := b.Sign(1, 5, Digest(a), sign); err != nil {
+		t.Fatal(err)
+	}
+	for round := uint64(2); round < 4; round++ {
+		for range 2 { // asked twice in one round, it says the same
+			vote, entry, err := b.Adopt(round, a, sign)
+			if err != nil || len(vote.GetValue()) != 1 || uint64(vote.GetValue()[0]) != round {
+				t.Fatalf("round %d: vote %v, %v", round, vote, err)
+			}
+			if entry == nil {
+				continue
+			}
+			kept, err := Read([][]byte{entry})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if br, ok := kept.Brought(); !ok || br != (Brought{View: 1, Seq: 5, Under: round, Digest: Digest(a)}) {
+				t.Errorf("round %d, after a restart: %+v, %v", round, br, ok)
+			}
+		}
+		br, ok := b.Brought()
+		if !ok || br != (Brought{View: 1, Seq: 5, Under: round, Digest: Digest(a)}) {
+			t.Fatalf("round %d: %+v, %v", round, br, ok)
+		}
+		for _, c := range []struct {
+			view, seq, round uint64
+			digest           string
+			want             bool
+		}{
+			{1, 5, round, Digest(a), true}, {1, 5, round - 1, Digest(a), false}, {1, 5, round + 1, Digest(a), false}, {1, 5, 0, Digest(a), false},
+			{2, 5, 0, Digest(a), true}, {1, 6, 0, Digest(a), true}, {1, 5, 0, "another", true},
+			{2, 5, round, Digest(a), false}, {1, 6, round, Digest(a), false}, {1, 5, round, "another", false},
+		} {
+			if got := br.Counts(c.view, c.seq, c.digest, c.round); got != c.want {
+				t.Errorf("round %d: a vote of round %d for view %d, sequence %d, %.8s counts: %v", round, c.round, c.view, c.seq, c.digest, got)
+			}
+		}
+	}
+}
+
 // A model remembers every statement ever made, over crashes. Whatever the
 // library asks for, in whatever order, the statements never contradict.
 func TestBookAgainstModel(t *testing.T) {

@@ -29,6 +29,12 @@
 //   - A vote that a new view asks for counts as one of that view. Who is in the
 //     view already gives no such vote. (A next leader that lies could send two
 //     new views.)
+//   - Such a vote tells the view that asked for it, its round, and is signed anew in
+//     each. Votes of several rounds are not counted together: in none of them need
+//     a quorum have voted. (The library counts them by the block alone. A leader
+//     that lies with f - 1 others sends two new views, for nobody has to prove that
+//     a block was prepared; who is released by one of them votes for another block,
+//     and its first vote still counts for the first.)
 //
 // Then two quorums of an epoch never certify two blocks of one sequence: they
 // share an honest member, which gave its view data after its vote and told of it

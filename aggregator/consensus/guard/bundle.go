@@ -42,6 +42,9 @@ func (g Guard) Bundle(b *peerpb.Bundle) Ruling {
 		if v.GetSigner() <= last || g.Name(v.GetSigner()) == "" {
 			return refuse("bad_bundle", "vote of node %d behind that of node %d", v.GetSigner(), last)
 		}
+		if wire.VoteRound(v.GetAux()) > 0 {
+			return refuse("bad_bundle", "vote of node %d for a block that a view brought along", v.GetSigner())
+		}
 		last = v.GetSigner()
 	}
 	for _, id := range b.GetHolders() {

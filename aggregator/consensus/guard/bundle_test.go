@@ -10,6 +10,7 @@ import (
 
 	"fairwatt/proto/peerpb"
 	"fairwatt/proto/seal"
+	"fairwatt/proto/wire"
 )
 
 func voters() (Guard, []ed25519.PrivateKey) {
@@ -62,6 +63,10 @@ func TestBundleForm(t *testing.T) {
 			t.Errorf("%s: %v (%v), want %v", name, got.Action, got.Err(), c.want)
 		}
 	}
+	// A vote for a block that a view brought along goes to each: the tree may carry an earlier
+	// one of the same member.
+	brought := &peerpb.Bundle{View: 2, Seq: 6, Digest: digest, Commit: true, Voices: []*peerpb.Voice{{Signer: 1, Aux: wire.RoundAux(3)}}}
+	check(t, g.Bundle(brought), "bad_bundle: vote of node 1 for a block that a view brought along")
 	// Their number is looked at first: a bundle of many costs no more than one of a few.
 	check(t, g.Bundle(&peerpb.Bundle{View: 2, Seq: 6, Digest: digest, Voices: voices(1, 2, 3, 4, 4)}), "bad_bundle: 5 votes and 0 holders of 4")
 }

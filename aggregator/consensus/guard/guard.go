@@ -172,12 +172,12 @@ func (g Guard) Message(sender uint64, m *protos.Message) Ruling {
 	case *protos.Message_PrePrepare:
 		return refuse("unsigned_block", "a pre-prepare outside the tree has no signature of its origin")
 	case *protos.Message_Prepare:
-		return g.vote(sender, c.Prepare.GetView(), c.Prepare.GetSeq(), c.Prepare.GetDigest())
+		return g.vote(sender, c.Prepare.GetView(), c.Prepare.GetSeq(), c.Prepare.GetDigest(), 0)
 	case *protos.Message_Commit:
 		if signer := c.Commit.GetSignature().GetSigner(); signer != sender {
 			return refuse("forged_vote", "commit of node %d signed by node %d", sender, signer)
 		}
-		return g.vote(sender, c.Commit.GetView(), c.Commit.GetSeq(), c.Commit.GetDigest())
+		return g.vote(sender, c.Commit.GetView(), c.Commit.GetSeq(), c.Commit.GetDigest(), wire.VoteRound(c.Commit.GetSignature().GetMsg()))
 	case *protos.Message_ViewChange:
 		if next := c.ViewChange.GetNextView(); next > g.View+maxViewsAhead {
 			return refuse("view_ahead", "view change to %d in view %d", next, g.View)
@@ -198,14 +198,20 @@ func (g Guard) Message(sender uint64, m *protos.Message) Ruling {
 	}
 }
 
-// vote looks at a prepare or commit. The library verifies a commit's signature.
-func (g Guard) vote(sender, view, seq uint64, digest string) Ruling {
+// vote looks at a prepare or commit. The library verifies a commit's signature. A commit
+// with a round is for a block of an earlier view, which the view of that number brings
+// along. Who has been in another view since counts it all the same.
+func (g Guard) vote(sender, view, seq uint64, digest string, round uint64) Ruling {
+	if round > 0 && view >= round {
+		return refuse("bad_vote", "view %d from node %d for a block of view %d", round, sender, view)
+	}
+	view = max(view, round)
 	switch {
 	case len(digest) != digestLen:
 		return refuse("bad_vote", "digest of %d bytes from node %d", len(digest), sender)
 	case view > g.View+maxViewsAhead || seq > g.Last+maxSeqsAhead:
 		return refuse("vote_ahead", "view %d, sequence %d from node %d", view, seq, sender)
-	case view < g.View:
+	case view < g.View || round > 0 && round == g.View:
 		return drop
 	}
 	return take

@@ -12,6 +12,7 @@ import (
 
 	"fairwatt/proto/peerpb"
 	"fairwatt/proto/seal"
+	"fairwatt/proto/wire"
 
 	protos "github.com/hyperledger-labs/SmartBFT/smartbftprotos"
 	"google.golang.org/protobuf/encoding/protowire"
@@ -172,14 +173,52 @@ func TestMessage(t *testing.T) {
 	}
 }
 
+// A vote for a block that a new view brings along counts for who has been in a later view
+// than the block's, but not once that new view is entered, and never below the block's own.
+func TestVotesForABlockBroughtAlong(t *testing.T) {
+	for name, tc := range map[string]struct {
+		at, view, round uint64
+		want            any
+	}{
+		"in the view of the block":            {0, 0, 3, Take},
+		"in a view between":                   {2, 0, 3, Take},
+		"in the view that brought it":         {3, 0, 3, Drop},
+		"in a later one":                      {4, 0, 3, Drop},
+		"brought by the view of the block":    {0, 3, 3, "bad_vote"},
+		"brought by a view before the block":  {0, 4, 3, "bad_vote"},
+		"brought by a view far ahead":         {0, 0, maxViewsAhead + 1, "vote_ahead"},
+		"not brought, in the view":            {2, 2, 0, Take},
+		"not brought, of an earlier view":     {2, 1, 0, Drop},
+		"not brought, of a view far ahead":    {2, maxViewsAhead + 3, 0, "vote_ahead"},
+		"brought by the furthest one allowed": {0, 0, maxViewsAhead, Take},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := da3
+			g.View, g.Last = tc.at, 0
+			var aux []byte
+			if tc.round > 0 {
+				aux = wire.RoundAux(tc.round)
+			}
+			check(t, g.Message(1, &protos.Message{Content: &protos.Message_Commit{Commit: &protos.Commit{
+				View: tc.view, Seq: 1, Digest: strings.Repeat("a", digestLen), Signature: &protos.Signature{Signer: 1, Msg: aux},
+			}}}), tc.want)
+		})
+	}
+}
+
 // signVote is a member's vote for a proposal.
 func signVote(t *testing.T, name string, id uint64, p *protos.Proposal) *protos.Signature {
 	t.Helper()
-	sig, err := keys[name].Sign(nil, seal.Preimage(seal.DomainVote, chain, name, VotePayload(p.Header, p.Metadata, []byte("aux"))), crypto.Hash(0))
+	return signVoteWith(t, name, id, p, []byte("aux"))
+}
+
+func signVoteWith(t *testing.T, name string, id uint64, p *protos.Proposal, aux []byte) *protos.Signature {
+	t.Helper()
+	sig, err := keys[name].Sign(nil, seal.Preimage(seal.DomainVote, chain, name, VotePayload(p.Header, p.Metadata, aux)), crypto.Hash(0))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &protos.Signature{Signer: id, Value: sig, Msg: []byte("aux")}
+	return &protos.Signature{Signer: id, Value: sig, Msg: aux}
 }
 
 // decided is a proposal of a sequence with the votes of all four members.
@@ -237,6 +276,7 @@ func TestViewData(t *testing.T) {
 		{"one vote thrice", of(data(p, votes[0], votes[0], votes[0])), "view_data_decision: 1 votes", nil},
 		{"a vote again, spoilt", of(data(p, votes[0], spoilt, votes[1], votes[2])), Take, nil},
 		{"a spoilt vote", of(data(p, spoilt, votes[1], votes[2], votes[3])), "view_data_decision: invalid", nil},
+		{"votes of two rounds", of(data(p, votes[0], votes[1], signVoteWith(t, members[2], 3, p, wire.RoundAux(2)))), "view_data_decision: the votes for sequence", nil},
 		{"a spoilt vote after a quorum", of(data(p, votes[1], votes[2], votes[3], spoilt)), "view_data_decision: invalid", nil},
 		{"a vote of no member", of(data(p, votes[0], votes[1], votes[2], stranger)), "view_data_decision", nil},
 		{"nothing decided yet", of(data(&protos.Proposal{})), Take, nil},

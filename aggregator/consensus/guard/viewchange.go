@@ -45,7 +45,7 @@ func (g Guard) decision(vd *protos.ViewData) Ruling {
 	if err != nil {
 		return refuse("view_data_decision", "%v", err)
 	}
-	votes := make(map[uint64]bool)
+	votes, auxes := make(map[uint64]bool), make([][]byte, 0, len(vd.GetLastDecisionSignatures()))
 	for _, s := range vd.GetLastDecisionSignatures() {
 		if votes[s.GetSigner()] {
 			continue
@@ -53,7 +53,10 @@ func (g Guard) decision(vd *protos.ViewData) Ruling {
 		if err := g.VerifyVote(s.GetSigner(), p.GetHeader(), p.GetMetadata(), s.GetMsg(), s.GetValue()); err != nil {
 			return refuse("view_data_decision", "%v", err)
 		}
-		votes[s.GetSigner()] = true
+		votes[s.GetSigner()], auxes = true, append(auxes, s.GetMsg())
+	}
+	if !wire.OneRound(auxes) {
+		return refuse("view_data_decision", "the votes for sequence %d are of several rounds", md.GetLatestSequence())
 	}
 	if len(votes) < g.Quorum() {
 		return refuse("view_data_decision", "%d votes for sequence %d, the quorum is %d", len(votes), md.GetLatestSequence(), g.Quorum())
