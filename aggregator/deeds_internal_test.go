@@ -74,7 +74,7 @@ func TestDeedsAreBoundedNews(t *testing.T) {
 // Each record that says who takes part, and with what, has its line.
 func TestAdmissionsHaveWords(t *testing.T) {
 	silent := map[string]bool{ // they are told as steps of a trade, or are no one's business but the sender's
-		"gate_change": true, "offer": true, "request": true, "response": true, "pay": true, "start": true, "hold": true, "resume": true,
+		"gate_change": true, "offer": true, "request": true, "response": true, "pay": true, "release": true, "start": true, "hold": true, "resume": true,
 		"reading": true, "bill": true, "confirm": true, "word": true, "rejoin": true, "tick": true, "bond": true, "unbond": true,
 		"appeal": true, "verdict": true, "grant": true, "approval": true, "report": true,
 	}
