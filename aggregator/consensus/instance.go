@@ -458,6 +458,7 @@ func (i *instance) handle(from string, f *peerpb.Frame) {
 	switch {
 	case errors.Is(err, guard.ErrOutdated):
 		i.node.count.outdated.Add(1)
+		i.leftBehind(sender, m)
 		return
 	case err != nil:
 		i.node.refuse(from, err)

@@ -67,6 +67,15 @@ func testVoteOfAnOldView(t *testing.T, restart string) {
 	c.sameChain("da2", "da3", "da4")
 }
 
+// A leader that has missed that the others went on to the next view wishes for no view
+// itself, and neither does the leader of that one: the third of four wishes alone, and
+// nothing comes any more. One run in six of this seed ended so.
+func TestALeaderLeftBehind(t *testing.T) {
+	for range 15 {
+		synctest.Test(t, func(t *testing.T) { newSimulation(t, 201147).run() })
+	}
+}
+
 // The same where the others have taken over, by a new view, a block for which two of
 // them had voted: the third vote is that of da4, which has to forget another block.
 func TestVoteAgainstABlockBroughtAlong(t *testing.T) {

@@ -172,6 +172,15 @@ func (i *instance) prove(sender uint64, now time.Time) {
 	}
 }
 
+// leftBehind helps a member that still votes in a view which this node has left. One that
+// leads there wishes for no other view, and with two of four others each in a view that
+// they lead, no one wishes enough.
+func (i *instance) leftBehind(sender uint64, m *protos.Message) {
+	if view, ok := messageView(m); ok && view < i.view.Load() && messageSeq(m) > i.last.Load() {
+		i.prove(sender, time.Now())
+	}
+}
+
 // errOverruled ends an instance that was shown a new view which it had missed.
 var errOverruled = errors.New("a new view was missed")
 
