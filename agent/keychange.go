@@ -92,15 +92,15 @@ func (k *KeyChange) Run(ctx context.Context) (public ed25519.PublicKey, err erro
 // queued returns the record of this change: the one that waits, or a new one.
 func (k *KeyChange) queued(waiting []outbox.Record, key, next ed25519.PrivateKey) (id [32]byte, err error) {
 	to := string(seal.FormatKey(next.Public().(ed25519.PublicKey)))
-	for _, w := range waiting {
-		r, err := recordOf(w.Sealed)
+	if len(waiting) > 0 {
+		r, err := recordOf(waiting[0].Sealed)
 		if err != nil {
 			return id, err
 		}
 		if len(waiting) != 1 || r.GetKeyChange().GetNewKey() != to {
 			return id, ErrRecordsWait
 		}
-		return w.ID, nil
+		return waiting[0].ID, nil
 	}
 	old := string(seal.FormatKey(key.Public().(ed25519.PublicKey)))
 	possession, err := wire.Possess(next, k.Chain.ID, k.Config.Device, wire.Succession(old))
