@@ -201,7 +201,7 @@ func (i *instance) readBook(lib api.Logger, entered bool) error {
 	}
 	k.promised.Store(k.book.Promised())
 	k.said.Store(k.book.Said())
-	k.recall()
+	k.noteBrought()
 	return nil
 }
 

@@ -164,12 +164,12 @@ func (k *keeper) adopt(p *protos.Proposal, sign func(round uint64) *protos.Signa
 		}
 		err = k.write(entry, false)
 	}
-	k.recall()
+	k.noteBrought()
 	return vote, err
 }
 
-// recall tells of the newest block that a view brought along; k.mu is held.
-func (k *keeper) recall() {
+// noteBrought notes the newest block that a view brought along; k.mu is held.
+func (k *keeper) noteBrought() {
 	if b, ok := k.book.Brought(); ok {
 		k.brought.Store(&b)
 	}

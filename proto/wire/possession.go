@@ -4,8 +4,11 @@ import (
 	"crypto"
 	"crypto/ed25519"
 	"crypto/sha256"
+	"encoding/base32"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"fairwatt/proto/seal"
 )
@@ -56,25 +59,21 @@ func RecoveryHash(key ed25519.PublicKey) []byte {
 const RecoveryEntropyBytes = 17
 
 // recoveryLetters are those that nobody misreads: no i, l, o and u (Crockford).
-const recoveryLetters = "0123456789abcdefghjkmnpqrstvwxyz"
+var recoveryLetters = base32.NewEncoding("0123456789abcdefghjkmnpqrstvwxyz").WithPadding(base32.NoPadding)
+
+// recoverySumBytes is how much of a word finds a slip of the pen.
+const recoverySumBytes = 3
 
 // RecoveryWord writes a recovery key for paper: eight groups of four letters, of which
 // the last letters find a slip of the pen. entropy must be random.
 func RecoveryWord(entropy [RecoveryEntropyBytes]byte) string {
 	sum := sha256.Sum256(entropy[:])
-	var out []byte
-	bits, have, letters := uint(0), 0, 0
-	for _, b := range append(entropy[:], sum[:3]...) {
-		bits, have = (bits<<8|uint(b))&0xffff, have+8
-		for ; have >= 5; letters++ {
-			if letters > 0 && letters%4 == 0 {
-				out = append(out, '-')
-			}
-			have -= 5
-			out = append(out, recoveryLetters[bits>>have&31])
-		}
+	letters := recoveryLetters.EncodeToString(append(entropy[:], sum[:recoverySumBytes]...))
+	var groups []string
+	for g := range slices.Chunk([]byte(letters), 4) {
+		groups = append(groups, string(g))
 	}
-	return string(out)
+	return strings.Join(groups, "-")
 }
 
 // ErrRecoveryWord is the reason for a word that is none, or was misread.
@@ -83,50 +82,37 @@ var ErrRecoveryWord = errors.New("recovery word: 32 letters and digits in eight 
 // RecoveryKey makes the key of a recovery word. Case, dashes and spaces do not matter,
 // and what is easily misread is read as it was meant.
 func RecoveryKey(word string) (ed25519.PrivateKey, error) {
-	var b []byte
-	bits, have := uint(0), 0
-	for _, c := range word {
-		if c == '-' || c == ' ' || c == '\n' || c == '\t' || c == '\r' {
-			continue
-		}
-		v, ok := recoveryDigit(c)
-		if !ok || len(b) == RecoveryEntropyBytes+3 {
-			return nil, fmt.Errorf("%w: %q is too many, or none of them", ErrRecoveryWord, c)
-		}
-		bits, have = (bits<<5|v)&0xffff, have+5
-		if have >= 8 {
-			have -= 8
-			b = append(b, byte(bits>>have))
-		}
-	}
-	if len(b) != RecoveryEntropyBytes+3 {
+	letters := strings.Map(recoveryLetter, word)
+	switch want := recoveryLetters.EncodedLen(RecoveryEntropyBytes + recoverySumBytes); {
+	case len(letters) < want:
 		return nil, fmt.Errorf("%w: some are missing", ErrRecoveryWord)
+	case len(letters) > want:
+		return nil, fmt.Errorf("%w: these are too many", ErrRecoveryWord)
+	}
+	b, err := recoveryLetters.DecodeString(letters)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrRecoveryWord, err)
 	}
 	sum := sha256.Sum256(b[:RecoveryEntropyBytes])
-	if string(b[RecoveryEntropyBytes:]) != string(sum[:3]) {
+	if string(b[RecoveryEntropyBytes:]) != string(sum[:recoverySumBytes]) {
 		return nil, fmt.Errorf("%w: one is wrong", ErrRecoveryWord)
 	}
 	seed := sha256.Sum256(append([]byte("fairwatt-recovery-1"), b[:RecoveryEntropyBytes]...))
 	return ed25519.NewKeyFromSeed(seed[:]), nil
 }
 
-func recoveryDigit(c rune) (uint, bool) {
-	switch {
-	case c >= 'A' && c <= 'Z':
+// recoveryLetter is a letter as it was meant; -1 for what only parts them.
+func recoveryLetter(c rune) rune {
+	if c >= 'A' && c <= 'Z' {
 		c += 'a' - 'A'
-	case c > 'z':
-		return 0, false
 	}
 	switch c {
+	case '-', ' ', '\n', '\t', '\r':
+		return -1
 	case 'o':
-		c = '0'
+		return '0'
 	case 'i', 'l':
-		c = '1'
+		return '1'
 	}
-	for i := range len(recoveryLetters) {
-		if rune(recoveryLetters[i]) == c {
-			return uint(i), true
-		}
-	}
-	return 0, false
+	return c
 }
