@@ -59,14 +59,17 @@ func blank(s string) bool {
 }
 
 // control reports the characters that are not seen or change how others are seen:
-// C0, C1, spaces that look like others or like nothing, line and paragraph
-// separators, marks of direction, the byte order mark. The two joiners (U+200C and
-// U+200D) are part of names in some scripts.
+// C0, C1, spaces that look like others or like nothing, letters without a shape
+// (fillers, the blank of Braille), line and paragraph separators, marks of direction,
+// the byte order mark. The two joiners (U+200C and U+200D) are part of names in some
+// scripts.
 func control(r rune) bool {
 	switch {
 	case r < 0x20, r >= 0x7f && r <= 0xa0:
 		return true
 	case r >= 0x2000 && r <= 0x200b, r == 0x200e, r == 0x200f, r >= 0x2028 && r <= 0x202f, r >= 0x205f && r <= 0x206f:
+		return true
+	case r == 0x115f, r == 0x1160, r == 0x1680, r == 0x2800, r == 0x3164, r == 0xffa0:
 		return true
 	}
 	return r == 0xfeff || r == 0x00ad || r == 0x061c || r == 0x180e || r >= 0xfff9 && r <= 0xfffb || r >= 0xe0000 && r <= 0xe007f

@@ -38,6 +38,9 @@ func TestNames(t *testing.T) {
 		"Ada\u2066B":                               "U+2066",
 		"\ufeffAda":                                "U+FEFF",
 		"Ada\u200bB":                               "U+200B",
+		"\u1680":                                   "U+1680",
+		"\u2800":                                   "U+2800",
+		"\u3164":                                   "U+3164",
 		"Ada\xff":                                  "not valid UTF-8",
 		"Ada\x00" + strings.Repeat("\x00", 1<<20): "bytes; use at most 64",
 	} {
@@ -60,6 +63,23 @@ func TestReasons(t *testing.T) {
 	for _, bad := range []string{" ", "a\nb", strings.Repeat("x", person.MaxWhyBytes+1)} {
 		if person.CheckWhy(bad) == nil {
 			t.Errorf("%.20q may be a reason", bad)
+		}
+	}
+}
+
+// Of all characters that are spaces, only two stand in a name, and no name is made of
+// them alone. The property below draws such a character too rarely to be relied on.
+func TestEverySpace(t *testing.T) {
+	t.Parallel()
+	for r := range unicode.MaxRune + 1 {
+		if !unicode.IsSpace(r) && !unicode.Is(unicode.Z, r) {
+			continue
+		}
+		if person.CheckName(string(r)) == nil {
+			t.Errorf("a name of nothing but U+%04X passed", r)
+		}
+		if within := person.CheckName("A" + string(r) + "B"); (within == nil) != (r == ' ' || r == 0x3000) {
+			t.Errorf("U+%04X within a name: %v", r, within)
 		}
 	}
 }
