@@ -105,6 +105,7 @@ var fairwatt = house{
 		"aggregator/consensus/book":    {floor: ground, side: aggregates, pure: true},
 		"aggregator/consensus/guard":   {floor: ground, side: aggregates, pure: true},
 		"aggregator/reconcile":         {floor: ground, side: aggregates, pure: true},
+		"aggregator/sharing":           {floor: ground, side: aggregates, pure: true},
 		"aggregator/wct/experiment":    {floor: edges, side: aggregates},
 		"aggregator/consensus":         {floor: edges, side: aggregates},
 		"aggregator/snapshot":          {floor: edges, side: aggregates},
