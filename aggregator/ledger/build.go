@@ -318,6 +318,7 @@ func (s *State) endEpoch(x *execution, st *Staged) {
 	nextOrder(&x.meta, h.View, x.nextSequence(st.roster), st.roster)
 	x.meta.Epoch++
 	x.meta.EpochFirst = h.Height + 1
+	x.nextSpan()
 	if next := st.roster.members; !next.Same(s.roster.members) {
 		hash := next.Hash()
 		h.NextMembers = hash[:]
