@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"fairwatt/aggregator/console"
 	"fairwatt/aggregator/ledger"
 	"fairwatt/aggregator/ledger/ledgertest"
 	"fairwatt/proto/fairwattpb"
@@ -90,7 +91,15 @@ func TestKeysOfARunningChain(t *testing.T) {
 		}
 	}
 	w.together()
-	if p, ok := w.da("da-1").State().Participant("pv-9"); !ok || p.Standing != ledger.Revoked || p.Reason != "stolen" || !p.Buyer {
+	p, ok := w.da("da-1").State().Participant("pv-9")
+	if !ok || p.Standing != ledger.Revoked || p.Reason != "stolen" || !p.Buyer {
 		t.Errorf("%+v", p)
+	}
+	shown, ok := w.da("da-1").Archive().Participant("pv-9")
+	if want := (console.Membership{Standing: "revoked", StandingHeight: p.StandingAt, StandingReason: "stolen", KeyHeight: p.KeyHeight}); !ok || shown.Membership != want || want.KeyHeight == 0 {
+		t.Errorf("the page says %+v, want %+v", shown, want)
+	}
+	if found, err := w.da("da-1").Archive().Search("pv-9"); err != nil || len(found) != 1 || found[0].Text != "revoked" {
+		t.Errorf("the search finds %+v, %v", found, err)
 	}
 }
