@@ -2,6 +2,7 @@ package aggregator_test
 
 import (
 	"context"
+	"errors"
 	"path/filepath"
 	"testing"
 	"time"
@@ -9,6 +10,7 @@ import (
 	"fairwatt/aggregator/console"
 	"fairwatt/aggregator/ledger"
 	"fairwatt/aggregator/ledger/ledgertest"
+	"fairwatt/aggregator/mc"
 	"fairwatt/proto/fairwattpb"
 	"fairwatt/proto/wire"
 )
@@ -82,7 +84,13 @@ func TestKeysOfARunningChain(t *testing.T) {
 	applied(t, "a reinstated member", says("pv-9-2", 6, 3))
 	// A thief has used up the counters of the key; the owner has the paper.
 	applied(t, "a great counter", says("pv-9-2", 1<<64-1, 4))
-	must("register a recovery key", centre.ChangeMember(ctx, &fairwattpb.MemberChange{Id: "pv-9", RecoveryHash: ledgertest.RecoveryHash("pv-9")}))
+	// It asks for a recovery key by its key of now; whoever signs with another is not it.
+	for name, want := range map[string]error{"pv-9": mc.ErrAnotherKey, "pv-9-2": nil} {
+		form := &wire.EnrolmentForm{ID: "pv-9", Roles: []string{wire.RoleBuyer}, PublicKey: ledgertest.PublicKey(name), RecoveryHash: ledgertest.RecoveryHash("pv-9")}
+		if err := centre.ChangeRecovery(ctx, form); !errors.Is(err, want) {
+			t.Errorf("a recovery key by %s: %v, want %v", name, err, want)
+		}
+	}
 	must("recover", centre.Recover(ctx, "pv-9", "stolen", ledgertest.Key("recovery of pv-9")))
 	refusedWith(t, "a revoked member", wire.CodeRevoked, says("pv-9-2", 7, 5))
 	for what, err := range map[string]error{"reinstated": centre.Reinstate(ctx, "pv-9", ""), "revoked again": centre.Revoke(ctx, "pv-9", "")} {
