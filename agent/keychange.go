@@ -17,6 +17,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"fairwatt/agent/outbox"
+	"fairwatt/proto/durable"
 	"fairwatt/proto/fairwattpb"
 	"fairwatt/proto/mqtt"
 	"fairwatt/proto/seal"
@@ -178,36 +179,17 @@ func nextKey(dir string) (ed25519.PrivateKey, error) {
 	if err != nil {
 		return nil, fmt.Errorf("generate key: %w", err)
 	}
-	f, err := os.CreateTemp(dir, ".next-*.key") // readable by its owner only
-	if err != nil {
+	secret := pem.EncodeToMemory(&pem.Block{Type: keyBlock, Bytes: key.Seed()})
+	if err := durable.WriteBytes(path, 0o600, secret); err != nil {
 		return nil, fmt.Errorf("write key: %w", err)
 	}
-	err = pem.Encode(f, &pem.Block{Type: keyBlock, Bytes: key.Seed()})
-	if err = errors.Join(err, f.Sync(), f.Close()); err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("write key: %w", err), os.Remove(f.Name()))
-	}
-	return key, syncDir(dir)
+	return key, nil
 }
 
 // replaceKey puts the next key into the old one's place, in one step.
 func replaceKey(dir string) error {
-	if err := os.Rename(filepath.Join(dir, NextKeyFile), filepath.Join(dir, KeyFile)); err != nil {
+	if err := durable.Rename(filepath.Join(dir, NextKeyFile), filepath.Join(dir, KeyFile)); err != nil {
 		return fmt.Errorf("switch to the next key: %w", err)
-	}
-	return syncDir(dir)
-}
-
-// syncDir has what was renamed in a directory survive a power cut.
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return fmt.Errorf("sync %s: %w", dir, err)
-	}
-	if err := errors.Join(d.Sync(), d.Close()); err != nil {
-		return fmt.Errorf("sync %s: %w", dir, err)
 	}
 	return nil
 }

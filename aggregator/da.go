@@ -26,6 +26,7 @@ import (
 	"fairwatt/aggregator/receipt"
 	"fairwatt/aggregator/store"
 	"fairwatt/proto/certfile"
+	"fairwatt/proto/durable"
 	"fairwatt/proto/fairwattpb"
 	"fairwatt/proto/mqtt"
 	"fairwatt/proto/nowcast"
@@ -339,11 +340,7 @@ func keepGenesis(dir string, g *ledger.Genesis) error {
 	case !errors.Is(err, fs.ErrNotExist):
 		return fmt.Errorf("read genesis: %w", err)
 	}
-	tmp := path + ".new"
-	if err := os.WriteFile(tmp, want, 0o644); err != nil {
-		return fmt.Errorf("keep genesis: %w", err)
-	}
-	if err := os.Rename(tmp, path); err != nil {
+	if err := durable.WriteBytes(path, 0o644, want); err != nil {
 		return fmt.Errorf("keep genesis: %w", err)
 	}
 	return nil
@@ -459,6 +456,7 @@ func (d *DA) pulse(ctx context.Context) error {
 				d.log.Warn("the page's history is not kept", "err", err)
 			}
 			d.warnOfEnd()
+			d.reports.look(d)
 			if err := d.tick(ctx); err != nil {
 				d.log.Warn("no tick", "err", err)
 			}

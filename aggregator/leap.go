@@ -16,6 +16,7 @@ import (
 	"fairwatt/aggregator/ledger"
 	"fairwatt/aggregator/snapshot"
 	"fairwatt/aggregator/store"
+	"fairwatt/proto/durable"
 	"fairwatt/proto/members"
 	"fairwatt/proto/peerpb"
 )
@@ -220,7 +221,7 @@ func (d *DA) fetchSnapshot(ctx context.Context, link SnapshotLink, o offer) (siz
 	if state.Height() != o.height {
 		return size, nil, &wrongSnapshot{fmt.Errorf("it is of block %d, and was offered as of block %d", state.Height(), o.height)}
 	}
-	if err := os.Rename(aside, path); err != nil {
+	if err := durable.Rename(aside, path); err != nil {
 		return size, nil, fmt.Errorf("fetch snapshot: %w", err)
 	}
 	return size, state, nil

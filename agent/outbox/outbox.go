@@ -12,6 +12,7 @@ import (
 	bolterrors "go.etcd.io/bbolt/errors"
 
 	"fairwatt/proto/boltfile"
+	"fairwatt/proto/durable"
 	"fairwatt/proto/seal"
 	"fairwatt/proto/wire"
 )
@@ -196,7 +197,7 @@ func compact(path string) error {
 	if err := errors.Join(err, fresh.Sync(), fresh.Close(), old.Close()); err != nil {
 		return err
 	}
-	return os.Rename(temp, path)
+	return durable.Rename(temp, path)
 }
 
 // load reads the index of what a former run left.

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"fairwatt/proto/brief"
+	"fairwatt/proto/durable"
 )
 
 // A Renewal is what became of one certificate.
@@ -78,33 +79,13 @@ func (a *Authority) Renew(file string, within time.Duration, now time.Time) (Ren
 	return out, nil
 }
 
-// replaceFile writes a file in one step: beside the old one, to disk, and over it. The
-// new file has the old one's owner's rights.
-func replaceFile(path string, b []byte) (err error) {
+// replaceFile gives a file that is there another content, and leaves its rights.
+func replaceFile(path string, b []byte) error {
 	info, err := os.Stat(path)
 	if err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
-	if err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(fmt.Errorf("write %s: %w", path, err), os.Remove(f.Name()))
-		}
-	}()
-	_, err = f.Write(b)
-	if err == nil {
-		err = f.Chmod(info.Mode().Perm())
-	}
-	if err == nil {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), path)
+	return durable.WriteBytes(path, info.Mode().Perm(), b)
 }
 
 // Holders lists the certificates of the holders below a folder: every file that ends in

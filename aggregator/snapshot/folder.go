@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 
+	"fairwatt/proto/durable"
 	"fairwatt/proto/peerpb"
 )
 
@@ -68,7 +69,7 @@ func (f Folder) Keep(height uint64, s *Snapshot) error {
 	if err := os.MkdirAll(string(f), 0o700); err != nil {
 		return fmt.Errorf("keep snapshot: %w", err)
 	}
-	if err := atomically(f.path(height), s.Write); err != nil {
+	if err := durable.Write(f.path(height), 0o600, s.Write); err != nil {
 		return fmt.Errorf("keep snapshot of block %d: %w", height, err)
 	}
 	heights, err := f.Heights()
@@ -81,34 +82,6 @@ func (f Folder) Keep(height uint64, s *Snapshot) error {
 		}
 	}
 	return nil
-}
-
-// atomically writes a file so that a crash leaves all of it or nothing.
-func atomically(path string, write func(io.Writer) error) (err error) {
-	tmp := path + ".new"
-	file, err := os.OpenFile(tmp, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
-	if err != nil {
-		return err
-	}
-	err = write(file)
-	if err == nil {
-		err = file.Sync()
-	}
-	if err = errors.Join(err, file.Close()); err != nil {
-		return errors.Join(err, os.Remove(tmp))
-	}
-	if err := os.Rename(tmp, path); err != nil {
-		return err
-	}
-	return syncFolder(filepath.Dir(path))
-}
-
-func syncFolder(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }
 
 // Piece answers a question for a piece: of the newest snapshot where it names none. A
@@ -153,7 +126,7 @@ var ErrBroken = errors.New("the source breaks the rules of snapshots")
 // Fetch collects the snapshot of a height from one source into a file. told hears how far
 // it is. Nothing of it is checked yet but its size.
 func Fetch(ctx context.Context, ask Ask, height uint64, path string, told func(have, size uint64)) error {
-	return atomically(path, func(w io.Writer) error {
+	return durable.Write(path, 0o600, func(w io.Writer) error {
 		var have, size uint64
 		for {
 			p, err := ask(ctx, &peerpb.SnapshotRequest{Height: height, Offset: have})
@@ -188,10 +161,10 @@ func (f Folder) Incoming() string { return filepath.Join(string(f), incoming) }
 
 // Adopt makes the incoming snapshot, of a height, one of those that are kept.
 func (f Folder) Adopt(height uint64) error {
-	if err := os.Rename(f.Incoming(), f.path(height)); err != nil {
+	if err := durable.Rename(f.Incoming(), f.path(height)); err != nil {
 		return fmt.Errorf("keep snapshot of block %d: %w", height, err)
 	}
-	return syncFolder(string(f))
+	return nil
 }
 
 // Read reads the snapshot of a height.

@@ -27,6 +27,8 @@ import (
 
 	"go.etcd.io/bbolt"
 	bbolterrors "go.etcd.io/bbolt/errors"
+
+	"fairwatt/proto/durable"
 )
 
 // ErrDamaged is in the error of a file that is there and cannot be read.
@@ -152,7 +154,7 @@ const lookEvery = 20 * time.Millisecond
 // name. A former one of that name goes.
 func Aside(path string) (string, error) {
 	to := path + ".damaged"
-	return to, os.Rename(path, to)
+	return to, durable.Rename(path, to)
 }
 
 // read reads every key and value once.

@@ -68,6 +68,7 @@ var fairwatt = house{
 
 		"proto/boltfile":        {floor: edges, side: middle},
 		"proto/certfile":        {floor: edges, side: middle},
+		"proto/durable":         {floor: edges, side: middle},
 		"proto/loopback":        {floor: edges, side: middle},
 		"proto/systemd":         {floor: edges, side: middle},
 		"proto/mqtt":            {floor: edges, side: middle},

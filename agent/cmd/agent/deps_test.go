@@ -106,6 +106,7 @@ var own = map[string]string{
 	"fairwatt/proto/seal":            "signatures",
 	"fairwatt/proto/wire":            "topics, views, words",
 	"fairwatt/proto/boltfile":        "damaged files of the outbox",
+	"fairwatt/proto/durable":         "files that a power cut leaves whole",
 	"fairwatt/proto/certfile":        "a renewed certificate without a restart",
 	"fairwatt/proto/brief":           "quotations in messages",
 	"fairwatt/proto/strictyaml":      "configuration",

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -13,6 +14,7 @@ import (
 	"fairwatt/aggregator/ledger"
 	"fairwatt/aggregator/snapshot"
 	"fairwatt/aggregator/store"
+	"fairwatt/proto/durable"
 )
 
 func chainPruneCommand() *cobra.Command {
@@ -145,31 +147,9 @@ func writeArchive(path string, g *ledger.Genesis, s *store.Store, from, to uint6
 	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("--archive %s exists: name a new file, an archive is never written over", path)
 	}
-	tmp := path + ".new"
-	file, err := os.OpenFile(tmp, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
-	if err != nil {
-		return fmt.Errorf("write archive: %w", err)
-	}
-	err = exportChain(file, g, s, from, to)
-	if err == nil {
-		err = file.Sync()
-	}
-	if err = errors.Join(err, file.Close()); err == nil {
-		err = os.Rename(tmp, path)
-	}
-	if err == nil {
-		err = syncDir(filepath.Dir(path))
-	}
+	err = durable.Write(path, 0o600, func(w io.Writer) error { return exportChain(w, g, s, from, to) })
 	if err != nil {
 		return fmt.Errorf("write archive: %w", err)
 	}
 	return nil
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }

@@ -44,6 +44,7 @@ func mcInitCommand() *cobra.Command {
 	var dir, name, host, overheads, tree, settlement, credit, answers, excuses, state, broker string
 	var arbiters, auditors []string
 	var loss float64
+	var epoch time.Duration
 	var das, port int
 	var brokerHosts []string
 	var asJSON, possession bool
@@ -72,20 +73,15 @@ hash of genesis.json: give that file to everyone who is to check the chain.`,
 			if err != nil {
 				return err
 			}
+			if params.EpochMs, err = epochMs(epoch); err != nil {
+				return err
+			}
 			options := mc.Options{Name: name, DAs: mc.DefaultDAs(das, host, port), Centre: "mc-1",
 				Params: &params, Broker: broker, BrokerHosts: brokerHosts, StateDir: state, Now: time.Now()}
-			if broker != mc.BrokerMosquitto && broker != mc.BrokerNATS {
-				return usagef("--broker %q: %s (one server) or %s (three that are one broker)", broker, mc.BrokerMosquitto, mc.BrokerNATS)
+			if err := checkPlaces(broker, state); err != nil {
+				return err
 			}
-			if state != "" && !filepath.IsAbs(state) {
-				return usagef("--state %q: an absolute path, such as /var/lib/fairwatt", state)
-			}
-			options.Arbiters = judges(arbiters)
-			if len(auditors) > 0 {
-				money := ledger.DefaultMoney()
-				money.Auditors = judges(auditors)
-				options.Money = &money
-			}
+			options.Arbiters, options.Money = judges(arbiters), moneyUnder(auditors)
 			if overheads != "" {
 				if options.OverheadUs, err = readOverheads(overheads, das); err != nil {
 					return err
@@ -109,6 +105,7 @@ hash of genesis.json: give that file to everyone who is to check the chain.`,
 	f.StringVar(&state, "state", "", "folder in which the machines keep what their programs write, such as /var/lib/fairwatt for the packages; empty: next to each configuration")
 	f.StringVar(&overheads, "overheads", "", "file with the measured overheads between the aggregators: a JSON list of rows, microseconds from row to column")
 	f.StringVar(&tree, "tree", string(wct.OCT), "tree that blocks go down: oct (aware of the overheads) or wct (the paper's)")
+	f.DurationVar(&epoch, "epoch-time", 24*time.Hour, "how long an epoch of few blocks lasts: then reports count, the tree is built anew, and who waits joins; 0 to end epochs by blocks alone")
 	f.StringVar(&settlement, "settlement", ledger.SettleByMeters, "what decides what is paid: meters (both meters and the gate) or paper (the paper's: the buyer's word)")
 	f.StringVar(&credit, "credit", ledger.CreditRobust, "what makes credit: robust (bonds, fines, verdicts) or paper (the paper's formula)")
 	f.StringVar(&answers, "answers", ledger.AnswersByLedger, "who finds the sellers that a buyer can choose from: centre, or ledger (every data aggregator finds the same)")
@@ -119,6 +116,26 @@ hash of genesis.json: give that file to everyone who is to check the chain.`,
 	f.Float64Var(&loss, "line-loss", 0, "what a line loses between the two meters of a trade, in per cent")
 	f.BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd
+}
+
+// checkPlaces tells whether files can be written for a broker and for where programs
+// keep theirs.
+func checkPlaces(broker, state string) error {
+	if broker != mc.BrokerMosquitto && broker != mc.BrokerNATS {
+		return usagef("--broker %q: %s (one server) or %s (three that are one broker)", broker, mc.BrokerMosquitto, mc.BrokerNATS)
+	}
+	if state != "" && !filepath.IsAbs(state) {
+		return usagef("--state %q: an absolute path, such as /var/lib/fairwatt", state)
+	}
+	return nil
+}
+
+// epochMs is the longest time of an epoch as the genesis has it.
+func epochMs(d time.Duration) (int64, error) {
+	if d != 0 && (d < time.Minute || d > 366*24*time.Hour) {
+		return 0, usagef("--epoch-time %s: 1m to 8784h (366 days), or 0 to end epochs by blocks alone", d)
+	}
+	return d.Milliseconds(), nil
 }
 
 // paperRules are the rules that go with a settlement where no other are asked for: the
@@ -159,6 +176,16 @@ func initParams(tree, settlement, credit, answers, excuses string, lossPercent f
 		return params, usagef("--excuses %.60q: %s or %s, with --credit %s", excuses, ledger.ExcusesByHolds, ledger.ExcusesWitnessed, ledger.CreditRobust)
 	}
 	return params.WithExcuses(excuses), nil
+}
+
+// moneyUnder are the rules of money that auditors approve, nil without auditors.
+func moneyUnder(auditors []string) *ledger.Money {
+	if len(auditors) == 0 {
+		return nil
+	}
+	money := ledger.DefaultMoney()
+	money.Auditors = judges(auditors)
+	return &money
 }
 
 // judges reads arbiters or auditors, each an ID=KEY.

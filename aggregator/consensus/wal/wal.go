@@ -10,6 +10,8 @@ import (
 
 	"github.com/hyperledger-labs/SmartBFT/pkg/api"
 	"github.com/hyperledger-labs/SmartBFT/pkg/wal"
+
+	"fairwatt/proto/durable"
 )
 
 // A Dir is the folder under which a node's logs lie, one folder an epoch.
@@ -138,7 +140,7 @@ func (d Dir) begin(epoch uint64) error {
 	if err := os.WriteFile(beginMark(dir, epoch), nil, 0o600); err != nil {
 		return err
 	}
-	if err := syncDir(dir); err != nil {
+	if err := durable.SyncDirs(dir); err != nil {
 		return err
 	}
 	return os.RemoveAll(Folder(dir, epoch))
@@ -148,7 +150,7 @@ func (d Dir) begun(epoch uint64) error {
 	if err := os.Remove(beginMark(string(d), epoch)); err != nil {
 		return err
 	}
-	return syncDir(string(d))
+	return durable.SyncDirs(string(d))
 }
 
 type logState struct {
@@ -202,7 +204,7 @@ func (d Dir) Prepare(epoch uint64) error {
 	if err := os.WriteFile(filepath.Join(next, freshMark), nil, 0o600); err != nil {
 		return fmt.Errorf("prepare log: %w", err)
 	}
-	return syncDir(dir, next)
+	return durable.SyncDirs(dir, next)
 }
 
 // Lose marks the log of an epoch as one that does not tell all.
@@ -215,7 +217,7 @@ func (d Dir) Lose(epoch uint64, why string) error {
 	if err := os.WriteFile(filepath.Join(own, lostMark), []byte(why), 0o600); err != nil {
 		return fmt.Errorf("give up log: %w", err)
 	}
-	return syncDir(string(d), own)
+	return durable.SyncDirs(string(d), own)
 }
 
 // Renew removes the log of an epoch, for a node that is sure by other means what
@@ -256,39 +258,16 @@ func (d Dir) PutResumption(raw []byte) error {
 	if err := os.MkdirAll(string(d), 0o700); err != nil {
 		return fmt.Errorf("write resumption: %w", err)
 	}
-	path := filepath.Join(string(d), resumeFile)
-	f, err := os.OpenFile(path+".new", os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
-	if err != nil {
+	if err := durable.WriteBytes(filepath.Join(string(d), resumeFile), 0o600, raw); err != nil {
 		return fmt.Errorf("write resumption: %w", err)
 	}
-	_, err = f.Write(raw)
-	if err = errors.Join(err, f.Sync(), f.Close()); err == nil {
-		err = os.Rename(path+".new", path)
-	}
-	if err != nil {
-		return fmt.Errorf("write resumption: %w", err)
-	}
-	return syncDir(string(d))
+	return nil
 }
 
 // Resumed puts the resumption aside: it counts once.
 func (d Dir) Resumed() error {
-	if err := os.Rename(filepath.Join(string(d), resumeFile), filepath.Join(string(d), resumedFile)); err != nil {
+	if err := durable.Rename(filepath.Join(string(d), resumeFile), filepath.Join(string(d), resumedFile)); err != nil {
 		return fmt.Errorf("put resumption aside: %w", err)
-	}
-	return syncDir(string(d))
-}
-
-func syncDir(dirs ...string) error {
-	for _, dir := range dirs {
-		d, err := os.Open(dir)
-		if err != nil {
-			return fmt.Errorf("sync folder: %w", err)
-		}
-		err = errors.Join(d.Sync(), d.Close())
-		if err != nil {
-			return fmt.Errorf("sync folder: %w", err)
-		}
 	}
 	return nil
 }

@@ -6,12 +6,12 @@ import (
 	"io"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"fairwatt/model/nnet"
+	"fairwatt/proto/durable"
 	"fairwatt/proto/strictyaml"
 )
 
@@ -62,7 +62,7 @@ give the same bytes; on amd64 those of the shipped weights.`,
 			if _, err := nnet.ParseWeights(b); err != nil {
 				return fmt.Errorf("trained weights do not load: %w", err)
 			}
-			if err := writeFile(out, b); err != nil {
+			if err := durable.WriteBytes(out, 0o644, b); err != nil {
 				return fmt.Errorf("write weights: %w", err)
 			}
 			log.Info("weights written", "file", out, "bytes", len(b), "seconds", int(time.Since(start).Seconds()))
@@ -91,20 +91,6 @@ func readConfig(path string) (nnet.Config, error) {
 		return cfg, fmt.Errorf("configuration %s: %w", path, err)
 	}
 	return cfg, nil
-}
-
-// writeFile replaces path in one step: after an interruption the old weights are
-// whole.
-func writeFile(path string, b []byte) error {
-	tmp, err := os.CreateTemp(filepath.Dir(path), ".weights-*")
-	if err != nil {
-		return err
-	}
-	_, err = tmp.Write(b)
-	if err = errors.Join(err, tmp.Chmod(0o644), tmp.Sync(), tmp.Close()); err != nil {
-		return errors.Join(err, os.Remove(tmp.Name()))
-	}
-	return os.Rename(tmp.Name(), path)
 }
 
 // isTerminal says whether w is a terminal, with a person before it.
