@@ -456,6 +456,7 @@ func (d *DA) pulse(ctx context.Context) error {
 				d.log.Warn("the page's history is not kept", "err", err)
 			}
 			d.warnOfEnd()
+			d.reports.look(d)
 			if err := d.tick(ctx); err != nil {
 				d.log.Warn("no tick", "err", err)
 			}

@@ -11,8 +11,13 @@ import (
 // listAgain is how long after a failed publication of the list it is tried again.
 const listAgain = 5 * time.Second
 
-// listMoved wakes who publishes the list when a block has changed it.
+// listMoved wakes who publishes the list when a block has changed it, or other members or
+// keys vote behind it: what is retained then counts for readers no more.
 func (d *DA) listMoved(st *ledger.Staged) {
+	if _, turned := st.Turn(); turned {
+		d.wakeList()
+		return
+	}
 	for _, s := range st.Steps() {
 		if s.Kind == ledger.StepListed || s.Kind == ledger.StepBack {
 			d.wakeList()

@@ -95,7 +95,7 @@ func TestListIsTold(t *testing.T) {
 	if err := late.Open(); err != nil {
 		t.Fatal(err)
 	}
-	l, err := ledger.OpenList(c.Genesis, kept)
+	l, err := ledger.OpenList(c.State.Members(), kept)
 	if err != nil || l.Version != 1 || len(l.Listed) != 1 || l.Listed[0].ID != "seller-1" || l.Listed[0].Reason != "no start in time" {
 		t.Errorf("%+v, %v", l, err)
 	}
@@ -120,5 +120,21 @@ func TestListIsNotToldForNothing(t *testing.T) {
 	}
 	if d.listMoved(st); len(d.listed) != 1 {
 		t.Error("the way back is not told")
+	}
+	// Behind a change of the members the list is signed by those who vote then.
+	<-d.listed
+	sealed, err := c.Seal("da-2", c.Rekey("da-2", "da-2-2"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	records := [][]byte{sealed}
+	for turned := false; !turned; records = nil {
+		if st, err = c.Advance(records...); err != nil {
+			t.Fatal(err)
+		}
+		_, turned = st.Turn()
+		if d.listMoved(st); len(d.listed) == 1 != turned {
+			t.Errorf("block %d changes the members: %v, told: %v", c.State.Height(), turned, len(d.listed) == 1)
+		}
 	}
 }

@@ -36,6 +36,11 @@ func (r *reports) added(d *DA, st *ledger.Staged) {
 	if d.deps.Genesis.Params.Trust != ledger.TrustByReports || !d.isMember() {
 		return
 	}
+	r.book(d, st)
+	r.look(d)
+}
+
+func (r *reports) book(d *DA, st *ledger.Staged) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for i, c := range st.Records() {
@@ -46,11 +51,18 @@ func (r *reports) added(d *DA, st *ledger.Staged) {
 				r.news = false
 			}
 			r.epoch, r.seen = 0, nil
-		case c.Record.GetReport() == nil:
+		case c.Record.GetReport() == nil && c.Record.GetTick() == nil: // those end epochs by themselves
 			r.news = true
 		}
 	}
-	if r.due(d.state) {
+}
+
+// look wakes who files reports when one is due. Where there are few blocks, the time
+// makes it so and no block comes to tell.
+func (r *reports) look(d *DA) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.due(d.state, d.app.now().UnixMilli()) {
 		select {
 		case r.wake <- struct{}{}:
 		default:
@@ -61,9 +73,8 @@ func (r *reports) added(d *DA, st *ledger.Staged) {
 // due is true from the middle of an epoch on, once in each: then what is reported
 // counts at the epoch's end. A report whose counter another record has used is made
 // again.
-func (r *reports) due(s *ledger.State) bool {
-	past := s.Height() + 1 - s.EpochFirstHeight() // blocks of the epoch
-	return r.news && past >= s.Genesis().Params.EpochBlocks/2 && (r.epoch != s.Epoch() || r.counter <= s.LastCounter(r.self))
+func (r *reports) due(s *ledger.State, nowMs int64) bool {
+	return r.news && s.HalfOver(nowMs) && (r.epoch != s.Epoch() || r.counter <= s.LastCounter(r.self))
 }
 
 // report files reports when they are due, until the context ends.

@@ -132,6 +132,7 @@ func DecodeHeader(encoded []byte) (header *fairwattpb.BlockHeader, headerHash [3
 // A Staged is a block that was built or verified on a state and can be
 // committed to it. It is never changed.
 type Staged struct {
+	genesis    *Genesis
 	base       [32]byte // header hash of the state it was staged on
 	block      []byte
 	header     *fairwattpb.BlockHeader
@@ -149,6 +150,9 @@ type Staged struct {
 	reseats    bool
 	roster     *roster // behind the block
 }
+
+// Genesis returns the genesis of the block's chain; it must not be changed.
+func (st *Staged) Genesis() *Genesis { return st.genesis }
 
 // Block returns the canonical bytes of the block.
 func (st *Staged) Block() []byte { return st.block }

@@ -71,7 +71,7 @@ func (s *State) Build(h HeaderFields, records [][]byte, opts ...Option) (*Staged
 	checked, refusals := s.checkAll(records, opts)
 	x := s.newExecution(h.TimeMs)
 	x.sweep()
-	st := &Staged{base: s.headerHash, header: header}
+	st := &Staged{genesis: s.genesis, base: s.headerHash, header: header}
 	var dropped []Dropped
 	var sealed [][]byte
 	for i, c := range checked {
@@ -176,7 +176,7 @@ func (s *State) verify(d *decoded, opts []Option) (*Staged, error) {
 	checked, refusals := s.checkAll(records, opts)
 	x := s.newExecution(header.TimeMs)
 	x.sweep()
-	st := &Staged{base: s.headerHash, block: d.block, headerHash: d.hash, records: checked}
+	st := &Staged{genesis: s.genesis, base: s.headerHash, block: d.block, headerHash: d.hash, records: checked}
 	for i, c := range checked {
 		refusal := refusals[i]
 		if refusal == nil {
@@ -318,6 +318,7 @@ func (s *State) endEpoch(x *execution, st *Staged) {
 	nextOrder(&x.meta, h.View, x.nextSequence(st.roster), st.roster)
 	x.meta.Epoch++
 	x.meta.EpochFirst = h.Height + 1
+	x.nextSpan()
 	if next := st.roster.members; !next.Same(s.roster.members) {
 		hash := next.Hash()
 		h.NextMembers = hash[:]

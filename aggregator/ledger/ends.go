@@ -55,6 +55,8 @@ func (x *execution) sweep() {
 			x.caseOver(id, deadlineMs)
 		case dueDeposit:
 			x.lapse(id, deadlineMs)
+		case dueEpoch:
+			x.endsEpoch = true
 		case dueWithdrawal:
 			x.comesBack(id, deadlineMs)
 		}

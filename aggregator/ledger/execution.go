@@ -24,7 +24,7 @@ type execution struct {
 	swept   int   // deadlines that the sweep has ended
 	dueMs   int64 // the deadline that the sweep is at; 0 outside it
 	record  *Checked
-	// endsEpoch: a record makes this block the last of its epoch.
+	// endsEpoch: a record, or the time, makes this block the last of its epoch.
 	endsEpoch bool
 	// newKeys: a signer has another key, or is one no more, from the next block on.
 	newKeys bool

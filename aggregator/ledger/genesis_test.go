@@ -71,6 +71,8 @@ var genesisRules = []struct {
 	{func(g genesis) { g.OverheadUs[2][1] = math.MaxInt32 + 1 }, "overhead_us[2][1]: "},
 	{func(g genesis) { g.OverheadUs[2][2] = 1 }, "overhead_us[2][2]: 1"},
 
+	{func(g genesis) { g.Params.EpochMs = 59_999 }, "params: epoch_ms: 59999"},
+	{func(g genesis) { g.Params.EpochMs = 60_000 }, ""},
 	{func(g genesis) { g.Params = g.Params.WithExcuses("luck") }, `params: excuses: "luck"`},
 	{func(g genesis) { g.Params = g.Params.WithExcuses(ledger.ExcusesByHolds) }, `params: excuses: "quota_of_holds", want none with credit "paper"`},
 	{func(g genesis) { g.Params = g.Params.WithExcuses(ledger.ExcusesWitnessed) }, `params: excuses: "witnessed" needs credit "robust", not "paper"`},
@@ -78,6 +80,7 @@ var genesisRules = []struct {
 	{func(g genesis) { ledgertest.Robust(g); g.Params = g.Params.WithExcuses(ledger.ExcusesByHolds) }, ""},
 	{func(g genesis) { ledgertest.Robust(g); g.Params.WitnessMs = 1 }, `params: excuses: "", and numbers`},
 	{func(g genesis) { ledgertest.Robust(g); g.Params.ExcusedE4 = 1 }, `params: excuses: "", and numbers`},
+	{func(g genesis) { ledgertest.Robust(g); g.Params.WitnessActive = true }, `params: excuses: "", and numbers`},
 	{func(g genesis) {
 		ledgertest.Witnessed(g)
 		g.Params = g.Params.WithCredit(ledger.CreditPaper)
@@ -157,11 +160,12 @@ func TestParamsHaveLimits(t *testing.T) {
 		"fine_e4": {0, 2_500}, "list_below_e6": {0, 1_000_000}, "list_ms": {1, year}, "verdict_ms": {1, year},
 		"token_ms": {15_000, year}, "keep_ms": {0, 120_000}, // from keep_ms on, and up to token_ms
 		"min_lot_wh": {1, ledger.MaxEnergyWh}, "max_sweep": {1, 100_000}, "max_requests": {1, 100_000},
+		"epoch_ms":   {0, year},
 		"witness_ms": {1, 24 * 3_600_000}, "excused_e4": {0, 10_000},
 	}
 	for _, field := range reflect.VisibleFields(reflect.TypeFor[ledger.Params]()) {
 		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
-		if name == "tree" || name == "settlement" || name == "credit" || name == "trust" || name == "answers" || name == "possession" || name == "excuses" || field.Anonymous {
+		if name == "tree" || name == "settlement" || name == "credit" || name == "trust" || name == "answers" || name == "possession" || name == "excuses" || name == "witness_active" || field.Anonymous {
 			continue
 		}
 		l, ok := limits[name]

@@ -2,12 +2,12 @@ package ledger
 
 import (
 	"crypto"
-	"crypto/ed25519"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 
+	"fairwatt/proto/members"
 	"fairwatt/proto/seal"
 )
 
@@ -59,20 +59,15 @@ func (s *State) SealList(da string, key crypto.Signer) ([]byte, uint64, error) {
 // ErrList is what [OpenList] returns, wrapped, when too few aggregators say the same.
 var ErrList = errors.New("list: not enough data aggregators say the same")
 
-// OpenList returns the newest list that f+1 data aggregators of a genesis have signed in
-// the same words: at least one of them is honest. What is no signed list of this chain
-// counts for nothing.
-func OpenList(g *Genesis, sealed [][]byte) (*PublicList, error) {
-	voters, err := g.Keys()
-	if err != nil {
-		return nil, err
-	}
-	chain := g.ChainID()
-	keys := func(id string) (k ed25519.PublicKey, ok bool) { k, ok = voters[id]; return k, ok }
+// OpenList returns the newest list that f+1 of the members have signed in the same words:
+// at least one of them is honest. The members are those who vote now: the genesis' own
+// ([Genesis.FirstMembers]), followed over every change ([members.Set.Follow]). What is no signed list of this chain counts for nothing.
+func OpenList(voters *members.Set, sealed [][]byte) (*PublicList, error) {
+	chain := voters.Chain()
 	said := make(map[string]map[string]bool) // payload: who says so
 	var newest *PublicList
 	for _, b := range sealed {
-		signer, payload, err := seal.Open(b, seal.DomainList, chain, keys)
+		signer, payload, err := seal.Open(b, seal.DomainList, chain, voters.Key)
 		if err != nil {
 			continue
 		}
@@ -80,7 +75,7 @@ func OpenList(g *Genesis, sealed [][]byte) (*PublicList, error) {
 			said[string(payload)] = make(map[string]bool)
 		}
 		said[string(payload)][signer] = true
-		if len(said[string(payload)]) <= g.Faulty() {
+		if len(said[string(payload)]) <= voters.Faulty() {
 			continue
 		}
 		l := &PublicList{}
@@ -92,7 +87,7 @@ func OpenList(g *Genesis, sealed [][]byte) (*PublicList, error) {
 		}
 	}
 	if newest == nil {
-		return nil, fmt.Errorf("%w: %d messages, %d are needed", ErrList, len(sealed), g.Faulty()+1)
+		return nil, fmt.Errorf("%w: %d messages, %d are needed", ErrList, len(sealed), voters.Faulty()+1)
 	}
 	return newest, nil
 }

@@ -28,12 +28,18 @@ const (
 	MaxQuotes = 64
 )
 
+// minEpochMs is the shortest epoch by time: a minute.
+const minEpochMs = 60_000
+
 // Params are the rules of one chain that are numbers, and how its trees are
 // built. They stand in the genesis and never change. Durations are in milliseconds of block time.
 type Params struct {
 	// EpochBlocks is E: an epoch ends, and the next tree is built, after so
 	// many blocks.
 	EpochBlocks uint64 `json:"epoch_blocks"`
+	// EpochMs ends an epoch of fewer blocks so long after it began; 0 for never, as on
+	// chains that were made before there was a choice.
+	EpochMs int64 `json:"epoch_ms,omitempty"`
 	// SkewMs is how far a block's time may be from a voter's own clock
 	// ([CheckSkew]).
 	SkewMs int64 `json:"skew_ms"`
@@ -130,6 +136,8 @@ type Params struct {
 	Excuses   string `json:"excuses,omitempty"`
 	WitnessMs int64  `json:"witness_ms,omitempty"`
 	ExcusedE4 int64  `json:"excused_e4,omitempty"`
+	// WitnessActive: who is suspended or revoked bears no one out from then on, whatever it saw before.
+	WitnessActive bool `json:"witness_active,omitempty"`
 }
 
 // What trust, links and overheads are.
@@ -269,6 +277,7 @@ func (p *Params) validateSettlement(year int64) error {
 		{"min_lot_wh", p.MinLotWh, 1, MaxEnergyWh},
 		{"max_sweep", p.MaxSweep, 1, 100_000},
 		{"max_requests", p.MaxRequests, 1, 100_000},
+		{"epoch_ms", p.EpochMs, 0, year}, // who leads asks for the block by a tick, which the first rules do not know
 	} {
 		if first {
 			c.low, c.up = 0, 0
@@ -276,6 +285,9 @@ func (p *Params) validateSettlement(year int64) error {
 		if c.value < c.low || c.value > c.up {
 			return fmt.Errorf("%s: %d, want %d to %d with settlement %q", c.name, c.value, c.low, c.up, p.Settlement)
 		}
+	}
+	if p.EpochMs > 0 && p.EpochMs < minEpochMs {
+		return fmt.Errorf("epoch_ms: %d, want 0 for never, or %d or more", p.EpochMs, minEpochMs)
 	}
 	return nil
 }

@@ -10,7 +10,7 @@ import (
 	"fairwatt/proto/fairwattpb"
 )
 
-// NextDeadline returns when the next status, offer or request ends by time; 0 for
+// NextDeadline returns when the next status, offer, request or epoch ends by time; 0 for
 // never.
 func (s *State) NextDeadline() int64 {
 	s.mu.Lock()
@@ -47,7 +47,7 @@ func (s *State) TimeMs() int64 { return s.now().TimeMs }
 func (s *State) Epoch() uint64 { return s.now().Epoch }
 
 // EpochFirstHeight and EpochLastHeight return the heights at which the epoch of
-// the next block begins and, unless a rejoin ends it before, ends.
+// the next block begins and, unless a rejoin or the time ends it before, ends.
 func (s *State) EpochFirstHeight() uint64 { return s.now().EpochFirst }
 
 // EpochLastHeight: see [State.EpochFirstHeight].

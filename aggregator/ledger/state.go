@@ -84,7 +84,7 @@ func NewState(g *Genesis) (*State, error) {
 		}
 		add(p)
 	}
-	entries = append(entries, g.meterEntries()...)
+	entries = append(append(entries, g.meterEntries()...), g.firstSpan()...)
 	if err := s.load(entries); err != nil {
 		return nil, err
 	}

@@ -50,6 +50,7 @@ const (
 	keyCentres     = "centres"      // ids of the centres, once they are others than the genesis'
 	keyChange      = "change/"      // data aggregator or centre: what waits for more centres
 	keyTurn        = "turn/"        // 8 bytes of a height: the members that vote behind it
+	keyEpochEnds   = "epoch_ends"   // 8 bytes of time, big endian: when this epoch ends by time
 	keyDeadline    = "deadline/"    // 8 bytes of time, big endian, then what is due
 )
 
@@ -61,6 +62,7 @@ const (
 	dueListing = 'l'
 	dueBond    = 'b'
 	dueCase    = 'c'
+	dueEpoch   = 'e' // its number
 
 	dueDeposit    = 'd' // its reference
 	dueWithdrawal = 'w' // member/withdrawal id

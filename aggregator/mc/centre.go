@@ -107,7 +107,8 @@ type asked struct {
 // then is it known which counters are free.
 type placing struct {
 	body *fairwattpb.Record
-	as   *signer // nil: the centre itself
+	as   *signer                   // nil: the centre itself
+	only func(*ledger.State) error // nil: whatever the chain says
 	done chan<- error
 }
 
@@ -398,6 +399,11 @@ func (c *Centre) enqueue(body *fairwattpb.Record, request *requestKey, done chan
 // begin puts a record on its way. Someone else's is counted from the newest of theirs
 // on the chain. The caller holds mu.
 func (c *Centre) begin(p placing) error {
+	if p.only != nil {
+		if err := p.only(c.state); err != nil {
+			return err
+		}
+	}
 	if p.as == nil {
 		return c.enqueue(p.body, nil, p.done)
 	}
@@ -499,11 +505,16 @@ func (c *Centre) place(ctx context.Context, body *fairwattpb.Record) error {
 }
 
 func (c *Centre) placeAs(ctx context.Context, body *fairwattpb.Record, as *signer) error {
+	return c.placeIf(ctx, body, as, nil)
+}
+
+// placeIf places a record unless the chain's end, when it is reached, says no.
+func (c *Centre) placeIf(ctx context.Context, body *fairwattpb.Record, as *signer, only func(*ledger.State) error) error {
 	done := make(chan error, 1)
 	c.mu.Lock()
 	full := len(c.placing) >= maxPending
 	if !full {
-		c.placing = append(c.placing, placing{body, as, done})
+		c.placing = append(c.placing, placing{body, as, only, done})
 	}
 	c.mu.Unlock()
 	if full {

@@ -21,9 +21,14 @@
 // Bucket "meta" holds "version", "chain" (32 bytes), "height" (8 bytes, big
 // endian) and "header" (hash of the newest header). Bucket "blocks" maps a
 // height (8 bytes, big endian) to an encoded CertifiedBlock, with the header's
-// SHA-256 in front. Bucket "state" holds those entries of the state that
-// blocks have set; the genesis gives the others. State is redundant: it could be computed from the blocks,
-// but a restart would then take as long as the chain.
+// SHA-256 in front. Bucket "state" holds the entries of the state. State is redundant: it
+// could be computed from the blocks, but a restart would then take as long as the chain.
+//
+// Where "whole" stands in "meta" these are all entries. In older files they are those that
+// blocks have set, and the genesis gives the others: there what a block removed of the
+// genesis came back, and the file was taken for a damaged one. The next block that is
+// appended makes such a file whole. To keep what was removed beside the genesis was
+// refused: most of what blocks remove the genesis never had.
 //
 // A chain may begin above block 1: it was begun with a snapshot ([Store.Begin]), or its
 // old blocks were pruned ([Store.Prune]). Then "first" in "meta" is the height of the

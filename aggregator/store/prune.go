@@ -131,7 +131,7 @@ func (s *Store) Begin(st *Start) error {
 		meta := tx.Bucket(bucketMeta)
 		return errors.Join(
 			tx.Bucket(bucketBlocks).Put(heightKey(height), append(hash[:], encoded...)),
-			meta.Put(metaHeight, heightKey(height)), meta.Put(metaHeader, hash[:]), meta.Put(metaFirst, heightKey(height)),
+			meta.Put(metaHeight, heightKey(height)), meta.Put(metaHeader, hash[:]), meta.Put(metaFirst, heightKey(height)), meta.Put(metaWhole, []byte{1}),
 		)
 	})
 	if err != nil {

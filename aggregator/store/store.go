@@ -38,6 +38,7 @@ var (
 	metaChain   = []byte("chain")
 	metaHeight  = []byte("height")
 	metaHeader  = []byte("header")
+	metaWhole   = []byte("whole")
 )
 
 // A Store is an open chain file. Its methods may be called from several
@@ -237,6 +238,9 @@ func (s *Store) Append(st *ledger.Staged, cb *fairwattpb.CertifiedBlock) error {
 			return err
 		}
 		state := tx.Bucket(bucketState)
+		if err := makeWhole(tx, st.Genesis()); err != nil {
+			return err
+		}
 		for _, c := range st.Changes() {
 			if c.Delete {
 				err = state.Delete(c.Key)
@@ -255,6 +259,29 @@ func (s *Store) Append(st *ledger.Staged, cb *fairwattpb.CertifiedBlock) error {
 	}
 	s.height.Store(max(s.height.Load(), height))
 	return nil
+}
+
+// makeWhole puts those entries of the genesis into the file that no block has set. From
+// then on what a block removes stays away: laid under the file's entries at each start,
+// an entry of the genesis would come back.
+func makeWhole(tx *bbolt.Tx, g *ledger.Genesis) error {
+	meta, state := tx.Bucket(bucketMeta), tx.Bucket(bucketState)
+	if meta.Get(metaWhole) != nil {
+		return nil
+	}
+	base, err := ledger.NewState(g)
+	if err != nil {
+		return err
+	}
+	for _, e := range base.Entries() {
+		if state.Get(e.Key) != nil {
+			continue
+		}
+		if err := state.Put(e.Key, e.Value); err != nil {
+			return fmt.Errorf("state key %q: %w", e.Key, err)
+		}
+	}
+	return meta.Put(metaWhole, []byte{1})
 }
 
 // Block returns the certified block of a height.
@@ -336,12 +363,15 @@ func (s *Store) LoadState(g *ledger.Genesis) (*ledger.State, error) {
 			changed[string(k)] = true
 			return nil
 		})
+		if err != nil || tx.Bucket(bucketMeta).Get(metaWhole) != nil {
+			return err
+		}
 		for _, e := range base.Entries() {
 			if !changed[string(e.Key)] {
 				entries = append(entries, e)
 			}
 		}
-		return err
+		return nil
 	})
 	if err != nil {
 		return nil, fmt.Errorf("load state of %s: %w", s.path, err)

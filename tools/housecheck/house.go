@@ -101,10 +101,12 @@ var fairwatt = house{
 
 		"aggregator/wct":               {floor: ground, side: aggregates, pure: true},
 		"aggregator/ledger":            {floor: ground, side: aggregates, pure: true},
+		"aggregator/ledger/slot":       {floor: ground, side: aggregates, pure: true},
 		"aggregator/ledger/ledgertest": {floor: ground, side: aggregates, tests: true},
 		"aggregator/consensus/book":    {floor: ground, side: aggregates, pure: true},
 		"aggregator/consensus/guard":   {floor: ground, side: aggregates, pure: true},
 		"aggregator/reconcile":         {floor: ground, side: aggregates, pure: true},
+		"aggregator/sharing":           {floor: ground, side: aggregates, pure: true},
 		"aggregator/wct/experiment":    {floor: edges, side: aggregates},
 		"aggregator/consensus":         {floor: edges, side: aggregates},
 		"aggregator/snapshot":          {floor: edges, side: aggregates},

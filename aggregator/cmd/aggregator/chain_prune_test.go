@@ -18,8 +18,9 @@ import (
 
 // TestChainPrune: old blocks go into archives that verify together with the rest, joined
 // by hash; what needs them says so; what needs the members alone does not.
-func TestChainPrune(t *testing.T) {
-	dir := changedChain(t) // epochs end with the blocks 3, 7, 11, 15 and 19
+func TestChainPrune(t *testing.T) { byBlocksAndByTime(t, chainPrune) }
+
+func chainPrune(t *testing.T, dir string) {
 	genesis := filepath.Join(dir, genesisFile)
 	var ids []string
 	if err := withChainRecords(t, dir, func(id string) { ids = append(ids, id) }); err != nil {

@@ -16,12 +16,12 @@ func marketCommand() *cobra.Command {
 
 why, statement and reconcile replay and verify a chain, from an export or a data aggregator's
 folder, and say what they found with height and record. verdict and grant are the
-arbiters'.`,
+arbiters'. compare asks no chain: it says what other ways of dividing energy would bring.`,
 		Example: "  aggregator market why --export chain.jsonl --user pv-1",
 		Args:    noArgs,
 		RunE:    helpOnly,
 	}
-	cmd.AddCommand(marketWhyCommand(), marketStatementCommand(), marketReconcileCommand(), marketCasesCommand(), marketVerdictCommand(), marketGrantCommand(), marketApproveCommand(), marketKeyCommand())
+	cmd.AddCommand(marketWhyCommand(), marketStatementCommand(), marketReconcileCommand(), marketCompareCommand(), marketCasesCommand(), marketVerdictCommand(), marketGrantCommand(), marketApproveCommand(), marketKeyCommand())
 	return cmd
 }
 

@@ -11,11 +11,6 @@ import (
 	"testing"
 )
 
-const (
-	reconcileBegin = "<!-- begin reconcile -->\n"
-	reconcileEnd   = "<!-- end reconcile -->\n"
-)
-
 // valuesOf is a file of the operator for marketChain, whose trades are in December 2023: what
 // flowed of them is in two quarters of an hour.
 func valuesOf(t *testing.T, kept, disputed string) string {
@@ -52,7 +47,7 @@ func TestMarketReconcile(t *testing.T) {
 	if err == nil || err.Error() != "1 of 2 metering points differ" {
 		t.Errorf("%v", err)
 	}
-	quote(t, out)
+	quote(t, "reconcile", out)
 
 	text, err := runMarket(reconcileArgs(export, values, "--json")...)
 	var r reconciliation
@@ -91,17 +86,18 @@ func TestMarketReconcile(t *testing.T) {
 
 // quote holds what a command prints against what docs/market.md shows of it
 // (FAIRWATT_UPDATE=1 writes it).
-func quote(t *testing.T, out string) {
+func quote(t *testing.T, name, out string) {
 	t.Helper()
+	begin, end := "<!-- begin "+name+" -->\n", "<!-- end "+name+" -->\n"
 	const file = "../../../docs/market.md"
 	b, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
-	before, rest, begins := strings.Cut(string(b), reconcileBegin)
-	shown, behind, ends := strings.Cut(rest, reconcileEnd)
+	before, rest, begins := strings.Cut(string(b), begin)
+	shown, behind, ends := strings.Cut(rest, end)
 	if !begins || !ends {
-		t.Fatal("docs/market.md has no place for what reconcile prints")
+		t.Fatal("docs/market.md has no place for what " + name + " prints")
 	}
 	var want strings.Builder
 	want.WriteString("\n")
@@ -113,10 +109,10 @@ func quote(t *testing.T, out string) {
 		return
 	}
 	if os.Getenv("FAIRWATT_UPDATE") == "" {
-		t.Errorf("docs/market.md does not show what reconcile prints (FAIRWATT_UPDATE=1 writes it):\n%s", out)
+		t.Errorf("docs/market.md does not show what %s prints (FAIRWATT_UPDATE=1 writes it):\n%s", name, out)
 		return
 	}
-	if err := os.WriteFile(file, []byte(before+reconcileBegin+want.String()+reconcileEnd+behind), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte(before+begin+want.String()+end+behind), 0o600); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -44,6 +44,7 @@ func mcInitCommand() *cobra.Command {
 	var dir, name, host, overheads, tree, settlement, credit, answers, excuses, state, broker string
 	var arbiters, auditors []string
 	var loss float64
+	var epoch time.Duration
 	var das, port int
 	var brokerHosts []string
 	var asJSON, possession bool
@@ -67,25 +68,20 @@ hash of genesis.json: give that file to everyone who is to check the chain.`,
 			if das < 4 || das > ledger.MaxDAs {
 				return usagef("--das %d: 4 to %d; four are needed to bear one that fails", das, ledger.MaxDAs)
 			}
-			credit, answers = paperRules(cmd, settlement, credit, answers)
+			credit, answers, excuses = paperRules(cmd, settlement, credit, answers, excuses)
 			params, err := initParams(tree, settlement, credit, answers, excuses, loss, possession)
 			if err != nil {
 				return err
 			}
+			if params.EpochMs, err = epochMs(epoch); err != nil {
+				return err
+			}
 			options := mc.Options{Name: name, DAs: mc.DefaultDAs(das, host, port), Centre: "mc-1",
 				Params: &params, Broker: broker, BrokerHosts: brokerHosts, StateDir: state, Now: time.Now()}
-			if broker != mc.BrokerMosquitto && broker != mc.BrokerNATS {
-				return usagef("--broker %q: %s (one server) or %s (three that are one broker)", broker, mc.BrokerMosquitto, mc.BrokerNATS)
+			if err := checkPlaces(broker, state); err != nil {
+				return err
 			}
-			if state != "" && !filepath.IsAbs(state) {
-				return usagef("--state %q: an absolute path, such as /var/lib/fairwatt", state)
-			}
-			options.Arbiters = judges(arbiters)
-			if len(auditors) > 0 {
-				money := ledger.DefaultMoney()
-				money.Auditors = judges(auditors)
-				options.Money = &money
-			}
+			options.Arbiters, options.Money = judges(arbiters), moneyUnder(auditors)
 			if overheads != "" {
 				if options.OverheadUs, err = readOverheads(overheads, das); err != nil {
 					return err
@@ -109,28 +105,53 @@ hash of genesis.json: give that file to everyone who is to check the chain.`,
 	f.StringVar(&state, "state", "", "folder in which the machines keep what their programs write, such as /var/lib/fairwatt for the packages; empty: next to each configuration")
 	f.StringVar(&overheads, "overheads", "", "file with the measured overheads between the aggregators: a JSON list of rows, microseconds from row to column")
 	f.StringVar(&tree, "tree", string(wct.OCT), "tree that blocks go down: oct (aware of the overheads) or wct (the paper's)")
+	f.DurationVar(&epoch, "epoch-time", 24*time.Hour, "how long an epoch of few blocks lasts: then reports count, the tree is built anew, and who waits joins; 0 to end epochs by blocks alone")
 	f.StringVar(&settlement, "settlement", ledger.SettleByMeters, "what decides what is paid: meters (both meters and the gate) or paper (the paper's: the buyer's word)")
 	f.StringVar(&credit, "credit", ledger.CreditRobust, "what makes credit: robust (bonds, fines, verdicts) or paper (the paper's formula)")
 	f.StringVar(&answers, "answers", ledger.AnswersByLedger, "who finds the sellers that a buyer can choose from: centre, or ledger (every data aggregator finds the same)")
-	f.StringVar(&excuses, "excuses", "", "what excuses a gate that closed: quota_of_holds (the default), or witnessed (a neighbour, a warning, or a quota of energy)")
+	f.StringVar(&excuses, "excuses", ledger.ExcusesWitnessed, "what excuses a gate that closed, with --credit robust: witnessed (a neighbour, a warning, or a quota of energy), or quota_of_holds")
 	f.StringSliceVar(&arbiters, "arbiter", nil, "ID=KEY of an arbiter, who decides where meters differ; two decide together (repeatable)")
 	f.StringSliceVar(&auditors, "auditor", nil, "ID=KEY of an auditor, without whose approval no money comes in or goes out (repeatable; market key makes a key)")
-	f.BoolVar(&possession, "possession", false, "register only members whose keys show that their holders agree (mc register --enrolment)")
+	f.BoolVar(&possession, "possession", true, "register only members whose keys show that their holders agree (mc register --enrolment)")
 	f.Float64Var(&loss, "line-loss", 0, "what a line loses between the two meters of a trade, in per cent")
 	f.BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd
 }
 
+// checkPlaces tells whether files can be written for a broker and for where programs
+// keep theirs.
+func checkPlaces(broker, state string) error {
+	if broker != mc.BrokerMosquitto && broker != mc.BrokerNATS {
+		return usagef("--broker %q: %s (one server) or %s (three that are one broker)", broker, mc.BrokerMosquitto, mc.BrokerNATS)
+	}
+	if state != "" && !filepath.IsAbs(state) {
+		return usagef("--state %q: an absolute path, such as /var/lib/fairwatt", state)
+	}
+	return nil
+}
+
+// epochMs is the longest time of an epoch as the genesis has it.
+func epochMs(d time.Duration) (int64, error) {
+	if d != 0 && (d < time.Minute || d > 366*24*time.Hour) {
+		return 0, usagef("--epoch-time %s: 1m to 8784h (366 days), or 0 to end epochs by blocks alone", d)
+	}
+	return d.Milliseconds(), nil
+}
+
 // paperRules are the rules that go with a settlement where no other are asked for: the
-// paper's has no meters to fine by, and its centre answers.
-func paperRules(cmd *cobra.Command, settlement, credit, answers string) (string, string) {
+// paper's has no meters to fine by, its centre answers, and its credit has no excuses by
+// the Wh.
+func paperRules(cmd *cobra.Command, settlement, credit, answers, excuses string) (string, string, string) {
 	if settlement == ledger.SettleByPaper && !cmd.Flags().Changed("credit") {
 		credit = ledger.CreditPaper
 	}
 	if settlement == ledger.SettleByPaper && !cmd.Flags().Changed("answers") {
 		answers = ledger.AnswersByCentre
 	}
-	return credit, answers
+	if credit == ledger.CreditPaper && !cmd.Flags().Changed("excuses") {
+		excuses = ledger.ExcusesFirst
+	}
+	return credit, answers, excuses
 }
 
 // initParams are the rules of a new chain.
@@ -159,6 +180,16 @@ func initParams(tree, settlement, credit, answers, excuses string, lossPercent f
 		return params, usagef("--excuses %.60q: %s or %s, with --credit %s", excuses, ledger.ExcusesByHolds, ledger.ExcusesWitnessed, ledger.CreditRobust)
 	}
 	return params.WithExcuses(excuses), nil
+}
+
+// moneyUnder are the rules of money that auditors approve, nil without auditors.
+func moneyUnder(auditors []string) *ledger.Money {
+	if len(auditors) == 0 {
+		return nil
+	}
+	money := ledger.DefaultMoney()
+	money.Auditors = judges(auditors)
+	return &money
 }
 
 // judges reads arbiters or auditors, each an ID=KEY.
@@ -297,7 +328,7 @@ check prints it), for a reading that rises faster than --rated-w allows is refus
 
 --enrolment is what agent enroll --genesis has written on the device: id, roles, key and
 the hashes of a recovery key and a bank account, with the key's own word that it agrees.
-A chain that was started with mc init --possession takes no other registration.`,
+A chain takes no other registration, unless it was started with mc init --possession=false.`,
 		Example: `  aggregator mc register --config community/mc-1/mc.yaml --enrolment pv-1.json --site harbour --meter sold
   aggregator mc register --config community/mc-1/mc.yaml --id pv-1 --site harbour --role seller --meter sold --key ed25519:AAAA...=`,
 		Args: noArgs,

@@ -44,10 +44,28 @@ func TestInitSettlement(t *testing.T) {
 			t.Errorf("%v: answers %q, want %q", c.args, g.Params.Answers, want)
 		}
 	}
-	for flag, want := range map[string]bool{"--possession": true, "--possession=false": false} {
-		if g, err := run(flag); err != nil || g.Params.Possession != want {
-			t.Errorf("%s: %v", flag, err)
+	for _, c := range []struct {
+		args       string
+		possession bool
+		excuses    string
+	}{
+		{"", true, ledger.ExcusesWitnessed},
+		{"--possession=false", false, ledger.ExcusesWitnessed},
+		{"--excuses quota_of_holds", true, ledger.ExcusesByHolds},
+		{"--credit paper", true, ledger.ExcusesFirst},
+		{"--settlement paper", true, ledger.ExcusesFirst},
+	} {
+		if g, err := run(strings.Fields(c.args)...); err != nil || g.Params.Possession != c.possession || g.Params.Excuses != c.excuses || g.Params.WitnessActive != (c.excuses == ledger.ExcusesWitnessed) {
+			t.Errorf("%q: %v", c.args, err)
 		}
+	}
+	for text, want := range map[string]int64{"24h": 86_400_000, "0": 0, "1m": 60_000, "8784h": 366 * 86_400_000} {
+		if g, err := run("--epoch-time", text); err != nil || g.Params.EpochMs != want {
+			t.Errorf("--epoch-time %s: %v", text, err)
+		}
+	}
+	if g, err := run(); err != nil || g.Params.EpochMs != 86_400_000 {
+		t.Errorf("nothing said of the time of an epoch: %v", err)
 	}
 	g, err := run("--credit", "paper")
 	if err != nil || g.Params.Credit != ledger.CreditPaper {
@@ -63,7 +81,8 @@ func TestInitSettlement(t *testing.T) {
 	if g, err = run("--answers", "centre"); err != nil || g.Params.Answers != ledger.AnswersFirst {
 		t.Errorf("--answers centre: %v", err)
 	}
-	for _, c := range [][]string{{"--answers", "oracle"}, {"--answers", ""}, {"--answers", "ledger", "--settlement", "paper"}, {"--credit", "stars"}, {"--credit", ""}, {"--arbiter", "ada=" + key}, {"--arbiter", "ada"}} {
+	for _, c := range [][]string{{"--answers", "oracle"}, {"--answers", ""}, {"--answers", "ledger", "--settlement", "paper"}, {"--credit", "stars"}, {"--credit", ""}, {"--arbiter", "ada=" + key}, {"--arbiter", "ada"},
+		{"--epoch-time", "59999ms"}, {"--epoch-time", "-1h"}, {"--epoch-time", "8784h1ms"}} {
 		if _, err := run(c...); err == nil || !strings.Contains(err.Error(), strings.TrimPrefix(c[0], "--")) {
 			t.Errorf("%v: %v", c, err)
 		}

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -16,11 +17,23 @@ import (
 	"fairwatt/proto/seal"
 )
 
+// byBlocksAndByTime runs a test over a chain whose epochs end by blocks, and over one
+// whose epochs end at the same blocks by time.
+func byBlocksAndByTime(t *testing.T, test func(t *testing.T, dir string)) {
+	for name, byTime := range map[string]bool{"by blocks": false, "by time": true} {
+		t.Run(name, func(t *testing.T) { test(t, changedChain(t, byTime)) })
+	}
+}
+
 // changedChain is a chain on which a fifth aggregator joins, a key is changed and a
-// member leaves.
-func changedChain(t *testing.T) string {
+// member leaves. Its epochs end with the blocks 3, 7, 11, 15 and 19.
+func changedChain(t *testing.T, byTime bool) string {
+	const hour = 3_600_000
 	g := ledgertest.Genesis(4, 1, 1)
 	g.Params.EpochBlocks = 4
+	if byTime {
+		g.Params.EpochBlocks, g.Params.EpochMs = 1000, hour
+	}
 	steps := []func(c *ledgertest.Chain) (string, *fairwattpb.Record){
 		1: func(c *ledgertest.Chain) (string, *fairwattpb.Record) { return ledgertest.Centre, c.Admit("da-5") },
 		2: func(c *ledgertest.Chain) (string, *fairwattpb.Record) {
@@ -30,6 +43,12 @@ func changedChain(t *testing.T) string {
 		11: func(c *ledgertest.Chain) (string, *fairwattpb.Record) { return ledgertest.Centre, c.Retire("da-1") },
 	}
 	return dataDir(t, g, 20, func(c *ledgertest.Chain, i int) ([]byte, error) {
+		if ended := c.State.Height() > 3 && c.State.EpochFirstHeight() == c.State.Height()+1; ended != slices.Contains([]uint64{7, 11, 15, 19}, c.State.Height()) {
+			t.Errorf("block %d ends an epoch: %v", c.State.Height(), ended)
+		}
+		if byTime {
+			c.NowMs += hour / 4
+		}
 		if i < len(steps) && steps[i] != nil {
 			return c.Seal(steps[i](c))
 		}
@@ -49,8 +68,9 @@ func writeText(t *testing.T, text string) string {
 
 // TestChainVerifyLight: the members are followed from the genesis by the certificates
 // alone, and a line that is changed, left out or moved is told.
-func TestChainVerifyLight(t *testing.T) {
-	dir := changedChain(t)
+func TestChainVerifyLight(t *testing.T) { byBlocksAndByTime(t, verifyLight) }
+
+func verifyLight(t *testing.T, dir string) {
 	genesis := filepath.Join(dir, genesisFile)
 	export, err := runChain("export", "--data", dir, "--light")
 	if err != nil {
@@ -95,8 +115,9 @@ func TestChainVerifyLight(t *testing.T) {
 
 // TestProofBehindAChangeOfMembers: the proof carries the changes, and a genesis alone
 // is enough.
-func TestProofBehindAChangeOfMembers(t *testing.T) {
-	dir := changedChain(t)
+func TestProofBehindAChangeOfMembers(t *testing.T) { byBlocksAndByTime(t, proofBehindAChange) }
+
+func proofBehindAChange(t *testing.T, dir string) {
 	var ids []string
 	err := withChainRecords(t, dir, func(id string) { ids = append(ids, id) })
 	if err != nil {
