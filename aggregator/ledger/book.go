@@ -118,14 +118,14 @@ type page struct {
 	begun   bool
 	old     []line          // the book below, once it was looked at
 	touched map[string]*own // sellers whose lines in old count no more
-	late    []string        // of these, who was touched since the last look
+	late    []string        // of these, who was touched since the last look; some twice
 	fresh   []line          // their lines that count
 }
 
 // own is a seller's line on a page.
 type own struct {
 	line
-	listed, late bool
+	listed bool
 }
 
 // touch notes that an entry of this block may change a seller's line.
@@ -145,10 +145,7 @@ func (x *execution) touch(key string) {
 		o = &own{}
 		x.page.touched[seller] = o
 	}
-	if !o.late {
-		o.late = true
-		x.page.late = append(x.page.late, seller)
-	}
+	x.page.late = append(x.page.late, seller)
 }
 
 // turnPage brings the page up to what the block has done by now.
@@ -161,10 +158,10 @@ func (x *execution) turnPage() {
 	}
 	for _, seller := range p.late {
 		o := p.touched[seller]
-		if at, found := slices.BinarySearchFunc(p.fresh, o.line, line.compare); o.listed && found {
+		if o.listed {
+			at, _ := slices.BinarySearchFunc(p.fresh, o.line, line.compare)
 			p.fresh = slices.Delete(p.fresh, at, at+1)
 		}
-		o.late = false
 		if o.line, o.listed = x.lineFor(seller); o.listed {
 			at, _ := slices.BinarySearchFunc(p.fresh, o.line, line.compare)
 			p.fresh = slices.Insert(p.fresh, at, o.line)

@@ -26,7 +26,11 @@ func TestTheBookAnswersAsAllOffersDo(t *testing.T) {
 	most, trades := 0, 0
 	rapid.Check(t, func(rt *rapid.T) {
 		w := answering(t, rapid.SampledFrom([]func(*ledger.Genesis){fading, nil}).Draw(rt, "rules"))
-		n := 0
+		for i, price := range []int64{100_000, 200_000, 200_000} {
+			w.sells(fmt.Sprintf("seller-%d", i+1), 1000, price)
+		}
+		w.token("buyer-2", 500, 300_000)
+		n := 1 // of gate changes, too
 		for range rapid.IntRange(3, 8).Draw(rt, "blocks") {
 			var sealed [][]byte
 			for range rapid.IntRange(0, 5).Draw(rt, "records") {
