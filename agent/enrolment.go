@@ -41,7 +41,31 @@ func EnrollFor(dir string, chain *Chain, id string, roles []string, account stri
 		return nil, "", err
 	}
 	public = key.Public().(ed25519.PublicKey)
-	e := &wire.EnrolmentForm{ID: id, Roles: roles, PublicKey: seal.FormatKey(public)}
+	word, err = writeForm(path, key, chain, &wire.EnrolmentForm{ID: id, Roles: roles}, account, recovery)
+	return public, word, err
+}
+
+// RecoveryFile is the name of the form for another recovery word in an agent's directory.
+const RecoveryFile = "recovery.json"
+
+// NewRecovery draws another recovery word for a member, and writes the form by which a
+// centre has it count, signed with the key in the directory. Until the centre has done so
+// the word of before is the good one. The word stands nowhere else; a form of before is
+// written over, and its word is good for nothing.
+func NewRecovery(dir string, chain *Chain, id string, roles []string) (word string, err error) {
+	if KeyChanging(dir) {
+		return "", errors.New("a change of the key is under way: let it end first, since the form is signed with the key that the chain knows")
+	}
+	key, err := LoadKey(filepath.Join(dir, KeyFile))
+	if err != nil {
+		return "", err
+	}
+	return writeForm(filepath.Join(dir, RecoveryFile), key, chain, &wire.EnrolmentForm{ID: id, Roles: roles}, "", true)
+}
+
+// writeForm completes a form, signs it with its device's key and writes it.
+func writeForm(path string, key ed25519.PrivateKey, chain *Chain, e *wire.EnrolmentForm, account string, recovery bool) (word string, err error) {
+	e.PublicKey = seal.FormatKey(key.Public().(ed25519.PublicKey))
 	if account != "" {
 		hash := sha256.Sum256([]byte(account))
 		e.PayeeHash = hash[:]
@@ -49,27 +73,27 @@ func EnrollFor(dir string, chain *Chain, id string, roles []string, account stri
 	if recovery {
 		var entropy [wire.RecoveryEntropyBytes]byte
 		if _, err := rand.Read(entropy[:]); err != nil {
-			return nil, "", fmt.Errorf("draw a recovery word: %w", err)
+			return "", fmt.Errorf("draw a recovery word: %w", err)
 		}
 		word = wire.RecoveryWord(entropy)
 		recoveryKey, err := wire.RecoveryKey(word)
 		if err != nil {
-			return nil, "", err
+			return "", err
 		}
 		e.RecoveryHash = wire.RecoveryHash(recoveryKey.Public().(ed25519.PublicKey))
 	}
-	if e.Possession, err = wire.Possess(key, chain.ID, id, e.Statement()); err != nil {
-		return nil, "", err
+	if e.Possession, err = wire.Possess(key, chain.ID, e.ID, e.Statement()); err != nil {
+		return "", err
 	}
 	form, err := e.Marshal(chain.ID)
 	if err != nil {
-		return nil, "", err
+		return "", err
 	}
 	if _, err := wire.ParseEnrolment(form, chain.ID); err != nil {
-		return nil, "", err // roles that there are not
+		return "", err // roles that there are not
 	}
 	if err := os.WriteFile(path, form, 0o644); err != nil {
-		return nil, "", fmt.Errorf("write enrolment: %w", err)
+		return "", fmt.Errorf("write %s: %w", filepath.Base(path), err)
 	}
-	return public, word, nil
+	return word, nil
 }

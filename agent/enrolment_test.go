@@ -45,6 +45,27 @@ func TestEnrollFor(t *testing.T) {
 	if _, _, err := EnrollFor(dir, chain, "pv-1", []string{"seller"}, "", true); err == nil || !strings.Contains(err.Error(), "exists") {
 		t.Errorf("a second form: %v", err)
 	}
+	again, err := NewRecovery(dir, chain, "pv-1", []string{"seller", "buyer"})
+	if err != nil || again == word {
+		t.Fatalf("another word: %v", err)
+	}
+	if b, err = os.ReadFile(filepath.Join(dir, RecoveryFile)); err != nil {
+		t.Fatal(err)
+	}
+	key, err = wire.RecoveryKey(again)
+	if err != nil {
+		t.Fatal(err)
+	}
+	changed, err := wire.ParseEnrolment(b, chain.ID)
+	if err != nil || string(changed.PublicKey) != string(form.PublicKey) || string(wire.RecoveryHash(key.Public().(ed25519.PublicKey))) != string(changed.RecoveryHash) || strings.Contains(string(b), again) {
+		t.Errorf("the form for another word: %+v, %v", changed, err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, NextKeyFile), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := NewRecovery(dir, chain, "pv-1", []string{"seller"}); err == nil || !strings.Contains(err.Error(), "under way") {
+		t.Errorf("in the middle of a change of the key: %v", err)
+	}
 	for _, bad := range []struct {
 		id    string
 		roles []string

@@ -2,12 +2,15 @@ package aggregator_test
 
 import (
 	"context"
+	"errors"
 	"path/filepath"
 	"testing"
 	"time"
 
+	"fairwatt/aggregator/console"
 	"fairwatt/aggregator/ledger"
 	"fairwatt/aggregator/ledger/ledgertest"
+	"fairwatt/aggregator/mc"
 	"fairwatt/proto/fairwattpb"
 	"fairwatt/proto/wire"
 )
@@ -81,7 +84,13 @@ func TestKeysOfARunningChain(t *testing.T) {
 	applied(t, "a reinstated member", says("pv-9-2", 6, 3))
 	// A thief has used up the counters of the key; the owner has the paper.
 	applied(t, "a great counter", says("pv-9-2", 1<<64-1, 4))
-	must("register a recovery key", centre.ChangeMember(ctx, &fairwattpb.MemberChange{Id: "pv-9", RecoveryHash: ledgertest.RecoveryHash("pv-9")}))
+	// It asks for a recovery key by its key of now; whoever signs with another is not it.
+	for name, want := range map[string]error{"pv-9": mc.ErrAnotherKey, "pv-9-2": nil} {
+		form := &wire.EnrolmentForm{ID: "pv-9", Roles: []string{wire.RoleBuyer}, PublicKey: ledgertest.PublicKey(name), RecoveryHash: ledgertest.RecoveryHash("pv-9")}
+		if err := centre.ChangeRecovery(ctx, form); !errors.Is(err, want) {
+			t.Errorf("a recovery key by %s: %v, want %v", name, err, want)
+		}
+	}
 	must("recover", centre.Recover(ctx, "pv-9", "stolen", ledgertest.Key("recovery of pv-9")))
 	refusedWith(t, "a revoked member", wire.CodeRevoked, says("pv-9-2", 7, 5))
 	for what, err := range map[string]error{"reinstated": centre.Reinstate(ctx, "pv-9", ""), "revoked again": centre.Revoke(ctx, "pv-9", "")} {
@@ -90,7 +99,15 @@ func TestKeysOfARunningChain(t *testing.T) {
 		}
 	}
 	w.together()
-	if p, ok := w.da("da-1").State().Participant("pv-9"); !ok || p.Standing != ledger.Revoked || p.Reason != "stolen" || !p.Buyer {
+	p, ok := w.da("da-1").State().Participant("pv-9")
+	if !ok || p.Standing != ledger.Revoked || p.Reason != "stolen" || !p.Buyer {
 		t.Errorf("%+v", p)
+	}
+	shown, ok := w.da("da-1").Archive().Participant("pv-9")
+	if want := (console.Membership{Standing: "revoked", StandingHeight: p.StandingAt, StandingReason: "stolen", KeyHeight: p.KeyHeight}); !ok || shown.Membership != want || want.KeyHeight == 0 {
+		t.Errorf("the page says %+v, want %+v", shown, want)
+	}
+	if found, err := w.da("da-1").Archive().Search("pv-9"); err != nil || len(found) != 1 || found[0].Text != "revoked" {
+		t.Errorf("the search finds %+v, %v", found, err)
 	}
 }

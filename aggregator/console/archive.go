@@ -89,6 +89,16 @@ type Participant struct {
 	Simulated bool     `json:"simulated"`
 	Account   *Account `json:"account,omitempty"` // of sellers and buyers
 	Offer     *Offer   `json:"offer,omitempty"`
+	Membership
+}
+
+// A Membership is how a member stands: active, suspended or revoked, since which block
+// and why, and the block that changed its key. It is empty of others.
+type Membership struct {
+	Standing       string `json:"standing,omitempty"`
+	StandingHeight uint64 `json:"standing_height,omitempty"` // absent: from the beginning
+	StandingReason string `json:"standing_reason,omitempty"`
+	KeyHeight      uint64 `json:"key_height,omitempty"` // absent: it has the key that it was registered with
 }
 
 // An Account is a participant's money and standing.

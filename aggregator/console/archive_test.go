@@ -127,7 +127,7 @@ func (k kept) Participant(id string) (*Participant, bool) {
 	p := &Participant{ID: id, Site: "harbour", Roles: []string{"buyer"}, Simulated: true, Account: &Account{
 		WalletMicro: 24_125_000, BondMicro: 10_000_000, ExposureMicro: 4_000_000, LimitMicro: 20_000_000, CreditE6: 812_000, Kept: 41, Broken: 1,
 		Listed: true, ListedUntilMs: k.nowMs + 86400e3, FinesDueMicro: 250_000,
-	}}
+	}, Membership: Membership{Standing: "suspended", StandingHeight: 480, StandingReason: "its meter is looked at", KeyHeight: 301}}
 	if id == "pv-1" {
 		p.Roles, p.Offer = []string{"seller"}, &Offer{VolumeWh: 8000, PriceMicroPerKWh: 150_000, ExpiresMs: k.nowMs + 3600e3}
 	}

@@ -246,7 +246,7 @@ func TestEveryPage(t *testing.T) {
 			"home-1280":        {"power now", "4.52 kW", "gate open 77 % of the time known", "Cost most: Gusts are strong, closed for 2.5 h, 12.3 kWh not sold.", "gusts 7.2 m/s, 21 °C", "4 of 4", "2 of 2"},
 			"generator-1280":   {"Gate open, % of the time", "Power, kW", "Wind, m/s", "What each hazard has cost", "12.3", "Newest trades", "t-house-2-42"},
 			"trade-1280":       {"house-1 buys 2.5 kWh from pv-1", "Settled: the energy came and is paid", "pv-1 billed 2.491 kWh, 0.37", "refused: gate not open", "outcome not kept here", "proof", hostile},
-			"participant-1280": {"24.125", "It may not trade until ", "Owes in fines", "41 kept, 1 broken", "had money set aside: wallet −0.375, escrow +0.375"},
+			"participant-1280": {"24.125", "It may not trade until ", "Owes in fines", "41 kept, 1 broken", "It is suspended and takes part in nothing since block 480: its meter is looked at. It has changed its key, in block 301.", "had money set aside: wallet −0.375, escrow +0.375"},
 			"block-1280":       {"Made by da-3, signed by da-1, da-2, da-3", "kept a promise", "credit 0.812"},
 			"tree-1280":        {"A dot is a block", "da-3"},
 			"search-1280":      {"pv-1 at harbour", "t-house-1-41, settled"},
@@ -272,12 +272,14 @@ func TestPageOfOthers(t *testing.T) {
 		Tree:      Tree{Nodes: []Node{}, Edges: []Edge{}},
 		Agreement: Agreement{Members: 4, Quorum: 3, Reachable: 1, Stuck: "no block can come: 1 of 4 data aggregators can be reached, and 3 are needed"},
 		Counters:  Counters{Brokers: 1}}
+	out := real()
+	out.Generators[0].Membership = Membership{Standing: "suspended", StandingHeight: 7}
 	for name, c := range map[string]struct {
 		s    *Snapshot
 		need string
 		want []string
 	}{
-		"real": {real(), "svg.strip .power", []string{"1 of 4"}},
+		"real": {out, "svg.strip .power", []string{"1 of 4", "suspended"}},
 		"empty": {empty, "#trade-rows .empty", []string{
 			"no block can come: 1 of 4", "No MQTT broker is connected: no device is heard", "1 of 4", "0 of 1",
 			"aggregator mc register", "agent run", "aggregator mc deposit", "No block yet.", "No tree yet", "No one has spoken yet.",

@@ -93,6 +93,7 @@ type Generator struct {
 	// Now is what it measured last, at most five minutes ago; Offer is what it asks now.
 	Now   *Measured `json:"now,omitempty"`
 	Offer *Offer    `json:"offer,omitempty"`
+	Membership
 }
 
 // Measured is what a device measured at a moment; absent: not measured.

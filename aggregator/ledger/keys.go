@@ -41,8 +41,8 @@ func (s MemberStanding) String() string {
 	return fmt.Sprintf("standing %d", uint32(s))
 }
 
-// member tells whether someone is a seller or buyer, or was one.
-func (p *Participant) member() bool { return p.Seller || p.Buyer }
+// Member tells whether someone is a seller or buyer.
+func (p *Participant) Member() bool { return p.Seller || p.Buyer }
 
 // recoveryKey is the key that a record says it is sealed with instead of its sender's; nil
 // for all others.
@@ -101,7 +101,7 @@ func ofMember(p *Participant, member string) bool {
 	if member != "" {
 		return p.Centre
 	}
-	return p.member()
+	return p.Member()
 }
 
 func (l *limits) hash(field string, v []byte) {
@@ -233,7 +233,7 @@ func (x *execution) changeKey(id string, k *fairwattpb.KeyChange) *Refusal {
 func (x *execution) stands(id string, to MemberStanding, reason, step string) *Refusal {
 	p, ok := x.participant(id)
 	switch {
-	case !ok || !p.member():
+	case !ok || !p.Member():
 		return refuse(wire.CodeUnknownParticipant, "id: %q is no member", id)
 	case p.Standing == Revoked || p.Standing == to || to == Active && p.Standing != Suspended:
 		return refuse(wire.CodeStandingWrong, "id: %q is %s since block %d", id, p.Standing, p.StandingAt)
@@ -252,7 +252,7 @@ func (x *execution) stands(id string, to MemberStanding, reason, step string) *R
 // end what it began with it.
 func (x *execution) changeMember(m *fairwattpb.MemberChange) *Refusal {
 	p, ok := x.participant(m.Id)
-	if !ok || !p.member() {
+	if !ok || !p.Member() {
 		return refuse(wire.CodeUnknownParticipant, "id: %q is no member whose registration can change", m.Id)
 	}
 	if p.Standing == Revoked {

@@ -22,6 +22,9 @@ func (r *Refusal) Forged() bool {
 
 func (r *Refusal) Error() string { return r.Code + ": " + r.Reason }
 
+// Refused returns the code and the reason: it is a refusal and no failure.
+func (r *Refusal) Refused() (code, reason string) { return r.Code, r.Reason }
+
 func refuse(code, format string, args ...any) *Refusal {
 	return &Refusal{Code: code, Reason: fmt.Sprintf(format, args...)}
 }

@@ -17,6 +17,7 @@ import (
 	"fairwatt/aggregator/ledger"
 	"fairwatt/proto/fairwattpb"
 	"fairwatt/proto/seal"
+	"fairwatt/proto/wire"
 )
 
 // A Chain is one data aggregator as the centre uses it: a link over gRPC, or
@@ -26,7 +27,8 @@ type Chain interface {
 	// each new one, until the context ends or the aggregator fails.
 	Follow(ctx context.Context, from uint64, block func(*fairwattpb.CertifiedBlock) error) error
 	// Submit offers a sealed record. Nil means that it waits for a block; what
-	// became of it is on the chain.
+	// became of it is on the chain. An error with a method Refused() (code, reason
+	// string) that names a code says which rule of the chain keeps it out of every block.
 	Submit(ctx context.Context, sealed []byte) error
 }
 
@@ -67,8 +69,8 @@ const (
 // maxPending bounds the records on their way to the chain.
 const maxPending = 4096
 
-// ErrRefused is what a record's sender gets when the chain did not apply it;
-// the code and reason are in the error's text.
+// ErrRefused is what a record's sender gets when the chain did not apply it, or f+1
+// data aggregators did not let it in; the code and reason are in the error's text.
 var ErrRefused = errors.New("refused by the chain")
 
 // A Centre follows the chain and answers what it asks.
@@ -105,7 +107,8 @@ type asked struct {
 // then is it known which counters are free.
 type placing struct {
 	body *fairwattpb.Record
-	as   *signer // nil: the centre itself
+	as   *signer                   // nil: the centre itself
+	only func(*ledger.State) error // nil: whatever the chain says
 	done chan<- error
 }
 
@@ -116,11 +119,14 @@ type signer struct {
 }
 
 type pending struct {
+	id      [32]byte
 	sealed  []byte
 	sentAt  time.Time
 	tries   int
 	done    chan<- error // nil: no one waits
 	request *requestKey
+	refused map[Chain]string // who did not let it in, and by which code
+	over    *ledger.State    // the state when it was made; a leap replaces it
 }
 
 // Stats count what a Centre did since its start.
@@ -325,12 +331,56 @@ func (c *Centre) submit(ctx context.Context, due []*pending) {
 			g.Go(func() error {
 				if err := chains[to].Submit(ctx, p.sealed); err != nil && ctx.Err() == nil {
 					c.cfg.Logger.Warn("submit", "to", to, "err", err)
+					c.refuses(p, chains[to], err, min(faulty+1, len(chains)))
 				}
 				return nil
 			})
 		}
 	}
 	_ = g.Wait() // its functions return nil; what failed is sent again
+}
+
+// refuses notes that a data aggregator did not let a record in. Who waits for it is told
+// when as many say so by one code that one of them is honest: it can stand in no block. One
+// whose counter was used may stand in a block that is not here yet, so the state has
+// to say so too. A record that no one waits for is sent again, as before.
+func (c *Centre) refuses(p *pending, by Chain, err error, enough int) {
+	var r interface{ Refused() (code, reason string) }
+	if p.done == nil || !errors.As(err, &r) {
+		return
+	}
+	code, reason := r.Refused()
+	if code == "" {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.pending[p.id] != p {
+		return
+	}
+	if code == wire.CodeReplayed {
+		var own *ledger.Refusal
+		_, err := c.state.CheckRecord(p.sealed)
+		if c.state != p.over || !errors.As(err, &own) || own.Code != code {
+			return
+		}
+	}
+	if p.refused == nil {
+		p.refused = make(map[Chain]string)
+	}
+	p.refused[by] = code
+	same := 0
+	for _, said := range p.refused {
+		if said == code {
+			same++
+		}
+	}
+	if same < enough {
+		return
+	}
+	delete(c.pending, p.id)
+	c.stats.Refused++
+	p.done <- fmt.Errorf("%w: %s (%s)", ErrRefused, reason, code)
 }
 
 // enqueue seals a body under the next counter and puts it on its way. The
@@ -349,6 +399,11 @@ func (c *Centre) enqueue(body *fairwattpb.Record, request *requestKey, done chan
 // begin puts a record on its way. Someone else's is counted from the newest of theirs
 // on the chain. The caller holds mu.
 func (c *Centre) begin(p placing) error {
+	if p.only != nil {
+		if err := p.only(c.state); err != nil {
+			return err
+		}
+	}
 	if p.as == nil {
 		return c.enqueue(p.body, nil, p.done)
 	}
@@ -370,7 +425,8 @@ func (c *Centre) dispatch(body *fairwattpb.Record, by signer, counter uint64, re
 	if err != nil {
 		return fmt.Errorf("seal record: %w", err)
 	}
-	c.pending[seal.ID(sealed)] = &pending{sealed: sealed, done: done, request: request}
+	id := seal.ID(sealed)
+	c.pending[id] = &pending{id: id, sealed: sealed, done: done, request: request, over: c.state}
 	return nil
 }
 
@@ -449,11 +505,16 @@ func (c *Centre) place(ctx context.Context, body *fairwattpb.Record) error {
 }
 
 func (c *Centre) placeAs(ctx context.Context, body *fairwattpb.Record, as *signer) error {
+	return c.placeIf(ctx, body, as, nil)
+}
+
+// placeIf places a record unless the chain's end, when it is reached, says no.
+func (c *Centre) placeIf(ctx context.Context, body *fairwattpb.Record, as *signer, only func(*ledger.State) error) error {
 	done := make(chan error, 1)
 	c.mu.Lock()
 	full := len(c.placing) >= maxPending
 	if !full {
-		c.placing = append(c.placing, placing{body, as, done})
+		c.placing = append(c.placing, placing{body, as, only, done})
 	}
 	c.mu.Unlock()
 	if full {

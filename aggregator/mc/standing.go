@@ -3,9 +3,12 @@ package mc
 import (
 	"context"
 	"crypto/ed25519"
+	"errors"
 	"fmt"
 
+	"fairwatt/aggregator/ledger"
 	"fairwatt/proto/fairwattpb"
+	"fairwatt/proto/wire"
 )
 
 // Revoke takes the key of a member out of use for ever, and returns when the chain has
@@ -36,6 +39,26 @@ func (c *Centre) Reinstate(ctx context.Context, id, reason string) error {
 // ChangeMember changes what is registered of a member.
 func (c *Centre) ChangeMember(ctx context.Context, m *fairwattpb.MemberChange) error {
 	return c.member(ctx, "change "+m.GetId(), &fairwattpb.Record{Body: &fairwattpb.Record_MemberChange{MemberChange: m}})
+}
+
+// ErrAnotherKey is in the error for a form that another key has signed than the member's.
+var ErrAnotherKey = errors.New("the form is not signed with the key that the chain has of this member")
+
+// ChangeRecovery gives a member another recovery key, which it asks for by a form that
+// its key of now has signed: no one else may put a word of theirs into the place of the
+// member's.
+func (c *Centre) ChangeRecovery(ctx context.Context, form *wire.EnrolmentForm) error {
+	r := &fairwattpb.Record{Body: &fairwattpb.Record_MemberChange{MemberChange: &fairwattpb.MemberChange{Id: form.ID, RecoveryHash: form.RecoveryHash}}}
+	err := c.placeIf(ctx, r, nil, func(s *ledger.State) error {
+		if p, ok := s.Participant(form.ID); ok && p.PublicKey != string(form.PublicKey) {
+			return ErrAnotherKey
+		}
+		return nil // the chain refuses a stranger
+	})
+	if err != nil {
+		return fmt.Errorf("change the recovery key of %s: %w", form.ID, err)
+	}
+	return nil
 }
 
 // Withdraw puts money of a revoked member on its way to its bank. An auditor has to

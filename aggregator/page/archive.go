@@ -139,7 +139,7 @@ func (a archive) Participant(id string) (*console.Participant, bool) {
 	if !ok {
 		return nil, false
 	}
-	p := &console.Participant{ID: who.ID, Site: who.Site, Simulated: who.Simulated, Roles: []string{}}
+	p := &console.Participant{ID: who.ID, Site: who.Site, Simulated: who.Simulated, Roles: []string{}, Membership: membership(&who)}
 	for _, r := range []struct {
 		has  bool
 		name string
@@ -160,6 +160,14 @@ func (a archive) Participant(id string) (*console.Participant, bool) {
 		p.Offer = &o
 	}
 	return p, true
+}
+
+// membership is how a member stands; empty of one that never was one.
+func membership(p *ledger.Participant) console.Membership {
+	if !p.Member() {
+		return console.Membership{}
+	}
+	return console.Membership{Standing: p.Standing.String(), StandingHeight: p.StandingAt, StandingReason: p.Reason, KeyHeight: p.KeyHeight}
 }
 
 // Block implements console.Archive.
@@ -242,6 +250,9 @@ func (a archive) Search(text string) ([]console.Found, error) {
 			continue
 		}
 		f := console.Found{Kind: "participant", ID: p.ID, Site: p.Site}
+		if p.Standing != ledger.Active {
+			f.Text = p.Standing.String()
+		}
 		if p.Seller {
 			f.Kind = "generator"
 		}

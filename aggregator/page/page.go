@@ -263,6 +263,7 @@ func (p *Page) generators(now time.Time) []console.Generator {
 		}
 		if who, ok := p.state.Participant(g.ID); ok {
 			g.Simulated = g.Simulated || who.Simulated
+			g.Membership = membership(&who)
 		}
 		if gate, ok := p.state.GateOf(g.ID); ok {
 			g.OnChain = gateWord(gate.State)

@@ -70,10 +70,20 @@ func (c *Client) SnapshotPiece(ctx context.Context, req *peerpb.SnapshotRequest)
 // A RefusedError is a DA's refusal of a record.
 type RefusedError struct {
 	Reason string
-	Retry  bool // for want of room: the same bytes may be sent again
+	Retry  bool   // for want of room: the same bytes may be sent again
+	Code   string // why the rules of the chain refuse it; empty of another reason
 }
 
-func (e *RefusedError) Error() string { return "record refused: " + e.Reason }
+func (e *RefusedError) Error() string {
+	if e.Code != "" {
+		return "record refused: " + e.Code + ": " + e.Reason
+	}
+	return "record refused: " + e.Reason
+}
+
+// Refused returns the code and the reason; no code where it is no rule of the chain that
+// refuses.
+func (e *RefusedError) Refused() (code, reason string) { return e.Code, e.Reason }
 
 // Temporary reports whether sending the same bytes again makes sense.
 func (e *RefusedError) Temporary() bool { return e.Retry }
@@ -100,7 +110,7 @@ func (c *Client) SubmitBatch(ctx context.Context, sealed [][]byte) (errs []error
 	errs = make([]error, len(sealed))
 	for i, r := range reply.Results {
 		if !r.Accepted {
-			errs[i] = &RefusedError{Reason: r.Reason, Retry: r.Retry}
+			errs[i] = &RefusedError{Reason: r.Reason, Retry: r.Retry, Code: r.Code}
 		}
 	}
 	return errs, nil

@@ -36,7 +36,8 @@ type Handlers struct {
 	// Snapshot hands out a piece of a snapshot.
 	Snapshot func(req *peerpb.SnapshotRequest) (*peerpb.SnapshotPiece, error)
 	// Submit takes a record. An error is a refusal; one that has a method
-	// Temporary() bool which is true asks the sender to try again.
+	// Temporary() bool which is true asks the sender to try again, and one that has
+	// a method Refused() (code, reason string) says which rule refuses.
 	Submit func(ctx context.Context, from string, sealed []byte) error
 }
 

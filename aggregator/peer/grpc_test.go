@@ -223,6 +223,8 @@ func answers(t *testing.T) Handlers {
 				return fmt.Errorf("bad record of %s", from)
 			case "later":
 				return busy
+			case "forged":
+				return fmt.Errorf("check: %w", ruledOut{})
 			}
 			return nil
 		},
@@ -271,13 +273,25 @@ func testWhoMayCallWhat(t *testing.T) {
 	if err := mc.Follow(ctx, 1, func(*fairwattpb.CertifiedBlock) error { return enough }); !errors.Is(err, enough) {
 		t.Errorf("follow: %v", err)
 	}
-	errs, err := mc.SubmitBatch(ctx, [][]byte{[]byte("good"), []byte("bad"), []byte("later")})
+	errs, err := mc.SubmitBatch(ctx, [][]byte{[]byte("good"), []byte("bad"), []byte("later"), []byte("forged")})
 	if err != nil {
 		t.Fatal(err)
 	}
 	var bad, later *RefusedError
 	if errs[0] != nil || !errors.As(errs[1], &bad) || bad.Retry || bad.Reason != "bad record of mc" || !errors.As(errs[2], &later) || !later.Retry {
 		t.Errorf("submit: %v", errs)
+	}
+	if code, _ := bad.Refused(); code != "" {
+		t.Errorf("no rule refuses the bad record, but it has the code %q", code)
+	}
+	if err := errs[3]; err == nil || err.Error() != "record refused: bad_signature: not its key" {
+		t.Errorf("submit: %v, want the rule that refuses", err)
+	}
+	var ruled interface{ Refused() (code, reason string) }
+	if errors.As(errs[3], &ruled) {
+		if code, reason := ruled.Refused(); code != "bad_signature" || reason != "not its key" {
+			t.Errorf("submit: code %q, reason %q", code, reason)
+		}
 	}
 	if _, err := mc.rpc.Pull(ctx, &peerpb.PullRequest{}); status.Code(err) != codes.PermissionDenied {
 		t.Errorf("an observer's pull: %v, want PermissionDenied", err)
@@ -304,6 +318,12 @@ func testWhoMayCallWhat(t *testing.T) {
 		t.Error("a DA with another name was accepted")
 	}
 }
+
+// ruledOut is a refusal by a rule of the chain.
+type ruledOut struct{}
+
+func (ruledOut) Error() string                  { return "bad_signature: not its key" }
+func (ruledOut) Refused() (code, reason string) { return "bad_signature", "not its key" }
 
 type busyError struct{}
 

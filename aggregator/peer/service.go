@@ -202,6 +202,10 @@ func (s *service) Submit(ctx context.Context, req *peerpb.SubmitRequest) (*peerp
 		result := &peerpb.SubmitResult{Accepted: true}
 		if err := h.Submit(ctx, from, sealed); err != nil {
 			result = &peerpb.SubmitResult{Retry: temporary(err), Reason: err.Error()}
+			var r interface{ Refused() (code, reason string) }
+			if errors.As(err, &r) {
+				result.Code, result.Reason = r.Refused()
+			}
 		}
 		reply.Results = append(reply.Results, result)
 	}

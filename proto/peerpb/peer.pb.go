@@ -1260,10 +1260,12 @@ func (x *SubmitReply) GetResults() []*SubmitResult {
 }
 
 type SubmitResult struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Accepted      bool                   `protobuf:"varint,1,opt,name=accepted,proto3" json:"accepted,omitempty"` // pending; finality comes with a receipt
-	Retry         bool                   `protobuf:"varint,2,opt,name=retry,proto3" json:"retry,omitempty"`       // refused for want of room: the same bytes may be sent again
-	Reason        string                 `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Accepted bool                   `protobuf:"varint,1,opt,name=accepted,proto3" json:"accepted,omitempty"` // pending; finality comes with a receipt
+	Retry    bool                   `protobuf:"varint,2,opt,name=retry,proto3" json:"retry,omitempty"`       // refused for want of room: the same bytes may be sent again
+	Reason   string                 `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	// The code of the rule of the chain that refuses; empty of another reason.
+	Code          string `protobuf:"bytes,4,opt,name=code,proto3" json:"code,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1315,6 +1317,13 @@ func (x *SubmitResult) GetRetry() bool {
 func (x *SubmitResult) GetReason() string {
 	if x != nil {
 		return x.Reason
+	}
+	return ""
+}
+
+func (x *SubmitResult) GetCode() string {
+	if x != nil {
+		return x.Code
 	}
 	return ""
 }
@@ -1400,11 +1409,12 @@ const file_proto_peerpb_peer_proto_rawDesc = "" +
 	"\rSubmitRequest\x12\x16\n" +
 	"\x06sealed\x18\x01 \x03(\fR\x06sealed\"G\n" +
 	"\vSubmitReply\x128\n" +
-	"\aresults\x18\x01 \x03(\v2\x1e.fairwatt.peer.v1.SubmitResultR\aresults\"X\n" +
+	"\aresults\x18\x01 \x03(\v2\x1e.fairwatt.peer.v1.SubmitResultR\aresults\"l\n" +
 	"\fSubmitResult\x12\x1a\n" +
 	"\baccepted\x18\x01 \x01(\bR\baccepted\x12\x14\n" +
 	"\x05retry\x18\x02 \x01(\bR\x05retry\x12\x16\n" +
-	"\x06reason\x18\x03 \x01(\tR\x06reason2\xb9\x03\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\x12\x12\n" +
+	"\x04code\x18\x04 \x01(\tR\x04code2\xb9\x03\n" +
 	"\x04Peer\x12A\n" +
 	"\x06Stream\x12\x18.fairwatt.peer.v1.Packet\x1a\x1b.fairwatt.peer.v1.StreamEnd(\x01\x12B\n" +
 	"\x04Pull\x12\x1d.fairwatt.peer.v1.PullRequest\x1a\x1b.fairwatt.peer.v1.PullReply\x12F\n" +

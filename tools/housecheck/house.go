@@ -101,6 +101,7 @@ var fairwatt = house{
 
 		"aggregator/wct":               {floor: ground, side: aggregates, pure: true},
 		"aggregator/ledger":            {floor: ground, side: aggregates, pure: true},
+		"aggregator/ledger/slot":       {floor: ground, side: aggregates, pure: true},
 		"aggregator/ledger/ledgertest": {floor: ground, side: aggregates, tests: true},
 		"aggregator/consensus/book":    {floor: ground, side: aggregates, pure: true},
 		"aggregator/consensus/guard":   {floor: ground, side: aggregates, pure: true},

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -13,18 +14,19 @@ import (
 	"fairwatt/agent"
 	"fairwatt/agent/outbox"
 	"fairwatt/proto/seal"
+	"fairwatt/proto/wire"
 )
 
 func keyCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "key",
-		Short:   "Change this device's signing key",
-		Long:    "Change this device's signing key; agent enroll makes the first one.",
+		Short:   "Change this device's signing key, or its recovery word",
+		Long:    "Change this device's signing key, or its recovery word; agent enroll makes the first ones.",
 		Example: "  agent key change --config /etc/fairwatt/agent.yaml",
 		Args:    noArgs,
 		RunE:    helpOnly,
 	}
-	cmd.AddCommand(keyChangeCommand())
+	cmd.AddCommand(keyChangeCommand(), keyRecoveryCommand())
 	return cmd
 }
 
@@ -68,6 +70,60 @@ one meanwhile.`,
 	}
 	cmd.Flags().StringVar(&path, "config", "", "the agent's configuration file (required)")
 	cmd.Flags().DurationVar(&wait, "wait", time.Minute, "how long to wait for the chain")
+	return cmd
+}
+
+func keyRecoveryCommand() *cobra.Command {
+	var path string
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "recovery --config FILE",
+		Short: "Make another recovery word for paper",
+		Long: `Makes another recovery word: the one before was lost, or someone else may have read it,
+or there is none yet. It is printed once and kept nowhere: write it on paper. recovery.json
+beside the key is for the centre (mc change --recovery); until the centre has taken it the
+word of before is the good one. The agent may run meanwhile.
+
+Whoever has a device's key can ask for another word too: if the device was stolen, have it
+revoked now, by the word that you have.`,
+		Example: "  sudo -u fairwatt agent key recovery --config /etc/fairwatt/agent.yaml",
+		Args:    noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if path == "" {
+				return usageError{errors.New("key recovery: --config is missing")}
+			}
+			cfg, err := agent.LoadConfig(path)
+			if err != nil {
+				return err
+			}
+			var roles []string
+			if cfg.Sell != nil {
+				roles = append(roles, wire.RoleSeller)
+			}
+			if cfg.Buy != nil {
+				roles = append(roles, wire.RoleBuyer)
+			}
+			if cfg.Genesis == "" || len(roles) == 0 {
+				return errors.New("key recovery: the configuration names no genesis, or neither sells nor buys, so no chain has a word for this device")
+			}
+			chain, err := agent.LoadChain(cfg.Genesis)
+			if err != nil {
+				return err
+			}
+			word, err := agent.NewRecovery(cfg.Data, chain, cfg.Device, roles)
+			if err != nil {
+				return err
+			}
+			form := filepath.Join(cfg.Data, agent.RecoveryFile)
+			if asJSON {
+				return json.NewEncoder(cmd.OutOrStdout()).Encode(map[string]string{"form": form, "recovery_word": word})
+			}
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s\n\nrecovery word, for paper; it is shown this once:\n\n    %s\n", form, word)
+			return err
+		},
+	}
+	cmd.Flags().StringVar(&path, "config", "", "the agent's configuration file (required)")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd
 }
 

@@ -32,6 +32,7 @@ type openCases struct {
 	Cases       []openCase   `json:"cases"`
 	ListVersion uint64       `json:"list_version"`
 	List        []listedUser `json:"list"`
+	Out         []outUser    `json:"out"` // members that are suspended or revoked, by id
 }
 
 type openCase struct {
@@ -57,9 +58,16 @@ type listedUser struct {
 	UntilMs int64  `json:"until_ms"`
 }
 
+type outUser struct {
+	ID             string `json:"id"`
+	Standing       string `json:"standing"` // suspended, revoked
+	StandingHeight uint64 `json:"standing_height"`
+	StandingReason string `json:"standing_reason"`
+}
+
 func casesOf(s *ledger.State) *openCases {
 	t := s.Totals()
-	out := &openCases{Height: s.Height(), FundMicro: t.FundMicro, HeldMicro: t.HeldMicro, Cases: []openCase{}, List: []listedUser{}}
+	out := &openCases{Height: s.Height(), FundMicro: t.FundMicro, HeldMicro: t.HeldMicro, Cases: []openCase{}, List: []listedUser{}, Out: []outUser{}}
 	for _, k := range s.Cases() {
 		trade, _ := s.Trade(k.Trade)
 		out.Cases = append(out.Cases, openCase{
@@ -71,6 +79,11 @@ func casesOf(s *ledger.State) *openCases {
 	out.ListVersion = version
 	for _, l := range list {
 		out.List = append(out.List, listedUser{l.ID, l.Trade, l.Reason, l.SinceMs, l.UntilMs})
+	}
+	for _, p := range s.Participants() {
+		if p.Standing != ledger.Active {
+			out.Out = append(out.Out, outUser{p.ID, p.Standing.String(), p.StandingAt, p.Reason})
+		}
 	}
 	return out
 }
@@ -87,6 +100,12 @@ func (c *openCases) print(out io.Writer) error {
 	for _, l := range c.List {
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", l.ID, l.Trade, localTime(l.UntilMs), l.Reason)
 	}
+	if len(c.Out) > 0 {
+		fmt.Fprintf(w, "\nOUT\tSTANDING\tSINCE BLOCK\tREASON\n")
+	}
+	for _, o := range c.Out {
+		fmt.Fprintf(w, "%s\t%s\t%d\t%s\n", o.ID, o.Standing, o.StandingHeight, o.StandingReason)
+	}
 	return w.Flush()
 }
 
@@ -96,8 +115,8 @@ func marketCasesCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "cases [--genesis FILE] (--export FILE|- | --data DIR)",
 		Short: "Show the open cases, and who may not trade",
-		Long: `Show the open cases that arbiters may decide, what the fund holds for them, and the
-list of those who may not trade.`,
+		Long: `Show the open cases that arbiters may decide, what the fund holds for them, the list
+of those who may not trade, and the members that are suspended or revoked.`,
 		Example: "  aggregator market cases --data community/da-1/data",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {

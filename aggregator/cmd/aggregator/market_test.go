@@ -6,8 +6,10 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -92,6 +94,8 @@ func marketChain(t *testing.T) (*ledgertest.Chain, string) {
 			TradeId: "disputed", Finding: fairwattpb.Finding_FINDING_SELLER, TextHash: make([]byte, 32)}}})
 	}
 	wait(20 * g.Params.ListMs)
+	send("seller-1", c.KeyChange("seller-1", "seller-1-2"))
+	send(ledgertest.Centre, ledgertest.Suspend("seller-2"))
 
 	file := filepath.Join(t.TempDir(), "chain.jsonl")
 	b, err := g.Marshal()
@@ -170,7 +174,11 @@ func TestMarketWhy(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if w.Standing != "active" || w.StandingHeight != 0 || w.KeyHeight != c.State.Height()-1 {
+		t.Errorf("the standing of seller-1: %+v", w)
+	}
 	for _, sentence := range []string{
+		fmt.Sprintf("changed in block %d", w.KeyHeight),
 		"kept a promise, trade kept: 2000 Wh, vouched for by buyer-1 (credit 0.545454)", "was excused, trade excused: gate change 2 kept it from delivering, excuse 1 of 3 in 10 sales: W03 a gust of 26 m/s",
 		"paid 0.076000 to buyer-1, trade broken: no start in time", "came onto the list until", "a verdict, trade disputed: the arbiters find: the seller is at fault", "is off the list",
 	} {
@@ -260,6 +268,15 @@ func TestMarketCases(t *testing.T) {
 	}
 	if len(c.Cases) != 0 || len(c.List) != 0 || c.ListVersion != 3 { // listed, listed anew, back
 		t.Errorf("%s", out)
+	}
+	if len(c.Out) != 1 || c.Out[0] != (outUser{"seller-2", "suspended", c.Height, "unpaid"}) {
+		t.Errorf("suspended or revoked: %+v", c.Out)
+	}
+	for _, args := range [][]string{{"why", "--user", "seller-2"}, {"cases"}} {
+		text, err := runMarket(append([]string{"market", args[0], "--export", file}, args[1:]...)...)
+		if err != nil || !regexp.MustCompile(fmt.Sprintf(`suspended( since block|) +%d.* unpaid`, c.Height)).MatchString(text) {
+			t.Errorf("%v: %v\n%s", args, err, text)
+		}
 	}
 	// Cut off behind the dispute, the case is open.
 	b, err := os.ReadFile(file)

@@ -29,6 +29,10 @@ type why struct {
 	FinesDueMicro  int64     `json:"fines_due_micro"`
 	Blacklisted    bool      `json:"blacklisted"`
 	ListedUntilMs  int64     `json:"listed_until_ms"` // 0: is on no list, or for ever
+	Standing       string    `json:"standing"`        // active, suspended, revoked
+	StandingHeight uint64    `json:"standing_height"` // since which block; 0: since the beginning
+	StandingReason string    `json:"standing_reason"`
+	KeyHeight      uint64    `json:"key_height"` // block that changed its key; 0: none did
 	Steps          []whyStep `json:"steps"`
 	creditIsRobust bool
 }
@@ -126,12 +130,18 @@ func (c *chainSource) why(cmd *cobra.Command, user string) (*why, error) {
 	if a.Blacklisted {
 		w.ListedUntilMs = a.ListedUntilMs
 	}
+	who, _ := state.Participant(user)
+	w.Standing, w.StandingHeight, w.StandingReason, w.KeyHeight = who.Standing.String(), who.StandingAt, who.Reason, who.KeyHeight
 	return w, nil
 }
 
 func (w *why) print(out io.Writer) error {
 	t := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(t, "user\t%s\nheight\t%d\ncredit\t%s (%s), %d promises kept, %d broken\n", w.User, w.Height, money(w.CreditE6), w.Credit, w.Kept, w.Broken)
+	fmt.Fprintf(t, "user\t%s\nheight\t%d\nstanding\t%s\n", w.User, w.Height, standingLine(w.Standing, w.StandingHeight, w.StandingReason))
+	if w.KeyHeight > 0 {
+		fmt.Fprintf(t, "key\tchanged in block %d\n", w.KeyHeight)
+	}
+	fmt.Fprintf(t, "credit\t%s (%s), %d promises kept, %d broken\n", money(w.CreditE6), w.Credit, w.Kept, w.Broken)
 	if w.creditIsRobust {
 		fmt.Fprintf(t, "energy\t%d Wh kept, %d Wh broken, weighted\n", w.GoodWh, w.BadWh)
 		fmt.Fprintf(t, "bond\t%s; %s promised of at most %s; vouches for %d Wh more in this period\n", money(w.BondMicro), money(w.ExposureMicro), money(w.LimitMicro), w.VouchesWh)
@@ -154,6 +164,17 @@ func (w *why) print(out io.Writer) error {
 		fmt.Fprintf(t, "%d\t%s\t%s\t%s\n", s.Height, localTime(s.TimeMs), record, s.sentence())
 	}
 	return t.Flush()
+}
+
+// standingLine says a member's standing for people.
+func standingLine(standing string, height uint64, reason string) string {
+	if height > 0 {
+		standing += fmt.Sprintf(" since block %d", height)
+	}
+	if reason != "" {
+		standing += ": " + reason
+	}
+	return standing
 }
 
 // sentence says a step for people.

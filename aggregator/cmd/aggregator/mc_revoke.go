@@ -149,16 +149,34 @@ func mcReinstateCommand() *cobra.Command {
 
 func mcChangeCommand() *cobra.Command {
 	var centre centreFlags
-	var id, site, account string
+	var id, site, account, recovery string
 	var roles []string
 	cmd := &cobra.Command{
-		Use:   "change --config FILE --id ID [--role seller|buyer] [--site SITE] [--account ACCOUNT]",
+		Use:   "change --config FILE (--id ID [--role seller|buyer] [--site SITE] [--account ACCOUNT] | --recovery FORM)",
 		Short: "Change what is registered of a member",
 		Long: `Change what is registered of a member: its roles, its site, the bank account that its
-wallet is paid out to. What is left out stays. Who sells no more bills what it has begun.`,
-		Example: "  aggregator mc change --config community/mc-1/mc.yaml --id house-1 --role seller --role buyer",
-		Args:    noArgs,
+wallet is paid out to. What is left out stays. Who sells no more bills what it has begun.
+
+--recovery is what agent key recovery has written on the device: another recovery word
+counts for it from now on, and the one before for nothing. The form is taken only if the
+key signed it that the chain has of the member.`,
+		Example: `  aggregator mc change --config community/mc-1/mc.yaml --id house-1 --role seller --role buyer
+  aggregator mc change --config community/mc-1/mc.yaml --recovery recovery.json`,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if recovery != "" {
+				if id+site+account != "" || len(roles) > 0 {
+					return usagef("--recovery says whose word it is: it goes with --config alone")
+				}
+				form, err := readEnrolment(centre.config, recovery)
+				if err != nil {
+					return err
+				}
+				if len(form.RecoveryHash) == 0 {
+					return usagef("--recovery %s: the form has no recovery word; agent key recovery makes one that has", recovery)
+				}
+				return centre.run(cmd, func(ctx context.Context, c *mc.Centre) error { return c.ChangeRecovery(ctx, form) })
+			}
 			m := &fairwattpb.MemberChange{Id: id, Site: site, Roles: rolesOf(roles)}
 			if account != "" {
 				hash := sha256.Sum256([]byte(account))
@@ -179,6 +197,7 @@ wallet is paid out to. What is left out stays. Who sells no more bills what it h
 	f.StringVar(&site, "site", "", "its site, as in its MQTT topics")
 	f.StringSliceVar(&roles, "role", nil, "seller, buyer: all that it has from now on (repeatable)")
 	f.StringVar(&account, "account", "", "the bank account that it is paid out to, and no other (its hash goes on the chain)")
+	f.StringVar(&recovery, "recovery", "", "the file that agent key recovery wrote")
 	return cmd
 }
 

@@ -39,6 +39,8 @@ func TestStandingUsage(t *testing.T) {
 		{mcChangeCommand, "--config x --id pv-1", "one of --role, --site and --account"},
 		{mcChangeCommand, "--config x --site harbour", "--id, and one of"},
 		{mcChangeCommand, "--config x --id pv-1 --role owner", "--role [owner]"},
+		{mcChangeCommand, "--config x --recovery f --id pv-1", "--recovery says whose word"},
+		{mcChangeCommand, "--config x --recovery f --role buyer", "--recovery says whose word"},
 		{mcReleaseCommand, "--config x --id pv-1 --amount 1", "either --bond or"},
 		{mcReleaseCommand, "--config x --id pv-1 --amount 1 --bond --withdrawal w --account a", "either --bond or"},
 		{mcReleaseCommand, "--config x --id pv-1 --amount 1 --withdrawal w", "either --bond or"},
@@ -115,7 +117,18 @@ func TestReadEnrolment(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := readEnrolment(filepath.Join(dir, "mc-1", "mc.yaml"), writeText(t, string(b))); (err == nil) != (name == "its chain") {
+		form := writeText(t, string(b))
+		change := mcChangeCommand()
+		change.SilenceErrors, change.SilenceUsage = true, true
+		change.SetArgs([]string{"--config", filepath.Join(dir, "mc-1", "mc.yaml"), "--recovery", form})
+		want := "made for another chain"
+		if name == "its chain" {
+			want = "the form has no recovery word"
+		}
+		if err := change.Execute(); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", name, err, want)
+		}
+		if _, err := readEnrolment(filepath.Join(dir, "mc-1", "mc.yaml"), form); (err == nil) != (name == "its chain") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

@@ -57,6 +57,11 @@ function dearest(g) {
   return c && c.closed_s >= 60 ? `Cost most: ${c.title || c.rule}, closed for ${hours(c.closed_s)}${c.kwh ? `, ${c.kwh.toFixed(1)} kWh not sold` : ''}.` : '';
 }
 
+// outBadge says of a member that is out that it is.
+function outBadge(m) {
+  return m.standing && m.standing !== 'active' ? el('span', { class: 'badge bad' }, m.standing) : '';
+}
+
 function card(g) {
   const s = seen(g), own = !s.why;
   const [look, sign] = gateLook[s.state] || ['gone', '?'];
@@ -68,7 +73,7 @@ function card(g) {
   return el('article', { class: 'card ' + look, 'aria-label': `${g.id}: gate ${s.state}` },
     el('div', { class: 'top' },
       el('div', {}, el('h3', {}, link('generator', g.site + '/' + g.id, g.id)), el('span', { class: 'muted small' }, g.site)),
-      el('div', {}, g.simulated ? el('span', { class: 'badge sim' }, 'simulated') : '', ' ',
+      el('div', {}, g.simulated ? el('span', { class: 'badge sim' }, 'simulated') : '', ' ', outBadge(g), ' ',
         lost ? '' : el('span', { class: 'badge ' + (g.online === 'online' ? 'ok' : g.online === 'offline' ? 'bad' : 'warn') }, g.online))),
     el('p', {}, el('span', { class: `state badge ${look}` }, `${sign} ${s.state}`)),
     own ? '' : el('p', { class: 'small' }, `It counts as blocked: ${s.why}${s.since ? ', since ' + moment(s.since) : ''}.`),

@@ -53,6 +53,7 @@ const pages = {
         const p = await ask('participants/' + encodeURIComponent(id)), a = p.account;
         box.replaceChildren(el('p', {}, `${p.roles.join(' and ') || 'member'}${p.site ? ' at ' + p.site : ''}. `, p.simulated ? el('span', { class: 'badge sim' }, 'simulated') : '',
           p.roles.includes('seller') ? [' ', link('generator', p.site + '/' + id, 'Its gate and power')] : ''),
+        p.standing ? el('p', { class: p.standing === 'active' ? 'muted' : 'fault' }, membershipSays(p)) : '',
         a && a.listed ? el('p', { class: 'fault' }, `It may not trade${a.listed_until_ms ? ' until ' + moment(a.listed_until_ms) : ''}; below is why.`) : '',
         a ? el('dl', { class: 'facts' }, facts([['In its wallet', money(a.wallet_micro)], ['In its bond', money(a.bond_micro) + (a.leaving_micro ? `, ${money(a.leaving_micro)} on the way back` : '')],
           ['Promised in open trades', money(a.exposure_micro) + (a.limit_micro >= 0 ? ` of at most ${money(a.limit_micro)}` : '')],
@@ -139,12 +140,19 @@ const pages = {
       async refresh() {
         const { found } = await ask('search?q=' + encodeURIComponent(text));
         const to = f => (f.kind === 'generator' ? link('generator', f.site + '/' + f.id, f.id) : f.kind === 'record' ? link('block', f.text, `record in block ${f.text}`) : link(f.kind, f.id));
-        box.replaceChildren(found.length ? el('ul', { class: 'words' }, found.map(f => el('li', {}, el('span', { class: 'muted' }, f.kind, ' '), to(f), f.site ? ' at ' + f.site : '', f.kind === 'trade' && f.text ? ', ' + words(f.text) : '')))
+        box.replaceChildren(found.length ? el('ul', { class: 'words' }, found.map(f => el('li', {}, el('span', { class: 'muted' }, f.kind, ' '), to(f), f.site ? ' at ' + f.site : '', (f.kind === 'trade' || f.kind === 'participant' || f.kind === 'generator') && f.text ? ', ' + words(f.text) : '')))
           : el('p', { class: 'empty' }, 'Nothing of that name. Search finds generators, participants and sites by a part of their name, trades and records by their whole id, blocks by their height.'));
       },
     };
   },
 };
+
+// membershipSays tells how a member stands, since when and why.
+function membershipSays(m) {
+  const since = m.standing_height ? ` since block ${whole.format(m.standing_height)}` : '', why = m.standing_reason && m.standing !== 'active' ? `: ${m.standing_reason}` : '';
+  return { active: 'It is an active member', suspended: 'It is suspended and takes part in nothing', revoked: 'Its key was revoked: it takes part in nothing any more' }[m.standing] + since + why + '.'
+    + (m.key_height ? ` It has changed its key, in block ${whole.format(m.key_height)}.` : '');
+}
 
 function costTable(g) {
   const rows = [...g.costs].sort((a, b) => b.closed_s - a.closed_s);
