@@ -65,7 +65,9 @@ type Config struct {
 	Data string // folder for the DAs' chains; empty for a temporary one
 
 	KillRootAfter time.Duration // 0: never
-	Misbehave     []string
+	// Members: one more data aggregator joins, one signs with another key, one leaves.
+	Members   bool
+	Misbehave []string
 }
 
 // DefaultConfig returns the grid of `make run`.
@@ -130,6 +132,9 @@ func (c *Config) Validate() error {
 		if !slices.Contains(misbehaviours, kind) {
 			return fmt.Errorf("misbehave: %q is none of %s, traders, all", kind, strings.Join(misbehaviours, ", "))
 		}
+	}
+	if c.Members && (c.KillRootAfter > 0 || c.misbehaves(DropBlocks)) {
+		return fmt.Errorf("members: leave kill-root-after and misbehave %s out: a run tells one of them", DropBlocks)
 	}
 	_, err := c.params()
 	return err

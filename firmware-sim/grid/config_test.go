@@ -30,6 +30,8 @@ func TestConfigValidate(t *testing.T) {
 		"unknown settlement":     {func(c *Config) { c.Settlement = "halves" }, `settlement: "halves"`},
 		"unknown links":          {func(c *Config) { c.Links = "pigeon" }, `links: "pigeon"`},
 		"negative kill":          {func(c *Config) { c.KillRootAfter = -1 }, "kill-root-after"},
+		"members and a dropper":  {func(c *Config) { c.Members, c.Misbehave = true, []string{DropBlocks} }, "members: "},
+		"members and a kill":     {func(c *Config) { c.Members, c.KillRootAfter = true, time.Second }, "members: "},
 		"trace and scenario":     {func(c *Config) { c.Traces, c.Scenario = []string{"a.csv"}, "calm" }, "exclude each other"},
 		"unknown scenario":       {func(c *Config) { c.Scenario = "flood" }, `scenario: "flood" is none of calm`},
 		"more traces than wind":  {func(c *Config) { c.Traces, c.Agents = []string{"a.csv", "b.csv"}, 1 }, "agents: 1, want 2 or more"},
