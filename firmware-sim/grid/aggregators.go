@@ -111,8 +111,8 @@ func closeAll(listeners []net.Listener) error {
 
 // suited are numbers of a chain with the rules of the configuration.
 func (c *Config) suited(p ledger.Params) ledger.Params {
-	p.Tree, p.Settlement = c.Tree, c.Settlement
-	p = p.WithCredit(c.credit()).WithExcuses(c.Excuses)
+	p.Tree, p.Settlement, p.Possession = c.Tree, c.Settlement, true
+	p = p.WithCredit(c.credit()).WithExcuses(c.excuses())
 	if c.credit() == ledger.CreditRobust { // months in minutes
 		p.CreditPeriodMs, p.VerdictMs, p.ListMs = 60_000, 30_000, 30_000
 	}

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"fairwatt/aggregator/ledger"
 	"time"
 )
 
@@ -132,6 +134,21 @@ func TestPercentiles(t *testing.T) {
 	} {
 		if got := percentiles(c.ms); got != c.want {
 			t.Errorf("of %d: %+v, want %+v", len(c.ms), got, c.want)
+		}
+	}
+}
+
+// The grid has what new communities have: keys that agree and witnessed excuses, unless it
+// is told otherwise or the paper's credit knows of none.
+func TestConfigExcuses(t *testing.T) {
+	for set, want := range map[string]string{"credit=robust": ledger.ExcusesWitnessed, "excuses=quota_of_holds": ledger.ExcusesByHolds, "credit=paper": ledger.ExcusesFirst} {
+		cfg := DefaultConfig()
+		cfg.Set = []string{set}
+		if err := cfg.Validate(); err != nil {
+			t.Fatal(err)
+		}
+		if p, err := cfg.params(); err != nil || p.Excuses != want || !p.Possession || p.WitnessActive != (want == ledger.ExcusesWitnessed) {
+			t.Errorf("%s: %q, possession %v, %v", set, p.Excuses, p.Possession, err)
 		}
 	}
 }
