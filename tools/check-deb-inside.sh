@@ -22,8 +22,8 @@ for i in 1 2 3 4; do
 	within 60 curl -sf "http://127.0.0.1:$((8079 + i))/healthz" || fail "da-$i: $(curl -s "http://127.0.0.1:$((8079 + i))/healthz")"
 done
 sudo() { setpriv --reuid=fairwatt --regid=fairwatt --init-groups "$@"; }
-key=$(sudo agent enroll --dir /var/lib/fairwatt)
-sudo aggregator mc register --config /etc/fairwatt/mc-1/mc.yaml --id pv-1 --site harbour --role seller --key "$(grep -o 'ed25519:.*' <<<"$key")" --wait 2m ||
+sudo agent enroll --dir /var/lib/fairwatt --genesis /etc/fairwatt/genesis.json --device pv-1 --role seller
+sudo aggregator mc register --config /etc/fairwatt/mc-1/mc.yaml --enrolment /var/lib/fairwatt/enrolment.json --site harbour --wait 2m ||
 	fail "no registration"
 [ -s /var/lib/fairwatt/da-1/data/chain.db ] || fail "the chain is not below /var/lib/fairwatt"
 

@@ -42,12 +42,14 @@ for i in 1 2 3 4; do await 60 "da-$i is healthy" curl -sf "127.0.0.1:$((port + 1
 centre=(--config community/mc-1/mc.yaml)
 
 step "Make keys and certificates"
+declare -A roles=([pv-1]=seller [pv-2]=seller [house-1]=buyer)
 for id in pv-1 pv-2 house-1; do
 	mkdir "$id"
-	run agent enroll --dir "$id/data"
-	cp "$work/said" "$id/public-key"
-	run aggregator mc issue --dir community --id "$id" --role agent --out "$id/tls"
 	cp community/genesis.json "$id/"
+	run agent enroll --dir "$id/data" --genesis "$id/genesis.json" --device "$id" --role "${roles[$id]}" --recovery
+	cp "$id/data/enrolment.json" "$id.json" # it goes to the operator
+	tail -1 "$work/said" >"$id/paper"
+	run aggregator mc issue --dir community --id "$id" --role agent --out "$id/tls"
 done
 run aggregator mc issue --dir community --id ha-1 --role viewer --out ha-1
 run aggregator mc issue --dir community --id ada --role owner --site harbour --out ada
@@ -140,13 +142,10 @@ done
 
 step "Admit them, with what their meters show, and start them"
 register() {
-	run aggregator mc register "${centre[@]}" --id "$1" --site harbour --simulated --rated-w 25000 --key "$(cat "$1/public-key")" \
-		--role "$2" $(sed 's/^/--meter /' "$1/registers")
+	run aggregator mc register "${centre[@]}" --enrolment "$1.json" --site harbour --simulated --rated-w 25000 $(sed 's/^/--meter /' "$1/registers")
 	run aggregator mc deposit "${centre[@]}" --to "$1" --amount 10 --reference "bond-$1" --bond
 }
-register pv-1 seller
-register pv-2 seller
-register house-1 buyer
+for id in pv-1 pv-2 house-1; do register "$id"; done
 run aggregator mc deposit "${centre[@]}" --to house-1 --amount 25.50 --reference bank-2041
 for id in pv-1 pv-2 house-1; do start "$id" agent run --config "$id/agent.yaml"; done
 await 120 "the gates of both sellers are OPEN" shown '[.generators[] | select(.state == "OPEN") | .id] | contains(["pv-1", "pv-2"])'
@@ -207,7 +206,8 @@ retire_meter() {
 	aggregator mc meter retire "${centre[@]}" --meter pv-2-sold --end-wh "$(shown '[.generators[] | select(.id == "pv-2")][0].now.energy_wh.sold')"
 }
 await 120 "the chain knows its meter no more (what was being delivered ended first)" retire_meter
-run aggregator mc revoke --dir community --id pv-2
+run aggregator mc revoke "${centre[@]}" --dir community --id pv-2 --why stolen --word pv-2/paper
+await 30 "the page says that it was revoked" shown '[.generators[] | select(.id == "pv-2") | .standing] == ["revoked"]'
 hup broker
 denied() { grep -q "Denied PUBLISH from pv-2 .*fairwatt/v1/harbour/pv-2/" broker.log; }
 await 60 "the broker takes nothing from pv-2 any more" denied

@@ -26,9 +26,9 @@ const (
 // WithExcuses returns the parameters with other excuses, and the numbers that belong to
 // them.
 func (p Params) WithExcuses(mode string) Params {
-	p.Excuses, p.WitnessMs, p.ExcusedE4 = mode, 0, 0
+	p.Excuses, p.WitnessMs, p.ExcusedE4, p.WitnessActive = mode, 0, 0, false
 	if mode == ExcusesWitnessed {
-		p.WitnessMs, p.ExcusedE4 = 600_000, 1_000
+		p.WitnessMs, p.ExcusedE4, p.WitnessActive = 600_000, 1_000, true
 	}
 	return p
 }
@@ -38,7 +38,7 @@ func (p *Params) witnessed() bool { return p.Excuses == ExcusesWitnessed }
 func (p *Params) validateExcuses() error {
 	switch p.Excuses {
 	case ExcusesFirst, ExcusesByHolds:
-		if p.WitnessMs != 0 || p.ExcusedE4 != 0 {
+		if p.WitnessMs != 0 || p.ExcusedE4 != 0 || p.WitnessActive {
 			return fmt.Errorf("excuses: %q, and numbers that belong to %q", p.Excuses, ExcusesWitnessed)
 		}
 		if p.Excuses == ExcusesByHolds && !p.robust() {
@@ -188,9 +188,14 @@ func (x *execution) sees(device string, c *fairwattpb.GateChange) {
 func (w *warning) covers(ms int64) bool { return w.FromMs <= ms && ms < w.UntilMs }
 
 // standsForItself tells whether a participant counts as a witness: it has a bond, and is
-// not on the list. A second name is not had for nothing.
+// not on the list. A second name is not had for nothing. Whose board was stolen may have
+// told of a hazard a moment before it was suspended: on chains that have witness_active
+// that counts for nothing.
 func (x *execution) standsForItself(id string) bool {
 	a, ok := x.account(id)
+	if p, _ := x.participant(id); x.params.WitnessActive && p.Standing != Active {
+		return false
+	}
 	return ok && !a.Blacklisted && a.BondMicro > 0
 }
 

@@ -499,3 +499,34 @@ func TestQuotaSlides(t *testing.T) {
 		t.Errorf("told %q", told)
 	}
 }
+
+// TestAWitnessThatIsOut: who is suspended or revoked bears no one out by what it saw before,
+// but on chains that were made before witness_active, which go on as they began.
+func TestAWitnessThatIsOut(t *testing.T) {
+	const borneOut = "the gate of seller-2 bears it out"
+	for name, c := range map[string]struct {
+		out    []record // of the witness, behind its gate change
+		active bool
+		want   bool
+	}{
+		"active":                   {nil, true, true},
+		"suspended":                {[]record{ledgertest.Suspend(neighbour)}, true, false},
+		"revoked":                  {[]record{ledgertest.Revoke(neighbour)}, true, false},
+		"reinstated":               {[]record{ledgertest.Suspend(neighbour), ledgertest.Reinstate(neighbour)}, true, true},
+		"suspended, on old chains": {[]record{ledgertest.Suspend(neighbour)}, false, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newHill(t, ledger.ExcusesWitnessed, func(g *ledger.Genesis) { g.Params.WitnessActive = c.active })
+			d := h.begin()
+			h.must(neighbour, closes(1, "wind"))
+			for _, r := range c.out {
+				h.must(mc, r)
+			}
+			h.change(closes(0, "wind"))
+			told, fine := h.end(d, 0)
+			if got := strings.Contains(told, borneOut); got != c.want || (fine == 0) != c.want {
+				t.Errorf("%q, fined %d", told, fine)
+			}
+		})
+	}
+}

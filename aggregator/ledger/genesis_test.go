@@ -80,6 +80,7 @@ var genesisRules = []struct {
 	{func(g genesis) { ledgertest.Robust(g); g.Params = g.Params.WithExcuses(ledger.ExcusesByHolds) }, ""},
 	{func(g genesis) { ledgertest.Robust(g); g.Params.WitnessMs = 1 }, `params: excuses: "", and numbers`},
 	{func(g genesis) { ledgertest.Robust(g); g.Params.ExcusedE4 = 1 }, `params: excuses: "", and numbers`},
+	{func(g genesis) { ledgertest.Robust(g); g.Params.WitnessActive = true }, `params: excuses: "", and numbers`},
 	{func(g genesis) {
 		ledgertest.Witnessed(g)
 		g.Params = g.Params.WithCredit(ledger.CreditPaper)
@@ -164,7 +165,7 @@ func TestParamsHaveLimits(t *testing.T) {
 	}
 	for _, field := range reflect.VisibleFields(reflect.TypeFor[ledger.Params]()) {
 		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
-		if name == "tree" || name == "settlement" || name == "credit" || name == "trust" || name == "answers" || name == "possession" || name == "excuses" || field.Anonymous {
+		if name == "tree" || name == "settlement" || name == "credit" || name == "trust" || name == "answers" || name == "possession" || name == "excuses" || name == "witness_active" || field.Anonymous {
 			continue
 		}
 		l, ok := limits[name]

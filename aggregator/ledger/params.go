@@ -136,6 +136,8 @@ type Params struct {
 	Excuses   string `json:"excuses,omitempty"`
 	WitnessMs int64  `json:"witness_ms,omitempty"`
 	ExcusedE4 int64  `json:"excused_e4,omitempty"`
+	// WitnessActive: who is suspended or revoked bears no one out from then on, whatever it saw before.
+	WitnessActive bool `json:"witness_active,omitempty"`
 }
 
 // What trust, links and overheads are.

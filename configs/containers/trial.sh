@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Makes the files of a trial in containers (compose.yaml) with the programs in bin/: the
-# community, each agent's key, certificate and configuration, and .env with their public
-# keys. A folder that exists is left as it is.
+# community, each agent's key, enrolment, certificate and configuration, and .env with the
+# user of the containers. A folder that exists is left as it is.
 #
 #	make build && configs/containers/trial.sh
 set -euo pipefail
@@ -67,11 +67,12 @@ owner=$(id -u):$(id -g)
 echo "FAIRWATT_USER=$owner" >.env
 for id in pv-1 pv-2 house-1; do
 	mkdir "$id"
-	key=$(agent enroll --dir "$id/data")
-	name=${id^^}
-	echo "KEY_${name//-/_}=$key" >>.env
-	aggregator mc issue --dir community --id "$id" --role agent --out "$id/tls" >/dev/null
 	cp community/genesis.json "$id/"
+	role=seller
+	[ "$id" != house-1 ] || role=buyer
+	agent enroll --dir "$id/data" --genesis "$id/genesis.json" --device "$id" --role "$role" >/dev/null
+	cp "$id/data/enrolment.json" "$id.json" # for the centre
+	aggregator mc issue --dir community --id "$id" --role agent --out "$id/tls" >/dev/null
 	agent_yaml "$id" >"$id/agent.yaml"
 done
 seller_yaml 7001 >>pv-1/agent.yaml

@@ -251,11 +251,12 @@ func (t *idleTown) records(ctx context.Context) (uint64, error) {
 	}
 	for i := range idleRecords {
 		id := fmt.Sprintf("pv-%d", i+1)
-		out, err := exec.CommandContext(ctx, "bin/agent", "enroll", "--dir", filepath.Join(t.dir, id)).Output()
+		dir := filepath.Join(t.dir, id)
+		err := command(ctx, "bin/agent", "enroll", "--dir", dir, "--genesis", filepath.Join(t.dir, "genesis.json"), "--device", id, "--role", "seller")
 		if err != nil {
-			return 0, fmt.Errorf("enroll %s: %w", id, err)
+			return 0, err
 		}
-		err = command(ctx, "bin/aggregator", "mc", "register", "--config", centre, "--id", id, "--site", "bench", "--role", "seller", "--key", strings.TrimSpace(string(out)))
+		err = command(ctx, "bin/aggregator", "mc", "register", "--config", centre, "--enrolment", filepath.Join(dir, "enrolment.json"), "--site", "bench")
 		if err != nil {
 			return 0, err
 		}

@@ -68,7 +68,7 @@ hash of genesis.json: give that file to everyone who is to check the chain.`,
 			if das < 4 || das > ledger.MaxDAs {
 				return usagef("--das %d: 4 to %d; four are needed to bear one that fails", das, ledger.MaxDAs)
 			}
-			credit, answers = paperRules(cmd, settlement, credit, answers)
+			credit, answers, excuses = paperRules(cmd, settlement, credit, answers, excuses)
 			params, err := initParams(tree, settlement, credit, answers, excuses, loss, possession)
 			if err != nil {
 				return err
@@ -109,10 +109,10 @@ hash of genesis.json: give that file to everyone who is to check the chain.`,
 	f.StringVar(&settlement, "settlement", ledger.SettleByMeters, "what decides what is paid: meters (both meters and the gate) or paper (the paper's: the buyer's word)")
 	f.StringVar(&credit, "credit", ledger.CreditRobust, "what makes credit: robust (bonds, fines, verdicts) or paper (the paper's formula)")
 	f.StringVar(&answers, "answers", ledger.AnswersByLedger, "who finds the sellers that a buyer can choose from: centre, or ledger (every data aggregator finds the same)")
-	f.StringVar(&excuses, "excuses", "", "what excuses a gate that closed: quota_of_holds (the default), or witnessed (a neighbour, a warning, or a quota of energy)")
+	f.StringVar(&excuses, "excuses", ledger.ExcusesWitnessed, "what excuses a gate that closed, with --credit robust: witnessed (a neighbour, a warning, or a quota of energy), or quota_of_holds")
 	f.StringSliceVar(&arbiters, "arbiter", nil, "ID=KEY of an arbiter, who decides where meters differ; two decide together (repeatable)")
 	f.StringSliceVar(&auditors, "auditor", nil, "ID=KEY of an auditor, without whose approval no money comes in or goes out (repeatable; market key makes a key)")
-	f.BoolVar(&possession, "possession", false, "register only members whose keys show that their holders agree (mc register --enrolment)")
+	f.BoolVar(&possession, "possession", true, "register only members whose keys show that their holders agree (mc register --enrolment)")
 	f.Float64Var(&loss, "line-loss", 0, "what a line loses between the two meters of a trade, in per cent")
 	f.BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd
@@ -139,15 +139,19 @@ func epochMs(d time.Duration) (int64, error) {
 }
 
 // paperRules are the rules that go with a settlement where no other are asked for: the
-// paper's has no meters to fine by, and its centre answers.
-func paperRules(cmd *cobra.Command, settlement, credit, answers string) (string, string) {
+// paper's has no meters to fine by, its centre answers, and its credit has no excuses by
+// the Wh.
+func paperRules(cmd *cobra.Command, settlement, credit, answers, excuses string) (string, string, string) {
 	if settlement == ledger.SettleByPaper && !cmd.Flags().Changed("credit") {
 		credit = ledger.CreditPaper
 	}
 	if settlement == ledger.SettleByPaper && !cmd.Flags().Changed("answers") {
 		answers = ledger.AnswersByCentre
 	}
-	return credit, answers
+	if credit == ledger.CreditPaper && !cmd.Flags().Changed("excuses") {
+		excuses = ledger.ExcusesFirst
+	}
+	return credit, answers, excuses
 }
 
 // initParams are the rules of a new chain.
@@ -324,7 +328,7 @@ check prints it), for a reading that rises faster than --rated-w allows is refus
 
 --enrolment is what agent enroll --genesis has written on the device: id, roles, key and
 the hashes of a recovery key and a bank account, with the key's own word that it agrees.
-A chain that was started with mc init --possession takes no other registration.`,
+A chain takes no other registration, unless it was started with mc init --possession=false.`,
 		Example: `  aggregator mc register --config community/mc-1/mc.yaml --enrolment pv-1.json --site harbour --meter sold
   aggregator mc register --config community/mc-1/mc.yaml --id pv-1 --site harbour --role seller --meter sold --key ed25519:AAAA...=`,
 		Args: noArgs,

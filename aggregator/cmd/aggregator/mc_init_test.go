@@ -44,9 +44,19 @@ func TestInitSettlement(t *testing.T) {
 			t.Errorf("%v: answers %q, want %q", c.args, g.Params.Answers, want)
 		}
 	}
-	for flag, want := range map[string]bool{"--possession": true, "--possession=false": false} {
-		if g, err := run(flag); err != nil || g.Params.Possession != want {
-			t.Errorf("%s: %v", flag, err)
+	for _, c := range []struct {
+		args       string
+		possession bool
+		excuses    string
+	}{
+		{"", true, ledger.ExcusesWitnessed},
+		{"--possession=false", false, ledger.ExcusesWitnessed},
+		{"--excuses quota_of_holds", true, ledger.ExcusesByHolds},
+		{"--credit paper", true, ledger.ExcusesFirst},
+		{"--settlement paper", true, ledger.ExcusesFirst},
+	} {
+		if g, err := run(strings.Fields(c.args)...); err != nil || g.Params.Possession != c.possession || g.Params.Excuses != c.excuses || g.Params.WitnessActive != (c.excuses == ledger.ExcusesWitnessed) {
+			t.Errorf("%q: %v", c.args, err)
 		}
 	}
 	for text, want := range map[string]int64{"24h": 86_400_000, "0": 0, "1m": 60_000, "8784h": 366 * 86_400_000} {

@@ -133,3 +133,22 @@ func TestReadEnrolment(t *testing.T) {
 		}
 	}
 }
+
+// enrolmentOf is the form by which a key's holder agrees to be a member of the community
+// in dir.
+func enrolmentOf(t *testing.T, dir, id string, key ed25519.PrivateKey, roles ...string) string {
+	t.Helper()
+	g, err := mc.ReadGenesis(filepath.Join(dir, mc.GenesisFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := &wire.EnrolmentForm{ID: id, Roles: roles, PublicKey: seal.FormatKey(key.Public().(ed25519.PublicKey))}
+	if e.Possession, err = wire.Possess(key, g.ChainID(), id, e.Statement()); err != nil {
+		t.Fatal(err)
+	}
+	b, err := e.Marshal(g.ChainID())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return writeText(t, string(b))
+}

@@ -216,8 +216,8 @@ func TestAgentOnMosquitto(t *testing.T) {
 	}
 	centre := filepath.Join(dir, "mc-1", "mc.yaml")
 	background(t, "mc", "run", "--config", centre)
-	command(t, "mc", "register", "--config", centre, "--id", "pv-1", "--site", "harbour", "--role", "seller", "--meter", "sold",
-		"--rated-w", "8000", "--key", agentSays(t, bin, "enroll", "--dir", pv))
+	agentSays(t, bin, "enroll", "--dir", pv, "--genesis", filepath.Join(dir, mc.GenesisFile), "--device", "pv-1", "--role", "seller")
+	command(t, "mc", "register", "--config", centre, "--enrolment", filepath.Join(pv, "enrolment.json"), "--site", "harbour", "--meter", "sold", "--rated-w", "8000")
 	key := filepath.Join(ada, "owner.key")
 	config := filepath.Join(pv, "agent.yaml")
 	owners := agentSays(t, bin, "owner-key", "--name", "ada", "--out", key)

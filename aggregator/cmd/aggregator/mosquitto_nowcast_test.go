@@ -22,13 +22,13 @@ import (
 // A neighbour is a second device, of another site.
 func (a *agent) neighbour(t *testing.T, dir, centre string, port int) (paho.Client, ed25519.PrivateKey) {
 	t.Helper()
-	public, private, err := ed25519.GenerateKey(rand.Reader)
+	_, private, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
 	own := filepath.Join(dir, "pv-2")
 	command(t, "mc", "issue", "--dir", dir, "--id", "pv-2", "--role", "agent", "--out", own)
-	command(t, "mc", "register", "--config", centre, "--id", "pv-2", "--site", "ridge", "--role", "seller", "--key", string(seal.FormatKey(public)))
+	command(t, "mc", "register", "--config", centre, "--enrolment", enrolmentOf(t, dir, "pv-2", private, wire.RoleSeller), "--site", "ridge")
 	cert, pool, err := mc.ReadTLS(filepath.Join(own, mc.TLSCertFile), filepath.Join(own, mc.TLSKeyFile), filepath.Join(own, mc.CACertFile))
 	if err != nil {
 		t.Fatal(err)

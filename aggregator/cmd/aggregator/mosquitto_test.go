@@ -23,6 +23,7 @@ import (
 	"fairwatt/proto/fairwattpb"
 	"fairwatt/proto/loopback"
 	"fairwatt/proto/seal"
+	"fairwatt/proto/wire"
 )
 
 // freePorts returns a port from which n are free.
@@ -122,12 +123,12 @@ func TestCommunityOnMosquitto(t *testing.T) {
 	background(t, "mc", "run", "--config", centre)
 	pv := filepath.Join(dir, "pv-1")
 	command(t, "mc", "issue", "--dir", dir, "--id", "pv-1", "--role", "agent", "--out", pv)
-	public, private, err := ed25519.GenerateKey(rand.Reader)
+	_, private, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
-	command(t, "mc", "register", "--config", centre, "--id", "pv-1", "--site", "harbour", "--role", "seller", "--role", "buyer",
-		"--meter", "sold", "--meter", "bought", "--rated-w", "8000", "--key", string(seal.FormatKey(public)))
+	command(t, "mc", "register", "--config", centre, "--enrolment", enrolmentOf(t, dir, "pv-1", private, wire.RoleSeller, wire.RoleBuyer), "--site", "harbour",
+		"--meter", "sold", "--meter", "bought", "--rated-w", "8000")
 	command(t, "mc", "meter", "add", "--config", centre, "--owner", "pv-1", "--meter", "pv-1-car", "--site", "harbour", "--direction", "import", "--serial", "4711")
 	command(t, "mc", "meter", "change", "--config", centre, "--old", "pv-1-sold", "--old-end-wh", "7", "--owner", "pv-1", "--meter", "pv-1-sold2",
 		"--site", "harbour", "--direction", "export")

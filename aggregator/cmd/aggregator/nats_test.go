@@ -59,11 +59,11 @@ const (
 
 func newSender(t *testing.T, dir, centre, id string) *sender {
 	t.Helper()
-	public, private, err := ed25519.GenerateKey(rand.Reader)
+	_, private, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
-	command(t, "mc", "register", "--config", centre, "--id", id, "--site", "harbour", "--role", "seller", "--key", string(seal.FormatKey(public)))
+	command(t, "mc", "register", "--config", centre, "--enrolment", enrolmentOf(t, dir, id, private, wire.RoleSeller), "--site", "harbour")
 	g, err := mc.ReadGenesis(filepath.Join(dir, mc.GenesisFile))
 	if err != nil {
 		t.Fatal(err)
