@@ -33,11 +33,12 @@ type Way string
 
 // The ways, in the order of a comparison.
 const (
-	WayNone      Way = "none"
-	WayBilateral Way = "bilateral"
-	WayAuction   Way = "auction"
-	WayStatic    Way = "static-key"
-	WayDynamic   Way = "dynamic-key"
+	WayNone         Way = "none"
+	WayBilateral    Way = "bilateral"
+	WayAuction      Way = "auction"
+	WayAuctionAhead Way = "auction-ahead"
+	WayStatic       Way = "static-key"
+	WayDynamic      Way = "dynamic-key"
 )
 
 // An Outcome is what a way brings all members together.
@@ -64,7 +65,7 @@ func (c *Community) Compare() ([]Outcome, error) {
 		divide func(*division) error
 	}{
 		{WayNone, func(*division) error { return nil }},
-		{WayBilateral, c.bilateral}, {WayAuction, c.auction}, {WayStatic, c.static}, {WayDynamic, c.dynamic},
+		{WayBilateral, c.bilateral}, {WayAuction, c.auction}, {WayAuctionAhead, c.auctionAhead}, {WayStatic, c.static}, {WayDynamic, c.dynamic},
 	} {
 		o, err := c.outcome(w.way, w.divide)
 		if err != nil {

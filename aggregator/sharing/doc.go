@@ -19,12 +19,14 @@
 //     the cheapest offer first, of up to [MaxLots] sellers.
 //   - [WayAuction]: everyone states its own supplier's price, and the slot is cleared by
 //     package slot. The price is that of the marginal pair.
+//   - [WayAuctionAhead]: the same, before the slot begins. Each offers and wants what it had in the
+//     slot before, and what then flows beside that is the suppliers'.
 //   - [WayStatic], [WayDynamic]: all pay the community's price. A key looks at energy only, so
 //     who would lose by that price stands aside. Shares of the static key are fixed.
 //
-// Everyone tells the truth here, and knows what the slot will bring: a comparison of rules,
-// not of how members behave. What a forecast misses is not in it, nor what a closed gate
-// keeps back.
+// Everyone tells the truth here, and but for the auction ahead everyone knows what the slot
+// brings: a comparison of rules, not of how members behave. What a closed gate keeps back is not
+// in it.
 //
 // # Design
 //

@@ -46,6 +46,8 @@ func TestWays(t *testing.T) {
 			GainMicro: 63_000 + 117_000 + 42_000, ByMemberMicro: []int64{63_000, 0, 117_000, 42_000, 0}},
 		{Way: sharing.WayAuction, TradedWh: 1600, CostMicro: 1600*270 + 320_000, IncomeMicro: 1600*250 + 400*220, FeeMicro: 32_000,
 			GainMicro: 1000*170 + 600*30 + 1600*30, ByMemberMicro: []int64{170_000, 18_000, 27_000, 21_000, 0}},
+		// Nothing is known before the first slot.
+		{Way: sharing.WayAuctionAhead, CostMicro: 800_000, IncomeMicro: 300_000, ByMemberMicro: []int64{0, 0, 0, 0, 0}},
 		{Way: sharing.WayStatic, TradedWh: 750, CostMicro: 750*170 + 850*300 + 320_000, IncomeMicro: 750*150 + 250*80 + 220_000, FeeMicro: 15_000,
 			GainMicro: 750*70 + 750*130, ByMemberMicro: []int64{52_500, 0, 65_000, 32_500, 0}},
 		{Way: sharing.WayDynamic, TradedWh: 1000, CostMicro: 1000*170 + 600*300 + 320_000, IncomeMicro: 1000*150 + 220_000, FeeMicro: 20_000,
@@ -55,6 +57,26 @@ func TestWays(t *testing.T) {
 		if !reflect.DeepEqual(got[i], w) {
 			t.Errorf("%s:\n got %+v\nwant %+v", w.Way, got[i], w)
 		}
+	}
+}
+
+// An auction ahead promises what the slot before brought, at its prices, and settles what comes:
+// a shortfall of the roof meets its buyers, more than promised is its supplier's.
+func TestAuctionAhead(t *testing.T) {
+	c := &sharing.Community{Slots: 3, FeeMicroPerKWh: 10_000, Members: []sharing.Member{
+		member("roof", 0, 80_000, 0, []int64{1000, 500, 800}, []int64{0, 0, 0}),
+		member("a", 300_000, 0, 0, []int64{0, 0, 0}, []int64{600, 600, 600}),
+		member("b", 200_000, 0, 0, []int64{0, 0, 0}, []int64{400, 400, 100}),
+	}}
+	got, err := c.Compare()
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Slot 1: 600 and 400 promised at (80 + 200 - 10) / 2 = 135; of 500, a has 300 and b 200. Slot 2:
+	// 500 promised to a alone, at 185; all of it flows.
+	want := []int64{500*55 + 500*105, 300*155 + 500*105, 200 * 55}
+	if o := got[3]; o.Way != sharing.WayAuctionAhead || o.TradedWh != 1000 || !slices.Equal(o.ByMemberMicro, want) {
+		t.Errorf("%+v, want %v", o, want)
 	}
 }
 

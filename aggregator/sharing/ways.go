@@ -37,30 +37,44 @@ func (c *Community) bilateral(d *division) error {
 	return nil
 }
 
-// auction clears the slot with each member's own supplier as its limit.
-func (c *Community) auction(d *division) error {
+// auction clears the slot with each member's own supplier as its limit, by what the slot brings.
+func (c *Community) auction(d *division) error { return c.clear(d, d.slot) }
+
+// auctionAhead clears the slot by what the one before it brought, as nobody knows a slot ahead,
+// and settles it by what it brings. In the first slot there is no trade.
+func (c *Community) auctionAhead(d *division) error {
+	if d.slot == 0 {
+		return nil
+	}
+	return c.clear(d, d.slot-1)
+}
+
+// clear holds the auction of a slot with the volumes of another one, and settles it.
+func (c *Community) clear(d *division, by int) error {
 	var asks, bids []slot.Order
-	var sellers, buyers []int
+	var sellers, buyers []int // members behind the orders
+	var exports, imports []int64
 	for i, m := range c.Members {
-		if wh := m.ExportWh[d.slot]; wh > 0 {
-			asks, sellers = append(asks, slot.Order{ID: m.ID, PriceMicroPerKWh: m.FeedInMicroPerKWh, Wh: wh}), append(sellers, i)
+		if wh := m.ExportWh[by]; wh > 0 {
+			asks = append(asks, slot.Order{ID: m.ID, PriceMicroPerKWh: m.FeedInMicroPerKWh, Wh: wh})
+			sellers, exports = append(sellers, i), append(exports, m.ExportWh[d.slot])
 		}
-		if wh := m.ImportWh[d.slot]; wh > 0 {
-			bids, buyers = append(bids, slot.Order{ID: m.ID, PriceMicroPerKWh: m.TariffMicroPerKWh, Wh: wh}), append(buyers, i)
+		if wh := m.ImportWh[by]; wh > 0 {
+			bids = append(bids, slot.Order{ID: m.ID, PriceMicroPerKWh: m.TariffMicroPerKWh, Wh: wh})
+			buyers, imports = append(buyers, i), append(imports, m.ImportWh[d.slot])
 		}
 	}
 	cleared, err := slot.Clear(asks, bids, c.FeeMicroPerKWh)
 	if err != nil {
 		return err
 	}
-	sold, bought := make([]int64, len(c.Members)), make([]int64, len(c.Members))
-	for k, i := range sellers {
-		sold[i] = cleared.Sold[k]
+	paid, err := slot.Settle(cleared.Trades, exports, imports)
+	if err != nil {
+		return err
 	}
-	for k, i := range buyers {
-		bought[i] = cleared.Bought[k]
+	for k, t := range cleared.Trades {
+		d.trade(c, sellers[t.Ask], buyers[t.Bid], paid[k], cleared.PriceMicroPerKWh)
 	}
-	d.all(c, sold, bought, cleared.PriceMicroPerKWh)
 	return nil
 }
 

@@ -57,7 +57,7 @@ func TestMarketCompareTraces(t *testing.T) {
 	if jsonErr := json.Unmarshal([]byte(text), &c); err != nil || jsonErr != nil {
 		t.Fatalf("%v, %v\n%s", err, jsonErr, text)
 	}
-	if c.Source != "traces" || c.From != "2026-06-21" || c.Plants != 3 || c.Homes != 6 || c.Gaps != 4 || len(c.Ways) != 5 || len(c.Members) != 9 {
+	if c.Source != "traces" || c.From != "2026-06-21" || c.Plants != 3 || c.Homes != 6 || c.Gaps != 4 || len(c.Ways) != 6 || len(c.Members) != 9 {
 		t.Errorf("%+v", c)
 	}
 	if !slices.Equal(c.Members[:3], []string{"power", "sky-pv", "sky-wind"}) {

@@ -33,6 +33,15 @@ type Clearing struct {
 	Wh               int64   // traded
 	Sold             []int64 // Wh of each ask, in the sequence that Clear was given
 	Bought           []int64 // likewise of each bid
+	// Trades say who delivers to whom: each Wh that is sold is in one of them, and each that
+	// is bought. There are fewer than orders.
+	Trades []Trade
+}
+
+// A Trade is energy of one ask for one bid: their places in what Clear was given.
+type Trade struct {
+	Ask, Bid int
+	Wh       int64
 }
 
 // Clear matches the asks and the bids of a slot at one price. feeMicroPerKWh is what each
@@ -75,7 +84,28 @@ func Clear(asks, bids []Order, feeMicroPerKWh int64) (Clearing, error) {
 	c.PriceMicroPerKWh = (ask + bid - feeMicroPerKWh) / 2
 	fill(c.Sold, asks, up, ask, c.Wh)
 	fill(c.Bought, bids, down, bid, c.Wh)
+	c.Trades = pair(c.Sold, c.Bought, up, down)
 	return c, nil
+}
+
+// pair goes through both sides in their sequences, and ends each order's part before the next.
+// The price is one for all, so it decides nothing but whose shortfall meets whom.
+func pair(sold, bought []int64, asks, bids []int) (trades []Trade) {
+	var delivered, received int64
+	for i, j := 0, 0; i < len(asks) && j < len(bids); {
+		wh := min(sold[asks[i]]-delivered, bought[bids[j]]-received)
+		if wh > 0 {
+			trades = append(trades, Trade{asks[i], bids[j], wh})
+		}
+		delivered, received = delivered+wh, received+wh
+		switch {
+		case delivered == sold[asks[i]]:
+			i, delivered = i+1, 0
+		default:
+			j, received = j+1, 0
+		}
+	}
+	return trades
 }
 
 // sorted checks one side of the book and returns its sequence: by price, height and id.

@@ -28,6 +28,9 @@
 // more. Refused: to leave the marginal pair without a trade (McAfee 1992), which is proof
 // against that, but loses a trade in most slots, and small communities have few.
 //
+// A clearing names trades, each of one ask and one bid, and [Settle] says what of them is paid
+// when the slot is over and both meters have counted it.
+//
 // An order's sender is not known here. That no one trades with itself is its caller's duty.
 //
 // # The keys
