@@ -107,3 +107,46 @@ func (w *world) ofTheBook(rt *rapid.T, n int) (string, record) {
 		return s, &fairwattpb.Record{Body: &fairwattpb.Record_Bond{Bond: &fairwattpb.Bond{AmountMicro: aBond / 4}}}
 	}
 }
+
+// A seller that has billed can be had again, by the offer that it made meanwhile.
+func TestTheBookHasWhoHasBilled(t *testing.T) {
+	w := answering(t, nil)
+	w.sells("seller-1", 300, 200_000)
+	tok := w.token(buyer, 300, 300_000).Token.TokenId
+	w.must(buyer, chosen(tok, "buyer-1-meter", choice("seller-1", 200_000, 300)))
+	w.must("seller-1", w.offerOf("seller-1", 500, 150_000))
+	if a := w.answered("buyer-2", w.asks("buyer-2", 300, 300_000)); a != nil {
+		t.Fatalf("a seller that delivers is quoted: %v", a)
+	}
+	w.must("seller-1", started(tok, "seller-1-meter-2", w.attests("seller-1")))
+	w.wait(60_000)
+	w.must("seller-1", billed(w.tradeIs(tok, wire.StatusDelivering), "seller-1-meter-2", 300))
+	want(t, quoted(w.token("buyer-3", 300, 300_000)), "seller-1")
+}
+
+// Credit is forgotten by periods: who may promise more in a new one is quoted in its first
+// block.
+func TestTheFirstBlockOfAPeriodHasItsOwnBook(t *testing.T) {
+	w := answering(t, fading)
+	w.sells("seller-1", 300, 200_000)
+	tok := w.token(buyer, 300, 300_000).Token.TokenId
+	w.must(buyer, chosen(tok, "buyer-1-meter", choice("seller-1", 200_000, 300)))
+	w.wait(w.Genesis.Params.StartByMs + 1)
+	w.tradeIs(tok, wire.StatusFailed)
+	period := w.Genesis.Params.CreditPeriodMs
+	next := w.Genesis.CreatedMs + ((w.NowMs-w.Genesis.CreatedMs)/period+1)*period
+	_, now, _ := w.State.AccountAt("seller-1", w.NowMs)
+	_, then, _ := w.State.AccountAt("seller-1", next)
+	lot := then * 1000 / 200_000
+	if lot*200_000/1000 <= now {
+		t.Fatalf("a lot of %d Wh: it may promise %d now and %d then", lot, now, then)
+	}
+	r := w.offerOf("seller-1", lot, 200_000)
+	r.GetOffer().MinLotWh, r.GetOffer().ExpiresMs = lot, next+600_000
+	w.must("seller-1", r)
+	if a := w.answered("buyer-2", w.asks("buyer-2", 300, 300_000)); a != nil {
+		t.Fatalf("quoted before: %v", a)
+	}
+	w.NowMs = next
+	want(t, quoted(w.token("buyer-3", 300, 300_000)), "seller-1")
+}
