@@ -1,10 +1,8 @@
 package ledger
 
 import (
-	"cmp"
 	"crypto/sha256"
 	"fmt"
-	"slices"
 
 	"fairwatt/proto/brief"
 	"fairwatt/proto/fairwattpb"
@@ -127,7 +125,6 @@ func (p *Params) bears(a *Account, volumeWh, priceMicroPerKWh int64) int64 {
 // token is empty for a request that has none yet.
 func (x *execution) forSale(o *Offer, buyer, token string) (volumeWh int64, a Account, why string) {
 	a = x.lookAt(o.Seller)
-	var g Gate
 	var k kept
 	switch {
 	case x.ranOut(o.ExpiresMs):
@@ -136,7 +133,7 @@ func (x *execution) forSale(o *Offer, buyer, token string) (volumeWh int64, a Ac
 		return 0, a, "it is the buyer"
 	case !mayTrade(&a):
 		return 0, a, "it may not trade"
-	case !x.get(keyGate+o.Seller, &g) || g.State != fairwattpb.GateState_GATE_STATE_OPEN:
+	case !x.isOpen(o.Seller):
 		return 0, a, "its gate is not open"
 	case x.has(keySelling + o.Seller):
 		return 0, a, "its meter is busy with another trade"
@@ -149,6 +146,12 @@ func (x *execution) forSale(o *Offer, buyer, token string) (volumeWh int64, a Ac
 	return volumeWh, a, ""
 }
 
+// isOpen tells whether the newest gate change of a device is OPEN.
+func (x *execution) isOpen(device string) bool {
+	var g Gate
+	return x.get(keyGate+device, &g) && g.State == fairwattpb.GateState_GATE_STATE_OPEN
+}
+
 // leastOf is the least that is sold of an offer in one trade.
 func (x *execution) leastOf(o *Offer) int64 { return max(x.params.MinLotWh, o.MinLotWh) }
 
@@ -156,9 +159,8 @@ func (x *execution) leastOf(o *Offer) int64 { return max(x.params.MinLotWh, o.Mi
 // told to: price, credit, offer, seller.
 func (x *execution) quotes(buyer string, maxPriceMicroPerKWh int64) []*fairwattpb.Quote {
 	var out []*fairwattpb.Quote
-	x.byPrice(func(o *Offer) bool {
-		full := len(out) >= MaxLedgerQuotes
-		if o.PriceMicroPerKWh > maxPriceMicroPerKWh || full && o.PriceMicroPerKWh > out[len(out)-1].PriceMicroPerKwh {
+	x.inOrder(func(o *Offer) bool {
+		if o.PriceMicroPerKWh > maxPriceMicroPerKWh {
 			return false
 		}
 		if volume, a, _ := x.forSale(o, buyer, ""); volume > 0 {
@@ -166,13 +168,9 @@ func (x *execution) quotes(buyer string, maxPriceMicroPerKWh int64) []*fairwattp
 				OfferId: o.ID, Seller: o.Seller, PriceMicroPerKwh: o.PriceMicroPerKWh, VolumeWh: volume, CreditE6: a.CreditE6,
 			})
 		}
-		return true
+		return len(out) < MaxLedgerQuotes
 	})
-	slices.SortFunc(out, func(a, b *fairwattpb.Quote) int {
-		return cmp.Or(cmp.Compare(a.PriceMicroPerKwh, b.PriceMicroPerKwh), cmp.Compare(b.CreditE6, a.CreditE6),
-			cmp.Compare(a.OfferId, b.OfferId), cmp.Compare(a.Seller, b.Seller))
-	})
-	return out[:min(len(out), MaxLedgerQuotes)]
+	return out
 }
 
 // find returns the answer to a request at block time, or none and why.

@@ -97,3 +97,34 @@ func BenchmarkVerifyCertificate(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkAnswer is an answer of sixteen quotes where cheaper offers stand that no one can
+// have, since their sellers' gates are closed.
+func BenchmarkAnswer(b *testing.B) {
+	g := ledgertest.Genesis(4, ledger.MaxLedgerQuotes, 1)
+	g.Params = g.Params.WithAnswers(ledger.AnswersByLedger)
+	c, err := ledgertest.New(g)
+	if err != nil {
+		b.Fatal(err)
+	}
+	w := &world{c, b}
+	w.must(mc, deposit(buyer, 10_000_000, "d"))
+	w.must(buyer, w.asks(buyer, 1000, 300_000)) // it waits
+	for i := range ledger.MaxLedgerQuotes {
+		w.sells(fmt.Sprintf("seller-%d", i+1), 1000, 200_000)
+	}
+	for _, closed := range []int{0, 1000, 100_000} {
+		entries := append(w.State.Entries(), ledger.ClosedOffers(g.Params, closed, w.NowMs+3_600_000)...)
+		s, err := ledger.Restore(g, w.State.Height(), w.State.HeaderHash(), entries)
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.Run(fmt.Sprintf("closed=%d", closed), func(b *testing.B) {
+			for b.Loop() {
+				if r, why := s.Answerable(buyer, "r-"+buyer, w.NowMs); len(r.GetQuotes()) != ledger.MaxLedgerQuotes {
+					b.Fatalf("%v: %s", r, why)
+				}
+			}
+		})
+	}
+}

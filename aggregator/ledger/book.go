@@ -6,59 +6,102 @@ import (
 	"strings"
 )
 
-// A line is an offer in the order of price.
+// A line is an offer that can be sold, in the order in which an answer names it.
 type line struct {
 	priceMicroPerKWh int64
-	seller           string
+	creditE6         int64
+	offer, seller    string
 }
 
 func (l line) compare(m line) int {
-	return cmp.Or(cmp.Compare(l.priceMicroPerKWh, m.priceMicroPerKWh), strings.Compare(l.seller, m.seller))
+	return cmp.Or(cmp.Compare(l.priceMicroPerKWh, m.priceMicroPerKWh), cmp.Compare(m.creditE6, l.creditE6),
+		strings.Compare(l.offer, m.offer), strings.Compare(l.seller, m.seller))
 }
 
-// A book is the standing offers of a state in the order of price, so that an answer looks
-// at as many as it needs and not at all of them. It follows from the state and is no part
-// of it.
-type book []line
+// A book is the standing offers that can be sold, so that an answer looks at as many as it
+// names and not at all that stand. It follows from the state and is no part of it.
+//
+// An offer is left out for what is so until an entry of its seller changes: a gate that
+// is not OPEN, a sale that runs, a bond that bears no lot. Else many cheap offers that
+// no one can have would be looked at for each answer. What is so for a time or for one
+// buyer stays in and is passed over: an offer that has run out and waits for its sweep, the
+// buyer's own, and those that are kept for others, each of which has an escrow behind it.
+type book struct {
+	lines  []line
+	period int64 // of credit, which fades with each and bears less or more then
+}
 
-func newBook(entries map[string]*item) (book, error) {
-	b := make(book, 0, len(entries))
-	for _, it := range entries {
-		var o Offer
-		if err := decodeValue(it.value, &o); err != nil {
-			return nil, err
-		}
-		b = append(b, line{o.PriceMicroPerKWh, o.Seller})
+// bookPeriod is the period of which a book of this block's time is.
+func (x *execution) bookPeriod() int64 {
+	if !x.params.robust() {
+		return 0
 	}
-	slices.SortFunc(b, line.compare)
-	return b, nil
+	return x.state.genesis.period(x.timeMs)
 }
 
-// follow returns the book after a block's changes.
-func (b book) follow(changes []Change) (book, error) {
+// lineOf is an offer's line now; ok is false of one that can not be sold.
+func (x *execution) lineOf(o *Offer) (l line, ok bool) {
+	a := x.lookAt(o.Seller)
+	ok = mayTrade(&a) && x.isOpen(o.Seller) && !x.has(keySelling+o.Seller) &&
+		x.params.bears(&a, o.VolumeWh, o.PriceMicroPerKWh) >= x.leastOf(o)
+	return line{o.PriceMicroPerKWh, a.CreditE6, o.ID, o.Seller}, ok
+}
+
+// lineFor is the line of a seller's standing offer.
+func (x *execution) lineFor(seller string) (l line, ok bool) {
+	var o Offer
+	if !x.get(keyOffer+seller, &o) {
+		return l, false
+	}
+	return x.lineOf(&o)
+}
+
+// newBook reads the book from the state, as it is in a block of the execution's time.
+func (x *execution) newBook() book {
+	b := book{period: x.bookPeriod()}
+	for key := range x.state.tree.kinds[keyOffer] {
+		if l, ok := x.lineFor(strings.TrimPrefix(key, keyOffer)); ok {
+			b.lines = append(b.lines, l)
+		}
+	}
+	slices.SortFunc(b.lines, line.compare)
+	return b
+}
+
+// sellerOf is whose line may be another one when an entry changes.
+func sellerOf(key string) (seller string, is bool) {
+	switch kind := kindOf(key); kind {
+	case keyOffer, keyGate, keySelling, keyAccount:
+		return key[len(kind):], true
+	}
+	return "", false
+}
+
+// follow returns the book after a block's changes, which the state has.
+func (b book) follow(x *execution, changes []Change) book {
+	if b.period != x.bookPeriod() {
+		return x.newBook()
+	}
 	touched := make(map[string]bool)
-	var fresh book
 	for _, c := range changes {
-		seller, is := strings.CutPrefix(string(c.Key), keyOffer)
-		if !is {
-			continue
+		key := string(c.Key)
+		// Who offers nothing, and did not before, has no line.
+		if seller, is := sellerOf(key); is && (kindOf(key) == keyOffer || x.has(keyOffer+seller)) {
+			touched[seller] = true
 		}
-		touched[seller] = true
-		if c.Delete {
-			continue
-		}
-		var o Offer
-		if err := decodeValue(c.Value, &o); err != nil {
-			return nil, err
-		}
-		fresh = append(fresh, line{o.PriceMicroPerKWh, o.Seller})
 	}
 	if len(touched) == 0 {
-		return b, nil
+		return b
+	}
+	var fresh []line
+	for seller := range touched {
+		if l, ok := x.lineFor(seller); ok {
+			fresh = append(fresh, l)
+		}
 	}
 	slices.SortFunc(fresh, line.compare)
-	out := make(book, 0, len(b)+len(fresh))
-	for _, l := range b {
+	out := make([]line, 0, len(b.lines)+len(fresh))
+	for _, l := range b.lines {
 		if touched[l.seller] {
 			continue
 		}
@@ -67,34 +110,82 @@ func (b book) follow(changes []Change) (book, error) {
 		}
 		out = append(out, l)
 	}
-	return append(out, fresh...), nil
+	return book{append(out, fresh...), b.period}
 }
 
-// lists notes an offer of this block among those that the state has.
-func (x *execution) lists(o *Offer) {
-	l := line{o.PriceMicroPerKWh, o.Seller}
-	if at, found := slices.BinarySearchFunc(x.fresh, l, line.compare); !found {
-		x.fresh = slices.Insert(x.fresh, at, l)
+// A page is what a block has done to the book so far.
+type page struct {
+	begun   bool
+	old     []line          // the book below, once it was looked at
+	touched map[string]*own // sellers whose lines in old count no more
+	late    []string        // of these, who was touched since the last look; some twice
+	fresh   []line          // their lines that count
+}
+
+// own is a seller's line on a page.
+type own struct {
+	line
+	listed bool
+}
+
+// touch notes that an entry of this block may change a seller's line.
+func (x *execution) touch(key string) {
+	if !x.params.byLedger() {
+		return
 	}
+	seller, is := sellerOf(key)
+	if !is {
+		return
+	}
+	o := x.page.touched[seller]
+	if o == nil {
+		if x.page.touched == nil {
+			x.page.touched = make(map[string]*own)
+		}
+		o = &own{}
+		x.page.touched[seller] = o
+	}
+	x.page.late = append(x.page.late, seller)
 }
 
-// byPrice walks the standing offers in the order of price and seller, those of this block
-// among them, until see says no.
-func (x *execution) byPrice(see func(*Offer) bool) {
-	old, fresh, last := x.state.book, x.fresh, line{}
+// turnPage brings the page up to what the block has done by now.
+func (x *execution) turnPage() {
+	p := &x.page
+	if !p.begun {
+		if p.begun, p.old = true, x.state.book.lines; x.state.book.period != x.bookPeriod() {
+			p.old = x.newBook().lines
+		}
+	}
+	for _, seller := range p.late {
+		o := p.touched[seller]
+		if o.listed {
+			at, _ := slices.BinarySearchFunc(p.fresh, o.line, line.compare)
+			p.fresh = slices.Delete(p.fresh, at, at+1)
+		}
+		if o.line, o.listed = x.lineFor(seller); o.listed {
+			at, _ := slices.BinarySearchFunc(p.fresh, o.line, line.compare)
+			p.fresh = slices.Insert(p.fresh, at, o.line)
+		}
+	}
+	p.late = p.late[:0]
+}
+
+// inOrder walks the offers that can be sold in the order in which an answer names them,
+// until see says no.
+func (x *execution) inOrder(see func(*Offer) bool) {
+	x.turnPage()
+	old, fresh := x.page.old, x.page.fresh
 	for len(old) > 0 || len(fresh) > 0 {
 		var l line
-		if len(fresh) == 0 || len(old) > 0 && old[0].compare(fresh[0]) <= 0 {
-			l, old = old[0], old[1:]
+		if len(fresh) == 0 || len(old) > 0 && old[0].compare(fresh[0]) < 0 {
+			if l, old = old[0], old[1:]; x.page.touched[l.seller] != nil {
+				continue
+			}
 		} else {
 			l, fresh = fresh[0], fresh[1:]
 		}
-		// A line may be of an offer that is gone, or has another price now.
 		var o Offer
-		if l == last || !x.get(keyOffer+l.seller, &o) || o.PriceMicroPerKWh != l.priceMicroPerKWh {
-			continue
-		}
-		if last = l; !see(&o) {
+		if x.get(keyOffer+l.seller, &o) && !see(&o) {
 			return
 		}
 	}

@@ -118,6 +118,10 @@
 // refused. A buyer that lets its Token lapse keeps none until it has paid again, or names of one person could hold
 // every seller up.
 //
+// What an answer walks leaves out the offers that cannot be sold until an entry of their seller changes (book.go): it is an
+// index, and no part of the state. Refused: a limit on the offers that an answer passes over, since who stands up as
+// many has no one answered.
+//
 // A payment names choices ([State.Answerable] tells them beforehand), and the ledger takes the first that can be taken. Each meter
 // of the buyer measures one lot; several lots on one meter were refused, since a seller that delivers nothing could then be
 // borne out by the energy of another. What is left goes back in the same block, so no Token

@@ -30,7 +30,7 @@ type execution struct {
 	newKeys bool
 	// newMember: a member has another key, or none, from the next block on.
 	newMember bool
-	fresh     book // offers made in this block; some of them may be gone again
+	page      page // of the book of offers
 	// For undoing a record that turns out to be refused half way.
 	undo []undo
 	// err is the first sign that the state itself is damaged. No record can
@@ -83,12 +83,14 @@ func (x *execution) putBytes(key string, b []byte) {
 		b = []byte{}
 	}
 	x.overlay[key] = b
+	x.touch(key)
 }
 
 func (x *execution) remove(key string) {
 	old, had := x.overlay[key]
 	x.undo = append(x.undo, undo{key, old, had})
 	x.overlay[key] = nil
+	x.touch(key)
 }
 
 // changes returns the overlay as changes in key order, without those that
@@ -137,6 +139,7 @@ func (x *execution) apply(index int, c *Checked) *Refusal {
 			} else {
 				delete(x.overlay, u.key)
 			}
+			x.touch(x.undo[i].key)
 		}
 		x.meta = before
 		clear(x.notices[notices:])

@@ -1,10 +1,15 @@
 package ledger
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
+
+	"fairwatt/proto/fairwattpb"
 )
 
 // describer lists the fields of a value as "name type", for the format's
@@ -279,4 +284,77 @@ func ViewOfProof(raw []byte) ([]byte, error) {
 		return nil, err
 	}
 	return parts.decoded()
+}
+
+// BookIsNew tells whether the book that followed the blocks is the one that is made anew from
+// the state, and how many offers it has.
+func (s *State) BookIsNew() (same bool, offers int) {
+	x := s.newExecution(s.meta.TimeMs)
+	anew := x.newBook()
+	return s.book.period == anew.period && slices.Equal(s.book.lines, anew.lines), len(anew.lines)
+}
+
+// AnswersBothWays lets records have their effect in a block, and hands over after each what
+// the book answers a buyer, and what a look at every standing offer does.
+func (s *State) AnswersBothWays(timeMs int64, sealed [][]byte, buyers []string, mostMicro int64, see func(byBook, byAll []*fairwattpb.Quote)) error {
+	x := s.newExecution(timeMs)
+	x.sweep()
+	for i := range len(sealed) + 1 {
+		for _, buyer := range buyers {
+			see(x.quotes(buyer, mostMicro), x.quotesOfAll(buyer, mostMicro))
+		}
+		if i == len(sealed) {
+			break
+		}
+		c, err := s.CheckRecord(sealed[i])
+		if err != nil {
+			return err
+		}
+		x.apply(i, c)
+	}
+	return x.err
+}
+
+func (x *execution) quotesOfAll(buyer string, mostMicro int64) (out []*fairwattpb.Quote) {
+	keys := make(map[string]bool)
+	for key := range x.state.tree.kinds[keyOffer] {
+		keys[key] = true
+	}
+	for key := range x.overlay {
+		keys[key] = kindOf(key) == keyOffer
+	}
+	for _, key := range slices.Sorted(maps.Keys(keys)) {
+		var o Offer
+		if !keys[key] || !x.get(key, &o) || o.PriceMicroPerKWh > mostMicro {
+			continue
+		}
+		if volume, a, _ := x.forSale(&o, buyer, ""); volume > 0 {
+			out = append(out, &fairwattpb.Quote{OfferId: o.ID, Seller: o.Seller, PriceMicroPerKwh: o.PriceMicroPerKWh, VolumeWh: volume, CreditE6: a.CreditE6})
+		}
+	}
+	slices.SortFunc(out, func(a, b *fairwattpb.Quote) int {
+		return cmp.Or(cmp.Compare(a.PriceMicroPerKwh, b.PriceMicroPerKwh), cmp.Compare(b.CreditE6, a.CreditE6),
+			cmp.Compare(a.OfferId, b.OfferId), cmp.Compare(a.Seller, b.Seller))
+	})
+	return out[:min(len(out), MaxLedgerQuotes)]
+}
+
+// ClosedOffers are entries of n sellers that offer at the least price and whose gates are
+// closed.
+func ClosedOffers(p Params, n int, expiresMs int64) (out []Entry) {
+	for i := range n {
+		id := fmt.Sprintf("closed-%d", i)
+		a := p.newAccount()
+		for _, e := range []struct {
+			key string
+			v   value
+		}{
+			{keyAccount + id, &a},
+			{keyGate + id, &Gate{Seq: 1, State: fairwattpb.GateState_GATE_STATE_BLOCKED, ChangedMs: 1}},
+			{keyOffer + id, &Offer{ID: "o", Seller: id, VolumeWh: 1000, PriceMicroPerKWh: 1, ExpiresMs: expiresMs}},
+		} {
+			out = append(out, Entry{[]byte(e.key), encodeValue(e.v)})
+		}
+	}
+	return out
 }

@@ -148,7 +148,6 @@ func (x *execution) offer(seller string, o *fairwattpb.Offer) *Refusal {
 	x.withdraw(seller)
 	if o.VolumeWh > 0 {
 		offer := Offer{ID: o.OfferId, Seller: seller, VolumeWh: o.VolumeWh, PriceMicroPerKWh: o.PriceMicroPerKwh, ExpiresMs: o.ExpiresMs, MinLotWh: o.MinLotWh}
-		x.lists(&offer)
 		x.put(keyOffer+seller, &offer)
 		x.putBytes(deadlineKey(o.ExpiresMs, dueOffer, seller), nil)
 	}

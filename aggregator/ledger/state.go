@@ -159,11 +159,9 @@ func (s *State) load(entries []Entry) error {
 	if !s.genesis.Params.byLedger() {
 		return nil
 	}
-	var err error
-	if s.book, err = newBook(s.tree.kinds[keyOffer]); err != nil {
-		return fmt.Errorf("an offer: %w", err)
-	}
-	return nil
+	x := s.newExecution(s.meta.TimeMs)
+	s.book = x.newBook()
+	return x.err
 }
 
 // seatAll reads the roster from the tree.
@@ -246,15 +244,15 @@ func (s *State) Commit(st *Staged) error {
 	if st.base != s.headerHash || st.header.Height != s.meta.Height+1 {
 		return fmt.Errorf("commit block %d: staged on another state than that of height %d", st.header.Height, s.meta.Height)
 	}
-	if s.genesis.Params.byLedger() {
-		var err error
-		if s.book, err = s.book.follow(st.changes); err != nil {
-			return fmt.Errorf("commit block %d: an offer: %w", st.header.Height, err)
-		}
-	}
 	s.tree.apply(st.update)
 	s.meta = st.meta
 	s.headerHash = st.headerHash
+	if s.genesis.Params.byLedger() {
+		x := s.newExecution(s.meta.TimeMs)
+		if s.book = s.book.follow(x, st.changes); x.err != nil {
+			return fmt.Errorf("commit block %d: %w", st.header.Height, x.err)
+		}
+	}
 	for _, c := range st.changes {
 		if c.Delete {
 			continue
