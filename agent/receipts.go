@@ -42,6 +42,7 @@ type checker struct {
 	// members are who may answer; they change as the chain says. turned is told so. Only
 	// the checker's goroutine uses both.
 	members *members.Set
+	behind  atomic.Uint64 // the height of members, for all
 	turned  func(das map[string]ed25519.PublicKey)
 	chain   *Chain // is told as well
 	log     *slog.Logger
@@ -157,6 +158,7 @@ func (c *checker) follow(turns []byte) error {
 		return err
 	}
 	c.members = next
+	c.behind.Store(next.Height())
 	c.turned(next.Keys())
 	c.chain.turn(next.Keys())
 	c.log.Info("other data aggregators answer", "members", next.Names(), "behind_block", next.Height())

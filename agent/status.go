@@ -21,6 +21,9 @@ type Status struct {
 	Refused  uint64
 	Failures uint64        // commits that the disk refused
 	Summary  model.Summary // of the judgement since the start
+	// MembersBehind is the height of the block behind which the data aggregators vote whose
+	// word the agent takes; 0 for those of the genesis.
+	MembersBehind uint64
 	// Cost is what rules have cost since CostSince, by the newest gate view. It is not
 	// to be changed.
 	Cost      []wire.Cost
@@ -43,6 +46,9 @@ func (a *Agent) updateStatus() {
 		Final: a.counters.final, Refused: a.counters.refused, Failures: a.counters.commitFailures,
 		Cost: a.viewer.Spent, CostSince: a.viewer.SpentSince,
 		Summary: a.summary, Closed: a.power.sw.Trade(),
+	}
+	if a.receipts != nil {
+		s.MembersBehind = a.receipts.behind.Load()
 	}
 	if a.trade.seller != nil {
 		s.Selling = len(a.trade.seller.Trades)

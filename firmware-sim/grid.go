@@ -30,7 +30,8 @@ made fresh for each run. All of it is simulated, and says so.`,
   firmware-sim grid --traces ../weather --for 60s --kill-root-after 20s
   firmware-sim grid --storm squall --agents 12 --for 90s --http 127.0.0.1:8080 --report report.json
   firmware-sim grid --for 120s --misbehave traders --set credit=paper --report report.json
-  firmware-sim grid --misbehave drop-blocks,broker-outage --for 60s`,
+  firmware-sim grid --misbehave drop-blocks,broker-outage --for 60s
+  firmware-sim grid --for 60s --members --report report.json`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if folder != "" {
@@ -87,6 +88,7 @@ made fresh for each run. All of it is simulated, and says so.`,
 	f.StringVar(&cfg.Tree, "tree", cfg.Tree, "tree that blocks go down: oct (aware of the overheads) or wct (the paper's)")
 	f.StringVar(&cfg.Data, "data", cfg.Data, "folder for the chains, DIR/da-1, DIR/da-2, ...; empty: removed at the end")
 	f.DurationVar(&cfg.KillRootAfter, "kill-root-after", 0, "kill the accounting node after this time; 0: never")
+	f.BoolVar(&cfg.Members, "members", false, "change the data aggregators in the run: one more joins, one signs with another key, one leaves")
 	f.StringSliceVar(&cfg.Misbehave, "misbehave", nil, "trouble to make: "+strings.Join(grid.Misbehaviours(), ", ")+", traders for all of those that trade, all")
 	f.StringVar(&report, "report", "", "file for the report (JSON); without it the report goes to stdout when --for is given")
 	f.StringVar(&level, "log", "error", "log level on stderr: debug, info, warn, error")

@@ -56,6 +56,21 @@ var liars = []liar{
 		w.delivers(d, d.VolumeWh, 0, d.VolumeWh)
 		return d.VolumeWh, noFault
 	}},
+	{"hold-abuse", "closes its gate without a hazard, and bills nothing", true, func(w *liarTown, d *ledgertest.Deal) (int64, fairwattpb.Finding) {
+		return w.holds(d)
+	}},
+	{"hold-often", "delivers every other trade, and closes its gate without a hazard in the rest", true, func(w *liarTown, d *ledgertest.Deal) (int64, fairwattpb.Finding) {
+		return w.everyOther(d, func() {})
+	}},
+	{"own-witness", "the same, and a second name of its own bears it out", true, func(w *liarTown, d *ledgertest.Deal) (int64, fairwattpb.Finding) {
+		return w.everyOther(d, func() {
+			w.seq++
+			w.must(secondName, closes(w.seq, "wind"))
+		})
+	}},
+	{"false-warning", "the same, with warnings of its own, of another place, and that are over", true, func(w *liarTown, d *ledgertest.Deal) (int64, fairwattpb.Finding) {
+		return w.everyOther(d, func() { w.warnFalsely() })
+	}},
 	{"silent-buyer", "takes the energy and reports nothing, ever", false, func(w *liarTown, d *ledgertest.Deal) (int64, fairwattpb.Finding) {
 		w.do(d.Start())
 		w.NowMs += 3_600_000
@@ -82,6 +97,49 @@ var liars = []liar{
 type liarTown struct {
 	*world
 	rounds int
+	seq    uint64 // of the culprit's gate changes
+}
+
+// secondName is the culprit's, at its site: it sells nothing.
+const secondName = "seller-4"
+
+// holds starts a delivery, closes the gate by a gust that there was not, and bills nothing.
+func (w *liarTown) holds(d *ledgertest.Deal) (int64, fairwattpb.Finding) {
+	w.t.Helper()
+	w.do(d.Start())
+	w.seq++
+	w.must(d.Seller, closes(w.seq, "wind"))
+	w.do(d.Bill(0, 0))
+	w.seq++
+	w.must(d.Seller, gate(w.seq, open))
+	return 0, noFault
+}
+
+// everyOther is honest in every other trade, and prepares a hold and holds in the rest.
+func (w *liarTown) everyOther(d *ledgertest.Deal, prepare func()) (int64, fairwattpb.Finding) {
+	w.t.Helper()
+	if w.rounds%2 == 0 {
+		w.delivers(d, d.VolumeWh, 0, d.VolumeWh)
+		return d.VolumeWh, noFault
+	}
+	prepare()
+	return w.holds(d)
+}
+
+// warnFalsely brings the warnings that are none for the culprit's site, where there are any.
+func (w *liarTown) warnFalsely() {
+	w.t.Helper()
+	if w.Genesis.Params.Excuses != ledger.ExcusesWitnessed {
+		return
+	}
+	now := w.State.TimeMs()
+	w.must(mc, warned("ridge", "wind", now-1, now+3_600_000))
+	if got := w.send(mc, warned("hill", "wind", now-7_200_000, now-3_600_000)); got != wire.CodeExpired {
+		w.t.Errorf("a warning that is over: %q", got)
+	}
+	if _, err := w.State.CheckRecord(w.seal("seller-3", warned("hill", "wind", now-1, now+3_600_000))); code(err) != wire.CodeNotAllowed {
+		w.t.Errorf("a member's own warning: %v", err)
+	}
 }
 
 func (w *liarTown) do(err error) {
@@ -107,11 +165,17 @@ func (w *liarTown) delivers(d *ledgertest.Deal, billedWh, availableWh, reportedW
 // lost, and after how many trades it was barred.
 func (l liar) run(t *testing.T, credit string) (gain, worst int64, rounds int, barred bool) {
 	w := &liarTown{world: newWorld(t, func(g *ledger.Genesis) {
-		*g = *ledgertest.Genesis(1, 3, 3)
+		*g = *ledgertest.Genesis(1, 4, 3)
+		for i := range g.Members {
+			if g.Members[i].ID == "seller-3" || g.Members[i].ID == secondName {
+				g.Members[i].Site = "hill"
+			}
+		}
 		if credit == ledger.CreditRobust {
 			ledgertest.Robust(g)
+			g.Params = g.Params.WithExcuses(ledger.ExcusesWitnessed)
 		}
-	})}
+	}), seq: 1}
 	robust := credit == ledger.CreditRobust
 	begin, energy := make(map[string]int64), make(map[string]int64)
 	for _, m := range w.Genesis.Members {
@@ -155,8 +219,8 @@ func (l liar) run(t *testing.T, credit string) (gain, worst int64, rounds int, b
 	w.wait(w.Genesis.Params.MaxStandingMs)
 	for _, m := range w.Genesis.Members {
 		got := w.worth(m.ID) + energy[m.ID] - begin[m.ID]
-		if m.ID == culprit {
-			gain = got
+		if m.ID == culprit || m.ID == secondName {
+			gain += got
 		} else {
 			worst = max(worst, -got)
 		}

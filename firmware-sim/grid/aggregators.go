@@ -31,8 +31,10 @@ type aggregatorNode struct {
 	done chan struct{} // closed when Run returned
 	err  error         // of Run, valid after done
 
+	joins bool // in the run: no member of the genesis
+
 	mu     sync.Mutex
-	killed bool
+	killed bool // or has left, or is not there yet
 }
 
 func (n *aggregatorNode) isKilled() bool {
@@ -41,11 +43,15 @@ func (n *aggregatorNode) isKilled() bool {
 	return n.killed
 }
 
+func (n *aggregatorNode) setKilled(killed bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.killed = killed
+}
+
 // kill ends the node. To the others it looks like a crash: its links close.
 func (n *aggregatorNode) kill() {
-	n.mu.Lock()
-	n.killed = true
-	n.mu.Unlock()
+	n.setKilled(true)
 	n.stop()
 }
 
@@ -105,8 +111,8 @@ func closeAll(listeners []net.Listener) error {
 
 // suited are numbers of a chain with the rules of the configuration.
 func (c *Config) suited(p ledger.Params) ledger.Params {
-	p.Tree, p.Settlement = c.Tree, c.Settlement
-	p = p.WithCredit(c.credit()).WithExcuses(c.Excuses)
+	p.Tree, p.Settlement, p.Possession = c.Tree, c.Settlement, true
+	p = p.WithCredit(c.credit()).WithExcuses(c.excuses())
 	if c.credit() == ledger.CreditRobust { // months in minutes
 		p.CreditPeriodMs, p.VerdictMs, p.ListMs = 60_000, 30_000, 30_000
 	}
@@ -143,34 +149,54 @@ func (g *grid) makeAggregators(listeners []net.Listener) error {
 	if forwarder == "" && g.cfg.misbehaves(DropBlocks) {
 		return fmt.Errorf("misbehave: %s: in the first tree only the root passes blocks on", DropBlocks)
 	}
+	if g.cfg.misbehaves(DropBlocks) {
+		g.dropper = &dropper{self: forwarder}
+	}
 	for i, who := range g.community.DAs {
-		node := &aggregatorNode{id: who.ID, dir: filepath.Join(g.dataDir, who.ID), done: make(chan struct{})}
-		link, err := g.link(who, listeners[i], memory)
-		if err != nil {
-			return err
-		}
-		if who.ID == forwarder && g.cfg.misbehaves(DropBlocks) {
-			g.dropper = &dropper{Link: link, self: who.ID}
-			link = g.dropper
-		}
-		pipe, err := mqtt.New(aggregator.MQTTOf(who.ID, mqtt.Config{
-			URL: g.broker.URL(), TLS: g.clientTLS(who.TLS), Logger: g.log,
-		}))
-		if err != nil {
-			return err
-		}
-		node.da, err = aggregator.New(
-			g.aggregatorConfig(node),
-			aggregator.Deps{
-				Genesis: g.community.Genesis, Key: who.Key, Link: link, Pipes: []mqtt.Pipe{pipe},
-				Logger: g.log,
-			})
+		node, err := g.makeAggregator(who, listeners[i], memory)
 		if err != nil {
 			return err
 		}
 		g.nodes = append(g.nodes, node)
 	}
+	if !g.cfg.Members {
+		return nil
+	}
+	if err := g.makeNewcomer(memory); err != nil {
+		return err
+	}
+	g.nodes = append(g.nodes, g.newcomer.node)
 	return nil
+}
+
+// makeAggregator composes one data aggregator.
+func (g *grid) makeAggregator(who mc.Identity, listener net.Listener, memory *peer.Memory) (*aggregatorNode, error) {
+	node := &aggregatorNode{id: who.ID, dir: filepath.Join(g.dataDir, who.ID), done: make(chan struct{})}
+	link, err := g.link(who, listener, memory)
+	if err != nil {
+		return nil, err
+	}
+	if g.dropper != nil && g.dropper.self == who.ID {
+		g.dropper.Link = link
+		link = g.dropper
+	}
+	pipe, err := mqtt.New(aggregator.MQTTOf(who.ID, mqtt.Config{
+		URL: g.broker.URL(), TLS: g.clientTLS(who.TLS), Logger: g.log,
+	}))
+	if err != nil {
+		return nil, err
+	}
+	more, err := g.moreKeys(who.ID)
+	if err != nil {
+		return nil, err
+	}
+	node.da, err = aggregator.New(
+		g.aggregatorConfig(node),
+		aggregator.Deps{
+			Genesis: g.community.Genesis, Key: who.Key, MoreKeys: more, Link: link, Pipes: []mqtt.Pipe{pipe},
+			Logger: g.log,
+		})
+	return node, err
 }
 
 // aggregatorConfig lets nowcasts be handed on in a storm: every ten minutes of it.
@@ -187,16 +213,25 @@ func (g *grid) aggregatorConfig(node *aggregatorNode) aggregator.Config {
 // earlier if it is killed.
 func (g *grid) runAggregators(ctx context.Context) {
 	for _, node := range g.nodes {
-		var running context.Context
-		running, node.stop = context.WithCancel(ctx)
-		go func() {
-			defer close(node.done)
-			node.err = node.da.Run(running)
-			if node.err != nil {
-				g.log.Error("data aggregator ended", "da", node.id, "err", node.err)
-			}
-		}()
+		if !node.joins {
+			g.runAggregator(ctx, node)
+		}
 	}
+}
+
+func (g *grid) runAggregator(ctx context.Context, node *aggregatorNode) {
+	var running context.Context
+	running, node.stop = context.WithCancel(ctx)
+	go func() {
+		defer close(node.done)
+		node.err = node.da.Run(running)
+		if errors.Is(node.err, aggregator.ErrRetired) {
+			node.err = nil
+		}
+		if node.err != nil {
+			g.log.Error("data aggregator ended", "da", node.id, "err", node.err)
+		}
+	}()
 }
 
 // link makes the links of one data aggregator: gRPC over mutual TLS on
@@ -260,6 +295,9 @@ func firstForwarder(genesis *ledger.Genesis) (string, error) {
 func (g *grid) chains() ([]mc.Chain, error) {
 	var chains []mc.Chain
 	for _, node := range g.nodes {
+		if node.joins {
+			continue
+		}
 		if g.cfg.Links == "memory" {
 			chains = append(chains, node.da)
 			continue

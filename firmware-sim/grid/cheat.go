@@ -31,6 +31,9 @@ func (g *grid) cheat(ctx context.Context, quiet <-chan struct{}) error {
 	all, ctx := errgroup.WithContext(ctx)
 	begun := time.Now()
 	for _, c := range g.culprits {
+		if c.idle {
+			continue
+		}
 		all.Go(func() error {
 			for after(ctx, culpritEvery) {
 				ends := g.cfg.For > 0 && time.Since(begun) > max(g.cfg.For-culpritQuiet, g.cfg.For/2)
@@ -110,11 +113,67 @@ func (g *grid) offerFalsely(ctx context.Context, state *ledger.State, c *culprit
 func (g *grid) turnGate(ctx context.Context, state *ledger.State, c *culprit, to fairwattpb.GateState) error {
 	c.gateSeq++
 	c.blocked = to != fairwattpb.GateState_GATE_STATE_OPEN
-	return g.send(ctx, state, c, &fairwattpb.Record{Body: &fairwattpb.Record_GateChange{GateChange: &fairwattpb.GateChange{GateSeq: c.gateSeq, State: to}}})
+	change := &fairwattpb.GateChange{GateSeq: c.gateSeq, State: to}
+	if c.blocked && c.kind != HoldAbuse && c.kind != FalseClear { // those give no reason
+		change.Causes = []*fairwattpb.Cause{{Rule: "W03", Kind: "wind", Level: "block", Text: "a gust that there was not"}}
+	}
+	return g.send(ctx, state, c, &fairwattpb.Record{Body: &fairwattpb.Record_GateChange{GateChange: change}})
+}
+
+// holds tells whether a culprit closes its gate in the trade that it is in.
+func (c *culprit) holds() bool {
+	switch c.kind {
+	case HoldAbuse:
+		return true
+	case HoldOften, OwnWitness, FalseWarning:
+		return c.trades%2 == 0
+	}
+	return false
+}
+
+// hold closes a culprit's gate, behind what is to excuse it.
+func (g *grid) hold(ctx context.Context, state *ledger.State, c *culprit, now int64) error {
+	if c.witness != nil {
+		if err := g.turnGate(ctx, state, c.witness, fairwattpb.GateState_GATE_STATE_BLOCKED); err != nil {
+			return err
+		}
+	}
+	if c.kind == FalseWarning && g.cfg.excuses() == ledger.ExcusesWitnessed {
+		if err := g.warnFalsely(ctx, state, c, now); err != nil {
+			return err
+		}
+	}
+	return g.turnGate(ctx, state, c, fairwattpb.GateState_GATE_STATE_BLOCKED)
+}
+
+// warnFalsely sends a warning that a member may not send, and has the centre believe in
+// one of another place and in one that is over.
+func (g *grid) warnFalsely(ctx context.Context, state *ledger.State, c *culprit, now int64) error {
+	warning := func(area string, fromMs, untilMs int64) *fairwattpb.WarningNotice {
+		return &fairwattpb.WarningNotice{Area: area, Kind: "wind", FromMs: fromMs, UntilMs: untilMs, SourceHash: make([]byte, 32)}
+	}
+	own, err := c.seal(state, &fairwattpb.Record{Body: &fairwattpb.Record_WarningNotice{WarningNotice: warning(c.site, now-1, now+60_000)}})
+	if err != nil {
+		return err
+	}
+	if err := g.submit(ctx, own); err != nil {
+		return err
+	}
+	limited, cancel := context.WithTimeout(ctx, culpritAnswer)
+	defer cancel()
+	for _, w := range []*fairwattpb.WarningNotice{warning("nowhere", now-1, now+60_000), warning(c.site, now-60_000, now-30_000)} {
+		if err := g.centre.Warn(limited, w); err != nil && ctx.Err() == nil {
+			g.log.Debug("a culprit's warning", "err", err)
+		}
+	}
+	return nil
 }
 
 // flows is what a culprit delivers, bills, and says that it could have delivered.
 func (c *culprit) flows(volumeWh int64) (deliverWh, billWh, availableWh int64) {
+	if c.holds() {
+		return 0, 0, 0
+	}
 	switch c.kind {
 	case Tamper, Wash, Sybil:
 		return 0, volumeWh, volumeWh
@@ -126,8 +185,6 @@ func (c *culprit) flows(volumeWh int64) (deliverWh, billWh, availableWh int64) {
 		return volumeWh / 2, volumeWh / 2, volumeWh / 2
 	case FalseReady:
 		return 0, 0, volumeWh
-	case HoldAbuse:
-		return 0, 0, 0
 	}
 	return volumeWh, volumeWh, volumeWh
 }
@@ -157,8 +214,8 @@ func (g *grid) sellFalsely(ctx context.Context, state *ledger.State, c *culprit,
 		if c.kind == NoBill || now-(t.DeliverByMs-g.community.Genesis.Params.DeliverByMs) < culpritLasts {
 			return nil
 		}
-		if c.kind == HoldAbuse && !c.blocked {
-			return g.turnGate(ctx, state, c, fairwattpb.GateState_GATE_STATE_BLOCKED)
+		if c.holds() && !c.blocked {
+			return g.hold(ctx, state, c, now)
 		}
 		return g.billFalsely(ctx, state, c, t, now)
 	case wire.StatusHeld:
@@ -286,16 +343,9 @@ func (c *culprit) attest(chain [32]byte, seq uint64, nowMs int64) ([]byte, error
 
 // send puts a culprit's record to every data aggregator and waits for its block.
 func (g *grid) send(ctx context.Context, state *ledger.State, c *culprit, r *fairwattpb.Record) error {
-	chain := state.ChainID()
-	c.counter++
-	r.ChainId, r.Sender, r.Counter, r.TimeMs, r.Simulated = chain[:], c.id, c.counter, time.Now().UnixMilli(), true
-	payload, err := proto.MarshalOptions{Deterministic: true}.Marshal(r)
+	sealed, err := c.seal(state, r)
 	if err != nil {
-		return fmt.Errorf("encode a culprit's record: %w", err)
-	}
-	sealed, err := seal.Seal(c.key, c.id, seal.DomainRecord, chain, payload)
-	if err != nil {
-		return fmt.Errorf("sign a culprit's record: %w", err)
+		return err
 	}
 	if r.GetBill() != nil {
 		c.bill = sealed
@@ -309,6 +359,22 @@ func (g *grid) send(ctx context.Context, state *ledger.State, c *culprit, r *fai
 		}
 	}
 	return nil
+}
+
+// seal signs a culprit's next record.
+func (c *culprit) seal(state *ledger.State, r *fairwattpb.Record) ([]byte, error) {
+	chain := state.ChainID()
+	c.counter++
+	r.ChainId, r.Sender, r.Counter, r.TimeMs, r.Simulated = chain[:], c.id, c.counter, time.Now().UnixMilli(), true
+	payload, err := proto.MarshalOptions{Deterministic: true}.Marshal(r)
+	if err != nil {
+		return nil, fmt.Errorf("encode a culprit's record: %w", err)
+	}
+	sealed, err := seal.Seal(c.key, c.id, seal.DomainRecord, chain, payload)
+	if err != nil {
+		return nil, fmt.Errorf("sign a culprit's record: %w", err)
+	}
+	return sealed, nil
 }
 
 // submit offers a record to all. What they refuse at the door has no effect, which is

@@ -57,7 +57,7 @@ type Config struct {
 	// robust where meters settle, and the paper's where its rule does.
 	Credit string
 	// Excuses is what excuses a gate that closed: witnessed, or quota_of_holds. Empty is
-	// what chains have where nothing is said.
+	// witnessed where credit is robust, and else what the paper has.
 	Excuses string
 	// Set changes numbers of the genesis, by their names there: "fine_e4=1000". settlement,
 	// credit, excuses and tree are those of the fields above.
@@ -65,7 +65,9 @@ type Config struct {
 	Data string // folder for the DAs' chains; empty for a temporary one
 
 	KillRootAfter time.Duration // 0: never
-	Misbehave     []string
+	// Members: one more data aggregator joins, one signs with another key, one leaves.
+	Members   bool
+	Misbehave []string
 }
 
 // DefaultConfig returns the grid of `make run`.
@@ -131,6 +133,9 @@ func (c *Config) Validate() error {
 			return fmt.Errorf("misbehave: %q is none of %s, traders, all", kind, strings.Join(misbehaviours, ", "))
 		}
 	}
+	if c.Members && (c.KillRootAfter > 0 || c.misbehaves(DropBlocks)) {
+		return fmt.Errorf("members: leave kill-root-after and misbehave %s out: a run tells one of them", DropBlocks)
+	}
 	_, err := c.params()
 	return err
 }
@@ -144,6 +149,14 @@ func (c *Config) answers() string {
 		return ledger.AnswersFirst
 	}
 	return ledger.AnswersByLedger
+}
+
+// excuses is what excuses a gate that closed on the chain.
+func (c *Config) excuses() string {
+	if c.Excuses == "" && c.credit() == ledger.CreditRobust {
+		return ledger.ExcusesWitnessed
+	}
+	return c.Excuses
 }
 
 // credit is the credit of the chain.

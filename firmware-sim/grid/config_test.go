@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"fairwatt/aggregator/ledger"
 	"time"
 )
 
@@ -30,6 +32,8 @@ func TestConfigValidate(t *testing.T) {
 		"unknown settlement":     {func(c *Config) { c.Settlement = "halves" }, `settlement: "halves"`},
 		"unknown links":          {func(c *Config) { c.Links = "pigeon" }, `links: "pigeon"`},
 		"negative kill":          {func(c *Config) { c.KillRootAfter = -1 }, "kill-root-after"},
+		"members and a dropper":  {func(c *Config) { c.Members, c.Misbehave = true, []string{DropBlocks} }, "members: "},
+		"members and a kill":     {func(c *Config) { c.Members, c.KillRootAfter = true, time.Second }, "members: "},
 		"trace and scenario":     {func(c *Config) { c.Traces, c.Scenario = []string{"a.csv"}, "calm" }, "exclude each other"},
 		"unknown scenario":       {func(c *Config) { c.Scenario = "flood" }, `scenario: "flood" is none of calm`},
 		"more traces than wind":  {func(c *Config) { c.Traces, c.Agents = []string{"a.csv", "b.csv"}, 1 }, "agents: 1, want 2 or more"},
@@ -130,6 +134,21 @@ func TestPercentiles(t *testing.T) {
 	} {
 		if got := percentiles(c.ms); got != c.want {
 			t.Errorf("of %d: %+v, want %+v", len(c.ms), got, c.want)
+		}
+	}
+}
+
+// The grid has what new communities have: keys that agree and witnessed excuses, unless it
+// is told otherwise or the paper's credit knows of none.
+func TestConfigExcuses(t *testing.T) {
+	for set, want := range map[string]string{"credit=robust": ledger.ExcusesWitnessed, "excuses=quota_of_holds": ledger.ExcusesByHolds, "credit=paper": ledger.ExcusesFirst} {
+		cfg := DefaultConfig()
+		cfg.Set = []string{set}
+		if err := cfg.Validate(); err != nil {
+			t.Fatal(err)
+		}
+		if p, err := cfg.params(); err != nil || p.Excuses != want || !p.Possession || p.WitnessActive != (want == ledger.ExcusesWitnessed) {
+			t.Errorf("%s: %q, possession %v, %v", set, p.Excuses, p.Possession, err)
 		}
 	}
 }

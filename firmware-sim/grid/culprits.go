@@ -10,7 +10,6 @@ import (
 	"fairwatt/aggregator/ledger"
 	"fairwatt/firmware-sim/board"
 	"fairwatt/proto/fairwattpb"
-	"fairwatt/proto/seal"
 )
 
 // The traders that a run can have beside the honest ones (--misbehave).
@@ -24,6 +23,9 @@ const (
 	FalseReady   = "false-ready"
 	OnOff        = "on-off"
 	HoldAbuse    = "hold-abuse"
+	HoldOften    = "hold-often"
+	OwnWitness   = "own-witness"
+	FalseWarning = "false-warning"
 	FalseClear   = "false-clear"
 	Replay       = "replay"
 	LatePayer    = "late-payer"
@@ -42,6 +44,7 @@ type crime struct {
 	sells, buys   bool
 	bond          bool // it has a bond, as the honest ones
 	amongItself   bool // its buyer pays its own seller only
+	second        bool // it has another name at its site, which sells nothing
 	maySucceedNot bool // the chain lets it do nothing, so that it has no trade
 }
 
@@ -55,6 +58,9 @@ var crimes = []crime{
 	{kind: FalseReady, what: "delivers nothing and says that it was ready", sells: true, bond: true},
 	{kind: OnOff, what: "is honest in every other trade, and never starts in the rest", sells: true, bond: true},
 	{kind: HoldAbuse, what: "closes its gate without a hazard, and bills nothing", sells: true, bond: true},
+	{kind: HoldOften, what: "delivers every other trade, and closes its gate without a hazard in the rest", sells: true, bond: true},
+	{kind: OwnWitness, what: "the same, and a second name of its own bears it out", sells: true, bond: true, second: true},
+	{kind: FalseWarning, what: "the same, with warnings of its own, of another place, and that are over", sells: true, bond: true},
 	{kind: FalseClear, what: "starts on its own all-clear, while the chain says BLOCKED", sells: true, bond: true},
 	{kind: Replay, what: "delivers, and sends its bill again and again", sells: true, bond: true},
 	{kind: LatePayer, what: "asks for Tokens and lets them run out", buys: true, bond: true, maySucceedNot: true},
@@ -88,7 +94,10 @@ var judges = []string{"judge-1", "judge-2"}
 type culprit struct {
 	crime
 	id, meter string
-	seller    bool // of a kind with two names, this one sells
+	site      string
+	seller    bool     // of a kind with two names, this one sells
+	witness   *culprit // its second name, which does what this one has it do; nil: none
+	idle      bool     // this is one
 	house     *house
 	key       ed25519.PrivateKey
 
@@ -120,6 +129,16 @@ func (g *grid) makeCulprits() error {
 				return err
 			}
 			g.culprits = append(g.culprits, c)
+			if !kind.second || !seller {
+				continue
+			}
+			if c.witness, err = g.newCulprit(kind, true); err != nil {
+				return err
+			}
+			w := c.witness
+			w.id, w.idle = c.id+"-witness", true
+			w.meter = agent.MeterID(w.id, "meter")
+			g.culprits = append(g.culprits, w)
 		}
 	}
 	return nil
@@ -134,7 +153,7 @@ func (g *grid) newCulprit(kind crime, seller bool) (*culprit, error) {
 	if !seller && kind.sells {
 		c.id += "-buyer"
 	}
-	c.meter = agent.MeterID(c.id, "meter")
+	c.meter, c.site = agent.MeterID(c.id, "meter"), "site-"+c.id
 	if seller || kind.amongItself {
 		return c, nil
 	}
@@ -164,13 +183,10 @@ func (g *grid) enrolCulprit(ctx context.Context, c *culprit) error {
 	if !c.seller {
 		role, way = fairwattpb.Role_ROLE_BUYER, fairwattpb.MeterDirection_METER_DIRECTION_IMPORT
 	}
-	err := g.centre.Register(ctx, &fairwattpb.Registration{
-		Id: c.id, Site: "site-" + c.id, Roles: []fairwattpb.Role{role}, Simulated: true, MeterClassE4: gridMeterClassE4,
-		PublicKey: string(seal.FormatKey(c.key.Public().(ed25519.PublicKey))),
-	})
+	err := g.register(ctx, &fairwattpb.Registration{Id: c.id, Site: c.site, Roles: []fairwattpb.Role{role}}, c.key)
 	if err == nil && g.cfg.Settlement == ledger.SettleByMeters {
 		err = g.centre.RegisterMeter(ctx, &fairwattpb.MeterRegistration{
-			Meter: c.meter, Owner: c.id, Site: "site-" + c.id, Direction: way, Serial: c.meter,
+			Meter: c.meter, Owner: c.id, Site: c.site, Direction: way, Serial: c.meter,
 			ClassE4: gridMeterClassE4, RatedW: ledger.MaxRatedW,
 		})
 	}

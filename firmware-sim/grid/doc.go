@@ -44,6 +44,10 @@
 // records. The report counts from the data aggregators that were not killed. It
 // executes each of their chains again from the genesis.
 //
+// With Members the data aggregators change while agents trade, as operators would have
+// it: one more joins, one signs with another key, one leaves. The report says behind which
+// blocks, and who followed: agents, and one that has only certificates.
+//
 // Traders that lie (crimes) have no agent and send what they like; those that buy have a
 // house, through which energy really flows. What anyone gained is the money that trades
 // moved and the energy that flowed, each Wh at the price of its trade, but for what two

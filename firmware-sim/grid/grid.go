@@ -59,6 +59,7 @@ type grid struct {
 	judgeKeys map[string]ed25519.PrivateKey
 	watch     *watch
 	dropper   *dropper // the link that drops blocks, nil if none does
+	newcomer  newcomer // with Members
 	killed    killing
 	// forgedRefused counts the stranger's submissions that were refused.
 	forgedRefused atomic.Uint64
@@ -191,7 +192,9 @@ func (g *grid) compose(weathers []weather) error {
 func (g *grid) start(ctx, running context.Context, group *errgroup.Group, opts Options) error {
 	g.runAggregators(running)
 	for _, node := range g.nodes {
-		group.Go(func() error { return g.watch.follow(running, node) })
+		if !node.joins {
+			group.Go(func() error { return g.watch.follow(running, node) })
+		}
 	}
 	if err := g.makeCentre(); err != nil {
 		return err
@@ -233,14 +236,14 @@ func (g *grid) start(ctx, running context.Context, group *errgroup.Group, opts O
 
 // makeCentre composes the management centre.
 func (g *grid) makeCentre() error {
-	chains, err := g.chains()
-	if err != nil {
+	cfg := mc.CentreConfig{ID: g.community.Centre.ID, Key: g.community.Centre.Key, Genesis: g.community.Genesis, Simulated: true, Logger: g.log}
+	var err error
+	if g.cfg.Members {
+		cfg.Dial = g.dial
+	} else if cfg.Chains, err = g.chains(); err != nil {
 		return err
 	}
-	g.centre, err = mc.NewCentre(mc.CentreConfig{
-		ID: g.community.Centre.ID, Key: g.community.Centre.Key, Genesis: g.community.Genesis, Chains: chains,
-		Simulated: true, Logger: g.log,
-	})
+	g.centre, err = mc.NewCentre(cfg)
 	return err
 }
 
@@ -293,6 +296,7 @@ func (g *grid) play(ctx, running context.Context, opts Options) error {
 	trouble.Go(func() error { return g.killRoot(troubles) })
 	trouble.Go(func() error { return g.breakBroker(troubles) })
 	trouble.Go(func() error { return g.forge(troubles) })
+	trouble.Go(func() error { return g.changeMembers(troubles, running) })
 	cheats, stopCheats := context.WithCancel(running)
 	defer stopCheats()
 	cheating, over := errgroup.Group{}, make(chan struct{})
@@ -414,6 +418,9 @@ func (g *grid) stopRest() error {
 	var all error
 	for _, c := range g.clients {
 		all = errors.Join(all, c.Close())
+	}
+	if g.centre != nil {
+		all = errors.Join(all, g.centre.Close())
 	}
 	for _, n := range g.nodes {
 		if n.stop == nil {

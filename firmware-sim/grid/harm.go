@@ -137,7 +137,7 @@ func (g *grid) countHarm(r *Report, state *ledger.State, counts *tally) {
 			if c.kind != kind.kind {
 				continue
 			}
-			if out.ID == "" || c.seller {
+			if out.ID == "" || c.seller && !c.idle {
 				out.ID = c.id
 			}
 			a, _ := state.Account(c.id)

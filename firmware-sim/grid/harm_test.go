@@ -57,6 +57,12 @@ func TestCulprits(t *testing.T) {
 		g := reckoned(t, kind.kind)
 		sellers, buyers := 0, 0
 		for _, c := range g.culprits {
+			if c.idle {
+				continue
+			}
+			if (c.witness != nil) != kind.second || c.witness != nil && (g.culprit(c.witness.id) != c.witness || c.witness.site != c.site || !c.witness.idle || c.witness.meter == c.meter) {
+				t.Errorf("%s has the second name %+v", c.id, c.witness)
+			}
 			if c.seller {
 				sellers++
 			} else if buyers++; (c.house == nil) != c.amongItself || (g.world.houses[c.id] != nil) == c.amongItself {
@@ -66,8 +72,22 @@ func TestCulprits(t *testing.T) {
 				t.Errorf("%+v", c)
 			}
 		}
-		if (sellers == 1) != kind.sells || (buyers == 1) != kind.buys || sellers+buyers != len(g.culprits) {
+		if (sellers == 1) != kind.sells || (buyers == 1) != kind.buys || sellers+buyers != len(g.culprits) && !kind.second {
 			t.Errorf("%s: %d sellers, %d buyers", kind.kind, sellers, buyers)
+		}
+	}
+}
+
+// Who holds to be excused delivers nothing then, and all of it in the trades between.
+func TestHolders(t *testing.T) {
+	for kind, every := range map[string]int{HoldAbuse: 1, HoldOften: 2, OwnWitness: 2, FalseWarning: 2, Short: 0} {
+		for trades := 1; trades <= 4; trades++ {
+			c := &culprit{crime: crime{kind: kind}, trades: trades}
+			want := every > 0 && trades%every == 0
+			deliver, bill, available := c.flows(1000)
+			if c.holds() != want || want && deliver+bill+available != 0 || !want && deliver == 0 {
+				t.Errorf("%s in trade %d: holds %v, flows %d, %d, %d", kind, trades, c.holds(), deliver, bill, available)
+			}
 		}
 	}
 }

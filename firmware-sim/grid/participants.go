@@ -25,6 +25,7 @@ import (
 	"fairwatt/proto/fairwattpb"
 	"fairwatt/proto/mqtt"
 	"fairwatt/proto/seal"
+	"fairwatt/proto/wire"
 )
 
 // Prices and volumes of the market on one machine.
@@ -240,16 +241,23 @@ func (p *participant) onGate(state model.State) {
 	}
 }
 
+// register has the centre register a member by the word of its own key.
+func (g *grid) register(ctx context.Context, r *fairwattpb.Registration, key ed25519.PrivateKey) (err error) {
+	r.Simulated, r.MeterClassE4, r.PublicKey = true, gridMeterClassE4, string(seal.FormatKey(key.Public().(ed25519.PublicKey)))
+	statement := wire.Enrolment(r.Roles[0] == fairwattpb.Role_ROLE_SELLER, r.Roles[0] == fairwattpb.Role_ROLE_BUYER, nil, nil)
+	if r.Possession, err = wire.Possess(key, g.community.Genesis.ChainID(), r.Id, statement); err != nil {
+		return err
+	}
+	return g.centre.Register(ctx, r)
+}
+
 // enrol registers a participant and, for a buyer, deposits its money.
 func (g *grid) enrol(ctx context.Context, p *participant) error {
 	role := fairwattpb.Role_ROLE_BUYER
 	if p.seller {
 		role = fairwattpb.Role_ROLE_SELLER
 	}
-	err := g.centre.Register(ctx, &fairwattpb.Registration{
-		Id: p.id, Site: p.site, Roles: []fairwattpb.Role{role}, Simulated: true, MeterClassE4: gridMeterClassE4,
-		PublicKey: string(seal.FormatKey(p.key.Public().(ed25519.PublicKey))),
-	})
+	err := g.register(ctx, &fairwattpb.Registration{Id: p.id, Site: p.site, Roles: []fairwattpb.Role{role}}, p.key)
 	if err != nil {
 		return fmt.Errorf("register %s: %w", p.id, err)
 	}

@@ -47,6 +47,9 @@ type Report struct {
 	// Storm says how far ahead each generator was warned; without a storm it is absent.
 	Storm *Storm `json:"storm,omitempty"`
 
+	// Members tells the changes of the data aggregators; absent where none was to be.
+	Members *Members `json:"members,omitempty"`
+
 	Credit   string    `json:"credit"`             // robust or paper
 	Culprits []Culprit `json:"culprits,omitempty"` // traders that lied
 	Honest   []Honest  `json:"honest"`

@@ -34,7 +34,7 @@ func (g *grid) report(page *console.Snapshot) (*Report, error) {
 		return nil, err
 	}
 	r.Height, r.Epochs = state.Height(), state.Epoch()
-	for _, da := range g.community.Genesis.DAs() {
+	for _, da := range state.Aggregators() {
 		if w, ok := state.Why(da.ID); ok {
 			r.Trust[da.ID] = w.TrustE4
 			if w.Condemned {
@@ -61,9 +61,12 @@ func (g *grid) report(page *console.Snapshot) (*Report, error) {
 	r.Storm = g.stormReport(page)
 	r.Door = Door{Accepted: page.Counters.Accepted, Refused: page.Counters.Refused}
 	r.Dropped += uint64(g.broker.Dropped.Load())
-	ids := make([]string, len(honest))
-	for i, n := range honest {
-		ids[i] = n.id
+	g.reportMembers(r, state, honest)
+	var ids []string
+	for _, n := range honest {
+		if !n.joins { // it has old blocks late
+			ids = append(ids, n.id)
+		}
 	}
 	r.ATCTMs = percentiles(g.watch.confirmationTimes(ids))
 	return r, nil

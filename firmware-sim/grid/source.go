@@ -17,8 +17,13 @@ type source struct{ g *grid }
 
 func (s *source) node() console.Source {
 	alive := s.g.alive()
-	// The last one is never the root, so the page outlives a killed root.
-	return alive[len(alive)-1].da
+	// The last one is never the root, so the page outlives a killed root. One that joins in
+	// the run has counted less.
+	last := len(alive) - 1
+	if alive[last].joins {
+		last--
+	}
+	return alive[last].da
 }
 
 // Snapshot implements console.Source.

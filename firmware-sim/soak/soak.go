@@ -131,7 +131,8 @@ func (s *soak) found() ([]*forwarder, error) {
 		}
 		specs[i].Address = address
 	}
-	params := ledger.DefaultParams()
+	params := ledger.DefaultParams().WithExcuses(ledger.ExcusesWitnessed) // and possession, as new communities have them
+	params.Possession = true
 	params.EpochBlocks = 40 // ends of epochs belong to what is tried
 	var err error
 	s.genesis, err = mc.InitDir(s.cfg.Dir, mc.Options{Name: "soak", DAs: specs, Centre: "mc-1", Members: members, Params: &params, BrokerHosts: s.brokerHosts(), Now: time.Now()})
