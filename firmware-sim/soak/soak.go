@@ -48,6 +48,7 @@ type soak struct {
 	watch     *watch
 	spaces    *namespaces // nil: all are on the loopback of this machine
 	began     time.Time
+	agreed    uint64 // height of all when the load was over and nothing waited
 	report    Report
 }
 
@@ -370,6 +371,7 @@ func (s *soak) settle(ctx context.Context) {
 				return false
 			}
 		}
+		s.agreed = first.Height
 		return true
 	}
 	if !s.until(ctx, s.cfg.Settle, func(now time.Time) bool { return waiting() == 0 && one(now) }) {

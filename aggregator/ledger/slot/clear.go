@@ -89,20 +89,21 @@ func Clear(asks, bids []Order, feeMicroPerKWh int64) (Clearing, error) {
 }
 
 // pair goes through both sides in their sequences, and ends each order's part before the next.
-// The price is one for all, so it decides nothing but whose shortfall meets whom.
+// The price is one for all, so it decides nothing but whose shortfall meets whom. Both sides
+// add up to the same, so there is a bid as long as an ask has something left.
 func pair(sold, bought []int64, asks, bids []int) (trades []Trade) {
-	var delivered, received int64
-	for i, j := 0, 0; i < len(asks) && j < len(bids); {
-		wh := min(sold[asks[i]]-delivered, bought[bids[j]]-received)
-		if wh > 0 {
-			trades = append(trades, Trade{asks[i], bids[j], wh})
-		}
-		delivered, received = delivered+wh, received+wh
-		switch {
-		case delivered == sold[asks[i]]:
-			i, delivered = i+1, 0
-		default:
-			j, received = j+1, 0
+	next, received := 0, int64(0)
+	for _, ask := range asks {
+		for left := sold[ask]; left > 0; {
+			bid := bids[next]
+			wh := min(left, bought[bid]-received)
+			if wh > 0 {
+				trades = append(trades, Trade{ask, bid, wh})
+			}
+			left, received = left-wh, received+wh
+			if received == bought[bid] {
+				next, received = next+1, 0
+			}
 		}
 	}
 	return trades
