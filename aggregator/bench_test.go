@@ -127,6 +127,9 @@ func (f *finality) block(cb *fairwattpb.CertifiedBlock) error {
 	defer f.mu.Unlock()
 	for _, sealed := range block.GetRecords() {
 		id := seal.ID(sealed)
+		if _, ours := f.at[id]; !ours {
+			continue // a data aggregator's report, from the middle of an epoch on
+		}
 		// A new leader may put a record into a block once more: the rules refuse it there.
 		if f.seen[id]++; f.seen[id] != f.das {
 			continue
