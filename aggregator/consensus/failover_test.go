@@ -384,6 +384,7 @@ func TestLoss(t *testing.T) {
 		lossy := lan
 		lossy.Loss = 0.3
 		c := newCluster(t, 4, 15, lossy)
+		c.wait = time.Minute // timeouts grow while views come to nothing
 		c.startAll()
 		for k := range 200 {
 			c.submit(c.names[k%4], 200)
