@@ -175,3 +175,70 @@ func TestASellerDeliversTheLotThatTheLedgerTook(t *testing.T) {
 		t.Errorf("the sale is %+v", got)
 	}
 }
+
+// Whichever circuit an answer is for, the others do not have it given back.
+func TestAnAnswerIsWantedByOneOfSeveralCircuits(t *testing.T) {
+	for range 20 { // circuits are looked at in any order
+		cfg := testBuyer
+		cfg.ByLedger, cfg.Circuits = true, nil
+		for n := range 4 {
+			c := testBuyer.Circuits[0]
+			c.Name, c.Meter = fmt.Sprint("room-", n), fmt.Sprint("home-1-room-", n)
+			cfg.Circuits = append(cfg.Circuits, c)
+		}
+		b := NewBuyer(cfg)
+		in := BuyerInput{WallMs: 1000, ClockSynced: true, Registers: map[string]int64{"room-0": 1, "room-1": 1, "room-2": 1, "room-3": 1}}
+		actions := b.Step(in)
+		wantKinds(t, actions, "Request", "Request", "Request", "Request")
+		in.Outcomes = []Outcome{answer(actions[1].Record, offered("a", "s1", 200_000))}
+		wantKinds(t, b.Step(in), "Pay")
+	}
+}
+
+// Where a centre answers, an answer of the ledger is nobody's: it is neither paid by
+// choices nor given back.
+func TestWhereACentreAnswersNothingIsGivenBack(t *testing.T) {
+	b := NewBuyer(testBuyer)
+	in := BuyerInput{WallMs: 1000, ClockSynced: true, Registers: map[string]int64{"kitchen": 50}}
+	request := b.Step(in)[0].Record
+	v := answer(request, offered("a", "s1", 200_000))
+	in.Outcomes = []Outcome{v}
+	wantKinds(t, b.Step(in))
+	v.Trade.Answer.RequestId = "another"
+	wantKinds(t, b.Step(in))
+}
+
+// An answer counts when it is final, and once.
+func TestAnAnswerCountsOnceAndWhenItIsFinal(t *testing.T) {
+	b, in, request := choosy(t)
+	early := answer(request, offered("a", "s1", 200_000))
+	early.Height = 0
+	in.Outcomes = []Outcome{early}
+	if got := kinds(b.Step(in)); len(got) > 0 && got[0] == "Pay" {
+		t.Error("paid on an answer that is in no block")
+	}
+	b, in, request = choosy(t)
+	in.Outcomes = []Outcome{answer(request, offered("a", "s1", 200_000))}
+	wantKinds(t, b.Step(in), "Pay")
+	wantKinds(t, b.Step(in)) // the same one again
+}
+
+// What the history says of a trade is what was taken for it: a notice without a lot, as
+// where a centre answers, changes nothing, and neither does another trade's.
+func TestANoticeWithoutItsLotChangesNothing(t *testing.T) {
+	for name, notice := range map[string]*fairwattpb.TradeNotice{
+		"no lot":        {TradeId: "tok-1", Status: wire.StatusPaid},
+		"another trade": {TradeId: "tok-1-2", Status: wire.StatusPaid, Lot: &fairwattpb.Lot{Seller: "s9", OfferId: "z", VolumeWh: 1, PriceMicroPerKwh: 1}},
+	} {
+		b, in, request := choosy(t)
+		in.Outcomes = []Outcome{answer(request, offered("a", "s1", 200_000))}
+		v := final(b.Step(in)[0].Record, true)
+		v.Trade = notice
+		before := *b.Circuits["kitchen"]
+		in.Outcomes = []Outcome{v}
+		wantKinds(t, b.Step(in))
+		if c := b.Circuits["kitchen"]; c.Offer != "a" || c.Seller != before.Seller || c.PriceMicro != before.PriceMicro || c.PaidWh != before.PaidWh {
+			t.Errorf("%s: %+v, before %+v", name, c, before)
+		}
+	}
+}
