@@ -242,3 +242,91 @@ func TestANoticeWithoutItsLotChangesNothing(t *testing.T) {
 		}
 	}
 }
+
+// A payment is taken whole or not at all: where none of its choices could be taken, no
+// second payment is made with the Token, though more quotes are known.
+func TestAPaymentOfWhichNothingWasTakenIsNotTriedAgain(t *testing.T) {
+	b, in, request := choosy(t)
+	in.Outcomes = []Outcome{answer(request, offered("a", "s1", 200_000), offered("b", "s2", 250_000))}
+	pay := b.Step(in)
+	in.Outcomes = []Outcome{{Own: true, Height: 6, Code: wire.CodeNoneTaken, Record: pay[0].Record}}
+	wantKinds(t, b.Step(in), "Release")
+}
+
+// An answer that the ledger refused is none, and without a clock that is right nothing is
+// paid: the reading would be of another time.
+func TestABuyerPaysOnWhatHolds(t *testing.T) {
+	b, in, request := choosy(t)
+	refused := answer(request, offered("a", "s1", 200_000))
+	refused.Own, refused.Applied = false, false
+	in.Outcomes = []Outcome{refused}
+	if got := kinds(b.Step(in)); len(got) > 0 && got[0] == "Pay" {
+		t.Error("paid on an answer that was refused")
+	}
+	b, in, request = choosy(t)
+	in.ClockSynced = false
+	in.Outcomes = []Outcome{answer(request, offered("a", "s1", 200_000))}
+	wantKinds(t, b.Step(in))
+	in.Outcomes, in.ClockSynced = nil, true
+	wantKinds(t, b.Step(in), "Pay")
+}
+
+// What was paid for counts as bought in the day where no one has said that less came.
+func TestATradeThatNobodyEndsCountsAsBought(t *testing.T) {
+	b, in, request := choosy(t)
+	in.Outcomes = []Outcome{answer(request, offered("a", "s1", 200_000))}
+	pay := final(b.Step(in)[0].Record, true)
+	in.Outcomes = []Outcome{pay}
+	b.Step(in)
+	in.Outcomes, in.WallMs = nil, in.WallMs+testBuyer.GiveUpMs
+	b.Step(in)
+	if c := b.Circuits["kitchen"]; !c.Idle() && c.Phase != buyRequesting || b.Today.Wh != 300 {
+		t.Errorf("%s, %d Wh count as bought, want 300", c.Phase, b.Today.Wh)
+	}
+}
+
+// Where a centre answers, an owner that tries it out pays nothing either.
+func TestADryRunPaysNothing(t *testing.T) {
+	b := NewBuyer(testBuyer)
+	in := BuyerInput{WallMs: 1000, ClockSynced: true, Registers: map[string]int64{"kitchen": 50}}
+	request := b.Step(in)[0].Record.GetRequest()
+	in.Terms.DryRun = true
+	r := response(request.GetRequestId(), "tok-1", offered("a", "s1", 200_000))
+	in.Outcomes = []Outcome{{Height: 5, Applied: true, Record: r}}
+	for _, kind := range kinds(b.Step(in)) {
+		if kind == "Pay" {
+			t.Error("it paid")
+		}
+	}
+	in.Outcomes, in.Terms.DryRun = nil, false
+	wantKinds(t, b.Step(in), "Pay")
+}
+
+// A lot is sold when it is final, and is no longer on offer then if it is of the offer
+// that stands.
+func TestALotIsSoldOnceItIsFinal(t *testing.T) {
+	sold := func(offer string, change func(*Outcome)) *Seller {
+		s := NewSeller(testSeller)
+		s.OfferID, s.OfferWh, s.OfferEndMs = "o", 400, sellerNowMs+1
+		v := Outcome{Height: 5, Applied: true, Trade: &fairwattpb.TradeNotice{TradeId: "tok.2", Status: wire.StatusPaid,
+			Lot: &fairwattpb.Lot{Seller: testSeller.Device, OfferId: offer, VolumeWh: 300}}}
+		change(&v)
+		s.lot(sellerMoment(), v)
+		return s
+	}
+	for name, c := range map[string]struct {
+		offer  string
+		change func(*Outcome)
+		trades int
+		left   int64
+	}{
+		"final":                 {"o", func(*Outcome) {}, 1, 100},
+		"of an offer of before": {"p", func(*Outcome) {}, 1, 400},
+		"in no block":           {"o", func(v *Outcome) { v.Height = 0 }, 0, 400},
+		"refused":               {"o", func(v *Outcome) { v.Applied = false }, 0, 400},
+	} {
+		if s := sold(c.offer, c.change); len(s.Trades) != c.trades || s.OfferWh != c.left {
+			t.Errorf("%s: %d trades, %d Wh on offer", name, len(s.Trades), s.OfferWh)
+		}
+	}
+}
