@@ -369,3 +369,28 @@ func TestASuspendedBuyersRequestIsNotAnsweredUntilItIsReinstated(t *testing.T) {
 		t.Error("a reinstated buyer's request waits still")
 	}
 }
+
+// Who is put on the list while its request waits is not answered, though others sell now.
+func TestAListedBuyersRequestIsNotAnswered(t *testing.T) {
+	w := answering(t, func(g *ledger.Genesis) { ledgertest.Robust(g); harsh(g) })
+	w.must(mc, ledgertest.ChangeMember(&fairwattpb.MemberChange{Id: seller, Roles: []fairwattpb.Role{fairwattpb.Role_ROLE_SELLER, fairwattpb.Role_ROLE_BUYER}}))
+	if a := w.answered(seller, w.asks(seller, 500, 200_000)); a != nil {
+		t.Fatalf("answered %v, where no one sells", a)
+	}
+	w.sells(seller, 1000, 200_000)
+	tok := w.token(buyer, 500, 300_000).Token.TokenId
+	w.must(buyer, chosen(tok, buyer+"-meter", choice(seller, 200_000, 500)))
+	w.sells("seller-2", 1000, 150_000)
+	if a, why := w.State.Answerable(seller, "r-"+seller, w.NowMs); a == nil {
+		t.Fatalf("before it is listed: %q", why)
+	}
+	w.wait(w.Genesis.Params.StartByMs) // it does not deliver
+	if a, _ := w.State.Account(seller); !a.Blacklisted {
+		t.Fatalf("%+v", a)
+	}
+	w.gateOf("seller-2", open)
+	w.must("seller-2", w.offerOf("seller-2", 1000, 150_000))
+	if a, why := w.State.Answerable(seller, "r-"+seller, w.NowMs); a != nil || !strings.Contains(why, "may not trade") {
+		t.Errorf("answerable with %v, %q", a, why)
+	}
+}

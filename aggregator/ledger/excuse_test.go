@@ -372,6 +372,11 @@ func TestExcuseAttacks(t *testing.T) {
 					excused++
 				}
 				paid += fine
+				for _, e := range h.State.Entries() {
+					if strings.HasPrefix(string(e.Key), "witness/") {
+						t.Errorf("%s: %s outlives its trade", a.id, e.Key)
+					}
+				}
 				h.NowMs += 2 * window
 			}
 			row += fmt.Sprintf(" %d of %d, %s |", excused, a.trades, units(paid))

@@ -188,6 +188,7 @@ func TestVotesForABlockBroughtAlong(t *testing.T) {
 		"brought by a view before the block":  {0, 4, 3, "bad_vote"},
 		"brought by a view far ahead":         {0, 0, maxViewsAhead + 1, "vote_ahead"},
 		"not brought, in the view":            {2, 2, 0, Take},
+		"not brought, in the first view":      {0, 0, 0, Take},
 		"not brought, of an earlier view":     {2, 1, 0, Drop},
 		"not brought, of a view far ahead":    {2, maxViewsAhead + 3, 0, "vote_ahead"},
 		"brought by the furthest one allowed": {0, 0, maxViewsAhead, Take},
