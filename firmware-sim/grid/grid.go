@@ -211,16 +211,20 @@ func (g *grid) start(ctx, running context.Context, group *errgroup.Group, opts O
 	} else {
 		g.announce(opts.Out, nil)
 	}
-	enrolling, cancel := context.WithTimeout(ctx, enrolLimit)
+	limited, cancel := context.WithTimeout(ctx, enrolLimit)
 	defer cancel()
-	all, enrolling := errgroup.WithContext(enrolling)
+	all, enrolling := errgroup.WithContext(limited)
 	for _, p := range g.people {
 		all.Go(func() error { return g.enrol(enrolling, p) })
 	}
 	for _, c := range g.culprits {
 		all.Go(func() error { return g.enrolCulprit(enrolling, c) })
 	}
-	if err := all.Wait(); err != nil {
+	err := all.Wait()
+	if err == nil {
+		err = g.warn(limited)
+	}
+	if err != nil {
 		return fmt.Errorf("start the grid: %w", err)
 	}
 	g.world.begin()

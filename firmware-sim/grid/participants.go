@@ -53,6 +53,7 @@ type participant struct {
 	clock     agent.Clock
 	contactor trade.Contactor
 	witnessed *site      // of a seller
+	warned    []string   // kinds of hazards that the weather service warns of at its site
 	ahead     *foresight // of a seller in a storm
 
 	network *agent.Network // owned by this agent; nil for buyers
@@ -97,7 +98,7 @@ func (g *grid) newGenerator(i int, w weather) (*participant, *site, error) {
 	if p.contactor, err = newContactor(s); err != nil {
 		return nil, nil, fmt.Errorf("contactor of %s: %w", id, err)
 	}
-	p.witnessed = s
+	p.witnessed, p.warned = s, warnedOf[w.name]
 	// The sensors' time of day is the trace's, not this machine's.
 	sensingMs := func() int64 { return s.beginMs + g.world.sinceStart().Milliseconds() }
 	p.clock = agent.Clock{SensingMs: sensingMs, Wall: time.Now, WorldMs: sensingMs, Speed: g.cfg.Speed}

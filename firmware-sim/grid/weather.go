@@ -2,14 +2,17 @@ package grid
 
 import (
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"path/filepath"
 	"slices"
 	"time"
 
+	"fairwatt/aggregator/ledger"
 	"fairwatt/firmware-sim/scenario"
 	"fairwatt/model"
 	"fairwatt/model/trace"
+	"fairwatt/proto/fairwattpb"
 )
 
 // A trace begins this long before its strongest gust by default: gates open
@@ -30,6 +33,40 @@ type weather struct {
 	part string         // which part of a long trace this is; empty: all of it
 	past []model.Sample // of the days before a storm, which the judgement has seen
 	from float64        // hours from the storm's arrival at the first generator
+}
+
+// warnedOf are the kinds of hazards that a weather service warns of before a built-in
+// scenario. Each plays at a site of its own, where no neighbour sees the same; of real
+// storms there are warnings.
+var warnedOf = map[string][]string{"squall": {"wind"}, "storm": {"wind", "cyclone"}}
+
+// warningStands is longer than any run.
+const warningStands = 7 * 24 * time.Hour
+
+// warn has the centre hand on what the weather service says, where the chain asks for it.
+func (g *grid) warn(ctx context.Context) error {
+	if g.cfg.excuses() != ledger.ExcusesWitnessed {
+		return nil
+	}
+	type notice struct{ area, kind string }
+	told := make(map[notice]bool)
+	for _, p := range g.people {
+		for _, kind := range p.warned {
+			n := notice{p.site, kind}
+			if told[n] {
+				continue
+			}
+			told[n] = true
+			now, source := time.Now(), sha256.Sum256([]byte("simulated weather service: "+kind))
+			err := g.centre.Warn(ctx, &fairwattpb.WarningNotice{
+				Area: n.area, Kind: kind, FromMs: now.UnixMilli(), UntilMs: now.Add(warningStands).UnixMilli(), SourceHash: source[:],
+			})
+			if err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // loadWeather returns the weather of every generator. Generator i takes trace
