@@ -70,9 +70,8 @@ type pulse struct {
 }
 
 // newPulse starts a pulse. While whole says so all time counts: who leads owes the
-// others its heartbeats by their clocks. For who is over time stands still: the library
-// locks itself up where it finds a leader silent while it closes.
-func (n *Node) newPulse(whole func() bool, over <-chan struct{}) *pulse {
+// others its heartbeats by their clocks.
+func (n *Node) newPulse(whole func() bool) *pulse {
 	p := &pulse{c: make(chan time.Time), stop: make(chan struct{}), done: make(chan struct{})}
 	ticks, end := n.ticks()
 	go func() {
@@ -83,14 +82,10 @@ func (n *Node) newPulse(whole func() bool, over <-chan struct{}) *pulse {
 			select {
 			case <-p.stop:
 				return
-			case <-over:
-				return
 			case <-ticks:
 			}
 			select {
 			case <-p.stop:
-				return
-			case <-over:
 				return
 			case p.c <- f.turn(time.Now(), whole(), n.failed.Load()):
 			}

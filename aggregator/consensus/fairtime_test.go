@@ -205,24 +205,3 @@ func TestTimeoutsGrowUntilABlockComes(t *testing.T) {
 		stop()
 	})
 }
-
-// For an instance that is over no time passes: its heartbeats complain no more, and the
-// library can close.
-func TestNoTimeForWhoIsOver(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		n, over := &Node{ticks: newTicks}, make(chan struct{})
-		p := n.newPulse(func() bool { return false }, over)
-		for range 3 {
-			<-p.c
-		}
-		time.Sleep(10 * tick) // one tick waits to be taken
-		close(over)
-		synctest.Wait()
-		select {
-		case <-p.c:
-			t.Error("time goes on")
-		case <-time.After(time.Minute):
-		}
-		p.end()
-	})
-}

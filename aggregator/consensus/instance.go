@@ -170,9 +170,7 @@ func (n *Node) open(ctx context.Context, epoch Epoch, entered bool, r *Resumptio
 	md.ViewId = max(md.GetViewId(), i.log.book.Entered())
 	i.view.Store(md.GetViewId())
 	i.viewFrom.Store(time.Now().UnixNano())
-	i.pulses = [2]*pulse{
-		n.newPulse(func() bool { return i.leader(i.view.Load()) == i.self }, i.ended), n.newPulse(func() bool { return false }, i.ended),
-	}
+	i.pulses = [2]*pulse{n.newPulse(func() bool { return i.leader(i.view.Load()) == i.self }), n.newPulse(func() bool { return false })}
 	i.bft = &smart.Consensus{
 		Config: i.settings(i.log.book.Seq() > md.GetLatestSequence()+1), Application: i, Assembler: i,
 		WAL: i.log, WALInitialContent: initial, Comm: i, Signer: i, Verifier: i, RequestInspector: i,
@@ -287,8 +285,8 @@ func (i *instance) start() error {
 }
 
 // stopTimeout is how long the library may take to stop. It can lock itself up (a
-// complaint while it closes; rare since its time stands still then). Then its goroutines
-// are cut off from log and link, left behind, and that is logged.
+// complaint while it closes). Then its goroutines are cut off from log and link,
+// left behind, and that is logged.
 const stopTimeout = 3 * time.Second
 
 func (i *instance) stop() {
