@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -19,11 +20,11 @@ import (
 type door struct {
 	*quickChain
 	says func(sealed []byte) error // nil: what the rules say
-	took int
+	took atomic.Int64
 }
 
 func (d *door) Submit(ctx context.Context, sealed []byte) error {
-	d.took++
+	d.took.Add(1)
 	if d.says != nil {
 		return d.says(sealed)
 	}
@@ -106,8 +107,8 @@ func TestADoorAloneRefusesNothing(t *testing.T) {
 				if _, err := recordThrough(t, q, doors, gift); err != nil {
 					t.Error(err)
 				}
-				if a, _ := q.c.State.Account("buyer-1"); a.WalletMicro != 1 || doors[0].took == 0 {
-					t.Errorf("wallet %d, the first door was asked %d times", a.WalletMicro, doors[0].took)
+				if a, _ := q.c.State.Account("buyer-1"); a.WalletMicro != 1 || doors[0].took.Load() == 0 {
+					t.Errorf("wallet %d, the first door was asked %d times", a.WalletMicro, doors[0].took.Load())
 				}
 			})
 		})
