@@ -59,58 +59,6 @@ func TestPeersKnowAnOldFolder(t *testing.T) {
 	}
 }
 
-// Of the others, those who started a moment ago know nothing of what a member has said
-// before. A member that was put back waits for the one that does.
-func TestTheLastToAnswerKnowsAnOldFolder(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		c := newCluster(t, 4, 100_000, lan)
-		var deaf atomic.Bool // what da3 says does not reach da4
-		c.sieved(func(from, to string, _ *peerpb.Frame, m *protos.Message) bool {
-			if from == "da4" && m.GetCommit() != nil {
-				return false // so that no block that it fetches shows its vote
-			}
-			return from != "da3" || to != "da4" || !deaf.Load()
-		})
-		c.apps["da4"].noRejoin = true
-		c.startAll()
-		c.submit("da1", 100)
-		c.allDecided(c.names...)
-		c.stop("da4")
-		old, height := tempDir(t), c.apps["da4"].Height()
-		if err := os.CopyFS(old, os.DirFS(c.dirs["da4"])); err != nil {
-			t.Fatal(err)
-		}
-		c.start("da4")
-		c.untilVoting("da4")
-		for range 3 {
-			c.submit("da1", 100)
-			c.allDecided(c.names...)
-		}
-		time.Sleep(200 * time.Millisecond) // its mark comes with its votes, or by the clock
-		c.stop("da4")
-		c.putBack("da4", old, height)
-		c.stop("da1")
-		c.stop("da2")
-		c.start("da1", "da2") // they have forgotten
-		c.untilVoting("da1", "da2")
-		deaf.Store(true)
-		c.start("da4")
-		for range 8 {
-			if time.Sleep(10 * time.Millisecond); c.node("da4").Stats().Voting {
-				t.Fatal("it votes before the last has answered")
-			}
-		}
-		deaf.Store(false)
-		c.until("da4 to follow", func() bool {
-			s := c.node("da4").Stats()
-			if s.Voting {
-				t.Fatal("it votes")
-			}
-			return strings.Contains(s.Following, "others know of")
-		})
-	})
-}
-
 // putBack gives a member that is down an old folder, and blocks up to a height. It does
 // not ask for the end of the epoch.
 func (c *cluster) putBack(da, old string, height uint64) {

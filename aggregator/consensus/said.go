@@ -24,10 +24,6 @@ import (
 // it. They may be down themselves.
 const recallFor = time.Second
 
-// restWithin is how long it waits for the rest once enough have answered. Marks are kept
-// in memory alone: those who answer first may have started a moment ago and know nothing.
-const restWithin = 200 * time.Millisecond
-
 // mark is how much a node has said, and its signed form.
 type mark struct {
 	epoch, said uint64
@@ -165,13 +161,11 @@ func (n *Node) learn(sealed []byte) error {
 	return nil
 }
 
-// recall asks the others what they know of this node's marks, and waits until all have
-// answered; or so many that one of them is honest and was there, and a moment more; or
-// for a while.
+// recall asks the others what they know of this node's marks, and waits until so
+// many have answered that one of them is honest and was there, or for a while.
 func (n *Node) recall(ctx context.Context) {
 	epoch, _, _ := n.position()
-	all := len(epoch.Order) - 1
-	want := all - wire.Faulty(len(epoch.Order))
+	want := len(epoch.Order) - 1 - wire.Faulty(len(epoch.Order))
 	if !n.known(epoch) {
 		return // nobody has heard anything of it
 	}
@@ -180,7 +174,6 @@ func (n *Node) recall(ctx context.Context) {
 	defer deadline.Stop()
 	again := time.NewTicker(5 * tick)
 	defer again.Stop()
-	var rest <-chan time.Time
 	for {
 		for _, da := range n.hearers(epoch) {
 			n.send(da, ask)
@@ -189,19 +182,11 @@ func (n *Node) recall(ctx context.Context) {
 			n.mu.Lock()
 			told := len(n.told)
 			n.mu.Unlock()
-			if told >= all {
+			if told >= want {
 				return
-			}
-			if told >= want && rest == nil {
-				if n.allNew() {
-					return
-				}
-				rest = time.After(restWithin)
 			}
 			select {
 			case <-ctx.Done():
-				return
-			case <-rest:
 				return
 			case <-deadline.C:
 				n.log.Info("no word of enough others about what this DA has said before", "told", told, "want", want)
@@ -212,20 +197,6 @@ func (n *Node) recall(ctx context.Context) {
 			}
 		}
 	}
-}
-
-// allNew reports that neither this node nor any that it has heard of has a block yet: what
-// was said before is of a chain that has not begun.
-func (n *Node) allNew() bool {
-	if n.cfg.App.Height() > 0 {
-		return false
-	}
-	for _, ps := range *n.peers.Load() {
-		if _, height := ps.claims(); height > 0 {
-			return false
-		}
-	}
-	return true
 }
 
 // older is an error if others know that this node has said more in an epoch than
