@@ -103,3 +103,25 @@ func TestNamesAreSafeToShow(t *testing.T) {
 		}
 	})
 }
+
+// The characters that no name has, each range by its ends, and what stands beside them,
+// which a name may have.
+func TestEveryRefusedCharacter(t *testing.T) {
+	t.Parallel()
+	for _, r := range [][2]rune{
+		{0, 0x1f}, {0x7f, 0xa0}, {0xad, 0xad}, {0x61c, 0x61c}, {0x115f, 0x1160}, {0x1680, 0x1680}, {0x180e, 0x180e},
+		{0x2000, 0x200b}, {0x200e, 0x200f}, {0x2028, 0x202f}, {0x205f, 0x206f}, {0x2800, 0x2800}, {0x3164, 0x3164},
+		{0xfeff, 0xfeff}, {0xffa0, 0xffa0}, {0xfff9, 0xfffb}, {0xe0000, 0xe007f},
+	} {
+		for c := r[0]; c <= r[1]; c++ {
+			if person.CheckName("A"+string(c)+"B") == nil {
+				t.Errorf("U+%04X passed", c)
+			}
+		}
+		for _, c := range []rune{r[0] - 1, r[1] + 1} {
+			if err := person.CheckName("A" + string(c) + "B"); c >= 0 && err != nil {
+				t.Errorf("U+%04X: %v", c, err)
+			}
+		}
+	}
+}
