@@ -400,6 +400,9 @@ type Record struct {
 	//	*Record_Suspend
 	//	*Record_Reinstate
 	//	*Record_MemberChange
+	//	*Record_Ask
+	//	*Record_Bid
+	//	*Record_SlotReading
 	//	*Record_Release
 	Body          isRecord_Body `protobuf_oneof:"body"`
 	unknownFields protoimpl.UnknownFields
@@ -829,6 +832,33 @@ func (x *Record) GetMemberChange() *MemberChange {
 	return nil
 }
 
+func (x *Record) GetAsk() *Ask {
+	if x != nil {
+		if x, ok := x.Body.(*Record_Ask); ok {
+			return x.Ask
+		}
+	}
+	return nil
+}
+
+func (x *Record) GetBid() *Bid {
+	if x != nil {
+		if x, ok := x.Body.(*Record_Bid); ok {
+			return x.Bid
+		}
+	}
+	return nil
+}
+
+func (x *Record) GetSlotReading() *SlotReading {
+	if x != nil {
+		if x, ok := x.Body.(*Record_SlotReading); ok {
+			return x.SlotReading
+		}
+	}
+	return nil
+}
+
 func (x *Record) GetRelease() *Release {
 	if x != nil {
 		if x, ok := x.Body.(*Record_Release); ok {
@@ -998,6 +1028,18 @@ type Record_MemberChange struct {
 	MemberChange *MemberChange `protobuf:"bytes,64,opt,name=member_change,json=memberChange,proto3,oneof"`
 }
 
+type Record_Ask struct {
+	Ask *Ask `protobuf:"bytes,65,opt,name=ask,proto3,oneof"`
+}
+
+type Record_Bid struct {
+	Bid *Bid `protobuf:"bytes,66,opt,name=bid,proto3,oneof"`
+}
+
+type Record_SlotReading struct {
+	SlotReading *SlotReading `protobuf:"bytes,67,opt,name=slot_reading,json=slotReading,proto3,oneof"`
+}
+
 type Record_Release struct {
 	Release *Release `protobuf:"bytes,70,opt,name=release,proto3,oneof"`
 }
@@ -1079,6 +1121,12 @@ func (*Record_Suspend) isRecord_Body() {}
 func (*Record_Reinstate) isRecord_Body() {}
 
 func (*Record_MemberChange) isRecord_Body() {}
+
+func (*Record_Ask) isRecord_Body() {}
+
+func (*Record_Bid) isRecord_Body() {}
+
+func (*Record_SlotReading) isRecord_Body() {}
 
 func (*Record_Release) isRecord_Body() {}
 
@@ -3101,6 +3149,193 @@ func (x *MeterReading) GetTimeMs() int64 {
 	return 0
 }
 
+// Seller: so much energy of its meter is for sale in one slot. It takes the place of the
+// ask that stood for this meter and slot; 0 Wh takes that back.
+type Ask struct {
+	state            protoimpl.MessageState `protogen:"open.v1"`
+	Meter            string                 `protobuf:"bytes,1,opt,name=meter,proto3" json:"meter,omitempty"`                                   // registered, counts what its owner gives
+	SlotStartMs      int64                  `protobuf:"varint,2,opt,name=slot_start_ms,json=slotStartMs,proto3" json:"slot_start_ms,omitempty"` // a whole number of slots since 1970
+	EnergyWh         int64                  `protobuf:"varint,3,opt,name=energy_wh,json=energyWh,proto3" json:"energy_wh,omitempty"`
+	PriceMicroPerKwh int64                  `protobuf:"varint,4,opt,name=price_micro_per_kwh,json=priceMicroPerKwh,proto3" json:"price_micro_per_kwh,omitempty"` // the least that the seller wants
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
+}
+
+func (x *Ask) Reset() {
+	*x = Ask{}
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Ask) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Ask) ProtoMessage() {}
+
+func (x *Ask) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Ask.ProtoReflect.Descriptor instead.
+func (*Ask) Descriptor() ([]byte, []int) {
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *Ask) GetMeter() string {
+	if x != nil {
+		return x.Meter
+	}
+	return ""
+}
+
+func (x *Ask) GetSlotStartMs() int64 {
+	if x != nil {
+		return x.SlotStartMs
+	}
+	return 0
+}
+
+func (x *Ask) GetEnergyWh() int64 {
+	if x != nil {
+		return x.EnergyWh
+	}
+	return 0
+}
+
+func (x *Ask) GetPriceMicroPerKwh() int64 {
+	if x != nil {
+		return x.PriceMicroPerKwh
+	}
+	return 0
+}
+
+// Buyer: so much energy is wanted at its meter in one slot. What the price needs at most
+// moves from the wallet to escrow. It takes the place of the bid that stood for this meter
+// and slot; 0 Wh takes that back.
+type Bid struct {
+	state            protoimpl.MessageState `protogen:"open.v1"`
+	Meter            string                 `protobuf:"bytes,1,opt,name=meter,proto3" json:"meter,omitempty"` // registered, counts what its owner takes
+	SlotStartMs      int64                  `protobuf:"varint,2,opt,name=slot_start_ms,json=slotStartMs,proto3" json:"slot_start_ms,omitempty"`
+	EnergyWh         int64                  `protobuf:"varint,3,opt,name=energy_wh,json=energyWh,proto3" json:"energy_wh,omitempty"`
+	PriceMicroPerKwh int64                  `protobuf:"varint,4,opt,name=price_micro_per_kwh,json=priceMicroPerKwh,proto3" json:"price_micro_per_kwh,omitempty"` // the most that the buyer pays, fee included
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
+}
+
+func (x *Bid) Reset() {
+	*x = Bid{}
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Bid) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Bid) ProtoMessage() {}
+
+func (x *Bid) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Bid.ProtoReflect.Descriptor instead.
+func (*Bid) Descriptor() ([]byte, []int) {
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *Bid) GetMeter() string {
+	if x != nil {
+		return x.Meter
+	}
+	return ""
+}
+
+func (x *Bid) GetSlotStartMs() int64 {
+	if x != nil {
+		return x.SlotStartMs
+	}
+	return 0
+}
+
+func (x *Bid) GetEnergyWh() int64 {
+	if x != nil {
+		return x.EnergyWh
+	}
+	return 0
+}
+
+func (x *Bid) GetPriceMicroPerKwh() int64 {
+	if x != nil {
+		return x.PriceMicroPerKwh
+	}
+	return 0
+}
+
+// Seller or buyer: what a meter showed at borders of slots, the end of one and the begin of
+// the next.
+type SlotReading struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Readings      []*MeterReading        `protobuf:"bytes,1,rep,name=readings,proto3" json:"readings,omitempty"` // of one meter, ascending, each at a border of slots
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SlotReading) Reset() {
+	*x = SlotReading{}
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SlotReading) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SlotReading) ProtoMessage() {}
+
+func (x *SlotReading) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SlotReading.ProtoReflect.Descriptor instead.
+func (*SlotReading) Descriptor() ([]byte, []int) {
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{31}
+}
+
+func (x *SlotReading) GetReadings() []*MeterReading {
+	if x != nil {
+		return x.Readings
+	}
+	return nil
+}
+
 // Seller: delivery begins.
 type Start struct {
 	state       protoimpl.MessageState `protogen:"open.v1"`
@@ -3116,7 +3351,7 @@ type Start struct {
 
 func (x *Start) Reset() {
 	*x = Start{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[29]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3128,7 +3363,7 @@ func (x *Start) String() string {
 func (*Start) ProtoMessage() {}
 
 func (x *Start) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[29]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3141,7 +3376,7 @@ func (x *Start) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Start.ProtoReflect.Descriptor instead.
 func (*Start) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{29}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *Start) GetTradeId() string {
@@ -3186,7 +3421,7 @@ type Hold struct {
 
 func (x *Hold) Reset() {
 	*x = Hold{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[30]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3198,7 +3433,7 @@ func (x *Hold) String() string {
 func (*Hold) ProtoMessage() {}
 
 func (x *Hold) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[30]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3211,7 +3446,7 @@ func (x *Hold) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Hold.ProtoReflect.Descriptor instead.
 func (*Hold) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{30}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *Hold) GetTradeId() string {
@@ -3255,7 +3490,7 @@ type Resume struct {
 
 func (x *Resume) Reset() {
 	*x = Resume{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[31]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3267,7 +3502,7 @@ func (x *Resume) String() string {
 func (*Resume) ProtoMessage() {}
 
 func (x *Resume) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[31]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3280,7 +3515,7 @@ func (x *Resume) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Resume.ProtoReflect.Descriptor instead.
 func (*Resume) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{31}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *Resume) GetTradeId() string {
@@ -3322,7 +3557,7 @@ type Reading struct {
 
 func (x *Reading) Reset() {
 	*x = Reading{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[32]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3334,7 +3569,7 @@ func (x *Reading) String() string {
 func (*Reading) ProtoMessage() {}
 
 func (x *Reading) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[32]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3347,7 +3582,7 @@ func (x *Reading) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Reading.ProtoReflect.Descriptor instead.
 func (*Reading) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{32}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *Reading) GetTradeId() string {
@@ -3382,7 +3617,7 @@ type Bill struct {
 
 func (x *Bill) Reset() {
 	*x = Bill{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[33]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3394,7 +3629,7 @@ func (x *Bill) String() string {
 func (*Bill) ProtoMessage() {}
 
 func (x *Bill) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[33]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3407,7 +3642,7 @@ func (x *Bill) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Bill.ProtoReflect.Descriptor instead.
 func (*Bill) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{33}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *Bill) GetTradeId() string {
@@ -3466,7 +3701,7 @@ type Confirm struct {
 
 func (x *Confirm) Reset() {
 	*x = Confirm{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[34]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3478,7 +3713,7 @@ func (x *Confirm) String() string {
 func (*Confirm) ProtoMessage() {}
 
 func (x *Confirm) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[34]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3491,7 +3726,7 @@ func (x *Confirm) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Confirm.ProtoReflect.Descriptor instead.
 func (*Confirm) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{34}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *Confirm) GetTradeId() string {
@@ -3539,7 +3774,7 @@ type Bond struct {
 
 func (x *Bond) Reset() {
 	*x = Bond{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[35]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3551,7 +3786,7 @@ func (x *Bond) String() string {
 func (*Bond) ProtoMessage() {}
 
 func (x *Bond) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[35]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3564,7 +3799,7 @@ func (x *Bond) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Bond.ProtoReflect.Descriptor instead.
 func (*Bond) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{35}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *Bond) GetAmountMicro() int64 {
@@ -3586,7 +3821,7 @@ type Unbond struct {
 
 func (x *Unbond) Reset() {
 	*x = Unbond{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[36]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3598,7 +3833,7 @@ func (x *Unbond) String() string {
 func (*Unbond) ProtoMessage() {}
 
 func (x *Unbond) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[36]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3611,7 +3846,7 @@ func (x *Unbond) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Unbond.ProtoReflect.Descriptor instead.
 func (*Unbond) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{36}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *Unbond) GetAmountMicro() int64 {
@@ -3639,7 +3874,7 @@ type Appeal struct {
 
 func (x *Appeal) Reset() {
 	*x = Appeal{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[37]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3651,7 +3886,7 @@ func (x *Appeal) String() string {
 func (*Appeal) ProtoMessage() {}
 
 func (x *Appeal) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[37]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3664,7 +3899,7 @@ func (x *Appeal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Appeal.ProtoReflect.Descriptor instead.
 func (*Appeal) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{37}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *Appeal) GetTradeId() string {
@@ -3693,7 +3928,7 @@ type Verdict struct {
 
 func (x *Verdict) Reset() {
 	*x = Verdict{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[38]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3705,7 +3940,7 @@ func (x *Verdict) String() string {
 func (*Verdict) ProtoMessage() {}
 
 func (x *Verdict) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[38]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3718,7 +3953,7 @@ func (x *Verdict) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Verdict.ProtoReflect.Descriptor instead.
 func (*Verdict) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{38}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *Verdict) GetTradeId() string {
@@ -3755,7 +3990,7 @@ type Grant struct {
 
 func (x *Grant) Reset() {
 	*x = Grant{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[39]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3767,7 +4002,7 @@ func (x *Grant) String() string {
 func (*Grant) ProtoMessage() {}
 
 func (x *Grant) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[39]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3780,7 +4015,7 @@ func (x *Grant) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Grant.ProtoReflect.Descriptor instead.
 func (*Grant) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{39}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *Grant) GetReference() string {
@@ -3817,7 +4052,7 @@ type Approval struct {
 
 func (x *Approval) Reset() {
 	*x = Approval{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[40]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3829,7 +4064,7 @@ func (x *Approval) String() string {
 func (*Approval) ProtoMessage() {}
 
 func (x *Approval) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[40]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3842,7 +4077,7 @@ func (x *Approval) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Approval.ProtoReflect.Descriptor instead.
 func (*Approval) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{40}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *Approval) GetDeposit() string {
@@ -3877,7 +4112,7 @@ type Reversal struct {
 
 func (x *Reversal) Reset() {
 	*x = Reversal{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[41]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3889,7 +4124,7 @@ func (x *Reversal) String() string {
 func (*Reversal) ProtoMessage() {}
 
 func (x *Reversal) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[41]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3902,7 +4137,7 @@ func (x *Reversal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Reversal.ProtoReflect.Descriptor instead.
 func (*Reversal) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{41}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *Reversal) GetDeposit() string {
@@ -3932,7 +4167,7 @@ type Withdrawal struct {
 
 func (x *Withdrawal) Reset() {
 	*x = Withdrawal{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[42]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3944,7 +4179,7 @@ func (x *Withdrawal) String() string {
 func (*Withdrawal) ProtoMessage() {}
 
 func (x *Withdrawal) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[42]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3957,7 +4192,7 @@ func (x *Withdrawal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Withdrawal.ProtoReflect.Descriptor instead.
 func (*Withdrawal) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{42}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *Withdrawal) GetWithdrawalId() string {
@@ -4000,7 +4235,7 @@ type Payout struct {
 
 func (x *Payout) Reset() {
 	*x = Payout{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[43]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4012,7 +4247,7 @@ func (x *Payout) String() string {
 func (*Payout) ProtoMessage() {}
 
 func (x *Payout) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[43]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4025,7 +4260,7 @@ func (x *Payout) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Payout.ProtoReflect.Descriptor instead.
 func (*Payout) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{43}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *Payout) GetMember() string {
@@ -4063,7 +4298,7 @@ type WarningNotice struct {
 
 func (x *WarningNotice) Reset() {
 	*x = WarningNotice{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[44]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4075,7 +4310,7 @@ func (x *WarningNotice) String() string {
 func (*WarningNotice) ProtoMessage() {}
 
 func (x *WarningNotice) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[44]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4088,7 +4323,7 @@ func (x *WarningNotice) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WarningNotice.ProtoReflect.Descriptor instead.
 func (*WarningNotice) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{44}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *WarningNotice) GetArea() string {
@@ -4144,7 +4379,7 @@ type Admit struct {
 
 func (x *Admit) Reset() {
 	*x = Admit{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[45]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4156,7 +4391,7 @@ func (x *Admit) String() string {
 func (*Admit) ProtoMessage() {}
 
 func (x *Admit) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[45]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4169,7 +4404,7 @@ func (x *Admit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Admit.ProtoReflect.Descriptor instead.
 func (*Admit) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{45}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *Admit) GetId() string {
@@ -4238,7 +4473,7 @@ type Retire struct {
 
 func (x *Retire) Reset() {
 	*x = Retire{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[46]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4250,7 +4485,7 @@ func (x *Retire) String() string {
 func (*Retire) ProtoMessage() {}
 
 func (x *Retire) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[46]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4263,7 +4498,7 @@ func (x *Retire) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Retire.ProtoReflect.Descriptor instead.
 func (*Retire) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{46}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *Retire) GetId() string {
@@ -4285,7 +4520,7 @@ type Rekey struct {
 
 func (x *Rekey) Reset() {
 	*x = Rekey{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[47]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4297,7 +4532,7 @@ func (x *Rekey) String() string {
 func (*Rekey) ProtoMessage() {}
 
 func (x *Rekey) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[47]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4310,7 +4545,7 @@ func (x *Rekey) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Rekey.ProtoReflect.Descriptor instead.
 func (*Rekey) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{47}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *Rekey) GetId() string {
@@ -4345,7 +4580,7 @@ type Move struct {
 
 func (x *Move) Reset() {
 	*x = Move{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[48]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4357,7 +4592,7 @@ func (x *Move) String() string {
 func (*Move) ProtoMessage() {}
 
 func (x *Move) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[48]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4370,7 +4605,7 @@ func (x *Move) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Move.ProtoReflect.Descriptor instead.
 func (*Move) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{48}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *Move) GetId() string {
@@ -4391,7 +4626,7 @@ var File_proto_fairwattpb_record_proto protoreflect.FileDescriptor
 
 const file_proto_fairwattpb_record_proto_rawDesc = "" +
 	"\n" +
-	"\x1dproto/fairwattpb/record.proto\x12\vfairwatt.v1\"\x80\x11\n" +
+	"\x1dproto/fairwattpb/record.proto\x12\vfairwatt.v1\"\x8b\x12\n" +
 	"\x06Record\x12\x19\n" +
 	"\bchain_id\x18\x01 \x01(\fR\achainId\x12\x16\n" +
 	"\x06sender\x18\x02 \x01(\tR\x06sender\x12\x18\n" +
@@ -4441,7 +4676,10 @@ const file_proto_fairwattpb_record_proto_rawDesc = "" +
 	"\x06revoke\x18= \x01(\v2\x13.fairwatt.v1.RevokeH\x00R\x06revoke\x120\n" +
 	"\asuspend\x18> \x01(\v2\x14.fairwatt.v1.SuspendH\x00R\asuspend\x126\n" +
 	"\treinstate\x18? \x01(\v2\x16.fairwatt.v1.ReinstateH\x00R\treinstate\x12@\n" +
-	"\rmember_change\x18@ \x01(\v2\x19.fairwatt.v1.MemberChangeH\x00R\fmemberChange\x120\n" +
+	"\rmember_change\x18@ \x01(\v2\x19.fairwatt.v1.MemberChangeH\x00R\fmemberChange\x12$\n" +
+	"\x03ask\x18A \x01(\v2\x10.fairwatt.v1.AskH\x00R\x03ask\x12$\n" +
+	"\x03bid\x18B \x01(\v2\x10.fairwatt.v1.BidH\x00R\x03bid\x12=\n" +
+	"\fslot_reading\x18C \x01(\v2\x18.fairwatt.v1.SlotReadingH\x00R\vslotReading\x120\n" +
 	"\arelease\x18F \x01(\v2\x14.fairwatt.v1.ReleaseH\x00R\areleaseB\x06\n" +
 	"\x04body\"\xa2\x02\n" +
 	"\fRegistration\x12\x0e\n" +
@@ -4610,7 +4848,19 @@ const file_proto_fairwattpb_record_proto_rawDesc = "" +
 	"\x05meter\x18\x01 \x01(\tR\x05meter\x12\x1f\n" +
 	"\vregister_wh\x18\x02 \x01(\x03R\n" +
 	"registerWh\x12\x17\n" +
-	"\atime_ms\x18\x03 \x01(\x03R\x06timeMs\"\x9a\x01\n" +
+	"\atime_ms\x18\x03 \x01(\x03R\x06timeMs\"\x8b\x01\n" +
+	"\x03Ask\x12\x14\n" +
+	"\x05meter\x18\x01 \x01(\tR\x05meter\x12\"\n" +
+	"\rslot_start_ms\x18\x02 \x01(\x03R\vslotStartMs\x12\x1b\n" +
+	"\tenergy_wh\x18\x03 \x01(\x03R\benergyWh\x12-\n" +
+	"\x13price_micro_per_kwh\x18\x04 \x01(\x03R\x10priceMicroPerKwh\"\x8b\x01\n" +
+	"\x03Bid\x12\x14\n" +
+	"\x05meter\x18\x01 \x01(\tR\x05meter\x12\"\n" +
+	"\rslot_start_ms\x18\x02 \x01(\x03R\vslotStartMs\x12\x1b\n" +
+	"\tenergy_wh\x18\x03 \x01(\x03R\benergyWh\x12-\n" +
+	"\x13price_micro_per_kwh\x18\x04 \x01(\x03R\x10priceMicroPerKwh\"D\n" +
+	"\vSlotReading\x125\n" +
+	"\breadings\x18\x01 \x03(\v2\x19.fairwatt.v1.MeterReadingR\breadings\"\x9a\x01\n" +
 	"\x05Start\x12\x19\n" +
 	"\btrade_id\x18\x01 \x01(\tR\atradeId\x12 \n" +
 	"\vattestation\x18\x02 \x01(\fR\vattestation\x123\n" +
@@ -4753,7 +5003,7 @@ func file_proto_fairwattpb_record_proto_rawDescGZIP() []byte {
 }
 
 var file_proto_fairwattpb_record_proto_enumTypes = make([]protoimpl.EnumInfo, 6)
-var file_proto_fairwattpb_record_proto_msgTypes = make([]protoimpl.MessageInfo, 49)
+var file_proto_fairwattpb_record_proto_msgTypes = make([]protoimpl.MessageInfo, 52)
 var file_proto_fairwattpb_record_proto_goTypes = []any{
 	(Role)(0),                 // 0: fairwatt.v1.Role
 	(MeterDirection)(0),       // 1: fairwatt.v1.MeterDirection
@@ -4790,26 +5040,29 @@ var file_proto_fairwattpb_record_proto_goTypes = []any{
 	(*Choice)(nil),            // 32: fairwatt.v1.Choice
 	(*Release)(nil),           // 33: fairwatt.v1.Release
 	(*MeterReading)(nil),      // 34: fairwatt.v1.MeterReading
-	(*Start)(nil),             // 35: fairwatt.v1.Start
-	(*Hold)(nil),              // 36: fairwatt.v1.Hold
-	(*Resume)(nil),            // 37: fairwatt.v1.Resume
-	(*Reading)(nil),           // 38: fairwatt.v1.Reading
-	(*Bill)(nil),              // 39: fairwatt.v1.Bill
-	(*Confirm)(nil),           // 40: fairwatt.v1.Confirm
-	(*Bond)(nil),              // 41: fairwatt.v1.Bond
-	(*Unbond)(nil),            // 42: fairwatt.v1.Unbond
-	(*Appeal)(nil),            // 43: fairwatt.v1.Appeal
-	(*Verdict)(nil),           // 44: fairwatt.v1.Verdict
-	(*Grant)(nil),             // 45: fairwatt.v1.Grant
-	(*Approval)(nil),          // 46: fairwatt.v1.Approval
-	(*Reversal)(nil),          // 47: fairwatt.v1.Reversal
-	(*Withdrawal)(nil),        // 48: fairwatt.v1.Withdrawal
-	(*Payout)(nil),            // 49: fairwatt.v1.Payout
-	(*WarningNotice)(nil),     // 50: fairwatt.v1.WarningNotice
-	(*Admit)(nil),             // 51: fairwatt.v1.Admit
-	(*Retire)(nil),            // 52: fairwatt.v1.Retire
-	(*Rekey)(nil),             // 53: fairwatt.v1.Rekey
-	(*Move)(nil),              // 54: fairwatt.v1.Move
+	(*Ask)(nil),               // 35: fairwatt.v1.Ask
+	(*Bid)(nil),               // 36: fairwatt.v1.Bid
+	(*SlotReading)(nil),       // 37: fairwatt.v1.SlotReading
+	(*Start)(nil),             // 38: fairwatt.v1.Start
+	(*Hold)(nil),              // 39: fairwatt.v1.Hold
+	(*Resume)(nil),            // 40: fairwatt.v1.Resume
+	(*Reading)(nil),           // 41: fairwatt.v1.Reading
+	(*Bill)(nil),              // 42: fairwatt.v1.Bill
+	(*Confirm)(nil),           // 43: fairwatt.v1.Confirm
+	(*Bond)(nil),              // 44: fairwatt.v1.Bond
+	(*Unbond)(nil),            // 45: fairwatt.v1.Unbond
+	(*Appeal)(nil),            // 46: fairwatt.v1.Appeal
+	(*Verdict)(nil),           // 47: fairwatt.v1.Verdict
+	(*Grant)(nil),             // 48: fairwatt.v1.Grant
+	(*Approval)(nil),          // 49: fairwatt.v1.Approval
+	(*Reversal)(nil),          // 50: fairwatt.v1.Reversal
+	(*Withdrawal)(nil),        // 51: fairwatt.v1.Withdrawal
+	(*Payout)(nil),            // 52: fairwatt.v1.Payout
+	(*WarningNotice)(nil),     // 53: fairwatt.v1.WarningNotice
+	(*Admit)(nil),             // 54: fairwatt.v1.Admit
+	(*Retire)(nil),            // 55: fairwatt.v1.Retire
+	(*Rekey)(nil),             // 56: fairwatt.v1.Rekey
+	(*Move)(nil),              // 57: fairwatt.v1.Move
 }
 var file_proto_fairwattpb_record_proto_depIdxs = []int32{
 	7,  // 0: fairwatt.v1.Record.registration:type_name -> fairwatt.v1.Registration
@@ -4819,69 +5072,73 @@ var file_proto_fairwattpb_record_proto_depIdxs = []int32{
 	27, // 4: fairwatt.v1.Record.request:type_name -> fairwatt.v1.Request
 	28, // 5: fairwatt.v1.Record.response:type_name -> fairwatt.v1.Response
 	31, // 6: fairwatt.v1.Record.pay:type_name -> fairwatt.v1.Pay
-	35, // 7: fairwatt.v1.Record.start:type_name -> fairwatt.v1.Start
-	36, // 8: fairwatt.v1.Record.hold:type_name -> fairwatt.v1.Hold
-	37, // 9: fairwatt.v1.Record.resume:type_name -> fairwatt.v1.Resume
-	38, // 10: fairwatt.v1.Record.reading:type_name -> fairwatt.v1.Reading
-	39, // 11: fairwatt.v1.Record.bill:type_name -> fairwatt.v1.Bill
-	40, // 12: fairwatt.v1.Record.confirm:type_name -> fairwatt.v1.Confirm
+	38, // 7: fairwatt.v1.Record.start:type_name -> fairwatt.v1.Start
+	39, // 8: fairwatt.v1.Record.hold:type_name -> fairwatt.v1.Hold
+	40, // 9: fairwatt.v1.Record.resume:type_name -> fairwatt.v1.Resume
+	41, // 10: fairwatt.v1.Record.reading:type_name -> fairwatt.v1.Reading
+	42, // 11: fairwatt.v1.Record.bill:type_name -> fairwatt.v1.Bill
+	43, // 12: fairwatt.v1.Record.confirm:type_name -> fairwatt.v1.Confirm
 	20, // 13: fairwatt.v1.Record.word:type_name -> fairwatt.v1.Word
 	21, // 14: fairwatt.v1.Record.rejoin:type_name -> fairwatt.v1.Rejoin
 	13, // 15: fairwatt.v1.Record.meter_registration:type_name -> fairwatt.v1.MeterRegistration
 	14, // 16: fairwatt.v1.Record.meter_change:type_name -> fairwatt.v1.MeterChange
 	15, // 17: fairwatt.v1.Record.meter_retire:type_name -> fairwatt.v1.MeterRetire
 	22, // 18: fairwatt.v1.Record.tick:type_name -> fairwatt.v1.Tick
-	41, // 19: fairwatt.v1.Record.bond:type_name -> fairwatt.v1.Bond
-	42, // 20: fairwatt.v1.Record.unbond:type_name -> fairwatt.v1.Unbond
-	43, // 21: fairwatt.v1.Record.appeal:type_name -> fairwatt.v1.Appeal
-	44, // 22: fairwatt.v1.Record.verdict:type_name -> fairwatt.v1.Verdict
-	45, // 23: fairwatt.v1.Record.grant:type_name -> fairwatt.v1.Grant
-	46, // 24: fairwatt.v1.Record.approval:type_name -> fairwatt.v1.Approval
-	47, // 25: fairwatt.v1.Record.reversal:type_name -> fairwatt.v1.Reversal
-	48, // 26: fairwatt.v1.Record.withdrawal:type_name -> fairwatt.v1.Withdrawal
-	49, // 27: fairwatt.v1.Record.payout:type_name -> fairwatt.v1.Payout
-	50, // 28: fairwatt.v1.Record.warning_notice:type_name -> fairwatt.v1.WarningNotice
+	44, // 19: fairwatt.v1.Record.bond:type_name -> fairwatt.v1.Bond
+	45, // 20: fairwatt.v1.Record.unbond:type_name -> fairwatt.v1.Unbond
+	46, // 21: fairwatt.v1.Record.appeal:type_name -> fairwatt.v1.Appeal
+	47, // 22: fairwatt.v1.Record.verdict:type_name -> fairwatt.v1.Verdict
+	48, // 23: fairwatt.v1.Record.grant:type_name -> fairwatt.v1.Grant
+	49, // 24: fairwatt.v1.Record.approval:type_name -> fairwatt.v1.Approval
+	50, // 25: fairwatt.v1.Record.reversal:type_name -> fairwatt.v1.Reversal
+	51, // 26: fairwatt.v1.Record.withdrawal:type_name -> fairwatt.v1.Withdrawal
+	52, // 27: fairwatt.v1.Record.payout:type_name -> fairwatt.v1.Payout
+	53, // 28: fairwatt.v1.Record.warning_notice:type_name -> fairwatt.v1.WarningNotice
 	23, // 29: fairwatt.v1.Record.report:type_name -> fairwatt.v1.Report
-	51, // 30: fairwatt.v1.Record.admit:type_name -> fairwatt.v1.Admit
-	52, // 31: fairwatt.v1.Record.retire:type_name -> fairwatt.v1.Retire
-	53, // 32: fairwatt.v1.Record.rekey:type_name -> fairwatt.v1.Rekey
-	54, // 33: fairwatt.v1.Record.move:type_name -> fairwatt.v1.Move
+	54, // 30: fairwatt.v1.Record.admit:type_name -> fairwatt.v1.Admit
+	55, // 31: fairwatt.v1.Record.retire:type_name -> fairwatt.v1.Retire
+	56, // 32: fairwatt.v1.Record.rekey:type_name -> fairwatt.v1.Rekey
+	57, // 33: fairwatt.v1.Record.move:type_name -> fairwatt.v1.Move
 	8,  // 34: fairwatt.v1.Record.key_change:type_name -> fairwatt.v1.KeyChange
 	9,  // 35: fairwatt.v1.Record.revoke:type_name -> fairwatt.v1.Revoke
 	10, // 36: fairwatt.v1.Record.suspend:type_name -> fairwatt.v1.Suspend
 	11, // 37: fairwatt.v1.Record.reinstate:type_name -> fairwatt.v1.Reinstate
 	12, // 38: fairwatt.v1.Record.member_change:type_name -> fairwatt.v1.MemberChange
-	33, // 39: fairwatt.v1.Record.release:type_name -> fairwatt.v1.Release
-	0,  // 40: fairwatt.v1.Registration.roles:type_name -> fairwatt.v1.Role
-	0,  // 41: fairwatt.v1.MemberChange.roles:type_name -> fairwatt.v1.Role
-	1,  // 42: fairwatt.v1.MeterRegistration.direction:type_name -> fairwatt.v1.MeterDirection
-	13, // 43: fairwatt.v1.MeterChange.new:type_name -> fairwatt.v1.MeterRegistration
-	18, // 44: fairwatt.v1.Cause.inputs:type_name -> fairwatt.v1.CauseInput
-	2,  // 45: fairwatt.v1.GateChange.state:type_name -> fairwatt.v1.GateState
-	17, // 46: fairwatt.v1.GateChange.causes:type_name -> fairwatt.v1.Cause
-	3,  // 47: fairwatt.v1.Word.kind:type_name -> fairwatt.v1.WordKind
-	24, // 48: fairwatt.v1.Report.seen:type_name -> fairwatt.v1.Seen
-	2,  // 49: fairwatt.v1.GateAttestation.state:type_name -> fairwatt.v1.GateState
-	4,  // 50: fairwatt.v1.Offer.contactor:type_name -> fairwatt.v1.Contactor
-	30, // 51: fairwatt.v1.Response.token:type_name -> fairwatt.v1.Token
-	29, // 52: fairwatt.v1.Response.quotes:type_name -> fairwatt.v1.Quote
-	34, // 53: fairwatt.v1.Pay.buyer_reading:type_name -> fairwatt.v1.MeterReading
-	32, // 54: fairwatt.v1.Pay.choices:type_name -> fairwatt.v1.Choice
-	34, // 55: fairwatt.v1.Pay.more_readings:type_name -> fairwatt.v1.MeterReading
-	34, // 56: fairwatt.v1.Start.reading:type_name -> fairwatt.v1.MeterReading
-	17, // 57: fairwatt.v1.Hold.causes:type_name -> fairwatt.v1.Cause
-	34, // 58: fairwatt.v1.Hold.reading:type_name -> fairwatt.v1.MeterReading
-	34, // 59: fairwatt.v1.Resume.reading:type_name -> fairwatt.v1.MeterReading
-	34, // 60: fairwatt.v1.Reading.reading:type_name -> fairwatt.v1.MeterReading
-	34, // 61: fairwatt.v1.Bill.reading:type_name -> fairwatt.v1.MeterReading
-	34, // 62: fairwatt.v1.Confirm.reading:type_name -> fairwatt.v1.MeterReading
-	5,  // 63: fairwatt.v1.Verdict.finding:type_name -> fairwatt.v1.Finding
-	0,  // 64: fairwatt.v1.Admit.role:type_name -> fairwatt.v1.Role
-	65, // [65:65] is the sub-list for method output_type
-	65, // [65:65] is the sub-list for method input_type
-	65, // [65:65] is the sub-list for extension type_name
-	65, // [65:65] is the sub-list for extension extendee
-	0,  // [0:65] is the sub-list for field type_name
+	35, // 39: fairwatt.v1.Record.ask:type_name -> fairwatt.v1.Ask
+	36, // 40: fairwatt.v1.Record.bid:type_name -> fairwatt.v1.Bid
+	37, // 41: fairwatt.v1.Record.slot_reading:type_name -> fairwatt.v1.SlotReading
+	33, // 42: fairwatt.v1.Record.release:type_name -> fairwatt.v1.Release
+	0,  // 43: fairwatt.v1.Registration.roles:type_name -> fairwatt.v1.Role
+	0,  // 44: fairwatt.v1.MemberChange.roles:type_name -> fairwatt.v1.Role
+	1,  // 45: fairwatt.v1.MeterRegistration.direction:type_name -> fairwatt.v1.MeterDirection
+	13, // 46: fairwatt.v1.MeterChange.new:type_name -> fairwatt.v1.MeterRegistration
+	18, // 47: fairwatt.v1.Cause.inputs:type_name -> fairwatt.v1.CauseInput
+	2,  // 48: fairwatt.v1.GateChange.state:type_name -> fairwatt.v1.GateState
+	17, // 49: fairwatt.v1.GateChange.causes:type_name -> fairwatt.v1.Cause
+	3,  // 50: fairwatt.v1.Word.kind:type_name -> fairwatt.v1.WordKind
+	24, // 51: fairwatt.v1.Report.seen:type_name -> fairwatt.v1.Seen
+	2,  // 52: fairwatt.v1.GateAttestation.state:type_name -> fairwatt.v1.GateState
+	4,  // 53: fairwatt.v1.Offer.contactor:type_name -> fairwatt.v1.Contactor
+	30, // 54: fairwatt.v1.Response.token:type_name -> fairwatt.v1.Token
+	29, // 55: fairwatt.v1.Response.quotes:type_name -> fairwatt.v1.Quote
+	34, // 56: fairwatt.v1.Pay.buyer_reading:type_name -> fairwatt.v1.MeterReading
+	32, // 57: fairwatt.v1.Pay.choices:type_name -> fairwatt.v1.Choice
+	34, // 58: fairwatt.v1.Pay.more_readings:type_name -> fairwatt.v1.MeterReading
+	34, // 59: fairwatt.v1.SlotReading.readings:type_name -> fairwatt.v1.MeterReading
+	34, // 60: fairwatt.v1.Start.reading:type_name -> fairwatt.v1.MeterReading
+	17, // 61: fairwatt.v1.Hold.causes:type_name -> fairwatt.v1.Cause
+	34, // 62: fairwatt.v1.Hold.reading:type_name -> fairwatt.v1.MeterReading
+	34, // 63: fairwatt.v1.Resume.reading:type_name -> fairwatt.v1.MeterReading
+	34, // 64: fairwatt.v1.Reading.reading:type_name -> fairwatt.v1.MeterReading
+	34, // 65: fairwatt.v1.Bill.reading:type_name -> fairwatt.v1.MeterReading
+	34, // 66: fairwatt.v1.Confirm.reading:type_name -> fairwatt.v1.MeterReading
+	5,  // 67: fairwatt.v1.Verdict.finding:type_name -> fairwatt.v1.Finding
+	0,  // 68: fairwatt.v1.Admit.role:type_name -> fairwatt.v1.Role
+	69, // [69:69] is the sub-list for method output_type
+	69, // [69:69] is the sub-list for method input_type
+	69, // [69:69] is the sub-list for extension type_name
+	69, // [69:69] is the sub-list for extension extendee
+	0,  // [0:69] is the sub-list for field type_name
 }
 
 func init() { file_proto_fairwattpb_record_proto_init() }
@@ -4929,6 +5186,9 @@ func file_proto_fairwattpb_record_proto_init() {
 		(*Record_Suspend)(nil),
 		(*Record_Reinstate)(nil),
 		(*Record_MemberChange)(nil),
+		(*Record_Ask)(nil),
+		(*Record_Bid)(nil),
+		(*Record_SlotReading)(nil),
 		(*Record_Release)(nil),
 	}
 	type x struct{}
@@ -4937,7 +5197,7 @@ func file_proto_fairwattpb_record_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_proto_fairwattpb_record_proto_rawDesc), len(file_proto_fairwattpb_record_proto_rawDesc)),
 			NumEnums:      6,
-			NumMessages:   49,
+			NumMessages:   52,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
