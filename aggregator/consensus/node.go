@@ -80,7 +80,7 @@ type counters struct {
 	resubmitted, droppedIntake, droppedLater, equivocated, relaysSent atomic.Uint64
 	records                                                           atomic.Uint64
 	rejoins, below, bundles, orphaned                                 atomic.Uint64
-	cutOffs, cutFrames                                                atomic.Uint64
+	cutOffs, cutFrames, leftBehind                                    atomic.Uint64
 }
 
 type edgeCount struct{ forwarded, pulled, missed uint64 }
@@ -436,7 +436,7 @@ func (n *Node) Stats() Stats {
 		At:     time.Now(),
 		Height: n.height.Load(),
 		Blocks: c.blocks.Load(), Fetched: c.fetched.Load(), Epochs: c.epochs.Load(),
-		ViewChanges: c.viewChanges.Load(), Complaints: c.complaints.Load(), Restarts: c.restarts.Load(),
+		ViewChanges: c.viewChanges.Load(), Complaints: c.complaints.Load(), Restarts: c.restarts.Load(), LeftBehind: c.leftBehind.Load(),
 		Forwarded: c.forwarded.Load(), Pulled: c.pulled.Load(),
 		Refused: c.refused.Load(), Outdated: c.outdated.Load(), Reinjected: c.reinjected.Load(),
 		Resubmitted: c.resubmitted.Load(), DroppedIntake: c.droppedIntake.Load(), DroppedLater: c.droppedLater.Load(),
