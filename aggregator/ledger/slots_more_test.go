@@ -346,3 +346,32 @@ func TestSlotTradeIDs(t *testing.T) {
 		}
 	}
 }
+
+// FuzzSlotRecord is FuzzRecord on a chain with an auction, in the midst of a slot.
+func FuzzSlotRecord(f *testing.F) {
+	w := newAuction(f, nil)
+	w.toOrdered()
+	w.must(seller, ask("seller-1-meter-2", w.slot(2), 1000, 100_000))
+	w.until(w.closure())
+	w.until(w.slot(1))
+	w.border(sellerMeter, 1, 0)
+	for _, cb := range w.Blocks {
+		_, _, records, err := ledger.DecodeBlock(cb.Block)
+		if err != nil {
+			f.Fatal(err)
+		}
+		for _, sealed := range records {
+			f.Add(sealed)
+		}
+	}
+	always := ledger.WithVerified(func([32]byte) bool { return true })
+	f.Fuzz(func(t *testing.T, sealed []byte) {
+		st, dropped, err := w.State.Build(w.Fields(), [][]byte{sealed}, always)
+		if err != nil || len(st.Records())+len(dropped) != 1 {
+			t.Fatalf("%v", err)
+		}
+		if _, err := w.State.Verify(st.Block(), always); err != nil {
+			t.Fatalf("own block refused: %v", err)
+		}
+	})
+}

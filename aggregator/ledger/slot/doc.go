@@ -29,7 +29,8 @@
 // against that, but loses a trade in most slots, and small communities have few.
 //
 // A clearing names trades, each of one ask and one bid, and [Settle] says what of them is paid
-// when the slot is over and both meters have counted it.
+// when the slot is over and both meters have counted it. [Shares], by which a chain pays, also tells
+// whose a shortfall is.
 //
 // An order's sender is not known here. That no one trades with itself is its caller's duty.
 //

@@ -123,3 +123,32 @@ func TestTradesKnowNoSequence(t *testing.T) {
 		}
 	})
 }
+
+// Shares tells apart whose a shortfall is: a buyer has taken what it drew of what was sold to it,
+// whatever else it was promised.
+func TestShares(t *testing.T) {
+	trades := []slot.Trade{{Ask: 0, Bid: 0, Wh: 100}, {Ask: 0, Bid: 1, Wh: 50}, {Ask: 1, Bid: 1, Wh: 60}}
+	for name, c := range map[string]struct{ export, imported, sold, taken []int64 }{
+		"all did what they promised":                                          {[]int64{150, 60}, []int64{100, 110}, []int64{100, 50, 60}, []int64{100, 50, 60}},
+		"what flows beyond it is not the trades'":                             {[]int64{900, 900}, []int64{900, 900}, []int64{100, 50, 60}, []int64{100, 50, 60}},
+		"a seller that delivers nothing takes no part of what its buyer drew": {[]int64{150, 0}, []int64{100, 50}, []int64{100, 50, 0}, []int64{100, 50, 0}},
+		"a buyer that draws less takes of each in proportion":                 {[]int64{150, 60}, []int64{100, 55}, []int64{100, 50, 60}, []int64{100, 25, 30}},
+		"both": {[]int64{75, 60}, []int64{40, 55}, []int64{50, 25, 60}, []int64{40, 16, 39}},
+	} {
+		sold, taken, err := slot.Shares(trades, c.export, c.imported)
+		if err != nil || !slices.Equal(sold, c.sold) || !slices.Equal(taken, c.taken) {
+			t.Errorf("%s: %v, %v, %v", name, sold, taken, err)
+		}
+	}
+	for want, c := range map[string][2][]int64{
+		"divide exports: order 0: -1 Wh": {{-1, 0}, {0, 0}}, "divide imports: order 1: -1 Wh": {{0, 0}, {0, -1}},
+	} {
+		if sold, taken, err := slot.Shares(trades, c[0], c[1]); !errors.Is(err, slot.ErrOrder) || !strings.Contains(err.Error(), want) || sold != nil || taken != nil {
+			t.Errorf("%s: %v, %v, %v", want, sold, taken, err)
+		}
+	}
+	// It names no more than it was given: the caller's trades stay as they were.
+	if trades[0].Wh != 100 || trades[2].Wh != 60 {
+		t.Errorf("%v", trades)
+	}
+}
