@@ -9,6 +9,8 @@ import (
 	"fairwatt/proto/fairwattpb"
 	"fairwatt/proto/seal"
 	"fairwatt/proto/wire"
+
+	"google.golang.org/protobuf/proto"
 )
 
 // What two signatures prove needs no second accuser: trust is nothing at once, for
@@ -16,11 +18,12 @@ import (
 // newcomer earns it. Nobody can shorten that, a centre neither: the others do the work
 // meanwhile, and a word that brings a liar back sooner would be one more thing to steal.
 const (
-	// evidenceEpochs is how many epochs ago a statement may be of.
-	evidenceEpochs = 8
-	guiltyEpochs   = 64
+	guiltyEpochs = 64
+	// evidenceEpochs is how many epochs ago a statement may be of: fewer than it takes to
+	// pay, so that nothing is paid for twice.
+	evidenceEpochs = guiltyEpochs
 	maxAuxBytes    = 1 << 10
-	maxSealedBytes = 512 // of a ProposalHeader
+	maxSealedBytes = 512 // of a ProposalHeader; consensus takes no longer one
 )
 
 // guilt is what a data aggregator was found out for.
@@ -72,7 +75,8 @@ func readStatement(s *fairwattpb.Statement) (claim, error) {
 			return c, fmt.Errorf("proposal: %w", err)
 		}
 		h := &fairwattpb.ProposalHeader{}
-		if err := unmarshal(payload, h); err != nil {
+		// In whatever form: its signer has chosen it, and the others have read it.
+		if err := proto.Unmarshal(payload, h); err != nil {
 			return c, fmt.Errorf("proposal: %w", err)
 		}
 		c.stand, c.what = stand{true, h.Epoch, h.View, h.Seq}, sha256.Sum256(h.MessageSha256)
@@ -102,33 +106,59 @@ func (c *claim) signed(s *fairwattpb.Statement, chain [32]byte, da string, key e
 // Only the key of now proves anything. Who has stolen the key of before could sign with
 // it whatever it likes, and another key is the cure for that.
 func (x *execution) equivocation(e *fairwattpb.Equivocation) *Refusal {
-	r := x.state.roster
+	var before guilt
+	x.get(keyGuilt+e.Da, &before)
+	at, r := x.state.proven(e, x.meta.Epoch, &before)
+	if r != nil {
+		return r
+	}
+	x.put(keyGuilt+e.Da, &guilt{
+		Epoch: x.meta.Epoch, Height: x.state.meta.Height + 1, ID: string(x.record.ID[:]), Left: guiltyEpochs, At: at,
+	})
+	x.endsEpoch = true
+	return nil
+}
+
+// proven says for which place a data aggregator has signed two things, or why that is
+// not shown.
+func (s *State) proven(e *fairwattpb.Equivocation, epoch uint64, before *guilt) (stand, *Refusal) {
+	r := s.roster
 	if at, ok := r.places[e.Da]; !ok || !r.votes(at) {
-		return refuse(wire.CodeMemberUnknown, "da: %s is no member", brief.Quote(e.Da))
+		return stand{}, refuse(wire.CodeMemberUnknown, "da: %s is no member", brief.Quote(e.Da))
 	}
 	// The check has read both. Here an error could not be told: its text is no rule.
 	first, _ := readStatement(e.First)
 	second, _ := readStatement(e.Second)
-	var before guilt
-	x.get(keyGuilt+e.Da, &before)
 	switch {
 	case first.stand != second.stand:
-		return refuse(wire.CodeNoEquivocation, "of two places: %v, and %v", first.stand, second.stand)
+		return stand{}, refuse(wire.CodeNoEquivocation, "of two places: %v, and %v", first.stand, second.stand)
 	case first.what == second.what:
-		return refuse(wire.CodeNoEquivocation, "both say the same: %v", first.stand)
-	case first.epoch > x.meta.Epoch || first.epoch+evidenceEpochs < x.meta.Epoch:
-		return refuse(wire.CodeEpochOver, "epoch: evidence of %d, the present one is %d", first.epoch, x.meta.Epoch)
+		return stand{}, refuse(wire.CodeNoEquivocation, "both say the same: %v", first.stand)
+	case first.epoch > epoch || first.epoch+evidenceEpochs < epoch:
+		return stand{}, refuse(wire.CodeEpochOver, "epoch: evidence of %d, the present one is %d", first.epoch, epoch)
 	case before.Left > 0:
-		return refuse(wire.CodeEquivocationTold, "%q was found out in block %d", e.Da, before.Height)
+		return stand{}, refuse(wire.CodeEquivocationTold, "%q was found out in block %d", e.Da, before.Height)
 	}
-	key, chain := r.signers[e.Da], x.state.chain
-	if !first.signed(e.First, chain, e.Da, key) || !second.signed(e.Second, chain, e.Da, key) {
-		return refuse(wire.CodeNoEquivocation, "one of the two is not signed by %q's key", e.Da)
+	key := r.signers[e.Da]
+	if !first.signed(e.First, s.chain, e.Da, key) || !second.signed(e.Second, s.chain, e.Da, key) {
+		return stand{}, refuse(wire.CodeNoEquivocation, "one of the two is not signed by %q's key", e.Da)
 	}
-	x.put(keyGuilt+e.Da, &guilt{
-		Epoch: x.meta.Epoch, Height: x.state.meta.Height + 1, ID: string(x.record.ID[:]), Left: guiltyEpochs, At: first.stand,
-	})
-	x.endsEpoch = true
+	return first.stand, nil
+}
+
+// Proves returns nil if the next block may take a record with this evidence.
+func (s *State) Proves(e *fairwattpb.Equivocation) error {
+	l := &limits{}
+	if l.equivocation(e); l.err != nil {
+		return l.err
+	}
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	var before guilt
+	s.read(keyGuilt+e.Da, &before)
+	if _, r := s.proven(e, s.meta.Epoch, &before); r != nil {
+		return r
+	}
 	return nil
 }
 

@@ -63,7 +63,7 @@ var equivocationRows = []marketRow{
 	{"evidence against a stranger", wire.CodeMemberUnknown, nil, "da-2", func(w *world) record { return w.twoVotes("da-9", 1) }},
 	{"evidence against a candidate", wire.CodeMemberUnknown, func(w *world) { w.must(mc, w.Admit("da-5")) }, "da-2", func(w *world) record { return w.twoVotes("da-5", 1) }},
 	{"evidence of an epoch to come", wire.CodeEpochOver, nil, "da-2", func(w *world) record { return w.twoVotes("da-3", 2) }},
-	{"evidence of nine epochs ago", wire.CodeEpochOver, func(w *world) { shortEpochs(w); w.endEpochs(10) }, "da-2", func(w *world) record { return w.twoVotes("da-3", 1) }},
+	{"evidence of 65 epochs ago", wire.CodeEpochOver, func(w *world) { shortEpochs(w); w.endEpochs(66) }, "da-2", func(w *world) record { return w.twoVotes("da-3", 1) }},
 	{"evidence told before", wire.CodeEquivocationTold, func(w *world) { w.must("da-2", w.twoVotes("da-3", 1)) }, "da-4", func(w *world) record { return w.twoBlocks("da-3", 2) }},
 	{"evidence by the key of before", wire.CodeNoEquivocation, nil, "da-2", func(w *world) record {
 		r := w.twoVotes("da-3", 1)
@@ -114,6 +114,15 @@ var equivocationRows = []marketRow{
 // longer, forwards to no one, and the chain has the record that it fell by.
 func TestTwoStatementsForOnePlace(t *testing.T) {
 	for name, evidence := range map[string]func(*world) record{
+		"blocks, one of them in another form": func(w *world) record {
+			hash := make([]byte, 32)
+			long := append(canonicalOf(w.t, &fairwattpb.ProposalHeader{Epoch: 1, Seq: 1, MessageSha256: hash}), 0x10, 0, 0x50, 7)
+			sealed, err := seal.Seal(ledgertest.Key("da-1"), "da-1", seal.DomainRelay, w.State.ChainID(), long)
+			if err != nil {
+				w.t.Fatal(err)
+			}
+			return ledgertest.Equivocation("da-1", w.BlockOf("da-1", 1, 0, 1, "a"), &fairwattpb.Statement{Proposal: sealed})
+		},
 		"votes":  func(w *world) record { return w.twoVotes("da-1", 1) },
 		"blocks": func(w *world) record { return w.twoBlocks("da-1", 1) },
 		"a vote that a view brought": func(w *world) record {
@@ -169,10 +178,10 @@ func TestTheGuiltyStandLast(t *testing.T) {
 	}
 }
 
-// Evidence counts for eight epochs.
+// Evidence counts for 64 epochs.
 func TestEvidenceGrowsOld(t *testing.T) {
 	w := newWorld(t, func(g *ledger.Genesis) { g.Params.EpochBlocks = 1 })
-	w.endEpochs(9)
+	w.endEpochs(65)
 	w.must("da-2", w.twoVotes("da-3", 1))
 }
 
@@ -187,6 +196,9 @@ func TestGuiltRunsOut(t *testing.T) {
 		if w := c.why("da-3"); w.TrustE4 != 0 || !w.Condemned || w.GuiltyEpochs != left || w.Place != 3 || w.ProbationTo != "" {
 			t.Fatalf("%d left: %+v", left, w)
 		}
+		if err := c.State.Proves(c.twoBlocks("da-3", c.State.Epoch()).GetEquivocation()); code(err) != wire.CodeEquivocationTold {
+			t.Errorf("%d left: %v", left, err)
+		}
 		if left == 1 {
 			if got := c.send("da-2", c.twoBlocks("da-3", c.State.Epoch())); got != wire.CodeEquivocationTold {
 				t.Errorf("evidence while it is guilty: %q", got)
@@ -198,6 +210,9 @@ func TestGuiltRunsOut(t *testing.T) {
 	w := c.why("da-3")
 	if w.Condemned || w.GuiltyEpochs != 0 || w.TrustE4 == 0 || w.TrustE4 >= w.ThresholdE4 || w.Steps[0].Cause != "cleared" || w.ProbationTo == "" || c.State.Guilty("da-3") {
 		t.Fatalf("paid for: %+v", w)
+	}
+	if got := c.send("da-2", c.twoBlocks("da-3", 1)); got != wire.CodeEpochOver {
+		t.Errorf("what is paid for is told again: %q", got)
 	}
 	for epochs := 0; c.why("da-3").TrustE4 < w.ThresholdE4; epochs++ {
 		if epochs == 40 {
@@ -238,6 +253,9 @@ func TestEvidenceIsTwoThingsForOnePlace(t *testing.T) {
 			t.Fatal(err)
 		}
 		want := placeA == placeB && whatA != whatB
+		if err := w.State.Proves(ledgertest.Equivocation("da-3", a, b).GetEquivocation()); (err == nil) != want {
+			t.Errorf("%s of %s and %s of %s: %v before the block", whatA, placeA, whatB, placeB, err)
+		}
 		if o := st.Outcomes()[0]; o.GetApplied() != want || !want && o.GetCode() != wire.CodeNoEquivocation || st.EndsEpoch() != want {
 			t.Errorf("%s of %s and %s of %s: %v, ends the epoch %v", whatA, placeA, whatB, placeB, o, st.EndsEpoch())
 		}
@@ -291,6 +309,9 @@ func TestStatementsHaveLimits(t *testing.T) {
 		}
 		if _, err := w.State.CheckRecord(sealRaw(t, w, r)); code(err) != wire.CodeMalformed {
 			t.Errorf("no %s: %v", field, err)
+		}
+		if err := w.State.Proves(r.GetEquivocation()); err == nil {
+			t.Errorf("no %s, and it proves something", field)
 		}
 	}
 }
