@@ -52,6 +52,9 @@ const (
 	keyChange      = "change/"      // data aggregator or centre: what waits for more centres
 	keyTurn        = "turn/"        // 8 bytes of a height: the members that vote behind it
 	keyEpochEnds   = "epoch_ends"   // 8 bytes of time, big endian: when this epoch ends by time
+	keySlot        = "slot-"        // its start in milliseconds, then what of it: see slots.go
+	keySlotted     = "slotted/"     // meter: 8 bytes of the start of the newest slot in which it trades
+	keyInSlots     = "inslots/"     // seller: 8 bytes of each start of a slot in which it sells and that is not settled
 	keyDeadline    = "deadline/"    // 8 bytes of time, big endian, then what is due
 )
 
@@ -64,6 +67,8 @@ const (
 	dueBond    = 'b'
 	dueCase    = 'c'
 	dueEpoch   = 'e' // its number
+	dueOrders  = 'k' // start of a slot whose orders are cleared
+	dueSlot    = 's' // start of a slot that is settled; in front of its trades, which are then due
 
 	dueDeposit    = 'd' // its reference
 	dueWithdrawal = 'w' // member/withdrawal id

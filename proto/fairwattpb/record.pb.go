@@ -401,6 +401,9 @@ type Record struct {
 	//	*Record_Suspend
 	//	*Record_Reinstate
 	//	*Record_MemberChange
+	//	*Record_Ask
+	//	*Record_Bid
+	//	*Record_SlotReading
 	//	*Record_Release
 	Body          isRecord_Body `protobuf_oneof:"body"`
 	unknownFields protoimpl.UnknownFields
@@ -839,6 +842,33 @@ func (x *Record) GetMemberChange() *MemberChange {
 	return nil
 }
 
+func (x *Record) GetAsk() *Ask {
+	if x != nil {
+		if x, ok := x.Body.(*Record_Ask); ok {
+			return x.Ask
+		}
+	}
+	return nil
+}
+
+func (x *Record) GetBid() *Bid {
+	if x != nil {
+		if x, ok := x.Body.(*Record_Bid); ok {
+			return x.Bid
+		}
+	}
+	return nil
+}
+
+func (x *Record) GetSlotReading() *SlotReading {
+	if x != nil {
+		if x, ok := x.Body.(*Record_SlotReading); ok {
+			return x.SlotReading
+		}
+	}
+	return nil
+}
+
 func (x *Record) GetRelease() *Release {
 	if x != nil {
 		if x, ok := x.Body.(*Record_Release); ok {
@@ -1012,6 +1042,18 @@ type Record_MemberChange struct {
 	MemberChange *MemberChange `protobuf:"bytes,64,opt,name=member_change,json=memberChange,proto3,oneof"`
 }
 
+type Record_Ask struct {
+	Ask *Ask `protobuf:"bytes,65,opt,name=ask,proto3,oneof"`
+}
+
+type Record_Bid struct {
+	Bid *Bid `protobuf:"bytes,66,opt,name=bid,proto3,oneof"`
+}
+
+type Record_SlotReading struct {
+	SlotReading *SlotReading `protobuf:"bytes,67,opt,name=slot_reading,json=slotReading,proto3,oneof"`
+}
+
 type Record_Release struct {
 	Release *Release `protobuf:"bytes,70,opt,name=release,proto3,oneof"`
 }
@@ -1095,6 +1137,12 @@ func (*Record_Suspend) isRecord_Body() {}
 func (*Record_Reinstate) isRecord_Body() {}
 
 func (*Record_MemberChange) isRecord_Body() {}
+
+func (*Record_Ask) isRecord_Body() {}
+
+func (*Record_Bid) isRecord_Body() {}
+
+func (*Record_SlotReading) isRecord_Body() {}
 
 func (*Record_Release) isRecord_Body() {}
 
@@ -3329,6 +3377,193 @@ func (x *MeterReading) GetTimeMs() int64 {
 	return 0
 }
 
+// Seller: so much energy of its meter is for sale in one slot. It takes the place of the
+// ask that stood for this meter and slot; 0 Wh takes that back.
+type Ask struct {
+	state            protoimpl.MessageState `protogen:"open.v1"`
+	Meter            string                 `protobuf:"bytes,1,opt,name=meter,proto3" json:"meter,omitempty"`                                   // registered, counts what its owner gives
+	SlotStartMs      int64                  `protobuf:"varint,2,opt,name=slot_start_ms,json=slotStartMs,proto3" json:"slot_start_ms,omitempty"` // a whole number of slots since 1970
+	EnergyWh         int64                  `protobuf:"varint,3,opt,name=energy_wh,json=energyWh,proto3" json:"energy_wh,omitempty"`
+	PriceMicroPerKwh int64                  `protobuf:"varint,4,opt,name=price_micro_per_kwh,json=priceMicroPerKwh,proto3" json:"price_micro_per_kwh,omitempty"` // the least that the seller wants
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
+}
+
+func (x *Ask) Reset() {
+	*x = Ask{}
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Ask) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Ask) ProtoMessage() {}
+
+func (x *Ask) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Ask.ProtoReflect.Descriptor instead.
+func (*Ask) Descriptor() ([]byte, []int) {
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{32}
+}
+
+func (x *Ask) GetMeter() string {
+	if x != nil {
+		return x.Meter
+	}
+	return ""
+}
+
+func (x *Ask) GetSlotStartMs() int64 {
+	if x != nil {
+		return x.SlotStartMs
+	}
+	return 0
+}
+
+func (x *Ask) GetEnergyWh() int64 {
+	if x != nil {
+		return x.EnergyWh
+	}
+	return 0
+}
+
+func (x *Ask) GetPriceMicroPerKwh() int64 {
+	if x != nil {
+		return x.PriceMicroPerKwh
+	}
+	return 0
+}
+
+// Buyer: so much energy is wanted at its meter in one slot. What the price needs at most
+// moves from the wallet to escrow. It takes the place of the bid that stood for this meter
+// and slot; 0 Wh takes that back.
+type Bid struct {
+	state            protoimpl.MessageState `protogen:"open.v1"`
+	Meter            string                 `protobuf:"bytes,1,opt,name=meter,proto3" json:"meter,omitempty"` // registered, counts what its owner takes
+	SlotStartMs      int64                  `protobuf:"varint,2,opt,name=slot_start_ms,json=slotStartMs,proto3" json:"slot_start_ms,omitempty"`
+	EnergyWh         int64                  `protobuf:"varint,3,opt,name=energy_wh,json=energyWh,proto3" json:"energy_wh,omitempty"`
+	PriceMicroPerKwh int64                  `protobuf:"varint,4,opt,name=price_micro_per_kwh,json=priceMicroPerKwh,proto3" json:"price_micro_per_kwh,omitempty"` // the most that the buyer pays, fee included
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
+}
+
+func (x *Bid) Reset() {
+	*x = Bid{}
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[33]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Bid) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Bid) ProtoMessage() {}
+
+func (x *Bid) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[33]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Bid.ProtoReflect.Descriptor instead.
+func (*Bid) Descriptor() ([]byte, []int) {
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{33}
+}
+
+func (x *Bid) GetMeter() string {
+	if x != nil {
+		return x.Meter
+	}
+	return ""
+}
+
+func (x *Bid) GetSlotStartMs() int64 {
+	if x != nil {
+		return x.SlotStartMs
+	}
+	return 0
+}
+
+func (x *Bid) GetEnergyWh() int64 {
+	if x != nil {
+		return x.EnergyWh
+	}
+	return 0
+}
+
+func (x *Bid) GetPriceMicroPerKwh() int64 {
+	if x != nil {
+		return x.PriceMicroPerKwh
+	}
+	return 0
+}
+
+// Seller or buyer: what a meter showed at borders of slots, the end of one and the begin of
+// the next.
+type SlotReading struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Readings      []*MeterReading        `protobuf:"bytes,1,rep,name=readings,proto3" json:"readings,omitempty"` // of one meter, ascending, each at a border of slots
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SlotReading) Reset() {
+	*x = SlotReading{}
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[34]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SlotReading) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SlotReading) ProtoMessage() {}
+
+func (x *SlotReading) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[34]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SlotReading.ProtoReflect.Descriptor instead.
+func (*SlotReading) Descriptor() ([]byte, []int) {
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{34}
+}
+
+func (x *SlotReading) GetReadings() []*MeterReading {
+	if x != nil {
+		return x.Readings
+	}
+	return nil
+}
+
 // Seller: delivery begins.
 type Start struct {
 	state       protoimpl.MessageState `protogen:"open.v1"`
@@ -3344,7 +3579,7 @@ type Start struct {
 
 func (x *Start) Reset() {
 	*x = Start{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[32]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3356,7 +3591,7 @@ func (x *Start) String() string {
 func (*Start) ProtoMessage() {}
 
 func (x *Start) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[32]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3369,7 +3604,7 @@ func (x *Start) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Start.ProtoReflect.Descriptor instead.
 func (*Start) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{32}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *Start) GetTradeId() string {
@@ -3414,7 +3649,7 @@ type Hold struct {
 
 func (x *Hold) Reset() {
 	*x = Hold{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[33]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3426,7 +3661,7 @@ func (x *Hold) String() string {
 func (*Hold) ProtoMessage() {}
 
 func (x *Hold) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[33]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3439,7 +3674,7 @@ func (x *Hold) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Hold.ProtoReflect.Descriptor instead.
 func (*Hold) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{33}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *Hold) GetTradeId() string {
@@ -3483,7 +3718,7 @@ type Resume struct {
 
 func (x *Resume) Reset() {
 	*x = Resume{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[34]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3495,7 +3730,7 @@ func (x *Resume) String() string {
 func (*Resume) ProtoMessage() {}
 
 func (x *Resume) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[34]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3508,7 +3743,7 @@ func (x *Resume) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Resume.ProtoReflect.Descriptor instead.
 func (*Resume) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{34}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *Resume) GetTradeId() string {
@@ -3550,7 +3785,7 @@ type Reading struct {
 
 func (x *Reading) Reset() {
 	*x = Reading{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[35]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3562,7 +3797,7 @@ func (x *Reading) String() string {
 func (*Reading) ProtoMessage() {}
 
 func (x *Reading) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[35]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3575,7 +3810,7 @@ func (x *Reading) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Reading.ProtoReflect.Descriptor instead.
 func (*Reading) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{35}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *Reading) GetTradeId() string {
@@ -3610,7 +3845,7 @@ type Bill struct {
 
 func (x *Bill) Reset() {
 	*x = Bill{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[36]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3622,7 +3857,7 @@ func (x *Bill) String() string {
 func (*Bill) ProtoMessage() {}
 
 func (x *Bill) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[36]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3635,7 +3870,7 @@ func (x *Bill) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Bill.ProtoReflect.Descriptor instead.
 func (*Bill) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{36}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *Bill) GetTradeId() string {
@@ -3694,7 +3929,7 @@ type Confirm struct {
 
 func (x *Confirm) Reset() {
 	*x = Confirm{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[37]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3706,7 +3941,7 @@ func (x *Confirm) String() string {
 func (*Confirm) ProtoMessage() {}
 
 func (x *Confirm) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[37]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3719,7 +3954,7 @@ func (x *Confirm) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Confirm.ProtoReflect.Descriptor instead.
 func (*Confirm) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{37}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *Confirm) GetTradeId() string {
@@ -3767,7 +4002,7 @@ type Bond struct {
 
 func (x *Bond) Reset() {
 	*x = Bond{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[38]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3779,7 +4014,7 @@ func (x *Bond) String() string {
 func (*Bond) ProtoMessage() {}
 
 func (x *Bond) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[38]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3792,7 +4027,7 @@ func (x *Bond) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Bond.ProtoReflect.Descriptor instead.
 func (*Bond) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{38}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *Bond) GetAmountMicro() int64 {
@@ -3814,7 +4049,7 @@ type Unbond struct {
 
 func (x *Unbond) Reset() {
 	*x = Unbond{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[39]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3826,7 +4061,7 @@ func (x *Unbond) String() string {
 func (*Unbond) ProtoMessage() {}
 
 func (x *Unbond) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[39]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3839,7 +4074,7 @@ func (x *Unbond) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Unbond.ProtoReflect.Descriptor instead.
 func (*Unbond) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{39}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *Unbond) GetAmountMicro() int64 {
@@ -3867,7 +4102,7 @@ type Appeal struct {
 
 func (x *Appeal) Reset() {
 	*x = Appeal{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[40]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3879,7 +4114,7 @@ func (x *Appeal) String() string {
 func (*Appeal) ProtoMessage() {}
 
 func (x *Appeal) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[40]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3892,7 +4127,7 @@ func (x *Appeal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Appeal.ProtoReflect.Descriptor instead.
 func (*Appeal) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{40}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *Appeal) GetTradeId() string {
@@ -3921,7 +4156,7 @@ type Verdict struct {
 
 func (x *Verdict) Reset() {
 	*x = Verdict{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[41]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3933,7 +4168,7 @@ func (x *Verdict) String() string {
 func (*Verdict) ProtoMessage() {}
 
 func (x *Verdict) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[41]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3946,7 +4181,7 @@ func (x *Verdict) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Verdict.ProtoReflect.Descriptor instead.
 func (*Verdict) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{41}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *Verdict) GetTradeId() string {
@@ -3983,7 +4218,7 @@ type Grant struct {
 
 func (x *Grant) Reset() {
 	*x = Grant{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[42]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3995,7 +4230,7 @@ func (x *Grant) String() string {
 func (*Grant) ProtoMessage() {}
 
 func (x *Grant) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[42]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4008,7 +4243,7 @@ func (x *Grant) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Grant.ProtoReflect.Descriptor instead.
 func (*Grant) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{42}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *Grant) GetReference() string {
@@ -4045,7 +4280,7 @@ type Approval struct {
 
 func (x *Approval) Reset() {
 	*x = Approval{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[43]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4057,7 +4292,7 @@ func (x *Approval) String() string {
 func (*Approval) ProtoMessage() {}
 
 func (x *Approval) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[43]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4070,7 +4305,7 @@ func (x *Approval) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Approval.ProtoReflect.Descriptor instead.
 func (*Approval) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{43}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *Approval) GetDeposit() string {
@@ -4105,7 +4340,7 @@ type Reversal struct {
 
 func (x *Reversal) Reset() {
 	*x = Reversal{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[44]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4117,7 +4352,7 @@ func (x *Reversal) String() string {
 func (*Reversal) ProtoMessage() {}
 
 func (x *Reversal) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[44]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4130,7 +4365,7 @@ func (x *Reversal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Reversal.ProtoReflect.Descriptor instead.
 func (*Reversal) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{44}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *Reversal) GetDeposit() string {
@@ -4160,7 +4395,7 @@ type Withdrawal struct {
 
 func (x *Withdrawal) Reset() {
 	*x = Withdrawal{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[45]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4172,7 +4407,7 @@ func (x *Withdrawal) String() string {
 func (*Withdrawal) ProtoMessage() {}
 
 func (x *Withdrawal) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[45]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4185,7 +4420,7 @@ func (x *Withdrawal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Withdrawal.ProtoReflect.Descriptor instead.
 func (*Withdrawal) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{45}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *Withdrawal) GetWithdrawalId() string {
@@ -4228,7 +4463,7 @@ type Payout struct {
 
 func (x *Payout) Reset() {
 	*x = Payout{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[46]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4240,7 +4475,7 @@ func (x *Payout) String() string {
 func (*Payout) ProtoMessage() {}
 
 func (x *Payout) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[46]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4253,7 +4488,7 @@ func (x *Payout) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Payout.ProtoReflect.Descriptor instead.
 func (*Payout) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{46}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *Payout) GetMember() string {
@@ -4291,7 +4526,7 @@ type WarningNotice struct {
 
 func (x *WarningNotice) Reset() {
 	*x = WarningNotice{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[47]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4303,7 +4538,7 @@ func (x *WarningNotice) String() string {
 func (*WarningNotice) ProtoMessage() {}
 
 func (x *WarningNotice) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[47]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4316,7 +4551,7 @@ func (x *WarningNotice) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WarningNotice.ProtoReflect.Descriptor instead.
 func (*WarningNotice) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{47}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *WarningNotice) GetArea() string {
@@ -4372,7 +4607,7 @@ type Admit struct {
 
 func (x *Admit) Reset() {
 	*x = Admit{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[48]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4384,7 +4619,7 @@ func (x *Admit) String() string {
 func (*Admit) ProtoMessage() {}
 
 func (x *Admit) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[48]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4397,7 +4632,7 @@ func (x *Admit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Admit.ProtoReflect.Descriptor instead.
 func (*Admit) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{48}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *Admit) GetId() string {
@@ -4466,7 +4701,7 @@ type Retire struct {
 
 func (x *Retire) Reset() {
 	*x = Retire{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[49]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4478,7 +4713,7 @@ func (x *Retire) String() string {
 func (*Retire) ProtoMessage() {}
 
 func (x *Retire) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[49]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4491,7 +4726,7 @@ func (x *Retire) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Retire.ProtoReflect.Descriptor instead.
 func (*Retire) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{49}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *Retire) GetId() string {
@@ -4513,7 +4748,7 @@ type Rekey struct {
 
 func (x *Rekey) Reset() {
 	*x = Rekey{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[50]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4525,7 +4760,7 @@ func (x *Rekey) String() string {
 func (*Rekey) ProtoMessage() {}
 
 func (x *Rekey) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[50]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4538,7 +4773,7 @@ func (x *Rekey) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Rekey.ProtoReflect.Descriptor instead.
 func (*Rekey) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{50}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *Rekey) GetId() string {
@@ -4573,7 +4808,7 @@ type Move struct {
 
 func (x *Move) Reset() {
 	*x = Move{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[51]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4585,7 +4820,7 @@ func (x *Move) String() string {
 func (*Move) ProtoMessage() {}
 
 func (x *Move) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[51]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4598,7 +4833,7 @@ func (x *Move) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Move.ProtoReflect.Descriptor instead.
 func (*Move) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{51}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *Move) GetId() string {
@@ -4619,7 +4854,7 @@ var File_proto_fairwattpb_record_proto protoreflect.FileDescriptor
 
 const file_proto_fairwattpb_record_proto_rawDesc = "" +
 	"\n" +
-	"\x1dproto/fairwattpb/record.proto\x12\vfairwatt.v1\"\xc1\x11\n" +
+	"\x1dproto/fairwattpb/record.proto\x12\vfairwatt.v1\"\xcc\x12\n" +
 	"\x06Record\x12\x19\n" +
 	"\bchain_id\x18\x01 \x01(\fR\achainId\x12\x16\n" +
 	"\x06sender\x18\x02 \x01(\tR\x06sender\x12\x18\n" +
@@ -4670,7 +4905,10 @@ const file_proto_fairwattpb_record_proto_rawDesc = "" +
 	"\x06revoke\x18= \x01(\v2\x13.fairwatt.v1.RevokeH\x00R\x06revoke\x120\n" +
 	"\asuspend\x18> \x01(\v2\x14.fairwatt.v1.SuspendH\x00R\asuspend\x126\n" +
 	"\treinstate\x18? \x01(\v2\x16.fairwatt.v1.ReinstateH\x00R\treinstate\x12@\n" +
-	"\rmember_change\x18@ \x01(\v2\x19.fairwatt.v1.MemberChangeH\x00R\fmemberChange\x120\n" +
+	"\rmember_change\x18@ \x01(\v2\x19.fairwatt.v1.MemberChangeH\x00R\fmemberChange\x12$\n" +
+	"\x03ask\x18A \x01(\v2\x10.fairwatt.v1.AskH\x00R\x03ask\x12$\n" +
+	"\x03bid\x18B \x01(\v2\x10.fairwatt.v1.BidH\x00R\x03bid\x12=\n" +
+	"\fslot_reading\x18C \x01(\v2\x18.fairwatt.v1.SlotReadingH\x00R\vslotReading\x120\n" +
 	"\arelease\x18F \x01(\v2\x14.fairwatt.v1.ReleaseH\x00R\areleaseB\x06\n" +
 	"\x04body\"\xa2\x02\n" +
 	"\fRegistration\x12\x0e\n" +
@@ -4854,7 +5092,19 @@ const file_proto_fairwattpb_record_proto_rawDesc = "" +
 	"\x05meter\x18\x01 \x01(\tR\x05meter\x12\x1f\n" +
 	"\vregister_wh\x18\x02 \x01(\x03R\n" +
 	"registerWh\x12\x17\n" +
-	"\atime_ms\x18\x03 \x01(\x03R\x06timeMs\"\x9a\x01\n" +
+	"\atime_ms\x18\x03 \x01(\x03R\x06timeMs\"\x8b\x01\n" +
+	"\x03Ask\x12\x14\n" +
+	"\x05meter\x18\x01 \x01(\tR\x05meter\x12\"\n" +
+	"\rslot_start_ms\x18\x02 \x01(\x03R\vslotStartMs\x12\x1b\n" +
+	"\tenergy_wh\x18\x03 \x01(\x03R\benergyWh\x12-\n" +
+	"\x13price_micro_per_kwh\x18\x04 \x01(\x03R\x10priceMicroPerKwh\"\x8b\x01\n" +
+	"\x03Bid\x12\x14\n" +
+	"\x05meter\x18\x01 \x01(\tR\x05meter\x12\"\n" +
+	"\rslot_start_ms\x18\x02 \x01(\x03R\vslotStartMs\x12\x1b\n" +
+	"\tenergy_wh\x18\x03 \x01(\x03R\benergyWh\x12-\n" +
+	"\x13price_micro_per_kwh\x18\x04 \x01(\x03R\x10priceMicroPerKwh\"D\n" +
+	"\vSlotReading\x125\n" +
+	"\breadings\x18\x01 \x03(\v2\x19.fairwatt.v1.MeterReadingR\breadings\"\x9a\x01\n" +
 	"\x05Start\x12\x19\n" +
 	"\btrade_id\x18\x01 \x01(\tR\atradeId\x12 \n" +
 	"\vattestation\x18\x02 \x01(\fR\vattestation\x123\n" +
@@ -4997,7 +5247,7 @@ func file_proto_fairwattpb_record_proto_rawDescGZIP() []byte {
 }
 
 var file_proto_fairwattpb_record_proto_enumTypes = make([]protoimpl.EnumInfo, 6)
-var file_proto_fairwattpb_record_proto_msgTypes = make([]protoimpl.MessageInfo, 52)
+var file_proto_fairwattpb_record_proto_msgTypes = make([]protoimpl.MessageInfo, 55)
 var file_proto_fairwattpb_record_proto_goTypes = []any{
 	(Role)(0),                 // 0: fairwatt.v1.Role
 	(MeterDirection)(0),       // 1: fairwatt.v1.MeterDirection
@@ -5037,26 +5287,29 @@ var file_proto_fairwattpb_record_proto_goTypes = []any{
 	(*Choice)(nil),            // 35: fairwatt.v1.Choice
 	(*Release)(nil),           // 36: fairwatt.v1.Release
 	(*MeterReading)(nil),      // 37: fairwatt.v1.MeterReading
-	(*Start)(nil),             // 38: fairwatt.v1.Start
-	(*Hold)(nil),              // 39: fairwatt.v1.Hold
-	(*Resume)(nil),            // 40: fairwatt.v1.Resume
-	(*Reading)(nil),           // 41: fairwatt.v1.Reading
-	(*Bill)(nil),              // 42: fairwatt.v1.Bill
-	(*Confirm)(nil),           // 43: fairwatt.v1.Confirm
-	(*Bond)(nil),              // 44: fairwatt.v1.Bond
-	(*Unbond)(nil),            // 45: fairwatt.v1.Unbond
-	(*Appeal)(nil),            // 46: fairwatt.v1.Appeal
-	(*Verdict)(nil),           // 47: fairwatt.v1.Verdict
-	(*Grant)(nil),             // 48: fairwatt.v1.Grant
-	(*Approval)(nil),          // 49: fairwatt.v1.Approval
-	(*Reversal)(nil),          // 50: fairwatt.v1.Reversal
-	(*Withdrawal)(nil),        // 51: fairwatt.v1.Withdrawal
-	(*Payout)(nil),            // 52: fairwatt.v1.Payout
-	(*WarningNotice)(nil),     // 53: fairwatt.v1.WarningNotice
-	(*Admit)(nil),             // 54: fairwatt.v1.Admit
-	(*Retire)(nil),            // 55: fairwatt.v1.Retire
-	(*Rekey)(nil),             // 56: fairwatt.v1.Rekey
-	(*Move)(nil),              // 57: fairwatt.v1.Move
+	(*Ask)(nil),               // 38: fairwatt.v1.Ask
+	(*Bid)(nil),               // 39: fairwatt.v1.Bid
+	(*SlotReading)(nil),       // 40: fairwatt.v1.SlotReading
+	(*Start)(nil),             // 41: fairwatt.v1.Start
+	(*Hold)(nil),              // 42: fairwatt.v1.Hold
+	(*Resume)(nil),            // 43: fairwatt.v1.Resume
+	(*Reading)(nil),           // 44: fairwatt.v1.Reading
+	(*Bill)(nil),              // 45: fairwatt.v1.Bill
+	(*Confirm)(nil),           // 46: fairwatt.v1.Confirm
+	(*Bond)(nil),              // 47: fairwatt.v1.Bond
+	(*Unbond)(nil),            // 48: fairwatt.v1.Unbond
+	(*Appeal)(nil),            // 49: fairwatt.v1.Appeal
+	(*Verdict)(nil),           // 50: fairwatt.v1.Verdict
+	(*Grant)(nil),             // 51: fairwatt.v1.Grant
+	(*Approval)(nil),          // 52: fairwatt.v1.Approval
+	(*Reversal)(nil),          // 53: fairwatt.v1.Reversal
+	(*Withdrawal)(nil),        // 54: fairwatt.v1.Withdrawal
+	(*Payout)(nil),            // 55: fairwatt.v1.Payout
+	(*WarningNotice)(nil),     // 56: fairwatt.v1.WarningNotice
+	(*Admit)(nil),             // 57: fairwatt.v1.Admit
+	(*Retire)(nil),            // 58: fairwatt.v1.Retire
+	(*Rekey)(nil),             // 59: fairwatt.v1.Rekey
+	(*Move)(nil),              // 60: fairwatt.v1.Move
 }
 var file_proto_fairwattpb_record_proto_depIdxs = []int32{
 	7,  // 0: fairwatt.v1.Record.registration:type_name -> fairwatt.v1.Registration
@@ -5066,72 +5319,76 @@ var file_proto_fairwattpb_record_proto_depIdxs = []int32{
 	30, // 4: fairwatt.v1.Record.request:type_name -> fairwatt.v1.Request
 	31, // 5: fairwatt.v1.Record.response:type_name -> fairwatt.v1.Response
 	34, // 6: fairwatt.v1.Record.pay:type_name -> fairwatt.v1.Pay
-	38, // 7: fairwatt.v1.Record.start:type_name -> fairwatt.v1.Start
-	39, // 8: fairwatt.v1.Record.hold:type_name -> fairwatt.v1.Hold
-	40, // 9: fairwatt.v1.Record.resume:type_name -> fairwatt.v1.Resume
-	41, // 10: fairwatt.v1.Record.reading:type_name -> fairwatt.v1.Reading
-	42, // 11: fairwatt.v1.Record.bill:type_name -> fairwatt.v1.Bill
-	43, // 12: fairwatt.v1.Record.confirm:type_name -> fairwatt.v1.Confirm
+	41, // 7: fairwatt.v1.Record.start:type_name -> fairwatt.v1.Start
+	42, // 8: fairwatt.v1.Record.hold:type_name -> fairwatt.v1.Hold
+	43, // 9: fairwatt.v1.Record.resume:type_name -> fairwatt.v1.Resume
+	44, // 10: fairwatt.v1.Record.reading:type_name -> fairwatt.v1.Reading
+	45, // 11: fairwatt.v1.Record.bill:type_name -> fairwatt.v1.Bill
+	46, // 12: fairwatt.v1.Record.confirm:type_name -> fairwatt.v1.Confirm
 	20, // 13: fairwatt.v1.Record.word:type_name -> fairwatt.v1.Word
 	21, // 14: fairwatt.v1.Record.rejoin:type_name -> fairwatt.v1.Rejoin
 	13, // 15: fairwatt.v1.Record.meter_registration:type_name -> fairwatt.v1.MeterRegistration
 	14, // 16: fairwatt.v1.Record.meter_change:type_name -> fairwatt.v1.MeterChange
 	15, // 17: fairwatt.v1.Record.meter_retire:type_name -> fairwatt.v1.MeterRetire
 	22, // 18: fairwatt.v1.Record.tick:type_name -> fairwatt.v1.Tick
-	44, // 19: fairwatt.v1.Record.bond:type_name -> fairwatt.v1.Bond
-	45, // 20: fairwatt.v1.Record.unbond:type_name -> fairwatt.v1.Unbond
-	46, // 21: fairwatt.v1.Record.appeal:type_name -> fairwatt.v1.Appeal
-	47, // 22: fairwatt.v1.Record.verdict:type_name -> fairwatt.v1.Verdict
-	48, // 23: fairwatt.v1.Record.grant:type_name -> fairwatt.v1.Grant
-	49, // 24: fairwatt.v1.Record.approval:type_name -> fairwatt.v1.Approval
-	50, // 25: fairwatt.v1.Record.reversal:type_name -> fairwatt.v1.Reversal
-	51, // 26: fairwatt.v1.Record.withdrawal:type_name -> fairwatt.v1.Withdrawal
-	52, // 27: fairwatt.v1.Record.payout:type_name -> fairwatt.v1.Payout
-	53, // 28: fairwatt.v1.Record.warning_notice:type_name -> fairwatt.v1.WarningNotice
+	47, // 19: fairwatt.v1.Record.bond:type_name -> fairwatt.v1.Bond
+	48, // 20: fairwatt.v1.Record.unbond:type_name -> fairwatt.v1.Unbond
+	49, // 21: fairwatt.v1.Record.appeal:type_name -> fairwatt.v1.Appeal
+	50, // 22: fairwatt.v1.Record.verdict:type_name -> fairwatt.v1.Verdict
+	51, // 23: fairwatt.v1.Record.grant:type_name -> fairwatt.v1.Grant
+	52, // 24: fairwatt.v1.Record.approval:type_name -> fairwatt.v1.Approval
+	53, // 25: fairwatt.v1.Record.reversal:type_name -> fairwatt.v1.Reversal
+	54, // 26: fairwatt.v1.Record.withdrawal:type_name -> fairwatt.v1.Withdrawal
+	55, // 27: fairwatt.v1.Record.payout:type_name -> fairwatt.v1.Payout
+	56, // 28: fairwatt.v1.Record.warning_notice:type_name -> fairwatt.v1.WarningNotice
 	23, // 29: fairwatt.v1.Record.report:type_name -> fairwatt.v1.Report
-	54, // 30: fairwatt.v1.Record.admit:type_name -> fairwatt.v1.Admit
-	55, // 31: fairwatt.v1.Record.retire:type_name -> fairwatt.v1.Retire
-	56, // 32: fairwatt.v1.Record.rekey:type_name -> fairwatt.v1.Rekey
-	57, // 33: fairwatt.v1.Record.move:type_name -> fairwatt.v1.Move
+	57, // 30: fairwatt.v1.Record.admit:type_name -> fairwatt.v1.Admit
+	58, // 31: fairwatt.v1.Record.retire:type_name -> fairwatt.v1.Retire
+	59, // 32: fairwatt.v1.Record.rekey:type_name -> fairwatt.v1.Rekey
+	60, // 33: fairwatt.v1.Record.move:type_name -> fairwatt.v1.Move
 	25, // 34: fairwatt.v1.Record.equivocation:type_name -> fairwatt.v1.Equivocation
 	8,  // 35: fairwatt.v1.Record.key_change:type_name -> fairwatt.v1.KeyChange
 	9,  // 36: fairwatt.v1.Record.revoke:type_name -> fairwatt.v1.Revoke
 	10, // 37: fairwatt.v1.Record.suspend:type_name -> fairwatt.v1.Suspend
 	11, // 38: fairwatt.v1.Record.reinstate:type_name -> fairwatt.v1.Reinstate
 	12, // 39: fairwatt.v1.Record.member_change:type_name -> fairwatt.v1.MemberChange
-	36, // 40: fairwatt.v1.Record.release:type_name -> fairwatt.v1.Release
-	0,  // 41: fairwatt.v1.Registration.roles:type_name -> fairwatt.v1.Role
-	0,  // 42: fairwatt.v1.MemberChange.roles:type_name -> fairwatt.v1.Role
-	1,  // 43: fairwatt.v1.MeterRegistration.direction:type_name -> fairwatt.v1.MeterDirection
-	13, // 44: fairwatt.v1.MeterChange.new:type_name -> fairwatt.v1.MeterRegistration
-	18, // 45: fairwatt.v1.Cause.inputs:type_name -> fairwatt.v1.CauseInput
-	2,  // 46: fairwatt.v1.GateChange.state:type_name -> fairwatt.v1.GateState
-	17, // 47: fairwatt.v1.GateChange.causes:type_name -> fairwatt.v1.Cause
-	3,  // 48: fairwatt.v1.Word.kind:type_name -> fairwatt.v1.WordKind
-	24, // 49: fairwatt.v1.Report.seen:type_name -> fairwatt.v1.Seen
-	26, // 50: fairwatt.v1.Equivocation.first:type_name -> fairwatt.v1.Statement
-	26, // 51: fairwatt.v1.Equivocation.second:type_name -> fairwatt.v1.Statement
-	2,  // 52: fairwatt.v1.GateAttestation.state:type_name -> fairwatt.v1.GateState
-	4,  // 53: fairwatt.v1.Offer.contactor:type_name -> fairwatt.v1.Contactor
-	33, // 54: fairwatt.v1.Response.token:type_name -> fairwatt.v1.Token
-	32, // 55: fairwatt.v1.Response.quotes:type_name -> fairwatt.v1.Quote
-	37, // 56: fairwatt.v1.Pay.buyer_reading:type_name -> fairwatt.v1.MeterReading
-	35, // 57: fairwatt.v1.Pay.choices:type_name -> fairwatt.v1.Choice
-	37, // 58: fairwatt.v1.Pay.more_readings:type_name -> fairwatt.v1.MeterReading
-	37, // 59: fairwatt.v1.Start.reading:type_name -> fairwatt.v1.MeterReading
-	17, // 60: fairwatt.v1.Hold.causes:type_name -> fairwatt.v1.Cause
-	37, // 61: fairwatt.v1.Hold.reading:type_name -> fairwatt.v1.MeterReading
-	37, // 62: fairwatt.v1.Resume.reading:type_name -> fairwatt.v1.MeterReading
-	37, // 63: fairwatt.v1.Reading.reading:type_name -> fairwatt.v1.MeterReading
-	37, // 64: fairwatt.v1.Bill.reading:type_name -> fairwatt.v1.MeterReading
-	37, // 65: fairwatt.v1.Confirm.reading:type_name -> fairwatt.v1.MeterReading
-	5,  // 66: fairwatt.v1.Verdict.finding:type_name -> fairwatt.v1.Finding
-	0,  // 67: fairwatt.v1.Admit.role:type_name -> fairwatt.v1.Role
-	68, // [68:68] is the sub-list for method output_type
-	68, // [68:68] is the sub-list for method input_type
-	68, // [68:68] is the sub-list for extension type_name
-	68, // [68:68] is the sub-list for extension extendee
-	0,  // [0:68] is the sub-list for field type_name
+	38, // 40: fairwatt.v1.Record.ask:type_name -> fairwatt.v1.Ask
+	39, // 41: fairwatt.v1.Record.bid:type_name -> fairwatt.v1.Bid
+	40, // 42: fairwatt.v1.Record.slot_reading:type_name -> fairwatt.v1.SlotReading
+	36, // 43: fairwatt.v1.Record.release:type_name -> fairwatt.v1.Release
+	0,  // 44: fairwatt.v1.Registration.roles:type_name -> fairwatt.v1.Role
+	0,  // 45: fairwatt.v1.MemberChange.roles:type_name -> fairwatt.v1.Role
+	1,  // 46: fairwatt.v1.MeterRegistration.direction:type_name -> fairwatt.v1.MeterDirection
+	13, // 47: fairwatt.v1.MeterChange.new:type_name -> fairwatt.v1.MeterRegistration
+	18, // 48: fairwatt.v1.Cause.inputs:type_name -> fairwatt.v1.CauseInput
+	2,  // 49: fairwatt.v1.GateChange.state:type_name -> fairwatt.v1.GateState
+	17, // 50: fairwatt.v1.GateChange.causes:type_name -> fairwatt.v1.Cause
+	3,  // 51: fairwatt.v1.Word.kind:type_name -> fairwatt.v1.WordKind
+	24, // 52: fairwatt.v1.Report.seen:type_name -> fairwatt.v1.Seen
+	26, // 53: fairwatt.v1.Equivocation.first:type_name -> fairwatt.v1.Statement
+	26, // 54: fairwatt.v1.Equivocation.second:type_name -> fairwatt.v1.Statement
+	2,  // 55: fairwatt.v1.GateAttestation.state:type_name -> fairwatt.v1.GateState
+	4,  // 56: fairwatt.v1.Offer.contactor:type_name -> fairwatt.v1.Contactor
+	33, // 57: fairwatt.v1.Response.token:type_name -> fairwatt.v1.Token
+	32, // 58: fairwatt.v1.Response.quotes:type_name -> fairwatt.v1.Quote
+	37, // 59: fairwatt.v1.Pay.buyer_reading:type_name -> fairwatt.v1.MeterReading
+	35, // 60: fairwatt.v1.Pay.choices:type_name -> fairwatt.v1.Choice
+	37, // 61: fairwatt.v1.Pay.more_readings:type_name -> fairwatt.v1.MeterReading
+	37, // 62: fairwatt.v1.SlotReading.readings:type_name -> fairwatt.v1.MeterReading
+	37, // 63: fairwatt.v1.Start.reading:type_name -> fairwatt.v1.MeterReading
+	17, // 64: fairwatt.v1.Hold.causes:type_name -> fairwatt.v1.Cause
+	37, // 65: fairwatt.v1.Hold.reading:type_name -> fairwatt.v1.MeterReading
+	37, // 66: fairwatt.v1.Resume.reading:type_name -> fairwatt.v1.MeterReading
+	37, // 67: fairwatt.v1.Reading.reading:type_name -> fairwatt.v1.MeterReading
+	37, // 68: fairwatt.v1.Bill.reading:type_name -> fairwatt.v1.MeterReading
+	37, // 69: fairwatt.v1.Confirm.reading:type_name -> fairwatt.v1.MeterReading
+	5,  // 70: fairwatt.v1.Verdict.finding:type_name -> fairwatt.v1.Finding
+	0,  // 71: fairwatt.v1.Admit.role:type_name -> fairwatt.v1.Role
+	72, // [72:72] is the sub-list for method output_type
+	72, // [72:72] is the sub-list for method input_type
+	72, // [72:72] is the sub-list for extension type_name
+	72, // [72:72] is the sub-list for extension extendee
+	0,  // [0:72] is the sub-list for field type_name
 }
 
 func init() { file_proto_fairwattpb_record_proto_init() }
@@ -5180,6 +5437,9 @@ func file_proto_fairwattpb_record_proto_init() {
 		(*Record_Suspend)(nil),
 		(*Record_Reinstate)(nil),
 		(*Record_MemberChange)(nil),
+		(*Record_Ask)(nil),
+		(*Record_Bid)(nil),
+		(*Record_SlotReading)(nil),
 		(*Record_Release)(nil),
 	}
 	type x struct{}
@@ -5188,7 +5448,7 @@ func file_proto_fairwattpb_record_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_proto_fairwattpb_record_proto_rawDesc), len(file_proto_fairwattpb_record_proto_rawDesc)),
 			NumEnums:      6,
-			NumMessages:   52,
+			NumMessages:   55,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
