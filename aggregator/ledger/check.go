@@ -158,6 +158,9 @@ func (s *State) decodeRecord(sealed []byte) (*Checked, *Refusal) {
 	if r.GetWarningNotice() != nil && !s.genesis.Params.witnessed() {
 		return nil, refuse(wire.CodeNotAllowed, "a warning_notice: this chain's excuses are %q, a witness counts with %q", s.genesis.Params.Excuses, ExcusesWitnessed)
 	}
+	if ofSlots(r) && !s.genesis.Params.auction() {
+		return nil, refuse(wire.CodeNotAllowed, "a %s: this chain's mechanism is %q, slots belong to %q", Kind(r), s.genesis.Params.Mechanism, MechanismAuction)
+	}
 	if r.GetTick() != nil && s.genesis.Params.Settlement == SettleFirst {
 		return nil, refuse(wire.CodeNotAllowed, "a tick: the first rules know none")
 	}
@@ -229,12 +232,14 @@ func mayRecord(p *Participant, r *fairwattpb.Record) bool {
 		return p.Centre
 	case *fairwattpb.Record_Retire, *fairwattpb.Record_Rekey, *fairwattpb.Record_Move:
 		return p.Centre || changed(r) == r.Sender && (p.Aggregator || p.Candidate)
-	case *fairwattpb.Record_Offer:
+	case *fairwattpb.Record_Offer, *fairwattpb.Record_Ask:
 		return p.Seller
 	case *fairwattpb.Record_Start, *fairwattpb.Record_Hold, *fairwattpb.Record_Resume, *fairwattpb.Record_Bill:
 		return p.Seller || p.Sold
-	case *fairwattpb.Record_Request:
+	case *fairwattpb.Record_Request, *fairwattpb.Record_Bid:
 		return p.Buyer
+	case *fairwattpb.Record_SlotReading:
+		return p.Seller || p.Buyer || p.Sold || p.Bought
 	case *fairwattpb.Record_Pay, *fairwattpb.Record_Release, *fairwattpb.Record_Confirm:
 		return p.Buyer || p.Bought
 	}

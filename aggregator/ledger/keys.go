@@ -3,7 +3,6 @@ package ledger
 import (
 	"crypto/ed25519"
 	"crypto/sha256"
-	"errors"
 	"fmt"
 
 	"fairwatt/proto/fairwattpb"
@@ -145,7 +144,7 @@ func (l *limits) keys(r *fairwattpb.Record) {
 	case *fairwattpb.Record_MemberChange:
 		l.memberChange(b.MemberChange)
 	default:
-		l.err = errors.New("body: none")
+		l.slots(r)
 	}
 }
 
@@ -299,5 +298,5 @@ func (x *execution) dispatchKeys(r *fairwattpb.Record) *Refusal {
 	case *fairwattpb.Record_MemberChange:
 		return x.changeMember(b.MemberChange)
 	}
-	return refuse(wire.CodeMalformed, "body: none") // the check lets none of these in
+	return x.dispatchSlots(r)
 }

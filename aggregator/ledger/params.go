@@ -138,6 +138,11 @@ type Params struct {
 	ExcusedE4 int64  `json:"excused_e4,omitempty"`
 	// WitnessActive: who is suspended or revoked bears no one out from then on, whatever it saw before.
 	WitnessActive bool `json:"witness_active,omitempty"`
+	// Mechanism names how buyers and sellers find each other: [MechanismAuction] beside requests
+	// and offers, or these alone by [MechanismBilateral], and by [MechanismFirst] on a chain that
+	// was made before there was a choice.
+	Mechanism string `json:"mechanism,omitempty"`
+	SlotRules
 }
 
 // What trust, links and overheads are.
@@ -248,6 +253,9 @@ func (p *Params) Validate() error {
 		return err
 	}
 	if err := p.validateExcuses(); err != nil {
+		return err
+	}
+	if err := p.validateMechanism(); err != nil {
 		return err
 	}
 	if p.Trust != TrustFixed && p.Trust != TrustByReports {

@@ -201,7 +201,10 @@ func (u *treeUpdate) climb(t *stateTree, level []nodeUpdate) {
 func (t *stateTree) apply(u *treeUpdate) {
 	for _, key := range u.deleted {
 		delete(t.items, key)
-		delete(t.kinds[kindOf(key)], key)
+		kind := kindOf(key)
+		if delete(t.kinds[kind], key); len(t.kinds[kind]) == 0 {
+			delete(t.kinds, kind) // each slot has its own
+		}
 	}
 	for _, it := range u.set {
 		t.add(it)

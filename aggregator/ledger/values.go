@@ -51,6 +51,8 @@ const (
 	keyChange      = "change/"      // data aggregator or centre: what waits for more centres
 	keyTurn        = "turn/"        // 8 bytes of a height: the members that vote behind it
 	keyEpochEnds   = "epoch_ends"   // 8 bytes of time, big endian: when this epoch ends by time
+	keySlot        = "slot-"        // its start in milliseconds, then what of it: see slots.go
+	keySlotted     = "slotted/"     // meter: 8 bytes of the start of the newest slot in which it trades
 	keyDeadline    = "deadline/"    // 8 bytes of time, big endian, then what is due
 )
 
@@ -63,6 +65,8 @@ const (
 	dueBond    = 'b'
 	dueCase    = 'c'
 	dueEpoch   = 'e' // its number
+	dueOrders  = 'k' // start of a slot whose orders are cleared
+	dueSlot    = 's' // start of a slot that is settled; in front of its trades, which are then due
 
 	dueDeposit    = 'd' // its reference
 	dueWithdrawal = 'w' // member/withdrawal id

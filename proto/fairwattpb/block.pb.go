@@ -870,11 +870,12 @@ func (x *AccountNotice) GetFinesDueMicro() int64 {
 type TradeNotice struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	TradeId       string                 `protobuf:"bytes,1,opt,name=trade_id,json=tradeId,proto3" json:"trade_id,omitempty"`
-	Status        string                 `protobuf:"bytes,2,opt,name=status,proto3" json:"status,omitempty"` // escrowed paid delivering held billed settled settled_partly refunded disputed failed
+	Status        string                 `protobuf:"bytes,2,opt,name=status,proto3" json:"status,omitempty"` // escrowed paid delivering held billed cleared settled settled_partly refunded disputed failed
 	PaidMicro     int64                  `protobuf:"varint,3,opt,name=paid_micro,json=paidMicro,proto3" json:"paid_micro,omitempty"`
 	ReturnedMicro int64                  `protobuf:"varint,4,opt,name=returned_micro,json=returnedMicro,proto3" json:"returned_micro,omitempty"`
 	Reason        string                 `protobuf:"bytes,5,opt,name=reason,proto3" json:"reason,omitempty"`
-	// With answers by the ledger: the answer that made this Token, and what was paid for.
+	// With answers by the ledger: the answer that made this Token, and what was paid for. Of a
+	// trade that an auction made, what it is.
 	Answer        *Response `protobuf:"bytes,6,opt,name=answer,proto3" json:"answer,omitempty"`
 	Lot           *Lot      `protobuf:"bytes,7,opt,name=lot,proto3" json:"lot,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -969,9 +970,12 @@ type Lot struct {
 	OfferId          string                 `protobuf:"bytes,4,opt,name=offer_id,json=offerId,proto3" json:"offer_id,omitempty"`
 	VolumeWh         int64                  `protobuf:"varint,5,opt,name=volume_wh,json=volumeWh,proto3" json:"volume_wh,omitempty"`
 	PriceMicroPerKwh int64                  `protobuf:"varint,6,opt,name=price_micro_per_kwh,json=priceMicroPerKwh,proto3" json:"price_micro_per_kwh,omitempty"`
-	PayId            []byte                 `protobuf:"bytes,7,opt,name=pay_id,json=payId,proto3" json:"pay_id,omitempty"` // record id of the Pay
-	unknownFields    protoimpl.UnknownFields
-	sizeCache        protoimpl.SizeCache
+	PayId            []byte                 `protobuf:"bytes,7,opt,name=pay_id,json=payId,proto3" json:"pay_id,omitempty"` // record id of the Pay; none of an auction's trade
+	// Of an auction's trade:
+	SellerMeter   string `protobuf:"bytes,8,opt,name=seller_meter,json=sellerMeter,proto3" json:"seller_meter,omitempty"`
+	SlotStartMs   int64  `protobuf:"varint,9,opt,name=slot_start_ms,json=slotStartMs,proto3" json:"slot_start_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Lot) Reset() {
@@ -1051,6 +1055,20 @@ func (x *Lot) GetPayId() []byte {
 		return x.PayId
 	}
 	return nil
+}
+
+func (x *Lot) GetSellerMeter() string {
+	if x != nil {
+		return x.SellerMeter
+	}
+	return ""
+}
+
+func (x *Lot) GetSlotStartMs() int64 {
+	if x != nil {
+		return x.SlotStartMs
+	}
+	return 0
 }
 
 var File_proto_fairwattpb_block_proto protoreflect.FileDescriptor
@@ -1133,7 +1151,7 @@ const file_proto_fairwattpb_block_proto_rawDesc = "" +
 	"\x0ereturned_micro\x18\x04 \x01(\x03R\rreturnedMicro\x12\x16\n" +
 	"\x06reason\x18\x05 \x01(\tR\x06reason\x12-\n" +
 	"\x06answer\x18\x06 \x01(\v2\x15.fairwatt.v1.ResponseR\x06answer\x12\"\n" +
-	"\x03lot\x18\a \x01(\v2\x10.fairwatt.v1.LotR\x03lot\"\xd2\x01\n" +
+	"\x03lot\x18\a \x01(\v2\x10.fairwatt.v1.LotR\x03lot\"\x99\x02\n" +
 	"\x03Lot\x12\x16\n" +
 	"\x06seller\x18\x01 \x01(\tR\x06seller\x12\x14\n" +
 	"\x05buyer\x18\x02 \x01(\tR\x05buyer\x12\x1f\n" +
@@ -1142,7 +1160,9 @@ const file_proto_fairwattpb_block_proto_rawDesc = "" +
 	"\boffer_id\x18\x04 \x01(\tR\aofferId\x12\x1b\n" +
 	"\tvolume_wh\x18\x05 \x01(\x03R\bvolumeWh\x12-\n" +
 	"\x13price_micro_per_kwh\x18\x06 \x01(\x03R\x10priceMicroPerKwh\x12\x15\n" +
-	"\x06pay_id\x18\a \x01(\fR\x05payIdB\x1bZ\x19fairwatt/proto/fairwattpbb\x06proto3"
+	"\x06pay_id\x18\a \x01(\fR\x05payId\x12!\n" +
+	"\fseller_meter\x18\b \x01(\tR\vsellerMeter\x12\"\n" +
+	"\rslot_start_ms\x18\t \x01(\x03R\vslotStartMsB\x1bZ\x19fairwatt/proto/fairwattpbb\x06proto3"
 
 var (
 	file_proto_fairwattpb_block_proto_rawDescOnce sync.Once

@@ -59,7 +59,7 @@ const (
 	CodeBlacklisted = "blacklisted"
 	// CodeExpired: too late at block time.
 	CodeExpired = "expired"
-	// CodeTooFar: expires further ahead than max_standing_ms allows.
+	// CodeTooFar: expires, or begins, further ahead than this chain allows.
 	CodeTooFar = "too_far"
 	// CodeRequestExists: the buyer has a standing request of this id.
 	CodeRequestExists = "request_exists"
@@ -149,6 +149,16 @@ const (
 	CodeKeyTooSoon = "key_too_soon"
 	// CodeStandingWrong: the member is not suspended, or not revoked, or is so already.
 	CodeStandingWrong = "standing_wrong"
+	// CodeSlotWrong: no slot of this chain begins then.
+	CodeSlotWrong = "slot_wrong"
+	// CodeSlotClosed: the slot takes no more orders.
+	CodeSlotClosed = "slot_closed"
+	// CodeSlotFull: as many orders stand for the slot as may.
+	CodeSlotFull = "slot_full"
+	// CodeSlotUnknown: the meter has no trade in a slot that begins or ends then.
+	CodeSlotUnknown = "slot_unknown"
+	// CodeReadingExists: what the meter showed then is known, and stays as it is.
+	CodeReadingExists = "reading_exists"
 	// CodePayIDWrong: the bill is not for this trade's payment.
 	CodePayIDWrong = "pay_id_wrong"
 )

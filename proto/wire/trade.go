@@ -1,6 +1,6 @@
 package wire
 
-// The statuses of a trade. The first five are on the way, the others are ends;
+// The statuses of a trade. The first six are on the way, the others are ends;
 // a disputed trade has ended when its escrow is empty.
 const (
 	StatusEscrowed      = "escrowed"       // answered: money in escrow, Token out
@@ -8,6 +8,7 @@ const (
 	StatusDelivering    = "delivering"     // started
 	StatusHeld          = "held"           // interrupted by a hazard
 	StatusBilled        = "billed"         // delivered and billed, not confirmed
+	StatusCleared       = "cleared"        // an auction made it: it waits for its slot's readings
 	StatusSettled       = "settled"        // paid out for the whole volume
 	StatusSettledPartly = "settled_partly" // paid out for a part of it
 	StatusRefunded      = "refunded"       // money back, without anyone's fault

@@ -163,7 +163,7 @@ func TestRoundsOfVotes(t *testing.T) {
 
 func TestEnded(t *testing.T) {
 	for status, want := range map[string]bool{
-		wire.StatusEscrowed: false, wire.StatusPaid: false, wire.StatusDelivering: false, wire.StatusHeld: false, wire.StatusBilled: false,
+		wire.StatusEscrowed: false, wire.StatusPaid: false, wire.StatusDelivering: false, wire.StatusHeld: false, wire.StatusBilled: false, wire.StatusCleared: false,
 		wire.StatusSettled: true, wire.StatusSettledPartly: true, wire.StatusRefunded: true, wire.StatusDisputed: true, wire.StatusFailed: true,
 		"": false, "open": false,
 	} {
