@@ -104,6 +104,9 @@ func (g *grid) reckon(state *ledger.State, moves []ledger.Move) *reckoning {
 // add reckons one trade that has ended, by what it moved for each side.
 func (g *grid) add(k *reckoning, t *ledger.Trade, money map[string]int64, p *ledger.Params) {
 	sold, _, _ := g.world.delivered(t.ID)
+	if _, ok := ledger.SlotOf(t.ID); ok {
+		sold = float64(t.BilledWh) // countSlots has held it against what flowed
+	}
 	worth := int64(math.Round(sold * float64(t.PriceMicroPerKWh) / 1000))
 	least := worthlessWh(max(sold, float64(t.BilledWh)), p)*t.PriceMicroPerKWh/1000 + 1
 	for _, side := range []struct {
@@ -197,6 +200,7 @@ func (t *tally) note(staged *ledger.Staged) {
 	}
 	records := staged.Records()
 	for i, o := range staged.Outcomes() {
+		t.noteSlots(records[i].Record, o)
 		if p := records[i].Record; p.GetPay() != nil {
 			t.pays = append(t.pays, payment{p.GetSender(), o})
 		}
