@@ -106,6 +106,9 @@ const (
 	// slotsCounted is by how many slots the next ones are foreseen.
 	slotsCounted = 2
 	maxTries     = 5
+	// askedE4 is the part of what is foreseen that a seller asks for: what falls short is
+	// fined, what is left over is paid by its supplier.
+	askedE4 = 9_000
 	maxDeals     = 4096
 	// dealGraceMs is how long behind its due time the end of a trade may be told.
 	dealGraceMs = 600_000
@@ -367,6 +370,7 @@ func (a *Auction) wanted(in AuctionInput, p *Place, t Terms, but *Order) int64 {
 		if wh < 0 || power < wh {
 			wh = power
 		}
+		wh = wh * askedE4 / 10_000
 	}
 	if _, ok := in.Registers[p.Meter]; !ok {
 		return 0 // who cannot read its meter will not be believed

@@ -87,26 +87,26 @@ func TestAuctionOrders(t *testing.T) {
 		change func(*AuctionInput)
 		want   []string
 	}{
-		{"a generator asks for what its power gives, for two slots", wire.SideSell, nil, nil, asks(400)},
-		{"no more than its meter counted in the worse of two slots", wire.SideSell, []int64{350, 300}, nil, asks(300)},
-		{"no more than its power gives", wire.SideSell, []int64{900, 900}, nil, asks(400)},
+		{"a generator asks for nine tenths of what its power gives, for two slots", wire.SideSell, nil, nil, asks(360)},
+		{"of no more than its meter counted in the worse of two slots", wire.SideSell, []int64{350, 300}, nil, asks(270)},
+		{"of no more than its power gives", wire.SideSell, []int64{900, 900}, nil, asks(360)},
 		{"no more than max_wh", wire.SideSell, nil, func(in *AuctionInput) { in.ExpectedWh = 5000 }, asks(1000)},
-		{"nothing below min_wh", wire.SideSell, nil, func(in *AuctionInput) { in.ExpectedWh = 9 }, nil},
-		{"min_wh itself", wire.SideSell, nil, func(in *AuctionInput) { in.ExpectedWh = 10 }, asks(10)},
+		{"nothing below min_wh", wire.SideSell, nil, func(in *AuctionInput) { in.ExpectedWh = 11 }, nil},
+		{"min_wh itself", wire.SideSell, nil, func(in *AuctionInput) { in.ExpectedWh = 12 }, asks(10)},
 		{"nothing while the gate is not open", wire.SideSell, nil, func(in *AuctionInput) { in.GateOpen = false }, nil},
 		{"nothing without a meter", wire.SideSell, nil, func(in *AuctionInput) { in.Registers = nil }, nil},
 		{"nothing without a clock", wire.SideSell, nil, func(in *AuctionInput) { in.ClockSynced = false }, nil},
 		{"nothing when nothing new is to begin", wire.SideSell, nil, func(in *AuctionInput) { in.NoOrders = true }, nil},
 		{"nothing while the owner pauses", wire.SideSell, nil, func(in *AuctionInput) { in.Terms = always(Terms{Stop: true}) }, nil},
-		{"the owner's price", wire.SideSell, nil, func(in *AuctionInput) { in.Terms = always(Terms{PriceMicroPerKWh: 7}) }, []string{"ask 1: 400 Wh at 7", "ask 2: 400 Wh at 7"}},
+		{"the owner's price", wire.SideSell, nil, func(in *AuctionInput) { in.Terms = always(Terms{PriceMicroPerKWh: 7}) }, []string{"ask 1: 360 Wh at 7", "ask 2: 360 Wh at 7"}},
 		{"the owner's price of the slot's hour", wire.SideSell, nil, func(in *AuctionInput) {
 			in.Terms = func(_ string, ms int64) Terms { return Terms{PriceMicroPerKWh: (ms - slotZero) / slotMs} }
-		}, []string{"ask 1: 400 Wh at 1", "ask 2: 400 Wh at 2"}},
-		{"the power that is kept back, over the slot's time", wire.SideSell, nil, func(in *AuctionInput) { in.Terms = always(Terms{ReserveW: 1000}) }, asks(150)},
+		}, []string{"ask 1: 360 Wh at 1", "ask 2: 360 Wh at 2"}},
+		{"the power that is kept back, over the slot's time", wire.SideSell, nil, func(in *AuctionInput) { in.Terms = always(Terms{ReserveW: 1000}) }, asks(135)},
 		{"the daily amount, over all slots", wire.SideSell, nil, func(in *AuctionInput) { in.Terms = always(Terms{DailyWh: 500}) },
-			[]string{"ask 1: 400 Wh at 100000", "ask 2: 100 Wh at 100000"}},
+			[]string{"ask 1: 360 Wh at 100000", "ask 2: 140 Wh at 100000"}},
 		{"a dry run says what it would do, once", wire.SideSell, nil, func(in *AuctionInput) { in.Terms = always(Terms{DryRun: true}) },
-			[]string{"would sell 400 Wh at 100000", "would sell 400 Wh at 100000"}},
+			[]string{"would sell 360 Wh at 100000", "would sell 360 Wh at 100000"}},
 
 		{"a household bids for what its meter counted", wire.SideBuy, []int64{200, 300}, nil, bids(200)},
 		{"not before a slot was counted", wire.SideBuy, nil, nil, nil},
@@ -134,9 +134,9 @@ func TestAuctionOrders(t *testing.T) {
 // An order is sent a little before the gate closes, and not later.
 func TestAuctionKnowsTheGateClosure(t *testing.T) {
 	for atMs, want := range map[int64][]string{
-		slotMs - 300_000 - maxLeadMs - 1: {"ask 1: 400 Wh at 100000", "ask 2: 400 Wh at 100000"},
-		slotMs - 300_000 - maxLeadMs:     {"ask 2: 400 Wh at 100000", "ask 3: 400 Wh at 100000"},
-		slotMs:                           {"ask 2: 400 Wh at 100000", "ask 3: 400 Wh at 100000"},
+		slotMs - 300_000 - maxLeadMs - 1: {"ask 1: 360 Wh at 100000", "ask 2: 360 Wh at 100000"},
+		slotMs - 300_000 - maxLeadMs:     {"ask 2: 360 Wh at 100000", "ask 3: 360 Wh at 100000"},
+		slotMs:                           {"ask 2: 360 Wh at 100000", "ask 3: 360 Wh at 100000"},
 	} {
 		in := slotsMoment()
 		in.WallMs = slotZero + atMs
@@ -144,7 +144,7 @@ func TestAuctionKnowsTheGateClosure(t *testing.T) {
 	}
 }
 
-// asked is an auction with asks of 400 Wh for two slots, that stand.
+// asked is an auction with asks of 360 Wh for two slots, that stand.
 func asked(t *testing.T) (*Auction, AuctionInput) {
 	t.Helper()
 	a, in := NewAuction(only(wire.SideSell)), slotsMoment()
@@ -170,7 +170,7 @@ func TestAuctionTakesBack(t *testing.T) {
 		{"when the owner pauses", func(in *AuctionInput) { in.Terms = always(Terms{Stop: true}) }, back},
 		{"when a dry run begins", func(in *AuctionInput) { in.Terms = always(Terms{DryRun: true}) }, back},
 		{"when the program is to end", func(in *AuctionInput) { in.NoOrders = true }, back},
-		{"when less is to be had", func(in *AuctionInput) { in.ExpectedWh = 359 }, []string{"ask 1: 359 Wh at 100000", "ask 2: 359 Wh at 100000"}},
+		{"when less is to be had", func(in *AuctionInput) { in.ExpectedWh = 359 }, []string{"ask 1: 323 Wh at 100000", "ask 2: 323 Wh at 100000"}},
 		{"not for a tenth", func(in *AuctionInput) { in.ExpectedWh = 360 }, nil},
 		{"not for more", func(in *AuctionInput) { in.ExpectedWh = 900 }, nil},
 		{"only what no gate closure has reached", func(in *AuctionInput) { in.GateOpen, in.WallMs = false, slotZero+slotMs-300_000 }, back[1:]},
@@ -225,8 +225,8 @@ func TestAuctionRefused(t *testing.T) {
 	in.ExpectedWh = 400
 	a.Step(in)
 	for _, o := range a.Orders {
-		if !o.binds() || o.Wh != 400 {
-			t.Errorf("%+v, want 400 Wh that bind", o)
+		if !o.binds() || o.Wh != 360 {
+			t.Errorf("%+v, want 360 Wh that bind", o)
 		}
 	}
 }

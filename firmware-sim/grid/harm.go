@@ -81,8 +81,8 @@ func (g *grid) reckon(state *ledger.State, moves []ledger.Move) *reckoning {
 	k := newReckoning()
 	money := make(map[string]map[string]int64) // by trade and participant
 	for _, m := range moves {
-		if m.Trade == "" {
-			continue
+		if _, ofSlot := ledger.SlotOf(m.Trade); m.Trade == "" || ofSlot && m.What == ledger.MoveLot {
+			continue // a bid's escrow becomes that of its trade: it costs nothing yet
 		}
 		if money[m.Trade] == nil {
 			money[m.Trade] = make(map[string]int64)
@@ -105,7 +105,7 @@ func (g *grid) reckon(state *ledger.State, moves []ledger.Move) *reckoning {
 func (g *grid) add(k *reckoning, t *ledger.Trade, money map[string]int64, p *ledger.Params) {
 	sold, _, _ := g.world.delivered(t.ID)
 	if _, ok := ledger.SlotOf(t.ID); ok {
-		sold = float64(t.BilledWh) // countSlots has held it against what flowed
+		sold = float64(t.BilledWh) // countSlots holds it against what flowed
 	}
 	worth := int64(math.Round(sold * float64(t.PriceMicroPerKWh) / 1000))
 	least := worthlessWh(max(sold, float64(t.BilledWh)), p)*t.PriceMicroPerKWh/1000 + 1

@@ -171,11 +171,12 @@ func (g *grid) countSlots(r *Report, state *ledger.State, counts *tally) {
 			out.Open++
 			continue
 		}
-		out.PaidWh += t.BilledWh
-		out.UnpaidWh += t.VolumeWh - t.BilledWh
+		wh := min(t.BilledWh, t.BuyerMeteredWh) // both meters bear it out
+		out.PaidWh += wh
+		out.UnpaidWh += t.VolumeWh - wh
 		out.PaidMicro += t.PaidMicro
-		paid[slotMeter{t.SellerMeter, start}] += t.BilledWh
-		paid[slotMeter{t.BuyerMeter, start}] += t.BilledWh
+		paid[slotMeter{t.SellerMeter, start}] += wh
+		paid[slotMeter{t.BuyerMeter, start}] += wh
 	}
 	for _, n := range open {
 		out.Cleared++
