@@ -64,9 +64,6 @@ made fresh for each run. All of it is simulated, and says so.`,
 			if result.Storm != nil {
 				fmt.Fprint(cmd.ErrOrStderr(), result.Storm)
 			}
-			if result.Slots != nil {
-				fmt.Fprint(cmd.ErrOrStderr(), result.Slots)
-			}
 			fmt.Fprint(cmd.ErrOrStderr(), result.Market())
 			return writeReport(cmd.OutOrStdout(), result, report)
 		},

@@ -108,8 +108,8 @@ const (
 	maxTries     = 5
 	// askedE4 is the part of what is foreseen that a seller asks for: what falls short is
 	// fined, what is left over is paid by its supplier.
-	askedE4 = 9_000
-	maxDeals     = 4096
+	askedE4  = 9_000
+	maxDeals = 4096
 	// dealGraceMs is how long behind its due time the end of a trade may be told.
 	dealGraceMs = 600_000
 	// maxLeadMs bounds how long before the gate closure the last order for a slot is sent.

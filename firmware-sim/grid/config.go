@@ -25,7 +25,10 @@ const (
 	Traders = "traders"
 )
 
-var misbehaviours = append([]string{DropBlocks, BrokerOutage, ForgedRecords}, culpritKinds...)
+// misbehavioursOf are all kinds of trouble on a chain with or without slots.
+func misbehavioursOf(slots bool) []string {
+	return append([]string{DropBlocks, BrokerOutage, ForgedRecords}, culpritKinds(slots)...)
+}
 
 // A Config says how large the grid is, what weather it plays and what goes
 // wrong in it. DefaultConfig is the one `make run` uses.
@@ -129,14 +132,14 @@ func (c *Config) Validate() error {
 		}
 	}
 	if slices.Contains(c.Misbehave, "all") {
-		c.Misbehave = slices.Clone(misbehaviours)
+		c.Misbehave = misbehavioursOf(c.auction())
 	}
 	if i := slices.Index(c.Misbehave, Traders); i >= 0 {
-		c.Misbehave = append(slices.Delete(slices.Clone(c.Misbehave), i, i+1), culpritKinds...)
+		c.Misbehave = append(slices.Delete(slices.Clone(c.Misbehave), i, i+1), culpritKinds(c.auction())...)
 	}
 	for _, kind := range c.Misbehave {
-		if !slices.Contains(misbehaviours, kind) {
-			return fmt.Errorf("misbehave: %q is none of %s, traders, all", kind, strings.Join(misbehaviours, ", "))
+		if known := misbehavioursOf(c.auction()); !slices.Contains(known, kind) {
+			return fmt.Errorf("misbehave: %q is none of %s, traders, all", kind, strings.Join(known, ", "))
 		}
 	}
 	if c.Members && (c.KillRootAfter > 0 || c.misbehaves(DropBlocks)) {
@@ -179,5 +182,5 @@ func (c *Config) credit() string {
 	return ledger.CreditPaper
 }
 
-// Misbehaviours lists the kinds of trouble.
-func Misbehaviours() []string { return slices.Clone(misbehaviours) }
+// Misbehaviours lists the kinds of trouble, those of an auction last.
+func Misbehaviours() []string { return append(misbehavioursOf(false), culpritKinds(true)...) }

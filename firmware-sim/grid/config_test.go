@@ -52,6 +52,8 @@ func TestConfigValidate(t *testing.T) {
 		"an unknown mechanism":   {func(c *Config) { c.Set = []string{"mechanism=lottery"} }, `mechanism: "lottery", want bilateral, or auction`},
 		"slots without robust":   {func(c *Config) { c.Set = []string{"mechanism=auction", "credit=paper"} }, `mechanism: "auction", want bilateral, or auction where credit is robust`},
 		"slots of no auction":    {func(c *Config) { c.Set = []string{"slot_ms=20000"} }, `set: "slot_ms" is no number of this genesis`},
+		"a slot's culprit":       {func(c *Config) { c.Misbehave = []string{SilentAsker} }, `misbehave: "silent-asker" is none of drop-blocks`},
+		"a request's culprit":    {func(c *Config) { c.Set, c.Misbehave = []string{"mechanism=auction"}, []string{NoStart} }, `misbehave: "no-start" is none of drop-blocks`},
 		"a known and an unknown": {func(c *Config) { c.Misbehave = []string{DropBlocks, ""} }, `misbehave: ""`},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -103,7 +105,7 @@ func TestConfigSlots(t *testing.T) {
 func TestConfigTraders(t *testing.T) {
 	cfg := DefaultConfig()
 	cfg.Misbehave = []string{DropBlocks, Traders}
-	if err := cfg.Validate(); err != nil || len(cfg.Misbehave) != 1+len(crimes) || cfg.Misbehave[0] != DropBlocks {
+	if err := cfg.Validate(); err != nil || len(cfg.Misbehave) != 1+len(culpritKinds(false)) || cfg.Misbehave[0] != DropBlocks {
 		t.Errorf("%q, %v", cfg.Misbehave, err)
 	}
 }
@@ -114,13 +116,15 @@ func TestConfigAllMisbehaviours(t *testing.T) {
 	if err := cfg.Validate(); err != nil {
 		t.Fatal(err)
 	}
-	if !slices.Equal(cfg.Misbehave, Misbehaviours()) {
-		t.Errorf("all is %v, want %v", cfg.Misbehave, Misbehaviours())
-	}
 	for _, kind := range Misbehaviours() {
-		if !cfg.misbehaves(kind) {
-			t.Errorf("all does not hold %s", kind)
+		if cfg.misbehaves(kind) == slices.Contains(culpritKinds(true), kind) {
+			t.Errorf("all, without an auction: %v", cfg.Misbehave)
 		}
+	}
+	auction := DefaultConfig()
+	auction.Set, auction.Misbehave = []string{"mechanism=auction"}, []string{Traders}
+	if err := auction.Validate(); err != nil || !slices.Equal(auction.Misbehave, culpritKinds(true)) {
+		t.Errorf("traders of an auction: %v, %v", auction.Misbehave, err)
 	}
 	// The configuration's list is a copy: changing it does not change the kinds.
 	cfg.Misbehave[0] = "changed"

@@ -24,6 +24,7 @@ const (
 type slotWorld struct {
 	slotMs  int64
 	nextMs  int64                        // the border that comes, by the wall's clock; 0 before the first step
+	gives   map[string]float64           // W of generators without a board, by meter
 	flowed  map[string]float64           // Wh so far, by meter
 	borders map[int64]map[string]float64 // the same at each border
 }
@@ -32,7 +33,7 @@ func newSlotWorld(p *ledger.Params) *slotWorld {
 	if p.SlotMs == 0 {
 		return nil
 	}
-	return &slotWorld{slotMs: p.SlotMs, flowed: make(map[string]float64), borders: make(map[int64]map[string]float64)}
+	return &slotWorld{slotMs: p.SlotMs, gives: make(map[string]float64), flowed: make(map[string]float64), borders: make(map[int64]map[string]float64)}
 }
 
 // until ends a step at the border that comes, if it is in it.
@@ -79,6 +80,9 @@ func (s *slotWorld) carry(dt time.Duration, w *world) {
 				w.log.Error("seller's meter", "site", from.id, "err", err)
 			}
 		}
+	}
+	for meter, powerW := range s.gives {
+		s.flowed[meter] += powerW * dt.Hours()
 	}
 	for _, h := range w.houses {
 		for meter, pin := range h.pins {
