@@ -275,17 +275,16 @@ func (a *Auction) look(in AuctionInput, meter string) {
 	if !ok {
 		return // the last reading is still the last
 	}
-	before, known := a.last[meter]
+	before := a.last[meter] // long ago, where there is none
 	a.last[meter] = seen{in.WallMs, wh}
 	border := in.WallMs - in.WallMs%a.cfg.SlotMs
 	ran := in.WallMs - before.ms
 	switch {
 	case in.WallMs == border:
-	case !known || before.ms >= border || ran > a.cfg.SlotMs/4 || wh < before.wh:
+	case before.ms > border || ran > a.cfg.SlotMs/4 || wh < before.wh:
 		return
 	default:
-		// Slots are an hour at most and registers 1e15 Wh, so no product leaves 64 bits
-		// unless a meter counts 1e9 Wh in a quarter of one.
+		// A rise is cut so that no product leaves 64 bits: slots are an hour at most.
 		wh = before.wh + min(wh-before.wh, 1<<40)*(border-before.ms)/ran
 	}
 	a.border(meter, border, wh)
@@ -341,7 +340,7 @@ func (a *Auction) place(in AuctionInput, p *Place) {
 		case o == nil || o.Phase == orderSent || o.Tries >= maxTries || in.WallMs < o.RetryWallMs:
 		case o.Phase == orderRefused && wh > 0:
 			a.order(terms, p, o, wh)
-		case o.Phase == orderStanding && wh < o.Wh-o.Wh/10:
+		case wh < o.Wh-o.Wh/10:
 			// Less is to be had than was thought, the gate has closed, or the owner wants none.
 			a.order(terms, p, o, wh)
 		}
@@ -358,7 +357,7 @@ func (in *AuctionInput) terms(side string, startMs int64) Terms {
 // wanted is how much is ordered for one slot: 0 for nothing. But is the order for that slot
 // itself, nil for none.
 func (a *Auction) wanted(in AuctionInput, p *Place, t Terms, but *Order) int64 {
-	if t.Stop || in.NoOrders || t.DryRun && but != nil && but.binds() {
+	if t.Stop || in.NoOrders || t.DryRun && but != nil {
 		return 0
 	}
 	wh := a.foreseen(p.Meter)
@@ -367,10 +366,10 @@ func (a *Auction) wanted(in AuctionInput, p *Place, t Terms, but *Order) int64 {
 			return 0
 		}
 		power := a.Outlook.promise(in.ExpectedWh) - t.ReserveW*a.cfg.SlotMs/3_600_000
-		if wh < 0 || power < wh {
+		if wh < 0 {
 			wh = power
 		}
-		wh = wh * askedE4 / 10_000
+		wh = min(wh, power) * askedE4 / 10_000
 	}
 	if _, ok := in.Registers[p.Meter]; !ok {
 		return 0 // who cannot read its meter will not be believed
@@ -379,7 +378,8 @@ func (a *Auction) wanted(in AuctionInput, p *Place, t Terms, but *Order) int64 {
 	if t.DailyWh > 0 {
 		wh = min(wh, t.DailyWh-a.today(p.Side).Wh-a.promised(p.Side, but))
 	}
-	if p.Side == wire.SideBuy && t.ReserveMicro > 0 && !a.leaves(in, t, AmountMicro(max(wh, 0), price(t, p))+1) {
+	stands := but != nil && but.StandsWh > 0 // its money has left the wallet
+	if p.Side == wire.SideBuy && t.ReserveMicro > 0 && !stands && !a.leaves(in, t, AmountMicro(max(wh, 0), price(t, p))+1) {
 		return 0
 	}
 	if wh < max(p.MinWh, a.cfg.MinLotWh, 1) {

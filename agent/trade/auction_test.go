@@ -89,6 +89,8 @@ func TestAuctionOrders(t *testing.T) {
 	}{
 		{"a generator asks for nine tenths of what its power gives, for two slots", wire.SideSell, nil, nil, asks(360)},
 		{"of no more than its meter counted in the worse of two slots", wire.SideSell, []int64{350, 300}, nil, asks(270)},
+		{"nothing where its meter counted nothing", wire.SideSell, []int64{300, 0}, nil, nil},
+		{"money that is kept back is a buyer's", wire.SideSell, nil, func(in *AuctionInput) { in.Terms = always(Terms{ReserveMicro: 1}) }, asks(360)},
 		{"of no more than its power gives", wire.SideSell, []int64{900, 900}, nil, asks(360)},
 		{"no more than max_wh", wire.SideSell, nil, func(in *AuctionInput) { in.ExpectedWh = 5000 }, asks(1000)},
 		{"nothing below min_wh", wire.SideSell, nil, func(in *AuctionInput) { in.ExpectedWh = 11 }, nil},
@@ -115,6 +117,12 @@ func TestAuctionOrders(t *testing.T) {
 		{"its wallet bears the reserve with one bid, not with two", wire.SideBuy, []int64{200}, func(in *AuctionInput) {
 			in.WalletMicro, in.Terms = &wallet, always(Terms{ReserveMicro: 69_999})
 		}, []string{"bid 1: 200 Wh at 250000"}},
+		{"it bears two bids", wire.SideBuy, []int64{200}, func(in *AuctionInput) {
+			in.WalletMicro, in.Terms = &wallet, always(Terms{ReserveMicro: 19_998})
+		}, bids(200)},
+		{"a micro more to be kept, and it bears one", wire.SideBuy, []int64{200}, func(in *AuctionInput) {
+			in.WalletMicro, in.Terms = &wallet, always(Terms{ReserveMicro: 19_999})
+		}, bids(200)[:1]},
 		{"a micro less in the wallet bears none", wire.SideBuy, []int64{200}, func(in *AuctionInput) {
 			in.WalletMicro, in.Terms = &wallet, always(Terms{ReserveMicro: 70_000})
 		}, nil},
@@ -194,7 +202,7 @@ func TestAuctionTakenBackStaysSo(t *testing.T) {
 	in.GateOpen = true
 	equal(t, ordered(a.Step(in)), nil)
 	for _, o := range a.Orders {
-		if o.binds() {
+		if o.binds() || o.Phase != orderBack {
 			t.Errorf("%+v binds", o)
 		}
 	}
@@ -263,7 +271,11 @@ func TestAuctionReadsBorders(t *testing.T) {
 	at(a, in, slotMs-1000, 10_000, cleared("slot-1", 1, wire.StatusCleared))
 	first := at(a, in, slotMs+3000, 10_008)
 	equal(t, readings(first), []string{"pv-1-sold at 1: 10002 Wh"})
+	equal(t, readings(at(a, in, slotMs+3500, 10_008)), nil) // no one has answered yet
 	equal(t, readings(at(a, in, slotMs+4000, 10_009, final(first[0].Record, true))), nil)
+	if len(a.Borders) != 0 {
+		t.Errorf("%d readings wait, and the chain has them", len(a.Borders))
+	}
 	at(a, in, 2*slotMs-500, 10_399)
 	second := at(a, in, 2*slotMs, 10_400)
 	equal(t, readings(second), []string{"pv-1-sold at 2: 10400 Wh"})
@@ -315,6 +327,7 @@ func TestAuctionTellsNoOtherBorders(t *testing.T) {
 		{"a quarter of a slot between two readings is the most", deal, slotMs / 4, 0, 10_010, []string{"pv-1-sold at 1: 10010 Wh"}},
 		{"a quarter of a slot, both sides together", deal, slotMs / 8, slotMs / 8, 10_010, []string{"pv-1-sold at 1: 10005 Wh"}},
 		{"a millisecond more is too long", deal, slotMs / 8, slotMs/8 + 1, 10_010, nil},
+		{"a register that stood still", deal, 1000, 1000, 10_000, []string{"pv-1-sold at 1: 10000 Wh"}},
 		{"a register that fell", deal, 1000, 1000, 9_999, nil},
 		{"no trade", Outcome{}, 1000, 1000, 10_010, nil},
 		{"a trade in another slot", elsewhere, 1000, 1000, 10_010, nil},
@@ -375,7 +388,16 @@ func TestAuctionCounts(t *testing.T) {
 	if got := fmt.Sprint(a.Meters["pv-1-sold"].SlotsWh); got != "[200 50]" {
 		t.Errorf("counted %s", got)
 	}
-	at(a, in, 5*slotMs, 10_400)
+	at(a, in, 4*slotMs, 10_350)
+	at(a, in, 5*slotMs, 10_340)
+	if n := len(a.Meters["pv-1-sold"].SlotsWh); n != 0 {
+		t.Errorf("%d slots counted by a register that fell", n)
+	}
+	at(a, in, 6*slotMs, 10_340)
+	if got := fmt.Sprint(a.Meters["pv-1-sold"].SlotsWh); got != "[0]" {
+		t.Errorf("counted %s of a meter that stood still", got)
+	}
+	at(a, in, 8*slotMs, 10_400)
 	if n := len(a.Meters["pv-1-sold"].SlotsWh); n != 0 {
 		t.Errorf("%d slots counted over a gap", n)
 	}
