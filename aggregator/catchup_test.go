@@ -12,8 +12,10 @@ import (
 	"time"
 
 	"fairwatt/aggregator"
+	"fairwatt/aggregator/ledger"
 	"fairwatt/aggregator/ledger/ledgertest"
 	"fairwatt/proto/fairwattpb"
+	"fairwatt/proto/wire"
 )
 
 // TestCatchUpRecords measures how long an aggregator whose folder is deleted takes to
@@ -75,12 +77,25 @@ func TestCatchUpRecords(t *testing.T) {
 	}
 }
 
+// inFlight is over how many records a device goes on while the oldest of them is not final, as
+// an agent's outbox does: the chain tells no more than some hundred counters back which of a
+// sender's were used.
+const inFlight = 256
+
 // sendMany hands in gate changes of one device, in order, as fast as one aggregator takes
 // them.
 func sendMany(t *testing.T, w *town, d *device, n int, to string) {
+	var sent [][]byte // that may not be final yet
 	for seq := uint64(1); seq <= uint64(n); seq++ {
 		r := d.gate(seq, fairwattpb.GateState_GATE_STATE_OPEN)
 		sealed := d.seal(d.id, seq, r)
+		if sent = append(sent, sealed); len(sent) > inFlight {
+			if !untilFinal(w, to, sent[0]) {
+				t.Errorf("%s: record %d is not final", d.id, seq-inFlight)
+				return
+			}
+			sent = sent[1:]
+		}
 		for end := time.Now().Add(5 * time.Minute); ; {
 			ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 			err := w.da(to).Submit(ctx, sealed)
@@ -96,4 +111,16 @@ func sendMany(t *testing.T, w *town, d *device, n int, to string) {
 			time.Sleep(10 * time.Millisecond) // it asks for a pause, and there is no event for its end
 		}
 	}
+}
+
+// untilFinal waits until the chain of an aggregator has a record: it is then refused as one
+// that was used.
+func untilFinal(w *town, at string, sealed []byte) bool {
+	for end := time.Now().Add(5 * time.Minute); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+		var refused *ledger.Refusal
+		if _, err := w.da(at).State().CheckRecord(sealed); errors.As(err, &refused) && refused.Code == wire.CodeReplayed {
+			return true
+		}
+	}
+	return false
 }

@@ -70,10 +70,13 @@
 //
 // A member votes in an epoch if it knows all that it has said there: its log goes
 // on, or it saw the end of the epoch before. Each entry of the log has a number, and
-// the newest number goes, signed, with blocks and votes (said.go). The others keep it and
+// the newest number goes, signed, with blocks and votes (said.go). The others keep it, in a
+// file that outlasts their process and is not synced, and
 // tell it to a member that starts or comes with less. So a log put back from a backup
 // is known as old, by one honest member; what was said in the last 100 ms and
-// reached no one is not known. Without a whole log a member asks for the end of the
+// reached no one is not known, nor what those knew who lost their power since. Refused:
+// to wait at a start until all have answered. A member that starts later by that
+// misses views, and the others stand still for it. Without a whole log a member asks for the end of the
 // epoch. A quorum has to decide that. Where more than f logs are lost at once there
 // is none, and the operators have to speak (resume.go): each member states the
 // newest block that any of them holds, and all begin above it in a view that no one

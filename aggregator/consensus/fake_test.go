@@ -540,6 +540,7 @@ func (c *cluster) run(name string, n *Node, link func(context.Context, peer.Hand
 	}
 	wg.Go(func() {
 		err := n.Run(ctx)
+		leftBehind.Add(n.Stats().LeftBehind)
 		if err != nil && !errors.Is(err, ErrRetired) {
 			c.t.Errorf("%s: %v", name, err)
 		}

@@ -307,6 +307,7 @@ func (i *instance) stop() {
 	select {
 	case <-done:
 	case <-timeout.C:
+		i.node.count.leftBehind.Add(1)
 		i.node.log.Error("agreement did not stop, leaving it behind", "epoch", i.epoch.Number)
 	}
 	for _, p := range i.pulses {

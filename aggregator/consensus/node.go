@@ -40,6 +40,7 @@ type Node struct {
 	intake *handed
 	wakeUp chan struct{} // the main loop is to look at peers' heights
 	heard  chan struct{} // a peer has told what it knows of this node
+	marks  chan struct{} // there are marks of peers to keep
 	logs   logs
 
 	mu       sync.Mutex
@@ -79,7 +80,7 @@ type counters struct {
 	resubmitted, droppedIntake, droppedLater, equivocated, relaysSent atomic.Uint64
 	records                                                           atomic.Uint64
 	rejoins, below, bundles, orphaned                                 atomic.Uint64
-	cutOffs, cutFrames                                                atomic.Uint64
+	cutOffs, cutFrames, leftBehind                                    atomic.Uint64
 }
 
 type edgeCount struct{ forwarded, pulled, missed uint64 }
@@ -93,7 +94,7 @@ func New(cfg Config) (*Node, error) {
 	n := &Node{
 		cfg: cfg, log: cfg.Logger.With("part", "consensus", "da", cfg.Self),
 		pool: pool.New(cfg.poolLimits()), rules: strict,
-		intake: newHanded(), wakeUp: make(chan struct{}, 1), heard: make(chan struct{}, 1),
+		intake: newHanded(), wakeUp: make(chan struct{}, 1), heard: make(chan struct{}, 1), marks: make(chan struct{}, 1),
 		ticks: newTicks, logs: wal.Dir(cfg.Dir), told: make(map[string]bool),
 		commits: make(chan struct{}), missed: make(map[string]*edgeCount), refused: make(map[string]uint64),
 		conduct: guard.NewConduct(cfg.faulty()),
@@ -116,10 +117,12 @@ func New(cfg Config) (*Node, error) {
 // written. An instance that fails is started again, after ever longer pauses.
 func (n *Node) Run(ctx context.Context) error {
 	defer n.stopped.Store(true)
+	n.recallMarks()
 	n.progressed(time.Now())
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return n.loop(ctx) })
 	group.Go(func() error { n.watch(ctx); return nil })
+	group.Go(func() error { n.keepMarks(ctx); return nil })
 	for range 2 {
 		group.Go(func() error { n.takeIn(ctx); return nil })
 	}
@@ -433,7 +436,7 @@ func (n *Node) Stats() Stats {
 		At:     time.Now(),
 		Height: n.height.Load(),
 		Blocks: c.blocks.Load(), Fetched: c.fetched.Load(), Epochs: c.epochs.Load(),
-		ViewChanges: c.viewChanges.Load(), Complaints: c.complaints.Load(), Restarts: c.restarts.Load(),
+		ViewChanges: c.viewChanges.Load(), Complaints: c.complaints.Load(), Restarts: c.restarts.Load(), LeftBehind: c.leftBehind.Load(),
 		Forwarded: c.forwarded.Load(), Pulled: c.pulled.Load(),
 		Refused: c.refused.Load(), Outdated: c.outdated.Load(), Reinjected: c.reinjected.Load(),
 		Resubmitted: c.resubmitted.Load(), DroppedIntake: c.droppedIntake.Load(), DroppedLater: c.droppedLater.Load(),

@@ -28,6 +28,7 @@ type peerState struct {
 	votedFor uint64
 	refused  uint64
 	mark     mark // the newest it sent
+	kept     mark // the newest of those that are on disk
 
 	// order keeps the frames of the peer in order while they are handed on. Whoever
 	// has it may wait for room in the instance's queue, so nothing that empties the

@@ -26,6 +26,8 @@ type logs interface {
 	Resumption() ([]byte, error)
 	PastResumption() ([]byte, error)
 	Resumed() error
+	Marks() ([2]map[string][]byte, error)
+	PutMarks(turn uint64, marks map[string][]byte) error
 }
 
 // askEvery is how often a node that follows asks for the end of the epoch, and

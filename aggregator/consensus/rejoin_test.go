@@ -8,10 +8,13 @@ import (
 	"testing/synctest"
 	"time"
 
+	"fairwatt/aggregator/consensus/guard"
 	"fairwatt/aggregator/consensus/wal"
 	"fairwatt/proto/peerpb"
+	"fairwatt/proto/seal"
 
 	protos "github.com/hyperledger-labs/SmartBFT/smartbftprotos"
+	"google.golang.org/protobuf/proto"
 )
 
 // loseLog stops a node, removes its log of the running epoch and starts it again.
@@ -57,6 +60,91 @@ func TestPeersKnowAnOldFolder(t *testing.T) {
 	for name, later := range map[string]uint64{"same epoch": 0, "an epoch later": 1} {
 		t.Run(name, func(t *testing.T) { synctest.Test(t, func(t *testing.T) { testPeersKnow(t, later) }) })
 	}
+}
+
+// What a member knows of others outlasts its own restart. Of those that da4 asks, two have
+// started a moment ago, and the third does not reach it.
+func TestMarksOutlastARestart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 4, 100_000, lan)
+		var deaf atomic.Bool // what da3 says does not reach da4
+		c.sieved(func(from, to string, _ *peerpb.Frame, m *protos.Message) bool {
+			if from == "da4" && m.GetCommit() != nil {
+				return false // so that no block that it fetches shows its vote
+			}
+			return from != "da3" || to != "da4" || !deaf.Load()
+		})
+		c.apps["da4"].noRejoin = true
+		c.startAll()
+		c.submit("da1", 100)
+		c.allDecided(c.names...)
+		c.stop("da4")
+		old, height := tempDir(t), c.apps["da4"].Height()
+		if err := os.CopyFS(old, os.DirFS(c.dirs["da4"])); err != nil {
+			t.Fatal(err)
+		}
+		c.start("da4")
+		c.untilVoting("da4")
+		for range 3 {
+			c.submit("da1", 100)
+			c.allDecided(c.names...)
+		}
+		time.Sleep(200 * time.Millisecond) // its mark comes with its votes, or by the clock
+		c.stop("da4")
+		c.putBack("da4", old, height)
+		c.stop("da1")
+		c.stop("da2")
+		c.start("da1", "da2")
+		c.untilVoting("da1", "da2")
+		deaf.Store(true)
+		c.start("da4")
+		c.until("da4 to follow", func() bool {
+			s := c.node("da4").Stats()
+			if s.Voting {
+				t.Fatal("it votes")
+			}
+			return strings.Contains(s.Following, "others know of")
+		})
+	})
+}
+
+// What was kept of others is told to no one if it is not theirs: they would blame who
+// tells it.
+func TestMarksThatAreNotTheirs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 4, 1000, lan)
+		marked := func(by string, m *peerpb.Mark) []byte {
+			payload, err := proto.Marshal(m)
+			if err != nil {
+				t.Fatal(err)
+			}
+			sealed, err := seal.Seal(c.keys[by], by, guard.DomainMark, testChain, payload)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return sealed
+		}
+		disk := wal.Dir(c.dirs["da1"])
+		for turn, marks := range []map[string][]byte{
+			{"da2": marked("da3", &peerpb.Mark{Epoch: 9, Said: 9}), "da3": marked("da3", &peerpb.Mark{Epoch: 1, Said: 7}), "da9": []byte("x")},
+			{"da2": []byte("no seal"), "da3": marked("da3", &peerpb.Mark{Epoch: 1, Said: 6})},
+		} {
+			if err := disk.PutMarks(uint64(turn), marks); err != nil {
+				t.Fatal(err)
+			}
+		}
+		n, err := New(c.config("da1", c.net.Join("da1")))
+		if err != nil {
+			t.Fatal(err)
+		}
+		n.recallMarks()
+		if m := n.peer("da2").mark; m.said != 0 {
+			t.Errorf("of da2: %+v", m)
+		}
+		if m := n.peer("da3").mark; m.epoch != 1 || m.said != 7 {
+			t.Errorf("of da3: %+v", m)
+		}
+	})
 }
 
 // putBack gives a member that is down an old folder, and blocks up to a height. It does
@@ -116,7 +204,7 @@ func testPeersKnow(t *testing.T, later uint64) {
 		}
 		c.stop("da4")
 		for _, other := range c.names[:3] {
-			c.stop(other) // they forget
+			c.stop(other)
 		}
 		c.start(c.names[:3]...)
 	}

@@ -17,8 +17,8 @@ import (
 
 // This file finds out that the log is an old one, put back from a backup. A node
 // signs how much it has said ([peerpb.Mark]) and sends that along with blocks and votes.
-// The others keep the newest and tell it back. So a single honest one of them
-// suffices, and a liar can prove nothing that the node did not say.
+// The others keep the newest, over their own restarts too, and tell it back. So a single
+// honest one of them suffices, and a liar can prove nothing that the node did not say.
 
 // recallFor bounds how long a node waits at its start for what the others know of
 // it. They may be down themselves.
@@ -86,6 +86,9 @@ func (n *Node) noteMark(ps *peerState, sealed []byte) {
 	if m.newer(known) {
 		ps.mark = m
 	}
+	if m.newer(ps.kept) {
+		n.keep()
+	}
 	remind := known.newer(m) && now.Sub(ps.reminded) >= 5*tick
 	if remind {
 		ps.reminded = now
@@ -93,6 +96,67 @@ func (n *Node) noteMark(ps *peerState, sealed []byte) {
 	ps.mu.Unlock()
 	if remind {
 		n.send(ps.name, n.frame(&peerpb.Frame{Body: &peerpb.Frame_Status{Status: &peerpb.Status{Yours: known.sealed}}}))
+	}
+}
+
+// keep has the new marks brought to disk. Marks are written for those who come back with an
+// old log just when this node has started anew, so nothing waits for them.
+func (n *Node) keep() {
+	select {
+	case n.marks <- struct{}{}:
+	default:
+	}
+}
+
+// keepMarks writes the newest marks of all peers whenever there are new ones. A disk that
+// takes none of them is told once: they are in memory as well.
+func (n *Node) keepMarks(ctx context.Context) {
+	failed := false
+	for turn := uint64(0); ; turn++ {
+		select {
+		case <-ctx.Done():
+			return
+		case <-n.marks:
+		}
+		marks := make(map[string][]byte)
+		for _, ps := range *n.peers.Load() {
+			ps.mu.Lock()
+			if ps.kept = ps.mark; len(ps.mark.sealed) > 0 {
+				marks[ps.name] = ps.mark.sealed
+			}
+			ps.mu.Unlock()
+		}
+		if err := n.logs.PutMarks(turn, marks); err != nil && !failed {
+			n.log.Warn("what others have said is not kept over a restart", "err", err)
+			failed = true
+		}
+	}
+}
+
+// recallMarks reads what this node has kept of others before it was started. What of it
+// does not read like a mark of its peer is left out: who told it would blame this node.
+func (n *Node) recallMarks() {
+	kept, err := n.logs.Marks()
+	if err != nil {
+		n.log.Warn("what others had said before this start is not known", "err", err)
+	}
+	for _, marks := range kept {
+		for name, sealed := range marks {
+			ps := n.peer(name)
+			signer, payload, err := seal.Peek(sealed)
+			if ps == nil || err != nil || signer != name {
+				continue
+			}
+			m, err := decodeMark(sealed, payload)
+			if err != nil {
+				continue
+			}
+			ps.mu.Lock()
+			if m.newer(ps.mark) {
+				ps.mark, ps.kept = m, m
+			}
+			ps.mu.Unlock()
+		}
 	}
 }
 
@@ -132,8 +196,14 @@ func (n *Node) takeStatus(ps *peerState, s *peerpb.Status) {
 }
 
 // learn takes a mark of this node's own from a peer. One that the running instance
-// does not know of ends it: the log is an old one.
+// does not know of ends it: the log is an old one. What it said in an epoch that is over
+// says nothing of this one, and may have been signed by an older key.
 func (n *Node) learn(sealed []byte) error {
+	if _, payload, err := seal.Peek(sealed); err == nil {
+		if m, err := decodeMark(sealed, payload); err == nil && m.epoch < n.guard().Epoch {
+			return nil
+		}
+	}
 	keys := n.guard().Keys
 	signer, payload, err := seal.Open(sealed, guard.DomainMark, n.cfg.ChainID, func(da string) (ed25519.PublicKey, bool) {
 		key, ok := keys[da]

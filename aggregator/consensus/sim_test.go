@@ -495,8 +495,7 @@ func (s *simulation) keep(m *simNode) {
 }
 
 // loseSome takes a log away or puts a backup back. That machine counts as faulty, so
-// all others vote; and they run on meanwhile: what they know of it they keep in memory
-// alone.
+// all others vote. What they know of it outlasts their own restarts.
 func (s *simulation) loseSome(all []*simNode) {
 	if !s.lost || !s.calm(all) {
 		return
@@ -523,7 +522,7 @@ func (s *simulation) loseSome(all []*simNode) {
 			s.fail("backup of %s: %v", m.name, err)
 		}
 	}
-	m.app.fakeApp, m.disk.epochs = app, m.kept.epochs
+	m.app.fakeApp, m.disk.epochs, m.disk.marks = app, m.kept.epochs, [2]map[string][]byte{}
 	s.cluster.mu.Lock()
 	s.apps[m.name] = app
 	s.cluster.mu.Unlock()

@@ -21,6 +21,7 @@ var errCrash = errors.New("the simulated machine died here")
 type memDisk struct {
 	mu     sync.Mutex
 	epochs map[uint64]*memEpoch
+	marks  [2]map[string][]byte // outlast the process, not a backup that is put back
 	write  func(name string) (before, after error)
 }
 
@@ -117,6 +118,19 @@ func (*memDisk) Resumption() ([]byte, error)     { return nil, nil }
 func (*memDisk) PastResumption() ([]byte, error) { return nil, nil }
 func (*memDisk) Resumed() error                  { return errors.New("nothing to resume by") }
 
+func (d *memDisk) Marks() ([2]map[string][]byte, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.marks, nil
+}
+
+func (d *memDisk) PutMarks(turn uint64, marks map[string][]byte) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.marks[turn%2] = marks
+	return nil
+}
+
 type memLog struct {
 	disk  *memDisk
 	epoch uint64
@@ -159,7 +173,8 @@ func (d *memDisk) forget() {
 	}
 	delete(d.epochs, newest)
 	delete(d.epochs, newest+1) // and the mark made ahead
-	d.epochs[0] = &memEpoch{}  // the folder is not a new one
+	d.marks = [2]map[string][]byte{}
+	d.epochs[0] = &memEpoch{} // the folder is not a new one
 }
 
 // A simApp is a ledger whose disk may die too, or be slow.

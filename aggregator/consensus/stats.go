@@ -29,6 +29,7 @@ type Stats struct {
 	ViewChanges   uint64 `json:"view_changes"`  // views entered that were not an epoch's first
 	Complaints    uint64 `json:"complaints"`    // by the watchdog
 	Restarts      uint64 `json:"restarts"`      // of the agreement instance after its own fault
+	LeftBehind    uint64 `json:"left_behind"`   // instances of the library that locked themselves up while they closed
 	Forwarded     uint64 `json:"forwarded"`     // blocks of others sent on to a child
 	Pulled        uint64 `json:"pulled"`        // blocks got by a pull
 	Refused       uint64 `json:"refused"`       // messages the guard stopped

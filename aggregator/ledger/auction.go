@@ -75,9 +75,6 @@ func (p *Params) validateMechanism() error {
 	if l.err == nil && !p.robust() {
 		l.err = fmt.Errorf("mechanism: %q needs credit %q, not %q", p.Mechanism, CreditRobust, p.Credit)
 	}
-	if l.err == nil {
-		l.err = errors.New("mechanism: \"auction\" is not implemented yet")
-	}
 	return l.err
 }
 
@@ -119,6 +116,18 @@ func (l *limits) order(meter string, startMs, energyWh, price int64) {
 
 // dispatchSlots lets a record about slots have its effect.
 func (x *execution) dispatchSlots(r *fairwattpb.Record) *Refusal {
+	switch b := r.Body.(type) {
+	case *fairwattpb.Record_Ask:
+		return x.order(&SlotOrder{
+			Meter: b.Ask.Meter, Sender: r.Sender, StartMs: b.Ask.SlotStartMs, EnergyWh: b.Ask.EnergyWh, PriceMicroPerKWh: b.Ask.PriceMicroPerKwh,
+		})
+	case *fairwattpb.Record_Bid:
+		return x.order(&SlotOrder{
+			Meter: b.Bid.Meter, Sender: r.Sender, StartMs: b.Bid.SlotStartMs, Buys: true, EnergyWh: b.Bid.EnergyWh, PriceMicroPerKWh: b.Bid.PriceMicroPerKwh,
+		})
+	case *fairwattpb.Record_SlotReading:
+		return x.slotReadings(r.Sender, b.SlotReading)
+	}
 	return refuse(wire.CodeMalformed, "body: none") // the check lets none of these in
 }
 
@@ -220,7 +229,9 @@ const (
 	slotGate   = "seller/" // seller: slotSeller
 )
 
-func slotKey(startMs int64, what string) string { return fmt.Sprintf("%s%d/%s", keySlot, startMs, what) }
+func slotKey(startMs int64, what string) string {
+	return fmt.Sprintf("%s%d/%s", keySlot, startMs, what)
+}
 
 func orderKey(startMs int64, buys bool, meter string) string {
 	if buys {

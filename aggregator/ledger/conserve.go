@@ -40,6 +40,15 @@ func (s *State) conserves(m *meta, changes []Change) error {
 				return fmt.Errorf("money not conserved: the escrow of %s is below zero", key)
 			}
 			escrow += now.EscrowMicro - was.EscrowMicro
+		case isBid(key):
+			var was, now SlotOrder
+			if err := s.wasAndIs(c, &was, &now); err != nil {
+				return err
+			}
+			if now.PromisedMicro < 0 {
+				return fmt.Errorf("money not conserved: the escrow of %s is below zero", key)
+			}
+			escrow += now.PromisedMicro - was.PromisedMicro
 		case hasPrefix(key, keyWithdrawal):
 			var was, now outflow
 			if err := s.wasAndIs(c, &was, &now); err != nil {

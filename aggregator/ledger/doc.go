@@ -128,6 +128,32 @@
 // outlives a payment, and there are no versions of one that could be renewed (R23); a Token that is not used is given
 // back by a Release. A seller that was paid is busy until it has billed, so that a promise is never one too many.
 //
+// # Slots
+//
+// With an auction ([MechanismAuction]) members also ask and bid for the energy of a slot, a quarter
+// of an hour as a rule. Requests and offers stay: a heater that must run now cannot wait for a slot.
+// When a slot's gate closes, one price is found for all ([slot.Clear]), and each matched pair
+// becomes a trade, so that exposure, credit, fines, appeals and statements are those of any other.
+// A price must suit both sides after the fee for the grid and the levy: the seller is left with what
+// it asks at least, the buyer pays what it bids at most, the fee of its pair is on top of the price.
+//
+// An order counts in its sender's exposure as long as it stands, and a bid has its money in escrow. To
+// count a promise only when it is matched was refused: who orders in a hundred slots for one bond
+// could then choose the slot that suits it, and fall out of the others. A price above what
+// a seller asked makes its promise worth more; one whose bond does not bear that is left out.
+//
+// There is no wire and no start. A meter that trades in a slot measures nothing else until the slot is
+// settled, and shows its register at the slot's borders, each once. What a seller's meter
+// counted is divided among its trades, what a buyer's did among what was sold to it
+// ([slot.Shares]), and what both bear out is paid. What is missing on the seller's side is fined as
+// anywhere, and excused as anywhere if its gate was not OPEN, in which case nothing of the slot
+// counts. What the buyer did not draw of what was delivered, it pays all the same, into the fund: a
+// fine of a part of it would leave it the rest, so a buyer that hides what it drew would gain; to
+// pay it to the seller would pay a seller for what no other meter saw. An appeal can bring it
+// to the seller. A silent seller's meter counts as nothing. A silent buyer's counts as all, as where
+// it does not confirm. A seller's meter that counts more than it gave is paid as in a wired trade, as far as the
+// buyer's bears it out: that is for the meter's seal and those who check it.
+//
 // # Credibility, trust, tree
 //
 // Two rules of credit stand in the genesis ([Params].Credit). The paper's, literally: s

@@ -4,7 +4,6 @@ import (
 	"math"
 	"slices"
 
-	"fairwatt/proto/fairwattpb"
 	"fairwatt/proto/wire"
 )
 
@@ -57,6 +56,10 @@ func (x *execution) sweep() {
 			x.lapse(id, deadlineMs)
 		case dueEpoch:
 			x.endsEpoch = true
+		case dueOrders:
+			x.clearSlot(id)
+		case dueSlot:
+			x.settleSlot(id)
 		case dueWithdrawal:
 			x.comesBack(id, deadlineMs)
 		}
@@ -109,6 +112,8 @@ func (x *execution) overdue(t *Trade) {
 		x.settle(t, false, "no confirmation in time; settled by the seller's meter")
 	case wire.StatusDisputed:
 		x.splitDispute(t)
+	case wire.StatusCleared:
+		x.paySlot(t)
 	}
 }
 
@@ -182,8 +187,7 @@ func (x *execution) endSale(t *Trade, whole bool) bool {
 	if !ok {
 		return false
 	}
-	var g Gate
-	hazard := t.Held || x.get(keyGate+t.Seller, &g) && g.State != fairwattpb.GateState_GATE_STATE_OPEN
+	hazard := t.Held || x.closedNow(t)
 	if a.QuotaTrades >= x.params.HoldQuotaTrades {
 		a.QuotaTrades, a.QuotaUsed = 0, 0
 	}

@@ -290,9 +290,7 @@ func (x *execution) delivers(seller string, energyWh int64) {
 
 // excuse returns how much of a shortfall no hazard excuses.
 func (x *execution) excuse(t *Trade, shortWh int64) int64 {
-	var g Gate
-	closed := x.get(keyGate+t.Seller, &g) && g.State != fairwattpb.GateState_GATE_STATE_OPEN
-	if !t.Held && !closed {
+	if !t.Held && !x.closedNow(t) {
 		return shortWh
 	}
 	seq := x.hazardSeq(t)

@@ -252,6 +252,13 @@ func (x *execution) tell(to string, t *Trade) {
 			TradeId: t.ID, Status: t.Status, PaidMicro: t.PaidMicro,
 			ReturnedMicro: t.ReturnedMicro, Reason: t.Reason,
 		}
+		if t.Status == wire.StatusCleared {
+			startMs, _ := SlotOf(t.ID)
+			n.Trade.Lot = &fairwattpb.Lot{
+				Seller: t.Seller, Buyer: t.Buyer, SellerMeter: t.SellerMeter, BuyerMeter: t.BuyerMeter,
+				SlotStartMs: startMs, VolumeWh: t.VolumeWh, PriceMicroPerKwh: t.PriceMicroPerKWh,
+			}
+		}
 		if x.params.byLedger() && t.Status == wire.StatusPaid {
 			n.Trade.Lot = &fairwattpb.Lot{
 				Seller: t.Seller, Buyer: t.Buyer, BuyerMeter: t.BuyerMeter, OfferId: t.OfferID,

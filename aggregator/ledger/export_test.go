@@ -59,6 +59,11 @@ func StateValues() [][2]string {
 		{keySighting + "SITE/KIND", &sighting{}},
 		{keyWarning + "AREA/KIND", &warning{}},
 		{keyEarned + "SELLER", &earned{}},
+		{keySlot + "START/" + slotHead, &Slot{}},
+		{keySlot + "START/" + slotAsk + "METER", &SlotOrder{}},
+		{keySlot + "START/" + slotBid + "METER", &SlotOrder{}},
+		{keySlot + "START/" + slotMeters + "METER", &SlotMeter{}},
+		{keySlot + "START/" + slotGate + "SELLER", &slotSeller{}},
 	} {
 		var d describer
 		v.v.fields(&d)
@@ -76,7 +81,7 @@ func StateValues() [][2]string {
 
 // DecodeAny decodes b as every kind of value and encodes it again.
 func DecodeAny(b []byte, check func(again []byte)) {
-	for _, v := range []value{&meta{}, &Participant{}, &Account{}, &Gate{}, &meter{}, &Offer{}, &Request{}, &Trade{}, &kept{}, &Listing{}, &pair{}, &Case{}, &grant{}, &reported{}, &standing{}, &branch{}, &rebuilt{}, &seat{}, &agreed{}, &hazard{}, &sighting{}, &warning{}, &earned{}} {
+	for _, v := range []value{&meta{}, &Participant{}, &Account{}, &Gate{}, &meter{}, &Offer{}, &Request{}, &Trade{}, &kept{}, &Listing{}, &pair{}, &Case{}, &grant{}, &reported{}, &standing{}, &branch{}, &rebuilt{}, &seat{}, &agreed{}, &hazard{}, &sighting{}, &warning{}, &earned{}, &Slot{}, &SlotOrder{}, &SlotMeter{}, &slotSeller{}} {
 		if decodeValue(b, v) == nil {
 			check(encodeValue(v))
 		}
@@ -100,6 +105,16 @@ func EmptyTails() map[string]error {
 		}
 	}
 	return out
+}
+
+// AlteredOrder is the bytes of an order, changed.
+func AlteredOrder(b []byte, change func(*SlotOrder)) []byte {
+	var o SlotOrder
+	if err := decodeValue(b, &o); err != nil {
+		panic(err)
+	}
+	change(&o)
+	return encodeValue(&o)
 }
 
 // Sums are those of a state's money, or what they move by.

@@ -103,6 +103,15 @@ var genesisRules = []struct {
 		g.Params.Settlement, g.Meters = ledger.SettleByPaper, nil
 	}, `params: answers: "ledger" needs settlement "meters", not "paper"`},
 
+	{func(g genesis) { g.Params = g.Params.WithMechanism("lottery") }, `params: mechanism: "lottery", want "bilateral" or "auction"`},
+	{func(g genesis) { g.Params = g.Params.WithMechanism(ledger.MechanismBilateral) }, ""},
+	{func(g genesis) { ledgertest.FirstRules(g); g.Params.Mechanism = ledger.MechanismBilateral }, `params: mechanism: "bilateral", want none with the first rules`},
+	{func(g genesis) { g.Params.SlotMs = 1 }, `params: mechanism: "", and numbers that belong to "auction"`},
+	{func(g genesis) { g.Params.Mechanism, g.Params.GateClosureMs = ledger.MechanismBilateral, 1 }, `params: mechanism: "bilateral", and numbers`},
+	{func(g genesis) { g.Params = g.Params.WithMechanism(ledger.MechanismAuction) }, `params: mechanism: "auction" needs credit "robust", not "paper"`},
+	{ledgertest.Auction, ""},
+	{func(g genesis) { ledgertest.Auction(g); g.Params.SlotMs = 900_500 }, "params: slot_ms: want a whole number of seconds"},
+
 	{func(g genesis) { g.Centres = nil }, "centres: 0 of them"},
 	{func(g genesis) { g.Centres = centres(16) }, ""},
 	{func(g genesis) { g.Centres = centres(17) }, "centres: 17 of them"},
@@ -162,10 +171,11 @@ func TestParamsHaveLimits(t *testing.T) {
 		"min_lot_wh": {1, ledger.MaxEnergyWh}, "max_sweep": {1, 100_000}, "max_requests": {1, 100_000},
 		"epoch_ms":   {0, year},
 		"witness_ms": {1, 24 * 3_600_000}, "excused_e4": {0, 10_000},
+		"slot_ms": {60_000, 3_600_000}, "gate_closure_ms": {1_000, 24 * 3_600_000}, "slot_readings_ms": {1_000, 3_600_000},
 	}
 	for _, field := range reflect.VisibleFields(reflect.TypeFor[ledger.Params]()) {
 		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
-		if name == "tree" || name == "settlement" || name == "credit" || name == "trust" || name == "answers" || name == "possession" || name == "excuses" || name == "witness_active" || field.Anonymous {
+		if name == "tree" || name == "settlement" || name == "credit" || name == "trust" || name == "answers" || name == "possession" || name == "excuses" || name == "witness_active" || name == "mechanism" || field.Anonymous {
 			continue
 		}
 		l, ok := limits[name]
@@ -174,7 +184,7 @@ func TestParamsHaveLimits(t *testing.T) {
 			continue
 		}
 		for v, good := range map[int64]bool{l[0] - 1: false, l[0]: true, l[1]: true, l[1] + 1: false} {
-			p := ledger.DefaultParams().WithAnswers(ledger.AnswersByLedger).WithExcuses(ledger.ExcusesWitnessed)
+			p := ledger.DefaultParams().WithAnswers(ledger.AnswersByLedger).WithExcuses(ledger.ExcusesWitnessed).WithMechanism(ledger.MechanismAuction)
 			if name == "credit_start_e6" {
 				p.BlacklistBelowE6 = -trillion
 			}

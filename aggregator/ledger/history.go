@@ -25,6 +25,8 @@ const (
 	StepFound    = "found"     // two arbiters found
 	StepClosed   = "closed"    // a case ended without a verdict
 	StepGranted  = "granted"   // money of the fund
+	StepCleared  = "cleared"   // an auction: the other side, and what of it
+	StepLeftOut  = "left_out"  // an order took no part in its auction: why
 	StepChose    = "chose"     // paid by choices: the other side, what for, and who was passed over
 
 	StepKeyChanged = "key_changed"

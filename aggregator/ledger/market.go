@@ -96,6 +96,7 @@ func (x *execution) gateChange(device string, c *fairwattpb.GateChange) *Refusal
 	if x.get(keyGate+device, &g) && c.GateSeq <= g.Seq {
 		return refuse(wire.CodeGateSeqOld, "gate_seq %d, the newest known is %d", c.GateSeq, g.Seq)
 	}
+	x.notesClosure(device, &g)
 	g = Gate{Seq: c.GateSeq, State: c.State, ChangedMs: x.timeMs}
 	x.put(keyGate+device, &g)
 	if x.params.byMeters() && c.State != fairwattpb.GateState_GATE_STATE_OPEN {
@@ -214,7 +215,7 @@ func (x *execution) response(p *fairwattpb.Response) *Refusal {
 	if r := x.refuseBlacklisted(token.Buyer); r != nil {
 		return r
 	}
-	if _, ok := x.bytes(keyTrade + token.TokenId); ok {
+	if _, slots := SlotOf(token.TokenId); x.has(keyTrade+token.TokenId) || slots && x.params.auction() {
 		return refuse(wire.CodeTokenExists, "token_id %q is taken", token.TokenId)
 	}
 	if r := x.standing("token.valid_until_ms", token.ValidUntilMs); r != nil {

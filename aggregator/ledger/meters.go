@@ -86,6 +86,8 @@ func (x *execution) retireMeter(id string, endWh int64) *Refusal {
 		return refuse(wire.CodeMeterRetired, "meter %q was taken out of use", id)
 	case m.Trade != "":
 		return refuse(wire.CodeMeterBusy, "meter %q measures trade %q: it stays until that has ended", id, m.Trade)
+	case x.has(keySlotted + id):
+		return refuse(wire.CodeMeterBusy, "meter %q trades in a slot: it stays until that is settled", id)
 	case endWh < m.RegisterWh:
 		return refuse(wire.CodeRegisterBack, "the last register of meter %q is %d Wh, was %d Wh", id, endWh, m.RegisterWh)
 	}
@@ -99,22 +101,17 @@ func (x *execution) retireMeter(id string, endWh int64) *Refusal {
 // readRegistered checks a reading of owner's meter, which gives or takes, and
 // stores it.
 func (x *execution) readRegistered(owner, trade string, gives bool, r *fairwattpb.MeterReading) *Refusal {
-	var m meter
-	if !x.get(keyMeter+r.Meter, &m) {
-		return refuse(wire.CodeMeterUnknown, "meter %q is not registered: the centre does that", r.Meter)
-	}
 	way := fairwattpb.MeterDirection_METER_DIRECTION_IMPORT
 	if gives {
 		way = fairwattpb.MeterDirection_METER_DIRECTION_EXPORT
 	}
+	m, refusal := x.ownMeter(owner, r.Meter, way)
+	if refusal != nil {
+		return refusal
+	}
+	startMs, taken := x.taken(r.Meter)
 	off := r.TimeMs - x.timeMs
 	switch {
-	case m.Owner != owner:
-		return refuse(wire.CodeMeterNotYours, "meter %q is %q's", r.Meter, m.Owner)
-	case m.Retired:
-		return refuse(wire.CodeMeterRetired, "meter %q was taken out of use", r.Meter)
-	case m.Direction&uint32(way) == 0:
-		return refuse(wire.CodeMeterDirection, "meter %q counts %v, the trade needs %v", r.Meter, fairwattpb.MeterDirection(m.Direction), way)
 	case off > x.params.ReadingSkewMs || -off > x.params.ReadingSkewMs:
 		return refuse(wire.CodeReadingTime, "reading of meter %q: its time is %d ms from block time, at most %d: set the clock, read again", r.Meter, off, x.params.ReadingSkewMs)
 	case r.RegisterWh < m.RegisterWh:
@@ -123,10 +120,28 @@ func (x *execution) readRegistered(owner, trade string, gives bool, r *fairwattp
 		return refuse(wire.CodeOverRatedPower, "meter %q: %d Wh in %d ms, at %d W rated", r.Meter, r.RegisterWh-m.RegisterWh, max(0, r.TimeMs-m.ReadMs), m.RatedW)
 	case m.Trade != "" && m.Trade != trade && !x.settledByNext(owner, m.Trade, r):
 		return refuse(wire.CodeMeterBusy, "meter %q measures trade %q", r.Meter, m.Trade)
+	case m.Trade == "" && trade != "" && taken:
+		return refuse(wire.CodeMeterBusy, "meter %q trades in the slot of %d, which is not settled", r.Meter, startMs)
 	}
 	m.RegisterWh, m.ReadMs, m.Trade = r.RegisterWh, max(m.ReadMs, r.TimeMs), trade
 	x.put(keyMeter+r.Meter, &m)
 	return nil
+}
+
+// ownMeter is owner's meter, which counts one way.
+func (x *execution) ownMeter(owner, id string, way fairwattpb.MeterDirection) (m meter, r *Refusal) {
+	known := x.get(keyMeter+id, &m)
+	switch {
+	case !known:
+		r = refuse(wire.CodeMeterUnknown, "meter %q is not registered: the centre does that", id)
+	case m.Owner != owner:
+		r = refuse(wire.CodeMeterNotYours, "meter %q is %q's", id, m.Owner)
+	case m.Retired:
+		r = refuse(wire.CodeMeterRetired, "meter %q was taken out of use", id)
+	case m.Direction&uint32(way) == 0:
+		r = refuse(wire.CodeMeterDirection, "meter %q counts %v, the trade needs %v", id, fairwattpb.MeterDirection(m.Direction), way)
+	}
+	return m, r
 }
 
 // tooFast tells whether a register has risen by more than its branch can carry since

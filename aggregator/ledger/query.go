@@ -351,6 +351,13 @@ func (s *State) Totals() Totals {
 		gaps += trade.GapMicro
 		good = good && trade.EscrowMicro >= 0
 	}
+	for _, one := range s.Slots() {
+		_, bids := s.SlotOrders(one.StartMs)
+		for _, o := range bids {
+			t.EscrowMicro += o.PromisedMicro
+			good = good && o.PromisedMicro >= 0
+		}
+	}
 	for _, o := range collect(s, keyWithdrawal, func(*outflow) bool { return true }) {
 		t.OutMicro += o.heldMicro()
 	}

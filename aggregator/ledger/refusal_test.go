@@ -32,11 +32,11 @@ type refused struct{ code, reason string }
 // checks that it has: a new rule without its own row fails the test.
 func TestRefusals(t *testing.T) {
 	var got []refused
-	rows := len(checkRows) + len(answerCheckRows) + len(answerRows) + len(marketRows) + len(deliveryRows) + len(meterRows) + len(sweepRows) + len(robustRows) + len(memberRows) + len(moneyRows) + len(keyRows) + len(excuseRows)
+	rows := len(checkRows) + len(answerCheckRows) + len(answerRows) + len(marketRows) + len(deliveryRows) + len(meterRows) + len(sweepRows) + len(robustRows) + len(memberRows) + len(moneyRows) + len(keyRows) + len(excuseRows) + len(slotRows)
 	for _, c := range slices.Concat(checkRows, answerCheckRows) {
 		t.Run("check/"+c.name, func(t *testing.T) { got = append(got, c.run(t)...) })
 	}
-	for _, c := range slices.Concat(marketRows, deliveryRows, meterRows, sweepRows, robustRows, memberRows, moneyRows, keyRows, answerRows, excuseRows) {
+	for _, c := range slices.Concat(marketRows, deliveryRows, meterRows, sweepRows, robustRows, memberRows, moneyRows, keyRows, answerRows, excuseRows, slotRows) {
 		t.Run("market/"+c.name, func(t *testing.T) { got = append(got, c.run(t)) })
 	}
 	if len(got) < rows+len(checkRows)+len(answerCheckRows) {
@@ -201,6 +201,7 @@ var checkRows = []checkRow{
 	{"a withdrawal where no one is a second key", wire.CodeNotAllowed, func(w *world) []byte { return w.sealed(buyer, 1, withdrawal("w", 1)) }},
 	{"rejoin in no epoch", wire.CodeMalformed, func(w *world) []byte { return w.sealed("da-2", 1, rejoin(0)) }},
 	{"a warning where no witness counts", wire.CodeNotAllowed, func(w *world) []byte { return w.sealed(mc, 1, warned("hill", "wind", 1, 2)) }},
+	{"an ask where there is no auction", wire.CodeNotAllowed, func(w *world) []byte { return w.sealed(seller, 1, ask("m", w.slot(1), 1, 1)) }},
 	{"buyer's offer", wire.CodeNotAllowed, func(w *world) []byte { return w.sealed(buyer, 1, w.offer(1, 1)) }},
 	{"own deposit", wire.CodeNotAllowed, func(w *world) []byte { return w.sealed(buyer, 1, deposit(buyer, 1, "r")) }},
 	{"too large", wire.CodeTooLarge, func(w *world) []byte {

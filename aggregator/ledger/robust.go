@@ -42,12 +42,14 @@ func (x *execution) sold(t *Trade, energyWh int64, reason string) {
 	case t.MissingWh > 0:
 		status = wire.StatusSettledPartly
 	}
-	x.gain(t.Seller, t.Buyer, t, energyWh)
-	x.delivers(t.Seller, energyWh)
+	if !t.bySellerAlone() {
+		x.gain(t.Seller, t.Buyer, t, energyWh)
+		x.delivers(t.Seller, energyWh)
+	}
 	switch {
 	case short == 0:
 		x.endSale(t, true)
-		if t.MissingWh > 0 {
+		if t.MissingWh > 0 && t.Status != wire.StatusCleared {
 			reason = readyReason
 		}
 	case x.wasBusy(t):

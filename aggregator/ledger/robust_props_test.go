@@ -167,6 +167,16 @@ func (w *town) check() {
 		open[t.Seller] += amount
 		open[t.Buyer] += amount
 	}
+	for _, one := range w.State.Slots() {
+		asks, bids := w.State.SlotOrders(one.StartMs)
+		for _, o := range asks {
+			open[o.Sender] += o.PromisedMicro
+		}
+		for _, o := range bids {
+			open[o.Sender] += o.PromisedMicro
+			escrow[o.Sender] += o.PromisedMicro
+		}
+	}
 	for _, id := range w.members {
 		a, _, _ := w.State.AccountAt(id, w.State.TimeMs())
 		h := w.has[id]

@@ -53,6 +53,7 @@ const (
 	keyEpochEnds   = "epoch_ends"   // 8 bytes of time, big endian: when this epoch ends by time
 	keySlot        = "slot-"        // its start in milliseconds, then what of it: see slots.go
 	keySlotted     = "slotted/"     // meter: 8 bytes of the start of the newest slot in which it trades
+	keyInSlots     = "inslots/"     // seller: 8 bytes of each start of a slot in which it sells and that is not settled
 	keyDeadline    = "deadline/"    // 8 bytes of time, big endian, then what is due
 )
 

@@ -92,6 +92,11 @@ func (x *execution) appeal(id string, a *fairwattpb.Appeal) *Refusal {
 
 // openAppeal has arbiters look at a trade from now on, or for longer.
 func (x *execution) openAppeal(t *Trade, k *Case, by string, textHash []byte) {
+	if k.UntilMs == 0 && t.GapMicro > 0 {
+		// Of a slot: no case was opened for it, and what the fund has spent meanwhile is gone.
+		k.GapWh, k.GapMicro = t.BilledWh-t.BuyerMeteredWh, min(t.GapMicro, x.meta.FundMicro-x.meta.HeldMicro)
+		x.meta.HeldMicro += k.GapMicro
+	}
 	k.Appealed, k.By, k.TextHash = true, by, string(textHash)
 	x.setCase(k, x.timeMs+x.params.VerdictMs)
 	for _, who := range []string{t.Seller, t.Buyer} {

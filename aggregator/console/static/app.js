@@ -186,7 +186,7 @@ function head(s) {
   $('footer').textContent = `Seen by ${s.da}, fairwatt ${s.software}, up since ${stamp.format(s.started_ms)}.` + (days >= 0 && days < Infinity ? ` Its certificate lasts ${days} more day${days === 1 ? '' : 's'}.` : '');
 }
 
-const tradeOrder = ['escrowed', 'paid', 'delivering', 'held', 'billed', 'settled', 'settled_partly', 'refunded', 'disputed', 'failed'];
+const tradeOrder = ['escrowed', 'paid', 'delivering', 'held', 'billed', 'cleared', 'settled', 'settled_partly', 'refunded', 'disputed', 'failed'];
 function trades(list, count) {
   show('trade-count', count, c => Object.keys(c).sort((a, b) => tradeOrder.indexOf(a) - tradeOrder.indexOf(b))
     .map(k => el('li', { class: 'badge ' + (tradeLook[k] || '') }, `${words(k)}: ${whole.format(c[k])}`)));

@@ -170,7 +170,7 @@ function tradeTable(list) {
 
 // tradeBar shows how far a trade has come.
 function tradeBar(t) {
-  const way = ['escrowed', 'paid', 'delivering', 'billed', 'settled'], at = { held: 2, settled_partly: 4, refunded: 4, failed: 4, disputed: 4 }[t.status] ?? way.indexOf(t.status);
+  const way = ['escrowed', 'paid', 'delivering', 'billed', 'settled'], at = { held: 2, cleared: 2, settled_partly: 4, refunded: 4, failed: 4, disputed: 4 }[t.status] ?? way.indexOf(t.status);
   return el('ol', { class: 'way', 'aria-label': 'How far it has come' }, way.map((w, i) => el('li', { class: i < at ? 'done' : i === at ? 'at ' + (tradeLook[t.status] || 'ok') : '', 'aria-current': i === at ? 'step' : null },
     i === at ? words(t.status) : w)));
 }

@@ -48,7 +48,7 @@ const moveSays = {
 
 const statusSays = {
   escrowed: 'The money is set aside; the buyer has not chosen a seller', paid: 'The buyer has chosen; the seller may deliver', delivering: 'Energy is being delivered',
-  held: 'A hazard holds the delivery', billed: 'The seller has billed; the buyer is to confirm', settled: 'Settled: the energy came and is paid',
+  held: 'A hazard holds the delivery', cleared: 'An auction made it; it waits for the readings of its slot', billed: 'The seller has billed; the buyer is to confirm', settled: 'Settled: the energy came and is paid',
   settled_partly: 'Settled in part: what came is paid, the rest of the money went back', refunded: 'Over without delivery: the money went back',
   disputed: 'The meters differ: the rest of the money is held', failed: 'Failed: the seller did not deliver, the money went back',
 };

@@ -97,7 +97,7 @@ func FirstRules(g *ledger.Genesis) {
 	p := &g.Params
 	p.Settlement, p.HoldReadingMs, p.MaxHolds, p.SilenceMs, p.ReadingSkewMs, p.LossE4 = ledger.SettleFirst, 0, 0, 0, 0, 300
 	p.MinLotWh, p.MaxSweep, p.MaxRequests, p.Trust, g.Meters, p.Possession = 0, 0, 0, ledger.TrustFixed, nil, false
-	*p = p.WithCredit(ledger.CreditFirst)
+	*p = p.WithCredit(ledger.CreditFirst).WithMechanism(ledger.MechanismFirst)
 }
 
 // Arbiters are the names of the arbiters that [Robust] names.
@@ -135,6 +135,12 @@ func Witnessed(g *ledger.Genesis) {
 			g.Members[i].Site = "hill"
 		}
 	}
+}
+
+// Auction gives a genesis robust credit, and slots of a quarter of an hour.
+func Auction(g *ledger.Genesis) {
+	Robust(g)
+	g.Params = g.Params.WithMechanism(ledger.MechanismAuction)
 }
 
 // A Chain is a growing chain. Its methods return errors instead of failing a

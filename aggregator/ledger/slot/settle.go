@@ -1,6 +1,9 @@
 package slot
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // Settle says how much of each trade of a slot is paid, by what the meters of both sides
 // counted in it: exportWh of each ask's meter, importWh of each bid's, 0 where there is no
@@ -22,6 +25,24 @@ func Settle(trades []Trade, exportWh, importWh []int64) ([]int64, error) {
 		sold[i] = min(sold[i], bought[i])
 	}
 	return sold, nil
+}
+
+// Shares is Settle for who must know whose fault a shortfall is: sold is a trade's part of what its
+// seller exported, as in Settle, and taken of that what its buyer imported. What a buyer imported is
+// divided in proportion to what was sold to it, not promised: one whose meter counted all that came
+// has taken all of it, whoever else delivered nothing to it. So taken is never more than sold.
+func Shares(trades []Trade, exportWh, importWh []int64) (sold, taken []int64, err error) {
+	if sold, err = parts(trades, exportWh, func(t Trade) int { return t.Ask }); err != nil {
+		return nil, nil, fmt.Errorf("divide exports: %w", err)
+	}
+	delivered := slices.Clone(trades)
+	for i := range delivered {
+		delivered[i].Wh = sold[i]
+	}
+	if taken, err = parts(delivered, importWh, func(t Trade) int { return t.Bid }); err != nil {
+		return nil, nil, fmt.Errorf("divide imports: %w", err)
+	}
+	return sold, taken, nil
 }
 
 // parts divides what each order's meter counted among its trades.
