@@ -141,15 +141,16 @@ type counters struct {
 
 // The keys of the outbox's named states.
 const (
-	stateAgent  = "agent"
-	stateJudge  = "judge"
-	stateHA     = "home_assistant"
-	stateMeters = "meters"
-	stateSeller = "seller"
-	stateBuyer  = "buyer"
-	stateEnded  = "ended"
-	stateDesk   = "warnings"
-	stateCosts  = "costs"
+	stateAgent   = "agent"
+	stateJudge   = "judge"
+	stateHA      = "home_assistant"
+	stateMeters  = "meters"
+	stateSeller  = "seller"
+	stateBuyer   = "buyer"
+	stateAuction = "auction"
+	stateEnded   = "ended"
+	stateDesk    = "warnings"
+	stateCosts   = "costs"
 )
 
 // seqBlock is how many view numbers are reserved with one write.

@@ -197,6 +197,15 @@ func (a *Agent) publishTrades() error {
 		v.Buying = b.Circuits
 		v.Buy = a.side(wire.SideBuy, &a.saved.Wishes.Buy, 0, b.Today.Wh)
 	}
+	if t := a.trade.auction; t != nil {
+		v.Orders, v.Deals = t.Orders, t.Deals
+		if v.Sell != nil {
+			v.Sell.TodayWh += t.Sold.Wh
+		}
+		if v.Buy != nil {
+			v.Buy.TodayWh += t.Bought.Wh
+		}
+	}
 	v.Purse = a.saved.Purse
 	return a.set(wire.ClassTrade, 1, true, v)
 }

@@ -27,8 +27,12 @@ type trading struct {
 	buyer       *trade.Buyer
 	sellerState []byte
 	buyerState  []byte
-	ended       []wire.PastTrade // the newest last
-	would       []trade.Would    // of the dry runs, the newest by side
+	// auction is the share in an auction of slots, nil on a chain without one. Where it is,
+	// seller and buyer end what they have begun and begin nothing.
+	auction      *trade.Auction
+	auctionState []byte
+	ended        []wire.PastTrade // the newest last
+	would        []trade.Would    // of the dry runs, the newest by side
 }
 
 // sellerConfig joins the owner's wishes with the chain's deadlines.
@@ -72,6 +76,9 @@ const (
 // restoreTrading makes the traders and gives them back their states.
 func (a *Agent) restoreTrading() error {
 	if err := a.restoreEnded(); err != nil {
+		return err
+	}
+	if err := a.restoreAuction(); err != nil {
 		return err
 	}
 	if a.cfg.Sell != nil {
@@ -121,7 +128,7 @@ func (a *Agent) rollback() error {
 			}
 		}
 	}
-	return nil
+	return a.rollbackAuction()
 }
 
 // actRounds bounds how often a step may call for another: opening a contactor
@@ -175,7 +182,7 @@ func (a *Agent) actOnce() (again bool, err error) {
 	}
 	a.pending, a.outcomes, a.judged = outbox.Commit{}, nil, false
 	a.trade.ended = past
-	a.trade.sellerState, a.trade.buyerState = state[stateSeller], state[stateBuyer]
+	a.trade.sellerState, a.trade.buyerState, a.trade.auctionState = state[stateSeller], state[stateBuyer], state[stateAuction]
 	a.publisher.wakeQueue()
 	for _, r := range sealed {
 		a.log.Debug("sealed", "counter", r.Counter, "id", fmt.Sprintf("%x", r.ID[:8]))
@@ -183,11 +190,11 @@ func (a *Agent) actOnce() (again bool, err error) {
 	return a.execute(actions), a.publishTrades()
 }
 
-// stepTraders runs both state machines on the present moment.
+// stepTraders runs the state machines on the present moment.
 func (a *Agent) stepTraders() []trade.Action {
-	var actions []trade.Action
+	judged := a.judge.View()
+	actions := a.stepAuction(judged.State == model.StateOpen)
 	if s := a.trade.seller; s != nil {
-		judged := a.judge.View()
 		register, ok := a.register(a.cfg.Sell.Meter)
 		in := trade.SellerInput{
 			SensingMs: a.now.sensingMs, WallMs: a.now.wallMs(), ClockSynced: a.now.synced,
@@ -196,6 +203,7 @@ func (a *Agent) stepTraders() []trade.Action {
 			RegisterWh:  register, MeterOK: ok, Outcomes: a.outcomes,
 		}
 		in.Terms, in.Day = a.terms(&a.saved.Wishes.Sell)
+		in.Terms.Stop = in.Terms.Stop || a.trade.auction != nil
 		if p, ok := powerW(&a.sample); ok && p > 0 {
 			// Persistence forecast: as much power as now, for one delivery.
 			in.ExpectedWh = int64(min(p*a.cfg.Sell.DeliveryH, 1e9))
@@ -204,7 +212,7 @@ func (a *Agent) stepTraders() []trade.Action {
 	}
 	if b := a.trade.buyer; b != nil {
 		in := trade.BuyerInput{
-			WallMs: a.now.wallMs(), ClockSynced: a.now.synced, NoRequests: a.noRequests.Load(),
+			WallMs: a.now.wallMs(), ClockSynced: a.now.synced, NoRequests: a.noRequests.Load() || a.trade.auction != nil,
 			Registers: make(map[string]int64), Outcomes: a.outcomes,
 		}
 		in.Terms, in.Day = a.terms(&a.saved.Wishes.Buy)
@@ -222,7 +230,7 @@ func (a *Agent) stepTraders() []trade.Action {
 }
 
 func (a *Agent) marshalTraders(state map[string][]byte) error {
-	for key, trader := range map[string]any{stateSeller: a.trade.seller, stateBuyer: a.trade.buyer} {
+	for key, trader := range map[string]any{stateSeller: a.trade.seller, stateBuyer: a.trade.buyer, stateAuction: a.trade.auction} {
 		b, err := json.Marshal(trader)
 		if err != nil {
 			return fmt.Errorf("marshal %s: %w", key, err)

@@ -245,6 +245,8 @@ type Trades struct {
 	OfferWh   int64                     `json:"offer_wh,omitempty"`
 	Selling   []*trade.Sale             `json:"selling"`
 	Buying    map[string]*trade.Circuit `json:"buying"`
+	Orders    []*trade.Order            `json:"orders,omitempty"` // for slots
+	Deals     []*trade.Deal             `json:"deals,omitempty"`  // that clearings of slots made
 	Sell      *Side                     `json:"sell,omitempty"`
 	Buy       *Side                     `json:"buy,omitempty"`
 	Purse     *wire.Purse               `json:"purse,omitempty"`
@@ -271,7 +273,7 @@ type Side struct {
 // A TradeLine is one open trade or offer of an agent.
 type TradeLine struct {
 	Device   string `json:"device"`
-	Side     string `json:"side"` // offer, sell, buy
+	Side     string `json:"side"` // offer, sell, buy; ask, bid: for a slot, whose begin is the ID
 	ID       string `json:"id"`
 	With     string `json:"with,omitempty"`
 	Phase    string `json:"phase"`
@@ -326,5 +328,26 @@ func ParseTrades(topic string, payload []byte) ([]TradeLine, error) {
 		}
 		out = append(out, line)
 	}
-	return out, nil
+	return append(out, slotLines(device, &v)...), nil
+}
+
+// slotLines are the orders for slots, and the trades that clearings made of them.
+func slotLines(device string, v *Trades) (out []TradeLine) {
+	for _, o := range v.Orders {
+		if o == nil {
+			continue
+		}
+		slot := time.UnixMilli(o.StartMs).UTC().Format("2006-01-02T15:04:05Z")
+		side := "ask"
+		if o.Side == wire.SideBuy {
+			side = "bid"
+		}
+		out = append(out, TradeLine{Device: device, Side: side, ID: slot, Phase: printable(o.Phase), VolumeWh: o.Wh})
+	}
+	for _, d := range v.Deals {
+		if d != nil {
+			out = append(out, TradeLine{Device: device, Side: printable(d.Side), ID: printable(d.TradeID), With: printable(d.With), Phase: wire.StatusCleared, VolumeWh: d.VolumeWh})
+		}
+	}
+	return out
 }

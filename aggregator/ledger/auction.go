@@ -68,7 +68,7 @@ func (p *Params) validateMechanism() error {
 		return fmt.Errorf("mechanism: %s, want %q or %q", brief.Quote(p.Mechanism), MechanismBilateral, MechanismAuction)
 	}
 	l := &limits{}
-	l.between("slot_ms", p.SlotMs, 60_000, 3_600_000)
+	l.between("slot_ms", p.SlotMs, 10_000, 3_600_000)
 	l.check(p.SlotMs%1000 == 0, "slot_ms", "a whole number of seconds")
 	l.between("gate_closure_ms", p.GateClosureMs, 1_000, 24*3_600_000)
 	l.between("slot_readings_ms", p.SlotReadingsMs, 1_000, 3_600_000)

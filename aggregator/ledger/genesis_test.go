@@ -171,7 +171,7 @@ func TestParamsHaveLimits(t *testing.T) {
 		"min_lot_wh": {1, ledger.MaxEnergyWh}, "max_sweep": {1, 100_000}, "max_requests": {1, 100_000},
 		"epoch_ms":   {0, year},
 		"witness_ms": {1, 24 * 3_600_000}, "excused_e4": {0, 10_000},
-		"slot_ms": {60_000, 3_600_000}, "gate_closure_ms": {1_000, 24 * 3_600_000}, "slot_readings_ms": {1_000, 3_600_000},
+		"slot_ms": {10_000, 3_600_000}, "gate_closure_ms": {1_000, 24 * 3_600_000}, "slot_readings_ms": {1_000, 3_600_000},
 	}
 	for _, field := range reflect.VisibleFields(reflect.TypeFor[ledger.Params]()) {
 		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")

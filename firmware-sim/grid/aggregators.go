@@ -116,7 +116,12 @@ func (c *Config) suited(p ledger.Params) ledger.Params {
 	if c.credit() == ledger.CreditRobust { // months in minutes
 		p.CreditPeriodMs, p.VerdictMs, p.ListMs = 60_000, 30_000, 30_000
 	}
-	return p.WithAnswers(c.answers())
+	p = p.WithAnswers(c.answers())
+	if c.auction() {
+		p = p.WithMechanism(ledger.MechanismAuction)
+		p.SlotMs, p.GateClosureMs, p.SlotReadingsMs = slotMs, slotClosureMs, slotReadingsMs
+	}
+	return p
 }
 
 // gridParams are the chain's numbers where an hour of weather is a second:

@@ -59,6 +59,9 @@ func (g *grid) cheatOnce(ctx context.Context, c *culprit, quiet bool) error {
 	if c.seller && c.counter == 0 {
 		return g.turnGate(ctx, state, c, fairwattpb.GateState_GATE_STATE_OPEN)
 	}
+	if c.slots {
+		return g.cheatInSlots(ctx, state, c, now, quiet)
+	}
 	trades := state.Trades(func(t *ledger.Trade) bool { return (t.Seller == c.id || t.Buyer == c.id) && !t.Ended() })
 	if len(trades) > 0 {
 		t := trades[0]

@@ -25,7 +25,10 @@ const (
 	Traders = "traders"
 )
 
-var misbehaviours = append([]string{DropBlocks, BrokerOutage, ForgedRecords}, culpritKinds...)
+// misbehavioursOf are all kinds of trouble on a chain with or without slots.
+func misbehavioursOf(slots bool) []string {
+	return append([]string{DropBlocks, BrokerOutage, ForgedRecords}, culpritKinds(slots)...)
+}
 
 // A Config says how large the grid is, what weather it plays and what goes
 // wrong in it. DefaultConfig is the one `make run` uses.
@@ -59,8 +62,12 @@ type Config struct {
 	// Excuses is what excuses a gate that closed: witnessed, or quota_of_holds. Empty is
 	// witnessed where credit is robust, and else what the paper has.
 	Excuses string
+	// Mechanism is how buyers and sellers find each other: bilateral, which empty is too, or
+	// auction. With an auction honest agents trade by slots only, without contactors, and
+	// every house draws power all the time.
+	Mechanism string
 	// Set changes numbers of the genesis, by their names there: "fine_e4=1000". settlement,
-	// credit, excuses and tree are those of the fields above.
+	// credit, excuses, mechanism and tree are those of the fields above.
 	Set  []string
 	Data string // folder for the DAs' chains; empty for a temporary one
 
@@ -102,6 +109,8 @@ func (c *Config) Validate() error {
 		return fmt.Errorf("answers: %q, want %s, or %s where settlement is %s", c.Answers, ledger.AnswersByCentre, ledger.AnswersByLedger, ledger.SettleByMeters)
 	case c.Credit != "" && c.Credit != ledger.CreditPaper && (c.Credit != ledger.CreditRobust || c.Settlement != ledger.SettleByMeters):
 		return fmt.Errorf("credit: %q, want %s, or %s where settlement is %s", c.Credit, ledger.CreditPaper, ledger.CreditRobust, ledger.SettleByMeters)
+	case c.Mechanism != "" && c.Mechanism != ledger.MechanismBilateral && (!c.auction() || c.credit() != ledger.CreditRobust):
+		return fmt.Errorf("mechanism: %q, want %s, or %s where credit is %s", c.Mechanism, ledger.MechanismBilateral, ledger.MechanismAuction, ledger.CreditRobust)
 	case c.KillRootAfter < 0:
 		return fmt.Errorf("kill-root-after: %v, want 0 or more", c.KillRootAfter)
 	case len(c.Traces) > 0 && c.Scenario != "":
@@ -123,14 +132,14 @@ func (c *Config) Validate() error {
 		}
 	}
 	if slices.Contains(c.Misbehave, "all") {
-		c.Misbehave = slices.Clone(misbehaviours)
+		c.Misbehave = misbehavioursOf(c.auction())
 	}
 	if i := slices.Index(c.Misbehave, Traders); i >= 0 {
-		c.Misbehave = append(slices.Delete(slices.Clone(c.Misbehave), i, i+1), culpritKinds...)
+		c.Misbehave = append(slices.Delete(slices.Clone(c.Misbehave), i, i+1), culpritKinds(c.auction())...)
 	}
 	for _, kind := range c.Misbehave {
-		if !slices.Contains(misbehaviours, kind) {
-			return fmt.Errorf("misbehave: %q is none of %s, traders, all", kind, strings.Join(misbehaviours, ", "))
+		if known := misbehavioursOf(c.auction()); !slices.Contains(known, kind) {
+			return fmt.Errorf("misbehave: %q is none of %s, traders, all", kind, strings.Join(known, ", "))
 		}
 	}
 	if c.Members && (c.KillRootAfter > 0 || c.misbehaves(DropBlocks)) {
@@ -141,6 +150,9 @@ func (c *Config) Validate() error {
 }
 
 func (c *Config) misbehaves(kind string) bool { return slices.Contains(c.Misbehave, kind) }
+
+// auction says whether the grid trades by slots.
+func (c *Config) auction() bool { return c.Mechanism == ledger.MechanismAuction }
 
 // answers is who answers requests on the chain.
 func (c *Config) answers() string {
@@ -170,5 +182,5 @@ func (c *Config) credit() string {
 	return ledger.CreditPaper
 }
 
-// Misbehaviours lists the kinds of trouble.
-func Misbehaviours() []string { return slices.Clone(misbehaviours) }
+// Misbehaviours lists the kinds of trouble, those of an auction last.
+func Misbehaviours() []string { return append(misbehavioursOf(false), culpritKinds(true)...) }

@@ -49,6 +49,11 @@ func TestConfigValidate(t *testing.T) {
 		"set by another credit":  {func(c *Config) { c.Set = []string{"credit=paper", "fine_e4=1"} }, `set: "fine_e4" is no number of this genesis`},
 		"set to unknown credit":  {func(c *Config) { c.Set = []string{"credit=card"} }, `credit: "card"`},
 		"set to unknown answers": {func(c *Config) { c.Set = []string{"answers=oracle"} }, `answers: "oracle"`},
+		"an unknown mechanism":   {func(c *Config) { c.Set = []string{"mechanism=lottery"} }, `mechanism: "lottery", want bilateral, or auction`},
+		"slots without robust":   {func(c *Config) { c.Set = []string{"mechanism=auction", "credit=paper"} }, `mechanism: "auction", want bilateral, or auction where credit is robust`},
+		"slots of no auction":    {func(c *Config) { c.Set = []string{"slot_ms=20000"} }, `set: "slot_ms" is no number of this genesis`},
+		"a slot's culprit":       {func(c *Config) { c.Misbehave = []string{SilentAsker} }, `misbehave: "silent-asker" is none of drop-blocks`},
+		"a request's culprit":    {func(c *Config) { c.Set, c.Misbehave = []string{"mechanism=auction"}, []string{NoStart} }, `misbehave: "no-start" is none of drop-blocks`},
 		"a known and an unknown": {func(c *Config) { c.Misbehave = []string{DropBlocks, ""} }, `misbehave: ""`},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -83,10 +88,24 @@ func TestConfigSet(t *testing.T) {
 	}
 }
 
+// A grid with slots has short ones, and others where it is told so.
+func TestConfigSlots(t *testing.T) {
+	for set, want := range map[string]int64{"credit=robust": 0, "mechanism=bilateral": 0, "mechanism=auction": slotMs, "mechanism=auction slot_ms=60000": 60_000} {
+		cfg := DefaultConfig()
+		cfg.Set = strings.Fields(set)
+		if err := cfg.Validate(); err != nil {
+			t.Fatalf("%s: %v", set, err)
+		}
+		if p, err := cfg.params(); err != nil || p.SlotMs != want || cfg.auction() != (want > 0) {
+			t.Errorf("%s: %d ms, %v", set, p.SlotMs, err)
+		}
+	}
+}
+
 func TestConfigTraders(t *testing.T) {
 	cfg := DefaultConfig()
 	cfg.Misbehave = []string{DropBlocks, Traders}
-	if err := cfg.Validate(); err != nil || len(cfg.Misbehave) != 1+len(crimes) || cfg.Misbehave[0] != DropBlocks {
+	if err := cfg.Validate(); err != nil || len(cfg.Misbehave) != 1+len(culpritKinds(false)) || cfg.Misbehave[0] != DropBlocks {
 		t.Errorf("%q, %v", cfg.Misbehave, err)
 	}
 }
@@ -97,13 +116,15 @@ func TestConfigAllMisbehaviours(t *testing.T) {
 	if err := cfg.Validate(); err != nil {
 		t.Fatal(err)
 	}
-	if !slices.Equal(cfg.Misbehave, Misbehaviours()) {
-		t.Errorf("all is %v, want %v", cfg.Misbehave, Misbehaviours())
-	}
 	for _, kind := range Misbehaviours() {
-		if !cfg.misbehaves(kind) {
-			t.Errorf("all does not hold %s", kind)
+		if cfg.misbehaves(kind) == slices.Contains(culpritKinds(true), kind) {
+			t.Errorf("all, without an auction: %v", cfg.Misbehave)
 		}
+	}
+	auction := DefaultConfig()
+	auction.Set, auction.Misbehave = []string{"mechanism=auction"}, []string{Traders}
+	if err := auction.Validate(); err != nil || !slices.Equal(auction.Misbehave, culpritKinds(true)) {
+		t.Errorf("traders of an auction: %v, %v", auction.Misbehave, err)
 	}
 	// The configuration's list is a copy: changing it does not change the kinds.
 	cfg.Misbehave[0] = "changed"

@@ -36,6 +36,12 @@ const (
 	Squat        = "squat"
 	Wash         = "wash"
 	Sybil        = "sybil"
+
+	// Of an auction's slots:
+	SilentAsker  = "silent-asker"
+	OverAsker    = "over-asker"
+	SilentBidder = "silent-bidder"
+	UnderTaker   = "under-taker"
 )
 
 // A crime is one kind of culprit: what it does, and with how many names.
@@ -46,6 +52,7 @@ type crime struct {
 	amongItself   bool // its buyer pays its own seller only
 	second        bool // it has another name at its site, which sells nothing
 	maySucceedNot bool // the chain lets it do nothing, so that it has no trade
+	slots         bool // it trades by slots, and the others do not
 }
 
 var crimes = []crime{
@@ -71,14 +78,21 @@ var crimes = []crime{
 	{kind: Squat, what: "names a seller's meter as its own", buys: true, bond: true, maySucceedNot: true},
 	{kind: Wash, what: "trades with itself on paper, for the credit of it", sells: true, buys: true, bond: true, amongItself: true},
 	{kind: Sybil, what: "the same with names that have no bond", sells: true, buys: true, amongItself: true, maySucceedNot: true},
+	{kind: SilentAsker, what: "sells a slot and does not say what its meter showed", sells: true, bond: true, slots: true},
+	{kind: OverAsker, what: "sells twice what it gives", sells: true, bond: true, slots: true},
+	{kind: SilentBidder, what: "buys a slot and does not say what its meter showed", buys: true, bond: true, slots: true},
+	{kind: UnderTaker, what: "buys twice what it draws", buys: true, bond: true, slots: true},
 }
 
-var culpritKinds = func() (kinds []string) {
+// culpritKinds are those that trade by slots, or those that do not.
+func culpritKinds(slots bool) (kinds []string) {
 	for _, c := range crimes {
-		kinds = append(kinds, c.kind)
+		if c.slots == slots {
+			kinds = append(kinds, c.kind)
+		}
 	}
 	return kinds
-}()
+}
 
 const (
 	culpritVolumeWh  = 2_000
@@ -111,6 +125,7 @@ type culprit struct {
 	done       map[string]bool // things done once, of a trade
 	bill       []byte          // the newest, sealed
 	idleFromMs int64
+	slotMs     int64 // the newest slot for which it has an order
 }
 
 // makeCulprits makes the keys, boards and houses of the culprits that the configuration
@@ -154,6 +169,9 @@ func (g *grid) newCulprit(kind crime, seller bool) (*culprit, error) {
 		c.id += "-buyer"
 	}
 	c.meter, c.site = agent.MeterID(c.id, "meter"), "site-"+c.id
+	if kind.slots && seller {
+		g.world.slots.gives[c.meter] = culpritPowerW
+	}
 	if seller || kind.amongItself {
 		return c, nil
 	}

@@ -156,6 +156,7 @@ func (g *grid) compose(weathers []weather) error {
 	}
 	g.community, g.judgeKeys = community, judgeKeys
 	g.world = newWorld(g.cfg.Speed, g.log)
+	g.world.slots = newSlotWorld(&params)
 	if err := g.makeCulprits(); err != nil {
 		return errors.Join(err, closeAll(listeners))
 	}

@@ -17,7 +17,8 @@ type Culprit struct {
 	ID     string `json:"id"`     // its first name
 	Trades int    `json:"trades"` // that it paid for or was paid for
 	// GainMicro is all that its trades brought it in money and energy, each Wh at the price
-	// of its trade.
+	// of its trade. Those with culprits of another kind are left out: in an auction no one
+	// chooses whom it trades with, and one that is wronged is paid a fine.
 	GainMicro int64 `json:"gain_micro"`
 	// LossMicro is the most that one honest participant lost by its trades: -1 times what
 	// it gained, where each of them gained.
@@ -81,8 +82,8 @@ func (g *grid) reckon(state *ledger.State, moves []ledger.Move) *reckoning {
 	k := newReckoning()
 	money := make(map[string]map[string]int64) // by trade and participant
 	for _, m := range moves {
-		if m.Trade == "" {
-			continue
+		if _, ofSlot := ledger.SlotOf(m.Trade); m.Trade == "" || ofSlot && m.What == ledger.MoveLot {
+			continue // a bid's escrow becomes that of its trade: it costs nothing yet
 		}
 		if money[m.Trade] == nil {
 			money[m.Trade] = make(map[string]int64)
@@ -104,6 +105,10 @@ func (g *grid) reckon(state *ledger.State, moves []ledger.Move) *reckoning {
 // add reckons one trade that has ended, by what it moved for each side.
 func (g *grid) add(k *reckoning, t *ledger.Trade, money map[string]int64, p *ledger.Params) {
 	sold, _, _ := g.world.delivered(t.ID)
+	if _, ok := ledger.SlotOf(t.ID); ok {
+		// countSlots holds it against what flowed. What no buyer drew its seller's supplier takes.
+		sold = float64(min(t.BilledWh, t.BuyerMeteredWh))
+	}
 	worth := int64(math.Round(sold * float64(t.PriceMicroPerKWh) / 1000))
 	least := worthlessWh(max(sold, float64(t.BilledWh)), p)*t.PriceMicroPerKWh/1000 + 1
 	for _, side := range []struct {
@@ -115,8 +120,11 @@ func (g *grid) add(k *reckoning, t *ledger.Trade, money map[string]int64, p *led
 			net = 0
 		}
 		k.trades[side.id]++
-		k.net[side.id] += net
-		if c := g.culprit(side.other); c != nil && g.culprit(side.id) == nil {
+		c, own := g.culprit(side.other), g.culprit(side.id)
+		if c == nil || own == nil || c.kind == own.kind {
+			k.net[side.id] += net
+		}
+		if c != nil && own == nil {
 			if k.by[c.kind] == nil {
 				k.by[c.kind] = make(map[string]int64)
 			}
@@ -197,6 +205,7 @@ func (t *tally) note(staged *ledger.Staged) {
 	}
 	records := staged.Records()
 	for i, o := range staged.Outcomes() {
+		t.noteSlots(records[i].Record, o)
 		if p := records[i].Record; p.GetPay() != nil {
 			t.pays = append(t.pays, payment{p.GetSender(), o})
 		}
@@ -232,6 +241,9 @@ func (r *Report) Market() string {
 			return "barred"
 		}
 		return ""
+	}
+	if r.Slots != nil {
+		b.WriteString(r.Slots.String())
 	}
 	fmt.Fprintf(&b, "settlement %s, credit %s\n", r.Settlement, r.Credit)
 	if len(r.Culprits) > 0 {

@@ -104,6 +104,9 @@ func (g *grid) newGenerator(i int, w weather) (*participant, *site, error) {
 	p.clock = agent.Clock{SensingMs: sensingMs, Wall: time.Now, WorldMs: sensingMs, Speed: g.cfg.Speed}
 	p.config = g.baseConfig(p, sensors)
 	p.config.Tick = max(100*time.Millisecond, time.Duration(float64(w.intervalMs())/g.cfg.Speed)*time.Millisecond)
+	if slot := g.community.Genesis.Params.SlotMs; slot > 0 { // a border is to be seen closely
+		p.config.Tick = min(p.config.Tick, max(100*time.Millisecond, time.Duration(slot)*time.Millisecond/10))
+	}
 	p.config.Judge.RatedCurrentA = scenario.DefaultPlant(scenario.PV).RatedCurrentA()
 	if kind == "turbine" {
 		p.config.Judge.Generator = model.GeneratorWind

@@ -17,7 +17,8 @@ type Report struct {
 	Refused uint64 `json:"refused"` // of those, refused by a rule of the ledger
 
 	Trades Trades         `json:"trades"`
-	Alerts map[string]int `json:"alerts"` // raised, by hazard kind
+	Slots  *Slots         `json:"slots,omitempty"` // of an auction; absent without one
+	Alerts map[string]int `json:"alerts"`          // raised, by hazard kind
 	// GateClosedS is the time for which gates of generators were not open,
 	// summed, on the sensing clock (trace seconds).
 	GateClosedS int64 `json:"gate_closed_s"`

@@ -12,8 +12,8 @@ import (
 	"fairwatt/proto/brief"
 )
 
-// applySet takes what Set says of settlement, credit, tree, answers and excuses over into the fields that
-// hold it, and leaves the numbers.
+// applySet takes what Set says of settlement, credit, tree, answers, excuses and mechanism over into the
+// fields that hold it, and leaves the numbers.
 func (c *Config) applySet() error {
 	left := make([]string, 0, len(c.Set))
 	for _, one := range c.Set {
@@ -32,6 +32,8 @@ func (c *Config) applySet() error {
 			c.Tree = value
 		case "answers":
 			c.Answers = value
+		case "mechanism":
+			c.Mechanism = value
 		default:
 			left = append(left, one)
 		}

@@ -34,6 +34,7 @@ type world struct {
 	log    *slog.Logger
 	sites  []*site
 	houses map[string]*house // by id
+	slots  *slotWorld        // nil where no one trades by slots
 
 	mu      sync.Mutex
 	started time.Time
@@ -145,6 +146,7 @@ func (w *world) advance() {
 				next = change
 			}
 		}
+		next = w.slots.until(next, w)
 		dt := next - w.at
 		w.carry(dt)
 		for _, s := range w.sites {
@@ -156,14 +158,17 @@ func (w *world) advance() {
 			h.board.Advance(dt)
 		}
 		w.at = next
+		w.slots.note(w)
 		for _, s := range w.sites {
 			s.feed(next)
 		}
 	}
 }
 
-// carry moves the energy of a span of trace time over every closed contactor.
+// carry moves the energy of a span of trace time over every closed contactor, or into the
+// grid of a neighbourhood that trades by slots.
 func (w *world) carry(dt time.Duration) {
+	w.slots.carry(dt, w)
 	for _, s := range w.sites {
 		if f := s.delivery; f != nil && f.flowing() {
 			f.carry(dt, s.powerW, w.lossE4, w.log)

@@ -48,6 +48,7 @@ func mcInitCommand() *cobra.Command {
 	var das, port int
 	var brokerHosts []string
 	var asJSON, possession bool
+	var slots slotFlags
 	cmd := &cobra.Command{
 		Use:   "init --dir DIR",
 		Short: "Start a community: certificate authority, genesis, keys",
@@ -59,7 +60,8 @@ The folders are to be moved to the machines they are for; ca.key is to be kept
 away from all of them. Nothing that exists is overwritten. The chain's id is the
 hash of genesis.json: give that file to everyone who is to check the chain.`,
 		Example: `  aggregator mc init --dir community
-  aggregator mc init --dir community --name "Harbour street" --das 7 --host das.example.org --broker-host mqtt.example.org`,
+  aggregator mc init --dir community --name "Harbour street" --das 7 --host das.example.org --broker-host mqtt.example.org
+  aggregator mc init --dir community --mechanism auction --slot-time 15m --gate-closure 5m --slot-readings 10m`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if dir == "" {
@@ -78,7 +80,7 @@ hash of genesis.json: give that file to everyone who is to check the chain.`,
 			}
 			options := mc.Options{Name: name, DAs: mc.DefaultDAs(das, host, port), Centre: "mc-1",
 				Params: &params, Broker: broker, BrokerHosts: brokerHosts, StateDir: state, Now: time.Now()}
-			if err := checkPlaces(broker, state); err != nil {
+			if err := errors.Join(slots.apply(cmd, &params), checkPlaces(broker, state)); err != nil {
 				return err
 			}
 			options.Arbiters, options.Money = judges(arbiters), moneyUnder(auditors)
@@ -110,6 +112,7 @@ hash of genesis.json: give that file to everyone who is to check the chain.`,
 	f.StringVar(&credit, "credit", ledger.CreditRobust, "what makes credit: robust (bonds, fines, verdicts) or paper (the paper's formula)")
 	f.StringVar(&answers, "answers", ledger.AnswersByLedger, "who finds the sellers that a buyer can choose from: centre, or ledger (every data aggregator finds the same)")
 	f.StringVar(&excuses, "excuses", ledger.ExcusesWitnessed, "what excuses a gate that closed, with --credit robust: witnessed (a neighbour, a warning, or a quota of energy), or quota_of_holds")
+	slots.add(cmd)
 	f.StringSliceVar(&arbiters, "arbiter", nil, "ID=KEY of an arbiter, who decides where meters differ; two decide together (repeatable)")
 	f.StringSliceVar(&auditors, "auditor", nil, "ID=KEY of an auditor, without whose approval no money comes in or goes out (repeatable; market key makes a key)")
 	f.BoolVar(&possession, "possession", true, "register only members whose keys show that their holders agree (mc register --enrolment)")

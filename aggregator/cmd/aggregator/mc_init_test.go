@@ -93,3 +93,49 @@ func TestInitSettlement(t *testing.T) {
 		}
 	}
 }
+
+// An auction and its times are said when a community begins, and nothing of it otherwise.
+func TestInitMechanism(t *testing.T) {
+	run := func(args string) (ledger.Params, error) {
+		dir := filepath.Join(t.TempDir(), "community")
+		cmd := mcInitCommand()
+		cmd.SetOut(new(bytes.Buffer))
+		cmd.SetArgs(append([]string{"--dir", dir}, strings.Fields(args)...))
+		cmd.SilenceErrors, cmd.SilenceUsage = true, true
+		if err := cmd.Execute(); err != nil {
+			return ledger.Params{}, err
+		}
+		g, err := mc.ReadGenesis(filepath.Join(dir, mc.GenesisFile))
+		if err != nil {
+			return ledger.Params{}, err
+		}
+		return g.Params, nil
+	}
+	usual := ledger.SlotRules{SlotMs: 900_000, GateClosureMs: 300_000, SlotReadingsMs: 600_000}
+	for args, want := range map[string]ledger.SlotRules{
+		"": {}, "--mechanism bilateral": {}, "--mechanism auction": usual,
+		"--mechanism auction --slot-time 5m --gate-closure 1m --slot-readings 30m": {SlotMs: 300_000, GateClosureMs: 60_000, SlotReadingsMs: 1_800_000},
+	} {
+		p, err := run(args)
+		if err != nil || p.SlotRules != want || (p.Mechanism == ledger.MechanismAuction) != (want != ledger.SlotRules{}) {
+			t.Errorf("%q: %q, %+v, %v", args, p.Mechanism, p.SlotRules, err)
+		}
+	}
+	for args, want := range map[string]string{
+		"--mechanism lottery":                      `--mechanism "lottery": bilateral or auction`,
+		"--slot-time 5m":                           "--slot-time needs --mechanism auction",
+		"--gate-closure 5m":                        "--gate-closure needs --mechanism auction",
+		"--slot-readings 5m --mechanism bilateral": "--slot-readings needs --mechanism auction",
+		"--mechanism auction --settlement paper":   "--mechanism auction needs --settlement meters and --credit robust",
+		"--mechanism auction --credit paper":       "--mechanism auction needs --settlement meters and --credit robust",
+		"--mechanism auction --slot-time 61m":      "slot_ms: 3660000, want",
+		"--mechanism auction --slot-time 90500ms":  "slot_ms",
+		"--mechanism auction --gate-closure 999ms": "gate_closure_ms: 999, want",
+		"--mechanism auction --slot-readings 0s":   "slot_readings_ms: 0, want",
+		"--mechanism auction --state data":         `--state "data"`,
+	} {
+		if _, err := run(args); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v, want %q", args, err, want)
+		}
+	}
+}
