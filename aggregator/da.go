@@ -152,22 +152,23 @@ type DA struct {
 	store *store.Store
 	app   *app
 	// agreement is what agreement was configured with.
-	agreement consensus.Config
-	node      *consensus.Node
-	intake    *intake.Intake
-	mail      *receipt.Mailer
-	exchange  *exchange.Exchange
-	history   *history.History
-	page      *page.Page
-	measures  *console.Measures
-	warned    time.Time // of the certificate's end
-	reports   reports
-	tickedAt  time.Time        // pulse's own: when this aggregator last asked for a block
-	kept      time.Time        // when the state was last handed over to be kept; committed's own
-	liars     []string         // who handed out snapshots that do not hold; leap's own
-	states    chan taken       // to be kept
-	listed    chan struct{}    // the list has changed, or a broker is there again
-	told      chan wire.Topics // who is to hear who the members are
+	agreement   consensus.Config
+	node        *consensus.Node
+	intake      *intake.Intake
+	mail        *receipt.Mailer
+	exchange    *exchange.Exchange
+	history     *history.History
+	page        *page.Page
+	measures    *console.Measures
+	warned      time.Time // of the certificate's end
+	reports     reports
+	accusations accusations
+	tickedAt    time.Time        // pulse's own: when this aggregator last asked for a block
+	kept        time.Time        // when the state was last handed over to be kept; committed's own
+	liars       []string         // who handed out snapshots that do not hold; leap's own
+	states      chan taken       // to be kept
+	listed      chan struct{}    // the list has changed, or a broker is there again
+	told        chan wire.Topics // who is to hear who the members are
 }
 
 // New opens the store and makes a DA that continues where the store ends. Close
@@ -189,7 +190,7 @@ func New(cfg Config, deps Deps) (*DA, error) {
 	if deps.Genesis == nil || deps.Key == nil || deps.Link == nil {
 		return nil, errors.New("aggregator: genesis, key and link are required")
 	}
-	d := &DA{cfg: cfg, deps: deps, reports: reports{self: cfg.ID, wake: make(chan struct{}, 1)}, listed: make(chan struct{}, 1), states: make(chan taken, 1), told: make(chan wire.Topics, maxTold), log: deps.Logger.With("da", cfg.ID)}
+	d := &DA{cfg: cfg, deps: deps, reports: reports{self: cfg.ID, wake: make(chan struct{}, 1)}, accusations: accusations{wake: make(chan struct{}, 1)}, listed: make(chan struct{}, 1), states: make(chan taken, 1), told: make(chan wire.Topics, maxTold), log: deps.Logger.With("da", cfg.ID)}
 	d.measure()
 	if err := d.open(); err != nil {
 		return nil, fmt.Errorf("aggregator %s: %w", cfg.ID, err)
@@ -271,7 +272,7 @@ func (d *DA) connect() error {
 	}, intake.Needs{Check: d.app.check, Last: d.state.LastCounter, Submit: d.agree, Receipts: d.mail})
 	d.agreement = consensus.Config{
 		Self: d.cfg.ID, Key: d.deps.Key, ChainID: chain, MoreKeys: d.deps.MoreKeys, Dir: filepath.Join(d.cfg.Dir, "agreement"),
-		App: d.app, Link: d.deps.Link, Leap: d.leap, Liars: d.deps.Liars, Dropped: d.intake.Discarded, Disk: d.deps.Disk, Held: d.app.held, Logger: d.log,
+		App: d.app, Link: d.deps.Link, Leap: d.leap, Liars: d.deps.Liars, Dropped: d.intake.Discarded, Disk: d.deps.Disk, Held: d.app.held, Logger: d.log, Equivocated: d.takeEvidence,
 		RecordBytes: d.deps.Genesis.Params.MaxRecordBytes, BatchRecords: min(500, d.deps.Genesis.Params.MaxRecordsPerBlock),
 	}
 	d.node, err = consensus.New(d.agreement)
@@ -312,6 +313,7 @@ func (d *DA) committed(st *ledger.Staged, votes int) {
 	d.page.Added(st, votes)
 	d.logDeeds(st)
 	d.reports.added(d, st)
+	d.accusations.look()
 	d.listMoved(st)
 	if st.Reseats() || st.EndsEpoch() { // guests stay for some epochs
 		d.setPeers()
@@ -385,6 +387,7 @@ func (d *DA) Run(ctx context.Context) error {
 	g.Go(func() error { return d.pulse(ctx) })
 	g.Go(func() error { return d.tellList(ctx) })
 	g.Go(func() error { return d.report(ctx) })
+	g.Go(func() error { return d.accuse(ctx) })
 	g.Go(func() error { return d.handTurns(ctx) })
 	g.Go(func() error { return d.keepSnapshots(ctx) })
 	g.Go(func() error {
@@ -460,6 +463,7 @@ func (d *DA) pulse(ctx context.Context) error {
 			if err := d.tick(ctx); err != nil {
 				d.log.Warn("no tick", "err", err)
 			}
+			d.accusations.look()
 			d.deps.Alive()
 		}
 	}

@@ -96,6 +96,8 @@ func admission(r *fairwattpb.Record) (what string, args []any) {
 		return "member reinstated", []any{"id", b.Reinstate.GetId()}
 	case *fairwattpb.Record_MemberChange:
 		return "member changed", []any{"id", b.MemberChange.GetId()}
+	case *fairwattpb.Record_Equivocation:
+		return "two statements for one place", []any{"of", b.Equivocation.GetDa()}
 	case *fairwattpb.Record_Move:
 		return "member moved", []any{"id", b.Move.GetId(), "address", brief.Text(b.Move.GetAddress())}
 	case *fairwattpb.Record_Deposit:

@@ -279,6 +279,7 @@ func (i *instance) VerifyConsenterSig(s types.Signature, p types.Proposal) ([]by
 	if err := i.seat.VerifyVote(s.ID, p.Header, p.Metadata, s.Msg, s.Value); err != nil {
 		return nil, err
 	}
+	i.noteVote(s, p)
 	return s.Msg, nil
 }
 

@@ -152,6 +152,7 @@ func (n *Node) fetchFrom(ctx context.Context, da string, i *instance, until *Epo
 			got++
 			if i != nil {
 				i.clearPool(cb)
+				i.noteCertificate(cb)
 				if err := i.log.remembers(n.cfg.Self, n.height.Load()-i.epoch.LastHeight, cb); err != nil {
 					i.fault(err) // to start again, without a vote
 				}

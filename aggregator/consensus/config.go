@@ -168,6 +168,10 @@ type Config struct {
 	Leap func(ctx context.Context, peers []string, must bool, refused func(da string, err error)) (bool, error)
 	// Liars are members that Leap has named, where the node was made again after it.
 	Liars []string
+	// Equivocated, if not nil, is told of two signatures of a member for one place. It
+	// returns false where they prove nothing to it; else it is told no more of that member in
+	// the epoch. It must not block. Agreement does not depend on what it does.
+	Equivocated func(e *fairwattpb.Equivocation) bool
 	// Disk, if not nil, is called before each entry of the log is written: a
 	// program that plays a slow disk waits in it.
 	Disk func()

@@ -123,6 +123,10 @@
 // view data that would break a promise is not signed; where the library can take
 // no refusal, the instance ends, and the next one starts from the book.
 //
+// Two signatures of one member for one place, votes or blocks of a leader, are told to the
+// application, which can prove them to others (evidence.go). A member whose vote is for
+// another block than the one here is asked for its own, once a place. No vote depends on it.
+//
 // # Tests
 //
 // The tests run in synctest bubbles over links in memory with seeded delays and

@@ -81,6 +81,7 @@ type instance struct {
 	bundles  bundles
 	wishes   wishes
 	proofs   proofs
+	suspects suspects         // guarded by keepMu
 	told     map[uint64]told  // of blocks under way, by member
 	early    map[uint64]early // by member
 	wants    map[guard.Place]*want
@@ -482,6 +483,7 @@ func (i *instance) handle(from string, f *peerpb.Frame) {
 	}
 	i.keep(sender, m)
 	i.expectBlock(sender, m)
+	i.suspect(sender, m)
 	i.feed(sender, m)
 }
 

@@ -59,6 +59,7 @@ type Node struct {
 	pace     pace
 	blocks   blockStore
 	sights   sights
+	evidence evidence
 	progress atomic.Int64  // when the newest block came, Unix ns
 	failed   atomic.Uint64 // views that have begun, or were promised, since the newest block
 	quiet    atomic.Int64  // how long ago that is in fair time, ns

@@ -102,6 +102,9 @@ func (i *instance) takeRelay(from string, r *peerpb.Relay, asked string) error {
 	if have != nil && have.hash == hash && asked == "" {
 		n.sights.came(at, from) // also where it is of no use any more
 	}
+	if have != nil && have.hash != hash && ruling.Action != guard.Refuse && i.leader(at.View) != i.self {
+		i.twoBlocks(at, have.relay, r) // also where it is late
+	}
 	if err := ruling.Err(); err != nil {
 		return err
 	}
@@ -121,6 +124,9 @@ func (i *instance) takeRelay(from string, r *peerpb.Relay, asked string) error {
 	added, same := n.blocks.add(at, &relayed{relay: r, hash: hash, digest: digest, msg: m})
 	if !added {
 		if !same {
+			if other := n.blocks.get(at); other != nil {
+				i.twoBlocks(at, other.relay, r)
+			}
 			return i.equivocation(at)
 		}
 		return nil

@@ -194,6 +194,7 @@ func (s *simulation) boot(m *simNode) {
 	cfg := s.config(m.name, outer)
 	cfg.App, cfg.Dir = m.app, "memory"
 	cfg.TreeVotes = 4
+	cfg.Equivocated = s.accused
 	if s.seed%3 == 0 { // votes go to all
 		cfg.TreeVotes = 100
 	}
@@ -309,6 +310,18 @@ func (s *simulation) saidOnce(place, what string) {
 		s.wrong = append(s.wrong, "twice: "+place)
 	}
 	s.said[place] = what
+}
+
+// accused is the oracle of evidence: none is against an honest member, and each has two
+// signatures of the liar for one place.
+func (s *simulation) accused(e *fairwattpb.Equivocation) bool {
+	if err := shown(e, s.pubs[e.GetDa()]); err != nil || !s.evil[e.GetDa()] {
+		s.fail("evidence against %s: %v", e.GetDa(), err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.did["found out"]++
+	return true
 }
 
 // heardVoices is the oracle of votes that others carry: an honest carrier hands on what

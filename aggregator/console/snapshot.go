@@ -285,7 +285,7 @@ type Node struct {
 	EarnedE4  int64  `json:"earned_e4"`
 	Why       string `json:"why,omitempty"`
 	WhyHeight uint64 `json:"why_height,omitempty"`
-	Condemned bool   `json:"condemned,omitempty"` // in dispute with more others than can lie
+	Condemned bool   `json:"condemned,omitempty"` // in dispute with more others than can lie, or guilty of two statements for one place
 	Disputes  int    `json:"disputes,omitempty"`
 	Probation string `json:"probation,omitempty"` // whom it forwards to beside the tree, to earn trust
 	Root      bool   `json:"root,omitempty"`

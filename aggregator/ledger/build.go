@@ -315,7 +315,8 @@ func (s *State) finish(x *execution, st *Staged, sealed [][]byte) error {
 func (s *State) endEpoch(x *execution, st *Staged) {
 	h := st.header
 	st.roster = x.nextMembers()
-	nextOrder(&x.meta, h.View, x.nextSequence(st.roster), st.roster)
+	sequence := x.nextSequence(st.roster)
+	nextOrder(&x.meta, h.View, sequence, st.roster, x.guilty(st.roster.all))
 	x.meta.Epoch++
 	x.meta.EpochFirst = h.Height + 1
 	x.nextSpan()

@@ -164,8 +164,8 @@ func (s *State) decodeRecord(sealed []byte) (*Checked, *Refusal) {
 	if r.GetTick() != nil && s.genesis.Params.Settlement == SettleFirst {
 		return nil, refuse(wire.CodeNotAllowed, "a tick: the first rules know none")
 	}
-	if r.GetReport() != nil && !s.genesis.Params.byReports() {
-		return nil, refuse(wire.CodeNotAllowed, "a report: trust is that of the genesis on this chain")
+	if (r.GetReport() != nil || r.GetEquivocation() != nil) && !s.genesis.Params.byReports() {
+		return nil, refuse(wire.CodeNotAllowed, "a %s: trust is that of the genesis on this chain", Kind(r))
 	}
 	if r.GetRegistration() != nil && s.genesis.Params.Possession && len(r.GetRegistration().Possession) == 0 {
 		return nil, refuse(wire.CodeMalformed, "possession: want 64 bytes, the key's word that it is %q's (agent enroll makes it)", r.GetRegistration().Id)
@@ -224,7 +224,7 @@ func mayRecord(p *Participant, r *fairwattpb.Record) bool {
 		return p.Centre || (p.Seller || p.Buyer) && recoveryKey(r) != nil
 	case *fairwattpb.Record_Suspend, *fairwattpb.Record_Reinstate, *fairwattpb.Record_MemberChange:
 		return p.Centre
-	case *fairwattpb.Record_Tick, *fairwattpb.Record_Report:
+	case *fairwattpb.Record_Tick, *fairwattpb.Record_Report, *fairwattpb.Record_Equivocation:
 		return p.Aggregator
 	case *fairwattpb.Record_Rejoin:
 		return p.Aggregator || p.Candidate
@@ -350,6 +350,8 @@ func validateRecord(r *fairwattpb.Record, signer string) error {
 		l.check(b.Rejoin.Epoch >= 1, "epoch", "1 or more")
 	case *fairwattpb.Record_Report:
 		l.report(b.Report, signer)
+	case *fairwattpb.Record_Equivocation:
+		l.equivocation(b.Equivocation)
 	case *fairwattpb.Record_Admit:
 		l.admit(b.Admit)
 	case *fairwattpb.Record_Retire:

@@ -184,6 +184,8 @@ func (x *execution) dispatch(r *fairwattpb.Record) *Refusal {
 		return x.rejoin(r.Sender, b.Rejoin)
 	case *fairwattpb.Record_Report:
 		return x.report(r.Sender, b.Report)
+	case *fairwattpb.Record_Equivocation:
+		return x.equivocation(b.Equivocation)
 	case *fairwattpb.Record_Admit:
 		return x.admit(b.Admit)
 	case *fairwattpb.Record_Retire:

@@ -51,6 +51,7 @@ func StateValues() [][2]string {
 		{keyGrant + "HEX", &grant{}},
 		{keyReport + "AGGREGATOR", &reported{}},
 		{keyTrust + "AGGREGATOR", &standing{}},
+		{keyGuilt + "AGGREGATOR", &guilt{}},
 		{keyTree + "AGGREGATOR", &branch{}},
 		{keyRebuilt, &rebuilt{}},
 		{keyMember + "AGGREGATOR", &seat{}},

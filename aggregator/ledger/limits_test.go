@@ -54,7 +54,7 @@ func (w *world) examples() map[string]*fairwattpb.Record {
 		seller:             {changed, w.offer(1, 1), start([]byte("a"), 1), held, resume([]byte("a"), 1), reading, bill, word, w.KeyChange(seller, "seller-1-2"), ask("m", w.slot(1), 1, 1), slotReading(at2("m", 1, 1), at2("m", 2, 1))},
 		buyer:              {w.request(1, 1), pay(nil), confirmed, bond(1), unbond(1), appeal("token-1"), withdrawal("w", 1), release("token-1"), bid("m", w.slot(1), 1, 1)},
 		ledgertest.Auditor: {approve("d")},
-		"da-2":             {rejoin(1), tick(), report(1, saw("da-1", 1, 0, 0, 0)), w.Retire("da-2"), w.Rekey("da-2", "da-2-2"), w.Move("da-2", "host:1")},
+		"da-2":             {rejoin(1), tick(), report(1, saw("da-1", 1, 0, 0, 0)), w.Retire("da-2"), w.Rekey("da-2", "da-2-2"), w.Move("da-2", "host:1"), w.twoVotes("da-3", 1)},
 		"judge-1":          {verdict("token-1", sellerLied), granted("g", buyer, 1)},
 	} {
 		for _, r := range records {
@@ -269,7 +269,7 @@ func TestTextsHaveLimits(t *testing.T) {
 	}
 	for _, path := range []string{
 		"meter_registration.owner", "meter_registration.site", "registration.id", "registration.site", "deposit.to", "response.token.buyer", "response.quotes.0.seller", "pay.seller", "grant.to", "report.seen.0.da", "warning_notice.area", "warning_notice.kind",
-		"revoke.id", "suspend.id", "reinstate.id", "member_change.id",
+		"revoke.id", "suspend.id", "reinstate.id", "member_change.id", "equivocation.da",
 	} {
 		kind, field, _ := strings.Cut(path, ".")
 		field = strings.ReplaceAll(field, ".0.", ".")
@@ -473,7 +473,7 @@ func TestRoles(t *testing.T) {
 		"offer": "seller-1 both", "start": "seller-1 both", "hold": "seller-1 both", "resume": "seller-1 both", "bill": "seller-1 both",
 		"ask": "seller-1 both", "bid": "buyer-1 both", "slot_reading": "seller-1 buyer-1 both",
 		"request": "buyer-1 both", "pay": "buyer-1 both", "confirm": "buyer-1 both",
-		"rejoin": "da-2", "report": "da-2", "admit": "mc", "retire": "mc da-2", "rekey": "mc da-2", "move": "mc da-2",
+		"rejoin": "da-2", "report": "da-2", "equivocation": "da-2", "admit": "mc", "retire": "mc da-2", "rekey": "mc da-2", "move": "mc da-2",
 	} {
 		for _, sender := range []string{"mc", "seller-1", "buyer-1", "both", "da-2"} {
 			r := w.examples()[kind]

@@ -13,8 +13,9 @@ const maxStrikes = 6
 // again. A leader of an epoch's last block loses its strikes. More than n-1
 // views mean that every other leader failed.
 //
-// Who comes in, or comes back, begins without strikes.
-func nextOrder(m *meta, view uint64, sequence []int, next *roster) {
+// Who comes in, or comes back, begins without strikes. Who is guilty stands behind all
+// others, those that failed too: a machine that is down comes back.
+func nextOrder(m *meta, view uint64, sequence []int, next *roster, guilty []bool) {
 	n := uint64(len(m.Order))
 	strikes, failed := make([]byte, len(next.all)), make([]byte, len(next.all))
 	copy(strikes, m.Strikes)
@@ -34,9 +35,9 @@ func nextOrder(m *meta, view uint64, sequence []int, next *roster) {
 		}
 	}
 	order := make([]byte, 0, len(sequence))
-	for _, last := range []bool{false, true} {
+	for _, row := range []struct{ failed, guilty bool }{{false, false}, {true, false}, {false, true}, {true, true}} {
 		for _, i := range sequence {
-			if (failed[i] > 0) == last {
+			if (failed[i] > 0) == row.failed && guilty[i] == row.guilty {
 				order = append(order, byte(i))
 			}
 		}

@@ -32,11 +32,11 @@ type refused struct{ code, reason string }
 // checks that it has: a new rule without its own row fails the test.
 func TestRefusals(t *testing.T) {
 	var got []refused
-	rows := len(checkRows) + len(answerCheckRows) + len(answerRows) + len(marketRows) + len(deliveryRows) + len(meterRows) + len(sweepRows) + len(robustRows) + len(memberRows) + len(moneyRows) + len(keyRows) + len(excuseRows) + len(slotRows)
+	rows := len(checkRows) + len(answerCheckRows) + len(answerRows) + len(marketRows) + len(deliveryRows) + len(meterRows) + len(sweepRows) + len(robustRows) + len(memberRows) + len(moneyRows) + len(keyRows) + len(excuseRows) + len(equivocationRows) + len(slotRows)
 	for _, c := range slices.Concat(checkRows, answerCheckRows) {
 		t.Run("check/"+c.name, func(t *testing.T) { got = append(got, c.run(t)...) })
 	}
-	for _, c := range slices.Concat(marketRows, deliveryRows, meterRows, sweepRows, robustRows, memberRows, moneyRows, keyRows, answerRows, excuseRows, slotRows) {
+	for _, c := range slices.Concat(marketRows, deliveryRows, meterRows, sweepRows, robustRows, memberRows, moneyRows, keyRows, answerRows, excuseRows, equivocationRows, slotRows) {
 		t.Run("market/"+c.name, func(t *testing.T) { got = append(got, c.run(t)) })
 	}
 	if len(got) < rows+len(checkRows)+len(answerCheckRows) {

@@ -14,7 +14,8 @@ import (
 // edge out of the tree. Who is in dispute with more than f others is in dispute with
 // an honest one: that costs most of its trust, and frees the others of its disputes.
 // So f liars cannot take anyone's trust below the threshold, and a liar that
-// accuses more than f others falls itself.
+// accuses more than f others falls itself. Two signatures for one place prove themselves
+// (equivocation.go).
 const (
 	// priorE4 is the weight of the genesis' trust, an epoch of good forwarding has
 	// 10,000.
@@ -85,6 +86,7 @@ const (
 	causeDispute   = 'd' // one other says that it kept blocks back, or it says so of one
 	causeCondemned = 'c' // more than f others do
 	causeCleared   = 'r' // no longer more than f, or those it was in dispute with are condemned
+	causeTwice     = 'q' // it has signed two things for one place
 )
 
 // A step is a change of trust. Steps in a row of one cause are one.
@@ -162,6 +164,7 @@ type member struct {
 	known    reported  // the newest, on whichever epoch
 	quarrels bool      // it has a dispute of this epoch
 	step     step      // without heights and trust
+	guilt    guilt
 }
 
 // reckon settles trust at the end of an epoch. What became of its accounting nodes is
@@ -176,6 +179,7 @@ func (x *execution) reckon(next *roster) []member {
 			standing: standing{TrustE4: da.TrustE4}, step: step{other: noOther},
 		}
 		x.get(keyTrust+da.ID, &m.standing)
+		x.get(keyGuilt+da.ID, &m.guilt)
 		m.disputes = parseDisputes(m.standing.Disputes)
 		if x.get(keyReport+da.ID, &m.known) && m.votes && m.known.Epoch == x.meta.Epoch {
 			m.report = &m.known
@@ -213,6 +217,10 @@ func (r *reckoning) forget() {
 			s.Silent = 0
 		}
 		s.Silent = min(s.Silent, silentEpochs)
+		if m.guilt.Left > 0 && m.guilt.Epoch < r.x.meta.Epoch {
+			m.guilt.Left--
+			r.x.put(keyGuilt+m.id, &m.guilt)
+		}
 	}
 }
 
@@ -292,7 +300,7 @@ func (r *reckoning) earn() {
 	}
 }
 
-// condemn finds who is in dispute with more than f others.
+// condemn finds who is in dispute with more than f others, or guilty.
 func (r *reckoning) condemn() {
 	for i := range r.members {
 		m := &r.members[i]
@@ -300,8 +308,12 @@ func (r *reckoning) condemn() {
 			continue
 		}
 		was := m.standing.Condemned
-		m.standing.Condemned = len(m.disputes) > r.faulty
+		guilty := m.guilt.Left > 0
+		m.standing.Condemned = len(m.disputes) > r.faulty || guilty
 		switch {
+		case guilty && m.guilt.Epoch == r.x.meta.Epoch:
+			m.standing.GoodE4, m.standing.BadE4 = 0, maxBadE4
+			m.evidence(causeTwice, noOther, &reported{Height: m.guilt.Height, ID: m.guilt.ID})
 		case m.standing.Condemned && m.quarrels:
 			m.standing.BadE4 = min(m.standing.BadE4+condemnedE4, maxBadE4)
 			m.step.cause = causeCondemned
@@ -335,6 +347,8 @@ func (r *reckoning) settle() {
 		before := s.TrustE4
 		earned := int64((priorE4*uint64(r.next.all[i].TrustE4) + 10_000*s.GoodE4) / (priorE4 + s.GoodE4 + s.BadE4))
 		switch {
+		case m.guilt.Left > 0:
+			s.TrustE4 = 0
 		case s.Condemned:
 			s.TrustE4 = min(earned, max(threshold-1, 0))
 		case earned >= threshold:

@@ -43,6 +43,7 @@ const (
 	keyRejoin      = "rejoin/"      // data aggregator: the height of its newest rejoin
 	keyReport      = "report/"      // data aggregator
 	keyTrust       = "trust/"       // data aggregator
+	keyGuilt       = "guilt/"       // data aggregator that has signed two things for one place
 	keyTree        = "tree/"        // data aggregator
 	keyRebuilt     = "rebuilt"      // when the trees were last built anew, and why
 	keyMember      = "member/"      // data aggregator that is not just as the genesis says

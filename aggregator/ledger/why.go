@@ -39,8 +39,10 @@ type Standing struct {
 	GoodE4  uint64 `json:"good_e4"`
 	BadE4   uint64 `json:"bad_e4"`
 	PriorE4 uint64 `json:"prior_e4"`
-	// Condemned: it is in dispute with more than MaxFaulty others.
+	// Condemned: it is in dispute with more than MaxFaulty others, or has signed two things
+	// for one place. For that its trust is nothing for GuiltyEpochs more.
 	Condemned    bool      `json:"condemned"`
+	GuiltyEpochs int       `json:"guilty_epochs,omitempty"`
 	MaxFaulty    int       `json:"f"`
 	Disputes     []Dispute `json:"disputes"`
 	SilentEpochs int       `json:"silent_epochs,omitempty"` // without a report, in a row
@@ -101,7 +103,7 @@ type Sighted struct {
 
 var causeNames = map[byte]string{
 	causeEarned: "earned", causeFaded: "faded", causeDispute: "dispute", causeCondemned: "condemned",
-	causeCleared: "cleared",
+	causeCleared: "cleared", causeTwice: "equivocation",
 }
 
 func (t *TrustStep) say() string {
@@ -113,7 +115,9 @@ func (t *TrustStep) say() string {
 	case "condemned":
 		return fmt.Sprintf("it is in dispute with more others than can lie; the newest is %s", t.Other)
 	case "cleared":
-		return "its disputes are over, or were with one that is found out"
+		return "its disputes are over, or were with one that is found out, or what it has done is paid for"
+	case "equivocation":
+		return "it signed two things for one place; the record has both"
 	}
 	return "what was earned or lost is forgotten with time"
 }
@@ -150,6 +154,9 @@ func (s *State) Why(da string) (*Standing, bool) {
 	if st.Probe > 0 && int(st.Probe) <= n {
 		w.ProbationTo = all[st.Probe-1].ID
 	}
+	var done guilt
+	s.read(keyGuilt+da, &done)
+	w.GuiltyEpochs = int(done.Left)
 	s.whyDisputes(w, &st)
 	for _, one := range slices.Backward(parseSteps(st.Steps)) {
 		t := TrustStep{

@@ -395,6 +395,7 @@ type Record struct {
 	//	*Record_Retire
 	//	*Record_Rekey
 	//	*Record_Move
+	//	*Record_Equivocation
 	//	*Record_KeyChange
 	//	*Record_Revoke
 	//	*Record_Suspend
@@ -787,6 +788,15 @@ func (x *Record) GetMove() *Move {
 	return nil
 }
 
+func (x *Record) GetEquivocation() *Equivocation {
+	if x != nil {
+		if x, ok := x.Body.(*Record_Equivocation); ok {
+			return x.Equivocation
+		}
+	}
+	return nil
+}
+
 func (x *Record) GetKeyChange() *KeyChange {
 	if x != nil {
 		if x, ok := x.Body.(*Record_KeyChange); ok {
@@ -1008,6 +1018,10 @@ type Record_Move struct {
 	Move *Move `protobuf:"bytes,44,opt,name=move,proto3,oneof"`
 }
 
+type Record_Equivocation struct {
+	Equivocation *Equivocation `protobuf:"bytes,45,opt,name=equivocation,proto3,oneof"`
+}
+
 type Record_KeyChange struct {
 	KeyChange *KeyChange `protobuf:"bytes,60,opt,name=key_change,json=keyChange,proto3,oneof"`
 }
@@ -1111,6 +1125,8 @@ func (*Record_Retire) isRecord_Body() {}
 func (*Record_Rekey) isRecord_Body() {}
 
 func (*Record_Move) isRecord_Body() {}
+
+func (*Record_Equivocation) isRecord_Body() {}
 
 func (*Record_KeyChange) isRecord_Body() {}
 
@@ -2381,6 +2397,218 @@ func (x *Seen) GetOverheadUs() uint32 {
 	return 0
 }
 
+// DA only: another DA has signed two things for one place of the agreement. An honest
+// one never does.
+type Equivocation struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Da            string                 `protobuf:"bytes,1,opt,name=da,proto3" json:"da,omitempty"` // who has signed both
+	First         *Statement             `protobuf:"bytes,2,opt,name=first,proto3" json:"first,omitempty"`
+	Second        *Statement             `protobuf:"bytes,3,opt,name=second,proto3" json:"second,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Equivocation) Reset() {
+	*x = Equivocation{}
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Equivocation) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Equivocation) ProtoMessage() {}
+
+func (x *Equivocation) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Equivocation.ProtoReflect.Descriptor instead.
+func (*Equivocation) Descriptor() ([]byte, []int) {
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *Equivocation) GetDa() string {
+	if x != nil {
+		return x.Da
+	}
+	return ""
+}
+
+func (x *Equivocation) GetFirst() *Statement {
+	if x != nil {
+		return x.First
+	}
+	return nil
+}
+
+func (x *Equivocation) GetSecond() *Statement {
+	if x != nil {
+		return x.Second
+	}
+	return nil
+}
+
+// What a DA has signed for one place: a vote for a block, or as its leader a block.
+type Statement struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Of a vote. Its place is epoch and height of the header, and the later of the
+	// header's view and the round that aux tells.
+	Header       []byte `protobuf:"bytes,1,opt,name=header,proto3" json:"header,omitempty"`                                 // canonical BlockHeader
+	MetadataHash []byte `protobuf:"bytes,2,opt,name=metadata_hash,json=metadataHash,proto3" json:"metadata_hash,omitempty"` // SHA-256 of the agreement's metadata
+	Aux          []byte `protobuf:"bytes,3,opt,name=aux,proto3" json:"aux,omitempty"`                                       // 1 to 1024 bytes
+	Signature    []byte `protobuf:"bytes,4,opt,name=signature,proto3" json:"signature,omitempty"`                           // 64 bytes, domain "block-vote"
+	// Of a block: a Sealed over a ProposalHeader, domain "relay". Its place is epoch, view
+	// and sequence. All fields above are empty then.
+	Proposal      []byte `protobuf:"bytes,5,opt,name=proposal,proto3" json:"proposal,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Statement) Reset() {
+	*x = Statement{}
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Statement) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Statement) ProtoMessage() {}
+
+func (x *Statement) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Statement.ProtoReflect.Descriptor instead.
+func (*Statement) Descriptor() ([]byte, []int) {
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *Statement) GetHeader() []byte {
+	if x != nil {
+		return x.Header
+	}
+	return nil
+}
+
+func (x *Statement) GetMetadataHash() []byte {
+	if x != nil {
+		return x.MetadataHash
+	}
+	return nil
+}
+
+func (x *Statement) GetAux() []byte {
+	if x != nil {
+		return x.Aux
+	}
+	return nil
+}
+
+func (x *Statement) GetSignature() []byte {
+	if x != nil {
+		return x.Signature
+	}
+	return nil
+}
+
+func (x *Statement) GetProposal() []byte {
+	if x != nil {
+		return x.Proposal
+	}
+	return nil
+}
+
+// What a leader signs of its block.
+type ProposalHeader struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Epoch         uint64                 `protobuf:"varint,1,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	View          uint64                 `protobuf:"varint,2,opt,name=view,proto3" json:"view,omitempty"`
+	Seq           uint64                 `protobuf:"varint,3,opt,name=seq,proto3" json:"seq,omitempty"`                                         // of the epoch, from 1
+	MessageSha256 []byte                 `protobuf:"bytes,4,opt,name=message_sha256,json=messageSha256,proto3" json:"message_sha256,omitempty"` // of the block with what the agreement adds to it
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ProposalHeader) Reset() {
+	*x = ProposalHeader{}
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ProposalHeader) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ProposalHeader) ProtoMessage() {}
+
+func (x *ProposalHeader) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ProposalHeader.ProtoReflect.Descriptor instead.
+func (*ProposalHeader) Descriptor() ([]byte, []int) {
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *ProposalHeader) GetEpoch() uint64 {
+	if x != nil {
+		return x.Epoch
+	}
+	return 0
+}
+
+func (x *ProposalHeader) GetView() uint64 {
+	if x != nil {
+		return x.View
+	}
+	return 0
+}
+
+func (x *ProposalHeader) GetSeq() uint64 {
+	if x != nil {
+		return x.Seq
+	}
+	return 0
+}
+
+func (x *ProposalHeader) GetMessageSha256() []byte {
+	if x != nil {
+		return x.MessageSha256
+	}
+	return nil
+}
+
 // The agent's word on its gate, sealed with the domain "attestation".
 type GateAttestation struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -2396,7 +2624,7 @@ type GateAttestation struct {
 
 func (x *GateAttestation) Reset() {
 	*x = GateAttestation{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[19]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2408,7 +2636,7 @@ func (x *GateAttestation) String() string {
 func (*GateAttestation) ProtoMessage() {}
 
 func (x *GateAttestation) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[19]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2421,7 +2649,7 @@ func (x *GateAttestation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GateAttestation.ProtoReflect.Descriptor instead.
 func (*GateAttestation) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{19}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *GateAttestation) GetChainId() []byte {
@@ -2483,7 +2711,7 @@ type Offer struct {
 
 func (x *Offer) Reset() {
 	*x = Offer{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[20]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2495,7 +2723,7 @@ func (x *Offer) String() string {
 func (*Offer) ProtoMessage() {}
 
 func (x *Offer) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[20]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2508,7 +2736,7 @@ func (x *Offer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Offer.ProtoReflect.Descriptor instead.
 func (*Offer) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{20}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Offer) GetOfferId() string {
@@ -2565,7 +2793,7 @@ type Request struct {
 
 func (x *Request) Reset() {
 	*x = Request{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[21]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2577,7 +2805,7 @@ func (x *Request) String() string {
 func (*Request) ProtoMessage() {}
 
 func (x *Request) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[21]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2590,7 +2818,7 @@ func (x *Request) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Request.ProtoReflect.Descriptor instead.
 func (*Request) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{21}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Request) GetRequestId() string {
@@ -2638,7 +2866,7 @@ type Response struct {
 
 func (x *Response) Reset() {
 	*x = Response{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[22]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2650,7 +2878,7 @@ func (x *Response) String() string {
 func (*Response) ProtoMessage() {}
 
 func (x *Response) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[22]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2663,7 +2891,7 @@ func (x *Response) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Response.ProtoReflect.Descriptor instead.
 func (*Response) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{22}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Response) GetRequestId() string {
@@ -2707,7 +2935,7 @@ type Quote struct {
 
 func (x *Quote) Reset() {
 	*x = Quote{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[23]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2719,7 +2947,7 @@ func (x *Quote) String() string {
 func (*Quote) ProtoMessage() {}
 
 func (x *Quote) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[23]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2732,7 +2960,7 @@ func (x *Quote) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Quote.ProtoReflect.Descriptor instead.
 func (*Quote) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{23}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Quote) GetOfferId() string {
@@ -2785,7 +3013,7 @@ type Token struct {
 
 func (x *Token) Reset() {
 	*x = Token{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[24]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2797,7 +3025,7 @@ func (x *Token) String() string {
 func (*Token) ProtoMessage() {}
 
 func (x *Token) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[24]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2810,7 +3038,7 @@ func (x *Token) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Token.ProtoReflect.Descriptor instead.
 func (*Token) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{24}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *Token) GetTokenId() string {
@@ -2882,7 +3110,7 @@ type Pay struct {
 
 func (x *Pay) Reset() {
 	*x = Pay{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[25]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2894,7 +3122,7 @@ func (x *Pay) String() string {
 func (*Pay) ProtoMessage() {}
 
 func (x *Pay) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[25]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2907,7 +3135,7 @@ func (x *Pay) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Pay.ProtoReflect.Descriptor instead.
 func (*Pay) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{25}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *Pay) GetTokenId() string {
@@ -2987,7 +3215,7 @@ type Choice struct {
 
 func (x *Choice) Reset() {
 	*x = Choice{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[26]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2999,7 +3227,7 @@ func (x *Choice) String() string {
 func (*Choice) ProtoMessage() {}
 
 func (x *Choice) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[26]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3012,7 +3240,7 @@ func (x *Choice) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Choice.ProtoReflect.Descriptor instead.
 func (*Choice) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{26}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *Choice) GetOfferId() string {
@@ -3053,7 +3281,7 @@ type Release struct {
 
 func (x *Release) Reset() {
 	*x = Release{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[27]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3065,7 +3293,7 @@ func (x *Release) String() string {
 func (*Release) ProtoMessage() {}
 
 func (x *Release) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[27]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3078,7 +3306,7 @@ func (x *Release) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Release.ProtoReflect.Descriptor instead.
 func (*Release) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{27}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *Release) GetTokenId() string {
@@ -3100,7 +3328,7 @@ type MeterReading struct {
 
 func (x *MeterReading) Reset() {
 	*x = MeterReading{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[28]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3112,7 +3340,7 @@ func (x *MeterReading) String() string {
 func (*MeterReading) ProtoMessage() {}
 
 func (x *MeterReading) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[28]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3125,7 +3353,7 @@ func (x *MeterReading) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MeterReading.ProtoReflect.Descriptor instead.
 func (*MeterReading) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{28}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *MeterReading) GetMeter() string {
@@ -3163,7 +3391,7 @@ type Ask struct {
 
 func (x *Ask) Reset() {
 	*x = Ask{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[29]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3175,7 +3403,7 @@ func (x *Ask) String() string {
 func (*Ask) ProtoMessage() {}
 
 func (x *Ask) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[29]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3188,7 +3416,7 @@ func (x *Ask) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ask.ProtoReflect.Descriptor instead.
 func (*Ask) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{29}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *Ask) GetMeter() string {
@@ -3234,7 +3462,7 @@ type Bid struct {
 
 func (x *Bid) Reset() {
 	*x = Bid{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[30]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3246,7 +3474,7 @@ func (x *Bid) String() string {
 func (*Bid) ProtoMessage() {}
 
 func (x *Bid) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[30]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3259,7 +3487,7 @@ func (x *Bid) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Bid.ProtoReflect.Descriptor instead.
 func (*Bid) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{30}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *Bid) GetMeter() string {
@@ -3301,7 +3529,7 @@ type SlotReading struct {
 
 func (x *SlotReading) Reset() {
 	*x = SlotReading{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[31]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3313,7 +3541,7 @@ func (x *SlotReading) String() string {
 func (*SlotReading) ProtoMessage() {}
 
 func (x *SlotReading) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[31]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3326,7 +3554,7 @@ func (x *SlotReading) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SlotReading.ProtoReflect.Descriptor instead.
 func (*SlotReading) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{31}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *SlotReading) GetReadings() []*MeterReading {
@@ -3351,7 +3579,7 @@ type Start struct {
 
 func (x *Start) Reset() {
 	*x = Start{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[32]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3363,7 +3591,7 @@ func (x *Start) String() string {
 func (*Start) ProtoMessage() {}
 
 func (x *Start) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[32]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3376,7 +3604,7 @@ func (x *Start) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Start.ProtoReflect.Descriptor instead.
 func (*Start) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{32}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *Start) GetTradeId() string {
@@ -3421,7 +3649,7 @@ type Hold struct {
 
 func (x *Hold) Reset() {
 	*x = Hold{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[33]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3433,7 +3661,7 @@ func (x *Hold) String() string {
 func (*Hold) ProtoMessage() {}
 
 func (x *Hold) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[33]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3446,7 +3674,7 @@ func (x *Hold) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Hold.ProtoReflect.Descriptor instead.
 func (*Hold) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{33}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *Hold) GetTradeId() string {
@@ -3490,7 +3718,7 @@ type Resume struct {
 
 func (x *Resume) Reset() {
 	*x = Resume{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[34]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3502,7 +3730,7 @@ func (x *Resume) String() string {
 func (*Resume) ProtoMessage() {}
 
 func (x *Resume) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[34]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3515,7 +3743,7 @@ func (x *Resume) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Resume.ProtoReflect.Descriptor instead.
 func (*Resume) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{34}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *Resume) GetTradeId() string {
@@ -3557,7 +3785,7 @@ type Reading struct {
 
 func (x *Reading) Reset() {
 	*x = Reading{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[35]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3569,7 +3797,7 @@ func (x *Reading) String() string {
 func (*Reading) ProtoMessage() {}
 
 func (x *Reading) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[35]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3582,7 +3810,7 @@ func (x *Reading) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Reading.ProtoReflect.Descriptor instead.
 func (*Reading) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{35}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *Reading) GetTradeId() string {
@@ -3617,7 +3845,7 @@ type Bill struct {
 
 func (x *Bill) Reset() {
 	*x = Bill{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[36]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3629,7 +3857,7 @@ func (x *Bill) String() string {
 func (*Bill) ProtoMessage() {}
 
 func (x *Bill) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[36]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3642,7 +3870,7 @@ func (x *Bill) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Bill.ProtoReflect.Descriptor instead.
 func (*Bill) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{36}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *Bill) GetTradeId() string {
@@ -3701,7 +3929,7 @@ type Confirm struct {
 
 func (x *Confirm) Reset() {
 	*x = Confirm{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[37]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3713,7 +3941,7 @@ func (x *Confirm) String() string {
 func (*Confirm) ProtoMessage() {}
 
 func (x *Confirm) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[37]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3726,7 +3954,7 @@ func (x *Confirm) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Confirm.ProtoReflect.Descriptor instead.
 func (*Confirm) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{37}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *Confirm) GetTradeId() string {
@@ -3774,7 +4002,7 @@ type Bond struct {
 
 func (x *Bond) Reset() {
 	*x = Bond{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[38]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3786,7 +4014,7 @@ func (x *Bond) String() string {
 func (*Bond) ProtoMessage() {}
 
 func (x *Bond) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[38]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3799,7 +4027,7 @@ func (x *Bond) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Bond.ProtoReflect.Descriptor instead.
 func (*Bond) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{38}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *Bond) GetAmountMicro() int64 {
@@ -3821,7 +4049,7 @@ type Unbond struct {
 
 func (x *Unbond) Reset() {
 	*x = Unbond{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[39]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3833,7 +4061,7 @@ func (x *Unbond) String() string {
 func (*Unbond) ProtoMessage() {}
 
 func (x *Unbond) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[39]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3846,7 +4074,7 @@ func (x *Unbond) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Unbond.ProtoReflect.Descriptor instead.
 func (*Unbond) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{39}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *Unbond) GetAmountMicro() int64 {
@@ -3874,7 +4102,7 @@ type Appeal struct {
 
 func (x *Appeal) Reset() {
 	*x = Appeal{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[40]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3886,7 +4114,7 @@ func (x *Appeal) String() string {
 func (*Appeal) ProtoMessage() {}
 
 func (x *Appeal) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[40]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3899,7 +4127,7 @@ func (x *Appeal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Appeal.ProtoReflect.Descriptor instead.
 func (*Appeal) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{40}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *Appeal) GetTradeId() string {
@@ -3928,7 +4156,7 @@ type Verdict struct {
 
 func (x *Verdict) Reset() {
 	*x = Verdict{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[41]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3940,7 +4168,7 @@ func (x *Verdict) String() string {
 func (*Verdict) ProtoMessage() {}
 
 func (x *Verdict) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[41]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3953,7 +4181,7 @@ func (x *Verdict) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Verdict.ProtoReflect.Descriptor instead.
 func (*Verdict) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{41}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *Verdict) GetTradeId() string {
@@ -3990,7 +4218,7 @@ type Grant struct {
 
 func (x *Grant) Reset() {
 	*x = Grant{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[42]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4002,7 +4230,7 @@ func (x *Grant) String() string {
 func (*Grant) ProtoMessage() {}
 
 func (x *Grant) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[42]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4015,7 +4243,7 @@ func (x *Grant) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Grant.ProtoReflect.Descriptor instead.
 func (*Grant) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{42}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *Grant) GetReference() string {
@@ -4052,7 +4280,7 @@ type Approval struct {
 
 func (x *Approval) Reset() {
 	*x = Approval{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[43]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4064,7 +4292,7 @@ func (x *Approval) String() string {
 func (*Approval) ProtoMessage() {}
 
 func (x *Approval) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[43]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4077,7 +4305,7 @@ func (x *Approval) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Approval.ProtoReflect.Descriptor instead.
 func (*Approval) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{43}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *Approval) GetDeposit() string {
@@ -4112,7 +4340,7 @@ type Reversal struct {
 
 func (x *Reversal) Reset() {
 	*x = Reversal{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[44]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4124,7 +4352,7 @@ func (x *Reversal) String() string {
 func (*Reversal) ProtoMessage() {}
 
 func (x *Reversal) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[44]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4137,7 +4365,7 @@ func (x *Reversal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Reversal.ProtoReflect.Descriptor instead.
 func (*Reversal) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{44}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *Reversal) GetDeposit() string {
@@ -4167,7 +4395,7 @@ type Withdrawal struct {
 
 func (x *Withdrawal) Reset() {
 	*x = Withdrawal{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[45]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4179,7 +4407,7 @@ func (x *Withdrawal) String() string {
 func (*Withdrawal) ProtoMessage() {}
 
 func (x *Withdrawal) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[45]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4192,7 +4420,7 @@ func (x *Withdrawal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Withdrawal.ProtoReflect.Descriptor instead.
 func (*Withdrawal) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{45}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *Withdrawal) GetWithdrawalId() string {
@@ -4235,7 +4463,7 @@ type Payout struct {
 
 func (x *Payout) Reset() {
 	*x = Payout{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[46]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4247,7 +4475,7 @@ func (x *Payout) String() string {
 func (*Payout) ProtoMessage() {}
 
 func (x *Payout) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[46]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4260,7 +4488,7 @@ func (x *Payout) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Payout.ProtoReflect.Descriptor instead.
 func (*Payout) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{46}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *Payout) GetMember() string {
@@ -4298,7 +4526,7 @@ type WarningNotice struct {
 
 func (x *WarningNotice) Reset() {
 	*x = WarningNotice{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[47]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4310,7 +4538,7 @@ func (x *WarningNotice) String() string {
 func (*WarningNotice) ProtoMessage() {}
 
 func (x *WarningNotice) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[47]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4323,7 +4551,7 @@ func (x *WarningNotice) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WarningNotice.ProtoReflect.Descriptor instead.
 func (*WarningNotice) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{47}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *WarningNotice) GetArea() string {
@@ -4379,7 +4607,7 @@ type Admit struct {
 
 func (x *Admit) Reset() {
 	*x = Admit{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[48]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4391,7 +4619,7 @@ func (x *Admit) String() string {
 func (*Admit) ProtoMessage() {}
 
 func (x *Admit) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[48]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4404,7 +4632,7 @@ func (x *Admit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Admit.ProtoReflect.Descriptor instead.
 func (*Admit) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{48}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *Admit) GetId() string {
@@ -4473,7 +4701,7 @@ type Retire struct {
 
 func (x *Retire) Reset() {
 	*x = Retire{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[49]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4485,7 +4713,7 @@ func (x *Retire) String() string {
 func (*Retire) ProtoMessage() {}
 
 func (x *Retire) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[49]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4498,7 +4726,7 @@ func (x *Retire) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Retire.ProtoReflect.Descriptor instead.
 func (*Retire) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{49}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *Retire) GetId() string {
@@ -4520,7 +4748,7 @@ type Rekey struct {
 
 func (x *Rekey) Reset() {
 	*x = Rekey{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[50]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4532,7 +4760,7 @@ func (x *Rekey) String() string {
 func (*Rekey) ProtoMessage() {}
 
 func (x *Rekey) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[50]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4545,7 +4773,7 @@ func (x *Rekey) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Rekey.ProtoReflect.Descriptor instead.
 func (*Rekey) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{50}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *Rekey) GetId() string {
@@ -4580,7 +4808,7 @@ type Move struct {
 
 func (x *Move) Reset() {
 	*x = Move{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[51]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4592,7 +4820,7 @@ func (x *Move) String() string {
 func (*Move) ProtoMessage() {}
 
 func (x *Move) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[51]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4605,7 +4833,7 @@ func (x *Move) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Move.ProtoReflect.Descriptor instead.
 func (*Move) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{51}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *Move) GetId() string {
@@ -4626,7 +4854,7 @@ var File_proto_fairwattpb_record_proto protoreflect.FileDescriptor
 
 const file_proto_fairwattpb_record_proto_rawDesc = "" +
 	"\n" +
-	"\x1dproto/fairwattpb/record.proto\x12\vfairwatt.v1\"\x8b\x12\n" +
+	"\x1dproto/fairwattpb/record.proto\x12\vfairwatt.v1\"\xcc\x12\n" +
 	"\x06Record\x12\x19\n" +
 	"\bchain_id\x18\x01 \x01(\fR\achainId\x12\x16\n" +
 	"\x06sender\x18\x02 \x01(\tR\x06sender\x12\x18\n" +
@@ -4670,7 +4898,8 @@ const file_proto_fairwattpb_record_proto_rawDesc = "" +
 	"\x05admit\x18) \x01(\v2\x12.fairwatt.v1.AdmitH\x00R\x05admit\x12-\n" +
 	"\x06retire\x18* \x01(\v2\x13.fairwatt.v1.RetireH\x00R\x06retire\x12*\n" +
 	"\x05rekey\x18+ \x01(\v2\x12.fairwatt.v1.RekeyH\x00R\x05rekey\x12'\n" +
-	"\x04move\x18, \x01(\v2\x11.fairwatt.v1.MoveH\x00R\x04move\x127\n" +
+	"\x04move\x18, \x01(\v2\x11.fairwatt.v1.MoveH\x00R\x04move\x12?\n" +
+	"\fequivocation\x18- \x01(\v2\x19.fairwatt.v1.EquivocationH\x00R\fequivocation\x127\n" +
 	"\n" +
 	"key_change\x18< \x01(\v2\x16.fairwatt.v1.KeyChangeH\x00R\tkeyChange\x12-\n" +
 	"\x06revoke\x18= \x01(\v2\x13.fairwatt.v1.RevokeH\x00R\x06revoke\x120\n" +
@@ -4783,7 +5012,22 @@ const file_proto_fairwattpb_record_proto_rawDesc = "" +
 	"\x06missed\x18\x04 \x01(\rR\x06missed\x12\x14\n" +
 	"\x05given\x18\x05 \x01(\rR\x05given\x12\x1f\n" +
 	"\voverhead_us\x18\x06 \x01(\rR\n" +
-	"overheadUs\"\xd0\x01\n" +
+	"overheadUs\"|\n" +
+	"\fEquivocation\x12\x0e\n" +
+	"\x02da\x18\x01 \x01(\tR\x02da\x12,\n" +
+	"\x05first\x18\x02 \x01(\v2\x16.fairwatt.v1.StatementR\x05first\x12.\n" +
+	"\x06second\x18\x03 \x01(\v2\x16.fairwatt.v1.StatementR\x06second\"\x94\x01\n" +
+	"\tStatement\x12\x16\n" +
+	"\x06header\x18\x01 \x01(\fR\x06header\x12#\n" +
+	"\rmetadata_hash\x18\x02 \x01(\fR\fmetadataHash\x12\x10\n" +
+	"\x03aux\x18\x03 \x01(\fR\x03aux\x12\x1c\n" +
+	"\tsignature\x18\x04 \x01(\fR\tsignature\x12\x1a\n" +
+	"\bproposal\x18\x05 \x01(\fR\bproposal\"s\n" +
+	"\x0eProposalHeader\x12\x14\n" +
+	"\x05epoch\x18\x01 \x01(\x04R\x05epoch\x12\x12\n" +
+	"\x04view\x18\x02 \x01(\x04R\x04view\x12\x10\n" +
+	"\x03seq\x18\x03 \x01(\x04R\x03seq\x12%\n" +
+	"\x0emessage_sha256\x18\x04 \x01(\fR\rmessageSha256\"\xd0\x01\n" +
 	"\x0fGateAttestation\x12\x19\n" +
 	"\bchain_id\x18\x01 \x01(\fR\achainId\x12\x16\n" +
 	"\x06device\x18\x02 \x01(\tR\x06device\x12\x19\n" +
@@ -5003,7 +5247,7 @@ func file_proto_fairwattpb_record_proto_rawDescGZIP() []byte {
 }
 
 var file_proto_fairwattpb_record_proto_enumTypes = make([]protoimpl.EnumInfo, 6)
-var file_proto_fairwattpb_record_proto_msgTypes = make([]protoimpl.MessageInfo, 52)
+var file_proto_fairwattpb_record_proto_msgTypes = make([]protoimpl.MessageInfo, 55)
 var file_proto_fairwattpb_record_proto_goTypes = []any{
 	(Role)(0),                 // 0: fairwatt.v1.Role
 	(MeterDirection)(0),       // 1: fairwatt.v1.MeterDirection
@@ -5030,115 +5274,121 @@ var file_proto_fairwattpb_record_proto_goTypes = []any{
 	(*Tick)(nil),              // 22: fairwatt.v1.Tick
 	(*Report)(nil),            // 23: fairwatt.v1.Report
 	(*Seen)(nil),              // 24: fairwatt.v1.Seen
-	(*GateAttestation)(nil),   // 25: fairwatt.v1.GateAttestation
-	(*Offer)(nil),             // 26: fairwatt.v1.Offer
-	(*Request)(nil),           // 27: fairwatt.v1.Request
-	(*Response)(nil),          // 28: fairwatt.v1.Response
-	(*Quote)(nil),             // 29: fairwatt.v1.Quote
-	(*Token)(nil),             // 30: fairwatt.v1.Token
-	(*Pay)(nil),               // 31: fairwatt.v1.Pay
-	(*Choice)(nil),            // 32: fairwatt.v1.Choice
-	(*Release)(nil),           // 33: fairwatt.v1.Release
-	(*MeterReading)(nil),      // 34: fairwatt.v1.MeterReading
-	(*Ask)(nil),               // 35: fairwatt.v1.Ask
-	(*Bid)(nil),               // 36: fairwatt.v1.Bid
-	(*SlotReading)(nil),       // 37: fairwatt.v1.SlotReading
-	(*Start)(nil),             // 38: fairwatt.v1.Start
-	(*Hold)(nil),              // 39: fairwatt.v1.Hold
-	(*Resume)(nil),            // 40: fairwatt.v1.Resume
-	(*Reading)(nil),           // 41: fairwatt.v1.Reading
-	(*Bill)(nil),              // 42: fairwatt.v1.Bill
-	(*Confirm)(nil),           // 43: fairwatt.v1.Confirm
-	(*Bond)(nil),              // 44: fairwatt.v1.Bond
-	(*Unbond)(nil),            // 45: fairwatt.v1.Unbond
-	(*Appeal)(nil),            // 46: fairwatt.v1.Appeal
-	(*Verdict)(nil),           // 47: fairwatt.v1.Verdict
-	(*Grant)(nil),             // 48: fairwatt.v1.Grant
-	(*Approval)(nil),          // 49: fairwatt.v1.Approval
-	(*Reversal)(nil),          // 50: fairwatt.v1.Reversal
-	(*Withdrawal)(nil),        // 51: fairwatt.v1.Withdrawal
-	(*Payout)(nil),            // 52: fairwatt.v1.Payout
-	(*WarningNotice)(nil),     // 53: fairwatt.v1.WarningNotice
-	(*Admit)(nil),             // 54: fairwatt.v1.Admit
-	(*Retire)(nil),            // 55: fairwatt.v1.Retire
-	(*Rekey)(nil),             // 56: fairwatt.v1.Rekey
-	(*Move)(nil),              // 57: fairwatt.v1.Move
+	(*Equivocation)(nil),      // 25: fairwatt.v1.Equivocation
+	(*Statement)(nil),         // 26: fairwatt.v1.Statement
+	(*ProposalHeader)(nil),    // 27: fairwatt.v1.ProposalHeader
+	(*GateAttestation)(nil),   // 28: fairwatt.v1.GateAttestation
+	(*Offer)(nil),             // 29: fairwatt.v1.Offer
+	(*Request)(nil),           // 30: fairwatt.v1.Request
+	(*Response)(nil),          // 31: fairwatt.v1.Response
+	(*Quote)(nil),             // 32: fairwatt.v1.Quote
+	(*Token)(nil),             // 33: fairwatt.v1.Token
+	(*Pay)(nil),               // 34: fairwatt.v1.Pay
+	(*Choice)(nil),            // 35: fairwatt.v1.Choice
+	(*Release)(nil),           // 36: fairwatt.v1.Release
+	(*MeterReading)(nil),      // 37: fairwatt.v1.MeterReading
+	(*Ask)(nil),               // 38: fairwatt.v1.Ask
+	(*Bid)(nil),               // 39: fairwatt.v1.Bid
+	(*SlotReading)(nil),       // 40: fairwatt.v1.SlotReading
+	(*Start)(nil),             // 41: fairwatt.v1.Start
+	(*Hold)(nil),              // 42: fairwatt.v1.Hold
+	(*Resume)(nil),            // 43: fairwatt.v1.Resume
+	(*Reading)(nil),           // 44: fairwatt.v1.Reading
+	(*Bill)(nil),              // 45: fairwatt.v1.Bill
+	(*Confirm)(nil),           // 46: fairwatt.v1.Confirm
+	(*Bond)(nil),              // 47: fairwatt.v1.Bond
+	(*Unbond)(nil),            // 48: fairwatt.v1.Unbond
+	(*Appeal)(nil),            // 49: fairwatt.v1.Appeal
+	(*Verdict)(nil),           // 50: fairwatt.v1.Verdict
+	(*Grant)(nil),             // 51: fairwatt.v1.Grant
+	(*Approval)(nil),          // 52: fairwatt.v1.Approval
+	(*Reversal)(nil),          // 53: fairwatt.v1.Reversal
+	(*Withdrawal)(nil),        // 54: fairwatt.v1.Withdrawal
+	(*Payout)(nil),            // 55: fairwatt.v1.Payout
+	(*WarningNotice)(nil),     // 56: fairwatt.v1.WarningNotice
+	(*Admit)(nil),             // 57: fairwatt.v1.Admit
+	(*Retire)(nil),            // 58: fairwatt.v1.Retire
+	(*Rekey)(nil),             // 59: fairwatt.v1.Rekey
+	(*Move)(nil),              // 60: fairwatt.v1.Move
 }
 var file_proto_fairwattpb_record_proto_depIdxs = []int32{
 	7,  // 0: fairwatt.v1.Record.registration:type_name -> fairwatt.v1.Registration
 	16, // 1: fairwatt.v1.Record.deposit:type_name -> fairwatt.v1.Deposit
 	19, // 2: fairwatt.v1.Record.gate_change:type_name -> fairwatt.v1.GateChange
-	26, // 3: fairwatt.v1.Record.offer:type_name -> fairwatt.v1.Offer
-	27, // 4: fairwatt.v1.Record.request:type_name -> fairwatt.v1.Request
-	28, // 5: fairwatt.v1.Record.response:type_name -> fairwatt.v1.Response
-	31, // 6: fairwatt.v1.Record.pay:type_name -> fairwatt.v1.Pay
-	38, // 7: fairwatt.v1.Record.start:type_name -> fairwatt.v1.Start
-	39, // 8: fairwatt.v1.Record.hold:type_name -> fairwatt.v1.Hold
-	40, // 9: fairwatt.v1.Record.resume:type_name -> fairwatt.v1.Resume
-	41, // 10: fairwatt.v1.Record.reading:type_name -> fairwatt.v1.Reading
-	42, // 11: fairwatt.v1.Record.bill:type_name -> fairwatt.v1.Bill
-	43, // 12: fairwatt.v1.Record.confirm:type_name -> fairwatt.v1.Confirm
+	29, // 3: fairwatt.v1.Record.offer:type_name -> fairwatt.v1.Offer
+	30, // 4: fairwatt.v1.Record.request:type_name -> fairwatt.v1.Request
+	31, // 5: fairwatt.v1.Record.response:type_name -> fairwatt.v1.Response
+	34, // 6: fairwatt.v1.Record.pay:type_name -> fairwatt.v1.Pay
+	41, // 7: fairwatt.v1.Record.start:type_name -> fairwatt.v1.Start
+	42, // 8: fairwatt.v1.Record.hold:type_name -> fairwatt.v1.Hold
+	43, // 9: fairwatt.v1.Record.resume:type_name -> fairwatt.v1.Resume
+	44, // 10: fairwatt.v1.Record.reading:type_name -> fairwatt.v1.Reading
+	45, // 11: fairwatt.v1.Record.bill:type_name -> fairwatt.v1.Bill
+	46, // 12: fairwatt.v1.Record.confirm:type_name -> fairwatt.v1.Confirm
 	20, // 13: fairwatt.v1.Record.word:type_name -> fairwatt.v1.Word
 	21, // 14: fairwatt.v1.Record.rejoin:type_name -> fairwatt.v1.Rejoin
 	13, // 15: fairwatt.v1.Record.meter_registration:type_name -> fairwatt.v1.MeterRegistration
 	14, // 16: fairwatt.v1.Record.meter_change:type_name -> fairwatt.v1.MeterChange
 	15, // 17: fairwatt.v1.Record.meter_retire:type_name -> fairwatt.v1.MeterRetire
 	22, // 18: fairwatt.v1.Record.tick:type_name -> fairwatt.v1.Tick
-	44, // 19: fairwatt.v1.Record.bond:type_name -> fairwatt.v1.Bond
-	45, // 20: fairwatt.v1.Record.unbond:type_name -> fairwatt.v1.Unbond
-	46, // 21: fairwatt.v1.Record.appeal:type_name -> fairwatt.v1.Appeal
-	47, // 22: fairwatt.v1.Record.verdict:type_name -> fairwatt.v1.Verdict
-	48, // 23: fairwatt.v1.Record.grant:type_name -> fairwatt.v1.Grant
-	49, // 24: fairwatt.v1.Record.approval:type_name -> fairwatt.v1.Approval
-	50, // 25: fairwatt.v1.Record.reversal:type_name -> fairwatt.v1.Reversal
-	51, // 26: fairwatt.v1.Record.withdrawal:type_name -> fairwatt.v1.Withdrawal
-	52, // 27: fairwatt.v1.Record.payout:type_name -> fairwatt.v1.Payout
-	53, // 28: fairwatt.v1.Record.warning_notice:type_name -> fairwatt.v1.WarningNotice
+	47, // 19: fairwatt.v1.Record.bond:type_name -> fairwatt.v1.Bond
+	48, // 20: fairwatt.v1.Record.unbond:type_name -> fairwatt.v1.Unbond
+	49, // 21: fairwatt.v1.Record.appeal:type_name -> fairwatt.v1.Appeal
+	50, // 22: fairwatt.v1.Record.verdict:type_name -> fairwatt.v1.Verdict
+	51, // 23: fairwatt.v1.Record.grant:type_name -> fairwatt.v1.Grant
+	52, // 24: fairwatt.v1.Record.approval:type_name -> fairwatt.v1.Approval
+	53, // 25: fairwatt.v1.Record.reversal:type_name -> fairwatt.v1.Reversal
+	54, // 26: fairwatt.v1.Record.withdrawal:type_name -> fairwatt.v1.Withdrawal
+	55, // 27: fairwatt.v1.Record.payout:type_name -> fairwatt.v1.Payout
+	56, // 28: fairwatt.v1.Record.warning_notice:type_name -> fairwatt.v1.WarningNotice
 	23, // 29: fairwatt.v1.Record.report:type_name -> fairwatt.v1.Report
-	54, // 30: fairwatt.v1.Record.admit:type_name -> fairwatt.v1.Admit
-	55, // 31: fairwatt.v1.Record.retire:type_name -> fairwatt.v1.Retire
-	56, // 32: fairwatt.v1.Record.rekey:type_name -> fairwatt.v1.Rekey
-	57, // 33: fairwatt.v1.Record.move:type_name -> fairwatt.v1.Move
-	8,  // 34: fairwatt.v1.Record.key_change:type_name -> fairwatt.v1.KeyChange
-	9,  // 35: fairwatt.v1.Record.revoke:type_name -> fairwatt.v1.Revoke
-	10, // 36: fairwatt.v1.Record.suspend:type_name -> fairwatt.v1.Suspend
-	11, // 37: fairwatt.v1.Record.reinstate:type_name -> fairwatt.v1.Reinstate
-	12, // 38: fairwatt.v1.Record.member_change:type_name -> fairwatt.v1.MemberChange
-	35, // 39: fairwatt.v1.Record.ask:type_name -> fairwatt.v1.Ask
-	36, // 40: fairwatt.v1.Record.bid:type_name -> fairwatt.v1.Bid
-	37, // 41: fairwatt.v1.Record.slot_reading:type_name -> fairwatt.v1.SlotReading
-	33, // 42: fairwatt.v1.Record.release:type_name -> fairwatt.v1.Release
-	0,  // 43: fairwatt.v1.Registration.roles:type_name -> fairwatt.v1.Role
-	0,  // 44: fairwatt.v1.MemberChange.roles:type_name -> fairwatt.v1.Role
-	1,  // 45: fairwatt.v1.MeterRegistration.direction:type_name -> fairwatt.v1.MeterDirection
-	13, // 46: fairwatt.v1.MeterChange.new:type_name -> fairwatt.v1.MeterRegistration
-	18, // 47: fairwatt.v1.Cause.inputs:type_name -> fairwatt.v1.CauseInput
-	2,  // 48: fairwatt.v1.GateChange.state:type_name -> fairwatt.v1.GateState
-	17, // 49: fairwatt.v1.GateChange.causes:type_name -> fairwatt.v1.Cause
-	3,  // 50: fairwatt.v1.Word.kind:type_name -> fairwatt.v1.WordKind
-	24, // 51: fairwatt.v1.Report.seen:type_name -> fairwatt.v1.Seen
-	2,  // 52: fairwatt.v1.GateAttestation.state:type_name -> fairwatt.v1.GateState
-	4,  // 53: fairwatt.v1.Offer.contactor:type_name -> fairwatt.v1.Contactor
-	30, // 54: fairwatt.v1.Response.token:type_name -> fairwatt.v1.Token
-	29, // 55: fairwatt.v1.Response.quotes:type_name -> fairwatt.v1.Quote
-	34, // 56: fairwatt.v1.Pay.buyer_reading:type_name -> fairwatt.v1.MeterReading
-	32, // 57: fairwatt.v1.Pay.choices:type_name -> fairwatt.v1.Choice
-	34, // 58: fairwatt.v1.Pay.more_readings:type_name -> fairwatt.v1.MeterReading
-	34, // 59: fairwatt.v1.SlotReading.readings:type_name -> fairwatt.v1.MeterReading
-	34, // 60: fairwatt.v1.Start.reading:type_name -> fairwatt.v1.MeterReading
-	17, // 61: fairwatt.v1.Hold.causes:type_name -> fairwatt.v1.Cause
-	34, // 62: fairwatt.v1.Hold.reading:type_name -> fairwatt.v1.MeterReading
-	34, // 63: fairwatt.v1.Resume.reading:type_name -> fairwatt.v1.MeterReading
-	34, // 64: fairwatt.v1.Reading.reading:type_name -> fairwatt.v1.MeterReading
-	34, // 65: fairwatt.v1.Bill.reading:type_name -> fairwatt.v1.MeterReading
-	34, // 66: fairwatt.v1.Confirm.reading:type_name -> fairwatt.v1.MeterReading
-	5,  // 67: fairwatt.v1.Verdict.finding:type_name -> fairwatt.v1.Finding
-	0,  // 68: fairwatt.v1.Admit.role:type_name -> fairwatt.v1.Role
-	69, // [69:69] is the sub-list for method output_type
-	69, // [69:69] is the sub-list for method input_type
-	69, // [69:69] is the sub-list for extension type_name
-	69, // [69:69] is the sub-list for extension extendee
-	0,  // [0:69] is the sub-list for field type_name
+	57, // 30: fairwatt.v1.Record.admit:type_name -> fairwatt.v1.Admit
+	58, // 31: fairwatt.v1.Record.retire:type_name -> fairwatt.v1.Retire
+	59, // 32: fairwatt.v1.Record.rekey:type_name -> fairwatt.v1.Rekey
+	60, // 33: fairwatt.v1.Record.move:type_name -> fairwatt.v1.Move
+	25, // 34: fairwatt.v1.Record.equivocation:type_name -> fairwatt.v1.Equivocation
+	8,  // 35: fairwatt.v1.Record.key_change:type_name -> fairwatt.v1.KeyChange
+	9,  // 36: fairwatt.v1.Record.revoke:type_name -> fairwatt.v1.Revoke
+	10, // 37: fairwatt.v1.Record.suspend:type_name -> fairwatt.v1.Suspend
+	11, // 38: fairwatt.v1.Record.reinstate:type_name -> fairwatt.v1.Reinstate
+	12, // 39: fairwatt.v1.Record.member_change:type_name -> fairwatt.v1.MemberChange
+	38, // 40: fairwatt.v1.Record.ask:type_name -> fairwatt.v1.Ask
+	39, // 41: fairwatt.v1.Record.bid:type_name -> fairwatt.v1.Bid
+	40, // 42: fairwatt.v1.Record.slot_reading:type_name -> fairwatt.v1.SlotReading
+	36, // 43: fairwatt.v1.Record.release:type_name -> fairwatt.v1.Release
+	0,  // 44: fairwatt.v1.Registration.roles:type_name -> fairwatt.v1.Role
+	0,  // 45: fairwatt.v1.MemberChange.roles:type_name -> fairwatt.v1.Role
+	1,  // 46: fairwatt.v1.MeterRegistration.direction:type_name -> fairwatt.v1.MeterDirection
+	13, // 47: fairwatt.v1.MeterChange.new:type_name -> fairwatt.v1.MeterRegistration
+	18, // 48: fairwatt.v1.Cause.inputs:type_name -> fairwatt.v1.CauseInput
+	2,  // 49: fairwatt.v1.GateChange.state:type_name -> fairwatt.v1.GateState
+	17, // 50: fairwatt.v1.GateChange.causes:type_name -> fairwatt.v1.Cause
+	3,  // 51: fairwatt.v1.Word.kind:type_name -> fairwatt.v1.WordKind
+	24, // 52: fairwatt.v1.Report.seen:type_name -> fairwatt.v1.Seen
+	26, // 53: fairwatt.v1.Equivocation.first:type_name -> fairwatt.v1.Statement
+	26, // 54: fairwatt.v1.Equivocation.second:type_name -> fairwatt.v1.Statement
+	2,  // 55: fairwatt.v1.GateAttestation.state:type_name -> fairwatt.v1.GateState
+	4,  // 56: fairwatt.v1.Offer.contactor:type_name -> fairwatt.v1.Contactor
+	33, // 57: fairwatt.v1.Response.token:type_name -> fairwatt.v1.Token
+	32, // 58: fairwatt.v1.Response.quotes:type_name -> fairwatt.v1.Quote
+	37, // 59: fairwatt.v1.Pay.buyer_reading:type_name -> fairwatt.v1.MeterReading
+	35, // 60: fairwatt.v1.Pay.choices:type_name -> fairwatt.v1.Choice
+	37, // 61: fairwatt.v1.Pay.more_readings:type_name -> fairwatt.v1.MeterReading
+	37, // 62: fairwatt.v1.SlotReading.readings:type_name -> fairwatt.v1.MeterReading
+	37, // 63: fairwatt.v1.Start.reading:type_name -> fairwatt.v1.MeterReading
+	17, // 64: fairwatt.v1.Hold.causes:type_name -> fairwatt.v1.Cause
+	37, // 65: fairwatt.v1.Hold.reading:type_name -> fairwatt.v1.MeterReading
+	37, // 66: fairwatt.v1.Resume.reading:type_name -> fairwatt.v1.MeterReading
+	37, // 67: fairwatt.v1.Reading.reading:type_name -> fairwatt.v1.MeterReading
+	37, // 68: fairwatt.v1.Bill.reading:type_name -> fairwatt.v1.MeterReading
+	37, // 69: fairwatt.v1.Confirm.reading:type_name -> fairwatt.v1.MeterReading
+	5,  // 70: fairwatt.v1.Verdict.finding:type_name -> fairwatt.v1.Finding
+	0,  // 71: fairwatt.v1.Admit.role:type_name -> fairwatt.v1.Role
+	72, // [72:72] is the sub-list for method output_type
+	72, // [72:72] is the sub-list for method input_type
+	72, // [72:72] is the sub-list for extension type_name
+	72, // [72:72] is the sub-list for extension extendee
+	0,  // [0:72] is the sub-list for field type_name
 }
 
 func init() { file_proto_fairwattpb_record_proto_init() }
@@ -5181,6 +5431,7 @@ func file_proto_fairwattpb_record_proto_init() {
 		(*Record_Retire)(nil),
 		(*Record_Rekey)(nil),
 		(*Record_Move)(nil),
+		(*Record_Equivocation)(nil),
 		(*Record_KeyChange)(nil),
 		(*Record_Revoke)(nil),
 		(*Record_Suspend)(nil),
@@ -5197,7 +5448,7 @@ func file_proto_fairwattpb_record_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_proto_fairwattpb_record_proto_rawDesc), len(file_proto_fairwattpb_record_proto_rawDesc)),
 			NumEnums:      6,
-			NumMessages:   52,
+			NumMessages:   55,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

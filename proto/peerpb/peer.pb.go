@@ -734,6 +734,8 @@ func (x *Relay) GetMessage() []byte {
 	return nil
 }
 
+// The same bytes as a fairwatt.v1.ProposalHeader, by which a leader can be proved to have
+// signed two blocks for one place.
 type RelayHeader struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Epoch         uint64                 `protobuf:"varint,1,opt,name=epoch,proto3" json:"epoch,omitempty"`

@@ -166,7 +166,7 @@ const (
 // Codes of the agreement: a record refused with one of them stands
 // in its block, as with those of the market.
 const (
-	// CodeEpochOver: a rejoin or report for another epoch than the present one.
+	// CodeEpochOver: a rejoin or report for another epoch than the present one, or evidence that is too old.
 	CodeEpochOver = "epoch_over"
 	// CodeReportExists: the aggregator has reported on this epoch.
 	CodeReportExists = "report_exists"
@@ -182,4 +182,8 @@ const (
 	CodeChangePending = "change_pending"
 	// CodeChangeAgreed: this centre has agreed to this change before.
 	CodeChangeAgreed = "change_agreed"
+	// CodeNoEquivocation: the two statements do not show that their signer has said two things of one place.
+	CodeNoEquivocation = "no_equivocation"
+	// CodeEquivocationTold: the aggregator was found out for this, and pays for it.
+	CodeEquivocationTold = "equivocation_told"
 )

@@ -23,10 +23,15 @@ func Vouchers(n int) int { return Faulty(n) + 1 }
 // height, epoch and agreement view), the hash of the agreement's metadata, and
 // the hash of the voter's auxiliary data.
 func VotePayload(headerHash [32]byte, metadata, aux []byte) []byte {
-	m, a := sha256.Sum256(metadata), sha256.Sum256(aux)
+	return VotePayloadOf(headerHash, sha256.Sum256(metadata), aux)
+}
+
+// VotePayloadOf is [VotePayload] for one that knows the metadata by its hash alone.
+func VotePayloadOf(headerHash, metadataHash [32]byte, aux []byte) []byte {
+	a := sha256.Sum256(aux)
 	out := make([]byte, 0, 3*sha256.Size)
 	out = append(out, headerHash[:]...)
-	out = append(out, m[:]...)
+	out = append(out, metadataHash[:]...)
 	return append(out, a[:]...)
 }
 

@@ -153,7 +153,10 @@ func showStanding(out io.Writer, w *ledger.Standing) error {
 		fmt.Fprintf(t, "made of\t%s of the genesis with the weight of %d epochs, %s epochs earned, %s lost\n",
 			trust(w.GenesisE4), w.PriorE4/10_000, trust(int64(w.GoodE4)), trust(int64(w.BadE4)))
 	}
-	if w.Condemned {
+	if w.GuiltyEpochs > 0 {
+		fmt.Fprintf(t, "found out\tit signed two things for one place; its trust is nothing for %d epochs more on which a quorum reports\n", w.GuiltyEpochs)
+	}
+	if w.Condemned && (w.GuiltyEpochs == 0 || len(w.Disputes) > w.MaxFaulty) {
 		fmt.Fprintf(t, "found out\tit is in dispute with more than %d others, who cannot all lie\n", w.MaxFaulty)
 	}
 	if w.FailedEpochs > 0 {

@@ -92,3 +92,25 @@ func TestTreeWhy(t *testing.T) {
 		}
 	}
 }
+
+// `tree why` says of what a data aggregator is guilty, for how long, and by which record.
+func TestTreeWhyOfTheGuilty(t *testing.T) {
+	dir := dataDir(t, ledgertest.Genesis(4, 1, 1), 1, func(c *ledgertest.Chain, _ int) ([]byte, error) {
+		return c.Seal("da-3", ledgertest.Equivocation("da-2", c.BlockOf("da-2", 1, 0, 1, "a"), c.BlockOf("da-2", 1, 0, 1, "b")))
+	})
+	text, err := runTree("--da", "da-2", "--data", dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		"trust             0.0000", "its trust is nothing for 64 epochs more on which a quorum reports",
+		"it signed two things for one place; the record has both", "in block 1", "3 in the sequence",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %q in\n%s", want, text)
+		}
+	}
+	if strings.Contains(text, "who cannot all lie") {
+		t.Errorf("it is in dispute with no one:\n%s", text)
+	}
+}

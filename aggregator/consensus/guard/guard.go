@@ -110,6 +110,9 @@ const (
 	maxViewsAhead = 1 << 16
 	maxSeqsAhead  = 1 << 20
 	maxMarkBytes  = 512
+	// An honest leader's signature of a block has half of it. What the chain takes as
+	// evidence is bounded, so no block may come with more.
+	maxSealBytes  = 512
 	maxRelayAhead = 16 // sequences; what is further ahead is caught up with
 	digestLen     = 64
 )

@@ -423,6 +423,8 @@ func TestRelay(t *testing.T) {
 		{"changed on the way", sealRelay(t, "da1", seal.DomainRelay, Place{5, 4, 10}, []byte("another"), raw), "block_hash"},
 		{"unsigned", &peerpb.Relay{Message: raw}, "block_signature"},
 		{"with a garbled header", &peerpb.Relay{Seal: garbled, Message: raw}, "block_malformed"},
+		{"with a signature of 512 bytes", &peerpb.Relay{Seal: make([]byte, 512), Message: raw}, "block_signature"},
+		{"with a longer one", &peerpb.Relay{Seal: make([]byte, 513), Message: raw}, "oversized"},
 		{"as large as may be, unsigned", &peerpb.Relay{Message: make([]byte, 1<<20+64<<10)}, "block_signature"},
 		{"too large", &peerpb.Relay{Message: make([]byte, 1<<20+64<<10+1)}, "oversized"},
 	} {

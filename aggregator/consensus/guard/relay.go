@@ -22,6 +22,9 @@ func (g Guard) Relay(r *peerpb.Relay) (at Place, hash [32]byte, ruling Ruling) {
 	if len(r.GetMessage()) > g.most("relay") {
 		return at, hash, refuse("oversized", "block of %d bytes", len(r.GetMessage()))
 	}
+	if len(r.GetSeal()) > maxSealBytes {
+		return at, hash, refuse("oversized", "signature of a block of %d bytes", len(r.GetSeal()))
+	}
 	key := func(da string) (ed25519.PublicKey, bool) { k, ok := g.Keys[da]; return k, ok }
 	origin, payload, err := seal.Open(r.GetSeal(), seal.DomainRelay, g.ChainID, key)
 	if err != nil {
