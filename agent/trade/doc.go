@@ -14,6 +14,11 @@
 // Where the chain's ledger answers, a payment names the quotes as choices, best first, and the
 // notice of it says which lot was taken. A Token that is not paid with is given back.
 //
+// Where the chain has an auction of slots, an [Auction] takes the place of both: it orders
+// for the next slots what its meters and the power foretell, and tells what the meters
+// showed at the borders of slots in which they trade. Energy is that of one slot. Its caller
+// keeps its state as theirs, and calls [Auction.Undo] when the disk has refused a step.
+//
 // # What is promised
 //
 //   - A contactor is closed only after a Start or Resume is final, and only
