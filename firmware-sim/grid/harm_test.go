@@ -12,6 +12,7 @@ import (
 func reckoned(t *testing.T, kind string) *grid {
 	t.Helper()
 	g := &grid{cfg: DefaultConfig(), world: newWorld(3600, nil)}
+	g.world.slots = newSlotWorld(&ledger.Params{SlotRules: ledger.SlotRules{SlotMs: slotMs}})
 	g.cfg.Misbehave = []string{kind}
 	if err := g.makeCulprits(); err != nil || len(g.culprits) == 0 {
 		t.Fatalf("%v, %v", g.culprits, err)
