@@ -222,20 +222,24 @@ func TestTheOtherBlockIsAskedFor(t *testing.T) {
 		i.suspect(i.ids["da2"], prepare(1, 2, digest))
 		link.relay.Store(other)
 		time.Sleep(time.Second)
+		synctest.Wait()
 		if len(got) > 0 {
 			t.Fatalf("asked without cause: %v", got)
 		}
 		link.relay.Store(relayOf(c, "x")) // the voter answers with something else, and is not asked again
 		i.suspect(i.ids["da2"], vote)
 		time.Sleep(time.Second)
+		synctest.Wait()
 		link.relay.Store(other)
 		i.suspect(i.ids["da2"], vote)
 		time.Sleep(time.Second)
+		synctest.Wait()
 		if len(got) > 0 {
 			t.Fatalf("asked twice: %v", got)
 		}
 		i.suspect(i.ids["da4"], vote)
 		time.Sleep(time.Second)
+		synctest.Wait()
 		if len(got) != 1 || got[0].GetDa() != "da1" {
 			t.Fatalf("%v", got)
 		}
