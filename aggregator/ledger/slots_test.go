@@ -269,6 +269,10 @@ func TestAnOrderIsReplacedAndTakenBack(t *testing.T) {
 	if len(asks) != 1 || len(bids) != 1 || asks[0].EnergyWh != 300 || bids[0].EnergyWh != 500 {
 		t.Errorf("%+v, %+v", asks, bids)
 	}
+	// The earlier of two equal ones is served first, so the newer word waits behind.
+	if h := w.State.Height(); asks[0].Height != h || bids[0].Height != h-1 {
+		t.Errorf("at height %d: of %d and %d", h, asks[0].Height, bids[0].Height)
+	}
 	w.must(buyer, bid(buyerMeter, w.slot(1), 0, 0))
 	w.must(seller, ask(sellerMeter, w.slot(1), 0, 0))
 	w.must(seller, ask("seller-1-meter-2", w.slot(2), 0, 0)) // of nothing
