@@ -144,6 +144,13 @@ func TestMarksThatAreNotTheirs(t *testing.T) {
 		if m := n.peer("da3").mark; m.epoch != 1 || m.said != 7 {
 			t.Errorf("of da3: %+v", m)
 		}
+		// Of an epoch that is over it says nothing, by whatever key; of this one it is forged.
+		if err := n.learn(marked("da2", &peerpb.Mark{Said: 9})); err != nil {
+			t.Errorf("of an epoch that is over: %v", err)
+		}
+		if err := n.learn(marked("da2", &peerpb.Mark{Epoch: 1, Said: 9})); err == nil {
+			t.Error("a mark by another was taken")
+		}
 	})
 }
 

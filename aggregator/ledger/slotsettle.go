@@ -106,7 +106,8 @@ func (x *execution) heard(startMs int64, m *SlotMeter) {
 	x.put(slotKey(startMs, slotHead), &head)
 }
 
-// taken refuses that a meter which trades in a slot measures anything else.
+// taken returns the newest slot in which a meter trades and that is not settled: until then it
+// measures nothing else.
 func (x *execution) taken(id string) (startMs int64, is bool) {
 	all := starts(x.bytes(keySlotted + id))
 	if len(all) == 0 {

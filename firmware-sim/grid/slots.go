@@ -2,6 +2,7 @@ package grid
 
 import (
 	"fmt"
+	"maps"
 	"time"
 
 	"fairwatt/agent"
@@ -59,11 +60,7 @@ func (s *slotWorld) at(w *world) time.Duration {
 // note keeps what has flowed if a border is now.
 func (s *slotWorld) note(w *world) {
 	for s != nil && w.at >= s.at(w) {
-		now := make(map[string]float64, len(s.flowed))
-		for meter, wh := range s.flowed {
-			now[meter] = wh
-		}
-		s.borders[s.nextMs] = now
+		s.borders[s.nextMs] = maps.Clone(s.flowed)
 		s.nextMs += s.slotMs
 	}
 }
