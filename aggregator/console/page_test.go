@@ -159,6 +159,7 @@ func TestPageInABrowser(t *testing.T) {
 	says(t, dom,
 		"no block can come: <i>two</i> of three", "2 of 3; a block needs 3", "da-2: block 481; da-3: not heard, 1,234 refused, cut off",
 		"✔ OPEN", "✖ BLOCKED", "? OFFLINE", "… CLEARING", "It counts as blocked: the agent is offline; it last said OPEN, since ", "1 of 4",
+		"A slot lasts 15 min and takes orders until 5 min before it.", "2: 3.400 kWh from 0.15", "1: 1.250 kWh up to 0.24", "takes orders", "0.1835", "4.987", "3 readings to come",
 		"t-house-1-41", "hazard hold", "2.491 of 2.500", "da-3 is the root",
 		"da-1 gets blocks from da-2 at 3.1 ms", "deposed", "simulated", "refused replayed: 3", "Seaside community – fairwatt", "Live",
 		"Contactor: none", "What rules have cost since ",

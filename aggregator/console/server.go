@@ -90,6 +90,7 @@ func New(src Source, opts Options) *Server {
 	s.mux.HandleFunc("GET /api/v1/snapshot", s.snapshot)
 	s.mux.HandleFunc("GET /api/v1/generators", s.generators)
 	s.mux.HandleFunc("GET /api/v1/trades/{id}", s.trade)
+	s.mux.HandleFunc("GET /api/v1/slots", s.slots)
 	s.mux.HandleFunc("GET /api/v1/blocks", s.blocks)
 	s.mux.HandleFunc("GET /api/v1/tree.svg", s.tree)
 	s.mux.HandleFunc("GET /api/v1/tree/why", s.why)
@@ -205,6 +206,15 @@ func (s *Server) trade(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	answer(w, t)
+}
+
+func (s *Server) slots(w http.ResponseWriter, _ *http.Request) {
+	a := s.src.Snapshot().Auction
+	if a == nil {
+		problem(w, http.StatusNotFound, errors.New("this chain clears no slots: its genesis does not say mechanism: auction"))
+		return
+	}
+	answer(w, a)
 }
 
 func (s *Server) blocks(w http.ResponseWriter, r *http.Request) {

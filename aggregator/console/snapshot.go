@@ -45,7 +45,8 @@ type Snapshot struct {
 	Generators        []Generator    `json:"generators"`
 	Trades            []Trade        `json:"trades"` // newest first, bounded
 	TradeCount        map[string]int `json:"trade_count"`
-	Words             []Word         `json:"words"` // of people to devices, newest first, bounded
+	Auction           *Auction       `json:"auction,omitempty"` // absent where the chain clears no slots
+	Words             []Word         `json:"words"`             // of people to devices, newest first, bounded
 	Nowcasts          Nowcasts       `json:"nowcasts"`
 	Chain             Chain          `json:"chain"`
 	Tree              Tree           `json:"tree"`
@@ -200,6 +201,41 @@ type Trade struct {
 	Reason           string `json:"reason,omitempty"`
 	Height           uint64 `json:"height"` // of its newest change
 	UpdatedMs        int64  `json:"updated_ms"`
+}
+
+// An Auction is what stands of the slots of a chain whose mechanism is the auction.
+type Auction struct {
+	SlotMs int64 `json:"slot_ms"`
+	// GateClosureMs is how long before its start a slot takes no more orders.
+	GateClosureMs int64  `json:"gate_closure_ms"`
+	Slots         []Slot `json:"slots"` // by their start, bounded
+}
+
+// A Slot is the market of one slot: open takes orders, cleared has its price and waits for
+// readings, ended is paid. Who ordered what is on the chain; here are sums.
+type Slot struct {
+	StartMs  int64  `json:"start_ms"`
+	Status   string `json:"status"`    // open, cleared, ended
+	ClosesMs int64  `json:"closes_ms"` // when it takes no more orders
+	Asks     int    `json:"asks"`      // orders that stand; 0 when it is not open
+	Bids     int    `json:"bids"`
+	// Of an open slot that is among the next; absent: not summed up, or no order of that side.
+	Asked *Orders `json:"asked,omitempty"`
+	Bid   *Orders `json:"bid,omitempty"`
+	// Of one that has been cleared.
+	PriceMicroPerKWh int64 `json:"price_micro_per_kwh,omitempty"` // one for all
+	SoldWh           int64 `json:"sold_wh,omitempty"`
+	Trades           int   `json:"trades,omitempty"`
+	Waiting          int   `json:"waiting,omitempty"`    // readings that are not known yet
+	SettlesMs        int64 `json:"settles_ms,omitempty"` // at the latest
+	PaidWh           int64 `json:"paid_wh,omitempty"`    // of one that has ended: what both meters bore out
+}
+
+// Orders are those of one side of a slot.
+type Orders struct {
+	EnergyWh int64 `json:"energy_wh"`
+	// BestMicroPerKWh is the lowest price asked, or the highest bid.
+	BestMicroPerKWh int64 `json:"best_micro_per_kwh"`
 }
 
 // A Word is what a named person said to a device about its gate, as the chain has it.

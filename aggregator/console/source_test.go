@@ -181,6 +181,15 @@ func sample(nowMs int64) *Snapshot {
 			},
 			{ID: "t-house-1-39", Status: "escrowed", Buyer: "house-1", VolumeWh: 3000, Height: 465, UpdatedMs: nowMs - 520e3},
 		},
+		Auction: &Auction{SlotMs: 900e3, GateClosureMs: 300e3, Slots: []Slot{
+			{StartMs: nowMs - 1900e3, Status: "ended", ClosesMs: nowMs - 2200e3, PriceMicroPerKWh: 171000, SoldWh: 5200, PaidWh: 4987, Trades: 3},
+			{StartMs: nowMs - 1000e3, Status: "cleared", ClosesMs: nowMs - 1300e3, PriceMicroPerKWh: 183500, SoldWh: 6100, Trades: 4, Waiting: 3, SettlesMs: nowMs + 500e3},
+			{
+				StartMs: nowMs + 800e3, Status: "open", ClosesMs: nowMs + 500e3, Asks: 2, Bids: 1,
+				Asked: &Orders{EnergyWh: 3400, BestMicroPerKWh: 150000}, Bid: &Orders{EnergyWh: 1250, BestMicroPerKWh: 240000},
+			},
+			{StartMs: nowMs + 1700e3, Status: "open", ClosesMs: nowMs + 1400e3, Bids: 7},
+		}},
 		Chain: Chain{
 			ID: "5f2c9a0be1d44c17aa01bb239f7e6c558d2e4a6f70918b3cd2e1f0a9b8c7d6e5", Height: 482, TimeMs: nowMs - 700, Epoch: 24, View: 1,
 			AccountingNode: "da-3", Records: 20411, ViewChanges: 1, Receipts: 30113, Order: []string{"da-1", "da-3", "da-2", "da-4"},

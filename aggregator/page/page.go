@@ -77,6 +77,7 @@ type Page struct {
 	snap   *console.Snapshot // the newest made
 	lostAt time.Time         // since when no broker is connected; zero: one is
 	counts tradeCounts
+	slots  slotTable
 
 	keeping  error     // the newest, as Keep has told it
 	observed time.Time // when the gates were looked at for the history
@@ -184,7 +185,7 @@ func (p *Page) Snapshot() *console.Snapshot {
 	stats := p.needs.Agreement().Stats()
 	s := &console.Snapshot{
 		Version: version, TimeMs: now.UnixMilli(), Name: p.cfg.Genesis.Name, DA: p.cfg.DA, Software: p.cfg.Software,
-		StartedMs: p.started.UnixMilli(), Generators: p.generators(now), TradeCount: p.tradeCount(),
+		StartedMs: p.started.UnixMilli(), Generators: p.generators(now), TradeCount: p.tradeCount(), Auction: p.auction(),
 		Nowcasts: nowcasts(p.needs.Nowcasts), Counters: p.counters(&stats), Tree: p.tree(), Agreement: p.agreement(&stats, now),
 	}
 	if p.needs.CertificateEnds != nil {

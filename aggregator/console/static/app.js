@@ -195,6 +195,33 @@ function trades(list, count) {
   $('trades-note').textContent = all > list.length ? `The newest ${list.length} of ${whole.format(all)}.` : '';
 }
 
+// slots shows the next ones that take orders, then what has been cleared, newest first.
+function slots(a) {
+  $('slots').hidden = !a;
+  if (!a) return;
+  const open = a.slots.filter(s => s.status === 'open'), next = open.slice(0, 6), rest = open.length - next.length;
+  $('slots-note').textContent = `A slot lasts ${lasts(a.slot_ms)} and takes orders until ${lasts(a.gate_closure_ms)} before it. All of its energy has one price.`
+    + (rest ? ` ${rest} later slot${rest === 1 ? '' : 's'} with orders ${rest === 1 ? 'is' : 'are'} not shown.` : '');
+  const rows = next.concat(a.slots.filter(s => s.status !== 'open').reverse());
+  show('slot-rows', rows, l => l.length ? l.map(slotRow)
+    : el('tr', {}, el('td', { colspan: 7, class: 'empty wide' }, 'No order yet. Agents ask and bid by themselves once a gate is open and a wallet is filled.')));
+}
+
+const lasts = ms => (ms % 60000 ? `${ms / 1000} s` : `${ms / 60000} min`);
+const slotLook = { open: ['', 'takes orders'], cleared: ['warn', 'cleared'], ended: ['ok', 'ended'] };
+const orders = (n, o, edge) => (n ? `${n}${o ? `: ${kwh(o.energy_wh)} kWh ${edge} ${money(o.best_micro_per_kwh)}` : ''}` : '–');
+function slotRow(s) {
+  const cell = (label, value, cls) => el('td', { 'data-label': label, class: cls }, value);
+  const [look, text] = slotLook[s.status] || ['', s.status];
+  const more = s.status === 'open' ? [' until ', time(s.closes_ms)] : s.waiting ? ` ${s.waiting} reading${s.waiting === 1 ? '' : 's'} to come` : '';
+  const cleared = s.status !== 'open';
+  return el('tr', {},
+    cell(null, time(s.start_ms), 'wide nowrap'), cell(null, [el('span', { class: 'badge ' + look }, text), more], 'wide'),
+    cell('asked', cleared ? '' : orders(s.asks, s.asked, 'from'), 'nowrap'), cell('bid', cleared ? '' : orders(s.bids, s.bid, 'up to'), 'nowrap'),
+    cell('per kWh', cleared ? money(s.price_micro_per_kwh || 0) : '', 'num'), cell('sold kWh', cleared ? kwh(s.sold_wh || 0) : '', 'num'),
+    cell('paid kWh', s.status === 'ended' ? kwh(s.paid_wh || 0) : '', 'num'));
+}
+
 function member(p, now) {
   const heard = p.heard_ms && now - p.heard_ms < 5000 ? `block ${whole.format(p.height)}` : 'not heard';
   return `${p.id}: ${heard}${p.refused ? `, ${whole.format(p.refused)} refused` : ''}${p.cut_off_ms > now ? ', cut off' : ''}`;
@@ -262,6 +289,7 @@ function home(s) {
   generators(s.generators);
   weather(s.nowcasts, s.generators);
   trades(s.trades, s.trade_count);
+  slots(s.auction);
   show('words', s.words || [], l => l.length ? l.map(wordRow) : el('li', { class: 'empty' }, 'No one has spoken yet. agent ack and agent block are said here, with the name of who said it.'));
   chain(s.chain, s.agreement, s.time_ms);
   tree(s.tree, s.chain, s.counters);
