@@ -1,6 +1,7 @@
 package sensor
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -265,7 +266,7 @@ func (l *lateLine) Write(b []byte) (int, error) {
 		takes = 700 * time.Millisecond
 	}
 	l.comes = append(l.comes, lateAnswer{l.now + takes, l.devices[0].Frame(b)})
-	slices.SortFunc(l.comes, func(a, b lateAnswer) int { return int(a.at - b.at) })
+	slices.SortFunc(l.comes, func(a, b lateAnswer) int { return cmp.Compare(a.at, b.at) })
 	return len(b), nil
 }
 func (l *lateLine) Read(b []byte) (int, error) {

@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"cmp"
 	"encoding/binary"
 	"slices"
 	"strconv"
@@ -182,7 +183,7 @@ func (s *State) Slots() []Slot {
 	}
 	s.mu.RUnlock() // an item is never changed
 	out := decodeSorted[Slot](found)
-	slices.SortFunc(out, func(a, b Slot) int { return int(a.StartMs - b.StartMs) })
+	slices.SortFunc(out, func(a, b Slot) int { return cmp.Compare(a.StartMs, b.StartMs) })
 	return out
 }
 
