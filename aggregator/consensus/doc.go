@@ -117,7 +117,9 @@
 // In a view change the library also answers a wish for a view that it has passed with
 // the same wish, to all, which two members can go on with for ever: such answers are not
 // sent (bind.go). And it can lose the complaint of its own timer, and then waits for a
-// view that does not come: the watchdog gives that one up (watchdog.go).
+// view that does not come: the watchdog gives that one up (watchdog.go). It can also wait
+// without a timer for votes for the block that a view brought along, and looks at nothing
+// else: the watchdog ends the instance.
 //
 // The library also goes back on its word: package book says where. A vote or
 // view data that would break a promise is not signed; where the library can take

@@ -93,6 +93,8 @@ type instance struct {
 	reported  atomic.Bool
 	signs     lockup.Predictor
 	turnstile *lockup.Turnstile
+	inFlight  lockup.InFlight
+	seized    seen // since when the library waits for a block under way; the watcher's alone
 }
 
 type votePlace struct {
@@ -151,7 +153,7 @@ func (n *Node) open(ctx context.Context, epoch Epoch, entered bool, r *Resumptio
 		}
 	}
 	i.self = i.ids[n.cfg.Self]
-	lib := &logger{log: n.log, fail: i.fault, ended: i.ended, signs: &i.signs, turnstile: i.turnstile}
+	lib := &logger{log: n.log, fail: i.fault, ended: i.ended, signs: &i.signs, turnstile: i.turnstile, inFlight: &i.inFlight}
 	last, signatures, md, err := i.lastDecision()
 	if err == nil {
 		i.last.Store(md.GetLatestSequence())

@@ -24,7 +24,7 @@ type logger struct {
 	ended     <-chan struct{} // closed when the instance has ended
 	signs     *lockup.Predictor
 	turnstile *lockup.Turnstile
-	inFlight  lockup.InFlight
+	inFlight  *lockup.InFlight
 }
 
 func (l *logger) Debugf(format string, _ ...any) {

@@ -13,6 +13,7 @@ import (
 	"fairwatt/aggregator/peer"
 	"fairwatt/proto/peerpb"
 
+	smart "github.com/hyperledger-labs/SmartBFT/pkg/consensus"
 	protos "github.com/hyperledger-labs/SmartBFT/smartbftprotos"
 	"google.golang.org/protobuf/proto"
 )
@@ -139,6 +140,46 @@ func testBroughtAlong(t *testing.T, restart string) {
 	last := c.sent[len(c.sent)-1]
 	c.until("a record of da4", func() bool { return c.apps["da2"].has(last) && c.apps["da3"].has(last) })
 	c.sameChain("da2", "da3", "da4")
+}
+
+// A change of the view brings a block along for which no quorum votes in time. The others give
+// that view up; the library of da4 has no timer left for it (in seed 606275 of the simulation it
+// had run out just before) and looks at nothing else. With a fourth member gone no one gets
+// anywhere without da4, until its instance ends.
+func TestABlockUnderWayIsNotWaitedForForGood(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 4, 1000, peer.MemoryConfig{MinDelay: time.Millisecond, MaxDelay: time.Millisecond})
+		c.wait = time.Minute
+		var healed, spent atomic.Bool
+		c.mend = func(n *Node) {
+			hasten := n.adjust
+			n.adjust = func(bft *smart.Consensus) {
+				hasten(bft)
+				if n.cfg.Self == "da4" && spent.CompareAndSwap(false, true) {
+					bft.Config.ViewChangeTimeout = time.Hour
+				}
+			}
+		}
+		waits := func(name string) bool { i := c.node(name).instance(); return i != nil && i.inFlight.Waits() > 0 }
+		c.sieved(func(_, to string, _ *peerpb.Frame, m *protos.Message) bool {
+			return m.GetCommit() == nil || healed.Load() && !(to == "da4" && waits("da4"))
+		})
+		c.startAll()
+		c.submit("da1", 100)
+		c.until("all to wait for the block", func() bool { return waits("da1") && waits("da2") && waits("da4") })
+		c.stop("da3")
+		c.until("the others to give that view up", func() bool { return !waits("da1") && !waits("da2") })
+		if !waits("da4") {
+			t.Fatal("da4 waits no more")
+		}
+		healed.Store(true)
+		c.allDecided("da1", "da2", "da4")
+		if n := c.node("da4").Stats().Restarts; n != 1 {
+			t.Errorf("da4 began again %d times", n)
+		}
+		c.submit("da4", 100)
+		c.allDecided("da1", "da2", "da4")
+	})
 }
 
 // logLines collects what a node logs.

@@ -2,6 +2,7 @@ package consensus
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"fairwatt/proto/peerpb"
@@ -126,9 +127,30 @@ func (w *watcher) tick(now time.Time) {
 	}
 }
 
+// mostInFlight is for how many timeouts of a view change the library may wait for a block
+// under way. It gives up by itself after one, or a few where views fail.
+const mostInFlight = 5
+
+var errWaits = errors.New("smartbft waits for a block under way without an end")
+
+// seized ends an instance whose library looks at nothing until a block under way is decided,
+// for which no one votes any more.
+func (w *watcher) seized(i *instance, now time.Time) bool {
+	number := i.inFlight.Waits()
+	waited := i.seized.past(int64(number), now)
+	if number == 0 || waited < w.node.stretch(mostInFlight*w.node.cfg.ViewChangeTimeout, now) {
+		return false
+	}
+	i.fault(errWaits)
+	return true
+}
+
 // tend looks after the running instance.
 func (w *watcher) tend(i *instance, now time.Time) {
 	n := w.node
+	if w.seized(i, now) {
+		return
+	}
 	for sender, m := range i.arrived() {
 		i.work.Go(func() { i.feed(sender, m) })
 	}

@@ -8,7 +8,8 @@
 //  2. Ask [Predictor.Delivered] once in each Deliver. If it says yes, store the
 //     block and end the instance from outside; the library would not return.
 //  3. Give [InFlight.Note] both kinds of messages, and end the instance when it says
-//     yes.
+//     yes, or when [InFlight.Waits] tells of one block for much longer than a view
+//     change may take.
 //  4. Ask [Turnstile.Pass] with each debug message, on the goroutine that logs it,
 //     and end that goroutine if it says no.
 //
@@ -26,7 +27,9 @@
 // those two sends.
 //
 // The view changer and the view in which it finishes a block under way can wait for
-// each other as well ([InFlight]). There is no send to keep from; the instance ends.
+// each other as well ([InFlight]). There is no send to keep from; the instance ends. And
+// where its timer has run out before that view begins, the view changer waits for it
+// without one: the complaint of the timer is looked at only afterwards.
 //
 // Refused: a time limit on deliveries. It would have to be longer than the
 // slowest disk takes, and would cost that long at each such change of leader.

@@ -18,9 +18,15 @@ const (
 // view tells it of the decision, and gives up after a time; then it waits for the view
 // to end. A view that was just delivering its decision, which takes long on a slow disk,
 // waits to be heard, and both wait for good. Only the end of the instance frees them.
+//
+// It also tells how long the view changer waits. Where its timer has run out before it began,
+// and the complaint of that is not looked at yet, it has none: it waits until votes come that
+// no one gives any more.
 type InFlight struct {
 	mu             sync.Mutex
 	gaveUp, speaks bool
+	begun          uint64
+	waits          bool
 }
 
 // Note reads a debug or info message of the library. It says yes once both wait for
@@ -29,15 +35,30 @@ func (f *InFlight) Note(format string) (seized bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	switch format {
-	case signInFlight, signHeard, signHeardToo:
-		f.gaveUp, f.speaks = false, false
+	case signInFlight:
+		f.begun++
+		f.gaveUp, f.speaks, f.waits = false, false, true
+		return false
+	case signHeard, signHeardToo:
+		f.gaveUp, f.speaks, f.waits = false, false, false
 		return false
 	case signGivesUp:
-		f.gaveUp = true
+		f.gaveUp, f.waits = true, false
 	case signTells, signAsksSync:
 		f.speaks = true
 	default:
 		return false
 	}
 	return f.gaveUp && f.speaks
+}
+
+// Waits is the number of the view for a block under way that is waited for, from 1; 0 while
+// none is.
+func (f *InFlight) Waits() uint64 {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !f.waits {
+		return 0
+	}
+	return f.begun
 }

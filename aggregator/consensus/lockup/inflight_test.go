@@ -40,6 +40,23 @@ func TestInFlight(t *testing.T) {
 	}
 }
 
+// A block under way is waited for until it is decided, asked for, or given up.
+func TestInFlightWaits(t *testing.T) {
+	f := &InFlight{}
+	for n, c := range []struct {
+		line string
+		want uint64
+	}{
+		{"something else", 0}, {signGivesUp, 0}, {signInFlight, 1}, {"something else", 1}, {signTells, 1}, {signHeard, 0},
+		{signInFlight, 2}, {signAsksSync, 2}, {signHeardToo, 0}, {signInFlight, 3}, {signInFlight, 4}, {signGivesUp, 0}, {signHeard, 0},
+	} {
+		f.Note(c.line)
+		if got := f.Waits(); got != c.want {
+			t.Errorf("line %d, %q: waits for %d, want %d", n+1, c.line, got, c.want)
+		}
+	}
+}
+
 // The library that is built in logs these very lines.
 func TestSignsOfInFlight(t *testing.T) {
 	pkg, err := build.Import("github.com/hyperledger-labs/SmartBFT/pkg/consensus", ".", build.FindOnly)
