@@ -46,6 +46,21 @@ func (c *cluster) sieved(pass func(from, to string, f *peerpb.Frame, m *protos.M
 	}
 }
 
+// asked tells whether a frame asks what is known of its sender's votes, or answers that: a member
+// does not begin without.
+func asked(f *peerpb.Frame) bool { return f.GetStatus().GetAsk() || f.GetStatus().GetTold() }
+
+// answer has a member that starts hear of others that they know of no vote of it.
+func (c *cluster) answer(da string, by ...string) {
+	for _, from := range by {
+		raw, err := proto.Marshal(&peerpb.Frame{Epoch: 1, Sender: from, Body: &peerpb.Frame_Status{Status: &peerpb.Status{Told: true}}})
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		c.node(da).Receive(from, raw)
+	}
+}
+
 // liar is a member that the test plays by hand, and hears everything.
 type liar struct {
 	*rogue
@@ -180,9 +195,9 @@ func TestAttackStaleViewData(t *testing.T) {
 		// First da1 is cut off from da3 and da4, then from da4, then from both
 		// again. It hears of no view change, and its commits reach no one.
 		var stage atomic.Int32
-		c.sieved(func(from, to string, _ *peerpb.Frame, m *protos.Message) bool {
+		c.sieved(func(from, to string, f *peerpb.Frame, m *protos.Message) bool {
 			switch {
-			case from != "da1" && to != "da1" || to == "da2":
+			case from != "da1" && to != "da1" || to == "da2" || asked(f):
 				return true
 			case from == "da1" && to == "da3" && m.GetCommit() == nil:
 				return stage.Load() == 1

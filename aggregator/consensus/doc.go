@@ -74,8 +74,9 @@
 // file that outlasts their process and is not synced, and
 // tell it to a member that starts or comes with less. So a log put back from a backup
 // is known as old, by one honest member; what was said in the last 100 ms and
-// reached no one is not known, nor what those knew who lost their power since. Refused:
-// to wait at a start until all have answered. A member that starts later by that
+// reached no one is not known, nor what those knew who lost their power since. A member
+// that starts says nothing until a quorum with it has told: with fewer in reach there is
+// no block to vote for. Refused: to wait at a start until all have answered. A member that starts later by that
 // misses views, and the others stand still for it. Without a whole log a member asks for the end of the
 // epoch. A quorum has to decide that. Where more than f logs are lost at once there
 // is none, and the operators have to speak (resume.go): each member states the

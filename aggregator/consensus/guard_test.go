@@ -442,6 +442,7 @@ func FuzzReceive(f *testing.F) {
 		synctest.Test(t, func(t *testing.T) {
 			c := newCluster(t, 4, 1000, peer.MemoryConfig{})
 			c.start("da1")
+			c.answer("da1", "da2", "da3")
 			c.until("da1 to run", func() bool { return c.node("da1").Stats().Voting })
 			c.node("da1").Receive("da2", raw)
 			time.Sleep(time.Second)

@@ -90,6 +90,7 @@ func TestLeaderCrashBeforeSending(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCluster(t, 4, 1000, lan)
 		c.start("da1")
+		c.answer("da1", "da2", "da3")
 		c.until("da1 to run", func() bool { return c.node("da1").Stats().Voting })
 		c.submit("da1", 200)
 		key := guard.Place{Epoch: 1, Seq: 1}

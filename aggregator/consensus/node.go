@@ -249,7 +249,9 @@ func (n *Node) loop(ctx context.Context) error {
 	if err := n.catchUp(ctx, false); err != nil {
 		return err
 	}
-	n.recall(ctx)
+	if err := n.recall(ctx); err != nil {
+		return err
+	}
 	for ctx.Err() == nil {
 		epoch := n.enter()
 		if err := epoch.validate(); err != nil {

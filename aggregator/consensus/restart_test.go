@@ -2,7 +2,10 @@ package consensus
 
 import (
 	"errors"
+	"fmt"
 	"os"
+	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -128,6 +131,91 @@ func TestDoubtfulFolderDoesNotVote(t *testing.T) {
 	})
 }
 
+// blocksBack puts a member's blocks back to a height, in an application that asks for no end of
+// an epoch.
+func blocksBack(t *testing.T, c *cluster, da string, height uint64) {
+	t.Helper()
+	now := c.apps[da]
+	c.apps[da] = newFakeApp(c.pubs, c.names, now.links, now.every)
+	c.apps[da].self, c.apps[da].noRejoin = da, true
+	for _, cb := range now.blocks[:height] {
+		if _, err := c.apps[da].Commit(cb); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// A member that no one answers at its start has not been told yet that its log is an old one. It
+// does not vote, however long that lasts: with fewer than a quorum in reach nothing is decided.
+func TestOldBackupWaitsForWordOfOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 4, 1000, lan)
+		c.startAll()
+		decide := func(n int) {
+			for k := range n {
+				c.submit(c.names[k%4], 100)
+				c.allDecided(c.names...)
+			}
+		}
+		c.apps["da4"].noRejoin = true
+		decide(2)
+		c.stop("da4")
+		old, height := tempDir(t), c.apps["da4"].Height()
+		if err := os.CopyFS(old, os.DirFS(c.dirs["da4"])); err != nil {
+			t.Fatal(err)
+		}
+		c.start("da4")
+		c.until("da4 to vote", func() bool { return c.node("da4").Stats().Voting })
+		decide(8)
+		c.stop("da4")
+		c.dirs["da4"] = old
+		blocksBack(t, c, "da4", height)
+		c.partition([]string{"da1", "da2", "da3"}, []string{"da4"})
+		c.start("da4")
+		for begin := time.Now(); time.Since(begin) < 5*time.Second; time.Sleep(100 * time.Millisecond) {
+			if s := c.node("da4").Stats(); s.Voting {
+				t.Fatalf("it votes after %v: %+v", time.Since(begin), s)
+			}
+		}
+		if why := c.node("da4").Stats().Following; !strings.Contains(why, "what this DA has said") {
+			t.Errorf("it says that it follows because of %q", why)
+		}
+		c.heal()
+		c.submit("da1", 100)
+		c.allDecided(c.names...)
+		if s := c.node("da4").Stats(); s.Voting || !strings.Contains(s.Following, "an old one was put back") {
+			t.Errorf("%+v", s)
+		}
+	})
+}
+
+// A member that some do not answer begins once a quorum with it has: of six, two may be away.
+func TestAQuorumsWordsAreEnough(t *testing.T) {
+	for n, gone := range map[int][]string{4: {"da4"}, 5: {"da5"}, 6: {"da5", "da6"}} {
+		t.Run(fmt.Sprint(n), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c := newCluster(t, n, 1000, lan)
+				c.startAll()
+				c.submit("da1", 100)
+				c.allDecided(c.names...)
+				for _, da := range gone {
+					c.stop(da)
+				}
+				c.stop("da2")
+				c.start("da2")
+				begin := time.Now()
+				c.until("da2 to vote", func() bool { return c.node("da2").Stats().Voting })
+				if took := time.Since(begin); took > recallFor+time.Second {
+					t.Errorf("it took %v", took)
+				}
+				c.submit("da2", 100)
+				there := slices.DeleteFunc(slices.Clone(c.names), func(da string) bool { return slices.Contains(gone, da) })
+				c.allDecided(there...)
+			})
+		})
+	}
+}
+
 // An old folder put back is found out by votes of its own that it does not know
 // of: the node follows. With the application put back as well, it learns of them
 // by the blocks that it fetches.
@@ -156,14 +244,7 @@ func TestOldBackupDoesNotVote(t *testing.T) {
 				c.stop("da4")
 				c.dirs["da4"] = old
 				if both {
-					now := c.apps["da4"]
-					c.apps["da4"] = newFakeApp(c.pubs, c.names, now.links, now.every)
-					c.apps["da4"].self, c.apps["da4"].noRejoin = "da4", true
-					for _, cb := range now.blocks[:height] {
-						if _, err := c.apps["da4"].Commit(cb); err != nil {
-							t.Fatal(err)
-						}
-					}
+					blocksBack(t, c, "da4", height)
 				}
 				c.start("da4")
 				decide(3)

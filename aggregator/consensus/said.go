@@ -20,8 +20,8 @@ import (
 // The others keep the newest, over their own restarts too, and tell it back. So a single
 // honest one of them suffices, and a liar can prove nothing that the node did not say.
 
-// recallFor bounds how long a node waits at its start for what the others know of
-// it. They may be down themselves.
+// recallFor is how long a node waits at its start for more of the others to tell what they know
+// of it than make a quorum with it. They may be down themselves.
 const recallFor = time.Second
 
 // mark is how much a node has said, and its signed form.
@@ -231,14 +231,38 @@ func (n *Node) learn(sealed []byte) error {
 	return nil
 }
 
-// recall asks the others what they know of this node's marks, and waits until so
-// many have answered that one of them is honest and was there, or for a while.
-func (n *Node) recall(ctx context.Context) {
-	epoch, _, _ := n.position()
-	want := len(epoch.Order) - 1 - wire.Faulty(len(epoch.Order))
-	if !n.known(epoch) {
-		return // nobody has heard anything of it
+// recall asks the others what they know of this node's marks, until so many have answered that
+// one of them is honest and was there. After a while as many are enough as make a quorum with
+// this node: others may be down for long. With fewer nothing can be decided, so nothing is lost
+// where a log that may be an old one says nothing until then.
+func (n *Node) recall(ctx context.Context) error {
+	defer n.following.Store(nil)
+	for ctx.Err() == nil {
+		epoch, _, _ := n.position()
+		if !n.known(epoch) {
+			return nil // nobody has heard anything of it
+		}
+		members := len(epoch.Order)
+		want, least := members-1-wire.Faulty(members), wire.Quorum(members)-1
+		told := n.askMarks(ctx, epoch, want)
+		if told >= min(want, least) {
+			return nil
+		}
+		if n.following.Load() == nil && ctx.Err() == nil {
+			text := fmt.Sprintf("waits for word of what this DA has said before its start: %d of the others have answered, %d are needed", told, least)
+			n.following.Store(&text)
+			n.log.Warn("no word of enough others about what this DA has said before", "told", told, "want", least)
+		}
+		if err := n.catchUp(ctx, true); err != nil { // the epoch may be over
+			return err
+		}
 	}
+	return nil
+}
+
+// askMarks asks all members until so many have answered, at most for recallFor, and returns how
+// many have.
+func (n *Node) askMarks(ctx context.Context, epoch Epoch, want int) int {
 	ask := n.frame(&peerpb.Frame{Body: &peerpb.Frame_Status{Status: &peerpb.Status{Ask: true}}})
 	deadline := time.NewTimer(recallFor)
 	defer deadline.Stop()
@@ -249,24 +273,32 @@ func (n *Node) recall(ctx context.Context) {
 			n.send(da, ask)
 		}
 		for waiting := true; waiting; {
-			n.mu.Lock()
-			told := len(n.told)
-			n.mu.Unlock()
-			if told >= want {
-				return
+			if told := n.answeredBy(epoch); told >= want {
+				return told
 			}
 			select {
 			case <-ctx.Done():
-				return
+				return n.answeredBy(epoch)
 			case <-deadline.C:
-				n.log.Info("no word of enough others about what this DA has said before", "told", told, "want", want)
-				return
+				return n.answeredBy(epoch)
 			case <-again.C:
 				waiting = false
 			case <-n.heard:
 			}
 		}
 	}
+}
+
+// answeredBy counts the members that have answered what they know of this node's marks.
+func (n *Node) answeredBy(epoch Epoch) (count int) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, da := range epoch.Order {
+		if n.told[da] {
+			count++
+		}
+	}
+	return count
 }
 
 // older is an error if others know that this node has said more in an epoch than

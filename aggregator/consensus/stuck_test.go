@@ -92,7 +92,7 @@ func testBroughtAlong(t *testing.T, restart string) {
 	c.sieved(func(from, to string, f *peerpb.Frame, m *protos.Message) bool {
 		last := from == "da4" || to == "da4"
 		switch {
-		case healed.Load():
+		case healed.Load() || asked(f):
 			return true
 		case m.GetCommit() != nil:
 			voted.Store(voted.Load() || from == "da4")
