@@ -421,6 +421,47 @@ func TestEquivocatingLeader(t *testing.T) {
 	})
 }
 
+// The store of blocks on their way is bounded. Two leaders that sign blocks for many later places
+// push no block out that is for the next one; what was decided goes first, the oldest before.
+func TestLiarsPushNoBlockOut(t *testing.T) {
+	var s blockStore
+	add := func(view, seq, last uint64) {
+		s.add(guard.Place{Epoch: 2, View: view, Seq: seq}, &relayed{}, guard.Place{Epoch: 2, Seq: last})
+	}
+	s.add(guard.Place{Epoch: 1, Seq: 90}, &relayed{}, guard.Place{Epoch: 1, Seq: 89})
+	for seq := uint64(1); seq <= 10; seq++ {
+		add(0, seq, seq-1)
+	}
+	at := func(epoch, view, seq uint64) bool {
+		return s.get(guard.Place{Epoch: epoch, View: view, Seq: seq}) != nil
+	}
+	for seq := uint64(11); seq < 11+21; seq++ { // one leader, as far as the guard lets it
+		add(0, seq, 9)
+	}
+	if len(s.order) != keptBlocks || len(s.blocks) != keptBlocks || !at(1, 0, 90) {
+		t.Fatalf("%d places, %d blocks", len(s.order), len(s.blocks))
+	}
+	for view := uint64(1); view < 3; view++ { // and another
+		for seq := uint64(10); seq < 10+16; seq++ {
+			add(view, seq, 9)
+		}
+	}
+	if len(s.order) != keptBlocks || len(s.blocks) != keptBlocks {
+		t.Errorf("%d places, %d blocks", len(s.order), len(s.blocks))
+	}
+	for view := range uint64(3) {
+		if !at(2, view, 10) || at(1, 0, 90) || at(2, view, 9) {
+			t.Errorf("view %d: the next block is there: %v, the last of the epoch before: %v, the one decided: %v", view, at(2, view, 10), at(1, 0, 90), at(2, view, 9))
+		}
+	}
+	for seq := uint64(100); seq < 100+keptBlocks; seq++ { // all goes well again
+		add(3, seq, seq-1)
+	}
+	if !at(2, 3, 100) || !at(2, 3, 100+keptBlocks-1) || at(2, 0, 10) {
+		t.Errorf("%+v", s.order)
+	}
+}
+
 // Whatever arrives, a node neither dies nor decides by it.
 func FuzzReceive(f *testing.F) {
 	frame := func(m *peerpb.Frame) []byte {

@@ -1,6 +1,7 @@
 package consensus
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"fmt"
 	"slices"
@@ -34,8 +35,10 @@ type relayed struct {
 const keptBlocks = 32
 
 // add stores a block unless there is one for its place; then it reports
-// whether it is the same.
-func (s *blockStore) add(key guard.Place, b *relayed) (added, same bool) {
+// whether it is the same. Where the store is full, the oldest block up to the newest decision,
+// done, goes. If it has none, the one farthest from it does: leaders that lie can fill the store
+// with blocks for later places, and must not push out the first of two that they sign for one.
+func (s *blockStore) add(key guard.Place, b *relayed, done guard.Place) (added, same bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if have, ok := s.blocks[key]; ok {
@@ -47,11 +50,20 @@ func (s *blockStore) add(key guard.Place, b *relayed) (added, same bool) {
 	s.blocks[key] = b
 	s.order = append(s.order, key)
 	if len(s.order) > keptBlocks {
-		delete(s.blocks, s.order[0])
-		s.order = s.order[1:]
+		out := slices.IndexFunc(s.order, func(p guard.Place) bool { return p.Epoch < done.Epoch || p.Epoch == done.Epoch && p.Seq <= done.Seq })
+		if out < 0 {
+			out = slices.Index(s.order, slices.MaxFunc(s.order, func(p, q guard.Place) int {
+				return cmp.Or(cmp.Compare(p.Epoch, q.Epoch), cmp.Compare(p.Seq, q.Seq), cmp.Compare(p.View, q.View))
+			}))
+		}
+		delete(s.blocks, s.order[out])
+		s.order = slices.Delete(s.order, out, out+1)
 	}
 	return true, true
 }
+
+// done is the place of the newest decision.
+func (i *instance) done() guard.Place { return guard.Place{Epoch: i.epoch.Number, Seq: i.last.Load()} }
 
 func (s *blockStore) get(key guard.Place) *relayed {
 	s.mu.Lock()
@@ -81,7 +93,7 @@ func (i *instance) originate(m *protos.Message) {
 	}
 	relay := &peerpb.Relay{Seal: sealed, Message: raw}
 	key := guard.Place{Epoch: i.epoch.Number, View: pp.GetView(), Seq: pp.GetSeq()}
-	n.blocks.add(key, &relayed{relay: relay, hash: hash, digest: guard.Digest(pp), msg: m})
+	n.blocks.add(key, &relayed{relay: relay, hash: hash, digest: guard.Digest(pp), msg: m}, i.done())
 	// A block is said as a vote is: who gets it knows that.
 	frame := n.frame(&peerpb.Frame{Epoch: i.epoch.Number, Mark: i.mark(), Body: &peerpb.Frame_Relay{Relay: relay}})
 	for _, to := range i.tree(pp.GetView()).receivers(n.cfg.Self) {
@@ -121,7 +133,7 @@ func (i *instance) takeRelay(from string, r *peerpb.Relay, asked string) error {
 	if err := ruling.Err(); err != nil {
 		return err
 	}
-	added, same := n.blocks.add(at, &relayed{relay: r, hash: hash, digest: digest, msg: m})
+	added, same := n.blocks.add(at, &relayed{relay: r, hash: hash, digest: digest, msg: m}, i.done())
 	if !added {
 		if !same {
 			if other := n.blocks.get(at); other != nil {
