@@ -49,6 +49,12 @@ func TestAccessListOfADevice(t *testing.T) {
 			t.Errorf("a device may write another's %s", class)
 		}
 	}
+	if !allowed(acl, "pv-1", "write", wire.Discovery("pv-1")) || allowed(acl, "pv-1", "write", wire.Discovery("pv-2")) {
+		t.Error("a device tells Home Assistant of itself, and of no other")
+	}
+	if !allowed(acl, "pv-1", "read", wire.HomeAssistantStatus) || allowed(acl, "pv-1", "write", wire.HomeAssistantStatus) {
+		t.Error("a device hears when Home Assistant begins, and does not say it")
+	}
 	for _, topic := range []string{own.Receipt("da-1"), own.Neighbours("da-1"), own.Of(wire.ClassAck), own.Of(wire.ClassBlock)} {
 		if !allowed(acl, "pv-1", "read", topic) || allowed(acl, "pv-1", "write", topic) {
 			t.Errorf("%s: a device reads it and does not write it", topic)

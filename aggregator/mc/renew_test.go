@@ -4,12 +4,14 @@ import (
 	"bufio"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"net"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -120,6 +122,54 @@ func TestLifeIsSpread(t *testing.T) {
 	})
 	if len(weeks) < 5 {
 		t.Errorf("100 certificates end in %d weeks", len(weeks))
+	}
+}
+
+// While the next authority takes over from the present one, a file holds both, and certificates
+// of either hold.
+func TestTwoAuthorities(t *testing.T) {
+	now := time.Now()
+	var all []*Authority
+	for range maxAuthorities + 1 {
+		a, err := NewAuthority("fairwatt test", now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, a)
+	}
+	file := func(of []*Authority, more string) string {
+		var b []byte
+		for _, a := range of {
+			b = append(b, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: a.Certificate().Raw})...)
+		}
+		path := filepath.Join(t.TempDir(), "ca.crt")
+		if err := os.WriteFile(path, append(b, more...), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	pool, err := ReadAuthorities(file(all[:2], ""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, a := range all[:3] {
+		cert, err := a.IssueTLS("da-1", RoleDA, nil, now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = cert.Leaf.Verify(x509.VerifyOptions{Roots: pool, CurrentTime: now, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}})
+		if (err == nil) != (i < 2) {
+			t.Errorf("a certificate of authority %d: %v", i+1, err)
+		}
+	}
+	for name, c := range map[string]struct{ path, want string }{
+		"too many": {file(all, ""), "more than 8"},
+		"a key":    {file(all[:1], "-----BEGIN PRIVATE KEY-----\nAA==\n-----END PRIVATE KEY-----\n"), "certificates alone"},
+		"none":     {file(nil, ""), "no PEM block"},
+	} {
+		if _, err := ReadAuthorities(c.path); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
 

@@ -1,9 +1,12 @@
 package receipt
 
 import (
+	"bytes"
 	"context"
 	"crypto/ed25519"
+	"errors"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -14,6 +17,7 @@ import (
 	"fairwatt/aggregator/ledger"
 	"fairwatt/aggregator/ledger/ledgertest"
 	"fairwatt/aggregator/store"
+	"fairwatt/proto/boltfile"
 	"fairwatt/proto/fairwattpb"
 	"fairwatt/proto/mqtt"
 	"fairwatt/proto/mqtt/mqtttest"
@@ -407,5 +411,65 @@ func TestDeliverWaitsForABroker(t *testing.T) {
 	cancel()
 	if err := <-ended; err != nil {
 		t.Error(err)
+	}
+}
+
+// A damaged file of answers is put aside and a new one begun: the blocks are in the store. Damage
+// that is met later is an error, and no page of the file ends the program.
+func TestDamagedAnswers(t *testing.T) {
+	o := newOffice(t)
+	var last *ledger.Staged
+	for n := range uint64(40) {
+		last = o.commit(o.gate(n+1, open))
+		o.flush()
+	}
+	path := filepath.Join(o.dir, File)
+	if err := o.Close(); err != nil {
+		t.Fatal(err)
+	}
+	defer o.reopen() // it is closed once more at the end
+	sound, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	page, aside, later := os.Getpagesize(), 0, 0
+	for at := 0; at < len(sound); at += page {
+		garbled := bytes.Clone(sound)
+		for k := at; k < at+page; k++ {
+			garbled[k] = byte(k*7 + k/page)
+		}
+		damaged := filepath.Join(t.TempDir(), File)
+		if err := os.WriteFile(damaged, garbled, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		out, err := Open(damaged, o.store)
+		if err != nil {
+			later++
+			if !errors.Is(err, boltfile.ErrDamaged) {
+				t.Errorf("page %d: %v", at/page, err)
+			}
+			continue
+		}
+		if put := out.Damaged(); put != "" {
+			aside++
+			if _, err := os.Stat(put); err != nil {
+				t.Errorf("page %d: %v", at/page, err)
+			}
+			if err := out.Write(last); err != nil {
+				t.Errorf("page %d: the new file takes nothing: %v", at/page, err)
+			}
+		} else if err := out.Write(last); err != nil {
+			later++
+			if !errors.Is(err, boltfile.ErrDamaged) {
+				t.Errorf("page %d: %v", at/page, err)
+			}
+		}
+		if err := out.db.Close(); err != nil && !errors.Is(err, boltfile.ErrDamaged) {
+			t.Errorf("page %d: close: %v", at/page, err)
+		}
+	}
+	t.Logf("of %d pages %d were put aside, %d found later", len(sound)/page, aside, later)
+	if aside == 0 {
+		t.Error("no damage was noticed at the start")
 	}
 }
