@@ -84,6 +84,26 @@ func testCensoringLeader(t *testing.T, every uint64) {
 	c.allDecided(c.names...)
 }
 
+// A member that keeps its votes back, and takes part in all else, costs nothing but its vote.
+func TestWithheldVotes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 4, 1000, lan)
+		c.sieved(func(from, _ string, f *peerpb.Frame, m *protos.Message) bool {
+			return from != "da4" || m.GetCommit() == nil && m.GetPrepare() == nil && f.GetBundle() == nil
+		})
+		c.startAll()
+		for range 20 {
+			c.submit("da1", 100)
+			c.allDecided(c.names...)
+		}
+		for _, da := range c.names {
+			if s := c.node(da).Stats(); s.ViewChanges != 0 || s.Restarts != 0 {
+				t.Errorf("%s: %d view changes, %d restarts", da, s.ViewChanges, s.Restarts)
+			}
+		}
+	})
+}
+
 // A leader that recorded its block and crashed before anyone else had it sends
 // it after the restart. No view change is needed.
 func TestLeaderCrashBeforeSending(t *testing.T) {
