@@ -29,6 +29,7 @@ const (
 	RoleNATS   Role = "nats"   // is connected to, and connects to its like: one of several servers that are one broker
 	RoleOwner  Role = "owner"  // connects to the broker and speaks to devices of a site
 	RoleViewer Role = "viewer" // connects to the broker and reads
+	RoleWarner Role = "warner" // connects to the broker and hands on official warnings
 )
 
 // Validity of what the authority signs.
@@ -153,7 +154,7 @@ func (a *Authority) Sign(pub crypto.PublicKey, id string, role Role, hosts []str
 	return cert, nil
 }
 
-var errRole = errors.New("a certificate's role is one of da, mc, agent, owner, viewer, broker, nats")
+var errRole = errors.New("a certificate's role is one of da, mc, agent, owner, viewer, warner, broker, nats")
 
 // usage keeps an agent's or the centre's certificate from posing as a server.
 func (r Role) usage() ([]x509.ExtKeyUsage, error) {
@@ -162,7 +163,7 @@ func (r Role) usage() ([]x509.ExtKeyUsage, error) {
 		return []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth, x509.ExtKeyUsageServerAuth}, nil
 	case RoleBroker:
 		return []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}, nil
-	case RoleMC, RoleAgent, RoleOwner, RoleViewer:
+	case RoleMC, RoleAgent, RoleOwner, RoleViewer, RoleWarner:
 		return []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}, nil
 	default:
 		return nil, fmt.Errorf("role %q: %w", string(r), errRole)

@@ -55,6 +55,9 @@ func TestAccessListOfADevice(t *testing.T) {
 	if !allowed(acl, "pv-1", "read", wire.HomeAssistantStatus) || allowed(acl, "pv-1", "write", wire.HomeAssistantStatus) {
 		t.Error("a device hears when Home Assistant begins, and does not say it")
 	}
+	if !allowed(acl, "pv-1", "read", wire.Warnings+"cap") || allowed(acl, "pv-1", "write", wire.Warnings+"cap") {
+		t.Error("a device reads warnings of the weather, and writes none")
+	}
 	for _, topic := range []string{own.Receipt("da-1"), own.Neighbours("da-1"), own.Of(wire.ClassAck), own.Of(wire.ClassBlock)} {
 		if !allowed(acl, "pv-1", "read", topic) || allowed(acl, "pv-1", "write", topic) {
 			t.Errorf("%s: a device reads it and does not write it", topic)
@@ -198,6 +201,46 @@ func TestAccessListOfAViewer(t *testing.T) {
 		if err := AdmitViewer(dir, bad[0], bad[1]); err == nil {
 			t.Errorf("%q was admitted", bad)
 		}
+	}
+}
+
+// A warner writes warnings, and neither reads nor writes anything else; no other user writes any.
+func TestAccessListOfAWarner(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.MkdirAll(filepath.Join(dir, "broker"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, "broker", "acl")
+	if err := os.WriteFile(path, []byte(mosquittoACL(&Community{DAs: []Identity{{ID: "da-1"}}})), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	err := errors.Join(AdmitWarner(dir, "met-1"), AdmitViewer(dir, "ha", ""), AdmitOwner(dir, "ada", "harbour"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	acl := string(b)
+	for user, may := range map[string]bool{"met-1": true, "ha": false, "ada": false, "pv-1": false, "da-1": false} {
+		for _, topic := range []string{wire.Warnings + "cap", wire.Warnings + "harbour/cap"} {
+			if got := allowed(acl, user, "write", topic); got != may {
+				t.Errorf("%s writes %s: %v", user, topic, got)
+			}
+		}
+	}
+	here := wire.Topics{Site: "harbour", Device: "pv-1"}
+	for _, topic := range []string{here.Of(wire.ClassGate), here.Of(wire.ClassAck), here.Of(wire.ClassAlertCAP), wire.StatusOfDA("da-1"), wire.HomeAssistantStatus, wire.Discovery("pv-1")} {
+		if allowed(acl, "met-1", "write", topic) {
+			t.Errorf("a warner may write %s", topic)
+		}
+	}
+	if allowed(acl, "met-1", "read", here.Of(wire.ClassRecord)) || allowed(acl, "met-1", "read", here.Of(wire.ClassGate)) {
+		t.Error("a warner reads what is of devices")
+	}
+	if err := AdmitWarner(dir, "met-1"); err == nil {
+		t.Error("a warner was admitted twice")
 	}
 }
 

@@ -27,7 +27,7 @@ func deviceRights(id string) (r rights) {
 	for _, class := range wire.DeviceWrites {
 		r.write = append(r.write, device.Of(class))
 	}
-	r.read = append(r.read, wire.HomeAssistantStatus)
+	r.read = append(r.read, wire.HomeAssistantStatus, wire.Warnings+"#")
 	r.write = append(r.write, wire.Discovery(id))
 	return r
 }
@@ -63,6 +63,10 @@ func viewerRights(site string) (r rights) {
 	return r
 }
 
+// warnerRights let a program write warnings of the weather, and nothing else: a grave one closes
+// gates.
+func warnerRights() rights { return rights{write: []string{wire.Warnings + "#"}} }
+
 // A brokerUser is one whom the broker knows by a certificate.
 type brokerUser struct {
 	id   string
@@ -91,6 +95,11 @@ func AdmitViewer(dir, id, site string) error {
 		return brief.Errorf("admit viewer: site %q: use 1 to 64 of a-z, 0-9 and -", site)
 	}
 	return admit(dir, "admit viewer", brokerUser{id, RoleViewer, viewerRights(site)})
+}
+
+// AdmitWarner adds one who hands on official warnings of the weather.
+func AdmitWarner(dir, id string) error {
+	return admit(dir, "admit warner", brokerUser{id, RoleWarner, warnerRights()})
 }
 
 // AdmitAggregator adds a data aggregator that joins.

@@ -23,6 +23,10 @@ const (
 	HomeAssistantStatus = HomeAssistant + "status"
 )
 
+// Warnings begins the topics of official warnings of the weather. A warner alone writes them,
+// and every device may read them.
+const Warnings = "met/"
+
 // Discovery returns the topic where a device describes itself to Home Assistant. The
 // broker allows it by the device's name alone, whatever its site.
 func Discovery(device string) string { return HomeAssistant + "device/" + device + "/config" }

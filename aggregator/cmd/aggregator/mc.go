@@ -442,18 +442,22 @@ is the certificate's file.
 A viewer reads what the devices show, of one site (--site) or of all, and writes
 nothing: a person's agent monitor, Home Assistant, Grafana.
 
+A warner writes official warnings of the weather to topics below met/, which
+devices read (warnings in the agent's configuration), and nothing else.
+
 An owner may send commands to the devices of one site (--site), which check that
-they are sealed with a key of theirs (agent owner-key). An owner's and a viewer's
-lines are added to broker/acl in DIR: copy that to the broker and have it read it
+they are sealed with a key of theirs (agent owner-key). An owner's, a viewer's and a
+warner's lines are added to broker/acl in DIR: copy that to the broker and have it read it
 again (SIGHUP). Their ids must be no device's. The list of NATS servers
-(broker/nats-users.conf) names each device too, and is changed for all three.
+(broker/nats-users.conf) names each device too, and is changed for all of them.
 
 The key that signs records is another one: an agent makes it itself (agent
 enroll), and its public half goes on the chain by mc register.`,
 		Example: `  aggregator mc issue --dir community --id pv-1 --role agent --out pv-1
   aggregator mc issue --dir community --id pv-1 --role agent --csr pv-1.csr --out pv-1.crt
   aggregator mc issue --dir community --id ada --role owner --site harbour --out ada
-  aggregator mc issue --dir community --id ha-1 --role viewer --out ha-1`,
+  aggregator mc issue --dir community --id ha-1 --role viewer --out ha-1
+  aggregator mc issue --dir community --id met-1 --role warner --out met-1`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if dir == "" || id == "" || role == "" || out == "" {
@@ -490,7 +494,7 @@ enroll), and its public half goes on the chain by mc register.`,
 	f := cmd.Flags()
 	f.StringVar(&dir, "dir", "", "the community's folder, with ca.key")
 	f.StringVar(&id, "id", "", "the holder's id: a-z, 0-9, -")
-	f.StringVar(&role, "role", "", "agent, owner, viewer, broker, da or mc")
+	f.StringVar(&role, "role", "", "agent, owner, viewer, warner, broker, da or mc")
 	f.StringVar(&site, "site", "", "the site whose devices an owner speaks to, or a viewer reads")
 	f.StringVar(&csr, "csr", "", "certificate request (PEM) of a holder that made its own key")
 	f.StringVar(&out, "out", "", "folder, or with --csr file, to write")
@@ -504,6 +508,8 @@ func admitOf(role mc.Role, site string) (func(dir, id, site string) error, error
 	switch {
 	case role == mc.RoleViewer:
 		return mc.AdmitViewer, nil
+	case role == mc.RoleWarner && site == "":
+		return func(dir, id, _ string) error { return mc.AdmitWarner(dir, id) }, nil
 	case role == mc.RoleOwner && site != "":
 		return mc.AdmitOwner, nil
 	case role == mc.RoleAgent && site == "":
