@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -160,4 +161,42 @@ func TestLargeFrames(t *testing.T) {
 			t.Errorf("%s: large at %d bytes %v, at %d %v", name, len(b), isLarge(of(b)), largeBytes, isLarge(of(b[:largeBytes])))
 		}
 	}
+}
+
+// What is kept of messages to be processed again has a bound, whoever sends them; so has what of
+// one member's large frames waits, while its small ones still have room.
+func TestWhatWaitsIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, i := newIdle(t)
+		for sender := range uint64(keptMessages + 100) {
+			i.keep(sender+10, prepare(0, 2, otherDigest))
+		}
+		i.keepMu.Lock()
+		kept := len(i.kept)
+		i.keepMu.Unlock()
+		if kept != keptMessages {
+			t.Errorf("%d messages are kept, want %d", kept, keptMessages)
+		}
+		waits := &instance{
+			ctx: t.Context(), queues: map[string]chan *peerpb.Frame{"da2": make(chan *peerpb.Frame, queuedFrames)},
+			large: map[string]chan struct{}{"da2": make(chan struct{}, queuedLarge)},
+		}
+		var came atomic.Int64
+		go func() {
+			for range queuedLarge + 1 {
+				waits.enqueue("da2", &peerpb.Frame{Body: &peerpb.Frame_Message{Message: make([]byte, largeBytes+1)}})
+				came.Add(1)
+			}
+		}()
+		synctest.Wait()
+		if n := came.Load(); n != queuedLarge {
+			t.Errorf("%d large frames wait, want %d", n, queuedLarge)
+		}
+		waits.enqueue("da2", &peerpb.Frame{Body: &peerpb.Frame_Message{Message: make([]byte, largeBytes)}})
+		<-waits.large["da2"] // one was handled
+		synctest.Wait()
+		if n := came.Load(); n != queuedLarge+1 {
+			t.Errorf("%d large frames came once there was room", n)
+		}
+	})
 }

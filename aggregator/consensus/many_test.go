@@ -6,6 +6,9 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"fairwatt/proto/seal"
+	"fairwatt/proto/wire"
 )
 
 // cpu is the time that this process has computed.
@@ -50,4 +53,29 @@ func TestManyMembers(t *testing.T) {
 				(started - begin).Round(time.Millisecond), ((decided - started) / 10).Round(time.Millisecond), (changed - decided).Round(time.Millisecond))
 		})
 	}
+}
+
+// What many members could not bear: a vote that held is remembered and not checked again, and the
+// tree of the next view is built before anything waits for it.
+func TestWorkIsDoneOnceAndAhead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, i := newIdle(t)
+		held := c.node("da3").cfg.Held
+		held.mu.Lock()
+		votes := len(held.now)
+		held.mu.Unlock()
+		if votes < wire.Quorum(4)-1 { // its own is known
+			t.Errorf("%d votes are remembered after a block", votes)
+		}
+		if i.guard().Held != seal.Memory(held) {
+			t.Error("votes are checked without what is remembered")
+		}
+		c.until("the tree of the next view to be built", func() bool { return i.grown.Load() > i.view.Load()+1 })
+		synctest.Wait()
+		i.forest.mu.Lock()
+		defer i.forest.mu.Unlock()
+		if i.forest.views[i.view.Load()+1] == nil {
+			t.Error("it is not there")
+		}
+	})
 }

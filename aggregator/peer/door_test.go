@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/binary"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 
@@ -48,6 +50,45 @@ func TestConnectionsOfOneCaller(t *testing.T) {
 		synctest.Wait()
 		if err := dial("mc").Submit(t.Context(), []byte("good")); err != nil {
 			t.Errorf("after one was closed: %v", err)
+		}
+	})
+}
+
+// On one connection so many calls run at once; those beyond wait until one has ended.
+func TestCallsOfOneConnection(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ca, net := newAuthority(t), &peertest.Wires{}
+		g := newLink(t, Config{Self: "da1", Listener: net.Listen("da1:1"), Dialer: net.Dial, TLS: ca.tls("da1"), Observers: []string{"mc"}})
+		h, end := answers(t), make(chan struct{})
+		var inside, most atomic.Int64
+		h.Submit = func(context.Context, string, []byte) error {
+			most.Store(max(most.Load(), inside.Add(1)))
+			<-end
+			inside.Add(-1)
+			return nil
+		}
+		start(t, g, h)
+		c, err := DialBy(net.Dial, g.Addr().String(), ca.tls("mc"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		var calls sync.WaitGroup
+		for range maxStreams + 10 {
+			calls.Go(func() {
+				if err := c.Submit(t.Context(), []byte("good")); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		synctest.Wait()
+		if n := inside.Load(); n != maxStreams {
+			t.Errorf("%d calls run at once, want %d", n, maxStreams)
+		}
+		close(end)
+		calls.Wait()
+		if n := most.Load(); n > maxStreams {
+			t.Errorf("%d calls ran at once", n)
 		}
 	})
 }
