@@ -136,8 +136,9 @@ func (w *slotTown) checkSlots() (ended map[string]int) {
 // say adds up to the state, no energy is paid twice or where a gate was not open, and time alone
 // ends all.
 func TestSlotBooks(outer *testing.T) {
-	outcomes := map[string]int{}
+	outcomes, runs := map[string]int{}, 0
 	rapid.Check(outer, func(t *rapid.T) {
+		runs++
 		w := &slotTown{
 			town: newTown(outer, t, func(g *ledger.Genesis) { g.Params = g.Params.WithMechanism(ledger.MechanismAuction) }),
 			seq:  map[string]uint64{}, isOpen: map[string]bool{}, closed: map[string][][2]int64{}, showed: map[string]map[int64]int64{},
@@ -180,7 +181,7 @@ func TestSlotBooks(outer *testing.T) {
 		}
 	})
 	for _, status := range []string{wire.StatusSettled, wire.StatusSettledPartly, wire.StatusFailed, wire.StatusRefunded} {
-		if outcomes[status] == 0 {
+		if outcomes[status] == 0 && enough(runs) {
 			outer.Errorf("no trade of a slot was %s: %v", status, outcomes)
 		}
 	}
