@@ -74,8 +74,22 @@ func (i *instance) past(view uint64) bool {
 	return view < i.wish
 }
 
-// sendTo sends a message straight to a member.
-func (i *instance) sendTo(target uint64, m *protos.Message) { i.node.send(i.name(target), i.encode(m)) }
+// sendTo sends a message straight to a member. View data is a promise that goes to the next
+// leader alone: that there is one more is told to all, or those that answer this node after it
+// was put back from a backup may not know.
+func (i *instance) sendTo(target uint64, m *protos.Message) {
+	n := i.node
+	n.send(i.name(target), i.encode(m))
+	if m.GetViewData() == nil {
+		return
+	}
+	status := n.frame(&peerpb.Frame{Mark: i.mark(), Body: &peerpb.Frame_Status{Status: &peerpb.Status{}}})
+	for _, da := range i.epoch.Order {
+		if da != n.cfg.Self {
+			n.send(da, status)
+		}
+	}
+}
 
 // encode frames a message once for all its receivers, and keeps own votes to
 // send them again.
@@ -91,7 +105,7 @@ func (i *instance) encode(m *protos.Message) []byte {
 		return nil
 	}
 	f := &peerpb.Frame{Epoch: i.epoch.Number, Body: &peerpb.Frame_Message{Message: raw}}
-	if m.GetPrepare() != nil || m.GetCommit() != nil || m.GetViewData() != nil {
+	if m.GetPrepare() != nil || m.GetCommit() != nil || m.GetViewData() != nil || m.GetNewView() != nil { // a new view has the leader's own view data
 		f.Mark = i.mark()
 	}
 	i.sentMsg, i.sentRaw = m, i.node.frame(f)

@@ -6,14 +6,17 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"fairwatt/aggregator/consensus/wal"
+	"fairwatt/proto/peerpb"
 
 	"github.com/hyperledger-labs/SmartBFT/pkg/api"
 	smart "github.com/hyperledger-labs/SmartBFT/pkg/consensus"
+	protos "github.com/hyperledger-labs/SmartBFT/smartbftprotos"
 )
 
 // stuckWAL is a log that the library cannot write to for a while.
@@ -185,6 +188,50 @@ func TestOldBackupWaitsForWordOfOthers(t *testing.T) {
 		c.allDecided(c.names...)
 		if s := c.node("da4").Stats(); s.Voting || !strings.Contains(s.Following, "an old one was put back") {
 			t.Errorf("%+v", s)
+		}
+	})
+}
+
+// View data goes to the next leader alone. That it was given is told to all others at once: a
+// member that is put back from a backup right afterwards may be answered by them alone.
+func TestAllAreToldOfViewData(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 4, 1000, lan)
+		var mu sync.Mutex
+		given, told := map[string]time.Time{}, map[string]map[string]bool{}
+		c.sieved(func(from, to string, f *peerpb.Frame, m *protos.Message) bool {
+			mu.Lock()
+			defer mu.Unlock()
+			if len(f.GetMark()) == 0 {
+				return true
+			}
+			key := from + string(f.GetMark())
+			if m.GetViewData() != nil {
+				given[key] = time.Now()
+			}
+			if at, ok := given[key]; ok && f.GetStatus() != nil && time.Since(at) == 0 {
+				if told[key] == nil {
+					told[key] = map[string]bool{}
+				}
+				told[key][to] = true
+			}
+			return true
+		})
+		c.startAll()
+		c.submit("da1", 100)
+		c.allDecided(c.names...)
+		c.stop("da1")
+		c.submit("da3", 100)
+		c.allDecided("da2", "da3", "da4")
+		mu.Lock()
+		defer mu.Unlock()
+		if len(given) == 0 {
+			t.Fatal("no one gave view data")
+		}
+		for key := range given {
+			if len(told[key]) != 3 {
+				t.Errorf("the mark of view data of %s was told to %d others at once", key[:3], len(told[key]))
+			}
 		}
 	})
 }
