@@ -190,7 +190,7 @@ func TestWhatWaitsIsBounded(t *testing.T) {
 		}()
 		synctest.Wait()
 		if n := came.Load(); n != queuedLarge {
-			t.Errorf("%d large frames wait, want %d", n, queuedLarge)
+			t.Fatalf("%d large frames wait, want %d", n, queuedLarge)
 		}
 		waits.enqueue("da2", &peerpb.Frame{Body: &peerpb.Frame_Message{Message: make([]byte, largeBytes)}})
 		<-waits.large["da2"] // one was handled

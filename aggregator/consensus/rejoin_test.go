@@ -154,6 +154,28 @@ func TestMarksThatAreNotTheirs(t *testing.T) {
 	})
 }
 
+// decide has all members decide n records, one after the other, that those named send in turn.
+func (c *cluster) decide(n int, senders ...string) {
+	c.t.Helper()
+	for k := range n {
+		c.submit(senders[k%len(senders)], 100)
+		c.allDecided(c.names...)
+	}
+}
+
+// backup copies the folder of a member, which is down meanwhile, and tells how far its blocks went.
+func (c *cluster) backup(da string) (folder string, height uint64) {
+	c.t.Helper()
+	c.stop(da)
+	folder, height = tempDir(c.t), c.apps[da].Height()
+	if err := os.CopyFS(folder, os.DirFS(c.dirs[da])); err != nil {
+		c.t.Fatal(err)
+	}
+	c.start(da)
+	c.untilVoting(da)
+	return folder, height
+}
+
 // putBack gives a member that is down an old folder, and blocks up to a height. It does
 // not ask for the end of the epoch.
 func (c *cluster) putBack(da, old string, height uint64) {
@@ -179,20 +201,9 @@ func testPeersKnow(t *testing.T, later uint64) {
 	})
 	c.apps["da4"].noRejoin = true
 	c.startAll()
-	decide := func(n int) {
-		for k := range n {
-			c.submit(c.names[k%3], 100)
-			c.allDecided(c.names...)
-		}
-	}
+	decide := func(n int) { c.decide(n, "da1", "da2", "da3") }
 	decide(2)
-	c.stop("da4")
-	old, height := tempDir(t), c.apps["da4"].Height()
-	if err := os.CopyFS(old, os.DirFS(c.dirs["da4"])); err != nil {
-		t.Fatal(err)
-	}
-	c.start("da4")
-	c.untilVoting("da4")
+	old, height := c.backup("da4")
 	decide(5)
 	time.Sleep(200 * time.Millisecond) // its mark comes with its votes, or by the clock
 	c.stop("da4")

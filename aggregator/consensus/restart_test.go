@@ -134,45 +134,19 @@ func TestDoubtfulFolderDoesNotVote(t *testing.T) {
 	})
 }
 
-// blocksBack puts a member's blocks back to a height, in an application that asks for no end of
-// an epoch.
-func blocksBack(t *testing.T, c *cluster, da string, height uint64) {
-	t.Helper()
-	now := c.apps[da]
-	c.apps[da] = newFakeApp(c.pubs, c.names, now.links, now.every)
-	c.apps[da].self, c.apps[da].noRejoin = da, true
-	for _, cb := range now.blocks[:height] {
-		if _, err := c.apps[da].Commit(cb); err != nil {
-			t.Fatal(err)
-		}
-	}
-}
-
 // A member that no one answers at its start has not been told yet that its log is an old one. It
 // does not vote, however long that lasts: with fewer than a quorum in reach nothing is decided.
 func TestOldBackupWaitsForWordOfOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCluster(t, 4, 1000, lan)
 		c.startAll()
-		decide := func(n int) {
-			for k := range n {
-				c.submit(c.names[k%4], 100)
-				c.allDecided(c.names...)
-			}
-		}
+		decide := func(n int) { c.decide(n, c.names...) }
 		c.apps["da4"].noRejoin = true
 		decide(2)
-		c.stop("da4")
-		old, height := tempDir(t), c.apps["da4"].Height()
-		if err := os.CopyFS(old, os.DirFS(c.dirs["da4"])); err != nil {
-			t.Fatal(err)
-		}
-		c.start("da4")
-		c.until("da4 to vote", func() bool { return c.node("da4").Stats().Voting })
+		old, height := c.backup("da4")
 		decide(8)
 		c.stop("da4")
-		c.dirs["da4"] = old
-		blocksBack(t, c, "da4", height)
+		c.putBack("da4", old, height)
 		c.partition([]string{"da1", "da2", "da3"}, []string{"da4"})
 		c.start("da4")
 		for begin := time.Now(); time.Since(begin) < 5*time.Second; time.Sleep(100 * time.Millisecond) {
@@ -272,26 +246,15 @@ func TestOldBackupDoesNotVote(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				c := newCluster(t, 4, 60, lan)
 				c.startAll()
-				decide := func(n int) {
-					for k := range n {
-						c.submit(c.names[k%4], 100)
-						c.allDecided(c.names...)
-					}
-				}
+				decide := func(n int) { c.decide(n, c.names...) }
 				c.apps["da4"].noRejoin = true
 				decide(2)
-				c.stop("da4")
-				old, height := tempDir(t), c.apps["da4"].Height()
-				if err := os.CopyFS(old, os.DirFS(c.dirs["da4"])); err != nil {
-					t.Fatal(err)
-				}
-				c.start("da4")
-				c.until("da4 to vote", func() bool { return c.node("da4").Stats().Voting })
+				old, height := c.backup("da4")
 				decide(8)
 				c.stop("da4")
 				c.dirs["da4"] = old
 				if both {
-					blocksBack(t, c, "da4", height)
+					c.putBack("da4", old, height)
 				}
 				c.start("da4")
 				decide(3)

@@ -245,7 +245,7 @@ func (n *Node) recall(ctx context.Context) error {
 		members := len(epoch.Order)
 		want, least := members-1-wire.Faulty(members), wire.Quorum(members)-1
 		told := n.askMarks(ctx, epoch, want)
-		if told >= min(want, least) {
+		if told >= least {
 			return nil
 		}
 		if n.following.Load() == nil && ctx.Err() == nil {

@@ -135,18 +135,25 @@ func TestAccessListOfAnOwner(t *testing.T) {
 	}
 }
 
+// mosquittoFolder is that of a community of one data aggregator, and its access list.
+func mosquittoFolder(t *testing.T) (dir, list string) {
+	t.Helper()
+	dir = t.TempDir()
+	if err := os.MkdirAll(filepath.Join(dir, "broker"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	list = filepath.Join(dir, "broker", "acl")
+	if err := os.WriteFile(list, []byte(mosquittoACL(&Community{DAs: []Identity{{ID: "da-1"}}})), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return dir, list
+}
+
 // A viewer reads what devices show, at one site or at all, and Home Assistant's
 // discovery. Sealed records, receipts and commands are not its business, and it writes
 // nothing but that Home Assistant has started.
 func TestAccessListOfAViewer(t *testing.T) {
-	dir := t.TempDir()
-	if err := os.MkdirAll(filepath.Join(dir, "broker"), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	path := filepath.Join(dir, "broker", "acl")
-	if err := os.WriteFile(path, []byte(mosquittoACL(&Community{DAs: []Identity{{ID: "da-1"}}})), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	dir, path := mosquittoFolder(t)
 	for _, v := range [][2]string{{"ha", ""}, {"eve", "harbour"}} {
 		if err := AdmitViewer(dir, v[0], v[1]); err != nil {
 			t.Fatal(err)
@@ -206,14 +213,7 @@ func TestAccessListOfAViewer(t *testing.T) {
 
 // A warner writes warnings, and neither reads nor writes anything else; no other user writes any.
 func TestAccessListOfAWarner(t *testing.T) {
-	dir := t.TempDir()
-	if err := os.MkdirAll(filepath.Join(dir, "broker"), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	path := filepath.Join(dir, "broker", "acl")
-	if err := os.WriteFile(path, []byte(mosquittoACL(&Community{DAs: []Identity{{ID: "da-1"}}})), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	dir, path := mosquittoFolder(t)
 	err := errors.Join(AdmitWarner(dir, "met-1"), AdmitViewer(dir, "ha", ""), AdmitOwner(dir, "ada", "harbour"))
 	if err != nil {
 		t.Fatal(err)

@@ -19,7 +19,7 @@ const (
 // to end. A view that was just delivering its decision, which takes long on a slow disk,
 // waits to be heard, and both wait for good. Only the end of the instance frees them.
 //
-// It also tells how long the view changer waits. Where its timer has run out before it began,
+// It also tells which block the view changer waits for. Where its timer has run out before it began,
 // and the complaint of that is not looked at yet, it has none: it waits until votes come that
 // no one gives any more.
 type InFlight struct {
