@@ -260,9 +260,9 @@ func TestCommunityOnNATS(t *testing.T) {
 		s := newSender(t, dir, centre, id)
 		pipe := opened(t, mqtt.Config{URL: everywhere, ClientID: id, TLS: certs[id], PublishTimeout: 5 * time.Second},
 			map[string]func(mqtt.Message){s.topics().Receipt("+"): s.receipt})
-		if err := pipe.Publish(ctx, s.topics().Of(wire.ClassGate), 1, true, []byte("view of "+id)); err != nil {
-			t.Fatal(err)
-		}
+		acknowledged(t, func() error {
+			return pipe.Publish(ctx, s.topics().Of(wire.ClassGate), 1, true, []byte("view of "+id))
+		})
 		group.Go(func() { s.run(ctx, fresh, pipe) })
 		senders = append(senders, s)
 	}
@@ -295,12 +295,10 @@ func TestCommunityOnNATS(t *testing.T) {
 			if round == 0 && !led {
 				tx := opened(t, mqtt.Config{URL: everywhere, ClientID: "pv-3-once", TLS: certs["pv-3"]}, nil)
 				r, err := away.record(time.Now())
-				if err == nil {
-					err = away.send(ctx, tx, [][]byte{r.sealed})
-				}
 				if err != nil {
 					t.Fatal(err)
 				}
+				acknowledged(t, func() error { return away.send(ctx, tx, [][]byte{r.sealed}) })
 				tx.Close()
 			}
 			await(20)
@@ -323,6 +321,23 @@ func TestCommunityOnNATS(t *testing.T) {
 		stop()
 	}
 	standOnce(t, dir, append(senders, away))
+}
+
+// acknowledged publishes until the broker says that it has the message, as an agent does
+// with what it must not lose: a server loses an acknowledgement when the leader of a
+// stream changes, and it makes its streams with the first message that it gets.
+func acknowledged(t *testing.T, publish func() error) {
+	t.Helper()
+	for began, tries := time.Now(), 1; ; tries++ {
+		err := publish()
+		if err == nil {
+			return
+		}
+		t.Logf("published in vain, try %d: %v", tries, err)
+		if time.Since(began) > natsPatience {
+			t.Fatalf("no acknowledgement after %d tries: %v", tries, err)
+		}
+	}
 }
 
 // seesRetained looks at one server whether it still holds what devices retained. A server
