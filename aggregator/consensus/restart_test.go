@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -166,8 +167,50 @@ func TestOldBackupWaitsForWordOfOthers(t *testing.T) {
 	})
 }
 
+// Where votes go up a tree, one member alone may have heard of the newest when its signer goes
+// down. Put back from a backup at once, the signer waits for the answer of that one as well.
+func TestOldBackupWaitsForTheLastToAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 4, 100_000, lan)
+		var alone, deaf atomic.Bool // da3 alone hears what da4 says; da4 does not hear da3
+		c.sieved(func(from, to string, f *peerpb.Frame, m *protos.Message) bool {
+			switch {
+			case from == "da4" && m.GetCommit() != nil:
+				return false // so that no block shows its vote
+			case from == "da4" && to != "da3" && alone.Load():
+				return asked(f)
+			}
+			return from != "da3" || to != "da4" || !deaf.Load()
+		})
+		c.apps["da4"].noRejoin = true
+		c.startAll()
+		c.decide(1, "da1")
+		old, height := c.backup("da4")
+		alone.Store(true)
+		c.decide(3, "da1")
+		c.stop("da4")
+		c.putBack("da4", old, height)
+		deaf.Store(true)
+		c.start("da4")
+		for begin := time.Now(); time.Since(begin) < recallFor/2; time.Sleep(10 * time.Millisecond) {
+			if c.node("da4").Stats().Voting {
+				t.Fatalf("it votes after %v, before the last has answered", time.Since(begin))
+			}
+		}
+		deaf.Store(false)
+		c.until("da4 to follow", func() bool {
+			s := c.node("da4").Stats()
+			if s.Voting {
+				t.Fatal("it votes")
+			}
+			return strings.Contains(s.Following, "others know of")
+		})
+	})
+}
+
 // View data goes to the next leader alone. That it was given is told to all others at once: a
-// member that is put back from a backup right afterwards may be answered by them alone.
+// member that is put back from a backup right afterwards may be answered by them alone, where
+// that leader is down.
 func TestAllAreToldOfViewData(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCluster(t, 4, 1000, lan)

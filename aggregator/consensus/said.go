@@ -231,10 +231,10 @@ func (n *Node) learn(sealed []byte) error {
 	return nil
 }
 
-// recall asks the others what they know of this node's marks, until so many have answered that
-// one of them is honest and was there. After a while as many are enough as make a quorum with
-// this node: others may be down for long. With fewer nothing can be decided, so nothing is lost
-// where a log that may be an old one says nothing until then.
+// recall asks the others what they know of this node's marks, until all have answered: one
+// alone may have heard of the newest, where the tree carries votes. After a while as many are
+// enough as make a quorum with this node: others may be down for long. With fewer nothing can be
+// decided, so nothing is lost where a log that may be an old one says nothing until then.
 func (n *Node) recall(ctx context.Context) error {
 	defer n.following.Store(nil)
 	for ctx.Err() == nil {
@@ -243,8 +243,8 @@ func (n *Node) recall(ctx context.Context) error {
 			return nil // nobody has heard anything of it
 		}
 		members := len(epoch.Order)
-		want, least := members-1-wire.Faulty(members), wire.Quorum(members)-1
-		told := n.askMarks(ctx, epoch, want)
+		least := wire.Quorum(members) - 1
+		told := n.askMarks(ctx, epoch, members-1)
 		if told >= least {
 			return nil
 		}
