@@ -48,12 +48,14 @@ func (c *cluster) sieved(pass func(from, to string, f *peerpb.Frame, m *protos.M
 
 // asked tells whether a frame asks what is known of its sender's votes, or answers that: a member
 // does not begin without.
-func asked(f *peerpb.Frame) bool { return f.GetStatus().GetAsk() || f.GetStatus().GetTold() }
+func asked(f *peerpb.Frame) bool { return f.GetStatus().GetAsk() > 0 || f.GetStatus().GetTold() > 0 }
 
 // answer has a member that starts hear of others that they know of no vote of it.
-func (c *cluster) answer(da string, by ...string) {
+func (c *cluster) answer(da string, by ...string) { c.answerTo(da, c.node(da).question, by...) }
+
+func (c *cluster) answerTo(da string, question uint64, by ...string) {
 	for _, from := range by {
-		raw, err := proto.Marshal(&peerpb.Frame{Epoch: 1, Sender: from, Body: &peerpb.Frame_Status{Status: &peerpb.Status{Told: true}}})
+		raw, err := proto.Marshal(&peerpb.Frame{Epoch: 1, Sender: from, Body: &peerpb.Frame_Status{Status: &peerpb.Status{Told: question}}})
 		if err != nil {
 			c.t.Fatal(err)
 		}

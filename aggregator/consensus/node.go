@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"math"
+	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -42,6 +44,9 @@ type Node struct {
 	heard  chan struct{} // a peer has told what it knows of this node
 	marks  chan struct{} // there are marks of peers to keep
 	logs   logs
+	// question is what this run asks the others for its marks by. Their answers to an earlier
+	// one may still be on their way, and that said more meanwhile.
+	question uint64
 
 	mu       sync.Mutex
 	epoch    Epoch
@@ -52,7 +57,7 @@ type Node struct {
 	missed   map[string]*edgeCount
 	refused  map[string]uint64
 	own      mark            // the newest of this node that others know of
-	told     map[string]bool // who has told it
+	told     map[string]bool // who has told it, asked by this run of the node
 	conduct  *guard.Conduct
 	lastVote time.Time // when this node last voted, zero for never
 
@@ -96,7 +101,7 @@ func New(cfg Config) (*Node, error) {
 		cfg: cfg, log: cfg.Logger.With("part", "consensus", "da", cfg.Self),
 		pool: pool.New(cfg.poolLimits()), rules: strict,
 		intake: newHanded(), wakeUp: make(chan struct{}, 1), heard: make(chan struct{}, 1), marks: make(chan struct{}, 1),
-		ticks: newTicks, logs: wal.Dir(cfg.Dir), told: make(map[string]bool),
+		ticks: newTicks, logs: wal.Dir(cfg.Dir), told: make(map[string]bool), question: 1 + rand.Uint64N(math.MaxUint64),
 		commits: make(chan struct{}), missed: make(map[string]*edgeCount), refused: make(map[string]uint64),
 		conduct: guard.NewConduct(cfg.faulty()),
 	}

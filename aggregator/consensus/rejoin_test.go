@@ -251,7 +251,7 @@ func TestForgedMarks(t *testing.T) {
 		for what, yours := range map[string][]byte{
 			"garbage": []byte("garbage"), "another's": c.node("da2").instance().mark(), "long": make([]byte, 1000),
 		} {
-			evil.send("da1", &peerpb.Frame{Sender: "da4", Body: &peerpb.Frame_Status{Status: &peerpb.Status{Told: true, Yours: yours}}})
+			evil.send("da1", &peerpb.Frame{Sender: "da4", Body: &peerpb.Frame_Status{Status: &peerpb.Status{Told: c.node("da1").question, Yours: yours}}})
 			evil.send("da1", &peerpb.Frame{Sender: "da4", Mark: yours, Body: &peerpb.Frame_Status{Status: &peerpb.Status{}}})
 			time.Sleep(100 * time.Millisecond)
 			if s := n.Stats(); !s.Voting {

@@ -208,6 +208,23 @@ func TestOldBackupWaitsForTheLastToAnswer(t *testing.T) {
 	})
 }
 
+// What a member asked before it went down may be answered after it was put back from a backup,
+// and without what it said in between. Only answers to what this run of it asks count.
+func TestAnswersToAnEarlierRunDoNotCount(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 4, 1000, lan)
+		c.start("da1")
+		c.answerTo("da1", c.node("da1").question+1, "da2", "da3", "da4")
+		for begin := time.Now(); time.Since(begin) < 3*recallFor; time.Sleep(100 * time.Millisecond) {
+			if c.node("da1").Stats().Voting {
+				t.Fatalf("it votes after %v", time.Since(begin))
+			}
+		}
+		c.answer("da1", "da2", "da3")
+		c.untilVoting("da1")
+	})
+}
+
 // View data goes to the next leader alone. That it was given is told to all others at once: a
 // member that is put back from a backup right afterwards may be answered by them alone, where
 // that leader is down.

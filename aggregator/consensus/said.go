@@ -163,11 +163,11 @@ func (n *Node) recallMarks() {
 // takeStatus answers what a peer wants to know of its own marks, and learns of this
 // node's.
 func (n *Node) takeStatus(ps *peerState, s *peerpb.Status) {
-	if s.GetAsk() {
+	if s.GetAsk() > 0 {
 		ps.mu.Lock()
 		known := ps.mark.sealed
 		ps.mu.Unlock()
-		n.send(ps.name, n.frame(&peerpb.Frame{Body: &peerpb.Frame_Status{Status: &peerpb.Status{Told: true, Yours: known}}}))
+		n.send(ps.name, n.frame(&peerpb.Frame{Body: &peerpb.Frame_Status{Status: &peerpb.Status{Told: s.GetAsk(), Yours: known}}}))
 	}
 	if s.GetPing() > 0 {
 		n.send(ps.name, n.frame(&peerpb.Frame{Body: &peerpb.Frame_Status{Status: &peerpb.Status{Pong: s.GetPing()}}}))
@@ -184,7 +184,7 @@ func (n *Node) takeStatus(ps *peerState, s *peerpb.Status) {
 			return
 		}
 	}
-	if s.GetTold() {
+	if s.GetTold() == n.question {
 		n.mu.Lock()
 		n.told[ps.name] = true
 		n.mu.Unlock()
@@ -263,7 +263,7 @@ func (n *Node) recall(ctx context.Context) error {
 // askMarks asks all members until so many have answered, at most for recallFor, and returns how
 // many have.
 func (n *Node) askMarks(ctx context.Context, epoch Epoch, want int) int {
-	ask := n.frame(&peerpb.Frame{Body: &peerpb.Frame_Status{Status: &peerpb.Status{Ask: true}}})
+	ask := n.frame(&peerpb.Frame{Body: &peerpb.Frame_Status{Status: &peerpb.Status{Ask: n.question}}})
 	deadline := time.NewTimer(recallFor)
 	defer deadline.Stop()
 	again := time.NewTicker(5 * tick)

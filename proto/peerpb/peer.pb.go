@@ -465,10 +465,11 @@ func (x *Voice) GetAux() []byte {
 
 type Status struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Asks the receiver to tell what it knows of the sender's marks.
-	Ask bool `protobuf:"varint,1,opt,name=ask,proto3" json:"ask,omitempty"`
-	// Answers that.
-	Told bool `protobuf:"varint,2,opt,name=told,proto3" json:"told,omitempty"`
+	// Asks the receiver to tell what it knows of the sender's marks: a number of this run of
+	// the sender, which the answer repeats; 0 for none.
+	Ask uint64 `protobuf:"varint,1,opt,name=ask,proto3" json:"ask,omitempty"`
+	// Answers that. An answer to an earlier run may not know of what that said last.
+	Told uint64 `protobuf:"varint,2,opt,name=told,proto3" json:"told,omitempty"`
 	// The newest mark of the receiver that the sender has got; empty if none.
 	Yours []byte `protobuf:"bytes,3,opt,name=yours,proto3" json:"yours,omitempty"`
 	// Asks the receiver to send the same number back at once, to measure the way.
@@ -511,18 +512,18 @@ func (*Status) Descriptor() ([]byte, []int) {
 	return file_proto_peerpb_peer_proto_rawDescGZIP(), []int{5}
 }
 
-func (x *Status) GetAsk() bool {
+func (x *Status) GetAsk() uint64 {
 	if x != nil {
 		return x.Ask
 	}
-	return false
+	return 0
 }
 
-func (x *Status) GetTold() bool {
+func (x *Status) GetTold() uint64 {
 	if x != nil {
 		return x.Told
 	}
-	return false
+	return 0
 }
 
 func (x *Status) GetYours() []byte {
@@ -1364,8 +1365,8 @@ const file_proto_peerpb_peer_proto_rawDesc = "" +
 	"\tsignature\x18\x02 \x01(\fR\tsignature\x12\x10\n" +
 	"\x03aux\x18\x03 \x01(\fR\x03aux\"\x82\x01\n" +
 	"\x06Status\x12\x10\n" +
-	"\x03ask\x18\x01 \x01(\bR\x03ask\x12\x12\n" +
-	"\x04told\x18\x02 \x01(\bR\x04told\x12\x14\n" +
+	"\x03ask\x18\x01 \x01(\x04R\x03ask\x12\x12\n" +
+	"\x04told\x18\x02 \x01(\x04R\x04told\x12\x14\n" +
 	"\x05yours\x18\x03 \x01(\fR\x05yours\x12\x12\n" +
 	"\x04ping\x18\x04 \x01(\x04R\x04ping\x12\x12\n" +
 	"\x04pong\x18\x05 \x01(\x04R\x04pong\x12\x14\n" +
