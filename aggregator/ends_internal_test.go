@@ -1,0 +1,32 @@
+package aggregator
+
+import (
+	"bytes"
+	"fmt"
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+
+	"fairwatt/proto/certfile"
+)
+
+// The log says once a day that the certificate ends, from the first look with less than thirty
+// days left on, and goes on behind the end.
+func TestTheLogTellsOfTheCertificate(t *testing.T) {
+	var out bytes.Buffer
+	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	d := &DA{log: slog.New(slog.NewTextHandler(&out, nil)), deps: Deps{Now: func() time.Time { return now }}}
+	d.warnOfEnd() // it has none
+	ends := now.Add(certfile.Warn + 24*time.Hour)
+	d.deps.CertificateEnds = func() time.Time { return ends }
+	for h := range 33 * 24 {
+		out.Reset()
+		d.warnOfEnd()
+		want := h >= 48 && h%24 == 0
+		if told := out.String(); (told != "") != want || want && !strings.Contains(told, fmt.Sprint(" days_left=", 31-h/24, "\n")) {
+			t.Errorf("after %d h, told %v: %s", h, want, told)
+		}
+		now = now.Add(time.Hour)
+	}
+}
