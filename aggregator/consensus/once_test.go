@@ -11,6 +11,8 @@ import (
 	"fairwatt/proto/seal"
 
 	"github.com/hyperledger-labs/SmartBFT/pkg/types"
+	protos "github.com/hyperledger-labs/SmartBFT/smartbftprotos"
+	"google.golang.org/protobuf/proto"
 )
 
 // Both kinds of writes are measured, and the time for a change of view follows them. It runs on
@@ -107,6 +109,43 @@ func TestDecidedBlocksAreVerifiedOnce(t *testing.T) {
 		c.allDecided(c.names...)
 		if s := c.node("da4").Stats(); of4.Load() < int64(s.Fetched) || s.Fetched == 0 {
 			t.Errorf("%d of %d fetched blocks verified", of4.Load(), s.Fetched)
+		}
+	})
+}
+
+// A leader that is to propose for a place for which it has taken a block proposes that one
+// again, whatever waits by then; for another place it makes one of what waits.
+func TestLeaderProposesWhatItHasTaken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, _ := newIdle(t)
+		i := c.node("da1").instance()
+		record := []byte("record of da1")
+		metadata := func(seq uint64) []byte {
+			raw, err := proto.Marshal(&protos.ViewMetadata{LatestSequence: seq})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return raw
+		}
+		taken := &protos.Proposal{Header: []byte("header"), Payload: []byte("payload"), Metadata: metadata(2)}
+		pp := &protos.PrePrepare{Seq: 2, Proposal: taken}
+		entry, err := proto.Marshal(&protos.SavedMessage{Content: &protos.SavedMessage_ProposedRecord{ProposedRecord: &protos.ProposedRecord{
+			PrePrepare: pp, Prepare: &protos.Prepare{Seq: 2, Digest: guard.Digest(pp)},
+		}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := i.log.Append(entry, true); err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			if got := i.AssembleProposal(metadata(2), [][]byte{record}); string(got.Payload) != "payload" || string(got.Header) != "header" {
+				t.Errorf("it proposes %q with the header %q, and has taken another", got.Payload, got.Header)
+			}
+		}
+		_, records, err := split(i.AssembleProposal(metadata(3), [][]byte{record}).Payload)
+		if err != nil || len(records) != 1 || string(records[0]) != string(record) {
+			t.Errorf("for the next place it proposes %q, %v", records, err)
 		}
 	})
 }
