@@ -9,9 +9,11 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"fairwatt/proto/peerpb"
 
+	protos "github.com/hyperledger-labs/SmartBFT/smartbftprotos"
 	"google.golang.org/protobuf/proto"
 )
 
@@ -152,5 +154,56 @@ func TestWhatIsFarAheadIsNotKept(t *testing.T) {
 			}
 			i.keepMu.Unlock()
 		}
+	})
+}
+
+// votedLink counts to whom a vote for a digest goes.
+type votedLink struct {
+	Link
+	mu   sync.Mutex
+	sent map[string]int
+}
+
+func (l *votedLink) Send(to string, raw []byte) {
+	f, m := &peerpb.Frame{}, &protos.Message{}
+	if proto.Unmarshal(raw, f) == nil && proto.Unmarshal(f.GetMessage(), m) == nil && m.GetPrepare().GetDigest() == otherDigest {
+		l.mu.Lock()
+		l.sent[to]++
+		l.mu.Unlock()
+	}
+	l.Link.Send(to, raw)
+}
+
+// After a stall the own votes that are undecided and old go to all once more, straight: they
+// may have been lost, or kept back by who was to carry them.
+func TestOwnVotesGoOutAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		link := &votedLink{sent: make(map[string]int)}
+		_, i := newIdle(t, func(cfg *Config) {
+			if cfg.Self == "da3" {
+				link.Link, cfg.Link = cfg.Link, link
+			}
+		})
+		last := i.last.Load()
+		vote := prepare(i.view.Load(), last+1, otherDigest)
+		i.sendMu.Lock()
+		i.noteOwn(ballotKey{view: i.view.Load(), seq: last + 1}, vote)
+		i.sendMu.Unlock()
+		after := func(what string, resend bool, stall time.Duration, want int) {
+			t.Helper()
+			i.again(resend, stall)
+			link.mu.Lock()
+			defer link.mu.Unlock()
+			for _, da := range []string{"da1", "da2", "da4"} {
+				if link.sent[da] != want {
+					t.Errorf("%s: sent to %s %d times, want %d", what, da, link.sent[da], want)
+				}
+			}
+		}
+		after("it is young", true, time.Hour, 0)
+		after("the view has just begun", false, 0, 0)
+		after("it is old", true, 0, 1)
+		i.last.Store(last + 1)
+		after("it is decided", true, 0, 1)
 	})
 }
