@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"fairwatt/aggregator/ledger/ledgertest"
+	"fairwatt/aggregator/peer"
 	"fairwatt/proto/certfile"
 )
 
@@ -28,5 +30,23 @@ func TestTheLogTellsOfTheCertificate(t *testing.T) {
 			t.Errorf("after %d h, told %v: %s", h, want, told)
 		}
 		now = now.Add(time.Hour)
+	}
+}
+
+// The page has the end of the certificate, for healthz and the metrics.
+func TestThePageHasTheEndOfTheCertificate(t *testing.T) {
+	ends := time.UnixMilli(1_900_000_000_000)
+	d, err := New(Config{ID: "da-1", Dir: t.TempDir()}, Deps{
+		Genesis: ledgertest.Genesis(4, 1, 1), Key: ledgertest.Key("da-1"), Link: peer.NewMemory(peer.MemoryConfig{Seed: 1}).Join("da-1"),
+		CertificateEnds: func() time.Time { return ends }, Logger: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := d.page.Snapshot().CertificateEndsMs; got != ends.UnixMilli() {
+		t.Errorf("the page says %d, want %d", got, ends.UnixMilli())
+	}
+	if err := d.Close(); err != nil {
+		t.Error(err)
 	}
 }
