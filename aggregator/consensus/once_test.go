@@ -8,6 +8,7 @@ import (
 
 	"fairwatt/aggregator/consensus/guard"
 	"fairwatt/proto/fairwattpb"
+	"fairwatt/proto/peerpb"
 	"fairwatt/proto/seal"
 
 	"github.com/hyperledger-labs/SmartBFT/pkg/types"
@@ -34,6 +35,39 @@ func TestOwnWritesAreMeasured(t *testing.T) {
 	i := &instance{node: n}
 	if got, want := i.settings(false).ViewChangeTimeout, mostStretch*n.cfg.ViewChangeTimeout; got != want {
 		t.Errorf("a change of view may take %v, want %v", got, want)
+	}
+}
+
+// A record that its leader does not decide goes out again after the timeout for that, which is
+// longer in proportion where a member's own writes are slow: no one could decide it sooner.
+func TestOnSlowDisksRecordsWaitLonger(t *testing.T) {
+	for name, c := range map[string]struct {
+		entry, again time.Duration // how long an entry of the log takes, and when the record goes out again
+	}{"quick": {0, 300 * time.Millisecond}, "as slow as counts": {time.Hour, mostStretch * 300 * time.Millisecond}} {
+		synctest.Test(t, func(t *testing.T) {
+			cl := newCluster(t, 4, 1000, lan)
+			var cut atomic.Bool
+			cl.sieved(func(_, _ string, _ *peerpb.Frame, _ *protos.Message) bool { return !cut.Load() })
+			sieve := cl.tweak
+			cl.tweak = func(cfg *Config) {
+				sieve(cfg)
+				cfg.ForwardTimeout, cfg.ComplainTimeout, cfg.HeartbeatTimeout = 300*time.Millisecond, time.Minute, time.Minute
+			}
+			cl.startAll()
+			cl.submit("da1", 100)
+			cl.allDecided(cl.names...)
+			n := cl.node("da3")
+			cut.Store(true)
+			n.pace.mu.Lock()
+			n.pace.entries = average{mean: c.entry}
+			n.pace.mu.Unlock()
+			before, began := n.Stats().Resubmitted, time.Now()
+			cl.submit("da3", 100)
+			cl.until("the record to go out again", func() bool { return n.Stats().Resubmitted > before })
+			if took := time.Since(began); took < c.again || took > c.again+1500*time.Millisecond {
+				t.Errorf("%s: after %v, want %v", name, took, c.again)
+			}
+		})
 	}
 }
 
