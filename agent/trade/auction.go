@@ -53,6 +53,7 @@ const (
 	orderRefused  = "refused"  // tried again, a few times
 	orderBack     = "back"     // taken back; none is made for that slot again
 	orderDry      = "dry_run"  // would have been made
+	orderNoTrade  = "no_trade" // the chain made no trade of it
 )
 
 // An Order is what the device asks or bids for one slot at one meter.
@@ -226,6 +227,13 @@ func (a *Auction) readTaken(in AuctionInput, v Outcome, r *fairwattpb.MeterReadi
 		return
 	}
 	b := a.Borders[i]
+	if !v.Applied && v.Code == wire.CodeSlotUnknown {
+		// When a slot has begun no trade is made in it any more: none of its orders became one.
+		for _, o := range a.beside(b) {
+			o.Phase, o.StandsWh = orderNoTrade, 0
+		}
+		b.Tries = maxTries
+	}
 	if b.Tries++; v.Applied || v.Code == wire.CodeReadingExists || b.Tries >= maxTries {
 		a.Borders = slices.Delete(a.Borders, i, i+1)
 		return
@@ -306,11 +314,8 @@ func (a *Auction) border(meter string, ms, wh int64) {
 		c.SlotsWh = nil
 	}
 	c.BorderMs, c.RegisterWh = ms, wh
-	for _, start := range []int64{ms - a.cfg.SlotMs, ms} {
-		if o := a.find(meter, start); o != nil && o.binds() {
-			a.Borders = append(a.Borders, &Border{Meter: meter, TimeMs: ms, RegisterWh: wh})
-			return
-		}
+	if b := (&Border{Meter: meter, TimeMs: ms, RegisterWh: wh}); a.awaited(b) {
+		a.Borders = append(a.Borders, b)
 	}
 }
 
@@ -442,11 +447,12 @@ func (a *Auction) order(t Terms, p *Place, o *Order, wh int64) {
 		Meter: p.Meter, SlotStartMs: o.StartMs, EnergyWh: wh, PriceMicroPerKwh: o.PriceMicroPerKWh}}})
 }
 
-// read sends what meters showed at the borders of slots in which they trade. The others are
-// of no use to the chain; a trade that is told of late finds its own waiting.
+// read sends what meters showed at the borders of slots in which they may trade. It does not
+// wait to be told of a trade: what a clearing made is told once, and who has not heard of it
+// would be unpaid, and so would the other side. Of a slot without one the chain says so.
 func (a *Auction) read(in AuctionInput) {
 	for _, b := range a.Borders {
-		if b.Sent || in.WallMs < b.RetryWallMs || !a.dealt(b) {
+		if b.Sent || in.WallMs < b.RetryWallMs || !a.awaited(b) {
 			continue
 		}
 		b.Sent = true
@@ -455,9 +461,15 @@ func (a *Auction) read(in AuctionInput) {
 	}
 }
 
-// dealt says whether a trade begins or ends at a border.
-func (a *Auction) dealt(b *Border) bool {
-	return slices.ContainsFunc(a.Deals, func(d *Deal) bool {
-		return d.Meter == b.Meter && (d.StartMs == b.TimeMs || d.StartMs+a.cfg.SlotMs == b.TimeMs)
-	})
+// beside returns the orders of a border's meter for the slots that end and begin there.
+func (a *Auction) beside(b *Border) (out []*Order) {
+	for _, start := range []int64{b.TimeMs - a.cfg.SlotMs, b.TimeMs} {
+		if o := a.find(b.Meter, start); o != nil {
+			out = append(out, o)
+		}
+	}
+	return out
 }
+
+// awaited says whether an order beside a border may have become a trade.
+func (a *Auction) awaited(b *Border) bool { return slices.ContainsFunc(a.beside(b), (*Order).binds) }

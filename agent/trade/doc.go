@@ -16,7 +16,8 @@
 //
 // Where the chain has an auction of slots, an [Auction] takes the place of both: it orders
 // for the next slots what its meters and the power foretell, and tells what the meters
-// showed at the borders of slots in which they trade. Energy is that of one slot. Its caller
+// showed at the borders of slots in which they may trade: of a clearing it is told once, and
+// may not hear it, but what it ordered it knows. Energy is that of one slot. Its caller
 // keeps its state as theirs, and calls [Auction.Undo] when the disk has refused a step.
 //
 // # What is promised
