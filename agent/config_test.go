@@ -78,6 +78,8 @@ func TestValidateNamesTheField(t *testing.T) {
 		{base + `sell: {meter: m}}`, "sell.price_micro_per_kwh"},
 		{base + `sell: {meter: m, price_micro_per_kwh: 1}}`, "sell.max_wh"},
 		{base + `sell: {meter: m, price_micro_per_kwh: 1, max_wh: 99, delivery_h: 25}}`, "sell.delivery_h"},
+		{base + `sell: {meter: m, price_micro_per_kwh: 1, max_wh: 99, care: 9}}`, "sell.care"},
+		{base + `sell: {meter: m, price_micro_per_kwh: 1, max_wh: 99, care: -1}}`, "sell.care"},
 		{base + sells + `}`, "contactor"},
 		{base + `contactor: {pin: K}}`, "contactor"},
 		{base + `power_cycle: {pin: V}}`, "power_cycle"},

@@ -27,6 +27,9 @@ type Place struct {
 	Meter            string // its id on the chain; no two places have the same
 	MinWh, MaxWh     int64  // of an order for one slot
 	PriceMicroPerKWh int64  // the least, or the most where it buys
+	// Care is in how many of its last eight slots, 0 to 8, a seller would have delivered what it
+	// asks for: it keeps back as much as that needs.
+	Care int
 }
 
 // AuctionInput is what the auction's side of a device sees at one step.
@@ -99,6 +102,9 @@ type Counted struct {
 	BorderMs   int64   `json:"border_ms"` // the newest that was seen
 	RegisterWh int64   `json:"register_wh"`
 	SlotsWh    []int64 `json:"slots_wh,omitempty"` // up to that border, the newest last
+	// Of a seller: what it foresees, and by how much less came in its last slots.
+	Foreseen []Foreseen `json:"foreseen,omitempty"`
+	ShortWh  []int64    `json:"short_wh,omitempty"`
 }
 
 const (
@@ -310,10 +316,12 @@ func (a *Auction) border(meter string, ms, wh int64) {
 	case c.BorderMs == ms-a.cfg.SlotMs && wh >= c.RegisterWh:
 		c.SlotsWh = append(c.SlotsWh, wh-c.RegisterWh)
 		c.SlotsWh = c.SlotsWh[max(0, len(c.SlotsWh)-slotsCounted):]
+		c.came(c.BorderMs, wh-c.RegisterWh)
 	default:
 		c.SlotsWh = nil
 	}
 	c.BorderMs, c.RegisterWh = ms, wh
+	c.over(ms)
 	if b := (&Border{Meter: meter, TimeMs: ms, RegisterWh: wh}); a.awaited(b) {
 		a.Borders = append(a.Borders, b)
 	}
@@ -336,6 +344,9 @@ func (a *Auction) place(in AuctionInput, p *Place) {
 	first := closed - closed%a.cfg.SlotMs + a.cfg.SlotMs
 	for start := first; start < first+slotsAhead*a.cfg.SlotMs; start += a.cfg.SlotMs {
 		o, terms := a.find(p.Meter, start), in.terms(p.Side, start)
+		if c := a.Meters[p.Meter]; c != nil && p.Side == wire.SideSell {
+			c.foresee(start, a.expected(in, p))
+		}
 		wh := a.wanted(in, p, terms, o)
 		switch {
 		case o == nil && wh > 0:
@@ -370,11 +381,7 @@ func (a *Auction) wanted(in AuctionInput, p *Place, t Terms, but *Order) int64 {
 		if !in.GateOpen {
 			return 0
 		}
-		power := a.Outlook.promise(in.ExpectedWh) - t.ReserveW*a.cfg.SlotMs/3_600_000
-		if wh < 0 {
-			wh = power
-		}
-		wh = min(wh, power) * askedE4 / 10_000
+		wh = a.forSale(in, p, t)
 	}
 	if _, ok := in.Registers[p.Meter]; !ok {
 		return 0 // who cannot read its meter will not be believed
@@ -400,6 +407,26 @@ func (a *Auction) foreseen(meter string) int64 {
 		return slices.Min(c.SlotsWh)
 	}
 	return -1
+}
+
+// expected is what a seller's meter is thought to count in one of the next slots.
+func (a *Auction) expected(in AuctionInput, p *Place) int64 {
+	power := a.Outlook.promise(in.ExpectedWh)
+	if wh := a.foreseen(p.Meter); wh >= 0 {
+		return min(wh, power)
+	}
+	return power
+}
+
+// forSale is how much of what is expected a seller asks for: a tenth less, or what its care
+// keeps back where that is more.
+func (a *Auction) forSale(in AuctionInput, p *Place, t Terms) int64 {
+	reserved := t.ReserveW * a.cfg.SlotMs / 3_600_000
+	wh, back := min(a.expected(in, p), a.Outlook.promise(in.ExpectedWh)-reserved), int64(0)
+	if c := a.Meters[p.Meter]; c != nil {
+		back = c.keptBack(p.Care)
+	}
+	return min(wh*askedE4/10_000, wh-back)
 }
 
 // promised is what one side has ordered or traded and not been paid for.
