@@ -90,6 +90,9 @@ func TestAuctionOfManyMeters(t *testing.T) {
 	if len(a.Borders) != 2 || a.Borders[0].Meter != "pv-1-barn" || a.Borders[1].Meter != "pv-1-sold" {
 		t.Errorf("%d borders wait, want those without a trade", len(a.Borders))
 	}
+	if d := a.Deals[0]; d.Side != wire.SideBuy || d.With != "pv-2" || d.Meter != "pv-1-used" {
+		t.Errorf("the trade is told as %+v", d)
+	}
 	bought.Trade.Status = wire.StatusSettledPartly
 	in.Outcomes = []Outcome{bought}
 	a.Step(in)

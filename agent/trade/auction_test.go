@@ -415,6 +415,38 @@ func TestAuctionHearsOfNoTrade(t *testing.T) {
 	}
 }
 
+// A reading that waits to be sent again is kept back when its order turns out to have been
+// taken back.
+func TestAuctionKeepsBackWhatNoOneWaitsFor(t *testing.T) {
+	a, in := asked(t)
+	in.NoOrders, a.Orders = true, a.Orders[:1]
+	back := at(a, in, 3000, 10_000)
+	first := at(a, in, slotMs, 10_008)
+	equal(t, readings(first), []string{"pv-1-sold at 1: 10008 Wh"})
+	at(a, in, slotMs+1000, 10_009, refused(readingOf(first)), final(back[0].Record, true))
+	equal(t, readings(at(a, in, slotMs+1000+testAuction.RetryMs, 10_010)), nil)
+	if len(a.Borders) != 1 || a.Borders[0].Sent {
+		t.Errorf("%+v", a.Borders)
+	}
+}
+
+// A bid that was refused has its money in the wallet still: it is made again only where that
+// bears the reserve.
+func TestAuctionRefusedBidNeedsItsMoney(t *testing.T) {
+	wallet := int64(150_000)
+	a, in := counted(only(wire.SideBuy), 200), slotsMoment()
+	in.WalletMicro, in.Terms = &wallet, always(Terms{ReserveMicro: 1000})
+	for _, action := range a.Step(in) {
+		in.Outcomes = append(in.Outcomes, refused(action.Record))
+	}
+	a.Step(in)
+	in.Outcomes, in.WallMs = nil, in.WallMs+testAuction.RetryMs
+	wallet = 50_999
+	equal(t, ordered(a.Step(in)), nil)
+	wallet = 51_001
+	equal(t, ordered(a.Step(in)), []string{"bid 1: 200 Wh at 250000"})
+}
+
 // A reading that no one has answered is dropped when the chain takes it no more.
 func TestAuctionReadsInTime(t *testing.T) {
 	for lateMs, want := range map[int64][]string{600_000: {"pv-1-sold at 1: 10008 Wh"}, 600_001: nil} {
