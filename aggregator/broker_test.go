@@ -72,7 +72,7 @@ func client(t testing.TB, url, id string) paho.Client {
 	t.Helper()
 	c := paho.NewClient(paho.NewClientOptions().AddBroker(url).SetClientID(id).SetCleanSession(false).
 		SetConnectRetry(true).SetConnectRetryInterval(100 * time.Millisecond).SetMaxReconnectInterval(200 * time.Millisecond))
-	if token := c.Connect(); !token.WaitTimeout(10*time.Second) || token.Error() != nil {
+	if token := c.Connect(); !token.WaitTimeout(time.Minute) || token.Error() != nil {
 		t.Fatalf("connect: %v", token.Error())
 	}
 	return c
@@ -93,7 +93,7 @@ func TestMQTTPipeReconnects(t *testing.T) {
 		token := c.Subscribe(topic+"down/receipt/+", 1, func(_ paho.Client, m paho.Message) {
 			seller.receipt(mqtt.Message{Topic: m.Topic(), Payload: m.Payload()})
 		})
-		if !token.WaitTimeout(10*time.Second) || token.Error() != nil {
+		if !token.WaitTimeout(time.Minute) || token.Error() != nil {
 			t.Fatalf("subscribe: %v", token.Error())
 		}
 	}

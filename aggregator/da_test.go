@@ -422,7 +422,7 @@ func TestBrokerAway(t *testing.T) {
 	if err := w.da("da-1").Submit(context.Background(), sealed); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	if err := w.da("da-2").Follow(ctx, 2, func(*fairwattpb.CertifiedBlock) error { cancel(); return nil }); err == nil {
 		t.Fatal("Follow ended by itself")

@@ -130,7 +130,7 @@ func TestMetrics(t *testing.T) {
 // snapshot.
 func stream(t *testing.T, url string) (next func() Snapshot, status int, stop func()) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url+"/api/v1/events", nil)
 	if err != nil {
 		t.Fatal(err)

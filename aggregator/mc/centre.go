@@ -414,6 +414,9 @@ func (c *Centre) begin(p placing) error {
 	return c.dispatch(p.body, *p.as, counter, nil, p.done)
 }
 
+// errOnItsWay tells of a record that someone has sent twice within a millisecond.
+var errOnItsWay = errors.New("this very record is on its way; look what became of it before it is sent again")
+
 func (c *Centre) dispatch(body *fairwattpb.Record, by signer, counter uint64, request *requestKey, done chan<- error) error {
 	body.ChainId, body.Sender, body.Counter = c.chain[:], by.id, counter
 	body.TimeMs, body.Simulated = c.cfg.Now().UnixMilli(), c.cfg.Simulated
@@ -426,6 +429,9 @@ func (c *Centre) dispatch(body *fairwattpb.Record, by signer, counter uint64, re
 		return fmt.Errorf("seal record: %w", err)
 	}
 	id := seal.ID(sealed)
+	if c.pending[id] != nil {
+		return errOnItsWay
+	}
 	c.pending[id] = &pending{id: id, sealed: sealed, done: done, request: request, over: c.state}
 	return nil
 }

@@ -163,3 +163,23 @@ func TestACounterThatWasUsedIsTold(t *testing.T) {
 		}
 	})
 }
+
+// The same record twice in a millisecond is one record: who comes second is told that it is on
+// its way, and the first still hears how it ends.
+func TestTheSameRecordTwiceIsTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := newQuickChain(t, ledgertest.Robust)
+		verdict := func(ctx context.Context, c *mc.Centre) error {
+			return c.Verdict(ctx, "judge-1", ledgertest.Key("judge-1"), &fairwattpb.Verdict{
+				TradeId: "a", Finding: fairwattpb.Finding_FINDING_BUYER, TextHash: make([]byte, 32)})
+		}
+		after, err := recordThrough(t, q, []*door{{quickChain: q}, {quickChain: q}}, func(ctx context.Context, c *mc.Centre) error {
+			other := make(chan error, 1)
+			go func() { other <- verdict(ctx, c) }()
+			return errors.Join(verdict(ctx, c), <-other)
+		})
+		if err == nil || !strings.Contains(err.Error(), "no case is open") || !strings.Contains(err.Error(), "this very record is on its way") || after > 10*time.Second {
+			t.Errorf("after %v: %v", after, err)
+		}
+	})
+}

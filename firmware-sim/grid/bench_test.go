@@ -164,7 +164,7 @@ func awaitOnline(b *testing.B, g *grid) <-chan struct{} {
 			}
 		}
 	})
-	if !token.WaitTimeout(10*time.Second) || token.Error() != nil {
+	if !token.WaitTimeout(time.Minute) || token.Error() != nil {
 		b.Fatalf("watch the data aggregators: %v", token.Error())
 	}
 	return all
@@ -173,7 +173,7 @@ func awaitOnline(b *testing.B, g *grid) <-chan struct{} {
 func loadClient(b *testing.B, url, id string, config *tls.Config) paho.Client {
 	b.Helper()
 	c := paho.NewClient(paho.NewClientOptions().AddBroker(url).SetClientID(id).SetTLSConfig(config).SetAutoReconnect(false))
-	if token := c.Connect(); !token.WaitTimeout(10*time.Second) || token.Error() != nil {
+	if token := c.Connect(); !token.WaitTimeout(time.Minute) || token.Error() != nil {
 		b.Fatalf("connect %s: %v", id, token.Error())
 	}
 	return c

@@ -142,10 +142,10 @@ func (w *brokerTown) certificate(by *mc.Authority, id string) []tls.Certificate 
 // dial connects with the given certificates, or to the open listener if the URL
 // is that one's.
 func (w *brokerTown) dial(url, clientID string, certs []tls.Certificate) (paho.Client, error) {
-	c := paho.NewClient(paho.NewClientOptions().AddBroker(url).SetClientID(clientID).SetAutoReconnect(false).SetConnectTimeout(5 * time.Second).
+	c := paho.NewClient(paho.NewClientOptions().AddBroker(url).SetClientID(clientID).SetAutoReconnect(false).SetConnectTimeout(time.Minute).
 		SetTLSConfig(&tls.Config{MinVersion: tls.VersionTLS13, RootCAs: w.community.Authority.Pool(), Certificates: certs}))
 	token := c.Connect()
-	if !token.WaitTimeout(10 * time.Second) {
+	if !token.WaitTimeout(time.Minute) {
 		w.t.Fatalf("connect %s: no answer", clientID)
 	}
 	return c, token.Error()
@@ -168,7 +168,7 @@ func (w *brokerTown) subscribe(c paho.Client, filter string) (<-chan paho.Messag
 	w.t.Helper()
 	got := make(chan paho.Message, 16)
 	token := c.Subscribe(filter, 1, func(_ paho.Client, m paho.Message) { got <- m })
-	if !token.WaitTimeout(10 * time.Second) {
+	if !token.WaitTimeout(time.Minute) {
 		w.t.Fatalf("subscribe %s: no answer", filter)
 	}
 	code := token.(*paho.SubscribeToken).Result()[filter]
@@ -178,7 +178,7 @@ func (w *brokerTown) subscribe(c paho.Client, filter string) (<-chan paho.Messag
 func publish(t *testing.T, c paho.Client, topic, payload string) {
 	t.Helper()
 	token := c.Publish(topic, 1, false, payload)
-	if !token.WaitTimeout(10*time.Second) && c.IsConnected() {
+	if !token.WaitTimeout(time.Minute) && c.IsConnected() {
 		t.Fatalf("publish %s: no answer", topic)
 	}
 }
@@ -189,7 +189,7 @@ func arrives(t *testing.T, got <-chan paho.Message) string {
 	select {
 	case m := <-got:
 		return m.Topic()
-	case <-time.After(10 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("nothing arrived")
 		return ""
 	}

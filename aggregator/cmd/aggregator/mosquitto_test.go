@@ -88,7 +88,7 @@ func mosquitto(t *testing.T, config string, port int) (stop func()) {
 		}
 	})
 	t.Cleanup(stop)
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for {
 		conn, err := net.DialTimeout("tcp", fmt.Sprintf("127.0.0.1:%d", port), time.Second)
 		if err == nil {
@@ -228,7 +228,7 @@ func newAgent(t *testing.T, dir, own string, port int, key ed25519.PrivateKey) *
 
 func (a *agent) token(t paho.Token) {
 	a.t.Helper()
-	if !t.WaitTimeout(10*time.Second) || t.Error() != nil {
+	if !t.WaitTimeout(time.Minute) || t.Error() != nil {
 		a.t.Fatalf("broker: %v", t.Error())
 	}
 }
@@ -319,7 +319,7 @@ func (a *agent) hearsItsOwner(dir string, port int) {
 			if got != what {
 				a.t.Errorf("heard %q, want %q", got, what)
 			}
-		case <-time.After(10 * time.Second):
+		case <-time.After(time.Minute):
 			a.t.Errorf("%q was not heard", what)
 		}
 	}
