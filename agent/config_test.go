@@ -242,3 +242,16 @@ func TestParseConfigChecksValuesOfSensors(t *testing.T) {
 		t.Errorf("a pin's own text: %+v, %v", cfg, err)
 	}
 }
+
+// A seller is as careful as six of its last eight slots ask for, or as its owner says.
+func TestConfigCare(t *testing.T) {
+	for care, want := range map[string]int{"": 6, ", care: 0": 6, ", care: 1": 1, ", care: 8": 8} {
+		c, err := ParseConfig(strings.NewReader(`{site: a, device: b, sensors: [{kind: s0, name: m, pin: P}], contactor: none, sell: {meter: m, price_micro_per_kwh: 1, max_wh: 99` + care + `}}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c.Sell.Care != want {
+			t.Errorf("%q: care %d, want %d", care, c.Sell.Care, want)
+		}
+	}
+}
