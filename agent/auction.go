@@ -19,7 +19,7 @@ func (a *Agent) auctionConfig() trade.AuctionConfig {
 	}
 	if s := a.cfg.Sell; s != nil {
 		cfg.Places = append(cfg.Places, trade.Place{
-			Side: wire.SideSell, Meter: MeterID(a.cfg.Device, s.Meter), MinWh: s.MinWh, MaxWh: s.MaxWh, PriceMicroPerKWh: s.PriceMicroPerKWh,
+			Side: wire.SideSell, Meter: MeterID(a.cfg.Device, s.Meter), MinWh: s.MinWh, MaxWh: s.MaxWh, PriceMicroPerKWh: s.PriceMicroPerKWh, Care: s.Care,
 		})
 	}
 	if b := a.cfg.Buy; b != nil {

@@ -88,12 +88,12 @@ func TestAgentSellsBySlots(t *testing.T) {
 
 // Places are what the configuration sells and buys at, with the owner's limits.
 func TestAuctionPlaces(t *testing.T) {
-	a := &Agent{cfg: Config{Device: "farm-1", Sell: &SellConfig{Meter: "sold", MinWh: 5, MaxWh: 900, PriceMicroPerKWh: 7},
+	a := &Agent{cfg: Config{Device: "farm-1", Sell: &SellConfig{Meter: "sold", MinWh: 5, MaxWh: 900, PriceMicroPerKWh: 7, Care: 6},
 		Buy: &BuyConfig{Circuits: []BuyCircuit{{Name: "barn", Meter: "barn-meter", VolumeWh: 300, MaxPriceMicroPerKWh: 9}}}},
 		deps: Deps{Chain: &Chain{Params: ChainParams{Mechanism: "auction", SlotMs: 1, GateClosureMs: 2, SlotReadingsMs: 3, MinLotWh: 4}}}}
 	got := a.auctionConfig()
 	want := trade.AuctionConfig{Device: "farm-1", SlotMs: 1, GateClosureMs: 2, ReadingsMs: 3, MinLotWh: 4, RetryMs: retryMs, Places: []trade.Place{
-		{Side: wire.SideSell, Meter: "farm-1-sold", MinWh: 5, MaxWh: 900, PriceMicroPerKWh: 7},
+		{Side: wire.SideSell, Meter: "farm-1-sold", MinWh: 5, MaxWh: 900, PriceMicroPerKWh: 7, Care: 6},
 		{Side: wire.SideBuy, Meter: "farm-1-barn-meter", MaxWh: 300, PriceMicroPerKWh: 9}}}
 	if fmt.Sprintf("%+v", got) != fmt.Sprintf("%+v", want) {
 		t.Errorf("%+v, want %+v", got, want)

@@ -130,6 +130,9 @@ type SellConfig struct {
 	MaxWh            int64         `yaml:"max_wh"`
 	DeliveryH        float64       `yaml:"delivery_h"` // what a delivery is meant to last, hours of the sensing clock
 	OfferTTL         time.Duration `yaml:"offer_ttl"`
+	// Care is how careful it is by slots: in how many of its last eight it would have delivered
+	// what it asks for. 1 keeps back a tenth, unless all of them fell short by more.
+	Care int `yaml:"care"`
 }
 
 // BuyConfig makes the device a buyer.
@@ -240,6 +243,9 @@ func (c *Config) fill() {
 		}
 		if s.MinWh == 0 {
 			s.MinWh = 10
+		}
+		if s.Care == 0 {
+			s.Care = 6
 		}
 	}
 	if b := c.Buy; b != nil {
@@ -500,6 +506,8 @@ func (c *Config) validateTrade() error {
 			return &ConfigError{"sell.delivery_h", "use a number above 0, up to 24"}
 		case s.OfferTTL < time.Second || s.OfferTTL > 24*time.Hour:
 			return &ConfigError{"sell.offer_ttl", "use 1s to 24h"}
+		case s.Care < 0 || s.Care > 8:
+			return &ConfigError{"sell.care", "use 1 to 8, of the last eight slots"}
 		}
 	}
 	if b := c.Buy; b != nil {

@@ -78,6 +78,8 @@ func TestValidateNamesTheField(t *testing.T) {
 		{base + `sell: {meter: m}}`, "sell.price_micro_per_kwh"},
 		{base + `sell: {meter: m, price_micro_per_kwh: 1}}`, "sell.max_wh"},
 		{base + `sell: {meter: m, price_micro_per_kwh: 1, max_wh: 99, delivery_h: 25}}`, "sell.delivery_h"},
+		{base + `sell: {meter: m, price_micro_per_kwh: 1, max_wh: 99, care: 9}}`, "sell.care"},
+		{base + `sell: {meter: m, price_micro_per_kwh: 1, max_wh: 99, care: -1}}`, "sell.care"},
 		{base + sells + `}`, "contactor"},
 		{base + `contactor: {pin: K}}`, "contactor"},
 		{base + `power_cycle: {pin: V}}`, "power_cycle"},
@@ -238,5 +240,18 @@ func TestParseConfigChecksValuesOfSensors(t *testing.T) {
 	cfg, err := ParseConfig(strings.NewReader("site: a\ndevice: b\nsensors:\n  - kind: s0\n    pin: 010\n"))
 	if err != nil || cfg.Sensors[0].Describe().Address != "010" {
 		t.Errorf("a pin's own text: %+v, %v", cfg, err)
+	}
+}
+
+// A seller is as careful as six of its last eight slots ask for, or as its owner says.
+func TestConfigCare(t *testing.T) {
+	for care, want := range map[string]int{"": 6, ", care: 0": 6, ", care: 1": 1, ", care: 8": 8} {
+		c, err := ParseConfig(strings.NewReader(`{site: a, device: b, sensors: [{kind: s0, name: m, pin: P}], contactor: none, sell: {meter: m, price_micro_per_kwh: 1, max_wh: 99` + care + `}}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c.Sell.Care != want {
+			t.Errorf("%q: care %d, want %d", care, c.Sell.Care, want)
+		}
 	}
 }

@@ -339,8 +339,9 @@ func (a *Agent) decode(v receipt.Outcome) (trade.Outcome, error) {
 		out.Own, sealed = true, own.Sealed
 		if out.Applied {
 			a.counters.final++
+		} else if a.counters.refused++; out.Code == wire.CodeSlotUnknown {
+			a.log.Debug("no trade of that slot", "counter", own.Counter, "height", v.Height)
 		} else {
-			a.counters.refused++
 			a.log.Warn("record refused", "counter", own.Counter, "height", v.Height, "code", out.Code, "reason", out.Reason)
 		}
 	}

@@ -27,6 +27,9 @@ type Place struct {
 	Meter            string // its id on the chain; no two places have the same
 	MinWh, MaxWh     int64  // of an order for one slot
 	PriceMicroPerKWh int64  // the least, or the most where it buys
+	// Care is in how many of its last eight slots, 0 to 8, a seller would have delivered what it
+	// asks for: it keeps back as much as that needs.
+	Care int
 }
 
 // AuctionInput is what the auction's side of a device sees at one step.
@@ -53,6 +56,7 @@ const (
 	orderRefused  = "refused"  // tried again, a few times
 	orderBack     = "back"     // taken back; none is made for that slot again
 	orderDry      = "dry_run"  // would have been made
+	orderNoTrade  = "no_trade" // the chain made no trade of it
 )
 
 // An Order is what the device asks or bids for one slot at one meter.
@@ -98,6 +102,9 @@ type Counted struct {
 	BorderMs   int64   `json:"border_ms"` // the newest that was seen
 	RegisterWh int64   `json:"register_wh"`
 	SlotsWh    []int64 `json:"slots_wh,omitempty"` // up to that border, the newest last
+	// Of a seller: what it foresees, and by how much less came in its last slots.
+	Foreseen []Foreseen `json:"foreseen,omitempty"`
+	ShortWh  []int64    `json:"short_wh,omitempty"`
 }
 
 const (
@@ -226,6 +233,13 @@ func (a *Auction) readTaken(in AuctionInput, v Outcome, r *fairwattpb.MeterReadi
 		return
 	}
 	b := a.Borders[i]
+	if !v.Applied && v.Code == wire.CodeSlotUnknown {
+		// When a slot has begun no trade is made in it any more: none of its orders became one.
+		for _, o := range a.beside(b) {
+			o.Phase, o.StandsWh = orderNoTrade, 0
+		}
+		b.Tries = maxTries
+	}
 	if b.Tries++; v.Applied || v.Code == wire.CodeReadingExists || b.Tries >= maxTries {
 		a.Borders = slices.Delete(a.Borders, i, i+1)
 		return
@@ -302,15 +316,14 @@ func (a *Auction) border(meter string, ms, wh int64) {
 	case c.BorderMs == ms-a.cfg.SlotMs && wh >= c.RegisterWh:
 		c.SlotsWh = append(c.SlotsWh, wh-c.RegisterWh)
 		c.SlotsWh = c.SlotsWh[max(0, len(c.SlotsWh)-slotsCounted):]
+		c.came(c.BorderMs, wh-c.RegisterWh)
 	default:
 		c.SlotsWh = nil
 	}
 	c.BorderMs, c.RegisterWh = ms, wh
-	for _, start := range []int64{ms - a.cfg.SlotMs, ms} {
-		if o := a.find(meter, start); o != nil && o.binds() {
-			a.Borders = append(a.Borders, &Border{Meter: meter, TimeMs: ms, RegisterWh: wh})
-			return
-		}
+	c.over(ms)
+	if b := (&Border{Meter: meter, TimeMs: ms, RegisterWh: wh}); a.awaited(b) {
+		a.Borders = append(a.Borders, b)
 	}
 }
 
@@ -331,6 +344,9 @@ func (a *Auction) place(in AuctionInput, p *Place) {
 	first := closed - closed%a.cfg.SlotMs + a.cfg.SlotMs
 	for start := first; start < first+slotsAhead*a.cfg.SlotMs; start += a.cfg.SlotMs {
 		o, terms := a.find(p.Meter, start), in.terms(p.Side, start)
+		if c := a.Meters[p.Meter]; c != nil && p.Side == wire.SideSell {
+			c.foresee(start, a.expected(in, p))
+		}
 		wh := a.wanted(in, p, terms, o)
 		switch {
 		case o == nil && wh > 0:
@@ -365,11 +381,7 @@ func (a *Auction) wanted(in AuctionInput, p *Place, t Terms, but *Order) int64 {
 		if !in.GateOpen {
 			return 0
 		}
-		power := a.Outlook.promise(in.ExpectedWh) - t.ReserveW*a.cfg.SlotMs/3_600_000
-		if wh < 0 {
-			wh = power
-		}
-		wh = min(wh, power) * askedE4 / 10_000
+		wh = a.forSale(in, p, t)
 	}
 	if _, ok := in.Registers[p.Meter]; !ok {
 		return 0 // who cannot read its meter will not be believed
@@ -395,6 +407,26 @@ func (a *Auction) foreseen(meter string) int64 {
 		return slices.Min(c.SlotsWh)
 	}
 	return -1
+}
+
+// expected is what a seller's meter is thought to count in one of the next slots.
+func (a *Auction) expected(in AuctionInput, p *Place) int64 {
+	power := a.Outlook.promise(in.ExpectedWh)
+	if wh := a.foreseen(p.Meter); wh >= 0 {
+		return min(wh, power)
+	}
+	return power
+}
+
+// forSale is how much of what is expected a seller asks for: a tenth less, or what its care
+// keeps back where that is more.
+func (a *Auction) forSale(in AuctionInput, p *Place, t Terms) int64 {
+	reserved := t.ReserveW * a.cfg.SlotMs / 3_600_000
+	wh, back := min(a.expected(in, p), a.Outlook.promise(in.ExpectedWh)-reserved), int64(0)
+	if c := a.Meters[p.Meter]; c != nil {
+		back = c.keptBack(p.Care)
+	}
+	return min(wh*askedE4/10_000, wh-back)
 }
 
 // promised is what one side has ordered or traded and not been paid for.
@@ -442,11 +474,12 @@ func (a *Auction) order(t Terms, p *Place, o *Order, wh int64) {
 		Meter: p.Meter, SlotStartMs: o.StartMs, EnergyWh: wh, PriceMicroPerKwh: o.PriceMicroPerKWh}}})
 }
 
-// read sends what meters showed at the borders of slots in which they trade. The others are
-// of no use to the chain; a trade that is told of late finds its own waiting.
+// read sends what meters showed at the borders of slots in which they may trade. It does not
+// wait to be told of a trade: what a clearing made is told once, and who has not heard of it
+// would be unpaid, and so would the other side. Of a slot without one the chain says so.
 func (a *Auction) read(in AuctionInput) {
 	for _, b := range a.Borders {
-		if b.Sent || in.WallMs < b.RetryWallMs || !a.dealt(b) {
+		if b.Sent || in.WallMs < b.RetryWallMs || !a.awaited(b) {
 			continue
 		}
 		b.Sent = true
@@ -455,9 +488,15 @@ func (a *Auction) read(in AuctionInput) {
 	}
 }
 
-// dealt says whether a trade begins or ends at a border.
-func (a *Auction) dealt(b *Border) bool {
-	return slices.ContainsFunc(a.Deals, func(d *Deal) bool {
-		return d.Meter == b.Meter && (d.StartMs == b.TimeMs || d.StartMs+a.cfg.SlotMs == b.TimeMs)
-	})
+// beside returns the orders of a border's meter for the slots that end and begin there.
+func (a *Auction) beside(b *Border) (out []*Order) {
+	for _, start := range []int64{b.TimeMs - a.cfg.SlotMs, b.TimeMs} {
+		if o := a.find(b.Meter, start); o != nil {
+			out = append(out, o)
+		}
+	}
+	return out
 }
+
+// awaited says whether an order beside a border may have become a trade.
+func (a *Auction) awaited(b *Border) bool { return slices.ContainsFunc(a.beside(b), (*Order).binds) }

@@ -80,15 +80,18 @@ func TestAuctionOfManyMeters(t *testing.T) {
 	bought.Trade.Lot = &fairwattpb.Lot{Seller: "pv-2", Buyer: "pv-1", SellerMeter: "pv-2-sold", BuyerMeter: "pv-1-used", SlotStartMs: slotZero + slotMs, VolumeWh: 200, PriceMicroPerKwh: 100_000}
 	in.WallMs, in.Outcomes, in.NoOrders = slotZero+slotMs, []Outcome{bought}, true
 	tellings := a.Step(in)
-	equal(t, readings(tellings), []string{"pv-1-used at 1: 20000 Wh"})
+	equal(t, readings(tellings), []string{"pv-1-barn at 1: 1 Wh", "pv-1-sold at 1: 10000 Wh", "pv-1-used at 1: 20000 Wh"})
 	if len(a.Borders) != 3 {
 		t.Errorf("%d borders wait, want one of each meter", len(a.Borders))
 	}
-	in.Outcomes = []Outcome{final(readingOf(tellings), true), final(&fairwattpb.Record{Body: &fairwattpb.Record_SlotReading{SlotReading: &fairwattpb.SlotReading{
+	in.Outcomes = []Outcome{final(tellings[len(tellings)-1].Record, true), final(&fairwattpb.Record{Body: &fairwattpb.Record_SlotReading{SlotReading: &fairwattpb.SlotReading{
 		Readings: []*fairwattpb.MeterReading{{Meter: "pv-1-used", TimeMs: 9}}}}}, true)}
 	a.Step(in)
 	if len(a.Borders) != 2 || a.Borders[0].Meter != "pv-1-barn" || a.Borders[1].Meter != "pv-1-sold" {
 		t.Errorf("%d borders wait, want those without a trade", len(a.Borders))
+	}
+	if d := a.Deals[0]; d.Side != wire.SideBuy || d.With != "pv-2" || d.Meter != "pv-1-used" {
+		t.Errorf("the trade is told as %+v", d)
 	}
 	bought.Trade.Status = wire.StatusSettledPartly
 	in.Outcomes = []Outcome{bought}

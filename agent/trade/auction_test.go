@@ -315,7 +315,7 @@ func TestAuctionGivesReadingsUp(t *testing.T) {
 // Borders of which nothing is known, or that no one waits for, are not told.
 func TestAuctionTellsNoOtherBorders(t *testing.T) {
 	deal := cleared("slot-1", 1, wire.StatusCleared)
-	elsewhere := cleared("slot-1", 3, wire.StatusCleared)
+	back := final(&fairwattpb.Record{Body: &fairwattpb.Record_Ask{Ask: &fairwattpb.Ask{Meter: "pv-1-sold", SlotStartMs: slotZero + slotMs}}}, true)
 	for _, r := range []struct {
 		rule     string
 		outcome  Outcome
@@ -329,27 +329,132 @@ func TestAuctionTellsNoOtherBorders(t *testing.T) {
 		{"a millisecond more is too long", deal, slotMs / 8, slotMs/8 + 1, 10_010, nil},
 		{"a register that stood still", deal, 1000, 1000, 10_000, []string{"pv-1-sold at 1: 10000 Wh"}},
 		{"a register that fell", deal, 1000, 1000, 9_999, nil},
-		{"no trade", Outcome{}, 1000, 1000, 10_010, nil},
-		{"a trade in another slot", elsewhere, 1000, 1000, 10_010, nil},
-		{"a trade of others", Outcome{Trade: &fairwattpb.TradeNotice{TradeId: "x", Status: wire.StatusCleared, Lot: &fairwattpb.Lot{Seller: "pv-9", Buyer: "home-1", SellerMeter: "pv-1-sold", SlotStartMs: slotZero + slotMs}}}, 1000, 1000, 10_010, nil},
+		{"an order of which no one told", Outcome{}, 1000, 1000, 10_010, []string{"pv-1-sold at 1: 10005 Wh"}},
+		{"an order that was taken back", back, 1000, 1000, 10_010, nil},
 	} {
 		t.Run(r.rule, func(t *testing.T) {
 			a, in := asked(t)
 			in.NoOrders = true
+			if r.outcome.Own {
+				o := a.find("pv-1-sold", slotZero+slotMs)
+				o.Phase, o.Wh = orderSent, 0
+			}
 			at(a, in, slotMs-r.beforeMs, 10_000, r.outcome)
 			equal(t, readings(at(a, in, slotMs+r.afterMs, r.wh)), r.want)
 		})
 	}
 }
 
-// A trade that is told of late finds the reading of its border waiting, and none when the
-// chain takes it no more.
-func TestAuctionHearsLate(t *testing.T) {
+// Of what a clearing made the chain tells once. Who was not told, since the notice was lost or
+// the program was down then, tells both borders of the slot all the same, and so both sides
+// are paid.
+func TestAuctionOfWhichNoOneTold(t *testing.T) {
+	a, in := asked(t)
+	in.NoOrders = true
+	at(a, in, slotMs-1000, 10_000)
+	kept, err := json.Marshal(a)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a = NewAuction(only(wire.SideSell)) // it was down for a moment
+	if err := json.Unmarshal(kept, a); err != nil {
+		t.Fatal(err)
+	}
+	first := at(a, in, slotMs, 10_008)
+	equal(t, readings(first), []string{"pv-1-sold at 1: 10008 Wh"})
+	second := at(a, in, 2*slotMs, 10_400, final(readingOf(first), true))
+	equal(t, readings(second), []string{"pv-1-sold at 2: 10400 Wh"})
+	equal(t, readings(at(a, in, 3*slotMs, 10_800, final(readingOf(second), true))), []string{"pv-1-sold at 3: 10800 Wh"})
+	if len(a.Deals) != 0 || len(a.Borders) != 1 {
+		t.Errorf("%d trades known, %d readings wait", len(a.Deals), len(a.Borders))
+	}
+}
+
+// A slot in which the meter has no trade is asked about once: the chain says so, the slot's
+// end is kept back, and what was ordered counts in the owner's day no more.
+func TestAuctionHearsOfNoTrade(t *testing.T) {
+	unknown := func(actions []Action) Outcome {
+		v := refused(readingOf(actions))
+		v.Code = wire.CodeSlotUnknown
+		return v
+	}
+	a, in := asked(t)
+	in.NoOrders, a.Orders = true, a.Orders[:1]
+	begin := at(a, in, slotMs, 10_008)
+	equal(t, readings(begin), []string{"pv-1-sold at 1: 10008 Wh"})
+	if wh := a.promised(wire.SideSell, nil); wh != 360 {
+		t.Errorf("%d Wh promised before anyone has answered, want 360", wh)
+	}
+	equal(t, readings(at(a, in, slotMs+1000, 10_009, unknown(begin))), nil)
+	if o := a.Orders[0]; o.binds() || o.Phase != orderNoTrade || len(a.Borders) != 0 || a.promised(wire.SideSell, nil) != 0 {
+		t.Errorf("%+v binds; %d readings wait, %d Wh promised", o, len(a.Borders), a.promised(wire.SideSell, nil))
+	}
+	equal(t, readings(at(a, in, 2*slotMs, 10_400)), nil)
+
+	// One word tells of both slots beside the border, and nothing of those behind it.
+	a, in = asked(t)
+	third := *a.Orders[1]
+	third.StartMs += slotMs
+	a.Orders = append(a.Orders, &third)
+	end := at(a, in, 2*slotMs, 10_400)
+	equal(t, readings(end), []string{"pv-1-sold at 2: 10400 Wh"})
+	at(a, in, 2*slotMs+1000, 10_400, unknown(end))
+	if a.Orders[0].binds() || a.Orders[1].binds() || !a.Orders[2].binds() {
+		t.Errorf("%+v, %+v bind, or %+v does not", a.Orders[0], a.Orders[1], a.Orders[2])
+	}
+	equal(t, readings(at(a, in, 3*slotMs, 10_800)), []string{"pv-1-sold at 3: 10800 Wh"})
+
+	// A word that was applied is no refusal, whatever code it bears.
+	a, in = asked(t)
+	in.NoOrders = true
+	taken := unknown(at(a, in, slotMs, 10_008))
+	taken.Applied = true
+	at(a, in, slotMs+1000, 10_008, taken)
+	if o := a.Orders[0]; !o.binds() || len(a.Borders) != 0 {
+		t.Errorf("%+v, %d readings wait", o, len(a.Borders))
+	}
+}
+
+// A reading that waits to be sent again is kept back when its order turns out to have been
+// taken back.
+func TestAuctionKeepsBackWhatNoOneWaitsFor(t *testing.T) {
+	a, in := asked(t)
+	in.NoOrders, a.Orders = true, a.Orders[:1]
+	back := at(a, in, 3000, 10_000)
+	first := at(a, in, slotMs, 10_008)
+	equal(t, readings(first), []string{"pv-1-sold at 1: 10008 Wh"})
+	at(a, in, slotMs+1000, 10_009, refused(readingOf(first)), final(back[0].Record, true))
+	equal(t, readings(at(a, in, slotMs+1000+testAuction.RetryMs, 10_010)), nil)
+	if len(a.Borders) != 1 || a.Borders[0].Sent {
+		t.Errorf("%+v", a.Borders)
+	}
+}
+
+// A bid that was refused has its money in the wallet still: it is made again only where that
+// bears the reserve.
+func TestAuctionRefusedBidNeedsItsMoney(t *testing.T) {
+	wallet := int64(150_000)
+	a, in := counted(only(wire.SideBuy), 200), slotsMoment()
+	in.WalletMicro, in.Terms = &wallet, always(Terms{ReserveMicro: 1000})
+	for _, action := range a.Step(in) {
+		in.Outcomes = append(in.Outcomes, refused(action.Record))
+	}
+	a.Step(in)
+	in.Outcomes, in.WallMs = nil, in.WallMs+testAuction.RetryMs
+	wallet = 50_999
+	equal(t, ordered(a.Step(in)), nil)
+	wallet = 51_001
+	equal(t, ordered(a.Step(in)), []string{"bid 1: 200 Wh at 250000"})
+}
+
+// A reading that no one has answered is dropped when the chain takes it no more.
+func TestAuctionReadsInTime(t *testing.T) {
 	for lateMs, want := range map[int64][]string{600_000: {"pv-1-sold at 1: 10008 Wh"}, 600_001: nil} {
 		a, in := asked(t)
 		in.NoOrders = true
-		at(a, in, slotMs, 10_008)
-		equal(t, readings(at(a, in, slotMs+lateMs, 10_100, cleared("slot-1", 1, wire.StatusCleared))), want)
+		first := at(a, in, slotMs, 10_008)
+		at(a, in, slotMs+1000, 10_008, refused(readingOf(first)))
+		equal(t, readings(at(a, in, slotMs+lateMs, 10_100)), want)
 	}
 }
 

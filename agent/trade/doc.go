@@ -16,8 +16,25 @@
 //
 // Where the chain has an auction of slots, an [Auction] takes the place of both: it orders
 // for the next slots what its meters and the power foretell, and tells what the meters
-// showed at the borders of slots in which they trade. Energy is that of one slot. Its caller
+// showed at the borders of slots in which they may trade: of a clearing it is told once, and
+// may not hear it, but what it ordered it knows. Energy is that of one slot. Its caller
 // keeps its state as theirs, and calls [Auction.Undo] when the disk has refused a step.
+//
+// # Care
+//
+// The forecast of a slot says that the power stays as it is, and is no more than the meter
+// counted in either of the last two slots. A seller leaves a tenth of it out. How wrong such a
+// forecast is shows in its own errors, so where the tenth is too little it keeps back what the
+// worst, or the second worst, of the last eight slots would have needed ([Place]): an
+// empirical quantile of the error, as forecasts of wind and sun are bid (Pinson,
+// Chevallier and Kariniotakis, "Trading Wind Generation from Short-Term Probabilistic Forecasts",
+// 2007). The error is an amount, not a part of the forecast: parts are greatest at dawn and dusk,
+// where little is sold, and would keep back much at noon. A low quantile of what the last slots
+// themselves brought was tried and refused: it sold far less in every morning, and fell
+// short as often.
+//
+// Nothing foresees the first gust or cloud: care answers what goes on, as an evening does or
+// a day of clouds.
 //
 // # What is promised
 //

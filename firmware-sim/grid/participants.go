@@ -130,7 +130,7 @@ func (g *grid) newGenerator(i int, w weather) (*participant, *site, error) {
 	trace.Configure(&p.config.Judge, w.tr.Meta, w.measured(p.sensors))
 	p.config.Sell = &agent.SellConfig{
 		Meter: sellerMeter, PriceMicroPerKWh: basePriceMicro + int64(i)*5_000, MinWh: 50, MaxWh: 20_000,
-		DeliveryH: 1 + float64(i%3)/2, OfferTTL: time.Minute,
+		DeliveryH: 1 + float64(i%3)/2, OfferTTL: time.Minute, Care: 6,
 	}
 	p.config.Contactor = &contactorConfig
 	p.config.Network = "shipped"

@@ -118,7 +118,10 @@ type Slots struct {
 	Open      int            `json:"open"` // trades that have not ended
 	TradedWh  int64          `json:"traded_wh"`
 	PaidWh    int64          `json:"paid_wh"`
-	UnpaidWh  int64          `json:"unpaid_wh"` // of trades that have ended: not delivered, not taken, or behind a closed gate
+	UnpaidWh  int64          `json:"unpaid_wh"`  // of trades that have ended, the three below together
+	ShortWh   int64          `json:"short_wh"`   // not delivered while the gate was open
+	HeldWh    int64          `json:"held_wh"`    // of sellers whose gate was not open all the while
+	UntakenWh int64          `json:"untaken_wh"` // delivered and not drawn
 	PaidMicro int64          `json:"paid_micro"`
 }
 
@@ -128,8 +131,8 @@ func (s *Slots) String() string {
 	for _, n := range s.Refused {
 		refused += n
 	}
-	return fmt.Sprintf("slots of %d s: %d cleared, %d settled; %d trades of %d Wh, %d Wh paid, %d Wh unpaid, %d trades open; %d asks, %d bids, %d readings, %d refused\n",
-		s.SlotMs/1000, s.Cleared, s.Settled, s.Trades, s.TradedWh, s.PaidWh, s.UnpaidWh, s.Open, s.Asks, s.Bids, s.Readings, refused)
+	return fmt.Sprintf("slots of %d s: %d cleared, %d settled; %d trades of %d Wh, %d Wh paid, %d Wh unpaid (%d short, %d behind a gate, %d not drawn), %d trades open; %d asks, %d bids, %d readings, %d refused\n",
+		s.SlotMs/1000, s.Cleared, s.Settled, s.Trades, s.TradedWh, s.PaidWh, s.UnpaidWh, s.ShortWh, s.HeldWh, s.UntakenWh, s.Open, s.Asks, s.Bids, s.Readings, refused)
 }
 
 // noteSlots counts a record about slots and what became of it.
@@ -175,6 +178,11 @@ func (g *grid) countSlots(r *Report, state *ledger.State, counts *tally) {
 		wh := min(t.BilledWh, t.BuyerMeteredWh) // both meters bear it out
 		out.PaidWh += wh
 		out.UnpaidWh += t.VolumeWh - wh
+		if out.UntakenWh += t.BilledWh - wh; t.Held {
+			out.HeldWh += t.VolumeWh - t.BilledWh
+		} else {
+			out.ShortWh += t.VolumeWh - t.BilledWh
+		}
 		out.PaidMicro += t.PaidMicro
 		paid[slotMeter{t.SellerMeter, start}] += wh
 		paid[slotMeter{t.BuyerMeter, start}] += wh

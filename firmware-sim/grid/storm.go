@@ -28,6 +28,8 @@ const (
 	maxStormSpeed = 1800.0
 	stormInterval = 10 * time.Minute
 	pastDays      = 8 // before it begins, for the network's inputs
+	// offRows is how many rows of the past no one saw: longer than silence may last.
+	offRows = 6
 )
 
 // A crossing is how a storm crosses the map: over how long a way, how fast, and how
@@ -156,9 +158,10 @@ func (f *foresight) begin(p *participant, judge *model.Judge) error {
 	if f.alone, err = agent.NewJudge(p.config.Judge, f.network); err != nil {
 		return fmt.Errorf("judgement of %s alone: %w", p.id, err)
 	}
+	seen := f.past[:len(f.past)-offRows]
 	for _, j := range []*model.Judge{judge, f.alone} {
-		for i := range f.past {
-			s := model.Sample{TimeMs: f.past[i].TimeMs}
+		for i := range seen {
+			s := model.Sample{TimeMs: seen[i].TimeMs}
 			for _, c := range p.config.Judge.Channels {
 				if v, ok := f.past[i].Get(c); ok {
 					s.Set(c, v)
@@ -166,7 +169,8 @@ func (f *foresight) begin(p *participant, judge *model.Judge) error {
 			}
 			j.Step(&s)
 		}
-		// The plant was switched off then, and its gate is closed.
+		// The plant was switched off then, and its gate is closed: when it opens, the agent
+		// says so to the chain, and without that no one may buy of it.
 		j.Advance(f.past[len(f.past)-1].TimeMs + stormInterval.Milliseconds()/2)
 	}
 	f.past = nil

@@ -151,6 +151,10 @@ func TestStormRun(t *testing.T) {
 	if r.Storm == nil || len(r.Storm.Agents) != 3 || r.Storm.Told < 3 || !r.ChainVerified || r.ContactorViolations != 0 {
 		t.Errorf("%+v, chain verified %v", r.Storm, r.ChainVerified)
 	}
+	// The line comes hours later: until then the gates are open, and the chain knows it.
+	if all := int64(3 * 12 * StormSpeed); r.GateClosedS*2 > all {
+		t.Errorf("gates closed for %d s of %d", r.GateClosedS, all)
+	}
 	if page.Nowcasts.Handed == 0 {
 		t.Error("nothing was handed on")
 	}

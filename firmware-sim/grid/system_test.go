@@ -30,6 +30,12 @@ import (
 // true of every run, and returns its report. Its page's address comes once.
 func play(t *testing.T, change func(*Config), during func(ctx context.Context, page <-chan string, stop func())) *Report {
 	t.Helper()
+	return playWith(t, change, during, nil)
+}
+
+// playWith is play, and tells who takes part once their agents run.
+func playWith(t *testing.T, change func(*Config), during func(ctx context.Context, page <-chan string, stop func()), speak func([]*participant)) *Report {
+	t.Helper()
 	leaks := []goleak.Option{
 		goleak.IgnoreCurrent(),
 		goleak.IgnoreTopFunction("github.com/golang/glog.(*fileSink).flushDaemon"),
@@ -44,7 +50,7 @@ func play(t *testing.T, change func(*Config), during func(ctx context.Context, p
 		go during(ctx, out.page, cancel)
 	}
 	log := slog.New(slog.NewTextHandler(testLog{t}, &slog.HandlerOptions{Level: slog.LevelError}))
-	r, page, err := run(ctx, cfg, Options{Software: "test", Logger: log, Out: out})
+	r, page, err := run(ctx, cfg, Options{Software: "test", Logger: log, Out: out, speak: speak})
 	if err != nil {
 		t.Fatal(err)
 	}
