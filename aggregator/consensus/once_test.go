@@ -1,6 +1,8 @@
 package consensus
 
 import (
+	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -182,4 +184,44 @@ func TestLeaderProposesWhatItHasTaken(t *testing.T) {
 			t.Errorf("for the next place it proposes %q, %v", records, err)
 		}
 	})
+}
+
+// So is the time after which a leader is given up that leaves a record out: the others get the
+// record after the one timeout, and bear its absence for another.
+func TestOnSlowDisksACensorHasLonger(t *testing.T) {
+	const timeout = 200 * time.Millisecond
+	for name, c := range map[string]struct{ entry, given time.Duration }{"quick": {0, 2 * timeout}, "as slow as counts": {time.Hour, 2 * mostStretch * timeout}} {
+		synctest.Test(t, func(t *testing.T) {
+			cl := newCluster(t, 4, 100_000, lan)
+			cl.tweak = func(cfg *Config) {
+				cfg.ForwardTimeout, cfg.ComplainTimeout = timeout, time.Minute
+				if cfg.Self == "da1" {
+					cfg.App = &twisted{cl.apps["da1"], func(records [][]byte) ([][]byte, error) {
+						return slices.DeleteFunc(slices.Clone(records), func(r []byte) bool { return strings.Contains(string(r), "of da3") }), nil
+					}}
+				}
+			}
+			cl.startAll()
+			stop := cl.feed("da2", "da4")
+			cl.until("blocks", func() bool { return cl.apps["da3"].Height() > 5 })
+			began := time.Now()
+			cl.submit("da3", 200)
+			cl.until("the leader to be given up", func() bool {
+				given := false
+				for _, da := range cl.names[1:] {
+					n := cl.node(da)
+					n.pace.mu.Lock()
+					n.pace.entries = average{mean: c.entry} // each block brings the mean down
+					n.pace.mu.Unlock()
+					given = given || n.Stats().Complaints > 0
+				}
+				return given
+			})
+			if took := time.Since(began); took < c.given || took > c.given+time.Second {
+				t.Errorf("%s: after %v, want %v", name, took, c.given)
+			}
+			stop()
+			cl.allDecided(cl.names...)
+		})
+	}
 }
