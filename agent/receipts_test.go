@@ -261,6 +261,69 @@ func TestAgentKeepsARecordThatIsCalledReplayed(t *testing.T) {
 	})
 }
 
+// What data aggregators say is counted where it may change something here: words about a
+// record in the outbox, and, for one who trades, about trades, its own account, a payment to
+// it, an answer to it, and bills. Words about others take no room, however many there are.
+func TestWhatOfAReceiptIsMine(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWatchedAgent(t)
+		sent := w.listen()
+		end := w.run()
+		later(20 * time.Second)
+		held := sent.any()
+		end()
+		of := func(r *fairwattpb.Record) *fairwattpb.ReceiptEntry {
+			r.Sender = "other"
+			payload, err := proto.Marshal(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			sealed, err := seal.Seal(testKey(2), "other", seal.DomainRecord, receipttest.Chain, payload)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return &fairwattpb.ReceiptEntry{Record: sealed}
+		}
+		pay := func(seller string) *fairwattpb.ReceiptEntry {
+			return of(&fairwattpb.Record{Body: &fairwattpb.Record_Pay{Pay: &fairwattpb.Pay{Seller: seller}}})
+		}
+		answer := func(buyer string) *fairwattpb.ReceiptEntry {
+			return of(&fairwattpb.Record{Body: &fairwattpb.Record_Response{Response: &fairwattpb.Response{Token: &fairwattpb.Token{Buyer: buyer}}}})
+		}
+		other := held
+		other[0] ^= 1
+		for name, c := range map[string]struct {
+			e               *fairwattpb.ReceiptEntry
+			always, trading bool
+		}{
+			"a record in the outbox":          {&fairwattpb.ReceiptEntry{RecordId: held[:], Sender: "pv-1"}, true, true},
+			"the same of another":             {&fairwattpb.ReceiptEntry{RecordId: held[:], Sender: "pv-2"}, false, false},
+			"one that is not in it":           {&fairwattpb.ReceiptEntry{RecordId: other[:], Sender: "pv-1"}, false, false},
+			"an id that is none":              {&fairwattpb.ReceiptEntry{RecordId: held[:8], Sender: "pv-1"}, false, false},
+			"nothing":                         {&fairwattpb.ReceiptEntry{}, false, false},
+			"a trade":                         {&fairwattpb.ReceiptEntry{Trade: &fairwattpb.TradeNotice{TradeId: "t"}}, false, true},
+			"its account":                     {&fairwattpb.ReceiptEntry{Sender: "pv-1", Account: &fairwattpb.AccountNotice{}}, false, true},
+			"another's account":               {&fairwattpb.ReceiptEntry{Sender: "pv-2", Account: &fairwattpb.AccountNotice{}}, false, false},
+			"a payment to it":                 {pay("pv-1"), false, true},
+			"a payment to another":            {pay("pv-2"), false, false},
+			"an answer to it":                 {answer("pv-1"), false, true},
+			"an answer to another":            {answer("pv-2"), false, false},
+			"a bill":                          {of(&fairwattpb.Record{Body: &fairwattpb.Record_Bill{Bill: &fairwattpb.Bill{}}}), false, true},
+			"a deposit":                       {of(&fairwattpb.Record{Body: &fairwattpb.Record_Deposit{Deposit: &fairwattpb.Deposit{To: "pv-1"}}}), false, false},
+			"a record that cannot be decoded": {&fairwattpb.ReceiptEntry{Record: []byte{0xff}}, false, false},
+		} {
+			w.cfg.Sell = nil
+			if got := w.mine(c.e); got != c.always {
+				t.Errorf("%s, where it does not trade: %v", name, got)
+			}
+			w.cfg.Sell = &SellConfig{}
+			if got := w.mine(c.e); got != c.trading {
+				t.Errorf("%s, where it sells: %v", name, got)
+			}
+		}
+	})
+}
+
 // Data aggregators that are busy put records off; one alone does not, and none for
 // long.
 func TestAgentIsPutOff(t *testing.T) {

@@ -215,8 +215,8 @@ func (n *Node) vouched(epoch Epoch) (number, height uint64) {
 // get there by itself: peers that left an epoch do not help those still in it.
 func (n *Node) behind(epoch Epoch) bool {
 	number, height := n.vouched(epoch)
-	quiet := time.Duration(n.quiet.Load())
-	return number > epoch.Number && quiet > behindFor || height > n.height.Load() && quiet > lostFor
+	since := time.Duration(min(n.quiet.Load(), n.ahead.Load()))
+	return number > epoch.Number && since > behindFor || height > n.height.Load() && since > lostFor
 }
 
 // catchUp fetches blocks, over epochs, while no instance runs. At the start, when

@@ -3,6 +3,7 @@ package consensus
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"fairwatt/proto/fairwattpb"
 	"fairwatt/proto/peerpb"
 
+	protos "github.com/hyperledger-labs/SmartBFT/smartbftprotos"
 	"google.golang.org/protobuf/proto"
 )
 
@@ -147,6 +149,72 @@ func TestALiarDelaysCatchUpOnce(t *testing.T) {
 		time.Sleep(doubtFor)
 		if order := n.sources(n.enter()); order[0] != "da2" {
 			t.Errorf("asked in the order %v after a while", order)
+		}
+	})
+}
+
+// hushedLink is a link on which one member never answers a question for blocks; the others
+// give what they have.
+type hushedLink struct {
+	Link
+	hushed string
+	app    *fakeApp
+}
+
+func (l hushedLink) Fetch(ctx context.Context, from string, lo, hi uint64, fn func(*fairwattpb.CertifiedBlock) error) error {
+	if from == l.hushed {
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	for h := lo; h <= min(hi, l.app.Height()); h++ {
+		cb, err := l.app.Block(h)
+		if err != nil {
+			return err
+		}
+		if err := fn(cb); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Within an epoch too, one that is known to give nothing is not asked for what the others
+// have given.
+func TestALiarIsNotAskedForWhatOthersGave(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 4, 1000, lan)
+		var cut atomic.Bool
+		c.sieved(func(_, to string, _ *peerpb.Frame, _ *protos.Message) bool { return to != "da3" || !cut.Load() })
+		sieve := c.tweak
+		c.tweak = func(cfg *Config) {
+			if sieve(cfg); cfg.Self == "da3" {
+				cfg.Link = hushedLink{cfg.Link, "da2", c.apps["da1"]}
+			}
+		}
+		c.startAll()
+		c.submit("da1", 100)
+		c.allDecided(c.names...)
+		n := c.node("da3")
+		c.until("it to run", func() bool { return n.instance() != nil })
+		cut.Store(true)
+		c.submit("da1", 100)
+		c.allDecided("da1", "da2", "da4")
+		liar, now := n.peer("da2"), time.Now()
+		liar.note(1, 1_000_000, now)
+		liar.mu.Lock()
+		liar.withheld = now
+		liar.mu.Unlock()
+		for _, da := range []string{"da1", "da4"} {
+			n.peer(da).note(1, 2, now)
+		}
+		if h := c.apps["da3"].Height(); h != 1 {
+			t.Fatalf("at height %d, want 1: the test shows nothing", h)
+		}
+		if err := n.fetchMissing(t.Context(), n.instance()); err != nil {
+			t.Fatal(err)
+		}
+		if h, took := c.apps["da3"].Height(), time.Since(now); h != 2 || took > 0 {
+			t.Errorf("at height %d after %v, want 2 at once", h, took)
 		}
 	})
 }

@@ -68,6 +68,7 @@ type Node struct {
 	progress atomic.Int64  // when the newest block came, Unix ns
 	failed   atomic.Uint64 // views that have begun, or were promised, since the newest block
 	quiet    atomic.Int64  // how long ago that is in fair time, ns
+	ahead    atomic.Int64  // for how long f + 1 peers have had a newer block, or been in a later epoch, in fair time, ns
 	height   atomic.Uint64 // of the newest block, as the application last said
 	votedFor atomic.Uint64 // the height of the newest block that this node voted for
 	stopped  atomic.Bool

@@ -38,6 +38,7 @@ type watcher struct {
 	leads                                 time.Time // since when, over views and epochs
 	fair                                  fairTime
 	block, sign                           seen // the newest block; that or the newest view
+	underWay, ahead                       seen // the block under way; the block here that peers have gone beyond
 }
 
 // failedViews is how many views have come to nothing since the newest block.
@@ -109,11 +110,13 @@ func (w *watcher) tick(now time.Time) {
 	w.fair.turn(now, false, n.failed.Load())
 	n.quiet.Store(int64(w.block.past(n.progress.Load(), w.fair.now)))
 	epoch, _, _ := n.position()
+	ahead := w.passed(epoch)
+	n.ahead.Store(int64(ahead))
 	if due(&w.look, now, newsEvery) {
 		w.tell(epoch, now)
 		n.sights.settle(now)
 	}
-	if n.behind(epoch) {
+	if ahead > 0 && n.behind(epoch) {
 		select {
 		case n.wakeUp <- struct{}{}:
 		default:
@@ -170,14 +173,16 @@ func (w *watcher) tend(i *instance, now time.Time) {
 		}
 	}
 	oldest, waiting := n.pool.Oldest()
-	if !waiting && i.log.underWay(i.last.Load()) {
+	if !waiting {
 		// The records of a block under way may be known to the leader alone, and
 		// the library does not see its silence: messages of it that are processed
-		// again count as signs of life.
-		oldest, waiting = now.Add(-quiet), true
-	}
-	if !waiting {
-		return
+		// again count as signs of life. One that has just begun after a quiet time is
+		// not late.
+		number, began := w.begun(i)
+		if number == 0 {
+			return
+		}
+		oldest = now.Add(-min(quiet, began))
 	}
 	wait, patience, overtaken := now.Sub(oldest), w.patience(now), n.stretch(n.cfg.ForwardTimeout, now)
 	if wait > patience/2 && quiet > patience/2 && due(&w.share, w.fair.now, patience) {
@@ -195,6 +200,31 @@ func (w *watcher) tend(i *instance, now time.Time) {
 		}
 		n.giveUp(i, "it leaves out a record that others overtake")
 	}
+}
+
+// passed is for how long others have been ahead of this node: after a quiet time that is not
+// since its newest block.
+func (w *watcher) passed(epoch Epoch) time.Duration {
+	n := w.node
+	number, height := n.vouched(epoch)
+	var at int64 // 0: they are not
+	if own := n.height.Load(); number > epoch.Number || height > own {
+		at = int64(own) + 1
+	}
+	since := w.ahead.past(at, w.fair.now)
+	if at == 0 {
+		return 0
+	}
+	return since
+}
+
+// begun is the number of the block under way, 0 if there is none, and how long that has been so.
+// It waits for a write of the log that is going on.
+func (w *watcher) begun(i *instance) (number int64, since time.Duration) {
+	if last := i.last.Load(); i.log.underWay(last) {
+		number = int64(last) + 1
+	}
+	return number, w.underWay.past(number, w.fair.now)
 }
 
 // patience is how long the node bears no block. It follows from how long this node's

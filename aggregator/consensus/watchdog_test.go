@@ -1,10 +1,16 @@
 package consensus
 
 import (
+	"fmt"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"fairwatt/aggregator/peer"
+	"fairwatt/proto/peerpb"
+
+	"google.golang.org/protobuf/proto"
 )
 
 // sending counts the frames that a node sends.
@@ -45,6 +51,68 @@ func TestIdleSendsLittle(t *testing.T) {
 		c.until("word of it", func() bool { return c.node("da2").Stats().Peers["da7"].Height > h })
 		if took := time.Since(began); took > 200*time.Millisecond {
 			t.Errorf("da2 heard after %v that da7 has the block", took)
+		}
+	})
+}
+
+// On a quiet chain a block that has just begun is not late. The ways here are longer than a tick, so some ticks fall
+// between its begin and its end.
+func TestAQuietTimeIsNotHeldAgainstALeader(t *testing.T) {
+	far := peer.MemoryConfig{MinDelay: 30 * time.Millisecond, MaxDelay: 40 * time.Millisecond}
+	farthest := far
+	farthest.Between = func(_, to string) time.Duration {
+		if to == "da4" {
+			return 300 * time.Millisecond
+		}
+		return 0
+	}
+	for name, network := range map[string]peer.MemoryConfig{"all are far": far, "one is farthest": farthest} {
+		for _, quiet := range []time.Duration{time.Second, 5 * time.Second} {
+			t.Run(fmt.Sprint(name, ", ", quiet), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					c := newCluster(t, 4, 1000, network)
+					c.startAll()
+					c.decide(1, "da1")
+					for range 4 {
+						time.Sleep(quiet)
+						c.decide(1, "da1")
+					}
+					for _, da := range c.names {
+						if s := c.node(da).Stats(); s.ViewChanges != 0 || s.Complaints != 0 || s.Fetched != 0 {
+							t.Errorf("%s: %d view changes, %d complaints, %d blocks fetched", da, s.ViewChanges, s.Complaints, s.Fetched)
+						}
+					}
+				})
+			})
+		}
+	}
+}
+
+// Who gets a block after the others, on a quiet chain, has the time to decide it: it leaves the
+// instance when they have been ahead for a while, not when the last block is long ago.
+func TestAQuietTimeDoesNotLeaveBehind(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 4, 1000, lan)
+		c.start("da1")
+		c.answer("da1", "da2", "da3", "da4")
+		c.untilVoting("da1")
+		n := c.node("da1")
+		inst := n.instance()
+		time.Sleep(10 * lostFor)
+		for _, from := range []string{"da2", "da3"} {
+			raw, err := proto.Marshal(&peerpb.Frame{Epoch: 1, Height: 1, Sender: from, Body: &peerpb.Frame_Status{Status: &peerpb.Status{}}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			n.Receive(from, raw)
+		}
+		begin := time.Now()
+		select {
+		case <-inst.ended:
+		case <-time.After(10 * lostFor):
+		}
+		if took := time.Since(begin); took < lostFor || took > lostFor+time.Second {
+			t.Errorf("left after %v, want %v", took, lostFor)
 		}
 	})
 }

@@ -8,10 +8,12 @@ import (
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"fairwatt/aggregator/peer/peertest"
 	"fairwatt/proto/peerpb"
 
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 )
@@ -93,6 +95,53 @@ func TestCallsOfOneConnection(t *testing.T) {
 	})
 }
 
+// Who connects and says nothing is cut off after so long: whoever reaches the port could
+// keep it busy else, without any certificate.
+func TestHandshakeHasALimit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ca, net := newAuthority(t), &peertest.Wires{}
+		g := newLink(t, Config{Self: "da1", Listener: net.Listen("da1:1"), Dialer: net.Dial, TLS: ca.tls("da1")})
+		start(t, g, answers(t))
+		conn, err := net.Dial(t.Context(), "da1:1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		began := time.Now()
+		if _, err := conn.Read(make([]byte, 1)); err == nil {
+			t.Error("it is spoken to first")
+		}
+		if took := time.Since(began); took != handshakeLimit {
+			t.Errorf("cut off after %v, want %v", took, handshakeLimit)
+		}
+	})
+}
+
+// One call brings so many records and so many bytes, and no more.
+func TestCallsHaveASize(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ca, net := newAuthority(t), &peertest.Wires{}
+		g := newLink(t, Config{Self: "da1", Listener: net.Listen("da1:1"), Dialer: net.Dial, TLS: ca.tls("da1"), Observers: []string{"mc"}})
+		start(t, g, answers(t))
+		c, err := DialBy(net.Dial, g.Addr().String(), ca.tls("mc"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		for n, want := range map[int]codes.Code{maxSubmitRecords: codes.OK, maxSubmitRecords + 1: codes.InvalidArgument} {
+			_, err := c.rpc.Submit(t.Context(), &peerpb.SubmitRequest{Sealed: make([][]byte, n)})
+			if status.Code(err) != want {
+				t.Errorf("%d records: %v, want %v", n, err, want)
+			}
+		}
+		// A caller with a program of its own sends what it likes.
+		large := &peerpb.SubmitRequest{Sealed: [][]byte{make([]byte, MaxFrameBytes)}}
+		if _, err := c.rpc.Submit(t.Context(), large, grpc.MaxCallSendMsgSize(2*MaxFrameBytes)); status.Code(err) != codes.ResourceExhausted {
+			t.Errorf("a call of more than %d bytes: %v, want ResourceExhausted", MaxFrameBytes, err)
+		}
+	})
+}
+
 // A peer has one stream: another ends it, and the frames keep their order.
 func TestOneStreamOfAPeer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -113,7 +162,7 @@ func TestOneStreamOfAPeer(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer func() { _ = c.Close() }()
-		ctx, cancel := context.WithCancel(t.Context())
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute) // a stream that is not ended fails the test
 		defer cancel()
 		open := func() interface {
 			Send(*peerpb.Packet) error

@@ -65,6 +65,12 @@ func TestHeldSignatures(t *testing.T) {
 	if len(m.keys) != 1 {
 		t.Errorf("%d signatures are remembered, one holds", len(m.keys))
 	}
+	// One that does not hold shows that nobody looks at what is remembered.
+	spoilt := append(bytes.Clone(signature[:63]), signature[63]^1)
+	m.Put(seal.Mark(g.Keys["da-1"], seal.DomainVote, g.ChainID, "da-1", VotePayload(header, metadata, aux), spoilt))
+	if err := g.VerifyVote(1, header, metadata, aux, spoilt); err != nil {
+		t.Errorf("a signature that is remembered is checked again: %v", err)
+	}
 }
 
 // The bytes of what is signed and of the signature are told apart: a signature that has
