@@ -83,6 +83,7 @@ type instance struct {
 	proofs   proofs
 	suspects suspects         // guarded by keepMu
 	told     map[uint64]told  // of blocks under way, by member
+	brings   guard.Proof      // of the newest new view that brings a block; guarded by keepMu
 	early    map[uint64]early // by member
 	wants    map[guard.Place]*want
 	verified sync.Map // proposal hash -> struct{}: blocks the application accepted

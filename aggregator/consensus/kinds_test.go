@@ -26,11 +26,12 @@ import (
 // end, signed with its own true key where that is signed.
 type flooder struct {
 	*liar
-	id     uint64
-	rng    *rand.Rand
-	sees   *instance // of an honest member, looked into for views and sequences that fit
-	said   uint64
-	signed []byte // a true signature of a vote
+	id       uint64
+	rng      *rand.Rand
+	sees     *instance // of an honest member, looked into for views and sequences that fit
+	said     uint64
+	signed   []byte             // a true signature of a vote
+	proposal *protos.PrePrepare // its newest block
 }
 
 func newFlooder(t *testing.T, c *cluster, name string) *flooder {
@@ -97,7 +98,16 @@ func (f *flooder) tells(view uint64) *protos.SignedViewData {
 		vd.InFlightProposal = &protos.Proposal{Header: []byte("no header"), Payload: []byte("no payload"), Metadata: metadata}
 		vd.InFlightPrepared = f.rng.IntN(2) == 0
 	}
-	return f.viewData(f.id, vd)
+	return f.signs(vd)
+}
+
+// signs is view data with its signature.
+func (f *flooder) signs(vd *protos.ViewData) *protos.SignedViewData {
+	raw, err := proto.Marshal(vd)
+	if err != nil {
+		f.c.t.Error(err)
+	}
+	return &protos.SignedViewData{RawViewData: raw, Signer: f.id, Signature: f.sign(guard.DomainViewData, guard.ViewDataPayload(f.epoch, raw))}
 }
 
 // shows is a new view: of what it was told by the others, where there is that.
@@ -126,11 +136,16 @@ func (f *flooder) block() *peerpb.Frame {
 	if err != nil {
 		t.Error(err)
 	}
-	raw, err := proto.Marshal(&protos.Message{Content: &protos.Message_PrePrepare{PrePrepare: &protos.PrePrepare{
+	return f.relays(view, seq, &protos.Message{Content: &protos.Message_PrePrepare{PrePrepare: &protos.PrePrepare{
 		View: view, Seq: seq, Proposal: &protos.Proposal{Header: []byte("no header"), Payload: fmt.Append(nil, f.rng.Uint64()), Metadata: metadata},
 	}}})
+}
+
+// relays is a block on its way, signed.
+func (f *flooder) relays(view, seq uint64, m *protos.Message) *peerpb.Frame {
+	raw, err := proto.Marshal(m)
 	if err != nil {
-		t.Error(err)
+		f.c.t.Error(err)
 	}
 	hash := sha256.Sum256(raw)
 	return &peerpb.Frame{Epoch: f.epoch, Body: &peerpb.Frame_Relay{Relay: &peerpb.Relay{

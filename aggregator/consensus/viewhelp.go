@@ -224,6 +224,7 @@ func (i *instance) takeProof(raw []byte) error {
 	if err != nil {
 		return err
 	}
+	i.noteBrings(p)
 	entered, err := i.log.overrule(p, i.last.Load(), raw)
 	if err != nil {
 		return err

@@ -23,6 +23,16 @@ import (
 // honest members than can be faulty, who go on telling of it; who has not prepared
 // it says nothing that a decision rests on.
 
+// The next leader brings another about by two new views that differ in its own word: one
+// brings a block, and who is shown it votes; one brings none, and who is shown that gives the
+// block up. Then too few tell of the block for it to be brought again. And who voted tells of
+// it as prepared, so it is not passed over either.
+//
+// So a member that has nothing under way tells of the block that a new view brought, as not
+// prepared, once it has seen that new view. That is safe: what a decision rests on is what
+// members have prepared, and of that nothing is left out or added. Where another block was
+// decided, more honest members than can be faulty tell of that as prepared, against this one.
+
 // told is what a member said last of a block under way.
 type told struct {
 	seq      uint64
@@ -82,6 +92,38 @@ func (i *instance) yields(own told) bool {
 	return false
 }
 
+// noteBrings keeps the block that a new view brings, of the newest such view. It was checked.
+func (i *instance) noteBrings(p guard.Proof) {
+	i.keepMu.Lock()
+	defer i.keepMu.Unlock()
+	if p.Brings != nil && (p.Seq > i.brings.Seq || p.Seq == i.brings.Seq && p.View > i.brings.View) {
+		i.brings = p
+	}
+}
+
+// vouching is own view data that tells of no block, with the one for the next sequence that an
+// earlier view brought, else as it is.
+func (i *instance) vouching(m *protos.Message, vd *protos.ViewData) *protos.Message {
+	last, err := guard.Metadata(vd.GetLastDecision().GetMetadata())
+	i.keepMu.Lock()
+	p := i.brings
+	i.keepMu.Unlock()
+	if err != nil || p.Brings == nil || p.Seq != last.GetLatestSequence()+1 || p.View >= vd.GetNextView() ||
+		i.yields(told{seq: p.Seq, digest: book.Digest(p.Brings)}) {
+		return m
+	}
+	vd.InFlightProposal, vd.InFlightPrepared = p.Brings, false
+	raw, err := proto.Marshal(vd)
+	if err != nil {
+		i.fault(fmt.Errorf("encode own view data: %w", err))
+		return m
+	}
+	i.node.log.Info("tells of a block that a new view brought", "view", vd.GetNextView(), "seq", p.Seq)
+	return &protos.Message{Content: &protos.Message_ViewData{ViewData: &protos.SignedViewData{
+		RawViewData: raw, Signer: i.self, Signature: i.signViewData(raw),
+	}}}
+}
+
 // yielding is own view data as it is to be sent: without a block that this node
 // gives up for another one, else as it is.
 func (i *instance) yielding(m *protos.Message) *protos.Message {
@@ -91,7 +133,10 @@ func (i *instance) yielding(m *protos.Message) *protos.Message {
 		return m
 	}
 	own, ok := underWay(vd)
-	if !ok || !i.yields(own) {
+	if !ok {
+		return i.vouching(m, vd)
+	}
+	if !i.yields(own) {
 		return m
 	}
 	vd.InFlightProposal = nil

@@ -4,6 +4,8 @@ import (
 	"testing"
 	"testing/synctest"
 
+	"fairwatt/aggregator/consensus/guard"
+
 	protos "github.com/hyperledger-labs/SmartBFT/smartbftprotos"
 	"google.golang.org/protobuf/proto"
 )
@@ -78,6 +80,80 @@ func TestViewDataWithoutABlock(t *testing.T) {
 		i.noteViewData(others[0], data(nil, false)) // it has given its own up
 		if got := i.yielding(own); got != own {
 			t.Error("given up although one alone contradicts")
+		}
+	})
+}
+
+// A member that has nothing under way tells of the block for the next sequence that an earlier
+// view brought, as not prepared, and signs that; not where more others than can be faulty tell
+// of another block, one of them as prepared.
+func TestViewDataWithABlockThatAViewBrought(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, _ := newIdle(t)
+		i := c.node("da3").instance()
+		at := i.last.Load()
+		block := func(seq uint64, text string) *protos.Proposal {
+			md, err := proto.Marshal(&protos.ViewMetadata{LatestSequence: seq})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return &protos.Proposal{Payload: []byte(text), Metadata: md}
+		}
+		raw, err := proto.Marshal(&protos.ViewData{NextView: 3, LastDecision: block(at, "decided")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		own := &protos.Message{Content: &protos.Message_ViewData{ViewData: &protos.SignedViewData{RawViewData: raw, Signer: i.self, Signature: i.signViewData(raw)}}}
+		tells := func() string {
+			svd, vd := i.yielding(own).GetViewData(), &protos.ViewData{}
+			if err := proto.Unmarshal(svd.GetRawViewData(), vd); err != nil {
+				t.Fatal(err)
+			}
+			if err := i.seat.VerifyViewData(svd.Signer, svd.RawViewData, svd.Signature); err != nil {
+				t.Error(err)
+			}
+			if vd.InFlightPrepared || vd.NextView != 3 || vd.LastDecision == nil {
+				t.Errorf("%v", vd)
+			}
+			return string(vd.GetInFlightProposal().GetPayload())
+		}
+		for _, of := range []struct {
+			name      string
+			view, seq uint64
+			brings    string
+			want      string
+		}{
+			{"nothing was brought", 1, at + 1, "", ""},
+			{"for a sequence before", 1, at, "old", ""},
+			{"for the next one", 1, at + 1, "one", "one"},
+			{"by an earlier view", 0, at + 1, "zero", "one"},
+			{"by a later view", 2, at + 1, "two", "two"},
+			{"by none", 2, at + 1, "", "two"},
+			{"by the view to come", 3, at + 1, "three", ""},
+			{"for a later sequence", 1, at + 2, "next", ""},
+		} {
+			p := guard.Proof{View: of.view, Seq: of.seq}
+			if of.brings != "" {
+				p.Brings = block(of.seq, of.brings)
+			}
+			i.noteBrings(p)
+			if got := tells(); got != of.want {
+				t.Errorf("%s: tells of %q, want %q", of.name, got, of.want)
+			}
+		}
+		i.brings = guard.Proof{View: 1, Seq: at + 1, Brings: block(at+1, "one")}
+		for _, id := range []uint64{1, 2} {
+			raw, err := proto.Marshal(&protos.ViewData{InFlightProposal: block(at+1, "another"), InFlightPrepared: true})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := tells(); got != "one" {
+				t.Errorf("%q although at most one tells of another", got)
+			}
+			i.noteViewData(id, &protos.SignedViewData{RawViewData: raw})
+		}
+		if got := tells(); got != "" {
+			t.Errorf("tells of %q although two others tell of another", got)
 		}
 	})
 }
