@@ -242,12 +242,18 @@ func (w *watcher) patience(now time.Time) time.Duration {
 // calmAfter complain timeouts without a complaint, earlier ones are forgotten.
 const calmAfter = 20
 
+// aloneFor is for how many complain timeouts a leader bears that no block comes of what it
+// leads: twice as long as the others bear it at most.
+const aloneFor = 2 * mostStretch
+
 // giveUp votes for the next leader. The view goes on until a quorum votes so: a
-// node that suspects alone stays useful.
+// node that suspects alone stays useful. A leader gives itself up late, and then it does:
+// two members may each lead a view that the others have left or not come to, and with
+// those that follow neither of them too few are left to move on.
 func (n *Node) giveUp(i *instance, why string) {
 	view := i.view.Load()
 	at := i.awaited(view)
-	if at == view && i.leader(view) == i.self {
+	if at == view && i.leader(view) == i.self && time.Duration(i.still.Load()) < aloneFor*n.cfg.ComplainTimeout {
 		return
 	}
 	n.count.complaints.Add(1)

@@ -116,3 +116,24 @@ func TestAQuietTimeDoesNotLeaveBehind(t *testing.T) {
 		}
 	})
 }
+
+// A leader that no one follows wishes for the next view itself, later than others would, and
+// leads on until they do.
+func TestALeaderAloneGivesItselfUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 4, 1000, lan)
+		c.start("da1")
+		c.answer("da1", "da2", "da3", "da4")
+		c.untilVoting("da1")
+		began := time.Now()
+		c.submit("da1", 100)
+		c.wait = time.Minute
+		c.until("da1 to give itself up", func() bool { return c.node("da1").Stats().Complaints > 0 })
+		late := aloneFor * c.node("da1").cfg.ComplainTimeout
+		if took := time.Since(began); took < late || took > 2*late {
+			t.Errorf("after %v, want %v", took, late)
+		}
+		c.start("da2", "da3", "da4")
+		c.allDecided(c.names...)
+	})
+}
