@@ -192,13 +192,13 @@ func (w *watcher) tend(i *instance, now time.Time) {
 	}
 	if wait > patience && quiet > patience && due(&w.complain, w.fair.now, patience) {
 		w.complaints++
-		n.giveUp(i, "no block while records wait")
+		n.giveUp(i, "no block while records wait", min(wait, quiet))
 	} else if r, yes := n.pool.Overtaken(overtaken, led, now); yes && due(&w.complain, w.fair.now, overtaken) {
 		if _, _, err := n.cfg.App.CheckRecord(r.Sealed); err != nil {
 			n.discard(i, r.ID, r.Sealed, err)
 			return
 		}
-		n.giveUp(i, "it leaves out a record that others overtake")
+		n.giveUp(i, "it leaves out a record that others overtake", quiet)
 	}
 }
 
@@ -247,13 +247,13 @@ const calmAfter = 20
 const aloneFor = 2 * mostStretch
 
 // giveUp votes for the next leader. The view goes on until a quorum votes so: a
-// node that suspects alone stays useful. A leader gives itself up late, and then it does:
+// node that suspects alone stays useful. A leader gives itself up late, but it does:
 // two members may each lead a view that the others have left or not come to, and with
 // those that follow neither of them too few are left to move on.
-func (n *Node) giveUp(i *instance, why string) {
+func (n *Node) giveUp(i *instance, why string, waited time.Duration) {
 	view := i.view.Load()
 	at := i.awaited(view)
-	if at == view && i.leader(view) == i.self && time.Duration(i.still.Load()) < aloneFor*n.cfg.ComplainTimeout {
+	if at == view && i.leader(view) == i.self && waited < aloneFor*n.cfg.ComplainTimeout {
 		return
 	}
 	n.count.complaints.Add(1)
