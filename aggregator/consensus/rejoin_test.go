@@ -98,13 +98,7 @@ func TestMarksOutlastARestart(t *testing.T) {
 		c.untilVoting("da1", "da2")
 		deaf.Store(true)
 		c.start("da4")
-		c.until("da4 to follow", func() bool {
-			s := c.node("da4").Stats()
-			if s.Voting {
-				t.Fatal("it votes")
-			}
-			return strings.Contains(s.Following, "others know of")
-		})
+		c.untilItFollows("da4")
 	})
 }
 
@@ -176,6 +170,18 @@ func (c *cluster) backup(da string) (folder string, height uint64) {
 	return folder, height
 }
 
+// untilItFollows waits until a member has heard that its log is an old one. It does not vote.
+func (c *cluster) untilItFollows(da string) {
+	c.t.Helper()
+	c.until(da+" to follow", func() bool {
+		s := c.node(da).Stats()
+		if s.Voting {
+			c.t.Fatal("it votes")
+		}
+		return strings.Contains(s.Following, "others know of")
+	})
+}
+
 // putBack gives a member that is down an old folder, and blocks up to a height. It does
 // not ask for the end of the epoch.
 func (c *cluster) putBack(da, old string, height uint64) {
@@ -210,13 +216,7 @@ func testPeersKnow(t *testing.T, later uint64) {
 	c.putBack("da4", old, height)
 	for range 2 { // what it has once been told, it keeps to
 		c.start("da4")
-		c.until("da4 to follow", func() bool {
-			s := c.node("da4").Stats()
-			if s.Voting {
-				t.Fatal("it votes")
-			}
-			return strings.Contains(s.Following, "others know of")
-		})
+		c.untilItFollows("da4")
 		if epoch := c.apps["da4"].Epoch().Number; epoch != 1+later {
 			t.Errorf("it follows in epoch %d", epoch)
 		}

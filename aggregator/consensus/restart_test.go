@@ -198,13 +198,7 @@ func TestOldBackupWaitsForTheLastToAnswer(t *testing.T) {
 			}
 		}
 		deaf.Store(false)
-		c.until("da4 to follow", func() bool {
-			s := c.node("da4").Stats()
-			if s.Voting {
-				t.Fatal("it votes")
-			}
-			return strings.Contains(s.Following, "others know of")
-		})
+		c.untilItFollows("da4")
 	})
 }
 

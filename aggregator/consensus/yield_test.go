@@ -38,19 +38,23 @@ func TestWhenABlockIsGivenUp(t *testing.T) {
 	}
 }
 
+// proposalOf is a block for a sequence.
+func proposalOf(t *testing.T, seq uint64, text string) *protos.Proposal {
+	t.Helper()
+	md, err := proto.Marshal(&protos.ViewMetadata{LatestSequence: seq})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &protos.Proposal{Payload: []byte(text), Metadata: md}
+}
+
 // View data without the block that is given up is signed as the other.
 func TestViewDataWithoutABlock(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, _ := newIdle(t)
 		i := c.node("da3").instance()
 		at := i.last.Load()
-		block := func(seq uint64, text string) *protos.Proposal {
-			md, err := proto.Marshal(&protos.ViewMetadata{LatestSequence: seq})
-			if err != nil {
-				t.Fatal(err)
-			}
-			return &protos.Proposal{Payload: []byte(text), Metadata: md}
-		}
+		block := func(seq uint64, text string) *protos.Proposal { return proposalOf(t, seq, text) }
 		data := func(of *protos.Proposal, prepared bool) *protos.SignedViewData {
 			raw, err := proto.Marshal(&protos.ViewData{NextView: 1, LastDecision: block(at, "decided"), InFlightProposal: of, InFlightPrepared: prepared})
 			if err != nil {
@@ -92,13 +96,7 @@ func TestViewDataWithABlockThatAViewBrought(t *testing.T) {
 		c, _ := newIdle(t)
 		i := c.node("da3").instance()
 		at := i.last.Load()
-		block := func(seq uint64, text string) *protos.Proposal {
-			md, err := proto.Marshal(&protos.ViewMetadata{LatestSequence: seq})
-			if err != nil {
-				t.Fatal(err)
-			}
-			return &protos.Proposal{Payload: []byte(text), Metadata: md}
-		}
+		block := func(seq uint64, text string) *protos.Proposal { return proposalOf(t, seq, text) }
 		raw, err := proto.Marshal(&protos.ViewData{NextView: 3, LastDecision: block(at, "decided")})
 		if err != nil {
 			t.Fatal(err)
