@@ -326,8 +326,9 @@ func TestForwarderDropsEverything(t *testing.T) {
 		if withheld.Load() == 0 {
 			t.Error("da2 had nothing to forward")
 		}
-		// Fetches take no time in these tests, so some come before a pull.
-		if s.Fetched > s.Blocks/3 {
+		// Fetches take no time in these tests, so some come before a pull: up to two
+		// fifths of the blocks were seen. With pulls after 100 ms it is nine in ten.
+		if s.Fetched > s.Blocks*2/3 {
 			t.Errorf("da4 fetched %d of %d blocks whole: pulls come too late", s.Fetched, s.Blocks)
 		}
 	})
