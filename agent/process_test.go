@@ -166,7 +166,7 @@ func endProcess(t *testing.T, end func(*os.Process, *plant) error, clean bool) s
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 40*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	served := make(chan error, 1)
 	go func() { served <- board.Serve(ctx, l, p.board) }()
 	go p.run(ctx)
@@ -176,7 +176,7 @@ func endProcess(t *testing.T, end func(*os.Process, *plant) error, clean bool) s
 			t.Error(err)
 		}
 	}()
-	cmd := exec.CommandContext(ctx, os.Args[0], "-test.run=^TestSellerProcess$", "-test.timeout=50s")
+	cmd := exec.CommandContext(ctx, os.Args[0], "-test.run=^TestSellerProcess$", "-test.timeout=150s")
 	cmd.Env = append(os.Environ(), boardEnv+"="+l.Addr().String())
 	var said strings.Builder
 	cmd.Stderr = &said

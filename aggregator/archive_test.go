@@ -28,7 +28,7 @@ func TestArchiveOfATrade(t *testing.T) {
 		w.t = t
 		w.startAll()
 		centre, _ := w.centre(filepath.Join(w.dir, "counter.db"))
-		ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()
 		if err := centre.Deposit(ctx, &fairwattpb.Deposit{To: "buyer-1", AmountMicro: 1_000_000, Reference: "bank-1"}); err != nil {
 			t.Fatal(err)
@@ -70,7 +70,7 @@ func TestArchiveOfATrade(t *testing.T) {
 func isKept(t *testing.T, w *town, trade string, payID []byte) {
 	t.Helper()
 	a := w.da("da-1").Archive()
-	deadline := time.Now().Add(60 * time.Second) // da-1 may be behind the ones that sent receipts
+	deadline := time.Now().Add(patience) // da-1 may be behind the ones that sent receipts
 	var kinds []string
 	for {
 		s, err := a.Story("t/"+trade, 0)

@@ -17,6 +17,7 @@ import (
 	"fairwatt/aggregator"
 	"fairwatt/aggregator/ledger/ledgertest"
 	"fairwatt/proto/fairwattpb"
+	"fairwatt/proto/loopback"
 	"fairwatt/proto/mqtt"
 	"fairwatt/proto/wire"
 )
@@ -82,7 +83,11 @@ func client(t testing.TB, url, id string) paho.Client {
 // reconnect by themselves and answer.
 func TestMQTTPipeReconnects(t *testing.T) {
 	w := newTown(t, testGenesis())
-	url, stop := startMochi(t, "127.0.0.1:0")
+	addr, err := loopback.FreeAddress() // it comes back there
+	if err != nil {
+		t.Fatal(err)
+	}
+	url, stop := startMochi(t, addr)
 	w.mqttPipes(url)
 	w.startAll()
 	seller := w.device("seller-1", "site-seller-1")
@@ -107,7 +112,7 @@ func TestMQTTPipeReconnects(t *testing.T) {
 		}
 		again := time.NewTicker(300 * time.Millisecond)
 		defer again.Stop()
-		deadline := time.After(20 * time.Second)
+		deadline := time.After(patience)
 		for {
 			c.Publish(topic+"up/record", 1, false, batch)
 			seller.mu.Lock()
@@ -131,7 +136,7 @@ func TestMQTTPipeReconnects(t *testing.T) {
 	send(1)
 	c.Disconnect(100)
 	stop()
-	_, stop = startMochi(t, url[len("tcp://"):])
+	_, stop = startMochi(t, addr)
 	defer stop()
 	c = client(t, url, "seller-1")
 	listen()

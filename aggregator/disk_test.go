@@ -52,7 +52,7 @@ func TestFullDisk(t *testing.T) {
 	go func() { ended <- w.wait("da-1") }()
 	var err error
 	counter := uint64(2)
-	for deadline := time.Now().Add(30 * time.Second); err == nil; counter++ {
+	for deadline := time.Now().Add(patience); err == nil; counter++ {
 		if time.Now().After(deadline) {
 			t.Fatal("the disk never became full")
 		}

@@ -51,6 +51,7 @@ func TestLostLogs(t *testing.T) {
 	seller := w.device("seller-1", "site-seller-1")
 	applied(t, "gate", seller.send(seller.gate(1, open)))
 	for k, id := range []string{"da-3", "da-4"} {
+		w.together() // it may be behind those that have answered, and in the epoch before
 		w.loseLog(id)
 		w.start(id)
 		w.until(id+" to vote", func() bool { return w.da(id).Stats().Voting })
@@ -60,6 +61,7 @@ func TestLostLogs(t *testing.T) {
 		applied(t, "gate", seller.send(seller.gate(uint64(k)+2, open)))
 	}
 	// Again so soon it has to follow. The others go on.
+	w.together()
 	w.loseLog("da-3")
 	w.start("da-3")
 	w.until("da-3 to say that it follows", func() bool { return w.da("da-3").Stats().Following != "" })
@@ -99,8 +101,8 @@ func TestResume(t *testing.T) {
 	var ids []string
 	for _, da := range g.DAs() {
 		ids = append(ids, da.ID)
-		w.until(da.ID+" to have the block", func() bool { return w.da(da.ID).State().Height() == w.da("da-1").State().Height() })
 	}
+	w.together()
 	for _, id := range ids {
 		w.loseLog(id)
 	}

@@ -72,7 +72,7 @@ registers() { # two registers of the house, told once a second: 21.6 kW for 12 s
 	done
 }
 house() { exec mosquitto_pub -h 127.0.0.1 -p "$home" -t house/status -l < <(registers); }
-for p in "$board" "$meter" "$home"; do await 20 "something listens on $p" listens "$p"; done
+for p in "$board" "$meter" "$home"; do await 60 "something listens on $p" listens "$p"; done
 start house house
 
 step "Start the agents"
@@ -146,6 +146,7 @@ register() {
 	run aggregator mc deposit "${centre[@]}" --to "$1" --amount 10 --reference "bond-$1" --bond
 }
 for id in pv-1 pv-2 house-1; do register "$id"; done
+month=$(date -u +%Y-%m) # of the deposit: the next may begin before the statement
 run aggregator mc deposit "${centre[@]}" --to house-1 --amount 25.50 --reference bank-2041
 for id in pv-1 pv-2 house-1; do start "$id" agent run --config "$id/agent.yaml"; done
 await 120 "the gates of both sellers are OPEN" shown '[.generators[] | select(.state == "OPEN") | .id] | contains(["pv-1", "pv-2"])'
@@ -156,8 +157,8 @@ reads() { mosquitto_sub "${viewer[@]}" -t "$1" -C 1 -W 30 | jq -e "$2"; }
 await 60 "ha-1 reads the gate of pv-1" reads fairwatt/v1/harbour/pv-1/gate '.state == "OPEN"'
 await 60 "Home Assistant discovers pv-1" reads homeassistant/device/pv-1/config '.components | length > 5'
 run mosquitto_pub "${viewer[@]}" -q 1 -t fairwatt/v1/harbour/pv-1/gate -r -m '{"state":"OPEN","forged":true}'
-await 20 "the broker denies it" grep -q 'Denied PUBLISH from ha-1 .*fairwatt/v1/harbour/pv-1/gate' broker.log
-await 20 "nothing forged is kept" reads fairwatt/v1/harbour/pv-1/gate '.forged == null'
+await 60 "the broker denies it" grep -q 'Denied PUBLISH from ha-1 .*fairwatt/v1/harbour/pv-1/gate' broker.log
+await 60 "nothing forged is kept" reads fairwatt/v1/harbour/pv-1/gate '.forged == null'
 start monitor agent monitor --mqtt "tls://127.0.0.1:$mqtt" --ca ha-1/ca.crt --cert ha-1/tls.crt --key ha-1/tls.key
 await 60 "agent monitor shows both sellers" eval 'grep -q pv-1 monitor.log && grep -q pv-2 monitor.log'
 stop monitor
@@ -165,7 +166,7 @@ stop monitor
 step "Trade: both sellers deliver, the house pays"
 await 150 "each seller was paid for a delivery" shown '[.trades[] | select(.status == "settled") | .seller] | contains(["pv-1", "pv-2"])'
 saw "$(shown '[.trades[] | select(.status == "settled")][-1]' | jq -r '"trade \(.id): \(.seller) to \(.buyer), \(.billed_wh // .energy_wh) Wh"')"
-await 20 "the contactor of pv-1 closed for it, and opened" eval 'grep -q "K1 closes" board.log && grep -q "K1 opens" board.log'
+await 60 "the contactor of pv-1 closed for it, and opened" eval 'grep -q "K1 closes" board.log && grep -q "K1 opens" board.log'
 
 step "Tell the house what it paid"
 backup() { # backup DA FILE: one data aggregator stops, three go on, and its chain is written out
@@ -175,7 +176,7 @@ backup() { # backup DA FILE: one data aggregator stops, three go on, and its cha
 	start "$1" aggregator da --config "community/$1/da.yaml"
 }
 backup da-4 chain-1.jsonl
-run aggregator market statement --genesis community/genesis.json --export chain-1.jsonl --member house-1 --month "$(date -u +%Y-%m)"
+run aggregator market statement --genesis community/genesis.json --export chain-1.jsonl --member house-1 --month "$month"
 grep -q "25.5" said || fail "the statement does not show the deposit"
 run aggregator market why --export chain-1.jsonl --user pv-2
 await 60 "da-4 is healthy again" curl -sf "127.0.0.1:$((port + 15))/healthz"
@@ -195,11 +196,11 @@ await 60 "da-2 shows its new certificate" new_cert $((port + 1)) community/da-2/
 hup broker
 await 60 "the broker shows its new certificate" new_cert "$mqtt" community/broker/tls.crt
 [ "$pids_before" = "${pids[da-1]} ${pids[da-2]} ${pids[pv-1]}" ] || fail "a process was started again"
-await 30 "ha-1 reads with its new certificate" reads fairwatt/v1/harbour/pv-1/gate '.state'
+await 60 "ha-1 reads with its new certificate" reads fairwatt/v1/harbour/pv-1/gate '.state'
 at=$(height)
 higher() { [ "$(height "$@")" -gt "$at" ]; }
 await 120 "blocks go on" higher
-await 30 "all four members are reached" shown '.agreement.reachable == 4'
+await 60 "all four members are reached" shown '.agreement.reachable == 4'
 
 step "Revoke a device: pv-2 was stolen"
 retire_meter() {
@@ -207,7 +208,7 @@ retire_meter() {
 }
 await 120 "the chain knows its meter no more (what was being delivered ended first)" retire_meter
 run aggregator mc revoke "${centre[@]}" --dir community --id pv-2 --why stolen --word pv-2/paper
-await 30 "the page says that it was revoked" shown '[.generators[] | select(.id == "pv-2") | .standing] == ["revoked"]'
+await 60 "the page says that it was revoked" shown '[.generators[] | select(.id == "pv-2") | .standing] == ["revoked"]'
 hup broker
 denied() { grep -q "Denied PUBLISH from pv-2 .*fairwatt/v1/harbour/pv-2/" broker.log; }
 await 60 "the broker takes nothing from pv-2 any more" denied

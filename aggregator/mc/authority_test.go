@@ -41,7 +41,7 @@ func handshake(t *testing.T, server, client *tls.Config) error {
 	go func() {
 		conn, err := l.Accept()
 		if err == nil {
-			_ = conn.SetDeadline(time.Now().Add(5 * time.Second))
+			_ = conn.SetDeadline(time.Now().Add(time.Minute))
 			err = tls.Server(conn, server).Handshake()
 			_ = conn.Close()
 		}
@@ -51,7 +51,7 @@ func handshake(t *testing.T, server, client *tls.Config) error {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_ = conn.SetDeadline(time.Now().Add(5 * time.Second))
+	_ = conn.SetDeadline(time.Now().Add(time.Minute))
 	err = tls.Client(conn, client).Handshake()
 	if err != nil {
 		_ = conn.Close()

@@ -155,7 +155,7 @@ func (q *quickChain) centre(file string) (*mc.Centre, func()) {
 // until waits for the chain, block by block, until a condition holds.
 func (q *quickChain) until(what string, ok func() bool) {
 	q.t.Helper()
-	deadline := time.After(15 * time.Second)
+	deadline := time.After(time.Minute)
 	for {
 		q.mu.Lock()
 		up := q.up
@@ -188,7 +188,7 @@ func TestCentreAnswersOnceOverRestarts(t *testing.T) {
 	q := newQuickChain(t)
 	file := filepath.Join(t.TempDir(), "counter.db")
 	centre, stop := q.centre(file)
-	ctx, cancel := context.WithTimeout(context.Background(), 15*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	if err := centre.Deposit(ctx, &fairwattpb.Deposit{To: "buyer-1", AmountMicro: 1_000_000, Reference: "r"}); err != nil {
 		t.Fatal(err)
@@ -212,7 +212,7 @@ func TestCentreAnswersOnceOverRestarts(t *testing.T) {
 	q.mu.Unlock()
 	q.send("buyer-1", request("q2", 180_000))
 	waiting := func() bool { return centre.Stats().Waiting == 0 && centre.Stats().Height == uint64(len(q.c.Blocks)) }
-	for deadline := time.Now().Add(10 * time.Second); !waiting(); time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); !waiting(); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("the centre does not answer")
 		}

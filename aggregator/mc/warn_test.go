@@ -18,7 +18,7 @@ func TestCentreWarns(t *testing.T) {
 	q := newQuickChain(t, ledgertest.Witnessed)
 	centre, stop := q.centre(filepath.Join(t.TempDir(), "counter.db"))
 	defer stop()
-	ctx, cancel := context.WithTimeout(context.Background(), 15*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	now := time.Now().UnixMilli()
 	w := &fairwattpb.WarningNotice{Area: "hill", Kind: "wind", FromMs: now, UntilMs: now + 3_600_000, SourceHash: make([]byte, 32)}

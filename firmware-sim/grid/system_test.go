@@ -43,7 +43,7 @@ func playWith(t *testing.T, change func(*Config), during func(ctx context.Contex
 	cfg := DefaultConfig()
 	cfg.Agents, cfg.Data = 3, t.TempDir()
 	change(&cfg)
-	ctx, cancel := context.WithTimeout(t.Context(), cfg.For+2*time.Minute) // ends a run that hangs
+	ctx, cancel := context.WithTimeout(t.Context(), cfg.For+4*time.Minute) // ends a run that hangs
 	defer cancel()
 	out := &output{page: make(chan string, 1)}
 	if during != nil {

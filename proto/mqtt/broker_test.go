@@ -14,6 +14,7 @@ import (
 	"github.com/mochi-mqtt/server/v2/listeners"
 	"github.com/mochi-mqtt/server/v2/packets"
 
+	"fairwatt/proto/loopback"
 	"fairwatt/proto/wire"
 )
 
@@ -103,7 +104,7 @@ func connect(t *testing.T, cfg Config, subscribe func(*Client)) *Client {
 	return c
 }
 
-const patience = 20 * time.Second
+const patience = time.Minute // of a loaded machine
 
 func await[T any](t *testing.T, what string, c <-chan T) T {
 	t.Helper()
@@ -258,16 +259,13 @@ func TestOrdered(t *testing.T) {
 // Servers that are one broker stand in one URL. A client finds the one that answers,
 // wherever in the list it stands, and clients of different names begin at different ones.
 func TestServersOfOneBroker(t *testing.T) {
-	var gone []string // addresses at which no one listens any more
+	var gone []string // addresses at which no one listens
 	for range 2 {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+		addr, err := loopback.FreeAddress()
 		if err != nil {
 			t.Fatal(err)
 		}
-		gone = append(gone, "tcp://"+l.Addr().String())
-		if err := l.Close(); err != nil {
-			t.Fatal(err)
-		}
+		gone = append(gone, "tcp://"+addr)
 	}
 	live := startBroker(t, &rights{})
 	for _, urls := range [][]string{{live, gone[0], gone[1]}, {gone[0], live, gone[1]}, {gone[0], gone[1], live}} {

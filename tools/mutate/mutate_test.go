@@ -271,12 +271,12 @@ func TestHang(t *testing.T) {
 		{"waits for ever", "sleep 600", limits{cpu: time.Second, wall: 100 * time.Millisecond}, hung},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			t.Parallel()
 			dir := t.TempDir()
 			path := filepath.Join(dir, "tests")
 			if err := os.WriteFile(path, []byte("#!/bin/sh\n"+c.script+"\n"), 0o700); err != nil {
 				t.Fatal(err)
 			}
+			t.Parallel() // all are written first: a program that another fork holds open is "text file busy"
 			b := &binary{path: path, dir: dir, scratch: dir}
 			if r := b.run(t.Context(), []string{"Test"}, c.limit); r.end != c.want {
 				t.Errorf("%v after %v, %v of a processor, want %v: %s", r.end, r.took, r.cpu, c.want, r.tail)

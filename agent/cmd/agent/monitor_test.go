@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"net"
 	"strings"
 	"testing"
 	"time"
@@ -25,14 +24,7 @@ func gateJSON(state string, seq int, now time.Time) []byte {
 // The monitor waits for a broker and says so; it says when it hears nothing, and
 // when it has lost the broker.
 func TestMonitorSaysWhatItWaitsFor(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr := l.Addr().String()
-	if err := l.Close(); err != nil { // nobody answers there now
-		t.Fatal(err)
-	}
+	addr := freeAddr(t) // nobody answers there now
 	var out logBuffer
 	var why lastWarning
 	m := &monitor{url: "tcp://" + addr, out: &out, why: &why, fleet: view.NewFleet()}

@@ -276,7 +276,7 @@ func (a *agent) next() said {
 			}
 			a.heard[s.da] = true
 			return s
-		case <-time.After(30 * time.Second):
+		case <-time.After(time.Minute):
 			a.t.Fatal("no receipt")
 		}
 	}
