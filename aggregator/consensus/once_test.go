@@ -27,13 +27,14 @@ func TestOwnWritesAreMeasured(t *testing.T) {
 	c.submit("da1", 100)
 	c.allDecided(c.names...)
 	n := c.node("da3")
+	c.until("both to be measured", func() bool { // a block is there before its write has ended
+		n.pace.mu.Lock()
+		defer n.pace.mu.Unlock()
+		return n.pace.entries.mean > 0 && n.pace.commits.mean > 0
+	})
 	n.pace.mu.Lock()
-	entries, commits := n.pace.entries.mean, n.pace.commits.mean
 	n.pace.entries, n.pace.commits = average{mean: time.Minute}, average{}
 	n.pace.mu.Unlock()
-	if entries == 0 || commits == 0 {
-		t.Errorf("entries of the log take %v, blocks %v: they are not measured", entries, commits)
-	}
 	i := &instance{node: n}
 	if got, want := i.settings(false).ViewChangeTimeout, mostStretch*n.cfg.ViewChangeTimeout; got != want {
 		t.Errorf("a change of view may take %v, want %v", got, want)

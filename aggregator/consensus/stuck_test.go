@@ -54,7 +54,10 @@ func testVoteOfAnOldView(t *testing.T, restart string) {
 	c.until("da2 to lead", func() bool { return c.node("da2").Stats().View == 1 })
 	c.stop("da1")
 	c.submit("da2", 100)
-	c.until("a block of view 1", func() bool { return c.node("da2").instance().log.underWay(0) })
+	c.until("a block of view 1", func() bool {
+		i := c.node("da2").instance() // nil between two of them
+		return i != nil && i.log.underWay(0)
+	})
 	if restart != "" {
 		c.stop(restart)
 		c.start(restart)
