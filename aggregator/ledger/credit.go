@@ -58,6 +58,9 @@ type RobustCredit struct {
 	// VerdictMs is how long after a trade's end it may be appealed, how long arbiters have
 	// then, and how long a bond that was asked back may still be charged.
 	VerdictMs int64 `json:"verdict_ms,omitempty"`
+	// VerdictClears: a verdict gives whom it clears its credit back, too. Chains made before
+	// go on without.
+	VerdictClears bool `json:"verdict_clears,omitempty"`
 }
 
 func defaultRobust() RobustCredit {
@@ -65,6 +68,7 @@ func defaultRobust() RobustCredit {
 	return RobustCredit{
 		CreditPriorWh: 10_000, CreditPeriodMs: 30 * day, VouchWh: 10_000, TradeCapWh: 20_000, PairCapWh: 50_000,
 		ChargeE4: 2_500, FineE4: 2_000, ListBelowE6: 300_000, ListMs: 30 * day, VerdictMs: 14 * day,
+		VerdictClears: true,
 	}
 }
 
@@ -232,12 +236,13 @@ func (x *execution) gain(id, voucher string, t *Trade, energyWh int64) {
 // be, never does by itself.
 func (x *execution) lose(id string, t *Trade, missingWh int64, grave bool, why string) {
 	a := x.faded(id)
-	bad := lossWeight * min(missingWh, x.params.TradeCapWh)
+	before, bad := a.BadWh, lossWeight*min(missingWh, x.params.TradeCapWh)
 	a.Broken++
 	a.BadWh = min(a.BadWh+bad, MaxRegisterWh)
 	a.CreditE6 = x.params.CreditOf(a.GoodWh, a.BadWh)
 	x.put(keyAccount+id, &a)
-	x.step(Step{Who: id, Kind: StepBroke, Trade: t.ID, BadWh: bad, CreditE6: a.CreditE6, Text: why})
+	x.step(Step{Who: id, Other: t.other(id), Kind: StepBroke, Trade: t.ID, BadWh: bad, CreditE6: a.CreditE6, Text: why})
+	x.notes(id, t, func(l *loss) { l.BadWh, l.Period = a.BadWh-before, a.Period })
 	if grave && a.CreditE6 < x.params.ListBelowE6 {
 		x.list(id, t, why)
 	}
@@ -260,13 +265,19 @@ func (l *Listing) fields(c codec) {
 	c.i64("until_ms", &l.UntilMs)
 }
 
+// listMs is how long a listing lasts that has so many before it.
+func (p *Params) listMs(before uint64) int64 { return p.ListMs << min(before, maxListings) }
+
 // list puts a participant on the list; running trades finish.
 func (x *execution) list(id string, t *Trade, why string) {
 	a := x.faded(id)
+	var was Listing
 	if a.Blacklisted {
+		x.get(keyListed+id, &was)
 		x.remove(deadlineKey(a.ListedUntilMs, dueListing, id))
 	}
-	a.ListedUntilMs = x.timeMs + x.params.ListMs<<min(a.Listings, maxListings)
+	x.notes(id, t, func(l *loss) { l.Listed, l.Was = true, was })
+	a.ListedUntilMs = x.timeMs + x.params.listMs(a.Listings)
 	a.Blacklisted = true
 	a.Listings++
 	x.put(keyAccount+id, &a)

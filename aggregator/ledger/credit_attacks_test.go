@@ -83,11 +83,38 @@ var creditAttacks = []creditAttack{
 	{"A36a", "the seller delivers nothing and says that it was ready", traded(seller, 0, (*world).toReadyClaimed)},
 	{"A36b", "the same, appealed, and two arbiters find so", traded(seller, 0, judged((*world).toReadyClaimed, buyer, sellerLied))},
 	{"A36c", "the buyer draws nothing from a ready seller, which appeals, and two arbiters find so", traded(buyer, 0, judged((*world).toReadyClaimed, seller, buyerLied))},
+	{"A36d", "the same after a hold that no one bore out, for which the seller is fined first", refusedAfterHold},
 	{"A15", "two names of one person trade 1 GWh with each other on paper, for the credit of it", wash},
 	{"A16", "six names of one person pass energy round in a ring 60 times", sybils},
 	{"A17", "a seller earns credit with ten honest trades, then starts nothing any more", onOff},
 	{"A35", "two buyers pay parts of one offer, and the seller can deliver one at a time", twoParts},
 	{"A44", "an honest turbine has two calm days, and says so in its bills", calmDays},
+}
+
+// refusedAfterHold is a seller whose gate closes for a while; it is fined since its word
+// that it was ready counts for nothing after a hold.
+func refusedAfterHold(t *testing.T, credit string) string {
+	w := newWithCredit(t, credit)
+	if credit == ledger.CreditRobust {
+		w = newRobust(t, func(g *ledger.Genesis) { g.Params = g.Params.WithExcuses(ledger.ExcusesWitnessed) })
+	}
+	before, _ := w.State.Account(seller)
+	said := traded(buyer, 0, func(again *world) {
+		*again = *w
+		again.toDelivering()
+		again.must(seller, gate(2, blocked))
+		again.must(seller, hold(2, 1000))
+		again.must(seller, gate(3, open))
+		again.must(seller, resume(again.attest(open, 3), 1000))
+		r := again.bill(1000, 0, 0)
+		r.GetBill().AvailableWh = 2000
+		judged(func(w *world) { w.must(seller, r) }, seller, buyerLied)(again)
+	})(t, credit)
+	after, _ := w.State.Account(seller)
+	if credit == ledger.CreditRobust && (after.CreditE6 != before.CreditE6 || after.Broken != 0) {
+		t.Errorf("the seller had a credit of %d, and has %d and %d broken promises", before.CreditE6, after.CreditE6, after.Broken)
+	}
+	return fmt.Sprintf("%s; the seller's credit %s to %s", said, units(before.CreditE6), units(after.CreditE6))
 }
 
 // wash is one large trade between two names of one person.

@@ -178,7 +178,9 @@
 // for it. What is not decided stays in the fund until two arbiters grant it. A seller's
 // word that it was ready saves it the fine and brings it nothing; to make the buyer pay
 // for that word alone, or for energy not drawn, was refused, since the word costs
-// nothing. A verdict makes a false one dearer than the fine. Who leaves its part undone,
+// nothing. A verdict makes a false one dearer than the fine, and gives whom it clears
+// money and credit back (cleared.go), as if the trade had not been; what was noted of the
+// trade for that stays as long as the trade. Who leaves its part undone,
 // or is found to have lied, comes onto a list while its credit is low, for a time that
 // doubles; energy that is missing and said to be missing never puts anyone there.
 //

@@ -209,16 +209,16 @@ func (x *execution) judge(t *Trade, id string, kept bool) {
 		return
 	}
 	step := halfEven(x.params.CreditWeightE6*t.VolumeWh, 1000) // at most 1e15
-	kind := StepBroke
+	kind, other := StepBroke, t.other(id)
 	if kept {
-		kind = StepKept
+		kind, other = StepKept, "" // no one vouched for it
 		a.Kept++
 		a.CreditE6 = min(a.CreditE6, math.MaxInt64-step) + step
 	} else {
 		a.Broken++
 		a.CreditE6 = max(a.CreditE6, math.MinInt64+step) - step
 	}
-	x.step(Step{Who: id, Kind: kind, Trade: t.ID, CreditE6: a.CreditE6})
+	x.step(Step{Who: id, Other: other, Kind: kind, Trade: t.ID, CreditE6: a.CreditE6})
 	if a.CreditE6 < x.params.BlacklistBelowE6 && !a.Blacklisted {
 		a.Blacklisted = true
 		x.step(Step{Who: id, Kind: StepListed, Trade: t.ID, CreditE6: a.CreditE6})

@@ -318,6 +318,7 @@ func (x *execution) excuse(t *Trade, shortWh int64) int64 {
 	}
 	e.ExcusedWh += excused
 	x.put(keyEarned+t.Seller, &e)
+	x.notes(t.Seller, t, func(l *loss) { l.ExcusedWh, l.ExcusedIn = excused, e.Period })
 	told("no one bears it out; excused %d of %d Wh, %d Wh are left of its quota", excused, shortWh, left-excused)
 	return shortWh - excused
 }

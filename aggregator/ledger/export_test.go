@@ -46,6 +46,7 @@ func StateValues() [][2]string {
 		{keyTrade + "TRADE", &Trade{}},
 		{keyKept + "SELLER", &kept{}},
 		{keyListed + "ID", &Listing{}},
+		{keyLoss + "ID/TRADE", &loss{}},
 		{keyPair + "ID/ID", &pair{}},
 		{keyCase + "TRADE", &Case{}},
 		{keyGrant + "HEX", &grant{}},
@@ -82,7 +83,7 @@ func StateValues() [][2]string {
 
 // DecodeAny decodes b as every kind of value and encodes it again.
 func DecodeAny(b []byte, check func(again []byte)) {
-	for _, v := range []value{&meta{}, &Participant{}, &Account{}, &Gate{}, &meter{}, &Offer{}, &Request{}, &Trade{}, &kept{}, &Listing{}, &pair{}, &Case{}, &grant{}, &reported{}, &standing{}, &branch{}, &rebuilt{}, &seat{}, &agreed{}, &hazard{}, &sighting{}, &warning{}, &earned{}, &Slot{}, &SlotOrder{}, &SlotMeter{}, &slotSeller{}} {
+	for _, v := range []value{&meta{}, &Participant{}, &Account{}, &Gate{}, &meter{}, &Offer{}, &Request{}, &Trade{}, &kept{}, &Listing{}, &loss{}, &pair{}, &Case{}, &grant{}, &reported{}, &standing{}, &branch{}, &rebuilt{}, &seat{}, &agreed{}, &hazard{}, &sighting{}, &warning{}, &earned{}, &Slot{}, &SlotOrder{}, &SlotMeter{}, &slotSeller{}} {
 		if decodeValue(b, v) == nil {
 			check(encodeValue(v))
 		}
@@ -98,7 +99,7 @@ func (e told) tail(_ func() bool, fields func()) { fields() }
 // returns by its key what decoding that says.
 func EmptyTails() map[string]error {
 	out := make(map[string]error)
-	for key, v := range map[string]value{keyMeta: &meta{}, keyAccount: &Account{}, keyMeter: &meter{}, keyTrade: &Trade{}} {
+	for key, v := range map[string]value{keyMeta: &meta{}, keyAccount: &Account{}, keyMeter: &meter{}, keyTrade: &Trade{}, keyLoss: &loss{}} {
 		e := told{&encoder{}}
 		v.fields(e)
 		if plain := encodeValue(v); len(plain) < len(e.b) {
@@ -190,6 +191,8 @@ func valueFor(key string) value {
 		return &kept{}
 	case keyListed:
 		return &Listing{}
+	case keyLoss:
+		return &loss{}
 	case keyPair:
 		return &pair{}
 	case keyCase:

@@ -78,6 +78,8 @@ var genesisRules = []struct {
 	{func(g genesis) { g.Params = g.Params.WithExcuses(ledger.ExcusesWitnessed) }, `params: excuses: "witnessed" needs credit "robust", not "paper"`},
 	{ledgertest.Witnessed, ""},
 	{func(g genesis) { ledgertest.Robust(g); g.Params = g.Params.WithExcuses(ledger.ExcusesByHolds) }, ""},
+	{func(g genesis) { g.Params.VerdictClears = true }, `params: credit: "paper", and numbers that belong to "robust"`},
+	{func(g genesis) { ledgertest.Robust(g); g.Params.VerdictClears = false }, ""},
 	{func(g genesis) { ledgertest.Robust(g); g.Params.WitnessMs = 1 }, `params: excuses: "", and numbers`},
 	{func(g genesis) { ledgertest.Robust(g); g.Params.ExcusedE4 = 1 }, `params: excuses: "", and numbers`},
 	{func(g genesis) { ledgertest.Robust(g); g.Params.WitnessActive = true }, `params: excuses: "", and numbers`},
@@ -175,7 +177,7 @@ func TestParamsHaveLimits(t *testing.T) {
 	}
 	for _, field := range reflect.VisibleFields(reflect.TypeFor[ledger.Params]()) {
 		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
-		if name == "tree" || name == "settlement" || name == "credit" || name == "trust" || name == "answers" || name == "possession" || name == "excuses" || name == "witness_active" || name == "mechanism" || field.Anonymous {
+		if name == "tree" || name == "settlement" || name == "credit" || name == "trust" || name == "answers" || name == "possession" || name == "excuses" || name == "witness_active" || name == "verdict_clears" || name == "mechanism" || field.Anonymous {
 			continue
 		}
 		l, ok := limits[name]

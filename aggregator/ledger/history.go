@@ -15,6 +15,7 @@ const (
 	StepMadeGood = "made_good" // was paid by the other side, or by the fund
 	StepCharged  = "charged"   // for a gap between two meters; held in the fund
 	StepReturned = "returned"  // a charge, into the bond
+	StepRestored = "restored"  // credit that a verdict gives back
 	StepListed   = "listed"    // may not trade
 	StepBack     = "back"      // may trade again
 	StepBonded   = "bonded"    // money into the bond

@@ -26,6 +26,8 @@ type town struct {
 	has    map[string]ledger.Move // what each has, by its moves
 	good   map[string]int64       // by its steps, since the newest period
 	bad    map[string]int64
+	broken map[string]uint64
+	given  int // times that credit was given back
 	period int64
 	// Of the present period: who gained how much by whom, and what each had in its bond
 	// when the period began.
@@ -42,7 +44,7 @@ func newTown(outer testing.TB, r *rapid.T, change func(*ledger.Genesis)) *town {
 	if change != nil {
 		change(g)
 	}
-	w := &town{r: r, register: map[string]int64{}, has: map[string]ledger.Move{}, good: map[string]int64{}, bad: map[string]int64{},
+	w := &town{r: r, register: map[string]int64{}, has: map[string]ledger.Move{}, good: map[string]int64{}, bad: map[string]int64{}, broken: map[string]uint64{},
 		gained: map[[2]string]int64{}, began: map[string]int64{}, period: 1}
 	for i := range g.Members {
 		g.Members[i].Roles = []string{"seller", "buyer"}
@@ -120,7 +122,13 @@ func (w *town) book(st *ledger.Staged) {
 		}
 		w.good[s.Who] += s.GoodWh
 		w.bad[s.Who] += s.BadWh
-		if s.Kind == ledger.StepKept {
+		switch s.Kind {
+		case ledger.StepBroke:
+			w.broken[s.Who]++
+		case ledger.StepRestored:
+			w.broken[s.Who]--
+			w.given++
+		case ledger.StepKept:
 			w.gained[[2]string{s.Who, s.Other}] += s.GoodWh
 		}
 	}
@@ -190,8 +198,8 @@ func (w *town) check() {
 		if a.ExposureMicro*p.ChargeE4/10_000 > a.BondMicro {
 			w.r.Fatalf("%s has promised %d with a bond of %d", id, a.ExposureMicro, a.BondMicro)
 		}
-		if a.GoodWh != w.good[id] || a.BadWh != w.bad[id] || a.CreditE6 != p.CreditOf(a.GoodWh, a.BadWh) {
-			w.r.Fatalf("%s: %+v; its steps say good %d, bad %d", id, a, w.good[id], w.bad[id])
+		if a.GoodWh != w.good[id] || a.BadWh != w.bad[id] || a.BadWh < 0 || a.Broken != w.broken[id] || a.CreditE6 != p.CreditOf(a.GoodWh, a.BadWh) {
+			w.r.Fatalf("%s: %+v; its steps say good %d, bad %d, broken %d", id, a, w.good[id], w.bad[id], w.broken[id])
 		}
 	}
 	w.checkVouched()
@@ -321,10 +329,11 @@ func (w *town) endAll() {
 // and no set of names gains more than its money vouches for.
 func TestRobustBooks(outer *testing.T) {
 	var kinds, outcomes = map[string]int{}, map[string]int{}
-	runs := 0
+	runs, given := 0, 0
 	rapid.Check(outer, func(t *rapid.T) {
 		runs++
 		w := newTown(outer, t, nil)
+		defer func() { given += w.given }()
 		for _, id := range w.members {
 			w.block(mc, bonded(id, rapid.SampledFrom([]int64{50_000, 800_000, 5_000_000}).Draw(t, "bond"), "first-"+id))
 		}
@@ -356,6 +365,9 @@ func TestRobustBooks(outer *testing.T) {
 		if outcomes[status] == 0 && enough(runs) {
 			outer.Errorf("no trade was %s: %v", status, outcomes)
 		}
+	}
+	if given == 0 && enough(runs) {
+		outer.Error("no verdict gave credit back")
 	}
 }
 

@@ -247,6 +247,11 @@ func TestAnAppealOfASlot(t *testing.T) {
 		if a, b := w.worth(seller)-a, w.worth(buyer)-b; a != want[0] || b != want[1] {
 			t.Errorf("%v: the seller has %d more, the buyer %d", finding, a, b)
 		}
+		// It drew 600 Wh less than it had bought; arbiters that find so add the missing 550.
+		bad := map[fairwattpb.Finding]int64{buyerLied: 5 * (600 + 600), neither: 0, sellerLied: 0}[finding]
+		if b, _ := w.robust(buyer); b.BadWh != bad || (b.Broken == 0) != (bad == 0) {
+			t.Errorf("%v: the buyer %+v", finding, b)
+		}
 	}
 	// Where two arbiters gave the money to someone else meanwhile, there is none to hold.
 	w := newAuction(t, nil)

@@ -35,6 +35,7 @@ const (
 	keyReference   = "reference/"   // of a deposit, as hex
 	keyPublicKey   = "key/"         // public key, text form
 	keyListed      = "listed/"      // participant: that it may not trade, and why
+	keyLoss        = "loss/"        // participant/trade: what the trade took of its credit
 	keyPair        = "pair/"        // two participants: what they added to each other's credit
 	keyCase        = "case/"        // trade: what is open about it
 	keyFinding     = "finding/"     // arbiter/trade: what it found, one byte
@@ -467,6 +468,14 @@ func (t *Trade) fields(c codec) {
 			c.tail(answered, func() { c.str("kept_seller", &t.KeptSeller) })
 		})
 	})
+}
+
+// other is the other side of the trade.
+func (t *Trade) other(id string) string {
+	if id == t.Seller {
+		return t.Buyer
+	}
+	return t.Seller
 }
 
 // Ended reports whether nothing can change the trade any more.

@@ -166,7 +166,7 @@ func (x *execution) has(key string) bool {
 	return ok
 }
 
-// found pays back whom the verdict clears, and has the other side pay for it.
+// found gives back to whom the verdict clears, money and credit, and has the other side pay for it.
 func (x *execution) found(t *Trade, k *Case, finding fairwattpb.Finding) {
 	text := "the arbiters find: neither has lied"
 	if finding != fairwattpb.Finding_FINDING_NEITHER {
@@ -177,6 +177,12 @@ func (x *execution) found(t *Trade, k *Case, finding fairwattpb.Finding) {
 		x.tellOf(id)
 	}
 	missing := x.valueOf(t, t.MissingWh)
+	if finding != fairwattpb.Finding_FINDING_SELLER {
+		x.clearName(t.Seller, t, text)
+	}
+	if finding != fairwattpb.Finding_FINDING_BUYER {
+		x.clearName(t.Buyer, t, text)
+	}
 	switch finding {
 	case fairwattpb.Finding_FINDING_SELLER:
 		x.clear(t, k, t.Buyer, t.Seller, text)

@@ -193,6 +193,9 @@ func (s *whyStep) sentence() string {
 		ledger.StepMadeGood: func() string { return "was paid " + money(s.AmountMicro) },
 		ledger.StepCharged:  func() string { return "was charged " + money(s.AmountMicro) + ", held in the fund" },
 		ledger.StepReturned: func() string { return "has its charge of " + money(s.AmountMicro) + " back" },
+		ledger.StepRestored: func() string {
+			return fmt.Sprintf("has its credit back: the promise does not count as broken, %d Wh weighted are taken back", -s.BadWh)
+		},
 		ledger.StepListed: func() string {
 			if s.UntilMs == 0 {
 				return "came onto the list"

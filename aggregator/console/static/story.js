@@ -38,12 +38,15 @@ const stepSays = {
   charged: 'was charged for a gap between meters; the money is held', returned: 'has its charge back', listed: 'may not trade', back: 'may trade again',
   bonded: 'has more bond', unbonded: 'asked for bond back', left: 'has bond back in its wallet', due_paid: 'paid a fine that it owed', case: 'has an open case',
   found: 'has a verdict', closed: 'has a case closed', granted: 'was granted money',
+  restored: 'has its credit back', cleared: 'traded in the auction of a slot', left_out: 'was left out of the auction of a slot', chose: 'chose a seller',
+  key_changed: 'has another key', revoked: 'takes part in nothing new: its key was revoked', suspended: 'is suspended', reinstated: 'takes part again', changed: 'is registered otherwise',
 };
 
 const moveSays = {
   deposit: 'was credited a deposit', escrowed: 'had money set aside', returned: 'got money back', bought: 'paid for energy', sold: 'was paid for energy',
   gap: 'left money in the fund for a gap between meters', bonded: 'moved money into its bond', unbonded: 'got bond back', fined: 'was fined', charged: 'was charged',
   charge_back: 'got a charge back', made_good: 'was made good', granted: 'was granted money', due: 'paid a fine that it owed',
+  lot: 'had money set aside moved to a trade', reversed: 'had a deposit taken back', withdrawn: 'asked for money out', paid_out: 'was paid out by the bank', withdrawal_back: 'got money back that it had asked out',
 };
 
 const statusSays = {
