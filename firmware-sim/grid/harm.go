@@ -3,6 +3,7 @@ package grid
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 
 	"fairwatt/aggregator/ledger"
@@ -23,9 +24,12 @@ type Culprit struct {
 	// LossMicro is the most that one honest participant lost by its trades: -1 times what
 	// it gained, where each of them gained.
 	LossMicro int64 `json:"loss_micro"`
-	Barred    bool  `json:"barred"`
-	CreditE6  int64 `json:"credit_e6"` // at the end, the best of its names
-	Open      int   `json:"open"`      // trades not ended, or without the verdict that is due
+	// BrokenHonest are promises of honest participants in its trades that count as broken,
+	// and that no verdict has cleared them of.
+	BrokenHonest int   `json:"broken_honest"`
+	Barred       bool  `json:"barred"`
+	CreditE6     int64 `json:"credit_e6"` // at the end, the best of its names
+	Open         int   `json:"open"`      // trades not ended, or without the verdict that is due
 }
 
 // An Honest is what became of a participant that kept the rules.
@@ -41,9 +45,10 @@ type Honest struct {
 	Open      int   `json:"open"`
 }
 
-// A Broken is a promise that someone who keeps the rules did not keep.
+// A Broken is a promise of someone who keeps the rules that counts as broken.
 type Broken struct {
 	Who   string `json:"who"`
+	Other string `json:"other"` // with whom the trade was
 	Trade string `json:"trade"`
 	Why   string `json:"why"`
 }
@@ -171,11 +176,7 @@ func (g *grid) countHarm(r *Report, state *ledger.State, counts *tally) {
 		})
 	}
 	r.Payments, r.Excused = counts.payments(g), counts.excused
-	for _, b := range counts.broken {
-		if g.culprit(b.Who) == nil {
-			r.Broken = append(r.Broken, b)
-		}
-	}
+	g.countBroken(r, counts)
 	for _, t := range state.Trades(func(t *ledger.Trade) bool { return t.Seller == "" && t.Status == wire.StatusRefunded }) {
 		switch {
 		case g.culprit(t.Buyer) != nil:
@@ -187,12 +188,44 @@ func (g *grid) countHarm(r *Report, state *ledger.State, counts *tally) {
 	}
 }
 
+// countBroken reports the promises of honest participants that count as broken, and whose
+// trades did that.
+func (g *grid) countBroken(r *Report, counts *tally) {
+	for _, b := range counts.broken {
+		if g.culprit(b.Who) != nil {
+			continue
+		}
+		r.Broken = append(r.Broken, b)
+		for i, c := range r.Culprits {
+			if liar := g.culprit(b.Other); liar != nil && liar.kind == c.Kind {
+				r.Culprits[i].BrokenHonest++
+			}
+		}
+	}
+	r.BrokenCleared = counts.cleared
+}
+
 // note counts what a block did to promises and payments.
 func (t *tally) note(staged *ledger.Staged) {
-	for _, s := range staged.Steps() {
+	t.hear(staged.Steps())
+	records := staged.Records()
+	for i, o := range staged.Outcomes() {
+		t.noteSlots(records[i].Record, o)
+		if p := records[i].Record; p.GetPay() != nil {
+			t.pays = append(t.pays, payment{p.GetSender(), o})
+		}
+	}
+}
+
+// hear counts what a block did to promises.
+func (t *tally) hear(steps []ledger.Step) {
+	for _, s := range steps {
 		switch s.Kind {
 		case ledger.StepBroke:
-			t.broken = append(t.broken, Broken{Who: s.Who, Trade: s.Trade, Why: s.Text})
+			t.broken = append(t.broken, Broken{Who: s.Who, Other: s.Other, Trade: s.Trade, Why: s.Text})
+		case ledger.StepRestored:
+			t.cleared++
+			t.broken = slices.DeleteFunc(t.broken, func(b Broken) bool { return b.Who == s.Who && b.Trade == s.Trade })
 		case ledger.StepFined:
 			t.fined[s.Who]++
 		case ledger.StepExcused:
@@ -201,13 +234,6 @@ func (t *tally) note(staged *ledger.Staged) {
 				why = "a gate change of the chain"
 			}
 			t.excused[why]++
-		}
-	}
-	records := staged.Records()
-	for i, o := range staged.Outcomes() {
-		t.noteSlots(records[i].Record, o)
-		if p := records[i].Record; p.GetPay() != nil {
-			t.pays = append(t.pays, payment{p.GetSender(), o})
 		}
 	}
 }
@@ -247,16 +273,16 @@ func (r *Report) Market() string {
 	}
 	fmt.Fprintf(&b, "settlement %s, credit %s\n", r.Settlement, r.Credit)
 	if len(r.Culprits) > 0 {
-		fmt.Fprintf(&b, "%-16s %7s %9s %13s %-7s %s\n", "culprit", "trades", "gains", "honest loses", "", "what it does")
+		fmt.Fprintf(&b, "%-16s %7s %9s %13s %6s %-7s %s\n", "culprit", "trades", "gains", "honest loses", "broken", "", "what it does")
 	}
 	for _, c := range r.Culprits {
-		fmt.Fprintf(&b, "%-16s %7d %9s %13s %-7s %s\n", c.Kind, c.Trades, units(c.GainMicro), units(max(0, c.LossMicro)), barred(c.Barred), c.What)
+		fmt.Fprintf(&b, "%-16s %7d %9s %13s %6d %-7s %s\n", c.Kind, c.Trades, units(c.GainMicro), units(max(0, c.LossMicro)), c.BrokenHonest, barred(c.Barred), c.What)
 	}
 	fmt.Fprintf(&b, "%-16s %7s %9s %13s\n", "honest", "trades", "gains", "loses")
 	for _, h := range r.Honest {
 		fmt.Fprintf(&b, "%-16s %7d %9s %13s %-7s\n", h.ID, h.Trades, units(max(0, h.NetMicro)), units(h.LossMicro), barred(h.Barred))
 	}
-	fmt.Fprintf(&b, "%d payments by honest buyers, %d refused; %d Tokens unused, %d given back; %d promises of honest participants broken, %d trades disputed\n",
-		r.Payments.Sent, r.Payments.Refused, r.Payments.UnusedTokens, r.Payments.TokensGivenBack, len(r.Broken), r.Trades.Disputed)
+	fmt.Fprintf(&b, "%d payments by honest buyers, %d refused; %d Tokens unused, %d given back; %d promises of honest participants broken, %d given back by verdicts, %d trades disputed\n",
+		r.Payments.Sent, r.Payments.Refused, r.Payments.UnusedTokens, r.Payments.TokensGivenBack, len(r.Broken), r.BrokenCleared, r.Trades.Disputed)
 	return b.String()
 }

@@ -1,6 +1,7 @@
 package grid
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -96,17 +97,39 @@ func TestHolders(t *testing.T) {
 func TestMarketTable(t *testing.T) {
 	r := &Report{
 		Settlement: "meters", Credit: "robust", Trades: Trades{Disputed: 2}, Payments: Payments{Sent: 50, Refused: 1},
-		Culprits: []Culprit{{Kind: Tamper, What: "invents", Trades: 3, GainMicro: -55_000, LossMicro: -200_000, Barred: true}},
+		Culprits: []Culprit{{Kind: Tamper, What: "invents", Trades: 3, GainMicro: -55_000, LossMicro: -200_000, BrokenHonest: 4, Barred: true}},
 		Honest:   []Honest{{ID: "home-1", Trades: 7, NetMicro: -1_500_000, LossMicro: 1_500_000}},
-		Broken:   []Broken{{Who: "pv-1"}},
+		Broken:   []Broken{{Who: "pv-1"}}, BrokenCleared: 6,
 	}
 	got := r.Market()
 	for _, want := range []string{
-		"settlement meters, credit robust\n", "tamper                 3    -0.055         0.000 barred  invents\n",
-		"home-1                 7     0.000         1.500", "50 payments by honest buyers, 1 refused; 0 Tokens unused, 0 given back; 1 promises of honest participants broken, 2 trades disputed\n",
+		"settlement meters, credit robust\n", "tamper                 3    -0.055         0.000      4 barred  invents\n",
+		"home-1                 7     0.000         1.500", "50 payments by honest buyers, 1 refused; 0 Tokens unused, 0 given back; 1 promises of honest participants broken, 6 given back by verdicts, 2 trades disputed\n",
 	} {
 		if !strings.Contains(got, want) {
 			t.Errorf("no %q in\n%s", want, got)
 		}
+	}
+}
+
+// A promise that a verdict gave back counts as broken no more; of what is left it is told
+// with whom the trade was, and a culprit of one kind answers for what honest parties broke
+// in its trades.
+func TestBrokenByWhom(t *testing.T) {
+	g := reckoned(t, RefuseToTake)
+	r := &Report{Culprits: []Culprit{{Kind: Tamper}, {Kind: RefuseToTake}}}
+	counts := newTally()
+	step := func(kind, who, other, trade string) ledger.Step {
+		return ledger.Step{Kind: kind, Who: who, Other: other, Trade: trade, Text: "why"}
+	}
+	const liar = "culprit-refuse-to-take"
+	counts.hear([]ledger.Step{
+		step(ledger.StepBroke, "pv-1", liar, "t-1"), step(ledger.StepBroke, "pv-1", liar, "t-2"), step(ledger.StepBroke, "home-1", "pv-1", "t-3"),
+		step(ledger.StepRestored, "pv-1", "", "t-1"), step(ledger.StepBroke, liar, "pv-1", "t-1"),
+	})
+	g.countBroken(r, counts)
+	want := []Broken{{"pv-1", liar, "t-2", "why"}, {"home-1", "pv-1", "t-3", "why"}}
+	if !slices.Equal(r.Broken, want) || r.BrokenCleared != 1 || r.Culprits[0].BrokenHonest != 0 || r.Culprits[1].BrokenHonest != 1 {
+		t.Errorf("%+v", r)
 	}
 }

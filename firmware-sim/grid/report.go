@@ -55,10 +55,12 @@ type Report struct {
 	Culprits []Culprit `json:"culprits,omitempty"` // traders that lied
 	Honest   []Honest  `json:"honest"`
 	Payments Payments  `json:"payments"`
-	// Broken are promises that participants who keep the rules did not keep; Excused counts
-	// by cause those that the chain excused.
-	Broken  []Broken       `json:"broken,omitempty"`
-	Excused map[string]int `json:"excused"`
+	// Broken are promises of participants who keep the rules that count as broken. What
+	// counted so until a verdict cleared them of it BrokenCleared counts, and Excused by cause
+	// those that the chain excused.
+	Broken        []Broken       `json:"broken,omitempty"`
+	BrokenCleared int            `json:"broken_cleared"`
+	Excused       map[string]int `json:"excused"`
 
 	ATCTMs          Percentiles `json:"atct_ms"`
 	MoneyConserved  bool        `json:"money_conserved"`

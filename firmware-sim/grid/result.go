@@ -131,6 +131,7 @@ type tally struct {
 	stands           map[[32]byte]bool // the records so far
 	moves            []ledger.Move     // of money
 	broken           []Broken
+	cleared          int            // promises that counted as broken until a verdict
 	fined            map[string]int // by participant
 	excused          map[string]int // by cause
 	pays             []payment

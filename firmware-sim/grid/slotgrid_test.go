@@ -137,7 +137,7 @@ func TestWholeSystemSlotCulprits(t *testing.T) {
 		t.Fatalf("%+v, %+v", r.Culprits, r.Slots)
 	}
 	for _, c := range r.Culprits {
-		if c.Trades == 0 || c.GainMicro > 0 || c.LossMicro > 0 || c.Open > 0 {
+		if c.Trades == 0 || c.GainMicro > 0 || c.LossMicro > 0 || c.BrokenHonest > 0 || c.Open > 0 {
 			t.Errorf("%+v", c)
 		}
 	}

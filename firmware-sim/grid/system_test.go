@@ -304,7 +304,7 @@ func TestWholeSystemCulprits(t *testing.T) {
 			if c.Trades == 0 && !crimes[i].maySucceedNot {
 				t.Errorf("%s: %s never traded", credit, c.Kind)
 			}
-			if c.GainMicro > 0 && (harmless || c.Kind != HidingBuyer) || harmless && c.LossMicro > 0 || c.Open > 0 {
+			if c.GainMicro > 0 && (harmless || c.Kind != HidingBuyer) || harmless && (c.LossMicro > 0 || c.BrokenHonest > 0) || c.Open > 0 {
 				t.Errorf("%s: %+v", credit, c)
 			}
 			if c.Kind == Tamper && !harmless && c.LossMicro <= 0 {
