@@ -200,7 +200,7 @@ function slots(a) {
   $('slots').hidden = !a;
   if (!a) return;
   const open = a.slots.filter(s => s.status === 'open'), next = open.slice(0, 6), rest = open.length - next.length;
-  $('slots-note').textContent = `A slot lasts ${lasts(a.slot_ms)} and takes orders until ${lasts(a.gate_closure_ms)} before it. All of its energy has one price.`
+  $('slots-note').textContent = `A slot lasts ${lasts(a.slot_ms)} and takes orders until ${lasts(a.gate_closure_ms)} before it. ${a.shared ? 'What is produced in it is divided by agreed parts when it is over. ' : ''}All of its energy has one price.`
     + (rest ? ` ${rest} later slot${rest === 1 ? '' : 's'} with orders ${rest === 1 ? 'is' : 'are'} not shown.` : '');
   const rows = next.concat(a.slots.filter(s => s.status !== 'open').reverse());
   show('slot-rows', rows, l => l.length ? l.map(slotRow)

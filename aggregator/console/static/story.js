@@ -38,7 +38,7 @@ const stepSays = {
   charged: 'was charged for a gap between meters; the money is held', returned: 'has its charge back', listed: 'may not trade', back: 'may trade again',
   bonded: 'has more bond', unbonded: 'asked for bond back', left: 'has bond back in its wallet', due_paid: 'paid a fine that it owed', case: 'has an open case',
   found: 'has a verdict', closed: 'has a case closed', granted: 'was granted money',
-  restored: 'has its credit back', cleared: 'traded in the auction of a slot', left_out: 'was left out of the auction of a slot', chose: 'chose a seller',
+  restored: 'has its credit back', cleared: 'traded in a slot', left_out: 'took no part in a slot', chose: 'chose a seller',
   key_changed: 'has another key', revoked: 'takes part in nothing new: its key was revoked', suspended: 'is suspended', reinstated: 'takes part again', changed: 'is registered otherwise',
 };
 
@@ -51,7 +51,7 @@ const moveSays = {
 
 const statusSays = {
   escrowed: 'The money is set aside; the buyer has not chosen a seller', paid: 'The buyer has chosen; the seller may deliver', delivering: 'Energy is being delivered',
-  held: 'A hazard holds the delivery', cleared: 'An auction made it; it waits for the readings of its slot', billed: 'The seller has billed; the buyer is to confirm', settled: 'Settled: the energy came and is paid',
+  held: 'A hazard holds the delivery', cleared: 'Of a slot: it is paid by the readings at its ends', billed: 'The seller has billed; the buyer is to confirm', settled: 'Settled: the energy came and is paid',
   settled_partly: 'Settled in part: what came is paid, the rest of the money went back', refunded: 'Over without delivery: the money went back',
   disputed: 'The meters differ: the rest of the money is held', failed: 'Failed: the seller did not deliver, the money went back',
 };
