@@ -214,11 +214,11 @@ function slotRow(s) {
   const cell = (label, value, cls) => el('td', { 'data-label': label, class: cls }, value);
   const [look, text] = slotLook[s.status] || ['', s.status];
   const more = s.status === 'open' ? [' until ', time(s.closes_ms)] : s.waiting ? ` ${s.waiting} reading${s.waiting === 1 ? '' : 's'} to come` : '';
-  const cleared = s.status !== 'open';
+  const cleared = s.status !== 'open', undivided = s.status === 'cleared' && !s.trades;
   return el('tr', {},
-    cell(null, time(s.start_ms), 'wide nowrap'), cell(null, [el('span', { class: 'badge ' + look }, text), more], 'wide'),
+    cell(null, time(s.start_ms), 'wide nowrap'), cell(null, [el('span', { class: 'badge ' + look }, undivided ? 'is shared' : text), more], 'wide'),
     cell('asked', cleared ? '' : orders(s.asks, s.asked, 'from'), 'nowrap'), cell('bid', cleared ? '' : orders(s.bids, s.bid, 'up to'), 'nowrap'),
-    cell('per kWh', cleared ? money(s.price_micro_per_kwh || 0) : '', 'num'), cell('sold kWh', cleared ? kwh(s.sold_wh || 0) : '', 'num'),
+    cell('per kWh', cleared ? money(s.price_micro_per_kwh || 0) : '', 'num'), cell('sold kWh', cleared && !undivided ? kwh(s.sold_wh || 0) : '', 'num'),
     cell('paid kWh', s.status === 'ended' ? kwh(s.paid_wh || 0) : '', 'num'));
 }
 
