@@ -72,6 +72,10 @@ func (l *limits) sharing(t *fairwattpb.SharingTerms) {
 // shareBy takes the terms for all slots whose gate has not closed.
 func (x *execution) shareBy(t *fairwattpb.SharingTerms) *Refusal {
 	terms := SharingTerms{PriceMicroPerKWh: t.PriceMicroPerKwh, Height: x.state.meta.Height + 1}
+	// No trade may cost more a kWh: its price would be none.
+	if fee := x.params.feeMax(x.state.genesis.Money); terms.PriceMicroPerKWh+fee > MaxPriceMicroPerKWh {
+		return refuse(wire.CodePriceWrong, "price_micro_per_kwh: %d, and a fee for the grid of up to %d: together at most %d", t.PriceMicroPerKwh, fee, MaxPriceMicroPerKWh)
+	}
 	var lines strings.Builder
 	for _, s := range t.Shares {
 		var m meter

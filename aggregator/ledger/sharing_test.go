@@ -59,6 +59,8 @@ var sharingRows = []marketRow{
 	{"a share of a meter that only gives", wire.CodeMeterUnknown, func(w *world) {
 		*w = *newSharing(w.t, func(g *ledger.Genesis) { g.Meters[0].Direction = "export" })
 	}, mc, func(*world) record { return shareBy(1, share{sellerMeter, 1}) }},
+	{"a price that leaves no room for the fee", wire.CodePriceWrong, func(w *world) { *w = *newSharingWithFees(w.t) }, mc,
+		func(*world) record { return shareBy(ledger.MaxPriceMicroPerKWh-20_000+1, share{buyerMeter, 1}) }},
 	{"change an order that is shared", wire.CodeSlotClosed, onSharing((*world).toShared), buyer, func(w *world) record { return bid(buyerMeter, w.slot(1), 0, 0) }},
 	{"take a meter out of use that shares", wire.CodeMeterBusy, onSharing((*world).toShared), mc, func(*world) record { return meterRetired(buyerMeter, 0) }},
 }
@@ -285,6 +287,45 @@ func TestTermsOfASlotStay(t *testing.T) {
 	}
 }
 
+// newSharingWithFees is one with a fee of 10,000 micro/kWh within a site and 20,000 between sites,
+// and a levy of a tenth; the seller and the buyer have bonds, and the buyer a unit.
+func newSharingWithFees(t testing.TB) *world {
+	w := newWorld(t, func(g *ledger.Genesis) {
+		ledgertest.TwoKeys(g)
+		g.Params = g.Params.WithMechanism(ledger.MechanismSharing)
+		g.Money.FeeMicroPerKWh, g.Money.FeeBetweenMicroPerKWh, g.Money.LevyE4 = 10_000, 20_000, 1_000
+	})
+	for _, id := range []string{seller, buyer} {
+		w.must(mc, bonded(id, aBond, "bond-"+id))
+		w.must(ledgertest.Auditor, approve("bond-"+id))
+		w.must(id, gate(1, open))
+	}
+	w.must(mc, deposit(buyer, 1_000_000, "wallet"))
+	w.must(ledgertest.Auditor, approve("wallet"))
+	return w
+}
+
+// The greatest price with the greatest fee stops no chain: who bids as much shares at it.
+func TestTheGreatestPriceIsShared(t *testing.T) {
+	w := newSharingWithFees(t)
+	const greatest = ledger.MaxPriceMicroPerKWh
+	w.must(mc, shareBy(greatest-20_000, share{buyerMeter, 10_000}))
+	w.must(seller, ask(sellerMeter, w.slot(1), 10, 1))
+	w.must(mc, deposit(buyer, 20_000_000, "more"))
+	w.must(ledgertest.Auditor, approve("more"))
+	for _, id := range []string{seller, buyer} {
+		w.must(mc, bonded(id, 20_000_000, "more-"+id))
+		w.must(ledgertest.Auditor, approve("more-"+id))
+	}
+	w.must(buyer, bid(buyerMeter, w.slot(1), 10, greatest))
+	w.until(w.closure())
+	before := w.worth(buyer)
+	w.reads(map[string]int64{sellerMeter: 10, buyerMeter: 10})
+	if trade := w.slotTrade(); trade.Status != wire.StatusSettled || trade.PaidMicro != 10*(greatest/1000) || w.worth(buyer) != before {
+		t.Errorf("%+v", trade)
+	}
+}
+
 // The price, the fee of the pair and the levy are what they are in an auction; a bid has to
 // bear the greatest fee, and an ask what the levy leaves.
 func TestFeesOfSharing(t *testing.T) {
@@ -299,18 +340,7 @@ func TestFeesOfSharing(t *testing.T) {
 		{"as much as the levy leaves", 178_000, 220_000, ""},
 		{"more than the levy leaves", 178_001, 220_000, "its order of 1000 Wh on meter seller-1-meter: it asks for more than the community's price leaves it, of 200000 micro/kWh"},
 	} {
-		w := newWorld(t, func(g *ledger.Genesis) {
-			ledgertest.TwoKeys(g)
-			g.Params = g.Params.WithMechanism(ledger.MechanismSharing)
-			g.Money.FeeMicroPerKWh, g.Money.FeeBetweenMicroPerKWh, g.Money.LevyE4 = 10_000, 20_000, 1_000
-		})
-		for _, id := range []string{seller, buyer} {
-			w.must(mc, bonded(id, aBond, "bond-"+id))
-			w.must(ledgertest.Auditor, approve("bond-"+id))
-			w.must(id, gate(1, open))
-		}
-		w.must(mc, deposit(buyer, 1_000_000, "wallet"))
-		w.must(ledgertest.Auditor, approve("wallet"))
+		w := newSharingWithFees(t)
 		s, b := w.worth(seller), w.worth(buyer)
 		w.must(mc, shareBy(200_000, share{buyerMeter, 10_000}))
 		w.must(seller, ask(sellerMeter, w.slot(1), 1000, c.ask))
