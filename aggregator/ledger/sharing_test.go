@@ -288,21 +288,11 @@ func TestTermsOfASlotStay(t *testing.T) {
 }
 
 // newSharingWithFees is one with a fee of 10,000 micro/kWh within a site and 20,000 between sites,
-// and a levy of a tenth; the seller and the buyer have bonds, and the buyer a unit.
+// and a levy of a tenth.
 func newSharingWithFees(t testing.TB) *world {
-	w := newWorld(t, func(g *ledger.Genesis) {
-		ledgertest.TwoKeys(g)
-		g.Params = g.Params.WithMechanism(ledger.MechanismSharing)
+	return newSlotsWithFees(t, ledger.MechanismSharing, func(g *ledger.Genesis) {
 		g.Money.FeeMicroPerKWh, g.Money.FeeBetweenMicroPerKWh, g.Money.LevyE4 = 10_000, 20_000, 1_000
 	})
-	for _, id := range []string{seller, buyer} {
-		w.must(mc, bonded(id, aBond, "bond-"+id))
-		w.must(ledgertest.Auditor, approve("bond-"+id))
-		w.must(id, gate(1, open))
-	}
-	w.must(mc, deposit(buyer, 1_000_000, "wallet"))
-	w.must(ledgertest.Auditor, approve("wallet"))
-	return w
 }
 
 // The greatest price with the greatest fee stops no chain: who bids as much shares at it.
