@@ -102,10 +102,11 @@ func (x *execution) joinSlot(head *Slot) {
 	var in []SlotOrder
 	for _, o := range slices.Concat(asks, bids) {
 		why := x.leftOut(&o)
-		if why == "" && !known {
+		switch {
+		case why != "":
+		case !known:
 			why = "no centre has said yet how energy is shared"
-		}
-		if why == "" {
+		default:
 			why = x.joins(&o, &terms, shares)
 		}
 		if why != "" {

@@ -85,6 +85,7 @@ var sharingCheckRows = []checkRow{
 	{"no shares", wire.CodeMalformed, saysTerms(mc, shareBy(1))},
 	{"a share of nothing", wire.CodeMalformed, saysTerms(mc, shareBy(1, share{buyerMeter, 0}))},
 	{"energy for nothing", wire.CodeMalformed, saysTerms(mc, shareBy(0, share{buyerMeter, 1}))},
+	{"a share of a meter without a name", wire.CodeMalformed, saysTerms(mc, shareBy(1, share{"", 1}))},
 	{"too many shares", wire.CodeMalformed, saysTerms(mc, shareBy(1, manyShares(501)...))},
 }
 
@@ -252,6 +253,13 @@ func TestWhoDoesNotShare(t *testing.T) {
 			"its order of 1000 Wh on meter seller-1-meter: the gate is not open",
 			"its order of 1000 Wh on meter buyer-1-meter: there is no one on the other side",
 		}},
+		{"a gate that is not open, and no terms", nil, func(w *world) {
+			w.toOrdered()
+			w.must(seller, gate(2, blocked))
+		}, []string{
+			"its order of 1000 Wh on meter seller-1-meter: the gate is not open",
+			"its order of 1000 Wh on meter buyer-1-meter: no centre has said yet how energy is shared",
+		}},
 	} {
 		w := newSharing(t, c.change)
 		s, b := w.worth(seller), w.worth(buyer)
@@ -271,18 +279,58 @@ func TestWhoDoesNotShare(t *testing.T) {
 	}
 }
 
+// An ask that brings more at the community's price than it asked for needs a bond that bears
+// that; one that brings as much stays, whatever became of its sender's credit.
+func TestABondBearsWhatIsShared(t *testing.T) {
+	const whole = 1_000_000 // micro/kWh
+	for _, c := range []struct {
+		name      string
+		wh, asked int64
+		fails     bool // a wired trade of 400,000 before
+		shares    bool
+	}{
+		{"just what the bond bears", 2000, whole / 2, false, true},
+		{"a Wh more", 2001, whole / 2, false, false},
+		{"its credit has fallen, and it asked for less", 1500, whole / 2, true, false},
+		{"its credit has fallen, and it asked for as much", 1500, whole, true, true},
+	} {
+		w := newSharing(t, nil)
+		const n = 4 // a slot behind the time in which the trade begins
+		closes := w.slot(n) - w.Genesis.Params.GateClosureMs
+		w.must(mc, shareBy(whole, share{"buyer-2-meter", 10_000}))
+		w.must(seller, ask(sellerMeter, w.slot(n), c.wh, c.asked))
+		w.must("buyer-2", bid("buyer-2-meter", w.slot(n), 100, whole))
+		if c.fails {
+			w.toRequested2()
+			w.must(mc, w.response(nil))
+			w.must(buyer, pay(nil))
+		}
+		w.until(closes)
+		w.wait(0)
+		head, _ := w.State.Slot(w.slot(n))
+		a, limit := w.robust(seller)
+		if head.Shared != c.shares || c.fails && (a.Broken != 1 || limit >= c.wh*1000) {
+			t.Errorf("%s: %+v, the seller %+v with a limit of %d", c.name, head, a, limit)
+		}
+		if want := c.wh * 1000; c.shares && a.ExposureMicro != want || !c.shares && a.ExposureMicro != 0 {
+			t.Errorf("%s: exposed to %d", c.name, a.ExposureMicro)
+		}
+	}
+}
+
 // The terms that stand when a slot's gate closes are its own; the next slots have the newer.
 func TestTermsOfASlotStay(t *testing.T) {
 	w := newSharing(t, nil)
 	before := w.worth(buyer)
 	w.toShared()
 	w.must(mc, shareBy(300_000, share{"buyer-2-meter", 10_000}))
+	saidAt := w.State.Height()
 	w.reads(map[string]int64{sellerMeter: 800, buyerMeter: 900, "buyer-2-meter": 900})
 	if paid := before - w.worth(buyer); paid != 600*200 {
 		t.Errorf("the first home paid %d", paid)
 	}
 	terms, ok := w.State.SharingTerms()
-	if !ok || terms.PriceMicroPerKWh != 300_000 || !maps.Equal(terms.ByMeter(), map[string]uint32{"buyer-2-meter": 10_000}) {
+	if !ok || terms.Height != saidAt || terms.PriceMicroPerKWh != 300_000 || !maps.Equal(terms.ByMeter(), map[string]uint32{"buyer-2-meter": 10_000}) {
 		t.Errorf("%+v, %v", terms, ok)
 	}
 }
