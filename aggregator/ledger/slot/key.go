@@ -67,7 +67,7 @@ func Share(exportWh, wantWh, shareE4 []int64) ([]Trade, error) {
 	}
 	sold := divide(allotted, exportWh)
 	var trades []Trade
-	for ask, bid := 0, 0; ask < len(sold) && bid < len(bought); {
+	for ask, bid := 0, 0; ask < len(sold); { // as much is bought as is sold: bids end with the asks
 		if wh := min(sold[ask], bought[bid]); wh > 0 {
 			trades = append(trades, Trade{Ask: ask, Bid: bid, Wh: wh})
 			sold[ask] -= wh
