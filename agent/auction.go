@@ -15,7 +15,7 @@ func (a *Agent) auctionConfig() trade.AuctionConfig {
 	p := a.deps.Chain.Params
 	cfg := trade.AuctionConfig{
 		Device: a.cfg.Device, SlotMs: p.SlotMs, GateClosureMs: p.GateClosureMs, ReadingsMs: p.SlotReadingsMs,
-		MinLotWh: p.MinLotWh, RetryMs: retryMs,
+		MinLotWh: p.MinLotWh, RetryMs: retryMs, Shared: p.Mechanism == mechanismSharing,
 	}
 	if s := a.cfg.Sell; s != nil {
 		cfg.Places = append(cfg.Places, trade.Place{

@@ -45,20 +45,21 @@ type ChainParams struct {
 	ConfirmByMs      int64  `json:"confirm_by_ms"`      // after the bill
 	AttestationMaxMs int64  `json:"attestation_max_ms"` // longest validity of an attestation
 	MinLotWh         int64  `json:"min_lot_wh"`         // smallest order
-	// Mechanism is "auction" where energy is sold by slots; the times are 0 elsewhere.
+	// Mechanism is "auction" or "sharing" where energy is sold by slots; the times are 0
+	// elsewhere.
 	Mechanism      string `json:"mechanism"`
 	SlotMs         int64  `json:"slot_ms"`
 	GateClosureMs  int64  `json:"gate_closure_ms"`  // before a slot's begin
 	SlotReadingsMs int64  `json:"slot_readings_ms"` // after its end
 }
 
-// mechanismAuction is the genesis' name for an auction of slots.
-const mechanismAuction = "auction"
+// The genesis' names for an auction of slots, and for slots that are shared by a key.
+const mechanismAuction, mechanismSharing = "auction", "sharing"
 
 // auction says whether energy is sold by slots. Times of which nothing can be made are no
 // auction's.
 func (p *ChainParams) auction() bool {
-	return p.Mechanism == mechanismAuction && p.SlotMs > 0 && p.GateClosureMs > 0 && p.SlotReadingsMs > 0
+	return (p.Mechanism == mechanismAuction || p.Mechanism == mechanismSharing) && p.SlotMs > 0 && p.GateClosureMs > 0 && p.SlotReadingsMs > 0
 }
 
 // maxGenesisBytes bounds the genesis file.

@@ -106,6 +106,8 @@ func admission(r *fairwattpb.Record) (what string, args []any) {
 		return "deposit reversed", []any{"reference", brief.Text(b.Reversal.GetDeposit())}
 	case *fairwattpb.Record_WarningNotice:
 		return "official warning", []any{"area", b.WarningNotice.GetArea(), "kind", b.WarningNotice.GetKind()}
+	case *fairwattpb.Record_SharingTerms:
+		return "energy is shared otherwise", []any{"price_micro_per_kwh", b.SharingTerms.GetPriceMicroPerKwh(), "shares", len(b.SharingTerms.GetShares())}
 	case *fairwattpb.Record_Withdrawal:
 		return "withdrawal", []any{"id", b.Withdrawal.GetWithdrawalId(), "amount_micro", b.Withdrawal.GetAmountMicro()}
 	case *fairwattpb.Record_Payout:

@@ -30,8 +30,8 @@ made fresh for each run. All of it is simulated, and says so.`,
   firmware-sim grid --traces ../weather --for 60s --kill-root-after 20s
   firmware-sim grid --storm squall --agents 12 --for 90s --http 127.0.0.1:8080 --report report.json
   firmware-sim grid --for 120s --misbehave traders --set credit=paper --report report.json
-  firmware-sim grid --misbehave drop-blocks,broker-outage --for 60s
   firmware-sim grid --for 120s --speed 90 --set mechanism=auction --report report.json
+  firmware-sim grid --for 60s --speed 600 --set mechanism=sharing --report report.json
   firmware-sim grid --for 60s --members --report report.json`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {

@@ -18,7 +18,10 @@ type AuctionConfig struct {
 	ReadingsMs    int64 // so long behind a border its reading is taken
 	MinLotWh      int64 // the chain's smallest order
 	RetryMs       int64 // between attempts at a refused record
-	Places        []Place
+	// Shared: what comes is divided when a slot is over, so an order promises nothing. It says
+	// how much takes part at most.
+	Shared bool
+	Places []Place
 }
 
 // A Place is a meter at which energy is sold or bought.
@@ -377,10 +380,12 @@ func (a *Auction) wanted(in AuctionInput, p *Place, t Terms, but *Order) int64 {
 		return 0
 	}
 	wh := a.foreseen(p.Meter)
-	if p.Side == wire.SideSell {
-		if !in.GateOpen {
-			return 0
-		}
+	switch {
+	case p.Side == wire.SideSell && !in.GateOpen:
+		return 0
+	case a.cfg.Shared:
+		wh = a.sharable(in, p, t)
+	case p.Side == wire.SideSell:
 		wh = a.forSale(in, p, t)
 	}
 	if _, ok := in.Registers[p.Meter]; !ok {
@@ -427,6 +432,20 @@ func (a *Auction) forSale(in AuctionInput, p *Place, t Terms) int64 {
 		back = c.keptBack(p.Care)
 	}
 	return min(wh*askedE4/10_000, wh-back)
+}
+
+// sharable is how much of what a meter will count takes part: twice the most of the last slots,
+// or of a generator's power, since nothing is promised by it and more may come. What the
+// owner keeps back of that power takes no part.
+func (a *Auction) sharable(in AuctionInput, p *Place, t Terms) int64 {
+	most := int64(0)
+	if c := a.Meters[p.Meter]; c != nil && len(c.SlotsWh) > 0 {
+		most = slices.Max(c.SlotsWh)
+	}
+	if p.Side == wire.SideBuy {
+		return 2 * most
+	}
+	return 2*max(most, a.Outlook.promise(in.ExpectedWh)) - t.ReserveW*a.cfg.SlotMs/3_600_000
 }
 
 // promised is what one side has ordered or traded and not been paid for.

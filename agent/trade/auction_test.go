@@ -140,6 +140,41 @@ func TestAuctionOrders(t *testing.T) {
 }
 
 // An order is sent a little before the gate closes, and not later.
+// Where slots are shared, an order says how much takes part at most.
+func TestAuctionShares(t *testing.T) {
+	for _, r := range []struct {
+		rule   string
+		side   string
+		slots  []int64
+		change func(*AuctionInput)
+		want   string // for the first slot
+	}{
+		{"a generator offers twice what its power gives", wire.SideSell, nil, nil, "ask 1: 800 Wh at 100000"},
+		{"or twice what its meter counted in the better of two slots", wire.SideSell, []int64{450, 0}, nil, "ask 1: 900 Wh at 100000"},
+		{"no more than max_wh", wire.SideSell, []int64{900, 900}, nil, "ask 1: 1000 Wh at 100000"},
+		{"without the power that is kept back", wire.SideSell, nil, func(in *AuctionInput) { in.Terms = always(Terms{ReserveW: 1000}) }, "ask 1: 550 Wh at 100000"},
+		{"nothing while the gate is not open", wire.SideSell, nil, func(in *AuctionInput) { in.GateOpen = false }, ""},
+		{"nothing while the owner pauses", wire.SideSell, nil, func(in *AuctionInput) { in.Terms = always(Terms{Stop: true}) }, ""},
+		{"a household bids for twice what its meter counted in the better slot", wire.SideBuy, []int64{100, 0}, nil, "bid 1: 200 Wh at 250000"},
+		{"no more than volume_wh", wire.SideBuy, []int64{300, 300}, nil, "bid 1: 500 Wh at 250000"},
+		{"not before a slot was counted", wire.SideBuy, nil, nil, ""},
+	} {
+		cfg := only(r.side)
+		cfg.Shared = true
+		a, in := counted(cfg, r.slots...), slotsMoment()
+		if r.change != nil {
+			r.change(&in)
+		}
+		got := ""
+		if all := ordered(a.Step(in)); len(all) > 0 {
+			got = all[0]
+		}
+		if got != r.want {
+			t.Errorf("%s: %q, want %q", r.rule, got, r.want)
+		}
+	}
+}
+
 func TestAuctionKnowsTheGateClosure(t *testing.T) {
 	for atMs, want := range map[int64][]string{
 		slotMs - 300_000 - maxLeadMs - 1: {"ask 1: 360 Wh at 100000", "ask 2: 360 Wh at 100000"},
@@ -531,7 +566,9 @@ func TestAuctionUndo(t *testing.T) {
 // for sale behind a closed gate, readings that never fall, and a state that stays small.
 func TestAuctionProperties(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
-		a := NewAuction(testAuction)
+		cfg := testAuction
+		cfg.Shared = rapid.Bool().Draw(r, "shared")
+		a := NewAuction(cfg)
 		in := slotsMoment()
 		shown := make(map[string]int64)
 		for range rapid.IntRange(1, 60).Draw(r, "steps") {

@@ -33,7 +33,7 @@ var operations = []operation{
 	{path: "/api/v1/generators", says: "The generators of the snapshot.", answer: []Generator{}, example: "/api/v1/generators"},
 	{path: "/api/v1/events", says: "Server-sent events: snapshot at every change, and alive.", kind: "text/event-stream", errors: []int{503}},
 	{path: "/api/v1/trades/{id}", says: "One trade.", answer: Trade{}, errors: []int{404}, example: "/api/v1/trades/TRADE", wrong: map[string]int{"/api/v1/trades/none": 404}},
-	{path: "/api/v1/slots", says: "The slots of a chain that clears by an auction: what is asked and bid, the one price, what was sold and paid.", answer: Auction{}, errors: []int{404}, example: "/api/v1/slots"},
+	{path: "/api/v1/slots", says: "The slots of a chain that trades by them: what is asked and bid, the one price, what was sold and paid.", answer: Auction{}, errors: []int{404}, example: "/api/v1/slots"},
 	{path: "/api/v1/blocks", says: "Up to 100 blocks, ascending. next, if there, is where to go on.", query: []string{"from=the first height (1)"}, answer: struct {
 		Blocks []Block `json:"blocks"`
 		Next   uint64  `json:"next,omitempty"`

@@ -211,7 +211,7 @@ func (s *Server) trade(w http.ResponseWriter, r *http.Request) {
 func (s *Server) slots(w http.ResponseWriter, _ *http.Request) {
 	a := s.src.Snapshot().Auction
 	if a == nil {
-		problem(w, http.StatusNotFound, errors.New("this chain clears no slots: its genesis does not say mechanism: auction"))
+		problem(w, http.StatusNotFound, errors.New("this chain has no slots: its genesis does not say mechanism: auction, or sharing"))
 		return
 	}
 	answer(w, a)

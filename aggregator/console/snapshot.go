@@ -203,8 +203,11 @@ type Trade struct {
 	UpdatedMs        int64  `json:"updated_ms"`
 }
 
-// An Auction is what stands of the slots of a chain whose mechanism is the auction.
+// An Auction is what stands of the slots of a chain that trades by them.
 type Auction struct {
+	// Shared: what is produced in a slot is divided by agreed parts when it is over, not by an
+	// auction before.
+	Shared bool  `json:"shared,omitempty"`
 	SlotMs int64 `json:"slot_ms"`
 	// GateClosureMs is how long before its start a slot takes no more orders.
 	GateClosureMs int64  `json:"gate_closure_ms"`
@@ -217,7 +220,7 @@ type Slot struct {
 	StartMs  int64  `json:"start_ms"`
 	Status   string `json:"status"`    // open, cleared, ended
 	ClosesMs int64  `json:"closes_ms"` // when it takes no more orders
-	Asks     int    `json:"asks"`      // orders that stand; 0 when it is not open
+	Asks     int    `json:"asks"`      // orders that stand; 0 when it is not open, or those that share it
 	Bids     int    `json:"bids"`
 	// Of an open slot that is among the next; absent: not summed up, or no order of that side.
 	Asked *Orders `json:"asked,omitempty"`

@@ -138,3 +138,24 @@ func TestWhyAnAppealIsRefused(t *testing.T) {
 		t.Errorf("no rows of these names: %v", want)
 	}
 }
+
+// What a promise did to a paper credit is told: of a broken one with whom it was; a kept one
+// no one vouched for, so it names no one.
+func TestPaperCreditIsTold(t *testing.T) {
+	w := newWorld(t, nil)
+	w.toBilled()
+	told := w.step(buyer, confirm(2100, 2000)).Steps()
+	want := []ledger.Step{
+		{Who: buyer, Kind: ledger.StepKept, Trade: "token-1", CreditE6: 1_020_000},
+		{Who: seller, Kind: ledger.StepKept, Trade: "token-1", CreditE6: 1_020_000},
+	}
+	if !slices.Equal(told, want) {
+		t.Errorf("told %+v, want %+v", told, want)
+	}
+	w = newWorld(t, nil)
+	w.toPaid()
+	want = []ledger.Step{{Who: seller, Other: buyer, Kind: ledger.StepBroke, Trade: "token-1", Index: -1, CreditE6: 980_000}}
+	if told := w.wait(w.Genesis.Params.StartByMs).Steps(); !slices.Equal(told, want) {
+		t.Errorf("told %+v, want %+v", told, want)
+	}
+}

@@ -11,7 +11,8 @@ import (
 
 // The rules of slots hold on a chain with an auction, beside requests and offers: members ask and
 // bid for the energy of a slot (slots.go), the ledger matches them when its gate closes
-// (clearing.go), and pays by what their meters showed at its borders (slotsettle.go).
+// (clearing.go), and pays by what their meters showed at its borders (slotsettle.go). On a
+// chain that shares, the ledger divides by a key what they showed (sharing.go).
 
 // How buyers and sellers find each other.
 const (
@@ -21,10 +22,13 @@ const (
 	MechanismBilateral = "bilateral"
 	// MechanismAuction: that, and beside it one price for all in each slot.
 	MechanismAuction = "auction"
+	// MechanismSharing: likewise, but what was produced in a slot is divided by a key when it
+	// is over, at the community's price.
+	MechanismSharing = "sharing"
 )
 
-// SlotRules are the numbers of [MechanismAuction]; they are left out of a genesis with another
-// mechanism.
+// SlotRules are the numbers of [MechanismAuction] and [MechanismSharing]; they are left out of a
+// genesis with another mechanism.
 type SlotRules struct {
 	// SlotMs is how long a slot lasts, a whole number of seconds. Slots are counted from 1970.
 	SlotMs int64 `json:"slot_ms,omitempty"`
@@ -45,27 +49,32 @@ const (
 // to it.
 func (p Params) WithMechanism(mode string) Params {
 	p.Mechanism, p.SlotRules = mode, SlotRules{}
-	if mode == MechanismAuction {
+	if p.bySlots() {
 		p.SlotRules = SlotRules{SlotMs: 900_000, GateClosureMs: 300_000, SlotReadingsMs: 600_000}
 	}
 	return p
 }
 
-func (p *Params) auction() bool { return p.Mechanism == MechanismAuction }
+// bySlots tells whether energy is traded by slots, beside offers and requests.
+func (p *Params) bySlots() bool {
+	return p.Mechanism == MechanismAuction || p.Mechanism == MechanismSharing
+}
+
+func (p *Params) sharing() bool { return p.Mechanism == MechanismSharing }
 
 func (p *Params) validateMechanism() error {
 	switch p.Mechanism {
 	case MechanismFirst, MechanismBilateral:
 		if p.SlotRules != (SlotRules{}) {
-			return fmt.Errorf("mechanism: %q, and numbers that belong to %q", p.Mechanism, MechanismAuction)
+			return fmt.Errorf("mechanism: %q, and numbers that belong to %q and %q", p.Mechanism, MechanismAuction, MechanismSharing)
 		}
 		if p.Mechanism == MechanismBilateral && p.Settlement == SettleFirst {
 			return fmt.Errorf("mechanism: %q, want none with the first rules", p.Mechanism)
 		}
 		return nil
-	case MechanismAuction:
+	case MechanismAuction, MechanismSharing:
 	default:
-		return fmt.Errorf("mechanism: %s, want %q or %q", brief.Quote(p.Mechanism), MechanismBilateral, MechanismAuction)
+		return fmt.Errorf("mechanism: %s, want %q, %q or %q", brief.Quote(p.Mechanism), MechanismBilateral, MechanismAuction, MechanismSharing)
 	}
 	l := &limits{}
 	l.between("slot_ms", p.SlotMs, 10_000, 3_600_000)
@@ -81,7 +90,7 @@ func (p *Params) validateMechanism() error {
 // ofSlots tells whether a record is about slots.
 func ofSlots(r *fairwattpb.Record) bool {
 	switch r.Body.(type) {
-	case *fairwattpb.Record_Ask, *fairwattpb.Record_Bid, *fairwattpb.Record_SlotReading:
+	case *fairwattpb.Record_Ask, *fairwattpb.Record_Bid, *fairwattpb.Record_SlotReading, *fairwattpb.Record_SharingTerms:
 		return true
 	}
 	return false
@@ -101,6 +110,8 @@ func (l *limits) slots(r *fairwattpb.Record) {
 			l.check(one.Meter == readings[0].Meter, "readings", "those of one meter")
 			l.check(i == 0 || one.TimeMs > readings[i-1].TimeMs, "readings", "ascending times")
 		}
+	case *fairwattpb.Record_SharingTerms:
+		l.sharing(b.SharingTerms)
 	default:
 		l.err = errors.New("body: none")
 	}
@@ -127,6 +138,8 @@ func (x *execution) dispatchSlots(r *fairwattpb.Record) *Refusal {
 		})
 	case *fairwattpb.Record_SlotReading:
 		return x.slotReadings(r.Sender, b.SlotReading)
+	case *fairwattpb.Record_SharingTerms:
+		return x.shareBy(b.SharingTerms)
 	}
 	return refuse(wire.CodeMalformed, "body: none") // the check lets none of these in
 }
@@ -134,7 +147,7 @@ func (x *execution) dispatchSlots(r *fairwattpb.Record) *Refusal {
 // A Slot is the market of one slot, from its first order until it is settled.
 type Slot struct {
 	StartMs int64
-	Asks    uint32 // that stand; 0 behind the gate closure
+	Asks    uint32 // that stand; 0 behind the gate closure, where nothing is shared
 	Bids    uint32
 	// Of a slot whose gate has closed, and in which something is traded:
 	PriceMicroPerKWh int64  // what each seller is paid for a kWh, after its fee for the grid
@@ -142,6 +155,7 @@ type Slot struct {
 	Trades           uint32 // their ids are [SlotTradeID] of 1 to this
 	Waiting          uint32 // readings of borders that are not known yet
 	SettleMs         int64  // when it is settled, with or without them
+	Shared           bool   // its orders stand until then, and are divided by a key
 }
 
 func (s *Slot) fields(c codec) {
@@ -153,6 +167,7 @@ func (s *Slot) fields(c codec) {
 	c.u32("trades", &s.Trades)
 	c.u32("waiting", &s.Waiting)
 	c.i64("settle_ms", &s.SettleMs)
+	c.tail(func() bool { return s.Shared }, func() { c.flag("shared", &s.Shared) })
 }
 
 // A SlotOrder is a standing ask or bid.
@@ -167,6 +182,7 @@ type SlotOrder struct {
 	// PromisedMicro counts in its sender's exposure as long as it stands, and is what a bid has
 	// in escrow.
 	PromisedMicro int64
+	ShareE4       uint32 // of a bid that shares: its meter's share when the gate closed
 }
 
 func (o *SlotOrder) fields(c codec) {
@@ -178,6 +194,7 @@ func (o *SlotOrder) fields(c codec) {
 	c.i64("price_micro_per_kwh", &o.PriceMicroPerKWh)
 	c.u64("height", &o.Height)
 	c.i64("promised_micro", &o.PromisedMicro)
+	c.tail(func() bool { return o.ShareE4 > 0 }, func() { c.u32("share_e4", &o.ShareE4) })
 }
 
 // escrowMicro is what an order has in escrow.

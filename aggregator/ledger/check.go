@@ -158,8 +158,11 @@ func (s *State) decodeRecord(sealed []byte) (*Checked, *Refusal) {
 	if r.GetWarningNotice() != nil && !s.genesis.Params.witnessed() {
 		return nil, refuse(wire.CodeNotAllowed, "a warning_notice: this chain's excuses are %q, a witness counts with %q", s.genesis.Params.Excuses, ExcusesWitnessed)
 	}
-	if ofSlots(r) && !s.genesis.Params.auction() {
-		return nil, refuse(wire.CodeNotAllowed, "a %s: this chain's mechanism is %q, slots belong to %q", Kind(r), s.genesis.Params.Mechanism, MechanismAuction)
+	if ofSlots(r) && !s.genesis.Params.bySlots() {
+		return nil, refuse(wire.CodeNotAllowed, "a %s: this chain's mechanism is %q, slots belong to %q and %q", Kind(r), s.genesis.Params.Mechanism, MechanismAuction, MechanismSharing)
+	}
+	if r.GetSharingTerms() != nil && !s.genesis.Params.sharing() {
+		return nil, refuse(wire.CodeNotAllowed, "sharing_terms: this chain's mechanism is %q, they belong to %q", s.genesis.Params.Mechanism, MechanismSharing)
 	}
 	if r.GetTick() != nil && s.genesis.Params.Settlement == SettleFirst {
 		return nil, refuse(wire.CodeNotAllowed, "a tick: the first rules know none")
@@ -203,7 +206,7 @@ func mayRecord(p *Participant, r *fairwattpb.Record) bool {
 	case *fairwattpb.Record_Response:
 		return p.Centre || p.Buyer && b.Response.Buyer == r.Sender
 	case *fairwattpb.Record_Registration, *fairwattpb.Record_Deposit,
-		*fairwattpb.Record_Reversal, *fairwattpb.Record_Payout, *fairwattpb.Record_WarningNotice,
+		*fairwattpb.Record_Reversal, *fairwattpb.Record_Payout, *fairwattpb.Record_WarningNotice, *fairwattpb.Record_SharingTerms,
 		*fairwattpb.Record_MeterRegistration, *fairwattpb.Record_MeterChange, *fairwattpb.Record_MeterRetire:
 		return p.Centre
 	case *fairwattpb.Record_GateChange, *fairwattpb.Record_Reading, *fairwattpb.Record_Word:

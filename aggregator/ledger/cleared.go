@@ -50,9 +50,7 @@ func (x *execution) clearName(id string, t *Trade, why string) {
 		return
 	}
 	x.remove(key)
-	if l.ExcusedWh > 0 {
-		x.unexcuse(id, &l)
-	}
+	x.unexcuse(id, &l)
 	if l.Period == 0 {
 		return // excused as a whole
 	}
@@ -94,8 +92,8 @@ func (x *execution) unexcuse(seller string, l *loss) {
 func (x *execution) delist(id string, t *Trade, l *loss, why string) {
 	a, _ := x.account(id)
 	var now Listing
-	if !a.Blacklisted || !x.get(keyListed+id, &now) {
-		return
+	if !x.get(keyListed+id, &now) {
+		return // its time was over
 	}
 	x.remove(deadlineKey(a.ListedUntilMs, dueListing, id))
 	if now.Trade == t.ID {

@@ -125,6 +125,52 @@ func TestTheClearedLeaveTheList(t *testing.T) {
 	}
 }
 
+// Of two listings, the later lasts as if the earlier had not been when its trade is cleared:
+// it is told until when, and is over at once where that has passed.
+func TestALaterListingIsShorter(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		later int64 // the verdict, behind the later listing
+		want  func(untilMs int64) []ledger.Step
+	}{
+		{"it lasts on", -1, func(untilMs int64) []ledger.Step {
+			return []ledger.Step{{Who: seller, Kind: ledger.StepListed, Trade: "token-2", UntilMs: untilMs, Text: "no start in time"}}
+		}},
+		{"it would end just now", 0, func(int64) []ledger.Step {
+			return []ledger.Step{{Who: seller, Kind: ledger.StepBack, Trade: "token-1", Text: "the arbiters find: neither has lied"}}
+		}},
+	} {
+		w := newRobust(t, func(g *ledger.Genesis) { harsh(g); g.Params.ListMs = 3_600_000 })
+		w.must(mc, deposit(buyer, 1_000_000, "more"))
+		w.toPaid()
+		w.toSecondToken()
+		w.wait(60_000)
+		w.must(buyer, pay2(func(p *fairwattpb.Pay) { p.BuyerReading = at("buyer-1-meter-2", 0) }))
+		w.wait(w.Genesis.Params.StartByMs)
+		w.wait(0) // both failed
+		list, _ := w.State.List()
+		if len(list) != 1 || list[0].Trade != "token-2" || list[0].UntilMs-list[0].SinceMs != 2*3_600_000 {
+			t.Fatalf("%s: %+v", c.name, list)
+		}
+		until := list[0].SinceMs + 3_600_000
+		w.must("judge-1", verdict("token-1", neither))
+		w.NowMs = until + c.later - 1
+		var told []ledger.Step
+		for _, s := range w.step("judge-2", verdict("token-1", neither)).Steps() {
+			if s.Kind == ledger.StepListed || s.Kind == ledger.StepBack {
+				s.CreditE6 = 0
+				told = append(told, s)
+			}
+		}
+		if want := c.want(until); !slices.Equal(told, want) {
+			t.Errorf("%s: told %+v, want %+v", c.name, told, want)
+		}
+		if list, _ := w.State.List(); (len(list) == 1) != (c.later < 0) {
+			t.Errorf("%s: %+v", c.name, list)
+		}
+	}
+}
+
 // A hold that no one bears out used up the quota of excuses, and the buyer drew nothing
 // after it: with the verdict the quota is what it was.
 func TestTheQuotaOfExcusesComesBack(t *testing.T) {
@@ -154,6 +200,9 @@ func TestTheQuotaOfExcusesComesBack(t *testing.T) {
 		}
 		h.must("judge-1", verdict(d.ID, c.finding))
 		h.must("judge-2", verdict(d.ID, c.finding))
+		if a, _ := h.robust(seller); (a.Broken > 0) != (c.finding == sellerLied) {
+			t.Errorf("%s: %+v", c.name, a)
+		}
 		d = h.begin()
 		h.change(closes(0, "wind"))
 		if told, _ := h.end(d, 0); !strings.Contains(told, c.want) {

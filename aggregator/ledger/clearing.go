@@ -29,19 +29,21 @@ func (x *execution) clearSlot(id string) {
 		x.fail(slotName(startMs), fmt.Errorf("a gate closes of no slot: %v", err))
 		return
 	}
+	if x.params.sharing() {
+		x.joinSlot(&c.head)
+		return
+	}
 	asks, bids := x.state.standingOrders(startMs)
 	for _, o := range slices.Concat(asks, bids) {
 		if why := x.leftOut(&o); why != "" {
-			x.step(Step{Who: o.Sender, Kind: StepLeftOut, Text: fmt.Sprintf("its order of %d Wh on meter %s: %s", o.EnergyWh, o.Meter, why)})
+			x.leaves(&o, why)
 		} else if o.Buys {
 			c.bids = append(c.bids, o)
 		} else {
 			c.asks = append(c.asks, o)
 		}
 	}
-	if m := x.state.genesis.Money; m != nil {
-		c.feeMax = max(m.FeeMicroPerKWh, m.FeeBetweenMicroPerKWh)
-	}
+	c.feeMax = x.params.feeMax(x.state.genesis.Money)
 	c.match()
 	left := make(map[string]int64, len(bids)) // of each bid's escrow, by meter
 	for _, o := range slices.Concat(asks, bids) {
@@ -56,6 +58,11 @@ func (x *execution) clearSlot(id string) {
 		x.bidBack(&o, left[o.Meter])
 	}
 	c.keep()
+}
+
+// leaves tells that an order takes no part, or has none of what was divided.
+func (x *execution) leaves(o *SlotOrder, why string) {
+	x.step(Step{Who: o.Sender, Kind: StepLeftOut, Text: fmt.Sprintf("its order of %d Wh on meter %s: %s", o.EnergyWh, o.Meter, why)})
 }
 
 // leftOut says why an order takes no part in the clearing.
@@ -89,8 +96,16 @@ func (p *Params) floor(m *Money, ask int64) int64 {
 	if m == nil {
 		return ask
 	}
-	fee, left := max(m.FeeMicroPerKWh, m.FeeBetweenMicroPerKWh), 10_000-m.LevyE4
+	fee, left := p.feeMax(m), 10_000-m.LevyE4
 	return ((ask+fee)*10_000+left-1)/left - fee
+}
+
+// feeMax is the greatest fee for the grid of a kWh.
+func (p *Params) feeMax(m *Money) int64 {
+	if m == nil {
+		return 0
+	}
+	return max(m.FeeMicroPerKWh, m.FeeBetweenMicroPerKWh)
 }
 
 // match finds price and trades. The price may be more than a seller asked, and then its promise is
@@ -130,7 +145,7 @@ func (c *clearing) match() {
 			a := x.lookAt(o.Sender)
 			over := more[o.Sender] > 0 && a.ExposureMicro+more[o.Sender] > x.params.ExposureLimitMicro(&a)
 			if over {
-				x.step(Step{Who: o.Sender, Kind: StepLeftOut, Text: fmt.Sprintf("its order of %d Wh on meter %s: bond and credit do not bear it at the slot's price", o.EnergyWh, o.Meter)})
+				x.leaves(&o, "bond and credit do not bear it at the slot's price")
 			}
 			return over
 		})
@@ -140,49 +155,56 @@ func (c *clearing) match() {
 	}
 }
 
-// trade makes the trades. Two orders of one member make none: both lose it, and no one else does.
+// trade makes the trades.
 func (c *clearing) trade(left map[string]int64) {
 	x, end := c.x, c.head.StartMs+c.x.params.SlotMs
 	c.head.SettleMs = end + x.params.SlotReadingsMs
 	for i, pair := range c.out.Trades {
-		ask, bid := &c.asks[pair.Ask], &c.bids[pair.Bid]
-		amount := pair.Wh * c.prices[i] / 1000 // rounded down: all fit the bid's escrow
-		if ask.Sender == bid.Sender || amount < 1 {
-			why := "it would trade with itself"
-			if ask.Sender != bid.Sender {
-				why = "it would cost nothing"
-			}
-			x.step(Step{Who: ask.Sender, Other: bid.Sender, Kind: StepLeftOut, Text: fmt.Sprintf("%d Wh of meter %s for meter %s: %s", pair.Wh, ask.Meter, bid.Meter, why)})
-			continue
+		if t := x.pairUp(&c.head, &c.asks[pair.Ask], &c.bids[pair.Bid], pair.Wh, c.prices[i], left); t != nil {
+			x.turn(t, wire.StatusCleared, "", c.head.SettleMs)
+			x.put(keyTrade+t.ID, t)
+			x.takes(&c.head, t.Seller, t.SellerMeter, true)
+			x.takes(&c.head, t.Buyer, t.BuyerMeter, false)
 		}
-		c.head.Trades++
-		c.head.EnergyWh += pair.Wh
-		t := &Trade{
-			ID: SlotTradeID(c.head.StartMs, int(c.head.Trades)), Buyer: bid.Sender, Seller: ask.Sender, TokenVolumeWh: pair.Wh,
-			MaxPriceMicroPerKWh: bid.PriceMicroPerKWh, VolumeWh: pair.Wh, PriceMicroPerKWh: c.prices[i], EscrowMicro: amount,
-			OpenedMs: x.timeMs, SellerMeter: ask.Meter, BuyerMeter: bid.Meter,
-		}
-		left[bid.Meter] -= amount
-		x.move(Move{Who: t.Buyer, What: MoveLot, Trade: slotName(c.head.StartMs), Other: t.Seller, EscrowMicro: -amount})
-		x.move(Move{Who: t.Buyer, What: MoveLot, Trade: t.ID, Other: t.Seller, EscrowMicro: amount})
-		x.expose(t, x.promised(t))
-		x.turn(t, wire.StatusCleared, "", c.head.SettleMs)
-		x.put(keyTrade+t.ID, t)
-		for _, who := range [][2]string{{t.Seller, t.Buyer}, {t.Buyer, t.Seller}} {
-			x.step(Step{Who: who[0], Other: who[1], Kind: StepCleared, Trade: t.ID, AmountMicro: amount, Text: fmt.Sprintf("%d Wh at %d micro/kWh", t.VolumeWh, t.PriceMicroPerKWh)})
-		}
-		c.takes(t.Seller, t.SellerMeter, true)
-		c.takes(t.Buyer, t.BuyerMeter, false)
 	}
 }
 
+// pairUp makes a trade of two orders, its money out of what is left of the bid's escrow. Two
+// orders of one member make none: both lose it, and no one else does.
+func (x *execution) pairUp(head *Slot, ask, bid *SlotOrder, wh, price int64, left map[string]int64) *Trade {
+	amount := wh * price / 1000 // rounded down: all fit the bid's escrow
+	if ask.Sender == bid.Sender || amount < 1 {
+		why := "it would trade with itself"
+		if ask.Sender != bid.Sender {
+			why = "it would cost nothing"
+		}
+		x.step(Step{Who: ask.Sender, Other: bid.Sender, Kind: StepLeftOut, Text: fmt.Sprintf("%d Wh of meter %s for meter %s: %s", wh, ask.Meter, bid.Meter, why)})
+		return nil
+	}
+	head.Trades++
+	head.EnergyWh += wh
+	t := &Trade{
+		ID: SlotTradeID(head.StartMs, int(head.Trades)), Buyer: bid.Sender, Seller: ask.Sender, TokenVolumeWh: wh,
+		MaxPriceMicroPerKWh: bid.PriceMicroPerKWh, VolumeWh: wh, PriceMicroPerKWh: price, EscrowMicro: amount,
+		OpenedMs: x.timeMs, SellerMeter: ask.Meter, BuyerMeter: bid.Meter,
+	}
+	left[bid.Meter] -= amount
+	x.move(Move{Who: t.Buyer, What: MoveLot, Trade: slotName(head.StartMs), Other: t.Seller, EscrowMicro: -amount})
+	x.move(Move{Who: t.Buyer, What: MoveLot, Trade: t.ID, Other: t.Seller, EscrowMicro: amount})
+	x.expose(t, x.promised(t))
+	for _, who := range [][2]string{{t.Seller, t.Buyer}, {t.Buyer, t.Seller}} {
+		x.step(Step{Who: who[0], Other: who[1], Kind: StepCleared, Trade: t.ID, AmountMicro: amount, Text: fmt.Sprintf("%d Wh at %d micro/kWh", t.VolumeWh, t.PriceMicroPerKWh)})
+	}
+	return t
+}
+
 // takes notes that a meter trades in the slot: it measures nothing else until that is settled.
-func (c *clearing) takes(owner, meter string, sells bool) {
-	x, startMs := c.x, c.head.StartMs
+func (x *execution) takes(head *Slot, owner, meter string, sells bool) {
+	startMs := head.StartMs
 	if key := slotKey(startMs, slotMeters+meter); !x.has(key) {
 		x.put(key, &SlotMeter{Meter: meter, Owner: owner})
 		x.putBytes(keySlotted+meter, startsBytes(startMs))
-		c.head.Waiting += 2
+		head.Waiting += 2
 	}
 	if key := slotKey(startMs, slotGate+owner); sells && !x.has(key) {
 		x.put(key, &slotSeller{})

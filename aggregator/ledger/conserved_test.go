@@ -161,8 +161,8 @@ func TestABlockThatDoesNotAddUp(t *testing.T) {
 // second form of it.
 func TestTailsHaveOneForm(t *testing.T) {
 	tails := ledger.EmptyTails()
-	if len(tails) != 5 {
-		t.Errorf("tails of %d kinds of values, want 5", len(tails))
+	if len(tails) != 7 {
+		t.Errorf("tails of %d kinds of values, want 7", len(tails))
 	}
 	for key, err := range tails {
 		if err == nil || !strings.Contains(err.Error(), "a tail of zeros") {

@@ -204,6 +204,13 @@
 // than witness_ms behind the hold counts for nothing, since a centre could choose then whom
 // it spares.
 //
+// By slots (auction.go) energy is traded without wires between two. An auction knows a
+// price before the slot and fines who does not keep it; sharing (sharing.go) divides by
+// fixed parts when the slot is over, as communities do by law. Refused: the dynamic key,
+// by which who invents consumption takes what is scarce from the others; a price in the
+// genesis, since prices change; and parts by the members' own word, since everyone
+// would want all.
+//
 // # Keys of members
 //
 // A key that is registered shows that its holder agrees, for an id, its roles, and what

@@ -61,6 +61,7 @@ func StateValues() [][2]string {
 		{keySighting + "SITE/KIND", &sighting{}},
 		{keyWarning + "AREA/KIND", &warning{}},
 		{keyEarned + "SELLER", &earned{}},
+		{keyTerms, &SharingTerms{}},
 		{keySlot + "START/" + slotHead, &Slot{}},
 		{keySlot + "START/" + slotAsk + "METER", &SlotOrder{}},
 		{keySlot + "START/" + slotBid + "METER", &SlotOrder{}},
@@ -83,7 +84,7 @@ func StateValues() [][2]string {
 
 // DecodeAny decodes b as every kind of value and encodes it again.
 func DecodeAny(b []byte, check func(again []byte)) {
-	for _, v := range []value{&meta{}, &Participant{}, &Account{}, &Gate{}, &meter{}, &Offer{}, &Request{}, &Trade{}, &kept{}, &Listing{}, &loss{}, &pair{}, &Case{}, &grant{}, &reported{}, &standing{}, &branch{}, &rebuilt{}, &seat{}, &agreed{}, &hazard{}, &sighting{}, &warning{}, &earned{}, &Slot{}, &SlotOrder{}, &SlotMeter{}, &slotSeller{}} {
+	for _, v := range []value{&meta{}, &Participant{}, &Account{}, &Gate{}, &meter{}, &Offer{}, &Request{}, &Trade{}, &kept{}, &Listing{}, &loss{}, &pair{}, &Case{}, &grant{}, &reported{}, &standing{}, &branch{}, &rebuilt{}, &seat{}, &agreed{}, &hazard{}, &sighting{}, &warning{}, &earned{}, &SharingTerms{}, &Slot{}, &SlotOrder{}, &SlotMeter{}, &slotSeller{}} {
 		if decodeValue(b, v) == nil {
 			check(encodeValue(v))
 		}
@@ -99,7 +100,7 @@ func (e told) tail(_ func() bool, fields func()) { fields() }
 // returns by its key what decoding that says.
 func EmptyTails() map[string]error {
 	out := make(map[string]error)
-	for key, v := range map[string]value{keyMeta: &meta{}, keyAccount: &Account{}, keyMeter: &meter{}, keyTrade: &Trade{}, keyLoss: &loss{}} {
+	for key, v := range map[string]value{keyMeta: &meta{}, keyAccount: &Account{}, keyMeter: &meter{}, keyTrade: &Trade{}, keyLoss: &loss{}, keySlot + slotHead: &Slot{}, keySlot + slotBid: &SlotOrder{}} {
 		e := told{&encoder{}}
 		v.fields(e)
 		if plain := encodeValue(v); len(plain) < len(e.b) {

@@ -105,13 +105,16 @@ var genesisRules = []struct {
 		g.Params.Settlement, g.Meters = ledger.SettleByPaper, nil
 	}, `params: answers: "ledger" needs settlement "meters", not "paper"`},
 
-	{func(g genesis) { g.Params = g.Params.WithMechanism("lottery") }, `params: mechanism: "lottery", want "bilateral" or "auction"`},
+	{func(g genesis) { g.Params = g.Params.WithMechanism("lottery") }, `params: mechanism: "lottery", want "bilateral", "auction" or "sharing"`},
 	{func(g genesis) { g.Params = g.Params.WithMechanism(ledger.MechanismBilateral) }, ""},
 	{func(g genesis) { ledgertest.FirstRules(g); g.Params.Mechanism = ledger.MechanismBilateral }, `params: mechanism: "bilateral", want none with the first rules`},
 	{func(g genesis) { g.Params.SlotMs = 1 }, `params: mechanism: "", and numbers that belong to "auction"`},
 	{func(g genesis) { g.Params.Mechanism, g.Params.GateClosureMs = ledger.MechanismBilateral, 1 }, `params: mechanism: "bilateral", and numbers`},
 	{func(g genesis) { g.Params = g.Params.WithMechanism(ledger.MechanismAuction) }, `params: mechanism: "auction" needs credit "robust", not "paper"`},
 	{ledgertest.Auction, ""},
+	{ledgertest.Sharing, ""},
+	{func(g genesis) { g.Params = g.Params.WithMechanism(ledger.MechanismSharing) }, `params: mechanism: "sharing" needs credit "robust", not "paper"`},
+	{func(g genesis) { ledgertest.Sharing(g); g.Params.GateClosureMs = 0 }, "params: gate_closure_ms: 0"},
 	{func(g genesis) { ledgertest.Auction(g); g.Params.SlotMs = 900_500 }, "params: slot_ms: want a whole number of seconds"},
 
 	{func(g genesis) { g.Centres = nil }, "centres: 0 of them"},

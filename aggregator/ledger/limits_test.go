@@ -49,7 +49,7 @@ func (w *world) examples() map[string]*fairwattpb.Record {
 	}}}
 	all := make(map[string]*fairwattpb.Record)
 	for sender, records := range map[string][]*fairwattpb.Record{
-		ledgertest.Centre: {registration, deposit(buyer, 1, "r"), w.response(nil), meterAdded(meterOf(seller, "m")), meterChanged("m", 1, meterOf(seller, "n")), reversal("d"), payout(buyer, "w"), meterRetired("m", 1), w.Admit("da-9"), warned("hill", "wind", 1, 2),
+		ledgertest.Centre: {registration, deposit(buyer, 1, "r"), w.response(nil), meterAdded(meterOf(seller, "m")), meterChanged("m", 1, meterOf(seller, "n")), reversal("d"), payout(buyer, "w"), meterRetired("m", 1), w.Admit("da-9"), warned("hill", "wind", 1, 2), shareBy(1, share{"m", 1}, share{"n", 9999}),
 			ledgertest.Suspend(buyer), ledgertest.Reinstate(buyer), ledgertest.Revoke(buyer), ledgertest.ChangeMember(&fairwattpb.MemberChange{Id: buyer, Site: "site"})},
 		seller:             {changed, w.offer(1, 1), start([]byte("a"), 1), held, resume([]byte("a"), 1), reading, bill, word, w.KeyChange(seller, "seller-1-2"), ask("m", w.slot(1), 1, 1), slotReading(at2("m", 1, 1), at2("m", 2, 1))},
 		buyer:              {w.request(1, 1), pay(nil), confirmed, bond(1), unbond(1), appeal("token-1"), withdrawal("w", 1), release("token-1"), bid("m", w.slot(1), 1, 1)},
@@ -148,7 +148,7 @@ func TestEveryExampleIsValid(t *testing.T) {
 			t.Fatalf("no example of a %s", kind)
 		}
 		if kind == "ask" {
-			w = newWorld(t, ledgertest.Auction)
+			w = newWorld(t, ledgertest.Sharing)
 			examples = w.examples()
 		}
 		if kind == "release" { // where the ledger answers
@@ -464,14 +464,14 @@ func TestSenderIsSigner(t *testing.T) {
 // who is both, and a centre.
 func TestRoles(t *testing.T) {
 	w := newWorld(t, func(g *ledger.Genesis) {
-		ledgertest.Auction(g)
+		ledgertest.Sharing(g)
 		g.Members = append(g.Members, ledger.Member{ID: "both", Site: "site", Roles: []string{"seller", "buyer"}, PublicKey: ledgertest.PublicKey("both")})
 	})
 	for kind, may := range map[string]string{
 		"registration": "mc", "deposit": "mc", "response": "mc",
 		"gate_change": "seller-1 buyer-1 both", "word": "seller-1 buyer-1 both", "reading": "seller-1 buyer-1 both",
 		"offer": "seller-1 both", "start": "seller-1 both", "hold": "seller-1 both", "resume": "seller-1 both", "bill": "seller-1 both",
-		"ask": "seller-1 both", "bid": "buyer-1 both", "slot_reading": "seller-1 buyer-1 both",
+		"ask": "seller-1 both", "bid": "buyer-1 both", "slot_reading": "seller-1 buyer-1 both", "sharing_terms": "mc",
 		"request": "buyer-1 both", "pay": "buyer-1 both", "confirm": "buyer-1 both",
 		"rejoin": "da-2", "report": "da-2", "equivocation": "da-2", "admit": "mc", "retire": "mc da-2", "rekey": "mc da-2", "move": "mc da-2",
 	} {

@@ -215,7 +215,7 @@ func (x *execution) response(p *fairwattpb.Response) *Refusal {
 	if r := x.refuseBlacklisted(token.Buyer); r != nil {
 		return r
 	}
-	if _, slots := SlotOf(token.TokenId); x.has(keyTrade+token.TokenId) || slots && x.params.auction() {
+	if _, slots := SlotOf(token.TokenId); x.has(keyTrade+token.TokenId) || slots && x.params.bySlots() {
 		return refuse(wire.CodeTokenExists, "token_id %q is taken", token.TokenId)
 	}
 	if r := x.standing("token.valid_until_ms", token.ValidUntilMs); r != nil {

@@ -32,14 +32,14 @@ type refused struct{ code, reason string }
 // checks that it has: a new rule without its own row fails the test.
 func TestRefusals(t *testing.T) {
 	var got []refused
-	rows := len(checkRows) + len(answerCheckRows) + len(answerRows) + len(marketRows) + len(deliveryRows) + len(meterRows) + len(sweepRows) + len(robustRows) + len(memberRows) + len(moneyRows) + len(keyRows) + len(excuseRows) + len(equivocationRows) + len(slotRows)
-	for _, c := range slices.Concat(checkRows, answerCheckRows) {
+	rows := len(checkRows) + len(answerCheckRows) + len(answerRows) + len(marketRows) + len(deliveryRows) + len(meterRows) + len(sweepRows) + len(robustRows) + len(memberRows) + len(moneyRows) + len(keyRows) + len(excuseRows) + len(equivocationRows) + len(slotRows) + len(sharingRows) + len(sharingCheckRows)
+	for _, c := range slices.Concat(checkRows, answerCheckRows, sharingCheckRows) {
 		t.Run("check/"+c.name, func(t *testing.T) { got = append(got, c.run(t)...) })
 	}
-	for _, c := range slices.Concat(marketRows, deliveryRows, meterRows, sweepRows, robustRows, memberRows, moneyRows, keyRows, answerRows, excuseRows, equivocationRows, slotRows) {
+	for _, c := range slices.Concat(marketRows, deliveryRows, meterRows, sweepRows, robustRows, memberRows, moneyRows, keyRows, answerRows, excuseRows, equivocationRows, slotRows, sharingRows) {
 		t.Run("market/"+c.name, func(t *testing.T) { got = append(got, c.run(t)) })
 	}
-	if len(got) < rows+len(checkRows)+len(answerCheckRows) {
+	if len(got) < rows+len(checkRows)+len(answerCheckRows)+len(sharingCheckRows) {
 		return // some rows failed, or were not asked for
 	}
 	hits := make(map[site]int)

@@ -28,6 +28,24 @@ func (w *world) reads(counted map[string]int64) {
 	w.wait(0)
 }
 
+// newSlotsWithFees is a chain with slots on which money is under two keys; the seller and the buyer
+// have bonds, and the buyer a unit.
+func newSlotsWithFees(t testing.TB, mechanism string, change func(*ledger.Genesis)) *world {
+	w := newWorld(t, func(g *ledger.Genesis) {
+		ledgertest.TwoKeys(g)
+		g.Params = g.Params.WithMechanism(mechanism)
+		change(g)
+	})
+	for _, id := range []string{seller, buyer} {
+		w.must(mc, bonded(id, aBond, "bond-"+id))
+		w.must(ledgertest.Auditor, approve("bond-"+id))
+		w.must(id, gate(1, open))
+	}
+	w.must(mc, deposit(buyer, 1_000_000, "wallet"))
+	w.must(ledgertest.Auditor, approve("wallet"))
+	return w
+}
+
 // Behind the fee for the grid and the levy a seller has what it asked at least, and a buyer pays
 // what it bid at most; the fee is that of the pair.
 func TestFeesOfASlot(t *testing.T) {
@@ -42,9 +60,7 @@ func TestFeesOfASlot(t *testing.T) {
 		{"between sites, with a levy", 20_000, 40_000, 1_000, false, 187_778, 227_778, 40_000, 22_777},
 		{"within a site, with a levy", 20_000, 40_000, 1_000, true, 187_778, 207_778, 20_000, 20_777},
 	} {
-		w := newWorld(t, func(g *ledger.Genesis) {
-			ledgertest.TwoKeys(g)
-			g.Params = g.Params.WithMechanism(ledger.MechanismAuction)
+		w := newSlotsWithFees(t, ledger.MechanismAuction, func(g *ledger.Genesis) {
 			g.Money.FeeMicroPerKWh, g.Money.FeeBetweenMicroPerKWh, g.Money.LevyE4 = c.fee, c.between, c.levy
 			if c.oneSite {
 				for i := range g.Members {
@@ -52,13 +68,6 @@ func TestFeesOfASlot(t *testing.T) {
 				}
 			}
 		})
-		for _, id := range []string{seller, buyer} {
-			w.must(mc, bonded(id, aBond, "bond-"+id))
-			w.must(ledgertest.Auditor, approve("bond-"+id))
-			w.must(id, gate(1, open))
-		}
-		w.must(mc, deposit(buyer, 1_000_000, "wallet"))
-		w.must(ledgertest.Auditor, approve("wallet"))
 		w.toCleared()
 		if head, _ := w.State.Slot(w.slot(1)); head.PriceMicroPerKWh != c.price {
 			t.Errorf("%s: the price is %d", c.name, head.PriceMicroPerKWh)

@@ -25,6 +25,18 @@ type slotTown struct {
 	accepted int                        // orders
 }
 
+func newSlotTown(outer testing.TB, t *rapid.T, mechanism string) *slotTown {
+	w := &slotTown{
+		town: newTown(outer, t, func(g *ledger.Genesis) { g.Params = g.Params.WithMechanism(mechanism) }),
+		seq:  map[string]uint64{}, isOpen: map[string]bool{}, closed: map[string][][2]int64{}, showed: map[string]map[int64]int64{},
+	}
+	for _, id := range w.members {
+		w.seq[id], w.isOpen[id] = 1, true
+		w.block(mc, bonded(id, 5_000_000, "first-"+id))
+	}
+	return w
+}
+
 func (w *slotTown) order() {
 	who := w.member("who")
 	meter := who + rapid.SampledFrom([]string{"-meter", "-meter-2"}).Draw(w.r, "meter")
@@ -132,6 +144,25 @@ func (w *slotTown) checkSlots() (ended map[string]int) {
 	return ended
 }
 
+// endSlots lets the last orders' closures and borders come, and time end the rest.
+func (w *slotTown) endSlots() {
+	for range 6 {
+		w.pass()
+	}
+	w.endAll()
+	w.check()
+	for _, trade := range w.State.Trades(nil) {
+		if !trade.Ended() {
+			w.r.Fatalf("%s is still %s", trade.ID, trade.Status)
+		}
+	}
+	for _, e := range w.State.Entries() {
+		if kind, _, _ := strings.Cut(string(e.Key), "/"); kind == "deadline" || kind == "slotted" || kind == "inslots" || strings.HasPrefix(kind, "slot-") {
+			w.r.Fatalf("%s is left", e.Key)
+		}
+	}
+}
+
 // TestSlotBooks: over random histories of orders, wired trades, gates and readings, what the blocks
 // say adds up to the state, no energy is paid twice or where a gate was not open, and time alone
 // ends all.
@@ -139,14 +170,7 @@ func TestSlotBooks(outer *testing.T) {
 	outcomes, runs := map[string]int{}, 0
 	rapid.Check(outer, func(t *rapid.T) {
 		runs++
-		w := &slotTown{
-			town: newTown(outer, t, func(g *ledger.Genesis) { g.Params = g.Params.WithMechanism(ledger.MechanismAuction) }),
-			seq:  map[string]uint64{}, isOpen: map[string]bool{}, closed: map[string][][2]int64{}, showed: map[string]map[int64]int64{},
-		}
-		for _, id := range w.members {
-			w.seq[id], w.isOpen[id] = 1, true
-			w.block(mc, bonded(id, 5_000_000, "first-"+id))
-		}
+		w := newSlotTown(outer, t, ledger.MechanismAuction)
 		for range rapid.IntRange(20, 60).Draw(t, "steps") {
 			switch w.draw(12, "step") {
 			case 0:
@@ -161,23 +185,9 @@ func TestSlotBooks(outer *testing.T) {
 			w.check()
 			w.checkSlots()
 		}
-		for range 6 { // the last orders' closures and borders
-			w.pass()
-		}
-		w.endAll()
-		w.check()
+		w.endSlots()
 		for status, n := range w.checkSlots() {
 			outcomes[status] += n
-		}
-		for _, trade := range w.State.Trades(nil) {
-			if !trade.Ended() {
-				t.Fatalf("%s is still %s", trade.ID, trade.Status)
-			}
-		}
-		for _, e := range w.State.Entries() {
-			if kind, _, _ := strings.Cut(string(e.Key), "/"); kind == "deadline" || kind == "slotted" || kind == "inslots" || strings.HasPrefix(kind, "slot-") {
-				t.Fatalf("%s is left", e.Key)
-			}
 		}
 	})
 	for _, status := range []string{wire.StatusSettled, wire.StatusSettledPartly, wire.StatusFailed, wire.StatusRefunded} {

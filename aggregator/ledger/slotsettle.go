@@ -119,7 +119,7 @@ func (x *execution) taken(id string) (startMs int64, is bool) {
 // notesClosure notes with a seller's slots that its gate was not OPEN from its newest change until
 // now, when another one takes its place.
 func (x *execution) notesClosure(device string, g *Gate) {
-	if !x.params.auction() || g.State == fairwattpb.GateState_GATE_STATE_OPEN {
+	if !x.params.bySlots() || g.State == fairwattpb.GateState_GATE_STATE_OPEN {
 		return
 	}
 	for _, startMs := range starts(x.bytes(keyInSlots + device)) {
@@ -162,6 +162,10 @@ func (x *execution) settleSlot(id string) {
 		return
 	}
 	s := &settling{x: x, startMs: startMs, sides: map[string]int{}, sellers: map[string]slotSeller{}}
+	if head.Shared {
+		s.share(&head)
+		return
+	}
 	for n := range head.Trades {
 		t := &Trade{}
 		if !x.get(keyTrade+SlotTradeID(startMs, int(n)+1), t) {

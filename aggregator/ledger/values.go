@@ -54,6 +54,7 @@ const (
 	keyTurn        = "turn/"        // 8 bytes of a height: the members that vote behind it
 	keyEpochEnds   = "epoch_ends"   // 8 bytes of time, big endian: when this epoch ends by time
 	keySlot        = "slot-"        // its start in milliseconds, then what of it: see slots.go
+	keyTerms       = "terms"        // how energy is shared, once a centre has said so
 	keySlotted     = "slotted/"     // meter: 8 bytes of the start of the newest slot in which it trades
 	keyInSlots     = "inslots/"     // seller: 8 bytes of each start of a slot in which it sells and that is not settled
 	keyDeadline    = "deadline/"    // 8 bytes of time, big endian, then what is due

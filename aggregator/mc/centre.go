@@ -490,6 +490,14 @@ func (c *Centre) Warn(ctx context.Context, w *fairwattpb.WarningNotice) error {
 	return nil
 }
 
+// Share says how the energy of slots is shared from now on.
+func (c *Centre) Share(ctx context.Context, t *fairwattpb.SharingTerms) error {
+	if err := c.place(ctx, &fairwattpb.Record{Body: &fairwattpb.Record_SharingTerms{SharingTerms: t}}); err != nil {
+		return fmt.Errorf("say how energy is shared among %d meters: %w", len(t.GetShares()), err)
+	}
+	return nil
+}
+
 // PayOut says that the bank has paid an approved withdrawal.
 func (c *Centre) PayOut(ctx context.Context, p *fairwattpb.Payout) error {
 	if err := c.place(ctx, &fairwattpb.Record{Body: &fairwattpb.Record_Payout{Payout: p}}); err != nil {

@@ -30,3 +30,22 @@ func TestCentreWarns(t *testing.T) {
 		t.Errorf("a warning of 1970: %v", err)
 	}
 }
+
+// How energy is shared stands on the chain when Share returns; a meter that there is not is
+// refused with what was asked.
+func TestCentreShares(t *testing.T) {
+	q := newQuickChain(t, ledgertest.Sharing)
+	centre, stop := q.centre(filepath.Join(t.TempDir(), "counter.db"))
+	defer stop()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	shares := func(meter string) *fairwattpb.SharingTerms {
+		return &fairwattpb.SharingTerms{PriceMicroPerKwh: 150_000, Shares: []*fairwattpb.Share{{Meter: meter, ShareE4: 10_000}}}
+	}
+	if err := centre.Share(ctx, shares("buyer-1-meter")); err != nil {
+		t.Fatal(err)
+	}
+	if err := centre.Share(ctx, shares("ghost")); !errors.Is(err, mc.ErrRefused) {
+		t.Errorf("a meter that there is not: %v", err)
+	}
+}

@@ -33,14 +33,14 @@ type slotTable struct {
 // auction returns the slots, made once a block; nil where the chain has none.
 func (p *Page) auction() *console.Auction {
 	params := &p.cfg.Genesis.Params
-	if params.Mechanism != ledger.MechanismAuction {
+	if params.SlotMs == 0 {
 		return nil
 	}
 	height := p.state.Height()
 	if p.slots.shown != nil && p.slots.height == height {
 		return p.slots.shown
 	}
-	a := &console.Auction{SlotMs: params.SlotMs, GateClosureMs: params.GateClosureMs, Slots: []console.Slot{}}
+	a := &console.Auction{Shared: params.Mechanism == ledger.MechanismSharing, SlotMs: params.SlotMs, GateClosureMs: params.GateClosureMs, Slots: []console.Slot{}}
 	standing, summed := make(map[int64]bool), 0
 	for _, s := range p.state.Slots() { // the next to close comes first
 		standing[s.StartMs] = true
@@ -67,7 +67,7 @@ func showSlot(s *ledger.Slot, closureMs int64) console.Slot {
 		StartMs: s.StartMs, Status: slotOpen, ClosesMs: s.StartMs - closureMs, Asks: int(s.Asks), Bids: int(s.Bids),
 		PriceMicroPerKWh: s.PriceMicroPerKWh, SoldWh: s.EnergyWh, Trades: int(s.Trades), Waiting: int(s.Waiting), SettlesMs: s.SettleMs,
 	}
-	if s.Trades > 0 {
+	if s.Trades > 0 || s.Shared {
 		shown.Status = slotCleared
 	}
 	return shown
@@ -108,10 +108,11 @@ func (j *journal) endedSlots(standing map[int64]bool) []console.Slot {
 		}
 		if t.Status == wire.StatusCleared { // divided, and paid by the next block
 			ended[i].Status = slotCleared
+		} else {
+			ended[i].PaidWh += t.EnergyWh
 		}
 		ended[i].Trades++
 		ended[i].SoldWh += t.VolumeWh
-		ended[i].PaidWh += t.EnergyWh
 	}
 	if len(j.changed) == j.trades && len(ended) > 0 {
 		ended = ended[:len(ended)-1]

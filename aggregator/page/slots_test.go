@@ -17,10 +17,10 @@ type slotPage struct {
 	page *Page
 }
 
-func newSlotPage(t *testing.T, trades int) *slotPage {
+func newSlotPage(t *testing.T, trades int, rules func(*ledger.Genesis)) *slotPage {
 	t.Helper()
 	g := ledgertest.Genesis(1, 2, 1)
-	ledgertest.Auction(g)
+	rules(g)
 	c, err := ledgertest.New(g)
 	if err != nil {
 		t.Fatal(err)
@@ -107,8 +107,8 @@ func (w *slotPage) shows(what string, want ...console.Slot) {
 // A slot is shown from its first order until it is paid, and then by its trades; of the orders
 // only sums are, and the best price of each side.
 func TestSlotsAreShown(t *testing.T) {
-	w := newSlotPage(t, 5)
-	if a := w.page.auction(); a.SlotMs != 900_000 || a.GateClosureMs != w.Genesis.Params.GateClosureMs {
+	w := newSlotPage(t, 5, ledgertest.Auction)
+	if a := w.page.auction(); a.SlotMs != 900_000 || a.GateClosureMs != w.Genesis.Params.GateClosureMs || a.Shared {
 		t.Errorf("%+v", a)
 	}
 	w.shows("no order")
@@ -144,9 +144,31 @@ func TestSlotsAreShown(t *testing.T) {
 	w.shows("of what the journal may have in part")
 }
 
+// One that is shared is shown with those that share it, and by its trades when it is over.
+func TestSharedSlotsAreShown(t *testing.T) {
+	w := newSlotPage(t, 5, ledgertest.Sharing)
+	w.send(ledgertest.Centre, &fairwattpb.Record{Body: &fairwattpb.Record_SharingTerms{SharingTerms: &fairwattpb.SharingTerms{
+		PriceMicroPerKwh: 150_000, Shares: []*fairwattpb.Share{{Meter: "buyer-1-meter", ShareE4: 5_000}},
+	}}})
+	w.order("seller-1", 1, 1000, 120_000)
+	w.order("buyer-1", 1, 900, 180_000)
+	w.until(w.slot(1) - w.Genesis.Params.GateClosureMs)
+	if a := w.page.auction(); !a.Shared {
+		t.Errorf("%+v", a)
+	}
+	settles := w.slot(2) + w.Genesis.Params.SlotReadingsMs
+	w.shows("joined", console.Slot{StartMs: w.slot(1), Status: "cleared", PriceMicroPerKWh: 150_000, Asks: 1, Bids: 1, Waiting: 4, SettlesMs: settles})
+	w.border(1, 0)
+	w.border(2, 800)
+	w.until(w.NowMs + 1000)
+	w.shows("divided", console.Slot{StartMs: w.slot(1), Status: "cleared", PriceMicroPerKWh: 150_000, SoldWh: 400, Trades: 1})
+	w.until(w.NowMs + 1000)
+	w.shows("paid", console.Slot{StartMs: w.slot(1), Status: "ended", PriceMicroPerKWh: 150_000, SoldWh: 400, PaidWh: 400, Trades: 1})
+}
+
 // Only the next slots are summed up: many slots may have many orders each.
 func TestFewSlotsAreSummed(t *testing.T) {
-	w := newSlotPage(t, 5)
+	w := newSlotPage(t, 5, ledgertest.Auction)
 	for n := range int64(slotsSummed + 2) {
 		w.order("seller-1", n+1, 100, 100_000)
 	}

@@ -117,8 +117,8 @@ func (c *Config) suited(p ledger.Params) ledger.Params {
 		p.CreditPeriodMs, p.VerdictMs, p.ListMs = 60_000, 30_000, 30_000
 	}
 	p = p.WithAnswers(c.answers())
-	if c.auction() {
-		p = p.WithMechanism(ledger.MechanismAuction)
+	if c.bySlots() {
+		p = p.WithMechanism(c.Mechanism)
 		p.SlotMs, p.GateClosureMs, p.SlotReadingsMs = slotMs, slotClosureMs, slotReadingsMs
 	}
 	return p

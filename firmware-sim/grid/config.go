@@ -62,9 +62,10 @@ type Config struct {
 	// Excuses is what excuses a gate that closed: witnessed, or quota_of_holds. Empty is
 	// witnessed where credit is robust, and else what the paper has.
 	Excuses string
-	// Mechanism is how buyers and sellers find each other: bilateral, which empty is too, or
-	// auction. With an auction honest agents trade by slots only, without contactors, and
-	// every house draws power all the time.
+	// Mechanism is how buyers and sellers find each other: bilateral, which empty is too,
+	// auction, or sharing, where every buyer's meter has the same part. With the last two
+	// honest agents trade by slots only, without contactors, and every house draws power all
+	// the time.
 	Mechanism string
 	// Set changes numbers of the genesis, by their names there: "fine_e4=1000". settlement,
 	// credit, excuses, mechanism and tree are those of the fields above.
@@ -109,8 +110,8 @@ func (c *Config) Validate() error {
 		return fmt.Errorf("answers: %q, want %s, or %s where settlement is %s", c.Answers, ledger.AnswersByCentre, ledger.AnswersByLedger, ledger.SettleByMeters)
 	case c.Credit != "" && c.Credit != ledger.CreditPaper && (c.Credit != ledger.CreditRobust || c.Settlement != ledger.SettleByMeters):
 		return fmt.Errorf("credit: %q, want %s, or %s where settlement is %s", c.Credit, ledger.CreditPaper, ledger.CreditRobust, ledger.SettleByMeters)
-	case c.Mechanism != "" && c.Mechanism != ledger.MechanismBilateral && (!c.auction() || c.credit() != ledger.CreditRobust):
-		return fmt.Errorf("mechanism: %q, want %s, or %s where credit is %s", c.Mechanism, ledger.MechanismBilateral, ledger.MechanismAuction, ledger.CreditRobust)
+	case c.Mechanism != "" && c.Mechanism != ledger.MechanismBilateral && (!c.bySlots() || c.credit() != ledger.CreditRobust):
+		return fmt.Errorf("mechanism: %q, want %s, or %s or %s where credit is %s", c.Mechanism, ledger.MechanismBilateral, ledger.MechanismAuction, ledger.MechanismSharing, ledger.CreditRobust)
 	case c.KillRootAfter < 0:
 		return fmt.Errorf("kill-root-after: %v, want 0 or more", c.KillRootAfter)
 	case len(c.Traces) > 0 && c.Scenario != "":
@@ -132,13 +133,13 @@ func (c *Config) Validate() error {
 		}
 	}
 	if slices.Contains(c.Misbehave, "all") {
-		c.Misbehave = misbehavioursOf(c.auction())
+		c.Misbehave = misbehavioursOf(c.bySlots())
 	}
 	if i := slices.Index(c.Misbehave, Traders); i >= 0 {
-		c.Misbehave = append(slices.Delete(slices.Clone(c.Misbehave), i, i+1), culpritKinds(c.auction())...)
+		c.Misbehave = append(slices.Delete(slices.Clone(c.Misbehave), i, i+1), culpritKinds(c.bySlots())...)
 	}
 	for _, kind := range c.Misbehave {
-		if known := misbehavioursOf(c.auction()); !slices.Contains(known, kind) {
+		if known := misbehavioursOf(c.bySlots()); !slices.Contains(known, kind) {
 			return fmt.Errorf("misbehave: %q is none of %s, traders, all", kind, strings.Join(known, ", "))
 		}
 	}
@@ -151,8 +152,10 @@ func (c *Config) Validate() error {
 
 func (c *Config) misbehaves(kind string) bool { return slices.Contains(c.Misbehave, kind) }
 
-// auction says whether the grid trades by slots.
-func (c *Config) auction() bool { return c.Mechanism == ledger.MechanismAuction }
+// bySlots says whether the grid trades by slots.
+func (c *Config) bySlots() bool {
+	return c.Mechanism == ledger.MechanismAuction || c.Mechanism == ledger.MechanismSharing
+}
 
 // answers is who answers requests on the chain.
 func (c *Config) answers() string {

@@ -49,8 +49,8 @@ func TestConfigValidate(t *testing.T) {
 		"set by another credit":  {func(c *Config) { c.Set = []string{"credit=paper", "fine_e4=1"} }, `set: "fine_e4" is no number of this genesis`},
 		"set to unknown credit":  {func(c *Config) { c.Set = []string{"credit=card"} }, `credit: "card"`},
 		"set to unknown answers": {func(c *Config) { c.Set = []string{"answers=oracle"} }, `answers: "oracle"`},
-		"an unknown mechanism":   {func(c *Config) { c.Set = []string{"mechanism=lottery"} }, `mechanism: "lottery", want bilateral, or auction`},
-		"slots without robust":   {func(c *Config) { c.Set = []string{"mechanism=auction", "credit=paper"} }, `mechanism: "auction", want bilateral, or auction where credit is robust`},
+		"an unknown mechanism":   {func(c *Config) { c.Set = []string{"mechanism=lottery"} }, `mechanism: "lottery", want bilateral, or auction or sharing`},
+		"slots without robust":   {func(c *Config) { c.Set = []string{"mechanism=auction", "credit=paper"} }, `mechanism: "auction", want bilateral, or auction or sharing where credit is robust`},
 		"slots of no auction":    {func(c *Config) { c.Set = []string{"slot_ms=20000"} }, `set: "slot_ms" is no number of this genesis`},
 		"a slot's culprit":       {func(c *Config) { c.Misbehave = []string{SilentAsker} }, `misbehave: "silent-asker" is none of drop-blocks`},
 		"a request's culprit":    {func(c *Config) { c.Set, c.Misbehave = []string{"mechanism=auction"}, []string{NoStart} }, `misbehave: "no-start" is none of drop-blocks`},
@@ -90,13 +90,13 @@ func TestConfigSet(t *testing.T) {
 
 // A grid with slots has short ones, and others where it is told so.
 func TestConfigSlots(t *testing.T) {
-	for set, want := range map[string]int64{"credit=robust": 0, "mechanism=bilateral": 0, "mechanism=auction": slotMs, "mechanism=auction slot_ms=60000": 60_000} {
+	for set, want := range map[string]int64{"credit=robust": 0, "mechanism=bilateral": 0, "mechanism=auction": slotMs, "mechanism=sharing": slotMs, "mechanism=auction slot_ms=60000": 60_000} {
 		cfg := DefaultConfig()
 		cfg.Set = strings.Fields(set)
 		if err := cfg.Validate(); err != nil {
 			t.Fatalf("%s: %v", set, err)
 		}
-		if p, err := cfg.params(); err != nil || p.SlotMs != want || cfg.auction() != (want > 0) {
+		if p, err := cfg.params(); err != nil || p.SlotMs != want || cfg.bySlots() != (want > 0) {
 			t.Errorf("%s: %d ms, %v", set, p.SlotMs, err)
 		}
 	}

@@ -225,6 +225,9 @@ func (g *grid) start(ctx, running context.Context, group *errgroup.Group, opts O
 	if err == nil {
 		err = g.warn(limited)
 	}
+	if err == nil {
+		err = g.share(limited)
+	}
 	if err != nil {
 		return fmt.Errorf("start the grid: %w", err)
 	}

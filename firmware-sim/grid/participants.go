@@ -32,6 +32,7 @@ import (
 const (
 	basePriceMicro   = 110_000    // a kWh
 	maxPriceMicro    = 200_000    // the most that buyers pay
+	sharePriceMicro  = 190_000    // where energy is shared
 	openingBalance   = 50_000_000 // deposited for every buyer
 	openingBond      = 20_000_000 // deposited as the bond of every participant, with robust credit
 	requestVolumeWh  = 4_000

@@ -73,14 +73,19 @@ func steadyWind(t *testing.T) []string {
 
 // A neighbourhood on a chain with an auction, for one slot: sellers and houses that keep the
 // rules order it, tell its borders, and are paid, and no one is fined or loses money.
-func TestWholeSystemOfSlots(t *testing.T) {
+func TestWholeSystemOfSlots(t *testing.T) { wholeSystemOfSlots(t, ledger.MechanismAuction) }
+
+// The same where the slot is shared by agreed parts.
+func TestWholeSystemThatShares(t *testing.T) { wholeSystemOfSlots(t, ledger.MechanismSharing) }
+
+func wholeSystemOfSlots(t *testing.T, mechanism string) {
 	seen := make(chan error, 1)
 	people := make(chan []*participant, 1)
 	r := playWith(t, func(c *Config) {
 		c.For, c.Buyers, c.Links, c.HTTP, c.Speed = 0, 2, "memory", "127.0.0.1:0", 600
 		c.Traces = steadyWind(t)
 		slotMs := soonSlot(time.Now())
-		c.Set = []string{"mechanism=" + ledger.MechanismAuction, "gate_closure_ms=2000", fmt.Sprint("slot_ms=", slotMs)}
+		c.Set = []string{"mechanism=" + mechanism, "gate_closure_ms=2000", fmt.Sprint("slot_ms=", slotMs)}
 		for i := range c.Buyers {
 			knowsItsLoad(t, c, i+1, slotMs)
 		}
@@ -125,25 +130,28 @@ func TestWholeSystemOfSlots(t *testing.T) {
 }
 
 // Those that lie about slots, beside honest ones: none of them gains, and no honest member loses
-// by it.
+// by it. Where slots are shared, a meter that is silent has no part.
 func TestWholeSystemSlotCulprits(t *testing.T) {
 	long(t)
-	r := play(t, func(c *Config) {
-		c.For, c.Speed, c.Set, c.Misbehave = 45*time.Second, 600, []string{"mechanism=" + ledger.MechanismAuction}, []string{Traders}
-		c.Traces = steadyWind(t)
-	}, nil)
-	t.Logf("\n%s", r.Market())
-	if len(r.Culprits) != len(culpritKinds(true)) || r.Slots == nil || r.Slots.Cleared == 0 || r.Slots.Settled != r.Slots.Cleared {
-		t.Fatalf("%+v, %+v", r.Culprits, r.Slots)
-	}
-	for _, c := range r.Culprits {
-		if c.Trades == 0 || c.GainMicro > 0 || c.LossMicro > 0 || c.BrokenHonest > 0 || c.Open > 0 {
-			t.Errorf("%+v", c)
+	for _, mechanism := range []string{ledger.MechanismAuction, ledger.MechanismSharing} {
+		r := play(t, func(c *Config) {
+			c.For, c.Speed, c.Set, c.Misbehave = 45*time.Second, 600, []string{"mechanism=" + mechanism}, []string{Traders}
+			c.Traces = steadyWind(t)
+		}, nil)
+		t.Logf("\n%s", r.Market())
+		if len(r.Culprits) != len(culpritKinds(true)) || r.Slots == nil || r.Slots.Cleared == 0 || r.Slots.Settled != r.Slots.Cleared {
+			t.Fatalf("%s: %+v, %+v", mechanism, r.Culprits, r.Slots)
 		}
-	}
-	for _, h := range r.Honest {
-		if h.LossMicro > 0 || h.Fined > 0 || h.Barred {
-			t.Errorf("%+v", h)
+		for _, c := range r.Culprits {
+			silent := mechanism == ledger.MechanismSharing && (c.Kind == SilentAsker || c.Kind == SilentBidder)
+			if (c.Trades == 0) != silent || c.GainMicro > 0 || c.LossMicro > 0 || c.BrokenHonest > 0 || c.Open > 0 {
+				t.Errorf("%s: %+v", mechanism, c)
+			}
+		}
+		for _, h := range r.Honest {
+			if h.LossMicro > 0 || h.Fined > 0 || h.Barred {
+				t.Errorf("%s: %+v", mechanism, h)
+			}
 		}
 	}
 }

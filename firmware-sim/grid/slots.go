@@ -1,12 +1,15 @@
 package grid
 
 import (
+	"context"
 	"fmt"
 	"maps"
+	"slices"
 	"time"
 
 	"fairwatt/agent"
 	"fairwatt/aggregator/ledger"
+	"fairwatt/aggregator/ledger/slot"
 	"fairwatt/proto/fairwattpb"
 )
 
@@ -105,6 +108,32 @@ func (w *world) slotFlow(meter string, startMs int64) (wh float64, ok bool) {
 	return to[meter] - from[meter], begun && ended
 }
 
+// share has the centre say, where energy is shared, that every buyer's meter has the same part.
+func (g *grid) share(ctx context.Context) error {
+	if g.cfg.Mechanism != ledger.MechanismSharing {
+		return nil
+	}
+	var meters []string
+	for _, p := range g.people {
+		if buy := p.config.Buy; buy != nil {
+			for _, c := range buy.Circuits {
+				meters = append(meters, agent.MeterID(p.id, c.Meter))
+			}
+		}
+	}
+	for _, c := range g.culprits {
+		if !c.seller {
+			meters = append(meters, c.meter)
+		}
+	}
+	slices.Sort(meters)
+	t := &fairwattpb.SharingTerms{PriceMicroPerKwh: sharePriceMicro}
+	for _, m := range meters {
+		t.Shares = append(t.Shares, &fairwattpb.Share{Meter: m, ShareE4: uint32(slot.WholeE4 / len(meters))})
+	}
+	return g.centre.Share(ctx, t)
+}
+
 // Slots tells of trade by slots.
 type Slots struct {
 	SlotMs    int64          `json:"slot_ms"`
@@ -157,7 +186,7 @@ func (t *tally) noteSlots(r *fairwattpb.Record, o *fairwattpb.Outcome) {
 
 // countSlots reports the trade by slots, and holds what was paid against what flowed.
 func (g *grid) countSlots(r *Report, state *ledger.State, counts *tally) {
-	if !g.cfg.auction() {
+	if !g.cfg.bySlots() {
 		return
 	}
 	out := counts.slots

@@ -404,6 +404,7 @@ type Record struct {
 	//	*Record_Ask
 	//	*Record_Bid
 	//	*Record_SlotReading
+	//	*Record_SharingTerms
 	//	*Record_Release
 	Body          isRecord_Body `protobuf_oneof:"body"`
 	unknownFields protoimpl.UnknownFields
@@ -869,6 +870,15 @@ func (x *Record) GetSlotReading() *SlotReading {
 	return nil
 }
 
+func (x *Record) GetSharingTerms() *SharingTerms {
+	if x != nil {
+		if x, ok := x.Body.(*Record_SharingTerms); ok {
+			return x.SharingTerms
+		}
+	}
+	return nil
+}
+
 func (x *Record) GetRelease() *Release {
 	if x != nil {
 		if x, ok := x.Body.(*Record_Release); ok {
@@ -1054,6 +1064,10 @@ type Record_SlotReading struct {
 	SlotReading *SlotReading `protobuf:"bytes,67,opt,name=slot_reading,json=slotReading,proto3,oneof"`
 }
 
+type Record_SharingTerms struct {
+	SharingTerms *SharingTerms `protobuf:"bytes,68,opt,name=sharing_terms,json=sharingTerms,proto3,oneof"`
+}
+
 type Record_Release struct {
 	Release *Release `protobuf:"bytes,70,opt,name=release,proto3,oneof"`
 }
@@ -1143,6 +1157,8 @@ func (*Record_Ask) isRecord_Body() {}
 func (*Record_Bid) isRecord_Body() {}
 
 func (*Record_SlotReading) isRecord_Body() {}
+
+func (*Record_SharingTerms) isRecord_Body() {}
 
 func (*Record_Release) isRecord_Body() {}
 
@@ -3564,6 +3580,113 @@ func (x *SlotReading) GetReadings() []*MeterReading {
 	return nil
 }
 
+// Centre: how energy is shared from the next slot on whose gate has not closed. It takes the
+// place of what was said before.
+type SharingTerms struct {
+	state            protoimpl.MessageState `protogen:"open.v1"`
+	PriceMicroPerKwh int64                  `protobuf:"varint,1,opt,name=price_micro_per_kwh,json=priceMicroPerKwh,proto3" json:"price_micro_per_kwh,omitempty"` // one for all; buyers pay the fee for the grid above it
+	Shares           []*Share               `protobuf:"bytes,2,rep,name=shares,proto3" json:"shares,omitempty"`                                                  // ascending by meter, 10000 together at most
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
+}
+
+func (x *SharingTerms) Reset() {
+	*x = SharingTerms{}
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[35]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SharingTerms) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SharingTerms) ProtoMessage() {}
+
+func (x *SharingTerms) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[35]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SharingTerms.ProtoReflect.Descriptor instead.
+func (*SharingTerms) Descriptor() ([]byte, []int) {
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{35}
+}
+
+func (x *SharingTerms) GetPriceMicroPerKwh() int64 {
+	if x != nil {
+		return x.PriceMicroPerKwh
+	}
+	return 0
+}
+
+func (x *SharingTerms) GetShares() []*Share {
+	if x != nil {
+		return x.Shares
+	}
+	return nil
+}
+
+// The part of what the community produces in a slot that one meter may take.
+type Share struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Meter         string                 `protobuf:"bytes,1,opt,name=meter,proto3" json:"meter,omitempty"`                     // registered, counts what its owner takes
+	ShareE4       uint32                 `protobuf:"varint,2,opt,name=share_e4,json=shareE4,proto3" json:"share_e4,omitempty"` // in 1e-4, at least 1
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Share) Reset() {
+	*x = Share{}
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[36]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Share) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Share) ProtoMessage() {}
+
+func (x *Share) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[36]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Share.ProtoReflect.Descriptor instead.
+func (*Share) Descriptor() ([]byte, []int) {
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{36}
+}
+
+func (x *Share) GetMeter() string {
+	if x != nil {
+		return x.Meter
+	}
+	return ""
+}
+
+func (x *Share) GetShareE4() uint32 {
+	if x != nil {
+		return x.ShareE4
+	}
+	return 0
+}
+
 // Seller: delivery begins.
 type Start struct {
 	state       protoimpl.MessageState `protogen:"open.v1"`
@@ -3579,7 +3702,7 @@ type Start struct {
 
 func (x *Start) Reset() {
 	*x = Start{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[35]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3591,7 +3714,7 @@ func (x *Start) String() string {
 func (*Start) ProtoMessage() {}
 
 func (x *Start) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[35]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3604,7 +3727,7 @@ func (x *Start) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Start.ProtoReflect.Descriptor instead.
 func (*Start) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{35}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *Start) GetTradeId() string {
@@ -3649,7 +3772,7 @@ type Hold struct {
 
 func (x *Hold) Reset() {
 	*x = Hold{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[36]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3661,7 +3784,7 @@ func (x *Hold) String() string {
 func (*Hold) ProtoMessage() {}
 
 func (x *Hold) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[36]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3674,7 +3797,7 @@ func (x *Hold) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Hold.ProtoReflect.Descriptor instead.
 func (*Hold) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{36}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *Hold) GetTradeId() string {
@@ -3718,7 +3841,7 @@ type Resume struct {
 
 func (x *Resume) Reset() {
 	*x = Resume{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[37]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3730,7 +3853,7 @@ func (x *Resume) String() string {
 func (*Resume) ProtoMessage() {}
 
 func (x *Resume) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[37]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3743,7 +3866,7 @@ func (x *Resume) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Resume.ProtoReflect.Descriptor instead.
 func (*Resume) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{37}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *Resume) GetTradeId() string {
@@ -3785,7 +3908,7 @@ type Reading struct {
 
 func (x *Reading) Reset() {
 	*x = Reading{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[38]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3797,7 +3920,7 @@ func (x *Reading) String() string {
 func (*Reading) ProtoMessage() {}
 
 func (x *Reading) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[38]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3810,7 +3933,7 @@ func (x *Reading) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Reading.ProtoReflect.Descriptor instead.
 func (*Reading) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{38}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *Reading) GetTradeId() string {
@@ -3845,7 +3968,7 @@ type Bill struct {
 
 func (x *Bill) Reset() {
 	*x = Bill{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[39]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3857,7 +3980,7 @@ func (x *Bill) String() string {
 func (*Bill) ProtoMessage() {}
 
 func (x *Bill) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[39]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3870,7 +3993,7 @@ func (x *Bill) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Bill.ProtoReflect.Descriptor instead.
 func (*Bill) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{39}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *Bill) GetTradeId() string {
@@ -3929,7 +4052,7 @@ type Confirm struct {
 
 func (x *Confirm) Reset() {
 	*x = Confirm{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[40]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3941,7 +4064,7 @@ func (x *Confirm) String() string {
 func (*Confirm) ProtoMessage() {}
 
 func (x *Confirm) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[40]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3954,7 +4077,7 @@ func (x *Confirm) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Confirm.ProtoReflect.Descriptor instead.
 func (*Confirm) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{40}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *Confirm) GetTradeId() string {
@@ -4002,7 +4125,7 @@ type Bond struct {
 
 func (x *Bond) Reset() {
 	*x = Bond{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[41]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4014,7 +4137,7 @@ func (x *Bond) String() string {
 func (*Bond) ProtoMessage() {}
 
 func (x *Bond) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[41]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4027,7 +4150,7 @@ func (x *Bond) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Bond.ProtoReflect.Descriptor instead.
 func (*Bond) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{41}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *Bond) GetAmountMicro() int64 {
@@ -4049,7 +4172,7 @@ type Unbond struct {
 
 func (x *Unbond) Reset() {
 	*x = Unbond{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[42]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4061,7 +4184,7 @@ func (x *Unbond) String() string {
 func (*Unbond) ProtoMessage() {}
 
 func (x *Unbond) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[42]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4074,7 +4197,7 @@ func (x *Unbond) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Unbond.ProtoReflect.Descriptor instead.
 func (*Unbond) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{42}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *Unbond) GetAmountMicro() int64 {
@@ -4102,7 +4225,7 @@ type Appeal struct {
 
 func (x *Appeal) Reset() {
 	*x = Appeal{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[43]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4114,7 +4237,7 @@ func (x *Appeal) String() string {
 func (*Appeal) ProtoMessage() {}
 
 func (x *Appeal) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[43]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4127,7 +4250,7 @@ func (x *Appeal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Appeal.ProtoReflect.Descriptor instead.
 func (*Appeal) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{43}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *Appeal) GetTradeId() string {
@@ -4156,7 +4279,7 @@ type Verdict struct {
 
 func (x *Verdict) Reset() {
 	*x = Verdict{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[44]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4168,7 +4291,7 @@ func (x *Verdict) String() string {
 func (*Verdict) ProtoMessage() {}
 
 func (x *Verdict) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[44]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4181,7 +4304,7 @@ func (x *Verdict) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Verdict.ProtoReflect.Descriptor instead.
 func (*Verdict) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{44}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *Verdict) GetTradeId() string {
@@ -4218,7 +4341,7 @@ type Grant struct {
 
 func (x *Grant) Reset() {
 	*x = Grant{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[45]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4230,7 +4353,7 @@ func (x *Grant) String() string {
 func (*Grant) ProtoMessage() {}
 
 func (x *Grant) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[45]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4243,7 +4366,7 @@ func (x *Grant) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Grant.ProtoReflect.Descriptor instead.
 func (*Grant) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{45}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *Grant) GetReference() string {
@@ -4280,7 +4403,7 @@ type Approval struct {
 
 func (x *Approval) Reset() {
 	*x = Approval{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[46]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4292,7 +4415,7 @@ func (x *Approval) String() string {
 func (*Approval) ProtoMessage() {}
 
 func (x *Approval) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[46]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4305,7 +4428,7 @@ func (x *Approval) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Approval.ProtoReflect.Descriptor instead.
 func (*Approval) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{46}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *Approval) GetDeposit() string {
@@ -4340,7 +4463,7 @@ type Reversal struct {
 
 func (x *Reversal) Reset() {
 	*x = Reversal{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[47]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4352,7 +4475,7 @@ func (x *Reversal) String() string {
 func (*Reversal) ProtoMessage() {}
 
 func (x *Reversal) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[47]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4365,7 +4488,7 @@ func (x *Reversal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Reversal.ProtoReflect.Descriptor instead.
 func (*Reversal) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{47}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *Reversal) GetDeposit() string {
@@ -4395,7 +4518,7 @@ type Withdrawal struct {
 
 func (x *Withdrawal) Reset() {
 	*x = Withdrawal{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[48]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4407,7 +4530,7 @@ func (x *Withdrawal) String() string {
 func (*Withdrawal) ProtoMessage() {}
 
 func (x *Withdrawal) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[48]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4420,7 +4543,7 @@ func (x *Withdrawal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Withdrawal.ProtoReflect.Descriptor instead.
 func (*Withdrawal) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{48}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *Withdrawal) GetWithdrawalId() string {
@@ -4463,7 +4586,7 @@ type Payout struct {
 
 func (x *Payout) Reset() {
 	*x = Payout{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[49]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4475,7 +4598,7 @@ func (x *Payout) String() string {
 func (*Payout) ProtoMessage() {}
 
 func (x *Payout) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[49]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4488,7 +4611,7 @@ func (x *Payout) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Payout.ProtoReflect.Descriptor instead.
 func (*Payout) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{49}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *Payout) GetMember() string {
@@ -4526,7 +4649,7 @@ type WarningNotice struct {
 
 func (x *WarningNotice) Reset() {
 	*x = WarningNotice{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[50]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4538,7 +4661,7 @@ func (x *WarningNotice) String() string {
 func (*WarningNotice) ProtoMessage() {}
 
 func (x *WarningNotice) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[50]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4551,7 +4674,7 @@ func (x *WarningNotice) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WarningNotice.ProtoReflect.Descriptor instead.
 func (*WarningNotice) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{50}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *WarningNotice) GetArea() string {
@@ -4607,7 +4730,7 @@ type Admit struct {
 
 func (x *Admit) Reset() {
 	*x = Admit{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[51]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4619,7 +4742,7 @@ func (x *Admit) String() string {
 func (*Admit) ProtoMessage() {}
 
 func (x *Admit) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[51]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4632,7 +4755,7 @@ func (x *Admit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Admit.ProtoReflect.Descriptor instead.
 func (*Admit) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{51}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *Admit) GetId() string {
@@ -4701,7 +4824,7 @@ type Retire struct {
 
 func (x *Retire) Reset() {
 	*x = Retire{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[52]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4713,7 +4836,7 @@ func (x *Retire) String() string {
 func (*Retire) ProtoMessage() {}
 
 func (x *Retire) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[52]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4726,7 +4849,7 @@ func (x *Retire) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Retire.ProtoReflect.Descriptor instead.
 func (*Retire) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{52}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *Retire) GetId() string {
@@ -4748,7 +4871,7 @@ type Rekey struct {
 
 func (x *Rekey) Reset() {
 	*x = Rekey{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[53]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4760,7 +4883,7 @@ func (x *Rekey) String() string {
 func (*Rekey) ProtoMessage() {}
 
 func (x *Rekey) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[53]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4773,7 +4896,7 @@ func (x *Rekey) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Rekey.ProtoReflect.Descriptor instead.
 func (*Rekey) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{53}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *Rekey) GetId() string {
@@ -4808,7 +4931,7 @@ type Move struct {
 
 func (x *Move) Reset() {
 	*x = Move{}
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[54]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4820,7 +4943,7 @@ func (x *Move) String() string {
 func (*Move) ProtoMessage() {}
 
 func (x *Move) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_fairwattpb_record_proto_msgTypes[54]
+	mi := &file_proto_fairwattpb_record_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4833,7 +4956,7 @@ func (x *Move) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Move.ProtoReflect.Descriptor instead.
 func (*Move) Descriptor() ([]byte, []int) {
-	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{54}
+	return file_proto_fairwattpb_record_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *Move) GetId() string {
@@ -4854,7 +4977,7 @@ var File_proto_fairwattpb_record_proto protoreflect.FileDescriptor
 
 const file_proto_fairwattpb_record_proto_rawDesc = "" +
 	"\n" +
-	"\x1dproto/fairwattpb/record.proto\x12\vfairwatt.v1\"\xcc\x12\n" +
+	"\x1dproto/fairwattpb/record.proto\x12\vfairwatt.v1\"\x8e\x13\n" +
 	"\x06Record\x12\x19\n" +
 	"\bchain_id\x18\x01 \x01(\fR\achainId\x12\x16\n" +
 	"\x06sender\x18\x02 \x01(\tR\x06sender\x12\x18\n" +
@@ -4908,7 +5031,8 @@ const file_proto_fairwattpb_record_proto_rawDesc = "" +
 	"\rmember_change\x18@ \x01(\v2\x19.fairwatt.v1.MemberChangeH\x00R\fmemberChange\x12$\n" +
 	"\x03ask\x18A \x01(\v2\x10.fairwatt.v1.AskH\x00R\x03ask\x12$\n" +
 	"\x03bid\x18B \x01(\v2\x10.fairwatt.v1.BidH\x00R\x03bid\x12=\n" +
-	"\fslot_reading\x18C \x01(\v2\x18.fairwatt.v1.SlotReadingH\x00R\vslotReading\x120\n" +
+	"\fslot_reading\x18C \x01(\v2\x18.fairwatt.v1.SlotReadingH\x00R\vslotReading\x12@\n" +
+	"\rsharing_terms\x18D \x01(\v2\x19.fairwatt.v1.SharingTermsH\x00R\fsharingTerms\x120\n" +
 	"\arelease\x18F \x01(\v2\x14.fairwatt.v1.ReleaseH\x00R\areleaseB\x06\n" +
 	"\x04body\"\xa2\x02\n" +
 	"\fRegistration\x12\x0e\n" +
@@ -5104,7 +5228,13 @@ const file_proto_fairwattpb_record_proto_rawDesc = "" +
 	"\tenergy_wh\x18\x03 \x01(\x03R\benergyWh\x12-\n" +
 	"\x13price_micro_per_kwh\x18\x04 \x01(\x03R\x10priceMicroPerKwh\"D\n" +
 	"\vSlotReading\x125\n" +
-	"\breadings\x18\x01 \x03(\v2\x19.fairwatt.v1.MeterReadingR\breadings\"\x9a\x01\n" +
+	"\breadings\x18\x01 \x03(\v2\x19.fairwatt.v1.MeterReadingR\breadings\"i\n" +
+	"\fSharingTerms\x12-\n" +
+	"\x13price_micro_per_kwh\x18\x01 \x01(\x03R\x10priceMicroPerKwh\x12*\n" +
+	"\x06shares\x18\x02 \x03(\v2\x12.fairwatt.v1.ShareR\x06shares\"8\n" +
+	"\x05Share\x12\x14\n" +
+	"\x05meter\x18\x01 \x01(\tR\x05meter\x12\x19\n" +
+	"\bshare_e4\x18\x02 \x01(\rR\ashareE4\"\x9a\x01\n" +
 	"\x05Start\x12\x19\n" +
 	"\btrade_id\x18\x01 \x01(\tR\atradeId\x12 \n" +
 	"\vattestation\x18\x02 \x01(\fR\vattestation\x123\n" +
@@ -5247,7 +5377,7 @@ func file_proto_fairwattpb_record_proto_rawDescGZIP() []byte {
 }
 
 var file_proto_fairwattpb_record_proto_enumTypes = make([]protoimpl.EnumInfo, 6)
-var file_proto_fairwattpb_record_proto_msgTypes = make([]protoimpl.MessageInfo, 55)
+var file_proto_fairwattpb_record_proto_msgTypes = make([]protoimpl.MessageInfo, 57)
 var file_proto_fairwattpb_record_proto_goTypes = []any{
 	(Role)(0),                 // 0: fairwatt.v1.Role
 	(MeterDirection)(0),       // 1: fairwatt.v1.MeterDirection
@@ -5290,26 +5420,28 @@ var file_proto_fairwattpb_record_proto_goTypes = []any{
 	(*Ask)(nil),               // 38: fairwatt.v1.Ask
 	(*Bid)(nil),               // 39: fairwatt.v1.Bid
 	(*SlotReading)(nil),       // 40: fairwatt.v1.SlotReading
-	(*Start)(nil),             // 41: fairwatt.v1.Start
-	(*Hold)(nil),              // 42: fairwatt.v1.Hold
-	(*Resume)(nil),            // 43: fairwatt.v1.Resume
-	(*Reading)(nil),           // 44: fairwatt.v1.Reading
-	(*Bill)(nil),              // 45: fairwatt.v1.Bill
-	(*Confirm)(nil),           // 46: fairwatt.v1.Confirm
-	(*Bond)(nil),              // 47: fairwatt.v1.Bond
-	(*Unbond)(nil),            // 48: fairwatt.v1.Unbond
-	(*Appeal)(nil),            // 49: fairwatt.v1.Appeal
-	(*Verdict)(nil),           // 50: fairwatt.v1.Verdict
-	(*Grant)(nil),             // 51: fairwatt.v1.Grant
-	(*Approval)(nil),          // 52: fairwatt.v1.Approval
-	(*Reversal)(nil),          // 53: fairwatt.v1.Reversal
-	(*Withdrawal)(nil),        // 54: fairwatt.v1.Withdrawal
-	(*Payout)(nil),            // 55: fairwatt.v1.Payout
-	(*WarningNotice)(nil),     // 56: fairwatt.v1.WarningNotice
-	(*Admit)(nil),             // 57: fairwatt.v1.Admit
-	(*Retire)(nil),            // 58: fairwatt.v1.Retire
-	(*Rekey)(nil),             // 59: fairwatt.v1.Rekey
-	(*Move)(nil),              // 60: fairwatt.v1.Move
+	(*SharingTerms)(nil),      // 41: fairwatt.v1.SharingTerms
+	(*Share)(nil),             // 42: fairwatt.v1.Share
+	(*Start)(nil),             // 43: fairwatt.v1.Start
+	(*Hold)(nil),              // 44: fairwatt.v1.Hold
+	(*Resume)(nil),            // 45: fairwatt.v1.Resume
+	(*Reading)(nil),           // 46: fairwatt.v1.Reading
+	(*Bill)(nil),              // 47: fairwatt.v1.Bill
+	(*Confirm)(nil),           // 48: fairwatt.v1.Confirm
+	(*Bond)(nil),              // 49: fairwatt.v1.Bond
+	(*Unbond)(nil),            // 50: fairwatt.v1.Unbond
+	(*Appeal)(nil),            // 51: fairwatt.v1.Appeal
+	(*Verdict)(nil),           // 52: fairwatt.v1.Verdict
+	(*Grant)(nil),             // 53: fairwatt.v1.Grant
+	(*Approval)(nil),          // 54: fairwatt.v1.Approval
+	(*Reversal)(nil),          // 55: fairwatt.v1.Reversal
+	(*Withdrawal)(nil),        // 56: fairwatt.v1.Withdrawal
+	(*Payout)(nil),            // 57: fairwatt.v1.Payout
+	(*WarningNotice)(nil),     // 58: fairwatt.v1.WarningNotice
+	(*Admit)(nil),             // 59: fairwatt.v1.Admit
+	(*Retire)(nil),            // 60: fairwatt.v1.Retire
+	(*Rekey)(nil),             // 61: fairwatt.v1.Rekey
+	(*Move)(nil),              // 62: fairwatt.v1.Move
 }
 var file_proto_fairwattpb_record_proto_depIdxs = []int32{
 	7,  // 0: fairwatt.v1.Record.registration:type_name -> fairwatt.v1.Registration
@@ -5319,33 +5451,33 @@ var file_proto_fairwattpb_record_proto_depIdxs = []int32{
 	30, // 4: fairwatt.v1.Record.request:type_name -> fairwatt.v1.Request
 	31, // 5: fairwatt.v1.Record.response:type_name -> fairwatt.v1.Response
 	34, // 6: fairwatt.v1.Record.pay:type_name -> fairwatt.v1.Pay
-	41, // 7: fairwatt.v1.Record.start:type_name -> fairwatt.v1.Start
-	42, // 8: fairwatt.v1.Record.hold:type_name -> fairwatt.v1.Hold
-	43, // 9: fairwatt.v1.Record.resume:type_name -> fairwatt.v1.Resume
-	44, // 10: fairwatt.v1.Record.reading:type_name -> fairwatt.v1.Reading
-	45, // 11: fairwatt.v1.Record.bill:type_name -> fairwatt.v1.Bill
-	46, // 12: fairwatt.v1.Record.confirm:type_name -> fairwatt.v1.Confirm
+	43, // 7: fairwatt.v1.Record.start:type_name -> fairwatt.v1.Start
+	44, // 8: fairwatt.v1.Record.hold:type_name -> fairwatt.v1.Hold
+	45, // 9: fairwatt.v1.Record.resume:type_name -> fairwatt.v1.Resume
+	46, // 10: fairwatt.v1.Record.reading:type_name -> fairwatt.v1.Reading
+	47, // 11: fairwatt.v1.Record.bill:type_name -> fairwatt.v1.Bill
+	48, // 12: fairwatt.v1.Record.confirm:type_name -> fairwatt.v1.Confirm
 	20, // 13: fairwatt.v1.Record.word:type_name -> fairwatt.v1.Word
 	21, // 14: fairwatt.v1.Record.rejoin:type_name -> fairwatt.v1.Rejoin
 	13, // 15: fairwatt.v1.Record.meter_registration:type_name -> fairwatt.v1.MeterRegistration
 	14, // 16: fairwatt.v1.Record.meter_change:type_name -> fairwatt.v1.MeterChange
 	15, // 17: fairwatt.v1.Record.meter_retire:type_name -> fairwatt.v1.MeterRetire
 	22, // 18: fairwatt.v1.Record.tick:type_name -> fairwatt.v1.Tick
-	47, // 19: fairwatt.v1.Record.bond:type_name -> fairwatt.v1.Bond
-	48, // 20: fairwatt.v1.Record.unbond:type_name -> fairwatt.v1.Unbond
-	49, // 21: fairwatt.v1.Record.appeal:type_name -> fairwatt.v1.Appeal
-	50, // 22: fairwatt.v1.Record.verdict:type_name -> fairwatt.v1.Verdict
-	51, // 23: fairwatt.v1.Record.grant:type_name -> fairwatt.v1.Grant
-	52, // 24: fairwatt.v1.Record.approval:type_name -> fairwatt.v1.Approval
-	53, // 25: fairwatt.v1.Record.reversal:type_name -> fairwatt.v1.Reversal
-	54, // 26: fairwatt.v1.Record.withdrawal:type_name -> fairwatt.v1.Withdrawal
-	55, // 27: fairwatt.v1.Record.payout:type_name -> fairwatt.v1.Payout
-	56, // 28: fairwatt.v1.Record.warning_notice:type_name -> fairwatt.v1.WarningNotice
+	49, // 19: fairwatt.v1.Record.bond:type_name -> fairwatt.v1.Bond
+	50, // 20: fairwatt.v1.Record.unbond:type_name -> fairwatt.v1.Unbond
+	51, // 21: fairwatt.v1.Record.appeal:type_name -> fairwatt.v1.Appeal
+	52, // 22: fairwatt.v1.Record.verdict:type_name -> fairwatt.v1.Verdict
+	53, // 23: fairwatt.v1.Record.grant:type_name -> fairwatt.v1.Grant
+	54, // 24: fairwatt.v1.Record.approval:type_name -> fairwatt.v1.Approval
+	55, // 25: fairwatt.v1.Record.reversal:type_name -> fairwatt.v1.Reversal
+	56, // 26: fairwatt.v1.Record.withdrawal:type_name -> fairwatt.v1.Withdrawal
+	57, // 27: fairwatt.v1.Record.payout:type_name -> fairwatt.v1.Payout
+	58, // 28: fairwatt.v1.Record.warning_notice:type_name -> fairwatt.v1.WarningNotice
 	23, // 29: fairwatt.v1.Record.report:type_name -> fairwatt.v1.Report
-	57, // 30: fairwatt.v1.Record.admit:type_name -> fairwatt.v1.Admit
-	58, // 31: fairwatt.v1.Record.retire:type_name -> fairwatt.v1.Retire
-	59, // 32: fairwatt.v1.Record.rekey:type_name -> fairwatt.v1.Rekey
-	60, // 33: fairwatt.v1.Record.move:type_name -> fairwatt.v1.Move
+	59, // 30: fairwatt.v1.Record.admit:type_name -> fairwatt.v1.Admit
+	60, // 31: fairwatt.v1.Record.retire:type_name -> fairwatt.v1.Retire
+	61, // 32: fairwatt.v1.Record.rekey:type_name -> fairwatt.v1.Rekey
+	62, // 33: fairwatt.v1.Record.move:type_name -> fairwatt.v1.Move
 	25, // 34: fairwatt.v1.Record.equivocation:type_name -> fairwatt.v1.Equivocation
 	8,  // 35: fairwatt.v1.Record.key_change:type_name -> fairwatt.v1.KeyChange
 	9,  // 36: fairwatt.v1.Record.revoke:type_name -> fairwatt.v1.Revoke
@@ -5355,40 +5487,42 @@ var file_proto_fairwattpb_record_proto_depIdxs = []int32{
 	38, // 40: fairwatt.v1.Record.ask:type_name -> fairwatt.v1.Ask
 	39, // 41: fairwatt.v1.Record.bid:type_name -> fairwatt.v1.Bid
 	40, // 42: fairwatt.v1.Record.slot_reading:type_name -> fairwatt.v1.SlotReading
-	36, // 43: fairwatt.v1.Record.release:type_name -> fairwatt.v1.Release
-	0,  // 44: fairwatt.v1.Registration.roles:type_name -> fairwatt.v1.Role
-	0,  // 45: fairwatt.v1.MemberChange.roles:type_name -> fairwatt.v1.Role
-	1,  // 46: fairwatt.v1.MeterRegistration.direction:type_name -> fairwatt.v1.MeterDirection
-	13, // 47: fairwatt.v1.MeterChange.new:type_name -> fairwatt.v1.MeterRegistration
-	18, // 48: fairwatt.v1.Cause.inputs:type_name -> fairwatt.v1.CauseInput
-	2,  // 49: fairwatt.v1.GateChange.state:type_name -> fairwatt.v1.GateState
-	17, // 50: fairwatt.v1.GateChange.causes:type_name -> fairwatt.v1.Cause
-	3,  // 51: fairwatt.v1.Word.kind:type_name -> fairwatt.v1.WordKind
-	24, // 52: fairwatt.v1.Report.seen:type_name -> fairwatt.v1.Seen
-	26, // 53: fairwatt.v1.Equivocation.first:type_name -> fairwatt.v1.Statement
-	26, // 54: fairwatt.v1.Equivocation.second:type_name -> fairwatt.v1.Statement
-	2,  // 55: fairwatt.v1.GateAttestation.state:type_name -> fairwatt.v1.GateState
-	4,  // 56: fairwatt.v1.Offer.contactor:type_name -> fairwatt.v1.Contactor
-	33, // 57: fairwatt.v1.Response.token:type_name -> fairwatt.v1.Token
-	32, // 58: fairwatt.v1.Response.quotes:type_name -> fairwatt.v1.Quote
-	37, // 59: fairwatt.v1.Pay.buyer_reading:type_name -> fairwatt.v1.MeterReading
-	35, // 60: fairwatt.v1.Pay.choices:type_name -> fairwatt.v1.Choice
-	37, // 61: fairwatt.v1.Pay.more_readings:type_name -> fairwatt.v1.MeterReading
-	37, // 62: fairwatt.v1.SlotReading.readings:type_name -> fairwatt.v1.MeterReading
-	37, // 63: fairwatt.v1.Start.reading:type_name -> fairwatt.v1.MeterReading
-	17, // 64: fairwatt.v1.Hold.causes:type_name -> fairwatt.v1.Cause
-	37, // 65: fairwatt.v1.Hold.reading:type_name -> fairwatt.v1.MeterReading
-	37, // 66: fairwatt.v1.Resume.reading:type_name -> fairwatt.v1.MeterReading
-	37, // 67: fairwatt.v1.Reading.reading:type_name -> fairwatt.v1.MeterReading
-	37, // 68: fairwatt.v1.Bill.reading:type_name -> fairwatt.v1.MeterReading
-	37, // 69: fairwatt.v1.Confirm.reading:type_name -> fairwatt.v1.MeterReading
-	5,  // 70: fairwatt.v1.Verdict.finding:type_name -> fairwatt.v1.Finding
-	0,  // 71: fairwatt.v1.Admit.role:type_name -> fairwatt.v1.Role
-	72, // [72:72] is the sub-list for method output_type
-	72, // [72:72] is the sub-list for method input_type
-	72, // [72:72] is the sub-list for extension type_name
-	72, // [72:72] is the sub-list for extension extendee
-	0,  // [0:72] is the sub-list for field type_name
+	41, // 43: fairwatt.v1.Record.sharing_terms:type_name -> fairwatt.v1.SharingTerms
+	36, // 44: fairwatt.v1.Record.release:type_name -> fairwatt.v1.Release
+	0,  // 45: fairwatt.v1.Registration.roles:type_name -> fairwatt.v1.Role
+	0,  // 46: fairwatt.v1.MemberChange.roles:type_name -> fairwatt.v1.Role
+	1,  // 47: fairwatt.v1.MeterRegistration.direction:type_name -> fairwatt.v1.MeterDirection
+	13, // 48: fairwatt.v1.MeterChange.new:type_name -> fairwatt.v1.MeterRegistration
+	18, // 49: fairwatt.v1.Cause.inputs:type_name -> fairwatt.v1.CauseInput
+	2,  // 50: fairwatt.v1.GateChange.state:type_name -> fairwatt.v1.GateState
+	17, // 51: fairwatt.v1.GateChange.causes:type_name -> fairwatt.v1.Cause
+	3,  // 52: fairwatt.v1.Word.kind:type_name -> fairwatt.v1.WordKind
+	24, // 53: fairwatt.v1.Report.seen:type_name -> fairwatt.v1.Seen
+	26, // 54: fairwatt.v1.Equivocation.first:type_name -> fairwatt.v1.Statement
+	26, // 55: fairwatt.v1.Equivocation.second:type_name -> fairwatt.v1.Statement
+	2,  // 56: fairwatt.v1.GateAttestation.state:type_name -> fairwatt.v1.GateState
+	4,  // 57: fairwatt.v1.Offer.contactor:type_name -> fairwatt.v1.Contactor
+	33, // 58: fairwatt.v1.Response.token:type_name -> fairwatt.v1.Token
+	32, // 59: fairwatt.v1.Response.quotes:type_name -> fairwatt.v1.Quote
+	37, // 60: fairwatt.v1.Pay.buyer_reading:type_name -> fairwatt.v1.MeterReading
+	35, // 61: fairwatt.v1.Pay.choices:type_name -> fairwatt.v1.Choice
+	37, // 62: fairwatt.v1.Pay.more_readings:type_name -> fairwatt.v1.MeterReading
+	37, // 63: fairwatt.v1.SlotReading.readings:type_name -> fairwatt.v1.MeterReading
+	42, // 64: fairwatt.v1.SharingTerms.shares:type_name -> fairwatt.v1.Share
+	37, // 65: fairwatt.v1.Start.reading:type_name -> fairwatt.v1.MeterReading
+	17, // 66: fairwatt.v1.Hold.causes:type_name -> fairwatt.v1.Cause
+	37, // 67: fairwatt.v1.Hold.reading:type_name -> fairwatt.v1.MeterReading
+	37, // 68: fairwatt.v1.Resume.reading:type_name -> fairwatt.v1.MeterReading
+	37, // 69: fairwatt.v1.Reading.reading:type_name -> fairwatt.v1.MeterReading
+	37, // 70: fairwatt.v1.Bill.reading:type_name -> fairwatt.v1.MeterReading
+	37, // 71: fairwatt.v1.Confirm.reading:type_name -> fairwatt.v1.MeterReading
+	5,  // 72: fairwatt.v1.Verdict.finding:type_name -> fairwatt.v1.Finding
+	0,  // 73: fairwatt.v1.Admit.role:type_name -> fairwatt.v1.Role
+	74, // [74:74] is the sub-list for method output_type
+	74, // [74:74] is the sub-list for method input_type
+	74, // [74:74] is the sub-list for extension type_name
+	74, // [74:74] is the sub-list for extension extendee
+	0,  // [0:74] is the sub-list for field type_name
 }
 
 func init() { file_proto_fairwattpb_record_proto_init() }
@@ -5440,6 +5574,7 @@ func file_proto_fairwattpb_record_proto_init() {
 		(*Record_Ask)(nil),
 		(*Record_Bid)(nil),
 		(*Record_SlotReading)(nil),
+		(*Record_SharingTerms)(nil),
 		(*Record_Release)(nil),
 	}
 	type x struct{}
@@ -5448,7 +5583,7 @@ func file_proto_fairwattpb_record_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_proto_fairwattpb_record_proto_rawDesc), len(file_proto_fairwattpb_record_proto_rawDesc)),
 			NumEnums:      6,
-			NumMessages:   55,
+			NumMessages:   57,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

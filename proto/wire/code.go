@@ -95,7 +95,7 @@ const (
 	CodeOfferUnknown = "offer_unknown"
 	// CodeOwnOffer: buyer and seller are one.
 	CodeOwnOffer = "own_offer"
-	// CodePriceWrong: not the offer's price, or over the request's highest.
+	// CodePriceWrong: not the offer's price, over the request's highest, or with the fee over the chain's.
 	CodePriceWrong = "price_wrong"
 	// CodeAmountWrong: not price times energy to the millionth.
 	CodeAmountWrong = "amount_wrong"

@@ -21,7 +21,7 @@ arbiters'. compare asks no chain: it says what other ways of dividing energy wou
 		Args:    noArgs,
 		RunE:    helpOnly,
 	}
-	cmd.AddCommand(marketWhyCommand(), marketStatementCommand(), marketReconcileCommand(), marketCompareCommand(), marketCasesCommand(), marketVerdictCommand(), marketGrantCommand(), marketApproveCommand(), marketKeyCommand())
+	cmd.AddCommand(marketWhyCommand(), marketStatementCommand(), marketReconcileCommand(), marketCompareCommand(), marketTermsCommand(), marketCasesCommand(), marketVerdictCommand(), marketGrantCommand(), marketApproveCommand(), marketKeyCommand())
 	return cmd
 }
 

@@ -213,8 +213,8 @@ func (s *whyStep) sentence() string {
 		ledger.StepFound:   func() string { return "a verdict" },
 		ledger.StepClosed:  func() string { return "the case is closed; " + money(s.AmountMicro) + " stay in the fund" },
 		ledger.StepGranted: func() string { return "was granted " + money(s.AmountMicro) },
-		ledger.StepCleared: func() string { return "traded with " + s.Other + " in a slot's auction, for " + money(s.AmountMicro) },
-		ledger.StepLeftOut: func() string { return "was left out of a slot's auction" },
+		ledger.StepCleared: func() string { return "traded with " + s.Other + " in a slot, for " + money(s.AmountMicro) },
+		ledger.StepLeftOut: func() string { return "took no part in a slot" },
 		ledger.StepChose:   func() string { return "chose " + s.Other + " and paid " + money(s.AmountMicro) + " into escrow" },
 
 		ledger.StepKeyChanged: func() string { return "has another key" },

@@ -35,7 +35,7 @@ admit participants, credit wallets, answer requests.`,
 		Args:    noArgs,
 		RunE:    helpOnly,
 	}
-	cmd.AddCommand(mcInitCommand(), mcRunCommand(), mcRegisterCommand(), mcMeterCommand(), mcDepositCommand(), mcReverseCommand(), mcPayoutCommand(), mcWarnCommand(), mcIssueCommand(), mcRevokeCommand(), mcSuspendCommand(), mcReinstateCommand(), mcChangeCommand(), mcReleaseCommand(), mcRenewCommand(),
+	cmd.AddCommand(mcInitCommand(), mcRunCommand(), mcRegisterCommand(), mcMeterCommand(), mcDepositCommand(), mcReverseCommand(), mcPayoutCommand(), mcWarnCommand(), mcShareCommand(), mcIssueCommand(), mcRevokeCommand(), mcSuspendCommand(), mcReinstateCommand(), mcChangeCommand(), mcReleaseCommand(), mcRenewCommand(),
 		mcAdmitCommand(), mcRetireCommand(), mcRekeyCommand(), mcMoveCommand())
 	return cmd
 }

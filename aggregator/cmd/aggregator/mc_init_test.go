@@ -113,19 +113,19 @@ func TestInitMechanism(t *testing.T) {
 	}
 	usual := ledger.SlotRules{SlotMs: 900_000, GateClosureMs: 300_000, SlotReadingsMs: 600_000}
 	for args, want := range map[string]ledger.SlotRules{
-		"": {}, "--mechanism bilateral": {}, "--mechanism auction": usual,
+		"": {}, "--mechanism bilateral": {}, "--mechanism auction": usual, "--mechanism sharing": usual,
 		"--mechanism auction --slot-time 5m --gate-closure 1m --slot-readings 30m": {SlotMs: 300_000, GateClosureMs: 60_000, SlotReadingsMs: 1_800_000},
 	} {
 		p, err := run(args)
-		if err != nil || p.SlotRules != want || (p.Mechanism == ledger.MechanismAuction) != (want != ledger.SlotRules{}) {
+		if err != nil || p.SlotRules != want || (p.Mechanism != ledger.MechanismFirst) != (want != ledger.SlotRules{}) || strings.Contains(args, "sharing") != (p.Mechanism == ledger.MechanismSharing) {
 			t.Errorf("%q: %q, %+v, %v", args, p.Mechanism, p.SlotRules, err)
 		}
 	}
 	for args, want := range map[string]string{
-		"--mechanism lottery":                      `--mechanism "lottery": bilateral or auction`,
-		"--slot-time 5m":                           "--slot-time needs --mechanism auction",
-		"--gate-closure 5m":                        "--gate-closure needs --mechanism auction",
-		"--slot-readings 5m --mechanism bilateral": "--slot-readings needs --mechanism auction",
+		"--mechanism lottery":                      `--mechanism "lottery": bilateral, auction or sharing`,
+		"--slot-time 5m":                           "--slot-time needs --mechanism auction or sharing",
+		"--gate-closure 5m":                        "--gate-closure needs --mechanism auction or sharing",
+		"--slot-readings 5m --mechanism bilateral": "--slot-readings needs --mechanism auction or sharing",
 		"--mechanism auction --settlement paper":   "--mechanism auction needs --settlement meters and --credit robust",
 		"--mechanism auction --credit paper":       "--mechanism auction needs --settlement meters and --credit robust",
 		"--mechanism auction --slot-time 61m":      "slot_ms: 3660000, want",

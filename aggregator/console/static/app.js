@@ -200,7 +200,7 @@ function slots(a) {
   $('slots').hidden = !a;
   if (!a) return;
   const open = a.slots.filter(s => s.status === 'open'), next = open.slice(0, 6), rest = open.length - next.length;
-  $('slots-note').textContent = `A slot lasts ${lasts(a.slot_ms)} and takes orders until ${lasts(a.gate_closure_ms)} before it. All of its energy has one price.`
+  $('slots-note').textContent = `A slot lasts ${lasts(a.slot_ms)} and takes orders until ${lasts(a.gate_closure_ms)} before it. ${a.shared ? 'What is produced in it is divided by agreed parts when it is over. ' : ''}All of its energy has one price.`
     + (rest ? ` ${rest} later slot${rest === 1 ? '' : 's'} with orders ${rest === 1 ? 'is' : 'are'} not shown.` : '');
   const rows = next.concat(a.slots.filter(s => s.status !== 'open').reverse());
   show('slot-rows', rows, l => l.length ? l.map(slotRow)
@@ -214,11 +214,11 @@ function slotRow(s) {
   const cell = (label, value, cls) => el('td', { 'data-label': label, class: cls }, value);
   const [look, text] = slotLook[s.status] || ['', s.status];
   const more = s.status === 'open' ? [' until ', time(s.closes_ms)] : s.waiting ? ` ${s.waiting} reading${s.waiting === 1 ? '' : 's'} to come` : '';
-  const cleared = s.status !== 'open';
+  const cleared = s.status !== 'open', undivided = s.status === 'cleared' && !s.trades;
   return el('tr', {},
-    cell(null, time(s.start_ms), 'wide nowrap'), cell(null, [el('span', { class: 'badge ' + look }, text), more], 'wide'),
+    cell(null, time(s.start_ms), 'wide nowrap'), cell(null, [el('span', { class: 'badge ' + look }, undivided ? 'is shared' : text), more], 'wide'),
     cell('asked', cleared ? '' : orders(s.asks, s.asked, 'from'), 'nowrap'), cell('bid', cleared ? '' : orders(s.bids, s.bid, 'up to'), 'nowrap'),
-    cell('per kWh', cleared ? money(s.price_micro_per_kwh || 0) : '', 'num'), cell('sold kWh', cleared ? kwh(s.sold_wh || 0) : '', 'num'),
+    cell('per kWh', cleared ? money(s.price_micro_per_kwh || 0) : '', 'num'), cell('sold kWh', cleared && !undivided ? kwh(s.sold_wh || 0) : '', 'num'),
     cell('paid kWh', s.status === 'ended' ? kwh(s.paid_wh || 0) : '', 'num'));
 }
 

@@ -31,6 +31,26 @@ const recordSays = {
   report: e => [e.who, ' reported what it saw of the other data aggregators'],
   tick: e => [e.who, ' asked that what is due is done'],
   rejoin: e => [e.who, ' asked to take part again'],
+  approval: e => ['An auditor, ', e.who, ', approved money that comes or goes'],
+  reversal: () => ['The centre asked that a deposit is taken back'],
+  withdrawal: e => [party(e.who), ' asked for money out of its wallet'],
+  payout: () => ['The centre told that the bank has paid money out'],
+  warning_notice: () => ['The centre passed on an official warning'],
+  admit: () => ['The centre named a data aggregator that is to take part'],
+  retire: e => [e.who, ' asked that a data aggregator leaves'],
+  rekey: e => [e.who, ' asked for another key of a data aggregator'],
+  move: e => [e.who, ' told of another address of a data aggregator'],
+  equivocation: e => [e.who, ' showed two things that a data aggregator signed for one place'],
+  key_change: e => [party(e.who), ' took another key'],
+  revoke: e => [e.who, ' took a key out of use for good'],
+  suspend: () => ['The centre suspended a member'],
+  reinstate: () => ['The centre let a member take part again'],
+  member_change: () => ['The centre changed what is registered of a member'],
+  ask: e => [party(e.who), ' told what it sells in a slot, and for how much'],
+  bid: e => [party(e.who), ' told what it buys in a slot, and for how much'],
+  slot_reading: e => [party(e.who), ' told what its meter showed between two slots'],
+  sharing_terms: () => ['The centre told at which price and by which parts slots are shared'],
+  release: e => [party(e.who), ' gave a Token back that it does not use'],
 };
 
 const stepSays = {
@@ -38,7 +58,7 @@ const stepSays = {
   charged: 'was charged for a gap between meters; the money is held', returned: 'has its charge back', listed: 'may not trade', back: 'may trade again',
   bonded: 'has more bond', unbonded: 'asked for bond back', left: 'has bond back in its wallet', due_paid: 'paid a fine that it owed', case: 'has an open case',
   found: 'has a verdict', closed: 'has a case closed', granted: 'was granted money',
-  restored: 'has its credit back', cleared: 'traded in the auction of a slot', left_out: 'was left out of the auction of a slot', chose: 'chose a seller',
+  restored: 'has its credit back', cleared: 'traded in a slot', left_out: 'took no part in a slot', chose: 'chose a seller',
   key_changed: 'has another key', revoked: 'takes part in nothing new: its key was revoked', suspended: 'is suspended', reinstated: 'takes part again', changed: 'is registered otherwise',
 };
 
@@ -51,7 +71,7 @@ const moveSays = {
 
 const statusSays = {
   escrowed: 'The money is set aside; the buyer has not chosen a seller', paid: 'The buyer has chosen; the seller may deliver', delivering: 'Energy is being delivered',
-  held: 'A hazard holds the delivery', cleared: 'An auction made it; it waits for the readings of its slot', billed: 'The seller has billed; the buyer is to confirm', settled: 'Settled: the energy came and is paid',
+  held: 'A hazard holds the delivery', cleared: 'Of a slot: it is paid by the readings at its ends', billed: 'The seller has billed; the buyer is to confirm', settled: 'Settled: the energy came and is paid',
   settled_partly: 'Settled in part: what came is paid, the rest of the money went back', refunded: 'Over without delivery: the money went back',
   disputed: 'The meters differ: the rest of the money is held', failed: 'Failed: the seller did not deliver, the money went back',
 };

@@ -143,6 +143,12 @@ func Auction(g *ledger.Genesis) {
 	g.Params = g.Params.WithMechanism(ledger.MechanismAuction)
 }
 
+// Sharing gives a genesis robust credit, and slots that are shared by a key.
+func Sharing(g *ledger.Genesis) {
+	Robust(g)
+	g.Params = g.Params.WithMechanism(ledger.MechanismSharing)
+}
+
 // A Chain is a growing chain. Its methods return errors instead of failing a
 // test, so that examples and benchmarks can use it too. It is not safe for
 // concurrent use.

@@ -39,7 +39,11 @@
 // A key has no prices. [Static] gives each consumer a fixed share of what is produced, and at
 // most what it consumes; what one does not use goes to no one else. [Dynamic] divides what is
 // produced in proportion to what is consumed in the slot. By either nothing is allotted twice.
-// The producers' part of what was allotted is divided by Dynamic, too.
+// The producers' part of what was allotted is divided by Dynamic, too: [Share] does all of it by
+// the static key. By that key no consumer gains by saying that it consumed more or less than it did,
+// if the price lies between what its supplier wants and nothing: its share does not depend on
+// what it says. By the dynamic one it does: where there is not enough for all, who invents
+// consumption takes the energy of others.
 //
 // Whole Wh are divided by largest remainder: each has its part rounded down, and the Wh
 // that are left go to those whose parts were rounded down the most.

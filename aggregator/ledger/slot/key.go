@@ -47,6 +47,41 @@ func Static(energyWh int64, wantWh, shareE4 []int64) ([]int64, error) {
 	return parts, nil
 }
 
+// Share divides a slot's energy among those who share it by a static key: what all exported is
+// divided by Static, and each exporter has its part of what was allotted in proportion to
+// what it exported. So each Wh is paired with one exporter and one consumer, and there are
+// fewer pairs than exporters and consumers together. A trade's Ask and Bid are places in
+// exportWh and wantWh. The limits are Dynamic's.
+func Share(exportWh, wantWh, shareE4 []int64) ([]Trade, error) {
+	exported, err := sum(0, exportWh)
+	if err != nil {
+		return nil, fmt.Errorf("exports: %w", err)
+	}
+	bought, err := Static(exported, wantWh, shareE4)
+	if err != nil {
+		return nil, err
+	}
+	allotted := int64(0)
+	for _, wh := range bought {
+		allotted += wh
+	}
+	sold := divide(allotted, exportWh)
+	var trades []Trade
+	for ask, bid := 0, 0; ask < len(sold); { // as much is bought as is sold: bids end with the asks
+		if wh := min(sold[ask], bought[bid]); wh > 0 {
+			trades = append(trades, Trade{Ask: ask, Bid: bid, Wh: wh})
+			sold[ask] -= wh
+			bought[bid] -= wh
+		}
+		if sold[ask] == 0 {
+			ask++
+		} else {
+			bid++
+		}
+	}
+	return trades, nil
+}
+
 // sum checks amounts and adds them up; it cannot overflow, since no memory holds 2^33 of them.
 func sum(energyWh int64, wantWh []int64) (total int64, err error) {
 	if energyWh < 0 {
