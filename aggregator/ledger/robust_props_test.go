@@ -281,6 +281,19 @@ func (w *town) billOf(id, s string, sold int64) record {
 		EnergyWh: said, AmountMicro: said * 200, PayId: []byte(t.PayID), AvailableWh: available}}}
 }
 
+// judge has two arbiters look at a trade that went wrong, whoever asked them.
+func (w *town) judge() {
+	wrong := w.State.Trades(func(t *ledger.Trade) bool {
+		return t.EndedMs > 0 && !t.Judged && t.MissingWh > 0 && w.State.TimeMs() < t.EndedMs+w.Genesis.Params.VerdictMs
+	})
+	if len(wrong) == 0 {
+		return
+	}
+	trade, finding := wrong[w.draw(len(wrong), "wrong")].ID, fairwattpb.Finding(w.draw(3, "finding")+1)
+	w.block("judge-1", verdict(trade, finding))
+	w.block("judge-2", verdict(trade, finding))
+}
+
 // step does one thing of many.
 func (w *town) step() {
 	switch w.draw(12, "step") {
@@ -295,6 +308,7 @@ func (w *town) step() {
 		if w.trades > 0 {
 			w.block(w.member("who"), appeal(fmt.Sprintf("t-%d", w.draw(w.trades, "trade")+1)))
 		}
+		w.judge()
 	case 4, 5:
 		if k := w.State.Cases(); len(k) > 0 {
 			trade, finding := k[w.draw(len(k), "case")].Trade, fairwattpb.Finding(w.draw(3, "finding")+1)
