@@ -97,17 +97,29 @@ func marketChain(t *testing.T) (*ledgertest.Chain, string) {
 	send("seller-1", c.KeyChange("seller-1", "seller-1-2"))
 	send(ledgertest.Centre, ledgertest.Suspend("seller-2"))
 
-	file := filepath.Join(t.TempDir(), "chain.jsonl")
-	b, err := g.Marshal()
-	do(err)
-	export := append(b, '\n')
+	return c, exportOf(t, c)
+}
+
+// exportOf writes a chain's export to a file.
+func exportOf(t *testing.T, c *ledgertest.Chain) (file string) {
+	t.Helper()
+	export, err := c.Genesis.Marshal()
+	if err != nil {
+		t.Fatal(err)
+	}
+	export = append(export, '\n')
 	for _, cb := range c.Blocks {
 		line, err := ledger.EncodeExportLine(cb)
-		do(err)
+		if err != nil {
+			t.Fatal(err)
+		}
 		export = append(append(export, line...), '\n')
 	}
-	do(os.WriteFile(file, export, 0o600))
-	return c, file
+	file = filepath.Join(t.TempDir(), "chain.jsonl")
+	if err := os.WriteFile(file, export, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
 }
 
 func runMarket(args ...string) (string, error) {

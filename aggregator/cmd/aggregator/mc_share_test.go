@@ -1,8 +1,6 @@
 package main
 
 import (
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -63,19 +61,7 @@ func TestMarketTerms(t *testing.T) {
 		if o, err := c.Send(ledgertest.Centre, r); err != nil || !o.Applied {
 			t.Fatalf("%v, %v", o, err)
 		}
-		export, err := g.Marshal()
-		if err != nil {
-			t.Fatal(err)
-		}
-		line, err := ledger.EncodeExportLine(c.Blocks[0])
-		if err != nil {
-			t.Fatal(err)
-		}
-		file := filepath.Join(t.TempDir(), "chain.jsonl")
-		if err := os.WriteFile(file, append(append(append(export, '\n'), line...), '\n'), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		return runMarket(append([]string{"market", "terms", "--export", file}, args...)...)
+		return runMarket(append([]string{"market", "terms", "--export", exportOf(t, c)}, args...)...)
 	}
 	terms := &fairwattpb.SharingTerms{PriceMicroPerKwh: 150_000, Shares: []*fairwattpb.Share{{Meter: "buyer-1-meter", ShareE4: 6_000}, {Meter: "buyer-2-meter", ShareE4: 25}}}
 	out, err := show(ledgertest.Sharing, terms)
