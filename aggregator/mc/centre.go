@@ -493,7 +493,7 @@ func (c *Centre) Warn(ctx context.Context, w *fairwattpb.WarningNotice) error {
 // Share says how the energy of slots is shared from now on.
 func (c *Centre) Share(ctx context.Context, t *fairwattpb.SharingTerms) error {
 	if err := c.place(ctx, &fairwattpb.Record{Body: &fairwattpb.Record_SharingTerms{SharingTerms: t}}); err != nil {
-		return fmt.Errorf("say how energy is shared among %d meters: %w", len(t.GetShares()), err)
+		return fmt.Errorf("say how energy is shared: %w", err)
 	}
 	return nil
 }
