@@ -289,25 +289,15 @@ func (i *instance) spread(key ballotKey, b *ballot) (out []outgoing) {
 	return append(out, outgoing{note, rest})
 }
 
-// begin counts a timer as work of the instance, unless that has ended. s.mu is held, so
-// that none begins once the work is waited for.
-func (i *instance) begin() bool {
-	if i.ctx.Err() != nil {
-		return false
-	}
-	i.work.Add(1)
-	return true
-}
-
 // waited hands up what has come: the children had their time.
 func (i *instance) waited(key ballotKey) {
 	s := &i.bundles
 	s.mu.Lock()
-	if !i.begin() {
+	if !i.work.begin() {
 		s.mu.Unlock()
 		return
 	}
-	defer i.work.Done()
+	defer i.work.done()
 	var out []outgoing
 	if b := s.of[key]; b != nil {
 		b.wait = nil
@@ -322,11 +312,11 @@ func (i *instance) waited(key ballotKey) {
 func (i *instance) orphaned(key ballotKey) {
 	s := &i.bundles
 	s.mu.Lock()
-	if !i.begin() {
+	if !i.work.begin() {
 		s.mu.Unlock()
 		return
 	}
-	defer i.work.Done()
+	defer i.work.done()
 	var out []outgoing
 	if b := s.of[key]; b != nil && !b.whole && key.seq > i.last.Load() && key.view == i.view.Load() && b.asked < mostAsked {
 		ask := b.bundle(key, all)

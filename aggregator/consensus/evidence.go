@@ -165,7 +165,7 @@ func (i *instance) suspect(sender uint64, m *protos.Message) {
 	if asked {
 		return
 	}
-	i.work.Go(func() {
+	i.work.run(func() {
 		err := i.pullFrom(at, voter{i.name(sender), digest})
 		if err != nil && i.ctx.Err() == nil && !errors.Is(err, guard.ErrOutdated) {
 			i.node.log.Debug("pull the other block", "seq", at.Seq, "from", i.name(sender), "err", err)

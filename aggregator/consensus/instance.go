@@ -49,7 +49,7 @@ type instance struct {
 
 	ctx    context.Context
 	cancel context.CancelFunc
-	work   sync.WaitGroup
+	work   tasks
 	bft    *smart.Consensus
 	log    *keeper
 	pulses [2]*pulse
@@ -277,9 +277,9 @@ func (i *instance) start() error {
 	}
 	i.booted = true
 	for da, q := range i.queues {
-		i.work.Go(func() { i.serve(da, q) })
+		i.work.run(func() { i.serve(da, q) })
 	}
-	i.work.Go(i.dispatch)
+	i.work.run(i.dispatch)
 	i.growAhead(i.view.Load())
 	i.resume()
 	if i.resend != nil {
@@ -294,9 +294,8 @@ func (i *instance) start() error {
 const stopTimeout = 3 * time.Second
 
 func (i *instance) stop() {
-	i.bundles.mu.Lock() // see begin
+	i.work.end()
 	i.cancel()
-	i.bundles.mu.Unlock()
 	i.finish(nil)
 	done := make(chan struct{})
 	go func() {
@@ -304,7 +303,7 @@ func (i *instance) stop() {
 		if i.booted {
 			i.bft.Stop()
 		}
-		i.work.Wait()
+		i.work.wait()
 	}()
 	timeout := time.NewTimer(stopTimeout)
 	defer timeout.Stop()

@@ -50,7 +50,7 @@ func (i *instance) expect(at guard.Place, sender uint64, digest string) {
 	if !ok {
 		w = &want{more: make(chan struct{}, 1)}
 		i.wants[at] = w
-		i.work.Go(func() { i.pull(at, w) })
+		i.work.run(func() { i.pull(at, w) })
 	}
 	for _, v := range w.voters {
 		if v.da == i.name(sender) {

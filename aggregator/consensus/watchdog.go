@@ -155,7 +155,7 @@ func (w *watcher) tend(i *instance, now time.Time) {
 		return
 	}
 	for sender, m := range i.arrived() {
-		i.work.Go(func() { i.feed(sender, m) })
+		i.work.run(func() { i.feed(sender, m) })
 	}
 	led := w.ledSince(i, now)
 	quiet := w.sign.past(max(n.progress.Load(), i.viewFrom.Load()), w.fair.now)
@@ -169,7 +169,7 @@ func (w *watcher) tend(i *instance, now time.Time) {
 			every = tick // a view has just begun: the library may have missed its first messages
 		}
 		if due(&w.stall, w.fair.now, every) {
-			i.work.Go(func() { i.again(!young, stall) })
+			i.work.run(func() { i.again(!young, stall) })
 		}
 	}
 	oldest, waiting := n.pool.Oldest()
