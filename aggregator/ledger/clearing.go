@@ -43,7 +43,7 @@ func (x *execution) clearSlot(id string) {
 			c.asks = append(c.asks, o)
 		}
 	}
-	c.feeMax = x.params.feeMax(x.state.genesis.Money)
+	c.feeMax = x.state.genesis.Money.feeMax()
 	c.match()
 	left := make(map[string]int64, len(bids)) // of each bid's escrow, by meter
 	for _, o := range slices.Concat(asks, bids) {
@@ -96,12 +96,12 @@ func (p *Params) floor(m *Money, ask int64) int64 {
 	if m == nil {
 		return ask
 	}
-	fee, left := p.feeMax(m), 10_000-m.LevyE4
+	fee, left := m.feeMax(), 10_000-m.LevyE4
 	return ((ask+fee)*10_000+left-1)/left - fee
 }
 
-// feeMax is the greatest fee for the grid of a kWh.
-func (p *Params) feeMax(m *Money) int64 {
+// feeMax is the greatest fee for the grid of a kWh; nil has none.
+func (m *Money) feeMax() int64 {
 	if m == nil {
 		return 0
 	}

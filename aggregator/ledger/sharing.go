@@ -73,7 +73,7 @@ func (l *limits) sharing(t *fairwattpb.SharingTerms) {
 func (x *execution) shareBy(t *fairwattpb.SharingTerms) *Refusal {
 	terms := SharingTerms{PriceMicroPerKWh: t.PriceMicroPerKwh, Height: x.state.meta.Height + 1}
 	// No trade may cost more a kWh: its price would be none.
-	if fee := x.params.feeMax(x.state.genesis.Money); terms.PriceMicroPerKWh+fee > MaxPriceMicroPerKWh {
+	if fee := x.state.genesis.Money.feeMax(); terms.PriceMicroPerKWh+fee > MaxPriceMicroPerKWh {
 		return refuse(wire.CodePriceWrong, "price_micro_per_kwh: %d, and a fee for the grid of up to %d: together at most %d", t.PriceMicroPerKwh, fee, MaxPriceMicroPerKWh)
 	}
 	var lines strings.Builder
@@ -137,8 +137,7 @@ func (x *execution) joinSlot(head *Slot) {
 // joins says why an order cannot be shared at the community's price. One of a seller stands
 // for as much as that brings from now on, which may be more than it asked for.
 func (x *execution) joins(o *SlotOrder, terms *SharingTerms, shares map[string]uint32) string {
-	feeMax := x.params.feeMax(x.state.genesis.Money)
-	price := terms.PriceMicroPerKWh + feeMax
+	price := terms.PriceMicroPerKWh + x.state.genesis.Money.feeMax()
 	if o.Buys {
 		if o.ShareE4 = shares[o.Meter]; o.ShareE4 == 0 {
 			return "the meter has no share"

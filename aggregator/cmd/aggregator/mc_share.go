@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -129,8 +130,7 @@ a centre has said it last (mc share).`,
 			}
 			text := fmt.Sprintf("since block %d, at %s per kWh:\n", view.Height, money(view.PriceMicroPerKWh))
 			left := int64(slot.WholeE4)
-			for line := range strings.Lines(terms.Shares) {
-				meter, _, _ := strings.Cut(line, " ")
+			for _, meter := range slices.Sorted(maps.Keys(view.ShareE4)) {
 				e4 := int64(view.ShareE4[meter])
 				left -= e4
 				text += fmt.Sprintf("%6d.%02d %%  %s\n", e4/100, e4%100, meter)
